@@ -1,0 +1,53 @@
+# Two commands do everything: `make chat` opens a chat, `make test` tests all there is.
+
+PROFILE ?= release
+DATA ?=
+PORT ?=
+
+cargo_profile = $(if $(filter release,$(PROFILE)),--release)
+binaries = target/$(if $(filter release,$(PROFILE)),release,debug)
+
+.PHONY: help build chat stop run test lint bench bench-quick bench-build install check-tools clean
+
+help: ## Show this help.
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build server and client into target/release.
+	cargo build --locked $(cargo_profile) --bins
+
+chat: build ## Open a client, and start a server on this machine if none answers.
+	@PORT=$(PORT) DATA=$(DATA) scripts/chat.sh open $(binaries)
+
+stop: ## End the server that `make chat` started.
+	@PORT=$(PORT) scripts/chat.sh stop
+
+run: build ## Start a server on TCP and UDP 4400, with SQLite in its data folder. Ctrl+C ends it.
+	$(binaries)/letschat-server $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
+
+install: $(if $(wildcard target/release/letschat-server),,build) ## Install what was built (or is, now) below PREFIX (/usr/local), inside DESTDIR.
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh target/release
+
+test: check-tools ## Run every test.
+	cargo test --locked --workspace
+
+lint: ## Check the format, the lints and the dependencies.
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	scripts/check-dependencies.sh
+
+bench: bench-build ## Measure what it costs, within ten minutes; docs/PERFORMANCE.md explains it.
+	target/release/letschat-bench $(BENCH)
+
+bench-quick: bench-build ## The same with fewer clients, within one minute.
+	target/release/letschat-bench --quick $(BENCH)
+
+bench-build:
+	cargo build --locked --release --workspace --bins
+
+check-tools: ## See that openssl, ncat and strace are here, which the tests use, and a MySQL or MariaDB to use.
+	@scripts/install-tools.sh openssl ncat strace
+	@[ -n "$$LETSCHAT_TEST_MYSQL" ] || scripts/throwaway-mysql.sh --check \
+		|| scripts/install-tools.sh mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
+
+clean: ## Remove what was built.
+	cargo clean

@@ -1,0 +1,85 @@
+//! Accounts that are there before the server starts: thousands of sign-ups would only measure how
+//! long a password takes to hash.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use letschat_protocol::dialogue::Secret;
+use letschat_protocol::identity::Identity;
+use letschat_protocol::username::Username;
+use letschat_server::settings::StoreLocation;
+use letschat_server::store::sqlite::Sqlite;
+use letschat_server::store::{Store as _, password};
+use tempfile::TempDir;
+
+use crate::programs::Outcome;
+
+/// Everybody's password.
+const PASSWORD: &str = "correct horse battery";
+
+/// When the accounts were made, in milliseconds: any time will do.
+const MADE_MS: u64 = 1_700_000_000_000;
+
+/// Memory that looks like a disk: nothing that is written while accounts are made has to last.
+const QUICK_DISK: &str = "/dev/shm";
+
+/// So many accounts with a key each, in a database that every server of a run gets a copy of.
+pub(crate) struct Accounts {
+    database: PathBuf,
+    _folder: TempDir,
+    members: Vec<Member>,
+}
+
+/// One account.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) username: Username,
+    pub(crate) identity: Arc<Identity>,
+}
+
+impl Accounts {
+    /// Makes so many.
+    pub(crate) fn make(count: usize) -> Outcome<Accounts> {
+        let folder = match tempfile::tempdir_in(QUICK_DISK) {
+            Ok(folder) => folder,
+            Err(_) => tempfile::tempdir()?,
+        };
+        let database = folder.path().join("accounts.sqlite");
+        let members = (0..count).map(Member::number).collect::<Outcome<Vec<Member>>>()?;
+        let mut store = Sqlite::open(&database)?;
+        let phc = password::hash(PASSWORD)?;
+        for member in &members {
+            store.create_account(&member.username, &phc, MADE_MS)?;
+            store.add_key(&member.username, &member.identity.public_key(), MADE_MS)?;
+        }
+        Ok(Accounts { database, _folder: folder, members })
+    }
+
+    /// Puts a copy where a server with this data folder looks for it.
+    pub(crate) fn copy_to(&self, data_folder: &Path) -> Outcome<()> {
+        if let StoreLocation::Sqlite(path) = StoreLocation::in_folder(data_folder) {
+            fs::copy(&self.database, path)?;
+        }
+        Ok(())
+    }
+
+    /// The n-th account, from 0. There is no other end than the number that was made.
+    pub(crate) fn member(&self, number: usize) -> &Member {
+        &self.members[number]
+    }
+}
+
+/// The password of every account.
+pub(crate) fn password() -> Secret {
+    Secret(PASSWORD.into())
+}
+
+impl Member {
+    fn number(number: usize) -> Outcome<Member> {
+        let mut seed = [7; 32];
+        seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let username = format!("member{number:05}").parse::<Username>()?;
+        Ok(Member { username, identity: Arc::new(Identity::from_seed(&seed)) })
+    }
+}

@@ -1,0 +1,9 @@
+//! What the ratios are taken against: the same work without Let's Chat, measured in the same run.
+//!
+//! * [`sendmmsg`] – datagrams of the same size to the same crowd, in one thread
+//! * [`argon2`] – passwords hashed on two threads
+//! * [`echo`] – bytes there and back over TCP, on the same runtime
+
+pub(crate) mod argon2;
+pub(crate) mod echo;
+pub(crate) mod sendmmsg;

@@ -1,0 +1,129 @@
+//! The server's processor time for each broadcast that reaches a client, everything included:
+//! sealing, sending, the repeated heads, the store, the log.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::baselines::sendmmsg;
+use crate::pace::Pace;
+use crate::programs::Outcome;
+use crate::report::{Bar, Row, of_crowd};
+use crate::stage::Stage;
+use crate::statistics::Samples;
+
+const FIGURE: &str = "broadcast_cost";
+
+/// Broadcasts in a second, by so many clients in turn.
+const A_SECOND: usize = 20;
+const SENDERS: usize = 20;
+
+/// The last head is repeated 1 s after the last broadcast; then there is nothing more to do.
+const UNTIL_QUIET: Duration = Duration::from_millis(1_200);
+
+/// Sends a stream of broadcasts and a few isolated ones, between two runs of the baseline.
+pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
+    let (clients, plan) = (stage.clients(), &stage.bench.plan);
+    let interval = Duration::from_secs(1) / A_SECOND as u32;
+    let rounds = plan.stream / 4;
+    let ipv6 = stage.server.is_ipv6();
+    let mut bare = sendmmsg::measure(clients, rounds.max(1), interval, ipv6)?;
+    let stream = stream(stage, interval)?;
+    let isolated = isolated(stage)?;
+    bare.extend(sendmmsg::measure(clients, rounds.max(1), interval, ipv6)?);
+
+    let bare = Samples::new(bare);
+    let ratio = stream.whole_us / bare.median();
+    let rows = vec![
+        Row::new(FIGURE, "server CPU a delivery, to bare sendmmsg", ratio, "x")
+            .with_spread(
+                stream.seconds_us.least() / bare.most(),
+                stream.seconds_us.most() / bare.least(),
+            )
+            .judged(Bar::AtMost(1.4)),
+        Row::new(FIGURE, "server CPU a delivery", stream.whole_us, "us")
+            .with_spread(stream.seconds_us.least(), stream.seconds_us.most()),
+        Row::new(FIGURE, "bare sendmmsg a datagram", bare.median(), "us")
+            .with_spread(bare.least(), bare.most()),
+        Row::new(FIGURE, "server CPU a delivery of an isolated one", isolated.median(), "us")
+            .with_spread(isolated.least(), isolated.most()),
+        // What TCP repairs in pages costs less, so losing datagrams must not look like a gain.
+        Row::new(FIGURE, "deliveries over TCP, the datagram being lost", stream.lost_percent, "%")
+            .judged(Bar::AtMost(1.0)),
+    ];
+    Ok(of_crowd(rows, clients, !plan.is_small(clients)))
+}
+
+struct Stream {
+    whole_us: f64,
+    /// The same for each second.
+    seconds_us: Samples,
+    lost_percent: f64,
+}
+
+fn stream(stage: &Stage<'_>, interval: Duration) -> Outcome<Stream> {
+    let clients = stage.clients();
+    let begin = Reading::take(stage)?;
+    let mut last = begin;
+    let mut seconds = Vec::new();
+    let mut pace = Pace::every(interval);
+    for number in 0..stage.bench.plan.stream {
+        pace.wait();
+        stage.load.with(move |crowd| crowd.broadcast(number % SENDERS.min(clients)))?;
+        if (number + 1) % A_SECOND == 0 {
+            let now = Reading::take(stage)?;
+            seconds.push(now.cost_since(&last));
+            last = now;
+        }
+    }
+    let all = begin.shown + (stage.bench.plan.stream * clients) as u64;
+    stage.load.wait("everybody has every broadcast", move |crowd| crowd.tally.shown >= all)?;
+    thread::sleep(UNTIL_QUIET);
+    let end = Reading::take(stage)?;
+    let over_tcp = (end.over_tcp - begin.over_tcp) as f64;
+    Ok(Stream {
+        whole_us: end.cost_since(&begin),
+        seconds_us: Samples::new(if seconds.is_empty() {
+            vec![end.cost_since(&begin)]
+        } else {
+            seconds
+        }),
+        lost_percent: 100.0 * over_tcp / (end.shown - begin.shown) as f64,
+    })
+}
+
+/// Broadcasts that are so far apart that each has its three repeated heads.
+fn isolated(stage: &Stage<'_>) -> Outcome<Samples> {
+    let clients = stage.clients();
+    let mut costs = Vec::new();
+    for _ in 0..stage.bench.plan.isolated {
+        let begin = Reading::take(stage)?;
+        stage.load.with(|crowd| crowd.broadcast(0))?;
+        let all = begin.shown + clients as u64;
+        stage.load.wait("everybody has the broadcast", move |crowd| crowd.tally.shown >= all)?;
+        thread::sleep(UNTIL_QUIET);
+        costs.push(Reading::take(stage)?.cost_since(&begin));
+    }
+    Ok(Samples::new(costs))
+}
+
+/// The server's clock and the crowd's count at one moment.
+#[derive(Clone, Copy)]
+struct Reading {
+    spent: Duration,
+    shown: u64,
+    over_tcp: u64,
+}
+
+impl Reading {
+    fn take(stage: &Stage<'_>) -> Outcome<Reading> {
+        let (shown, over_tcp) =
+            stage.load.with(|crowd| (crowd.tally.shown, crowd.tally.over_tcp))?;
+        Ok(Reading { spent: stage.server.cpu_time()?, shown, over_tcp })
+    }
+
+    /// Microseconds for each delivery since then.
+    fn cost_since(&self, earlier: &Reading) -> f64 {
+        let microseconds = (self.spent - earlier.spent).as_secs_f64() * 1e6;
+        microseconds / (self.shown - earlier.shown).max(1) as f64
+    }
+}

@@ -1,0 +1,54 @@
+//! From a broadcast until the last client of all has it.
+
+use std::time::{Duration, Instant};
+
+use crate::load::tally::Delivery;
+use crate::pace::Pace;
+use crate::programs::Outcome;
+use crate::report::{Bar, Row, of_crowd};
+use crate::stage::Stage;
+use crate::statistics::Samples;
+
+const FIGURE: &str = "broadcast_delay";
+
+/// Broadcasts are sent one by one, with a pause that grows with the crowd.
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_FOR_EACH: Duration = Duration::from_micros(40);
+
+/// So many clients take turns.
+const SENDERS: usize = 20;
+
+/// Sends the plan's number of broadcasts and waits until everybody has all of them.
+pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
+    let (clients, plan) = (stage.clients(), &stage.bench.plan);
+    let first = stage.load.with(|crowd| crowd.tally.broadcasts.len())?;
+    let mut pace = Pace::every(LEAST_PAUSE.max(PAUSE_FOR_EACH * clients as u32));
+    for number in 0..plan.delays {
+        pace.wait();
+        stage.load.with(move |crowd| crowd.broadcast(number % SENDERS.min(clients)))?;
+    }
+    stage.load.wait("everybody has every broadcast", move |crowd| {
+        crowd.tally.broadcasts[first..].iter().all(|broadcast| broadcast.shown >= clients)
+    })?;
+    let broadcasts = stage.load.with(move |crowd| crowd.tally.broadcasts[first..].to_vec())?;
+    let times = |end: fn(&Delivery) -> Instant| {
+        Samples::of_times_ms(broadcasts.iter().map(|broadcast| end(broadcast) - broadcast.sent))
+    };
+    let first = times(|broadcast| broadcast.first);
+    let last = times(|broadcast| broadcast.last);
+    let row = |until: &str, which: &str, milliseconds| {
+        let what = format!("broadcast until the {until} client has it: {which} of {}", plan.delays);
+        Row::new(FIGURE, what, milliseconds, "ms")
+    };
+    let rows = vec![
+        row("last", "median", last.median())
+            .with_spread(last.least(), last.most())
+            .judged(Bar::AtMost(100.0)),
+        row("last", "p99", last.quantile(0.99)).judged(Bar::AtMost(250.0)),
+        row("last", "longest", last.most()),
+        // How much of it is the way into the store, whose disk others may be using.
+        row("first", "median", first.median()).with_spread(first.least(), first.most()),
+        row("first", "p99", first.quantile(0.99)),
+    ];
+    Ok(of_crowd(rows, clients, clients == plan.largest()))
+}

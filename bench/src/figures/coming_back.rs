@@ -1,0 +1,38 @@
+//! Everybody comes back by key after the server was away. Their clients try again by themselves,
+//! as people's do.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::load::crowd::Crowd;
+use crate::programs::Outcome;
+use crate::report::{Bar, Row, of_crowd};
+use crate::stage::{Stage, everybody_is_there};
+
+const FIGURE: &str = "coming_back";
+
+/// Stops the server, starts it again and waits for everybody.
+pub(crate) fn measure(stage: &mut Stage<'_>) -> Outcome<Vec<Row>> {
+    let (clients, plan) = (stage.clients(), &stage.bench.plan);
+    stage.server.stop()?;
+    thread::sleep(plan.away);
+    let dials = stage.load.with(|crowd| crowd.tally.dials)?;
+    stage.server.start_again()?;
+    let (listening, starting) = (Instant::now(), stage.server.cpu_time()?);
+    let all_back = move |crowd: &Crowd| crowd.tally.logged_in == clients;
+    let back = stage.load.wait("everybody is back", all_back)?;
+    stage.load.wait("UDP reaches everybody again", everybody_is_there(clients))?;
+    let spent = stage.server.cpu_time()? - starting;
+    let dials = stage.load.with(|crowd| crowd.tally.dials)? - dials;
+
+    let seconds = back.duration_since(listening).as_secs_f64();
+    let milliseconds = spent.as_secs_f64() * 1_000.0 / clients as f64;
+    let tries = dials as f64 / clients as f64;
+    let rows = vec![
+        Row::new(FIGURE, "until all are back", seconds, "s").judged(Bar::AtMost(10.0)),
+        Row::new(FIGURE, "server CPU for each who came back", milliseconds, "ms")
+            .judged(Bar::AtMost(0.8)),
+        Row::new(FIGURE, "tries to connect meanwhile, each", tries, "tries"),
+    ];
+    Ok(of_crowd(rows, clients, !plan.is_small(clients)))
+}

@@ -1,0 +1,36 @@
+//! The server's memory for each idle client: the slope between crowds, since a server without
+//! anybody needs some too.
+
+use std::thread;
+
+use crate::programs::Outcome;
+use crate::report::{Bar, Row};
+use crate::stage::Stage;
+
+const FIGURE: &str = "memory";
+const KIBIBYTE: f64 = 1_024.0;
+const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
+
+/// Lets the crowd grow from one size to the next. The last slope is the one to judge.
+pub(crate) fn measure(stage: &mut Stage<'_>) -> Outcome<Vec<Row>> {
+    let (crowds, settling) = (stage.bench.plan.crowds.clone(), stage.bench.plan.settling);
+    let mut rows = Vec::new();
+    let mut before: Option<(usize, f64)> = None;
+    for clients in crowds {
+        stage.grow(clients)?;
+        thread::sleep(settling);
+        let bytes = stage.server.memory()? as f64;
+        if let Some((fewer, less)) = before {
+            let slope = (bytes - less) / (clients - fewer) as f64 / KIBIBYTE;
+            let what = format!("server memory (PSS) a client, slope from {fewer}");
+            rows.push(Row::new(FIGURE, what, slope, "KiB").with_clients(clients));
+        }
+        let what = "server memory (PSS) in all";
+        rows.push(Row::new(FIGURE, what, bytes / MEBIBYTE, "MiB").with_clients(clients));
+        before = Some((clients, bytes));
+    }
+    if let Some(slope) = rows.iter_mut().rev().find(|row| row.unit == "KiB") {
+        slope.bar = Some(Bar::AtMost(14.0));
+    }
+    Ok(rows)
+}

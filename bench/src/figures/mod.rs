@@ -1,0 +1,47 @@
+//! The figures, one file each. docs/PERFORMANCE.md says what each means.
+
+pub(crate) mod broadcast_cost;
+pub(crate) mod broadcast_delay;
+pub(crate) mod chat_round_trip;
+pub(crate) mod chat_throughput;
+pub(crate) mod client_start;
+pub(crate) mod coming_back;
+pub(crate) mod idle;
+pub(crate) mod memory;
+pub(crate) mod passwords;
+
+use clap::ValueEnum;
+
+/// Every figure, by its name on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Figure {
+    /// Server CPU for each broadcast that reaches a client.
+    BroadcastCost,
+    /// From a broadcast until the last client has it.
+    BroadcastDelay,
+    /// Server memory for each idle client.
+    Memory,
+    /// Everybody comes back after the server was away.
+    ComingBack,
+    /// Logins by password, and what they leave to the others.
+    Passwords,
+    /// A message there and back.
+    ChatRoundTrip,
+    /// Messages one way.
+    ChatThroughput,
+    /// From the start of the client to its prompt, and its memory there.
+    ClientStart,
+    /// A server that has nothing to do but to keep its clients.
+    Idle,
+}
+
+impl Figure {
+    /// Where a figure's rows stand in the table.
+    pub(crate) fn place_of(name: &str) -> Option<usize> {
+        let is_it = |figure: &Figure| {
+            let value = figure.to_possible_value();
+            value.is_some_and(|value| value.get_name().replace('-', "_") == name)
+        };
+        Figure::value_variants().iter().position(is_it)
+    }
+}

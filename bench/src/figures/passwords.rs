@@ -1,0 +1,91 @@
+//! Logins by password: how many a second, how much memory, and what that leaves to those who are
+//! logged in.
+
+use std::time::Duration;
+
+use letschat::session::Request;
+
+use crate::baselines::argon2;
+use crate::load::crowd::Crowd;
+use crate::pace::Pace;
+use crate::programs::{Failed, Outcome};
+use crate::report::{Bar, Row};
+use crate::stage::Stage;
+use crate::statistics::Samples;
+
+const FIGURE: &str = "passwords";
+
+/// Clients that come and go, so that a password is always waiting to be compared.
+const AT_THE_DOOR: usize = 12;
+
+/// How often somebody asks for the list; so many ask in turn.
+const LIST_INTERVAL: Duration = Duration::from_millis(10);
+const LISTERS: usize = 20;
+
+const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
+
+/// Two hashes, and 2 MiB for those who wait at the door.
+const TWO_HASHES_MIB: f64 = 2.0 * 19.0 + 2.0;
+
+/// Compares passwords without a server and then with one, for the same time.
+pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
+    let plan = &stage.bench.plan;
+    let bare = argon2::rate(plan.hashing / 2)?;
+    let (logins, growth) = stage.server.peak_growth(|| {
+        let first = stage.clients();
+        let accounts = &stage.bench.accounts;
+        let members: Vec<_> =
+            (first..first + AT_THE_DOOR).map(|number| accounts.member(number).clone()).collect();
+        stage.load.with(|crowd| crowd.come_and_go(members))?;
+        let logins = logins(stage, plan.hashing)?;
+        stage.load.with(Crowd::stay)?;
+        Ok(logins)
+    })?;
+    let (lists, failures) =
+        stage.load.with(|crowd| (crowd.tally.lists.clone(), crowd.tally.failures.clone()))?;
+    if let Some(failure) = failures.into_iter().next() {
+        return Err(Failed(format!("something was refused: {failure}")).into());
+    }
+    let bare = Samples::new([bare, argon2::rate(plan.hashing / 2)?]);
+    let lists = Samples::of_times_ms(lists);
+
+    let percent = 100.0 * logins / bare.most();
+    let listed = format!("a LIST of {} meanwhile: p99", stage.clients());
+    Ok(vec![
+        Row::new(FIGURE, "logins by password, of the bare argon2 rate", percent, "%")
+            .with_spread(100.0 * logins / bare.most(), 100.0 * logins / bare.least())
+            .judged(Bar::AtLeast(85.0)),
+        Row::new(FIGURE, "logins by password a second", logins, "/s"),
+        Row::new(FIGURE, "bare argon2 on two threads", bare.most(), "/s")
+            .with_spread(bare.least(), bare.most()),
+        Row::new(
+            FIGURE,
+            "server memory more than before, at most",
+            growth as f64 / MEBIBYTE,
+            "MiB",
+        )
+        .judged(Bar::AtMost(TWO_HASHES_MIB)),
+        Row::new(FIGURE, listed, lists.quantile(0.99), "ms")
+            .with_spread(lists.least(), lists.most())
+            .judged(Bar::AtMost(50.0)),
+    ])
+}
+
+/// Logins a second, while others ask for the list.
+fn logins(stage: &Stage<'_>, time: Duration) -> Outcome<f64> {
+    // The first ones have to shake hands, and nothing is hashed meanwhile.
+    let before = stage.load.with(|crowd| crowd.tally.logins)?;
+    let begin =
+        stage.load.wait("somebody is in by password", move |crowd| crowd.tally.logins > before)?;
+    let first = stage.load.with(|crowd| crowd.tally.logins)?;
+    let mut pace = Pace::every(LIST_INTERVAL);
+    let mut number = 0;
+    while begin.elapsed() < time {
+        pace.wait();
+        let lister = number % LISTERS.min(stage.clients());
+        stage.load.with(move |crowd| crowd.request(lister, Request::List))?;
+        number += 1;
+    }
+    let (logins, elapsed) = (stage.load.with(|crowd| crowd.tally.logins)?, begin.elapsed());
+    Ok((logins - first) as f64 / elapsed.as_secs_f64())
+}

@@ -1,0 +1,340 @@
+//! One client: its session, and what that wants done.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use letschat::event::Event;
+use letschat::session::{
+    Account, Birth, Effect, Input, LogPosition, Now, Phase, Reply, Request, RequestId, Session,
+    Unreached,
+};
+use letschat_protocol::datagram::ToClient;
+use rustix::event::epoll;
+use rustix::time::{ClockId, clock_gettime};
+use rustls::ClientConfig;
+
+use super::datagrams::{Buffer, Datagrams};
+use super::link::{Link, News};
+use super::source;
+use super::tally::Tally;
+use super::tls::Secured;
+use crate::accounts::{Member, password};
+
+/// The receiver's port that every client names; nobody calls there.
+const PEER_PORT: u16 = 4401;
+
+/// What all clients share.
+pub(super) struct Surroundings {
+    pub(super) epoll: OwnedFd,
+    pub(super) server: SocketAddr,
+    pub(super) tls: Arc<ClientConfig>,
+}
+
+/// Which of a client's two sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Socket {
+    Link,
+    Datagrams,
+}
+
+/// What a client does once it is logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// It stays.
+    Stay,
+    /// It leaves and logs in again by password.
+    ComeAndGo,
+}
+
+pub(super) struct Client {
+    number: usize,
+    member: Member,
+    source: Ipv4Addr,
+    session: Session,
+    link: Option<Link>,
+    secured: Option<Box<Secured>>,
+    datagrams: Option<Datagrams>,
+    requests: u64,
+    /// Lists whose answer is awaited, and since when.
+    lists: HashMap<RequestId, Instant>,
+    pub(super) course: Course,
+    pub(super) is_logged_in: bool,
+    is_proven: bool,
+    /// As it stands in the crowd's order of deadlines.
+    pub(super) deadline_ms: Option<u64>,
+}
+
+impl Client {
+    pub(super) fn new(number: usize, member: Member, server: SocketAddr) -> Client {
+        let birth = Birth {
+            server: server.to_string(),
+            port: PEER_PORT,
+            detach_on_chat: false,
+            tries: None,
+            return_after_idle: false,
+            seed: number as u64,
+        };
+        Client {
+            number,
+            member,
+            source: source(number),
+            session: Session::new(birth),
+            link: None,
+            secured: None,
+            datagrams: None,
+            requests: 0,
+            lists: HashMap::new(),
+            course: Course::Stay,
+            is_logged_in: false,
+            is_proven: false,
+            deadline_ms: None,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.session.next_deadline()
+    }
+
+    /// The user wants something.
+    pub(super) fn request(&mut self, request: Request, around: &Surroundings, tally: &mut Tally) {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        if request == Request::List {
+            self.lists.insert(id, Instant::now());
+        }
+        self.handle(Input::Request { id, request }, around, tally);
+    }
+
+    /// Logs in, by key or by password.
+    pub(super) fn log_in(&mut self, by_password: bool, around: &Surroundings, tally: &mut Tally) {
+        let request = Request::Login {
+            username: Some(self.member.username.to_string()),
+            password: by_password.then(password),
+            take: false,
+        };
+        self.request(request, around, tally);
+    }
+
+    /// A socket can be read or written.
+    pub(super) fn is_ready(
+        &mut self,
+        socket: Socket,
+        buffer: &mut Buffer,
+        around: &Surroundings,
+        tally: &mut Tally,
+    ) {
+        match socket {
+            Socket::Link => self.link_is_ready(around, tally),
+            Socket::Datagrams => {
+                let datagram = self.datagrams.as_mut().and_then(|open| open.receive(buffer));
+                if let Some(message) = datagram {
+                    self.note_proven(&message, tally);
+                    self.handle(Input::Datagram(message), around, tally);
+                }
+            }
+        }
+    }
+
+    /// Its deadline has come.
+    pub(super) fn tick(&mut self, around: &Surroundings, tally: &mut Tally) {
+        self.handle(Input::Tick, around, tally);
+    }
+
+    fn link_is_ready(&mut self, around: &Surroundings, tally: &mut Tally) {
+        // What an earlier link was still ready for is nothing to this one.
+        let Some(link) = &mut self.link else { return };
+        let mut news = Vec::new();
+        let result = link.advance(&mut news);
+        let was_secured = link.is_secured;
+        for news in news {
+            let input = match news {
+                News::Said(said) => Input::Server(said),
+                News::Secured(secured) => {
+                    let Secured { fingerprint, binding, .. } = *secured;
+                    self.secured = Some(secured);
+                    Input::ServerSecured { fingerprint, binding, address: around.server }
+                }
+            };
+            self.handle(input, around, tally);
+        }
+        match result {
+            Ok(()) => self.watch_link(around),
+            Err(error) if self.link.take().is_some() => {
+                let input = match was_secured {
+                    true => Input::ServerLost,
+                    false => unreached(&error),
+                };
+                self.handle(input, around, tally);
+            }
+            // The session has closed it by itself.
+            Err(_) => {}
+        }
+    }
+
+    fn handle(&mut self, input: Input, around: &Surroundings, tally: &mut Tally) {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            for effect in self.session.handle(now(), input) {
+                if let Some(answer) = self.perform(effect, around, tally) {
+                    next = Some(answer);
+                }
+            }
+        }
+        self.note_phase(tally);
+    }
+
+    /// Does what the session wants. Some of it is answered on the spot, one thing at a time.
+    fn perform(
+        &mut self,
+        effect: Effect,
+        around: &Surroundings,
+        tally: &mut Tally,
+    ) -> Option<Input> {
+        match effect {
+            Effect::DialServer => {
+                tally.dials += 1;
+                return self.dial(around).err().map(|error| unreached(&error));
+            }
+            Effect::SendServer(request) => {
+                // An error shows when the socket is read.
+                let _ = self.link.as_mut().map(|link| link.send(&request));
+                self.watch_link(around);
+            }
+            Effect::CloseServer => {
+                if let Some(link) = self.link.take() {
+                    link.close();
+                }
+            }
+            Effect::OpenAccount { .. } => return Some(Input::Account(Ok(self.account()))),
+            Effect::OpenDatagrams { session, port } => {
+                let server = SocketAddr::new(around.server.ip(), port);
+                let keys = self.secured.as_ref().map(|keys| (&keys.to_server, &keys.to_client));
+                let opened = keys.map(|keys| Datagrams::open(self.source, server, session, keys));
+                self.datagrams = opened.and_then(Result::ok);
+                if let Some(datagrams) = &self.datagrams {
+                    let token = token(self.number, Socket::Datagrams);
+                    note_failure(add(around, &datagrams.socket, token), tally);
+                }
+            }
+            Effect::CloseDatagrams => self.datagrams = None,
+            Effect::Datagram(message) => {
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.send(&message);
+                }
+            }
+            Effect::Answer { id, result } => {
+                let asked = self.lists.remove(&id);
+                match (result, asked) {
+                    (Ok(Reply::Users { .. }), Some(asked)) => tally.lists.push(asked.elapsed()),
+                    (Ok(_), _) => {}
+                    (Err(failure), _) => tally.failures.push(failure.to_string()),
+                }
+            }
+            Effect::Tell(Event::Broadcast { text, over, .. }) => tally.show(&text, over),
+            Effect::Tell(Event::LoggedIn { .. }) => tally.logins += 1,
+            // Nothing is kept, nothing is shown, and nobody is called.
+            Effect::CloseAccount
+            | Effect::Save(_)
+            | Effect::Tell(_)
+            | Effect::DialPeer { .. }
+            | Effect::SendPeer { .. }
+            | Effect::ClosePeer { .. }
+            | Effect::Finished => {}
+        }
+        None
+    }
+
+    fn dial(&mut self, around: &Surroundings) -> io::Result<()> {
+        let link = Link::dial(self.source, around.server, around.tls.clone())?;
+        self.link = Some(link);
+        self.watch_link(around);
+        Ok(())
+    }
+
+    fn account(&self) -> Account {
+        Account {
+            username: self.member.username.clone(),
+            identity: self.member.identity.clone(),
+            has_key: true,
+            peers: BTreeMap::new(),
+            blocked: BTreeSet::new(),
+            position: LogPosition::default(),
+        }
+    }
+
+    /// Tells the kernel what the link is to be watched for, if that has changed.
+    fn watch_link(&mut self, around: &Surroundings) {
+        let number = self.number;
+        let Some(link) = &mut self.link else { return };
+        let wanted = link.wanted();
+        if wanted == link.watched {
+            return;
+        }
+        let token = token(number, Socket::Link);
+        let result = match link.watched.is_empty() {
+            true => epoll::add(&around.epoll, &link.tcp, token, wanted),
+            false => epoll::modify(&around.epoll, &link.tcp, token, wanted),
+        };
+        if result.is_ok() {
+            link.watched = wanted;
+        }
+    }
+
+    fn note_phase(&mut self, tally: &mut Tally) {
+        let is_logged_in = self.session.phase() == Phase::LoggedIn;
+        if is_logged_in && !self.is_logged_in {
+            tally.logged_in += 1;
+        }
+        if !is_logged_in && self.is_logged_in {
+            tally.logged_in -= 1;
+            tally.proven -= usize::from(std::mem::take(&mut self.is_proven));
+        }
+        self.is_logged_in = is_logged_in;
+    }
+
+    fn note_proven(&mut self, message: &ToClient, tally: &mut Tally) {
+        if matches!(message, ToClient::Head(_)) && !self.is_proven && self.is_logged_in {
+            self.is_proven = true;
+            tally.proven += 1;
+        }
+    }
+}
+
+/// Names a socket in what the kernel reports.
+pub(super) fn token(number: usize, socket: Socket) -> epoll::EventData {
+    epoll::EventData::new_u64((number as u64) << 1 | u64::from(socket == Socket::Datagrams))
+}
+
+/// The reverse of [`token`].
+pub(super) fn socket_of(token: u64) -> (usize, Socket) {
+    let socket = if token & 1 == 1 { Socket::Datagrams } else { Socket::Link };
+    ((token >> 1) as usize, socket)
+}
+
+fn add(around: &Surroundings, socket: impl AsFd, token: epoll::EventData) -> io::Result<()> {
+    Ok(epoll::add(&around.epoll, socket, token, epoll::EventFlags::IN)?)
+}
+
+fn note_failure(result: io::Result<()>, tally: &mut Tally) {
+    if let Err(error) = result {
+        tally.failures.push(error.to_string());
+    }
+}
+
+fn unreached(error: &io::Error) -> Input {
+    Input::ServerUnreached(Unreached::NoServer(error.to_string()))
+}
+
+/// The session's two clocks.
+pub(super) fn now() -> Now {
+    let boot = clock_gettime(ClockId::Boottime);
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now {
+        boot_ms: boot.tv_sec as u64 * 1_000 + boot.tv_nsec as u64 / 1_000_000,
+        wall_ms: wall.as_millis() as u64,
+    }
+}

@@ -1,0 +1,133 @@
+//! One client's TLS connection. Nothing here waits: the crowd says when the socket is ready.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use letschat_protocol::dialogue::{FromServer, ReplyAssembler, Request};
+use letschat_protocol::frame::{Decoder, Mode};
+use rustix::event::epoll::EventFlags;
+use rustls::{ClientConfig, ClientConnection};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::tls::{self, Secured};
+
+const READ_BYTES: usize = 16 * 1024;
+
+/// What the socket brought.
+pub(super) enum News {
+    /// The handshake is done.
+    Secured(Box<Secured>),
+    /// The server said something.
+    Said(FromServer),
+}
+
+pub(super) struct Link {
+    pub(super) tcp: TcpStream,
+    tls: ClientConnection,
+    decoder: Decoder,
+    replies: ReplyAssembler,
+    pub(super) is_secured: bool,
+    /// What the socket is watched for.
+    pub(super) watched: EventFlags,
+}
+
+impl Link {
+    /// Begins to connect, from this address.
+    pub(super) fn dial(
+        source: Ipv4Addr,
+        server: SocketAddr,
+        config: Arc<ClientConfig>,
+    ) -> io::Result<Link> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        match socket.connect(&server.into()) {
+            Err(error)
+                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            {
+                return Err(error);
+            }
+            _ => {}
+        }
+        Ok(Link {
+            tcp: socket.into(),
+            tls: tls::connection(config).map_err(io::Error::other)?,
+            decoder: Decoder::new(),
+            replies: ReplyAssembler::default(),
+            is_secured: false,
+            watched: EventFlags::empty(),
+        })
+    }
+
+    /// Says something, as far as the socket takes it now.
+    pub(super) fn send(&mut self, request: &Request) -> io::Result<()> {
+        self.tls.writer().write_all(&request.to_frame().to_bytes())?;
+        self.flush()
+    }
+
+    /// Reads and writes what can be. An error is the end of the link, and so is the server's end.
+    pub(super) fn advance(&mut self, news: &mut Vec<News>) -> io::Result<()> {
+        self.flush()?;
+        match self.tls.read_tls(&mut self.tcp) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let state = self.tls.process_new_packets().map_err(io::Error::other)?;
+        self.flush()?;
+        if !self.is_secured && !self.tls.is_handshaking() {
+            self.is_secured = true;
+            let secured = tls::secured(&self.tls).map_err(io::Error::other)?;
+            news.push(News::Secured(Box::new(secured)));
+        }
+        if state.plaintext_bytes_to_read() > 0 {
+            self.read(news)?;
+        }
+        if state.peer_has_closed() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    fn read(&mut self, news: &mut Vec<News>) -> io::Result<()> {
+        let mut chunk = [0; READ_BYTES];
+        loop {
+            match self.tls.reader().read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(length) => self.decoder.extend(&chunk[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            while let Some(frame) = self.decoder.next(Mode::Frame).map_err(io::Error::other)? {
+                let said = self.replies.take(&frame).map_err(io::Error::other)?;
+                news.extend(said.map(News::Said));
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut self.tcp) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the socket is to be watched for now.
+    pub(super) fn wanted(&self) -> EventFlags {
+        match self.tls.wants_write() {
+            true => EventFlags::IN | EventFlags::OUT,
+            false => EventFlags::IN,
+        }
+    }
+
+    /// Says goodbye in TLS and hangs up.
+    pub(super) fn close(mut self) {
+        self.tls.send_close_notify();
+        // If that can't go out now, the server sees the end all the same.
+        let _ = self.flush();
+    }
+}

@@ -1,0 +1,121 @@
+//! A crowd of clients in one thread of this process.
+//!
+//! Each has the session that people's clients have ([`letschat::session`]), so it logs in, keeps
+//! alive, repairs what was lost and comes back after a break as they do, over real TLS and sealed
+//! datagrams. What is around the session is leaner: one thread and one epoll for all sockets, no
+//! receiver for peers, nothing on disk.
+//!
+//! * [`crowd`] – all clients, their sockets and their deadlines
+//! * `client` – one client: its session, and what that wants done
+//! * `link` – TLS to the server, without waiting
+//! * [`datagrams`] – a socket for sealed datagrams
+//! * `tls` – how the clients speak TLS
+//! * [`tally`] – what the crowd has seen
+
+mod client;
+pub(crate) mod crowd;
+pub(crate) mod datagrams;
+mod link;
+pub(crate) mod tally;
+mod tls;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::programs::{Failed, Outcome};
+use crowd::{Crowd, Order, Watch};
+
+/// Clients come from so many addresses, since a server lets only a few who are not logged in wait
+/// from each.
+const ADDRESSES: usize = 250;
+
+/// Beyond this the bench has failed, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The hold on a crowd. Dropping it hangs up for everybody.
+pub(crate) struct Load {
+    orders: Sender<Order>,
+    bell: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Starts the thread, with a crowd of nobody for this server.
+    pub(crate) fn start(server: SocketAddr) -> io::Result<Load> {
+        let (orders, ordered) = channel();
+        let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+        let crowd = Crowd::new(server, bell.clone())?;
+        let thread = thread::Builder::new().name("crowd".into());
+        let thread = thread.spawn(move || crowd.run(&ordered))?;
+        Ok(Load { orders, bell, thread: Some(thread) })
+    }
+
+    /// Does something with the crowd, on its thread, and waits for that.
+    pub(crate) fn with<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Crowd) -> T + Send + 'static,
+    ) -> Outcome<T> {
+        let (result, done) = sync_channel(1);
+        self.order(Order::Act(Box::new(move |crowd| {
+            // Whoever asked waits for it.
+            let _ = result.send(act(crowd));
+        })))?;
+        Ok(done.recv().map_err(|_| self.is_gone())?)
+    }
+
+    /// Waits until this holds, and says since when.
+    pub(crate) fn wait(
+        &self,
+        what: &str,
+        holds: impl Fn(&Crowd) -> bool + Send + 'static,
+    ) -> Outcome<Instant> {
+        let (since, held) = sync_channel(1);
+        self.order(Order::Watch(Watch { holds: Box::new(holds), since }))?;
+        match held.recv_timeout(PATIENCE) {
+            Ok(since) => Ok(since),
+            Err(_) => {
+                let state = self.with(|crowd| crowd.tally.to_string())?;
+                Err(Failed(format!("waited in vain until {what}; {state}")).into())
+            }
+        }
+    }
+
+    fn order(&self, order: Order) -> Outcome<()> {
+        self.orders.send(order).map_err(|_| self.is_gone())?;
+        self.ring();
+        Ok(())
+    }
+
+    fn ring(&self) {
+        // It fails only if the bell rings already.
+        let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+    }
+
+    fn is_gone(&self) -> Failed {
+        Failed("the crowd's thread has ended".into())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if self.order(Order::End).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            // A panic in it has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The loopback address that the n-th client comes from.
+pub(crate) fn source(number: usize) -> Ipv4Addr {
+    let host = (number % ADDRESSES) as u8 + 1;
+    Ipv4Addr::new(127, 0, 1, host)
+}

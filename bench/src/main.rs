@@ -1,0 +1,108 @@
+//! `letschat-bench`: what Let's Chat costs. It starts a real server, is itself a crowd of clients,
+//! and prints what it measured beside what is to be reached. docs/PERFORMANCE.md explains each
+//! figure.
+//!
+//! * [`run`] – what is measured, in which order; [`plan`] – how big and how long
+//! * [`figures`] – one file for each figure
+//! * [`baselines`] – what ratios are taken against
+//! * [`load`] – a crowd of clients on one thread
+//! * [`people`] – two clients of the library in a chat
+//! * [`server`], [`stage`], [`accounts`] – a server of its own, its crowd, everybody's account
+//! * [`process`], [`machine`], [`statistics`], [`pace`] – clocks, memory, many numbers in few
+//! * [`report`] – the table and the JSON
+//!
+//! What is deliberately absent: any way into the server but the wire. It is a process of its own,
+//! as it was built for people.
+
+mod accounts;
+mod baselines;
+mod figures;
+mod load;
+mod machine;
+mod pace;
+mod people;
+mod plan;
+mod process;
+mod programs;
+mod report;
+mod run;
+mod server;
+mod stage;
+mod statistics;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use figures::Figure;
+use machine::{Machine, Span};
+use plan::Plan;
+use programs::{Outcome, Programs};
+use report::Report;
+use run::Bench;
+
+/// What Let's Chat costs.
+#[derive(Debug, Parser)]
+#[command(name = "letschat-bench", version)]
+struct Flags {
+    /// Fewer clients and shorter, within a minute
+    #[arg(long)]
+    quick: bool,
+
+    /// A few clients for a few seconds, only to see that it works
+    #[arg(long, conflicts_with = "quick")]
+    smoke: bool,
+
+    /// End with status 1 if a figure is missed
+    #[arg(long)]
+    strict: bool,
+
+    /// Measure only this; may be given several times
+    #[arg(long, value_name = "FIGURE", value_enum)]
+    only: Vec<Figure>,
+
+    /// One crowd of so many, instead of several
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    clients: Option<u16>,
+
+    /// Where the numbers are written as JSON [default: bench.json in the folder of all builds]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match measure(&flags) {
+        Ok(report) if flags.strict && report.missed() > 0 => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            // That standard error is closed changes nothing about the status.
+            let _ = writeln!(io::stderr(), "letschat-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(flags: &Flags) -> Outcome<Report> {
+    let span = Span::start();
+    let programs = Programs::beside_this_one()?;
+    let json = flags.json.clone().unwrap_or_else(|| programs.target.join("bench.json"));
+    let plan = match (flags.quick, flags.smoke) {
+        (true, _) => Plan::quick(),
+        (_, true) => Plan::smoke(),
+        _ => Plan::full(),
+    };
+    let plan = match flags.clients {
+        Some(clients) => plan.with_crowd(clients.into()),
+        None => plan,
+    };
+    let form = plan.form;
+    let rows = Bench::prepare(plan, programs, flags.only.clone())?.run()?;
+    let report = Report { form, machine: Machine::describe(), circumstances: span.finish(), rows };
+    fs::write(json, serde_json::to_string_pretty(&report)? + "\n")?;
+    writeln!(io::stdout(), "{}", report.table())?;
+    Ok(report)
+}

@@ -1,0 +1,116 @@
+//! How big and how long: the whole form, the quick one, and one that only shows that all works.
+
+use std::time::Duration;
+
+use letschat_protocol::limits::UDP_KEEPALIVE_MS;
+
+const KEEPALIVE: Duration = Duration::from_millis(UDP_KEEPALIVE_MS);
+
+/// What is measured, with how many, for how long.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// `full`, `quick` or `smoke`.
+    pub(crate) form: &'static str,
+    /// Crowds of so many clients, from small to large.
+    pub(crate) crowds: Vec<usize>,
+    /// How long a crowd stands still before the server's memory is read.
+    pub(crate) settling: Duration,
+    /// How long an idle server is watched: whole rounds of keep-alives, since those who came
+    /// together keep alive together.
+    pub(crate) idle: Duration,
+    /// A stream of so many broadcasts, 20 a second.
+    pub(crate) stream: usize,
+    /// Broadcasts that nobody follows up.
+    pub(crate) isolated: usize,
+    /// Broadcasts whose way to the last client is timed.
+    pub(crate) delays: usize,
+    /// How long the server is away before everybody comes back.
+    pub(crate) away: Duration,
+    /// How long passwords are compared, by the server and without it.
+    pub(crate) hashing: Duration,
+    /// Clients that are logged in meanwhile, and the names on the page that they ask for.
+    pub(crate) listed: usize,
+    /// Messages there and back.
+    pub(crate) round_trips: usize,
+    /// Messages one way.
+    pub(crate) messages: usize,
+    /// Starts of the client.
+    pub(crate) starts: usize,
+}
+
+impl Plan {
+    /// What the figures are set for; at most ten minutes.
+    pub(crate) fn full() -> Plan {
+        Plan {
+            form: "full",
+            crowds: vec![50, 1_000, 5_000],
+            settling: Duration::from_secs(60),
+            idle: KEEPALIVE * 2,
+            stream: 200,
+            isolated: 8,
+            delays: 200,
+            away: Duration::from_secs(3),
+            hashing: Duration::from_secs(10),
+            listed: 100,
+            round_trips: 10_000,
+            messages: 1_000_000,
+            starts: 20,
+        }
+    }
+
+    /// The same with fewer and shorter; at most one minute.
+    pub(crate) fn quick() -> Plan {
+        Plan {
+            form: "quick",
+            crowds: vec![100, 1_000],
+            settling: Duration::from_secs(1),
+            idle: KEEPALIVE,
+            stream: 40,
+            isolated: 1,
+            delays: 40,
+            away: Duration::from_secs(1),
+            hashing: Duration::from_secs(2),
+            listed: 100,
+            round_trips: 2_000,
+            messages: 200_000,
+            starts: 5,
+        }
+    }
+
+    /// A few seconds, also for programs that were not optimised.
+    pub(crate) fn smoke() -> Plan {
+        Plan {
+            form: "smoke",
+            crowds: vec![4, 12],
+            settling: Duration::from_millis(100),
+            idle: Duration::from_millis(300),
+            stream: 6,
+            isolated: 1,
+            delays: 4,
+            away: Duration::ZERO,
+            hashing: Duration::from_millis(800),
+            listed: 8,
+            round_trips: 20,
+            messages: 1_000,
+            starts: 1,
+        }
+    }
+
+    /// The largest crowd.
+    pub(crate) fn largest(&self) -> usize {
+        self.crowds.last().copied().unwrap_or_default()
+    }
+
+    /// The same with one crowd alone.
+    pub(crate) fn with_crowd(self, clients: usize) -> Plan {
+        Plan { crowds: vec![clients], ..self }
+    }
+
+    /// Whether a crowd is only there to see how figures grow. The bars are set for large ones.
+    pub(crate) fn is_small(&self, clients: usize) -> bool {
+        clients < JUDGED_CLIENTS && clients < self.largest()
+    }
+}
+
+/// Crowds of so many are judged.
+const JUDGED_CLIENTS: usize = 1_000;

@@ -1,0 +1,121 @@
+//! One run: what is measured, in which order.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::accounts::Accounts;
+use crate::figures::{
+    Figure, broadcast_cost, broadcast_delay, chat_round_trip, chat_throughput, client_start,
+    coming_back, idle, memory, passwords,
+};
+use crate::plan::Plan;
+use crate::programs::{Failed, Outcome, Programs};
+use crate::report::Row;
+use crate::stage::Stage;
+
+/// Accounts beyond the largest crowd: those who come and go.
+const SPARE_ACCOUNTS: usize = 32;
+
+/// Descriptors beyond the three sockets that each client may take: its own two, and one while the
+/// bare loop is measured.
+const SPARE_DESCRIPTORS: u64 = 256;
+
+/// What every figure is measured with.
+pub(crate) struct Bench {
+    pub(crate) plan: Plan,
+    pub(crate) programs: Programs,
+    pub(crate) accounts: Accounts,
+    wanted: Vec<Figure>,
+}
+
+impl Bench {
+    /// Makes ready; without a wanted figure all are.
+    pub(crate) fn prepare(plan: Plan, programs: Programs, wanted: Vec<Figure>) -> Outcome<Bench> {
+        raise_descriptor_limit(plan.largest())?;
+        let count = plan.largest().max(plan.listed) + SPARE_ACCOUNTS;
+        say(format_args!("making {count} accounts"));
+        Ok(Bench { accounts: Accounts::make(count)?, plan, programs, wanted })
+    }
+
+    /// Measures. Figures of one client come first, while this process is small.
+    pub(crate) fn run(&self) -> Outcome<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.figure(Figure::ClientStart, &mut rows, || client_start::measure(self))?;
+        self.figure(Figure::ChatRoundTrip, &mut rows, || chat_round_trip::measure(self))?;
+        self.figure(Figure::ChatThroughput, &mut rows, || chat_throughput::measure(self))?;
+        self.figure(Figure::Passwords, &mut rows, || {
+            passwords::measure(&Stage::open(self, self.plan.listed)?)
+        })?;
+        self.crowds(&mut rows)?;
+        // A figure's crowds side by side, to see how it grows.
+        rows.sort_by_key(|row| Figure::place_of(row.figure));
+        Ok(rows)
+    }
+
+    fn crowds(&self, rows: &mut Vec<Row>) -> Outcome<()> {
+        for &clients in &self.plan.crowds {
+            let is_largest = clients == self.plan.largest();
+            let alone = [Figure::Memory, Figure::Idle];
+            let every = [Figure::BroadcastCost, Figure::BroadcastDelay, Figure::ComingBack];
+            let some_of = |figures: &[Figure]| figures.iter().any(|figure| self.wants(*figure));
+            if !(some_of(&every) || is_largest && some_of(&alone)) {
+                continue;
+            }
+            say(format_args!("a crowd of {clients}"));
+            let mut stage = Stage::open(self, 0)?;
+            if is_largest {
+                self.figure(Figure::Memory, rows, || memory::measure(&mut stage))?;
+            }
+            stage.grow(clients)?;
+            if is_largest {
+                self.figure(Figure::Idle, rows, || idle::measure(&stage))?;
+            }
+            self.figure(Figure::BroadcastCost, rows, || broadcast_cost::measure(&stage))?;
+            self.figure(Figure::BroadcastDelay, rows, || broadcast_delay::measure(&stage))?;
+            self.figure(Figure::ComingBack, rows, || coming_back::measure(&mut stage))?;
+        }
+        Ok(())
+    }
+
+    fn wants(&self, figure: Figure) -> bool {
+        self.wanted.is_empty() || self.wanted.contains(&figure)
+    }
+
+    fn figure(
+        &self,
+        figure: Figure,
+        rows: &mut Vec<Row>,
+        measure: impl FnOnce() -> Outcome<Vec<Row>>,
+    ) -> Outcome<()> {
+        if self.wants(figure) {
+            say(format_args!("{figure:?}"));
+            rows.extend(measure()?);
+        }
+        Ok(())
+    }
+}
+
+/// What goes on, for whoever waits.
+pub(crate) fn say(what: impl Display) {
+    // That nobody listens changes nothing.
+    let _ = writeln!(io::stderr(), "letschat-bench: {what}");
+}
+
+/// Every client is two descriptors here, and the usual soft limit of 1,024 is there for old
+/// programs.
+fn raise_descriptor_limit(clients: usize) -> Outcome<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = clients as u64 * 3 + SPARE_DESCRIPTORS;
+    if limit.maximum.is_some_and(|most| most < needed) {
+        let most = limit.maximum.unwrap_or_default();
+        let why = format!(
+            "{clients} clients need {needed} descriptors, and the limit is {most}; raise it \
+             (`ulimit -Hn`), or measure fewer with --quick"
+        );
+        return Err(Failed(why).into());
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! A real server in a folder of its own.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use letschat_protocol::identity::Fingerprint;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::process;
+use crate::programs::{Failed, Outcome};
+use crate::run::{Bench, say};
+
+/// Stopping takes at most 3 s by the server's own word.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_POLL: Duration = Duration::from_millis(2);
+
+/// How much of a log is shown when a server has failed.
+const LAST_LINES: usize = 10;
+
+/// The limits that a crowd would meet are raised; all else is as an operator gets it.
+const SETTINGS: &[&str] = &[
+    "--places",
+    "100000",
+    "--broadcast-burst",
+    "1000000",
+    "--broadcast-interval-ms",
+    "1",
+    "--signup-burst",
+    "1000000",
+];
+
+/// A running server. Killed when it is dropped.
+pub(crate) struct ServerProcess {
+    child: Child,
+    program: PathBuf,
+    data: TempDir,
+    port: u16,
+    fingerprint: Fingerprint,
+    ipv6: bool,
+}
+
+impl ServerProcess {
+    /// Starts one on a free port, with everybody's account.
+    pub(crate) fn start(bench: &Bench) -> Outcome<ServerProcess> {
+        let data = tempfile::tempdir()?;
+        bench.accounts.copy_to(data.path())?;
+        let program = bench.programs.server.clone();
+        let Launched { child, address, fingerprint } = launch(&program, &data, 0)?;
+        let (port, ipv6) = (address.port(), address.is_ipv6());
+        Ok(ServerProcess { child, program, data, port, fingerprint, ipv6 })
+    }
+
+    /// Ends it as an operator does, and waits for that.
+    pub(crate) fn stop(&mut self) -> Outcome<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        let until = Instant::now() + STOP_PATIENCE;
+        while Instant::now() < until {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(self.failed(&format!("the server ended: {status}"))),
+                None => thread::sleep(STOP_POLL),
+            }
+        }
+        Err(self.failed("the server does not stop"))
+    }
+
+    /// Starts it again on the same port and data. Returns when it listens.
+    pub(crate) fn start_again(&mut self) -> Outcome<()> {
+        self.child = launch(&self.program, &self.data, self.port)?.child;
+        Ok(())
+    }
+
+    /// Where clients on this machine reach it.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Whether its sockets are IPv6 ones, which carry IPv4 as well.
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.ipv6
+    }
+
+    /// Where a client of the program's own finds it, and by which key.
+    pub(crate) fn location(&self) -> String {
+        format!("{}#{}", self.address(), self.fingerprint)
+    }
+
+    /// The processor time that it has taken.
+    pub(crate) fn cpu_time(&self) -> Outcome<Duration> {
+        Ok(process::cpu_time(self.child.id())?)
+    }
+
+    /// Its memory (PSS) in bytes.
+    pub(crate) fn memory(&self) -> Outcome<u64> {
+        Ok(process::memory(self.child.id())?)
+    }
+
+    /// How much its memory grows beyond what it is now, at the most, while something goes on.
+    pub(crate) fn peak_growth<T>(
+        &self,
+        meanwhile: impl FnOnce() -> Outcome<T>,
+    ) -> Outcome<(T, u64)> {
+        let pid = self.child.id();
+        process::forget_peak(pid)?;
+        let before = process::resident(pid)?;
+        let result = meanwhile()?;
+        Ok((result, process::peak_resident(pid)?.saturating_sub(before)))
+    }
+
+    fn failed(&self, what: &str) -> Box<dyn Error> {
+        let log = fs::read_to_string(self.data.path().join(LOG)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+        Failed(format!("{what}; its log ends so:\n{last}")).into()
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // Fails if it has ended already, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const LOG: &str = "server.log";
+
+struct Launched {
+    child: Child,
+    address: SocketAddr,
+    fingerprint: Fingerprint,
+}
+
+/// The log goes to a file, as it does where a service is supervised.
+fn launch(program: &Path, data: &TempDir, port: u16) -> Outcome<Launched> {
+    let log = File::options().create(true).append(true).open(data.path().join(LOG))?;
+    let mut command = Command::new(program);
+    // The operator's own settings are not to change what is measured.
+    command.env_clear().env("HOME", data.path());
+    command.args(["--port", &port.to_string(), "--data"]).arg(data.path()).args(SETTINGS);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let mut child = command.spawn()?;
+    // For whoever wants to look at it with other instruments.
+    say(format_args!("a server, process {}", child.id()));
+    let Some(stdout) = child.stdout.take() else {
+        return Err(Failed("the server has no output".into()).into());
+    };
+    let mut lines = BufReader::new(stdout).lines();
+    let mut announced = |label: &str| -> Outcome<String> {
+        let line = lines.next().transpose()?.unwrap_or_default();
+        let told = line.strip_prefix(label).map(|told| told.trim().to_owned());
+        told.ok_or_else(|| Failed(format!("the server said {line:?}, not {label:?}")).into())
+    };
+    let address = announced("listening on")?.parse()?;
+    let fingerprint = announced("fingerprint")?.parse()?;
+    Ok(Launched { child, address, fingerprint })
+}

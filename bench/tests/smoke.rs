@@ -1,0 +1,91 @@
+//! The bench works: its shortest form, with programs that were not optimised. No time is judged.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Once;
+
+use serde_json::Value;
+
+const FIGURES: &[&str] = &[
+    "broadcast_cost",
+    "broadcast_delay",
+    "memory",
+    "coming_back",
+    "passwords",
+    "chat_round_trip",
+    "chat_throughput",
+    "client_start",
+    "idle",
+];
+
+/// Runs the bench; the numbers go to this file.
+fn bench(flags: &[&str], json: &Path) -> Output {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(build_programs);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_letschat-bench"));
+    command.arg("--smoke").args(flags).arg("--json").arg(json).output().unwrap()
+}
+
+/// A test of one package is not given the programs of another.
+fn build_programs() {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--workspace", "--bins"]);
+    let folder = Path::new(env!("CARGO_BIN_EXE_letschat-bench")).parent().unwrap();
+    if folder.ends_with("release") {
+        build.arg("--release");
+    }
+    build.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // What cargo tells this test about its package is nothing to the build: scripts that look at
+    // it would have half of the dependencies built anew each time.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_package) {
+            build.env_remove(name);
+        }
+    }
+    assert!(build.status().unwrap().success(), "the programs do not build");
+}
+
+#[test]
+fn every_figure_is_measured_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("bench.json");
+    let output = bench(&[], &json);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    for told in ["form", "machine", "commit", "date", "seconds"] {
+        assert!(!report[told].is_null(), "{told} is missing");
+    }
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("  over\n"), "nothing is missed, and so nothing shown here:\n{table}");
+    let rows = report["rows"].as_array().unwrap();
+    for row in rows {
+        let what = row["what"].as_str().unwrap();
+        assert!(table.contains(what), "the table lacks {what:?}:\n{table}");
+        // A slope between a few clients may point anywhere; all else is a quantity.
+        let is_slope = what.contains("slope");
+        assert!(is_slope || row["measured"].as_f64().unwrap() >= 0.0, "{row}");
+    }
+    for figure in FIGURES {
+        let of_it: Vec<&Value> = rows.iter().filter(|row| row["figure"] == *figure).collect();
+        assert!(of_it.iter().any(|row| !row["to_reach"].is_null()), "{figure} has no bar");
+        let is_something = |row: &&Value| row["measured"].as_f64().unwrap() > 0.0;
+        // A few clients may need nothing at all while they are idle.
+        let is_measured = of_it.iter().any(is_something) || *figure == "idle";
+        assert!(is_measured, "{figure} is not measured");
+    }
+}
+
+#[test]
+fn a_missed_figure_is_told_and_fails_the_run_if_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    // A chat that nobody optimised is not as quick as a bare echo.
+    let flags = ["--only", "chat-round-trip", "--strict"];
+    let output = bench(&flags, &folder.path().join("bench.json"));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert!(table.contains("  over\n"), "{table}");
+}

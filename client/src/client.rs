@@ -1,0 +1,297 @@
+//! The handle through which a program drives a client, and the events that come back.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use async_channel::{Receiver, Sender};
+use event_listener::Event as Wakeup;
+use futures_lite::FutureExt as _;
+use letschat_protocol::username::Username;
+
+use crate::account;
+use crate::address::ServerAddress;
+use crate::driver::{Driver, Order};
+use crate::event::Event;
+use crate::net::receiver;
+use crate::private_file;
+use crate::session::{Birth, Failure, Phase, Reply, Request};
+use crate::trust::KnownServers;
+
+/// Events that may wait for a front end. One that is further behind has stopped reading: the
+/// client ends with [`Ended::NotRead`] rather than lose an event or grow without bound.
+pub const MAX_WAITING_EVENTS: usize = 16 * 1024;
+
+/// Requests that may wait for the session; a front end that makes more waits.
+const MAX_WAITING_ORDERS: usize = 64;
+
+/// Everything that a client needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The server.
+    pub server: ServerAddress,
+    /// Where keys and state are kept. Made, for its owner alone, if it is missing.
+    pub data_folder: PathBuf,
+    /// Whether a server off loopback whose key was never seen is accepted, with a notice.
+    pub accept_new: bool,
+    /// The wanted port of the receiver; another that is free is taken if this one is not.
+    pub peer_port: u16,
+    /// The address of the receiver; `None`: every one of this machine's.
+    pub peer_listen: Option<IpAddr>,
+    /// Whether to leave the server as soon as a chat opens.
+    pub detach_on_chat: bool,
+    /// How many times a server that is busy or not there is tried; `None`: as the schedule has it.
+    pub tries: Option<u32>,
+    /// Whether to come back by itself after an idle timeout.
+    pub return_after_idle: bool,
+}
+
+impl Config {
+    /// The account to log in to without being told: the only free one that this machine has for
+    /// the server, if the server has been met before.
+    pub fn only_account(&self) -> Option<Username> {
+        let known = KnownServers::in_folder(&self.data_folder);
+        // A list that can't be read is told when the server is dialled.
+        let server = known.remembered(&self.server).ok().flatten()?;
+        account::only_one(&self.data_folder, &server)
+    }
+}
+
+/// Why a client could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder can't be made or used.
+    #[error("the data folder {path} can't be used: {source}")]
+    DataFolder {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no port on which peers could arrive.
+    #[error("no port can be opened for peers: {0}")]
+    Receiver(#[source] io::Error),
+    /// The system has no thread for it.
+    #[error("the client's thread can't be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Why a client is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// [`Request::Quit`] was carried out.
+    Quit,
+    /// Nobody read its events; see [`MAX_WAITING_EVENTS`].
+    NotRead,
+    /// A fault of the program.
+    Failed,
+}
+
+/// A client that runs on a thread of its own. The handle may be cloned; when the last one is
+/// dropped, the client quits.
+#[derive(Debug, Clone)]
+pub struct Client {
+    orders: Sender<Order>,
+    view: Arc<View>,
+}
+
+/// What is seen of the session from outside.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    logged_in: AtomicBool,
+    current_chat: AtomicBool,
+    ended: OnceLock<Ended>,
+    end: Wakeup,
+}
+
+impl Client {
+    /// Starts a client. It opens its receiver and waits for requests; it does not look for the
+    /// server before one asks for it.
+    pub fn start(config: Config) -> Result<(Client, Receiver<Event>), StartError> {
+        let folder = config.data_folder.clone();
+        private_file::create_folder(&folder)
+            .map_err(|source| StartError::DataFolder { path: folder, source })?;
+        let listener =
+            receiver::listen(config.peer_listen, config.peer_port).map_err(StartError::Receiver)?;
+        let port = listener.local_addr().map_err(StartError::Receiver)?.port();
+        let birth = Birth {
+            server: config.server.to_string(),
+            port,
+            detach_on_chat: config.detach_on_chat,
+            tries: config.tries,
+            return_after_idle: config.return_after_idle,
+            seed: fastrand::u64(..),
+        };
+
+        let (orders, ordered) = async_channel::bounded(MAX_WAITING_ORDERS);
+        let (events, told) = async_channel::bounded(MAX_WAITING_EVENTS);
+        let view = Arc::new(View::default());
+        let guard = EndGuard(view.clone());
+        let driver = Driver::new(birth, config, view.clone(), ordered, events);
+        thread::Builder::new()
+            .name("session".into())
+            .spawn(move || {
+                let ended = driver.run(listener);
+                guard.release(ended);
+            })
+            .map_err(StartError::Thread)?;
+        Ok((Client { orders, view }, told))
+    }
+
+    /// Asks the session for something; the future is ready when that is done or has failed.
+    pub fn request(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
+        let (orders, finished) = (self.orders.clone(), self.finished());
+        async move {
+            let gone = || Failure::new("ended", "The client has ended.");
+            let (answer, answered) = async_channel::bounded(1);
+            orders.send(Order { request, answer }).await.map_err(|_| gone())?;
+            let answered = async { answered.recv().await.unwrap_or_else(|_| Err(gone())) };
+            // An order that came too late to be read lies in the queue, and nobody answers it.
+            let finished = async {
+                finished.await;
+                Err(gone())
+            };
+            answered.or(finished).await
+        }
+    }
+
+    /// What commands are checked against.
+    pub fn phase(&self) -> Phase {
+        if self.view.logged_in.load(Ordering::SeqCst) { Phase::LoggedIn } else { Phase::Offline }
+    }
+
+    /// Whether plain text goes to a chat.
+    pub fn has_current_chat(&self) -> bool {
+        self.view.current_chat.load(Ordering::SeqCst)
+    }
+
+    /// Returns when the client is no more. Every event has been sent by then.
+    pub fn finished(&self) -> impl Future<Output = Ended> + Send + 'static + use<> {
+        let view = self.view.clone();
+        async move {
+            loop {
+                let end = view.end.listen();
+                if let Some(ended) = view.ended.get() {
+                    return *ended;
+                }
+                end.await;
+            }
+        }
+    }
+}
+
+impl View {
+    pub(crate) fn show(&self, phase: Phase, current_chat: bool) {
+        self.logged_in.store(phase == Phase::LoggedIn, Ordering::SeqCst);
+        self.current_chat.store(current_chat, Ordering::SeqCst);
+    }
+
+    fn end(&self, ended: Ended) {
+        // Only the first end counts.
+        let _ = self.ended.set(ended);
+        self.end.notify(usize::MAX);
+    }
+}
+
+/// Says that the client is no more even if its thread panics.
+struct EndGuard(Arc<View>);
+
+impl EndGuard {
+    fn release(self, ended: Ended) {
+        self.0.end(ended);
+    }
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.end(Ended::Failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+    use std::path::Path;
+
+    /// For a server that is not there.
+    fn config(folder: &Path) -> Config {
+        Config {
+            server: "127.0.0.1:1".parse().unwrap(),
+            data_folder: folder.join("made"),
+            accept_new: false,
+            peer_port: 0,
+            peer_listen: None,
+            detach_on_chat: false,
+            tries: Some(1),
+            return_after_idle: false,
+        }
+    }
+
+    fn start(folder: &Path) -> (Client, Receiver<Event>) {
+        Client::start(config(folder)).unwrap()
+    }
+
+    #[test]
+    fn a_client_starts_answers_and_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, events) = start(folder.path());
+        assert!(!client.has_current_chat());
+        assert_eq!(client.phase(), Phase::Offline);
+        let status = block_on(client.request(Request::Status)).unwrap();
+        assert!(matches!(status, Reply::Status(status) if status.port != 0));
+
+        block_on(client.request(Request::Quit)).unwrap();
+        assert_eq!(block_on(client.finished()), Ended::Quit);
+        while block_on(events.recv()).is_ok() {}
+        let failure = block_on(client.request(Request::Status)).unwrap_err();
+        assert_eq!(failure.code, "ended");
+    }
+
+    #[test]
+    fn a_client_that_nobody_holds_quits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, events) = start(folder.path());
+        let finished = client.finished();
+        drop(client);
+        assert_eq!(block_on(finished), Ended::Quit);
+        drop(events);
+    }
+
+    #[test]
+    fn a_front_end_that_wants_no_events_gets_answers_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, events) = start(folder.path());
+        drop(events);
+        let login = Request::Login { username: Some("alice".into()), password: None, take: false };
+        assert!(block_on(client.request(login)).is_err());
+        assert!(block_on(client.request(Request::Status)).is_ok());
+    }
+
+    #[test]
+    fn two_clients_in_one_folder_have_two_ports() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = |client: &Client| match block_on(client.request(Request::Status)) {
+            Ok(Reply::Status(status)) => status.port,
+            other => panic!("{other:?}"),
+        };
+        let (one, _events) = start(folder.path());
+        let (other, _events) = start(folder.path());
+        assert_ne!(port(&one), port(&other));
+    }
+
+    #[test]
+    fn a_data_folder_that_is_a_file_is_a_start_error() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("made"), "").unwrap();
+        let config = config(folder.path());
+        assert!(matches!(Client::start(config), Err(StartError::DataFolder { .. })));
+    }
+}

@@ -1,0 +1,421 @@
+//! Commands as data, and the one dispatcher that every front end goes through.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use letschat_protocol::username::Username;
+use serde_json::{Map, Value};
+
+use crate::arguments::{Arguments, Parameter};
+use crate::client::Client;
+use crate::commands::{self, TABLE};
+use crate::lua::plugins::Plugins;
+use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
+use crate::session::{Failure, Phase, Reply, Request};
+
+/// Something that a user can do.
+#[derive(Debug)]
+pub struct Command {
+    /// What it is called.
+    pub name: &'static str,
+    /// What else it is called.
+    pub aliases: &'static [&'static str],
+    /// One line for help.
+    pub summary: &'static str,
+    /// A typed line that does something sensible.
+    pub example: &'static str,
+    /// What it takes, in the order of a typed line.
+    pub parameters: &'static [Parameter],
+    /// When it is allowed; checked by the dispatcher.
+    pub allowed: Allowed,
+    /// What the dispatcher asks for if it was not given.
+    pub asks: Asks,
+    /// Does it. The arguments fit the parameters.
+    pub run: fn(Context, &Arguments) -> CommandFuture,
+}
+
+/// When a command is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    /// At any time.
+    Always,
+    /// While logged in.
+    LoggedIn,
+}
+
+/// Which password is asked for, or read from the password file, if it was not given as `password`.
+#[derive(Debug, Clone, Copy)]
+pub enum Asks {
+    /// None.
+    Nothing,
+    /// That of an account, if this parameter names one.
+    Password(&'static Parameter),
+    /// One for a new account, and the same again as `repeated`.
+    NewPassword,
+    /// The account's present password, the one it is to have as `new_password`, and that again as
+    /// `repeated`.
+    ChangedPassword,
+}
+
+/// The result of a command, when it is there.
+pub type CommandFuture = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
+
+/// What a command works with.
+#[derive(Clone)]
+pub struct Context {
+    /// The client.
+    pub client: Client,
+    /// The client's plugins, if it can have some.
+    pub plugins: Option<Plugins>,
+}
+
+impl Context {
+    /// For commands that are one request.
+    pub fn ask(self, request: Request) -> CommandFuture {
+        Box::pin(self.client.request(request))
+    }
+}
+
+impl Command {
+    /// How it is typed: `connect WHO [force]`.
+    pub fn usage(&self) -> String {
+        let parameters: String = self.parameters.iter().map(Parameter::to_string).collect();
+        format!("{}{parameters}", self.name)
+    }
+}
+
+/// A command with arguments that fit it.
+#[derive(Debug)]
+pub struct Call {
+    command: &'static Command,
+    arguments: Arguments,
+}
+
+impl Call {
+    /// The command's name.
+    pub fn name(&self) -> &'static str {
+        self.command.name
+    }
+
+    /// The same for this chat, if it would be for the current one.
+    pub(crate) fn aimed_at(mut self, chat: &Username) -> Call {
+        let chosen = match self.command.name {
+            name if name == commands::say::COMMAND.name => &commands::say::TO,
+            name if name == commands::disconnect::COMMAND.name => &commands::disconnect::WHO,
+            _ => return self,
+        };
+        if !self.arguments.has(chosen) {
+            self.arguments.give(chosen, chat.to_string());
+        }
+        self
+    }
+}
+
+impl Prepared {
+    /// The command's name.
+    pub fn name(&self) -> &'static str {
+        self.0.name()
+    }
+}
+
+/// A call of which everything has been asked that there was to ask.
+#[derive(Debug)]
+pub struct Prepared(Call);
+
+/// Why there is no [`Call`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The command's name, if it is known.
+    pub command: Option<&'static str>,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// Runs commands of the table.
+#[derive(Clone)]
+pub struct Dispatcher {
+    context: Context,
+    passwords: Passwords,
+    /// Whether plugins filter what is sent.
+    is_filtered: bool,
+}
+
+impl Dispatcher {
+    /// A dispatcher for one client.
+    pub fn new(client: Client, passwords: Passwords) -> Dispatcher {
+        let context = Context { client, plugins: None };
+        Dispatcher { context, passwords, is_filtered: false }
+    }
+
+    /// The same for a user whose plugins add commands and filter what is sent.
+    pub(crate) fn with_plugins(mut self, plugins: Plugins) -> Dispatcher {
+        self.context.plugins = Some(plugins);
+        self.is_filtered = true;
+        self
+    }
+
+    /// The same for a plugin: what it sends it does not filter itself.
+    pub(crate) fn below_plugins(mut self, plugins: Plugins) -> Dispatcher {
+        self.context.plugins = Some(plugins);
+        self
+    }
+
+    /// The client's plugins, if it can have some.
+    pub(crate) fn plugins(&self) -> Option<&Plugins> {
+        self.context.plugins.as_ref()
+    }
+
+    /// The client that the commands go to.
+    pub fn client(&self) -> &Client {
+        &self.context.client
+    }
+
+    /// Where passwords come from.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// Reads a typed line: a command, or text for the current chat.
+    pub fn parse_line(&self, line: &str) -> Result<Call, Rejection> {
+        self.parse(line, self.context.client.has_current_chat())
+    }
+
+    /// The same where it is known whether plain text goes to a chat.
+    pub(crate) fn parse(&self, line: &str, in_chat: bool) -> Result<Call, Rejection> {
+        parse_line(line, in_chat).or_else(|rejection| {
+            let added = self.plugins().and_then(|plugins| added_by(plugins, line));
+            added.ok_or(rejection)
+        })
+    }
+
+    /// Asks for what a call lacks. While this waits the user may be answering a question, so a
+    /// front end reads no lines meanwhile.
+    pub async fn prepare(&self, mut call: Call) -> Result<Prepared, Failure> {
+        let arguments = &mut call.arguments;
+        if arguments.has(&PASSWORD) {
+            return Ok(Prepared(call));
+        }
+        match call.command.asks {
+            Asks::Nothing => {}
+            Asks::Password(account) if !arguments.has(account) => {}
+            Asks::Password(_) => {
+                if let Some(password) = self.passwords.for_login().await? {
+                    arguments.give(&PASSWORD, password.0);
+                }
+            }
+            Asks::NewPassword => {
+                if let Some((password, repeated)) = self.passwords.for_signup().await? {
+                    arguments.give(&PASSWORD, password.0);
+                    arguments.give(&REPEATED, repeated.0);
+                }
+            }
+            Asks::ChangedPassword => {
+                if let Some([present, new, repeated]) = self.passwords.for_change().await? {
+                    arguments.give(&PASSWORD, present.0);
+                    arguments.give(&NEW_PASSWORD, new.0);
+                    arguments.give(&REPEATED, repeated.0);
+                }
+            }
+        }
+        Ok(Prepared(call))
+    }
+
+    /// Runs a call, if it is allowed now.
+    pub async fn run(&self, call: Prepared) -> Result<Reply, Failure> {
+        let Prepared(Call { command, arguments }) = call;
+        if command.allowed == Allowed::LoggedIn && self.context.client.phase() != Phase::LoggedIn {
+            let message = format!("{}: log in first, by `/login NAME`.", command.name);
+            return Err(Failure::new("not_logged_in", message));
+        }
+        match self.filtered(command, arguments).await {
+            Some(arguments) => (command.run)(self.context.clone(), &arguments).await,
+            None => {
+                let why = "A plugin has held it back; `/plugin list` shows which there are.";
+                Err(Failure::new("held_back", why))
+            }
+        }
+    }
+
+    /// What is to be sent once the plugins have seen it; `None`: nothing.
+    async fn filtered(&self, command: &Command, mut arguments: Arguments) -> Option<Arguments> {
+        let (text, to) = match command.name {
+            name if name == commands::say::COMMAND.name => {
+                (&commands::say::TEXT, arguments.optional(&commands::say::TO))
+            }
+            name if name == commands::broadcast::COMMAND.name => (&commands::broadcast::TEXT, None),
+            _ => return Some(arguments),
+        };
+        if let Some(plugins) = self.plugins().filter(|_| self.is_filtered) {
+            let sent = plugins.filter_sent(to.as_deref(), &arguments.required(text)).await?;
+            arguments.replace(text, sent);
+        }
+        Some(arguments)
+    }
+}
+
+/// A typed command that the table does not have, but a plugin.
+fn added_by(plugins: &Plugins, line: &str) -> Option<Call> {
+    let line = line.trim();
+    let line = line.strip_prefix('/').unwrap_or(line).trim_start();
+    let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    plugins.command(name)?;
+    let mut arguments = Arguments::default();
+    arguments.give(&commands::plugin::CALLED, name.to_owned());
+    arguments.give(&commands::plugin::LINE, rest.to_owned());
+    Some(Call { command: &commands::plugin::ADDED, arguments })
+}
+
+/// Reads a typed line. A `/` makes it a command anywhere; in a chat anything else is said there,
+/// and `//` says a text that begins with a `/`.
+pub fn parse_line(line: &str, in_chat: bool) -> Result<Call, Rejection> {
+    let line = line.trim_end_matches(['\r', '\n']);
+    let command = match line.trim_start().strip_prefix('/') {
+        Some(text) if in_chat && text.starts_with('/') => return say(text),
+        Some(command) => command,
+        None if in_chat => return say(line),
+        None => line,
+    };
+    let command = command.trim_start();
+    let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+    let command = find(name)?;
+    let arguments = Arguments::from_line(command.parameters, rest);
+    arguments.map(|arguments| Call { command, arguments }).map_err(|error| misused(command, &error))
+}
+
+/// Reads a command and the `arguments` of a JSON object.
+pub fn parse_object(name: &str, arguments: &Map<String, Value>) -> Result<Call, Rejection> {
+    let command = find(name)?;
+    let arguments = Arguments::from_object(command.parameters, arguments);
+    arguments.map(|arguments| Call { command, arguments }).map_err(|error| misused(command, &error))
+}
+
+fn say(text: &str) -> Result<Call, Rejection> {
+    let command = &commands::say::COMMAND;
+    let arguments = Arguments::from_line(command.parameters, text);
+    arguments.map(|arguments| Call { command, arguments }).map_err(|error| misused(command, &error))
+}
+
+/// The command of a name or alias, in any case.
+pub fn find(name: &str) -> Result<&'static Command, Rejection> {
+    let is_it = |word: &&str| word.eq_ignore_ascii_case(name);
+    let found =
+        TABLE.iter().find(|command| is_it(&command.name) || command.aliases.iter().any(is_it));
+    found.copied().ok_or_else(|| Rejection {
+        command: None,
+        failure: Failure::new("unknown_command", "There is no such command; `/help` lists them."),
+    })
+}
+
+fn misused(command: &Command, error: &crate::arguments::ArgumentError) -> Rejection {
+    let message = format!(
+        "{}: {error}. Usage: {}; for example: {}",
+        command.name,
+        command.usage(),
+        command.example
+    );
+    Rejection { command: Some(command.name), failure: Failure::new("bad_arguments", message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn call(line: &str, in_chat: bool) -> (&'static str, Arguments) {
+        let call = parse_line(line, in_chat).unwrap();
+        (call.name(), call.arguments)
+    }
+
+    fn code(line: &str) -> &'static str {
+        parse_line(line, false).unwrap_err().failure.code
+    }
+
+    #[test]
+    fn names_and_aliases_are_unique_and_can_be_typed() {
+        let mut seen = HashSet::new();
+        for command in TABLE {
+            for name in [&command.name].into_iter().chain(command.aliases) {
+                assert!(seen.insert(*name), "{name} is there twice");
+                assert!(!name.is_empty() && !name.contains(char::is_whitespace), "{name:?}");
+                assert!(!name.starts_with(['/', '{']), "{name:?}");
+                assert_eq!(name.to_lowercase(), **name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_documented() {
+        for command in TABLE {
+            let Command { name, summary, .. } = command;
+            assert!(summary.len() > 10 && summary.ends_with('.'), "{name}: {summary}");
+            assert!(summary.len() <= 72 && !summary.contains('\n'), "{name}: {summary}");
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_call_of_its_command() {
+        for command in TABLE {
+            let parsed = parse_line(command.example, false).unwrap();
+            assert_eq!(parsed.name(), command.name);
+            let slashed = parse_line(&format!("/{}", command.example), true).unwrap();
+            assert_eq!(slashed.name(), command.name);
+        }
+    }
+
+    #[test]
+    fn parameters_leave_no_doubt() {
+        for command in TABLE {
+            let typed: Vec<&Parameter> = command.parameters.iter().collect();
+            let names: HashSet<&str> = typed.iter().map(|parameter| parameter.name).collect();
+            assert_eq!(names.len(), typed.len(), "{}: a name is there twice", command.name);
+            let text = typed.iter().position(|p| p.kind == crate::arguments::Kind::Text);
+            let after = text.map_or(&[][..], |at| &typed[at + 1..]);
+            let lost = after.iter().find(|p| !p.to_string().is_empty());
+            assert!(lost.is_none(), "{}: nothing can follow a text", command.name);
+            let required = typed.iter().rposition(|p| !p.optional);
+            let optional = typed.iter().position(|p| p.optional);
+            assert!(required < optional || optional.is_none(), "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_a_parameter() {
+        for Command { name, parameters, asks, .. } in TABLE {
+            let asked: &[Parameter] = match asks {
+                Asks::Nothing => &[],
+                Asks::Password(account) => &[**account, PASSWORD],
+                Asks::NewPassword => &[PASSWORD, REPEATED],
+                Asks::ChangedPassword => &[PASSWORD, NEW_PASSWORD, REPEATED],
+            };
+            assert!(asked.iter().all(|asked| parameters.contains(asked)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_a_command_when_no_chat_is_open() {
+        assert_eq!(call("list", false).0, "list");
+        assert_eq!(call("/LIST", false).0, "list");
+        assert_eq!(call("  /  list  ", false).0, "list");
+        assert_eq!(code("hello bob"), "unknown_command");
+        assert_eq!(code("/"), "unknown_command");
+        assert_eq!(code("connect"), "bad_arguments");
+    }
+
+    #[test]
+    fn in_a_chat_plain_text_is_said() {
+        for (line, text) in [("list", "list"), ("two  words\r", "two  words"), ("//x", "/x")] {
+            let (name, arguments) = call(line, true);
+            assert_eq!((name, arguments), call(&format!("say {text}"), false), "{line}");
+        }
+        assert_eq!(call("/list", true).0, "list");
+    }
+
+    #[test]
+    fn a_misuse_says_how_it_is_typed_without_repeating_it() {
+        let rejection = parse_line("connect \x1b[2J b c d", false).unwrap_err();
+        assert_eq!(rejection.command, Some("connect"));
+        let message = rejection.failure.message;
+        assert!(message.contains("connect WHO [force]"), "{message}");
+        assert!(!message.contains('\x1b'), "{message}");
+    }
+}

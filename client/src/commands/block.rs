@@ -1,0 +1,27 @@
+//! Somebody one does not want to hear of.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
+use crate::session::Request;
+
+const WHO: Parameter = Parameter::optional("who", Kind::User);
+const OFF: Parameter = Parameter::optional("off", Kind::Flag);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "block",
+    aliases: &[],
+    summary: "Refuse somebody's requests and hide their broadcasts; or list whom.",
+    example: "block mallory",
+    parameters: &[WHO, OFF],
+    allowed: Allowed::Always,
+    asks: Asks::Nothing,
+    run,
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    let on = !arguments.has(&OFF);
+    context.ask(match arguments.optional(&WHO) {
+        Some(who) => Request::Block { who, on },
+        None => Request::Blocked,
+    })
+}

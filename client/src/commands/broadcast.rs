@@ -1,0 +1,22 @@
+//! A text for everybody.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
+use crate::session::Request;
+
+pub(crate) const TEXT: Parameter = Parameter::required("text", Kind::Text);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "broadcast",
+    aliases: &["all"],
+    summary: "Send a text to everybody who is here.",
+    example: "broadcast hello, all",
+    parameters: &[TEXT],
+    allowed: Allowed::LoggedIn,
+    asks: Asks::Nothing,
+    run,
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    context.ask(Request::Broadcast(arguments.required(&TEXT)))
+}

@@ -1,0 +1,24 @@
+//! A chat, asked for.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
+use crate::session::Request;
+
+const WHO: Parameter = Parameter::required("who", Kind::User);
+/// Even if one's own list says that it is invalid, which may cost the connection.
+const FORCE: Parameter = Parameter::optional("force", Kind::Flag);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "connect",
+    aliases: &["call"],
+    summary: "Ask somebody for a chat, by name or by address.",
+    example: "connect bob",
+    parameters: &[WHO, FORCE],
+    allowed: Allowed::LoggedIn,
+    asks: Asks::Nothing,
+    run,
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    context.ask(Request::Connect { who: arguments.required(&WHO), force: arguments.has(&FORCE) })
+}

@@ -1,0 +1,354 @@
+//! The prompt, on a thread of its own: the editor blocks while it waits for keys.
+//!
+//! What is to be shown waits in a bounded queue. The editor looks for it between keys, takes the
+//! prompt off the screen, prints, and puts the prompt and the unfinished line back. reedline's own
+//! printer counts a line's bytes where columns count, and so writes over what stands above a long
+//! line.
+
+use std::future::pending;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use async_io::block_on;
+use crossterm::terminal;
+use futures_lite::FutureExt as _;
+use letschat_protocol::username::Username;
+use reedline::{EditCommand, Reedline, Signal};
+
+use super::completion::{Completions, Hints, Words, completion_menu};
+use super::history::Memory;
+use super::prompt::LinePrompt;
+use super::question;
+use super::standing::Shared;
+use super::theme::Theme;
+use super::wrap::wrap;
+use crate::frontend::OutputClosed;
+use keys::{INTERRUPT, LEAVE};
+
+mod aside;
+mod keys;
+pub(super) use aside::Unfinished;
+pub(super) use keys::COMPLETION_MENU;
+
+/// Texts that may wait to be shown. Then whoever has more waits.
+const MAX_WAITING_TEXTS: usize = 1_024;
+
+/// How soon a text is shown while nothing is typed.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What is wanted from the keyboard.
+pub(super) enum Order {
+    /// A line, or a key that means something by itself.
+    Line,
+    /// The answer to a question.
+    Answer(String),
+}
+
+/// What came from the keyboard.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// A line, and the chat that its prompt named.
+    Line { text: String, target: Option<Username> },
+    /// Ctrl+C on an empty line.
+    Interrupt { target: Option<Username> },
+    /// Ctrl+X.
+    Leave,
+    /// Ctrl+D on an empty line, or there is no terminal any more.
+    End,
+    /// To a question; `None` if the user called it off.
+    Answer(Option<String>),
+}
+
+/// The editor's thread.
+pub(super) struct Editor {
+    keyboard: Keyboard,
+    screen: Screen,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where lines come from.
+#[derive(Clone)]
+pub(super) struct Keyboard {
+    orders: Sender<Order>,
+    typed: Receiver<Typed>,
+}
+
+/// Where texts go.
+#[derive(Clone)]
+pub(super) struct Screen {
+    texts: Sender<String>,
+    /// Calls the editor away from the keys.
+    call: Arc<AtomicBool>,
+}
+
+/// Whether the line that is being typed goes to a chat.
+#[derive(Clone, Default)]
+pub(super) struct Aim(Arc<AtomicBool>);
+
+impl Editor {
+    /// Starts the thread. If the system has none, input and output are over at once.
+    pub(super) fn start(standing: &Shared, theme: Theme, history: PathBuf) -> Editor {
+        let (orders, ordered) = async_channel::bounded(1);
+        let (typed_in, typed) = async_channel::bounded(1);
+        let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
+        let call = Arc::new(AtomicBool::new(false));
+        let (standing, called) = (standing.clone(), call.clone());
+        let edit = move || {
+            let desk = Desk::new(standing, theme, history, called, to_show);
+            desk.run(&ordered, &typed_in);
+        };
+        let thread = thread::Builder::new().name("editor".into()).spawn(edit).ok();
+        Editor { keyboard: Keyboard { orders, typed }, screen: Screen { texts, call }, thread }
+    }
+
+    pub(super) fn keyboard(&self) -> Keyboard {
+        self.keyboard.clone()
+    }
+
+    pub(super) fn screen(&self) -> Screen {
+        self.screen.clone()
+    }
+
+    /// Takes the prompt off the screen, shows what is left and ends the thread.
+    pub(super) fn finish(self) {
+        self.keyboard.orders.close();
+        self.screen.look_again();
+        // A question that is still open is answered by nobody: the process ends.
+        if let Some(thread) = self.thread
+            && !question::is_hidden_open()
+        {
+            // A panic in it has been printed by its hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Keyboard {
+    /// Waits for what was ordered; the end, if the editor is no more.
+    pub(super) async fn order(&self, order: Order) -> Typed {
+        match self.orders.send(order).await {
+            Ok(()) => self.typed.recv().await.unwrap_or(Typed::End),
+            Err(_) => Typed::End,
+        }
+    }
+
+    /// Asks a question; `None` if it was called off.
+    pub(super) async fn ask(&self, question: impl Into<String>) -> Option<String> {
+        match self.order(Order::Answer(question.into())).await {
+            Typed::Answer(answer) => answer,
+            _ => None,
+        }
+    }
+}
+
+impl Screen {
+    /// Shows a text, of one or more lines, above the prompt.
+    pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
+        self.texts.send(text.into()).await.map_err(|_| OutputClosed)?;
+        self.look_again();
+        Ok(())
+    }
+
+    /// Makes the prompt show how things stand now.
+    pub(super) fn look_again(&self) {
+        self.call.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Aim {
+    pub(super) fn is_chat(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn set(&self, target: Option<&Username>) {
+        self.0.store(target.is_some(), Ordering::SeqCst);
+    }
+}
+
+/// What the editor is to do next while no line is being typed.
+enum Next {
+    Order(Order),
+    Text(String),
+}
+
+/// What the editor's thread works with.
+struct Desk {
+    reedline: Reedline,
+    standing: Shared,
+    theme: Theme,
+    call: Arc<AtomicBool>,
+    texts: Receiver<String>,
+    /// Where the line goes that is being typed.
+    target: Option<Username>,
+    aim: Aim,
+    unfinished: Option<Unfinished>,
+    /// The current chat of which it has been said that the line does not go there.
+    announced: Option<Option<Username>>,
+}
+
+impl Desk {
+    fn new(
+        standing: Shared,
+        theme: Theme,
+        history: PathBuf,
+        call: Arc<AtomicBool>,
+        texts: Receiver<String>,
+    ) -> Desk {
+        let aim = Aim::default();
+        let reedline = Reedline::create()
+            .with_edit_mode(keys::edit_mode())
+            .with_history(Box::new(Memory::open(&history, aim.clone())))
+            .with_completer(Box::new(Completions::new(standing.clone(), aim.clone())))
+            .with_menu(completion_menu(theme))
+            .with_quick_completions(true)
+            .with_partial_completions(true)
+            .with_hinter(Box::new(Hints::new(theme, standing.clone(), aim.clone())))
+            .with_highlighter(Box::new(Words::new(theme, standing.clone(), aim.clone())))
+            .with_ansi_colors(theme.is_colored())
+            .use_bracketed_paste(true)
+            .with_break_signal(call.clone())
+            .with_poll_interval(POLL_INTERVAL);
+        Desk {
+            reedline,
+            standing,
+            theme,
+            call,
+            texts,
+            target: None,
+            aim,
+            unfinished: None,
+            announced: None,
+        }
+    }
+
+    fn run(mut self, orders: &Receiver<Order>, typed: &Sender<Typed>) {
+        while let Some(order) = self.next_order(orders) {
+            self.print_texts();
+            let result = match order {
+                Order::Line => self.read_line(orders),
+                Order::Answer(question) => Typed::Answer(self.read_answer(orders, question)),
+            };
+            if typed.send_blocking(result).is_err() {
+                break;
+            }
+        }
+        self.print_texts();
+    }
+
+    /// Prints what comes until something is ordered; `None` at the end.
+    fn next_order(&self, orders: &Receiver<Order>) -> Option<Order> {
+        loop {
+            let order = async { orders.recv().await.map(Next::Order) };
+            let text = async {
+                match self.texts.recv().await {
+                    Ok(text) => Ok(Next::Text(text)),
+                    // The orders are about to end as well.
+                    Err(_) => pending().await,
+                }
+            };
+            match block_on(order.or(text)).ok()? {
+                Next::Order(order) => return Some(order),
+                Next::Text(text) => print_wrapped(&text),
+            }
+        }
+    }
+
+    /// Reads a line; what is to be shown meanwhile is shown above it.
+    fn read_line(&mut self, orders: &Receiver<Order>) -> Typed {
+        loop {
+            self.print_texts();
+            self.aim();
+            let standing = self.standing.read();
+            let prompt = LinePrompt::new(&standing, self.target.as_ref(), self.theme);
+            self.put_back();
+            match self.reedline.read_line(&prompt) {
+                Ok(Signal::Success(text)) => {
+                    return Typed::Line { text, target: self.target.clone() };
+                }
+                Ok(Signal::HostCommand(key)) if key == INTERRUPT => {
+                    if self.reedline.current_buffer_contents().is_empty() {
+                        self.take_away();
+                        return Typed::Interrupt { target: self.target.clone() };
+                    }
+                    self.reedline.run_edit_commands(&[EditCommand::Clear]);
+                }
+                Ok(Signal::HostCommand(key)) if key == LEAVE => {
+                    self.take_away();
+                    return Typed::Leave;
+                }
+                Ok(Signal::ExternalBreak(_)) => self.take_away(),
+                Ok(Signal::CtrlD) | Err(_) => return Typed::End,
+                // No other key ends a line.
+                Ok(_) => {}
+            }
+            if orders.is_closed() {
+                self.take_away();
+                return Typed::End;
+            }
+        }
+    }
+
+    /// An empty line goes to the current chat. One that has been begun keeps its target; if the
+    /// current chat is another by now, that is said.
+    fn aim(&mut self) {
+        let current = self.standing.read().current;
+        if self.unfinished.is_none() {
+            self.target = current;
+            self.announced = None;
+        } else if current != self.target && self.announced.as_ref() != Some(&current) {
+            let place = match &self.target {
+                Some(name) => format!("This line still goes to {name}."),
+                None => "This line is still a command.".into(),
+            };
+            print(&format!("{place} Ctrl+C clears it.\n"));
+            self.announced = Some(current);
+        }
+        self.aim.set(self.target.as_ref());
+    }
+
+    /// Takes the prompt off the screen and keeps the unfinished line.
+    fn take_away(&mut self) {
+        self.unfinished = Unfinished::take(&mut self.reedline);
+    }
+
+    fn put_back(&mut self) {
+        if let Some(unfinished) = self.unfinished.take() {
+            unfinished.put_back(&mut self.reedline);
+        }
+    }
+
+    /// Prints what waits. There is no prompt on the screen.
+    fn print_texts(&self) {
+        self.call.store(false, Ordering::SeqCst);
+        while let Ok(text) = self.texts.try_recv() {
+            print_wrapped(&text);
+        }
+    }
+
+    fn read_answer(&mut self, orders: &Receiver<Order>, question: String) -> Option<String> {
+        let call = self.call.clone();
+        let print = || self.print_texts();
+        let answer = question::ask(question, self.theme, &call, || orders.is_closed(), print);
+        self.call.store(true, Ordering::SeqCst);
+        answer
+    }
+}
+
+/// Prints a text of one or more lines.
+fn print_wrapped(text: &str) {
+    let (columns, _) = terminal::size().unwrap_or((0, 0));
+    print(&format!("{}\n", wrap(text, columns.into())));
+}
+
+/// Prints while no line is being edited.
+fn print(text: &str) {
+    let _no_secret_is_typed = question::wait_for_hidden();
+    let mut output = io::stdout().lock();
+    // A terminal that is gone is noticed by the next read.
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}

@@ -1,0 +1,199 @@
+//! From what was typed to what is asked for.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_io::Timer;
+use event_listener::Event as Wakeup;
+use futures_lite::FutureExt as _;
+use letschat_protocol::username::Username;
+use serde_json::Value;
+
+use super::editor::{Keyboard, Order, Screen, Typed};
+use super::standing::Shared;
+use super::welcome;
+use crate::command::{Call, Dispatcher, Rejection, parse_line};
+use crate::commands;
+use crate::frontend::{Entry, Input};
+use crate::session::Failure;
+
+/// The next prompt waits for what the last line does, but not for longer: asking somebody for a
+/// chat takes as long as they think about it.
+const MAX_WAIT: Duration = Duration::from_millis(300);
+
+/// Lines of the keyboard as entries.
+pub(super) struct Typist {
+    dispatcher: Dispatcher,
+    keyboard: Keyboard,
+    screen: Screen,
+    standing: Shared,
+    progress: Rc<Progress>,
+    /// The rest of many lines that were pasted at once.
+    pasted: VecDeque<(String, Option<Username>)>,
+    welcome: bool,
+    /// The user is going: nothing more is read.
+    ended: bool,
+    last_id: u64,
+}
+
+impl Typist {
+    pub(super) fn new(
+        dispatcher: Dispatcher,
+        keyboard: Keyboard,
+        screen: Screen,
+        standing: Shared,
+        progress: Rc<Progress>,
+        welcome: bool,
+    ) -> Typist {
+        let pasted = VecDeque::new();
+        let (ended, last_id) = (false, 0);
+        Typist { dispatcher, keyboard, screen, standing, progress, pasted, welcome, ended, last_id }
+    }
+
+    /// Asks what is to become of many lines. What is left of them is in `self.pasted`.
+    async fn sort_out(&mut self, text: String, target: Option<Username>) {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let count = lines.len();
+        let question = match &target {
+            Some(name) => format!(
+                "Send {count} lines to {name}: as (o)ne message, (l)ine by line, (n)ot at all? "
+            ),
+            None => format!("Carry out {count} lines one by one: (l)ine by line, (n)ot at all? "),
+        };
+        let answer = self.keyboard.ask(question).await.unwrap_or_default().to_lowercase();
+        match answer.chars().next() {
+            Some('o') if target.is_some() => self.pasted.push_back((text, target)),
+            Some('l') => {
+                // What is pasted into a chat is text, whatever it begins with.
+                let literal =
+                    |line: &str| match target.is_some() && line.trim_start().starts_with('/') {
+                        true => format!("/{}", line.trim_start()),
+                        false => line.to_owned(),
+                    };
+                let lines = lines.into_iter().map(|line| (literal(line), target.clone()));
+                self.pasted.extend(lines);
+            }
+            _ => {
+                // The screen outlives the input.
+                let _ = self.screen.show("Not sent. The arrow keys bring it back.").await;
+            }
+        }
+    }
+
+    fn entry(&mut self, call: Result<Call, Rejection>) -> Entry {
+        self.last_id += 1;
+        self.progress.begin(self.last_id);
+        Entry::Call { id: Some(self.last_id.into()), call }
+    }
+
+    /// What a line means at a prompt that names this chat, whatever the current one is by now.
+    fn aimed(&self, line: &str, target: Option<&Username>) -> Result<Call, Rejection> {
+        let call = self.dispatcher.parse(line, target.is_some())?;
+        match target {
+            Some(target) => Ok(call.aimed_at(target)),
+            None if call.name() == commands::say::COMMAND.name => {
+                let why = "No chat was current when you typed this; `/switch NAME` makes one so.";
+                Err(Rejection { command: Some(call.name()), failure: Failure::new("no_chat", why) })
+            }
+            None => Ok(call),
+        }
+    }
+
+    /// Ends the chat that the prompt named.
+    async fn interrupted(&mut self, target: Option<Username>) -> Option<Entry> {
+        let Some(target) = target else {
+            let hint = "No chat to end here. To leave, type `/quit` or press Ctrl+D.";
+            // The screen outlives the input.
+            let _ = self.screen.show(hint).await;
+            return None;
+        };
+        let call = parse_line(commands::disconnect::COMMAND.name, false);
+        Some(self.entry(call.map(|call| call.aimed_at(&target))))
+    }
+}
+
+impl Input for Typist {
+    async fn next(&mut self) -> Option<Entry> {
+        if std::mem::take(&mut self.welcome) {
+            welcome::lead(&self.dispatcher, &self.keyboard, &self.screen).await;
+        }
+        loop {
+            self.progress.wait(self.last_id).await;
+            if let Some((line, target)) = self.pasted.pop_front() {
+                let call = self.aimed(&line, target.as_ref());
+                return Some(self.entry(call));
+            }
+            self.standing.refresh(self.dispatcher.client()).await;
+            let typed = self.keyboard.order(Order::Line).await;
+            if let Some(plugins) = self.dispatcher.plugins() {
+                plugins.note_typing();
+            }
+            match typed {
+                Typed::Line { text, .. } if text.trim().is_empty() => {}
+                Typed::Line { text, target } if text.trim_end().contains('\n') => {
+                    self.sort_out(text, target).await;
+                }
+                Typed::Line { text, target } => {
+                    let call = self.aimed(&text, target.as_ref());
+                    return Some(self.entry(call));
+                }
+                Typed::Interrupt { target } => {
+                    if let Some(entry) = self.interrupted(target).await {
+                        return Some(entry);
+                    }
+                }
+                Typed::Leave => {
+                    let call = parse_line(commands::leave::COMMAND.name, false);
+                    return Some(self.entry(call));
+                }
+                Typed::Answer(_) => {}
+                // What is pending, a login that is tried again say, is not waited for: nobody could
+                // stop it, since no more keys are read.
+                Typed::End if !self.ended => {
+                    self.ended = true;
+                    return Some(self.entry(parse_line(commands::quit::COMMAND.name, false)));
+                }
+                Typed::End => return None,
+            }
+        }
+    }
+}
+
+/// Which entries are being done.
+#[derive(Default)]
+pub(super) struct Progress {
+    under_way: RefCell<BTreeSet<u64>>,
+    changed: Wakeup,
+}
+
+impl Progress {
+    fn begin(&self, id: u64) {
+        self.under_way.borrow_mut().insert(id);
+    }
+
+    pub(super) fn conclude(&self, id: Option<&Value>) {
+        if let Some(id) = id.and_then(Value::as_u64) {
+            self.under_way.borrow_mut().remove(&id);
+            self.changed.notify(usize::MAX);
+        }
+    }
+
+    /// Waits until an entry is done, or for [`MAX_WAIT`].
+    async fn wait(&self, id: u64) {
+        let done = async {
+            loop {
+                let changed = self.changed.listen();
+                if !self.under_way.borrow().contains(&id) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let expired = async {
+            Timer::after(MAX_WAIT).await;
+        };
+        done.or(expired).await;
+    }
+}

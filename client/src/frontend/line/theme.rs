@@ -1,0 +1,154 @@
+//! Which kind of line looks how.
+//!
+//! Only the sixteen colours that a terminal's own palette defines are used, so that its user's
+//! choice of palette holds. What common palettes show for them has to be readable, which the tests
+//! at a terminal measure: a contrast of 3:1, and of 4.5:1 where xterm shows a theme on the background
+//! that it is for. Times and hints alone may be a little fainter.
+
+use clap::ValueEnum;
+use nu_ansi_term::{Color, Style};
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    /// At a terminal that has them, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Which colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ThemeName {
+    /// Readable on light and on dark.
+    #[default]
+    Both,
+    /// For a light background.
+    Light,
+    /// For a dark background.
+    Dark,
+    /// No colours.
+    Plain,
+}
+
+/// What a piece of text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Time,
+    Prompt,
+    Message,
+    Broadcast,
+    Request,
+    Chat,
+    Server,
+    Warning,
+    /// What could be typed next.
+    Hint,
+    /// The name of a command while it is typed.
+    Command,
+}
+
+/// The styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].
+///
+/// Of the colours of common palettes light blue and light red can be read best on light and on dark:
+/// purple gets as faint as 2.4:1 on a dark background, and red falls below 3:1. So does dark grey,
+/// and what is to stand back there is dimmed instead.
+fn styles(kind: Kind) -> [Style; 3] {
+    let plain = Style::new();
+    let on = |color: Color| color.normal();
+    match kind {
+        Kind::Time | Kind::Hint => [plain.dimmed(), on(Color::DarkGray), plain.dimmed()],
+        Kind::Prompt => [on(Color::LightBlue), on(Color::Blue), on(Color::LightCyan)],
+        Kind::Message => [plain.bold(), Color::Blue.bold(), Color::LightCyan.bold()],
+        Kind::Broadcast => [on(Color::LightBlue), on(Color::Purple), on(Color::LightPurple)],
+        Kind::Request => [Color::LightBlue.bold(), Color::Purple.bold(), Color::LightYellow.bold()],
+        Kind::Chat => [plain.italic(), on(Color::Blue), on(Color::LightGreen)],
+        Kind::Server => [plain, plain, plain],
+        Kind::Warning => [Color::LightRed.bold(), Color::Red.bold(), Color::LightRed.bold()],
+        Kind::Command => [plain.bold(), plain.bold(), plain.bold()],
+    }
+}
+
+/// How everything looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Theme(ThemeName);
+
+impl Theme {
+    /// The theme as the user wants it. `plainly` is whether NO_COLOR is set (no-color.org) or the
+    /// terminal has no colours.
+    pub fn new(name: ThemeName, choice: ColorChoice, plainly: bool) -> Theme {
+        match choice {
+            ColorChoice::Never => Theme(ThemeName::Plain),
+            ColorChoice::Auto if plainly => Theme(ThemeName::Plain),
+            ColorChoice::Auto | ColorChoice::Always => Theme(name),
+        }
+    }
+
+    /// Whether there are colours.
+    pub(super) fn is_colored(self) -> bool {
+        self.0 != ThemeName::Plain
+    }
+
+    pub(super) fn style(self, kind: Kind) -> Style {
+        let [both, light, dark] = styles(kind);
+        match self.0 {
+            ThemeName::Both => both,
+            ThemeName::Light => light,
+            ThemeName::Dark => dark,
+            ThemeName::Plain => Style::new(),
+        }
+    }
+
+    /// A text with the style of its kind, line by line, so that no style runs over a line's end.
+    pub(super) fn paint(self, kind: Kind, text: &str) -> String {
+        let style = self.style(kind);
+        let lines: Vec<String> =
+            text.split('\n').map(|line| style.paint(line).to_string()).collect();
+        lines.join("\n")
+    }
+
+    /// An event's text. Of what somebody says only the speaker is styled.
+    pub(super) fn paint_event(self, kind: Kind, text: &str) -> String {
+        match (kind, text.split_once(": ")) {
+            (Kind::Message | Kind::Broadcast, Some((speaker, said))) => {
+                format!("{} {said}", self.paint(kind, &format!("{speaker}:")))
+            }
+            _ => self.paint(kind, text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn painted(name: ThemeName, choice: ColorChoice, plainly: bool) -> String {
+        Theme::new(name, choice, plainly).paint(Kind::Warning, "a\nb")
+    }
+
+    #[test]
+    fn no_color_and_never_mean_no_escape_at_all() {
+        use ColorChoice::{Always, Auto, Never};
+        assert_eq!(painted(ThemeName::Dark, Auto, true), "a\nb");
+        assert_eq!(painted(ThemeName::Dark, Never, false), "a\nb");
+        assert_eq!(painted(ThemeName::Plain, Always, false), "a\nb");
+        assert!(painted(ThemeName::Both, Auto, false).contains('\x1b'));
+        assert!(painted(ThemeName::Both, Always, true).contains('\x1b'));
+    }
+
+    #[test]
+    fn a_style_ends_with_its_line() {
+        let text = painted(ThemeName::Both, ColorChoice::Always, false);
+        assert!(text.lines().all(|line| line.ends_with("\x1b[0m")), "{text:?}");
+    }
+
+    #[test]
+    fn what_somebody_says_is_not_styled() {
+        let theme = Theme::new(ThemeName::Both, ColorChoice::Always, false);
+        let text = theme.paint_event(Kind::Message, "bob: a: b");
+        assert!(text.starts_with("\x1b[") && text.ends_with("\x1b[0m a: b"), "{text:?}");
+    }
+}

@@ -1,0 +1,51 @@
+//! Plain lines, for shell scripts and for people who want nothing on their screen to move.
+//!
+//! What happens and what commands say goes to standard output, failures to standard error. There
+//! are no control sequences.
+
+use std::io::{self, Write};
+
+use super::lines::Entries;
+use super::{Dialect, Entry, Outcome, OutputClosed, Stage, render};
+use crate::event::Event;
+
+/// Runs the front end; the result is the exit status.
+pub fn run(stage: Stage) -> u8 {
+    super::run(stage, Plain)
+}
+
+struct Plain;
+
+impl Dialect for Plain {
+    type Input = Entries;
+
+    fn input(&self) -> Entries {
+        Entries::start(read)
+    }
+
+    async fn event(&self, event: &Event) -> Result<(), OutputClosed> {
+        let text = render::event(event);
+        match event {
+            Event::Error { .. } => write(&mut io::stderr().lock(), &text),
+            _ => write(&mut io::stdout().lock(), &text),
+        }
+    }
+
+    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
+        match &outcome.result {
+            Ok(reply) => match render::reply(reply) {
+                Some(text) => write(&mut io::stdout().lock(), &text),
+                None => Ok(()),
+            },
+            Err(failure) => write(&mut io::stderr().lock(), &render::failure(failure)),
+        }
+    }
+}
+
+fn read(line: &str) -> Option<Entry> {
+    (!line.trim().is_empty()).then(|| Entry::Typed(line.to_owned()))
+}
+
+fn write(output: &mut impl Write, text: &str) -> Result<(), OutputClosed> {
+    writeln!(output, "{text}").and_then(|()| output.flush()).map_err(|_| OutputClosed)
+}

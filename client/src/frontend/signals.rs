@@ -1,0 +1,43 @@
+//! An orderly end when the system or the user asks for one.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use async_io::Timer;
+use async_signal::{Signal, Signals};
+use futures_lite::{FutureExt as _, StreamExt as _};
+
+use super::Terminal;
+use crate::client::Client;
+use crate::exit_status;
+use crate::session::Request;
+
+/// Chats and the server are told of the end; what takes longer is cut short.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Quits at the first SIGTERM, SIGINT or SIGHUP, and ends the process at the second, or if
+/// quitting does not end it. On a thread of its own, so that an output that nobody reads can't
+/// keep the process alive.
+pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])?;
+    let watch = async move {
+        if signals.next().await.is_none() {
+            return;
+        }
+        let quit = async {
+            let _ = client.request(Request::Quit).await;
+            // The end itself is the front end's: this thread goes with the process.
+            Timer::after(GRACE).await;
+        };
+        let again = async {
+            signals.next().await;
+        };
+        quit.or(again).await;
+        terminal.restore();
+        std::process::exit(i32::from(exit_status::FAILED));
+    };
+    // The thread lasts as long as the process, so nobody waits for it.
+    thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
+}

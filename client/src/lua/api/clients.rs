@@ -1,0 +1,83 @@
+//! Further clients of one script: whole ones, in the same process.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use mlua::{Lua, Table};
+use tempfile::TempDir;
+
+use super::{Shelf, lua_failed, of_party};
+use crate::client::{Client, Config};
+use crate::command::Dispatcher;
+use crate::lua::failure::{Outcome, misuse, too_many};
+use crate::lua::host::Host;
+use crate::lua::limits::MAX_CLIENTS;
+use crate::lua::party::Party;
+use crate::lua::queue;
+use crate::passwords::Passwords;
+use crate::session::{Failure, Request};
+
+/// The clients that a script has started, and their folders.
+pub(in crate::lua) struct Company {
+    /// What is not said of one is as for the script's own client.
+    config: Config,
+    members: RefCell<Vec<(Client, Option<TempDir>)>>,
+}
+
+impl Company {
+    pub(in crate::lua) fn new(config: Config) -> Rc<Company> {
+        Rc::new(Company { config, members: RefCell::default() })
+    }
+
+    /// Ends them all, and removes the folders that were only theirs.
+    pub(in crate::lua) async fn dismiss(&self) {
+        let members = self.members.take();
+        for (client, _) in &members {
+            // One that has ended by itself says so, which is as good.
+            let _ = client.request(Request::Quit).await;
+            client.finished().await;
+        }
+    }
+
+    fn start(&self, lua: &Lua, host: &Rc<Host>, options: Option<Table>) -> Outcome<Table> {
+        if self.members.borrow().len() >= MAX_CLIENTS {
+            return Err(too_many("clients", MAX_CLIENTS));
+        }
+        let options = options.map_or_else(|| lua.create_table(), Ok).map_err(lua_failed)?;
+        let text = |name: &str| options.raw_get::<Option<String>>(name).map_err(lua_failed);
+        let mut config = Config { peer_port: 0, ..self.config.clone() };
+        if let Some(server) = text("server")? {
+            config.server = server.parse().map_err(|error| misuse(format!("server: {error}")))?;
+        }
+        let failed = |error: &dyn std::error::Error| Failure::new("client", error.to_string());
+        let folder = match text("data")? {
+            Some(folder) => {
+                config.data_folder = PathBuf::from(folder);
+                None
+            }
+            None => {
+                let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+                config.data_folder = folder.path().join("data");
+                Some(folder)
+            }
+        };
+        let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
+        self.members.borrow_mut().push((client.clone(), folder));
+        let dispatcher = Dispatcher::new(client, Passwords::new(None, None));
+        let party = Party::new(lua, host.clone(), dispatcher);
+        queue::pump(&party, events);
+        let shelf = of_party(lua, host, &party).map_err(lua_failed)?;
+        shelf.table.raw_set("name", text("as")?).map_err(lua_failed)?;
+        Ok(shelf.table)
+    }
+}
+
+pub(in crate::lua) fn add(
+    shelf: &Shelf<'_>,
+    host: &Rc<Host>,
+    company: &Rc<Company>,
+) -> mlua::Result<()> {
+    let (host, company) = (host.clone(), company.clone());
+    shelf.add("client", move |lua, options: Option<Table>| company.start(lua, &host, options))
+}

@@ -1,0 +1,107 @@
+//! The commands of the table. There is no second list: a command that is new is here by itself.
+
+use std::rc::Rc;
+
+use mlua::{Lua, LuaSerdeExt as _, MultiValue, Value};
+use serde_json::{Map, Value as Json};
+
+use super::{Shelf, lua_failed};
+use crate::arguments::Kind;
+use crate::command::{Command, parse_object};
+use crate::commands::TABLE;
+use crate::lua::failure::{Outcome, misuse};
+use crate::lua::party::{Party, to_lua};
+
+pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
+    for command in TABLE {
+        let party = party.clone();
+        shelf.add_waiting(command.name, move |lua, values: MultiValue| {
+            let party = party.clone();
+            async move { run(&lua, &party, command, values).await }
+        })?;
+    }
+    Ok(())
+}
+
+async fn run(
+    lua: &Lua,
+    party: &Party,
+    command: &'static Command,
+    values: MultiValue,
+) -> Outcome<Value> {
+    let arguments = named(command, values)?;
+    let call = parse_object(command.name, &arguments).map_err(|rejection| rejection.failure)?;
+    let call = party.dispatcher.prepare(call).await?;
+    let reply = party.dispatcher.run(call).await?;
+    let reply = serde_json::to_value(&reply).map_err(|error| misuse(error.to_string()))?;
+    to_lua(lua, &only_list(reply)).map_err(lua_failed)
+}
+
+/// More than any argument of a command may have, in bytes.
+const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Arguments by name: a table has their names, and others are in the order of the parameters.
+fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
+    let mut arguments = Map::new();
+    let mut parameters = command.parameters.iter();
+    for value in values {
+        if let Value::Table(table) = value {
+            for pair in table.pairs::<Value, Value>() {
+                let (name, value) = pair.map_err(lua_failed)?;
+                let name = name.to_string().map_err(lua_failed)?;
+                // What the command does not take is not even copied: the copy is in nobody's limit.
+                let Some(parameter) = command.parameters.iter().find(|p| p.name == name) else {
+                    let why =
+                        format!("{}: there is an argument that it does not take.", command.name);
+                    return Err(misuse(why));
+                };
+                arguments.insert(name, argument(Some(parameter.kind), value)?);
+            }
+            continue;
+        }
+        let Some(parameter) = parameters.next() else {
+            return Err(misuse(format!("{}: it takes fewer arguments.", command.name)));
+        };
+        if !value.is_nil() {
+            arguments.insert(parameter.name.to_owned(), argument(Some(parameter.kind), value)?);
+        }
+    }
+    Ok(arguments)
+}
+
+fn argument(kind: Option<Kind>, value: Value) -> Outcome<Json> {
+    match value {
+        Value::Boolean(value) => Ok(Json::Bool(value)),
+        // A number is a fine text to say.
+        value @ (Value::String(_) | Value::Integer(_) | Value::Number(_)) => {
+            let text = match &value {
+                Value::String(text) if text.as_bytes().len() > MAX_ARGUMENT_BYTES => {
+                    return Err(misuse("That is longer than any command takes."));
+                }
+                Value::String(text) => text.to_str().map(|text| text.to_owned()),
+                value => value.to_string(),
+            };
+            let text = text.map_err(|_| misuse("A text has to be UTF-8."))?;
+            Ok(match kind {
+                Some(Kind::Flag) => Json::Bool(true),
+                _ => Json::String(text),
+            })
+        }
+        other => Err(misuse(format!("A {} is no argument of a command.", other.type_name()))),
+    }
+}
+
+/// A reply that is nothing but a list is that list.
+fn only_list(reply: Json) -> Json {
+    match reply {
+        Json::Object(fields) if fields.len() == 1 && fields.values().all(Json::is_array) => {
+            fields.into_iter().next().map_or(Json::Null, |(_, list)| list)
+        }
+        reply => reply,
+    }
+}
+
+/// A value that can be kept or handed on as JSON.
+pub(super) fn to_json(lua: &Lua, value: Value) -> Outcome<Json> {
+    lua.from_value(value).map_err(lua_failed)
+}

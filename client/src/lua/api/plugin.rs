@@ -1,0 +1,117 @@
+//! What plugins add to the client: commands and filters.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mlua::{Function, Table};
+
+use super::events::handle;
+use super::{Shelf, lua_failed};
+use crate::command;
+use crate::lua::failure::{Outcome, misuse, too_many};
+use crate::lua::host::Host;
+use crate::lua::limits::MAX_REGISTERED;
+use crate::lua::plugins::Plugins;
+use crate::lua::plugins::declared::{Declared, FilterKind, PluginCommand, PluginFilter, is_word};
+use crate::lua::plugins::instance::{Book, Functions};
+
+/// Where a plugin registers what it adds.
+pub(in crate::lua) struct Desk {
+    pub(in crate::lua) plugin: String,
+    pub(in crate::lua) plugins: Plugins,
+    pub(in crate::lua) book: Arc<Mutex<Book>>,
+    pub(in crate::lua) functions: Rc<RefCell<Functions>>,
+}
+
+pub(in crate::lua) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, desk: Rc<Desk>) -> mlua::Result<()> {
+    let commands = desk.clone();
+    shelf.add("command", move |lua, declared: Table| {
+        let name = commands.add_command(&declared)?;
+        let desk = commands.clone();
+        handle(lua, move || desk.remove_command(&name))
+    })?;
+    let host = host.clone();
+    shelf.add(
+        "filter",
+        move |lua, (kind, function, options): (String, Function, Option<Table>)| {
+            let id = host.next_id();
+            desk.add_filter(id, &kind, function, options)?;
+            let desk = desk.clone();
+            handle(lua, move || desk.remove_filter(id))
+        },
+    )?;
+    // What a filter returns to let nothing through.
+    shelf.table.raw_set("DROP", false)
+}
+
+impl Desk {
+    fn add_command(&self, declared: &Table) -> Outcome<String> {
+        let name: String = declared.raw_get("name").map_err(lua_failed)?;
+        let summary: Option<String> = declared.raw_get("summary").map_err(lua_failed)?;
+        let parameters: Option<Vec<String>> = declared.raw_get("parameters").map_err(lua_failed)?;
+        let run: Function = declared.raw_get("run").map_err(lua_failed)?;
+        if !is_word(&name) {
+            return Err(misuse("A command is called by a word of a-z, 0-9, _ and -."));
+        }
+        if command::find(&name).is_ok() {
+            return Err(misuse(format!("{name} is a command of the client, and stays so.")));
+        }
+        if let Some(owner) = self.plugins.owner(&name, &self.plugin) {
+            return Err(misuse(format!("{name} is a command of the plugin {owner}.")));
+        }
+        let parameters = parameters.unwrap_or_default();
+        let parameters = parameters.iter().map(|text| Declared::read(text));
+        let parameters = parameters.collect::<Outcome<Vec<Declared>>>()?;
+        let summary =
+            summary.unwrap_or_else(|| format!("A command of the plugin {}.", self.plugin));
+        let command = PluginCommand { name: name.clone(), summary, parameters };
+        command.check()?;
+        let mut book = self.book();
+        book.commands.retain(|known| known.name != name);
+        if book.commands.len() >= MAX_REGISTERED {
+            return Err(too_many("commands", MAX_REGISTERED));
+        }
+        book.commands.push(command);
+        self.functions.borrow_mut().commands.insert(name.clone(), run);
+        Ok(name)
+    }
+
+    fn remove_command(&self, name: &str) {
+        self.book().commands.retain(|known| known.name != name);
+        self.functions.borrow_mut().commands.remove(name);
+    }
+
+    fn add_filter(
+        &self,
+        id: u64,
+        kind: &str,
+        function: Function,
+        options: Option<Table>,
+    ) -> Outcome<()> {
+        let kind = match kind {
+            "send" => FilterKind::Send,
+            "show" => FilterKind::Show,
+            _ => return Err(misuse("A filter is for \"send\" or \"show\".")),
+        };
+        let priority = options.map(|options| options.raw_get::<Option<f64>>("priority"));
+        let priority = priority.transpose().map_err(lua_failed)?.flatten().unwrap_or(0.0);
+        let mut book = self.book();
+        if book.filters.len() >= MAX_REGISTERED {
+            return Err(too_many("filters", MAX_REGISTERED));
+        }
+        book.filters.push(PluginFilter { priority, plugin: self.plugin.clone(), id, kind });
+        self.functions.borrow_mut().filters.insert(id, function);
+        Ok(())
+    }
+
+    fn remove_filter(&self, id: u64) {
+        self.book().filters.retain(|filter| filter.id != id);
+        self.functions.borrow_mut().filters.remove(&id);
+    }
+
+    /// Nobody panics while holding this lock.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,92 @@
+//! Frames in and out over one secured stream, the same for the server and for peers.
+
+use std::io;
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
+use letschat_protocol::frame::{Decoder, Frame, Mode};
+
+use super::outbox::{Outbox, Step};
+
+/// After our end was sent, the other side has this long to send its own. Closing at once could
+/// make the kernel throw away our last words with what we have not read.
+const LINGER: Duration = Duration::from_secs(1);
+
+const READ_BYTES: usize = 16 * 1024;
+
+/// How a link came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The outbox was closed, and all that was in it is out.
+    Closed,
+    /// The other side ended it, or it broke.
+    Broken,
+    /// What came in was not of the protocol.
+    Unreadable,
+}
+
+/// What came in was not of the protocol.
+pub(crate) struct Unreadable;
+
+/// Hands each frame that arrives to `take` and sends what is in the outbox, until either side ends.
+pub(crate) async fn run(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    outbox: &Outbox,
+    take: impl AsyncFnMut(&Frame) -> Result<(), Unreadable>,
+) -> End {
+    let (reader, writer) = futures_lite::io::split(stream);
+    let reading = async {
+        match read_frames(reader, take).await {
+            Ok(()) => End::Broken,
+            Err(Unreadable) => End::Unreadable,
+        }
+    };
+    let writing = async {
+        match write_steps(writer, outbox).await {
+            Ok(()) => End::Closed,
+            Err(_) => End::Broken,
+        }
+    };
+    let overflowing = async {
+        outbox.overflowed().await;
+        End::Broken
+    };
+    overflowing.or(reading).or(writing).await
+}
+
+/// Returns `Ok` when the other side has ended, well or badly.
+async fn read_frames(
+    mut reader: impl AsyncRead + Unpin,
+    mut take: impl AsyncFnMut(&Frame) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let mut decoder = Decoder::new();
+    let mut chunk = vec![0; READ_BYTES];
+    loop {
+        let length = match reader.read(&mut chunk).await {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(length) => length,
+        };
+        decoder.extend(&chunk[..length]);
+        while let Some(frame) = decoder.next(Mode::Frame).map_err(|_| Unreadable)? {
+            take(&frame).await?;
+        }
+    }
+}
+
+async fn write_steps(mut writer: impl AsyncWrite + Unpin, outbox: &Outbox) -> io::Result<()> {
+    loop {
+        match outbox.next().await {
+            Step::Send(bytes) => {
+                writer.write_all(&bytes).await?;
+                // TLS keeps what it was given until it is flushed.
+                writer.flush().await?;
+            }
+            Step::Close => {
+                writer.close().await?;
+                Timer::after(LINGER).await;
+                return Ok(());
+            }
+        }
+    }
+}

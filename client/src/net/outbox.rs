@@ -1,0 +1,144 @@
+//! What is to go out over one link.
+//!
+//! The driver puts it here without ever waiting; the link's task takes it. More than fits is never
+//! kept: a link that has fallen so far behind counts as broken.
+
+use std::cell::RefCell;
+
+use event_listener::Event;
+use letschat_protocol::frame::Frame;
+
+/// Shared between the driver and one link's task, on one thread.
+pub(crate) struct Outbox {
+    limit_bytes: usize,
+    state: RefCell<State>,
+    changed: Event,
+}
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    /// Bytes that the task has taken and not yet passed on.
+    in_flight: usize,
+    overflowed: bool,
+    closed: bool,
+}
+
+/// What the link's task is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Send these. Ask for the next step when they are out.
+    Send(Vec<u8>),
+    /// Everything is out; close.
+    Close,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit_bytes: usize) -> Outbox {
+        Outbox { limit_bytes, state: RefCell::default(), changed: Event::new() }
+    }
+
+    /// Adds a frame, unless the outbox is closed.
+    pub(crate) fn send(&self, frame: &Frame) {
+        let mut state = self.state.borrow_mut();
+        if state.closed || state.overflowed {
+            return;
+        }
+        frame.encode(&mut state.bytes);
+        if state.bytes.len() + state.in_flight > self.limit_bytes {
+            state.overflowed = true;
+            state.bytes = Vec::new();
+        }
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Lets out what is in, then ends the link.
+    pub(crate) fn close(&self) {
+        self.state.borrow_mut().closed = true;
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Returns when [`close`](Self::close) was called, whatever is still in.
+    pub(crate) async fn closed(&self) {
+        self.until(|state| state.closed.then_some(())).await;
+    }
+
+    /// Returns when more was to be sent than may wait. Some of it is missing: the link is broken,
+    /// even if its task waits for the network and asks for no next step.
+    pub(crate) async fn overflowed(&self) {
+        self.until(|state| state.overflowed.then_some(())).await;
+    }
+
+    /// The next step; what the last one was to send counts as out.
+    pub(crate) async fn next(&self) -> Step {
+        self.state.borrow_mut().in_flight = 0;
+        self.until(State::step).await
+    }
+
+    async fn until<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.listen();
+            if let Some(value) = ready(&mut self.state.borrow_mut()) {
+                return value;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl State {
+    fn step(&mut self) -> Option<Step> {
+        if self.overflowed {
+            return None;
+        }
+        if !self.bytes.is_empty() {
+            self.in_flight = self.bytes.len();
+            return Some(Step::Send(std::mem::take(&mut self.bytes)));
+        }
+        self.closed.then_some(Step::Close)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, poll_once};
+
+    fn step(outbox: &Outbox) -> Option<Step> {
+        block_on(poll_once(outbox.next()))
+    }
+
+    #[test]
+    fn what_was_said_goes_out_in_order_before_the_end() {
+        let outbox = Outbox::new(100);
+        outbox.send(&Frame::line("ONE"));
+        outbox.send(&Frame::with_payload("TWO", "x"));
+        outbox.close();
+        outbox.send(&Frame::line("TOO LATE"));
+        assert_eq!(step(&outbox), Some(Step::Send(b"ONE\nTWO +1\nx\n".to_vec())));
+        assert_eq!(step(&outbox), Some(Step::Close));
+    }
+
+    #[test]
+    fn the_bound_counts_what_waits_and_what_is_under_way() {
+        let outbox = Outbox::new(8);
+        outbox.send(&Frame::line("1234"));
+        assert_eq!(step(&outbox), Some(Step::Send(b"1234\n".to_vec())));
+        outbox.send(&Frame::line("12"));
+        assert_eq!(step(&outbox), Some(Step::Send(b"12\n".to_vec())));
+        assert_eq!(block_on(poll_once(outbox.overflowed())), None);
+        outbox.send(&Frame::line("123456"));
+        assert_eq!(block_on(poll_once(outbox.overflowed())), Some(()));
+        outbox.close();
+        assert_eq!(step(&outbox), None);
+    }
+
+    #[test]
+    fn a_wish_wakes_who_waits() {
+        let outbox = Outbox::new(8);
+        let mut closed = Box::pin(outbox.closed());
+        assert_eq!(block_on(poll_once(&mut closed)), None);
+        outbox.close();
+        assert_eq!(block_on(poll_once(&mut closed)), Some(()));
+    }
+}

@@ -1,0 +1,185 @@
+//! Which broadcasts have been shown, and which are missing.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use letschat_protocol::dialogue::Broadcast;
+use letschat_protocol::username::Username;
+
+use super::LogPosition;
+
+/// Numbers remembered beyond the first gap; a server keeps 10,000 entries at most.
+const MAX_BEYOND: usize = 16_384;
+/// Broadcasts remembered by sender and time, against a second showing under another number.
+const MAX_NAMED: usize = 16_384;
+
+/// What has been shown of a server's numbered log: everything up to a number, and a few beyond it.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    epoch: u64,
+    through: u64,
+    beyond: BTreeSet<u64>,
+    /// The highest number that is known to exist.
+    head: u64,
+    named: HashSet<(Username, u64)>,
+    order: VecDeque<(Username, u64)>,
+}
+
+impl Shown {
+    /// Goes on where an earlier run stopped.
+    pub(super) fn resume(&mut self, position: LogPosition) {
+        if self.epoch != position.epoch || self.through < position.through {
+            self.epoch = position.epoch;
+            self.through = position.through;
+            self.head = position.through;
+            self.beyond.clear();
+        }
+    }
+
+    /// A login: the server's log has this epoch and goes up to this number. Another epoch is
+    /// another log, of which nothing has been shown.
+    pub(super) fn welcome(&mut self, epoch: u64, head: u64) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.through = 0;
+            self.beyond.clear();
+            self.head = 0;
+        }
+        self.learn(head);
+    }
+
+    /// The log goes up to this number at least.
+    pub(super) fn learn(&mut self, head: u64) {
+        self.head = self.head.max(head);
+    }
+
+    /// A broadcast came. Whether it is to be shown: each is, once.
+    pub(super) fn take(&mut self, entry: &Broadcast) -> bool {
+        self.learn(entry.number);
+        if entry.number <= self.through || !self.beyond.insert(entry.number) {
+            return false;
+        }
+        self.close_up();
+        if self.beyond.len() > MAX_BEYOND {
+            // The server never filled the gap; what it holds now is what there is.
+            self.through = self.beyond.first().map_or(self.through, |first| first - 1);
+            self.close_up();
+        }
+        self.name(&entry.sender, entry.time_ms)
+    }
+
+    /// A replay is done: what it did not bring up to this number is gone for good.
+    pub(super) fn replayed(&mut self, through: u64) {
+        // No log gets there; the next number must be one.
+        let through = through.min(u64::MAX - 1);
+        self.through = self.through.max(through);
+        self.beyond.retain(|number| *number > through);
+        self.close_up();
+    }
+
+    /// The first number that is missing, if any is.
+    pub(super) fn missing(&self) -> Option<u64> {
+        (self.through < self.head).then_some(self.through + 1)
+    }
+
+    /// Where the next run is to go on.
+    pub(super) fn position(&self) -> LogPosition {
+        LogPosition { epoch: self.epoch, through: self.through }
+    }
+
+    fn close_up(&mut self) {
+        while self.beyond.remove(&(self.through + 1)) {
+            self.through += 1;
+        }
+    }
+
+    fn name(&mut self, sender: &Username, time_ms: u64) -> bool {
+        let name = (sender.clone(), time_ms);
+        if !self.named.insert(name.clone()) {
+            return false;
+        }
+        self.order.push_back(name);
+        if self.order.len() > MAX_NAMED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.named.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry(number: u64) -> Broadcast {
+        let sender = "alice".parse().unwrap();
+        Broadcast { number, sender, time_ms: 1_000 + number, text: String::new() }
+    }
+
+    #[test]
+    fn the_same_sender_and_time_is_shown_once_even_under_another_number() {
+        let mut shown = Shown::default();
+        shown.welcome(1, 0);
+        assert!(shown.take(&entry(1)));
+        let again = Broadcast { number: 2, ..entry(1) };
+        assert!(!shown.take(&again));
+        assert_eq!(shown.missing(), None);
+    }
+
+    #[test]
+    fn the_same_number_is_shown_once_even_under_another_time() {
+        let mut shown = Shown::default();
+        shown.welcome(1, 0);
+        assert!(shown.take(&entry(1)));
+        assert!(!shown.take(&Broadcast { time_ms: 5, ..entry(1) }));
+    }
+
+    #[test]
+    fn a_gap_is_seen_and_closed_by_the_replay_even_if_a_number_is_gone() {
+        let mut shown = Shown::default();
+        shown.welcome(1, 0);
+        assert!(shown.take(&entry(3)));
+        assert_eq!(shown.missing(), Some(1));
+        assert!(shown.take(&entry(2)));
+        shown.replayed(3);
+        assert_eq!(shown.missing(), None);
+        assert!(!shown.take(&entry(1)), "what a replay passed over does not come later");
+    }
+
+    #[test]
+    fn a_repeated_head_shows_the_loss_of_the_last_broadcast() {
+        let mut shown = Shown::default();
+        shown.welcome(1, 5);
+        assert_eq!(shown.missing(), Some(1));
+        shown.replayed(5);
+        shown.learn(6);
+        assert_eq!(shown.missing(), Some(6));
+    }
+
+    #[test]
+    fn another_epoch_is_another_log() {
+        let mut shown = Shown::default();
+        shown.resume(LogPosition { epoch: 1, through: 9 });
+        shown.welcome(1, 9);
+        assert_eq!(shown.missing(), None);
+        shown.welcome(2, 3);
+        assert_eq!(shown.missing(), Some(1));
+    }
+
+    proptest! {
+        #[test]
+        fn in_any_order_and_number_of_copies_each_is_shown_once(
+            arrivals in prop::collection::vec(1_u64..40, 0..200),
+        ) {
+            let mut shown = Shown::default();
+            shown.welcome(1, 40);
+            let mut seen = HashSet::new();
+            for number in arrivals {
+                prop_assert_eq!(shown.take(&entry(number)), seen.insert(number));
+            }
+            let first_missing = (1..=40).find(|number| !seen.contains(number));
+            prop_assert_eq!(shown.missing(), first_missing);
+        }
+    }
+}

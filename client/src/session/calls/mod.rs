@@ -1,0 +1,491 @@
+//! Asking for a chat and being asked.
+//!
+//! The server introduces both sides; the caller dials, proves its key in the handshake and calls.
+//! The other side's user approves; the caller confirms that it is still there; only then is the
+//! chat open. When two call each other, that is approval on both sides, and the link that the
+//! lower fingerprint dialled is the one that stays.
+
+mod asked;
+
+use std::net::SocketAddr;
+
+use letschat_protocol::dialogue::{Introduction, Request as ServerRequest};
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
+use letschat_protocol::username::Username;
+
+use super::chat::Chat;
+use super::server::{Expected, ListFor};
+use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session};
+use crate::event::{Event, KeyState};
+
+/// A user approves within this time.
+pub(in crate::session) const APPROVAL_MS: u64 = 60_000;
+/// The asking side waits a little longer, so that the other side's answer comes first.
+const APPROVAL_SLACK_MS: u64 = 10_000;
+/// One's own request for a chat.
+#[derive(Debug)]
+pub(in crate::session) struct Call {
+    stage: Stage,
+    waiting: Vec<RequestId>,
+    due_ms: Option<u64>,
+    /// The user was told that the other side is being asked.
+    ringing: bool,
+    /// The other side calls too, over this link: used if one's own comes to nothing.
+    parked: Option<(LinkId, ChatId)>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The server is being asked.
+    Introducing,
+    /// The other side is being dialled, then asked.
+    Calling { chat: ChatId, link: LinkId, to: Introduction },
+}
+
+/// Somebody else's request for a chat.
+#[derive(Debug)]
+pub(in crate::session) struct Asked {
+    link: LinkId,
+    chat: ChatId,
+    key: PublicKey,
+    receiver: Option<SocketAddr>,
+    stage: AskedStage,
+    waiting: Vec<RequestId>,
+    due_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AskedStage {
+    /// The user has not said anything.
+    Ringing,
+    /// The user approved; the caller has to confirm.
+    Approved,
+}
+
+/// A link that arrived and is not understood yet.
+#[derive(Debug)]
+pub(in crate::session) struct Arrived {
+    key: PublicKey,
+    from: SocketAddr,
+    /// It called, and its introduction is awaited.
+    called: Option<ChatId>,
+    due_ms: u64,
+}
+
+/// The server vouches for somebody.
+#[derive(Debug)]
+pub(in crate::session) struct Introduced {
+    who: Introduction,
+    until_ms: u64,
+}
+
+impl Call {
+    pub(in crate::session) fn due_ms(&self) -> Option<u64> {
+        self.due_ms
+    }
+
+    pub(in crate::session) fn key(&self) -> Option<PublicKey> {
+        match &self.stage {
+            Stage::Introducing => None,
+            Stage::Calling { to, .. } => Some(to.key),
+        }
+    }
+}
+
+impl Asked {
+    pub(in crate::session) fn due_ms(&self) -> u64 {
+        self.due_ms
+    }
+}
+
+impl Arrived {
+    pub(in crate::session) fn due_ms(&self) -> u64 {
+        self.due_ms
+    }
+}
+
+impl Session {
+    pub(in crate::session) fn connect(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        who: String,
+        force: bool,
+    ) {
+        if let Ok(name) = who.parse::<Username>() {
+            if self.asked.contains_key(&name) {
+                return self.approve(now, id, Some(who));
+            }
+            if let Some(chat) = self.chats.get(&name) {
+                let reply = chat.reply(self);
+                self.current = Some(name);
+                return self.answer(id, reply);
+            }
+            if let Some(call) = self.calls.get_mut(&name) {
+                return call.waiting.push(id);
+            }
+        }
+        if !self.server.is_logged_in() {
+            return self.fail_not_logged_in(id);
+        }
+        if let Ok(name) = who.parse()
+            && self.is_blocked(&name)
+        {
+            return self.fail(id, "blocked", still_blocked(&name));
+        }
+        if who.is_empty() || who.contains(char::is_whitespace) {
+            let why = "Say whom: a username, an address, or an address with a port.";
+            return self.fail(id, "bad_arguments", why);
+        }
+        if !force && self.names_oneself(&who) {
+            return self.fail(
+                id,
+                "yourself",
+                "That is you; asking for yourself costs the connection.",
+            );
+        }
+        if force || self.listed_as(&who).is_some() {
+            return self.ask_connect(now, id, &who);
+        }
+        // The last list may be old: only a fresh one is worth a warning.
+        self.ask_list(now, ListFor::Connect(id, who));
+    }
+
+    pub(in crate::session) fn ask_connect(&mut self, now: Now, id: RequestId, who: &str) {
+        let request = ServerRequest::Connect { who: who.to_owned() };
+        let Ok(name) = who.parse::<Username>() else {
+            let who = who.to_owned();
+            return self.ask_server(now, request, Expected::ConnectAddress(id, who));
+        };
+        if self.is_blocked(&name) {
+            return self.fail(id, "blocked", still_blocked(&name));
+        }
+        // While the list was on its way, they may have called themselves.
+        if let Some(call) = self.calls.get_mut(&name) {
+            return call.waiting.push(id);
+        }
+        if self.asked.contains_key(&name) {
+            return self.approve(now, id, Some(who.to_owned()));
+        }
+        if let Some(chat) = self.chats.get(&name) {
+            let reply = chat.reply(self);
+            return self.answer(id, reply);
+        }
+        let call = Call {
+            stage: Stage::Introducing,
+            waiting: vec![id],
+            due_ms: None,
+            ringing: false,
+            parked: None,
+        };
+        self.calls.insert(name.clone(), call);
+        self.ask_server(now, request, Expected::Connect(name));
+    }
+
+    /// The server does not introduce us.
+    pub(in crate::session) fn refuse_connect(
+        &mut self,
+        who: &Username,
+        code: &'static str,
+        message: &str,
+    ) {
+        if let Some(call) = self.calls.get(who)
+            && matches!(call.stage, Stage::Introducing)
+        {
+            self.end_call(who, code, message);
+        }
+    }
+
+    /// An address turned out to be somebody's.
+    pub(in crate::session) fn granted_address(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        introduction: Introduction,
+    ) {
+        let who = introduction.username.clone();
+        if self.asked.contains_key(&who) {
+            return self.approve(now, id, Some(who.to_string()));
+        }
+        if let Some(chat) = self.chats.get(&who) {
+            let reply = chat.reply(self);
+            return self.answer(id, reply);
+        }
+        if self.is_blocked(&who) {
+            return self.fail(id, "blocked", still_blocked(&who));
+        }
+        match self.calls.get_mut(&who) {
+            Some(call) => call.waiting.push(id),
+            None => {
+                let call = Call {
+                    stage: Stage::Introducing,
+                    waiting: vec![id],
+                    due_ms: None,
+                    ringing: false,
+                    parked: None,
+                };
+                self.calls.insert(who.clone(), call);
+                self.granted_connect(now, &who, introduction);
+            }
+        }
+    }
+
+    /// The server introduces us: the other side is dialled, if its key is the known one.
+    pub(in crate::session) fn granted_connect(
+        &mut self,
+        now: Now,
+        who: &Username,
+        to: Introduction,
+    ) {
+        if to.username != *who {
+            return self.refuse_connect(who, "malformed", "The server introduced somebody else.");
+        }
+        let Some(call) = self.calls.get(who) else {
+            return; // cancelled meanwhile
+        };
+        if !matches!(call.stage, Stage::Introducing) {
+            return;
+        }
+        if self.key_state(who, &to.key) == KeyState::Changed {
+            self.offered.insert(who.clone(), to.key);
+            let why = changed_key(who);
+            return self.end_call(who, "key_changed", &why);
+        }
+        let chat = ChatId(self.random.u128(..));
+        let link = self.next_link();
+        self.links.insert(link, LinkUse::Call(who.clone()));
+        self.effects.push(Effect::DialPeer { link, to: to.receiver, key: to.key });
+        if let Some(call) = self.calls.get_mut(who) {
+            call.stage = Stage::Calling { chat, link, to };
+            call.due_ms = Some(now.boot_ms + APPROVAL_MS + APPROVAL_SLACK_MS);
+        }
+    }
+
+    pub(in crate::session) fn peer_dialled(&mut self, now: Now, link: LinkId) {
+        match self.links.get(&link).cloned() {
+            Some(LinkUse::Call(who)) => self.say_call(&who, link),
+            Some(LinkUse::Chat(who)) => self.resume_chat(now, &who, link),
+            _ => self.effects.push(Effect::ClosePeer { link }),
+        }
+    }
+
+    fn say_call(&mut self, who: &Username, link: LinkId) {
+        let Some(Call { stage: Stage::Calling { chat, .. }, .. }) = self.calls.get(who) else {
+            return;
+        };
+        let chat = *chat;
+        let Some(from) = self.own_name().cloned() else {
+            return;
+        };
+        self.effects.push(Effect::SendPeer { link, message: PeerMessage::Call { chat, from } });
+    }
+
+    /// What the other side of one's own call says.
+    pub(in crate::session) fn call_answered(
+        &mut self,
+        now: Now,
+        who: &Username,
+        message: PeerMessage,
+    ) {
+        match message {
+            PeerMessage::Ringing => {
+                let told = self.calls.get_mut(who).map(|call| &mut call.ringing);
+                if told.is_none_or(|told| std::mem::replace(told, true)) {
+                    return;
+                }
+                let message = format!("{who} is being asked; `/cancel` withdraws it.");
+                self.tell(Event::Notice { code: "ringing", message });
+            }
+            PeerMessage::Ping | PeerMessage::Pong => {}
+            PeerMessage::Approve => {
+                let Some(call) = self.calls.remove(who) else {
+                    return;
+                };
+                let Stage::Calling { chat, link, to } = call.stage else {
+                    return;
+                };
+                if let Some((parked, _)) = call.parked {
+                    self.close_link(parked);
+                }
+                self.effects.push(Effect::SendPeer { link, message: PeerMessage::Open });
+                let chat = Chat::new(who, chat, to.key, Some(to.receiver), true, link, now);
+                self.open_chat(now, who, chat, call.waiting);
+            }
+            PeerMessage::Refuse(why) => {
+                let (code, message) = match why {
+                    Refusal::Denied => ("denied", format!("{who} said no.")),
+                    Refusal::NoAnswer => ("no_answer", format!("{who} did not answer.")),
+                    Refusal::Busy => ("peer_busy", format!("{who} has too many requests waiting.")),
+                    Refusal::Unknown | Refusal::Over => {
+                        ("not_introduced", format!("{who} does not know of you; try again."))
+                    }
+                };
+                self.call_failed(now, who, code, &message);
+            }
+            _ => self.call_failed(now, who, "protocol", "The other side spoke out of turn."),
+        }
+    }
+
+    /// One's own link came to nothing; the other side's may do.
+    pub(in crate::session) fn call_failed(
+        &mut self,
+        now: Now,
+        who: &Username,
+        code: &'static str,
+        message: &str,
+    ) {
+        let parked = self.calls.get_mut(who).and_then(|call| call.parked.take());
+        let Some((link, chat)) = parked else {
+            return self.end_call(who, code, message);
+        };
+        let Some(call) = self.calls.remove(who) else {
+            return;
+        };
+        let Stage::Calling { link: own, to, .. } = call.stage else {
+            return;
+        };
+        self.close_link(own);
+        let from = (to.key, Some(to.receiver));
+        self.accept_in_turn(now, who, link, chat, from, call.waiting);
+    }
+
+    pub(in crate::session) fn call_lost(&mut self, now: Now, who: &Username, why: PeerLoss) {
+        let (code, message) = match why {
+            PeerLoss::Unreachable => (
+                "unreachable",
+                format!("{who} can't be reached at their address; a firewall may be in between."),
+            ),
+            PeerLoss::WrongKey => (
+                "wrong_key",
+                format!("Whoever answers at {who}'s address is not {who}; nothing was sent."),
+            ),
+            PeerLoss::Broken => ("hung_up", format!("{who} hung up.")),
+            PeerLoss::Protocol => {
+                ("protocol", format!("{who}'s program spoke no language of ours."))
+            }
+        };
+        self.call_failed(now, who, code, &message);
+    }
+
+    pub(in crate::session) fn end_call(
+        &mut self,
+        who: &Username,
+        code: &'static str,
+        message: &str,
+    ) {
+        let Some(call) = self.calls.remove(who) else {
+            return;
+        };
+        if let Stage::Calling { link, .. } = call.stage {
+            self.close_link(link);
+        }
+        if let Some((link, _)) = call.parked {
+            self.close_link(link);
+        }
+        for id in call.waiting {
+            self.fail(id, code, message);
+        }
+    }
+
+    pub(in crate::session) fn close_link(&mut self, link: LinkId) {
+        self.links.remove(&link);
+        self.arrived.remove(&link);
+        self.ignored.remove(&link);
+        self.effects.push(Effect::ClosePeer { link });
+    }
+
+    pub(in crate::session) fn cancel(&mut self, id: RequestId, who: Option<String>) {
+        let is_called =
+            |who: &str| who.parse().is_ok_and(|who: Username| self.calls.contains_key(&who));
+        if !who.as_deref().is_some_and(is_called) && self.cancel_connecting(who.as_deref()) {
+            return self.answer(id, Reply::Done {});
+        }
+        if who.is_none() && self.calls.is_empty() {
+            return match self.cancel_trying() {
+                true => self.answer(id, Reply::Done {}),
+                false => self.fail(id, "nobody_such", "There is nothing to cancel."),
+            };
+        }
+        match Session::choose("is being asked for a chat", who.as_deref(), self.calls.keys()) {
+            Ok(who) => {
+                self.end_call(&who, "cancelled", "You withdrew the request.");
+                self.answer(id, Reply::Done {});
+            }
+            Err(failure) => self.fail(id, failure.code, failure.message),
+        }
+    }
+
+    pub(in crate::session) fn peer_said(&mut self, now: Now, link: LinkId, message: PeerMessage) {
+        match self.links.get(&link).cloned() {
+            Some(LinkUse::Call(who)) => self.call_answered(now, &who, message),
+            Some(LinkUse::Asked(who)) => self.asker_said(now, &who, message),
+            Some(LinkUse::Chat(who)) => self.chat_said(now, &who, link, message),
+            None => self.newcomer_said(now, link, message),
+        }
+    }
+
+    fn fail_all(&mut self, ids: Vec<RequestId>, code: &'static str, message: &str) {
+        for id in ids {
+            self.fail(id, code, message);
+        }
+    }
+
+    /// Ends every request, one's own and others'.
+    pub(in crate::session) fn end_calls(&mut self) {
+        let own: Vec<Username> = self.calls.keys().cloned().collect();
+        for who in own {
+            self.end_call(&who, "cancelled", "The client is about to end.");
+        }
+        let others: Vec<Username> = self.asked.keys().cloned().collect();
+        for who in others {
+            self.turn_down(&who, Refusal::NoAnswer);
+        }
+        let unanswered = self.arrived.keys().chain(self.ignored.keys());
+        for link in unanswered.copied().collect::<Vec<LinkId>>() {
+            self.close_link(link);
+        }
+    }
+
+    pub(in crate::session) fn tick_calls(&mut self, now: Now) {
+        let due = |due: u64| due <= now.boot_ms;
+        let calls: Vec<Username> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.due_ms.is_some_and(due))
+            .map(|(who, _)| who.clone())
+            .collect();
+        for who in calls {
+            let message = format!("{who} did not answer.");
+            self.end_call(&who, "no_answer", &message);
+        }
+        let asked: Vec<Username> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| due(asked.due_ms))
+            .map(|(who, _)| who.clone())
+            .collect();
+        for who in asked {
+            self.turn_down(&who, Refusal::NoAnswer);
+            self.tell(Event::RequestEnded { from: who, reason: "no_answer" });
+        }
+        let arrived: Vec<LinkId> =
+            self.arrived.iter().filter(|(_, one)| due(one.due_ms)).map(|(link, _)| *link).collect();
+        for link in arrived {
+            let message = PeerMessage::Refuse(Refusal::Unknown);
+            self.effects.push(Effect::SendPeer { link, message });
+            self.close_link(link);
+        }
+    }
+}
+
+fn still_blocked(who: &Username) -> String {
+    format!("You have blocked {who}; `/block {who} off` takes it back.")
+}
+
+fn changed_key(who: &Username) -> String {
+    format!(
+        "{who}'s key is not the one you know: it may be a new machine of theirs, or somebody else. \
+         Ask them by another way; `/trust {who}` accepts the new key."
+    )
+}

@@ -1,0 +1,401 @@
+//! What happens to open chats: messages, breaks, the end.
+
+use letschat_protocol::dialogue::Request as ServerRequest;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::limits::{ACTIVITY_REPORT_MS, MAX_MESSAGE_BYTES};
+use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
+use letschat_protocol::username::Username;
+
+use super::chat::{Chat, Ending, Path, Redial};
+use super::delivery::{Arrival, Full};
+use super::server::Expected;
+use super::{Effect, Failure, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session};
+use crate::event::{Event, fingerprint};
+
+/// How soon a broken link is dialled again, and then again.
+const REDIAL_MS: [u64; 4] = [0, 1_000, 2_000, 4_000];
+/// An end waits this long for the last confirmations.
+const ENDING_MS: u64 = 3_000;
+
+/// What those do with whom a chat is open.
+const CHATTING: &str = "has a chat open with you";
+
+impl Session {
+    /// Both sides agreed.
+    pub(super) fn open_chat(
+        &mut self,
+        now: Now,
+        who: &Username,
+        chat: Chat,
+        waiting: Vec<RequestId>,
+    ) {
+        if self.chats.contains_key(who) {
+            // They called anew, so they have forgotten the old one.
+            self.close_chat(who, "replaced");
+        }
+        if let Some(link) = chat.link() {
+            self.links.insert(link, LinkUse::Chat(who.clone()));
+        }
+        let state = self.key_state(who, &chat.key);
+        self.pin(who, chat.key);
+        let print = fingerprint(&chat.key);
+        self.chats.insert(who.clone(), chat);
+        self.current.get_or_insert_with(|| who.clone());
+        self.tell(Event::ChatOpened { with: who.clone(), fingerprint: print.clone(), key: state });
+        for id in waiting {
+            let with = who.to_string();
+            self.answer(id, Reply::Chat { with, fingerprint: print.clone(), key: state });
+        }
+        self.report_activity(now);
+        if self.birth.detach_on_chat {
+            self.leave_server();
+        }
+    }
+
+    pub(super) fn say(&mut self, now: Now, id: RequestId, to: Option<String>, text: String) {
+        let who = match self.meant_chat(to.as_deref()) {
+            Ok(who) => who,
+            Err(failure) => return self.fail(id, failure.code, failure.message),
+        };
+        if text.is_empty() || text.len() > MAX_MESSAGE_BYTES {
+            let why =
+                format!("A message has 1 to {MAX_MESSAGE_BYTES} bytes; this has {}.", text.len());
+            return self.fail(id, "text_too_long", why);
+        }
+        let Some(chat) = self.chats.get_mut(&who).filter(|chat| chat.ending.is_none()) else {
+            return self.fail(id, "no_chat", "That chat is about to end.");
+        };
+        match chat.delivery.push(text.clone()) {
+            Err(Full) => {
+                let why = "Too many messages wait to be confirmed; say it again in a moment.";
+                self.fail(id, "too_many_unconfirmed", why);
+            }
+            Ok(number) => {
+                chat.unconfirmed_since_ms.get_or_insert(now.boot_ms);
+                if let Path::Direct(link) = chat.path {
+                    let message = PeerMessage::Message { number, text };
+                    self.effects.push(Effect::SendPeer { link, message });
+                }
+                self.answer(id, Reply::Sent { to: who.to_string(), number });
+                self.report_activity(now);
+            }
+        }
+    }
+
+    pub(super) fn switch(&mut self, id: RequestId, to: &str) {
+        match Session::choose(CHATTING, Some(to), self.chats.keys()) {
+            Ok(who) => {
+                self.current = Some(who);
+                self.answer(id, Reply::Done {});
+            }
+            Err(_) => {
+                self.fail(
+                    id,
+                    "no_chat",
+                    "No chat is open with them; `/connect NAME` asks for one.",
+                );
+            }
+        }
+    }
+
+    /// What the other side of a chat says.
+    pub(super) fn chat_said(
+        &mut self,
+        now: Now,
+        who: &Username,
+        link: LinkId,
+        message: PeerMessage,
+    ) {
+        let Some(chat) = self.chats.get_mut(who) else {
+            return self.close_link(link);
+        };
+        chat.heard(now);
+        let under =
+            matches!(chat.path, Path::Broken { redial: Redial::Under(under), .. } if under == link);
+        match message {
+            PeerMessage::Resumed { received } if under => self.resumed(now, who, link, received),
+            PeerMessage::Refuse(Refusal::Over) if under => self.close_chat(who, "lost"),
+            PeerMessage::Refuse(_) if under => self.link_broke(now, who, link),
+            _ if under => self.link_broke(now, who, link),
+            PeerMessage::Message { number, text } => self.message(now, who, link, number, text),
+            PeerMessage::Acknowledge { through } => self.acknowledged(now, who, through),
+            PeerMessage::Ping => {
+                self.effects.push(Effect::SendPeer { link, message: PeerMessage::Pong });
+            }
+            PeerMessage::Pong => {}
+            PeerMessage::Bye => self.close_chat(who, "peer_ended"),
+            // Our confirmation came too late: the other side has given up.
+            PeerMessage::Refuse(_) => self.close_chat(who, "lost"),
+            _ => self.close_chat(who, "protocol"),
+        }
+    }
+
+    fn message(&mut self, now: Now, who: &Username, link: LinkId, number: u64, text: String) {
+        let is_blocked = self.is_blocked(who);
+        let Some(chat) = self.chats.get_mut(who) else {
+            return;
+        };
+        match chat.delivery.receive(number) {
+            Arrival::Gap => return self.close_chat(who, "protocol"),
+            Arrival::Again => {}
+            // Said while the chat with them was being ended.
+            Arrival::Next if is_blocked => {}
+            Arrival::Next => {
+                let (from, time_ms) = (who.clone(), now.wall_ms);
+                self.effects.push(Effect::Tell(Event::Message { from, number, text, time_ms }));
+            }
+        }
+        let through = self.chats.get(who).map_or(0, |chat| chat.delivery.received());
+        self.effects.push(Effect::SendPeer { link, message: PeerMessage::Acknowledge { through } });
+        self.report_activity(now);
+    }
+
+    fn acknowledged(&mut self, now: Now, who: &Username, through: u64) {
+        let Some(chat) = self.chats.get_mut(who) else {
+            return;
+        };
+        if !chat.delivery.confirm(through) {
+            return self.close_chat(who, "protocol");
+        }
+        let waiting = chat.delivery.waiting() > 0;
+        chat.unconfirmed_since_ms = waiting.then_some(now.boot_ms);
+        if !waiting && chat.ending.is_some() {
+            self.close_chat(who, "ended");
+        }
+    }
+
+    /// A link to a peer is no more.
+    pub(super) fn peer_lost(&mut self, now: Now, link: LinkId, why: PeerLoss) {
+        self.arrived.remove(&link);
+        self.ignored.remove(&link);
+        match self.links.get(&link).cloned() {
+            None => {}
+            Some(LinkUse::Call(who)) => {
+                self.links.remove(&link);
+                self.call_lost(now, &who, why);
+            }
+            Some(LinkUse::Asked(who)) => {
+                self.links.remove(&link);
+                self.asker_gone(&who);
+            }
+            Some(LinkUse::Chat(who)) => self.link_broke(now, &who, link),
+        }
+    }
+
+    fn link_broke(&mut self, now: Now, who: &Username, link: LinkId) {
+        self.close_link(link);
+        let Some(chat) = self.chats.get_mut(who) else {
+            return;
+        };
+        if chat.link() != Some(link) {
+            return;
+        }
+        chat.pinged_ms = None;
+        match chat.path {
+            Path::Direct(_) => {
+                let redial = if chat.caller { Redial::At(now.boot_ms) } else { Redial::Theirs };
+                chat.path = Path::Broken { since_ms: now.boot_ms, tries: 0, redial };
+                self.tell(Event::ChatInterrupted { with: who.clone() });
+            }
+            Path::Broken { since_ms, tries, .. } => {
+                let wait = REDIAL_MS[(tries + 1).min(REDIAL_MS.len() - 1)];
+                let redial = Redial::At(now.boot_ms + wait);
+                chat.path = Path::Broken { since_ms, tries: tries + 1, redial };
+            }
+        }
+    }
+
+    fn redial(&mut self, who: &Username) {
+        let link = self.next_link();
+        let Some(chat) = self.chats.get_mut(who) else {
+            return;
+        };
+        let (Path::Broken { since_ms, tries, .. }, Some(to)) = (chat.path, chat.receiver) else {
+            return;
+        };
+        chat.path = Path::Broken { since_ms, tries, redial: Redial::Under(link) };
+        let key = chat.key;
+        self.links.insert(link, LinkUse::Chat(who.clone()));
+        self.effects.push(Effect::DialPeer { link, to, key });
+    }
+
+    /// The link is there again: says how far we have come.
+    pub(super) fn resume_chat(&mut self, now: Now, who: &Username, link: LinkId) {
+        let Some(chat) = self.chats.get_mut(who) else {
+            return self.close_link(link);
+        };
+        chat.heard(now);
+        let message = PeerMessage::Resume { chat: chat.id, received: chat.delivery.received() };
+        self.effects.push(Effect::SendPeer { link, message });
+    }
+
+    /// The other side said how far it has come.
+    fn resumed(&mut self, now: Now, who: &Username, link: LinkId, received: u64) {
+        let Some(chat) = self.chats.get_mut(who) else {
+            return;
+        };
+        chat.path = Path::Direct(link);
+        if !chat.delivery.confirm(received) {
+            return self.close_chat(who, "protocol");
+        }
+        chat.heard(now);
+        let waiting = chat.delivery.waiting() > 0;
+        chat.unconfirmed_since_ms = waiting.then_some(now.boot_ms);
+        for (number, text) in chat.delivery.unconfirmed() {
+            let message = PeerMessage::Message { number, text: text.clone() };
+            self.effects.push(Effect::SendPeer { link, message });
+        }
+        self.tell(Event::ChatResumed { with: who.clone() });
+        if !waiting && self.chats.get(who).is_some_and(|chat| chat.ending.is_some()) {
+            self.close_chat(who, "ended");
+        }
+    }
+
+    /// A caller takes up a chat over a new link.
+    pub(super) fn resumed_by_peer(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        key: PublicKey,
+        id: ChatId,
+        received: u64,
+    ) {
+        let ours = |chat: &Chat| chat.id == id && chat.key == key && !chat.caller;
+        let who = self.chats.iter().find(|(_, chat)| ours(chat)).map(|(who, _)| who.clone());
+        let Some(who) = who else {
+            let message = PeerMessage::Refuse(Refusal::Over);
+            self.effects.push(Effect::SendPeer { link, message });
+            return self.close_link(link);
+        };
+        self.arrived.remove(&link);
+        let Some(chat) = self.chats.get_mut(&who) else {
+            return;
+        };
+        let older = chat.link();
+        let message = PeerMessage::Resumed { received: chat.delivery.received() };
+        if let Some(older) = older {
+            // The caller noticed the break first.
+            self.close_link(older);
+            self.tell(Event::ChatInterrupted { with: who.clone() });
+        }
+        self.links.insert(link, LinkUse::Chat(who.clone()));
+        self.effects.push(Effect::SendPeer { link, message });
+        self.resumed(now, &who, link, received);
+    }
+
+    pub(super) fn disconnect(&mut self, now: Now, id: RequestId, who: Option<String>) {
+        match self.meant_chat(who.as_deref()) {
+            Ok(who) => self.end_chat(now, &who, Some(id)),
+            Err(failure) => self.fail(id, failure.code, failure.message),
+        }
+    }
+
+    /// The chat that the user means: the named one, or the current one. Without either none is
+    /// meant, even if just one is left: text never goes where the user has not pointed.
+    fn meant_chat(&self, who: Option<&str>) -> Result<Username, Failure> {
+        let why = match (who, &self.current) {
+            (None, Some(current)) => return Ok(current.clone()),
+            (Some(who), _) => match Session::choose(CHATTING, Some(who), self.chats.keys()) {
+                Ok(who) => return Ok(who),
+                Err(_) => "No chat is open with them; `/connect NAME` asks for one.",
+            },
+            (None, None) if self.chats.is_empty() => {
+                "No chat is open; `/connect NAME` asks for one."
+            }
+            (None, None) => "Your current chat is over; `/switch NAME` goes to another one.",
+        };
+        Err(Failure::new("no_chat", why))
+    }
+
+    /// Ends a chat, once what was said is confirmed or a moment has passed.
+    pub(super) fn end_chat(&mut self, now: Now, who: &Username, id: Option<RequestId>) {
+        let Some(chat) = self.chats.get_mut(who) else {
+            return;
+        };
+        let until_ms = now.boot_ms + ENDING_MS;
+        let ending = chat.ending.get_or_insert(Ending { until_ms, waiting: Vec::new() });
+        ending.waiting.extend(id);
+        let can_confirm = matches!(chat.path, Path::Direct(_));
+        if chat.delivery.waiting() == 0 || !can_confirm {
+            self.close_chat(who, "ended");
+        }
+    }
+
+    pub(super) fn end_chats(&mut self, now: Now) {
+        let all: Vec<Username> = self.chats.keys().cloned().collect();
+        for who in all {
+            self.end_chat(now, &who, None);
+        }
+    }
+
+    /// The end of a chat: says so to the peer where it can, and names what was not delivered.
+    fn close_chat(&mut self, who: &Username, reason: &'static str) {
+        let Some(chat) = self.chats.remove(who) else {
+            return;
+        };
+        if let Some(link) = chat.link() {
+            if matches!(chat.path, Path::Direct(_)) && reason != "peer_ended" {
+                self.effects.push(Effect::SendPeer { link, message: PeerMessage::Bye });
+            }
+            self.close_link(link);
+        }
+        if self.current.as_ref() == Some(who) {
+            self.current = None;
+        }
+        let undelivered = chat.delivery.into_undelivered();
+        self.tell(Event::ChatClosed { with: who.clone(), reason, undelivered });
+        for id in chat.ending.into_iter().flat_map(|ending| ending.waiting) {
+            self.answer(id, Reply::Done {});
+        }
+    }
+
+    /// Tells the server that there was peer-to-peer activity, now and then.
+    fn report_activity(&mut self, now: Now) {
+        let due = self.reported_ms.is_none_or(|last| last + ACTIVITY_REPORT_MS <= now.boot_ms);
+        if due && self.server.is_logged_in() {
+            self.reported_ms = Some(now.boot_ms);
+            self.ask_server(now, ServerRequest::Active, Expected::Active);
+        }
+    }
+
+    pub(super) fn tick_chats(&mut self, now: Now) {
+        let due: Vec<Username> = self
+            .chats
+            .iter()
+            .filter(|(_, chat)| chat.due_ms().is_some_and(|due| due <= now.boot_ms))
+            .map(|(who, _)| who.clone())
+            .collect();
+        for who in due {
+            self.chat_due(now, &who);
+        }
+    }
+
+    fn chat_due(&mut self, now: Now, who: &Username) {
+        let Some(chat) = self.chats.get_mut(who) else {
+            return;
+        };
+        if chat.ending.as_ref().is_some_and(|ending| ending.until_ms <= now.boot_ms) {
+            return self.close_chat(who, "ended");
+        }
+        match chat.path {
+            Path::Direct(link) if chat.life_due_ms() <= now.boot_ms => {
+                if chat.pinged_ms.is_some() {
+                    return self.link_broke(now, who, link);
+                }
+                chat.pinged_ms = Some(now.boot_ms);
+                self.effects.push(Effect::SendPeer { link, message: PeerMessage::Ping });
+            }
+            Path::Direct(_) => {}
+            Path::Broken { since_ms, redial, .. } => {
+                if since_ms + chat.resume_limit_ms() <= now.boot_ms {
+                    return self.close_chat(who, "lost");
+                }
+                if let Redial::At(at) = redial
+                    && at <= now.boot_ms
+                {
+                    self.redial(who);
+                }
+            }
+        }
+    }
+}

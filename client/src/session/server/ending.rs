@@ -1,0 +1,173 @@
+//! The end of the link to the server, wanted or not, and what comes after it.
+
+use letschat_protocol::dialogue::{Closing, Request as ServerRequest};
+
+use super::{Expected, Link, ListFor, Pending, Repair, Retries};
+use crate::event::Event;
+use crate::session::retry::{Action, Reason, wait_ms};
+use crate::session::{Effect, Now, Reply, RequestId, Session};
+
+impl Session {
+    /// The link is no more. What comes next depends on why: see the table in `retry`.
+    pub(in crate::session) fn server_down(&mut self, now: Now, reason: Reason) {
+        if matches!(self.server.link, Link::Down | Link::Waiting { .. }) {
+            return;
+        }
+        let was_logged_in = self.server.is_logged_in();
+        self.drop_link(reason.name(), reason.sentence());
+        let message = reason.sentence().to_owned();
+        // That there is no place is told with the next try; that nobody logged in, to nobody.
+        let turned_away = reason == Reason::Closed(Closing::Busy);
+        let unused = reason == Reason::Closed(Closing::TooSlow) && !self.server.has_work();
+        if !turned_away && !unused {
+            self.tell(Event::Disconnected { reason: reason.name(), message });
+        }
+        if was_logged_in {
+            self.server.retries.since_ms = Some(now.boot_ms);
+        }
+        self.try_again(now, reason, "");
+    }
+
+    /// Forgets the link; what waited for an answer is told so.
+    pub(super) fn drop_link(&mut self, code: &'static str, why: &str) {
+        self.effects.push(Effect::CloseServer);
+        if std::mem::take(&mut self.server.datagrams).open {
+            self.effects.push(Effect::CloseDatagrams);
+        }
+        self.server.link = Link::Down;
+        self.server.repair_at_ms = None;
+        self.server.repair = Repair::None;
+        self.server.last_list.clear();
+        let pending = std::mem::take(&mut self.server.pending);
+        let message = format!("{why} The answer did not come.");
+        for Pending { what, .. } in pending {
+            self.fail_expected(what, code, &message);
+        }
+    }
+
+    pub(super) fn try_again(&mut self, now: Now, reason: Reason, detail: &str) {
+        let action = reason.action(self.birth.return_after_idle);
+        let action = match action {
+            // A program that never got in does not insist; one that was in comes back.
+            Action::Return if !self.is_returning() => Action::TryLater,
+            action => action,
+        };
+        let message = match detail {
+            "" => reason.sentence().to_owned(),
+            detail => format!("The server {} is not reached: {detail}.", self.birth.server),
+        };
+        if !self.server.has_work() {
+            self.server.link = Link::Down;
+            return;
+        }
+        if self.server.retries.action.replace(action) != Some(action) {
+            self.server.retries.attempt = 0;
+        }
+        let since = *self.server.retries.since_ms.get_or_insert(now.boot_ms);
+        self.server.retries.attempt += 1;
+        let attempt = self.server.retries.attempt;
+        let jitter = self.random.f64();
+        let limited =
+            action == Action::TryLater && self.birth.tries.is_some_and(|tries| attempt >= tries);
+        let wait = wait_ms(action, attempt, now.boot_ms.saturating_sub(since), jitter);
+        let Some(wait) = wait.filter(|_| !limited) else {
+            // What a closing server said has been told already, but not to those who wait.
+            let waiting = self.server.goal.iter().any(|goal| !goal.waiting.is_empty());
+            let waiting = waiting || !self.server.sign_ups.is_empty();
+            let told = action == Action::WaitForUser && !waiting;
+            return self.give_up(reason.name(), if told { "" } else { &message });
+        };
+        self.server.link = Link::Waiting { until_ms: now.boot_ms + wait };
+        // That a link ended has been told already; that there is no server or place has not.
+        let message = if action == Action::Return { String::new() } else { message + " " };
+        let seconds = wait.div_ceil(1_000);
+        let message = format!("{message}Trying again in {seconds} s; `/cancel` stops that.");
+        self.tell(Event::Retrying { reason: reason.name(), attempt, in_ms: wait, message });
+    }
+
+    /// Nothing more is tried: those who wait are told, or else the user is.
+    pub(super) fn give_up(&mut self, code: &'static str, message: &str) {
+        self.server.link = Link::Down;
+        self.server.retries = Retries::default();
+        for sign_up in std::mem::take(&mut self.server.sign_ups) {
+            self.fail(sign_up.id, code, message);
+        }
+        self.give_up_login(code, message);
+    }
+
+    /// The user wants nothing more of the server. Whoever waits for it is told.
+    pub(in crate::session) fn stop_server_work(&mut self, code: &'static str, message: &str) {
+        let goal = self.server.goal.take();
+        let sign_ups = std::mem::take(&mut self.server.sign_ups);
+        let waiting = goal.into_iter().flat_map(|goal| goal.waiting);
+        for id in waiting.chain(sign_ups.into_iter().map(|sign_up| sign_up.id)) {
+            self.fail(id, code, message);
+        }
+    }
+
+    /// Closes the link, politely if it is up.
+    pub(in crate::session) fn close_server(&mut self) {
+        if self.server.is_up() {
+            self.effects.push(Effect::SendServer(ServerRequest::Quit));
+        }
+        self.server.watching = false;
+        if self.server.link != Link::Down {
+            self.drop_link("cancelled", "You left the server.");
+        }
+    }
+
+    pub(in crate::session) fn leave(&mut self, id: RequestId) {
+        if !self.chats.is_empty() {
+            let why =
+                "A direct chat is open, so nothing was done; `/disconnect` it first, or `/detach`.";
+            return self.fail(id, "chat_open", why);
+        }
+        self.leave_server();
+        self.answer(id, Reply::Done {});
+    }
+
+    pub(in crate::session) fn detach(&mut self, id: RequestId) {
+        self.leave_server();
+        self.answer(id, Reply::Done {});
+    }
+
+    pub(in crate::session) fn leave_server(&mut self) {
+        let was_up = self.server.is_up();
+        self.stop_server_work("cancelled", "You left the server.");
+        self.close_server();
+        if was_up {
+            self.tell(Event::LeftServer { chats: self.chats.len() });
+        }
+    }
+
+    /// Gives up asking the server for an introduction to somebody; whoever waits is told.
+    pub(in crate::session) fn cancel_connecting(&mut self, who: Option<&str>) -> bool {
+        let is_meant = |whom: &str| who.is_none_or(|who| who.eq_ignore_ascii_case(whom));
+        let mut given_up = Vec::new();
+        for Pending { what, .. } in &mut self.server.pending {
+            let id = match what {
+                Expected::List(ListFor::Connect(id, whom), _) if is_meant(whom) => *id,
+                Expected::ConnectAddress(id, whom) if is_meant(whom) => *id,
+                _ => continue,
+            };
+            *what = Expected::Forgotten;
+            given_up.push(id);
+        }
+        for id in &given_up {
+            self.fail(*id, "cancelled", "You withdrew the request.");
+        }
+        !given_up.is_empty()
+    }
+
+    /// Stops trying for the server, if that is what goes on.
+    pub(in crate::session) fn cancel_trying(&mut self) -> bool {
+        // A sign-up that is at the server is no work any more, but it is still tried.
+        let under_way = self.server.has_work() || self.server.link == Link::Busy;
+        let trying = under_way && !self.server.is_logged_in();
+        if trying {
+            self.stop_server_work("cancelled", "You stopped it.");
+            self.close_server();
+        }
+        trying
+    }
+}

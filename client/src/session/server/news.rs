@@ -1,0 +1,109 @@
+//! What comes from the server by itself: broadcasts over TCP and UDP, and the repair of gaps.
+
+use letschat_protocol::datagram::{ToClient, ToServer};
+use letschat_protocol::dialogue::{Broadcast, Request as ServerRequest};
+use letschat_protocol::limits::UDP_KEEPALIVE_MS;
+
+use super::{Expected, Repair};
+use crate::event::Event;
+use crate::session::{Effect, Now, Save, Session};
+
+/// A gap in the broadcasts is repaired after this time, since datagrams overtake each other.
+const REORDERING_MS: u64 = 60;
+/// Until the server's first challenge came, datagrams are sent at these times after the login.
+const FIRST_DATAGRAMS_MS: [u64; 4] = [0, 1_000, 3_000, 10_000];
+
+impl Session {
+    pub(in crate::session) fn show_broadcast(
+        &mut self,
+        now: Now,
+        entry: &Broadcast,
+        own: bool,
+        over: &'static str,
+    ) {
+        // Taken even if it is not shown: it is no gap.
+        if self.shown.take(entry) && !self.is_blocked(&entry.sender) {
+            self.tell(Event::Broadcast {
+                from: entry.sender.clone(),
+                number: entry.number,
+                text: entry.text.clone(),
+                time_ms: entry.time_ms,
+                own,
+                over,
+            });
+        }
+        self.save_position();
+        self.plan_repair(now);
+    }
+
+    pub(super) fn save_position(&mut self) {
+        let position = self.shown.position();
+        if let Some(account) = &mut self.account
+            && account.position != position
+        {
+            account.position = position;
+            self.effects.push(Effect::Save(Save::Position(position)));
+        }
+    }
+
+    pub(super) fn learn_head(&mut self, now: Now, head: u64) {
+        self.shown.learn(head);
+        self.plan_repair(now);
+    }
+
+    /// A gap may close by itself in a moment; if not, it is repaired over TCP.
+    pub(super) fn plan_repair(&mut self, now: Now) {
+        self.server.repair_at_ms = match self.shown.missing() {
+            Some(_) if self.server.is_logged_in() && self.server.repair == Repair::None => {
+                self.server.repair_at_ms.or(Some(now.boot_ms + REORDERING_MS))
+            }
+            _ => None,
+        };
+    }
+
+    pub(super) fn repair(&mut self, now: Now) {
+        self.server.repair_at_ms = None;
+        let Some(from) = self.shown.missing() else {
+            return;
+        };
+        if self.server.is_logged_in() && self.server.repair == Repair::None {
+            self.server.repair = Repair::Asked;
+            self.ask_server(now, ServerRequest::Replay { from }, Expected::Replay);
+        }
+    }
+
+    pub(in crate::session) fn datagram(&mut self, now: Now, message: ToClient) {
+        if !self.server.datagrams.open {
+            return;
+        }
+        self.server.datagrams.heard_ms = now.boot_ms;
+        match message {
+            ToClient::Challenge(token) => {
+                self.effects.push(Effect::Datagram(ToServer::Answer(token)));
+            }
+            ToClient::Head(head) => {
+                self.server.datagrams.work = true;
+                self.learn_head(now, head);
+            }
+            ToClient::Broadcast { entry, own } => self.show_broadcast(now, &entry, own, "udp"),
+        }
+    }
+
+    pub(super) fn tick_datagrams(&mut self, now: Now) {
+        if self.server.datagrams.silent_at_ms().is_some_and(|at| at <= now.boot_ms) {
+            self.server.datagrams.work = false;
+            // Either only UDP is gone or all of it: the answer to this tells.
+            self.ask_server(now, ServerRequest::Ping, Expected::Ping);
+        }
+        let datagrams = &mut self.server.datagrams;
+        if datagrams.open && datagrams.next_ms <= now.boot_ms {
+            datagrams.sent += 1;
+            let early = FIRST_DATAGRAMS_MS.get(datagrams.sent).filter(|_| !datagrams.work);
+            datagrams.next_ms = match early {
+                Some(after) => datagrams.since_ms + after,
+                None => now.boot_ms + UDP_KEEPALIVE_MS,
+            };
+            self.effects.push(Effect::Datagram(ToServer::KeepAlive));
+        }
+    }
+}

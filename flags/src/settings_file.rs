@@ -1,0 +1,281 @@
+//! A settings file under a command line: what is said there is the default of what is not said by
+//! a flag or a variable.
+//!
+//! The file is TOML. Its keys are the long names of the flags, so that whoever knows `--places 100`
+//! writes `places = 100`; a flag that takes no value is `true` or `false`. Each value is read by the
+//! very parser that reads the flag's. Help comes before the file, so that a broken file hides none.
+//!
+//! The program declares one flag of its own for the file: `--config FILE`, with an environment
+//! variable if it wants one.
+
+mod reading;
+pub mod sample;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, Id, Parser};
+
+use self::reading::SettingsFile;
+
+/// The flag that names the file.
+pub const CONFIG: &str = "config";
+
+/// Where a program's settings file is and what it may not hold.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsPlace<'a> {
+    /// Where it is if none is named: the first of these that exists. None has to.
+    pub defaults: Vec<PathBuf>,
+    /// Flags, by their long names, that make no sense in a file. `--config`, `--help`,
+    /// `--version` and whatever has no long name are among them anyway.
+    pub never: &'a [&'a str],
+}
+
+/// What the command line, the environment and the file amount to.
+#[derive(Debug)]
+pub struct Parsed<P> {
+    /// The flags, with the file's values under them.
+    pub flags: P,
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+}
+
+/// Why there are no flags.
+#[derive(Debug, thiserror::Error)]
+pub enum FlagsError {
+    /// What `clap` has to say: wrong usage, or the help that was asked for.
+    #[error(transparent)]
+    CommandLine(#[from] clap::Error),
+    /// The file can't be read.
+    #[error("can't read the settings file {path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the settings file {path} is not TOML at line {line}: {reason}")]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A key or its value makes no sense.
+    #[error("the settings file {path}, at `{key}`: {reason}")]
+    Setting {
+        /// Which file.
+        path: PathBuf,
+        /// As it is written there.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl FlagsError {
+    /// Says it to whoever started the program: help on standard output, what is wrong on standard
+    /// error. The status is 0 for help and 2 for what is wrong.
+    pub fn report(&self, program: &str) -> ExitCode {
+        // That nobody reads it changes nothing about the status.
+        match self {
+            FlagsError::CommandLine(error) => {
+                let _ = error.print();
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_USAGE))
+            }
+            error => {
+                let _ = writeln!(io::stderr(), "{program}: {error}");
+                ExitCode::from(WRONG_USAGE)
+            }
+        }
+    }
+}
+
+const WRONG_USAGE: u8 = 2;
+
+/// Reads the flags of a program: the command line, under it the environment, under that the
+/// settings file, and under that the defaults.
+///
+/// A file that was named has to be there. A value from the file gives way, like any default, to
+/// what the command line or the environment says; so does one that conflicts with what they say.
+/// A flag that takes no value is put off by `--flag=false`.
+///
+/// # Errors
+///
+/// Wrong usage, help that was asked for, and a file that can't be used. [`FlagsError::report`]
+/// tells them.
+pub fn parse<P: Parser>(
+    place: &SettingsPlace<'_>,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Parsed<P>, FlagsError> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = switches_can_be_put_off(P::command(), place);
+    // The command line and the environment have to make sense whatever the file says.
+    let said = command
+        .clone()
+        .try_get_matches_from(&arguments)
+        .map_err(|error| without_our_changes::<P>(error, &arguments))?;
+    let Some(file) = reading::find(&place.defaults, named_file(&said))? else {
+        return Ok(Parsed { flags: flags(&said)?, file: None });
+    };
+    let values = effective(&command, place, &said, &file)?;
+    let matches = with_defaults(command, &values).try_get_matches_from(&arguments)?;
+    Ok(Parsed { flags: flags(&matches)?, file: Some(file.path) })
+}
+
+/// The keys that a settings file may have, in the order in which the flags are declared.
+pub fn keys(command: &Command, place: &SettingsPlace<'_>) -> Vec<String> {
+    let settable = command.get_arguments().filter(|arg| is_settable(arg, place));
+    settable.filter_map(Arg::get_long).map(str::to_owned).collect()
+}
+
+fn is_settable(arg: &Arg, place: &SettingsPlace<'_>) -> bool {
+    let has_a_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::SetTrue);
+    let is_allowed = |name| name != CONFIG && !place.never.contains(&name);
+    has_a_value && arg.get_long().is_some_and(is_allowed)
+}
+
+/// Lets a flag that takes no value be given as `--flag=false` too: what a file has switched on, the
+/// command line has to be able to switch off.
+fn switches_can_be_put_off(command: Command, place: &SettingsPlace<'_>) -> Command {
+    command.mut_args(|arg| match arg.get_action() {
+        ArgAction::SetTrue if is_settable(&arg, place) => arg
+            .action(ArgAction::Set)
+            .value_parser(ValueParser::bool())
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .default_value("false"),
+        _ => arg,
+    })
+}
+
+/// Help shows the flags as they were declared.
+fn without_our_changes<P: Parser>(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    if error.use_stderr() {
+        return error;
+    }
+    match P::command().try_get_matches_from(arguments) {
+        Err(plain) if plain.kind() == error.kind() => plain,
+        _ => error,
+    }
+}
+
+fn named_file(said: &ArgMatches) -> Option<&PathBuf> {
+    said.try_get_one::<PathBuf>(CONFIG).ok().flatten()
+}
+
+fn flags<P: Parser>(matches: &ArgMatches) -> Result<P, FlagsError> {
+    Ok(P::from_arg_matches(matches).map_err(|error| error.format(&mut P::command()))?)
+}
+
+/// The values of a file that count, by the ids of their flags.
+type Values = BTreeMap<Id, String>;
+
+/// Checks every value of the file, and leaves out what conflicts with what was said elsewhere.
+fn effective(
+    command: &Command,
+    place: &SettingsPlace<'_>,
+    said: &ArgMatches,
+    file: &SettingsFile,
+) -> Result<Values, FlagsError> {
+    let mut values = Values::new();
+    for (key, value) in file.read()? {
+        let wrong = |reason| file.wrong(&key, reason);
+        let arg = setting(command, place, &key).map_err(wrong)?;
+        let rivals = rivals(command, arg);
+        if rivals.iter().any(|rival| was_said(said, rival)) {
+            continue;
+        }
+        check(command, &key, &value).map_err(wrong)?;
+        let is_off = arg.get_default_values() == ["false"] && value == "false";
+        let other = rivals.iter().find(|rival| !is_off && values.contains_key(*rival));
+        if let Some(other) = other {
+            let other = command.get_arguments().find(|arg| arg.get_id() == other);
+            let other = other.and_then(Arg::get_long).unwrap_or_default();
+            return Err(wrong(format!("it can't be combined with `{other}`")));
+        }
+        if !is_off {
+            values.insert(arg.get_id().clone(), value);
+        }
+    }
+    Ok(values)
+}
+
+fn setting<'c>(
+    command: &'c Command,
+    place: &SettingsPlace<'_>,
+    key: &str,
+) -> Result<&'c Arg, String> {
+    let named = |name: &str| command.get_arguments().find(|arg| arg.get_long() == Some(name));
+    match named(key) {
+        Some(arg) if is_settable(arg, place) => Ok(arg),
+        Some(_) => Err("this is said on the command line only".into()),
+        None => match key.replace('_', "-") {
+            meant if named(&meant).is_some() => Err(format!("it is written `{meant}`")),
+            _ => {
+                Err("there is no such setting; `--help` shows them all, with dashes before".into())
+            }
+        },
+    }
+}
+
+/// The flags that can't be given together with this one.
+fn rivals(command: &Command, arg: &Arg) -> Vec<Id> {
+    let ids = |arg| command.get_arg_conflicts_with(arg).into_iter().map(|rival| rival.get_id());
+    let mut rivals: Vec<Id> = ids(arg).cloned().collect();
+    let others = command.get_arguments().filter(|other| ids(other).any(|id| id == arg.get_id()));
+    rivals.extend(others.map(|other| other.get_id().clone()));
+    rivals
+}
+
+fn was_said(said: &ArgMatches, id: &Id) -> bool {
+    let source = said.value_source(id.as_str());
+    matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+}
+
+/// Lets the flag's own parser judge a value.
+fn check(command: &Command, key: &str, value: &str) -> Result<(), String> {
+    let arguments = [command.get_name().to_owned(), format!("--{key}={value}")];
+    command.clone().try_get_matches_from(arguments).map(drop).map_err(|error| reason(&error))
+}
+
+/// What is wrong with a value, without the flag, which the caller names as a key.
+fn reason(error: &clap::Error) -> String {
+    if let Some(why) = error.source() {
+        return why.to_string();
+    }
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
+            format!("expected one of {}", valid.join(", "))
+        }
+        _ => {
+            let text = error.render().to_string();
+            let line = text.lines().next().unwrap_or_default();
+            let line = line.strip_prefix("error: ").unwrap_or(line);
+            match line.split_once(": ") {
+                Some((flag, why)) if flag.starts_with("--") => why.to_owned(),
+                _ => line.to_owned(),
+            }
+        }
+    }
+}
+
+fn with_defaults(command: Command, values: &Values) -> Command {
+    command.mut_args(|arg| match values.get(arg.get_id()).cloned() {
+        Some(value) => arg.default_value(value),
+        None => arg,
+    })
+}

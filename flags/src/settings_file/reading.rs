@@ -1,0 +1,93 @@
+//! Finds the file and takes it apart.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::FlagsError;
+
+/// A longer file holds something else.
+const MAX_FILE_BYTES: u64 = 256 * 1024;
+
+/// A file that is there.
+pub(super) struct SettingsFile {
+    pub(super) path: PathBuf,
+    text: String,
+}
+
+/// The named file, else the first default one that exists.
+pub(super) fn find(
+    defaults: &[PathBuf],
+    named: Option<&PathBuf>,
+) -> Result<Option<SettingsFile>, FlagsError> {
+    if let Some(path) = named {
+        return SettingsFile::open(path).map(Some).map_err(|error| unreadable(path, error));
+    }
+    for path in defaults {
+        match SettingsFile::open(path) {
+            Ok(file) => return Ok(Some(file)),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(unreadable(path, error)),
+        }
+    }
+    Ok(None)
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn unreadable(path: &Path, source: io::Error) -> FlagsError {
+    FlagsError::Unreadable { path: path.to_owned(), source }
+}
+
+impl SettingsFile {
+    fn open(path: &Path) -> io::Result<SettingsFile> {
+        let mut text = String::new();
+        let length = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+        if length as u64 > MAX_FILE_BYTES {
+            return Err(io::Error::other("it is too large to be one"));
+        }
+        Ok(SettingsFile::new(path, text))
+    }
+
+    pub(super) fn new(path: &Path, text: String) -> SettingsFile {
+        SettingsFile { path: path.to_owned(), text }
+    }
+
+    /// Its keys with their values, as they would stand on a command line.
+    pub(super) fn read(&self) -> Result<Vec<(String, String)>, FlagsError> {
+        let table: Table = self.text.parse().map_err(|error| self.malformed(&error))?;
+        let value = |(key, value): (String, Value)| match as_written(&value) {
+            Some(text) => Ok((key, text)),
+            None => Err(self.wrong(&key, "expected a text, a number, true or false".into())),
+        };
+        table.into_iter().map(value).collect()
+    }
+
+    /// What is wrong with one of its settings.
+    pub(super) fn wrong(&self, key: &str, reason: String) -> FlagsError {
+        let key = key.escape_debug().to_string();
+        FlagsError::Setting { path: self.path.clone(), key, reason }
+    }
+
+    fn malformed(&self, error: &toml::de::Error) -> FlagsError {
+        let start = error.span().map_or(0, |span| span.start);
+        let before = self.text.bytes().take(start);
+        let line = 1 + before.filter(|byte| *byte == b'\n').count();
+        let reason = error.message().lines().collect::<Vec<_>>().join("; ");
+        FlagsError::Syntax { path: self.path.clone(), line, reason }
+    }
+}
+
+fn as_written(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Boolean(choice) => Some(choice.to_string()),
+        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+    }
+}

@@ -1,0 +1,27 @@
+-- Lets everybody chat who asks, and says back whatever it is told.
+--
+--   letschat --return-after-idle --as echo --script echo.lua
+--
+-- Without --as it logs in as the only account of this machine. An idle server sends it away after an
+-- hour; --return-after-idle brings it back.
+
+if chat.status().state ~= "logged_in" then
+    chat.login()
+end
+
+chat.on("request", function(request)
+    local ok, failure = pcall(chat.approve, request.from)
+    if not ok then
+        chat.log("warn", "no chat with " .. request.from .. ": " .. tostring(failure))
+    end
+end)
+
+chat.on("chat_opened", function(opened)
+    chat.log("info", "chat with " .. opened.with)
+end)
+
+chat.on("message", function(message)
+    chat.say(message.text, { to = message.from })
+end)
+
+chat.print("echo is here as " .. chat.status().username)

@@ -1,0 +1,47 @@
+-- Marks words that matter to you, in what others say.
+--
+--   /highlight deploy      marks *deploy*
+--   /highlight deploy -    no more
+--   /highlight             shows them all
+
+local words = chat.store.get("words") or {}
+
+local function marked(text)
+    for word in words do
+        -- Letters in either case; everything else as it is.
+        local pattern = string.gsub(word, "[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0")
+        pattern = string.gsub(pattern, "%a", function(letter)
+            return "[" .. string.lower(letter) .. string.upper(letter) .. "]"
+        end)
+        text = string.gsub(text, "%f[%w]" .. pattern .. "%f[%W]", "*%0*")
+    end
+    return text
+end
+
+chat.filter("show", function(message)
+    local text = marked(message.text)
+    if text ~= message.text then
+        chat.bell()
+        return { text = text }
+    end
+    return nil
+end, { priority = 10 })
+
+chat.command {
+    name = "highlight",
+    parameters = { "[word]", "[off]" },
+    summary = "Mark WORD wherever somebody says it; - ends that.",
+    run = function(arguments)
+        local word = arguments.word
+        if word then
+            words[word] = (arguments.off ~= "-") or nil
+            chat.store.set("words", words)
+        end
+        local list = {}
+        for known in words do
+            table.insert(list, known)
+        end
+        table.sort(list)
+        return #list > 0 and "Marked: " .. table.concat(list, ", ") or "No words are marked."
+    end,
+}

@@ -1,0 +1,60 @@
+//! What a server sends, put together from frames: the client's side of the dialogue.
+
+use super::PROGRAM;
+use super::notice::Notice;
+use super::reply::Reply;
+use crate::code::Code;
+use crate::frame::Frame;
+
+/// What a server sends: the client's side of the dialogue, put together from frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromServer {
+    /// The answer to the oldest request that has none yet.
+    Reply(Reply),
+    /// Something unasked.
+    Notice(Notice),
+    /// A notice that this version does not know: to be ignored.
+    Unknown,
+}
+
+/// Puts replies together that come in several lines.
+#[derive(Debug, Default)]
+pub struct ReplyAssembler {
+    lines: Vec<String>,
+    bytes: usize,
+}
+
+/// The server sent what is no reply: it is another program, or something sits in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server sent what is no reply of {PROGRAM}")]
+pub struct NotAReply;
+
+impl ReplyAssembler {
+    /// Takes a frame. `None` while a reply is not whole yet.
+    pub fn take(&mut self, frame: &Frame) -> Result<Option<FromServer>, NotAReply> {
+        let line = frame.as_line();
+        if let Some(notice) = line.strip_prefix("* ") {
+            let words: Vec<&str> = notice.split(' ').filter(|word| !word.is_empty()).collect();
+            let notice = Notice::from_words(&words, frame);
+            return Ok(Some(notice.map_or(FromServer::Unknown, FromServer::Notice)));
+        }
+        let (number, rest) = line.split_at_checked(3).ok_or(NotAReply)?;
+        let code = number.parse().ok().and_then(Code::from_number).ok_or(NotAReply)?;
+        let (mark, text) = rest.split_at_checked(1).ok_or(NotAReply)?;
+        self.bytes += text.len();
+        // A page, its last line and room for a few words.
+        if self.bytes > crate::limits::MAX_PAGE_BYTES * 2 {
+            return Err(NotAReply);
+        }
+        self.lines.push(text.into());
+        match mark {
+            "-" => Ok(None),
+            " " => {
+                self.bytes = 0;
+                let lines = std::mem::take(&mut self.lines);
+                Ok(Some(FromServer::Reply(Reply { code, lines })))
+            }
+            _ => Err(NotAReply),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What the server says unasked.
+
+use super::reply::Introduction;
+use crate::frame::Frame;
+use crate::username::Username;
+
+/// An entry of the numbered log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Its place in the log, from 1.
+    pub number: u64,
+    /// Who said it.
+    pub sender: Username,
+    /// When, in milliseconds since the Unix epoch; strictly increasing for each sender, so that
+    /// sender and time name it.
+    pub time_ms: u64,
+    /// What.
+    pub text: String,
+}
+
+/// Why the server closes a connection, so that the client knows whether to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Closing {
+    /// The server stops.
+    Terminated,
+    /// An hour without peer-to-peer activity.
+    Idle,
+    /// The same account logged in again.
+    Replaced,
+    /// The operator did it.
+    Kicked,
+    /// An invalid request to connect.
+    Penalty,
+    /// Too many wrong answers.
+    WrongAnswers,
+    /// Too slow to log in or to answer.
+    TooSlow,
+    /// It did not read what it was sent.
+    NotReading,
+    /// Too many lines that were no requests, or far too many requests.
+    Flood,
+    /// Nothing was heard of it for too long.
+    Silent,
+    /// All places are taken.
+    Busy,
+}
+
+impl Closing {
+    /// Every reason there is.
+    pub const ALL: &[Closing] = &[
+        Closing::Terminated,
+        Closing::Idle,
+        Closing::Replaced,
+        Closing::Kicked,
+        Closing::Penalty,
+        Closing::WrongAnswers,
+        Closing::TooSlow,
+        Closing::NotReading,
+        Closing::Flood,
+        Closing::Silent,
+        Closing::Busy,
+    ];
+
+    /// The word on the wire and for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Closing::Terminated => "terminated",
+            Closing::Idle => "idle",
+            Closing::Replaced => "replaced",
+            Closing::Kicked => "kicked",
+            Closing::Penalty => "penalty",
+            Closing::WrongAnswers => "wrong_answers",
+            Closing::TooSlow => "too_slow",
+            Closing::NotReading => "not_reading",
+            Closing::Flood => "flood",
+            Closing::Silent => "silent",
+            Closing::Busy => "busy",
+        }
+    }
+
+    /// One sentence for people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Closing::Terminated => "Server: terminated.",
+            Closing::Idle => "You were idle for too long. Log in again when you are back.",
+            Closing::Replaced => "Your account logged in again, from elsewhere.",
+            Closing::Kicked => "The operator closed your connection.",
+            Closing::Penalty => {
+                "An invalid request to connect costs the connection. LIST shows who is here."
+            }
+            Closing::WrongAnswers => "Too many wrong answers. Connect again to try further.",
+            Closing::TooSlow => "That took too long. Connect again to try further.",
+            Closing::NotReading => "You did not read what was sent to you.",
+            Closing::Flood => "Too many lines too fast, or too many that made no sense.",
+            Closing::Silent => "Nothing was heard of you for too long.",
+            Closing::Busy => "All places are taken. Try again later.",
+        }
+    }
+}
+
+/// What the server says unasked. Comes only between whole replies, as a line that begins with `*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// An entry of the log, for a client that UDP does not reach or that asked for a replay.
+    Broadcast {
+        /// The entry.
+        entry: Broadcast,
+        /// Whether the client sent it itself.
+        own: bool,
+    },
+    /// A replay is done: whatever was not sent up to this number is gone for good.
+    Replayed {
+        /// The last number that the replay covered.
+        through: u64,
+    },
+    /// Somebody was granted a connection to this client.
+    Introduction(Introduction),
+    /// They came.
+    Joined(Vec<Username>),
+    /// They went.
+    Left(Vec<Username>),
+    /// So many came and went that only their numbers are told.
+    Crowd {
+        /// How many came.
+        joined: u64,
+        /// How many went.
+        left: u64,
+    },
+    /// The operator speaks.
+    Say(String),
+    /// The server closes the connection after this.
+    Closing(Closing),
+}
+
+impl Notice {
+    /// The notice as a frame.
+    pub fn to_frame(&self) -> Frame {
+        match self {
+            Notice::Broadcast { entry, own } => {
+                let Broadcast { number, sender, time_ms, text } = entry;
+                let own = if *own { "own" } else { "-" };
+                let line = format!("* BROADCAST {number} {sender} {time_ms} {own}");
+                Frame::with_payload(line, text.as_bytes())
+            }
+            Notice::Replayed { through } => Frame::line(format!("* REPLAYED {through}")),
+            Notice::Introduction(who) => Frame::line(format!("* INTRODUCTION {who}")),
+            Notice::Joined(names) => Frame::line(format!("* JOINED {}", join(names))),
+            Notice::Left(names) => Frame::line(format!("* LEFT {}", join(names))),
+            Notice::Crowd { joined, left } => Frame::line(format!("* CROWD {joined} {left}")),
+            Notice::Say(text) => Frame::with_payload("* SAY", text.as_bytes()),
+            Notice::Closing(why) => {
+                Frame::line(format!("* CLOSING {} {}", why.name(), why.sentence()))
+            }
+        }
+    }
+
+    pub(super) fn from_words(words: &[&str], frame: &Frame) -> Option<Notice> {
+        Some(match words {
+            ["BROADCAST", number, sender, time_ms, own] => Notice::Broadcast {
+                entry: Broadcast {
+                    number: number.parse().ok()?,
+                    sender: sender.parse().ok()?,
+                    time_ms: time_ms.parse().ok()?,
+                    text: frame.text()?.into(),
+                },
+                own: *own == "own",
+            },
+            ["REPLAYED", through] => Notice::Replayed { through: through.parse().ok()? },
+            ["INTRODUCTION", who @ ..] => {
+                Notice::Introduction(Introduction::parse(&who.join(" "))?)
+            }
+            ["JOINED", names @ ..] => Notice::Joined(parse_all(names)?),
+            ["LEFT", names @ ..] => Notice::Left(parse_all(names)?),
+            ["CROWD", joined, left] => {
+                Notice::Crowd { joined: joined.parse().ok()?, left: left.parse().ok()? }
+            }
+            ["SAY"] => Notice::Say(frame.text()?.into()),
+            ["CLOSING", name, ..] => {
+                Notice::Closing(*Closing::ALL.iter().find(|why| why.name() == *name)?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn join(names: &[Username]) -> String {
+    let names: Vec<&str> = names.iter().map(Username::as_str).collect();
+    names.join(" ")
+}
+
+fn parse_all(words: &[&str]) -> Option<Vec<Username>> {
+    words.iter().map(|word| word.parse().ok()).collect()
+}

@@ -1,0 +1,255 @@
+//! What a program asks of the server.
+
+use std::fmt;
+
+use super::PROGRAM;
+use crate::code::Code;
+use crate::frame::Frame;
+use crate::identity::{PublicKey, Signature};
+use crate::username::Username;
+
+/// What a program asks of the server. Names and passwords are as the user gave them: judging them
+/// is the server's, with a reply of its own for each fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// The first line.
+    Hello,
+    /// Make an account. The payload is the password twice, on two lines.
+    SignUp {
+        /// The wanted username.
+        username: String,
+        /// The password.
+        password: Secret,
+        /// The password again.
+        repeated: Secret,
+    },
+    /// Log in with the password, which adds the key to the account's keys.
+    Login {
+        /// Who.
+        username: String,
+        /// By which key from now on, and where.
+        credentials: Credentials,
+        /// The password, in the payload.
+        password: Secret,
+    },
+    /// Log in by a key that the account already has.
+    Key {
+        /// Who.
+        username: String,
+        /// By which key, and where.
+        credentials: Credentials,
+    },
+    /// Change one's own password. The payload is the present one and the new one twice, on three
+    /// lines. The account's other keys are forgotten.
+    ChangePassword {
+        /// The present password.
+        password: Secret,
+        /// The new one.
+        new: Secret,
+        /// The new one again.
+        repeated: Secret,
+    },
+    /// A page of the active clients, in the order of names.
+    List {
+        /// Only those after this name.
+        after: Option<Username>,
+    },
+    /// Be told who comes and goes, or no more.
+    Watch(bool),
+    /// Be introduced to somebody, named by username or address.
+    Connect {
+        /// A username, an IP address, or an address with a port.
+        who: String,
+    },
+    /// Send a text to everybody. It is the payload.
+    Broadcast {
+        /// The text.
+        text: String,
+    },
+    /// Send again what was broadcast from this number on.
+    Replay {
+        /// The first number wanted.
+        from: u64,
+    },
+    /// Keep the connection alive; the reply carries the log's head.
+    Ping,
+    /// There was peer-to-peer activity.
+    Active,
+    /// What can be asked here.
+    Help,
+    /// Close the connection.
+    Quit,
+}
+
+/// Key, proof and receiver of a program that logs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The account's key on this machine.
+    pub key: PublicKey,
+    /// Over [`LoginStatement`](crate::identity::LoginStatement).
+    pub signature: Signature,
+    /// The TCP port on which peers are received.
+    pub port: u16,
+    /// Whether a live session of the account with another key is to be replaced.
+    pub take: bool,
+}
+
+/// A password. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Why a frame is no request: the reply's code, and what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestError {
+    /// [`Code::UnknownCommand`] or [`Code::BadArguments`].
+    pub code: Code,
+    /// In words, without a repetition of the input.
+    pub expected: &'static str,
+}
+
+/// The verbs of a program, with their usage: what [`Request::from_frame`] understands.
+pub const USAGE: &[(&str, &str)] = &[
+    ("HELLO", "HELLO letschat/1"),
+    ("SIGNUP", "SIGNUP NAME +N, the payload being the password twice, on two lines"),
+    ("LOGIN", "LOGIN NAME KEY SIGNATURE PORT [TAKE] +N, the payload being the password"),
+    ("KEY", "KEY NAME KEY SIGNATURE PORT [TAKE]"),
+    ("PASSWD", "PASSWD +N, the payload being the password and the new one twice, on three lines"),
+    ("LIST", "LIST [AFTER NAME]"),
+    ("WATCH", "WATCH ON or WATCH OFF"),
+    ("CONNECT", "CONNECT NAME, CONNECT ADDRESS or CONNECT ADDRESS:PORT"),
+    ("BROADCAST", "BROADCAST +N, the payload being the text"),
+    ("REPLAY", "REPLAY FROM NUMBER"),
+    ("PING", "PING"),
+    ("ACTIVE", "ACTIVE"),
+    ("HELP", "HELP"),
+    ("QUIT", "QUIT"),
+];
+
+impl Request {
+    /// The request as a frame.
+    pub fn to_frame(&self) -> Frame {
+        match self {
+            Request::Hello => Frame::line(format!("HELLO {PROGRAM}")),
+            Request::SignUp { username, password, repeated } => Frame::with_payload(
+                format!("SIGNUP {username}"),
+                format!("{}\n{}", password.0, repeated.0),
+            ),
+            Request::Login { username, credentials, password } => Frame::with_payload(
+                format!("LOGIN {username} {credentials}"),
+                password.0.as_bytes(),
+            ),
+            Request::Key { username, credentials } => {
+                Frame::line(format!("KEY {username} {credentials}"))
+            }
+            Request::ChangePassword { password, new, repeated } => {
+                Frame::with_payload("PASSWD", format!("{}\n{}\n{}", password.0, new.0, repeated.0))
+            }
+            Request::List { after: None } => Frame::line("LIST"),
+            Request::List { after: Some(name) } => Frame::line(format!("LIST AFTER {name}")),
+            Request::Watch(on) => Frame::line(if *on { "WATCH ON" } else { "WATCH OFF" }),
+            Request::Connect { who } => Frame::line(format!("CONNECT {who}")),
+            Request::Broadcast { text } => Frame::with_payload("BROADCAST", text.as_bytes()),
+            Request::Replay { from } => Frame::line(format!("REPLAY FROM {from}")),
+            Request::Ping => Frame::line("PING"),
+            Request::Active => Frame::line("ACTIVE"),
+            Request::Help => Frame::line("HELP"),
+            Request::Quit => Frame::line("QUIT"),
+        }
+    }
+
+    /// The request of a frame. Verbs and fixed words are taken in any case.
+    pub fn from_frame(frame: &Frame) -> Result<Request, RequestError> {
+        let words: Vec<&str> = frame.words().collect();
+        let verb = words.first().map(|verb| verb.to_ascii_uppercase()).unwrap_or_default();
+        let Some((_, usage)) = USAGE.iter().find(|(name, _)| *name == verb) else {
+            let expected = "expected a command; HELP lists them";
+            return Err(RequestError { code: Code::UnknownCommand, expected });
+        };
+        Request::from_words(&verb, &words[1..], frame)
+            .ok_or(RequestError { code: Code::BadArguments, expected: usage })
+    }
+
+    fn from_words(verb: &str, words: &[&str], frame: &Frame) -> Option<Request> {
+        let wants_payload = matches!(verb, "SIGNUP" | "LOGIN" | "PASSWD" | "BROADCAST");
+        if frame.payload().is_some() != wants_payload {
+            return None;
+        }
+        let is = |word: &str, fixed: &str| word.eq_ignore_ascii_case(fixed);
+        Some(match (verb, words) {
+            ("HELLO", [version]) if is(version, PROGRAM) => Request::Hello,
+            ("SIGNUP", [username]) => {
+                let (password, repeated) = frame.text()?.split_once('\n')?;
+                Request::SignUp {
+                    username: (*username).into(),
+                    password: Secret(password.into()),
+                    repeated: Secret(repeated.into()),
+                }
+            }
+            ("LOGIN", [username, credentials @ ..]) => Request::Login {
+                username: (*username).into(),
+                credentials: Credentials::from_words(credentials)?,
+                password: Secret(frame.text()?.into()),
+            },
+            ("KEY", [username, credentials @ ..]) => Request::Key {
+                username: (*username).into(),
+                credentials: Credentials::from_words(credentials)?,
+            },
+            ("PASSWD", []) => {
+                let (password, new) = frame.text()?.split_once('\n')?;
+                let (new, repeated) = new.split_once('\n')?;
+                Request::ChangePassword {
+                    password: Secret(password.into()),
+                    new: Secret(new.into()),
+                    repeated: Secret(repeated.into()),
+                }
+            }
+            ("LIST", []) => Request::List { after: None },
+            ("LIST", [after, name]) if is(after, "AFTER") => {
+                Request::List { after: Some(name.parse().ok()?) }
+            }
+            ("WATCH", [on]) if is(on, "ON") => Request::Watch(true),
+            ("WATCH", [off]) if is(off, "OFF") => Request::Watch(false),
+            ("CONNECT", [who]) => Request::Connect { who: (*who).into() },
+            ("BROADCAST", []) => Request::Broadcast { text: frame.text()?.into() },
+            ("REPLAY", [from, number]) if is(from, "FROM") => {
+                Request::Replay { from: number.parse().ok()? }
+            }
+            ("PING", []) => Request::Ping,
+            ("ACTIVE", []) => Request::Active,
+            ("HELP", []) => Request::Help,
+            ("QUIT", []) => Request::Quit,
+            _ => return None,
+        })
+    }
+}
+
+impl Credentials {
+    fn from_words(words: &[&str]) -> Option<Credentials> {
+        let (words, take) = match words {
+            [words @ .., last] if last.eq_ignore_ascii_case("TAKE") => (words, true),
+            words => (words, false),
+        };
+        let [key, signature, port] = words else {
+            return None;
+        };
+        Some(Credentials {
+            key: key.parse().ok()?,
+            signature: signature.parse().ok()?,
+            port: port.parse().ok().filter(|port| *port != 0)?,
+            take,
+        })
+    }
+}
+
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.key, self.signature, self.port)?;
+        if self.take { f.write_str(" TAKE") } else { Ok(()) }
+    }
+}

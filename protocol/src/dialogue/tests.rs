@@ -1,0 +1,140 @@
+//! Everything survives the wire, and what does not belong there is refused.
+
+use super::*;
+use crate::code::Code;
+use crate::frame::Frame;
+use crate::identity::Identity;
+use crate::identity::LoginStatement;
+use crate::username::Username;
+
+fn name(text: &str) -> Username {
+    text.parse().unwrap()
+}
+
+fn credentials(take: bool) -> Credentials {
+    let identity = Identity::from_seed(&[1; 32]);
+    let statement = LoginStatement {
+        server: &crate::identity::Fingerprint::of_spki(b"s"),
+        username: &name("alice"),
+        binding: &[0; 32],
+    };
+    let signature = identity.sign_login(&statement);
+    Credentials { key: identity.public_key(), signature, port: 4401, take }
+}
+
+#[test]
+fn every_request_survives_the_wire() {
+    let secret = |text: &str| Secret(text.into());
+    let requests = [
+        Request::Hello,
+        Request::SignUp {
+            username: "alice".into(),
+            password: secret("correct horse"),
+            repeated: secret("correct house"),
+        },
+        Request::Login {
+            username: "alice".into(),
+            credentials: credentials(false),
+            password: secret("pass +5 word"),
+        },
+        Request::Key { username: "alice".into(), credentials: credentials(true) },
+        Request::ChangePassword {
+            password: secret("correct horse"),
+            new: secret("other horse +5"),
+            repeated: secret("other house +5"),
+        },
+        Request::List { after: None },
+        Request::List { after: Some(name("bob")) },
+        Request::Watch(true),
+        Request::Watch(false),
+        Request::Connect { who: "10.0.0.1:4401".into() },
+        Request::Broadcast { text: "hi, all".into() },
+        Request::Replay { from: 7 },
+        Request::Ping,
+        Request::Active,
+        Request::Help,
+        Request::Quit,
+    ];
+    for request in requests {
+        assert_eq!(Request::from_frame(&request.to_frame()), Ok(request));
+    }
+}
+
+#[test]
+fn every_verb_has_a_usage_that_its_error_names() {
+    for (verb, usage) in USAGE {
+        let wrong = Frame::line(format!("{verb} one two three four five six seven"));
+        let error = Request::from_frame(&wrong).unwrap_err();
+        assert_eq!(error, RequestError { code: Code::BadArguments, expected: usage });
+    }
+    let error = Request::from_frame(&Frame::line("XYZZY")).unwrap_err();
+    assert_eq!(error.code, Code::UnknownCommand);
+    assert!(!error.expected.contains("XYZZY"));
+}
+
+#[test]
+fn a_verb_with_a_payload_it_does_not_take_is_refused() {
+    assert!(Request::from_frame(&Frame::with_payload("QUIT", "x")).is_err());
+    assert!(Request::from_frame(&Frame::line("BROADCAST")).is_err());
+    assert!(Request::from_frame(&Frame::with_payload("BROADCAST", [0xff])).is_err());
+}
+
+#[test]
+fn every_notice_survives_the_wire() {
+    let entry = Broadcast { number: 3, sender: name("bob"), time_ms: 99, text: "hi +3".into() };
+    let introduction = Introduction {
+        username: name("bob"),
+        receiver: "[fe80::1]:4401".parse().unwrap(),
+        key: Identity::from_seed(&[2; 32]).public_key(),
+    };
+    let mut notices = vec![
+        Notice::Broadcast { entry: entry.clone(), own: true },
+        Notice::Broadcast { entry, own: false },
+        Notice::Replayed { through: 9 },
+        Notice::Introduction(introduction),
+        Notice::Joined(vec![name("a"), name("b")]),
+        Notice::Left(vec![name("c")]),
+        Notice::Crowd { joined: 4_000, left: 2 },
+        Notice::Say("back in five minutes +5".into()),
+    ];
+    notices.extend(Closing::ALL.iter().map(|why| Notice::Closing(*why)));
+    for notice in notices {
+        let taken = ReplyAssembler::default().take(&notice.to_frame());
+        assert_eq!(taken, Ok(Some(FromServer::Notice(notice))));
+    }
+}
+
+#[test]
+fn long_replies_are_put_together_again() {
+    let reply = Reply::long(Code::Ok, ["a".to_owned(), "b".to_owned()], "2 end".to_owned());
+    let mut bytes = Vec::new();
+    reply.encode(&mut bytes);
+    assert_eq!(bytes, b"250-a\n250-b\n250 2 end\n");
+    let mut assembler = ReplyAssembler::default();
+    assert_eq!(assembler.take(&Frame::line("250-a")), Ok(None));
+    assert_eq!(assembler.take(&Frame::line("250-b")), Ok(None));
+    assert_eq!(assembler.take(&Frame::line("250 2 end")), Ok(Some(FromServer::Reply(reply))));
+}
+
+#[test]
+fn what_is_no_reply_is_refused_and_an_endless_reply_too() {
+    for line in ["", "HTTP/1.1 400 Bad Request", "99", "250+x", "250", "äöü"] {
+        assert_eq!(ReplyAssembler::default().take(&Frame::line(line)), Err(NotAReply), "{line}");
+    }
+    let mut assembler = ReplyAssembler::default();
+    let endless = Frame::line(format!("250-{}", "x".repeat(1_000)));
+    assert!((0..100).any(|_| assembler.take(&endless).is_err()));
+}
+
+#[test]
+fn a_welcome_survives_its_reply() {
+    let welcome = Welcome {
+        username: name("alice"),
+        session: SessionId(0xfeed),
+        epoch: u64::MAX,
+        head: 12,
+        udp_port: 4400,
+        address: "::1".parse().unwrap(),
+    };
+    assert_eq!(Welcome::from_reply(&welcome.to_reply()), Some(welcome));
+}

@@ -1,0 +1,316 @@
+//! Who somebody is: public keys, fingerprints, login signatures, safety numbers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER_PERMISSIVE as HEX;
+use ring::digest;
+use ring::rand::SystemRandom;
+use ring::signature::{self, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+
+use crate::username::Username;
+
+/// The label of every key that is drawn from a TLS session: one for private use, as its beginning
+/// says (RFC 5705, section 4).
+pub const EXPORTER_LABEL: &[u8] = b"EXPERIMENTAL letschat v1";
+/// Exporter context of the value that a login signature is bound to.
+pub const EXPORTER_CONTEXT_LOGIN: &[u8] = b"login";
+/// Exporter context of the key that seals datagrams from a client to its server.
+pub const EXPORTER_CONTEXT_TO_SERVER: &[u8] = b"datagrams to server";
+/// Exporter context of the key that seals datagrams from the server to a client.
+pub const EXPORTER_CONTEXT_TO_CLIENT: &[u8] = b"datagrams to client";
+
+/// What a login signature is bound to: 32 bytes that both ends of one TLS session, and nobody
+/// else, can export.
+pub type ChannelBinding = [u8; 32];
+
+/// DER of an Ed25519 SubjectPublicKeyInfo up to the key itself (RFC 8410, section 4).
+const SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// An Ed25519 public key (RFC 8032), written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PublicKey([u8; 32]);
+
+/// The SHA-256 of a SubjectPublicKeyInfo (as in RFC 7469, section 2.4), written as 64 hexadecimal
+/// digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 32]);
+
+/// An Ed25519 signature, written as 128 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; 64]);
+
+/// A text or some bytes that are no key, fingerprint or signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// Not the right number of hexadecimal digits.
+    #[error("expected {0} hexadecimal digits")]
+    Digits(usize),
+    /// A SubjectPublicKeyInfo of another kind of key.
+    #[error("expected an Ed25519 public key")]
+    KeyKind,
+    /// A private key that can't be read.
+    #[error("the identity's private key can't be read")]
+    PrivateKey,
+}
+
+impl PublicKey {
+    /// The key from its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        PublicKey(bytes)
+    }
+
+    /// The key from its SubjectPublicKeyInfo, as a raw public key certificate carries it
+    /// (RFC 7250, section 3).
+    pub fn from_spki(der: &[u8]) -> Result<Self, IdentityError> {
+        let key = der.strip_prefix(&SPKI_PREFIX).ok_or(IdentityError::KeyKind)?;
+        Ok(PublicKey(key.try_into().map_err(|_| IdentityError::KeyKind)?))
+    }
+
+    /// Its SubjectPublicKeyInfo in DER.
+    pub fn to_spki(&self) -> Vec<u8> {
+        [&SPKI_PREFIX[..], &self.0].concat()
+    }
+
+    /// What people compare and files remember.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_spki(&self.to_spki())
+    }
+
+    /// Whether the signature is this key's over the login of this user in this TLS session.
+    pub fn verifies_login(&self, signature: &Signature, statement: &LoginStatement<'_>) -> bool {
+        UnparsedPublicKey::new(&signature::ED25519, &self.0)
+            .verify(&statement.to_bytes(), &signature.0)
+            .is_ok()
+    }
+}
+
+impl Fingerprint {
+    /// The fingerprint of a SubjectPublicKeyInfo in DER.
+    pub fn of_spki(der: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, der);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Fingerprint(bytes)
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first eight digits in groups of four: for a glance, never for trust.
+    pub fn short(&self) -> String {
+        let text = self.to_string();
+        format!("{} {}", &text[..4], &text[4..8])
+    }
+}
+
+/// What a login signature says: this user, at this server, in this TLS session. A signature can
+/// therefore not be carried to another server, another account or another connection.
+#[derive(Debug, Clone, Copy)]
+pub struct LoginStatement<'a> {
+    /// The server's key.
+    pub server: &'a Fingerprint,
+    /// The account.
+    pub username: &'a Username,
+    /// Exported from the TLS session with [`EXPORTER_CONTEXT_LOGIN`].
+    pub binding: &'a ChannelBinding,
+}
+
+impl LoginStatement<'_> {
+    fn to_bytes(self) -> Vec<u8> {
+        let name = self.username.as_str().as_bytes();
+        // The name is the only part of variable length and comes last: no two statements meet.
+        [b"letschat login v1\0", &self.server.0[..], &self.binding[..], name].concat()
+    }
+}
+
+/// A private Ed25519 key: one for each server and account.
+pub struct Identity {
+    pair: Ed25519KeyPair,
+    pkcs8: Vec<u8>,
+}
+
+impl Identity {
+    /// A new key from the system's random source. Fails only where that source does.
+    pub fn generate() -> Result<Self, IdentityError> {
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+            .map_err(|_| IdentityError::PrivateKey)?;
+        Identity::from_pkcs8(document.as_ref())
+    }
+
+    /// A key from 32 secret bytes.
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        // PKCS #8 version 1 of an Ed25519 key (RFC 8410, section 7): this prefix, then the seed.
+        let prefix: [u8; 16] = [
+            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22,
+            0x04, 0x20,
+        ];
+        let pkcs8 = [&prefix[..], seed].concat();
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8)
+            .expect("a fixed prefix and 32 bytes are a well-formed key");
+        Identity { pair, pkcs8 }
+    }
+
+    /// The key from its PKCS #8 document (RFC 5958).
+    pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, IdentityError> {
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
+            .map_err(|_| IdentityError::PrivateKey)?;
+        Ok(Identity { pair, pkcs8: pkcs8.to_vec() })
+    }
+
+    /// The PKCS #8 document, for the key's file and for TLS.
+    pub fn to_pkcs8(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.pair.public_key().as_ref());
+        PublicKey(bytes)
+    }
+
+    /// Signs a login.
+    pub fn sign_login(&self, statement: &LoginStatement<'_>) -> Signature {
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(self.pair.sign(&statement.to_bytes()).as_ref());
+        Signature(bytes)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.public_key())
+    }
+}
+
+/// Sixty digits that two people read to each other to know that nobody sits between them.
+///
+/// Each half is thirty digits of a hash over one side's key and name, hashed again and again so
+/// that a near match is costly to find; the halves are ordered, so both sides see the same number.
+pub fn safety_number(one: (&Username, &PublicKey), other: (&Username, &PublicKey)) -> String {
+    let (one, other) = (safety_half(one), safety_half(other));
+    let digits = if one < other { one + &other } else { other + &one };
+    let groups: Vec<&str> = (0..12).map(|group| &digits[group * 5..group * 5 + 5]).collect();
+    groups.join(" ")
+}
+
+const SAFETY_ROUNDS: usize = 5_200;
+
+fn safety_half((name, key): (&Username, &PublicKey)) -> String {
+    let start = [b"letschat safety v1\0", &key.0[..], name.as_str().as_bytes()].concat();
+    let mut hash = digest::digest(&digest::SHA512, &start);
+    for _ in 1..SAFETY_ROUNDS {
+        hash = digest::digest(&digest::SHA512, &[hash.as_ref(), &key.0].concat());
+    }
+    let group = |chunk: &[u8]| {
+        let value = chunk.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        format!("{:05}", value % 100_000)
+    };
+    hash.as_ref()[..30].chunks(5).map(group).collect()
+}
+
+macro_rules! hexadecimal {
+    ($type:ident, $bytes:literal) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&HEX.encode(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($type), "({})"), self)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = IdentityError;
+
+            fn from_str(text: &str) -> Result<Self, IdentityError> {
+                let wrong = IdentityError::Digits($bytes * 2);
+                let bytes = HEX.decode(text.as_bytes()).map_err(|_| wrong)?;
+                Ok($type(bytes.try_into().map_err(|_| wrong)?))
+            }
+        }
+    };
+}
+
+hexadecimal!(PublicKey, 32);
+hexadecimal!(Fingerprint, 32);
+hexadecimal!(Signature, 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Username {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_login_is_good_for_one_user_one_server_one_session() {
+        let identity = Identity::generate().unwrap();
+        let (alice, bob) = (name("alice"), name("bob"));
+        let server = Fingerprint::of_spki(b"server");
+        let statement = LoginStatement { server: &server, username: &alice, binding: &[1; 32] };
+        let signature = identity.sign_login(&statement);
+        let key = identity.public_key();
+        assert!(key.verifies_login(&signature, &statement));
+
+        let elsewhere = Fingerprint::of_spki(b"another server");
+        for other in [
+            LoginStatement { username: &bob, ..statement },
+            LoginStatement { server: &elsewhere, ..statement },
+            LoginStatement { binding: &[2; 32], ..statement },
+        ] {
+            assert!(!key.verifies_login(&signature, &other), "{other:?}");
+        }
+        let stranger = Identity::generate().unwrap().public_key();
+        assert!(!stranger.verifies_login(&signature, &statement));
+    }
+
+    #[test]
+    fn a_key_survives_its_file_its_spki_and_its_text() {
+        let identity = Identity::generate().unwrap();
+        let key = identity.public_key();
+        assert_eq!(Identity::from_pkcs8(identity.to_pkcs8()).unwrap().public_key(), key);
+        assert_eq!(PublicKey::from_spki(&key.to_spki()), Ok(key));
+        assert_eq!(key.to_string().parse(), Ok(key));
+        assert_eq!("abc".parse::<PublicKey>(), Err(IdentityError::Digits(64)));
+        assert_eq!(PublicKey::from_spki(&[0; 44]), Err(IdentityError::KeyKind));
+    }
+
+    #[test]
+    fn the_public_half_is_that_of_rfc_8032() {
+        // RFC 8032, section 7.1, test 1.
+        let seed = HEX
+            .decode(b"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+            .unwrap();
+        let identity = Identity::from_seed(&seed.try_into().unwrap());
+        assert_eq!(
+            identity.public_key().to_string(),
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+        );
+    }
+
+    #[test]
+    fn a_safety_number_is_the_same_from_both_sides_and_no_other_pair_has_it() {
+        let (alice, bob) = (name("alice"), name("bob"));
+        let key = |seed| Identity::from_seed(&[seed; 32]).public_key();
+        let ours = safety_number((&alice, &key(1)), (&bob, &key(2)));
+        assert_eq!(ours, safety_number((&bob, &key(2)), (&alice, &key(1))));
+        assert_eq!(ours.chars().filter(char::is_ascii_digit).count(), 60);
+        assert_ne!(ours, safety_number((&alice, &key(1)), (&bob, &key(3))));
+        assert_ne!(ours, safety_number((&alice, &key(1)), (&name("mallory"), &key(2))));
+    }
+
+    #[test]
+    fn a_debug_print_shows_no_secret() {
+        let identity = Identity::from_seed(&[7; 32]);
+        assert!(!format!("{identity:?}").contains("0707"));
+    }
+}

@@ -1,0 +1,28 @@
+//! What Let's Chat says on the wire.
+//!
+//! * [`frame`] – the one frame on TCP, incremental decoder and encoder
+//! * [`dialogue`] – client and server: requests, replies, notices
+//! * [`code`] – the reply codes and their stable names
+//! * [`peer`] – client and client: calls, approval, numbered messages
+//! * [`datagram`] – sealed UDP and its replay window
+//! * [`identity`] – keys, fingerprints, login signatures, safety numbers
+//! * [`username`], [`password`] – what is accepted at sign-up
+//! * [`printable`] – text from elsewhere, made safe for a terminal or a log
+//! * [`limits`] – every bound that both sides agree on
+//!
+//! Deliberately absent: sockets, clocks, async, and anything that knows of a server's or client's
+//! state.
+//!
+#![doc = include_str!("../../docs/PROTOCOL.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod code;
+pub mod datagram;
+pub mod dialogue;
+pub mod frame;
+pub mod identity;
+pub mod limits;
+pub mod password;
+pub mod peer;
+pub mod printable;
+pub mod username;

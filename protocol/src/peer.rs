@@ -1,0 +1,222 @@
+//! Two clients over one stream, encrypted end to end.
+//!
+//! The side that dialled calls; the other approves; the caller opens. Only then do messages flow,
+//! numbered from 1 in each direction and acknowledged cumulatively. The same exchange runs over any
+//! byte stream, so that a relay can carry it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::frame::Frame;
+use crate::limits::MAX_MESSAGE_BYTES;
+use crate::username::Username;
+
+/// Names a chat on both sides, chosen at random by the caller, so that a broken link can be taken
+/// up again. Written as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChatId(pub u128);
+
+impl fmt::Display for ChatId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for ChatId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(ChatId)
+    }
+}
+
+/// Why a call comes to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The user said no.
+    Denied,
+    /// The user said nothing in time.
+    NoAnswer,
+    /// Too many requests wait already.
+    Busy,
+    /// No introduction came and the key is not known.
+    Unknown,
+    /// The chat that was to be taken up again is over.
+    Over,
+}
+
+impl Refusal {
+    /// Every reason there is.
+    pub const ALL: &[Refusal] =
+        &[Refusal::Denied, Refusal::NoAnswer, Refusal::Busy, Refusal::Unknown, Refusal::Over];
+
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::Denied => "denied",
+            Refusal::NoAnswer => "no_answer",
+            Refusal::Busy => "busy",
+            Refusal::Unknown => "unknown",
+            Refusal::Over => "over",
+        }
+    }
+}
+
+/// What goes over a peer link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerMessage {
+    /// From the caller, first: may we chat? The name is what the caller goes by; who it really is
+    /// the key tells.
+    Call {
+        /// The new chat.
+        chat: ChatId,
+        /// The caller's username.
+        from: Username,
+    },
+    /// From the caller, first: take up a chat whose link broke.
+    Resume {
+        /// The chat.
+        chat: ChatId,
+        /// All messages up to this number have arrived here.
+        received: u64,
+    },
+    /// The user is being asked.
+    Ringing,
+    /// The user said yes.
+    Approve,
+    /// The caller is still there: the chat is open.
+    Open,
+    /// The chat is taken up again.
+    Resumed {
+        /// All messages up to this number have arrived here.
+        received: u64,
+    },
+    /// No.
+    Refuse(Refusal),
+    /// A message. The text is the payload.
+    Message {
+        /// Its number, from 1, in this direction.
+        number: u64,
+        /// What.
+        text: String,
+    },
+    /// All messages up to this number have arrived.
+    Acknowledge {
+        /// The number.
+        through: u64,
+    },
+    /// Are you there?
+    Ping,
+    /// I am.
+    Pong,
+    /// The chat is over.
+    Bye,
+}
+
+/// A frame that is no message of this protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a message of the peer protocol")]
+pub struct NotAPeerMessage;
+
+impl PeerMessage {
+    /// The message as a frame.
+    pub fn to_frame(&self) -> Frame {
+        match self {
+            PeerMessage::Call { chat, from } => {
+                Frame::line(format!("CALL {} {chat} {from}", crate::dialogue::PROGRAM))
+            }
+            PeerMessage::Resume { chat, received } => {
+                Frame::line(format!("RESUME {} {chat} {received}", crate::dialogue::PROGRAM))
+            }
+            PeerMessage::Ringing => Frame::line("RINGING"),
+            PeerMessage::Approve => Frame::line("APPROVE"),
+            PeerMessage::Open => Frame::line("OPEN"),
+            PeerMessage::Resumed { received } => Frame::line(format!("RESUMED {received}")),
+            PeerMessage::Refuse(why) => Frame::line(format!("REFUSE {}", why.name())),
+            PeerMessage::Message { number, text } => {
+                Frame::with_payload(format!("MESSAGE {number}"), text.as_bytes())
+            }
+            PeerMessage::Acknowledge { through } => Frame::line(format!("ACKNOWLEDGE {through}")),
+            PeerMessage::Ping => Frame::line("PING"),
+            PeerMessage::Pong => Frame::line("PONG"),
+            PeerMessage::Bye => Frame::line("BYE"),
+        }
+    }
+
+    /// The message of a frame.
+    pub fn from_frame(frame: &Frame) -> Result<PeerMessage, NotAPeerMessage> {
+        let words: Vec<&str> = frame.words().collect();
+        PeerMessage::from_words(&words, frame).ok_or(NotAPeerMessage)
+    }
+
+    fn from_words(words: &[&str], frame: &Frame) -> Option<PeerMessage> {
+        let version = crate::dialogue::PROGRAM;
+        Some(match *words {
+            ["CALL", program, chat, from] if program == version => {
+                PeerMessage::Call { chat: chat.parse().ok()?, from: from.parse().ok()? }
+            }
+            ["RESUME", program, chat, received] if program == version => {
+                PeerMessage::Resume { chat: chat.parse().ok()?, received: received.parse().ok()? }
+            }
+            ["RINGING"] => PeerMessage::Ringing,
+            ["APPROVE"] => PeerMessage::Approve,
+            ["OPEN"] => PeerMessage::Open,
+            ["RESUMED", received] => PeerMessage::Resumed { received: received.parse().ok()? },
+            ["REFUSE", name] => {
+                PeerMessage::Refuse(*Refusal::ALL.iter().find(|why| why.name() == name)?)
+            }
+            ["MESSAGE", number] => PeerMessage::Message {
+                number: number.parse().ok().filter(|number| *number > 0)?,
+                text: frame.text().filter(|text| text.len() <= MAX_MESSAGE_BYTES)?.into(),
+            },
+            ["ACKNOWLEDGE", through] => PeerMessage::Acknowledge { through: through.parse().ok()? },
+            ["PING"] => PeerMessage::Ping,
+            ["PONG"] => PeerMessage::Pong,
+            ["BYE"] => PeerMessage::Bye,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_survives_the_wire() {
+        let chat = ChatId(u128::MAX / 3);
+        let mut messages = vec![
+            PeerMessage::Call { chat, from: "alice".parse().unwrap() },
+            PeerMessage::Resume { chat, received: 7 },
+            PeerMessage::Ringing,
+            PeerMessage::Approve,
+            PeerMessage::Open,
+            PeerMessage::Resumed { received: 0 },
+            PeerMessage::Message { number: 1, text: "several\nlines, and \x1b[2J".into() },
+            PeerMessage::Message { number: 2, text: String::new() },
+            PeerMessage::Acknowledge { through: 2 },
+            PeerMessage::Ping,
+            PeerMessage::Pong,
+            PeerMessage::Bye,
+        ];
+        messages.extend(Refusal::ALL.iter().map(|why| PeerMessage::Refuse(*why)));
+        for message in messages {
+            assert_eq!(PeerMessage::from_frame(&message.to_frame()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn what_does_not_belong_is_refused() {
+        let long = "x".repeat(MAX_MESSAGE_BYTES + 1);
+        for frame in [
+            Frame::line(""),
+            Frame::line("MESSAGE 1"),
+            Frame::with_payload("MESSAGE 0", "text"),
+            Frame::with_payload("MESSAGE 1", long),
+            Frame::with_payload("MESSAGE 1", [0xff]),
+            Frame::line("CALL letschat/2 0 alice"),
+        ] {
+            assert_eq!(PeerMessage::from_frame(&frame), Err(NotAPeerMessage));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Text from elsewhere, made safe for a terminal or a log.
+
+use std::fmt::{self, Write as _};
+
+/// Shows a text with everything that could steer a terminal or mislead a reader as an escape.
+///
+/// Escaped are the control characters (C0, DEL, C1), the line and paragraph separators, the
+/// bidirectional controls (Unicode UAX #9) and characters of no width that hide in words. What
+/// comes out is one line. A backslash stays as it is: the result is for eyes, not for parsing.
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if is_unsafe(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the text holds a control character (C0, DEL or C1), which the server refuses in names
+/// and broadcasts because a session typed by hand shows its bytes raw.
+pub fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}
+
+/// Whether a character could steer a terminal or mislead a reader: what [`Printable`] escapes.
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}'                      // soft hyphen
+            | '\u{34f}'                   // combining grapheme joiner
+            | '\u{61c}'                   // Arabic letter mark
+            | '\u{115f}' | '\u{1160}'     // Hangul fillers
+            | '\u{17b4}' | '\u{17b5}'     // Khmer inherent vowels
+            | '\u{180b}'..='\u{180f}'     // Mongolian selectors and separator
+            | '\u{200b}' | '\u{200c}'     // zero width space and non-joiner
+            | '\u{200e}' | '\u{200f}'     // left-to-right and right-to-left marks
+            | '\u{2028}'..='\u{202e}'     // separators, embeddings and overrides
+            | '\u{2060}'..='\u{206f}'     // word joiner, isolates, deprecated controls
+            | '\u{3164}' | '\u{ffa0}'     // Hangul fillers
+            | '\u{feff}'                  // byte order mark
+            | '\u{fff9}'..='\u{fffb}'     // interlinear annotation
+            | '\u{e0000}'..='\u{e007f}')  // tags
+        || c == '\u{200d}' // zero width joiner: emoji families fall apart, words can't hide
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escape_sequences_arrive_as_text() {
+        assert_eq!(Printable("\x1b[2J\x07").to_string(), "\\u{1b}[2J\\u{7}");
+        assert_eq!(Printable("a\u{9b}31mb\x7f").to_string(), "a\\u{9b}31mb\\u{7f}");
+    }
+
+    #[test]
+    fn lines_stay_one_line() {
+        assert_eq!(Printable("a\r\nb\u{2028}c").to_string(), "a\\r\\nb\\u{2028}c");
+    }
+
+    #[test]
+    fn bidi_and_zero_width_are_visible() {
+        assert_eq!(Printable("a\u{202e}b\u{200b}c").to_string(), "a\\u{202e}b\\u{200b}c");
+    }
+
+    #[test]
+    fn ordinary_text_of_any_script_is_untouched() {
+        let text = "Grüße, Привет, 你好, مرحبا 👍🏽 — \\ok";
+        assert_eq!(Printable(text).to_string(), text);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_unsafe_comes_out(text in "\\PC*|[\\x00-\\x1f\u{7f}-\u{9f}\u{200b}-\u{2064}]*") {
+            let shown = Printable(&text).to_string();
+            prop_assert!(!shown.chars().any(is_unsafe));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+#!/bin/sh
+# Runs a throwaway MySQL or MariaDB server for tests: whichever is on this machine, else one in a
+# container, if Docker has an image of one here. Nothing is downloaded.
+#
+# usage: throwaway-mysql.sh --check
+#        throwaway-mysql.sh [--keep] PORT FOLDER [OPTION...]
+#
+# --check only sees whether there is one. Otherwise the server listens on 127.0.0.1, reads no
+# settings of the system's, and lets `root` in without a password. It ends when standard input does,
+# so that it outlives nobody who started it, and the folder goes with it unless --keep is given.
+set -eu
+PATH=$PATH:/usr/sbin:/usr/local/sbin
+self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
+
+main() {
+    if find_server; then
+        how=here
+    elif find_image; then
+        how=in_container
+    else
+        echo "here is no MySQL server (mysqld), no MariaDB server (mariadbd, with my_print_defaults), and no image of mysql or mariadb in Docker: install one, the server alone, without starting it, or name one that runs in LETSCHAT_TEST_MYSQL, as mysql://USER[:PASSWORD]@HOST[:PORT]" >&2
+        exit 1
+    fi
+    if [ "$1" = --check ]; then
+        "check_$how"
+        exit 0
+    fi
+
+    keep=
+    if [ "$1" = --keep ]; then
+        keep=yes
+        shift
+    fi
+    port=$1
+    mkdir -p "$2"
+    folder=$(cd "$2" && pwd)
+    shift 2
+    "run_$how" "$@"
+    [ -n "$keep" ] || rm -rf "$folder"
+}
+
+find_server() {
+    server=$(command -v mysqld || command -v mariadbd) || return 1
+    case $("$server" --no-defaults --version) in
+    *MariaDB*) kind=mariadb ;;
+    *) kind=mysql ;;
+    esac
+    # MariaDB needs it to make a database, and has it among the client programs.
+    [ $kind = mysql ] || command -v my_print_defaults >/dev/null
+}
+
+check_here() {
+    :
+}
+
+run_here() {
+    # The servers refuse to run as root unless told so.
+    user=
+    [ "$(id -u)" != 0 ] || user=--user=root
+
+    if [ ! -d "$folder/data" ]; then
+        if [ $kind = mariadb ]; then
+            mariadb-install-db --no-defaults $user --datadir="$folder/data" --skip-test-db \
+                --auth-root-authentication-method=normal >"$folder/install.log"
+        else
+            "$server" --no-defaults $user --datadir="$folder/data" --initialize-insecure
+        fi
+    fi
+
+    # A commit survives a killed server, if not a power cut: nobody waits for the disk.
+    "$server" --no-defaults $user --datadir="$folder/data" --bind-address=127.0.0.1 --port="$port" \
+        --socket="$folder/socket" --pid-file="$folder/pid" --secure-file-priv="$folder" \
+        --skip-log-bin --loose-mysqlx=0 --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=2 "$@" </dev/null &
+    pid=$!
+
+    # Signals meant for everybody end the server, and nobody may be reading any more; we stay to clean up.
+    trap '' HUP INT TERM PIPE
+    exec 3<&0
+    { cat <&3; kill -s KILL $pid; } >/dev/null 2>&1 &
+    watcher=$!
+
+    wait $pid || true
+    # The id may be somebody else's by the time that standard input ends.
+    kill "$watcher" 2>/dev/null || true
+}
+
+find_image() {
+    image=$(docker image ls --quiet --filter reference=mysql --filter reference=mariadb 2>/dev/null | head -n 1)
+    [ -n "$image" ]
+}
+
+# An engine on another machine has the image, but not our files.
+check_in_container() {
+    in_container "$image" /throwaway-mysql.sh --check </dev/null || {
+        echo "Docker has an image of mysql or mariadb, but can't run this script in it; what it said is above" >&2
+        exit 1
+    }
+}
+
+# The script itself runs in there. It is asked from outside the container's network, so not as
+# `localhost`; and not every engine can have a socket in a folder that it shares with the machine.
+run_in_container() {
+    printf '%s\n' "CREATE USER IF NOT EXISTS root@'%';" "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;" \
+        >"$folder/root.sql"
+    # Signals meant for everybody end those who use the server; we stay until it has ended.
+    trap '' HUP INT TERM PIPE
+    in_container --publish "127.0.0.1:$port:$port" --mount "type=bind,source=$folder,target=$folder" \
+        "$image" /throwaway-mysql.sh --keep "$port" "$folder" --bind-address=0.0.0.0 --skip-name-resolve \
+        --init-file="$folder/root.sql" --socket=/tmp/socket "$@" || true
+}
+
+in_container() {
+    # The files are to be ours. Where the engine is not root, root in a container is us already.
+    user=
+    case $(docker info --format '{{.SecurityOptions}}' 2>/dev/null) in
+    '' | *rootless*) ;;
+    *) user=--user=$(id -u):$(id -g) ;;
+    esac
+    docker run --interactive --rm --pull never $user --security-opt label=disable \
+        --mount "type=bind,source=$self,target=/throwaway-mysql.sh,readonly" --entrypoint sh "$@"
+}
+
+main "$@"

@@ -1,0 +1,168 @@
+//! Where a new password comes from: a file, standard input, or somebody at a terminal. Never from
+//! an argument, which others can read.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
+use std::path::Path;
+
+use letschat_protocol::dialogue::Secret;
+use letschat_protocol::password::{self, WeakPassword};
+use letschat_protocol::username::Username;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// What is longer holds something else.
+const MAX_BYTES: u64 = 4 * 1024;
+
+/// Why there is no new password.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PasswordError {
+    #[error("can't read the password from {from}: {source}")]
+    Unreadable { from: String, source: io::Error },
+    #[error(transparent)]
+    Weak(#[from] WeakPassword),
+    #[error("the two passwords are not the same; nothing was changed")]
+    Differ,
+    #[error("no password was given; nothing was changed")]
+    Cancelled,
+    #[error(
+        "without a terminal to ask at, the password has to come from --password-file FILE, or from \
+         standard input by --password-file -"
+    )]
+    NobodyToAsk,
+}
+
+/// Reads a password that is good for this account from the file, `-` being standard input, or asks
+/// for it twice.
+pub(super) fn read(name: &Username, file: Option<&Path>) -> Result<Secret, PasswordError> {
+    let secret = match file {
+        Some(path) if path == "-" => first_line(io::stdin().lock()).map_err(|source| {
+            PasswordError::Unreadable { from: "standard input".into(), source }
+        })?,
+        Some(path) => File::open(path).and_then(first_line).map_err(|source| {
+            PasswordError::Unreadable { from: path.display().to_string(), source }
+        })?,
+        None => return ask(name),
+    };
+    password::check(&secret.0, name)?;
+    Ok(secret)
+}
+
+fn first_line(source: impl Read) -> io::Result<Secret> {
+    let mut line = String::new();
+    BufReader::new(source.take(MAX_BYTES)).read_line(&mut line)?;
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    Ok(Secret(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+}
+
+fn ask(name: &Username) -> Result<Secret, PasswordError> {
+    if !io::stdin().is_terminal() {
+        return Err(PasswordError::NobodyToAsk);
+    }
+    let answer = |question: &str| match hidden_line(question) {
+        Ok(Some(line)) => Ok(line),
+        Ok(None) => Err(PasswordError::Cancelled),
+        Err(source) => Err(PasswordError::Unreadable { from: "the terminal".into(), source }),
+    };
+    let secret = answer(&format!("New password for {name}: "))?;
+    password::check(&secret.0, name)?;
+    if answer("The same password again: ")? != secret {
+        return Err(PasswordError::Differ);
+    }
+    Ok(secret)
+}
+
+/// Asks a question whose answer is not shown. `None`: whoever was asked pressed Ctrl+C or Ctrl+D.
+fn hidden_line(question: &str) -> io::Result<Option<Secret>> {
+    let mut terminal = io::stderr();
+    let keys = TakenKeys::new()?;
+    terminal.write_all(question.as_bytes())?;
+    let answer = edited_line(io::stdin().lock().bytes());
+    drop(keys);
+    terminal.write_all(b"\n")?;
+    answer
+}
+
+/// The keys of the terminal, unseen and uninterpreted. It is given back as it was when this is
+/// dropped: Ctrl+C, taken as a key, must not leave behind a terminal that shows nothing.
+struct TakenKeys {
+    before: Termios,
+}
+
+impl TakenKeys {
+    fn new() -> io::Result<TakenKeys> {
+        let before = tcgetattr(io::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        raw.output_modes = before.output_modes;
+        // What was typed before the question is not its answer.
+        tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
+        Ok(TakenKeys { before })
+    }
+}
+
+impl Drop for TakenKeys {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no echo.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+const CTRL_C: u8 = 0x03;
+const CTRL_D: u8 = 0x04;
+const BACKSPACE: u8 = 0x08;
+const CTRL_U: u8 = 0x15;
+const DELETE: u8 = 0x7f;
+
+fn edited_line(keys: impl Iterator<Item = io::Result<u8>>) -> io::Result<Option<Secret>> {
+    let mut line = Vec::new();
+    for key in keys.take(MAX_BYTES as usize) {
+        match key? {
+            b'\r' | b'\n' => {
+                let invalid = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
+                return String::from_utf8(line).map(|line| Some(Secret(line))).map_err(invalid);
+            }
+            CTRL_C | CTRL_D => return Ok(None),
+            BACKSPACE | DELETE => {
+                // The bytes of one character.
+                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            CTRL_U => line.clear(),
+            byte => line.push(byte),
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(keys: &[u8]) -> Option<String> {
+        let keys = keys.iter().copied().map(Ok);
+        edited_line(keys).unwrap().map(|secret| secret.0)
+    }
+
+    #[test]
+    fn a_hidden_line_can_be_corrected() {
+        assert_eq!(typed(b"horse\r").as_deref(), Some("horse"));
+        assert_eq!(typed("hörs\u{7f}se\n".as_bytes()).as_deref(), Some("hörse"));
+        assert_eq!(typed("hö\u{7f}orse\n".as_bytes()).as_deref(), Some("horse"));
+        assert_eq!(typed(b"\x7f\x7fhorse\n").as_deref(), Some("horse"));
+        assert_eq!(typed(b"cow\x15horse\n").as_deref(), Some("horse"));
+    }
+
+    #[test]
+    fn whoever_breaks_off_has_given_no_password() {
+        for keys in [&b"hor\x03se\n"[..], b"horse\x04", b"horse", b""] {
+            assert_eq!(typed(keys), None, "{keys:?}");
+        }
+        assert!(edited_line([Ok(0xff), Ok(b'\n')].into_iter()).is_err());
+    }
+
+    #[test]
+    fn only_the_first_line_of_a_file_counts() {
+        for (text, password) in [("a b \nc", "a b "), ("a\r\n", "a"), ("a", "a"), ("", "")] {
+            assert_eq!(first_line(text.as_bytes()).unwrap(), Secret(password.into()), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The flags, and the same things from the environment and the settings file.
+
+mod mysql;
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Parser, Subcommand};
+use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
+use letschat_server::hub;
+use letschat_server::settings::{DEFAULT_PORT, ServerSettings, StoreLocation};
+
+use self::mysql::{MysqlFlags, MysqlFlagsError, StoreParser};
+use crate::account_admin::AccountTask;
+use crate::log::LogFormat;
+
+/// Long enough for anybody, and far from where milliseconds would overflow.
+const MAX_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
+
+/// The server of Let's Chat.
+#[derive(Debug, Parser)]
+#[command(name = "letschat-server", version, disable_help_subcommand = true)]
+pub(crate) struct Flags {
+    /// The address to listen on [default: every one, IPv6 and IPv4]
+    #[arg(long, env = "LETSCHAT_SERVER_LISTEN", value_name = "ADDRESS", global = true)]
+    listen: Option<IpAddr>,
+
+    /// The port, for TCP and UDP; 0 takes any that is free
+    #[arg(long, env = "LETSCHAT_SERVER_PORT", default_value_t = DEFAULT_PORT, global = true)]
+    port: u16,
+
+    /// How many can be logged in at once
+    #[arg(long, env = "LETSCHAT_SERVER_PLACES", default_value_t = 50,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    places: usize,
+
+    /// Where accounts and broadcasts are kept: sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE
+    /// [default: a file in the data folder]
+    #[arg(long, env = "LETSCHAT_SERVER_STORE", hide_env_values = true, value_name = "STORE",
+          value_parser = StoreParser, global = true)]
+    store: Option<StoreLocation>,
+
+    #[command(flatten)]
+    mysql: MysqlFlags,
+
+    /// The folder of the server's key and database
+    /// [default: letschat-server in $XDG_DATA_HOME or ~/.local/share]
+    #[arg(long, env = "LETSCHAT_SERVER_DATA", value_name = "FOLDER", global = true)]
+    data: Option<PathBuf>,
+
+    /// A file with settings: `places = 100` for --places 100 [default: letschat-server/settings.toml
+    /// in the user's config folder, else in /etc]
+    #[arg(long, env = "LETSCHAT_SERVER_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// Drop a client that has had no peer-to-peer activity for this long; clients that chat say
+    /// so once a minute, so less than that drops them too
+    #[arg(long, env = "LETSCHAT_SERVER_IDLE_SECONDS", value_name = "SECONDS", default_value_t = 3_600,
+          value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
+    idle_seconds: u64,
+
+    /// Keep broadcasts for this long
+    #[arg(long, env = "LETSCHAT_SERVER_RETENTION_SECONDS", value_name = "SECONDS",
+          default_value_t = 1_800, value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
+    retention_seconds: u64,
+
+    /// Broadcasts that an account may send at once
+    #[arg(long, env = "LETSCHAT_SERVER_BROADCAST_BURST", value_name = "COUNT", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    broadcast_burst: u32,
+
+    /// After these, an account may send one in each such time
+    #[arg(long, env = "LETSCHAT_SERVER_BROADCAST_INTERVAL_MS", value_name = "MILLISECONDS",
+          default_value_t = 2_000,
+          value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS * 1_000))]
+    broadcast_interval_ms: u64,
+
+    /// Accounts that may be made from one address at once
+    #[arg(long, env = "LETSCHAT_SERVER_SIGNUP_BURST", value_name = "COUNT", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    signup_burst: u32,
+
+    /// After these, one may be made from an address in each such time
+    #[arg(long, env = "LETSCHAT_SERVER_SIGNUP_INTERVAL_MS", value_name = "MILLISECONDS",
+          default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS * 1_000))]
+    signup_interval_ms: u64,
+
+    /// How much to log: error, warn, info, debug or trace
+    #[arg(long, env = "LETSCHAT_SERVER_LOG", value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: tracing::Level,
+
+    /// How to write the log: lines for people, or an object on each line
+    #[arg(
+        long,
+        env = "LETSCHAT_SERVER_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    pub(crate) log_format: LogFormat,
+
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub(crate) task: Option<Task>,
+}
+
+/// What is done instead of serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Look after the accounts, also while the server runs
+    #[command(subcommand)]
+    Account(AccountTask),
+    /// Print the fingerprint of the server's key, by which clients know it
+    Fingerprint,
+    /// See whether the server on this machine answers: status 0 if so, else 1
+    Health {
+        /// Where it is [default: this machine, at the --port of the settings]
+        #[arg(long, value_name = "HOST:PORT")]
+        address: Option<String>,
+    },
+}
+
+/// Where the settings file is: the user's own, else the system's.
+fn settings_place() -> SettingsPlace<'static> {
+    let folders = dirs::config_dir().into_iter().chain([PathBuf::from("/etc")]);
+    let defaults = folders.map(|folder| folder.join("letschat-server/settings.toml")).collect();
+    SettingsPlace { defaults, never: &[] }
+}
+
+/// The flags do not amount to settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// The system does not say where its user's data is.
+    #[error("there is no home folder to keep data in; choose a folder with --data")]
+    NoDataFolder,
+    /// The way into the database is not complete.
+    #[error(transparent)]
+    Mysql(#[from] MysqlFlagsError),
+}
+
+impl Flags {
+    /// Reads the command line, the environment and the settings file.
+    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Flags, FlagsError> {
+        Ok(settings_file::parse(&settings_place(), arguments)?.flags)
+    }
+
+    /// The settings that the flags amount to.
+    pub(crate) fn settings(&self) -> Result<ServerSettings, SettingsError> {
+        let (data_folder, store) = (self.data_folder()?, self.store()?);
+        let hub = hub::Settings {
+            places: self.places,
+            idle_ms: self.idle_seconds * 1_000,
+            retention_ms: self.retention_seconds * 1_000,
+            broadcast_burst: self.broadcast_burst,
+            broadcast_interval_ms: self.broadcast_interval_ms,
+            sign_up_burst: self.signup_burst,
+            sign_up_interval_ms: self.signup_interval_ms,
+        };
+        Ok(ServerSettings { listen: self.listen, port: self.port, data_folder, store, hub })
+    }
+
+    /// Where a program on the same machine finds the server.
+    pub(crate) fn address_here(&self) -> SocketAddr {
+        let ip = self.listen.filter(|ip| !ip.is_unspecified());
+        SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), self.port)
+    }
+
+    /// The folder of the server's key.
+    pub(crate) fn data_folder(&self) -> Result<PathBuf, SettingsError> {
+        match &self.data {
+            Some(folder) => Ok(folder.clone()),
+            None => {
+                Ok(dirs::data_dir().ok_or(SettingsError::NoDataFolder)?.join("letschat-server"))
+            }
+        }
+    }
+
+    /// The database, with the way into it.
+    pub(crate) fn store(&self) -> Result<StoreLocation, SettingsError> {
+        match self.store.clone() {
+            Some(StoreLocation::Mysql(location)) => {
+                Ok(StoreLocation::Mysql(self.mysql.complete(location)?))
+            }
+            Some(store) => Ok(store),
+            None => Ok(StoreLocation::in_folder(&self.data_folder()?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use letschat_flags::settings_file::sample;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_sample_settings_are_all_there_are() {
+        let sample = include_str!("../settings.sample.toml");
+        assert_eq!(sample::check::<Flags>(sample, &settings_place()), Ok(()));
+    }
+
+    #[test]
+    fn a_program_on_the_same_machine_finds_the_server_where_it_listens() {
+        for (arguments, address) in [
+            (&[][..], "127.0.0.1:4400"),
+            (&["--port", "5"], "127.0.0.1:5"),
+            (&["--listen", "::"], "127.0.0.1:4400"),
+            (&["--listen", "0.0.0.0"], "127.0.0.1:4400"),
+            (&["--listen", "::1"], "[::1]:4400"),
+            (&["--listen", "192.0.2.1", "--port", "5"], "192.0.2.1:5"),
+        ] {
+            let flags = Flags::parse_from(["letschat-server"].iter().chain(arguments));
+            assert_eq!(flags.address_here().to_string(), address);
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_the_librarys() {
+        let flags = Flags::parse_from(["letschat-server", "--data", "/data"]);
+        let (ours, theirs) = (flags.settings().unwrap(), ServerSettings::in_folder("/data".into()));
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+}

@@ -1,0 +1,241 @@
+//! The operator's console: what is typed while the server runs, and what is answered.
+//!
+//! A line is one of the commands or is said to everybody; each gets an answer, so that the operator
+//! sees which it was. The log goes elsewhere, to standard error.
+//!
+//! * `lines` – lines from a terminal or a pipe, bounded
+//! * `command` – which line is which command
+//! * `answer` – answers as lines of text
+
+mod answer;
+mod command;
+mod lines;
+pub(crate) use command::COMMANDS;
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::thread;
+
+use letschat_protocol::limits::MAX_BROADCAST_BYTES;
+use letschat_server::Controls;
+use letschat_server::hub::{Operator, OperatorAnswer, SessionPage, SessionSummary};
+
+use command::Command;
+use lines::{Line, Source, next_line};
+
+/// Obeys the operator, if there is somebody to type: at a terminal or through a pipe. The end of
+/// the input is not the end of the server.
+pub(crate) fn listen(controls: Controls) -> io::Result<()> {
+    let Some(source) = Source::standard_input()? else {
+        return Ok(());
+    };
+    let obey = move || {
+        let operate = |operator| smol::block_on(controls.operate(operator));
+        converse(BufReader::new(source), operate, io::stdout());
+    };
+    // Not joined: reading a terminal can't be cancelled, and the process's end is its end too. A
+    // standard output that nobody empties stops this thread and nothing else.
+    thread::Builder::new().name("console".into()).spawn(obey)?;
+    Ok(())
+}
+
+/// Answers line by line, until the input or the server has ended.
+fn converse(
+    mut input: impl BufRead,
+    operate: impl Fn(Operator) -> Option<OperatorAnswer>,
+    mut output: impl Write,
+) {
+    loop {
+        let line = match next_line(&mut input) {
+            Ok(Some(line)) => line,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!("the console can't be read any more: {error}"),
+        };
+        let Some(answer) = respond(line, &operate) else {
+            return;
+        };
+        // Who can't be answered is obeyed all the same.
+        let _ = print(&mut output, &answer);
+    }
+}
+
+/// Each line is one write, so that lines of the log come between them and never within one.
+fn print(output: &mut impl Write, lines: &[String]) -> io::Result<()> {
+    for line in lines {
+        output.write_all(format!("{line}\n").as_bytes())?;
+    }
+    output.flush()
+}
+
+/// Does what a line wants. `None`: the server has been stopped.
+fn respond(
+    line: Line,
+    operate: impl Fn(Operator) -> Option<OperatorAnswer>,
+) -> Option<Vec<String>> {
+    let line = match line {
+        Line::Text(line) => line,
+        Line::TooLong { bytes } => return Some(answer::too_long(bytes)),
+        Line::NotUtf8 => return Some(answer::not_utf8()),
+    };
+    let Some(command) = Command::understand(&line) else {
+        return Some(Vec::new());
+    };
+    let answer = match command {
+        Command::Help => return Some(answer::help()),
+        Command::Say(text) if text.len() > MAX_BROADCAST_BYTES => {
+            return Some(answer::too_long(text.len() as u64));
+        }
+        Command::Say(text) => operate(Operator::Say(text)),
+        Command::Kick(name) => match name.parse() {
+            Ok(username) => operate(Operator::Kick(username)),
+            Err(error) => return Some(answer::no_username(error)),
+        },
+        Command::List => whole_list(operate),
+        Command::Stats => operate(Operator::Stats),
+        Command::Exit => operate(Operator::Stop),
+    };
+    answer.map(|answer| answer::lines(&answer))
+}
+
+/// Asks for the list page by page, and has it whole, so that its columns can be aligned.
+fn whole_list(operate: impl Fn(Operator) -> Option<OperatorAnswer>) -> Option<OperatorAnswer> {
+    let mut sessions: Vec<SessionSummary> = Vec::new();
+    loop {
+        let after = sessions.last().map(|session| session.username.clone());
+        let answer = operate(Operator::List { after })?;
+        let OperatorAnswer::Sessions(page) = answer else {
+            return Some(answer);
+        };
+        let SessionPage { sessions: next, more, occupancy } = page;
+        sessions.extend(next);
+        if !more {
+            return Some(OperatorAnswer::Sessions(SessionPage { sessions, more, occupancy }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letschat_server::hub::Occupancy;
+    use std::cell::RefCell;
+
+    /// What was typed comes to this.
+    struct Obeyed {
+        wanted: Vec<Operator>,
+        shown: String,
+    }
+
+    /// A server on which nobody is, and which ends when it is stopped.
+    fn typed(input: &[u8]) -> Obeyed {
+        let wanted = RefCell::new(Vec::new());
+        let operate = |operator: Operator| {
+            wanted.borrow_mut().push(operator.clone());
+            match operator {
+                Operator::Say(text) => Some(OperatorAnswer::Said { text, recipients: 0 }),
+                Operator::Kick(username) => Some(OperatorAnswer::NotHere { username }),
+                _ => None,
+            }
+        };
+        let mut shown = Vec::new();
+        converse(input, operate, &mut shown);
+        Obeyed { wanted: wanted.into_inner(), shown: String::from_utf8(shown).unwrap() }
+    }
+
+    #[test]
+    fn exit_in_any_case_stops_and_the_end_of_input_does_not() {
+        assert_eq!(typed(b"ExIt\nstats\n").wanted, [Operator::Stop]);
+        assert_eq!(typed(b"\n \n").wanted, []);
+        let said = Operator::Say("exit now".into());
+        assert_eq!(typed(b"exit now").wanted, [said]);
+    }
+
+    #[test]
+    fn a_text_may_have_as_many_bytes_as_a_broadcast_and_no_more() {
+        let longest = "ä".repeat(MAX_BROADCAST_BYTES / 2);
+        let obeyed = typed(format!("say {longest}\nsay {longest}!\n{longest}!\n").as_bytes());
+        assert_eq!(obeyed.wanted, [Operator::Say(longest.clone())]);
+        let refusal = "Nothing was said: a text has at most 900 bytes, and that has 901.\n";
+        assert_eq!(obeyed.shown, format!("said to nobody: {longest}\n{refusal}{refusal}"));
+    }
+
+    #[test]
+    fn a_text_is_measured_as_it_is_sent() {
+        let escapes = "\u{1b}".repeat(MAX_BROADCAST_BYTES / 6 + 1);
+        let obeyed = typed(format!("say {escapes}\n").as_bytes());
+        assert_eq!(obeyed.wanted, []);
+        assert!(obeyed.shown.contains("and that has 906."), "{}", obeyed.shown);
+    }
+
+    #[test]
+    fn what_is_no_line_of_text_is_refused_in_a_sentence_and_the_next_line_is_obeyed() {
+        let endless = [&[b'x'; 102_400], &b"\ncaf\xe9\nhello\n"[..]].concat();
+        let obeyed = typed(&endless);
+        assert_eq!(obeyed.wanted, [Operator::Say("hello".into())]);
+        assert_eq!(
+            obeyed.shown,
+            "Nothing was said: a text has at most 900 bytes, and that has 102400.\n\
+             Nothing was said: that line is not UTF-8.\n\
+             said to nobody: hello\n"
+        );
+    }
+
+    #[test]
+    fn who_is_not_here_or_can_not_be_is_told_in_a_sentence() {
+        let obeyed = typed(b"kick Bob\nkick b\x1bb\n");
+        assert_eq!(obeyed.wanted, [Operator::Kick("bob".parse().unwrap())]);
+        let shown: Vec<&str> = obeyed.shown.lines().collect();
+        assert_eq!(shown[0], "Nobody was kicked: bob is not here; `list` shows who is.");
+        assert!(shown[1].starts_with("Nobody was kicked: a username is made of"), "{shown:?}");
+        assert_eq!(shown.len(), 2);
+    }
+
+    #[test]
+    fn the_list_is_asked_for_to_its_end() {
+        let session = |number: usize| SessionSummary {
+            username: format!("user{number}").parse().unwrap(),
+            address: "10.0.0.1".parse().unwrap(),
+            port: None,
+            by_hand: true,
+            since_wall_ms: 0,
+            logged_in_ms: 0,
+            idle_ms: 0,
+            datagrams: false,
+        };
+        let operate = |operator| {
+            let Operator::List { after } = operator else { panic!("{operator:?}") };
+            let next = after.map_or(0, |name| name.as_str()[4..].parse::<usize>().unwrap() + 1);
+            Some(OperatorAnswer::Sessions(SessionPage {
+                sessions: vec![session(next)],
+                more: next < 2,
+                occupancy: Occupancy { taken: 3, places: 3, before_login: 0 },
+            }))
+        };
+        let mut shown = Vec::new();
+        converse(&b"list\n"[..], operate, &mut shown);
+        let shown = String::from_utf8(shown).unwrap();
+        let names: Vec<&str> =
+            shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["username", "user0", "user1", "user2", "3"]);
+    }
+
+    #[test]
+    fn each_line_is_written_at_once() {
+        #[derive(Default)]
+        struct Writes(Vec<Vec<u8>>);
+        impl Write for Writes {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.push(bytes.to_vec());
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut writes = Writes::default();
+        converse(&b"help\n"[..], |_| None, &mut writes);
+        assert_eq!(writes.0.len(), command::COMMANDS.len());
+        let is_line =
+            |bytes: &Vec<u8>| bytes.iter().position(|byte| *byte == b'\n') == Some(bytes.len() - 1);
+        assert!(writes.0.iter().all(is_line));
+    }
+}

@@ -1,0 +1,131 @@
+//! The folder of what must outlast the server, and the locks that keep a second server out.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Readable and writable by the owner alone.
+const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
+
+/// A folder that one server has for itself.
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+/// Held as long as the value lives. The kernel lets go of it when the process dies, however that
+/// happens, so a lock file that was left behind locks nobody out.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Why a lock could not be had.
+#[derive(Debug)]
+pub(crate) enum LockError {
+    /// Another server has it.
+    Taken,
+    /// The lock file can't be opened or locked.
+    Io(io::Error),
+}
+
+impl From<io::Error> for LockError {
+    fn from(error: io::Error) -> Self {
+        LockError::Io(error)
+    }
+}
+
+impl Lock {
+    /// Locks a path by a file beside it, so that the path itself stays its owner's alone: a
+    /// database has locks of its own.
+    pub(crate) fn beside(path: &Path) -> Result<Lock, LockError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        Lock::take(Path::new(&name))
+    }
+
+    fn take(path: &Path) -> Result<Lock, LockError> {
+        let mut options = OpenOptions::new();
+        let file =
+            options.create(true).truncate(false).write(true).mode(PRIVATE_FILE).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::Taken),
+            Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+        }
+    }
+}
+
+/// Makes the folder, for its owner alone, if it is missing.
+pub fn make(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path) {
+        // "File exists" would not tell what is wrong with that.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(ErrorKind::NotADirectory.into())
+        }
+        made => made,
+    }
+}
+
+impl DataFolder {
+    /// Makes the folder if it is missing and locks it.
+    pub(crate) fn open(path: &Path) -> Result<DataFolder, LockError> {
+        make(path)?;
+        let lock = Lock::take(&path.join("server.lock"))?;
+        Ok(DataFolder { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where a file of this name is or would be.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file for its owner alone. It is there whole or not at all, whenever the power
+    /// goes.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let unfinished = self.file(&format!(".{name}.new"));
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        let mut file = options.create_new(true).write(true).mode(PRIVATE_FILE).open(&unfinished)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, self.file(name))?;
+        // The rename itself lasts only once the folder is on disk as well.
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_folder_and_its_files_are_their_owners_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let folder = DataFolder::open(&path).unwrap();
+        folder.write("key", b"first").unwrap();
+        folder.write("key", b"second").unwrap();
+        assert_eq!(fs::read(folder.file("key")).unwrap(), b"second");
+        assert_eq!(mode(&path), PRIVATE_FOLDER);
+        assert_eq!(mode(&folder.file("key")), PRIVATE_FILE);
+    }
+
+    #[test]
+    fn a_folder_has_one_server_at_a_time() {
+        let path = tempfile::tempdir().unwrap();
+        let first = DataFolder::open(path.path()).unwrap();
+        assert!(matches!(DataFolder::open(path.path()), Err(LockError::Taken)));
+        drop(first);
+        assert!(DataFolder::open(path.path()).is_ok());
+    }
+}

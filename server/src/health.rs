@@ -1,0 +1,150 @@
+//! `letschat-server health`: whether a server answers, for those who watch over containers.
+//!
+//! It comes as far as the greeting, so it takes no place and tries no login; a full server is a
+//! healthy one.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Timer;
+use async_net::TcpStream;
+use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _};
+use futures_rustls::TlsConnector;
+use letschat_protocol::limits::MAX_LINE_BYTES;
+use letschat_protocol::printable::Printable;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme, version};
+
+/// From the first packet to the greeting.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why a server is not well.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unhealthy {
+    #[error("nobody answers at {0}: {1}")]
+    Nobody(String, io::Error),
+    #[error("no greeting came from {0} within {secs} s", secs = PATIENCE.as_secs())]
+    Silent(String),
+    #[error("what answers at {0} is no letschat-server: {1}")]
+    Stranger(String, String),
+}
+
+/// Waits for the greeting of the server at HOST:PORT.
+pub(crate) fn check(address: &str) -> Result<(), Unhealthy> {
+    let late = async {
+        Timer::after(PATIENCE).await;
+        Err(Unhealthy::Silent(address.to_owned()))
+    };
+    smol::block_on(greeted(address).or(late))
+}
+
+async fn greeted(address: &str) -> Result<(), Unhealthy> {
+    let nobody = |error| Unhealthy::Nobody(address.to_owned(), error);
+    let stranger =
+        |why: &dyn fmt::Display| Unhealthy::Stranger(address.to_owned(), why.to_string());
+    let tcp = TcpStream::connect(address).await.map_err(nobody)?;
+    let config = any_server_config().map_err(|error| stranger(&error))?;
+    // Neither sent nor compared.
+    let name = ServerName::from(std::net::IpAddr::from([127, 0, 0, 1]));
+    let mut tls =
+        TlsConnector::from(config).connect(name, tcp).await.map_err(|error| stranger(&error))?;
+
+    let mut greeting = Vec::new();
+    let mut byte = [0];
+    while greeting.len() < MAX_LINE_BYTES && !greeting.ends_with(b"\n") {
+        match tls.read(&mut byte).await {
+            Ok(1..) => greeting.push(byte[0]),
+            Ok(0) | Err(_) => break,
+        }
+    }
+    let greeting = String::from_utf8_lossy(&greeting);
+    if !is_well(&greeting) {
+        return Err(stranger(&format_args!(
+            "it says {:?}",
+            Printable(greeting.trim()).to_string()
+        )));
+    }
+    // A last word, so that its log does not tell of somebody who was cut off. It is no matter
+    // whether it arrives.
+    let _ = tls.write_all(b"QUIT\n").await;
+    let _ = tls.close().await;
+    Ok(())
+}
+
+/// `220` is the greeting, `421` that of a full server, and every 4xx a server's "not now".
+fn is_well(greeting: &str) -> bool {
+    let code = greeting.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    greeting.ends_with('\n') && (code == "220" || code.len() == 3 && code.starts_with('4'))
+}
+
+/// For a server with any key: it is told nothing that matters.
+fn any_server_config() -> Result<Arc<ClientConfig>, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(AnyKey(provider.clone()));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.enable_sni = false;
+    Ok(Arc::new(config))
+}
+
+#[derive(Debug)]
+struct AnyKey(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyKey {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_and_a_busy_server_are_well_and_nothing_else_is() {
+        for greeting in ["220 letschat-server 1; say HELLO\n", "220\r\n", "421 All taken.\r\n"] {
+            assert!(is_well(greeting), "{greeting:?}");
+        }
+        for other in ["", "\n", "220 unfinished", "2200 x\n", "500 no\n", "4 x\n", "HTTP/1.1 400\n"]
+        {
+            assert!(!is_well(other), "{other:?}");
+        }
+    }
+}

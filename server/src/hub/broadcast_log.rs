@@ -1,0 +1,252 @@
+//! The numbered log of broadcasts, as long as they are kept.
+
+use std::collections::{HashMap, VecDeque};
+
+use letschat_protocol::dialogue::Broadcast;
+use letschat_protocol::username::Username;
+
+use crate::clock::Now;
+use crate::store::{StoredEntry, StoredLog};
+
+/// Entries kept at most, whatever their age.
+pub(super) const MAX_ENTRIES: usize = 10_000;
+/// Bytes of text kept at most, whatever their age.
+pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// What has been broadcast and can still be sent again. Numbers are drawn here and never reused:
+/// one whose commit failed is skipped.
+#[derive(Debug)]
+pub(super) struct BroadcastLog {
+    epoch: u64,
+    boot_id: u64,
+    retention_ms: u64,
+    /// The highest number that was drawn.
+    drawn: u64,
+    /// The highest number that was published.
+    head: u64,
+    kept: VecDeque<Kept>,
+    bytes: usize,
+    last_times: HashMap<Username, u64>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    broadcast: Broadcast,
+    /// On the boot clock.
+    expires_ms: u64,
+}
+
+impl BroadcastLog {
+    /// The log as it was stored. Entries of this boot are as old as the boot clock says; those of
+    /// an earlier one as old as the wall clock says, within bounds, since it may have been set.
+    pub(super) fn restore(log: StoredLog, boot_id: u64, retention_ms: u64, now: Now) -> Self {
+        let mut restored = BroadcastLog {
+            epoch: log.epoch,
+            boot_id,
+            retention_ms,
+            drawn: log.head,
+            head: log.head,
+            kept: VecDeque::new(),
+            bytes: 0,
+            last_times: HashMap::new(),
+        };
+        for entry in log.entries {
+            let age = if entry.boot_id == boot_id {
+                now.boot_ms.saturating_sub(entry.boot_ms)
+            } else {
+                now.wall_ms.saturating_sub(entry.broadcast.time_ms).min(retention_ms)
+            };
+            let expires_ms = now.boot_ms + retention_ms.saturating_sub(age);
+            restored.keep(entry.broadcast, expires_ms);
+        }
+        restored
+    }
+
+    /// Names this log.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The highest number that was published.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The lowest number that can be sent again, or the next one if there is none.
+    pub(super) fn first(&self) -> u64 {
+        self.kept.front().map_or(self.head + 1, |kept| kept.broadcast.number)
+    }
+
+    /// How many can be sent again.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Draws the next number and this sender's time for a text, to be committed.
+    pub(super) fn draw(&mut self, sender: &Username, text: String, now: Now) -> StoredEntry {
+        self.drawn += 1;
+        let last = self.last_times.get(sender).copied().unwrap_or(0);
+        let time_ms = now.wall_ms.max(last + 1);
+        self.last_times.insert(sender.clone(), time_ms);
+        let broadcast = Broadcast { number: self.drawn, sender: sender.clone(), time_ms, text };
+        StoredEntry { broadcast, boot_ms: now.boot_ms, boot_id: self.boot_id }
+    }
+
+    /// Adds an entry that has been committed.
+    pub(super) fn publish(&mut self, entry: &StoredEntry) {
+        self.head = entry.broadcast.number;
+        self.keep(entry.broadcast.clone(), entry.boot_ms + self.retention_ms);
+    }
+
+    /// Forgets what is too old or too much; the highest number forgotten, if any.
+    pub(super) fn expire(&mut self, now_ms: u64) -> Option<u64> {
+        let mut through = None;
+        while let Some(oldest) = self.kept.front() {
+            let over = self.kept.len() > MAX_ENTRIES || self.bytes > MAX_BYTES;
+            if !over && oldest.expires_ms > now_ms {
+                break;
+            }
+            through = Some(oldest.broadcast.number);
+            self.bytes -= oldest.broadcast.text.len();
+            self.kept.pop_front();
+        }
+        if through.is_some() && self.kept.is_empty() {
+            self.last_times.clear();
+        }
+        through
+    }
+
+    /// When the oldest entry is to be forgotten.
+    pub(super) fn next_expiry_ms(&self) -> Option<u64> {
+        self.kept.front().map(|kept| kept.expires_ms)
+    }
+
+    /// The entries from this number on.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = &Broadcast> {
+        let start = self.kept.partition_point(|kept| kept.broadcast.number < number);
+        self.kept.range(start..).map(|kept| &kept.broadcast)
+    }
+
+    fn keep(&mut self, broadcast: Broadcast, expires_ms: u64) {
+        let last = self.last_times.entry(broadcast.sender.clone()).or_default();
+        *last = broadcast.time_ms.max(*last);
+        self.bytes += broadcast.text.len();
+        // An entry never outlives a later one, so that expiry goes from the front.
+        let expires_ms = expires_ms.max(self.kept.back().map_or(0, |kept| kept.expires_ms));
+        self.kept.push_back(Kept { broadcast, expires_ms });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RETENTION_MS: u64 = 1_000;
+    const START: Now = Now { boot_ms: 50_000, wall_ms: 1_700_000_000_000 };
+
+    fn empty() -> BroadcastLog {
+        let log = StoredLog { epoch: 1, head: 0, entries: Vec::new() };
+        BroadcastLog::restore(log, 7, RETENTION_MS, START)
+    }
+
+    fn alice() -> Username {
+        "alice".parse().unwrap()
+    }
+
+    fn later(ms: u64) -> Now {
+        Now { boot_ms: START.boot_ms + ms, wall_ms: START.wall_ms + ms }
+    }
+
+    fn numbers(log: &BroadcastLog, from: u64) -> Vec<u64> {
+        log.from(from).map(|entry| entry.number).collect()
+    }
+
+    #[test]
+    fn an_entry_is_kept_for_the_retention_and_no_longer() {
+        let mut log = empty();
+        let entry = log.draw(&alice(), "hi".into(), START);
+        log.publish(&entry);
+        assert_eq!(log.expire(START.boot_ms + RETENTION_MS - 1), None);
+        assert_eq!(log.expire(START.boot_ms + RETENTION_MS), Some(1));
+        assert_eq!(log.first(), 2);
+    }
+
+    #[test]
+    fn a_sender_has_no_time_twice_even_when_the_clock_goes_back() {
+        let mut log = empty();
+        let back = Now { wall_ms: START.wall_ms - 86_400_000, ..START };
+        let times: Vec<u64> = [START, START, back]
+            .map(|now| {
+                let entry = log.draw(&alice(), "hi".into(), now);
+                log.publish(&entry);
+                entry.broadcast.time_ms
+            })
+            .into();
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+    }
+
+    #[test]
+    fn a_number_whose_commit_failed_is_skipped() {
+        let mut log = empty();
+        let failed = log.draw(&alice(), "lost".into(), START);
+        let entry = log.draw(&alice(), "kept".into(), START);
+        log.publish(&entry);
+        assert_eq!((failed.broadcast.number, log.head()), (1, 2));
+        assert_eq!(numbers(&log, 1), [2]);
+    }
+
+    #[test]
+    fn over_a_restart_age_goes_by_the_boot_clock_and_over_a_reboot_by_the_wall_clock() {
+        let mut log = empty();
+        let entry = log.draw(&alice(), "hi".into(), START);
+        let stored = || StoredLog { epoch: 1, head: 1, entries: vec![entry.clone()] };
+        let wall_set = Now { wall_ms: START.wall_ms + 86_400_000, ..later(400) };
+        let same_boot = BroadcastLog::restore(stored(), 7, RETENTION_MS, wall_set);
+        assert_eq!(same_boot.next_expiry_ms(), Some(START.boot_ms + RETENTION_MS));
+        let rebooted = Now { boot_ms: 10, wall_ms: START.wall_ms + 400 };
+        let rebooted = BroadcastLog::restore(stored(), 8, RETENTION_MS, rebooted);
+        assert_eq!(rebooted.next_expiry_ms(), Some(10 + 600));
+        let set_back = Now { boot_ms: 10, wall_ms: 5 };
+        let set_back = BroadcastLog::restore(stored(), 8, RETENTION_MS, set_back);
+        assert_eq!(set_back.next_expiry_ms(), Some(10 + RETENTION_MS));
+    }
+
+    #[test]
+    fn the_log_is_bounded_in_entries_and_bytes() {
+        let mut log = empty();
+        for _ in 0..MAX_ENTRIES + 5 {
+            let entry = log.draw(&alice(), "x".into(), START);
+            log.publish(&entry);
+            log.expire(START.boot_ms);
+        }
+        assert_eq!(log.kept.len(), MAX_ENTRIES);
+        assert_eq!(log.first(), 6);
+        for _ in 0..MAX_ENTRIES {
+            let entry = log.draw(&alice(), "x".repeat(900), START);
+            log.publish(&entry);
+            log.expire(START.boot_ms);
+        }
+        assert!(log.bytes <= MAX_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_asked_from_a_number_on_is_just_what_is_kept_from_there(
+            fails in prop::collection::vec(any::<bool>(), 1..50),
+            from in 0_u64..60,
+        ) {
+            let mut log = empty();
+            let mut published = Vec::new();
+            for fail in fails {
+                let entry = log.draw(&alice(), "x".into(), START);
+                if !fail {
+                    log.publish(&entry);
+                    published.push(entry.broadcast.number);
+                }
+            }
+            let expected: Vec<u64> = published.into_iter().filter(|number| *number >= from).collect();
+            prop_assert_eq!(numbers(&log, from), expected);
+        }
+    }
+}

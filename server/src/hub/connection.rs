@@ -1,0 +1,309 @@
+//! What the hub knows of one connection, and when something about it falls due.
+
+use std::net::{IpAddr, SocketAddr};
+
+use letschat_protocol::dialogue::SessionId;
+use letschat_protocol::frame::Mode;
+use letschat_protocol::identity::{ChannelBinding, PublicKey};
+use letschat_protocol::limits::{
+    MISSED_KEEPALIVES, TCP_KEEPALIVE_MS, TCP_KEEPALIVE_WITH_UDP_MS, UDP_KEEPALIVE_MS,
+};
+use letschat_protocol::username::Username;
+
+use super::io::Destination;
+use super::rate::Bucket;
+use crate::store::StoreRequest;
+
+/// The TLS handshake, from the connection on.
+const HANDSHAKE_MS: u64 = 10_000;
+/// A program logs in within this time. The clock stands while the server works.
+const PROGRAM_LOGIN_MS: u64 = 20_000;
+/// A person answers each question within this time, and says HELLO too.
+const ANSWER_MS: u64 = 60_000;
+/// A person logs in within this time.
+const HAND_LOGIN_MS: u64 = 5 * 60_000;
+/// How much later than due a keep-alive may come.
+const KEEPALIVE_SLACK_MS: u64 = 5_000;
+
+/// So many wrong answers, then the connection is closed.
+pub(super) const MAX_WRONG_ANSWERS: u8 = 3;
+/// So many lines in a row that make no sense.
+pub(super) const MAX_NONSENSE: u8 = 5;
+/// So many commands at once.
+const COMMAND_BURST: u32 = 50;
+/// Then one in each such time.
+const COMMAND_INTERVAL_MS: u64 = 50;
+/// So many commands that had to be slowed, without a pause, are a flood.
+pub(super) const MAX_SLOWED: u32 = 1_200;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    /// The server's address that the client used.
+    pub(super) local: IpAddr,
+    pub(super) tongue: Tongue,
+    pub(super) phase: Phase,
+    /// When the current wait for the other side began.
+    pub(super) asked_ms: u64,
+    /// When it has to be logged in.
+    pub(super) login_by_ms: u64,
+    pub(super) wrong_answers: u8,
+    pub(super) nonsense: u8,
+    pub(super) commands: Bucket,
+    pub(super) slowed: u32,
+    /// What is held back until its time.
+    pub(super) held: Option<Held>,
+    /// As it stands in the hub's order of deadlines.
+    pub(super) deadline_ms: Option<u64>,
+}
+
+/// How the other side speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tongue {
+    /// It has not said HELLO.
+    Unknown,
+    /// One-line commands, keep-alives.
+    Program,
+    /// A person who is asked for each thing in turn.
+    Hand,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// TLS is not up yet.
+    Securing,
+    /// TLS is up.
+    Secured(ChannelBinding, Entrance),
+    /// Logged in.
+    Member(Box<Member>),
+}
+
+/// How far a login has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// HELLO is wanted.
+    Greeted,
+    /// Log in or sign up?
+    Choosing,
+    /// A person is asked for something.
+    Asked(Question),
+    /// The store works; what comes of it goes this way.
+    Working(Work),
+}
+
+/// What a person is being asked before the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    LoginName { take: bool },
+    LoginPassword { username: String, take: bool },
+    SignUpName,
+    SignUpPassword { username: Username },
+    SignUpAgain { username: Username, password: letschat_protocol::dialogue::Secret },
+}
+
+/// What the store works on for somebody who is not logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    SignUp { username: Username },
+    Login(LoginTry),
+}
+
+/// A login that the store judges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LoginTry {
+    /// `None`: no valid name, so it can only be refused.
+    pub(super) username: Option<Username>,
+    pub(super) key: Option<PublicKey>,
+    pub(super) port: Option<u16>,
+    pub(super) take: bool,
+    /// `password`, `key` or `hand`.
+    pub(super) by: &'static str,
+}
+
+/// What waits for its time.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) until_ms: u64,
+    pub(super) then: Then,
+}
+
+#[derive(Debug)]
+pub(super) enum Then {
+    /// The next line is wanted.
+    Read(Mode),
+    /// A try to log in begins.
+    Ask(StoreRequest),
+}
+
+/// A logged-in client.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) username: Username,
+    /// None for a session typed by hand.
+    pub(super) key: Option<PublicKey>,
+    pub(super) port: Option<u16>,
+    pub(super) session: SessionId,
+    /// When it logged in.
+    pub(super) since_ms: u64,
+    /// When there was peer-to-peer activity, or a login; for a person, a typed line.
+    pub(super) active_ms: u64,
+    /// When a line came.
+    pub(super) heard_ms: u64,
+    pub(super) watching: bool,
+    pub(super) datagrams: Datagrams,
+    pub(super) stream: Stream,
+    /// What a person is being asked.
+    pub(super) question: Option<MemberQuestion>,
+}
+
+/// What a logged-in person is being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MemberQuestion {
+    Message,
+    Who,
+}
+
+/// Whether and where UDP reaches a client.
+#[derive(Debug, Default)]
+pub(super) struct Datagrams {
+    /// Proven by the answer to a challenge.
+    pub(super) proven: Option<SocketAddr>,
+    /// A challenge that is not answered yet.
+    pub(super) challenge: Option<(SocketAddr, u64)>,
+    /// When a datagram came from the proven address.
+    pub(super) heard_ms: u64,
+}
+
+/// The part of the broadcast log that goes over TCP: pages, each made when the last has drained,
+/// so that no log is too long for the outbox.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// The next number to be sent.
+    pub(super) next: u64,
+    /// It goes on up to here, whether UDP works or not.
+    pub(super) until: Option<u64>,
+    /// The client asked for a replay and is to be told when it is done.
+    pub(super) replaying: bool,
+    /// A page is on its way.
+    pub(super) draining: bool,
+}
+
+impl Connection {
+    pub(super) fn new(peer: SocketAddr, local: IpAddr, now_ms: u64) -> Self {
+        Connection {
+            peer,
+            local,
+            tongue: Tongue::Unknown,
+            phase: Phase::Securing,
+            asked_ms: now_ms,
+            login_by_ms: now_ms + HAND_LOGIN_MS,
+            wrong_answers: 0,
+            nonsense: 0,
+            commands: Bucket::new(COMMAND_BURST, COMMAND_INTERVAL_MS),
+            slowed: 0,
+            held: None,
+            deadline_ms: None,
+        }
+    }
+
+    pub(super) fn member(&self) -> Option<&Member> {
+        match &self.phase {
+            Phase::Member(member) => Some(member),
+            _ => None,
+        }
+    }
+
+    pub(super) fn member_mut(&mut self) -> Option<&mut Member> {
+        match &mut self.phase {
+            Phase::Member(member) => Some(member),
+            _ => None,
+        }
+    }
+
+    pub(super) fn entrance(&self) -> Option<&Entrance> {
+        match &self.phase {
+            Phase::Secured(_, entrance) => Some(entrance),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_hand(&self) -> bool {
+        self.tongue == Tongue::Hand
+    }
+
+    /// A program has said HELLO: from now on it has its time.
+    pub(super) fn begin_program(&mut self, now_ms: u64) {
+        self.tongue = Tongue::Program;
+        self.login_by_ms = now_ms + PROGRAM_LOGIN_MS;
+    }
+
+    /// Before the login: the other side is asked for something.
+    pub(super) fn await_answer(&mut self, entrance: Entrance, now_ms: u64) {
+        if let Phase::Secured(_, current) = &mut self.phase {
+            if matches!(current, Entrance::Working(_)) {
+                // The clock stood while the server worked.
+                self.login_by_ms += now_ms - self.asked_ms;
+            }
+            self.asked_ms = now_ms;
+            *current = entrance;
+        }
+    }
+
+    /// Before the login: the store works.
+    pub(super) fn await_store(&mut self, work: Work, now_ms: u64) {
+        if let Phase::Secured(_, current) = &mut self.phase {
+            self.asked_ms = now_ms;
+            *current = Entrance::Working(work);
+        }
+    }
+
+    /// When something about this connection falls due.
+    pub(super) fn due_ms(&self, idle_ms: u64) -> Option<u64> {
+        let held = self.held.as_ref().map(|held| held.until_ms);
+        let phase = match &self.phase {
+            Phase::Securing => Some(self.asked_ms + HANDSHAKE_MS),
+            Phase::Secured(_, Entrance::Working(_)) => None,
+            Phase::Secured(..) if held.is_some() => None,
+            Phase::Secured(..) => Some(self.login_by_ms.min(self.asked_ms + ANSWER_MS)),
+            Phase::Member(member) => Some(member.due_ms(self.tongue, idle_ms)),
+        };
+        held.into_iter().chain(phase).min()
+    }
+}
+
+impl Member {
+    fn due_ms(&self, tongue: Tongue, idle_ms: u64) -> u64 {
+        let idle = self.active_ms + idle_ms;
+        let silent = self.silent_at_ms(tongue).unwrap_or(u64::MAX);
+        idle.min(silent).min(self.datagrams.silent_at_ms().unwrap_or(u64::MAX))
+    }
+
+    /// When the client counts as gone unless a line comes; a person owes none.
+    pub(super) fn silent_at_ms(&self, tongue: Tongue) -> Option<u64> {
+        let interval = match self.datagrams.proven {
+            Some(_) => TCP_KEEPALIVE_WITH_UDP_MS,
+            None => TCP_KEEPALIVE_MS,
+        };
+        let limit = interval * MISSED_KEEPALIVES + KEEPALIVE_SLACK_MS;
+        (tongue == Tongue::Program).then_some(self.heard_ms + limit)
+    }
+
+    /// Where datagrams reach it, if they do.
+    pub(super) fn destination(&self) -> Option<Destination> {
+        let address = self.datagrams.proven?;
+        Some(Destination { session: self.session, address })
+    }
+
+    /// Whether broadcasts go over TCP, live or as a replay.
+    pub(super) fn streams(&self) -> bool {
+        self.datagrams.proven.is_none() || self.stream.until.is_some()
+    }
+}
+
+impl Datagrams {
+    /// When UDP counts as broken unless a datagram comes.
+    pub(super) fn silent_at_ms(&self) -> Option<u64> {
+        let limit = UDP_KEEPALIVE_MS * MISSED_KEEPALIVES + KEEPALIVE_SLACK_MS;
+        self.proven.map(|_| self.heard_ms + limit)
+    }
+}

@@ -1,0 +1,306 @@
+//! How broadcasts reach everybody.
+//!
+//! A text is drawn a number, committed, then published: by datagram to those whom UDP reaches, in
+//! pages over TCP to the others. Datagrams may be lost, so the newest number is repeated after a
+//! pause and with each keep-alive; a client that sees a gap asks for a replay, which is a stream
+//! of pages too.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use letschat_protocol::code::Code;
+use letschat_protocol::datagram::{ToClient, ToServer};
+use letschat_protocol::dialogue::{Broadcast, Notice, Reply, SessionId};
+use letschat_protocol::limits::MAX_PAGE_BYTES;
+use letschat_protocol::username::Username;
+
+use super::io::Destination;
+use super::{ConnectionId, Effect, Hub, Record, hand};
+use crate::clock::Now;
+use crate::store::{StoreRequest, StoredEntry, Unavailable};
+
+/// The newest number is repeated so long after the last broadcast: soon, since most losses are
+/// single, and again in case the repetition was lost too.
+const HEAD_REPEATS_MS: [u64; 3] = [100, 300, 1_000];
+
+/// Broadcasts in one commit at most.
+const MAX_BATCH: usize = 256;
+
+/// Broadcasts on their way into the log.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    waiting: VecDeque<Waiting>,
+    /// The commit under way.
+    committing: Vec<(ConnectionId, StoredEntry)>,
+    /// When the last broadcast was published, and how often its number has been repeated.
+    published_ms: u64,
+    repeats_left: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    from: ConnectionId,
+    sender: Username,
+    text: String,
+}
+
+impl Outgoing {
+    /// When the newest number is to be repeated.
+    pub(super) fn head_due_ms(&self) -> Option<u64> {
+        let next = HEAD_REPEATS_MS.len().checked_sub(self.repeats_left)?;
+        HEAD_REPEATS_MS.get(next).map(|after| self.published_ms + after)
+    }
+}
+
+impl Hub {
+    /// Begins to bring a text into the log. A connection has at most one on its way, since it is
+    /// asked for its next line only after the answer: that bounds the queue.
+    pub(super) fn commit(&mut self, now: Now, from: ConnectionId, sender: Username, text: String) {
+        self.outgoing.waiting.push_back(Waiting { from, sender, text });
+        self.commit_next(now);
+    }
+
+    fn commit_next(&mut self, now: Now) {
+        if !self.outgoing.committing.is_empty() || self.outgoing.waiting.is_empty() {
+            return;
+        }
+        let count = self.outgoing.waiting.len().min(MAX_BATCH);
+        for waiting in self.outgoing.waiting.drain(..count) {
+            let entry = self.log.draw(&waiting.sender, waiting.text, now);
+            self.outgoing.committing.push((waiting.from, entry));
+        }
+        let entries = self.outgoing.committing.iter().map(|(_, entry)| entry.clone()).collect();
+        self.effects.push(Effect::Store(StoreRequest::Append { entries }));
+    }
+
+    /// The commit under way is done, or came to nothing.
+    pub(super) fn appended(&mut self, now: Now, result: Result<(), Unavailable>) {
+        let committed = std::mem::take(&mut self.outgoing.committing);
+        for (from, entry) in committed {
+            let reply = match result {
+                Ok(()) => {
+                    self.publish(now, &entry);
+                    self.sent_to_everybody(from, &entry.broadcast)
+                }
+                Err(Unavailable) => {
+                    let what = "broadcast";
+                    self.effects.push(Effect::Record(Record::StoreFailed { what }));
+                    let why = "The broadcast could not be kept, so it was not sent. Try again.";
+                    Reply::new(Code::StoreUnavailable, why)
+                }
+            };
+            self.answer(now, from, &reply);
+            self.reschedule(from);
+        }
+        self.commit_next(now);
+    }
+
+    fn sent_to_everybody(&self, from: ConnectionId, sent: &Broadcast) -> Reply {
+        let is_hand = self.connections.get(&from).is_some_and(|connection| connection.is_hand());
+        let words = "Sent to everybody.";
+        match is_hand {
+            true => Reply::new(Code::Ok, words),
+            false => Reply::new(Code::Ok, format!("{} {} {words}", sent.number, sent.time_ms)),
+        }
+    }
+
+    fn publish(&mut self, now: Now, entry: &StoredEntry) {
+        self.log.publish(entry);
+        self.outgoing.published_ms = now.boot_ms;
+        self.outgoing.repeats_left = HEAD_REPEATS_MS.len();
+        let record = Record::Broadcast {
+            username: entry.broadcast.sender.clone(),
+            number: entry.broadcast.number,
+            recipients: self.directory.len(),
+        };
+        self.effects.push(Effect::Record(record));
+        self.deliver(&entry.broadcast);
+    }
+
+    /// By datagram to all whom UDP reaches, at once; to the others as the next page of the log.
+    fn deliver(&mut self, broadcast: &Broadcast) {
+        let mut others = Vec::with_capacity(self.directory.len());
+        let mut sender = Vec::new();
+        let mut streaming = Vec::new();
+        for (username, entry) in self.directory.after(None) {
+            let connection = self.connections.get(&entry.connection);
+            let Some(member) = connection.and_then(|connection| connection.member()) else {
+                continue;
+            };
+            if let Some(destination) = member.destination() {
+                let to = if *username == broadcast.sender { &mut sender } else { &mut others };
+                to.push(destination);
+            }
+            if member.streams() {
+                streaming.push(entry.connection);
+            }
+        }
+        for (to, own) in [(others, false), (sender, true)] {
+            if !to.is_empty() {
+                let message = ToClient::Broadcast { entry: broadcast.clone(), own };
+                self.effects.push(Effect::Datagram { to, message });
+            }
+        }
+        for id in streaming {
+            self.stream(id);
+        }
+    }
+
+    /// Sends the next page of the log over TCP, if one is wanted and the last has drained.
+    pub(super) fn stream(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let is_hand = connection.is_hand();
+        let Some(member) = connection.member_mut() else {
+            return;
+        };
+        if member.stream.draining || !member.streams() {
+            return;
+        }
+        let mut page = Vec::new();
+        for entry in self.log.from(member.stream.next) {
+            let notice =
+                Notice::Broadcast { own: entry.sender == member.username, entry: entry.clone() };
+            let bytes = if is_hand { hand::render(&notice) } else { notice.to_frame().to_bytes() };
+            if page.len() + bytes.len() > MAX_PAGE_BYTES {
+                break;
+            }
+            page.extend_from_slice(&bytes);
+            member.stream.next = entry.number + 1;
+        }
+        let at_head = self.log.from(member.stream.next).next().is_none();
+        if at_head {
+            member.stream.next = self.log.head() + 1;
+        }
+        if let Some(through) = member.stream.until
+            && member.stream.next > through
+        {
+            member.stream.until = None;
+            if std::mem::take(&mut member.stream.replaying) {
+                Notice::Replayed { through }.to_frame().encode(&mut page);
+            }
+        }
+        if page.is_empty() {
+            return;
+        }
+        member.stream.draining = true;
+        self.effects.push(Effect::Send { connection: id, bytes: page });
+        self.effects.push(Effect::TellWhenDrained { connection: id });
+    }
+
+    pub(super) fn drained(&mut self, id: ConnectionId) {
+        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+            member.stream.draining = false;
+        }
+        self.stream(id);
+    }
+
+    /// Begins a replay: the reply says from where on, then the entries come.
+    pub(super) fn replay(&mut self, now: Now, id: ConnectionId, from: u64) {
+        let from = from.max(1);
+        let (first, head) = (self.log.first().max(from), self.log.head());
+        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+            return;
+        };
+        member.stream.next = first;
+        member.stream.until = Some(head);
+        member.stream.replaying = true;
+        let gone = if first > from { "what is older is gone" } else { "replaying" };
+        self.answer(now, id, &Reply::new(Code::Ok, format!("{first} {head} {gone}")));
+        self.stream(id);
+    }
+
+    /// A genuine datagram. An address is used only after a challenge to it was answered.
+    pub(super) fn datagram(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        from: SocketAddr,
+        message: &ToServer,
+    ) {
+        let Some(id) = self.sessions.get(&session).copied() else {
+            return;
+        };
+        let head = self.log.head();
+        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+            return;
+        };
+        let answer = match message {
+            ToServer::KeepAlive if member.datagrams.proven == Some(from) => {
+                member.datagrams.heard_ms = now.boot_ms;
+                ToClient::Head(head)
+            }
+            ToServer::KeepAlive => {
+                let token = self.tokens.draw();
+                member.datagrams.challenge = Some((from, token));
+                ToClient::Challenge(token)
+            }
+            ToServer::Answer(token) if member.datagrams.challenge == Some((from, *token)) => {
+                member.datagrams.challenge = None;
+                member.datagrams.heard_ms = now.boot_ms;
+                self.datagrams_work(id, from);
+                ToClient::Head(head)
+            }
+            ToServer::Answer(_) => return,
+        };
+        let to = vec![Destination { session, address: from }];
+        self.effects.push(Effect::Datagram { to, message: answer });
+        self.reschedule(id);
+    }
+
+    fn datagrams_work(&mut self, id: ConnectionId, at: SocketAddr) {
+        let head = self.log.head();
+        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+            return;
+        };
+        if member.datagrams.proven.replace(at).is_some() {
+            return;
+        }
+        if member.stream.next <= head {
+            // What the stream still owes goes on over TCP.
+            member.stream.until = Some(head);
+        }
+        let username = member.username.clone();
+        self.effects.push(Effect::Record(Record::Datagrams { username, work: true }));
+    }
+
+    /// UDP is silent: from now on everything goes over TCP. What was lost before, the client sees
+    /// as a gap.
+    pub(super) fn datagrams_broke(&mut self, now: Now, id: ConnectionId) {
+        let head = self.log.head();
+        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+            return;
+        };
+        member.datagrams = super::connection::Datagrams::default();
+        // Without UDP more is owed over TCP, from now on and not from before.
+        member.heard_ms = now.boot_ms;
+        if member.stream.until.is_none() {
+            member.stream.next = head + 1;
+        }
+        let username = member.username.clone();
+        self.effects.push(Effect::Record(Record::Datagrams { username, work: false }));
+    }
+
+    /// Repeats the newest number to those who get datagrams.
+    pub(super) fn repeat_head(&mut self, now: Now) {
+        if self.outgoing.head_due_ms().is_none_or(|due| due > now.boot_ms) {
+            return;
+        }
+        self.outgoing.repeats_left -= 1;
+        let members = self.directory.after(None).filter_map(|(_, entry)| {
+            self.connections.get(&entry.connection)?.member()?.destination()
+        });
+        let to: Vec<Destination> = members.collect();
+        if !to.is_empty() {
+            let message = ToClient::Head(self.log.head());
+            self.effects.push(Effect::Datagram { to, message });
+        }
+    }
+
+    pub(super) fn expire_broadcasts(&mut self, now: Now) {
+        if let Some(through) = self.log.expire(now.boot_ms) {
+            self.effects.push(Effect::Store(StoreRequest::Forget { through }));
+        }
+    }
+}

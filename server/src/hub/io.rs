@@ -1,0 +1,265 @@
+//! What the hub is told and what it wants done.
+
+use std::net::{IpAddr, SocketAddr};
+
+use letschat_protocol::datagram::{ToClient, ToServer};
+use letschat_protocol::dialogue::{Closing, SessionId};
+use letschat_protocol::frame::{Frame, FrameError, Mode};
+use letschat_protocol::identity::ChannelBinding;
+use letschat_protocol::username::Username;
+
+use super::operator::{Operator, OperatorAnswer};
+use crate::store::{StoreAnswer, StoreRequest};
+
+/// Names a TCP connection while the server runs. Counts up and is never reused, so whatever is
+/// said late of a connection that has gone reaches nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A TCP connection was accepted. Its TLS handshake begins now.
+    Accepted {
+        /// Its new name.
+        connection: ConnectionId,
+        /// From where.
+        peer: SocketAddr,
+        /// The server's address that the client used.
+        local: IpAddr,
+    },
+    /// Its TLS handshake is done.
+    Secured {
+        /// Which.
+        connection: ConnectionId,
+        /// What a login signature in this session is bound to.
+        binding: ChannelBinding,
+    },
+    /// A line, after [`Effect::Read`] asked for one.
+    Line {
+        /// From whom.
+        connection: ConnectionId,
+        /// What.
+        line: Result<Frame, FrameError>,
+    },
+    /// All bytes sent so far went out, after [`Effect::TellWhenDrained`] asked for this.
+    Drained {
+        /// Whose.
+        connection: ConnectionId,
+    },
+    /// The connection is gone. Nothing more comes from it.
+    Gone {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        why: Gone,
+    },
+    /// The store answers.
+    Stored(StoreAnswer),
+    /// A genuine datagram.
+    Datagram {
+        /// Of which session.
+        session: SessionId,
+        /// From where.
+        from: SocketAddr,
+        /// What.
+        message: ToServer,
+    },
+    /// The operator wants something.
+    Operator(Operator),
+    /// [`next_deadline`](super::Hub::next_deadline) has come.
+    Tick,
+}
+
+/// Why a connection is gone, as far as its bytes tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// The other side ended it, or the hub closed it and the last bytes are out.
+    Ended,
+    /// The network or TLS failed.
+    Failed,
+    /// Its outbox overflowed, or nothing went out of it for too long.
+    NotReading,
+}
+
+/// Something is to be done. Effects are carried out in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Put bytes into the connection's outbox.
+    Send {
+        /// Whose.
+        connection: ConnectionId,
+        /// Whole frames.
+        bytes: Vec<u8>,
+    },
+    /// Read one more line and report it as [`Input::Line`].
+    Read {
+        /// From whom.
+        connection: ConnectionId,
+        /// How the line is to be taken.
+        mode: Mode,
+    },
+    /// Report once, as [`Input::Drained`], when the outbox is empty.
+    TellWhenDrained {
+        /// Whose.
+        connection: ConnectionId,
+    },
+    /// Let out what was sent so far, then close. [`Input::Gone`] for it may or may not follow.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Begin to open and seal datagrams under this name, with the connection's exported keys.
+    OpenDatagrams {
+        /// The new session.
+        session: SessionId,
+        /// Whose keys.
+        connection: ConnectionId,
+    },
+    /// Forget the session's keys.
+    CloseDatagrams {
+        /// Which.
+        session: SessionId,
+    },
+    /// Seal and send to each; losing it is allowed.
+    Datagram {
+        /// To whom: a broadcast is one effect, however many there are.
+        to: Vec<Destination>,
+        /// What.
+        message: ToClient,
+    },
+    /// Ask the store. If its queue is full, the answer is
+    /// [`Unavailable`](crate::store::Unavailable) at once.
+    Store(StoreRequest),
+    /// Whoever asked has gone: work that has not begun need not begin.
+    CancelStore {
+        /// Who.
+        connection: ConnectionId,
+    },
+    /// Write a line of the log.
+    Record(Record),
+    /// Answer the operator, who wanted something with this very input.
+    Answer(OperatorAnswer),
+    /// All has been said; the server may end.
+    Stopped,
+}
+
+/// Where a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// By whose keys it is sealed.
+    pub session: SessionId,
+    /// To where.
+    pub address: SocketAddr,
+}
+
+/// What the operator's log tells. Holds neither passwords nor the text of messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A connection came.
+    Came {
+        /// Which.
+        connection: ConnectionId,
+        /// From where.
+        peer: SocketAddr,
+    },
+    /// It was turned away, since all places are taken.
+    TurnedAway {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// An account was made.
+    SignedUp {
+        /// By which connection.
+        connection: ConnectionId,
+        /// Whose.
+        username: Username,
+    },
+    /// Somebody logged in.
+    LoggedIn {
+        /// By which connection.
+        connection: ConnectionId,
+        /// Who.
+        username: Username,
+        /// By what: `password`, `key` or `hand`.
+        by: &'static str,
+    },
+    /// A login was refused.
+    LoginRefused {
+        /// Of which connection.
+        connection: ConnectionId,
+        /// From where.
+        peer: SocketAddr,
+        /// Why, as a stable word.
+        code: &'static str,
+    },
+    /// Somebody changed their password.
+    PasswordChanged {
+        /// Who.
+        username: Username,
+    },
+    /// Whoever has the session gave a wrong present password.
+    PasswordNotChanged {
+        /// Whose session it is.
+        username: Username,
+    },
+    /// A logged-in client asked for something.
+    Asked {
+        /// Who.
+        username: Username,
+        /// The verb.
+        verb: &'static str,
+    },
+    /// Somebody was introduced to somebody.
+    Introduced {
+        /// Who asked.
+        username: Username,
+        /// To whom.
+        to: Username,
+    },
+    /// A broadcast was committed and sent.
+    Broadcast {
+        /// Who.
+        username: Username,
+        /// Its number.
+        number: u64,
+        /// To how many.
+        recipients: usize,
+    },
+    /// A client's UDP was found to work, or to work no more.
+    Datagrams {
+        /// Whose.
+        username: Username,
+        /// Whether it works.
+        work: bool,
+    },
+    /// A connection ended.
+    Left {
+        /// Which.
+        connection: ConnectionId,
+        /// Who it was logged in as.
+        username: Option<Username>,
+        /// Why.
+        why: Why,
+    },
+    /// The store could not do what it was asked.
+    StoreFailed {
+        /// What that was.
+        what: &'static str,
+    },
+    /// The operator spoke.
+    Said,
+}
+
+/// Why a connection ended, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The client said QUIT.
+    Quit,
+    /// The link ended or broke.
+    Link(Gone),
+    /// The server closed it.
+    Closed(Closing),
+    /// It made room for newer connections before it had logged in.
+    Evicted,
+}

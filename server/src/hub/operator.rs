@@ -1,0 +1,206 @@
+//! What the operator sees and does while the server runs.
+
+use std::net::IpAddr;
+
+use letschat_protocol::dialogue::{Closing, Notice};
+use letschat_protocol::username::Username;
+
+use super::tally::Tally;
+use super::{ConnectionId, Effect, Hub, Record, directory};
+use crate::clock::Now;
+
+/// Sessions in one page of the list, so that a full house holds nobody up while it is listed.
+const PAGE_SESSIONS: usize = 500;
+
+/// What the operator can want of a running server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operator {
+    /// See who is logged in, in the order of names, a page at a time.
+    List {
+        /// Only those after this name.
+        after: Option<Username>,
+    },
+    /// Say something to everybody.
+    Say(String),
+    /// Close somebody's connection.
+    Kick(Username),
+    /// See how the server is doing.
+    Stats,
+    /// Tell everybody and stop.
+    Stop,
+}
+
+/// What came of it. [`Operator::Stop`] has no answer but the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorAnswer {
+    /// To [`Operator::List`].
+    Sessions(SessionPage),
+    /// To [`Operator::Say`].
+    Said {
+        /// What.
+        text: String,
+        /// To how many.
+        recipients: usize,
+    },
+    /// To [`Operator::Kick`]: told why, and closed.
+    Kicked {
+        /// Who.
+        username: Username,
+    },
+    /// To [`Operator::Kick`]: nobody is logged in by that name.
+    NotHere {
+        /// Which.
+        username: Username,
+    },
+    /// To [`Operator::Stats`].
+    Stats(Stats),
+}
+
+/// Part of the list of who is logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionPage {
+    /// In the order of names.
+    pub sessions: Vec<SessionSummary>,
+    /// Whether there are more after the last of these.
+    pub more: bool,
+    /// How full the server is.
+    pub occupancy: Occupancy,
+}
+
+/// A logged-in session as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSummary {
+    /// Who.
+    pub username: Username,
+    /// From where, as the server sees it.
+    pub address: IpAddr,
+    /// The receiver's port; none for a session typed by hand.
+    pub port: Option<u16>,
+    /// Whether a person types it, not a program.
+    pub by_hand: bool,
+    /// When it logged in, in milliseconds since the Unix epoch.
+    pub since_wall_ms: u64,
+    /// How long ago that was, in milliseconds.
+    pub logged_in_ms: u64,
+    /// How long it has been without peer-to-peer activity, in milliseconds; a person, without a
+    /// typed line.
+    pub idle_ms: u64,
+    /// Whether its broadcasts go over UDP.
+    pub datagrams: bool,
+}
+
+/// How full the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occupancy {
+    /// How many are logged in.
+    pub taken: usize,
+    /// How many can be.
+    pub places: usize,
+    /// Connections that are not logged in.
+    pub before_login: usize,
+}
+
+/// How the server is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// When it started, in milliseconds since the Unix epoch.
+    pub since_wall_ms: u64,
+    /// How long ago that was, in milliseconds.
+    pub up_ms: u64,
+    /// How full it is.
+    pub occupancy: Occupancy,
+    /// Broadcasts that can still be sent again.
+    pub broadcasts_kept: usize,
+    /// The number of the last broadcast; 0 before the first.
+    pub last_broadcast: u64,
+    /// What has happened since the start.
+    pub tally: Tally,
+}
+
+impl Hub {
+    pub(super) fn operator(&mut self, now: Now, operator: Operator) {
+        let answer = match operator {
+            Operator::List { after } => {
+                OperatorAnswer::Sessions(self.session_page(now, after.as_ref()))
+            }
+            Operator::Say(text) => self.say(text),
+            Operator::Kick(username) => self.kick(now, username),
+            Operator::Stats => OperatorAnswer::Stats(self.stats(now)),
+            Operator::Stop => return self.stop(now),
+        };
+        self.effects.push(Effect::Answer(answer));
+    }
+
+    fn session_page(&self, now: Now, after: Option<&Username>) -> SessionPage {
+        let mut listed = self.directory.after(after);
+        let sessions: Vec<SessionSummary> = listed
+            .by_ref()
+            .take(PAGE_SESSIONS)
+            .filter_map(|(_, entry)| self.session_summary(now, entry))
+            .collect();
+        SessionPage { sessions, more: listed.next().is_some(), occupancy: self.occupancy() }
+    }
+
+    fn session_summary(&self, now: Now, entry: &directory::Entry) -> Option<SessionSummary> {
+        let connection = self.connections.get(&entry.connection)?;
+        let member = connection.member()?;
+        let logged_in_ms = now.boot_ms.saturating_sub(member.since_ms);
+        Some(SessionSummary {
+            username: member.username.clone(),
+            address: entry.address,
+            port: entry.port,
+            by_hand: connection.is_hand(),
+            since_wall_ms: now.wall_ms.saturating_sub(logged_in_ms),
+            logged_in_ms,
+            idle_ms: now.boot_ms.saturating_sub(member.active_ms),
+            datagrams: member.datagrams.proven.is_some(),
+        })
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        let taken = self.directory.len();
+        // Every member has a connection, so the rest are those before the login.
+        let before_login = self.connections.len() - taken;
+        Occupancy { taken, places: self.settings.places, before_login }
+    }
+
+    fn say(&mut self, text: String) -> OperatorAnswer {
+        self.effects.push(Effect::Record(Record::Said));
+        let everybody: Vec<ConnectionId> =
+            self.directory.after(None).map(|(_, entry)| entry.connection).collect();
+        let notice = Notice::Say(text.clone());
+        for id in &everybody {
+            self.tell(*id, &notice);
+        }
+        OperatorAnswer::Said { text, recipients: everybody.len() }
+    }
+
+    fn kick(&mut self, now: Now, username: Username) -> OperatorAnswer {
+        let Some(entry) = self.directory.entry(&username) else {
+            return OperatorAnswer::NotHere { username };
+        };
+        self.close(now, entry.connection, Closing::Kicked);
+        OperatorAnswer::Kicked { username }
+    }
+
+    fn stats(&self, now: Now) -> Stats {
+        let up_ms = now.boot_ms.saturating_sub(self.born_ms);
+        Stats {
+            since_wall_ms: now.wall_ms.saturating_sub(up_ms),
+            up_ms,
+            occupancy: self.occupancy(),
+            broadcasts_kept: self.log.kept(),
+            last_broadcast: self.log.head(),
+            tally: self.tally,
+        }
+    }
+
+    fn stop(&mut self, now: Now) {
+        let mut everybody: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        everybody.sort_unstable();
+        for id in everybody {
+            self.close(now, id, Closing::Terminated);
+        }
+        self.effects.push(Effect::Stopped);
+    }
+}

@@ -1,0 +1,107 @@
+//! A logged-in client changes its password.
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Closing, Reply, Secret};
+use letschat_protocol::password;
+
+use super::admission::TooMany;
+use super::connection::{Held, MAX_WRONG_ANSWERS, Then};
+use super::{ConnectionId, Effect, Hub, Record};
+use crate::clock::Now;
+use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
+
+impl Hub {
+    /// Judges the new password here and leaves the present one to the store. Whoever found an open
+    /// session guesses no faster than at the door.
+    pub(super) fn change_password(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        password: Secret,
+        new: Secret,
+        repeated: &Secret,
+    ) {
+        self.asked(id, "PASSWD");
+        let Some((username, key)) =
+            self.member_of(id).map(|member| (member.username.clone(), member.key))
+        else {
+            return;
+        };
+        let refusal = match password::check(&new.0, &username) {
+            Err(weak) => Some(Reply::new(Code::PasswordWeak, weak.to_string())),
+            Ok(()) if new != *repeated => {
+                Some(Reply::new(Code::PasswordsDiffer, "the two new passwords are not the same"))
+            }
+            Ok(()) => None,
+        };
+        if let Some(reply) = refusal {
+            return self.answer(now, id, &reply);
+        }
+        let peer = self.connections[&id].peer;
+        let change = PasswordChange { connection: id, username, password, new, key };
+        let request = StoreRequest::ChangePassword(Box::new(change));
+        match self.failures.wait_ms(peer.ip(), now.boot_ms) {
+            Ok(0) => self.effects.push(Effect::Store(request)),
+            Ok(wait_ms) => {
+                let until_ms = now.boot_ms + wait_ms;
+                self.hold(id, Held { until_ms, then: Then::Ask(request) });
+            }
+            Err(TooMany(wait_ms)) => {
+                let seconds = wait_ms.div_ceil(1_000);
+                let why = format!("too many wrong answers from your address; try in {seconds} s");
+                self.answer(now, id, &Reply::new(Code::SlowDown, why));
+            }
+        }
+    }
+
+    /// The store has judged. Nothing else was asked meanwhile, so the answer is to the last line.
+    pub(super) fn password_changed(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        result: Result<Verdict, Unavailable>,
+    ) {
+        let Some(member) = self.member_of(id) else {
+            return;
+        };
+        let username = member.username.clone();
+        match result {
+            Ok(Verdict::Accepted) => {
+                self.effects.push(Effect::Record(Record::PasswordChanged { username }));
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.wrong_answers = 0;
+                }
+                let done = "Your password is changed; other machines log in with it anew.";
+                self.answer(now, id, &Reply::new(Code::Ok, done));
+            }
+            Ok(Verdict::Refused) => self.wrong_present_password(now, id),
+            Ok(Verdict::Banned) => {
+                let why = "The operator has banned this account.";
+                self.answer(now, id, &Reply::new(Code::Banned, why));
+            }
+            Err(Unavailable) => {
+                let reply = self.store_failed("a change of a password");
+                self.answer(now, id, &reply);
+            }
+        }
+        self.reschedule(id);
+    }
+
+    fn wrong_present_password(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.wrong_answers += 1;
+        let (peer, wrong_answers) = (connection.peer, connection.wrong_answers);
+        self.failures.count(peer.ip(), now.boot_ms);
+        if let Some(username) = self.member_of(id).map(|member| member.username.clone()) {
+            self.effects.push(Effect::Record(Record::PasswordNotChanged { username }));
+        }
+        let reply = Reply::new(Code::WrongPassword, "That is not your present password.");
+        if wrong_answers < MAX_WRONG_ANSWERS {
+            return self.answer(now, id, &reply);
+        }
+        self.send_reply(id, &reply);
+        self.close(now, id, Closing::WrongAnswers);
+    }
+}

@@ -1,0 +1,537 @@
+//! The hub by itself, driven by hand: what the simulation and the transcripts do not single out.
+
+mod operator;
+mod passwd;
+
+use std::net::{IpAddr, SocketAddr};
+
+use letschat_protocol::datagram::{ToClient, ToServer};
+use letschat_protocol::dialogue::{
+    Broadcast, Closing, Credentials, FromServer, Notice, Reply, ReplyAssembler, Request, Welcome,
+};
+use letschat_protocol::frame::{Decoder, Frame, Mode};
+use letschat_protocol::identity::{Fingerprint, Identity, LoginStatement};
+
+use super::*;
+use crate::store::{StoreAnswer, StoreRequest, StoredEntry, Verdict};
+
+const UDP: &str = "10.0.0.1:40000";
+
+/// A hub with its effects at hand.
+struct Stage {
+    hub: Hub,
+    now: Now,
+    connections: u64,
+    effects: Vec<Effect>,
+}
+
+fn stored(count: u64, text: &str, now: Now) -> StoredLog {
+    let entry = |number| StoredEntry {
+        broadcast: Broadcast {
+            number,
+            sender: "herald".parse().unwrap(),
+            time_ms: 1_000 + number,
+            text: text.to_owned(),
+        },
+        boot_ms: now.boot_ms,
+        boot_id: 1,
+    };
+    StoredLog { epoch: 5, head: count, entries: (1..=count).map(entry).collect() }
+}
+
+fn server_key() -> Fingerprint {
+    Fingerprint::of_spki(b"server")
+}
+
+impl Stage {
+    fn new(settings: Settings, entries: u64, text: &str) -> Stage {
+        let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
+        let birth = Birth { fingerprint: server_key(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
+        let hub = Hub::new(settings, birth, stored(entries, text, now), now);
+        Stage { hub, now, connections: 0, effects: Vec::new() }
+    }
+
+    fn empty() -> Stage {
+        Stage::new(Settings::default(), 0, "")
+    }
+
+    fn put(&mut self, input: Input) -> &[Effect] {
+        self.effects = self.hub.handle(self.now, input);
+        &self.effects
+    }
+
+    /// Lets time pass, deadline by deadline; what the hub did in it is returned.
+    fn pass(&mut self, ms: u64) -> Vec<Effect> {
+        let end = self.now.boot_ms + ms;
+        let mut all = Vec::new();
+        while let Some(due) = self.hub.next_deadline().filter(|due| *due <= end) {
+            let step = due.saturating_sub(self.now.boot_ms);
+            self.now.boot_ms += step;
+            self.now.wall_ms += step;
+            all.extend(self.put(Input::Tick).iter().cloned());
+        }
+        self.now.wall_ms += end - self.now.boot_ms;
+        self.now.boot_ms = end;
+        all
+    }
+
+    fn arrive(&mut self, from: &str) -> ConnectionId {
+        self.connections += 1;
+        let connection = ConnectionId(self.connections);
+        let peer = SocketAddr::new(from.parse::<IpAddr>().unwrap(), 50_000);
+        self.put(Input::Accepted { connection, peer, local: "10.0.0.100".parse().unwrap() });
+        connection
+    }
+
+    fn secure(&mut self, connection: ConnectionId) {
+        self.put(Input::Secured { connection, binding: [7; 32] });
+    }
+
+    fn line(&mut self, connection: ConnectionId, frame: Frame) -> &[Effect] {
+        self.put(Input::Line { connection, line: Ok(frame) })
+    }
+
+    fn say(&mut self, connection: ConnectionId, request: &Request) -> &[Effect] {
+        self.line(connection, request.to_frame())
+    }
+
+    fn key_login(&mut self, connection: ConnectionId, name: &str, seed: u8, take: bool) -> Reply {
+        let identity = Identity::from_seed(&[seed; 32]);
+        let username = name.parse().unwrap();
+        let statement =
+            LoginStatement { server: &server_key(), username: &username, binding: &[7; 32] };
+        let credentials = Credentials {
+            key: identity.public_key(),
+            signature: identity.sign_login(&statement),
+            port: 4401,
+            take,
+        };
+        self.say(connection, &Request::Key { username: name.into(), credentials });
+        self.put(Input::Stored(StoreAnswer::Checked { connection, result: Ok(Verdict::Accepted) }));
+        replies(&self.effects, connection).remove(0)
+    }
+
+    /// A program that is logged in.
+    fn member(&mut self, name: &str, from: &str) -> (ConnectionId, Welcome) {
+        let connection = self.arrive(from);
+        self.secure(connection);
+        self.say(connection, &Request::Hello);
+        let reply = self.key_login(connection, name, name.len() as u8, false);
+        (connection, Welcome::from_reply(&reply).unwrap())
+    }
+
+    fn prove_udp(&mut self, welcome: &Welcome) {
+        let session = welcome.session;
+        let from = UDP.parse().unwrap();
+        let effects = self.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
+        let Some(Effect::Datagram { message: ToClient::Challenge(token), .. }) = effects.first()
+        else {
+            panic!("no challenge in {effects:?}");
+        };
+        let message = ToServer::Answer(*token);
+        self.put(Input::Datagram { session, from, message });
+    }
+}
+
+fn said(effects: &[Effect], to: ConnectionId) -> Vec<FromServer> {
+    let mut decoder = Decoder::new();
+    let mut assembler = ReplyAssembler::default();
+    let mut all = Vec::new();
+    for effect in effects {
+        if let Effect::Send { connection, bytes } = effect
+            && *connection == to
+        {
+            decoder.extend(bytes);
+            while let Some(frame) = decoder.next(Mode::Frame).unwrap() {
+                all.extend(assembler.take(&frame).unwrap());
+            }
+        }
+    }
+    all
+}
+
+fn replies(effects: &[Effect], to: ConnectionId) -> Vec<Reply> {
+    let only_replies = |said| match said {
+        FromServer::Reply(reply) => Some(reply),
+        _ => None,
+    };
+    said(effects, to).into_iter().filter_map(only_replies).collect()
+}
+
+fn notices(effects: &[Effect], to: ConnectionId) -> Vec<Notice> {
+    let only_notices = |said| match said {
+        FromServer::Notice(notice) => Some(notice),
+        _ => None,
+    };
+    said(effects, to).into_iter().filter_map(only_notices).collect()
+}
+
+fn closes(effects: &[Effect], which: ConnectionId) -> bool {
+    effects.contains(&Effect::Close { connection: which })
+}
+
+fn wants_line(effects: &[Effect], from: ConnectionId) -> bool {
+    let wanted =
+        |effect: &Effect| matches!(effect, Effect::Read { connection, .. } if *connection == from);
+    effects.iter().any(wanted)
+}
+
+#[test]
+fn a_replay_is_whole_in_order_and_in_pages_wherever_their_borders_fall() {
+    for count in 20..80 {
+        let mut stage = Stage::new(Settings::default(), count, &"x".repeat(900));
+        let (alice, welcome) = stage.member("alice", "10.0.0.1");
+        stage.prove_udp(&welcome);
+        let mut effects = stage.say(alice, &Request::Replay { from: 1 }).to_vec();
+        let mut numbers = Vec::new();
+        let mut through = None;
+        while through.is_none() {
+            let sent = |effect: &Effect| match effect {
+                Effect::Send { bytes, .. } => bytes.len(),
+                _ => 0,
+            };
+            let page: usize = effects.iter().map(sent).sum();
+            assert!(page < 2 * letschat_protocol::limits::MAX_PAGE_BYTES, "a page of {page} bytes");
+            for notice in notices(&effects, alice) {
+                match notice {
+                    Notice::Broadcast { entry, .. } => numbers.push(entry.number),
+                    Notice::Replayed { through: end } => through = Some(end),
+                    other => panic!("{other:?}"),
+                }
+            }
+            effects = stage.put(Input::Drained { connection: alice }).to_vec();
+        }
+        assert_eq!((through, numbers), (Some(count), (1..=count).collect::<Vec<u64>>()));
+        assert_eq!(effects, [], "nothing comes after the end");
+    }
+}
+
+#[test]
+fn udp_that_comes_up_in_the_middle_of_a_page_ends_no_replay_that_nobody_asked_for() {
+    let mut stage = Stage::new(Settings::default(), 60, &"x".repeat(900));
+    let (alice, welcome) = stage.member("alice", "10.0.0.1");
+    stage.say(alice, &Request::Broadcast { text: "one".into() });
+    let page = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+    assert!(matches!(&notices(&page, alice)[..], [Notice::Broadcast { .. }]));
+    stage.say(alice, &Request::Broadcast { text: "two".into() });
+    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    stage.prove_udp(&welcome);
+    let rest = stage.put(Input::Drained { connection: alice }).to_vec();
+    assert!(
+        matches!(&notices(&rest, alice)[..], [Notice::Broadcast { entry, .. }] if entry.text == "two")
+    );
+    assert_eq!(stage.put(Input::Drained { connection: alice }), []);
+}
+
+#[test]
+fn a_broadcast_rate_is_the_accounts_and_not_the_sessions() {
+    let settings = Settings { broadcast_burst: 2, ..Settings::default() };
+    let mut stage = Stage::new(settings, 0, "");
+    for expected in ["ok", "ok", "slow_down", "slow_down"] {
+        let (alice, _) = stage.member("alice", "10.0.0.1");
+        let mut effects = stage.say(alice, &Request::Broadcast { text: "again".into() }).to_vec();
+        if replies(&effects, alice).is_empty() {
+            effects = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+        }
+        assert_eq!(replies(&effects, alice)[0].code.name(), expected);
+    }
+}
+
+#[test]
+fn typos_far_apart_are_no_flood_and_five_in_a_row_are() {
+    let mut stage = Stage::empty();
+    let person = stage.arrive("10.0.0.3");
+    stage.secure(person);
+    stage.line(person, Frame::line("HELLO"));
+    for _ in 0..10 {
+        assert!(!closes(stage.line(person, Frame::line("LOGON")), person));
+        stage.line(person, Frame::line("HELP"));
+    }
+    let typos = (0..5).map(|_| closes(stage.line(person, Frame::line("LOGON")), person));
+    assert_eq!(typos.collect::<Vec<_>>(), [false, false, false, false, true]);
+}
+
+#[test]
+fn an_address_is_used_only_after_its_challenge_was_answered_from_there() {
+    let mut stage = Stage::empty();
+    let (_, welcome) = stage.member("alice", "10.0.0.1");
+    let (session, from, elsewhere) =
+        (welcome.session, UDP.parse().unwrap(), "10.9.9.9:1".parse().unwrap());
+    let effects = stage.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
+    let [Effect::Datagram { to, message: ToClient::Challenge(token) }] = effects else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(to[..], [Destination { session, address: from }]);
+    let answer = ToServer::Answer(*token);
+    let stolen = stage.put(Input::Datagram { session, from: elsewhere, message: answer.clone() });
+    assert_eq!(stolen, [], "an answer from elsewhere proves nothing");
+    let proven = stage.put(Input::Datagram { session, from, message: answer }).to_vec();
+    assert!(
+        proven
+            .iter()
+            .any(|effect| matches!(effect, Effect::Datagram { message: ToClient::Head(0), .. }))
+    );
+}
+
+#[test]
+fn when_udp_falls_silent_broadcasts_go_over_tcp() {
+    let mut stage = Stage::empty();
+    let (alice, welcome) = stage.member("alice", "10.0.0.1");
+    stage.prove_udp(&welcome);
+    let broadcast = |stage: &mut Stage, number| {
+        stage.say(alice, &Request::Broadcast { text: format!("number {number}") });
+        assert!(matches!(&stage.effects[..], [.., Effect::Store(StoreRequest::Append { .. })]));
+        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec()
+    };
+    let effects = broadcast(&mut stage, 1);
+    assert_eq!(notices(&effects, alice), []);
+    let by_udp = |effect: &Effect| {
+        matches!(effect, Effect::Datagram { message: ToClient::Broadcast { .. }, .. })
+    };
+    assert!(effects.iter().any(by_udp));
+    for _ in 0..2 {
+        stage.pass(50_000);
+        stage.say(alice, &Request::Ping);
+    }
+    let effects = broadcast(&mut stage, 2);
+    assert!(!effects.iter().any(by_udp));
+    assert!(
+        matches!(&notices(&effects, alice)[..], [Notice::Broadcast { entry, own: true }] if entry.number == 2)
+    );
+}
+
+#[test]
+fn a_quiet_client_keeps_its_place_when_its_udp_falls_silent() {
+    let mut stage = Stage::empty();
+    let (alice, welcome) = stage.member("alice", "10.0.0.1");
+    stage.prove_udp(&welcome);
+    for _ in 0..10 {
+        stage.pass(25_000);
+        let (session, from) = (welcome.session, UDP.parse().unwrap());
+        stage.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
+    }
+    // Four minutes without a line are fine while UDP works, and no offence when it stops.
+    assert!(!closes(&stage.pass(55_000 + 120_000), alice));
+    assert!(closes(&stage.pass(10_000), alice), "but then a line is owed");
+}
+
+#[test]
+fn the_newest_number_is_repeated_after_a_pause() {
+    let mut stage = Stage::empty();
+    let (alice, welcome) = stage.member("alice", "10.0.0.1");
+    stage.prove_udp(&welcome);
+    stage.say(alice, &Request::Broadcast { text: "hi".into() });
+    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    let heads = stage.pass(5_000);
+    let heads = heads
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Datagram { message: ToClient::Head(1), .. }));
+    assert_eq!(heads.count(), 3);
+}
+
+#[test]
+fn a_broadcast_that_could_not_be_kept_is_refused_and_reaches_nobody() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    stage.say(alice, &Request::Broadcast { text: "hi".into() });
+    let effects = stage
+        .put(Input::Stored(StoreAnswer::Appended { result: Err(crate::store::Unavailable) }))
+        .to_vec();
+    assert_eq!(replies(&effects, alice)[0].code, letschat_protocol::code::Code::StoreUnavailable);
+    assert_eq!(notices(&effects, alice), []);
+}
+
+#[test]
+fn the_seventeenth_silent_connection_of_an_address_pushes_the_first_out() {
+    let mut stage = Stage::empty();
+    let first = stage.arrive("10.0.0.1");
+    let others: Vec<ConnectionId> = (1..16).map(|_| stage.arrive("10.0.0.1")).collect();
+    assert!(!closes(&stage.effects, first));
+    stage.arrive("10.0.0.1");
+    assert!(closes(&stage.effects, first));
+    assert!(others.iter().all(|other| !closes(&stage.effects, *other)));
+}
+
+#[test]
+fn a_handshake_a_program_and_a_person_each_have_their_time() {
+    let mut stage = Stage::empty();
+    let (silent, program, person) =
+        (stage.arrive("10.0.0.1"), stage.arrive("10.0.0.2"), stage.arrive("10.0.0.3"));
+    stage.secure(program);
+    stage.say(program, &Request::Hello);
+    stage.secure(person);
+    stage.line(person, Frame::line("HELLO"));
+    let effects = stage.pass(10_000);
+    assert!(closes(&effects, silent) && !closes(&effects, program));
+    let effects = stage.pass(10_000);
+    assert!(closes(&effects, program) && !closes(&effects, person));
+    let effects = stage.pass(40_000);
+    assert!(closes(&effects, person));
+    assert_eq!(notices(&effects, person), [], "a person is told in plain words");
+}
+
+#[test]
+fn a_person_who_answers_in_time_has_five_minutes_in_all() {
+    let mut stage = Stage::empty();
+    let person = stage.arrive("10.0.0.3");
+    stage.secure(person);
+    stage.line(person, Frame::line("HELLO"));
+    for _ in 0..5 {
+        assert!(!closes(&stage.pass(50_000), person));
+        stage.line(person, Frame::line("HELP"));
+    }
+    assert!(closes(&stage.pass(50_000), person));
+}
+
+#[test]
+fn the_clock_stands_while_the_store_works() {
+    let mut stage = Stage::empty();
+    let program = stage.arrive("10.0.0.2");
+    stage.secure(program);
+    stage.say(program, &Request::Hello);
+    stage.pass(15_000);
+    let sign_up = Request::SignUp {
+        username: "alice".into(),
+        password: letschat_protocol::dialogue::Secret("correct horse".into()),
+        repeated: letschat_protocol::dialogue::Secret("correct horse".into()),
+    };
+    stage.say(program, &sign_up);
+    assert!(!closes(&stage.pass(60_000), program));
+    let result = Ok(crate::store::Created::New);
+    stage.put(Input::Stored(StoreAnswer::SignedUp { connection: program, result }));
+    assert!(!closes(&stage.pass(4_000), program));
+    assert!(closes(&stage.pass(2_000), program));
+}
+
+#[test]
+fn a_program_that_says_nothing_is_gone_after_two_missed_keep_alives_and_a_person_is_not() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let effects = stage.pass(124_000);
+    assert!(!closes(&effects, alice));
+    let effects = stage.pass(2_000);
+    assert_eq!(notices(&effects, alice), [Notice::Closing(Closing::Silent)]);
+    assert!(closes(&effects, alice));
+}
+
+#[test]
+fn idle_is_without_peer_to_peer_activity_however_many_keep_alives_come() {
+    let mut stage = Stage::new(Settings { idle_ms: 600_000, ..Settings::default() }, 0, "");
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let minutes = |stage: &mut Stage, request: Request, count: u32| {
+        let mut effects = Vec::new();
+        for _ in 0..count {
+            effects.extend(stage.pass(60_000));
+            effects.extend(stage.say(alice, &request).iter().cloned());
+        }
+        effects
+    };
+    assert!(!closes(&minutes(&mut stage, Request::Active, 20), alice));
+    let effects = minutes(&mut stage, Request::Ping, 10);
+    assert!(notices(&effects, alice).contains(&Notice::Closing(Closing::Idle)));
+}
+
+#[test]
+fn after_wrong_answers_further_tries_from_that_address_wait_for_their_turn() {
+    let mut stage = Stage::empty();
+    let ready = |stage: &mut Stage, from: &str| {
+        let connection = stage.arrive(from);
+        stage.secure(connection);
+        stage.say(connection, &Request::Hello);
+        connection
+    };
+    let begins =
+        |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Store(_)));
+    let wrong = |stage: &mut Stage, connection| {
+        let nobody = Request::Login {
+            username: "!".into(),
+            credentials: Credentials {
+                key: Identity::from_seed(&[1; 32]).public_key(),
+                signature: "00".repeat(64).parse().unwrap(),
+                port: 4401,
+                take: false,
+            },
+            password: letschat_protocol::dialogue::Secret("whatever".into()),
+        };
+        let begun = begins(stage.say(connection, &nobody));
+        let refused = StoreAnswer::Checked { connection, result: Ok(Verdict::Refused) };
+        if begun {
+            stage.put(Input::Stored(refused));
+        }
+        begun
+    };
+    let guesser = ready(&mut stage, "10.0.0.1");
+    assert!((0..3).all(|_| wrong(&mut stage, guesser)));
+    assert!(closes(&stage.effects, guesser), "the third is the last");
+    let again = ready(&mut stage, "10.0.0.1");
+    assert!(wrong(&mut stage, again));
+    let third = ready(&mut stage, "10.0.0.1");
+    assert!(!wrong(&mut stage, third), "the fifth from there waits");
+    let elsewhere = ready(&mut stage, "10.0.0.2");
+    assert!(wrong(&mut stage, elsewhere), "from elsewhere nobody waits");
+    assert!(begins(&stage.pass(1_000)), "its turn comes");
+}
+
+#[test]
+fn an_answer_of_the_store_for_somebody_who_has_gone_reaches_nobody() {
+    let mut stage = Stage::empty();
+    let gone = stage.arrive("10.0.0.1");
+    stage.secure(gone);
+    stage.say(gone, &Request::Hello);
+    let credentials = Credentials {
+        key: Identity::from_seed(&[1; 32]).public_key(),
+        signature: "00".repeat(64).parse().unwrap(),
+        port: 4401,
+        take: false,
+    };
+    let password = letschat_protocol::dialogue::Secret("whatever".into());
+    stage.say(gone, &Request::Login { username: "!".into(), credentials, password });
+    let effects = stage.put(Input::Gone { connection: gone, why: Gone::Ended });
+    assert!(effects.contains(&Effect::CancelStore { connection: gone }));
+    let late = StoreAnswer::Checked { connection: gone, result: Ok(Verdict::Accepted) };
+    assert_eq!(stage.put(Input::Stored(late)), []);
+    assert_eq!(stage.hub.members(), 0);
+}
+
+#[test]
+fn the_same_key_replaces_its_ghost_and_another_key_only_when_it_says_so() {
+    let mut stage = Stage::empty();
+    let (ghost, _) = stage.member("alice", "10.0.0.1");
+    let fresh = |stage: &mut Stage| {
+        let connection = stage.arrive("10.0.0.2");
+        stage.secure(connection);
+        stage.say(connection, &Request::Hello);
+        connection
+    };
+    let stranger = fresh(&mut stage);
+    assert_eq!(stage.key_login(stranger, "alice", 99, false).code.name(), "logged_in_elsewhere");
+    assert!(!closes(&stage.effects, ghost));
+    let same = fresh(&mut stage);
+    assert_eq!(stage.key_login(same, "alice", "alice".len() as u8, false).code.name(), "logged_in");
+    assert!(closes(&stage.effects, ghost));
+    assert_eq!(stage.key_login(stranger, "alice", 99, true).code.name(), "logged_in");
+    assert!(closes(&stage.effects, same));
+    assert_eq!(stage.hub.members(), 1);
+}
+
+#[test]
+fn a_flood_of_commands_is_slowed_and_then_closed() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut read_at_once = 0;
+    while wants_line(stage.say(alice, &Request::Ping), alice) {
+        read_at_once += 1;
+        assert!(read_at_once < 100, "nothing slows it");
+    }
+    let mut lines = 0;
+    loop {
+        let effects = stage.pass(50);
+        assert!(wants_line(&effects, alice), "one line in each interval");
+        if closes(stage.say(alice, &Request::Ping), alice) {
+            break;
+        }
+        lines += 1;
+        assert!(lines < 5_000, "it is never enough");
+    }
+    assert!(lines > 600, "half a minute of haste is no flood");
+}

@@ -1,0 +1,227 @@
+//! What the operator sees and does.
+
+use super::*;
+
+impl Stage {
+    fn operate(&mut self, operator: Operator) -> OperatorAnswer {
+        let answers = |effect: &Effect| match effect {
+            Effect::Answer(answer) => Some(answer.clone()),
+            _ => None,
+        };
+        let effects = self.put(Input::Operator(operator));
+        let answers: Vec<OperatorAnswer> = effects.iter().filter_map(answers).collect();
+        let [answer] = answers.as_slice() else { panic!("not one answer: {answers:?}") };
+        answer.clone()
+    }
+
+    fn page(&mut self, after: Option<&str>) -> SessionPage {
+        let after = after.map(|name| name.parse().unwrap());
+        match self.operate(Operator::List { after }) {
+            OperatorAnswer::Sessions(page) => page,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    fn stats(&mut self) -> Stats {
+        match self.operate(Operator::Stats) {
+            OperatorAnswer::Stats(stats) => stats,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// A person who has logged in by typing.
+    fn hand(&mut self, name: &str, from: &str) -> ConnectionId {
+        let connection = self.arrive(from);
+        self.secure(connection);
+        for line in ["HELLO", "LOGIN", name, "correct horse"] {
+            self.line(connection, Frame::line(line));
+        }
+        let result = Ok(Verdict::Accepted);
+        self.put(Input::Stored(StoreAnswer::Checked { connection, result }));
+        connection
+    }
+}
+
+fn names(page: &SessionPage) -> Vec<&str> {
+    page.sessions.iter().map(|session| session.username.as_str()).collect()
+}
+
+#[test]
+fn the_list_has_a_program_and_a_person_with_all_that_is_known_of_them() {
+    let mut stage = Stage::empty();
+    let (alice, welcome) = stage.member("alice", "10.0.0.1");
+    stage.prove_udp(&welcome);
+    let alice_since = stage.now.wall_ms;
+    stage.pass(40_000);
+    stage.hand("harry", "10.0.0.2");
+    let harry_since = stage.now.wall_ms;
+    stage.say(alice, &Request::Active);
+    stage.pass(5_000);
+    stage.arrive("10.0.0.3");
+    let page = stage.page(None);
+    let program = SessionSummary {
+        username: "alice".parse().unwrap(),
+        address: "10.0.0.1".parse().unwrap(),
+        port: Some(4401),
+        by_hand: false,
+        since_wall_ms: alice_since,
+        logged_in_ms: 45_000,
+        idle_ms: 5_000,
+        datagrams: true,
+    };
+    let person = SessionSummary {
+        username: "harry".parse().unwrap(),
+        address: "10.0.0.2".parse().unwrap(),
+        port: None,
+        by_hand: true,
+        since_wall_ms: harry_since,
+        logged_in_ms: 5_000,
+        idle_ms: 5_000,
+        datagrams: false,
+    };
+    assert_eq!(page.sessions, [program, person]);
+    assert!(!page.more);
+    assert_eq!(page.occupancy, Occupancy { taken: 2, places: 50, before_login: 1 });
+}
+
+#[test]
+fn a_long_list_comes_in_pages_of_which_none_is_long() {
+    let settings = Settings { places: 5_000, ..Settings::default() };
+    let mut stage = Stage::new(settings, 0, "");
+    let mut expected: Vec<String> = (0..1_200).map(|n| format!("user{n}")).collect();
+    for name in &expected {
+        stage.member(name, "10.0.0.1");
+    }
+    expected.sort();
+    let mut listed: Vec<String> = Vec::new();
+    loop {
+        let page = stage.page(listed.last().map(String::as_str));
+        assert!((1..=500).contains(&page.sessions.len()), "{} in a page", page.sessions.len());
+        assert_eq!(page.occupancy.taken, 1_200);
+        listed.extend(names(&page).iter().map(|name| (*name).to_owned()));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn what_the_operator_says_reaches_everybody_who_is_logged_in_and_nobody_else() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let harry = stage.hand("harry", "10.0.0.2");
+    let waiting = stage.arrive("10.0.0.3");
+    stage.secure(waiting);
+    let text = || "back in five minutes".to_owned();
+    let answer = stage.operate(Operator::Say(text()));
+    assert_eq!(answer, OperatorAnswer::Said { text: text(), recipients: 2 });
+    assert_eq!(notices(&stage.effects, alice), [Notice::Say(text())]);
+    let line = b"* Server: back in five minutes\n".to_vec();
+    let to_harry = Effect::Send { connection: harry, bytes: line };
+    assert!(stage.effects.contains(&to_harry), "{:?}", stage.effects);
+    assert_eq!(said(&stage.effects, waiting), []);
+}
+
+#[test]
+fn a_kick_tells_why_closes_and_frees_the_place() {
+    let settings = Settings { places: 1, ..Settings::default() };
+    let mut stage = Stage::new(settings, 0, "");
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let username = || "alice".parse().unwrap();
+    let answer = stage.operate(Operator::Kick(username()));
+    assert_eq!(answer, OperatorAnswer::Kicked { username: username() });
+    assert_eq!(notices(&stage.effects, alice), [Notice::Closing(Closing::Kicked)]);
+    assert!(closes(&stage.effects, alice));
+    let again = stage.operate(Operator::Kick(username()));
+    assert_eq!(again, OperatorAnswer::NotHere { username: username() });
+    stage.member("bob", "10.0.0.2");
+    assert_eq!(names(&stage.page(None)), ["bob"]);
+}
+
+#[test]
+fn nobody_is_kicked_for_somebody_else() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let nobody = || "nobody".parse().unwrap();
+    let answer = stage.operate(Operator::Kick(nobody()));
+    assert_eq!(answer, OperatorAnswer::NotHere { username: nobody() });
+    assert!(!closes(&stage.effects, alice));
+    assert_eq!(names(&stage.page(None)), ["alice"]);
+}
+
+#[test]
+fn the_statistics_count_what_has_happened_since_the_start() {
+    let settings = Settings { places: 1, ..Settings::default() };
+    let mut stage = Stage::new(settings, 3, "kept from before");
+    let start = stage.now.wall_ms;
+    assert_eq!(stage.stats().tally, Tally::default());
+
+    let (alice, welcome) = stage.member("alice", "10.0.0.1");
+    stage.prove_udp(&welcome);
+    stage.say(alice, &Request::Broadcast { text: "hi".into() });
+    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    stage.say(alice, &Request::Broadcast { text: "lost".into() });
+    let result = Err(crate::store::Unavailable);
+    stage.put(Input::Stored(StoreAnswer::Appended { result }));
+    let turned_away = stage.arrive("10.0.0.2");
+    stage.secure(turned_away);
+    stage.arrive("10.0.0.3");
+    stage.pass(5_000);
+
+    let Stats { since_wall_ms, up_ms, occupancy, broadcasts_kept, last_broadcast, tally } =
+        stage.stats();
+    assert_eq!((since_wall_ms, up_ms), (start, 5_000));
+    assert_eq!(occupancy, Occupancy { taken: 1, places: 1, before_login: 1 });
+    assert_eq!((broadcasts_kept, last_broadcast), (4, 4));
+    assert!(tally.bytes_sent > 100, "{tally:?}");
+    let expected = Tally {
+        connections: 3,
+        turned_away: 1,
+        sign_ups: 0,
+        logins_accepted: 1,
+        logins_refused: 0,
+        broadcasts: 1,
+        store_failures: 1,
+        // HELLO, KEY and two broadcasts.
+        lines_heard: 4,
+        bytes_sent: tally.bytes_sent,
+        datagrams_heard: 2,
+        // A challenge, the head, a broadcast and the head three times.
+        datagrams_sent: 6,
+    };
+    assert_eq!(tally, expected);
+}
+
+#[test]
+fn sign_ups_and_refused_logins_are_counted() {
+    let mut stage = Stage::empty();
+    let person = stage.arrive("10.0.0.1");
+    stage.secure(person);
+    for line in ["HELLO", "SIGNUP", "harry", "correct horse", "correct horse"] {
+        stage.line(person, Frame::line(line));
+    }
+    let result = Ok(crate::store::Created::New);
+    stage.put(Input::Stored(StoreAnswer::SignedUp { connection: person, result }));
+    for line in ["LOGIN", "harry", "battery staple"] {
+        stage.line(person, Frame::line(line));
+    }
+    let result = Ok(Verdict::Refused);
+    stage.put(Input::Stored(StoreAnswer::Checked { connection: person, result }));
+    let tally = stage.stats().tally;
+    assert_eq!((tally.sign_ups, tally.logins_refused, tally.logins_accepted), (1, 1, 0));
+}
+
+#[test]
+fn stopping_tells_everybody_answers_nothing_and_ends() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let harry = stage.hand("harry", "10.0.0.2");
+    let effects = stage.put(Input::Operator(Operator::Stop)).to_vec();
+    assert_eq!(notices(&effects, alice), [Notice::Closing(Closing::Terminated)]);
+    let farewell = b"* Server: terminated.\n".to_vec();
+    assert!(effects.contains(&Effect::Send { connection: harry, bytes: farewell }));
+    assert!(closes(&effects, alice) && closes(&effects, harry));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer(_))));
+    assert_eq!(effects.last(), Some(&Effect::Stopped));
+}

@@ -1,0 +1,308 @@
+//! The server of Let's Chat: it knows who is here, carries announcements, makes the introduction
+//! between two people, and gets out of the way.
+//!
+//! * [`Server`] – starts everything, and ends it
+//! * [`settings`] – what an operator decides before
+//! * [`hub`] – every decision, as a pure value: inputs in, effects out
+//! * [`store`] – accounts and broadcasts, kept by threads of their own
+//! * `net` – sockets, TLS, datagrams: thin tasks that move bytes
+//! * `driver` – the one task that runs the hub and carries its effects out
+//! * `record` – the hub's records as lines of the log
+//! * `runtime` – the executor: a thread per core, and what becomes of a panic
+//! * `data_folder` – the server's files and the locks on them
+//! * [`clock`] – the time as a value
+//!
+//! # What holds
+//!
+//! * Only the hub decides, and one task runs it, so that events have one order.
+//! * The hub's task never waits for a client, a disk or a hash. Clients, disks and hashes wait for
+//!   it, at a bounded queue.
+//! * A client that does not read fills its own outbox and loses its own connection.
+//! * Every queue, buffer and wait has a bound, stated where it is defined.
+//! * Two servers never share a data folder or a store.
+//!
+//! # What is deliberately absent
+//!
+//! Messages between two people: they never pass here. TLS 1.2, session tickets and client
+//! certificates. People's passwords in memory for longer than their hashing, and any in a log. Global state:
+//! several servers run in one process, as the tests have them do.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod clock;
+mod data_folder;
+mod driver;
+pub mod hub;
+mod net;
+mod record;
+mod runtime;
+pub mod settings;
+pub mod store;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use async_channel::{Receiver, Sender};
+use async_executor::Task;
+use futures_lite::future;
+use futures_rustls::TlsAcceptor;
+use letschat_protocol::identity::Fingerprint;
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use clock::Now;
+pub use data_folder::make as make_data_folder;
+use data_folder::{DataFolder, Lock, LockError};
+use driver::{Driver, Links, QUEUE_EVENTS};
+use hub::{Birth, Hub, Input, Operator, OperatorAnswer};
+use net::Event;
+use net::datagrams::Datagrams;
+use net::listener::Listener;
+use net::ports::Ports;
+use net::tls::Credentials;
+pub use net::tls::{TlsError, stored_fingerprint};
+use runtime::Runtime;
+pub use settings::ServerSettings;
+use settings::StoreLocation;
+use store::mysql::Mysql;
+use store::service::StoreService;
+use store::sqlite::Sqlite;
+use store::{Store, StoreError};
+
+/// A running server. Dropping it ends it at once, without a word to anybody; to end it properly
+/// let it [stop](Operator::Stop) first.
+pub struct Server {
+    address: SocketAddr,
+    fingerprint: Fingerprint,
+    controls: Controls,
+    // Dropped in this order: what runs, then what keeps others out.
+    _driver: Option<Task<()>>,
+    _runtime: Runtime,
+    _data_folder: DataFolder,
+    _store_lock: Option<Lock>,
+}
+
+/// The operator's hold on a running server, for whoever may outlive it.
+#[derive(Clone)]
+pub struct Controls {
+    events: Sender<Event>,
+    stopped: Receiver<Infallible>,
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder can't be made or used.
+    #[error("can't use the folder {path}, which --data chooses: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another server has the data folder or the store.
+    #[error(
+        "another server is using {0}; stop that one, or choose otherwise with --data or --store"
+    )]
+    InUse(PathBuf),
+    /// There is no usable key or certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store can't be opened or read.
+    #[error("can't use the store {location}, which --store chooses: {source}")]
+    Store {
+        /// Which.
+        location: Box<StoreLocation>,
+        /// Why not.
+        source: StoreError,
+    },
+    /// The port is another program's.
+    #[error("port {0} is taken by another program; choose another one with --port")]
+    PortTaken(u16),
+    /// The address is another machine's.
+    #[error("{0} is no address of this machine; choose one that is with --listen")]
+    NotHere(IpAddr),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}, which --listen and --port choose: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gives no threads, no random numbers or no sockets.
+    #[error("the system refused what a server needs: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Server {
+    /// Starts a server. It accepts connections when this returns.
+    pub fn start(settings: ServerSettings) -> Result<Server, StartError> {
+        raise_descriptor_limit();
+        let folder = &settings.data_folder;
+        let data_folder = DataFolder::open(folder).map_err(|error| lock_error(folder, error))?;
+        let (mut store, store_lock) = open_store(&settings.store)?;
+        let log = store.load_log().map_err(|error| store_error(&settings.store, error))?;
+        let Credentials { config, fingerprint } = Credentials::load_or_make(&data_folder)?;
+        let ports = open_ports(settings.listen, settings.port)?;
+
+        let (events, inbox) = async_channel::bounded(QUEUE_EVENTS);
+        let answers = events.clone();
+        let store = StoreService::start(store, move |answer| {
+            // Waits if the queue is full, which holds up a thread of the store and nobody else.
+            // When the queue is closed the server is stopping, and nobody asks any more.
+            let _ = answers.send_blocking(Event::Input(Input::Stored(answer)));
+        })?;
+
+        let runtime = Runtime::start()?;
+        let spawner = runtime.spawner();
+        let birth = Birth {
+            fingerprint,
+            udp_port: ports.address.port(),
+            boot_id: boot_id()?,
+            seed: random()?,
+        };
+        let listener = Listener::new(ports.tcp)?.run(events.clone());
+        let (stopping, stopped) = async_channel::bounded(1);
+        let driver = Driver {
+            hub: Hub::new(settings.hub, birth, log, Now::read()),
+            events: inbox,
+            links: Links::new(TlsAcceptor::from(config), spawner.clone(), events.clone()),
+            datagrams: Datagrams::start(ports.udp, &spawner, events.clone())?,
+            store,
+            listener: spawner.essential("the task that accepts connections", listener),
+            operating: None,
+            stopped: stopping,
+        };
+        Ok(Server {
+            address: ports.address,
+            fingerprint,
+            controls: Controls { events, stopped },
+            _driver: spawner.essential("the hub's task", driver.run()),
+            _runtime: runtime,
+            _data_folder: data_folder,
+            _store_lock: store_lock,
+        })
+    }
+
+    /// Where it listens, for TCP and UDP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server's key, as clients remember it.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The same controls for somebody else.
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
+    }
+
+    /// Does what the operator wants: see [`Controls::operate`].
+    pub async fn operate(&self, operator: Operator) -> Option<OperatorAnswer> {
+        self.controls.operate(operator).await
+    }
+
+    /// Returns when the server has stopped and the last bytes are out. Never, unless it was told
+    /// to [stop](Operator::Stop).
+    pub async fn stopped(&self) {
+        self.controls.stopped().await;
+    }
+}
+
+impl Controls {
+    /// Does what the operator wants. Waits for its turn and for the answer, of which there is none
+    /// to [`Operator::Stop`] and from a server that has stopped.
+    pub async fn operate(&self, operator: Operator) -> Option<OperatorAnswer> {
+        let answered = async {
+            let (answer, answers) = async_channel::bounded(1);
+            self.events.send(Event::Operated { operator, answer }).await.ok()?;
+            answers.recv().await.ok()
+        };
+        let stopped = async {
+            self.stopped().await;
+            None
+        };
+        future::or(answered, stopped).await
+    }
+
+    async fn stopped(&self) {
+        // Nothing is ever sent here; the end of the channel is the message.
+        let _ = self.stopped.recv().await;
+    }
+}
+
+fn lock_error(path: &Path, error: LockError) -> StartError {
+    let path = path.to_owned();
+    match error {
+        LockError::Taken => StartError::InUse(path),
+        LockError::Io(source) => StartError::Folder { path, source },
+    }
+}
+
+fn store_error(location: &StoreLocation, source: StoreError) -> StartError {
+    StartError::Store { location: Box::new(location.clone()), source }
+}
+
+/// Locked before it is opened, so that a second server changes nothing in it. MySQL has a lock of
+/// its own.
+fn open_store(location: &StoreLocation) -> Result<(Box<dyn Store>, Option<Lock>), StartError> {
+    let failed = |error| store_error(location, error);
+    match location {
+        StoreLocation::Sqlite(path) => {
+            let lock = Lock::beside(path).map_err(|error| match error {
+                LockError::Taken => StartError::InUse(path.clone()),
+                LockError::Io(error) => failed(StoreError::Database(format!(
+                    "no lock file can be made beside it: {error}"
+                ))),
+            })?;
+            Ok((Box::new(Sqlite::open(path).map_err(failed)?), Some(lock)))
+        }
+        StoreLocation::Mysql(database) => {
+            Ok((Box::new(Mysql::open(database).map_err(failed)?), None))
+        }
+    }
+}
+
+fn open_ports(listen: Option<IpAddr>, port: u16) -> Result<Ports, StartError> {
+    Ports::open(listen, port).map_err(|source| match (source.kind(), listen) {
+        (io::ErrorKind::AddrInUse, _) => StartError::PortTaken(port),
+        (io::ErrorKind::AddrNotAvailable, Some(address)) => StartError::NotHere(address),
+        _ => {
+            let address = listen.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+            StartError::Listen { address: SocketAddr::new(address, port), source }
+        }
+    })
+}
+
+/// Every connection is a descriptor, and the usual soft limit of 1,024 is there for old programs.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("the limit of descriptors stays at {:?}: {error}", limit.current);
+    }
+}
+
+/// Names this boot of the machine. Where it can't be told, every start counts as one: broadcasts
+/// are then dated by the wall clock.
+fn boot_id() -> io::Result<u64> {
+    let Ok(text) = std::fs::read("/proc/sys/kernel/random/boot_id") else {
+        return Ok(u64::from_ne_bytes(random()?));
+    };
+    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest.as_ref()[..8]);
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| io::Error::other("no random numbers are to be had"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,129 @@
+//! The log, on standard error.
+//!
+//! A thread of its own writes it: a terminal that was halted or a pipe that nobody empties stops
+//! the log, and not the server. What does not fit into the queue is counted and left out.
+
+mod json;
+
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use self::json::JsonLines;
+
+/// Lines that may wait to be written.
+const QUEUE_LINES: usize = 4_096;
+
+/// How long the end of the program waits for the last lines.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// An object on each line, for programs
+    Json,
+}
+
+/// The way to the thread that writes.
+#[derive(Clone)]
+pub(crate) struct Log {
+    lines: SyncSender<Item>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Item {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+impl Log {
+    /// Starts the log at this level. Libraries are heard from when something is wrong.
+    pub(crate) fn start(level: Level, format: LogFormat) -> io::Result<Log> {
+        let (lines, queue) = sync_channel(QUEUE_LINES);
+        let log = Log { lines, lost: Arc::default() };
+        let lost = log.lost.clone();
+        // Not joined: it may be stuck in a write for good. `flush` waits for it instead.
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_all(&queue, &lost, format))?;
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(format!("warn,letschat_server={level}")))
+            .with_writer(log.clone());
+        match format {
+            LogFormat::Text => subscriber.with_ansi(has_colours()).with_target(false).init(),
+            LogFormat::Json => subscriber.event_format(JsonLines).init(),
+        }
+        Ok(log)
+    }
+
+    /// Waits a moment for what was logged so far to be written.
+    pub(crate) fn flush(&self) {
+        let (done, flushed) = sync_channel(1);
+        // If the queue is full or the thread is stuck, the last lines are lost like others before.
+        if self.lines.try_send(Item::Flush(done)).is_ok() {
+            let _ = flushed.recv_timeout(FLUSH);
+        }
+    }
+}
+
+fn has_colours() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !is_unwanted
+}
+
+fn write_all(queue: &Receiver<Item>, lost: &AtomicU64, format: LogFormat) {
+    for item in queue {
+        let mut stderr = io::stderr().lock();
+        // There is nowhere left to complain to when standard error fails.
+        match item {
+            Item::Line(line) => drop(stderr.write_all(&line)),
+            Item::Flush(done) => drop(done.try_send(())),
+        }
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let _ = stderr.write_all(gap(lost, format).as_bytes());
+        }
+    }
+}
+
+/// Stands where lines are missing.
+fn gap(lost: u64, format: LogFormat) -> String {
+    let message = format!("{lost} lines of the log were lost: too many at once");
+    match format {
+        LogFormat::Text => format!("({message})\n"),
+        LogFormat::Json => json::line(Level::WARN, &message, &[]),
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = &'a Log;
+
+    fn make_writer(&'a self) -> &'a Log {
+        self
+    }
+}
+
+/// One call is one line: that is how `tracing-subscriber` writes.
+impl Write for &Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.lines.try_send(Item::Line(line.to_vec())).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! `letschat-server`: flags, log and signals around [`Server`], and what is done beside it.
+//!
+//! * `config` – flags, environment and settings file
+//! * `log` – the log, for people or for programs
+//! * `console` – what the operator types while it runs
+//! * `account_admin`, `fingerprint`, `health` – the subcommands
+//! * `pages` – man pages and completions
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod account_admin;
+mod config;
+mod console;
+mod fingerprint;
+mod health;
+mod log;
+mod pages;
+
+use std::env;
+use std::error::Error;
+use std::future;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use async_signal::{Signal, Signals};
+use futures_lite::{FutureExt as _, StreamExt as _};
+use letschat_server::Server;
+use letschat_server::hub::Operator;
+
+use account_admin::AdminError;
+use config::{Flags, SettingsError, Task};
+use log::Log;
+
+fn main() -> ExitCode {
+    if let Some(folder) = letschat_flags::pages::wanted(env::args_os()) {
+        let failed = |error| format!("{} can't be written: {error}", folder.display()).into();
+        return ended(pages::write(&folder).map_err(failed));
+    }
+    // Wrong usage ends here, with status 2.
+    let flags = match Flags::read(env::args_os()) {
+        Ok(flags) => flags,
+        Err(error) => return error.report("letschat-server"),
+    };
+    ended(run(&flags))
+}
+
+fn ended(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // That standard error is closed changes nothing about the status.
+            let _ = writeln!(io::stderr(), "letschat-server: {error}");
+            ExitCode::from(if is_wrong_usage(&*error) { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    match &flags.task {
+        None => serve_with_log(flags),
+        Some(Task::Account(task)) => account_admin::run(task, flags),
+        Some(Task::Fingerprint) => fingerprint::print(&flags.data_folder()?),
+        Some(Task::Health { address }) => {
+            let here = || flags.address_here().to_string();
+            Ok(health::check(&address.clone().unwrap_or_else(here))?)
+        }
+    }
+}
+
+fn is_wrong_usage(error: &(dyn Error + 'static)) -> bool {
+    let of_accounts = error.downcast_ref::<AdminError>();
+    error.is::<SettingsError>() || of_accounts.is_some_and(AdminError::is_wrong_usage)
+}
+
+fn serve_with_log(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let log = Log::start(flags.log, flags.log_format)?;
+    let result = serve(flags);
+    log.flush();
+    result
+}
+
+fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    // Before anybody can know that the server runs, so that no signal finds it unprepared.
+    let signals = Signals::new([Signal::Term, Signal::Int])?;
+    let server = Server::start(flags.settings()?)?;
+    announce(&server)?;
+    console::listen(server.controls())?;
+    smol::block_on(async {
+        let stopped = async {
+            server.stopped().await;
+            Ok(())
+        };
+        stopped.or(obey_signals(&server, signals)).await
+    })
+}
+
+/// Two lines for whoever started the server: where it listens, and what its key is.
+fn announce(server: &Server) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {}", server.address())?;
+    writeln!(out, "fingerprint {}", server.fingerprint())?;
+    out.flush()
+}
+
+/// The first signal stops the server, the second one does not wait for that.
+async fn obey_signals(server: &Server, mut signals: Signals) -> Result<(), Box<dyn Error>> {
+    signals.next().await;
+    let stopping = async {
+        server.operate(Operator::Stop).await;
+        future::pending().await
+    };
+    stopping.or(signals.next()).await;
+    Err("ended without waiting for the last words to go out".into())
+}

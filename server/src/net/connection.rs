@@ -1,0 +1,376 @@
+//! One connection: a TLS handshake, then lines in and bytes out, as the hub wants them.
+//!
+//! One task owns the socket. It races nothing that would lose bytes when dropped: what is read or
+//! written half-way is kept in the [`Link`], and only an end of the connection drops that.
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use async_channel::Sender;
+use async_io::Timer;
+use futures_lite::future;
+use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
+use futures_rustls::TlsAcceptor;
+use futures_rustls::server::TlsStream;
+use letschat_protocol::frame::{Decoder, Mode};
+use letschat_protocol::identity::{
+    EXPORTER_CONTEXT_LOGIN, EXPORTER_CONTEXT_TO_CLIENT, EXPORTER_CONTEXT_TO_SERVER, EXPORTER_LABEL,
+};
+
+use super::Event;
+use super::datagrams::DatagramKeys;
+use super::outbox::{Outbox, Wishes};
+use super::stream::Stream;
+use crate::hub::{ConnectionId, Gone, Input};
+
+/// Read at once, on the stack: an idle connection holds no buffer.
+const READ_BYTES: usize = 4 * 1024;
+
+/// Read ahead while the hub wants no line. Enough to see the end of the stream behind a few
+/// pipelined commands; more is left to TCP's own flow control.
+const READ_AHEAD_BYTES: usize = 8 * 1024;
+
+/// What TLS may hold of what is to go out, beyond the outbox.
+const TLS_BUFFER_BYTES: usize = 16 * 1024;
+
+/// What a client may still send after the last word to it, before it is cut off.
+const MAX_DISCARDED_BYTES: u64 = 256 * 1024;
+
+/// How long a connection is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// With bytes to go out, none of which go.
+    pub(crate) stall: Duration,
+    /// For the last bytes to go out, and for the other side to close too.
+    pub(crate) farewell: Duration,
+    /// For the hub's answer to the last line of somebody who has stopped sending. They may still
+    /// read it; but most who end their stream are simply gone, and then work for them should
+    /// stop soon.
+    pub(crate) half_closed: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            stall: Duration::from_secs(10),
+            farewell: Duration::from_secs(2),
+            half_closed: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What a connection's task is made of.
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) events: Sender<Event>,
+    pub(crate) patience: Patience,
+}
+
+impl Connection {
+    /// Runs the connection to its end and reports that, exactly once, as the last thing.
+    pub(crate) async fn run(self, stream: Stream, acceptor: TlsAcceptor) {
+        // A fault in one connection's handling is not to cost the others theirs.
+        let why = match AssertUnwindSafe(self.live(stream, acceptor)).catch_unwind().await {
+            Ok(why) => why,
+            Err(_) => {
+                tracing::error!("connection {} panicked and was closed", self.id.0);
+                Gone::Failed
+            }
+        };
+        // Without a driver nobody needs to know.
+        let _ = self.events.send(Event::Input(Input::Gone { connection: self.id, why })).await;
+    }
+
+    async fn live(&self, stream: Stream, acceptor: TlsAcceptor) -> Gone {
+        let stream = match self.handshake(stream, acceptor).await {
+            Ok(stream) => stream,
+            Err(why) => return why,
+        };
+        let mut link = Link::new(self, stream);
+        let why = link.converse().await;
+        match why {
+            Gone::Ended => link.say_farewell().await,
+            Gone::NotReading => link.stream.get_ref().0.forget_unsent(),
+            Gone::Failed => {}
+        }
+        why
+    }
+
+    /// The hub may lose its patience meanwhile; then there is nothing worth letting out.
+    async fn handshake(
+        &self,
+        stream: Stream,
+        acceptor: TlsAcceptor,
+    ) -> Result<TlsStream<Stream>, Gone> {
+        let cancelled = async {
+            self.outbox.closed().await;
+            Err(Gone::Ended)
+        };
+        let done = async {
+            let mut stream = acceptor.accept(stream).await.map_err(|error| self.failed(&error))?;
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+            Ok(stream)
+        };
+        let stream = future::or(cancelled, done).await?;
+        let secured =
+            self.secured(&stream).map_err(|error| self.failed(&io::Error::other(error)))?;
+        self.report(secured).await?;
+        Ok(stream)
+    }
+
+    /// What only the two ends of this TLS session know (RFC 5705).
+    fn secured(&self, stream: &TlsStream<Stream>) -> Result<Event, rustls::Error> {
+        let export = |context: &[u8]| {
+            let session = stream.get_ref().1;
+            session.export_keying_material([0; 32], EXPORTER_LABEL, Some(context))
+        };
+        Ok(Event::Secured {
+            connection: self.id,
+            binding: export(EXPORTER_CONTEXT_LOGIN)?,
+            keys: DatagramKeys {
+                to_server: export(EXPORTER_CONTEXT_TO_SERVER)?,
+                to_client: export(EXPORTER_CONTEXT_TO_CLIENT)?,
+            },
+        })
+    }
+
+    /// Waits while the queue is full, which holds up this client alone.
+    async fn report(&self, event: Event) -> Result<(), Gone> {
+        self.events.send(event).await.map_err(|_| Gone::Ended)
+    }
+
+    fn failed(&self, error: &io::Error) -> Gone {
+        tracing::debug!("connection {} failed: {error}", self.id.0);
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Gone::Ended,
+            _ => Gone::Failed,
+        }
+    }
+}
+
+/// A secured connection at work.
+struct Link<'a> {
+    connection: &'a Connection,
+    stream: TlsStream<Stream>,
+    decoder: Decoder,
+    /// The hub wants a line, taken so.
+    wanted: Option<Mode>,
+    tell_when_drained: bool,
+    outgoing: Outgoing,
+    /// Ticks while bytes are stuck.
+    stalled: Option<Timer>,
+    /// Set when the other side will send no more: how long the hub has for its last line.
+    ended: Option<Timer>,
+}
+
+/// Bytes that were taken from the outbox and are not all with the kernel yet.
+#[derive(Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    /// TLS has them up to here.
+    written: usize,
+    /// When the first of them came.
+    since: Option<Instant>,
+}
+
+impl Outgoing {
+    fn is_pending(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        // What is written goes first, so that a steady flow does not grow without end.
+        self.bytes.drain(..self.written);
+        self.written = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+}
+
+/// What one step brings.
+enum Step {
+    Wishes(Wishes),
+    Drained,
+    Read(io::Result<usize>),
+    Failed(io::Error),
+    Stalled,
+    Abandoned,
+}
+
+impl<'a> Link<'a> {
+    fn new(connection: &'a Connection, stream: TlsStream<Stream>) -> Link<'a> {
+        Link {
+            connection,
+            stream,
+            decoder: Decoder::new(),
+            wanted: None,
+            tell_when_drained: false,
+            outgoing: Outgoing::default(),
+            stalled: None,
+            ended: None,
+        }
+    }
+
+    async fn converse(&mut self) -> Gone {
+        loop {
+            if let Err(why) = self.advance().await {
+                return why;
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<(), Gone> {
+        self.hand_over_line().await?;
+        match poll_fn(|cx| self.poll_step(cx)).await {
+            Step::Wishes(wishes) => self.take(&wishes)?,
+            Step::Drained => {}
+            Step::Read(Ok(0)) => self.end(),
+            Step::Read(Ok(_)) => future::yield_now().await,
+            // A stream cut off without TLS's farewell ends all the same: what counts is whole lines.
+            Step::Read(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.end(),
+            Step::Read(Err(error)) | Step::Failed(error) => {
+                return Err(self.connection.failed(&error));
+            }
+            Step::Stalled => return Err(Gone::NotReading),
+            Step::Abandoned => return Err(Gone::Ended),
+        }
+        self.report_drained().await
+    }
+
+    /// Gives the hub the line it wants, if it is there. One that can't come any more is the end.
+    async fn hand_over_line(&mut self) -> Result<(), Gone> {
+        let Some(mode) = self.wanted else { return Ok(()) };
+        let Some(line) = self.decoder.next(mode).transpose() else {
+            return if self.ended.is_some() { Err(Gone::Ended) } else { Ok(()) };
+        };
+        self.wanted = None;
+        self.decoder.release();
+        if self.ended.is_some() {
+            self.end();
+        }
+        let connection = self.connection.id;
+        self.connection.report(Event::Input(Input::Line { connection, line })).await
+    }
+
+    async fn report_drained(&mut self) -> Result<(), Gone> {
+        if !self.tell_when_drained || self.outgoing.is_pending() {
+            return Ok(());
+        }
+        self.tell_when_drained = false;
+        let connection = self.connection.id;
+        self.connection.report(Event::Input(Input::Drained { connection })).await
+    }
+
+    fn take(&mut self, wishes: &Wishes) -> Result<(), Gone> {
+        if wishes.overflowed {
+            return Err(Gone::NotReading);
+        }
+        self.outgoing.append(&wishes.bytes);
+        self.wanted = wishes.line.or(self.wanted);
+        self.tell_when_drained |= wishes.tell_when_drained;
+        if wishes.close { Err(Gone::Ended) } else { Ok(()) }
+    }
+
+    fn end(&mut self) {
+        self.ended = Some(Timer::after(self.connection.patience.half_closed));
+    }
+
+    /// The hub's wishes come first, so that bytes that flow can't keep its end from a connection.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Poll::Ready(wishes) = self.connection.outbox.poll_wishes(cx) {
+            return Poll::Ready(Step::Wishes(wishes));
+        }
+        if self.outgoing.is_pending() {
+            match self.poll_send(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Step::Drained),
+                Poll::Ready(Err(error)) => return Poll::Ready(Step::Failed(error)),
+                Poll::Pending if self.poll_stalled(cx).is_ready() => {
+                    return Poll::Ready(Step::Stalled);
+                }
+                Poll::Pending => {}
+            }
+        }
+        match &mut self.ended {
+            Some(hub_has_had_its_time) => {
+                ready!(hub_has_had_its_time.poll(cx));
+                Poll::Ready(Step::Abandoned)
+            }
+            None => self.poll_receive(cx).map(Step::Read),
+        }
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // A line that is wanted bounds the decoder by itself.
+        if self.wanted.is_none() && self.decoder.buffered() >= READ_AHEAD_BYTES {
+            return Poll::Pending;
+        }
+        let mut buffer = [0; READ_BYTES];
+        let length = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        self.decoder.extend(&buffer[..length]);
+        Poll::Ready(Ok(length))
+    }
+
+    /// Ready when everything that was taken from the outbox is with the kernel.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(&mut self.stream);
+        while let rest @ [_, ..] = self.outgoing.rest() {
+            let written = ready!(stream.as_mut().poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outgoing.written += written;
+            self.connection.outbox.passed_on(written);
+        }
+        ready!(stream.poll_flush(cx))?;
+        self.outgoing = Outgoing::default();
+        self.stalled = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when nothing has gone out for too long although there is something to go.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self.connection.patience.stall;
+        let timer = self.stalled.get_or_insert_with(|| Timer::after(patience));
+        loop {
+            ready!(timer.poll(cx));
+            let progress = self.outgoing.since.max(Some(self.stream.get_ref().0.last_write()));
+            let deadline = progress.unwrap_or_else(Instant::now) + patience;
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.set_at(deadline);
+        }
+    }
+
+    /// Lets out what is left, says goodbye in TLS and waits for the other side to hang up: closing
+    /// a socket that holds unread bytes would take the last words back (TCP answers with RST).
+    async fn say_farewell(&mut self) {
+        let limit = self.connection.patience.farewell;
+        let farewell = async {
+            poll_fn(|cx| self.poll_send(cx)).await?;
+            self.stream.close().await?;
+            let tcp = self.stream.get_mut().0;
+            futures_lite::io::copy(tcp.take(MAX_DISCARDED_BYTES), futures_lite::io::sink()).await
+        };
+        let too_long = async {
+            Timer::after(limit).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        if let Err(error) = future::or(farewell, too_long).await {
+            tracing::debug!("connection {} ended without farewell: {error}", self.connection.id.0);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Sealed datagrams, in and out.
+//!
+//! The sockets' tasks know only the keys of the sessions that the hub has opened. What does not
+//! open under them is dropped without an answer; what finds a queue full is dropped as well, as
+//! the network would do it, and repaired over TCP.
+
+mod sending;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_channel::{Sender, TrySendError};
+use async_executor::Task;
+use async_io::{Async, Timer};
+use futures_lite::future;
+use letschat_protocol::datagram::{DatagramKey, Opener, Sealer, ToClient, ToServer, session_of};
+use letschat_protocol::dialogue::SessionId;
+use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
+use zeroize::Zeroize;
+
+use self::sending::Orders;
+use super::Event;
+use super::ports::canonical;
+use crate::hub::{Destination, Input};
+use crate::runtime::Spawner;
+
+/// Datagrams handled at a time, before the other tasks of the thread have their turn.
+const BATCH: usize = 64;
+
+/// How long to leave the socket alone after an error that is not about one datagram.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// One session's keys, exported from its TLS session. Wiped when dropped.
+pub(crate) struct DatagramKeys {
+    pub(crate) to_server: DatagramKey,
+    pub(crate) to_client: DatagramKey,
+}
+
+impl Drop for DatagramKeys {
+    fn drop(&mut self) {
+        self.to_server.zeroize();
+        self.to_client.zeroize();
+    }
+}
+
+/// The driver's hold on the datagrams. Dropping it ends the tasks.
+pub(crate) struct Datagrams {
+    sessions: Arc<Sessions>,
+    orders: Orders,
+    _tasks: [Option<Task<()>>; 2],
+}
+
+impl Datagrams {
+    /// Starts the tasks that receive and send.
+    pub(crate) fn start(
+        socket: UdpSocket,
+        spawner: &Spawner,
+        events: Sender<Event>,
+    ) -> io::Result<Datagrams> {
+        let socket = Arc::new(Async::new(socket)?);
+        let ipv6 = socket.get_ref().local_addr()?.is_ipv6();
+        let sessions = Arc::new(Sessions::default());
+        let (orders, ordered) = sending::orders();
+        let receiving = receive(socket.clone(), sessions.clone(), events);
+        let sending = sending::send(socket, ipv6, sessions.clone(), ordered);
+        let tasks = [
+            spawner.essential("the task that receives datagrams", receiving),
+            spawner.essential("the task that sends datagrams", sending),
+        ];
+        Ok(Datagrams { sessions, orders, _tasks: tasks })
+    }
+
+    /// Opens and seals under these keys from now on.
+    pub(crate) fn open(&self, session: SessionId, keys: &DatagramKeys) {
+        lock(&self.sessions.openers).insert(session, Opener::new(&keys.to_server));
+        lock(&self.sessions.sealers).insert(session, Sealer::new(session, &keys.to_client));
+    }
+
+    /// Forgets the session's keys.
+    pub(crate) fn close(&self, session: SessionId) {
+        lock(&self.sessions.openers).remove(&session);
+        lock(&self.sessions.sealers).remove(&session);
+    }
+
+    /// Sends the message to each, unless too much waits already or a session is closed before its
+    /// turn comes.
+    pub(crate) fn send(&self, to: Vec<Destination>, message: &ToClient) {
+        self.orders.take(to, message);
+    }
+}
+
+/// Each direction under its own lock, so that a burst in one does not hold up the other.
+#[derive(Default)]
+struct Sessions {
+    openers: Mutex<HashMap<SessionId, Opener>>,
+    sealers: Mutex<HashMap<SessionId, Sealer>>,
+}
+
+/// Nobody panics while holding these locks, and if somebody did, the tables would still be whole.
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn receive(socket: Arc<Async<UdpSocket>>, sessions: Arc<Sessions>, events: Sender<Event>) {
+    // One byte more than allowed, so that a longer datagram is seen to be too long.
+    let mut buffer = [0; MAX_DATAGRAM_BYTES + 1];
+    loop {
+        for _ in 0..BATCH {
+            let (length, from) = match socket.recv_from(&mut buffer).await {
+                Ok(received) => received,
+                Err(error) => {
+                    pause(&error).await;
+                    continue;
+                }
+            };
+            let Some(input) = sessions.open(&buffer[..length], canonical(from)) else { continue };
+            if let Err(TrySendError::Closed(_)) = events.try_send(Event::Input(input)) {
+                return;
+            }
+        }
+        future::yield_now().await;
+    }
+}
+
+impl Sessions {
+    fn open(&self, datagram: &[u8], from: SocketAddr) -> Option<Input> {
+        let session = session_of(datagram)?;
+        let message: ToServer = lock(&self.openers).get_mut(&session)?.open(datagram)?;
+        Some(Input::Datagram { session, from, message })
+    }
+}
+
+/// An error while receiving is at most an echo of something sent earlier, and never an end.
+async fn pause(error: &io::Error) {
+    tracing::debug!("a datagram could not be received: {error}");
+    if error.kind() != io::ErrorKind::ConnectionRefused {
+        Timer::after(BACK_OFF).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Runtime;
+    use async_channel::Receiver;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    const SESSION: SessionId = SessionId(5);
+
+    /// The server's sockets and a client's.
+    struct Pair {
+        datagrams: Datagrams,
+        events: Receiver<Event>,
+        server: SocketAddr,
+        client: Async<UdpSocket>,
+        _runtime: Runtime,
+    }
+
+    impl Pair {
+        fn new(server: UdpSocket) -> Pair {
+            let runtime = Runtime::start().unwrap();
+            let (sender, events) = async_channel::bounded(16);
+            let address = (Ipv4Addr::LOCALHOST, server.local_addr().unwrap().port()).into();
+            let datagrams = Datagrams::start(server, &runtime.spawner(), sender).unwrap();
+            datagrams.open(SESSION, &DatagramKeys { to_server: [1; 32], to_client: [2; 32] });
+            let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let client = Async::new(client).unwrap();
+            Pair { datagrams, events, server: address, client, _runtime: runtime }
+        }
+
+        fn on_ipv4() -> Pair {
+            Pair::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        }
+
+        /// The server sends.
+        fn send_to(&self, session: SessionId, address: SocketAddr, message: ToClient) {
+            self.datagrams.send(vec![Destination { session, address }], &message);
+        }
+
+        async fn send(&self, datagram: &[u8]) {
+            self.client.send_to(datagram, self.server).await.unwrap();
+        }
+
+        async fn received(&self) -> (SocketAddr, ToServer) {
+            match self.events.recv().await {
+                Ok(Event::Input(Input::Datagram { session: SESSION, from, message })) => {
+                    (from, message)
+                }
+                _ => panic!("a datagram was expected"),
+            }
+        }
+
+        async fn sent(&self, opener: &mut Opener) -> Option<ToClient> {
+            let mut buffer = [0; MAX_DATAGRAM_BYTES];
+            let (length, _) = self.client.recv_from(&mut buffer).await.unwrap();
+            opener.open(&buffer[..length])
+        }
+
+        fn client_address(&self) -> SocketAddr {
+            self.client.get_ref().local_addr().unwrap()
+        }
+    }
+
+    #[test]
+    fn a_genuine_datagram_comes_in_once_and_all_else_is_nothing() {
+        let pair = Pair::on_ipv4();
+        let mut sealer = Sealer::new(SESSION, &[1; 32]);
+        let mut stranger = Sealer::new(SessionId(6), &[1; 32]);
+        let once = sealer.seal(&ToServer::Answer(1));
+        async_io::block_on(async {
+            pair.send(&once).await;
+            pair.send(&once).await;
+            pair.send(b"").await;
+            pair.send(&[0xff; 1_400]).await;
+            pair.send(&stranger.seal(&ToServer::KeepAlive)).await;
+            pair.send(&Sealer::new(SESSION, &[9; 32]).seal(&ToServer::KeepAlive)).await;
+            pair.send(&sealer.seal(&ToServer::Answer(2))).await;
+            let from = pair.client_address();
+            assert_eq!(pair.received().await, (from, ToServer::Answer(1)));
+            assert_eq!(pair.received().await, (from, ToServer::Answer(2)));
+        });
+    }
+
+    #[test]
+    fn what_is_sent_is_sealed_until_the_session_is_closed() {
+        let pair = Pair::on_ipv4();
+        let mut opener = Opener::new(&[2; 32]);
+        let to = pair.client_address();
+        async_io::block_on(async {
+            pair.send_to(SESSION, to, ToClient::Head(3));
+            assert_eq!(pair.sent(&mut opener).await, Some(ToClient::Head(3)));
+            pair.datagrams.close(SESSION);
+            pair.send_to(SESSION, to, ToClient::Head(4));
+            let keys = DatagramKeys { to_server: [1; 32], to_client: [3; 32] };
+            pair.datagrams.open(SessionId(8), &keys);
+            pair.send_to(SessionId(8), to, ToClient::Head(5));
+            let mut opener = Opener::new(&[3; 32]);
+            assert_eq!(pair.sent(&mut opener).await, Some(ToClient::Head(5)));
+        });
+    }
+
+    #[test]
+    fn a_destination_that_refuses_does_not_stop_the_others() {
+        let pair = Pair::on_ipv4();
+        let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        async_io::block_on(async {
+            for number in 0..10 {
+                pair.send_to(SESSION, nobody, ToClient::Head(number));
+            }
+            pair.send_to(SESSION, "[::1]:9".parse().unwrap(), ToClient::Head(11));
+            pair.send_to(SESSION, pair.client_address(), ToClient::Head(12));
+            let mut opener = Opener::new(&[2; 32]);
+            assert_eq!(pair.sent(&mut opener).await, Some(ToClient::Head(12)));
+        });
+    }
+
+    #[test]
+    fn an_ipv4_client_of_an_ipv6_socket_is_an_ipv4_client() {
+        // Without IPv6 on the machine there is nothing to test.
+        let Ok(server) = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) else { return };
+        let pair = Pair::new(server);
+        async_io::block_on(async {
+            pair.send(&Sealer::new(SESSION, &[1; 32]).seal(&ToServer::KeepAlive)).await;
+            let (from, message) = pair.received().await;
+            assert_eq!((from, message), (pair.client_address(), ToServer::KeepAlive));
+            pair.send_to(SESSION, from, ToClient::Head(1));
+            let mut opener = Opener::new(&[2; 32]);
+            assert_eq!(pair.sent(&mut opener).await, Some(ToClient::Head(1)));
+        });
+    }
+
+    #[test]
+    fn one_message_goes_to_many_and_a_closed_or_refusing_one_is_left_out() {
+        const CLOSED: SessionId = SessionId(9);
+        let pair = Pair::on_ipv4();
+        let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let client = pair.client_address();
+        let to = |session, address| Destination { session, address };
+        // More than one batch, with what can't be sent at its beginning, in its middle and at its end.
+        let mut many = vec![to(SESSION, "[::1]:9".parse().unwrap()), to(CLOSED, client)];
+        for _ in 0..2 * BATCH {
+            many.extend([to(SESSION, client), to(SESSION, nobody), to(CLOSED, client)]);
+        }
+        pair.datagrams.send(many, &ToClient::Head(7));
+        async_io::block_on(async {
+            let mut opener = Opener::new(&[2; 32]);
+            for _ in 0..2 * BATCH {
+                assert_eq!(pair.sent(&mut opener).await, Some(ToClient::Head(7)));
+            }
+            pair.send_to(SESSION, client, ToClient::Head(8));
+            assert_eq!(pair.sent(&mut opener).await, Some(ToClient::Head(8)));
+        });
+    }
+}

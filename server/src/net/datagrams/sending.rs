@@ -1,0 +1,145 @@
+//! Datagrams out: sealed one by one, handed to the kernel by the batch.
+//!
+//! A broadcast is one order, however many it goes to. Its message is encoded once; each copy is
+//! sealed into the batch's buffer, and a batch is one system call (sendmmsg(2)).
+
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_channel::{Receiver, Sender, TrySendError};
+use async_io::Async;
+use futures_lite::future;
+use letschat_protocol::datagram::{Message as _, ToClient};
+use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+
+use super::{BATCH, Sessions, lock};
+use crate::hub::Destination;
+use crate::net::ports::through_ipv6;
+
+/// Orders that may wait.
+const QUEUE_ORDERS: usize = 8 * 1024;
+
+/// Datagrams that may wait in all orders together: a few broadcasts to thousands of clients.
+const MAX_WAITING: usize = 64 * 1024;
+
+/// The same message to each of these.
+pub(super) struct Order {
+    to: Vec<Destination>,
+    message: Vec<u8>,
+}
+
+/// The near end of the queue of orders.
+pub(super) struct Orders {
+    queue: Sender<Order>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The far end.
+pub(super) struct Ordered {
+    queue: Receiver<Order>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A queue of orders.
+pub(super) fn orders() -> (Orders, Ordered) {
+    let (sender, receiver) = async_channel::bounded(QUEUE_ORDERS);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    (Orders { queue: sender, waiting: waiting.clone() }, Ordered { queue: receiver, waiting })
+}
+
+impl Orders {
+    /// Takes an order, unless too much waits already: then it is dropped, as the network would do.
+    pub(super) fn take(&self, to: Vec<Destination>, message: &ToClient) {
+        let count = to.len();
+        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > MAX_WAITING {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            return tracing::debug!(count, "datagrams were dropped: too many wait to be sent");
+        }
+        let mut body = Vec::new();
+        message.encode(&mut body);
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Order { to, message: body }) {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            tracing::debug!(count, "datagrams were dropped: too many orders wait");
+        }
+    }
+}
+
+/// Sends what is ordered, as long as there may be orders.
+pub(super) async fn send(
+    socket: Arc<Async<UdpSocket>>,
+    ipv6: bool,
+    sessions: Arc<Sessions>,
+    ordered: Ordered,
+) {
+    let mut batch = Batch::default();
+    while let Ok(Order { to, message }) = ordered.queue.recv().await {
+        for destinations in to.chunks(BATCH) {
+            batch.seal(&sessions, destinations, &message, ipv6);
+            batch.send(&socket).await;
+            ordered.waiting.fetch_sub(destinations.len(), Ordering::Relaxed);
+            future::yield_now().await;
+        }
+    }
+}
+
+/// Sealed datagrams, one after the other in one buffer.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where each goes, and where it ends in the buffer.
+    datagrams: Vec<(SocketAddrAny, usize)>,
+}
+
+impl Batch {
+    /// Begins anew. Whose session is closed by now is left out.
+    fn seal(&mut self, sessions: &Sessions, to: &[Destination], message: &[u8], ipv6: bool) {
+        self.bytes.clear();
+        self.datagrams.clear();
+        self.bytes.reserve(to.len() * MAX_DATAGRAM_BYTES.min(message.len() + 32));
+        let mut sealers = lock(&sessions.sealers);
+        for Destination { session, address } in to {
+            let Some(sealer) = sealers.get_mut(session) else { continue };
+            sealer.seal_encoded(message, &mut self.bytes);
+            let address: SocketAddr = if ipv6 { through_ipv6(*address) } else { *address };
+            self.datagrams.push((address.into(), self.bytes.len()));
+        }
+    }
+
+    async fn send(&self, socket: &Async<UdpSocket>) {
+        let mut sent = 0;
+        while sent < self.datagrams.len() {
+            // A full socket is no error but a wait, until our queue is full.
+            match socket.write_with(|socket| self.send_from(sent, socket)).await {
+                Ok(count) => sent += count,
+                Err(error) => {
+                    // It is about the first one's destination (no route, for instance), and losing
+                    // a datagram is allowed.
+                    tracing::debug!("a datagram could not be sent: {error}");
+                    sent += 1;
+                }
+            }
+        }
+    }
+
+    /// Hands the kernel all from this one on; it may take fewer.
+    fn send_from(&self, first: usize, socket: &UdpSocket) -> io::Result<usize> {
+        let mut begin = first.checked_sub(1).map_or(0, |before| self.datagrams[before].1);
+        let rest = &self.datagrams[first..];
+        let slices: Vec<[IoSlice<'_>; 1]> = rest
+            .iter()
+            .map(|(_, end)| [IoSlice::new(&self.bytes[std::mem::replace(&mut begin, *end)..*end])])
+            .collect();
+        let mut controls: Vec<SendAncillaryBuffer<'_, '_, '_>> =
+            rest.iter().map(|_| SendAncillaryBuffer::default()).collect();
+        let mut messages: Vec<MMsgHdr<'_>> = rest
+            .iter()
+            .zip(&slices)
+            .zip(&mut controls)
+            .map(|(((to, _), slice), control)| MMsgHdr::new_with_addr(to, slice, control))
+            .collect();
+        Ok(sendmmsg(socket, &mut messages, SendFlags::empty())?)
+    }
+}

@@ -1,0 +1,102 @@
+//! Accepts connections, whatever the network and the descriptor table do.
+
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use async_channel::Sender;
+use async_io::{Async, Timer};
+use rustix::io::Errno;
+
+use super::Event;
+use super::ports::canonical;
+
+/// How long to leave the kernel alone after it could not give a connection.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// Connections turned away at once while there are no descriptors.
+const MAX_TURNED_AWAY: usize = 256;
+
+/// A connection that was just accepted.
+pub(crate) struct Arrival {
+    pub(crate) stream: Async<TcpStream>,
+    pub(crate) peer: SocketAddr,
+    /// The server's address that the client used.
+    pub(crate) local: IpAddr,
+}
+
+/// Accepts connections.
+pub(crate) struct Listener {
+    socket: Async<TcpListener>,
+    spare: SpareDescriptor,
+}
+
+impl Listener {
+    pub(crate) fn new(socket: TcpListener) -> io::Result<Listener> {
+        Ok(Listener { socket: Async::new(socket)?, spare: SpareDescriptor::open() })
+    }
+
+    /// Reports connections until nobody listens to the reports any more. A full queue makes
+    /// newcomers wait in the kernel's.
+    pub(crate) async fn run(mut self, events: Sender<Event>) {
+        loop {
+            let arrival = match self.socket.accept().await {
+                Ok((stream, peer)) => Arrival::new(stream, peer),
+                Err(error) => {
+                    self.recover(&error).await;
+                    continue;
+                }
+            };
+            // One that broke before it could be looked at is no arrival.
+            let Ok(arrival) = arrival else { continue };
+            if events.send(Event::Arrived(arrival)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn recover(&mut self, error: &io::Error) {
+        match Errno::from_io_error(error) {
+            // The client gave up while it waited to be accepted. The next one need not wait.
+            Some(Errno::CONNABORTED | Errno::INTR) => return,
+            Some(Errno::MFILE | Errno::NFILE) => {
+                let count = self.spare.turn_away(self.socket.get_ref());
+                // Without descriptors the kernel complains even when nobody waits.
+                if count > 0 {
+                    tracing::warn!("turned {count} connections away: {error}");
+                }
+            }
+            _ => tracing::warn!("can't accept a connection: {error}"),
+        }
+        // Without a pause the same error would be back at once, and again, on a whole core.
+        Timer::after(BACK_OFF).await;
+    }
+}
+
+impl Arrival {
+    fn new(stream: Async<TcpStream>, peer: SocketAddr) -> io::Result<Arrival> {
+        // Otherwise every small exchange may wait 40 ms for the other side's delayed ACK.
+        stream.get_ref().set_nodelay(true)?;
+        let local = canonical(stream.get_ref().local_addr()?).ip();
+        Ok(Arrival { stream, peer: canonical(peer), local })
+    }
+}
+
+/// A descriptor to give away when there are none left: it lets the waiting connections be
+/// accepted and closed, so that their clients know at once instead of hanging.
+struct SpareDescriptor(Option<File>);
+
+impl SpareDescriptor {
+    fn open() -> SpareDescriptor {
+        SpareDescriptor(File::open("/dev/null").ok())
+    }
+
+    /// Accepts and closes what waits, and says how much that was.
+    fn turn_away(&mut self, listener: &TcpListener) -> usize {
+        self.0 = None;
+        let count = (0..MAX_TURNED_AWAY).take_while(|_| listener.accept().is_ok()).count();
+        *self = SpareDescriptor::open();
+        count
+    }
+}

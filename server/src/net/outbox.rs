@@ -1,0 +1,195 @@
+//! What the hub wants of a connection: bytes to go out, the next line, an end.
+//!
+//! The hub's driver puts it here without ever waiting; the connection's task takes it. Everything
+//! is under one lock, the task's waker too, so that no wish is left lying while the task sleeps.
+
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use letschat_protocol::frame::Mode;
+
+/// Bytes that may wait for one connection. Who lets more pile up is dropped.
+pub(crate) const OUTBOX_BYTES: usize = 96 * 1024;
+
+/// Shared between the hub's driver and one connection's task.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    wishes: Wishes,
+    /// Whether there is anything in `wishes` that the task has not been given.
+    fresh: bool,
+    /// Bytes that the task has taken and not yet passed on.
+    in_flight: usize,
+    closed: bool,
+    task: Option<Waker>,
+}
+
+/// What came in since the task last looked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// To be sent, in order, before anything else here is done.
+    pub(crate) bytes: Vec<u8>,
+    /// The next line is wanted, taken so.
+    pub(crate) line: Option<Mode>,
+    /// The hub waits to hear that all is out.
+    pub(crate) tell_when_drained: bool,
+    /// Let out what there is, then close.
+    pub(crate) close: bool,
+    /// More was to be sent than may wait. Some of it is missing: close without more ado.
+    pub(crate) overflowed: bool,
+}
+
+/// The hub's side. Nothing here waits.
+impl Outbox {
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        self.wish(|state| {
+            let waiting = state.wishes.bytes.len() + state.in_flight;
+            if waiting + bytes.len() > OUTBOX_BYTES {
+                state.wishes.overflowed = true;
+            } else {
+                state.wishes.bytes.extend_from_slice(bytes);
+            }
+        });
+    }
+
+    pub(crate) fn ask_for_line(&self, mode: Mode) {
+        self.wish(|state| state.wishes.line = Some(mode));
+    }
+
+    pub(crate) fn tell_when_drained(&self) {
+        self.wish(|state| state.wishes.tell_when_drained = true);
+    }
+
+    pub(crate) fn close(&self) {
+        self.wish(|state| {
+            state.wishes.close = true;
+            state.closed = true;
+        });
+    }
+
+    fn wish(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        state.fresh = true;
+        let task = state.task.take();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+/// The connection's side.
+impl Outbox {
+    /// Takes all wishes, or has the task woken when there are some.
+    pub(crate) fn poll_wishes(&self, cx: &mut Context<'_>) -> Poll<Wishes> {
+        let mut state = self.lock();
+        if !state.fresh {
+            state.wake_later(cx);
+            return Poll::Pending;
+        }
+        state.fresh = false;
+        let wishes = std::mem::take(&mut state.wishes);
+        state.in_flight += wishes.bytes.len();
+        Poll::Ready(wishes)
+    }
+
+    /// So many of the bytes that were taken have been passed on.
+    pub(crate) fn passed_on(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.in_flight = state.in_flight.saturating_sub(bytes);
+    }
+
+    /// Returns when the hub wants an end, whatever else it wants.
+    pub(crate) async fn closed(&self) {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.closed {
+                return Poll::Ready(());
+            }
+            state.wake_later(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Nobody panics while holding this lock, and if somebody did, the state would still be whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake_later(&mut self, cx: &Context<'_>) {
+        match &mut self.task {
+            Some(task) => task.clone_from(cx.waker()),
+            None => self.task = Some(cx.waker().clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn take(outbox: &Outbox) -> Option<Wishes> {
+        match outbox.poll_wishes(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(wishes) => Some(wishes),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn wishes_are_taken_once_and_together() {
+        let outbox = Outbox::default();
+        outbox.send(b"one ");
+        outbox.send(b"two");
+        outbox.ask_for_line(Mode::Verbatim);
+        let wishes = take(&outbox).unwrap();
+        assert_eq!(wishes.bytes, b"one two");
+        assert_eq!(wishes.line, Some(Mode::Verbatim));
+        assert_eq!(take(&outbox), None);
+    }
+
+    #[test]
+    fn a_wish_wakes_the_task_that_found_nothing() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let outbox = Outbox::default();
+        assert!(outbox.poll_wishes(&mut Context::from_waker(&waker)).is_pending());
+        outbox.close();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert!(take(&outbox).unwrap().close);
+    }
+
+    #[test]
+    fn the_bound_counts_what_waits_and_what_is_under_way() {
+        let outbox = Outbox::default();
+        outbox.send(&[0; OUTBOX_BYTES]);
+        assert!(!take(&outbox).unwrap().overflowed);
+        outbox.passed_on(10);
+        outbox.send(&[0; 10]);
+        assert!(!take(&outbox).unwrap().overflowed);
+        outbox.send(&[0; 1]);
+        let wishes = take(&outbox).unwrap();
+        assert!(wishes.overflowed);
+        assert_eq!(wishes.bytes, b"");
+    }
+}

@@ -1,0 +1,129 @@
+//! The one port, for TCP and for UDP.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// Connections that the kernel keeps until they are accepted. The usual 128 is full at once when
+/// everybody comes back after a restart.
+const BACKLOG: i32 = 4096;
+
+/// Room for a burst of datagrams in the kernel, in bytes. It gives less where the system allows
+/// no more.
+const DATAGRAM_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often another port is tried when the one that was free for TCP is taken for UDP.
+const PORT_TRIES: usize = 32;
+
+/// The two sockets, on one address and port.
+pub(crate) struct Ports {
+    pub(crate) tcp: TcpListener,
+    pub(crate) udp: UdpSocket,
+    pub(crate) address: SocketAddr,
+}
+
+impl Ports {
+    /// Opens both. Without an address: every one, IPv6 and IPv4, or IPv4 alone where the machine
+    /// has no IPv6. Port 0: any that is free for both.
+    pub(crate) fn open(listen: Option<IpAddr>, port: u16) -> io::Result<Ports> {
+        let Some(address) = listen else {
+            let everywhere = Ports::open_at(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
+            return match everywhere {
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                    Ports::open_at(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+                }
+                result => result,
+            };
+        };
+        Ports::open_at(SocketAddr::new(address, port))
+    }
+
+    fn open_at(address: SocketAddr) -> io::Result<Ports> {
+        let tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+        let mut result = Ports::try_open(address);
+        for _ in 1..tries {
+            match &result {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    result = Ports::try_open(address);
+                }
+                _ => break,
+            }
+        }
+        result
+    }
+
+    /// Listens last, so that nobody connects to a server that then finds its UDP port taken.
+    fn try_open(address: SocketAddr) -> io::Result<Ports> {
+        let tcp = socket(address, Type::STREAM, Protocol::TCP)?;
+        // For TCP this only means not to wait for the last server's connections to time out. For
+        // UDP it would let two servers share a port, so it is not set there.
+        tcp.set_reuse_address(true)?;
+        tcp.bind(&SockAddr::from(address))?;
+        let tcp = TcpListener::from(tcp);
+        let address = tcp.local_addr()?;
+
+        let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
+        udp.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+        udp.set_send_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+        udp.bind(&SockAddr::from(address))?;
+
+        socket2::SockRef::from(&tcp).listen(BACKLOG)?;
+        Ok(Ports { tcp, udp: UdpSocket::from(udp), address })
+    }
+}
+
+fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    Ok(socket)
+}
+
+/// An IPv4 address that came through an IPv6 socket, as the IPv4 address that it is.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        // Left as it is: a link-local address is nothing without its scope.
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// The reverse of [`canonical`], for sending through an IPv6 socket.
+pub(crate) fn through_ipv6(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into(),
+        SocketAddr::V6(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sockets_have_the_same_port() {
+        let ports = Ports::open(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+        assert_ne!(ports.address.port(), 0);
+        assert_eq!(ports.udp.local_addr().unwrap(), ports.address);
+        assert_eq!(ports.tcp.local_addr().unwrap(), ports.address);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_for_udp_alone_is_taken() {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = udp.local_addr().unwrap().port();
+        let error = Ports::open(Some(Ipv4Addr::LOCALHOST.into()), port).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn an_ipv4_address_survives_an_ipv6_socket() {
+        let address: SocketAddr = "192.0.2.1:5".parse().unwrap();
+        assert!(through_ipv6(address).is_ipv6());
+        assert_eq!(canonical(through_ipv6(address)), address);
+        let scoped: SocketAddr = "[fe80::1%3]:5".parse().unwrap();
+        assert_eq!(canonical(scoped), scoped);
+    }
+}

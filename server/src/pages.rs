@@ -1,0 +1,63 @@
+//! The man pages, and completions for shells.
+
+use std::io;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use letschat_flags::pages::{self, Section};
+
+use crate::config::Flags;
+use crate::console;
+
+/// Writes them below a folder, as [`pages`] has it.
+pub(crate) fn write(folder: &Path) -> io::Result<()> {
+    pages::write(&Flags::command(), &[console(), files()], folder)
+}
+
+/// What can be typed while the server runs.
+fn console() -> Section {
+    let entry = |(usage, summary): &(&str, &str)| ((*usage).to_owned(), (*summary).to_owned());
+    Section { title: "CONSOLE", entries: console::COMMANDS.iter().map(entry).collect() }
+}
+
+fn files() -> Section {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let entries = vec![
+        file(
+            "~/.config/letschat-server/settings.toml, /etc/letschat-server/settings.toml",
+            "Settings, the first of these that exists: any long option without its dashes, as in \
+             `places = 200`.",
+        ),
+        file(
+            "~/.local/share/letschat-server/",
+            "The data folder: the server's key (server-key.pem) and its database (letschat.sqlite).",
+        ),
+    ];
+    Section { title: "FILES", entries }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_man_pages_have_every_option_subcommand_and_console_command() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path()).unwrap();
+        let read = |name: &str| {
+            let path = folder.path().join("man/man1").join(name);
+            std::fs::read_to_string(path).unwrap().replace("\\-", "-").replace("\\*(Aq", "'")
+        };
+        let page = read("letschat-server.1");
+        let flags = Flags::command();
+        for flag in flags.get_arguments().filter(|flag| !flag.is_hide_set()) {
+            assert!(page.contains(flag.get_long().unwrap()), "{flag}");
+        }
+        for (usage, summary) in console::COMMANDS {
+            assert!(page.contains(usage) && page.contains(summary), "{usage}");
+        }
+        for subcommand in ["account", "account-ban", "fingerprint", "health"] {
+            assert!(!read(&format!("letschat-server-{subcommand}.1")).is_empty(), "{subcommand}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The hub's records as lines of the log.
+//!
+//! A name or an address can go to a terminal as it is: their types hold nothing else.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use tracing::{debug, error, info, warn};
+
+use crate::hub::{ConnectionId, Gone, Record, Why};
+
+/// Writes a line. `peer_of` knows where a connection comes from.
+pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<SocketAddr>) {
+    let from = |connection: &ConnectionId| Origin(*connection, peer_of(*connection));
+    match record {
+        Record::Came { connection, peer } => {
+            info!("connection {} came from {peer}", connection.0);
+        }
+        Record::TurnedAway { connection } => {
+            info!("all places are taken, turned away ({})", from(connection));
+        }
+        Record::SignedUp { connection, username } => {
+            info!("{username} signed up ({})", from(connection));
+        }
+        Record::LoggedIn { connection, username, by } => {
+            info!("{username} logged in by {by} ({})", from(connection));
+        }
+        Record::LoginRefused { connection, peer, code } => {
+            warn!("a login was refused: {code} ({})", Origin(*connection, Some(*peer)));
+        }
+        Record::PasswordChanged { username } => info!("{username} changed the password"),
+        Record::PasswordNotChanged { username } => {
+            warn!("the session of {username} gave a wrong password to change it");
+        }
+        Record::Asked { username, verb } => info!("{username} asked: {verb}"),
+        Record::Introduced { username, to } => info!("{username} was introduced to {to}"),
+        Record::Broadcast { username, number, recipients } => {
+            info!("{username} broadcast number {number} to {recipients}");
+        }
+        Record::Datagrams { username, work: true } => debug!("datagrams reach {username}"),
+        Record::Datagrams { username, work: false } => {
+            debug!("datagrams do not reach {username} any more");
+        }
+        Record::Left { connection, username: Some(username), why } => {
+            info!("{username} left: {} ({})", Reason(*why), from(connection));
+        }
+        Record::Left { connection, username: None, why } => {
+            info!("ended without a login: {} ({})", Reason(*why), from(connection));
+        }
+        Record::StoreFailed { what } => error!("the store could not {what}"),
+        Record::Said => info!("the operator spoke to everybody"),
+    }
+}
+
+/// `connection 12 from 10.0.0.5:51234`
+struct Origin(ConnectionId, Option<SocketAddr>);
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {}", self.0.0)?;
+        match self.1 {
+            Some(peer) => write!(f, " from {peer}"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Reason(Why);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Why::Quit => "said QUIT",
+            Why::Evicted => "made room for newer connections",
+            Why::Link(Gone::Ended) => "hung up",
+            Why::Link(Gone::Failed) => "the link failed",
+            Why::Link(Gone::NotReading) => "did not read what was sent",
+            Why::Closed(closing) => return write!(f, "closed, {}", closing.name()),
+        })
+    }
+}

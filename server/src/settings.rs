@@ -1,0 +1,107 @@
+//! What an operator decides before the server starts.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::hub;
+use crate::store::mysql::location::{MysqlLocation, MysqlLocationError};
+
+/// TCP and UDP, unless the operator chooses another.
+pub const DEFAULT_PORT: u16 = 4400;
+
+/// Everything that [`Server::start`](crate::Server::start) needs to know.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// The address to listen on. `None`: every address, IPv6 and IPv4.
+    pub listen: Option<IpAddr>,
+    /// The port for TCP and UDP. 0: any that is free for both.
+    pub port: u16,
+    /// Where the server keeps its key and its lock. Made, for its owner alone, if it is missing.
+    pub data_folder: PathBuf,
+    /// Where accounts and broadcasts are.
+    pub store: StoreLocation,
+    /// What the hub is to allow.
+    pub hub: hub::Settings,
+}
+
+impl ServerSettings {
+    /// The defaults, with everything that is to last in one folder.
+    pub fn in_folder(data_folder: PathBuf) -> ServerSettings {
+        ServerSettings {
+            listen: None,
+            port: DEFAULT_PORT,
+            store: StoreLocation::in_folder(&data_folder),
+            data_folder,
+            hub: hub::Settings::default(),
+        }
+    }
+}
+
+/// Where accounts and broadcasts are kept, written as `sqlite:PATH` or
+/// `mysql://USER@HOST[:PORT]/DATABASE`. Shown without a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A file of SQLite's.
+    Sqlite(PathBuf),
+    /// A database on a MySQL or MariaDB server.
+    Mysql(MysqlLocation),
+}
+
+impl StoreLocation {
+    /// The default: a file beside the server's key.
+    pub fn in_folder(data_folder: &std::path::Path) -> StoreLocation {
+        StoreLocation::Sqlite(data_folder.join("letschat.sqlite"))
+    }
+}
+
+/// A text that names no store. It does not repeat the text, which may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreLocationError {
+    /// Neither kind of store.
+    #[error("expected sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE")]
+    Kind,
+    /// MySQL, but not as it should be.
+    #[error(transparent)]
+    Mysql(#[from] MysqlLocationError),
+}
+
+impl FromStr for StoreLocation {
+    type Err = StoreLocationError;
+
+    fn from_str(text: &str) -> Result<Self, StoreLocationError> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(StoreLocation::Sqlite(path.into())),
+            Some(("mysql", _)) => Ok(StoreLocation::Mysql(text.parse()?)),
+            _ => Err(StoreLocationError::Kind),
+        }
+    }
+}
+
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreLocation::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            StoreLocation::Mysql(location) => location.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_named_by_its_kind_and_place() {
+        let location: StoreLocation = "sqlite:/var/lib/a:b".parse().unwrap();
+        assert_eq!(location, StoreLocation::Sqlite("/var/lib/a:b".into()));
+        assert_eq!(location.to_string(), "sqlite:/var/lib/a:b");
+        let location: StoreLocation = "mysql://chat@db/letschat".parse().unwrap();
+        assert!(matches!(location, StoreLocation::Mysql(_)), "{location:?}");
+        assert_eq!(location.to_string(), "mysql://chat@db/letschat");
+        for wrong in ["", "sqlite", "sqlite:", "mysql", "postgres:x", "/var/lib"] {
+            assert_eq!(wrong.parse::<StoreLocation>(), Err(StoreLocationError::Kind), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The store on a MySQL server (8.4 and later) or a MariaDB server (10.11 and later).
+//!
+//! * [`location`] – where the database is and how to get in
+//! * `session` – the one connection, and the lock that keeps a second server out
+//! * `schema` – the tables, and what leads from one version of them to the next
+//! * `failure` – what can go wrong, in sentences
+//! * `admin` – what the operator's tool asks, beside a server
+//!
+//! Everything goes over one connection, and that connection holds the lock: what was written, the
+//! only writer wrote. A broken connection is noticed and made anew at the beginning of each call,
+//! so that the server recovers by itself when the database does.
+//!
+//! A commit is as durable as the database is told to make it; `innodb_flush_log_at_trx_commit = 1`,
+//! its default, is what this store counts on.
+
+mod admin;
+mod failure;
+pub mod location;
+mod schema;
+mod session;
+
+use ::mysql::Row;
+use ::mysql::prelude::Queryable as _;
+use letschat_protocol::dialogue::Broadcast;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use self::failure::{Failure, column, refused_as_duplicate};
+use self::location::MysqlLocation;
+use self::session::{Role, Session};
+use super::sqlite::{head_after, random_epoch};
+use super::{
+    Account, Created, KEY_USE_MS, MAX_KEYS, Store, StoreError, StoredEntry, StoredLog, Verdict,
+};
+
+/// The store in a database of its own.
+#[derive(Debug)]
+pub struct Mysql {
+    session: Session,
+}
+
+impl Mysql {
+    /// Connects, makes the database if it is missing, takes its lock and brings its tables up to
+    /// date. Takes seconds, at most, if nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] while another server has the database, [`StoreError::Content`] for
+    /// one of a newer version, which is left as it is.
+    pub fn open(location: &MysqlLocation) -> Result<Mysql, StoreError> {
+        Mysql::open_as(Role::Server, location)
+    }
+}
+
+impl Store for Mysql {
+    fn create_account(
+        &mut self,
+        username: &Username,
+        phc: &str,
+        created_ms: u64,
+    ) -> Result<Created, StoreError> {
+        self.session.run(|conn| {
+            let insert = "INSERT INTO accounts (username, phc, created_ms) VALUES (?, ?, ?)";
+            match conn.exec_drop(insert, (username.as_str(), phc, created_ms)) {
+                Ok(()) => Ok(Created::New),
+                Err(error) if refused_as_duplicate(&error) => Ok(Created::Taken),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    fn account(&mut self, username: &Username) -> Result<Option<Account>, StoreError> {
+        self.session.run(|conn| {
+            let select = "SELECT phc, banned FROM accounts WHERE username = ?";
+            let row: Option<Row> = conn.exec_first(select, (username.as_str(),))?;
+            row.map(|row| {
+                Ok(Account { phc: column(&row, "phc")?, banned: column(&row, "banned")? })
+            })
+            .transpose()
+        })
+    }
+
+    fn set_password(
+        &mut self,
+        username: &Username,
+        phc: &str,
+        keep: Option<&PublicKey>,
+    ) -> Result<bool, StoreError> {
+        self.session.transact(|conn| set_password(conn, username, phc, keep))
+    }
+
+    fn admit(
+        &mut self,
+        username: &Username,
+        phc: &str,
+        key: Option<&PublicKey>,
+        now_ms: u64,
+    ) -> Result<Verdict, StoreError> {
+        self.session.transact(|conn| {
+            let verdict = judge(conn, username, phc)?;
+            if let (Verdict::Accepted, Some(key)) = (verdict, key) {
+                add_key(conn, username, key, now_ms)?;
+            }
+            Ok(verdict)
+        })
+    }
+
+    fn replace_password(
+        &mut self,
+        username: &Username,
+        old: &str,
+        new: &str,
+        keep: Option<&PublicKey>,
+    ) -> Result<Verdict, StoreError> {
+        self.session.transact(|conn| {
+            let verdict = judge(conn, username, old)?;
+            if verdict == Verdict::Accepted {
+                set_password(conn, username, new, keep)?;
+            }
+            Ok(verdict)
+        })
+    }
+
+    fn add_key(
+        &mut self,
+        username: &Username,
+        key: &PublicKey,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.session.transact(|conn| add_key(conn, username, key, now_ms))
+    }
+
+    fn check_key(
+        &mut self,
+        username: &Username,
+        key: &PublicKey,
+        now_ms: u64,
+    ) -> Result<Verdict, StoreError> {
+        // Both statements run whatever the first finds, so that an unknown account takes as long
+        // as an unknown key.
+        let (name, key) = (username.as_str(), key.to_string());
+        self.session.run(|conn| {
+            let select = "SELECT used_ms FROM account_keys WHERE username = ? AND public_key = ?";
+            let row: Option<Row> = conn.exec_first(select, (name, &key))?;
+            let used: Option<u64> = row.map(|row| column(&row, "used_ms")).transpose()?;
+            let select = "SELECT banned FROM accounts WHERE username = ?";
+            let row: Option<Row> = conn.exec_first(select, (name,))?;
+            let banned: Option<bool> = row.map(|row| column(&row, "banned")).transpose()?;
+            let used_ms = match (used, banned) {
+                (Some(used_ms), Some(false)) => used_ms,
+                (Some(_), Some(true)) => return Ok(Verdict::Banned),
+                _ => return Ok(Verdict::Refused),
+            };
+            if now_ms >= used_ms.saturating_add(KEY_USE_MS) {
+                conn.exec_drop(
+                    "UPDATE account_keys SET used_ms = ? WHERE username = ? AND public_key = ?",
+                    (now_ms, name, &key),
+                )?;
+            }
+            Ok(Verdict::Accepted)
+        })
+    }
+
+    fn load_log(&mut self) -> Result<StoredLog, StoreError> {
+        let (epoch, head, entries) = self.session.transact(|conn| {
+            let (epoch, head) = epoch_and_head(conn)?;
+            let rows: Vec<Row> = conn.query("SELECT * FROM broadcasts ORDER BY number")?;
+            let entries = rows.iter().map(stored_entry).collect::<Result<Vec<_>, _>>()?;
+            Ok((epoch, head, entries))
+        })?;
+        if entries.last().is_some_and(|last| last.broadcast.number > head) {
+            return Err(StoreError::Content(format!("broadcasts above the counter, {head}")));
+        }
+        Ok(StoredLog { epoch, head, entries })
+    }
+
+    fn append(&mut self, entries: &[StoredEntry]) -> Result<(), StoreError> {
+        let Some(last) = entries.last() else { return Ok(()) };
+        let committed = self.session.transact(|conn| {
+            let (_, head) = epoch_and_head(conn)?;
+            let head = head_after(head, entries)?;
+            for entry in entries {
+                insert_entry(conn, entry)?;
+            }
+            Ok(conn.exec_drop("UPDATE log SET head = ?", (head,))?)
+        });
+        // If the connection broke, it may have been the answer that was lost and not the commit.
+        // The lock tells: what holds it now is the only writer, and the one before it has ended.
+        match committed {
+            Err(StoreError::Database(_)) if self.head().is_ok_and(|head| head == number(last)) => {
+                Ok(())
+            }
+            committed => committed,
+        }
+    }
+
+    fn forget(&mut self, through: u64) -> Result<(), StoreError> {
+        self.session
+            .run(|conn| Ok(conn.exec_drop("DELETE FROM broadcasts WHERE number <= ?", (through,))?))
+    }
+}
+
+impl Mysql {
+    fn head(&mut self) -> Result<u64, StoreError> {
+        self.session.transact(|conn| Ok(epoch_and_head(conn)?.1))
+    }
+}
+
+fn number(entry: &StoredEntry) -> u64 {
+    entry.broadcast.number
+}
+
+/// Whether the account still has the hash that a password was compared with. It is held until the
+/// transaction ends, so that the operator's word comes before or after it and not in between.
+fn judge(conn: &mut ::mysql::Conn, username: &Username, phc: &str) -> Result<Verdict, Failure> {
+    let select = "SELECT phc, banned FROM accounts WHERE username = ? FOR UPDATE";
+    let row: Option<Row> = conn.exec_first(select, (username.as_str(),))?;
+    let Some(row) = row else { return Ok(Verdict::Refused) };
+    let current: String = column(&row, "phc")?;
+    Ok(match column(&row, "banned")? {
+        _ if current != phc => Verdict::Refused,
+        true => Verdict::Banned,
+        false => Verdict::Accepted,
+    })
+}
+
+fn set_password(
+    conn: &mut ::mysql::Conn,
+    username: &Username,
+    phc: &str,
+    keep: Option<&PublicKey>,
+) -> Result<bool, Failure> {
+    let name = username.as_str();
+    conn.exec_drop("UPDATE accounts SET phc = ? WHERE username = ?", (phc, name))?;
+    let changed = conn.affected_rows();
+    // No key is the empty text, so without one to keep all go.
+    let keep = keep.map(PublicKey::to_string).unwrap_or_default();
+    let delete = "DELETE FROM account_keys WHERE username = ? AND public_key <> ?";
+    conn.exec_drop(delete, (name, &keep))?;
+    Ok(changed == 1)
+}
+
+fn add_key(
+    conn: &mut ::mysql::Conn,
+    username: &Username,
+    key: &PublicKey,
+    now_ms: u64,
+) -> Result<(), Failure> {
+    let (name, key) = (username.as_str(), key.to_string());
+    conn.exec_drop(
+        "INSERT INTO account_keys (username, public_key, added_ms, used_ms)
+         VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE used_ms = ?",
+        (name, &key, now_ms, now_ms, now_ms),
+    )?;
+    let count = "SELECT count(*) AS count FROM account_keys WHERE username = ?";
+    let row: Option<Row> = conn.exec_first(count, (name,))?;
+    let count = row.map_or(Ok(0), |row| column::<usize>(&row, "count"))?;
+    // The key at hand stays whatever the clock says: it must not evict itself.
+    conn.exec_drop(
+        "DELETE FROM account_keys WHERE username = ? AND public_key <> ?
+         ORDER BY used_ms, added_ms LIMIT ?",
+        (name, &key, count.saturating_sub(MAX_KEYS)),
+    )?;
+    Ok(())
+}
+
+/// The log's only row, which is made when it is first asked for.
+fn epoch_and_head(conn: &mut ::mysql::Conn) -> Result<(u64, u64), Failure> {
+    let row: Option<Row> = conn.query_first("SELECT epoch, head FROM log")?;
+    if let Some(row) = row {
+        return Ok((column(&row, "epoch")?, column(&row, "head")?));
+    }
+    let epoch = random_epoch()?;
+    conn.exec_drop("INSERT INTO log (only, epoch, head) VALUES (1, ?, 0)", (epoch,))?;
+    Ok((epoch, 0))
+}
+
+fn stored_entry(row: &Row) -> Result<StoredEntry, Failure> {
+    let number = column(row, "number")?;
+    let sender: String = column(row, "sender")?;
+    let sender = sender.parse().map_err(|error| {
+        StoreError::Content(format!("the sender of broadcast {number}: {error}"))
+    })?;
+    let time_ms = column(row, "time_ms")?;
+    Ok(StoredEntry {
+        broadcast: Broadcast { number, sender, time_ms, text: column(row, "text")? },
+        boot_ms: column(row, "boot_ms")?,
+        boot_id: column(row, "boot_id")?,
+    })
+}
+
+fn insert_entry(conn: &mut ::mysql::Conn, entry: &StoredEntry) -> Result<(), Failure> {
+    let StoredEntry { broadcast, boot_ms, boot_id } = entry;
+    Ok(conn.exec_drop(
+        "INSERT INTO broadcasts (number, sender, time_ms, text, boot_ms, boot_id)
+         VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            broadcast.number,
+            broadcast.sender.as_str(),
+            broadcast.time_ms,
+            &broadcast.text,
+            boot_ms,
+            boot_id,
+        ),
+    )?)
+}

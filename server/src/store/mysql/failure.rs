@@ -1,0 +1,146 @@
+//! What can go wrong, in sentences.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+
+use ::mysql::prelude::FromValue;
+use ::mysql::{DriverError, Error, Row};
+
+use super::session::{CONNECT_TIMEOUT, TIMEOUT};
+use crate::store::StoreError;
+
+/// Why some work with the database did not come to its end.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The database or the connection to it.
+    Database(Error),
+    /// What was found there, or what was asked of it.
+    Store(StoreError),
+}
+
+impl Failure {
+    /// Whether the database has said no and the connection is as good as before. After anything
+    /// else it may be in the middle of an answer.
+    pub(super) fn leaves_the_connection_whole(&self) -> bool {
+        matches!(self, Failure::Database(Error::MySqlError(_)) | Failure::Store(_))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Database(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::Store(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(error) => error,
+            Failure::Database(error) => StoreError::Database(sentence(&error)),
+        }
+    }
+}
+
+fn sentence(error: &Error) -> String {
+    match error {
+        Error::MySqlError(said) if said.code == ACCESS_DENIED => format!(
+            "{}; the password comes from LETSCHAT_SERVER_STORE_PASSWORD or --store-password-file",
+            said.message
+        ),
+        Error::MySqlError(said) => format!("{} (error {})", said.message, said.code),
+        Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => {
+            format!("nobody answers there: {why}")
+        }
+        Error::DriverError(DriverError::ConnectTimeout) => {
+            format!("nobody answered within {} s", CONNECT_TIMEOUT.as_secs())
+        }
+        Error::DriverError(DriverError::TlsNotSupported) => {
+            "it offers no TLS; --store-tls off goes without".into()
+        }
+        Error::DriverError(DriverError::UnknownAuthPlugin(plugin)) => format!(
+            "it asks for {plugin}, which this program does not speak; MySQL may do so when it \
+             does not know the user"
+        ),
+        Error::IoError(error) => broken(error),
+        // The driver does not name this error's type, but it has the system's error inside.
+        Error::CodecError(error) => match error.source().and_then(|error| error.downcast_ref()) {
+            Some(error) => broken(error),
+            None => error.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+fn broken(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("it did not answer within {} s", TIMEOUT.as_secs())
+        }
+        _ => format!("the connection broke: {error}"),
+    }
+}
+
+/// Errors that MySQL and MariaDB number alike.
+const ACCESS_DENIED: u16 = 1045;
+const UNKNOWN_DATABASE: u16 = 1049;
+const DUPLICATE_KEY: u16 = 1062;
+const UNKNOWN_CONNECTION: u16 = 1094;
+const NO_SUCH_TABLE: u16 = 1146;
+
+/// Whether a row was refused because its key is there already.
+pub(super) fn refused_as_duplicate(error: &Error) -> bool {
+    has_code(error, DUPLICATE_KEY)
+}
+
+/// Whether there is no database of that name.
+pub(super) fn database_is_missing(error: &Error) -> bool {
+    has_code(error, UNKNOWN_DATABASE)
+}
+
+/// Whether there is no table of that name.
+pub(super) fn table_is_missing(error: &Error) -> bool {
+    has_code(error, NO_SUCH_TABLE)
+}
+
+/// Whether the connection that was to be ended has ended already.
+pub(super) fn connection_is_gone(error: &Error) -> bool {
+    has_code(error, UNKNOWN_CONNECTION)
+}
+
+fn has_code(error: &Error, code: u16) -> bool {
+    matches!(error, Error::MySqlError(said) if said.code == code)
+}
+
+/// A column's value. The driver's own conversion panics at what it does not expect.
+pub(super) fn column<T: FromValue>(row: &Row, name: &str) -> Result<T, StoreError> {
+    row.get_opt(name)
+        .and_then(Result::ok)
+        .ok_or_else(|| StoreError::Content(format!("column {name} is not what it should be")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::mysql::MySqlError;
+
+    #[test]
+    fn what_the_database_says_is_passed_on_with_its_number() {
+        let said = MySqlError { state: "42000".into(), message: "No".into(), code: 1142 };
+        let error = StoreError::from(Failure::from(Error::MySqlError(said)));
+        assert_eq!(error.to_string(), "the database failed: No (error 1142)");
+    }
+
+    #[test]
+    fn only_an_answer_leaves_the_connection_whole() {
+        let broken = Failure::from(Error::server_disconnected());
+        assert!(!broken.leaves_the_connection_whole());
+        let said = MySqlError { state: String::new(), message: String::new(), code: DUPLICATE_KEY };
+        assert!(Failure::from(Error::MySqlError(said)).leaves_the_connection_whole());
+    }
+}

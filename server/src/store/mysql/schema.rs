@@ -1,0 +1,80 @@
+//! The tables, and what leads from each version of them to the next.
+//!
+//! Names and keys are ASCII and compared byte by byte; texts are all of Unicode. Numbers and names
+//! of logs and boots use all 64 bits. Times are signed, as SQLite's are.
+
+use ::mysql::prelude::Queryable as _;
+use ::mysql::{Conn, Row};
+
+use super::failure::{Failure, column, table_is_missing};
+use crate::store::admin::{Version, too_new};
+
+/// A step that was released is never changed. MySQL commits each statement about tables by itself,
+/// so a step that was interrupted begins again: each of its statements must bear that.
+const MIGRATIONS: &[&[&str]] = &[&[
+    "CREATE TABLE IF NOT EXISTS accounts (
+        username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+        phc        VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        created_ms BIGINT       NOT NULL,
+        banned     BOOLEAN      NOT NULL DEFAULT FALSE
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS account_keys (
+        username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        public_key CHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        added_ms   BIGINT       NOT NULL,
+        used_ms    BIGINT       NOT NULL,
+        PRIMARY KEY (username, public_key),
+        FOREIGN KEY (username) REFERENCES accounts (username) ON DELETE CASCADE
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS broadcasts (
+        number     BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+        sender     VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        time_ms    BIGINT       NOT NULL,
+        text       TEXT         CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        boot_ms    BIGINT       NOT NULL,
+        boot_id    BIGINT UNSIGNED NOT NULL
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS log (
+        only       TINYINT      NOT NULL PRIMARY KEY CHECK (only = 1),
+        epoch      BIGINT UNSIGNED NOT NULL,
+        head       BIGINT UNSIGNED NOT NULL
+    ) ENGINE = InnoDB",
+]];
+
+/// Brings the tables up to date. Whoever calls holds the database's lock.
+pub(super) fn migrate(conn: &mut Conn) -> Result<(), Failure> {
+    conn.query_drop(
+        "CREATE TABLE IF NOT EXISTS schema_version (
+            only    TINYINT NOT NULL PRIMARY KEY CHECK (only = 1),
+            version INT UNSIGNED NOT NULL
+        ) ENGINE = InnoDB",
+    )?;
+    let version = stored_version(conn)?;
+    let Some(outstanding) = MIGRATIONS.get(version..) else {
+        return Err(too_new(version, MIGRATIONS.len()).into());
+    };
+    for (step, reached) in outstanding.iter().zip(version + 1..) {
+        for statement in *step {
+            conn.query_drop(statement)?;
+        }
+        conn.exec_drop(
+            "INSERT INTO schema_version (only, version) VALUES (1, ?)
+             ON DUPLICATE KEY UPDATE version = ?",
+            (reached, reached),
+        )?;
+    }
+    Ok(())
+}
+
+/// How the tables compare with the ones that this program knows.
+pub(super) fn version(conn: &mut Conn) -> Result<Version, Failure> {
+    match stored_version(conn) {
+        Err(Failure::Database(error)) if table_is_missing(&error) => Ok(Version::None),
+        version => Ok(Version::judge(version?, MIGRATIONS.len())?),
+    }
+}
+
+fn stored_version(conn: &mut Conn) -> Result<usize, Failure> {
+    let row: Option<Row> = conn.query_first("SELECT version FROM schema_version")?;
+    Ok(row.map_or(Ok(0), |row| column(&row, "version"))?)
+}

@@ -1,0 +1,164 @@
+//! The threads that keep the blocking work away from the hub.
+//!
+//! One thread owns the [`Store`]; two of lower priority hash passwords, so that a crowd at the
+//! door costs those inside no more than two hashes' memory. Every request that was taken is
+//! answered exactly once, by a panic too, unless whoever asked has gone.
+
+mod queues;
+mod steps;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use rustix::process::{getpriority_process, setpriority_process};
+
+use self::queues::Queues;
+use self::steps::{Step, StepError};
+use super::{Store, StoreAnswer, StoreRequest};
+use crate::clock::Now;
+use crate::hub::ConnectionId;
+
+pub use self::steps::unavailable;
+
+/// People's requests that wait at once; above the number of connections there can be, since each
+/// has one at a time.
+pub const MAX_WAITING: usize = 1024;
+
+/// Passwords that are hashed at once.
+pub const HASHING_THREADS: usize = 2;
+
+/// How much the hashing threads give way to the others, as nice(1) counts.
+const HASHING_NICENESS: i32 = 10;
+
+/// A store at work. Dropping it is [`stop`](StoreService::stop).
+pub struct StoreService {
+    shared: Arc<Shared>,
+    hashing: Vec<JoinHandle<()>>,
+    database: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    queues: Queues,
+    answer: Box<dyn Fn(StoreAnswer) + Send + Sync>,
+}
+
+impl StoreService {
+    /// Starts the threads. `answer` is called on them and must neither block nor panic.
+    ///
+    /// # Errors
+    ///
+    /// The system has no threads left.
+    pub fn start(
+        store: Box<dyn Store>,
+        answer: impl Fn(StoreAnswer) + Send + Sync + 'static,
+    ) -> io::Result<StoreService> {
+        let shared = Arc::new(Shared { queues: Queues::default(), answer: Box::new(answer) });
+        let mut service =
+            StoreService { shared: Arc::clone(&shared), hashing: Vec::new(), database: None };
+        for number in 1..=HASHING_THREADS {
+            let shared = Arc::clone(&shared);
+            let thread = thread::Builder::new().name(format!("hashing-{number}"));
+            service.hashing.push(thread.spawn(move || shared.hash())?);
+        }
+        let thread = thread::Builder::new().name("store".into());
+        service.database = Some(thread.spawn(move || shared.serve(store))?);
+        Ok(service)
+    }
+
+    /// Takes a request, never blocking.
+    ///
+    /// # Errors
+    ///
+    /// Gives it back if [`MAX_WAITING`] wait already; [`unavailable`] is then the answer to it.
+    /// `Append` and `Forget` are always taken.
+    pub fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
+        self.shared.queues.submit(request)
+    }
+
+    /// Drops, unanswered, what this connection asked and nobody has begun to work on. What is
+    /// being worked on is finished and may be answered.
+    pub fn cancel(&self, connection: ConnectionId) {
+        self.shared.queues.cancel(connection);
+    }
+
+    /// Commits all that the log still asks, and waits for that. Steps under way are finished; of
+    /// people's requests those that wait are answered as unavailable.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for StoreService {
+    fn drop(&mut self) {
+        for answer in self.shared.queues.close_to_people() {
+            (self.shared.answer)(answer);
+        }
+        // The hashing threads hand their last results to the database, so they end first.
+        let hashing = self.hashing.drain(..).map(JoinHandle::join).filter(Result::is_err).count();
+        self.shared.queues.close();
+        let database = self.database.take().is_some_and(|thread| thread.join().is_err());
+        if hashing > 0 || database {
+            tracing::error!(hashing, database, "threads of the store had ended by a panic");
+        }
+    }
+}
+
+impl Shared {
+    /// The database thread.
+    fn serve(&self, mut store: Box<dyn Store>) {
+        while let Some(job) = self.queues.next_for_database() {
+            let (what, unavailable) = (job.what(), job.unavailable());
+            let wall_ms = Now::read().wall_ms;
+            self.carry_out(what, unavailable, || job.run(&mut *store, wall_ms));
+        }
+    }
+
+    /// A hashing thread.
+    fn hash(&self) {
+        give_way();
+        while let Some(job) = self.queues.next_for_hashing() {
+            let (what, unavailable) = (job.what(), job.unavailable());
+            self.carry_out(what, Some(unavailable), || job.run());
+        }
+    }
+
+    /// Runs one step and passes on what it leads to.
+    fn carry_out(
+        &self,
+        what: &'static str,
+        unavailable: Option<StoreAnswer>,
+        run: impl FnOnce() -> Result<Step, StepError>,
+    ) {
+        // A store that panicked is asked again: its transaction was rolled back on the way out.
+        let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(StepError::Panic));
+        let step = result.unwrap_or_else(|error| {
+            tracing::warn!(what, %error, "the store failed");
+            unavailable.map_or(Step::Done, Step::Answer)
+        });
+        match step {
+            Step::Database(job) => self.queues.continue_in_database(job),
+            Step::Hashing(job) => {
+                if let Err(job) = self.queues.continue_hashing(job) {
+                    (self.answer)(job.unavailable());
+                }
+            }
+            Step::Answer(answer) => (self.answer)(answer),
+            Step::Done => {}
+        }
+    }
+}
+
+/// Lowers the priority of the calling thread, which Linux keeps for each thread.
+fn give_way() {
+    let thread = Some(rustix::thread::gettid());
+    let lowered = getpriority_process(thread)
+        .and_then(|niceness| setpriority_process(thread, niceness + HASHING_NICENESS));
+    if let Err(error) = lowered {
+        tracing::debug!(%error, "a hashing thread keeps its priority");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! What waits for the database and for the hashing threads.
+//!
+//! People's requests are bounded and come last. The log's requests and the last steps of what has
+//! begun go before them: those who are here do not wait for those who want to come in.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::MAX_WAITING;
+use super::steps::{DatabaseJob, HashingJob};
+use crate::hub::ConnectionId;
+use crate::store::{StoreAnswer, StoreRequest};
+
+/// The queues between whoever asks and the threads that work.
+#[derive(Default)]
+pub(super) struct Queues {
+    waiting: Mutex<Waiting>,
+    database_work: Condvar,
+    hashing_work: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Of the log, and last steps.
+    urgent: VecDeque<DatabaseJob>,
+    /// Of people, not begun.
+    requests: VecDeque<StoreRequest>,
+    hashes: VecDeque<HashingJob>,
+    closed_to_people: bool,
+    closed: bool,
+}
+
+impl Queues {
+    /// Takes a request, or gives it back if [`MAX_WAITING`] wait already. The log's own are always
+    /// taken: the hub has at most one append under way, and forgetting twice is forgetting once.
+    pub(super) fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
+        let mut waiting = self.lock();
+        match request {
+            StoreRequest::Append { .. } => waiting.urgent.push_back(DatabaseJob::Begin(request)),
+            StoreRequest::Forget { through } => waiting.forget(through),
+            _ if waiting.is_full() => return Err(request),
+            _ => waiting.requests.push_back(request),
+        }
+        self.database_work.notify_one();
+        Ok(())
+    }
+
+    /// The next step of a request that has begun. There is always room.
+    pub(super) fn continue_in_database(&self, job: DatabaseJob) {
+        self.lock().urgent.push_back(job);
+        self.database_work.notify_one();
+    }
+
+    /// The next step of a request that has begun. It is given back once the service stops.
+    pub(super) fn continue_hashing(&self, job: HashingJob) -> Result<(), HashingJob> {
+        let mut waiting = self.lock();
+        if waiting.closed_to_people {
+            return Err(job);
+        }
+        waiting.hashes.push_back(job);
+        self.hashing_work.notify_one();
+        Ok(())
+    }
+
+    /// Forgets what this connection waits for, unless it is being worked on.
+    pub(super) fn cancel(&self, connection: ConnectionId) {
+        let mut waiting = self.lock();
+        waiting.hashes.retain(|job| job.connection() != connection);
+        waiting.requests.retain(|request| asker(request) != Some(connection));
+    }
+
+    /// Waits for work. `None`: there is none left and none will come.
+    pub(super) fn next_for_database(&self) -> Option<DatabaseJob> {
+        let idle = |waiting: &mut Waiting| {
+            waiting.urgent.is_empty() && waiting.requests.is_empty() && !waiting.closed
+        };
+        let waiting = self.database_work.wait_while(self.lock(), idle);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let urgent = waiting.urgent.pop_front();
+        urgent.or_else(|| waiting.requests.pop_front().map(DatabaseJob::Begin))
+    }
+
+    /// Waits for work. `None`: none will come.
+    pub(super) fn next_for_hashing(&self) -> Option<HashingJob> {
+        let idle = |waiting: &mut Waiting| waiting.hashes.is_empty() && !waiting.closed_to_people;
+        let waiting = self.hashing_work.wait_while(self.lock(), idle);
+        waiting.unwrap_or_else(PoisonError::into_inner).hashes.pop_front()
+    }
+
+    /// Lets the hashing threads end. What people wait for and has not begun is dropped; these are
+    /// the answers to it.
+    pub(super) fn close_to_people(&self) -> Vec<StoreAnswer> {
+        let mut waiting = self.lock();
+        waiting.closed_to_people = true;
+        self.hashing_work.notify_all();
+        let requests = std::mem::take(&mut waiting.requests);
+        let hashes = std::mem::take(&mut waiting.hashes);
+        let hashes = hashes.iter().map(HashingJob::unavailable);
+        requests.iter().filter_map(super::unavailable).chain(hashes).collect()
+    }
+
+    /// Lets the database thread end once it has done what waits.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.database_work.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing can panic half-way through a change of the queues, so they are whole.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_full(&self) -> bool {
+        self.urgent.len() + self.requests.len() + self.hashes.len() >= MAX_WAITING
+    }
+
+    /// Joins neighbours, so that a database that hangs does not gather them.
+    fn forget(&mut self, through: u64) {
+        if let Some(DatabaseJob::Begin(StoreRequest::Forget { through: last })) =
+            self.urgent.back_mut()
+        {
+            *last = through.max(*last);
+        } else {
+            self.urgent.push_back(DatabaseJob::Begin(StoreRequest::Forget { through }));
+        }
+    }
+}
+
+fn asker(request: &StoreRequest) -> Option<ConnectionId> {
+    match request {
+        StoreRequest::SignUp { connection, .. }
+        | StoreRequest::CheckPassword { connection, .. }
+        | StoreRequest::CheckKey { connection, .. } => Some(*connection),
+        StoreRequest::ChangePassword(change) => Some(change.connection),
+        StoreRequest::Append { .. } | StoreRequest::Forget { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letschat_protocol::dialogue::Secret;
+
+    fn sign_up(connection: u64) -> StoreRequest {
+        StoreRequest::SignUp {
+            connection: ConnectionId(connection),
+            username: "alice".parse().unwrap(),
+            password: Secret("correct horse battery".into()),
+        }
+    }
+
+    fn hash(connection: u64) -> HashingJob {
+        HashingJob::Compare {
+            connection: ConnectionId(connection),
+            password: Secret("correct horse battery".into()),
+            account: None,
+            key: None,
+        }
+    }
+
+    fn forget(through: u64) -> StoreRequest {
+        StoreRequest::Forget { through }
+    }
+
+    fn append() -> StoreRequest {
+        StoreRequest::Append { entries: Vec::new() }
+    }
+
+    /// All that the database thread would be given.
+    fn drain(queues: &Queues) -> Vec<DatabaseJob> {
+        queues.close();
+        std::iter::from_fn(|| queues.next_for_database()).collect()
+    }
+
+    #[test]
+    fn the_log_goes_before_people() {
+        let queues = Queues::default();
+        queues.submit(sign_up(1)).unwrap();
+        queues.submit(append()).unwrap();
+        assert_eq!(drain(&queues), [append(), sign_up(1)].map(DatabaseJob::Begin));
+    }
+
+    #[test]
+    fn neighbours_that_forget_become_one_but_the_order_stays() {
+        let queues = Queues::default();
+        for request in [forget(3), forget(5), forget(4), append(), forget(6)] {
+            queues.submit(request).unwrap();
+        }
+        assert_eq!(drain(&queues), [forget(5), append(), forget(6)].map(DatabaseJob::Begin));
+    }
+
+    #[test]
+    fn people_are_turned_away_when_the_queues_are_full_but_the_log_is_not() {
+        let queues = Queues::default();
+        queues.continue_hashing(hash(0)).unwrap();
+        for connection in 1..MAX_WAITING as u64 {
+            queues.submit(sign_up(connection)).unwrap();
+        }
+        let refused = sign_up(u64::MAX);
+        assert_eq!(queues.submit(refused.clone()), Err(refused));
+        assert_eq!(queues.submit(append()), Ok(()));
+        assert_eq!(queues.submit(forget(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_hang_up_takes_its_hash_along_and_no_other() {
+        let queues = Queues::default();
+        for connection in [1, 2, 3] {
+            queues.continue_hashing(hash(connection)).unwrap();
+        }
+        queues.cancel(ConnectionId(2));
+        assert_eq!(queues.next_for_hashing(), Some(hash(1)));
+        assert_eq!(queues.next_for_hashing(), Some(hash(3)));
+        queues.close_to_people();
+        assert_eq!(queues.next_for_hashing(), None);
+    }
+
+    #[test]
+    fn at_the_end_the_log_is_kept_and_people_are_told() {
+        let queues = Queues::default();
+        queues.submit(sign_up(1)).unwrap();
+        queues.submit(append()).unwrap();
+        queues.continue_hashing(hash(2)).unwrap();
+        let told = [super::super::unavailable(&sign_up(1)), Some(hash(2).unavailable())];
+        assert_eq!(queues.close_to_people().into_iter().map(Some).collect::<Vec<_>>(), told);
+        assert_eq!(queues.continue_hashing(hash(3)), Err(hash(3)));
+        assert_eq!(drain(&queues), [DatabaseJob::Begin(append())]);
+    }
+}

@@ -1,0 +1,259 @@
+//! What becomes of each request, one step at a time.
+//!
+//! A step runs on the thread it is meant for and says what comes next:
+//!
+//! ```text
+//! SignUp         look up -> hash -> create
+//! CheckPassword  look up -> compare -> admit
+//! ChangePassword look up -> compare and hash -> set
+//! CheckKey, Append, Forget: a single step
+//! ```
+
+use letschat_protocol::dialogue::Secret;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use crate::hub::ConnectionId;
+use crate::store::password::{self, HashError};
+use crate::store::{
+    Account, Created, PasswordChange, Store, StoreAnswer, StoreError, StoreRequest, Unavailable,
+    Verdict,
+};
+
+/// A step that needs the database.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum DatabaseJob {
+    /// The first step of every request.
+    Begin(StoreRequest),
+    /// The last step of a sign-up.
+    CreateAccount { connection: ConnectionId, username: Username, phc: String },
+    /// The last step of a login with the right password, which was compared with `phc`: by now the
+    /// operator may have reset it, or banned the account.
+    Admit { connection: ConnectionId, username: Username, phc: String, key: Option<PublicKey> },
+    /// The last step of a change of password.
+    SetPassword {
+        connection: ConnectionId,
+        username: Username,
+        old: String,
+        new: String,
+        key: Option<PublicKey>,
+    },
+}
+
+/// A step that needs tens of milliseconds of a processor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum HashingJob {
+    /// A new password for a name that is free.
+    Hash { connection: ConnectionId, username: Username, password: Secret },
+    /// A password for an account, if there is one.
+    Compare {
+        connection: ConnectionId,
+        password: Secret,
+        account: Option<(Username, Account)>,
+        key: Option<PublicKey>,
+    },
+    /// The present password and, if it is right, the new one.
+    Replace { change: Box<PasswordChange>, account: Option<Account> },
+}
+
+/// What a step leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Database(DatabaseJob),
+    Hashing(HashingJob),
+    Answer(StoreAnswer),
+    /// The request is not answered.
+    Done,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error("a panic, whose message went to standard error")]
+    Panic,
+}
+
+impl DatabaseJob {
+    pub(super) fn run(self, store: &mut dyn Store, wall_ms: u64) -> Result<Step, StepError> {
+        Ok(match self {
+            DatabaseJob::Begin(request) => begin(request, store, wall_ms)?,
+            DatabaseJob::CreateAccount { connection, username, phc } => {
+                signed_up(connection, store.create_account(&username, &phc, wall_ms)?)
+            }
+            DatabaseJob::Admit { connection, username, phc, key } => {
+                checked(connection, store.admit(&username, &phc, key.as_ref(), wall_ms)?)
+            }
+            DatabaseJob::SetPassword { connection, username, old, new, key } => {
+                let verdict = store.replace_password(&username, &old, &new, key.as_ref())?;
+                changed(connection, verdict)
+            }
+        })
+    }
+
+    /// The answer if this step can't be done.
+    pub(super) fn unavailable(&self) -> Option<StoreAnswer> {
+        match self {
+            DatabaseJob::Begin(request) => unavailable(request),
+            DatabaseJob::CreateAccount { connection, .. } => Some(sign_up_unavailable(*connection)),
+            DatabaseJob::Admit { connection, .. } => Some(check_unavailable(*connection)),
+            DatabaseJob::SetPassword { connection, .. } => Some(change_unavailable(*connection)),
+        }
+    }
+
+    /// For the operator's log.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            DatabaseJob::Begin(StoreRequest::SignUp { .. }) => "looking up a new name",
+            DatabaseJob::Begin(StoreRequest::CheckPassword { .. }) => "looking up an account",
+            DatabaseJob::Begin(StoreRequest::CheckKey { .. }) => "looking up a key",
+            DatabaseJob::Begin(StoreRequest::ChangePassword(_)) => "looking up an account",
+            DatabaseJob::Begin(StoreRequest::Append { .. }) => "committing broadcasts",
+            DatabaseJob::Begin(StoreRequest::Forget { .. }) => "forgetting broadcasts",
+            DatabaseJob::CreateAccount { .. } => "creating an account",
+            DatabaseJob::Admit { .. } => "admitting an account",
+            DatabaseJob::SetPassword { .. } => "setting a password",
+        }
+    }
+}
+
+fn begin(request: StoreRequest, store: &mut dyn Store, wall_ms: u64) -> Result<Step, StoreError> {
+    Ok(match request {
+        StoreRequest::SignUp { connection, username, password } => {
+            match store.account(&username)? {
+                Some(_) => signed_up(connection, Created::Taken),
+                None => Step::Hashing(HashingJob::Hash { connection, username, password }),
+            }
+        }
+        StoreRequest::CheckPassword { connection, username, password, key } => {
+            // A name that can't exist is not looked up: whoever gave it knows that it can't.
+            let account = match username {
+                Some(username) => store.account(&username)?.map(|account| (username, account)),
+                None => None,
+            };
+            Step::Hashing(HashingJob::Compare { connection, password, account, key })
+        }
+        StoreRequest::CheckKey { connection, username, key } => {
+            checked(connection, store.check_key(&username, &key, wall_ms)?)
+        }
+        StoreRequest::ChangePassword(change) => {
+            let account = store.account(&change.username)?;
+            Step::Hashing(HashingJob::Replace { change, account })
+        }
+        StoreRequest::Append { entries } => {
+            store.append(&entries)?;
+            Step::Answer(StoreAnswer::Appended { result: Ok(()) })
+        }
+        StoreRequest::Forget { through } => {
+            store.forget(through)?;
+            Step::Done
+        }
+    })
+}
+
+impl HashingJob {
+    pub(super) fn run(self) -> Result<Step, StepError> {
+        Ok(match self {
+            HashingJob::Hash { connection, username, password } => {
+                let phc = password::hash(&password.0)?;
+                Step::Database(DatabaseJob::CreateAccount { connection, username, phc })
+            }
+            HashingJob::Compare { connection, password, account, key } => {
+                let phc = account.as_ref().map(|(_, account)| account.phc.as_str());
+                let right = password::verify(&password.0, phc)?;
+                match account {
+                    Some((_, account)) if right && account.banned => {
+                        checked(connection, Verdict::Banned)
+                    }
+                    Some((username, Account { phc, .. })) if right => {
+                        Step::Database(DatabaseJob::Admit { connection, username, phc, key })
+                    }
+                    _ => checked(connection, Verdict::Refused),
+                }
+            }
+            HashingJob::Replace { change, account } => {
+                let PasswordChange { connection, username, password, new, key } = *change;
+                let phc = account.as_ref().map(|account| account.phc.as_str());
+                let right = password::verify(&password.0, phc)?;
+                match account {
+                    Some(account) if right && account.banned => {
+                        changed(connection, Verdict::Banned)
+                    }
+                    Some(Account { phc: old, .. }) if right => {
+                        let new = password::hash(&new.0)?;
+                        let job = DatabaseJob::SetPassword { connection, username, old, new, key };
+                        Step::Database(job)
+                    }
+                    _ => changed(connection, Verdict::Refused),
+                }
+            }
+        })
+    }
+
+    /// Who asked.
+    pub(super) fn connection(&self) -> ConnectionId {
+        match self {
+            HashingJob::Hash { connection, .. } | HashingJob::Compare { connection, .. } => {
+                *connection
+            }
+            HashingJob::Replace { change, .. } => change.connection,
+        }
+    }
+
+    /// The answer if this step can't be done.
+    pub(super) fn unavailable(&self) -> StoreAnswer {
+        match self {
+            HashingJob::Hash { connection, .. } => sign_up_unavailable(*connection),
+            HashingJob::Compare { connection, .. } => check_unavailable(*connection),
+            HashingJob::Replace { change, .. } => change_unavailable(change.connection),
+        }
+    }
+
+    /// For the operator's log.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            HashingJob::Hash { .. } => "hashing a new password",
+            HashingJob::Compare { .. } => "comparing a password",
+            HashingJob::Replace { .. } => "comparing and hashing a password",
+        }
+    }
+}
+
+/// The answer to a request that the store can't take or can't do; `None` where none is awaited.
+pub fn unavailable(request: &StoreRequest) -> Option<StoreAnswer> {
+    match request {
+        StoreRequest::SignUp { connection, .. } => Some(sign_up_unavailable(*connection)),
+        StoreRequest::CheckPassword { connection, .. }
+        | StoreRequest::CheckKey { connection, .. } => Some(check_unavailable(*connection)),
+        StoreRequest::ChangePassword(change) => Some(change_unavailable(change.connection)),
+        StoreRequest::Append { .. } => Some(StoreAnswer::Appended { result: Err(Unavailable) }),
+        StoreRequest::Forget { .. } => None,
+    }
+}
+
+fn sign_up_unavailable(connection: ConnectionId) -> StoreAnswer {
+    StoreAnswer::SignedUp { connection, result: Err(Unavailable) }
+}
+
+fn check_unavailable(connection: ConnectionId) -> StoreAnswer {
+    StoreAnswer::Checked { connection, result: Err(Unavailable) }
+}
+
+fn change_unavailable(connection: ConnectionId) -> StoreAnswer {
+    StoreAnswer::PasswordChanged { connection, result: Err(Unavailable) }
+}
+
+fn changed(connection: ConnectionId, verdict: Verdict) -> Step {
+    Step::Answer(StoreAnswer::PasswordChanged { connection, result: Ok(verdict) })
+}
+
+fn signed_up(connection: ConnectionId, created: Created) -> Step {
+    Step::Answer(StoreAnswer::SignedUp { connection, result: Ok(created) })
+}
+
+fn checked(connection: ConnectionId, verdict: Verdict) -> Step {
+    Step::Answer(StoreAnswer::Checked { connection, result: Ok(verdict) })
+}

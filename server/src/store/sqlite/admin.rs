@@ -1,0 +1,90 @@
+//! The operator's side of the embedded database.
+
+use std::path::Path;
+
+use letschat_protocol::username::Username;
+use rusqlite::{Row, params};
+
+use super::{MIGRATIONS, Sqlite, from_column, make_file, version};
+use crate::store::StoreError;
+use crate::store::admin::{Absent, AccountAdmin, AccountSummary, Version, nothing_there};
+
+impl Sqlite {
+    /// Opens the database beside a server that may be running on it.
+    ///
+    /// Two that make the same database at the same moment do not disturb each other: each waits
+    /// for the other's transaction and then finds the tables.
+    pub(in crate::store) fn open_beside_server(
+        path: &Path,
+        absent: Absent,
+    ) -> Result<Sqlite, StoreError> {
+        match absent {
+            Absent::Make => make_file(path)?,
+            Absent::Refuse if !path.exists() => return Err(nothing_there()),
+            Absent::Refuse => {}
+        }
+        let mut store = Sqlite::connect(path)?;
+        match Version::judge(version(&store.connection)?, MIGRATIONS.len())? {
+            Version::Known => {}
+            Version::None if absent == Absent::Make => store.bring_up_to_date()?,
+            Version::None => return Err(nothing_there()),
+        }
+        Ok(store)
+    }
+}
+
+impl AccountAdmin for Sqlite {
+    fn accounts_after(
+        &mut self,
+        username: Option<&Username>,
+        limit: usize,
+    ) -> Result<Vec<AccountSummary>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT a.username, a.created_ms, a.banned,
+                    count(k.public_key) AS keys, max(k.used_ms) AS used_ms
+             FROM accounts AS a LEFT JOIN account_keys AS k USING (username)
+             WHERE a.username > ?1 GROUP BY a.username ORDER BY a.username LIMIT ?2",
+        )?;
+        // Every name comes after the empty text.
+        let after = username.map_or("", Username::as_str);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![after, limit])?;
+        let mut accounts = Vec::new();
+        while let Some(row) = rows.next()? {
+            accounts.push(summary(row)?);
+        }
+        Ok(accounts)
+    }
+
+    fn set_banned(&mut self, username: &Username, banned: bool) -> Result<bool, StoreError> {
+        let changed = self
+            .connection
+            .prepare_cached("UPDATE accounts SET banned = ?2 WHERE username = ?1")?
+            .execute(params![username.as_str(), banned])?;
+        Ok(changed == 1)
+    }
+
+    fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError> {
+        // The keys go with it: they refer to it.
+        let deleted = self
+            .connection
+            .prepare_cached("DELETE FROM accounts WHERE username = ?1")?
+            .execute([username.as_str()])?;
+        Ok(deleted == 1)
+    }
+}
+
+fn summary(row: &Row<'_>) -> Result<AccountSummary, StoreError> {
+    let username: String = row.get("username")?;
+    let username = username
+        .parse()
+        .map_err(|error| StoreError::Content(format!("the name of an account: {error}")))?;
+    let used_ms: Option<i64> = row.get("used_ms")?;
+    Ok(AccountSummary {
+        username,
+        created_ms: from_column(row.get("created_ms")?)?,
+        banned: row.get("banned")?,
+        keys: from_column(row.get("keys")?)?,
+        used_ms: used_ms.map(from_column).transpose()?,
+    })
+}

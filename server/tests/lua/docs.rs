@@ -1,0 +1,138 @@
+//! docs/SCRIPTING.md and lua/letschat.d.luau against what there is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use letschat::commands::TABLE;
+use letschat::lua::check;
+
+use crate::client::{PASSWORD, TestClient};
+use crate::plugins::{folder, with};
+use crate::run::{NOWHERE, Script, shipped};
+use crate::server::TestServer;
+
+const SCRIPTING: &str = include_str!("../../../docs/SCRIPTING.md");
+const TYPES: &str = include_str!("../../../lua/letschat.d.luau");
+
+/// Somebody who lets everybody chat, calls who comes, and greets.
+const BOB: &str = "chat.login('bob')\n\
+    chat.on('request', function(request) pcall(chat.approve, request.from) end)\n\
+    chat.on('chat_opened', function(chat_) chat.say('hello ' .. chat_.with, {to = chat_.with}) end)\n\
+    chat.on('joined', function(joined)\n\
+      for _, name in joined.usernames do pcall(chat.connect, name) end\n\
+    end)\n\
+    chat.watch('on')\n\
+    print('bob is here')";
+
+/// The insides of the blocks with this fence.
+fn blocks(fence: &str) -> Vec<&'static str> {
+    let inside = SCRIPTING.split("```").skip(1).step_by(2);
+    inside.filter_map(|part| part.strip_prefix(fence)?.strip_prefix('\n')).collect()
+}
+
+#[test]
+fn every_block_of_lua_runs() {
+    let scripts = blocks("lua");
+    assert!(scripts.len() >= 7, "{} blocks", scripts.len());
+    for script in scripts {
+        let server = TestServer::start(&[]);
+        let mut bob = TestClient::start(&server, "bob");
+        bob.sign_up_and_log_in();
+        bob.process.end_input();
+        assert_eq!(bob.process.exit_code(), 0);
+        let files = tempfile::tempdir().unwrap();
+        let file = files.path().join("bob.lua");
+        fs::write(&file, BOB).unwrap();
+        let mut bob = Script::start_in(bob.data, &server.location(), &file, &[], &[]);
+        bob.process.wait_line("word of bob", |line| line == "bob is here");
+
+        let account = format!("{{username = 'robin', password = '{PASSWORD}'}}");
+        let login = format!("chat.signup{account} chat.login{account} ");
+        let begin = if script.contains("robin\", password") { "" } else { &login };
+        let file = files.path().join("block.lua");
+        fs::write(&file, format!("{begin}{script}")).unwrap();
+        let ended = Script::start(&server.location(), &file, &[]).ends();
+        let known = ended.errors.lines().all(|line| line.contains(" warn "));
+        assert!(ended.status == 0 && known, "{script}\n{ended:?}");
+    }
+}
+
+#[test]
+fn the_plugin_in_the_text_works() {
+    let server = TestServer::start(&[]);
+    let plugins = blocks("lua plugin");
+    assert_eq!(plugins.len(), 1);
+    let plugins = folder(&[("dice", plugins[0])]);
+    let alice = with(&server, &plugins);
+    alice.types("/roll 1 for luck");
+    alice.sees("rolled 1 for luck");
+    alice.types("/plugin reload dice");
+    alice.sees("dice is loaded anew.");
+    alice.types("/roll");
+    alice.sees("rolled 1 ");
+}
+
+#[test]
+fn everything_that_is_shipped_passes_the_check() {
+    let mut count = 0;
+    for folder in ["bots", "plugins", "tests"] {
+        for entry in fs::read_dir(shipped(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(check::file(&path).unwrap(), [], "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 12, "{count} files");
+    for block in blocks("lua").into_iter().chain(blocks("lua plugin")) {
+        assert_eq!(check::source(block), [], "{block}");
+    }
+}
+
+#[test]
+fn the_types_have_every_member_and_every_parameter() {
+    let line_of =
+        |name: &str| TYPES.lines().find(|line| line.starts_with(&format!("    {name}: ")));
+    let told = TYPES.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+    let told: BTreeSet<String> = told.map(|(name, _)| name.to_owned()).collect();
+    let mut real = check::members();
+    real.insert("name".into());
+    assert_eq!(told, real);
+    for command in TABLE {
+        let line = line_of(command.name).unwrap();
+        let names: Vec<&str> = command.parameters.iter().map(|parameter| parameter.name).collect();
+        let told = line.split_once(" -- ").map_or("", |(_, names)| names);
+        assert_eq!(told, names.join(", "), "{line}");
+    }
+}
+
+/// Prints what `chat` has, a name a line.
+const MEMBERS: &str = "for name in chat do print(name) end";
+
+#[test]
+fn scripts_and_plugins_find_the_members_that_are_told() {
+    let of_plugins = ["command", "filter", "DROP"];
+    let script = printed(MEMBERS);
+    let told = check::members();
+    let expected = told.iter().filter(|name| !of_plugins.contains(&name.as_str())).cloned();
+    assert_eq!(script, expected.collect::<BTreeSet<String>>());
+
+    let server = TestServer::start(&[]);
+    let names: Vec<String> = told.iter().filter(|name| *name != "client").cloned().collect();
+    let source = format!(
+        "local told, count = string.split('{}', ' '), 0\n\
+         for _, name in told do assert(chat[name] ~= nil, name) end\n\
+         for name in chat do count += 1 end\n\
+         assert(count == #told, count)\nprint('complete')",
+        names.join(" ")
+    );
+    with(&server, &folder(&[("members", &source)])).sees("members: complete");
+}
+
+fn printed(source: &str) -> BTreeSet<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file: PathBuf = Path::new(folder.path()).join("test.lua");
+    fs::write(&file, source).unwrap();
+    let ended = Script::start(NOWHERE, &file, &[]).ends();
+    ended.said.lines().map(str::to_owned).collect()
+}

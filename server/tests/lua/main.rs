@@ -1,0 +1,34 @@
+//! Lua against a real server: scripts, bots, stories, plugins, and whoever attacks by them.
+//!
+//! * [`run`] – a client that a script drives
+//! * `scripts` – what `--script` promises
+//! * `bots` – those that are in `lua/bots`
+//! * `stories` – those in `lua/tests`, each against a server of its own
+//! * `plugins` – those of a line client, shipped ones among them
+//! * `sandbox`, `attacks` – attacks by scripts and by plugins, and what comes of them
+//! * `traced` – what a script asks of the system
+//! * `docs` – docs/SCRIPTING.md and lua/letschat.d.luau against what there is
+
+#![allow(clippy::unwrap_used)]
+
+mod attacks;
+mod bots;
+#[path = "../processes/client.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod client;
+mod docs;
+#[path = "../terminal/person.rs"]
+#[allow(dead_code, reason = "the tests of the terminal need more of it")]
+mod person;
+mod plugins;
+#[path = "../processes/programs.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod programs;
+mod run;
+mod sandbox;
+mod scripts;
+#[path = "../processes/server.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod server;
+mod stories;
+mod traced;

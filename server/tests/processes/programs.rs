@@ -1,0 +1,230 @@
+//! Builds the programs and runs one of them, with what it says at hand.
+
+#[path = "ports.rs"]
+mod ports;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+pub(crate) use ports::free_port;
+
+/// How long a test waits for something that must come. Far more than it takes, since the machine
+/// may be busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A settings file in which nothing is set: nobody's own is to change what a test sees.
+pub(crate) const NO_SETTINGS: &str = "/dev/null";
+
+/// Variables of whoever runs the tests that would set something.
+pub(crate) fn foreign_settings() -> Vec<OsString> {
+    let names = env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.as_encoded_bytes().starts_with(b"LETSCHAT_")).collect()
+}
+
+/// Takes the command to a machine where nothing was set.
+pub(crate) fn without_settings(command: &mut Command) {
+    for name in foreign_settings() {
+        command.env_remove(name);
+    }
+    command.env("LETSCHAT_CONFIG", NO_SETTINGS).env("LETSCHAT_SERVER_CONFIG", NO_SETTINGS);
+}
+
+/// The program of that name beside the server's, built if it is not up to date: a test of one
+/// package is not given the programs of another.
+pub(crate) fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let folder = programs_folder();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "letschat", "--bins"]);
+        if folder.file_name().is_some_and(|name| name == "release") {
+            build.arg("--release");
+        }
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        // What cargo tells a test of its package is not to be taken for a change of others: it would
+        // build them anew.
+        for (name, _) in env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"CARGO_PKG_") {
+                build.env_remove(name);
+            }
+        }
+        assert!(build.status().unwrap().success(), "the client does not build");
+        folder
+    });
+    folder.join(name)
+}
+
+/// Cargo tells a test where the server is, and an example nothing: that lies in a folder below.
+fn programs_folder() -> PathBuf {
+    let server = option_env!("CARGO_BIN_EXE_letschat-server").map(PathBuf::from);
+    let known = server.unwrap_or_else(|| env::current_exe().unwrap().parent().unwrap().into());
+    known.parent().unwrap().into()
+}
+
+/// A place where nobody listens, and which nobody else is given while the socket is held.
+pub(crate) fn nobodys_address() -> (SocketAddr, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    (socket.local_addr().unwrap().as_socket().unwrap(), socket)
+}
+
+/// What a program said on standard error, and word of more.
+#[derive(Default)]
+struct Errors {
+    text: Mutex<String>,
+    more: Condvar,
+}
+
+/// A running program. Killed when it is dropped.
+pub(crate) struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: Arc<Errors>,
+    collecting: Option<JoinHandle<()>>,
+    /// Everything that came on standard output so far.
+    pub(crate) heard: Vec<String>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Running {
+        Running::start_with_input(command, Stdio::piped())
+    }
+
+    /// The same with a standard input of the test's own.
+    pub(crate) fn start_with_input(command: &mut Command, input: Stdio) -> Running {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || {
+            for line in stdout.split(b'\n') {
+                let Ok(line) = line else { break };
+                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        let errors = Arc::new(Errors::default());
+        let collecting = Some(collect(child.stderr.take().unwrap(), errors.clone()));
+        Running { stdin: child.stdin.take(), child, lines, errors, collecting, heard: Vec::new() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Types a line.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("standard input is still open");
+        writeln!(stdin, "{line}").unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Ends the program's standard input.
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// The next line on standard output, or `None` at its end.
+    pub(crate) fn next_line(&mut self, until: Instant) -> Result<Option<String>, RecvTimeoutError> {
+        let left = until.saturating_duration_since(Instant::now());
+        match self.lines.recv_timeout(left) {
+            Ok(line) => {
+                self.heard.push(line.clone());
+                Ok(Some(line))
+            }
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// Waits for a line that fits.
+    pub(crate) fn wait_line(&mut self, wanted: &str, fits: impl Fn(&str) -> bool) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.next_line(until) {
+                Ok(Some(line)) if fits(&line) => return line,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => panic!("no {wanted} in\n{}", self.transcript()),
+            }
+        }
+    }
+
+    /// Waits for the program's end, and has all that it said.
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        while let Ok(Some(_)) = self.next_line(until) {}
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                if let Some(collecting) = self.collecting.take() {
+                    collecting.join().unwrap();
+                }
+                return status;
+            }
+            assert!(Instant::now() < until, "it does not end:\n{}", self.transcript());
+            thread::yield_now();
+        }
+    }
+
+    pub(crate) fn exit_code(&mut self) -> i32 {
+        self.wait_exit().code().unwrap_or(-1)
+    }
+
+    /// Sends a signal by its name, as `kill` knows it.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Kills it as SIGKILL does: no last words.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What it said on standard error so far.
+    pub(crate) fn errors(&self) -> String {
+        self.errors.text.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said these words on standard error.
+    pub(crate) fn wait_errors(&self, words: &str) {
+        let text = self.errors.text.lock().unwrap();
+        let is_missing = |text: &mut String| !text.contains(words);
+        let waited = self.errors.more.wait_timeout_while(text, PATIENCE, is_missing).unwrap();
+        assert!(!waited.1.timed_out(), "no {words:?} in\n{}", *waited.0);
+    }
+
+    /// Everything it said, for a failure's message.
+    pub(crate) fn transcript(&self) -> String {
+        format!("{}\n--- standard error:\n{}", self.heard.join("\n"), self.errors())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static, into: Arc<Errors>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut bytes = [0; 4_096];
+        while let Ok(count) = stream.read(&mut bytes) {
+            if count == 0 {
+                break;
+            }
+            into.text.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+            into.more.notify_all();
+        }
+    })
+}

@@ -1,0 +1,87 @@
+//! A server in a folder of its own.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::programs::{Running, free_port, program, without_settings};
+
+/// A running server, and what it takes to start it again as it was.
+pub(crate) struct TestServer {
+    pub(crate) process: Running,
+    pub(crate) address: SocketAddr,
+    pub(crate) fingerprint: String,
+    pub(crate) data: TempDir,
+    flags: Vec<String>,
+}
+
+impl TestServer {
+    /// Starts a server on a free port of 127.0.0.1.
+    pub(crate) fn start(flags: &[&str]) -> TestServer {
+        TestServer::start_with_input(flags, Stdio::piped())
+    }
+
+    /// The same with a console of the test's own.
+    pub(crate) fn start_with_input(flags: &[&str], input: Stdio) -> TestServer {
+        let data = tempfile::tempdir().unwrap();
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let (process, address, fingerprint) = launch(&data, free_port(), &flags, input);
+        TestServer { process, address, fingerprint, data, flags }
+    }
+
+    /// Where a client finds it, and by which key.
+    pub(crate) fn location(&self) -> String {
+        format!("{}#{}", self.address, self.fingerprint)
+    }
+
+    /// Ends it as an operator does.
+    pub(crate) fn stop(&mut self) {
+        self.process.signal("TERM");
+        assert_eq!(self.process.exit_code(), 0, "{}", self.process.transcript());
+    }
+
+    /// Ends it as a power cut does.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port and data.
+    pub(crate) fn start_again(&mut self) {
+        let port = self.address.port();
+        let (process, address, fingerprint) = launch(&self.data, port, &self.flags, Stdio::piped());
+        assert_eq!((address, &fingerprint), (self.address, &self.fingerprint));
+        self.process = process;
+    }
+
+    /// Waits until the log has a line with these words.
+    pub(crate) fn wait_log(&self, words: &str) {
+        self.process.wait_errors(words);
+    }
+}
+
+fn launch(
+    data: &TempDir,
+    port: u16,
+    flags: &[String],
+    input: Stdio,
+) -> (Running, SocketAddr, String) {
+    let mut command = Command::new(program("letschat-server"));
+    without_settings(&mut command);
+    command.args([
+        "--listen",
+        "127.0.0.1",
+        "--log",
+        "debug",
+        "--port",
+        &port.to_string(),
+        "--data",
+    ]);
+    command.arg(data.path()).args(flags);
+    let mut process = Running::start_with_input(&mut command, input);
+    let line = process.wait_line("address", |line| line.starts_with("listening on "));
+    let address = line.trim_start_matches("listening on ").parse().unwrap();
+    let line = process.wait_line("fingerprint", |line| line.starts_with("fingerprint "));
+    let fingerprint = line.trim_start_matches("fingerprint ").to_owned();
+    (process, address, fingerprint)
+}

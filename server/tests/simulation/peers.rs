@@ -1,0 +1,181 @@
+//! Links between clients: ordered while they last, and easily broken.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use letschat::session::{Input, LinkId, PeerLoss};
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::peer::PeerMessage;
+
+use crate::world::{Event, World};
+
+#[derive(Default)]
+pub(crate) struct PeerWires {
+    wires: BTreeMap<u64, PeerWire>,
+    made: u64,
+}
+
+struct PeerWire {
+    dialler: End,
+    receiver: End,
+    from: SocketAddr,
+    key: PublicKey,
+}
+
+struct End {
+    person: usize,
+    link: LinkId,
+    open: bool,
+    /// When the last thing sent to this end arrives: nothing overtakes it.
+    arrives_ms: u64,
+}
+
+impl World {
+    pub(crate) fn dial_peer(
+        &mut self,
+        person: usize,
+        link: LinkId,
+        to: SocketAddr,
+        expected: PublicKey,
+    ) {
+        let delay = self.latency();
+        let there = self.people.iter().position(|other| other.address() == to.ip());
+        let key_of = |world: &World, person: usize| world.people[person].public_key();
+        let Some(other) = there.filter(|other| key_of(self, *other) == expected) else {
+            return self.at(delay, Event::PeerUnreachable { person, link });
+        };
+        self.peers.made += 1;
+        let wire = self.peers.made;
+        let end = |person, link| End { person, link, open: true, arrives_ms: 0 };
+        let made = PeerWire {
+            dialler: end(person, link),
+            receiver: end(other, LinkId::arrived(wire)),
+            from: SocketAddr::new(self.people[person].address(), 45_000),
+            key: key_of(self, person),
+        };
+        self.peers.wires.insert(wire, made);
+        self.at(delay, Event::PeerUp { wire });
+    }
+
+    pub(crate) fn peer_up(&mut self, wire: u64) {
+        let Some(PeerWire { dialler, receiver, from, key }) = self.peers.wires.get(&wire) else {
+            return;
+        };
+        if !dialler.open {
+            return;
+        }
+        let (dialler, dialled) = (dialler.person, dialler.link);
+        let arrived = Input::PeerArrived { link: receiver.link, key: *key, from: *from };
+        let receiver = receiver.person;
+        self.session(receiver, arrived);
+        self.session(dialler, Input::PeerDialled { link: dialled });
+    }
+
+    pub(crate) fn peer_unreachable(&mut self, person: usize, link: LinkId) {
+        self.session(person, Input::PeerLost { link, why: PeerLoss::Unreachable });
+    }
+
+    /// Finds the open end that somebody means by a link.
+    fn end_of(&self, person: usize, link: LinkId) -> Option<(u64, bool)> {
+        let is = |end: &End| end.person == person && end.link == link && end.open;
+        self.peers.wires.iter().find_map(|(id, wire)| {
+            if is(&wire.dialler) {
+                return Some((*id, true));
+            }
+            is(&wire.receiver).then_some((*id, false))
+        })
+    }
+
+    fn arrival(&mut self, wire: u64, at_dialler: bool) -> Option<u64> {
+        let delay = self.latency();
+        let now = self.now.boot_ms;
+        let wire = self.peers.wires.get_mut(&wire)?;
+        let end = if at_dialler { &mut wire.dialler } else { &mut wire.receiver };
+        end.arrives_ms = end.arrives_ms.max(now + delay);
+        Some(end.arrives_ms)
+    }
+
+    pub(crate) fn say_to_peer(&mut self, person: usize, link: LinkId, message: PeerMessage) {
+        let Some((wire, is_dialler)) = self.end_of(person, link) else {
+            return;
+        };
+        if let Some(when) = self.arrival(wire, !is_dialler) {
+            self.at_time(when, Event::PeerSaid { wire, to_dialler: !is_dialler, message });
+        }
+    }
+
+    pub(crate) fn peer_said(&mut self, wire: u64, to_dialler: bool, message: PeerMessage) {
+        let Some(there) = self.peers.wires.get(&wire) else {
+            return;
+        };
+        let end = if to_dialler { &there.dialler } else { &there.receiver };
+        if end.open {
+            let (person, link) = (end.person, end.link);
+            let message = PeerMessage::from_frame(&message.to_frame()).unwrap();
+            self.session(person, Input::Peer { link, message });
+        }
+    }
+
+    pub(crate) fn hang_up_peer(&mut self, person: usize, link: LinkId) {
+        let Some((wire, is_dialler)) = self.end_of(person, link) else {
+            return;
+        };
+        if let Some(there) = self.peers.wires.get_mut(&wire) {
+            let end = if is_dialler { &mut there.dialler } else { &mut there.receiver };
+            end.open = false;
+        }
+        if let Some(when) = self.arrival(wire, !is_dialler) {
+            self.at_time(when, Event::PeerDown { wire, at_dialler: !is_dialler });
+        }
+    }
+
+    pub(crate) fn peer_down(&mut self, wire: u64, at_dialler: bool) {
+        let Some(there) = self.peers.wires.get_mut(&wire) else {
+            return;
+        };
+        let end = if at_dialler { &mut there.dialler } else { &mut there.receiver };
+        if std::mem::replace(&mut end.open, false) {
+            let (person, link) = (end.person, end.link);
+            self.session(person, Input::PeerLost { link, why: PeerLoss::Broken });
+        }
+    }
+
+    fn some_open_wire(&mut self) -> Option<u64> {
+        let open: Vec<u64> = self
+            .peers
+            .wires
+            .iter()
+            .filter(|(_, wire)| wire.dialler.open && wire.receiver.open)
+            .map(|(id, _)| *id)
+            .collect();
+        (!open.is_empty()).then(|| open[self.random.usize(0..open.len())])
+    }
+
+    /// What is under way is lost; each side notices in its own time.
+    pub(crate) fn break_peer_link(&mut self) {
+        let Some(wire) = self.some_open_wire() else {
+            return;
+        };
+        for at_dialler in [true, false] {
+            let noticed = self.random.u64(1..15_000);
+            self.at(noticed, Event::PeerDown { wire, at_dialler });
+        }
+        let never = u64::MAX / 2;
+        if let Some(wire) = self.peers.wires.get_mut(&wire) {
+            wire.dialler.arrives_ms = never;
+            wire.receiver.arrives_ms = never;
+        }
+    }
+
+    /// Nothing gets through for a while, and nobody says so.
+    pub(crate) fn stall_peer_link(&mut self) {
+        let stall = self.random.u64(1_000..40_000);
+        let now = self.now.boot_ms;
+        if let Some(wire) = self.some_open_wire()
+            && let Some(wire) = self.peers.wires.get_mut(&wire)
+        {
+            wire.dialler.arrives_ms = now + stall;
+            wire.receiver.arrives_ms = now + stall;
+        }
+    }
+}

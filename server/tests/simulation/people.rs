@@ -1,0 +1,324 @@
+//! The clients, their folders, and what their users do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use letschat::event::Event as Told;
+use letschat::session::{
+    Account, Birth, Effect, Failure, Input, KnownPeer, LogPosition, Now, Phase, Reply, Request,
+    RequestId, Save, Session,
+};
+use letschat_protocol::datagram::ToClient;
+use letschat_protocol::dialogue::{Secret, SessionId};
+use letschat_protocol::identity::Identity;
+use letschat_protocol::username::Username;
+
+use crate::server::WireId;
+use crate::world::{Event, World};
+
+/// What somebody does.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    SignUp,
+    LogIn,
+    Broadcast,
+    Connect(usize),
+    Approve(Username),
+    Deny(Username),
+    Say,
+    Disconnect,
+    Leave,
+    Detach,
+    Cancel,
+    List,
+}
+
+pub(crate) struct Person {
+    number: usize,
+    pub(crate) name: Username,
+    pub(crate) session: Session,
+    identity: Arc<Identity>,
+    peers: BTreeMap<Username, KnownPeer>,
+    position: LogPosition,
+    pub(crate) wire: Option<WireId>,
+    /// Counts dials and hang-ups, so that the answer to an old dial is not taken for a new one's.
+    pub(crate) dials: u64,
+    pub(crate) datagrams: Option<SessionId>,
+    pub(crate) udp_port: u16,
+    requests: u64,
+    pub(crate) open_requests: BTreeMap<RequestId, Request>,
+    pub(crate) answered: u64,
+    tick_at: Option<u64>,
+    said: u64,
+    pub(crate) history: History,
+}
+
+/// What somebody saw and did, for the promises.
+#[derive(Default)]
+pub(crate) struct History {
+    /// Each showing of a broadcast: number, sender, time, text.
+    pub(crate) shown: Vec<(u64, Username, u64, String)>,
+    /// The texts of one's own broadcasts that the server acknowledged.
+    pub(crate) acknowledged: BTreeSet<String>,
+    /// The chats with somebody, in their order.
+    pub(crate) chats: BTreeMap<Username, Vec<ChatHistory>>,
+    pub(crate) resumed: u64,
+    pub(crate) returned: u64,
+    pub(crate) opened: u64,
+}
+
+/// One chat, from its opening to its end.
+#[derive(Default, Debug)]
+pub(crate) struct ChatHistory {
+    pub(crate) sent: Vec<String>,
+    pub(crate) received: Vec<String>,
+    pub(crate) undelivered: Vec<String>,
+    pub(crate) closed: bool,
+}
+
+impl Person {
+    pub(crate) fn new(number: usize, seed: u64) -> Person {
+        let mut secret = [number as u8 + 1; 32];
+        secret[..8].copy_from_slice(&seed.to_be_bytes());
+        let birth = Birth {
+            server: "simulated:4400".into(),
+            port: 4401,
+            detach_on_chat: false,
+            tries: None,
+            return_after_idle: true,
+            seed,
+        };
+        Person {
+            number,
+            name: format!("person{number}").parse().unwrap(),
+            session: Session::new(birth),
+            identity: Arc::new(Identity::from_seed(&secret)),
+            peers: BTreeMap::new(),
+            position: LogPosition::default(),
+            wire: None,
+            dials: 0,
+            datagrams: None,
+            udp_port: 40_000,
+            requests: 0,
+            open_requests: BTreeMap::new(),
+            answered: 0,
+            tick_at: None,
+            said: 0,
+            history: History::default(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1 + self.number as u8))
+    }
+
+    pub(crate) fn is_logged_in(&self) -> bool {
+        self.session.phase() == Phase::LoggedIn
+    }
+
+    fn password(&self) -> Secret {
+        Secret(format!("the secret of {}", self.name))
+    }
+}
+
+impl World {
+    pub(crate) fn act(&mut self, person: usize, act: Act) {
+        let who = &mut self.people[person];
+        who.said += 1;
+        let mut text = format!("{} says {}", who.name, who.said);
+        if matches!(act, Act::Broadcast) && self.long_winded {
+            text.push_str(&" and on".repeat(115));
+        }
+        let request = match act {
+            Act::SignUp => {
+                let password = who.password();
+                Request::SignUp {
+                    username: who.name.to_string(),
+                    repeated: password.clone(),
+                    password,
+                }
+            }
+            Act::LogIn => {
+                let (username, password) = (who.name.to_string(), who.password());
+                Request::Login { username: Some(username), password: Some(password), take: false }
+            }
+            Act::Broadcast => Request::Broadcast(text),
+            Act::Connect(other) if other == person => return,
+            Act::Connect(other) => {
+                Request::Connect { who: self.people[other].name.to_string(), force: false }
+            }
+            Act::Approve(name) => Request::Approve(Some(name.to_string())),
+            Act::Deny(name) => Request::Deny(Some(name.to_string())),
+            Act::Say => Request::Say { to: None, text },
+            Act::Disconnect => Request::Disconnect(None),
+            Act::Leave => Request::Leave,
+            Act::Detach => Request::Detach,
+            Act::Cancel => Request::Cancel(None),
+            Act::List => Request::List,
+        };
+        let who = &mut self.people[person];
+        who.requests += 1;
+        let id = RequestId(who.requests);
+        who.open_requests.insert(id, request.clone());
+        self.session(person, Input::Request { id, request });
+    }
+
+    pub(crate) fn person_tick(&mut self, person: usize) {
+        if self.people[person].tick_at.is_none_or(|at| at > self.now.boot_ms) {
+            return; // an earlier deadline took this one's place
+        }
+        self.people[person].tick_at = None;
+        self.session(person, Input::Tick);
+    }
+
+    pub(crate) fn datagram_to_client(
+        &mut self,
+        person: usize,
+        session: SessionId,
+        message: ToClient,
+    ) {
+        if self.people[person].datagrams == Some(session) {
+            self.session(person, Input::Datagram(message));
+        }
+    }
+
+    /// Hands a session one input and carries out what it wants.
+    pub(crate) fn session(&mut self, person: usize, input: Input) {
+        let now = Now { boot_ms: self.now.boot_ms, wall_ms: self.now.wall_ms };
+        let effects = self.people[person].session.handle(now, input);
+        for effect in effects {
+            self.carry_out_for(person, effect);
+        }
+        let who = &mut self.people[person];
+        if let Some(due) = who.session.next_deadline()
+            && who.tick_at.is_none_or(|at| due < at)
+        {
+            who.tick_at = Some(due);
+            self.at_time(due, Event::PersonTick(person));
+        }
+    }
+
+    fn carry_out_for(&mut self, person: usize, effect: Effect) {
+        match effect {
+            Effect::DialServer => self.dial_server(person),
+            Effect::SendServer(request) => self.say_to_server(person, &request),
+            Effect::CloseServer => self.hang_up_server(person),
+            Effect::OpenAccount { .. } => {
+                let who = &self.people[person];
+                let account = Account {
+                    username: who.name.clone(),
+                    identity: who.identity.clone(),
+                    has_key: true,
+                    peers: who.peers.clone(),
+                    // Nobody here blocks anybody.
+                    blocked: BTreeSet::new(),
+                    position: who.position,
+                };
+                // Answered after the other effects, as by the real driver.
+                self.at(0, Event::AccountOpened { person, account: Box::new(account) });
+            }
+            Effect::CloseAccount
+            | Effect::Finished
+            | Effect::Save(Save::Identity | Save::Blocked) => {}
+            Effect::Save(Save::Position(position)) => self.people[person].position = position,
+            Effect::Save(Save::Peers) => {
+                self.people[person].peers = self.people[person].session.peers();
+            }
+            Effect::OpenDatagrams { session, .. } => self.people[person].datagrams = Some(session),
+            Effect::CloseDatagrams => self.people[person].datagrams = None,
+            Effect::Datagram(message) => self.send_datagram(person, &message),
+            Effect::DialPeer { link, to, key } => self.dial_peer(person, link, to, key),
+            Effect::SendPeer { link, message } => self.say_to_peer(person, link, message),
+            Effect::ClosePeer { link } => self.hang_up_peer(person, link),
+            Effect::Answer { id, result } => self.answered(person, id, result),
+            Effect::Tell(told) => self.told(person, told),
+        }
+    }
+
+    fn answered(&mut self, person: usize, id: RequestId, result: Result<Reply, Failure>) {
+        self.note(format!("person {person} is answered {result:?}"));
+        let request = self.people[person].open_requests.remove(&id);
+        let request = request.expect("a request is answered exactly once");
+        self.people[person].answered += 1;
+        match (request, result) {
+            (Request::SignUp { .. }, Ok(_)) => self.at(50, Event::Act { person, act: Act::LogIn }),
+            (Request::SignUp { .. }, Err(failure)) => {
+                let act = if failure.code == "name_taken" { Act::LogIn } else { Act::SignUp };
+                self.at(2_000, Event::Act { person, act });
+            }
+            (Request::Login { .. }, Err(_)) => {
+                self.at(5_000, Event::Act { person, act: Act::LogIn });
+            }
+            (Request::Leave | Request::Detach | Request::Cancel(_), Ok(_)) => {
+                let back = 1_000 + self.random.u64(0..20_000);
+                self.at(back, Event::Act { person, act: Act::LogIn });
+            }
+            (Request::Broadcast(text), Ok(_)) => {
+                self.people[person].history.acknowledged.insert(text);
+            }
+            (Request::Say { text, .. }, Ok(Reply::Sent { to, .. })) => {
+                let to: Username = to.parse().unwrap();
+                self.people[person].chat(&to).sent.push(text);
+            }
+            _ => {}
+        }
+    }
+
+    fn told(&mut self, person: usize, told: Told) {
+        self.note(format!("person {person} is told {told:?}"));
+        let who = &mut self.people[person];
+        match told {
+            Told::Broadcast { from, number, text, time_ms, .. } => {
+                who.history.shown.push((number, from, time_ms, text));
+            }
+            Told::Message { from, text, .. } => who.chat(&from).received.push(text),
+            Told::ChatOpened { with, .. } => {
+                who.history.opened += 1;
+                who.history.chats.entry(with).or_default().push(ChatHistory::default());
+            }
+            Told::ChatResumed { .. } => who.history.resumed += 1,
+            Told::ChatClosed { with, undelivered, .. } => {
+                let chat = who.chat(&with);
+                chat.undelivered = undelivered;
+                chat.closed = true;
+            }
+            Told::LoggedIn { .. } => who.history.returned += 1,
+            Told::Request { from, .. } => {
+                let act = match self.chance(85) {
+                    true => Act::Approve(from),
+                    false => Act::Deny(from),
+                };
+                let after = self.random.u64(100..9_000);
+                self.at(after, Event::Act { person, act });
+            }
+            Told::Error { code: "lost" | "terminated", .. } => {
+                panic!("person {person} did not come back alone: {told:?}");
+            }
+            // Whatever else ended it for good, the user tries again.
+            Told::Error { .. } => self.at(5_000, Event::Act { person, act: Act::LogIn }),
+            Told::Disconnected {
+                reason: "idle" | "penalty" | "kicked" | "replaced" | "flood" | "not_reading",
+                ..
+            } => {
+                panic!("person {person} was thrown out without a reason: {told:?}");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Person {
+    fn chat(&mut self, with: &Username) -> &mut ChatHistory {
+        let chats = self.history.chats.get_mut(with);
+        chats
+            .and_then(|chats| chats.last_mut())
+            .expect("a message or an end belongs to an open chat")
+    }
+}
+
+impl Person {
+    pub(crate) fn public_key(&self) -> letschat_protocol::identity::PublicKey {
+        self.identity.public_key()
+    }
+}

@@ -1,0 +1,519 @@
+//! The simulated server process: connections, a store that outlives it, and its deaths.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use letschat::session::{Input as SessionInput, Unreached};
+use letschat_protocol::datagram::{ToClient, ToServer};
+use letschat_protocol::dialogue::{ReplyAssembler, Request, SessionId};
+use letschat_protocol::frame::{Decoder, Mode};
+use letschat_protocol::identity::{Fingerprint, PublicKey};
+use letschat_protocol::username::Username;
+use letschat_server::clock::Now;
+use letschat_server::hub::{
+    Birth, ConnectionId, Destination, Effect, Gone, Hub, Input, Record, Settings,
+};
+use letschat_server::store::{
+    Created, StoreAnswer, StoreRequest, StoredEntry, StoredLog, Unavailable, Verdict,
+};
+
+use crate::world::{Event, World};
+
+pub(crate) type WireId = u64;
+
+/// As the real server has it.
+const OUTBOX_BYTES: usize = 96 * 1024;
+
+pub(crate) struct Server {
+    hub: Option<Hub>,
+    /// Which run of the server this is.
+    life: u64,
+    places: usize,
+    connections: u64,
+    pub(crate) store: SimulatedStore,
+    wires: BTreeMap<WireId, Wire>,
+    wires_made: u64,
+    sessions: BTreeMap<SessionId, WireId>,
+    tick_at: Option<u64>,
+    pub(crate) most_members: usize,
+    pub(crate) deaths: u64,
+    pub(crate) turned_away: u64,
+    pub(crate) datagrams_worked: u64,
+}
+
+/// What a database would hold.
+#[derive(Default)]
+pub(crate) struct SimulatedStore {
+    passwords: BTreeMap<Username, String>,
+    keys: BTreeSet<(Username, PublicKey)>,
+    pub(crate) entries: Vec<StoredEntry>,
+    head: u64,
+}
+
+/// A TCP connection between a client and the server.
+struct Wire {
+    person: usize,
+    connection: ConnectionId,
+    open_at_server: bool,
+    open_at_client: bool,
+    decoder: Decoder,
+    wanted: Option<Mode>,
+    from_server: Decoder,
+    assembler: ReplyAssembler,
+    /// Streams keep their order: nothing arrives before what was sent earlier.
+    to_server_ms: u64,
+    to_client_ms: u64,
+    in_flight: usize,
+    tell_when_drained: bool,
+}
+
+pub(crate) fn fingerprint() -> Fingerprint {
+    Fingerprint::of_spki(b"the simulated server")
+}
+
+impl Server {
+    pub(crate) fn new(random: &mut fastrand::Rng, places: usize, now: Now) -> Server {
+        let mut server = Server {
+            hub: None,
+            life: 0,
+            places,
+            connections: 0,
+            store: SimulatedStore::default(),
+            wires: BTreeMap::new(),
+            wires_made: 0,
+            sessions: BTreeMap::new(),
+            tick_at: None,
+            most_members: 0,
+            deaths: 0,
+            turned_away: 0,
+            datagrams_worked: 0,
+        };
+        server.start(random, now);
+        server
+    }
+
+    fn start(&mut self, random: &mut fastrand::Rng, now: Now) {
+        let settings = Settings { places: self.places, broadcast_burst: 50, ..Settings::default() };
+        let mut seed = [0; 32];
+        random.fill(&mut seed);
+        let birth = Birth { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed };
+        let log =
+            StoredLog { epoch: 77, head: self.store.head, entries: self.store.entries.clone() };
+        self.hub = Some(Hub::new(settings, birth, log, now));
+        self.life += 1;
+        self.tick_at = None;
+    }
+
+    pub(crate) fn members(&self) -> usize {
+        self.hub.as_ref().map_or(0, Hub::members)
+    }
+}
+
+impl SimulatedStore {
+    fn answer(&mut self, request: StoreRequest) -> Option<StoreAnswer> {
+        Some(match request {
+            StoreRequest::SignUp { connection, username, password } => {
+                let taken = self.passwords.contains_key(&username);
+                if !taken {
+                    self.passwords.insert(username, password.0);
+                }
+                let result = Ok(if taken { Created::Taken } else { Created::New });
+                StoreAnswer::SignedUp { connection, result }
+            }
+            StoreRequest::CheckPassword { connection, username, password, key } => {
+                let right = username.as_ref().and_then(|name| self.passwords.get(name));
+                let right = right == Some(&password.0);
+                if let (true, Some(username), Some(key)) = (right, username, key) {
+                    self.keys.insert((username, key));
+                }
+                let result = Ok(if right { Verdict::Accepted } else { Verdict::Refused });
+                StoreAnswer::Checked { connection, result }
+            }
+            StoreRequest::CheckKey { connection, username, key } => {
+                let known = self.keys.contains(&(username, key));
+                let result = Ok(if known { Verdict::Accepted } else { Verdict::Refused });
+                StoreAnswer::Checked { connection, result }
+            }
+            StoreRequest::ChangePassword(_) => return None,
+            StoreRequest::Append { entries } => {
+                self.append(entries);
+                StoreAnswer::Appended { result: Ok(()) }
+            }
+            StoreRequest::Forget { through } => {
+                self.entries.retain(|entry| entry.broadcast.number > through);
+                return None;
+            }
+        })
+    }
+
+    fn append(&mut self, entries: Vec<StoredEntry>) {
+        for entry in entries {
+            assert!(
+                entry.broadcast.number > self.head,
+                "number {} is used twice",
+                entry.broadcast.number
+            );
+            self.head = entry.broadcast.number;
+            self.entries.push(entry);
+        }
+    }
+}
+
+fn refusal(request: &StoreRequest) -> Option<StoreAnswer> {
+    Some(match request {
+        StoreRequest::SignUp { connection, .. } => {
+            StoreAnswer::SignedUp { connection: *connection, result: Err(Unavailable) }
+        }
+        StoreRequest::CheckPassword { connection, .. }
+        | StoreRequest::CheckKey { connection, .. } => {
+            StoreAnswer::Checked { connection: *connection, result: Err(Unavailable) }
+        }
+        StoreRequest::Append { .. } => StoreAnswer::Appended { result: Err(Unavailable) },
+        StoreRequest::ChangePassword(_) | StoreRequest::Forget { .. } => return None,
+    })
+}
+
+impl World {
+    /// A client dials.
+    pub(crate) fn dial_server(&mut self, person: usize) {
+        self.people[person].dials += 1;
+        let dial = self.people[person].dials;
+        let delay = self.latency();
+        if self.server.hub.is_none() {
+            return self.at(delay, Event::Refused { person, dial });
+        }
+        self.server.wires_made += 1;
+        self.server.connections += 1;
+        let wire = self.server.wires_made;
+        let connection = ConnectionId(self.server.connections);
+        let made = Wire {
+            person,
+            connection,
+            open_at_server: true,
+            open_at_client: true,
+            decoder: Decoder::new(),
+            wanted: None,
+            from_server: Decoder::new(),
+            assembler: ReplyAssembler::default(),
+            to_server_ms: 0,
+            to_client_ms: 0,
+            in_flight: 0,
+            tell_when_drained: false,
+        };
+        self.server.wires.insert(wire, made);
+        self.people[person].wire = Some(wire);
+        let peer = SocketAddr::new(self.people[person].address(), 50_000 + (wire % 10_000) as u16);
+        let local = "10.0.0.100".parse().unwrap();
+        self.hub(Input::Accepted { connection, peer, local });
+        self.at(delay, Event::WireUp(wire));
+    }
+
+    pub(crate) fn refused(&mut self, person: usize, dial: u64) {
+        if self.people[person].dials == dial && self.people[person].wire.is_none() {
+            let why = Unreached::NoServer("refused".into());
+            self.session(person, SessionInput::ServerUnreached(why));
+        }
+    }
+
+    pub(crate) fn wire_up(&mut self, wire: WireId) {
+        let Some(Wire { person, connection, open_at_server, open_at_client, .. }) =
+            self.server.wires.get(&wire)
+        else {
+            return;
+        };
+        let (person, connection, both) = (*person, *connection, *open_at_server && *open_at_client);
+        if !both {
+            return;
+        }
+        let mut binding = [0; 32];
+        binding[..8].copy_from_slice(&wire.to_be_bytes());
+        self.hub(Input::Secured { connection, binding });
+        let address = "10.0.0.100:4400".parse().unwrap();
+        let secured = SessionInput::ServerSecured { fingerprint: fingerprint(), binding, address };
+        self.session(person, secured);
+    }
+
+    /// A client says something.
+    pub(crate) fn say_to_server(&mut self, person: usize, request: &Request) {
+        let delay = self.latency();
+        let now = self.now.boot_ms;
+        let Some(id) = self.people[person].wire else {
+            return;
+        };
+        let Some(wire) = self.server.wires.get_mut(&id) else {
+            return;
+        };
+        wire.to_server_ms = wire.to_server_ms.max(now + delay);
+        let when = wire.to_server_ms;
+        self.at_time(when, Event::BytesToServer(id, request.to_frame().to_bytes()));
+    }
+
+    pub(crate) fn bytes_to_server(&mut self, id: WireId, bytes: &[u8]) {
+        if let Some(wire) = self.server.wires.get_mut(&id).filter(|wire| wire.open_at_server) {
+            wire.decoder.extend(bytes);
+            self.read_line(id);
+        }
+    }
+
+    /// Gives the hub the next line, if it wants one and one is there.
+    fn read_line(&mut self, id: WireId) {
+        let Some(wire) = self.server.wires.get_mut(&id).filter(|wire| wire.open_at_server) else {
+            return;
+        };
+        let Some(mode) = wire.wanted else {
+            return;
+        };
+        if let Some(line) = wire.decoder.next(mode).transpose() {
+            wire.wanted = None;
+            let connection = wire.connection;
+            self.hub(Input::Line { connection, line });
+        }
+    }
+
+    pub(crate) fn bytes_to_client(&mut self, id: WireId, bytes: &[u8]) {
+        let Some(wire) = self.server.wires.get_mut(&id) else {
+            return;
+        };
+        wire.in_flight -= bytes.len();
+        let (connection, person) = (wire.connection, wire.person);
+        let drained = wire.in_flight == 0 && std::mem::take(&mut wire.tell_when_drained);
+        let mut said = Vec::new();
+        if wire.open_at_client {
+            wire.from_server.extend(bytes);
+            while let Some(frame) = wire.from_server.next(Mode::Frame).unwrap() {
+                said.extend(wire.assembler.take(&frame).expect("the hub speaks the protocol"));
+            }
+        }
+        if drained && wire.open_at_server {
+            self.hub(Input::Drained { connection });
+        }
+        for one in said {
+            if self.people[person].wire == Some(id) {
+                self.session(person, SessionInput::Server(one));
+            }
+        }
+    }
+
+    /// The client hangs up.
+    pub(crate) fn hang_up_server(&mut self, person: usize) {
+        self.people[person].dials += 1;
+        if let Some(id) = self.people[person].wire.take() {
+            let delay = self.latency();
+            let now = self.now.boot_ms;
+            if let Some(wire) = self.server.wires.get_mut(&id) {
+                wire.open_at_client = false;
+                wire.to_server_ms = wire.to_server_ms.max(now + delay);
+                let when = wire.to_server_ms;
+                self.at_time(when, Event::EndAtServer(id));
+            }
+        }
+    }
+
+    pub(crate) fn end_at_server(&mut self, id: WireId) {
+        if let Some(wire) = self.server.wires.get_mut(&id)
+            && std::mem::replace(&mut wire.open_at_server, false)
+        {
+            let connection = wire.connection;
+            self.hub(Input::Gone { connection, why: Gone::Ended });
+        }
+    }
+
+    pub(crate) fn end_at_client(&mut self, id: WireId) {
+        let Some(wire) = self.server.wires.get_mut(&id) else {
+            return;
+        };
+        let person = wire.person;
+        if std::mem::replace(&mut wire.open_at_client, false)
+            && self.people[person].wire == Some(id)
+        {
+            self.people[person].wire = None;
+            self.session(person, SessionInput::ServerLost);
+        }
+    }
+
+    pub(crate) fn break_server_link(&mut self, person: usize) {
+        if let Some(id) = self.people[person].wire {
+            // The server may notice much later, when the client is back already.
+            let (here, there) = (self.latency(), self.random.u64(1..60_000));
+            self.at(here, Event::EndAtClient(id));
+            self.at(there, Event::EndAtServer(id));
+        }
+    }
+
+    pub(crate) fn server_dies(&mut self) {
+        if self.server.hub.take().is_none() {
+            return;
+        }
+        self.server.deaths += 1;
+        self.server.life += 1;
+        self.server.sessions.clear();
+        let wires: Vec<WireId> = self.server.wires.keys().copied().collect();
+        for id in wires {
+            if let Some(wire) = self.server.wires.get_mut(&id) {
+                wire.open_at_server = false;
+            }
+            let delay = self.latency();
+            self.at(delay, Event::EndAtClient(id));
+        }
+    }
+
+    pub(crate) fn server_starts(&mut self) {
+        if self.server.hub.is_none() {
+            self.server.start(&mut self.random, self.now);
+            self.note("the server starts".into());
+        }
+    }
+
+    pub(crate) fn stored(&mut self, life: u64, request: StoreRequest, fails: bool) {
+        let died = life != self.server.life;
+        // A commit under way when the process died may have come about or not.
+        // So may one that failed: the answer was lost, not the entry.
+        let happens = if fails { self.chance(30) } else { !died || self.chance(50) };
+        let refused = refusal(&request);
+        let stored = if happens { self.server.store.answer(request) } else { None };
+        let answer = if fails { refused } else { stored };
+        if let Some(answer) = answer.filter(|_| !died) {
+            self.hub(Input::Stored(answer));
+        }
+    }
+
+    pub(crate) fn send_datagram(&mut self, person: usize, message: &ToServer) {
+        let Some(session) = self.people[person].datagrams else {
+            return;
+        };
+        for delay in self.datagram_delays() {
+            let message = message.clone();
+            self.at(delay, Event::DatagramToServer { person, session, message });
+        }
+    }
+
+    pub(crate) fn datagram_to_server(
+        &mut self,
+        person: usize,
+        session: SessionId,
+        message: ToServer,
+    ) {
+        // The replay window of the real server lets each through once; the hub bears doubles too.
+        if self.server.sessions.contains_key(&session) {
+            let from = SocketAddr::new(self.people[person].address(), self.people[person].udp_port);
+            self.hub(Input::Datagram { session, from, message });
+        }
+    }
+
+    pub(crate) fn hub_tick(&mut self) {
+        if self.server.tick_at.is_none_or(|at| at > self.now.boot_ms) {
+            return; // an earlier deadline took this one's place
+        }
+        self.server.tick_at = None;
+        self.hub(Input::Tick);
+    }
+
+    /// Hands the hub one input and carries out what it wants.
+    fn hub(&mut self, input: Input) {
+        let Some(hub) = &mut self.server.hub else {
+            return;
+        };
+        let effects = hub.handle(self.now, input);
+        let next = hub.next_deadline();
+        self.server.most_members = self.server.most_members.max(hub.members());
+        assert!(hub.members() <= self.server.places, "more members than places");
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        if let Some(due) = next
+            && self.server.tick_at.is_none_or(|at| due < at)
+            && self.server.hub.is_some()
+        {
+            self.server.tick_at = Some(due);
+            self.at_time(due, Event::HubTick);
+        }
+    }
+
+    fn send_datagram_to(&mut self, to: Destination, message: &ToClient) {
+        let Destination { session, address } = to;
+        let Some(id) = self.server.sessions.get(&session) else {
+            return;
+        };
+        let person = self.server.wires[id].person;
+        if address.port() != self.people[person].udp_port {
+            return; // nobody is there any more
+        }
+        for delay in self.datagram_delays() {
+            let message = message.clone();
+            self.at(delay, Event::DatagramToClient { person, session, message });
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { connection, bytes } => self.send_to_client(connection, bytes),
+            Effect::Read { connection, mode } => {
+                if let Some(id) = self.wire_of(connection) {
+                    let wire = self.server.wires.get_mut(&id).unwrap();
+                    assert_eq!(wire.wanted, None, "a second line is wanted before the first came");
+                    wire.wanted = Some(mode);
+                    self.at(0, Event::BytesToServer(id, Vec::new()));
+                }
+            }
+            Effect::TellWhenDrained { connection } => {
+                if let Some(id) = self.wire_of(connection) {
+                    self.server.wires.get_mut(&id).unwrap().tell_when_drained = true;
+                }
+            }
+            Effect::Close { connection } => {
+                if let Some(id) = self.wire_of(connection) {
+                    let wire = self.server.wires.get_mut(&id).unwrap();
+                    wire.open_at_server = false;
+                    let when = wire.to_client_ms;
+                    self.at_time(when, Event::EndAtClient(id));
+                }
+            }
+            Effect::OpenDatagrams { session, connection } => {
+                if let Some(id) = self.wire_of(connection) {
+                    self.server.sessions.insert(session, id);
+                }
+            }
+            Effect::CloseDatagrams { session } => {
+                self.server.sessions.remove(&session);
+            }
+            Effect::Datagram { to, message } => {
+                for destination in to {
+                    self.send_datagram_to(destination, &message);
+                }
+            }
+            Effect::Store(request) => {
+                let delay = 1 + self.random.u64(0..self.faults.store_ms);
+                let fails = self.chance(self.faults.store_failure);
+                let life = self.server.life;
+                self.at(delay, Event::Stored { life, request, fails });
+            }
+            Effect::Record(Record::TurnedAway { .. }) => self.server.turned_away += 1,
+            Effect::Record(Record::Datagrams { work: true, .. }) => {
+                self.server.datagrams_worked += 1;
+            }
+            Effect::CancelStore { .. }
+            | Effect::Record(_)
+            | Effect::Answer(_)
+            | Effect::Stopped => {}
+        }
+    }
+
+    fn wire_of(&self, connection: ConnectionId) -> Option<WireId> {
+        let found = self.server.wires.iter().rev().find(|(_, wire)| wire.connection == connection);
+        found.map(|(id, _)| *id)
+    }
+
+    fn send_to_client(&mut self, connection: ConnectionId, bytes: Vec<u8>) {
+        let delay = self.latency();
+        let now = self.now.boot_ms;
+        let Some(id) = self.wire_of(connection) else {
+            return;
+        };
+        let wire = self.server.wires.get_mut(&id).unwrap();
+        wire.in_flight += bytes.len();
+        assert!(wire.in_flight <= OUTBOX_BYTES, "a client that reads overflows its outbox");
+        wire.to_client_ms = wire.to_client_ms.max(now + delay);
+        let when = wire.to_client_ms;
+        self.at_time(when, Event::BytesToClient(id, bytes));
+    }
+}

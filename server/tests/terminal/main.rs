@@ -1,0 +1,40 @@
+//! The line client at a real terminal: keys go in, and what a person would see is read off the
+//! screen. The peers are other processes.
+//!
+//! Nothing here sleeps in order to wait: each step waits for what it needs to see, and fails with
+//! the screen when that does not come.
+//!
+//! * [`person`] – a line client in a pseudo-terminal of its own
+//! * [`palette`] – what terminals show for a colour
+//! * `first_run`, `account`, `prompt`, `keys`, `wide`, `looks`, `themes`, `warnings` – what a person
+//!   would notice
+//! * `make_chat` – what `make chat` and `make stop` run
+//! * `console` – the server's operator, at a terminal of their own
+
+#![allow(clippy::unwrap_used)]
+
+mod account;
+#[path = "../processes/client.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod client;
+mod console;
+mod first_run;
+mod keys;
+mod looks;
+mod make_chat;
+mod palette;
+#[allow(dead_code, reason = "the tests of Lua need more of it")]
+mod person;
+#[path = "../processes/programs.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod programs;
+mod prompt;
+#[path = "../processes/relay.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod relay;
+#[path = "../processes/server.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod server;
+mod themes;
+mod warnings;
+mod wide;

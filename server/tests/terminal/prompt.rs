@@ -1,0 +1,197 @@
+//! The line that is being typed: what is completed, and what becomes of it while things happen.
+
+use serde_json::json;
+
+use crate::client::TestClient;
+use crate::person::{CTRL_C, HOME, Person, TAB};
+use crate::server::TestServer;
+
+#[test]
+fn a_line_stays_whole_while_messages_arrive() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    alice.press("half a li");
+    alice.is_prompted("bob> half a li");
+    bob.ok("say", json!({"text": "in the middle"}));
+    alice.sees("bob: in the middle");
+    alice.is_prompted("bob> half a li");
+    alice.types("ne");
+    bob.wait_event_with("message", "text", "half a line");
+    alice.is_prompted("bob> ");
+}
+
+#[test]
+fn a_long_line_of_wide_characters_stays_whole_and_overwrites_nothing() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    let long = format!("{} {}", "日本語👋".repeat(10), "x".repeat(60));
+    alice.press(&long);
+    alice.sees(&long);
+    for text in ["first 👋", "second 日本語"] {
+        bob.ok("say", json!({"text": text}));
+        alice.sees(&format!("bob: {text}"));
+        alice.sees(&long);
+    }
+    // The cursor at its beginning is the hard case: the line's rows are below it.
+    alice.press(HOME);
+    bob.ok("say", json!({"text": "third"}));
+    alice.sees("bob: third");
+    alice.sees(&format!("bob> {long}"));
+    alice.sees("bob: first 👋");
+    alice.sees("bob: second 日本語");
+    alice.types("");
+    bob.wait_event_with("message", "text", &long);
+}
+
+#[test]
+fn a_line_outlives_a_resize() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    alice.press("typed before");
+    alice.is_prompted("bob> typed before");
+    alice.resizes(40);
+    alice.press(" and after");
+    alice.is_prompted("bob> typed before and after");
+    bob.ok("say", json!({"text": "narrow"}));
+    alice.sees("bob: narrow");
+    alice.is_prompted("bob> typed before and after");
+    alice.resizes(120);
+    alice.types("");
+    bob.wait_event_with("message", "text", "typed before and after");
+}
+
+#[test]
+fn commands_and_users_are_completed() {
+    let server = TestServer::start(&[]);
+    let (alice, _bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.types("list");
+    alice.sees("bob    127.0.0.1");
+    alice.is_prompted("letschat> ");
+    alice.press(&format!("conn{TAB}"));
+    alice.is_hinted("letschat> connect ", "WHO [force]");
+    alice.press(&format!("b{TAB}"));
+    alice.is_prompted("letschat> connect bob ");
+}
+
+#[test]
+fn a_chat_that_opens_takes_over_no_line_that_was_begun() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.types("connect bob");
+    bob.wait_event_with("request", "from", "alice");
+    alice.sees("bob is being asked");
+    alice.is_prompted("letschat> ");
+    alice.press("stat");
+    alice.is_prompted("letschat> stat");
+    bob.ok("approve", json!({"who": "alice"}));
+    alice.sees("This line is still a command.");
+    alice.is_prompted("letschat> stat");
+    alice.types("us");
+    alice.sees("You are: alice");
+    alice.is_prompted("bob> ");
+    alice.types("hello");
+    bob.wait_event_with("message", "text", "hello");
+    assert!(bob.all(|line| line["text"] == "status").is_empty());
+}
+
+#[test]
+fn a_line_for_a_chat_that_ended_goes_nowhere_else() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    let (mut bob, mut carol) =
+        (TestClient::join(&server, "bob"), TestClient::join(&server, "carol"));
+    alice.chats_with(&mut bob);
+    alice.types("/connect carol");
+    carol.wait_event_with("request", "from", "alice");
+    carol.ok("approve", json!({"who": "alice"}));
+    alice.sees("Chat with carol is open.");
+    alice.is_prompted("bob> ");
+    alice.press("for bob al");
+    alice.is_prompted("bob> for bob al");
+    bob.ok("disconnect", json!({}));
+    alice.sees("This line still goes to bob.");
+    alice.types("one");
+    alice.sees("No chat is open with them");
+    carol.ok("status", json!({}));
+    assert!(carol.all(|line| line["event"] == "message").is_empty());
+}
+
+#[test]
+fn many_pasted_lines_are_asked_about() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    alice.pastes("one\ntwo\nthree");
+    alice.sees("three");
+    alice.types("");
+    alice.sees("Send 3 lines to bob:");
+    alice.types("l");
+    for text in ["one", "two", "three"] {
+        bob.wait_event_with("message", "text", text);
+    }
+    alice.is_prompted("bob> ");
+    // In a chat even what looks like a command is text.
+    alice.pastes("/broadcast nine\n  /quit\n//seven");
+    alice.sees("//seven");
+    alice.types("");
+    alice.sees("Send 3 lines to bob:");
+    alice.types("l");
+    for text in ["/broadcast nine", "/quit", "//seven"] {
+        bob.wait_event_with("message", "text", text);
+    }
+    alice.is_prompted("bob> ");
+    alice.pastes("four\nfive");
+    alice.sees("five");
+    alice.types("");
+    alice.sees("Send 2 lines to bob:");
+    alice.types("o");
+    bob.wait_event_with("message", "text", "four\nfive");
+    alice.is_prompted("bob> ");
+    alice.pastes("six\nseven");
+    alice.sees("seven");
+    alice.types("");
+    alice.is_prompted("Send 2 lines to bob: as (o)ne message, (l)ine by line, (n)ot at all? ");
+    alice.press(CTRL_C);
+    alice.sees("Not sent.");
+    alice.is_prompted("bob> ");
+    bob.ok("status", json!({}));
+    assert!(
+        bob.all(|line| line["text"].as_str().is_some_and(|text| text.contains("six"))).is_empty()
+    );
+}
+
+#[test]
+fn a_message_of_several_lines_is_shown_as_such_and_none_looks_like_another_message() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    bob.ok("say", json!({"text": "def f():\n    return 1\ncarol: hello\r"}));
+    alice.sees("bob: def f():");
+    let screen = alice.screen();
+    let lines: Vec<&str> = screen.lines().map(str::trim_end).collect();
+    assert!(lines.contains(&"  |     return 1"), "{screen}");
+    assert!(lines.contains(&"  | carol: hello\\r"), "{screen}");
+}
+
+#[test]
+fn what_arrives_while_a_question_is_open_is_shown_above_it() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    alice.pastes("one\ntwo");
+    alice.sees("two");
+    alice.types("");
+    let question = "Send 2 lines to bob: as (o)ne message, (l)ine by line, (n)ot at all? ";
+    alice.is_prompted(question);
+    alice.press("o");
+    alice.is_prompted(&format!("{question}o"));
+    bob.ok("say", json!({"text": "wait, not yet"}));
+    alice.sees("bob: wait, not yet");
+    alice.is_prompted(&format!("{question}o"));
+    alice.types("");
+    bob.wait_event_with("message", "text", "one\ntwo");
+    assert_eq!(alice.screen().matches("as (o)ne message").count(), 1, "{}", alice.screen());
+}
