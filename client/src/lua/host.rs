@@ -176,8 +176,9 @@ impl Host {
         self.say(Said::Error(trace));
         self.errors.set(self.errors.get() + 1);
         if self.errors.get() >= MAX_ERRORS {
-            self.say(Said::Error(format!("{MAX_ERRORS} errors are too many; this is the end.")));
+            // Whoever reads that it is over finds it so.
             self.end_by(End::Failed);
+            self.say(Said::Error(format!("{MAX_ERRORS} errors are too many; this is the end.")));
         }
     }
 

@@ -207,10 +207,15 @@ impl Person {
 
     /// Waits until these words are on the screen. Words may be broken at its edge.
     pub(crate) fn sees(&self, words: &str) {
+        self.sees_times(words, 1);
+    }
+
+    /// The same, so often or more.
+    pub(crate) fn sees_times(&self, words: &str, times: usize) {
         let wanted: String = words.split_whitespace().collect();
-        self.wait(words, |terminal| {
+        self.wait(&format!("{times} times {words:?}"), |terminal| {
             let shown: String = terminal.contents().split_whitespace().collect();
-            shown.contains(&wanted)
+            shown.matches(&wanted).count() >= times
         });
     }
 

@@ -114,6 +114,11 @@ impl Instance {
         }
     }
 
+    /// Whether it runs nothing any more, even if its thread has not come to its end yet.
+    pub(super) fn has_ended(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
     /// Hands over an event. A plugin that is too slow loses the oldest, which is said once.
     pub(super) fn tell(&self, event: Json) -> Option<String> {
         let lost = self.events.force_send(event).ok().flatten();

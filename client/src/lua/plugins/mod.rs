@@ -63,6 +63,12 @@ struct Loaded {
     late: usize,
 }
 
+impl Loaded {
+    fn running(&self) -> Option<&Arc<Instance>> {
+        self.instance.as_ref().filter(|instance| !instance.has_ended())
+    }
+}
+
 /// What plugins say, and which of them.
 pub(crate) type Heard = Receiver<(String, Said)>;
 
@@ -120,7 +126,7 @@ impl Plugins {
 
     /// Loads a plugin that is not loaded.
     pub(crate) async fn load(&self, name: &str) -> Outcome<()> {
-        if self.lock().get(name).is_some_and(|loaded| loaded.instance.is_some()) {
+        if self.lock().get(name).is_some_and(|loaded| loaded.running().is_some()) {
             return Err(misuse(format!(
                 "{name} is loaded; `/plugin reload {name}` loads it anew."
             )));
@@ -139,7 +145,7 @@ impl Plugins {
     /// Loads a plugin anew. The old one stays if the new one can't be run.
     pub(crate) async fn reload(&self, name: &str) -> Outcome<()> {
         let old = match self.lock().get(name) {
-            Some(loaded) => loaded.instance.clone(),
+            Some(loaded) => loaded.running().cloned(),
             None => return Err(not_loaded(name)),
         };
         let new = self.start(name).await?;
@@ -188,7 +194,7 @@ impl Plugins {
         let loaded = self.lock();
         let mut lines: Vec<String> = loaded
             .iter()
-            .map(|(name, plugin)| match &plugin.instance {
+            .map(|(name, plugin)| match plugin.running() {
                 Some(instance) => format!("{name}: loaded{}", registered(&lock(&instance.book))),
                 None => format!("{name}: ended"),
             })
@@ -354,7 +360,7 @@ impl Plugins {
     fn instances(&self) -> Vec<(String, Arc<Instance>)> {
         let loaded = self.lock();
         let running = loaded.iter().filter_map(|(name, plugin)| {
-            plugin.instance.as_ref().map(|instance| (name.clone(), instance.clone()))
+            plugin.running().map(|instance| (name.clone(), instance.clone()))
         });
         running.collect()
     }
