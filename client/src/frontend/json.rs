@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::lines::Entries;
 use super::{Dialect, Entry, Outcome, OutputClosed, Stage};
+use crate::command::{Call, Rejection, parse_line};
 use crate::event::Event;
 use crate::session::{Failure, Reply};
 
@@ -56,6 +57,12 @@ fn read(line: &str) -> Option<Entry> {
         object if object.starts_with('{') => Some(read_object(object)),
         _ => Some(Entry::Typed(line.to_owned())),
     }
+}
+
+/// What a line asks for where no plugin adds commands: the id of its reply, and the call or why there
+/// is none. `None`: an empty line.
+pub fn read_call(line: &str, in_chat: bool) -> Option<(Option<Value>, Result<Call, Rejection>)> {
+    read(line).map(|entry| entry.into_call(|line| parse_line(line, in_chat)))
 }
 
 fn reply_line(outcome: &Outcome) -> ReplyLine<'_> {

@@ -82,6 +82,21 @@ pub(crate) enum Entry {
     Malformed { id: Option<Value>, failure: Failure },
 }
 
+impl Entry {
+    /// The id of its reply, and the call that is asked for or why there is none.
+    fn into_call(
+        self,
+        parse_line: impl FnOnce(&str) -> Result<Call, Rejection>,
+    ) -> (Option<Value>, Result<Call, Rejection>) {
+        match self {
+            Entry::Typed(line) => (None, parse_line(&line)),
+            Entry::Object { id, command, arguments } => (id, parse_object(&command, &arguments)),
+            Entry::Call { id, call } => (id, call),
+            Entry::Malformed { id, failure } => (id, Err(Rejection { command: None, failure })),
+        }
+    }
+}
+
 /// What came of an [`Entry`].
 pub(crate) struct Outcome {
     /// The command's name; `None` if there was none to be understood.
@@ -269,12 +284,7 @@ impl<D: Dialect + 'static> Run<D> {
 
     /// Makes a call of an entry, with everything that it needs.
     async fn prepare(&self, entry: Entry) -> (Option<Value>, Result<Prepared, Rejection>) {
-        let (id, call) = match entry {
-            Entry::Typed(line) => (None, self.dispatcher.parse_line(&line)),
-            Entry::Object { id, command, arguments } => (id, parse_object(&command, &arguments)),
-            Entry::Call { id, call } => (id, call),
-            Entry::Malformed { id, failure } => (id, Err(Rejection { command: None, failure })),
-        };
+        let (id, call) = entry.into_call(|line| self.dispatcher.parse_line(line));
         let prepared = match call {
             Ok(call) => {
                 let command = Some(call.name());

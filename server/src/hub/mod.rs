@@ -446,12 +446,15 @@ impl Hub {
         if let Some(due) = connection.deadline_ms {
             self.deadlines.remove(&(due, id));
         }
-        let mut username = None;
+        let (is_hand, mut username) = (connection.is_hand(), None);
         match connection.phase {
             Phase::Member(member) => {
                 self.sessions.remove(&member.session);
                 self.effects.push(Effect::CancelStore { connection: id });
-                self.effects.push(Effect::CloseDatagrams { session: member.session });
+                // A person who types has none.
+                if !is_hand {
+                    self.effects.push(Effect::CloseDatagrams { session: member.session });
+                }
                 self.directory.remove(&member.username, now.boot_ms);
                 self.presence.leave(&member.username, now.boot_ms);
                 username = Some(member.username);

@@ -1,0 +1,142 @@
+//! What was written into files or by programs on this machine, and may be anything.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use letschat::config::Options;
+use letschat::frontend::json::read_call;
+use letschat_protocol::dialogue::Broadcast;
+use letschat_protocol::identity::{Identity, PublicKey};
+use letschat_protocol::username::Username;
+use letschat_server::store::sqlite::Sqlite;
+use letschat_server::store::{Store, StoreError, StoredEntry};
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+
+use crate::choices::Choices;
+
+/// A settings file is used or refused, in one sentence.
+pub fn settings(bytes: &[u8]) {
+    thread_local!(static FOLDER: TempDir = folder());
+    let file = FOLDER.with(|folder| folder.path().join("settings.toml"));
+    fs::write(&file, bytes).expect("the folder can be written");
+    let arguments = ["letschat".into(), "--config".into(), OsString::from(file)];
+    match Options::read(arguments) {
+        Ok(options) => drop(options.to_config()),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A line of `--json` is a command, or is refused with a code and a sentence.
+pub fn json(bytes: &[u8]) {
+    let line = String::from_utf8_lossy(bytes);
+    for in_chat in [false, true] {
+        if let Some((_, Err(rejection))) = read_call(&line, in_chat) {
+            assert!(!rejection.failure.code.is_empty() && !rejection.failure.message.is_empty());
+        }
+    }
+}
+
+/// Whatever the rows of a database hold, the store reads them or says that it can't.
+pub fn store_rows(bytes: &[u8]) {
+    thread_local!(static DATABASE: RefCell<Database> = RefCell::new(Database::new()));
+    DATABASE.with(|database| database.borrow_mut().hold(Choices::new(bytes)));
+}
+
+/// In memory where that can be had: thousands of commits a second are not for a disk.
+fn folder() -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("there is a place for temporary files")
+}
+
+struct Database {
+    rows: Connection,
+    store: Sqlite,
+    _folder: TempDir,
+}
+
+const NAMES: &[&str] = &["alice", "bob", "Alice", "", "no name"];
+
+impl Database {
+    fn new() -> Database {
+        let folder = folder();
+        let path = folder.path().join("letschat.sqlite");
+        let mut store = Sqlite::open(&path).expect("a new database");
+        store.load_log().expect("an empty log");
+        let rows = Connection::open(&path).expect("the same database");
+        rows.pragma_update(None, "synchronous", "OFF").expect("a setting");
+        Database { rows, store, _folder: folder }
+    }
+
+    fn hold(&mut self, mut choices: Choices<'_>) {
+        self.rows
+            .execute_batch("DELETE FROM account_keys; DELETE FROM accounts; DELETE FROM broadcasts")
+            .expect("rows can be removed");
+        while !choices.is_over() {
+            // A row that the tables themselves refuse is none.
+            let _ = self.insert(&mut choices);
+        }
+        self.read();
+    }
+
+    fn insert(&mut self, choices: &mut Choices<'_>) -> rusqlite::Result<usize> {
+        let name = match choices.below(4) {
+            0 => choices.text(40),
+            n => NAMES[n - 1].to_owned(),
+        };
+        let (number, time) = (choices.number() as i64, choices.number() as i64);
+        match choices.below(4) {
+            0 => self.rows.execute(
+                "INSERT INTO accounts VALUES (?, ?, ?, ?)",
+                params![name, choices.text(100), time, choices.below(3) as i64],
+            ),
+            1 => {
+                let key = match choices.flip() {
+                    true => key().to_string(),
+                    false => format!("{:.64}", choices.text(80) + &"0".repeat(64)),
+                };
+                let insert = "INSERT INTO account_keys VALUES (?, ?, ?, ?)";
+                self.rows.execute(insert, params![name, key, number, time])
+            }
+            2 => self.rows.execute(
+                "INSERT INTO broadcasts VALUES (?, ?, ?, ?, ?, ?)",
+                params![number, name, time, choices.text(950), number, time],
+            ),
+            _ => self.rows.execute("UPDATE log SET epoch = ?, head = ?", params![number, time]),
+        }
+    }
+
+    fn read(&mut self) {
+        for name in NAMES.iter().filter_map(|name| name.parse::<Username>().ok()) {
+            judge(self.store.account(&name));
+            judge(self.store.check_key(&name, &key(), 1));
+            judge(self.store.add_key(&name, &key(), 1));
+        }
+        let log = self.store.load_log();
+        if let Ok(log) = &log {
+            assert!(log.entries.iter().all(|entry| entry.broadcast.number <= log.head));
+            assert!(log.entries.is_sorted_by_key(|entry| entry.broadcast.number));
+            let sender = "alice".parse().expect("a name");
+            let number = log.head.saturating_add(1);
+            let broadcast = Broadcast { number, sender, time_ms: 1, text: "next".into() };
+            judge(self.store.append(&[StoredEntry { broadcast, boot_ms: 1, boot_id: 1 }]));
+        }
+        judge(log);
+        judge(self.store.forget(u64::MAX));
+    }
+}
+
+fn key() -> PublicKey {
+    Identity::from_seed(&[1; 32]).public_key()
+}
+
+/// What can't be read is named; that the database is away or another's is no answer to odd rows.
+fn judge<T>(result: Result<T, StoreError>) {
+    match result {
+        Ok(_) | Err(StoreError::Content(_) | StoreError::Database(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -1,0 +1,337 @@
+//! A server's hub, with clients who say anything at any time.
+//!
+//! What a driver promises is kept (a line only when one was asked for, an end only once); all else
+//! is chosen by the input.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use letschat_protocol::datagram::{ToClient, ToServer};
+use letschat_protocol::dialogue::{Credentials, Request, Secret, SessionId};
+use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
+use letschat_protocol::identity::{Fingerprint, Identity, LoginStatement};
+use letschat_protocol::username::Username;
+use letschat_server::clock::Now;
+use letschat_server::hub::{
+    Birth, ConnectionId, Effect, Gone, Hub, Input, Operator, Settings,
+};
+use letschat_server::store::{
+    Created, StoreAnswer, StoreRequest, StoredLog, Unavailable, Verdict,
+};
+
+use crate::choices::Choices;
+
+const PLACES: usize = 3;
+const NAMES: &[&str] = &["alice", "bob", "carol", "a", "no name", "Alice", "127.0.0.1"];
+const PASSWORD: &str = "correct horse battery";
+
+/// Lines that bring a dialogue on, or nearly.
+const LINES: &[&str] = &[
+    "HELLO", "HELLO letschat/1", "login", "signup", "1", "2", "yes", "LIST", "LIST AFTER b",
+    "WATCH ON", "WATCH OFF", "CONNECT", "CONNECT bob", "CONNECT 127.0.0.1", "CONNECT 127.0.0.2:5",
+    "BROADCAST", "PING", "ACTIVE", "HELP", "QUIT", "REPLAY FROM 0", "REPLAY FROM 1", "alice", "bob",
+    PASSWORD, "", "XYZZY", "REPLAY FROM 18446744073709551615",
+];
+
+/// Runs what the input says.
+pub fn run(bytes: &[u8]) {
+    let mut world = World::new(Choices::new(bytes));
+    while !world.choices.is_over() && !world.is_stopped {
+        world.step();
+    }
+}
+
+struct Connection {
+    secured: bool,
+    wanted: Option<Mode>,
+    tell_when_drained: bool,
+}
+
+struct World<'a> {
+    choices: Choices<'a>,
+    hub: Hub,
+    now: Now,
+    identity: Identity,
+    open: BTreeMap<ConnectionId, Connection>,
+    accepted: u64,
+    store: VecDeque<StoreRequest>,
+    appends: usize,
+    last_number: u64,
+    sessions: BTreeSet<SessionId>,
+    tokens: Vec<u64>,
+    is_stopped: bool,
+}
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint::of_spki(b"fuzz")
+}
+
+impl<'a> World<'a> {
+    fn new(choices: Choices<'a>) -> World<'a> {
+        let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
+        let birth = Birth { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
+        let log = StoredLog { epoch: 9, head: 0, entries: Vec::new() };
+        World {
+            choices,
+            hub: Hub::new(Settings { places: PLACES, ..Settings::default() }, birth, log, now),
+            now,
+            identity: Identity::from_seed(&[5; 32]),
+            open: BTreeMap::new(),
+            accepted: 0,
+            store: VecDeque::new(),
+            appends: 0,
+            last_number: 0,
+            sessions: BTreeSet::new(),
+            tokens: Vec::new(),
+            is_stopped: false,
+        }
+    }
+
+    fn step(&mut self) {
+        match self.choices.below(12) {
+            0 => self.accept(),
+            1 => self.secure(),
+            2..=5 => self.say(),
+            6 => self.hang_up(),
+            7 => self.answer_from_store(),
+            8 => self.drain(),
+            9 => self.datagram(),
+            10 => self.operate(),
+            _ => self.pass_time(),
+        }
+    }
+
+    fn accept(&mut self) {
+        self.accepted += 1;
+        let connection = ConnectionId(self.accepted);
+        let host = 1 + self.choices.below(3) as u8;
+        let peer = SocketAddr::from(([127, 0, 0, host], 40_000 + self.accepted as u16 % 1_000));
+        let made = Connection { secured: false, wanted: None, tell_when_drained: false };
+        self.open.insert(connection, made);
+        self.handle(Input::Accepted { connection, peer, local: [127, 0, 0, 1].into() });
+    }
+
+    /// One of the connections that are like this.
+    fn some(&mut self, is_like_this: impl Fn(&Connection) -> bool) -> Option<ConnectionId> {
+        let all = self.open.iter().filter(|(_, connection)| is_like_this(connection));
+        let all: Vec<ConnectionId> = all.map(|(id, _)| *id).collect();
+        self.choices.one(&all)
+    }
+
+    fn secure(&mut self) {
+        if let Some(connection) = self.some(|connection| !connection.secured) {
+            self.open.entry(connection).and_modify(|open| open.secured = true);
+            self.handle(Input::Secured { connection, binding: binding(connection) });
+        }
+    }
+
+    fn say(&mut self) {
+        let Some(connection) = self.some(|open| open.secured && open.wanted.is_some()) else {
+            return;
+        };
+        let open = self.open.get_mut(&connection);
+        let mode = open.and_then(|open| open.wanted.take()).unwrap_or(Mode::Frame);
+        let line = self.line(connection, mode);
+        self.handle(Input::Line { connection, line });
+    }
+
+    fn line(&mut self, connection: ConnectionId, mode: Mode) -> Result<Frame, FrameError> {
+        let bytes = match self.choices.below(4) {
+            0 => [self.choices.bytes(200), b"\n"].concat(),
+            1 => self.request(connection).to_frame().to_bytes(),
+            _ => Frame::line(self.choices.one(LINES).unwrap_or_default()).to_bytes(),
+        };
+        let mut decoder = Decoder::new();
+        decoder.extend(&bytes);
+        decoder.next(mode).map(|frame| frame.unwrap_or_else(|| Frame::line("")))
+    }
+
+    fn request(&mut self, connection: ConnectionId) -> Request {
+        let username = self.choices.one(NAMES).unwrap_or_default().to_owned();
+        let password = Secret(PASSWORD.into());
+        match self.choices.below(6) {
+            0 => Request::SignUp { username, repeated: password.clone(), password },
+            1 | 2 => {
+                let credentials = self.credentials(connection, &username);
+                if self.choices.flip() {
+                    Request::Login { username, credentials, password }
+                } else {
+                    Request::Key { username, credentials }
+                }
+            }
+            3 => Request::Broadcast { text: self.choices.text(1_000) },
+            4 => {
+                let new = Secret(self.choices.text(20));
+                Request::ChangePassword { password, repeated: new.clone(), new }
+            }
+            _ => Request::Replay { from: self.choices.number() },
+        }
+    }
+
+    fn credentials(&mut self, connection: ConnectionId, username: &str) -> Credentials {
+        let binding = binding(connection);
+        let name: Username = username.parse().unwrap_or_else(|_| "nobody".parse().expect("valid"));
+        let statement =
+            LoginStatement { server: &fingerprint(), username: &name, binding: &binding };
+        Credentials {
+            key: self.identity.public_key(),
+            signature: self.identity.sign_login(&statement),
+            port: 1 + self.choices.below(3) as u16,
+            take: self.choices.flip(),
+        }
+    }
+
+    fn hang_up(&mut self) {
+        if let Some(connection) = self.some(|_| true) {
+            self.open.remove(&connection);
+            let why = [Gone::Ended, Gone::Failed, Gone::NotReading][self.choices.below(3)];
+            self.handle(Input::Gone { connection, why });
+        }
+    }
+
+    fn answer_from_store(&mut self) {
+        let Some(request) = self.store.pop_front() else { return };
+        let verdict = [Verdict::Accepted, Verdict::Refused, Verdict::Banned];
+        let verdict = match self.choices.below(6) {
+            0 => Err(Unavailable),
+            n => Ok(verdict[n.saturating_sub(3)]),
+        };
+        let answer = match request {
+            StoreRequest::SignUp { connection, .. } => {
+                let created = if self.choices.flip() { Created::New } else { Created::Taken };
+                StoreAnswer::SignedUp { connection, result: verdict.map(|_| created) }
+            }
+            StoreRequest::CheckPassword { connection, .. }
+            | StoreRequest::CheckKey { connection, .. } => {
+                StoreAnswer::Checked { connection, result: verdict }
+            }
+            StoreRequest::ChangePassword(change) => {
+                StoreAnswer::PasswordChanged { connection: change.connection, result: verdict }
+            }
+            StoreRequest::Append { entries } => {
+                self.appends -= 1;
+                if verdict.is_ok() {
+                    self.last_number = entries.last().map_or(0, |entry| entry.broadcast.number);
+                }
+                StoreAnswer::Appended { result: verdict.map(drop) }
+            }
+            StoreRequest::Forget { .. } => return,
+        };
+        self.handle(Input::Stored(answer));
+    }
+
+    fn drain(&mut self) {
+        if let Some(connection) = self.some(|open| open.tell_when_drained) {
+            self.open.entry(connection).and_modify(|open| open.tell_when_drained = false);
+            self.handle(Input::Drained { connection });
+        }
+    }
+
+    fn datagram(&mut self) {
+        let sessions: Vec<SessionId> = self.sessions.iter().copied().collect();
+        // What is of no session does not open, and never gets here.
+        let Some(session) = self.choices.one(&sessions) else { return };
+        let token = match self.choices.one(&self.tokens) {
+            Some(token) if self.choices.flip() => token,
+            _ => self.choices.number(),
+        };
+        let message =
+            if self.choices.flip() { ToServer::KeepAlive } else { ToServer::Answer(token) };
+        let host = 1 + self.choices.below(3) as u8;
+        let from = SocketAddr::from(([127, 0, 0, host], 50_000));
+        self.handle(Input::Datagram { session, from, message });
+    }
+
+    fn operate(&mut self) {
+        let name = self.choices.one(&NAMES[..3]).and_then(|name| name.parse().ok());
+        let operator = match (self.choices.below(16), name) {
+            (0, _) => Operator::Stop,
+            (1..=4, after) => Operator::List { after },
+            (5..=9, Some(name)) => Operator::Kick(name),
+            (10..=12, _) => Operator::Say(self.choices.text(100)),
+            _ => Operator::Stats,
+        };
+        self.handle(Input::Operator(operator));
+    }
+
+    fn pass_time(&mut self) {
+        let passed = self.choices.milliseconds();
+        self.now.boot_ms += passed;
+        self.now.wall_ms = self.now.wall_ms.saturating_add(passed);
+        if self.choices.below(8) == 0 {
+            self.now.wall_ms = self.choices.number() >> 8;
+        }
+        self.handle(Input::Tick);
+        let due = self.hub.next_deadline();
+        assert!(due.is_none_or(|due| due > self.now.boot_ms), "what was due is still due");
+    }
+
+    fn handle(&mut self, input: Input) {
+        for effect in self.hub.handle(self.now, input) {
+            self.carry_out(effect);
+        }
+        assert!(self.hub.members() <= PLACES, "{} are in", self.hub.members());
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> &mut Connection {
+        self.open.get_mut(&id).expect("nothing is done to a connection that is gone")
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { connection, bytes } => {
+                self.connection(connection);
+                let mut decoder = Decoder::new();
+                decoder.extend(&bytes);
+                while decoder.next(Mode::Frame).expect("the hub speaks in frames").is_some() {}
+                assert_eq!(decoder.buffered(), 0, "what is sent are whole frames");
+            }
+            Effect::Read { connection, mode } => {
+                let open = self.connection(connection);
+                assert_eq!(open.wanted.replace(mode), None, "one line is asked for at a time");
+            }
+            Effect::TellWhenDrained { connection } => {
+                self.connection(connection).tell_when_drained = true;
+            }
+            Effect::Close { connection } => {
+                self.open.remove(&connection).expect("a connection is closed once");
+            }
+            Effect::OpenDatagrams { session, connection } => {
+                self.connection(connection);
+                assert!(self.sessions.insert(session), "a session's name is its own");
+            }
+            Effect::CloseDatagrams { session } => {
+                assert!(self.sessions.remove(&session), "a session is closed once");
+            }
+            Effect::Datagram { to, message } => {
+                let known = |session| self.sessions.contains(session);
+                assert!(to.iter().all(|to| known(&to.session)), "there are keys for it");
+                if let ToClient::Challenge(token) = message {
+                    self.tokens.push(token);
+                }
+            }
+            Effect::Store(request) => self.ask_store(request),
+            Effect::Stopped => self.is_stopped = true,
+            Effect::CancelStore { .. } | Effect::Record(_) | Effect::Answer(_) => {}
+        }
+    }
+
+    fn ask_store(&mut self, request: StoreRequest) {
+        if let StoreRequest::Append { entries } = &request {
+            self.appends += 1;
+            assert_eq!(self.appends, 1, "one commit is under way at a time");
+            let mut last = self.last_number;
+            for entry in entries {
+                assert!(entry.broadcast.number > last, "numbers rise");
+                last = entry.broadcast.number;
+            }
+        }
+        self.store.push_back(request);
+    }
+}
+
+fn binding(connection: ConnectionId) -> [u8; 32] {
+    let mut binding = [0; 32];
+    binding[..8].copy_from_slice(&connection.0.to_be_bytes());
+    binding
+}

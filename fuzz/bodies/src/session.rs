@@ -1,0 +1,399 @@
+//! A client's session, with a server and peers who say anything at any time.
+//!
+//! What a driver promises is kept (nothing comes over a link that is closed, each dial is answered
+//! once); all else is chosen by the input.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use letschat::session::{
+    Account, AccountError, Birth, Effect, Input, LinkId, LogPosition, Now, PeerLoss, Request,
+    RequestId, Session, Unreached,
+};
+use letschat_protocol::code::Code;
+use letschat_protocol::datagram::ToClient;
+use letschat_protocol::dialogue::{
+    Broadcast, Closing, FromServer, Introduction, Listed, Notice, Reply, ReplyAssembler, Secret,
+    SessionId, Welcome,
+};
+use letschat_protocol::frame::{Decoder, Mode};
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
+use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
+use letschat_protocol::username::Username;
+
+use crate::choices::Choices;
+
+const NAMES: &[&str] = &["alice", "bob", "carol"];
+
+/// Runs what the input says.
+pub fn run(bytes: &[u8]) {
+    let mut world = World::new(Choices::new(bytes));
+    while !world.choices.is_over() && !world.is_finished {
+        world.step();
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum ServerLink {
+    Down,
+    Dialled,
+    Up,
+}
+
+struct World<'a> {
+    choices: Choices<'a>,
+    session: Session,
+    now: Now,
+    server: ServerLink,
+    assembler: ReplyAssembler,
+    account_asked: Option<Option<Username>>,
+    has_datagrams: bool,
+    dialled: BTreeSet<LinkId>,
+    links: BTreeSet<LinkId>,
+    arrived: u64,
+    chats: Vec<ChatId>,
+    requests: u64,
+    unanswered: BTreeMap<RequestId, Request>,
+    is_finished: bool,
+}
+
+fn key(n: usize) -> PublicKey {
+    Identity::from_seed(&[n as u8 + 1; 32]).public_key()
+}
+
+impl<'a> World<'a> {
+    fn new(choices: Choices<'a>) -> World<'a> {
+        let birth = Birth {
+            server: "localhost:4400".into(),
+            port: 4401,
+            detach_on_chat: false,
+            tries: None,
+            return_after_idle: true,
+            seed: 7,
+        };
+        World {
+            choices,
+            session: Session::new(birth),
+            now: Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 },
+            server: ServerLink::Down,
+            assembler: ReplyAssembler::default(),
+            account_asked: None,
+            has_datagrams: false,
+            dialled: BTreeSet::new(),
+            links: BTreeSet::new(),
+            arrived: 0,
+            chats: vec![ChatId(1)],
+            requests: 0,
+            unanswered: BTreeMap::new(),
+            is_finished: false,
+        }
+    }
+
+    fn step(&mut self) {
+        match self.choices.below(12) {
+            0 | 1 => self.request(),
+            2 => self.reach_server(),
+            3..=5 => self.server_says(),
+            6 => self.answer_account(),
+            7 => self.datagram(),
+            8 => self.meet_peer(),
+            9 | 10 => self.peer_says(),
+            _ => self.pass_time(),
+        }
+    }
+
+    fn name(&mut self) -> Username {
+        self.choices.one(NAMES).unwrap_or_default().parse().expect("a valid name")
+    }
+
+    fn who(&mut self) -> Option<String> {
+        match self.choices.below(4) {
+            0 => None,
+            1 => Some(self.choices.text(12)),
+            _ => Some(self.name().to_string()),
+        }
+    }
+
+    fn request(&mut self) {
+        let who = self.who();
+        let somebody = who.clone().unwrap_or_else(|| "127.0.0.2:4401".into());
+        let (password, on) = (Secret("correct horse battery".into()), self.choices.flip());
+        let request = match self.choices.below(20) {
+            0 => Request::SignUp { username: somebody, repeated: password.clone(), password },
+            1 => Request::ChangePassword { repeated: password.clone(), new: password.clone(), password },
+            2 | 3 => Request::Login { username: who, password: on.then_some(password), take: on },
+            4 => Request::Leave,
+            5 => Request::Detach,
+            6 => Request::List,
+            7 => Request::Watch(on),
+            8 | 9 => Request::Connect { who: somebody, force: on },
+            10 => Request::Approve(who),
+            11 => Request::Deny(who),
+            12 => Request::Cancel(who),
+            13 => Request::Say { to: who, text: self.choices.text(100) },
+            14 => Request::Disconnect(who),
+            15 => Request::Broadcast(self.choices.text(100)),
+            16 => Request::Verify { who: somebody, matches: on },
+            17 => Request::Block { who: somebody, on },
+            18 => [Request::Switch(somebody.clone()), Request::Trust(somebody)][usize::from(on)].clone(),
+            _ => [Request::Status, Request::Blocked, Request::Quit][self.choices.below(3)].clone(),
+        };
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        self.unanswered.insert(id, request.clone());
+        self.handle(Input::Request { id, request });
+    }
+
+    fn reach_server(&mut self) {
+        match self.server {
+            ServerLink::Down => {}
+            ServerLink::Up => {
+                self.server = ServerLink::Down;
+                self.handle(Input::ServerLost);
+            }
+            ServerLink::Dialled if self.choices.below(4) > 0 => {
+                self.server = ServerLink::Up;
+                self.assembler = ReplyAssembler::default();
+                let fingerprint = Fingerprint::of_spki(b"fuzz");
+                let address = SocketAddr::from(([127, 0, 0, 1], 4400));
+                self.handle(Input::ServerSecured { fingerprint, binding: [9; 32], address });
+            }
+            ServerLink::Dialled => {
+                self.server = ServerLink::Down;
+                let found = Fingerprint::of_spki(b"other");
+                let why = match self.choices.below(4) {
+                    0 => Unreached::Folder("it is away".into()),
+                    1 => Unreached::KeyUnknown { found },
+                    2 => Unreached::KeyChanged { known: Fingerprint::of_spki(b"fuzz"), found },
+                    _ => Unreached::NoServer("nothing answers".into()),
+                };
+                self.handle(Input::ServerUnreached(why));
+            }
+        }
+    }
+
+    fn server_says(&mut self) {
+        if self.server != ServerLink::Up {
+            return;
+        }
+        let said = match self.choices.below(4) {
+            0 => FromServer::Notice(self.notice()),
+            1 => return self.server_says_bytes(),
+            _ => FromServer::Reply(self.reply()),
+        };
+        self.handle(Input::Server(said));
+    }
+
+    fn server_says_bytes(&mut self) {
+        let mut decoder = Decoder::new();
+        decoder.extend(self.choices.bytes(200));
+        decoder.extend(b"\n");
+        while let Ok(Some(frame)) = decoder.next(Mode::Frame) {
+            if let Ok(Some(said)) = self.assembler.take(&frame)
+                && self.server == ServerLink::Up
+            {
+                self.handle(Input::Server(said));
+            }
+        }
+    }
+
+    fn reply(&mut self) -> Reply {
+        match self.choices.below(8) {
+            0 => Reply::new(Code::Ready, "letschat-server"),
+            1 => Reply::new(Code::WhichWay, "log in or sign up?"),
+            2 => {
+                let (username, head) = (self.name(), self.choices.number());
+                let (epoch, address) = (self.choices.below(2) as u64 + 1, [127, 0, 0, 1].into());
+                let session = SessionId(3);
+                Welcome { username, session, epoch, head, udp_port: 4400, address }.to_reply()
+            }
+            3 => {
+                let listed = (0..self.choices.below(5)).map(|_| self.listed().to_string());
+                Reply::long(Code::Ok, listed.collect::<Vec<_>>(), "done".into())
+            }
+            4 => Reply::new(Code::Ok, self.introduction().to_string()),
+            5 => Reply::new(Code::Ok, format!("{} {}", self.choices.number(), self.choices.number())),
+            _ => {
+                let code = self.choices.one(Code::ALL).unwrap_or(Code::Ok);
+                Reply::new(code, self.choices.text(60))
+            }
+        }
+    }
+
+    fn listed(&mut self) -> Listed {
+        let port = self.choices.flip().then_some(4401);
+        Listed { username: self.name(), address: [127, 0, 0, 2].into(), port }
+    }
+
+    fn introduction(&mut self) -> Introduction {
+        let receiver = SocketAddr::from(([127, 0, 0, 2], 4401));
+        Introduction { username: self.name(), receiver, key: key(self.choices.below(3)) }
+    }
+
+    fn broadcast(&mut self) -> Broadcast {
+        Broadcast {
+            number: self.choices.number(),
+            sender: self.name(),
+            time_ms: self.choices.number(),
+            text: self.choices.text(50),
+        }
+    }
+
+    fn notice(&mut self) -> Notice {
+        match self.choices.below(7) {
+            0 | 1 => Notice::Broadcast { entry: self.broadcast(), own: self.choices.flip() },
+            2 => Notice::Replayed { through: self.choices.number() },
+            3 => Notice::Introduction(self.introduction()),
+            4 => Notice::Joined(vec![self.name()]),
+            5 => Notice::Crowd { joined: self.choices.number(), left: self.choices.number() },
+            _ => Notice::Closing(self.choices.one(Closing::ALL).unwrap_or(Closing::Idle)),
+        }
+    }
+
+    fn answer_account(&mut self) {
+        let Some(asked) = self.account_asked.take() else { return };
+        let username = match asked {
+            Some(username) => username,
+            None => self.name(),
+        };
+        let result = match self.choices.below(6) {
+            0 => Err(AccountError::InUse(username)),
+            1 => Err(AccountError::NotOne(vec![username])),
+            2 => Err(AccountError::Folder("it is away".into())),
+            _ => Ok(Account {
+                username,
+                identity: Arc::new(Identity::from_seed(&[200; 32])),
+                has_key: self.choices.flip(),
+                peers: BTreeMap::new(),
+                blocked: BTreeSet::new(),
+                position: LogPosition { epoch: 1, through: self.choices.below(3) as u64 },
+            }),
+        };
+        self.handle(Input::Account(result));
+    }
+
+    fn datagram(&mut self) {
+        if self.has_datagrams {
+            let message = match self.choices.below(3) {
+                0 => ToClient::Challenge(self.choices.number()),
+                1 => ToClient::Head(self.choices.number()),
+                _ => ToClient::Broadcast { entry: self.broadcast(), own: self.choices.flip() },
+            };
+            self.handle(Input::Datagram(message));
+        }
+    }
+
+    fn meet_peer(&mut self) {
+        let dialled: Vec<LinkId> = self.dialled.iter().copied().collect();
+        let why = [PeerLoss::Unreachable, PeerLoss::WrongKey, PeerLoss::Broken, PeerLoss::Protocol];
+        let why = why[self.choices.below(4)];
+        match (self.choices.below(4), self.choices.one(&dialled)) {
+            (0 | 1, Some(link)) => {
+                self.dialled.remove(&link);
+                self.links.insert(link);
+                self.handle(Input::PeerDialled { link });
+            }
+            (2, Some(link)) => {
+                self.dialled.remove(&link);
+                self.handle(Input::PeerLost { link, why });
+            }
+            (3, _) if !self.links.is_empty() => {
+                let link = self.link();
+                self.links.remove(&link);
+                self.handle(Input::PeerLost { link, why });
+            }
+            _ => {
+                self.arrived += 1;
+                let link = LinkId::arrived(self.arrived);
+                self.links.insert(link);
+                let from = SocketAddr::from(([127, 0, 0, 2], 45_000));
+                let key = key(self.choices.below(3));
+                self.handle(Input::PeerArrived { link, key, from });
+            }
+        }
+    }
+
+    /// One of the links there are.
+    fn link(&mut self) -> LinkId {
+        let links: Vec<LinkId> = self.links.iter().copied().collect();
+        self.choices.one(&links).expect("there is one")
+    }
+
+    fn peer_says(&mut self) {
+        if self.links.is_empty() {
+            return;
+        }
+        let link = self.link();
+        let chat = self.choices.one(&self.chats).unwrap_or(ChatId(2));
+        let number = self.choices.number();
+        let message = match self.choices.below(12) {
+            0 => PeerMessage::Call { chat: ChatId(u128::from(number)), from: self.name() },
+            1 => PeerMessage::Resume { chat, received: number },
+            2 => PeerMessage::Ringing,
+            3 => PeerMessage::Approve,
+            4 => PeerMessage::Open,
+            5 => PeerMessage::Resumed { received: number },
+            6 => PeerMessage::Refuse(self.choices.one(Refusal::ALL).unwrap_or(Refusal::Busy)),
+            7 | 8 => PeerMessage::Message { number: number.max(1), text: self.choices.text(50) },
+            9 => PeerMessage::Acknowledge { through: number },
+            10 => [PeerMessage::Ping, PeerMessage::Pong][self.choices.below(2)].clone(),
+            _ => PeerMessage::Bye,
+        };
+        self.handle(Input::Peer { link, message });
+    }
+
+    fn pass_time(&mut self) {
+        let passed = self.choices.milliseconds();
+        self.now.boot_ms += passed;
+        self.now.wall_ms = self.choices.number() >> 8;
+        self.handle(Input::Tick);
+        let due = self.session.next_deadline();
+        assert!(due.is_none_or(|due| due > self.now.boot_ms), "what was due is still due");
+    }
+
+    fn handle(&mut self, input: Input) {
+        for effect in self.session.handle(self.now, input) {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::DialServer => {
+                assert!(self.server == ServerLink::Down, "one link to the server at a time");
+                self.server = ServerLink::Dialled;
+            }
+            Effect::SendServer(_) => {
+                assert!(self.server == ServerLink::Up, "nothing is said to nobody");
+            }
+            Effect::CloseServer => self.server = ServerLink::Down,
+            Effect::OpenAccount { username, .. } => self.account_asked = Some(username),
+            Effect::CloseAccount => self.account_asked = None,
+            Effect::OpenDatagrams { .. } => self.has_datagrams = true,
+            Effect::CloseDatagrams => self.has_datagrams = false,
+            Effect::Datagram(_) => assert!(self.has_datagrams, "there are keys for it"),
+            Effect::DialPeer { link, .. } => {
+                assert!(self.dialled.insert(link), "a link is dialled once");
+            }
+            Effect::SendPeer { link, message } => {
+                assert!(self.links.contains(&link), "nothing is said over a link that is gone");
+                if let PeerMessage::Call { chat, .. } = message {
+                    self.chats.push(chat);
+                }
+            }
+            Effect::ClosePeer { link } => {
+                let was_there = self.links.remove(&link) || self.dialled.remove(&link);
+                assert!(was_there, "a link is closed once");
+            }
+            Effect::Answer { id, .. } => {
+                assert!(self.unanswered.remove(&id).is_some(), "a request is answered once");
+            }
+            Effect::Finished => {
+                assert!(self.unanswered.is_empty(), "{:?} had no answer", self.unanswered);
+                self.is_finished = true;
+            }
+            Effect::Save(_) | Effect::Tell(_) => {}
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What decodes bytes of a network.
+
+use std::collections::BTreeSet;
+
+use letschat_protocol::datagram::{Message, Opener, Sealer, ToClient, ToServer, session_of};
+use letschat_protocol::dialogue::{
+    FromServer, Introduction, Listed, ReplyAssembler, Request, SessionId, Welcome,
+};
+use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
+use letschat_protocol::limits::{MAX_LINE_BYTES, MAX_PAYLOAD_BYTES};
+use letschat_protocol::peer::PeerMessage;
+use letschat_protocol::printable::{Printable, is_unsafe};
+
+use crate::choices::Choices;
+
+/// Frames come out the same in whatever pieces the bytes arrive, the decoder's buffer has a bound,
+/// and a frame survives being written and read again.
+pub fn frame(bytes: &[u8]) {
+    let Some((pieces, stream)) = bytes.split_first() else { return };
+    let size = usize::from(*pieces % 31) + 1;
+    let mode = if pieces & 0x80 == 0 { Mode::Frame } else { Mode::Verbatim };
+
+    let whole = decode([stream], mode);
+    let piecewise = decode(stream.chunks(size), mode);
+    assert_eq!(whole, piecewise, "in pieces of {size}");
+
+    for decoded in whole.into_iter().flatten() {
+        let frame = match decoded.payload() {
+            None => Frame::line(decoded.as_line()),
+            Some(payload) => Frame::with_payload(decoded.as_line(), payload),
+        };
+        // A line that was as long as can be has no room for what keeps its last word a word, and
+        // one that ends in a carriage return can't be told from one without.
+        let is_long = decoded.as_line().len() + 16 > MAX_LINE_BYTES;
+        if !is_long && !frame.as_line().ends_with('\r') {
+            assert_eq!(decode([frame.to_bytes().as_slice()], Mode::Frame), [Ok(frame)]);
+        }
+    }
+}
+
+fn decode<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    mode: Mode,
+) -> Vec<Result<Frame, FrameError>> {
+    let (mut decoder, mut frames) = (Decoder::new(), Vec::new());
+    for piece in pieces {
+        decoder.extend(piece);
+        loop {
+            match decoder.next(mode) {
+                Ok(None) => break,
+                Ok(Some(frame)) => frames.push(Ok(frame)),
+                Err(error) => {
+                    frames.push(Err(error));
+                    if error.is_fatal() {
+                        return frames;
+                    }
+                }
+            }
+        }
+        let bound = MAX_LINE_BYTES + MAX_PAYLOAD_BYTES + 2 + piece.len();
+        assert!(decoder.buffered() <= bound, "{} bytes are held", decoder.buffered());
+    }
+    frames
+}
+
+/// Whatever comes as a request, a reply or a notice is understood or refused; what is understood
+/// survives being written and read again.
+pub fn dialogue(bytes: &[u8]) {
+    let mut assembler = ReplyAssembler::default();
+    for frame in decode([bytes], Mode::Frame).into_iter().flatten() {
+        if let Ok(request) = Request::from_frame(&frame) {
+            assert_eq!(Request::from_frame(&request.to_frame()).as_ref(), Ok(&request));
+        }
+        let _ = (Listed::parse(frame.as_line()), Introduction::parse(frame.as_line()));
+        match assembler.take(&frame) {
+            Ok(Some(FromServer::Reply(reply))) => {
+                if let Some(welcome) = Welcome::from_reply(&reply) {
+                    assert_eq!(Welcome::from_reply(&welcome.to_reply()), Some(welcome));
+                }
+            }
+            Ok(Some(FromServer::Notice(notice))) => {
+                let again = ReplyAssembler::default().take(&notice.to_frame());
+                assert_eq!(again, Ok(Some(FromServer::Notice(notice))));
+            }
+            Ok(_) => {}
+            // A client hangs up here.
+            Err(_) => return,
+        }
+    }
+}
+
+/// The same for what a peer says.
+pub fn peer(bytes: &[u8]) {
+    for frame in decode([bytes], Mode::Frame).into_iter().flatten() {
+        if let Ok(message) = PeerMessage::from_frame(&frame) {
+            assert_eq!(PeerMessage::from_frame(&message.to_frame()), Ok(message));
+        }
+    }
+}
+
+const SESSION: SessionId = SessionId(7);
+const KEY: [u8; 32] = [7; 32];
+
+/// As many counters behind the highest as an opener is sure to remember.
+const REMEMBERED: usize = 900;
+
+/// A network that loses, doubles, reorders, changes and invents datagrams: what was sealed opens
+/// once and as it was, and nothing else opens.
+pub fn datagram(bytes: &[u8]) {
+    let _ = (ToServer::decode(bytes), ToClient::decode(bytes), session_of(bytes));
+    let mut choices = Choices::new(bytes);
+    let (mut sealer, mut opener) = (Sealer::new(SESSION, &KEY), Opener::new(&KEY));
+    let (mut sent, mut opened): (Vec<Vec<u8>>, BTreeSet<usize>) = (Vec::new(), BTreeSet::new());
+    while !choices.is_over() {
+        match choices.below(4) {
+            0 => {
+                for _ in 0..=choices.below(100) {
+                    sent.push(sealer.seal(&ToClient::Head(sent.len() as u64)));
+                }
+            }
+            1 if !sent.is_empty() => {
+                let index = sent.len() - 1 - choices.below(sent.len().min(2 * REMEMBERED));
+                let highest = opened.last().copied().unwrap_or(0);
+                let message = opener.open(&sent[index]);
+                if message.is_some() {
+                    assert_eq!(message, Some(ToClient::Head(index as u64)));
+                    assert!(opened.insert(index), "{index} opens twice");
+                } else {
+                    assert!(opened.contains(&index) || index + REMEMBERED < highest, "{index}");
+                }
+            }
+            2 if !sent.is_empty() => {
+                let mut changed = sent[choices.below(sent.len())].clone();
+                let at = choices.below(changed.len());
+                changed[at] ^= 1 << choices.below(8);
+                assert_eq!(opener.open::<ToClient>(&changed), None);
+            }
+            _ => assert_eq!(opener.open::<ToClient>(choices.bytes(1_300)), None),
+        }
+    }
+}
+
+/// Nothing that could steer a terminal comes out, and text that could not is as it was.
+pub fn printable(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let shown = Printable(&text).to_string();
+    assert!(!shown.contains(is_unsafe), "{shown:?}");
+    assert_eq!(shown == *text, !text.contains(is_unsafe), "{text:?}");
+}
