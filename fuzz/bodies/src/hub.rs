@@ -263,7 +263,7 @@ impl<'a> World<'a> {
         }
         self.handle(Input::Tick);
         let due = self.hub.next_deadline();
-        assert!(due.is_none_or(|due| due > self.now.boot_ms), "what was due is still due");
+        assert!(due.is_none_or(|due| due > self.now.boot_ms), "{due:?} is still due at {:?}", self.now);
     }
 
     fn handle(&mut self, input: Input) {

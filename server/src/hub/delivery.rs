@@ -284,10 +284,14 @@ impl Hub {
 
     /// Repeats the newest number to those who get datagrams.
     pub(super) fn repeat_head(&mut self, now: Now) {
-        if self.outgoing.head_due_ms().is_none_or(|due| due > now.boot_ms) {
+        let repeats_left = self.outgoing.repeats_left;
+        // Those that fell due while the machine slept are one.
+        while self.outgoing.head_due_ms().is_some_and(|due| due <= now.boot_ms) {
+            self.outgoing.repeats_left -= 1;
+        }
+        if self.outgoing.repeats_left == repeats_left {
             return;
         }
-        self.outgoing.repeats_left -= 1;
         let members = self.directory.after(None).filter_map(|(_, entry)| {
             self.connections.get(&entry.connection)?.member()?.destination()
         });
