@@ -68,7 +68,9 @@ fn decode<'a>(
 pub fn dialogue(bytes: &[u8]) {
     let mut assembler = ReplyAssembler::default();
     for frame in decode([bytes], Mode::Frame).into_iter().flatten() {
-        if let Ok(request) = Request::from_frame(&frame) {
+        // A carriage return inside a line is taken, and never sent.
+        let is_writable = !frame.as_line().contains('\r');
+        if let (Ok(request), true) = (Request::from_frame(&frame), is_writable) {
             assert_eq!(Request::from_frame(&request.to_frame()).as_ref(), Ok(&request));
         }
         let _ = (Listed::parse(frame.as_line()), Introduction::parse(frame.as_line()));
@@ -78,7 +80,7 @@ pub fn dialogue(bytes: &[u8]) {
                     assert_eq!(Welcome::from_reply(&welcome.to_reply()), Some(welcome));
                 }
             }
-            Ok(Some(FromServer::Notice(notice))) => {
+            Ok(Some(FromServer::Notice(notice))) if is_writable => {
                 let again = ReplyAssembler::default().take(&notice.to_frame());
                 assert_eq!(again, Ok(Some(FromServer::Notice(notice))));
             }

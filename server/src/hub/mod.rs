@@ -383,8 +383,9 @@ impl Hub {
         self.send(id, bytes);
     }
 
+    /// Whoever has gone meanwhile is sent nothing.
     fn send(&mut self, id: ConnectionId, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
+        if !bytes.is_empty() && self.connections.contains_key(&id) {
             self.effects.push(Effect::Send { connection: id, bytes });
         }
     }
