@@ -116,6 +116,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
 
     /// Longer than any test takes.
     const LONG: Duration = Duration::from_secs(3_600);
@@ -141,15 +142,18 @@ mod tests {
             places.remove(0).log_in();
             assert!(!waits(&door).await);
             places.push(door.take_place());
-            assert!(waits(&door).await);
-            let leaves = async {
-                future::yield_now().await;
-                places.remove(0).log_in();
-            };
-            future::zip(door.wait_for_room(), leaves).await;
-            places.push(door.take_place());
-            drop(places.remove(0));
-            assert!(!waits(&door).await);
+            for logs_in in [true, false] {
+                let mut newcomer = pin!(door.wait_for_room());
+                assert!(future::poll_once(&mut newcomer).await.is_none());
+                let place = places.remove(0);
+                if logs_in {
+                    place.log_in()
+                } else {
+                    drop(place)
+                }
+                assert!(future::poll_once(&mut newcomer).await.is_some());
+                places.push(door.take_place());
+            }
         });
     }
 
