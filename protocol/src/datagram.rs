@@ -6,6 +6,7 @@
 //! feeds a replay window (RFC 6479). What does not open is to be answered with nothing at all.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroizing;
 
 use crate::dialogue::{Broadcast, SessionId};
 use crate::limits::MAX_DATAGRAM_BYTES;
@@ -51,19 +52,30 @@ pub fn session_of(datagram: &[u8]) -> Option<SessionId> {
 /// Seals the datagrams of one direction.
 pub struct Sealer {
     session: SessionId,
-    key: LessSafeKey,
+    key: Key,
     counter: u64,
 }
 
 /// Opens the datagrams of one direction, each once.
 pub struct Opener {
-    key: LessSafeKey,
+    key: Key,
     window: ReplayWindow,
 }
 
-fn aead_key(key: &DatagramKey) -> LessSafeKey {
-    let key = UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has the cipher's length");
-    LessSafeKey::new(key)
+/// A key as it was drawn. The library's own form has room for the largest of its ciphers, half a
+/// kilobyte for each of thousands of sessions; and for this cipher it is only a copy.
+struct Key(Zeroizing<DatagramKey>);
+
+impl Key {
+    fn of(key: &DatagramKey) -> Key {
+        Key(Zeroizing::new(*key))
+    }
+
+    /// In the library's form, for one datagram.
+    fn ready(&self) -> LessSafeKey {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &*self.0);
+        LessSafeKey::new(key.expect("the key has the cipher's length"))
+    }
 }
 
 fn nonce(counter: u64) -> Nonce {
@@ -75,7 +87,7 @@ fn nonce(counter: u64) -> Nonce {
 impl Sealer {
     /// A sealer that begins to count.
     pub fn new(session: SessionId, key: &DatagramKey) -> Self {
-        Sealer { session, key: aead_key(key), counter: 0 }
+        Sealer { session, key: Key::of(key), counter: 0 }
     }
 
     /// Seals a message into a datagram of at most [`MAX_DATAGRAM_BYTES`].
@@ -98,6 +110,7 @@ impl Sealer {
         out.extend_from_slice(body);
         let tag = self
             .key
+            .ready()
             .seal_in_place_separate_tag(nonce(self.counter), Aad::from(header), &mut out[begin..])
             .expect("a datagram is far shorter than the cipher's limit");
         out.extend_from_slice(tag.as_ref());
@@ -108,7 +121,7 @@ impl Sealer {
 impl Opener {
     /// An opener that has seen nothing.
     pub fn new(key: &DatagramKey) -> Self {
-        Opener { key: aead_key(key), window: ReplayWindow::default() }
+        Opener { key: Key::of(key), window: ReplayWindow::default() }
     }
 
     /// The message, if the datagram is genuine and new.
@@ -120,7 +133,8 @@ impl Opener {
             return None;
         }
         let mut sealed = sealed.to_vec();
-        let body = self.key.open_in_place(nonce(counter), Aad::from(header), &mut sealed).ok()?;
+        let key = self.key.ready();
+        let body = key.open_in_place(nonce(counter), Aad::from(header), &mut sealed).ok()?;
         // Only a genuine counter may move the window.
         self.window.mark(counter);
         M::decode(body)

@@ -20,6 +20,7 @@ use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
 use crate::net::connection::{Connection, Patience};
 use crate::net::datagrams::{DatagramKeys, Datagrams};
+use crate::net::door::Place;
 use crate::net::listener::Arrival;
 use crate::net::outbox::Outbox;
 use crate::net::stream::Stream;
@@ -164,6 +165,12 @@ impl Driver {
                 self.links.with(connection, Outbox::tell_when_drained);
             }
             Effect::Close { connection } => self.links.with(connection, Outbox::close),
+            Effect::LetIn { connection } => {
+                let link = self.links.table.get_mut(&connection);
+                if let Some(place) = link.and_then(|link| link.place.take()) {
+                    place.log_in();
+                }
+            }
             Effect::OpenDatagrams { session, connection } => {
                 let link = self.links.table.get_mut(&connection);
                 if let Some(keys) = link.and_then(|link| link.keys.take()) {
@@ -229,6 +236,8 @@ struct Link {
     peer: SocketAddr,
     outbox: Arc<Outbox>,
     keys: Option<DatagramKeys>,
+    /// At the door, until the login.
+    place: Option<Place>,
     _task: Task<()>,
 }
 
@@ -239,7 +248,7 @@ impl Links {
 
     /// Names the connection and starts its task.
     fn add(&mut self, arrival: Arrival) -> Option<Input> {
-        let Arrival { stream, peer, local } = arrival;
+        let Arrival { stream, peer, local, place } = arrival;
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
         let outbox = Arc::new(Outbox::default());
@@ -251,7 +260,8 @@ impl Links {
         };
         let task =
             self.spawner.spawn(connection.run(Stream::new(stream), self.acceptor.clone()))?;
-        self.table.insert(id, Link { peer, outbox, keys: None, _task: task });
+        let link = Link { peer, outbox, keys: None, place: Some(place), _task: task };
+        self.table.insert(id, link);
         Some(Input::Accepted { connection: id, peer, local })
     }
 

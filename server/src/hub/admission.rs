@@ -16,7 +16,7 @@ pub(super) struct Antechamber {
 }
 
 /// Connections that may wait in all.
-pub(super) const MAX_WAITING: usize = 256;
+pub(crate) const MAX_WAITING: usize = 256;
 /// Connections that may wait from one address.
 pub(super) const MAX_WAITING_PER_ADDRESS: usize = 16;
 

@@ -392,6 +392,7 @@ impl Hub {
             question: None,
         }));
         self.antechamber.leave(id, peer.ip());
+        self.effects.push(Effect::LetIn { connection: id });
         self.sessions.insert(session, id);
         let entry = directory::Entry { connection: id, address: peer.ip(), port: attempt.port };
         self.directory.add(&username, entry);

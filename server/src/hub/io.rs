@@ -109,6 +109,11 @@ pub enum Effect {
         /// Which.
         connection: ConnectionId,
     },
+    /// It has logged in and stands at the door no more.
+    LetIn {
+        /// Which.
+        connection: ConnectionId,
+    },
     /// Begin to open and seal datagrams under this name, with the connection's exported keys.
     OpenDatagrams {
         /// The new session.

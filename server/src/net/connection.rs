@@ -88,7 +88,8 @@ impl Connection {
     }
 
     async fn live(&self, stream: Stream, acceptor: TlsAcceptor) -> Gone {
-        let stream = match self.handshake(stream, acceptor).await {
+        // In a box, so that the task does not keep room for it for as long as somebody is here.
+        let stream = match Box::pin(self.handshake(stream, acceptor)).await {
             Ok(stream) => stream,
             Err(why) => return why,
         };

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_channel::Sender;
 use async_io::{Async, Timer};
+use futures_lite::future;
 use rustix::io::Errno;
 
 use super::Event;
+use super::door::{Door, Place};
 use super::ports::canonical;
 
 /// How long to leave the kernel alone after it could not give a connection.
@@ -24,25 +26,29 @@ pub(crate) struct Arrival {
     pub(crate) peer: SocketAddr,
     /// The server's address that the client used.
     pub(crate) local: IpAddr,
+    pub(crate) place: Place,
 }
 
 /// Accepts connections.
 pub(crate) struct Listener {
     socket: Async<TcpListener>,
+    door: Door,
     spare: SpareDescriptor,
 }
 
 impl Listener {
     pub(crate) fn new(socket: TcpListener) -> io::Result<Listener> {
-        Ok(Listener { socket: Async::new(socket)?, spare: SpareDescriptor::open() })
+        let (door, spare) = (Door::default(), SpareDescriptor::open());
+        Ok(Listener { socket: Async::new(socket)?, door, spare })
     }
 
     /// Reports connections until nobody listens to the reports any more. A full queue makes
     /// newcomers wait in the kernel's.
     pub(crate) async fn run(mut self, events: Sender<Event>) {
         loop {
+            self.door.wait_for_room().await;
             let arrival = match self.socket.accept().await {
-                Ok((stream, peer)) => Arrival::new(stream, peer),
+                Ok((stream, peer)) => Arrival::new(stream, peer, self.door.take_place()),
                 Err(error) => {
                     self.recover(&error).await;
                     continue;
@@ -53,6 +59,8 @@ impl Listener {
             if events.send(Event::Arrived(arrival)).await.is_err() {
                 return;
             }
+            // Accepting is quick and a handshake is not: those who are here have their turn first.
+            future::yield_now().await;
         }
     }
 
@@ -75,11 +83,11 @@ impl Listener {
 }
 
 impl Arrival {
-    fn new(stream: Async<TcpStream>, peer: SocketAddr) -> io::Result<Arrival> {
+    fn new(stream: Async<TcpStream>, peer: SocketAddr, place: Place) -> io::Result<Arrival> {
         // Otherwise every small exchange may wait 40 ms for the other side's delayed ACK.
         stream.get_ref().set_nodelay(true)?;
         let local = canonical(stream.get_ref().local_addr()?).ip();
-        Ok(Arrival { stream, peer: canonical(peer), local })
+        Ok(Arrival { stream, peer: canonical(peer), local, place })
     }
 }
 

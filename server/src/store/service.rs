@@ -16,6 +16,7 @@ use rustix::process::{getpriority_process, setpriority_process};
 
 use self::queues::Queues;
 use self::steps::{Step, StepError};
+use super::password::Hasher;
 use super::{Store, StoreAnswer, StoreRequest};
 use crate::clock::Now;
 use crate::hub::ConnectionId;
@@ -118,9 +119,14 @@ impl Shared {
     /// A hashing thread.
     fn hash(&self) {
         give_way();
+        let mut hasher = Hasher::default();
         while let Some(job) = self.queues.next_for_hashing() {
             let (what, unavailable) = (job.what(), job.unavailable());
-            self.carry_out(what, Some(unavailable), || job.run());
+            self.carry_out(what, Some(unavailable), || job.run(&mut hasher));
+            // The next password overwrites what this one left; where none waits, nothing would.
+            if !self.queues.have_hashing() {
+                hasher.wipe();
+            }
         }
     }
 

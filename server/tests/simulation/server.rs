@@ -491,7 +491,8 @@ impl World {
             Effect::Record(Record::Datagrams { work: true, .. }) => {
                 self.server.datagrams_worked += 1;
             }
-            Effect::CancelStore { .. }
+            Effect::LetIn { .. }
+            | Effect::CancelStore { .. }
             | Effect::Record(_)
             | Effect::Answer(_)
             | Effect::Stopped => {}

@@ -87,6 +87,11 @@ impl Queues {
         waiting.unwrap_or_else(PoisonError::into_inner).hashes.pop_front()
     }
 
+    /// Whether a hash waits.
+    pub(super) fn have_hashing(&self) -> bool {
+        !self.lock().hashes.is_empty()
+    }
+
     /// Lets the hashing threads end. What people wait for and has not begun is dropped; these are
     /// the answers to it.
     pub(super) fn close_to_people(&self) -> Vec<StoreAnswer> {

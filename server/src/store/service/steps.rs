@@ -14,7 +14,7 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
 use crate::hub::ConnectionId;
-use crate::store::password::{self, HashError};
+use crate::store::password::{HashError, Hasher};
 use crate::store::{
     Account, Created, PasswordChange, Store, StoreAnswer, StoreError, StoreRequest, Unavailable,
     Verdict,
@@ -155,15 +155,15 @@ fn begin(request: StoreRequest, store: &mut dyn Store, wall_ms: u64) -> Result<S
 }
 
 impl HashingJob {
-    pub(super) fn run(self) -> Result<Step, StepError> {
+    pub(super) fn run(self, hasher: &mut Hasher) -> Result<Step, StepError> {
         Ok(match self {
             HashingJob::Hash { connection, username, password } => {
-                let phc = password::hash(&password.0)?;
+                let phc = hasher.hash(&password.0)?;
                 Step::Database(DatabaseJob::CreateAccount { connection, username, phc })
             }
             HashingJob::Compare { connection, password, account, key } => {
                 let phc = account.as_ref().map(|(_, account)| account.phc.as_str());
-                let right = password::verify(&password.0, phc)?;
+                let right = hasher.verify(&password.0, phc)?;
                 match account {
                     Some((_, account)) if right && account.banned => {
                         checked(connection, Verdict::Banned)
@@ -177,13 +177,13 @@ impl HashingJob {
             HashingJob::Replace { change, account } => {
                 let PasswordChange { connection, username, password, new, key } = *change;
                 let phc = account.as_ref().map(|account| account.phc.as_str());
-                let right = password::verify(&password.0, phc)?;
+                let right = hasher.verify(&password.0, phc)?;
                 match account {
                     Some(account) if right && account.banned => {
                         changed(connection, Verdict::Banned)
                     }
                     Some(Account { phc: old, .. }) if right => {
-                        let new = password::hash(&new.0)?;
+                        let new = hasher.hash(&new.0)?;
                         let job = DatabaseJob::SetPassword { connection, username, old, new, key };
                         Step::Database(job)
                     }

@@ -1,0 +1,184 @@
+//! How fast newcomers are accepted: a crowd that is getting in is not to push itself out.
+//!
+//! After a restart thousands come at once, faster than they can be served. If all were accepted as
+//! they come, they would push each other out of the antechamber, after the handshake has been done
+//! for them in vain. So while most of the antechamber is taken, and people are getting in from it,
+//! newcomers stay in the kernel's queue, where waiting costs nothing, until one has left.
+//!
+//! A crowd that stands there in silence holds up nobody: where nobody gets in nobody waits, and the
+//! hub has the oldest leave. In any case a newcomer waits for a moment only.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use event_listener::Event;
+use futures_lite::future;
+
+use crate::hub::ANTECHAMBER_PLACES;
+
+/// With so many at the door, newcomers wait: enough to keep the processors busy while answers are
+/// on their way, and some places fewer than the antechamber has.
+const CROWD: usize = ANTECHAMBER_PLACES / 4 * 3;
+
+/// How newcomers are held up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// After a login, people are taken to be getting in for so long.
+    pub(crate) moving: Duration,
+    /// So long a newcomer waits at the most.
+    pub(crate) longest_wait: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { moving: Duration::from_millis(100), longest_wait: Duration::from_millis(20) }
+    }
+}
+
+/// The door, as the listener sees it.
+#[derive(Clone, Default)]
+pub(crate) struct Door {
+    shared: Arc<Shared>,
+    pace: Pace,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Somebody has left the door, inwards or outwards.
+    left: Event,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many places are taken.
+    standing: usize,
+    last_login: Option<Instant>,
+}
+
+/// A place at the door, from being accepted until the login or the end.
+pub(crate) struct Place(Arc<Shared>);
+
+impl Door {
+    /// Waits for room, if it is worth the wait.
+    pub(crate) async fn wait_for_room(&self) {
+        let long_enough = async {
+            Timer::after(self.pace.longest_wait).await;
+        };
+        future::or(self.room(), long_enough).await;
+    }
+
+    async fn room(&self) {
+        while self.is_worth_a_wait(Instant::now()) {
+            let left = self.shared.left.listen();
+            // Whoever left before there was a listener is seen here.
+            if self.is_worth_a_wait(Instant::now()) {
+                left.await;
+            }
+        }
+    }
+
+    fn is_worth_a_wait(&self, now: Instant) -> bool {
+        let state = self.shared.lock();
+        let since_login = state.last_login.map(|login| now.saturating_duration_since(login));
+        state.standing >= CROWD && since_login.is_some_and(|time| time < self.pace.moving)
+    }
+
+    /// Takes a place, whether there is room or not.
+    pub(crate) fn take_place(&self) -> Place {
+        self.shared.lock().standing += 1;
+        Place(self.shared.clone())
+    }
+}
+
+impl Place {
+    /// Gives the place up for one inside.
+    pub(crate) fn log_in(self) {
+        self.0.lock().last_login = Some(Instant::now());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.lock().standing -= 1;
+        self.0.left.notify(1);
+    }
+}
+
+impl Shared {
+    /// Nobody panics while holding this lock, and if somebody did, the state would still be whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn door(longest_wait: Duration) -> Door {
+        Door { pace: Pace { moving: LONG, longest_wait }, ..Door::default() }
+    }
+
+    fn crowd(door: &Door) -> Vec<Place> {
+        (0..CROWD).map(|_| door.take_place()).collect()
+    }
+
+    /// Whether somebody who came now would wait.
+    async fn waits(door: &Door) -> bool {
+        future::poll_once(door.wait_for_room()).await.is_none()
+    }
+
+    #[test]
+    fn a_crowd_that_is_getting_in_holds_up_newcomers_until_one_has_left() {
+        let door = door(LONG);
+        let mut places = crowd(&door);
+        async_io::block_on(async {
+            places.remove(0).log_in();
+            assert!(!waits(&door).await);
+            places.push(door.take_place());
+            for logs_in in [true, false] {
+                let mut newcomer = pin!(door.wait_for_room());
+                assert!(future::poll_once(&mut newcomer).await.is_none());
+                let place = places.remove(0);
+                if logs_in {
+                    place.log_in()
+                } else {
+                    drop(place)
+                }
+                assert!(future::poll_once(&mut newcomer).await.is_some());
+                places.push(door.take_place());
+            }
+        });
+    }
+
+    #[test]
+    fn a_crowd_of_which_nobody_gets_in_holds_up_nobody() {
+        let door = door(LONG);
+        let mut places = crowd(&door);
+        async_io::block_on(async {
+            assert!(!waits(&door).await);
+            drop(places.remove(0));
+            places.push(door.take_place());
+            assert!(!waits(&door).await);
+        });
+        let login = Instant::now();
+        door.take_place().log_in();
+        assert!(door.is_worth_a_wait(login));
+        assert!(!door.is_worth_a_wait(login + LONG + LONG));
+    }
+
+    #[test]
+    fn a_newcomer_waits_for_a_moment_only() {
+        let door = door(Duration::from_millis(1));
+        let _places = crowd(&door);
+        door.take_place().log_in();
+        assert!(door.is_worth_a_wait(Instant::now()));
+        async_io::block_on(door.wait_for_room());
+    }
+}
