@@ -6,7 +6,7 @@
 //! * [`figures`] – one file for each figure
 //! * [`baselines`] – what ratios are taken against
 //! * [`load`] – a crowd of clients on one thread
-//! * [`people`] – two clients of the library in a chat
+//! * [`people`], [`sides`] – two clients of the library in a chat, each on a core of its own
 //! * [`server`], [`stage`], [`accounts`] – a server of its own, its crowd, everybody's account
 //! * [`process`], [`machine`], [`statistics`], [`pace`] – clocks, memory, many numbers in few
 //! * [`report`] – the table and the JSON
@@ -27,6 +27,7 @@ mod programs;
 mod report;
 mod run;
 mod server;
+mod sides;
 mod stage;
 mod statistics;
 

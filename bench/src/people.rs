@@ -17,6 +17,7 @@ use crate::accounts::{Member, password};
 use crate::programs::{Failed, Outcome};
 use crate::run::Bench;
 use crate::server::ServerProcess;
+use crate::sides;
 
 /// One of the two.
 pub(crate) struct Person {
@@ -81,8 +82,10 @@ fn show(text: &str) -> usize {
 /// Two people whose chat has just opened, and the server that introduced them.
 pub(crate) fn in_a_chat(bench: &Bench) -> Outcome<(Person, Person, ServerProcess)> {
     let server = ServerProcess::start(bench)?;
-    let one = Person::arrive(&server, bench.accounts.member(0))?;
-    let other = Person::arrive(&server, bench.accounts.member(1))?;
+    let (one, other) = sides::both(
+        || Person::arrive(&server, bench.accounts.member(0)),
+        || Person::arrive(&server, bench.accounts.member(1)),
+    )?;
     let connect = Request::Connect { who: other.name.to_string(), force: false };
     let connecting = one.client.request(connect);
     let approving = async {

@@ -10,7 +10,6 @@ use std::thread;
 
 use async_channel::{Receiver, Sender};
 use event_listener::Event as Wakeup;
-use futures_lite::FutureExt as _;
 use letschat_protocol::username::Username;
 
 use crate::account;
@@ -147,18 +146,13 @@ impl Client {
         &self,
         request: Request,
     ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
-        let (orders, finished) = (self.orders.clone(), self.finished());
+        let orders = self.orders.clone();
         async move {
             let gone = || Failure::new("ended", "The client has ended.");
             let (answer, answered) = async_channel::bounded(1);
             orders.send(Order { request, answer }).await.map_err(|_| gone())?;
-            let answered = async { answered.recv().await.unwrap_or_else(|_| Err(gone())) };
-            // An order that came too late to be read lies in the queue, and nobody answers it.
-            let finished = async {
-                finished.await;
-                Err(gone())
-            };
-            answered.or(finished).await
+            // An order that came too late is dropped, and its end of the channel with it.
+            answered.recv().await.unwrap_or_else(|_| Err(gone()))
         }
     }
 

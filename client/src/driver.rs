@@ -9,12 +9,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_channel::{Receiver as Queue, Sender};
+use async_channel::{Receiver as Queue, Sender, TryRecvError};
 use async_executor::{LocalExecutor, Task};
-use async_io::Timer;
 use futures_lite::FutureExt as _;
+use futures_lite::future;
 
 use crate::account::AccountFolder;
 use crate::client::{Config, Ended, View};
@@ -31,15 +30,18 @@ use crate::session::{
 };
 use crate::trust::KnownServers;
 
+mod alarm;
 mod effects;
 mod inputs;
+
+use alarm::Alarm;
 
 /// Links to peers that may be open at once; further ones come to nothing.
 const MAX_PEER_LINKS: usize = 256;
 
-/// The boot clock runs on while the machine sleeps, and timers do not: after a sleep a deadline is
-/// noticed at most this late.
-const LONGEST_WAIT_MS: u64 = 60_000;
+/// Inputs that are handled one after the other. Then the links have a turn, which let out what the
+/// session said and are on the same thread.
+const INPUTS_AT_ONCE: u64 = 64;
 
 /// Something that a front end wants, and where the answer goes.
 pub(crate) struct Order {
@@ -88,9 +90,12 @@ struct Running<'a> {
     view: Arc<View>,
     events: Sender<Event>,
 
-    orders: Queue<Order>,
+    orders: Orders,
     /// Whether the last handle is gone and the session has been told to quit.
     abandoned: bool,
+    alarm: Alarm,
+    /// How often an input was looked for, so that all have their turn.
+    looks: u64,
     occurrences: Queue<Occurrence>,
     /// Cloned into every task that has something to tell.
     queue: Sender<Occurrence>,
@@ -125,8 +130,21 @@ struct UnsavedPosition {
     due_boot_ms: u64,
 }
 
+/// What front ends want. Those who come too late are told so by the end of the channel that their
+/// answer was to come over.
+struct Orders(Queue<Order>);
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
+    }
+}
+
 /// Why the loop goes on.
 enum Wake {
+    /// What an effect was answered with on the spot.
+    AtOnce(Input),
     Order(Order),
     /// No front end holds a handle any more.
     Abandoned,
@@ -154,8 +172,10 @@ impl<'a> Running<'a> {
             target: Rc::new(target),
             view,
             events,
-            orders,
+            orders: Orders(orders),
             abandoned: false,
+            alarm: Alarm::default(),
+            looks: 0,
             occurrences,
             at_once: VecDeque::new(),
             answers: HashMap::new(),
@@ -181,17 +201,22 @@ impl<'a> Running<'a> {
             if let Some(ended) = self.ended {
                 break ended;
             }
-            let input = match self.at_once.pop_front() {
-                Some(input) => Some(input),
-                None => match self.wait().await {
-                    Wake::Order(order) => Some(self.note_order(order)),
-                    Wake::Abandoned => Some(self.abandon()),
-                    Wake::Occurrence(occurrence) => self.note(occurrence),
-                    Wake::Deadline => self.note_deadline(),
-                },
+            let wake = match self.at_hand() {
+                Some(wake) => wake,
+                None => self.wait().await,
+            };
+            let input = match wake {
+                Wake::AtOnce(input) => Some(input),
+                Wake::Order(order) => Some(self.note_order(order)),
+                Wake::Abandoned => Some(self.abandon()),
+                Wake::Occurrence(occurrence) => self.note(occurrence),
+                Wake::Deadline => self.note_deadline(),
             };
             if let Some(input) = input {
                 self.handle(input);
+            }
+            if self.looks.is_multiple_of(INPUTS_AT_ONCE) {
+                future::yield_now().await;
             }
         };
         self.save_position();
@@ -211,21 +236,44 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// The deadline comes first, so that no flood of input can hold it up.
-    async fn wait(&self) -> Wake {
+    /// What there is without a wait. The deadline comes first, so that no flood of input can hold
+    /// it up; then front ends and links take turns, so that neither can hold up the other.
+    fn at_hand(&mut self) -> Option<Wake> {
+        if let Some(input) = self.at_once.pop_front() {
+            return Some(Wake::AtOnce(input));
+        }
+        if self.next_deadline().is_some_and(|due_ms| due_ms <= clock::now().boot_ms) {
+            return Some(Wake::Deadline);
+        }
+        self.looks += 1;
+        if self.looks.is_multiple_of(2) {
+            self.order_at_hand().or_else(|| self.occurrence_at_hand())
+        } else {
+            self.occurrence_at_hand().or_else(|| self.order_at_hand())
+        }
+    }
+
+    fn order_at_hand(&self) -> Option<Wake> {
+        match self.orders.0.try_recv() {
+            Ok(order) => Some(Wake::Order(order)),
+            Err(TryRecvError::Closed) if !self.abandoned => Some(Wake::Abandoned),
+            Err(_) => None,
+        }
+    }
+
+    fn occurrence_at_hand(&self) -> Option<Wake> {
+        self.occurrences.try_recv().ok().map(Wake::Occurrence)
+    }
+
+    /// Waits for whatever comes first.
+    async fn wait(&mut self) -> Wake {
+        self.alarm.set(self.next_deadline());
         let deadline = async {
-            match self.next_deadline() {
-                Some(boot_ms) => {
-                    let left_ms = boot_ms.saturating_sub(clock::now().boot_ms);
-                    let left_ms = left_ms.min(LONGEST_WAIT_MS);
-                    Timer::after(Duration::from_millis(left_ms)).await;
-                    Wake::Deadline
-                }
-                None => pending().await,
-            }
+            self.alarm.rung().await;
+            Wake::Deadline
         };
         let order = async {
-            match self.orders.recv().await {
+            match self.orders.0.recv().await {
                 Ok(order) => Wake::Order(order),
                 Err(_) if !self.abandoned => Wake::Abandoned,
                 Err(_) => pending().await,
@@ -243,5 +291,19 @@ impl<'a> Running<'a> {
     fn next_deadline(&self) -> Option<u64> {
         let position = self.position.as_ref().map(|unsaved| unsaved.due_boot_ms);
         self.session.next_deadline().into_iter().chain(position).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_orders_too_late_is_not_left_waiting() {
+        let (orders, queue) = async_channel::bounded(1);
+        let (answer, answered) = async_channel::bounded(1);
+        assert!(orders.try_send(Order { request: Request::Status, answer }).is_ok());
+        drop(Orders(queue));
+        assert!(matches!(answered.try_recv(), Err(TryRecvError::Closed)));
     }
 }

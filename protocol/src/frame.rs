@@ -110,7 +110,10 @@ impl Frame {
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// The buffer up to here has been looked through for a line end.
+    /// The buffer up to here has been handed out; it is given up with the next read, once for all
+    /// frames of the last one.
+    taken: usize,
+    /// So many bytes after that have been looked through for a line end.
     searched: usize,
     state: State,
 }
@@ -139,18 +142,21 @@ impl Decoder {
     /// Takes bytes as they were read. Call [`next`](Self::next) until it has no more before
     /// reading on: that bounds the buffer to a frame and a read.
     pub fn extend(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Bytes that are held for a frame that is not whole yet, or not asked for yet.
     pub fn buffered(&self) -> usize {
-        self.buffer.len()
+        self.rest().len()
     }
 
     /// Gives back the buffer's memory while nothing is in it.
     pub fn release(&mut self) {
-        if self.buffer.is_empty() {
+        if self.rest().is_empty() {
             self.buffer = Vec::new();
+            self.taken = 0;
         }
     }
 
@@ -162,7 +168,7 @@ impl Decoder {
             match &mut self.state {
                 State::Broken(error) => return Err(*error),
                 State::Payload { line, length } => {
-                    let Some(end) = line_end_at(&self.buffer, *length) else {
+                    let Some(end) = line_end_at(&self.buffer[self.taken..], *length) else {
                         return Ok(None);
                     };
                     let Some(end) = end else {
@@ -171,8 +177,8 @@ impl Decoder {
                     let (length, line) = (*length, std::mem::replace(line, Ok(String::new())));
                     self.state = State::Line;
                     self.searched = 0;
-                    let mut payload: Vec<u8> = self.buffer.drain(..length + end).collect();
-                    payload.truncate(length);
+                    let payload = self.rest()[..length].to_vec();
+                    self.taken += length + end;
                     return line.map(|line| Some(Frame { line, payload: Some(payload) }));
                 }
                 State::Line | State::LongLine => {
@@ -207,23 +213,22 @@ impl Decoder {
     /// A whole line without its end; or, of one that is too long, its tail.
     #[allow(clippy::type_complexity)]
     fn take_line(&mut self) -> Option<Result<Vec<u8>, (FrameError, Vec<u8>)>> {
-        let found = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
+        let found = self.rest()[self.searched..].iter().position(|byte| *byte == b'\n');
         let too_long = matches!(self.state, State::LongLine);
         let Some(offset) = found else {
-            self.searched = self.buffer.len();
-            if self.buffer.len() >= MAX_LINE_BYTES || too_long {
+            self.searched = self.buffered();
+            if self.buffered() >= MAX_LINE_BYTES || too_long {
                 self.state = State::LongLine;
-                let surplus = self.buffer.len().saturating_sub(TAIL_BYTES);
-                self.buffer.drain(..surplus);
-                self.searched = self.buffer.len();
+                self.taken += self.buffered().saturating_sub(TAIL_BYTES);
+                self.searched = self.buffered();
             }
             return None;
         };
         let length = self.searched + offset + 1;
         self.searched = 0;
         self.state = State::Line;
-        let mut line: Vec<u8> = self.buffer.drain(..length).collect();
-        line.pop();
+        let mut line = self.rest()[..length - 1].to_vec();
+        self.taken += length;
         if line.last() == Some(&b'\r') {
             line.pop();
         }
@@ -237,7 +242,13 @@ impl Decoder {
     fn fail(&mut self, error: FrameError) -> Result<Option<Frame>, FrameError> {
         self.state = State::Broken(error);
         self.buffer = Vec::new();
+        self.taken = 0;
         Err(error)
+    }
+
+    /// What was not handed out yet.
+    fn rest(&self) -> &[u8] {
+        &self.buffer[self.taken..]
     }
 }
 

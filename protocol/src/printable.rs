@@ -1,6 +1,6 @@
 //! Text from elsewhere, made safe for a terminal or a log.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// Shows a text with everything that could steer a terminal or mislead a reader as an escape.
 ///
@@ -12,16 +12,18 @@ pub struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
+        let mut written = 0;
+        for (at, c) in self.0.char_indices().filter(|(_, c)| is_unsafe(*c)) {
+            f.write_str(&self.0[written..at])?;
+            written = at + c.len_utf8();
             match c {
                 '\n' => f.write_str("\\n")?,
                 '\r' => f.write_str("\\r")?,
                 '\t' => f.write_str("\\t")?,
-                c if is_unsafe(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
-                c => f.write_char(c)?,
+                c => write!(f, "\\u{{{:x}}}", u32::from(c))?,
             }
         }
-        Ok(())
+        f.write_str(&self.0[written..])
     }
 }
 
@@ -33,6 +35,10 @@ pub fn has_control(text: &str) -> bool {
 
 /// Whether a character could steer a terminal or mislead a reader: what [`Printable`] escapes.
 pub fn is_unsafe(c: char) -> bool {
+    // Nearly all text; the rest is only looked at for what is none of this.
+    if matches!(c, ' '..='~') {
+        return false;
+    }
     c.is_control()
         || matches!(c,
             '\u{ad}'                      // soft hyphen

@@ -1,28 +1,31 @@
 //! Bytes there and back over TCP: two threads, each with the executor that a client has.
 
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use async_executor::LocalExecutor;
 use async_net::{TcpListener, TcpStream};
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::programs::{Failed, Outcome};
+use crate::programs::Outcome;
+use crate::sides;
 
 /// How long each round trip took.
 pub(crate) fn round_trips(count: usize, bytes: usize) -> Outcome<Vec<Duration>> {
     let listener = async_io::block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
     let address = listener.local_addr()?;
-    let echoing = thread::Builder::new().name("echo".into()).spawn(move || {
-        let executor = LocalExecutor::new();
-        async_io::block_on(executor.run(echo(&listener, bytes)))
-    })?;
+    let (times, ()) = sides::both(
+        || with_executor(call(address, count, bytes)),
+        || with_executor(echo(&listener, bytes)),
+    )?;
+    Ok(times)
+}
+
+fn with_executor<T>(work: impl Future<Output = io::Result<T>>) -> Outcome<T> {
     let executor = LocalExecutor::new();
-    let times = async_io::block_on(executor.run(call(address, count, bytes)))?;
-    let ended = echoing.join().map_err(|_| Failed("the echo has panicked".into()))?;
-    ended.map(|()| times).map_err(Into::into)
+    Ok(async_io::block_on(executor.run(work))?)
 }
 
 async fn echo(listener: &TcpListener, bytes: usize) -> io::Result<()> {

@@ -1,21 +1,21 @@
 //! A message to somebody and one back, as two front ends see it: numbered, acknowledged, escaped.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use letschat::session::Request;
 
 use crate::baselines::echo;
 use crate::people::{Person, in_a_chat};
-use crate::programs::{Failed, Outcome};
+use crate::programs::Outcome;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
+use crate::sides;
 use crate::statistics::Samples;
 
 const FIGURE: &str = "chat_round_trip";
 const TEXT_BYTES: usize = 200;
 
-/// Chat and bare echo take turns: which core a thread is woken on changes both, and from time to
+/// Chat and bare echo take turns: how long it takes to wake a core changes both, and from time to
 /// time.
 const TURNS: usize = 5;
 
@@ -45,15 +45,8 @@ fn microseconds(times: Vec<Duration>) -> Samples {
 }
 
 fn round_trips(one: &Person, other: &Person, count: usize) -> Outcome<Vec<Duration>> {
-    thread::scope(|scope| {
-        let answering = scope.spawn(|| answer(other, count).map_err(|error| error.to_string()));
-        let times = ask(one, count);
-        match answering.join() {
-            Ok(Ok(())) => times,
-            Ok(Err(why)) => Err(Failed(why).into()),
-            Err(_) => Err(Failed("whoever answers has panicked".into()).into()),
-        }
-    })
+    let (times, ()) = sides::both(|| ask(one, count), || answer(other, count))?;
+    Ok(times)
 }
 
 fn ask(person: &Person, count: usize) -> Outcome<Vec<Duration>> {

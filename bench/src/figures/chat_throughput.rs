@@ -1,6 +1,5 @@
 //! How many messages of a chat go one way in a second, as two front ends see it.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use async_executor::LocalExecutor;
@@ -9,9 +8,10 @@ use futures_lite::future;
 use letschat::session::Request;
 
 use crate::people::{Person, in_a_chat};
-use crate::programs::{Failed, Outcome};
+use crate::programs::Outcome;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
+use crate::sides;
 
 const TEXT_BYTES: usize = 200;
 
@@ -25,13 +25,9 @@ const PAUSE: Duration = Duration::from_micros(200);
 pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
     let count = bench.plan.messages;
     let (one, other, _server) = in_a_chat(bench)?;
-    let seconds = thread::scope(|scope| -> Outcome<f64> {
-        let begin = Instant::now();
-        let reading = scope.spawn(|| read(&other, count).map_err(|error| error.to_string()));
-        write(&one, count)?;
-        let read = reading.join().map_err(|_| Failed("whoever reads has panicked".into()))?;
-        Ok(read.map_err(Failed)?.duration_since(begin).as_secs_f64())
-    })?;
+    let begin = Instant::now();
+    let ((), end) = sides::both(|| write(&one, count), || read(&other, count))?;
+    let seconds = end.duration_since(begin).as_secs_f64();
     let rate = count as f64 / seconds;
     let row = Row::new("chat_throughput", "chat messages one way a second", rate, "/s");
     Ok(vec![row.judged(Bar::AtLeast(200_000.0))])

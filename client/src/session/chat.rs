@@ -6,11 +6,11 @@
 use std::net::SocketAddr;
 
 use letschat_protocol::identity::PublicKey;
-use letschat_protocol::peer::ChatId;
+use letschat_protocol::peer::{ChatId, PeerMessage};
 use letschat_protocol::username::Username;
 
 use super::delivery::Delivery;
-use super::{ChatStatus, LinkId, Now, Reply, RequestId, Session};
+use super::{ChatStatus, Effect, LinkId, Now, Reply, RequestId, Session};
 use crate::event::fingerprint;
 
 /// A broken link is taken up again within this time, or the chat is over.
@@ -21,6 +21,8 @@ const RESUME_SLACK_MS: u64 = 45_000;
 const QUIET_MS: u64 = 20_000;
 /// And after this long if messages are unconfirmed.
 const UNCONFIRMED_MS: u64 = 4_000;
+/// A message is acknowledged with the next thing that is said, or after this long.
+const ACKNOWLEDGEMENT_DELAY_MS: u64 = 20;
 /// Without a sign of life for so long after that, the link is broken.
 const PONG_MS: u64 = 8_000;
 
@@ -40,6 +42,9 @@ pub(super) struct Chat {
     pub(super) pinged_ms: Option<u64>,
     /// When the oldest unconfirmed message was sent on this link.
     pub(super) unconfirmed_since_ms: Option<u64>,
+    /// When what came is to be acknowledged, if it has not been. It goes out before that with
+    /// whatever else is said.
+    pub(super) acknowledgement_due_ms: Option<u64>,
     pub(super) ending: Option<Ending>,
 }
 
@@ -91,6 +96,7 @@ impl Chat {
             heard_ms: now.boot_ms,
             pinged_ms: None,
             unconfirmed_since_ms: None,
+            acknowledgement_due_ms: None,
             ending: None,
         }
     }
@@ -130,7 +136,7 @@ impl Chat {
                 }
             }
         };
-        ending.into_iter().chain([path]).min()
+        ending.into_iter().chain(self.acknowledgement_due_ms).chain([path]).min()
     }
 
     /// When a sign of life is to be asked for, or, after that, when it counts as missing.
@@ -154,6 +160,21 @@ impl Chat {
             Path::Broken { redial: Redial::Under(link), .. } => Some(link),
             Path::Broken { .. } => None,
         }
+    }
+
+    /// A message came: it is to be acknowledged by and by.
+    pub(super) fn owe_acknowledgement(&mut self, now: Now) {
+        let delay_ms = if self.delivery.owes_much() { 0 } else { ACKNOWLEDGEMENT_DELAY_MS };
+        let due = now.boot_ms + delay_ms;
+        self.acknowledgement_due_ms =
+            Some(self.acknowledgement_due_ms.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// The acknowledgement that is owed, to be sent now.
+    pub(super) fn acknowledgement(&mut self, link: LinkId) -> Option<Effect> {
+        self.acknowledgement_due_ms.take()?;
+        let message = PeerMessage::Acknowledge { through: self.delivery.acknowledge() };
+        Some(Effect::SendPeer { link, message })
     }
 
     pub(super) fn heard(&mut self, now: Now) {

@@ -73,6 +73,7 @@ impl Session {
             Ok(number) => {
                 chat.unconfirmed_since_ms.get_or_insert(now.boot_ms);
                 if let Path::Direct(link) = chat.path {
+                    self.effects.extend(chat.acknowledgement(link));
                     let message = PeerMessage::Message { number, text };
                     self.effects.push(Effect::SendPeer { link, message });
                 }
@@ -117,7 +118,7 @@ impl Session {
             PeerMessage::Refuse(Refusal::Over) if under => self.close_chat(who, "lost"),
             PeerMessage::Refuse(_) if under => self.link_broke(now, who, link),
             _ if under => self.link_broke(now, who, link),
-            PeerMessage::Message { number, text } => self.message(now, who, link, number, text),
+            PeerMessage::Message { number, text } => self.message(now, who, number, text),
             PeerMessage::Acknowledge { through } => self.acknowledged(now, who, through),
             PeerMessage::Ping => {
                 self.effects.push(Effect::SendPeer { link, message: PeerMessage::Pong });
@@ -130,7 +131,7 @@ impl Session {
         }
     }
 
-    fn message(&mut self, now: Now, who: &Username, link: LinkId, number: u64, text: String) {
+    fn message(&mut self, now: Now, who: &Username, number: u64, text: String) {
         let is_blocked = self.is_blocked(who);
         let Some(chat) = self.chats.get_mut(who) else {
             return;
@@ -145,8 +146,7 @@ impl Session {
                 self.effects.push(Effect::Tell(Event::Message { from, number, text, time_ms }));
             }
         }
-        let through = self.chats.get(who).map_or(0, |chat| chat.delivery.received());
-        self.effects.push(Effect::SendPeer { link, message: PeerMessage::Acknowledge { through } });
+        chat.owe_acknowledgement(now);
         self.report_activity(now);
     }
 
@@ -191,6 +191,8 @@ impl Session {
             return;
         }
         chat.pinged_ms = None;
+        // Taking up the chat says how far we have come.
+        chat.acknowledgement_due_ms = None;
         match chat.path {
             Path::Direct(_) => {
                 let redial = if chat.caller { Redial::At(now.boot_ms) } else { Redial::Theirs };
@@ -235,6 +237,7 @@ impl Session {
             return;
         };
         chat.path = Path::Direct(link);
+        chat.acknowledgement_due_ms = None;
         if !chat.delivery.confirm(received) {
             return self.close_chat(who, "protocol");
         }
@@ -330,11 +333,12 @@ impl Session {
 
     /// The end of a chat: says so to the peer where it can, and names what was not delivered.
     fn close_chat(&mut self, who: &Username, reason: &'static str) {
-        let Some(chat) = self.chats.remove(who) else {
+        let Some(mut chat) = self.chats.remove(who) else {
             return;
         };
         if let Some(link) = chat.link() {
             if matches!(chat.path, Path::Direct(_)) && reason != "peer_ended" {
+                self.effects.extend(chat.acknowledgement(link));
                 self.effects.push(Effect::SendPeer { link, message: PeerMessage::Bye });
             }
             self.close_link(link);
@@ -377,7 +381,12 @@ impl Session {
         if chat.ending.as_ref().is_some_and(|ending| ending.until_ms <= now.boot_ms) {
             return self.close_chat(who, "ended");
         }
+        let acknowledgement_is_due =
+            chat.acknowledgement_due_ms.is_some_and(|due_ms| due_ms <= now.boot_ms);
         match chat.path {
+            Path::Direct(link) if acknowledgement_is_due => {
+                self.effects.extend(chat.acknowledgement(link));
+            }
             Path::Direct(link) if chat.life_due_ms() <= now.boot_ms => {
                 if chat.pinged_ms.is_some() {
                     return self.link_broke(now, who, link);

@@ -19,6 +19,8 @@ pub(super) struct Delivery {
     unconfirmed_bytes: usize,
     /// The number of the last message received.
     received: u64,
+    /// The number that the other side was last told of.
+    acknowledged: u64,
 }
 
 /// What to do with a message that came.
@@ -31,6 +33,10 @@ pub(super) enum Arrival {
     /// One before it is missing: the link is not to be trusted.
     Gap,
 }
+
+/// So many messages are acknowledged at once if no other reason comes before. Those of the largest
+/// kind are half of what the other side may have unconfirmed.
+const ACKNOWLEDGED_AT_ONCE: u64 = 32;
 
 /// Too much is unconfirmed to take more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +83,17 @@ impl Delivery {
 
     /// The number of the last message received.
     pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether the other side is to be told without delay how far we have come.
+    pub(super) fn owes_much(&self) -> bool {
+        self.received - self.acknowledged >= ACKNOWLEDGED_AT_ONCE
+    }
+
+    /// The number of the last message received, of which the other side is told now.
+    pub(super) fn acknowledge(&mut self) -> u64 {
+        self.acknowledged = self.received;
         self.received
     }
 

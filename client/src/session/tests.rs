@@ -14,6 +14,8 @@ use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use super::*;
 use crate::event::Event;
 
+mod acknowledgements;
+
 /// A session of alice's, with its effects at hand.
 struct Stage {
     session: Session,
