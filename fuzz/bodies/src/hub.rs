@@ -339,6 +339,7 @@ impl<'a> World<'a> {
             }
             Effect::Store(request) => self.ask_store(request),
             Effect::Stopped => self.is_stopped = true,
+            Effect::LetIn { connection } => drop(self.connection(connection)),
             Effect::CancelStore { .. } | Effect::Record(_) | Effect::Answer(_) => {}
         }
     }
