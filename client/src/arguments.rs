@@ -220,7 +220,8 @@ impl Arguments {
 }
 
 impl Parameter {
-    fn check(&self, value: &str) -> Result<(), ArgumentError> {
+    /// Whether a value that is a text fits.
+    pub(crate) fn check(&self, value: &str) -> Result<(), ArgumentError> {
         let is_word = !value.is_empty()
             && value.len() <= MAX_WORD_BYTES
             && !value.contains(|c: char| c.is_whitespace() || c.is_control());

@@ -64,8 +64,8 @@ fn run(options: Options) -> Result<u8, Failed> {
     let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
 
     let terminal = Arc::new(Terminal::default());
-    signals::quit_on_signals(client.clone(), terminal.clone()).map_err(|error| failed(&error))?;
     if let Some((path, arguments)) = options.script() {
+        let stop = signals::told_of_signals(terminal).map_err(|error| failed(&error))?;
         let script = Script {
             path: path.to_owned(),
             arguments: arguments.to_vec(),
@@ -77,9 +77,11 @@ fn run(options: Options) -> Result<u8, Failed> {
                 FirstLogin::None => None,
             },
             passwords: Passwords::new(options.password_file(), None),
+            stop,
         };
         return script::run(script).map_err(|error| failed(&error));
     }
+    signals::quit_on_signals(client.clone(), terminal.clone()).map_err(|error| failed(&error))?;
     let interactive = options.is_interactive() || options.is_line();
     let user = match interactive {
         true if options.is_line() => Some(Arc::new(line::HiddenQuestions) as Arc<dyn Ask>),
@@ -115,7 +117,7 @@ fn check_script(path: &Path) -> Result<u8, Failed> {
     let unread = |error: io::Error| format!("{} can't be read: {error}", path.display());
     let faults = check::file(path).map_err(|error| (exit_status::FAILED, unread(error)))?;
     for fault in &faults {
-        println!("{}:{}: {}", path.display(), fault.line, fault.message);
+        println!("{}:{}: {}", fault.file.display(), fault.line, fault.message);
     }
     Ok(if faults.is_empty() { exit_status::SUCCESS } else { exit_status::FAILED })
 }

@@ -5,6 +5,11 @@
 -- Without --as it logs in as the only account of this machine. An idle server sends it away after an
 -- hour; --return-after-idle brings it back.
 
+if #chat.arguments > 0 then
+    chat.print("usage: echo.lua")
+    chat.exit(2)
+end
+
 if chat.status().state ~= "logged_in" then
     chat.login()
 end

@@ -6,6 +6,13 @@
 
 local PAUSE = 3600 -- seconds before somebody is welcomed again
 
+for _, word in chat.arguments do
+    if string.sub(word, 1, 2) == "--" then
+        chat.print("usage: greeter.lua [TEXT...]")
+        chat.exit(2)
+    end
+end
+
 local text = table.concat(chat.arguments, " ")
 if text == "" then
     text = "Welcome, NAME!"

@@ -4,15 +4,31 @@
 --
 -- With --times it ends after so many broadcasts.
 
+local YEAR = 365 * 24 * 3600 -- the longest that a timer waits, in seconds
+
+local function usage()
+    chat.print("usage: herald.lua SECONDS TEXT... [--times N]")
+    chat.exit(2)
+end
+
 local words, times, period = {}, nil, nil
 local index = 1
 while index <= #chat.arguments do
     local word = chat.arguments[index]
     if word == "--times" then
         index += 1
-        times = tonumber(chat.arguments[index])
+        times = tonumber(chat.arguments[index] or "")
+        if not times or times < 1 or times % 1 ~= 0 then
+            usage()
+        end
+    elseif string.sub(word, 1, 2) == "--" then
+        usage()
     elseif not period then
         period = tonumber(word)
+        -- What is no number at all is neither more nor less.
+        if not period or not (period > 0 and period <= YEAR) then
+            usage()
+        end
     else
         table.insert(words, word)
     end
@@ -20,9 +36,8 @@ while index <= #chat.arguments do
 end
 
 local text = table.concat(words, " ")
-if not period or text == "" then
-    chat.print("usage: herald.lua SECONDS TEXT... [--times N]")
-    chat.exit(2)
+if text == "" then
+    usage()
 end
 
 if chat.status().state ~= "logged_in" then

@@ -1,69 +1,71 @@
 //! `--check`: whether a script compiles and uses only what there is.
 //!
-//! Luau's compiler says whether it compiles. Names are looked for word by word: a global that
-//! nothing sets and no library has, and a member of `chat` that there is not.
+//! Luau's compiler says whether it compiles. Then the script is read, with the modules that it
+//! requires, and each name in it is looked up where the script itself would find it: among its
+//! locals, among the globals that it sets, and in a VM such as scripts run in. What can't be told
+//! without running it is not told: there are no false alarms.
+//!
+//! * `words` – a source, word by word
+//! * `grammar`, `expressions`, `types` – the grammar of Luau, read without a tree
+//! * `meaning` – what an expression is, and what is noted of a file
+//! * `names`, `calls` – what is wrong
+//! * `real` – what scripts find
+//! * `files` – a script and its modules
 
+mod calls;
+mod expressions;
+mod files;
+mod grammar;
+mod meaning;
 mod names;
+mod real;
+#[cfg(test)]
+mod tests;
+mod types;
 mod words;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
 
-use mlua::{Table, Value};
-
-use super::budget::Budget;
-use super::failure::error_text;
 use super::modules::{self, Place};
-use super::vm;
+use real::Real;
 
-/// Something that is wrong in a script.
+/// Something that is wrong in a script, or in a module that it requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
+    /// In which file.
+    pub file: PathBuf,
     /// From 1.
     pub line: usize,
     /// What.
     pub message: String,
 }
 
-/// Checks a file; the faults are in the order of their lines.
+/// Checks a file; the faults are in the order of their lines, those of modules come last.
 ///
 /// # Errors
 ///
 /// It can't be read.
 pub fn file(path: &Path) -> std::io::Result<Vec<Fault>> {
-    Ok(source(&modules::read(path)?))
+    Ok(checked(path, modules::read(path)?, &Place::beside(path)))
 }
 
-/// Checks a text.
+/// Checks a text, beside which there are no modules.
 pub fn source(source: &str) -> Vec<Fault> {
-    match known_globals(source) {
-        Ok(globals) => names::faults(source, &globals, &members()),
-        Err(fault) => vec![fault],
-    }
+    checked(Path::new("check.lua"), source.to_owned(), &Place(None))
 }
 
-/// What scripts find, if this compiles.
-fn known_globals(source: &str) -> Result<BTreeSet<String>, Fault> {
-    let broken = |message: String| {
-        // Luau says `NAME:LINE: what`.
-        let rest = message.strip_prefix("check:").unwrap_or(&message);
-        let (line, what) = rest.split_once(": ").unwrap_or(("1", rest));
-        Fault { line: line.trim().parse().unwrap_or(1), message: what.trim().to_owned() }
-    };
-    let budget = Budget::new(Arc::new(AtomicBool::new(false)));
-    let (lua, _runner) =
-        vm::make(Rc::clone(&budget), Place(None)).map_err(|error| broken(error_text(&error)))?;
-    vm::compile(&lua, "check", source).map_err(|error| broken(error_text(&error)))?;
-    let globals: Table = lua.globals();
-    let names = globals.pairs::<String, Value>().filter_map(|pair| Some(pair.ok()?.0));
-    Ok(names.chain(["chat".to_owned(), "_G".to_owned()]).collect())
+fn checked(path: &Path, source: String, place: &Place) -> Vec<Fault> {
+    match Real::make() {
+        Ok(real) => files::faults(&real, path, source, place),
+        Err(error) => {
+            let message = super::failure::error_text(&error);
+            vec![Fault { file: path.to_owned(), line: 1, message }]
+        }
+    }
 }
 
 /// The members of `chat`, in scripts and in plugins.
 pub fn members() -> BTreeSet<String> {
-    let commands = crate::commands::TABLE.iter().map(|command| command.name);
-    commands.chain(super::api::MEMBERS.iter().copied()).map(str::to_owned).collect()
+    Real::make().map(|real| real.members()).unwrap_or_default()
 }

@@ -68,8 +68,16 @@ async fn load(lua: &Lua, place: &Place, loaded: &Loaded, name: &str) -> Outcome<
 }
 
 impl Place {
+    /// The folder of a script.
+    pub(super) fn beside(script: &Path) -> Place {
+        Place(script.parent().map(|folder| match folder.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => folder.to_owned(),
+        }))
+    }
+
     /// The file of a module: `NAME`, `./NAME` or `FOLDER/NAME`, without its ending.
-    fn find(&self, name: &str) -> Outcome<PathBuf> {
+    pub(super) fn find(&self, name: &str) -> Outcome<PathBuf> {
         let is_plain = |part: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             !part.is_empty() && part.chars().all(allowed)

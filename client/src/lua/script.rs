@@ -1,5 +1,6 @@
 //! `--script`: a client that a script drives.
 
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct Script {
     pub login: Option<Username>,
     /// Where passwords come from that the script does not give.
     pub passwords: Passwords,
+    /// Says that the script has to end, whatever it does.
+    pub stop: Receiver<()>,
 }
 
 /// Why a script can't be begun.
@@ -106,18 +109,15 @@ struct Stage {
     client: Client,
     login: Option<Username>,
     passwords: Passwords,
+    stop: Receiver<()>,
     name: String,
 }
 
 impl Stage {
     fn set(script: Script, executor: Rc<LocalExecutor<'static>>) -> mlua::Result<Stage> {
-        let Script { path, arguments, config, client, events, login, passwords } = script;
+        let Script { path, arguments, config, client, events, login, passwords, stop } = script;
         let budget = Budget::new(Arc::new(AtomicBool::new(false)));
-        let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
-            true => Path::new(".").to_owned(),
-            false => folder.to_owned(),
-        });
-        let (lua, runner) = vm::make(budget, Place(folder))?;
+        let (lua, runner) = vm::make(budget, Place::beside(&path))?;
         let host = Host::new(runner, executor, Box::new(Streams));
         let name = file_name(&path);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -136,13 +136,13 @@ impl Stage {
         output::replace_print(&lua, &shelf.table)?;
         vm::seal(&lua, &shelf.table)?;
         queue::pump(&party, events);
-        Ok(Stage { lua, host, store, company, client, login, passwords, name })
+        Ok(Stage { lua, host, store, company, client, login, passwords, stop, name })
     }
 
     async fn play(self, source: &str) -> u8 {
         let main = vm::compile(&self.lua, &self.name, source);
         let end = match main {
-            Ok(main) => self.host.ended().or(self.perform(main)).await,
+            Ok(main) => self.stopped().or(self.host.ended()).or(self.perform(main)).await,
             Err(error) => {
                 self.host.say(Said::Error(error_text(&error)));
                 End::Failed
@@ -157,6 +157,20 @@ impl Stage {
             End::Exit(status) => status,
             End::Failed => exit_status::FAILED,
         }
+    }
+
+    /// The end when the system or the user asks for it: a good one, unless there were errors before.
+    async fn stopped(&self) -> End {
+        if self.stop.recv().await.is_err() {
+            // Nobody is left who could ask.
+            return pending().await;
+        }
+        let end = match self.host.has_failed() {
+            true => End::Failed,
+            false => End::Exit(exit_status::SUCCESS),
+        };
+        self.host.end_by(end);
+        end
     }
 
     /// Runs the script, and then what it has begun, until nothing is left of that or its client has

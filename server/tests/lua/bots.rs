@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::TestClient;
 use crate::programs::PATIENCE;
-use crate::run::Script;
+use crate::run::{NOWHERE, Script, shipped};
 use crate::server::TestServer;
 
 #[test]
@@ -62,11 +62,32 @@ fn herald_broadcasts_again_and_again() {
 }
 
 #[test]
-fn herald_says_how_it_is_used() {
-    let server = TestServer::start(&[]);
-    let ended = Script::bot(&server, "herald", &[], &["often"]).ends();
-    assert_eq!(ended.status, 2);
-    assert!(ended.said.starts_with("usage: herald.lua"), "{}", ended.said);
+fn bots_that_are_called_wrongly_say_how_they_are_used() {
+    for (bot, arguments) in [
+        ("herald", &[][..]),
+        ("herald", &["often"]),
+        ("herald", &["often", "tea"]),
+        ("herald", &["1"]),
+        ("herald", &["0", "tea"]),
+        ("herald", &["-1", "tea"]),
+        ("herald", &["nan", "tea"]),
+        ("herald", &["1e9", "tea"]),
+        ("herald", &["1", "tea", "--times"]),
+        ("herald", &["1", "tea", "--times", "x"]),
+        ("herald", &["1", "tea", "--times", "0"]),
+        ("herald", &["1", "tea", "--times", "1.5"]),
+        ("herald", &["1", "tea", "--time", "3"]),
+        ("echo", &["--loud"]),
+        ("echo", &["twice"]),
+        ("greeter", &["Hello,", "--once"]),
+    ] {
+        // It does not even come to a login.
+        let ended = Script::start(NOWHERE, &shipped(&format!("bots/{bot}.lua")), arguments).ends();
+        let usage = format!("usage: {bot}.lua");
+        assert_eq!((ended.status, ended.errors.as_str()), (2, ""), "{bot} {arguments:?}");
+        assert!(ended.said.starts_with(&usage), "{bot} {arguments:?}: {}", ended.said);
+        assert_eq!(ended.said.lines().count(), 1, "{bot} {arguments:?}: {}", ended.said);
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! docs/SCRIPTING.md and lua/letschat.d.luau against what there is.
+//! The Lua blocks of docs/SCRIPTING.md and README.md against what there is.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use letschat::commands::TABLE;
 use letschat::lua::check;
+use serde_json::json;
 
 use crate::client::{PASSWORD, TestClient};
 use crate::plugins::{folder, with};
@@ -13,7 +13,7 @@ use crate::run::{NOWHERE, Script, shipped};
 use crate::server::TestServer;
 
 const SCRIPTING: &str = include_str!("../../../docs/SCRIPTING.md");
-const TYPES: &str = include_str!("../../../lua/letschat.d.luau");
+const README: &str = include_str!("../../../README.md");
 
 /// Somebody who lets everybody chat, calls who comes, and greets.
 const BOB: &str = "chat.login('bob')\n\
@@ -25,15 +25,15 @@ const BOB: &str = "chat.login('bob')\n\
     chat.watch('on')\n\
     print('bob is here')";
 
-/// The insides of the blocks with this fence.
-fn blocks(fence: &str) -> Vec<&'static str> {
-    let inside = SCRIPTING.split("```").skip(1).step_by(2);
+/// The insides of a text's blocks with this fence.
+fn blocks(text: &'static str, fence: &str) -> Vec<&'static str> {
+    let inside = text.split("```").skip(1).step_by(2);
     inside.filter_map(|part| part.strip_prefix(fence)?.strip_prefix('\n')).collect()
 }
 
 #[test]
 fn every_block_of_lua_runs() {
-    let scripts = blocks("lua");
+    let scripts = blocks(SCRIPTING, "lua");
     assert!(scripts.len() >= 7, "{} blocks", scripts.len());
     for script in scripts {
         let server = TestServer::start(&[]);
@@ -59,9 +59,33 @@ fn every_block_of_lua_runs() {
 }
 
 #[test]
+fn the_block_of_lua_in_the_readme_runs() {
+    let scripts = blocks(README, "lua");
+    let [script] = scripts[..] else { panic!("{} blocks", scripts.len()) };
+    let server = TestServer::start(&[]);
+    let mut robin = TestClient::start(&server, "robin");
+    robin.sign_up_and_log_in();
+    robin.process.end_input();
+    assert_eq!(robin.process.exit_code(), 0);
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("robin.lua");
+    fs::write(&file, format!("{script}\nprint('robin is here')")).unwrap();
+    let mut robin = Script::start_in(robin.data, &server.location(), &file, &[], &[]);
+    robin.process.wait_line("word of robin", |line| line == "robin is here");
+
+    let mut alice = TestClient::join(&server, "alice");
+    alice.ok("connect", json!({"who": "robin"}));
+    alice.ok("say", json!({"text": "hello"}));
+    alice.wait_event_with("message", "text", "you said: hello");
+    robin.process.signal("TERM");
+    let ended = robin.ends();
+    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+}
+
+#[test]
 fn the_plugin_in_the_text_works() {
     let server = TestServer::start(&[]);
-    let plugins = blocks("lua plugin");
+    let plugins = blocks(SCRIPTING, "lua plugin");
     assert_eq!(plugins.len(), 1);
     let plugins = folder(&[("dice", plugins[0])]);
     let alice = with(&server, &plugins);
@@ -84,25 +108,9 @@ fn everything_that_is_shipped_passes_the_check() {
         }
     }
     assert!(count >= 12, "{count} files");
-    for block in blocks("lua").into_iter().chain(blocks("lua plugin")) {
+    let told = [blocks(SCRIPTING, "lua"), blocks(SCRIPTING, "lua plugin"), blocks(README, "lua")];
+    for block in told.concat() {
         assert_eq!(check::source(block), [], "{block}");
-    }
-}
-
-#[test]
-fn the_types_have_every_member_and_every_parameter() {
-    let line_of =
-        |name: &str| TYPES.lines().find(|line| line.starts_with(&format!("    {name}: ")));
-    let told = TYPES.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
-    let told: BTreeSet<String> = told.map(|(name, _)| name.to_owned()).collect();
-    let mut real = check::members();
-    real.insert("name".into());
-    assert_eq!(told, real);
-    for command in TABLE {
-        let line = line_of(command.name).unwrap();
-        let names: Vec<&str> = command.parameters.iter().map(|parameter| parameter.name).collect();
-        let told = line.split_once(" -- ").map_or("", |(_, names)| names);
-        assert_eq!(told, names.join(", "), "{line}");
     }
 }
 

@@ -7,7 +7,9 @@
 //! * `plugins` – those of a line client, shipped ones among them
 //! * `sandbox`, `attacks` – attacks by scripts and by plugins, and what comes of them
 //! * `traced` – what a script asks of the system
-//! * `docs` – docs/SCRIPTING.md and lua/letschat.d.luau against what there is
+//! * `signals` – how a script ends that the system ends
+//! * `docs` – the Lua of docs/SCRIPTING.md and README.md
+//! * `types` – lua/letschat.d.luau against what there is
 
 #![allow(clippy::unwrap_used)]
 
@@ -30,5 +32,7 @@ mod scripts;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;
+mod signals;
 mod stories;
 mod traced;
+mod types;

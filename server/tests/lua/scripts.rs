@@ -257,6 +257,15 @@ fn a_check_tells_what_is_wrong_as_compilers_do() {
     assert_eq!(check("chat.say('x')\nprint(chat.now())"), (0, String::new()));
     let path = file.display();
     assert_eq!(check("\nchat.shout('x')"), (1, format!("{path}:2: chat has no shout\n")));
+    let wrong = "local c = chat\nc.login { usrname = 'x' }\nrequire('beside').f()";
+    fs::write(folder.path().join("beside.lua"), "return { g = print }\n, prnt").unwrap();
+    let beside = folder.path().join("beside.lua");
+    let told = format!(
+        "{path}:2: login takes no usrname\n{path}:3: the module beside has no f\n\
+         {}:2: nothing is called prnt\n",
+        beside.display()
+    );
+    assert_eq!(check(wrong), (1, told));
     let (status, said) = check("print(\n");
     assert!(status == 1 && said.starts_with(&format!("{path}:2: ")), "{said}");
 }

@@ -25,28 +25,6 @@ use super::failure::{self, Outcome, error_text, misuse};
 use super::host::Host;
 use super::party::Party;
 
-/// The members of `chat` beside the commands. A test holds them against what is registered.
-pub(super) const MEMBERS: &[&str] = &[
-    "DROP",
-    "after",
-    "arguments",
-    "bell",
-    "client",
-    "command",
-    "every",
-    "exit",
-    "filter",
-    "idle_seconds",
-    "log",
-    "now",
-    "on",
-    "print",
-    "sleep",
-    "spawn",
-    "store",
-    "wait",
-];
-
 /// A table that is being filled with functions.
 pub(super) struct Shelf<'a> {
     lua: &'a Lua,

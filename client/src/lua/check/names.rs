@@ -1,149 +1,92 @@
-//! Names that mean nothing.
+//! Names and members: what is there, and what is not.
 
-use std::collections::BTreeSet;
+use super::grammar::{Reader, Target};
+use super::meaning::Meaning;
 
-use super::Fault;
-use super::words::{Word, words};
+/// Functions that set fields without naming them.
+const SETTERS: &[&str] = &["rawset", "setmetatable"];
 
-const KEYWORDS: &[&str] = &[
-    "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
-    "nil", "not", "or", "repeat", "return", "then", "true", "until", "while", "continue", "type",
-    "export", "self",
-];
-
-/// Names that are used and that nothing sets, and members that `chat` does not have.
-///
-/// A name that is set anywhere in the script counts as set everywhere: what is told is wrong, and
-/// not all that is wrong is told.
-pub(super) fn faults(
-    source: &str,
-    globals: &BTreeSet<String>,
-    members: &BTreeSet<String>,
-) -> Vec<Fault> {
-    let words = words(source);
-    let is_sign =
-        |at: usize, sign: char| matches!(words.get(at), Some((_, Word::Sign(s))) if *s == sign);
-    let set = names_that_are_set(&words);
-    let is_chat_set = set.contains("chat");
-    let mut faults = Vec::new();
-    for (at, (line, word)) in words.iter().enumerate() {
-        let Word::Name(name) = *word else { continue };
-        let is_member = at > 0 && (is_sign(at - 1, '.') || is_sign(at - 1, ':'));
-        if is_member {
-            let is_of_chat = at > 1 && words[at - 2].1 == Word::Name("chat") && !is_chat_set;
-            let is_first = at < 3 || !is_sign(at - 3, '.');
-            if is_of_chat && is_first && is_sign(at - 1, '.') && !members.contains(name) {
-                faults.push(fault(*line, format!("chat has no {name}")));
-            }
-            continue;
-        }
-        // The name of a field in a table; a comparison has two signs.
-        let is_field = is_sign(at + 1, '=') && !is_sign(at + 2, '=');
-        if is_field || KEYWORDS.contains(&name) || set.contains(name) || globals.contains(name) {
-            continue;
-        }
-        faults.push(fault(*line, format!("nothing is called {name}")));
+impl Reader<'_> {
+    pub(super) fn fault(&mut self, line: usize, message: impl Into<String>) {
+        self.notes.faults.push((line, message.into()));
     }
-    faults
-}
 
-fn fault(line: usize, message: String) -> Fault {
-    Fault { line, message }
-}
+    /// What is found there; what is not there is told.
+    pub(super) fn read(&mut self, target: Target<'_>, line: usize) -> Meaning {
+        let found = match target {
+            Target::Name(name) => self.variable(name, line),
+            Target::Member(base, key) => self.member(&base, &key, line),
+            Target::Value(value) => value,
+        };
+        if let Meaning::Real(thing) = &found {
+            self.notes.is_open |= SETTERS.contains(&thing.path.as_str());
+        }
+        found
+    }
 
-/// Locals, parameters, functions, and globals that are assigned to.
-fn names_that_are_set<'a>(words: &[(usize, Word<'a>)]) -> BTreeSet<&'a str> {
-    let mut set = BTreeSet::new();
-    let word = |at: usize| words.get(at).map(|(_, word)| *word);
-    for at in 0..words.len() {
-        match word(at) {
-            Some(Word::Name("local" | "for")) => add_list(words, at + 1, &mut set),
-            Some(Word::Name("function")) => {
-                let mut next = at + 1;
-                if let Some(Word::Name(name)) = word(next) {
-                    set.insert(name);
-                }
-                while !matches!(word(next), Some(Word::Sign('(')) | None) {
-                    next += 1;
-                }
-                add_list(words, next + 1, &mut set);
-            }
-            Some(Word::Name(name)) => {
-                let is_member = at > 0 && matches!(word(at - 1), Some(Word::Sign('.' | ':')));
-                let is_assigned = word(at + 1) == Some(Word::Sign('='))
-                    && word(at + 2) != Some(Word::Sign('='))
-                    // In a table it would be a field.
-                    && !(at > 0 && matches!(word(at - 1), Some(Word::Sign('{' | ','))));
-                if is_assigned && !is_member {
-                    set.insert(name);
-                }
+    /// What is read and not called on the spot.
+    pub(super) fn read_value(&mut self, target: Target<'_>, line: usize) -> Meaning {
+        let found = self.read(target, line);
+        if matches!(&found, Meaning::Real(thing) if thing.path == "require") {
+            // Whoever calls it, and for what, is not seen.
+            self.notes.has_other_globals = true;
+            self.notes.is_open = true;
+        }
+        found
+    }
+
+    fn variable(&mut self, name: &str, line: usize) -> Meaning {
+        if let Some((_, meaning)) = self.local(name) {
+            return meaning.clone();
+        }
+        if self.survey.globals.contains(name) {
+            return Meaning::Unknown;
+        }
+        if let Some(thing) = self.real.global(name) {
+            return Meaning::Real(thing);
+        }
+        if !self.survey.has_other_globals {
+            self.fault(line, format!("nothing is called {name}"));
+        }
+        Meaning::Unknown
+    }
+
+    fn member(&mut self, base: &Meaning, key: &Meaning, line: usize) -> Meaning {
+        let Meaning::Text(name) = key else { return Meaning::Unknown };
+        let is_set = self.survey.is_open || self.survey.members.contains(name);
+        match base {
+            Meaning::Real(thing) if thing.is_closed() => match thing.member(name) {
+                Some(member) => return Meaning::Real(member),
+                None => self.fault(line, format!("{} has no {name}", thing.path)),
+            },
+            // It is a table that scripts may add to.
+            Meaning::Client if !is_set && name != "name" => match self.real.of_client(name) {
+                Some(member) => return Meaning::Real(member),
+                None => self.fault(line, format!("a client has no {name}")),
+            },
+            // What is not there may be asked for: not every module has everything.
+            Meaning::Module(module) if !is_set && !module.fields.contains(name) => {
+                return Meaning::Absent { module: module.clone(), name: name.clone() };
             }
             _ => {}
         }
+        Meaning::Unknown
     }
-    set
-}
 
-/// Names with commas between them, and perhaps types after them.
-fn add_list<'a>(words: &[(usize, Word<'a>)], from: usize, set: &mut BTreeSet<&'a str>) {
-    let mut at = from;
-    while let Some((_, word)) = words.get(at) {
-        match word {
-            Word::Name("function" | "in") | Word::Sign('=' | ')') => return,
-            Word::Name(name) if KEYWORDS.contains(name) && *name != "type" && *name != "self" => {
-                return;
+    pub(super) fn assign(&mut self, target: Target<'_>, line: usize) {
+        match target {
+            Target::Name(name) => match self.local(name).map(|(number, _)| number) {
+                Some(number) => drop(self.notes.locals.insert(number)),
+                None => drop(self.notes.globals.insert(name.to_owned())),
+            },
+            Target::Member(Meaning::Real(thing), _) if thing.is_closed() => {
+                self.fault(line, format!("{} can't be changed", thing.path));
             }
-            Word::Name(name) => {
-                set.insert(name);
-                // Only a comma, or a type, leads to a further name.
-                let next = words.get(at + 1).map(|(_, word)| *word);
-                if !matches!(next, Some(Word::Sign(',' | ':'))) {
-                    return;
-                }
-            }
-            Word::Sign(_) | Word::Literal => {}
+            Target::Member(_, Meaning::Text(name)) => drop(self.notes.members.insert(name)),
+            // A number is no name.
+            Target::Member(_, Meaning::Plain) => {}
+            Target::Member(..) => self.notes.is_open = true,
+            Target::Value(_) => {}
         }
-        at += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::lua::check::{Fault, source};
-
-    fn faults(text: &str) -> Vec<(usize, String)> {
-        source(text).into_iter().map(|Fault { line, message }| (line, message)).collect()
-    }
-
-    #[test]
-    fn what_there_is_may_be_used() {
-        let text = "local a, b = 1, 2\nfor i, v in {3} do print(a + b, i, v) end\n\
-                    count = 0\nlocal function f(x, ...) return x, count, ... end\n\
-                    function save() return f(1) end\nlocal t = {name = 1, f = f}\n\
-                    print(t.anything, t:method(), string.rep('x', 3), `in {a}`)\n\
-                    chat.on('message', function(event) chat.say(event.text) end)\n\
-                    -- comment: nonsense\n--[[ and\n more ]] print([[text]], math.pi, _G)\n\
-                    repeat local z = count until z == 0\nlocal c: number = 5 print(c .. 'x')\n\
-                    if type(a) == 'number' then chat.store.set('a', a) end";
-        assert_eq!(faults(text), []);
-    }
-
-    #[test]
-    fn what_there_is_not_is_told_with_its_line() {
-        let text = "local a = 1\nprnt(a)\nchat.sya('x')\n\n-- x\nchat.on('message', handler)\nio.open('x')";
-        let expected = [
-            (2, "nothing is called prnt".to_owned()),
-            (3, "chat has no sya".to_owned()),
-            (6, "nothing is called handler".to_owned()),
-            (7, "nothing is called io".to_owned()),
-        ];
-        assert_eq!(faults(text), expected);
-    }
-
-    #[test]
-    fn what_does_not_compile_is_one_fault() {
-        let found = faults("print('a')\nlocal = 5");
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].0, 2, "{found:?}");
     }
 }
