@@ -53,8 +53,10 @@ pub(crate) fn program(name: &str) -> PathBuf {
         build.current_dir(env!("CARGO_MANIFEST_DIR"));
         // What cargo tells a test of its package is not to be taken for a change of others: it would
         // build them anew.
-        for (name, _) in env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"CARGO_PKG_") {
+        let is_of_a_package =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for name in env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+            if is_of_a_package(&name) {
                 build.env_remove(name);
             }
         }
