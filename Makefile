@@ -35,7 +35,8 @@ demo-local: build ## The same without Docker: with processes and SQLite.
 
 test: check-tools ## Run every test, and the demo.
 	cargo test --locked --workspace
-	@$(MAKE) --no-print-directory demo-local PROFILE=debug
+	@# The tests have built the programs.
+	@scripts/demo.sh local target/debug
 
 lint: ## Check the format, the lints and the dependencies.
 	cargo fmt --all --check

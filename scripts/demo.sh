@@ -18,12 +18,14 @@
 # Each fails if it could not do it; `set -e` does not count inside of them.
 #
 # What anybody says comes as a line through one pipe, which `speaks` fills; lua/demo/story.lua says
-# which lines are meant for us. STORY names another folder for the scripts of the local stage, and
-# DEMO_COLOR=always wants colours even where no terminal is.
+# which lines are meant for us. DEMO_STORY names another folder for the scripts of the local stage,
+# and DEMO_COLOR=always wants colours even where no terminal is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 work=
+# Whether the story has begun, and how it came out.
+begun=
 verdict=
 # Steps that were announced, and that went as told.
 planned=0
@@ -35,7 +37,7 @@ declare -A steps=() performed=() doing=()
 
 main() {
     case ${1:-} in
-    local) patience_seconds=60 programs=$2 ;;
+    local) patience_seconds=60 programs=${2:-target/release} ;;
     containers) patience_seconds=120 ;;
     *)
         echo "usage: demo.sh local FOLDER | containers" >&2
@@ -50,31 +52,35 @@ main() {
     exec 3<>"$work/lines"
     trap clear_away EXIT
     trap 'exit 130' HUP INT TERM
+    trap 'exit 141' PIPE
 
     stage_prepare
-    SECONDS=0
+    begun=yes SECONDS=0
     performs "sets up a server" stage_set
     comes alice
     while [ ${#steps[@]} != 0 ]; do
         hear
     done
     stops_the_server
+    while [ $stops != 0 ]; do
+        hear
+    done
     verdict="all $planned steps went as told, in $SECONDS s"
 }
 
 # The end, however it comes about.
 clear_away() {
-    local status=$?
-    trap '' HUP INT TERM
-    stage_clear >"$work/clearing.log" 2>&1 || { status=1; cat "$work/clearing.log"; }
+    local result=$?
+    trap '' HUP INT TERM PIPE
+    stage_clear >"$work/clearing.log" 2>&1 || { result=1; cat "$work/clearing.log"; }
     rm -rf "$work"
-    if [ -n "$verdict" ] && [ $status = 0 ]; then
+    if [ -n "$verdict" ] && [ $result = 0 ]; then
         show demo "$good" "$verdict"
-    else
+    elif [ -n "$begun" ]; then
         show demo "$bad" "${verdict:-the story was broken off}"
     fi
     trap - EXIT
-    exit $status
+    exit $result
 }
 
 # The next line that anybody says, and what comes of it.
@@ -181,6 +187,21 @@ out_of_time() {
     done
     verdict="$went steps went as told; $patience_seconds s were not enough for the others"
     exit 1
+}
+
+# One that has ended and that nobody has asked after yet (Z) runs no more.
+is_running() { grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null; }
+
+# Sees a process of ours end, by force if it takes too long, and sets `status`.
+sees_end() {
+    local tries=100
+    while is_running "$1"; do
+        tries=$((tries - 1))
+        [ $tries != 0 ] || kill -KILL "$1" || true
+        sleep 0.1
+    done
+    status=0
+    wait "$1" || status=$?
 }
 
 # What NAME says, on standard input, and then that they have ended.

@@ -48,9 +48,11 @@ stage_enter() {
 }
 
 stage_status() {
-    status=$(docker wait "${containers[$1]}")
-    wait "${readers[$1]}" || true
+    local ended
+    ended=$(timeout 10 docker wait "${containers[$1]}") || return 1
+    sees_end "${readers[$1]}"
     unset "readers[$1]"
+    status=$ended
 }
 
 stage_clear() {
@@ -58,7 +60,7 @@ stage_clear() {
     compose down --volumes --timeout 1
     local name
     for name in "${!readers[@]}"; do
-        wait "${readers[$name]}" || true
+        sees_end "${readers[$name]}"
     done
 }
 

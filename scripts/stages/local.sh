@@ -3,7 +3,7 @@
 # The stage of scripts/demo.sh that is this machine: processes, and SQLite. All clients have the
 # address 127.0.0.1 here, so that a port tells one from another.
 
-story=${STORY:-lua/demo}
+story=${DEMO_STORY:-lua/demo}
 # By name: the processes that may still run.
 declare -A running=()
 
@@ -20,22 +20,28 @@ stage_prepare() {
 
 stage_set() {
     # Below those that the kernel gives out by itself, or somebody else might be given it while the
-    # server is away.
-    port=$((20000 + RANDOM % 12000))
-    while (exec 4<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+    # server is away. Where it is taken the server ends at once, and another one is tried.
+    local tries
+    for tries in 1 2 3 4 5; do
         port=$((20000 + RANDOM % 12000))
+        stage_start_server
+        while is_running "${running[server]}" && [ $SECONDS -lt "$patience_seconds" ]; do
+            ! is_listening || return 0
+            sleep 0.1
+        done
+        ends server
+        stops=$((stops + 1))
     done
-    stage_start_server
-    until "$programs/letschat-server" health --address "127.0.0.1:$port" 2>/dev/null; do
-        if ! runs server || [ $SECONDS -gt "$patience_seconds" ]; then
-            echo "the server does not start; it said:"
-            while read -r -t 1 -u 3 line; do
-                echo "$line"
-            done
-            return 1
-        fi
-        sleep 0.1
+    echo "the server did not start in $tries tries; it said:"
+    while read -r -t 1 -u 3 line; do
+        echo "$line"
     done
+    return 1
+}
+
+# The server has the port itself when it has not ended: that is seen after somebody has answered.
+is_listening() {
+    "$programs/letschat-server" health --address "127.0.0.1:$port" 2>/dev/null && is_running "${running[server]}"
 }
 
 stage_start_server() {
@@ -72,18 +78,7 @@ starts() {
     running[$name]=$!
 }
 
-# A process that has ended and that nobody has asked after yet (Z) runs no more.
-runs() { grep -q '^State:.[^Z]' "/proc/${running[$1]}/status" 2>/dev/null; }
-
-# Sees somebody end, by force if they take too long, and sets `status`.
 ends() {
-    local tries=100
-    while runs "$1" && [ $tries -gt 0 ]; do
-        tries=$((tries - 1))
-        sleep 0.1
-    done
-    [ $tries -gt 0 ] || kill -KILL "${running[$1]}" || true
-    status=0
-    wait "${running[$1]}" || status=$?
+    sees_end "${running[$1]}"
     unset "running[$1]"
 }
