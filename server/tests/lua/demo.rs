@@ -28,7 +28,8 @@ impl Demo {
     /// Waits for its end: the status, and all that it said. Nothing of it is left then.
     fn ends(mut self) -> (i32, String) {
         // It gives itself a minute, which is longer than a test waits for anything.
-        self.process.wait_line("a verdict", |line| line.starts_with("demo    ") && !line.contains(" ✓ "));
+        let is_verdict = |line: &str| line.starts_with("demo    ") && !line.contains(" ✓ ");
+        self.process.wait_line("a verdict", is_verdict);
         let status = self.process.exit_code();
         let left: Vec<PathBuf> =
             fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
