@@ -7,7 +7,7 @@ PORT ?=
 cargo_profile = $(if $(filter release,$(PROFILE)),--release)
 binaries = target/$(if $(filter release,$(PROFILE)),release,debug)
 
-.PHONY: help build chat stop run test lint bench bench-quick bench-build fuzz install check-tools clean
+.PHONY: help build chat stop run demo demo-local test lint bench bench-quick bench-build fuzz install check-tools clean
 
 help: ## Show this help.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,16 @@ run: build ## Start a server on TCP and UDP 4400, with SQLite in its data folder
 install: $(if $(wildcard target/release/letschat-server),,build) ## Install what was built (or is, now) below PREFIX (/usr/local), inside DESTDIR.
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh target/release
 
-test: check-tools ## Run every test.
+demo: ## Tell the story of three clients and a server, in containers; README.md says more.
+	@scripts/demo.sh containers
+
+demo-local: build ## The same without Docker: with processes and SQLite.
+	@scripts/demo.sh local $(binaries)
+
+test: check-tools ## Run every test, and the demo.
 	cargo test --locked --workspace
+	@# The tests have built the programs.
+	@scripts/demo.sh local target/debug
 
 lint: ## Check the format, the lints and the dependencies.
 	cargo fmt --all --check

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees that programs are here which the tests use, and installs them where that is possible: as
+# Sees that programs are here which the tests or the demo use, and installs them where that is possible: as
 # root on Debian and its relatives. Each argument is a program and the Debian package of that name,
 # or PROGRAM:PACKAGE. No package may be one that starts a service.
 set -eu
@@ -20,6 +20,6 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     # shellcheck disable=SC2086 # one word for each package
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 else
-    echo "The tests need$programs (in Debian:$packages); install them with your system's package manager." >&2
+    echo "This needs$programs (in Debian:$packages); install them with your system's package manager." >&2
     exit 1
 fi

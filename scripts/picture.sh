@@ -1,8 +1,29 @@
 #!/usr/bin/env bash
-# Draws docs/session.svg, the picture in README.md: plays a session with the programs as they are
-# now, and draws what its two people see. Times, ports and keys are other ones each time.
+# Draws the pictures in README.md from what the programs do now. Times, ports, addresses and keys are
+# other ones each time.
+#
+#   picture.sh session   docs/session.svg: plays a session, and draws what its two people see
+#   picture.sh demo      docs/demo.svg: runs `make demo`, and draws the end of what it prints
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --locked --bins
-TZ=UTC cargo run --locked --package letschat-server --example session_picture -- docs/session.svg
+picture() {
+    TZ=UTC cargo run --quiet --locked --package letschat-server --example picture -- "$@"
+}
+
+case ${1:-} in
+session)
+    cargo build --locked --bins
+    picture session docs/session.svg
+    ;;
+demo)
+    recording=$(mktemp)
+    trap 'rm -f "$recording"' EXIT
+    DEMO_COLOR=always scripts/demo.sh containers | tee "$recording"
+    picture recording "make demo" "$recording" docs/demo.svg
+    ;;
+*)
+    echo "usage: picture.sh session | demo" >&2
+    exit 2
+    ;;
+esac

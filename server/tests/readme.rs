@@ -51,7 +51,7 @@ const CHECKS: &[Check] = &[
     ("targets of make", targets_of_make),
     ("libraries", libraries),
     ("the tree", tree),
-    ("the picture", picture),
+    ("the pictures", pictures),
     ("the session by hand", session_by_hand),
     ("the sessions of letschat", sessions),
     ("commands for a shell", shell_commands),
@@ -86,8 +86,9 @@ fn what_is_told_wrong_is_found_out() {
         ("targets of make", "make chat ", "make talk "),
         ("libraries", "| `argon2` |", "| `bcrypt` |"),
         ("the tree", "scripts/ ", "tools/ "),
-        ("the picture", "](docs/session.svg)", "](docs/PROTOCOL.md)"),
-        ("the picture", "![Two terminals.", "[Two terminals."),
+        ("the pictures", "](docs/session.svg)", "](docs/PROTOCOL.md)"),
+        ("the pictures", "![Two terminals.", "[Two terminals."),
+        ("the pictures", "](docs/demo.svg)", "](docs/session.svg)"),
         ("the session by hand", "221 Goodbye.", "221 Farewell."),
         ("the session by hand", "correct horse battery\n201", "correct horse\n201"),
         ("the sessions of letschat", "> connect bob", "> call for bob"),
@@ -357,26 +358,44 @@ fn tree(readme: &str) -> Checked {
     }
 }
 
-/// It is drawn from a session, small, of two people as the client speaks to them now, and told in
-/// words to who can't see it.
-fn picture(readme: &str) -> Checked {
-    let shown = readme.split("![").nth(1).and_then(|rest| rest.split_once(')'));
-    let (told, path) = shown.and_then(|(image, _)| image.split_once("](")).ok_or("no picture")?;
-    at_least(20, told.split_whitespace().count(), "words about the picture")?;
-    let drawn = fs::read_to_string(root().join(path)).map_err(|error| error.to_string())?;
-    if !drawn.starts_with("<svg ") || drawn.len() > 60 * 1024 {
-        return Err(format!("{path} is no small picture"));
-    }
+/// They are drawn from what the programs do now, small, and told in words to who can't see them.
+fn pictures(readme: &str) -> Checked {
     let name = |name: &str| name.parse::<Username>().unwrap();
-    let sentences = [
+    let session = vec![
         render::event(&Event::LoggedIn { username: name("alice"), by: "password" }),
         render::event(&Event::LoggedIn { username: name("bob"), by: "key" }),
         "bob at 127.0.0.1 asks for a chat.".into(),
     ];
-    match sentences.iter().find(|sentence| !drawn.contains(sentence.as_str())) {
-        Some(sentence) => Err(format!("{path} lacks {sentence:?}: scripts/picture.sh draws it")),
-        None => Ok(()),
+    let steps = demo_steps();
+    let demo = vec![format!("all {steps} steps went as told"), "stops the server".into()];
+    let shown: Vec<&str> = readme.split("![").skip(1).collect();
+    same(vec![shown.len()], vec![2])?;
+    for (image, (subject, sentences)) in shown.iter().zip([("session", session), ("demo", demo)]) {
+        let (told, path) = image
+            .split_once(')')
+            .and_then(|(image, _)| image.split_once("]("))
+            .ok_or("a picture without a file")?;
+        at_least(20, told.split_whitespace().count(), "words about the picture")?;
+        let drawn = fs::read_to_string(root().join(path)).map_err(|error| error.to_string())?;
+        if !drawn.starts_with("<svg ") || drawn.len() > 60 * 1024 {
+            return Err(format!("{path} is no small picture"));
+        }
+        if let Some(sentence) = sentences.iter().find(|sentence| !drawn.contains(*sentence)) {
+            let way = format!("`scripts/picture.sh {subject}` draws it");
+            return Err(format!("{path} lacks {sentence:?}: {way}"));
+        }
     }
+    Ok(())
+}
+
+/// Those of the three, as their scripts have them, and those of the stage: its server starts, stops,
+/// starts again and stops, and three are let in.
+fn demo_steps() -> usize {
+    let of = |name: &str| {
+        let part = fs::read_to_string(root().join("lua/demo").join(name)).unwrap();
+        part.lines().filter(|line| line.starts_with("    { \"")).count()
+    };
+    ["alice.lua", "bob.lua", "carol.lua"].map(of).iter().sum::<usize>() + 7
 }
 
 /// What is typed is put to a hub; what comes of it has to be the block.

@@ -4,6 +4,7 @@
 //! * `scripts` – what `--script` promises
 //! * `bots` – those that are in `lua/bots`
 //! * `stories` – those in `lua/tests`, each against a server of its own
+//! * `demo` – the one in `lua/demo`, as scripts/demo.sh tells it
 //! * `plugins` – those of a line client, shipped ones among them
 //! * `sandbox`, `attacks` – attacks by scripts and by plugins, and what comes of them
 //! * `traced` – what a script asks of the system
@@ -18,6 +19,7 @@ mod bots;
 #[path = "../processes/client.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod client;
+mod demo;
 mod docs;
 #[path = "../terminal/person.rs"]
 #[allow(dead_code, reason = "the tests of the terminal need more of it")]

@@ -9,8 +9,6 @@ use crate::palette::{DARK, Palette, Rgb};
 /// What the terminal of the picture shows.
 const PALETTE: &Palette = &DARK[2];
 
-const TITLE: &str = "A session of two people with Let's Chat";
-
 // All in pixels.
 const CELL_WIDTH: f32 = 8.4;
 const CELL_HEIGHT: f32 = 18.0;
@@ -23,15 +21,10 @@ const GAP: f32 = 14.0;
 /// So that the frames are not cut in half.
 const MARGIN: f32 = 1.0;
 
-/// Titles and screens.
+/// Windows, each with its own title, and the title of the whole.
 pub(crate) struct Picture<'a> {
-    windows: &'a [(&'a str, Screen)],
-}
-
-impl<'a> Picture<'a> {
-    pub(crate) fn of(windows: &'a [(&'a str, Screen)]) -> Picture<'a> {
-        Picture { windows }
-    }
+    pub(crate) title: &'a str,
+    pub(crate) windows: &'a [(String, Screen)],
 }
 
 impl Display for Picture<'_> {
@@ -45,7 +38,7 @@ impl Display for Picture<'_> {
             svg,
             r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" fill="{text}" xml:space="preserve" role="img">"#,
         )?;
-        writeln!(svg, "<title>{TITLE}</title>")?;
+        writeln!(svg, "<title>{}</title>", Escaped(self.title))?;
         write_style(svg)?;
         let mut top = MARGIN;
         for (title, screen) in self.windows {

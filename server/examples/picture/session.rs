@@ -1,54 +1,27 @@
-//! Plays a short session between a real server and two real clients, each at a terminal of its own,
-//! and draws what their screens show.
+//! Plays a short session between a real server and two real clients, each at a terminal of its own.
 //!
-//! `scripts/picture.sh` runs it for the picture in README.md. Each step waits for what has to come
-//! on a screen; if it does not, there is no picture.
-//!
-//! The people and their terminals are those of the tests.
-
-#![allow(clippy::unwrap_used)]
-
-use std::env;
-use std::fs;
+//! Each step waits for what has to come on a screen; if it does not, there is no picture. The people
+//! and their terminals are those of the tests.
 
 use serde_json::json;
+use vt100::Screen;
 
-use client::TestClient;
-use person::{Person, Window};
-use server::TestServer;
-use svg::Picture;
-
-#[path = "../../tests/processes/client.rs"]
-#[allow(dead_code, reason = "the tests need more of it")]
-mod client;
-#[path = "../../tests/terminal/palette.rs"]
-#[allow(dead_code, reason = "the tests need more of it")]
-mod palette;
-#[path = "../../tests/terminal/person.rs"]
-#[allow(dead_code, reason = "the tests need more of it")]
-mod person;
-#[path = "../../tests/processes/programs.rs"]
-#[allow(dead_code, reason = "the tests need more of it")]
-mod programs;
-#[path = "../../tests/processes/server.rs"]
-#[allow(dead_code, reason = "the tests need more of it")]
-mod server;
-mod svg;
+use crate::client::TestClient;
+use crate::person::{Person, Window};
+use crate::server::TestServer;
 
 const ALICES: Window = Window { rows: 31, columns: 80 };
 const BOBS: Window = Window { rows: 17, columns: 80 };
 
-/// Writes the picture to the file that is named by the first argument.
-fn main() {
-    let path = env::args_os().nth(1).expect("the file to write the picture to");
+/// What Alice and Bob have before them at the end.
+pub(crate) fn play() -> [(String, Screen); 2] {
     let server = TestServer::start(&[]);
     let mut carol = TestClient::join(&server, "carol");
     let bob = Person::join_at(&server, "bob", BOBS, &[], &[]);
     let alice = alice_signs_up(&server);
     bob_asks_alice_for_a_chat(&bob, &alice);
     they_talk(&bob, &alice, &mut carol);
-    let windows = [&alice, &bob].map(|person| (&*person.name, person.looks_at_the_screen()));
-    fs::write(path, Picture::of(&windows).to_string()).expect("the picture can be written");
+    [&alice, &bob].map(|person| (person.name.clone(), person.looks_at_the_screen()))
 }
 
 fn alice_signs_up(server: &TestServer) -> Person {

@@ -1,0 +1,56 @@
+# Images of the server (the default) and, with --target client, of the client.
+# docs/OPERATING.md tells how the server's is run.
+
+FROM rust:1.95-slim-bookworm AS builder
+# Luau is written in C++, and the slim image compiles only C.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /letschat
+# The libraries first, with nothing of ours: this layer stands until a manifest changes.
+COPY Cargo.toml Cargo.lock ./
+COPY protocol/Cargo.toml protocol/
+COPY flags/Cargo.toml flags/
+COPY server/Cargo.toml server/
+COPY client/Cargo.toml client/
+COPY bench/Cargo.toml bench/
+COPY fuzz/bodies/Cargo.toml fuzz/bodies/
+RUN mkdir protocol/src flags/src server/src client/src bench/src fuzz/bodies/src \
+    && touch protocol/src/lib.rs flags/src/lib.rs server/src/lib.rs client/src/lib.rs \
+        fuzz/bodies/src/lib.rs \
+    && echo 'fn main() {}' | tee server/src/main.rs client/src/main.rs >bench/src/main.rs \
+    && cargo build --locked --release --bins \
+    && cargo clean --release --package letschat-protocol --package letschat-flags \
+        --package letschat-server --package letschat
+COPY protocol protocol
+COPY flags flags
+COPY server server
+COPY client client
+# The documentation of `protocol`.
+COPY docs/PROTOCOL.md docs/
+RUN cargo build --locked --release --bins \
+    && strip target/release/letschat target/release/letschat-server
+
+FROM debian:bookworm-slim AS client
+RUN useradd --uid 4401 --create-home --home-dir /var/lib/letschat --shell /usr/sbin/nologin letschat
+COPY --from=builder /letschat/target/release/letschat /usr/local/bin/
+USER letschat
+ENV LETSCHAT_DATA=/var/lib/letschat/data
+EXPOSE 4401/tcp
+ENTRYPOINT ["letschat"]
+
+# The client with the parts of the three who play in docker-compose.yml.
+FROM client AS demo
+COPY lua/demo /usr/local/share/letschat/demo
+
+FROM debian:bookworm-slim AS server
+RUN useradd --uid 4400 --no-create-home --shell /usr/sbin/nologin letschat-server \
+    && install -d -m 700 -o letschat-server -g letschat-server /var/lib/letschat-server
+COPY --from=builder /letschat/target/release/letschat-server /usr/local/bin/
+USER letschat-server
+ENV LETSCHAT_SERVER_DATA=/var/lib/letschat-server
+VOLUME /var/lib/letschat-server
+EXPOSE 4400/tcp 4400/udp
+# It goes by the server's own settings where they are variables or in a file.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["letschat-server", "health"]
+ENTRYPOINT ["letschat-server"]
