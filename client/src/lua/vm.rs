@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use mlua::chunk::ChunkMode;
+use mlua::chunk::{ChunkMode, Compiler};
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 
 use super::budget::Budget;
@@ -48,7 +48,10 @@ pub(super) fn make(budget: Rc<Budget>, place: modules::Place) -> mlua::Result<(L
         globals.raw_set(*name, Value::Nil)?;
     }
     globals.raw_set("collectgarbage", lua.create_function(collectgarbage)?)?;
+    // Without its lines, which errors of the library would name in place of the script's.
+    let without_lines = Compiler::new().set_debug_level(0);
     let guards = lua.load(include_str!("guards.luau")).set_name("=prelude");
+    let guards = guards.set_compiler(without_lines);
     guards.call::<()>((MOST_STEPS, LONGEST_FORMAT, MOST_ELEMENTS, LONGEST_REPLACEMENT))?;
     let prelude = lua.load(include_str!("prelude.luau")).set_name("=prelude");
     let pending = Value::LightUserData(Lua::poll_pending());
@@ -151,7 +154,7 @@ mod tests {
     fn real_bytecode_is_refused_and_what_it_was_made_of_is_not() {
         let (lua, _) = make(Budget::new(std::sync::Arc::default()), modules::Place(None)).unwrap();
         let source = "return 'it runs'";
-        let bytecode = mlua::chunk::Compiler::new().compile(source).unwrap();
+        let bytecode = Compiler::new().compile(source).unwrap();
         let loaded: String = lua.load(&bytecode[..]).eval().unwrap();
         assert_eq!(loaded, "it runs");
         let refusal = compile(&lua, "test.lua", &bytecode).unwrap_err();

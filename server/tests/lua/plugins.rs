@@ -216,7 +216,8 @@ fn what_a_plugin_hands_back_is_measured_first() {
                  function save() local state = {} state.state = state return state end\n\
                  print(pcall(chat.command, {name = 'many', run = print,\n\
                    parameters = table.create(1e6, string.rep('x', 1e6))}))";
-    let alice = with(&server, &folder(&[("hands", hands)]));
+    let plugins = folder(&[("hands", hands)]);
+    let alice = with(&server, &plugins);
     alice.sees("false There are 16 parameters");
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
@@ -238,7 +239,8 @@ fn what_a_plugin_keeps_outlasts_reloads_and_the_client() {
                   chat.command{name = 'keep', parameters = {'word'}, run = function(arguments)\n\
                     chat.store.set('word', arguments.word) return 'kept ' .. arguments.word end}\n\
                   function save() chat.store.set('word', chat.store.get('word') .. '-saved') end";
-    let mut alice = with(&server, &folder(&[("keeper", keeper)]));
+    let plugins = folder(&[("keeper", keeper)]);
+    let mut alice = with(&server, &plugins);
     alice.sees("found nil");
     for word in ["one", "two"] {
         alice.types(&format!("/keep {word}"));

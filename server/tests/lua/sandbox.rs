@@ -21,7 +21,7 @@ const ENDLESS: &[(&str, &str)] = &[
         SPENT,
     ),
     (
-        "local t = table.create(1000, 1) while true do table.sort(t, function() return math.random() < 0.5 end) end",
+        "local t = table.create(1000, 1) while true do pcall(table.sort, t, function() return math.random() < 0.5 end) end",
         SPENT,
     ),
     (
@@ -106,12 +106,10 @@ const HEAVY: &[(&str, &str)] = &[
     ("table.move({}, 1, 2 ^ 31 - 2, 2, {})", "table.move: at most a million elements"),
     ("table.concat(table.create(2e6, 1))", "table.concat: at most a million elements"),
     (
-        "local t = {} for i = 1, 9 do t[i] = string.rep('a', 5e6) .. i end while true do table.sort(t) end",
+        "local t = {} for i = 1, 5 do t[i] = string.rep('a', 4e6) .. i end while true do table.sort(t) end",
         SPENT,
     ),
     ("table.sort(table.create(2e6, 1), rawequal)", SPENT),
-    ("table.foreach(table.create(3e6, 1), math.randomseed) while true do end", SPENT),
-    ("table.foreachi(table.create(3e6, 1), math.randomseed) while true do end", SPENT),
     (
         "local same = {__eq = table.maxn} local big = setmetatable(table.create(1e6, 1), same)\n\
       table.find(table.create(1e6, setmetatable({}, same)), big) while true do end",
@@ -176,10 +174,10 @@ fn what_is_shared_can_not_be_changed() {
         ("chat.say = print", "readonly table"),
         ("chat.store.get = print", "readonly table"),
         ("string.rep = print", "readonly table"),
-        ("getmetatable('').__index = {}", "XX"),
+        ("getmetatable('').__index = {}", "readonly table"),
         ("chat.arguments[1] = 'x'", "readonly table"),
         ("rawset(chat, 'say', print)", "readonly table"),
-        ("setmetatable(chat, {})", "XX"),
+        ("setmetatable(chat, {})", "readonly table"),
     ] {
         let ended = run(&format!("print(pcall(function() {change} end))"));
         assert!(ended.said.starts_with("false "), "{change}: {ended:?}");
@@ -191,7 +189,7 @@ fn what_is_shared_can_not_be_changed() {
 fn bytecode_is_no_script() {
     let ended = run("\u{6}\u{3}nonsense");
     assert_eq!((ended.status, ended.said.as_str()), (1, ""), "{ended:?}");
-    assert!(ended.errors.contains("XX"), "{ended:?}");
+    assert!(ended.errors.contains("attempt to load a binary chunk"), "{ended:?}");
 }
 
 #[test]
