@@ -44,7 +44,9 @@ async fn act(plugins: &Plugins, action: &str, name: Option<&str>) -> Result<Stri
             return Err(Failure::new("bad_arguments", why));
         }
         ("load", Some(name)) => plugins.load(name).await.map(|()| format!("{name} is loaded."))?,
-        ("unload", Some(name)) => plugins.unload(name).map(|()| format!("{name} is gone."))?,
+        ("unload", Some(name)) => {
+            plugins.unload(name).await.map(|()| format!("{name} is gone."))?
+        }
         (_, Some(name)) => {
             plugins.reload(name).await.map(|()| format!("{name} is loaded anew."))?
         }

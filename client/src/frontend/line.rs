@@ -90,10 +90,11 @@ pub fn run(mut stage: Stage, setting: Setting) -> u8 {
         home: RefCell::new(setting.home),
     };
     let status = super::run(stage, console);
-    if let Some(plugins) = plugins {
-        plugins.finish();
-    }
+    let lost = plugins.map(|plugins| plugins.finish()).unwrap_or_default();
     editor.finish();
+    for line in lost {
+        eprintln!("letschat: {line}");
+    }
     status
 }
 

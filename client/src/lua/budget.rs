@@ -14,15 +14,13 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::limits::SLICE;
 
-/// Interrupts come with every call and every round of a loop: most do not look at the clock.
-const INTERRUPTS_PER_LOOK: u32 = 64;
-
 /// The time that is left to a script. Measured in time of its thread's processor, so that a busy
 /// machine is not held against it.
 #[derive(Default)]
 pub(super) struct Budget {
     started: Cell<Duration>,
-    interrupts: Cell<u32>,
+    /// When the time was last looked at, by a clock that steps every few milliseconds.
+    looked: Cell<Duration>,
     is_spent: Cell<bool>,
     /// The script is over, whatever it thinks of that.
     stop: Arc<AtomicBool>,
@@ -59,8 +57,7 @@ impl Budget {
         if self.is_stopped() {
             return Err(Error::runtime("it was stopped"));
         }
-        self.interrupts.set(self.interrupts.get().wrapping_add(1));
-        if !self.is_spent.get() && self.interrupts.get().is_multiple_of(INTERRUPTS_PER_LOOK) {
+        if !self.is_spent.get() && self.is_time_to_look() {
             self.is_spent.set(processor_time().saturating_sub(self.started.get()) > SLICE);
         }
         if self.is_spent.get() {
@@ -68,6 +65,13 @@ impl Budget {
             return Err(Error::runtime(message));
         }
         Ok(VmState::Continue)
+    }
+
+    /// Interrupts come with every call, every round of a loop and every try of a pattern. Most find
+    /// the coarse clock where it was, which costs next to nothing to see.
+    fn is_time_to_look(&self) -> bool {
+        let now = coarse_time();
+        self.looked.replace(now) != now
     }
 
     /// A future that runs Lua, with a slice of time for each of its turns.
@@ -91,6 +95,14 @@ impl<F: Future> Future for Slices<F> {
 }
 
 fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time_of(ClockId::ThreadCPUTime)
+}
+
+fn coarse_time() -> Duration {
+    time_of(ClockId::MonotonicCoarse)
+}
+
+fn time_of(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -3,6 +3,8 @@
 use letschat_protocol::printable::Printable;
 use mlua::{Error, Function, Lua, MultiValue, Table, Value};
 
+use super::copied::beginning;
+use super::limits::LINE_BYTES;
 use crate::session::Failure;
 
 /// Where the metatable of failures is kept.
@@ -66,10 +68,10 @@ pub(super) fn traced(result: mlua::Result<MultiValue>) -> Result<MultiValue, Str
 /// An error as text, without running any code of the script.
 pub(super) fn text(error: &Value) -> String {
     match error {
-        Value::String(text) => text.to_string_lossy(),
+        Value::String(text) => beginning(text, LINE_BYTES),
         Value::Table(table) => match (table.raw_get("code"), table.raw_get("message")) {
             (Ok(Value::String(code)), Ok(Value::String(message))) => {
-                format!("{} ({})", message.to_string_lossy(), code.to_string_lossy())
+                format!("{} ({})", beginning(&message, LINE_BYTES), beginning(&code, LINE_BYTES))
             }
             _ => "an error that is a table".into(),
         },

@@ -32,14 +32,36 @@ pub const SOURCE_BYTES: u64 = 1024 * 1024;
 /// What one script or plugin keeps, as JSON.
 pub const STORE_BYTES: usize = 1024 * 1024;
 
+/// Texts in one value that is copied out of a VM, all of them together. What is copied is in no VM's
+/// memory any more, so it has limits of its own.
+pub const COPIED_BYTES: usize = STORE_BYTES;
+
+/// Values in one that is copied out of a VM: a table and each thing in it.
+pub const COPIED_VALUES: usize = 100_000;
+
+/// Tables in tables, of a value that is copied out of a VM.
+pub const COPIED_DEPTH: usize = 64;
+
+/// One text that a function of the API takes, or that a plugin hands back. No command takes more.
+pub const TEXT_BYTES: usize = 64 * 1024;
+
+/// Values that a function of the API takes at once.
+pub const MAX_ARGUMENTS: usize = 1_000;
+
 /// A line that is printed or logged; what is longer is cut off.
 pub const LINE_BYTES: usize = 4 * 1024;
 
-/// What a filter has to decide in; then the text goes on unchanged.
+/// What all filters of one plugin have to decide in about one message; then they are passed over.
 pub const FILTER_TIME: Duration = Duration::from_millis(20);
 
 /// Commands and filters of one plugin.
 pub const MAX_REGISTERED: usize = 64;
+
+/// Parameters of a plugin's command.
+pub const MAX_PARAMETERS: usize = 16;
+
+/// Times in a row that a plugin is too late with its filters; then it ends.
+pub const MAX_LATE: usize = 5;
 
 /// Lines of a plugin that are shown at once; then [`LINES_PER_SECOND`] of them.
 pub const LINES_AT_ONCE: u32 = 100;

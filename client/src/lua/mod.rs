@@ -7,7 +7,8 @@
 //! * [`script`] – `--script`
 //! * [`plugins`] – those of an interactive client
 //! * [`check`] – `--check`
-//! * `vm`, `budget`, `modules`, `prelude.luau` – the sandbox
+//! * `vm`, `budget`, `modules`, `prelude.luau`, `guards.luau` – the sandbox
+//! * `copied` – values on their way out of it
 //! * `host` – what is under way in a VM
 //! * `party`, `mailbox`, `queue` – a client as a script sees it, and its events
 //! * `voice`, `failure` – what is said, and what goes wrong
@@ -16,6 +17,7 @@
 mod api;
 mod budget;
 pub mod check;
+mod copied;
 mod failure;
 mod host;
 pub mod limits;

@@ -9,9 +9,10 @@ use std::rc::Rc;
 
 use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
 
+use super::copied;
 use super::failure::{self, Outcome, misuse};
 use super::limits::SOURCE_BYTES;
-use super::vm;
+use super::vm::{self, Runner};
 use crate::session::Failure;
 
 /// The folder in which modules are found; `None`: nowhere.
@@ -27,11 +28,18 @@ enum Module {
 type Loaded = Rc<RefCell<HashMap<PathBuf, Module>>>;
 
 /// The function `require`, which returns whether all was well, and a value.
-pub(super) fn require(lua: &Lua, place: Place) -> mlua::Result<Function> {
+pub(super) fn require(lua: &Lua, place: Place, runner: &Runner) -> mlua::Result<Function> {
     let (place, loaded) = (Rc::new(place), Loaded::default());
-    lua.create_async_function(move |lua, name: String| {
-        let (place, loaded) = (place.clone(), loaded.clone());
-        async move { answer(&lua, load(&lua, &place, &loaded, &name).await) }
+    let runner = runner.clone();
+    lua.create_async_function(move |lua, name: Value| {
+        let (place, loaded, runner) = (place.clone(), loaded.clone(), runner.clone());
+        async move {
+            let module = match copied::text(&name) {
+                Ok(name) => load(&lua, &runner, &place, &loaded, &name).await,
+                Err(failure) => Err(failure),
+            };
+            answer(&lua, module)
+        }
     })
 }
 
@@ -42,7 +50,13 @@ fn answer(lua: &Lua, outcome: Outcome<Value>) -> mlua::Result<MultiValue> {
     }
 }
 
-async fn load(lua: &Lua, place: &Place, loaded: &Loaded, name: &str) -> Outcome<Value> {
+async fn load(
+    lua: &Lua,
+    runner: &Runner,
+    place: &Place,
+    loaded: &Loaded,
+    name: &str,
+) -> Outcome<Value> {
     let path = place.find(name)?;
     match loaded.borrow().get(&path) {
         Some(Module::Done(value)) => return Ok(value.clone()),
@@ -54,15 +68,15 @@ async fn load(lua: &Lua, place: &Place, loaded: &Loaded, name: &str) -> Outcome<
     let function = vm::compile(lua, &format!("{name}.lua"), &source)
         .map_err(|error| wrong(failure::error_text(&error)))?;
     loaded.borrow_mut().insert(path.clone(), Module::Begun);
-    let result = function.call_async::<Value>(()).await;
-    match result {
-        Ok(value) => {
+    match runner.within(&function).await {
+        Ok(mut values) => {
+            let value = values.pop_front().unwrap_or(Value::Nil);
             loaded.borrow_mut().insert(path, Module::Done(value.clone()));
             Ok(value)
         }
-        Err(error) => {
+        Err(trace) => {
             loaded.borrow_mut().remove(&path);
-            Err(wrong(failure::error_text(&error)))
+            Err(wrong(trace))
         }
     }
 }

@@ -104,7 +104,7 @@ fn perform(script: Script, source: &str) -> u8 {
 struct Stage {
     lua: Lua,
     host: Rc<Host>,
-    store: Rc<Store>,
+    store: Arc<Store>,
     company: Rc<Company>,
     client: Client,
     login: Option<Username>,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::TestClient;
@@ -139,6 +139,11 @@ fn a_reload_keeps_the_state_and_the_old_one_if_the_new_one_is_broken() {
     alice.sees("version 2 counts 3");
 }
 
+/// What a filter does may be left out on a busy machine, where it is late: it is tried again.
+fn in_time(attempt: impl FnMut(usize) -> bool) {
+    assert!((0..20).any(attempt), "the filters were never in time");
+}
+
 #[test]
 fn filters_change_and_hold_back_in_their_order() {
     let server = TestServer::start(&[]);
@@ -148,7 +153,7 @@ fn filters_change_and_hold_back_in_their_order() {
                if m.text == 'secret' then return chat.DROP end\n\
                return {{text = m.text .. ' {word}'}} end, {{priority = {priority}}})\n\
              chat.filter('show', function(m)\n\
-               if m.text == 'spam' then return chat.DROP end\n\
+               if string.find(m.text, 'spam') then return chat.DROP end\n\
                return {{text = m.text .. ' {word}'}} end)"
         )
     };
@@ -156,32 +161,129 @@ fn filters_change_and_hold_back_in_their_order() {
     let alice = with(&server, &plugins);
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
-    alice.types("secret");
+    in_time(|number| {
+        let before = bob.all(|line| is_message(line, "secret")).len();
+        alice.types("secret");
+        let text = format!("hello {number}");
+        alice.types(&text);
+        let hello = bob.wait("message", |line| is_message(line, &text));
+        let is_held_back = bob.all(|line| is_message(line, "secret")).len() == before;
+        is_held_back && hello["text"] == format!("{text} c b a")
+    });
     alice.sees("A plugin has held it back");
-    alice.types("hello");
-    bob.wait_event_with("message", "text", "hello c b a");
-    for text in ["spam", "welcome"] {
-        bob.ok("say", json!({"text": text}));
-    }
-    alice.sees("welcome a b c");
-    assert!(!alice.screen().contains("spam"), "{}", alice.screen());
+    in_time(|number| {
+        let (spam, welcome) = (format!("spam {number}"), format!("welcome {number}:"));
+        for text in [&spam, &welcome] {
+            bob.ok("say", json!({"text": text}));
+        }
+        alice.sees(&welcome);
+        let screen = alice.screen();
+        screen.contains(&format!("{welcome} a b c")) && !screen.contains(&spam)
+    });
+}
+
+fn is_message(line: &Value, beginning: &str) -> bool {
+    let text = line["text"].as_str().unwrap_or_default();
+    line["event"] == "message" && text.starts_with(beginning)
 }
 
 #[test]
-fn a_filter_that_takes_too_long_changes_nothing_and_is_ended() {
+fn a_plugin_with_late_filters_has_one_time_for_all_and_its_end_is_said_once() {
     let server = TestServer::start(&[]);
-    let slow = "chat.filter('send', function(m) chat.sleep(10) return {text = 'late'} end)";
+    let slow = "for number = 1, 8 do\n\
+                chat.filter('send', function(m) chat.print('begun', number)\n\
+                chat.sleep(10) return {text = 'late'} end)\nend";
     let alice = with(&server, &folder(&[("slow", slow)]));
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
-    for number in 1..=6 {
+    for number in 1..=7 {
         let text = format!("line {number}");
         alice.types(&text);
         bob.wait_event_with("message", "text", &text);
     }
-    alice.sees("its filter took more than 20 ms: the end.");
+    alice.sees("5 times its filters took more than 20 ms: the end.");
     alice.types("/plugin");
     alice.sees("slow: ended");
+    let screen = alice.screen();
+    assert_eq!(screen.matches("20 ms: the end.").count(), 1, "{screen}");
+    assert!(!screen.contains("begun 2"), "{screen}");
+}
+
+#[test]
+fn what_a_plugin_hands_back_is_measured_first() {
+    let server = TestServer::start(&[]);
+    let hands = "chat.filter('send', function() return {text = string.rep('x', 1e6)} end)\n\
+                 function save() local state = {} state.state = state return state end\n\
+                 print(pcall(chat.command, {name = 'many', run = print,\n\
+                   parameters = table.create(1e6, string.rep('x', 1e6))}))";
+    let plugins = folder(&[("hands", hands)]);
+    let alice = with(&server, &plugins);
+    alice.sees("false There are 16 parameters");
+    let mut bob = TestClient::join(&server, "bob");
+    alice.chats_with(&mut bob);
+    in_time(|number| {
+        let text = format!("as typed {number}");
+        alice.types(&text);
+        bob.wait_event_with("message", "text", &text);
+        alice.screen().contains("A text has at most 65536 bytes")
+    });
+    alice.types("/plugin reload hands");
+    alice.sees("save: A table that contains itself can't be kept.");
+    alice.sees("hands is loaded anew.");
+}
+
+#[test]
+fn what_a_plugin_keeps_outlasts_reloads_and_the_client() {
+    let server = TestServer::start(&[]);
+    let keeper = "print('found ' .. tostring(chat.store.get('word')))\n\
+                  chat.command{name = 'keep', parameters = {'word'}, run = function(arguments)\n\
+                    chat.store.set('word', arguments.word) return 'kept ' .. arguments.word end}\n\
+                  function save() chat.store.set('word', chat.store.get('word') .. '-saved') end";
+    let plugins = folder(&[("keeper", keeper)]);
+    let mut alice = with(&server, &plugins);
+    alice.sees("found nil");
+    for word in ["one", "two"] {
+        alice.types(&format!("/keep {word}"));
+        alice.sees(&format!("kept {word}"));
+        alice.types("/plugin reload keeper");
+        alice.sees(&format!("found {word}"));
+    }
+    alice.types("/plugin unload keeper");
+    alice.sees("keeper is gone.");
+    let file = alice.data.path().join("plugins/keeper.json");
+    assert!(fs::read_to_string(&file).unwrap().contains("two-saved"));
+    alice.types("/plugin load keeper");
+    alice.sees("found two-saved");
+    alice.types("/keep three");
+    alice.sees("kept three");
+    alice.types("/quit");
+    assert_eq!(alice.sees_the_end(), 0);
+    assert!(fs::read_to_string(&file).unwrap().contains("three"));
+}
+
+#[test]
+fn a_plugin_that_would_wait_for_itself_is_told_at_once() {
+    let server = TestServer::start(&[]);
+    let tries = |other: &str| {
+        format!(
+            "for _, action in {{'load', 'reload', 'unload'}} do\n\
+             local ok, failure = pcall(chat.plugin, action, '{other}')\n\
+             print(action, ok, failure and failure.code) end\n\
+             print(chat.plugin('list') ~= nil)"
+        )
+    };
+    let again = "chat.command{name = 'again', run = function() chat.plugin('reload', 'c') end}\n\
+                 print('begun')";
+    let load = "chat.plugin('load', 'a')";
+    let plugins = folder(&[("a", &tries("a")), ("b", load), ("c", again)]);
+    let alice = with(&server, &plugins);
+    for action in ["load", "reload", "unload"] {
+        alice.sees(&format!("a: {action} false plugin"));
+    }
+    alice.sees("a is loaded; `/plugin reload a` loads it anew.");
+    alice.sees("c: begun");
+    alice.types("/again");
+    alice.sees_times("c: begun", 2);
 }
 
 #[test]
@@ -212,11 +314,15 @@ fn without_plugins_there_are_none() {
 #[test]
 fn notify_rings_when_nothing_was_typed_for_a_while() {
     let server = TestServer::start(&[]);
-    let alice = with(&server, &shipped_plugin("notify"));
+    // Handlers start in the order in which they were registered: whoever sees this sees what came
+    // of the message.
+    let tells = "\nchat.on('message', function(event) print('heard ' .. event.text) end)";
+    let source = fs::read_to_string(shipped("plugins/notify.lua")).unwrap() + tells;
+    let alice = with(&server, &folder(&[("notify", &source)]));
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
     bob.ok("say", json!({"text": "not yet"}));
-    alice.sees("not yet");
+    alice.sees("heard not yet");
     alice.types("/notify 0");
     alice.sees("The bell rings for messages after 0 s");
     bob.ok("say", json!({"text": "now"}));

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::{Shelf, lua_failed, of_party};
 use crate::client::{Client, Config};
 use crate::command::Dispatcher;
+use crate::lua::copied::Text;
 use crate::lua::failure::{Outcome, misuse, too_many};
 use crate::lua::host::Host;
 use crate::lua::limits::MAX_CLIENTS;
@@ -45,7 +46,10 @@ impl Company {
             return Err(too_many("clients", MAX_CLIENTS));
         }
         let options = options.map_or_else(|| lua.create_table(), Ok).map_err(lua_failed)?;
-        let text = |name: &str| options.raw_get::<Option<String>>(name).map_err(lua_failed);
+        let text = |name: &str| {
+            let text: Option<Text> = options.raw_get(name).map_err(lua_failed)?;
+            Ok::<_, Failure>(text.map(|text| text.0))
+        };
         let mut config = Config { peer_port: 0, ..self.config.clone() };
         if let Some(server) = text("server")? {
             config.server = server.parse().map_err(|error| misuse(format!("server: {error}")))?;

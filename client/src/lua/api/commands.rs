@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use mlua::{Lua, LuaSerdeExt as _, MultiValue, Value};
+use mlua::{Lua, MultiValue, Value};
 use serde_json::{Map, Value as Json};
 
 use super::{Shelf, lua_failed};
 use crate::arguments::Kind;
 use crate::command::{Command, parse_object};
 use crate::commands::TABLE;
+use crate::lua::copied;
 use crate::lua::failure::{Outcome, misuse};
 use crate::lua::party::{Party, to_lua};
 
@@ -37,9 +38,6 @@ async fn run(
     to_lua(lua, &only_list(reply)).map_err(lua_failed)
 }
 
-/// More than any argument of a command may have, in bytes.
-const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
-
 /// Arguments by name: a table has their names, and others are in the order of the parameters.
 fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
     let mut arguments = Map::new();
@@ -48,7 +46,7 @@ fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
         if let Value::Table(table) = value {
             for pair in table.pairs::<Value, Value>() {
                 let (name, value) = pair.map_err(lua_failed)?;
-                let name = name.to_string().map_err(lua_failed)?;
+                let name = copied::text(&name)?;
                 // What the command does not take is not even copied: the copy is in nobody's limit.
                 let Some(parameter) = command.parameters.iter().find(|p| p.name == name) else {
                     let why =
@@ -72,16 +70,8 @@ fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
 fn argument(kind: Option<Kind>, value: Value) -> Outcome<Json> {
     match value {
         Value::Boolean(value) => Ok(Json::Bool(value)),
-        // A number is a fine text to say.
         value @ (Value::String(_) | Value::Integer(_) | Value::Number(_)) => {
-            let text = match &value {
-                Value::String(text) if text.as_bytes().len() > MAX_ARGUMENT_BYTES => {
-                    return Err(misuse("That is longer than any command takes."));
-                }
-                Value::String(text) => text.to_str().map(|text| text.to_owned()),
-                value => value.to_string(),
-            };
-            let text = text.map_err(|_| misuse("A text has to be UTF-8."))?;
+            let text = copied::text(&value)?;
             Ok(match kind {
                 Some(Kind::Flag) => Json::Bool(true),
                 _ => Json::String(text),
@@ -99,9 +89,4 @@ fn only_list(reply: Json) -> Json {
         }
         reply => reply,
     }
-}
-
-/// A value that can be kept or handed on as JSON.
-pub(super) fn to_json(lua: &Lua, value: Value) -> Outcome<Json> {
-    lua.from_value(value).map_err(lua_failed)
 }

@@ -9,23 +9,25 @@ use futures_lite::FutureExt as _;
 use mlua::{Function, Lua, Table, Value};
 use serde_json::{Map, Value as Json};
 
-use super::commands::to_json;
 use super::timers::seconds;
 use super::{Shelf, lua_failed};
 use crate::event;
+use crate::lua::copied::{Text, to_json};
 use crate::lua::failure::{Outcome, misuse};
+use crate::lua::host::Host;
 use crate::lua::party::{Party, to_lua};
+use crate::session::Failure;
 
 pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
     let on = party.clone();
-    shelf.add("on", move |lua, (event, function): (String, Function)| {
-        check_name(&event)?;
-        let id = on.add_handler(&event, function)?;
+    shelf.add("on", move |lua, (event, function): (Text, Function)| {
+        check_name(&event.0)?;
+        let id = on.add_handler(&event.0, function)?;
         let party = on.clone();
         handle(lua, move || party.remove_handler(id))
     })?;
     let wait = party.clone();
-    shelf.add_waiting("wait", move |lua, arguments: (String, Value, Option<Table>)| {
+    shelf.add_waiting("wait", move |lua, arguments: (Text, Value, Option<Table>)| {
         let party = wait.clone();
         async move { wait_for(&lua, &party, arguments).await }
     })
@@ -34,16 +36,17 @@ pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
 async fn wait_for(
     lua: &Lua,
     party: &Party,
-    (name, filter, options): (String, Value, Option<Table>),
+    (Text(name), filter, options): (Text, Value, Option<Table>),
 ) -> Outcome<Value> {
     check_name(&name)?;
-    let filter = Filter::read(lua, filter)?;
+    let filter = Filter::read(filter)?;
     let timeout = options.map(|options| options.raw_get::<Option<f64>>("timeout")).transpose();
     let timeout = match timeout.map_err(lua_failed)?.flatten() {
         Some(given) => Some(seconds(given)?),
         None => None,
     };
-    let fits = |event: &Json| Ok(event["event"] == name.as_str() && filter.fits(lua, event)?);
+    let fits =
+        |event: &Json| Ok(event["event"] == name.as_str() && filter.fits(lua, &party.host, event)?);
     let expired = async {
         expire(timeout).await;
         Ok(None)
@@ -79,28 +82,29 @@ enum Filter {
 }
 
 impl Filter {
-    fn read(lua: &Lua, value: Value) -> Outcome<Filter> {
+    fn read(value: Value) -> Outcome<Filter> {
         match value {
             Value::Nil => Ok(Filter::Fields(Map::new())),
             Value::Function(function) => Ok(Filter::Asked(function)),
-            value @ Value::Table(_) => match to_json(lua, value)? {
+            value @ Value::Table(_) => match to_json(&value)? {
                 Json::Object(fields) => Ok(Filter::Fields(fields)),
-                // An empty table looks like an empty list.
-                Json::Array(list) if list.is_empty() => Ok(Filter::Fields(Map::new())),
                 _ => Err(misuse("A filter has names of fields.")),
             },
             _ => Err(misuse("A filter is a table of fields or a function.")),
         }
     }
 
-    fn fits(&self, lua: &Lua, event: &Json) -> Outcome<bool> {
+    fn fits(&self, lua: &Lua, host: &Host, event: &Json) -> Outcome<bool> {
         match self {
             Filter::Fields(fields) => {
                 Ok(fields.iter().all(|(name, wanted)| is_same(&event[name], wanted)))
             }
             Filter::Asked(function) => {
                 let event = to_lua(lua, event).map_err(lua_failed)?;
-                function.call(event).map_err(lua_failed)
+                let answer = host.runner.call(function, event);
+                let answer = answer.map_err(|trace| Failure::new("lua", trace))?;
+                let is_no = |value: &Value| matches!(value, Value::Nil | Value::Boolean(false));
+                Ok(answer.front().is_some_and(|value| !is_no(value)))
             }
         }
     }

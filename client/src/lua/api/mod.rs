@@ -19,7 +19,7 @@ mod timers;
 use std::future::Future;
 use std::rc::Rc;
 
-use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
+use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use super::failure::{self, Outcome, error_text, misuse};
 use super::host::Host;
@@ -47,7 +47,7 @@ impl<'a> Shelf<'a> {
             let outcome = arguments(lua, values).and_then(|arguments| function(lua, arguments));
             answer(lua, outcome)
         })?;
-        self.put(name, inner)
+        self.table.raw_set(name, self.host.runner.raising(inner)?)
     }
 
     /// A function that waits.
@@ -72,11 +72,7 @@ impl<'a> Shelf<'a> {
                 answer(&lua, outcome)
             }
         })?;
-        self.put(name, inner)
-    }
-
-    fn put(&self, name: &str, inner: Function) -> mlua::Result<()> {
-        self.table.raw_set(name, self.host.runner.raising(inner)?)
+        self.table.raw_set(name, self.host.runner.waiting(inner)?)
     }
 }
 

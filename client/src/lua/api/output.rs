@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
-use crate::lua::limits::LINE_BYTES;
 use mlua::{Function, Lua, Table, Value, Variadic};
 
 use super::{Shelf, lua_failed};
-use crate::lua::failure::misuse;
+use crate::lua::copied::{Text, beginning};
+use crate::lua::failure::{Outcome, misuse};
 use crate::lua::host::{End, Host};
+use crate::lua::limits::LINE_BYTES;
 use crate::lua::voice::{LEVELS, Said};
+use crate::session::Failure;
 
 /// Adds what is said by a script or plugin of these arguments. `idle` tells for how many seconds
 /// the user has typed nothing.
@@ -20,14 +22,14 @@ pub(in crate::lua) fn add(
 ) -> mlua::Result<()> {
     let said = host.clone();
     shelf.add("print", move |lua, values: Variadic<Value>| {
-        said.say(Said::Text(joined(lua, &values).map_err(lua_failed)?));
+        said.say(Said::Text(joined(lua, &said, &values)?));
         Ok(())
     })?;
     let logged = host.clone();
-    shelf.add("log", move |lua, (level, values): (String, Variadic<Value>)| {
-        let level = LEVELS.into_iter().find(|known| *known == level);
+    shelf.add("log", move |lua, (level, values): (Text, Variadic<Value>)| {
+        let level = LEVELS.into_iter().find(|known| *known == level.0);
         let level = level.ok_or_else(|| misuse(format!("A level is {}.", LEVELS.join(", "))))?;
-        logged.say(Said::Log(level, joined(lua, &values).map_err(lua_failed)?));
+        logged.say(Said::Log(level, joined(lua, &logged, &values)?));
         Ok(())
     })?;
     let rung = host.clone();
@@ -51,23 +53,30 @@ pub(in crate::lua) fn replace_print(lua: &Lua, chat: &Table) -> mlua::Result<()>
     lua.globals().raw_set("print", chat.raw_get::<Function>("print")?)
 }
 
-/// A line of these. What would be cut off anyway is not copied: the copy is in nobody's limit.
-fn joined(lua: &Lua, values: &[Value]) -> mlua::Result<String> {
-    let tostring: Function = lua.globals().get("tostring")?;
+/// A line of these, of which no more is copied than is shown.
+fn joined(lua: &Lua, host: &Host, values: &[Value]) -> Outcome<String> {
+    let tostring: Function = lua.globals().get("tostring").map_err(lua_failed)?;
     let mut line = String::new();
     for (number, value) in values.iter().enumerate() {
         if line.len() > LINE_BYTES {
             break;
         }
-        let text = match value {
-            Value::String(text) => text.clone(),
-            value => tostring.call::<mlua::LuaString>(value)?,
-        };
         if number > 0 {
             line.push(' ');
         }
-        let bytes = text.as_bytes();
-        line.push_str(&String::from_utf8_lossy(&bytes[..bytes.len().min(LINE_BYTES + 1)]));
+        line.push_str(&shown(host, &tostring, value)?);
     }
     Ok(line)
+}
+
+/// A value as `tostring` has it.
+fn shown(host: &Host, tostring: &Function, value: &Value) -> Outcome<String> {
+    if let Value::String(text) = value {
+        return Ok(beginning(text, LINE_BYTES + 1));
+    }
+    let texts = host.runner.call(tostring, value).map_err(|trace| Failure::new("lua", trace))?;
+    match texts.front() {
+        Some(Value::String(text)) => Ok(beginning(text, LINE_BYTES + 1)),
+        _ => Ok(String::new()),
+    }
 }

@@ -9,9 +9,10 @@ use mlua::{Function, Table};
 use super::events::handle;
 use super::{Shelf, lua_failed};
 use crate::command;
+use crate::lua::copied::Text;
 use crate::lua::failure::{Outcome, misuse, too_many};
 use crate::lua::host::Host;
-use crate::lua::limits::MAX_REGISTERED;
+use crate::lua::limits::{MAX_PARAMETERS, MAX_REGISTERED};
 use crate::lua::plugins::Plugins;
 use crate::lua::plugins::declared::{Declared, FilterKind, PluginCommand, PluginFilter, is_word};
 use crate::lua::plugins::instance::{Book, Functions};
@@ -34,7 +35,7 @@ pub(in crate::lua) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, desk: Rc<Desk>) ->
     let host = host.clone();
     shelf.add(
         "filter",
-        move |lua, (kind, function, options): (String, Function, Option<Table>)| {
+        move |lua, (Text(kind), function, options): (Text, Function, Option<Table>)| {
             let id = host.next_id();
             desk.add_filter(id, &kind, function, options)?;
             let desk = desk.clone();
@@ -47,9 +48,8 @@ pub(in crate::lua) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, desk: Rc<Desk>) ->
 
 impl Desk {
     fn add_command(&self, declared: &Table) -> Outcome<String> {
-        let name: String = declared.raw_get("name").map_err(lua_failed)?;
-        let summary: Option<String> = declared.raw_get("summary").map_err(lua_failed)?;
-        let parameters: Option<Vec<String>> = declared.raw_get("parameters").map_err(lua_failed)?;
+        let Text(name) = declared.raw_get("name").map_err(lua_failed)?;
+        let summary: Option<Text> = declared.raw_get("summary").map_err(lua_failed)?;
         let run: Function = declared.raw_get("run").map_err(lua_failed)?;
         if !is_word(&name) {
             return Err(misuse("A command is called by a word of a-z, 0-9, _ and -."));
@@ -60,11 +60,9 @@ impl Desk {
         if let Some(owner) = self.plugins.owner(&name, &self.plugin) {
             return Err(misuse(format!("{name} is a command of the plugin {owner}.")));
         }
-        let parameters = parameters.unwrap_or_default();
-        let parameters = parameters.iter().map(|text| Declared::read(text));
-        let parameters = parameters.collect::<Outcome<Vec<Declared>>>()?;
-        let summary =
-            summary.unwrap_or_else(|| format!("A command of the plugin {}.", self.plugin));
+        let parameters = parameters(declared)?;
+        let usual = || format!("A command of the plugin {}.", self.plugin);
+        let summary = summary.map_or_else(usual, |summary| summary.0);
         let command = PluginCommand { name: name.clone(), summary, parameters };
         command.check()?;
         let mut book = self.book();
@@ -114,4 +112,19 @@ impl Desk {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The parameters that a command declares.
+fn parameters(declared: &Table) -> Outcome<Vec<Declared>> {
+    let list: Option<Table> = declared.raw_get("parameters").map_err(lua_failed)?;
+    let Some(list) = list else { return Ok(Vec::new()) };
+    let count = list.raw_len();
+    if count > MAX_PARAMETERS {
+        return Err(too_many("parameters", MAX_PARAMETERS));
+    }
+    let read = |index: usize| {
+        let Text(text) = list.raw_get(index).map_err(lua_failed)?;
+        Declared::read(&text)
+    };
+    (1..=count).map(read).collect()
 }

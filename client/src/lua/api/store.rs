@@ -1,57 +1,61 @@
 //! A small store of a script's own, in a file of the user's data folder.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlua::Value;
 use serde_json::{Map, Value as Json};
 
-use super::commands::to_json;
 use super::{Shelf, lua_failed};
-use crate::lua::failure::{Outcome, misuse};
+use crate::lua::copied::{Text, to_json};
+use crate::lua::failure::Outcome;
 use crate::lua::host::Host;
 use crate::lua::limits::STORE_BYTES;
 use crate::lua::party::to_lua;
 use crate::private_file;
 use crate::session::Failure;
 
-/// What a script keeps. Read when it is first asked for.
+/// What a script keeps. Read when it is first asked for. The old and the new one of a plugin that is
+/// being reloaded have the same store.
 pub(in crate::lua) struct Store {
     path: PathBuf,
-    values: RefCell<Option<Map<String, Json>>>,
-    is_changed: Cell<bool>,
+    kept: Mutex<Kept>,
+    /// Held by whoever writes the file.
+    writing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Kept {
+    values: Option<Map<String, Json>>,
+    is_changed: bool,
 }
 
 impl Store {
-    pub(in crate::lua) fn new(path: PathBuf) -> Rc<Store> {
-        Rc::new(Store { path, values: RefCell::default(), is_changed: Cell::new(false) })
+    pub(in crate::lua) fn new(path: PathBuf) -> Arc<Store> {
+        Arc::new(Store { path, kept: Mutex::default(), writing: Mutex::default() })
     }
 
-    fn load(&self) -> Outcome<()> {
-        if self.values.borrow().is_some() {
-            return Ok(());
-        }
+    fn load<'a>(&self, kept: &'a mut Kept) -> Outcome<&'a mut Map<String, Json>> {
         let wrong = |why: String| {
             Failure::new("store", format!("{} can't be read: {why}.", self.path.display()))
         };
-        let values: Map<String, Json> =
-            private_file::read_json(&self.path).map_err(|error| wrong(error.to_string()))?;
-        self.values.replace(Some(values));
-        Ok(())
+        if kept.values.is_none() {
+            let values = private_file::read_json(&self.path);
+            kept.values = Some(values.map_err(|error| wrong(error.to_string()))?);
+        }
+        Ok(kept.values.get_or_insert_default())
     }
 
     fn get(&self, key: &str) -> Outcome<Json> {
-        self.load()?;
-        let values = self.values.borrow();
-        Ok(values.as_ref().and_then(|values| values.get(key).cloned()).unwrap_or_default())
+        let mut kept = lock(&self.kept);
+        Ok(self.load(&mut kept)?.get(key).cloned().unwrap_or_default())
     }
 
     fn set(&self, key: String, value: Json) -> Outcome<()> {
-        self.load()?;
-        let mut values = self.values.borrow_mut();
-        let values = values.get_or_insert_default();
+        let mut kept = lock(&self.kept);
+        let values = self.load(&mut kept)?;
         let before = match value {
             Json::Null => values.remove(&key),
             value => values.insert(key.clone(), value),
@@ -67,38 +71,43 @@ impl Store {
                 format!("A store has room for {STORE_BYTES} bytes."),
             ));
         }
-        self.is_changed.set(true);
+        kept.is_changed = true;
         Ok(())
     }
 
     /// Writes what has changed.
     pub(in crate::lua) fn save(&self) -> io::Result<()> {
-        if !self.is_changed.replace(false) {
-            return Ok(());
-        }
+        let _writing = lock(&self.writing);
+        let values = {
+            let mut kept = lock(&self.kept);
+            if !std::mem::take(&mut kept.is_changed) {
+                return Ok(());
+            }
+            kept.values.clone()
+        };
         if let Some(folder) = self.path.parent() {
             private_file::create_folder(folder)?;
         }
-        private_file::write_json(&self.path, &*self.values.borrow())
+        private_file::write_json(&self.path, &values)
     }
+}
+
+/// Nobody panics while holding one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(in crate::lua) fn add(
     shelf: &Shelf<'_>,
     host: &Rc<Host>,
-    store: &Rc<Store>,
+    store: &Arc<Store>,
 ) -> mlua::Result<()> {
     let inner = Shelf::new(shelf.lua, host)?;
     let getting = store.clone();
-    inner
-        .add("get", move |lua, key: String| to_lua(lua, &getting.get(&key)?).map_err(lua_failed))?;
+    inner.add("get", move |lua, Text(key)| to_lua(lua, &getting.get(&key)?).map_err(lua_failed))?;
     let setting = store.clone();
-    inner.add("set", move |lua, (key, value): (String, Value)| {
-        let value = match value {
-            Value::Nil => Json::Null,
-            value => to_json(lua, value).map_err(|_| misuse("A function can't be kept."))?,
-        };
-        setting.set(key, value)
+    inner.add("set", move |_, (Text(key), value): (Text, Value)| {
+        setting.set(key, to_json(&value)?)
     })?;
     inner.table.set_readonly(true);
     shelf.table.raw_set("store", inner.table)

@@ -3,17 +3,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_executor::LocalExecutor;
 use async_io::Timer;
 use futures_lite::FutureExt as _;
-use mlua::{Function, IntoLuaMulti as _, Lua, LuaSerdeExt as _, MultiValue, Value};
+use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
 use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::gettid;
 use serde_json::Value as Json;
@@ -25,9 +26,10 @@ use crate::command::Dispatcher;
 use crate::lua::api::store::Store;
 use crate::lua::api::{self, output, plugin, store};
 use crate::lua::budget::Budget;
+use crate::lua::copied::{self, beginning, to_json};
 use crate::lua::failure::{Outcome, error_text, text};
 use crate::lua::host::Host;
-use crate::lua::limits::{FILTER_TIME, MAX_EVENTS};
+use crate::lua::limits::{MAX_EVENTS, TEXT_BYTES};
 use crate::lua::modules::Place;
 use crate::lua::party::{Party, to_lua};
 use crate::lua::voice::Said;
@@ -47,8 +49,8 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) enum Ask {
     /// To run a command of its own; the answer is shown.
     Command { name: String, arguments: Json, answer: Sender<Result<Option<String>, Failure>> },
-    /// What becomes of a message.
-    Filter { id: u64, message: Json, answer: Sender<Filtered> },
+    /// What becomes of a message. Later nobody waits for the answer.
+    Filter { id: u64, message: Json, until: Instant, answer: Sender<Filtered> },
     /// What the next one of this name is to know.
     Save { answer: Sender<Option<Json>> },
     /// What the last one of this name knew.
@@ -59,7 +61,8 @@ pub(super) enum Ask {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Filtered {
     Kept,
-    Replaced(Json),
+    /// By this text.
+    Replaced(String),
     Dropped,
 }
 
@@ -74,6 +77,7 @@ pub(crate) struct Book {
 pub(super) struct Instance {
     pub(super) book: Arc<Mutex<Book>>,
     pub(super) asks: Sender<Ask>,
+    pub(super) store: Arc<Store>,
     events: Sender<Json>,
     lost: AtomicBool,
     stop: Arc<AtomicBool>,
@@ -85,8 +89,8 @@ pub(super) struct Birth {
     pub(super) source: String,
     pub(super) dispatcher: Dispatcher,
     pub(super) plugins: Plugins,
-    pub(super) store: std::path::PathBuf,
-    pub(super) folder: std::path::PathBuf,
+    pub(super) store: Arc<Store>,
+    pub(super) folder: PathBuf,
     pub(super) heard: Sender<(String, Said)>,
 }
 
@@ -98,8 +102,8 @@ impl Instance {
         let (ready, is_ready) = async_channel::bounded(1);
         let (book, stop) = (Arc::new(Mutex::default()), Arc::new(AtomicBool::new(false)));
         let inside = Inside { book: book.clone(), stop: stop.clone(), asked, told, ready };
-        let instance =
-            Arc::new(Instance { book, asks, events, lost: AtomicBool::new(false), stop });
+        let (store, lost) = (birth.store.clone(), AtomicBool::new(false));
+        let instance = Arc::new(Instance { book, asks, store, events, lost, stop });
         // Whoever drops the instance ends the thread; nobody waits for it, since a plugin may not
         // hear that it is over before its time is spent.
         thread::Builder::new()
@@ -126,11 +130,18 @@ impl Instance {
     }
 }
 
-impl Drop for Instance {
-    fn drop(&mut self) {
+impl Instance {
+    /// Nothing more runs in it, whoever still holds it.
+    pub(super) fn end(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.asks.close();
         self.events.close();
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -178,7 +189,7 @@ struct Plugin {
     lua: Lua,
     host: Rc<Host>,
     party: Rc<Party>,
-    store: Rc<Store>,
+    store: Arc<Store>,
     functions: Rc<RefCell<Functions>>,
     asked: Receiver<Ask>,
     told: Receiver<Json>,
@@ -195,7 +206,7 @@ impl Plugin {
         let voice = Measured::new(birth.name.clone(), birth.heard);
         let host = Host::new(runner, executor, Box::new(voice));
         let party = Party::new(&lua, host.clone(), birth.dispatcher);
-        let store = Store::new(birth.store);
+        let store = birth.store;
         let functions = Rc::new(RefCell::new(Functions::default()));
 
         let shelf = api::of_party(&lua, &host, &party)?;
@@ -249,9 +260,11 @@ impl Plugin {
                     let function = self.functions.borrow().commands.get(&name).cloned();
                     self.run_command(function, arguments, answer);
                 }
-                Ask::Filter { id, message, answer } => {
-                    let filtered = self.filter(id, &message).await;
-                    let _ = answer.try_send(filtered);
+                Ask::Filter { id, message, until, answer } => {
+                    if !answer.is_closed() {
+                        let filtered = self.filter(id, &message, until).await;
+                        let _ = answer.try_send(filtered);
+                    }
                 }
                 Ask::Save { answer } => {
                     let saved = self.call_global("save", None);
@@ -280,7 +293,7 @@ impl Plugin {
         let (running, host) = (self.host.runner.run(&function, arguments), self.host.clone());
         self.begin(async move {
             let result = match running.await {
-                Ok(values) => Ok(values.front().filter(|value| !value.is_nil()).map(text)),
+                Ok(values) => Ok(values.front().filter(|value| !value.is_nil()).map(shown)),
                 Err(trace) => {
                     host.fail(trace);
                     Err(Failure::new("plugin", "The plugin has failed; its error is shown."))
@@ -290,19 +303,19 @@ impl Plugin {
         });
     }
 
-    async fn filter(&self, id: u64, message: &Json) -> Filtered {
+    async fn filter(&self, id: u64, message: &Json, until: Instant) -> Filtered {
         let function = self.functions.borrow().filters.get(&id).cloned();
         let Some(function) = function else { return Filtered::Kept };
         let arguments = to_lua(&self.lua, message).and_then(|m| m.into_lua_multi(&self.lua));
         let Ok(arguments) = arguments else { return Filtered::Kept };
         // One that is late is not waited for, and what is asked next is answered.
         let expired = async {
-            Timer::after(FILTER_TIME).await;
+            Timer::at(until).await;
             None
         };
         let decision = async { Some(self.host.runner.run(&function, arguments).await) };
         let decided = match decision.or(expired).await {
-            Some(Ok(mut values)) => self.read_decision(values.pop_front().unwrap_or(Value::Nil)),
+            Some(Ok(values)) => read_decision(values.front().unwrap_or(&Value::Nil)),
             Some(Err(trace)) => Err(trace),
             None => Ok(Filtered::Kept),
         };
@@ -310,18 +323,6 @@ impl Plugin {
             self.host.fail(trace);
             Filtered::Kept
         })
-    }
-
-    fn read_decision(&self, value: Value) -> Result<Filtered, String> {
-        match value {
-            Value::Nil => Ok(Filtered::Kept),
-            Value::Boolean(false) => Ok(Filtered::Dropped),
-            value @ Value::Table(_) => {
-                let replaced: mlua::Result<Json> = self.lua.from_value(value);
-                Ok(Filtered::Replaced(replaced.map_err(|error| error_text(&error))?))
-            }
-            _ => Err("a filter returns nothing, a table or chat.DROP".into()),
-        }
     }
 
     /// Begins something that may wait for long: what is asked next is not kept waiting by it. With
@@ -333,7 +334,7 @@ impl Plugin {
     /// Calls a function that a plugin may have, or not.
     fn call_global(
         &self,
-        name: &str,
+        name: &'static str,
         argument: Option<Json>,
     ) -> impl Future<Output = Option<Json>> + 'static {
         let (lua, host) = (self.lua.clone(), self.host.clone());
@@ -342,7 +343,13 @@ impl Plugin {
         let arguments = arguments.and_then(|argument| argument.into_lua_multi(&lua)).ok();
         async move {
             match host.runner.run(&function?, arguments?).await {
-                Ok(mut values) => lua.from_value(values.pop_front()?).ok(),
+                Ok(values) => match to_json(values.front()?) {
+                    Ok(value) => Some(value),
+                    Err(failure) => {
+                        host.fail(format!("{name}: {}", failure.message));
+                        None
+                    }
+                },
                 Err(trace) => {
                     host.fail(trace);
                     None
@@ -362,6 +369,31 @@ impl Plugin {
         if let Err(error) = self.store.save() {
             self.host.fail(format!("What it keeps could not be written: {error}."));
         }
+    }
+}
+
+/// What a filter has returned.
+fn read_decision(value: &Value) -> Result<Filtered, String> {
+    match value {
+        Value::Nil => Ok(Filtered::Kept),
+        Value::Boolean(false) => Ok(Filtered::Dropped),
+        // Nothing else of the table is looked at, and so nothing else is copied.
+        Value::Table(table) => match table.raw_get("text").map_err(|error| error_text(&error))? {
+            Value::Nil => Ok(Filtered::Kept),
+            value => copied::text(&value).map(Filtered::Replaced).map_err(|why| why.message),
+        },
+        _ => Err("a filter returns nothing, a table or chat.DROP".into()),
+    }
+}
+
+/// What a command has returned, for people.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => beginning(text, TEXT_BYTES),
+        Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => {
+            value.to_string().unwrap_or_default()
+        }
+        other => text(other),
     }
 }
 

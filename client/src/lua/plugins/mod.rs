@@ -1,30 +1,34 @@
 //! Plugins of an interactive client: which there are, and what they have registered.
 //!
 //! * `instance` – a running plugin, on a thread of its own
+//! * `filtering` – what becomes of what is sent and shown
 //! * `measured` – what a plugin says, as far as a user can read it
 //! * [`declared`] – commands and filters as plugins declare them
 
 pub mod declared;
+mod filtering;
 pub(super) mod instance;
 mod measured;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use event_listener::Event as Wakeup;
 use futures_lite::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use self::declared::{FilterKind, PluginCommand, PluginFilter, is_word};
-use self::instance::{Ask, Birth, Book, Filtered, Instance, unanswered};
+use self::declared::{PluginCommand, is_word};
+use self::instance::{Ask, Birth, Book, Instance, unanswered};
+use super::api::store::Store;
 use super::failure::{Outcome, misuse};
-use super::limits::{FILTER_TIME, MAX_ERRORS};
 use super::voice::Said;
 use super::{modules, queue};
 use crate::client::Client;
@@ -37,12 +41,19 @@ use crate::session::Failure;
 /// A plugin that is not ready after this long is given up.
 const LOADING_TIME: Duration = Duration::from_secs(5);
 
+/// What plugins keep is written within this, when they are unloaded or the client ends.
+const SAVING_TIME: Duration = Duration::from_secs(1);
+
 /// What plugins say waits here until it is shown; then the rest is left out.
 const MAX_WAITING_LINES: usize = 256;
 
 /// All plugins of a client. A handle: clones are the same plugins.
 #[derive(Clone)]
-pub struct Plugins(Arc<Inner>);
+pub struct Plugins {
+    inner: Arc<Inner>,
+    /// Whether this handle is a plugin's: others may be waiting for whoever holds it.
+    is_inside: bool,
+}
 
 struct Inner {
     folder: PathBuf,
@@ -51,6 +62,10 @@ struct Inner {
     heard: Sender<(String, Said)>,
     typed_ms: AtomicU64,
     loaded: Mutex<BTreeMap<String, Loaded>>,
+    /// Those that are being loaded or unloaded just now.
+    changing: Mutex<BTreeSet<String>>,
+    /// What plugins keep, as long as one of that name is there.
+    stores: Mutex<BTreeMap<String, Weak<Store>>>,
     /// Whether all of the folder have been tried.
     is_ready: AtomicBool,
     made_ready: Wakeup,
@@ -59,7 +74,7 @@ struct Inner {
 struct Loaded {
     /// `None`: it has ended, by itself or after too many errors.
     instance: Option<Arc<Instance>>,
-    /// Filters that did not answer in time, since it was loaded.
+    /// For how many messages in a row its filters did not answer in time.
     late: usize,
 }
 
@@ -84,10 +99,17 @@ impl Plugins {
             heard,
             typed_ms: AtomicU64::new(clock::now().boot_ms),
             loaded: Mutex::default(),
+            changing: Mutex::default(),
+            stores: Mutex::default(),
             is_ready: AtomicBool::new(false),
             made_ready: Wakeup::new(),
         };
-        (Plugins(Arc::new(inner)), hearing)
+        (Plugins { inner: Arc::new(inner), is_inside: false }, hearing)
+    }
+
+    /// The same for a plugin.
+    fn inside(&self) -> Plugins {
+        Plugins { inner: self.inner.clone(), is_inside: true }
     }
 
     /// Loads every plugin of the folder, in the order of their names. Errors are said.
@@ -95,20 +117,25 @@ impl Plugins {
         let mut names: Vec<String> = self.available();
         names.sort_unstable();
         for name in names {
+            // One before it may have loaded it.
+            if self.is_loaded(&name) {
+                continue;
+            }
             if let Err(failure) = self.load(&name).await {
                 // A queue that is full has lines enough to read.
-                let _ = self.0.heard.try_send((name, Said::Error(failure.message)));
+                let _ = self.inner.heard.try_send((name, Said::Error(failure.message)));
             }
         }
-        self.0.is_ready.store(true, Ordering::SeqCst);
-        self.0.made_ready.notify(usize::MAX);
+        self.inner.is_ready.store(true, Ordering::SeqCst);
+        self.inner.made_ready.notify(usize::MAX);
     }
 
-    /// Returns when the folder's plugins have been loaded.
+    /// Returns when the folder's plugins have been loaded. A plugin does not wait for that, since it
+    /// may be one of them.
     pub(crate) async fn ready(&self) {
-        loop {
-            let made_ready = self.0.made_ready.listen();
-            if self.0.is_ready.load(Ordering::SeqCst) {
+        while !self.is_inside {
+            let made_ready = self.inner.made_ready.listen();
+            if self.inner.is_ready.load(Ordering::SeqCst) {
                 return;
             }
             made_ready.await;
@@ -117,7 +144,7 @@ impl Plugins {
 
     /// The plugins that the folder has.
     fn available(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(&self.0.folder) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(&self.inner.folder) else { return Vec::new() };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let is_lua = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "lua");
         let names = paths.filter(is_lua).filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned()));
@@ -126,7 +153,8 @@ impl Plugins {
 
     /// Loads a plugin that is not loaded.
     pub(crate) async fn load(&self, name: &str) -> Outcome<()> {
-        if self.lock().get(name).is_some_and(|loaded| loaded.running().is_some()) {
+        let _change = self.begin_change(name)?;
+        if self.is_loaded(name) {
             return Err(misuse(format!(
                 "{name} is loaded; `/plugin reload {name}` loads it anew."
             )));
@@ -136,14 +164,24 @@ impl Plugins {
         Ok(())
     }
 
-    /// Ends a plugin and removes all that it has registered.
-    pub(crate) fn unload(&self, name: &str) -> Outcome<()> {
-        let removed = self.lock().remove(name);
-        removed.map(drop).ok_or_else(|| not_loaded(name))
+    /// Ends a plugin, removes all that it has registered and writes what it keeps.
+    pub(crate) async fn unload(&self, name: &str) -> Outcome<()> {
+        let _change = self.begin_change(name)?;
+        let removed = self.lock().remove(name).ok_or_else(|| not_loaded(name))?;
+        let Some(instance) = removed.instance else { return Ok(()) };
+        instance.end();
+        let store = instance.store.clone();
+        drop(instance);
+        match within(SAVING_TIME, smol::unblock(move || store.save())).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(not_written(name, &error.to_string())),
+            None => Err(not_written(name, "it takes too long")),
+        }
     }
 
     /// Loads a plugin anew. The old one stays if the new one can't be run.
     pub(crate) async fn reload(&self, name: &str) -> Outcome<()> {
+        let _change = self.begin_change(name)?;
         let old = match self.lock().get(name) {
             Some(loaded) => loaded.running().cloned(),
             None => return Err(not_loaded(name)),
@@ -164,6 +202,32 @@ impl Plugins {
         Ok(())
     }
 
+    /// Nothing else is done with a plugin while it is being loaded, least of all by itself: it would
+    /// wait for its own end, or be loaded again and again.
+    fn begin_change(&self, name: &str) -> Outcome<Change> {
+        if !lock(&self.inner.changing).insert(name.to_owned()) {
+            let why = format!("{name} is being loaded or unloaded; try it when that is done.");
+            return Err(Failure::new("plugin", why));
+        }
+        Ok(Change { plugins: self.clone(), name: name.to_owned() })
+    }
+
+    fn is_loaded(&self, name: &str) -> bool {
+        self.lock().get(name).is_some_and(|loaded| loaded.running().is_some())
+    }
+
+    /// What a plugin keeps. One that is still ending and one that is being loaded have it together.
+    fn store(&self, name: &str) -> Arc<Store> {
+        let mut stores = lock(&self.inner.stores);
+        stores.retain(|_, store| store.strong_count() > 0);
+        if let Some(store) = stores.get(name).and_then(Weak::upgrade) {
+            return store;
+        }
+        let store = Store::new(self.inner.store.join(format!("{name}.json")));
+        stores.insert(name.to_owned(), Arc::downgrade(&store));
+        store
+    }
+
     async fn start(&self, name: &str) -> Outcome<Arc<Instance>> {
         if !is_word(name) {
             return Err(misuse(
@@ -172,17 +236,17 @@ impl Plugins {
         }
         let failed =
             |why: String| Failure::new("plugin", format!("The plugin {name} is not loaded: {why}"));
-        let path = self.0.folder.join(format!("{name}.lua"));
+        let path = self.inner.folder.join(format!("{name}.lua"));
         let source = modules::read(&path).map_err(|error| failed(format!("{error}.")))?;
-        let dispatcher = Dispatcher::new(self.0.client.clone(), Passwords::new(None, None));
+        let dispatcher = Dispatcher::new(self.inner.client.clone(), Passwords::new(None, None));
         let birth = Birth {
             name: name.to_owned(),
             source,
-            dispatcher: dispatcher.below_plugins(self.clone()),
-            plugins: self.clone(),
-            store: self.0.store.join(format!("{name}.json")),
-            folder: self.0.folder.clone(),
-            heard: self.0.heard.clone(),
+            dispatcher: dispatcher.below_plugins(self.inside()),
+            plugins: self.inside(),
+            store: self.store(name),
+            folder: self.inner.folder.clone(),
+            heard: self.inner.heard.clone(),
         };
         let started = within(LOADING_TIME, Instance::start(birth)).await;
         let started = started.unwrap_or_else(|| Err("it is not ready in time.".into()));
@@ -202,7 +266,7 @@ impl Plugins {
         let others = self.available().into_iter().filter(|name| !loaded.contains_key(name));
         lines.extend(others.map(|name| format!("{name}: not loaded")));
         if lines.is_empty() {
-            return format!("There are no plugins in {}.", self.0.folder.display());
+            return format!("There are no plugins in {}.", self.inner.folder.display());
         }
         lines.sort_unstable();
         lines.join("\n")
@@ -274,87 +338,52 @@ impl Plugins {
     pub(crate) fn tell(&self, event: &Event) {
         for (name, instance) in self.instances() {
             if let Some(warning) = instance.tell(queue::to_value(event)) {
-                let _ = self.0.heard.try_send((name, Said::Log("warn", warning)));
+                let _ = self.inner.heard.try_send((name, Said::Log("warn", warning)));
             }
-        }
-    }
-
-    /// What is to be sent instead of this text; `None`: nothing.
-    pub(crate) async fn filter_sent(&self, to: Option<&str>, text: &str) -> Option<String> {
-        let message = json!({"text": text, "to": to});
-        self.filter(FilterKind::Send, message).await
-    }
-
-    /// An event as it is to be shown; `None`: not at all.
-    pub(crate) async fn filter_shown(&self, event: &Event) -> Option<Event> {
-        let (Event::Message { .. } | Event::Broadcast { .. }) = event else {
-            return Some(event.clone());
-        };
-        let shown = self.filter(FilterKind::Show, queue::to_value(event)).await?;
-        let mut event = event.clone();
-        if let Event::Message { text, .. } | Event::Broadcast { text, .. } = &mut event {
-            *text = shown;
-        }
-        Some(event)
-    }
-
-    async fn filter(&self, kind: FilterKind, mut message: Value) -> Option<String> {
-        let mut filters: Vec<(PluginFilter, Arc<Instance>)> = Vec::new();
-        for (_, instance) in self.instances() {
-            let registered = lock(&instance.book).filters.clone();
-            let meant = registered.into_iter().filter(|filter| filter.kind == kind);
-            filters.extend(meant.map(|filter| (filter, instance.clone())));
-        }
-        filters.sort_by(|(one, _), (other, _)| one.order(other));
-        for (filter, instance) in filters {
-            let (answer, answered) = async_channel::bounded(1);
-            let ask = Ask::Filter { id: filter.id, message: message.clone(), answer };
-            let answer = async {
-                instance.asks.try_send(ask).ok()?;
-                answered.recv().await.ok()
-            };
-            match within(FILTER_TIME, answer).await {
-                Some(Some(Filtered::Dropped)) => return None,
-                Some(Some(Filtered::Replaced(Value::Object(fields)))) => {
-                    if let Some(text @ Value::String(_)) = fields.get("text") {
-                        message["text"] = text.clone();
-                    }
-                }
-                Some(_) => {}
-                None => self.note_late(&filter.plugin),
-            }
-        }
-        message["text"].as_str().map(str::to_owned)
-    }
-
-    /// A filter that is late again and again costs every message its time: the plugin ends.
-    fn note_late(&self, name: &str) {
-        let mut plugins = self.lock();
-        let Some(plugin) = plugins.get_mut(name) else { return };
-        plugin.late += 1;
-        if plugin.late >= MAX_ERRORS {
-            plugin.instance = None;
-            let ms = FILTER_TIME.as_millis();
-            let message = format!("{MAX_ERRORS} times its filter took more than {ms} ms: the end.");
-            let _ = self.0.heard.try_send((name.to_owned(), Said::Error(message)));
         }
     }
 
     /// The user has typed something.
     pub(crate) fn note_typing(&self) {
-        self.0.typed_ms.store(clock::now().boot_ms, Ordering::SeqCst);
+        self.inner.typed_ms.store(clock::now().boot_ms, Ordering::SeqCst);
     }
 
     /// For how long the user has typed nothing.
     pub(super) fn idle_seconds(&self) -> f64 {
-        let typed_ms = self.0.typed_ms.load(Ordering::SeqCst);
+        let typed_ms = self.inner.typed_ms.load(Ordering::SeqCst);
         clock::now().boot_ms.saturating_sub(typed_ms) as f64 / 1000.0
     }
 
-    /// Ends them all.
-    pub(crate) fn finish(&self) {
+    /// Ends them all and writes what they keep, as far as that can be done in a second. Returns what
+    /// went wrong.
+    pub(crate) fn finish(&self) -> Vec<String> {
         let loaded = std::mem::take(&mut *self.lock());
         drop(loaded);
+        let stores = lock(&self.inner.stores).clone();
+        let (written, all_written) = mpsc::channel();
+        let write = move || {
+            for (name, store) in stores {
+                let saved = store.upgrade().map_or(Ok(()), |store| store.save());
+                // Whoever has gone away waits for nothing.
+                let _ = written.send(saved.map_err(|error| (name, error.to_string())));
+            }
+        };
+        // A disk that hangs must not keep the client from its end, so nobody waits for the thread.
+        let thread = thread::Builder::new().name("stores".into()).spawn(write);
+        let mut wrong: Vec<String> =
+            thread.err().map(|error| error.to_string()).into_iter().collect();
+        let until = Instant::now() + SAVING_TIME;
+        loop {
+            match all_written.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Ok(())) => {}
+                Ok(Err((name, why))) => wrong.push(not_written(&name, &why).message),
+                Err(RecvTimeoutError::Disconnected) => return wrong,
+                Err(RecvTimeoutError::Timeout) => {
+                    wrong.push("What the plugins keep could not all be written in time.".into());
+                    return wrong;
+                }
+            }
+        }
     }
 
     fn instances(&self) -> Vec<(String, Arc<Instance>)> {
@@ -366,7 +395,19 @@ impl Plugins {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Loaded>> {
-        lock(&self.0.loaded)
+        lock(&self.inner.loaded)
+    }
+}
+
+/// What is being done with a plugin, until it is dropped.
+struct Change {
+    plugins: Plugins,
+    name: String,
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        lock(&self.plugins.inner.changing).remove(&self.name);
     }
 }
 
@@ -381,6 +422,10 @@ fn registered(book: &Book) -> String {
 
 fn not_loaded(name: &str) -> Failure {
     misuse(format!("No plugin {name} is loaded; `/plugin list` shows which there are."))
+}
+
+fn not_written(name: &str, why: &str) -> Failure {
+    Failure::new("store", format!("What {name} keeps could not be written: {why}."))
 }
 
 async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
@@ -398,6 +443,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl std::fmt::Debug for Plugins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugins").field("folder", &self.0.folder).finish_non_exhaustive()
+        f.debug_struct("Plugins").field("folder", &self.inner.folder).finish_non_exhaustive()
     }
 }
