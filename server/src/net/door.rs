@@ -147,9 +147,9 @@ mod tests {
                 assert!(future::poll_once(&mut newcomer).await.is_none());
                 let place = places.remove(0);
                 if logs_in {
-                    place.log_in()
+                    place.log_in();
                 } else {
-                    drop(place)
+                    drop(place);
                 }
                 assert!(future::poll_once(&mut newcomer).await.is_some());
                 places.push(door.take_place());

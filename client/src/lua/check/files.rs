@@ -1,5 +1,6 @@
 //! A script and the modules that it requires, read together: globals are for all of them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -39,9 +40,9 @@ fn find_modules(real: &Real, place: &Place, files: &mut Vec<File>) -> Modules {
     let mut next = 0;
     while let Some(file) = files.get(next) {
         for name in file.required() {
-            if !modules.contains_key(&name) {
-                let found = read_module(real, place, files, &name);
-                modules.insert(name, found);
+            if let Entry::Vacant(unread) = modules.entry(name) {
+                let found = read_module(real, place, files, unread.key());
+                unread.insert(found);
             }
         }
         next += 1;
@@ -67,10 +68,10 @@ fn read_module(
 /// The path of a module as that of its script is: not the real one, if a link leads there.
 fn shown(place: &Place, path: PathBuf) -> PathBuf {
     let folder = place.0.as_deref().unwrap_or(Path::new("."));
-    let inside = folder.canonicalize().ok().and_then(|real| Some(path.strip_prefix(real).ok()?));
-    let shown = inside.map(|inside| folder.join(inside));
-    shown
-        .map_or(path.clone(), |shown| shown.strip_prefix(".").map_or(shown.clone(), Path::to_owned))
+    let Ok(real) = folder.canonicalize() else { return path };
+    let Ok(inside) = path.strip_prefix(real) else { return path };
+    let shown = folder.join(inside);
+    shown.strip_prefix(".").map_or(shown.clone(), Path::to_owned)
 }
 
 fn survey(files: &[File], modules: &Modules) -> Survey {

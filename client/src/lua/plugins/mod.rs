@@ -133,7 +133,10 @@ impl Plugins {
     /// Returns when the folder's plugins have been loaded. A plugin does not wait for that, since it
     /// may be one of them.
     pub(crate) async fn ready(&self) {
-        while !self.is_inside {
+        if self.is_inside {
+            return;
+        }
+        loop {
             let made_ready = self.inner.made_ready.listen();
             if self.inner.is_ready.load(Ordering::SeqCst) {
                 return;
