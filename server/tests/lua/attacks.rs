@@ -48,7 +48,7 @@ fn attacker(name: &str, round: &str) -> String {
            while rounds <= than do chat.sleep(0.01) end\n\
            return '{name} is beyond round ' .. than .. '.'\n\
          end}}\n\
-         chat.spawn(function() while true do {round}\n rounds += 1 chat.sleep(0) end end)"
+         chat.spawn(function() while true do {round}\n rounds += 1 chat.sleep(0.001) end end)"
     )
 }
 
