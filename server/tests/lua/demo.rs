@@ -18,7 +18,10 @@ struct Demo {
 impl Demo {
     fn start(story: &Path) -> Demo {
         let folder = tempfile::tempdir().unwrap();
-        let mut script = Command::new("bash");
+        // A shell can't trap what was ignored when it began, as it is where tests run in the
+        // background.
+        let mut script = Command::new("env");
+        script.args(["--default-signal=INT,TERM", "bash"]);
         script.arg(root().join("scripts/demo.sh")).arg("local");
         script.arg(program("letschat").parent().unwrap());
         script.env("DEMO_STORY", story).env("TMPDIR", folder.path());
