@@ -54,7 +54,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
         // What cargo tells a test of its package is not to be taken for a change of others: it would
         // build them anew.
         for (name, _) in env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"CARGO_PKG_") {
+            let is_of_package = |beginning: &&[u8]| name.as_encoded_bytes().starts_with(beginning);
+            if [&b"CARGO_PKG_"[..], b"CARGO_MANIFEST_"].iter().any(is_of_package) {
                 build.env_remove(name);
             }
         }
