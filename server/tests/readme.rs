@@ -587,7 +587,8 @@ fn headings(document: &Path) -> BTreeSet<String> {
 /// Files of the tree and tests, by name.
 fn names(text: &str) -> Checked {
     for word in quoted(text) {
-        let of_the_tree = ["protocol/", "server/", "client/", "docs/", "lua/", "scripts/", ".ci/"];
+        let of_the_tree =
+            ["protocol/", "server/", "client/", "fuzz/", "docs/", "lua/", "scripts/", ".ci/"];
         if of_the_tree.iter().any(|folder| word.starts_with(folder)) && !root().join(word).exists()
         {
             return Err(format!("there is no {word}"));
@@ -614,8 +615,9 @@ fn sources() -> &'static str {
     static SOURCES: OnceLock<String> = OnceLock::new();
     SOURCES.get_or_init(|| {
         let mut text = String::new();
-        let mut folders: Vec<PathBuf> =
-            ["protocol", "server", "client"].map(|name| root().join(name)).to_vec();
+        let mut folders: Vec<PathBuf> = ["protocol", "server", "client", "bench", "fuzz/bodies"]
+            .map(|name| root().join(name))
+            .to_vec();
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
