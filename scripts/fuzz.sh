@@ -8,6 +8,13 @@ cd "$(dirname "$0")/.."
 fuzz_version=0.13.2
 seconds_each=${SECONDS_EACH:-60}
 
+# Thousands of commits a second are not for a disk, and a fuzzer that ends leaves its files.
+if [ -d /dev/shm ]; then
+    TMPDIR=$(mktemp -d -p /dev/shm)
+    export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
+fi
+
 cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked "cargo-fuzz@$fuzz_version"
 for target in ${*:-$(ls fuzz/corpus)}; do
     echo "== $target, $seconds_each s"

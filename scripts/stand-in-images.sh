@@ -95,7 +95,7 @@ make_bookworm() {
     tar -C "$(rustc --print sysroot)" --exclude=./share -c . | tar -C "$root/usr/local/rust" -x
     # Whoever reaches crates.io by a way of their own does so in the container, too.
     for file in config.toml config; do
-        file=${CARGO_HOME:-$HOME/.cargo}/$file
+        file=${CARGO_HOME:-${HOME:-/root}/.cargo}/$file
         [ ! -e "$file" ] || cp "$file" "$root/usr/local/cargo"
     done
     import $rust -c 'ENV PATH=/usr/local/cargo/bin:/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \

@@ -1,4 +1,4 @@
-//! The two sides of a conversation, each on a core of its own, as two people are at two machines.
+//! The two sides of a conversation, each on a core of its own, as far as the machine has two.
 //!
 //! Left to itself the system runs both on one core or on two, as it pleases, and changes its mind
 //! from second to second; to wake somebody on another core takes five times as long.

@@ -58,12 +58,19 @@ function play.fails(code, command, ...)
     end
 end
 
+-- What is not told by an event, but comes about soon.
+function play.comes(is_there, what)
+    local until_then = chat.now() + PATIENCE
+    while not is_there() do
+        play.expect(chat.now() < until_then, what)
+        chat.sleep(0.01)
+    end
+end
+
 -- One asks, the other approves, both see the chat.
 function play.chat(caller, asked)
-    local opened = false
     chat.spawn(function()
         caller.connect(asked.name)
-        opened = true
     end)
     play.sees(asked, "request", { from = caller.name })
     asked.approve(caller.name)

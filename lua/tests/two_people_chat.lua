@@ -23,7 +23,10 @@ play.expect(#bob.status().chats == 0, "no chat before bob approves")
 bob.approve("alice")
 play.sees(alice, "chat_opened", { with = "bob" })
 play.sees(bob, "chat_opened", { with = "alice" })
-play.expect(reply and reply.with == "bob", "an answer to alice")
+play.comes(function()
+    return reply
+end, "an answer to alice")
+play.expect(reply.with == "bob", "bob, not", reply.with)
 
 -- They talk; order is kept.
 for number = 1, 20 do

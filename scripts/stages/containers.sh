@@ -57,11 +57,12 @@ stage_status() {
 
 stage_clear() {
     [ -n "$is_set" ] || return 0
-    compose down --volumes --timeout 1
-    local name
+    local name failed=0
+    compose down --volumes --timeout 1 || failed=1
     for name in "${!readers[@]}"; do
         sees_end "${readers[$name]}"
     done
+    return $failed
 }
 
 starts() {

@@ -164,7 +164,13 @@ impl Driver {
             Effect::TellWhenDrained { connection } => {
                 self.links.with(connection, Outbox::tell_when_drained);
             }
-            Effect::Close { connection } => self.links.with(connection, Outbox::close),
+            Effect::Close { connection } => {
+                self.links.with(connection, Outbox::close);
+                // Whoever does not hang up stands there for a moment more, but in nobody's way.
+                if let Some(link) = self.links.table.get_mut(&connection) {
+                    link.place = None;
+                }
+            }
             Effect::LetIn { connection } => {
                 let link = self.links.table.get_mut(&connection);
                 if let Some(place) = link.and_then(|link| link.place.take()) {
@@ -236,7 +242,7 @@ struct Link {
     peer: SocketAddr,
     outbox: Arc<Outbox>,
     keys: Option<DatagramKeys>,
-    /// At the door, until the login.
+    /// At the door, until the login or until it is closed.
     place: Option<Place>,
     _task: Task<()>,
 }

@@ -1,6 +1,6 @@
 //! The one timer of a session, which is set as seldom as possible: each time costs a system call.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
 
@@ -14,13 +14,13 @@ const LONGEST_WAIT_MS: u64 = 60_000;
 /// puts a deadline off, and the timer is only set anew once it has rung in vain.
 pub(super) struct Alarm {
     timer: Timer,
-    /// When it will ring, on the boot clock.
-    rings_boot_ms: Option<u64>,
+    /// When it will ring, on the clock of timers, which stands while the machine sleeps.
+    rings: Option<Instant>,
 }
 
 impl Default for Alarm {
     fn default() -> Alarm {
-        Alarm { timer: Timer::never(), rings_boot_ms: None }
+        Alarm { timer: Timer::never(), rings: None }
     }
 }
 
@@ -30,19 +30,19 @@ impl Alarm {
         let Some(due) = due_boot_ms else {
             return;
         };
-        if self.rings_boot_ms.is_some_and(|rings| rings <= due) {
+        let left_ms = due.saturating_sub(clock::now().boot_ms).min(LONGEST_WAIT_MS);
+        let at = Instant::now() + Duration::from_millis(left_ms);
+        if self.rings.is_some_and(|rings| rings <= at) {
             return;
         }
-        let now = clock::now().boot_ms;
-        let left = due.saturating_sub(now).min(LONGEST_WAIT_MS);
-        self.timer.set_after(Duration::from_millis(left));
-        self.rings_boot_ms = Some(now + left);
+        self.timer.set_at(at);
+        self.rings = Some(at);
     }
 
     /// Returns when it rings.
     pub(super) async fn rung(&mut self) {
         (&mut self.timer).await;
-        self.rings_boot_ms = None;
+        self.rings = None;
     }
 }
 
@@ -62,6 +62,6 @@ mod tests {
         block_on(alarm.rung());
         let elapsed = begin.elapsed();
         assert!(elapsed < Duration::from_millis(LONGEST_WAIT_MS / 2), "{elapsed:?}");
-        assert_eq!(alarm.rings_boot_ms, None, "it can be set anew");
+        assert_eq!(alarm.rings, None, "it can be set anew");
     }
 }

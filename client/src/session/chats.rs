@@ -227,7 +227,7 @@ impl Session {
             return self.close_link(link);
         };
         chat.heard(now);
-        let message = PeerMessage::Resume { chat: chat.id, received: chat.delivery.received() };
+        let message = PeerMessage::Resume { chat: chat.id, received: chat.delivery.acknowledge() };
         self.effects.push(Effect::SendPeer { link, message });
     }
 
@@ -275,7 +275,7 @@ impl Session {
             return;
         };
         let older = chat.link();
-        let message = PeerMessage::Resumed { received: chat.delivery.received() };
+        let message = PeerMessage::Resumed { received: chat.delivery.acknowledge() };
         if let Some(older) = older {
             // The caller noticed the break first.
             self.close_link(older);

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
 
 use letschat::config::Options;
 use letschat::frontend::json::read_call;
@@ -45,11 +44,8 @@ pub fn store_rows(bytes: &[u8]) {
     DATABASE.with(|database| database.borrow_mut().hold(Choices::new(bytes)));
 }
 
-/// In memory where that can be had: thousands of commits a second are not for a disk.
 fn folder() -> TempDir {
-    let memory = PathBuf::from("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("there is a place for temporary files")
+    tempfile::tempdir().expect("there is a place for temporary files")
 }
 
 struct Database {

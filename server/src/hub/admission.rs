@@ -16,7 +16,7 @@ pub(super) struct Antechamber {
 }
 
 /// Connections that may wait in all.
-pub(crate) const MAX_WAITING: usize = 256;
+pub(crate) const ANTECHAMBER_PLACES: usize = 256;
 /// Connections that may wait from one address.
 pub(super) const MAX_WAITING_PER_ADDRESS: usize = 16;
 
@@ -46,7 +46,7 @@ impl Antechamber {
         if neighbours.len() > MAX_WAITING_PER_ADDRESS {
             return neighbours.first().copied();
         }
-        if self.waiting.len() > MAX_WAITING { self.waiting.first().copied() } else { None }
+        if self.waiting.len() > ANTECHAMBER_PLACES { self.waiting.first().copied() } else { None }
     }
 
     /// It logged in or went away.
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn the_oldest_of_all_leaves_when_all_places_are_taken() {
         let mut antechamber = Antechamber::default();
-        for n in 0..MAX_WAITING as u64 {
+        for n in 0..ANTECHAMBER_PLACES as u64 {
             assert_eq!(antechamber.enter(ConnectionId(n), address(n as u32)), None);
         }
-        let next = ConnectionId(MAX_WAITING as u64);
+        let next = ConnectionId(ANTECHAMBER_PLACES as u64);
         assert_eq!(antechamber.enter(next, address(9_999)), Some(ConnectionId(0)));
         antechamber.leave(ConnectionId(0), address(0));
         antechamber.leave(ConnectionId(1), address(1));

@@ -75,7 +75,7 @@ use self::rate::Bucket;
 use self::tokens::Tokens;
 use crate::clock::Now;
 use crate::store::StoredLog;
-pub(crate) use admission::MAX_WAITING as ANTECHAMBER_PLACES;
+pub(crate) use admission::ANTECHAMBER_PLACES;
 pub use io::{ConnectionId, Destination, Effect, Gone, Input, Record, Why};
 pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
 pub use tally::Tally;

@@ -6,7 +6,8 @@
 //! newcomers stay in the kernel's queue, where waiting costs nothing, until one has left.
 //!
 //! A crowd that stands there in silence holds up nobody: where nobody gets in nobody waits, and the
-//! hub has the oldest leave. In any case a newcomer waits for a moment only.
+//! hub has the oldest leave. In any case the next in the queue waits for a moment only, and where
+//! more than a crowd stands there each login lets one in: silent ones can't hold up the others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ const CROWD: usize = ANTECHAMBER_PLACES / 4 * 3;
 pub(crate) struct Pace {
     /// After a login, people are taken to be getting in for so long.
     pub(crate) moving: Duration,
-    /// So long a newcomer waits at the most.
+    /// So long the next in the queue waits at the most.
     pub(crate) longest_wait: Duration,
 }
 
@@ -54,10 +55,12 @@ struct Shared {
 struct State {
     /// How many places are taken.
     standing: usize,
+    /// Newcomers who take the turn of one that got in, however many stand there still.
+    due: usize,
     last_login: Option<Instant>,
 }
 
-/// A place at the door, from being accepted until the login or the end.
+/// A place at the door, from being accepted until the login, or until the hub closes it.
 pub(crate) struct Place(Arc<Shared>);
 
 impl Door {
@@ -70,19 +73,26 @@ impl Door {
     }
 
     async fn room(&self) {
-        while self.is_worth_a_wait(Instant::now()) {
+        while !self.may_enter(Instant::now()) {
             let left = self.shared.left.listen();
             // Whoever left before there was a listener is seen here.
-            if self.is_worth_a_wait(Instant::now()) {
-                left.await;
+            if self.may_enter(Instant::now()) {
+                return;
             }
+            left.await;
         }
     }
 
-    fn is_worth_a_wait(&self, now: Instant) -> bool {
-        let state = self.shared.lock();
+    fn may_enter(&self, now: Instant) -> bool {
+        let mut state = self.shared.lock();
         let since_login = state.last_login.map(|login| now.saturating_duration_since(login));
-        state.standing >= CROWD && since_login.is_some_and(|time| time < self.pace.moving)
+        let is_moving = since_login.is_some_and(|time| time < self.pace.moving);
+        if state.standing < CROWD || !is_moving {
+            return true;
+        }
+        let is_due = state.due > 0;
+        state.due -= usize::from(is_due);
+        is_due
     }
 
     /// Takes a place, whether there is room or not.
@@ -95,7 +105,12 @@ impl Door {
 impl Place {
     /// Gives the place up for one inside.
     pub(crate) fn log_in(self) {
-        self.0.lock().last_login = Some(Instant::now());
+        let mut state = self.0.lock();
+        state.last_login = Some(Instant::now());
+        // Those who only stand there are not to keep out those who get in.
+        if state.standing > CROWD {
+            state.due = (state.due + 1).min(ANTECHAMBER_PLACES - CROWD);
+        }
     }
 }
 
@@ -169,8 +184,8 @@ mod tests {
         });
         let login = Instant::now();
         door.take_place().log_in();
-        assert!(door.is_worth_a_wait(login));
-        assert!(!door.is_worth_a_wait(login + LONG + LONG));
+        assert!(!door.may_enter(login));
+        assert!(door.may_enter(login + LONG + LONG));
     }
 
     #[test]
@@ -178,7 +193,21 @@ mod tests {
         let door = door(Duration::from_millis(1));
         let _places = crowd(&door);
         door.take_place().log_in();
-        assert!(door.is_worth_a_wait(Instant::now()));
+        assert!(!door.may_enter(Instant::now()));
         async_io::block_on(door.wait_for_room());
+    }
+
+    #[test]
+    fn who_only_stands_there_does_not_hold_up_those_who_get_in() {
+        let door = door(LONG);
+        let _silent = crowd(&door);
+        async_io::block_on(async {
+            for _ in 0..3 {
+                let getting_in = door.take_place();
+                getting_in.log_in();
+                assert!(!waits(&door).await, "one got in, so one may come");
+                assert!(waits(&door).await, "and not two");
+            }
+        });
     }
 }

@@ -100,6 +100,10 @@ impl Hasher {
     /// So much of the memory, which grows where it has to.
     fn blocks(&mut self, count: usize) -> password_hash::Result<&mut [Block]> {
         let missing = count.saturating_sub(self.memory.len());
+        if missing > 0 {
+            // To grow may leave the old blocks behind.
+            self.wipe();
+        }
         let reserved = self.memory.try_reserve_exact(missing);
         reserved.map_err(|_| password_hash::Error::OutOfMemory)?;
         self.memory.resize(self.memory.len() + missing, Block::new());
@@ -153,7 +157,7 @@ mod tests {
         for _ in 0..3 {
             hasher.verify("correct horse battery", None).unwrap();
         }
-        assert_eq!(hasher.memory.capacity(), PARAMETERS.block_count());
+        assert_eq!(hasher.memory.len(), PARAMETERS.block_count());
         let is_wiped = |hasher: &Hasher| {
             hasher.memory.iter().all(|block| block.as_ref().iter().all(|word| *word == 0))
         };

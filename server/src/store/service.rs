@@ -120,13 +120,9 @@ impl Shared {
     fn hash(&self) {
         give_way();
         let mut hasher = Hasher::default();
-        while let Some(job) = self.queues.next_for_hashing() {
+        while let Some(job) = self.queues.next_for_hashing(|| hasher.wipe()) {
             let (what, unavailable) = (job.what(), job.unavailable());
             self.carry_out(what, Some(unavailable), || job.run(&mut hasher));
-            // The next password overwrites what this one left; where none waits, nothing would.
-            if !self.queues.have_hashing() {
-                hasher.wipe();
-            }
         }
     }
 

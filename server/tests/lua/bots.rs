@@ -30,7 +30,10 @@ fn echo_comes_back_after_an_idle_timeout() {
     let mut echo = Script::bot(&server, "echo", &["--return-after-idle"], &[]);
     echo.process.wait_line("word of echo", |line| line.starts_with("echo is here"));
     server.wait_log("idle");
-    let mut alice = TestClient::join(&server, "alice");
+    // She is sent away as well if it takes long.
+    let location = server.location();
+    let mut alice = TestClient::start_at(&location, "alice", &["--return-after-idle"]);
+    alice.sign_up_and_log_in();
     assert_eq!(called_again_and_again(&mut alice, "echo")["with"], "echo");
 }
 

@@ -3,16 +3,33 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::programs::{Running, program};
 use crate::run::shipped;
 
+/// The demo gives itself a minute.
+const LONGEST: Duration = Duration::from_secs(90);
+
 /// A run of the demo, with a folder for all that it leaves behind meanwhile.
 struct Demo {
     process: Running,
     folder: TempDir,
+    has_ended: bool,
+}
+
+/// A test that fails leaves nothing behind: what the demo has started it ends itself.
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let pid = self.process.pid().to_string();
+            let _ = Command::new("kill").args(["-s", "TERM", &pid]).status();
+            let until = Instant::now() + LONGEST;
+            while let Ok(Some(_)) = self.process.next_line(until) {}
+        }
+    }
 }
 
 impl Demo {
@@ -24,16 +41,19 @@ impl Demo {
         script.args(["--default-signal=INT,TERM", "bash"]);
         script.arg(root().join("scripts/demo.sh")).arg("local");
         script.arg(program("letschat").parent().unwrap());
-        script.env("DEMO_STORY", story).env("TMPDIR", folder.path());
-        Demo { process: Running::start(&mut script), folder }
+        script.env("DEMO_STORY", story).env("TMPDIR", folder.path()).env_remove("DEMO_COLOR");
+        Demo { process: Running::start(&mut script), folder, has_ended: false }
     }
 
     /// Waits for its end: the status, and all that it said. Nothing of it is left then.
     fn ends(mut self) -> (i32, String) {
-        // It gives itself a minute, which is longer than a test waits for anything.
         let is_verdict = |line: &str| line.starts_with("demo    ") && !line.contains(" ✓ ");
-        self.process.wait_line("a verdict", is_verdict);
+        let until = Instant::now() + LONGEST;
+        while let Ok(Some(line)) = self.process.next_line(until)
+            && !is_verdict(&line)
+        {}
         let status = self.process.exit_code();
+        self.has_ended = true;
         let left: Vec<PathBuf> =
             fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [] as [PathBuf; 0], "{}", self.process.transcript());

@@ -139,9 +139,18 @@ fn a_reload_keeps_the_state_and_the_old_one_if_the_new_one_is_broken() {
     alice.sees("version 2 counts 3");
 }
 
-/// What a filter does may be left out on a busy machine, where it is late: it is tried again.
-fn in_time(attempt: impl FnMut(usize) -> bool) {
-    assert!((0..20).any(attempt), "the filters were never in time");
+/// What a filter does may be left out on a busy machine, where it is late: it is tried again, with
+/// plugins that have not been late yet.
+fn in_time(alice: &Person, plugins: &[&str], mut attempt: impl FnMut(usize) -> bool) {
+    let is_well = (0..20).any(|number| {
+        let is_well = attempt(number);
+        for name in plugins.iter().filter(|_| !is_well) {
+            alice.types(&format!("/plugin reload {name}"));
+            alice.sees(&format!("{name} is loaded anew."));
+        }
+        is_well
+    });
+    assert!(is_well, "the filters were never in time");
 }
 
 #[test]
@@ -161,7 +170,7 @@ fn filters_change_and_hold_back_in_their_order() {
     let alice = with(&server, &plugins);
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
-    in_time(|number| {
+    in_time(&alice, &["a", "b", "c"], |number| {
         let before = bob.all(|line| is_message(line, "secret")).len();
         alice.types("secret");
         let text = format!("hello {number}");
@@ -171,7 +180,7 @@ fn filters_change_and_hold_back_in_their_order() {
         is_held_back && hello["text"] == format!("{text} c b a")
     });
     alice.sees("A plugin has held it back");
-    in_time(|number| {
+    in_time(&alice, &["a", "b", "c"], |number| {
         let (spam, welcome) = (format!("spam {number}"), format!("welcome {number}:"));
         for text in [&spam, &welcome] {
             bob.ok("say", json!({"text": text}));
@@ -213,23 +222,23 @@ fn a_plugin_with_late_filters_has_one_time_for_all_and_its_end_is_said_once() {
 fn what_a_plugin_hands_back_is_measured_first() {
     let server = TestServer::start(&[]);
     let hands = "chat.filter('send', function() return {text = string.rep('x', 1e6)} end)\n\
-                 function save() local state = {} state.state = state return state end\n\
                  print(pcall(chat.command, {name = 'many', run = print,\n\
                    parameters = table.create(1e6, string.rep('x', 1e6))}))";
-    let plugins = folder(&[("hands", hands)]);
+    let saves = "function save() local state = {} state.state = state return state end";
+    let plugins = folder(&[("hands", hands), ("saves", saves)]);
     let alice = with(&server, &plugins);
     alice.sees("false There are 16 parameters");
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
-    in_time(|number| {
+    in_time(&alice, &["hands"], |number| {
         let text = format!("as typed {number}");
         alice.types(&text);
         bob.wait_event_with("message", "text", &text);
         alice.screen().contains("A text has at most 65536 bytes")
     });
-    alice.types("/plugin reload hands");
+    alice.types("/plugin reload saves");
     alice.sees("save: A table that contains itself can't be kept.");
-    alice.sees("hands is loaded anew.");
+    alice.sees("saves is loaded anew.");
 }
 
 #[test]
@@ -342,8 +351,11 @@ fn aliases_stand_for_texts_and_are_kept() {
     alice.types("/plugin reload aliases");
     alice.sees("aliases is loaded anew.");
     alice.chats_with(&mut bob);
-    alice.types("brb");
-    bob.wait_event_with("message", "text", "Be right back.");
+    in_time(&alice, &["aliases"], |_| {
+        alice.types("brb");
+        let heard = bob.wait("message", |line| line["event"] == "message");
+        heard["text"] == "Be right back."
+    });
     alice.types("/alias brb -");
     alice.sees("brb is forgotten.");
     alice.types("brb");
@@ -377,6 +389,10 @@ fn highlight_marks_words_that_others_say() {
     alice.types("/highlight deploy");
     alice.sees("Marked: deploy");
     alice.chats_with(&mut bob);
-    bob.ok("say", json!({"text": "Deploy the redeployment, 100%"}));
-    alice.sees("*Deploy* the redeployment, 100%");
+    in_time(&alice, &["highlight"], |number| {
+        let text = format!("the redeployment, {number} %.");
+        bob.ok("say", json!({"text": format!("Deploy {text}")}));
+        alice.sees(&text);
+        alice.screen().contains(&format!("*Deploy* {text}"))
+    });
 }

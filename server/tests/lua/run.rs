@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::client::TestClient;
-use crate::programs::{Running, program};
+use crate::programs::{Running, program, without_settings};
 use crate::server::TestServer;
 
 /// A place where nobody listens: the port is reserved.
@@ -34,6 +34,7 @@ impl Script {
         arguments: &[&str],
     ) -> Script {
         let mut command = Command::new(program("letschat"));
+        without_settings(&mut command);
         command.args(["--peer-port", "0", "--server", location, "--data"]).arg(data.path());
         command.args(flags).arg("--script").arg(file).args(arguments);
         Script { process: Running::start(&mut command), data }

@@ -85,10 +85,19 @@ impl Store {
             }
             kept.values.clone()
         };
+        let written = self.write(&values);
+        if written.is_err() {
+            // It is tried again with the next change or the next round.
+            lock(&self.kept).is_changed = true;
+        }
+        written
+    }
+
+    fn write(&self, values: &Option<Map<String, Json>>) -> io::Result<()> {
         if let Some(folder) = self.path.parent() {
             private_file::create_folder(folder)?;
         }
-        private_file::write_json(&self.path, &values)
+        private_file::write_json(&self.path, values)
     }
 }
 

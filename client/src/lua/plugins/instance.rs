@@ -1,6 +1,6 @@
 //! One running plugin: its thread, and what is asked of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -190,6 +190,8 @@ struct Plugin {
     host: Rc<Host>,
     party: Rc<Party>,
     store: Arc<Store>,
+    /// That it can't be written is said once.
+    is_store_failing: Cell<bool>,
     functions: Rc<RefCell<Functions>>,
     asked: Receiver<Ask>,
     told: Receiver<Json>,
@@ -225,7 +227,20 @@ impl Plugin {
         vm::seal(&lua, &shelf.table)?;
         let Inside { asked, told, ready, .. } = inside;
         let name = birth.name;
-        Ok((Plugin { name, lua, host, party, store, functions, asked, told, ready }, birth.source))
+        let is_store_failing = Cell::new(false);
+        let plugin = Plugin {
+            name,
+            lua,
+            host,
+            party,
+            store,
+            is_store_failing,
+            functions,
+            asked,
+            told,
+            ready,
+        };
+        Ok((plugin, birth.source))
     }
 
     async fn live(self, source: &str) {
@@ -366,8 +381,12 @@ impl Plugin {
     }
 
     fn save(&self) {
-        if let Err(error) = self.store.save() {
-            self.host.fail(format!("What it keeps could not be written: {error}."));
+        match self.store.save() {
+            Ok(()) => self.is_store_failing.set(false),
+            Err(_) if self.is_store_failing.replace(true) => {}
+            Err(error) => {
+                self.host.fail(format!("What it keeps could not be written: {error}."));
+            }
         }
     }
 }

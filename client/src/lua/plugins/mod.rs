@@ -42,7 +42,7 @@ use crate::session::Failure;
 const LOADING_TIME: Duration = Duration::from_secs(5);
 
 /// What plugins keep is written within this, when they are unloaded or the client ends.
-const SAVING_TIME: Duration = Duration::from_secs(1);
+const SAVING_TIME: Duration = Duration::from_secs(5);
 
 /// What plugins say waits here until it is shown; then the rest is left out.
 const MAX_WAITING_LINES: usize = 256;

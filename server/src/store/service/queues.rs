@@ -80,16 +80,16 @@ impl Queues {
         urgent.or_else(|| waiting.requests.pop_front().map(DatabaseJob::Begin))
     }
 
-    /// Waits for work. `None`: none will come.
-    pub(super) fn next_for_hashing(&self) -> Option<HashingJob> {
+    /// Waits for work. `None`: none will come. The next password overwrites what the last one left
+    /// in memory; where none waits nothing would, so that is wiped first.
+    pub(super) fn next_for_hashing(&self, wipe: impl FnOnce()) -> Option<HashingJob> {
+        if let Some(job) = self.lock().hashes.pop_front() {
+            return Some(job);
+        }
+        wipe();
         let idle = |waiting: &mut Waiting| waiting.hashes.is_empty() && !waiting.closed_to_people;
         let waiting = self.hashing_work.wait_while(self.lock(), idle);
         waiting.unwrap_or_else(PoisonError::into_inner).hashes.pop_front()
-    }
-
-    /// Whether a hash waits.
-    pub(super) fn have_hashing(&self) -> bool {
-        !self.lock().hashes.is_empty()
     }
 
     /// Lets the hashing threads end. What people wait for and has not begun is dropped; these are
@@ -216,10 +216,21 @@ mod tests {
             queues.continue_hashing(hash(connection)).unwrap();
         }
         queues.cancel(ConnectionId(2));
-        assert_eq!(queues.next_for_hashing(), Some(hash(1)));
-        assert_eq!(queues.next_for_hashing(), Some(hash(3)));
+        assert_eq!(queues.next_for_hashing(|| ()), Some(hash(1)));
+        assert_eq!(queues.next_for_hashing(|| ()), Some(hash(3)));
         queues.close_to_people();
-        assert_eq!(queues.next_for_hashing(), None);
+        assert_eq!(queues.next_for_hashing(|| ()), None);
+    }
+
+    #[test]
+    fn what_a_password_left_is_wiped_when_no_other_waits() {
+        let (queues, mut wipes) = (Queues::default(), 0);
+        queues.continue_hashing(hash(1)).unwrap();
+        assert_eq!(queues.next_for_hashing(|| wipes += 1), Some(hash(1)));
+        assert_eq!(wipes, 0);
+        queues.close_to_people();
+        assert_eq!(queues.next_for_hashing(|| wipes += 1), None);
+        assert_eq!(wipes, 1);
     }
 
     #[test]
