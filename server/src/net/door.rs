@@ -184,6 +184,7 @@ mod tests {
         });
         let login = Instant::now();
         door.take_place().log_in();
+        assert!(door.may_enter(login), "in the place of the one");
         assert!(!door.may_enter(login));
         assert!(door.may_enter(login + LONG + LONG));
     }
@@ -193,6 +194,7 @@ mod tests {
         let door = door(Duration::from_millis(1));
         let _places = crowd(&door);
         door.take_place().log_in();
+        assert!(door.may_enter(Instant::now()), "in the place of the one");
         assert!(!door.may_enter(Instant::now()));
         async_io::block_on(door.wait_for_room());
     }
