@@ -420,3 +420,28 @@ fn shown(value: &Value) -> String {
 pub(super) fn unanswered() -> Outcome<Option<String>> {
     Err(Failure::new("plugin", "The plugin has given no answer; `/plugin list` shows how it is."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_is_too_slow_loses_the_oldest_events_and_is_told_of_once() {
+        let (asks, _asked) = async_channel::bounded(1);
+        let (events, told) = async_channel::bounded(MAX_EVENTS);
+        let instance = Instance {
+            book: Arc::default(),
+            asks,
+            store: Store::new(PathBuf::from("nowhere")),
+            events,
+            lost: AtomicBool::new(false),
+            stop: Arc::default(),
+        };
+        let warnings: Vec<usize> = (0..MAX_EVENTS + 3)
+            .filter(|number| instance.tell(Json::from(*number)).is_some())
+            .collect();
+        assert_eq!(warnings, [MAX_EVENTS]);
+        assert_eq!(told.len(), MAX_EVENTS);
+        assert_eq!(told.try_recv(), Ok(Json::from(3)));
+    }
+}
