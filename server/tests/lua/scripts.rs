@@ -239,6 +239,23 @@ fn a_store_is_there_in_the_next_run() {
 }
 
 #[test]
+fn a_flag_or_an_option_that_is_misspelt_is_refused() {
+    let ended = run("print(select(2, pcall(chat.verify, 'bob', 'they differ')))\n\
+         print(select(2, pcall(chat.wait, 'message', nil, {timout = 1})))");
+    assert!(
+        ended.said.contains("verify: matches must be true, false or 'matches'."),
+        "{}",
+        ended.said
+    );
+    assert!(
+        ended.said.contains("The only option of wait is timeout, in seconds."),
+        "{}",
+        ended.said
+    );
+    assert_eq!(ended.status, 0, "{}", ended.errors);
+}
+
+#[test]
 fn a_further_client_leaves_nothing_behind() {
     let ended =
         run("local second = chat.client{as = 'carol'}\nprint(second.name, second.status().state)");

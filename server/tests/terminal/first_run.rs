@@ -80,6 +80,28 @@ fn who_has_an_account_is_led_to_it_from_a_new_machine() {
 }
 
 #[test]
+fn who_has_two_accounts_here_is_led_to_one_by_its_key() {
+    let server = TestServer::start(&[]);
+    let mut before = TestClient::start(&server, "alice");
+    before.sign_up_and_log_in();
+    before.ok("leave", json!({}));
+    let bob = json!({"username": "bob", "password": PASSWORD});
+    before.ok("signup", bob.clone());
+    before.ok("login", bob);
+    before.process.end_input();
+    assert_eq!(before.process.exit_code(), 0);
+    let alice = Person::sit_down_with(&server, "alice", before.data, &[], &[]);
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("y");
+    alice.sees("Your name:");
+    alice.types("alice");
+    alice.sees("Password (empty");
+    alice.types("");
+    alice.sees("Logged in as alice, by key.");
+    alice.is_prompted("letschat> ");
+}
+
+#[test]
 fn nothing_is_printed_into_a_password() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));

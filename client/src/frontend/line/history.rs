@@ -1,6 +1,6 @@
 //! The lines of this run, and the commands of earlier ones.
 //!
-//! The file has commands alone: what was said in a chat stays in memory, and a line that could
+//! The file has commands alone: what was said, to one or to all, stays in memory, and a line that could
 //! hold a password is kept nowhere.
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use reedline::{
 };
 
 use super::editor::Aim;
-use crate::command::{self, Asks, parse_line};
+use crate::command::{self, Asks, Call, parse_line};
 use crate::commands;
 use crate::private_file;
 
@@ -86,13 +86,16 @@ fn keeping(line: &str, in_chat: bool) -> Keeping {
         (Ok(Asks::Password(_) | Asks::NewPassword | Asks::ChangedPassword), Err(_)) => {
             Keeping::Nowhere
         }
-        (Ok(_), Ok(call)) if call.name() != commands::say::COMMAND.name && !line.contains('\n') => {
-            Keeping::InFile
-        }
+        (Ok(_), Ok(call)) if !is_said(&call) && !line.contains('\n') => Keeping::InFile,
         (Ok(_), _) => Keeping::InMemory,
         // No command: it may be anything, an answer typed too early included.
         (Err(_), _) => Keeping::Nowhere,
     }
+}
+
+/// What is said to others is in no file.
+fn is_said(call: &Call) -> bool {
+    [commands::say::COMMAND.name, commands::broadcast::COMMAND.name].contains(&call.name())
 }
 
 impl History for Memory {
@@ -179,6 +182,7 @@ mod tests {
     fn what_is_said_in_a_chat_is_not_written() {
         assert_eq!(keeping("list", true), Keeping::InMemory);
         assert_eq!(keeping("/say hello", true), Keeping::InMemory);
+        assert_eq!(keeping("broadcast hello", false), Keeping::InMemory);
         assert_eq!(keeping("//list", true), Keeping::InMemory);
         assert_eq!(keeping("/list", true), Keeping::InFile);
     }

@@ -74,11 +74,18 @@ impl Guide<'_> {
     async fn log_in(&self) -> Option<bool> {
         let name = self.keyboard.ask("Your name: ").await?;
         let password = self.dispatcher.passwords().for_login().await.ok()?;
+        let Some(password) = password else { return self.log_in_by_key(name).await };
         let mut arguments = username(name);
-        if let Some(password) = password {
-            arguments.insert(PASSWORD.name.into(), password.0.into());
-        }
+        arguments.insert(PASSWORD.name.into(), password.0.into());
         self.run(commands::login::COMMAND.name, &arguments).await
+    }
+
+    /// Not by the command: that would ask for the password again.
+    async fn log_in_by_key(&self, name: String) -> Option<bool> {
+        let request = Request::Login { username: Some(name), password: None, take: false };
+        let result = in_time(self.dispatcher.client().request(request)).await?;
+        self.tell(&result).await;
+        Some(result.is_ok())
     }
 
     async fn sign_up(&self) -> Option<bool> {
@@ -107,22 +114,22 @@ impl Guide<'_> {
 
     /// Whether it succeeded; `None` if that is not known yet. What came of it is shown.
     async fn run(&self, command: &str, arguments: &Map<String, Value>) -> Option<bool> {
-        let expired = async {
-            Timer::after(PATIENCE).await;
-            None
-        };
-        let carried_out = async { Some(self.carry_out(command, arguments).await) };
-        let result = carried_out.or(expired).await?;
-        let shown = match &result {
-            // What comes next is done here, not by the user.
-            Ok(_) if command == commands::signup::COMMAND.name => None,
+        let result = in_time(self.carry_out(command, arguments)).await?;
+        // What comes after a sign-up is done here, not by the user.
+        if result.is_err() || command != commands::signup::COMMAND.name {
+            self.tell(&result).await;
+        }
+        Some(result.is_ok())
+    }
+
+    async fn tell(&self, result: &Result<Reply, Failure>) {
+        let text = match result {
             Ok(reply) => render::reply(reply),
             Err(failure) => Some(render::failure(failure)),
         };
-        if let Some(text) = shown {
+        if let Some(text) = text {
             self.show(&text).await;
         }
-        Some(result.is_ok())
     }
 
     async fn carry_out(
@@ -139,6 +146,15 @@ impl Guide<'_> {
         // The screen is open as long as anybody asks.
         let _ = self.screen.show(text).await;
     }
+}
+
+/// `None` if it takes longer than somebody wants to look at a welcome.
+async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
+    let expired = async {
+        Timer::after(PATIENCE).await;
+        None
+    };
+    async { Some(work.await) }.or(expired).await
 }
 
 fn username(name: String) -> Map<String, Value> {

@@ -6,7 +6,7 @@ use mlua::{Lua, MultiValue, Value};
 use serde_json::{Map, Value as Json};
 
 use super::{Shelf, lua_failed};
-use crate::arguments::Kind;
+use crate::arguments::{Kind, Parameter};
 use crate::command::{Command, parse_object};
 use crate::commands::TABLE;
 use crate::lua::copied;
@@ -53,7 +53,7 @@ fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
                         format!("{}: there is an argument that it does not take.", command.name);
                     return Err(misuse(why));
                 };
-                arguments.insert(name, argument(Some(parameter.kind), value)?);
+                arguments.insert(name, argument(command, parameter, value)?);
             }
             continue;
         }
@@ -61,21 +61,26 @@ fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
             return Err(misuse(format!("{}: it takes fewer arguments.", command.name)));
         };
         if !value.is_nil() {
-            arguments.insert(parameter.name.to_owned(), argument(Some(parameter.kind), value)?);
+            arguments.insert(parameter.name.to_owned(), argument(command, parameter, value)?);
         }
     }
     Ok(arguments)
 }
 
-fn argument(kind: Option<Kind>, value: Value) -> Outcome<Json> {
+/// A flag is given as `true`, or by its word as in a typed line.
+fn argument(command: &Command, parameter: &Parameter, value: Value) -> Outcome<Json> {
     match value {
         Value::Boolean(value) => Ok(Json::Bool(value)),
         value @ (Value::String(_) | Value::Integer(_) | Value::Number(_)) => {
             let text = copied::text(&value)?;
-            Ok(match kind {
-                Some(Kind::Flag) => Json::Bool(true),
-                _ => Json::String(text),
-            })
+            match parameter.kind {
+                Kind::Flag if text == parameter.name => Ok(Json::Bool(true)),
+                Kind::Flag => {
+                    let (name, word) = (command.name, parameter.name);
+                    Err(misuse(format!("{name}: {word} must be true, false or '{word}'.")))
+                }
+                _ => Ok(Json::String(text)),
+            }
         }
         other => Err(misuse(format!("A {} is no argument of a command.", other.type_name()))),
     }

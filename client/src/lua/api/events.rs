@@ -40,11 +40,7 @@ async fn wait_for(
 ) -> Outcome<Value> {
     check_name(&name)?;
     let filter = Filter::read(filter)?;
-    let timeout = options.map(|options| options.raw_get::<Option<f64>>("timeout")).transpose();
-    let timeout = match timeout.map_err(lua_failed)?.flatten() {
-        Some(given) => Some(seconds(given)?),
-        None => None,
-    };
+    let timeout = options.map(|options| timeout(&options)).transpose()?.flatten();
     let fits =
         |event: &Json| Ok(event["event"] == name.as_str() && filter.fits(lua, &party.host, event)?);
     let expired = async {
@@ -55,6 +51,18 @@ async fn wait_for(
         Some(event) => to_lua(lua, &event).map_err(lua_failed),
         None => Ok(Value::Nil),
     }
+}
+
+/// How long to wait, as the options say. One that is misspelt would wait for ever.
+fn timeout(options: &Table) -> Outcome<Option<Duration>> {
+    for pair in options.pairs::<Value, Value>() {
+        let (name, _) = pair.map_err(lua_failed)?;
+        if name.as_string().is_none_or(|name| name.as_bytes() != b"timeout") {
+            return Err(misuse("The only option of wait is timeout, in seconds."));
+        }
+    }
+    let given = options.raw_get::<Option<f64>>("timeout").map_err(lua_failed)?;
+    given.map(seconds).transpose()
 }
 
 async fn expire(timeout: Option<Duration>) {
