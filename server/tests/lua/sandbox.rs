@@ -63,35 +63,35 @@ const ENDLESS: &[(&str, &str)] = &[
 /// What a library would be at for long without asking whether to go on.
 const HEAVY: &[(&str, &str)] = &[
     (
-        "string.find(string.rep('a', 2e7), string.rep('a', 1e7) .. 'b', 1, true)",
+        "string.find(string.rep('a', 2e6), string.rep('a', 1e6) .. 'b', 1, true)",
         "string.find: the texts are too long together",
     ),
     (
-        "string.find(string.rep('a', 2e7), string.rep('a', 1e5) .. 'b')",
+        "string.find(string.rep('a', 2e6), string.rep('a', 1e5) .. 'b')",
         "string.find: text and pattern are too long together",
     ),
     (
-        "string.split(string.rep('a', 2e7), string.rep('a', 1e7) .. 'b')",
+        "string.split(string.rep('a', 2e6), string.rep('a', 1e6) .. 'b')",
         "string.split: the texts are too long together",
     ),
     (
-        "(string.rep('a', 2e7)):split(string.rep('a', 1e7) .. 'b')",
+        "(string.rep('a', 2e6)):split(string.rep('a', 1e6) .. 'b')",
         "string.split: the texts are too long together",
     ),
     (
-        "string.match(string.rep('a', 2e7), '[' .. string.rep('b', 1e4) .. 'a]*')",
+        "string.match(string.rep('a', 2e6), '[' .. string.rep('b', 1e4) .. 'a]*')",
         "string.match: text and pattern are too long together",
     ),
     (
-        "(string.rep('a', 2e7)):match('[' .. string.rep('b', 1e4) .. 'a]*')",
+        "(string.rep('a', 2e6)):match('[' .. string.rep('b', 1e4) .. 'a]*')",
         "string.match: text and pattern are too long together",
     ),
     (
-        "for x in string.gmatch(string.rep('a', 2e7), '[' .. string.rep('b', 1e4) .. 'a]*') do end",
+        "for x in string.gmatch(string.rep('a', 2e6), '[' .. string.rep('b', 1e4) .. 'a]*') do end",
         "string.gmatch: text and pattern are too long together",
     ),
     (
-        "string.gsub(string.rep('a', 2e7), '[' .. string.rep('b', 1e4) .. 'a]*', '')",
+        "string.gsub(string.rep('a', 2e6), '[' .. string.rep('b', 1e4) .. 'a]*', '')",
         "string.gsub: text and pattern are too long together",
     ),
     ("string.gsub('x', '(a-)', string.rep('%1', 1e7))", "string.gsub: the replacement is too long"),
@@ -104,7 +104,7 @@ const HEAVY: &[(&str, &str)] = &[
     ("string.unpack(string.rep('<', 3e7), '')", "string.unpack: the format is too long"),
     ("os.date(string.rep('%c', 1e5))", "os.date: the format is too long"),
     ("table.move({}, 1, 2 ^ 31 - 2, 2, {})", "table.move: at most a million elements"),
-    ("table.concat(table.create(2e6, 1))", "table.concat: at most a million elements"),
+    ("table.concat(table.create(1100000, 1))", "table.concat: at most a million elements"),
     (
         "local t = {} for i = 1, 5 do t[i] = string.rep('a', 4e6) .. i end while true do table.sort(t) end",
         SPENT,
@@ -196,17 +196,17 @@ fn bytecode_is_no_script() {
 fn what_leaves_the_sandbox_is_measured_first() {
     for (attempt, words) in [
         ("local t = {} t.t = t chat.store.set('key', t)", "contains itself"),
-        ("chat.store.set('key', table.create(1e6, string.rep('x', 5e7)))", "That is too much"),
-        ("chat.store.set(string.rep('x', 5e7), 1)", "That is too much"),
+        ("chat.store.set('key', table.create(1e5, string.rep('x', 2e6)))", "That is too much"),
+        ("chat.store.set(string.rep('x', 2e6), 1)", "That is too much"),
         ("chat.store.set('key', {print})", "A function can't be kept."),
-        ("chat.wait('message', {text = string.rep('x', 5e7)})", "That is too much"),
-        ("chat.wait(string.rep('x', 5e7))", "That is too much"),
-        ("chat.on(string.rep('x', 5e7), print)", "That is too much"),
-        ("chat.log(string.rep('x', 5e7), 'text')", "That is too much"),
-        ("chat.broadcast(string.rep('x', 5e7))", "That is too much"),
-        ("chat.broadcast({[string.rep('x', 5e7)] = 1})", "That is too much"),
-        ("chat.client{as = string.rep('x', 5e7)}", "That is too much"),
-        ("require(string.rep('x', 5e7))", "That is too much"),
+        ("chat.wait('message', {text = string.rep('x', 2e6)})", "That is too much"),
+        ("chat.wait(string.rep('x', 2e6))", "That is too much"),
+        ("chat.on(string.rep('x', 2e6), print)", "That is too much"),
+        ("chat.log(string.rep('x', 2e6), 'text')", "That is too much"),
+        ("chat.broadcast(string.rep('x', 2e6))", "That is too much"),
+        ("chat.broadcast({[string.rep('x', 2e6)] = 1})", "That is too much"),
+        ("chat.client{as = string.rep('x', 2e6)}", "That is too much"),
+        ("require(string.rep('x', 2e6))", "That is too much"),
         ("print(table.unpack(table.create(2000, 1)))", "more than 1000 arguments"),
     ] {
         let ended = run(&format!("print(pcall(function() {attempt} end))"));
