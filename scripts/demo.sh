@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tells the story of lua/demo: Alice, Bob and Carol, each with a client of their own, and a server
 # that is stopped in the middle. It ends by itself, says whether every step went as told (status 0)
-# or which did not (1), and leaves nothing running.
+# or which did not (1), and leaves nothing running,
+# unless what it says can't be written.
 #
 #   demo.sh local FOLDER   with processes on this machine and SQLite; FOLDER has the two programs
 #   demo.sh containers     with Docker, as docker-compose.yml has it; builds the images if need be
