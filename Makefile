@@ -7,7 +7,7 @@ PORT ?=
 cargo_profile = $(if $(filter release,$(PROFILE)),--release)
 binaries = target/$(if $(filter release,$(PROFILE)),release,debug)
 
-.PHONY: help build chat stop run demo demo-local test lint bench bench-quick bench-build fuzz install check-tools clean
+.PHONY: help build chat stop run demo demo-local test lint bench bench-quick bench-build fuzz chaos install check-tools clean
 
 help: ## Show this help.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-build:
 
 fuzz: ## Let every fuzzer search for a minute (SECONDS_EACH=60); installs cargo-fuzz if it is missing.
 	scripts/fuzz.sh
+
+chaos: check-tools build ## Play every fault in full, in half an hour, and print a table of what was seen.
+	scripts/chaos.sh
 
 check-tools: ## See that openssl, ncat and strace are here, which the tests use, and a MySQL or MariaDB to use.
 	@scripts/install-tools.sh openssl ncat strace

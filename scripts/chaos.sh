@@ -1,0 +1,21 @@
+#!/bin/sh
+# Plays every fault of server/tests/faults in full, or those that are named, one after the other,
+# and prints a table of what was seen. CHAOS_SEED=n draws chance as it was drawn before.
+set -eu
+cd "$(dirname "$0")/.."
+
+export CHAOS=full
+CHAOS_SEED=${CHAOS_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
+CHAOS_TABLE=$PWD/target/chaos.md
+export CHAOS_SEED CHAOS_TABLE
+
+{
+    printf 'seed %s, commit %s\n\n' "$CHAOS_SEED" "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+    printf '| fault | played | seen |\n|---|---|---|\n'
+} >"$CHAOS_TABLE"
+
+status=0
+cargo test --locked --release --package letschat-server --test faults -- --test-threads=1 --nocapture "$@" || status=$?
+echo
+cat "$CHAOS_TABLE"
+exit "$status"

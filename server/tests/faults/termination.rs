@@ -1,0 +1,55 @@
+//! SIGTERM: everybody is told, what was accepted is sent, and the server is gone soon.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::client::TestClient;
+use crate::form::{quantile, short_or_full, tell};
+use crate::server::TestServer;
+
+/// As long as the server may take to end.
+const GONE_WITHIN: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_gone_in_time() {
+    let times = short_or_full(5, 50);
+    let mut server = TestServer::start(&["--broadcast-burst", "100000"]);
+    let mut people: Vec<TestClient> =
+        ["alice", "bob", "carol"].map(|name| TestClient::join(&server, name)).into();
+    let mut took = Vec::new();
+    for time in 0..times {
+        let told: Vec<u64> = (0..10)
+            .map(|n| people[0].tell("broadcast", json!({"text": format!("{time} {n}")})))
+            .collect();
+        people[0].reply(told[0]);
+        let begin = Instant::now();
+        server.stop();
+        took.push(begin.elapsed());
+        let accepted: Vec<String> = (0..10)
+            .filter(|n| *n == 0 || people[0].reply(told[*n])["number"].is_u64())
+            .map(|n| format!("{time} {n}"))
+            .collect();
+        for person in &mut people {
+            let told = person.wait_event("disconnected");
+            assert_eq!(told["reason"], "terminated", "{told}");
+        }
+        server.start_again();
+        for person in &mut people {
+            person.wait_event("logged_in");
+            for text in &accepted {
+                let name = person.name.clone();
+                person.wait_event_with("broadcast", "text", text);
+                let again = person.all(|line| line["event"] == "broadcast" && line["text"] == *text);
+                assert_eq!(again.len(), 1, "{name} was shown {text:?} more than once");
+            }
+        }
+    }
+    let slowest = quantile(&took, 1.0);
+    assert!(slowest <= GONE_WITHIN, "it took {slowest:?} to end");
+    tell(
+        "SIGTERM under load",
+        &format!("{times} times"),
+        &format!("all told, all that was accepted shown once; gone after {slowest:.0?} at most"),
+    );
+}
