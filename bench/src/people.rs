@@ -1,17 +1,16 @@
-//! Two people in a chat: two clients of the library, each with its session's thread and a front
-//! end's, which waits in the plainest way.
+//! Two people in a chat: two clients of the library, each with a front end that waits in the
+//! plainest way, and each on a core of its own.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use async_channel::Receiver;
-use futures_lite::future::{block_on, zip};
+use async_channel::{Receiver, Sender, bounded};
+use async_io::block_on;
 use letschat::event::Event;
 use letschat::session::{Failure, Reply, Request};
 use letschat::{Client, Config};
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
-use tempfile::TempDir;
 
 use crate::accounts::{Member, password};
 use crate::programs::{Failed, Outcome};
@@ -19,58 +18,70 @@ use crate::run::Bench;
 use crate::server::ServerProcess;
 use crate::sides;
 
+/// On which thread a person's front end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// On that of the session, as a front end that never keeps it can be.
+    WithTheSession,
+    /// On another, as that of the program is.
+    Apart,
+}
+
 /// One of the two.
 pub(crate) struct Person {
-    pub(crate) name: Username,
     pub(crate) client: Client,
-    pub(crate) events: Receiver<Event>,
-    /// Where its keys are, if nobody else needs them.
-    data: Option<TempDir>,
+    events: Receiver<Event>,
 }
 
 impl Person {
-    /// Logs in by password, in a folder of its own.
-    pub(crate) fn arrive(server: &ServerProcess, member: &Member) -> Outcome<Person> {
-        let data = tempfile::tempdir()?;
-        let mut person = Person::arrive_in(server, member, data.path())?;
-        person.data = Some(data);
-        Ok(person)
-    }
-
-    /// The same in this folder.
-    pub(crate) fn arrive_in(
+    /// Logs in by password with its keys in this folder, does something, and is gone.
+    pub(crate) fn live<T>(
         server: &ServerProcess,
         member: &Member,
         data: &Path,
-    ) -> Outcome<Person> {
-        let (client, events) = Client::start(config(server, data.to_owned())?)?;
-        let person = Person { name: member.username.clone(), client, events, data: None };
-        person.asks(Request::Login {
-            username: Some(member.username.to_string()),
-            password: Some(password()),
-            take: false,
-        })?;
-        Ok(person)
+        seat: Seat,
+        act: impl AsyncFnOnce(&Person) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let config = config(server, data.to_owned())?;
+        let act = async |person: Person| {
+            person.log_in(&member.username).await?;
+            act(&person).await
+        };
+        match seat {
+            Seat::Apart => {
+                let (client, events) = Client::start(config)?;
+                block_on(act(Person { client, events }))
+            }
+            Seat::WithTheSession => {
+                let (client, events, engine) = Client::prepare(config)?;
+                let done = block_on(engine.run_with(act(Person { client, events })));
+                done.unwrap_or_else(|| Err(Failed("the client ended by itself".into()).into()))
+            }
+        }
+    }
+
+    async fn log_in(&self, username: &Username) -> Outcome<()> {
+        let username = Some(username.to_string());
+        self.asks(Request::Login { username, password: Some(password()), take: false }).await?;
+        Ok(())
     }
 
     /// Wants something and waits for it.
-    pub(crate) fn asks(&self, request: Request) -> Result<Reply, Failure> {
-        block_on(self.client.request(request))
+    pub(crate) async fn asks(&self, request: Request) -> Result<Reply, Failure> {
+        self.client.request(request).await
     }
 
     /// Waits for the next message and shows it, if only to nobody.
-    pub(crate) fn reads(&self) -> Outcome<usize> {
-        block_on(async {
-            loop {
-                match self.events.recv().await? {
-                    Event::Message { text, .. } => return Ok(show(&text)),
-                    Event::ChatClosed { reason, .. } => {
-                        return Err(Failed(format!("the chat ended by itself: {reason}")).into());
-                    }
-                    _ => {}
+    pub(crate) async fn reads(&self) -> Outcome<usize> {
+        loop {
+            match self.events.recv().await? {
+                Event::Message { text, .. } => return Ok(show(&text)),
+                Event::ChatClosed { reason, .. } => {
+                    return Err(Failed(format!("the chat ended by itself: {reason}")).into());
                 }
+                _ => {}
             }
-        })
+        }
     }
 }
 
@@ -79,23 +90,43 @@ fn show(text: &str) -> usize {
     std::hint::black_box(Printable(text).to_string()).len()
 }
 
-/// Two people whose chat has just opened, and the server that introduced them.
-pub(crate) fn in_a_chat(bench: &Bench) -> Outcome<(Person, Person, ServerProcess)> {
-    let server = ServerProcess::start(bench)?;
-    let (one, other) = sides::both(
-        || Person::arrive(&server, bench.accounts.member(0)),
-        || Person::arrive(&server, bench.accounts.member(1)),
-    )?;
-    let connect = Request::Connect { who: other.name.to_string(), force: false };
-    let connecting = one.client.request(connect);
-    let approving = async {
-        while !matches!(other.events.recv().await, Ok(Event::Request { .. }) | Err(_)) {}
-        other.client.request(Request::Approve(None)).await
+/// Lets two people meet, open a chat, and each do something in it.
+pub(crate) fn in_a_chat<A: Send, B: Send>(
+    bench: &Bench,
+    server: &ServerProcess,
+    seat: Seat,
+    one: impl AsyncFnOnce(&Person) -> Outcome<A> + Send,
+    other: impl AsyncFnOnce(&Person) -> Outcome<B> + Send,
+) -> Outcome<(A, B)> {
+    let members = [bench.accounts.member(0), bench.accounts.member(1)];
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let (there, is_there) = bounded(1);
+    // Who is done first waits: the other's last message is to be confirmed.
+    let (done, is_done) = bounded(1);
+    let calls = async |person: &Person| {
+        is_there.recv().await?;
+        let who = members[1].username.to_string();
+        person.asks(Request::Connect { who, force: false }).await?;
+        let result = one(person).await?;
+        is_done.recv().await?;
+        Ok(result)
     };
-    let (connected, approved) = block_on(zip(connecting, approving));
-    connected?;
-    approved?;
-    Ok((one, other, server))
+    let is_called = async |person: &Person| {
+        tell(&there).await?;
+        while !matches!(person.events.recv().await?, Event::Request { .. }) {}
+        person.asks(Request::Approve(None)).await?;
+        let result = other(person).await?;
+        tell(&done).await?;
+        Ok(result)
+    };
+    sides::both(
+        || Person::live(server, members[0], folders[0].path(), seat, calls),
+        || Person::live(server, members[1], folders[1].path(), seat, is_called),
+    )
+}
+
+async fn tell(what: &Sender<()>) -> Outcome<()> {
+    Ok(what.send(()).await?)
 }
 
 /// A client of this server, with its keys here.

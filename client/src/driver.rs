@@ -69,15 +69,16 @@ impl Driver {
         Driver { birth, config, view, orders, events }
     }
 
-    /// Runs the session to its end, on this thread.
-    pub(crate) fn run(self, listener: TcpListener) -> Ended {
+    /// Runs the session to its end, on the thread that polls this.
+    pub(crate) async fn run(self, listener: TcpListener) -> Ended {
         let executor = LocalExecutor::new();
-        async_io::block_on(executor.run(async {
+        let session = async {
             match Running::begin(self, &executor, listener) {
                 Ok(running) => running.run().await,
                 Err(_) => Ended::Failed,
             }
-        }))
+        };
+        executor.run(session).await
     }
 }
 
@@ -103,6 +104,9 @@ struct Running<'a> {
     at_once: VecDeque<Input>,
     answers: HashMap<RequestId, Sender<Result<Reply, Failure>>>,
     last_request: u64,
+    /// For front ends, in order. They are told when the links have let out what was said before:
+    /// whoever is told something takes the processor at once, and what is to go far would wait.
+    words: VecDeque<Word>,
 
     server: Option<ServerLink>,
     /// Counts the links to the server; what an earlier one tells is dropped.
@@ -128,6 +132,12 @@ struct Running<'a> {
 struct UnsavedPosition {
     position: LogPosition,
     due_boot_ms: u64,
+}
+
+/// Something for a front end.
+enum Word {
+    Answer(Sender<Result<Reply, Failure>>, Result<Reply, Failure>),
+    Event(Event),
 }
 
 /// What front ends want. Those who come too late are told so by the end of the channel that their
@@ -180,6 +190,7 @@ impl<'a> Running<'a> {
             at_once: VecDeque::new(),
             answers: HashMap::new(),
             last_request: 0,
+            words: VecDeque::new(),
             server: None,
             server_generation: 0,
             secured: None,
@@ -203,7 +214,11 @@ impl<'a> Running<'a> {
             }
             let wake = match self.at_hand() {
                 Some(wake) => wake,
-                None => self.wait().await,
+                None if self.words.is_empty() => self.wait().await,
+                None => {
+                    self.let_links_go_first().await;
+                    continue;
+                }
             };
             let input = match wake {
                 Wake::AtOnce(input) => Some(input),
@@ -216,15 +231,22 @@ impl<'a> Running<'a> {
                 self.handle(input);
             }
             if self.looks.is_multiple_of(INPUTS_AT_ONCE) {
-                future::yield_now().await;
+                self.let_links_go_first().await;
             }
         };
         self.save_position();
+        self.tell_front_ends();
         // Each is bounded by a timeout of its own.
         for task in self.closing {
             task.await;
         }
         ended
+    }
+
+    /// The links send what was said, then front ends are told.
+    async fn let_links_go_first(&mut self) {
+        future::yield_now().await;
+        self.tell_front_ends();
     }
 
     fn handle(&mut self, input: Input) {

@@ -10,6 +10,7 @@
 //! * `trust` – which server is the right one
 //! * `account` – an account's folder: key, peers, position, lock
 //! * `private_file` – files that are their owner's alone
+//! * `settling` – polls until nothing more happens by itself
 //! * `clock` – the only place where a clock is read
 //! * [`command`], [`arguments`], [`commands`] – the one table of commands, for people and programs
 //! * [`passwords`] – where a password comes from that was not given
@@ -41,6 +42,7 @@ pub mod pages;
 pub mod passwords;
 mod private_file;
 pub mod session;
+mod settling;
 mod trust;
 
-pub use client::{Client, Config, Ended, StartError};
+pub use client::{Client, Config, Ended, Engine, StartError};

@@ -17,8 +17,8 @@ const FIGURE: &str = "broadcast_cost";
 const A_SECOND: usize = 20;
 const SENDERS: usize = 20;
 
-/// The last head is repeated 1 s after the last broadcast; then there is nothing more to do.
-const UNTIL_QUIET: Duration = Duration::from_millis(1_200);
+/// The last head is repeated 1.5 s after the last broadcast; then there is nothing more to do.
+const UNTIL_QUIET: Duration = Duration::from_millis(1_700);
 
 /// Sends a stream of broadcasts and a few isolated ones, between two runs of the baseline.
 pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use letschat::session::Request;
 
 use crate::baselines::echo;
-use crate::people::{Person, in_a_chat};
+use crate::people::{Person, Seat, in_a_chat};
 use crate::programs::Outcome;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
-use crate::sides;
+use crate::server::ServerProcess;
 use crate::statistics::Samples;
 
 const FIGURE: &str = "chat_round_trip";
@@ -19,24 +19,30 @@ const TEXT_BYTES: usize = 200;
 /// time.
 const TURNS: usize = 5;
 
-/// Measures both in turns.
+/// Measures all three in turns: the chat as its session gives it, the chat with front ends on other
+/// threads, which the program has, and the echo.
 pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
     let count = bench.plan.round_trips / TURNS;
-    let (one, other, _server) = in_a_chat(bench)?;
-    let (mut chats, mut echoes) = (Vec::new(), Vec::new());
+    let server = ServerProcess::start(bench)?;
+    let (mut chats, mut apart, mut echoes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
         echoes.push(microseconds(echo::round_trips(count, TEXT_BYTES)?).median());
-        chats.push(microseconds(round_trips(&one, &other, count)?).median());
+        for (seat, medians) in [(Seat::WithTheSession, &mut chats), (Seat::Apart, &mut apart)] {
+            let ask = async |person: &Person| ask(person, count).await;
+            let answer = async |person: &Person| answer(person, count).await;
+            let (times, ()) = in_a_chat(bench, &server, seat, ask, answer)?;
+            medians.push(microseconds(times).median());
+        }
     }
-    let ratios = chats.iter().zip(&echoes).map(|(chat, echo)| chat / echo);
-    let (ratios, chats, echoes) = (Samples::new(ratios), Samples::new(chats), Samples::new(echoes));
-    let row = |what, samples: &Samples, unit| {
+    let ratios = Samples::new(chats.iter().zip(&echoes).map(|(chat, echo)| chat / echo));
+    let row = |what, samples: Samples, unit| {
         Row::new(FIGURE, what, samples.median(), unit).with_spread(samples.least(), samples.most())
     };
     Ok(vec![
-        row("chat there and back, to a bare TCP echo", &ratios, "x").judged(Bar::AtMost(1.6)),
-        row("chat there and back: median", &chats, "us"),
-        row("bare TCP echo: median", &echoes, "us"),
+        row("chat there and back, to a bare TCP echo", ratios, "x").judged(Bar::AtMost(1.6)),
+        row("chat there and back: median", Samples::new(chats), "us"),
+        row("the same, front ends on threads of their own", Samples::new(apart), "us"),
+        row("bare TCP echo: median", Samples::new(echoes), "us"),
     ])
 }
 
@@ -44,26 +50,21 @@ fn microseconds(times: Vec<Duration>) -> Samples {
     Samples::new(times.into_iter().map(|time| time.as_secs_f64() * 1e6))
 }
 
-fn round_trips(one: &Person, other: &Person, count: usize) -> Outcome<Vec<Duration>> {
-    let (times, ()) = sides::both(|| ask(one, count), || answer(other, count))?;
-    Ok(times)
-}
-
-fn ask(person: &Person, count: usize) -> Outcome<Vec<Duration>> {
+async fn ask(person: &Person, count: usize) -> Outcome<Vec<Duration>> {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
         let begin = Instant::now();
-        person.asks(say())?;
-        person.reads()?;
+        person.asks(say()).await?;
+        person.reads().await?;
         times.push(begin.elapsed());
     }
     Ok(times)
 }
 
-fn answer(person: &Person, count: usize) -> Outcome<()> {
+async fn answer(person: &Person, count: usize) -> Outcome<()> {
     for _ in 0..count {
-        person.reads()?;
-        person.asks(say())?;
+        person.reads().await?;
+        person.asks(say()).await?;
     }
     Ok(())
 }

@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use async_executor::LocalExecutor;
-use async_io::{Timer, block_on};
+use async_io::Timer;
 use futures_lite::future;
 use letschat::session::Request;
 
-use crate::people::{Person, in_a_chat};
+use crate::people::{Person, Seat, in_a_chat};
 use crate::programs::Outcome;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
-use crate::sides;
+use crate::server::ServerProcess;
 
 const TEXT_BYTES: usize = 200;
 
@@ -23,30 +23,41 @@ const PAUSE: Duration = Duration::from_micros(200);
 
 /// Sends messages as fast as the client takes them, and counts them where they are shown.
 pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
-    let count = bench.plan.messages;
-    let (one, other, _server) = in_a_chat(bench)?;
-    let begin = Instant::now();
-    let ((), end) = sides::both(|| write(&one, count), || read(&other, count))?;
-    let seconds = end.duration_since(begin).as_secs_f64();
-    let rate = count as f64 / seconds;
-    let row = Row::new("chat_throughput", "chat messages one way a second", rate, "/s");
-    Ok(vec![row.judged(Bar::AtLeast(200_000.0))])
+    let server = ServerProcess::start(bench)?;
+    let rate = |seat| rate(bench, &server, seat);
+    let (with_the_session, apart) = (rate(Seat::WithTheSession)?, rate(Seat::Apart)?);
+    let row = |what, rate| Row::new("chat_throughput", what, rate, "/s");
+    Ok(vec![
+        row("chat messages one way a second", with_the_session).judged(Bar::AtLeast(200_000.0)),
+        row("the same, front ends on threads of their own", apart),
+    ])
 }
 
-/// Several at once, so that the front end does not wait for each answer.
-fn write(person: &Person, count: usize) -> Outcome<()> {
+/// Messages a second.
+fn rate(bench: &Bench, server: &ServerProcess, seat: Seat) -> Outcome<f64> {
+    let count = bench.plan.messages;
+    let write = async |person: &Person| write(person, count).await;
+    let read = async |person: &Person| read(person, count).await;
+    let (begin, end) = in_a_chat(bench, server, seat, write, read)?;
+    Ok(count as f64 / end.duration_since(begin).as_secs_f64())
+}
+
+/// Several at once, so that the front end does not wait for each answer. When it began.
+async fn write(person: &Person, count: usize) -> Outcome<Instant> {
+    let begin = Instant::now();
     let executor = LocalExecutor::new();
     let share = count.div_ceil(AT_ONCE);
     let writers: Vec<_> = (0..AT_ONCE)
         .map(|number| share.min(count.saturating_sub(number * share)))
         .map(|share| executor.spawn(write_share(person, share)))
         .collect();
-    block_on(executor.run(async {
+    let all = async {
         for writer in writers {
             writer.await?;
         }
-        Ok(())
-    }))
+        Ok(begin)
+    };
+    executor.run(all).await
 }
 
 async fn write_share(person: &Person, share: usize) -> Outcome<()> {
@@ -67,9 +78,9 @@ async fn write_share(person: &Person, share: usize) -> Outcome<()> {
 }
 
 /// When the last one was shown.
-fn read(person: &Person, count: usize) -> Outcome<Instant> {
+async fn read(person: &Person, count: usize) -> Outcome<Instant> {
     for _ in 0..count {
-        person.reads()?;
+        person.reads().await?;
     }
     Ok(Instant::now())
 }

@@ -11,7 +11,7 @@ use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
-use super::{MAX_PEER_LINKS, Running, UnsavedPosition};
+use super::{MAX_PEER_LINKS, Running, UnsavedPosition, Word};
 use crate::account;
 use crate::client::Ended;
 use crate::clock;
@@ -66,8 +66,7 @@ impl Running<'_> {
             }
             Effect::Answer { id, result } => {
                 if let Some(answer) = self.answers.remove(&id) {
-                    // Who asked may have stopped waiting.
-                    let _ = answer.try_send(result);
+                    self.words.push_back(Word::Answer(answer, result));
                 }
             }
             Effect::Tell(event) => self.tell(event),
@@ -75,11 +74,23 @@ impl Running<'_> {
         }
     }
 
-    /// A front end that has dropped its end wants no events; one that leaves too many unread has
-    /// stopped, and the client with it.
     pub(super) fn tell(&mut self, event: Event) {
-        if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
-            self.ended = Some(Ended::NotRead);
+        self.words.push_back(Word::Event(event));
+    }
+
+    /// Tells front ends what there is for them. One that has dropped its end wants no events; one
+    /// that leaves too many unread has stopped, and the client with it.
+    pub(super) fn tell_front_ends(&mut self) {
+        for word in self.words.drain(..) {
+            match word {
+                // Who asked may have stopped waiting.
+                Word::Answer(answer, result) => drop(answer.try_send(result)),
+                Word::Event(event) => {
+                    if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
+                        self.ended = Some(Ended::NotRead);
+                    }
+                }
+            }
         }
     }
 

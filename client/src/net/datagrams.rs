@@ -124,15 +124,19 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_there_stops_nothing() {
-        let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = gone.local_addr().unwrap();
-        drop(gone);
         let executor = LocalExecutor::new();
-        let (mut datagrams, occurrences) = open(&executor, address);
-        datagrams.send(&ToServer::KeepAlive);
-        let client = datagrams.socket.get_ref().local_addr().unwrap();
-
-        let server = UdpSocket::bind(address).unwrap();
+        // Another test may be given the port that was free a moment ago.
+        let (server, client, occurrences, _datagrams) = loop {
+            let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let address = gone.local_addr().unwrap();
+            drop(gone);
+            let (mut datagrams, occurrences) = open(&executor, address);
+            datagrams.send(&ToServer::KeepAlive);
+            let client = datagrams.socket.get_ref().local_addr().unwrap();
+            if let Ok(server) = UdpSocket::bind(address) {
+                break (server, client, occurrences, datagrams);
+            }
+        };
         let datagram = Sealer::new(SESSION, &[2; 32]).seal(&ToClient::Head(1));
         server.send_to(&datagram, client).unwrap();
         let occurrence = block_on(executor.run(occurrences.recv())).unwrap();

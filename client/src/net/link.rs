@@ -8,6 +8,7 @@ use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
 use letschat_protocol::frame::{Decoder, Frame, Mode};
 
 use super::outbox::{Outbox, Step};
+use crate::settling::when_woken;
 
 /// After our end was sent, the other side has this long to send its own. Closing at once could
 /// make the kernel throw away our last words with what we have not read.
@@ -36,12 +37,12 @@ pub(crate) async fn run(
     take: impl AsyncFnMut(&Frame) -> Result<(), Unreadable>,
 ) -> End {
     let (reader, writer) = futures_lite::io::split(stream);
-    let reading = async {
+    let reading = when_woken(async {
         match read_frames(reader, take).await {
             Ok(()) => End::Broken,
             Err(Unreadable) => End::Unreadable,
         }
-    };
+    });
     let writing = async {
         match write_steps(writer, outbox).await {
             Ok(()) => End::Closed,
