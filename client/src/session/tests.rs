@@ -15,6 +15,7 @@ use super::*;
 use crate::event::Event;
 
 mod acknowledgements;
+mod broadcasts;
 
 /// A session of alice's, with its effects at hand.
 struct Stage {
@@ -358,26 +359,6 @@ fn cancel_stops_a_login_at_any_of_its_steps() {
 }
 
 #[test]
-fn the_end_of_a_replay_that_was_not_asked_for_gives_nothing_up() {
-    let mut stage = Stage::logged_in();
-    let entry = |number| letschat_protocol::dialogue::Broadcast {
-        number,
-        sender: name("bob"),
-        time_ms: number,
-        text: "hello".into(),
-    };
-    stage.notice(Notice::Broadcast { entry: entry(2), own: false });
-    let effects = stage.notice(Notice::Replayed { through: 2 });
-    assert!(effects.is_empty(), "{effects:?}");
-    stage.now.boot_ms += 60;
-    let effects = stage.put(Input::Tick);
-    assert!(asks_server(&effects, |request| *request == ServerRequest::Replay { from: 1 }));
-    stage.server(Code::Ok, "1 2 replaying");
-    let effects = stage.notice(Notice::Broadcast { entry: entry(1), own: false });
-    assert!(matches!(told(&effects)[..], [Event::Broadcast { number: 1, .. }]));
-}
-
-#[test]
 fn a_sign_up_that_waits_behind_a_refused_login_has_its_turn() {
     let mut stage = Stage::new(None);
     let (login, _) = stage.ask(log_in(Some("alice")));
@@ -560,41 +541,6 @@ fn to_block_somebody_ends_what_there_is_with_them() {
     let hangs_up =
         |effect: &Effect| matches!(effect, Effect::ClosePeer { link } if *link == calling);
     assert!(effects.iter().any(hangs_up), "{effects:?}");
-}
-
-#[test]
-fn a_broadcast_of_somebody_blocked_is_no_gap_and_is_not_shown() {
-    let mut stage = Stage::logged_in();
-    stage.ask(Request::Block { who: "mallory".into(), on: true });
-    let broadcast = |number, sender| Broadcast {
-        number,
-        sender: name(sender),
-        time_ms: number,
-        text: "hello".into(),
-    };
-    let entry = broadcast(1, "mallory");
-    let effects = stage.notice(Notice::Broadcast { entry, own: false });
-    assert!(told(&effects).is_empty(), "{effects:?}");
-    let saved = LogPosition { epoch: 1, through: 1 };
-    assert!(effects.iter().any(|effect| {
-        matches!(effect, Effect::Save(Save::Position(position)) if *position == saved)
-    }));
-    let entry = broadcast(2, "bob");
-    let effects = stage.notice(Notice::Broadcast { entry, own: false });
-    assert!(matches!(told(&effects)[..], [Event::Broadcast { .. }]), "{effects:?}");
-}
-
-#[test]
-fn who_leaves_and_comes_back_is_not_shown_again_what_came_after_a_gap() {
-    let mut stage = Stage::logged_in();
-    let entry = Broadcast { number: 2, sender: name("bob"), time_ms: 2, text: "hello".into() };
-    let effects = stage.notice(Notice::Broadcast { entry: entry.clone(), own: false });
-    assert!(matches!(told(&effects)[..], [Event::Broadcast { .. }]), "{effects:?}");
-    stage.ask(Request::Leave);
-    stage.ask(log_in(Some("alice")));
-    stage.come_in();
-    let effects = stage.notice(Notice::Broadcast { entry, own: false });
-    assert!(told(&effects).is_empty(), "{effects:?}");
 }
 
 #[test]

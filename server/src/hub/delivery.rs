@@ -20,8 +20,9 @@ use crate::clock::Now;
 use crate::store::{StoreRequest, StoredEntry, Unavailable};
 
 /// The newest number is repeated so long after the last broadcast: soon, since most losses are
-/// single, and again in case the repetition was lost too.
-const HEAD_REPEATS_MS: [u64; 3] = [100, 300, 1_000];
+/// single, and again in case the repetition was lost too. Where three datagrams in ten are lost,
+/// one client in four hundred then knows nothing of it before the next keep-alive.
+const HEAD_REPEATS_MS: [u64; 4] = [100, 300, 800, 1_500];
 
 /// Broadcasts in one commit at most.
 const MAX_BATCH: usize = 256;

@@ -1,6 +1,5 @@
 //! Broadcasts: each is shown once, to those who are here and those who come in time.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -12,20 +11,6 @@ use crate::server::TestServer;
 
 /// As many as anybody likes: the tests are not about rates.
 const NO_RATE: [&str; 2] = ["--broadcast-burst", "100000"];
-
-/// A relay in front of the server, at another address with the same port, for TCP and UDP.
-fn relay_to(server: &TestServer, near: &str, seen_as: &str) -> Relay {
-    let near: IpAddr = near.parse().unwrap();
-    let at = SocketAddr::new(near, server.address.port());
-    Relay::start(at, server.address, seen_as.parse().unwrap())
-}
-
-fn join_through(relay: &Relay, server: &TestServer, name: &str) -> TestClient {
-    let location = format!("{}#{}", relay.address, server.fingerprint);
-    let mut client = TestClient::start_at(&location, name, &[]);
-    client.sign_up_and_log_in();
-    client
-}
 
 fn texts_shown(client: &TestClient) -> Vec<String> {
     let broadcasts = client.all(|line| line["event"] == "broadcast");
@@ -81,10 +66,10 @@ fn a_client_that_comes_again_is_not_shown_again_what_it_saw() {
 #[test]
 fn the_same_datagram_twice_is_shown_once() {
     let server = TestServer::start(&NO_RATE);
-    let relay = relay_to(&server, "127.0.2.1", "127.0.2.2");
+    let relay = Relay::before(&server, "127.0.2.1", "127.0.2.2");
     relay.datagrams(Datagrams::Twice);
     let mut alice = TestClient::join(&server, "alice");
-    let mut bob = join_through(&relay, &server, "bob");
+    let mut bob = relay.join(&server, "bob");
     server.wait_log("datagrams reach bob");
     let texts: Vec<String> = (1..=30).map(|n| format!("number {n}")).collect();
     for text in &texts {
@@ -104,9 +89,9 @@ fn the_same_datagram_twice_is_shown_once() {
 #[test]
 fn where_udp_is_blocked_broadcasts_come_over_tcp() {
     let server = TestServer::start(&[]);
-    let relay = relay_to(&server, "127.0.2.3", "127.0.2.4");
+    let relay = Relay::before(&server, "127.0.2.3", "127.0.2.4");
     relay.datagrams(Datagrams::Blocked);
-    let mut bob = join_through(&relay, &server, "bob");
+    let mut bob = relay.join(&server, "bob");
     let mut alice = TestClient::join(&server, "alice");
     alice.ok("broadcast", json!({"text": "over land"}));
     let broadcast = bob.wait_event_with("broadcast", "text", "over land");

@@ -1,49 +1,13 @@
 //! Direct chats: by name and address, over breaks of the network, and without the server.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::client::{PASSWORD, TestClient};
-use crate::programs::PATIENCE;
-use crate::relay::{Relay, Weather};
+use crate::pair::Pair;
+use crate::relay::Weather;
 use crate::server::TestServer;
-
-/// Two people of whom one, bob, can only be reached through a relay: the server sees him at its
-/// far side, so that this is where his friends dial.
-struct Pair {
-    _server: TestServer,
-    _to_server: Relay,
-    to_bob: Relay,
-    alice: TestClient,
-    bob: TestClient,
-}
-
-fn pair_with_a_relay(seen_as: &str) -> Pair {
-    let server = TestServer::start(&[]);
-    let seen_as: IpAddr = seen_as.parse().unwrap();
-    let to_server = Relay::start(SocketAddr::from(([127, 0, 3, 1], 0)), server.address, seen_as);
-    let location = format!("{}#{}", to_server.address, server.fingerprint);
-    let mut bob = TestClient::start_at(&location, "bob", &["--peer-listen", "127.0.0.1"]);
-    bob.sign_up_and_log_in();
-    let port = u16::try_from(bob.ok("status", json!({}))["port"].as_u64().unwrap()).unwrap();
-    let receiver = SocketAddr::from(([127, 0, 0, 1], port));
-    let to_bob = Relay::start(SocketAddr::new(seen_as, port), receiver, receiver.ip());
-    let mut alice = TestClient::join(&server, "alice");
-    alice.chat_with(&mut bob);
-    alice.says_to(&mut bob, "before the break");
-    wait_confirmed(&mut alice);
-    Pair { _server: server, _to_server: to_server, to_bob, alice, bob }
-}
-
-/// That a message was shown is confirmed a moment later.
-fn wait_confirmed(person: &mut TestClient) {
-    let until = Instant::now() + PATIENCE;
-    while person.ok("status", json!({}))["chats"][0]["unconfirmed"] != 0 {
-        assert!(Instant::now() < until, "{} is never told that it arrived", person.name);
-    }
-}
 
 const BREAK: Duration = Duration::from_secs(20);
 
@@ -74,17 +38,17 @@ fn nothing_is_lost_or_doubled(mut pair: Pair, weather: Weather) {
 
 #[test]
 fn a_chat_outlives_twenty_seconds_in_which_its_links_break() {
-    nothing_is_lost_or_doubled(pair_with_a_relay("127.0.3.2"), Weather::Broken);
+    nothing_is_lost_or_doubled(Pair::chatting("127.0.3.2"), Weather::Broken);
 }
 
 #[test]
 fn a_chat_outlives_twenty_seconds_in_which_nothing_gets_through() {
-    nothing_is_lost_or_doubled(pair_with_a_relay("127.0.3.3"), Weather::BlackHole);
+    nothing_is_lost_or_doubled(Pair::chatting("127.0.3.3"), Weather::BlackHole);
 }
 
 #[test]
 fn what_could_not_be_delivered_is_named_when_the_chat_ends() {
-    let mut pair = pair_with_a_relay("127.0.3.4");
+    let mut pair = Pair::chatting("127.0.3.4");
     pair.to_bob.weather(Weather::Broken);
     pair.alice.wait_event("chat_interrupted");
     pair.alice.ok("say", json!({"text": "into the void"}));

@@ -167,6 +167,13 @@ impl TestClient {
         heard.filter(|value| fits(value)).collect()
     }
 
+    /// The same, with the time at which each came.
+    pub(crate) fn all_with_times(&self, fits: impl Fn(&Value) -> bool) -> Vec<(Instant, Value)> {
+        let heard = self.process.heard.iter().map(|line| serde_json::from_str(line).unwrap());
+        let times = self.process.heard_at.iter().copied();
+        times.zip(heard).filter(|(_, value)| fits(value)).collect()
+    }
+
     /// Asks for a chat and has it approved.
     pub(crate) fn chat_with(&mut self, other: &mut TestClient) {
         let id = self.tell("connect", json!({"who": other.name}));

@@ -9,6 +9,7 @@
 //! * [`operator`] – the server's program with a subcommand, run to its end
 //! * [`client`] – a client that is told commands and asked for events
 //! * [`relay`] – stands between two programs and breaks the network
+//! * [`pair`] – two people in a chat over a relay
 //! * [`typist`] – a TLS connection by which lines are typed
 
 #![allow(clippy::unwrap_used)]
@@ -26,6 +27,7 @@ mod idle;
 mod install;
 mod main_job;
 mod operator;
+mod pair;
 mod passwords_and_blocks;
 mod places;
 mod programs;

@@ -91,11 +91,13 @@ struct Errors {
 pub(crate) struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
+    lines: Receiver<(Instant, String)>,
     errors: Arc<Errors>,
     collecting: Option<JoinHandle<()>>,
     /// Everything that came on standard output so far.
     pub(crate) heard: Vec<String>,
+    /// When each line of that came, whenever it was looked at.
+    pub(crate) heard_at: Vec<Instant>,
 }
 
 impl Running {
@@ -112,12 +114,21 @@ impl Running {
         thread::spawn(move || {
             for line in stdout.split(b'\n') {
                 let Ok(line) = line else { break };
-                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+                let line = String::from_utf8_lossy(&line).into_owned();
+                let _ = sender.send((Instant::now(), line));
             }
         });
         let errors = Arc::new(Errors::default());
         let collecting = Some(collect(child.stderr.take().unwrap(), errors.clone()));
-        Running { stdin: child.stdin.take(), child, lines, errors, collecting, heard: Vec::new() }
+        Running {
+            stdin: child.stdin.take(),
+            child,
+            lines,
+            errors,
+            collecting,
+            heard: Vec::new(),
+            heard_at: Vec::new(),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -140,8 +151,9 @@ impl Running {
     pub(crate) fn next_line(&mut self, until: Instant) -> Result<Option<String>, RecvTimeoutError> {
         let left = until.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
-            Ok(line) => {
+            Ok((at, line)) => {
                 self.heard.push(line.clone());
+                self.heard_at.push(at);
                 Ok(Some(line))
             }
             Err(RecvTimeoutError::Disconnected) => Ok(None),

@@ -1,12 +1,17 @@
 //! Stands between two programs, for TCP and UDP, and breaks the network as it is told.
 
-use std::io::{Read as _, Write as _};
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
+
+use crate::client::TestClient;
+use crate::server::TestServer;
 
 /// What becomes of what passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +30,12 @@ pub(crate) enum Datagrams {
     Pass,
     Twice,
     Blocked,
+    /// 30 % are lost, 10 % doubled and 20 % overtaken by the next, as this seed has it.
+    Rough(u64),
 }
+
+/// How long a datagram is held back so that the next can overtake it, if there is a next.
+const HELD: Duration = Duration::from_millis(50);
 
 /// A relay that listens at one address and passes on to another.
 pub(crate) struct Relay {
@@ -41,6 +51,8 @@ struct Shared {
     changed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
     datagrams: Mutex<Datagrams>,
+    /// Each way of each client's datagrams has a chance of its own.
+    lanes: AtomicU64,
 }
 
 impl Relay {
@@ -56,6 +68,7 @@ impl Relay {
             changed: Condvar::new(),
             streams: Mutex::new(Vec::new()),
             datagrams: Mutex::new(Datagrams::Pass),
+            lanes: AtomicU64::new(0),
         });
         let accepting = shared.clone();
         thread::spawn(move || {
@@ -66,6 +79,20 @@ impl Relay {
         let passing = shared.clone();
         thread::spawn(move || passing.pass_datagrams(&udp));
         Relay { address, shared }
+    }
+
+    /// In front of a server, at another address with the same port, for TCP and UDP.
+    pub(crate) fn before(server: &TestServer, near: &str, seen_as: &str) -> Relay {
+        let at = SocketAddr::new(near.parse().unwrap(), server.address.port());
+        Relay::start(at, server.address, seen_as.parse().unwrap())
+    }
+
+    /// Starts a client that comes by this way, signs it up and logs it in.
+    pub(crate) fn join(&self, server: &TestServer, name: &str) -> TestClient {
+        let location = format!("{}#{}", self.address, server.fingerprint);
+        let mut client = TestClient::start_at(&location, name, &[]);
+        client.sign_up_and_log_in();
+        client
     }
 
     /// From now on it is like this.
@@ -119,41 +146,92 @@ impl Shared {
 
     /// Each sender gets a socket of its own towards the other side.
     fn pass_datagrams(self: Arc<Self>, near: &UdpSocket) {
-        let mut far_sides: Vec<(SocketAddr, UdpSocket)> = Vec::new();
+        let mut far_sides: HashMap<SocketAddr, (UdpSocket, Lane)> = HashMap::new();
         let mut bytes = [0; 2_048];
-        while let Ok((count, from)) = near.recv_from(&mut bytes) {
-            let known = far_sides.iter().position(|(sender, _)| *sender == from);
-            let index = known.unwrap_or_else(|| {
+        near.set_read_timeout(Some(HELD)).unwrap();
+        loop {
+            let Ok((count, from)) = near.recv_from(&mut bytes) else {
+                for (far, lane) in far_sides.values_mut() {
+                    lane.let_go(|bytes| drop(far.send(bytes)));
+                }
+                continue;
+            };
+            let (far, lane) = far_sides.entry(from).or_insert_with(|| {
                 let far = UdpSocket::bind((self.from, 0)).unwrap();
                 far.connect(self.to).unwrap();
-                far.set_read_timeout(Some(Duration::from_secs(600))).unwrap();
                 self.pass_back(far.try_clone().unwrap(), near.try_clone().unwrap(), from);
-                far_sides.push((from, far));
-                far_sides.len() - 1
+                (far, self.lane())
             });
-            for _ in 0..self.copies() {
-                let _ = far_sides[index].1.send(&bytes[..count]);
-            }
+            lane.pass(self.fates(), &bytes[..count], |bytes| drop(far.send(bytes)));
         }
     }
 
     fn pass_back(self: &Arc<Self>, far: UdpSocket, near: UdpSocket, to: SocketAddr) {
         let shared = self.clone();
+        let mut lane = self.lane();
+        far.set_read_timeout(Some(HELD)).unwrap();
         thread::spawn(move || {
             let mut bytes = [0; 2_048];
-            while let Ok(count) = far.recv(&mut bytes) {
-                for _ in 0..shared.copies() {
-                    let _ = near.send_to(&bytes[..count], to);
+            let send = |bytes: &[u8]| drop(near.send_to(bytes, to));
+            loop {
+                match far.recv(&mut bytes) {
+                    Ok(count) => lane.pass(shared.fates(), &bytes[..count], send),
+                    // Nobody listens there, for now.
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+                    Err(_) => lane.let_go(send),
                 }
             }
         });
     }
 
-    fn copies(&self) -> usize {
-        match *self.datagrams.lock().unwrap() {
+    fn lane(&self) -> Lane {
+        let number = self.lanes.fetch_add(1, Ordering::Relaxed);
+        Lane { number, random: None, held: None }
+    }
+
+    fn fates(&self) -> Datagrams {
+        *self.datagrams.lock().unwrap()
+    }
+}
+
+/// One way of one client's datagrams.
+struct Lane {
+    number: u64,
+    random: Option<fastrand::Rng>,
+    /// What the next is to overtake.
+    held: Option<Vec<u8>>,
+}
+
+impl Lane {
+    fn pass(&mut self, datagrams: Datagrams, bytes: &[u8], send: impl Fn(&[u8])) {
+        let copies = match datagrams {
             Datagrams::Pass => 1,
             Datagrams::Twice => 2,
             Datagrams::Blocked => 0,
+            Datagrams::Rough(seed) => {
+                let random =
+                    self.random.get_or_insert_with(|| fastrand::Rng::with_seed(seed ^ self.number));
+                let (fate, is_overtaken) = (random.u8(..100), random.u8(..100) < 20);
+                if fate >= 30 && is_overtaken && self.held.is_none() {
+                    self.held = Some(bytes.to_vec());
+                    return;
+                }
+                match fate {
+                    0..30 => 0,
+                    30..40 => 2,
+                    _ => 1,
+                }
+            }
+        };
+        for _ in 0..copies {
+            send(bytes);
+        }
+        self.let_go(send);
+    }
+
+    fn let_go(&mut self, send: impl Fn(&[u8])) {
+        if let Some(held) = self.held.take() {
+            send(&held);
         }
     }
 }

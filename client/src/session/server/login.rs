@@ -7,6 +7,7 @@ use letschat_protocol::dialogue::{
 use letschat_protocol::identity::LoginStatement;
 use letschat_protocol::username::Username;
 
+use super::news::FIRST_DATAGRAMS_MS;
 use super::{Datagrams, Expected, Goal, Link, Repair, Retries, SignUp, sentence};
 use crate::event::Event;
 use crate::session::broadcasts::Shown;
@@ -250,6 +251,7 @@ impl Session {
             open: true,
             next_ms: now.boot_ms,
             since_ms: now.boot_ms,
+            due_after_ms: &FIRST_DATAGRAMS_MS,
             ..Datagrams::default()
         };
         self.tell(Event::LoggedIn { username: welcome.username.clone(), by });

@@ -151,10 +151,11 @@ struct Datagrams {
     open: bool,
     /// The server proved our address and answers from it.
     work: bool,
-    sent: usize,
     next_ms: u64,
     heard_ms: u64,
+    /// Keep-alives beyond the regular ones are due so long after this.
     since_ms: u64,
+    due_after_ms: &'static [u64],
 }
 
 impl ServerSide {

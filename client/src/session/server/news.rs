@@ -4,14 +4,17 @@ use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Broadcast, Request as ServerRequest};
 use letschat_protocol::limits::UDP_KEEPALIVE_MS;
 
-use super::{Expected, Repair};
+use super::{Datagrams, Expected, Repair};
 use crate::event::Event;
 use crate::session::{Effect, Now, Save, Session};
 
 /// A gap in the broadcasts is repaired after this time, since datagrams overtake each other.
 const REORDERING_MS: u64 = 60;
 /// Until the server's first challenge came, datagrams are sent at these times after the login.
-const FIRST_DATAGRAMS_MS: [u64; 4] = [0, 1_000, 3_000, 10_000];
+pub(super) const FIRST_DATAGRAMS_MS: [u64; 3] = [1_000, 3_000, 10_000];
+/// After a gap, keep-alives go out at these times, unless another gap comes first. Where much is
+/// lost, the newest broadcast and all that would tell of it may be too.
+const AFTER_GAP_MS: [u64; 3] = [2_000, 5_000, 12_000];
 
 impl Session {
     pub(in crate::session) fn show_broadcast(
@@ -68,6 +71,12 @@ impl Session {
         };
         if self.server.is_logged_in() && self.server.repair == Repair::None {
             self.server.repair = Repair::Asked;
+            let datagrams = &mut self.server.datagrams;
+            if datagrams.work {
+                datagrams.since_ms = now.boot_ms;
+                datagrams.due_after_ms = &AFTER_GAP_MS;
+                datagrams.plan_next(now.boot_ms);
+            }
             self.ask_server(now, ServerRequest::Replay { from }, Expected::Replay);
         }
     }
@@ -82,7 +91,10 @@ impl Session {
                 self.effects.push(Effect::Datagram(ToServer::Answer(token)));
             }
             ToClient::Head(head) => {
-                self.server.datagrams.work = true;
+                let datagrams = &mut self.server.datagrams;
+                if !std::mem::replace(&mut datagrams.work, true) {
+                    datagrams.due_after_ms = &[];
+                }
                 self.learn_head(now, head);
             }
             ToClient::Broadcast { entry, own } => self.show_broadcast(now, &entry, own, "udp"),
@@ -97,13 +109,21 @@ impl Session {
         }
         let datagrams = &mut self.server.datagrams;
         if datagrams.open && datagrams.next_ms <= now.boot_ms {
-            datagrams.sent += 1;
-            let early = FIRST_DATAGRAMS_MS.get(datagrams.sent).filter(|_| !datagrams.work);
-            datagrams.next_ms = match early {
-                Some(after) => datagrams.since_ms + after,
-                None => now.boot_ms + UDP_KEEPALIVE_MS,
-            };
+            datagrams.plan_next(now.boot_ms);
             self.effects.push(Effect::Datagram(ToServer::KeepAlive));
         }
+    }
+}
+
+impl Datagrams {
+    /// The next keep-alive: one of those that are due beyond the regular ones, if any are left.
+    fn plan_next(&mut self, now_ms: u64) {
+        self.next_ms = match self.due_after_ms.split_first() {
+            Some((after, later)) => {
+                self.due_after_ms = later;
+                self.since_ms + after
+            }
+            None => now_ms + UDP_KEEPALIVE_MS,
+        };
     }
 }

@@ -187,8 +187,8 @@ fn the_statistics_count_what_has_happened_since_the_start() {
         lines_heard: 4,
         bytes_sent: tally.bytes_sent,
         datagrams_heard: 2,
-        // A challenge, the head, a broadcast and the head three times.
-        datagrams_sent: 6,
+        // A challenge, the head, a broadcast and the head four times.
+        datagrams_sent: 7,
     };
     assert_eq!(tally, expected);
 }

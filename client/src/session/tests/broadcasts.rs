@@ -1,0 +1,83 @@
+//! Broadcasts: what is shown, what is a gap, and how the newest is learnt of.
+
+use letschat_protocol::datagram::{ToClient, ToServer};
+
+use super::*;
+
+#[test]
+fn the_end_of_a_replay_that_was_not_asked_for_gives_nothing_up() {
+    let mut stage = Stage::logged_in();
+    let entry = |number| letschat_protocol::dialogue::Broadcast {
+        number,
+        sender: name("bob"),
+        time_ms: number,
+        text: "hello".into(),
+    };
+    stage.notice(Notice::Broadcast { entry: entry(2), own: false });
+    let effects = stage.notice(Notice::Replayed { through: 2 });
+    assert!(effects.is_empty(), "{effects:?}");
+    stage.now.boot_ms += 60;
+    let effects = stage.put(Input::Tick);
+    assert!(asks_server(&effects, |request| *request == ServerRequest::Replay { from: 1 }));
+    stage.server(Code::Ok, "1 2 replaying");
+    let effects = stage.notice(Notice::Broadcast { entry: entry(1), own: false });
+    assert!(matches!(told(&effects)[..], [Event::Broadcast { number: 1, .. }]));
+}
+
+#[test]
+fn a_broadcast_of_somebody_blocked_is_no_gap_and_is_not_shown() {
+    let mut stage = Stage::logged_in();
+    stage.ask(Request::Block { who: "mallory".into(), on: true });
+    let broadcast = |number, sender| Broadcast {
+        number,
+        sender: name(sender),
+        time_ms: number,
+        text: "hello".into(),
+    };
+    let entry = broadcast(1, "mallory");
+    let effects = stage.notice(Notice::Broadcast { entry, own: false });
+    assert!(told(&effects).is_empty(), "{effects:?}");
+    let saved = LogPosition { epoch: 1, through: 1 };
+    assert!(effects.iter().any(|effect| {
+        matches!(effect, Effect::Save(Save::Position(position)) if *position == saved)
+    }));
+    let entry = broadcast(2, "bob");
+    let effects = stage.notice(Notice::Broadcast { entry, own: false });
+    assert!(matches!(told(&effects)[..], [Event::Broadcast { .. }]), "{effects:?}");
+}
+
+#[test]
+fn who_leaves_and_comes_back_is_not_shown_again_what_came_after_a_gap() {
+    let mut stage = Stage::logged_in();
+    let entry = Broadcast { number: 2, sender: name("bob"), time_ms: 2, text: "hello".into() };
+    let effects = stage.notice(Notice::Broadcast { entry: entry.clone(), own: false });
+    assert!(matches!(told(&effects)[..], [Event::Broadcast { .. }]), "{effects:?}");
+    stage.ask(Request::Leave);
+    stage.ask(log_in(Some("alice")));
+    stage.come_in();
+    let effects = stage.notice(Notice::Broadcast { entry, own: false });
+    assert!(told(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
+fn after_a_gap_the_server_is_asked_soon_and_again_what_the_newest_is() {
+    let mut stage = Stage::logged_in();
+    let sends_keep_alive = |effects: &[Effect]| {
+        effects.iter().any(|effect| matches!(effect, Effect::Datagram(ToServer::KeepAlive)))
+    };
+    stage.put(Input::Datagram(ToClient::Head(0)));
+    let entry = Broadcast { number: 2, sender: name("bob"), time_ms: 2, text: "hello".into() };
+    stage.put(Input::Datagram(ToClient::Broadcast { entry, own: false }));
+    let effects = stage.wait();
+    let replays = |request: &ServerRequest| matches!(request, ServerRequest::Replay { from: 1 });
+    assert!(asks_server(&effects, replays), "{effects:?}");
+    stage.server(Code::Ok, "1 2 replaying");
+    stage.notice(Notice::Replayed { through: 2 });
+
+    let gap_ms = stage.now.boot_ms;
+    for after_ms in [2_000, 5_000, 12_000, 37_000] {
+        assert!(sends_keep_alive(&stage.wait()));
+        assert_eq!(stage.now.boot_ms - gap_ms, after_ms);
+        stage.put(Input::Datagram(ToClient::Head(2)));
+    }
+}
