@@ -320,7 +320,7 @@ fn a_database_that_says_nothing_is_given_up_within_seconds() {
     let location = at(address, &MysqlServer::shared().location("letschat"));
     let begin = Instant::now();
     let error = refusal(&location);
-    assert!(error.contains("did not answer within 5 s"), "{error}");
+    assert!(error.contains("did not answer in time"), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 

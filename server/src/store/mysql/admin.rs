@@ -23,6 +23,9 @@ impl Mysql {
     pub(super) fn open_as(role: Role, location: &MysqlLocation) -> Result<Mysql, StoreError> {
         let mut session = Session::new(role, location.clone())?;
         session.run(|_| Ok(()))?;
+        if role == Role::Server {
+            session.enter_service()?;
+        }
         Ok(Mysql { session })
     }
 }
