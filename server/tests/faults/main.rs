@@ -5,6 +5,10 @@
 //! printed; `CHAOS_SEED=n make chaos` draws the same again.
 //!
 //! * [`form`] – how long and how hard, and the table
+//! * `clocks` – the wall clock is set
+//! * `databases` – a database hangs, dies and comes back
+//! * `descriptors` – there are none left
+//! * `disk_full` – the disk of the SQLite file is full
 //! * `termination` – SIGTERM, again and again
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -12,10 +16,18 @@
 #[path = "../processes/client.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod client;
+mod clocks;
+mod databases;
+mod descriptors;
+mod disk_full;
 mod form;
+#[path = "../store/mysql_server.rs"]
+#[allow(dead_code, reason = "the tests of the stores need more of it")]
+mod mysql_server;
 #[path = "../processes/programs.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod programs;
+use programs as ports;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;

@@ -37,7 +37,7 @@ const AT_THE_START: Patience =
 /// While people wait, who are to be told within three seconds. A call that came in vain for so long
 /// tries nothing else, and those that waited meanwhile fail with it, so that waits do not add up.
 const IN_SERVICE: Patience =
-    Patience { connect: Duration::from_secs(2), answer: Duration::from_millis(2_400) };
+    Patience { connect: Duration::from_secs(2), answer: Duration::from_secs(2) };
 
 /// A host may have more addresses; only these are tried.
 const MAX_ADDRESSES: usize = 3;
