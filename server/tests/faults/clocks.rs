@@ -2,6 +2,7 @@
 //! long as before, and no sender has a time twice.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,21 @@ impl WallClock {
     }
 }
 
+impl Drop for WallClock {
+    /// A program that is killed leaves behind what faketime had it share with its children.
+    fn drop(&mut self) {
+        let Ok(shared) = fs::read_dir("/dev/shm") else { return };
+        for path in shared.filter_map(|entry| Some(entry.ok()?.path())) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let pid = name.strip_prefix("faketime_shm_");
+            let pid = pid.or_else(|| name.strip_prefix("sem.faketime_sem_"));
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
 fn time_of(line: &Value) -> DateTime<Utc> {
     line["time"].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap()
 }
@@ -95,9 +111,10 @@ struct Sent {
 
 /// A server whose clock is set, and what it was told.
 struct Aging {
-    clock: WallClock,
-    server: TestServer,
+    // The clock outlives who looks at it.
     alice: TestClient,
+    server: TestServer,
+    clock: WallClock,
     retention: Duration,
     times: Vec<DateTime<Utc>>,
     sent: Vec<Sent>,
@@ -112,7 +129,7 @@ impl Aging {
         let server = TestServer::start_by(&clock.by(), &flags);
         let alice = TestClient::join(&server, "alice");
         let (times, sent, latest) = (Vec::new(), Vec::new(), Duration::ZERO);
-        Aging { clock, server, alice, retention, times, sent, latest }
+        Aging { alice, server, clock, retention, times, sent, latest }
     }
 
     fn broadcasts(&mut self) -> DateTime<Utc> {

@@ -37,7 +37,7 @@ struct People {
 
 /// How long what needs the database may take to fail, and to work again.
 fn told_within() -> Duration {
-    short_or_full(Duration::from_secs(8), Duration::from_secs(3))
+    short_or_full(Duration::from_secs(6), Duration::from_secs(3))
 }
 
 fn back_within() -> Duration {

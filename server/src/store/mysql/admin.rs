@@ -26,7 +26,7 @@ impl Mysql {
         if role == Role::Server {
             session.enter_service()?;
         }
-        Ok(Mysql { session })
+        Ok(Mysql { session, doubtful: Vec::new() })
     }
 }
 

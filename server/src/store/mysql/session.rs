@@ -73,6 +73,8 @@ pub(super) struct Session {
     /// A lock that only the last connection held: it tells that one from other servers'.
     mark: String,
     failed: Option<(Instant, String)>,
+    /// The last transaction's end was told to the database, and no answer came.
+    awaits_commit: bool,
 }
 
 /// Without the connection: the driver would show the password in it.
@@ -85,7 +87,15 @@ impl fmt::Debug for Session {
 impl Session {
     pub(super) fn new(role: Role, location: MysqlLocation) -> Result<Session, StoreError> {
         let (patience, mark) = (AT_THE_START, random_mark()?);
-        Ok(Session { role, location, patience, connection: None, mark, failed: None })
+        Ok(Session {
+            role,
+            location,
+            patience,
+            connection: None,
+            mark,
+            failed: None,
+            awaits_commit: false,
+        })
     }
 
     /// Goes over to a connection that nobody waits for too long.
@@ -116,11 +126,16 @@ impl Session {
         &mut self,
         work: impl FnOnce(&mut Conn) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.run(|conn| {
+        let mut awaits_commit = false;
+        let result = self.run(|conn| {
             conn.query_drop("START TRANSACTION")?;
             let result = work(conn);
             match &result {
-                Ok(_) => conn.query_drop("COMMIT")?,
+                Ok(_) => {
+                    awaits_commit = true;
+                    conn.query_drop("COMMIT")?;
+                    awaits_commit = false;
+                }
                 Err(failure) if failure.leaves_the_connection_whole() => {
                     conn.query_drop("ROLLBACK")?;
                 }
@@ -128,7 +143,14 @@ impl Session {
                 Err(_) => {}
             }
             result
-        })
+        });
+        self.awaits_commit = awaits_commit;
+        result
+    }
+
+    /// Whether nobody knows what became of the last transaction.
+    pub(super) fn commit_is_in_doubt(&self) -> bool {
+        self.awaits_commit
     }
 
     fn take_connection(&mut self) -> Result<Conn, StoreError> {
