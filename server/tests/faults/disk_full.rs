@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::client::{PASSWORD, TestClient};
 use crate::form::{short_or_full, tell};
+use crate::programs::{Running, program_by, without_settings};
 use crate::server::TestServer;
 
 /// A disk of a few MiB, in memory, that only those see who are started by [`SmallDisk::by`].
@@ -65,6 +66,10 @@ impl SmallDisk {
             by.extend(["--user", "--preserve-credentials"].map(str::to_owned));
         }
         Some(SmallDisk { folder, holder, by })
+    }
+
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("letschat.sqlite").display())
     }
 
     /// The same place for those who do not see it.
@@ -130,8 +135,7 @@ struct Town {
 
 impl Town {
     fn on(disk: SmallDisk) -> Town {
-        let store = format!("sqlite:{}", disk.folder.path().join("letschat.sqlite").display());
-        let flags = ["--broadcast-burst", "100000", "--store", &store];
+        let flags = ["--broadcast-burst", "100000", "--store", &disk.store()];
         let server = TestServer::start_by(&disk.by, &flags);
         let [mut alice, mut bob, carol] =
             ["alice", "bob", "carol"].map(|name| TestClient::join(&server, name));
@@ -186,11 +190,26 @@ impl Town {
         begin.elapsed()
     }
 
+    /// A server that finds the disk full says so in one sentence.
+    fn does_not_start(&self) {
+        let mut command = program_by(&self.disk.by, "letschat-server");
+        without_settings(&mut command);
+        command.args(["--listen", "127.0.0.1", "--port", "0", "--store", &self.disk.store()]);
+        command.arg("--data").arg(self.server.data.path());
+        let mut process = Running::start(&mut command);
+        assert_eq!(process.exit_code(), 1, "{}", process.transcript());
+        let said = process.errors();
+        assert!(said.lines().count() == 1 && said.contains("disk is full"), "{said}");
+    }
+
     /// What was accepted was shown once and is kept, and nothing that was refused.
     fn nothing_was_lost(&mut self) {
         self.bob.wait_event_with("broadcast", "text", self.accepted.last().unwrap());
         self.server.stop();
         self.disk.is_sound();
+        self.disk.fill();
+        self.does_not_start();
+        self.disk.make_room();
         self.server.start_again();
         let mut later = TestClient::join(&self.server, "later");
         later.wait_event_with("broadcast", "text", self.accepted.last().unwrap());
@@ -243,6 +262,7 @@ fn a_server_that_dies_on_a_full_disk_finds_all_that_it_had_accepted() {
         town.is_full();
         town.server.kill();
         town.disk.is_sound();
+        town.does_not_start();
         town.disk.make_room();
         town.server.start_again();
         for person in [&mut town.alice, &mut town.bob, &mut town.carol] {
