@@ -218,7 +218,7 @@ fn a_broadcast_is_kept_for_its_time_whatever_the_wall_clock_says() {
         "wall clock of the server set",
         &format!("{} times, by an hour and a day, also over a restart", aging.clock.times_set),
         &format!(
-            "{} broadcasts kept for {retention} s, none less, {:.0?} longer at most; times strictly increasing",
+            "{} broadcasts kept for {retention} s, none less, none seen more than {:.0?} later; times strictly increasing",
             aging.times.len(),
             aging.latest
         ),

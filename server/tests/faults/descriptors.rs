@@ -122,7 +122,7 @@ fn a_server_without_descriptors_serves_on_and_takes_newcomers_when_there_is_room
         "descriptors used up",
         &format!("{times} times, limit {LIMIT}"),
         &format!(
-            "broadcasts and chats went on; {:.0} % of a processor at most; a newcomer in {slowest:.0?} \
+            "broadcasts and chats went on; {:.1} % of a processor at most; a newcomer in {slowest:.0?} \
              after there was room at most",
             busiest * 100.0
         ),

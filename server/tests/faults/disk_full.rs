@@ -73,14 +73,14 @@ impl SmallDisk {
     }
 
     /// The same place for those who do not see it.
-    fn from_outside(&self, name: &str) -> PathBuf {
+    fn outside(&self, name: &str) -> PathBuf {
         let inside = self.folder.path().strip_prefix("/").unwrap();
         Path::new("/proc").join(self.holder.id().to_string()).join("root").join(inside).join(name)
     }
 
     /// Writes until nothing more fits.
     fn fill(&self) {
-        let mut file = File::options().create(true).append(true).open(self.from_outside("filler"));
+        let mut file = File::options().create(true).append(true).open(self.outside("filler"));
         let file = file.as_mut().unwrap();
         for size in [64 * 1024, 1] {
             loop {
@@ -94,14 +94,14 @@ impl SmallDisk {
     }
 
     fn make_room(&self) {
-        fs::remove_file(self.from_outside("filler")).unwrap();
+        fs::remove_file(self.outside("filler")).unwrap();
     }
 
     /// SQLite's own judgement of the database, of which nobody may be writing.
     fn is_sound(&self) {
         let copy = tempfile::tempdir().unwrap();
         for name in ["letschat.sqlite", "letschat.sqlite-wal"] {
-            match fs::copy(self.from_outside(name), copy.path().join(name)) {
+            match fs::copy(self.outside(name), copy.path().join(name)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 copied => assert!(copied.is_ok(), "{name}: {copied:?}"),
             }

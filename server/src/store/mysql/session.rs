@@ -32,7 +32,7 @@ struct Patience {
 
 /// At a server's start and for the operator's tool: whoever makes tables on a slow disk needs time.
 const AT_THE_START: Patience =
-    Patience { connect: Duration::from_secs(3), answer: Duration::from_secs(5) };
+    Patience { connect: Duration::from_secs(4), answer: Duration::from_secs(5) };
 
 /// While people wait, who are to be told within three seconds. A call that came in vain for so long
 /// tries nothing else, and those that waited meanwhile fail with it, so that waits do not add up.
@@ -100,9 +100,12 @@ impl Session {
 
     /// Goes over to a connection that nobody waits for too long.
     pub(super) fn enter_service(&mut self) -> Result<(), StoreError> {
-        self.patience = IN_SERVICE;
         self.connection = None;
-        self.run(|_| Ok(()))
+        // Nobody waits yet: a packet or two may be lost.
+        self.patience = Patience { connect: AT_THE_START.connect, ..IN_SERVICE };
+        let entered = self.run(|_| Ok(()));
+        self.patience = IN_SERVICE;
+        entered
     }
 
     /// Does some work on a connection that works and has the lock. The connection is given up if
@@ -274,7 +277,7 @@ fn dial(location: &MysqlLocation, patience: Patience) -> Result<Conn, Failure> {
     // one that nobody listens on.
     let (begin, mut last) = (Instant::now(), None);
     for address in addresses(location)? {
-        let left = patience.answer.saturating_sub(begin.elapsed());
+        let left = patience.answer.max(patience.connect).saturating_sub(begin.elapsed());
         if left.is_zero() {
             break;
         }
