@@ -58,8 +58,8 @@ fuzz: ## Let every fuzzer search for a minute (SECONDS_EACH=60); installs cargo-
 chaos: check-tools build ## Play every fault in full, in half an hour, and print a table of what was seen.
 	scripts/chaos.sh
 
-check-tools: ## See that openssl, ncat and strace are here, which the tests use, and a MySQL or MariaDB to use.
-	@scripts/install-tools.sh openssl ncat strace
+check-tools: ## See that openssl, ncat, strace and faketime are here, which the tests use, and a MySQL or MariaDB to use.
+	@scripts/install-tools.sh openssl ncat strace faketime
 	@[ -n "$$LETSCHAT_TEST_MYSQL" ] || scripts/throwaway-mysql.sh --check \
 		|| scripts/install-tools.sh mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
 

@@ -1,18 +1,17 @@
 //! The only place where the client reads a clock.
 
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::session::Now;
 
-/// This moment. The boot clock goes on while the machine sleeps and is never set.
+/// This moment. The boot clock goes on while the machine sleeps and is never set. The wall clock is
+/// asked by way of the C library, where it can be set for one process alone.
 pub(crate) fn now() -> Now {
-    Now {
-        boot_ms: milliseconds(clock_gettime(ClockId::Boottime)),
-        wall_ms: milliseconds(clock_gettime(ClockId::Realtime)),
-    }
-}
-
-fn milliseconds(time: Timespec) -> u64 {
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+    let boot = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(boot.tv_sec).unwrap_or(0);
+    let boot_ms = seconds * 1_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000_000;
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { boot_ms, wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
 }

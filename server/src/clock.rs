@@ -1,5 +1,9 @@
 //! The time as a value, so that everything that decides is handed it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
 /// One moment on two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
@@ -11,15 +15,13 @@ pub struct Now {
 }
 
 impl Now {
-    /// This moment.
+    /// This moment. The wall clock is asked by way of the C library, where it can be set for one
+    /// process alone.
     pub fn read() -> Now {
-        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        Now { boot_ms: milliseconds(boot), wall_ms: milliseconds(wall) }
+        let boot = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(boot.tv_sec).unwrap_or(0);
+        let boot_ms = seconds * 1_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000_000;
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { boot_ms, wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
     }
-}
-
-fn milliseconds(time: rustix::time::Timespec) -> u64 {
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
 }

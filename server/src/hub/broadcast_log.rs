@@ -12,6 +12,8 @@ use crate::store::{StoredEntry, StoredLog};
 pub(super) const MAX_ENTRIES: usize = 10_000;
 /// Bytes of text kept at most, whatever their age.
 pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Senders whose last time is remembered by name.
+const MAX_SENDERS: usize = 10_000;
 
 /// What has been broadcast and can still be sent again. Numbers are drawn here and never reused:
 /// one whose commit failed is skipped.
@@ -26,7 +28,10 @@ pub(super) struct BroadcastLog {
     head: u64,
     kept: VecDeque<Kept>,
     bytes: usize,
+    /// These outlive the broadcasts, since the wall clock may be set back.
     last_times: HashMap<Username, u64>,
+    /// No time up to this is given to those who are not remembered by name.
+    floor_ms: u64,
 }
 
 #[derive(Debug)]
@@ -49,6 +54,7 @@ impl BroadcastLog {
             kept: VecDeque::new(),
             bytes: 0,
             last_times: HashMap::new(),
+            floor_ms: 0,
         };
         for entry in log.entries {
             let age = if entry.boot_id == boot_id {
@@ -85,9 +91,9 @@ impl BroadcastLog {
     /// Draws the next number and this sender's time for a text, to be committed.
     pub(super) fn draw(&mut self, sender: &Username, text: String, now: Now) -> StoredEntry {
         self.drawn += 1;
-        let last = self.last_times.get(sender).copied().unwrap_or(0);
+        let last = self.last_times.get(sender).copied().unwrap_or(self.floor_ms);
         let time_ms = now.wall_ms.max(last + 1);
-        self.last_times.insert(sender.clone(), time_ms);
+        self.remember(sender, time_ms);
         let broadcast = Broadcast { number: self.drawn, sender: sender.clone(), time_ms, text };
         StoredEntry { broadcast, boot_ms: now.boot_ms, boot_id: self.boot_id }
     }
@@ -110,9 +116,6 @@ impl BroadcastLog {
             self.bytes -= oldest.broadcast.text.len();
             self.kept.pop_front();
         }
-        if through.is_some() && self.kept.is_empty() {
-            self.last_times.clear();
-        }
         through
     }
 
@@ -128,12 +131,21 @@ impl BroadcastLog {
     }
 
     fn keep(&mut self, broadcast: Broadcast, expires_ms: u64) {
-        let last = self.last_times.entry(broadcast.sender.clone()).or_default();
-        *last = broadcast.time_ms.max(*last);
+        self.remember(&broadcast.sender, broadcast.time_ms);
         self.bytes += broadcast.text.len();
         // An entry never outlives a later one, so that expiry goes from the front.
         let expires_ms = expires_ms.max(self.kept.back().map_or(0, |kept| kept.expires_ms));
         self.kept.push_back(Kept { broadcast, expires_ms });
+    }
+
+    /// Too many to be remembered by name share the latest of their times.
+    fn remember(&mut self, sender: &Username, time_ms: u64) {
+        if self.last_times.len() >= MAX_SENDERS && !self.last_times.contains_key(sender) {
+            let latest = self.last_times.drain().map(|(_, time_ms)| time_ms).max();
+            self.floor_ms = latest.unwrap_or(0).max(self.floor_ms);
+        }
+        let last = self.last_times.entry(sender.clone()).or_default();
+        *last = time_ms.max(*last);
     }
 }
 
@@ -184,6 +196,28 @@ mod tests {
             })
             .into();
         assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+    }
+
+    #[test]
+    fn a_senders_times_increase_when_the_clock_goes_back_and_nothing_is_kept_any_more() {
+        let mut log = empty();
+        let entry = log.draw(&alice(), "hi".into(), START);
+        log.publish(&entry);
+        assert_eq!(log.expire(START.boot_ms + RETENTION_MS), Some(1));
+        let back = Now { wall_ms: START.wall_ms - 86_400_000, ..later(RETENTION_MS) };
+        assert!(log.draw(&alice(), "hi".into(), back).broadcast.time_ms > entry.broadcast.time_ms);
+    }
+
+    #[test]
+    fn senders_times_increase_when_they_are_too_many_to_be_remembered() {
+        let mut log = empty();
+        let first = log.draw(&alice(), "hi".into(), START);
+        for number in 0..MAX_SENDERS {
+            log.draw(&format!("sender{number}").parse().unwrap(), "hi".into(), START);
+        }
+        assert!(log.last_times.len() <= MAX_SENDERS);
+        let second = log.draw(&alice(), "hi".into(), START);
+        assert!(second.broadcast.time_ms > first.broadcast.time_ms);
     }
 
     #[test]

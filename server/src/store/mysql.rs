@@ -37,6 +37,9 @@ use super::{
 #[derive(Debug)]
 pub struct Mysql {
     session: Session,
+    /// The numbers and times of broadcasts that were refused and may have been committed all the
+    /// same: the answer did not come. The next commit takes them back.
+    doubtful: Vec<(u64, u64)>,
 }
 
 impl Mysql {
@@ -176,7 +179,11 @@ impl Store for Mysql {
 
     fn append(&mut self, entries: &[StoredEntry]) -> Result<(), StoreError> {
         let Some(last) = entries.last() else { return Ok(()) };
+        let doubtful = &self.doubtful;
         let committed = self.session.transact(|conn| {
+            for numbers in doubtful {
+                conn.exec_drop("DELETE FROM broadcasts WHERE number = ? AND time_ms = ?", numbers)?;
+            }
             let (_, head) = epoch_and_head(conn)?;
             let head = head_after(head, entries)?;
             for entry in entries {
@@ -184,14 +191,20 @@ impl Store for Mysql {
             }
             Ok(conn.exec_drop("UPDATE log SET head = ?", (head,))?)
         });
-        // If the connection broke, it may have been the answer that was lost and not the commit.
-        // The lock tells: what holds it now is the only writer, and the one before it has ended.
-        match committed {
-            Err(StoreError::Database(_)) if self.head().is_ok_and(|head| head == number(last)) => {
-                Ok(())
-            }
-            committed => committed,
+        let is_in_doubt = committed.is_err() && self.session.commit_is_in_doubt();
+        // It may have been the answer that was lost and not the commit. The lock tells: what holds
+        // it now is the only writer, and the one before it has ended.
+        if committed.is_ok()
+            || is_in_doubt && self.head().is_ok_and(|head| head == last.broadcast.number)
+        {
+            self.doubtful.clear();
+            return Ok(());
         }
+        if is_in_doubt {
+            let names = entries.iter().map(|entry| &entry.broadcast);
+            self.doubtful.extend(names.map(|broadcast| (broadcast.number, broadcast.time_ms)));
+        }
+        committed
     }
 
     fn forget(&mut self, through: u64) -> Result<(), StoreError> {
@@ -204,10 +217,6 @@ impl Mysql {
     fn head(&mut self) -> Result<u64, StoreError> {
         self.session.transact(|conn| Ok(epoch_and_head(conn)?.1))
     }
-}
-
-fn number(entry: &StoredEntry) -> u64 {
-    entry.broadcast.number
 }
 
 /// Whether the account still has the hash that a password was compared with. It is held until the

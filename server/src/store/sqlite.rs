@@ -16,6 +16,7 @@ use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Transaction,
     TransactionBehavior, params,
@@ -457,9 +458,17 @@ impl From<rusqlite::Error> for StoreError {
             error if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
                 StoreError::Content("it is a file, but not one of SQLite's".into())
             }
+            // SQLite says "disk I/O error" here, of the file that its processes share.
+            error if extended_code(&error) == Some(SQLITE_IOERR_SHMSIZE) => {
+                StoreError::Database("the disk is full".into())
+            }
             _ => StoreError::Database(error.to_string()),
         }
     }
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 #[cfg(test)]

@@ -6,23 +6,35 @@
 //!
 //! * [`form`] – how long and how hard, and the table
 //! * `rough_network` – datagrams are lost, doubled and reordered
+//! * `cut_chats` – a chat's link is cut again and again
 //! * `kills` – SIGKILL at any moment
 //! * `termination` – SIGTERM, again and again
-//! * `cut_chats` – a chat's link is cut again and again
+//! * `databases` – a database hangs, dies and comes back
+//! * `disk_full` – the disk of the SQLite file is full
+//! * `descriptors` – there are none left
+//! * `clocks` – the wall clock is set
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "../processes/client.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod client;
+mod clocks;
 mod cut_chats;
+mod databases;
+mod descriptors;
+mod disk_full;
 mod form;
 mod kills;
+#[path = "../store/mysql_server.rs"]
+#[allow(dead_code, reason = "the tests of the stores need more of it")]
+mod mysql_server;
 #[path = "../processes/pair.rs"]
 mod pair;
 #[path = "../processes/programs.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod programs;
+use programs as ports;
 #[path = "../processes/relay.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod relay;

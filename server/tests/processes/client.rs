@@ -1,12 +1,11 @@
 //! A client that is told commands and asked for events.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::programs::{PATIENCE, Running, program, without_settings};
+use crate::programs::{PATIENCE, Running, program_by, without_settings};
 use crate::server::TestServer;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -40,7 +39,24 @@ impl TestClient {
         name: &str,
         flags: &[&str],
     ) -> TestClient {
-        let mut command = Command::new(program("letschat"));
+        TestClient::start_in_by(&[], data, location, name, flags)
+    }
+
+    /// Starts a client by a program that then gives way to it, such as `env`.
+    #[allow(dead_code, reason = "the tests of faults need it")]
+    pub(crate) fn start_by(by: &[String], server: &TestServer, name: &str) -> TestClient {
+        let data = tempfile::tempdir().unwrap();
+        TestClient::start_in_by(by, data, &server.location(), name, &[])
+    }
+
+    fn start_in_by(
+        by: &[String],
+        data: TempDir,
+        location: &str,
+        name: &str,
+        flags: &[&str],
+    ) -> TestClient {
+        let mut command = program_by(by, "letschat");
         without_settings(&mut command);
         command.args(["--json", "--no-login", "--peer-port", "0", "--server", location, "--data"]);
         command.arg(data.path()).args(flags);

@@ -66,6 +66,19 @@ pub(crate) fn program(name: &str) -> PathBuf {
     folder.join(name)
 }
 
+/// The same, to be started by a program that then gives way to it, such as `env`, if one is named.
+pub(crate) fn program_by(by: &[String], name: &str) -> Command {
+    let program = program(name);
+    match by.split_first() {
+        None => Command::new(program),
+        Some((first, arguments)) => {
+            let mut command = Command::new(first);
+            command.args(arguments).arg(program);
+            command
+        }
+    }
+}
+
 /// Cargo tells a test where the server is, and an example nothing: that lies in a folder below.
 fn programs_folder() -> PathBuf {
     let server = option_env!("CARGO_BIN_EXE_letschat-server").map(PathBuf::from);

@@ -1,11 +1,11 @@
 //! A server in a folder of its own.
 
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::programs::{Running, free_port, program, without_settings};
+use crate::programs::{Running, free_port, program_by, without_settings};
 
 /// A running server, and what it takes to start it again as it was.
 pub(crate) struct TestServer {
@@ -13,6 +13,7 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) fingerprint: String,
     pub(crate) data: TempDir,
+    by: Vec<String>,
     flags: Vec<String>,
 }
 
@@ -24,10 +25,20 @@ impl TestServer {
 
     /// The same with a console of the test's own.
     pub(crate) fn start_with_input(flags: &[&str], input: Stdio) -> TestServer {
+        TestServer::start_by_with_input(&[], flags, input)
+    }
+
+    /// The same by a program that then gives way to the server, such as `env`.
+    #[allow(dead_code, reason = "the tests of faults need it")]
+    pub(crate) fn start_by(by: &[String], flags: &[&str]) -> TestServer {
+        TestServer::start_by_with_input(by, flags, Stdio::piped())
+    }
+
+    fn start_by_with_input(by: &[String], flags: &[&str], input: Stdio) -> TestServer {
         let data = tempfile::tempdir().unwrap();
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let (process, address, fingerprint) = launch(&data, free_port(), &flags, input);
-        TestServer { process, address, fingerprint, data, flags }
+        let (process, address, fingerprint) = launch(by, &data, free_port(), &flags, input);
+        TestServer { process, address, fingerprint, data, by: by.to_vec(), flags }
     }
 
     /// Where a client finds it, and by which key.
@@ -49,7 +60,8 @@ impl TestServer {
     /// Starts it again on the same port and data.
     pub(crate) fn start_again(&mut self) {
         let port = self.address.port();
-        let (process, address, fingerprint) = launch(&self.data, port, &self.flags, Stdio::piped());
+        let (process, address, fingerprint) =
+            launch(&self.by, &self.data, port, &self.flags, Stdio::piped());
         assert_eq!((address, &fingerprint), (self.address, &self.fingerprint));
         self.process = process;
     }
@@ -61,12 +73,13 @@ impl TestServer {
 }
 
 fn launch(
+    by: &[String],
     data: &TempDir,
     port: u16,
     flags: &[String],
     input: Stdio,
 ) -> (Running, SocketAddr, String) {
-    let mut command = Command::new(program("letschat-server"));
+    let mut command = program_by(by, "letschat-server");
     without_settings(&mut command);
     command.args([
         "--listen",

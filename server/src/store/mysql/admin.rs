@@ -23,7 +23,10 @@ impl Mysql {
     pub(super) fn open_as(role: Role, location: &MysqlLocation) -> Result<Mysql, StoreError> {
         let mut session = Session::new(role, location.clone())?;
         session.run(|_| Ok(()))?;
-        Ok(Mysql { session })
+        if role == Role::Server {
+            session.enter_service()?;
+        }
+        Ok(Mysql { session, doubtful: Vec::new() })
     }
 }
 

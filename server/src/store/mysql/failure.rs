@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind};
 use ::mysql::prelude::FromValue;
 use ::mysql::{DriverError, Error, Row};
 
-use super::session::{CONNECT_TIMEOUT, TIMEOUT};
 use crate::store::StoreError;
 
 /// Why some work with the database did not come to its end.
@@ -23,6 +22,15 @@ impl Failure {
     /// else it may be in the middle of an answer.
     pub(super) fn leaves_the_connection_whole(&self) -> bool {
         matches!(self, Failure::Database(Error::MySqlError(_)) | Failure::Store(_))
+    }
+
+    /// Whether the database was waited for in vain.
+    pub(super) fn is_late(&self) -> bool {
+        let Failure::Database(error) = self else { return false };
+        let is_late =
+            |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        matches!(error, Error::DriverError(DriverError::ConnectTimeout))
+            || systems(error).is_some_and(is_late)
     }
 }
 
@@ -57,9 +65,7 @@ fn sentence(error: &Error) -> String {
         Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => {
             format!("nobody answers there: {why}")
         }
-        Error::DriverError(DriverError::ConnectTimeout) => {
-            format!("nobody answered within {} s", CONNECT_TIMEOUT.as_secs())
-        }
+        Error::DriverError(DriverError::ConnectTimeout) => "nobody answered in time".into(),
         Error::DriverError(DriverError::TlsNotSupported) => {
             "it offers no TLS; --store-tls off goes without".into()
         }
@@ -67,21 +73,25 @@ fn sentence(error: &Error) -> String {
             "it asks for {plugin}, which this program does not speak; MySQL may do so when it \
              does not know the user"
         ),
-        Error::IoError(error) => broken(error),
-        // The driver does not name this error's type, but it has the system's error inside.
-        Error::CodecError(error) => match error.source().and_then(|error| error.downcast_ref()) {
+        other => match systems(other) {
             Some(error) => broken(error),
-            None => error.to_string(),
+            None => other.to_string(),
         },
-        other => other.to_string(),
+    }
+}
+
+/// The system's error, if it is one. The driver does not name the type that has some of them inside.
+fn systems(error: &Error) -> Option<&io::Error> {
+    match error {
+        Error::IoError(error) => Some(error),
+        Error::CodecError(error) => error.source()?.downcast_ref(),
+        _ => None,
     }
 }
 
 fn broken(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            format!("it did not answer within {} s", TIMEOUT.as_secs())
-        }
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "it did not answer in time".into(),
         _ => format!("the connection broke: {error}"),
     }
 }

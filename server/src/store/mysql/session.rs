@@ -20,11 +20,24 @@ use crate::store::StoreError;
 use crate::store::admin::{Absent, Version, nothing_there};
 use crate::store::sqlite::random_epoch;
 
-/// How long each of a host's addresses has to take a connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the database is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// How long each of a host's addresses has to take a connection.
+    connect: Duration,
+    /// How long the database has to answer, and to take what it is sent; and how long further
+    /// addresses are tried.
+    answer: Duration,
+}
 
-/// How long the database has to answer, and to take what it is sent.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+/// At a server's start and for the operator's tool: whoever makes tables on a slow disk needs time.
+const AT_THE_START: Patience =
+    Patience { connect: Duration::from_secs(4), answer: Duration::from_secs(5) };
+
+/// While people wait, who are to be told within three seconds. A call that came in vain for so long
+/// tries nothing else, and those that waited meanwhile fail with it, so that waits do not add up.
+const IN_SERVICE: Patience =
+    Patience { connect: Duration::from_secs(2), answer: Duration::from_secs(2) };
 
 /// A host may have more addresses; only these are tried.
 const MAX_ADDRESSES: usize = 3;
@@ -33,7 +46,7 @@ const MAX_ADDRESSES: usize = 3;
 const REST: Duration = Duration::from_secs(1);
 
 /// How long a connection waits for the lock: long enough for a server that has just been stopped
-/// to leave, and less than [`TIMEOUT`].
+/// to leave, and less than the database has to answer.
 const LOCK_WAIT_SECONDS: u64 = 1;
 
 /// The operator's tool waits longer: whoever has the lock may be making the tables, on a slow disk.
@@ -55,10 +68,13 @@ pub(super) enum Role {
 pub(super) struct Session {
     role: Role,
     location: MysqlLocation,
+    patience: Patience,
     connection: Option<Conn>,
     /// A lock that only the last connection held: it tells that one from other servers'.
     mark: String,
     failed: Option<(Instant, String)>,
+    /// The last transaction's end was told to the database, and no answer came.
+    awaits_commit: bool,
 }
 
 /// Without the connection: the driver would show the password in it.
@@ -70,7 +86,26 @@ impl fmt::Debug for Session {
 
 impl Session {
     pub(super) fn new(role: Role, location: MysqlLocation) -> Result<Session, StoreError> {
-        Ok(Session { role, location, connection: None, mark: random_mark()?, failed: None })
+        let (patience, mark) = (AT_THE_START, random_mark()?);
+        Ok(Session {
+            role,
+            location,
+            patience,
+            connection: None,
+            mark,
+            failed: None,
+            awaits_commit: false,
+        })
+    }
+
+    /// Goes over to a connection that nobody waits for too long.
+    pub(super) fn enter_service(&mut self) -> Result<(), StoreError> {
+        self.connection = None;
+        // Nobody waits yet: a packet or two may be lost.
+        self.patience = Patience { connect: AT_THE_START.connect, ..IN_SERVICE };
+        let entered = self.run(|_| Ok(()));
+        self.patience = IN_SERVICE;
+        entered
     }
 
     /// Does some work on a connection that works and has the lock. The connection is given up if
@@ -80,11 +115,13 @@ impl Session {
         work: impl FnOnce(&mut Conn) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let mut conn = self.take_connection()?;
-        let result = work(&mut conn);
-        if result.as_ref().err().is_none_or(Failure::leaves_the_connection_whole) {
-            self.connection = Some(conn);
+        match work(&mut conn) {
+            Err(failure) if !failure.leaves_the_connection_whole() => Err(self.given_up(failure)),
+            result => {
+                self.connection = Some(conn);
+                Ok(result?)
+            }
         }
-        Ok(result?)
     }
 
     /// The same in a transaction.
@@ -92,11 +129,16 @@ impl Session {
         &mut self,
         work: impl FnOnce(&mut Conn) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.run(|conn| {
+        let mut awaits_commit = false;
+        let result = self.run(|conn| {
             conn.query_drop("START TRANSACTION")?;
             let result = work(conn);
             match &result {
-                Ok(_) => conn.query_drop("COMMIT")?,
+                Ok(_) => {
+                    awaits_commit = true;
+                    conn.query_drop("COMMIT")?;
+                    awaits_commit = false;
+                }
                 Err(failure) if failure.leaves_the_connection_whole() => {
                     conn.query_drop("ROLLBACK")?;
                 }
@@ -104,15 +146,27 @@ impl Session {
                 Err(_) => {}
             }
             result
-        })
+        });
+        self.awaits_commit = awaits_commit;
+        result
+    }
+
+    /// Whether nobody knows what became of the last transaction.
+    pub(super) fn commit_is_in_doubt(&self) -> bool {
+        self.awaits_commit
     }
 
     fn take_connection(&mut self) -> Result<Conn, StoreError> {
         match self.connection.take().map(|mut conn| conn.ping().map(|()| conn)) {
             Some(Ok(conn)) => return Ok(conn),
             Some(Err(error)) => {
-                let error = StoreError::from(Failure::from(error));
-                tracing::warn!(%error, "the connection to the store is lost; making a new one");
+                let error = Failure::from(error);
+                let is_late = error.is_late();
+                let error = self.given_up(error);
+                tracing::warn!(%error, "the connection to the store is lost");
+                if is_late {
+                    return Err(error);
+                }
             }
             None => {}
         }
@@ -129,8 +183,19 @@ impl Session {
         connected
     }
 
+    /// What a failure that ended the connection means for others: if it took its time, they are
+    /// not to take as much again.
+    fn given_up(&mut self, failure: Failure) -> StoreError {
+        let is_late = failure.is_late();
+        let error = StoreError::from(failure);
+        if let (true, StoreError::Database(why)) = (is_late, &error) {
+            self.failed = Some((Instant::now(), why.clone()));
+        }
+        error
+    }
+
     fn connect(&mut self) -> Result<Conn, Failure> {
-        let mut conn = dial(&self.location)?;
+        let mut conn = dial(&self.location, self.patience)?;
         let database = &self.location.database;
         match self.role {
             Role::Operator(Absent::Refuse) => {
@@ -204,15 +269,20 @@ fn random_mark() -> Result<String, StoreError> {
     Ok(format!("letschat-session {:016x}", random_epoch()?))
 }
 
-fn dial(location: &MysqlLocation) -> Result<Conn, Failure> {
+fn dial(location: &MysqlLocation, patience: Patience) -> Result<Conn, Failure> {
     if matches!(location.tls(), Tls::Verified { .. }) {
-        return Ok(Conn::new(options(location, &location.host))?);
+        return Ok(Conn::new(options(location, &location.host, patience))?);
     }
     // The driver gives up when the first of a name's addresses refuses, and `localhost` often has
     // one that nobody listens on.
-    let mut last = None;
+    let (begin, mut last) = (Instant::now(), None);
     for address in addresses(location)? {
-        match Conn::new(options(location, &address.ip().to_string())) {
+        let left = patience.answer.max(patience.connect).saturating_sub(begin.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        let patience = Patience { connect: patience.connect.min(left), ..patience };
+        match Conn::new(options(location, &address.ip().to_string(), patience)) {
             Ok(conn) => return Ok(conn),
             Err(error) => last = Some(error),
         }
@@ -229,16 +299,16 @@ fn unresolved(why: &str) -> StoreError {
     StoreError::Database(format!("the host's address can't be found: {why}"))
 }
 
-fn options(location: &MysqlLocation, host: &str) -> OptsBuilder {
+fn options(location: &MysqlLocation, host: &str, patience: Patience) -> OptsBuilder {
     OptsBuilder::new()
         .ip_or_hostname(Some(host))
         .tcp_port(location.port)
         .user(Some(&location.user))
         .pass(location.password.as_ref().map(|password| &password.0))
         .prefer_socket(false)
-        .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
-        .read_timeout(Some(TIMEOUT))
-        .write_timeout(Some(TIMEOUT))
+        .tcp_connect_timeout(Some(patience.connect))
+        .read_timeout(Some(patience.answer))
+        .write_timeout(Some(patience.answer))
         .ssl_opts(tls_options(location.tls()))
         // An update that changes nothing still tells whether there was such a row.
         .additional_capabilities(CapabilityFlags::CLIENT_FOUND_ROWS)
