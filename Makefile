@@ -7,6 +7,12 @@ PORT ?=
 cargo_profile = $(if $(filter release,$(PROFILE)),--release)
 binaries = target/$(if $(filter release,$(PROFILE)),release,debug)
 
+# Lua's virtual machine is C++. Its library goes into the program where the machine has it in that form: the system's
+# own would be larger in memory, and has to be there.
+ifneq ($(filter /%,$(shell $(CXX) -print-file-name=libstdc++.a 2>/dev/null)),)
+export CXXSTDLIB := static:-bundle=stdc++
+endif
+
 .PHONY: help build chat stop run demo demo-local test lint bench bench-quick bench-build fuzz chaos install check-tools clean
 
 help: ## Show this help.
