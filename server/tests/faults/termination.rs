@@ -40,7 +40,8 @@ fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_go
             for text in &accepted {
                 let name = person.name.clone();
                 person.wait_event_with("broadcast", "text", text);
-                let again = person.all(|line| line["event"] == "broadcast" && line["text"] == *text);
+                let again =
+                    person.all(|line| line["event"] == "broadcast" && line["text"] == *text);
                 assert_eq!(again.len(), 1, "{name} was shown {text:?} more than once");
             }
         }

@@ -24,7 +24,15 @@ impl TestServer {
 
     /// The same with a console of the test's own.
     pub(crate) fn start_with_input(flags: &[&str], input: Stdio) -> TestServer {
-        let data = tempfile::tempdir().unwrap();
+        TestServer::launch_in(tempfile::tempdir().unwrap(), flags, input)
+    }
+
+    /// Starts a server in a folder that was made ready for it.
+    pub(crate) fn start_in(data: TempDir, flags: &[&str]) -> TestServer {
+        TestServer::launch_in(data, flags, Stdio::piped())
+    }
+
+    fn launch_in(data: TempDir, flags: &[&str], input: Stdio) -> TestServer {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let (process, address, fingerprint) = launch(&data, free_port(), &flags, input);
         TestServer { process, address, fingerprint, data, flags }
