@@ -5,6 +5,7 @@
 //! printed; `CHAOS_SEED=n make chaos` draws the same again.
 //!
 //! * `floods` – lines, sign-ups and wrong passwords without end
+//! * `forged` – datagrams that are no client's, or come again
 //! * [`form`] – how long and how hard, and the table
 //! * [`honest`] – what people who do no harm notice meanwhile
 //! * [`members`] – accounts made beforehand, and lean clients for them
@@ -18,12 +19,16 @@
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod client;
 mod floods;
+mod forged;
 mod form;
 mod honest;
 mod members;
 #[path = "../processes/programs.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod programs;
+#[path = "../processes/relay.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod relay;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;

@@ -41,7 +41,12 @@ struct Shared {
     changed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
     datagrams: Mutex<Datagrams>,
+    /// What came to be passed on by UDP, in this order.
+    captured: Mutex<Vec<Vec<u8>>>,
 }
+
+/// So many datagrams are kept for who wants to see them.
+const MAX_CAPTURED: usize = 10_000;
 
 impl Relay {
     /// Passes what comes to `at` (port 0: any) on to `to`, as if from `from`.
@@ -56,6 +61,7 @@ impl Relay {
             changed: Condvar::new(),
             streams: Mutex::new(Vec::new()),
             datagrams: Mutex::new(Datagrams::Pass),
+            captured: Mutex::default(),
         });
         let accepting = shared.clone();
         thread::spawn(move || {
@@ -81,6 +87,11 @@ impl Relay {
 
     pub(crate) fn datagrams(&self, datagrams: Datagrams) {
         *self.shared.datagrams.lock().unwrap() = datagrams;
+    }
+
+    /// The datagrams that came to be passed on so far, as somebody on the way sees them.
+    pub(crate) fn captured(&self) -> Vec<Vec<u8>> {
+        self.shared.captured.lock().unwrap().clone()
     }
 }
 
@@ -122,6 +133,7 @@ impl Shared {
         let mut far_sides: Vec<(SocketAddr, UdpSocket)> = Vec::new();
         let mut bytes = [0; 2_048];
         while let Ok((count, from)) = near.recv_from(&mut bytes) {
+            self.capture(&bytes[..count]);
             let known = far_sides.iter().position(|(sender, _)| *sender == from);
             let index = known.unwrap_or_else(|| {
                 let far = UdpSocket::bind((self.from, 0)).unwrap();
@@ -134,6 +146,13 @@ impl Shared {
             for _ in 0..self.copies() {
                 let _ = far_sides[index].1.send(&bytes[..count]);
             }
+        }
+    }
+
+    fn capture(&self, datagram: &[u8]) {
+        let mut captured = self.captured.lock().unwrap();
+        if captured.len() < MAX_CAPTURED {
+            captured.push(datagram.to_vec());
         }
     }
 
