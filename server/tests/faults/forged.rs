@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::client::TestClient;
 use crate::form::{is_full, quantile, seed, short_or_full, tell};
 use crate::members::foreign_address;
+use crate::pace::Pace;
 use crate::relay::Relay;
 use crate::server::TestServer;
 
@@ -25,6 +26,9 @@ const LONGEST_BYTES: usize = 65_507;
 
 /// The forger sends so often, a batch each time.
 const BATCH_EVERY: Duration = Duration::from_millis(2);
+
+/// People broadcast so often, in turn: slow enough that nobody is slowed for it.
+const BROADCAST_EVERY: Duration = Duration::from_millis(20);
 
 /// The forger's sockets, each at an address of its own.
 const SOCKETS: usize = 8;
@@ -39,8 +43,9 @@ fn forged_datagrams_are_answered_by_nothing_and_broadcasts_flow_on() {
     names.iter().for_each(|name| server.wait_log(&format!("datagrams reach {name}")));
 
     let forging = Forger::new(relay.captured(), server.address).start(rate, rate * seconds);
-    let (mut delays, mut rounds) = (Vec::new(), 0);
+    let (mut delays, mut rounds, mut pace) = (Vec::new(), 0, Pace::every(BROADCAST_EVERY));
     while !forging.is_finished() || rounds < 5 {
+        pace.wait();
         delays.extend(broadcast_to_all(&mut people, rounds));
         rounds += 1;
     }
@@ -80,10 +85,11 @@ fn join_through(relay: &Relay, server: &TestServer, name: &str) -> TestClient {
     client
 }
 
-/// How long it takes until each has been shown a broadcast of the first.
+/// How long it takes until each has been shown a broadcast of one of them.
 fn broadcast_to_all(people: &mut [TestClient], round: usize) -> Vec<Duration> {
     let (text, begin) = (format!("round {round}"), Instant::now());
-    people[0].ok("broadcast", json!({"text": text}));
+    let sender = round % people.len();
+    people[sender].ok("broadcast", json!({"text": text}));
     let shown = people.iter_mut().map(|person| {
         person.wait_event_with("broadcast", "text", &text);
         begin.elapsed()

@@ -6,7 +6,11 @@ use serde_json::json;
 
 use crate::client::TestClient;
 use crate::form::{is_full, quantile};
+use crate::pace::Pace;
 use crate::server::TestServer;
+
+/// Slow enough that nobody is slowed for it.
+const ROUND_EVERY: Duration = Duration::from_millis(150);
 
 /// Three people with the program that everybody has, at 127.0.0.1.
 pub(crate) struct Honest {
@@ -49,7 +53,9 @@ impl Honest {
 
     /// Goes on until this is over, and for a few rounds at least.
     pub(crate) fn go_on_until(&mut self, is_over: impl Fn() -> bool) {
+        let mut pace = Pace::every(ROUND_EVERY);
         while !is_over() || self.rounds < 5 {
+            pace.wait();
             self.round();
         }
     }

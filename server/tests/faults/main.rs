@@ -23,6 +23,8 @@ mod forged;
 mod form;
 mod honest;
 mod members;
+#[path = "../../../bench/src/pace.rs"]
+mod pace;
 #[path = "../processes/programs.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod programs;

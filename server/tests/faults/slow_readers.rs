@@ -3,7 +3,6 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use letschat_protocol::limits::MAX_BROADCAST_BYTES;
@@ -15,6 +14,7 @@ use crate::form::{is_full, quantile, short_or_full, tell};
 use crate::members::{
     Listener, Member, foreign_address, forget_peak, resident_kib, server_with_members,
 };
+use crate::pace::Pace;
 use crate::server::TestServer;
 
 /// What may wait for one client, as docs/PROTOCOL.md says.
@@ -31,7 +31,9 @@ const RECEIVE_BUFFER_BYTES: usize = 1;
 
 /// Those who read.
 const LISTENERS: usize = 10;
-/// One of these is sent in each such time.
+/// Those who broadcast, in turn: so many that none is slowed for it.
+const SENDERS: usize = 4;
+/// One broadcast is sent in each such time.
 const BROADCAST_EVERY: Duration = Duration::from_millis(20);
 
 /// A run without slow readers, and one with them.
@@ -91,19 +93,23 @@ impl Pair {
 }
 
 fn run(slow: usize) -> Seen {
-    let places = (LISTENERS + 1 + slow).to_string();
+    let all = SENDERS + LISTENERS + slow;
+    let places = all.to_string();
     let flags = ["--broadcast-burst", "100000", "--places", &places];
-    let server = server_with_members(LISTENERS + 1 + slow, &flags);
+    let server = server_with_members(all, &flags);
     let log_in = |number: usize, tcp: TcpStream| Member::log_in(&server, number, tcp);
     let from_here = || TcpStream::connect(server.address).unwrap();
-    let sender = log_in(0, from_here());
-    let listeners: Vec<Listener> =
-        (1..=LISTENERS).map(|number| log_in(number, from_here()).listen(server.address)).collect();
+    let senders: Vec<Member> = (0..SENDERS).map(|number| log_in(number, from_here())).collect();
+    let listeners: Vec<Listener> = (SENDERS..SENDERS + LISTENERS)
+        .map(|number| log_in(number, from_here()).listen(server.address))
+        .collect();
     listeners.iter().for_each(Listener::wait_until_reached);
     let slow: Vec<Member> = (0..slow)
-        .map(|number| log_in(LISTENERS + 1 + number, small_connection(number, server.address)))
+        .map(|number| {
+            log_in(SENDERS + LISTENERS + number, small_connection(number, server.address))
+        })
         .collect();
-    flow(&server, sender, &listeners, &slow)
+    flow(&server, senders, &listeners, &slow)
 }
 
 /// A connection whose kernel takes in as little as possible.
@@ -116,16 +122,20 @@ fn small_connection(number: usize, server: SocketAddr) -> TcpStream {
 }
 
 /// Lets broadcasts flow until all slow readers are dropped, and at least for a while.
-fn flow(server: &TestServer, mut sender: Member, listeners: &[Listener], slow: &[Member]) -> Seen {
+fn flow(
+    server: &TestServer,
+    mut senders: Vec<Member>,
+    listeners: &[Listener],
+    slow: &[Member],
+) -> Seen {
     let pid = server.process.pid();
     forget_peak(pid);
     let (before_kib, _) = resident_kib(pid);
     let (begin, mut sent, mut dropped_after) = (Instant::now(), Vec::new(), Duration::ZERO);
-    let mut remaining = slow.len();
+    let (mut remaining, mut pace) = (slow.len(), Pace::every(BROADCAST_EVERY));
     while remaining > 0 || begin.elapsed() < short_or_full(STALL / 2, STALL + FILLING / 2) {
-        // Whoever is late does not wait.
-        let due = BROADCAST_EVERY * sent.len() as u32;
-        thread::sleep(due.saturating_sub(begin.elapsed()));
+        pace.wait();
+        let sender = &mut senders[sent.len() % SENDERS];
         let text = format!("{} {}", sent.len(), "x".repeat(MAX_BROADCAST_BYTES));
         sent.push(Instant::now());
         let text = &text[..MAX_BROADCAST_BYTES];
