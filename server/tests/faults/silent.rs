@@ -30,7 +30,7 @@ use crate::typist;
 const ANTECHAMBER_PLACES: usize = 256;
 
 /// Descriptors beyond these places: connections that are being opened and closed just then.
-const MAX_MORE_DESCRIPTORS: usize = 200;
+const MAX_MORE_DESCRIPTORS: usize = 64;
 
 /// The addresses that they come from: with fewer the bound for each address would do.
 const ADDRESSES: usize = 250;
@@ -47,7 +47,7 @@ const ONE_IS_MUTE_OF: usize = 2;
 
 #[test]
 fn thousands_who_say_nothing_do_not_keep_out_those_who_log_in() {
-    let (connections, logins) = short_or_full((300, 20), (2_000, 300));
+    let (connections, logins) = short_or_full((400, 20), (2_000, 300));
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let before = descriptors(&server);
