@@ -1,5 +1,6 @@
 //! Who may wait at the door, and who is slowed there.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,11 +8,11 @@ use super::ConnectionId;
 use super::rate::Bucket;
 
 /// Connections that are not logged in, bounded in all and for each address. When it is full, the
-/// oldest leaves: silent connections can then not keep honest ones out for longer than it takes
-/// to log in.
+/// oldest leaves of the address that has most of them here: however fast silent ones come again, who
+/// comes alone stays, unless they come from more addresses than there are places.
 #[derive(Debug, Default)]
 pub(super) struct Antechamber {
-    waiting: BTreeSet<ConnectionId>,
+    waiting: usize,
     by_neighbour: HashMap<Neighbour, BTreeSet<ConnectionId>>,
 }
 
@@ -41,20 +42,26 @@ impl Antechamber {
     /// so the oldest is the smallest.
     pub(super) fn enter(&mut self, connection: ConnectionId, from: IpAddr) -> Option<ConnectionId> {
         let neighbours = self.by_neighbour.entry(from.into()).or_default();
-        neighbours.insert(connection);
-        self.waiting.insert(connection);
+        self.waiting += usize::from(neighbours.insert(connection));
         if neighbours.len() > MAX_WAITING_PER_ADDRESS {
             return neighbours.first().copied();
         }
-        if self.waiting.len() > ANTECHAMBER_PLACES { self.waiting.first().copied() } else { None }
+        if self.waiting > ANTECHAMBER_PLACES { self.oldest_of_the_most() } else { None }
+    }
+
+    /// Looks at every address: there are hardly more of them than places.
+    fn oldest_of_the_most(&self) -> Option<ConnectionId> {
+        let oldest = |group: &BTreeSet<ConnectionId>| {
+            group.first().map(|oldest| (Reverse(group.len()), *oldest))
+        };
+        self.by_neighbour.values().filter_map(oldest).min().map(|(_, oldest)| oldest)
     }
 
     /// It logged in or went away.
     pub(super) fn leave(&mut self, connection: ConnectionId, from: IpAddr) {
-        self.waiting.remove(&connection);
         let neighbour = Neighbour::from(from);
         if let Some(neighbours) = self.by_neighbour.get_mut(&neighbour) {
-            neighbours.remove(&connection);
+            self.waiting -= usize::from(neighbours.remove(&connection));
             if neighbours.is_empty() {
                 self.by_neighbour.remove(&neighbour);
             }
@@ -203,6 +210,21 @@ mod tests {
         antechamber.leave(ConnectionId(0), address(0));
         antechamber.leave(ConnectionId(1), address(1));
         assert_eq!(antechamber.enter(ConnectionId(1_000), address(8_888)), None);
+    }
+
+    #[test]
+    fn a_crowd_of_few_addresses_pushes_out_its_own_and_nobody_who_came_before_it() {
+        let mut antechamber = Antechamber::default();
+        assert_eq!(antechamber.enter(ConnectionId(0), address(0)), None);
+        for n in 1..10 * ANTECHAMBER_PLACES as u64 {
+            let from = address(1 + n as u32 % (ANTECHAMBER_PLACES as u32 - 2));
+            if let Some(leaves) = antechamber.enter(ConnectionId(n), from) {
+                assert_ne!(leaves, ConnectionId(0), "when {n} came");
+                let of = address(1 + leaves.0 as u32 % (ANTECHAMBER_PLACES as u32 - 2));
+                antechamber.leave(leaves, of);
+            }
+        }
+        assert_eq!(antechamber.waiting, ANTECHAMBER_PLACES);
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //!  closed ◀── idle, silent, kicked, replaced, penalty, flood ── Member ◀─────────┘ right
 //! ```
 //!
-//! Before `Member` a connection stands in the antechamber, where the oldest leaves first, and is on
+//! Before `Member` a connection stands in the antechamber, which has few places, and is on
 //! the clock; the clock stands while the store works. After three wrong answers it is closed.
 //!
 //! * [`io`] – what goes in and what comes out

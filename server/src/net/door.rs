@@ -6,8 +6,12 @@
 //! newcomers stay in the kernel's queue, where waiting costs nothing, until one has left.
 //!
 //! A crowd that stands there in silence holds up nobody: where nobody gets in nobody waits, and the
-//! hub has the oldest leave. In any case the next in the queue waits for a moment only, and where
+//! hub has an old one leave. In any case the next in the queue waits for a moment only, and where
 //! more than a crowd stands there each login lets one in: silent ones can't hold up the others.
+//!
+//! For each one more than the antechamber has places the hub has one leave. While it has not come to
+//! do so nobody is accepted: those who come faster than the hub can look at them wait in the kernel's
+//! queue, and not in the hub's, where the words of those inside would wait behind them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +25,9 @@ use crate::hub::ANTECHAMBER_PLACES;
 /// With so many at the door, newcomers wait: enough to keep the processors busy while answers are
 /// on their way, and some places fewer than the antechamber has.
 const CROWD: usize = ANTECHAMBER_PLACES / 4 * 3;
+
+/// With so many at the door, the hub has not looked at the last ones yet.
+const UNSEEN: usize = ANTECHAMBER_PLACES + 16;
 
 /// How newcomers are held up.
 #[derive(Debug, Clone, Copy)]
@@ -69,14 +76,15 @@ impl Door {
         let long_enough = async {
             Timer::after(self.pace.longest_wait).await;
         };
-        future::or(self.room(), long_enough).await;
+        future::or(self.until(|| self.may_enter(Instant::now())), long_enough).await;
+        self.until(|| self.shared.lock().standing < UNSEEN).await;
     }
 
-    async fn room(&self) {
-        while !self.may_enter(Instant::now()) {
+    async fn until(&self, holds: impl Fn() -> bool) {
+        while !holds() {
             let left = self.shared.left.listen();
             // Whoever left before there was a listener is seen here.
-            if self.may_enter(Instant::now()) {
+            if holds() {
                 return;
             }
             left.await;
@@ -197,6 +205,20 @@ mod tests {
         assert!(door.may_enter(Instant::now()), "in the place of the one");
         assert!(!door.may_enter(Instant::now()));
         async_io::block_on(door.wait_for_room());
+    }
+
+    #[test]
+    fn who_comes_faster_than_the_hub_looks_waits_however_long_that_takes() {
+        let door = door(Duration::ZERO);
+        let mut unseen: Vec<Place> = (0..UNSEEN).map(|_| door.take_place()).collect();
+        async_io::block_on(async {
+            let mut newcomer = pin!(door.wait_for_room());
+            // The first wait is over, and the second one is not.
+            Timer::after(Duration::from_millis(1)).await;
+            assert!(future::poll_once(&mut newcomer).await.is_none());
+            drop(unseen.pop());
+            assert!(future::poll_once(&mut newcomer).await.is_some());
+        });
     }
 
     #[test]

@@ -9,6 +9,11 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 /// everybody comes back after a restart.
 const BACKLOG: i32 = 4096;
 
+/// What the kernel may hold of what goes to one connection, in bytes; it takes twice as much for its
+/// own needs. By itself it would take megabytes for each, and somebody who does not read would show
+/// only when these are full. For a page on its way to far away this is enough.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
 /// Room for a burst of datagrams in the kernel, in bytes. It gives less where the system allows
 /// no more.
 const DATAGRAM_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -59,6 +64,8 @@ impl Ports {
         // For TCP this only means not to wait for the last server's connections to time out. For
         // UDP it would let two servers share a port, so it is not set there.
         tcp.set_reuse_address(true)?;
+        // Every connection inherits it.
+        tcp.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         tcp.bind(&SockAddr::from(address))?;
         let tcp = TcpListener::from(tcp);
         let address = tcp.local_addr()?;

@@ -13,6 +13,12 @@
 //! * `disk_full` – the disk of the SQLite file is full
 //! * `descriptors` – there are none left
 //! * `clocks` – the wall clock is set
+//! * `silent` – connections that say nothing
+//! * `slow_readers` – members that stop reading
+//! * `floods` – lines, sign-ups and wrong passwords without end
+//! * `forged` – datagrams that are no client's, or come again
+//! * [`honest`] – what people who do no harm notice meanwhile
+//! * [`members`] – accounts made beforehand, and lean clients for them
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -24,11 +30,17 @@ mod cut_chats;
 mod databases;
 mod descriptors;
 mod disk_full;
+mod floods;
+mod forged;
 mod form;
+mod honest;
 mod kills;
+mod members;
 #[path = "../store/mysql_server.rs"]
 #[allow(dead_code, reason = "the tests of the stores need more of it")]
 mod mysql_server;
+#[path = "../../../bench/src/pace.rs"]
+mod pace;
 #[path = "../processes/pair.rs"]
 mod pair;
 #[path = "../processes/programs.rs"]
@@ -42,4 +54,9 @@ mod rough_network;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;
+mod silent;
+mod slow_readers;
 mod termination;
+#[path = "../processes/typist.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod typist;

@@ -184,6 +184,7 @@ impl TestClient {
     }
 
     /// The same, with the time at which each came.
+    #[allow(dead_code, reason = "the tests of faults need it")]
     pub(crate) fn all_with_times(&self, fits: impl Fn(&Value) -> bool) -> Vec<(Instant, Value)> {
         let heard = self.process.heard.iter().map(|line| serde_json::from_str(line).unwrap());
         let times = self.process.heard_at.iter().copied();

@@ -32,8 +32,11 @@ mod passwords_and_blocks;
 mod places;
 mod programs;
 mod refusals;
+#[allow(dead_code, reason = "the tests of the faults need more of it")]
 mod relay;
+#[allow(dead_code, reason = "the tests of the faults need more of it")]
 mod server;
 mod settings;
 mod start_failures;
+#[allow(dead_code, reason = "the tests of the faults need more of it")]
 mod typist;

@@ -53,7 +53,12 @@ struct Shared {
     datagrams: Mutex<Datagrams>,
     /// Each way of each client's datagrams has a chance of its own.
     lanes: AtomicU64,
+    /// What came to be passed on by UDP, in this order.
+    captured: Mutex<Vec<Vec<u8>>>,
 }
+
+/// So many datagrams are kept for who wants to see them.
+const MAX_CAPTURED: usize = 10_000;
 
 impl Relay {
     /// Passes what comes to `at` (port 0: any) on to `to`, as if from `from`.
@@ -69,6 +74,7 @@ impl Relay {
             streams: Mutex::new(Vec::new()),
             datagrams: Mutex::new(Datagrams::Pass),
             lanes: AtomicU64::new(0),
+            captured: Mutex::default(),
         });
         let accepting = shared.clone();
         thread::spawn(move || {
@@ -108,6 +114,11 @@ impl Relay {
 
     pub(crate) fn datagrams(&self, datagrams: Datagrams) {
         *self.shared.datagrams.lock().unwrap() = datagrams;
+    }
+
+    /// The datagrams that came to be passed on so far, as somebody on the way sees them.
+    pub(crate) fn captured(&self) -> Vec<Vec<u8>> {
+        self.shared.captured.lock().unwrap().clone()
     }
 }
 
@@ -156,6 +167,7 @@ impl Shared {
                 }
                 continue;
             };
+            self.capture(&bytes[..count]);
             let (far, lane) = far_sides.entry(from).or_insert_with(|| {
                 let far = UdpSocket::bind((self.from, 0)).unwrap();
                 far.connect(self.to).unwrap();
@@ -163,6 +175,13 @@ impl Shared {
                 (far, self.lane())
             });
             lane.pass(self.fates(), &bytes[..count], |bytes| drop(far.send(bytes)));
+        }
+    }
+
+    fn capture(&self, datagram: &[u8]) {
+        let mut captured = self.captured.lock().unwrap();
+        if captured.len() < MAX_CAPTURED {
+            captured.push(datagram.to_vec());
         }
     }
 

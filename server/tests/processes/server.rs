@@ -25,17 +25,22 @@ impl TestServer {
 
     /// The same with a console of the test's own.
     pub(crate) fn start_with_input(flags: &[&str], input: Stdio) -> TestServer {
-        TestServer::start_by_with_input(&[], flags, input)
+        TestServer::launch_in(&[], tempfile::tempdir().unwrap(), flags, input)
     }
 
     /// The same by a program that then gives way to the server, such as `env`.
     #[allow(dead_code, reason = "the tests of faults need it")]
     pub(crate) fn start_by(by: &[String], flags: &[&str]) -> TestServer {
-        TestServer::start_by_with_input(by, flags, Stdio::piped())
+        TestServer::launch_in(by, tempfile::tempdir().unwrap(), flags, Stdio::piped())
     }
 
-    fn start_by_with_input(by: &[String], flags: &[&str], input: Stdio) -> TestServer {
-        let data = tempfile::tempdir().unwrap();
+    /// Starts a server in a folder that was made ready for it.
+    #[allow(dead_code, reason = "the tests of faults need it")]
+    pub(crate) fn start_in(data: TempDir, flags: &[&str]) -> TestServer {
+        TestServer::launch_in(&[], data, flags, Stdio::piped())
+    }
+
+    fn launch_in(by: &[String], data: TempDir, flags: &[&str], input: Stdio) -> TestServer {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let (process, address, fingerprint) = launch(by, &data, free_port(), &flags, input);
         TestServer { process, address, fingerprint, data, by: by.to_vec(), flags }

@@ -18,6 +18,9 @@ use crate::client::PASSWORD;
 use crate::programs::PATIENCE;
 use crate::server::TestServer;
 
+/// A port at which nobody receives: for those whom nobody calls.
+const NO_RECEIVER: u16 = 9;
+
 /// Types lines and reads lines.
 pub(crate) struct Typist {
     stream: StreamOwned<ClientConnection, TcpStream>,
@@ -27,19 +30,20 @@ pub(crate) struct Typist {
 
 impl Typist {
     pub(crate) fn connect(server: SocketAddr) -> Typist {
-        let tcp = TcpStream::connect(server).unwrap();
+        Typist::over(TcpStream::connect(server).unwrap())
+    }
+
+    /// The same over a connection of the test's own.
+    pub(crate) fn over(tcp: TcpStream) -> Typist {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody))
-            .with_no_client_auth();
-        let name = ServerName::try_from("letschat-server").unwrap();
-        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-        let stream = StreamOwned::new(tls, tcp);
+        let stream = StreamOwned::new(tls(), tcp);
         Typist { stream, decoder: Decoder::new(), heard: Vec::new() }
+    }
+
+    /// Types a line, and says whether the connection still took it.
+    pub(crate) fn tries_to_type(&mut self, line: &str) -> bool {
+        let line = format!("{line}\n");
+        self.stream.write_all(line.as_bytes()).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// Types a line.
@@ -118,7 +122,8 @@ impl Typist {
         let payload = format!("{PASSWORD}\n{PASSWORD}");
         typist.types(&format!("SIGNUP {name} +{}\n{payload}", payload.len()));
         typist.expects("201 ");
-        let credentials = typist.credentials(server, name, port);
+        let credentials =
+            typist.credentials(&server.fingerprint, name, &Identity::generate().unwrap(), port);
         typist.types(&format!("LOGIN {name} {credentials} +{}\n{PASSWORD}", PASSWORD.len()));
         typist.expects("230 ");
         typist
@@ -126,24 +131,79 @@ impl Typist {
 
     /// Says HELLO as a program and no more.
     pub(crate) fn greeted_as_program(server: SocketAddr) -> Typist {
-        let mut typist = Typist::connect(server);
-        typist.expects("220 ");
-        typist.types(&format!("HELLO {PROGRAM}"));
-        typist.expects("300 ");
-        typist
+        Typist::connect(server).says_hello()
     }
 
-    /// A new key, and the proof that this connection's end has it.
-    fn credentials(&self, server: &TestServer, name: &str, port: u16) -> Credentials {
-        let tls = &self.stream.conn;
-        let context = Some(EXPORTER_CONTEXT_LOGIN);
-        let binding = tls.export_keying_material([0; 32], EXPORTER_LABEL, context).unwrap();
-        let (server, username) = (server.fingerprint.parse().unwrap(), name.parse().unwrap());
-        let statement = LoginStatement { server: &server, username: &username, binding: &binding };
+    pub(crate) fn says_hello(mut self) -> Typist {
+        self.expects("220 ");
+        self.types(&format!("HELLO {PROGRAM}"));
+        self.expects("300 ");
+        self
+    }
+
+    /// Logs in by a key that the account has, and returns the server's welcome.
+    pub(crate) fn logs_in_by_key(
+        &mut self,
+        server: &TestServer,
+        name: &str,
+        identity: &Identity,
+    ) -> String {
+        let credentials = self.credentials(&server.fingerprint, name, identity, NO_RECEIVER);
+        self.types(&format!("KEY {name} {credentials}"));
+        self.expects("230 ")
+    }
+
+    /// Tries a password of somebody's, and says whether the connection still took it.
+    pub(crate) fn tries_password(&mut self, fingerprint: &str, name: &str, password: &str) -> bool {
         let identity = Identity::generate().unwrap();
+        let credentials = self.credentials(fingerprint, name, &identity, NO_RECEIVER);
+        let length = password.len();
+        self.tries_to_type(&format!("LOGIN {name} {credentials} +{length}\n{password}"))
+    }
+
+    /// What both ends of the TLS session know (RFC 5705).
+    pub(crate) fn exported(&self, context: &[u8]) -> [u8; 32] {
+        let tls = &self.stream.conn;
+        tls.export_keying_material([0; 32], EXPORTER_LABEL, Some(context)).unwrap()
+    }
+
+    /// The connection below TLS.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.stream.sock
+    }
+
+    /// TLS and the connection below it, for a test that does with them what nobody else does.
+    pub(crate) fn into_parts(self) -> (ClientConnection, TcpStream) {
+        (self.stream.conn, self.stream.sock)
+    }
+
+    /// A key, and the proof that this connection's end has it.
+    fn credentials(
+        &self,
+        fingerprint: &str,
+        name: &str,
+        identity: &Identity,
+        port: u16,
+    ) -> Credentials {
+        let binding = self.exported(EXPORTER_CONTEXT_LOGIN);
+        let (server, username) = (fingerprint.parse().unwrap(), name.parse().unwrap());
+        let statement = LoginStatement { server: &server, username: &username, binding: &binding };
         let (key, signature) = (identity.public_key(), identity.sign_login(&statement));
         Credentials { key, signature, port, take: false }
     }
+}
+
+/// TLS that has yet to shake hands, with whoever is there.
+pub(crate) fn tls() -> ClientConnection {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    let name = ServerName::try_from("letschat-server").unwrap();
+    ClientConnection::new(Arc::new(config), name).unwrap()
 }
 
 /// Takes any server for the right one: these tests are about what it says.
