@@ -5,6 +5,7 @@
 //! printed; `CHAOS_SEED=n make chaos` draws the same again.
 //!
 //! * [`form`] – how long and how hard, and the table
+//! * `login_timing` – whether a refused login takes longer for a name that exists
 //! * `termination` – SIGTERM, again and again
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -13,6 +14,7 @@
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod client;
 mod form;
+mod login_timing;
 #[path = "../processes/programs.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod programs;
@@ -20,3 +22,6 @@ mod programs;
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;
 mod termination;
+#[path = "../processes/typist.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod typist;

@@ -1,6 +1,6 @@
 //! A TLS connection by which lines are typed, as a person or a program of another make would.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +27,11 @@ pub(crate) struct Typist {
 
 impl Typist {
     pub(crate) fn connect(server: SocketAddr) -> Typist {
-        let tcp = TcpStream::connect(server).unwrap();
+        Typist::over(TcpStream::connect(server).unwrap())
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) fn over(tcp: TcpStream) -> Typist {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -45,6 +49,12 @@ impl Typist {
     /// Types a line.
     pub(crate) fn types(&mut self, line: &str) {
         self.sends(format!("{line}\n").as_bytes());
+    }
+
+    /// The same where the server may have closed.
+    pub(crate) fn tries(&mut self, line: &str) -> io::Result<()> {
+        self.stream.write_all(format!("{line}\n").as_bytes())?;
+        self.stream.flush()
     }
 
     /// Sends bytes as they are.
@@ -134,7 +144,7 @@ impl Typist {
     }
 
     /// A new key, and the proof that this connection's end has it.
-    fn credentials(&self, server: &TestServer, name: &str, port: u16) -> Credentials {
+    pub(crate) fn credentials(&self, server: &TestServer, name: &str, port: u16) -> Credentials {
         let tls = &self.stream.conn;
         let context = Some(EXPORTER_CONTEXT_LOGIN);
         let binding = tls.export_keying_material([0; 32], EXPORTER_LABEL, context).unwrap();
