@@ -119,10 +119,7 @@ impl Between {
 
 impl Shared {
     fn pass_on(self: Arc<Self>, near: TcpStream) -> io::Result<()> {
-        let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(self.from, 0).into())?;
-        socket.connect(&self.to.into())?;
-        let far = TcpStream::from(socket);
+        let far = connect_from(self.from, self.to)?;
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
         let ways = [(Way::There, near.try_clone()?, far.try_clone()?), (Way::Back, far, near)];
@@ -205,6 +202,20 @@ impl Shared {
         let fits = |which| which == Which::Next || which == Which::Number(number);
         let taken = plan.take_if(|plan| plan.way == way && fits(plan.which));
         taken.map(|plan| plan.change)
+    }
+}
+
+/// Somebody may come to listen at the port that the connection is given; so that they can, it may
+/// be given one that an earlier connection to the same place still has, and is given another then.
+fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::new(from, 0).into())?;
+        match socket.connect(&to.into()) {
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {}
+            connected => return connected.map(|()| socket.into()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A TLS connection by which lines are typed, as a person or a program of another make would.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::server::TestServer;
 
 /// Types lines and reads lines.
 pub(crate) struct Typist {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    pub(crate) stream: StreamOwned<ClientConnection, TcpStream>,
     decoder: Decoder,
     pub(crate) heard: Vec<String>,
 }
@@ -49,12 +49,6 @@ impl Typist {
     /// Types a line.
     pub(crate) fn types(&mut self, line: &str) {
         self.sends(format!("{line}\n").as_bytes());
-    }
-
-    /// The same where the server may have closed.
-    pub(crate) fn tries(&mut self, line: &str) -> io::Result<()> {
-        self.stream.write_all(format!("{line}\n").as_bytes())?;
-        self.stream.flush()
     }
 
     /// Sends bytes as they are.

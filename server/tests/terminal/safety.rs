@@ -2,8 +2,8 @@
 //! control character, every opener of a sequence, what turns writing around and what hides, by
 //! every way there is. What is judged are the bytes as they were written.
 
-use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::process::{Command, Output};
 use std::str;
 
@@ -113,11 +113,8 @@ fn what_a_server_says_steers_nothing() {
 
 /// A text as it is written in Lua, each byte by its number.
 fn in_lua(text: &str) -> String {
-    let bytes = text.bytes().fold(String::new(), |mut bytes, byte| {
-        let _ = write!(bytes, "\\{byte:03}");
-        bytes
-    });
-    format!("\"{bytes}\"")
+    let bytes: Vec<String> = text.bytes().map(|byte| format!("\\{byte:03}")).collect();
+    format!("\"{}\"", bytes.concat())
 }
 
 /// Bytes of C1 as they stand in no UTF-8.
@@ -206,6 +203,12 @@ fn lines_of_a_stranger(words: &str) -> Vec<String> {
     with_words.chain(verbs.iter().map(|verb| format!("{verb} {payload}"))).collect()
 }
 
+/// Types a line to a server that may have closed.
+fn tries(typist: &mut Typist, line: &str) -> io::Result<()> {
+    typist.stream.write_all(format!("{line}\n").as_bytes())?;
+    typist.stream.flush()
+}
+
 #[test]
 fn nothing_that_a_server_is_told_steers_its_terminal_or_stands_raw_in_its_log() {
     for format in ["text", "json"] {
@@ -219,11 +222,11 @@ fn nothing_that_a_server_is_told_steers_its_terminal_or_stands_raw_in_its_log() 
                 for said in ["HELLO \u{9b}2J", greeting, &line, &words, &line] {
                     // Whoever was shown out is told no more.
                     let answered = typist.next_frame();
-                    if answered.is_none() || typist.tries(said).is_err() {
+                    if answered.is_none() || tries(&mut typist, said).is_err() {
                         break;
                     }
                 }
-                let _ = typist.tries("\u{1b}[2J");
+                let _ = tries(&mut typist, "\u{1b}[2J");
                 typist.next_frame();
                 assert_harmless(typist.heard.join("\n").as_bytes());
             }
