@@ -1,6 +1,6 @@
 #!/bin/sh
-# Plays every fault of server/tests/faults in full, or those that are named, one after the other,
-# and prints a table of what was seen. CHAOS_SEED=n draws chance as it was drawn before.
+# Plays every fault of server/tests/faults and server/tests/between in full, or those that are
+# named, one after the other, and prints a table of what was seen. CHAOS_SEED=n draws chance as it was drawn before.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ export CHAOS_SEED CHAOS_TABLE
 } >"$CHAOS_TABLE"
 
 status=0
-cargo test --locked --release --package letschat-server --test faults -- --test-threads=1 --nocapture "$@" || status=$?
+cargo test --locked --release --package letschat-server --test faults --test between -- --test-threads=1 --nocapture "$@" || status=$?
 echo
 cat "$CHAOS_TABLE"
 exit "$status"

@@ -27,6 +27,26 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// Makes JSON safe for a terminal. JSON escapes C0 by itself; everything else that a terminal or a
+/// reader could fall for becomes an escape too (RFC 8259, section 7): such characters stand
+/// nowhere but in strings.
+pub fn printable_json(json: String) -> String {
+    if !json.contains(is_unsafe) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
 /// Whether the text holds a control character (C0, DEL or C1), which the server refuses in names
 /// and broadcasts because a session typed by hand shows its bytes raw.
 pub fn has_control(text: &str) -> bool {
@@ -77,6 +97,12 @@ mod tests {
     #[test]
     fn bidi_and_zero_width_are_visible() {
         assert_eq!(Printable("a\u{202e}b\u{200b}c").to_string(), "a\\u{202e}b\\u{200b}c");
+    }
+
+    #[test]
+    fn json_stays_what_it_was_and_holds_nothing_unsafe() {
+        let json = printable_json("\"a\u{7f}\u{9b}\u{202e}\u{e0041}ß\"".into());
+        assert_eq!(json, r#""a\u007f\u009b\u202e\udb40\udc41ß""#);
     }
 
     #[test]

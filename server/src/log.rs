@@ -5,6 +5,7 @@
 
 mod json;
 
+use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +14,13 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use letschat_protocol::printable::Printable;
 use tracing::Level;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use self::json::JsonLines;
 
@@ -61,7 +66,11 @@ impl Log {
             .with_env_filter(EnvFilter::new(format!("warn,letschat_server={level}")))
             .with_writer(log.clone());
         match format {
-            LogFormat::Text => subscriber.with_ansi(has_colours()).with_target(false).init(),
+            LogFormat::Text => subscriber
+                .with_ansi(has_colours())
+                .with_target(false)
+                .fmt_fields(debug_fn(write_field).delimited(" "))
+                .init(),
             LogFormat::Json => subscriber.event_format(JsonLines).init(),
         }
         Ok(log)
@@ -74,6 +83,15 @@ impl Log {
         if self.lines.try_send(Item::Flush(done)).is_ok() {
             let _ = flushed.recv_timeout(FLUSH);
         }
+    }
+}
+
+/// What an error says may have come from elsewhere, as from a database.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    match field.name() {
+        "message" => write!(writer, "{}", Printable(&value)),
+        name => write!(writer, "{name}={}", Printable(&value)),
     }
 }
 
@@ -125,5 +143,45 @@ impl Write for &Log {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Where the test's log goes.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whatever_is_said_stays_on_its_line_and_steers_no_terminal() {
+        let paper = Paper::default();
+        let written = paper.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_target(false)
+            .with_ansi(false)
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .with_writer(move || paper.clone())
+            .finish();
+        let said = "a\nb\r\u{1b}[2J\u{9b}2J\0\u{202e}\u{200b}";
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(error = %said, count = 3, "so {said}");
+        });
+        let line = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let tamed = r"a\nb\r\u{1b}[2J\u{9b}2J\u{0}\u{202e}\u{200b}";
+        assert!(line.ends_with(&format!("WARN so {tamed} error={tamed} count=3\n")), "{line:?}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write as _};
 
-use letschat_protocol::printable::is_unsafe;
+use letschat_protocol::printable::printable_json;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -102,36 +102,15 @@ fn read_object(text: &str) -> Entry {
 }
 
 fn write(value: &impl Serialize) -> Result<(), OutputClosed> {
-    let mut line = serde_json::to_string(value).map_err(|_| OutputClosed)?;
-    line = escaped(line);
+    let mut line = printable_json(serde_json::to_string(value).map_err(|_| OutputClosed)?);
     line.push('\n');
     io::stdout().lock().write_all(line.as_bytes()).map_err(|_| OutputClosed)
-}
-
-/// JSON escapes C0 by itself. The output may be read at a terminal, so everything else that a
-/// terminal or a reader could fall for becomes an escape too (RFC 8259, section 7): such
-/// characters stand nowhere but in strings.
-fn escaped(line: String) -> String {
-    if !line.contains(is_unsafe) {
-        return line;
-    }
-    let mut escaped = String::with_capacity(line.len() + 16);
-    for c in line.chars() {
-        if is_unsafe(c) {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
-            }
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_protocol::printable::is_unsafe;
     use serde_json::json;
 
     fn shown(command: &'static str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
@@ -155,7 +134,7 @@ mod tests {
     #[test]
     fn nothing_that_a_terminal_obeys_comes_out_and_nothing_is_lost() {
         let text = "\u{7f}\u{9b}31m\u{202e}\u{200b}\u{e0001} ü 👍";
-        let line = escaped(serde_json::to_string(text).unwrap());
+        let line = printable_json(serde_json::to_string(text).unwrap());
         assert!(!line.contains(is_unsafe), "{line}");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }

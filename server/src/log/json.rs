@@ -4,6 +4,7 @@
 use std::fmt::{self, Debug};
 
 use chrono::{SecondsFormat, Utc};
+use letschat_protocol::printable::printable_json;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -44,7 +45,8 @@ pub(super) fn line(
     let members = first.iter().chain(fields);
     // The order of the members is for the people who read it after all.
     let members = members.map(|(name, value)| format!("{}:{value}", Value::from(*name)));
-    format!("{{{}}}\n", members.collect::<Vec<_>>().join(","))
+    let object = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    printable_json(object) + "\n"
 }
 
 /// What an event says.
@@ -100,6 +102,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use chrono::DateTime;
+    use letschat_protocol::printable::is_unsafe;
 
     /// Where the test's log goes.
     #[derive(Clone, Default)]
@@ -128,6 +131,7 @@ mod tests {
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.matches('\n').count(), 1, "{text}");
         assert!(text.starts_with("{\"time\":"), "{text}");
+        assert!(!text.trim_end().contains(is_unsafe), "{text:?}");
         serde_json::from_str(&text).unwrap()
     }
 
@@ -155,7 +159,9 @@ mod tests {
 
     #[test]
     fn whatever_is_said_stays_on_its_line() {
-        let object = logged(|| tracing::info!("two\nlines, and \u{1b}[2J"));
-        assert_eq!(object["message"], "two\nlines, and \u{1b}[2J");
+        let said = "two\nlines, and \u{1b}[2J\u{9b}2J\u{7f}\u{202e}\u{200b}";
+        let object = logged(|| tracing::info!(said, "{said}"));
+        assert_eq!(object["message"], said);
+        assert_eq!(object["said"], said);
     }
 }

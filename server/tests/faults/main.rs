@@ -16,6 +16,7 @@
 //! * `silent` – connections that say nothing
 //! * `slow_readers` – members that stop reading
 //! * `floods` – lines, sign-ups and wrong passwords without end
+//! * `login_timing` – whether a refused login takes longer for a name that exists
 //! * `forged` – datagrams that are no client's, or come again
 //! * [`honest`] – what people who do no harm notice meanwhile
 //! * [`members`] – accounts made beforehand, and lean clients for them
@@ -35,6 +36,7 @@ mod forged;
 mod form;
 mod honest;
 mod kills;
+mod login_timing;
 mod members;
 #[path = "../store/mysql_server.rs"]
 #[allow(dead_code, reason = "the tests of the stores need more of it")]

@@ -23,7 +23,7 @@ const NO_RECEIVER: u16 = 9;
 
 /// Types lines and reads lines.
 pub(crate) struct Typist {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    pub(crate) stream: StreamOwned<ClientConnection, TcpStream>,
     decoder: Decoder,
     pub(crate) heard: Vec<String>,
 }
@@ -178,7 +178,7 @@ impl Typist {
     }
 
     /// A key, and the proof that this connection's end has it.
-    fn credentials(
+    pub(crate) fn credentials(
         &self,
         fingerprint: &str,
         name: &str,

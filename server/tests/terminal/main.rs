@@ -10,6 +10,9 @@
 //!   would notice
 //! * `make_chat` – what `make chat` and `make stop` run
 //! * `console` – the server's operator, at a terminal of their own
+//! * `safety` – whatever could steer a terminal, from everybody who might say it
+//! * [`hostile`] – what that is
+//! * [`pretender`] – a server that says it
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,12 +22,14 @@ mod account;
 mod client;
 mod console;
 mod first_run;
+mod hostile;
 mod keys;
 mod looks;
 mod make_chat;
 mod palette;
 #[allow(dead_code, reason = "the tests of Lua need more of it")]
 mod person;
+mod pretender;
 #[path = "../processes/programs.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod programs;
@@ -32,9 +37,13 @@ mod prompt;
 #[path = "../processes/relay.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod relay;
+mod safety;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;
 mod themes;
+#[path = "../processes/typist.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod typist;
 mod warnings;
 mod wide;

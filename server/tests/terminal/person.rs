@@ -135,7 +135,8 @@ impl Person {
         Person::run_at(command, name, data, USUAL)
     }
 
-    fn run_at(command: Command, name: &str, data: TempDir, window: Window) -> Person {
+    /// The same at a window of that size.
+    pub(crate) fn run_at(command: Command, name: &str, data: TempDir, window: Window) -> Person {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(window.rows, window.columns)).unwrap();
         let child = command.env("TERM", "xterm-256color").spawn(pts).unwrap();
@@ -279,6 +280,11 @@ impl Person {
     /// Everything that the terminal was sent, control sequences and all.
     pub(crate) fn bytes(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().bytes).into_owned()
+    }
+
+    /// The same, byte for byte.
+    pub(crate) fn raw_bytes(&self) -> Vec<u8> {
+        self.seen.lock().bytes.clone()
     }
 
     /// Waits until the bell has rung so often.
