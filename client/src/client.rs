@@ -147,7 +147,8 @@ impl Client {
         };
 
         let (orders, ordered) = async_channel::bounded(MAX_WAITING_ORDERS);
-        let (events, told) = async_channel::bounded(MAX_WAITING_EVENTS);
+        // The driver, who alone sends, keeps the bound: a queue that knows it takes its memory at once.
+        let (events, told) = async_channel::unbounded();
         let view = Arc::new(View::default());
         let guard = EndGuard(view.clone());
         let driver = Driver::new(birth, config, view.clone(), ordered, events);

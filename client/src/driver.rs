@@ -319,6 +319,43 @@ impl<'a> Running<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::MAX_WAITING_EVENTS;
+
+    #[test]
+    fn a_front_end_that_reads_nothing_ends_the_client_before_it_grows_without_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            server: "127.0.0.1:1".parse().unwrap(),
+            data_folder: folder.path().to_owned(),
+            accept_new: false,
+            peer_port: 0,
+            peer_listen: None,
+            detach_on_chat: false,
+            tries: None,
+            return_after_idle: false,
+        };
+        let birth = Birth {
+            server: String::new(),
+            port: 1,
+            detach_on_chat: false,
+            tries: None,
+            return_after_idle: false,
+            seed: 1,
+        };
+        let (_orders, ordered) = async_channel::bounded(1);
+        let (events, told) = async_channel::unbounded();
+        let driver = Driver::new(birth, config, Arc::default(), ordered, events);
+        let executor = LocalExecutor::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut running = Running::begin(driver, &executor, listener).unwrap();
+        for _ in 0..=MAX_WAITING_EVENTS {
+            assert_eq!(running.ended, None);
+            running.tell(Event::Notice { code: "noise", message: String::new() });
+            running.tell_front_ends();
+        }
+        assert_eq!(running.ended, Some(Ended::NotRead));
+        assert_eq!(told.len(), MAX_WAITING_EVENTS);
+    }
 
     #[test]
     fn who_orders_too_late_is_not_left_waiting() {

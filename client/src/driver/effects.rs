@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 
-use async_channel::TrySendError;
 use async_executor::Task;
 use async_io::Timer;
 use futures_lite::FutureExt as _;
@@ -13,7 +12,7 @@ use letschat_protocol::username::Username;
 
 use super::{MAX_PEER_LINKS, Running, UnsavedPosition, Word};
 use crate::account;
-use crate::client::Ended;
+use crate::client::{Ended, MAX_WAITING_EVENTS};
 use crate::clock;
 use crate::event::Event;
 use crate::net::CLOSE_TIMEOUT;
@@ -85,11 +84,10 @@ impl Running<'_> {
             match word {
                 // Who asked may have stopped waiting.
                 Word::Answer(answer, result) => drop(answer.try_send(result)),
-                Word::Event(event) => {
-                    if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
-                        self.ended = Some(Ended::NotRead);
-                    }
+                Word::Event(_) if self.events.len() >= MAX_WAITING_EVENTS => {
+                    self.ended = Some(Ended::NotRead);
                 }
+                Word::Event(event) => drop(self.events.try_send(event)),
             }
         }
     }
