@@ -33,7 +33,7 @@ pub(super) const MAX_NONSENSE: u8 = 5;
 const COMMAND_BURST: u32 = 50;
 /// Then one in each such time.
 const COMMAND_INTERVAL_MS: u64 = 50;
-/// So many commands that had to be slowed, without a pause, are a flood.
+/// So many more commands that had to be slowed than others are a flood.
 pub(super) const MAX_SLOWED: u32 = 1_200;
 
 #[derive(Debug)]

@@ -357,7 +357,8 @@ impl Hub {
         };
         match connection.commands.take(now.boot_ms) {
             Ok(()) => {
-                connection.slowed = 0;
+                // A short pause now and then does not make up for a flood.
+                connection.slowed = connection.slowed.saturating_sub(1);
                 self.effects.push(Effect::Read { connection: id, mode });
             }
             Err(_) if connection.slowed >= MAX_SLOWED => self.close(now, id, Closing::Flood),
