@@ -1,7 +1,9 @@
 //! The time as a value, so that everything that decides is handed it.
 
+use serde::{Deserialize, Serialize};
+
 /// One moment on two clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Now {
     /// Milliseconds since the machine booted, sleep included: never set, so ages and timeouts are
     /// measured by it.

@@ -34,4 +34,5 @@ mod relay;
 mod server;
 mod settings;
 mod start_failures;
+mod trace;
 mod typist;
