@@ -18,6 +18,8 @@ mod outline;
 pub mod replay;
 pub(crate) mod spelled;
 mod stand_ins;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::{File, Permissions};

@@ -26,14 +26,30 @@ impl StandIns {
     }
 
     /// For a text: as many bytes, blank where it was blank at its ends, and every character that
-    /// is refused, or shown as an escape, in its place.
+    /// is refused, or shown as an escape, in its place. A last word `+N` stays one, since a line
+    /// that ends so is sent with a space after it.
     pub(crate) fn text(&self, text: &str) -> String {
         let inner = text.trim();
         let (before, after) = text.split_at(text.len() - text.trim_start().len());
-        let mut letters = self.letters("text", 0, inner);
-        let inner: String = inner.chars().map(|c| letters.like(c)).collect();
         let after = &after[after.trim_end().len()..];
-        one_line([before, &inner, after].concat())
+        let is_length = |word: &str| {
+            word.strip_prefix('+').is_some_and(|digits| {
+                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+            })
+        };
+        let last = inner.rsplit(' ').next().filter(|word| is_length(word)).unwrap_or("");
+        let mut letters = self.letters("text", 0, inner);
+        let mut rest = &inner[..inner.len() - last.len()];
+        let mut space = "";
+        if !last.is_empty()
+            && let Some(words) = rest.strip_suffix(' ')
+        {
+            (rest, space) = (words, " ");
+        }
+        let rest: String = rest.chars().map(|c| letters.like(c)).collect();
+        let digits: String =
+            last.chars().map(|c| if c == '+' { c } else { letters.digit() }).collect();
+        one_line([before, &rest, space, &digits, after].concat())
     }
 
     /// For a password: as many characters, and as strong or as weak for this user.
@@ -140,6 +156,7 @@ impl Letters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_protocol::frame::Frame;
     use letschat_protocol::printable::{Printable, has_control};
     use proptest::prelude::*;
 
@@ -181,13 +198,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_as_long_and_as_valid_and_nothing_of_it_is_left(text in "(\\PC|[ \t\u{0}\u{200b}]){0,60}") {
+        fn a_text_is_as_long_and_as_valid_and_nothing_of_it_is_left(text in "(\\PC|[ \t\u{0}\u{200b}]){0,60}( ?\\+[0-9a]{1,3} ?)?") {
             let drawn = stand_ins().text(&text);
             prop_assert_eq!(drawn.len(), text.len());
             prop_assert_eq!(drawn.trim().len(), text.trim().len());
             prop_assert_eq!(has_control(&drawn), has_control(&text));
             prop_assert_eq!(Printable(&drawn).to_string().len(), Printable(&text).to_string().len());
             prop_assert_eq!(&stand_ins().text(&text), &drawn);
+            let line = |text: &str| Frame::line(text).as_line().len();
+            prop_assert_eq!(line(drawn.trim()), line(text.trim()));
             for word in text.split_whitespace().filter(|word| word.chars().count() > 6) {
                 prop_assert!(word.chars().any(is_unsafe) || !drawn.contains(word));
             }
