@@ -386,6 +386,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
         #[test]
         fn decoding_undoes_encoding_in_any_chunking(
             frames in prop::collection::vec(any_frame(), 0..8),
@@ -398,6 +400,11 @@ mod tests {
                 decode_in(&chunks, Mode::Frame).into_iter().collect();
             prop_assert_eq!(decoded, Ok(frames));
         }
+
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
 
         #[test]
         fn garbage_never_panics_and_its_chunking_makes_no_difference(

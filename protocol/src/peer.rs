@@ -181,6 +181,8 @@ impl PeerMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{Decoder, Mode};
+    use proptest::prelude::*;
 
     #[test]
     fn every_message_survives_the_wire() {
@@ -217,6 +219,43 @@ mod tests {
             Frame::line("CALL letschat/2 0 alice"),
         ] {
             assert_eq!(PeerMessage::from_frame(&frame), Err(NotAPeerMessage));
+        }
+    }
+
+    fn any_message() -> impl Strategy<Value = PeerMessage> {
+        let chat = || any::<u128>().prop_map(ChatId);
+        let text = prop::collection::vec(any::<char>(), 0..30).prop_map(String::from_iter);
+        prop_oneof![
+            (chat(), "[a-z][a-z0-9_.-]{0,8}").prop_map(|(chat, from)| {
+                PeerMessage::Call { chat, from: from.parse().unwrap() }
+            }),
+            (chat(), any::<u64>())
+                .prop_map(|(chat, received)| PeerMessage::Resume { chat, received }),
+            any::<u64>().prop_map(|received| PeerMessage::Resumed { received }),
+            prop::sample::select(Refusal::ALL).prop_map(PeerMessage::Refuse),
+            (1_u64.., text).prop_map(|(number, text)| PeerMessage::Message { number, text }),
+            any::<u64>().prop_map(|through| PeerMessage::Acknowledge { through }),
+            prop::sample::select(vec![
+                PeerMessage::Ringing,
+                PeerMessage::Approve,
+                PeerMessage::Open,
+                PeerMessage::Ping,
+                PeerMessage::Pong,
+                PeerMessage::Bye
+            ]),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        #[test]
+        fn any_message_survives_the_wire(message in any_message()) {
+            let mut decoder = Decoder::new();
+            decoder.extend(&message.to_frame().to_bytes());
+            let frame = decoder.next(Mode::Frame).unwrap().unwrap();
+            prop_assert_eq!(decoder.buffered(), 0);
+            prop_assert_eq!(PeerMessage::from_frame(&frame), Ok(message));
         }
     }
 }

@@ -102,6 +102,11 @@ pub(crate) struct Flags {
     )]
     pub(crate) log_format: LogFormat,
 
+    /// Write down what happens for a bug report: names, addresses and times, but stand-ins for
+    /// passwords and texts; adds to a file that is there
+    #[arg(long, env = "LETSCHAT_SERVER_TRACE", value_name = "FILE")]
+    trace: Option<PathBuf>,
+
     /// What to do instead of serving
     #[command(subcommand)]
     pub(crate) task: Option<Task>,
@@ -159,7 +164,8 @@ impl Flags {
             sign_up_burst: self.signup_burst,
             sign_up_interval_ms: self.signup_interval_ms,
         };
-        Ok(ServerSettings { listen: self.listen, port: self.port, data_folder, store, hub })
+        let (listen, port, trace) = (self.listen, self.port, self.trace.clone());
+        Ok(ServerSettings { listen, port, data_folder, store, trace, hub })
     }
 
     /// Where a program on the same machine finds the server.

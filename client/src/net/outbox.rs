@@ -103,8 +103,9 @@ impl State {
 mod tests {
     use super::*;
     use futures_lite::future::{block_on, poll_once};
+    use proptest::prelude::*;
 
-    fn step(outbox: &Outbox) -> Option<Step> {
+    fn step_of(outbox: &Outbox) -> Option<Step> {
         block_on(poll_once(outbox.next()))
     }
 
@@ -115,22 +116,22 @@ mod tests {
         outbox.send(&Frame::with_payload("TWO", "x"));
         outbox.close();
         outbox.send(&Frame::line("TOO LATE"));
-        assert_eq!(step(&outbox), Some(Step::Send(b"ONE\nTWO +1\nx\n".to_vec())));
-        assert_eq!(step(&outbox), Some(Step::Close));
+        assert_eq!(step_of(&outbox), Some(Step::Send(b"ONE\nTWO +1\nx\n".to_vec())));
+        assert_eq!(step_of(&outbox), Some(Step::Close));
     }
 
     #[test]
     fn the_bound_counts_what_waits_and_what_is_under_way() {
         let outbox = Outbox::new(8);
         outbox.send(&Frame::line("1234"));
-        assert_eq!(step(&outbox), Some(Step::Send(b"1234\n".to_vec())));
+        assert_eq!(step_of(&outbox), Some(Step::Send(b"1234\n".to_vec())));
         outbox.send(&Frame::line("12"));
-        assert_eq!(step(&outbox), Some(Step::Send(b"12\n".to_vec())));
+        assert_eq!(step_of(&outbox), Some(Step::Send(b"12\n".to_vec())));
         assert_eq!(block_on(poll_once(outbox.overflowed())), None);
         outbox.send(&Frame::line("123456"));
         assert_eq!(block_on(poll_once(outbox.overflowed())), Some(()));
         outbox.close();
-        assert_eq!(step(&outbox), None);
+        assert_eq!(step_of(&outbox), None);
     }
 
     #[test]
@@ -140,5 +141,38 @@ mod tests {
         assert_eq!(block_on(poll_once(&mut closed)), None);
         outbox.close();
         assert_eq!(block_on(poll_once(&mut closed)), Some(()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        #[test]
+        fn no_more_waits_than_may_and_nothing_is_lost_before_the_outbox_says_so(
+            steps in prop::collection::vec(prop::option::of(0_usize..40), 1..40),
+        ) {
+            const LIMIT: usize = 100;
+            let outbox = Outbox::new(LIMIT);
+            let (mut waiting, mut under_way) = (Vec::new(), 0);
+            for step in steps {
+                match step {
+                    Some(size) => {
+                        outbox.send(&Frame::line("x".repeat(size)));
+                        waiting.extend(Frame::line("x".repeat(size)).to_bytes());
+                    }
+                    // The task comes back for more: what it took is out.
+                    None => {
+                        let step = step_of(&outbox);
+                        prop_assert_eq!(&step, &(!waiting.is_empty()).then(|| Step::Send(waiting.clone())));
+                        under_way = std::mem::take(&mut waiting).len();
+                    }
+                }
+                let over = waiting.len() + under_way > LIMIT;
+                prop_assert_eq!(block_on(poll_once(outbox.overflowed())).is_some(), over);
+                if over {
+                    prop_assert_eq!(step_of(&outbox), None);
+                    return Ok(());
+                }
+            }
+        }
     }
 }

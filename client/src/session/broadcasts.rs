@@ -168,18 +168,39 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        /// Against a model that remembers everything: numbers that came twice, entries that came
+        /// again under another number, heads, and replays that say what is gone.
         #[test]
-        fn in_any_order_and_number_of_copies_each_is_shown_once(
-            arrivals in prop::collection::vec(1_u64..40, 0..200),
+        fn whatever_comes_is_shown_once_and_what_is_missing_is_known(
+            steps in prop::collection::vec((0_u8..12, 1_u64..40, 1_u64..40), 0..50),
         ) {
             let mut shown = Shown::default();
-            shown.welcome(1, 40);
-            let mut seen = HashSet::new();
-            for number in arrivals {
-                prop_assert_eq!(shown.take(&entry(number)), seen.insert(number));
+            shown.welcome(1, 0);
+            let (mut numbers, mut names, mut head) = (HashSet::new(), HashSet::new(), 0);
+            for (step, number, time) in steps {
+                match step {
+                    0 => {
+                        shown.learn(number);
+                        head = head.max(number);
+                    }
+                    1 => {
+                        shown.replayed(number);
+                        numbers.extend(1..=number);
+                    }
+                    _ => {
+                        // Mostly a time of its own; else one that another number may have too.
+                        let time = if step < 10 { number } else { time };
+                        let entry = Broadcast { time_ms: time, ..entry(number) };
+                        head = head.max(number);
+                        let new = numbers.insert(number) && names.insert(time);
+                        prop_assert_eq!(shown.take(&entry), new, "number {} time {}", number, time);
+                    }
+                }
+                let missing = (1..=head).find(|number| !numbers.contains(number));
+                prop_assert_eq!(shown.missing(), missing);
             }
-            let first_missing = (1..=40).find(|number| !seen.contains(number));
-            prop_assert_eq!(shown.missing(), first_missing);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::code::Code;
-use crate::frame::Frame;
+use crate::frame::{Decoder, Frame, Mode};
 use crate::identity::Identity;
 use crate::identity::LoginStatement;
 use crate::username::Username;
+use proptest::prelude::*;
 
 fn name(text: &str) -> Username {
     text.parse().unwrap()
@@ -137,4 +138,123 @@ fn a_welcome_survives_its_reply() {
         address: "::1".parse().unwrap(),
     };
     assert_eq!(Welcome::from_reply(&welcome.to_reply()), Some(welcome));
+}
+
+fn any_name() -> impl Strategy<Value = Username> {
+    "[a-z][a-z0-9_.-]{0,8}".prop_map(|name| name.parse().unwrap())
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter)
+}
+
+/// On one line, as the payload's form has it.
+fn any_secret() -> impl Strategy<Value = Secret> {
+    any_text().prop_map(|text| Secret(text.replace('\n', " ")))
+}
+
+fn any_credentials() -> impl Strategy<Value = Credentials> {
+    // A signature takes longer than all the rest, and its bytes are as good as any.
+    static SIGNED: std::sync::LazyLock<Credentials> =
+        std::sync::LazyLock::new(|| credentials(false));
+    (1_u16.., any::<bool>()).prop_map(|(port, take)| Credentials { port, take, ..SIGNED.clone() })
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let word = || "[!-*,-~]{1,12}";
+    prop_oneof![
+        (word(), any_secret(), any_text().prop_map(Secret)).prop_map(
+            |(username, password, repeated)| Request::SignUp { username, password, repeated }
+        ),
+        (word(), any_credentials(), any_text().prop_map(Secret)).prop_map(
+            |(username, credentials, password)| Request::Login { username, credentials, password }
+        ),
+        (word(), any_credentials())
+            .prop_map(|(username, credentials)| Request::Key { username, credentials }),
+        (any_secret(), any_secret(), any_text().prop_map(Secret)).prop_map(
+            |(password, new, repeated)| Request::ChangePassword { password, new, repeated }
+        ),
+        prop::option::of(any_name()).prop_map(|after| Request::List { after }),
+        any::<bool>().prop_map(Request::Watch),
+        word().prop_map(|who| Request::Connect { who }),
+        any_text().prop_map(|text| Request::Broadcast { text }),
+        any::<u64>().prop_map(|from| Request::Replay { from }),
+        prop::sample::select(vec![
+            Request::Hello,
+            Request::Ping,
+            Request::Active,
+            Request::Help,
+            Request::Quit
+        ]),
+    ]
+}
+
+fn any_notice() -> impl Strategy<Value = Notice> {
+    let names = || prop::collection::vec(any_name(), 0..5);
+    prop_oneof![
+        (any::<u64>(), any_name(), any::<u64>(), any_text(), any::<bool>()).prop_map(
+            |(number, sender, time_ms, text, own)| {
+                Notice::Broadcast { entry: Broadcast { number, sender, time_ms, text }, own }
+            }
+        ),
+        any::<u64>().prop_map(|through| Notice::Replayed { through }),
+        (any_name(), any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(username, ip, port)| {
+            let key = Identity::from_seed(&[1; 32]).public_key();
+            Notice::Introduction(Introduction { username, receiver: (ip, port).into(), key })
+        }),
+        names().prop_map(Notice::Joined),
+        names().prop_map(Notice::Left),
+        any::<(u64, u64)>().prop_map(|(joined, left)| Notice::Crowd { joined, left }),
+        any_text().prop_map(Notice::Say),
+        prop::sample::select(Closing::ALL).prop_map(Notice::Closing),
+    ]
+}
+
+/// Lines as the server makes them: on one line, and not ending like a payload's announcement.
+fn any_reply() -> impl Strategy<Value = Reply> {
+    let code = prop::sample::select(vec![Code::Ok, Code::Help, Code::Busy, Code::Malformed]);
+    let lines = prop::collection::vec("[ -~é€😀]{0,20}[a-z.]", 1..5);
+    (code, lines).prop_map(|(code, lines)| Reply { code, lines })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+    #[test]
+    fn any_request_survives_the_wire(request in any_request()) {
+        prop_assert_eq!(Request::from_frame(&through_the_wire(&request.to_frame())), Ok(request));
+    }
+
+    #[test]
+    fn any_notice_survives_the_wire(notice in any_notice()) {
+        let frame = through_the_wire(&notice.to_frame());
+        let said = ReplyAssembler::default().take(&frame);
+        prop_assert_eq!(said, Ok(Some(FromServer::Notice(notice))));
+    }
+
+    #[test]
+    fn any_reply_survives_the_wire(reply in any_reply()) {
+        let mut bytes = Vec::new();
+        reply.encode(&mut bytes);
+        let (mut assembler, mut said) = (ReplyAssembler::default(), None);
+        for frame in frames(&bytes) {
+            prop_assert_eq!(&said, &None, "a reply ended before its last line");
+            said = assembler.take(&frame).unwrap();
+        }
+        prop_assert_eq!(said, Some(FromServer::Reply(reply)));
+    }
+}
+
+fn through_the_wire(frame: &Frame) -> Frame {
+    let mut frames = frames(&frame.to_bytes());
+    assert_eq!(frames.len(), 1);
+    frames.remove(0)
+}
+
+fn frames(bytes: &[u8]) -> Vec<Frame> {
+    let mut decoder = Decoder::new();
+    decoder.extend(bytes);
+    let frames = std::iter::from_fn(|| decoder.next(Mode::Frame).unwrap()).collect();
+    assert_eq!(decoder.buffered(), 0);
+    frames
 }

@@ -282,5 +282,80 @@ mod tests {
             let expected: Vec<u64> = published.into_iter().filter(|number| *number >= from).collect();
             prop_assert_eq!(numbers(&log, from), expected);
         }
+
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        /// Against a naive model, over commits that fail, a wall clock that jumps, and restarts:
+        /// everything is kept for the retention by the boot clock, and not a millisecond longer.
+        #[test]
+        fn everything_is_kept_just_as_long_as_it_should_be(
+            steps in prop::collection::vec((0_u8..8, 0_u64..700), 0..60),
+        ) {
+            let (mut log, mut now) = (empty(), START);
+            let mut model: Vec<StoredEntry> = Vec::new();
+            let (mut drawn, mut head) = (0, 0);
+            for (step, by) in steps {
+                match step {
+                    0..3 => {
+                        let entry = log.draw(&alice(), "x".into(), now);
+                        drawn += 1;
+                        prop_assert_eq!(entry.broadcast.number, drawn);
+                        if step < 2 {
+                            log.publish(&entry);
+                            head = drawn;
+                            model.push(entry);
+                        }
+                    }
+                    3..6 => now.boot_ms += by,
+                    6 => now.wall_ms = START.wall_ms - 350 + by,
+                    _ => {
+                        let entries = model.clone();
+                        let stored = StoredLog { epoch: 1, head, entries };
+                        log = BroadcastLog::restore(stored, 7, RETENTION_MS, now);
+                        drawn = head;
+                    }
+                }
+                let is_old = |entry: &StoredEntry| entry.boot_ms + RETENTION_MS <= now.boot_ms;
+                let gone = model.iter().filter(|entry| is_old(entry));
+                let gone = gone.map(|entry| entry.broadcast.number).max();
+                prop_assert_eq!(log.expire(now.boot_ms), gone);
+                model.retain(|entry| !is_old(entry));
+                let kept: Vec<u64> = model.iter().map(|entry| entry.broadcast.number).collect();
+                prop_assert_eq!(numbers(&log, 0), kept);
+                let due = model.first().map(|entry| entry.boot_ms + RETENTION_MS);
+                prop_assert_eq!(log.next_expiry_ms(), due);
+            }
+        }
+
+        /// A reboot takes the boot clock away, and the wall clock may say anything: an entry is kept
+        /// for what the wall clock says is left of its time, and never longer than for all of it.
+        #[test]
+        fn over_a_reboot_nothing_is_kept_longer_than_the_retention(
+            times in prop::collection::vec(0_u64..3_000, 1..20),
+            wall_ms in prop_oneof![0_u64..6_000, any::<u64>()],
+            boot_ms in 0_u64..100_000,
+        ) {
+            let now = Now { boot_ms, wall_ms };
+            let entries: Vec<StoredEntry> = (1_u64..).zip(&times).map(|(number, time_ms)| {
+                let sender = alice();
+                let broadcast = Broadcast { number, sender, time_ms: *time_ms, text: "x".into() };
+                StoredEntry { broadcast, boot_ms: 77, boot_id: 6 }
+            }).collect();
+            let head = times.len() as u64;
+            let mut log = BroadcastLog::restore(StoredLog { epoch: 1, head, entries }, 7, RETENTION_MS, now);
+            let left = |time_ms: &u64| RETENTION_MS - wall_ms.saturating_sub(*time_ms).min(RETENTION_MS);
+            // One that has less left than an earlier one stays with it: the log goes from its front.
+            let mut stays = 0;
+            for (number, time_ms) in (1_u64..).zip(&times) {
+                stays = left(time_ms).max(stays);
+                log.expire(boot_ms + stays.saturating_sub(1));
+                prop_assert!(stays == 0 || log.from(number).next().is_some_and(|entry| entry.number == number));
+            }
+            log.expire(boot_ms + RETENTION_MS);
+            prop_assert_eq!(log.kept(), 0);
+        }
     }
 }

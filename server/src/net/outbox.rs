@@ -136,6 +136,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -191,5 +192,52 @@ mod tests {
         let wishes = take(&outbox).unwrap();
         assert!(wishes.overflowed);
         assert_eq!(wishes.bytes, b"");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        /// Whatever the hub sends and however slowly the task is: what was taken goes out in order,
+        /// and no more than the bound ever waits.
+        #[test]
+        fn no_more_waits_than_may_and_nothing_is_lost_before_the_outbox_says_so(
+            steps in prop::collection::vec((0_u8..4, 0_usize..50_000), 1..16),
+        ) {
+            let outbox = Outbox::default();
+            let (mut waiting, mut under_way) = (0, 0);
+            let (mut overflowed, mut told) = (false, false);
+            let (mut sent, mut came) = (0_u8, Vec::new());
+            let mut expected: Vec<u8> = Vec::new();
+            for (step, size) in steps {
+                match step {
+                    0 | 1 => {
+                        sent = sent.wrapping_add(1);
+                        outbox.send(&vec![sent; size]);
+                        if waiting + under_way + size > OUTBOX_BYTES {
+                            overflowed = true;
+                        } else {
+                            waiting += size;
+                            expected.resize(expected.len() + size, sent);
+                        }
+                    }
+                    2 => {
+                        let wishes = take(&outbox).unwrap_or_default();
+                        prop_assert_eq!(wishes.bytes.len(), waiting);
+                        told |= wishes.overflowed;
+                        prop_assert_eq!(told, overflowed);
+                        under_way += std::mem::take(&mut waiting);
+                        came.extend_from_slice(&wishes.bytes);
+                    }
+                    _ => {
+                        let out = size.min(under_way);
+                        outbox.passed_on(out);
+                        under_way -= out;
+                    }
+                }
+                prop_assert!(waiting + under_way <= OUTBOX_BYTES);
+            }
+            came.extend_from_slice(&take(&outbox).unwrap_or_default().bytes);
+            prop_assert!(came == expected, "other bytes came out than went in");
+        }
     }
 }

@@ -2,43 +2,55 @@
 //!
 //! Each seed makes a network of its own: how much it delays, loses, doubles and reorders, when
 //! links break, when the server dies, how slow the store is and what people do. At the end the
-//! faults stop, everything settles, and the promises are checked. A seed that fails is printed
-//! with its last events; `SIMULATION_SEED=n cargo test -p letschat-server --test simulation`
-//! plays it again, and it belongs into `KEPT`.
+//! faults stop, everything settles, and the promises are checked. A seed that fails is played once
+//! more and printed with its last events;
+//! `SIMULATION_SEED=n cargo test -p letschat-server --test simulation` plays it again, and it belongs
+//! into `KEPT`. `SIMULATION_SEEDS=n` plays so many.
 //!
 //! * [`world`] – the event queue, the hub's and the sessions' surroundings
-//! * [`server`] – the simulated server process: connections, store, crashes
+//! * [`faults`] – what goes wrong, and how often it told
+//! * [`server`] – the simulated server process: connections, crashes
+//! * [`store`] – what outlives it
 //! * [`people`] – the clients and what their users do
 //! * [`peers`] – links between clients
 //! * [`promises`] – what must hold
+//! * [`ages`] – what expires, and when
 
 #![allow(clippy::unwrap_used)]
 
+mod ages;
+mod faults;
 mod peers;
 mod people;
 mod promises;
 mod server;
+mod store;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
+use faults::Hit;
+use promises::Seen;
 use world::{Plan, World};
 
 /// How many seeds one run plays.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_000;
+
+/// How many of the long ones: a world of an hour and a quarter takes its time.
+const LONG_SEEDS: u64 = 60;
 
 /// Seeds that failed once.
 const KEPT: &[u64] = &[];
 
 fn play(seed: u64, plan: Plan) -> World {
     let mut world = World::new(seed, plan);
-    let played = catch_unwind(AssertUnwindSafe(|| {
-        world.run();
-        promises::check(&world);
-    }));
-    if played.is_err() {
+    if run(&mut world).is_err() {
+        let mut again = World::new(seed, plan).watched();
+        let _ = run(&mut again);
         eprintln!("seed {seed} failed ({plan:?}); its last events:");
-        for line in world.last_events() {
+        for line in again.last_events() {
             eprintln!("  {line}");
         }
         panic!("seed {seed} breaks a promise");
@@ -46,35 +58,99 @@ fn play(seed: u64, plan: Plan) -> World {
     world
 }
 
-fn seeds() -> Vec<u64> {
-    match std::env::var("SIMULATION_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SIMULATION_SEED is a number")],
-        Err(_) => KEPT.iter().copied().chain(0..SEEDS).collect(),
+fn run(world: &mut World) -> thread::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| {
+        world.run();
+        promises::check(world);
+    }))
+}
+
+/// Plays the seeds on all cores.
+fn play_all(seeds: &[u64], plan: Plan) -> Seen {
+    let next = AtomicUsize::new(0);
+    let play_some = || {
+        let mut seen = Seen::default();
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            seen.add(&play(*seed, plan));
+        }
+        seen
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let players: Vec<_> = (0..cores).map(|_| scope.spawn(play_some)).collect();
+        let mut all = Seen::default();
+        for player in players {
+            match player.join() {
+                Ok(seen) => all.join(seen),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
+
+/// The seeds to play; one alone, if that is wanted.
+fn seeds(count: u64) -> Vec<u64> {
+    let wanted = |name| {
+        let number: Option<String> = std::env::var(name).ok();
+        number.map(|number| number.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    };
+    match wanted("SIMULATION_SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let count = wanted("SIMULATION_SEEDS").unwrap_or(count);
+            KEPT.iter().copied().chain(0..count).collect()
+        }
     }
 }
 
 #[test]
 fn every_promise_holds_on_a_bad_network_with_a_server_that_dies() {
-    let mut sums = promises::Seen::default();
-    for seed in seeds() {
-        sums.add(&play(seed, Plan::Everything));
+    let seeds = seeds(SEEDS);
+    let seen = play_all(&seeds, Plan::Everything);
+    println!("{seen}");
+    if seeds.len() > 1 {
+        seen.assert_that_the_runs_were_worth_it();
     }
-    if std::env::var("SIMULATION_SEED").is_err() {
-        sums.assert_that_the_run_was_worth_it();
+}
+
+#[test]
+fn nothing_expires_too_early_or_too_late_under_a_wall_clock_that_jumps() {
+    let seeds = seeds(LONG_SEEDS);
+    let seen = play_all(&seeds, Plan::LongAfter);
+    println!("{seen}");
+    if seeds.len() > 1 {
+        seen.assert_that_things_expired();
+    }
+}
+
+#[test]
+fn a_wall_clock_that_jumps_changes_nothing_but_the_times_that_are_shown() {
+    for seed in seeds(40) {
+        let jumps = play(seed, Plan::Everything);
+        let mut steady = World::new(seed, Plan::Everything).under_a_steady_clock();
+        steady.run();
+        assert!(jumps.hits.contains_key(&Hit::ClockWentBackADay), "seed {seed} has no jump");
+        assert!(!steady.hits.contains_key(&Hit::ClockWentBackADay));
+        assert_eq!(jumps.outline_hash(), steady.outline_hash(), "seed {seed}");
+        promises::check_that_the_same_was_seen(&jumps, &steady);
     }
 }
 
 #[test]
 fn nobody_is_over_the_limit_when_there_are_fewer_places_than_people() {
-    for seed in 0..20 {
-        play(seed, Plan::FewPlaces);
-    }
+    play_all(&seeds(20), Plan::FewPlaces);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace_twice() {
+    let played = |seed| {
+        let mut world = World::new(seed, Plan::Everything).watched();
+        world.run();
+        world.trace_hash()
+    };
+    assert_ne!(played(0), played(1));
     for seed in 0..3 {
-        let (one, other) = (play(seed, Plan::Everything), play(seed, Plan::Everything));
-        assert_eq!(one.trace_hash(), other.trace_hash(), "seed {seed}");
+        assert_eq!(played(seed), played(seed), "seed {seed}");
     }
 }

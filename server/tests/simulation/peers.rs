@@ -7,6 +7,7 @@ use letschat::session::{Input, LinkId, PeerLoss};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::PeerMessage;
 
+use crate::faults::Hit;
 use crate::world::{Event, World};
 
 #[derive(Default)]
@@ -28,6 +29,7 @@ struct End {
     open: bool,
     /// When the last thing sent to this end arrives: nothing overtakes it.
     arrives_ms: u64,
+    stalled_until_ms: u64,
 }
 
 impl World {
@@ -46,7 +48,8 @@ impl World {
         };
         self.peers.made += 1;
         let wire = self.peers.made;
-        let end = |person, link| End { person, link, open: true, arrives_ms: 0 };
+        let end =
+            |person, link| End { person, link, open: true, arrives_ms: 0, stalled_until_ms: 0 };
         let made = PeerWire {
             dialler: end(person, link),
             receiver: end(other, LinkId::arrived(wire)),
@@ -92,7 +95,11 @@ impl World {
         let wire = self.peers.wires.get_mut(&wire)?;
         let end = if at_dialler { &mut wire.dialler } else { &mut wire.receiver };
         end.arrives_ms = end.arrives_ms.max(now + delay);
-        Some(end.arrives_ms)
+        let (arrives_ms, stalled) = (end.arrives_ms, end.stalled_until_ms > now);
+        if stalled {
+            self.hit(Hit::PeerLinkStalled);
+        }
+        Some(arrives_ms)
     }
 
     pub(crate) fn say_to_peer(&mut self, person: usize, link: LinkId, message: PeerMessage) {
@@ -156,6 +163,7 @@ impl World {
         let Some(wire) = self.some_open_wire() else {
             return;
         };
+        self.hit(Hit::PeerLinkBroke);
         for at_dialler in [true, false] {
             let noticed = self.random.u64(1..15_000);
             self.at(noticed, Event::PeerDown { wire, at_dialler });
@@ -169,13 +177,14 @@ impl World {
 
     /// Nothing gets through for a while, and nobody says so.
     pub(crate) fn stall_peer_link(&mut self) {
-        let stall = self.random.u64(1_000..40_000);
-        let now = self.now.boot_ms;
+        let until_ms = self.now.boot_ms + self.random.u64(1_000..40_000);
         if let Some(wire) = self.some_open_wire()
             && let Some(wire) = self.peers.wires.get_mut(&wire)
         {
-            wire.dialler.arrives_ms = now + stall;
-            wire.receiver.arrives_ms = now + stall;
+            for end in [&mut wire.dialler, &mut wire.receiver] {
+                end.arrives_ms = end.arrives_ms.max(until_ms);
+                end.stalled_until_ms = until_ms;
+            }
         }
     }
 }

@@ -14,8 +14,9 @@ use letschat_protocol::dialogue::{Secret, SessionId};
 use letschat_protocol::identity::Identity;
 use letschat_protocol::username::Username;
 
+use crate::faults::Hit;
 use crate::server::WireId;
-use crate::world::{Event, World};
+use crate::world::{Event, Plan, World};
 
 /// What somebody does.
 #[derive(Debug, Clone)]
@@ -46,6 +47,11 @@ pub(crate) struct Person {
     pub(crate) dials: u64,
     pub(crate) datagrams: Option<SessionId>,
     pub(crate) udp_port: u16,
+    /// Until then none of its datagrams comes through.
+    pub(crate) blocked_until_ms: u64,
+    /// The newest datagram that came here, and the newest that came from here.
+    newest_heard: u64,
+    pub(crate) newest_said: u64,
     requests: u64,
     pub(crate) open_requests: BTreeMap<RequestId, Request>,
     pub(crate) answered: u64,
@@ -69,7 +75,7 @@ pub(crate) struct History {
 }
 
 /// One chat, from its opening to its end.
-#[derive(Default, Debug)]
+#[derive(Default, Debug, PartialEq, Eq)]
 pub(crate) struct ChatHistory {
     pub(crate) sent: Vec<String>,
     pub(crate) received: Vec<String>,
@@ -100,6 +106,9 @@ impl Person {
             dials: 0,
             datagrams: None,
             udp_port: 40_000,
+            blocked_until_ms: 0,
+            newest_heard: 0,
+            newest_said: 0,
             requests: 0,
             open_requests: BTreeMap::new(),
             answered: 0,
@@ -176,8 +185,12 @@ impl World {
         &mut self,
         person: usize,
         session: SessionId,
+        number: u64,
         message: ToClient,
     ) {
+        if number < std::mem::replace(&mut self.people[person].newest_heard, number) {
+            self.hit(Hit::DatagramOvertaken);
+        }
         if self.people[person].datagrams == Some(session) {
             self.session(person, Input::Datagram(message));
         }
@@ -237,7 +250,7 @@ impl World {
     }
 
     fn answered(&mut self, person: usize, id: RequestId, result: Result<Reply, Failure>) {
-        self.note(format!("person {person} is answered {result:?}"));
+        self.note(format_args!("person {person} is answered {result:?}"));
         let request = self.people[person].open_requests.remove(&id);
         let request = request.expect("a request is answered exactly once");
         self.people[person].answered += 1;
@@ -266,7 +279,7 @@ impl World {
     }
 
     fn told(&mut self, person: usize, told: Told) {
-        self.note(format!("person {person} is told {told:?}"));
+        self.note(format_args!("person {person} is told {told:?}"));
         let who = &mut self.people[person];
         match told {
             Told::Broadcast { from, number, text, time_ms, .. } => {
@@ -297,6 +310,8 @@ impl World {
             }
             // Whatever else ended it for good, the user tries again.
             Told::Error { .. } => self.at(5_000, Event::Act { person, act: Act::LogIn }),
+            // When that may be is checked at the server.
+            Told::Disconnected { reason: "idle", .. } if self.plan == Plan::LongAfter => {}
             Told::Disconnected {
                 reason: "idle" | "penalty" | "kicked" | "replaced" | "flood" | "not_reading",
                 ..

@@ -1,7 +1,9 @@
 //! What must hold, whatever happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use crate::faults::Hit;
 use crate::people::{ChatHistory, Person};
 use crate::world::{Plan, World};
 
@@ -11,8 +13,11 @@ pub(crate) fn check(world: &World) {
     no_number_and_no_time_names_two_broadcasts(world);
     no_message_was_lost_doubled_or_reordered(world);
     every_request_was_answered(world);
-    if world.plan == Plan::Everything {
+    if world.plan != Plan::FewPlaces {
         everybody_is_back(world);
+    }
+    if world.plan == Plan::LongAfter {
+        world.check_that_all_has_expired();
     }
 }
 
@@ -108,65 +113,101 @@ fn everybody_is_back(world: &World) {
     assert_eq!(world.server.members(), world.people.len());
 }
 
+/// Two worlds that differ in their wall clock: everybody saw the same in the same order.
+pub(crate) fn check_that_the_same_was_seen(one: &World, other: &World) {
+    for (one, other) in one.people.iter().zip(&other.people) {
+        let shown = |person: &Person| -> Vec<(u64, String)> {
+            let shown = person.history.shown.iter();
+            shown.map(|(number, _, _, text)| (*number, text.clone())).collect()
+        };
+        assert_eq!(shown(one), shown(other), "{} was shown something else", one.name);
+        assert_eq!(one.history.chats, other.history.chats, "{}'s chats went otherwise", one.name);
+    }
+}
+
 /// What all runs together have seen: a promise that nothing endangers proves nothing.
 #[derive(Default)]
 pub(crate) struct Seen {
     worlds: u64,
-    deaths: u64,
-    broadcasts: usize,
-    messages: usize,
+    /// In how many worlds each kind of fault took effect.
+    hit: BTreeMap<Hit, u64>,
+    broadcasts: u64,
+    messages: u64,
     opened: u64,
     resumed: u64,
     returned: u64,
-    lost: u64,
-    doubled: u64,
-    overtaken: u64,
     over_udp: u64,
+    idled: u64,
+    forgotten: u64,
 }
 
 impl Seen {
     pub(crate) fn add(&mut self, world: &World) {
         self.worlds += 1;
-        self.deaths += world.server.deaths;
+        for hit in world.hits.keys() {
+            *self.hit.entry(*hit).or_default() += 1;
+        }
         self.over_udp += world.server.datagrams_worked;
-        self.lost += world.datagrams.lost;
-        self.doubled += world.datagrams.doubled;
-        self.overtaken += world.datagrams.overtaken;
+        self.idled += world.ages.idled;
+        self.forgotten += world.ages.forgotten;
         for person in &world.people {
             let history = &person.history;
-            self.broadcasts += history.acknowledged.len();
-            self.messages +=
-                history.chats.values().flatten().map(|chat| chat.received.len()).sum::<usize>();
+            self.broadcasts += history.acknowledged.len() as u64;
+            let chats = history.chats.values().flatten();
+            self.messages += chats.map(|chat| chat.received.len() as u64).sum::<u64>();
             self.opened += history.opened;
             self.resumed += history.resumed;
             self.returned += history.returned;
         }
     }
 
-    pub(crate) fn assert_that_the_run_was_worth_it(&self) {
-        println!(
-            "{} worlds: {} deaths of the server, {} logins, {} broadcasts, {} chat ends opened, \
-             {} resumed, {} messages, {} times UDP was proven, {} datagrams lost, {} doubled, \
-             {} overtaken",
-            self.worlds,
-            self.deaths,
-            self.returned,
-            self.broadcasts,
-            self.opened,
-            self.resumed,
-            self.messages,
-            self.over_udp,
-            self.lost,
-            self.doubled,
-            self.overtaken
-        );
-        assert!(self.deaths > self.worlds / 2);
-        assert!(self.broadcasts as u64 > self.worlds * 5);
+    /// Adds what others have seen.
+    pub(crate) fn join(&mut self, other: Seen) {
+        for (hit, worlds) in other.hit {
+            *self.hit.entry(hit).or_default() += worlds;
+        }
+        for (sum, more) in [
+            (&mut self.worlds, other.worlds),
+            (&mut self.broadcasts, other.broadcasts),
+            (&mut self.messages, other.messages),
+            (&mut self.opened, other.opened),
+            (&mut self.resumed, other.resumed),
+            (&mut self.returned, other.returned),
+            (&mut self.over_udp, other.over_udp),
+            (&mut self.idled, other.idled),
+            (&mut self.forgotten, other.forgotten),
+        ] {
+            *sum += more;
+        }
+    }
+
+    pub(crate) fn assert_that_the_runs_were_worth_it(&self) {
+        for hit in Hit::ALL {
+            let worlds = self.hit.get(hit).copied().unwrap_or(0);
+            assert!(worlds * 2 > self.worlds, "{hit:?} in {worlds} of {} worlds", self.worlds);
+        }
+        assert!(self.broadcasts > self.worlds * 5);
         assert!(self.opened > self.worlds);
-        assert!(self.messages as u64 > self.worlds);
-        assert!(self.resumed > self.worlds / 10);
+        assert!(self.messages > self.worlds);
+        assert!(self.resumed > self.worlds);
         assert!(self.over_udp > self.worlds);
-        assert!(self.lost > self.worlds && self.doubled > self.worlds);
-        assert!(self.overtaken > self.worlds);
+    }
+
+    pub(crate) fn assert_that_things_expired(&self) {
+        assert!(self.idled > self.worlds && self.forgotten > self.worlds);
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Seen { worlds, broadcasts, messages, opened, resumed, returned, over_udp, .. } = self;
+        writeln!(
+            f,
+            "{worlds} worlds: {returned} logins, {broadcasts} broadcasts, {opened} chat ends opened, \
+             {resumed} resumed, {messages} messages, {over_udp} times UDP was proven, {} idled, \
+             {} broadcasts expired; hit by",
+            self.idled, self.forgotten
+        )?;
+        self.hit.iter().try_for_each(|(hit, worlds)| writeln!(f, "  {hit:?} in {worlds}"))
     }
 }

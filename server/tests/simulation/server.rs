@@ -1,22 +1,20 @@
-//! The simulated server process: connections, a store that outlives it, and its deaths.
+//! The simulated server process: its connections and its deaths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use letschat::session::{Input as SessionInput, Unreached};
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{ReplyAssembler, Request, SessionId};
 use letschat_protocol::frame::{Decoder, Mode};
-use letschat_protocol::identity::{Fingerprint, PublicKey};
-use letschat_protocol::username::Username;
+use letschat_protocol::identity::Fingerprint;
 use letschat_server::clock::Now;
 use letschat_server::hub::{
     Birth, ConnectionId, Destination, Effect, Gone, Hub, Input, Record, Settings,
 };
-use letschat_server::store::{
-    Created, StoreAnswer, StoreRequest, StoredEntry, StoredLog, Unavailable, Verdict,
-};
 
+use crate::faults::Hit;
+use crate::store::SimulatedStore;
 use crate::world::{Event, World};
 
 pub(crate) type WireId = u64;
@@ -27,7 +25,7 @@ const OUTBOX_BYTES: usize = 96 * 1024;
 pub(crate) struct Server {
     hub: Option<Hub>,
     /// Which run of the server this is.
-    life: u64,
+    pub(crate) life: u64,
     places: usize,
     connections: u64,
     pub(crate) store: SimulatedStore,
@@ -36,18 +34,8 @@ pub(crate) struct Server {
     sessions: BTreeMap<SessionId, WireId>,
     tick_at: Option<u64>,
     pub(crate) most_members: usize,
-    pub(crate) deaths: u64,
     pub(crate) turned_away: u64,
     pub(crate) datagrams_worked: u64,
-}
-
-/// What a database would hold.
-#[derive(Default)]
-pub(crate) struct SimulatedStore {
-    passwords: BTreeMap<Username, String>,
-    keys: BTreeSet<(Username, PublicKey)>,
-    pub(crate) entries: Vec<StoredEntry>,
-    head: u64,
 }
 
 /// A TCP connection between a client and the server.
@@ -63,6 +51,7 @@ struct Wire {
     /// Streams keep their order: nothing arrives before what was sent earlier.
     to_server_ms: u64,
     to_client_ms: u64,
+    stalled_until_ms: u64,
     in_flight: usize,
     tell_when_drained: bool,
 }
@@ -84,7 +73,6 @@ impl Server {
             sessions: BTreeMap::new(),
             tick_at: None,
             most_members: 0,
-            deaths: 0,
             turned_away: 0,
             datagrams_worked: 0,
         };
@@ -97,80 +85,18 @@ impl Server {
         let mut seed = [0; 32];
         random.fill(&mut seed);
         let birth = Birth { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed };
-        let log =
-            StoredLog { epoch: 77, head: self.store.head, entries: self.store.entries.clone() };
-        self.hub = Some(Hub::new(settings, birth, log, now));
+        self.hub = Some(Hub::new(settings, birth, self.store.log(), now));
         self.life += 1;
         self.tick_at = None;
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.hub.is_some()
     }
 
     pub(crate) fn members(&self) -> usize {
         self.hub.as_ref().map_or(0, Hub::members)
     }
-}
-
-impl SimulatedStore {
-    fn answer(&mut self, request: StoreRequest) -> Option<StoreAnswer> {
-        Some(match request {
-            StoreRequest::SignUp { connection, username, password } => {
-                let taken = self.passwords.contains_key(&username);
-                if !taken {
-                    self.passwords.insert(username, password.0);
-                }
-                let result = Ok(if taken { Created::Taken } else { Created::New });
-                StoreAnswer::SignedUp { connection, result }
-            }
-            StoreRequest::CheckPassword { connection, username, password, key } => {
-                let right = username.as_ref().and_then(|name| self.passwords.get(name));
-                let right = right == Some(&password.0);
-                if let (true, Some(username), Some(key)) = (right, username, key) {
-                    self.keys.insert((username, key));
-                }
-                let result = Ok(if right { Verdict::Accepted } else { Verdict::Refused });
-                StoreAnswer::Checked { connection, result }
-            }
-            StoreRequest::CheckKey { connection, username, key } => {
-                let known = self.keys.contains(&(username, key));
-                let result = Ok(if known { Verdict::Accepted } else { Verdict::Refused });
-                StoreAnswer::Checked { connection, result }
-            }
-            StoreRequest::ChangePassword(_) => return None,
-            StoreRequest::Append { entries } => {
-                self.append(entries);
-                StoreAnswer::Appended { result: Ok(()) }
-            }
-            StoreRequest::Forget { through } => {
-                self.entries.retain(|entry| entry.broadcast.number > through);
-                return None;
-            }
-        })
-    }
-
-    fn append(&mut self, entries: Vec<StoredEntry>) {
-        for entry in entries {
-            assert!(
-                entry.broadcast.number > self.head,
-                "number {} is used twice",
-                entry.broadcast.number
-            );
-            self.head = entry.broadcast.number;
-            self.entries.push(entry);
-        }
-    }
-}
-
-fn refusal(request: &StoreRequest) -> Option<StoreAnswer> {
-    Some(match request {
-        StoreRequest::SignUp { connection, .. } => {
-            StoreAnswer::SignedUp { connection: *connection, result: Err(Unavailable) }
-        }
-        StoreRequest::CheckPassword { connection, .. }
-        | StoreRequest::CheckKey { connection, .. } => {
-            StoreAnswer::Checked { connection: *connection, result: Err(Unavailable) }
-        }
-        StoreRequest::Append { .. } => StoreAnswer::Appended { result: Err(Unavailable) },
-        StoreRequest::ChangePassword(_) | StoreRequest::Forget { .. } => return None,
-    })
 }
 
 impl World {
@@ -197,6 +123,7 @@ impl World {
             assembler: ReplyAssembler::default(),
             to_server_ms: 0,
             to_client_ms: 0,
+            stalled_until_ms: 0,
             in_flight: 0,
             tell_when_drained: false,
         };
@@ -244,7 +171,10 @@ impl World {
             return;
         };
         wire.to_server_ms = wire.to_server_ms.max(now + delay);
-        let when = wire.to_server_ms;
+        let (when, stalled) = (wire.to_server_ms, wire.stalled_until_ms > now);
+        if stalled {
+            self.hit(Hit::ServerLinkStalled);
+        }
         self.at_time(when, Event::BytesToServer(id, request.to_frame().to_bytes()));
     }
 
@@ -265,7 +195,10 @@ impl World {
         };
         if let Some(line) = wire.decoder.next(mode).transpose() {
             wire.wanted = None;
-            let connection = wire.connection;
+            let (connection, person) = (wire.connection, wire.person);
+            if line.as_ref().is_ok_and(|line| line.as_line() == "ACTIVE") {
+                self.was_active(&self.people[person].name.clone());
+            }
             self.hub(Input::Line { connection, line });
         }
     }
@@ -333,6 +266,7 @@ impl World {
 
     pub(crate) fn break_server_link(&mut self, person: usize) {
         if let Some(id) = self.people[person].wire {
+            self.hit(Hit::ServerLinkBroke);
             // The server may notice much later, when the client is back already.
             let (here, there) = (self.latency(), self.random.u64(1..60_000));
             self.at(here, Event::EndAtClient(id));
@@ -340,11 +274,22 @@ impl World {
         }
     }
 
+    /// Nothing gets through for a while, and nobody says so.
+    pub(crate) fn stall_server_link(&mut self, person: usize) {
+        let until_ms = self.now.boot_ms + self.random.u64(1_000..40_000);
+        let wire = self.people[person].wire.and_then(|id| self.server.wires.get_mut(&id));
+        if let Some(wire) = wire {
+            wire.stalled_until_ms = until_ms;
+            wire.to_server_ms = wire.to_server_ms.max(until_ms);
+            wire.to_client_ms = wire.to_client_ms.max(until_ms);
+        }
+    }
+
     pub(crate) fn server_dies(&mut self) {
         if self.server.hub.take().is_none() {
             return;
         }
-        self.server.deaths += 1;
+        self.hit(Hit::ServerDied);
         self.server.life += 1;
         self.server.sessions.clear();
         let wires: Vec<WireId> = self.server.wires.keys().copied().collect();
@@ -360,20 +305,7 @@ impl World {
     pub(crate) fn server_starts(&mut self) {
         if self.server.hub.is_none() {
             self.server.start(&mut self.random, self.now);
-            self.note("the server starts".into());
-        }
-    }
-
-    pub(crate) fn stored(&mut self, life: u64, request: StoreRequest, fails: bool) {
-        let died = life != self.server.life;
-        // A commit under way when the process died may have come about or not.
-        // So may one that failed: the answer was lost, not the entry.
-        let happens = if fails { self.chance(30) } else { !died || self.chance(50) };
-        let refused = refusal(&request);
-        let stored = if happens { self.server.store.answer(request) } else { None };
-        let answer = if fails { refused } else { stored };
-        if let Some(answer) = answer.filter(|_| !died) {
-            self.hub(Input::Stored(answer));
+            self.note(format_args!("the server starts"));
         }
     }
 
@@ -381,9 +313,11 @@ impl World {
         let Some(session) = self.people[person].datagrams else {
             return;
         };
-        for delay in self.datagram_delays() {
+        self.datagrams_sent += 1;
+        let number = self.datagrams_sent;
+        for delay in self.datagram_delays(person) {
             let message = message.clone();
-            self.at(delay, Event::DatagramToServer { person, session, message });
+            self.at(delay, Event::DatagramToServer { person, session, number, message });
         }
     }
 
@@ -391,8 +325,12 @@ impl World {
         &mut self,
         person: usize,
         session: SessionId,
+        number: u64,
         message: ToServer,
     ) {
+        if number < std::mem::replace(&mut self.people[person].newest_said, number) {
+            self.hit(Hit::DatagramOvertaken);
+        }
         // The replay window of the real server lets each through once; the hub bears doubles too.
         if self.server.sessions.contains_key(&session) {
             let from = SocketAddr::new(self.people[person].address(), self.people[person].udp_port);
@@ -409,7 +347,7 @@ impl World {
     }
 
     /// Hands the hub one input and carries out what it wants.
-    fn hub(&mut self, input: Input) {
+    pub(crate) fn hub(&mut self, input: Input) {
         let Some(hub) = &mut self.server.hub else {
             return;
         };
@@ -436,15 +374,18 @@ impl World {
         };
         let person = self.server.wires[id].person;
         if address.port() != self.people[person].udp_port {
-            return; // nobody is there any more
+            return self.hit(Hit::DatagramToAnOldAddress); // nobody is there any more
         }
-        for delay in self.datagram_delays() {
+        self.datagrams_sent += 1;
+        let number = self.datagrams_sent;
+        for delay in self.datagram_delays(person) {
             let message = message.clone();
-            self.at(delay, Event::DatagramToClient { person, session, message });
+            self.at(delay, Event::DatagramToClient { person, session, number, message });
         }
     }
 
     fn carry_out(&mut self, effect: Effect) {
+        self.check_age(&effect);
         match effect {
             Effect::Send { connection, bytes } => self.send_to_client(connection, bytes),
             Effect::Read { connection, mode } => {
@@ -514,7 +455,10 @@ impl World {
         wire.in_flight += bytes.len();
         assert!(wire.in_flight <= OUTBOX_BYTES, "a client that reads overflows its outbox");
         wire.to_client_ms = wire.to_client_ms.max(now + delay);
-        let when = wire.to_client_ms;
+        let (when, stalled) = (wire.to_client_ms, wire.stalled_until_ms > now);
+        if stalled {
+            self.hit(Hit::ServerLinkStalled);
+        }
         self.at_time(when, Event::BytesToClient(id, bytes));
     }
 }

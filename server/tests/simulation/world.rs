@@ -1,7 +1,9 @@
 //! The event queue, and what surrounds the hub and the sessions.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::mem;
 
 use letschat::session::{Account, Input as SessionInput, LinkId};
 use letschat_protocol::datagram::{ToClient, ToServer};
@@ -10,6 +12,8 @@ use letschat_protocol::peer::PeerMessage;
 use letschat_server::clock::Now;
 use letschat_server::store::StoreRequest;
 
+use crate::ages::Ages;
+use crate::faults::{Fault, Faults, Hits};
 use crate::peers::PeerWires;
 use crate::people::{Act, Person};
 use crate::server::{Server, WireId};
@@ -21,25 +25,8 @@ pub(crate) enum Plan {
     Everything,
     /// Fewer places than people, no other faults.
     FewPlaces,
-}
-
-/// How bad things are. All chances are in percent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Faults {
-    pub(crate) loss: u64,
-    pub(crate) duplication: u64,
-    pub(crate) reordering: u64,
-    pub(crate) latency_ms: u64,
-    pub(crate) store_ms: u64,
-    pub(crate) store_failure: u64,
-}
-
-/// How many datagrams met with what.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct DatagramFates {
-    pub(crate) lost: u64,
-    pub(crate) doubled: u64,
-    pub(crate) overtaken: u64,
+    /// All faults, and then long enough for everything to expire, under a wall clock that jumps.
+    LongAfter,
 }
 
 /// Something that will happen.
@@ -70,11 +57,13 @@ pub(crate) enum Event {
     DatagramToServer {
         person: usize,
         session: SessionId,
+        number: u64,
         message: ToServer,
     },
     DatagramToClient {
         person: usize,
         session: SessionId,
+        number: u64,
         message: ToClient,
     },
     PeerUp {
@@ -100,19 +89,6 @@ pub(crate) enum Event {
     Fault(Fault),
 }
 
-/// Something goes wrong.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Fault {
-    ServerDies,
-    ServerStarts,
-    ServerLinkBreaks(usize),
-    PeerLinkBreaks,
-    PeerLinkStalls,
-    WallClockJumps(i64),
-    AddressChanges(usize),
-    Healing,
-}
-
 pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) random: fastrand::Rng,
@@ -121,50 +97,46 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) people: Vec<Person>,
     pub(crate) peers: PeerWires,
-    pub(crate) datagrams: DatagramFates,
+    pub(crate) hits: Hits,
+    pub(crate) ages: Ages,
+    /// Datagrams are numbered as they are sent, to see which are overtaken.
+    pub(crate) datagrams_sent: u64,
+    /// Without, a world is the same but for the times that are shown.
+    pub(crate) wall_clock_may_jump: bool,
     /// Whether broadcasts are as long as can be, so that a replay has many pages.
     pub(crate) long_winded: bool,
     queue: BTreeMap<(u64, u64), Event>,
     queued: u64,
     recent: VecDeque<String>,
     trace: DefaultHasher,
+    outline: DefaultHasher,
+    is_watched: bool,
     /// When the promises are checked.
     ends_ms: u64,
 }
 
-const FAULTY_MS: u64 = 4 * 60_000;
+pub(crate) const FAULTY_MS: u64 = 4 * 60_000;
 const SETTLING_MS: u64 = 7 * 60_000;
+/// Longer than a broadcast is kept and than somebody may be idle.
+pub(crate) const LONG_AFTER_MS: u64 = 75 * 60_000;
 const RECENT: usize = 120;
 
 impl World {
     pub(crate) fn new(seed: u64, plan: Plan) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
-        let faults = match plan {
-            Plan::Everything => Faults {
-                loss: random.u64(0..35),
-                duplication: random.u64(0..15),
-                reordering: random.u64(0..30),
-                latency_ms: random.u64(1..150),
-                store_ms: random.u64(1..400),
-                store_failure: random.u64(0..6),
-            },
-            Plan::FewPlaces => Faults {
-                loss: 0,
-                duplication: 0,
-                reordering: 0,
-                latency_ms: 20,
-                store_ms: 20,
-                store_failure: 0,
-            },
-        };
+        let faults = Faults::draw(plan, &mut random);
         let count = random.usize(3..8);
         let places = if plan == Plan::FewPlaces { count - 1 } else { count };
+        let after_ms = if plan == Plan::LongAfter { LONG_AFTER_MS } else { SETTLING_MS };
         let mut world = World {
             server: Server::new(&mut random, places, now),
             people: (0..count).map(|n| Person::new(n, random.u64(..))).collect(),
             peers: PeerWires::default(),
-            datagrams: DatagramFates::default(),
+            hits: Hits::new(),
+            ages: Ages::default(),
+            datagrams_sent: 0,
+            wall_clock_may_jump: true,
             long_winded: random.bool(),
             now,
             plan,
@@ -174,7 +146,9 @@ impl World {
             queued: 0,
             recent: VecDeque::new(),
             trace: DefaultHasher::new(),
-            ends_ms: now.boot_ms + FAULTY_MS + SETTLING_MS,
+            outline: DefaultHasher::new(),
+            is_watched: false,
+            ends_ms: now.boot_ms + FAULTY_MS + after_ms,
         };
         world.plan_lives();
         for _ in 0..world.random.u64(1..16) {
@@ -215,28 +189,16 @@ impl World {
         }
     }
 
-    fn plan_faults(&mut self) {
-        if self.plan == Plan::Everything {
-            for _ in 0..self.random.u64(0..4) {
-                let dies = self.random.u64(15_000..FAULTY_MS - 30_000);
-                self.at(dies, Event::Fault(Fault::ServerDies));
-                let back = dies + self.random.u64(100..25_000);
-                self.at(back, Event::Fault(Fault::ServerStarts));
-            }
-            for _ in 0..self.random.u64(0..12) {
-                let when = self.random.u64(5_000..FAULTY_MS);
-                let somebody = self.random.usize(0..self.people.len());
-                let fault = match self.random.u64(0..6) {
-                    0 => Fault::ServerLinkBreaks(somebody),
-                    1 | 2 => Fault::PeerLinkBreaks,
-                    3 => Fault::PeerLinkStalls,
-                    4 => Fault::AddressChanges(somebody),
-                    _ => Fault::WallClockJumps(self.random.i64(-86_400_000..86_400_000)),
-                };
-                self.at(when, Event::Fault(fault));
-            }
-        }
-        self.at(FAULTY_MS, Event::Fault(Fault::Healing));
+    /// The same world with its events written down.
+    pub(crate) fn watched(mut self) -> World {
+        self.is_watched = true;
+        self
+    }
+
+    /// The same world under a wall clock that is never set.
+    pub(crate) fn under_a_steady_clock(mut self) -> World {
+        self.wall_clock_may_jump = false;
+        self
     }
 
     /// Plays until the end.
@@ -248,7 +210,8 @@ impl World {
             let passed = when.saturating_sub(self.now.boot_ms);
             self.now.boot_ms += passed;
             self.now.wall_ms += passed;
-            self.note(format!("{event:?}"));
+            (when, mem::discriminant(&event), event.bytes()).hash(&mut self.outline);
+            self.note(format_args!("{event:?}"));
             self.happen(event);
         }
     }
@@ -267,11 +230,11 @@ impl World {
             }
             Event::Refused { person, dial } => self.refused(person, dial),
             Event::Stored { life, request, fails } => self.stored(life, request, fails),
-            Event::DatagramToServer { person, session, message } => {
-                self.datagram_to_server(person, session, message);
+            Event::DatagramToServer { person, session, number, message } => {
+                self.datagram_to_server(person, session, number, message);
             }
-            Event::DatagramToClient { person, session, message } => {
-                self.datagram_to_client(person, session, message);
+            Event::DatagramToClient { person, session, number, message } => {
+                self.datagram_to_client(person, session, number, message);
             }
             Event::PeerUp { wire } => self.peer_up(wire),
             Event::PeerSaid { wire, to_dialler, message } => {
@@ -281,31 +244,6 @@ impl World {
             Event::PeerUnreachable { person, link } => self.peer_unreachable(person, link),
             Event::Act { person, act } => self.act(person, act),
             Event::Fault(fault) => self.fault(fault),
-        }
-    }
-
-    fn fault(&mut self, fault: Fault) {
-        match fault {
-            Fault::ServerDies => self.server_dies(),
-            Fault::ServerStarts => self.server_starts(),
-            Fault::ServerLinkBreaks(person) => self.break_server_link(person),
-            Fault::PeerLinkBreaks => self.break_peer_link(),
-            Fault::PeerLinkStalls => self.stall_peer_link(),
-            Fault::AddressChanges(person) => self.people[person].udp_port += 1,
-            Fault::WallClockJumps(by) => {
-                self.now.wall_ms = self.now.wall_ms.saturating_add_signed(by);
-            }
-            Fault::Healing => {
-                let none = Faults {
-                    loss: 0,
-                    duplication: 0,
-                    reordering: 0,
-                    store_failure: 0,
-                    ..self.faults
-                };
-                self.faults = none;
-                self.server_starts();
-            }
         }
     }
 
@@ -330,23 +268,11 @@ impl World {
         1 + self.random.u64(0..self.faults.latency_ms)
     }
 
-    /// Datagrams may be lost, doubled, and overtaken.
-    pub(crate) fn datagram_delays(&mut self) -> Vec<u64> {
-        let (lost, doubled) = (self.chance(self.faults.loss), self.chance(self.faults.duplication));
-        self.datagrams.lost += u64::from(lost);
-        self.datagrams.doubled += u64::from(doubled);
-        let copies = u64::from(!lost) + u64::from(doubled);
-        let mut delays = Vec::new();
-        for _ in 0..copies {
-            let overtaken = self.chance(self.faults.reordering);
-            self.datagrams.overtaken += u64::from(overtaken);
-            let late = if overtaken { self.random.u64(0..800) } else { 0 };
-            delays.push(self.latency() + late);
+    /// Keeps a line for whoever looks into a seed that failed.
+    pub(crate) fn note(&mut self, line: fmt::Arguments<'_>) {
+        if !self.is_watched {
+            return; // to write down every event takes longer than the events
         }
-        delays
-    }
-
-    pub(crate) fn note(&mut self, line: String) {
         let line = format!("{:>8} {line}", self.now.boot_ms - 1_000_000);
         line.hash(&mut self.trace);
         self.recent.push_back(line.chars().take(220).collect());
@@ -359,7 +285,22 @@ impl World {
         self.recent.iter()
     }
 
+    /// What happened, to the last byte, if the world is watched.
     pub(crate) fn trace_hash(&self) -> u64 {
         self.trace.finish()
+    }
+
+    /// What happened when and how long it was, whatever the wall clock showed.
+    pub(crate) fn outline_hash(&self) -> u64 {
+        self.outline.finish()
+    }
+}
+
+impl Event {
+    fn bytes(&self) -> usize {
+        match self {
+            Event::BytesToServer(_, bytes) | Event::BytesToClient(_, bytes) => bytes.len(),
+            _ => 0,
+        }
     }
 }

@@ -1,0 +1,86 @@
+//! What expires, and when: by the boot clock, whatever the wall clock shows.
+
+use std::collections::BTreeMap;
+
+use letschat_protocol::dialogue::Closing;
+use letschat_protocol::username::Username;
+use letschat_server::hub::{Effect, Record, Settings, Why};
+use letschat_server::store::StoreRequest;
+
+use crate::world::World;
+
+/// A timer may be so late.
+const LATE_MS: u64 = 1_000;
+
+/// Since when everybody who is logged in has been idle, and what has expired.
+#[derive(Default)]
+pub(crate) struct Ages {
+    active_ms: BTreeMap<Username, u64>,
+    pub(crate) idled: u64,
+    pub(crate) forgotten: u64,
+}
+
+impl World {
+    /// Nothing expires before its time, nor long after.
+    pub(crate) fn check_age(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Record(Record::LoggedIn { username, .. }) => {
+                self.ages.active_ms.insert(username.clone(), self.now.boot_ms);
+            }
+            Effect::Record(Record::Introduced { username, to }) => {
+                self.was_active(username);
+                self.was_active(to);
+            }
+            Effect::Record(Record::Left { username: Some(username), why, .. }) => {
+                let active_ms = self.ages.active_ms.remove(username);
+                if *why == Why::Closed(Closing::Idle) {
+                    let what = format!("{username}'s time to be idle");
+                    self.expires(&what, active_ms.unwrap(), Settings::default().idle_ms);
+                    self.ages.idled += 1;
+                }
+            }
+            Effect::Store(StoreRequest::Forget { through }) => self.check_forgotten(*through),
+            _ => {}
+        }
+    }
+
+    /// Somebody told the server of peer-to-peer activity.
+    pub(crate) fn was_active(&mut self, username: &Username) {
+        if let Some(active_ms) = self.ages.active_ms.get_mut(username) {
+            *active_ms = self.now.boot_ms;
+        }
+    }
+
+    /// Those below the last were not all published, and go with the next that was.
+    fn check_forgotten(&mut self, through: u64) {
+        let retention_ms = Settings::default().retention_ms;
+        let entries = &self.server.store.entries;
+        let goes = entries.iter().filter(|entry| entry.broadcast.number <= through);
+        let goes: Vec<(u64, u64)> =
+            goes.map(|entry| (entry.broadcast.number, entry.boot_ms)).collect();
+        for (number, made_ms) in goes {
+            assert!(made_ms + retention_ms <= self.now.boot_ms, "{number} was forgotten too early");
+            if number == through {
+                self.expires(&format!("broadcast {number}"), made_ms, retention_ms);
+                self.ages.forgotten += 1;
+            }
+        }
+    }
+
+    fn expires(&self, what: &str, since_ms: u64, after_ms: u64) {
+        let (now_ms, due_ms) = (self.now.boot_ms, since_ms + after_ms);
+        assert!(now_ms >= due_ms, "{what} expired {} ms too early", due_ms - now_ms);
+        assert!(now_ms <= due_ms + LATE_MS, "{what} expired {} ms too late", now_ms - due_ms);
+    }
+
+    /// At the end of a long world nothing is left that should have gone.
+    pub(crate) fn check_that_all_has_expired(&self) {
+        let left = &self.server.store.entries;
+        assert!(left.is_empty(), "{} broadcasts were never forgotten", left.len());
+        let idle_ms = Settings::default().idle_ms;
+        for (username, active_ms) in &self.ages.active_ms {
+            let stays = active_ms + idle_ms + LATE_MS >= self.now.boot_ms;
+            assert!(stays || !self.server.is_up(), "{username} was idle for too long");
+        }
+    }
+}

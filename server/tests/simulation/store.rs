@@ -1,0 +1,109 @@
+//! A database that outlives the server, is slow, and fails at times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+use letschat_server::hub::Input;
+use letschat_server::store::{
+    Created, StoreAnswer, StoreRequest, StoredEntry, StoredLog, Unavailable, Verdict,
+};
+
+use crate::faults::Hit;
+use crate::world::World;
+
+/// What a database would hold.
+#[derive(Default)]
+pub(crate) struct SimulatedStore {
+    passwords: BTreeMap<Username, String>,
+    keys: BTreeSet<(Username, PublicKey)>,
+    pub(crate) entries: Vec<StoredEntry>,
+    head: u64,
+}
+
+impl SimulatedStore {
+    /// What a server that starts reads.
+    pub(crate) fn log(&self) -> StoredLog {
+        StoredLog { epoch: 77, head: self.head, entries: self.entries.clone() }
+    }
+
+    fn answer(&mut self, request: StoreRequest) -> Option<StoreAnswer> {
+        Some(match request {
+            StoreRequest::SignUp { connection, username, password } => {
+                let taken = self.passwords.contains_key(&username);
+                if !taken {
+                    self.passwords.insert(username, password.0);
+                }
+                let result = Ok(if taken { Created::Taken } else { Created::New });
+                StoreAnswer::SignedUp { connection, result }
+            }
+            StoreRequest::CheckPassword { connection, username, password, key } => {
+                let right = username.as_ref().and_then(|name| self.passwords.get(name));
+                let right = right == Some(&password.0);
+                if let (true, Some(username), Some(key)) = (right, username, key) {
+                    self.keys.insert((username, key));
+                }
+                let result = Ok(if right { Verdict::Accepted } else { Verdict::Refused });
+                StoreAnswer::Checked { connection, result }
+            }
+            StoreRequest::CheckKey { connection, username, key } => {
+                let known = self.keys.contains(&(username, key));
+                let result = Ok(if known { Verdict::Accepted } else { Verdict::Refused });
+                StoreAnswer::Checked { connection, result }
+            }
+            StoreRequest::ChangePassword(_) => return None,
+            StoreRequest::Append { entries } => {
+                self.append(entries);
+                StoreAnswer::Appended { result: Ok(()) }
+            }
+            StoreRequest::Forget { through } => {
+                self.entries.retain(|entry| entry.broadcast.number > through);
+                return None;
+            }
+        })
+    }
+
+    fn append(&mut self, entries: Vec<StoredEntry>) {
+        for entry in entries {
+            assert!(
+                entry.broadcast.number > self.head,
+                "number {} is used twice",
+                entry.broadcast.number
+            );
+            self.head = entry.broadcast.number;
+            self.entries.push(entry);
+        }
+    }
+}
+
+fn refusal(request: &StoreRequest) -> Option<StoreAnswer> {
+    Some(match request {
+        StoreRequest::SignUp { connection, .. } => {
+            StoreAnswer::SignedUp { connection: *connection, result: Err(Unavailable) }
+        }
+        StoreRequest::CheckPassword { connection, .. }
+        | StoreRequest::CheckKey { connection, .. } => {
+            StoreAnswer::Checked { connection: *connection, result: Err(Unavailable) }
+        }
+        StoreRequest::Append { .. } => StoreAnswer::Appended { result: Err(Unavailable) },
+        StoreRequest::ChangePassword(_) | StoreRequest::Forget { .. } => return None,
+    })
+}
+
+impl World {
+    pub(crate) fn stored(&mut self, life: u64, request: StoreRequest, fails: bool) {
+        let died = life != self.server.life;
+        // A commit under way when the process died may have come about or not.
+        // So may one that failed: the answer was lost, not the entry.
+        let happens = if fails { self.chance(30) } else { !died || self.chance(50) };
+        let refused = refusal(&request);
+        let stored = if happens { self.server.store.answer(request) } else { None };
+        let answer = if fails { refused } else { stored };
+        if let Some(answer) = answer.filter(|_| !died) {
+            if fails {
+                self.hit(Hit::StoreFailed);
+            }
+            self.hub(Input::Stored(answer));
+        }
+    }
+}
