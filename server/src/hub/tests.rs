@@ -326,7 +326,7 @@ fn the_newest_number_is_repeated_after_a_pause() {
     let heads = heads
         .iter()
         .filter(|effect| matches!(effect, Effect::Datagram { message: ToClient::Head(1), .. }));
-    assert_eq!(heads.count(), 3);
+    assert_eq!(heads.count(), 4);
 }
 
 #[test]

@@ -72,8 +72,8 @@ fn what_is_no_command_is_said_like_what_is_said() {
         assert_eq!(heard["code"], "server_says");
         assert_eq!(harry.expects("* "), format!("* {message}"));
     }
+    server.wait_log("the operator spoke to everybody");
     let log = server.process.errors();
-    assert!(log.contains("the operator spoke to everybody"), "{log}");
     assert!(!log.contains("back in an hour"), "{log}");
 }
 
