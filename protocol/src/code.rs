@@ -132,4 +132,11 @@ mod tests {
             assert_eq!(Code::from_number(code.number()), Some(*code));
         }
     }
+
+    #[test]
+    fn what_is_not_asked_for_more_and_not_refused_is_a_success() {
+        let successes: Vec<u16> =
+            Code::ALL.iter().filter(|code| code.is_success()).map(|code| code.number()).collect();
+        assert_eq!(successes, [201, 214, 220, 221, 230, 250]);
+    }
 }

@@ -308,6 +308,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_counted_and_its_memory_given_back_when_it_is_nothing() {
+        let mut decoder = Decoder::new();
+        decoder.extend(b"ONE\nTW");
+        assert_eq!(decoder.buffered(), 6);
+        decoder.release();
+        assert!(decoder.next(Mode::Frame).is_ok_and(|frame| frame.is_some()));
+        assert_eq!(decoder.buffered(), 2);
+        decoder.extend(b"O\n");
+        assert!(decoder.next(Mode::Frame).is_ok_and(|frame| frame.is_some()));
+        decoder.release();
+        assert_eq!((decoder.buffered(), decoder.buffer.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_payload_may_end_with_a_carriage_return_too_also_in_two_pieces() {
+        for pieces in [&[&b"SAY +2\r\nhi\r\n"[..]][..], &[b"SAY +2\r\nhi\r", b"\n"]] {
+            let mut decoder = Decoder::new();
+            let mut frames = Vec::new();
+            for piece in pieces {
+                decoder.extend(piece);
+                frames.extend(decoder.next(Mode::Frame).expect("it is well-formed"));
+            }
+            assert_eq!(frames, [Frame::with_payload("SAY", "hi")]);
+        }
+    }
+
+    #[test]
     fn lines_end_in_lf_or_crlf() {
         let frames = decode(b"HELLO\r\nLIST\n\nhalf");
         assert_eq!(

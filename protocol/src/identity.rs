@@ -252,6 +252,32 @@ mod tests {
     }
 
     #[test]
+    fn a_safety_number_is_made_as_the_protocol_says() {
+        // By another program: SHA-512 5,200 times, digits of five bytes each, the lesser half first.
+        let expected =
+            ["75799 55752 45654 03985 03668 38866", "82126 57286 02663 94976 04920 70199"];
+        let (alice, bob) = (name("alice"), name("bob"));
+        let (one, other) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        assert_eq!(safety_number((&bob, &other), (&alice, &one)), expected.join(" "));
+    }
+
+    #[test]
+    fn a_fingerprint_is_sha_256_and_its_short_form_its_beginning() {
+        let fingerprint = Fingerprint::of_spki(b"abc");
+        // FIPS 180-2, B.1.
+        assert_eq!(fingerprint.as_bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
+        assert_eq!(fingerprint.short(), "ba78 16bf");
+    }
+
+    #[test]
+    fn what_is_shown_of_an_identity_is_its_public_key() {
+        let identity = Identity::from_seed(&[7; 32]);
+        let shown = format!("{identity:?}");
+        assert_eq!(shown, format!("Identity({})", identity.public_key()));
+        assert!(!shown.contains("0707"), "{shown}");
+    }
+
+    #[test]
     fn a_login_is_good_for_one_user_one_server_one_session() {
         let identity = Identity::generate().unwrap();
         let (alice, bob) = (name("alice"), name("bob"));
