@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+mkdir -p target
 export CHAOS=full
 CHAOS_SEED=${CHAOS_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
 CHAOS_TABLE=$PWD/target/chaos.md

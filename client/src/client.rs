@@ -210,7 +210,8 @@ impl Engine {
     }
 
     /// The same, with a front end beside it that is polled on the same thread. Its result, or `None`
-    /// if the client has ended first.
+    /// if the client has ended first. When the front end is done, the client is dropped as it is: one
+    /// that is to end in order is asked to, by [`Request::Quit`], and waited for.
     pub async fn run_with<T>(self, front_end: impl Future<Output = T>) -> Option<T> {
         let client = async {
             self.run_driver().await;

@@ -84,6 +84,7 @@ impl Running<'_> {
             match word {
                 // Who asked may have stopped waiting.
                 Word::Answer(answer, result) => drop(answer.try_send(result)),
+                Word::Event(_) if self.events.is_closed() => {}
                 Word::Event(_) if self.events.len() >= MAX_WAITING_EVENTS => {
                     self.ended = Some(Ended::NotRead);
                 }

@@ -33,6 +33,9 @@ use super::{
     Account, Created, KEY_USE_MS, MAX_KEYS, Store, StoreError, StoredEntry, StoredLog, Verdict,
 };
 
+/// Broadcasts of which it is not known whether they were committed; as many as the log has at most.
+const MAX_DOUBTFUL: usize = 10_000;
+
 /// The store in a database of its own.
 #[derive(Debug)]
 pub struct Mysql {
@@ -203,6 +206,9 @@ impl Store for Mysql {
         if is_in_doubt {
             let names = entries.iter().map(|entry| &entry.broadcast);
             self.doubtful.extend(names.map(|broadcast| (broadcast.number, broadcast.time_ms)));
+            // The log holds no more, so that what is older has gone by itself.
+            let too_many = self.doubtful.len().saturating_sub(MAX_DOUBTFUL);
+            self.doubtful.drain(..too_many);
         }
         committed
     }

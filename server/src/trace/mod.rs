@@ -94,9 +94,12 @@ impl Drop for FinishedByPanic<'_> {
     }
 }
 
-/// For its owner alone, whatever it was before.
+/// For its owner alone. What is no file, a device for instance, is left as it is, and not waited for.
 fn private_file(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no file"));
+    }
     let file = File::options().create(true).append(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)

@@ -9,7 +9,7 @@ use crate::hub::{Effect, Hub, Input};
 
 /// A trace that is being replayed: an iterator over its steps.
 pub struct Replay<R> {
-    lines: io::Lines<R>,
+    lines: io::Split<R>,
     number: usize,
     hub: Option<Hub>,
     /// Read ahead and not used yet.
@@ -48,7 +48,7 @@ pub enum ReplayError {
 impl<R: BufRead> Replay<R> {
     /// Replays what is read.
     pub fn new(trace: R) -> Replay<R> {
-        Replay { lines: trace.lines(), number: 0, hub: None, next: None }
+        Replay { lines: trace.split(b'\n'), number: 0, hub: None, next: None }
     }
 
     fn step(&mut self) -> Result<Option<Step>, ReplayError> {
@@ -88,7 +88,8 @@ impl<R: BufRead> Replay<R> {
         }
         let mut broken = None;
         for text in self.lines.by_ref() {
-            let text = text?;
+            // A line may break off within a character.
+            let text = String::from_utf8_lossy(&text?).into_owned();
             self.number += 1;
             if text.is_empty() {
                 continue;

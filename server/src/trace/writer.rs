@@ -5,8 +5,9 @@ use std::io::{self, BufWriter, Write as _};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// Lines that may wait for the disk. A trace with a hole is of no use: with more it ends.
-const QUEUE_LINES: usize = 8_192;
+/// Lines that may wait for the disk, some 64 KiB each at the most and mostly 150 bytes. A trace with a
+/// hole is of no use: with more it ends.
+const QUEUE_LINES: usize = 1_024;
 
 /// Dropping it writes what still waits.
 pub(super) struct Writer {

@@ -81,9 +81,7 @@ pub(crate) struct Between {
 struct Shared {
     to: SocketAddr,
     from: IpAddr,
-    plan: Mutex<Option<Plan>>,
-    /// The content type of the record to which it was done.
-    done: Mutex<Option<u8>>,
+    state: Mutex<State>,
 }
 
 impl Between {
@@ -91,7 +89,7 @@ impl Between {
     pub(crate) fn start(at: SocketAddr, to: SocketAddr, from: IpAddr) -> Between {
         let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Shared { to, from, plan: Mutex::default(), done: Mutex::default() };
+        let shared = Shared { to, from, state: Mutex::default() };
         let shared = Arc::new(shared);
         let accepting = shared.clone();
         thread::spawn(move || {
@@ -105,15 +103,13 @@ impl Between {
 
     /// From now on lies in wait for a record.
     pub(crate) fn plan(&self, plan: Plan) {
-        *self.shared.done.lock().unwrap() = None;
-        *self.shared.plan.lock().unwrap() = Some(plan);
+        self.shared.state.lock().unwrap().begin(Some(plan));
     }
 
     /// The type of the record to which it was done; `None` if none came that fits the plan, which
     /// is dropped.
     pub(crate) fn done(&self) -> Option<u8> {
-        *self.shared.plan.lock().unwrap() = None;
-        *self.shared.done.lock().unwrap()
+        self.shared.state.lock().unwrap().begin(None)
     }
 }
 
@@ -141,12 +137,13 @@ impl Shared {
         while let Some(mut record) = read_record(from)? {
             let change = self.take(way, number);
             number += 1;
-            let Some(change) = change else {
+            let Some((change, round)) = change else {
                 to.write_all(&record)?;
                 continue;
             };
             // Before anything comes of it, so that who sees that also sees this.
-            let is_done = || *self.done.lock().unwrap() = Some(record[0]);
+            let kind = record[0];
+            let is_done = || self.state.lock().unwrap().note(round, kind);
             match change {
                 Change::Repeat => {
                     is_done();
@@ -164,16 +161,19 @@ impl Shared {
                     return to.write_all(&record[..end]);
                 }
                 Change::Drop | Change::Swap => {
-                    let Some(next) = self.next(from, way, change)? else {
+                    let Some(next) = self.next(from, (way, change), round)? else {
                         to.write_all(&record)?;
                         continue;
                     };
-                    is_done();
                     number += 1;
-                    to.write_all(&next)?;
-                    if change == Change::Swap {
-                        to.write_all(&record)?;
-                    }
+                    let (first, last) = match (is_done(), change) {
+                        // It was given up while the record was held back.
+                        (false, _) => (record, Some(next)),
+                        (true, Change::Swap) => (next, Some(record)),
+                        (true, _) => (next, None),
+                    };
+                    to.write_all(&first)?;
+                    to.write_all(&last.unwrap_or_default())?;
                 }
             }
         }
@@ -181,7 +181,12 @@ impl Shared {
     }
 
     /// The record after one that is held back. If none comes the plan is for another.
-    fn next(&self, from: &TcpStream, way: Way, change: Change) -> io::Result<Option<Vec<u8>>> {
+    fn next(
+        &self,
+        from: &TcpStream,
+        (way, change): (Way, Change),
+        round: u64,
+    ) -> io::Result<Option<Vec<u8>>> {
         from.set_read_timeout(Some(FOLLOWS))?;
         let is_there = from.peek(&mut [0]);
         from.set_read_timeout(None)?;
@@ -189,7 +194,10 @@ impl Shared {
             Ok(1..) => read_record(from),
             Ok(_) => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                *self.plan.lock().unwrap() = Some(Plan { way, which: Which::Next, change });
+                let mut state = self.state.lock().unwrap();
+                if state.round == round {
+                    state.plan = Some(Plan { way, which: Which::Next, change });
+                }
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -197,11 +205,40 @@ impl Shared {
     }
 
     /// What is to be done to this record, once.
-    fn take(&self, way: Way, number: usize) -> Option<Change> {
-        let mut plan = self.plan.lock().unwrap();
+    fn take(&self, way: Way, number: usize) -> Option<(Change, u64)> {
+        let mut state = self.state.lock().unwrap();
         let fits = |which| which == Which::Next || which == Which::Number(number);
-        let taken = plan.take_if(|plan| plan.way == way && fits(plan.which));
-        taken.map(|plan| plan.change)
+        let taken = state.plan.take_if(|plan| plan.way == way && fits(plan.which));
+        taken.map(|plan| (plan.change, state.round))
+    }
+}
+
+/// What is planned, and what came of it.
+#[derive(Default)]
+struct State {
+    /// Counts the plans, those to do nothing among them: who still holds a record back for an earlier
+    /// one lets it go.
+    round: u64,
+    plan: Option<Plan>,
+    /// The content type of the record to which it was done.
+    done: Option<u8>,
+}
+
+impl State {
+    /// Begins anew. What was done before.
+    fn begin(&mut self, plan: Option<Plan>) -> Option<u8> {
+        self.round += 1;
+        self.plan = plan;
+        self.done.take()
+    }
+
+    /// Whether it still is to be done; if so, it counts as done.
+    fn note(&mut self, round: u64, kind: u8) -> bool {
+        let is_current = self.round == round;
+        if is_current {
+            self.done = Some(kind);
+        }
+        is_current
     }
 }
 

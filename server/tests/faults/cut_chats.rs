@@ -46,8 +46,11 @@ struct Cutting {
 
 impl Cutting {
     fn run(mut self, cuts: u64, longest_ms: u64) -> (usize, Duration) {
-        for _ in 0..cuts {
-            let weather = self.random.choice([Weather::Broken, Weather::BlackHole]).unwrap();
+        for cut in 0..cuts {
+            let weather = match cut {
+                0 => Weather::Broken,
+                _ => self.random.choice([Weather::Broken, Weather::BlackHole]).unwrap(),
+            };
             let cut = Duration::from_millis(self.random.u64(longest_ms / 30..=longest_ms));
             self.pair.to_bob.weather(weather);
             let until = Instant::now() + cut;
@@ -80,6 +83,7 @@ impl Cutting {
         for person in [&self.pair.alice, &self.pair.bob] {
             assert_eq!(heard(person), expected, "{}", person.name);
             assert!(person.all(|line| line["event"] == "chat_closed").is_empty());
+            assert!(!person.all(|line| line["event"] == "chat_interrupted").is_empty());
         }
     }
 }

@@ -79,7 +79,7 @@ fn share_of_a_processor(server: &TestServer, alice: &mut TestClient) -> Option<f
     let (was_used_up, begin, before) = (is_used_up(), Instant::now(), server.processor_time());
     let is_disconnected = |line: &Value| line["event"] == "disconnected";
     assert_eq!(alice.wait_within(WINDOW, is_disconnected), None);
-    let used = server.processor_time() - before;
+    let used = server.processor_time().saturating_sub(before);
     let share = used.as_secs_f64() / begin.elapsed().as_secs_f64();
     (was_used_up && is_used_up()).then_some(share)
 }

@@ -25,7 +25,11 @@ pub(crate) fn is_full() -> bool {
 pub(crate) fn seed() -> u64 {
     static SEED: LazyLock<u64> = LazyLock::new(|| match std::env::var("CHAOS_SEED") {
         Ok(seed) => seed.parse().expect("CHAOS_SEED is a number"),
-        Err(_) => fastrand::u64(..1_000_000),
+        Err(_) => {
+            let seed = fastrand::u64(..1_000_000);
+            eprintln!("chance is drawn from the seed {seed}");
+            seed
+        }
     });
     *SEED
 }

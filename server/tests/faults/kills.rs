@@ -24,8 +24,8 @@ fn a_server_that_is_killed_at_any_moment_loses_nothing_it_acknowledged() {
     let mut crowd = Crowd::gather(&server, clients);
     let mut returns: Vec<Duration> = Vec::new();
     for round in 0..kills {
+        crowd.chat(round, "before");
         let told = crowd.broadcast(round);
-        crowd.chat(round, "under load");
         let moment = Duration::from_micros(random.u64(..30_000));
         crowd.people[0].wait_within(moment, |_| false);
         server.kill();
@@ -38,6 +38,8 @@ fn a_server_that_is_killed_at_any_moment_loses_nothing_it_acknowledged() {
     crowd.people[0].ok("broadcast", json!({"text": "end"}));
     let acknowledged = crowd.check_broadcasts();
     crowd.check_chat();
+    let told = kills * AT_ONCE;
+    assert!((1..told).contains(&acknowledged), "{acknowledged} of {told}: no kill came between");
     server.kill();
     is_sound(&server);
 

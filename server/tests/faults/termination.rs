@@ -8,8 +8,10 @@ use crate::client::TestClient;
 use crate::form::{quantile, short_or_full, tell};
 use crate::server::TestServer;
 
-/// As long as the server may take to end.
-const GONE_WITHIN: Duration = Duration::from_secs(3);
+/// As long as the server may take to end, with slack where other tests run beside.
+fn gone_within() -> Duration {
+    short_or_full(Duration::from_secs(10), Duration::from_secs(3))
+}
 
 #[test]
 fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_gone_in_time() {
@@ -33,13 +35,15 @@ fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_go
         for person in &mut people {
             let told = person.wait_event("disconnected");
             assert_eq!(told["reason"], "terminated", "{told}");
+            for text in &accepted {
+                person.wait_event_with("broadcast", "text", text);
+            }
         }
         server.start_again();
         for person in &mut people {
             person.wait_event("logged_in");
             for text in &accepted {
-                let name = person.name.clone();
-                person.wait_event_with("broadcast", "text", text);
+                let name = &person.name;
                 let again =
                     person.all(|line| line["event"] == "broadcast" && line["text"] == *text);
                 assert_eq!(again.len(), 1, "{name} was shown {text:?} more than once");
@@ -47,7 +51,7 @@ fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_go
         }
     }
     let slowest = quantile(&took, 1.0);
-    assert!(slowest <= GONE_WITHIN, "it took {slowest:?} to end");
+    assert!(slowest <= gone_within(), "it took {slowest:?} to end");
     tell(
         "SIGTERM under load",
         &format!("{times} times"),

@@ -75,7 +75,10 @@ impl Session {
             if datagrams.work {
                 datagrams.since_ms = now.boot_ms;
                 datagrams.due_after_ms = &AFTER_GAP_MS;
+                let regular_ms = datagrams.next_ms;
                 datagrams.plan_next(now.boot_ms);
+                // However many gaps there are, what is regular stays so.
+                datagrams.next_ms = datagrams.next_ms.min(regular_ms);
             }
             self.ask_server(now, ServerRequest::Replay { from }, Expected::Replay);
         }
@@ -118,12 +121,8 @@ impl Session {
 impl Datagrams {
     /// The next keep-alive: one of those that are due beyond the regular ones, if any are left.
     fn plan_next(&mut self, now_ms: u64) {
-        self.next_ms = match self.due_after_ms.split_first() {
-            Some((after, later)) => {
-                self.due_after_ms = later;
-                self.since_ms + after
-            }
-            None => now_ms + UDP_KEEPALIVE_MS,
-        };
+        let regular_ms = now_ms + UDP_KEEPALIVE_MS;
+        let mut due_ms = self.due_after_ms.iter().map(|after_ms| self.since_ms + after_ms);
+        self.next_ms = due_ms.find(|due_ms| *due_ms > now_ms).unwrap_or(regular_ms);
     }
 }

@@ -60,12 +60,35 @@ fn who_leaves_and_comes_back_is_not_shown_again_what_came_after_a_gap() {
 }
 
 #[test]
+fn a_gap_after_the_other_puts_no_keep_alive_off() {
+    let mut stage = Stage::logged_in();
+    stage.put(Input::Datagram(ToClient::Head(0)));
+    let mut keep_alives_ms = vec![stage.now.boot_ms];
+    for number in (2..200).step_by(2) {
+        let entry =
+            Broadcast { number, sender: name("bob"), time_ms: number, text: "hello".into() };
+        let mut effects = stage.put(Input::Datagram(ToClient::Broadcast { entry, own: false }));
+        effects.extend(stage.wait());
+        stage.server(Code::Ok, &format!("1 {number} replaying"));
+        stage.notice(Notice::Replayed { through: number });
+        stage.now.boot_ms += 1_000;
+        effects.extend(stage.put(Input::Tick));
+        if effects.iter().any(|effect| matches!(effect, Effect::Datagram(ToServer::KeepAlive))) {
+            keep_alives_ms.push(stage.now.boot_ms);
+        }
+    }
+    let longest_ms = keep_alives_ms.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(longest_ms.is_some_and(|pause_ms| pause_ms <= 26_000), "{keep_alives_ms:?}");
+}
+
+#[test]
 fn after_a_gap_the_server_is_asked_soon_and_again_what_the_newest_is() {
     let mut stage = Stage::logged_in();
     let sends_keep_alive = |effects: &[Effect]| {
         effects.iter().any(|effect| matches!(effect, Effect::Datagram(ToServer::KeepAlive)))
     };
     stage.put(Input::Datagram(ToClient::Head(0)));
+    assert!(sends_keep_alive(&stage.wait()), "one that was planned before the head came");
     let entry = Broadcast { number: 2, sender: name("bob"), time_ms: 2, text: "hello".into() };
     stage.put(Input::Datagram(ToClient::Broadcast { entry, own: false }));
     let effects = stage.wait();
