@@ -91,6 +91,7 @@ mod tests {
     #[test]
     fn length_is_counted_in_characters() {
         assert_eq!(judge("sevenxy"), Err(WeakPassword::TooShort));
+        assert_eq!(judge("eightxyz"), Ok(()));
         assert_eq!(judge("дванадцять"), Ok(()));
         assert_eq!(judge(&"abcdefgh".repeat(16)), Ok(()));
         assert_eq!(judge(&("abcdefgh".repeat(16) + "i")), Err(WeakPassword::TooLong));

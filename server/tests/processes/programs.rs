@@ -46,7 +46,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
     let folder = BUILT.get_or_init(|| {
         let folder = programs_folder();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "letschat", "--bins"]);
+        // All of them: a package alone may be built with fewer features, and then everything anew.
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
         if folder.file_name().is_some_and(|name| name == "release") {
             build.arg("--release");
         }
