@@ -98,7 +98,10 @@ impl Drop for FinishedByPanic<'_> {
 fn private_file(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     if path.metadata().is_ok_and(|there| !there.is_file()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "that is no file; name one, or a name that is free",
+        ));
     }
     let file = File::options().create(true).append(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;

@@ -22,7 +22,8 @@ const WINDOW: Duration = Duration::from_secs(2);
 const FROM_ONE_ADDRESS: usize = 12;
 
 impl TestServer {
-    fn descriptors(&self) -> usize {
+    /// How many it has open.
+    pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process.pid())).unwrap().count()
     }
 

@@ -97,7 +97,7 @@ impl SmallDisk {
         fs::remove_file(self.outside("filler")).unwrap();
     }
 
-    /// SQLite's own judgement of the database, of which nobody may be writing.
+    /// The database is sound; nobody may be writing it.
     fn is_sound(&self) {
         let copy = tempfile::tempdir().unwrap();
         for name in ["letschat.sqlite", "letschat.sqlite-wal"] {
@@ -106,11 +106,16 @@ impl SmallDisk {
                 copied => assert!(copied.is_ok(), "{name}: {copied:?}"),
             }
         }
-        let database = rusqlite::Connection::open(copy.path().join("letschat.sqlite")).unwrap();
-        let judgement: String =
-            database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        assert_eq!(judgement, "ok");
+        is_sound(&copy.path().join("letschat.sqlite"));
     }
+}
+
+/// SQLite's own judgement of a database.
+pub(crate) fn is_sound(database: &Path) {
+    let database = rusqlite::Connection::open(database).unwrap();
+    let judgement: String =
+        database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(judgement, "ok");
 }
 
 impl Drop for SmallDisk {

@@ -2,7 +2,7 @@
 //! real sessions: none is taken for genuine, none is answered, and broadcasts flow on.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -37,9 +37,9 @@ const SOCKETS: usize = 8;
 fn forged_datagrams_are_answered_by_nothing_and_broadcasts_flow_on() {
     let (rate, seconds) = short_or_full((5_000, 2), (50_000, 20));
     let server = TestServer::start(&["--broadcast-burst", "100000"]);
-    let relay = relay_to(&server);
+    let relay = Relay::before(&server, "127.0.4.3", "127.0.4.4");
     let names = ["alice", "bob", "carol", "dave"];
-    let mut people = names.map(|name| join_through(&relay, &server, name));
+    let mut people = names.map(|name| relay.join(&server, name));
     names.iter().for_each(|name| server.wait_log(&format!("datagrams reach {name}")));
 
     let forging = Forger::new(relay.captured(), server.address).start(rate, rate * seconds);
@@ -70,19 +70,6 @@ fn forged_datagrams_are_answered_by_nothing_and_broadcasts_flow_on() {
             names.len()
         ),
     );
-}
-
-/// A relay in front of the server, at another address with the same port: it sees genuine datagrams.
-fn relay_to(server: &TestServer) -> Relay {
-    let [near, seen_as]: [IpAddr; 2] = ["127.0.4.1", "127.0.4.2"].map(|ip| ip.parse().unwrap());
-    Relay::start(SocketAddr::new(near, server.address.port()), server.address, seen_as)
-}
-
-fn join_through(relay: &Relay, server: &TestServer, name: &str) -> TestClient {
-    let location = format!("{}#{}", relay.address, server.fingerprint);
-    let mut client = TestClient::start_at(&location, name, &[]);
-    client.sign_up_and_log_in();
-    client
 }
 
 /// How long it takes until each has been shown a broadcast of one of them.
@@ -138,11 +125,11 @@ impl Forger {
     fn start(mut self, rate: usize, count: usize) -> JoinHandle<(Forger, Duration)> {
         let begin = Instant::now();
         thread::spawn(move || {
+            let at_once = ((rate as f64 * BATCH_EVERY.as_secs_f64()) as usize).max(1);
+            let mut pace = Pace::every(Duration::from_secs_f64(at_once as f64 / rate as f64));
             for sent in 0..count {
-                let due = Duration::from_secs_f64(sent as f64 / rate as f64);
-                let early = due.saturating_sub(begin.elapsed());
-                if early > BATCH_EVERY {
-                    thread::sleep(early);
+                if sent % at_once == 0 {
+                    pace.wait();
                 }
                 let datagram = self.datagram();
                 // What the kernel does not take is as good as lost.

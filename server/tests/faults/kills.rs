@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::TestClient;
+use crate::disk_full::is_sound;
 use crate::form::{is_full, quantile, seed, short_or_full, tell};
 use crate::server::TestServer;
 
@@ -41,7 +42,7 @@ fn a_server_that_is_killed_at_any_moment_loses_nothing_it_acknowledged() {
     let told = kills * AT_ONCE;
     assert!((1..told).contains(&acknowledged), "{acknowledged} of {told}: no kill came between");
     server.kill();
-    is_sound(&server);
+    is_sound(&server.data.path().join("letschat.sqlite"));
 
     let (most, all) = (quantile(&returns, 0.95), quantile(&returns, 1.0));
     assert!(all <= ALL_WITHIN, "it took {all:?} until all were back");
@@ -152,13 +153,4 @@ impl Crowd {
             assert!(broken.is_empty(), "{broken:?}");
         }
     }
-}
-
-fn is_sound(server: &TestServer) {
-    let mut files = std::fs::read_dir(server.data.path()).unwrap().map(|file| file.unwrap().path());
-    let file = files.find(|path| path.extension().is_some_and(|end| end == "sqlite")).unwrap();
-    let database = rusqlite::Connection::open(file).unwrap();
-    let verdict: String =
-        database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(verdict, "ok");
 }

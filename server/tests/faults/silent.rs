@@ -1,7 +1,6 @@
 //! Thousands of connections that say nothing, or a byte a second, and come again in waves when they
 //! are dropped: they share the antechamber's places, and who has a key gets in past them.
 
-use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
@@ -50,7 +49,7 @@ fn thousands_who_say_nothing_do_not_keep_out_those_who_log_in() {
     let (connections, logins) = short_or_full((400, 20), (2_000, 300));
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
-    let before = descriptors(&server);
+    let before = server.descriptors();
     let silent = Silent::start(server.address, connections);
     silent.wait_until_dropped(connections - ANTECHAMBER_PLACES);
 
@@ -62,7 +61,7 @@ fn thousands_who_say_nothing_do_not_keep_out_those_who_log_in() {
         let begin = Instant::now();
         alice.ok("login", json!({}));
         took.push(begin.elapsed());
-        most = most.max(descriptors(&server));
+        most = most.max(server.descriptors());
     }
     let dropped = silent.dropped();
     drop(silent);
@@ -82,11 +81,6 @@ fn thousands_who_say_nothing_do_not_keep_out_those_who_log_in() {
              logins: median {half:.0?}, p99 {slow:.0?}"
         ),
     );
-}
-
-/// What the server has open.
-fn descriptors(server: &TestServer) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", server.process.pid())).unwrap().count()
 }
 
 /// Connections that are kept open by a thread of their own.
