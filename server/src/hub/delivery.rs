@@ -120,20 +120,17 @@ impl Hub {
 
     /// By datagram to all whom UDP reaches, at once; to the others as the next page of the log.
     fn deliver(&mut self, broadcast: &Broadcast) {
+        let from = self.directory.entry(&broadcast.sender).map(|entry| entry.connection);
         let mut others = Vec::with_capacity(self.directory.len());
         let mut sender = Vec::new();
         let mut streaming = Vec::new();
-        for (username, entry) in self.directory.after(None) {
-            let connection = self.connections.get(&entry.connection);
-            let Some(member) = connection.and_then(|connection| connection.member()) else {
-                continue;
-            };
+        for (id, member) in self.everybody() {
             if let Some(destination) = member.destination() {
-                let to = if *username == broadcast.sender { &mut sender } else { &mut others };
+                let to = if Some(id) == from { &mut sender } else { &mut others };
                 to.push(destination);
             }
             if member.streams() {
-                streaming.push(entry.connection);
+                streaming.push(id);
             }
         }
         for (to, own) in [(others, false), (sender, true)] {
@@ -293,10 +290,8 @@ impl Hub {
         if self.outgoing.repeats_left == repeats_left {
             return;
         }
-        let members = self.directory.after(None).filter_map(|(_, entry)| {
-            self.connections.get(&entry.connection)?.member()?.destination()
-        });
-        let to: Vec<Destination> = members.collect();
+        let to: Vec<Destination> =
+            self.everybody().filter_map(|(_, member)| member.destination()).collect();
         if !to.is_empty() {
             let message = ToClient::Head(self.log.head());
             self.effects.push(Effect::Datagram { to, message });

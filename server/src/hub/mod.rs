@@ -59,7 +59,7 @@ mod tally;
 mod tests;
 mod tokens;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::dialogue::{Closing, Notice, Reply, SessionId};
@@ -70,7 +70,7 @@ use serde::{Deserialize, Serialize};
 
 use self::admission::{Antechamber, Failures, SignUps};
 use self::broadcast_log::BroadcastLog;
-use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Phase, Then};
+use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Member, Phase, Then};
 use self::delivery::Outgoing;
 use self::directory::Directory;
 use self::presence::Presence;
@@ -140,7 +140,8 @@ pub struct Hub {
     /// When it began, on the boot clock.
     born_ms: u64,
     tally: Tally,
-    connections: HashMap<ConnectionId, Connection>,
+    /// In their order, in which everybody is gone through for each broadcast.
+    connections: BTreeMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, ConnectionId>,
     /// When which connection falls due, kept in step with `Connection::deadline_ms`.
     deadlines: BTreeSet<(u64, ConnectionId)>,
@@ -165,7 +166,7 @@ impl Hub {
             birth,
             born_ms: now.boot_ms,
             tally: Tally::default(),
-            connections: HashMap::new(),
+            connections: BTreeMap::new(),
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
             antechamber: Antechamber::default(),
@@ -410,16 +411,21 @@ impl Hub {
         self.send(id, bytes);
     }
 
+    /// Everybody who is logged in.
+    fn everybody(&self) -> impl Iterator<Item = (ConnectionId, &Member)> {
+        self.connections.iter().filter_map(|(id, connection)| Some((*id, connection.member()?)))
+    }
+
     /// Tells those who watch; nobody needs to be told that they came themselves.
     fn tell_watchers(&mut self, notices: &[Notice]) {
         if notices.is_empty() {
             return;
         }
-        let watching = |(_, entry): (_, &directory::Entry)| {
-            let member = self.connections.get(&entry.connection)?.member()?;
-            member.watching.then(|| (entry.connection, member.username.clone()))
-        };
-        let watchers: Vec<_> = self.directory.after(None).filter_map(watching).collect();
+        let watchers: Vec<_> = self
+            .everybody()
+            .filter(|(_, member)| member.watching)
+            .map(|(id, member)| (id, member.username.clone()))
+            .collect();
         for (id, username) in watchers {
             for notice in notices {
                 match notice {

@@ -170,8 +170,7 @@ impl Hub {
 
     fn say(&mut self, text: String) -> OperatorAnswer {
         self.effects.push(Effect::Record(Record::Said));
-        let everybody: Vec<ConnectionId> =
-            self.directory.after(None).map(|(_, entry)| entry.connection).collect();
+        let everybody: Vec<ConnectionId> = self.everybody().map(|(id, _)| id).collect();
         let notice = Notice::Say(text.clone());
         for id in &everybody {
             self.tell(*id, &notice);
@@ -200,9 +199,10 @@ impl Hub {
     }
 
     fn stop(&mut self, now: Now) {
-        let mut everybody: Vec<ConnectionId> = self.connections.keys().copied().collect();
-        everybody.sort_unstable();
+        let everybody: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in everybody {
+            // What waits until the last page of the log has drained goes before the farewell.
+            self.drained(id);
             self.close(now, id, Closing::Terminated);
         }
         self.effects.push(Effect::Stopped);

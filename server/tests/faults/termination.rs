@@ -35,18 +35,12 @@ fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_go
         for person in &mut people {
             let told = person.wait_event("disconnected");
             assert_eq!(told["reason"], "terminated", "{told}");
+            assert_shown_once(person, &accepted);
         }
         server.start_again();
         for person in &mut people {
             person.wait_event("logged_in");
-            for text in &accepted {
-                let name = person.name.clone();
-                // A datagram may be overtaken by the end; then it comes from the log.
-                person.wait_event_with("broadcast", "text", text);
-                let again =
-                    person.all(|line| line["event"] == "broadcast" && line["text"] == *text);
-                assert_eq!(again.len(), 1, "{name} was shown {text:?} more than once");
-            }
+            assert_shown_once(person, &accepted);
         }
     }
     let slowest = quantile(&took, 1.0);
@@ -56,4 +50,12 @@ fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_go
         &format!("{times} times"),
         &format!("all told, all that was accepted shown once; gone after {slowest:.0?} at most"),
     );
+}
+
+fn assert_shown_once(person: &mut TestClient, texts: &[String]) {
+    for text in texts {
+        let shown = person.all(|line| line["event"] == "broadcast" && line["text"] == *text);
+        let heard = person.all(|_| true);
+        assert_eq!(shown.len(), 1, "{} was shown {text:?} so often: {heard:?}", person.name);
+    }
 }
