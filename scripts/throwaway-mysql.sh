@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs a throwaway MySQL or MariaDB server for tests: whichever is on this machine, else one in a
-# container, if Docker has an image of one here. Nothing is downloaded.
+# container, if Docker has an image of one here. Nothing is downloaded. LETSCHAT_TEST_MYSQL_IMAGE=NAME
+# wants this image's, whatever else is here.
 #
 # usage: throwaway-mysql.sh --check
 #        throwaway-mysql.sh [--keep] PORT FOLDER [OPTION...]
@@ -13,7 +14,7 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin
 self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 
 main() {
-    if find_server; then
+    if [ -z "${LETSCHAT_TEST_MYSQL_IMAGE:-}" ] && find_server; then
         how=here
     elif find_image; then
         how=in_container
@@ -85,7 +86,7 @@ run_here() {
 }
 
 find_image() {
-    image=$(docker image ls --quiet --filter reference=mysql --filter reference=mariadb 2>/dev/null | head -n 1)
+    image=${LETSCHAT_TEST_MYSQL_IMAGE:-$(docker image ls --quiet --filter reference=mysql --filter reference=mariadb 2>/dev/null | head -n 1)}
     [ -n "$image" ]
 }
 

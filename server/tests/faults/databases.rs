@@ -2,7 +2,6 @@
 //! fails soon and with a reason, and all of it works again by itself.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{PASSWORD, TestClient};
-use crate::form::{seed, short_or_full, tell};
+use crate::form::{seed, short_or_full, tell, tell_not_played};
 use crate::mysql_server::Throwaway;
 use crate::server::TestServer;
 
@@ -84,25 +83,26 @@ impl Town {
         }
     }
 
-    /// The process that serves. None where it runs in a container, not among ours, which is said
-    /// past the test harness.
-    #[allow(
-        clippy::explicit_write,
-        reason = "what `eprintln!` says of a test that passes, nobody reads"
-    )]
+    /// The process that serves. None where it is not on this machine, as in the container of an
+    /// engine elsewhere, which is told.
     fn daemon(&self, test: &str) -> Option<String> {
         let daemon = self.process_of_ours();
         if daemon.is_none() {
-            let why = "the database runs where no signal reaches it";
-            writeln!(io::stderr(), "NOT TESTED: {test}; {why}").unwrap();
+            tell_not_played(test, "the database runs where no signal reaches it");
         }
         daemon
     }
 
+    /// Of a container, the number that the server knows of itself is not ours; what it was started
+    /// with is.
     fn process_of_ours(&self) -> Option<String> {
-        let pid = fs::read_to_string(self.folder.path().join("pid")).ok()?.trim().to_owned();
-        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
-        command.contains(self.folder.path().to_str()?).then_some(pid)
+        let flag = format!("--pid-file={}", self.folder.path().join("pid").display());
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let serves = |process: &fs::DirEntry| {
+            let command = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            command.split('\0').any(|word| word == flag)
+        };
+        Some(processes.into_iter().find(serves)?.file_name().into_string().unwrap())
     }
 
     /// Broadcasts are on their way while the fault is done; each is accepted or refused in time.

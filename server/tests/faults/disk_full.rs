@@ -2,7 +2,7 @@
 //! and it goes on when there is room.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{PASSWORD, TestClient};
-use crate::form::{short_or_full, tell};
+use crate::form::{short_or_full, tell, tell_not_played};
 use crate::programs::{Running, program_by, without_settings};
 use crate::server::TestServer;
 
@@ -25,18 +25,13 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// `None` where the machine lets nobody do this, which is said past the test harness.
-    #[allow(
-        clippy::explicit_write,
-        reason = "what `eprintln!` says of a test that passes, nobody reads"
-    )]
+    /// `None` where the machine lets nobody do this, which is told.
     fn mount(test: &str) -> Option<SmallDisk> {
         let root: &[&str] = &["--mount"];
         let anybody: &[&str] = &["--user", "--map-root-user", "--mount"];
         let disk = [root, anybody].into_iter().find_map(SmallDisk::mount_by);
         if disk.is_none() {
-            let why = "nobody may mount a disk of their own here";
-            writeln!(io::stderr(), "NOT TESTED: {test}; {why}").unwrap();
+            tell_not_played(test, "nobody may mount a disk of their own here");
         }
         disk
     }

@@ -38,6 +38,21 @@ pub(crate) fn seed() -> u64 {
 pub(crate) fn tell(fault: &str, played: &str, seen: &str) {
     let row = format!("| {fault} | {played} | {seen} |");
     println!("seed {}: {row}", seed());
+    add_to_table(&row);
+}
+
+/// A fault that can't be played on this machine. It is said past the test harness, too, which keeps
+/// quiet about a test that passes.
+#[allow(
+    clippy::explicit_write,
+    reason = "what `eprintln!` says of a test that passes, nobody reads"
+)]
+pub(crate) fn tell_not_played(test: &str, why: &str) {
+    writeln!(std::io::stderr(), "NOT TESTED: {test}; {why}").unwrap();
+    add_to_table(&format!("| {test} | not played | {why} |"));
+}
+
+fn add_to_table(row: &str) {
     if let Ok(table) = std::env::var("CHAOS_TABLE") {
         let table = File::options().create(true).append(true).open(table);
         writeln!(table.unwrap(), "{row}").unwrap();
