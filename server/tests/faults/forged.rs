@@ -60,6 +60,8 @@ fn forged_datagrams_are_answered_by_nothing_and_broadcasts_flow_on() {
     let (half, slow) = (quantile(&delays, 0.5), quantile(&delays, 0.99));
     let bar = if is_full() { Duration::from_secs(2) } else { Duration::from_secs(10) };
     assert!(slow <= bar, "one of a hundred broadcasts took {slow:?}");
+    let rate_kept = !is_full() || took.as_secs_f64() <= 1.1 * seconds as f64;
+    assert!(rate_kept, "the forger took {took:?} instead of {seconds} s");
     tell(
         "forged datagrams",
         &format!("{} in {took:.1?}: replayed, changed, random, short, 64 KiB", rate * seconds),

@@ -20,7 +20,7 @@ use crate::server::TestServer;
 /// What may wait for one client, as docs/PROTOCOL.md says.
 const OUTBOX_KIB: u64 = 96;
 /// What else a server grows by: the log of broadcasts above all, and pieces that stay unused.
-const SLACK_KIB: u64 = 24 * 1_024;
+const SLACK_KIB: u64 = 6 * 1_024;
 /// Without progress for so long a client is dropped.
 const STALL: Duration = Duration::from_secs(10);
 /// So long it may take until everything in between is full, and that is noticed.
