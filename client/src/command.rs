@@ -224,7 +224,10 @@ impl Dispatcher {
     pub async fn run(&self, call: Prepared) -> Result<Reply, Failure> {
         let Prepared(Call { command, arguments }) = call;
         if command.allowed == Allowed::LoggedIn && self.context.client.phase() != Phase::LoggedIn {
-            let message = format!("{}: log in first, by `/login NAME`.", command.name);
+            let message = format!(
+                "{}: you are not logged in. `/login NAME` comes first, unless it is being tried already.",
+                command.name
+            );
             return Err(Failure::new("not_logged_in", message));
         }
         match self.filtered(command, arguments).await {

@@ -1,5 +1,6 @@
 //! An orderly end when the system or the user asks for one.
 
+use std::fs;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::session::Request;
 /// Chats and the server are told of the end; what takes longer is cut short.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Quits at the first SIGTERM, SIGINT or SIGHUP.
+/// Quits at the first SIGTERM, SIGINT or SIGHUP, if that is not to mean nothing.
 pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()> {
     let quit = async move {
         let _ = client.request(Request::Quit).await;
@@ -44,7 +45,8 @@ fn on_signals(
     first: impl Future<Output = ()> + Send + 'static,
     terminal: Arc<Terminal>,
 ) -> io::Result<()> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])?;
+    let hang_up = (!hang_up_means_nothing()).then_some(Signal::Hup);
+    let mut signals = Signals::new([Signal::Term, Signal::Int].into_iter().chain(hang_up))?;
     let watch = async move {
         if signals.next().await.is_none() {
             return;
@@ -63,4 +65,14 @@ fn on_signals(
     };
     // The thread lasts as long as the process, so nobody waits for it.
     thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
+}
+
+/// Whether we were started so as to outlive a hang-up, as nohup(1) does: it is ignored then, which
+/// the system tells by its bit in a mask (proc_pid_status(5)).
+fn hang_up_means_nothing() -> bool {
+    const HANG_UP: u64 = 1;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & HANG_UP != 0)
 }

@@ -113,7 +113,8 @@ impl Place {
     }
 }
 
-/// Reads a source that is not too long.
+/// Reads a source that is not too long. As in every Lua, a byte order mark says nothing, and a
+/// first line that begins with `#` is for the system, which may run a script as a program.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     let mut source = String::new();
     File::open(path)?.take(SOURCE_BYTES + 1).read_to_string(&mut source)?;
@@ -121,5 +122,8 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
         let message = format!("it is longer than {SOURCE_BYTES} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    Ok(source)
+    let source = source.strip_prefix('\u{feff}').unwrap_or(&source);
+    // A comment instead, so that the numbers of lines stay.
+    let comment = if source.starts_with('#') { "--" } else { "" };
+    Ok(format!("{comment}{source}"))
 }

@@ -50,6 +50,15 @@ fn what_does_not_compile_is_told_with_its_line() {
 }
 
 #[test]
+fn a_byte_order_mark_and_the_line_that_makes_it_a_program_are_no_lua() {
+    for first in ["\u{feff}", "#!/usr/bin/env -S letschat --script", "\u{feff}# anything"] {
+        let ended = run(&format!("{first}\nprint('here')\nerror('broken')"));
+        assert_eq!(ended.said, "here", "{first}: {}", ended.errors);
+        assert!(ended.errors.contains("test.lua:3: broken"), "{first}: {}", ended.errors);
+    }
+}
+
+#[test]
 fn a_script_that_is_not_there_is_told() {
     let ended = Script::start(NOWHERE, &shipped("nowhere.lua"), &[]).ends();
     assert_eq!(ended.status, 1);

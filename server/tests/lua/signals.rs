@@ -62,3 +62,17 @@ fn a_signal_does_not_make_good_what_went_wrong_before() {
     script.process.signal("TERM");
     assert_eq!(script.process.exit_code(), 1, "{}", script.process.transcript());
 }
+
+#[test]
+fn who_is_started_to_outlive_a_hang_up_does() {
+    let server = TestServer::start(&[]);
+    let nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"].map(str::to_owned);
+    let mut alice = TestClient::start_by(&nohup, &server, "alice");
+    alice.sign_up_and_log_in();
+    alice.process.signal("HUP");
+    // Long after the signal would have ended it.
+    for _ in 0..60 {
+        alice.ok("list", json!({}));
+    }
+    alice.quits();
+}
