@@ -1,7 +1,7 @@
 -- Marks words that matter to you, in what others say.
 --
 --   /highlight deploy      marks *deploy*
---   /highlight deploy -    no more
+--   /highlight deploy off  no more
 --   /highlight             shows them all
 
 local words = chat.store.get("words") or {}
@@ -30,11 +30,14 @@ end, { priority = 10 })
 chat.command {
     name = "highlight",
     parameters = { "[word]", "[off]" },
-    summary = "Mark WORD wherever somebody says it; - ends that.",
+    summary = "Mark WORD wherever somebody says it; `off` ends that.",
     run = function(arguments)
         local word = arguments.word
+        if arguments.off and arguments.off ~= "off" then
+            return "A word is marked alone; `/highlight " .. word .. " off` ends that."
+        end
         if word then
-            words[word] = (arguments.off ~= "-") or nil
+            words[word] = not arguments.off or nil
             chat.store.set("words", words)
         end
         local list = {}

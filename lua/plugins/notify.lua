@@ -29,7 +29,7 @@ chat.command {
             chat.store.set("seconds", "off")
         elseif given then
             local number = tonumber(given)
-            if not number or number < 0 then
+            if not number or not (number >= 0 and number < math.huge) then
                 return "SECONDS is a number, or off."
             end
             chat.store.set("seconds", number)

@@ -81,6 +81,19 @@ fn a_built_in_name_and_anothers_are_not_to_be_had() {
 }
 
 #[test]
+fn what_is_declared_by_a_name_that_means_nothing_is_told() {
+    let server = TestServer::start(&[]);
+    let plugins = folder(&[
+        ("a", "chat.command{name = 'a', run = print, sumary = 'slip'}"),
+        ("b", "chat.filter('show', print, {prority = 1})"),
+        ("c", "print('and this one is right')"),
+    ]);
+    let alice = with(&server, &plugins);
+    alice.sees("A command takes no sumary; it takes name, parameters, summary, run.");
+    alice.sees("A filter takes no prority; it takes priority.");
+}
+
+#[test]
 fn unloading_leaves_nothing_behind() {
     let server = TestServer::start(&[]);
     let noisy = "chat.filter('send', function(m) return {text = 'changed'} end)\n\
@@ -338,6 +351,8 @@ fn notify_rings_when_nothing_was_typed_for_a_while() {
     alice.hears_bells(1);
     alice.types("/notify off");
     alice.sees("The bell stays silent.");
+    alice.types("/notify inf");
+    alice.sees("SECONDS is a number, or off.");
 }
 
 #[test]
@@ -395,4 +410,8 @@ fn highlight_marks_words_that_others_say() {
         alice.sees(&text);
         alice.screen().contains(&format!("*Deploy* {text}"))
     });
+    alice.types("/highlight deploy please");
+    alice.sees("`/highlight deploy off` ends that.");
+    alice.types("/highlight deploy off");
+    alice.sees("No words are marked.");
 }

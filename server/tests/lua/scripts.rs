@@ -256,11 +256,7 @@ fn a_flag_or_an_option_that_is_misspelt_is_refused() {
         "{}",
         ended.said
     );
-    assert!(
-        ended.said.contains("The only option of wait is timeout, in seconds."),
-        "{}",
-        ended.said
-    );
+    assert!(ended.said.contains("A wait takes no timout; it takes timeout."), "{}", ended.said);
     assert_eq!(ended.status, 0, "{}", ended.errors);
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use mlua::{Lua, Table};
 use tempfile::TempDir;
 
-use super::{Shelf, lua_failed, of_party};
+use super::{Shelf, has_only, lua_failed, of_party};
 use crate::client::{Client, Config};
 use crate::command::Dispatcher;
 use crate::lua::copied::Text;
@@ -46,6 +46,7 @@ impl Company {
             return Err(too_many("clients", MAX_CLIENTS));
         }
         let options = options.map_or_else(|| lua.create_table(), Ok).map_err(lua_failed)?;
+        has_only(&options, "A client", &["as", "data", "server"])?;
         let text = |name: &str| {
             let text: Option<Text> = options.raw_get(name).map_err(lua_failed)?;
             Ok::<_, Failure>(text.map(|text| text.0))

@@ -10,7 +10,7 @@ use mlua::{Function, Lua, Table, Value};
 use serde_json::{Map, Value as Json};
 
 use super::timers::seconds;
-use super::{Shelf, lua_failed};
+use super::{Shelf, has_only, lua_failed};
 use crate::event;
 use crate::lua::copied::{Text, to_json};
 use crate::lua::failure::{Outcome, misuse};
@@ -55,12 +55,7 @@ async fn wait_for(
 
 /// How long to wait, as the options say. One that is misspelt would wait for ever.
 fn timeout(options: &Table) -> Outcome<Option<Duration>> {
-    for pair in options.pairs::<Value, Value>() {
-        let (name, _) = pair.map_err(lua_failed)?;
-        if name.as_string().is_none_or(|name| name.as_bytes() != b"timeout") {
-            return Err(misuse("The only option of wait is timeout, in seconds."));
-        }
-    }
+    has_only(options, "A wait", &["timeout"])?;
     let given = options.raw_get::<Option<f64>>("timeout").map_err(lua_failed)?;
     given.map(seconds).transpose()
 }

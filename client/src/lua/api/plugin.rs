@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlua::{Function, Table};
 
 use super::events::handle;
-use super::{Shelf, lua_failed};
+use super::{Shelf, has_only, lua_failed};
 use crate::command;
 use crate::lua::copied::Text;
 use crate::lua::failure::{Outcome, misuse, too_many};
@@ -48,6 +48,7 @@ pub(in crate::lua) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, desk: Rc<Desk>) ->
 
 impl Desk {
     fn add_command(&self, declared: &Table) -> Outcome<String> {
+        has_only(declared, "A command", &["name", "parameters", "summary", "run"])?;
         let Text(name) = declared.raw_get("name").map_err(lua_failed)?;
         let summary: Option<Text> = declared.raw_get("summary").map_err(lua_failed)?;
         let run: Function = declared.raw_get("run").map_err(lua_failed)?;
@@ -92,8 +93,14 @@ impl Desk {
             "show" => FilterKind::Show,
             _ => return Err(misuse("A filter is for \"send\" or \"show\".")),
         };
-        let priority = options.map(|options| options.raw_get::<Option<f64>>("priority"));
-        let priority = priority.transpose().map_err(lua_failed)?.flatten().unwrap_or(0.0);
+        let priority: Option<f64> = match options {
+            Some(options) => {
+                has_only(&options, "A filter", &["priority"])?;
+                options.raw_get("priority").map_err(lua_failed)?
+            }
+            None => None,
+        };
+        let priority = priority.unwrap_or(0.0);
         let mut book = self.book();
         if book.filters.len() >= MAX_REGISTERED {
             return Err(too_many("filters", MAX_REGISTERED));
