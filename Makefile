@@ -61,7 +61,7 @@ bench-build:
 fuzz: ## Let every fuzzer search for a minute (SECONDS_EACH=60); installs cargo-fuzz if it is missing.
 	scripts/fuzz.sh
 
-chaos: check-tools build ## Play every fault in full, in half an hour, and print a table of what was seen.
+chaos: check-tools bench-build ## Play every fault in full, in half an hour, and print a table of what was seen.
 	scripts/chaos.sh
 
 check-tools: ## See that openssl, ncat, strace and faketime are here, which the tests use, and a MySQL or MariaDB to use.

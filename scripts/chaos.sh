@@ -17,7 +17,7 @@ export CHAOS_SEED CHAOS_TABLE
 
 status=0
 play() {
-    cargo test --locked --release --package letschat-server --test faults --test between -- --test-threads=1 --nocapture "$@" || status=$?
+    cargo test --locked --release --workspace --test faults --test between -- --test-threads=1 --nocapture "$@" || status=$?
 }
 
 play "$@"

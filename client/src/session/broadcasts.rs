@@ -158,6 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_that_is_never_filled_is_given_up_when_too_much_is_beyond_it() {
+        let mut shown = Shown::default();
+        shown.welcome(1, 0);
+        let last = 2 + MAX_BEYOND as u64;
+        assert!((3..=last).all(|number| shown.take(&entry(number))));
+        assert_eq!(shown.missing(), Some(1));
+        assert!(shown.take(&entry(last + 1)));
+        assert_eq!((shown.missing(), shown.beyond.len()), (None, 0));
+        assert_eq!(shown.position().through, last + 1);
+    }
+
+    #[test]
     fn another_epoch_is_another_log() {
         let mut shown = Shown::default();
         shown.resume(LogPosition { epoch: 1, through: 9 });

@@ -270,6 +270,16 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_addresses_that_sign_up_is_refused_until_the_first_are_forgotten() {
+        let mut sign_ups = SignUps::new(1, 10_000);
+        let flood = MAX_ADDRESSES as u32;
+        assert!((0..flood).all(|n| sign_ups.take(address(n), 0).is_ok()));
+        assert_eq!(sign_ups.take(address(flood), 0), Err(10_000));
+        assert_eq!(sign_ups.take(address(flood), 10_000), Ok(()));
+        assert_eq!(sign_ups.by_neighbour.len(), 1);
+    }
+
+    #[test]
     fn a_flood_of_addresses_does_not_grow_the_memory() {
         let mut failures = Failures::default();
         for n in 0..3 * MAX_ADDRESSES as u32 {

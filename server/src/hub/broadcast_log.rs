@@ -234,16 +234,27 @@ mod tests {
     fn over_a_restart_age_goes_by_the_boot_clock_and_over_a_reboot_by_the_wall_clock() {
         let mut log = empty();
         let entry = log.draw(&alice(), "hi".into(), START);
-        let stored = || StoredLog { epoch: 1, head: 1, entries: vec![entry.clone()] };
+        let stored = || StoredLog { epoch: 9, head: 1, entries: vec![entry.clone()] };
         let wall_set = Now { wall_ms: START.wall_ms + 86_400_000, ..later(400) };
         let same_boot = BroadcastLog::restore(stored(), 7, RETENTION_MS, wall_set);
         assert_eq!(same_boot.next_expiry_ms(), Some(START.boot_ms + RETENTION_MS));
+        assert_eq!(same_boot.epoch(), 9);
         let rebooted = Now { boot_ms: 10, wall_ms: START.wall_ms + 400 };
         let rebooted = BroadcastLog::restore(stored(), 8, RETENTION_MS, rebooted);
         assert_eq!(rebooted.next_expiry_ms(), Some(10 + 600));
         let set_back = Now { boot_ms: 10, wall_ms: 5 };
         let set_back = BroadcastLog::restore(stored(), 8, RETENTION_MS, set_back);
         assert_eq!(set_back.next_expiry_ms(), Some(10 + RETENTION_MS));
+    }
+
+    #[test]
+    fn as_many_bytes_as_may_be_kept_are_kept() {
+        let mut log = empty();
+        for (text, forgotten) in [("x".repeat(MAX_BYTES), None), ("y".into(), Some(1))] {
+            let entry = log.draw(&alice(), text, START);
+            log.publish(&entry);
+            assert_eq!(log.expire(START.boot_ms), forgotten);
+        }
     }
 
     #[test]
