@@ -101,9 +101,10 @@ fn pieces(mut word: &str) -> impl Iterator<Item = &str> {
 
 /// Where the second column of a table's row begins: after the first gap of two spaces or more.
 fn second_column(line: &str) -> Option<usize> {
-    let (first, rest) = line.split_once("  ").filter(|(first, _)| !first.is_empty())?;
+    let row = line.trim_start_matches(' ');
+    let (first, rest) = row.split_once("  ").filter(|(first, _)| !first.is_empty())?;
     let gap = 2 + rest.len() - rest.trim_start_matches(' ').len();
-    Some(width(first) + gap)
+    Some(line.len() - row.len() + width(first) + gap)
 }
 
 /// Columns on a screen: escape sequences that set a style have none.
@@ -136,6 +137,7 @@ mod tests {
     #[test]
     fn rows_of_a_table_go_on_below_their_second_column() {
         assert_eq!(wrap("go    one two three", 14), "go    one two\n      three");
+        assert_eq!(wrap("  go  one two three", 14), "  go  one two\n      three");
         assert_eq!(wrap("far too wide  one two", 15), "far too wide\n  one two");
     }
 
