@@ -98,8 +98,6 @@ struct Running<'a> {
     /// How often an input was looked for, so that all have their turn.
     looks: u64,
     occurrences: Queue<Occurrence>,
-    /// Those that stood behind the server's farewell, while datagrams went before it.
-    put_off: VecDeque<Occurrence>,
     /// Cloned into every task that has something to tell.
     queue: Sender<Occurrence>,
     /// Inputs that an effect was answered with on the spot.
@@ -189,7 +187,6 @@ impl<'a> Running<'a> {
             alarm: Alarm::default(),
             looks: 0,
             occurrences,
-            put_off: VecDeque::new(),
             at_once: VecDeque::new(),
             answers: HashMap::new(),
             last_request: 0,
@@ -286,9 +283,8 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn occurrence_at_hand(&mut self) -> Option<Wake> {
-        let put_off = self.put_off.pop_front();
-        put_off.or_else(|| self.occurrences.try_recv().ok()).map(Wake::Occurrence)
+    fn occurrence_at_hand(&self) -> Option<Wake> {
+        self.occurrences.try_recv().ok().map(Wake::Occurrence)
     }
 
     /// Waits for whatever comes first.

@@ -94,12 +94,10 @@ impl Driver {
                     None => continue,
                 },
             };
-            if matches!(input, Input::Operator(Operator::Stop)) {
-                let by = *stop_by.get_or_insert(Now::read().boot_ms + STOP_MS);
-                // The last broadcasts go out before the farewell, which would overtake them.
-                future::or(self.datagrams.sent(), wait_until(by)).await;
-            }
             let now = Now::read();
+            if matches!(input, Input::Operator(Operator::Stop)) {
+                stop_by.get_or_insert(now.boot_ms + STOP_MS);
+            }
             if self.step(now, input, &mut backlog) == Course::Stopped {
                 return stop_by.unwrap_or(now.boot_ms + STOP_MS);
             }

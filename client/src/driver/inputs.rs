@@ -1,14 +1,11 @@
 //! From what happened to what the session is told.
 
-use letschat_protocol::dialogue::{FromServer, Notice};
-
 use super::{MAX_PEER_LINKS, Order, Running};
 use crate::clock;
 use crate::event::Event;
-use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::server_link::Secured;
-use crate::net::{Arrival, Occurrence, QUEUE_LENGTH};
+use crate::net::{Arrival, Occurrence};
 use crate::session::{Input, LinkId, Request, RequestId};
 use crate::trust::Verdict;
 
@@ -50,11 +47,6 @@ impl Running<'_> {
                     self.server = None;
                     self.secured = None;
                 }
-                if is_farewell(&input) {
-                    self.let_datagrams_go_first();
-                    self.at_once.push_back(input);
-                    return None;
-                }
                 Some(input)
             }
             Occurrence::Datagram(generation, message) => {
@@ -81,23 +73,6 @@ impl Running<'_> {
                 Some(input)
             }
         }
-    }
-
-    /// What the server sent before its farewell may have been overtaken by it, in our queue or in
-    /// the socket's.
-    fn let_datagrams_go_first(&mut self) {
-        for _ in 0..QUEUE_LENGTH {
-            match self.occurrences.try_recv() {
-                Ok(datagram @ Occurrence::Datagram(..)) => {
-                    let input = self.note(datagram);
-                    self.at_once.extend(input);
-                }
-                Ok(other) => self.put_off.push_back(other),
-                Err(_) => break,
-            }
-        }
-        let datagrams = self.datagrams.iter().flat_map(Datagrams::left_behind);
-        self.at_once.extend(datagrams.map(Input::Datagram));
     }
 
     fn note_secured(&mut self, secured: Secured) -> Input {
@@ -132,8 +107,4 @@ impl Running<'_> {
         self.last_request += 1;
         RequestId(self.last_request)
     }
-}
-
-fn is_farewell(input: &Input) -> bool {
-    matches!(input, Input::ServerLost | Input::Server(FromServer::Notice(Notice::Closing(_))))
 }

@@ -1,8 +1,6 @@
 //! Sealed datagrams from and to the server. All of them may be lost: no error stops anything here.
 
-use std::cell::RefCell;
 use std::io;
-use std::iter;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,17 +18,10 @@ use super::Occurrence;
 /// the next is awaited a little later, so that no error can keep the client busy.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
 
-/// A byte more than the largest, so that one that is larger still is not taken for whole.
-const RECEIVE_BYTES: usize = MAX_DATAGRAM_BYTES + 1;
-
-/// As many as the kernel keeps for a socket, and more; so that no flood holds up the end of a link.
-const MAX_LEFT_BEHIND: usize = 4096;
-
 /// The datagrams of one session with the server.
 pub(crate) struct Datagrams {
     socket: Rc<Async<UdpSocket>>,
     sealer: Sealer,
-    opener: Rc<RefCell<Opener>>,
     _receiving: Task<()>,
 }
 
@@ -51,12 +42,10 @@ impl Datagrams {
         let socket = UdpSocket::bind(unspecified)?;
         socket.connect(server)?;
         let socket = Rc::new(Async::new(socket)?);
-        let opener = Rc::new(RefCell::new(Opener::new(to_client)));
-        let receiving = receive(socket.clone(), opener.clone(), generation, queue);
+        let receiving = receive(socket.clone(), Opener::new(to_client), generation, queue);
         Ok(Datagrams {
             socket,
             sealer: Sealer::new(session, to_server),
-            opener,
             _receiving: executor.spawn(receiving),
         })
     }
@@ -65,39 +54,22 @@ impl Datagrams {
     pub(crate) fn send(&mut self, message: &ToServer) {
         let _ = self.socket.get_ref().send(&self.sealer.seal(message));
     }
-
-    /// What has come and was not read yet. A link that ends is noticed by another task, which may
-    /// have its turn before the one that reads these.
-    pub(crate) fn left_behind(&self) -> Vec<ToClient> {
-        let mut buffer = [0; RECEIVE_BYTES];
-        let mut opener = self.opener.borrow_mut();
-        iter::from_fn(|| {
-            self.socket
-                .get_ref()
-                .recv(&mut buffer)
-                .ok()
-                .map(|length| opener.open(&buffer[..length]))
-        })
-        .take(MAX_LEFT_BEHIND)
-        .flatten()
-        .collect()
-    }
 }
 
 async fn receive(
     socket: Rc<Async<UdpSocket>>,
-    opener: Rc<RefCell<Opener>>,
+    mut opener: Opener,
     generation: u64,
     queue: Sender<Occurrence>,
 ) {
-    let mut buffer = [0; RECEIVE_BYTES];
+    // A byte more than the largest, so that one that is larger still is not taken for whole.
+    let mut buffer = [0; MAX_DATAGRAM_BYTES + 1];
     loop {
         let Ok(length) = socket.recv(&mut buffer).await else {
             Timer::after(RECEIVE_PAUSE).await;
             continue;
         };
-        let opened = opener.borrow_mut().open(&buffer[..length]);
-        let Some(message) = opened else {
+        let Some(message) = opener.open::<ToClient>(&buffer[..length]) else {
             continue;
         };
         if queue.send(Occurrence::Datagram(generation, message)).await.is_err() {

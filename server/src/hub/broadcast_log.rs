@@ -119,6 +119,13 @@ impl BroadcastLog {
         through
     }
 
+    /// The first number that was drawn after this time.
+    pub(super) fn first_since(&self, boot_ms: u64) -> u64 {
+        let expired_ms = boot_ms + self.retention_ms;
+        let older = self.kept.partition_point(|kept| kept.expires_ms <= expired_ms);
+        self.kept.get(older).map_or(self.head + 1, |kept| kept.broadcast.number)
+    }
+
     /// When the oldest entry is to be forgotten.
     pub(super) fn next_expiry_ms(&self) -> Option<u64> {
         self.kept.front().map(|kept| kept.expires_ms)

@@ -14,6 +14,7 @@ use letschat_protocol::dialogue::{Broadcast, Notice, Reply, SessionId};
 use letschat_protocol::limits::MAX_PAGE_BYTES;
 use letschat_protocol::username::Username;
 
+use super::connection::Member;
 use super::io::Destination;
 use super::{ConnectionId, Effect, Hub, Record, hand};
 use crate::clock::Now;
@@ -23,6 +24,13 @@ use crate::store::{StoreRequest, StoredEntry, Unavailable};
 /// single, and again in case the repetition was lost too. Where three datagrams in ten are lost,
 /// one client in four hundred then knows nothing of it before the next keep-alive.
 const HEAD_REPEATS_MS: [u64; 4] = [100, 300, 800, 1_500];
+
+/// A broadcast that was drawn so long ago has arrived, or was repaired: a commit takes at most three
+/// seconds, and the last repeat of its number comes soon after.
+const RECENT_MS: u64 = 5_000;
+
+/// The last page before the farewell: it fits beside a page that has not drained, and a reply.
+const LAST_PAGE_BYTES: usize = 16 * 1024;
 
 /// Broadcasts in one commit at most.
 const MAX_BATCH: usize = 256;
@@ -118,6 +126,11 @@ impl Hub {
         self.deliver(&entry.broadcast);
     }
 
+    /// Everybody who is logged in.
+    pub(super) fn everybody(&self) -> impl Iterator<Item = (ConnectionId, &Member)> {
+        self.connections.iter().filter_map(|(id, connection)| Some((*id, connection.member()?)))
+    }
+
     /// By datagram to all whom UDP reaches, at once; to the others as the next page of the log.
     fn deliver(&mut self, broadcast: &Broadcast) {
         let from = self.directory.entry(&broadcast.sender).map(|entry| entry.connection);
@@ -144,8 +157,28 @@ impl Hub {
         }
     }
 
+    /// Before the farewell: what a datagram may not have brought yet goes over TCP, too, and what
+    /// waits for a page to drain waits no longer.
+    pub(super) fn stream_the_last(&mut self, now: Now, id: ConnectionId) {
+        let recent = self.log.first_since(now.boot_ms.saturating_sub(RECENT_MS));
+        let head = self.log.head();
+        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+            return;
+        };
+        if !member.streams() {
+            member.stream.next = recent;
+            member.stream.until = Some(head);
+        }
+        member.stream.draining = false;
+        self.stream_page(id, LAST_PAGE_BYTES);
+    }
+
     /// Sends the next page of the log over TCP, if one is wanted and the last has drained.
     pub(super) fn stream(&mut self, id: ConnectionId) {
+        self.stream_page(id, MAX_PAGE_BYTES);
+    }
+
+    fn stream_page(&mut self, id: ConnectionId, max_bytes: usize) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -161,7 +194,7 @@ impl Hub {
             let notice =
                 Notice::Broadcast { own: entry.sender == member.username, entry: entry.clone() };
             let bytes = if is_hand { hand::render(&notice) } else { notice.to_frame().to_bytes() };
-            if page.len() + bytes.len() > MAX_PAGE_BYTES {
+            if page.len() + bytes.len() > max_bytes {
                 break;
             }
             page.extend_from_slice(&bytes);

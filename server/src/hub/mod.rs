@@ -70,7 +70,7 @@ use serde::{Deserialize, Serialize};
 
 use self::admission::{Antechamber, Failures, SignUps};
 use self::broadcast_log::BroadcastLog;
-use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Member, Phase, Then};
+use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Phase, Then};
 use self::delivery::Outgoing;
 use self::directory::Directory;
 use self::presence::Presence;
@@ -140,7 +140,7 @@ pub struct Hub {
     /// When it began, on the boot clock.
     born_ms: u64,
     tally: Tally,
-    /// In their order, in which everybody is gone through for each broadcast.
+    /// Ordered, since each broadcast goes through all of them, and the same run is to be the same.
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, ConnectionId>,
     /// When which connection falls due, kept in step with `Connection::deadline_ms`.
@@ -409,11 +409,6 @@ impl Hub {
             false => notice.to_frame().to_bytes(),
         };
         self.send(id, bytes);
-    }
-
-    /// Everybody who is logged in.
-    fn everybody(&self) -> impl Iterator<Item = (ConnectionId, &Member)> {
-        self.connections.iter().filter_map(|(id, connection)| Some((*id, connection.member()?)))
     }
 
     /// Tells those who watch; nobody needs to be told that they came themselves.

@@ -201,8 +201,7 @@ impl Hub {
     fn stop(&mut self, now: Now) {
         let everybody: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in everybody {
-            // What waits until the last page of the log has drained goes before the farewell.
-            self.drained(id);
+            self.stream_the_last(now, id);
             self.close(now, id, Closing::Terminated);
         }
         self.effects.push(Effect::Stopped);

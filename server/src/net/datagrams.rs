@@ -90,11 +90,6 @@ impl Datagrams {
     pub(crate) fn send(&self, to: Vec<Destination>, message: &ToClient) {
         self.orders.take(to, message);
     }
-
-    /// Returns when all that was to be sent so far is with the kernel.
-    pub(crate) async fn sent(&self) {
-        self.orders.sent().await;
-    }
 }
 
 /// Each direction under its own lock, so that a burst in one does not hold up the other.

@@ -78,7 +78,7 @@ impl Town {
         let version = self.database.server.administrator().query_first("SELECT version()");
         let version: String = version.unwrap().unwrap();
         match version.contains("MariaDB") {
-            true => format!("{version}; MySQL, whose logins need a cache, was not here"),
+            true => version,
             false => format!("MySQL {version}, with an empty cache of logins"),
         }
     }

@@ -91,6 +91,7 @@ fn what_is_declared_by_a_name_that_means_nothing_is_told() {
     let alice = with(&server, &plugins);
     alice.sees("A command takes no sumary; it takes name, parameters, summary, run.");
     alice.sees("A filter takes no prority; it takes priority.");
+    alice.sees("and this one is right");
 }
 
 #[test]

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::client::TestClient;
-use crate::programs::{Running, program, without_settings};
+use crate::programs::{Running, program_by, without_settings};
 use crate::server::TestServer;
 
 /// A place where nobody listens: the port is reserved.
@@ -33,7 +32,9 @@ impl Script {
         flags: &[&str],
         arguments: &[&str],
     ) -> Script {
-        let mut command = Command::new(program("letschat"));
+        // The tests may have been started so as to outlive a hang-up.
+        let by = ["env", "--default-signal=HUP"].map(str::to_owned);
+        let mut command = program_by(&by, "letschat");
         without_settings(&mut command);
         command.args(["--peer-port", "0", "--server", location, "--data"]).arg(data.path());
         command.args(flags).arg("--script").arg(file).args(arguments);

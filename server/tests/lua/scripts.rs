@@ -1,12 +1,13 @@
 //! What `--script` promises.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::client::{PASSWORD, TestClient};
-use crate::programs::program;
+use crate::programs::{program, without_settings};
 use crate::run::{NOWHERE, Script, run, run_in, shipped};
 use crate::server::TestServer;
 
@@ -56,6 +57,20 @@ fn a_byte_order_mark_and_the_line_that_makes_it_a_program_are_no_lua() {
         assert_eq!(ended.said, "here", "{first}: {}", ended.errors);
         assert!(ended.errors.contains("test.lua:3: broken"), "{first}: {}", ended.errors);
     }
+}
+
+#[test]
+fn a_script_can_be_a_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hello");
+    let source =
+        format!("#!{} --script\nprint('hello', chat.arguments[1])", program("letschat").display());
+    fs::write(&file, source).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&file);
+    without_settings(&mut command);
+    let output = command.arg("you").env("HOME", folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "hello you\n", "{output:?}");
 }
 
 #[test]
@@ -250,7 +265,14 @@ fn a_store_is_there_in_the_next_run() {
 #[test]
 fn a_flag_or_an_option_that_is_misspelt_is_refused() {
     let ended = run("print(select(2, pcall(chat.verify, 'bob', 'they differ')))\n\
-         print(select(2, pcall(chat.wait, 'message', nil, {timout = 1})))");
+         print(select(2, pcall(chat.wait, 'message', nil, {timout = 1})))\n\
+         print(select(2, pcall(chat.client, {As = 'bob'})), select(2, pcall(chat.client, {1})))");
+    assert!(
+        ended.said.contains("A client takes no As; it takes as, data, server."),
+        "{}",
+        ended.said
+    );
+    assert!(ended.said.contains("A client takes no integer;"), "{}", ended.said);
     assert!(
         ended.said.contains("verify: matches must be true, false or 'matches'."),
         "{}",

@@ -20,8 +20,8 @@ fn wrap_line(line: &str, columns: usize) -> String {
     }
     let fits = |indent: &usize| indent * 2 <= columns;
     let begins = line.len() - line.trim_start_matches(' ').len();
-    let indent = second_column(line).filter(fits).or(Some(begins + INDENT)).filter(fits);
-    let indent = indent.unwrap_or(0);
+    let indents = [second_column(line), Some(begins + INDENT), Some(INDENT)];
+    let indent = indents.into_iter().flatten().find(fits).unwrap_or(0);
     let mut rows = Rows { columns, indent, text: String::new(), column: 0, blank: true };
     for word in line.split_inclusive(' ') {
         rows.push(word);
@@ -112,10 +112,15 @@ fn width(text: &str) -> usize {
     let mut columns = 0;
     let mut rest = text;
     while let Some((before, sequence)) = rest.split_once("\x1b[") {
-        columns += before.width();
+        columns += letters_width(before);
         rest = sequence.split_once('m').map_or("", |(_, after)| after);
     }
-    columns + rest.width()
+    columns + letters_width(rest)
+}
+
+/// Terminals disagree about letters that join into one; none takes more columns than this.
+fn letters_width(text: &str) -> usize {
+    text.width().max(text.chars().filter_map(|letter| letter.width()).sum())
 }
 
 #[cfg(test)]
@@ -130,6 +135,7 @@ mod tests {
         assert_eq!(wrap("one two\nthree four", 6), "one\n  two\nthree\n  four");
         assert_eq!(wrap("  | one two", 8), "  | one\n    two");
         assert_eq!(wrap("  indented", 80), "  indented");
+        assert_eq!(wrap("  indented", 6), "  inde\n  nted");
         assert_eq!(wrap("one two", 3), "one\ntwo", "there is no room to be further in");
         assert_eq!(wrap("anything", 0), "anything");
     }

@@ -94,12 +94,20 @@ pub(super) fn lua_failed(error: mlua::Error) -> crate::session::Failure {
     crate::session::Failure::new("lua", error_text(&error))
 }
 
+/// So much of a name that means nothing is told.
+const LONGEST_NAME: usize = 40;
+
 /// Refuses a table of options that has more than these: a slip, which would go unnoticed.
 fn has_only(table: &Table, what: &str, names: &[&str]) -> Outcome<()> {
     for pair in table.pairs::<Value, Value>() {
         let (key, _) = pair.map_err(lua_failed)?;
         // A table could have its own say in how it is written.
-        let key = key.as_string().map_or(key.type_name().to_owned(), |key| key.to_string_lossy());
+        let key = match key.as_string() {
+            Some(key) => {
+                String::from_utf8_lossy(&key.as_bytes()).chars().take(LONGEST_NAME).collect()
+            }
+            None => key.type_name().to_owned(),
+        };
         if !names.contains(&key.as_str()) {
             return Err(misuse(format!("{what} takes no {key}; it takes {}.", names.join(", "))));
         }

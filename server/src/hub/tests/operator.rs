@@ -225,3 +225,32 @@ fn stopping_tells_everybody_answers_nothing_and_ends() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer(_))));
     assert_eq!(effects.last(), Some(&Effect::Stopped));
 }
+
+#[test]
+fn what_was_accepted_last_comes_before_the_farewell_whichever_way_it_took() {
+    let mut stage = Stage::empty();
+    let (alice, welcome) = stage.member("alice", "10.0.0.1");
+    stage.prove_udp(&welcome);
+    let (bob, _) = stage.member("bob", "10.0.0.2");
+    let broadcast = |stage: &mut Stage, text: &str| {
+        stage.say(alice, &Request::Broadcast { text: text.into() });
+        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    };
+    broadcast(&mut stage, "long ago");
+    stage.put(Input::Drained { connection: bob });
+    stage.pass(10_000);
+    // To Alice both go as datagrams; for Bob the second waits until the first has drained.
+    broadcast(&mut stage, "first");
+    broadcast(&mut stage, "second");
+    let effects = stage.put(Input::Operator(Operator::Stop)).to_vec();
+    let told = |who| -> Vec<String> {
+        let told = notices(&effects, who).into_iter().map(|notice| match notice {
+            Notice::Broadcast { entry, .. } => entry.text,
+            Notice::Closing(closing) => closing.sentence().to_owned(),
+            other => panic!("{other:?}"),
+        });
+        told.collect()
+    };
+    assert_eq!(told(alice), ["first", "second", "Server: terminated."]);
+    assert_eq!(told(bob), ["second", "Server: terminated."]);
+}

@@ -3,7 +3,6 @@
 //! A broadcast is one order, however many it goes to. Its message is encoded once; each copy is
 //! sealed into the batch's buffer, and a batch is one system call (sendmmsg(2)).
 
-use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -31,11 +30,9 @@ const QUEUE_ORDERS: usize = 8 * 1024;
 const MAX_WAITING: usize = 64 * 1024;
 
 /// The same message to each of these.
-struct Order {
+pub(super) struct Order {
     to: Vec<Destination>,
     message: Vec<u8>,
-    /// Dropped when all of it was sent, for who waits for that.
-    _sent: Option<Sender<Infallible>>,
 }
 
 /// The near end of the queue of orders.
@@ -67,20 +64,10 @@ impl Orders {
         }
         let mut body = Vec::new();
         message.encode(&mut body);
-        let order = Order { to, message: body, _sent: None };
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(order) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Order { to, message: body }) {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
             tracing::debug!(count, "datagrams were dropped: too many orders wait");
         }
-    }
-
-    /// Returns when all that was taken so far is with the kernel.
-    pub(super) async fn sent(&self) {
-        let (sent, is_sent) = async_channel::bounded(1);
-        let order = Order { to: Vec::new(), message: Vec::new(), _sent: Some(sent) };
-        // Either fails when nothing is sent any more.
-        let _ = self.queue.send(order).await;
-        let _ = is_sent.recv().await;
     }
 }
 
@@ -93,9 +80,9 @@ pub(super) async fn send(
 ) {
     let mut batch = Batch::default();
     let mut batches: usize = 0;
-    while let Ok(order) = ordered.queue.recv().await {
-        for destinations in order.to.chunks(BATCH) {
-            batch.seal(&sessions, destinations, &order.message, ipv6);
+    while let Ok(Order { to, message }) = ordered.queue.recv().await {
+        for destinations in to.chunks(BATCH) {
+            batch.seal(&sessions, destinations, &message, ipv6);
             batch.send(&socket).await;
             ordered.waiting.fetch_sub(destinations.len(), Ordering::Relaxed);
             batches += 1;
