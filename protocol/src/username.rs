@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn upper_case_is_the_same_name() {
         assert_eq!(parse("Alice"), parse("alice"));
-        assert_eq!(parse("Alice").unwrap().as_str(), "alice");
+        let alice = parse("Alice").unwrap();
+        assert_eq!((alice.as_str(), format!("{alice:?}").as_str()), ("alice", "\"alice\""));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::notice::Notice;
 use super::reply::Reply;
 use crate::code::Code;
 use crate::frame::Frame;
+use crate::limits::MAX_PAGE_BYTES;
 
 /// What a server sends: the client's side of the dialogue, put together from frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,9 @@ pub enum FromServer {
     /// A notice that this version does not know: to be ignored.
     Unknown,
 }
+
+/// A page, its last line and room for a few words.
+pub(super) const MAX_REPLY_BYTES: usize = 2 * MAX_PAGE_BYTES;
 
 /// Puts replies together that come in several lines.
 #[derive(Debug, Default)]
@@ -41,9 +45,9 @@ impl ReplyAssembler {
         let (number, rest) = line.split_at_checked(3).ok_or(NotAReply)?;
         let code = number.parse().ok().and_then(Code::from_number).ok_or(NotAReply)?;
         let (mark, text) = rest.split_at_checked(1).ok_or(NotAReply)?;
-        self.bytes += text.len();
-        // A page, its last line and room for a few words.
-        if self.bytes > crate::limits::MAX_PAGE_BYTES * 2 {
+        // The whole line counts, so that many that say nothing are too much as well.
+        self.bytes += line.len();
+        if self.bytes > MAX_REPLY_BYTES {
             return Err(NotAReply);
         }
         self.lines.push(text.into());

@@ -1,5 +1,6 @@
 //! Everything survives the wire, and what does not belong there is refused.
 
+use super::assembly::MAX_REPLY_BYTES;
 use super::*;
 use crate::code::Code;
 use crate::frame::{Decoder, Frame, Mode};
@@ -122,9 +123,29 @@ fn what_is_no_reply_is_refused_and_an_endless_reply_too() {
     for line in ["", "HTTP/1.1 400 Bad Request", "99", "250+x", "250", "äöü"] {
         assert_eq!(ReplyAssembler::default().take(&Frame::line(line)), Err(NotAReply), "{line}");
     }
-    let mut assembler = ReplyAssembler::default();
-    let endless = Frame::line(format!("250-{}", "x".repeat(1_000)));
-    assert!((0..100).any(|_| assembler.take(&endless).is_err()));
+}
+
+#[test]
+fn a_reply_may_be_so_long_and_no_longer_be_it_of_text_or_of_empty_lines() {
+    for text in ["", "x".repeat(60).as_str()] {
+        let line = format!("250-{text}");
+        let mut assembler = ReplyAssembler::default();
+        for _ in 0..MAX_REPLY_BYTES / line.len() {
+            assert_eq!(assembler.take(&Frame::line(line.clone())), Ok(None));
+        }
+        assert_eq!(assembler.take(&Frame::line("250 end")), Err(NotAReply), "{text:?}");
+    }
+}
+
+#[test]
+fn each_closing_has_a_name_and_a_sentence_of_its_own() {
+    for closing in Closing::ALL {
+        let like_it = |other: &&Closing| {
+            other.name() == closing.name() || other.sentence() == closing.sentence()
+        };
+        assert_eq!(Closing::ALL.iter().filter(like_it).count(), 1, "{closing:?}");
+        assert!(closing.sentence().ends_with('.'), "{closing:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Forged, replayed and random datagrams, tens of thousands a second, some of them with the names of
 //! real sessions: none is taken for genuine, none is answered, and broadcasts flow on.
 
+use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::{self, JoinHandle};
@@ -54,6 +55,8 @@ fn forged_datagrams_are_answered_by_nothing_and_broadcasts_flow_on() {
     delays.extend(broadcast_to_all(&mut people, rounds));
 
     assert_eq!(forger.answers(), 0, "somebody answered the forger");
+    let (sent, dropped) = ((rate * seconds) as u64, dropped_by_the_kernel(server.address.port()));
+    assert!(dropped < sent / 2, "of {sent} datagrams {dropped} never reached the server");
     let (heard, genuine) = (datagrams_heard(server), relay.captured().len() as u64);
     assert!(heard <= genuine, "{heard} datagrams were accepted, and {genuine} genuine ones sent");
     people.iter().for_each(|person| sees_each_once(person, rounds + 1));
@@ -66,8 +69,8 @@ fn forged_datagrams_are_answered_by_nothing_and_broadcasts_flow_on() {
         "forged datagrams",
         &format!("{} in {took:.1?}: replayed, changed, random, short, 64 KiB", rate * seconds),
         &format!(
-            "none accepted, none answered; {} broadcasts shown once by each of {}, delay median \
-             {half:.0?}, p99 {slow:.0?}",
+            "{dropped} dropped by the kernel, none accepted, none answered; {} broadcasts shown \
+             once by each of {}, delay median {half:.0?}, p99 {slow:.0?}",
             rounds + 1,
             names.len()
         ),
@@ -95,6 +98,19 @@ fn sees_each_once(person: &TestClient, rounds: usize) {
     texts.sort_by_key(|text| text["round ".len()..].parse::<usize>().unwrap());
     let sent: Vec<String> = (0..rounds).map(|round| format!("round {round}")).collect();
     assert_eq!(texts, sent, "as {} saw it", person.name);
+}
+
+/// Datagrams to this port for which there was no room: the last column of what the system tells of
+/// its sockets.
+fn dropped_by_the_kernel(port: u16) -> u64 {
+    let tables = ["/proc/net/udp", "/proc/net/udp6"]
+        .map(|table| fs::read_to_string(table).unwrap_or_default());
+    let here = format!(":{port:04X}");
+    let sockets = tables.iter().flat_map(|table| table.lines().skip(1));
+    let ours = sockets.filter(|socket| {
+        socket.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&here))
+    });
+    ours.map(|socket| socket.split_whitespace().last().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// The genuine datagrams that the server has heard, as its console counts them.
