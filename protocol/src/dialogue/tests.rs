@@ -82,6 +82,24 @@ fn a_verb_with_a_payload_it_does_not_take_is_refused() {
 }
 
 #[test]
+fn a_word_of_the_protocols_own_is_that_word_in_any_case() {
+    for line in ["HELLO letschat/2", "LIST BEFORE bob", "WATCH OF", "REPLAY SINCE 7"] {
+        assert!(Request::from_frame(&Frame::line(line)).is_err(), "{line}");
+    }
+    for line in ["HELLO LETSCHAT/1", "LIST after bob", "WATCH off", "REPLAY from 7"] {
+        assert!(Request::from_frame(&Frame::line(line)).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_password_is_not_shown_and_who_has_no_receiver_has_a_dash() {
+    assert_eq!(format!("{:?}", Secret("hidden".into())), "Secret");
+    let by_hand =
+        Listed { username: name("bob"), address: "10.0.0.1".parse().unwrap(), port: None };
+    assert_eq!(by_hand.to_string(), "bob 10.0.0.1 -");
+}
+
+#[test]
 fn every_notice_survives_the_wire() {
     let entry = Broadcast { number: 3, sender: name("bob"), time_ms: 99, text: "hi +3".into() };
     let introduction = Introduction {
