@@ -36,6 +36,9 @@ chat.command {
         if arguments.off and arguments.off ~= "off" then
             return "A word is marked alone; `/highlight " .. word .. " off` ends that."
         end
+        if word == "off" then
+            return "`/highlight WORD off` ends WORD."
+        end
         if word then
             words[word] = not arguments.off or nil
             chat.store.set("words", words)

@@ -38,7 +38,7 @@ pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     on_signals(tell, terminal).map(|()| told)
 }
 
-/// Does this at the first signal, and ends the process at the second, or if the process has not
+/// Does this at the first signal, and ends the process at another one but SIGHUP, or if the process has not
 /// ended by itself. On a thread of its own, so that an output that nobody reads can't keep the
 /// process alive.
 fn on_signals(
@@ -57,7 +57,8 @@ fn on_signals(
             Timer::after(GRACE).await;
         };
         let again = async {
-            signals.next().await;
+            // A terminal that is closed may say so twice, by the system and by the shell.
+            while matches!(signals.next().await, Some(Ok(Signal::Hup))) {}
         };
         end.or(again).await;
         terminal.restore();

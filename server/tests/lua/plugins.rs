@@ -413,6 +413,8 @@ fn highlight_marks_words_that_others_say() {
     });
     alice.types("/highlight deploy please");
     alice.sees("`/highlight deploy off` ends that.");
+    alice.types("/highlight off");
+    alice.sees("`/highlight WORD off` ends WORD.");
     alice.types("/highlight deploy off");
     alice.sees("No words are marked.");
 }

@@ -92,6 +92,9 @@ fn exit_gives_its_status_from_wherever_it_is_called() {
         let ended = run(source);
         assert_eq!((ended.status, ended.said.as_str(), ended.errors.as_str()), (7, "", ""));
     }
+    let ended = run("for _, status in {256, -1, 0.5, 'x'} do print(pcall(chat.exit, status)) end");
+    let refused = "false A status is a whole number from 0 to 255.";
+    assert_eq!(ended.said.lines().filter(|line| *line == refused).count(), 4, "{}", ended.said);
 }
 
 #[test]

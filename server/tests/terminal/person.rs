@@ -53,6 +53,7 @@ struct Seen {
 struct Terminal {
     parser: Parser<Beyond>,
     bytes: Vec<u8>,
+    is_closing: bool,
     is_over: bool,
 }
 
@@ -300,6 +301,21 @@ impl Person {
         self.keys.resize(Size::new(rows.get(), columns)).unwrap();
     }
 
+    /// Closes the terminal, which both the system and a shell tell; the result is the client's exit
+    /// status.
+    pub(crate) fn closes_the_terminal(&mut self) -> i32 {
+        self.seen.lock().is_closing = true;
+        // Who watches wakes at what is shown, and lets go.
+        self.press("x");
+        self.wait("end of the watch", |terminal| terminal.is_over);
+        // Another one, at which nobody sits; with this the last hold on the old one is gone.
+        self.keys = Arc::new(open().unwrap().0);
+        let hang_up = format!("kill -s HUP {}", self.child.id());
+        // The system's own word may have been enough.
+        let _ = std::process::Command::new("sh").args(["-c", &hang_up]).output();
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
     /// Waits for the client's end; the result is its exit status.
     pub(crate) fn sees_the_end(&mut self) -> i32 {
         self.wait("end of the client", |terminal| terminal.is_over);
@@ -343,7 +359,7 @@ impl Seen {
     fn new(window: Window) -> Seen {
         let (rows, columns) = (size(window.rows), size(window.columns));
         let parser = Parser::new_with_callbacks(rows, columns, 0, Beyond::default());
-        let terminal = Terminal { parser, bytes: Vec::new(), is_over: false };
+        let terminal = Terminal { parser, bytes: Vec::new(), is_closing: false, is_over: false };
         Seen { terminal: Mutex::new(terminal), changed: Condvar::new() }
     }
 
@@ -354,6 +370,9 @@ impl Seen {
         // The end of a pseudo-terminal is an error to its reader.
         while let Ok(count @ 1..) = pty.read(&mut bytes) {
             let mut terminal = self.lock();
+            if terminal.is_closing {
+                break;
+            }
             terminal.bytes.extend_from_slice(&bytes[..count]);
             terminal.parser.process(&bytes[..count]);
             let answers = std::mem::take(&mut terminal.parser.callbacks_mut().answers);

@@ -1,5 +1,7 @@
 //! The line that is being typed: what is completed, and what becomes of it while things happen.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::client::TestClient;
@@ -143,12 +145,12 @@ fn many_pasted_lines_are_asked_about() {
         bob.wait_event_with("message", "text", text);
     }
     alice.is_prompted("bob> ");
-    alice.pastes("four\nfive");
+    alice.pastes("/quit\nfive");
     alice.sees("five");
     alice.types("");
     alice.sees("Send 2 lines to bob:");
     alice.types("o");
-    bob.wait_event_with("message", "text", "four\nfive");
+    bob.wait_event_with("message", "text", "/quit\nfive");
     alice.is_prompted("bob> ");
     alice.pastes("six\nseven");
     alice.sees("seven");
@@ -194,4 +196,18 @@ fn what_arrives_while_a_question_is_open_is_shown_above_it() {
     alice.types("");
     bob.wait_event_with("message", "text", "one\ntwo");
     assert_eq!(alice.screen().matches("as (o)ne message").count(), 1, "{}", alice.screen());
+}
+
+#[test]
+fn a_terminal_that_is_closed_takes_its_client_along_in_order() {
+    let server = TestServer::start(&[]);
+    let (mut alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    let begin = Instant::now();
+    assert_eq!(alice.closes_the_terminal(), 0, "{}", alice.screen());
+    // Else it is cut short after eight seconds.
+    assert!(begin.elapsed() < Duration::from_secs(7), "it took {:?}", begin.elapsed());
+    let closed = bob.wait_event_with("chat_closed", "with", "alice");
+    assert_eq!(closed["reason"], "peer_ended");
+    server.wait_log("alice left: said QUIT");
 }

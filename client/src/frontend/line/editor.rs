@@ -5,12 +5,14 @@
 //! printer counts a line's bytes where columns count, and so writes over what stands above a long
 //! line.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -41,6 +43,10 @@ const MAX_WAITING_TEXTS: usize = 1_024;
 /// How soon a text is shown while nothing is typed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How long the editor has to take the prompt off the screen at the end. At a terminal that is gone
+/// it never returns: it reads nothing, for ever, and takes a processor for that.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What is wanted from the keyboard.
 pub(super) enum Order {
     /// A line, or a key that means something by itself.
@@ -68,7 +74,8 @@ pub(super) enum Typed {
 pub(super) struct Editor {
     keyboard: Keyboard,
     screen: Screen,
-    thread: Option<JoinHandle<()>>,
+    /// Never sent on; closed when the thread has ended.
+    running: mpsc::Receiver<Infallible>,
 }
 
 /// Where lines come from.
@@ -98,12 +105,15 @@ impl Editor {
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
         let call = Arc::new(AtomicBool::new(false));
         let (standing, called) = (standing.clone(), call.clone());
+        let (runs, running) = mpsc::channel();
         let edit = move || {
+            let _runs = runs;
             let desk = Desk::new(standing, theme, history, called, to_show);
             desk.run(&ordered, &typed_in);
         };
-        let thread = thread::Builder::new().name("editor".into()).spawn(edit).ok();
-        Editor { keyboard: Keyboard { orders, typed }, screen: Screen { texts, call }, thread }
+        // Not joined but waited for: see `LAST_WORDS`. What it was to do ends with it if there is none.
+        let _ = thread::Builder::new().name("editor".into()).spawn(edit);
+        Editor { keyboard: Keyboard { orders, typed }, screen: Screen { texts, call }, running }
     }
 
     pub(super) fn keyboard(&self) -> Keyboard {
@@ -119,11 +129,8 @@ impl Editor {
         self.keyboard.orders.close();
         self.screen.look_again();
         // A question that is still open is answered by nobody: the process ends.
-        if let Some(thread) = self.thread
-            && !question::is_hidden_open()
-        {
-            // A panic in it has been printed by its hook.
-            let _ = thread.join();
+        if !question::is_hidden_open() {
+            let _ = self.running.recv_timeout(LAST_WORDS);
         }
     }
 }

@@ -63,15 +63,14 @@ impl Typist {
             None => format!("Carry out {count} lines one by one: (l)ine by line, (n)ot at all? "),
         };
         let answer = self.keyboard.ask(question).await.unwrap_or_default().to_lowercase();
+        // What is pasted into a chat is text, whatever it begins with.
+        let literal = |text: &str| match target.is_some() && text.trim_start().starts_with('/') {
+            true => format!("/{}", text.trim_start()),
+            false => text.to_owned(),
+        };
         match answer.chars().next() {
-            Some('o') if target.is_some() => self.pasted.push_back((text, target)),
+            Some('o') if target.is_some() => self.pasted.push_back((literal(&text), target)),
             Some('l') => {
-                // What is pasted into a chat is text, whatever it begins with.
-                let literal =
-                    |line: &str| match target.is_some() && line.trim_start().starts_with('/') {
-                        true => format!("/{}", line.trim_start()),
-                        false => line.to_owned(),
-                    };
                 let lines = lines.into_iter().map(|line| (literal(line), target.clone()));
                 self.pasted.extend(lines);
             }

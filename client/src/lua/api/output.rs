@@ -39,13 +39,21 @@ pub(in crate::lua) fn add(
     })?;
     shelf.add("idle_seconds", move |_, (): ()| Ok(idle()))?;
     let ending = host.clone();
-    shelf.add("exit", move |_, status: Option<u8>| {
-        ending.end_by(End::Exit(status.unwrap_or(0)));
+    shelf.add("exit", move |_, status: Value| {
+        ending.end_by(End::Exit(exit_status(&status)?));
         Ok(())
     })?;
     let list = shelf.lua.create_sequence_from(arguments.iter().map(String::as_str))?;
     list.set_readonly(true);
     shelf.table.raw_set("arguments", list)
+}
+
+fn exit_status(given: &Value) -> Outcome<u8> {
+    let status = match given {
+        Value::Nil => Some(0),
+        given => given.as_i64().and_then(|status| u8::try_from(status).ok()),
+    };
+    status.ok_or_else(|| misuse("A status is a whole number from 0 to 255."))
 }
 
 /// `print` says what `chat.print` says.

@@ -272,9 +272,12 @@ impl Session {
     pub(super) fn give_up_login(&mut self, code: &'static str, message: &str) {
         if let Some(goal) = self.server.goal.take() {
             if goal.waiting.is_empty() {
+                let name = goal.username.map(|name| format!(" {name}")).unwrap_or_default();
                 let message = match code == Code::KeyRefused.name() {
                     true => message.to_owned(),
-                    false => format!("{message} `/login` tries again.").trim_start().to_owned(),
+                    false => {
+                        format!("{message} `/login{name}` tries again.").trim_start().to_owned()
+                    }
                 };
                 self.tell(Event::Error { code, message });
             }
