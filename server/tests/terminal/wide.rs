@@ -38,9 +38,11 @@ fn a_long_message_fills_its_rows_and_no_word_is_torn() {
         alice.sees(&text);
         alice.is_prompted("bob> ");
         let rows = rows_from(&alice, "bob: word1 ");
-        assert!(rows.join(" ").ends_with(&format!("bob: {text}")), "{}", alice.screen());
+        let shown: Vec<&str> = rows.iter().flat_map(|row| row.split_whitespace()).collect();
+        assert!(shown.join(" ").ends_with(&format!("bob: {text}")), "{}", alice.screen());
         for pair in rows.windows(2) {
-            let next_word = pair[1].split(' ').next().unwrap();
+            assert!(pair[1].starts_with("  "), "a row looks like a line:\n{}", alice.screen());
+            let next_word = pair[1].split_whitespace().next().unwrap();
             let room = usize::from(window.columns) - pair[0].len();
             assert!(room <= next_word.len(), "{next_word} had room:\n{}", alice.screen());
         }

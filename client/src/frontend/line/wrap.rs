@@ -44,7 +44,9 @@ impl Rows {
     /// Adds a word and the spaces after it, which may be beyond the edge.
     fn push(&mut self, word: &str) {
         let letters = word.trim_end_matches(' ');
-        if !letters.is_empty() && !self.fits(letters) && !self.blank {
+        // One that would not fit into a row of its own begins where it is.
+        let fits_below = self.indent + width(letters) <= self.columns;
+        if !letters.is_empty() && !self.fits(letters) && !self.blank && fits_below {
             self.go_on();
         }
         if letters.is_empty() || self.fits(letters) {
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_word_that_is_too_long_is_broken_anywhere() {
-        assert_eq!(wrap("a bbbbbbbbbbbb c", 5), "a\n  bbb\n  bbb\n  bbb\n  bbb\n  c");
+        assert_eq!(wrap("a bbbbbbbbbbb c", 5), "a bbb\n  bbb\n  bbb\n  bb\n  c");
         assert_eq!(wrap("bbbbbbbb c d", 5), "bbbbb\n  bbb\n  c d");
         assert_eq!(wrap("日本日本", 5), "日本\n  日\n  本");
         assert_eq!(
