@@ -16,7 +16,7 @@ export CHAOS_SEED CHAOS_TABLE
 } >"$CHAOS_TABLE"
 
 status=0
-# Two at a time: one of them is, for nearly half an hour, a chat whose link is cut, and that is mostly waiting.
+# Two at a time: much of it is waiting, for cut links and for clocks, and leaves the processor to the other.
 play() {
     cargo test --locked --release --workspace --test faults --test between -- --test-threads=2 --nocapture "$@" || status=$?
 }

@@ -93,7 +93,7 @@ find_image() {
 # An engine on another machine has the image, but not our files.
 check_in_container() {
     in_container "$image" /throwaway-mysql.sh --check </dev/null || {
-        echo "Docker has an image of mysql or mariadb, but can't run this script in it; what it said is above" >&2
+        echo "Docker can't run this script in the image $image; what it said is above. An engine on another machine has the image, but not our files: name a server in LETSCHAT_TEST_MYSQL instead" >&2
         exit 1
     }
 }
