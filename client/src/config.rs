@@ -123,8 +123,8 @@ const AFTER_HELP: &str = "\
 Commands are read from standard input; `/help` lists them.
 
 Exit status: 0 all well, 1 a command or script failed, 2 wrong usage, 3 no server, 4 refused (login,
-penalty, key changed). The first failure decides. SIGTERM, SIGINT and (not under nohup) SIGHUP end it
-in order: 0 if all was well until then.";
+penalty, key changed). The first failure decides. SIGTERM, SIGINT and SIGHUP (not under nohup)
+end it in order: 0 if all was well until then.";
 
 /// Why options that clap took make no sense after all.
 #[derive(Debug, thiserror::Error)]
