@@ -4,9 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use async_channel::{Receiver, Sender, bounded};
+use async_channel::{Sender, bounded};
 use async_io::block_on;
 use letschat::event::Event;
+use letschat::events::{Events, Told};
 use letschat::session::{Failure, Reply, Request};
 use letschat::{Client, Config};
 use letschat_protocol::printable::Printable;
@@ -30,7 +31,7 @@ pub(crate) enum Seat {
 /// One of the two.
 pub(crate) struct Person {
     pub(crate) client: Client,
-    events: Receiver<Event>,
+    events: Events,
 }
 
 impl Person {
@@ -74,7 +75,9 @@ impl Person {
     /// Waits for the next message and shows it, if only to nobody.
     pub(crate) async fn reads(&self) -> Outcome<usize> {
         loop {
-            match self.events.recv().await? {
+            let Told { event, receipt } = self.events.recv().await?;
+            receipt.confirm();
+            match event {
                 Event::Message { text, .. } => return Ok(show(&text)),
                 Event::ChatClosed { reason, .. } => {
                     return Err(Failed(format!("the chat ended by itself: {reason}")).into());
@@ -113,7 +116,7 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
     };
     let is_called = async |person: &Person| {
         tell(&there).await?;
-        while !matches!(person.events.recv().await?, Event::Request { .. }) {}
+        while !matches!(person.events.recv().await?.event, Event::Request { .. }) {}
         person.asks(Request::Approve(None)).await?;
         let result = other(person).await?;
         tell(&done).await?;

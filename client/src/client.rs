@@ -1,4 +1,4 @@
-//! The handle through which a program drives a client, and the events that come back.
+//! The handle through which a program drives a client.
 
 use std::future::Future;
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use async_channel::{Receiver, Sender};
+use async_channel::Sender;
 use event_listener::Event as Wakeup;
 use futures_lite::future;
 use letschat_protocol::username::Username;
@@ -16,16 +16,12 @@ use letschat_protocol::username::Username;
 use crate::account;
 use crate::address::ServerAddress;
 use crate::driver::{Driver, Order};
-use crate::event::Event;
+use crate::events::Events;
 use crate::net::receiver;
 use crate::private_file;
 use crate::session::{Birth, Failure, Phase, Reply, Request};
 use crate::settling::settling;
 use crate::trust::KnownServers;
-
-/// Events that may wait for a front end. One that is further behind has stopped reading: the
-/// client ends with [`Ended::NotRead`] rather than lose an event or grow without bound.
-pub const MAX_WAITING_EVENTS: usize = 16 * 1024;
 
 /// Requests that may wait for the session; a front end that makes more waits.
 const MAX_WAITING_ORDERS: usize = 64;
@@ -86,8 +82,6 @@ pub enum StartError {
 pub enum Ended {
     /// [`Request::Quit`] was carried out.
     Quit,
-    /// Nobody read its events; see [`MAX_WAITING_EVENTS`].
-    NotRead,
     /// A fault of the program.
     Failed,
 }
@@ -120,7 +114,7 @@ pub(crate) struct View {
 impl Client {
     /// Starts a client. It opens its receiver and waits for requests; it does not look for the
     /// server before one asks for it.
-    pub fn start(config: Config) -> Result<(Client, Receiver<Event>), StartError> {
+    pub fn start(config: Config) -> Result<(Client, Events), StartError> {
         let (client, told, engine) = Client::prepare(config)?;
         thread::Builder::new()
             .name("session".into())
@@ -130,7 +124,7 @@ impl Client {
     }
 
     /// The same, but nothing happens unless the engine is run: what is asked for waits until then.
-    pub fn prepare(config: Config) -> Result<(Client, Receiver<Event>, Engine), StartError> {
+    pub fn prepare(config: Config) -> Result<(Client, Events, Engine), StartError> {
         let folder = config.data_folder.clone();
         private_file::create_folder(&folder)
             .map_err(|source| StartError::DataFolder { path: folder, source })?;
@@ -147,7 +141,7 @@ impl Client {
         };
 
         let (orders, ordered) = async_channel::bounded(MAX_WAITING_ORDERS);
-        // The driver, who alone sends, keeps the bound: a queue that knows it takes its memory at once.
+        // The driver, which alone sends, keeps the bound: a queue that knows it takes its memory at once.
         let (events, told) = async_channel::unbounded();
         let view = Arc::new(View::default());
         let guard = EndGuard(view.clone());
@@ -274,7 +268,7 @@ mod tests {
         }
     }
 
-    fn start(folder: &Path) -> (Client, Receiver<Event>) {
+    fn start(folder: &Path) -> (Client, Events) {
         Client::start(config(folder)).unwrap()
     }
 

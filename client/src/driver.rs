@@ -1,7 +1,8 @@
 //! Runs a session: hands it what happens, one input at a time, and does what it wants, in order.
 //!
-//! Everything is on one thread. Nothing here waits for the network or for a front end, so the
-//! queue of occurrences always drains; files are small and written on the spot.
+//! Everything is on one thread. Nothing here waits for the network or for a front end, so what comes
+//! from the server is always taken. What comes from peers is not while the front end is behind (see
+//! [`telling`]); their links then stop reading. Files are small and written on the spot.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
@@ -19,6 +20,7 @@ use crate::account::AccountFolder;
 use crate::client::{Config, Ended, View};
 use crate::clock;
 use crate::event::Event;
+use crate::events::Told;
 use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::receiver::Receiver;
@@ -26,15 +28,17 @@ use crate::net::server_link::{ServerLink, Target};
 use crate::net::tls::{Exported, PeerTls};
 use crate::net::{Occurrence, QUEUE_LENGTH};
 use crate::session::{
-    Birth, Failure, Input, LinkId, LogPosition, Reply, Request, RequestId, Session,
+    Birth, Displayed, Failure, Input, LinkId, LogPosition, Reply, Request, RequestId, Session,
 };
 use crate::trust::KnownServers;
 
 mod alarm;
 mod effects;
 mod inputs;
+mod telling;
 
 use alarm::Alarm;
+use telling::Telling;
 
 /// Links to peers that may be open at once; further ones come to nothing.
 const MAX_PEER_LINKS: usize = 256;
@@ -55,7 +59,7 @@ pub(crate) struct Driver {
     config: Config,
     view: Arc<View>,
     orders: Queue<Order>,
-    events: Sender<Event>,
+    events: Sender<Told>,
 }
 
 impl Driver {
@@ -64,7 +68,7 @@ impl Driver {
         config: Config,
         view: Arc<View>,
         orders: Queue<Order>,
-        events: Sender<Event>,
+        events: Sender<Told>,
     ) -> Driver {
         Driver { birth, config, view, orders, events }
     }
@@ -89,7 +93,7 @@ struct Running<'a> {
     config: Config,
     target: Rc<Target>,
     view: Arc<View>,
-    events: Sender<Event>,
+    telling: Telling,
 
     orders: Orders,
     /// Whether the last handle is gone and the session has been told to quit.
@@ -97,9 +101,14 @@ struct Running<'a> {
     alarm: Alarm,
     /// How often an input was looked for, so that all have their turn.
     looks: u64,
+    /// From the server.
     occurrences: Queue<Occurrence>,
-    /// Cloned into every task that has something to tell.
+    /// Cloned into every task that tells of the server.
     queue: Sender<Occurrence>,
+    /// From peers. Not taken while the front end is behind.
+    peer_occurrences: Queue<Occurrence>,
+    /// Cloned into every task that tells of a peer.
+    peer_queue: Sender<Occurrence>,
     /// Inputs that an effect was answered with on the spot.
     at_once: VecDeque<Input>,
     answers: HashMap<RequestId, Sender<Result<Reply, Failure>>>,
@@ -137,7 +146,7 @@ struct UnsavedPosition {
 /// Something for a front end.
 enum Word {
     Answer(Sender<Result<Reply, Failure>>, Result<Reply, Failure>),
-    Event(Event),
+    Event(Event, Option<Displayed>),
 }
 
 /// What front ends want. Those who come too late are told so by the end of the channel that their
@@ -160,6 +169,8 @@ enum Wake {
     Abandoned,
     Occurrence(Occurrence),
     Deadline,
+    /// The front end has displayed something.
+    Displayed,
 }
 
 impl<'a> Running<'a> {
@@ -170,6 +181,7 @@ impl<'a> Running<'a> {
     ) -> io::Result<Running<'a>> {
         let Driver { birth, config, view, orders, events } = driver;
         let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
+        let (peer_queue, peer_occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let target = Target {
             address: config.server.clone(),
             known: KnownServers::in_folder(&config.data_folder),
@@ -181,7 +193,7 @@ impl<'a> Running<'a> {
             config,
             target: Rc::new(target),
             view,
-            events,
+            telling: Telling::new(events),
             orders: Orders(orders),
             abandoned: false,
             alarm: Alarm::default(),
@@ -195,7 +207,7 @@ impl<'a> Running<'a> {
             server_generation: 0,
             secured: None,
             datagrams: None,
-            receiver: Receiver::start(executor, listener, queue.clone())?,
+            receiver: Receiver::start(executor, listener, peer_queue.clone())?,
             account: None,
             account_generation: 0,
             position: None,
@@ -204,6 +216,8 @@ impl<'a> Running<'a> {
             closing: VecDeque::new(),
             ended: None,
             queue,
+            peer_occurrences,
+            peer_queue,
         })
     }
 
@@ -212,6 +226,7 @@ impl<'a> Running<'a> {
             if let Some(ended) = self.ended {
                 break ended;
             }
+            self.note_displayed();
             let wake = match self.at_hand() {
                 Some(wake) => wake,
                 None if self.words.is_empty() => self.wait().await,
@@ -226,6 +241,7 @@ impl<'a> Running<'a> {
                 Wake::Abandoned => Some(self.abandon()),
                 Wake::Occurrence(occurrence) => self.note(occurrence),
                 Wake::Deadline => self.note_deadline(),
+                Wake::Displayed => None,
             };
             if let Some(input) = input {
                 self.handle(input);
@@ -268,10 +284,16 @@ impl<'a> Running<'a> {
             return Some(Wake::Deadline);
         }
         self.looks += 1;
-        if self.looks.is_multiple_of(2) {
-            self.order_at_hand().or_else(|| self.occurrence_at_hand())
-        } else {
-            self.occurrence_at_hand().or_else(|| self.order_at_hand())
+        match self.looks % 3 {
+            0 => self
+                .order_at_hand()
+                .or_else(|| self.server_at_hand().or_else(|| self.peer_at_hand())),
+            1 => self
+                .server_at_hand()
+                .or_else(|| self.peer_at_hand().or_else(|| self.order_at_hand())),
+            _ => self
+                .peer_at_hand()
+                .or_else(|| self.order_at_hand().or_else(|| self.server_at_hand())),
         }
     }
 
@@ -283,8 +305,15 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn occurrence_at_hand(&self) -> Option<Wake> {
+    fn server_at_hand(&self) -> Option<Wake> {
         self.occurrences.try_recv().ok().map(Wake::Occurrence)
+    }
+
+    fn peer_at_hand(&self) -> Option<Wake> {
+        if self.telling.holds_peers() {
+            return None;
+        }
+        self.peer_occurrences.try_recv().ok().map(Wake::Occurrence)
     }
 
     /// Waits for whatever comes first.
@@ -301,61 +330,33 @@ impl<'a> Running<'a> {
                 Err(_) => pending().await,
             }
         };
-        let occurrence = async {
-            match self.occurrences.recv().await {
-                Ok(occurrence) => Wake::Occurrence(occurrence),
-                Err(_) => pending().await,
-            }
+        let next = async |occurrences: &Queue<Occurrence>| match occurrences.recv().await {
+            Ok(occurrence) => Wake::Occurrence(occurrence),
+            Err(_) => pending().await,
         };
-        deadline.or(order).or(occurrence).await
+        let peers = async {
+            if self.telling.holds_peers() {
+                return pending().await;
+            }
+            next(&self.peer_occurrences).await
+        };
+        let displayed = async {
+            self.telling.confirmed().await;
+            Wake::Displayed
+        };
+        deadline.or(order).or(next(&self.occurrences)).or(peers).or(displayed).await
     }
 
     fn next_deadline(&self) -> Option<u64> {
         let position = self.position.as_ref().map(|unsaved| unsaved.due_boot_ms);
-        self.session.next_deadline().into_iter().chain(position).min()
+        let look = self.telling.next_look();
+        self.session.next_deadline().into_iter().chain(position).chain(look).min()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::MAX_WAITING_EVENTS;
-
-    #[test]
-    fn a_front_end_that_reads_nothing_ends_the_client_before_it_grows_without_bound() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            server: "127.0.0.1:1".parse().unwrap(),
-            data_folder: folder.path().to_owned(),
-            accept_new: false,
-            peer_port: 0,
-            peer_listen: None,
-            detach_on_chat: false,
-            tries: None,
-            return_after_idle: false,
-        };
-        let birth = Birth {
-            server: String::new(),
-            port: 1,
-            detach_on_chat: false,
-            tries: None,
-            return_after_idle: false,
-            seed: 1,
-        };
-        let (_orders, ordered) = async_channel::bounded(1);
-        let (events, told) = async_channel::unbounded();
-        let driver = Driver::new(birth, config, Arc::default(), ordered, events);
-        let executor = LocalExecutor::new();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut running = Running::begin(driver, &executor, listener).unwrap();
-        for _ in 0..=MAX_WAITING_EVENTS {
-            assert_eq!(running.ended, None);
-            running.tell(Event::Notice { code: "noise", message: String::new() });
-            running.tell_front_ends();
-        }
-        assert_eq!(running.ended, Some(Ended::NotRead));
-        assert_eq!(told.len(), MAX_WAITING_EVENTS);
-    }
 
     #[test]
     fn who_orders_too_late_is_not_left_waiting() {

@@ -186,6 +186,24 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The bytes of its texts that others choose the length of.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Event::Message { text, .. } | Event::Broadcast { text, .. } => text.len(),
+            Event::ChatClosed { undelivered, .. } => undelivered.iter().map(String::len).sum(),
+            Event::Joined { usernames, .. } | Event::Left { usernames, .. } => {
+                usernames.iter().map(|name| name.as_str().len()).sum()
+            }
+            Event::Notice { message, .. }
+            | Event::Error { message, .. }
+            | Event::Disconnected { message, .. }
+            | Event::Retrying { message, .. } => message.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What is known of a peer's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 //!
 //! * [`session`] – what a client knows and decides, as a value: no sockets, no clock, no tasks
 //! * [`event`] – what is told unasked, under the same names everywhere
+//! * [`events`] – how a front end is told it, and confirms what it has displayed
 //! * [`client`] – the handle: start, request, events, end
 //! * `driver` – runs a session: inputs in, effects carried out, in order, on one thread
 //! * `net` – thin tasks that move bytes: the server, peers, datagrams
@@ -34,6 +35,7 @@ pub mod commands;
 pub mod config;
 mod driver;
 pub mod event;
+pub mod events;
 pub mod exit_status;
 pub mod frontend;
 pub mod lua;

@@ -26,7 +26,11 @@ chat.on("chat_opened", function(opened)
 end)
 
 chat.on("message", function(message)
-    chat.say(message.text, { to = message.from })
+    -- The chat may be over by now, or its other side reads nothing.
+    local ok, failure = pcall(chat.say, message.text, { to = message.from })
+    if not ok then
+        chat.log("warn", "no echo to " .. message.from .. ": " .. tostring(failure))
+    end
 end)
 
 chat.print("echo is here as " .. chat.status().username)

@@ -234,12 +234,16 @@ impl Client {
                     (Err(failure), _) => tally.failures.push(failure.to_string()),
                 }
             }
-            Effect::Tell(Event::Broadcast { text, over, .. }) => tally.show(&text, over),
+            Effect::Display(Event::Broadcast { text, over, .. }, displayed) => {
+                tally.show(&text, over);
+                return Some(Input::Displayed(displayed));
+            }
             Effect::Tell(Event::LoggedIn { .. }) => tally.logins += 1,
             // Nothing is kept, nothing is shown, and nobody is called.
             Effect::CloseAccount
             | Effect::Save(_)
             | Effect::Tell(_)
+            | Effect::Display(..)
             | Effect::DialPeer { .. }
             | Effect::SendPeer { .. }
             | Effect::ClosePeer { .. }

@@ -12,7 +12,7 @@ use letschat_protocol::username::Username;
 
 use super::{MAX_PEER_LINKS, Running, UnsavedPosition, Word};
 use crate::account;
-use crate::client::{Ended, MAX_WAITING_EVENTS};
+use crate::client::Ended;
 use crate::clock;
 use crate::event::Event;
 use crate::net::CLOSE_TIMEOUT;
@@ -69,27 +69,46 @@ impl Running<'_> {
                 }
             }
             Effect::Tell(event) => self.tell(event),
+            Effect::Display(event, displayed) => {
+                self.words.push_back(Word::Event(event, Some(displayed)));
+            }
             Effect::Finished => self.ended = Some(Ended::Quit),
         }
     }
 
     pub(super) fn tell(&mut self, event: Event) {
-        self.words.push_back(Word::Event(event));
+        self.words.push_back(Word::Event(event, None));
     }
 
-    /// Tells front ends what there is for them. One that has dropped its end wants no events; one
-    /// that leaves too many unread has stopped, and the client with it.
+    /// Tells front ends what there is for them.
     pub(super) fn tell_front_ends(&mut self) {
+        if self.words.is_empty() {
+            return;
+        }
+        let now_ms = clock::now().boot_ms;
         for word in self.words.drain(..) {
             match word {
                 // Who asked may have stopped waiting.
                 Word::Answer(answer, result) => drop(answer.try_send(result)),
-                Word::Event(_) if self.events.is_closed() => {}
-                Word::Event(_) if self.events.len() >= MAX_WAITING_EVENTS => {
-                    self.ended = Some(Ended::NotRead);
-                }
-                Word::Event(event) => drop(self.events.try_send(event)),
+                Word::Event(event, displayed) => self.telling.tell(event, displayed, now_ms),
             }
+        }
+    }
+
+    /// Hears what the front end has displayed, and how far it is behind.
+    pub(super) fn note_displayed(&mut self) {
+        for displayed in self.telling.displayed() {
+            self.handle(Input::Displayed(displayed));
+        }
+        if let Some(backlog) = self.telling.changed_backlog() {
+            self.handle(Input::Backlog(backlog));
+        }
+        if let Some(count) = self.telling.take_dropped() {
+            let message = format!(
+                "{count} events were dropped, since nobody read them. `/status` and `/list` show how \
+                 things stand."
+            );
+            self.tell(Event::Notice { code: "events_dropped", message });
         }
     }
 
@@ -185,7 +204,7 @@ impl Running<'_> {
     fn dial_peer(&mut self, link: LinkId, to: SocketAddr, key: PublicKey) {
         match &self.account {
             Some((_, tls)) if self.peers.len() < MAX_PEER_LINKS => {
-                let (tls, queue) = (tls.clone(), self.queue.clone());
+                let (tls, queue) = (tls.clone(), self.peer_queue.clone());
                 let peer = PeerLink::dial(self.executor, link, (to, key), tls, queue);
                 self.peers.insert(link, peer);
             }

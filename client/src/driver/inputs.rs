@@ -29,6 +29,7 @@ impl Running<'_> {
         if self.position.as_ref().is_some_and(|unsaved| unsaved.due_boot_ms <= now_ms) {
             self.save_position();
         }
+        self.telling.looked(now_ms);
         let is_due = self.session.next_deadline().is_some_and(|due_ms| due_ms <= now_ms);
         is_due.then_some(Input::Tick)
     }
@@ -94,7 +95,7 @@ impl Running<'_> {
         let Arrival { stream, key, from } = arrival;
         self.arrived += 1;
         let link = LinkId::arrived(self.arrived);
-        let running = PeerLink::arrived(self.executor, link, stream, self.queue.clone());
+        let running = PeerLink::arrived(self.executor, link, stream, self.peer_queue.clone());
         self.peers.insert(link, running);
         Input::PeerArrived { link, key, from }
     }

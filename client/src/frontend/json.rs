@@ -14,6 +14,7 @@ use super::lines::Entries;
 use super::{Dialect, Entry, Outcome, OutputClosed, Stage};
 use crate::command::{Call, Rejection, parse_line};
 use crate::event::Event;
+use crate::events::Receipt;
 use crate::session::{Failure, Reply};
 
 /// Runs the front end; the result is the exit status.
@@ -42,8 +43,10 @@ impl Dialect for Json {
         Entries::start(read)
     }
 
-    async fn event(&self, event: &Event) -> Result<(), OutputClosed> {
-        write(event)
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
+        write(event)?;
+        receipt.confirm();
+        Ok(())
     }
 
     async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {

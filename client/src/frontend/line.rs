@@ -37,6 +37,7 @@ use crate::clock;
 use crate::command::Dispatcher;
 use crate::commands;
 use crate::event::Event;
+use crate::events::Receipt;
 use crate::lua::plugins::Plugins;
 use crate::session::Reply;
 use editor::{Editor, Keyboard, Screen};
@@ -111,7 +112,7 @@ struct Console {
 }
 
 impl Console {
-    async fn show(&self, event: &Event) -> Result<(), OutputClosed> {
+    async fn show(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
         let (kind, time_ms) = appearance(event);
         let mut line = match event {
             // It has its date and time in it.
@@ -125,7 +126,7 @@ impl Console {
         if matches!(event, Event::Request { .. }) {
             line.push(BELL);
         }
-        self.screen.show(line).await?;
+        self.screen.show_event(line, receipt).await?;
         if matches!(event, Event::LoggedIn { .. })
             && let Some(text) = self.home.take().and_then(|home| home.remember())
         {
@@ -153,14 +154,15 @@ impl Dialect for Console {
         )
     }
 
-    async fn event(&self, event: &Event) -> Result<(), OutputClosed> {
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
         let Some(plugins) = self.standing.plugins() else {
-            return self.show(event).await;
+            return self.show(event, receipt).await;
         };
         plugins.tell(event);
         match plugins.filter_shown(event).await {
-            Some(event) => self.show(&event).await,
-            None => Ok(()),
+            Some(event) => self.show(&event, receipt).await,
+            // Those before it may not be on the screen yet.
+            None => self.screen.show_event(String::new(), receipt).await,
         }
     }
 

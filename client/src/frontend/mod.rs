@@ -39,6 +39,7 @@ use crate::client::{Client, Ended};
 use crate::command::{Call, Dispatcher, Prepared, Rejection, parse_object};
 use crate::commands;
 use crate::event::Event;
+use crate::events::{Events, Receipt, Told};
 use crate::exit_status;
 use crate::session::{Failure, Reply, Request};
 pub use terminal::Terminal;
@@ -58,8 +59,8 @@ pub(crate) trait Dialect {
     type Input: Input;
     /// Begins to read.
     fn input(&self) -> Self::Input;
-    /// Writes an event.
-    async fn event(&self, event: &Event) -> Result<(), OutputClosed>;
+    /// Writes an event, and confirms it once it is written.
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed>;
     /// Writes what came of an entry.
     async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed>;
 }
@@ -123,7 +124,7 @@ pub struct Stage {
     /// To which the commands go.
     pub dispatcher: Dispatcher,
     /// What the client tells.
-    pub events: Receiver<Event>,
+    pub events: Events,
     /// Done before the first line.
     pub login: FirstLogin,
     /// Whether a person types the lines: then a failed command is no failure of the run.
@@ -166,7 +167,7 @@ impl<D: Dialect + 'static> Run<D> {
     async fn conduct(
         self: Rc<Self>,
         executor: &LocalExecutor<'static>,
-        events: Receiver<Event>,
+        events: Events,
         login: FirstLogin,
     ) -> u8 {
         let closed = self.output_closed.listen();
@@ -208,13 +209,13 @@ impl<D: Dialect + 'static> Run<D> {
             Timer::after(LAST_ANSWERS).await;
         };
         last_answers.or(expired).await;
-        self.exit_status(is_read).await
+        self.exit_status().await
     }
 
     /// Shows events to their end; `false` if nobody reads what is shown.
-    async fn show(&self, events: &Receiver<Event>) -> bool {
-        while let Ok(event) = events.recv().await {
-            if self.dialect.event(&event).await.is_err() {
+    async fn show(&self, events: &Events) -> bool {
+        while let Ok(Told { event, receipt }) = events.recv().await {
+            if self.dialect.event(&event, receipt).await.is_err() {
                 return false;
             }
         }
@@ -323,13 +324,12 @@ impl<D: Dialect + 'static> Run<D> {
         }
     }
 
-    async fn exit_status(&self, is_read: bool) -> u8 {
+    async fn exit_status(&self) -> u8 {
         let ended = self.client.finished().await;
         let failed = self.first_failure.get().filter(|_| !self.interactive);
         match ended {
             Ended::Quit => failed.unwrap_or(exit_status::SUCCESS),
-            Ended::NotRead if !is_read => failed.unwrap_or(exit_status::SUCCESS),
-            Ended::NotRead | Ended::Failed => exit_status::FAILED,
+            Ended::Failed => exit_status::FAILED,
         }
     }
 }

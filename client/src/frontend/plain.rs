@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use super::lines::Entries;
 use super::{Dialect, Entry, Outcome, OutputClosed, Stage, render};
 use crate::event::Event;
+use crate::events::Receipt;
 
 /// Runs the front end; the result is the exit status.
 pub fn run(stage: Stage) -> u8 {
@@ -23,12 +24,14 @@ impl Dialect for Plain {
         Entries::start(read)
     }
 
-    async fn event(&self, event: &Event) -> Result<(), OutputClosed> {
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
         let text = render::event(event);
         match event {
-            Event::Error { .. } => write(&mut io::stderr().lock(), &text),
-            _ => write(&mut io::stdout().lock(), &text),
+            Event::Error { .. } => write(&mut io::stderr().lock(), &text)?,
+            _ => write(&mut io::stdout().lock(), &text)?,
         }
+        receipt.confirm();
+        Ok(())
     }
 
     async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {

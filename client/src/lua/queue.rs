@@ -1,4 +1,4 @@
-//! From a client's events to a script, which may be busy with something else.
+//! From a client's events to a script or plugin, which may be busy with something else.
 
 use std::rc::Rc;
 
@@ -7,28 +7,22 @@ use serde_json::Value;
 
 use super::limits::MAX_EVENTS;
 use super::party::Party;
-use super::voice::Said;
 use crate::event::Event;
+use crate::events::{Events, Told};
 
-/// Hands the events of a client to a party, to their end. A client's own queue is always emptied;
-/// what a script is too slow for waits in a queue from which the oldest goes when it is full.
-pub(super) fn pump(party: &Rc<Party>, events: Receiver<Event>) {
-    let (waiting, taken) = async_channel::bounded(MAX_EVENTS);
-    let (executor, told) = (party.host.executor.clone(), party.clone());
-    let take_in = async move {
-        let mut is_loss_told = false;
-        while let Ok(event) = events.recv().await {
-            let lost = waiting.force_send(to_value(&event)).ok().flatten();
-            if lost.is_some() && !is_loss_told {
-                is_loss_told = true;
-                told.host.say(Said::Log("warn", too_slow()));
-            }
+/// Hands the events of a client to a script, to their end. The script's handlers have each of them
+/// before the next one is taken: a script that is too slow for its client's peers slows them down.
+pub(super) fn pump(party: &Rc<Party>, events: Events) {
+    let (executor, party) = (party.host.executor.clone(), party.clone());
+    let pump = async move {
+        while let Ok(Told { event, receipt }) = events.recv().await {
+            party.deliver(to_value(&event)).await;
+            receipt.confirm();
         }
+        party.end();
     };
-    // Both end with the client's events, and are dropped with the VM.
-    executor.spawn(take_in).detach();
-    let party = party.clone();
-    executor.spawn(async move { deliver(&party, taken).await }).detach();
+    // It ends with the client's events, and is dropped with the VM.
+    executor.spawn(pump).detach();
 }
 
 /// Hands waiting events to a party, to their end.

@@ -25,7 +25,7 @@ use super::voice::{Said, Streams};
 use super::{queue, vm};
 use crate::client::{Client, Config};
 use crate::command::Dispatcher;
-use crate::event::Event;
+use crate::events::Events;
 use crate::exit_status;
 use crate::passwords::Passwords;
 use crate::session::{Failure, Request};
@@ -44,7 +44,7 @@ pub struct Script {
     /// Its client.
     pub client: Client,
     /// What its client tells.
-    pub events: Receiver<Event>,
+    pub events: Events,
     /// As whom to log in before it begins.
     pub login: Option<Username>,
     /// Where passwords come from that the script does not give.

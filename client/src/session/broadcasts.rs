@@ -1,4 +1,7 @@
 //! Which broadcasts have been shown, and which are missing.
+//!
+//! A broadcast is *taken* when it is handed to the front end, and *displayed* when the front end says
+//! so. Only the position of what was displayed is remembered beyond this run.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -20,6 +23,10 @@ pub(super) struct Shown {
     beyond: BTreeSet<u64>,
     /// The highest number that is known to exist.
     head: u64,
+    /// Taken, but not displayed yet.
+    waiting: BTreeSet<u64>,
+    /// Whether a broadcast was skipped since the last replay began.
+    skipped: bool,
     named: HashSet<(Username, u64)>,
     order: VecDeque<(Username, u64)>,
 }
@@ -36,15 +43,18 @@ impl Shown {
     }
 
     /// A login: the server's log has this epoch and goes up to this number. Another epoch is
-    /// another log, of which nothing has been shown.
-    pub(super) fn welcome(&mut self, epoch: u64, head: u64) {
-        if self.epoch != epoch {
+    /// another log, of which nothing has been shown; then the result is `true`.
+    pub(super) fn welcome(&mut self, epoch: u64, head: u64) -> bool {
+        let is_new = self.epoch != epoch;
+        if is_new {
             self.epoch = epoch;
             self.through = 0;
             self.beyond.clear();
+            self.waiting.clear();
             self.head = 0;
         }
         self.learn(head);
+        is_new
     }
 
     /// The log goes up to this number at least.
@@ -64,11 +74,35 @@ impl Shown {
             self.through = self.beyond.first().map_or(self.through, |first| first - 1);
             self.close_up();
         }
-        self.name(&entry.sender, entry.time_ms)
+        let is_new = self.name(&entry.sender, entry.time_ms);
+        if is_new {
+            self.waiting.insert(entry.number);
+        }
+        is_new
+    }
+
+    /// The front end has displayed this broadcast, or it is not to be displayed at all.
+    pub(super) fn display(&mut self, number: u64) {
+        self.waiting.remove(&number);
+    }
+
+    /// A broadcast came that can't be shown now: it stays missing.
+    pub(super) fn skip(&mut self, number: u64) {
+        self.learn(number);
+        self.skipped = true;
+    }
+
+    /// A replay begins.
+    pub(super) fn replaying(&mut self) {
+        self.skipped = false;
     }
 
     /// A replay is done: what it did not bring up to this number is gone for good.
     pub(super) fn replayed(&mut self, through: u64) {
+        // What was skipped is missing, and not gone.
+        if self.skipped {
+            return;
+        }
         // No log gets there; the next number must be one.
         let through = through.min(u64::MAX - 1);
         self.through = self.through.max(through);
@@ -83,7 +117,8 @@ impl Shown {
 
     /// Where the next run is to go on.
     pub(super) fn position(&self) -> LogPosition {
-        LogPosition { epoch: self.epoch, through: self.through }
+        let displayed = self.waiting.first().map_or(self.through, |first| first - 1);
+        LogPosition { epoch: self.epoch, through: self.through.min(displayed) }
     }
 
     fn close_up(&mut self) {
@@ -136,6 +171,36 @@ mod tests {
     }
 
     #[test]
+    fn the_position_stops_before_what_is_not_displayed() {
+        let mut shown = Shown::default();
+        shown.welcome(1, 3);
+        for number in 1..=3 {
+            assert!(shown.take(&entry(number)));
+        }
+        assert_eq!(shown.position().through, 0);
+        shown.display(1);
+        shown.display(3);
+        assert_eq!(shown.position().through, 1);
+        shown.display(2);
+        assert_eq!(shown.position().through, 3);
+    }
+
+    #[test]
+    fn a_skipped_broadcast_stays_missing_after_its_replay() {
+        let mut shown = Shown::default();
+        shown.welcome(1, 2);
+        shown.replaying();
+        assert!(shown.take(&entry(1)));
+        shown.skip(2);
+        shown.replayed(2);
+        assert_eq!(shown.missing(), Some(2));
+        shown.replaying();
+        assert!(shown.take(&entry(2)));
+        shown.replayed(2);
+        assert_eq!(shown.missing(), None);
+    }
+
+    #[test]
     fn a_gap_is_seen_and_closed_by_the_replay_even_if_a_number_is_gone() {
         let mut shown = Shown::default();
         shown.welcome(1, 0);
@@ -166,6 +231,7 @@ mod tests {
         assert_eq!(shown.missing(), Some(1));
         assert!(shown.take(&entry(last + 1)));
         assert_eq!((shown.missing(), shown.beyond.len()), (None, 0));
+        (3..=last + 1).for_each(|number| shown.display(number));
         assert_eq!(shown.position().through, last + 1);
     }
 

@@ -21,8 +21,11 @@ const RESUME_SLACK_MS: u64 = 45_000;
 const QUIET_MS: u64 = 20_000;
 /// And after this long if messages are unconfirmed.
 const UNCONFIRMED_MS: u64 = 4_000;
-/// A message is acknowledged with the next thing that is said, or after this long.
-const ACKNOWLEDGEMENT_DELAY_MS: u64 = 20;
+/// A displayed message is acknowledged with the next thing that is said, or after this long. That it
+/// was displayed may be noticed as much later.
+const ACKNOWLEDGEMENT_DELAY_MS: u64 = 10;
+/// While nothing is read from the link, the other side is told so often that we live.
+const HELD_PONG_MS: u64 = 3_000;
 /// Without a sign of life for so long after that, the link is broken.
 const PONG_MS: u64 = 8_000;
 
@@ -45,6 +48,9 @@ pub(super) struct Chat {
     /// When what came is to be acknowledged, if it has not been. It goes out before that with
     /// whatever else is said.
     pub(super) acknowledgement_due_ms: Option<u64>,
+    /// Set while the front end is behind and nothing is read from the link: when the other side is
+    /// to be told next that we live. What it says can't be judged by its silence meanwhile.
+    pub(super) held_pong_ms: Option<u64>,
     pub(super) ending: Option<Ending>,
 }
 
@@ -97,6 +103,7 @@ impl Chat {
             pinged_ms: None,
             unconfirmed_since_ms: None,
             acknowledgement_due_ms: None,
+            held_pong_ms: None,
             ending: None,
         }
     }
@@ -126,9 +133,10 @@ impl Chat {
     /// When something about this chat falls due.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let ending = self.ending.as_ref().map(|ending| ending.until_ms);
-        let path = match self.path {
-            Path::Direct(_) => self.life_due_ms(),
-            Path::Broken { since_ms, redial, .. } => {
+        let path = match (self.path, self.held_pong_ms) {
+            (_, Some(pong)) => pong,
+            (Path::Direct(_), None) => self.life_due_ms(),
+            (Path::Broken { since_ms, redial, .. }, None) => {
                 let over = since_ms + self.resume_limit_ms();
                 match redial {
                     Redial::At(at) => at.min(over),
@@ -162,8 +170,32 @@ impl Chat {
         }
     }
 
-    /// A message came: it is to be acknowledged by and by.
+    /// Nothing is read from the link from now on, or it is read again. The clocks that judge the
+    /// other side's silence stand meanwhile.
+    pub(super) fn hold(&mut self, now: Now, is_held: bool) {
+        self.held_pong_ms = is_held.then_some(now.boot_ms + HELD_PONG_MS);
+        self.heard(now);
+        if let Path::Broken { since_ms, .. } = &mut self.path {
+            *since_ms = now.boot_ms;
+        }
+    }
+
+    /// The sign of life that is due while the link is not read.
+    pub(super) fn held_pong(&mut self, now: Now) -> Option<PeerMessage> {
+        let due_ms = self.held_pong_ms.as_mut()?;
+        if *due_ms > now.boot_ms {
+            return None;
+        }
+        *due_ms = now.boot_ms + HELD_PONG_MS;
+        Some(PeerMessage::Pong)
+    }
+
+    /// A message was displayed: it is to be acknowledged by and by.
     pub(super) fn owe_acknowledgement(&mut self, now: Now) {
+        if !matches!(self.path, Path::Direct(_)) {
+            // Taking up the chat says how far we have come.
+            return;
+        }
         let delay_ms = if self.delivery.owes_much() { 0 } else { ACKNOWLEDGEMENT_DELAY_MS };
         let due = now.boot_ms + delay_ms;
         self.acknowledgement_due_ms =

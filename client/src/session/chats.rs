@@ -9,7 +9,9 @@ use letschat_protocol::username::Username;
 use super::chat::{Chat, Ending, Path, Redial};
 use super::delivery::{Arrival, Full};
 use super::server::Expected;
-use super::{Effect, Failure, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session};
+use super::{
+    Backlog, Displayed, Effect, Failure, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session,
+};
 use crate::event::{Event, fingerprint};
 
 /// How soon a broken link is dialled again, and then again.
@@ -40,6 +42,7 @@ impl Session {
         self.pin(who, chat.key);
         let print = fingerprint(&chat.key);
         self.chats.insert(who.clone(), chat);
+        self.hold_chat(now, who);
         self.current.get_or_insert_with(|| who.clone());
         self.tell(Event::ChatOpened { with: who.clone(), fingerprint: print.clone(), key: state });
         for id in waiting {
@@ -49,6 +52,14 @@ impl Session {
         self.report_activity(now);
         if self.birth.detach_on_chat {
             self.leave_server();
+        }
+    }
+
+    /// A chat that opens while the front end is behind is not read either.
+    fn hold_chat(&mut self, now: Now, who: &Username) {
+        let is_held = self.backlog != Backlog::None;
+        if let Some(chat) = self.chats.get_mut(who).filter(|_| is_held) {
+            chat.hold(now, true);
         }
     }
 
@@ -138,15 +149,17 @@ impl Session {
         };
         match chat.delivery.receive(number) {
             Arrival::Gap => return self.close_chat(who, "protocol"),
-            Arrival::Again => {}
+            // Our acknowledgement was lost with an earlier link, or is still to come.
+            Arrival::Again => chat.owe_acknowledgement(now),
             // Said while the chat with them was being ended.
             Arrival::Next if is_blocked => {}
             Arrival::Next => {
+                let displayed = Displayed::Message { with: who.clone(), chat: chat.id, number };
                 let (from, time_ms) = (who.clone(), now.wall_ms);
-                self.effects.push(Effect::Tell(Event::Message { from, number, text, time_ms }));
+                let event = Event::Message { from, number, text, time_ms };
+                self.effects.push(Effect::Display(event, displayed));
             }
         }
-        chat.owe_acknowledgement(now);
         self.report_activity(now);
     }
 
@@ -383,10 +396,16 @@ impl Session {
         }
         let acknowledgement_is_due =
             chat.acknowledgement_due_ms.is_some_and(|due_ms| due_ms <= now.boot_ms);
+        let is_held = chat.held_pong_ms.is_some();
         match chat.path {
             Path::Direct(link) if acknowledgement_is_due => {
                 self.effects.extend(chat.acknowledgement(link));
             }
+            Path::Direct(link) if is_held => {
+                let pong = chat.held_pong(now);
+                self.effects.extend(pong.map(|message| Effect::SendPeer { link, message }));
+            }
+            Path::Broken { .. } if is_held => drop(chat.held_pong(now)),
             Path::Direct(link) if chat.life_due_ms() <= now.boot_ms => {
                 if chat.pinged_ms.is_some() {
                     return self.link_broke(now, who, link);

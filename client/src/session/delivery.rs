@@ -19,6 +19,8 @@ pub(super) struct Delivery {
     unconfirmed_bytes: usize,
     /// The number of the last message received.
     received: u64,
+    /// The number of the last message that the front end has displayed. Only these are acknowledged.
+    displayed: u64,
     /// The number that the other side was last told of.
     acknowledged: u64,
 }
@@ -81,15 +83,20 @@ impl Delivery {
         Arrival::Next
     }
 
-    /// Whether the other side is to be told without delay how far we have come.
-    pub(super) fn owes_much(&self) -> bool {
-        self.received - self.acknowledged >= ACKNOWLEDGED_AT_ONCE
+    /// The front end has displayed everything up to this number.
+    pub(super) fn display(&mut self, number: u64) {
+        self.displayed = self.displayed.max(number.min(self.received));
     }
 
-    /// The number of the last message received, of which the other side is told now.
+    /// Whether the other side is to be told without delay how far we have come.
+    pub(super) fn owes_much(&self) -> bool {
+        self.displayed - self.acknowledged >= ACKNOWLEDGED_AT_ONCE
+    }
+
+    /// The number of the last message displayed, of which the other side is told now.
     pub(super) fn acknowledge(&mut self) -> u64 {
-        self.acknowledged = self.received;
-        self.received
+        self.acknowledged = self.displayed;
+        self.displayed
     }
 
     /// What has to be sent again on a new link, with its numbers.
@@ -137,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn only_displayed_messages_are_acknowledged() {
+        let mut delivery = Delivery::default();
+        for number in 1..=3 {
+            assert_eq!(delivery.receive(number), Arrival::Next);
+        }
+        assert_eq!(delivery.acknowledge(), 0);
+        delivery.display(2);
+        assert_eq!(delivery.acknowledge(), 2);
+        assert_eq!(delivery.receive(3), Arrival::Again, "it waits to be displayed");
+    }
+
+    #[test]
     fn unconfirmed_messages_are_bounded_in_number_and_bytes() {
         let mut delivery = Delivery::default();
         let taken = (0..).take_while(|_| delivery.push(String::from("x")).is_ok()).count();
@@ -166,14 +185,19 @@ mod tests {
                 let again: Vec<(u64, String)> =
                     sender.unconfirmed().map(|(n, text)| (n, text.clone())).collect();
                 for (index, (number, text)) in again.into_iter().take(arrive).enumerate() {
-                    prop_assert_eq!(receiver.receive(number), Arrival::Next);
-                    shown.push(text);
+                    // What was received but not displayed before the break comes again.
+                    if receiver.receive(number) == Arrival::Next {
+                        shown.push(text);
+                    }
                     if index < confirm {
+                        receiver.display(number);
                         prop_assert!(sender.confirm(receiver.acknowledge()));
                     }
                 }
             }
             prop_assert_eq!(shown, said);
+            receiver.display(u64::MAX);
+            prop_assert!(sender.confirm(receiver.acknowledge()));
             prop_assert_eq!(sender.waiting(), 0);
         }
     }

@@ -9,7 +9,7 @@ use letschat_protocol::dialogue::{
     FromServer, Listed, Request as ServerRequest, Secret, SessionId,
 };
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey};
-use letschat_protocol::peer::PeerMessage;
+use letschat_protocol::peer::{ChatId, PeerMessage};
 use letschat_protocol::username::Username;
 use serde::{Deserialize, Serialize};
 
@@ -103,8 +103,45 @@ pub enum Input {
         /// Why.
         why: PeerLoss,
     },
+    /// The front end has displayed what [`Effect::Display`] told.
+    Displayed(Displayed),
+    /// How far the front end is behind has changed.
+    Backlog(Backlog),
     /// [`next_deadline`](super::Session::next_deadline) has come.
     Tick,
+}
+
+/// An event whose display the session has to know of: it is acknowledged, or remembered, after that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Displayed {
+    /// A message of a chat.
+    Message {
+        /// With whom.
+        with: Username,
+        /// Which chat with them.
+        chat: ChatId,
+        /// Its number in the chat.
+        number: u64,
+    },
+    /// A broadcast.
+    Broadcast {
+        /// Counts the logs that this run has followed.
+        log: u64,
+        /// Its number in the log.
+        number: u64,
+    },
+}
+
+/// How far a front end is behind with displaying events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Backlog {
+    /// It keeps up.
+    #[default]
+    None,
+    /// Nothing is taken from peers.
+    Peers,
+    /// Broadcasts are skipped as well; a replay brings them later.
+    Full,
 }
 
 /// Why the server was not reached.
@@ -249,6 +286,8 @@ pub enum Effect {
     },
     /// Tell whoever drives the client.
     Tell(Event),
+    /// The same; answered by [`Input::Displayed`] once the front end has displayed it.
+    Display(Event, Displayed),
     /// Everything is closed; the client may end.
     Finished,
 }

@@ -79,6 +79,10 @@ pub struct Session {
     random: fastrand::Rng,
     server: ServerSide,
     shown: Shown,
+    /// Counts the logs that were followed, so that what was displayed of one is not taken for another's.
+    logs: u64,
+    /// How far the front end is behind.
+    backlog: Backlog,
     /// At which server and to whom.
     shown_to: Option<(Fingerprint, Username)>,
     account: Option<Account>,
@@ -119,6 +123,8 @@ impl Session {
             birth,
             server: ServerSide::default(),
             shown: Shown::default(),
+            logs: 0,
+            backlog: Backlog::None,
             shown_to: None,
             account: None,
             calls: BTreeMap::new(),
@@ -153,6 +159,8 @@ impl Session {
             Input::PeerArrived { link, key, from } => self.peer_arrived(now, link, key, from),
             Input::Peer { link, message } => self.peer_said(now, link, message),
             Input::PeerLost { link, why } => self.peer_lost(now, link, why),
+            Input::Displayed(what) => self.displayed(now, what),
+            Input::Backlog(backlog) => self.backlog_changed(now, backlog),
             Input::Tick => {}
         }
         self.tick(now);
@@ -197,6 +205,33 @@ impl Session {
     /// Whether plain text has a chat to go to.
     pub fn has_current_chat(&self) -> bool {
         self.current.is_some()
+    }
+
+    /// The front end has displayed something: only now it counts as delivered.
+    fn displayed(&mut self, now: Now, what: Displayed) {
+        match what {
+            Displayed::Message { with, chat: id, number } => {
+                if let Some(chat) = self.chats.get_mut(&with).filter(|chat| chat.id == id) {
+                    chat.delivery.display(number);
+                    chat.owe_acknowledgement(now);
+                }
+            }
+            Displayed::Broadcast { log, number } if log == self.logs => {
+                self.shown.display(number);
+                self.save_position();
+            }
+            Displayed::Broadcast { .. } => {}
+        }
+    }
+
+    fn backlog_changed(&mut self, now: Now, backlog: Backlog) {
+        let before = std::mem::replace(&mut self.backlog, backlog);
+        if before == Backlog::None || backlog == Backlog::None {
+            let is_held = backlog != Backlog::None;
+            self.chats.values_mut().for_each(|chat| chat.hold(now, is_held));
+        }
+        // What was skipped is asked for now.
+        self.plan_repair(now);
     }
 
     fn tick(&mut self, now: Now) {

@@ -15,6 +15,7 @@ use super::*;
 use crate::event::Event;
 
 mod acknowledgements;
+mod backlog;
 mod broadcasts;
 
 /// A session of alice's, with its effects at hand.
@@ -56,7 +57,20 @@ impl Stage {
         stage
     }
 
+    /// What is told is displayed at once.
     fn put(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = self.put_undisplayed(input);
+        let displayed = |effect: &Effect| match effect {
+            Effect::Display(_, displayed) => Some(displayed.clone()),
+            _ => None,
+        };
+        for displayed in effects.iter().filter_map(displayed).collect::<Vec<_>>() {
+            effects.extend(self.put_undisplayed(Input::Displayed(displayed)));
+        }
+        effects
+    }
+
+    fn put_undisplayed(&mut self, input: Input) -> Vec<Effect> {
         self.session.handle(self.now, input)
     }
 
@@ -169,7 +183,7 @@ fn code(effects: &[Effect], id: RequestId) -> &'static str {
 fn told(effects: &[Effect]) -> Vec<&Event> {
     let mut all = Vec::new();
     for effect in effects {
-        if let Effect::Tell(event) = effect {
+        if let Effect::Tell(event) | Effect::Display(event, _) = effect {
             all.push(event);
         }
     }

@@ -3,13 +3,13 @@
 //! What a driver promises is kept (nothing comes over a link that is closed, each dial is answered
 //! once); all else is chosen by the input.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use letschat::session::{
-    Account, AccountError, Birth, Effect, Input, LinkId, LogPosition, Now, PeerLoss, Request,
-    RequestId, Session, Unreached,
+    Account, AccountError, Backlog, Birth, Displayed, Effect, Input, LinkId, LogPosition, Now,
+    PeerLoss, Request, RequestId, Session, Unreached,
 };
 use letschat_protocol::code::Code;
 use letschat_protocol::datagram::ToClient;
@@ -58,6 +58,8 @@ struct World<'a> {
     chats: Vec<ChatId>,
     requests: u64,
     unanswered: BTreeMap<RequestId, Request>,
+    /// Told and not displayed yet.
+    waiting: VecDeque<Displayed>,
     is_finished: bool,
 }
 
@@ -89,12 +91,13 @@ impl<'a> World<'a> {
             chats: vec![ChatId(1)],
             requests: 0,
             unanswered: BTreeMap::new(),
+            waiting: VecDeque::new(),
             is_finished: false,
         }
     }
 
     fn step(&mut self) {
-        match self.choices.below(12) {
+        match self.choices.below(14) {
             0 | 1 => self.request(),
             2 => self.reach_server(),
             3..=5 => self.server_says(),
@@ -102,8 +105,22 @@ impl<'a> World<'a> {
             7 => self.datagram(),
             8 => self.meet_peer(),
             9 | 10 => self.peer_says(),
+            11 => self.display(),
+            12 => self.fall_behind(),
             _ => self.pass_time(),
         }
+    }
+
+    fn display(&mut self) {
+        if let Some(displayed) = self.waiting.pop_front() {
+            self.handle(Input::Displayed(displayed));
+        }
+    }
+
+    fn fall_behind(&mut self) {
+        let all = [Backlog::None, Backlog::Peers, Backlog::Full];
+        let backlog = all[self.choices.below(all.len())];
+        self.handle(Input::Backlog(backlog));
     }
 
     fn name(&mut self) -> Username {
@@ -408,6 +425,7 @@ impl<'a> World<'a> {
                 assert!(self.unanswered.is_empty(), "{:?} had no answer", self.unanswered);
                 self.is_finished = true;
             }
+            Effect::Display(_, displayed) => self.waiting.push_back(displayed),
             Effect::Save(_) | Effect::Tell(_) => {}
         }
     }

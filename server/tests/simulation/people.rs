@@ -18,6 +18,9 @@ use crate::faults::Hit;
 use crate::server::WireId;
 use crate::world::{Event, Plan, World};
 
+/// A front end takes so long to display what it is told.
+const DISPLAY_MS: u64 = 5;
+
 /// What somebody does.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
@@ -246,6 +249,10 @@ impl World {
             Effect::ClosePeer { link } => self.hang_up_peer(person, link),
             Effect::Answer { id, result } => self.answered(person, id, result),
             Effect::Tell(told) => self.told(person, told),
+            Effect::Display(told, displayed) => {
+                self.told(person, told);
+                self.at(DISPLAY_MS, Event::Displayed { person, displayed });
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem;
 
-use letschat::session::{Account, Input as SessionInput, LinkId};
+use letschat::session::{Account, Displayed, Input as SessionInput, LinkId};
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::peer::PeerMessage;
@@ -44,6 +44,11 @@ pub(crate) enum Event {
     AccountOpened {
         person: usize,
         account: Box<Account>,
+    },
+    /// The front end has displayed what it was told.
+    Displayed {
+        person: usize,
+        displayed: Displayed,
     },
     Refused {
         person: usize,
@@ -227,6 +232,9 @@ impl World {
             Event::EndAtClient(wire) => self.end_at_client(wire),
             Event::AccountOpened { person, account } => {
                 self.session(person, SessionInput::Account(Ok(*account)));
+            }
+            Event::Displayed { person, displayed } => {
+                self.session(person, SessionInput::Displayed(displayed));
             }
             Event::Refused { person, dial } => self.refused(person, dial),
             Event::Stored { life, request, fails } => self.stored(life, request, fails),

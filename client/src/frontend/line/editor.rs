@@ -29,6 +29,7 @@ use super::question;
 use super::standing::Shared;
 use super::theme::Theme;
 use super::wrap::wrap;
+use crate::events::Receipt;
 use crate::frontend::OutputClosed;
 use keys::{INTERRUPT, LEAVE};
 
@@ -38,7 +39,7 @@ pub(super) use aside::Unfinished;
 pub(super) use keys::COMPLETION_MENU;
 
 /// Texts that may wait to be shown. Then whoever has more waits.
-const MAX_WAITING_TEXTS: usize = 1_024;
+const MAX_WAITING_TEXTS: usize = 256;
 
 /// How soon a text is shown while nothing is typed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -70,6 +71,14 @@ pub(super) enum Typed {
     Answer(Option<String>),
 }
 
+/// Something to be shown above the prompt, of one or more lines.
+struct Text {
+    /// Empty: nothing is shown.
+    text: String,
+    /// Of the event that it shows.
+    receipt: Option<Receipt>,
+}
+
 /// The editor's thread.
 pub(super) struct Editor {
     keyboard: Keyboard,
@@ -88,7 +97,7 @@ pub(super) struct Keyboard {
 /// Where texts go.
 #[derive(Clone)]
 pub(super) struct Screen {
-    texts: Sender<String>,
+    texts: Sender<Text>,
     /// Calls the editor away from the keys.
     call: Arc<AtomicBool>,
 }
@@ -156,7 +165,20 @@ impl Keyboard {
 impl Screen {
     /// Shows a text, of one or more lines, above the prompt.
     pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
-        self.texts.send(text.into()).await.map_err(|_| OutputClosed)?;
+        self.put(Text { text: text.into(), receipt: None }).await
+    }
+
+    /// Shows what an event says, and confirms the event when that is on the screen.
+    pub(super) async fn show_event(
+        &self,
+        text: String,
+        receipt: Receipt,
+    ) -> Result<(), OutputClosed> {
+        self.put(Text { text, receipt: Some(receipt) }).await
+    }
+
+    async fn put(&self, text: Text) -> Result<(), OutputClosed> {
+        self.texts.send(text).await.map_err(|_| OutputClosed)?;
         self.look_again();
         Ok(())
     }
@@ -180,7 +202,7 @@ impl Aim {
 /// What the editor is to do next while no line is being typed.
 enum Next {
     Order(Order),
-    Text(String),
+    Text(Text),
 }
 
 /// What the editor's thread works with.
@@ -189,7 +211,7 @@ struct Desk {
     standing: Shared,
     theme: Theme,
     call: Arc<AtomicBool>,
-    texts: Receiver<String>,
+    texts: Receiver<Text>,
     /// Where the line goes that is being typed.
     target: Option<Username>,
     aim: Aim,
@@ -204,7 +226,7 @@ impl Desk {
         theme: Theme,
         history: PathBuf,
         call: Arc<AtomicBool>,
-        texts: Receiver<String>,
+        texts: Receiver<Text>,
     ) -> Desk {
         let aim = Aim::default();
         let reedline = Reedline::create()
@@ -260,7 +282,7 @@ impl Desk {
             };
             match block_on(order.or(text)).ok()? {
                 Next::Order(order) => return Some(order),
-                Next::Text(text) => print_wrapped(&text),
+                Next::Text(text) => print_text(text),
             }
         }
     }
@@ -312,7 +334,8 @@ impl Desk {
                 Some(name) => format!("This line still goes to {name}."),
                 None => "This line is still a command.".into(),
             };
-            print(&format!("{place} Ctrl+C clears it.\n"));
+            // A terminal that is gone is noticed by the next read.
+            let _ = print(&format!("{place} Ctrl+C clears it.\n"));
             self.announced = Some(current);
         }
         self.aim.set(self.target.as_ref());
@@ -333,7 +356,7 @@ impl Desk {
     fn print_texts(&self) {
         self.call.store(false, Ordering::SeqCst);
         while let Ok(text) = self.texts.try_recv() {
-            print_wrapped(&text);
+            print_text(text);
         }
     }
 
@@ -346,16 +369,21 @@ impl Desk {
     }
 }
 
-/// Prints a text of one or more lines.
-fn print_wrapped(text: &str) {
+/// Prints a text, and confirms its event.
+fn print_text(Text { text, receipt }: Text) {
     let (columns, _) = terminal::size().unwrap_or((0, 0));
-    print(&format!("{}\n", wrap(text, columns.into())));
+    let printed = match text.as_str() {
+        "" => Ok(()),
+        text => print(&format!("{}\n", wrap(text, columns.into()))),
+    };
+    if let (Ok(()), Some(receipt)) = (printed, receipt) {
+        receipt.confirm();
+    }
 }
 
 /// Prints while no line is being edited.
-fn print(text: &str) {
+fn print(text: &str) -> io::Result<()> {
     let _no_secret_is_typed = question::wait_for_hidden();
     let mut output = io::stdout().lock();
-    // A terminal that is gone is noticed by the next read.
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    output.write_all(text.as_bytes()).and_then(|()| output.flush())
 }

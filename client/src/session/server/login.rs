@@ -122,6 +122,7 @@ impl Session {
                 // Who comes back has not forgotten what was shown after a gap.
                 if self.shown_to != whose {
                     self.shown = Shown::default();
+                    self.logs += 1;
                     self.shown_to = whose;
                 }
                 self.shown.resume(account.position);
@@ -262,7 +263,9 @@ impl Session {
         for sign_up in std::mem::take(&mut self.server.sign_ups) {
             self.fail(sign_up.id, "already_logged_in", "You are logged in; `/leave` comes first.");
         }
-        self.shown.welcome(welcome.epoch, welcome.head);
+        if self.shown.welcome(welcome.epoch, welcome.head) {
+            self.logs += 1;
+        }
         self.repair(now);
         if self.server.watching {
             self.ask_server(now, ServerRequest::Watch(true), Expected::Watch(None));

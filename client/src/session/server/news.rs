@@ -6,7 +6,7 @@ use letschat_protocol::limits::UDP_KEEPALIVE_MS;
 
 use super::{Datagrams, Expected, Repair};
 use crate::event::Event;
-use crate::session::{Effect, Now, Save, Session};
+use crate::session::{Backlog, Displayed, Effect, Now, Save, Session};
 
 /// A gap in the broadcasts is repaired after this time, since datagrams overtake each other.
 const REORDERING_MS: u64 = 60;
@@ -24,22 +24,38 @@ impl Session {
         own: bool,
         over: &'static str,
     ) {
-        // Taken even if it is not shown: it is no gap.
-        if self.shown.take(entry) && !self.is_blocked(&entry.sender) {
-            self.tell(Event::Broadcast {
-                from: entry.sender.clone(),
-                number: entry.number,
-                text: entry.text.clone(),
-                time_ms: entry.time_ms,
-                own,
-                over,
-            });
+        if self.backlog == Backlog::Full {
+            return self.shown.skip(entry.number);
+        }
+        if self.shown.take(entry) {
+            if self.is_blocked(&entry.sender) {
+                // Taken even if it is not shown: it is no gap.
+                self.shown.display(entry.number);
+            } else {
+                let event = Event::Broadcast {
+                    from: entry.sender.clone(),
+                    number: entry.number,
+                    text: entry.text.clone(),
+                    time_ms: entry.time_ms,
+                    own,
+                    over,
+                };
+                let displayed = Displayed::Broadcast { log: self.logs, number: entry.number };
+                self.effects.push(Effect::Display(event, displayed));
+            }
         }
         self.save_position();
         self.plan_repair(now);
     }
 
-    pub(super) fn save_position(&mut self) {
+    /// Whether a replay may be asked for. A front end that is far behind would only skip it again.
+    fn may_repair(&self) -> bool {
+        self.server.is_logged_in()
+            && self.server.repair == Repair::None
+            && self.backlog != Backlog::Full
+    }
+
+    pub(in crate::session) fn save_position(&mut self) {
         let position = self.shown.position();
         if let Some(account) = &mut self.account
             && account.position != position
@@ -55,9 +71,9 @@ impl Session {
     }
 
     /// A gap may close by itself in a moment; if not, it is repaired over TCP.
-    pub(super) fn plan_repair(&mut self, now: Now) {
+    pub(in crate::session) fn plan_repair(&mut self, now: Now) {
         self.server.repair_at_ms = match self.shown.missing() {
-            Some(_) if self.server.is_logged_in() && self.server.repair == Repair::None => {
+            Some(_) if self.may_repair() => {
                 self.server.repair_at_ms.or(Some(now.boot_ms + REORDERING_MS))
             }
             _ => None,
@@ -69,8 +85,9 @@ impl Session {
         let Some(from) = self.shown.missing() else {
             return;
         };
-        if self.server.is_logged_in() && self.server.repair == Repair::None {
+        if self.may_repair() {
             self.server.repair = Repair::Asked;
+            self.shown.replaying();
             let datagrams = &mut self.server.datagrams;
             if datagrams.work {
                 datagrams.since_ms = now.boot_ms;
