@@ -54,19 +54,13 @@ impl Faces {
         let to_dialler = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&TLS13])
             .unwrap()
-            .with_client_cert_verifier(verifier.clone())
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(shown(
                 to_dialler,
+                &own_identity(),
             ))));
-        let to_listener = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown(
-                to_listener,
-            ))));
-        Faces { to_dialler: Arc::new(to_dialler), to_listener: Arc::new(to_listener) }
+        let to_listener = self::to_listener(shown(to_listener, &own_identity()));
+        Faces { to_dialler: Arc::new(to_dialler), to_listener }
     }
 }
 
@@ -75,9 +69,24 @@ pub(crate) fn own_identity() -> Identity {
     Identity::from_seed(&[7; 32])
 }
 
-/// A public key, and the private half of its own.
-fn shown(key: PublicKey) -> Arc<CertifiedKey> {
-    let private = PrivateKeyDer::Pkcs8(own_identity().to_pkcs8().to_vec().into());
+/// TLS towards a receiver, with a key of one's own.
+pub(crate) fn as_peer(identity: &Identity) -> Arc<ClientConfig> {
+    to_listener(shown(identity.public_key(), identity))
+}
+
+fn to_listener(shown: Arc<CertifiedKey>) -> Arc<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody { has_raw_key: true }))
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
+    Arc::new(config)
+}
+
+/// A public key, and a private one that may be another's.
+fn shown(key: PublicKey, private: &Identity) -> Arc<CertifiedKey> {
+    let private = PrivateKeyDer::Pkcs8(private.to_pkcs8().to_vec().into());
     let signer = default_provider().key_provider.load_private_key(private).unwrap();
     Arc::new(CertifiedKey::new(vec![CertificateDer::from(key.to_spki())], signer))
 }

@@ -5,6 +5,8 @@
 //! * [`records`] – sits on a TCP connection and handles TLS records
 //! * [`datagrams`] – sits on the way of datagrams
 //! * [`keys`] – ends TLS and begins it anew, with keys of their own
+//! * [`rogue`] – a peer that is approved and then does as it likes
+//! * `stalled` – front ends that are flooded, or that nobody reads
 //! * `server_link`, `peer_link`, `swapped_keys`, `broadcasts` – what comes of it
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -23,8 +25,13 @@ mod peer_link;
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod programs;
 mod records;
+mod rogue;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;
 mod server_link;
+mod stalled;
 mod swapped_keys;
+#[path = "../processes/typist.rs"]
+#[allow(dead_code, reason = "the tests of the processes need more of it")]
+mod typist;

@@ -19,7 +19,7 @@ use crate::programs::PATIENCE;
 use crate::server::TestServer;
 
 /// A port at which nobody receives: for those whom nobody calls.
-const NO_RECEIVER: u16 = 9;
+pub(crate) const NO_RECEIVER: u16 = 9;
 
 /// Types lines and reads lines.
 pub(crate) struct Typist {
@@ -118,12 +118,21 @@ impl Typist {
 
     /// Says HELLO as a program, signs up, and logs in with a receiver at this port.
     pub(crate) fn joins_as_program(server: &TestServer, name: &str, port: u16) -> Typist {
+        Typist::joins_with_key(server, name, &Identity::generate().unwrap(), port)
+    }
+
+    /// The same with a key of the test's own.
+    pub(crate) fn joins_with_key(
+        server: &TestServer,
+        name: &str,
+        identity: &Identity,
+        port: u16,
+    ) -> Typist {
         let mut typist = Typist::greeted_as_program(server.address);
         let payload = format!("{PASSWORD}\n{PASSWORD}");
         typist.types(&format!("SIGNUP {name} +{}\n{payload}", payload.len()));
         typist.expects("201 ");
-        let credentials =
-            typist.credentials(&server.fingerprint, name, &Identity::generate().unwrap(), port);
+        let credentials = typist.credentials(&server.fingerprint, name, identity, port);
         typist.types(&format!("LOGIN {name} {credentials} +{}\n{PASSWORD}", PASSWORD.len()));
         typist.expects("230 ");
         typist
