@@ -10,17 +10,13 @@ use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _}
 use futures_rustls::{TlsAcceptor, TlsConnector};
 use letschat_protocol::identity::{Identity, PublicKey};
 use rcgen::generate_simple_self_signed;
-use rustls::client::AlwaysResolvesClientRawPublicKeys;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
-};
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::any_key::{Anybody, shown, to_receiver};
 
 /// As whom it shows itself, to who dials and to who listens.
 pub(crate) struct Faces {
@@ -59,7 +55,7 @@ impl Faces {
                 to_dialler,
                 &own_identity(),
             ))));
-        let to_listener = self::to_listener(shown(to_listener, &own_identity()));
+        let to_listener = to_receiver(shown(to_listener, &own_identity()));
         Faces { to_dialler: Arc::new(to_dialler), to_listener }
     }
 }
@@ -67,28 +63,6 @@ impl Faces {
 /// Its own key pair.
 pub(crate) fn own_identity() -> Identity {
     Identity::from_seed(&[7; 32])
-}
-
-/// TLS towards a receiver, with a key of one's own.
-pub(crate) fn as_peer(identity: &Identity) -> Arc<ClientConfig> {
-    to_listener(shown(identity.public_key(), identity))
-}
-
-fn to_listener(shown: Arc<CertifiedKey>) -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[&TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody { has_raw_key: true }))
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
-    Arc::new(config)
-}
-
-/// A public key, and a private one that may be another's.
-fn shown(key: PublicKey, private: &Identity) -> Arc<CertifiedKey> {
-    let private = PrivateKeyDer::Pkcs8(private.to_pkcs8().to_vec().into());
-    let signer = default_provider().key_provider.load_private_key(private).unwrap();
-    Arc::new(CertifiedKey::new(vec![CertificateDer::from(key.to_spki())], signer))
 }
 
 /// Sits on a way.
@@ -188,94 +162,5 @@ async fn copy(
                 to.flush().await?;
             }
         }
-    }
-}
-
-/// Takes everybody for the right one.
-#[derive(Debug)]
-struct Anybody {
-    has_raw_key: bool,
-}
-
-const SCHEMES: [SignatureScheme; 2] =
-    [SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256];
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.3 only".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        SCHEMES.into()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.has_raw_key
-    }
-}
-
-impl ClientCertVerifier for Anybody {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.3 only".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        SCHEMES.into()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.has_raw_key
     }
 }

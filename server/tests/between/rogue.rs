@@ -11,8 +11,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::json;
 
+use crate::any_key::as_peer;
 use crate::client::TestClient;
-use crate::keys::as_peer;
 use crate::programs::PATIENCE;
 use crate::server::TestServer;
 use crate::typist::{NO_RECEIVER, Typist};

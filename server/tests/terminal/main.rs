@@ -8,6 +8,7 @@
 //! * [`palette`] – what terminals show for a colour
 //! * `first_run`, `account`, `prompt`, `keys`, `wide`, `looks`, `themes`, `warnings` – what a person
 //!   would notice
+//! * `flood` – a peer that sends faster than a terminal shows
 //! * `make_chat` – what `make chat` and `make stop` run
 //! * `console` – the server's operator, at a terminal of their own
 //! * `safety` – whatever could steer a terminal, from everybody who might say it
@@ -17,11 +18,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod account;
+#[path = "../between/any_key.rs"]
+#[allow(dead_code, reason = "the tests of those in between need more of it")]
+mod any_key;
 #[path = "../processes/client.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod client;
 mod console;
 mod first_run;
+mod flood;
 mod hostile;
 mod keys;
 mod looks;
@@ -37,6 +42,9 @@ mod prompt;
 #[path = "../processes/relay.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod relay;
+#[path = "../between/rogue.rs"]
+#[allow(dead_code, reason = "the tests of those in between need more of it")]
+mod rogue;
 mod safety;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
