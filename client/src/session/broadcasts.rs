@@ -12,6 +12,9 @@ const MAX_BEYOND: usize = 16_384;
 /// Broadcasts remembered by sender and time, against a second showing under another number.
 const MAX_NAMED: usize = 16_384;
 
+/// No log gets here. A number beyond it is a lie, and counting on from it must not overflow.
+const MAX_NUMBER: u64 = u64::MAX / 2;
+
 /// What has been shown of a server's numbered log: everything up to a number, and a few beyond it.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
@@ -29,8 +32,8 @@ impl Shown {
     pub(super) fn resume(&mut self, position: LogPosition) {
         if self.epoch != position.epoch || self.through < position.through {
             self.epoch = position.epoch;
-            self.through = position.through;
-            self.head = position.through;
+            self.through = position.through.min(MAX_NUMBER);
+            self.head = self.through;
             self.beyond.clear();
         }
     }
@@ -49,11 +52,19 @@ impl Shown {
 
     /// The log goes up to this number at least.
     pub(super) fn learn(&mut self, head: u64) {
-        self.head = self.head.max(head);
+        self.head = self.head.max(head.min(MAX_NUMBER));
+    }
+
+    /// The highest number that is known to exist.
+    pub(super) fn head(&self) -> u64 {
+        self.head
     }
 
     /// A broadcast came. Whether it is to be shown: each is, once.
     pub(super) fn take(&mut self, entry: &Broadcast) -> bool {
+        if entry.number > MAX_NUMBER {
+            return false;
+        }
         self.learn(entry.number);
         if entry.number <= self.through || !self.beyond.insert(entry.number) {
             return false;
@@ -69,8 +80,7 @@ impl Shown {
 
     /// A replay is done: what it did not bring up to this number is gone for good.
     pub(super) fn replayed(&mut self, through: u64) {
-        // No log gets there; the next number must be one.
-        let through = through.min(u64::MAX - 1);
+        let through = through.min(MAX_NUMBER);
         self.through = self.through.max(through);
         self.beyond.retain(|number| *number > through);
         self.close_up();
