@@ -24,7 +24,7 @@ use rustls::{
 
 /// As whom it shows itself, to who dials and to who listens.
 pub(crate) struct Faces {
-    to_dialler: Arc<ServerConfig>,
+    pub(crate) to_dialler: Arc<ServerConfig>,
     to_listener: Arc<ClientConfig>,
 }
 

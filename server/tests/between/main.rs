@@ -5,6 +5,7 @@
 //! * [`records`] – sits on a TCP connection and handles TLS records
 //! * [`datagrams`] – sits on the way of datagrams
 //! * [`keys`] – ends TLS and begins it anew, with keys of their own
+//! * `hostile_server` – is no server at all, and lies to a client
 //! * `server_link`, `peer_link`, `swapped_keys`, `broadcasts` – what comes of it
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -17,6 +18,7 @@ mod datagrams;
 #[path = "../faults/form.rs"]
 #[allow(dead_code, reason = "the tests of faults need more of it")]
 mod form;
+mod hostile_server;
 mod keys;
 mod peer_link;
 #[path = "../processes/programs.rs"]
