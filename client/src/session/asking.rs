@@ -241,3 +241,13 @@ impl Session {
         by_name || by_receiver
     }
 }
+
+/// Whether somebody with this receiver is at an address that the user gave, with or without a port.
+pub(super) fn is_at(who: &str, receiver: SocketAddr) -> bool {
+    let ip = receiver.ip().to_canonical();
+    if let Ok(asked) = who.parse::<SocketAddr>() {
+        return (asked.ip().to_canonical(), asked.port()) == (ip, receiver.port());
+    }
+    let bare = who.strip_prefix('[').and_then(|who| who.strip_suffix(']')).unwrap_or(who);
+    bare.parse::<IpAddr>().is_ok_and(|asked| asked.to_canonical() == ip)
+}

@@ -8,7 +8,7 @@
 //! | return to the server | [`SOON`] | when a login has lived for 10 s, or the user asks |
 //! | a server that is busy or not there | [`LATER`] | the same |
 //! | dial the peer of a chat again | [`AT_ONCE`] | when a link has lived for 10 s, or with the chat |
-//! | ask for missed broadcasts | [`SOON`] | when a replay brought what was missing |
+//! | ask for missed broadcasts | [`SOON`] | when a replay went up to the head, and something came, or none failed for 10 s |
 //!
 //! Pages of a list are asked for without a wait. Each has to advance, and their number is bounded.
 //!
@@ -65,10 +65,10 @@ impl Backoff {
         Some((wait_ms as f64 * factor) as u64)
     }
 
-    /// Notes that a link has ended that was up since then. If it lived long enough, the earlier
-    /// failures are forgotten.
-    pub(super) fn link_ended(&mut self, now_ms: u64, up_since_ms: u64) {
-        if now_ms.saturating_sub(up_since_ms) >= STABLE_MS {
+    /// Notes that all was well from then until now, as on a link that was up. If that was long enough,
+    /// the earlier failures are forgotten.
+    pub(super) fn lived(&mut self, now_ms: u64, since_ms: u64) {
+        if now_ms.saturating_sub(since_ms) >= STABLE_MS {
             *self = Backoff::default();
         }
     }
@@ -113,9 +113,9 @@ mod tests {
     fn only_a_link_that_lived_ends_a_row_of_failures() {
         let mut backoff = Backoff::default();
         backoff.fail(1_000, &SOON, 0.5);
-        backoff.link_ended(1_000 + STABLE_MS - 1, 1_000);
+        backoff.lived(1_000 + STABLE_MS - 1, 1_000);
         assert_eq!((backoff.failures(), backoff.since_ms()), (1, Some(1_000)));
-        backoff.link_ended(1_000 + STABLE_MS, 1_000);
+        backoff.lived(1_000 + STABLE_MS, 1_000);
         assert_eq!((backoff.failures(), backoff.since_ms()), (0, None));
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Shown {
     beyond: BTreeSet<u64>,
     /// The highest number that is known to exist.
     head: u64,
+    /// How many have come, each number counted once.
+    taken: u64,
     named: HashSet<(Username, u64)>,
     order: VecDeque<(Username, u64)>,
 }
@@ -60,6 +62,11 @@ impl Shown {
         self.head
     }
 
+    /// How many broadcasts have come.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// A broadcast came. Whether it is to be shown: each is, once.
     pub(super) fn take(&mut self, entry: &Broadcast) -> bool {
         if entry.number > MAX_NUMBER {
@@ -69,6 +76,7 @@ impl Shown {
         if entry.number <= self.through || !self.beyond.insert(entry.number) {
             return false;
         }
+        self.taken += 1;
         self.close_up();
         if self.beyond.len() > MAX_BEYOND {
             // The server never filled the gap; what it holds now is what there is.

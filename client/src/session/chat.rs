@@ -157,7 +157,7 @@ impl Chat {
     /// Notes that the link broke or could not be dialled. Returns the wait before the next dial.
     pub(super) fn broke(&mut self, now: Now, jitter: f64) -> u64 {
         if matches!(self.path, Path::Direct(_)) {
-            self.backoff.link_ended(now.boot_ms, self.whole_since_ms);
+            self.backoff.lived(now.boot_ms, self.whole_since_ms);
         }
         self.backoff.fail(now.boot_ms, &AT_ONCE, jitter).unwrap_or_default()
     }

@@ -96,8 +96,8 @@ impl Retries {
 
     /// Notes that a login has ended that was up since then.
     pub(super) fn login_ended(&mut self, now_ms: u64, up_since_ms: u64) {
-        self.returns.link_ended(now_ms, up_since_ms);
-        self.later.link_ended(now_ms, up_since_ms);
+        self.returns.lived(now_ms, up_since_ms);
+        self.later.lived(now_ms, up_since_ms);
     }
 }
 

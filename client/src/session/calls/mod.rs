@@ -14,6 +14,7 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
+use super::asking::is_at;
 use super::chat::Chat;
 use super::server::{Expected, ListFor};
 use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session};
@@ -489,14 +490,4 @@ impl Session {
 
 fn still_blocked(who: &Username) -> String {
     format!("You have blocked {who}; `/block {who} off` takes it back.")
-}
-
-/// Whether somebody with this receiver is at an address that the user gave, with or without a port.
-fn is_at(who: &str, receiver: SocketAddr) -> bool {
-    let ip = receiver.ip().to_canonical();
-    if let Ok(asked) = who.parse::<SocketAddr>() {
-        return (asked.ip().to_canonical(), asked.port()) == (ip, receiver.port());
-    }
-    let bare = who.strip_prefix('[').and_then(|who| who.strip_suffix(']')).unwrap_or(who);
-    bare.parse::<IpAddr>().is_ok_and(|asked| asked.to_canonical() == ip)
 }

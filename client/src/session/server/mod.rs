@@ -132,10 +132,19 @@ struct Goal {
 enum Repair {
     #[default]
     None,
-    /// A replay was asked for; the log was known to go up to this number.
-    Asked(u64),
+    /// A replay was asked for.
+    Asked(Missing),
     /// It has begun: its end is to be taken for it.
-    Running(u64),
+    Running(Missing),
+}
+
+/// What was known of the broadcasts when a replay was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Missing {
+    /// The highest number that there is.
+    head: u64,
+    /// How many had come.
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -352,8 +361,8 @@ impl Session {
                 self.replay_failed(now);
             }
             Expected::Replay => {
-                if let Repair::Asked(head) = self.server.repair {
-                    self.server.repair = Repair::Running(head);
+                if let Repair::Asked(missing) = self.server.repair {
+                    self.server.repair = Repair::Running(missing);
                 }
             }
             Expected::Active | Expected::Forgotten => {}

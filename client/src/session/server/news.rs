@@ -4,7 +4,7 @@ use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Broadcast, Request as ServerRequest};
 use letschat_protocol::limits::UDP_KEEPALIVE_MS;
 
-use super::{Datagrams, Expected, Repair};
+use super::{Datagrams, Expected, Missing, Repair};
 use crate::event::Event;
 use crate::session::backoff::{Backoff, SOON};
 use crate::session::{Effect, Now, Save, Session};
@@ -73,7 +73,8 @@ impl Session {
             return;
         };
         if self.server.is_logged_in() && self.server.repair == Repair::None {
-            self.server.repair = Repair::Asked(self.shown.head());
+            let missing = Missing { head: self.shown.head(), taken: self.shown.taken() };
+            self.server.repair = Repair::Asked(missing);
             let datagrams = &mut self.server.datagrams;
             if datagrams.work {
                 datagrams.since_ms = now.boot_ms;
@@ -89,13 +90,13 @@ impl Session {
 
     /// A replay is done. The end of one that was not asked for says nothing about what is missing.
     pub(super) fn replayed(&mut self, now: Now, through: u64) {
-        let Repair::Running(head) = self.server.repair else {
+        let Repair::Running(missing) = self.server.repair else {
             return;
         };
         self.server.repair = Repair::None;
         self.shown.replayed(through);
         self.save_position();
-        if through < head {
+        if through < missing.head || self.shown.taken() == missing.taken {
             self.replay_failed(now);
         } else {
             self.server.replays = Backoff::default();
@@ -103,8 +104,9 @@ impl Session {
         self.plan_repair(now);
     }
 
-    /// A replay did not bring what the server says there is: the next one waits.
+    /// A replay did not bring what the server says there is, or nothing at all: the next one waits.
     pub(super) fn replay_failed(&mut self, now: Now) {
+        self.server.replays.lived(now.boot_ms, self.server.no_replay_before_ms);
         let jitter = self.random.f64();
         let wait_ms = self.server.replays.fail(now.boot_ms, &SOON, jitter).unwrap_or_default();
         self.server.no_replay_before_ms = now.boot_ms + wait_ms;
