@@ -13,6 +13,7 @@
 //! * `private_file` – files that are their owner's alone
 //! * `settling` – polls until nothing more happens by itself
 //! * `clock` – the only place where a clock is read
+//! * `crowd` – which stranger gives way when all places are taken
 //! * [`command`], [`arguments`], [`commands`] – the one table of commands, for people and programs
 //! * [`passwords`] – where a password comes from that was not given
 //! * [`frontend`] – a prompt at a terminal, plain lines, JSON lines
@@ -33,6 +34,7 @@ mod clock;
 pub mod command;
 pub mod commands;
 pub mod config;
+mod crowd;
 mod driver;
 pub mod event;
 pub mod events;

@@ -4,6 +4,7 @@
 //! * [`outbox`] – what is to go out over one link, bounded
 //! * [`link`] – frames in and out over one secured stream
 //! * [`server_link`] – the link to the server
+//! * `happy_eyeballs` – several addresses of one name
 //! * [`peer_link`] – a link to a peer, over any byte stream
 //! * [`receiver`] – where peers arrive
 //! * [`datagrams`] – sealed datagrams from and to the server
@@ -12,6 +13,7 @@
 //! that is behind slows the readers down, and they their senders.
 
 pub(crate) mod datagrams;
+mod happy_eyeballs;
 mod link;
 mod outbox;
 pub(crate) mod peer_link;

@@ -13,8 +13,10 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::peer_link::secure_as_receiver;
 use super::tls::PeerTls;
 use super::{Arrival, HANDSHAKE_TIMEOUT, Occurrence, within};
+use crate::crowd::gives_way;
 
-/// Strangers that may be in their handshake at once. Further ones are turned away.
+/// Strangers that may be in their handshake at once. Beyond that the oldest of the address with the
+/// most gives way, so that silent connections keep nobody out.
 const MAX_HANDSHAKES: usize = 64;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -62,7 +64,8 @@ pub(crate) struct Receiver {
     _accepting: Task<()>,
     queue: Sender<Occurrence>,
     account: Option<(u64, PeerTls)>,
-    handshakes: Vec<Task<()>>,
+    /// The oldest first.
+    handshakes: Vec<(IpAddr, Task<()>)>,
 }
 
 impl Receiver {
@@ -89,20 +92,24 @@ impl Receiver {
         self.handshakes.clear();
     }
 
-    /// Has a newcomer prove whose they are, unless that is too much to ask at once.
+    /// Has a newcomer prove whose they are.
     pub(crate) fn admit(
         &mut self,
         executor: &LocalExecutor<'static>,
         stream: TcpStream,
         from: SocketAddr,
     ) {
-        self.handshakes.retain(|handshake| !handshake.is_finished());
+        self.handshakes.retain(|(_, handshake)| !handshake.is_finished());
         let Some((generation, tls)) = self.account.clone() else {
             return;
         };
-        if self.handshakes.len() < MAX_HANDSHAKES {
-            let handshake = greet(stream, from, generation, tls, self.queue.clone());
-            self.handshakes.push(executor.spawn(handshake));
+        let handshake = greet(stream, from, generation, tls, self.queue.clone());
+        self.handshakes.push((from.ip(), executor.spawn(handshake)));
+        if self.handshakes.len() > MAX_HANDSHAKES
+            && let Some(oldest) = gives_way(self.handshakes.iter().map(|(address, _)| *address))
+        {
+            // A task ends when it is dropped, and the connection with it.
+            drop(self.handshakes.remove(oldest));
         }
     }
 }

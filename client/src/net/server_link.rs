@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use async_channel::Sender;
 use async_executor::{LocalExecutor, Task};
@@ -15,6 +14,7 @@ use letschat_protocol::dialogue::{ReplyAssembler, Request};
 use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::Fingerprint;
 
+use super::happy_eyeballs::{first_success, interleaved};
 use super::link::{self, End, Unreadable};
 use super::outbox::Outbox;
 use super::tls::{self, Exported};
@@ -25,10 +25,6 @@ use crate::trust::{KnownServers, Verdict};
 
 /// Requests that may wait for a server that does not read. Several of the largest fit.
 const OUTBOX_BYTES: usize = 256 * 1024;
-
-/// Of several addresses of one name, each gets this long, so that one that swallows everything
-/// leaves time for the next.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Which server, and what makes its key the right one.
 pub(crate) struct Target {
@@ -113,10 +109,66 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
     }
 }
 
-async fn dial(target: &Target) -> Result<(TlsStream<TcpStream>, Secured), Unreached> {
-    let unreached = |error: io::Error| Unreached::NoServer(reason(&error));
-    let (stream, address) =
-        within(HANDSHAKE_TIMEOUT, secure(&target.address)).await.map_err(unreached)?;
+/// A link to the right server.
+type Linked = (TlsStream<TcpStream>, Secured);
+
+async fn dial(target: &Target) -> Result<Linked, Unreached> {
+    let ServerAddress { host, port, .. } = &target.address;
+    let resolved = within(HANDSHAKE_TIMEOUT, async_net::resolve((host.as_str(), *port))).await;
+    reach(target, resolved.map_err(|error| unreached(&error))?).await
+}
+
+/// Reaches the server at the first of these addresses where somebody proves to have its key. Each
+/// address has the whole time for its handshake, also the last one.
+async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Unreached> {
+    let addresses = interleaved(addresses);
+    let failures = match first_success(&addresses, async |at| dial_one(target, at).await).await {
+        Ok(linked) => return Ok(linked),
+        Err(failures) => failures,
+    };
+    // The one that came furthest says most.
+    let failure = failures.into_iter().max_by_key(|failure| failure.step);
+    Err(failure.map_or_else(
+        || Unreached::NoServer("the name has no address".into()),
+        |failure| failure.why,
+    ))
+}
+
+/// How far a dial came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Connect,
+    Handshake,
+    Judgement,
+}
+
+struct Failed {
+    step: Step,
+    why: Unreached,
+}
+
+async fn dial_one(target: &Target, address: SocketAddr) -> Result<Linked, Failed> {
+    let mut step = Step::Connect;
+    let secured = within(HANDSHAKE_TIMEOUT, async {
+        let stream = TcpStream::connect(address).await?;
+        step = Step::Handshake;
+        stream.set_nodelay(true)?;
+        let connector = TlsConnector::from(tls::server_link_config());
+        connector.connect(tls::unused_name(), stream).await
+    });
+    let secured = secured.await;
+    let judged = match secured {
+        Ok(stream) => judge(target, stream, address),
+        Err(error) => return Err(Failed { step, why: unreached(&error) }),
+    };
+    judged.map_err(|why| Failed { step: Step::Judgement, why })
+}
+
+fn judge(
+    target: &Target,
+    stream: TlsStream<TcpStream>,
+    address: SocketAddr,
+) -> Result<Linked, Unreached> {
     let connection = stream.get_ref().1;
     let fingerprint = tls::server_fingerprint(connection)
         .ok_or_else(|| Unreached::NoServer("the server has shown no certificate".into()))?;
@@ -126,24 +178,8 @@ async fn dial(target: &Target) -> Result<(TlsStream<TcpStream>, Secured), Unreac
     Ok((stream, Secured { fingerprint, verdict, address, keys }))
 }
 
-async fn secure(server: &ServerAddress) -> io::Result<(TlsStream<TcpStream>, SocketAddr)> {
-    let (stream, address) = connect(server).await?;
-    stream.set_nodelay(true)?;
-    let connector = TlsConnector::from(tls::server_link_config());
-    let stream = connector.connect(tls::unused_name(), stream).await?;
-    Ok((stream, address))
-}
-
-/// Tries each address of the name in turn; the last failure is the one that is told.
-async fn connect(server: &ServerAddress) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in async_net::resolve((server.host.as_str(), server.port)).await? {
-        match within(ADDRESS_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(stream) => return Ok((stream, address)),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+fn unreached(error: &io::Error) -> Unreached {
+    Unreached::NoServer(reason(error))
 }
 
 /// What failed, in words that go on after "because".

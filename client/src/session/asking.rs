@@ -14,11 +14,35 @@ use super::server::{Expected, ListFor, sentence};
 use super::{Now, Reply, RequestId, Session, User};
 use crate::event::format_rfc3339;
 
-/// A list longer than this is no list: places are far fewer.
+/// A list has at most so many names on so many pages, and is there after this time. A server whose
+/// list does not end is not followed any further.
 const MAX_LISTED: usize = 100_000;
+const MAX_PAGES: usize = 1_000;
+const LIST_MS: u64 = 120_000;
+
+const NO_LIST: &str = "The server's list makes no sense or does not end.";
 
 const NOT_UNDERSTOOD: &str =
     "The server's answer was not understood; it may be of another version.";
+
+/// The pages of a list that have come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pages {
+    begun_ms: u64,
+    count: usize,
+    listed: Vec<Listed>,
+    /// The name after which the last page was asked for. Names come in order, so it only grows.
+    after: Option<Username>,
+}
+
+impl Pages {
+    /// Whether another page may be asked for.
+    fn may_go_on(&self, now: Now) -> bool {
+        self.count < MAX_PAGES
+            && self.listed.len() < MAX_LISTED
+            && now.boot_ms.saturating_sub(self.begun_ms) < LIST_MS
+    }
+}
 
 impl Session {
     pub(super) fn list(&mut self, now: Now, id: RequestId) {
@@ -29,7 +53,8 @@ impl Session {
     }
 
     pub(super) fn ask_list(&mut self, now: Now, what_for: ListFor) {
-        let expected = Expected::List(what_for, Vec::new());
+        let pages = Pages { begun_ms: now.boot_ms, count: 0, listed: Vec::new(), after: None };
+        let expected = Expected::List(what_for, pages);
         self.ask_server(now, ServerRequest::List { after: None }, expected);
     }
 
@@ -93,7 +118,7 @@ impl Session {
 
     fn granted(&mut self, now: Now, what: Expected, reply: &ServerReply) {
         match what {
-            Expected::List(what_for, listed) => self.listed(now, what_for, listed, reply),
+            Expected::List(what_for, pages) => self.listed(now, what_for, pages, reply),
             Expected::Watch(Some(id)) => {
                 let message = reply.last_line().to_owned();
                 self.answer(id, Reply::Said { message });
@@ -112,8 +137,8 @@ impl Session {
                 Some(introduction) => self.granted_connect(now, &who, introduction),
                 None => self.refuse_connect(&who, Code::Malformed.name(), NOT_UNDERSTOOD),
             },
-            Expected::ConnectAddress(id, _) => match Introduction::parse(reply.last_line()) {
-                Some(introduction) => self.granted_address(now, id, introduction),
+            Expected::ConnectAddress(id, who) => match Introduction::parse(reply.last_line()) {
+                Some(introduction) => self.granted_address(now, id, &who, introduction),
                 None => self.fail_malformed(id),
             },
             _ => {}
@@ -123,7 +148,7 @@ impl Session {
     /// A request to the server came to nothing.
     pub(super) fn fail_expected(&mut self, what: Expected, code: &'static str, message: &str) {
         let id = match what {
-            Expected::SignUp(id)
+            Expected::SignUp(id, _)
             | Expected::ChangePassword(id)
             | Expected::Broadcast(id)
             | Expected::ConnectAddress(id, _) => Some(id),
@@ -148,25 +173,29 @@ impl Session {
     }
 
     /// A page of the list came; the next is asked for if there is one.
-    fn listed(
-        &mut self,
-        now: Now,
-        what_for: ListFor,
-        mut listed: Vec<Listed>,
-        reply: &ServerReply,
-    ) {
+    fn listed(&mut self, now: Now, what_for: ListFor, mut pages: Pages, reply: &ServerReply) {
         let (last, page) = match reply.lines.split_last() {
             Some((last, page)) => (last.as_str(), page),
             None => ("", &[][..]),
         };
-        listed.extend(page.iter().filter_map(|line| Listed::parse(line)));
+        let before = pages.listed.len();
+        pages.listed.extend(page.iter().filter_map(|line| Listed::parse(line)));
         let after = last.split(' ').skip_while(|word| *word != "after").nth(1);
-        let after = after.and_then(|name| name.parse::<Username>().ok());
-        if let Some(after) = after.filter(|_| listed.len() < MAX_LISTED) {
+        if let Some(after) = after.and_then(|name| name.parse::<Username>().ok()) {
+            let advances = pages.listed.len() > before && pages.after.as_ref() < Some(&after);
+            pages.count += 1;
+            if !advances || !pages.may_go_on(now) {
+                return self.fail_expected(
+                    Expected::List(what_for, pages),
+                    Code::Malformed.name(),
+                    NO_LIST,
+                );
+            }
+            pages.after = Some(after.clone());
             let request = ServerRequest::List { after: Some(after) };
-            return self.ask_server(now, request, Expected::List(what_for, listed));
+            return self.ask_server(now, request, Expected::List(what_for, pages));
         }
-        self.server.last_list = listed;
+        self.server.last_list = pages.listed;
         match what_for {
             ListFor::User(id) => {
                 let users = self.server.last_list.iter().map(User::from).collect();
@@ -211,4 +240,14 @@ impl Session {
         });
         by_name || by_receiver
     }
+}
+
+/// Whether somebody with this receiver is at an address that the user gave, with or without a port.
+pub(super) fn is_at(who: &str, receiver: SocketAddr) -> bool {
+    let ip = receiver.ip().to_canonical();
+    if let Ok(asked) = who.parse::<SocketAddr>() {
+        return (asked.ip().to_canonical(), asked.port()) == (ip, receiver.port());
+    }
+    let bare = who.strip_prefix('[').and_then(|who| who.strip_suffix(']')).unwrap_or(who);
+    bare.parse::<IpAddr>().is_ok_and(|asked| asked.to_canonical() == ip)
 }

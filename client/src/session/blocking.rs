@@ -62,7 +62,7 @@ impl Session {
     /// Lets somebody who is blocked wait for an answer that does not come.
     pub(super) fn ignore(&mut self, now: Now, link: LinkId) {
         if self.ignored.len() >= MAX_IGNORED {
-            return self.stop_ignoring(link, Refusal::Busy);
+            return self.refuse(link, Refusal::Busy);
         }
         self.ignored.insert(link, now.boot_ms + APPROVAL_MS);
         self.effects.push(Effect::SendPeer { link, message: PeerMessage::Ringing });
@@ -72,13 +72,8 @@ impl Session {
         let due = |(link, due_ms): (&LinkId, &u64)| (*due_ms <= now.boot_ms).then_some(*link);
         let over: Vec<LinkId> = self.ignored.iter().filter_map(due).collect();
         for link in over {
-            self.stop_ignoring(link, Refusal::NoAnswer);
+            self.refuse(link, Refusal::NoAnswer);
         }
-    }
-
-    fn stop_ignoring(&mut self, link: LinkId, why: Refusal) {
-        self.effects.push(Effect::SendPeer { link, message: PeerMessage::Refuse(why) });
-        self.close_link(link);
     }
 
     pub(super) fn is_blocked(&self, who: &Username) -> bool {

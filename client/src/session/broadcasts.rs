@@ -15,6 +15,9 @@ const MAX_BEYOND: usize = 16_384;
 /// Broadcasts remembered by sender and time, against a second showing under another number.
 const MAX_NAMED: usize = 16_384;
 
+/// No log gets here. A number beyond it is a lie, and counting on from it must not overflow.
+const MAX_NUMBER: u64 = u64::MAX / 2;
+
 /// What has been shown of a server's numbered log: everything up to a number, and a few beyond it.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
@@ -27,6 +30,8 @@ pub(super) struct Shown {
     waiting: BTreeSet<u64>,
     /// Whether a broadcast was skipped since the last replay began.
     skipped: bool,
+    /// How many have come, each number counted once.
+    taken: u64,
     named: HashSet<(Username, u64)>,
     order: VecDeque<(Username, u64)>,
 }
@@ -36,8 +41,8 @@ impl Shown {
     pub(super) fn resume(&mut self, position: LogPosition) {
         if self.epoch != position.epoch || self.through < position.through {
             self.epoch = position.epoch;
-            self.through = position.through;
-            self.head = position.through;
+            self.through = position.through.min(MAX_NUMBER);
+            self.head = self.through;
             self.beyond.clear();
         }
     }
@@ -59,15 +64,29 @@ impl Shown {
 
     /// The log goes up to this number at least.
     pub(super) fn learn(&mut self, head: u64) {
-        self.head = self.head.max(head);
+        self.head = self.head.max(head.min(MAX_NUMBER));
+    }
+
+    /// The highest number that is known to exist.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// How many broadcasts have come.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// A broadcast came. Whether it is to be shown: each is, once.
     pub(super) fn take(&mut self, entry: &Broadcast) -> bool {
+        if entry.number > MAX_NUMBER {
+            return false;
+        }
         self.learn(entry.number);
         if entry.number <= self.through || !self.beyond.insert(entry.number) {
             return false;
         }
+        self.taken += 1;
         self.close_up();
         if self.beyond.len() > MAX_BEYOND {
             // The server never filled the gap; what it holds now is what there is.
@@ -103,8 +122,7 @@ impl Shown {
         if self.skipped {
             return;
         }
-        // No log gets there; the next number must be one.
-        let through = through.min(u64::MAX - 1);
+        let through = through.min(MAX_NUMBER);
         self.through = self.through.max(through);
         self.beyond.retain(|number| *number > through);
         self.close_up();

@@ -1,7 +1,8 @@
 //! An open chat as a value: its path, its messages, its deadlines.
 //!
 //! A chat is not a link. When the link breaks, the side that called dials again for a minute
-//! under the same approval, and both take up where they stood.
+//! under the same approval, and both take up where they stood. A minute after the first of several
+//! breaks the chat is over too, unless a link lived for a while between them.
 
 use std::net::SocketAddr;
 
@@ -9,6 +10,7 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::{ChatId, PeerMessage};
 use letschat_protocol::username::Username;
 
+use super::backoff::{AT_ONCE, Backoff};
 use super::delivery::Delivery;
 use super::{ChatStatus, Effect, LinkId, Now, Reply, RequestId, Session};
 use crate::event::fingerprint;
@@ -17,6 +19,9 @@ use crate::event::fingerprint;
 const RESUME_MS: u64 = 60_000;
 /// The side that is dialled waits longer, since it may notice the break earlier.
 const RESUME_SLACK_MS: u64 = 45_000;
+/// Links that break soon and failed dials in a row, at most. Whoever keeps to the schedule of dials
+/// makes half as many in the time there is.
+const MAX_BREAKS: u32 = 32;
 /// A link is asked for a sign of life after this long without one.
 const QUIET_MS: u64 = 20_000;
 /// And after this long if messages are unconfirmed.
@@ -39,6 +44,10 @@ pub(super) struct Chat {
     /// Whether this side called, and so dials again.
     pub(super) caller: bool,
     pub(super) path: Path,
+    /// When the present link, or the last one, took the chat up.
+    pub(super) whole_since_ms: u64,
+    /// Links that broke soon, and dials that failed.
+    pub(super) backoff: Backoff,
     pub(super) delivery: Delivery,
     /// When something last came over the link, and whether a sign of life was asked for since.
     pub(super) heard_ms: u64,
@@ -58,10 +67,8 @@ pub(super) struct Chat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Path {
     Direct(LinkId),
-    /// The link broke at `since_ms`.
+    /// The link broke.
     Broken {
-        since_ms: u64,
-        tries: usize,
         redial: Redial,
     },
 }
@@ -98,6 +105,8 @@ impl Chat {
             receiver,
             caller,
             path: Path::Direct(link),
+            whole_since_ms: now.boot_ms,
+            backoff: Backoff::default(),
             delivery: Delivery::default(),
             heard_ms: now.boot_ms,
             pinged_ms: None,
@@ -136,13 +145,8 @@ impl Chat {
         let path = match (self.path, self.held_pong_ms) {
             (_, Some(pong)) => pong,
             (Path::Direct(_), None) => self.life_due_ms(),
-            (Path::Broken { since_ms, redial, .. }, None) => {
-                let over = since_ms + self.resume_limit_ms();
-                match redial {
-                    Redial::At(at) => at.min(over),
-                    Redial::Theirs | Redial::Under(_) => over,
-                }
-            }
+            (Path::Broken { redial: Redial::At(at) }, None) => at.min(self.given_up_ms()),
+            (Path::Broken { .. }, None) => self.given_up_ms(),
         };
         ending.into_iter().chain(self.acknowledgement_due_ms).chain([path]).min()
     }
@@ -158,14 +162,33 @@ impl Chat {
         unconfirmed.map_or(quiet, |unconfirmed| unconfirmed.min(quiet))
     }
 
-    pub(super) fn resume_limit_ms(&self) -> u64 {
-        if self.caller { RESUME_MS } else { RESUME_MS + RESUME_SLACK_MS }
+    /// Notes that the link broke or could not be dialled. Returns the wait before the next dial.
+    pub(super) fn broke(&mut self, now: Now, jitter: f64) -> u64 {
+        if matches!(self.path, Path::Direct(_)) {
+            self.backoff.lived(now.boot_ms, self.whole_since_ms);
+        }
+        self.backoff.fail(now.boot_ms, &AT_ONCE, jitter).unwrap_or_default()
+    }
+
+    /// When a chat that is interrupted is over. Counted from the first break of a row, so that links
+    /// that never live long do not keep a chat for ever.
+    fn given_up_ms(&self) -> u64 {
+        if self.backoff.failures() > MAX_BREAKS {
+            return 0;
+        }
+        let limit_ms = if self.caller { RESUME_MS } else { RESUME_MS + RESUME_SLACK_MS };
+        self.backoff.since_ms().map_or(u64::MAX, |since_ms| since_ms + limit_ms)
+    }
+
+    /// Whether a chat whose link has broken is to be given up.
+    pub(super) fn is_given_up(&self, now: Now) -> bool {
+        self.given_up_ms() <= now.boot_ms
     }
 
     pub(super) fn link(&self) -> Option<LinkId> {
         match self.path {
             Path::Direct(link) => Some(link),
-            Path::Broken { redial: Redial::Under(link), .. } => Some(link),
+            Path::Broken { redial: Redial::Under(link) } => Some(link),
             Path::Broken { .. } => None,
         }
     }
@@ -175,8 +198,9 @@ impl Chat {
     pub(super) fn hold(&mut self, now: Now, is_held: bool) {
         self.held_pong_ms = is_held.then_some(now.boot_ms + HELD_PONG_MS);
         self.heard(now);
-        if let Path::Broken { since_ms, .. } = &mut self.path {
-            *since_ms = now.boot_ms;
+        if matches!(self.path, Path::Broken { .. }) {
+            self.backoff = Backoff::default();
+            self.backoff.fail(now.boot_ms, &AT_ONCE, 0.5);
         }
     }
 

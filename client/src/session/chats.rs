@@ -14,8 +14,6 @@ use super::{
 };
 use crate::event::{Event, fingerprint};
 
-/// How soon a broken link is dialled again, and then again.
-const REDIAL_MS: [u64; 4] = [0, 1_000, 2_000, 4_000];
 /// An end waits this long for the last confirmations.
 const ENDING_MS: u64 = 3_000;
 
@@ -123,7 +121,7 @@ impl Session {
         };
         chat.heard(now);
         let under =
-            matches!(chat.path, Path::Broken { redial: Redial::Under(under), .. } if under == link);
+            matches!(chat.path, Path::Broken { redial: Redial::Under(under) } if under == link);
         match message {
             PeerMessage::Resumed { received } if under => self.resumed(now, who, link, received),
             PeerMessage::Refuse(Refusal::Over) if under => self.close_chat(who, "lost"),
@@ -197,6 +195,7 @@ impl Session {
 
     fn link_broke(&mut self, now: Now, who: &Username, link: LinkId) {
         self.close_link(link);
+        let jitter = self.random.f64();
         let Some(chat) = self.chats.get_mut(who) else {
             return;
         };
@@ -206,17 +205,12 @@ impl Session {
         chat.pinged_ms = None;
         // Taking up the chat says how far we have come.
         chat.acknowledgement_due_ms = None;
-        match chat.path {
-            Path::Direct(_) => {
-                let redial = if chat.caller { Redial::At(now.boot_ms) } else { Redial::Theirs };
-                chat.path = Path::Broken { since_ms: now.boot_ms, tries: 0, redial };
-                self.tell(Event::ChatInterrupted { with: who.clone() });
-            }
-            Path::Broken { since_ms, tries, .. } => {
-                let wait = REDIAL_MS[(tries + 1).min(REDIAL_MS.len() - 1)];
-                let redial = Redial::At(now.boot_ms + wait);
-                chat.path = Path::Broken { since_ms, tries: tries + 1, redial };
-            }
+        let was_whole = matches!(chat.path, Path::Direct(_));
+        let wait_ms = chat.broke(now, jitter);
+        let redial = if chat.caller { Redial::At(now.boot_ms + wait_ms) } else { Redial::Theirs };
+        chat.path = Path::Broken { redial };
+        if was_whole {
+            self.tell(Event::ChatInterrupted { with: who.clone() });
         }
     }
 
@@ -225,10 +219,10 @@ impl Session {
         let Some(chat) = self.chats.get_mut(who) else {
             return;
         };
-        let (Path::Broken { since_ms, tries, .. }, Some(to)) = (chat.path, chat.receiver) else {
+        let (Path::Broken { .. }, Some(to)) = (chat.path, chat.receiver) else {
             return;
         };
-        chat.path = Path::Broken { since_ms, tries, redial: Redial::Under(link) };
+        chat.path = Path::Broken { redial: Redial::Under(link) };
         let key = chat.key;
         self.links.insert(link, LinkUse::Chat(who.clone()));
         self.effects.push(Effect::DialPeer { link, to, key });
@@ -250,6 +244,7 @@ impl Session {
             return;
         };
         chat.path = Path::Direct(link);
+        chat.whole_since_ms = now.boot_ms;
         chat.acknowledgement_due_ms = None;
         if !chat.delivery.confirm(received) {
             return self.close_chat(who, "protocol");
@@ -279,15 +274,21 @@ impl Session {
         let ours = |chat: &Chat| chat.id == id && chat.key == key && !chat.caller;
         let who = self.chats.iter().find(|(_, chat)| ours(chat)).map(|(who, _)| who.clone());
         let Some(who) = who else {
-            let message = PeerMessage::Refuse(Refusal::Over);
-            self.effects.push(Effect::SendPeer { link, message });
-            return self.close_link(link);
+            return self.refuse(link, Refusal::Over);
         };
         self.arrived.remove(&link);
+        let jitter = self.random.f64();
         let Some(chat) = self.chats.get_mut(&who) else {
             return;
         };
         let older = chat.link();
+        if older.is_some() {
+            chat.broke(now, jitter);
+        }
+        if chat.is_given_up(now) {
+            self.refuse(link, Refusal::Over);
+            return self.close_chat(&who, "lost");
+        }
         let message = PeerMessage::Resumed { received: chat.delivery.acknowledge() };
         if let Some(older) = older {
             // The caller noticed the break first.
@@ -414,16 +415,9 @@ impl Session {
                 self.effects.push(Effect::SendPeer { link, message: PeerMessage::Ping });
             }
             Path::Direct(_) => {}
-            Path::Broken { since_ms, redial, .. } => {
-                if since_ms + chat.resume_limit_ms() <= now.boot_ms {
-                    return self.close_chat(who, "lost");
-                }
-                if let Redial::At(at) = redial
-                    && at <= now.boot_ms
-                {
-                    self.redial(who);
-                }
-            }
+            Path::Broken { .. } if chat.is_given_up(now) => self.close_chat(who, "lost"),
+            Path::Broken { redial: Redial::At(at) } if at <= now.boot_ms => self.redial(who),
+            Path::Broken { .. } => {}
         }
     }
 }

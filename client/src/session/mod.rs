@@ -4,12 +4,14 @@
 //! out in their order before the next input. It holds no socket, reads no clock and spawns
 //! nothing, so that many sessions and a hub can be simulated together.
 //!
-//! * [`io`] – what goes in and what comes out
+//! * [`io`] – what goes in and what comes out; `reply` – the answers to requests
 //! * `server` – the link to the server: dialling, logging in, staying logged in
 //! * `retry` – what happens after that link ended, as a table
+//! * `backoff` – when to try again, for every loop that somebody else could drive
 //! * `asking` – what a logged-in user asks of the server, and the answers
 //! * `broadcasts` – which broadcasts have been shown, and which are missing
 //! * `calls` – asking for a chat and being asked
+//! * `keys` – the keys of peers: known, changed, verified
 //! * `chat`, `chats` – open chats: messages, breaks, the end
 //! * `delivery` – one chat's messages, whatever path they take
 //!
@@ -21,6 +23,7 @@
 //! * The current chat changes only by the user's own act.
 
 mod asking;
+mod backoff;
 mod blocking;
 mod broadcasts;
 mod calls;
@@ -28,22 +31,26 @@ mod chat;
 mod chats;
 pub(crate) mod delivery;
 pub mod io;
+mod keys;
+mod reply;
 mod retry;
 mod server;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use letschat_protocol::identity::{Fingerprint, PublicKey};
+use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
 use self::broadcasts::Shown;
 use self::calls::{Arrived, Asked, Call, Introduced};
 use self::chat::Chat;
+use self::keys::Offered;
 use self::server::ServerSide;
 use crate::event::{Event, KeyState, fingerprint};
 pub use io::*;
+pub use reply::*;
 
 /// What a session must know of the run it is part of.
 #[derive(Debug, Clone)]
@@ -98,9 +105,10 @@ pub struct Session {
     arrived: BTreeMap<LinkId, Arrived>,
     /// Links of people who are blocked and wait for an answer, and until when they do.
     ignored: BTreeMap<LinkId, u64>,
-    introduced: HashMap<PublicKey, Introduced>,
+    /// The oldest first.
+    introduced: VecDeque<Introduced>,
     /// Keys that the server vouches for and that are not the known ones, until the user trusts them.
-    offered: BTreeMap<Username, PublicKey>,
+    offered: BTreeMap<Username, Offered>,
     dialled: u64,
     reported_ms: Option<u64>,
     quitting: Option<RequestId>,
@@ -134,7 +142,7 @@ impl Session {
             links: HashMap::new(),
             arrived: BTreeMap::new(),
             ignored: BTreeMap::new(),
-            introduced: HashMap::new(),
+            introduced: VecDeque::new(),
             offered: BTreeMap::new(),
             dialled: 0,
             reported_ms: None,
@@ -343,75 +351,6 @@ impl Session {
             requests: self.asked.keys().map(Username::to_string).collect(),
         };
         self.answer(id, Reply::Status(Box::new(status)));
-    }
-
-    /// The safety number with a peer; with `matches` the peer counts as verified from now on.
-    fn verify(&mut self, id: RequestId, who: &str, matches: bool) {
-        let Some((who, key)) = self.known_key(who) else {
-            let why = "No key of theirs is known yet; open a chat first.";
-            return self.fail(id, "unknown_peer", why);
-        };
-        let Some(account) = &mut self.account else {
-            return self.fail_not_logged_in(id);
-        };
-        let own = account.identity.public_key();
-        let number =
-            letschat_protocol::identity::safety_number((&account.username, &own), (&who, &key));
-        let peer = account.peers.entry(who.clone()).or_insert(KnownPeer { key, verified: false });
-        if matches && !peer.verified && peer.key == key {
-            peer.verified = true;
-            self.effects.push(Effect::Save(Save::Peers));
-        }
-        let verified = self.key_state(&who, &key) == KeyState::Verified;
-        let reply = Reply::Safety {
-            with: who.to_string(),
-            safety_number: number,
-            fingerprint: fingerprint(&key),
-            verified,
-        };
-        self.answer(id, reply);
-    }
-
-    /// The key that a peer uses now, or was known by.
-    fn known_key(&self, who: &str) -> Option<(Username, PublicKey)> {
-        let who: Username = who.parse().ok()?;
-        let chat = self.chats.get(&who).map(Chat::key);
-        let pinned = || self.account.as_ref()?.peers.get(&who).map(|peer| peer.key);
-        let key = chat.or_else(pinned)?;
-        Some((who, key))
-    }
-
-    /// Accepts the changed key that the server vouches for.
-    fn trust(&mut self, id: RequestId, who: &str) {
-        let offered = who.parse::<Username>().ok().and_then(|who| self.offered.remove_entry(&who));
-        let (Some((who, key)), Some(account)) = (offered, &mut self.account) else {
-            let why = "No changed key of theirs is waiting to be trusted.";
-            return self.fail(id, "nothing_to_trust", why);
-        };
-        account.peers.insert(who.clone(), KnownPeer { key, verified: false });
-        self.effects.push(Effect::Save(Save::Peers));
-        let message = format!("{who} is trusted with the new key; verify {who} compares it.");
-        self.answer(id, Reply::Said { message });
-    }
-
-    fn key_state(&self, who: &Username, key: &PublicKey) -> KeyState {
-        match self.account.as_ref().and_then(|account| account.peers.get(who)) {
-            None => KeyState::New,
-            Some(known) if known.key != *key => KeyState::Changed,
-            Some(known) if known.verified => KeyState::Verified,
-            Some(_) => KeyState::Known,
-        }
-    }
-
-    /// Remembers a peer whose chat opened.
-    fn pin(&mut self, who: &Username, key: PublicKey) {
-        if self.key_state(who, &key) != KeyState::New {
-            return;
-        }
-        if let Some(account) = &mut self.account {
-            account.peers.insert(who.clone(), KnownPeer { key, verified: false });
-            self.effects.push(Effect::Save(Save::Peers));
-        }
     }
 
     fn own_name(&self) -> Option<&Username> {

@@ -2,15 +2,14 @@
 //!
 //! | reason | what the client does |
 //! |---|---|
-//! | link lost, server terminated, silent, not reading | comes back: after 0.5, 1, 2, then 4 s for 2 minutes, then every 30 s |
-//! | busy, no server found | tries again after 5, 15, 45, 120, 240 s, then gives up and asks |
+//! | link lost, server terminated, silent, not reading | comes back, on the schedule [`SOON`] |
+//! | busy, no server found | tries again on the schedule [`LATER`], then gives up and asks |
 //! | idle | waits for its user; comes back at once if it was asked to |
 //! | kicked, penalty, replaced, wrong answers, too slow, flood | waits for its user |
 //! | key changed, key unknown, login refused | stops and explains: no link ended, so nothing is tried |
-//!
-//! Every wait is jittered by a fifth, so that many clients do not come back at once.
-
 use letschat_protocol::dialogue::Closing;
+
+use super::backoff::{Backoff, LATER, SOON};
 
 /// Why there is no link to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,44 +73,37 @@ impl Reason {
     }
 }
 
-const LATER_MS: [u64; 5] = [5_000, 15_000, 45_000, 120_000, 240_000];
-const RETURN_MS: [u64; 4] = [500, 1_000, 2_000, 4_000];
-/// After so long without success, tries become rare.
-const RARE_AFTER_MS: u64 = 120_000;
-const RARE_MS: u64 = 30_000;
+/// The rows of failures of the link to the server. Each kind of action has its own row, so that a
+/// server that fails in two ways by turns does not keep beginning anew.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    returns: Backoff,
+    later: Backoff,
+}
 
-/// How long to wait before try `attempt` (from 1), or `None` to give up. `since_ms` is how long
-/// the link has been gone; `jitter` is from 0 to 1.
-pub(super) fn wait_ms(action: Action, attempt: u32, since_ms: u64, jitter: f64) -> Option<u64> {
-    let index = attempt.saturating_sub(1) as usize;
-    let base = match action {
-        Action::Return if since_ms >= RARE_AFTER_MS => RARE_MS,
-        Action::Return => RETURN_MS[index.min(RETURN_MS.len() - 1)],
-        Action::TryLater => *LATER_MS.get(index)?,
-        Action::WaitForUser => return None,
-    };
-    let factor = 0.8 + 0.4 * jitter.clamp(0.0, 1.0);
-    Some((base as f64 * factor) as u64)
+impl Retries {
+    /// Notes a failure. Returns the number of the next attempt, from 1, and the wait before it;
+    /// `None` to give up.
+    pub(super) fn fail(&mut self, now_ms: u64, action: Action, jitter: f64) -> Option<(u32, u64)> {
+        let (backoff, schedule) = match action {
+            Action::Return => (&mut self.returns, &SOON),
+            Action::TryLater => (&mut self.later, &LATER),
+            Action::WaitForUser => return None,
+        };
+        let wait_ms = backoff.fail(now_ms, schedule, jitter)?;
+        Some((backoff.failures(), wait_ms))
+    }
+
+    /// Notes that a login has ended that was up since then.
+    pub(super) fn login_ended(&mut self, now_ms: u64, up_since_ms: u64) {
+        self.returns.lived(now_ms, up_since_ms);
+        self.later.lived(now_ms, up_since_ms);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_full_server_is_tried_five_times_within_ten_minutes_even_at_the_longest() {
-        let waits: Vec<u64> = (1..).map_while(|n| wait_ms(Action::TryLater, n, 0, 1.0)).collect();
-        assert_eq!(waits.len(), 5);
-        assert!(waits.iter().sum::<u64>() <= 600_000, "{waits:?}");
-        assert!(wait_ms(Action::TryLater, 1, 0, 0.0) < wait_ms(Action::TryLater, 1, 0, 1.0));
-    }
-
-    #[test]
-    fn a_lost_server_is_tried_soon_and_for_ever() {
-        assert!(wait_ms(Action::Return, 1, 0, 1.0) <= Some(600));
-        assert!(wait_ms(Action::Return, 1_000, 100_000, 1.0) <= Some(4_800));
-        assert!(wait_ms(Action::Return, 1_000, RARE_AFTER_MS, 0.0) >= Some(24_000));
-    }
 
     #[test]
     fn nobody_comes_back_uninvited_after_a_penalty_or_a_kick() {

@@ -51,6 +51,8 @@ struct World<'a> {
     server: ServerLink,
     assembler: ReplyAssembler,
     account_asked: Option<Option<Username>>,
+    /// Whose account was opened last.
+    account: Option<Username>,
     has_datagrams: bool,
     dialled: BTreeSet<LinkId>,
     links: BTreeSet<LinkId>,
@@ -84,6 +86,7 @@ impl<'a> World<'a> {
             server: ServerLink::Down,
             assembler: ReplyAssembler::default(),
             account_asked: None,
+            account: None,
             has_datagrams: false,
             dialled: BTreeSet::new(),
             links: BTreeSet::new(),
@@ -228,14 +231,21 @@ impl<'a> World<'a> {
             0 => Reply::new(Code::Ready, "letschat-server"),
             1 => Reply::new(Code::WhichWay, "log in or sign up?"),
             2 => {
-                let (username, head) = (self.name(), self.choices.number());
+                let (other, head) = (self.name(), self.choices.number());
+                let own = self.account.clone().filter(|_| self.choices.below(4) > 0);
+                let username = own.unwrap_or(other);
                 let (epoch, address) = (self.choices.below(2) as u64 + 1, [127, 0, 0, 1].into());
                 let session = SessionId(3);
                 Welcome { username, session, epoch, head, udp_port: 4400, address }.to_reply()
             }
             3 => {
                 let listed = (0..self.choices.below(5)).map(|_| self.listed().to_string());
-                Reply::long(Code::Ok, listed.collect::<Vec<_>>(), "done".into())
+                let listed: Vec<String> = listed.collect();
+                let last = match self.choices.flip() {
+                    true => format!("{} more after {}", listed.len(), self.name()),
+                    false => "done".into(),
+                };
+                Reply::long(Code::Ok, listed, last)
             }
             4 => Reply::new(Code::Ok, self.introduction().to_string()),
             5 => {
@@ -284,6 +294,7 @@ impl<'a> World<'a> {
             Some(username) => username,
             None => self.name(),
         };
+        self.account = Some(username.clone());
         let result = match self.choices.below(6) {
             0 => Err(AccountError::InUse(username)),
             1 => Err(AccountError::NotOne(vec![username])),

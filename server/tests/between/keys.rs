@@ -20,7 +20,7 @@ use crate::any_key::{Anybody, shown, to_receiver};
 
 /// As whom it shows itself, to who dials and to who listens.
 pub(crate) struct Faces {
-    to_dialler: Arc<ServerConfig>,
+    pub(crate) to_dialler: Arc<ServerConfig>,
     to_listener: Arc<ClientConfig>,
 }
 

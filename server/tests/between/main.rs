@@ -8,6 +8,7 @@
 //! * [`any_key`] – TLS that takes everybody for the right one
 //! * [`rogue`] – a peer that is approved and then does as it likes
 //! * `stalled` – front ends that are flooded, or that nobody reads
+//! * `hostile_server` – is no server at all, and lies to a client
 //! * `server_link`, `peer_link`, `swapped_keys`, `broadcasts` – what comes of it
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -21,6 +22,7 @@ mod datagrams;
 #[path = "../faults/form.rs"]
 #[allow(dead_code, reason = "the tests of faults need more of it")]
 mod form;
+mod hostile_server;
 mod keys;
 mod peer_link;
 #[path = "../processes/programs.rs"]

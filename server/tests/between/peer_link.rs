@@ -68,6 +68,17 @@ impl Chat {
         self.alice.wait_event("chat_resumed");
     }
 
+    /// Everything has arrived, and they chat anew: a chat with too many short links is given up.
+    fn begins_anew(&mut self) {
+        self.all_has_arrived();
+        self.alice.ok("disconnect", json!({}));
+        self.bob.wait_event("chat_closed");
+        // What was told of the old chat is not to be taken for news of the new one.
+        let is_of_a_link = |line: &Value| is_interrupted(line) || line["event"] == "chat_resumed";
+        while self.alice.wait_within(Duration::ZERO, is_of_a_link).is_some() {}
+        self.alice.chat_with(&mut self.bob);
+    }
+
     /// Everything arrives, once, in order and as it was said.
     fn all_has_arrived(&mut self) {
         self.say("the last");
@@ -96,6 +107,7 @@ fn whatever_is_done_to_a_record_breaks_the_link_and_nothing_is_lost_doubled_or_a
                 chat.is_broken_and_taken_up(&format!("{way:?} {change:?}"));
                 assert!(chat.between.done().is_some(), "{way:?} {change:?}: broken for nothing");
                 cases += 1;
+                chat.begins_anew();
             }
         }
     }
@@ -125,6 +137,7 @@ fn whatever_is_done_while_a_link_is_taken_up_again_loses_and_doubles_nothing() {
                 // What came through at first may have broken at a record behind.
                 chat.say(&what);
                 cases += usize::from(chat.between.done().is_some());
+                chat.begins_anew();
             }
         }
     }

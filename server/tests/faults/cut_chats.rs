@@ -13,6 +13,9 @@ use crate::relay::Weather;
 /// How often each side says something while the link is cut.
 const SAYS_EVERY: Duration = Duration::from_millis(200);
 
+/// A link that lives so long is no failed one: cuts after it begin to count anew.
+const STABLE: Duration = Duration::from_secs(11);
+
 #[test]
 fn a_chat_whose_link_is_cut_again_and_again_loses_doubles_and_reorders_nothing() {
     let (pairs, cuts, longest_ms) = short_or_full((2, 3, 2_000), (10, 10, 30_000));
@@ -46,6 +49,7 @@ struct Cutting {
 
 impl Cutting {
     fn run(mut self, cuts: u64, longest_ms: u64) -> (usize, Duration) {
+        let lives = short_or_full(Duration::ZERO, STABLE);
         for cut in 0..cuts {
             let weather = match cut {
                 0 => Weather::Broken,
@@ -65,6 +69,7 @@ impl Cutting {
             let last = format!("number {}", self.said - 1);
             self.pair.alice.wait_event_with("message", "text", &last);
             self.pair.bob.wait_event_with("message", "text", &last);
+            self.pair.alice.wait_within(lives, |_| false);
         }
         self.check();
         (2 * self.said, self.cut_for)

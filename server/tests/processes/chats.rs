@@ -113,9 +113,13 @@ fn a_changed_key_is_shouted_about_and_opens_nothing_before_it_is_trusted() {
     bob.ok("login", json!({"username": "bob", "password": PASSWORD}));
     assert_eq!(alice.fails("connect", json!({"who": "bob"})), "key_changed");
     let id = bob.tell("connect", json!({"who": "alice"}));
-    assert_eq!(alice.wait_event("request")["key"], "changed");
-    assert_eq!(alice.fails("approve", json!({"who": "bob"})), "key_changed");
-    alice.ok("trust", json!({"who": "bob"}));
+    let request = alice.wait_event("request");
+    assert_eq!(request["key"], "changed");
+    let (code, message) = alice.refused("approve", json!({"who": "bob"}));
+    assert_eq!(code, "key_changed");
+    assert!(message.contains(request["fingerprint"].as_str().unwrap()), "{message}");
+    let trusted = alice.ok("trust", json!({"who": "bob"}));
+    assert_eq!(trusted["fingerprint"], request["fingerprint"]);
     alice.ok("approve", json!({"who": "bob"}));
     assert_eq!(bob.reply(id)["with"], "alice");
 }

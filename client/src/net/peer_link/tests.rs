@@ -125,6 +125,24 @@ fn nobody_is_received_while_no_account_is_open() {
 }
 
 #[test]
+fn silent_connections_keep_nobody_out() {
+    let executor = LocalExecutor::new();
+    let (alice, bob) = (side(1), side(2));
+    let (mut receiver, _queue, arrivals, address) = receive(&executor, &bob);
+    block_on(executor.run(async {
+        let mut silent = Vec::new();
+        for _ in 0..200 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+            admit_one(&executor, &mut receiver, &arrivals).await;
+        }
+        let (_caller, called) = dial(&executor, &alice, address, bob.identity.public_key());
+        admit_one(&executor, &mut receiver, &arrivals).await;
+        let dialled = peer_input(&called).await;
+        assert!(matches!(dialled, Input::PeerDialled { .. }), "{dialled:?}");
+    }));
+}
+
+#[test]
 fn nobody_listens() {
     let executor = LocalExecutor::new();
     let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

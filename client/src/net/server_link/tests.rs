@@ -52,14 +52,21 @@ impl World {
         }
     }
 
-    fn dial(&self, given: Option<Fingerprint>) -> (ServerLink, Occurrences) {
-        let port = self.listener.local_addr().unwrap().port();
-        let address = ServerAddress::new("localhost", port).unwrap();
-        let target = Target {
+    fn target(&self, given: Option<Fingerprint>) -> Target {
+        let address = ServerAddress::new("localhost", self.address().port()).unwrap();
+        Target {
             address: ServerAddress { fingerprint: given, ..address },
             known: KnownServers::in_folder(self.folder.path()),
             may_accept: false,
-        };
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    fn dial(&self, given: Option<Fingerprint>) -> (ServerLink, Occurrences) {
+        let target = self.target(given);
         let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
         (ServerLink::dial(&self.executor, 7, Rc::new(target), queue), occurrences)
     }
@@ -190,4 +197,66 @@ fn a_dial_that_is_called_off_tells_nothing() {
         link.close().await;
         assert!(occurrences.recv().await.is_err());
     });
+}
+
+/// Accepts in the kernel, and says nothing.
+fn silent_listener() -> std::net::TcpListener {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+/// Where nobody listens.
+fn dead_address() -> SocketAddr {
+    silent_listener().local_addr().unwrap()
+}
+
+#[test]
+fn last_address_is_reached_behind_silent_and_dead_ones() {
+    let world = World::new();
+    let silent = [silent_listener(), silent_listener(), silent_listener()];
+    let mut addresses = silent.each_ref().map(|one| one.local_addr().unwrap()).to_vec();
+    addresses.extend([dead_address(), world.address()]);
+    world.run(async {
+        let target = world.target(None);
+        let (accepted, reached) = zip(world.accept(), reach(&target, addresses)).await;
+        accepted.unwrap();
+        let Ok((_, secured)) = reached else { panic!("it was not reached") };
+        assert_eq!(secured.address, world.address());
+        assert_eq!(secured.fingerprint, world.fingerprint);
+    });
+}
+
+#[test]
+fn address_with_another_key_gives_way_to_the_right_one() {
+    let (world, other) = (World::new(), World::new());
+    world.run(async {
+        let target = world.target(Some(world.fingerprint));
+        let addresses = vec![other.address(), world.address()];
+        let accepted = zip(other.accept(), world.accept());
+        let (accepted, reached) = zip(accepted, reach(&target, addresses)).await;
+        let mut heard = Vec::new();
+        let _ = accepted.0.unwrap().read_to_end(&mut heard).await;
+        assert_eq!(heard, b"", "nothing is said to a stranger");
+        assert!(reached.is_ok_and(|(_, secured)| secured.fingerprint == world.fingerprint));
+    });
+}
+
+#[test]
+fn another_key_is_told_whatever_else_failed() {
+    let world = World::new();
+    let (known, found) = (Fingerprint::of_spki(b"another"), world.fingerprint);
+    for addresses in [[world.address(), dead_address()], [dead_address(), world.address()]] {
+        world.run(async {
+            let target = world.target(Some(known));
+            let (_, reached) = zip(world.accept(), reach(&target, addresses.to_vec())).await;
+            assert_eq!(reached.err(), Some(Unreached::KeyChanged { known, found }));
+        });
+    }
+}
+
+#[test]
+fn name_without_addresses_is_not_reached() {
+    let world = World::new();
+    let reached = world.run(reach(&world.target(None), Vec::new()));
+    let why = "the name has no address".to_owned();
+    assert_eq!(reached.err(), Some(Unreached::NoServer(why)));
 }

@@ -1,13 +1,14 @@
 //! Being asked: who it is, what the user says, and two who call each other.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::dialogue::Introduction;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
-use super::{APPROVAL_MS, Arrived, Asked, AskedStage, Introduced, Stage, changed_key};
+use super::{APPROVAL_MS, Arrived, Asked, AskedStage, Introduced, Stage};
+use crate::crowd::{gives_way, network};
 use crate::event::{Event, KeyState, fingerprint};
 use crate::session::chat::Chat;
 use crate::session::{Effect, LinkId, LinkUse, Now, Reply, RequestId, Session};
@@ -22,8 +23,12 @@ const INTRODUCED_MS: u64 = 120_000;
 const FIRST_WORD_MS: u64 = 10_000;
 /// Requests that wait for the user at most.
 const MAX_ASKED: usize = 16;
-/// Links that arrived and introductions that are remembered, at most.
+/// Links that arrived and are not understood yet, at most. Beyond that the oldest of the address
+/// with the most gives way.
 const MAX_ARRIVED: usize = 64;
+/// Introductions that are remembered, at most: of one user, and in all. Beyond that the oldest gives
+/// way, so that nobody who is introduced again and again keeps others out.
+const MAX_INTRODUCED_OF_ONE: usize = 4;
 const MAX_INTRODUCED: usize = 256;
 
 /// What those do whom the user can approve or deny.
@@ -32,19 +37,25 @@ const ASKING: &str = "asks for a chat";
 impl Session {
     /// The server vouches for somebody who is about to call.
     pub(in crate::session) fn introduced(&mut self, now: Now, who: Introduction) {
-        self.introduced.retain(|_, introduced| introduced.until_ms > now.boot_ms);
-        if self.introduced.len() >= MAX_INTRODUCED {
-            return;
+        let (key, name) = (who.key, who.username.clone());
+        self.introduced.retain(|one| one.until_ms > now.boot_ms && one.who.key != key);
+        let of_one = self.introduced.iter().filter(|one| one.who.username == name).count();
+        if of_one >= MAX_INTRODUCED_OF_ONE
+            && let Some(oldest) = self.introduced.iter().position(|one| one.who.username == name)
+        {
+            self.introduced.remove(oldest);
         }
-        let key = who.key;
+        if self.introduced.len() >= MAX_INTRODUCED {
+            self.introduced.pop_front();
+        }
         let until_ms = now.boot_ms + INTRODUCED_MS;
-        self.introduced.insert(key, Introduced { who, until_ms });
+        self.introduced.push_back(Introduced { who, until_ms });
         let waiting = self.arrived.iter().find_map(|(link, arrived)| {
-            let chat = arrived.called.filter(|_| arrived.key == key)?;
-            Some((*link, chat))
+            let called = arrived.called.clone().filter(|_| arrived.key == key)?;
+            Some((*link, called))
         });
-        if let Some((link, chat)) = waiting {
-            self.called(now, link, chat);
+        if let Some((link, (chat, from))) = waiting {
+            self.called(now, link, chat, from);
         }
     }
 
@@ -55,11 +66,17 @@ impl Session {
         key: PublicKey,
         from: SocketAddr,
     ) {
-        if self.account.is_none() || self.arrived.len() >= MAX_ARRIVED {
+        if self.account.is_none() {
             return self.effects.push(Effect::ClosePeer { link });
         }
         let due_ms = now.boot_ms + FIRST_WORD_MS;
         self.arrived.insert(link, Arrived { key, from, called: None, due_ms });
+        if self.arrived.len() > MAX_ARRIVED {
+            // Links are numbered as they arrive, so they are in order of age.
+            let oldest = gives_way(self.arrived.values().map(|one| one.from.ip()));
+            let oldest = oldest.and_then(|index| self.arrived.keys().nth(index).copied());
+            oldest.into_iter().for_each(|link| self.refuse(link, Refusal::Busy));
+        }
     }
 
     pub(super) fn newcomer_said(&mut self, now: Now, link: LinkId, message: PeerMessage) {
@@ -67,8 +84,8 @@ impl Session {
             return;
         };
         match message {
-            PeerMessage::Call { chat, .. } if arrived.called.is_none() => {
-                self.called(now, link, chat);
+            PeerMessage::Call { chat, from } if arrived.called.is_none() => {
+                self.called(now, link, chat, from);
             }
             PeerMessage::Resume { chat, received } => {
                 let key = arrived.key;
@@ -79,35 +96,59 @@ impl Session {
         }
     }
 
-    /// Somebody calls. Who it is, the server or one's own memory says, by the key.
-    fn called(&mut self, now: Now, link: LinkId, chat: ChatId) {
+    /// Somebody calls. Who it is, the server or one's own memory says, by the key. The caller's own
+    /// word has to agree: a server can't pass a caller off as somebody else.
+    fn called(&mut self, now: Now, link: LinkId, chat: ChatId, name: Username) {
         let Some(arrived) = self.arrived.get_mut(&link) else {
             return;
         };
         let (key, from) = (arrived.key, arrived.from);
-        let introduced = self.introduced.get(&key).filter(|one| one.until_ms > now.boot_ms);
-        let by_server = introduced.map(|one| one.who.clone());
-        let by_memory = || {
-            let peers = &self.account.as_ref()?.peers;
-            let (who, _) = peers.iter().find(|(_, known)| known.key == key)?;
-            Some(who.clone())
+        let is_valid = |one: &&Introduced| one.who.key == key && one.until_ms > now.boot_ms;
+        let introduced = self.introduced.iter().find(is_valid).map(|one| one.who.clone());
+        let is_remembered = || {
+            let peers = self.account.as_ref().map(|account| &account.peers);
+            peers.and_then(|peers| peers.get(&name)).is_some_and(|known| known.key == key)
         };
-        let (who, receiver) = match by_server {
-            Some(introduction) => (introduction.username, Some(introduction.receiver)),
-            None => match by_memory() {
-                Some(who) => (who, None),
-                None => {
-                    arrived.called = Some(chat);
-                    arrived.due_ms = now.boot_ms + INTRODUCTION_WAIT_MS;
-                    return;
-                }
-            },
+        let receiver = match introduced {
+            Some(who) if who.username == name => Some(who.receiver),
+            _ if is_remembered() => None,
+            Some(_) => return self.refuse(link, Refusal::Unknown),
+            None => {
+                arrived.called = Some((chat, name));
+                arrived.due_ms = now.boot_ms + INTRODUCTION_WAIT_MS;
+                return;
+            }
         };
-        if self.calls.contains_key(&who) {
-            return self.both_call(now, &who, link, chat, key, receiver);
+        if self.calls.contains_key(&name) {
+            return self.both_call(now, &name, link, chat, key, receiver);
         }
         self.arrived.remove(&link);
-        self.ring(now, who, link, chat, key, receiver, from);
+        self.ring(now, name, link, chat, key, receiver, from);
+    }
+
+    /// Whether there is room for one more request, perhaps because an older one gives way: that of
+    /// the address with the most, unless that is the newcomer's own.
+    fn make_room_to_ask(&mut self, from: IpAddr) -> bool {
+        if self.asked.len() < MAX_ASKED {
+            return true;
+        }
+        let mut by_age: Vec<(u64, IpAddr, Username)> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.stage == AskedStage::Ringing)
+            .filter_map(|(who, asked)| Some((asked.due_ms, asked.from?, who.clone())))
+            .collect();
+        by_age.sort();
+        let addresses = by_age.iter().map(|(_, address, _)| *address).chain([from]);
+        let oldest = gives_way(addresses).and_then(|index| by_age.get(index));
+        let Some((_, _, who)) =
+            oldest.filter(|(_, address, _)| network(*address) != network(from)).cloned()
+        else {
+            return false;
+        };
+        self.turn_down(&who, Refusal::Busy);
+        self.tell(Event::RequestEnded { from: who, reason: "no_answer" });
+        true
     }
 
     #[allow(clippy::too_many_arguments)] // what is known of a call, each thing once
@@ -128,14 +169,12 @@ impl Session {
             self.close_link(older.link);
             self.fail_all(older.waiting, "withdrawn", "They called anew; approve that.");
         }
-        if self.asked.len() >= MAX_ASKED {
-            self.effects
-                .push(Effect::SendPeer { link, message: PeerMessage::Refuse(Refusal::Busy) });
-            return self.close_link(link);
+        if !self.make_room_to_ask(from.ip()) {
+            return self.refuse(link, Refusal::Busy);
         }
         let state = self.key_state(&who, &key);
         if state == KeyState::Changed {
-            self.offered.insert(who.clone(), key);
+            self.note_offer(&who, key);
         }
         self.links.insert(link, LinkUse::Asked(who.clone()));
         self.effects.push(Effect::SendPeer { link, message: PeerMessage::Ringing });
@@ -150,6 +189,7 @@ impl Session {
             link,
             chat,
             key,
+            from: Some(from.ip()),
             receiver,
             stage: AskedStage::Ringing,
             waiting: Vec::new(),
@@ -210,6 +250,7 @@ impl Session {
             link,
             chat,
             key,
+            from: None,
             receiver,
             stage: AskedStage::Approved,
             waiting,
@@ -227,7 +268,8 @@ impl Session {
             return;
         };
         if self.key_state(&who, &key) == KeyState::Changed {
-            return self.fail(id, "key_changed", changed_key(&who));
+            let why = self.show_offer(&who, key);
+            return self.fail(id, "key_changed", why);
         }
         let Some(asked) = self.asked.get_mut(&who) else {
             return;
@@ -253,9 +295,8 @@ impl Session {
 
     pub(in crate::session) fn turn_down(&mut self, who: &Username, why: Refusal) {
         if let Some(asked) = self.asked.remove(who) {
-            let message = PeerMessage::Refuse(why);
-            self.effects.push(Effect::SendPeer { link: asked.link, message });
-            self.close_link(asked.link);
+            self.withdraw_offer(who, asked.key);
+            self.refuse(asked.link, why);
             self.fail_all(asked.waiting, "withdrawn", "The request is over.");
         }
     }
@@ -278,9 +319,16 @@ impl Session {
         }
     }
 
+    /// Says no, and closes the link.
+    pub(in crate::session) fn refuse(&mut self, link: LinkId, why: Refusal) {
+        self.effects.push(Effect::SendPeer { link, message: PeerMessage::Refuse(why) });
+        self.close_link(link);
+    }
+
     /// Whoever asked hung up.
     pub(in crate::session) fn asker_gone(&mut self, who: &Username) {
         if let Some(asked) = self.asked.remove(who) {
+            self.withdraw_offer(who, asked.key);
             self.close_link(asked.link);
             let message = format!("{who} hung up.");
             self.fail_all(asked.waiting, "withdrawn", &message);

@@ -7,13 +7,14 @@
 
 mod asked;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::dialogue::{Introduction, Request as ServerRequest};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
+use super::asking::is_at;
 use super::chat::Chat;
 use super::server::{Expected, ListFor};
 use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session};
@@ -23,6 +24,9 @@ use crate::event::{Event, KeyState};
 pub(in crate::session) const APPROVAL_MS: u64 = 60_000;
 /// The asking side waits a little longer, so that the other side's answer comes first.
 const APPROVAL_SLACK_MS: u64 = 10_000;
+
+const SOMEBODY_ELSE: &str = "The server introduced somebody else than the one asked for.";
+
 /// One's own request for a chat.
 #[derive(Debug)]
 pub(in crate::session) struct Call {
@@ -49,6 +53,8 @@ pub(in crate::session) struct Asked {
     link: LinkId,
     chat: ChatId,
     key: PublicKey,
+    /// From where; `None` if the user called as well.
+    from: Option<IpAddr>,
     receiver: Option<SocketAddr>,
     stage: AskedStage,
     waiting: Vec<RequestId>,
@@ -68,8 +74,8 @@ enum AskedStage {
 pub(in crate::session) struct Arrived {
     key: PublicKey,
     from: SocketAddr,
-    /// It called, and its introduction is awaited.
-    called: Option<ChatId>,
+    /// It called by this name, and its introduction is awaited.
+    called: Option<(ChatId, Username)>,
     due_ms: u64,
 }
 
@@ -202,9 +208,13 @@ impl Session {
         &mut self,
         now: Now,
         id: RequestId,
+        asked: &str,
         introduction: Introduction,
     ) {
         let who = introduction.username.clone();
+        if !is_at(asked, introduction.receiver) || Some(&who) == self.own_name() {
+            return self.fail(id, "malformed", SOMEBODY_ELSE);
+        }
         if self.asked.contains_key(&who) {
             return self.approve(now, id, Some(who.to_string()));
         }
@@ -239,7 +249,7 @@ impl Session {
         to: Introduction,
     ) {
         if to.username != *who {
-            return self.refuse_connect(who, "malformed", "The server introduced somebody else.");
+            return self.refuse_connect(who, "malformed", SOMEBODY_ELSE);
         }
         let Some(call) = self.calls.get(who) else {
             return; // cancelled meanwhile
@@ -248,10 +258,11 @@ impl Session {
             return;
         }
         if self.key_state(who, &to.key) == KeyState::Changed {
-            self.offered.insert(who.clone(), to.key);
-            let why = changed_key(who);
+            let why = self.show_offer(who, to.key);
             return self.end_call(who, "key_changed", &why);
         }
+        self.offered.remove(who);
+        let to = Introduction { receiver: self.server.scoped(to.receiver), ..to };
         let chat = ChatId(self.random.u128(..));
         let link = self.next_link();
         self.links.insert(link, LinkUse::Call(who.clone()));
@@ -472,20 +483,11 @@ impl Session {
         let arrived: Vec<LinkId> =
             self.arrived.iter().filter(|(_, one)| due(one.due_ms)).map(|(link, _)| *link).collect();
         for link in arrived {
-            let message = PeerMessage::Refuse(Refusal::Unknown);
-            self.effects.push(Effect::SendPeer { link, message });
-            self.close_link(link);
+            self.refuse(link, Refusal::Unknown);
         }
     }
 }
 
 fn still_blocked(who: &Username) -> String {
     format!("You have blocked {who}; `/block {who} off` takes it back.")
-}
-
-fn changed_key(who: &Username) -> String {
-    format!(
-        "{who}'s key is not the one you know: it may be a new machine of theirs, or somebody else. \
-         Ask them by another way; `/trust {who}` accepts the new key."
-    )
 }

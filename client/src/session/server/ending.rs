@@ -2,9 +2,10 @@
 
 use letschat_protocol::dialogue::{Closing, Request as ServerRequest};
 
-use super::{Expected, Link, ListFor, Pending, Repair, Retries};
+use super::{Expected, Link, ListFor, Pending, Repair};
 use crate::event::Event;
-use crate::session::retry::{Action, Reason, wait_ms};
+use crate::session::backoff::Backoff;
+use crate::session::retry::{Action, Reason, Retries};
 use crate::session::{Effect, Now, Reply, RequestId, Session};
 
 impl Session {
@@ -23,7 +24,7 @@ impl Session {
             self.tell(Event::Disconnected { reason: reason.name(), message });
         }
         if was_logged_in {
-            self.server.retries.since_ms = Some(now.boot_ms);
+            self.server.retries.login_ended(now.boot_ms, self.server.logged_in_ms);
         }
         self.try_again(now, reason, "");
     }
@@ -37,6 +38,8 @@ impl Session {
         self.server.link = Link::Down;
         self.server.repair_at_ms = None;
         self.server.repair = Repair::None;
+        self.server.replays = Backoff::default();
+        self.server.no_replay_before_ms = 0;
         self.server.last_list.clear();
         let pending = std::mem::take(&mut self.server.pending);
         let message = format!("{why} The answer did not come.");
@@ -60,17 +63,12 @@ impl Session {
             self.server.link = Link::Down;
             return;
         }
-        if self.server.retries.action.replace(action) != Some(action) {
-            self.server.retries.attempt = 0;
-        }
-        let since = *self.server.retries.since_ms.get_or_insert(now.boot_ms);
-        self.server.retries.attempt += 1;
-        let attempt = self.server.retries.attempt;
         let jitter = self.random.f64();
-        let limited =
-            action == Action::TryLater && self.birth.tries.is_some_and(|tries| attempt >= tries);
-        let wait = wait_ms(action, attempt, now.boot_ms.saturating_sub(since), jitter);
-        let Some(wait) = wait.filter(|_| !limited) else {
+        let next = self.server.retries.fail(now.boot_ms, action, jitter);
+        let may_try = |attempt: u32| {
+            action != Action::TryLater || self.birth.tries.is_none_or(|tries| attempt < tries)
+        };
+        let Some((attempt, wait)) = next.filter(|(attempt, _)| may_try(*attempt)) else {
             // What a closing server said has been told already, but not to those who wait.
             let waiting = self.server.goal.iter().any(|goal| !goal.waiting.is_empty());
             let waiting = waiting || !self.server.sign_ups.is_empty();

@@ -8,13 +8,16 @@ use letschat_protocol::identity::LoginStatement;
 use letschat_protocol::username::Username;
 
 use super::news::FIRST_DATAGRAMS_MS;
-use super::{Datagrams, Expected, Goal, Link, Repair, Retries, SignUp, sentence};
+use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, sentence};
 use crate::event::Event;
 use crate::session::broadcasts::Shown;
 use crate::session::retry::Reason;
 use crate::session::{
     Account, AccountError, Effect, Failure, Now, Reply, RequestId, Save, Session,
 };
+
+const SOMEBODY_ELSE: &str =
+    "The server's answer names another account than the one asked for; do not trust this server.";
 
 impl Session {
     pub(in crate::session) fn sign_up(
@@ -88,8 +91,9 @@ impl Session {
                 return self.advance(now);
             }
             self.server.link = Link::Busy;
+            let expected = Expected::SignUp(id, username.clone());
             let request = ServerRequest::SignUp { username, password, repeated };
-            return self.ask_server(now, request, Expected::SignUp(id));
+            return self.ask_server(now, request, expected);
         }
         let Some(goal) = &self.server.goal else {
             return;
@@ -174,11 +178,16 @@ impl Session {
         self.ask_server(now, request, Expected::Login);
     }
 
-    pub(super) fn signed_up(&mut self, now: Now, id: RequestId, reply: &ServerReply) {
+    pub(super) fn signed_up(&mut self, now: Now, id: RequestId, wanted: &str, reply: &ServerReply) {
         self.server.link = Link::Choosing;
         match reply.code {
             Code::SignedUp => {
-                let username = reply.field::<String>(0).unwrap_or_default();
+                let Some(username) =
+                    reply.field::<Username>(0).filter(|made| wanted.parse().as_ref() == Ok(made))
+                else {
+                    self.fail(id, Code::Malformed.name(), SOMEBODY_ELSE);
+                    return self.advance(now);
+                };
                 let message = format!("The account is made; `/login {username}` comes next.");
                 self.answer(id, Reply::Said { message });
             }
@@ -189,7 +198,15 @@ impl Session {
 
     pub(super) fn login_answered(&mut self, now: Now, reply: &ServerReply) {
         match (reply.code, Welcome::from_reply(reply)) {
-            (Code::LoggedIn, Some(welcome)) => self.logged_in(now, welcome),
+            (Code::LoggedIn, Some(welcome)) if self.own_name() == Some(&welcome.username) => {
+                self.logged_in(now, welcome);
+            }
+            (Code::LoggedIn, Some(_)) => {
+                self.drop_link(Code::Malformed.name(), SOMEBODY_ELSE);
+                let reason = Reason::Lost.name();
+                self.tell(Event::Disconnected { reason, message: SOMEBODY_ELSE.into() });
+                self.give_up(Code::Malformed.name(), SOMEBODY_ELSE);
+            }
             (Code::LoggedIn, None) => self.server_down(now, Reason::Lost),
             (Code::Busy, _) => self.server_down(now, Reason::Closed(Closing::Busy)),
             (Code::StoreUnavailable | Code::SlowDown, _) if self.is_returning() => {
@@ -230,7 +247,7 @@ impl Session {
 
     fn logged_in(&mut self, now: Now, welcome: Welcome) {
         self.server.link = Link::LoggedIn;
-        self.server.retries = Retries::default();
+        self.server.logged_in_ms = now.boot_ms;
         self.server.own_address = Some(welcome.address);
         self.server.repair = Repair::None;
         let by = match &mut self.server.goal {

@@ -21,7 +21,9 @@ use letschat_protocol::limits::{
 };
 use letschat_protocol::username::Username;
 
-use super::retry::{Action, Reason};
+use super::asking::Pages;
+use super::backoff::Backoff;
+use super::retry::{Reason, Retries};
 use super::{Effect, Now, RequestId, Session, Unreached};
 use crate::event::Event;
 
@@ -43,11 +45,16 @@ pub(in crate::session) struct ServerSide {
     binding: ChannelBinding,
     own_address: Option<IpAddr>,
     retries: Retries,
+    /// When the last login succeeded.
+    logged_in_ms: u64,
     next_ping_ms: u64,
     datagrams: Datagrams,
     /// When the missing broadcasts are to be asked for.
     repair_at_ms: Option<u64>,
     repair: Repair,
+    /// Replays that did not bring what was missing, and the time before which none is asked for.
+    replays: Backoff,
+    no_replay_before_ms: u64,
     /// Everybody who was here when that was last asked.
     pub(in crate::session) last_list: Vec<Listed>,
     watching: bool,
@@ -82,11 +89,12 @@ struct Pending {
 pub(in crate::session) enum Expected {
     Greeting,
     Hello,
-    SignUp(RequestId),
+    /// The account that is to be made.
+    SignUp(RequestId, String),
     Login,
     ChangePassword(RequestId),
     /// A page of the list, after those that have come.
-    List(ListFor, Vec<Listed>),
+    List(ListFor, Pages),
     Watch(Option<RequestId>),
     Connect(Username),
     /// The same, for an address: whose it is comes with the answer.
@@ -125,9 +133,18 @@ enum Repair {
     #[default]
     None,
     /// A replay was asked for.
-    Asked,
+    Asked(Missing),
     /// It has begun: its end is to be taken for it.
-    Running,
+    Running(Missing),
+}
+
+/// What was known of the broadcasts when a replay was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Missing {
+    /// The highest number that there is.
+    head: u64,
+    /// How many had come.
+    taken: u64,
 }
 
 #[derive(Debug)]
@@ -136,14 +153,6 @@ struct SignUp {
     username: String,
     password: Secret,
     repeated: Secret,
-}
-
-#[derive(Debug, Default)]
-struct Retries {
-    /// By which row of the table; another row begins to count anew.
-    action: Option<Action>,
-    attempt: u32,
-    since_ms: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -205,6 +214,20 @@ impl ServerSide {
     /// Whether the account is used, or about to be, at the server.
     pub(in crate::session) fn needs_account(&self) -> bool {
         self.goal.is_some() || self.is_logged_in()
+    }
+
+    /// An address that the server told, with the scope of the link to the server if it is one of a
+    /// link alone: an address on the wire has none (RFC 4007, section 11).
+    pub(in crate::session) fn scoped(&self, address: SocketAddr) -> SocketAddr {
+        match (address, self.address) {
+            (SocketAddr::V6(mut address), Some(SocketAddr::V6(server)))
+                if address.ip().is_unicast_link_local() && address.scope_id() == 0 =>
+            {
+                address.set_scope_id(server.scope_id());
+                address.into()
+            }
+            _ => address,
+        }
     }
 
     fn is_up(&self) -> bool {
@@ -330,13 +353,18 @@ impl Session {
                 self.advance(now);
             }
             Expected::Greeting | Expected::Hello => self.server_down(now, Reason::Lost),
-            Expected::SignUp(id) => self.signed_up(now, id, &reply),
+            Expected::SignUp(id, username) => self.signed_up(now, id, &username, &reply),
             Expected::Login => self.login_answered(now, &reply),
             Expected::Replay if !reply.code.is_success() => {
                 // Slowed, perhaps: the next head or broadcast asks again.
                 self.server.repair = Repair::None;
+                self.replay_failed(now);
             }
-            Expected::Replay => self.server.repair = Repair::Running,
+            Expected::Replay => {
+                if let Repair::Asked(missing) = self.server.repair {
+                    self.server.repair = Repair::Running(missing);
+                }
+            }
             Expected::Active | Expected::Forgotten => {}
             Expected::Ping => {
                 if let Some(head) = reply.field(0) {
@@ -360,14 +388,7 @@ impl Session {
     fn server_noticed(&mut self, now: Now, notice: Notice) {
         match notice {
             Notice::Broadcast { entry, own } => self.show_broadcast(now, &entry, own, "tcp"),
-            // The end of a replay that was not asked for says nothing about what is missing.
-            Notice::Replayed { .. } if self.server.repair != Repair::Running => {}
-            Notice::Replayed { through } => {
-                self.server.repair = Repair::None;
-                self.shown.replayed(through);
-                self.save_position();
-                self.plan_repair(now);
-            }
+            Notice::Replayed { through } => self.replayed(now, through),
             Notice::Introduction(who) => self.introduced(now, who),
             Notice::Joined(usernames) => {
                 self.tell(Event::Joined { count: usernames.len() as u64, usernames });

@@ -4,8 +4,9 @@ use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Broadcast, Request as ServerRequest};
 use letschat_protocol::limits::UDP_KEEPALIVE_MS;
 
-use super::{Datagrams, Expected, Repair};
+use super::{Datagrams, Expected, Missing, Repair};
 use crate::event::Event;
+use crate::session::backoff::{Backoff, SOON};
 use crate::session::{Backlog, Displayed, Effect, Now, Save, Session};
 
 /// A gap in the broadcasts is repaired after this time, since datagrams overtake each other.
@@ -74,7 +75,9 @@ impl Session {
     pub(in crate::session) fn plan_repair(&mut self, now: Now) {
         self.server.repair_at_ms = match self.shown.missing() {
             Some(_) if self.may_repair() => {
-                self.server.repair_at_ms.or(Some(now.boot_ms + REORDERING_MS))
+                let due_ms = now.boot_ms + REORDERING_MS;
+                let due_ms = due_ms.max(self.server.no_replay_before_ms);
+                self.server.repair_at_ms.or(Some(due_ms))
             }
             _ => None,
         };
@@ -86,8 +89,9 @@ impl Session {
             return;
         };
         if self.may_repair() {
-            self.server.repair = Repair::Asked;
             self.shown.replaying();
+            let missing = Missing { head: self.shown.head(), taken: self.shown.taken() };
+            self.server.repair = Repair::Asked(missing);
             let datagrams = &mut self.server.datagrams;
             if datagrams.work {
                 datagrams.since_ms = now.boot_ms;
@@ -99,6 +103,30 @@ impl Session {
             }
             self.ask_server(now, ServerRequest::Replay { from }, Expected::Replay);
         }
+    }
+
+    /// A replay is done. The end of one that was not asked for says nothing about what is missing.
+    pub(super) fn replayed(&mut self, now: Now, through: u64) {
+        let Repair::Running(missing) = self.server.repair else {
+            return;
+        };
+        self.server.repair = Repair::None;
+        self.shown.replayed(through);
+        self.save_position();
+        if through < missing.head || self.shown.taken() == missing.taken {
+            self.replay_failed(now);
+        } else {
+            self.server.replays = Backoff::default();
+        }
+        self.plan_repair(now);
+    }
+
+    /// A replay did not bring what the server says there is, or nothing at all: the next one waits.
+    pub(super) fn replay_failed(&mut self, now: Now) {
+        self.server.replays.lived(now.boot_ms, self.server.no_replay_before_ms);
+        let jitter = self.random.f64();
+        let wait_ms = self.server.replays.fail(now.boot_ms, &SOON, jitter).unwrap_or_default();
+        self.server.no_replay_before_ms = now.boot_ms + wait_ms;
     }
 
     pub(in crate::session) fn datagram(&mut self, now: Now, message: ToClient) {

@@ -67,9 +67,13 @@ fn a_gap_after_the_other_puts_no_keep_alive_off() {
     for number in (2..200).step_by(2) {
         let entry =
             Broadcast { number, sender: name("bob"), time_ms: number, text: "hello".into() };
-        let mut effects = stage.put(Input::Datagram(ToClient::Broadcast { entry, own: false }));
+        let mut effects =
+            stage.put(Input::Datagram(ToClient::Broadcast { entry: entry.clone(), own: false }));
         effects.extend(stage.wait());
         stage.server(Code::Ok, &format!("1 {number} replaying"));
+        let missing = number - 1;
+        let entry = Broadcast { number: missing, time_ms: missing, ..entry };
+        stage.notice(Notice::Broadcast { entry, own: false });
         stage.notice(Notice::Replayed { through: number });
         stage.now.boot_ms += 1_000;
         effects.extend(stage.put(Input::Tick));

@@ -1,0 +1,118 @@
+//! Asking for a chat and being asked.
+
+use super::*;
+
+#[test]
+fn the_account_stays_open_while_somebody_is_being_asked_or_asks() {
+    let mut stage = Stage::logged_in();
+    let id = stage.connecting_to("bob", 2);
+    let (_, effects) = stage.ask(Request::Detach);
+    assert!(!closes_account(&effects));
+    let link = LinkId::dialled(1);
+    stage.put(Input::PeerDialled { link });
+    let effects = stage.put(Input::Peer { link, message: PeerMessage::Approve });
+    assert!(answer(&effects, id).unwrap().is_ok());
+    assert_eq!(stage.session.peers().len(), 1, "bob is remembered");
+    let effects = stage.put(Input::Peer { link, message: PeerMessage::Bye });
+    assert!(closes_account(&effects), "and now nobody needs it");
+}
+
+#[test]
+fn a_peer_that_calls_anew_when_detached_finds_the_account_open() {
+    let mut stage = Stage::logged_in();
+    stage.chat_with("bob", 2);
+    let (again, _) = stage.called_by("bob", 2);
+    stage.ask(Request::Detach);
+    stage.ask(Request::Approve(Some("bob".into())));
+    let effects = stage.put(Input::Peer { link: again, message: PeerMessage::Open });
+    assert!(told(&effects).iter().any(|event| matches!(event, Event::ChatOpened { .. })));
+    assert!(!closes_account(&effects));
+}
+
+#[test]
+fn who_calls_while_we_look_for_them_is_approved() {
+    let mut stage = Stage::logged_in();
+    let (id, effects) = stage.ask(Request::Connect { who: "bob".into(), force: false });
+    assert!(asks_server(&effects, |request| matches!(request, ServerRequest::List { .. })));
+    let (link, _) = stage.called_by("bob", 2);
+    let page = ServerReply::long(Code::Ok, ["bob 10.0.0.2 4401".to_owned()], "1 end".to_owned());
+    let effects = stage.put(Input::Server(FromServer::Reply(page)));
+    let approved = |effect: &Effect| matches!(effect, Effect::SendPeer { link: to, message: PeerMessage::Approve } if *to == link);
+    assert!(effects.iter().any(approved), "{effects:?}");
+    let effects = stage.put(Input::Peer { link, message: PeerMessage::Open });
+    assert!(answer(&effects, id).unwrap().is_ok());
+}
+
+#[test]
+fn an_introduction_that_makes_no_sense_ends_the_call() {
+    let mut stage = Stage::logged_in();
+    for _ in 0..2 {
+        let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true });
+        let effects = stage.server(Code::Ok, "nonsense");
+        assert_eq!(code(&effects, id), "malformed");
+    }
+}
+
+#[test]
+fn a_call_without_introduction_is_turned_away_after_a_while_and_asks_nobody() {
+    let mut stage = Stage::logged_in();
+    let link = LinkId::arrived(9);
+    let from = "10.0.0.9:50000".parse().unwrap();
+    stage.put(Input::PeerArrived { link, key: key(9), from });
+    let call = PeerMessage::Call { chat: ChatId(9), from: name("bob") };
+    assert!(told(&stage.put(Input::Peer { link, message: call })).is_empty());
+    stage.now.boot_ms += 5_000;
+    let effects = stage.put(Input::Tick);
+    let refused = PeerMessage::Refuse(Refusal::Unknown);
+    let says =
+        |effect: &Effect| matches!(effect, Effect::SendPeer { message, .. } if *message == refused);
+    assert!(effects.iter().any(says) && told(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
+fn a_request_goes_unanswered_after_a_minute_and_both_are_told() {
+    let mut stage = Stage::logged_in();
+    let (link, _) = stage.called_by("bob", 2);
+    stage.now.boot_ms += 60_000;
+    let effects = stage.put(Input::Tick);
+    let refused = PeerMessage::Refuse(Refusal::NoAnswer);
+    assert!(effects.iter().any(|effect| {
+        matches!(effect, Effect::SendPeer { link: to, message } if *to == link && *message == refused)
+    }));
+    assert!(told(&effects).iter().any(|event| matches!(event, Event::RequestEnded { .. })));
+}
+
+#[test]
+fn who_arrived_at_an_account_that_was_closed_reaches_nobody() {
+    let mut stage = Stage::logged_in();
+    let receiver = "10.0.0.2:4401".parse().unwrap();
+    let introduction = Introduction { username: name("bob"), receiver, key: key(2) };
+    stage.notice(Notice::Introduction(introduction));
+    let link = LinkId::arrived(1);
+    stage.put(Input::PeerArrived { link, key: key(2), from: receiver });
+    let (_, effects) = stage.ask(Request::Leave);
+    let closes =
+        |effect: &Effect| matches!(effect, Effect::ClosePeer { link: closed } if *closed == link);
+    assert!(effects.iter().any(closes));
+    let call = PeerMessage::Call { chat: ChatId(1), from: name("bob") };
+    assert!(told(&stage.put(Input::Peer { link, message: call })).is_empty());
+}
+
+#[test]
+fn cancel_withdraws_a_request_for_which_the_server_is_still_being_asked() {
+    let asked = |who: &str, force| Request::Connect { who: who.into(), force };
+    for (who, force, named) in [
+        ("bob", false, None),
+        ("bob", false, Some("Bob")),
+        ("10.0.0.2", false, None),
+        ("10.0.0.2", true, Some("10.0.0.2")),
+    ] {
+        let mut stage = Stage::logged_in();
+        let (connecting, _) = stage.ask(asked(who, force));
+        let (id, effects) = stage.ask(Request::Cancel(named.map(str::to_owned)));
+        assert!(answer(&effects, id).unwrap().is_ok(), "{who}");
+        assert_eq!(code(&effects, connecting), "cancelled", "{who}");
+        let effects = stage.server(Code::Ok, "0 end");
+        assert!(effects.is_empty(), "{who}: {effects:?}");
+    }
+}

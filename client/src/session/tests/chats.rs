@@ -1,0 +1,60 @@
+//! Open chats: where text goes, and the end.
+
+use super::*;
+
+#[test]
+fn text_never_moves_to_another_chat_by_itself() {
+    let mut stage = Stage::logged_in();
+    let bob = stage.chat_with("bob", 2);
+    stage.chat_with("carol", 3);
+    stage.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+    let (id, effects) = stage.ask(Request::Say { to: None, text: "for bob only".into() });
+    assert_eq!(code(&effects, id), "no_chat");
+    let (id, effects) = stage.ask(Request::Disconnect(None));
+    assert_eq!(code(&effects, id), "no_chat");
+    stage.ask(Request::Switch("carol".into()));
+    let (id, effects) = stage.ask(Request::Say { to: None, text: "for carol".into() });
+    assert!(answer(&effects, id).unwrap().is_ok());
+}
+
+#[test]
+fn quitting_answers_everything_and_ends() {
+    let mut stage = Stage::logged_in();
+    stage.chat_with("bob", 2);
+    let call = stage.connecting_to("carol", 3);
+    let (list, _) = stage.ask(Request::List);
+    let (quit, effects) = stage.ask(Request::Quit);
+    for id in [call, list] {
+        assert!(answer(&effects, id).unwrap().is_err());
+    }
+    assert!(answer(&effects, quit).unwrap().is_ok());
+    assert!(matches!(effects.last(), Some(Effect::Finished)), "{effects:?}");
+}
+
+#[test]
+fn quitting_waits_for_the_last_message_but_not_for_ever() {
+    let mut stage = Stage::logged_in();
+    let link = stage.chat_with("bob", 2);
+    stage.ask(Request::Say { to: None, text: "bye".into() });
+    let (quit, effects) = stage.ask(Request::Quit);
+    assert!(answer(&effects, quit).is_none());
+    let mut slow = effects;
+    while answer(&slow, quit).is_none() {
+        slow = stage.wait();
+    }
+    let undelivered = |event: &&Event| matches!(event, Event::ChatClosed { undelivered, .. } if undelivered == &["bye"]);
+    assert!(told(&slow).iter().any(undelivered) || stage.session.peers().is_empty(), "{link:?}");
+}
+
+#[test]
+fn messages_before_the_approval_are_never_shown() {
+    let mut stage = Stage::logged_in();
+    let (link, effects) = stage.called_by("bob", 2);
+    assert!(matches!(told(&effects)[..], [Event::Request { .. }]));
+    let message = PeerMessage::Message { number: 1, text: "let me in".into() };
+    let effects = stage.put(Input::Peer { link, message });
+    assert!(!told(&effects).iter().any(|event| matches!(event, Event::Message { .. })));
+    let (link, _) = stage.called_by("carol", 3);
+    let effects = stage.put(Input::Peer { link, message: PeerMessage::Open });
+    assert!(!told(&effects).iter().any(|event| matches!(event, Event::ChatOpened { .. })));
+}

@@ -1,0 +1,271 @@
+//! Servers and peers who lie, or take places that are meant for others.
+
+use letschat_protocol::datagram::ToClient;
+
+use super::*;
+
+fn introduce(stage: &mut Stage, who: &str, key: PublicKey) -> Vec<Effect> {
+    let receiver = "10.0.0.66:4401".parse().unwrap();
+    stage.notice(Notice::Introduction(Introduction { username: name(who), receiver, key }))
+}
+
+/// The n-th of many keys.
+fn some_key(n: u32) -> PublicKey {
+    let mut seed = [7; 32];
+    seed[..4].copy_from_slice(&n.to_be_bytes());
+    Identity::from_seed(&seed).public_key()
+}
+
+fn rings(effects: &[Effect]) -> bool {
+    told(effects).iter().any(|event| matches!(event, Event::Request { .. }))
+}
+
+/// Somebody who has been introduced arrives from there and calls.
+fn calls_from(stage: &mut Stage, who: &str, n: u32, from: &str) -> Vec<Effect> {
+    introduce(stage, who, some_key(n));
+    let link = LinkId::arrived(u64::from(n));
+    stage.put(Input::PeerArrived { link, key: some_key(n), from: from.parse().unwrap() });
+    let message = PeerMessage::Call { chat: ChatId(u128::from(n)), from: name(who) };
+    stage.put(Input::Peer { link, message })
+}
+
+fn refused(effects: &[Effect], why: Refusal) -> Option<LinkId> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::SendPeer { link, message } if *message == PeerMessage::Refuse(why) => Some(*link),
+        _ => None,
+    })
+}
+
+#[test]
+fn introductions_of_one_user_keep_nobody_else_out() {
+    let mut stage = Stage::logged_in();
+    let receiver = "10.0.0.2:4401".parse().unwrap();
+    let bob = Introduction { username: name("bob"), receiver, key: key(2) };
+    stage.notice(Notice::Introduction(bob));
+    for n in 0..1_000 {
+        introduce(&mut stage, "mallory", some_key(n));
+    }
+    let link = LinkId::arrived(99);
+    stage.put(Input::PeerArrived { link, key: key(2), from: receiver });
+    let message = PeerMessage::Call { chat: ChatId(99), from: name("bob") };
+    assert!(rings(&stage.put(Input::Peer { link, message })), "he was introduced before all that");
+    assert!(rings(&stage.called_by("carol", 3).1), "she was introduced after it");
+}
+
+#[test]
+fn of_many_introductions_the_oldest_gives_way() {
+    let mut stage = Stage::logged_in();
+    for n in 0..1_000 {
+        introduce(&mut stage, &format!("mallory{n}"), some_key(n));
+    }
+    assert!(stage.session.introduced.len() <= 256);
+    assert!(rings(&stage.called_by("bob", 2).1));
+}
+
+#[test]
+fn silent_links_of_one_address_keep_nobody_else_out() {
+    let mut stage = Stage::logged_in();
+    let arrive = |stage: &mut Stage, n: u64, from: &str| {
+        let key = some_key(n as u32);
+        let from = from.parse().unwrap();
+        stage.put(Input::PeerArrived { link: LinkId::arrived(n), key, from })
+    };
+    for n in 1_000..1_064 {
+        assert!(arrive(&mut stage, n, "10.0.0.66:50000").is_empty());
+    }
+    introduce(&mut stage, "bob", some_key(1));
+    let effects = arrive(&mut stage, 1, "10.0.0.2:50000");
+    assert_eq!(refused(&effects, Refusal::Busy), Some(LinkId::arrived(1_000)), "the oldest");
+    for n in 2_000..2_200 {
+        arrive(&mut stage, n, "10.0.0.66:50000");
+    }
+    assert_eq!(stage.session.arrived.len(), 64);
+    let call = PeerMessage::Call { chat: ChatId(1), from: name("bob") };
+    assert!(rings(&stage.put(Input::Peer { link: LinkId::arrived(1), message: call })));
+}
+
+#[test]
+fn requests_of_one_address_keep_nobody_else_out() {
+    let mut stage = Stage::logged_in();
+    for n in 0..16 {
+        assert!(rings(&calls_from(&mut stage, &format!("mallory{n}"), n, "10.0.0.66:50000")));
+    }
+    let effects = calls_from(&mut stage, "mallory16", 16, "10.0.0.66:50000");
+    assert_eq!(refused(&effects, Refusal::Busy), Some(LinkId::arrived(16)), "theirs are enough");
+    assert!(!rings(&effects));
+    assert!(rings(&calls_from(&mut stage, "bob", 17, "10.0.0.2:50000")));
+    assert_eq!(stage.session.asked.len(), 16);
+}
+
+/// Answers a login with this name.
+fn welcome(stage: &mut Stage, who: &str) -> Vec<Effect> {
+    let address = "10.0.0.1".parse().unwrap();
+    let (epoch, head, udp_port) = (1, 0, 4400);
+    let username = name(who);
+    let welcome = Welcome { username, session: SessionId(1), epoch, head, udp_port, address };
+    stage.put(Input::Server(FromServer::Reply(welcome.to_reply())))
+}
+
+#[test]
+fn login_as_somebody_else_is_not_believed() {
+    let mut stage = Stage::new(None);
+    let (id, _) = stage.ask(log_in(Some("alice")));
+    stage.reach();
+    stage.open_account();
+    let effects = welcome(&mut stage, "mallory");
+    assert_eq!(code(&effects, id), "malformed");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::CloseServer)));
+    assert_eq!(stage.session.phase(), Phase::Offline);
+    assert_eq!(stage.session.next_deadline(), None, "it is not tried again");
+
+    let mut stage = Stage::logged_in();
+    stage.put(Input::ServerLost);
+    stage.wait();
+    stage.reach();
+    let effects = welcome(&mut stage, "mallory");
+    let is_told = |event: &&Event| matches!(event, Event::Error { code: "malformed", .. });
+    assert!(told(&effects).iter().any(is_told), "{effects:?}");
+    assert_eq!(stage.session.next_deadline(), None, "it is not tried again");
+}
+
+#[test]
+fn sign_up_of_somebody_else_is_not_believed() {
+    for (made, is_believed) in [("Bob", true), ("bob", true), ("mallory", false), ("", false)] {
+        let mut stage = Stage::new(None);
+        let password = Secret("a fine passphrase".into());
+        let repeated = password.clone();
+        let username = "Bob".to_owned();
+        let (id, _) = stage.ask(Request::SignUp { username, password, repeated });
+        stage.reach();
+        let effects = stage.server(Code::SignedUp, &format!("{made} has an account now"));
+        assert_eq!(answer(&effects, id).unwrap().is_ok(), is_believed, "{made}");
+    }
+}
+
+#[test]
+fn somebody_else_than_asked_for_is_not_dialled() {
+    let asked = ["bob", "10.0.0.2", "10.0.0.2:4401", "::ffff:10.0.0.2", "[fe80::2]:4401", "?"];
+    for who in asked {
+        let mut stage = Stage::logged_in();
+        let (id, _) = stage.ask(Request::Connect { who: who.into(), force: true });
+        let introduced = format!("mallory 10.0.0.66 4401 {} introduced", key(9));
+        let effects = stage.server(Code::Ok, &introduced);
+        assert_eq!(code(&effects, id), "malformed", "{who}");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::DialPeer { .. })));
+    }
+    for who in ["10.0.0.2", "10.0.0.2:4401", "::ffff:10.0.0.2", "[::ffff:10.0.0.2]:4401"] {
+        let mut stage = Stage::logged_in();
+        stage.ask(Request::Connect { who: who.into(), force: true });
+        let effects = stage.server(Code::Ok, &format!("bob 10.0.0.2 4401 {} hello", key(2)));
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::DialPeer { .. })), "{who}");
+    }
+}
+
+#[test]
+fn caller_is_not_passed_off_as_somebody_else() {
+    let mut stage = Stage::logged_in();
+    let call = |stage: &mut Stage, n: u64| {
+        let link = LinkId::arrived(n);
+        let from = "10.0.0.2:50000".parse().unwrap();
+        stage.put(Input::PeerArrived { link, key: key(2), from });
+        let message = PeerMessage::Call { chat: ChatId(1), from: name("bob") };
+        stage.put(Input::Peer { link, message })
+    };
+    introduce(&mut stage, "carol", key(2));
+    let effects = call(&mut stage, 1);
+    assert_eq!(refused(&effects, Refusal::Unknown), Some(LinkId::arrived(1)), "{effects:?}");
+    assert!(!rings(&effects));
+    introduce(&mut stage, "bob", key(2));
+    assert!(rings(&call(&mut stage, 2)));
+}
+
+#[test]
+fn absurd_numbers_of_a_server_do_no_harm() {
+    for number in [0, 1, u64::MAX / 2, u64::MAX / 2 + 1, u64::MAX - 1, u64::MAX] {
+        let mut stage = Stage::logged_in();
+        let entry =
+            |number, time_ms| Broadcast { number, sender: name("bob"), time_ms, text: "a".into() };
+        for time_ms in [0, u64::MAX] {
+            for number in [number, number.wrapping_add(1), number.wrapping_sub(1)] {
+                stage.notice(Notice::Broadcast { entry: entry(number, time_ms), own: false });
+                stage.put(Input::Datagram(ToClient::Head(number)));
+                stage.now.boot_ms += 60;
+                stage.put(Input::Tick);
+                stage.server(Code::Ok, &format!("{number} {number} replaying"));
+                stage.notice(Notice::Replayed { through: number });
+            }
+        }
+        let mut stage = Stage::logged_in();
+        stage.notice(Notice::Crowd { joined: number, left: number });
+        let (id, _) = stage.ask(Request::Broadcast("hello".into()));
+        let effects = stage.server(Code::Ok, &format!("{number} {number}"));
+        assert!(answer(&effects, id).unwrap().is_ok());
+    }
+}
+
+#[test]
+fn absurd_position_in_the_folder_does_no_harm() {
+    let mut shown = Shown::default();
+    shown.resume(LogPosition { epoch: 1, through: u64::MAX });
+    shown.welcome(1, u64::MAX);
+    for number in [u64::MAX / 2, u64::MAX] {
+        let entry = Broadcast { number, sender: name("bob"), time_ms: 1, text: "a".into() };
+        assert!(!shown.take(&entry));
+        shown.replayed(number);
+        assert_eq!(shown.missing(), None);
+    }
+}
+
+#[test]
+fn absurd_numbers_of_a_peer_end_the_chat_at_most() {
+    for number in [2, u64::MAX - 1, u64::MAX] {
+        let lies = [
+            PeerMessage::Message { number, text: "a".into() },
+            PeerMessage::Acknowledge { through: number },
+            PeerMessage::Resumed { received: number },
+        ];
+        for message in lies {
+            let mut stage = Stage::logged_in();
+            let link = stage.chat_with("bob", 2);
+            let effects = stage.put(Input::Peer { link, message });
+            let over =
+                |event: &&Event| matches!(event, Event::ChatClosed { reason: "protocol", .. });
+            assert!(told(&effects).iter().any(over), "{effects:?}");
+        }
+        let mut stage = Stage::logged_in();
+        stage.chat_with("bob", 2);
+        let link = LinkId::arrived(99);
+        stage.put(Input::PeerArrived { link, key: key(2), from: "10.0.0.2:1".parse().unwrap() });
+        let message = PeerMessage::Resume { chat: ChatId(1), received: number };
+        let effects = stage.put(Input::Peer { link, message });
+        let over = |event: &&Event| matches!(event, Event::ChatClosed { .. });
+        assert!(told(&effects).iter().any(over), "{effects:?}");
+    }
+}
+
+#[test]
+fn link_local_peer_is_dialled_on_the_link_to_the_server() {
+    let cases = [
+        ("[fe80::1%7]:4400", "fe80::2", "[fe80::2%7]:4401"),
+        ("[fe80::1%7]:4400", "2001:db8::2", "[2001:db8::2]:4401"),
+        ("[fe80::1%7]:4400", "10.0.0.2", "10.0.0.2:4401"),
+        ("10.0.0.100:4400", "fe80::2", "[fe80::2]:4401"),
+    ];
+    for (server, told, dialled) in cases {
+        let mut stage = Stage::new(None);
+        stage.ask(log_in(Some("alice")));
+        let fingerprint = Fingerprint::of_spki(b"server");
+        let address = server.parse().unwrap();
+        stage.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        stage.server(Code::Ready, "say HELLO");
+        stage.server(Code::WhichWay, "log in or sign up?");
+        stage.open_account();
+        welcome(&mut stage, "alice");
+        stage.ask(Request::Connect { who: "bob".into(), force: true });
+        let effects = stage.server(Code::Ok, &format!("bob {told} 4401 {} introduced", key(2)));
+        let expected: std::net::SocketAddr = dialled.parse().unwrap();
+        let dials =
+            |effect: &Effect| matches!(effect, Effect::DialPeer { to, .. } if *to == expected);
+        assert!(effects.iter().any(dials), "{server} {told}: {effects:?}");
+    }
+}

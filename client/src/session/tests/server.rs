@@ -1,0 +1,145 @@
+//! The link to the server: logging in, coming back, leaving.
+
+use super::*;
+
+#[test]
+fn a_server_that_is_full_after_an_outage_is_tried_as_often_as_any_full_one() {
+    let mut stage = Stage::logged_in();
+    stage.put(Input::ServerLost);
+    for _ in 0..6 {
+        stage.wait();
+        let effects = stage.put(Input::ServerUnreached(Unreached::NoServer("refused".into())));
+        assert!(matches!(told(&effects)[..], [Event::Retrying { .. }]), "{effects:?}");
+    }
+    for attempt in 1..=5 {
+        stage.wait();
+        let fingerprint = Fingerprint::of_spki(b"server");
+        let address = "10.0.0.100:4400".parse().unwrap();
+        stage.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        let effects = stage.server(Code::Busy, "All places are taken.");
+        let retrying =
+            |event: &&Event| matches!(event, Event::Retrying { attempt: n, .. } if *n == attempt);
+        assert!(told(&effects).iter().any(retrying), "attempt {attempt}: {effects:?}");
+    }
+}
+
+#[test]
+fn a_return_that_is_slowed_down_is_tried_again() {
+    let mut stage = Stage::logged_in();
+    stage.put(Input::ServerLost);
+    stage.wait();
+    stage.reach();
+    let effects = stage.server(Code::SlowDown, "too many wrong answers from your address");
+    assert!(told(&effects).iter().any(|event| matches!(event, Event::Retrying { .. })));
+    stage.wait();
+    stage.come_in();
+    assert_eq!(stage.session.phase(), Phase::LoggedIn);
+}
+
+#[test]
+fn nobody_becomes_somebody_else_while_peers_know_them_by_the_old_name() {
+    let mut stage = Stage::logged_in();
+    stage.called_by("bob", 2);
+    stage.ask(Request::Detach);
+    let (id, effects) = stage.ask(log_in(Some("mallory")));
+    assert_eq!(code(&effects, id), "already_logged_in");
+}
+
+#[test]
+fn cancel_stops_a_login_at_any_of_its_steps() {
+    let steps: [fn(&mut Stage); 3] = [
+        |_| {},
+        |stage| {
+            stage.reach();
+        },
+        |stage| {
+            stage.reach();
+            stage.open_account();
+        },
+    ];
+    for step in steps {
+        let mut stage = Stage::new(None);
+        let (login, _) = stage.ask(log_in(Some("alice")));
+        step(&mut stage);
+        let (id, effects) = stage.ask(Request::Cancel(None));
+        assert_eq!(code(&effects, login), "cancelled");
+        assert!(answer(&effects, id).unwrap().is_ok());
+        assert!(stage.session.next_deadline().is_none(), "nothing goes on");
+    }
+}
+
+#[test]
+fn a_sign_up_that_waits_behind_a_refused_login_has_its_turn() {
+    let mut stage = Stage::new(None);
+    let (login, _) = stage.ask(log_in(Some("alice")));
+    stage.reach();
+    stage.open_account();
+    let password = Secret("a fine passphrase".into());
+    let sign_up =
+        Request::SignUp { username: "bob".into(), password: password.clone(), repeated: password };
+    let (id, _) = stage.ask(sign_up);
+    let effects = stage.server(Code::KeyRefused, "not known here");
+    assert_eq!(code(&effects, login), "key_refused");
+    assert!(asks_server(&effects, |request| matches!(request, ServerRequest::SignUp { .. })));
+    assert!(answer(&stage.server(Code::SignedUp, "bob has an account"), id).unwrap().is_ok());
+}
+
+#[test]
+fn leaving_is_not_told_as_a_loss() {
+    let mut stage = Stage::logged_in();
+    let (list, _) = stage.ask(Request::List);
+    let (_, effects) = stage.ask(Request::Leave);
+    assert_eq!(code(&effects, list), "cancelled");
+    assert!(!told(&effects).iter().any(|event| matches!(event, Event::Disconnected { .. })));
+    assert!(closes_account(&effects));
+}
+
+#[test]
+fn after_a_penalty_nothing_is_tried_until_the_user_wants_it() {
+    let mut stage = Stage::logged_in();
+    let (id, _) = stage.ask(Request::Connect { who: "nobody".into(), force: true });
+    let effects = stage.server(Code::Nobody, "Nobody is here by that name or address.");
+    assert_eq!(code(&effects, id), "nobody");
+    let effects = stage.notice(Notice::Closing(Closing::Penalty));
+    assert!(
+        told(&effects)
+            .iter()
+            .any(|event| matches!(event, Event::Disconnected { reason: "penalty", .. }))
+    );
+    assert!(stage.session.next_deadline().is_none());
+}
+
+#[test]
+fn cancel_stops_a_sign_up_that_is_at_the_server() {
+    let mut stage = Stage::new(None);
+    let password = Secret("correct horse".into());
+    let sign_up =
+        Request::SignUp { username: "bob".into(), password: password.clone(), repeated: password };
+    let (signing_up, _) = stage.ask(sign_up);
+    assert!(asks_server(&stage.reach(), |request| matches!(request, ServerRequest::SignUp { .. })));
+    let (id, effects) = stage.ask(Request::Cancel(None));
+    assert!(answer(&effects, id).unwrap().is_ok());
+    assert_eq!(code(&effects, signing_up), "cancelled");
+}
+
+#[test]
+fn a_change_of_password_is_the_servers_to_judge() {
+    let mut stage = Stage::logged_in();
+    let secret = |text: &str| Secret(text.into());
+    let change = |new: &str| Request::ChangePassword {
+        password: secret("correct horse"),
+        new: secret(new),
+        repeated: secret(new),
+    };
+    let (id, effects) = stage.ask(change("two\nlines"));
+    assert_eq!(code(&effects, id), "password_weak");
+    for (reply, expected) in [(Code::WrongPassword, Some("wrong_password")), (Code::Ok, None)] {
+        let (id, effects) = stage.ask(change("other horse"));
+        let asked =
+            |request: &ServerRequest| matches!(request, ServerRequest::ChangePassword { .. });
+        assert!(asks_server(&effects, asked));
+        let effects = stage.server(reply, "so be it");
+        let answer = answer(&effects, id).unwrap().as_ref();
+        assert_eq!(answer.err().map(|failure| failure.code), expected);
+    }
+}
