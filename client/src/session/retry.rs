@@ -4,7 +4,7 @@
 //! |---|---|
 //! | link lost, server terminated, silent, not reading | comes back: after 0.5, 1, 2, then 4 s for 2 minutes, then every 30 s |
 //! | busy, no server found | tries again after 5, 15, 45, 120, 240 s, then gives up and asks |
-//! | idle | waits for its user; comes back at once if it was asked to |
+//! | idle | waits for its user, whose next request logs in again by key; comes back at once if it was asked to |
 //! | kicked, penalty, replaced, wrong answers, too slow, flood | waits for its user |
 //! | key changed, key unknown, login refused | stops and explains: no link ended, so nothing is tried |
 //!
@@ -69,6 +69,9 @@ impl Reason {
         match self {
             Reason::Lost => "The connection to the server was lost.",
             Reason::NoServer => "No server answers there.",
+            Reason::Closed(Closing::Idle) => {
+                "You were idle for too long. Your next request to the server logs in again."
+            }
             Reason::Closed(closing) => closing.sentence(),
         }
     }

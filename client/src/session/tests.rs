@@ -16,6 +16,7 @@ use crate::event::Event;
 
 mod acknowledgements;
 mod broadcasts;
+mod idle;
 
 /// A session of alice's, with its effects at hand.
 struct Stage {
