@@ -13,7 +13,7 @@ fn away() -> Stage {
 }
 
 fn dials(effects: &[Effect]) -> bool {
-    effects.contains(&Effect::DialServer)
+    effects.iter().any(|effect| matches!(effect, Effect::DialServer))
 }
 
 #[test]
