@@ -106,6 +106,7 @@ pub struct Engine {
 #[derive(Debug, Default)]
 pub(crate) struct View {
     logged_in: AtomicBool,
+    away: AtomicBool,
     current_chat: AtomicBool,
     ended: OnceLock<Ended>,
     end: Wakeup,
@@ -173,7 +174,12 @@ impl Client {
 
     /// What commands are checked against.
     pub fn phase(&self) -> Phase {
-        if self.view.logged_in.load(Ordering::SeqCst) { Phase::LoggedIn } else { Phase::Offline }
+        let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        match (is(&self.view.logged_in), is(&self.view.away)) {
+            (true, _) => Phase::LoggedIn,
+            (false, true) => Phase::Away,
+            (false, false) => Phase::Offline,
+        }
     }
 
     /// Whether plain text goes to a chat.
@@ -222,7 +228,13 @@ impl Engine {
 
 impl View {
     pub(crate) fn show(&self, phase: Phase, current_chat: bool) {
-        self.logged_in.store(phase == Phase::LoggedIn, Ordering::SeqCst);
+        // In this order, a login from away is at no moment neither.
+        let logged_in = phase == Phase::LoggedIn;
+        if logged_in {
+            self.logged_in.store(true, Ordering::SeqCst);
+        }
+        self.away.store(phase == Phase::Away, Ordering::SeqCst);
+        self.logged_in.store(logged_in, Ordering::SeqCst);
         self.current_chat.store(current_chat, Ordering::SeqCst);
     }
 

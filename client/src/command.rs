@@ -39,7 +39,7 @@ pub struct Command {
 pub enum Allowed {
     /// At any time.
     Always,
-    /// While logged in.
+    /// While logged in, or once the session has logged in again a user who was dropped as idle.
     LoggedIn,
 }
 
@@ -223,7 +223,7 @@ impl Dispatcher {
     /// Runs a call, if it is allowed now.
     pub async fn run(&self, call: Prepared) -> Result<Reply, Failure> {
         let Prepared(Call { command, arguments }) = call;
-        if command.allowed == Allowed::LoggedIn && self.context.client.phase() != Phase::LoggedIn {
+        if command.allowed == Allowed::LoggedIn && self.context.client.phase() == Phase::Offline {
             let message = format!(
                 "{}: you are not logged in. `/login NAME` comes first, unless it is being tried already.",
                 command.name

@@ -41,5 +41,5 @@ pub const TCP_KEEPALIVE_WITH_UDP_MS: u64 = 5 * 60_000;
 /// How many keep-alives may be missed before the other side counts as gone.
 pub const MISSED_KEEPALIVES: u64 = 2;
 
-/// A client reports peer-to-peer activity at most this often.
+/// A client reports activity that the server does not see at most this often.
 pub const ACTIVITY_REPORT_MS: u64 = 60_000;

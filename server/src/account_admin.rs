@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
+use letschat_server::reserved_names;
 use letschat_server::settings::StoreLocation;
 use letschat_server::store::admin::{Absent, AccountAdmin, open_beside_server};
 use letschat_server::store::password::hash;
@@ -166,7 +167,10 @@ impl Accounts {
         let phc = new_password_for(name, from)?;
         let now_ms = Now::read().wall_ms;
         match self.ask_store(|store| store.create_account(name, &phc, now_ms))? {
-            Created::New => done(&format!("{name} has an account now")),
+            Created::New => {
+                done(&format!("{name} has an account now"));
+                warn_of_reserved(name);
+            }
             Created::Taken => return Err(AdminError::Taken(name.clone()).into()),
         }
         Ok(())
@@ -279,6 +283,13 @@ fn confirm(name: &Username) -> Result<(), Box<dyn Error>> {
 /// What was done stays done if nobody reads it.
 fn done(what: &str) {
     let _ = writeln!(io::stdout(), "{what}");
+}
+
+/// Nobody can sign up by such a name. An operator may want it, for an account of their own.
+fn warn_of_reserved(name: &Username) {
+    if let Err(reserved) = reserved_names::check(name) {
+        let _ = writeln!(io::stderr(), "Nobody can sign up as {name}: {reserved}.");
+    }
 }
 
 /// The server looks an account up when somebody logs in, and not again.

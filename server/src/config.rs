@@ -55,8 +55,8 @@ pub(crate) struct Flags {
     #[arg(long, env = "LETSCHAT_SERVER_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
-    /// Drop a client that has had no peer-to-peer activity for this long; clients that chat say
-    /// so once a minute, so less than that drops them too
+    /// Drop a client that has had no command of its user, no message and no broadcast for this long;
+    /// clients report chats once a minute, so less than that drops them too
     #[arg(long, env = "LETSCHAT_SERVER_IDLE_SECONDS", value_name = "SECONDS", default_value_t = 3_600,
           value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
     idle_seconds: u64,

@@ -1,6 +1,6 @@
 //! The operator's console: what is typed while the server runs, and what is answered.
 //!
-//! A line is one of the commands or is said to everybody; each gets an answer, so that the operator
+//! A line is a command, a mistake or a text for everybody; each gets an answer, so that the operator
 //! sees which it was. The log goes elsewhere, to standard error.
 //!
 //! * `lines` – lines from a terminal or a pipe, bounded
@@ -76,8 +76,10 @@ fn respond(
         Line::TooLong { bytes } => return Some(answer::too_long(bytes)),
         Line::NotUtf8 => return Some(answer::not_utf8()),
     };
-    let Some(command) = Command::understand(&line) else {
-        return Some(Vec::new());
+    let command = match Command::understand(&line) {
+        None => return Some(Vec::new()),
+        Some(Err(mistake)) => return Some(answer::mistake(mistake)),
+        Some(Ok(command)) => command,
     };
     let answer = match command {
         Command::Help => return Some(answer::help()),
@@ -145,8 +147,18 @@ mod tests {
     fn exit_in_any_case_stops_and_the_end_of_input_does_not() {
         assert_eq!(typed(b"ExIt\nstats\n").wanted, [Operator::Stop]);
         assert_eq!(typed(b"\n \n").wanted, []);
-        let said = Operator::Say("exit now".into());
-        assert_eq!(typed(b"exit now").wanted, [said]);
+    }
+
+    #[test]
+    fn a_mistake_is_told_to_the_operator_alone() {
+        let obeyed = typed(b"kick\nlst\nsay lst\n");
+        assert_eq!(obeyed.wanted, [Operator::Say("lst".into())]);
+        assert_eq!(
+            obeyed.shown,
+            "Nothing was done: the command is `kick NAME`. `say` before a text says it to everybody.\n\
+             Nothing was done: did you mean `list`? `say` before a text says it to everybody.\n\
+             said to nobody: lst\n"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! * `net` – sockets, TLS, datagrams: thin tasks that move bytes
 //! * `driver` – the one task that runs the hub and carries its effects out
 //! * `record` – the hub's records as lines of the log
+//! * [`reserved_names`] – names that nobody can sign up by
 //! * `runtime` – the executor: a thread per core, and what becomes of a panic
 //! * `data_folder` – the server's files and the locks on them
 //! * [`trace`] – what the hub was told, for another hub to be told again
@@ -35,6 +36,7 @@ mod driver;
 pub mod hub;
 mod net;
 mod record;
+pub mod reserved_names;
 mod runtime;
 pub mod settings;
 pub mod store;

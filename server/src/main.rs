@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _};
+use letschat_flags::hang_up;
 use letschat_server::Server;
 use letschat_server::hub::Operator;
 
@@ -80,7 +81,7 @@ fn serve_with_log(flags: &Flags) -> Result<(), Box<dyn Error>> {
 
 fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     // Before anybody can know that the server runs, so that no signal finds it unprepared.
-    let signals = Signals::new([Signal::Term, Signal::Int])?;
+    let signals = signals()?;
     let server = Server::start(flags.settings()?)?;
     announce(&server)?;
     console::listen(server.controls())?;
@@ -101,13 +102,22 @@ fn announce(server: &Server) -> io::Result<()> {
     out.flush()
 }
 
-/// The first signal stops the server, the second one does not wait for that.
+/// The signals that stop the server. A hang-up is one of them unless the server was started so as to
+/// outlive it, as nohup(1) does: then it is ignored from the start, and stays so.
+fn signals() -> io::Result<Signals> {
+    let hang_up = (!hang_up::is_ignored()).then_some(Signal::Hup);
+    Signals::new([Signal::Term, Signal::Int].into_iter().chain(hang_up))
+}
+
+/// The first signal stops the server. A second one does not wait for that, unless it is a hang-up: a
+/// closed terminal may say so twice, by the system and by the shell.
 async fn obey_signals(server: &Server, mut signals: Signals) -> Result<(), Box<dyn Error>> {
     signals.next().await;
     let stopping = async {
         server.operate(Operator::Stop).await;
-        future::pending().await
+        future::pending::<()>().await;
     };
-    stopping.or(signals.next()).await;
+    let again = async { while matches!(signals.next().await, Some(Ok(Signal::Hup))) {} };
+    stopping.or(again).await;
     Err("ended without waiting for the last words to go out".into())
 }

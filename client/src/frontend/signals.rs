@@ -1,6 +1,5 @@
 //! An orderly end when the system or the user asks for one.
 
-use std::fs;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use async_channel::Receiver;
 use async_io::Timer;
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _};
+use letschat_flags::hang_up;
 
 use super::Terminal;
 use crate::client::Client;
@@ -45,7 +45,7 @@ fn on_signals(
     first: impl Future<Output = ()> + Send + 'static,
     terminal: Arc<Terminal>,
 ) -> io::Result<()> {
-    let hang_up = (!hang_up_means_nothing()).then_some(Signal::Hup);
+    let hang_up = (!hang_up::is_ignored()).then_some(Signal::Hup);
     let mut signals = Signals::new([Signal::Term, Signal::Int].into_iter().chain(hang_up))?;
     let watch = async move {
         if signals.next().await.is_none() {
@@ -66,14 +66,4 @@ fn on_signals(
     };
     // The thread lasts as long as the process, so nobody waits for it.
     thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
-}
-
-/// Whether we were started so as to outlive a hang-up, as nohup(1) does: it is ignored then, which
-/// the system tells by its bit in a mask (proc_pid_status(5)).
-fn hang_up_means_nothing() -> bool {
-    const HANG_UP: u64 = 1;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & HANG_UP != 0)
 }

@@ -11,7 +11,7 @@ use letschat_protocol::printable::has_control;
 use letschat_protocol::username::Username;
 
 use super::server::{Expected, ListFor, sentence};
-use super::{Now, Reply, RequestId, Session, User};
+use super::{Now, Reply, Request, RequestId, Session, User};
 use crate::event::format_rfc3339;
 
 /// A list has at most so many names on so many pages, and is there after this time. A server whose
@@ -44,10 +44,40 @@ impl Pages {
     }
 }
 
+impl Request {
+    /// Whether only the client itself knows that its user made it. The server sees the others.
+    pub(super) fn is_local_activity(&self) -> bool {
+        match self {
+            Request::Approve(_)
+            | Request::Deny(_)
+            | Request::Cancel(_)
+            | Request::Say { .. }
+            | Request::Switch(_)
+            | Request::Disconnect(_)
+            | Request::Verify { .. }
+            | Request::Trust(_)
+            | Request::Block { .. }
+            | Request::Blocked
+            | Request::Status => true,
+            Request::SignUp { .. }
+            | Request::Login { .. }
+            | Request::ChangePassword { .. }
+            | Request::Leave
+            | Request::Detach
+            | Request::List
+            | Request::Watch(_)
+            | Request::Connect { .. }
+            | Request::Broadcast(_)
+            | Request::Standing
+            | Request::Quit => false,
+        }
+    }
+}
+
 impl Session {
     pub(super) fn list(&mut self, now: Now, id: RequestId) {
         if !self.server.is_logged_in() {
-            return self.fail_not_logged_in(id);
+            return self.ask_when_back(now, id, Request::List);
         }
         self.ask_list(now, ListFor::User(id));
     }
@@ -60,7 +90,7 @@ impl Session {
 
     pub(super) fn watch(&mut self, now: Now, id: RequestId, on: bool) {
         if !self.server.is_logged_in() {
-            return self.fail_not_logged_in(id);
+            return self.ask_when_back(now, id, Request::Watch(on));
         }
         self.remember_watching(on);
         self.ask_server(now, ServerRequest::Watch(on), Expected::Watch(Some(id)));
@@ -76,7 +106,11 @@ impl Session {
         repeated: Secret,
     ) {
         if !self.server.is_logged_in() {
-            return self.fail_not_logged_in(id);
+            return self.ask_when_back(
+                now,
+                id,
+                Request::ChangePassword { password, new, repeated },
+            );
         }
         if [&password, &new, &repeated].iter().any(|secret| secret.0.contains('\n')) {
             return self.fail(id, Code::PasswordWeak.name(), "A password has no line ends.");
@@ -87,7 +121,7 @@ impl Session {
 
     pub(super) fn broadcast(&mut self, now: Now, id: RequestId, text: String) {
         if !self.server.is_logged_in() {
-            return self.fail_not_logged_in(id);
+            return self.ask_when_back(now, id, Request::Broadcast(text));
         }
         if text.len() > MAX_BROADCAST_BYTES {
             let why = format!(

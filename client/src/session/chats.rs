@@ -367,8 +367,8 @@ impl Session {
         }
     }
 
-    /// Tells the server that there was peer-to-peer activity, now and then.
-    fn report_activity(&mut self, now: Now) {
+    /// Tells the server that the user is active, now and then.
+    pub(super) fn report_activity(&mut self, now: Now) {
         let due = self.reported_ms.is_none_or(|last| last + ACTIVITY_REPORT_MS <= now.boot_ms);
         if due && self.server.is_logged_in() {
             self.reported_ms = Some(now.boot_ms);

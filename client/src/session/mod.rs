@@ -76,6 +76,8 @@ pub enum Phase {
     /// Not logged in.
     #[default]
     Offline,
+    /// Dropped as idle: the user's next request to the server logs in again by key first.
+    Away,
     /// Logged in.
     LoggedIn,
 }
@@ -207,7 +209,11 @@ impl Session {
 
     /// What the dispatcher checks commands against.
     pub fn phase(&self) -> Phase {
-        if self.server.is_logged_in() { Phase::LoggedIn } else { Phase::Offline }
+        match (self.server.is_logged_in(), self.server.is_away()) {
+            (true, _) => Phase::LoggedIn,
+            (false, true) => Phase::Away,
+            (false, false) => Phase::Offline,
+        }
     }
 
     /// Whether plain text has a chat to go to.
@@ -253,6 +259,9 @@ impl Session {
         if self.quitting.is_some() {
             return self.fail(id, "quitting", "The client is about to end.");
         }
+        if request.is_local_activity() {
+            self.report_activity(now);
+        }
         match request {
             Request::SignUp { username, password, repeated } => {
                 self.sign_up(now, id, username, password, repeated);
@@ -279,7 +288,7 @@ impl Session {
             Request::Trust(who) => self.trust(id, &who),
             Request::Block { who, on } => self.block(now, id, &who, on),
             Request::Blocked => self.list_blocked(id),
-            Request::Status => self.status(id),
+            Request::Status | Request::Standing => self.status(id),
             Request::Quit => self.quit(now, id),
         }
     }

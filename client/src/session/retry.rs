@@ -4,7 +4,7 @@
 //! |---|---|
 //! | link lost, server terminated, silent, not reading | comes back, on the schedule [`SOON`] |
 //! | busy, no server found | tries again on the schedule [`LATER`], then gives up and asks |
-//! | idle | waits for its user; comes back at once if it was asked to |
+//! | idle | waits for its user, whose next request logs in again by key; comes back at once if it was asked to |
 //! | kicked, penalty, replaced, wrong answers, too slow, flood | waits for its user |
 //! | key changed, key unknown, login refused | stops and explains: no link ended, so nothing is tried |
 use letschat_protocol::dialogue::Closing;
@@ -68,6 +68,9 @@ impl Reason {
         match self {
             Reason::Lost => "The connection to the server was lost.",
             Reason::NoServer => "No server answers there.",
+            Reason::Closed(Closing::Idle) => {
+                "You were idle for too long. Your next request to the server logs in again."
+            }
             Reason::Closed(closing) => closing.sentence(),
         }
     }

@@ -21,6 +21,7 @@ mod broadcasts;
 mod calls;
 mod chats;
 mod hostile;
+mod idle;
 mod keys;
 mod loops;
 mod server;

@@ -23,7 +23,7 @@ pub struct Broadcast {
 pub enum Closing {
     /// The server stops.
     Terminated,
-    /// An hour without peer-to-peer activity.
+    /// An hour without activity.
     Idle,
     /// The same account logged in again.
     Replaced,

@@ -73,7 +73,7 @@ pub enum Request {
     },
     /// Keep the connection alive; the reply carries the log's head.
     Ping,
-    /// There was peer-to-peer activity.
+    /// There was activity that the server does not see: in a chat, say.
     Active,
     /// What can be asked here.
     Help,

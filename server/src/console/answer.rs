@@ -8,7 +8,7 @@ use letschat_protocol::limits::MAX_BROADCAST_BYTES;
 use letschat_protocol::printable::Printable;
 use letschat_server::hub::{Occupancy, OperatorAnswer, SessionPage, SessionSummary, Stats};
 
-use super::command::COMMANDS;
+use super::command::{COMMANDS, Mistake};
 
 const COLUMNS: [&str; 8] =
     ["username", "address", "port", "kind", "since (UTC)", "for", "idle", "delivery"];
@@ -47,6 +47,14 @@ pub(super) fn too_long(bytes: u64) -> Vec<String> {
 
 pub(super) fn not_utf8() -> Vec<String> {
     vec!["Nothing was said: that line is not UTF-8.".into()]
+}
+
+pub(super) fn mistake(mistake: Mistake) -> Vec<String> {
+    let meant = match mistake {
+        Mistake::Misused(usage) => format!("the command is `{usage}`."),
+        Mistake::Mistyped(usage) => format!("did you mean `{usage}`?"),
+    };
+    vec![format!("Nothing was done: {meant} `say` before a text says it to everybody.")]
 }
 
 pub(super) fn no_username(why: impl fmt::Display) -> Vec<String> {

@@ -2,14 +2,56 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::ConnectionId;
-use super::rate::Bucket;
+use super::rate::{Bucket, Buckets};
 
-/// Connections that are not logged in, bounded in all and for each address. When it is full, the
-/// oldest leaves of the address that has most of them here: however fast silent ones come again, who
-/// comes alone stays, unless they come from more addresses than there are places.
+/// A sender as far as an address tells. An IPv6 address counts twice, for its household and for its
+/// site, since whoever has a site has 65,536 households to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Neighbour {
+    /// An IPv4 address.
+    Address(Ipv4Addr),
+    /// An IPv6 /64, which one household has to itself.
+    Household(u128),
+    /// An IPv6 /48, the largest network that one subscriber usually has (RFC 6177).
+    Site(u128),
+}
+
+/// A site may do as much as so many households.
+const HOUSEHOLDS_PER_SITE: u32 = 4;
+
+impl Neighbour {
+    /// All that an address counts for, the widest last.
+    fn all(address: IpAddr) -> impl Iterator<Item = Neighbour> {
+        let (first, second) = match address.to_canonical() {
+            IpAddr::V4(v4) => (Neighbour::Address(v4), None),
+            IpAddr::V6(v6) => {
+                let network = |bits: u32| v6.to_bits() & (u128::MAX << (128 - bits));
+                (Neighbour::Household(network(64)), Some(Neighbour::Site(network(48))))
+            }
+        };
+        [first].into_iter().chain(second)
+    }
+
+    /// How many times the limit of one household is allowed.
+    fn share(self) -> u32 {
+        match self {
+            Neighbour::Address(_) | Neighbour::Household(_) => 1,
+            Neighbour::Site(_) => HOUSEHOLDS_PER_SITE,
+        }
+    }
+
+    /// Whether it is the widest that its addresses count for.
+    fn is_widest(self) -> bool {
+        !matches!(self, Neighbour::Household(_))
+    }
+}
+
+/// Connections that are not logged in, bounded in all and for each neighbour. When it is full, the
+/// oldest leaves of the address or site that has most of them here: however fast silent ones come again,
+/// who comes alone stays, unless they come from more addresses than there are places.
 #[derive(Debug, Default)]
 pub(super) struct Antechamber {
     waiting: usize,
@@ -21,32 +63,22 @@ pub(crate) const ANTECHAMBER_PLACES: usize = 256;
 /// Connections that may wait from one address.
 pub(super) const MAX_WAITING_PER_ADDRESS: usize = 16;
 
-/// What counts as one address: an IPv4 address, or an IPv6 /64, which one household has to itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Neighbour(IpAddr);
-
-impl From<IpAddr> for Neighbour {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let network = v6.to_bits() & (u128::MAX << 64);
-                Neighbour(IpAddr::V6(Ipv6Addr::from_bits(network)))
-            }
-            v4 => Neighbour(v4),
-        }
-    }
-}
-
 impl Antechamber {
     /// Lets a connection in and says who has to leave for it, if anybody. Connections count up,
     /// so the oldest is the smallest.
     pub(super) fn enter(&mut self, connection: ConnectionId, from: IpAddr) -> Option<ConnectionId> {
-        let neighbours = self.by_neighbour.entry(from.into()).or_default();
-        self.waiting += usize::from(neighbours.insert(connection));
-        if neighbours.len() > MAX_WAITING_PER_ADDRESS {
-            return neighbours.first().copied();
+        let mut leaves = None;
+        for neighbour in Neighbour::all(from) {
+            let waiting = self.by_neighbour.entry(neighbour).or_default();
+            let is_new = waiting.insert(connection);
+            self.waiting += usize::from(is_new && neighbour.is_widest());
+            if waiting.len() > MAX_WAITING_PER_ADDRESS * neighbour.share() as usize {
+                leaves = leaves.or(waiting.first().copied());
+            }
         }
-        if self.waiting > ANTECHAMBER_PLACES { self.oldest_of_the_most() } else { None }
+        leaves.or_else(|| {
+            (self.waiting > ANTECHAMBER_PLACES).then(|| self.oldest_of_the_most()).flatten()
+        })
     }
 
     /// Looks at every address: there are hardly more of them than places.
@@ -54,15 +86,19 @@ impl Antechamber {
         let oldest = |group: &BTreeSet<ConnectionId>| {
             group.first().map(|oldest| (Reverse(group.len()), *oldest))
         };
-        self.by_neighbour.values().filter_map(oldest).min().map(|(_, oldest)| oldest)
+        let widest = self.by_neighbour.iter().filter(|(neighbour, _)| neighbour.is_widest());
+        widest.filter_map(|(_, group)| oldest(group)).min().map(|(_, oldest)| oldest)
     }
 
     /// It logged in or went away.
     pub(super) fn leave(&mut self, connection: ConnectionId, from: IpAddr) {
-        let neighbour = Neighbour::from(from);
-        if let Some(neighbours) = self.by_neighbour.get_mut(&neighbour) {
-            self.waiting -= usize::from(neighbours.remove(&connection));
-            if neighbours.is_empty() {
+        for neighbour in Neighbour::all(from) {
+            let Some(waiting) = self.by_neighbour.get_mut(&neighbour) else {
+                continue;
+            };
+            let was_there = waiting.remove(&connection);
+            self.waiting -= usize::from(was_there && neighbour.is_widest());
+            if waiting.is_empty() {
                 self.by_neighbour.remove(&neighbour);
             }
         }
@@ -79,13 +115,15 @@ pub(super) struct Failures {
 
 #[derive(Debug, Clone, Copy)]
 struct Failed {
+    /// So many cost nothing.
+    free: u32,
     count: u32,
     last_ms: u64,
     /// The next try may begin then.
     next_ms: u64,
 }
 
-/// So many failures cost nothing: fingers slip.
+/// So many failures of a household cost nothing: fingers slip.
 const FREE_FAILURES: u32 = 3;
 const FIRST_DELAY_MS: u64 = 250;
 const MAX_DELAY_MS: u64 = 5_000;
@@ -103,29 +141,34 @@ pub(super) struct TooMany(pub(super) u64);
 impl Failures {
     /// How long a try from this address has to wait before it begins.
     pub(super) fn wait_ms(&mut self, from: IpAddr, now_ms: u64) -> Result<u64, TooMany> {
-        let Some(failed) = self.by_neighbour.get_mut(&Neighbour::from(from)) else {
-            return Ok(0);
-        };
-        let begins_ms = failed.next_ms.max(now_ms);
+        let next = Neighbour::all(from).filter_map(|neighbour| self.by_neighbour.get(&neighbour));
+        let begins_ms = next.map(|failed| failed.next_ms).max().unwrap_or(0).max(now_ms);
         let wait_ms = begins_ms - now_ms;
         if wait_ms > MAX_WAIT_MS {
             return Err(TooMany(wait_ms - MAX_WAIT_MS));
         }
-        failed.next_ms = begins_ms + failed.delay_ms(now_ms);
+        for neighbour in Neighbour::all(from) {
+            if let Some(failed) = self.by_neighbour.get_mut(&neighbour) {
+                failed.next_ms = begins_ms + failed.delay_ms(now_ms);
+            }
+        }
         Ok(wait_ms)
     }
 
     /// Counts a failure.
     pub(super) fn count(&mut self, from: IpAddr, now_ms: u64) {
-        let neighbour = Neighbour::from(from);
-        if self.by_neighbour.len() >= MAX_ADDRESSES && !self.by_neighbour.contains_key(&neighbour) {
-            self.make_room(now_ms);
+        for neighbour in Neighbour::all(from) {
+            let is_new = !self.by_neighbour.contains_key(&neighbour);
+            if is_new && self.by_neighbour.len() >= MAX_ADDRESSES {
+                self.make_room(now_ms);
+            }
+            let free = FREE_FAILURES * neighbour.share();
+            let first = Failed { free, count: 0, last_ms: now_ms, next_ms: now_ms };
+            let failed = self.by_neighbour.entry(neighbour).or_insert(first);
+            failed.count = failed.remaining(now_ms).saturating_add(1);
+            failed.last_ms = now_ms;
+            failed.next_ms = failed.next_ms.max(now_ms + failed.delay_ms(now_ms));
         }
-        let first = Failed { count: 0, last_ms: now_ms, next_ms: now_ms };
-        let failed = self.by_neighbour.entry(neighbour).or_insert(first);
-        failed.count = failed.remaining(now_ms) + 1;
-        failed.last_ms = now_ms;
-        failed.next_ms = failed.next_ms.max(now_ms + failed.delay_ms(now_ms));
     }
 
     fn make_room(&mut self, now_ms: u64) {
@@ -147,36 +190,40 @@ impl Failed {
     }
 
     fn delay_ms(self, now_ms: u64) -> u64 {
-        match self.remaining(now_ms).checked_sub(FREE_FAILURES) {
+        match self.remaining(now_ms).checked_sub(self.free) {
             None | Some(0) => 0,
             Some(beyond) => MAX_DELAY_MS.min(FIRST_DELAY_MS << (beyond - 1).min(10)),
         }
     }
 }
 
-/// Sign-ups by address: many at once, as from a class behind one address, then slowly.
+/// Sign-ups by address: many at once, as from a class behind one address, then slowly. A try that comes
+/// to nothing counts as well, and costs nobody but its sender.
 #[derive(Debug)]
 pub(super) struct SignUps {
     burst: u32,
     interval_ms: u64,
-    by_neighbour: HashMap<Neighbour, Bucket>,
+    buckets: Buckets<Neighbour>,
 }
 
 impl SignUps {
     pub(super) fn new(burst: u32, interval_ms: u64) -> Self {
-        SignUps { burst, interval_ms, by_neighbour: HashMap::new() }
+        SignUps { burst, interval_ms, buckets: Buckets::default() }
     }
 
     /// Counts a sign-up, or says in how many milliseconds there may be one.
     pub(super) fn take(&mut self, from: IpAddr, now_ms: u64) -> Result<(), u64> {
-        if self.by_neighbour.len() >= MAX_ADDRESSES {
-            self.by_neighbour.retain(|_, bucket| !bucket.is_full(now_ms));
+        let waits = Neighbour::all(from).map(|neighbour| self.buckets.wait_ms(&neighbour, now_ms));
+        if let Some(wait_ms) = waits.max().filter(|wait_ms| *wait_ms > 0) {
+            return Err(wait_ms);
         }
-        if self.by_neighbour.len() >= MAX_ADDRESSES {
-            return Err(self.interval_ms);
+        for neighbour in Neighbour::all(from) {
+            let share = neighbour.share();
+            let burst = self.burst.saturating_mul(share);
+            let bucket = Bucket::new(burst, self.interval_ms / u64::from(share));
+            self.buckets.take(neighbour, bucket, now_ms)?;
         }
-        let bucket = self.by_neighbour.entry(from.into());
-        bucket.or_insert_with(|| Bucket::new(self.burst, self.interval_ms)).take(now_ms)
+        Ok(())
     }
 }
 
@@ -270,13 +317,52 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_that_sign_up_is_refused_until_the_first_are_forgotten() {
-        let mut sign_ups = SignUps::new(1, 10_000);
-        let flood = MAX_ADDRESSES as u32;
-        assert!((0..flood).all(|n| sign_ups.take(address(n), 0).is_ok()));
-        assert_eq!(sign_ups.take(address(flood), 0), Err(10_000));
-        assert_eq!(sign_ups.take(address(flood), 10_000), Ok(()));
-        assert_eq!(sign_ups.by_neighbour.len(), 1);
+    fn a_crowd_that_signs_up_closes_sign_up_to_nobody_else() {
+        let mut sign_ups = SignUps::new(50, 10_000);
+        for n in 0..5_000 {
+            assert!((0..3).all(|_| sign_ups.take(address(n), 0).is_ok()), "address {n}");
+        }
+        assert_eq!(sign_ups.take(address(9_999), 0), Ok(()));
+    }
+
+    #[test]
+    fn an_ipv6_site_signs_up_as_four_households() {
+        let mut sign_ups = SignUps::new(50, 10_000);
+        let at = |site: u32, n: u32| format!("2001:db8:{site:x}:{n:x}::1").parse().unwrap();
+        let taken = (0..1_000).filter(|n| sign_ups.take(at(1, *n), 0).is_ok());
+        assert_eq!(taken.count(), 200);
+        assert_eq!(sign_ups.take(at(1, 5_000), 0), Err(2_500));
+        assert_eq!(sign_ups.take(at(2, 0), 0), Ok(()));
+        assert!((1..50).all(|_| sign_ups.take(at(2, 0), 0).is_ok()));
+        assert_eq!(sign_ups.take(at(2, 0), 0), Err(10_000));
+    }
+
+    #[test]
+    fn failures_of_an_ipv6_site_count_together() {
+        let mut failures = Failures::default();
+        let at = |site: u32, n: u32| format!("2001:db8:{site:x}:{n:x}::1").parse().unwrap();
+        let waits = (0..100).map(|n| {
+            let wait_ms = failures.wait_ms(at(1, n), 0);
+            failures.count(at(1, n), 0);
+            wait_ms
+        });
+        assert!(waits.skip(13).all(|wait_ms| wait_ms != Ok(0)));
+        assert_eq!(failures.wait_ms(at(2, 0), 0), Ok(0));
+    }
+
+    #[test]
+    fn a_crowd_of_an_ipv6_site_pushes_out_nobody_elsewhere() {
+        let mut antechamber = Antechamber::default();
+        assert_eq!(antechamber.enter(ConnectionId(0), address(0)), None);
+        for n in 1..10 * ANTECHAMBER_PLACES as u64 {
+            let from = |n: u64| format!("2001:db8:1:{n:x}::1").parse().unwrap();
+            if let Some(leaves) = antechamber.enter(ConnectionId(n), from(n)) {
+                assert_ne!(leaves, ConnectionId(0), "when {n} came");
+                antechamber.leave(leaves, from(leaves.0));
+            }
+        }
+        assert_eq!(antechamber.waiting, 1 + 4 * MAX_WAITING_PER_ADDRESS);
+        assert_eq!(antechamber.by_neighbour.len(), 2 + 4 * MAX_WAITING_PER_ADDRESS);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl BroadcastLog {
             } else {
                 now.wall_ms.saturating_sub(entry.broadcast.time_ms).min(retention_ms)
             };
-            let expires_ms = now.boot_ms + retention_ms.saturating_sub(age);
+            let expires_ms = now.boot_ms.saturating_add(retention_ms.saturating_sub(age));
             restored.keep(entry.broadcast, expires_ms);
         }
         restored
@@ -101,7 +101,7 @@ impl BroadcastLog {
     /// Adds an entry that has been committed.
     pub(super) fn publish(&mut self, entry: &StoredEntry) {
         self.head = entry.broadcast.number;
-        self.keep(entry.broadcast.clone(), entry.boot_ms + self.retention_ms);
+        self.keep(entry.broadcast.clone(), entry.boot_ms.saturating_add(self.retention_ms));
     }
 
     /// Forgets what is too old or too much; the highest number forgotten, if any.
@@ -121,7 +121,7 @@ impl BroadcastLog {
 
     /// The first number that was drawn after this time.
     pub(super) fn first_since(&self, boot_ms: u64) -> u64 {
-        let expired_ms = boot_ms + self.retention_ms;
+        let expired_ms = boot_ms.saturating_add(self.retention_ms);
         let older = self.kept.partition_point(|kept| kept.expires_ms <= expired_ms);
         self.kept.get(older).map_or(self.head + 1, |kept| kept.broadcast.number)
     }

@@ -135,6 +135,15 @@ pub(super) enum Then {
     Ask(StoreRequest),
 }
 
+/// When members count as idle.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Idle {
+    /// After so long without activity.
+    pub(super) limit_ms: u64,
+    /// The last broadcast. It is activity of everybody, so it is kept once for all.
+    pub(super) broadcast_ms: u64,
+}
+
 /// A logged-in client.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -145,7 +154,8 @@ pub(super) struct Member {
     pub(super) session: SessionId,
     /// When it logged in.
     pub(super) since_ms: u64,
-    /// When there was peer-to-peer activity, or a login; for a person, a typed line.
+    /// When it logged in, its user gave a command, or it had part in a chat. Broadcasts to everybody
+    /// are not written down here: see [`Idle`].
     pub(super) active_ms: u64,
     /// When a line came.
     pub(super) heard_ms: u64,
@@ -258,24 +268,34 @@ impl Connection {
     }
 
     /// When something about this connection falls due.
-    pub(super) fn due_ms(&self, idle_ms: u64) -> Option<u64> {
+    pub(super) fn due_ms(&self, idle: Idle) -> Option<u64> {
         let held = self.held.as_ref().map(|held| held.until_ms);
         let phase = match &self.phase {
             Phase::Securing => Some(self.asked_ms + HANDSHAKE_MS),
             Phase::Secured(_, Entrance::Working(_)) => None,
             Phase::Secured(..) if held.is_some() => None,
             Phase::Secured(..) => Some(self.login_by_ms.min(self.asked_ms + ANSWER_MS)),
-            Phase::Member(member) => Some(member.due_ms(self.tongue, idle_ms)),
+            Phase::Member(member) => Some(member.due_ms(self.tongue, idle)),
         };
         held.into_iter().chain(phase).min()
     }
 }
 
 impl Member {
-    fn due_ms(&self, tongue: Tongue, idle_ms: u64) -> u64 {
-        let idle = self.active_ms + idle_ms;
+    fn due_ms(&self, tongue: Tongue, idle: Idle) -> u64 {
+        let idle = self.idle_at_ms(idle);
         let silent = self.silent_at_ms(tongue).unwrap_or(u64::MAX);
         idle.min(silent).min(self.datagrams.silent_at_ms().unwrap_or(u64::MAX))
+    }
+
+    /// When it counts as idle unless something happens.
+    pub(super) fn idle_at_ms(&self, idle: Idle) -> u64 {
+        self.last_active_ms(idle).saturating_add(idle.limit_ms)
+    }
+
+    /// When it was last active, broadcasts included.
+    pub(super) fn last_active_ms(&self, idle: Idle) -> u64 {
+        self.active_ms.max(idle.broadcast_ms)
     }
 
     /// When the client counts as gone unless a line comes; a person owes none.

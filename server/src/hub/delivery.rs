@@ -54,6 +54,11 @@ struct Waiting {
 }
 
 impl Outgoing {
+    /// When the last broadcast was published; 0 before the first.
+    pub(super) fn published_ms(&self) -> u64 {
+        self.published_ms
+    }
+
     /// When the newest number is to be repeated.
     pub(super) fn head_due_ms(&self) -> Option<u64> {
         let next = HEAD_REPEATS_MS.len().checked_sub(self.repeats_left)?;

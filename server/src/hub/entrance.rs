@@ -7,7 +7,7 @@ use letschat_protocol::dialogue::{
 use letschat_protocol::frame::{Frame, Mode};
 use letschat_protocol::identity::{ChannelBinding, LoginStatement};
 use letschat_protocol::password;
-use letschat_protocol::username::Username;
+use letschat_protocol::username::{Username, UsernameError};
 
 use super::admission::TooMany;
 use super::connection::{
@@ -16,6 +16,7 @@ use super::connection::{
 };
 use super::{ConnectionId, Effect, Hub, Record, directory, hand};
 use crate::clock::Now;
+use crate::reserved_names;
 use crate::store::{Created, StoreAnswer, StoreRequest, Unavailable, Verdict};
 
 /// What every login that came to nothing is told: name and password, known and unknown, alike.
@@ -112,8 +113,8 @@ impl Hub {
         password: Secret,
         repeated: &Secret,
     ) {
-        let refusal = match name.parse::<Username>() {
-            Err(error) => Reply::new(Code::NameInvalid, error.to_string()),
+        let refusal = match new_name(name) {
+            Err(why) => Reply::new(Code::NameInvalid, why),
             Ok(username) => match password::check(&password.0, &username) {
                 Err(weak) => Reply::new(Code::PasswordWeak, weak.to_string()),
                 Ok(()) if password != *repeated => {
@@ -448,6 +449,15 @@ impl Hub {
 enum Outcome {
     SignUp(Result<Created, Unavailable>),
     Login(Result<Verdict, Unavailable>),
+}
+
+/// A name for a new account, or why it can't be one.
+pub(super) fn new_name(name: &str) -> Result<Username, String> {
+    let username: Username = name.parse().map_err(|error: UsernameError| error.to_string())?;
+    match reserved_names::check(&username) {
+        Ok(()) => Ok(username),
+        Err(reserved) => Err(reserved.to_string()),
+    }
 }
 
 fn is_bare_hello(frame: &Frame) -> bool {

@@ -13,6 +13,7 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 
 use super::connection::{Entrance, LoginTry, MemberQuestion, Question};
+use super::entrance::new_name;
 use super::{ConnectionId, Hub};
 use crate::clock::Now;
 
@@ -161,10 +162,10 @@ impl Hub {
     }
 
     fn wanted_name(&mut self, now: Now, id: ConnectionId, name: &str) {
-        match name.parse::<Username>() {
+        match new_name(name) {
             Ok(username) => self.ask(now, id, Question::SignUpPassword { username }),
-            Err(error) => {
-                self.send_reply(id, &Reply::new(Code::NameInvalid, format!("Sorry: {error}.")));
+            Err(why) => {
+                self.send_reply(id, &Reply::new(Code::NameInvalid, format!("Sorry: {why}.")));
                 self.ask(now, id, Question::SignUpName);
             }
         }
@@ -175,7 +176,6 @@ impl Hub {
         let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
             return;
         };
-        // A person has no peer-to-peer chats: typing is what shows that they are there.
         member.active_ms = now.boot_ms;
         if let Some(question) = member.question.take() {
             let line = frame.as_line().trim();

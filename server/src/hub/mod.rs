@@ -74,7 +74,7 @@ use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Phase, Then};
 use self::delivery::Outgoing;
 use self::directory::Directory;
 use self::presence::Presence;
-use self::rate::Bucket;
+use self::rate::Buckets;
 use self::tokens::Tokens;
 use crate::clock::Now;
 use crate::store::StoredLog;
@@ -89,7 +89,7 @@ pub use tally::Tally;
 pub struct Settings {
     /// How many sessions can be logged in at once.
     pub places: usize,
-    /// A client without peer-to-peer activity for this long is dropped.
+    /// A client is dropped after this long without a command, a message or a broadcast.
     pub idle_ms: u64,
     /// A broadcast is kept for this long.
     pub retention_ms: u64,
@@ -153,7 +153,7 @@ pub struct Hub {
     log: BroadcastLog,
     outgoing: Outgoing,
     /// How much each account has broadcast lately, whatever session it did so in.
-    broadcast_rates: HashMap<Username, Bucket>,
+    broadcast_rates: Buckets<Username>,
     effects: Vec<Effect>,
 }
 
@@ -176,7 +176,7 @@ impl Hub {
             presence: Presence::default(),
             log,
             outgoing: Outgoing::default(),
-            broadcast_rates: HashMap::new(),
+            broadcast_rates: Buckets::default(),
             settings,
             effects: Vec::new(),
         }
@@ -263,6 +263,7 @@ impl Hub {
     }
 
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
+        let idle = self.idle();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -273,13 +274,15 @@ impl Hub {
         let Phase::Member(member) = &connection.phase else {
             return self.close(now, id, Closing::TooSlow);
         };
-        if member.active_ms + self.settings.idle_ms <= now.boot_ms {
+        let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now.boot_ms);
+        if is_due(Some(member.idle_at_ms(idle))) {
             self.close(now, id, Closing::Idle);
-        } else if member.silent_at_ms(tongue).is_some_and(|at| at <= now.boot_ms) {
+        } else if is_due(member.silent_at_ms(tongue)) {
             self.close(now, id, Closing::Silent);
-        } else {
+        } else if is_due(member.datagrams.silent_at_ms()) {
             self.datagrams_broke(now, id);
         }
+        // Otherwise a broadcast has come meanwhile, and it is due later.
     }
 
     /// Goes on with what was held back.
@@ -479,11 +482,11 @@ impl Hub {
 
     /// Puts the connection's next deadline into the order.
     fn reschedule(&mut self, id: ConnectionId) {
-        let idle_ms = self.settings.idle_ms;
+        let idle = self.idle();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let due = connection.due_ms(idle_ms);
+        let due = connection.due_ms(idle);
         if due == connection.deadline_ms {
             return;
         }

@@ -86,8 +86,7 @@ pub struct SessionSummary {
     pub since_wall_ms: u64,
     /// How long ago that was, in milliseconds.
     pub logged_in_ms: u64,
-    /// How long it has been without peer-to-peer activity, in milliseconds; a person, without a
-    /// typed line.
+    /// How long ago the last command, message or broadcast was, in milliseconds.
     pub idle_ms: u64,
     /// Whether its broadcasts go over UDP.
     pub datagrams: bool,
@@ -156,7 +155,7 @@ impl Hub {
             by_hand: connection.is_hand(),
             since_wall_ms: now.wall_ms.saturating_sub(logged_in_ms),
             logged_in_ms,
-            idle_ms: now.boot_ms.saturating_sub(member.active_ms),
+            idle_ms: now.boot_ms.saturating_sub(member.last_active_ms(self.idle())),
             datagrams: member.datagrams.proven.is_some(),
         })
     }

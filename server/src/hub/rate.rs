@@ -1,5 +1,8 @@
 //! So many at once, then one in each interval.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 /// A token bucket, kept as the time at which it would be full again (the generic cell rate
 /// algorithm of ITU-T I.371): one number, and nothing to refill.
 #[derive(Debug, Clone, Copy)]
@@ -15,21 +18,71 @@ impl Bucket {
         Bucket { burst: u64::from(burst.max(1)), interval_ms, full_at_ms: 0 }
     }
 
-    /// Whether it is full, so that a new one would do as well.
-    pub(super) fn is_full(&self, now_ms: u64) -> bool {
-        self.full_at_ms <= now_ms
+    /// Returns in how many milliseconds there is a token; 0 if there is one now.
+    fn wait_ms(&self, now_ms: u64) -> u64 {
+        let depth = self.full_at_after(now_ms).saturating_sub(now_ms);
+        // An operator may set both numbers as high as they like: then there is always a token.
+        depth.saturating_sub(self.burst.saturating_mul(self.interval_ms))
     }
 
     /// Takes a token, or says in how many milliseconds there will be one.
     pub(super) fn take(&mut self, now_ms: u64) -> Result<(), u64> {
-        let full_at = self.full_at_ms.max(now_ms) + self.interval_ms;
-        let depth = full_at - now_ms;
-        let room = self.burst * self.interval_ms;
-        if depth > room {
-            return Err(depth - room);
+        match self.wait_ms(now_ms) {
+            0 => {
+                self.full_at_ms = self.full_at_after(now_ms);
+                Ok(())
+            }
+            wait_ms => Err(wait_ms),
         }
-        self.full_at_ms = full_at;
-        Ok(())
+    }
+
+    /// When it is full again if a token is taken now.
+    fn full_at_after(&self, now_ms: u64) -> u64 {
+        self.full_at_ms.max(now_ms).saturating_add(self.interval_ms)
+    }
+}
+
+/// Buckets remembered at once.
+pub(super) const MAX_BUCKETS: usize = 4_096;
+
+/// A bucket for each sender, at most [`MAX_BUCKETS`] of them. A new sender always gets one: it takes
+/// the place of the bucket that is nearest to being full. So a crowd of senders closes the service to
+/// nobody else.
+#[derive(Debug)]
+pub(super) struct Buckets<K> {
+    by_sender: HashMap<K, Bucket>,
+}
+
+impl<K> Default for Buckets<K> {
+    fn default() -> Self {
+        Buckets { by_sender: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash + Clone> Buckets<K> {
+    /// Returns in how many milliseconds this sender has a token; 0 if it has one now.
+    pub(super) fn wait_ms(&self, sender: &K, now_ms: u64) -> u64 {
+        self.by_sender.get(sender).map_or(0, |bucket| bucket.wait_ms(now_ms))
+    }
+
+    /// Takes a token of this sender's, whose first bucket is the given one, or says in how many
+    /// milliseconds there will be one.
+    pub(super) fn take(&mut self, sender: K, first: Bucket, now_ms: u64) -> Result<(), u64> {
+        if self.by_sender.len() >= MAX_BUCKETS && !self.by_sender.contains_key(&sender) {
+            self.make_room(now_ms);
+        }
+        self.by_sender.entry(sender).or_insert(first).take(now_ms)
+    }
+
+    /// Forgets the full buckets, for which new ones do as well, or else the one nearest to it.
+    fn make_room(&mut self, now_ms: u64) {
+        self.by_sender.retain(|_, bucket| bucket.full_at_ms > now_ms);
+        if self.by_sender.len() >= MAX_BUCKETS {
+            let fullest = self.by_sender.iter().min_by_key(|(_, bucket)| bucket.full_at_ms);
+            if let Some(fullest) = fullest.map(|(sender, _)| sender.clone()) {
+                self.by_sender.remove(&fullest);
+            }
+        }
     }
 }
 
@@ -53,5 +106,39 @@ mod tests {
         assert!(bucket.take(0).is_ok() && bucket.take(0).is_ok());
         assert!((0..2).all(|_| bucket.take(1_000_000).is_ok()));
         assert!(bucket.take(1_000_000).is_err());
+    }
+
+    #[test]
+    fn absurd_limits_let_everything_through() {
+        for (burst, interval_ms) in [(1 << 31, 1 << 33), (u32::MAX, u64::MAX), (2, u64::MAX)] {
+            let mut bucket = Bucket::new(burst, interval_ms);
+            for now_ms in [0, 1, 1 << 40, u64::MAX] {
+                assert_eq!(bucket.take(now_ms), Ok(()), "{burst} {interval_ms} {now_ms}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_sender_gets_a_bucket_however_many_there_are() {
+        let mut buckets = Buckets::default();
+        let take = |buckets: &mut Buckets<usize>, sender, now_ms| {
+            buckets.take(sender, Bucket::new(1, 1_000_000), now_ms)
+        };
+        for sender in 0..3 * MAX_BUCKETS {
+            assert_eq!(take(&mut buckets, sender, sender as u64), Ok(()), "{sender}");
+            assert!(take(&mut buckets, sender, sender as u64).is_err(), "{sender}");
+        }
+        assert_eq!(buckets.by_sender.len(), MAX_BUCKETS);
+    }
+
+    #[test]
+    fn the_bucket_nearest_to_being_full_gives_way() {
+        let mut buckets = Buckets::default();
+        for sender in 0..MAX_BUCKETS {
+            let _ = buckets.take(sender, Bucket::new(2, 1_000), 0);
+        }
+        let _ = buckets.take(0, Bucket::new(2, 1_000), 0);
+        let _ = buckets.take(MAX_BUCKETS, Bucket::new(2, 1_000), 0);
+        assert_eq!(buckets.wait_ms(&0, 0), 1_000, "this one has the least left, and stays");
     }
 }

@@ -9,14 +9,27 @@ use letschat_protocol::limits::{MAX_BROADCAST_BYTES, MAX_PAGE_BYTES};
 use letschat_protocol::printable::has_control;
 use letschat_protocol::username::Username;
 
-use super::connection::Member;
+use super::connection::{Idle, Member};
 use super::directory::{Entry, Found, Viewer, Who};
 use super::rate::Bucket;
-use super::{ConnectionId, Effect, Hub, Record};
+use super::{ConnectionId, Effect, Hub, Record, Settings};
 use crate::clock::Now;
 
 /// Room in a page for the last line of a list.
 const LAST_LINE_BYTES: usize = 128;
+
+/// Clients at one address that a reply names. Nobody reads more in a sentence; LIST has them all.
+const MAX_SHARING: usize = 50;
+
+/// The last line of a reply that names clients at one address.
+fn sharing(count: usize) -> String {
+    match count {
+        0..=MAX_SHARING => "several share that address; ask for one of them by name".to_owned(),
+        _ => format!(
+            "{count} share that address, of which these are the first {MAX_SHARING}; ask for one by name"
+        ),
+    }
+}
 
 /// What a program can say, as a reply to HELP.
 pub(super) fn usage() -> Reply {
@@ -39,6 +52,9 @@ impl Hub {
     }
 
     fn program_request(&mut self, now: Now, id: ConnectionId, request: Request) {
+        if is_activity(&request) {
+            self.was_active(id, now);
+        }
         match request {
             Request::ChangePassword { password, new, repeated } => {
                 self.change_password(now, id, password, new, &repeated);
@@ -52,10 +68,7 @@ impl Hub {
                 let pong = format!("{} pong", self.log.head());
                 self.answer(now, id, &Reply::new(Code::Ok, pong));
             }
-            Request::Active => {
-                self.was_active(id, now);
-                self.answer(now, id, &Reply::new(Code::Ok, "noted"));
-            }
+            Request::Active => self.answer(now, id, &Reply::new(Code::Ok, "noted")),
             Request::Help => self.answer(now, id, &usage()),
             Request::Quit => self.goodbye(now, id),
             Request::Hello
@@ -72,6 +85,10 @@ impl Hub {
         if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
             member.active_ms = now.boot_ms;
         }
+    }
+
+    pub(super) fn idle(&self) -> Idle {
+        Idle { limit_ms: self.settings.idle_ms, broadcast_ms: self.outgoing.published_ms() }
     }
 
     pub(super) fn member_of(&self, id: ConnectionId) -> Option<&Member> {
@@ -155,9 +172,9 @@ impl Hub {
         match self.directory.find(&who, viewer, now.boot_ms) {
             Found::One(username, entry) => self.meet(now, id, &username, entry),
             Found::Several(several) => {
-                let lines =
-                    several.iter().map(|(name, entry)| listed(name, entry, viewer).to_string());
-                let last = "several share that address; ask for one of them by name".to_owned();
+                let shown = several.iter().take(MAX_SHARING);
+                let lines = shown.map(|(name, entry)| listed(name, entry, viewer).to_string());
+                let last = sharing(several.len());
                 let reply = Reply::long(Code::Ambiguous, lines.collect::<Vec<_>>(), last);
                 self.answer(now, id, &reply);
             }
@@ -240,15 +257,17 @@ impl Hub {
 
     fn broadcast_too_soon(&mut self, now: Now, id: ConnectionId) -> Option<Reply> {
         let username = self.member_of(id)?.username.clone();
-        self.broadcast_rates.retain(|_, rate| !rate.is_full(now.boot_ms));
-        let (burst, interval_ms) =
-            (self.settings.broadcast_burst, self.settings.broadcast_interval_ms);
-        let rate = self.broadcast_rates.entry(username);
-        let rate = rate.or_insert_with(|| Bucket::new(burst, interval_ms));
-        let wait_ms = rate.take(now.boot_ms).err()?;
+        let Settings { broadcast_burst, broadcast_interval_ms, .. } = self.settings;
+        let first = Bucket::new(broadcast_burst, broadcast_interval_ms);
+        let wait_ms = self.broadcast_rates.take(username, first, now.boot_ms).err()?;
         let seconds = wait_ms.div_ceil(1_000);
         Some(Reply::new(Code::SlowDown, format!("too many broadcasts; the next in {seconds} s")))
     }
+}
+
+/// Whether a request shows that the user is there. A program sends the others by itself.
+fn is_activity(request: &Request) -> bool {
+    !matches!(request, Request::Ping | Request::Replay { .. })
 }
 
 fn listed(username: &Username, entry: &Entry, viewer: Viewer<'_>) -> Listed {

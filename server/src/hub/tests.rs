@@ -1,7 +1,10 @@
 //! The hub by itself, driven by hand: what the simulation and the transcripts do not single out.
 
+mod entrance;
+mod idle;
 mod operator;
 mod passwd;
+mod requests;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -339,137 +342,6 @@ fn a_broadcast_that_could_not_be_kept_is_refused_and_reaches_nobody() {
         .to_vec();
     assert_eq!(replies(&effects, alice)[0].code, letschat_protocol::code::Code::StoreUnavailable);
     assert_eq!(notices(&effects, alice), []);
-}
-
-#[test]
-fn the_seventeenth_silent_connection_of_an_address_pushes_the_first_out() {
-    let mut stage = Stage::empty();
-    let first = stage.arrive("10.0.0.1");
-    let others: Vec<ConnectionId> = (1..16).map(|_| stage.arrive("10.0.0.1")).collect();
-    assert!(!closes(&stage.effects, first));
-    stage.arrive("10.0.0.1");
-    assert!(closes(&stage.effects, first));
-    assert!(others.iter().all(|other| !closes(&stage.effects, *other)));
-}
-
-#[test]
-fn a_handshake_a_program_and_a_person_each_have_their_time() {
-    let mut stage = Stage::empty();
-    let (silent, program, person) =
-        (stage.arrive("10.0.0.1"), stage.arrive("10.0.0.2"), stage.arrive("10.0.0.3"));
-    stage.secure(program);
-    stage.say(program, &Request::Hello);
-    stage.secure(person);
-    stage.line(person, Frame::line("HELLO"));
-    let effects = stage.pass(10_000);
-    assert!(closes(&effects, silent) && !closes(&effects, program));
-    let effects = stage.pass(10_000);
-    assert!(closes(&effects, program) && !closes(&effects, person));
-    let effects = stage.pass(40_000);
-    assert!(closes(&effects, person));
-    assert_eq!(notices(&effects, person), [], "a person is told in plain words");
-}
-
-#[test]
-fn a_person_who_answers_in_time_has_five_minutes_in_all() {
-    let mut stage = Stage::empty();
-    let person = stage.arrive("10.0.0.3");
-    stage.secure(person);
-    stage.line(person, Frame::line("HELLO"));
-    for _ in 0..5 {
-        assert!(!closes(&stage.pass(50_000), person));
-        stage.line(person, Frame::line("HELP"));
-    }
-    assert!(closes(&stage.pass(50_000), person));
-}
-
-#[test]
-fn the_clock_stands_while_the_store_works() {
-    let mut stage = Stage::empty();
-    let program = stage.arrive("10.0.0.2");
-    stage.secure(program);
-    stage.say(program, &Request::Hello);
-    stage.pass(15_000);
-    let sign_up = Request::SignUp {
-        username: "alice".into(),
-        password: letschat_protocol::dialogue::Secret("correct horse".into()),
-        repeated: letschat_protocol::dialogue::Secret("correct horse".into()),
-    };
-    stage.say(program, &sign_up);
-    assert!(!closes(&stage.pass(60_000), program));
-    let result = Ok(crate::store::Created::New);
-    stage.put(Input::Stored(StoreAnswer::SignedUp { connection: program, result }));
-    assert!(!closes(&stage.pass(4_000), program));
-    assert!(closes(&stage.pass(2_000), program));
-}
-
-#[test]
-fn a_program_that_says_nothing_is_gone_after_two_missed_keep_alives_and_a_person_is_not() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    let effects = stage.pass(124_000);
-    assert!(!closes(&effects, alice));
-    let effects = stage.pass(2_000);
-    assert_eq!(notices(&effects, alice), [Notice::Closing(Closing::Silent)]);
-    assert!(closes(&effects, alice));
-}
-
-#[test]
-fn idle_is_without_peer_to_peer_activity_however_many_keep_alives_come() {
-    let mut stage = Stage::new(Settings { idle_ms: 600_000, ..Settings::default() }, 0, "");
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    let minutes = |stage: &mut Stage, request: Request, count: u32| {
-        let mut effects = Vec::new();
-        for _ in 0..count {
-            effects.extend(stage.pass(60_000));
-            effects.extend(stage.say(alice, &request).iter().cloned());
-        }
-        effects
-    };
-    assert!(!closes(&minutes(&mut stage, Request::Active, 20), alice));
-    let effects = minutes(&mut stage, Request::Ping, 10);
-    assert!(notices(&effects, alice).contains(&Notice::Closing(Closing::Idle)));
-}
-
-#[test]
-fn after_wrong_answers_further_tries_from_that_address_wait_for_their_turn() {
-    let mut stage = Stage::empty();
-    let ready = |stage: &mut Stage, from: &str| {
-        let connection = stage.arrive(from);
-        stage.secure(connection);
-        stage.say(connection, &Request::Hello);
-        connection
-    };
-    let begins =
-        |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Store(_)));
-    let wrong = |stage: &mut Stage, connection| {
-        let nobody = Request::Login {
-            username: "!".into(),
-            credentials: Credentials {
-                key: Identity::from_seed(&[1; 32]).public_key(),
-                signature: "00".repeat(64).parse().unwrap(),
-                port: 4401,
-                take: false,
-            },
-            password: letschat_protocol::dialogue::Secret("whatever".into()),
-        };
-        let begun = begins(stage.say(connection, &nobody));
-        let refused = StoreAnswer::Checked { connection, result: Ok(Verdict::Refused) };
-        if begun {
-            stage.put(Input::Stored(refused));
-        }
-        begun
-    };
-    let guesser = ready(&mut stage, "10.0.0.1");
-    assert!((0..3).all(|_| wrong(&mut stage, guesser)));
-    assert!(closes(&stage.effects, guesser), "the third is the last");
-    let again = ready(&mut stage, "10.0.0.1");
-    assert!(wrong(&mut stage, again));
-    let third = ready(&mut stage, "10.0.0.1");
-    assert!(!wrong(&mut stage, third), "the fifth from there waits");
-    let elsewhere = ready(&mut stage, "10.0.0.2");
-    assert!(wrong(&mut stage, elsewhere), "from elsewhere nobody waits");
-    assert!(begins(&stage.pass(1_000)), "its turn comes");
 }
 
 #[test]

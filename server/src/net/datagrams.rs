@@ -4,11 +4,12 @@
 //! open under them is dropped without an answer; what finds a queue full is dropped as well, as
 //! the network would do it, and repaired over TCP.
 
+mod addressed;
 mod sending;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +22,9 @@ use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
 use zeroize::Zeroize;
 
+use self::addressed::Received;
 use self::sending::Orders;
 use super::Event;
-use super::ports::canonical;
 use crate::hub::{Destination, Input};
 use crate::runtime::Spawner;
 
@@ -60,6 +61,7 @@ impl Datagrams {
         spawner: &Spawner,
         events: Sender<Event>,
     ) -> io::Result<Datagrams> {
+        addressed::prepare(&socket)?;
         let socket = Arc::new(Async::new(socket)?);
         let ipv6 = socket.get_ref().local_addr()?.is_ipv6();
         let sessions = Arc::new(Sessions::default());
@@ -76,13 +78,14 @@ impl Datagrams {
     /// Opens and seals under these keys from now on.
     pub(crate) fn open(&self, session: SessionId, keys: &DatagramKeys) {
         lock(&self.sessions.openers).insert(session, Opener::new(&keys.to_server));
-        lock(&self.sessions.sealers).insert(session, Sealer::new(session, &keys.to_client));
+        let outgoing = Outgoing { sealer: Sealer::new(session, &keys.to_client), source: None };
+        lock(&self.sessions.outgoing).insert(session, outgoing);
     }
 
     /// Forgets the session's keys.
     pub(crate) fn close(&self, session: SessionId) {
         lock(&self.sessions.openers).remove(&session);
-        lock(&self.sessions.sealers).remove(&session);
+        lock(&self.sessions.outgoing).remove(&session);
     }
 
     /// Sends the message to each, unless too much waits already or a session is closed before its
@@ -96,7 +99,14 @@ impl Datagrams {
 #[derive(Default)]
 struct Sessions {
     openers: Mutex<HashMap<SessionId, Opener>>,
-    sealers: Mutex<HashMap<SessionId, Sealer>>,
+    outgoing: Mutex<HashMap<SessionId, Outgoing>>,
+}
+
+/// How datagrams go to a session.
+struct Outgoing {
+    sealer: Sealer,
+    /// The server's address that they have to come from, where the route would choose another.
+    source: Option<IpAddr>,
 }
 
 /// Nobody panics while holding these locks, and if somebody did, the tables would still be whole.
@@ -109,14 +119,15 @@ async fn receive(socket: Arc<Async<UdpSocket>>, sessions: Arc<Sessions>, events:
     let mut buffer = [0; MAX_DATAGRAM_BYTES + 1];
     loop {
         for _ in 0..BATCH {
-            let (length, from) = match socket.recv_from(&mut buffer).await {
+            let received = socket.read_with(|socket| addressed::receive(socket, &mut buffer));
+            let received = match received.await {
                 Ok(received) => received,
                 Err(error) => {
                     pause(&error).await;
                     continue;
                 }
             };
-            let Some(input) = sessions.open(&buffer[..length], canonical(from)) else { continue };
+            let Some(input) = sessions.open(&buffer, &received) else { continue };
             if let Err(TrySendError::Closed(_)) = events.try_send(Event::Input(input)) {
                 return;
             }
@@ -126,9 +137,16 @@ async fn receive(socket: Arc<Async<UdpSocket>>, sessions: Arc<Sessions>, events:
 }
 
 impl Sessions {
-    fn open(&self, datagram: &[u8], from: SocketAddr) -> Option<Input> {
+    fn open(&self, buffer: &[u8], received: &Received) -> Option<Input> {
+        let Received { length, from, local } = *received;
+        let datagram = buffer.get(..length)?;
         let session = session_of(datagram)?;
         let message: ToServer = lock(&self.openers).get_mut(&session)?.open(datagram)?;
+        // The answer goes back the way that this one came.
+        let source = addressed::source(from, local);
+        if let Some(outgoing) = lock(&self.outgoing).get_mut(&session) {
+            outgoing.source = source;
+        }
         Some(Input::Datagram { session, from, message })
     }
 }
@@ -146,7 +164,7 @@ mod tests {
     use super::*;
     use crate::runtime::Runtime;
     use async_channel::Receiver;
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
     const SESSION: SessionId = SessionId(5);
 
@@ -161,9 +179,14 @@ mod tests {
 
     impl Pair {
         fn new(server: UdpSocket) -> Pair {
+            Pair::at(server, Ipv4Addr::LOCALHOST)
+        }
+
+        /// The client addresses the server by this address.
+        fn at(server: UdpSocket, address: Ipv4Addr) -> Pair {
             let runtime = Runtime::start().unwrap();
             let (sender, events) = async_channel::bounded(16);
-            let address = (Ipv4Addr::LOCALHOST, server.local_addr().unwrap().port()).into();
+            let address = (address, server.local_addr().unwrap().port()).into();
             let datagrams = Datagrams::start(server, &runtime.spawner(), sender).unwrap();
             datagrams.open(SESSION, &DatagramKeys { to_server: [1; 32], to_client: [2; 32] });
             let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -270,6 +293,28 @@ mod tests {
             let mut opener = Opener::new(&[2; 32]);
             assert_eq!(pair.sent(&mut opener).await, Some(ToClient::Head(1)));
         });
+    }
+
+    #[test]
+    fn an_answer_comes_from_the_address_that_was_addressed() {
+        let everywhere = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
+        for listen in everywhere {
+            // Without IPv6 on the machine there is nothing to test.
+            let Ok(server) = UdpSocket::bind((listen, 0)) else { continue };
+            let pair = Pair::at(server, Ipv4Addr::new(127, 0, 0, 5));
+            let mut sealer = Sealer::new(SESSION, &[1; 32]);
+            async_io::block_on(async {
+                pair.send(&sealer.seal(&ToServer::KeepAlive)).await;
+                let (client, _) = pair.received().await;
+                let to = Destination { session: SESSION, address: client };
+                pair.datagrams.send(vec![to; 2 * BATCH], &ToClient::Head(1));
+                let mut buffer = [0; MAX_DATAGRAM_BYTES];
+                for _ in 0..2 * BATCH {
+                    let (_, from) = pair.client.recv_from(&mut buffer).await.unwrap();
+                    assert_eq!(from, pair.server, "listening on {listen}");
+                }
+            });
+        }
     }
 
     #[test]

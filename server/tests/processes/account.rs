@@ -60,6 +60,22 @@ fn an_account_that_the_operator_adds_can_log_in() {
 }
 
 #[test]
+fn a_reserved_name_is_the_operators_to_give() {
+    let server = TestServer::start(&[]);
+    let mut mallory = TestClient::start(&server, "mallory");
+    for name in ["admin", "127.0.0.l"] {
+        let (code, why) =
+            mallory.refused("signup", json!({"username": name, "password": PASSWORD}));
+        assert_eq!(code, "name_invalid", "{why}");
+        assert!(why.starts_with("That name could be taken for "), "{why}");
+        let added = with_password(server.data.path(), "add", name, PASSWORD);
+        assert!(added.errors.starts_with(&format!("Nobody can sign up as {name}: ")));
+        assert_eq!(added.ok(), format!("{name} has an account now\n"));
+        assert_eq!(login(&server, name, PASSWORD), Ok(()));
+    }
+}
+
+#[test]
 fn a_ban_counts_from_the_next_login_until_it_is_lifted() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");

@@ -181,3 +181,20 @@ fn an_account_that_was_acknowledged_outlives_a_kill() {
     server.start_again();
     alice.ok("login", credentials);
 }
+
+#[test]
+fn a_server_on_all_addresses_reaches_clients_over_udp_at_each() {
+    for listen in ["0.0.0.0", "::"] {
+        let server = TestServer::start(&["--listen", listen]);
+        // On loopback the kernel answers from 127.0.0.1, if it may choose.
+        for (name, address) in [("alice", "127.0.0.1"), ("bob", "127.0.0.5")] {
+            let location = format!("{address}:{}#{}", server.address.port(), server.fingerprint);
+            let mut client = TestClient::start_at(&location, name, &[]);
+            client.sign_up_and_log_in();
+            server.wait_log(&format!("datagrams reach {name}"));
+            client.ok("broadcast", json!({"text": name}));
+            let heard = client.wait_event_with("broadcast", "text", name);
+            assert_eq!(heard["over"], "udp", "{name} at a server on {listen}");
+        }
+    }
+}

@@ -64,7 +64,7 @@ fn list_shows_who_is_here_and_how_many_places_that_takes() {
 #[test]
 fn what_is_no_command_is_said_like_what_is_said() {
     let (mut server, mut alice, mut harry) = company();
-    for (typed, text) in [("say back in an hour", "back in an hour"), ("lst", "lst")] {
+    for (typed, text) in [("say back in an hour", "back in an hour"), ("lunch!", "lunch!")] {
         let shown = server.answers(typed, "said");
         assert_eq!(shown, [format!("said to 2: {text}")]);
         let message = format!("Server: {text}");
@@ -75,6 +75,21 @@ fn what_is_no_command_is_said_like_what_is_said() {
     server.wait_log("the operator spoke to everybody");
     let log = server.process.errors();
     assert!(!log.contains("back in an hour"), "{log}");
+}
+
+#[test]
+fn a_mistyped_command_is_told_to_nobody_unless_say_forces_it() {
+    let (mut server, mut alice, mut harry) = company();
+    for typed in ["kick", "help me", "lst", "exti", "Kik alice", "say"] {
+        let shown = server.answers(typed, "Nothing was done: ");
+        assert!(shown[0].contains("`say` before a text says it to everybody."), "{shown:?}");
+    }
+    assert_eq!(server.answers("say lst", "said"), ["said to 2: lst"]);
+    // Nothing came before it.
+    assert_eq!(harry.expects("* "), "* Server: lst");
+    alice.wait_event_with("notice", "message", "Server: lst");
+    let said = alice.all(|line| line["code"] == "server_says");
+    assert_eq!(said.len(), 1, "{said:?}");
 }
 
 #[test]

@@ -1,20 +1,30 @@
-//! Who does nothing with peers for a while is let go; who chats is not.
+//! Who does nothing for a while is let go; who gives commands or chats is not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::TestClient;
 use crate::programs::PATIENCE;
 use crate::server::TestServer;
 
 #[test]
-fn an_idle_client_is_let_go_and_comes_back_when_its_user_says_so() {
+fn an_idle_client_is_let_go_and_its_next_command_logs_in_again() {
     let server = TestServer::start(&["--idle-seconds", "2"]);
     let mut alice = TestClient::join(&server, "alice");
-    alice.is_out_for_good("idle");
-    alice.ok("login", json!({}));
-    assert_eq!(alice.wait_event("logged_in")["by"], "key");
+    for (command, arguments) in [
+        ("list", json!({})),
+        ("broadcast", json!({"text": "hello"})),
+        ("watch", json!({})),
+        ("login", json!({})),
+    ] {
+        alice.is_out_for_good("idle");
+        // What needs no server does not log in.
+        alice.ok("help", json!({}));
+        assert_eq!(alice.ok("status", json!({}))["state"], "offline");
+        alice.ok(command, arguments);
+        assert_eq!(alice.wait_event("logged_in")["by"], "key", "{command}");
+    }
 }
 
 #[test]
@@ -28,20 +38,23 @@ fn with_the_setting_an_idle_client_comes_back_by_itself() {
 }
 
 #[test]
-fn what_concerns_the_server_alone_is_no_activity() {
-    let server = TestServer::start(&["--idle-seconds", "2"]);
-    let mut alice = TestClient::join(&server, "alice");
-    let is_disconnected = |line: &Value| line["event"] == "disconnected";
-    // Asks on and on until it is let go all the same; a request under way then comes to nothing.
-    let until = Instant::now() + PATIENCE;
-    let mut listed = 0;
-    while alice.all(is_disconnected).is_empty() {
-        assert!(Instant::now() < until, "it is never let go");
-        let id = alice.tell("list", json!({}));
-        listed += usize::from(alice.reply(id).get("error").is_none());
+fn commands_and_broadcasts_put_the_end_off() {
+    let idle = Duration::from_secs(2);
+    let server = TestServer::start(&["--idle-seconds", "2", "--broadcast-burst", "100000"]);
+    let mut lister = TestClient::join(&server, "lister");
+    let mut hearer = TestClient::join(&server, "hearer");
+    let begin = Instant::now();
+    while begin.elapsed() < 2 * idle {
+        lister.ok("list", json!({}));
+        lister.ok("broadcast", json!({"text": "still here"}));
     }
-    assert!(listed > 1, "it was let go before it had asked anything");
-    assert_eq!(alice.wait_event("disconnected")["reason"], "idle");
+    lister.is_in();
+    hearer.is_in();
+    assert!(hearer.all(|line| line["event"] == "disconnected").is_empty());
+    for person in [&mut lister, &mut hearer] {
+        let told = person.wait_within(PATIENCE, |line| line["event"] == "disconnected");
+        assert_eq!(told.unwrap()["reason"], "idle");
+    }
 }
 
 /// Where in the server's log it says that somebody was let go for idleness.

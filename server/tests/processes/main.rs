@@ -22,6 +22,7 @@ mod chats;
 mod client;
 mod console;
 mod exit_statuses;
+mod hang_up;
 mod health;
 mod idle;
 mod install;

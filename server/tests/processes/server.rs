@@ -86,15 +86,10 @@ fn launch(
 ) -> (Running, SocketAddr, String) {
     let mut command = program_by(by, "letschat-server");
     without_settings(&mut command);
-    command.args([
-        "--listen",
-        "127.0.0.1",
-        "--log",
-        "debug",
-        "--port",
-        &port.to_string(),
-        "--data",
-    ]);
+    if !flags.iter().any(|flag| flag == "--listen") {
+        command.args(["--listen", "127.0.0.1"]);
+    }
+    command.args(["--log", "debug", "--port", &port.to_string(), "--data"]);
     command.arg(data.path()).args(flags);
     let mut process = Running::start_with_input(&mut command, input);
     let line = process.wait_line("address", |line| line.starts_with("listening on "));

@@ -31,6 +31,10 @@ impl World {
                 self.was_active(username);
                 self.was_active(to);
             }
+            Effect::Record(Record::Broadcast { .. }) => {
+                let now_ms = self.now.boot_ms;
+                self.ages.active_ms.values_mut().for_each(|active_ms| *active_ms = now_ms);
+            }
             Effect::Record(Record::Left { username: Some(username), why, .. }) => {
                 let active_ms = self.ages.active_ms.remove(username);
                 if *why == Why::Closed(Closing::Idle) {
@@ -44,7 +48,7 @@ impl World {
         }
     }
 
-    /// Somebody told the server of peer-to-peer activity.
+    /// Somebody gave a command, or told the server of a chat.
     pub(crate) fn was_active(&mut self, username: &Username) {
         if let Some(active_ms) = self.ages.active_ms.get_mut(username) {
             *active_ms = self.now.boot_ms;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use letschat::session::{Input as SessionInput, Unreached};
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{ReplyAssembler, Request, SessionId};
-use letschat_protocol::frame::{Decoder, Mode};
+use letschat_protocol::frame::{Decoder, Frame, Mode};
 use letschat_protocol::identity::Fingerprint;
 use letschat_server::clock::Now;
 use letschat_server::hub::{
@@ -196,7 +196,7 @@ impl World {
         if let Some(line) = wire.decoder.next(mode).transpose() {
             wire.wanted = None;
             let (connection, person) = (wire.connection, wire.person);
-            if line.as_ref().is_ok_and(|line| line.as_line() == "ACTIVE") {
+            if line.as_ref().is_ok_and(is_activity) {
                 self.was_active(&self.people[person].name.clone());
             }
             self.hub(Input::Line { connection, line });
@@ -461,4 +461,10 @@ impl World {
         }
         self.at_time(when, Event::BytesToClient(id, bytes));
     }
+}
+
+/// Whether a line is a command of its user. The hub says nothing of refused ones.
+fn is_activity(line: &Frame) -> bool {
+    let request = Request::from_frame(line);
+    request.is_ok_and(|request| !matches!(request, Request::Ping | Request::Replay { .. }))
 }

@@ -54,7 +54,7 @@ impl Shared {
     /// Asks the client how things stand.
     pub(super) async fn refresh(&self, client: &Client) {
         // A client that has ended has nothing to say, and nobody is prompted any more.
-        if let Ok(Reply::Status(status)) = client.request(Request::Status).await {
+        if let Ok(Reply::Status(status)) = client.request(Request::Standing).await {
             self.lock().update(&status);
         }
     }

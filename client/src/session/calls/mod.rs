@@ -17,7 +17,7 @@ use letschat_protocol::username::Username;
 use super::asking::is_at;
 use super::chat::Chat;
 use super::server::{Expected, ListFor};
-use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session};
+use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, Request, RequestId, Session};
 use crate::event::{Event, KeyState};
 
 /// A user approves within this time.
@@ -133,7 +133,7 @@ impl Session {
             }
         }
         if !self.server.is_logged_in() {
-            return self.fail_not_logged_in(id);
+            return self.ask_when_back(now, id, Request::Connect { who, force });
         }
         if let Ok(name) = who.parse()
             && self.is_blocked(&name)

@@ -15,6 +15,9 @@ impl Session {
             return;
         }
         let was_logged_in = self.server.is_logged_in();
+        if was_logged_in && reason == Reason::Closed(Closing::Idle) {
+            self.server.away = self.own_name().cloned();
+        }
         self.drop_link(reason.name(), reason.sentence());
         let message = reason.sentence().to_owned();
         // That there is no place is told with the next try; that nobody logged in, to nobody.
@@ -97,7 +100,7 @@ impl Session {
     pub(in crate::session) fn stop_server_work(&mut self, code: &'static str, message: &str) {
         let goal = self.server.goal.take();
         let sign_ups = std::mem::take(&mut self.server.sign_ups);
-        let waiting = goal.into_iter().flat_map(|goal| goal.waiting);
+        let waiting = goal.into_iter().flat_map(|goal| goal.waiting).map(|waiting| waiting.id);
         for id in waiting.chain(sign_ups.into_iter().map(|sign_up| sign_up.id)) {
             self.fail(id, code, message);
         }
@@ -131,6 +134,7 @@ impl Session {
 
     pub(in crate::session) fn leave_server(&mut self) {
         let was_up = self.server.is_up();
+        self.server.away = None;
         self.stop_server_work("cancelled", "You left the server.");
         self.close_server();
         if was_up {

@@ -8,16 +8,19 @@ use letschat_protocol::identity::LoginStatement;
 use letschat_protocol::username::Username;
 
 use super::news::FIRST_DATAGRAMS_MS;
-use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, sentence};
+use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, Waiting, sentence};
 use crate::event::Event;
 use crate::session::broadcasts::Shown;
 use crate::session::retry::Reason;
 use crate::session::{
-    Account, AccountError, Effect, Failure, Now, Reply, RequestId, Save, Session,
+    Account, AccountError, Effect, Failure, Now, Reply, Request, RequestId, Save, Session,
 };
 
 const SOMEBODY_ELSE: &str =
     "The server's answer names another account than the one asked for; do not trust this server.";
+
+/// Requests that may wait for the return of a user who was dropped as idle.
+const MAX_WAITING: usize = 64;
 
 impl Session {
     pub(in crate::session) fn sign_up(
@@ -47,6 +50,7 @@ impl Session {
             Ok(username) => username,
             Err(error) => return self.fail(id, "name_invalid", format!("{error}.")),
         };
+        let username = username.or_else(|| self.server.away.clone());
         let same = |other: &Username| username.as_ref().is_none_or(|name| name == other);
         if let Some(own) = self.own_name().cloned() {
             if !same(&own) && (self.server.is_logged_in() || self.has_peers()) {
@@ -59,7 +63,7 @@ impl Session {
         }
         match &mut self.server.goal {
             Some(goal) if goal.username.as_ref().is_none_or(same) => {
-                goal.waiting.push(id);
+                goal.waiting.push(Waiting { id, then: None });
                 goal.take |= take;
                 goal.password = password.or(goal.password.take());
                 goal.username = username.or(goal.username.take());
@@ -69,11 +73,36 @@ impl Session {
                 return self.fail(id, "already_logging_in", why);
             }
             None => {
-                let waiting = vec![id];
+                let waiting = vec![Waiting { id, then: None }];
                 let goal = Goal { username, password, take, waiting, returning: false };
                 self.server.goal = Some(goal);
             }
         }
+        self.reach_server(now);
+    }
+
+    /// Does this once the user is logged in again, if they were dropped as idle; otherwise it fails.
+    pub(in crate::session) fn ask_when_back(&mut self, now: Now, id: RequestId, request: Request) {
+        let Some(username) = self.server.away.clone() else {
+            return self.fail_not_logged_in(id);
+        };
+        let first = Goal {
+            username: Some(username.clone()),
+            password: None,
+            take: false,
+            waiting: Vec::new(),
+            returning: false,
+        };
+        let goal = self.server.goal.get_or_insert(first);
+        if goal.username.as_ref().is_some_and(|name| *name != username) {
+            // Somebody else is being logged in.
+            return self.fail_not_logged_in(id);
+        }
+        if goal.waiting.len() >= MAX_WAITING {
+            let why = "Too many requests wait for the login already.";
+            return self.fail(id, "too_many_waiting", why);
+        }
+        goal.waiting.push(Waiting { id, then: Some(request) });
         self.reach_server(now);
     }
 
@@ -248,6 +277,7 @@ impl Session {
     fn logged_in(&mut self, now: Now, welcome: Welcome) {
         self.server.link = Link::LoggedIn;
         self.server.logged_in_ms = now.boot_ms;
+        self.server.away = None;
         self.server.own_address = Some(welcome.address);
         self.server.repair = Repair::None;
         let by = match &mut self.server.goal {
@@ -274,8 +304,14 @@ impl Session {
         };
         self.tell(Event::LoggedIn { username: welcome.username.clone(), by });
         let waiting = self.server.goal.as_mut().map(|goal| std::mem::take(&mut goal.waiting));
-        for id in waiting.unwrap_or_default() {
-            self.answer(id, Reply::LoggedIn { username: welcome.username.to_string() });
+        let mut wanted = Vec::new();
+        for Waiting { id, then } in waiting.unwrap_or_default() {
+            match then {
+                Some(request) => wanted.push((id, request)),
+                None => {
+                    self.answer(id, Reply::LoggedIn { username: welcome.username.to_string() });
+                }
+            }
         }
         for sign_up in std::mem::take(&mut self.server.sign_ups) {
             self.fail(sign_up.id, "already_logged_in", "You are logged in; `/leave` comes first.");
@@ -286,6 +322,9 @@ impl Session {
         self.repair(now);
         if self.server.watching {
             self.ask_server(now, ServerRequest::Watch(true), Expected::Watch(None));
+        }
+        for (id, request) in wanted {
+            self.request(now, id, request);
         }
     }
 
@@ -301,7 +340,7 @@ impl Session {
                 };
                 self.tell(Event::Error { code, message });
             }
-            for id in goal.waiting {
+            for Waiting { id, .. } in goal.waiting {
                 self.fail(id, code, message);
             }
         }

@@ -24,7 +24,7 @@ use letschat_protocol::username::Username;
 use super::asking::Pages;
 use super::backoff::Backoff;
 use super::retry::{Reason, Retries};
-use super::{Effect, Now, RequestId, Session, Unreached};
+use super::{Effect, Now, Request, RequestId, Session, Unreached};
 use crate::event::Event;
 
 /// An answer that takes longer than this does not come.
@@ -58,6 +58,8 @@ pub(in crate::session) struct ServerSide {
     /// Everybody who was here when that was last asked.
     pub(in crate::session) last_list: Vec<Listed>,
     watching: bool,
+    /// Who was dropped as idle: the user's next request logs them in again by key first.
+    away: Option<Username>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -122,9 +124,17 @@ struct Goal {
     /// Forgotten once the server knows the key.
     password: Option<Secret>,
     take: bool,
-    waiting: Vec<RequestId>,
+    waiting: Vec<Waiting>,
     /// Whether it was achieved before, so that this is a return.
     returning: bool,
+}
+
+/// A request that waits for the login.
+#[derive(Debug)]
+struct Waiting {
+    id: RequestId,
+    /// What is to be done then; `None`: nothing, the login was all that was asked for.
+    then: Option<Request>,
 }
 
 /// How far the repair of missing broadcasts has come.
@@ -170,6 +180,10 @@ struct Datagrams {
 impl ServerSide {
     pub(in crate::session) fn is_logged_in(&self) -> bool {
         self.link == Link::LoggedIn
+    }
+
+    pub(in crate::session) fn is_away(&self) -> bool {
+        self.away.is_some()
     }
 
     pub(in crate::session) fn fingerprint(&self) -> Option<Fingerprint> {

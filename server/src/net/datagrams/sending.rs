@@ -1,10 +1,11 @@
 //! Datagrams out: sealed one by one, handed to the kernel by the batch.
 //!
 //! A broadcast is one order, however many it goes to. Its message is encoded once; each copy is
-//! sealed into the batch's buffer, and a batch is one system call (sendmmsg(2)).
+//! sealed into the batch's buffer, and a batch is one system call (sendmmsg(2)), but for those that have
+//! to name their source, of which each is one.
 
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +16,7 @@ use letschat_protocol::datagram::{Message as _, ToClient};
 use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
-use super::{BATCH, Sessions, lock};
+use super::{BATCH, Sessions, addressed, lock};
 use crate::hub::Destination;
 use crate::net::ports::through_ipv6;
 
@@ -97,8 +98,17 @@ pub(super) async fn send(
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
-    /// Where each goes, and where it ends in the buffer.
-    datagrams: Vec<(SocketAddrAny, usize)>,
+    datagrams: Vec<Sealed>,
+}
+
+/// A datagram of a batch.
+struct Sealed {
+    /// Of the socket's own family.
+    to: SocketAddr,
+    /// The address that it has to come from, where the route would choose another.
+    source: Option<IpAddr>,
+    /// Where it ends in the buffer.
+    end: usize,
 }
 
 impl Batch {
@@ -107,12 +117,13 @@ impl Batch {
         self.bytes.clear();
         self.datagrams.clear();
         self.bytes.reserve(to.len() * MAX_DATAGRAM_BYTES.min(message.len() + 32));
-        let mut sealers = lock(&sessions.sealers);
+        let mut outgoing = lock(&sessions.outgoing);
         for Destination { session, address } in to {
-            let Some(sealer) = sealers.get_mut(session) else { continue };
-            sealer.seal_encoded(message, &mut self.bytes);
-            let address: SocketAddr = if ipv6 { through_ipv6(*address) } else { *address };
-            self.datagrams.push((address.into(), self.bytes.len()));
+            let Some(outgoing) = outgoing.get_mut(session) else { continue };
+            outgoing.sealer.seal_encoded(message, &mut self.bytes);
+            let to = if ipv6 { through_ipv6(*address) } else { *address };
+            let (source, end) = (outgoing.source, self.bytes.len());
+            self.datagrams.push(Sealed { to, source, end });
         }
     }
 
@@ -132,21 +143,31 @@ impl Batch {
         }
     }
 
-    /// Hands the kernel all from this one on; it may take fewer.
+    /// Hands the kernel this one, and with it those after it that need not name their source; it may take
+    /// fewer.
     fn send_from(&self, first: usize, socket: &UdpSocket) -> io::Result<usize> {
-        let mut begin = first.checked_sub(1).map_or(0, |before| self.datagrams[before].1);
+        let mut begin = first.checked_sub(1).map_or(0, |before| self.datagrams[before].end);
         let rest = &self.datagrams[first..];
+        if let Some(Sealed { to, source: Some(source), end }) = rest.first() {
+            addressed::send(socket, &self.bytes[begin..*end], *to, *source)?;
+            return Ok(1);
+        }
+        let count = rest.iter().take_while(|sealed| sealed.source.is_none()).count();
+        let rest = &rest[..count];
+        let addresses: Vec<SocketAddrAny> = rest.iter().map(|sealed| sealed.to.into()).collect();
         let slices: Vec<[IoSlice<'_>; 1]> = rest
             .iter()
-            .map(|(_, end)| [IoSlice::new(&self.bytes[std::mem::replace(&mut begin, *end)..*end])])
+            .map(|Sealed { end, .. }| {
+                [IoSlice::new(&self.bytes[std::mem::replace(&mut begin, *end)..*end])]
+            })
             .collect();
         let mut controls: Vec<SendAncillaryBuffer<'_, '_, '_>> =
             rest.iter().map(|_| SendAncillaryBuffer::default()).collect();
-        let mut messages: Vec<MMsgHdr<'_>> = rest
+        let mut messages: Vec<MMsgHdr<'_>> = addresses
             .iter()
             .zip(&slices)
             .zip(&mut controls)
-            .map(|(((to, _), slice), control)| MMsgHdr::new_with_addr(to, slice, control))
+            .map(|((to, slice), control)| MMsgHdr::new_with_addr(to, slice, control))
             .collect();
         Ok(sendmmsg(socket, &mut messages, SendFlags::empty())?)
     }

@@ -1,0 +1,117 @@
+//! Who counts as idle or as gone, and when.
+
+use super::*;
+
+/// Alice, who is idle after ten minutes.
+fn alice() -> (Stage, ConnectionId) {
+    let mut stage = Stage::new(Settings { idle_ms: 600_000, ..Settings::default() }, 0, "");
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    (stage, alice)
+}
+
+impl Stage {
+    /// Says this once a minute, besides what keeps the connection alive.
+    fn minutes(&mut self, id: ConnectionId, request: &Request, count: u32) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for _ in 0..count {
+            effects.extend(self.pass(60_000));
+            effects.extend(self.say(id, request).iter().cloned());
+        }
+        effects
+    }
+}
+
+fn is_let_go(effects: &[Effect], id: ConnectionId) -> bool {
+    notices(effects, id).contains(&Notice::Closing(Closing::Idle))
+}
+
+#[test]
+fn what_a_program_says_by_itself_is_no_activity() {
+    for request in [Request::Ping, Request::Replay { from: 1 }] {
+        let (mut stage, alice) = alice();
+        assert!(!closes(&stage.minutes(alice, &request, 9), alice), "{request:?}");
+        assert!(is_let_go(&stage.minutes(alice, &request, 1), alice), "{request:?}");
+    }
+}
+
+#[test]
+fn every_command_of_the_user_is_activity() {
+    let secret = || letschat_protocol::dialogue::Secret("weak".into());
+    for request in [
+        Request::Active,
+        Request::List { after: None },
+        Request::Watch(false),
+        Request::Connect { who: "-nobody".into() },
+        Request::ChangePassword { password: secret(), new: secret(), repeated: secret() },
+        Request::Help,
+    ] {
+        let (mut stage, alice) = alice();
+        assert!(!closes(&stage.minutes(alice, &request, 20), alice), "{request:?}");
+        assert!(is_let_go(&stage.minutes(alice, &Request::Ping, 10), alice), "{request:?}");
+    }
+}
+
+#[test]
+fn a_broadcast_is_activity_of_sender_and_receivers() {
+    let (mut stage, alice) = alice();
+    let (bob, _) = stage.member("bob", "10.0.0.2");
+    for _ in 0..20 {
+        for person in [alice, bob] {
+            assert!(!closes(&stage.minutes(person, &Request::Ping, 1), person));
+        }
+        stage.say(alice, &Request::Broadcast { text: "hi".into() });
+        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    }
+    stage.say(bob, &Request::Ping);
+    let mut effects = Vec::new();
+    for _ in 0..5 {
+        effects.extend(stage.minutes(alice, &Request::Ping, 1));
+        effects.extend(stage.minutes(bob, &Request::Ping, 1));
+    }
+    assert!(is_let_go(&effects, alice) && is_let_go(&effects, bob));
+}
+
+#[test]
+fn udp_works_on_when_a_broadcast_puts_the_idle_deadline_off() {
+    let (mut stage, alice) = alice();
+    let (bob, welcome) = stage.member("bob", "10.0.0.1");
+    stage.prove_udp(&welcome);
+    let (session, from) = (welcome.session, UDP.parse().unwrap());
+    for second in 0..700 {
+        stage.pass(1_000);
+        if second % 20 == 0 {
+            stage.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
+            stage.say(bob, &Request::Ping);
+            stage.say(alice, &Request::Ping);
+        }
+        if second == 300 {
+            stage.say(alice, &Request::Broadcast { text: "hi".into() });
+            stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+        }
+    }
+    let page = stage.put(Input::Operator(Operator::List { after: None })).to_vec();
+    let [Effect::Answer(OperatorAnswer::Sessions(page))] = page.as_slice() else {
+        panic!("{page:?}")
+    };
+    assert_eq!(page.sessions.len(), 2);
+    assert!(page.sessions[1].datagrams, "bob's UDP counts as broken");
+    assert_eq!(page.sessions[1].idle_ms, 399_000);
+}
+
+#[test]
+fn an_absurd_limit_lets_nobody_go() {
+    let mut stage = Stage::new(Settings { idle_ms: u64::MAX, ..Settings::default() }, 0, "");
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    assert!(!closes(&stage.minutes(alice, &Request::Ping, 1_000), alice));
+}
+
+#[test]
+fn a_program_that_says_nothing_is_gone_after_two_missed_keep_alives_and_a_person_is_not() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let effects = stage.pass(124_000);
+    assert!(!closes(&effects, alice));
+    let effects = stage.pass(2_000);
+    assert_eq!(notices(&effects, alice), [Notice::Closing(Closing::Silent)]);
+    assert!(closes(&effects, alice));
+}

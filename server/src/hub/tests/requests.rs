@@ -1,0 +1,66 @@
+//! What a logged-in client asks for.
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::Listed;
+
+use super::*;
+
+fn crowd(count: usize) -> (Stage, ConnectionId) {
+    let mut stage = Stage::new(Settings { places: 2_000, ..Settings::default() }, 0, "");
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    for n in 0..count {
+        stage
+            .member(&format!("{}{n:04}", "x".repeat(28)), "2001:db8:1111:2222:3333:4444:5555:6666");
+    }
+    (stage, alice)
+}
+
+impl Stage {
+    fn asks_for_the_crowd(&mut self, alice: ConnectionId) -> Reply {
+        let who = "2001:db8:1111:2222:3333:4444:5555:6666".into();
+        let effects = self.say(alice, &Request::Connect { who }).to_vec();
+        let mut bytes = Vec::new();
+        let reply = replies(&effects, alice).remove(0);
+        reply.encode(&mut bytes);
+        assert!(bytes.len() < letschat_protocol::limits::MAX_PAGE_BYTES, "{} bytes", bytes.len());
+        reply
+    }
+}
+
+#[test]
+fn many_clients_at_one_address_are_counted_and_some_named() {
+    let (mut stage, alice) = crowd(1_500);
+    let reply = stage.asks_for_the_crowd(alice);
+    assert_eq!(reply.code, Code::Ambiguous);
+    let (last, items) = reply.lines.split_last().unwrap();
+    assert_eq!(items.len(), 50);
+    assert!(items.iter().all(|item| Listed::parse(item).is_some()), "{items:?}");
+    assert_eq!(
+        last,
+        "1500 share that address, of which these are the first 50; ask for one by name"
+    );
+}
+
+#[test]
+fn few_clients_at_one_address_are_all_named() {
+    let (mut stage, alice) = crowd(50);
+    let reply = stage.asks_for_the_crowd(alice);
+    assert_eq!(reply.lines.len(), 51);
+    assert!(reply.last_line().starts_with("several share that address"), "{reply:?}");
+}
+
+#[test]
+fn absurd_limits_of_broadcasts_let_everything_through() {
+    let limits = Settings {
+        broadcast_burst: 1 << 31,
+        broadcast_interval_ms: 1 << 33,
+        ..Settings::default()
+    };
+    let mut stage = Stage::new(limits, 0, "");
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    for _ in 0..10 {
+        stage.say(alice, &Request::Broadcast { text: "hi".into() });
+        let effects = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+        assert_eq!(replies(&effects, alice)[0].code, Code::Ok);
+    }
+}
