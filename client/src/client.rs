@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use async_channel::{Receiver, Sender};
@@ -19,7 +19,7 @@ use crate::driver::{Driver, Order};
 use crate::event::Event;
 use crate::net::receiver;
 use crate::private_file;
-use crate::session::{Birth, Failure, Phase, Reply, Request};
+use crate::session::{Birth, Failure, Phase, Reply, Request, Typing};
 use crate::settling::settling;
 use crate::trust::KnownServers;
 
@@ -112,7 +112,7 @@ pub struct Engine {
 #[derive(Debug, Default)]
 pub(crate) struct View {
     logged_in: AtomicBool,
-    current_chat: AtomicBool,
+    typing: Mutex<Typing>,
     ended: OnceLock<Ended>,
     end: Wakeup,
 }
@@ -182,9 +182,9 @@ impl Client {
         if self.view.logged_in.load(Ordering::SeqCst) { Phase::LoggedIn } else { Phase::Offline }
     }
 
-    /// Whether plain text goes to a chat.
-    pub fn has_current_chat(&self) -> bool {
-        self.view.current_chat.load(Ordering::SeqCst)
+    /// What a typed line means that is not marked as a command.
+    pub fn typing(&self) -> Typing {
+        self.view.lock_typing().clone()
     }
 
     /// Returns when the client is no more. Every event has been sent by then.
@@ -227,9 +227,17 @@ impl Engine {
 }
 
 impl View {
-    pub(crate) fn show(&self, phase: Phase, current_chat: bool) {
+    pub(crate) fn show(&self, phase: Phase, typing: &Typing) {
         self.logged_in.store(phase == Phase::LoggedIn, Ordering::SeqCst);
-        self.current_chat.store(current_chat, Ordering::SeqCst);
+        let mut shown = self.lock_typing();
+        if *shown != *typing {
+            *shown = typing.clone();
+        }
+    }
+
+    /// Nobody panics while holding this lock.
+    fn lock_typing(&self) -> MutexGuard<'_, Typing> {
+        self.typing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, ended: Ended) {
@@ -282,7 +290,7 @@ mod tests {
     fn a_client_starts_answers_and_ends() {
         let folder = tempfile::tempdir().unwrap();
         let (client, events) = start(folder.path());
-        assert!(!client.has_current_chat());
+        assert_eq!(client.typing(), Typing::Commands);
         assert_eq!(client.phase(), Phase::Offline);
         let status = block_on(client.request(Request::Status)).unwrap();
         assert!(matches!(status, Reply::Status(status) if status.port != 0));

@@ -112,8 +112,9 @@ impl Session {
                 Some(introduction) => self.granted_connect(now, &who, introduction),
                 None => self.refuse_connect(&who, Code::Malformed.name(), NOT_UNDERSTOOD),
             },
-            Expected::ConnectAddress(id, _) => match Introduction::parse(reply.last_line()) {
-                Some(introduction) => self.granted_address(now, id, introduction),
+            Expected::ConnectAddress(id, _, switch) => match Introduction::parse(reply.last_line())
+            {
+                Some(introduction) => self.granted_address(now, id, introduction, switch),
                 None => self.fail_malformed(id),
             },
             _ => {}
@@ -126,8 +127,8 @@ impl Session {
             Expected::SignUp(id)
             | Expected::ChangePassword(id)
             | Expected::Broadcast(id)
-            | Expected::ConnectAddress(id, _) => Some(id),
-            Expected::List(ListFor::User(id) | ListFor::Connect(id, _), _) => Some(id),
+            | Expected::ConnectAddress(id, ..) => Some(id),
+            Expected::List(ListFor::User(id) | ListFor::Connect(id, ..), _) => Some(id),
             Expected::Watch(id) => id,
             Expected::Connect(who) => return self.refuse_connect(&who, code, message),
             Expected::Greeting
@@ -172,8 +173,8 @@ impl Session {
                 let users = self.server.last_list.iter().map(User::from).collect();
                 self.answer(id, Reply::Users { users });
             }
-            ListFor::Connect(id, who) => match self.listed_as(&who) {
-                Some(_) => self.ask_connect(now, id, &who),
+            ListFor::Connect(id, who, switch) => match self.listed_as(&who) {
+                Some(_) => self.ask_connect(now, id, &who, switch),
                 None => {
                     let why = format!(
                         "{who} is not in the server's list. An invalid request costs the connection; \
@@ -210,5 +211,15 @@ impl Session {
             Some(receiver.ip()) == self.server.own_address() && receiver.port() == self.birth.port
         });
         by_name || by_receiver
+    }
+}
+
+impl From<&Listed> for User {
+    fn from(listed: &Listed) -> User {
+        User {
+            username: listed.username.to_string(),
+            address: listed.address.to_string(),
+            port: listed.port,
+        }
     }
 }

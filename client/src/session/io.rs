@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use letschat_protocol::datagram::{ToClient, ToServer};
-use letschat_protocol::dialogue::{
-    FromServer, Listed, Request as ServerRequest, Secret, SessionId,
-};
+use letschat_protocol::dialogue::{FromServer, Request as ServerRequest, Secret, SessionId};
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey};
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
@@ -310,6 +308,8 @@ pub enum Request {
         who: String,
         /// Even if it looks invalid.
         force: bool,
+        /// Whether the chat becomes current when it opens; else only if no other one is.
+        switch: bool,
     },
     /// Approve a request; `None`: the only one.
     Approve(Option<String>),
@@ -326,6 +326,8 @@ pub enum Request {
     },
     /// Make a chat the current one.
     Switch(String),
+    /// Take typed lines for commands again, after this chat, which was current, ended by itself.
+    AcceptEnd(Username),
     /// End a chat; `None`: the current one.
     Disconnect(Option<String>),
     /// Send a text to everybody.
@@ -427,16 +429,6 @@ pub struct User {
     pub address: String,
     /// The receiver's port; none for a session typed by hand.
     pub port: Option<u16>,
-}
-
-impl From<&Listed> for User {
-    fn from(listed: &Listed) -> User {
-        User {
-            username: listed.username.to_string(),
-            address: listed.address.to_string(),
-            port: listed.port,
-        }
-    }
 }
 
 /// The client's state, for `status`.

@@ -11,6 +11,7 @@
 //! * `broadcasts` – which broadcasts have been shown, and which are missing
 //! * `calls` – asking for a chat and being asked
 //! * `chat`, `chats` – open chats: messages, breaks, the end
+//! * `typing` – where a typed line goes
 //! * `delivery` – one chat's messages, whatever path they take
 //!
 //! # Invariants
@@ -18,7 +19,8 @@
 //! * Each request is answered exactly once, also when links break or the user quits.
 //! * A chat opens only after one side's user approved and the other side said it is still there.
 //! * Nothing of the chats depends on the link to the server.
-//! * The current chat changes only by the user's own act.
+//! * The current chat changes only by the user's own act. When the other side ends it, typed text goes
+//!   nowhere until the user has said so: it never becomes a command.
 
 mod asking;
 mod blocking;
@@ -32,6 +34,7 @@ mod retry;
 mod server;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -44,6 +47,7 @@ use self::chat::Chat;
 use self::server::ServerSide;
 use crate::event::{Event, KeyState, fingerprint};
 pub use io::*;
+pub use typing::Typing;
 
 /// What a session must know of the run it is part of.
 #[derive(Debug, Clone)]
@@ -87,8 +91,7 @@ pub struct Session {
     /// Others' requests for a chat.
     asked: BTreeMap<Username, Asked>,
     chats: BTreeMap<Username, Chat>,
-    /// Where plain text goes.
-    current: Option<Username>,
+    typing: Typing,
     links: HashMap<LinkId, LinkUse>,
     /// Links that arrived and have not been understood yet.
     arrived: BTreeMap<LinkId, Arrived>,
@@ -124,7 +127,7 @@ impl Session {
             calls: BTreeMap::new(),
             asked: BTreeMap::new(),
             chats: BTreeMap::new(),
-            current: None,
+            typing: Typing::default(),
             links: HashMap::new(),
             arrived: BTreeMap::new(),
             ignored: BTreeMap::new(),
@@ -194,11 +197,6 @@ impl Session {
         if self.server.is_logged_in() { Phase::LoggedIn } else { Phase::Offline }
     }
 
-    /// Whether plain text has a chat to go to.
-    pub fn has_current_chat(&self) -> bool {
-        self.current.is_some()
-    }
-
     fn tick(&mut self, now: Now) {
         self.tick_server(now);
         self.tick_calls(now);
@@ -225,12 +223,13 @@ impl Session {
             Request::List => self.list(now, id),
             Request::Watch(on) => self.watch(now, id, on),
             Request::Broadcast(text) => self.broadcast(now, id, text),
-            Request::Connect { who, force } => self.connect(now, id, who, force),
+            Request::Connect { who, force, switch } => self.connect(now, id, who, force, switch),
             Request::Approve(who) => self.approve(now, id, who),
             Request::Deny(who) => self.deny(id, who),
             Request::Cancel(who) => self.cancel(id, who),
             Request::Say { to, text } => self.say(now, id, to, text),
             Request::Switch(to) => self.switch(id, &to),
+            Request::AcceptEnd(who) => self.accept_end_asked(id, &who),
             Request::Disconnect(who) => self.disconnect(now, id, who),
             Request::Verify { who, matches } => self.verify(id, &who, matches),
             Request::Trust(who) => self.trust(id, &who),

@@ -16,6 +16,7 @@ use crate::event::Event;
 
 mod acknowledgements;
 mod broadcasts;
+mod typing;
 
 /// A session of alice's, with its effects at hand.
 struct Stage {
@@ -144,7 +145,7 @@ impl Stage {
 
     /// A request to connect to somebody whom the list has, up to the server's answer.
     fn connecting_to(&mut self, who: &str, seed: u8) -> RequestId {
-        let (id, _) = self.ask(Request::Connect { who: who.into(), force: true });
+        let (id, _) = self.ask(Request::Connect { who: who.into(), force: true, switch: true });
         let introduced = format!("{who} 10.0.0.{seed} 4401 {} introduced", key(seed));
         self.server(Code::Ok, &introduced);
         id
@@ -272,7 +273,8 @@ fn a_peer_that_calls_anew_when_detached_finds_the_account_open() {
 #[test]
 fn who_calls_while_we_look_for_them_is_approved() {
     let mut stage = Stage::logged_in();
-    let (id, effects) = stage.ask(Request::Connect { who: "bob".into(), force: false });
+    let (id, effects) =
+        stage.ask(Request::Connect { who: "bob".into(), force: false, switch: true });
     assert!(asks_server(&effects, |request| matches!(request, ServerRequest::List { .. })));
     let (link, _) = stage.called_by("bob", 2);
     let page = ServerReply::long(Code::Ok, ["bob 10.0.0.2 4401".to_owned()], "1 end".to_owned());
@@ -287,7 +289,7 @@ fn who_calls_while_we_look_for_them_is_approved() {
 fn an_introduction_that_makes_no_sense_ends_the_call() {
     let mut stage = Stage::logged_in();
     for _ in 0..2 {
-        let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true });
+        let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
         let effects = stage.server(Code::Ok, "nonsense");
         assert_eq!(code(&effects, id), "malformed");
     }
@@ -403,7 +405,7 @@ fn leaving_is_not_told_as_a_loss() {
 #[test]
 fn after_a_penalty_nothing_is_tried_until_the_user_wants_it() {
     let mut stage = Stage::logged_in();
-    let (id, _) = stage.ask(Request::Connect { who: "nobody".into(), force: true });
+    let (id, _) = stage.ask(Request::Connect { who: "nobody".into(), force: true, switch: true });
     let effects = stage.server(Code::Nobody, "Nobody is here by that name or address.");
     assert_eq!(code(&effects, id), "nobody");
     let effects = stage.notice(Notice::Closing(Closing::Penalty));
@@ -459,7 +461,7 @@ fn cancel_stops_a_sign_up_that_is_at_the_server() {
 
 #[test]
 fn cancel_withdraws_a_request_for_which_the_server_is_still_being_asked() {
-    let asked = |who: &str, force| Request::Connect { who: who.into(), force };
+    let asked = |who: &str, force| Request::Connect { who: who.into(), force, switch: true };
     for (who, force, named) in [
         ("bob", false, None),
         ("bob", false, Some("Bob")),
@@ -495,7 +497,8 @@ fn the_requests_of_somebody_blocked_wait_for_an_answer_that_does_not_come() {
     assert!(says(&effects, PeerMessage::Refuse(Refusal::NoAnswer), link), "{effects:?}");
     assert!(told(&effects).is_empty(), "{effects:?}");
 
-    let (id, effects) = stage.ask(Request::Connect { who: "mallory".into(), force: true });
+    let (id, effects) =
+        stage.ask(Request::Connect { who: "mallory".into(), force: true, switch: true });
     assert_eq!(code(&effects, id), "blocked");
     stage.ask(Request::Block { who: "mallory".into(), on: false });
     let (_, effects) = stage.called_by("mallory", 3);
