@@ -141,6 +141,10 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
         Line::Malformed(format!("Expected a line of at most {MAX_LINE_BYTES} bytes."))
     } else {
         match String::from_utf8(line) {
+            // Nobody types it; it is half a character of UTF-16.
+            Ok(text) if text.contains('\0') => {
+                Line::Malformed("Expected a line without NULs.".into())
+            }
             Ok(text) => Line::Text(text.trim_start_matches(BYTE_ORDER_MARK).to_owned()),
             Err(_) => Line::Malformed("Expected a line of UTF-8 text.".into()),
         }
@@ -179,8 +183,10 @@ mod tests {
         assert!(matches!(&read[..], [Line::Malformed(_), next] if *next == text("next")));
         let longest = vec![b'x'; MAX_LINE_BYTES];
         assert!(matches!(&lines(&longest, 4096)[..], [Line::Text(_)]));
-        let read = lines(b"\xff\xfe\nnext", 4096);
-        assert!(matches!(&read[..], [Line::Malformed(_), next] if *next == text("next")));
+        for no_text in [&b"\xff\xfe\nnext"[..], b"\xff\xfel\0i\0\nnext", b"\0l\0i\nnext"] {
+            let read = lines(no_text, 4096);
+            assert!(matches!(&read[..], [Line::Malformed(_), next] if *next == text("next")));
+        }
     }
 
     #[test]

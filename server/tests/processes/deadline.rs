@@ -2,6 +2,7 @@
 //! test that waits for ever would never be named by the harness.
 
 use std::convert::Infallible;
+use std::env;
 use std::fs;
 use std::io::{self, Write as _};
 use std::process::{Command, exit};
@@ -10,6 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Another deadline, in seconds.
+const VARIABLE: &str = "TEST_DEADLINE_SECONDS";
 
 /// The exit status of a test program in which a test failed.
 const FAILED: i32 = 101;
@@ -34,12 +38,14 @@ impl Watch {
         // Each test has a thread, which is called like it. One after the other (`--test-threads=1`) they
         // are on the main thread. Played in full, the tests of faults take half an hour.
         let name = thread::current().name().map(str::to_owned);
-        let name = name.filter(|name| name != "main" && std::env::var_os("CHAOS").is_none());
+        let name = name.filter(|name| name != "main" && env::var_os("CHAOS").is_none());
         if let Some(name) = name {
+            let other = env::var(VARIABLE).ok().and_then(|seconds| seconds.parse().ok());
+            let deadline = other.map_or(DEADLINE, Duration::from_secs);
             thread::spawn(move || {
-                if is_over.recv_timeout(DEADLINE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+                if is_over.recv_timeout(deadline) == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
                 {
-                    fail(&name);
+                    fail(&name, deadline);
                 }
             });
         }
@@ -47,12 +53,12 @@ impl Watch {
     }
 }
 
-fn fail(name: &str) -> ! {
+fn fail(name: &str, deadline: Duration) -> ! {
     // Not by a macro, whose output the harness would keep.
     let _ = writeln!(
         io::stderr(),
         "test {name} ... FAILED: it was not done after {} s",
-        DEADLINE.as_secs()
+        deadline.as_secs()
     );
     for child in children() {
         let _ = Command::new("kill").args(["-s", "KILL", &child]).status();

@@ -25,6 +25,7 @@ mod exit_statuses;
 mod health;
 mod idle;
 mod install;
+mod late;
 mod main_job;
 mod operator;
 mod pair;

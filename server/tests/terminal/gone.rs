@@ -76,3 +76,18 @@ fn a_client_ends_while_it_waits_for_a_server_or_asks_a_question() {
     alice.sees("Trying again");
     alice.closes_the_terminal();
 }
+
+#[test]
+fn the_first_question_of_all_ends_with_its_terminal() {
+    let data = tempfile::tempdir().unwrap();
+    let shell = Command::new("sh").args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    let shell = foreign_settings().into_iter().fold(shell, |shell, name| shell.env_remove(name));
+    let shell = shell
+        .arg(program("letschat"))
+        .args(["--peer-port", "0"])
+        .env("XDG_CONFIG_HOME", data.path())
+        .env("XDG_DATA_HOME", data.path());
+    let mut alice = Person::run(shell, "alice", data);
+    alice.sees("Server (empty: 127.0.0.1:4400, this machine's):");
+    assert_eq!(alice.closes_the_terminal(), 0);
+}
