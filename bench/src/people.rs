@@ -109,7 +109,7 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
     let calls = async |person: &Person| {
         is_there.recv().await?;
         let who = members[1].username.to_string();
-        person.asks(Request::Connect { who, force: false }).await?;
+        person.asks(Request::Connect { who, force: false, switch: true }).await?;
         let result = one(person).await?;
         is_done.recv().await?;
         Ok(result)

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use async_channel::Sender;
@@ -19,7 +19,7 @@ use crate::driver::{Driver, Order};
 use crate::events::Events;
 use crate::net::receiver;
 use crate::private_file;
-use crate::session::{Birth, Failure, Phase, Reply, Request};
+use crate::session::{Birth, Failure, Phase, Reply, Request, Typing};
 use crate::settling::settling;
 use crate::trust::KnownServers;
 
@@ -107,7 +107,7 @@ pub struct Engine {
 pub(crate) struct View {
     logged_in: AtomicBool,
     away: AtomicBool,
-    current_chat: AtomicBool,
+    typing: Mutex<Typing>,
     ended: OnceLock<Ended>,
     end: Wakeup,
 }
@@ -182,9 +182,9 @@ impl Client {
         }
     }
 
-    /// Whether plain text goes to a chat.
-    pub fn has_current_chat(&self) -> bool {
-        self.view.current_chat.load(Ordering::SeqCst)
+    /// What a typed line means that is not marked as a command.
+    pub fn typing(&self) -> Typing {
+        self.view.lock_typing().clone()
     }
 
     /// Returns when the client is no more. Every event has been sent by then.
@@ -227,7 +227,7 @@ impl Engine {
 }
 
 impl View {
-    pub(crate) fn show(&self, phase: Phase, current_chat: bool) {
+    pub(crate) fn show(&self, phase: Phase, typing: &Typing) {
         // In this order, a login from away is at no moment neither.
         let logged_in = phase == Phase::LoggedIn;
         if logged_in {
@@ -235,7 +235,15 @@ impl View {
         }
         self.away.store(phase == Phase::Away, Ordering::SeqCst);
         self.logged_in.store(logged_in, Ordering::SeqCst);
-        self.current_chat.store(current_chat, Ordering::SeqCst);
+        let mut shown = self.lock_typing();
+        if *shown != *typing {
+            *shown = typing.clone();
+        }
+    }
+
+    /// Nobody panics while holding this lock.
+    fn lock_typing(&self) -> MutexGuard<'_, Typing> {
+        self.typing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, ended: Ended) {
@@ -288,7 +296,7 @@ mod tests {
     fn a_client_starts_answers_and_ends() {
         let folder = tempfile::tempdir().unwrap();
         let (client, events) = start(folder.path());
-        assert!(!client.has_current_chat());
+        assert_eq!(client.typing(), Typing::Commands);
         assert_eq!(client.phase(), Phase::Offline);
         let status = block_on(client.request(Request::Status)).unwrap();
         assert!(matches!(status, Reply::Status(status) if status.port != 0));

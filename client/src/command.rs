@@ -1,17 +1,20 @@
 //! Commands as data, and the one dispatcher that every front end goes through.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 
 use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
-use crate::arguments::{Arguments, Parameter};
+use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::client::Client;
 use crate::commands::{self, TABLE};
 use crate::lua::plugins::Plugins;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
-use crate::session::{Failure, Phase, Reply, Request};
+use crate::session::{Failure, Phase, Reply, Request, Typing};
 
 /// Something that a user can do.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub enum Asks {
     /// The account's present password, the one it is to have as `new_password`, and that again as
     /// `repeated`.
     ChangedPassword,
+    /// This text, by this question, if a person types the command.
+    Text(&'static Parameter, &'static str),
 }
 
 /// The result of a command, when it is there.
@@ -67,6 +72,8 @@ pub struct Context {
     pub client: Client,
     /// The client's plugins, if it can have some.
     pub plugins: Option<Plugins>,
+    /// Whether a chat that is asked for becomes current when it opens.
+    pub switches: bool,
 }
 
 impl Context {
@@ -109,6 +116,22 @@ impl Call {
         }
         self
     }
+
+    /// The question that a person is asked for the text that is missing.
+    pub(crate) fn question(&self) -> Option<&'static str> {
+        match self.command.asks {
+            Asks::Text(text, question) if !self.arguments.has(text) => Some(question),
+            _ => None,
+        }
+    }
+
+    /// The same with the answer to that question.
+    pub(crate) fn answered(mut self, answer: String) -> Call {
+        if let Asks::Text(text, _) = self.command.asks {
+            self.arguments.give(text, answer);
+        }
+        self
+    }
 }
 
 impl Prepared {
@@ -143,7 +166,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A dispatcher for one client.
     pub fn new(client: Client, passwords: Passwords) -> Dispatcher {
-        let context = Context { client, plugins: None };
+        let context = Context { client, plugins: None, switches: true };
         Dispatcher { context, passwords, is_filtered: false }
     }
 
@@ -154,9 +177,16 @@ impl Dispatcher {
         self
     }
 
-    /// The same for a plugin: what it sends it does not filter itself.
+    /// The same for a plugin: what it sends it does not filter itself, and its user's text goes where it
+    /// went.
     pub(crate) fn below_plugins(mut self, plugins: Plugins) -> Dispatcher {
         self.context.plugins = Some(plugins);
+        self.at_a_prompt()
+    }
+
+    /// The same for a prompt, which goes to a chat that was asked for if nothing has been typed.
+    pub(crate) fn at_a_prompt(mut self) -> Dispatcher {
+        self.context.switches = false;
         self
     }
 
@@ -177,14 +207,32 @@ impl Dispatcher {
 
     /// Reads a typed line: a command, or text for the current chat.
     pub fn parse_line(&self, line: &str) -> Result<Call, Rejection> {
-        self.parse(line, self.context.client.has_current_chat())
+        self.parse(line, &self.client().typing())
     }
 
-    /// The same where it is known whether plain text goes to a chat.
-    pub(crate) fn parse(&self, line: &str, in_chat: bool) -> Result<Call, Rejection> {
+    /// Makes plain lines commands again if this one is a command and a chat was over when it was typed:
+    /// its user knows of that end.
+    pub(crate) async fn note_command(&self, line: &str, seen: &Typing) {
+        if let Typing::Over(who) = seen
+            && is_marked(line)
+        {
+            // A client that has ended reads no more lines.
+            let _ = self.client().request(Request::AcceptEnd(who.clone())).await;
+        }
+    }
+
+    /// Reads a typed line where it is known what plain text means.
+    pub(crate) fn parse(&self, line: &str, typing: &Typing) -> Result<Call, Rejection> {
+        let is_marked = is_marked(line);
+        if let Typing::Over(who) = typing
+            && !is_marked
+        {
+            return switch(line).ok_or_else(|| said_too_late(who));
+        }
+        let in_chat = matches!(typing, Typing::Chat(_));
         parse_line(line, in_chat).or_else(|rejection| {
-            let added = self.plugins().and_then(|plugins| added_by(plugins, line));
-            added.ok_or(rejection)
+            let plugins = self.plugins().filter(|_| is_marked || !in_chat);
+            plugins.and_then(|plugins| added_by(plugins, line)).ok_or(rejection)
         })
     }
 
@@ -197,6 +245,11 @@ impl Dispatcher {
         }
         match call.command.asks {
             Asks::Nothing => {}
+            Asks::Text(text, _) if arguments.has(text) => {}
+            Asks::Text(text, _) => {
+                let missing = ArgumentError::Missing(text.name);
+                return Err(misused(call.command, &missing).failure);
+            }
             Asks::Password(account) if !arguments.has(account) => {}
             Asks::Password(_) => {
                 if let Some(password) = self.passwords.for_login().await? {
@@ -281,8 +334,32 @@ pub fn parse_line(line: &str, in_chat: bool) -> Result<Call, Rejection> {
     let command = command.trim_start();
     let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
     let command = find(name)?;
-    let arguments = Arguments::from_line(command.parameters, rest);
+    let arguments = match (command.asks, rest.trim()) {
+        // It is asked for.
+        (Asks::Text(..), "") => Ok(Arguments::default()),
+        _ => Arguments::from_line(command.parameters, rest),
+    };
     arguments.map(|arguments| Call { command, arguments }).map_err(|error| misused(command, &error))
+}
+
+/// Whether a `/` makes this line a command.
+fn is_marked(line: &str) -> bool {
+    line.trim_start().strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
+}
+
+/// A line that goes to another chat, even while plain text goes nowhere.
+fn switch(line: &str) -> Option<Call> {
+    let call = parse_line(line, false).ok()?;
+    (call.name() == commands::switch::COMMAND.name).then_some(call)
+}
+
+fn said_too_late(who: &Username) -> Rejection {
+    let why = format!(
+        "The chat with {who} is over, so this went nowhere. `/switch NAME` goes to another chat; \
+         after any command with a `/` plain lines are commands again."
+    );
+    let command = Some(commands::say::COMMAND.name);
+    Rejection { command, failure: Failure::new("no_chat", why) }
 }
 
 /// Reads a command and the `arguments` of a JSON object.
@@ -309,7 +386,7 @@ pub fn find(name: &str) -> Result<&'static Command, Rejection> {
     })
 }
 
-fn misused(command: &Command, error: &crate::arguments::ArgumentError) -> Rejection {
+fn misused(command: &Command, error: &ArgumentError) -> Rejection {
     let message = format!(
         "{}: {error}. Usage: {}; for example: {}",
         command.name,
@@ -317,108 +394,4 @@ fn misused(command: &Command, error: &crate::arguments::ArgumentError) -> Reject
         command.example
     );
     Rejection { command: Some(command.name), failure: Failure::new("bad_arguments", message) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    fn call(line: &str, in_chat: bool) -> (&'static str, Arguments) {
-        let call = parse_line(line, in_chat).unwrap();
-        (call.name(), call.arguments)
-    }
-
-    fn code(line: &str) -> &'static str {
-        parse_line(line, false).unwrap_err().failure.code
-    }
-
-    #[test]
-    fn names_and_aliases_are_unique_and_can_be_typed() {
-        let mut seen = HashSet::new();
-        for command in TABLE {
-            for name in [&command.name].into_iter().chain(command.aliases) {
-                assert!(seen.insert(*name), "{name} is there twice");
-                assert!(!name.is_empty() && !name.contains(char::is_whitespace), "{name:?}");
-                assert!(!name.starts_with(['/', '{']), "{name:?}");
-                assert_eq!(name.to_lowercase(), **name);
-            }
-        }
-    }
-
-    #[test]
-    fn every_command_is_documented() {
-        for command in TABLE {
-            let Command { name, summary, .. } = command;
-            assert!(summary.len() > 10 && summary.ends_with('.'), "{name}: {summary}");
-            assert!(summary.len() <= 72 && !summary.contains('\n'), "{name}: {summary}");
-        }
-    }
-
-    #[test]
-    fn every_example_is_a_call_of_its_command() {
-        for command in TABLE {
-            let parsed = parse_line(command.example, false).unwrap();
-            assert_eq!(parsed.name(), command.name);
-            let slashed = parse_line(&format!("/{}", command.example), true).unwrap();
-            assert_eq!(slashed.name(), command.name);
-        }
-    }
-
-    #[test]
-    fn parameters_leave_no_doubt() {
-        for command in TABLE {
-            let typed: Vec<&Parameter> = command.parameters.iter().collect();
-            let names: HashSet<&str> = typed.iter().map(|parameter| parameter.name).collect();
-            assert_eq!(names.len(), typed.len(), "{}: a name is there twice", command.name);
-            let text = typed.iter().position(|p| p.kind == crate::arguments::Kind::Text);
-            let after = text.map_or(&[][..], |at| &typed[at + 1..]);
-            let lost = after.iter().find(|p| !p.to_string().is_empty());
-            assert!(lost.is_none(), "{}: nothing can follow a text", command.name);
-            let required = typed.iter().rposition(|p| !p.optional);
-            let optional = typed.iter().position(|p| p.optional);
-            assert!(required < optional || optional.is_none(), "{}", command.name);
-        }
-    }
-
-    #[test]
-    fn what_is_asked_for_is_a_parameter() {
-        for Command { name, parameters, asks, .. } in TABLE {
-            let asked: &[Parameter] = match asks {
-                Asks::Nothing => &[],
-                Asks::Password(account) => &[**account, PASSWORD],
-                Asks::NewPassword => &[PASSWORD, REPEATED],
-                Asks::ChangedPassword => &[PASSWORD, NEW_PASSWORD, REPEATED],
-            };
-            assert!(asked.iter().all(|asked| parameters.contains(asked)), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_word_is_a_command_when_no_chat_is_open() {
-        assert_eq!(call("list", false).0, "list");
-        assert_eq!(call("/LIST", false).0, "list");
-        assert_eq!(call("  /  list  ", false).0, "list");
-        assert_eq!(code("hello bob"), "unknown_command");
-        assert_eq!(code("/"), "unknown_command");
-        assert_eq!(code("connect"), "bad_arguments");
-    }
-
-    #[test]
-    fn in_a_chat_plain_text_is_said() {
-        for (line, text) in [("list", "list"), ("two  words\r", "two  words"), ("//x", "/x")] {
-            let (name, arguments) = call(line, true);
-            assert_eq!((name, arguments), call(&format!("say {text}"), false), "{line}");
-        }
-        assert_eq!(call("/list", true).0, "list");
-    }
-
-    #[test]
-    fn a_misuse_says_how_it_is_typed_without_repeating_it() {
-        let rejection = parse_line("connect \x1b[2J b c d", false).unwrap_err();
-        assert_eq!(rejection.command, Some("connect"));
-        let message = rejection.failure.message;
-        assert!(message.contains("connect WHO [force]"), "{message}");
-        assert!(!message.contains('\x1b'), "{message}");
-    }
 }

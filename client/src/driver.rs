@@ -268,7 +268,7 @@ impl<'a> Running<'a> {
     fn handle(&mut self, input: Input) {
         let effects = self.session.handle(clock::now(), input);
         // Before the effects: who gets an answer finds the state that it speaks of.
-        self.view.show(self.session.phase(), self.session.has_current_chat());
+        self.view.show(self.session.phase(), self.session.typing());
         for effect in effects {
             self.perform(effect);
         }

@@ -84,7 +84,9 @@ fn run(options: Options) -> Result<u8, Failed> {
     signals::quit_on_signals(client.clone(), terminal.clone()).map_err(|error| failed(&error))?;
     let interactive = options.is_interactive() || options.is_line();
     let user = match interactive {
-        true if options.is_line() => Some(Arc::new(line::HiddenQuestions) as Arc<dyn Ask>),
+        true if options.is_line() => {
+            Some(Arc::new(line::HiddenQuestions(terminal.clone())) as Arc<dyn Ask>)
+        }
         true => Some(terminal.clone() as Arc<dyn Ask>),
         false => None,
     };

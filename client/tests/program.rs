@@ -1,6 +1,9 @@
 //! The program `letschat` as a shell or another program sees it, where there is no server.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../server/tests/processes/deadline.rs"]
+mod deadline;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -17,6 +20,7 @@ struct Program {
 }
 
 fn start(arguments: &[&str]) -> Program {
+    deadline::begin();
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_letschat"));
     for (name, _) in std::env::vars_os() {

@@ -1,6 +1,9 @@
 //! The settings file of `letschat`, as the program reads it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../server/tests/processes/deadline.rs"]
+mod deadline;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -33,6 +36,7 @@ impl Home {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
+        deadline::begin();
         let mut command = Command::new(env!("CARGO_BIN_EXE_letschat"));
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"LETSCHAT_") {

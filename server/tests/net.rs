@@ -1,6 +1,9 @@
 //! The server as a process and as a value: how it starts, what it refuses, how it ends.
 #![allow(clippy::unwrap_used)]
 
+#[path = "processes/deadline.rs"]
+mod deadline;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -24,6 +27,7 @@ fn settings(data_folder: &Path) -> ServerSettings {
 }
 
 fn command(data_folder: &Path) -> Command {
+    deadline::begin();
     let mut command = Command::new(env!("CARGO_BIN_EXE_letschat-server"));
     command.env_clear().args(["--listen", "127.0.0.1", "--port", "0", "--data"]).arg(data_folder);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

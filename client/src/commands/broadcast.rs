@@ -6,6 +6,8 @@ use crate::session::Request;
 
 pub(crate) const TEXT: Parameter = Parameter::required("text", Kind::Text);
 
+const QUESTION: &str = "What do you want to say to everybody? (An empty line: nothing.) ";
+
 pub(crate) static COMMAND: Command = Command {
     name: "broadcast",
     aliases: &["all"],
@@ -13,7 +15,7 @@ pub(crate) static COMMAND: Command = Command {
     example: "broadcast hello, all",
     parameters: &[TEXT],
     allowed: Allowed::LoggedIn,
-    asks: Asks::Nothing,
+    asks: Asks::Text(&TEXT, QUESTION),
     run,
 };
 

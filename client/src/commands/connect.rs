@@ -20,5 +20,7 @@ pub(crate) static COMMAND: Command = Command {
 };
 
 fn run(context: Context, arguments: &Arguments) -> CommandFuture {
-    context.ask(Request::Connect { who: arguments.required(&WHO), force: arguments.has(&FORCE) })
+    let (who, force) = (arguments.required(&WHO), arguments.has(&FORCE));
+    let switch = context.switches;
+    context.ask(Request::Connect { who, force, switch })
 }

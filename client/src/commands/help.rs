@@ -46,7 +46,12 @@ fn overview(added: &[PluginCommand]) -> String {
     let width = commands.iter().map(|(usage, _)| usage.len()).max().unwrap_or(0);
     let lines = commands.iter().map(|(usage, summary)| format!("{usage:width$}  {summary}\n"));
     let mut text: String = lines.collect();
-    text.push_str("In a chat plain text is said there, and commands begin with a /.\n");
+    text.push_str(
+        "In a chat plain text is said there, and commands begin with a /. After a chat that the\n",
+    );
+    text.push_str(
+        "other side ended plain text goes nowhere, until you enter a command with a /.\n",
+    );
     text.push_str("`help COMMAND` tells more of one, with an example.");
     text
 }

@@ -6,7 +6,7 @@ pub(crate) mod approve;
 mod block;
 pub(crate) mod broadcast;
 mod cancel;
-mod connect;
+pub(crate) mod connect;
 pub(crate) mod deny;
 pub(crate) mod detach;
 pub(crate) mod disconnect;

@@ -8,15 +8,17 @@
 //! * `standing` – what prompt and completion need to know of the client
 //! * `completion`, `history`, `prompt` – what the editor is given
 //! * `aloud` – what plugins say
+//! * `errors` – standard error, while the editor writes to the terminal
 //! * `wrap` – no word is torn at the edge of the terminal
 //! * [`theme`] – which kind of line looks how
 //!
-//! A line goes to the chat that its prompt names. A chat that opens or ends meanwhile changes the
-//! prompt of an empty line alone.
+//! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
+//! line alone. After a chat that the other side ended, lines go nowhere until the user has given a command.
 
 mod aloud;
 mod completion;
 mod editor;
+mod errors;
 mod history;
 pub mod home;
 mod input;
@@ -41,6 +43,7 @@ use crate::events::Receipt;
 use crate::lua::plugins::Plugins;
 use crate::session::Reply;
 use editor::{Editor, Keyboard, Screen};
+use errors::KeptErrors;
 use home::HomeServer;
 use input::{Progress, Typist};
 pub use question::HiddenQuestions;
@@ -75,7 +78,9 @@ pub fn run(mut stage: Stage, setting: Setting) -> u8 {
     });
     let (plugins, heard) = plugins.unzip();
     let standing = Shared::new(plugins.clone());
-    let editor = Editor::start(&standing, setting.theme, setting.history);
+    let errors = KeptErrors::begin();
+    let editor = Editor::start(&standing, &setting.terminal, setting.theme, setting.history);
+    stage.dispatcher = stage.dispatcher.at_a_prompt();
     if let (Some(plugins), Some(heard)) = (&plugins, heard) {
         aloud::speak(plugins, heard, editor.screen(), setting.theme);
         stage.dispatcher = stage.dispatcher.with_plugins(plugins.clone());
@@ -93,6 +98,7 @@ pub fn run(mut stage: Stage, setting: Setting) -> u8 {
     let status = super::run(stage, console);
     let lost = plugins.map(|plugins| plugins.finish()).unwrap_or_default();
     editor.finish();
+    drop(errors);
     for line in lost {
         eprintln!("letschat: {line}");
     }
@@ -170,6 +176,11 @@ impl Dialect for Console {
         let shown = match &outcome.result {
             Ok(reply) => {
                 self.standing.learn_reply(reply);
+                if let Reply::Chat { with, .. } = reply
+                    && outcome.command == Some(commands::connect::COMMAND.name)
+                {
+                    self.standing.learn_opened(with);
+                }
                 self.standing.refresh(self.dispatcher.client()).await;
                 self.screen.look_again();
                 reply_text(outcome.command, reply)
@@ -179,7 +190,7 @@ impl Dialect for Console {
         if let Some(text) = shown {
             self.screen.show(text).await?;
         }
-        self.progress.conclude(outcome.id.as_ref());
+        self.progress.conclude(outcome.id.as_deref());
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! A thread reads, since a terminal or a pipe can't be awaited in the same way; it reads only when
 //! a line is wanted, so that nothing is taken from a terminal on which a password is being asked.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Write as _};
 use std::thread;
 
 use async_channel::{Receiver, Sender};
@@ -13,6 +13,9 @@ use crate::session::Failure;
 
 /// A line that is longer is skipped. Fits the largest message with every character escaped.
 const MAX_LINE_BYTES: usize = 128 * 1024;
+
+/// Some editors put it before their text, and nobody sees it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +53,17 @@ impl Input for Entries {
                     }
                 }
             }
+        }
+    }
+
+    /// On standard error, which is a terminal where somebody types.
+    async fn ask(&mut self, question: &str) -> Option<String> {
+        let mut terminal = io::stderr().lock();
+        writeln!(terminal, "{question}").and_then(|()| terminal.flush()).ok()?;
+        drop(terminal);
+        match self.lines.next().await? {
+            Line::Text(text) => Some(text),
+            Line::Malformed(_) => None,
         }
     }
 }
@@ -127,7 +141,11 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
         Line::Malformed(format!("Expected a line of at most {MAX_LINE_BYTES} bytes."))
     } else {
         match String::from_utf8(line) {
-            Ok(text) => Line::Text(text),
+            // Nobody types it; it is half a character of UTF-16.
+            Ok(text) if text.contains('\0') => {
+                Line::Malformed("Expected a line without NULs.".into())
+            }
+            Ok(text) => Line::Text(text.trim_start_matches(BYTE_ORDER_MARK).to_owned()),
             Err(_) => Line::Malformed("Expected a line of UTF-8 text.".into()),
         }
     }))
@@ -165,8 +183,16 @@ mod tests {
         assert!(matches!(&read[..], [Line::Malformed(_), next] if *next == text("next")));
         let longest = vec![b'x'; MAX_LINE_BYTES];
         assert!(matches!(&lines(&longest, 4096)[..], [Line::Text(_)]));
-        let read = lines(b"\xff\xfe\nnext", 4096);
-        assert!(matches!(&read[..], [Line::Malformed(_), next] if *next == text("next")));
+        for no_text in [&b"\xff\xfe\nnext"[..], b"\xff\xfel\0i\0\nnext", b"\0l\0i\nnext"] {
+            let read = lines(no_text, 4096);
+            assert!(matches!(&read[..], [Line::Malformed(_), next] if *next == text("next")));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let read = lines("\u{feff}list\n\u{feff}\u{feff}{\na\u{feff}b".as_bytes(), 4096);
+        assert_eq!(read, [text("list"), text("{"), text("a\u{feff}b")]);
     }
 
     #[test]

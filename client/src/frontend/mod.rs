@@ -32,6 +32,7 @@ use async_io::Timer;
 use event_listener::Event as Wakeup;
 use futures_lite::FutureExt as _;
 use letschat_protocol::username::Username;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use smol::lock::{Semaphore, SemaphoreGuardArc};
 
@@ -41,7 +42,7 @@ use crate::commands;
 use crate::event::Event;
 use crate::events::{Events, Receipt, Told};
 use crate::exit_status;
-use crate::session::{Failure, Reply, Request};
+use crate::session::{Failure, Reply, Request, Typing};
 pub use terminal::Terminal;
 
 /// Lines that may wait for the one that is being done. Then reading stops.
@@ -69,18 +70,26 @@ pub(crate) trait Dialect {
 pub(crate) trait Input {
     /// The next one; `None` at the end of input.
     async fn next(&mut self) -> Option<Entry>;
+    /// Asks whoever types for a line of text; `None` if they give none.
+    async fn ask(&mut self, question: &str) -> Option<String>;
 }
+
+/// The id of an object, as it was written: a number or a string.
+pub type Id = Box<RawValue>;
+
+/// One thing that was asked for, and what a typed line meant at that moment.
+type Asked = (Entry, Typing);
 
 /// One thing that was asked for.
 pub(crate) enum Entry {
     /// A line as a user types it.
     Typed(String),
     /// A command by name.
-    Object { id: Option<Value>, command: String, arguments: Map<String, Value> },
+    Object { id: Option<Id>, command: String, arguments: Map<String, Value> },
     /// A line whose meaning was settled where it was typed.
-    Call { id: Option<Value>, call: Result<Call, Rejection> },
+    Call { id: Option<Id>, call: Result<Call, Rejection> },
     /// Nothing that can be understood.
-    Malformed { id: Option<Value>, failure: Failure },
+    Malformed { id: Option<Id>, failure: Failure },
 }
 
 impl Entry {
@@ -88,7 +97,7 @@ impl Entry {
     fn into_call(
         self,
         parse_line: impl FnOnce(&str) -> Result<Call, Rejection>,
-    ) -> (Option<Value>, Result<Call, Rejection>) {
+    ) -> (Option<Id>, Result<Call, Rejection>) {
         match self {
             Entry::Typed(line) => (None, parse_line(&line)),
             Entry::Object { id, command, arguments } => (id, parse_object(&command, &arguments)),
@@ -102,7 +111,7 @@ impl Entry {
 pub(crate) struct Outcome {
     /// The command's name; `None` if there was none to be understood.
     pub(crate) command: Option<&'static str>,
-    pub(crate) id: Option<Value>,
+    pub(crate) id: Option<Id>,
     pub(crate) result: Result<Reply, Failure>,
 }
 
@@ -223,17 +232,43 @@ impl<D: Dialect + 'static> Run<D> {
     }
 
     /// Reads to the end of input.
-    async fn read(self: &Rc<Self>, executor: &LocalExecutor<'static>, in_order: &Sender<Entry>) {
+    async fn read(self: &Rc<Self>, executor: &LocalExecutor<'static>, in_order: &Sender<Asked>) {
         let slots = Arc::new(Semaphore::new(MAX_BESIDE));
         let mut input = self.dialect.input();
         while let Some(entry) = input.next().await {
+            let typing = self.client.typing();
             if self.interactive || matches!(entry, Entry::Object { id: Some(_), .. }) {
                 let slot = slots.acquire_arc().await;
-                // Before the next line is read: a password that is asked for is no command.
-                let prepared = self.prepare(entry).await;
-                self.begin_beside(executor, prepared, slot);
-            } else if in_order.send(entry).await.is_err() {
+                // Before the next line is read: what is asked for is no command.
+                let (id, call) = self.read_call((entry, typing)).await;
+                if let Some((id, prepared)) = match call {
+                    Ok(call) if self.interactive => self.complete(&mut input, id, call).await,
+                    call => Some((id, call)),
+                } {
+                    let prepared = self.prepare(prepared).await;
+                    self.begin_beside(executor, (id, prepared), slot);
+                }
+            } else if in_order.send((entry, typing)).await.is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Asks for a text that a call lacks. `None`: the user gives none, and has been answered.
+    async fn complete(
+        &self,
+        input: &mut D::Input,
+        id: Option<Id>,
+        call: Call,
+    ) -> Option<(Option<Id>, Result<Call, Rejection>)> {
+        let Some(question) = call.question() else { return Some((id, Ok(call))) };
+        match input.ask(question).await.filter(|answer| !answer.trim().is_empty()) {
+            Some(answer) => Some((id, Ok(call.answered(answer)))),
+            None => {
+                let reply = Reply::Said { message: "Nothing was sent.".into() };
+                let command = Some(call.name());
+                self.conclude(&Outcome { command, id, result: Ok(reply) }).await;
+                None
             }
         }
     }
@@ -241,7 +276,7 @@ impl<D: Dialect + 'static> Run<D> {
     fn begin_beside(
         self: &Rc<Self>,
         executor: &LocalExecutor<'static>,
-        (id, prepared): (Option<Value>, Result<Prepared, Rejection>),
+        (id, prepared): (Option<Id>, Result<Prepared, Rejection>),
         slot: SemaphoreGuardArc,
     ) {
         let run = self.clone();
@@ -255,15 +290,16 @@ impl<D: Dialect + 'static> Run<D> {
     }
 
     /// Does one entry after the other, until there are no more.
-    async fn work(self: Rc<Self>, login: FirstLogin, waiting: Receiver<Entry>) {
+    async fn work(self: Rc<Self>, login: FirstLogin, waiting: Receiver<Asked>) {
         if let FirstLogin::As(username) = login {
             self.log_in(username).await;
         }
-        while let Ok(entry) = waiting.recv().await {
+        while let Ok(asked) = waiting.recv().await {
             if self.is_over.get() {
                 return;
             }
-            let (id, prepared) = self.prepare(entry).await;
+            let (id, call) = self.read_call(asked).await;
+            let prepared = self.prepare(call).await;
             self.carry_out(id, prepared).await;
         }
     }
@@ -283,21 +319,28 @@ impl<D: Dialect + 'static> Run<D> {
         }
     }
 
-    /// Makes a call of an entry, with everything that it needs.
-    async fn prepare(&self, entry: Entry) -> (Option<Value>, Result<Prepared, Rejection>) {
-        let (id, call) = entry.into_call(|line| self.dispatcher.parse_line(line));
-        let prepared = match call {
-            Ok(call) => {
-                let command = Some(call.name());
-                let prepared = self.dispatcher.prepare(call).await;
-                prepared.map_err(|failure| Rejection { command, failure })
-            }
-            Err(rejection) => Err(rejection),
+    /// The call that an entry asks for.
+    async fn read_call(&self, (entry, typing): Asked) -> (Option<Id>, Result<Call, Rejection>) {
+        let line = match &entry {
+            Entry::Typed(line) => line.clone(),
+            _ => String::new(),
         };
-        (id, prepared)
+        let (id, call) = entry.into_call(|line| self.dispatcher.parse_line(line));
+        if call.is_ok() {
+            self.dispatcher.note_command(&line, &typing).await;
+        }
+        (id, call)
     }
 
-    async fn carry_out(&self, id: Option<Value>, prepared: Result<Prepared, Rejection>) {
+    /// Asks for the passwords that a call needs.
+    async fn prepare(&self, call: Result<Call, Rejection>) -> Result<Prepared, Rejection> {
+        let call = call?;
+        let command = Some(call.name());
+        let prepared = self.dispatcher.prepare(call).await;
+        prepared.map_err(|failure| Rejection { command, failure })
+    }
+
+    async fn carry_out(&self, id: Option<Id>, prepared: Result<Prepared, Rejection>) {
         let (command, result) = match prepared {
             Ok(call) => (Some(call.name()), self.dispatcher.run(call).await),
             Err(Rejection { command, failure }) => (command, Err(failure)),

@@ -1,7 +1,7 @@
 //! An orderly end when the system or the user asks for one.
 
-use std::future::Future;
-use std::io;
+use std::future::{Future, pending};
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use async_io::Timer;
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _};
 use letschat_flags::hang_up;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::Terminal;
 use crate::client::Client;
@@ -20,12 +22,16 @@ use crate::session::Request;
 /// Chats and the server are told of the end; what takes longer is cut short.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Quits at the first SIGTERM, SIGINT or SIGHUP, if that is not to mean nothing.
+/// How soon the end of a terminal is noticed where the system does not tell it.
+const LOOK_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Quits at the first SIGTERM, SIGINT or SIGHUP, if that is not to mean nothing, and when the terminal at which
+/// the user types is gone.
 pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()> {
     let quit = async move {
         let _ = client.request(Request::Quit).await;
     };
-    on_signals(quit, terminal)
+    on_signals(end_of_terminal()?, quit, terminal)
 }
 
 /// Says at the first SIGTERM, SIGINT or SIGHUP that one has come. A script stops before its client
@@ -35,22 +41,28 @@ pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     let tell = async move {
         let _ = teller.send(()).await;
     };
-    on_signals(tell, terminal).map(|()| told)
+    // A script reads no terminal.
+    on_signals(pending(), tell, terminal).map(|()| told)
 }
 
-/// Does this at the first signal, and ends the process at another one but SIGHUP, or if the process has not
-/// ended by itself. On a thread of its own, so that an output that nobody reads can't keep the
-/// process alive.
+/// Does this at the first signal, or after this end, and ends the process at another signal but SIGHUP, or if
+/// the process has not ended by itself. On a thread of its own, so that an output that nobody reads can't keep
+/// the process alive.
 fn on_signals(
+    end: impl Future<Output = ()> + Send + 'static,
     first: impl Future<Output = ()> + Send + 'static,
     terminal: Arc<Terminal>,
 ) -> io::Result<()> {
     let hang_up = (!hang_up::is_ignored()).then_some(Signal::Hup);
-    let mut signals = Signals::new([Signal::Term, Signal::Int].into_iter().chain(hang_up))?;
+    let wanted = [Signal::Term, Signal::Int, Signal::Cont].into_iter().chain(hang_up);
+    let mut signals = Signals::new(wanted)?;
     let watch = async move {
-        if signals.next().await.is_none() {
-            return;
-        }
+        let signal = async {
+            while matches!(signals.next().await, Some(Ok(Signal::Cont))) {
+                terminal.note_continued();
+            }
+        };
+        signal.or(end).await;
         let end = async {
             first.await;
             // The end itself is the front end's: this thread goes with the process.
@@ -58,7 +70,7 @@ fn on_signals(
         };
         let again = async {
             // A terminal that is closed may say so twice, by the system and by the shell.
-            while matches!(signals.next().await, Some(Ok(Signal::Hup))) {}
+            while matches!(signals.next().await, Some(Ok(Signal::Hup | Signal::Cont))) {}
         };
         end.or(again).await;
         terminal.restore();
@@ -66,4 +78,39 @@ fn on_signals(
     };
     // The thread lasts as long as the process, so nobody waits for it.
     thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
+}
+
+/// Returns when the terminal on standard input is gone; never, if there is none. Under nohup(1) no signal
+/// tells it, and the editor of the prompt does not either: it reads the end of file again and again.
+fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (gone, is_gone) = async_channel::bounded::<()>(1);
+    let is_terminal = io::stdin().is_terminal();
+    if is_terminal {
+        let watch = move || {
+            wait_for_hang_up();
+            drop(gone);
+        };
+        // The thread lasts as long as the process, so nobody waits for it.
+        thread::Builder::new().name("terminal".into()).spawn(watch)?;
+    }
+    Ok(async move {
+        // The end of another input is for whoever reads it.
+        if !is_terminal {
+            pending::<()>().await;
+        }
+        let _ = is_gone.recv().await;
+    })
+}
+
+fn wait_for_hang_up() {
+    let input = io::stdin();
+    loop {
+        // A hang-up is told unasked.
+        let mut polled = [PollFd::new(&input, PollFlags::empty())];
+        match poll(&mut polled, Some(&LOOK_AGAIN)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return,
+            Err(_) => thread::park(),
+        }
+    }
 }

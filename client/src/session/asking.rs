@@ -53,6 +53,7 @@ impl Request {
             | Request::Cancel(_)
             | Request::Say { .. }
             | Request::Switch(_)
+            | Request::AcceptEnd(_)
             | Request::Disconnect(_)
             | Request::Verify { .. }
             | Request::Trust(_)
@@ -171,10 +172,14 @@ impl Session {
                 Some(introduction) => self.granted_connect(now, &who, introduction),
                 None => self.refuse_connect(&who, Code::Malformed.name(), NOT_UNDERSTOOD),
             },
-            Expected::ConnectAddress(id, who) => match Introduction::parse(reply.last_line()) {
-                Some(introduction) => self.granted_address(now, id, &who, introduction),
-                None => self.fail_malformed(id),
-            },
+            Expected::ConnectAddress(id, who, switch) => {
+                match Introduction::parse(reply.last_line()) {
+                    Some(introduction) => {
+                        self.granted_address(now, id, &who, introduction, switch);
+                    }
+                    None => self.fail_malformed(id),
+                }
+            }
             _ => {}
         }
     }
@@ -185,8 +190,8 @@ impl Session {
             Expected::SignUp(id, _)
             | Expected::ChangePassword(id)
             | Expected::Broadcast(id)
-            | Expected::ConnectAddress(id, _) => Some(id),
-            Expected::List(ListFor::User(id) | ListFor::Connect(id, _), _) => Some(id),
+            | Expected::ConnectAddress(id, ..) => Some(id),
+            Expected::List(ListFor::User(id) | ListFor::Connect(id, ..), _) => Some(id),
             Expected::Watch(id) => id,
             Expected::Connect(who) => return self.refuse_connect(&who, code, message),
             Expected::Greeting
@@ -235,8 +240,8 @@ impl Session {
                 let users = self.server.last_list.iter().map(User::from).collect();
                 self.answer(id, Reply::Users { users });
             }
-            ListFor::Connect(id, who) => match self.listed_as(&who) {
-                Some(_) => self.ask_connect(now, id, &who),
+            ListFor::Connect(id, who, switch) => match self.listed_as(&who) {
+                Some(_) => self.ask_connect(now, id, &who, switch),
                 None => {
                     let why = format!(
                         "{who} is not in the server's list. An invalid request costs the connection; \

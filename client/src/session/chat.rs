@@ -133,7 +133,7 @@ impl Chat {
                 Path::Direct(_) => "open",
                 Path::Broken { .. } => "interrupted",
             },
-            current: session.current.as_ref() == Some(&self.with),
+            current: session.current() == Some(&self.with),
             unconfirmed: self.delivery.waiting(),
             key: session.key_state(&self.with, &self.key),
         }

@@ -11,6 +11,7 @@ use super::delivery::{Arrival, Full};
 use super::server::Expected;
 use super::{
     Backlog, Displayed, Effect, Failure, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session,
+    Typing,
 };
 use crate::event::{Event, fingerprint};
 
@@ -21,13 +22,14 @@ const ENDING_MS: u64 = 3_000;
 const CHATTING: &str = "has a chat open with you";
 
 impl Session {
-    /// Both sides agreed.
+    /// Both sides agreed. With `switch` the chat becomes current.
     pub(super) fn open_chat(
         &mut self,
         now: Now,
         who: &Username,
         chat: Chat,
         waiting: Vec<RequestId>,
+        switch: bool,
     ) {
         if self.chats.contains_key(who) {
             // They called anew, so they have forgotten the old one.
@@ -41,8 +43,8 @@ impl Session {
         let print = fingerprint(&chat.key);
         self.chats.insert(who.clone(), chat);
         self.hold_chat(now, who);
-        self.current.get_or_insert_with(|| who.clone());
         self.tell(Event::ChatOpened { with: who.clone(), fingerprint: print.clone(), key: state });
+        self.opened_for_typing(who, switch);
         for id in waiting {
             let with = who.to_string();
             self.answer(id, Reply::Chat { with, fingerprint: print.clone(), key: state });
@@ -95,7 +97,7 @@ impl Session {
     pub(super) fn switch(&mut self, id: RequestId, to: &str) {
         match Session::choose(CHATTING, Some(to), self.chats.keys()) {
             Ok(who) => {
-                self.current = Some(who);
+                self.typing = Typing::Chat(who);
                 self.answer(id, Reply::Done {});
             }
             Err(_) => {
@@ -303,14 +305,22 @@ impl Session {
     pub(super) fn disconnect(&mut self, now: Now, id: RequestId, who: Option<String>) {
         match self.meant_chat(who.as_deref()) {
             Ok(who) => self.end_chat(now, &who, Some(id)),
-            Err(failure) => self.fail(id, failure.code, failure.message),
+            Err(failure) => {
+                // The user wanted the end that has come already.
+                if let Typing::Over(over) = self.typing.clone()
+                    && who.is_none_or(|who| who.eq_ignore_ascii_case(over.as_str()))
+                {
+                    self.accept_end(&over);
+                }
+                self.fail(id, failure.code, failure.message);
+            }
         }
     }
 
     /// The chat that the user means: the named one, or the current one. Without either none is
     /// meant, even if just one is left: text never goes where the user has not pointed.
     fn meant_chat(&self, who: Option<&str>) -> Result<Username, Failure> {
-        let why = match (who, &self.current) {
+        let why = match (who, self.current()) {
             (None, Some(current)) => return Ok(current.clone()),
             (Some(who), _) => match Session::choose(CHATTING, Some(who), self.chats.keys()) {
                 Ok(who) => return Ok(who),
@@ -357,9 +367,7 @@ impl Session {
             }
             self.close_link(link);
         }
-        if self.current.as_ref() == Some(who) {
-            self.current = None;
-        }
+        self.closed_for_typing(who, reason == "ended" || chat.ending.is_some());
         let undelivered = chat.delivery.into_undelivered();
         self.tell(Event::ChatClosed { with: who.clone(), reason, undelivered });
         for id in chat.ending.into_iter().flat_map(|ending| ending.waiting) {

@@ -348,6 +348,8 @@ pub enum Request {
         who: String,
         /// Even if it looks invalid.
         force: bool,
+        /// Whether the chat becomes current when it opens; else only if no other one is.
+        switch: bool,
     },
     /// Approve a request; `None`: the only one.
     Approve(Option<String>),
@@ -364,6 +366,8 @@ pub enum Request {
     },
     /// Make a chat the current one.
     Switch(String),
+    /// Take typed lines for commands again, after this chat, which was current, ended by itself.
+    AcceptEnd(Username),
     /// End a chat; `None`: the current one.
     Disconnect(Option<String>),
     /// Send a text to everybody.

@@ -13,6 +13,7 @@
 //! * `calls` – asking for a chat and being asked
 //! * `keys` – the keys of peers: known, changed, verified
 //! * `chat`, `chats` – open chats: messages, breaks, the end
+//! * `typing` – where a typed line goes
 //! * `delivery` – one chat's messages, whatever path they take
 //!
 //! # Invariants
@@ -20,7 +21,8 @@
 //! * Each request is answered exactly once, also when links break or the user quits.
 //! * A chat opens only after one side's user approved and the other side said it is still there.
 //! * Nothing of the chats depends on the link to the server.
-//! * The current chat changes only by the user's own act.
+//! * The current chat changes only by the user's own act. When the other side ends it, typed text goes
+//!   nowhere until the user has said so: it never becomes a command.
 
 mod asking;
 mod backoff;
@@ -37,6 +39,7 @@ mod retry;
 mod server;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -51,6 +54,7 @@ use self::server::ServerSide;
 use crate::event::{Event, KeyState, fingerprint};
 pub use io::*;
 pub use reply::*;
+pub use typing::Typing;
 
 /// What a session must know of the run it is part of.
 #[derive(Debug, Clone)]
@@ -100,8 +104,7 @@ pub struct Session {
     /// Others' requests for a chat.
     asked: BTreeMap<Username, Asked>,
     chats: BTreeMap<Username, Chat>,
-    /// Where plain text goes.
-    current: Option<Username>,
+    typing: Typing,
     links: HashMap<LinkId, LinkUse>,
     /// Links that arrived and have not been understood yet.
     arrived: BTreeMap<LinkId, Arrived>,
@@ -140,7 +143,7 @@ impl Session {
             calls: BTreeMap::new(),
             asked: BTreeMap::new(),
             chats: BTreeMap::new(),
-            current: None,
+            typing: Typing::default(),
             links: HashMap::new(),
             arrived: BTreeMap::new(),
             ignored: BTreeMap::new(),
@@ -216,11 +219,6 @@ impl Session {
         }
     }
 
-    /// Whether plain text has a chat to go to.
-    pub fn has_current_chat(&self) -> bool {
-        self.current.is_some()
-    }
-
     /// The front end has displayed something: only now it counts as delivered.
     fn displayed(&mut self, now: Now, what: Displayed) {
         match what {
@@ -277,12 +275,13 @@ impl Session {
             Request::List => self.list(now, id),
             Request::Watch(on) => self.watch(now, id, on),
             Request::Broadcast(text) => self.broadcast(now, id, text),
-            Request::Connect { who, force } => self.connect(now, id, who, force),
+            Request::Connect { who, force, switch } => self.connect(now, id, who, force, switch),
             Request::Approve(who) => self.approve(now, id, who),
             Request::Deny(who) => self.deny(id, who),
             Request::Cancel(who) => self.cancel(id, who),
             Request::Say { to, text } => self.say(now, id, to, text),
             Request::Switch(to) => self.switch(id, &to),
+            Request::AcceptEnd(who) => self.accept_end_asked(id, &who),
             Request::Disconnect(who) => self.disconnect(now, id, who),
             Request::Verify { who, matches } => self.verify(id, &who, matches),
             Request::Trust(who) => self.trust(id, &who),

@@ -25,6 +25,7 @@ mod idle;
 mod keys;
 mod loops;
 mod server;
+mod typing;
 
 /// A session of alice's, with its effects at hand.
 struct Stage {
@@ -166,7 +167,7 @@ impl Stage {
 
     /// A request to connect to somebody whom the list has, up to the server's answer.
     fn connecting_to(&mut self, who: &str, seed: u8) -> RequestId {
-        let (id, _) = self.ask(Request::Connect { who: who.into(), force: true });
+        let (id, _) = self.ask(Request::Connect { who: who.into(), force: true, switch: true });
         let introduced = format!("{who} 10.0.0.{seed} 4401 {} introduced", key(seed));
         self.server(Code::Ok, &introduced);
         id

@@ -154,7 +154,7 @@ impl<'a> World<'a> {
             5 => Request::Detach,
             6 => Request::List,
             7 => Request::Watch(on),
-            8 | 9 => Request::Connect { who: somebody, force: on },
+            8 | 9 => Request::Connect { who: somebody, force: on, switch: on },
             10 => Request::Approve(who),
             11 => Request::Deny(who),
             12 => Request::Cancel(who),
@@ -165,7 +165,11 @@ impl<'a> World<'a> {
             17 => Request::Block { who: somebody, on },
             18 => [Request::Switch(somebody.clone()), Request::Trust(somebody)][usize::from(on)]
                 .clone(),
-            _ => [Request::Status, Request::Blocked, Request::Quit][self.choices.below(3)].clone(),
+            _ => {
+                [Request::Status, Request::Blocked, Request::AcceptEnd(self.name()), Request::Quit]
+                    [self.choices.below(4)]
+                .clone()
+            }
         };
         self.requests += 1;
         let id = RequestId(self.requests);

@@ -1,14 +1,18 @@
 //! Where a new password comes from: a file, standard input, or somebody at a terminal. Never from
 //! an argument, which others can read.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
 use std::path::Path;
 
+use async_signal::Signals;
+use futures_lite::StreamExt as _;
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::password::{self, WeakPassword};
 use letschat_protocol::username::Username;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::{Signal, getpgrp, kill_current_process_group};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use smol::Task;
 
 /// What is longer holds something else.
 const MAX_BYTES: u64 = 4 * 1024;
@@ -73,30 +77,60 @@ fn ask(name: &Username) -> Result<Secret, PasswordError> {
 
 /// Asks a question whose answer is not shown. `None`: whoever was asked pressed Ctrl+C or Ctrl+D.
 fn hidden_line(question: &str) -> io::Result<Option<Secret>> {
-    let mut terminal = io::stderr();
-    let keys = TakenKeys::new()?;
-    terminal.write_all(question.as_bytes())?;
-    let answer = edited_line(io::stdin().lock().bytes());
+    let keys = TakenKeys::new(question)?;
+    show(question)?;
+    let answer = edited_line(io::stdin().lock().bytes(), || keys.suspend());
     drop(keys);
-    terminal.write_all(b"\n")?;
+    show("\n")?;
     answer
+}
+
+/// Shows a text at the terminal, wherever standard error goes.
+fn show(text: &str) -> io::Result<()> {
+    match OpenOptions::new().write(true).open("/dev/tty") {
+        Ok(mut terminal) => terminal.write_all(text.as_bytes()),
+        Err(_) => io::stderr().write_all(text.as_bytes()),
+    }
 }
 
 /// The keys of the terminal, unseen and uninterpreted. It is given back as it was when this is
 /// dropped: Ctrl+C, taken as a key, must not leave behind a terminal that shows nothing.
 struct TakenKeys {
     before: Termios,
+    during: Termios,
+    /// Dropped with it: whoever continues the process after a stop finds the terminal as a shell left it.
+    _continuing: Task<()>,
 }
 
 impl TakenKeys {
-    fn new() -> io::Result<TakenKeys> {
+    fn new(question: &str) -> io::Result<TakenKeys> {
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
         raw.output_modes = before.output_modes;
         // What was typed before the question is not its answer.
         tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
-        Ok(TakenKeys { before })
+        let (during, question) = (raw.clone(), question.to_owned());
+        let mut signals = Signals::new([async_signal::Signal::Cont])?;
+        let _continuing = smol::spawn(async move {
+            while signals.next().await.is_some() {
+                // In the background the terminal is somebody else's.
+                if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
+                    let _ = tcsetattr(io::stdin(), OptionalActions::Now, &raw);
+                    let _ = show(&question);
+                }
+            }
+        });
+        Ok(TakenKeys { before, during, _continuing })
+    }
+
+    /// Stops this process and its job, as Ctrl+Z does where keys are signals.
+    fn suspend(&self) {
+        let set = |modes| tcsetattr(io::stdin(), OptionalActions::Now, modes);
+        // What can't be stopped goes on.
+        let _ = set(&self.before);
+        let _ = kill_current_process_group(Signal::TSTP);
+        let _ = set(&self.during);
     }
 }
 
@@ -111,9 +145,13 @@ const CTRL_C: u8 = 0x03;
 const CTRL_D: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
 const CTRL_U: u8 = 0x15;
+const CTRL_Z: u8 = 0x1a;
 const DELETE: u8 = 0x7f;
 
-fn edited_line(keys: impl Iterator<Item = io::Result<u8>>) -> io::Result<Option<Secret>> {
+fn edited_line(
+    keys: impl Iterator<Item = io::Result<u8>>,
+    suspend: impl Fn(),
+) -> io::Result<Option<Secret>> {
     let mut line = Vec::new();
     for key in keys.take(MAX_BYTES as usize) {
         match key? {
@@ -127,6 +165,7 @@ fn edited_line(keys: impl Iterator<Item = io::Result<u8>>) -> io::Result<Option<
                 while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
             }
             CTRL_U => line.clear(),
+            CTRL_Z => suspend(),
             byte => line.push(byte),
         }
     }
@@ -139,7 +178,7 @@ mod tests {
 
     fn typed(keys: &[u8]) -> Option<String> {
         let keys = keys.iter().copied().map(Ok);
-        edited_line(keys).unwrap().map(|secret| secret.0)
+        edited_line(keys, || ()).unwrap().map(|secret| secret.0)
     }
 
     #[test]
@@ -149,6 +188,7 @@ mod tests {
         assert_eq!(typed("hö\u{7f}orse\n".as_bytes()).as_deref(), Some("horse"));
         assert_eq!(typed(b"\x7f\x7fhorse\n").as_deref(), Some("horse"));
         assert_eq!(typed(b"cow\x15horse\n").as_deref(), Some("horse"));
+        assert_eq!(typed(b"hor\x1ase\n").as_deref(), Some("horse"));
     }
 
     #[test]
@@ -156,7 +196,7 @@ mod tests {
         for keys in [&b"hor\x03se\n"[..], b"horse\x04", b"horse", b""] {
             assert_eq!(typed(keys), None, "{keys:?}");
         }
-        assert!(edited_line([Ok(0xff), Ok(b'\n')].into_iter()).is_err());
+        assert!(edited_line([Ok(0xff), Ok(b'\n')].into_iter(), || ()).is_err());
     }
 
     #[test]

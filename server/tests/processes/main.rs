@@ -26,6 +26,7 @@ mod hang_up;
 mod health;
 mod idle;
 mod install;
+mod late;
 mod main_job;
 mod operator;
 mod pair;
@@ -40,5 +41,6 @@ mod server;
 mod settings;
 mod start_failures;
 mod trace;
+mod typed;
 #[allow(dead_code, reason = "the tests of the faults need more of it")]
 mod typist;

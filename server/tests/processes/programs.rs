@@ -1,5 +1,7 @@
 //! Builds the programs and runs one of them, with what it says at hand.
 
+#[path = "deadline.rs"]
+mod deadline;
 #[path = "ports.rs"]
 mod ports;
 
@@ -40,7 +42,7 @@ pub(crate) fn without_settings(command: &mut Command) {
 }
 
 /// The program of that name beside the server's, built if it is not up to date: a test of one
-/// package is not given the programs of another.
+/// package is not given the programs of another. The test that asks for it has a deadline.
 pub(crate) fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
@@ -64,6 +66,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
         assert!(build.status().unwrap().success(), "the client does not build");
         folder
     });
+    // After the build, which may take long.
+    deadline::begin();
     folder.join(name)
 }
 

@@ -157,9 +157,11 @@ impl World {
             }
             Act::Broadcast => Request::Broadcast(text),
             Act::Connect(other) if other == person => return,
-            Act::Connect(other) => {
-                Request::Connect { who: self.people[other].name.to_string(), force: false }
-            }
+            Act::Connect(other) => Request::Connect {
+                who: self.people[other].name.to_string(),
+                force: false,
+                switch: true,
+            },
             Act::Approve(name) => Request::Approve(Some(name.to_string())),
             Act::Deny(name) => Request::Deny(Some(name.to_string())),
             Act::Say => Request::Say { to: None, text },

@@ -9,6 +9,7 @@
 //! * `first_run`, `account`, `prompt`, `keys`, `wide`, `looks`, `themes`, `warnings` – what a person
 //!   would notice
 //! * `flood` – a peer that sends faster than a terminal shows
+//! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
 //! * `make_chat` – what `make chat` and `make stop` run
 //! * `console` – the server's operator, at a terminal of their own
 //! * `safety` – whatever could steer a terminal, from everybody who might say it
@@ -27,6 +28,7 @@ mod client;
 mod console;
 mod first_run;
 mod flood;
+mod gone;
 mod hostile;
 mod keys;
 mod looks;
@@ -49,6 +51,7 @@ mod safety;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod server;
+mod stops;
 mod themes;
 #[path = "../processes/typist.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]

@@ -31,6 +31,8 @@ pub(crate) const CTRL_C: &str = "\x03";
 pub(crate) const CTRL_D: &str = "\x04";
 pub(crate) const CTRL_R: &str = "\x12";
 pub(crate) const CTRL_X: &str = "\x18";
+#[allow(dead_code, reason = "the tests of terminals need it")]
+pub(crate) const CTRL_Z: &str = "\x1a";
 pub(crate) const TAB: &str = "\t";
 pub(crate) const HOME: &str = "\x1b[H";
 pub(crate) const UP: &str = "\x1b[A";
@@ -304,9 +306,14 @@ impl Person {
     /// Closes the terminal, which both the system and a shell tell; the result is the client's exit
     /// status.
     pub(crate) fn closes_the_terminal(&mut self) -> i32 {
+        self.closes_the_terminal_by("x")
+    }
+
+    /// The same after these keys, of which something is shown.
+    pub(crate) fn closes_the_terminal_by(&mut self, keys: &str) -> i32 {
         self.seen.lock().is_closing = true;
         // Who watches wakes at what is shown, and lets go.
-        self.press("x");
+        self.press(keys);
         self.wait("end of the watch", |terminal| terminal.is_over);
         // Another one, at which nobody sits; with this the last hold on the old one is gone.
         self.keys = Arc::new(open().unwrap().0);

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::TestClient;
-use crate::person::{CTRL_C, HOME, Person, TAB};
+use crate::client::{PASSWORD, TestClient};
+use crate::person::{CTRL_C, CTRL_D, HOME, Person, TAB};
+use crate::programs::{NO_SETTINGS, program};
 use crate::server::TestServer;
 
 #[test]
@@ -106,19 +107,138 @@ fn a_line_for_a_chat_that_ended_goes_nowhere_else() {
     let (mut bob, mut carol) =
         (TestClient::join(&server, "bob"), TestClient::join(&server, "carol"));
     alice.chats_with(&mut bob);
-    alice.types("/connect carol");
-    carol.wait_event_with("request", "from", "alice");
-    carol.ok("approve", json!({"who": "alice"}));
+    carol.tell("connect", json!({"who": "alice"}));
+    alice.sees("carol at 127.0.0.1");
+    alice.types("/approve carol");
     alice.sees("Chat with carol is open.");
     alice.is_prompted("bob> ");
     alice.press("for bob al");
     alice.is_prompted("bob> for bob al");
     bob.ok("disconnect", json!({}));
     alice.sees("This line still goes to bob.");
+    alice.is_prompted("bob (over)> for bob al");
     alice.types("one");
     alice.sees("No chat is open with them");
-    carol.ok("status", json!({}));
+    alice.is_prompted("bob (over)> ");
+    alice.types("/switch carol");
+    alice.is_prompted("carol> ");
     assert!(carol.all(|line| line["event"] == "message").is_empty());
+}
+
+#[test]
+fn text_is_no_command_after_the_other_side_left() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    for end in [CTRL_C, "/list\r"] {
+        alice.chats_with(&mut bob);
+        bob.ok("disconnect", json!({}));
+        alice.is_prompted("bob (over)> ");
+        alice.types("all right, the code of the safe is 4711");
+        alice.sees("The chat with bob is over, so this went nowhere.");
+        alice.is_prompted("bob (over)> ");
+        // Either is the word of somebody who knows.
+        alice.press(end);
+        alice.is_prompted("letschat> ");
+    }
+    alice.types("broadcast knowingly");
+    assert_eq!(bob.wait_event("broadcast")["text"], "knowingly");
+}
+
+#[test]
+fn a_chat_that_was_asked_for_takes_an_empty_line_and_no_other() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    let (mut bob, mut carol) =
+        (TestClient::join(&server, "bob"), TestClient::join(&server, "carol"));
+    alice.chats_with(&mut bob);
+    alice.types("/connect carol");
+    carol.wait_event_with("request", "from", "alice");
+    alice.sees("carol is being asked");
+    alice.press("for bob");
+    alice.is_prompted("bob> for bob");
+    carol.ok("approve", json!({"who": "alice"}));
+    alice.sees("`/switch carol` goes to carol.");
+    alice.is_prompted("bob> for bob");
+    alice.types("");
+    bob.wait_event_with("message", "text", "for bob");
+    alice.is_prompted("bob> ");
+    carol.ok("disconnect", json!({}));
+    alice.sees("carol has ended the chat.");
+
+    alice.types("/connect carol");
+    carol.wait_event_with("request", "from", "alice");
+    carol.ok("approve", json!({"who": "alice"}));
+    alice.is_prompted("carol> ");
+    alice.types("for carol");
+    carol.wait_event_with("message", "text", "for carol");
+    alice.types("/connect bob");
+    alice.sees("The chat with bob is open already.");
+    alice.is_prompted("bob> ");
+}
+
+#[test]
+fn a_bare_broadcast_asks_for_its_text() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    let question = "What do you want to say to everybody? (An empty line: nothing.) ";
+    for (command, text) in [("broadcast", "hello, all"), ("all", "/quit")] {
+        alice.types(command);
+        alice.is_prompted(question);
+        alice.types(text);
+        assert_eq!(bob.wait_event("broadcast")["text"], text);
+        alice.is_prompted("letschat> ");
+    }
+    for answer in ["\r", CTRL_C] {
+        alice.types("/broadcast");
+        alice.is_prompted(question);
+        alice.press(answer);
+        alice.sees("Nothing was sent.");
+        alice.is_prompted("letschat> ");
+    }
+}
+
+#[test]
+fn a_bare_broadcast_asks_in_plain_lines_too() {
+    let server = TestServer::start(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let alice = Person::sit_down_with(&server, "alice", data, &["--plain", "--no-login"], &[]);
+    alice.types("signup alice");
+    alice.chooses_password();
+    alice.sees("The account is made");
+    alice.types("login alice");
+    alice.sees("Password (empty:");
+    alice.types(PASSWORD);
+    alice.sees("Logged in as alice");
+    alice.types("all");
+    alice.sees("What do you want to say to everybody?");
+    alice.types("list of one");
+    alice.sees("alice (you) to all: list of one");
+    alice.types("broadcast");
+    alice.sees_times("What do you want to say to everybody?", 2);
+    alice.types("");
+    alice.sees("Nothing was sent.");
+}
+
+#[test]
+fn the_prompt_is_at_the_terminal_wherever_errors_go() {
+    let server = TestServer::start(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let errors = data.path().join("errors");
+    let command = pty_process::blocking::Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$@\" 2>\"$ERRORS\""])
+        .arg(program("letschat"))
+        .args(["--server", &server.location(), "--peer-port", "0", "--no-login", "--data"])
+        .arg(data.path())
+        .env("LETSCHAT_CONFIG", NO_SETTINGS)
+        .env("ERRORS", &errors);
+    let mut alice = Person::run(command, "alice", data);
+    alice.is_prompted("letschat (offline)> ");
+    alice.types("signup alice");
+    alice.chooses_password();
+    alice.sees("The account is made");
+    alice.press(CTRL_D);
+    assert_eq!(alice.sees_the_end(), 0);
+    assert_eq!(std::fs::read_to_string(&errors).unwrap(), "");
 }
 
 #[test]

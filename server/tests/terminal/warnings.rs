@@ -61,12 +61,12 @@ fn a_changed_key_is_shouted_about_and_opens_nothing_before_it_is_trusted() {
     alice.chats_with(&mut bob);
     bob.quits();
     alice.sees("bob has ended the chat.");
-    alice.is_prompted("letschat> ");
+    alice.is_prompted("bob (over)> ");
 
     // Bob on another machine: the same account, another key.
     let mut bob = TestClient::start(&server, "bob");
     bob.ok("login", json!({"username": "bob", "password": PASSWORD}));
-    alice.types("connect bob");
+    alice.types("/connect bob");
     alice.sees("bob's key is not the one you know");
     alice.is_prompted("letschat> ");
     let asked = bob.tell("connect", json!({"who": "alice"}));

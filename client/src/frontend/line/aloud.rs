@@ -11,13 +11,41 @@ use super::theme::{Kind, Theme};
 use crate::lua::Said;
 use crate::lua::plugins::{Heard, Plugins};
 
+/// What stands before a line that goes on with what its plugin has said. No line of a plugin looks like a
+/// message.
+const GOES_ON: &str = "  | ";
+
 /// Loads the plugins and shows what they say, on a thread of its own: neither holds up the prompt.
 pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Theme) {
     let plugins = plugins.clone();
     let speaking = async move {
         while let Ok((plugin, said)) = heard.recv().await {
-            let Some(text) = shown(&plugin, said, theme) else { continue };
-            if screen.show(text).await.is_err() {
+            let shown = match said {
+                Said::Log("debug", _) => continue,
+                Said::Bell => screen.show(BELL).await,
+                Said::Text(text) => {
+                    screen
+                        .show_from(&plugin, |is_named| {
+                            let name = theme.paint(Kind::Hint, &format!("{plugin}:"));
+                            said_by(is_named, &format!("{name} "), &text)
+                        })
+                        .await
+                }
+                Said::Log("info", text) => {
+                    screen
+                        .show_from(&plugin, |is_named| {
+                            theme.paint(
+                                Kind::Hint,
+                                &said_by(is_named, &format!("{plugin}: "), &text),
+                            )
+                        })
+                        .await
+                }
+                Said::Log(_, text) | Said::Error(text) => {
+                    screen.show(theme.paint(Kind::Warning, &warning(&plugin, &text))).await
+                }
+            };
+            if shown.is_err() {
                 return;
             }
         }
@@ -28,14 +56,34 @@ pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Them
         .spawn(move || block_on(zip(plugins.load_all(), speaking)));
 }
 
-fn shown(plugin: &str, said: Said, theme: Theme) -> Option<String> {
-    Some(match said {
-        Said::Text(text) => format!("{} {text}", theme.paint(Kind::Hint, &format!("{plugin}:"))),
-        Said::Log("warn" | "error", text) | Said::Error(text) => {
-            theme.paint(Kind::Warning, &format!("plugin {plugin}: {text}"))
-        }
-        Said::Log("info", text) => theme.paint(Kind::Hint, &format!("{plugin}: {text}")),
-        Said::Log(..) => return None,
-        Said::Bell => BELL.into(),
-    })
+/// A text with its speaker's name once, unless the line above has it.
+fn said_by(is_named: bool, name: &str, text: &str) -> String {
+    let first = if is_named { GOES_ON } else { name };
+    format!("{first}{}", text.replace('\n', &format!("\n{GOES_ON}")))
+}
+
+/// A warning names its plugin, unless its text begins with that.
+fn warning(plugin: &str, text: &str) -> String {
+    if text.starts_with(&format!("{plugin}.lua:")) {
+        format!("plugin {text}")
+    } else if text.starts_with(&format!("The plugin {plugin} ")) {
+        text.to_owned()
+    } else {
+        format!("plugin {plugin}: {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_said_once() {
+        assert_eq!(said_by(false, "dice: ", "one\ntwo"), "dice: one\n  | two");
+        assert_eq!(said_by(true, "dice: ", "three"), "  | three");
+        assert_eq!(warning("dice", "dice.lua:3: no"), "plugin dice.lua:3: no");
+        let unloaded = "The plugin dice is not loaded: dice.lua:3: no";
+        assert_eq!(warning("dice", unloaded), unloaded);
+        assert_eq!(warning("dice", "it is late"), "plugin dice: it is late");
+    }
 }

@@ -9,9 +9,9 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -30,13 +30,14 @@ use super::standing::Shared;
 use super::theme::Theme;
 use super::wrap::wrap;
 use crate::events::Receipt;
-use crate::frontend::OutputClosed;
+use crate::frontend::{OutputClosed, Terminal};
+use crate::session::Typing;
 use keys::{INTERRUPT, LEAVE};
 
 mod aside;
 mod keys;
 pub(super) use aside::Unfinished;
-pub(super) use keys::COMPLETION_MENU;
+pub(super) use keys::{COMPLETION_MENU, SUSPEND, answer_mode};
 
 /// Texts that may wait to be shown. Then whoever has more waits.
 const MAX_WAITING_TEXTS: usize = 256;
@@ -45,7 +46,7 @@ const MAX_WAITING_TEXTS: usize = 256;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long the editor has to take the prompt off the screen at the end. At a terminal that is gone
-/// it never returns: it reads nothing, for ever, and takes a processor for that.
+/// it never returns: it reads the end of file again and again.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What is wanted from the keyboard.
@@ -59,10 +60,12 @@ pub(super) enum Order {
 /// What came from the keyboard.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A line, and the chat that its prompt named.
-    Line { text: String, target: Option<Username> },
+    /// A line, and where its prompt said that it goes.
+    Line { text: String, target: Typing },
     /// Ctrl+C on an empty line.
-    Interrupt { target: Option<Username> },
+    Interrupt { target: Typing },
+    /// A chat that the user asked for is open, and nothing was typed.
+    Opened(Username),
     /// Ctrl+X.
     Leave,
     /// Ctrl+D on an empty line, or there is no terminal any more.
@@ -98,6 +101,8 @@ pub(super) struct Keyboard {
 #[derive(Clone)]
 pub(super) struct Screen {
     texts: Sender<Text>,
+    /// The plugin that spoke last, if nothing else was shown since.
+    speaker: Arc<Mutex<Option<String>>>,
     /// Calls the editor away from the keys.
     call: Arc<AtomicBool>,
 }
@@ -108,21 +113,26 @@ pub(super) struct Aim(Arc<AtomicBool>);
 
 impl Editor {
     /// Starts the thread. If the system has none, input and output are over at once.
-    pub(super) fn start(standing: &Shared, theme: Theme, history: PathBuf) -> Editor {
+    pub(super) fn start(
+        standing: &Shared,
+        terminal: &Arc<Terminal>,
+        theme: Theme,
+        history: PathBuf,
+    ) -> Editor {
         let (orders, ordered) = async_channel::bounded(1);
         let (typed_in, typed) = async_channel::bounded(1);
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
-        let call = Arc::new(AtomicBool::new(false));
-        let (standing, called) = (standing.clone(), call.clone());
+        let (standing, terminal, call) = (standing.clone(), terminal.clone(), terminal.call());
         let (runs, running) = mpsc::channel();
         let edit = move || {
             let _runs = runs;
-            let desk = Desk::new(standing, theme, history, called, to_show);
+            let desk = Desk::new(standing, terminal, theme, history, to_show);
             desk.run(&ordered, &typed_in);
         };
         // Not joined but waited for: see `LAST_WORDS`. What it was to do ends with it if there is none.
         let _ = thread::Builder::new().name("editor".into()).spawn(edit);
-        Editor { keyboard: Keyboard { orders, typed }, screen: Screen { texts, call }, running }
+        let screen = Screen { texts, speaker: Arc::default(), call };
+        Editor { keyboard: Keyboard { orders, typed }, screen, running }
     }
 
     pub(super) fn keyboard(&self) -> Keyboard {
@@ -165,6 +175,7 @@ impl Keyboard {
 impl Screen {
     /// Shows a text, of one or more lines, above the prompt.
     pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
+        self.change_speaker(None);
         self.put(Text { text: text.into(), receipt: None }).await
     }
 
@@ -174,7 +185,27 @@ impl Screen {
         text: String,
         receipt: Receipt,
     ) -> Result<(), OutputClosed> {
+        if !text.is_empty() {
+            self.change_speaker(None);
+        }
         self.put(Text { text, receipt: Some(receipt) }).await
+    }
+
+    /// The same for a plugin. The text is made where it is known whether the line above is the plugin's too.
+    pub(super) async fn show_from(
+        &self,
+        plugin: &str,
+        text: impl FnOnce(bool) -> String,
+    ) -> Result<(), OutputClosed> {
+        let is_named = self.change_speaker(Some(plugin)).as_deref() == Some(plugin);
+        self.put(Text { text: text(is_named), receipt: None }).await
+    }
+
+    /// Returns who spoke before.
+    fn change_speaker(&self, speaker: Option<&str>) -> Option<String> {
+        // Nobody panics while holding this lock.
+        let mut last = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *last, speaker.map(str::to_owned))
     }
 
     async fn put(&self, text: Text) -> Result<(), OutputClosed> {
@@ -194,8 +225,8 @@ impl Aim {
         self.0.load(Ordering::SeqCst)
     }
 
-    fn set(&self, target: Option<&Username>) {
-        self.0.store(target.is_some(), Ordering::SeqCst);
+    fn set(&self, target: &Typing) {
+        self.0.store(*target != Typing::Commands, Ordering::SeqCst);
     }
 }
 
@@ -209,26 +240,27 @@ enum Next {
 struct Desk {
     reedline: Reedline,
     standing: Shared,
+    terminal: Arc<Terminal>,
     theme: Theme,
     call: Arc<AtomicBool>,
     texts: Receiver<Text>,
     /// Where the line goes that is being typed.
-    target: Option<Username>,
+    target: Typing,
     aim: Aim,
     unfinished: Option<Unfinished>,
-    /// The current chat of which it has been said that the line does not go there.
-    announced: Option<Option<Username>>,
+    /// Where other lines go, of which it has been said that this line does not.
+    announced: Option<Typing>,
 }
 
 impl Desk {
     fn new(
         standing: Shared,
+        terminal: Arc<Terminal>,
         theme: Theme,
         history: PathBuf,
-        call: Arc<AtomicBool>,
         texts: Receiver<Text>,
     ) -> Desk {
-        let aim = Aim::default();
+        let (aim, call) = (Aim::default(), terminal.call());
         let reedline = Reedline::create()
             .with_edit_mode(keys::edit_mode())
             .with_history(Box::new(Memory::open(&history, aim.clone())))
@@ -245,10 +277,11 @@ impl Desk {
         Desk {
             reedline,
             standing,
+            terminal,
             theme,
             call,
             texts,
-            target: None,
+            target: Typing::Commands,
             aim,
             unfinished: None,
             announced: None,
@@ -291,9 +324,12 @@ impl Desk {
     fn read_line(&mut self, orders: &Receiver<Order>) -> Typed {
         loop {
             self.print_texts();
+            if let Some(opened) = self.opened() {
+                return Typed::Opened(opened);
+            }
             self.aim();
             let standing = self.standing.read();
-            let prompt = LinePrompt::new(&standing, self.target.as_ref(), self.theme);
+            let prompt = LinePrompt::new(&standing, &self.target, self.theme);
             self.put_back();
             match self.reedline.read_line(&prompt) {
                 Ok(Signal::Success(text)) => {
@@ -310,6 +346,10 @@ impl Desk {
                     self.take_away();
                     return Typed::Leave;
                 }
+                Ok(Signal::HostCommand(key)) if key == SUSPEND => {
+                    self.take_away();
+                    self.terminal.suspend();
+                }
                 Ok(Signal::ExternalBreak(_)) => self.take_away(),
                 Ok(Signal::CtrlD) | Err(_) => return Typed::End,
                 // No other key ends a line.
@@ -322,23 +362,37 @@ impl Desk {
         }
     }
 
+    /// A chat that the user asked for, to go there. A line that has been begun stays where it is, and is told
+    /// how to go there.
+    fn opened(&self) -> Option<Username> {
+        let opened = self.standing.take_opened()?;
+        if self.standing.read().typing == Typing::Chat(opened.clone()) {
+            return None;
+        }
+        if self.unfinished.is_none() {
+            return Some(opened);
+        }
+        let _ = print(&format!("`/switch {opened}` goes to {opened}.\n"));
+        None
+    }
+
     /// An empty line goes to the current chat. One that has been begun keeps its target; if the
     /// current chat is another by now, that is said.
     fn aim(&mut self) {
-        let current = self.standing.read().current;
+        let typing = self.standing.read().typing;
         if self.unfinished.is_none() {
-            self.target = current;
+            self.target = typing;
             self.announced = None;
-        } else if current != self.target && self.announced.as_ref() != Some(&current) {
-            let place = match &self.target {
+        } else if typing != self.target && self.announced.as_ref() != Some(&typing) {
+            let place = match self.target.chat() {
                 Some(name) => format!("This line still goes to {name}."),
                 None => "This line is still a command.".into(),
             };
             // A terminal that is gone is noticed by the next read.
             let _ = print(&format!("{place} Ctrl+C clears it.\n"));
-            self.announced = Some(current);
+            self.announced = Some(typing);
         }
-        self.aim.set(self.target.as_ref());
+        self.aim.set(&self.target);
     }
 
     /// Takes the prompt off the screen and keeps the unfinished line.
@@ -361,9 +415,9 @@ impl Desk {
     }
 
     fn read_answer(&mut self, orders: &Receiver<Order>, question: String) -> Option<String> {
-        let call = self.call.clone();
         let print = || self.print_texts();
-        let answer = question::ask(question, self.theme, &call, || orders.is_closed(), print);
+        let (terminal, is_over) = (&self.terminal, || orders.is_closed());
+        let answer = question::ask(question, self.theme, terminal, is_over, print);
         self.call.store(true, Ordering::SeqCst);
         answer
     }

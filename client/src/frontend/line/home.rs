@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use letschat_protocol::printable::Printable;
+use rustix::io::Errno;
 
 use crate::address::ServerAddress;
 
@@ -36,13 +37,18 @@ pub fn ask(
         write!(output, "Server (empty: {usual}, this machine's): ")?;
         output.flush()?;
         let mut line = Vec::new();
-        let count = input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+        let count = match input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
+            // So it is with a terminal that is gone.
+            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => 0,
+            result => result?,
+        };
         let line = String::from_utf8_lossy(&line);
         // Somebody may paste the whole command line that a friend sent.
         let words = line.split_whitespace().filter(|word| *word != "letschat");
         let answer = words.collect::<Vec<_>>().join(":");
         if count == 0 {
-            writeln!(output)?;
+            // Nobody may be there to see it.
+            let _ = writeln!(output);
             return Ok(None);
         }
         if answer.is_empty() {

@@ -8,8 +8,7 @@ use std::time::Duration;
 use async_io::Timer;
 use event_listener::Event as Wakeup;
 use futures_lite::FutureExt as _;
-use letschat_protocol::username::Username;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::editor::{Keyboard, Order, Screen, Typed};
 use super::standing::Shared;
@@ -17,7 +16,7 @@ use super::welcome;
 use crate::command::{Call, Dispatcher, Rejection, parse_line};
 use crate::commands;
 use crate::frontend::{Entry, Input};
-use crate::session::Failure;
+use crate::session::{Failure, Request, Typing};
 
 /// The next prompt waits for what the last line does, but not for longer: asking somebody for a
 /// chat takes as long as they think about it.
@@ -31,7 +30,7 @@ pub(super) struct Typist {
     standing: Shared,
     progress: Rc<Progress>,
     /// The rest of many lines that were pasted at once.
-    pasted: VecDeque<(String, Option<Username>)>,
+    pasted: VecDeque<(String, Typing)>,
     welcome: bool,
     /// The user is going: nothing more is read.
     ended: bool,
@@ -53,10 +52,10 @@ impl Typist {
     }
 
     /// Asks what is to become of many lines. What is left of them is in `self.pasted`.
-    async fn sort_out(&mut self, text: String, target: Option<Username>) {
+    async fn sort_out(&mut self, text: String, target: Typing) {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let count = lines.len();
-        let question = match &target {
+        let question = match target.chat() {
             Some(name) => format!(
                 "Send {count} lines to {name}: as (o)ne message, (l)ine by line, (n)ot at all? "
             ),
@@ -64,12 +63,13 @@ impl Typist {
         };
         let answer = self.keyboard.ask(question).await.unwrap_or_default().to_lowercase();
         // What is pasted into a chat is text, whatever it begins with.
-        let literal = |text: &str| match target.is_some() && text.trim_start().starts_with('/') {
-            true => format!("/{}", text.trim_start()),
-            false => text.to_owned(),
-        };
+        let literal =
+            |text: &str| match target.chat().is_some() && text.trim_start().starts_with('/') {
+                true => format!("/{}", text.trim_start()),
+                false => text.to_owned(),
+            };
         match answer.chars().next() {
-            Some('o') if target.is_some() => self.pasted.push_back((literal(&text), target)),
+            Some('o') if target.chat().is_some() => self.pasted.push_back((literal(&text), target)),
             Some('l') => {
                 let lines = lines.into_iter().map(|line| (literal(line), target.clone()));
                 self.pasted.extend(lines);
@@ -84,13 +84,15 @@ impl Typist {
     fn entry(&mut self, call: Result<Call, Rejection>) -> Entry {
         self.last_id += 1;
         self.progress.begin(self.last_id);
-        Entry::Call { id: Some(self.last_id.into()), call }
+        let id = RawValue::from_string(self.last_id.to_string()).ok();
+        Entry::Call { id, call }
     }
 
-    /// What a line means at a prompt that names this chat, whatever the current one is by now.
-    fn aimed(&self, line: &str, target: Option<&Username>) -> Result<Call, Rejection> {
-        let call = self.dispatcher.parse(line, target.is_some())?;
-        match target {
+    /// What a line means at a prompt that said where it goes, wherever others go by now.
+    async fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
+        let call = self.dispatcher.parse(line, target)?;
+        self.dispatcher.note_command(line, target).await;
+        match target.chat() {
             Some(target) => Ok(call.aimed_at(target)),
             None if call.name() == commands::say::COMMAND.name => {
                 let why = "No chat was current when you typed this; `/switch NAME` makes one so.";
@@ -101,15 +103,25 @@ impl Typist {
     }
 
     /// Ends the chat that the prompt named.
-    async fn interrupted(&mut self, target: Option<Username>) -> Option<Entry> {
-        let Some(target) = target else {
-            let hint = "No chat to end here. To leave, type `/quit` or press Ctrl+D.";
-            // The screen outlives the input.
-            let _ = self.screen.show(hint).await;
-            return None;
+    async fn interrupted(&mut self, target: Typing) -> Option<Entry> {
+        let hint = match target {
+            Typing::Chat(target) => {
+                let call = parse_line(commands::disconnect::COMMAND.name, false);
+                return Some(self.entry(call.map(|call| call.aimed_at(&target))));
+            }
+            Typing::Over(target) => {
+                let hint = format!("The chat with {target} is over. Lines are commands again.");
+                // A client that has ended reads no more lines.
+                let _ = self.dispatcher.client().request(Request::AcceptEnd(target)).await;
+                hint
+            }
+            Typing::Commands => {
+                "No chat to end here. To leave, type `/quit` or press Ctrl+D.".to_owned()
+            }
         };
-        let call = parse_line(commands::disconnect::COMMAND.name, false);
-        Some(self.entry(call.map(|call| call.aimed_at(&target))))
+        // The screen outlives the input.
+        let _ = self.screen.show(hint).await;
+        None
     }
 }
 
@@ -121,7 +133,7 @@ impl Input for Typist {
         loop {
             self.progress.wait(self.last_id).await;
             if let Some((line, target)) = self.pasted.pop_front() {
-                let call = self.aimed(&line, target.as_ref());
+                let call = self.aimed(&line, &target).await;
                 return Some(self.entry(call));
             }
             self.standing.refresh(self.dispatcher.client()).await;
@@ -135,7 +147,7 @@ impl Input for Typist {
                     self.sort_out(text, target).await;
                 }
                 Typed::Line { text, target } => {
-                    let call = self.aimed(&text, target.as_ref());
+                    let call = self.aimed(&text, &target).await;
                     return Some(self.entry(call));
                 }
                 Typed::Interrupt { target } => {
@@ -147,6 +159,11 @@ impl Input for Typist {
                     let call = parse_line(commands::leave::COMMAND.name, false);
                     return Some(self.entry(call));
                 }
+                Typed::Opened(with) => {
+                    // It may be over again.
+                    let switch = Request::Switch(with.to_string());
+                    let _ = self.dispatcher.client().request(switch).await;
+                }
                 Typed::Answer(_) => {}
                 // What is pending, a login that is tried again say, is not waited for: nobody could
                 // stop it, since no more keys are read.
@@ -157,6 +174,10 @@ impl Input for Typist {
                 Typed::End => return None,
             }
         }
+    }
+
+    async fn ask(&mut self, question: &str) -> Option<String> {
+        self.keyboard.ask(question).await
     }
 }
 
@@ -172,8 +193,8 @@ impl Progress {
         self.under_way.borrow_mut().insert(id);
     }
 
-    pub(super) fn conclude(&self, id: Option<&Value>) {
-        if let Some(id) = id.and_then(Value::as_u64) {
+    pub(super) fn conclude(&self, id: Option<&RawValue>) {
+        if let Some(id) = id.and_then(|id| id.get().parse().ok()) {
             self.under_way.borrow_mut().remove(&id);
             self.changed.notify(usize::MAX);
         }

@@ -10,6 +10,7 @@ use reedline::{
 
 use super::standing::Standing;
 use super::theme::{Kind, Theme};
+use crate::session::Typing;
 
 /// A prompt: `bob> ` in a chat, `letschat> ` elsewhere, with a mark if something is amiss.
 pub(super) struct LinePrompt {
@@ -18,8 +19,9 @@ pub(super) struct LinePrompt {
 }
 
 impl LinePrompt {
-    /// The prompt of a line that goes to this chat, or is a command.
-    pub(super) fn new(standing: &Standing, target: Option<&Username>, theme: Theme) -> LinePrompt {
+    /// The prompt of a line that goes to a chat, nowhere, or is a command.
+    pub(super) fn new(standing: &Standing, target: &Typing, theme: Theme) -> LinePrompt {
+        let target = target.chat();
         let name = target.map_or("letschat", Username::as_str);
         let is_interrupted = target.is_some_and(|target| standing.interrupted.contains(target));
         let is_over = target.is_some_and(|target| !standing.chats.contains(target));
@@ -91,7 +93,8 @@ mod tests {
         let chats = chats.iter().map(|chat| name(chat)).collect();
         let standing = Standing { state, chats, ..Standing::default() };
         let theme = Theme::new(ThemeName::Plain, ColorChoice::Never, true);
-        LinePrompt::new(&standing, target.map(name).as_ref(), theme).text
+        let target = target.map_or(Typing::Commands, |target| Typing::Chat(name(target)));
+        LinePrompt::new(&standing, &target, theme).text
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Questions whose answers are no lines: they are in no history and go to nobody but who asks.
 
 use std::io::{self, Write as _};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -9,9 +8,10 @@ use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifier
 use letschat_protocol::dialogue::Secret;
 use reedline::{Reedline, Signal};
 
-use super::editor::Unfinished;
+use super::editor::{SUSPEND, Unfinished, answer_mode};
 use super::prompt::LinePrompt;
 use super::theme::Theme;
+use crate::frontend::Terminal;
 use crate::passwords::Ask;
 
 /// What is typed beyond this is no password.
@@ -35,7 +35,7 @@ pub(super) fn is_hidden_open() -> bool {
 pub(super) fn ask(
     question: String,
     theme: Theme,
-    call: &Arc<AtomicBool>,
+    terminal: &Terminal,
     is_over: impl Fn() -> bool,
     print: impl Fn(),
 ) -> Option<String> {
@@ -44,25 +44,29 @@ pub(super) fn ask(
         .with_ansi_colors(theme.is_colored())
         .with_highlighter(super::completion::no_highlighting())
         .use_bracketed_paste(true)
-        .with_break_signal(call.clone());
+        .with_edit_mode(answer_mode())
+        .with_break_signal(terminal.call());
     loop {
-        match reedline.read_line(&prompt) {
+        let is_stop = match reedline.read_line(&prompt) {
             Ok(Signal::Success(answer)) => return Some(answer.trim().to_owned()),
-            Ok(Signal::ExternalBreak(_)) if !is_over() => {
-                let begun = Unfinished::take(&mut reedline);
-                print();
-                if let Some(begun) = begun {
-                    begun.put_back(&mut reedline);
-                }
-            }
+            Ok(Signal::ExternalBreak(_)) if !is_over() => false,
+            Ok(Signal::HostCommand(key)) if key == SUSPEND => true,
             _ => return None,
+        };
+        let begun = Unfinished::take(&mut reedline);
+        if is_stop {
+            terminal.suspend();
+        }
+        print();
+        if let Some(begun) = begun {
+            begun.put_back(&mut reedline);
         }
     }
 }
 
 /// Asks without echo, at a terminal whose keys are taken (see
 /// [`Terminal::take_keys`](crate::frontend::Terminal::take_keys)).
-pub struct HiddenQuestions;
+pub struct HiddenQuestions(pub Arc<Terminal>);
 
 impl Ask for HiddenQuestions {
     fn ask(&self, prompt: &str) -> io::Result<Secret> {
@@ -72,13 +76,15 @@ impl Ask for HiddenQuestions {
             event::read()?;
         }
         show(prompt)?;
-        let secret = read_hidden();
+        self.0.note_question(prompt);
+        let secret = read_hidden(&self.0);
+        self.0.note_question("");
         show("\n")?;
         secret
     }
 }
 
-fn read_hidden() -> io::Result<Secret> {
+fn read_hidden(terminal: &Terminal) -> io::Result<Secret> {
     let mut text = String::new();
     loop {
         match event::read()? {
@@ -91,6 +97,7 @@ fn read_hidden() -> io::Result<Secret> {
                     KeyCode::Char('c' | 'd') if is_control => return Err(called_off()),
                     KeyCode::Esc => return Err(called_off()),
                     KeyCode::Char('u') if is_control => text.clear(),
+                    KeyCode::Char('z') if is_control => terminal.suspend(),
                     KeyCode::Char(_) if is_control => {}
                     KeyCode::Char(c) if text.len() < MAX_SECRET_BYTES => text.push(c),
                     KeyCode::Backspace => drop(text.pop()),

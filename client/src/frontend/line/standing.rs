@@ -9,7 +9,7 @@ use letschat_protocol::username::Username;
 use crate::client::Client;
 use crate::event::Event;
 use crate::lua::plugins::Plugins;
-use crate::session::{Reply, Request, Status};
+use crate::session::{Reply, Request, Status, Typing};
 
 /// Names that are offered for completion at most; a list of active clients may be far longer.
 const MAX_NAMES: usize = 4_096;
@@ -19,8 +19,8 @@ const MAX_NAMES: usize = 4_096;
 pub(super) struct Standing {
     /// Of the link to the server, as in a [`Status`].
     pub(super) state: &'static str,
-    /// The chat to which a new line goes.
-    pub(super) current: Option<Username>,
+    /// Where a new line goes.
+    pub(super) typing: Typing,
     /// The open chats, and those that are being taken up again.
     pub(super) chats: BTreeSet<Username>,
     pub(super) interrupted: BTreeSet<Username>,
@@ -28,6 +28,8 @@ pub(super) struct Standing {
     pub(super) requests: BTreeSet<Username>,
     /// Who was here when last heard of.
     pub(super) users: BTreeSet<Username>,
+    /// A chat that the user asked for and that has opened, until the prompt has gone there or said how to.
+    pub(super) opened: Option<Username>,
 }
 
 /// The one [`Standing`], shared by two threads.
@@ -55,7 +57,7 @@ impl Shared {
     pub(super) async fn refresh(&self, client: &Client) {
         // A client that has ended has nothing to say, and nobody is prompted any more.
         if let Ok(Reply::Status(status)) = client.request(Request::Standing).await {
-            self.lock().update(&status);
+            self.lock().update(&status, client.typing());
         }
     }
 
@@ -74,6 +76,16 @@ impl Shared {
         false
     }
 
+    /// Notes that a chat is open which the user asked for.
+    pub(super) fn learn_opened(&self, with: &str) {
+        self.lock().opened = with.parse().ok();
+    }
+
+    /// That chat, once.
+    pub(super) fn take_opened(&self) -> Option<Username> {
+        self.lock().opened.take()
+    }
+
     /// Notes who is in a list.
     pub(super) fn learn_reply(&self, reply: &Reply) {
         if let Reply::Users { users } = reply {
@@ -90,7 +102,7 @@ impl Shared {
 }
 
 impl Standing {
-    fn update(&mut self, status: &Status) {
+    fn update(&mut self, status: &Status, typing: Typing) {
         // What the session calls a name is one.
         let names = |names: &mut dyn Iterator<Item = &String>| -> BTreeSet<Username> {
             names.filter_map(|name| name.parse().ok()).collect()
@@ -101,8 +113,7 @@ impl Standing {
         self.state = status.state;
         self.interrupted = names(&mut in_state("interrupted"));
         self.chats = names(&mut in_state("open").chain(in_state("interrupted")));
-        let current = status.chats.iter().find(|chat| chat.current);
-        self.current = current.and_then(|chat| chat.with.parse().ok());
+        self.typing = typing;
         self.requests = names(&mut status.requests.iter());
     }
 

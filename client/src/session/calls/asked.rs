@@ -194,6 +194,7 @@ impl Session {
             stage: AskedStage::Ringing,
             waiting: Vec::new(),
             due_ms: now.boot_ms + APPROVAL_MS,
+            switch: false,
         };
         self.asked.insert(who, asked);
     }
@@ -231,7 +232,8 @@ impl Session {
         if let Stage::Calling { link: own, .. } = call.stage {
             self.close_link(own);
         }
-        self.accept_in_turn(now, who, link, chat, (key, receiver), call.waiting);
+        let wish = (call.waiting, call.switch);
+        self.accept_in_turn(now, who, link, chat, (key, receiver), wish);
     }
 
     /// Approves a call because one called oneself.
@@ -242,7 +244,7 @@ impl Session {
         link: LinkId,
         chat: ChatId,
         (key, receiver): (PublicKey, Option<SocketAddr>),
-        waiting: Vec<RequestId>,
+        (waiting, switch): (Vec<RequestId>, bool),
     ) {
         self.links.insert(link, LinkUse::Asked(who.clone()));
         self.effects.push(Effect::SendPeer { link, message: PeerMessage::Approve });
@@ -255,6 +257,7 @@ impl Session {
             stage: AskedStage::Approved,
             waiting,
             due_ms: now.boot_ms + OPENING_MS,
+            switch,
         };
         self.asked.insert(who.clone(), asked);
     }
@@ -310,9 +313,9 @@ impl Session {
                     return self.asker_gone(who);
                 }
                 if let Some(asked) = self.asked.remove(who) {
-                    let Asked { link, chat, key, receiver, waiting, .. } = asked;
+                    let Asked { link, chat, key, receiver, waiting, switch, .. } = asked;
                     let chat = Chat::new(who, chat, key, receiver, false, link, now);
-                    self.open_chat(now, who, chat, waiting);
+                    self.open_chat(now, who, chat, waiting, switch);
                 }
             }
             _ => self.asker_gone(who),

@@ -37,6 +37,8 @@ pub(in crate::session) struct Call {
     ringing: bool,
     /// The other side calls too, over this link: used if one's own comes to nothing.
     parked: Option<(LinkId, ChatId)>,
+    /// Whether the chat becomes current when it opens.
+    switch: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub(in crate::session) struct Asked {
     stage: AskedStage,
     waiting: Vec<RequestId>,
     due_ms: u64,
+    /// Whether the chat becomes current when it opens: the user asked for it as well.
+    switch: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +91,11 @@ pub(in crate::session) struct Introduced {
 }
 
 impl Call {
+    fn new(id: RequestId, switch: bool) -> Call {
+        let (stage, waiting) = (Stage::Introducing, vec![id]);
+        Call { stage, waiting, due_ms: None, ringing: false, parked: None, switch }
+    }
+
     pub(in crate::session) fn due_ms(&self) -> Option<u64> {
         self.due_ms
     }
@@ -118,22 +127,15 @@ impl Session {
         id: RequestId,
         who: String,
         force: bool,
+        switch: bool,
     ) {
-        if let Ok(name) = who.parse::<Username>() {
-            if self.asked.contains_key(&name) {
-                return self.approve(now, id, Some(who));
-            }
-            if let Some(chat) = self.chats.get(&name) {
-                let reply = chat.reply(self);
-                self.current = Some(name);
-                return self.answer(id, reply);
-            }
-            if let Some(call) = self.calls.get_mut(&name) {
-                return call.waiting.push(id);
-            }
+        if let Ok(name) = who.parse::<Username>()
+            && self.is_under_way(now, id, &name, switch)
+        {
+            return;
         }
         if !self.server.is_logged_in() {
-            return self.ask_when_back(now, id, Request::Connect { who, force });
+            return self.ask_when_back(now, id, Request::Connect { who, force, switch });
         }
         if let Ok(name) = who.parse()
             && self.is_blocked(&name)
@@ -152,40 +154,53 @@ impl Session {
             );
         }
         if force || self.listed_as(&who).is_some() {
-            return self.ask_connect(now, id, &who);
+            return self.ask_connect(now, id, &who, switch);
         }
         // The last list may be old: only a fresh one is worth a warning.
-        self.ask_list(now, ListFor::Connect(id, who));
+        self.ask_list(now, ListFor::Connect(id, who, switch));
     }
 
-    pub(in crate::session) fn ask_connect(&mut self, now: Now, id: RequestId, who: &str) {
+    /// Goes on with what there is already: their request, a chat, or one's own request. `false` if there is
+    /// nothing.
+    fn is_under_way(&mut self, now: Now, id: RequestId, who: &Username, switch: bool) -> bool {
+        if let Some(asked) = self.asked.get_mut(who) {
+            asked.switch |= switch;
+            self.approve(now, id, Some(who.to_string()));
+        } else if let Some(chat) = self.chats.get(who) {
+            let reply = chat.reply(self);
+            let message = format!("The chat with {who} is open already.");
+            self.tell(Event::Notice { code: "chat_open", message });
+            self.opened_for_typing(who, switch);
+            self.answer(id, reply);
+        } else if let Some(call) = self.calls.get_mut(who) {
+            call.switch |= switch;
+            call.waiting.push(id);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    pub(in crate::session) fn ask_connect(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        who: &str,
+        switch: bool,
+    ) {
         let request = ServerRequest::Connect { who: who.to_owned() };
         let Ok(name) = who.parse::<Username>() else {
             let who = who.to_owned();
-            return self.ask_server(now, request, Expected::ConnectAddress(id, who));
+            return self.ask_server(now, request, Expected::ConnectAddress(id, who, switch));
         };
         if self.is_blocked(&name) {
             return self.fail(id, "blocked", still_blocked(&name));
         }
         // While the list was on its way, they may have called themselves.
-        if let Some(call) = self.calls.get_mut(&name) {
-            return call.waiting.push(id);
+        if self.is_under_way(now, id, &name, switch) {
+            return;
         }
-        if self.asked.contains_key(&name) {
-            return self.approve(now, id, Some(who.to_owned()));
-        }
-        if let Some(chat) = self.chats.get(&name) {
-            let reply = chat.reply(self);
-            return self.answer(id, reply);
-        }
-        let call = Call {
-            stage: Stage::Introducing,
-            waiting: vec![id],
-            due_ms: None,
-            ringing: false,
-            parked: None,
-        };
-        self.calls.insert(name.clone(), call);
+        self.calls.insert(name.clone(), Call::new(id, switch));
         self.ask_server(now, request, Expected::Connect(name));
     }
 
@@ -210,34 +225,18 @@ impl Session {
         id: RequestId,
         asked: &str,
         introduction: Introduction,
+        switch: bool,
     ) {
         let who = introduction.username.clone();
         if !is_at(asked, introduction.receiver) || Some(&who) == self.own_name() {
             return self.fail(id, "malformed", SOMEBODY_ELSE);
         }
-        if self.asked.contains_key(&who) {
-            return self.approve(now, id, Some(who.to_string()));
-        }
-        if let Some(chat) = self.chats.get(&who) {
-            let reply = chat.reply(self);
-            return self.answer(id, reply);
-        }
         if self.is_blocked(&who) {
             return self.fail(id, "blocked", still_blocked(&who));
         }
-        match self.calls.get_mut(&who) {
-            Some(call) => call.waiting.push(id),
-            None => {
-                let call = Call {
-                    stage: Stage::Introducing,
-                    waiting: vec![id],
-                    due_ms: None,
-                    ringing: false,
-                    parked: None,
-                };
-                self.calls.insert(who.clone(), call);
-                self.granted_connect(now, &who, introduction);
-            }
+        if !self.is_under_way(now, id, &who, switch) {
+            self.calls.insert(who.clone(), Call::new(id, switch));
+            self.granted_connect(now, &who, introduction);
         }
     }
 
@@ -321,7 +320,7 @@ impl Session {
                 }
                 self.effects.push(Effect::SendPeer { link, message: PeerMessage::Open });
                 let chat = Chat::new(who, chat, to.key, Some(to.receiver), true, link, now);
-                self.open_chat(now, who, chat, call.waiting);
+                self.open_chat(now, who, chat, call.waiting, call.switch);
             }
             PeerMessage::Refuse(why) => {
                 let (code, message) = match why {
@@ -358,7 +357,7 @@ impl Session {
         };
         self.close_link(own);
         let from = (to.key, Some(to.receiver));
-        self.accept_in_turn(now, who, link, chat, from, call.waiting);
+        self.accept_in_turn(now, who, link, chat, from, (call.waiting, call.switch));
     }
 
     pub(in crate::session) fn call_lost(&mut self, now: Now, who: &Username, why: PeerLoss) {

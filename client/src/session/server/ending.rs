@@ -148,8 +148,8 @@ impl Session {
         let mut given_up = Vec::new();
         for Pending { what, .. } in &mut self.server.pending {
             let id = match what {
-                Expected::List(ListFor::Connect(id, whom), _) if is_meant(whom) => *id,
-                Expected::ConnectAddress(id, whom) if is_meant(whom) => *id,
+                Expected::List(ListFor::Connect(id, whom, _), _) if is_meant(whom) => *id,
+                Expected::ConnectAddress(id, whom, _) if is_meant(whom) => *id,
                 _ => continue,
             };
             *what = Expected::Forgotten;

@@ -58,6 +58,8 @@ impl Session {
                 return self.fail(id, "already_logged_in", why);
             }
             if self.server.is_logged_in() {
+                let message = format!("You are logged in as {own} already.");
+                self.tell(Event::Notice { code: "already_logged_in", message });
                 return self.answer(id, Reply::LoggedIn { username: own.to_string() });
             }
         }

@@ -100,7 +100,7 @@ pub(in crate::session) enum Expected {
     Watch(Option<RequestId>),
     Connect(Username),
     /// The same, for an address: whose it is comes with the answer.
-    ConnectAddress(RequestId, String),
+    ConnectAddress(RequestId, String, bool),
     Broadcast(RequestId),
     Replay,
     Ping,
@@ -114,7 +114,7 @@ pub(in crate::session) enum Expected {
 pub(in crate::session) enum ListFor {
     User(RequestId),
     /// To see whether a request to connect can be valid.
-    Connect(RequestId, String),
+    Connect(RequestId, String, bool),
 }
 
 /// Being logged in, and those who wait for it.

@@ -21,7 +21,8 @@ fn the_requests_of_somebody_blocked_wait_for_an_answer_that_does_not_come() {
     assert!(says(&effects, PeerMessage::Refuse(Refusal::NoAnswer), link), "{effects:?}");
     assert!(told(&effects).is_empty(), "{effects:?}");
 
-    let (id, effects) = stage.ask(Request::Connect { who: "mallory".into(), force: true });
+    let (id, effects) =
+        stage.ask(Request::Connect { who: "mallory".into(), force: true, switch: true });
     assert_eq!(code(&effects, id), "blocked");
     stage.ask(Request::Block { who: "mallory".into(), on: false });
     let (_, effects) = stage.called_by("mallory", 3);

@@ -32,7 +32,8 @@ fn a_peer_that_calls_anew_when_detached_finds_the_account_open() {
 #[test]
 fn who_calls_while_we_look_for_them_is_approved() {
     let mut stage = Stage::logged_in();
-    let (id, effects) = stage.ask(Request::Connect { who: "bob".into(), force: false });
+    let (id, effects) =
+        stage.ask(Request::Connect { who: "bob".into(), force: false, switch: true });
     assert!(asks_server(&effects, |request| matches!(request, ServerRequest::List { .. })));
     let (link, _) = stage.called_by("bob", 2);
     let page = ServerReply::long(Code::Ok, ["bob 10.0.0.2 4401".to_owned()], "1 end".to_owned());
@@ -47,7 +48,7 @@ fn who_calls_while_we_look_for_them_is_approved() {
 fn an_introduction_that_makes_no_sense_ends_the_call() {
     let mut stage = Stage::logged_in();
     for _ in 0..2 {
-        let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true });
+        let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
         let effects = stage.server(Code::Ok, "nonsense");
         assert_eq!(code(&effects, id), "malformed");
     }
@@ -100,7 +101,7 @@ fn who_arrived_at_an_account_that_was_closed_reaches_nobody() {
 
 #[test]
 fn cancel_withdraws_a_request_for_which_the_server_is_still_being_asked() {
-    let asked = |who: &str, force| Request::Connect { who: who.into(), force };
+    let asked = |who: &str, force| Request::Connect { who: who.into(), force, switch: true };
     for (who, force, named) in [
         ("bob", false, None),
         ("bob", false, Some("Bob")),

@@ -147,7 +147,7 @@ fn somebody_else_than_asked_for_is_not_dialled() {
     let asked = ["bob", "10.0.0.2", "10.0.0.2:4401", "::ffff:10.0.0.2", "[fe80::2]:4401", "?"];
     for who in asked {
         let mut stage = Stage::logged_in();
-        let (id, _) = stage.ask(Request::Connect { who: who.into(), force: true });
+        let (id, _) = stage.ask(Request::Connect { who: who.into(), force: true, switch: true });
         let introduced = format!("mallory 10.0.0.66 4401 {} introduced", key(9));
         let effects = stage.server(Code::Ok, &introduced);
         assert_eq!(code(&effects, id), "malformed", "{who}");
@@ -155,7 +155,7 @@ fn somebody_else_than_asked_for_is_not_dialled() {
     }
     for who in ["10.0.0.2", "10.0.0.2:4401", "::ffff:10.0.0.2", "[::ffff:10.0.0.2]:4401"] {
         let mut stage = Stage::logged_in();
-        stage.ask(Request::Connect { who: who.into(), force: true });
+        stage.ask(Request::Connect { who: who.into(), force: true, switch: true });
         let effects = stage.server(Code::Ok, &format!("bob 10.0.0.2 4401 {} hello", key(2)));
         assert!(effects.iter().any(|effect| matches!(effect, Effect::DialPeer { .. })), "{who}");
     }
@@ -261,7 +261,7 @@ fn link_local_peer_is_dialled_on_the_link_to_the_server() {
         stage.server(Code::WhichWay, "log in or sign up?");
         stage.open_account();
         welcome(&mut stage, "alice");
-        stage.ask(Request::Connect { who: "bob".into(), force: true });
+        stage.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
         let effects = stage.server(Code::Ok, &format!("bob {told} 4401 {} introduced", key(2)));
         let expected: std::net::SocketAddr = dialled.parse().unwrap();
         let dials =

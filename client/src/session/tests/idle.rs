@@ -20,7 +20,7 @@ fn dials(effects: &[Effect]) -> bool {
 fn the_next_request_logs_in_by_key_and_is_carried_out() {
     let secret = || Secret("correct horse".into());
     let change = Request::ChangePassword { password: secret(), new: secret(), repeated: secret() };
-    let connect = Request::Connect { who: "bob".into(), force: true };
+    let connect = Request::Connect { who: "bob".into(), force: true, switch: true };
     for (request, asked) in [
         (Request::List, "LIST"),
         (Request::Watch(true), "WATCH"),

@@ -16,7 +16,7 @@ fn print(seed: u8) -> String {
 
 /// Asks to connect to bob, whom the server introduces with this key.
 fn connect(stage: &mut Stage, seed: u8) -> Result<(), Failure> {
-    let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true });
+    let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
     let introduced = format!("bob 10.0.0.2 4401 {} introduced", key(seed));
     let effects = stage.server(Code::Ok, &introduced);
     answer(&effects, id).map_or(Ok(()), |answer| answer.clone().map(|_| ()))

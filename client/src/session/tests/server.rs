@@ -97,7 +97,7 @@ fn leaving_is_not_told_as_a_loss() {
 #[test]
 fn after_a_penalty_nothing_is_tried_until_the_user_wants_it() {
     let mut stage = Stage::logged_in();
-    let (id, _) = stage.ask(Request::Connect { who: "nobody".into(), force: true });
+    let (id, _) = stage.ask(Request::Connect { who: "nobody".into(), force: true, switch: true });
     let effects = stage.server(Code::Nobody, "Nobody is here by that name or address.");
     assert_eq!(code(&effects, id), "nobody");
     let effects = stage.notice(Notice::Closing(Closing::Penalty));

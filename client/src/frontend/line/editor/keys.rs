@@ -8,6 +8,8 @@ use reedline::{
 pub(super) const INTERRUPT: &str = "interrupt";
 /// Ctrl+X.
 pub(super) const LEAVE: &str = "leave";
+/// Ctrl+Z. It is no signal while the editor has the keys.
+pub(in crate::frontend::line) const SUSPEND: &str = "suspend";
 
 /// The name of the menu of completions.
 pub(in crate::frontend::line) const COMPLETION_MENU: &str = "completions";
@@ -15,14 +17,16 @@ pub(in crate::frontend::line) const COMPLETION_MENU: &str = "completions";
 /// The keys of Emacs, as in most shells.
 pub(super) fn edit_mode() -> Box<dyn EditMode> {
     let mut keys = default_emacs_keybindings();
-    let command = |name: &str| ReedlineEvent::ExecuteHostCommand(name.into());
-    // In the search of earlier lines it only ends the search: no chat is ended by a slip.
-    let interrupt = ReedlineEvent::UntilFound(vec![
-        ReedlineEvent::Multiple(vec![ReedlineEvent::Esc, command(INTERRUPT)]),
-        ReedlineEvent::Esc,
-    ]);
-    control(&mut keys, 'c', interrupt);
+    // In the search of earlier lines they only end the search: no chat is ended by a slip.
+    let unless_searching = |name: &str| {
+        ReedlineEvent::UntilFound(vec![
+            ReedlineEvent::Multiple(vec![ReedlineEvent::Esc, command(name)]),
+            ReedlineEvent::Esc,
+        ])
+    };
+    control(&mut keys, 'c', unless_searching(INTERRUPT));
     control(&mut keys, 'x', command(LEAVE));
+    control(&mut keys, 'z', unless_searching(SUSPEND));
     let complete = ReedlineEvent::UntilFound(vec![
         ReedlineEvent::Menu(COMPLETION_MENU.into()),
         ReedlineEvent::MenuNext,
@@ -30,6 +34,17 @@ pub(super) fn edit_mode() -> Box<dyn EditMode> {
     keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, complete);
     keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
     Box::new(Emacs::new(keys))
+}
+
+/// The same for the answer to a question, which no other key ends.
+pub(in crate::frontend::line) fn answer_mode() -> Box<dyn EditMode> {
+    let mut keys = default_emacs_keybindings();
+    control(&mut keys, 'z', command(SUSPEND));
+    Box::new(Emacs::new(keys))
+}
+
+fn command(name: &str) -> ReedlineEvent {
+    ReedlineEvent::ExecuteHostCommand(name.into())
 }
 
 fn control(keys: &mut Keybindings, key: char, event: ReedlineEvent) {

@@ -1,0 +1,79 @@
+//! Where a typed line goes that is not marked as a command.
+
+use letschat_protocol::username::Username;
+
+use super::{Reply, RequestId, Session};
+use crate::event::Event;
+
+/// What a typed line without a `/` means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Typing {
+    /// It is a command: no chat is current.
+    #[default]
+    Commands,
+    /// It is said in this chat.
+    Chat(Username),
+    /// It goes nowhere: this chat was current, and ended by no act of the user.
+    Over(Username),
+}
+
+impl Typing {
+    /// The chat that the line is meant for, over or not.
+    pub fn chat(&self) -> Option<&Username> {
+        match self {
+            Typing::Commands => None,
+            Typing::Chat(with) | Typing::Over(with) => Some(with),
+        }
+    }
+}
+
+impl Session {
+    /// What a typed line means now.
+    pub fn typing(&self) -> &Typing {
+        &self.typing
+    }
+
+    /// The chat that plain text goes to.
+    pub(super) fn current(&self) -> Option<&Username> {
+        match &self.typing {
+            Typing::Chat(with) => Some(with),
+            Typing::Commands | Typing::Over(_) => None,
+        }
+    }
+
+    /// A chat opened. It becomes current if its user asked for that, or if no other one is.
+    pub(super) fn opened_for_typing(&mut self, who: &Username, switch: bool) {
+        let before = self.current();
+        if before.is_some_and(|before| before != who) {
+            if !switch {
+                return;
+            }
+            let message = format!("What you type goes to {who} now.");
+            self.tell(Event::Notice { code: "current_chat", message });
+        }
+        self.typing = Typing::Chat(who.clone());
+    }
+
+    /// A chat closed. Its user may be typing for it, and learns from a failure that it is over, unless it
+    /// was the user who ended it.
+    pub(super) fn closed_for_typing(&mut self, who: &Username, by_user: bool) {
+        if self.current() == Some(who) {
+            self.typing = match by_user {
+                true => Typing::Commands,
+                false => Typing::Over(who.clone()),
+            };
+        }
+    }
+
+    /// The user knows that this chat is over: typed lines are commands again.
+    pub(super) fn accept_end(&mut self, who: &Username) {
+        if self.typing == Typing::Over(who.clone()) {
+            self.typing = Typing::Commands;
+        }
+    }
+
+    pub(super) fn accept_end_asked(&mut self, id: RequestId, who: &Username) {
+        self.accept_end(who);
+        self.answer(id, Reply::Done {});
+    }
+}
