@@ -8,6 +8,8 @@ fn the_requests_of_somebody_blocked_wait_for_an_answer_that_does_not_come() {
     let (id, effects) = stage.ask(Request::Block { who: "Mallory".into(), on: true });
     assert!(answer(&effects, id).unwrap().is_ok());
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Save(Save::Blocked))));
+    // The first activity is reported.
+    stage.server(Code::Ok, "noted");
     let says = |effects: &[Effect], wanted: PeerMessage, to: LinkId| {
         effects.iter().any(|effect| {
             matches!(effect, Effect::SendPeer { link, message } if *link == to && *message == wanted)
