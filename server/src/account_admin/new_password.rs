@@ -9,6 +9,7 @@ use letschat_protocol::dialogue::Secret;
 use letschat_protocol::password::{self, WeakPassword};
 use letschat_protocol::username::Username;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
 
 /// What is longer holds something else.
 const MAX_BYTES: u64 = 4 * 1024;
@@ -48,10 +49,9 @@ pub(super) fn read(name: &Username, file: Option<&Path>) -> Result<Secret, Passw
 }
 
 fn first_line(source: impl Read) -> io::Result<Secret> {
-    let mut line = String::new();
+    let mut line = Zeroizing::new(String::new());
     BufReader::new(source.take(MAX_BYTES)).read_line(&mut line)?;
-    let line = line.strip_suffix('\n').unwrap_or(&line);
-    Ok(Secret(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+    Ok(Secret(password::of_file(&line).to_owned()))
 }
 
 fn ask(name: &Username) -> Result<Secret, PasswordError> {
@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn only_the_first_line_of_a_file_counts() {
-        for (text, password) in [("a b \nc", "a b "), ("a\r\n", "a"), ("a", "a"), ("", "")] {
+        for (text, password) in
+            [("a b \nc", "a b "), ("a\r\n", "a"), ("\u{feff}a\n", "a"), ("a", "a"), ("", "")]
+        {
             assert_eq!(first_line(text.as_bytes()).unwrap(), Secret(password.into()), "{text:?}");
         }
     }
