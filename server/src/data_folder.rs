@@ -53,14 +53,15 @@ impl Lock {
     }
 }
 
-/// Makes the folder, for its owner alone, if it is missing.
+/// Makes the folder, for its owner alone, if it is missing. One in which everybody can replace the
+/// files of others is an error.
 pub fn make(path: &Path) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path) {
         // "File exists" would not tell what is wrong with that.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(ErrorKind::NotADirectory.into())
         }
-        made => made,
+        made => made.and_then(|()| refuse_folder_of_all(path)),
     }
 }
 
@@ -79,7 +80,6 @@ impl DataFolder {
     /// Makes the folder if it is missing and locks it.
     pub(crate) fn open(path: &Path) -> Result<DataFolder, LockError> {
         make(path)?;
-        refuse_folder_of_all(path)?;
         let lock = Lock::take(&path.join("server.lock"))?;
         Ok(DataFolder { path: path.to_owned(), _lock: lock })
     }

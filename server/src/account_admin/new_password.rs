@@ -33,9 +33,10 @@ pub(crate) enum PasswordError {
 }
 
 /// Reads a password that is good for this account from the file, `-` being standard input, or asks
-/// for it twice.
+/// for it twice. A terminal is asked in any case: it would show what is typed.
 pub(super) fn read(name: &Username, file: Option<&Path>) -> Result<Secret, PasswordError> {
-    let secret = match file {
+    let is_terminal = io::stdin().is_terminal();
+    let secret = match file.filter(|path| !(is_terminal && *path == "-")) {
         Some(path) if path == "-" => first_line(io::stdin().lock()).map_err(|source| {
             PasswordError::Unreadable { from: "standard input".into(), source }
         })?,
@@ -49,7 +50,7 @@ pub(super) fn read(name: &Username, file: Option<&Path>) -> Result<Secret, Passw
 }
 
 fn first_line(source: impl Read) -> io::Result<Secret> {
-    let mut line = Zeroizing::new(String::new());
+    let mut line = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
     BufReader::new(source.take(MAX_BYTES)).read_line(&mut line)?;
     Ok(Secret(password::of_file(&line).to_owned()))
 }
@@ -114,7 +115,8 @@ const CTRL_U: u8 = 0x15;
 const DELETE: u8 = 0x7f;
 
 fn edited_line(keys: impl Iterator<Item = io::Result<u8>>) -> io::Result<Option<Secret>> {
-    let mut line = Vec::new();
+    // A line that had to grow would leave copies behind.
+    let mut line = Vec::with_capacity(MAX_BYTES as usize);
     for key in keys.take(MAX_BYTES as usize) {
         match key? {
             b'\r' | b'\n' => {

@@ -53,8 +53,11 @@ fn client_that_waits_for_a_fifo_can_quit() {
     let fifo = Fifo::new();
     let mut alice = TestClient::start_at(&server.location(), "alice", &fifo.flags());
     alice.tell("signup", json!({"username": "alice"}));
-    alice.tell("login", json!({"username": "alice"}));
-    alice.quits();
+    let login = alice.tell("login", json!({"username": "alice"}));
+    alice.ok("quit", json!({}));
+    assert_eq!(alice.refusal(login).0, "ended");
+    // As always when a program's command has failed.
+    assert_eq!(alice.process.exit_code(), 1);
 }
 
 #[test]
