@@ -48,6 +48,7 @@ pub(crate) fn open(
     username: Option<Username>,
 ) -> Result<(Account, AccountFolder), AccountError> {
     let accounts = accounts_folder(data_folder, server);
+    refuse_folder_of_all(data_folder)?;
     let (username, lock) = match username {
         Some(username) => {
             let path = accounts.join(username.as_str());
@@ -57,7 +58,14 @@ pub(crate) fn open(
         }
         None => lock_only_one(&accounts)?,
     };
-    read(accounts.join(username.as_str()), username, lock)
+    let path = accounts.join(username.as_str());
+    refuse_folder_of_all(&path)?;
+    read(path, username, lock)
+}
+
+/// A key is not safe where everybody can put another one in its place.
+fn refuse_folder_of_all(path: &Path) -> Result<(), AccountError> {
+    private_file::refuse_folder_of_all(path).map_err(|error| unusable(path, &error))
 }
 
 /// The only account that has a key and is not in use, if it is just one.
@@ -191,7 +199,7 @@ fn read(
 /// A new key where there is none. It is written only when the server has accepted it: until then
 /// it is worth nothing, and an account without a file is not offered for login.
 fn read_identity(path: &Path) -> Result<Identity, AccountError> {
-    match private_file::read(path).map_err(|error| unusable(path, &error))? {
+    match private_file::read_secret(path).map_err(|error| unusable(path, &error))? {
         Some(pkcs8) => Identity::from_pkcs8(&pkcs8),
         None => Identity::generate(),
     }
@@ -337,6 +345,40 @@ mod tests {
             }
         }
         assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+    }
+
+    #[test]
+    fn key_that_others_can_read_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let folder = accounts_folder(data.path(), &server()).join("alice");
+        let key = folder.join(IDENTITY_FILE);
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |name| match error(data.path(), name) {
+            AccountError::Folder(sentence) => sentence,
+            other => panic!("{other:?}"),
+        };
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
+            set(&key, mode);
+            for name in [Some("alice"), None] {
+                let mend = format!("`chmod 600 {}`", key.display());
+                assert!(refused(name).contains(&mend), "{}", refused(name));
+            }
+        }
+        set(&key, 0o400);
+        assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+        for path in [&folder, data.path()] {
+            set(path, 0o777);
+            let mend = format!("`chmod go-w {}`", path.display());
+            assert!(refused(Some("alice")).contains(&mend), "{}", refused(Some("alice")));
+            // As in /tmp, others can't touch what is not theirs.
+            set(path, 0o1777);
+            assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+            set(path, 0o755);
+            assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+        }
     }
 
     #[test]

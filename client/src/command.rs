@@ -6,6 +6,8 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 
+use futures_lite::FutureExt as _;
+use letschat_protocol::dialogue::Secret;
 use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
@@ -236,19 +238,28 @@ impl Dispatcher {
         })
     }
 
-    /// Asks for what a call lacks. While this waits the user may be answering a question, so a
-    /// front end reads no lines meanwhile.
+    /// Asks the user for what a call lacks. While this waits the user may be answering a question, so
+    /// a front end reads no lines meanwhile. A password file is read later, by [`run`](Self::run): that
+    /// may take for ever.
     pub async fn prepare(&self, mut call: Call) -> Result<Prepared, Failure> {
         let arguments = &mut call.arguments;
         if arguments.has(&PASSWORD) {
             return Ok(Prepared(call));
         }
+        let in_a_file = self.passwords.are_in_a_file();
         match call.command.asks {
             Asks::Nothing => {}
             Asks::Text(text, _) if arguments.has(text) => {}
             Asks::Text(text, _) => {
                 let missing = ArgumentError::Missing(text.name);
                 return Err(misused(call.command, &missing).failure);
+            }
+            Asks::Password(_) | Asks::NewPassword if in_a_file => {}
+            Asks::ChangedPassword if in_a_file => {
+                if let Some([new, repeated]) = self.passwords.new_for_change().await? {
+                    arguments.give(&NEW_PASSWORD, new.0);
+                    arguments.give(&REPEATED, repeated.0);
+                }
             }
             Asks::Password(account) if !arguments.has(account) => {}
             Asks::Password(_) => {
@@ -275,13 +286,22 @@ impl Dispatcher {
 
     /// Runs a call, if it is allowed now.
     pub async fn run(&self, call: Prepared) -> Result<Reply, Failure> {
-        let Prepared(Call { command, arguments }) = call;
+        let Prepared(Call { command, mut arguments }) = call;
         if command.allowed == Allowed::LoggedIn && self.context.client.phase() == Phase::Offline {
             let message = format!(
                 "{}: you are not logged in. `/login NAME` comes first, unless it is being tried already.",
                 command.name
             );
             return Err(Failure::new("not_logged_in", message));
+        }
+        if !arguments.has(&PASSWORD)
+            && self.takes_password_from_file(command, &arguments)
+            && let Some(password) = self.password_of_file().await?
+        {
+            if matches!(command.asks, Asks::NewPassword) {
+                arguments.give(&REPEATED, password.0.clone());
+            }
+            arguments.give(&PASSWORD, password.0);
         }
         match self.filtered(command, arguments).await {
             Some(arguments) => (command.run)(self.context.clone(), &arguments).await,
@@ -290,6 +310,25 @@ impl Dispatcher {
                 Err(Failure::new("held_back", why))
             }
         }
+    }
+
+    fn takes_password_from_file(&self, command: &Command, arguments: &Arguments) -> bool {
+        self.passwords.are_in_a_file()
+            && match command.asks {
+                Asks::Nothing => false,
+                Asks::Password(account) => arguments.has(account),
+                Asks::NewPassword => true,
+                Asks::ChangedPassword => arguments.has(&NEW_PASSWORD),
+            }
+    }
+
+    /// The password in the file, if one was named. The end of the client ends the wait for it.
+    pub(crate) async fn password_of_file(&self) -> Result<Option<Secret>, Failure> {
+        let ended = async {
+            self.client().finished().await;
+            Err(Failure::new("ended", "The client has ended."))
+        };
+        self.passwords.from_file().or(ended).await
     }
 
     /// What is to be sent once the plugins have seen it; `None`: nothing.

@@ -1,11 +1,13 @@
 //! Where a password comes from that was not given with its command.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use letschat_protocol::dialogue::Secret;
+use letschat_protocol::password;
+use smol::lock::Mutex;
 
 use crate::arguments::{Kind, Parameter};
 use crate::session::Failure;
@@ -29,19 +31,32 @@ pub trait Ask: Send + Sync {
 /// The file, if one was named; else the user, if there is one to ask.
 #[derive(Clone, Default)]
 pub struct Passwords {
-    file: Option<PathBuf>,
+    file: Option<Arc<PasswordFile>>,
     user: Option<Arc<dyn Ask>>,
+}
+
+/// The file that was named. A pipe (`<(pass show chat)`) gives what it holds once.
+struct PasswordFile {
+    path: PathBuf,
+    /// The password, if the file can't be read again.
+    remembered: Mutex<Option<Secret>>,
 }
 
 impl Passwords {
     /// Either may be missing.
     pub fn new(file: Option<PathBuf>, user: Option<Arc<dyn Ask>>) -> Passwords {
-        Passwords { file, user }
+        let file = file.map(|path| PasswordFile { path, remembered: Mutex::default() });
+        Passwords { file: file.map(Arc::new), user }
+    }
+
+    /// Whether passwords come from a file. To read it may take for ever.
+    pub(crate) fn are_in_a_file(&self) -> bool {
+        self.file.is_some()
     }
 
     /// The password of a new account, and the same again; `None` where there is none to be had.
     pub async fn for_signup(&self) -> Result<Option<(Secret, Secret)>, Failure> {
-        if let Some(password) = self.from_file()? {
+        if let Some(password) = self.from_file().await? {
             return Ok(Some((password.clone(), password)));
         }
         let password = self.ask("Password for the new account: ").await?;
@@ -52,7 +67,7 @@ impl Passwords {
     /// The password of an account; `None` where there is none to be had, and where the user gives
     /// an empty one, so as to log in by key.
     pub async fn for_login(&self) -> Result<Option<Secret>, Failure> {
-        if let Some(password) = self.from_file()? {
+        if let Some(password) = self.from_file().await? {
             return Ok(Some(password));
         }
         let password = self.ask("Password (empty: log in by this machine's key): ").await?;
@@ -62,25 +77,29 @@ impl Passwords {
     /// The present password, the new one, and that again. The file has the present one at most:
     /// it would not be right any more afterwards.
     pub async fn for_change(&self) -> Result<Option<[Secret; 3]>, Failure> {
-        let present = match self.from_file()? {
+        let present = match self.from_file().await? {
             Some(password) => Some(password),
             None => self.ask("Your present password: ").await?,
         };
-        let new = self.ask("The new password: ").await?;
-        let repeated = self.ask("The new password again: ").await?;
-        Ok(match (present, new, repeated) {
-            (Some(present), Some(new), Some(repeated)) => Some([present, new, repeated]),
-            _ => None,
-        })
+        let new = self.new_for_change().await?;
+        Ok(present.zip(new).map(|(present, [new, repeated])| [present, new, repeated]))
     }
 
-    /// The first line of the password file, if one was named.
-    pub fn from_file(&self) -> Result<Option<Secret>, Failure> {
-        let Some(path) = &self.file else {
+    /// Of a change, the new password and that again.
+    pub(crate) async fn new_for_change(&self) -> Result<Option<[Secret; 2]>, Failure> {
+        let new = self.ask("The new password: ").await?;
+        let repeated = self.ask("The new password again: ").await?;
+        Ok(new.zip(repeated).map(|(new, repeated)| [new, repeated]))
+    }
+
+    /// The first line of the password file, if one was named. A thread reads it, since a FIFO may
+    /// keep it waiting.
+    pub async fn from_file(&self) -> Result<Option<Secret>, Failure> {
+        let Some(file) = &self.file else {
             return Ok(None);
         };
-        first_line(path).map(Some).map_err(|error| {
-            let message = format!("No password can be read from {}: {error}.", path.display());
+        file.password().await.map(Some).map_err(|error| {
+            let message = format!("No password can be read from {}: {error}.", file.path.display());
             Failure::new("password_file", message)
         })
     }
@@ -95,12 +114,31 @@ impl Passwords {
     }
 }
 
-fn first_line(path: &Path) -> io::Result<Secret> {
+impl PasswordFile {
+    async fn password(&self) -> io::Result<Secret> {
+        // Held while it is read: two readers would share what a pipe gives.
+        let mut remembered = self.remembered.lock().await;
+        if let Some(password) = &*remembered {
+            return Ok(password.clone());
+        }
+        let path = self.path.clone();
+        let (password, is_regular) = smol::unblock(move || first_line(&path)).await?;
+        if !is_regular {
+            *remembered = Some(password.clone());
+        }
+        Ok(password)
+    }
+}
+
+/// The password, and whether the file can be read again.
+fn first_line(path: &Path) -> io::Result<(Secret, bool)> {
+    let file = File::open(path)?;
+    let is_regular = file.metadata()?.is_file();
     let mut text = String::new();
-    File::open(path)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(Secret(line.to_owned())),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "its first line is empty")),
+    BufReader::new(file.take(MAX_FILE_BYTES)).read_line(&mut text)?;
+    match password::of_file(&text) {
+        "" => Err(io::Error::new(io::ErrorKind::InvalidData, "its first line is empty")),
+        password => Ok((Secret(password.to_owned()), is_regular)),
     }
 }
 
@@ -108,6 +146,8 @@ fn first_line(path: &Path) -> io::Result<Secret> {
 mod tests {
     use super::*;
     use futures_lite::future::block_on;
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
 
     struct Answers(&'static str);
 
@@ -134,6 +174,32 @@ mod tests {
         let password = Secret("from file ".into());
         assert_eq!(block_on(passwords.for_login()), Ok(Some(password.clone())));
         assert_eq!(block_on(passwords.for_signup()), Ok(Some((password.clone(), password))));
+    }
+
+    #[test]
+    fn byte_order_mark_is_no_part_of_the_password() {
+        let (passwords, _folder) = passwords(Some("\u{feff}from file\r\n"), None);
+        assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("from file".into()))));
+    }
+
+    #[test]
+    fn file_that_changes_is_read_again() {
+        let (passwords, folder) = passwords(Some("old one"), None);
+        assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("old one".into()))));
+        std::fs::write(folder.path().join("password"), "new one").unwrap();
+        assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("new one".into()))));
+    }
+
+    #[test]
+    fn what_a_pipe_gave_once_is_remembered() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"from a pipe\n").unwrap();
+        // Still open: the line's end is enough.
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let passwords = Passwords::new(Some(path.into()), None);
+        for _ in 0..2 {
+            assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("from a pipe".into()))));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,6 +11,12 @@ use serde::de::DeserializeOwned;
 /// Readable and writable by the owner alone.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
+
+/// What the group and others may do with a file.
+const OF_OTHERS: u32 = 0o077;
+/// Everybody may change a folder, and take away what is not theirs.
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// Nothing that a client keeps is larger; what is, was not written by it.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -43,6 +49,40 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is far too large"));
     }
     Ok(Some(content))
+}
+
+/// The content of a secret, or `None` if there is no such file. Like ssh, refuses one that others can
+/// read or change.
+pub(crate) fn read_secret(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & OF_OTHERS != 0 => {
+            let mode = found.permissions().mode() & 0o777;
+            Err(refused(format!(
+                "others have access to this key (mode {mode:04o}); `chmod 600 {}` ends that",
+                path.display()
+            )))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => read(path),
+    }
+}
+
+/// Refuses a folder in which everybody can replace the files of others.
+pub(crate) fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & (STICKY | WRITABLE_BY_ALL) == WRITABLE_BY_ALL => {
+            let path = path.display();
+            Err(refused(format!(
+                "everybody may change what is in {path}; `chmod go-w {path}` ends that"
+            )))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn refused(sentence: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, sentence)
 }
 
 /// Writes a file. Whenever the power goes, the old content or the new one is there, whole.
@@ -84,7 +124,6 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> 
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -23,12 +23,15 @@ pub(crate) struct KnownServers {
 }
 
 /// The server's key is to be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is the remembered one.
     Known,
     /// It is the one that the user gave; now remembered.
     AsGiven,
+    /// It is remembered for this other address, as `host:port`; now for this one, too, and the user
+    /// is to be told.
+    KnownAs(String),
     /// It was never seen before; now remembered, and the user is to be told.
     FirstSight,
 }
@@ -41,12 +44,16 @@ impl KnownServers {
 
     /// The fingerprint that is remembered for a server.
     pub(crate) fn remembered(&self, server: &ServerAddress) -> io::Result<Option<Fingerprint>> {
-        let known = self.load()?;
-        let Some(text) = known.get(&server.to_string()) else {
-            return Ok(None);
-        };
-        let fingerprint = text.parse().map_err(|error| self.broken(&error))?;
-        Ok(Some(fingerprint))
+        self.entry(&self.load()?, server)
+    }
+
+    fn entry(
+        &self,
+        known: &BTreeMap<String, String>,
+        server: &ServerAddress,
+    ) -> io::Result<Option<Fingerprint>> {
+        let text = known.get(&server.to_string());
+        text.map(|text| text.parse().map_err(|error| self.broken(&error))).transpose()
     }
 
     /// Decides about a key that a server just proved to have, and remembers it if it is new.
@@ -61,9 +68,12 @@ impl KnownServers {
         let unusable = |error: io::Error| {
             Unreached::Folder(format!("the list of known servers can't be used: {error}"))
         };
-        let remembered = self.remembered(server).map_err(unusable)?;
+        private_file::refuse_folder_of_all(&self.folder).map_err(unusable)?;
+        let known = self.load().map_err(unusable)?;
+        let remembered = self.entry(&known, server).map_err(unusable)?;
         let may_accept = may_accept || reached_at.to_canonical().is_loopback();
-        let verdict = decide(server.fingerprint, remembered, found, may_accept)?;
+        let verdict =
+            decide(server.fingerprint, remembered, found, || elsewhere(&known, found), may_accept)?;
         if verdict != Verdict::Known {
             self.remember(server, found).map_err(unusable)?;
         }
@@ -107,6 +117,7 @@ fn decide(
     given: Option<Fingerprint>,
     remembered: Option<Fingerprint>,
     found: Fingerprint,
+    elsewhere: impl FnOnce() -> Option<String>,
     may_accept: bool,
 ) -> Result<Verdict, Unreached> {
     match (given, remembered) {
@@ -114,9 +125,18 @@ fn decide(
         (_, Some(remembered)) if remembered == found => Ok(Verdict::Known),
         (Some(_), _) => Ok(Verdict::AsGiven),
         (None, Some(known)) => Err(Unreached::KeyChanged { known, found }),
-        (None, None) if may_accept => Ok(Verdict::FirstSight),
-        (None, None) => Err(Unreached::KeyUnknown { found }),
+        (None, None) => match elsewhere() {
+            Some(address) => Ok(Verdict::KnownAs(address)),
+            None if may_accept => Ok(Verdict::FirstSight),
+            None => Err(Unreached::KeyUnknown { found }),
+        },
     }
+}
+
+/// Another address at which this key is the right one.
+fn elsewhere(known: &BTreeMap<String, String>, found: Fingerprint) -> Option<String> {
+    let is_it = |text: &str| text.parse().is_ok_and(|known: Fingerprint| known == found);
+    known.iter().find(|(_, text)| is_it(text)).map(|(address, _)| address.clone())
 }
 
 #[cfg(test)]
@@ -171,6 +191,42 @@ mod tests {
         assert_eq!(known.judge(&host, NEAR, key("b"), true), Err(changed));
         // Another port is another server.
         assert_eq!(known.judge(&server("host:1"), NEAR, key("b"), true), Ok(Verdict::FirstSight));
+    }
+
+    #[test]
+    fn key_known_from_another_address_needs_nobody_who_accepts() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        known.judge(&server("127.0.0.1"), NEAR, key("a"), false).unwrap();
+        let as_before = Ok(Verdict::KnownAs("127.0.0.1:4400".into()));
+        assert_eq!(known.judge(&server("localhost"), FAR, key("a"), false), as_before);
+        assert_eq!(known.judge(&server("localhost"), FAR, key("a"), false), Ok(Verdict::Known));
+        // The other address is held to that key from now on.
+        let changed = Unreached::KeyChanged { known: key("a"), found: key("b") };
+        assert_eq!(known.judge(&server("localhost"), NEAR, key("b"), true), Err(changed));
+    }
+
+    #[test]
+    fn key_of_another_server_at_a_known_address_is_a_changed_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        known.judge(&server("one"), NEAR, key("a"), true).unwrap();
+        known.judge(&server("two"), NEAR, key("b"), true).unwrap();
+        let changed = Unreached::KeyChanged { known: key("b"), found: key("a") };
+        assert_eq!(known.judge(&server("two"), NEAR, key("a"), true), Err(changed));
+        let given = Unreached::KeyChanged { known: key("b"), found: key("a") };
+        assert_eq!(known.judge(&with_key("three", key("b")), NEAR, key("a"), true), Err(given));
+    }
+
+    #[test]
+    fn list_that_everybody_may_change_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        let of_all = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), of_all).unwrap();
+        let result = known.judge(&server("host"), NEAR, key("a"), true);
+        let Err(Unreached::Folder(sentence)) = result else { panic!("{result:?}") };
+        assert!(sentence.contains("chmod go-w "), "{sentence}");
     }
 
     #[test]

@@ -1,4 +1,11 @@
-//! What is accepted as a new password. Old ones are never judged, only compared.
+//! Passwords: their normal form, how a file holds one, and what is accepted as a new one.
+//!
+//! Old passwords are never judged, only compared.
+
+use std::collections::BTreeSet;
+
+use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
 
 use crate::limits::{MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS};
 use crate::printable::has_control;
@@ -24,9 +31,45 @@ pub enum WeakPassword {
 /// Fewer different characters than this is a pattern, not a password.
 const MIN_DIFFERENT_CHARS: usize = 4;
 
-/// Judges a new password. By length first, as NIST SP 800-63B, section 5.1.1.2, has it, and
+/// UTF-8 text grows at most threefold by normalisation to NFC (Unicode UAX #15, section 10).
+const MAX_GROWTH: usize = 3;
+
+/// The form in which passwords are hashed and compared: the OpaqueString profile of RFC 8265,
+/// section 4.2, without its refusals. Every space becomes U+0020, and the text is in NFC, so that
+/// keyboards that write `é` in different ways write the same password.
+pub fn normalized(password: &str) -> Zeroizing<String> {
+    // A text that had to grow would leave copies behind.
+    let mut normal = Zeroizing::new(String::with_capacity(password.len() * MAX_GROWTH));
+    if password.is_ascii() {
+        normal.push_str(password);
+    } else {
+        normal.extend(password.chars().map(plain_space).nfc());
+    }
+    normal
+}
+
+/// U+0020 for every other space: the characters of the category Zs.
+fn plain_space(c: char) -> char {
+    match c {
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
+            ' '
+        }
+        c => c,
+    }
+}
+
+/// The password in the text of a file: its first line, without the byte order mark and the carriage
+/// return that editors add.
+pub fn of_file(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let line = text.split_once('\n').map_or(text, |(line, _)| line);
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// Judges a new password in its normal form. By length first, as NIST SP 800-63B, section 5.1.1.2, has it, and
 /// against what guessers try first; no rules of composition.
 pub fn check(password: &str, username: &Username) -> Result<(), WeakPassword> {
+    let password = normalized(password);
     let length = password.chars().count();
     if length < MIN_PASSWORD_CHARS {
         return Err(WeakPassword::TooShort);
@@ -34,13 +77,13 @@ pub fn check(password: &str, username: &Username) -> Result<(), WeakPassword> {
     if length > MAX_PASSWORD_CHARS {
         return Err(WeakPassword::TooLong);
     }
-    if has_control(password) {
+    if has_control(&password) {
         return Err(WeakPassword::ControlCharacter);
     }
-    let folded = password.to_lowercase();
-    let different: std::collections::BTreeSet<char> = folded.chars().collect();
+    let folded = Zeroizing::new(password.to_lowercase());
+    let different: BTreeSet<char> = folded.chars().collect();
     let is_common = COMMON.contains(&folded.as_str());
-    if different.len() < MIN_DIFFERENT_CHARS || folded == username.as_str() || is_common {
+    if different.len() < MIN_DIFFERENT_CHARS || *folded == username.as_str() || is_common {
         return Err(WeakPassword::TooSimple);
     }
     Ok(())
@@ -101,6 +144,55 @@ mod tests {
     fn what_guessers_try_first_is_refused() {
         for password in ["aaaaaaaa", "abababab", "Password", "12345678", "Alice.Cooper"] {
             assert_eq!(judge(password), Err(WeakPassword::TooSimple), "{password}");
+        }
+    }
+
+    #[test]
+    fn one_password_has_one_normal_form() {
+        for (given, normal) in [
+            ("plain ascii", "plain ascii"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
+            ("a\u{a0}b\u{3000}c\u{2003}d", "a b c d"),
+            // Compatibility and case are kept: they make passwords stronger.
+            ("\u{fb01}Fi", "\u{fb01}Fi"),
+            ("a\u{200b}b", "a\u{200b}b"),
+        ] {
+            assert_eq!(*normalized(given), normal, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn normal_form_never_outgrows_its_memory() {
+        for c in char::MIN..=char::MAX {
+            let given = c.to_string();
+            assert!(normalized(&given).len() <= given.len() * MAX_GROWTH, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn new_password_is_judged_in_its_normal_form() {
+        // Eight characters as typed, four in the normal form.
+        assert_eq!(judge("e\u{301}o\u{301}a\u{301}i\u{301}"), Err(WeakPassword::TooShort));
+        let spaced = "\u{a0}".repeat(4) + &" ".repeat(4);
+        assert_eq!(judge(&spaced), Err(WeakPassword::TooSimple));
+    }
+
+    #[test]
+    fn password_of_a_file_is_its_first_line() {
+        for (text, password) in [
+            ("a b \nc", "a b "),
+            ("a\r\n", "a"),
+            ("a", "a"),
+            ("\u{feff}a\r\nb", "a"),
+            ("\u{feff}", ""),
+            ("\na", ""),
+            ("", ""),
+            ("a\rb\n", "a\rb"),
+            ("a\u{feff}", "a\u{feff}"),
+        ] {
+            assert_eq!(of_file(text), password, "{text:?}");
         }
     }
 

@@ -1,13 +1,17 @@
-//! The folder of what must outlast the server, and the locks that keep a second server out.
+//! The folder of what must outlast the server, and the lock that keeps a second server out.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Readable and writable by the owner alone.
 const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
+
+/// Everybody may change a folder, and take away what is not theirs.
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// A folder that one server has for itself.
 pub(crate) struct DataFolder {
@@ -17,7 +21,7 @@ pub(crate) struct DataFolder {
 
 /// Held as long as the value lives. The kernel lets go of it when the process dies, however that
 /// happens, so a lock file that was left behind locks nobody out.
-pub(crate) struct Lock {
+struct Lock {
     _file: File,
 }
 
@@ -37,14 +41,6 @@ impl From<io::Error> for LockError {
 }
 
 impl Lock {
-    /// Locks a path by a file beside it, so that the path itself stays its owner's alone: a
-    /// database has locks of its own.
-    pub(crate) fn beside(path: &Path) -> Result<Lock, LockError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        Lock::take(Path::new(&name))
-    }
-
     fn take(path: &Path) -> Result<Lock, LockError> {
         let mut options = OpenOptions::new();
         let file =
@@ -57,15 +53,27 @@ impl Lock {
     }
 }
 
-/// Makes the folder, for its owner alone, if it is missing.
+/// Makes the folder, for its owner alone, if it is missing. One in which everybody can replace the
+/// files of others is an error.
 pub fn make(path: &Path) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path) {
         // "File exists" would not tell what is wrong with that.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(ErrorKind::NotADirectory.into())
         }
-        made => made,
+        made => made.and_then(|()| refuse_folder_of_all(path)),
     }
+}
+
+/// Refuses a folder in which everybody can replace the files of others.
+fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & (STICKY | WRITABLE_BY_ALL) != WRITABLE_BY_ALL {
+        return Ok(());
+    }
+    let sentence =
+        format!("everybody may change what is in it; `chmod go-w {}` ends that", path.display());
+    Err(io::Error::new(ErrorKind::PermissionDenied, sentence))
 }
 
 impl DataFolder {
@@ -102,7 +110,6 @@ impl DataFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -118,6 +125,25 @@ mod tests {
         assert_eq!(fs::read(folder.file("key")).unwrap(), b"second");
         assert_eq!(mode(&path), PRIVATE_FOLDER);
         assert_eq!(mode(&folder.file("key")), PRIVATE_FILE);
+    }
+
+    #[test]
+    fn folder_that_everybody_may_change_is_refused() {
+        let path = tempfile::tempdir().unwrap();
+        let set =
+            |mode| fs::set_permissions(path.path(), fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o777, 0o707, 0o702] {
+            set(mode);
+            let Err(LockError::Io(error)) = DataFolder::open(path.path()) else {
+                panic!("{mode:o}")
+            };
+            let mend = format!("`chmod go-w {}`", path.path().display());
+            assert!(error.to_string().contains(&mend), "{error}");
+        }
+        for mode in [0o1777, 0o775, 0o755] {
+            set(mode);
+            assert!(DataFolder::open(path.path()).is_ok(), "{mode:o}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use clock::Now;
 pub use data_folder::make as make_data_folder;
-use data_folder::{DataFolder, Lock, LockError};
+use data_folder::{DataFolder, LockError};
 use driver::{Driver, Links, QUEUE_EVENTS};
 use hub::{Birth, Hub, Input, Operator, OperatorAnswer};
 use net::Event;
@@ -70,7 +70,7 @@ pub use settings::ServerSettings;
 use settings::StoreLocation;
 use store::mysql::Mysql;
 use store::service::StoreService;
-use store::sqlite::Sqlite;
+use store::sqlite::{Lock, Sqlite};
 use store::{Store, StoreError, StoredLog};
 use trace::{StandIns, Trace};
 
@@ -285,11 +285,9 @@ fn open_store(location: &StoreLocation) -> Result<(Box<dyn Store>, Option<Lock>)
     let failed = |error| store_error(location, error);
     match location {
         StoreLocation::Sqlite(path) => {
-            let lock = Lock::beside(path).map_err(|error| match error {
-                LockError::Taken => StartError::InUse(path.clone()),
-                LockError::Io(error) => failed(StoreError::Database(format!(
-                    "no lock file can be made beside it: {error}"
-                ))),
+            let lock = Lock::take(path).map_err(|error| match error {
+                StoreError::InUse(_) => StartError::InUse(path.clone()),
+                error => failed(error),
             })?;
             Ok((Box::new(Sqlite::open(path).map_err(failed)?), Some(lock)))
         }

@@ -78,13 +78,23 @@ impl Running<'_> {
 
     fn note_secured(&mut self, secured: Secured) -> Input {
         let Secured { fingerprint, verdict, address, keys } = secured;
-        if verdict == Verdict::FirstSight {
-            let message = format!(
-                "The server {} is new here. From now on only this key is accepted there: \
-                 {fingerprint}. Its operator can tell you whether it is the right one.",
-                self.target.address
-            );
-            self.tell(Event::Notice { code: "server_key_pinned", message });
+        let server = &self.target.address;
+        let notice = match verdict {
+            Verdict::FirstSight => Some((
+                "server_key_pinned",
+                format!(
+                    "The server {server} is new here. From now on only this key is accepted there: \
+                     {fingerprint}. Its operator can tell you whether it is the right one."
+                ),
+            )),
+            Verdict::KnownAs(address) => Some((
+                "server_known",
+                format!("The server {server} is the one that you know as {address}."),
+            )),
+            Verdict::Known | Verdict::AsGiven => None,
+        };
+        if let Some((code, message)) = notice {
+            self.tell(Event::Notice { code, message });
         }
         let binding = keys.binding;
         self.secured = Some((address, keys));

@@ -306,7 +306,7 @@ impl<D: Dialect + 'static> Run<D> {
 
     /// By the password file, if one was named, or by key: nobody has asked to be asked.
     async fn log_in(&self, username: Username) {
-        let result = match self.dispatcher.passwords().from_file() {
+        let result = match self.dispatcher.password_of_file().await {
             Ok(password) => {
                 let username = Some(username.to_string());
                 self.client.request(Request::Login { username, password, take: false }).await

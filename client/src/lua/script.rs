@@ -199,7 +199,7 @@ impl Stage {
     /// By the password file, if one was named, or by key.
     async fn log_in(&self) -> Result<(), Failure> {
         let Some(username) = &self.login else { return Ok(()) };
-        let password = self.passwords.from_file()?;
+        let password = self.passwords.from_file().await?;
         let username = Some(username.to_string());
         let login = Request::Login { username, password, take: false };
         self.client.request(login).await.map(drop)

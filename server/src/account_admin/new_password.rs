@@ -13,6 +13,7 @@ use letschat_protocol::username::Username;
 use rustix::process::{Signal, getpgrp, kill_current_process_group};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use smol::Task;
+use zeroize::Zeroizing;
 
 /// What is longer holds something else.
 const MAX_BYTES: u64 = 4 * 1024;
@@ -36,9 +37,10 @@ pub(crate) enum PasswordError {
 }
 
 /// Reads a password that is good for this account from the file, `-` being standard input, or asks
-/// for it twice.
+/// for it twice. A terminal is asked in any case: it would show what is typed.
 pub(super) fn read(name: &Username, file: Option<&Path>) -> Result<Secret, PasswordError> {
-    let secret = match file {
+    let is_terminal = io::stdin().is_terminal();
+    let secret = match file.filter(|path| !(is_terminal && *path == "-")) {
         Some(path) if path == "-" => first_line(io::stdin().lock()).map_err(|source| {
             PasswordError::Unreadable { from: "standard input".into(), source }
         })?,
@@ -52,10 +54,9 @@ pub(super) fn read(name: &Username, file: Option<&Path>) -> Result<Secret, Passw
 }
 
 fn first_line(source: impl Read) -> io::Result<Secret> {
-    let mut line = String::new();
+    let mut line = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
     BufReader::new(source.take(MAX_BYTES)).read_line(&mut line)?;
-    let line = line.strip_suffix('\n').unwrap_or(&line);
-    Ok(Secret(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+    Ok(Secret(password::of_file(&line).to_owned()))
 }
 
 fn ask(name: &Username) -> Result<Secret, PasswordError> {
@@ -152,7 +153,8 @@ fn edited_line(
     keys: impl Iterator<Item = io::Result<u8>>,
     suspend: impl Fn(),
 ) -> io::Result<Option<Secret>> {
-    let mut line = Vec::new();
+    // A line that had to grow would leave copies behind.
+    let mut line = Vec::with_capacity(MAX_BYTES as usize);
     for key in keys.take(MAX_BYTES as usize) {
         match key? {
             b'\r' | b'\n' => {
@@ -201,7 +203,9 @@ mod tests {
 
     #[test]
     fn only_the_first_line_of_a_file_counts() {
-        for (text, password) in [("a b \nc", "a b "), ("a\r\n", "a"), ("a", "a"), ("", "")] {
+        for (text, password) in
+            [("a b \nc", "a b "), ("a\r\n", "a"), ("\u{feff}a\n", "a"), ("a", "a"), ("", "")]
+        {
             assert_eq!(first_line(text.as_bytes()).unwrap(), Secret(password.into()), "{text:?}");
         }
     }

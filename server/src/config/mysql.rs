@@ -11,6 +11,7 @@ use clap::{Arg, Args, Command, Error, ValueEnum};
 use letschat_protocol::dialogue::Secret;
 use letschat_server::settings::StoreLocation;
 use letschat_server::store::mysql::location::{MysqlLocation, Tls};
+use zeroize::Zeroizing;
 
 /// A password in the environment; there is no flag for it, since others can read those.
 const PASSWORD_VARIABLE: &str = "LETSCHAT_SERVER_STORE_PASSWORD";
@@ -89,14 +90,16 @@ fn password(given: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>
         (Some(_), Some(_)) => Err(MysqlFlagsError::TwoPasswords),
         (Some(password), None) => Ok(Some(password)),
         (None, Some(path)) => fs::read_to_string(path)
+            .map(Zeroizing::new)
             .map(|content| Some(Secret(without_line_end(&content).to_owned())))
             .map_err(|source| MysqlFlagsError::PasswordFile { path: path.to_owned(), source }),
         (None, None) => Ok(None),
     }
 }
 
-/// Editors end a file by a line's end that is no part of the password.
+/// Editors add a byte order mark and a line's end, which are no part of the password.
 fn without_line_end(content: &str) -> &str {
+    let content = content.strip_prefix('\u{feff}').unwrap_or(content);
     let content = content.strip_suffix('\n').unwrap_or(content);
     content.strip_suffix('\r').unwrap_or(content)
 }
@@ -146,9 +149,13 @@ mod tests {
     fn a_password_comes_from_a_file_without_its_line_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
-        for (content, password) in
-            [("a b", "a b"), ("a b\n", "a b"), ("a\r\n", "a"), ("\n\n", "\n")]
-        {
+        for (content, password) in [
+            ("a b", "a b"),
+            ("a b\n", "a b"),
+            ("a\r\n", "a"),
+            ("\u{feff}a\r\n", "a"),
+            ("\n\n", "\n"),
+        ] {
             fs::write(&path, content).unwrap();
             let location = location(&["--store-password-file", path.to_str().unwrap()]).unwrap();
             assert_eq!(location.password, Some(Secret(password.into())), "{content:?}");

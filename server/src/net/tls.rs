@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +48,17 @@ pub enum TlsError {
              for a new identity, which every client will refuse at first"
     )]
     KeyMissing(PathBuf),
+    /// Others than the server's user can read or change the key.
+    #[error(
+        "others have access to the server's key {path} (mode {mode:04o}); `chmod 600 {path}` ends \
+         that"
+    )]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// What it allows.
+        mode: u32,
+    },
     /// A file holds something else.
     #[error(
         "{path} holds no key or certificate that fits: {reason}; bring back a copy of it, since \
@@ -118,7 +130,10 @@ fn load_or_make_key(folder: &DataFolder) -> Result<KeyPair, TlsError> {
         reason: error.to_string(),
     };
     match fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(pem) => KeyPair::from_pem(&pem).map_err(content),
+        Ok(pem) => {
+            refuse_exposed(&path)?;
+            KeyPair::from_pem(&pem).map_err(content)
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(TlsError::File { path, source: error })
         }
@@ -131,6 +146,16 @@ fn load_or_make_key(folder: &DataFolder) -> Result<KeyPair, TlsError> {
                 .map_err(|source| TlsError::File { path, source })?;
             Ok(key)
         }
+    }
+}
+
+/// Like ssh, refuses a key to which others have access.
+fn refuse_exposed(path: &Path) -> Result<(), TlsError> {
+    let path = path.to_owned();
+    match fs::metadata(&path).map(|found| found.permissions().mode() & 0o777) {
+        Ok(mode) if mode & 0o077 != 0 => Err(TlsError::Exposed { path, mode }),
+        Ok(_) => Ok(()),
+        Err(source) => Err(TlsError::File { path, source }),
     }
 }
 
@@ -187,6 +212,25 @@ mod tests {
 
         fs::remove_file(folder.file(CERTIFICATE_FILE)).unwrap();
         assert_eq!(Credentials::load_or_make(&folder).unwrap().fingerprint, first);
+    }
+
+    #[test]
+    fn key_that_others_can_read_is_refused() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = folder(path.path());
+        Credentials::load_or_make(&folder).unwrap();
+        let key = folder.file(KEY_FILE);
+        let set = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
+            set(mode);
+            let error = Credentials::load_or_make(&folder).err().unwrap().to_string();
+            assert!(error.contains(&format!("`chmod 600 {}`", key.display())), "{error}");
+            assert!(error.contains(&format!("mode {mode:04o}")), "{error}");
+        }
+        for mode in [0o600, 0o400] {
+            set(mode);
+            assert!(Credentials::load_or_make(&folder).is_ok(), "{mode:o}");
+        }
     }
 
     #[test]

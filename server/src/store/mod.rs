@@ -74,7 +74,8 @@ pub trait Store: Send {
         now_ms: u64,
     ) -> Result<(), StoreError>;
 
-    /// Whether the account exists and has this key, and notes its use, to [`KEY_USE_MS`] precisely.
+    /// Whether the account exists and has this key. Notes its use, unless the use that was noted
+    /// last is less than [`KEY_USE_MS`] away.
     fn check_key(
         &mut self,
         username: &Username,
@@ -95,9 +96,9 @@ pub trait Store: Send {
 /// Keys that an account can have at once: one for each machine that somebody logs in from.
 pub const MAX_KEYS: usize = 32;
 
-/// When a key was last used is written down so exactly: a login that writes nothing waits for no
-/// disk, and thousands can come back at once.
-pub const KEY_USE_MS: u64 = 60 * 60_000;
+/// How exactly the last use of a key is written down. A client on a bad network logs in again and
+/// again, and need not write each time.
+pub const KEY_USE_MS: u64 = 60_000;
 
 /// What came of adding an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

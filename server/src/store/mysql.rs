@@ -157,7 +157,8 @@ impl Store for Mysql {
                 (Some(_), Some(true)) => return Ok(Verdict::Banned),
                 _ => return Ok(Verdict::Refused),
             };
-            if now_ms >= used_ms.saturating_add(KEY_USE_MS) {
+            // The clock may have been set back.
+            if now_ms.abs_diff(used_ms) >= KEY_USE_MS {
                 conn.exec_drop(
                     "UPDATE account_keys SET used_ms = ? WHERE username = ? AND public_key = ?",
                     (now_ms, name, &key),

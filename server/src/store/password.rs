@@ -1,5 +1,9 @@
 //! Password hashes: argon2id, the same time for a name that exists and one that does not.
 //!
+//! All that makes or compares a hash is here, and so is the normal form of passwords: a password is
+//! hashed in its [normal form](letschat_protocol::password::normalized). Older hashes were made of
+//! the bytes as they were given, which are therefore compared as well.
+//!
 //! A hash is a PHC string that carries its parameters, so stronger ones can come later without
 //! locking anybody out. Each takes tens of milliseconds and [`MEMORY_KIB`], which a [`Hasher`] keeps
 //! from one to the next.
@@ -7,6 +11,7 @@
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::password_hash::{self, try_generate_salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
+use letschat_protocol::password::normalized;
 use zeroize::Zeroize;
 
 /// Memory of one hash, in KiB. With [`PASSES`] and [`LANES`], a minimum of OWASP's Password
@@ -17,10 +22,21 @@ pub const PASSES: u32 = 2;
 /// Lanes that could be computed in parallel.
 pub const LANES: u32 = 1;
 
+/// Memory that a stored hash may ask for, in KiB.
+const MAX_MEMORY_KIB: u32 = 256 * 1024;
+/// Memory times passes that a stored hash may ask for, in KiB: some seconds of work.
+const MAX_WORK_KIB: u64 = 1024 * 1024;
+
 /// A password could not be hashed or compared; says nothing about the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a password could not be hashed: {0}")]
-pub struct HashError(password_hash::Error);
+pub enum HashError {
+    /// There is no memory, or no random salt.
+    #[error("a password could not be hashed: {0}")]
+    Hashing(password_hash::Error),
+    /// The stored hash is no PHC string of argon2, or asks for too much memory or time.
+    #[error("the stored hash can't be used: {0}")]
+    Stored(password_hash::Error),
+}
 
 /// The PHC string of a new password, for whoever has only one: see [`Hasher::hash`].
 pub fn hash(password: &str) -> Result<String, HashError> {
@@ -38,7 +54,7 @@ pub struct Hasher {
 impl Hasher {
     /// The PHC string of a new password, under a random salt.
     pub fn hash(&mut self, password: &str) -> Result<String, HashError> {
-        self.salt_and_hash(password).map(|phc| phc.to_string()).map_err(HashError)
+        self.salt_and_hash(password).map(|phc| phc.to_string()).map_err(HashError::Hashing)
     }
 
     /// Whether the password is the one that was hashed. Without a hash the answer is no, but only
@@ -46,21 +62,45 @@ impl Hasher {
     ///
     /// # Errors
     ///
-    /// A hash that can't be read or a lack of memory is an error, never a wrong password.
+    /// A hash that can't be used is an error, but only after the same work, too. A lack of memory is
+    /// an error at once.
     pub fn verify(&mut self, password: &str, phc: Option<&str>) -> Result<bool, HashError> {
-        let is_same = self.compare(password, phc.unwrap_or(NOBODY)).map_err(HashError)?;
-        Ok(is_same && phc.is_some())
+        let compared = phc.map(|phc| self.is_same(password, phc));
+        match compared {
+            Some(Ok(is_same)) => return Ok(is_same),
+            Some(Err(error @ password_hash::Error::OutOfMemory)) => {
+                return Err(HashError::Hashing(error));
+            }
+            Some(Err(_)) | None => {}
+        }
+        self.is_same(password, NOBODY).map_err(HashError::Hashing)?;
+        compared.map_or(Ok(false), |compared| compared.map_err(HashError::Stored))
     }
 
-    /// Overwrites what the last password has left in the memory.
+    /// Overwrites what the last password has left in the memory, and gives back what only a costly
+    /// hash needed.
     pub fn wipe(&mut self) {
         self.memory.iter_mut().for_each(Zeroize::zeroize);
+        self.memory.truncate(PARAMETERS.block_count());
+        self.memory.shrink_to_fit();
+    }
+
+    /// Compares the normal form, and then the bytes as they were given if they are others. So a
+    /// wrong password takes a time that follows from the password alone.
+    fn is_same(&mut self, password: &str, phc: &str) -> password_hash::Result<bool> {
+        let normal = normalized(password);
+        let is_same = self.compare(&normal, phc)?;
+        if is_same || *normal == password {
+            return Ok(is_same);
+        }
+        self.compare(password, phc)
     }
 
     fn salt_and_hash(&mut self, password: &str) -> password_hash::Result<PasswordHash> {
+        let password = normalized(password);
         let salt = Salt::new(&try_generate_salt()?)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMETERS);
-        let output = self.output(&argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?;
+        let output = self.output(&argon2, &password, &salt, Params::DEFAULT_OUTPUT_LEN)?;
         Ok(PasswordHash {
             algorithm: ARGON2ID_IDENT,
             version: Some(Version::V0x13.into()),
@@ -70,7 +110,7 @@ impl Hasher {
         })
     }
 
-    /// Hashes by what the PHC string says, whatever parameters those are.
+    /// Hashes by what the PHC string says, unless that is too much work.
     fn compare(&mut self, password: &str, phc: &str) -> password_hash::Result<bool> {
         let phc = PasswordHash::new(phc)?;
         let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else {
@@ -78,7 +118,11 @@ impl Hasher {
         };
         let algorithm = Algorithm::try_from(phc.algorithm.as_str())?;
         let version = phc.version.map(Version::try_from).transpose()?.unwrap_or_default();
-        let argon2 = Argon2::new(algorithm, version, Params::try_from(&phc)?);
+        let params = Params::try_from(&phc)?;
+        if !is_affordable(&params) {
+            return Err(password_hash::Error::ParamsInvalid);
+        }
+        let argon2 = Argon2::new(algorithm, version, params);
         // Outputs are compared in a time that tells nothing about them.
         Ok(self.output(&argon2, password, salt, expected.len())? == *expected)
     }
@@ -102,7 +146,7 @@ impl Hasher {
         let missing = count.saturating_sub(self.memory.len());
         if missing > 0 {
             // To grow may leave the old blocks behind.
-            self.wipe();
+            self.memory.iter_mut().for_each(Zeroize::zeroize);
         }
         let reserved = self.memory.try_reserve_exact(missing);
         reserved.map_err(|_| password_hash::Error::OutOfMemory)?;
@@ -115,6 +159,12 @@ impl Drop for Hasher {
     fn drop(&mut self) {
         self.wipe();
     }
+}
+
+/// Whether a stored hash asks for no more than its login may cost.
+fn is_affordable(params: &Params) -> bool {
+    let work_kib = u64::from(params.m_cost()) * u64::from(params.t_cost());
+    params.m_cost() <= MAX_MEMORY_KIB && work_kib <= MAX_WORK_KIB
 }
 
 /// Parameters that argon2 does not accept are refused by the compiler.
@@ -224,8 +274,58 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_hash_is_an_error_and_not_a_wrong_password() {
-        assert!(verify("correct horse battery", Some(&NOBODY.replace("p=1$", "p=1$!"))).is_err());
-        assert!(verify("correct horse battery", Some("")).is_err());
+    fn damaged_hash_is_an_error_after_the_usual_work() {
+        for damaged in
+            [&NOBODY.replace("p=1$", "p=1$!"), "", "$2b$12$abc", "$argon2id$v=19$m=19456"]
+        {
+            let mut hasher = Hasher::default();
+            let verified = hasher.verify("correct horse battery", Some(damaged));
+            assert!(matches!(verified, Err(HashError::Stored(_))), "{damaged}: {verified:?}");
+            assert_eq!(hasher.memory.len(), PARAMETERS.block_count(), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn costly_hash_is_an_error_after_the_usual_work() {
+        for cost in ["m=4194304,t=1", "m=19456,t=1000000000", "m=262145,t=1", "m=262144,t=5"] {
+            let costly = NOBODY.replace("m=19456,t=2", cost);
+            let mut hasher = Hasher::default();
+            let verified = hasher.verify("correct horse battery", Some(&costly));
+            assert!(matches!(verified, Err(HashError::Stored(_))), "{cost}: {verified:?}");
+            assert_eq!(hasher.memory.len(), PARAMETERS.block_count(), "{cost}");
+        }
+    }
+
+    #[test]
+    fn memory_of_a_larger_hash_is_given_back() {
+        let larger = NOBODY.replace("m=19456,t=2", "m=40000,t=1");
+        let mut hasher = Hasher::default();
+        assert_eq!(hasher.verify("correct horse battery", Some(&larger)), Ok(false));
+        assert!(hasher.memory.len() > PARAMETERS.block_count());
+        hasher.wipe();
+        assert_eq!(hasher.memory.len(), PARAMETERS.block_count());
+    }
+
+    #[test]
+    fn both_ways_to_type_a_letter_are_one_password() {
+        let (composed, decomposed) = ("caf\u{e9} au\u{a0}lait", "cafe\u{301} au lait");
+        for made in [composed, decomposed] {
+            let phc = hash(made).unwrap();
+            for given in [composed, decomposed] {
+                assert_eq!(verify(given, Some(&phc)), Ok(true), "{made:?} {given:?}");
+            }
+            assert_eq!(verify("cafe au lait", Some(&phc)), Ok(false));
+        }
+    }
+
+    #[test]
+    fn old_hash_of_the_bytes_as_given_still_opens() {
+        let decomposed = "cafe\u{301} au lait";
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMETERS);
+        let phc: PasswordHash = argon2.hash_password(decomposed.as_bytes()).unwrap();
+        let phc = phc.to_string();
+        assert_eq!(verify(decomposed, Some(&phc)), Ok(true));
+        // Nobody could type it so before, and nobody need be able to now.
+        assert_eq!(verify("caf\u{e9} au lait", Some(&phc)), Ok(false));
     }
 }

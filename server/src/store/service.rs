@@ -4,6 +4,7 @@
 //! door costs those inside no more than two hashes' memory. Every request that was taken is
 //! answered exactly once, by a panic too, unless whoever asked has gone.
 
+mod complaints;
 mod queues;
 mod steps;
 
@@ -11,9 +12,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rustix::process::{getpriority_process, setpriority_process};
 
+use self::complaints::Complaints;
 use self::queues::Queues;
 use self::steps::{Step, StepError};
 use super::password::Hasher;
@@ -42,6 +45,7 @@ pub struct StoreService {
 
 struct Shared {
     queues: Queues,
+    complaints: Complaints,
     answer: Box<dyn Fn(StoreAnswer) + Send + Sync>,
 }
 
@@ -55,7 +59,11 @@ impl StoreService {
         store: Box<dyn Store>,
         answer: impl Fn(StoreAnswer) + Send + Sync + 'static,
     ) -> io::Result<StoreService> {
-        let shared = Arc::new(Shared { queues: Queues::default(), answer: Box::new(answer) });
+        let shared = Arc::new(Shared {
+            queues: Queues::default(),
+            complaints: Complaints::default(),
+            answer: Box::new(answer),
+        });
         let mut service =
             StoreService { shared: Arc::clone(&shared), hashing: Vec::new(), database: None };
         for number in 1..=HASHING_THREADS {
@@ -136,7 +144,7 @@ impl Shared {
         // A store that panicked is asked again: its transaction was rolled back on the way out.
         let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(StepError::Panic));
         let step = result.unwrap_or_else(|error| {
-            tracing::warn!(what, %error, "the store failed");
+            self.complain(what, &error);
             unavailable.map_or(Step::Done, Step::Answer)
         });
         match step {
@@ -148,6 +156,15 @@ impl Shared {
             }
             Step::Answer(answer) => (self.answer)(answer),
             Step::Done => {}
+        }
+    }
+
+    /// Says in the log why the store failed, unless that has just been said.
+    fn complain(&self, what: &'static str, error: &StepError) {
+        match self.complaints.note(&error.to_string(), Instant::now()) {
+            Some(0) => tracing::warn!(what, %error, "the store failed"),
+            Some(repeated) => tracing::warn!(what, %error, repeated, "the store still fails"),
+            None => {}
         }
     }
 }

@@ -59,13 +59,15 @@ impl StandIns {
         }
         let judge = |password: &str| username.map(|username| password::check(password, username));
         let wanted = judge(password);
+        // A new password is judged in this form.
+        let normal = password::normalized(password);
         let drawn = (0..TRIES).map(|round| {
             let mut letters = self.letters("password", round, password);
             let like = |c: char| if c.is_control() { c } else { letters.letter() };
-            one_line(password.chars().map(like).collect())
+            one_line(normal.chars().map(like).collect())
         });
         // One that is easy to guess: no letters drawn by chance are.
-        let easy = || "a".repeat(password.chars().count());
+        let easy = || "a".repeat(normal.chars().count());
         drawn.into_iter().find(|drawn| judge(drawn) == wanted).unwrap_or_else(easy)
     }
 
@@ -176,6 +178,8 @@ mod tests {
             "return\rin the middle",
             "bbbbbbbbbbbbbbbb",
             "дванадцять",
+            "e\u{301}o\u{301}a\u{301}i\u{301}",
+            "e\u{301}o\u{301}a\u{301}i\u{301} and more",
         ] {
             let drawn = stand_ins().password(password, Some(&alice));
             assert_eq!(

@@ -326,6 +326,19 @@ fn at_a_terminal_the_password_is_asked_for_twice_and_not_shown() {
 }
 
 #[test]
+fn standard_input_that_is_a_terminal_shows_no_password() {
+    let data = alices();
+    let add = ["add", "bob", "--password-file", "-"];
+    let mut operator = AtTerminal::account(data.path(), &add);
+    for question in ["New password for bob: ", "The same password again: "] {
+        operator.sees(question);
+        operator.types(&format!("{NEW_PASSWORD}\r"));
+    }
+    let seen = operator.ends_with(0);
+    assert!(seen.contains("bob has an account now") && !seen.contains("horse"), "{seen}");
+}
+
+#[test]
 fn two_passwords_that_differ_or_a_weak_one_change_nothing() {
     let data = alices();
     let mut operator = AtTerminal::account(data.path(), &["add", "bob"]);

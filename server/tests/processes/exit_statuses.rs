@@ -222,6 +222,21 @@ fn a_server_whose_key_is_not_the_remembered_one_is_4() {
 }
 
 #[test]
+fn known_server_under_another_name_is_no_new_one() {
+    let server = TestServer::start(&[]);
+    let home = Home::new();
+    let lines = ["signup alice", "login alice"];
+    assert_eq!(home.run(&server.address.to_string(), &["--json"], &lines).status, 0);
+    let other_name = format!("localhost:{}", server.address.port());
+    let ran = home.run(&other_name, &["--json"], &["login"]);
+    let everything = ran.everything();
+    assert_eq!(ran.status, 0, "{everything}");
+    let known = format!("The server {other_name} is the one that you know as {}.", server.address);
+    assert!(everything.contains(&known), "{everything}");
+    assert!(!everything.contains("server_key_pinned"), "{everything}");
+}
+
+#[test]
 fn a_password_in_a_typed_line_is_refused_and_not_repeated() {
     let server = TestServer::start(&[]);
     for line in ["login alice hunter2-secret", "signup alice hunter2-secret hunter2-secret"] {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -72,6 +73,17 @@ fn failures(obstacles: &Obstacles, other: &TestServer) -> Vec<Failure> {
     let others_data = other.data.path().to_str().unwrap();
     let others_store = format!("sqlite:{others_data}/letschat.sqlite");
 
+    // Other ways to the same file.
+    let [to_file, to_folder, hard] =
+        ["to-file.sqlite", "to-folder", "hard.sqlite"].map(|name| obstacles.path(name));
+    let others_file = format!("{others_data}/letschat.sqlite");
+    symlink(&others_file, &to_file).unwrap();
+    symlink(others_data, &to_folder).unwrap();
+    fs::hard_link(&others_file, &hard).unwrap();
+    let by_link_to_file = format!("sqlite:{to_file}");
+    let by_link_to_folder = format!("sqlite:{to_folder}/letschat.sqlite");
+    let by_hard_link = format!("sqlite:{hard}");
+
     // The network.
     let taken = format!("port {others_port} is taken");
     fails("port taken", 1, start(&["--port", &others_port]), &[&taken, "--port"]);
@@ -107,14 +119,28 @@ fn failures(obstacles: &Obstacles, other: &TestServer) -> Vec<Failure> {
     );
     let key = obstacles.file("spoilt/server-key.pem", "no key");
     let spoilt = key.trim_end_matches("/server-key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     fails("spoilt key", 1, obstacles.start_in(spoilt, &[]), &["holds no key", "bring back a copy"]);
+    let key = obstacles.file("exposed/server-key.pem", "no key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = key.trim_end_matches("/server-key.pem");
+    let mend = format!("`chmod 600 {key}`");
+    fails("exposed key", 1, obstacles.start_in(exposed, &[]), &["others have access", &mend]);
+    let shared = obstacles.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    let mend = format!("`chmod go-w {shared}`");
+    fails("folder of all", 1, obstacles.start_in(&shared, &[]), &["everybody may change", &mend]);
 
     // The store.
     for (name, store, why) in [
         ("store in use", others_store, "another server is using"),
+        ("by a link to it", by_link_to_file, "another server is using"),
+        ("by a link to its folder", by_link_to_folder, "another server is using"),
+        ("by a hard link", by_hard_link, "another server is using"),
         ("no folder", format!("sqlite:{}/none/a.sqlite", obstacles.path("")), "No such file"),
         ("a folder", format!("sqlite:{}", obstacles.path("")), "irectory"),
-        ("read-only", "sqlite:/proc/letschat.sqlite".into(), "lock file"),
+        ("read-only", "sqlite:/proc/letschat.sqlite".into(), "can't be opened"),
         ("no database", format!("sqlite:{file}"), "not one of SQLite's"),
         ("spoilt", format!("sqlite:{}", spoilt_database(obstacles)), "malformed"),
         (

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod broadcast_log;
 mod half_open;
 mod mysql_schema;
 mod mysql_server;
 #[path = "../processes/ports.rs"]
 mod ports;
 mod sqlite_file;
+mod sqlite_watched;
 
 use std::sync::Barrier;
 use std::thread;
@@ -20,9 +22,10 @@ use letschat_server::store::admin::{Absent, AccountAdmin, AccountSummary, open_b
 use letschat_server::store::mysql::Mysql;
 use letschat_server::store::sqlite::Sqlite;
 use letschat_server::store::{
-    Account, Created, KEY_USE_MS, MAX_KEYS, Store, StoreError, StoredEntry, StoredLog, Verdict,
+    Account, Created, KEY_USE_MS, MAX_KEYS, Store, StoreError, StoredEntry, Verdict,
 };
 
+use broadcast_log::*;
 use mysql_schema::MysqlSchema;
 use sqlite_file::SqliteFile;
 
@@ -50,6 +53,8 @@ macro_rules! behaves_as_a_store {
             the_key_that_was_not_used_for_longest_gives_way,
             using_a_key_keeps_it,
             a_use_soon_after_the_last_is_not_written_down,
+            last_use_is_shown_within_a_minute,
+            last_use_follows_a_clock_that_was_set_back,
             adding_a_key_again_keeps_it,
             a_new_key_stays_even_if_the_clock_went_back,
             one_accounts_keys_do_not_crowd_out_anothers,
@@ -158,6 +163,24 @@ fn a_use_soon_after_the_last_is_not_written_down(database: &dyn Database) {
     assert_eq!(store.check_key(&alice(), &key(0), KEY_USE_MS - 1).unwrap(), Verdict::Accepted);
     store.add_key(&alice(), &key(200), KEY_USE_MS).unwrap();
     assert_eq!(keys_of_alice(&mut *store, 0..=1), [1]);
+}
+
+fn last_use_is_shown_within_a_minute(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 0).unwrap();
+    for now_ms in (0..10 * 60_000).step_by(7_000) {
+        assert_eq!(store.check_key(&alice(), &key(1), now_ms).unwrap(), Verdict::Accepted);
+        let shown = database.open_beside_server().accounts_after(None, 1).unwrap()[0].used_ms;
+        assert!(shown.is_some_and(|shown| now_ms - shown < 60_000), "{shown:?} at {now_ms}");
+    }
+}
+
+fn last_use_follows_a_clock_that_was_set_back(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 10_000_000).unwrap();
+    assert_eq!(store.check_key(&alice(), &key(1), 5_000_000).unwrap(), Verdict::Accepted);
+    let shown = database.open_beside_server().accounts_after(None, 1).unwrap()[0].used_ms;
+    assert_eq!(shown, Some(5_000_000));
 }
 
 fn adding_a_key_again_keeps_it(database: &dyn Database) {
@@ -367,99 +390,6 @@ fn several_may_make_the_same_database_at_once(database: &dyn Database) {
         }
     });
     assert_eq!(database.open_beside_server().accounts_after(None, 9).unwrap().len(), 4);
-}
-
-fn a_new_log_is_empty_and_has_a_name(database: &dyn Database) {
-    let log = database.open().load_log().unwrap();
-    assert_ne!(log.epoch, 0);
-    assert_eq!((log.head, log.entries), (0, vec![]));
-}
-
-fn the_log_keeps_its_name_and_entries(database: &dyn Database) {
-    let mut store = database.open();
-    let epoch = store.load_log().unwrap().epoch;
-    let entries = vec![entry(1), entry(2)];
-    store.append(&entries[..1]).unwrap();
-    store.append(&entries[1..]).unwrap();
-    drop(store);
-    let log = database.open().load_log().unwrap();
-    assert_eq!(log, StoredLog { epoch, head: 2, entries });
-}
-
-fn all_bits_of_a_boots_id_are_kept(database: &dyn Database) {
-    let mut store = database.open();
-    for (number, boot_id) in [(1, 0), (2, u64::MAX), (3, 1 << 63)] {
-        let stored = StoredEntry { boot_id, ..entry(number) };
-        store.append(std::slice::from_ref(&stored)).unwrap();
-        assert_eq!(store.load_log().unwrap().entries.last(), Some(&stored));
-    }
-}
-
-fn the_counter_outlives_its_broadcasts(database: &dyn Database) {
-    let mut store = database.open();
-    store.append(&[entry(1), entry(2)]).unwrap();
-    store.forget(2).unwrap();
-    drop(store);
-    let log = database.open().load_log().unwrap();
-    assert_eq!((log.head, log.entries), (2, vec![]));
-}
-
-fn a_number_is_never_used_twice(database: &dyn Database) {
-    let mut store = database.open();
-    store.append(&[entry(1), entry(2)]).unwrap();
-    store.forget(2).unwrap();
-    for entries in [&[entry(2)][..], &[entry(1)], &[entry(0)], &[entry(3), entry(3)]] {
-        let refused = store.append(entries);
-        assert!(matches!(refused, Err(StoreError::Content(_))), "{entries:?}: {refused:?}");
-    }
-    assert_eq!(store.load_log().unwrap().head, 2);
-    store.append(&[entry(3)]).unwrap();
-    assert_eq!(store.load_log().unwrap().head, 3);
-}
-
-fn entries_are_committed_all_or_none(database: &dyn Database) {
-    let mut store = database.open();
-    store.append(&[entry(1)]).unwrap();
-    // Times end where a signed column does, which shows when it is this entry's turn.
-    let unstorable = StoredEntry { boot_ms: u64::MAX, ..entry(3) };
-    assert!(store.append(&[entry(2), unstorable]).is_err());
-    let log = store.load_log().unwrap();
-    assert_eq!((log.head, log.entries), (1, vec![entry(1)]));
-    store.append(&[entry(2), entry(3)]).unwrap();
-    assert_eq!(store.load_log().unwrap().head, 3);
-}
-
-fn numbers_may_have_gaps(database: &dyn Database) {
-    let mut store = database.open();
-    store.append(&[entry(5), entry(9)]).unwrap();
-    let log = store.load_log().unwrap();
-    assert_eq!((log.head, log.entries), (9, vec![entry(5), entry(9)]));
-}
-
-fn appending_nothing_changes_nothing(database: &dyn Database) {
-    let mut store = database.open();
-    store.append(&[entry(1)]).unwrap();
-    let before = store.load_log().unwrap();
-    store.append(&[]).unwrap();
-    assert_eq!(store.load_log().unwrap(), before);
-}
-
-fn a_log_can_be_appended_to_before_it_was_loaded(database: &dyn Database) {
-    database.open().append(&[entry(1)]).unwrap();
-    let log = database.open().load_log().unwrap();
-    assert_ne!(log.epoch, 0);
-    assert_eq!((log.head, log.entries), (1, vec![entry(1)]));
-}
-
-fn forgetting_is_up_to_and_including(database: &dyn Database) {
-    let mut store = database.open();
-    store.append(&[entry(1), entry(2), entry(3)]).unwrap();
-    store.forget(0).unwrap();
-    assert_eq!(store.load_log().unwrap().entries.len(), 3);
-    store.forget(2).unwrap();
-    assert_eq!(store.load_log().unwrap().entries, [entry(3)]);
-    store.forget(u64::MAX).unwrap();
-    assert_eq!(store.load_log().unwrap().entries, []);
 }
 
 fn what_was_committed_is_there_although_nobody_closed_the_store(database: &dyn Database) {

@@ -16,7 +16,7 @@ use crate::{Database, alice, entry};
 
 /// SQLite in a folder that goes with the test.
 pub(crate) struct SqliteFile {
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl SqliteFile {
@@ -24,11 +24,11 @@ impl SqliteFile {
         SqliteFile { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("letschat.db")
     }
 
-    fn raw(&self) -> rusqlite::Connection {
+    pub(crate) fn raw(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 }

@@ -1,5 +1,8 @@
 //! One's own account and those of others, as commands at the prompt.
 
+use std::fs;
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::client::{PASSWORD, TestClient};
@@ -31,6 +34,25 @@ fn a_password_is_changed_by_three_answers_that_nobody_sees() {
     let mut laptop = TestClient::start(&server, "alice");
     let login = json!({"username": "alice", "password": other, "take": true});
     laptop.ok("login", login);
+}
+
+#[test]
+fn prompt_answers_while_a_password_comes_from_a_fifo() {
+    let server = TestServer::start(&[]);
+    TestClient::join(&server, "alice").quits();
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("password");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let flags = ["--no-login", "--password-file", fifo.to_str().unwrap()];
+    let data = tempfile::tempdir().unwrap();
+    let alice = Person::sit_down_with(&server, "alice", data, &flags, &[]);
+    alice.is_prompted("letschat (offline)> ");
+    alice.types("login alice");
+    alice.types("list");
+    alice.sees("list: you are not logged in.");
+    fs::write(&fifo, format!("{PASSWORD}\n")).unwrap();
+    alice.sees("Logged in as alice, by password.");
+    assert!(!alice.bytes().contains(PASSWORD), "a password was shown");
 }
 
 #[test]

@@ -162,8 +162,8 @@ impl HashingJob {
                 Step::Database(DatabaseJob::CreateAccount { connection, username, phc })
             }
             HashingJob::Compare { connection, password, account, key } => {
-                let phc = account.as_ref().map(|(_, account)| account.phc.as_str());
-                let right = hasher.verify(&password.0, phc)?;
+                let named = account.as_ref().map(|(username, account)| (username, account));
+                let right = is_right(hasher, &password, named)?;
                 match account {
                     Some((_, account)) if right && account.banned => {
                         checked(connection, Verdict::Banned)
@@ -176,8 +176,8 @@ impl HashingJob {
             }
             HashingJob::Replace { change, account } => {
                 let PasswordChange { connection, username, password, new, key } = *change;
-                let phc = account.as_ref().map(|account| account.phc.as_str());
-                let right = hasher.verify(&password.0, phc)?;
+                let named = account.as_ref().map(|account| (&username, account));
+                let right = is_right(hasher, &password, named)?;
                 match account {
                     Some(account) if right && account.banned => {
                         changed(connection, Verdict::Banned)
@@ -220,6 +220,25 @@ impl HashingJob {
             HashingJob::Replace { .. } => "comparing and hashing a password",
         }
     }
+}
+
+/// Whether the password is that of the account, if there is one. An account whose hash can't be used
+/// looks like none from outside; the operator reads of it in the log.
+fn is_right(
+    hasher: &mut Hasher,
+    password: &Secret,
+    account: Option<(&Username, &Account)>,
+) -> Result<bool, HashError> {
+    let verified = hasher.verify(&password.0, account.map(|(_, account)| account.phc.as_str()));
+    if let (Err(error @ HashError::Stored(_)), Some((username, _))) = (&verified, account) {
+        tracing::warn!(
+            %username,
+            %error,
+            "nobody can log in by password until `account reset-password` gives a new one"
+        );
+        return Ok(false);
+    }
+    verified
 }
 
 /// The answer to a request that the store can't take or can't do; `None` where none is awaited.

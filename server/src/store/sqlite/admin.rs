@@ -5,7 +5,8 @@ use std::path::Path;
 use letschat_protocol::username::Username;
 use rusqlite::{Row, params};
 
-use super::{MIGRATIONS, Sqlite, from_column, make_file, version};
+use super::schema::{self, MIGRATIONS};
+use super::{Sqlite, connect, files, from_column};
 use crate::store::StoreError;
 use crate::store::admin::{Absent, AccountAdmin, AccountSummary, Version, nothing_there};
 
@@ -19,17 +20,17 @@ impl Sqlite {
         absent: Absent,
     ) -> Result<Sqlite, StoreError> {
         match absent {
-            Absent::Make => make_file(path)?,
+            Absent::Make => drop(files::open_or_make(path)?),
             Absent::Refuse if !path.exists() => return Err(nothing_there()),
             Absent::Refuse => {}
         }
-        let mut store = Sqlite::connect(path)?;
-        match Version::judge(version(&store.connection)?, MIGRATIONS.len())? {
+        let mut connection = connect(path)?;
+        match Version::judge(schema::version(&connection)?, MIGRATIONS.len())? {
             Version::Known => {}
-            Version::None if absent == Absent::Make => store.bring_up_to_date()?,
+            Version::None if absent == Absent::Make => schema::migrate(&mut connection)?,
             Version::None => return Err(nothing_there()),
         }
-        Ok(store)
+        Sqlite::on(connection, path)
     }
 }
 
@@ -39,7 +40,7 @@ impl AccountAdmin for Sqlite {
         username: Option<&Username>,
         limit: usize,
     ) -> Result<Vec<AccountSummary>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection()?.prepare_cached(
             "SELECT a.username, a.created_ms, a.banned,
                     count(k.public_key) AS keys, max(k.used_ms) AS used_ms
              FROM accounts AS a LEFT JOIN account_keys AS k USING (username)
@@ -58,7 +59,7 @@ impl AccountAdmin for Sqlite {
 
     fn set_banned(&mut self, username: &Username, banned: bool) -> Result<bool, StoreError> {
         let changed = self
-            .connection
+            .connection()?
             .prepare_cached("UPDATE accounts SET banned = ?2 WHERE username = ?1")?
             .execute(params![username.as_str(), banned])?;
         Ok(changed == 1)
@@ -67,7 +68,7 @@ impl AccountAdmin for Sqlite {
     fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError> {
         // The keys go with it: they refer to it.
         let deleted = self
-            .connection
+            .connection()?
             .prepare_cached("DELETE FROM accounts WHERE username = ?1")?
             .execute([username.as_str()])?;
         Ok(deleted == 1)

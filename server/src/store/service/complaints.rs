@@ -1,0 +1,56 @@
+//! How often the log says why the store failed.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A failure that goes on is told again after this time. Every request may meet it.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+/// The failure that was told last.
+#[derive(Default)]
+pub(super) struct Complaints(Mutex<Option<Told>>);
+
+struct Told {
+    error: String,
+    at: Instant,
+    /// How often it was met since, and not told.
+    left_out: u64,
+}
+
+impl Complaints {
+    /// Takes note of a failure. Returns how often the same one was left out of the log before, or
+    /// `None` if this one is to be left out, too.
+    pub(super) fn note(&self, error: &str, now: Instant) -> Option<u64> {
+        // Nobody panics while holding it, and what it holds is whole or not there.
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left_out = 0;
+        if let Some(told) = told.as_mut().filter(|told| told.error == error) {
+            if now.saturating_duration_since(told.at) < REPEAT_AFTER {
+                told.left_out += 1;
+                return None;
+            }
+            left_out = told.left_out;
+        }
+        *told = Some(Told { error: error.to_owned(), at: now, left_out: 0 });
+        Some(left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_failure_is_told_once_a_minute() {
+        let complaints = Complaints::default();
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        assert_eq!(complaints.note("gone", at(0)), Some(0));
+        assert_eq!(complaints.note("gone", at(1)), None);
+        assert_eq!(complaints.note("gone", at(59)), None);
+        assert_eq!(complaints.note("gone", at(60)), Some(2));
+        assert_eq!(complaints.note("gone", at(61)), None);
+        assert_eq!(complaints.note("full", at(62)), Some(0));
+        assert_eq!(complaints.note("gone", at(63)), Some(0));
+    }
+}

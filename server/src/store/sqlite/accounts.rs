@@ -1,0 +1,156 @@
+//! Accounts and their keys.
+
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::{from_column, to_column};
+use crate::store::{Account, Created, KEY_USE_MS, MAX_KEYS, StoreError, Verdict};
+
+pub(super) fn create(
+    connection: &Connection,
+    username: &Username,
+    phc: &str,
+    created_ms: u64,
+) -> Result<Created, StoreError> {
+    let added = connection
+        .prepare_cached(
+            "INSERT INTO accounts (username, phc, created_ms) VALUES (?1, ?2, ?3)
+             ON CONFLICT (username) DO NOTHING",
+        )?
+        .execute(params![username.as_str(), phc, to_column(created_ms)?])?;
+    Ok(if added == 1 { Created::New } else { Created::Taken })
+}
+
+pub(super) fn find(
+    connection: &Connection,
+    username: &Username,
+) -> Result<Option<Account>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT phc, banned FROM accounts WHERE username = ?1")?
+        .query_row([username.as_str()], |row| {
+            Ok(Account { phc: row.get("phc")?, banned: row.get("banned")? })
+        })
+        .optional()?)
+}
+
+/// Whether the account still has the hash that a password was compared with.
+pub(super) fn judge(
+    transaction: &Transaction<'_>,
+    username: &Username,
+    phc: &str,
+) -> Result<Verdict, StoreError> {
+    let banned: Option<bool> = transaction
+        .prepare_cached("SELECT banned FROM accounts WHERE username = ?1 AND phc = ?2")?
+        .query_row([username.as_str(), phc], |row| row.get("banned"))
+        .optional()?;
+    Ok(match banned {
+        Some(false) => Verdict::Accepted,
+        Some(true) => Verdict::Banned,
+        None => Verdict::Refused,
+    })
+}
+
+pub(super) fn set_password(
+    transaction: &Transaction<'_>,
+    username: &Username,
+    phc: &str,
+    keep: Option<&PublicKey>,
+) -> Result<bool, StoreError> {
+    let changed = transaction
+        .prepare_cached("UPDATE accounts SET phc = ?2 WHERE username = ?1")?
+        .execute([username.as_str(), phc])?;
+    // No key is the empty text, so without one to keep all go.
+    let keep = keep.map(PublicKey::to_string).unwrap_or_default();
+    transaction
+        .prepare_cached("DELETE FROM account_keys WHERE username = ?1 AND public_key <> ?2")?
+        .execute([username.as_str(), &keep])?;
+    Ok(changed == 1)
+}
+
+pub(super) fn add_key(
+    transaction: &Transaction<'_>,
+    username: &Username,
+    key: &PublicKey,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let (name, key, now_ms) = (username.as_str(), key.to_string(), to_column(now_ms)?);
+    transaction
+        .prepare_cached(
+            "INSERT INTO account_keys (username, public_key, added_ms, used_ms)
+             VALUES (?1, ?2, ?3, ?3)
+             ON CONFLICT (username, public_key) DO UPDATE SET used_ms = excluded.used_ms",
+        )?
+        .execute(params![name, key, now_ms])?;
+    // The key at hand comes first whatever the clock says: it must not evict itself.
+    transaction
+        .prepare_cached(
+            "DELETE FROM account_keys WHERE username = ?1 AND public_key NOT IN (
+                 SELECT public_key FROM account_keys WHERE username = ?1
+                 ORDER BY public_key = ?2 DESC, used_ms DESC, added_ms DESC LIMIT ?3)",
+        )?
+        .execute(params![name, key, MAX_KEYS as i64])?;
+    Ok(())
+}
+
+/// The verdict on a key, and when the key was last used if the verdict is to accept it.
+///
+/// Both statements run whatever the first finds, so that an unknown account takes as long as an
+/// unknown key.
+pub(super) fn check_key(
+    connection: &Connection,
+    username: &Username,
+    key: &PublicKey,
+) -> Result<(Verdict, u64), StoreError> {
+    let (name, key) = (username.as_str(), key.to_string());
+    let used: Option<i64> = connection
+        .prepare_cached("SELECT used_ms FROM account_keys WHERE username = ?1 AND public_key = ?2")?
+        .query_row([name, &key], |row| row.get("used_ms"))
+        .optional()?;
+    // SQLite takes longer to find a row than to find none. So this statement always finds one: if
+    // no account has the name, it reads the newest account, which it looks up in any case.
+    let banned: Option<bool> = connection
+        .prepare_cached(
+            "SELECT username = ?1 AS is_it, banned
+             FROM (SELECT max(rowid) AS newest FROM accounts) CROSS JOIN accounts
+             ON accounts.rowid = ifnull(
+                 (SELECT rowid FROM accounts WHERE username = ?1), newest)",
+        )?
+        .query_row([name], |row| Ok((row.get("is_it")?, row.get("banned")?)))
+        .optional()?
+        .and_then(|(is_it, banned): (bool, bool)| is_it.then_some(banned));
+    Ok(match (used, banned) {
+        (Some(used), Some(false)) => (Verdict::Accepted, from_column(used)?),
+        (Some(_), Some(true)) => (Verdict::Banned, 0),
+        _ => (Verdict::Refused, 0),
+    })
+}
+
+/// Writes down a key's use, unless the last one that was written down is close enough.
+///
+/// The write does not wait for the disk, so that thousands can come back at once. A power failure
+/// may lose it, and nothing else: the next commit syncs it as well.
+pub(super) fn note_use(
+    connection: &Connection,
+    username: &Username,
+    key: &PublicKey,
+    used_ms: u64,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    // The clock may have been set back.
+    if now_ms.abs_diff(used_ms) < KEY_USE_MS {
+        return Ok(());
+    }
+    let column = to_column(now_ms)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let noted = connection
+        .prepare_cached(
+            "UPDATE account_keys SET used_ms = ?3 WHERE username = ?1 AND public_key = ?2",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![username.as_str(), key.to_string(), column])
+        });
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    noted?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The files of a database: made for their owner alone, used by one server, and watched while open.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::unusable;
+use crate::store::StoreError;
+
+/// What SQLite appends to the name of a database for its write-ahead log, and for that one's index.
+const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// A server's hold on a database file. The kernel ends it with the process, however that ends.
+///
+/// The file itself is locked, so that no second path leads around the lock: no symbolic link, no
+/// hard link, no second mount. SQLite locks bytes of the file, which is another kind of lock.
+#[derive(Debug)]
+pub struct Lock {
+    /// Kept open: to close a descriptor of the file would end this process's locks of SQLite's.
+    _file: File,
+}
+
+impl Lock {
+    /// Locks the file, which is made, for its owner alone, if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] while another server has it.
+    pub fn take(path: &Path) -> Result<Lock, StoreError> {
+        let file = open_or_make(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StoreError::InUse("another server is using it".into()))
+            }
+            Err(TryLockError::Error(error)) => Err(unusable(path, &error)),
+        }
+    }
+}
+
+/// Opens the file, or makes an empty one for its owner alone.
+pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    let opened = options.append(true).create(true).mode(0o600).open(absolute(path)?);
+    opened.map_err(|error| unusable(path, &error))
+}
+
+/// SQLite's own names for databases in memory are relative; an absolute path is a file.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(|error| unusable(path, &error))
+}
+
+/// The files of an open database, as they were when it was opened.
+///
+/// SQLite goes on writing to a file that has been removed or replaced, and acknowledges what nobody
+/// will find again. So every commit is preceded by a [`check`](Files::check).
+#[derive(Debug)]
+pub(super) struct Files(Vec<Watched>);
+
+#[derive(Debug)]
+struct Watched {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    /// In bytes, when it was last looked at.
+    length: u64,
+}
+
+impl Files {
+    /// Notes the files of a database that has been opened and read, so that all of them are there.
+    pub(super) fn of(connection: &Connection, path: &Path) -> Result<Files, StoreError> {
+        let path = absolute(path)?;
+        refuse_second_name(&path)?;
+        // SQLite follows symbolic links before it appends to the name.
+        let real = fs::canonicalize(&path).map_err(|error| unusable(&path, &error))?;
+        let real = connection.path().map_or(real, PathBuf::from);
+        let companions = COMPANIONS.into_iter().map(|suffix| {
+            let mut name = real.clone().into_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        });
+        let files = [path].into_iter().chain(companions).map(Watched::new);
+        let files: Vec<Watched> = files.collect::<Result<_, _>>()?;
+        Ok(Files(files))
+    }
+
+    /// Whether the files are still those that were opened, as long as they were at least.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the file. The same file brought back makes it good.
+    pub(super) fn check(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let lengths =
+            self.0.iter().map(Watched::length_now).collect::<Result<Vec<u64>, StoreError>>()?;
+        let shrunk = self.0.iter().zip(&lengths).find(|(file, length)| **length < file.length);
+        if let Some((file, _)) = shrunk
+            && !is_whole(connection)
+        {
+            let path = file.path.display();
+            return Err(StoreError::Database(format!(
+                "{path} was cut short while it was open; stop the server and bring back a copy"
+            )));
+        }
+        for (file, length) in self.0.iter_mut().zip(lengths) {
+            file.length = length;
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn new(path: PathBuf) -> Result<Watched, StoreError> {
+        let found = fs::metadata(&path).map_err(|error| unusable(&path, &error))?;
+        let (device, inode, length) = (found.dev(), found.ino(), found.len());
+        Ok(Watched { path, device, inode, length })
+    }
+
+    fn length_now(&self) -> Result<u64, StoreError> {
+        let path = self.path.display();
+        match fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(found.len()),
+            Ok(_) => Err(StoreError::Database(format!(
+                "{path} is not the file that was opened; nothing is kept until that one is back \
+                 or the server is started again"
+            ))),
+            Err(error) => Err(StoreError::Database(format!(
+                "{path} was taken away while it was open ({error}); nothing is kept until it is \
+                 back or the server is started again"
+            ))),
+        }
+    }
+}
+
+/// SQLite keeps a write-ahead log for each name of a file, and what is in one of them is missing in
+/// the other.
+fn refuse_second_name(path: &Path) -> Result<(), StoreError> {
+    match fs::metadata(path) {
+        Ok(found) if found.nlink() > 1 => Err(StoreError::Database(format!(
+            "{} has a second name, a hard link, through which it could be damaged; remove that \
+             name or put a copy in its place",
+            path.display()
+        ))),
+        Ok(_) => Ok(()),
+        Err(error) => Err(unusable(path, &error)),
+    }
+}
+
+/// SQLite's judgement of a database one of whose files has become shorter. `VACUUM` and a checkpoint
+/// by another program may do that and leave it whole.
+fn is_whole(connection: &Connection) -> bool {
+    let judged = || {
+        // Pages in memory must not stand in for pages that are gone from the disk.
+        connection.execute_batch("PRAGMA shrink_memory")?;
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+    };
+    judged().is_ok_and(|judgement: String| judgement == "ok")
+}
