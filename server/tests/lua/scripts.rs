@@ -108,6 +108,24 @@ fn a_failed_command_raises_a_value_with_code_and_message() {
 }
 
 #[test]
+fn the_next_command_of_an_idle_script_logs_in_again() {
+    let server = TestServer::start(&["--idle-seconds", "1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("test.lua");
+    let source = format!(
+        "chat.signup{{username = 'alice', password = '{PASSWORD}'}}\n\
+         chat.login('alice', {{password = '{PASSWORD}'}})\n\
+         chat.wait('logged_in')\n\
+         print(chat.wait('disconnected').reason)\n\
+         print(#chat.list(), chat.wait('logged_in').by)"
+    );
+    fs::write(&file, source).unwrap();
+    let ended = Script::start(&server.location(), &file, &[]).ends();
+    assert_eq!(ended.said, "idle\n1 key", "{}", ended.errors);
+    assert_eq!(ended.status, 0);
+}
+
+#[test]
 fn arguments_are_given_by_name_or_in_their_order() {
     let server = TestServer::start(&[]);
     let mut bob = TestClient::join(&server, "bob");

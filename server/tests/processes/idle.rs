@@ -1,11 +1,13 @@
 //! Who does nothing for a while is let go; who gives commands or chats is not.
 
+use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::TestClient;
-use crate::programs::PATIENCE;
+use crate::client::{PASSWORD, TestClient};
+use crate::programs::{PATIENCE, Running, program, without_settings};
 use crate::server::TestServer;
 
 #[test]
@@ -25,6 +27,27 @@ fn an_idle_client_is_let_go_and_its_next_command_logs_in_again() {
         alice.ok(command, arguments);
         assert_eq!(alice.wait_event("logged_in")["by"], "key", "{command}");
     }
+}
+
+#[test]
+fn an_idle_user_of_plain_lines_is_logged_in_again() {
+    let server = TestServer::start(&["--idle-seconds", "2"]);
+    let data = tempfile::tempdir().unwrap();
+    let password = data.path().join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    let mut command = Command::new(program("letschat"));
+    without_settings(&mut command);
+    command.args(["--plain", "--peer-port", "0", "--server", &server.location(), "--data"]);
+    command.arg(data.path().join("letschat")).arg("--password-file").arg(&password);
+    let mut alice = Running::start(&mut command);
+    alice.type_line("signup alice");
+    alice.type_line("login alice");
+    alice.wait_line("the end", |line| line.contains("You were idle for too long."));
+    alice.type_line("broadcast back again");
+    alice.wait_line("the login", |line| line == "Logged in as alice, by key.");
+    alice.wait_line("the answer", |line| line.contains("is on its way"));
+    alice.end_input();
+    assert_eq!((alice.exit_code(), alice.errors().as_str()), (0, ""));
 }
 
 #[test]

@@ -332,7 +332,9 @@ impl Session {
 
     pub(super) fn give_up_login(&mut self, code: &'static str, message: &str) {
         if let Some(goal) = self.server.goal.take() {
-            if goal.waiting.is_empty() {
+            // Who was dropped as idle has been told that the next request logs in.
+            let is_idle = code == Closing::Idle.name();
+            if goal.waiting.is_empty() && !is_idle {
                 let name = goal.username.map(|name| format!(" {name}")).unwrap_or_default();
                 let message = match code == Code::KeyRefused.name() {
                     true => message.to_owned(),
