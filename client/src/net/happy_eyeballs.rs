@@ -13,6 +13,9 @@ use futures_lite::FutureExt as _;
 /// The next attempt begins so long after the last one (RFC 8305, section 5), or when that has failed.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// An attempt under way.
+type Attempt<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
+
 /// Orders addresses so that IPv6 and IPv4 alternate (RFC 8305, section 4). The first one stays the
 /// first, and each family keeps its order.
 pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
@@ -37,7 +40,7 @@ pub(super) async fn first_success<T, E>(
     attempt: impl AsyncFn(SocketAddr) -> Result<T, E>,
 ) -> Result<T, Vec<E>> {
     let mut waiting = addresses.iter();
-    let mut running: Vec<Pin<Box<dyn Future<Output = Result<T, E>> + '_>>> = Vec::new();
+    let mut running: Vec<Attempt<'_, Result<T, E>>> = Vec::new();
     let mut failures = Vec::new();
     loop {
         if let Some(address) = waiting.next() {
@@ -63,7 +66,7 @@ pub(super) async fn first_success<T, E>(
 }
 
 /// Waits for an attempt to end, and takes it out.
-async fn next_end<R>(running: &mut Vec<Pin<Box<dyn Future<Output = R> + '_>>>) -> R {
+async fn next_end<R>(running: &mut Vec<Attempt<'_, R>>) -> R {
     poll_fn(|context| {
         for index in 0..running.len() {
             if let Poll::Ready(result) = running[index].as_mut().poll(context) {

@@ -65,12 +65,11 @@ fn another_key_offered_since_is_shown_before_it_is_trusted() {
 
 #[test]
 fn key_of_a_caller_who_hung_up_is_shown_before_it_is_trusted() {
-    let hang_up = |stage: &mut Stage, link| {
+    let hang_up: fn(&mut Stage, LinkId) = |stage, link| {
         stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
     };
-    let deny = |stage: &mut Stage, _| drop(stage.ask(Request::Deny(None)));
-    let endings: [&dyn Fn(&mut Stage, LinkId); 2] = [&hang_up, &deny];
-    for ending in endings {
+    let deny: fn(&mut Stage, LinkId) = |stage, _| drop(stage.ask(Request::Deny(None)));
+    for ending in [hang_up, deny] {
         let mut stage = knows_bob();
         let (link, _) = stage.called_by("bob", 3);
         ending(&mut stage, link);
