@@ -180,6 +180,11 @@ impl Screen {
         self.send(text(is_named)).await
     }
 
+    /// A line was typed: whoever speaks next says who it is.
+    pub(super) fn note_line(&self) {
+        self.change_speaker(None);
+    }
+
     /// Returns who spoke before.
     fn change_speaker(&self, speaker: Option<&str>) -> Option<String> {
         // Nobody panics while holding this lock.
