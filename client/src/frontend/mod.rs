@@ -241,13 +241,13 @@ impl<D: Dialect + 'static> Run<D> {
                 let slot = slots.acquire_arc().await;
                 // Before the next line is read: what is asked for is no command.
                 let (id, call) = self.read_call((entry, typing)).await;
-                if let Some((id, prepared)) = match call {
+                let completed = match call {
                     Ok(call) if self.interactive => self.complete(&mut input, id, call).await,
                     call => Some((id, call)),
-                } {
-                    let prepared = self.prepare(prepared).await;
-                    self.begin_beside(executor, (id, prepared), slot);
-                }
+                };
+                let Some((id, call)) = completed else { continue };
+                let prepared = self.prepare(call).await;
+                self.begin_beside(executor, (id, prepared), slot);
             } else if in_order.send((entry, typing)).await.is_err() {
                 return;
             }

@@ -201,6 +201,11 @@ impl Screen {
         self.put(Text { text: text(is_named), receipt: None }).await
     }
 
+    /// A line was typed: whoever speaks next says who it is.
+    pub(super) fn note_line(&self) {
+        self.change_speaker(None);
+    }
+
     /// Returns who spoke before.
     fn change_speaker(&self, speaker: Option<&str>) -> Option<String> {
         // Nobody panics while holding this lock.
