@@ -48,7 +48,7 @@ pub enum Allowed {
     LoggedIn,
 }
 
-/// Which password is asked for, or read from the password file, if it was not given as `password`.
+/// What is asked for if it was not given. A password may also come from the password file.
 #[derive(Debug, Clone, Copy)]
 pub enum Asks {
     /// None.
@@ -315,7 +315,7 @@ impl Dispatcher {
     fn takes_password_from_file(&self, command: &Command, arguments: &Arguments) -> bool {
         self.passwords.are_in_a_file()
             && match command.asks {
-                Asks::Nothing => false,
+                Asks::Nothing | Asks::Text(..) => false,
                 Asks::Password(account) => arguments.has(account),
                 Asks::NewPassword => true,
                 Asks::ChangedPassword => arguments.has(&NEW_PASSWORD),
