@@ -1,7 +1,7 @@
 //! Where a server is, as a user writes it: `HOST[:PORT][#FINGERPRINT]`.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use letschat_protocol::identity::Fingerprint;
@@ -56,6 +56,12 @@ impl ServerAddress {
             return Err(AddressError::Port);
         }
         Ok(ServerAddress { host, port, fingerprint: None })
+    }
+
+    /// Whether it is one of the names of this machine itself.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
+        self.host == "localhost" || self.host.parse().is_ok_and(is_loopback)
     }
 }
 

@@ -49,11 +49,11 @@ pub struct Config {
 
 impl Config {
     /// The account to log in to without being told: the only free one that this machine has for
-    /// the server, if the server has been met before.
+    /// the server, if the server has been met before, at this or another loopback address.
     pub fn only_account(&self) -> Option<Username> {
         let known = KnownServers::in_folder(&self.data_folder);
         // A list that can't be read is told when the server is dialled.
-        let server = known.remembered(&self.server).ok().flatten()?;
+        let server = known.expected(&self.server).ok().flatten()?;
         account::only_one(&self.data_folder, &server)
     }
 }

@@ -42,9 +42,20 @@ impl KnownServers {
         KnownServers { folder: data_folder.to_owned() }
     }
 
-    /// The fingerprint that is remembered for a server.
-    pub(crate) fn remembered(&self, server: &ServerAddress) -> io::Result<Option<Fingerprint>> {
-        self.entry(&self.load()?, server)
+    /// The fingerprint that a server is likely to show: the remembered one, or for a loopback address
+    /// the one of another loopback address with the same port.
+    pub(crate) fn expected(&self, server: &ServerAddress) -> io::Result<Option<Fingerprint>> {
+        let known = self.load()?;
+        let remembered = self.entry(&known, server)?;
+        if remembered.is_some() || !server.is_loopback() {
+            return Ok(remembered);
+        }
+        let is_same_place = |address: &str| {
+            let address = address.parse::<ServerAddress>();
+            address.is_ok_and(|other| other.is_loopback() && other.port == server.port)
+        };
+        let same = known.iter().find(|(address, _)| is_same_place(address));
+        Ok(same.and_then(|(_, text)| text.parse().ok()))
     }
 
     fn entry(
@@ -167,7 +178,7 @@ mod tests {
         let (host, found) = (server("host"), key("a"));
         let refused = Err(Unreached::KeyUnknown { found });
         assert_eq!(known.judge(&host, FAR, found, false), refused);
-        assert_eq!(known.remembered(&host).unwrap(), None);
+        assert_eq!(known.expected(&host).unwrap(), None);
         assert_eq!(known.judge(&host, FAR, found, true), Ok(Verdict::FirstSight));
         assert_eq!(known.judge(&host, FAR, found, false), Ok(Verdict::Known));
     }
@@ -207,6 +218,23 @@ mod tests {
     }
 
     #[test]
+    fn loopback_address_is_expected_to_be_the_known_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        known.judge(&server("127.0.0.1"), NEAR, key("a"), true).unwrap();
+        known.judge(&server("elsewhere"), FAR, key("b"), true).unwrap();
+        let expected = |text| known.expected(&server(text)).unwrap();
+        for same in ["127.0.0.1", "localhost", "[::1]", "127.0.0.2"] {
+            assert_eq!(expected(same), Some(key("a")), "{same}");
+        }
+        for other in ["localhost:1", "192.0.2.1", "localhost.example.org"] {
+            assert_eq!(expected(other), None, "{other}");
+        }
+        known.judge(&server("localhost"), NEAR, key("c"), true).unwrap();
+        assert_eq!(expected("localhost"), Some(key("c")));
+    }
+
+    #[test]
     fn key_of_another_server_at_a_known_address_is_a_changed_key() {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
@@ -237,7 +265,7 @@ mod tests {
         let wrong = Unreached::KeyChanged { known: key("a"), found: key("b") };
         assert_eq!(known.judge(&host, NEAR, key("b"), true), Err(wrong));
         assert_eq!(known.judge(&host, FAR, key("a"), false), Ok(Verdict::AsGiven));
-        assert_eq!(known.remembered(&server("host")).unwrap(), Some(key("a")));
+        assert_eq!(known.expected(&server("host")).unwrap(), Some(key("a")));
         // The way out after a change: the user gives the new one.
         let moved = with_key("host", key("b"));
         assert_eq!(known.judge(&moved, FAR, key("b"), false), Ok(Verdict::AsGiven));
