@@ -11,11 +11,11 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender};
+use async_channel::{Receiver, Sender, TrySendError};
 use async_io::block_on;
 use crossterm::terminal;
 use futures_lite::FutureExt as _;
@@ -166,36 +166,53 @@ impl Keyboard {
 impl Screen {
     /// Shows a text, of one or more lines, above the prompt.
     pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
-        self.change_speaker(None);
-        self.send(text.into()).await
+        let text = text.into();
+        self.show_as(None, |_| text.clone()).await
     }
 
-    /// The same for a plugin. The text is made where it is known whether the line above is the plugin's too.
+    /// The same for a plugin. The text is told whether the line above is the plugin's too.
     pub(super) async fn show_from(
         &self,
         plugin: &str,
-        text: impl FnOnce(bool) -> String,
+        text: impl Fn(bool) -> String,
     ) -> Result<(), OutputClosed> {
-        let is_named = self.change_speaker(Some(plugin)).as_deref() == Some(plugin);
-        self.send(text(is_named)).await
+        self.show_as(Some(plugin), text).await
+    }
+
+    async fn show_as(
+        &self,
+        speaker: Option<&str>,
+        text: impl Fn(bool) -> String,
+    ) -> Result<(), OutputClosed> {
+        if self.queue(speaker, &text).is_err() {
+            self.texts.send(text(false)).await.map_err(|_| OutputClosed)?;
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    /// Queues a text, under the lock: nobody's text comes between a plugin's lines unnoticed. One for which
+    /// there is no room has to wait, and so do the lines that could follow it.
+    fn queue(
+        &self,
+        speaker: Option<&str>,
+        text: impl Fn(bool) -> String,
+    ) -> Result<(), TrySendError<String>> {
+        let mut last = self.last_speaker();
+        let is_named = speaker.is_some() && last.as_deref() == speaker;
+        let queued = self.texts.try_send(text(is_named));
+        *last = speaker.filter(|_| queued.is_ok()).map(str::to_owned);
+        queued
     }
 
     /// A line was typed: whoever speaks next says who it is.
     pub(super) fn note_line(&self) {
-        self.change_speaker(None);
+        *self.last_speaker() = None;
     }
 
-    /// Returns who spoke before.
-    fn change_speaker(&self, speaker: Option<&str>) -> Option<String> {
-        // Nobody panics while holding this lock.
-        let mut last = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *last, speaker.map(str::to_owned))
-    }
-
-    async fn send(&self, text: String) -> Result<(), OutputClosed> {
-        self.texts.send(text).await.map_err(|_| OutputClosed)?;
-        self.look_again();
-        Ok(())
+    /// Nobody panics while holding this lock.
+    fn last_speaker(&self) -> MutexGuard<'_, Option<String>> {
+        self.speaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the prompt show how things stand now.
