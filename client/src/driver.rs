@@ -226,7 +226,6 @@ impl<'a> Running<'a> {
             if let Some(ended) = self.ended {
                 break ended;
             }
-            self.note_displayed();
             let wake = match self.at_hand() {
                 Some(wake) => wake,
                 None if self.words.is_empty() => self.wait().await,
@@ -235,6 +234,8 @@ impl<'a> Running<'a> {
                     continue;
                 }
             };
+            // Before the input: whoever quits after a display finds it noted.
+            self.note_displayed();
             let input = match wake {
                 Wake::AtOnce(input) => Some(input),
                 Wake::Order(order) => Some(self.note_order(order)),

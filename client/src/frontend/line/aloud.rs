@@ -24,22 +24,14 @@ pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Them
                 Said::Log("debug", _) => continue,
                 Said::Bell => screen.show(BELL).await,
                 Said::Text(text) => {
-                    screen
-                        .show_from(&plugin, |is_named| {
-                            let name = theme.paint(Kind::Hint, &format!("{plugin}:"));
-                            said_by(is_named, &format!("{name} "), &text)
-                        })
-                        .await
+                    let name = format!("{} ", theme.paint(Kind::Hint, &format!("{plugin}:")));
+                    let (first, next) = (said_by(&name, &text), said_by(GOES_ON, &text));
+                    screen.show_from(plugin, first, next).await
                 }
                 Said::Log("info", text) => {
-                    screen
-                        .show_from(&plugin, |is_named| {
-                            theme.paint(
-                                Kind::Hint,
-                                &said_by(is_named, &format!("{plugin}: "), &text),
-                            )
-                        })
-                        .await
+                    let hint = |beginning| theme.paint(Kind::Hint, &said_by(beginning, &text));
+                    let (first, next) = (hint(&format!("{plugin}: ")), hint(GOES_ON));
+                    screen.show_from(plugin, first, next).await
                 }
                 Said::Log(_, text) | Said::Error(text) => {
                     screen.show(theme.paint(Kind::Warning, &warning(&plugin, &text))).await
@@ -56,10 +48,9 @@ pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Them
         .spawn(move || block_on(zip(plugins.load_all(), speaking)));
 }
 
-/// A text with its speaker's name once, unless the line above has it.
-fn said_by(is_named: bool, name: &str, text: &str) -> String {
-    let first = if is_named { GOES_ON } else { name };
-    format!("{first}{}", text.replace('\n', &format!("\n{GOES_ON}")))
+/// A text whose first line begins like this.
+fn said_by(beginning: &str, text: &str) -> String {
+    format!("{beginning}{}", text.replace('\n', &format!("\n{GOES_ON}")))
 }
 
 /// A warning names its plugin, unless its text begins with that.
@@ -79,8 +70,8 @@ mod tests {
 
     #[test]
     fn a_name_is_said_once() {
-        assert_eq!(said_by(false, "dice: ", "one\ntwo"), "dice: one\n  | two");
-        assert_eq!(said_by(true, "dice: ", "three"), "  | three");
+        assert_eq!(said_by("dice: ", "one\ntwo"), "dice: one\n  | two");
+        assert_eq!(said_by(GOES_ON, "three"), "  | three");
         assert_eq!(warning("dice", "dice.lua:3: no"), "plugin dice.lua:3: no");
         let unloaded = "The plugin dice is not loaded: dice.lua:3: no";
         assert_eq!(warning("dice", unloaded), unloaded);

@@ -5,13 +5,14 @@
 //! printer counts a line's bytes where columns count, and so writes over what stands above a long
 //! line.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub(super) enum Typed {
 struct Text {
     /// Empty: nothing is shown.
     text: String,
+    /// The plugin that says it, and what is shown right after another text of that plugin.
+    follows: Option<(String, String)>,
     /// Of the event that it shows.
     receipt: Option<Receipt>,
 }
@@ -101,8 +104,6 @@ pub(super) struct Keyboard {
 #[derive(Clone)]
 pub(super) struct Screen {
     texts: Sender<Text>,
-    /// The plugin that spoke last, if nothing else was shown since.
-    speaker: Arc<Mutex<Option<String>>>,
     /// Calls the editor away from the keys.
     call: Arc<AtomicBool>,
 }
@@ -131,7 +132,7 @@ impl Editor {
         };
         // Not joined but waited for: see `LAST_WORDS`. What it was to do ends with it if there is none.
         let _ = thread::Builder::new().name("editor".into()).spawn(edit);
-        let screen = Screen { texts, speaker: Arc::default(), call };
+        let screen = Screen { texts, call };
         Editor { keyboard: Keyboard { orders, typed }, screen, running }
     }
 
@@ -175,8 +176,17 @@ impl Keyboard {
 impl Screen {
     /// Shows a text, of one or more lines, above the prompt.
     pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
-        self.change_speaker(None);
-        self.put(Text { text: text.into(), receipt: None }).await
+        self.put(Text { text: text.into(), follows: None, receipt: None }).await
+    }
+
+    /// The same for a plugin. Right after another text of the plugin's, `next` is shown instead.
+    pub(super) async fn show_from(
+        &self,
+        plugin: String,
+        text: String,
+        next: String,
+    ) -> Result<(), OutputClosed> {
+        self.put(Text { text, follows: Some((plugin, next)), receipt: None }).await
     }
 
     /// Shows what an event says, and confirms the event when that is on the screen.
@@ -185,32 +195,7 @@ impl Screen {
         text: String,
         receipt: Receipt,
     ) -> Result<(), OutputClosed> {
-        if !text.is_empty() {
-            self.change_speaker(None);
-        }
-        self.put(Text { text, receipt: Some(receipt) }).await
-    }
-
-    /// The same for a plugin. The text is made where it is known whether the line above is the plugin's too.
-    pub(super) async fn show_from(
-        &self,
-        plugin: &str,
-        text: impl FnOnce(bool) -> String,
-    ) -> Result<(), OutputClosed> {
-        let is_named = self.change_speaker(Some(plugin)).as_deref() == Some(plugin);
-        self.put(Text { text: text(is_named), receipt: None }).await
-    }
-
-    /// A line was typed: whoever speaks next says who it is.
-    pub(super) fn note_line(&self) {
-        self.change_speaker(None);
-    }
-
-    /// Returns who spoke before.
-    fn change_speaker(&self, speaker: Option<&str>) -> Option<String> {
-        // Nobody panics while holding this lock.
-        let mut last = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *last, speaker.map(str::to_owned))
+        self.put(Text { text, follows: None, receipt: Some(receipt) }).await
     }
 
     async fn put(&self, text: Text) -> Result<(), OutputClosed> {
@@ -249,6 +234,8 @@ struct Desk {
     theme: Theme,
     call: Arc<AtomicBool>,
     texts: Receiver<Text>,
+    /// The plugin that spoke last, if nothing else came since.
+    speaker: RefCell<Option<String>>,
     /// Where the line goes that is being typed.
     target: Typing,
     aim: Aim,
@@ -288,6 +275,7 @@ impl Desk {
             texts,
             target: Typing::Commands,
             aim,
+            speaker: RefCell::default(),
             unfinished: None,
             announced: None,
         }
@@ -320,7 +308,7 @@ impl Desk {
             };
             match block_on(order.or(text)).ok()? {
                 Next::Order(order) => return Some(order),
-                Next::Text(text) => print_text(text),
+                Next::Text(text) => self.print_text(text),
             }
         }
     }
@@ -338,6 +326,7 @@ impl Desk {
             self.put_back();
             match self.reedline.read_line(&prompt) {
                 Ok(Signal::Success(text)) => {
+                    self.speaker.take();
                     return Typed::Line { text, target: self.target.clone() };
                 }
                 Ok(Signal::HostCommand(key)) if key == INTERRUPT => {
@@ -415,7 +404,23 @@ impl Desk {
     fn print_texts(&self) {
         self.call.store(false, Ordering::SeqCst);
         while let Ok(text) = self.texts.try_recv() {
-            print_text(text);
+            self.print_text(text);
+        }
+    }
+
+    /// Prints a text, and confirms its event.
+    fn print_text(&self, Text { text, follows, receipt }: Text) {
+        let (speaker, next) = follows.unzip();
+        let (columns, _) = terminal::size().unwrap_or((0, 0));
+        let printed = if text.is_empty() {
+            Ok(())
+        } else {
+            let before = self.speaker.replace(speaker.clone());
+            let shown = next.filter(|_| before == speaker).unwrap_or(text);
+            print(&format!("{}\n", wrap(&shown, columns.into())))
+        };
+        if let (Ok(()), Some(receipt)) = (printed, receipt) {
+            receipt.confirm();
         }
     }
 
@@ -425,18 +430,6 @@ impl Desk {
         let answer = question::ask(question, self.theme, terminal, is_over, print);
         self.call.store(true, Ordering::SeqCst);
         answer
-    }
-}
-
-/// Prints a text, and confirms its event.
-fn print_text(Text { text, receipt }: Text) {
-    let (columns, _) = terminal::size().unwrap_or((0, 0));
-    let printed = match text.as_str() {
-        "" => Ok(()),
-        text => print(&format!("{}\n", wrap(text, columns.into()))),
-    };
-    if let (Ok(()), Some(receipt)) = (printed, receipt) {
-        receipt.confirm();
     }
 }
 

@@ -138,7 +138,6 @@ impl Input for Typist {
             }
             self.standing.refresh(self.dispatcher.client()).await;
             let typed = self.keyboard.order(Order::Line).await;
-            self.screen.note_line();
             if let Some(plugins) = self.dispatcher.plugins() {
                 plugins.note_typing();
             }
