@@ -213,12 +213,8 @@ impl Session {
         self.server.link = Link::Choosing;
         match reply.code {
             Code::SignedUp => {
-                let Some(username) =
-                    reply.field::<Username>(0).filter(|made| wanted.parse().as_ref() == Ok(made))
-                else {
-                    self.fail(id, Code::Malformed.name(), SOMEBODY_ELSE);
-                    return self.advance(now);
-                };
+                // The user's own word, whatever name the answer has.
+                let username = wanted.to_ascii_lowercase();
                 let message = format!("The account is made; `/login {username}` comes next.");
                 self.answer(id, Reply::Said { message });
             }
