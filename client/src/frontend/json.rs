@@ -4,8 +4,7 @@
 //! `{"id": 7, "command": "connect", "arguments": {"who": "bob"}}`. The reply carries the id, a
 //! number or a string of the program's own choice.
 
-use std::io::{self, Write as _};
-
+use letschat_flags::output::Stream;
 use letschat_protocol::printable::printable_json;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -102,15 +101,15 @@ fn read_object(text: &str) -> Entry {
 }
 
 fn write(value: &impl Serialize) -> Result<(), OutputClosed> {
-    let mut line = printable_json(serde_json::to_string(value).map_err(|_| OutputClosed)?);
-    line.push('\n');
-    io::stdout().lock().write_all(line.as_bytes()).map_err(|_| OutputClosed)
+    // What is written here has no keys that could fail.
+    let line = serde_json::to_string(value).map_err(|_| OutputClosed::NotRead)?;
+    Ok(Stream::Output.write_line(&printable_json(line))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use letschat_protocol::printable::is_unsafe;
+    use letschat_protocol::printable::is_printable;
     use serde_json::json;
 
     fn shown(command: &'static str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
@@ -135,7 +134,7 @@ mod tests {
     fn nothing_that_a_terminal_obeys_comes_out_and_nothing_is_lost() {
         let text = "\u{7f}\u{9b}31m\u{202e}\u{200b}\u{e0001} ü 👍";
         let line = printable_json(serde_json::to_string(text).unwrap());
-        assert!(!line.contains(is_unsafe), "{line}");
+        assert!(is_printable(&line), "{line}");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 

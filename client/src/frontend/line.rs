@@ -8,7 +8,6 @@
 //! * `standing` – what prompt and completion need to know of the client
 //! * `completion`, `history`, `prompt` – what the editor is given
 //! * `aloud` – what plugins say
-//! * `wrap` – no word is torn at the edge of the terminal
 //! * [`theme`] – which kind of line looks how
 //!
 //! A line goes to the chat that its prompt names. A chat that opens or ends meanwhile changes the
@@ -25,12 +24,13 @@ mod question;
 mod standing;
 pub mod theme;
 mod welcome;
-mod wrap;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+
+use letschat_flags::output;
 
 use super::{Dialect, Outcome, OutputClosed, Stage, Terminal, render};
 use crate::clock;
@@ -93,7 +93,7 @@ pub fn run(mut stage: Stage, setting: Setting) -> u8 {
     let lost = plugins.map(|plugins| plugins.finish()).unwrap_or_default();
     editor.finish();
     for line in lost {
-        eprintln!("letschat: {line}");
+        output::complain("letschat", line);
     }
     status
 }

@@ -1,6 +1,6 @@
 //! Which line is which command.
 
-use letschat_protocol::printable::Printable;
+use letschat_protocol::printable::{Printable, is_blank};
 
 /// What the console knows, as `help` shows it.
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
@@ -32,12 +32,14 @@ impl Command {
         let line = line.trim();
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         Some(match (word.to_ascii_lowercase().as_str(), rest.trim_start()) {
-            ("", _) => return None,
+            _ if is_blank(line) => return None,
             ("list", "") => Command::List,
             ("stats", "") => Command::Stats,
             ("help", "") => Command::Help,
             ("exit", "") => Command::Exit,
             ("kick", name) if is_one_word(name) => Command::Kick(name.to_owned()),
+            // What nobody would see.
+            ("say", text) if !text.is_empty() && is_blank(text) => return None,
             ("say", text) if !text.is_empty() => Command::Say(Printable(text).to_string()),
             _ => Command::Say(Printable(line).to_string()),
         })
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn an_empty_line_says_nothing() {
-        for line in ["", "  ", "\t\r"] {
+        for line in ["", "  ", "\t\r", "\u{200b}\u{2800}", "say \u{200b}"] {
             assert_eq!(Command::understand(line), None, "{line:?}");
         }
     }

@@ -37,6 +37,7 @@ mod prompt;
 #[path = "../processes/relay.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod relay;
+mod rows;
 mod safety;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]

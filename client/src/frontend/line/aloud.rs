@@ -4,6 +4,7 @@ use std::thread;
 
 use async_io::block_on;
 use futures_lite::future::zip;
+use letschat_protocol::rows::moved_in;
 
 use super::BELL;
 use super::editor::Screen;
@@ -30,11 +31,13 @@ pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Them
 
 fn shown(plugin: &str, said: Said, theme: Theme) -> Option<String> {
     Some(match said {
-        Said::Text(text) => format!("{} {text}", theme.paint(Kind::Hint, &format!("{plugin}:"))),
-        Said::Log("warn" | "error", text) | Said::Error(text) => {
-            theme.paint(Kind::Warning, &format!("plugin {plugin}: {text}"))
+        Said::Text(text) => {
+            format!("{} {}", theme.paint(Kind::Hint, &format!("{plugin}:")), moved_in(&text))
         }
-        Said::Log("info", text) => theme.paint(Kind::Hint, &format!("{plugin}: {text}")),
+        Said::Log("warn" | "error", text) | Said::Error(text) => {
+            theme.paint(Kind::Warning, &moved_in(&format!("plugin {plugin}: {text}")))
+        }
+        Said::Log("info", text) => theme.paint(Kind::Hint, &moved_in(&format!("{plugin}: {text}"))),
         Said::Log(..) => return None,
         Said::Bell => BELL.into(),
     })

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use async_io::block_on;
-use crossterm::terminal;
 use futures_lite::FutureExt as _;
+use letschat_flags::output::Stream;
+use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
 use reedline::{EditCommand, Reedline, Signal};
 
@@ -28,7 +29,6 @@ use super::prompt::LinePrompt;
 use super::question;
 use super::standing::Shared;
 use super::theme::Theme;
-use super::wrap::wrap;
 use crate::frontend::OutputClosed;
 use keys::{INTERRUPT, LEAVE};
 
@@ -156,7 +156,7 @@ impl Keyboard {
 impl Screen {
     /// Shows a text, of one or more lines, above the prompt.
     pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
-        self.texts.send(text.into()).await.map_err(|_| OutputClosed)?;
+        self.texts.send(text.into()).await.map_err(|_| OutputClosed::NotRead)?;
         self.look_again();
         Ok(())
     }
@@ -348,8 +348,7 @@ impl Desk {
 
 /// Prints a text of one or more lines.
 fn print_wrapped(text: &str) {
-    let (columns, _) = terminal::size().unwrap_or((0, 0));
-    print(&format!("{}\n", wrap(text, columns.into())));
+    print(&format!("{}\n", wrap(text, Stream::Output.columns())));
 }
 
 /// Prints while no line is being edited.
