@@ -312,6 +312,8 @@ fn programs_work_with_a_clock_before_1970() {
         alice.chat_with(&mut bob);
         alice.says_to(&mut bob, "how early it is");
         bob.ok("broadcast", json!({"text": "hello"}));
+        let broadcast = alice.wait_event_with("broadcast", "text", "hello");
+        assert!(broadcast["time"].as_str().unwrap().starts_with("1970-01-01T"), "{broadcast}");
         server.stop();
         assert!(!server.process.errors().contains("panicked"), "{}", server.process.errors());
     }
