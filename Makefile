@@ -5,7 +5,10 @@ DATA ?=
 PORT ?=
 
 cargo_profile = $(if $(filter release,$(PROFILE)),--release)
-binaries = target/$(if $(filter release,$(PROFILE)),release,debug)
+# Where cargo builds: CARGO_TARGET_DIR, or what cargo's settings say. Asked for only where it is needed.
+target = $(or $(shell cargo metadata --no-deps --offline --format-version 1 2>/dev/null \
+	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'),target)
+binaries = $(target)/$(if $(filter release,$(PROFILE)),release,debug)
 
 # Lua's virtual machine is C++. Its library goes into the program where the machine has it in that form: the system's
 # own would be larger in memory, and has to be there.
@@ -22,27 +25,28 @@ build: ## Build server and client into target/release.
 	cargo build --locked $(cargo_profile) --bins
 
 chat: build ## Open a client, and start a server on this machine if none answers.
-	@PORT=$(PORT) DATA=$(DATA) scripts/chat.sh open $(binaries)
+	@PORT=$(PORT) DATA=$(DATA) scripts/chat.sh open "$(binaries)"
 
 stop: ## End the server that `make chat` started.
 	@PORT=$(PORT) scripts/chat.sh stop
 
 run: build ## Start a server on TCP and UDP 4400, with SQLite in its data folder. Ctrl+C ends it.
-	$(binaries)/letschat-server $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
+	"$(binaries)/letschat-server" $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
 
-install: $(if $(wildcard target/release/letschat-server),,build) ## Install what was built (or is, now) below PREFIX (/usr/local), inside DESTDIR.
-	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh target/release
+install: ## Install what was built (or is, now) below PREFIX (/usr/local), inside DESTDIR.
+	@[ -x "$(target)/release/letschat-server" ] || $(MAKE) --no-print-directory build PROFILE=release
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release"
 
 demo: ## Tell the story of three clients and a server, in containers; README.md says more.
 	@scripts/demo.sh containers
 
 demo-local: build ## The same without Docker: with processes and SQLite.
-	@scripts/demo.sh local $(binaries)
+	@scripts/demo.sh local "$(binaries)"
 
 test: check-tools ## Run every test, and the demo.
 	cargo test --locked --workspace
 	@# The tests have built the programs.
-	@scripts/demo.sh local target/debug
+	@scripts/demo.sh local "$(target)/debug"
 
 lint: ## Check the format, the lints and the dependencies.
 	cargo fmt --all --check
@@ -50,10 +54,10 @@ lint: ## Check the format, the lints and the dependencies.
 	scripts/check-dependencies.sh
 
 bench: bench-build ## Measure what it costs, within ten minutes; docs/PERFORMANCE.md explains it.
-	target/release/letschat-bench $(BENCH)
+	"$(target)/release/letschat-bench" $(BENCH)
 
 bench-quick: bench-build ## The same with fewer clients, within one minute.
-	target/release/letschat-bench --quick $(BENCH)
+	"$(target)/release/letschat-bench" --quick $(BENCH)
 
 bench-build:
 	cargo build --locked --release --workspace --bins

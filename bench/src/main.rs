@@ -32,11 +32,11 @@ mod stage;
 mod statistics;
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use letschat_flags::output;
 
 use figures::Figure;
 use machine::{Machine, Span};
@@ -80,8 +80,7 @@ fn main() -> ExitCode {
         Ok(report) if flags.strict && report.missed() > 0 => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            // That standard error is closed changes nothing about the status.
-            let _ = writeln!(io::stderr(), "letschat-bench: {error}");
+            output::complain("letschat-bench", error);
             ExitCode::FAILURE
         }
     }
@@ -104,6 +103,6 @@ fn measure(flags: &Flags) -> Outcome<Report> {
     let rows = Bench::prepare(plan, programs, flags.only.clone())?.run()?;
     let report = Report { form, machine: Machine::describe(), circumstances: span.finish(), rows };
     fs::write(json, serde_json::to_string_pretty(&report)? + "\n")?;
-    writeln!(io::stdout(), "{}", report.table())?;
+    output::print(&format!("{}\n", report.table()))?;
     Ok(report)
 }

@@ -1,8 +1,8 @@
 //! One run: what is measured, in which order.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
 
+use letschat_flags::output;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::accounts::Accounts;
@@ -99,8 +99,7 @@ impl Bench {
 
 /// What goes on, for whoever waits.
 pub(crate) fn say(what: impl Display) {
-    // That nobody listens changes nothing.
-    let _ = writeln!(io::stderr(), "letschat-bench: {what}");
+    output::complain("letschat-bench", what);
 }
 
 /// Every client is two descriptors here, and the usual soft limit of 1,024 is there for old

@@ -3,7 +3,8 @@
 //! `servers/FINGERPRINT/accounts/USERNAME/` has the account's key (`identity.key`, PKCS #8), the
 //! peers that are known by key (`peers.json`), those who are blocked (`blocked.json`), how far broadcasts were shown (`position.json`) and
 //! a `lock` that keeps a second client from being the same user. A file that can't be understood
-//! is an error for the user to look at; it is never replaced.
+//! is an error for the user to look at; it is never replaced. Only the position, which says no more
+//! than which broadcasts need not be shown again, then counts as missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -31,6 +32,8 @@ const LOCK_FILE: &str = "lock";
 pub(crate) struct AccountFolder {
     path: PathBuf,
     identity: Arc<Identity>,
+    /// Why the position counts as missing although there is a file.
+    pub(crate) lost_position: Option<String>,
     _lock: File,
 }
 
@@ -52,7 +55,7 @@ pub(crate) fn open(
     let (username, lock) = match username {
         Some(username) => {
             let path = accounts.join(username.as_str());
-            private_file::create_folder(&path).map_err(|error| unusable(&path, &error))?;
+            private_file::create_folder(&path).map_err(|error| refused(&path, &error))?;
             let lock = lock(&path, &username)?;
             (username, lock)
         }
@@ -126,11 +129,11 @@ fn accounts_folder(data_folder: &Path, server: &Fingerprint) -> PathBuf {
 
 fn lock(path: &Path, username: &Username) -> Result<File, AccountError> {
     let file =
-        private_file::open_lock(&path.join(LOCK_FILE)).map_err(|error| unusable(path, &error))?;
+        private_file::open_lock(&path.join(LOCK_FILE)).map_err(|error| refused(path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(AccountError::InUse(username.clone())),
-        Err(TryLockError::Error(error)) => Err(unusable(path, &error)),
+        Err(TryLockError::Error(error)) => Err(refused(path, &error)),
     }
 }
 
@@ -162,11 +165,11 @@ fn with_identity(accounts: &Path) -> Result<Vec<Username>, AccountError> {
     let entries = match fs::read_dir(accounts) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unusable(accounts, &error)),
+        Err(error) => return Err(refused(accounts, &error)),
     };
     let mut usernames = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| unusable(accounts, &error))?;
+        let entry = entry.map_err(|error| refused(accounts, &error))?;
         // What is not named as a user is not ours.
         let Some(username) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
@@ -188,18 +191,20 @@ fn read(
     let identity = Arc::new(read_identity(&path.join(IDENTITY_FILE))?);
     let peers = read_peers(&path.join(PEERS_FILE))?;
     let position_path = path.join(POSITION_FILE);
-    let position = private_file::read_json(&position_path)
-        .map_err(|error| unusable(&position_path, &error))?;
+    let (position, lost_position) = match private_file::read_json(&position_path) {
+        Ok(position) => (position, None),
+        Err(error) => (LogPosition::default(), Some(lost(&position_path, &error))),
+    };
     let blocked = read_blocked(&path.join(BLOCKED_FILE))?;
     let account =
         Account { username, identity: identity.clone(), has_key, peers, blocked, position };
-    Ok((account, AccountFolder { path, identity, _lock: lock }))
+    Ok((account, AccountFolder { path, identity, lost_position, _lock: lock }))
 }
 
 /// A new key where there is none. It is written only when the server has accepted it: until then
 /// it is worth nothing, and an account without a file is not offered for login.
 fn read_identity(path: &Path) -> Result<Identity, AccountError> {
-    match private_file::read_secret(path).map_err(|error| unusable(path, &error))? {
+    match private_file::read_secret(path).map_err(|error| refused(path, &error))? {
         Some(pkcs8) => Identity::from_pkcs8(&pkcs8),
         None => Identity::generate(),
     }
@@ -208,7 +213,7 @@ fn read_identity(path: &Path) -> Result<Identity, AccountError> {
 
 fn read_peers(path: &Path) -> Result<BTreeMap<Username, KnownPeer>, AccountError> {
     let stored: BTreeMap<String, StoredPeer> =
-        private_file::read_json(path).map_err(|error| unusable(path, &error))?;
+        private_file::read_json(path).map_err(|error| refused(path, &error))?;
     let mut peers = BTreeMap::new();
     for (name, peer) in stored {
         let name: Username = name.parse().map_err(|error| unusable(path, &error))?;
@@ -220,9 +225,29 @@ fn read_peers(path: &Path) -> Result<BTreeMap<Username, KnownPeer>, AccountError
 
 fn read_blocked(path: &Path) -> Result<BTreeSet<Username>, AccountError> {
     let names: Vec<String> =
-        private_file::read_json(path).map_err(|error| unusable(path, &error))?;
+        private_file::read_json(path).map_err(|error| refused(path, &error))?;
     let names = names.iter().map(|name| name.parse());
     names.collect::<Result<_, _>>().map_err(|error| unusable(path, &error))
+}
+
+fn lost(path: &Path, error: &io::Error) -> String {
+    format!(
+        "{} can't be used ({error}), so broadcasts may be shown once more; it is written anew.",
+        path.display()
+    )
+}
+
+/// The system refuses something, or a file holds something else.
+fn refused(path: &Path, error: &io::Error) -> AccountError {
+    let shown = path.display();
+    match error.kind() {
+        _ if private_file::has_no_locks(error) => AccountError::Folder(format!(
+            "{shown} is on a file system without locks ({error}), which keep a second client from \
+             being the same user; choose a folder elsewhere with --data."
+        )),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => unusable(path, error),
+        _ => AccountError::Folder(format!("{shown} can't be used: {error}.")),
+    }
 }
 
 fn unusable(path: &Path, error: &dyn Display) -> AccountError {
@@ -235,6 +260,7 @@ fn unusable(path: &Path, error: &dyn Display) -> AccountError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::Errno;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn server() -> Fingerprint {
@@ -329,7 +355,6 @@ mod tests {
             (IDENTITY_FILE, "no key"),
             (PEERS_FILE, "{\"bob\": {\"key\": \"abc\", \"verified\": true}}"),
             (BLOCKED_FILE, "[\"not a name\"]"),
-            (POSITION_FILE, ""),
         ];
         for (file, content) in files {
             let path = folder.join(file);
@@ -379,6 +404,32 @@ mod tests {
             set(path, 0o755);
             assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
         }
+    }
+
+    #[test]
+    fn damaged_position_counts_as_missing_and_is_told() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let path = accounts_folder(data.path(), &server()).join("alice").join(POSITION_FILE);
+        for content in ["", "{\"epoch\": ", "[]", "nonsense"] {
+            fs::write(&path, content).unwrap();
+            let (account, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+            assert_eq!(account.position, LogPosition::default());
+            assert!(folder.lost_position.as_ref().unwrap().contains(POSITION_FILE));
+            folder.save_position(account.position).unwrap();
+            drop(folder);
+            let (_, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+            assert_eq!(folder.lost_position, None);
+        }
+    }
+
+    #[test]
+    fn file_system_without_locks_is_no_damage() {
+        let path = Path::new("/data/alice");
+        let AccountError::Folder(told) = refused(path, &Errno::NOLCK.into()) else { panic!() };
+        assert!(told.contains("without locks") && !told.contains("Repair"), "{told}");
+        let AccountError::Folder(told) = refused(path, &Errno::ACCESS.into()) else { panic!() };
+        assert!(told.ends_with("(os error 13).") && !told.contains("Repair"), "{told}");
     }
 
     #[test]

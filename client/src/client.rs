@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -112,6 +112,16 @@ pub(crate) struct View {
     end: Wakeup,
 }
 
+/// Makes the data folder if it is missing.
+///
+/// # Errors
+///
+/// It can't be made, or nothing can be written there.
+pub fn make_data_folder(path: &Path) -> Result<(), StartError> {
+    private_file::create_usable_folder(path)
+        .map_err(|source| StartError::DataFolder { path: path.to_owned(), source })
+}
+
 impl Client {
     /// Starts a client. It opens its receiver and waits for requests; it does not look for the
     /// server before one asks for it.
@@ -126,9 +136,7 @@ impl Client {
 
     /// The same, but nothing happens unless the engine is run: what is asked for waits until then.
     pub fn prepare(config: Config) -> Result<(Client, Events, Engine), StartError> {
-        let folder = config.data_folder.clone();
-        private_file::create_folder(&folder)
-            .map_err(|source| StartError::DataFolder { path: folder, source })?;
+        make_data_folder(&config.data_folder)?;
         let listener =
             receiver::listen(config.peer_listen, config.peer_port).map_err(StartError::Receiver)?;
         let port = listener.local_addr().map_err(StartError::Receiver)?.port();

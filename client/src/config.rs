@@ -147,7 +147,11 @@ pub fn settings_place() -> SettingsPlace<'static> {
 impl Options {
     /// Reads the command line, the environment and the settings file.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, FlagsError> {
-        Ok(settings_file::parse(&settings_place(), arguments)?.flags)
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        match settings_file::parse(&settings_place(), arguments.iter().cloned()) {
+            Ok(parsed) => Ok(parsed.flags),
+            Err(error) => Err(error.with_tip(|word| meant(word, &arguments))),
+        }
     }
 
     /// The script that is to drive the client, and what it is given.
@@ -258,7 +262,8 @@ impl Options {
         }
     }
 
-    fn data_folder(&self) -> Result<PathBuf, OptionsError> {
+    /// Where keys and state are kept.
+    pub fn data_folder(&self) -> Result<PathBuf, OptionsError> {
         match &self.data {
             Some(folder) => Ok(folder.clone()),
             None => {
@@ -267,6 +272,20 @@ impl Options {
             }
         }
     }
+}
+
+/// The flag that was meant by one that there is not.
+fn meant(word: &str, arguments: &[OsString]) -> Option<String> {
+    if !matches!(word, "--port" | "-p") {
+        return None;
+    }
+    let at = arguments.iter().position(|argument| argument.to_str() == Some(word));
+    let next = at.and_then(|at| arguments.get(at + 1)?.to_str());
+    let port = next.filter(|next| next.parse::<u16>().is_ok()).unwrap_or("PORT");
+    Some(format!(
+        "the server's port follows its name, 'letschat HOST {port}' or '--server HOST:{port}'; \
+         peers arrive at '--peer-port'"
+    ))
 }
 
 /// A terminal that can't move its cursor.
@@ -327,6 +346,19 @@ mod tests {
             assert!(options(arguments).is_err(), "{arguments:?}");
         }
         assert!(options(&["a b"]).unwrap().to_config().is_err());
+    }
+
+    #[test]
+    fn port_as_a_flag_is_told_where_it_belongs() {
+        for (arguments, told) in [
+            (&["--port", "99"][..], "letschat HOST 99"),
+            (&["-p", "99"], "--server HOST:99"),
+            (&["--port=99"], "letschat HOST PORT"),
+        ] {
+            let arguments = ["letschat"].iter().chain(arguments).map(OsString::from);
+            let error = Options::read(arguments).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use letschat::frontend::{FirstLogin, Stage, Terminal, json, line, plain, signals
 use letschat::lua::check;
 use letschat::lua::script::{self, Script};
 use letschat::passwords::{Ask, Passwords};
-use letschat::{Client, exit_status, pages};
+use letschat::{Client, client, exit_status, pages};
+use letschat_flags::output;
 
 /// The exit status, and what to say on standard error.
 type Failed = (u8, String);
@@ -33,7 +34,7 @@ fn ended(result: Result<u8, Failed>) -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err((status, message)) => {
-            eprintln!("letschat: {message}");
+            output::complain("letschat", message);
             ExitCode::from(status)
         }
     }
@@ -52,15 +53,18 @@ fn run(options: Options) -> Result<u8, Failed> {
     if let Some(path) = options.check() {
         return check_script(path);
     }
+    let wrong = |error: &dyn std::error::Error| (exit_status::USAGE, error.to_string());
+    let failed = |error: &dyn std::error::Error| (exit_status::FAILED, error.to_string());
+    // Before anybody is welcomed.
+    let data = options.data_folder().map_err(|error| wrong(&error))?;
+    client::make_data_folder(&data).map_err(|error| failed(&error))?;
     let Some((options, home)) = ask_for_server(options)? else {
         return Ok(exit_status::SUCCESS);
     };
-    let config = options.to_config().map_err(|error| (exit_status::USAGE, error.to_string()))?;
+    let config = options.to_config().map_err(|error| wrong(&error))?;
     let login = options.first_login(&config);
     let script_config = config.clone();
-    let data = config.data_folder.clone();
     let history = config.data_folder.join("history");
-    let failed = |error: &dyn std::error::Error| (exit_status::FAILED, error.to_string());
     let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
 
     let terminal = Arc::new(Terminal::default());
@@ -118,9 +122,11 @@ fn run(options: Options) -> Result<u8, Failed> {
 fn check_script(path: &Path) -> Result<u8, Failed> {
     let unread = |error: io::Error| format!("{} can't be read: {error}", path.display());
     let faults = check::file(path).map_err(|error| (exit_status::FAILED, unread(error)))?;
-    for fault in &faults {
-        println!("{}:{}: {}", fault.file.display(), fault.line, fault.message);
-    }
+    let told: String = faults
+        .iter()
+        .map(|fault| format!("{}:{}: {}\n", fault.file.display(), fault.line, fault.message))
+        .collect();
+    output::print(&told).map_err(|error| (exit_status::FAILED, error.to_string()))?;
     Ok(if faults.is_empty() { exit_status::SUCCESS } else { exit_status::FAILED })
 }
 

@@ -1,10 +1,12 @@
 //! Small files that are their owner's alone: written whole or not at all, read up to a bound.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -83,6 +85,37 @@ pub(crate) fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
 
 fn refused(sentence: String) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, sentence)
+}
+
+/// The whole lines among the last [`MAX_FILE_BYTES`] of a file that grows, and whether there are
+/// others before them.
+pub(crate) fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
+        Err(error) => return Err(error),
+    };
+    let before = file.metadata()?.len().saturating_sub(MAX_FILE_BYTES);
+    file.seek(SeekFrom::Start(before))?;
+    let mut content = Vec::new();
+    file.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+    if before > 0 {
+        let end = content.iter().position(|byte| *byte == b'\n');
+        content.drain(..end.map_or(content.len(), |end| end + 1));
+    }
+    Ok((content, before > 0))
+}
+
+/// Whether a lock can't be had because the file system has none.
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS))
+}
+
+/// Makes a folder if it is missing, and sees whether files can be made in it.
+pub(crate) fn create_usable_folder(path: &Path) -> io::Result<()> {
+    create_folder(path)?;
+    Ok(access(path, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Writes a file. Whenever the power goes, the old content or the new one is there, whole.

@@ -117,3 +117,60 @@ fn a_wrong_setting_is_told_in_one_line_with_file_and_key() {
         }
     }
 }
+
+#[test]
+fn empty_variable_counts_as_unset() {
+    let home = Home::with("server = '127.0.0.1:3'");
+    let mut command = home.command(&[]);
+    for name in ["SERVER", "CONFIG", "DATA", "AS", "PEER_LISTEN", "PLAIN", "COLOR", "TRIES"] {
+        command.env(format!("LETSCHAT_{name}"), "");
+    }
+    assert_eq!(server(&mut command), "127.0.0.1:3");
+}
+
+/// What is answered to `status` by a program that is told these variables alone.
+fn answer(variables: &[(&str, &str)]) -> Output {
+    let home = Home::with("json = false");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_letschat"));
+    command.env_clear().env("XDG_CONFIG_HOME", home.folder.path().join("config"));
+    command.env("XDG_DATA_HOME", home.folder.path().join("data"));
+    command.args(["--peer-port", "0"]).envs(variables.iter().copied());
+    run(&mut command)
+}
+
+#[test]
+fn variable_of_a_switch_takes_yes_and_no() {
+    for (value, is_json) in
+        [("1", true), ("true", true), ("Yes", true), ("0", false), ("false", false), ("no", false)]
+    {
+        let output = answer(&[("LETSCHAT_JSON", value)]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(output.stdout.starts_with(b"{"), is_json, "{value}: {output:?}");
+    }
+}
+
+#[test]
+fn wrong_variable_is_told_by_its_name() {
+    for (name, value, why) in [
+        ("LETSCHAT_JSON", "maybe", "expected true or false, yes or no, 1 or 0"),
+        ("LETSCHAT_TRIES", "many", "invalid digit found in string"),
+        ("LETSCHAT_SERVER", "a b", "expected a host name or an address"),
+        ("LETSCHAT_COLOR", "red", "expected one of "),
+    ] {
+        let output = answer(&[(name, value)]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("letschat: the variable {name}: {why}")), "{said}");
+        assert!(!said.contains("--"), "{said}");
+    }
+    let both = answer(&[("LETSCHAT_JSON", "1"), ("LETSCHAT_PLAIN", "1")]);
+    let said = String::from_utf8(both.stderr).unwrap();
+    assert!(said.contains("LETSCHAT_PLAIN: it can't be combined with LETSCHAT_JSON"), "{said}");
+}
+
+#[test]
+fn variable_gives_way_to_the_command_line() {
+    let home = Home::new();
+    // These tests' own flags say --json.
+    assert_eq!(server(home.command(&[]).env("LETSCHAT_PLAIN", "1")), "127.0.0.1:4400");
+}

@@ -1,6 +1,7 @@
 //! What the programs `letschat` and `letschat-server` share around their cores.
 //!
 //! * [`hang_up`] – whether a closed terminal ends the program
+//! * [`output`] – standard output and standard error
 //! * [`pages`] – man pages and completions
 //! * [`settings_file`] – flags, then the environment, then a file, then the default
 //!
@@ -9,5 +10,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod hang_up;
+pub mod output;
 pub mod pages;
 pub mod settings_file;

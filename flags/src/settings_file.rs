@@ -12,20 +12,22 @@ mod reading;
 pub mod sample;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::ValueParser;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Id, Parser};
 
 use self::reading::SettingsFile;
+use crate::output;
 
 /// The flag that names the file.
 pub const CONFIG: &str = "config";
@@ -73,6 +75,14 @@ pub enum FlagsError {
         /// What is wrong there.
         reason: String,
     },
+    /// A variable's value makes no sense.
+    #[error("the variable {name}: {reason}")]
+    Variable {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A key or its value makes no sense.
     #[error("the settings file {path}, at `{key}`: {reason}")]
     Setting {
@@ -86,19 +96,48 @@ pub enum FlagsError {
 }
 
 impl FlagsError {
+    /// Adds what was meant to a complaint about a word of the command line that makes no sense.
+    /// `tip` is asked about that word.
+    #[must_use]
+    pub fn with_tip(self, tip: impl FnOnce(&str) -> Option<String>) -> FlagsError {
+        let FlagsError::CommandLine(mut error) = self else { return self };
+        let kinds = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+        let word = kinds.into_iter().find_map(|kind| match error.get(kind) {
+            Some(ContextValue::String(word)) => Some(word.clone()),
+            _ => None,
+        });
+        let is_unknown =
+            matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+        if let Some(tip) = word.filter(|_| is_unknown).and_then(|word| tip(&word)) {
+            // Words that merely look alike were not meant.
+            error.remove(ContextKind::SuggestedArg);
+            error.remove(ContextKind::SuggestedSubcommand);
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        FlagsError::CommandLine(error)
+    }
+
     /// Says it to whoever started the program: help on standard output, what is wrong on standard
-    /// error. The status is 0 for help and 2 for what is wrong.
+    /// error. The status is 0 for help, 2 for what is wrong, and 1 for help that can't be written.
     pub fn report(&self, program: &str) -> ExitCode {
-        // That nobody reads it changes nothing about the status.
-        match self {
-            FlagsError::CommandLine(error) => {
-                let _ = error.print();
-                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_USAGE))
-            }
+        let error = match self {
+            FlagsError::CommandLine(error) => error,
             error => {
-                let _ = writeln!(io::stderr(), "{program}: {error}");
-                ExitCode::from(WRONG_USAGE)
+                output::complain(program, error);
+                return ExitCode::from(WRONG_USAGE);
             }
+        };
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        match printed {
+            // Whoever has read enough may hang up. Wrong usage is wrong even if nobody reads why.
+            Err(failed) if !error.use_stderr() && failed.kind() != io::ErrorKind::BrokenPipe => {
+                output::complain(
+                    program,
+                    format_args!("standard output can't be written: {failed}"),
+                );
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_USAGE)),
         }
     }
 }
@@ -110,7 +149,8 @@ const WRONG_USAGE: u8 = 2;
 ///
 /// A file that was named has to be there. A value from the file gives way, like any default, to
 /// what the command line or the environment says; so does one that conflicts with what they say.
-/// A flag that takes no value is put off by `--flag=false`.
+/// A flag that takes no value is put off by `--flag=false`. A variable that is empty counts as unset,
+/// and one that conflicts with the command line gives way to it.
 ///
 /// # Errors
 ///
@@ -123,14 +163,16 @@ pub fn parse<P: Parser>(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = switches_can_be_put_off(P::command(), place);
     // The command line and the environment have to make sense whatever the file says.
-    let said = command
-        .clone()
+    let said = variables::without(command.clone())
         .try_get_matches_from(&arguments)
         .map_err(|error| without_our_changes::<P>(error, &arguments))?;
+    let variables::Counted { command, off } = variables::counted(command, &said)?;
+    let said = command.clone().try_get_matches_from(&arguments)?;
     let Some(file) = reading::find(&place.defaults, named_file(&said))? else {
         return Ok(Parsed { flags: flags(&said)?, file: None });
     };
-    let values = effective(&command, place, &said, &file)?;
+    let mut values = effective(&command, place, &said, &file)?;
+    values.retain(|id, _| !off.contains(id));
     let matches = with_defaults(command, &values).try_get_matches_from(&arguments)?;
     Ok(Parsed { flags: flags(&matches)?, file: Some(file.path) })
 }
@@ -153,13 +195,22 @@ fn switches_can_be_put_off(command: Command, place: &SettingsPlace<'_>) -> Comma
     command.mut_args(|arg| match arg.get_action() {
         ArgAction::SetTrue if is_settable(&arg, place) => arg
             .action(ArgAction::Set)
-            .value_parser(ValueParser::bool())
+            .value_parser(ValueParser::new(switch))
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
             .default_value("false"),
         _ => arg,
     })
+}
+
+/// Whether a switch is on.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err("expected true or false, yes or no, 1 or 0".into()),
+    }
 }
 
 /// Help shows the flags as they were declared.
@@ -199,8 +250,8 @@ fn effective(
         if rivals.iter().any(|rival| was_said(said, rival)) {
             continue;
         }
-        check(command, &key, &value).map_err(wrong)?;
-        let is_off = arg.get_default_values() == ["false"] && value == "false";
+        check(command, &key, OsStr::new(&value)).map_err(wrong)?;
+        let is_off = arg.get_default_values() == ["false"] && switch(&value) == Ok(false);
         let other = rivals.iter().find(|rival| !is_off && values.contains_key(*rival));
         if let Some(other) = other {
             let other = command.get_arguments().find(|arg| arg.get_id() == other);
@@ -246,10 +297,16 @@ fn was_said(said: &ArgMatches, id: &Id) -> bool {
     matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
+fn was_said_here(said: &ArgMatches, id: &Id) -> bool {
+    said.value_source(id.as_str()) == Some(ValueSource::CommandLine)
+}
+
 /// Lets the flag's own parser judge a value.
-fn check(command: &Command, key: &str, value: &str) -> Result<(), String> {
-    let arguments = [command.get_name().to_owned(), format!("--{key}={value}")];
-    command.clone().try_get_matches_from(arguments).map(drop).map_err(|error| reason(&error))
+fn check(command: &Command, key: &str, value: &OsStr) -> Result<ArgMatches, String> {
+    let mut flag = OsString::from(format!("--{key}="));
+    flag.push(value);
+    let arguments = [OsString::from(command.get_name()), flag];
+    command.clone().try_get_matches_from(arguments).map_err(|error| reason(&error))
 }
 
 /// What is wrong with a value, without the flag, which the caller names as a key.

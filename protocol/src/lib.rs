@@ -8,6 +8,7 @@
 //! * [`identity`] – keys, fingerprints, login signatures, safety numbers
 //! * [`username`], [`password`] – what is accepted at sign-up
 //! * [`printable`] – text from elsewhere, made safe for a terminal or a log
+//! * [`rows`] – the same broken into rows, so that none looks like a line of its own
 //! * [`limits`] – every bound that both sides agree on
 //!
 //! Deliberately absent: sockets, clocks, async, and anything that knows of a server's or client's
@@ -25,4 +26,5 @@ pub mod limits;
 pub mod password;
 pub mod peer;
 pub mod printable;
+pub mod rows;
 pub mod username;

@@ -7,10 +7,11 @@ mod list;
 mod new_password;
 
 use std::error::Error;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use letschat_flags::output::{self, Stream};
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
 use letschat_server::reserved_names;
@@ -146,17 +147,8 @@ impl Accounts {
     fn list(&mut self, json: bool) -> Result<(), Box<dyn Error>> {
         let location = &self.location;
         let accounts = list::read_all(&mut *self.store).map_err(|error| failed(location, error))?;
-        let mut out = io::stdout().lock();
-        let shown = if json {
-            list::write_json(&mut out, &accounts)
-        } else {
-            list::write_table(&mut out, &accounts)
-        };
-        match shown.and_then(|()| out.flush()) {
-            // Whoever has read enough may hang up.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        }
+        let shown = if json { list::json(&accounts) } else { list::table(&accounts) };
+        Ok(output::print(&shown)?)
     }
 
     fn add(&mut self, name: &Username, from: &PasswordFlags) -> Result<(), Box<dyn Error>> {
@@ -168,25 +160,23 @@ impl Accounts {
         let now_ms = Now::read().wall_ms;
         match self.ask_store(|store| store.create_account(name, &phc, now_ms))? {
             Created::New => {
-                done(&format!("{name} has an account now"));
+                done(&format!("{name} has an account now"))?;
                 warn_of_reserved(name);
+                Ok(())
             }
-            Created::Taken => return Err(AdminError::Taken(name.clone()).into()),
+            Created::Taken => Err(AdminError::Taken(name.clone()).into()),
         }
-        Ok(())
     }
 
     fn ban(&mut self, name: &Username) -> Result<(), Box<dyn Error>> {
         self.change(name, |store| store.set_banned(name, true))?;
-        done(&format!("{name} is banned"));
         tell_of_open_session(name);
-        Ok(())
+        done(&format!("{name} is banned"))
     }
 
     fn unban(&mut self, name: &Username) -> Result<(), Box<dyn Error>> {
         self.change(name, |store| store.set_banned(name, false))?;
-        done(&format!("{name} may log in"));
-        Ok(())
+        done(&format!("{name} may log in"))
     }
 
     fn delete(&mut self, name: &Username, yes: bool) -> Result<(), Box<dyn Error>> {
@@ -195,9 +185,8 @@ impl Accounts {
             confirm(name)?;
         }
         self.change(name, |store| store.delete_account(name))?;
-        done(&format!("{name} and all keys of that account are deleted"));
         tell_of_open_session(name);
-        Ok(())
+        done(&format!("{name} and all keys of that account are deleted"))
     }
 
     fn reset_password(
@@ -208,12 +197,11 @@ impl Accounts {
         self.expect(name)?;
         let phc = new_password_for(name, from)?;
         self.change(name, |store| store.set_password(name, &phc, None))?;
+        tell_of_open_session(name);
         done(&format!(
             "{name} has a new password; the account's keys are gone, so every device has to log in \
              with it once"
-        ));
-        tell_of_open_session(name);
-        Ok(())
+        ))
     }
 
     /// Before anybody is asked anything about an account that is not there.
@@ -271,7 +259,8 @@ fn confirm(name: &Username) -> Result<(), Box<dyn Error>> {
     if !io::stdin().is_terminal() {
         return Err(AdminError::NobodyToAsk.into());
     }
-    eprint!("Delete {name} and all keys of that account? Type yes to do so: ");
+    let question = format!("Delete {name} and all keys of that account? Type yes to do so: ");
+    Stream::Error.write(&question)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     match answer.trim() {
@@ -280,15 +269,17 @@ fn confirm(name: &Username) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What was done stays done if nobody reads it.
-fn done(what: &str) {
-    let _ = writeln!(io::stdout(), "{what}");
+/// What was done stays done if that can't be said.
+fn done(what: &str) -> Result<(), Box<dyn Error>> {
+    Ok(output::print(&format!("{what}\n"))?)
 }
 
 /// Nobody can sign up by such a name. An operator may want it, for an account of their own.
 fn warn_of_reserved(name: &Username) {
     if let Err(reserved) = reserved_names::check(name) {
-        let _ = writeln!(io::stderr(), "Nobody can sign up as {name}: {reserved}.");
+        let hint = format!("Nobody can sign up as {name}: {reserved}.");
+        // A hint that can't be written changes nothing.
+        let _ = Stream::Error.write_line(&hint);
     }
 }
 
@@ -296,5 +287,6 @@ fn warn_of_reserved(name: &Username) {
 fn tell_of_open_session(name: &Username) {
     let hint =
         format!("if {name} is logged in now, `kick {name}` at the server's console ends that");
-    let _ = writeln!(io::stderr(), "{hint}");
+    // What it is about is done all the same.
+    let _ = Stream::Error.write_line(&hint);
 }

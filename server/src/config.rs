@@ -135,6 +135,18 @@ fn settings_place() -> SettingsPlace<'static> {
     SettingsPlace { defaults, never: &[] }
 }
 
+/// The flag that was meant by a word that there is not.
+fn meant(word: &str) -> Option<String> {
+    let flag = match word {
+        _ if word.parse::<u16>().is_ok() => format!("--port {word}"),
+        _ if word.parse::<IpAddr>().is_ok() => format!("--listen {word}"),
+        "--host" | "--bind" | "--address" => "--listen ADDRESS".into(),
+        "-p" => "--port PORT".into(),
+        _ => return None,
+    };
+    Some(format!("'letschat-server {flag}' was perhaps meant"))
+}
+
 /// The flags do not amount to settings.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
@@ -149,7 +161,10 @@ pub(crate) enum SettingsError {
 impl Flags {
     /// Reads the command line, the environment and the settings file.
     pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Flags, FlagsError> {
-        Ok(settings_file::parse(&settings_place(), arguments)?.flags)
+        match settings_file::parse(&settings_place(), arguments) {
+            Ok(parsed) => Ok(parsed.flags),
+            Err(error) => Err(error.with_tip(meant)),
+        }
     }
 
     /// The settings that the flags amount to.
@@ -225,6 +240,18 @@ mod tests {
         ] {
             let flags = Flags::parse_from(["letschat-server"].iter().chain(arguments));
             assert_eq!(flags.address_here().to_string(), address);
+        }
+    }
+
+    #[test]
+    fn word_that_is_no_command_is_told_its_flag() {
+        for (word, told) in [
+            ("9090", "letschat-server --port 9090"),
+            ("0.0.0.0", "letschat-server --listen 0.0.0.0"),
+            ("--bind", "letschat-server --listen ADDRESS"),
+        ] {
+            let error = Flags::read(["letschat-server", word].map(OsString::from)).unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
         }
     }
 

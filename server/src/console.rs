@@ -12,10 +12,12 @@ mod command;
 mod lines;
 pub(crate) use command::COMMANDS;
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::thread;
 
+use letschat_flags::output::{OutputError, Stream};
 use letschat_protocol::limits::MAX_BROADCAST_BYTES;
+use letschat_protocol::rows::wrap;
 use letschat_server::Controls;
 use letschat_server::hub::{Operator, OperatorAnswer, SessionPage, SessionSummary};
 
@@ -30,7 +32,8 @@ pub(crate) fn listen(controls: Controls) -> io::Result<()> {
     };
     let obey = move || {
         let operate = |operator| smol::block_on(controls.operate(operator));
-        converse(BufReader::new(source), operate, io::stdout());
+        let print = |lines: &[String]| print(lines, Stream::Output.columns());
+        converse(BufReader::new(source), operate, print);
     };
     // Not joined: reading a terminal can't be cancelled, and the process's end is its end too. A
     // standard output that nobody empties stops this thread and nothing else.
@@ -42,8 +45,9 @@ pub(crate) fn listen(controls: Controls) -> io::Result<()> {
 fn converse(
     mut input: impl BufRead,
     operate: impl Fn(Operator) -> Option<OperatorAnswer>,
-    mut output: impl Write,
+    mut print: impl FnMut(&[String]) -> Result<(), OutputError>,
 ) {
+    let mut is_answering = true;
     loop {
         let line = match next_line(&mut input) {
             Ok(Some(line)) => line,
@@ -54,16 +58,20 @@ fn converse(
             return;
         };
         // Who can't be answered is obeyed all the same.
-        let _ = print(&mut output, &answer);
+        let printed = print(&answer);
+        if let Err(error) = &printed
+            && is_answering
+            && !error.is_not_read()
+        {
+            tracing::warn!("the console is obeyed and not answered: {error}");
+        }
+        is_answering = printed.is_ok();
     }
 }
 
 /// Each line is one write, so that lines of the log come between them and never within one.
-fn print(output: &mut impl Write, lines: &[String]) -> io::Result<()> {
-    for line in lines {
-        output.write_all(format!("{line}\n").as_bytes())?;
-    }
-    output.flush()
+fn print(lines: &[String], columns: usize) -> Result<(), OutputError> {
+    lines.iter().try_for_each(|line| Stream::Output.write_line(&wrap(line, columns)))
 }
 
 /// Does what a line wants. `None`: the server has been stopped.
@@ -138,9 +146,18 @@ mod tests {
                 _ => None,
             }
         };
-        let mut shown = Vec::new();
-        converse(input, operate, &mut shown);
-        Obeyed { wanted: wanted.into_inner(), shown: String::from_utf8(shown).unwrap() }
+        let shown = shown(input, operate);
+        Obeyed { wanted: wanted.into_inner(), shown }
+    }
+
+    /// What is answered, with the ends of its lines.
+    fn shown(input: &[u8], operate: impl Fn(Operator) -> Option<OperatorAnswer>) -> String {
+        let mut shown = String::new();
+        converse(input, operate, |lines| {
+            shown.extend(lines.iter().flat_map(|line| [line, "\n"]));
+            Ok(())
+        });
+        shown
     }
 
     #[test]
@@ -173,9 +190,9 @@ mod tests {
     #[test]
     fn a_text_is_measured_as_it_is_sent() {
         let escapes = "\u{1b}".repeat(MAX_BROADCAST_BYTES / 6 + 1);
-        let obeyed = typed(format!("say {escapes}\n").as_bytes());
+        let obeyed = typed(format!("say {escapes}!\n").as_bytes());
         assert_eq!(obeyed.wanted, []);
-        assert!(obeyed.shown.contains("and that has 906."), "{}", obeyed.shown);
+        assert!(obeyed.shown.contains("and that has 907."), "{}", obeyed.shown);
     }
 
     #[test]
@@ -222,32 +239,9 @@ mod tests {
                 occupancy: Occupancy { taken: 3, places: 3, before_login: 0 },
             }))
         };
-        let mut shown = Vec::new();
-        converse(&b"list\n"[..], operate, &mut shown);
-        let shown = String::from_utf8(shown).unwrap();
+        let shown = shown(b"list\n", operate);
         let names: Vec<&str> =
             shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(names, ["username", "user0", "user1", "user2", "3"]);
-    }
-
-    #[test]
-    fn each_line_is_written_at_once() {
-        #[derive(Default)]
-        struct Writes(Vec<Vec<u8>>);
-        impl Write for Writes {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.push(bytes.to_vec());
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut writes = Writes::default();
-        converse(&b"help\n"[..], |_| None, &mut writes);
-        assert_eq!(writes.0.len(), command::COMMANDS.len());
-        let is_line =
-            |bytes: &Vec<u8>| bytes.iter().position(|byte| *byte == b'\n') == Some(bytes.len() - 1);
-        assert!(writes.0.iter().all(is_line));
     }
 }

@@ -14,6 +14,7 @@ use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _};
 use futures_rustls::TlsConnector;
 use letschat_protocol::limits::MAX_LINE_BYTES;
 use letschat_protocol::printable::Printable;
+use letschat_server::clock::TlsClock;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -91,6 +92,7 @@ fn any_server_config() -> Result<Arc<ClientConfig>, Error> {
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.enable_sni = false;
+    config.time_provider = Arc::new(TlsClock);
     Ok(Arc::new(config))
 }
 

@@ -14,7 +14,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use letschat_flags::output::Stream;
 use letschat_protocol::printable::Printable;
+use letschat_protocol::rows::wrap;
 use tracing::Level;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
@@ -105,13 +107,21 @@ fn write_all(queue: &Receiver<Item>, lost: &AtomicU64, format: LogFormat) {
         let mut stderr = io::stderr().lock();
         // There is nowhere left to complain to when standard error fails.
         match item {
-            Item::Line(line) => drop(stderr.write_all(&line)),
+            Item::Line(line) => drop(stderr.write_all(&in_rows(line, format))),
             Item::Flush(done) => drop(done.try_send(())),
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let _ = stderr.write_all(gap(lost, format).as_bytes());
         }
+    }
+}
+
+/// At a terminal, a line for people does not go on where lines begin.
+fn in_rows(line: Vec<u8>, format: LogFormat) -> Vec<u8> {
+    match (format, Stream::Error.columns(), str::from_utf8(&line)) {
+        (LogFormat::Text, columns @ 1.., Ok(text)) => wrap(text, columns).into_bytes(),
+        _ => line,
     }
 }
 

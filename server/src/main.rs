@@ -18,12 +18,13 @@ mod pages;
 use std::env;
 use std::error::Error;
 use std::future;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _};
 use letschat_flags::hang_up;
+use letschat_flags::output::{self, OutputError};
 use letschat_server::Server;
 use letschat_server::hub::Operator;
 
@@ -48,8 +49,7 @@ fn ended(result: Result<(), Box<dyn Error>>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // That standard error is closed changes nothing about the status.
-            let _ = writeln!(io::stderr(), "letschat-server: {error}");
+            output::complain("letschat-server", &error);
             ExitCode::from(if is_wrong_usage(&*error) { 2 } else { 1 })
         }
     }
@@ -95,11 +95,9 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
 }
 
 /// Two lines for whoever started the server: where it listens, and what its key is.
-fn announce(server: &Server) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening on {}", server.address())?;
-    writeln!(out, "fingerprint {}", server.fingerprint())?;
-    out.flush()
+fn announce(server: &Server) -> Result<(), OutputError> {
+    let (address, fingerprint) = (server.address(), server.fingerprint());
+    output::print(&format!("listening on {address}\nfingerprint {fingerprint}\n"))
 }
 
 /// The signals that stop the server. A hang-up is one of them unless the server was started so as to

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io::{self, Write as _};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use async_channel::{Receiver, Sender};
 use async_executor::{Executor, Task};
 use futures_lite::FutureExt as _;
+use letschat_flags::output;
 
 /// The threads that run the server's tasks. Dropping it ends them and drops every task.
 pub(crate) struct Runtime {
@@ -71,8 +72,8 @@ impl Spawner {
         self.spawn(async move {
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
                 // Straight to the descriptor: the log may be written by a thread that has no time
-                // left. That the message can't be written changes nothing.
-                let _ = writeln!(io::stderr(), "letschat-server: {name} panicked, giving up");
+                // left.
+                output::complain("letschat-server", format_args!("{name} panicked, giving up"));
                 std::process::abort();
             }
         })

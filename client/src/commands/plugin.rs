@@ -1,5 +1,7 @@
 //! Plugins: which there are, and more or fewer of them; and the way to the commands that they add.
 
+use letschat_protocol::rows::moved_in;
+
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
 use crate::lua::plugins::Plugins;
@@ -78,6 +80,6 @@ fn run_added(context: Context, arguments: &Arguments) -> CommandFuture {
     Box::pin(async move {
         let plugins = context.plugins.ok_or_else(no_plugins)?;
         let said = plugins.run(&called, &line.unwrap_or_default()).await?;
-        Ok(said.map_or(Reply::Done {}, |message| Reply::Said { message }))
+        Ok(said.map_or(Reply::Done {}, |message| Reply::Said { message: moved_in(&message) }))
     })
 }

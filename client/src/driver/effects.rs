@@ -145,6 +145,9 @@ impl Running<'_> {
             AccountError::Folder(format!("The account's key can't be used: {error}."))
         })?;
         self.receiver.open(self.account_generation, tls.clone());
+        if let Some(message) = folder.lost_position.clone() {
+            self.tell(Event::Notice { code: "position_lost", message });
+        }
         self.account = Some((folder, tls));
         Ok(account)
     }

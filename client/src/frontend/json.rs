@@ -6,9 +6,9 @@
 //! or `"` and is no such object is an error.
 
 use std::fmt;
-use std::io::{self, Write as _};
 
-use letschat_protocol::printable::{is_unsafe, printable_json};
+use letschat_flags::output::Stream;
+use letschat_protocol::printable::{may_hide, printable_json};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -61,7 +61,7 @@ impl Dialect for Json {
 /// Reads a line. One that looks like JSON is an object or an error, and never text for a chat: it may
 /// hold a password. The same goes for one that would look so without characters that nobody sees.
 fn read(line: &str) -> Option<Entry> {
-    let visible = line.trim_start_matches(|c: char| c.is_whitespace() || is_unsafe(c));
+    let visible = line.trim_start_matches(|c: char| c.is_whitespace() || may_hide(c));
     match visible.chars().next() {
         None if line.trim().is_empty() => None,
         Some('{' | '[' | '"') => Some(read_object(line.trim())),
@@ -154,14 +154,15 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 fn write(value: &impl Serialize) -> Result<(), OutputClosed> {
-    let mut line = printable_json(serde_json::to_string(value).map_err(|_| OutputClosed)?);
-    line.push('\n');
-    io::stdout().lock().write_all(line.as_bytes()).map_err(|_| OutputClosed)
+    // What is written here has no keys that could fail.
+    let line = serde_json::to_string(value).map_err(|_| OutputClosed::NotRead)?;
+    Ok(Stream::Output.write_line(&printable_json(line))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_protocol::printable::is_printable;
     use serde_json::json;
 
     fn shown(command: &'static str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
@@ -187,7 +188,7 @@ mod tests {
     fn nothing_that_a_terminal_obeys_comes_out_and_nothing_is_lost() {
         let text = "\u{7f}\u{9b}31m\u{202e}\u{200b}\u{e0001} ü 👍";
         let line = printable_json(serde_json::to_string(text).unwrap());
-        assert!(!line.contains(is_unsafe), "{line}");
+        assert!(is_printable(&line), "{line}");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 

@@ -9,7 +9,6 @@
 //! * `completion`, `history`, `prompt` – what the editor is given
 //! * `aloud` – what plugins say
 //! * `errors` – standard error, while the editor writes to the terminal
-//! * `wrap` – no word is torn at the edge of the terminal
 //! * [`theme`] – which kind of line looks how
 //!
 //! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
@@ -27,12 +26,13 @@ mod question;
 mod standing;
 pub mod theme;
 mod welcome;
-mod wrap;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+
+use letschat_flags::output;
 
 use super::{Dialect, Outcome, OutputClosed, Stage, Terminal, render};
 use crate::clock;
@@ -100,7 +100,7 @@ pub fn run(mut stage: Stage, setting: Setting) -> u8 {
     editor.finish();
     drop(errors);
     for line in lost {
-        eprintln!("letschat: {line}");
+        output::complain("letschat", line);
     }
     status
 }

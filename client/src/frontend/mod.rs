@@ -31,6 +31,7 @@ use async_executor::{LocalExecutor, Task};
 use async_io::Timer;
 use event_listener::Event as Wakeup;
 use futures_lite::FutureExt as _;
+use letschat_flags::output::{self, OutputError};
 use letschat_protocol::username::Username;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -115,9 +116,20 @@ pub(crate) struct Outcome {
     pub(crate) result: Result<Reply, Failure>,
 }
 
-/// Nobody reads what is written.
+/// What is written does not get through.
 #[derive(Debug)]
-pub(crate) struct OutputClosed;
+pub(crate) enum OutputClosed {
+    /// Nobody reads it any more.
+    NotRead,
+    /// The system refuses it.
+    Failed(OutputError),
+}
+
+impl From<OutputError> for OutputClosed {
+    fn from(error: OutputError) -> OutputClosed {
+        if error.is_not_read() { OutputClosed::NotRead } else { OutputClosed::Failed(error) }
+    }
+}
 
 /// As whom to log in before the first line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +163,7 @@ pub(crate) fn run(stage: Stage, dialect: impl Dialect + 'static) -> u8 {
         first_failure: Cell::new(None),
         is_over: Cell::new(false),
         output_closed: Wakeup::new(),
+        output_failed: Cell::new(false),
         beside: RefCell::default(),
     };
     let (events, login) = (stage.events, stage.login);
@@ -168,6 +181,8 @@ struct Run<D> {
     /// wait are not begun.
     is_over: Cell<bool>,
     output_closed: Wakeup,
+    /// Output was refused, and that has been said.
+    output_failed: Cell<bool>,
     /// What runs beside the lines in order.
     beside: RefCell<Vec<Task<()>>>,
 }
@@ -224,7 +239,8 @@ impl<D: Dialect + 'static> Run<D> {
     /// Shows events to their end; `false` if nobody reads what is shown.
     async fn show(&self, events: &Events) -> bool {
         while let Ok(Told { event, receipt }) = events.recv().await {
-            if self.dialect.event(&event, receipt).await.is_err() {
+            if let Err(closed) = self.dialect.event(&event, receipt).await {
+                self.note(closed);
                 return false;
             }
         }
@@ -352,11 +368,20 @@ impl<D: Dialect + 'static> Run<D> {
         if let (Err(failure), None) = (&outcome.result, self.first_failure.get()) {
             self.first_failure.set(Some(exit_status::of_failure(failure.code)));
         }
-        if self.dialect.result(outcome).await.is_err() {
+        if let Err(closed) = self.dialect.result(outcome).await {
+            self.note(closed);
             self.output_closed.notify(usize::MAX);
         }
         if outcome.result.is_ok() && outcome.command == Some(commands::quit::COMMAND.name) {
             self.is_over.set(true);
+        }
+    }
+
+    fn note(&self, closed: OutputClosed) {
+        if let OutputClosed::Failed(error) = closed
+            && !self.output_failed.replace(true)
+        {
+            output::complain("letschat", error);
         }
     }
 
@@ -371,6 +396,7 @@ impl<D: Dialect + 'static> Run<D> {
         let ended = self.client.finished().await;
         let failed = self.first_failure.get().filter(|_| !self.interactive);
         match ended {
+            _ if self.output_failed.get() => exit_status::FAILED,
             Ended::Quit => failed.unwrap_or(exit_status::SUCCESS),
             Ended::Failed => exit_status::FAILED,
         }

@@ -1,9 +1,10 @@
 //! Plain lines, for shell scripts and for people who want nothing on their screen to move.
 //!
 //! What happens and what commands say goes to standard output, failures to standard error. There
-//! are no control sequences.
+//! are no control sequences. At a terminal long lines are broken, and their rests moved in.
 
-use std::io::{self, Write};
+use letschat_flags::output::Stream;
+use letschat_protocol::rows::wrap;
 
 use super::lines::Entries;
 use super::{Dialect, Entry, Outcome, OutputClosed, Stage, render};
@@ -27,8 +28,8 @@ impl Dialect for Plain {
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
         let text = render::event(event);
         match event {
-            Event::Error { .. } => write(&mut io::stderr().lock(), &text)?,
-            _ => write(&mut io::stdout().lock(), &text)?,
+            Event::Error { .. } => write(Stream::Error, &text)?,
+            _ => write(Stream::Output, &text)?,
         }
         receipt.confirm();
         Ok(())
@@ -37,10 +38,10 @@ impl Dialect for Plain {
     async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
         match &outcome.result {
             Ok(reply) => match render::reply(reply) {
-                Some(text) => write(&mut io::stdout().lock(), &text),
+                Some(text) => write(Stream::Output, &text),
                 None => Ok(()),
             },
-            Err(failure) => write(&mut io::stderr().lock(), &render::failure(failure)),
+            Err(failure) => write(Stream::Error, &render::failure(failure)),
         }
     }
 }
@@ -49,6 +50,6 @@ fn read(line: &str) -> Option<Entry> {
     (!line.trim().is_empty()).then(|| Entry::Typed(line.to_owned()))
 }
 
-fn write(output: &mut impl Write, text: &str) -> Result<(), OutputClosed> {
-    writeln!(output, "{text}").and_then(|()| output.flush()).map_err(|_| OutputClosed)
+fn write(stream: Stream, text: &str) -> Result<(), OutputClosed> {
+    Ok(stream.write_line(&wrap(text, stream.columns()))?)
 }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Local, TimeZone as _};
 use letschat_protocol::printable::Printable;
+use letschat_protocol::rows::moved_in;
 use letschat_protocol::username::Username;
 
 use crate::event::{Event, KeyState};
@@ -40,9 +41,9 @@ pub fn reply(reply: &Reply) -> Option<String> {
     })
 }
 
-/// A failure.
+/// A failure. A script's error has several lines.
 pub fn failure(failure: &Failure) -> String {
-    Printable(&failure.message).to_string()
+    moved_in(&lines(&failure.message))
 }
 
 /// An event.
@@ -291,7 +292,9 @@ mod tests {
         };
         assert_safe(&reply(&safety).unwrap(), 2);
         assert_safe(&reply(&Reply::Said { message: hostile() }).unwrap(), 2);
-        assert_safe(&failure(&Failure::new("x", HOSTILE)), 1);
+        let failed = failure(&Failure::new("x", HOSTILE));
+        assert_safe(&failed, 2);
+        assert!(failed.contains("\n  c"), "{failed:?}");
         let status = Status {
             server: hostile(),
             server_fingerprint: Some(hostile()),

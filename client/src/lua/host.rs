@@ -8,12 +8,14 @@ use std::rc::Rc;
 use async_executor::{LocalExecutor, Task};
 use event_listener::Event as Wakeup;
 use futures_lite::future::poll_once;
+use letschat_flags::output::{self, OutputError};
 use mlua::{Function, MultiValue};
 
 use super::failure::{Outcome, too_many};
 use super::limits::{MAX_ERRORS, MAX_HANDLERS, MAX_TASKS, MAX_TIMERS};
 use super::vm::Runner;
 use super::voice::{Said, Voice, bounded};
+use crate::exit_status;
 
 /// How a script ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) struct Host {
     last_id: Cell<u64>,
     errors: Cell<usize>,
     end: Cell<Option<End>>,
+    /// Its output is closed or refused.
+    is_unheard: Cell<bool>,
     changed: Wakeup,
 }
 
@@ -54,17 +58,36 @@ impl Host {
             last_id: Cell::new(0),
             errors: Cell::new(0),
             end: Cell::new(None),
+            is_unheard: Cell::new(false),
             changed: Wakeup::new(),
         })
     }
 
     pub(super) fn say(&self, said: Said) {
-        self.voice.say(match said {
+        let said = self.voice.say(match said {
             Said::Text(text) => Said::Text(bounded(text)),
             Said::Log(level, text) => Said::Log(level, bounded(text)),
             Said::Error(text) => Said::Error(bounded(text)),
             Said::Bell => Said::Bell,
         });
+        if let Err(error) = said {
+            self.end_unheard(&error);
+        }
+    }
+
+    /// Ends a script that can't say anything: quietly if nobody reads it any more.
+    fn end_unheard(&self, error: &OutputError) {
+        if self.is_unheard.replace(true) {
+            return;
+        }
+        match error.is_not_read() {
+            true if !self.has_failed() => self.end_by(End::Exit(exit_status::SUCCESS)),
+            true => self.end_by(End::Failed),
+            false => {
+                output::complain("letschat", error);
+                self.end_by(End::Failed);
+            }
+        }
     }
 
     pub(super) fn next_id(&self) -> u64 {
@@ -193,6 +216,11 @@ impl Host {
         }
         self.runner.budget.stop();
         self.changed.notify(usize::MAX);
+    }
+
+    /// How the script has been ended, if it has.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end.get()
     }
 
     /// Returns when the script has been ended.

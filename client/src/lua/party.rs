@@ -151,14 +151,16 @@ mod tests {
     use crate::passwords::Passwords;
     use async_executor::LocalExecutor;
     use futures_lite::future::{block_on, poll_once};
+    use letschat_flags::output::OutputError;
     use serde_json::json;
     use std::sync::Arc;
 
     struct Notes(Rc<RefCell<Vec<Said>>>);
 
     impl Voice for Notes {
-        fn say(&self, said: Said) {
+        fn say(&self, said: Said) -> Result<(), OutputError> {
             self.0.borrow_mut().push(said);
+            Ok(())
         }
     }
 

@@ -10,6 +10,7 @@ use std::thread;
 use async_channel::Receiver;
 use async_executor::LocalExecutor;
 use futures_lite::FutureExt as _;
+use letschat_flags::output::complain;
 use letschat_protocol::username::Username;
 use mlua::{Function, Lua, MultiValue};
 
@@ -89,7 +90,8 @@ fn perform(script: Script, source: &str) -> u8 {
         let status = match Stage::set(script, executor) {
             Ok(stage) => stage.play(source).await,
             Err(error) => {
-                eprintln!("letschat: the script can't be begun: {}", error_text(&error));
+                let why = error_text(&error);
+                complain("letschat", format_args!("the script can't be begun: {why}"));
                 exit_status::FAILED
             }
         };
@@ -148,6 +150,8 @@ impl Stage {
                 End::Failed
             }
         };
+        // One that could not say something may have come to its end all the same.
+        let end = self.host.end().unwrap_or(end);
         if let Err(error) = self.store.save() {
             self.host.say(Said::Error(format!("What it keeps could not be written: {error}.")));
         }

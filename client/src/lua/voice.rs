@@ -1,6 +1,7 @@
 //! What a script or plugin says, on its way to whoever reads it.
 
-use std::io::{self, Write};
+use letschat_flags::output::{OutputError, Stream};
+use letschat_protocol::rows::{moved_in, wrap};
 
 use super::failure::printable;
 use super::limits::LINE_BYTES;
@@ -25,30 +26,31 @@ pub(super) const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
 
 /// Where it goes.
 pub(super) trait Voice {
-    fn say(&self, said: Said);
+    /// Says it. It fails if it does not get through to where it goes.
+    fn say(&self, said: Said) -> Result<(), OutputError>;
 }
 
 /// Standard output for texts, standard error for the rest.
 pub(super) struct Streams;
 
 impl Voice for Streams {
-    /// Whoever does not read what is said misses it: a script has no other way to end well.
-    fn say(&self, said: Said) {
+    fn say(&self, said: Said) -> Result<(), OutputError> {
         let time = || format_rfc3339(clock::now().wall_ms);
-        let _ = match said {
-            Said::Text(text) => write(&mut io::stdout().lock(), &text),
-            Said::Log(level, text) => {
-                write(&mut io::stderr().lock(), &format!("{} {level} {text}", time()))
-            }
-            Said::Error(text) => write(&mut io::stderr().lock(), &format!("error: {text}")),
+        match said {
+            Said::Text(text) => write(Stream::Output, &text),
+            Said::Log(level, text) => write(Stream::Error, &format!("{} {level} {text}", time())),
+            Said::Error(text) => write(Stream::Error, &format!("error: {text}")),
             Said::Bell => Ok(()),
-        };
+        }
     }
 }
 
-fn write(output: &mut impl Write, text: &str) -> io::Result<()> {
-    writeln!(output, "{text}")?;
-    output.flush()
+/// At a terminal, a text that somebody else may have written begins no line of its own.
+fn write(stream: Stream, text: &str) -> Result<(), OutputError> {
+    match stream.columns() {
+        0 => stream.write_line(text),
+        columns => stream.write_line(&wrap(&moved_in(text), columns)),
+    }
 }
 
 /// A text that is safe for a terminal, and no longer than a line may be.

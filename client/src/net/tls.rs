@@ -31,6 +31,8 @@ use rustls::{
     Error, ServerConfig, ServerConnection, SignatureScheme, version,
 };
 
+use crate::clock::TlsClock;
+
 /// What both sides of a server link can export, and nobody else.
 pub(crate) struct Exported {
     /// What a login signature is bound to.
@@ -51,6 +53,7 @@ pub(crate) fn server_link_config() -> Arc<ClientConfig> {
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
+    config.time_provider = Arc::new(TlsClock);
     config.enable_sni = false;
     Arc::new(config)
 }
@@ -103,6 +106,7 @@ impl PeerTls {
             .with_custom_certificate_verifier(Arc::new(ExactPeerKey::new(expected)))
             .with_client_cert_resolver(Arc::new(own));
         config.resumption = Resumption::disabled();
+        config.time_provider = Arc::new(TlsClock);
         config.enable_sni = false;
         Arc::new(config)
     }
@@ -116,6 +120,7 @@ impl PeerTls {
             .with_client_cert_verifier(Arc::new(AnyPeerKey::new()))
             .with_cert_resolver(Arc::new(own));
         config.send_tls13_tickets = 0;
+        config.time_provider = Arc::new(TlsClock);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Arc::new(config)
     }

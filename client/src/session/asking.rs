@@ -7,7 +7,7 @@ use letschat_protocol::dialogue::{
     Introduction, Listed, Reply as ServerReply, Request as ServerRequest, Secret,
 };
 use letschat_protocol::limits::MAX_BROADCAST_BYTES;
-use letschat_protocol::printable::has_control;
+use letschat_protocol::printable::{has_control, is_blank};
 use letschat_protocol::username::Username;
 
 use super::server::{Expected, ListFor, sentence};
@@ -131,7 +131,7 @@ impl Session {
             );
             return self.fail(id, Code::TextTooLong.name(), why);
         }
-        if text.trim().is_empty() || has_control(&text) {
+        if is_blank(&text) || has_control(&text) {
             let why = "A broadcast is one line of text, without control characters.";
             return self.fail(id, Code::TextInvalid.name(), why);
         }

@@ -1,9 +1,11 @@
 //! What happens to open chats: messages, breaks, the end.
 
+use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::limits::{ACTIVITY_REPORT_MS, MAX_MESSAGE_BYTES};
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
+use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
 
 use super::chat::{Chat, Ending, Path, Redial};
@@ -68,9 +70,15 @@ impl Session {
             Ok(who) => who,
             Err(failure) => return self.fail(id, failure.code, failure.message),
         };
-        if text.is_empty() || text.len() > MAX_MESSAGE_BYTES {
-            let why =
-                format!("A message has 1 to {MAX_MESSAGE_BYTES} bytes; this has {}.", text.len());
+        if is_blank(&text) {
+            let why = "There is nothing to read in that message.";
+            return self.fail(id, Code::TextInvalid.name(), why);
+        }
+        if text.len() > MAX_MESSAGE_BYTES {
+            let why = format!(
+                "A message has at most {MAX_MESSAGE_BYTES} bytes; this has {}.",
+                text.len()
+            );
             return self.fail(id, "text_too_long", why);
         }
         let Some(chat) = self.chats.get_mut(&who).filter(|chat| chat.ending.is_none()) else {

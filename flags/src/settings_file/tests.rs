@@ -185,7 +185,7 @@ fn a_wrong_value_is_told_with_its_key() {
         ("for = 2020-01-01", "`for`: expected a text, a number, true or false"),
         ("[cups]\nsize = 1", "`cups`: expected a text, a number, true or false"),
         ("lid = 'ajar'", "`lid`: expected one of open, shut"),
-        ("keep-warm = 'yes'", "`keep-warm`: expected one of true, false"),
+        ("keep-warm = 'maybe'", "`keep-warm`: expected true or false, yes or no, 1 or 0"),
         ("silent = true\nwhistle = true", "`whistle`: it can't be combined with `silent`"),
         ("keep_warm = true", "`keep_warm`: it is written `keep-warm`"),
         (

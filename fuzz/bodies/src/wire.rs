@@ -9,7 +9,8 @@ use letschat_protocol::dialogue::{
 use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
 use letschat_protocol::limits::{MAX_LINE_BYTES, MAX_PAYLOAD_BYTES};
 use letschat_protocol::peer::PeerMessage;
-use letschat_protocol::printable::{Printable, is_unsafe};
+use letschat_protocol::printable::{Printable, is_blank, is_printable};
+use letschat_protocol::rows::{most_columns, moved_in, wrap};
 
 use crate::choices::Choices;
 
@@ -142,10 +143,18 @@ pub fn datagram(bytes: &[u8]) {
     }
 }
 
-/// Nothing that could steer a terminal comes out, and text that could not is as it was.
+/// Nothing that could steer a terminal comes out, text that could not is as it was, and no row of it
+/// reaches over the edge.
 pub fn printable(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let shown = Printable(&text).to_string();
-    assert!(!shown.contains(is_unsafe), "{shown:?}");
-    assert_eq!(shown == *text, !text.contains(is_unsafe), "{text:?}");
+    assert!(is_printable(&shown), "{shown:?}");
+    assert_eq!(shown == *text, is_printable(&text), "{text:?}");
+    assert!(!is_blank(&text) || !text.contains(|c: char| c.is_ascii_graphic()), "{text:?}");
+    let columns = 6 + bytes.len() % 100;
+    for (number, row) in wrap(&shown, columns).split('\n').enumerate() {
+        assert!(most_columns(row.trim_end_matches(' ')) <= columns, "{row:?}");
+        assert!(number == 0 || row.starts_with("  "), "{shown:?}");
+    }
+    assert!(moved_in(&text).split('\n').skip(1).all(|line| line.starts_with("  ")), "{text:?}");
 }

@@ -1,7 +1,5 @@
 //! The table of accounts.
 
-use std::io::{self, Write};
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use letschat_server::store::StoreError;
 use letschat_server::store::admin::{AccountAdmin, AccountSummary};
@@ -24,7 +22,7 @@ pub(super) fn read_all(store: &mut dyn AccountAdmin) -> Result<Vec<AccountSummar
 }
 
 /// In columns, with a line above that names them.
-pub(super) fn write_table(out: &mut impl Write, accounts: &[AccountSummary]) -> io::Result<()> {
+pub(super) fn table(accounts: &[AccountSummary]) -> String {
     let header = ["USERNAME", "CREATED (UTC)", "BANNED", "KEYS", "LAST USED (UTC)"];
     let mut rows = vec![header.map(str::to_owned)];
     rows.extend(accounts.iter().map(|account| {
@@ -38,25 +36,24 @@ pub(super) fn write_table(out: &mut impl Write, accounts: &[AccountSummary]) -> 
     }));
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let widths: [usize; 5] = std::array::from_fn(width);
-    for row in &rows {
+    let line = |row: &[String; 5]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 /// An object for each, on a line.
-pub(super) fn write_json(out: &mut impl Write, accounts: &[AccountSummary]) -> io::Result<()> {
-    for account in accounts {
+pub(super) fn json(accounts: &[AccountSummary]) -> String {
+    let line = |account: &AccountSummary| {
         let AccountSummary { username, created_ms, banned, keys, used_ms } = account;
         let [created, used] = [Some(*created_ms), *used_ms].map(for_programs);
         let username = Value::from(username.as_str());
-        writeln!(
-            out,
-            r#"{{"username":{username},"created":{created},"banned":{banned},"keys":{keys},"last_used":{used}}}"#,
-        )?;
-    }
-    Ok(())
+        format!(
+            r#"{{"username":{username},"created":{created},"banned":{banned},"keys":{keys},"last_used":{used}}}"#
+        ) + "\n"
+    };
+    accounts.iter().map(line).collect()
 }
 
 fn for_people(time_ms: Option<u64>) -> String {
@@ -76,7 +73,7 @@ fn time(time_ms: u64) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::json as value;
 
     fn accounts() -> [AccountSummary; 2] {
         let alice = AccountSummary {
@@ -98,31 +95,24 @@ mod tests {
 
     #[test]
     fn the_columns_stand_in_line() {
-        let mut out = Vec::new();
-        write_table(&mut out, &accounts()).unwrap();
         let expected = "\
 USERNAME        CREATED (UTC)        BANNED  KEYS  LAST USED (UTC)
 alice           2026-11-21 09:47:22  -       12    2026-11-21 09:48:20
 bob.the.second  1970-01-01 00:00:00  banned  0     -
 ";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(table(&accounts()), expected);
     }
 
     #[test]
     fn a_program_gets_an_object_on_a_line_for_each() {
-        let mut out = Vec::new();
-        write_json(&mut out, &accounts()).unwrap();
-        let lines: Vec<Value> = String::from_utf8(out)
-            .unwrap()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<Value> =
+            json(&accounts()).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(
             lines,
             [
-                json!({"username": "alice", "created": "2026-11-21T09:47:22.617Z", "banned": false,
+                value!({"username": "alice", "created": "2026-11-21T09:47:22.617Z", "banned": false,
                        "keys": 12, "last_used": "2026-11-21T09:48:20.000Z"}),
-                json!({"username": "bob.the.second", "created": "1970-01-01T00:00:00.000Z",
+                value!({"username": "bob.the.second", "created": "1970-01-01T00:00:00.000Z",
                        "banned": true, "keys": 0, "last_used": null}),
             ]
         );

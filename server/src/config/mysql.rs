@@ -65,7 +65,7 @@ impl MysqlFlags {
         location: MysqlLocation,
     ) -> Result<MysqlLocation, MysqlFlagsError> {
         let given = match env::var(PASSWORD_VARIABLE) {
-            Ok(password) => Some(Secret(password)),
+            Ok(password) => Some(Secret(password)).filter(|given| !given.0.is_empty()),
             Err(VarError::NotPresent) => None,
             Err(VarError::NotUnicode(_)) => return Err(MysqlFlagsError::Encoding),
         };

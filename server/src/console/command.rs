@@ -1,6 +1,6 @@
 //! Which line is which command.
 
-use letschat_protocol::printable::Printable;
+use letschat_protocol::printable::{Printable, is_blank};
 
 /// What the console knows, as `help` shows it.
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
@@ -44,12 +44,14 @@ impl Command {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let word = word.to_lowercase();
         Some(Ok(match (word.as_str(), rest.trim_start()) {
-            ("", _) => return None,
+            _ if is_blank(line) => return None,
             ("list", "") => Command::List,
             ("stats", "") => Command::Stats,
             ("help", "") => Command::Help,
             ("exit", "") => Command::Exit,
             ("kick", name) if is_one_word(name) => Command::Kick(name.to_owned()),
+            // What nobody would see.
+            ("say", text) if !text.is_empty() && is_blank(text) => return None,
             ("say", text) if !text.is_empty() => Command::Say(Printable(text).to_string()),
             _ => match mistake(&word) {
                 Some(mistake) => return Some(Err(mistake)),
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_empty_line_says_nothing() {
-        for line in ["", "  ", "\t\r"] {
+        for line in ["", "  ", "\t\r", "\u{200b}\u{2800}", "say \u{200b}"] {
             assert_eq!(Command::understand(line), None, "{line:?}");
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Such a person has read nothing: every question says what to type next, takes the next line as
 //! it is, and an empty line goes back. What others wrote is shown through `Printable`, since the
-//! terminal at the other end shows its bytes raw.
+//! terminal at the other end shows its bytes raw, and in short lines with a mark each, since nobody
+//! knows how wide it is.
 
 use chrono::{DateTime, Utc};
 use letschat_protocol::code::Code;
@@ -10,6 +11,7 @@ use letschat_protocol::dialogue::{Broadcast, Notice, Reply, Secret};
 use letschat_protocol::frame::{Frame, Mode};
 use letschat_protocol::password;
 use letschat_protocol::printable::Printable;
+use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
 
 use super::connection::{Entrance, LoginTry, MemberQuestion, Question};
@@ -22,6 +24,11 @@ pub(super) const WELCOME: &str =
     "Hello. Do you want to log in or to sign up? Type LOGIN, SIGNUP, HELP or QUIT.";
 pub(super) const WHICH_WAY: &str = "Log in or sign up? Type LOGIN, SIGNUP, HELP or QUIT.";
 const WHAT_NOW: &str = "expected LIST, BROADCAST, CONNECT, WATCH, HELP or QUIT";
+
+/// Notices are broken into lines of at most so many columns, and each begins with the mark of a
+/// notice: a longer one would go on where the answers of the server begin.
+const NOTICE_COLUMNS: usize = 60;
+const NOTICE_MARK: &str = "* ";
 
 pub(super) fn logged_in(username: &Username, others: usize) -> String {
     let company = match others {
@@ -69,17 +76,24 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         Notice::Joined(joined) => format!("Joined: {}.", names(joined)),
         Notice::Left(left) => format!("Left: {}.", names(left)),
         Notice::Crowd { joined, left } => format!("{joined} joined, {left} left."),
-        Notice::Say(text) => format!("Server: {}", Printable(text)),
+        Notice::Say(text) => format!("Server: {}", on_one_line(text)),
         Notice::Closing(why) => why.sentence().to_owned(),
     };
-    Frame::line(format!("* {line}")).to_bytes()
+    let rows = wrap(&line, NOTICE_COLUMNS - NOTICE_MARK.len());
+    rows.lines().flat_map(|row| Frame::line(format!("{NOTICE_MARK}{row}")).to_bytes()).collect()
+}
+
+/// Runs of blanks are one: many would move what follows to the beginning of a row.
+fn on_one_line(text: &str) -> String {
+    let shown = Printable(text).to_string();
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn broadcast(entry: &Broadcast, own: bool) -> String {
     let time = i64::try_from(entry.time_ms).ok().and_then(DateTime::<Utc>::from_timestamp_millis);
     let time = time.unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC");
     let you = if own { " (you)" } else { "" };
-    format!("{time} {}{you}: {}", entry.sender, Printable(&entry.text))
+    format!("{time} {}{you}: {}", entry.sender, on_one_line(&entry.text))
 }
 
 impl Hub {

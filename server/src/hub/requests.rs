@@ -6,7 +6,7 @@ use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Introduction, Listed, Reply, Request, USAGE};
 use letschat_protocol::frame::Frame;
 use letschat_protocol::limits::{MAX_BROADCAST_BYTES, MAX_PAGE_BYTES};
-use letschat_protocol::printable::has_control;
+use letschat_protocol::printable::{has_control, is_blank};
 use letschat_protocol::username::Username;
 
 use super::connection::{Idle, Member};
@@ -239,7 +239,7 @@ impl Hub {
         let refusal = if text.len() > MAX_BROADCAST_BYTES {
             let limit = format!("a broadcast has at most {MAX_BROADCAST_BYTES} bytes of UTF-8");
             Some(Reply::new(Code::TextTooLong, limit))
-        } else if text.trim().is_empty() || has_control(&text) {
+        } else if is_blank(&text) || has_control(&text) {
             let expected = "a broadcast is one line of text, without control characters";
             Some(Reply::new(Code::TextInvalid, expected))
         } else {

@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use zeroize::Zeroizing;
 
+use crate::clock::TlsClock;
 use crate::data_folder::DataFolder;
 
 const KEY_FILE: &str = "server-key.pem";
@@ -119,6 +120,7 @@ fn server_config(
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)?;
     config.send_tls13_tickets = 0;
+    config.time_provider = Arc::new(TlsClock);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! What came of an input, as a hash that is the same for a secret and its stand-in: of what is
-//! somebody's text only the length counts, and a password shows nothing of itself.
+//! somebody's text only the length counts, or nothing where a person reads it in rows, and a
+//! password shows nothing of itself.
 
 use std::fmt::Write as _;
 
@@ -38,6 +39,12 @@ fn add(outline: &mut String, effect: &Effect) {
         Effect::Answer(OperatorAnswer::Said { text, recipients }) => {
             write!(outline, "Said {} {recipients}", text.len())
         }
+        Effect::Answer(OperatorAnswer::Stats(stats)) => {
+            // Rows that a person gets are among these bytes.
+            let mut stats = stats.clone();
+            stats.tally.bytes_sent = 0;
+            write!(outline, "{stats:?}")
+        }
         other => write!(outline, "{other:?}"),
     };
 }
@@ -52,24 +59,30 @@ fn frames(bytes: &[u8]) -> Vec<String> {
     decoder.extend(bytes);
     let mut frames = Vec::new();
     while let Ok(Some(frame)) = decoder.next(Mode::Frame) {
-        frames.push(line(&frame));
+        frames.extend(line(&frame));
     }
     frames.push(decoder.buffered().to_string());
     frames
 }
 
-/// A program gets a text as a payload. A person gets it in a line that begins with the time of a
-/// broadcast or with the server's name.
-fn line(frame: &Frame) -> String {
+/// A program gets a text as a payload. A person gets it in rows, of which the first begins with the
+/// time of a broadcast or with the server's name; how many follow depends on the text.
+fn line(frame: &Frame) -> Option<String> {
     let line = frame.as_line();
     let told = line.strip_prefix("* ").unwrap_or("");
-    if told.starts_with("Server: ") || told.starts_with(|c: char| c.is_ascii_digit()) {
-        return format!("{} bytes", line.len());
+    if told.starts_with(' ') {
+        return None;
     }
-    match frame.payload() {
+    if told.starts_with("Server: ") {
+        return Some("a text of the server".into());
+    }
+    if told.starts_with(|c: char| c.is_ascii_digit()) {
+        return Some("a broadcast".into());
+    }
+    Some(match frame.payload() {
         Some(payload) => format!("{line} and {} bytes", payload.len()),
         None => line.to_owned(),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -91,7 +104,10 @@ mod tests {
         };
         assert_eq!(broadcast("one"), broadcast("two"));
         let (one, three) = (broadcast("one"), broadcast("three"));
-        assert!(one.0 != three.0 && one.1 != three.1 && one.2 != three.2);
+        assert_ne!(one.0, three.0);
+        // How many rows a person gets depends on more than the length.
+        assert_eq!(one.1, sent("* 2026-01-01 10:00:00 UTC alice: one\n*   two\n"));
+        assert_ne!(one.1, one.2);
         assert_ne!(sent("200 one\n"), sent("200 two\n"));
         assert_ne!(sent("200 one\n"), sent("200 one\n200 one\n"));
         assert_ne!(hash(&[], Some(1)), hash(&[], Some(2)));

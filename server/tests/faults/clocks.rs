@@ -298,3 +298,23 @@ fn a_client_whose_wall_clock_is_set_chats_on_and_comes_back_in_time() {
         &format!("chats and broadcasts went on; back {slowest:.1?} after a restart at most"),
     );
 }
+
+#[test]
+fn programs_work_with_a_clock_before_1970() {
+    let mut clock = WallClock::new();
+    clock.set(-60 * 365 * DAY);
+    for format in ["text", "json"] {
+        let mut server = TestServer::start_by(&clock.by(), &["--log-format", format]);
+        let mut alice = TestClient::start_by(&clock.by(), &server, "alice");
+        let mut bob = TestClient::start_by(&clock.by(), &server, "bob");
+        alice.sign_up_and_log_in();
+        bob.sign_up_and_log_in();
+        alice.chat_with(&mut bob);
+        alice.says_to(&mut bob, "how early it is");
+        bob.ok("broadcast", json!({"text": "hello"}));
+        let broadcast = alice.wait_event_with("broadcast", "text", "hello");
+        assert!(broadcast["time"].as_str().unwrap().starts_with("1970-01-01T"), "{broadcast}");
+        server.stop();
+        assert!(!server.process.errors().contains("panicked"), "{}", server.process.errors());
+    }
+}

@@ -21,6 +21,7 @@
 //! * [`honest`] – what people who do no harm notice meanwhile
 //! * [`members`] – accounts made beforehand, and lean clients for them
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "../processes/client.rs"]

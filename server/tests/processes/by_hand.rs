@@ -278,7 +278,8 @@ fn nothing_that_others_say_steers_a_terminal() {
     let mut harry = Typist::joins(server.address, "harry");
     let mut alice = TestClient::join(&server, "alice");
     alice.ok("broadcast", json!({"text": "turned \u{202e}dnuora\u{202c}, \u{200b}hidden"}));
-    assert!(harry.expects("* ").ends_with(r"turned \u{202e}dnuora\u{202c}, \u{200b}hidden"));
+    assert!(harry.expects("* ").ends_with(r"alice: turned"));
+    assert_eq!(harry.expects("* "), r"*   \u{202e}dnuora\u{202c}, \u{200b}hidden");
     server.process.type_line("say \u{1b}[2Jall gone\u{9b}31m");
     assert_eq!(harry.expects("* "), r"* Server: \u{1b}[2Jall gone\u{9b}31m");
     let raw = |c: char| c.is_control() || matches!(c, '\u{200b}' | '\u{202c}' | '\u{202e}');

@@ -174,9 +174,13 @@ fn any_text_arrives_as_it_was_said() {
     let mut bob = TestClient::join(&server, "bob");
     alice.chat_with(&mut bob);
     let long = "ß".repeat(8 * 1024);
-    for text in ["two\nlines", "\u{1b}[2J", "你好 👍🏽", "BYE +5", " ", &long] {
+    for text in ["two\nlines", "\u{1b}[2J", "你好 👍🏽", "BYE +5", &long] {
         alice.says_to(&mut bob, text);
     }
     let too_long = "x".repeat(16 * 1024 + 1);
     assert_eq!(alice.fails("say", json!({"text": too_long})), "text_too_long");
+    for nothing in [" ", "\u{200b}\u{2060}", "\u{e0041}"] {
+        assert_eq!(alice.fails("say", json!({"text": nothing})), "text_invalid", "{nothing:?}");
+        assert_eq!(alice.fails("broadcast", json!({"text": nothing})), "text_invalid");
+    }
 }

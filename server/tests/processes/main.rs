@@ -12,6 +12,7 @@
 //! * [`pair`] – two people in a chat over a relay
 //! * [`typist`] – a TLS connection by which lines are typed
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used)]
 
 mod account;
@@ -30,6 +31,7 @@ mod late;
 mod lost_database;
 mod main_job;
 mod operator;
+mod output;
 mod pair;
 mod password_files;
 mod passwords_and_blocks;

@@ -67,6 +67,22 @@ fn flags_come_before_the_environment_then_the_file_then_the_default() {
 }
 
 #[test]
+fn empty_variables_count_as_unset_and_wrong_ones_are_named() {
+    let machine = Machine::new().with(USERS_OWN, "places = 3");
+    let mut command = machine.command();
+    for name in ["PLACES", "LISTEN", "STORE", "TRACE", "LOG", "LOG_FORMAT", "STORE_CA"] {
+        command.env(format!("LETSCHAT_SERVER_{name}"), "");
+    }
+    assert_eq!(places(&mut command), "3");
+    for (name, value) in [("PLACES", "many"), ("LOG", "loud"), ("STORE", "file"), ("PORT", "x")] {
+        let name = format!("LETSCHAT_SERVER_{name}");
+        let mut command = letschat_server(&machine.path("data"));
+        let said = run(command.env(&name, value), "").refused(2);
+        assert!(said.starts_with(&format!("letschat-server: the variable {name}: ")), "{said}");
+    }
+}
+
+#[test]
 fn a_file_is_named_by_flag_or_variable() {
     let machine = Machine::new().with(USERS_OWN, "places = 3").with("other.toml", "places = 4");
     let other = machine.path("other.toml");

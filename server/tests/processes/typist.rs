@@ -91,6 +91,18 @@ impl Typist {
         }
     }
 
+    /// All that was heard, its rows put together where a word was broken.
+    pub(crate) fn put_together(&self) -> String {
+        self.heard.join("\n").replace("\n*   ", "")
+    }
+
+    /// Waits for a word, which may be broken.
+    pub(crate) fn hears(&mut self, word: &str) {
+        while !self.put_together().contains(word) {
+            assert!(self.next_frame().is_some(), "no {word:?} in {:?}", self.heard);
+        }
+    }
+
     /// Waits for the server to close.
     pub(crate) fn expects_end(&mut self) {
         while self.next_frame().is_some() {}

@@ -16,6 +16,7 @@
 //! * [`promises`] – what must hold
 //! * [`ages`] – what expires, and when
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used)]
 
 mod ages;

@@ -1,5 +1,6 @@
 //! What every database must do, asked of each that there is, and what only concerns one of them.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod broadcast_log;

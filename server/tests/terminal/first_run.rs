@@ -34,6 +34,19 @@ fn somebody_new_is_led_to_an_account_and_told_what_can_be_done() {
 }
 
 #[test]
+fn data_folder_that_can_not_be_used_is_told_instead_of_a_welcome() {
+    let home = tempfile::tempdir().unwrap();
+    let letschat = Command::new(program("letschat"))
+        .args(["--peer-port", "0", "--data", "/dev/null/letschat"])
+        .env("XDG_CONFIG_HOME", home.path())
+        .env_remove("LETSCHAT_SERVER");
+    let mut alice = Person::run(letschat, "alice", tempfile::tempdir().unwrap());
+    assert_eq!(alice.sees_the_end(), 1);
+    alice.sees("letschat: the data folder /dev/null/letschat can't be used: Not a directory");
+    assert!(!alice.bytes().contains("Welcome") && !alice.bytes().contains("Server ("));
+}
+
+#[test]
 fn the_first_run_asks_for_the_server_and_the_next_one_remembers_it() {
     let server = TestServer::start(&[]);
     let home = tempfile::tempdir().unwrap();

@@ -47,6 +47,7 @@ mod relay;
 #[path = "../between/rogue.rs"]
 #[allow(dead_code, reason = "the tests of those in between need more of it")]
 mod rogue;
+mod rows;
 mod safety;
 #[path = "../processes/server.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]

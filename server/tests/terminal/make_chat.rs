@@ -110,20 +110,53 @@ fn a_server_on_another_port_has_a_folder_of_its_own() {
     drop(both);
 }
 
+/// What make would run for these words, with cargo's folder of builds as these variables have it.
+fn would_run(words: &[&str], variables: &[(&str, &Path)]) -> String {
+    let mut make = std::process::Command::new("make");
+    make.args(["--dry-run", "--no-print-directory", "--directory"]);
+    make.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).args(words);
+    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "MAKEFLAGS"] {
+        make.env_remove(name);
+    }
+    let output = make.envs(variables.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn make_chat_builds_both_programs_and_runs_that_script() {
-    let make = std::process::Command::new("make")
-        .args(["--dry-run", "--no-print-directory", "--directory"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["chat", "PORT=5511"])
-        .output()
-        .unwrap();
-    let commands = String::from_utf8(make.stdout).unwrap();
+    let commands = would_run(&["chat", "PORT=5511"], &[]);
     let [build, chat] = commands.lines().collect::<Vec<_>>()[..] else { panic!("{commands}") };
     assert_eq!(
         build.split_whitespace().collect::<Vec<_>>().join(" "),
         "cargo build --locked --release --bins"
     );
     assert!(chat.contains("PORT=5511 "), "{chat}");
-    assert!(chat.ends_with(" scripts/chat.sh open target/release"), "{chat}");
+    assert!(chat.contains(" scripts/chat.sh open \"") && chat.ends_with("/release\""), "{chat}");
+}
+
+#[test]
+fn make_finds_the_programs_where_cargo_builds_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("a shared folder");
+    let home = folder.path().join("cargo");
+    std::fs::create_dir(&home).unwrap();
+    let setting = format!("[build]\ntarget-dir = '{}'\n", elsewhere.display());
+    std::fs::write(home.join("config.toml"), setting).unwrap();
+    let by_variable = [("CARGO_TARGET_DIR", elsewhere.as_path())];
+    let by_setting = [("CARGO_HOME", home.as_path())];
+    for variables in [&by_variable, &by_setting] {
+        for (target, profile, program) in [
+            ("chat", "release", ""),
+            ("run", "release", "/letschat-server"),
+            ("install", "release", ""),
+            ("demo-local", "release", ""),
+            ("bench", "release", "/letschat-bench"),
+            ("test", "debug", ""),
+        ] {
+            let commands = would_run(&[target, "LETSCHAT_TEST_MYSQL=none"], variables);
+            let place = format!("\"{}/{profile}{program}\"", elsewhere.display());
+            assert!(commands.contains(&place), "make {target}: no {place} in\n{commands}");
+        }
+    }
 }

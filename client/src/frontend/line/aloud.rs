@@ -4,6 +4,7 @@ use std::thread;
 
 use async_io::block_on;
 use futures_lite::future::zip;
+use letschat_protocol::rows::moved_in;
 
 use super::BELL;
 use super::editor::Screen;
@@ -34,7 +35,9 @@ pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Them
                     screen.show_from(plugin, first, next).await
                 }
                 Said::Log(_, text) | Said::Error(text) => {
-                    screen.show(theme.paint(Kind::Warning, &warning(&plugin, &text))).await
+                    screen
+                        .show(theme.paint(Kind::Warning, &moved_in(&warning(&plugin, &text))))
+                        .await
                 }
             };
             if shown.is_err() {

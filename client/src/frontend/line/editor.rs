@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use async_io::block_on;
-use crossterm::terminal;
 use futures_lite::FutureExt as _;
+use letschat_flags::output::Stream;
+use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
 use reedline::{EditCommand, Reedline, Signal};
 
@@ -29,7 +30,6 @@ use super::prompt::LinePrompt;
 use super::question;
 use super::standing::Shared;
 use super::theme::Theme;
-use super::wrap::wrap;
 use crate::events::Receipt;
 use crate::frontend::{OutputClosed, Terminal};
 use crate::session::Typing;
@@ -199,7 +199,7 @@ impl Screen {
     }
 
     async fn put(&self, text: Text) -> Result<(), OutputClosed> {
-        self.texts.send(text).await.map_err(|_| OutputClosed)?;
+        self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)?;
         self.look_again();
         Ok(())
     }
@@ -411,13 +411,12 @@ impl Desk {
     /// Prints a text, and confirms its event.
     fn print_text(&self, Text { text, follows, receipt }: Text) {
         let (speaker, next) = follows.unzip();
-        let (columns, _) = terminal::size().unwrap_or((0, 0));
         let printed = if text.is_empty() {
             Ok(())
         } else {
             let before = self.speaker.replace(speaker.clone());
             let shown = next.filter(|_| before == speaker).unwrap_or(text);
-            print(&format!("{}\n", wrap(&shown, columns.into())))
+            print(&format!("{}\n", wrap(&shown, Stream::Output.columns())))
         };
         if let (Ok(()), Some(receipt)) = (printed, receipt) {
             receipt.confirm();

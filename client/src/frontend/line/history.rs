@@ -55,12 +55,13 @@ impl Memory {
 
 /// The last lines of the file, which is cut down to them if it has far more.
 fn read(path: &Path) -> io::Result<Vec<String>> {
-    let content = private_file::read(path)?.unwrap_or_default();
+    let (content, is_cut) = private_file::read_last_lines(path)?;
     let content = String::from_utf8_lossy(&content);
     let lines: Vec<&str> = content.lines().collect();
     let last = &lines[lines.len().saturating_sub(MAX_LINES)..];
-    if lines.len() > 2 * MAX_LINES {
-        private_file::write(path, format!("{}\n", last.join("\n")).as_bytes())?;
+    if is_cut || lines.len() > 2 * MAX_LINES {
+        let kept: String = last.iter().flat_map(|line| [line, "\n"]).collect();
+        private_file::write(path, kept.as_bytes())?;
     }
     Ok(last.iter().map(|line| (*line).to_owned()).collect())
 }
@@ -196,5 +197,22 @@ mod tests {
         let memory = Memory::open(&path, Aim::default());
         assert_eq!(memory.count_all().unwrap(), MAX_LINES as i64);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_LINES);
+    }
+
+    #[test]
+    fn enormous_file_is_cut_down_to_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        let long = "x".repeat(4 * 1024 * 1024);
+        for (content, kept) in [
+            (format!("help {long}\nlist\nconnect bob\n"), "list\nconnect bob\n"),
+            (format!("list\nhelp {long}"), ""),
+        ] {
+            fs::write(&path, content).unwrap();
+            let mut memory = Memory::open(&path, Aim::default());
+            assert_eq!(memory.count_all().unwrap(), kept.lines().count() as i64);
+            remember(&mut memory, "status");
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}status\n"));
+        }
     }
 }

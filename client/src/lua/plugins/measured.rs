@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use async_channel::Sender;
+use letschat_flags::output::OutputError;
 
 use crate::lua::limits::{LINES_AT_ONCE, LINES_PER_SECOND};
 use crate::lua::voice::{Said, Voice};
@@ -36,14 +37,15 @@ impl Measured {
 }
 
 impl Voice for Measured {
-    fn say(&self, said: Said) {
+    /// Never fails: what finds no room is left out.
+    fn say(&self, said: Said) -> Result<(), OutputError> {
         let mut allowance = self.allowance.borrow_mut();
         let earned = allowance.at.elapsed().as_secs_f64() * f64::from(LINES_PER_SECOND);
         allowance.lines = (allowance.lines + earned).min(f64::from(LINES_AT_ONCE));
         allowance.at = Instant::now();
         if allowance.lines < 1.0 {
             allowance.left_out += 1;
-            return;
+            return Ok(());
         }
         allowance.lines -= 1.0;
         if allowance.left_out > 0 {
@@ -52,6 +54,7 @@ impl Voice for Measured {
             self.tell(Said::Log("warn", message));
         }
         self.tell(said);
+        Ok(())
     }
 }
 
@@ -66,7 +69,7 @@ mod tests {
         let voice = Measured::new("loud".into(), heard);
         let at_once = usize::try_from(LINES_AT_ONCE).unwrap();
         for number in 0..at_once + 1_000 {
-            voice.say(Said::Text(number.to_string()));
+            voice.say(Said::Text(number.to_string())).unwrap();
         }
         // The machine may take its time to say them.
         let said = hearing.len();
@@ -74,7 +77,7 @@ mod tests {
         while hearing.try_recv().is_ok() {}
 
         voice.allowance.borrow_mut().at -= Duration::from_secs(1);
-        voice.say(Said::Bell);
+        voice.say(Said::Bell).unwrap();
         let (plugin, warning) = hearing.try_recv().unwrap();
         assert_eq!(plugin, "loud");
         assert!(matches!(warning, Said::Log("warn", text) if text.ends_with("were left out.")));

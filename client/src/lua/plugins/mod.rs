@@ -29,7 +29,7 @@ use self::declared::{PluginCommand, is_word};
 use self::instance::{Ask, Birth, Book, Instance, unanswered};
 use super::api::store::Store;
 use super::failure::{Outcome, misuse};
-use super::voice::Said;
+use super::voice::{Said, bounded};
 use super::{modules, queue};
 use crate::client::Client;
 use crate::clock;
@@ -123,7 +123,7 @@ impl Plugins {
             }
             if let Err(failure) = self.load(&name).await {
                 // A queue that is full has lines enough to read.
-                let _ = self.inner.heard.try_send((name, Said::Error(failure.message)));
+                let _ = self.inner.heard.try_send((name, Said::Error(bounded(failure.message))));
             }
         }
         self.inner.is_ready.store(true, Ordering::SeqCst);

@@ -1,0 +1,154 @@
+//! Which characters a reader does not see, and where Unicode gives them a use all the same.
+
+use icu_properties::props::{
+    CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, ExtendedPictographic,
+    GeneralCategory, JoiningType, PrependedConcatenationMark, UnifiedIdeograph,
+};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+const NON_JOINER: char = '\u{200c}';
+const JOINER: char = '\u{200d}';
+const KEYCAP: char = '\u{20e3}';
+
+/// The flags of England, Scotland and Wales: the only tag sequences that are recommended for
+/// general interchange (UTS #51, ED-27).
+const TAGGED_FLAGS: [&str; 3] = [
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
+];
+
+/// Whether a character is shown as an escape unless its neighbours give it a use.
+///
+/// These are controls, line and paragraph separators, format characters, private use, what Unicode
+/// has not assigned, and every default-ignorable character. Marks that stand before a number and
+/// are drawn around it are format characters too, but they are seen.
+pub(super) fn may_hide(c: char) -> bool {
+    // Nearly all text.
+    if matches!(c, ' '..='~') {
+        return false;
+    }
+    use GeneralCategory::*;
+    let is_of_no_sight = matches!(
+        CodePointMapData::<GeneralCategory>::new().get(c),
+        Control | Format | LineSeparator | ParagraphSeparator | PrivateUse | Surrogate | Unassigned
+    );
+    is_ignorable(c) || is_of_no_sight && !stands_before_a_number(c)
+}
+
+/// Whether nothing is drawn for a character, in any font.
+pub(super) fn is_invisible(c: char) -> bool {
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    c.is_whitespace()
+        || c.is_control()
+        || is_ignorable(c)
+        || category == GeneralCategory::Format && !stands_before_a_number(c)
+        // Blank in Braille, in music and between hieroglyphs.
+        || matches!(c, '\u{2800}' | '\u{1d159}' | '\u{13441}' | '\u{13442}')
+}
+
+fn is_ignorable(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+fn stands_before_a_number(c: char) -> bool {
+    CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
+}
+
+/// The characters of a text that are to be shown as escapes, with their places in bytes.
+pub(super) fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = Before::default();
+    text.char_indices().filter(move |(at, c)| before.take(text, *at, *c))
+}
+
+/// What stands before a character, as far as it matters.
+#[derive(Default)]
+struct Before {
+    last: Option<char>,
+    /// The last character that is no mark.
+    base: Option<char>,
+    /// What came last is a pictograph, perhaps with a selector or a colour of skin.
+    is_pictograph: bool,
+    /// The end of a flag that is written with tags.
+    flag_end: usize,
+}
+
+impl Before {
+    /// Takes the next character; whether it is to be escaped.
+    fn take(&mut self, text: &str, at: usize, c: char) -> bool {
+        let rest = &text[at + c.len_utf8()..];
+        let is_hidden = may_hide(c) && at >= self.flag_end && !self.has_use(c, rest);
+        if c == '\u{1f3f4}'
+            && let Some(flag) = TAGGED_FLAGS.iter().find(|flag| text[at..].starts_with(**flag))
+        {
+            self.flag_end = at + flag.len();
+        }
+        self.is_pictograph = !is_hidden
+            && (is_pictograph(c)
+                || self.is_pictograph && matches!(c, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}'));
+        if is_hidden || matches!(c, JOINER | NON_JOINER) {
+            self.base = None;
+        } else if !is_mark(c) {
+            self.base = Some(c);
+        }
+        self.last = (!is_hidden).then_some(c);
+        is_hidden
+    }
+
+    /// Whether Unicode gives a character that may hide a use just here.
+    fn has_use(&self, c: char, rest: &str) -> bool {
+        let Some(last) = self.last else { return false };
+        match c {
+            JOINER if self.is_pictograph && rest.chars().next().is_some_and(is_pictograph) => true,
+            JOINER | NON_JOINER => self.is_between_letters(last, c, rest),
+            '\u{fe0f}' if matches!(last, '0'..='9' | '#' | '*') => rest.starts_with(KEYCAP),
+            '\u{fe0e}' | '\u{fe0f}' => is_pictograph(last) && is_emoji(last),
+            // Variants of an ideograph, and of a Mongolian letter.
+            '\u{fe00}'..='\u{fe02}' | '\u{e0100}'..='\u{e01ef}' => {
+                CodePointSetData::new::<UnifiedIdeograph>().contains(last)
+            }
+            '\u{180b}'..='\u{180d}' | '\u{180f}' => matches!(last, '\u{1820}'..='\u{18aa}'),
+            _ => false,
+        }
+    }
+
+    /// Whether a joiner shapes letters: after or before a virama, or between letters of a script
+    /// that joins them (RFC 5892, appendix A, which Persian and Bengali writing exceeds a little).
+    fn is_between_letters(&self, last: char, joiner: char, rest: &str) -> bool {
+        let next = rest.chars().next();
+        let is_before_virama = || is_letter(last) && next.is_some_and(is_virama);
+        let next_letter = || rest.chars().find(|c| !is_mark(*c) || may_hide(*c));
+        is_virama(last)
+            || joiner == JOINER && is_before_virama()
+            || self.base.is_some_and(joins) && next_letter().is_some_and(joins)
+    }
+}
+
+fn is_pictograph(c: char) -> bool {
+    // Code points that are reserved for pictographs are none yet.
+    CodePointSetData::new::<ExtendedPictographic>().contains(c) && !may_hide(c)
+}
+
+fn is_emoji(c: char) -> bool {
+    CodePointSetData::new::<Emoji>().contains(c)
+}
+
+fn is_virama(c: char) -> bool {
+    CodePointMapData::<CanonicalCombiningClass>::new().get(c) == CanonicalCombiningClass::Virama
+}
+
+fn is_letter(c: char) -> bool {
+    CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::OtherLetter
+}
+
+fn is_mark(c: char) -> bool {
+    CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::NonspacingMark
+}
+
+fn joins(c: char) -> bool {
+    let joining = CodePointMapData::<JoiningType>::new().get(c);
+    matches!(
+        joining,
+        JoiningType::DualJoining | JoiningType::LeftJoining | JoiningType::RightJoining
+    ) && !may_hide(c)
+}
