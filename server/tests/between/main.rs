@@ -12,6 +12,7 @@
 //! * `server_link`, `peer_link`, `swapped_keys`, `broadcasts` – what comes of it
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 
 mod any_key;
 mod broadcasts;
