@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use rustix::termios::tcgetwinsize;
 
@@ -70,15 +71,26 @@ impl Stream {
 
     /// The columns of the terminal behind the stream; 0 if there is no terminal.
     pub fn columns(self) -> usize {
-        let (is_terminal, size) = match self {
-            Stream::Output => (io::stdout().is_terminal(), tcgetwinsize(io::stdout())),
-            Stream::Error => (io::stderr().is_terminal(), tcgetwinsize(io::stderr())),
+        if !self.is_terminal() {
+            return 0;
+        }
+        let size = match self {
+            Stream::Output => tcgetwinsize(io::stdout()),
+            Stream::Error => tcgetwinsize(io::stderr()),
         };
-        let told = size.map_or(0, |size| usize::from(size.ws_col));
-        match is_terminal {
-            true if told == 0 => UNKNOWN_COLUMNS,
-            true => told,
-            false => 0,
+        match size.map_or(0, |size| usize::from(size.ws_col)) {
+            0 => UNKNOWN_COLUMNS,
+            columns => columns,
+        }
+    }
+
+    /// What is written to a pipe or a file, line by line, asks only once.
+    fn is_terminal(self) -> bool {
+        static OUTPUT: OnceLock<bool> = OnceLock::new();
+        static ERROR: OnceLock<bool> = OnceLock::new();
+        match self {
+            Stream::Output => *OUTPUT.get_or_init(|| io::stdout().is_terminal()),
+            Stream::Error => *ERROR.get_or_init(|| io::stderr().is_terminal()),
         }
     }
 }

@@ -25,8 +25,8 @@ pub(super) const WELCOME: &str =
 pub(super) const WHICH_WAY: &str = "Log in or sign up? Type LOGIN, SIGNUP, HELP or QUIT.";
 const WHAT_NOW: &str = "expected LIST, BROADCAST, CONNECT, WATCH, HELP or QUIT";
 
-/// Notices are broken into lines of at most so many columns, and each begins with the mark of a
-/// notice: a longer one would go on where the answers of the server begin.
+/// Notices with names or texts of others are broken into lines of at most so many columns, and each
+/// begins with the mark of a notice: a longer one would go on where the server's answers begin.
 const NOTICE_COLUMNS: usize = 60;
 const NOTICE_MARK: &str = "* ";
 
@@ -77,7 +77,10 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         Notice::Left(left) => format!("Left: {}.", names(left)),
         Notice::Crowd { joined, left } => format!("{joined} joined, {left} left."),
         Notice::Say(text) => format!("Server: {}", on_one_line(text)),
-        Notice::Closing(why) => why.sentence().to_owned(),
+        // Nobody else's words.
+        Notice::Closing(why) => {
+            return Frame::line(format!("{NOTICE_MARK}{}", why.sentence())).to_bytes();
+        }
     };
     let rows = wrap(&line, NOTICE_COLUMNS - NOTICE_MARK.len());
     rows.lines().flat_map(|row| Frame::line(format!("{NOTICE_MARK}{row}")).to_bytes()).collect()
