@@ -106,3 +106,30 @@ fn rows_of_a_session_by_hand_have_a_mark() {
     assert_moved_in(&harry.heard[before..], 60, &["* 2", "* Server: ", "*   "]);
     server.stop();
 }
+
+#[test]
+fn rows_above_the_prompt_are_moved_in() {
+    let server = TestServer::start(&["--broadcast-burst", "1000"]);
+    let alice = Person::join(&server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    for (number, text) in texts().iter().enumerate() {
+        bob.ok("broadcast", json!({"text": format!("{text} {number:03}end")}));
+        alice.sees(&format!("{number:03}end"));
+        let forged = alice.rows().iter().any(|row| row.starts_with("332"));
+        assert!(!forged, "{}", alice.screen());
+    }
+}
+
+#[test]
+fn plugin_that_can_not_be_loaded_tells_why_over_several_rows() {
+    let server = TestServer::start(&[]);
+    let plugins = tempfile::tempdir().unwrap();
+    let flags = ["--plugins", plugins.path().to_str().unwrap()];
+    let alice = Person::join_with(&server, "alice", &flags, &[]);
+    let source = "local function fails() error('what a pity') end\nfails()";
+    fs::write(plugins.path().join("broken.lua"), source).unwrap();
+    alice.types("/plugin load broken");
+    alice.sees("what a pity");
+    alice.sees("at broken");
+    assert!(!alice.bytes().contains("\\n"), "{}", alice.screen());
+}
