@@ -234,8 +234,12 @@ impl<'a> Running<'a> {
                     continue;
                 }
             };
-            // Before the input: whoever quits after a display finds it noted.
-            self.note_displayed();
+            // Whoever quits after a display finds it noted. Between messages of peers it is enough to look
+            // now and then.
+            let is_occurrence = matches!(wake, Wake::AtOnce(_) | Wake::Occurrence(_));
+            if !is_occurrence || self.telling.has_news() {
+                self.note_displayed();
+            }
             let input = match wake {
                 Wake::AtOnce(input) => Some(input),
                 Wake::Order(order) => Some(self.note_order(order)),

@@ -16,6 +16,9 @@ const PEERS_BYTES: usize = 512 * 1024;
 /// Beyond this broadcasts are skipped, and other events dropped.
 const FULL_BYTES: usize = 8 * 1024 * 1024;
 
+/// So many confirmations are passed on even if nothing else asks for it.
+const CONFIRMATIONS_AT_ONCE: usize = 32;
+
 /// The front end's confirmations are looked at when something else happens, or after this time.
 /// Only then is each of them waited for: a wake of the session for each message would cost more than
 /// the message.
@@ -86,25 +89,46 @@ impl Telling {
         }
     }
 
-    /// What was displayed since the last time.
-    pub(super) fn displayed(&mut self) -> Vec<Displayed> {
+    /// Whether enough has happened that the session should know of it now.
+    pub(super) fn has_news(&self) -> bool {
+        self.new_confirmations() >= CONFIRMATIONS_AT_ONCE || self.level() != self.backlog
+    }
+
+    /// How many events were displayed since the last look.
+    fn new_confirmations(&self) -> usize {
         let unconfirmed = usize::try_from(self.told - self.confirmed.count()).unwrap_or(0);
-        let count = self.waiting.len().saturating_sub(unconfirmed);
-        let confirmed = self.waiting.drain(..count);
-        let displayed = confirmed.filter_map(|waiting| {
+        self.waiting.len().saturating_sub(unconfirmed)
+    }
+
+    /// What was displayed since the last time. Of messages that follow each other in a chat, the last
+    /// one stands for all.
+    pub(super) fn displayed(&mut self) -> Vec<Displayed> {
+        let mut displayed = Vec::new();
+        for waiting in self.waiting.drain(..self.new_confirmations()) {
             self.bytes -= waiting.bytes;
-            waiting.displayed
-        });
-        let displayed = displayed.collect();
+            match (displayed.last_mut(), waiting.displayed) {
+                (
+                    Some(Displayed::Message { chat, number }),
+                    Some(Displayed::Message { chat: same, number: next }),
+                ) if *chat == same => *number = next,
+                (_, next) => displayed.extend(next),
+            }
+        }
         if self.waiting.is_empty() {
             self.look = Look::Never;
         }
         displayed
     }
 
-    /// How far the front end is behind, if that has changed. It has caught up when half of what made
-    /// it fall behind is displayed.
+    /// How far the front end is behind, if that has changed.
     pub(super) fn changed_backlog(&mut self) -> Option<Backlog> {
+        let level = self.level();
+        (std::mem::replace(&mut self.backlog, level) != level).then_some(level)
+    }
+
+    /// How far the front end is behind. It has caught up when half of what made it fall behind is
+    /// displayed.
+    fn level(&self) -> Backlog {
         let rising = match self.bytes {
             FULL_BYTES.. => Backlog::Full,
             PEERS_BYTES.. => Backlog::Peers,
@@ -115,8 +139,7 @@ impl Telling {
             PEERS_BYTES.. => Backlog::Peers,
             _ => Backlog::None,
         };
-        let backlog = self.backlog.clamp(rising, falling);
-        (std::mem::replace(&mut self.backlog, backlog) != backlog).then_some(backlog)
+        self.backlog.clamp(rising, falling)
     }
 
     /// Whether peers are to wait.

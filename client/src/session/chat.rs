@@ -39,6 +39,8 @@ const PONG_MS: u64 = 8_000;
 pub(super) struct Chat {
     pub(super) with: Username,
     pub(super) id: ChatId,
+    /// Which of this run's chats.
+    pub(super) count: u64,
     pub(super) key: PublicKey,
     pub(super) receiver: Option<SocketAddr>,
     /// Whether this side called, and so dials again.
@@ -101,6 +103,7 @@ impl Chat {
         Chat {
             with: with.clone(),
             id,
+            count: 0,
             key,
             receiver,
             caller,

@@ -43,7 +43,8 @@ impl Session {
         let state = self.key_state(who, &chat.key);
         self.pin(who, chat.key);
         let print = fingerprint(&chat.key);
-        self.chats.insert(who.clone(), chat);
+        self.opened += 1;
+        self.chats.insert(who.clone(), Chat { count: self.opened, ..chat });
         self.hold_chat(now, who);
         self.tell(Event::ChatOpened { with: who.clone(), fingerprint: print.clone(), key: state });
         self.opened_for_typing(who, switch);
@@ -162,7 +163,7 @@ impl Session {
             // Said while the chat with them was being ended.
             Arrival::Next if is_blocked => {}
             Arrival::Next => {
-                let displayed = Displayed::Message { with: who.clone(), chat: chat.id, number };
+                let displayed = Displayed::Message { chat: chat.count, number };
                 let (from, time_ms) = (who.clone(), now.wall_ms);
                 let event = Event::Message { from, number, text, time_ms };
                 self.effects.push(Effect::Display(event, displayed));

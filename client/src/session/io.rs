@@ -7,7 +7,7 @@ use std::sync::Arc;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{FromServer, Request as ServerRequest, Secret, SessionId};
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey};
-use letschat_protocol::peer::{ChatId, PeerMessage};
+use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
 use serde::{Deserialize, Serialize};
 
@@ -111,14 +111,12 @@ pub enum Input {
 }
 
 /// An event whose display the session has to know of: it is acknowledged, or remembered, after that.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Displayed {
-    /// A message of a chat.
+    /// A message of a chat, and all that came in it before.
     Message {
-        /// With whom.
-        with: Username,
-        /// Which chat with them.
-        chat: ChatId,
+        /// Counts the chats of this run.
+        chat: u64,
         /// Its number in the chat.
         number: u64,
     },

@@ -92,6 +92,8 @@ pub struct Session {
     random: fastrand::Rng,
     server: ServerSide,
     shown: Shown,
+    /// Counts the chats that were opened, so that what was displayed of one is not taken for another's.
+    opened: u64,
     /// Counts the logs that were followed, so that what was displayed of one is not taken for another's.
     logs: u64,
     /// How far the front end is behind.
@@ -136,6 +138,7 @@ impl Session {
             birth,
             server: ServerSide::default(),
             shown: Shown::default(),
+            opened: 0,
             logs: 0,
             backlog: Backlog::None,
             shown_to: None,
@@ -222,8 +225,8 @@ impl Session {
     /// The front end has displayed something: only now it counts as delivered.
     fn displayed(&mut self, now: Now, what: Displayed) {
         match what {
-            Displayed::Message { with, chat: id, number } => {
-                if let Some(chat) = self.chats.get_mut(&with).filter(|chat| chat.id == id) {
+            Displayed::Message { chat: count, number } => {
+                if let Some(chat) = self.chats.values_mut().find(|chat| chat.count == count) {
                     chat.delivery.display(number);
                     chat.owe_acknowledgement(now);
                 }

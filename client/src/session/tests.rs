@@ -70,7 +70,7 @@ impl Stage {
     fn put(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = self.put_undisplayed(input);
         let displayed = |effect: &Effect| match effect {
-            Effect::Display(_, displayed) => Some(displayed.clone()),
+            Effect::Display(_, displayed) => Some(*displayed),
             _ => None,
         };
         for displayed in effects.iter().filter_map(displayed).collect::<Vec<_>>() {

@@ -15,7 +15,7 @@ fn broadcast(number: u64) -> Notice {
 
 fn displayed(effects: &[Effect]) -> Vec<Displayed> {
     let displayed = |effect: &Effect| match effect {
-        Effect::Display(_, displayed) => Some(displayed.clone()),
+        Effect::Display(_, displayed) => Some(*displayed),
         _ => None,
     };
     effects.iter().filter_map(displayed).collect()
@@ -49,7 +49,7 @@ fn a_message_is_acknowledged_after_its_display() {
         let effects = stage.wait();
         assert!(!said(&effects).iter().any(|m| matches!(m, PeerMessage::Acknowledge { .. })));
     }
-    stage.put(Input::Displayed(shown.clone()));
+    stage.put(Input::Displayed(*shown));
     assert_eq!(said(&stage.wait()), [&PeerMessage::Acknowledge { through: 1 }]);
 }
 
