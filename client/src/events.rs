@@ -48,28 +48,34 @@ impl Receipt {
 #[derive(Debug, Default)]
 pub(crate) struct Confirmed {
     count: AtomicU64,
-    changed: Wakeup,
+    /// The count that is waited for. Below it nobody is woken.
+    wanted: AtomicU64,
+    reached: Wakeup,
 }
 
 impl Confirmed {
     /// Confirms the events up to this one, numbered from 1.
-    pub(crate) fn through(&self, number: u64) {
-        self.count.fetch_max(number, Ordering::SeqCst);
-        self.changed.notify(usize::MAX);
+    fn through(&self, number: u64) {
+        let before = self.count.fetch_max(number, Ordering::SeqCst);
+        let wanted = self.wanted.load(Ordering::SeqCst);
+        if (before + 1..=number).contains(&wanted) {
+            self.reached.notify(usize::MAX);
+        }
     }
 
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Returns when more than so many are confirmed.
-    pub(crate) async fn beyond(&self, count: u64) {
+    /// Returns when so many are confirmed. One waits at a time.
+    pub(crate) async fn reaches(&self, count: u64) {
+        self.wanted.store(count, Ordering::SeqCst);
         loop {
-            let changed = self.changed.listen();
-            if self.count() > count {
+            let reached = self.reached.listen();
+            if self.count() >= count {
                 return;
             }
-            changed.await;
+            reached.await;
         }
     }
 }

@@ -19,10 +19,12 @@ const FULL_BYTES: usize = 8 * 1024 * 1024;
 /// So many confirmations are passed on even if nothing else asks for it.
 const CONFIRMATIONS_AT_ONCE: usize = 32;
 
-/// The front end's confirmations are looked at when something else happens, or after this time.
-/// Only then is each of them waited for: a wake of the session for each message would cost more than
-/// the message.
+/// The front end's confirmations are looked at when something else happens, or after this time. Only
+/// then are they waited for: a wake of the session for each message would cost more than the message.
 const LOOK_MS: u64 = 10;
+
+/// While they are waited for, they are looked at so often: a slow reader may confirm few.
+const LOOK_AGAIN_MS: u64 = 500;
 
 /// The session's side of the events.
 pub(super) struct Telling {
@@ -45,8 +47,8 @@ enum Look {
     Never,
     /// When something else happens, or at this time.
     At(u64),
-    /// Whenever one comes.
-    Each,
+    /// When a batch of them has come, or at this time.
+    Batch(u64),
 }
 
 struct Waiting {
@@ -154,28 +156,28 @@ impl Telling {
         (dropped > 0).then_some(dropped)
     }
 
-    /// When the confirmations are to be looked at, if they are not waited for.
+    /// When the confirmations are to be looked at, whatever else happens.
     pub(super) fn next_look(&self) -> Option<u64> {
         match self.look {
-            Look::At(at_ms) => Some(at_ms),
-            Look::Never | Look::Each => None,
+            Look::At(at_ms) | Look::Batch(at_ms) => Some(at_ms),
+            Look::Never => None,
         }
     }
 
-    /// The confirmations were looked at: what is missing is waited for.
+    /// The confirmations were looked at: those that are missing are waited for.
     pub(super) fn looked(&mut self, now_ms: u64) {
         if self.next_look().is_some_and(|at_ms| at_ms <= now_ms) {
-            self.look = Look::Each;
+            self.look = Look::Batch(now_ms + LOOK_AGAIN_MS);
         }
     }
 
-    /// Returns at the next confirmation, if each is waited for.
+    /// Returns when a batch of confirmations has come, if they are waited for.
     pub(super) async fn confirmed(&self) {
-        if self.look != Look::Each {
+        if !matches!(self.look, Look::Batch(_)) {
             return std::future::pending().await;
         }
-        let count = self.told - self.waiting.len() as u64;
-        self.confirmed.beyond(count).await;
+        let some = self.waiting.len().min(CONFIRMATIONS_AT_ONCE);
+        self.confirmed.reaches(self.told - (self.waiting.len() - some) as u64).await;
     }
 }
 

@@ -57,8 +57,11 @@ fn stands_before_a_number(c: char) -> bool {
 
 /// The characters of a text that are to be shown as escapes, with their places in bytes.
 pub(super) fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
+    // Nearly all text has nothing to be looked up.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let looked_at = if is_plain { "" } else { text };
     let mut before = Before::default();
-    text.char_indices().filter(move |(at, c)| before.take(text, *at, *c))
+    looked_at.char_indices().filter(move |(at, c)| before.take(text, *at, *c))
 }
 
 /// What stands before a character, as far as it matters.
