@@ -86,7 +86,8 @@ impl OpenRoom {
         let mut buffer = [0; MAX_TO_ROOM_BYTES + 1];
         loop {
             for _ in 0..BATCH {
-                match self.socket.read_with(|socket| addressed::receive(socket, &mut buffer)).await {
+                match self.socket.read_with(|socket| addressed::receive(socket, &mut buffer)).await
+                {
                     Ok(received) if received.length <= MAX_TO_ROOM_BYTES => {
                         self.take(&received, &buffer[..received.length]).await;
                     }

@@ -96,14 +96,16 @@ mod tests {
 
     #[test]
     fn message_goes_to_all_who_ever_greeted_the_sender_included() {
-        let (mut room, alice, bob) =
-            (Room::new(false), address("127.0.0.1:1"), address("[::1]:2"));
+        let (mut room, alice, bob) = (Room::new(false), address("127.0.0.1:1"), address("[::1]:2"));
         for client in [alice, bob, alice] {
             assert_eq!(room.receive(client, b"GREETING"), Effect::Greeted);
         }
         let sent = room.receive(alice, b"MESSAGE hello");
         assert_eq!(sent, Effect::Send(b"INCOMING 127.0.0.1:1 hello".to_vec()));
-        assert_eq!(room.receive(bob, b"MESSAGE hi\n"), Effect::Send(b"INCOMING [::1]:2 hi".to_vec()));
+        assert_eq!(
+            room.receive(bob, b"MESSAGE hi\n"),
+            Effect::Send(b"INCOMING [::1]:2 hi".to_vec())
+        );
         assert_eq!(addresses(&room), [alice, bob]);
     }
 
@@ -113,7 +115,9 @@ mod tests {
         room.receive(alice, b"GREETING");
         let long = vec![b'x'; 65_507];
         let long_message = [b"MESSAGE ", &long[..]].concat();
-        for datagram in [&b""[..], b"\xff\0garbage", b"INCOMING 127.0.0.1:1 x", &long, &long_message] {
+        for datagram in
+            [&b""[..], b"\xff\0garbage", b"INCOMING 127.0.0.1:1 x", &long, &long_message]
+        {
             assert_eq!(room.receive(alice, datagram), Effect::Nothing);
         }
         // Another port is another sender.
