@@ -20,6 +20,8 @@ use async_channel::Receiver;
 use async_io::{Timer, block_on};
 use futures_lite::FutureExt as _;
 use letschat_flags::output::{self, OutputError, Stream};
+use letschat_protocol::open_room::Incoming;
+use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap;
 
 use crate::address::ServerAddress;
@@ -87,6 +89,12 @@ pub fn run(
     }
 }
 
+/// Shows what somebody said, on one line that steers no terminal. What is no UTF-8 in it is replaced.
+pub fn shown(incoming: &Incoming<'_>) -> String {
+    let text = String::from_utf8_lossy(incoming.text);
+    format!("<From {}>: {}", incoming.from, Printable(&text))
+}
+
 fn run_at_terminal(link: &Link, theme: Theme, terminal: &Arc<Terminal>, stop: &Receiver<()>) -> u8 {
     // A terminal that keeps echoing looks worse, but works.
     let _ = terminal.take_keys();
@@ -141,7 +149,7 @@ fn run_plainly(link: &Link, stop: &Receiver<()>) -> Result<u8, OpenRoomError> {
     let hearing = async {
         loop {
             match link.hear().await {
-                heard @ Heard::Said { .. } => {
+                heard @ Heard::Said(_) => {
                     let text = wrap(&heard.to_string(), Stream::Output.columns());
                     Stream::Output.write_line(&text)?;
                 }
@@ -163,5 +171,19 @@ fn run_plainly(link: &Link, stop: &Receiver<()>) -> Result<u8, OpenRoomError> {
         Err(_) => Ok(status.get()),
         Ok(()) if link.is_nobody_there() => Ok(exit_status::NO_SERVER),
         Ok(()) => Ok(status.get()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_said_is_one_printable_line() {
+        let from = "[::1]:5000".parse().unwrap();
+        let incoming = Incoming { from, text: "a\nb\u{1b}[2J\u{202e}".as_bytes() };
+        assert_eq!(shown(&incoming), r"<From [::1]:5000>: a\nb\u{1b}[2J\u{202e}");
+        let incoming = Incoming { from, text: b"gr\xfc\xdfe" };
+        assert_eq!(shown(&incoming), "<From [::1]:5000>: gr\u{fffd}\u{fffd}e");
     }
 }

@@ -154,4 +154,10 @@ mod tests {
         let sent = room.receive(far, b"MESSAGE hi");
         assert_eq!(sent, Effect::Send(b"INCOMING 192.0.2.1:5 hi".to_vec()));
     }
+
+    #[test]
+    fn client_takes_as_much_memory_as_the_documents_say() {
+        // docs/OPERATING.md: these, and one byte, in a table that is between 7/16 and 7/8 full.
+        assert_eq!(size_of::<(SocketAddr, Option<IpAddr>)>(), 52);
+    }
 }
