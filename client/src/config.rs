@@ -315,6 +315,9 @@ fn meant(word: &str, arguments: &[OsString]) -> Option<String> {
     let at = arguments.iter().position(|argument| argument.to_str() == Some(word));
     let next = at.and_then(|at| arguments.get(at + 1)?.to_str());
     let port = next.filter(|next| next.parse::<u16>().is_ok()).unwrap_or("PORT");
+    if arguments.iter().any(|argument| argument == "open-room") {
+        return Some(format!("the room's port follows its name, 'letschat open-room HOST {port}'"));
+    }
     Some(format!(
         "the server's port follows its name, 'letschat HOST {port}' or '--server HOST:{port}'; \
          peers arrive at '--peer-port'"
@@ -406,6 +409,7 @@ mod tests {
             (&["--port", "99"][..], "letschat HOST 99"),
             (&["-p", "99"], "--server HOST:99"),
             (&["--port=99"], "letschat HOST PORT"),
+            (&["open-room", "there", "--port", "99"], "'letschat open-room HOST 99'"),
         ] {
             let arguments = ["letschat"].iter().chain(arguments).map(OsString::from);
             let error = Options::read(arguments).unwrap_err().to_string();

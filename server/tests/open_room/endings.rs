@@ -3,13 +3,15 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 
-use crate::programs::Running;
+use crate::programs::{Running, free_port};
 use crate::room::TestRoom;
 
 #[test]
 fn signal_ends_the_room_in_order() {
-    for signal in ["INT", "TERM"] {
-        let mut room = TestRoom::start();
+    for signal in ["INT", "TERM", "HUP"] {
+        // Whoever runs the tests may ignore SIGHUP.
+        let by = ["env", "--default-signal=HUP"].map(str::to_owned);
+        let mut room = TestRoom::start_by(&by, free_port());
         let alice = room.visitor();
         alice.says("hi");
         alice.hears_next(alice.address(), "hi");
@@ -31,7 +33,7 @@ fn room_serves_udp_alone_and_keeps_no_files() {
 #[test]
 fn room_on_a_taken_port_says_so() {
     let room = TestRoom::start();
-    let mut second = Running::start(&mut TestRoom::command(room.port, &room.home));
+    let mut second = Running::start(&mut TestRoom::command(&[], room.port, &room.home));
     assert_eq!(second.exit_code(), 1);
     assert_eq!(second.heard, [""; 0]);
     let told = format!("UDP port {} is taken by another program", room.port);

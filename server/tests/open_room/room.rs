@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::programs::{PATIENCE, Running, free_port, program, without_settings};
+use crate::programs::{PATIENCE, Running, free_port, program, program_by, without_settings};
 
 /// A running room. Killed when it is dropped.
 pub(crate) struct TestRoom {
@@ -23,15 +23,20 @@ impl TestRoom {
 
     /// The same on this port.
     pub(crate) fn start_on(port: u16) -> TestRoom {
+        TestRoom::start_by(&[], port)
+    }
+
+    /// The same by a program that then gives way to the room, such as `env`.
+    pub(crate) fn start_by(by: &[String], port: u16) -> TestRoom {
         let home = tempfile::tempdir().unwrap();
-        let mut process = Running::start(&mut TestRoom::command(port, &home));
+        let mut process = Running::start(&mut TestRoom::command(by, port, &home));
         process.wait_line("word that it runs", |line| line == "Server Initialized...");
         TestRoom { process, port, home }
     }
 
     /// What starts it.
-    pub(crate) fn command(port: u16, home: &TempDir) -> Command {
-        let mut command = Command::new(program("letschat-server"));
+    pub(crate) fn command(by: &[String], port: u16, home: &TempDir) -> Command {
+        let mut command = program_by(by, "letschat-server");
         without_settings(&mut command);
         command.env("HOME", home.path()).env_remove("XDG_DATA_HOME");
         command.args(["--log", "debug", "open-room", &port.to_string()]);
