@@ -68,8 +68,8 @@ fuzz: ## Let every fuzzer search for a minute (SECONDS_EACH=60); installs cargo-
 chaos: check-tools bench-build ## Play every fault in full, in half an hour, and print a table of what was seen.
 	scripts/chaos.sh
 
-check-tools: ## See that openssl, ncat, strace and faketime are here, which the tests use, and a MySQL or MariaDB to use.
-	@scripts/install-tools.sh openssl ncat strace faketime
+check-tools: ## See that openssl, ncat, python3, strace and faketime are here, which the tests use, and a MySQL or MariaDB to use.
+	@scripts/install-tools.sh openssl ncat python3 strace faketime
 	@[ -n "$$LETSCHAT_TEST_MYSQL" ] || scripts/throwaway-mysql.sh --check \
 		|| scripts/install-tools.sh mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
 

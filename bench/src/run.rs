@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::accounts::Accounts;
 use crate::figures::{
     Figure, broadcast_cost, broadcast_delay, chat_round_trip, chat_throughput, client_start,
-    coming_back, idle, memory, passwords,
+    coming_back, idle, memory, open_room, passwords,
 };
 use crate::plan::Plan;
 use crate::programs::{Failed, Outcome, Programs};
@@ -48,6 +48,7 @@ impl Bench {
         self.figure(Figure::Passwords, &mut rows, || {
             passwords::measure(&Stage::open(self, self.plan.listed)?)
         })?;
+        self.figure(Figure::OpenRoom, &mut rows, || open_room::measure(self))?;
         self.crowds(&mut rows)?;
         // A figure's crowds side by side, to see how it grows.
         rows.sort_by_key(|row| Figure::place_of(row.figure));

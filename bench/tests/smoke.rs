@@ -10,6 +10,7 @@ use serde_json::Value;
 const FIGURES: &[&str] = &[
     "broadcast_cost",
     "broadcast_delay",
+    "open_room",
     "memory",
     "coming_back",
     "passwords",

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_protocol::username::Username;
 
@@ -20,7 +20,7 @@ pub const DEFAULT_PEER_PORT: u16 = 4401;
 
 /// Direct, encrypted chat between terminals.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "letschat", version, after_help = AFTER_HELP)]
+#[command(name = "letschat", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub struct Options {
     /// The server's name or address; the same as --server, which it replaces
     #[arg(value_name = "HOST")]
@@ -65,7 +65,7 @@ pub struct Options {
     json: bool,
 
     /// Plain lines, without colours or cursor movements
-    #[arg(long, env = "LETSCHAT_PLAIN")]
+    #[arg(long, env = "LETSCHAT_PLAIN", global = true)]
     plain: bool,
 
     /// When to use colours; NO_COLOR is honoured
@@ -117,6 +117,25 @@ pub struct Options {
     /// Load no plugins
     #[arg(long, conflicts_with = "plugins")]
     no_plugins: bool,
+
+    /// What to do instead of going to a server
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What is done instead of going to a server.
+#[derive(Debug, Clone, Subcommand)]
+enum Task {
+    /// Talk in an open room: by UDP, in clear text, without an account. Each line goes to everybody
+    /// who has greeted the room
+    OpenRoom {
+        /// The room's name or address
+        #[arg(value_name = "HOST")]
+        room_host: String,
+        /// The room's UDP port
+        #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        room_port: u16,
+    },
 }
 
 const AFTER_HELP: &str = "\
@@ -132,6 +151,9 @@ pub enum OptionsError {
     /// HOST and PORT are no address.
     #[error("HOST: {0}")]
     Host(#[from] AddressError),
+    /// An open room is for lines that people read.
+    #[error("an open room is talked in at a prompt or with --plain, not with --json or --script")]
+    OpenRoom,
     /// The system has no data folder for this user.
     #[error("this user has no data folder; name one with --data")]
     NoDataFolder,
@@ -163,6 +185,17 @@ impl Options {
     /// The script that is only to be checked.
     pub fn check(&self) -> Option<&Path> {
         self.check.as_deref()
+    }
+
+    /// The open room in which to talk instead of going to a server.
+    pub fn open_room(&self) -> Result<Option<ServerAddress>, OptionsError> {
+        match &self.task {
+            None => Ok(None),
+            Some(_) if self.is_driven() => Err(OptionsError::OpenRoom),
+            Some(Task::OpenRoom { room_host, room_port }) => {
+                Ok(Some(ServerAddress::new(room_host, *room_port)?))
+            }
+        }
     }
 
     /// Where plugins are, if there are to be some.
@@ -282,6 +315,9 @@ fn meant(word: &str, arguments: &[OsString]) -> Option<String> {
     let at = arguments.iter().position(|argument| argument.to_str() == Some(word));
     let next = at.and_then(|at| arguments.get(at + 1)?.to_str());
     let port = next.filter(|next| next.parse::<u16>().is_ok()).unwrap_or("PORT");
+    if arguments.iter().any(|argument| argument == "open-room") {
+        return Some(format!("the room's port follows its name, 'letschat open-room HOST {port}'"));
+    }
     Some(format!(
         "the server's port follows its name, 'letschat HOST {port}' or '--server HOST:{port}'; \
          peers arrive at '--peer-port'"
@@ -332,6 +368,25 @@ mod tests {
     }
 
     #[test]
+    fn open_room_is_a_command_and_every_other_word_a_host() {
+        let room = |arguments: &[&str]| options(arguments).unwrap().open_room();
+        let address = room(&["open-room", "::1", "9090"]).unwrap().unwrap();
+        assert_eq!(address.to_string(), "[::1]:9090");
+        for line in [&["there", "99"][..], &["open"], &["openroom"], &["--server", "open-room"]] {
+            assert!(room(line).unwrap().is_none(), "{line:?}");
+        }
+        for plain in [&["--plain", "open-room", "a", "1"][..], &["open-room", "a", "1", "--plain"]]
+        {
+            assert!(options(plain).unwrap().plain, "{plain:?}");
+        }
+        assert!(room(&["open-room", "a b", "1"]).is_err());
+        assert!(room(&["--json", "open-room", "a", "1"]).is_err());
+        for line in [&["open-room"][..], &["open-room", "a"], &["open-room", "a", "0"]] {
+            assert!(options(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
     fn wrong_usage_is_refused() {
         for arguments in [
             &["there", "0"][..],
@@ -354,6 +409,7 @@ mod tests {
             (&["--port", "99"][..], "letschat HOST 99"),
             (&["-p", "99"], "--server HOST:99"),
             (&["--port=99"], "letschat HOST PORT"),
+            (&["open-room", "there", "--port", "99"], "'letschat open-room HOST 99'"),
         ] {
             let arguments = ["letschat"].iter().chain(arguments).map(OsString::from);
             let error = Options::read(arguments).unwrap_err().to_string();

@@ -18,6 +18,7 @@
 //! * [`passwords`] – where a password comes from that was not given
 //! * [`frontend`] – a prompt at a terminal, plain lines, JSON lines
 //! * [`lua`] – scripts and plugins, each in a sandbox on a thread of its own
+//! * [`open_room`] – the client of an open room, which shares nothing with sessions and accounts
 //! * [`config`] – flags, environment and settings file
 //! * [`pages`] – the man page and completions, from the same declarations
 //! * [`exit_status`] – what a failure's code means to the shell
@@ -42,6 +43,7 @@ pub mod exit_status;
 pub mod frontend;
 pub mod lua;
 mod net;
+pub mod open_room;
 pub mod pages;
 pub mod passwords;
 mod private_file;

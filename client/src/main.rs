@@ -13,7 +13,7 @@ use letschat::frontend::{FirstLogin, Stage, Terminal, json, line, plain, signals
 use letschat::lua::check;
 use letschat::lua::script::{self, Script};
 use letschat::passwords::{Ask, Passwords};
-use letschat::{Client, client, exit_status, pages};
+use letschat::{Client, client, exit_status, open_room, pages};
 use letschat_flags::output;
 
 /// The exit status, and what to say on standard error.
@@ -55,6 +55,9 @@ fn run(options: Options) -> Result<u8, Failed> {
     }
     let wrong = |error: &dyn std::error::Error| (exit_status::USAGE, error.to_string());
     let failed = |error: &dyn std::error::Error| (exit_status::FAILED, error.to_string());
+    if let Some(room) = options.open_room().map_err(|error| wrong(&error))? {
+        return talk_in_open_room(&room, &options);
+    }
     // Before anybody is welcomed.
     let data = options.data_folder().map_err(|error| wrong(&error))?;
     client::make_data_folder(&data).map_err(|error| failed(&error))?;
@@ -116,6 +119,16 @@ fn run(options: Options) -> Result<u8, Failed> {
     };
     terminal.restore();
     Ok(status)
+}
+
+fn talk_in_open_room(room: &ServerAddress, options: &Options) -> Result<u8, Failed> {
+    let failed = |error: &dyn std::error::Error| (exit_status::FAILED, error.to_string());
+    let terminal = Arc::new(Terminal::default());
+    let stop = signals::told_of_end(terminal.clone()).map_err(|error| failed(&error))?;
+    let theme = options.is_line().then(|| options.theme());
+    let ended = open_room::run(room, theme, &terminal, &stop);
+    terminal.restore();
+    ended.map_err(|error| (error.exit_status(), error.to_string()))
 }
 
 /// Says what is wrong in a script, as compilers do: `FILE:LINE: what`.

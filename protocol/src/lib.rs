@@ -5,6 +5,7 @@
 //! * [`code`] – the reply codes and their stable names
 //! * [`peer`] – client and client: calls, approval, numbered messages
 //! * [`datagram`] – sealed UDP and its replay window
+//! * [`open_room`] – the open room over UDP, which has nothing to do with all of these
 //! * [`identity`] – keys, fingerprints, login signatures, safety numbers
 //! * [`username`], [`password`] – what is accepted at sign-up
 //! * [`printable`] – text from elsewhere, made safe for a terminal or a log
@@ -23,6 +24,7 @@ pub mod dialogue;
 pub mod frame;
 pub mod identity;
 pub mod limits;
+pub mod open_room;
 pub mod password;
 pub mod peer;
 pub mod printable;

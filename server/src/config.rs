@@ -118,6 +118,16 @@ pub(crate) enum Task {
     /// Look after the accounts, also while the server runs
     #[command(subcommand)]
     Account(AccountTask),
+    /// Serve an open room instead: everybody who greets gets what everybody says, by UDP, in clear
+    /// text and without accounts
+    OpenRoom {
+        /// The UDP port
+        #[arg(value_name = "PORT")]
+        room_port: u16,
+        /// Greet public addresses too; anybody can forge these and so turn the room against others
+        #[arg(long)]
+        public: bool,
+    },
     /// Print the fingerprint of the server's key, by which clients know it
     Fingerprint,
     /// See whether the server on this machine answers: status 0 if so, else 1
@@ -181,6 +191,11 @@ impl Flags {
         };
         let (listen, port, trace) = (self.listen, self.port, self.trace.clone());
         Ok(ServerSettings { listen, port, data_folder, store, trace, hub })
+    }
+
+    /// The address to listen on; `None`: every one.
+    pub(crate) fn listen(&self) -> Option<IpAddr> {
+        self.listen
     }
 
     /// Where a program on the same machine finds the server.

@@ -6,6 +6,7 @@
 //! * [`hub`] – every decision, as a pure value: inputs in, effects out
 //! * [`store`] – accounts and broadcasts, kept by threads of their own
 //! * `net` – sockets, TLS, datagrams: thin tasks that move bytes
+//! * [`open_room`] – a chat room in clear text over UDP, instead of all the others
 //! * `driver` – the one task that runs the hub and carries its effects out
 //! * `record` – the hub's records as lines of the log
 //! * [`reserved_names`] – names that nobody can sign up by
@@ -35,6 +36,7 @@ mod data_folder;
 mod driver;
 pub mod hub;
 mod net;
+pub mod open_room;
 mod record;
 pub mod reserved_names;
 mod runtime;

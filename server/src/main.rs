@@ -19,6 +19,7 @@ use std::env;
 use std::error::Error;
 use std::future;
 use std::io;
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use async_signal::{Signal, Signals};
@@ -27,6 +28,7 @@ use letschat_flags::hang_up;
 use letschat_flags::output::{self, OutputError};
 use letschat_server::Server;
 use letschat_server::hub::Operator;
+use letschat_server::open_room::OpenRoom;
 
 use account_admin::AdminError;
 use config::{Flags, SettingsError, Task};
@@ -57,8 +59,11 @@ fn ended(result: Result<(), Box<dyn Error>>) -> ExitCode {
 
 fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     match &flags.task {
-        None => serve_with_log(flags),
+        None => with_log(flags, || serve(flags)),
         Some(Task::Account(task)) => account_admin::run(task, flags),
+        Some(Task::OpenRoom { room_port, public }) => {
+            with_log(flags, || serve_open_room(flags.listen(), *room_port, *public))
+        }
         Some(Task::Fingerprint) => fingerprint::print(&flags.data_folder()?),
         Some(Task::Health { address }) => {
             let here = || flags.address_here().to_string();
@@ -72,9 +77,12 @@ fn is_wrong_usage(error: &(dyn Error + 'static)) -> bool {
     error.is::<SettingsError>() || of_accounts.is_some_and(AdminError::is_wrong_usage)
 }
 
-fn serve_with_log(flags: &Flags) -> Result<(), Box<dyn Error>> {
+fn with_log(
+    flags: &Flags,
+    serve: impl FnOnce() -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     let log = Log::start(flags.log, flags.log_format)?;
-    let result = serve(flags);
+    let result = serve();
     log.flush();
     result
 }
@@ -92,6 +100,24 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
         };
         stopped.or(obey_signals(&server, signals)).await
     })
+}
+
+/// Serves an open room until a signal ends it.
+fn serve_open_room(
+    listen: Option<IpAddr>,
+    port: u16,
+    is_public: bool,
+) -> Result<(), Box<dyn Error>> {
+    // Before anybody can know that the server runs, so that no signal finds it unprepared.
+    let mut signals = signals()?;
+    let room = OpenRoom::open(listen, port, is_public)?;
+    tracing::info!("the open room is at UDP {}", room.address());
+    output::print("Server Initialized...\n")?;
+    let signal = async {
+        signals.next().await;
+    };
+    smol::block_on(signal.or(room.serve()));
+    Ok(())
 }
 
 /// Two lines for whoever started the server: where it listens, and what its key is.

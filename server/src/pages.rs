@@ -56,7 +56,7 @@ mod tests {
         for (usage, summary) in console::COMMANDS {
             assert!(page.contains(usage) && page.contains(summary), "{usage}");
         }
-        for subcommand in ["account", "account-ban", "fingerprint", "health"] {
+        for subcommand in ["account", "account-ban", "fingerprint", "health", "open-room"] {
             assert!(!read(&format!("letschat-server-{subcommand}.1")).is_empty(), "{subcommand}");
         }
     }

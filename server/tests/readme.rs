@@ -290,6 +290,7 @@ const SUBCOMMANDS: &[&str] = &[
     "account reset-password",
     "fingerprint",
     "health",
+    "open-room",
 ];
 
 fn variables(readme: &str) -> Checked {

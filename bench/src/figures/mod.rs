@@ -8,6 +8,7 @@ pub(crate) mod client_start;
 pub(crate) mod coming_back;
 pub(crate) mod idle;
 pub(crate) mod memory;
+pub(crate) mod open_room;
 pub(crate) mod passwords;
 
 use clap::ValueEnum;
@@ -17,6 +18,8 @@ use clap::ValueEnum;
 pub(crate) enum Figure {
     /// Server CPU for each broadcast that reaches a client.
     BroadcastCost,
+    /// Processor time for each datagram that an open room delivers.
+    OpenRoom,
     /// From a broadcast until the last client has it.
     BroadcastDelay,
     /// Server memory for each idle client.

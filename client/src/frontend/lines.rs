@@ -27,14 +27,14 @@ enum Line {
 }
 
 /// The lines of standard input as entries.
-pub(super) struct Entries {
+pub(crate) struct Entries {
     lines: Lines,
     read: fn(&str) -> Option<Entry>,
 }
 
 impl Entries {
     /// Starts to read. `read` says what a line asks for; `None`: nothing.
-    pub(super) fn start(read: fn(&str) -> Option<Entry>) -> Entries {
+    pub(crate) fn start(read: fn(&str) -> Option<Entry>) -> Entries {
         Entries { lines: Lines::start(), read }
     }
 }

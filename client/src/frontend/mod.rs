@@ -14,7 +14,7 @@
 
 pub mod json;
 pub mod line;
-mod lines;
+pub(crate) mod lines;
 pub mod plain;
 pub mod render;
 pub mod signals;

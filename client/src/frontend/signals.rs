@@ -45,6 +45,15 @@ pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     on_signals(pending(), tell, terminal).map(|()| told)
 }
 
+/// The same, also when the terminal at which the user types is gone.
+pub fn told_of_end(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
+    let (teller, told) = async_channel::bounded(1);
+    let tell = async move {
+        let _ = teller.send(()).await;
+    };
+    on_signals(end_of_terminal()?, tell, terminal).map(|()| told)
+}
+
 /// Does this at the first signal, or after this end, and ends the process at another signal but SIGHUP, or if
 /// the process has not ended by itself. On a thread of its own, so that an output that nobody reads can't keep
 /// the process alive.

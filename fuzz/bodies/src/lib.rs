@@ -7,12 +7,14 @@
 //!
 //! * [`wire`] – frames, the dialogue, peer messages, sealed datagrams, printable text
 //! * [`hub`] – a server's hub, with hostile clients, a slow store and time
+//! * [`open_room`] – an open room, with datagrams from anywhere
 //! * [`session`] – a client's session, with a hostile server and hostile peers
 //! * [`files`] – a settings file, lines of `--json`, rows of a database
 
 pub mod choices;
 pub mod files;
 pub mod hub;
+pub mod open_room;
 pub mod session;
 pub mod wire;
 
@@ -32,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frame", body: wire::frame },
     Target { name: "hub", body: hub::run },
     Target { name: "json", body: files::json },
+    Target { name: "open_room", body: open_room::run },
     Target { name: "peer", body: wire::peer },
     Target { name: "printable", body: wire::printable },
     Target { name: "session", body: session::run },

@@ -4,7 +4,7 @@
 //! open under them is dropped without an answer; what finds a queue full is dropped as well, as
 //! the network would do it, and repaired over TCP.
 
-mod addressed;
+pub(crate) mod addressed;
 mod sending;
 
 use std::collections::HashMap;

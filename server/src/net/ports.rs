@@ -32,16 +32,7 @@ impl Ports {
     /// Opens both. Without an address: every one, IPv6 and IPv4, or IPv4 alone where the machine
     /// has no IPv6. Port 0: any that is free for both.
     pub(crate) fn open(listen: Option<IpAddr>, port: u16) -> io::Result<Ports> {
-        let Some(address) = listen else {
-            let everywhere = Ports::open_at(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
-            return match everywhere {
-                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                    Ports::open_at(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
-                }
-                result => result,
-            };
-        };
-        Ports::open_at(SocketAddr::new(address, port))
+        open_somewhere(listen, port, Ports::open_at)
     }
 
     fn open_at(address: SocketAddr) -> io::Result<Ports> {
@@ -70,14 +61,41 @@ impl Ports {
         let tcp = TcpListener::from(tcp);
         let address = tcp.local_addr()?;
 
-        let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
-        udp.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES)?;
-        udp.set_send_buffer_size(DATAGRAM_BUFFER_BYTES)?;
-        udp.bind(&SockAddr::from(address))?;
+        let udp = udp_socket(address)?;
 
         socket2::SockRef::from(&tcp).listen(BACKLOG)?;
-        Ok(Ports { tcp, udp: UdpSocket::from(udp), address })
+        Ok(Ports { tcp, udp, address })
     }
+}
+
+/// Opens a UDP port alone, where [`Ports::open`] would open both.
+pub(crate) fn open_udp(listen: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
+    open_somewhere(listen, port, udp_socket)
+}
+
+/// Opens at this address, or at every one.
+fn open_somewhere<T>(
+    listen: Option<IpAddr>,
+    port: u16,
+    open_at: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    if let Some(address) = listen {
+        return open_at(SocketAddr::new(address, port));
+    }
+    match open_at(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            open_at(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+        }
+        result => result,
+    }
+}
+
+fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
+    udp.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+    udp.set_send_buffer_size(DATAGRAM_BUFFER_BYTES)?;
+    udp.bind(&SockAddr::from(address))?;
+    Ok(udp.into())
 }
 
 fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

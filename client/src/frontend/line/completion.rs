@@ -317,7 +317,7 @@ impl Highlighter for Words {
 }
 
 /// Shows an answer as it is.
-pub(super) fn no_highlighting() -> Box<dyn Highlighter> {
+pub(crate) fn no_highlighting() -> Box<dyn Highlighter> {
     struct Plain;
     impl Highlighter for Plain {
         fn highlight(&self, line: &str, _: usize) -> StyledText {

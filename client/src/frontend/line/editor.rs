@@ -37,8 +37,9 @@ use keys::{INTERRUPT, LEAVE};
 
 mod aside;
 mod keys;
-pub(super) use aside::Unfinished;
-pub(super) use keys::{COMPLETION_MENU, SUSPEND, answer_mode};
+pub(crate) use aside::Unfinished;
+pub(super) use keys::COMPLETION_MENU;
+pub(crate) use keys::{SUSPEND, answer_mode};
 
 /// Texts that may wait to be shown. Then whoever has more waits.
 const MAX_WAITING_TEXTS: usize = 256;

@@ -11,11 +11,11 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio::dup2_stderr;
 
 /// The standard error that the user chose, if it is not the terminal. Put back when this is dropped.
-pub(super) struct KeptErrors(Option<OwnedFd>);
+pub(crate) struct KeptErrors(Option<OwnedFd>);
 
 impl KeptErrors {
     /// Puts the terminal of standard output in the place of standard error.
-    pub(super) fn begin() -> KeptErrors {
+    pub(crate) fn begin() -> KeptErrors {
         let (output, errors) = (io::stdout(), io::stderr());
         let device = |stat: rustix::fs::Stat| stat.st_rdev;
         let is_there = fstat(&output).map(device).ok() == fstat(&errors).map(device).ok();

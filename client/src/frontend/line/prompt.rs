@@ -13,7 +13,7 @@ use super::theme::{Kind, Theme};
 use crate::session::Typing;
 
 /// A prompt: `bob> ` in a chat, `letschat> ` elsewhere, with a mark if something is amiss.
-pub(super) struct LinePrompt {
+pub(crate) struct LinePrompt {
     text: String,
     color: Color,
 }
@@ -38,7 +38,7 @@ impl LinePrompt {
     }
 
     /// Any text as a prompt.
-    pub(super) fn question(text: String, theme: Theme) -> LinePrompt {
+    pub(crate) fn question(text: String, theme: Theme) -> LinePrompt {
         let color = theme.style(Kind::Prompt).foreground.unwrap_or(Color::Default);
         LinePrompt { text, color }
     }

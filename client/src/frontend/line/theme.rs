@@ -88,7 +88,7 @@ impl Theme {
     }
 
     /// Whether there are colours.
-    pub(super) fn is_colored(self) -> bool {
+    pub(crate) fn is_colored(self) -> bool {
         self.0 != ThemeName::Plain
     }
 

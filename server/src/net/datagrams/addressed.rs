@@ -18,15 +18,15 @@ use nix::sys::socket::{
 use crate::net::ports::canonical;
 
 /// A datagram as it came.
-pub(super) struct Received {
-    pub(super) length: usize,
-    pub(super) from: SocketAddr,
+pub(crate) struct Received {
+    pub(crate) length: usize,
+    pub(crate) from: SocketAddr,
     /// The server's address that was addressed. `None`: the socket has only one.
-    pub(super) local: Option<IpAddr>,
+    pub(crate) local: Option<IpAddr>,
 }
 
 /// Has the socket tell which address each datagram was addressed to, if it listens on several.
-pub(super) fn prepare(socket: &UdpSocket) -> io::Result<()> {
+pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     match socket.local_addr()?.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => {
             setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
@@ -40,7 +40,7 @@ pub(super) fn prepare(socket: &UdpSocket) -> io::Result<()> {
 }
 
 /// Receives a datagram, if one is there.
-pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = cmsg_space!(in6_pktinfo);
     let mut slices = [IoSliceMut::new(buffer)];
     let fd = socket.as_raw_fd();
@@ -64,7 +64,7 @@ pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Recei
 }
 
 /// Returns the source that a datagram to this client has to name; `None` if the route gives it anyway.
-pub(super) fn source(to: SocketAddr, local: Option<IpAddr>) -> Option<IpAddr> {
+pub(crate) fn source(to: SocketAddr, local: Option<IpAddr>) -> Option<IpAddr> {
     local.filter(|local| preferred_source(to).ok() != Some(*local))
 }
 
@@ -80,7 +80,7 @@ fn preferred_source(to: SocketAddr) -> io::Result<IpAddr> {
 }
 
 /// Sends a datagram from this address of the server's. `to` is of the socket's own family.
-pub(super) fn send(
+pub(crate) fn send(
     socket: &UdpSocket,
     datagram: &[u8],
     to: SocketAddr,

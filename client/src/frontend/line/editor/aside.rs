@@ -8,7 +8,7 @@ use reedline::{EditCommand, Reedline, Signal};
 use crate::frontend::line::prompt::LinePrompt;
 
 /// A line that was called away from.
-pub(in crate::frontend::line) struct Unfinished {
+pub(crate) struct Unfinished {
     text: String,
     /// In bytes.
     cursor: usize,
@@ -16,7 +16,7 @@ pub(in crate::frontend::line) struct Unfinished {
 
 impl Unfinished {
     /// Takes prompt and line off the screen; `None` if nothing was typed.
-    pub(in crate::frontend::line) fn take(reedline: &mut Reedline) -> Option<Unfinished> {
+    pub(crate) fn take(reedline: &mut Reedline) -> Option<Unfinished> {
         let text = reedline.current_buffer_contents().to_owned();
         let cursor = reedline.current_insertion_point();
         reedline.run_edit_commands(&[EditCommand::Clear]);
@@ -31,7 +31,7 @@ impl Unfinished {
     }
 
     /// Goes on with the line where it was.
-    pub(in crate::frontend::line) fn put_back(self, reedline: &mut Reedline) {
+    pub(crate) fn put_back(self, reedline: &mut Reedline) {
         reedline.run_edit_commands(&[
             EditCommand::InsertString(self.text),
             EditCommand::MoveToPosition { position: self.cursor, select: false },

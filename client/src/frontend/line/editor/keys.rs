@@ -9,7 +9,7 @@ pub(super) const INTERRUPT: &str = "interrupt";
 /// Ctrl+X.
 pub(super) const LEAVE: &str = "leave";
 /// Ctrl+Z. It is no signal while the editor has the keys.
-pub(in crate::frontend::line) const SUSPEND: &str = "suspend";
+pub(crate) const SUSPEND: &str = "suspend";
 
 /// The name of the menu of completions.
 pub(in crate::frontend::line) const COMPLETION_MENU: &str = "completions";
@@ -37,7 +37,7 @@ pub(super) fn edit_mode() -> Box<dyn EditMode> {
 }
 
 /// The same for the answer to a question, which no other key ends.
-pub(in crate::frontend::line) fn answer_mode() -> Box<dyn EditMode> {
+pub(crate) fn answer_mode() -> Box<dyn EditMode> {
     let mut keys = default_emacs_keybindings();
     control(&mut keys, 'z', command(SUSPEND));
     Box::new(Emacs::new(keys))
