@@ -249,6 +249,7 @@ fn flags(readme: &str) -> Checked {
     for line in readme.lines() {
         let others: &[&str] = match line {
             line if line.contains("ncat --ssl") => &["--ssl"],
+            line if line.contains("run --rm") => &["--rm"],
             line if line.contains("cargo doc") => &["--no-deps", "--open"],
             _ => &[],
         };
