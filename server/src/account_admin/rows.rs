@@ -125,7 +125,7 @@ impl Rows {
         self.bad.sort_by_key(|(line, _)| *line);
     }
 
-    /// Of several rows with one name the first counts, whether it is good or not.
+    /// Of several good rows with one name the first counts.
     fn add(&mut self, row: &Row<'_>, columns: Columns, lines: &mut HashMap<Username, u64>) {
         match columns.read(row) {
             Ok(person) => match lines.get(&person.username) {

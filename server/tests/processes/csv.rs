@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
+use pty_process::blocking::{Command as PtyCommand, open};
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::client::{PASSWORD, TestClient};
 use crate::operator::{Outcome, letschat_server, run};
+use crate::programs::program;
 use crate::server::TestServer;
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBhY2NvdW50Lg\
@@ -178,4 +180,23 @@ fn hundred_thousand_hashes_are_imported_and_exported() {
     let exported = account(data.path(), &["export"], "").ok();
     println!("imported in {imported:?}, exported in {:?}", begin.elapsed() - imported);
     assert!(exported == csv, "the export differs");
+}
+
+#[test]
+fn terminal_shows_how_far_the_hashing_is() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("people.csv");
+    let rows: String = (0..20).map(|number| format!("guest{number},{PASSWORD}\n")).collect();
+    fs::write(&file, rows).unwrap();
+    let (mut terminal, line) = open().unwrap();
+    let command = PtyCommand::new(program("letschat-server")).arg("--data").arg(data.path());
+    let mut child = command.args(["account", "import"]).arg(&file).spawn(line).unwrap();
+    let mut shown = Vec::new();
+    // The end of the last program at a terminal is an error there.
+    let _ = terminal.read_to_end(&mut shown);
+    assert!(child.wait().unwrap().success());
+    let shown = String::from_utf8(shown).unwrap();
+    let (progress, result) = shown.split_once("\r\u{1b}[K").expect(&shown);
+    assert!(progress.starts_with("\rhashing passwords: 1 of 20"), "{shown:?}");
+    assert_eq!(result, "20 imported\r\n");
 }

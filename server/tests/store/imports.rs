@@ -1,8 +1,8 @@
 //! Many accounts at once, as an import adds them and an export reads them.
 
 use letschat_protocol::username::Username;
+use letschat_server::store::Created;
 use letschat_server::store::admin::NewAccount;
-use letschat_server::store::{Created, Store as _};
 
 use super::{Database, alice, name, with_accounts};
 
