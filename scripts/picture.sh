@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Draws the pictures in README.md from what the programs do now. Times, ports, addresses and keys are
+# Draws the pictures in README.md and docs/ASSIGNMENTS.md from what the programs do now. Times, ports, addresses and keys are
 # other ones each time.
 #
-#   picture.sh session   docs/session.svg: plays a session, and draws what its two people see
-#   picture.sh demo      docs/demo.svg: runs `make demo`, and draws the end of what it prints
+#   picture.sh session    docs/session.svg: plays a session, and draws what its two people see
+#   picture.sh accounts   docs/accounts.svg: imports accounts, and draws an operator and two people
+#   picture.sh open-room  docs/open-room.svg: draws an open room and two people in it
+#   picture.sh demo       docs/demo.svg: runs `make demo`, and draws the end of what it prints
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,9 +14,9 @@ picture() {
 }
 
 case ${1:-} in
-session)
+session | accounts | open-room)
     cargo build --locked --bins
-    picture session docs/session.svg
+    picture "$1" "docs/$1.svg"
     ;;
 demo)
     recording=$(mktemp)
@@ -23,7 +25,7 @@ demo)
     picture recording "make demo" "$recording" docs/demo.svg
     ;;
 *)
-    echo "usage: picture.sh session | demo" >&2
+    echo "usage: picture.sh session | accounts | open-room | demo" >&2
     exit 2
     ;;
 esac

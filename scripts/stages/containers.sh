@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # what is not set here scripts/demo.sh sets
-# The stage of scripts/demo.sh that is docker-compose.yml: everybody is a container with an address
+# The stage of scripts/demo.sh that is docker-compose.yml with demo.yml: everybody is a container with an address
 # of its own.
 
 # Whatever is called so is ours, and other runs on the same engine are not.
@@ -9,7 +9,9 @@ is_set=
 # By name: the containers, and the processes that read what they say.
 declare -A containers=() readers=()
 
-compose() { "${composer[@]}" --project-name "$project" --file docker-compose.yml "$@"; }
+compose() {
+    "${composer[@]}" --project-name "$project" --file docker-compose.yml --file scripts/stages/demo.yml "$@"
+}
 
 # What takes minutes the first time: the images.
 stage_prepare() {

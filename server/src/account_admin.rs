@@ -1,10 +1,17 @@
 //! `letschat-server account`: what the operator does with accounts, also while the server runs.
 //!
 //! * `list` – the table of accounts, for people and for programs
+//! * `import` – accounts from a CSV file: `table` reads it, `rows` judges it, `hashing` hashes
+//! * `export` – accounts into a CSV file
 //! * `new_password` – where a password comes from: a file, or somebody at a terminal
 
+mod export;
+mod hashing;
+mod import;
 mod list;
 mod new_password;
+mod rows;
+mod table;
 
 use std::error::Error;
 use std::io::{self, BufRead as _, IsTerminal as _};
@@ -20,6 +27,8 @@ use letschat_server::store::admin::{Absent, AccountAdmin, open_beside_server};
 use letschat_server::store::password::hash;
 use letschat_server::store::{Created, StoreError};
 
+use self::export::ExportFlags;
+use self::import::ImportFlags;
 use self::new_password::PasswordError;
 use crate::config::Flags;
 
@@ -64,6 +73,10 @@ pub(crate) enum AccountTask {
         #[command(flatten)]
         password: PasswordFlags,
     },
+    /// Make the accounts of a CSV file, all or none, and the database if there is none yet
+    Import(ImportFlags),
+    /// Write names and password hashes as CSV, for an import elsewhere
+    Export(ExportFlags),
 }
 
 /// Where a new password comes from.
@@ -111,6 +124,10 @@ impl AdminError {
 
 /// Does it, and says what was done.
 pub(crate) fn run(task: &AccountTask, flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let rows = match task {
+        AccountTask::Import(import) => Some(import.read()?),
+        _ => None,
+    };
     let mut accounts = Accounts::open(task, flags)?;
     match task {
         AccountTask::List { json } => accounts.list(*json),
@@ -119,6 +136,8 @@ pub(crate) fn run(task: &AccountTask, flags: &Flags) -> Result<(), Box<dyn Error
         AccountTask::Unban { name } => accounts.unban(name),
         AccountTask::Delete { name, yes } => accounts.delete(name, *yes),
         AccountTask::ResetPassword { name, password } => accounts.reset_password(name, password),
+        AccountTask::Import(import) => accounts.import(import, rows.unwrap_or_default()),
+        AccountTask::Export(export) => accounts.export(export),
     }
 }
 
@@ -132,7 +151,7 @@ impl Accounts {
     fn open(task: &AccountTask, flags: &Flags) -> Result<Accounts, Box<dyn Error>> {
         let location = flags.store()?;
         let absent = match task {
-            AccountTask::Add { .. } => {
+            AccountTask::Add { .. } | AccountTask::Import(_) => {
                 make_folder_of(&location, flags)?;
                 Absent::Make
             }

@@ -249,6 +249,7 @@ fn flags(readme: &str) -> Checked {
     for line in readme.lines() {
         let others: &[&str] = match line {
             line if line.contains("ncat --ssl") => &["--ssl"],
+            line if line.contains("run --rm") => &["--rm"],
             line if line.contains("cargo doc") => &["--no-deps", "--open"],
             _ => &[],
         };
@@ -264,7 +265,12 @@ fn subcommands(readme: &str) -> Checked {
     let rows = table(readme, "| subcommand of `letschat-server` |");
     let told: Vec<String> = rows
         .iter()
-        .map(|cells| cells[0].trim_matches('`').trim_end_matches(" NAME").to_owned())
+        .map(|cells| {
+            cells[0]
+                .trim_matches('`')
+                .trim_end_matches(|c: char| c == ' ' || c.is_ascii_uppercase())
+                .to_owned()
+        })
         .collect();
     same(told.iter().map(String::as_str).collect(), SUBCOMMANDS.to_vec())?;
     for (name, cells) in SUBCOMMANDS.iter().zip(&rows) {
@@ -288,6 +294,8 @@ const SUBCOMMANDS: &[&str] = &[
     "account unban",
     "account delete",
     "account reset-password",
+    "account import",
+    "account export",
     "fingerprint",
     "health",
     "open-room",

@@ -1,6 +1,8 @@
-//! Draws the pictures in README.md; `scripts/picture.sh` runs it.
+//! Draws the pictures in README.md and docs/ASSIGNMENTS.md; `scripts/picture.sh` runs it.
 //!
 //! * `picture session FILE` – two people, by a session that is played for it
+//! * `picture accounts FILE` – an operator who imports accounts, and two who have them
+//! * `picture open-room FILE` – an open room and two who talk there
 //! * `picture recording TITLE RECORDING FILE` – what a program printed, from a file
 
 #![allow(clippy::unwrap_used)]
@@ -10,9 +12,14 @@ use std::fs;
 
 use svg::Picture;
 
+mod accounts;
 #[path = "../../tests/processes/client.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod client;
+mod open_room;
+#[path = "../../tests/processes/operator.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod operator;
 #[path = "../../tests/terminal/palette.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod palette;
@@ -23,6 +30,9 @@ mod person;
 #[allow(dead_code, reason = "the tests need more of it")]
 mod programs;
 mod recording;
+#[path = "../../tests/open_room/room.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod room;
 #[path = "../../tests/processes/server.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod server;
@@ -36,11 +46,15 @@ fn main() {
         ["session", file] => {
             ("A session of two people with Let's Chat", session::play().to_vec(), file)
         }
+        ["accounts", file] => ("Accounts from a CSV file", accounts::play().to_vec(), file),
+        ["open-room", file] => ("An open room over UDP", open_room::play().to_vec(), file),
         ["recording", title, recording, file] => {
             let printed = fs::read_to_string(recording).expect("the recording can be read");
             (title, vec![(title.to_owned(), recording::screen(&printed))], file)
         }
-        _ => panic!("usage: picture session FILE | recording TITLE RECORDING FILE"),
+        _ => panic!(
+            "usage: picture session FILE | accounts FILE | open-room FILE | recording TITLE RECORDING FILE"
+        ),
     };
     let picture = Picture { title, windows: &windows };
     fs::write(file, picture.to_string()).expect("the picture can be written");

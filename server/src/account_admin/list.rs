@@ -6,7 +6,7 @@ use letschat_server::store::admin::{AccountAdmin, AccountSummary};
 use serde_json::Value;
 
 /// Accounts that are asked for at once, so that a server on the same database is not held up.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 
 /// All accounts, in the order of their names.
 pub(super) fn read_all(store: &mut dyn AccountAdmin) -> Result<Vec<AccountSummary>, StoreError> {

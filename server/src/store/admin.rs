@@ -4,7 +4,7 @@ use letschat_protocol::username::Username;
 
 use super::mysql::Mysql;
 use super::sqlite::Sqlite;
-use super::{Store, StoreError};
+use super::{Created, Store, StoreError};
 use crate::settings::StoreLocation;
 
 /// A store as the operator sees it. The server goes by what is committed here from the next login
@@ -22,6 +22,30 @@ pub trait AccountAdmin: Store {
 
     /// Deletes an account with its keys. `false`: there is no such account.
     fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError>;
+
+    /// Adds accounts, all or none. [`Created::Taken`]: one of the names is taken.
+    fn import_accounts(
+        &mut self,
+        accounts: &[NewAccount],
+        created_ms: u64,
+    ) -> Result<Created, StoreError>;
+
+    /// At most so many accounts with their hashes, and whether they are banned: those whose names
+    /// come next after this one.
+    fn credentials_after(
+        &mut self,
+        username: Option<&Username>,
+        limit: usize,
+    ) -> Result<Vec<(NewAccount, bool)>, StoreError>;
+}
+
+/// An account that comes from elsewhere or goes there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAccount {
+    /// Its name.
+    pub username: Username,
+    /// The argon2id hash as a PHC string.
+    pub phc: String,
 }
 
 /// An account without its secrets.

@@ -43,6 +43,21 @@ pub fn hash(password: &str) -> Result<String, HashError> {
     Hasher::default().hash(password)
 }
 
+/// Whether this is a hash as [`hash`] makes them now: argon2id with the same parameters and sizes.
+/// Another one would take another time at the login.
+pub fn is_current(phc: &str) -> bool {
+    let (Ok(parsed), Ok(model)) = (PasswordHash::new(phc), PasswordHash::new(NOBODY)) else {
+        return false;
+    };
+    let shape = |phc: &PasswordHash| {
+        let salt_bytes = phc.salt.as_ref().map(|salt| salt.len());
+        let hash_bytes = phc.hash.as_ref().map(|hash| hash.len());
+        (phc.algorithm, phc.version, phc.params.clone(), salt_bytes, hash_bytes)
+    };
+    // One spelling only: what is exported is what was imported.
+    shape(&parsed) == shape(&model) && parsed.to_string() == phc
+}
+
 /// Hashes and compares passwords one after the other, in memory of its own. It is taken with the
 /// first password and kept: to get as much from the system for each, and to give it back, would
 /// take as long as the hashing, and leaves the allocator with many times as much.
@@ -271,6 +286,35 @@ mod tests {
         );
         let phc: PasswordHash = old.hash_password(b"correct horse battery").unwrap();
         assert_eq!(verify("correct horse battery", Some(&phc.to_string())), Ok(true));
+    }
+
+    #[test]
+    fn only_hashes_of_our_own_parameters_are_current() {
+        let phc = hash("correct horse battery").unwrap();
+        assert!(is_current(&phc) && is_current(NOBODY));
+        for (ours, other) in [
+            ("argon2id", "argon2i"),
+            ("$argon2id", "argon2id"),
+            ("v=19", "v=16"),
+            ("$v=19", ""),
+            ("m=19456", "m=65536"),
+            ("m=19456", "m=019456"),
+            ("t=2", "t=3"),
+            ("p=1", "p=2"),
+            ("m=19456,t=2", "t=2,m=19456"),
+            ("p=1", "p=1,keyid=Hj5+dsK0"),
+        ] {
+            let changed = phc.replacen(ours, other, 1);
+            assert_ne!(changed, phc);
+            assert!(!is_current(&changed), "{changed}");
+        }
+        let without_output = phc.rsplit_once('$').unwrap().0;
+        let padded =
+            [format!(" {phc}"), format!("{phc}="), format!("{phc}\n"), format!("{phc}AAAA")];
+        let others = ["", "$", "$2b$12$abc", without_output, &phc[..phc.len() - 4]];
+        for other in padded.iter().map(String::as_str).chain(others) {
+            assert!(!is_current(other), "{other}");
+        }
     }
 
     #[test]

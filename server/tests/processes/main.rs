@@ -22,6 +22,7 @@ mod by_hand;
 mod chats;
 mod client;
 mod console;
+mod csv;
 mod exit_statuses;
 mod hang_up;
 mod health;

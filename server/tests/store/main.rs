@@ -5,6 +5,7 @@
 
 mod broadcast_log;
 mod half_open;
+mod imports;
 mod mysql_schema;
 mod mysql_server;
 #[path = "../processes/ports.rs"]
@@ -27,6 +28,7 @@ use letschat_server::store::{
 };
 
 use broadcast_log::*;
+use imports::*;
 use mysql_schema::MysqlSchema;
 use sqlite_file::SqliteFile;
 
@@ -82,6 +84,9 @@ macro_rules! behaves_as_a_store {
             a_log_can_be_appended_to_before_it_was_loaded,
             forgetting_is_up_to_and_including,
             what_was_committed_is_there_although_nobody_closed_the_store,
+            import_adds_a_crowd_beside_a_server,
+            import_with_a_taken_name_adds_nobody,
+            credentials_come_in_pages_with_their_bans,
         );
     };
     ($kind:ident, $new:expr => $($behaviour:ident,)+) => {

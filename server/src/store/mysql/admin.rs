@@ -1,15 +1,18 @@
 //! The operator's side of a database that is elsewhere.
 
-use ::mysql::Row;
 use ::mysql::prelude::Queryable as _;
+use ::mysql::{Row, Value};
 use letschat_protocol::username::Username;
 
 use super::Mysql;
-use super::failure::{Failure, column};
+use super::failure::{Failure, column, refused_as_duplicate};
 use super::location::MysqlLocation;
 use super::session::{Role, Session};
-use crate::store::StoreError;
-use crate::store::admin::{Absent, AccountAdmin, AccountSummary};
+use crate::store::admin::{Absent, AccountAdmin, AccountSummary, NewAccount};
+use crate::store::{Created, StoreError};
+
+/// Accounts that one statement adds, so that a crowd does not cost a round trip each.
+const AT_ONCE: usize = 500;
 
 impl Mysql {
     /// Connects beside a server that may have the database.
@@ -66,15 +69,66 @@ impl AccountAdmin for Mysql {
             Ok(conn.affected_rows() == 1)
         })
     }
+
+    fn import_accounts(
+        &mut self,
+        accounts: &[NewAccount],
+        created_ms: u64,
+    ) -> Result<Created, StoreError> {
+        let mut is_taken = false;
+        let imported = self.session.transact(|conn| {
+            for some in accounts.chunks(AT_ONCE) {
+                let rows = vec!["(?, ?, ?)"; some.len()].join(", ");
+                let insert =
+                    format!("INSERT INTO accounts (username, phc, created_ms) VALUES {rows}");
+                let values = |account: &NewAccount| -> [Value; 3] {
+                    let NewAccount { username, phc } = account;
+                    [username.as_str().into(), phc.into(), created_ms.into()]
+                };
+                let values: Vec<Value> = some.iter().flat_map(values).collect();
+                if let Err(error) = conn.exec_drop(insert, values) {
+                    is_taken = refused_as_duplicate(&error);
+                    return Err(error.into());
+                }
+            }
+            Ok(())
+        });
+        match imported {
+            Err(_) if is_taken => Ok(Created::Taken),
+            imported => imported.map(|()| Created::New),
+        }
+    }
+
+    fn credentials_after(
+        &mut self,
+        username: Option<&Username>,
+        limit: usize,
+    ) -> Result<Vec<(NewAccount, bool)>, StoreError> {
+        let after = username.map_or("", Username::as_str);
+        self.session.run(|conn| {
+            let rows: Vec<Row> = conn.exec(
+                "SELECT username, phc, banned FROM accounts
+                 WHERE username > ? ORDER BY username LIMIT ?",
+                (after, limit),
+            )?;
+            let credentials = |row: &Row| {
+                let account = NewAccount { username: name(row)?, phc: column(row, "phc")? };
+                Ok((account, column(row, "banned")?))
+            };
+            rows.iter().map(credentials).collect()
+        })
+    }
+}
+
+fn name(row: &Row) -> Result<Username, Failure> {
+    let username: String = column(row, "username")?;
+    let invalid = |error| StoreError::Content(format!("the name of an account: {error}"));
+    Ok(username.parse().map_err(invalid)?)
 }
 
 fn summary(row: &Row) -> Result<AccountSummary, Failure> {
-    let username: String = column(row, "username")?;
-    let username = username
-        .parse()
-        .map_err(|error| StoreError::Content(format!("the name of an account: {error}")))?;
     Ok(AccountSummary {
-        username,
+        username: name(row)?,
         created_ms: column(row, "created_ms")?,
         banned: column(row, "banned")?,
         keys: column(row, "key_count")?,

@@ -6,9 +6,11 @@ use letschat_protocol::username::Username;
 use rusqlite::{Row, params};
 
 use super::schema::{self, MIGRATIONS};
-use super::{Sqlite, connect, files, from_column};
-use crate::store::StoreError;
-use crate::store::admin::{Absent, AccountAdmin, AccountSummary, Version, nothing_there};
+use super::{Sqlite, accounts, connect, files, from_column};
+use crate::store::admin::{
+    Absent, AccountAdmin, AccountSummary, NewAccount, Version, nothing_there,
+};
+use crate::store::{Created, StoreError};
 
 impl Sqlite {
     /// Opens the database beside a server that may be running on it.
@@ -73,16 +75,57 @@ impl AccountAdmin for Sqlite {
             .execute([username.as_str()])?;
         Ok(deleted == 1)
     }
+
+    fn import_accounts(
+        &mut self,
+        new: &[NewAccount],
+        created_ms: u64,
+    ) -> Result<Created, StoreError> {
+        self.transact(|transaction| {
+            // Nobody else writes during the transaction, so names that are free stay free.
+            for NewAccount { username, .. } in new {
+                if accounts::find(transaction, username)?.is_some() {
+                    return Ok(Created::Taken);
+                }
+            }
+            for NewAccount { username, phc } in new {
+                accounts::create(transaction, username, phc, created_ms)?;
+            }
+            Ok(Created::New)
+        })
+    }
+
+    fn credentials_after(
+        &mut self,
+        username: Option<&Username>,
+        limit: usize,
+    ) -> Result<Vec<(NewAccount, bool)>, StoreError> {
+        let mut statement = self.connection()?.prepare_cached(
+            "SELECT username, phc, banned FROM accounts
+             WHERE username > ?1 ORDER BY username LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![username.map_or("", Username::as_str), limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let account = NewAccount { username: name(row)?, phc: row.get("phc")? };
+            found.push((account, row.get("banned")?));
+        }
+        Ok(found)
+    }
+}
+
+fn name(row: &Row<'_>) -> Result<Username, StoreError> {
+    let username: String = row.get("username")?;
+    username
+        .parse()
+        .map_err(|error| StoreError::Content(format!("the name of an account: {error}")))
 }
 
 fn summary(row: &Row<'_>) -> Result<AccountSummary, StoreError> {
-    let username: String = row.get("username")?;
-    let username = username
-        .parse()
-        .map_err(|error| StoreError::Content(format!("the name of an account: {error}")))?;
     let used_ms: Option<i64> = row.get("used_ms")?;
     Ok(AccountSummary {
-        username,
+        username: name(row)?,
         created_ms: from_column(row.get("created_ms")?)?,
         banned: row.get("banned")?,
         keys: from_column(row.get("keys")?)?,
