@@ -68,7 +68,7 @@ pub(crate) fn open(
 
 /// A key is not safe where everybody can put another one in its place.
 fn refuse_folder_of_all(path: &Path) -> Result<(), AccountError> {
-    private_file::refuse_folder_of_all(path).map_err(|error| unusable(path, &error))
+    private_file::refuse_folder_of_all(path).map_err(|error| refused(path, &error))
 }
 
 /// The only account that has a key and is not in use, if it is just one.

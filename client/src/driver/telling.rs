@@ -73,8 +73,10 @@ impl Telling {
     /// Tells an event, or drops it if the front end is too far behind.
     pub(super) fn tell(&mut self, event: Event, displayed: Option<Displayed>, now_ms: u64) {
         let bytes = size_of::<Told>() + event.text_bytes();
-        // The backlog keeps what the session has to know of far below this.
-        if displayed.is_none() && self.bytes + bytes > FULL_BYTES {
+        // The backlog keeps what the session has to know of far below this. Undelivered texts are named
+        // nowhere else, and each request is one of few.
+        let is_lasting = matches!(event, Event::ChatClosed { .. } | Event::Request { .. });
+        if displayed.is_none() && !is_lasting && self.bytes + bytes > FULL_BYTES {
             self.dropped += 1;
             return;
         }

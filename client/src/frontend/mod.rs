@@ -31,6 +31,7 @@ use async_executor::{LocalExecutor, Task};
 use async_io::Timer;
 use event_listener::Event as Wakeup;
 use futures_lite::FutureExt as _;
+use futures_lite::future::yield_now;
 use letschat_flags::output::{self, OutputError};
 use letschat_protocol::username::Username;
 use serde_json::value::RawValue;
@@ -243,6 +244,8 @@ impl<D: Dialect + 'static> Run<D> {
                 self.note(closed);
                 return false;
             }
+            // Input has its turn, however fast events come.
+            yield_now().await;
         }
         true
     }

@@ -8,15 +8,39 @@ use letschat_protocol::rows::wrap;
 
 use super::lines::Entries;
 use super::{Dialect, Entry, Outcome, OutputClosed, Stage, render};
+use crate::client::Client;
 use crate::event::Event;
 use crate::events::Receipt;
+use crate::session::{Reply, Typing};
 
 /// Runs the front end; the result is the exit status.
-pub fn run(stage: Stage) -> u8 {
-    super::run(stage, Plain)
+pub fn run(mut stage: Stage) -> u8 {
+    let mut typist = None;
+    if stage.interactive {
+        // A terminal does not tell if a line has been begun.
+        stage.dispatcher = stage.dispatcher.at_a_prompt();
+        typist = Some(stage.dispatcher.client().clone());
+    }
+    super::run(stage, Plain { typist })
 }
 
-struct Plain;
+struct Plain {
+    /// The client of a person who types at a terminal.
+    typist: Option<Client>,
+}
+
+impl Plain {
+    /// How to go to a chat that was asked for, where lines go to another one.
+    fn way_there(&self, reply: &Reply) -> Option<String> {
+        let (Some(client), Reply::Chat { with, .. }) = (&self.typist, reply) else { return None };
+        match client.typing() {
+            Typing::Chat(current) if current.as_str() != with => Some(format!(
+                "What you type still goes to {current}; `/switch {with}` goes to {with}."
+            )),
+            _ => None,
+        }
+    }
+}
 
 impl Dialect for Plain {
     type Input = Entries;
@@ -37,10 +61,10 @@ impl Dialect for Plain {
 
     async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
         match &outcome.result {
-            Ok(reply) => match render::reply(reply) {
-                Some(text) => write(Stream::Output, &text),
-                None => Ok(()),
-            },
+            Ok(reply) => {
+                let mut lines = render::reply(reply).into_iter().chain(self.way_there(reply));
+                lines.try_for_each(|text| write(Stream::Output, &text))
+            }
             Err(failure) => write(Stream::Error, &render::failure(failure)),
         }
     }

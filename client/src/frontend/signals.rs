@@ -67,8 +67,13 @@ fn on_signals(
     let mut signals = Signals::new(wanted)?;
     let watch = async move {
         let signal = async {
-            while matches!(signals.next().await, Some(Ok(Signal::Cont))) {
-                terminal.note_continued();
+            loop {
+                match signals.next().await {
+                    Some(Ok(Signal::Cont)) => terminal.note_continued(),
+                    Some(Ok(_)) => return,
+                    // Signals can't be heard any more.
+                    Some(Err(_)) | None => pending().await,
+                }
             }
         };
         signal.or(end).await;

@@ -51,9 +51,10 @@ impl Terminal {
         during.make_raw();
         // Line ends that are written stay line ends.
         during.output_modes = before.output_modes;
-        tcsetattr(&terminal, OptionalActions::Now, &during)?;
-        self.lock().taken = Some(Taken { before, during, question: String::new() });
-        Ok(())
+        let taken = Taken { before, during: during.clone(), question: String::new() };
+        // Before the change: whatever ends the program finds what to restore.
+        self.lock().taken = Some(taken);
+        Ok(tcsetattr(&terminal, OptionalActions::Now, &during)?)
     }
 
     /// Gives the terminal back as it was, if it was changed. To be called before the process ends.
@@ -111,10 +112,10 @@ impl Terminal {
         let mut during = before.clone();
         during.local_modes.remove(LocalModes::ECHO);
         during.local_modes.insert(LocalModes::ECHONL);
+        let taken = Taken { before, during: during.clone(), question: question.to_owned() };
+        self.lock().taken = Some(taken);
         // What was typed before the question is not its answer.
-        tcsetattr(terminal, OptionalActions::Flush, &during)?;
-        self.lock().taken = Some(Taken { before, during, question: question.to_owned() });
-        Ok(())
+        Ok(tcsetattr(terminal, OptionalActions::Flush, &during)?)
     }
 
     /// Nobody panics while holding this lock.

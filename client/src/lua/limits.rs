@@ -17,7 +17,7 @@ pub const MAX_HANDLERS: usize = 256;
 /// Tasks that are under way at the same time: spawned ones and started handlers.
 pub const MAX_TASKS: usize = 256;
 
-/// Events that wait, of each client. When one more comes, the oldest goes.
+/// Events of each client that wait for `chat.wait`, or for a plugin. When one more comes, the oldest goes.
 pub const MAX_EVENTS: usize = 1_024;
 
 /// Errors after which a plugin is switched off and a script ends.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use async_channel::Receiver;
+use futures_lite::future::yield_now;
 use serde_json::Value;
 
 use super::limits::MAX_EVENTS;
@@ -18,6 +19,8 @@ pub(super) fn pump(party: &Rc<Party>, events: Events) {
         while let Ok(Told { event, receipt }) = events.recv().await {
             party.deliver(to_value(&event)).await;
             receipt.confirm();
+            // The script has its turn, however fast events come.
+            yield_now().await;
         }
         party.end();
     };
@@ -29,6 +32,7 @@ pub(super) fn pump(party: &Rc<Party>, events: Events) {
 pub(super) async fn deliver(party: &Party, events: Receiver<Value>) {
     while let Ok(event) = events.recv().await {
         party.deliver(event).await;
+        yield_now().await;
     }
     party.end();
 }
@@ -40,5 +44,5 @@ pub(super) fn to_value(event: &Event) -> Value {
 
 /// What is said, once, when events are lost.
 pub(super) fn too_slow() -> String {
-    format!("More than {MAX_EVENTS} events wait for the script; the oldest are let go.")
+    format!("More than {MAX_EVENTS} events wait for the plugin; the oldest are let go.")
 }

@@ -44,6 +44,7 @@ impl Shown {
             self.through = position.through.min(MAX_NUMBER);
             self.head = self.through;
             self.beyond.clear();
+            self.waiting.clear();
         }
     }
 

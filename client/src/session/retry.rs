@@ -7,6 +7,7 @@
 //! | idle | waits for its user, whose next request logs in again by key; comes back at once if it was asked to |
 //! | kicked, penalty, replaced, wrong answers, too slow, flood | waits for its user |
 //! | key changed, key unknown, login refused | stops and explains: no link ended, so nothing is tried |
+
 use letschat_protocol::dialogue::Closing;
 
 use super::backoff::{Backoff, LATER, SOON};

@@ -105,6 +105,8 @@ struct TakenKeys {
 
 impl TakenKeys {
     fn new(question: &str) -> io::Result<TakenKeys> {
+        // Before the terminal is changed: what fails after that leaves it so.
+        let mut signals = Signals::new([async_signal::Signal::Cont])?;
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
@@ -112,7 +114,6 @@ impl TakenKeys {
         // What was typed before the question is not its answer.
         tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
         let (during, question) = (raw.clone(), question.to_owned());
-        let mut signals = Signals::new([async_signal::Signal::Cont])?;
         let _continuing = smol::spawn(async move {
             while signals.next().await.is_some() {
                 // In the background the terminal is somebody else's.

@@ -50,9 +50,7 @@ impl Command {
             ("help", "") => Command::Help,
             ("exit", "") => Command::Exit,
             ("kick", name) if is_one_word(name) => Command::Kick(name.to_owned()),
-            // What nobody would see.
-            ("say", text) if !text.is_empty() && is_blank(text) => return None,
-            ("say", text) if !text.is_empty() => Command::Say(Printable(text).to_string()),
+            ("say", text) if !is_blank(text) => Command::Say(Printable(text).to_string()),
             _ => match mistake(&word) {
                 Some(mistake) => return Some(Err(mistake)),
                 None => Command::Say(Printable(line).to_string()),
@@ -120,6 +118,7 @@ mod tests {
             ("list everybody", "list"),
             ("stats please", "stats"),
             ("say", "say TEXT"),
+            ("say \u{200b}", "say TEXT"),
         ] {
             assert_eq!(mistaken(line), Mistake::Misused(usage), "{line:?}");
         }
@@ -163,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_empty_line_says_nothing() {
-        for line in ["", "  ", "\t\r", "\u{200b}\u{2800}", "say \u{200b}"] {
+        for line in ["", "  ", "\t\r", "\u{200b}\u{2800}"] {
             assert_eq!(Command::understand(line), None, "{line:?}");
         }
     }

@@ -148,7 +148,9 @@ impl Failures {
             return Err(TooMany(wait_ms - MAX_WAIT_MS));
         }
         for neighbour in Neighbour::all(from) {
-            if let Some(failed) = self.by_neighbour.get_mut(&neighbour) {
+            let failed = self.by_neighbour.get_mut(&neighbour);
+            // A site whose own failures are still free does not wait for one household of it.
+            if let Some(failed) = failed.filter(|failed| failed.delay_ms(now_ms) > 0) {
                 failed.next_ms = begins_ms + failed.delay_ms(now_ms);
             }
         }
@@ -348,6 +350,18 @@ mod tests {
         });
         assert!(waits.skip(13).all(|wait_ms| wait_ms != Ok(0)));
         assert_eq!(failures.wait_ms(at(2, 0), 0), Ok(0));
+    }
+
+    #[test]
+    fn a_household_that_waits_holds_up_no_other_of_its_site() {
+        let mut failures = Failures::default();
+        let at = |n: u32| format!("2001:db8:1:{n:x}::1").parse().unwrap();
+        for _ in 0..8 {
+            failures.count(at(1), 0);
+        }
+        let waits: Vec<_> = (0..3).map(|_| failures.wait_ms(at(1), 0)).collect();
+        assert!(waits[2] != Ok(0), "{waits:?}");
+        assert_eq!(failures.wait_ms(at(2), 0), Ok(0));
     }
 
     #[test]

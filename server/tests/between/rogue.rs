@@ -107,6 +107,21 @@ impl RogueLink {
         while self.hears().unwrap_or_else(|| panic!("it closed before {wanted:?}")) != *wanted {}
     }
 
+    /// Sends messages, from this number on, until the other side has had enough.
+    pub(crate) fn floods_without_end(mut self, first: u64) {
+        let mut bytes = Vec::new();
+        for number in first.. {
+            PeerMessage::Message { number, text: "x".into() }.to_frame().encode(&mut bytes);
+            if number % 512 == 0 {
+                let sent = self.stream.write_all(&bytes).and_then(|()| self.stream.flush());
+                if sent.is_err() {
+                    return;
+                }
+                bytes.clear();
+            }
+        }
+    }
+
     /// Sends messages with these numbers as fast as they are taken.
     pub(crate) fn floods(&mut self, numbers: RangeInclusive<u64>, text: &str) {
         let numbers: Vec<u64> = numbers.collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -66,6 +67,36 @@ fn a_flood_of_messages_does_not_end_the_echo_bot() {
     drop(link);
     bot.signal("TERM");
     assert_eq!(bot.exit_code(), 0, "{}", bot.transcript());
+}
+
+#[test]
+fn a_flood_without_end_can_be_ended_by_a_command() {
+    let server = TestServer::start(&[]);
+    let mut alice = TestClient::join(&server, "alice");
+    let mut rogue = Rogue::join(&server, "rogue");
+    let link = rogue.chats_with(&mut alice);
+    let flood = thread::spawn(move || link.floods_without_end(1));
+    alice.wait("a part of the flood", |line| line["number"] == 2_000);
+    alice.ok("disconnect", json!({}));
+    alice.wait_event("chat_closed");
+    flood.join().unwrap();
+    alice.is_in();
+}
+
+#[test]
+fn a_script_in_a_flood_without_end_obeys_a_signal() {
+    let server = TestServer::start(&[]);
+    let (mut bot, _data) = echo(&server);
+    let mut rogue = Rogue::join(&server, "rogue");
+    let mut link = rogue.calls("echo");
+    link.is_approved();
+    let flood = thread::spawn(move || link.floods_without_end(1));
+    // The chat is under way when somebody else gets an answer.
+    let mut alice = TestClient::join(&server, "alice");
+    alice.ok("connect", json!({"who": "echo"}));
+    bot.signal("TERM");
+    assert_eq!(bot.exit_code(), 0, "{}", bot.transcript());
+    flood.join().unwrap();
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn somebody_new_is_led_to_an_account_and_told_what_can_be_done() {
 }
 
 #[test]
-fn data_folder_that_can_not_be_used_is_told_instead_of_a_welcome() {
+fn unusable_data_folder_is_told_instead_of_a_welcome() {
     let home = tempfile::tempdir().unwrap();
     let letschat = Command::new(program("letschat"))
         .args(["--peer-port", "0", "--data", "/dev/null/letschat"])

@@ -36,7 +36,7 @@ fn account(server: &TestServer) -> TempDir {
 }
 
 #[test]
-fn a_client_whose_terminal_is_gone_ends_in_order_without_a_signal() {
+fn client_ends_in_order_with_its_terminal_without_a_signal() {
     for flags in [&[][..], &["--plain"], &["--json"]] {
         let server = TestServer::start(&[]);
         let mut alice = deaf_client(&server, account(&server), flags);

@@ -220,6 +220,29 @@ fn a_bare_broadcast_asks_in_plain_lines_too() {
 }
 
 #[test]
+fn a_chat_that_opens_takes_no_plain_line_at_a_terminal() {
+    let server = TestServer::start(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let alice = Person::sit_down_with(&server, "alice", data, &["--plain", "--no-login"], &[]);
+    alice.types("signup alice");
+    alice.chooses_password();
+    alice.sees("The account is made");
+    alice.types("login alice");
+    alice.sees("Password (empty:");
+    alice.types(PASSWORD);
+    alice.sees("Logged in as alice");
+    let mut others = ["bob", "carol"].map(|name| TestClient::join(&server, name));
+    for other in &mut others {
+        alice.types(&format!("/connect {}", other.name));
+        other.wait_event_with("request", "from", "alice");
+        other.ok("approve", json!({"who": "alice"}));
+    }
+    alice.sees("What you type still goes to bob; `/switch carol` goes to carol.");
+    alice.types("for bob");
+    others[0].wait_event_with("message", "text", "for bob");
+}
+
+#[test]
 fn the_prompt_is_at_the_terminal_wherever_errors_go() {
     let server = TestServer::start(&[]);
     let data = tempfile::tempdir().unwrap();

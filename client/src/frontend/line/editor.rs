@@ -10,11 +10,11 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_io::block_on;
@@ -43,6 +43,9 @@ pub(crate) use keys::{SUSPEND, answer_mode};
 
 /// Texts that may wait to be shown. Then whoever has more waits.
 const MAX_WAITING_TEXTS: usize = 256;
+
+/// Between two times at which texts are printed, keys have at least so long.
+const TURN_OF_KEYS: Duration = Duration::from_millis(20);
 
 /// How soon a text is shown while nothing is typed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -105,8 +108,49 @@ pub(super) struct Keyboard {
 #[derive(Clone)]
 pub(super) struct Screen {
     texts: Sender<Text>,
-    /// Calls the editor away from the keys.
-    call: Arc<AtomicBool>,
+    bell: Bell,
+}
+
+/// Calls the editor away from the keys, but not before keys had a turn since the last time. The editor
+/// looks at the call before it looks at the keys: texts without a pause between them would shut these out.
+#[derive(Clone)]
+struct Bell {
+    rings: Sender<()>,
+    /// When texts were last printed.
+    printed: Arc<Mutex<Instant>>,
+}
+
+impl Bell {
+    /// Starts the thread that makes the calls. It ends with the last of those who ring.
+    fn hang(call: Arc<AtomicBool>) -> Bell {
+        let (rings, rung) = async_channel::bounded(1);
+        let printed = Arc::new(Mutex::new(Instant::now()));
+        let last = printed.clone();
+        let answer = move || {
+            while rung.recv_blocking().is_ok() {
+                let since = lock(&last).elapsed();
+                thread::sleep(TURN_OF_KEYS.saturating_sub(since));
+                call.store(true, Ordering::SeqCst);
+            }
+        };
+        // Without a thread texts are shown with the next line.
+        let _ = thread::Builder::new().name("bell".into()).spawn(answer);
+        Bell { rings, printed }
+    }
+
+    fn ring(&self) {
+        // One that waits to be answered is enough.
+        let _ = self.rings.try_send(());
+    }
+
+    fn note_print(&self) {
+        *lock(&self.printed) = Instant::now();
+    }
+}
+
+/// Nobody panics while holding this lock.
+fn lock(time: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    time.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the line that is being typed goes to a chat.
@@ -124,16 +168,17 @@ impl Editor {
         let (orders, ordered) = async_channel::bounded(1);
         let (typed_in, typed) = async_channel::bounded(1);
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
-        let (standing, terminal, call) = (standing.clone(), terminal.clone(), terminal.call());
+        let bell = Bell::hang(terminal.call());
+        let (standing, terminal, heard) = (standing.clone(), terminal.clone(), bell.clone());
         let (runs, running) = mpsc::channel();
         let edit = move || {
             let _runs = runs;
-            let desk = Desk::new(standing, terminal, theme, history, to_show);
+            let desk = Desk::new(standing, terminal, theme, history, to_show, heard);
             desk.run(&ordered, &typed_in);
         };
         // Not joined but waited for: see `LAST_WORDS`. What it was to do ends with it if there is none.
         let _ = thread::Builder::new().name("editor".into()).spawn(edit);
-        let screen = Screen { texts, call };
+        let screen = Screen { texts, bell };
         Editor { keyboard: Keyboard { orders, typed }, screen, running }
     }
 
@@ -207,7 +252,7 @@ impl Screen {
 
     /// Makes the prompt show how things stand now.
     pub(super) fn look_again(&self) {
-        self.call.store(true, Ordering::SeqCst);
+        self.bell.ring();
     }
 }
 
@@ -234,6 +279,7 @@ struct Desk {
     terminal: Arc<Terminal>,
     theme: Theme,
     call: Arc<AtomicBool>,
+    bell: Bell,
     texts: Receiver<Text>,
     /// The plugin that spoke last, if nothing else came since.
     speaker: RefCell<Option<String>>,
@@ -252,6 +298,7 @@ impl Desk {
         theme: Theme,
         history: PathBuf,
         texts: Receiver<Text>,
+        bell: Bell,
     ) -> Desk {
         let (aim, call) = (Aim::default(), terminal.call());
         let reedline = Reedline::create()
@@ -273,6 +320,7 @@ impl Desk {
             terminal,
             theme,
             call,
+            bell,
             texts,
             target: Typing::Commands,
             aim,
@@ -367,6 +415,7 @@ impl Desk {
         if self.unfinished.is_none() {
             return Some(opened);
         }
+        self.speaker.take();
         let _ = print(&format!("`/switch {opened}` goes to {opened}.\n"));
         None
     }
@@ -383,6 +432,7 @@ impl Desk {
                 Some(name) => format!("This line still goes to {name}."),
                 None => "This line is still a command.".into(),
             };
+            self.speaker.take();
             // A terminal that is gone is noticed by the next read.
             let _ = print(&format!("{place} Ctrl+C clears it.\n"));
             self.announced = Some(typing);
@@ -403,9 +453,14 @@ impl Desk {
 
     /// Prints what waits. There is no prompt on the screen.
     fn print_texts(&self) {
-        self.call.store(false, Ordering::SeqCst);
-        while let Ok(text) = self.texts.try_recv() {
+        for _ in 0..MAX_WAITING_TEXTS {
+            let Ok(text) = self.texts.try_recv() else { break };
             self.print_text(text);
+        }
+        self.bell.note_print();
+        self.call.store(false, Ordering::SeqCst);
+        if !self.texts.is_empty() {
+            self.bell.ring();
         }
     }
 

@@ -116,7 +116,7 @@ fn who_left_or_was_kicked_is_not_logged_in_again() {
 }
 
 #[test]
-fn a_command_that_the_server_does_not_see_is_reported_now_and_then() {
+fn local_commands_are_reported_now_and_then() {
     let mut stage = Stage::logged_in();
     let reports =
         |effects: &[Effect]| asks_server(effects, |asked| *asked == ServerRequest::Active);

@@ -235,7 +235,7 @@ fn head_that_grows_and_brings_nothing_is_followed_rarely() {
 }
 
 #[test]
-fn replay_that_brings_what_was_missing_is_followed_by_the_next_soon() {
+fn replay_that_brings_something_is_soon_followed() {
     let mut stage = Stage::logged_in();
     for number in (2..200).step_by(2) {
         let entry = Broadcast { number, sender: name("bob"), time_ms: number, text: "a".into() };
