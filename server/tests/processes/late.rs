@@ -1,10 +1,12 @@
 //! A test that does not end.
 
 use std::env;
+use std::fs;
 use std::process::Command;
 use std::thread;
+use std::time::Instant;
 
-use crate::programs::program;
+use crate::programs::{PATIENCE, program};
 use crate::server::TestServer;
 
 /// Set for a test that is to wait for ever.
@@ -38,6 +40,12 @@ fn a_test_that_is_late_ends_the_run_by_its_name() {
     // What it had started is gone as well.
     let output = String::from_utf8_lossy(&run.stdout);
     let pid = output.split("started ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.unwrap()));
-    assert!(state.is_err() || state.unwrap().contains(") Z "), "{output}");
+    let state = format!("/proc/{}/stat", pid.unwrap());
+    let lives = || fs::read_to_string(&state).is_ok_and(|state| !state.contains(") Z "));
+    // A process that was killed may take a moment to give its memory back.
+    let until = Instant::now() + PATIENCE;
+    while lives() {
+        assert!(Instant::now() < until, "{output}");
+        thread::yield_now();
+    }
 }

@@ -3,12 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::thread;
+use std::time::Instant;
 
 use letschat_server::hub::Input;
 use letschat_server::trace::replay::{Replay, Step};
 use serde_json::json;
 
 use crate::client::{PASSWORD, TestClient};
+use crate::programs::PATIENCE;
 use crate::server::TestServer;
 use crate::typist::Typist;
 
@@ -95,6 +98,12 @@ fn a_fresh_hub_that_is_told_a_servers_trace_does_the_same_at_every_step() {
     let file = folder.path().join("trace.jsonl");
     let mut server = TestServer::start(&["--trace", file.to_str().unwrap()]);
     let mut alice = live(&mut server);
+    // On a quick machine it is all done before anything fell due.
+    let until = Instant::now() + PATIENCE;
+    while !fs::read_to_string(&file).unwrap().contains("\"input\":\"tick\"") {
+        assert!(Instant::now() < until, "nothing fell due");
+        thread::yield_now();
+    }
     server.kill();
     alice.wait_event("retrying");
     server.start_again();
