@@ -136,6 +136,11 @@ fn text_is_no_command_after_the_other_side_left() {
         alice.types("all right, the code of the safe is 4711");
         alice.sees("The chat with bob is over, so this went nowhere.");
         alice.is_prompted("bob (over)> ");
+        // Many lines are not asked about either.
+        alice.pastes("/all right,\nthe code");
+        alice.types("");
+        alice.sees_times("The chat with bob is over, so this went nowhere.", 2);
+        alice.is_prompted("bob (over)> ");
         // Either is the word of somebody who knows.
         alice.press(end);
         alice.is_prompted("letschat> ");
@@ -174,6 +179,28 @@ fn a_chat_that_was_asked_for_takes_an_empty_line_and_no_other() {
     alice.types("/connect bob");
     alice.sees("The chat with bob is open already.");
     alice.is_prompted("bob> ");
+}
+
+#[test]
+fn keys_typed_ahead_stay_with_the_chat_of_their_prompt() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    let (mut bob, mut carol) =
+        (TestClient::join(&server, "bob"), TestClient::join(&server, "carol"));
+    alice.chats_with(&mut bob);
+    // No prompt is shown between the lines, so they can't be for one that names carol.
+    alice.press("/connect carol\rfor bob");
+    carol.wait_event_with("request", "from", "alice");
+    carol.ok("approve", json!({"who": "alice"}));
+    alice.sees("`/switch carol` goes to carol.");
+    alice.is_prompted("bob> for bob");
+    alice.types("");
+    bob.wait_event_with("message", "text", "for bob");
+    // A command that the user gives is followed at once.
+    alice.press("/switch carol\rfor carol\r");
+    carol.wait_event_with("message", "text", "for carol");
+    alice.press("/switch bob\rfor bob again\r");
+    bob.wait_event_with("message", "text", "for bob again");
 }
 
 #[test]

@@ -289,6 +289,8 @@ struct Desk {
     unfinished: Option<Unfinished>,
     /// Where other lines go, of which it has been said that this line does not.
     announced: Option<Typing>,
+    /// The next line follows one that was entered, which may have been a command to go elsewhere.
+    after_a_line: bool,
 }
 
 impl Desk {
@@ -327,6 +329,7 @@ impl Desk {
             speaker: RefCell::default(),
             unfinished: None,
             announced: None,
+            after_a_line: true,
         }
     }
 
@@ -376,6 +379,7 @@ impl Desk {
             match self.reedline.read_line(&prompt) {
                 Ok(Signal::Success(text)) => {
                     self.speaker.take();
+                    self.after_a_line = true;
                     return Typed::Line { text, target: self.target.clone() };
                 }
                 Ok(Signal::HostCommand(key)) if key == INTERRUPT => {
@@ -405,14 +409,14 @@ impl Desk {
         }
     }
 
-    /// A chat that the user asked for, to go there. A line that has been begun stays where it is, and is told
-    /// how to go there.
+    /// Returns a chat that the user asked for, to go there. A line that has been begun stays where it is, and is
+    /// told how to go there.
     fn opened(&self) -> Option<Username> {
         let opened = self.standing.take_opened()?;
         if self.standing.read().typing == Typing::Chat(opened.clone()) {
             return None;
         }
-        if self.unfinished.is_none() {
+        if self.unfinished.is_none() && !keys::are_waiting() {
             return Some(opened);
         }
         self.speaker.take();
@@ -420,11 +424,12 @@ impl Desk {
         None
     }
 
-    /// An empty line goes to the current chat. One that has been begun keeps its target; if the
+    /// Aims an empty line at the current chat. One that has been begun keeps its target; if the
     /// current chat is another by now, that is said.
     fn aim(&mut self) {
         let typing = self.standing.read().typing;
-        if self.unfinished.is_none() {
+        let follows = std::mem::take(&mut self.after_a_line);
+        if self.unfinished.is_none() && (follows || typing == self.target || !keys::are_waiting()) {
             self.target = typing;
             self.announced = None;
         } else if typing != self.target && self.announced.as_ref() != Some(&typing) {

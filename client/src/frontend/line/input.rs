@@ -53,6 +53,11 @@ impl Typist {
 
     /// Asks what is to become of many lines. What is left of them is in `self.pasted`.
     async fn sort_out(&mut self, text: String, target: Typing) {
+        if let Typing::Over(_) = target {
+            // It goes nowhere, and the failure says so.
+            self.pasted.push_back((literal(&text), target));
+            return;
+        }
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let count = lines.len();
         let question = match target.chat() {
@@ -62,16 +67,14 @@ impl Typist {
             None => format!("Carry out {count} lines one by one: (l)ine by line, (n)ot at all? "),
         };
         let answer = self.keyboard.ask(question).await.unwrap_or_default().to_lowercase();
-        // What is pasted into a chat is text, whatever it begins with.
-        let literal =
-            |text: &str| match target.chat().is_some() && text.trim_start().starts_with('/') {
-                true => format!("/{}", text.trim_start()),
-                false => text.to_owned(),
-            };
+        let meant = |text: &str| match target.chat() {
+            Some(_) => literal(text),
+            None => text.to_owned(),
+        };
         match answer.chars().next() {
-            Some('o') if target.chat().is_some() => self.pasted.push_back((literal(&text), target)),
+            Some('o') if target.chat().is_some() => self.pasted.push_back((meant(&text), target)),
             Some('l') => {
-                let lines = lines.into_iter().map(|line| (literal(line), target.clone()));
+                let lines = lines.into_iter().map(|line| (meant(line), target.clone()));
                 self.pasted.extend(lines);
             }
             _ => {
@@ -178,6 +181,14 @@ impl Input for Typist {
 
     async fn ask(&mut self, question: &str) -> Option<String> {
         self.keyboard.ask(question).await
+    }
+}
+
+/// Marks a line as text for a chat, whatever it begins with.
+fn literal(text: &str) -> String {
+    match text.trim_start() {
+        rest if rest.starts_with('/') => format!("/{rest}"),
+        _ => text.to_owned(),
     }
 }
 

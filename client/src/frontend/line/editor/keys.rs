@@ -1,5 +1,8 @@
-//! Which key does what, beside what is usual in an editor of lines.
+//! The keys that mean something else here than usual in an editor of lines, and those not read yet.
 
+use std::time::Duration;
+
+use crossterm::event;
 use reedline::{
     EditMode, Emacs, KeyCode, KeyModifiers, Keybindings, ReedlineEvent, default_emacs_keybindings,
 };
@@ -41,6 +44,12 @@ pub(crate) fn answer_mode() -> Box<dyn EditMode> {
     let mut keys = default_emacs_keybindings();
     control(&mut keys, 'z', command(SUSPEND));
     Box::new(Emacs::new(keys))
+}
+
+/// Returns true if keys were pressed that the editor has not read. They were meant for the prompt that was on
+/// the screen.
+pub(super) fn are_waiting() -> bool {
+    event::poll(Duration::ZERO).unwrap_or(false)
 }
 
 fn command(name: &str) -> ReedlineEvent {
