@@ -12,16 +12,21 @@ COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY flags/Cargo.toml flags/
 COPY server/Cargo.toml server/
-COPY client/Cargo.toml client/
+COPY client/core/Cargo.toml client/core/
+COPY client/engine/Cargo.toml client/engine/
+COPY client/commands/Cargo.toml client/commands/
+COPY client/lua/Cargo.toml client/lua/
+COPY client/terminal/Cargo.toml client/terminal/
 COPY bench/Cargo.toml bench/
 COPY fuzz/bodies/Cargo.toml fuzz/bodies/
-RUN mkdir protocol/src flags/src server/src client/src bench/src fuzz/bodies/src \
-    && touch protocol/src/lib.rs flags/src/lib.rs server/src/lib.rs client/src/lib.rs \
-        fuzz/bodies/src/lib.rs \
-    && echo 'fn main() {}' | tee server/src/main.rs client/src/main.rs >bench/src/main.rs \
+RUN for crate in protocol flags server client/core client/engine client/commands client/lua client/terminal \
+        bench fuzz/bodies; do mkdir $crate/src && touch $crate/src/lib.rs; done \
+    && rm bench/src/lib.rs \
+    && echo 'fn main() {}' | tee server/src/main.rs client/terminal/src/main.rs >bench/src/main.rs \
     && cargo build --locked --release --bins \
     && cargo clean --release --package letschat-protocol --package letschat-flags \
-        --package letschat-server --package letschat
+        --package letschat-core --package letschat-engine --package letschat-commands \
+        --package letschat-lua --package letschat-server --package letschat
 COPY protocol protocol
 COPY flags flags
 COPY server server

@@ -17,7 +17,7 @@ for program in letschat letschat-server; do
     install -D -m 755 "$programs/$program" "$root/bin/$program"
     "$programs/$program" --generate-pages "$root/share"
 done
-install -D -m 644 client/settings.sample.toml "$root/share/doc/letschat/settings.sample.toml"
+install -D -m 644 client/terminal/settings.sample.toml "$root/share/doc/letschat/settings.sample.toml"
 install -D -m 644 server/settings.sample.toml "$root/share/doc/letschat-server/settings.sample.toml"
 for unit in letschat-server.service letschat-server.socket; do
     mkdir -p "$root/lib/systemd/system"

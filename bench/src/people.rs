@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use async_channel::{Sender, bounded};
 use async_io::block_on;
-use letschat::event::Event;
-use letschat::events::{Events, Told};
-use letschat::session::{Failure, Reply, Request};
-use letschat::{Client, Config};
+use letschat_core::event::Event;
+use letschat_core::session::{Failure, Reply, Request};
+use letschat_engine::events::{Events, Told};
+use letschat_engine::{Client, Config};
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Parser as _;
-use letschat::command::parse_line;
 use letschat::config::Options;
+use letschat_commands::command::parse_line;
 
 const DOCUMENT: &str = include_str!("../../docs/ASSIGNMENTS.md");
 const SERVER: &str = env!("CARGO_BIN_EXE_letschat-server");

@@ -19,12 +19,12 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use clap::{CommandFactory as _, Parser as _};
-use letschat::command::{parse_line, parse_object};
-use letschat::commands::TABLE;
 use letschat::config::Options;
-use letschat::event::{self, Event, KeyState};
-use letschat::exit_status;
-use letschat::frontend::render;
+use letschat_commands::command::{parse_line, parse_object};
+use letschat_commands::commands::TABLE;
+use letschat_commands::exit_status;
+use letschat_commands::render;
+use letschat_core::event::{self, Event, KeyState};
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::frame::{Decoder, Mode};

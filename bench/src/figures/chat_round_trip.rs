@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use letschat::session::Request;
+use letschat_core::session::Request;
 
 use crate::baselines::echo;
 use crate::people::{Person, Seat, in_a_chat};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_executor::LocalExecutor;
 use async_io::Timer;
 use futures_lite::future;
-use letschat::session::Request;
+use letschat_core::session::Request;
 
 use crate::people::{Person, Seat, in_a_chat};
 use crate::programs::Outcome;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Instant;
 
-use letschat::session::Request;
+use letschat_core::session::Request;
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use letschat::session::Request;
+use letschat_core::session::Request;
 
 use crate::baselines::argon2;
 use crate::load::crowd::Crowd;

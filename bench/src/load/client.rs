@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use letschat::event::Event;
-use letschat::session::{
+use letschat_core::event::Event;
+use letschat_core::session::{
     Account, Birth, Effect, Input, LogPosition, Now, Phase, Reply, Request, RequestId, Session,
     Unreached,
 };

@@ -1,6 +1,6 @@
 //! A crowd of clients in one thread of this process.
 //!
-//! Each has the session that people's clients have ([`letschat::session`]), so it logs in, keeps
+//! Each has the session that people's clients have ([`letschat_core::session`]), so it logs in, keeps
 //! alive, repairs what was lost and comes back after a break as they do, over real TLS and sealed
 //! datagrams. What is around the session is leaner: one thread and one epoll for all sockets, no
 //! receiver for peers, nothing on disk.

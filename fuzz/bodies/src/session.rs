@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use letschat::session::{
+use letschat_core::session::{
     Account, AccountError, Backlog, Birth, Displayed, Effect, Input, LinkId, LogPosition, Now,
     PeerLoss, Request, RequestId, Session, Unreached,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use letschat::lua::check;
+use letschat_lua::check;
 use serde_json::json;
 
 use crate::client::{PASSWORD, TestClient};

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use letschat::commands::TABLE;
-use letschat::lua::check;
+use letschat_commands::commands::TABLE;
+use letschat_lua::check;
 
 use crate::run::{NOWHERE, Script};
 use crate::server::TestServer;

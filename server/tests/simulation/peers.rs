@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use letschat::session::{Input, LinkId, PeerLoss};
+use letschat_core::session::{Input, LinkId, PeerLoss};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::PeerMessage;
 

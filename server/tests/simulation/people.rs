@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use letschat::event::Event as Told;
-use letschat::session::{
+use letschat_core::event::Event as Told;
+use letschat_core::session::{
     Account, Birth, Effect, Failure, Input, KnownPeer, LogPosition, Now, Phase, Reply, Request,
     RequestId, Save, Session,
 };

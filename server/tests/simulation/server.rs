@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use letschat::session::{Input as SessionInput, Unreached};
+use letschat_core::session::{Input as SessionInput, Unreached};
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{ReplyAssembler, Request, SessionId};
 use letschat_protocol::frame::{Decoder, Frame, Mode};

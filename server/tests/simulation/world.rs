@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem;
 
-use letschat::session::{Account, Displayed, Input as SessionInput, LinkId};
+use letschat_core::session::{Account, Displayed, Input as SessionInput, LinkId};
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::peer::PeerMessage;

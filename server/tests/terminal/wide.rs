@@ -1,6 +1,6 @@
 //! Wide windows and usual ones: lines end where they should.
 
-use letschat::commands::TABLE;
+use letschat_commands::commands::TABLE;
 use serde_json::json;
 
 use crate::client::TestClient;

@@ -1,0 +1,360 @@
+//! What a command takes, and how that is read from a typed line or a JSON object.
+//!
+//! Handlers only ever see [`Arguments`] that fit the command's [`Parameter`]s.
+
+use std::fmt;
+
+use letschat_protocol::dialogue::Secret;
+use serde_json::{Map, Value};
+
+/// The longest name or address that a command takes, in bytes.
+const MAX_WORD_BYTES: usize = 320;
+
+/// One thing that a command takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name, as in a JSON object.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether it may be left out.
+    pub optional: bool,
+    /// Whether it can be given in an object alone, not in a typed line.
+    pub only_in_objects: bool,
+}
+
+/// What a parameter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One word.
+    Word,
+    /// A username or an address, which is one word too.
+    User,
+    /// Somebody who asks for a chat, by name.
+    Asker,
+    /// Somebody in an open chat, by name.
+    Partner,
+    /// The name of a command.
+    Command,
+    /// The name of an extension's part.
+    Part,
+    /// In a typed line all the rest of it; in an object any text that is not empty.
+    Text,
+    /// A password: asked for, read from a file or given in an object, never in a typed line.
+    Secret,
+    /// There or not: the parameter's own name in a typed line, `true` in an object.
+    Flag,
+    /// One of these words, all of which stand in the usage.
+    Choice(&'static [&'static str]),
+    /// One of these words, in whose place the parameter's name stands in the usage.
+    Keyword(&'static [&'static str]),
+}
+
+impl Parameter {
+    /// A parameter that must be given.
+    pub const fn required(name: &'static str, kind: Kind) -> Parameter {
+        Parameter { name, kind, optional: false, only_in_objects: false }
+    }
+
+    /// A parameter that may be left out.
+    pub const fn optional(name: &'static str, kind: Kind) -> Parameter {
+        Parameter { name, kind, optional: true, only_in_objects: false }
+    }
+
+    /// The same, but not in a typed line.
+    pub const fn only_in_objects(self) -> Parameter {
+        Parameter { only_in_objects: true, ..self }
+    }
+
+    /// Whether it can be given in a typed line.
+    pub fn is_typed(&self) -> bool {
+        !self.only_in_objects && self.kind != Kind::Secret
+    }
+}
+
+/// How a parameter stands in a command's usage; nothing for one that is not typed.
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_typed() {
+            return Ok(());
+        }
+        let shown = match self.kind {
+            Kind::Flag => self.name.to_owned(),
+            Kind::Choice(words) => words.join("|"),
+            Kind::Text => format!("{}...", self.name.to_uppercase()),
+            _ => self.name.to_uppercase(),
+        };
+        if self.optional { write!(f, " [{shown}]") } else { write!(f, " {shown}") }
+    }
+}
+
+/// Valid arguments of one command.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Arguments(Vec<(Parameter, String)>);
+
+/// What is wrong with arguments. Never repeats them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentError {
+    /// Something that must be given was not.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// More words than the command takes.
+    #[error("there are more words than it takes")]
+    TooMany,
+    /// More words than the command takes, where a password could be expected.
+    #[error(
+        "a password is never typed in the line: it is asked for, read by --password-file, or \
+         given in a JSON object"
+    )]
+    PasswordTyped,
+    /// The object has a name that the command does not know.
+    #[error("there is an argument that it does not take")]
+    Unknown,
+    /// A value that does not fit.
+    #[error("{name} must be {expected}")]
+    Invalid {
+        /// Of which parameter.
+        name: &'static str,
+        /// What fits.
+        expected: String,
+    },
+}
+
+impl Arguments {
+    /// Reads what follows the command's name in a typed line.
+    pub fn from_line(parameters: &[Parameter], line: &str) -> Result<Arguments, ArgumentError> {
+        let mut arguments = Arguments::default();
+        let mut rest = line.trim_start();
+        while !rest.is_empty() {
+            let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            let flag = arguments.open(parameters).find(|parameter| is_flag(parameter, word));
+            let is_required = |parameter: &Parameter| !parameter.optional;
+            let place = arguments
+                .open(parameters)
+                .filter(|parameter| parameter.kind != Kind::Flag)
+                .find(|parameter| flag.is_none() || is_required(parameter))
+                .or(flag);
+            let parameter = match place {
+                Some(parameter) => parameter,
+                None if parameters.iter().any(|parameter| parameter.kind == Kind::Secret) => {
+                    return Err(ArgumentError::PasswordTyped);
+                }
+                None => return Err(ArgumentError::TooMany),
+            };
+            match parameter.kind {
+                Kind::Text => {
+                    arguments.add(&parameter, rest)?;
+                    break;
+                }
+                Kind::Flag => arguments.add(&parameter, parameter.name)?,
+                _ => arguments.add(&parameter, word)?,
+            }
+            rest = after.trim_start();
+        }
+        arguments.complete(parameters)
+    }
+
+    /// Reads the `arguments` of a JSON object.
+    pub fn from_object(
+        parameters: &[Parameter],
+        object: &Map<String, Value>,
+    ) -> Result<Arguments, ArgumentError> {
+        let mut arguments = Arguments::default();
+        for (name, value) in object {
+            let parameter = parameters
+                .iter()
+                .find(|parameter| parameter.name == name)
+                .ok_or(ArgumentError::Unknown)?;
+            match (parameter.kind, value) {
+                (_, Value::Null) | (Kind::Flag, Value::Bool(false)) => {}
+                (Kind::Flag, Value::Bool(true)) => arguments.add(parameter, parameter.name)?,
+                (Kind::Flag, _) => return Err(parameter.invalid("true or false")),
+                (_, Value::String(text)) => arguments.add(parameter, text)?,
+                _ => return Err(parameter.invalid("a string")),
+            }
+        }
+        arguments.complete(parameters)
+    }
+
+    /// The value of a parameter that must be given.
+    pub fn required(&self, parameter: &Parameter) -> String {
+        debug_assert!(!parameter.optional);
+        self.optional(parameter).unwrap_or_default()
+    }
+
+    /// The value of a parameter that may be left out.
+    pub fn optional(&self, parameter: &Parameter) -> Option<String> {
+        let found = self.0.iter().find(|(given, _)| given == parameter);
+        found.map(|(_, value)| value.clone())
+    }
+
+    /// The value of a secret parameter.
+    pub fn secret(&self, parameter: &Parameter) -> Option<Secret> {
+        self.optional(parameter).map(Secret)
+    }
+
+    /// Adds what was asked for.
+    pub fn give(&mut self, parameter: &Parameter, value: String) {
+        self.0.push((*parameter, value));
+    }
+
+    /// Puts another value in the place of one that was given.
+    pub fn replace(&mut self, parameter: &Parameter, value: String) {
+        self.0.retain(|(given, _)| given != parameter);
+        self.give(parameter, value);
+    }
+
+    /// Whether a flag, or a value, was given.
+    pub fn has(&self, parameter: &Parameter) -> bool {
+        self.optional(parameter).is_some()
+    }
+
+    /// The parameters that a typed line can still give.
+    fn open(&self, parameters: &[Parameter]) -> impl Iterator<Item = Parameter> {
+        let is_open = |parameter: &&Parameter| parameter.is_typed() && !self.has(parameter);
+        parameters.iter().filter(is_open).copied()
+    }
+
+    fn add(&mut self, parameter: &Parameter, value: &str) -> Result<(), ArgumentError> {
+        parameter.check(value)?;
+        self.0.push((*parameter, value.to_owned()));
+        Ok(())
+    }
+
+    fn complete(self, parameters: &[Parameter]) -> Result<Arguments, ArgumentError> {
+        match parameters.iter().find(|parameter| !parameter.optional && !self.has(parameter)) {
+            Some(parameter) => Err(ArgumentError::Missing(parameter.name)),
+            None => Ok(self),
+        }
+    }
+}
+
+impl Parameter {
+    /// Whether a value that is a text fits.
+    pub fn check(&self, value: &str) -> Result<(), ArgumentError> {
+        let is_word = !value.is_empty()
+            && value.len() <= MAX_WORD_BYTES
+            && !value.contains(|c: char| c.is_whitespace() || c.is_control());
+        match self.kind {
+            Kind::Word | Kind::Command | Kind::Part if !is_word => Err(self.invalid("one word")),
+            Kind::User | Kind::Asker | Kind::Partner if !is_word => {
+                Err(self.invalid("a username or an address"))
+            }
+            Kind::Text | Kind::Secret if value.is_empty() => Err(ArgumentError::Missing(self.name)),
+            Kind::Choice(words) | Kind::Keyword(words) if !words.contains(&value) => {
+                Err(self.invalid(&words.join(" or ")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn invalid(&self, expected: &str) -> ArgumentError {
+        ArgumentError::Invalid { name: self.name, expected: expected.to_owned() }
+    }
+}
+
+/// A flag is its name, with or without two dashes.
+fn is_flag(parameter: &Parameter, word: &str) -> bool {
+    let word = word.strip_prefix("--").unwrap_or(word);
+    parameter.kind == Kind::Flag && word.eq_ignore_ascii_case(parameter.name)
+}
+
+/// Names alone: a value may be a password.
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(parameter, _)| parameter.name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const WHO: Parameter = Parameter::required("who", Kind::User);
+    const NAME: Parameter = Parameter::optional("name", Kind::Word);
+    const FORCE: Parameter = Parameter::optional("force", Kind::Flag);
+    const TEXT: Parameter = Parameter::required("text", Kind::Text);
+    const TO: Parameter = Parameter::optional("to", Kind::User).only_in_objects();
+    const PASSWORD: Parameter = Parameter::optional("password", Kind::Secret);
+    const STATE: Parameter = Parameter::optional("state", Kind::Choice(&["on", "off"]));
+
+    fn typed(parameters: &[Parameter], line: &str) -> Result<Arguments, ArgumentError> {
+        Arguments::from_line(parameters, line)
+    }
+
+    fn object(parameters: &[Parameter], value: &Value) -> Result<Arguments, ArgumentError> {
+        Arguments::from_object(parameters, value.as_object().unwrap())
+    }
+
+    #[test]
+    fn words_go_to_parameters_in_order_and_flags_are_known_by_name() {
+        for line in ["bob force", "bob --force", "  bob   force  "] {
+            let arguments = typed(&[WHO, FORCE], line).unwrap();
+            assert_eq!(arguments.required(&WHO), "bob", "{line}");
+            assert!(arguments.has(&FORCE), "{line}");
+        }
+        assert!(!typed(&[WHO, FORCE], "bob").unwrap().has(&FORCE));
+        assert_eq!(typed(&[WHO, FORCE], "bob x"), Err(ArgumentError::TooMany));
+        assert_eq!(typed(&[WHO], ""), Err(ArgumentError::Missing("who")));
+    }
+
+    #[test]
+    fn somebody_called_like_a_flag_can_still_be_meant() {
+        let arguments = typed(&[WHO, FORCE], "force").unwrap();
+        assert_eq!(arguments.required(&WHO), "force");
+        assert!(!arguments.has(&FORCE));
+        assert!(typed(&[NAME, FORCE], "force").unwrap().has(&FORCE));
+    }
+
+    #[test]
+    fn a_text_is_the_rest_of_the_line_as_it_stands() {
+        let arguments = typed(&[TEXT, TO], "  two  spaces, to=bob").unwrap();
+        assert_eq!(arguments.required(&TEXT), "two  spaces, to=bob");
+        assert_eq!(typed(&[TEXT], "   "), Err(ArgumentError::Missing("text")));
+    }
+
+    #[test]
+    fn a_password_in_a_typed_line_is_refused_and_not_shown() {
+        let error = typed(&[WHO, PASSWORD], "alice hunter2hunter2").unwrap_err();
+        assert_eq!(error, ArgumentError::PasswordTyped);
+        assert!(!error.to_string().contains("hunter2"));
+        let arguments = object(&[WHO, PASSWORD], &json!({"who": "a", "password": "hunter2"}));
+        assert!(!format!("{arguments:?}").contains("hunter2"));
+        assert_eq!(arguments.unwrap().secret(&PASSWORD), Some(Secret("hunter2".into())));
+    }
+
+    #[test]
+    fn an_object_gives_arguments_by_name() {
+        let arguments = object(&[TEXT, TO], &json!({"to": "bob", "text": "two\nlines"})).unwrap();
+        assert_eq!(arguments.required(&TEXT), "two\nlines");
+        assert_eq!(arguments.optional(&TO).as_deref(), Some("bob"));
+        let arguments = object(&[WHO, FORCE], &json!({"who": "bob", "force": false})).unwrap();
+        assert!(!arguments.has(&FORCE));
+    }
+
+    #[test]
+    fn an_object_that_does_not_fit_is_refused() {
+        for value in [
+            json!({}),
+            json!({"who": ""}),
+            json!({"who": "two words"}),
+            json!({"who": "bell\u{7}"}),
+            json!({"who": 7}),
+            json!({"who": ["bob"]}),
+            json!({"who": "x".repeat(MAX_WORD_BYTES + 1)}),
+            json!({"who": "bob", "force": "yes"}),
+            json!({"who": "bob", "else": 1}),
+        ] {
+            assert!(object(&[WHO, FORCE], &value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_choice_takes_its_words_alone() {
+        assert_eq!(typed(&[STATE], "off").unwrap().optional(&STATE).as_deref(), Some("off"));
+        assert_eq!(typed(&[STATE], "").unwrap().optional(&STATE), None);
+        let error = typed(&[STATE], "maybe").unwrap_err();
+        assert_eq!(error.to_string(), "state must be on or off");
+    }
+}

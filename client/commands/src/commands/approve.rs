@@ -1,0 +1,21 @@
+//! Yes to a request.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Command, CommandFuture, Context};
+use letschat_core::session::Request;
+
+const WHO: Parameter = Parameter::optional("who", Kind::Asker);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "approve",
+    aliases: &["accept"],
+    summary: "Let somebody who asks chat with you.",
+    example: "approve bob",
+    parameters: &[WHO],
+    is_quiet: true,
+    ..Command::new(run)
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    context.ask(Request::Approve(arguments.optional(&WHO)))
+}

@@ -1,0 +1,20 @@
+//! No to a request.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Command, CommandFuture, Context};
+use letschat_core::session::Request;
+
+const WHO: Parameter = Parameter::optional("who", Kind::Asker);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "deny",
+    aliases: &["refuse"],
+    summary: "Turn somebody who asks down.",
+    example: "deny bob",
+    parameters: &[WHO],
+    ..Command::new(run)
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    context.ask(Request::Deny(arguments.optional(&WHO)))
+}

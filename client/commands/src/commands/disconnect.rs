@@ -1,0 +1,23 @@
+//! The end of a chat.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Command, CommandFuture, Context, Role};
+use letschat_core::session::Request;
+
+const WHO: Parameter = Parameter::optional("who", Kind::Partner);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "disconnect",
+    aliases: &["hangup"],
+    summary: "End a chat: the named one, or the current one.",
+    example: "disconnect",
+    parameters: &[WHO],
+    role: Some(Role::EndChat),
+    chat: Some(&WHO),
+    is_quiet: true,
+    ..Command::new(run)
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    context.ask(Request::Disconnect(arguments.optional(&WHO)))
+}

@@ -1,0 +1,52 @@
+//! Everything that a user can do: a file for each command, and a line of the table.
+
+use crate::command::Command;
+
+mod approve;
+mod block;
+mod broadcast;
+mod cancel;
+mod connect;
+mod deny;
+mod detach;
+mod disconnect;
+mod help;
+mod leave;
+mod list;
+mod login;
+mod passwd;
+mod plugin;
+mod quit;
+mod say;
+mod signup;
+mod status;
+mod switch;
+mod trust;
+mod verify;
+mod watch;
+
+/// All commands, in the order of help.
+pub static TABLE: &[&Command] = &[
+    &help::COMMAND,
+    &status::COMMAND,
+    &signup::COMMAND,
+    &login::COMMAND,
+    &passwd::COMMAND,
+    &leave::COMMAND,
+    &list::COMMAND,
+    &watch::COMMAND,
+    &connect::COMMAND,
+    &approve::COMMAND,
+    &deny::COMMAND,
+    &cancel::COMMAND,
+    &say::COMMAND,
+    &switch::COMMAND,
+    &disconnect::COMMAND,
+    &detach::COMMAND,
+    &broadcast::COMMAND,
+    &verify::COMMAND,
+    &trust::COMMAND,
+    &block::COMMAND,
+    &plugin::COMMAND,
+    &quit::COMMAND,
+];

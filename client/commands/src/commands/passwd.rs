@@ -1,0 +1,36 @@
+//! Another password for one's own account.
+
+use crate::arguments::Arguments;
+use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
+use crate::passwords::{NEW_PASSWORD, PASSWORD, REPEATED};
+use letschat_core::session::{Failure, Request};
+
+pub(crate) static COMMAND: Command = Command {
+    name: "passwd",
+    aliases: &["password"],
+    summary: "Change your password; other machines then log in with it anew.",
+    example: "passwd",
+    parameters: &[PASSWORD, NEW_PASSWORD, REPEATED],
+    allowed: Allowed::LoggedIn,
+    asks: Asks::ChangedPassword,
+    ..Command::new(run)
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    let (Some(password), Some(new)) =
+        (arguments.secret(&PASSWORD), arguments.secret(&NEW_PASSWORD))
+    else {
+        return Box::pin(async { Err(no_password()) });
+    };
+    // Who gives it in an object need not repeat it: a program makes no slips.
+    let repeated = arguments.secret(&REPEATED).unwrap_or_else(|| new.clone());
+    context.ask(Request::ChangePassword { password, new, repeated })
+}
+
+fn no_password() -> Failure {
+    Failure::new(
+        "bad_arguments",
+        "passwd: the present and the new password are needed. Type it at a terminal, or give both \
+         in a JSON object.",
+    )
+}

@@ -1,0 +1,19 @@
+//! The end.
+
+use crate::arguments::Arguments;
+use crate::command::{Command, CommandFuture, Context, Role};
+use letschat_core::session::Request;
+
+pub(crate) static COMMAND: Command = Command {
+    name: "quit",
+    aliases: &["exit", "bye"],
+    summary: "End your chats, leave the server and end.",
+    example: "quit",
+    role: Some(Role::Quit),
+    is_quiet: true,
+    ..Command::new(run)
+};
+
+fn run(context: Context, _: &Arguments) -> CommandFuture {
+    context.ask(Request::Quit)
+}

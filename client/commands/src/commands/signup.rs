@@ -1,0 +1,37 @@
+//! A new account.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Asks, Command, CommandFuture, Context, Role};
+use crate::passwords::{PASSWORD, REPEATED};
+use letschat_core::session::{Failure, Request};
+
+const USERNAME: Parameter = Parameter::required("username", Kind::Word);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "signup",
+    aliases: &["register"],
+    summary: "Make an account; you are asked for its password.",
+    example: "signup alice",
+    parameters: &[USERNAME, PASSWORD, REPEATED],
+    asks: Asks::NewPassword,
+    role: Some(Role::SignUp),
+    ..Command::new(run)
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    let Some(password) = arguments.secret(&PASSWORD) else {
+        return Box::pin(async { Err(no_password()) });
+    };
+    // Who gives it in an object need not repeat it: a program makes no slips.
+    let repeated = arguments.secret(&REPEATED).unwrap_or_else(|| password.clone());
+    let username = arguments.required(&USERNAME);
+    context.ask(Request::SignUp { username, password, repeated })
+}
+
+fn no_password() -> Failure {
+    Failure::new(
+        "bad_arguments",
+        "signup: a password is needed. Name a file with it by --password-file, or give it in a \
+         JSON object.",
+    )
+}

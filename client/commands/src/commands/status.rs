@@ -1,0 +1,17 @@
+//! Who am I, where, by what key, which chats?
+
+use crate::arguments::Arguments;
+use crate::command::{Command, CommandFuture, Context};
+use letschat_core::session::Request;
+
+pub(crate) static COMMAND: Command = Command {
+    name: "status",
+    aliases: &["whoami"],
+    summary: "Show who and where you are, your key and your chats.",
+    example: "status",
+    ..Command::new(run)
+};
+
+fn run(context: Context, _: &Arguments) -> CommandFuture {
+    context.ask(Request::Status)
+}

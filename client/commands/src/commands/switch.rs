@@ -1,0 +1,21 @@
+//! The current chat, changed.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Command, CommandFuture, Context, Role};
+use letschat_core::session::Request;
+
+const WHO: Parameter = Parameter::required("who", Kind::Partner);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "switch",
+    summary: "Make another chat the one your text goes to.",
+    example: "switch bob",
+    parameters: &[WHO],
+    role: Some(Role::Switch),
+    is_quiet: true,
+    ..Command::new(run)
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    context.ask(Request::Switch(arguments.required(&WHO)))
+}

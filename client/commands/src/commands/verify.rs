@@ -1,0 +1,21 @@
+//! The safety number with a peer.
+
+use crate::arguments::{Arguments, Kind, Parameter};
+use crate::command::{Command, CommandFuture, Context};
+use letschat_core::session::Request;
+
+const WHO: Parameter = Parameter::required("who", Kind::User);
+/// The two users compared the number, and it is the same on both sides.
+const MATCHES: Parameter = Parameter::optional("matches", Kind::Flag);
+
+pub(crate) static COMMAND: Command = Command {
+    name: "verify",
+    summary: "Show the safety number to compare; `matches` if it is the same.",
+    example: "verify bob",
+    parameters: &[WHO, MATCHES],
+    ..Command::new(run)
+};
+
+fn run(context: Context, arguments: &Arguments) -> CommandFuture {
+    context.ask(Request::Verify { who: arguments.required(&WHO), matches: arguments.has(&MATCHES) })
+}

@@ -1,0 +1,221 @@
+//! Where a password comes from that was not given with its command.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use letschat_protocol::dialogue::Secret;
+use letschat_protocol::password;
+use smol::lock::Mutex;
+
+use crate::arguments::{Kind, Parameter};
+use letschat_core::session::Failure;
+
+/// An account's password, as commands take it.
+pub const PASSWORD: Parameter = Parameter::optional("password", Kind::Secret);
+/// The password that an account is to have.
+pub const NEW_PASSWORD: Parameter = Parameter::optional("new_password", Kind::Secret);
+/// The same password again.
+pub const REPEATED: Parameter = Parameter::optional("repeated", Kind::Secret);
+
+/// A password file that is longer holds something else.
+const MAX_FILE_BYTES: u64 = 4 * 1024;
+
+/// Somebody who can be asked for a password, without it being shown.
+pub trait Ask: Send + Sync {
+    /// Shows the prompt and waits for a line. Blocks; is called on a thread of its own.
+    fn ask(&self, prompt: &str) -> io::Result<Secret>;
+}
+
+/// The file, if one was named; else the user, if there is one to ask.
+#[derive(Clone, Default)]
+pub struct Passwords {
+    file: Option<Arc<PasswordFile>>,
+    user: Option<Arc<dyn Ask>>,
+}
+
+/// The file that was named. A pipe (`<(pass show chat)`) gives what it holds once.
+struct PasswordFile {
+    path: PathBuf,
+    /// The password, if the file can't be read again.
+    remembered: Mutex<Option<Secret>>,
+}
+
+impl Passwords {
+    /// Either may be missing.
+    pub fn new(file: Option<PathBuf>, user: Option<Arc<dyn Ask>>) -> Passwords {
+        let file = file.map(|path| PasswordFile { path, remembered: Mutex::default() });
+        Passwords { file: file.map(Arc::new), user }
+    }
+
+    /// Whether passwords come from a file. To read it may take for ever.
+    pub fn are_in_a_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The password of a new account, and the same again; `None` where there is none to be had.
+    pub async fn for_signup(&self) -> Result<Option<(Secret, Secret)>, Failure> {
+        if let Some(password) = self.from_file().await? {
+            return Ok(Some((password.clone(), password)));
+        }
+        let password = self.ask("Password for the new account: ").await?;
+        let repeated = self.ask("The same password again: ").await?;
+        Ok(password.zip(repeated))
+    }
+
+    /// The password of an account; `None` where there is none to be had, and where the user gives
+    /// an empty one, so as to log in by key.
+    pub async fn for_login(&self) -> Result<Option<Secret>, Failure> {
+        if let Some(password) = self.from_file().await? {
+            return Ok(Some(password));
+        }
+        let password = self.ask("Password (empty: log in by this machine's key): ").await?;
+        Ok(password.filter(|password| !password.0.is_empty()))
+    }
+
+    /// The present password, the new one, and that again. The file has the present one at most:
+    /// it would not be right any more afterwards.
+    pub async fn for_change(&self) -> Result<Option<[Secret; 3]>, Failure> {
+        let present = match self.from_file().await? {
+            Some(password) => Some(password),
+            None => self.ask("Your present password: ").await?,
+        };
+        let new = self.new_for_change().await?;
+        Ok(present.zip(new).map(|(present, [new, repeated])| [present, new, repeated]))
+    }
+
+    /// Of a change, the new password and that again.
+    pub async fn new_for_change(&self) -> Result<Option<[Secret; 2]>, Failure> {
+        let new = self.ask("The new password: ").await?;
+        let repeated = self.ask("The new password again: ").await?;
+        Ok(new.zip(repeated).map(|(new, repeated)| [new, repeated]))
+    }
+
+    /// The first line of the password file, if one was named. A thread reads it, since a FIFO may
+    /// keep it waiting.
+    pub async fn from_file(&self) -> Result<Option<Secret>, Failure> {
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
+        file.password().await.map(Some).map_err(|error| {
+            let message = format!("No password can be read from {}: {error}.", file.path.display());
+            Failure::new("password_file", message)
+        })
+    }
+
+    async fn ask(&self, prompt: &'static str) -> Result<Option<Secret>, Failure> {
+        let Some(user) = self.user.clone() else {
+            return Ok(None);
+        };
+        smol::unblock(move || user.ask(prompt)).await.map(Some).map_err(|error| {
+            Failure::new("no_password", format!("No password could be read: {error}."))
+        })
+    }
+}
+
+impl PasswordFile {
+    async fn password(&self) -> io::Result<Secret> {
+        // Held while it is read: two readers would share what a pipe gives.
+        let mut remembered = self.remembered.lock().await;
+        if let Some(password) = &*remembered {
+            return Ok(password.clone());
+        }
+        let path = self.path.clone();
+        let (password, is_regular) = smol::unblock(move || first_line(&path)).await?;
+        if !is_regular {
+            *remembered = Some(password.clone());
+        }
+        Ok(password)
+    }
+}
+
+/// The password, and whether the file can be read again.
+fn first_line(path: &Path) -> io::Result<(Secret, bool)> {
+    let file = File::open(path)?;
+    let is_regular = file.metadata()?.is_file();
+    let mut text = String::new();
+    BufReader::new(file.take(MAX_FILE_BYTES)).read_line(&mut text)?;
+    match password::of_file(&text) {
+        "" => Err(io::Error::new(io::ErrorKind::InvalidData, "its first line is empty")),
+        password => Ok((Secret(password.to_owned()), is_regular)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+
+    struct Answers(&'static str);
+
+    impl Ask for Answers {
+        fn ask(&self, _: &str) -> io::Result<Secret> {
+            Ok(Secret(self.0.into()))
+        }
+    }
+
+    fn passwords(file: Option<&str>, user: Option<&'static str>) -> (Passwords, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        let file = file.map(|content| {
+            std::fs::write(&path, content).unwrap();
+            path
+        });
+        let user = user.map(|answer| Arc::new(Answers(answer)) as Arc<dyn Ask>);
+        (Passwords::new(file, user), folder)
+    }
+
+    #[test]
+    fn the_file_comes_first_and_only_its_first_line_counts() {
+        let (passwords, _folder) = passwords(Some("from file \r\nmore"), Some("typed"));
+        let password = Secret("from file ".into());
+        assert_eq!(block_on(passwords.for_login()), Ok(Some(password.clone())));
+        assert_eq!(block_on(passwords.for_signup()), Ok(Some((password.clone(), password))));
+    }
+
+    #[test]
+    fn byte_order_mark_is_no_part_of_the_password() {
+        let (passwords, _folder) = passwords(Some("\u{feff}from file\r\n"), None);
+        assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("from file".into()))));
+    }
+
+    #[test]
+    fn file_that_changes_is_read_again() {
+        let (passwords, folder) = passwords(Some("old one"), None);
+        assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("old one".into()))));
+        std::fs::write(folder.path().join("password"), "new one").unwrap();
+        assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("new one".into()))));
+    }
+
+    #[test]
+    fn what_a_pipe_gave_once_is_remembered() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"from a pipe\n").unwrap();
+        // Still open: the line's end is enough.
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let passwords = Passwords::new(Some(path.into()), None);
+        for _ in 0..2 {
+            assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("from a pipe".into()))));
+        }
+    }
+
+    #[test]
+    fn a_user_may_choose_the_key_by_an_empty_answer() {
+        let (typed, _folder) = passwords(None, Some("typed"));
+        assert_eq!(block_on(typed.for_login()), Ok(Some(Secret("typed".into()))));
+        let (empty, _folder) = passwords(None, Some(""));
+        assert_eq!(block_on(empty.for_login()), Ok(None));
+    }
+
+    #[test]
+    fn where_there_is_none_nothing_is_asked() {
+        let (nowhere, _folder) = passwords(None, None);
+        assert_eq!(block_on(nowhere.for_login()), Ok(None));
+        assert_eq!(block_on(nowhere.for_signup()), Ok(None));
+        let (broken, _folder) = passwords(Some("\n"), None);
+        assert_eq!(block_on(broken.for_login()).unwrap_err().code, "password_file");
+    }
+}

@@ -1,0 +1,318 @@
+//! Replies, failures and events as text for people.
+//!
+//! Everything passes [`Printable`], whoever it came from: what is returned has no control
+//! characters but the line ends that are made here.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Local, TimeZone as _};
+use letschat_protocol::printable::Printable;
+use letschat_protocol::rows::moved_in;
+use letschat_protocol::username::Username;
+
+use letschat_core::event::{Event, KeyState};
+use letschat_core::session::{ChatStatus, Failure, Reply, Status, User};
+
+/// A reply; `None` where an event says the same.
+pub fn reply(reply: &Reply) -> Option<String> {
+    Some(match reply {
+        Reply::Done {} => "Done.".into(),
+        Reply::LoggedIn { .. } | Reply::Chat { .. } | Reply::Sent { .. } => return None,
+        Reply::Said { message } | Reply::Trusted { message, .. } => lines(message),
+        Reply::Users { users } => user_table(users),
+        Reply::Broadcast { number, .. } => format!("Broadcast {number} is on its way."),
+        Reply::Safety { with, safety_number, fingerprint, verified } => {
+            let with = Printable(with);
+            let advice = match verified {
+                true => format!("You have compared it: {with} is verified."),
+                false => format!("If {with} reads the same to you: `/verify {with} matches`."),
+            };
+            format!(
+                "Safety number with {with}: {}\n{advice} Key: {}",
+                Printable(safety_number),
+                Printable(fingerprint)
+            )
+        }
+        Reply::Blocked { blocked } if blocked.is_empty() => "You block nobody.".into(),
+        Reply::Blocked { blocked } => {
+            format!("You block: {}.", Printable(&blocked.join(", ")))
+        }
+        Reply::Status(status) => status_lines(status),
+    })
+}
+
+/// A failure. A script's error has several lines.
+pub fn failure(failure: &Failure) -> String {
+    moved_in(&lines(&failure.message))
+}
+
+/// An event.
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::Connected { server, fingerprint } => {
+            format!("Connected to {}, key {}.", Printable(server), Printable(fingerprint))
+        }
+        Event::Disconnected { message, .. }
+        | Event::Retrying { message, .. }
+        | Event::Notice { message, .. }
+        | Event::Error { message, .. } => Printable(message).to_string(),
+        Event::LoggedIn { username, by } => format!("Logged in as {username}, by {by}."),
+        Event::LeftServer { chats: 0 } => "Left the server.".into(),
+        Event::LeftServer { chats } => format!("Left the server; open chats: {chats}."),
+        Event::Joined { usernames, count } => crowd(usernames, *count, "came"),
+        Event::Left { usernames, count } => crowd(usernames, *count, "left"),
+        Event::Broadcast { from, text, time_ms, own, .. } => {
+            let own = if *own { " (you)" } else { "" };
+            format!("[{}] {from}{own} to all: {}", date_and_time(*time_ms), Printable(text))
+        }
+        _ => chat_event(event),
+    }
+}
+
+fn chat_event(event: &Event) -> String {
+    match event {
+        Event::Request { from, address, fingerprint, key, .. } => format!(
+            "{from} at {} asks for a chat. Key {}, {}. `/approve {from}` or `/deny {from}`?",
+            Printable(address),
+            Printable(fingerprint),
+            key_state(*key)
+        ),
+        Event::RequestEnded { from, reason: "withdrawn" } => format!("{from} asks no more."),
+        Event::RequestEnded { from, .. } => {
+            format!("The request of {from} has ended without an answer.")
+        }
+        Event::ChatOpened { with, fingerprint, key } => format!(
+            "Chat with {with} is open. Key {}, {}.",
+            Printable(fingerprint),
+            key_state(*key)
+        ),
+        Event::ChatInterrupted { with } => {
+            format!("The link to {with} broke; it is being taken up again.")
+        }
+        Event::ChatResumed { with } => format!("The link to {with} is whole again."),
+        Event::ChatClosed { with, reason, undelivered } => closed(with, reason, undelivered),
+        Event::Message { from, text, .. } => format!("{from}: {}", indented(text)),
+        // The others have their lines in `event`.
+        _ => String::new(),
+    }
+}
+
+/// A text of several lines. Those after the first begin so that none looks like a line of its own.
+fn indented(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| Printable(line).to_string()).collect();
+    lines.join("\n  | ")
+}
+
+fn closed(with: &Username, reason: &str, undelivered: &[String]) -> String {
+    let mut text = match reason {
+        "ended" => format!("Chat with {with} is over."),
+        "peer_ended" => format!("{with} has ended the chat."),
+        "replaced" => format!("The old chat with {with} is over: a new one takes its place."),
+        "lost" => format!("Chat with {with} is over: the link could not be taken up again."),
+        _ => format!("Chat with {with} is over: what came was no chat."),
+    };
+    for message in undelivered {
+        // Writing to a String can't fail.
+        let _ = write!(text, "\nPerhaps not delivered: {}", Printable(message));
+    }
+    text
+}
+
+fn crowd(usernames: &[Username], count: u64, what: &str) -> String {
+    if usernames.is_empty() {
+        return format!("{count} {what}.");
+    }
+    let names: Vec<&str> = usernames.iter().map(Username::as_str).collect();
+    format!("{} {what}.", names.join(", "))
+}
+
+fn key_state(key: KeyState) -> &'static str {
+    match key {
+        KeyState::New => "not seen before",
+        KeyState::Known => "known",
+        KeyState::Verified => "verified",
+        KeyState::Changed => "CHANGED: this may be somebody else",
+    }
+}
+
+fn user_table(users: &[User]) -> String {
+    let shown: Vec<[String; 3]> = users
+        .iter()
+        .map(|user| {
+            let port = user.port.map_or_else(|| "-".into(), |port| port.to_string());
+            [Printable(&user.username).to_string(), Printable(&user.address).to_string(), port]
+        })
+        .collect();
+    let width = |column: usize| shown.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (name_width, address_width) = (width(0), width(1));
+    let rows: Vec<String> = shown
+        .iter()
+        .map(|[name, address, port]| {
+            format!("{name:name_width$}  {address:address_width$}  {port}")
+        })
+        .collect();
+    if rows.is_empty() { "Nobody is here.".into() } else { rows.join("\n") }
+}
+
+fn status_lines(status: &Status) -> String {
+    let mut rows = vec![("Server", status.server.clone())];
+    let mut add = |name, value: &Option<String>| {
+        rows.extend(value.iter().map(|value| (name, value.clone())));
+    };
+    add("Its key", &status.server_fingerprint);
+    add("State", &Some(status.state.replace('_', " ")));
+    add("You are", &status.username);
+    add("Your key", &status.fingerprint);
+    add("Friends reach you at", &status.address);
+    add("Port for peers", &Some(status.port.to_string()));
+    add("Broadcasts over", &Some(if status.udp { "UDP" } else { "TCP" }.into()));
+    for chat in &status.chats {
+        add("Chat", &Some(chat_line(chat)));
+    }
+    for from in &status.requests {
+        add("Asks for a chat", &Some(from.clone()));
+    }
+    let lines: Vec<String> =
+        rows.iter().map(|(name, value)| format!("{name}: {}", Printable(value))).collect();
+    lines.join("\n")
+}
+
+fn chat_line(chat: &ChatStatus) -> String {
+    let ChatStatus { with, state, current, unconfirmed, key } = chat;
+    let current = if *current { ", current" } else { "" };
+    format!("{with}, {state}{current}, key {}, {unconfirmed} unconfirmed", key_state(*key))
+}
+
+/// The line ends of what the client itself says over several lines stay.
+fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| Printable(line).to_string()).collect();
+    lines.join("\n")
+}
+
+/// The time of day, as the clock on this machine's wall has it.
+pub fn time_of_day(time_ms: u64) -> String {
+    local_time(time_ms).format("%H:%M:%S").to_string()
+}
+
+fn date_and_time(time_ms: u64) -> String {
+    local_time(time_ms).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn local_time(time_ms: u64) -> DateTime<Local> {
+    let time = i64::try_from(time_ms).ok().and_then(|ms| Local.timestamp_millis_opt(ms).single());
+    time.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text that clears the screen, rings, turns the writing around and ends the line.
+    const HOSTILE: &str = "a\x1b[2J\x07\u{9b}31m\u{202e}b\r\nc\x7f";
+
+    fn assert_safe(text: &str, lines: usize) {
+        assert!(!text.is_empty());
+        assert_eq!(text.lines().count(), lines, "{text:?}");
+        let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text.contains(raw), "{text:?}");
+    }
+
+    fn hostile() -> String {
+        HOSTILE.into()
+    }
+
+    fn bob() -> Username {
+        "bob".parse().unwrap()
+    }
+
+    #[test]
+    fn no_event_steers_a_terminal() {
+        let key = KeyState::Changed;
+        let events = [
+            Event::Connected { server: hostile(), fingerprint: hostile() },
+            Event::Disconnected { reason: "lost", message: hostile() },
+            Event::Retrying { reason: "busy", attempt: 1, in_ms: 1, message: hostile() },
+            Event::Request {
+                from: bob(),
+                address: hostile(),
+                fingerprint: hostile(),
+                key,
+                time_ms: 0,
+            },
+            Event::ChatOpened { with: bob(), fingerprint: hostile(), key },
+            Event::Message { from: bob(), number: 1, text: hostile(), time_ms: u64::MAX },
+            Event::Broadcast {
+                from: bob(),
+                number: 1,
+                text: hostile(),
+                time_ms: u64::MAX,
+                own: true,
+                over: "udp",
+            },
+            Event::Notice { code: "say", message: hostile() },
+            Event::Error { code: "x", message: hostile() },
+        ];
+        for event in &events {
+            let lines = if matches!(event, Event::Message { .. }) { 2 } else { 1 };
+            assert_safe(&super::event(event), lines);
+        }
+        let undelivered = vec![hostile(), hostile()];
+        let closed = Event::ChatClosed { with: bob(), reason: "lost", undelivered };
+        assert_safe(&super::event(&closed), 3);
+    }
+
+    #[test]
+    fn every_event_has_a_line() {
+        let events = [
+            Event::LoggedIn { username: bob(), by: "key" },
+            Event::LeftServer { chats: 0 },
+            Event::LeftServer { chats: 2 },
+            Event::RequestEnded { from: bob(), reason: "withdrawn" },
+            Event::RequestEnded { from: bob(), reason: "no_answer" },
+            Event::ChatInterrupted { with: bob() },
+            Event::ChatResumed { with: bob() },
+            Event::Joined { usernames: vec![bob()], count: 1 },
+            Event::Left { usernames: vec![], count: 9 },
+        ];
+        for event in &events {
+            assert_safe(&super::event(event), 1);
+        }
+    }
+
+    #[test]
+    fn no_reply_steers_a_terminal() {
+        let user = |port| User { username: hostile(), address: hostile(), port };
+        let users = Reply::Users { users: vec![user(Some(1)), user(None)] };
+        assert_safe(&reply(&users).unwrap(), 2);
+        let safety = Reply::Safety {
+            with: hostile(),
+            safety_number: hostile(),
+            fingerprint: hostile(),
+            verified: false,
+        };
+        assert_safe(&reply(&safety).unwrap(), 2);
+        assert_safe(&reply(&Reply::Said { message: hostile() }).unwrap(), 2);
+        let failed = failure(&Failure::new("x", HOSTILE));
+        assert_safe(&failed, 2);
+        assert!(failed.contains("\n  c"), "{failed:?}");
+        let status = Status {
+            server: hostile(),
+            server_fingerprint: Some(hostile()),
+            state: "logged_in",
+            username: Some(hostile()),
+            fingerprint: None,
+            address: Some(hostile()),
+            port: 4401,
+            udp: true,
+            chats: vec![ChatStatus {
+                with: hostile(),
+                state: "open",
+                current: true,
+                unconfirmed: 0,
+                key: KeyState::Known,
+            }],
+            requests: vec![hostile()],
+        };
+        assert_safe(&reply(&Reply::Status(Box::new(status))).unwrap(), 9);
+    }
+}

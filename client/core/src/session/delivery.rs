@@ -1,0 +1,204 @@
+//! One chat's messages: numbered, acknowledged cumulatively, sent again after a break.
+//!
+//! Knows nothing of links: whatever path carries the messages, direct or later relayed, each
+//! arrives once and in order, or is named as undelivered.
+
+use std::collections::VecDeque;
+
+/// Messages of which no arrival is confirmed, at most.
+pub const MAX_UNCONFIRMED: usize = 4_096;
+/// Bytes of such messages, at most.
+pub const MAX_UNCONFIRMED_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    /// The number of the last message sent.
+    sent: u64,
+    /// The messages after the last confirmed one, up to `sent`.
+    unconfirmed: VecDeque<String>,
+    unconfirmed_bytes: usize,
+    /// The number of the last message received.
+    received: u64,
+    /// The number of the last message that the front end has displayed. Only these are acknowledged.
+    displayed: u64,
+    /// The number that the other side was last told of.
+    acknowledged: u64,
+}
+
+/// What to do with a message that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Show it.
+    Next,
+    /// It was shown before.
+    Again,
+    /// One before it is missing: the link is not to be trusted.
+    Gap,
+}
+
+/// So many messages are acknowledged at once if no other reason comes before. Those of the largest
+/// kind are half of what the other side may have unconfirmed.
+const ACKNOWLEDGED_AT_ONCE: u64 = 32;
+
+/// Too much is unconfirmed to take more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl Delivery {
+    /// Takes a message to be sent and gives it its number.
+    pub(super) fn push(&mut self, text: String) -> Result<u64, Full> {
+        let too_many = self.unconfirmed.len() >= MAX_UNCONFIRMED;
+        if too_many || self.unconfirmed_bytes + text.len() > MAX_UNCONFIRMED_BYTES {
+            return Err(Full);
+        }
+        self.sent += 1;
+        self.unconfirmed_bytes += text.len();
+        self.unconfirmed.push_back(text);
+        Ok(self.sent)
+    }
+
+    /// The peer has everything up to this number. `false` if that was never sent.
+    pub(super) fn confirm(&mut self, through: u64) -> bool {
+        if through > self.sent {
+            return false;
+        }
+        let first = self.sent - self.unconfirmed.len() as u64 + 1;
+        for _ in first..=through {
+            if let Some(text) = self.unconfirmed.pop_front() {
+                self.unconfirmed_bytes -= text.len();
+            }
+        }
+        true
+    }
+
+    /// A message came.
+    pub(super) fn receive(&mut self, number: u64) -> Arrival {
+        if number <= self.received {
+            return Arrival::Again;
+        }
+        if number > self.received + 1 {
+            return Arrival::Gap;
+        }
+        self.received = number;
+        Arrival::Next
+    }
+
+    /// The front end has displayed everything up to this number.
+    pub(super) fn display(&mut self, number: u64) {
+        self.displayed = self.displayed.max(number.min(self.received));
+    }
+
+    /// Whether the other side is to be told without delay how far we have come.
+    pub(super) fn owes_much(&self) -> bool {
+        self.displayed - self.acknowledged >= ACKNOWLEDGED_AT_ONCE
+    }
+
+    /// The number of the last message displayed, of which the other side is told now.
+    pub(super) fn acknowledge(&mut self) -> u64 {
+        self.acknowledged = self.displayed;
+        self.displayed
+    }
+
+    /// What has to be sent again on a new link, with its numbers.
+    pub(super) fn unconfirmed(&self) -> impl Iterator<Item = (u64, &String)> {
+        let first = self.sent - self.unconfirmed.len() as u64 + 1;
+        (first..).zip(&self.unconfirmed)
+    }
+
+    /// How many messages are unconfirmed.
+    pub(super) fn waiting(&self) -> usize {
+        self.unconfirmed.len()
+    }
+
+    /// The end: the texts of which no arrival is confirmed.
+    pub(super) fn into_undelivered(self) -> Vec<String> {
+        self.unconfirmed.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_confirmed_is_not_sent_again() {
+        let mut delivery = Delivery::default();
+        for text in ["one", "two", "three"] {
+            delivery.push(text.into()).unwrap();
+        }
+        assert!(delivery.confirm(2));
+        assert!(delivery.confirm(1), "an old confirmation changes nothing");
+        assert_eq!(delivery.unconfirmed().collect::<Vec<_>>(), [(3, &"three".to_owned())]);
+        assert!(!delivery.confirm(4));
+        assert_eq!(delivery.into_undelivered(), ["three"]);
+    }
+
+    #[test]
+    fn a_message_that_came_before_is_not_shown_again_and_a_gap_is_seen() {
+        let mut delivery = Delivery::default();
+        assert_eq!(delivery.receive(1), Arrival::Next);
+        assert_eq!(delivery.receive(1), Arrival::Again);
+        assert_eq!(delivery.receive(3), Arrival::Gap);
+        assert_eq!(delivery.receive(2), Arrival::Next);
+    }
+
+    #[test]
+    fn only_displayed_messages_are_acknowledged() {
+        let mut delivery = Delivery::default();
+        for number in 1..=3 {
+            assert_eq!(delivery.receive(number), Arrival::Next);
+        }
+        assert_eq!(delivery.acknowledge(), 0);
+        delivery.display(2);
+        assert_eq!(delivery.acknowledge(), 2);
+        assert_eq!(delivery.receive(3), Arrival::Again, "it waits to be displayed");
+    }
+
+    #[test]
+    fn unconfirmed_messages_are_bounded_in_number_and_bytes() {
+        let mut delivery = Delivery::default();
+        let taken = (0..).take_while(|_| delivery.push(String::from("x")).is_ok()).count();
+        assert_eq!(taken, MAX_UNCONFIRMED);
+        let mut delivery = Delivery::default();
+        let taken = (0..).take_while(|_| delivery.push("x".repeat(10_000)).is_ok()).count();
+        assert_eq!(taken, MAX_UNCONFIRMED_BYTES / 10_000);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        /// Links break at any message or confirmation; both sides take up where they stand.
+        #[test]
+        fn nothing_is_lost_doubled_or_reordered_over_any_number_of_breaks(
+            breaks in prop::collection::vec((0_u64..8, 0_usize..20, 0_usize..20), 0..20),
+        ) {
+            let (mut sender, mut receiver) = (Delivery::default(), Delivery::default());
+            let (mut said, mut shown) = (Vec::new(), Vec::new());
+            for (say, arrive, confirm) in breaks.into_iter().chain([(1, usize::MAX, usize::MAX)]) {
+                for _ in 0..say {
+                    said.push(said.len().to_string());
+                    prop_assert_eq!(sender.push(said[said.len() - 1].clone()), Ok(said.len() as u64));
+                }
+                // A new link: the receiver says how far it has come, the sender sends the rest.
+                prop_assert!(sender.confirm(receiver.acknowledge()));
+                let again: Vec<(u64, String)> =
+                    sender.unconfirmed().map(|(n, text)| (n, text.clone())).collect();
+                for (index, (number, text)) in again.into_iter().take(arrive).enumerate() {
+                    // What was received but not displayed before the break comes again.
+                    if receiver.receive(number) == Arrival::Next {
+                        shown.push(text);
+                    }
+                    if index < confirm {
+                        receiver.display(number);
+                        prop_assert!(sender.confirm(receiver.acknowledge()));
+                    }
+                }
+            }
+            prop_assert_eq!(shown, said);
+            receiver.display(u64::MAX);
+            prop_assert!(sender.confirm(receiver.acknowledge()));
+            prop_assert_eq!(sender.waiting(), 0);
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! What a user's data folder holds for each account.
+//!
+//! `servers/FINGERPRINT/accounts/USERNAME/` has the account's key (`identity.key`, PKCS #8), the
+//! peers that are known by key (`peers.json`), those who are blocked (`blocked.json`), how far broadcasts were shown (`position.json`) and
+//! a `lock` that keeps a second client from being the same user. A file that can't be understood
+//! is an error for the user to look at; it is never replaced. Only the position, which says no more
+//! than which broadcasts need not be shown again, then counts as missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
+use letschat_protocol::username::Username;
+use serde::{Deserialize, Serialize};
+
+use crate::private_file;
+use letschat_core::session::{Account, AccountError, KnownPeer, LogPosition};
+
+const SERVERS: &str = "servers";
+const ACCOUNTS: &str = "accounts";
+const IDENTITY_FILE: &str = "identity.key";
+const PEERS_FILE: &str = "peers.json";
+const BLOCKED_FILE: &str = "blocked.json";
+const POSITION_FILE: &str = "position.json";
+const LOCK_FILE: &str = "lock";
+
+/// An account's folder, locked for as long as the value lives.
+pub(crate) struct AccountFolder {
+    path: PathBuf,
+    identity: Arc<Identity>,
+    /// Why the position counts as missing although there is a file.
+    pub(crate) lost_position: Option<String>,
+    _lock: File,
+}
+
+/// A known peer as `peers.json` has it.
+#[derive(Serialize, Deserialize)]
+struct StoredPeer {
+    key: String,
+    verified: bool,
+}
+
+/// Locks and reads an account. Without a name: the only one that has a key and is not in use.
+pub(crate) fn open(
+    data_folder: &Path,
+    server: &Fingerprint,
+    username: Option<Username>,
+) -> Result<(Account, AccountFolder), AccountError> {
+    let accounts = accounts_folder(data_folder, server);
+    refuse_folder_of_all(data_folder)?;
+    let (username, lock) = match username {
+        Some(username) => {
+            let path = accounts.join(username.as_str());
+            private_file::create_folder(&path).map_err(|error| refused(&path, &error))?;
+            let lock = lock(&path, &username)?;
+            (username, lock)
+        }
+        None => lock_only_one(&accounts)?,
+    };
+    let path = accounts.join(username.as_str());
+    refuse_folder_of_all(&path)?;
+    read(path, username, lock)
+}
+
+/// A key is not safe where everybody can put another one in its place.
+fn refuse_folder_of_all(path: &Path) -> Result<(), AccountError> {
+    private_file::refuse_folder_of_all(path).map_err(|error| refused(path, &error))
+}
+
+/// The only account that has a key and is not in use, if it is just one.
+pub(crate) fn only_one(data_folder: &Path, server: &Fingerprint) -> Option<Username> {
+    lock_only_one(&accounts_folder(data_folder, server)).ok().map(|(username, _)| username)
+}
+
+/// Whether any server has taken a key of this machine. What can't be read is taken for one.
+pub fn any(data_folder: &Path) -> bool {
+    let servers = match fs::read_dir(data_folder.join(SERVERS)) {
+        Ok(servers) => servers,
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
+    let has_account = |server: &Path| {
+        with_identity(&server.join(ACCOUNTS)).map_or(true, |accounts| !accounts.is_empty())
+    };
+    servers.flatten().any(|server| has_account(&server.path()))
+}
+
+impl AccountFolder {
+    /// Writes the account's key, so that the next run has it. One that is there is left alone.
+    pub(crate) fn save_identity(&self) -> io::Result<()> {
+        let path = self.path.join(IDENTITY_FILE);
+        if path.try_exists()? {
+            Ok(())
+        } else {
+            private_file::write(&path, self.identity.to_pkcs8())
+        }
+    }
+
+    /// Writes the known peers.
+    pub(crate) fn save_peers(&self, peers: &BTreeMap<Username, KnownPeer>) -> io::Result<()> {
+        let stored: BTreeMap<&str, StoredPeer> = peers
+            .iter()
+            .map(|(name, peer)| {
+                let stored = StoredPeer { key: peer.key.to_string(), verified: peer.verified };
+                (name.as_str(), stored)
+            })
+            .collect();
+        private_file::write_json(&self.path.join(PEERS_FILE), &stored)
+    }
+
+    /// Writes those who are blocked.
+    pub(crate) fn save_blocked(&self, blocked: &BTreeSet<Username>) -> io::Result<()> {
+        let names: Vec<&str> = blocked.iter().map(Username::as_str).collect();
+        private_file::write_json(&self.path.join(BLOCKED_FILE), &names)
+    }
+
+    /// Writes how far broadcasts have been shown.
+    pub(crate) fn save_position(&self, position: LogPosition) -> io::Result<()> {
+        private_file::write_json(&self.path.join(POSITION_FILE), &position)
+    }
+}
+
+fn accounts_folder(data_folder: &Path, server: &Fingerprint) -> PathBuf {
+    data_folder.join(SERVERS).join(server.to_string()).join(ACCOUNTS)
+}
+
+fn lock(path: &Path, username: &Username) -> Result<File, AccountError> {
+    let file =
+        private_file::open_lock(&path.join(LOCK_FILE)).map_err(|error| refused(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(AccountError::InUse(username.clone())),
+        Err(TryLockError::Error(error)) => Err(refused(path, &error)),
+    }
+}
+
+fn lock_only_one(accounts: &Path) -> Result<(Username, File), AccountError> {
+    let mut free = Vec::new();
+    let mut taken = Vec::new();
+    for username in with_identity(accounts)? {
+        match lock(&accounts.join(username.as_str()), &username) {
+            Ok(lock) => free.push((username, lock)),
+            Err(AccountError::InUse(username)) => taken.push(username),
+            Err(error) => return Err(error),
+        }
+    }
+    match (free.pop(), free.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => {
+            let names = free.into_iter().chain([last]).map(|(username, _)| username);
+            Err(AccountError::NotOne(names.collect()))
+        }
+        (None, _) => Err(match (taken.pop(), taken.is_empty()) {
+            (Some(only), true) => AccountError::InUse(only),
+            (last, _) => AccountError::NotOne(taken.into_iter().chain(last).collect()),
+        }),
+    }
+}
+
+/// The accounts that have a key on this machine, in the order of names.
+fn with_identity(accounts: &Path) -> Result<Vec<Username>, AccountError> {
+    let entries = match fs::read_dir(accounts) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(refused(accounts, &error)),
+    };
+    let mut usernames = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| refused(accounts, &error))?;
+        // What is not named as a user is not ours.
+        let Some(username) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if entry.path().join(IDENTITY_FILE).exists() {
+            usernames.push(username);
+        }
+    }
+    usernames.sort();
+    Ok(usernames)
+}
+
+fn read(
+    path: PathBuf,
+    username: Username,
+    lock: File,
+) -> Result<(Account, AccountFolder), AccountError> {
+    let has_key = path.join(IDENTITY_FILE).exists();
+    let identity = Arc::new(read_identity(&path.join(IDENTITY_FILE))?);
+    let peers = read_peers(&path.join(PEERS_FILE))?;
+    let position_path = path.join(POSITION_FILE);
+    let (position, lost_position) = match private_file::read_json(&position_path) {
+        Ok(position) => (position, None),
+        Err(error) => (LogPosition::default(), Some(lost(&position_path, &error))),
+    };
+    let blocked = read_blocked(&path.join(BLOCKED_FILE))?;
+    let account =
+        Account { username, identity: identity.clone(), has_key, peers, blocked, position };
+    Ok((account, AccountFolder { path, identity, lost_position, _lock: lock }))
+}
+
+/// A new key where there is none. It is written only when the server has accepted it: until then
+/// it is worth nothing, and an account without a file is not offered for login.
+fn read_identity(path: &Path) -> Result<Identity, AccountError> {
+    match private_file::read_secret(path).map_err(|error| refused(path, &error))? {
+        Some(pkcs8) => Identity::from_pkcs8(&pkcs8),
+        None => Identity::generate(),
+    }
+    .map_err(|error| unusable(path, &error))
+}
+
+fn read_peers(path: &Path) -> Result<BTreeMap<Username, KnownPeer>, AccountError> {
+    let stored: BTreeMap<String, StoredPeer> =
+        private_file::read_json(path).map_err(|error| refused(path, &error))?;
+    let mut peers = BTreeMap::new();
+    for (name, peer) in stored {
+        let name: Username = name.parse().map_err(|error| unusable(path, &error))?;
+        let key: PublicKey = peer.key.parse().map_err(|error| unusable(path, &error))?;
+        peers.insert(name, KnownPeer { key, verified: peer.verified });
+    }
+    Ok(peers)
+}
+
+fn read_blocked(path: &Path) -> Result<BTreeSet<Username>, AccountError> {
+    let names: Vec<String> =
+        private_file::read_json(path).map_err(|error| refused(path, &error))?;
+    let names = names.iter().map(|name| name.parse());
+    names.collect::<Result<_, _>>().map_err(|error| unusable(path, &error))
+}
+
+fn lost(path: &Path, error: &io::Error) -> String {
+    format!(
+        "{} can't be used ({error}), so broadcasts may be shown once more; it is written anew.",
+        path.display()
+    )
+}
+
+/// The system refuses something, or a file holds something else.
+fn refused(path: &Path, error: &io::Error) -> AccountError {
+    let shown = path.display();
+    match error.kind() {
+        _ if private_file::has_no_locks(error) => AccountError::Folder(format!(
+            "{shown} is on a file system without locks ({error}), which keep a second client from \
+             being the same user; choose a folder elsewhere with --data."
+        )),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => unusable(path, error),
+        _ => AccountError::Folder(format!("{shown} can't be used: {error}.")),
+    }
+}
+
+fn unusable(path: &Path, error: &dyn Display) -> AccountError {
+    AccountError::Folder(format!(
+        "{} can't be used: {error}. Repair it or move it away; it is left as it is.",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn server() -> Fingerprint {
+        Fingerprint::of_spki(b"server")
+    }
+
+    fn name(text: &str) -> Username {
+        text.parse().unwrap()
+    }
+
+    /// An account that has been logged in once.
+    fn make(data: &Path, username: &str) -> PublicKey {
+        let (account, folder) = open(data, &server(), Some(name(username))).ok().unwrap();
+        folder.save_identity().unwrap();
+        account.identity.public_key()
+    }
+
+    fn error(data: &Path, username: Option<&str>) -> AccountError {
+        open(data, &server(), username.map(name)).err().unwrap()
+    }
+
+    #[test]
+    fn what_is_saved_is_there_again() {
+        let data = tempfile::tempdir().unwrap();
+        let (account, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+        let key = account.identity.public_key();
+        let bob = KnownPeer { key: Identity::from_seed(&[2; 32]).public_key(), verified: true };
+        let peers = BTreeMap::from([(name("bob"), bob)]);
+        let position = LogPosition { epoch: u64::MAX, through: 7 };
+        folder.save_identity().unwrap();
+        folder.save_peers(&peers).unwrap();
+        let blocked = BTreeSet::from([name("mallory"), name("trudy")]);
+        folder.save_blocked(&blocked).unwrap();
+        folder.save_position(position).unwrap();
+        drop(folder);
+
+        let (account, _folder) = open(data.path(), &server(), None).ok().unwrap();
+        assert_eq!(account.username, name("alice"));
+        assert_eq!(account.identity.public_key(), key);
+        assert_eq!(account.peers, peers);
+        assert_eq!(account.blocked, blocked);
+        assert_eq!(account.position, position);
+    }
+
+    #[test]
+    fn a_key_that_no_server_accepted_is_not_kept() {
+        let data = tempfile::tempdir().unwrap();
+        let (first, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+        drop(folder);
+        let (second, _folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+        assert_ne!(first.identity.public_key(), second.identity.public_key());
+        assert_eq!(error(data.path(), None), AccountError::NotOne(vec![]));
+    }
+
+    #[test]
+    fn one_account_is_one_client() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let (_, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+        assert_eq!(error(data.path(), Some("alice")), AccountError::InUse(name("alice")));
+        assert_eq!(error(data.path(), None), AccountError::InUse(name("alice")));
+        drop(folder);
+        assert!(open(data.path(), &server(), None).is_ok());
+    }
+
+    #[test]
+    fn without_a_name_the_only_free_account_is_taken() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(error(data.path(), None), AccountError::NotOne(vec![]));
+        assert!(!any(data.path()));
+        make(data.path(), "alice");
+        make(data.path(), "bob");
+        let both = AccountError::NotOne(vec![name("alice"), name("bob")]);
+        assert_eq!(error(data.path(), None), both);
+        assert_eq!(only_one(data.path(), &server()), None);
+        let (_, _alice) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+        assert_eq!(only_one(data.path(), &server()), Some(name("bob")));
+        let (account, _bob) = open(data.path(), &server(), None).ok().unwrap();
+        assert_eq!(account.username, name("bob"));
+        assert!(any(data.path()));
+        // At another server nobody has an account.
+        let elsewhere = Fingerprint::of_spki(b"elsewhere");
+        assert_eq!(only_one(data.path(), &elsewhere), None);
+    }
+
+    #[test]
+    fn a_broken_file_is_an_error_and_stays_as_it_is() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let folder = accounts_folder(data.path(), &server()).join("alice");
+        let files = [
+            (IDENTITY_FILE, "no key"),
+            (PEERS_FILE, "{\"bob\": {\"key\": \"abc\", \"verified\": true}}"),
+            (BLOCKED_FILE, "[\"not a name\"]"),
+        ];
+        for (file, content) in files {
+            let path = folder.join(file);
+            let before = fs::read(&path).ok();
+            fs::write(&path, content).unwrap();
+            let error = error(data.path(), Some("alice"));
+            let AccountError::Folder(sentence) = &error else { panic!("{error:?}") };
+            assert!(sentence.contains(file), "{sentence}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            match before {
+                Some(content) => fs::write(&path, content).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+        }
+        assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+    }
+
+    #[test]
+    fn key_that_others_can_read_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let folder = accounts_folder(data.path(), &server()).join("alice");
+        let key = folder.join(IDENTITY_FILE);
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |name| match error(data.path(), name) {
+            AccountError::Folder(sentence) => sentence,
+            other => panic!("{other:?}"),
+        };
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
+            set(&key, mode);
+            for name in [Some("alice"), None] {
+                let mend = format!("`chmod 600 {}`", key.display());
+                assert!(refused(name).contains(&mend), "{}", refused(name));
+            }
+        }
+        set(&key, 0o400);
+        assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+        for path in [&folder, data.path()] {
+            set(path, 0o777);
+            let mend = format!("`chmod go-w {}`", path.display());
+            assert!(refused(Some("alice")).contains(&mend), "{}", refused(Some("alice")));
+            // As in /tmp, others can't touch what is not theirs.
+            set(path, 0o1777);
+            assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+            set(path, 0o755);
+            assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+        }
+    }
+
+    #[test]
+    fn damaged_position_counts_as_missing_and_is_told() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let path = accounts_folder(data.path(), &server()).join("alice").join(POSITION_FILE);
+        for content in ["", "{\"epoch\": ", "[]", "nonsense"] {
+            fs::write(&path, content).unwrap();
+            let (account, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+            assert_eq!(account.position, LogPosition::default());
+            assert!(folder.lost_position.as_ref().unwrap().contains(POSITION_FILE));
+            folder.save_position(account.position).unwrap();
+            drop(folder);
+            let (_, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
+            assert_eq!(folder.lost_position, None);
+        }
+    }
+
+    #[test]
+    fn file_system_without_locks_is_no_damage() {
+        let path = Path::new("/data/alice");
+        let AccountError::Folder(told) = refused(path, &Errno::NOLCK.into()) else { panic!() };
+        assert!(told.contains("without locks") && !told.contains("Repair"), "{told}");
+        let AccountError::Folder(told) = refused(path, &Errno::ACCESS.into()) else { panic!() };
+        assert!(told.ends_with("(os error 13).") && !told.contains("Repair"), "{told}");
+    }
+
+    #[test]
+    fn the_key_is_its_owners_alone() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let folder = accounts_folder(data.path(), &server()).join("alice");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder.join(IDENTITY_FILE)), 0o600);
+        assert_eq!(mode(&folder), 0o700);
+    }
+}

@@ -1,0 +1,390 @@
+//! The handle through which a program drives a client.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use async_channel::Sender;
+use event_listener::Event as Wakeup;
+use futures_lite::future;
+use letschat_protocol::username::Username;
+
+use crate::account;
+use crate::address::ServerAddress;
+use crate::driver::{Driver, Order};
+use crate::events::Events;
+use crate::net::receiver;
+use crate::private_file;
+use crate::settling::settling;
+use crate::trust::KnownServers;
+use letschat_core::session::{Birth, Failure, Phase, Reply, Request, Typing};
+
+/// Requests that may wait for the session; a front end that makes more waits.
+const MAX_WAITING_ORDERS: usize = 64;
+
+/// Everything that a client needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The server.
+    pub server: ServerAddress,
+    /// Where keys and state are kept. Made, for its owner alone, if it is missing.
+    pub data_folder: PathBuf,
+    /// Whether a server off loopback whose key was never seen is accepted, with a notice.
+    pub accept_new: bool,
+    /// The wanted port of the receiver; another that is free is taken if this one is not.
+    pub peer_port: u16,
+    /// The address of the receiver; `None`: every one of this machine's.
+    pub peer_listen: Option<IpAddr>,
+    /// Whether to leave the server as soon as a chat opens.
+    pub detach_on_chat: bool,
+    /// How many times a server that is busy or not there is tried; `None`: as the schedule has it.
+    pub tries: Option<u32>,
+    /// Whether to come back by itself after an idle timeout.
+    pub return_after_idle: bool,
+}
+
+impl Config {
+    /// The account to log in to without being told: the only free one that this machine has for
+    /// the server, if the server has been met before, at this or another loopback address.
+    pub fn only_account(&self) -> Option<Username> {
+        let known = KnownServers::in_folder(&self.data_folder);
+        // A list that can't be read is told when the server is dialled.
+        let server = known.expected(&self.server).ok().flatten()?;
+        account::only_one(&self.data_folder, &server)
+    }
+}
+
+/// Why a client could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder can't be made or used.
+    #[error("the data folder {path} can't be used: {source}")]
+    DataFolder {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no port on which peers could arrive.
+    #[error("no port can be opened for peers: {0}")]
+    Receiver(#[source] io::Error),
+    /// The system has no thread for it.
+    #[error("the client's thread can't be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Why a client is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// [`Request::Quit`] was carried out.
+    Quit,
+    /// A fault of the program.
+    Failed,
+}
+
+/// The handle of a client that runs on a thread of its own, or where its [`Engine`] is run. It may be
+/// cloned; when the last one is dropped, the client quits.
+#[derive(Debug, Clone)]
+pub struct Client {
+    orders: Sender<Order>,
+    view: Arc<View>,
+}
+
+/// What runs a client, for a program that does so on a thread of its own choice: a front end that
+/// never keeps its thread is told and asks without a change of threads.
+pub struct Engine {
+    driver: Driver,
+    listener: TcpListener,
+    guard: EndGuard,
+}
+
+/// What is seen of the session from outside.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    logged_in: AtomicBool,
+    away: AtomicBool,
+    typing: Mutex<Typing>,
+    ended: OnceLock<Ended>,
+    end: Wakeup,
+}
+
+/// Makes the data folder if it is missing.
+///
+/// # Errors
+///
+/// It can't be made, or nothing can be written there.
+pub fn make_data_folder(path: &Path) -> Result<(), StartError> {
+    private_file::create_usable_folder(path)
+        .map_err(|source| StartError::DataFolder { path: path.to_owned(), source })
+}
+
+impl Client {
+    /// Starts a client. It opens its receiver and waits for requests; it does not look for the
+    /// server before one asks for it.
+    pub fn start(config: Config) -> Result<(Client, Events), StartError> {
+        let (client, told, engine) = Client::prepare(config)?;
+        thread::Builder::new()
+            .name("session".into())
+            .spawn(move || async_io::block_on(engine.run()))
+            .map_err(StartError::Thread)?;
+        Ok((client, told))
+    }
+
+    /// The same, but nothing happens unless the engine is run: what is asked for waits until then.
+    pub fn prepare(config: Config) -> Result<(Client, Events, Engine), StartError> {
+        make_data_folder(&config.data_folder)?;
+        let listener =
+            receiver::listen(config.peer_listen, config.peer_port).map_err(StartError::Receiver)?;
+        let port = listener.local_addr().map_err(StartError::Receiver)?.port();
+        let birth = Birth {
+            server: config.server.to_string(),
+            port,
+            detach_on_chat: config.detach_on_chat,
+            tries: config.tries,
+            return_after_idle: config.return_after_idle,
+            seed: fastrand::u64(..),
+        };
+
+        let (orders, ordered) = async_channel::bounded(MAX_WAITING_ORDERS);
+        // The driver, which alone sends, keeps the bound: a queue that knows it takes its memory at once.
+        let (events, told) = async_channel::unbounded();
+        let view = Arc::new(View::default());
+        let guard = EndGuard(view.clone());
+        let driver = Driver::new(birth, config, view.clone(), ordered, events);
+        Ok((Client { orders, view }, told, Engine { driver, listener, guard }))
+    }
+
+    /// A client that has ended already: whatever is asked of it fails.
+    pub fn ended() -> Client {
+        let view = Arc::new(View::default());
+        view.end(Ended::Quit);
+        Client { orders: async_channel::bounded(1).0, view }
+    }
+
+    /// Asks the session for something; the future is ready when that is done or has failed.
+    pub fn request(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
+        let orders = self.orders.clone();
+        async move {
+            let gone = || Failure::new("ended", "The client has ended.");
+            let (answer, answered) = async_channel::bounded(1);
+            orders.send(Order { request, answer }).await.map_err(|_| gone())?;
+            // An order that came too late is dropped, and its end of the channel with it.
+            answered.recv().await.unwrap_or_else(|_| Err(gone()))
+        }
+    }
+
+    /// What commands are checked against.
+    pub fn phase(&self) -> Phase {
+        let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        match (is(&self.view.logged_in), is(&self.view.away)) {
+            (true, _) => Phase::LoggedIn,
+            (false, true) => Phase::Away,
+            (false, false) => Phase::Offline,
+        }
+    }
+
+    /// What a typed line means that is not marked as a command.
+    pub fn typing(&self) -> Typing {
+        self.view.lock_typing().clone()
+    }
+
+    /// Returns when the client is no more. Every event has been sent by then.
+    pub fn finished(&self) -> impl Future<Output = Ended> + Send + 'static + use<> {
+        let view = self.view.clone();
+        async move {
+            loop {
+                let end = view.end.listen();
+                if let Some(ended) = view.ended.get() {
+                    return *ended;
+                }
+                end.await;
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Runs the client to its end, on the thread that polls this. Dropped before that, the future
+    /// takes the client along, whose end is then [`Ended::Failed`].
+    pub async fn run(self) {
+        settling(self.run_driver()).await;
+    }
+
+    /// The same, with a front end beside it that is polled on the same thread. Its result, or `None`
+    /// if the client has ended first. When the front end is done, the client is dropped as it is: one
+    /// that is to end in order is asked to, by [`Request::Quit`], and waited for.
+    pub async fn run_with<T>(self, front_end: impl Future<Output = T>) -> Option<T> {
+        let client = async {
+            self.run_driver().await;
+            None
+        };
+        settling(future::or(client, async { Some(front_end.await) })).await
+    }
+
+    async fn run_driver(self) {
+        let Engine { driver, listener, guard } = self;
+        guard.release(driver.run(listener).await);
+    }
+}
+
+impl View {
+    pub(crate) fn show(&self, phase: Phase, typing: &Typing) {
+        // In this order, a login from away is at no moment neither.
+        let logged_in = phase == Phase::LoggedIn;
+        if logged_in {
+            self.logged_in.store(true, Ordering::SeqCst);
+        }
+        self.away.store(phase == Phase::Away, Ordering::SeqCst);
+        self.logged_in.store(logged_in, Ordering::SeqCst);
+        let mut shown = self.lock_typing();
+        if *shown != *typing {
+            *shown = typing.clone();
+        }
+    }
+
+    /// Nobody panics while holding this lock.
+    fn lock_typing(&self) -> MutexGuard<'_, Typing> {
+        self.typing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, ended: Ended) {
+        // Only the first end counts.
+        let _ = self.ended.set(ended);
+        self.end.notify(usize::MAX);
+    }
+}
+
+/// Says that the client is no more even if its thread panics.
+struct EndGuard(Arc<View>);
+
+impl EndGuard {
+    fn release(self, ended: Ended) {
+        self.0.end(ended);
+    }
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.end(Ended::Failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+    use std::path::Path;
+
+    /// For a server that is not there.
+    fn config(folder: &Path) -> Config {
+        Config {
+            server: "127.0.0.1:1".parse().unwrap(),
+            data_folder: folder.join("made"),
+            accept_new: false,
+            peer_port: 0,
+            peer_listen: None,
+            detach_on_chat: false,
+            tries: Some(1),
+            return_after_idle: false,
+        }
+    }
+
+    fn start(folder: &Path) -> (Client, Events) {
+        Client::start(config(folder)).unwrap()
+    }
+
+    #[test]
+    fn a_client_starts_answers_and_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, events) = start(folder.path());
+        assert_eq!(client.typing(), Typing::Commands);
+        assert_eq!(client.phase(), Phase::Offline);
+        let status = block_on(client.request(Request::Status)).unwrap();
+        assert!(matches!(status, Reply::Status(status) if status.port != 0));
+
+        block_on(client.request(Request::Quit)).unwrap();
+        assert_eq!(block_on(client.finished()), Ended::Quit);
+        while block_on(events.recv()).is_ok() {}
+        let failure = block_on(client.request(Request::Status)).unwrap_err();
+        assert_eq!(failure.code, "ended");
+    }
+
+    #[test]
+    fn a_client_that_nobody_holds_quits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, events) = start(folder.path());
+        let finished = client.finished();
+        drop(client);
+        assert_eq!(block_on(finished), Ended::Quit);
+        drop(events);
+    }
+
+    #[test]
+    fn a_front_end_that_wants_no_events_gets_answers_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, events) = start(folder.path());
+        drop(events);
+        let login = Request::Login { username: Some("alice".into()), password: None, take: false };
+        assert!(block_on(client.request(login)).is_err());
+        assert!(block_on(client.request(Request::Status)).is_ok());
+    }
+
+    #[test]
+    fn a_front_end_can_be_on_the_clients_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, _events, engine) = Client::prepare(config(folder.path())).unwrap();
+        let asking = client.request(Request::Status);
+        match async_io::block_on(engine.run_with(asking)) {
+            Some(Ok(Reply::Status(status))) => assert_ne!(status.port, 0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_front_end_outlived_by_nobody_learns_that_the_client_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, _events, engine) = Client::prepare(config(folder.path())).unwrap();
+        let front_end = async {
+            client.request(Request::Quit).await.unwrap();
+            future::pending::<()>().await;
+        };
+        assert_eq!(async_io::block_on(engine.run_with(front_end)), None);
+        assert_eq!(block_on(client.finished()), Ended::Quit);
+    }
+
+    #[test]
+    fn a_client_whose_engine_is_dropped_is_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (client, _events, engine) = Client::prepare(config(folder.path())).unwrap();
+        drop(engine);
+        assert_eq!(block_on(client.finished()), Ended::Failed);
+        assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, "ended");
+    }
+
+    #[test]
+    fn two_clients_in_one_folder_have_two_ports() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = |client: &Client| match block_on(client.request(Request::Status)) {
+            Ok(Reply::Status(status)) => status.port,
+            other => panic!("{other:?}"),
+        };
+        let (one, _events) = start(folder.path());
+        let (other, _events) = start(folder.path());
+        assert_ne!(port(&one), port(&other));
+    }
+
+    #[test]
+    fn a_data_folder_that_is_a_file_is_a_start_error() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("made"), "").unwrap();
+        let config = config(folder.path());
+        assert!(matches!(Client::start(config), Err(StartError::DataFolder { .. })));
+    }
+}

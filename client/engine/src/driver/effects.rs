@@ -1,0 +1,232 @@
+//! From what the session wants to what is done.
+
+use std::io;
+use std::net::SocketAddr;
+
+use async_executor::Task;
+use async_io::Timer;
+use futures_lite::FutureExt as _;
+use letschat_protocol::dialogue::SessionId;
+use letschat_protocol::identity::{Fingerprint, PublicKey};
+use letschat_protocol::username::Username;
+
+use super::{MAX_PEER_LINKS, Running, UnsavedPosition, Word};
+use crate::account;
+use crate::client::Ended;
+use crate::clock;
+use crate::net::CLOSE_TIMEOUT;
+use crate::net::datagrams::Datagrams;
+use crate::net::peer_link::PeerLink;
+use crate::net::server_link::ServerLink;
+use crate::net::tls::PeerTls;
+use letschat_core::event::Event;
+use letschat_core::session::{Account, AccountError, Effect, Input, LinkId, PeerLoss, Save};
+
+/// Closed links that may still be letting out their last words; the oldest are cut short.
+const MAX_CLOSING: usize = 64;
+
+/// A new log position is on disk after this time at the latest. Losing it to a crash costs a
+/// second look at a few broadcasts; writing each at once would cost a disk flush per broadcast.
+const POSITION_DELAY_MS: u64 = 1_000;
+
+impl Running<'_> {
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::DialServer => self.dial_server(),
+            Effect::SendServer(request) => {
+                if let Some(server) = &self.server {
+                    server.send(&request);
+                }
+            }
+            Effect::CloseServer => self.close_server(),
+            Effect::OpenAccount { server, username } => {
+                let result = self.open_account(&server, username);
+                self.at_once.push_back(Input::Account(result));
+            }
+            Effect::CloseAccount => self.close_account(),
+            Effect::Save(save) => self.save(save),
+            Effect::OpenDatagrams { session, port } => self.open_datagrams(session, port),
+            Effect::CloseDatagrams => self.datagrams = None,
+            Effect::Datagram(message) => {
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.send(&message);
+                }
+            }
+            Effect::DialPeer { link, to, key } => self.dial_peer(link, to, key),
+            Effect::SendPeer { link, message } => {
+                if let Some(peer) = self.peers.get(&link) {
+                    peer.send(&message);
+                }
+            }
+            Effect::ClosePeer { link } => {
+                if let Some(peer) = self.peers.remove(&link) {
+                    self.let_out(peer.close());
+                }
+            }
+            Effect::Answer { id, result } => {
+                if let Some(answer) = self.answers.remove(&id) {
+                    self.words.push_back(Word::Answer(answer, result));
+                }
+            }
+            Effect::Tell(event) => self.tell(event),
+            Effect::Display(event, displayed) => {
+                self.words.push_back(Word::Event(event, Some(displayed)));
+            }
+            Effect::Finished => self.ended = Some(Ended::Quit),
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.words.push_back(Word::Event(event, None));
+    }
+
+    /// Tells front ends what there is for them.
+    pub(super) fn tell_front_ends(&mut self) {
+        if self.words.is_empty() {
+            return;
+        }
+        let now_ms = clock::now().boot_ms;
+        for word in self.words.drain(..) {
+            match word {
+                // Who asked may have stopped waiting.
+                Word::Answer(answer, result) => drop(answer.try_send(result)),
+                Word::Event(event, displayed) => self.telling.tell(event, displayed, now_ms),
+            }
+        }
+    }
+
+    /// Hears what the front end has displayed, and how far it is behind.
+    pub(super) fn note_displayed(&mut self) {
+        for displayed in self.telling.displayed() {
+            self.handle(Input::Displayed(displayed));
+        }
+        if let Some(backlog) = self.telling.changed_backlog() {
+            self.handle(Input::Backlog(backlog));
+        }
+        if let Some(count) = self.telling.take_dropped() {
+            let message = format!(
+                "{count} events were dropped, since nobody read them. `/status` and `/list` show how \
+                 things stand."
+            );
+            self.tell(Event::Notice { code: "events_dropped", message });
+        }
+    }
+
+    pub(super) fn save_position(&mut self) {
+        if let (Some(unsaved), Some((folder, _))) = (self.position.take(), &self.account) {
+            let result = folder.save_position(unsaved.position);
+            self.tell_if_not_saved(result);
+        }
+    }
+
+    fn dial_server(&mut self) {
+        self.close_server();
+        let (target, queue) = (self.target.clone(), self.queue.clone());
+        let link = ServerLink::dial(self.executor, self.server_generation, target, queue);
+        self.server = Some(link);
+    }
+
+    fn close_server(&mut self) {
+        self.server_generation += 1;
+        self.secured = None;
+        if let Some(server) = self.server.take() {
+            self.let_out(server.close());
+        }
+    }
+
+    fn open_account(
+        &mut self,
+        server: &Fingerprint,
+        username: Option<Username>,
+    ) -> Result<Account, AccountError> {
+        self.close_account();
+        let (account, folder) = account::open(&self.config.data_folder, server, username)?;
+        let tls = PeerTls::new(&account.identity).map_err(|error| {
+            AccountError::Folder(format!("The account's key can't be used: {error}."))
+        })?;
+        self.receiver.open(self.account_generation, tls.clone());
+        if let Some(message) = folder.lost_position.clone() {
+            self.tell(Event::Notice { code: "position_lost", message });
+        }
+        self.account = Some((folder, tls));
+        Ok(account)
+    }
+
+    fn close_account(&mut self) {
+        self.save_position();
+        self.account_generation += 1;
+        self.receiver.close();
+        self.account = None;
+    }
+
+    fn save(&mut self, save: Save) {
+        let Some((folder, _)) = &self.account else {
+            return;
+        };
+        let result = match save {
+            Save::Identity => folder.save_identity(),
+            Save::Peers => folder.save_peers(&self.session.peers()),
+            Save::Blocked => folder.save_blocked(&self.session.blocked()),
+            Save::Position(position) => {
+                let due_boot_ms = match &self.position {
+                    Some(unsaved) => unsaved.due_boot_ms,
+                    None => clock::now().boot_ms + POSITION_DELAY_MS,
+                };
+                self.position = Some(UnsavedPosition { position, due_boot_ms });
+                Ok(())
+            }
+        };
+        self.tell_if_not_saved(result);
+    }
+
+    fn tell_if_not_saved(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            let folder = self.config.data_folder.display();
+            let message = format!(
+                "What should be remembered could not be written below {folder}: {error}. \
+                 Make room there; until then it is lost when the client ends."
+            );
+            self.tell(Event::Error { code: "not_saved", message });
+        }
+    }
+
+    /// If no socket can be had, the server's challenge stays unanswered and broadcasts come over
+    /// TCP.
+    fn open_datagrams(&mut self, session: SessionId, port: u16) {
+        let Some((address, keys)) = &self.secured else {
+            return;
+        };
+        let mut server = *address;
+        server.set_port(port);
+        let keys = (&keys.to_server, &keys.to_client);
+        let (generation, queue) = (self.server_generation, self.queue.clone());
+        let opened = Datagrams::open(self.executor, generation, server, session, keys, queue);
+        self.datagrams = opened.ok();
+    }
+
+    fn dial_peer(&mut self, link: LinkId, to: SocketAddr, key: PublicKey) {
+        match &self.account {
+            Some((_, tls)) if self.peers.len() < MAX_PEER_LINKS => {
+                let (tls, queue) = (tls.clone(), self.peer_queue.clone());
+                let peer = PeerLink::dial(self.executor, link, (to, key), tls, queue);
+                self.peers.insert(link, peer);
+            }
+            _ => {
+                let why = PeerLoss::Unreachable;
+                self.at_once.push_back(Input::PeerLost { link, why });
+            }
+        }
+    }
+
+    /// Keeps a closed link's task until its last words are out, or for a while.
+    fn let_out(&mut self, link: Task<()>) {
+        self.closing.retain(|task| !task.is_finished());
+        if self.closing.len() == MAX_CLOSING {
+            self.closing.pop_front();
+        }
+        let expired = async {
+            Timer::after(CLOSE_TIMEOUT).await;
+        };
+        self.closing.push_back(self.executor.spawn(link.or(expired)));
+    }
+}

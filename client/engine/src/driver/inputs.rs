@@ -1,0 +1,121 @@
+//! From what happened to what the session is told.
+
+use super::{MAX_PEER_LINKS, Order, Running};
+use crate::clock;
+use crate::net::peer_link::PeerLink;
+use crate::net::server_link::Secured;
+use crate::net::{Arrival, Occurrence};
+use crate::trust::Verdict;
+use letschat_core::event::Event;
+use letschat_core::session::{Input, LinkId, Request, RequestId};
+
+impl Running<'_> {
+    /// A front end wants something.
+    pub(super) fn note_order(&mut self, order: Order) -> Input {
+        let id = self.next_request();
+        self.answers.insert(id, order.answer);
+        Input::Request { id, request: order.request }
+    }
+
+    /// Nobody can ask for anything any more, so the client quits.
+    pub(super) fn abandon(&mut self) -> Input {
+        self.abandoned = true;
+        Input::Request { id: self.next_request(), request: Request::Quit }
+    }
+
+    /// The session's deadline, or only the driver's own.
+    pub(super) fn note_deadline(&mut self) -> Option<Input> {
+        let now_ms = clock::now().boot_ms;
+        if self.position.as_ref().is_some_and(|unsaved| unsaved.due_boot_ms <= now_ms) {
+            self.save_position();
+        }
+        self.telling.looked(now_ms);
+        let is_due = self.session.next_deadline().is_some_and(|due_ms| due_ms <= now_ms);
+        is_due.then_some(Input::Tick)
+    }
+
+    /// News of a link; `None` if it is of one that is closed already.
+    pub(super) fn note(&mut self, occurrence: Occurrence) -> Option<Input> {
+        match occurrence {
+            Occurrence::ServerSecured(generation, secured) => {
+                self.is_current(generation).then(|| self.note_secured(*secured))
+            }
+            Occurrence::Server(generation, input) => {
+                if !self.is_current(generation) {
+                    return None;
+                }
+                if matches!(input, Input::ServerLost | Input::ServerUnreached(_)) {
+                    self.server = None;
+                    self.secured = None;
+                }
+                Some(input)
+            }
+            Occurrence::Datagram(generation, message) => {
+                let is_open = self.datagrams.is_some() && self.is_current(generation);
+                is_open.then_some(Input::Datagram(message))
+            }
+            Occurrence::Connected(stream, from) => {
+                self.receiver.admit(self.executor, stream, from);
+                None
+            }
+            Occurrence::Arrived(generation, arrival) => {
+                let is_welcome = self.account.is_some()
+                    && generation == self.account_generation
+                    && self.peers.len() < MAX_PEER_LINKS;
+                is_welcome.then(|| self.note_arrival(*arrival))
+            }
+            Occurrence::Peer(link, input) => {
+                if !self.peers.contains_key(&link) {
+                    return None;
+                }
+                if matches!(input, Input::PeerLost { .. }) {
+                    self.peers.remove(&link);
+                }
+                Some(input)
+            }
+        }
+    }
+
+    fn note_secured(&mut self, secured: Secured) -> Input {
+        let Secured { fingerprint, verdict, address, keys } = secured;
+        let server = &self.target.address;
+        let notice = match verdict {
+            Verdict::FirstSight => Some((
+                "server_key_pinned",
+                format!(
+                    "The server {server} is new here. From now on only this key is accepted there: \
+                     {fingerprint}. Its operator can tell you whether it is the right one."
+                ),
+            )),
+            Verdict::KnownAs(address) => Some((
+                "server_known",
+                format!("The server {server} is the one that you know as {address}."),
+            )),
+            Verdict::Known | Verdict::AsGiven => None,
+        };
+        if let Some((code, message)) = notice {
+            self.tell(Event::Notice { code, message });
+        }
+        let binding = keys.binding;
+        self.secured = Some((address, keys));
+        Input::ServerSecured { fingerprint, binding, address }
+    }
+
+    fn note_arrival(&mut self, arrival: Arrival) -> Input {
+        let Arrival { stream, key, from } = arrival;
+        self.arrived += 1;
+        let link = LinkId::arrived(self.arrived);
+        let running = PeerLink::arrived(self.executor, link, stream, self.peer_queue.clone());
+        self.peers.insert(link, running);
+        Input::PeerArrived { link, key, from }
+    }
+
+    fn is_current(&self, generation: u64) -> bool {
+        self.server.is_some() && generation == self.server_generation
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
+}

@@ -1,0 +1,267 @@
+//! What front ends are told, what they have displayed, and how far they are behind.
+
+use std::collections::VecDeque;
+use std::mem::size_of;
+use std::sync::Arc;
+
+use async_channel::Sender;
+
+use crate::events::{Confirmed, Receipt, Told};
+use letschat_core::event::Event;
+use letschat_core::session::{Backlog, Displayed};
+
+/// Events that wait to be displayed, in bytes. Beyond this nothing is taken from peers.
+const PEERS_BYTES: usize = 512 * 1024;
+
+/// Beyond this broadcasts are skipped, and other events dropped.
+const FULL_BYTES: usize = 8 * 1024 * 1024;
+
+/// So many confirmations are passed on even if nothing else asks for it.
+const CONFIRMATIONS_AT_ONCE: usize = 32;
+
+/// The front end's confirmations are looked at when something else happens, or after this time. Only
+/// then are they waited for: a wake of the session for each message would cost more than the message.
+const LOOK_MS: u64 = 10;
+
+/// While they are waited for, they are looked at so often: a slow reader may confirm few.
+const LOOK_AGAIN_MS: u64 = 500;
+
+/// The session's side of the events.
+pub(super) struct Telling {
+    events: Sender<Told>,
+    confirmed: Arc<Confirmed>,
+    /// How many were told.
+    told: u64,
+    /// Those that are not confirmed, oldest first.
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    backlog: Backlog,
+    dropped: u64,
+    look: Look,
+}
+
+/// When the confirmations are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// None is missing.
+    Never,
+    /// When something else happens, or at this time.
+    At(u64),
+    /// When a batch of them has come, or at this time.
+    Batch(u64),
+}
+
+struct Waiting {
+    bytes: usize,
+    displayed: Option<Displayed>,
+}
+
+impl Telling {
+    pub(super) fn new(events: Sender<Told>) -> Telling {
+        Telling {
+            events,
+            confirmed: Arc::default(),
+            told: 0,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            backlog: Backlog::None,
+            dropped: 0,
+            look: Look::Never,
+        }
+    }
+
+    /// Tells an event, or drops it if the front end is too far behind.
+    pub(super) fn tell(&mut self, event: Event, displayed: Option<Displayed>, now_ms: u64) {
+        let bytes = size_of::<Told>() + event.text_bytes();
+        // The backlog keeps what the session has to know of far below this. Undelivered texts are named
+        // nowhere else, and each request is one of few.
+        let is_lasting = matches!(event, Event::ChatClosed { .. } | Event::Request { .. });
+        if displayed.is_none() && !is_lasting && self.bytes + bytes > FULL_BYTES {
+            self.dropped += 1;
+            return;
+        }
+        self.told += 1;
+        let receipt = Receipt::new(self.told, self.confirmed.clone());
+        if let Err(unwanted) = self.events.try_send(Told { event, receipt }) {
+            // A front end that dropped its end wants no events.
+            unwanted.into_inner().receipt.confirm();
+        }
+        self.bytes += bytes;
+        self.waiting.push_back(Waiting { bytes, displayed });
+        if self.look == Look::Never {
+            self.look = Look::At(now_ms + LOOK_MS);
+        }
+    }
+
+    /// Whether enough has happened that the session should know of it now.
+    pub(super) fn has_news(&self) -> bool {
+        self.new_confirmations() >= CONFIRMATIONS_AT_ONCE || self.level() != self.backlog
+    }
+
+    /// How many events were displayed since the last look.
+    fn new_confirmations(&self) -> usize {
+        let unconfirmed = usize::try_from(self.told - self.confirmed.count()).unwrap_or(0);
+        self.waiting.len().saturating_sub(unconfirmed)
+    }
+
+    /// What was displayed since the last time. Of messages that follow each other in a chat, the last
+    /// one stands for all.
+    pub(super) fn displayed(&mut self) -> Vec<Displayed> {
+        let mut displayed = Vec::new();
+        for waiting in self.waiting.drain(..self.new_confirmations()) {
+            self.bytes -= waiting.bytes;
+            match (displayed.last_mut(), waiting.displayed) {
+                (
+                    Some(Displayed::Message { chat, number }),
+                    Some(Displayed::Message { chat: same, number: next }),
+                ) if *chat == same => *number = next,
+                (_, next) => displayed.extend(next),
+            }
+        }
+        if self.waiting.is_empty() {
+            self.look = Look::Never;
+        }
+        displayed
+    }
+
+    /// How far the front end is behind, if that has changed.
+    pub(super) fn changed_backlog(&mut self) -> Option<Backlog> {
+        let level = self.level();
+        (std::mem::replace(&mut self.backlog, level) != level).then_some(level)
+    }
+
+    /// How far the front end is behind. It has caught up when half of what made it fall behind is
+    /// displayed.
+    fn level(&self) -> Backlog {
+        let rising = match self.bytes {
+            FULL_BYTES.. => Backlog::Full,
+            PEERS_BYTES.. => Backlog::Peers,
+            _ => Backlog::None,
+        };
+        let falling = match self.bytes * 2 {
+            FULL_BYTES.. => Backlog::Full,
+            PEERS_BYTES.. => Backlog::Peers,
+            _ => Backlog::None,
+        };
+        self.backlog.clamp(rising, falling)
+    }
+
+    /// Whether peers are to wait.
+    pub(super) fn holds_peers(&self) -> bool {
+        self.backlog != Backlog::None
+    }
+
+    /// How many events were dropped, to be told once the front end keeps up again.
+    pub(super) fn take_dropped(&mut self) -> Option<u64> {
+        let dropped =
+            if self.backlog == Backlog::None { std::mem::take(&mut self.dropped) } else { 0 };
+        (dropped > 0).then_some(dropped)
+    }
+
+    /// When the confirmations are to be looked at, whatever else happens.
+    pub(super) fn next_look(&self) -> Option<u64> {
+        match self.look {
+            Look::At(at_ms) | Look::Batch(at_ms) => Some(at_ms),
+            Look::Never => None,
+        }
+    }
+
+    /// The confirmations were looked at: those that are missing are waited for.
+    pub(super) fn looked(&mut self, now_ms: u64) {
+        if self.next_look().is_some_and(|at_ms| at_ms <= now_ms) {
+            self.look = Look::Batch(now_ms + LOOK_AGAIN_MS);
+        }
+    }
+
+    /// Returns when a batch of confirmations has come, if they are waited for.
+    pub(super) async fn confirmed(&self) {
+        if !matches!(self.look, Look::Batch(_)) {
+            return std::future::pending().await;
+        }
+        let some = self.waiting.len().min(CONFIRMATIONS_AT_ONCE);
+        self.confirmed.reaches(self.told - (self.waiting.len() - some) as u64).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_channel::Receiver;
+
+    fn telling() -> (Telling, Receiver<Told>) {
+        let (events, told) = async_channel::unbounded();
+        (Telling::new(events), told)
+    }
+
+    fn notice(bytes: usize) -> Event {
+        Event::Notice { code: "noise", message: "x".repeat(bytes) }
+    }
+
+    fn displayed(number: u64) -> Option<Displayed> {
+        Some(Displayed::Broadcast { log: 1, number })
+    }
+
+    #[test]
+    fn only_confirmed_events_are_displayed() {
+        let (mut telling, told) = telling();
+        telling.tell(notice(1), displayed(1), 0);
+        telling.tell(notice(1), None, 0);
+        telling.tell(notice(1), displayed(2), 0);
+        assert_eq!(telling.displayed(), []);
+        // Taken from the queue, but dropped unconfirmed.
+        drop(told.try_recv().unwrap());
+        assert_eq!(telling.displayed(), []);
+        told.try_recv().unwrap().receipt.confirm();
+        assert_eq!(telling.displayed(), [Displayed::Broadcast { log: 1, number: 1 }]);
+        told.try_recv().unwrap().receipt.confirm();
+        assert_eq!(telling.displayed(), [Displayed::Broadcast { log: 1, number: 2 }]);
+        assert_eq!(telling.next_look(), None);
+    }
+
+    #[test]
+    fn a_front_end_that_is_behind_holds_peers_until_half_is_read() {
+        let (mut telling, told) = telling();
+        while !telling.holds_peers() {
+            telling.tell(notice(1_000), None, 0);
+            telling.changed_backlog();
+        }
+        let count = told.len();
+        for read in 1..=count {
+            told.try_recv().unwrap().receipt.confirm();
+            telling.displayed();
+            let changed = telling.changed_backlog();
+            assert_eq!(changed.is_some(), !telling.holds_peers());
+            if changed.is_some() {
+                assert!((count / 2 - 2..=count / 2 + 2).contains(&read), "{read} of {count}");
+                return;
+            }
+        }
+        panic!("peers are held for ever");
+    }
+
+    #[test]
+    fn a_front_end_that_reads_nothing_loses_events_but_no_memory() {
+        let (mut telling, told) = telling();
+        for _ in 0..20_000 {
+            telling.tell(notice(1_000), None, 0);
+            telling.changed_backlog();
+        }
+        assert!(told.len() < FULL_BYTES / 1_000);
+        assert_eq!(telling.take_dropped(), None, "it is told later");
+        let read = told.len() as u64;
+        while let Ok(one) = told.try_recv() {
+            one.receipt.confirm();
+        }
+        telling.displayed();
+        telling.changed_backlog();
+        assert_eq!(telling.take_dropped(), Some(20_000 - read));
+    }
+
+    #[test]
+    fn a_front_end_that_wants_no_events_is_never_behind() {
+        let (mut telling, told) = telling();
+        drop(told);
+        telling.tell(notice(1), displayed(1), 0);
+        assert_eq!(telling.displayed(), [Displayed::Broadcast { log: 1, number: 1 }]);
+    }
+}

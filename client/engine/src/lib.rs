@@ -1,0 +1,30 @@
+//! Runs a client of Let's Chat: a [`Client`] takes [`Request`](letschat_core::session::Request)s and tells
+//! [`Event`](letschat_core::event::Event)s.
+//!
+//! * [`client`] – the handle: start, request, events, end
+//! * [`events`] – how a front end is told an event, and confirms that it has displayed it
+//! * [`address`] – where a server is, as a user writes it
+//! * [`private_file`] – files that are their owner's alone
+//! * [`clock`] – the only place where a client reads a clock
+//! * `driver` – runs the session: inputs in, effects carried out, in order, on one thread
+//! * `net` – thin tasks that move bytes: the server, peers, datagrams
+//! * `trust` – which server is the right one
+//! * [`account`] – an account's folder: key, peers, position, lock
+//! * `settling` – coalesces self-wakes into one poll
+//!
+//! Deliberately absent: tokio, threads that share state with the session, queues without a bound, and any knowledge
+//! of passwords beyond the request that carries one.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod account;
+pub mod address;
+pub mod client;
+pub mod clock;
+mod driver;
+pub mod events;
+mod net;
+pub mod private_file;
+mod settling;
+mod trust;
+
+pub use client::{Client, Config, Ended, Engine, StartError};

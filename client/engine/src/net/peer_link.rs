@@ -1,0 +1,159 @@
+//! A link to a peer: TLS with both sides' raw public keys over any byte stream, then the messages
+//! of the peer protocol. Over what it runs, and whether anybody still listens, is not its business.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use async_channel::Sender;
+use async_executor::{LocalExecutor, Task};
+use async_net::TcpStream;
+use futures_lite::{AsyncRead, AsyncWrite, FutureExt as _};
+use futures_rustls::{TlsAcceptor, TlsConnector};
+use letschat_protocol::frame::Frame;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::peer::PeerMessage;
+
+use super::link::{self, End, Unreadable};
+use super::outbox::Outbox;
+use super::tls::{self, PeerTls};
+use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
+use letschat_core::session::delivery::{MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES};
+use letschat_core::session::{Input, LinkId, PeerLoss};
+
+/// Messages that may wait for a peer that does not read. A link that is further behind is broken;
+/// what was not delivered is still with the session.
+/// All that a chat may have unconfirmed fits, since it goes out at once when a link is taken up
+/// again, with a line of at most so many bytes for each, and some room for what else is said.
+const OUTBOX_BYTES: usize = MAX_UNCONFIRMED_BYTES + MAX_UNCONFIRMED * LINE_BYTES + 64 * 1024;
+
+/// `MESSAGE`, two numbers of 20 digits at most, and what separates them.
+const LINE_BYTES: usize = 64;
+
+/// What a peer link runs over: TCP, or whatever carries bytes both ways.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for S {}
+
+/// A stream with a peer whose key is proven.
+pub(crate) type PeerStream = Pin<Box<dyn ByteStream>>;
+
+/// One link, from its dial or arrival to its end.
+pub(crate) struct PeerLink {
+    outbox: Rc<Outbox>,
+    task: Task<()>,
+}
+
+impl PeerLink {
+    /// Begins to dial somebody who must have this key.
+    pub(crate) fn dial(
+        executor: &LocalExecutor<'static>,
+        link: LinkId,
+        (to, key): (SocketAddr, PublicKey),
+        tls: PeerTls,
+        queue: Sender<Occurrence>,
+    ) -> PeerLink {
+        PeerLink::spawn(executor, async move |outbox| {
+            let given_up = async {
+                outbox.closed().await;
+                None
+            };
+            let dialled = async { Some(dial(to, &tls, key).await) }.or(given_up).await;
+            match dialled {
+                None => {}
+                Some(Err(why)) => tell(&queue, link, Input::PeerLost { link, why }).await,
+                Some(Ok(stream)) => {
+                    tell(&queue, link, Input::PeerDialled { link }).await;
+                    converse(stream, link, &outbox, &queue).await;
+                }
+            }
+        })
+    }
+
+    /// Takes up a link that arrived.
+    pub(crate) fn arrived(
+        executor: &LocalExecutor<'static>,
+        link: LinkId,
+        stream: PeerStream,
+        queue: Sender<Occurrence>,
+    ) -> PeerLink {
+        PeerLink::spawn(executor, async move |outbox| {
+            converse(stream, link, &outbox, &queue).await;
+        })
+    }
+
+    fn spawn(
+        executor: &LocalExecutor<'static>,
+        run: impl AsyncFnOnce(Rc<Outbox>) + 'static,
+    ) -> PeerLink {
+        let outbox = Rc::new(Outbox::new(OUTBOX_BYTES));
+        let shared = outbox.clone();
+        PeerLink { outbox, task: executor.spawn(async move { run(shared).await }) }
+    }
+
+    /// Says something.
+    pub(crate) fn send(&self, message: &PeerMessage) {
+        self.outbox.send(&message.to_frame());
+    }
+
+    /// Lets out what was said, then closes; a dial is given up. The task ends by itself.
+    pub(crate) fn close(self) -> Task<()> {
+        self.outbox.close();
+        self.task
+    }
+}
+
+async fn dial(to: SocketAddr, tls: &PeerTls, key: PublicKey) -> Result<PeerStream, PeerLoss> {
+    let secured = within(HANDSHAKE_TIMEOUT, async {
+        let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        secure_as_dialler(stream, tls, key).await
+    });
+    secured.await.map_err(|error| {
+        if tls::is_somebody_else(&error) { PeerLoss::WrongKey } else { PeerLoss::Unreachable }
+    })
+}
+
+/// Proves who we are to somebody who must have this key.
+pub(crate) async fn secure_as_dialler(
+    stream: impl ByteStream + 'static,
+    tls: &PeerTls,
+    expected: PublicKey,
+) -> io::Result<PeerStream> {
+    let connector = TlsConnector::from(tls.dialler(expected));
+    Ok(Box::pin(connector.connect(tls::unused_name(), stream).await?))
+}
+
+/// Proves who we are to somebody, and learns their key.
+pub(crate) async fn secure_as_receiver(
+    stream: impl ByteStream + 'static,
+    tls: &PeerTls,
+) -> io::Result<(PeerStream, PublicKey)> {
+    let stream = TlsAcceptor::from(tls.receiver()).accept(stream).await?;
+    let key = tls::arrived_key(stream.get_ref().1)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok((Box::pin(stream), key))
+}
+
+async fn converse(stream: PeerStream, link: LinkId, outbox: &Outbox, queue: &Sender<Occurrence>) {
+    let take = async |frame: &Frame| {
+        let message = PeerMessage::from_frame(frame).map_err(|_| Unreadable)?;
+        tell(queue, link, Input::Peer { link, message }).await;
+        Ok(())
+    };
+    let why = match link::run(stream, outbox, take).await {
+        End::Closed => return,
+        End::Broken => PeerLoss::Broken,
+        End::Unreadable => PeerLoss::Protocol,
+    };
+    tell(queue, link, Input::PeerLost { link, why }).await;
+}
+
+/// That the queue is closed means that the driver has ended.
+async fn tell(queue: &Sender<Occurrence>, link: LinkId, input: Input) {
+    let _ = queue.send(Occurrence::Peer(link, input)).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! The link to the server: dialled, secured, judged, then frames in and out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use async_channel::Sender;
+use async_executor::{LocalExecutor, Task};
+use async_net::TcpStream;
+use futures_lite::FutureExt as _;
+use futures_rustls::TlsConnector;
+use futures_rustls::client::TlsStream;
+use letschat_protocol::dialogue::{ReplyAssembler, Request};
+use letschat_protocol::frame::Frame;
+use letschat_protocol::identity::Fingerprint;
+
+use super::happy_eyeballs::{first_success, interleaved};
+use super::link::{self, End, Unreadable};
+use super::outbox::Outbox;
+use super::tls::{self, Exported};
+use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
+use crate::address::ServerAddress;
+use crate::trust::{KnownServers, Verdict};
+use letschat_core::session::{Input, Unreached};
+
+/// Requests that may wait for a server that does not read. Several of the largest fit.
+const OUTBOX_BYTES: usize = 256 * 1024;
+
+/// Which server, and what makes its key the right one.
+pub(crate) struct Target {
+    pub(crate) address: ServerAddress,
+    pub(crate) known: KnownServers,
+    /// Whether a key that was never seen may be accepted.
+    pub(crate) may_accept: bool,
+}
+
+/// What came of a dial that came through.
+pub(crate) struct Secured {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) verdict: Verdict,
+    pub(crate) address: SocketAddr,
+    pub(crate) keys: Exported,
+}
+
+/// One link, from its dial to its end. What it tells carries its generation.
+pub(crate) struct ServerLink {
+    outbox: Rc<Outbox>,
+    task: Task<()>,
+}
+
+impl ServerLink {
+    /// Begins to dial.
+    pub(crate) fn dial(
+        executor: &LocalExecutor<'static>,
+        generation: u64,
+        target: Rc<Target>,
+        queue: Sender<Occurrence>,
+    ) -> ServerLink {
+        let outbox = Rc::new(Outbox::new(OUTBOX_BYTES));
+        let run = run(generation, target, outbox.clone(), queue);
+        ServerLink { outbox, task: executor.spawn(run) }
+    }
+
+    /// Says something.
+    pub(crate) fn send(&self, request: &Request) {
+        self.outbox.send(&request.to_frame());
+    }
+
+    /// Lets out what was said, then closes; a dial is given up. The task ends by itself.
+    pub(crate) fn close(self) -> Task<()> {
+        self.outbox.close();
+        self.task
+    }
+}
+
+async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sender<Occurrence>) {
+    let given_up = async {
+        outbox.closed().await;
+        None
+    };
+    let Some(dialled) = async { Some(dial(&target).await) }.or(given_up).await else {
+        return;
+    };
+    // That the queue is closed means that the driver has ended, here as below.
+    let tell = async |occurrence| drop(queue.send(occurrence).await);
+    let stream = match dialled {
+        Ok((stream, secured)) => {
+            tell(Occurrence::ServerSecured(generation, Box::new(secured))).await;
+            stream
+        }
+        Err(unreached) => {
+            return tell(Occurrence::Server(generation, Input::ServerUnreached(unreached))).await;
+        }
+    };
+
+    let mut replies = ReplyAssembler::default();
+    let take = async |frame: &Frame| {
+        if let Some(said) = replies.take(frame).map_err(|_| Unreadable)? {
+            tell(Occurrence::Server(generation, Input::Server(said))).await;
+        }
+        Ok(())
+    };
+    match link::run(stream, &outbox, take).await {
+        End::Closed => {}
+        // A server that talks nonsense is as good as none.
+        End::Broken | End::Unreadable => {
+            tell(Occurrence::Server(generation, Input::ServerLost)).await;
+        }
+    }
+}
+
+/// A link to the right server.
+type Linked = (TlsStream<TcpStream>, Secured);
+
+async fn dial(target: &Target) -> Result<Linked, Unreached> {
+    let ServerAddress { host, port, .. } = &target.address;
+    let resolved = within(HANDSHAKE_TIMEOUT, async_net::resolve((host.as_str(), *port))).await;
+    reach(target, resolved.map_err(|error| unreached(&error))?).await
+}
+
+/// Reaches the server at the first of these addresses where somebody proves to have its key. Each
+/// address has the whole time for its handshake, also the last one.
+async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Unreached> {
+    let addresses = interleaved(addresses);
+    let failures = match first_success(&addresses, async |at| dial_one(target, at).await).await {
+        Ok(linked) => return Ok(linked),
+        Err(failures) => failures,
+    };
+    // The one that came furthest says most.
+    let failure = failures.into_iter().max_by_key(|failure| failure.step);
+    Err(failure.map_or_else(
+        || Unreached::NoServer("the name has no address".into()),
+        |failure| failure.why,
+    ))
+}
+
+/// How far a dial came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Connect,
+    Handshake,
+    Judgement,
+}
+
+struct Failed {
+    step: Step,
+    why: Unreached,
+}
+
+async fn dial_one(target: &Target, address: SocketAddr) -> Result<Linked, Failed> {
+    let mut step = Step::Connect;
+    let secured = within(HANDSHAKE_TIMEOUT, async {
+        let stream = TcpStream::connect(address).await?;
+        step = Step::Handshake;
+        stream.set_nodelay(true)?;
+        let connector = TlsConnector::from(tls::server_link_config());
+        connector.connect(tls::unused_name(), stream).await
+    });
+    let secured = secured.await;
+    let judged = match secured {
+        Ok(stream) => judge(target, stream, address),
+        Err(error) => return Err(Failed { step, why: unreached(&error) }),
+    };
+    judged.map_err(|why| Failed { step: Step::Judgement, why })
+}
+
+fn judge(
+    target: &Target,
+    stream: TlsStream<TcpStream>,
+    address: SocketAddr,
+) -> Result<Linked, Unreached> {
+    let connection = stream.get_ref().1;
+    let fingerprint = tls::server_fingerprint(connection)
+        .ok_or_else(|| Unreached::NoServer("the server has shown no certificate".into()))?;
+    let keys = tls::export(connection).map_err(|error| Unreached::NoServer(error.to_string()))?;
+    let verdict =
+        target.known.judge(&target.address, address.ip(), fingerprint, target.may_accept)?;
+    Ok((stream, Secured { fingerprint, verdict, address, keys }))
+}
+
+fn unreached(error: &io::Error) -> Unreached {
+    Unreached::NoServer(reason(error))
+}
+
+/// What failed, in words that go on after "because".
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody listens there".into(),
+        io::ErrorKind::TimedOut => "there was no answer in time".into(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "there is no way to that address".into()
+        }
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            "it closed the connection at once".into()
+        }
+        io::ErrorKind::InvalidData => "what answers there does not speak TLS 1.3".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Small files that are their owner's alone: written whole or not at all, read up to a bound.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Readable and writable by the owner alone.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
+
+/// What the group and others may do with a file.
+const OF_OTHERS: u32 = 0o077;
+/// Everybody may change a folder, and take away what is not theirs.
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_ALL: u32 = 0o002;
+
+/// Nothing that a client keeps is larger; what is, was not written by it.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Makes a folder and those above it, as far as they are missing.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
+}
+
+/// Opens a file to lock it; its content means nothing.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)
+}
+
+/// Opens a file to add lines at its end.
+pub fn open_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path)
+}
+
+/// The content of a file, or `None` if there is no such file.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut content = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is far too large"));
+    }
+    Ok(Some(content))
+}
+
+/// The content of a secret, or `None` if there is no such file. Like ssh, refuses one that others can
+/// read or change.
+pub fn read_secret(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & OF_OTHERS != 0 => {
+            let mode = found.permissions().mode() & 0o777;
+            Err(refused(format!(
+                "others have access to this key (mode {mode:04o}); `chmod 600 {}` ends that",
+                path.display()
+            )))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => read(path),
+    }
+}
+
+/// Refuses a folder in which everybody can replace the files of others.
+pub fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & (STICKY | WRITABLE_BY_ALL) == WRITABLE_BY_ALL => {
+            let path = path.display();
+            Err(refused(format!(
+                "everybody may change what is in {path}; `chmod go-w {path}` ends that"
+            )))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn refused(sentence: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, sentence)
+}
+
+/// The whole lines among the last [`MAX_FILE_BYTES`] of a file that grows, and whether there are
+/// others before them.
+pub fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
+        Err(error) => return Err(error),
+    };
+    let before = file.metadata()?.len().saturating_sub(MAX_FILE_BYTES);
+    file.seek(SeekFrom::Start(before))?;
+    let mut content = Vec::new();
+    file.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+    if before > 0 {
+        let end = content.iter().position(|byte| *byte == b'\n');
+        content.drain(..end.map_or(content.len(), |end| end + 1));
+    }
+    Ok((content, before > 0))
+}
+
+/// Whether a lock can't be had because the file system has none.
+pub fn has_no_locks(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS))
+}
+
+/// Makes a folder if it is missing, and sees whether files can be made in it.
+pub fn create_usable_folder(path: &Path) -> io::Result<()> {
+    create_folder(path)?;
+    Ok(access(path, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// Writes a file. Whenever the power goes, the old content or the new one is there, whole.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_added_extension("new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file =
+        OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(&unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    // The rename itself lasts only once the folder is on disk as well.
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// A value from a JSON file, or its default if there is no such file. An error of the kind
+/// [`InvalidData`](io::ErrorKind::InvalidData) means that the file holds something else.
+pub fn read_json<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
+    match read(path)? {
+        None => Ok(T::default()),
+        Some(content) => Ok(serde_json::from_slice(&content)?),
+    }
+}
+
+/// Writes a value as a JSON file that people can read.
+pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut content = serde_json::to_vec_pretty(value)?;
+    content.push(b'\n');
+    write(path, &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn folders_and_files_are_their_owners_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("a/b");
+        create_folder(&folder).unwrap();
+        let path = folder.join("key");
+        write(&path, b"first").unwrap();
+        write(&path, b"second").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"second");
+        assert_eq!(mode(&folder), FOLDER_MODE);
+        assert_eq!(mode(&parent.path().join("a")), FOLDER_MODE);
+        assert_eq!(mode(&path), FILE_MODE);
+    }
+
+    #[test]
+    fn a_write_that_was_cut_short_does_not_block_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peers.json");
+        fs::write(folder.path().join("peers.json.new"), b"{\"half").unwrap();
+        write_json(&path, &BTreeMap::from([("bob", 1)])).unwrap();
+        let peers: BTreeMap<String, u32> = read_json(&path).unwrap();
+        assert_eq!(peers["bob"], 1);
+    }
+
+    #[test]
+    fn what_is_missing_is_empty_and_what_is_broken_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.json");
+        let missing: BTreeMap<String, u32> = read_json(&path).unwrap();
+        assert!(missing.is_empty());
+        for broken in [&b""[..], b"{", b"[1]", b"\xff"] {
+            fs::write(&path, broken).unwrap();
+            assert!(read_json::<BTreeMap<String, u32>>(&path).is_err(), "{broken:?}");
+        }
+        fs::write(&path, vec![b' '; MAX_FILE_BYTES as usize + 1]).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}

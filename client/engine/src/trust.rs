@@ -1,0 +1,303 @@
+//! Which server is the right one: keys that were given, remembered, or are seen for the first time.
+//!
+//! The file `known_servers.json` maps `host:port` to the fingerprint of the server's key. An entry
+//! changes only when the user names another fingerprint, or removes it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use letschat_protocol::identity::Fingerprint;
+
+use crate::address::ServerAddress;
+use crate::private_file;
+use letschat_core::session::Unreached;
+
+const FILE: &str = "known_servers.json";
+const LOCK_FILE: &str = "known_servers.lock";
+
+/// The file of known servers.
+pub(crate) struct KnownServers {
+    folder: PathBuf,
+}
+
+/// The server's key is to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the remembered one.
+    Known,
+    /// It is the one that the user gave; now remembered.
+    AsGiven,
+    /// It is remembered for this other address, as `host:port`; now for this one, too, and the user
+    /// is to be told.
+    KnownAs(String),
+    /// It was never seen before; now remembered, and the user is to be told.
+    FirstSight,
+}
+
+impl KnownServers {
+    /// The file in the client's data folder. It need not exist.
+    pub(crate) fn in_folder(data_folder: &Path) -> KnownServers {
+        KnownServers { folder: data_folder.to_owned() }
+    }
+
+    /// The fingerprint that a server is likely to show: the remembered one, or for a loopback address
+    /// the one of another loopback address with the same port.
+    pub(crate) fn expected(&self, server: &ServerAddress) -> io::Result<Option<Fingerprint>> {
+        let known = self.load()?;
+        let remembered = self.entry(&known, server)?;
+        if remembered.is_some() || !server.is_loopback() {
+            return Ok(remembered);
+        }
+        let is_same_place = |address: &str| {
+            let address = address.parse::<ServerAddress>();
+            address.is_ok_and(|other| other.is_loopback() && other.port == server.port)
+        };
+        let same = known.iter().find(|(address, _)| is_same_place(address));
+        Ok(same.and_then(|(_, text)| text.parse().ok()))
+    }
+
+    fn entry(
+        &self,
+        known: &BTreeMap<String, String>,
+        server: &ServerAddress,
+    ) -> io::Result<Option<Fingerprint>> {
+        let text = known.get(&server.to_string());
+        text.map(|text| text.parse().map_err(|error| self.broken(&error))).transpose()
+    }
+
+    /// Decides about a key that a server just proved to have, and remembers it if it is new.
+    /// `may_accept` says that somebody is there to see a notice, or allowed it beforehand.
+    pub(crate) fn judge(
+        &self,
+        server: &ServerAddress,
+        reached_at: IpAddr,
+        found: Fingerprint,
+        may_accept: bool,
+    ) -> Result<Verdict, Unreached> {
+        let unusable = |error: io::Error| {
+            Unreached::Folder(format!("the list of known servers can't be used: {error}"))
+        };
+        private_file::refuse_folder_of_all(&self.folder).map_err(unusable)?;
+        let known = self.load().map_err(unusable)?;
+        let remembered = self.entry(&known, server).map_err(unusable)?;
+        let may_accept = may_accept || reached_at.to_canonical().is_loopback();
+        let verdict =
+            decide(server.fingerprint, remembered, found, || elsewhere(&known, found), may_accept)?;
+        if verdict != Verdict::Known {
+            self.remember(server, found).map_err(unusable)?;
+        }
+        Ok(verdict)
+    }
+
+    fn remember(&self, server: &ServerAddress, found: Fingerprint) -> io::Result<()> {
+        private_file::create_folder(&self.folder)?;
+        // Several clients may share the folder; each holds this for the length of one write.
+        let lock = private_file::open_lock(&self.folder.join(LOCK_FILE))?;
+        lock.lock().map_err(|error| match private_file::has_no_locks(&error) {
+            true => io::Error::new(
+                error.kind(),
+                format!(
+                    "its file system has no locks ({error}); choose a folder elsewhere with --data"
+                ),
+            ),
+            false => error,
+        })?;
+        let mut known = self.load()?;
+        known.insert(server.to_string(), found.to_string());
+        private_file::write_json(&self.path(), &known)
+    }
+
+    fn load(&self) -> io::Result<BTreeMap<String, String>> {
+        private_file::read_json(&self.path()).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => self.broken(&error),
+            _ => error,
+        })
+    }
+
+    fn broken(&self, error: &dyn std::error::Error) -> io::Error {
+        let path = self.path();
+        let sentence = format!(
+            "{} holds something else ({error}); repair it, or delete it to meet every server anew",
+            path.display()
+        );
+        io::Error::new(io::ErrorKind::InvalidData, sentence)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+}
+
+/// A key that the user gave counts more than one that is remembered: giving it is how a user
+/// accepts that a server's key has changed.
+fn decide(
+    given: Option<Fingerprint>,
+    remembered: Option<Fingerprint>,
+    found: Fingerprint,
+    elsewhere: impl FnOnce() -> Option<String>,
+    may_accept: bool,
+) -> Result<Verdict, Unreached> {
+    match (given, remembered) {
+        (Some(given), _) if given != found => Err(Unreached::KeyChanged { known: given, found }),
+        (_, Some(remembered)) if remembered == found => Ok(Verdict::Known),
+        (Some(_), _) => Ok(Verdict::AsGiven),
+        (None, Some(known)) => Err(Unreached::KeyChanged { known, found }),
+        (None, None) => match elsewhere() {
+            Some(address) => Ok(Verdict::KnownAs(address)),
+            None if may_accept => Ok(Verdict::FirstSight),
+            None => Err(Unreached::KeyUnknown { found }),
+        },
+    }
+}
+
+/// Another address at which this key is the right one.
+fn elsewhere(known: &BTreeMap<String, String>, found: Fingerprint) -> Option<String> {
+    let is_it = |text: &str| text.parse().is_ok_and(|known: Fingerprint| known == found);
+    known.iter().find(|(_, text)| is_it(text)).map(|(address, _)| address.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn key(name: &str) -> Fingerprint {
+        Fingerprint::of_spki(name.as_bytes())
+    }
+
+    fn server(text: &str) -> ServerAddress {
+        text.parse().unwrap()
+    }
+
+    fn with_key(text: &str, key: Fingerprint) -> ServerAddress {
+        server(&format!("{text}#{key}"))
+    }
+
+    #[test]
+    fn first_sight_far_away_needs_somebody_who_accepts() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        let (host, found) = (server("host"), key("a"));
+        let refused = Err(Unreached::KeyUnknown { found });
+        assert_eq!(known.judge(&host, FAR, found, false), refused);
+        assert_eq!(known.expected(&host).unwrap(), None);
+        assert_eq!(known.judge(&host, FAR, found, true), Ok(Verdict::FirstSight));
+        assert_eq!(known.judge(&host, FAR, found, false), Ok(Verdict::Known));
+    }
+
+    #[test]
+    fn first_sight_on_loopback_is_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        assert_eq!(known.judge(&server("a"), NEAR, key("a"), false), Ok(Verdict::FirstSight));
+        assert_eq!(known.judge(&server("b"), mapped, key("b"), false), Ok(Verdict::FirstSight));
+    }
+
+    #[test]
+    fn a_changed_key_is_refused_even_where_a_new_one_would_be_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        let host = server("host");
+        known.judge(&host, NEAR, key("a"), true).unwrap();
+        let changed = Unreached::KeyChanged { known: key("a"), found: key("b") };
+        assert_eq!(known.judge(&host, NEAR, key("b"), true), Err(changed));
+        // Another port is another server.
+        assert_eq!(known.judge(&server("host:1"), NEAR, key("b"), true), Ok(Verdict::FirstSight));
+    }
+
+    #[test]
+    fn key_known_from_another_address_needs_nobody_who_accepts() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        known.judge(&server("127.0.0.1"), NEAR, key("a"), false).unwrap();
+        let as_before = Ok(Verdict::KnownAs("127.0.0.1:4400".into()));
+        assert_eq!(known.judge(&server("localhost"), FAR, key("a"), false), as_before);
+        assert_eq!(known.judge(&server("localhost"), FAR, key("a"), false), Ok(Verdict::Known));
+        // The other address is held to that key from now on.
+        let changed = Unreached::KeyChanged { known: key("a"), found: key("b") };
+        assert_eq!(known.judge(&server("localhost"), NEAR, key("b"), true), Err(changed));
+    }
+
+    #[test]
+    fn loopback_address_is_expected_to_be_the_known_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        known.judge(&server("127.0.0.1"), NEAR, key("a"), true).unwrap();
+        known.judge(&server("elsewhere"), FAR, key("b"), true).unwrap();
+        let expected = |text| known.expected(&server(text)).unwrap();
+        for same in ["127.0.0.1", "localhost", "[::1]", "127.0.0.2"] {
+            assert_eq!(expected(same), Some(key("a")), "{same}");
+        }
+        for other in ["localhost:1", "192.0.2.1", "localhost.example.org"] {
+            assert_eq!(expected(other), None, "{other}");
+        }
+        known.judge(&server("localhost"), NEAR, key("c"), true).unwrap();
+        assert_eq!(expected("localhost"), Some(key("c")));
+    }
+
+    #[test]
+    fn key_of_another_server_at_a_known_address_is_a_changed_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        known.judge(&server("one"), NEAR, key("a"), true).unwrap();
+        known.judge(&server("two"), NEAR, key("b"), true).unwrap();
+        let changed = Unreached::KeyChanged { known: key("b"), found: key("a") };
+        assert_eq!(known.judge(&server("two"), NEAR, key("a"), true), Err(changed));
+        let given = Unreached::KeyChanged { known: key("b"), found: key("a") };
+        assert_eq!(known.judge(&with_key("three", key("b")), NEAR, key("a"), true), Err(given));
+    }
+
+    #[test]
+    fn list_that_everybody_may_change_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        let of_all = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), of_all).unwrap();
+        let result = known.judge(&server("host"), NEAR, key("a"), true);
+        let Err(Unreached::Folder(sentence)) = result else { panic!("{result:?}") };
+        assert!(sentence.contains("chmod go-w "), "{sentence}");
+    }
+
+    #[test]
+    fn a_given_key_is_the_only_one_accepted_and_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        let host = with_key("host", key("a"));
+        let wrong = Unreached::KeyChanged { known: key("a"), found: key("b") };
+        assert_eq!(known.judge(&host, NEAR, key("b"), true), Err(wrong));
+        assert_eq!(known.judge(&host, FAR, key("a"), false), Ok(Verdict::AsGiven));
+        assert_eq!(known.expected(&server("host")).unwrap(), Some(key("a")));
+        // The way out after a change: the user gives the new one.
+        let moved = with_key("host", key("b"));
+        assert_eq!(known.judge(&moved, FAR, key("b"), false), Ok(Verdict::AsGiven));
+        assert_eq!(known.judge(&server("host"), FAR, key("b"), false), Ok(Verdict::Known));
+    }
+
+    #[test]
+    fn a_broken_file_is_an_error_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        for broken in ["{\"host:4400\": \"abc\"}", "{", "[]"] {
+            std::fs::write(known.path(), broken).unwrap();
+            let result = known.judge(&server("host"), NEAR, key("a"), true);
+            assert!(matches!(result, Err(Unreached::Folder(_))), "{result:?}");
+            assert_eq!(std::fs::read_to_string(known.path()).unwrap(), broken);
+        }
+    }
+
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        known.judge(&server("host"), NEAR, key("a"), true).unwrap();
+        let mode = std::fs::metadata(known.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

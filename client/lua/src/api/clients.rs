@@ -1,0 +1,84 @@
+//! Further clients of one script: whole ones, in the same process.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use mlua::{Lua, Table};
+use tempfile::TempDir;
+
+use super::{Shelf, has_only, lua_failed, of_party};
+use crate::copied::Text;
+use crate::failure::{Outcome, misuse, too_many};
+use crate::host::Host;
+use crate::limits::MAX_CLIENTS;
+use crate::party::Party;
+use crate::queue;
+use letschat_commands::command::Dispatcher;
+use letschat_commands::passwords::Passwords;
+use letschat_core::session::{Failure, Request};
+use letschat_engine::client::{Client, Config};
+
+/// The clients that a script has started, and their folders.
+pub(crate) struct Company {
+    /// What is not said of one is as for the script's own client.
+    config: Config,
+    members: RefCell<Vec<(Client, Option<TempDir>)>>,
+}
+
+impl Company {
+    pub(crate) fn new(config: Config) -> Rc<Company> {
+        Rc::new(Company { config, members: RefCell::default() })
+    }
+
+    /// Ends them all, and removes the folders that were only theirs.
+    pub(crate) async fn dismiss(&self) {
+        let members = self.members.take();
+        for (client, _) in &members {
+            // One that has ended by itself says so, which is as good.
+            let _ = client.request(Request::Quit).await;
+            client.finished().await;
+        }
+    }
+
+    fn start(&self, lua: &Lua, host: &Rc<Host>, options: Option<Table>) -> Outcome<Table> {
+        if self.members.borrow().len() >= MAX_CLIENTS {
+            return Err(too_many("clients", MAX_CLIENTS));
+        }
+        let options = options.map_or_else(|| lua.create_table(), Ok).map_err(lua_failed)?;
+        has_only(&options, "A client", &["as", "data", "server"])?;
+        let text = |name: &str| {
+            let text: Option<Text> = options.raw_get(name).map_err(lua_failed)?;
+            Ok::<_, Failure>(text.map(|text| text.0))
+        };
+        let mut config = Config { peer_port: 0, ..self.config.clone() };
+        if let Some(server) = text("server")? {
+            config.server = server.parse().map_err(|error| misuse(format!("server: {error}")))?;
+        }
+        let failed = |error: &dyn std::error::Error| Failure::new("client", error.to_string());
+        let folder = match text("data")? {
+            Some(folder) => {
+                config.data_folder = PathBuf::from(folder);
+                None
+            }
+            None => {
+                let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+                config.data_folder = folder.path().join("data");
+                Some(folder)
+            }
+        };
+        let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
+        self.members.borrow_mut().push((client.clone(), folder));
+        let dispatcher = Dispatcher::new(client, Passwords::new(None, None));
+        let party = Party::new(lua, host.clone(), dispatcher);
+        queue::pump(&party, events);
+        let shelf = of_party(lua, host, &party).map_err(lua_failed)?;
+        shelf.table.raw_set("name", text("as")?).map_err(lua_failed)?;
+        Ok(shelf.table)
+    }
+}
+
+pub(crate) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, company: &Rc<Company>) -> mlua::Result<()> {
+    let (host, company) = (host.clone(), company.clone());
+    shelf.add("client", move |lua, options: Option<Table>| company.start(lua, &host, options))
+}

@@ -1,0 +1,97 @@
+//! The commands of the table. There is no second list: a command that is new is here by itself.
+
+use std::rc::Rc;
+
+use mlua::{Lua, MultiValue, Value};
+use serde_json::{Map, Value as Json};
+
+use super::{Shelf, lua_failed};
+use crate::copied;
+use crate::failure::{Outcome, misuse};
+use crate::party::{Party, to_lua};
+use letschat_commands::arguments::{Kind, Parameter};
+use letschat_commands::command::{Command, parse_object};
+use letschat_commands::commands::TABLE;
+
+pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
+    for command in TABLE {
+        let party = party.clone();
+        shelf.add_waiting(command.name, move |lua, values: MultiValue| {
+            let party = party.clone();
+            async move { run(&lua, &party, command, values).await }
+        })?;
+    }
+    Ok(())
+}
+
+async fn run(
+    lua: &Lua,
+    party: &Party,
+    command: &'static Command,
+    values: MultiValue,
+) -> Outcome<Value> {
+    let arguments = named(command, values)?;
+    let call = parse_object(command.name, &arguments).map_err(|rejection| rejection.failure)?;
+    let call = party.dispatcher.prepare(call).await?;
+    let reply = party.dispatcher.run(call).await?;
+    let reply = serde_json::to_value(&reply).map_err(|error| misuse(error.to_string()))?;
+    to_lua(lua, &only_list(reply)).map_err(lua_failed)
+}
+
+/// Arguments by name: a table has their names, and others are in the order of the parameters.
+fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
+    let mut arguments = Map::new();
+    let mut parameters = command.parameters.iter();
+    for value in values {
+        if let Value::Table(table) = value {
+            for pair in table.pairs::<Value, Value>() {
+                let (name, value) = pair.map_err(lua_failed)?;
+                let name = copied::text(&name)?;
+                // What the command does not take is not even copied: the copy is in nobody's limit.
+                let Some(parameter) = command.parameters.iter().find(|p| p.name == name) else {
+                    let why =
+                        format!("{}: there is an argument that it does not take.", command.name);
+                    return Err(misuse(why));
+                };
+                arguments.insert(name, argument(command, parameter, value)?);
+            }
+            continue;
+        }
+        let Some(parameter) = parameters.next() else {
+            return Err(misuse(format!("{}: it takes fewer arguments.", command.name)));
+        };
+        if !value.is_nil() {
+            arguments.insert(parameter.name.to_owned(), argument(command, parameter, value)?);
+        }
+    }
+    Ok(arguments)
+}
+
+/// A flag is given as `true`, or by its word as in a typed line.
+fn argument(command: &Command, parameter: &Parameter, value: Value) -> Outcome<Json> {
+    match value {
+        Value::Boolean(value) => Ok(Json::Bool(value)),
+        value @ (Value::String(_) | Value::Integer(_) | Value::Number(_)) => {
+            let text = copied::text(&value)?;
+            match parameter.kind {
+                Kind::Flag if text == parameter.name => Ok(Json::Bool(true)),
+                Kind::Flag => {
+                    let (name, word) = (command.name, parameter.name);
+                    Err(misuse(format!("{name}: {word} must be true, false or '{word}'.")))
+                }
+                _ => Ok(Json::String(text)),
+            }
+        }
+        other => Err(misuse(format!("A {} is no argument of a command.", other.type_name()))),
+    }
+}
+
+/// A reply that is nothing but a list is that list.
+fn only_list(reply: Json) -> Json {
+    match reply {
+        Json::Object(fields) if fields.len() == 1 && fields.values().all(Json::is_array) => {
+            fields.into_iter().next().map_or(Json::Null, |(_, list)| list)
+        }
+        reply => reply,
+    }
+}

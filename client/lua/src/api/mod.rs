@@ -1,0 +1,133 @@
+//! What scripts call: the members of the table `chat`, a file for each group of them.
+//!
+//! * `commands` – every command of the table, by the table
+//! * `events` – `on`, `wait`
+//! * `timers` – `after`, `every`, `sleep`, `spawn`, `now`
+//! * `output` – `print`, `log`, `bell`, `idle_seconds`, `arguments`, `exit`
+//! * `store` – `store.get`, `store.set`
+//! * `plugin` – `command` and `filter`, for plugins
+//! * `clients` – `client`, for scripts
+
+pub(super) mod clients;
+mod commands;
+mod events;
+pub(super) mod output;
+pub(super) mod plugin;
+pub(super) mod store;
+mod timers;
+
+use std::future::Future;
+use std::rc::Rc;
+
+use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table, Value};
+
+use super::failure::{self, Outcome, error_text, misuse};
+use super::host::Host;
+use super::party::Party;
+
+/// A table that is being filled with functions.
+pub(super) struct Shelf<'a> {
+    lua: &'a Lua,
+    host: &'a Host,
+    pub(super) table: Table,
+}
+
+impl<'a> Shelf<'a> {
+    pub(super) fn new(lua: &'a Lua, host: &'a Host) -> mlua::Result<Shelf<'a>> {
+        Ok(Shelf { lua, host, table: lua.create_table()? })
+    }
+
+    /// A function that answers at once.
+    pub(super) fn add<A: FromLuaMulti, R: IntoLuaMulti>(
+        &self,
+        name: &str,
+        function: impl Fn(&Lua, A) -> Outcome<R> + 'static,
+    ) -> mlua::Result<()> {
+        let inner = self.lua.create_function(move |lua, values: MultiValue| {
+            let outcome = arguments(lua, values).and_then(|arguments| function(lua, arguments));
+            answer(lua, outcome)
+        })?;
+        self.table.raw_set(name, self.host.runner.raising(inner)?)
+    }
+
+    /// A function that waits.
+    pub(super) fn add_waiting<A, R, F>(
+        &self,
+        name: &str,
+        function: impl Fn(Lua, A) -> F + 'static,
+    ) -> mlua::Result<()>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti,
+        F: Future<Output = Outcome<R>> + 'static,
+    {
+        let function = Rc::new(function);
+        let inner = self.lua.create_async_function(move |lua, values: MultiValue| {
+            let function = function.clone();
+            async move {
+                let outcome = match arguments(&lua, values) {
+                    Ok(arguments) => function(lua.clone(), arguments).await,
+                    Err(failure) => Err(failure),
+                };
+                answer(&lua, outcome)
+            }
+        })?;
+        self.table.raw_set(name, self.host.runner.waiting(inner)?)
+    }
+}
+
+fn arguments<A: FromLuaMulti>(lua: &Lua, values: MultiValue) -> Outcome<A> {
+    A::from_lua_multi(values, lua).map_err(|error| misuse(error_text(&error)))
+}
+
+fn answer<R: IntoLuaMulti>(lua: &Lua, outcome: Outcome<R>) -> mlua::Result<MultiValue> {
+    let (ok, mut values) = match outcome {
+        Ok(value) => (true, value.into_lua_multi(lua)?),
+        Err(failure) => (false, failure::to_lua(lua, &failure)?.into_lua_multi(lua)?),
+    };
+    values.push_front(Value::Boolean(ok));
+    Ok(values)
+}
+
+/// What Lua itself could not do.
+pub(super) fn lua_failed(error: mlua::Error) -> letschat_core::session::Failure {
+    letschat_core::session::Failure::new("lua", error_text(&error))
+}
+
+/// So much of a name that means nothing is told.
+const LONGEST_NAME: usize = 40;
+
+/// Refuses a table of options that has more than these: a slip, which would go unnoticed.
+fn has_only(table: &Table, what: &str, names: &[&str]) -> Outcome<()> {
+    for pair in table.pairs::<Value, Value>() {
+        let (key, _) = pair.map_err(lua_failed)?;
+        // A table could have its own say in how it is written.
+        let key = match key.as_string() {
+            Some(key) => {
+                String::from_utf8_lossy(&key.as_bytes()).chars().take(LONGEST_NAME).collect()
+            }
+            None => key.type_name().to_owned(),
+        };
+        if !names.contains(&key.as_str()) {
+            return Err(misuse(format!("{what} takes no {key}; it takes {}.", names.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// A table with what every script and every further client has: commands and events.
+pub(super) fn of_party<'a>(
+    lua: &'a Lua,
+    host: &'a Host,
+    party: &Rc<Party>,
+) -> mlua::Result<Shelf<'a>> {
+    let shelf = Shelf::new(lua, host)?;
+    commands::add(&shelf, party)?;
+    events::add(&shelf, party)?;
+    Ok(shelf)
+}
+
+/// Adds what is there once in each VM.
+pub(super) fn add_common(shelf: &Shelf<'_>, host: &Rc<Host>) -> mlua::Result<()> {
+    timers::add(shelf, host)
+}

@@ -1,0 +1,90 @@
+//! What a script says, and how it ends.
+
+use std::rc::Rc;
+
+use mlua::{Function, Lua, Table, Value, Variadic};
+
+use super::{Shelf, lua_failed};
+use crate::copied::{Text, beginning};
+use crate::failure::{Outcome, misuse};
+use crate::host::{End, Host};
+use crate::limits::LINE_BYTES;
+use crate::voice::{LEVELS, Said};
+use letschat_core::session::Failure;
+
+/// Adds what is said by a script or plugin of these arguments. `idle` tells for how many seconds
+/// the user has typed nothing.
+pub(crate) fn add(
+    shelf: &Shelf<'_>,
+    host: &Rc<Host>,
+    arguments: &[String],
+    idle: impl Fn() -> f64 + 'static,
+) -> mlua::Result<()> {
+    let said = host.clone();
+    shelf.add("print", move |lua, values: Variadic<Value>| {
+        said.say(Said::Text(joined(lua, &said, &values)?));
+        Ok(())
+    })?;
+    let logged = host.clone();
+    shelf.add("log", move |lua, (level, values): (Text, Variadic<Value>)| {
+        let level = LEVELS.into_iter().find(|known| *known == level.0);
+        let level = level.ok_or_else(|| misuse(format!("A level is {}.", LEVELS.join(", "))))?;
+        logged.say(Said::Log(level, joined(lua, &logged, &values)?));
+        Ok(())
+    })?;
+    let rung = host.clone();
+    shelf.add("bell", move |_, (): ()| {
+        rung.say(Said::Bell);
+        Ok(())
+    })?;
+    shelf.add("idle_seconds", move |_, (): ()| Ok(idle()))?;
+    let ending = host.clone();
+    shelf.add("exit", move |_, status: Value| {
+        ending.end_by(End::Exit(exit_status(&status)?));
+        Ok(())
+    })?;
+    let list = shelf.lua.create_sequence_from(arguments.iter().map(String::as_str))?;
+    list.set_readonly(true);
+    shelf.table.raw_set("arguments", list)
+}
+
+fn exit_status(given: &Value) -> Outcome<u8> {
+    let status = match given {
+        Value::Nil => Some(0),
+        given => given.as_i64().and_then(|status| u8::try_from(status).ok()),
+    };
+    status.ok_or_else(|| misuse("A status is a whole number from 0 to 255."))
+}
+
+/// `print` says what `chat.print` says.
+pub(crate) fn replace_print(lua: &Lua, chat: &Table) -> mlua::Result<()> {
+    lua.globals().raw_set("print", chat.raw_get::<Function>("print")?)
+}
+
+/// A line of these, of which no more is copied than is shown.
+fn joined(lua: &Lua, host: &Host, values: &[Value]) -> Outcome<String> {
+    let tostring: Function = lua.globals().get("tostring").map_err(lua_failed)?;
+    let mut line = String::new();
+    for (number, value) in values.iter().enumerate() {
+        if line.len() > LINE_BYTES {
+            break;
+        }
+        if number > 0 {
+            line.push(' ');
+        }
+        line.push_str(&shown(host, &tostring, value)?);
+    }
+    Ok(line)
+}
+
+/// A value as `tostring` has it.
+fn shown(host: &Host, tostring: &Function, value: &Value) -> Outcome<String> {
+    if let Value::String(text) = value {
+        return Ok(beginning(text, LINE_BYTES + 1));
+    }
+    let texts = host.runner.call(tostring, value).map_err(|trace| Failure::new("lua", trace))?;
+    match texts.front() {
+        Some(Value::String(text)) => Ok(beginning(text, LINE_BYTES + 1)),
+        _ => Ok(String::new()),
+    }
+}

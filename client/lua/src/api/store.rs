@@ -1,0 +1,119 @@
+//! A small store of a script's own, in a file of the user's data folder.
+
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mlua::Value;
+use serde_json::{Map, Value as Json};
+
+use super::{Shelf, lua_failed};
+use crate::copied::{Text, to_json};
+use crate::failure::Outcome;
+use crate::host::Host;
+use crate::limits::STORE_BYTES;
+use crate::party::to_lua;
+use letschat_core::session::Failure;
+use letschat_engine::private_file;
+
+/// What a script keeps. Read when it is first asked for. The old and the new one of a plugin that is
+/// being reloaded have the same store.
+pub(crate) struct Store {
+    path: PathBuf,
+    kept: Mutex<Kept>,
+    /// Held by whoever writes the file.
+    writing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Kept {
+    values: Option<Map<String, Json>>,
+    is_changed: bool,
+}
+
+impl Store {
+    pub(crate) fn new(path: PathBuf) -> Arc<Store> {
+        Arc::new(Store { path, kept: Mutex::default(), writing: Mutex::default() })
+    }
+
+    fn load<'a>(&self, kept: &'a mut Kept) -> Outcome<&'a mut Map<String, Json>> {
+        let wrong = |why: String| {
+            Failure::new("store", format!("{} can't be read: {why}.", self.path.display()))
+        };
+        if kept.values.is_none() {
+            let values = private_file::read_json(&self.path);
+            kept.values = Some(values.map_err(|error| wrong(error.to_string()))?);
+        }
+        Ok(kept.values.get_or_insert_default())
+    }
+
+    fn get(&self, key: &str) -> Outcome<Json> {
+        let mut kept = lock(&self.kept);
+        Ok(self.load(&mut kept)?.get(key).cloned().unwrap_or_default())
+    }
+
+    fn set(&self, key: String, value: Json) -> Outcome<()> {
+        let mut kept = lock(&self.kept);
+        let values = self.load(&mut kept)?;
+        let before = match value {
+            Json::Null => values.remove(&key),
+            value => values.insert(key.clone(), value),
+        };
+        let length = serde_json::to_vec(values).map_or(usize::MAX, |bytes| bytes.len());
+        if length > STORE_BYTES {
+            match before {
+                Some(before) => values.insert(key, before),
+                None => values.remove(&key),
+            };
+            return Err(Failure::new(
+                "limit",
+                format!("A store has room for {STORE_BYTES} bytes."),
+            ));
+        }
+        kept.is_changed = true;
+        Ok(())
+    }
+
+    /// Writes what has changed.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        let _writing = lock(&self.writing);
+        let values = {
+            let mut kept = lock(&self.kept);
+            if !std::mem::take(&mut kept.is_changed) {
+                return Ok(());
+            }
+            kept.values.clone()
+        };
+        let written = self.write(&values);
+        if written.is_err() {
+            // It is tried again with the next change or the next round.
+            lock(&self.kept).is_changed = true;
+        }
+        written
+    }
+
+    fn write(&self, values: &Option<Map<String, Json>>) -> io::Result<()> {
+        if let Some(folder) = self.path.parent() {
+            private_file::create_folder(folder)?;
+        }
+        private_file::write_json(&self.path, values)
+    }
+}
+
+/// Nobody panics while holding one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, store: &Arc<Store>) -> mlua::Result<()> {
+    let inner = Shelf::new(shelf.lua, host)?;
+    let getting = store.clone();
+    inner.add("get", move |lua, Text(key)| to_lua(lua, &getting.get(&key)?).map_err(lua_failed))?;
+    let setting = store.clone();
+    inner.add("set", move |_, (Text(key), value): (Text, Value)| {
+        setting.set(key, to_json(&value)?)
+    })?;
+    inner.table.set_readonly(true);
+    shelf.table.raw_set("store", inner.table)
+}

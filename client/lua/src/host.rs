@@ -1,0 +1,263 @@
+//! What is under way in one VM: tasks, timers, handlers, and how it ends.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use async_executor::{LocalExecutor, Task};
+use event_listener::Event as Wakeup;
+use futures_lite::future::poll_once;
+use letschat_flags::output::{self, OutputError};
+use mlua::{Function, MultiValue};
+
+use super::failure::{Outcome, too_many};
+use super::limits::{MAX_ERRORS, MAX_HANDLERS, MAX_TASKS, MAX_TIMERS};
+use super::vm::Runner;
+use super::voice::{Said, Voice, bounded};
+use letschat_commands::exit_status;
+
+/// How a script ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It asked for this exit status.
+    Exit(u8),
+    /// After an error in itself, or too many in what it started.
+    Failed,
+}
+
+/// Shared by everything that runs in one VM, on one thread.
+pub(super) struct Host {
+    pub(super) runner: Runner,
+    pub(super) executor: Rc<LocalExecutor<'static>>,
+    voice: Box<dyn Voice>,
+    handlers: Cell<usize>,
+    timers: RefCell<HashMap<u64, Task<()>>>,
+    tasks: RefCell<HashMap<u64, Task<()>>>,
+    last_id: Cell<u64>,
+    errors: Cell<usize>,
+    end: Cell<Option<End>>,
+    /// Its output is closed or refused.
+    is_unheard: Cell<bool>,
+    changed: Wakeup,
+}
+
+impl Host {
+    pub(super) fn new(
+        runner: Runner,
+        executor: Rc<LocalExecutor<'static>>,
+        voice: Box<dyn Voice>,
+    ) -> Rc<Host> {
+        Rc::new(Host {
+            runner,
+            executor,
+            voice,
+            handlers: Cell::new(0),
+            timers: RefCell::default(),
+            tasks: RefCell::default(),
+            last_id: Cell::new(0),
+            errors: Cell::new(0),
+            end: Cell::new(None),
+            is_unheard: Cell::new(false),
+            changed: Wakeup::new(),
+        })
+    }
+
+    pub(super) fn say(&self, said: Said) {
+        let said = self.voice.say(match said {
+            Said::Text(text) => Said::Text(bounded(text)),
+            Said::Log(level, text) => Said::Log(level, bounded(text)),
+            Said::Error(text) => Said::Error(bounded(text)),
+            Said::Bell => Said::Bell,
+        });
+        if let Err(error) = said {
+            self.end_unheard(&error);
+        }
+    }
+
+    /// Ends a script that can't say anything: quietly if nobody reads it any more.
+    fn end_unheard(&self, error: &OutputError) {
+        if self.is_unheard.replace(true) {
+            return;
+        }
+        match error.is_not_read() {
+            true if !self.has_failed() => self.end_by(End::Exit(exit_status::SUCCESS)),
+            true => self.end_by(End::Failed),
+            false => {
+                output::complain("letschat", error);
+                self.end_by(End::Failed);
+            }
+        }
+    }
+
+    pub(super) fn next_id(&self) -> u64 {
+        self.last_id.set(self.last_id.get() + 1);
+        self.last_id.get()
+    }
+
+    /// Begins a function on the spot, up to where it first waits; the rest is a task. Waits for room
+    /// if there are too many tasks, so that nothing that is started is lost.
+    pub(super) async fn start(self: &Rc<Self>, function: &Function, arguments: MultiValue) {
+        self.until(|host| host.tasks.borrow().len() < MAX_TASKS).await;
+        let (id, mut work) = self.work(function, arguments);
+        if poll_once(&mut work).await.is_none() {
+            self.tasks.borrow_mut().insert(id, self.executor.spawn(work));
+        }
+    }
+
+    /// Runs something of Rust's as a task.
+    pub(super) fn add_task(
+        self: &Rc<Self>,
+        work: impl Future<Output = ()> + 'static,
+    ) -> Outcome<()> {
+        if self.tasks.borrow().len() >= MAX_TASKS {
+            return Err(too_many("tasks", MAX_TASKS));
+        }
+        let (id, host) = (self.next_id(), self.clone());
+        let task = self.executor.spawn(async move {
+            work.await;
+            host.remove(id);
+        });
+        self.tasks.borrow_mut().insert(id, task);
+        Ok(())
+    }
+
+    /// Runs a function as a task.
+    pub(super) fn spawn(
+        self: &Rc<Self>,
+        function: &Function,
+        arguments: MultiValue,
+    ) -> Outcome<u64> {
+        if self.tasks.borrow().len() >= MAX_TASKS {
+            return Err(too_many("tasks", MAX_TASKS));
+        }
+        let (id, work) = self.work(function, arguments);
+        self.tasks.borrow_mut().insert(id, self.executor.spawn(work));
+        Ok(id)
+    }
+
+    fn work(
+        self: &Rc<Self>,
+        function: &Function,
+        arguments: MultiValue,
+    ) -> (u64, std::pin::Pin<Box<impl Future<Output = ()> + 'static>>) {
+        let (id, host) = (self.next_id(), self.clone());
+        let running = self.runner.run(function, arguments);
+        let work = async move {
+            if let Err(trace) = running.await {
+                host.fail(trace);
+            }
+            host.tasks.borrow_mut().remove(&id);
+            host.changed.notify(usize::MAX);
+        };
+        (id, Box::pin(work))
+    }
+
+    /// Something that goes on until it is removed, or has happened.
+    pub(super) fn add_timer(
+        self: &Rc<Self>,
+        timer: impl Future<Output = ()> + 'static,
+    ) -> Outcome<u64> {
+        if self.timers.borrow().len() >= MAX_TIMERS {
+            return Err(too_many("timers", MAX_TIMERS));
+        }
+        let (id, host) = (self.next_id(), self.clone());
+        let task = self.executor.spawn(async move {
+            timer.await;
+            host.remove(id);
+        });
+        self.timers.borrow_mut().insert(id, task);
+        Ok(id)
+    }
+
+    /// Ends a timer or task, if it is still there.
+    pub(super) fn remove(&self, id: u64) {
+        let timer = self.timers.borrow_mut().remove(&id);
+        let task = self.tasks.borrow_mut().remove(&id);
+        drop((timer, task));
+        self.changed.notify(usize::MAX);
+    }
+
+    pub(super) fn add_handler(&self) -> Outcome<()> {
+        if self.handlers.get() >= MAX_HANDLERS {
+            return Err(too_many("handlers", MAX_HANDLERS));
+        }
+        self.handlers.set(self.handlers.get() + 1);
+        Ok(())
+    }
+
+    pub(super) fn remove_handlers(&self, count: usize) {
+        self.handlers.set(self.handlers.get().saturating_sub(count));
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Shows an error of something that was started. The rest goes on, unless there were too many.
+    pub(super) fn fail(&self, trace: String) {
+        if self.end.get().is_some() || self.runner.budget.is_stopped() {
+            return;
+        }
+        self.say(Said::Error(trace));
+        self.errors.set(self.errors.get() + 1);
+        if self.errors.get() >= MAX_ERRORS {
+            // Whoever reads that it is over finds it so.
+            self.end_by(End::Failed);
+            self.say(Said::Error(format!("{MAX_ERRORS} errors are too many; this is the end.")));
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.errors.get() > 0
+    }
+
+    /// Nothing more runs; the first end counts.
+    pub(super) fn end_by(&self, end: End) {
+        if self.end.get().is_none() {
+            self.end.set(Some(end));
+        }
+        self.runner.budget.stop();
+        self.changed.notify(usize::MAX);
+    }
+
+    /// How the script has been ended, if it has.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end.get()
+    }
+
+    /// Returns when the script has been ended.
+    pub(super) async fn ended(&self) -> End {
+        self.until(|host| host.end.get().is_some()).await;
+        self.end.get().unwrap_or(End::Failed)
+    }
+
+    /// Returns when nothing is left that could still do something.
+    pub(super) async fn idle(&self) {
+        self.until(|host| {
+            host.handlers.get() == 0
+                && host.timers.borrow().is_empty()
+                && host.tasks.borrow().is_empty()
+        })
+        .await;
+    }
+
+    /// Returns when every task has come to its end.
+    #[cfg(test)]
+    pub(super) async fn tasks_done(&self) {
+        self.until(|host| host.tasks.borrow().is_empty()).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&Host) -> bool) {
+        loop {
+            let changed = self.changed.listen();
+            if is_so(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Drops whatever is under way, and with it all that it holds.
+    pub(super) fn clear(&self) {
+        let tasks = (self.timers.take(), self.tasks.take());
+        drop(tasks);
+    }
+}

@@ -1,0 +1,129 @@
+//! `require`: modules beside the script, and nothing else.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
+
+use super::copied;
+use super::failure::{self, Outcome, misuse};
+use super::limits::SOURCE_BYTES;
+use super::vm::{self, Runner};
+use letschat_core::session::Failure;
+
+/// The folder in which modules are found; `None`: nowhere.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place(pub(super) Option<PathBuf>);
+
+enum Module {
+    /// It is being run: whoever requires it now would wait for itself.
+    Begun,
+    Done(Value),
+}
+
+type Loaded = Rc<RefCell<HashMap<PathBuf, Module>>>;
+
+/// The function `require`, which returns whether all was well, and a value.
+pub(super) fn require(lua: &Lua, place: Place, runner: &Runner) -> mlua::Result<Function> {
+    let (place, loaded) = (Rc::new(place), Loaded::default());
+    let runner = runner.clone();
+    lua.create_async_function(move |lua, name: Value| {
+        let (place, loaded, runner) = (place.clone(), loaded.clone(), runner.clone());
+        async move {
+            let module = match copied::text(&name) {
+                Ok(name) => load(&lua, &runner, &place, &loaded, &name).await,
+                Err(failure) => Err(failure),
+            };
+            answer(&lua, module)
+        }
+    })
+}
+
+fn answer(lua: &Lua, outcome: Outcome<Value>) -> mlua::Result<MultiValue> {
+    match outcome {
+        Ok(value) => (true, value).into_lua_multi(lua),
+        Err(failure) => (false, failure::to_lua(lua, &failure)?).into_lua_multi(lua),
+    }
+}
+
+async fn load(
+    lua: &Lua,
+    runner: &Runner,
+    place: &Place,
+    loaded: &Loaded,
+    name: &str,
+) -> Outcome<Value> {
+    let path = place.find(name)?;
+    match loaded.borrow().get(&path) {
+        Some(Module::Done(value)) => return Ok(value.clone()),
+        Some(Module::Begun) => return Err(misuse(format!("The module {name} requires itself."))),
+        None => {}
+    }
+    let wrong = |why: String| Failure::new("module", format!("The module {name}: {why}"));
+    let source = read(&path).map_err(|error| wrong(error.to_string()))?;
+    let function = vm::compile(lua, &format!("{name}.lua"), &source)
+        .map_err(|error| wrong(failure::error_text(&error)))?;
+    loaded.borrow_mut().insert(path.clone(), Module::Begun);
+    match runner.within(&function).await {
+        Ok(mut values) => {
+            let value = values.pop_front().unwrap_or(Value::Nil);
+            loaded.borrow_mut().insert(path, Module::Done(value.clone()));
+            Ok(value)
+        }
+        Err(trace) => {
+            loaded.borrow_mut().remove(&path);
+            Err(wrong(trace))
+        }
+    }
+}
+
+impl Place {
+    /// The folder of a script.
+    pub(super) fn beside(script: &Path) -> Place {
+        Place(script.parent().map(|folder| match folder.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => folder.to_owned(),
+        }))
+    }
+
+    /// The file of a module: `NAME`, `./NAME` or `FOLDER/NAME`, without its ending.
+    pub(super) fn find(&self, name: &str) -> Outcome<PathBuf> {
+        let is_plain = |part: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            !part.is_empty() && part.chars().all(allowed)
+        };
+        let inner = name.strip_prefix("./").unwrap_or(name);
+        if !inner.split('/').all(is_plain) {
+            return Err(misuse(
+                "A module is named by its file beside the script, without `..` and `.lua`.",
+            ));
+        }
+        let missing = || Failure::new("module", format!("There is no module {name}."));
+        let folder = self.0.as_deref().and_then(|folder| folder.canonicalize().ok());
+        let folder = folder.ok_or_else(missing)?;
+        let found = ["lua", "luau"]
+            .into_iter()
+            .find_map(|ending| folder.join(format!("{inner}.{ending}")).canonicalize().ok());
+        // A link that leads out of the folder leads to nothing.
+        found.filter(|path| path.starts_with(&folder) && path.is_file()).ok_or_else(missing)
+    }
+}
+
+/// Reads a source that is not too long. As in every Lua, a byte order mark says nothing, and a
+/// first line that begins with `#` is for the system, which may run a script as a program.
+pub(super) fn read(path: &Path) -> io::Result<String> {
+    let mut source = String::new();
+    File::open(path)?.take(SOURCE_BYTES + 1).read_to_string(&mut source)?;
+    if source.len() as u64 > SOURCE_BYTES {
+        let message = format!("it is longer than {SOURCE_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    let source = source.strip_prefix('\u{feff}').unwrap_or(&source);
+    // A comment instead, so that the numbers of lines stay.
+    let comment = if source.starts_with('#') { "--" } else { "" };
+    Ok(format!("{comment}{source}"))
+}

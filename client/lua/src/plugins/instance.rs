@@ -1,0 +1,448 @@
+//! One running plugin: its thread, and what is asked of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender};
+use async_executor::LocalExecutor;
+use async_io::Timer;
+use futures_lite::FutureExt as _;
+use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
+use rustix::process::{getpriority_process, setpriority_process};
+use rustix::thread::gettid;
+use serde_json::Value as Json;
+
+use super::Plugins;
+use super::declared::PluginFilter;
+use super::measured::Measured;
+use crate::api::store::Store;
+use crate::api::{self, output, plugin, store};
+use crate::budget::Budget;
+use crate::copied::{self, beginning, to_json};
+use crate::failure::{Outcome, error_text, text};
+use crate::host::Host;
+use crate::limits::{MAX_EVENTS, TEXT_BYTES};
+use crate::modules::Place;
+use crate::party::{Party, to_lua};
+use crate::voice::Said;
+use crate::{queue, vm};
+use letschat_commands::command::Dispatcher;
+use letschat_commands::extension::AddedCommand;
+use letschat_core::session::Failure;
+
+/// Deep recursion of a plugin needs room.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Questions that may wait for a plugin; then the next is as good as unanswered.
+const MAX_ASKED: usize = 64;
+
+/// How often what a plugin keeps is written, if it has changed.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Something that a plugin is asked.
+pub(super) enum Ask {
+    /// To run a command of its own; the answer is shown.
+    Command { name: String, arguments: Json, answer: Sender<Result<Option<String>, Failure>> },
+    /// What becomes of a message. Later nobody waits for the answer.
+    Filter { id: u64, message: Json, until: Instant, answer: Sender<Filtered> },
+    /// What the next one of this name is to know.
+    Save { answer: Sender<Option<Json>> },
+    /// What the last one of this name knew.
+    Restore { state: Json },
+}
+
+/// What a filter decides.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Filtered {
+    Kept,
+    /// By this text.
+    Replaced(String),
+    Dropped,
+}
+
+/// What a plugin has registered, seen by the client and changed by the plugin.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) commands: Vec<AddedCommand>,
+    pub(crate) filters: Vec<PluginFilter>,
+}
+
+/// A running plugin, seen from the client. When it is dropped the plugin ends.
+pub(super) struct Instance {
+    pub(super) book: Arc<Mutex<Book>>,
+    pub(super) asks: Sender<Ask>,
+    pub(super) store: Arc<Store>,
+    events: Sender<Json>,
+    lost: AtomicBool,
+    stop: Arc<AtomicBool>,
+}
+
+/// What it takes to start one.
+pub(super) struct Birth {
+    pub(super) name: String,
+    pub(super) source: String,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) plugins: Plugins,
+    pub(super) store: Arc<Store>,
+    pub(super) folder: PathBuf,
+    pub(super) heard: Sender<(String, Said)>,
+}
+
+impl Instance {
+    /// Starts a plugin; it is ready when its file has been run. An error ends it.
+    pub(super) async fn start(birth: Birth) -> Result<Arc<Instance>, String> {
+        let (asks, asked) = async_channel::bounded(MAX_ASKED);
+        let (events, told) = async_channel::bounded(MAX_EVENTS);
+        let (ready, is_ready) = async_channel::bounded(1);
+        let (book, stop) = (Arc::new(Mutex::default()), Arc::new(AtomicBool::new(false)));
+        let inside = Inside { book: book.clone(), stop: stop.clone(), asked, told, ready };
+        let (store, lost) = (birth.store.clone(), AtomicBool::new(false));
+        let instance = Arc::new(Instance { book, asks, store, events, lost, stop });
+        // Whoever drops the instance ends the thread; nobody waits for it, since a plugin may not
+        // hear that it is over before its time is spent.
+        thread::Builder::new()
+            .name(format!("plugin {}", birth.name))
+            .stack_size(STACK_BYTES)
+            .spawn(move || perform(birth, inside))
+            .map_err(|error| error.to_string())?;
+        match is_ready.recv().await {
+            Ok(Ok(())) => Ok(instance),
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err("it ended while it was being loaded".into()),
+        }
+    }
+
+    /// Whether it runs nothing any more, even if its thread has not come to its end yet.
+    pub(super) fn has_ended(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Hands over an event. A plugin that is too slow loses the oldest, which is said once.
+    pub(super) fn tell(&self, event: Json) -> Option<String> {
+        let lost = self.events.force_send(event).ok().flatten();
+        (lost.is_some() && !self.lost.swap(true, Ordering::SeqCst)).then(queue::too_slow)
+    }
+}
+
+impl Instance {
+    /// Nothing more runs in it, whoever still holds it.
+    pub(super) fn end(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.asks.close();
+        self.events.close();
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The plugin's side of an [`Instance`].
+struct Inside {
+    book: Arc<Mutex<Book>>,
+    stop: Arc<AtomicBool>,
+    asked: Receiver<Ask>,
+    told: Receiver<Json>,
+    ready: Sender<Result<(), String>>,
+}
+
+/// How much less of the processor a plugin gets than the client, where both want it.
+const NICENESS: i32 = 10;
+
+fn perform(birth: Birth, inside: Inside) {
+    // Linux keeps a priority for each thread; elsewhere plugins are as good as the client.
+    if let Ok(own) = getpriority_process(Some(gettid())) {
+        let _ = setpriority_process(Some(gettid()), own + NICENESS);
+    }
+    let (name, plugins, book) = (birth.name.clone(), birth.plugins.clone(), inside.book.clone());
+    let executor = Rc::new(LocalExecutor::new());
+    async_io::block_on(executor.clone().run(async {
+        let ready = inside.ready.clone();
+        match Plugin::set(birth, inside, executor) {
+            Ok((plugin, source)) => plugin.live(&source).await,
+            // Nobody may be waiting any more.
+            Err(error) => drop(ready.try_send(Err(error_text(&error)))),
+        }
+    }));
+    *book.lock().unwrap_or_else(PoisonError::into_inner) = Book::default();
+    plugins.note_end(&name, &book);
+}
+
+/// Functions that a plugin has registered.
+#[derive(Default)]
+pub(crate) struct Functions {
+    pub(crate) commands: HashMap<String, Function>,
+    pub(crate) filters: HashMap<u64, Function>,
+}
+
+/// A plugin on its own thread.
+struct Plugin {
+    name: String,
+    lua: Lua,
+    host: Rc<Host>,
+    party: Rc<Party>,
+    store: Arc<Store>,
+    /// That it can't be written is said once.
+    is_store_failing: Cell<bool>,
+    functions: Rc<RefCell<Functions>>,
+    asked: Receiver<Ask>,
+    told: Receiver<Json>,
+    ready: Sender<Result<(), String>>,
+}
+
+impl Plugin {
+    fn set(
+        birth: Birth,
+        inside: Inside,
+        executor: Rc<LocalExecutor<'static>>,
+    ) -> mlua::Result<(Plugin, String)> {
+        let (lua, runner) = vm::make(Budget::new(inside.stop), Place(Some(birth.folder)))?;
+        let voice = Measured::new(birth.name.clone(), birth.heard);
+        let host = Host::new(runner, executor, Box::new(voice));
+        let party = Party::new(&lua, host.clone(), birth.dispatcher);
+        let store = birth.store;
+        let functions = Rc::new(RefCell::new(Functions::default()));
+
+        let shelf = api::of_party(&lua, &host, &party)?;
+        api::add_common(&shelf, &host)?;
+        let plugins = birth.plugins.clone();
+        output::add(&shelf, &host, &[], move || plugins.idle_seconds())?;
+        store::add(&shelf, &host, &store)?;
+        let desk = plugin::Desk {
+            plugin: birth.name.clone(),
+            plugins: birth.plugins,
+            book: inside.book,
+            functions: functions.clone(),
+        };
+        plugin::add(&shelf, &host, Rc::new(desk))?;
+        output::replace_print(&lua, &shelf.table)?;
+        vm::seal(&lua, &shelf.table)?;
+        let Inside { asked, told, ready, .. } = inside;
+        let name = birth.name;
+        let is_store_failing = Cell::new(false);
+        let plugin = Plugin {
+            name,
+            lua,
+            host,
+            party,
+            store,
+            is_store_failing,
+            functions,
+            asked,
+            told,
+            ready,
+        };
+        Ok((plugin, birth.source))
+    }
+
+    async fn live(self, source: &str) {
+        let file = format!("{}.lua", self.name);
+        let main = match vm::compile(&self.lua, &file, source) {
+            Ok(main) => self.host.runner.run(&main, MultiValue::new()).await.map(drop),
+            Err(error) => Err(error_text(&error)),
+        };
+        let is_well = main.is_ok();
+        // Nobody may be waiting any more.
+        let _ = self.ready.try_send(main);
+        if is_well {
+            let ended = async {
+                self.host.ended().await;
+            };
+            let events = async {
+                queue::deliver(&self.party, self.told.clone()).await;
+                std::future::pending::<()>().await;
+            };
+            ended.or(self.answer()).or(self.keep()).or(events).await;
+        }
+        self.save();
+        self.host.clear();
+        self.functions.take();
+    }
+
+    /// Answers what is asked, until nobody can ask any more.
+    async fn answer(&self) {
+        while let Ok(ask) = self.asked.recv().await {
+            match ask {
+                Ask::Command { name, arguments, answer } => {
+                    let function = self.functions.borrow().commands.get(&name).cloned();
+                    self.run_command(function, arguments, answer);
+                }
+                Ask::Filter { id, message, until, answer } => {
+                    if !answer.is_closed() {
+                        let filtered = self.filter(id, &message, until).await;
+                        let _ = answer.try_send(filtered);
+                    }
+                }
+                Ask::Save { answer } => {
+                    let saved = self.call_global("save", None);
+                    self.begin(async move {
+                        let _ = answer.try_send(saved.await);
+                    });
+                }
+                Ask::Restore { state } => {
+                    let restored = self.call_global("restore", Some(state));
+                    self.begin(async move { drop(restored.await) });
+                }
+            }
+        }
+    }
+
+    /// A command may wait for a long time, and the next is not kept waiting by it.
+    fn run_command(
+        &self,
+        function: Option<Function>,
+        arguments: Json,
+        answer: Sender<Result<Option<String>, Failure>>,
+    ) {
+        let Some(function) = function else { return };
+        let arguments = to_lua(&self.lua, &arguments).and_then(|a| a.into_lua_multi(&self.lua));
+        let Ok(arguments) = arguments else { return };
+        let (running, host) = (self.host.runner.run(&function, arguments), self.host.clone());
+        self.begin(async move {
+            let result = match running.await {
+                Ok(values) => Ok(values.front().filter(|value| !value.is_nil()).map(shown)),
+                Err(trace) => {
+                    host.fail(trace);
+                    Err(Failure::new("plugin", "The plugin has failed; its error is shown."))
+                }
+            };
+            let _ = answer.try_send(result);
+        });
+    }
+
+    async fn filter(&self, id: u64, message: &Json, until: Instant) -> Filtered {
+        let function = self.functions.borrow().filters.get(&id).cloned();
+        let Some(function) = function else { return Filtered::Kept };
+        let arguments = to_lua(&self.lua, message).and_then(|m| m.into_lua_multi(&self.lua));
+        let Ok(arguments) = arguments else { return Filtered::Kept };
+        // One that is late is not waited for, and what is asked next is answered.
+        let expired = async {
+            Timer::at(until).await;
+            None
+        };
+        let decision = async { Some(self.host.runner.run(&function, arguments).await) };
+        let decided = match decision.or(expired).await {
+            Some(Ok(values)) => read_decision(values.front().unwrap_or(&Value::Nil)),
+            Some(Err(trace)) => Err(trace),
+            None => Ok(Filtered::Kept),
+        };
+        decided.unwrap_or_else(|trace| {
+            self.host.fail(trace);
+            Filtered::Kept
+        })
+    }
+
+    /// Begins something that may wait for long: what is asked next is not kept waiting by it. With
+    /// too much under way already it is dropped, and whoever waits for an answer sees that.
+    fn begin(&self, work: impl Future<Output = ()> + 'static) {
+        let _ = self.host.add_task(work);
+    }
+
+    /// Calls a function that a plugin may have, or not.
+    fn call_global(
+        &self,
+        name: &'static str,
+        argument: Option<Json>,
+    ) -> impl Future<Output = Option<Json>> + 'static {
+        let (lua, host) = (self.lua.clone(), self.host.clone());
+        let function: Option<Function> = lua.globals().get(name).ok();
+        let arguments = argument.map(|argument| to_lua(&lua, &argument)).transpose();
+        let arguments = arguments.and_then(|argument| argument.into_lua_multi(&lua)).ok();
+        async move {
+            match host.runner.run(&function?, arguments?).await {
+                Ok(values) => match to_json(values.front()?) {
+                    Ok(value) => Some(value),
+                    Err(failure) => {
+                        host.fail(format!("{name}: {}", failure.message));
+                        None
+                    }
+                },
+                Err(trace) => {
+                    host.fail(trace);
+                    None
+                }
+            }
+        }
+    }
+
+    async fn keep(&self) {
+        loop {
+            Timer::after(SAVE_INTERVAL).await;
+            self.save();
+        }
+    }
+
+    fn save(&self) {
+        match self.store.save() {
+            Ok(()) => self.is_store_failing.set(false),
+            Err(_) if self.is_store_failing.replace(true) => {}
+            Err(error) => {
+                self.host.fail(format!("What it keeps could not be written: {error}."));
+            }
+        }
+    }
+}
+
+/// What a filter has returned.
+fn read_decision(value: &Value) -> Result<Filtered, String> {
+    match value {
+        Value::Nil => Ok(Filtered::Kept),
+        Value::Boolean(false) => Ok(Filtered::Dropped),
+        // Nothing else of the table is looked at, and so nothing else is copied.
+        Value::Table(table) => match table.raw_get("text").map_err(|error| error_text(&error))? {
+            Value::Nil => Ok(Filtered::Kept),
+            value => copied::text(&value).map(Filtered::Replaced).map_err(|why| why.message),
+        },
+        _ => Err("a filter returns nothing, a table or chat.DROP".into()),
+    }
+}
+
+/// What a command has returned, for people.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => beginning(text, TEXT_BYTES),
+        Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => {
+            value.to_string().unwrap_or_default()
+        }
+        other => text(other),
+    }
+}
+
+/// What a plugin was asked and did not answer.
+pub(super) fn unanswered() -> Outcome<Option<String>> {
+    Err(Failure::new("plugin", "The plugin has given no answer; `/plugin list` shows how it is."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_is_too_slow_loses_the_oldest_events_and_is_told_of_once() {
+        let (asks, _asked) = async_channel::bounded(1);
+        let (events, told) = async_channel::bounded(MAX_EVENTS);
+        let instance = Instance {
+            book: Arc::default(),
+            asks,
+            store: Store::new(PathBuf::from("nowhere")),
+            events,
+            lost: AtomicBool::new(false),
+            stop: Arc::default(),
+        };
+        let warnings: Vec<usize> = (0..MAX_EVENTS + 3)
+            .filter(|number| instance.tell(Json::from(*number)).is_some())
+            .collect();
+        assert_eq!(warnings, [MAX_EVENTS]);
+        assert_eq!(told.len(), MAX_EVENTS);
+        assert_eq!(told.try_recv(), Ok(Json::from(3)));
+    }
+}

@@ -1,0 +1,212 @@
+//! `--script`: a client that a script drives.
+
+use std::future::pending;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use async_channel::Receiver;
+use async_executor::LocalExecutor;
+use futures_lite::FutureExt as _;
+use letschat_flags::output::complain;
+use letschat_protocol::username::Username;
+use mlua::{Function, Lua, MultiValue};
+
+use super::api::clients::Company;
+use super::api::store::Store;
+use super::api::{self, clients, output, store};
+use super::budget::Budget;
+use super::failure::error_text;
+use super::host::{End, Host};
+use super::modules::{self, Place};
+use super::party::Party;
+use super::voice::{Said, Streams};
+use super::{queue, vm};
+use letschat_commands::command::{Dispatcher, Prepared};
+use letschat_commands::exit_status;
+use letschat_commands::passwords::Passwords;
+use letschat_core::session::{Failure, Request};
+use letschat_engine::client::{Client, Config};
+use letschat_engine::events::Events;
+
+/// Deep recursion of a script needs room.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// A script, and the client that it drives.
+pub struct Script {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is given.
+    pub arguments: Vec<String>,
+    /// How its client was started; further ones are started alike.
+    pub config: Config,
+    /// Its client.
+    pub client: Client,
+    /// What its client tells.
+    pub events: Events,
+    /// As whom to log in before it begins.
+    pub login: Option<Username>,
+    /// Where passwords come from that the script does not give.
+    pub passwords: Passwords,
+    /// Says that the script has to end, whatever it does.
+    pub stop: Receiver<()>,
+}
+
+/// Why a script can't be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// Its file.
+    #[error("the script {path} can't be read: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The system has no thread for it.
+    #[error("the script's thread can't be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Runs a script to its end, on a thread of its own; the result is the exit status.
+///
+/// # Errors
+///
+/// It can't be read, or there is no thread.
+pub fn run(script: Script) -> Result<u8, ScriptError> {
+    let source = modules::read(&script.path)
+        .map_err(|source| ScriptError::File { path: script.path.clone(), source })?;
+    let running = thread::Builder::new().name("script".into()).stack_size(STACK_BYTES);
+    let running = running.spawn(move || perform(script, &source)).map_err(ScriptError::Thread)?;
+    Ok(running.join().unwrap_or(exit_status::FAILED))
+}
+
+fn perform(script: Script, source: &str) -> u8 {
+    let executor = Rc::new(LocalExecutor::new());
+    let client = script.client.clone();
+    async_io::block_on(executor.clone().run(async {
+        let status = match Stage::set(script, executor) {
+            Ok(stage) => stage.play(source).await,
+            Err(error) => {
+                let why = error_text(&error);
+                complain("letschat", format_args!("the script can't be begun: {why}"));
+                exit_status::FAILED
+            }
+        };
+        // A client that has ended by itself says so, which is as good.
+        let _ = client.request(Request::Quit).await;
+        client.finished().await;
+        status
+    }))
+}
+
+/// A VM with everything in it that a script needs.
+struct Stage {
+    lua: Lua,
+    host: Rc<Host>,
+    store: Arc<Store>,
+    company: Rc<Company>,
+    client: Client,
+    dispatcher: Dispatcher,
+    login: Option<Username>,
+    stop: Receiver<()>,
+    name: String,
+}
+
+impl Stage {
+    fn set(script: Script, executor: Rc<LocalExecutor<'static>>) -> mlua::Result<Stage> {
+        let Script { path, arguments, config, client, events, login, passwords, stop } = script;
+        let budget = Budget::new(Arc::new(AtomicBool::new(false)));
+        let (lua, runner) = vm::make(budget, Place::beside(&path))?;
+        let host = Host::new(runner, executor, Box::new(Streams));
+        let name = file_name(&path);
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let kept = format!("scripts/{}.json", stem.unwrap_or_default());
+        let store = Store::new(config.data_folder.join(kept));
+        let company = Company::new(config);
+
+        let dispatcher = Dispatcher::new(client.clone(), passwords);
+        let party = Party::new(&lua, host.clone(), dispatcher.clone());
+        let shelf = api::of_party(&lua, &host, &party)?;
+        api::add_common(&shelf, &host)?;
+        // Nobody types to a script.
+        output::add(&shelf, &host, &arguments, || 0.0)?;
+        store::add(&shelf, &host, &store)?;
+        clients::add(&shelf, &host, &company)?;
+        output::replace_print(&lua, &shelf.table)?;
+        vm::seal(&lua, &shelf.table)?;
+        queue::pump(&party, events);
+        Ok(Stage { lua, host, store, company, client, dispatcher, login, stop, name })
+    }
+
+    async fn play(self, source: &str) -> u8 {
+        let main = vm::compile(&self.lua, &self.name, source);
+        let end = match main {
+            Ok(main) => self.stopped().or(self.host.ended()).or(self.perform(main)).await,
+            Err(error) => {
+                self.host.say(Said::Error(error_text(&error)));
+                End::Failed
+            }
+        };
+        // One that could not say something may have come to its end all the same.
+        let end = self.host.end().unwrap_or(end);
+        if let Err(error) = self.store.save() {
+            self.host.say(Said::Error(format!("What it keeps could not be written: {error}.")));
+        }
+        self.host.clear();
+        self.company.dismiss().await;
+        match end {
+            End::Exit(status) => status,
+            End::Failed => exit_status::FAILED,
+        }
+    }
+
+    /// The end when the system or the user asks for it: a good one, unless there were errors before.
+    async fn stopped(&self) -> End {
+        if self.stop.recv().await.is_err() {
+            // Nobody is left who could ask.
+            return pending().await;
+        }
+        let end = match self.host.has_failed() {
+            true => End::Failed,
+            false => End::Exit(exit_status::SUCCESS),
+        };
+        self.host.end_by(end);
+        end
+    }
+
+    /// Runs the script, and then what it has begun, until nothing is left of that or its client has
+    /// ended.
+    async fn perform(&self, main: Function) -> End {
+        if let Err(failure) = self.log_in().await {
+            self.host.say(Said::Error(failure.message));
+            return End::Exit(exit_status::of_failure(failure.code));
+        }
+        if let Err(trace) = self.host.runner.run(&main, MultiValue::new()).await {
+            if !self.host.runner.budget.is_stopped() {
+                self.host.say(Said::Error(trace));
+                return End::Failed;
+            }
+            return self.host.ended().await;
+        }
+        let client_ended = async {
+            self.client.finished().await;
+        };
+        self.host.idle().or(client_ended).await;
+        if self.host.has_failed() { End::Failed } else { End::Exit(exit_status::SUCCESS) }
+    }
+}
+
+impl Stage {
+    /// By the password file, if one was named, or by key.
+    async fn log_in(&self) -> Result<(), Failure> {
+        let Some(username) = &self.login else { return Ok(()) };
+        self.dispatcher.run(Prepared::login(username.as_str())).await.map(drop)
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}

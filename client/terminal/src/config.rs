@@ -1,0 +1,430 @@
+//! What is said on the command line, in the environment and in the settings file.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
+use letschat_protocol::username::Username;
+
+use crate::frontend::FirstLogin;
+use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
+use letschat_engine::account;
+use letschat_engine::address::{AddressError, ServerAddress};
+use letschat_engine::client::Config;
+
+/// Where peers arrive unless told otherwise.
+pub const DEFAULT_PEER_PORT: u16 = 4401;
+
+/// Direct, encrypted chat between terminals.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "letschat", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub struct Options {
+    /// The server's name or address; the same as --server, which it replaces
+    #[arg(value_name = "HOST")]
+    host: Option<String>,
+
+    /// The server's port
+    #[arg(value_name = "PORT", requires = "host", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+
+    /// The server; with #FINGERPRINT only that key is accepted, and remembered
+    /// [default: 127.0.0.1:4400; the first run at a terminal asks]
+    #[arg(long, value_name = "HOST[:PORT][#FINGERPRINT]", env = "LETSCHAT_SERVER")]
+    server: Option<ServerAddress>,
+
+    /// A file with settings: `detach-on-chat = true` for --detach-on-chat
+    /// [default: letschat/settings.toml in the user's config folder]
+    #[arg(long, value_name = "FILE", env = "LETSCHAT_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Where keys and state are kept [default: letschat in the user's data folder]
+    #[arg(long, value_name = "DIR", env = "LETSCHAT_DATA")]
+    data: Option<PathBuf>,
+
+    /// Log in as this account at the start. Without it: as the only one, if there is just one
+    #[arg(long = "as", env = "LETSCHAT_AS", value_name = "NAME", conflicts_with = "no_login")]
+    account: Option<Username>,
+
+    /// Do not log in at the start
+    #[arg(long, env = "LETSCHAT_NO_LOGIN")]
+    no_login: bool,
+
+    /// The port on which peers arrive; another one if it is taken
+    #[arg(long, env = "LETSCHAT_PEER_PORT", value_name = "PORT", default_value_t = DEFAULT_PEER_PORT)]
+    peer_port: u16,
+
+    /// The address on which peers arrive [default: every one, IPv6 and IPv4]
+    #[arg(long, env = "LETSCHAT_PEER_LISTEN", value_name = "ADDRESS")]
+    peer_listen: Option<IpAddr>,
+
+    /// Objects on standard input and output, a line each: for programs
+    #[arg(long, env = "LETSCHAT_JSON", conflicts_with = "plain")]
+    json: bool,
+
+    /// Plain lines, without colours or cursor movements
+    #[arg(long, env = "LETSCHAT_PLAIN", global = true)]
+    plain: bool,
+
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(long, env = "LETSCHAT_COLOR", value_name = "WHEN", value_enum, default_value_t)]
+    color: ColorChoice,
+
+    /// Which colours: readable on any background, for a light or a dark one, or none
+    #[arg(long, value_name = "NAME", value_enum, default_value_t, env = "LETSCHAT_THEME")]
+    theme: ThemeName,
+
+    /// Where signup and login find the password, on the first line
+    #[arg(long, env = "LETSCHAT_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// Accept a server that was never met, even without a terminal to say so
+    #[arg(long, env = "LETSCHAT_ACCEPT_NEW_SERVER")]
+    accept_new_server: bool,
+
+    /// Leave the server as soon as a chat opens
+    #[arg(long, env = "LETSCHAT_DETACH_ON_CHAT")]
+    detach_on_chat: bool,
+
+    /// How often a server that is busy or not there is tried [default: for minutes, then slowly]
+    #[arg(long, env = "LETSCHAT_TRIES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    tries: Option<u32>,
+
+    /// Come back by itself after the server has dropped an idle client
+    #[arg(long, env = "LETSCHAT_RETURN_AFTER_IDLE")]
+    return_after_idle: bool,
+
+    /// Run a script; all that follows is for it. docs/SCRIPTING.md tells how to write one
+    #[arg(
+        long,
+        value_names = ["FILE", "ARGUMENTS"],
+        num_args = 1..,
+        allow_hyphen_values = true,
+        conflicts_with_all = ["json", "plain"]
+    )]
+    script: Vec<String>,
+
+    /// Say whether a script compiles and uses only what there is, and do nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "script")]
+    check: Option<PathBuf>,
+
+    /// Where plugins are [default: letschat/plugins in the user's config folder]
+    #[arg(long, value_name = "DIR", env = "LETSCHAT_PLUGINS")]
+    plugins: Option<PathBuf>,
+
+    /// Load no plugins
+    #[arg(long, conflicts_with = "plugins")]
+    no_plugins: bool,
+
+    /// What to do instead of going to a server
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What is done instead of going to a server.
+#[derive(Debug, Clone, Subcommand)]
+enum Task {
+    /// Talk in an open room: by UDP, in clear text, without an account. Each line goes to everybody
+    /// who has greeted the room
+    OpenRoom {
+        /// The room's name or address
+        #[arg(value_name = "HOST")]
+        room_host: String,
+        /// The room's UDP port
+        #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        room_port: u16,
+    },
+}
+
+const AFTER_HELP: &str = "\
+Commands are read from standard input; `/help` lists them.
+
+Exit status: 0 all well, 1 a command or script failed, 2 wrong usage, 3 no server, 4 refused (login,
+penalty, key changed). The first failure decides. SIGTERM, SIGINT and SIGHUP (not under nohup)
+end it in order: 0 if all was well until then.";
+
+/// Why options that clap took make no sense after all.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// HOST and PORT are no address.
+    #[error("HOST: {0}")]
+    Host(#[from] AddressError),
+    /// An open room is for lines that people read.
+    #[error("an open room is talked in at a prompt or with --plain, not with --json or --script")]
+    OpenRoom,
+    /// The system has no data folder for this user.
+    #[error("this user has no data folder; name one with --data")]
+    NoDataFolder,
+}
+
+/// Where the settings file is.
+pub fn settings_place() -> SettingsPlace<'static> {
+    let folder = dirs::config_dir().map(|folder| folder.join("letschat"));
+    let defaults = folder.into_iter().map(|folder| folder.join("settings.toml")).collect();
+    SettingsPlace { defaults, never: &["script", "check"] }
+}
+
+impl Options {
+    /// Reads the command line, the environment and the settings file.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, FlagsError> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        match settings_file::parse(&settings_place(), arguments.iter().cloned()) {
+            Ok(parsed) => Ok(parsed.flags),
+            Err(error) => Err(error.with_tip(|word| meant(word, &arguments))),
+        }
+    }
+
+    /// The script that is to drive the client, and what it is given.
+    pub fn script(&self) -> Option<(&Path, &[String])> {
+        let (file, arguments) = self.script.split_first()?;
+        Some((Path::new(file), arguments))
+    }
+
+    /// The script that is only to be checked.
+    pub fn check(&self) -> Option<&Path> {
+        self.check.as_deref()
+    }
+
+    /// The open room in which to talk instead of going to a server.
+    pub fn open_room(&self) -> Result<Option<ServerAddress>, OptionsError> {
+        match &self.task {
+            None => Ok(None),
+            Some(_) if self.is_driven() => Err(OptionsError::OpenRoom),
+            Some(Task::OpenRoom { room_host, room_port }) => {
+                Ok(Some(ServerAddress::new(room_host, *room_port)?))
+            }
+        }
+    }
+
+    /// Where plugins are, if there are to be some.
+    pub fn plugins(&self) -> Option<PathBuf> {
+        let usual = || Some(dirs::config_dir()?.join("letschat").join("plugins"));
+        if self.no_plugins { None } else { self.plugins.clone().or_else(usual) }
+    }
+
+    /// Whether a program drives the client.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person types the commands and sees what comes of them.
+    pub fn is_interactive(&self) -> bool {
+        !self.is_driven() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Whether there is a terminal for a prompt that is edited, and nothing plainer is wanted.
+    pub fn is_line(&self) -> bool {
+        let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        is_terminal && !self.is_driven() && !self.plain && !is_dumb()
+    }
+
+    /// Whether a program or a script takes the place of a person.
+    fn is_driven(&self) -> bool {
+        self.json || !self.script.is_empty()
+    }
+
+    /// How the line client looks.
+    pub fn theme(&self) -> Theme {
+        let is_set = |value: std::ffi::OsString| !value.is_empty();
+        Theme::new(self.theme, self.color, std::env::var_os("NO_COLOR").is_some_and(is_set))
+    }
+
+    /// Whether to lead to an account somebody who is not logged in at the start.
+    pub fn wants_welcome(&self) -> bool {
+        !self.no_login
+    }
+
+    /// Where to ask for the server and to remember the answer: at a terminal, if no server is named
+    /// anywhere, no account was ever used, and there is no settings file that could name one.
+    pub fn asks_for_server(&self) -> Option<PathBuf> {
+        let is_named = self.server.is_some() || self.host.is_some() || self.config.is_some();
+        if is_named || !self.is_line() || !self.wants_welcome() {
+            return None;
+        }
+        let has_account = account::any(&self.data_folder().ok()?);
+        let place = settings_place().defaults.into_iter().next()?;
+        (!has_account && !place.exists()).then_some(place)
+    }
+
+    /// The same with a server that the user named meanwhile.
+    pub fn with_server(self, server: ServerAddress) -> Options {
+        Options { server: Some(server), ..self }
+    }
+
+    /// Where passwords are read from, if a file was named.
+    pub fn password_file(&self) -> Option<PathBuf> {
+        self.password_file.clone()
+    }
+
+    /// What the client is to be started with.
+    pub fn to_config(&self) -> Result<Config, OptionsError> {
+        Ok(Config {
+            server: self.server()?,
+            data_folder: self.data_folder()?,
+            accept_new: self.accept_new_server || self.is_interactive() || self.is_line(),
+            peer_port: self.peer_port,
+            peer_listen: self.peer_listen,
+            detach_on_chat: self.detach_on_chat,
+            tries: self.tries,
+            return_after_idle: self.return_after_idle,
+        })
+    }
+
+    /// As whom to log in at the start: without a name, as the only free account that this machine
+    /// has for the server, if the server is known.
+    pub fn first_login(&self, config: &Config) -> FirstLogin {
+        let account = match &self.account {
+            _ if self.no_login => None,
+            Some(account) => Some(account.clone()),
+            // A script says itself who it is.
+            None if self.script().is_some() => None,
+            None => config.only_account(),
+        };
+        account.map_or(FirstLogin::None, FirstLogin::As)
+    }
+
+    fn server(&self) -> Result<ServerAddress, AddressError> {
+        match (&self.host, self.port) {
+            (None, _) => Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine)),
+            (Some(host), None) => host.parse(),
+            (Some(host), Some(port)) => {
+                Ok(ServerAddress { port, ..host.parse::<ServerAddress>()? })
+            }
+        }
+    }
+
+    /// Where keys and state are kept.
+    pub fn data_folder(&self) -> Result<PathBuf, OptionsError> {
+        match &self.data {
+            Some(folder) => Ok(folder.clone()),
+            None => {
+                let parent = dirs::data_dir().ok_or(OptionsError::NoDataFolder)?;
+                Ok(parent.join("letschat"))
+            }
+        }
+    }
+}
+
+/// The flag that was meant by one that there is not.
+fn meant(word: &str, arguments: &[OsString]) -> Option<String> {
+    if !matches!(word, "--port" | "-p") {
+        return None;
+    }
+    let at = arguments.iter().position(|argument| argument.to_str() == Some(word));
+    let next = at.and_then(|at| arguments.get(at + 1)?.to_str());
+    let port = next.filter(|next| next.parse::<u16>().is_ok()).unwrap_or("PORT");
+    if arguments.iter().any(|argument| argument == "open-room") {
+        return Some(format!("the room's port follows its name, 'letschat open-room HOST {port}'"));
+    }
+    Some(format!(
+        "the server's port follows its name, 'letschat HOST {port}' or '--server HOST:{port}'; \
+         peers arrive at '--peer-port'"
+    ))
+}
+
+/// A terminal that can't move its cursor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use letschat_flags::settings_file::sample;
+
+    fn options(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from([&["letschat", "--data", "/nowhere"], arguments].concat())
+    }
+
+    fn config(arguments: &[&str]) -> Config {
+        options(arguments).unwrap().to_config().unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn the_sample_settings_are_all_there_are() {
+        let sample = include_str!("../settings.sample.toml");
+        assert_eq!(sample::check::<Options>(sample, &settings_place()), Ok(()));
+    }
+
+    #[test]
+    fn the_server_is_given_by_position_or_by_flag() {
+        let server = |arguments: &[&str]| config(arguments).server.to_string();
+        assert_eq!(server(&["--server", "there:1"]), "there:1");
+        assert_eq!(server(&["there"]), "there:4400");
+        assert_eq!(server(&["there", "99"]), "there:99");
+        assert_eq!(server(&["there", "99", "--server", "elsewhere"]), "there:99");
+        let fingerprint = "ab".repeat(32);
+        let given = config(&[&format!("there#{fingerprint}"), "99"]).server;
+        assert_eq!(given.fingerprint.unwrap().to_string(), fingerprint);
+        assert_eq!(given.port, 99);
+    }
+
+    #[test]
+    fn open_room_is_a_command_and_every_other_word_a_host() {
+        let room = |arguments: &[&str]| options(arguments).unwrap().open_room();
+        let address = room(&["open-room", "::1", "9090"]).unwrap().unwrap();
+        assert_eq!(address.to_string(), "[::1]:9090");
+        for line in [&["there", "99"][..], &["open"], &["openroom"], &["--server", "open-room"]] {
+            assert!(room(line).unwrap().is_none(), "{line:?}");
+        }
+        for plain in [&["--plain", "open-room", "a", "1"][..], &["open-room", "a", "1", "--plain"]]
+        {
+            assert!(options(plain).unwrap().plain, "{plain:?}");
+        }
+        assert!(room(&["open-room", "a b", "1"]).is_err());
+        assert!(room(&["--json", "open-room", "a", "1"]).is_err());
+        for line in [&["open-room"][..], &["open-room", "a"], &["open-room", "a", "0"]] {
+            assert!(options(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for arguments in [
+            &["there", "0"][..],
+            &["there", "x"],
+            &["--server", "a b"],
+            &["--as", "-x"],
+            &["--as", "alice", "--no-login"],
+            &["--json", "--plain"],
+            &["--tries", "0"],
+            &["a", "1", "c"],
+        ] {
+            assert!(options(arguments).is_err(), "{arguments:?}");
+        }
+        assert!(options(&["a b"]).unwrap().to_config().is_err());
+    }
+
+    #[test]
+    fn port_as_a_flag_is_told_where_it_belongs() {
+        for (arguments, told) in [
+            (&["--port", "99"][..], "letschat HOST 99"),
+            (&["-p", "99"], "--server HOST:99"),
+            (&["--port=99"], "letschat HOST PORT"),
+            (&["open-room", "there", "--port", "99"], "'letschat open-room HOST 99'"),
+        ] {
+            let arguments = ["letschat"].iter().chain(arguments).map(OsString::from);
+            let error = Options::read(arguments).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_first_login_is_as_told() {
+        let login = |arguments: &[&str]| {
+            let options = options(arguments).unwrap();
+            options.first_login(&options.to_config().unwrap())
+        };
+        assert_eq!(login(&["--as", "Alice"]), FirstLogin::As("alice".parse().unwrap()));
+        assert_eq!(login(&["--no-login"]), FirstLogin::None);
+        assert_eq!(login(&[]), FirstLogin::None);
+    }
+}

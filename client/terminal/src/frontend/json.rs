@@ -1,0 +1,272 @@
+//! `--json`: for programs. Every line out is an object, with `"event"` or `"reply"`.
+//!
+//! A line in is a command as a user types it, or an object:
+//! `{"id": 7, "command": "connect", "arguments": {"who": "bob"}}`. The reply carries the id, a
+//! number or a string of the program's own choice, as it was written. A line that begins with `{`, `[`
+//! or `"` and is no such object is an error.
+
+use std::fmt;
+
+use letschat_flags::output::Stream;
+use letschat_protocol::printable::{may_hide, printable_json};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::lines::Entries;
+use super::{Dialect, Entry, Id, Outcome, OutputClosed, Stage};
+use letschat_commands::command::{Call, Rejection, parse_line};
+use letschat_core::event::Event;
+use letschat_core::session::{Failure, Reply};
+use letschat_engine::events::Receipt;
+
+/// Runs the front end; the result is the exit status.
+pub fn run(stage: Stage) -> u8 {
+    super::run(stage, Json)
+}
+
+struct Json;
+
+/// A reply or a failure, as it is written.
+#[derive(Serialize)]
+struct ReplyLine<'a> {
+    reply: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    #[serde(flatten)]
+    reply_fields: Option<&'a Reply>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
+}
+
+impl Dialect for Json {
+    type Input = Entries;
+
+    fn input(&self) -> Entries {
+        Entries::start(read)
+    }
+
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
+        write(event)?;
+        receipt.confirm();
+        Ok(())
+    }
+
+    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
+        write(&reply_line(outcome))
+    }
+}
+
+/// Reads a line. One that looks like JSON is an object or an error, and never text for a chat: it may
+/// hold a password. The same goes for one that would look so without characters that nobody sees.
+fn read(line: &str) -> Option<Entry> {
+    let visible = line.trim_start_matches(|c: char| c.is_whitespace() || may_hide(c));
+    match visible.chars().next() {
+        None if line.trim().is_empty() => None,
+        Some('{' | '[' | '"') => Some(read_object(line.trim())),
+        _ => Some(Entry::Typed(line.to_owned())),
+    }
+}
+
+/// What a line asks for where no plugin adds commands: the id of its reply, and the call or why there
+/// is none. `None`: an empty line.
+pub fn read_call(line: &str, in_chat: bool) -> Option<(Option<Id>, Result<Call, Rejection>)> {
+    read(line).map(|entry| entry.into_call(|line| parse_line(line, in_chat)))
+}
+
+fn reply_line(outcome: &Outcome) -> ReplyLine<'_> {
+    ReplyLine {
+        reply: outcome.command.map(|command| command.name),
+        id: outcome.id.as_deref(),
+        reply_fields: outcome.result.as_ref().ok(),
+        error: outcome.result.as_ref().err(),
+    }
+}
+
+fn read_object(text: &str) -> Entry {
+    let malformed = |id, expected: &str| Entry::Malformed {
+        id,
+        failure: Failure::new("malformed", format!("Expected {expected}.")),
+    };
+    let Ok(Members(members)) = serde_json::from_str(text) else {
+        let expected = "a JSON object, or a command as it is typed; `/say TEXT` says a text that begins like one";
+        return malformed(None, expected);
+    };
+    let (mut id, mut command, mut arguments, mut unknown) = (None, None, None, false);
+    for (name, value) in members {
+        let place = match name.as_str() {
+            "id" => &mut id,
+            "command" => &mut command,
+            "arguments" => &mut arguments,
+            _ => {
+                unknown = true;
+                continue;
+            }
+        };
+        if place.replace(value).is_some() {
+            return malformed(None, "each of \"id\", \"command\" and \"arguments\" once");
+        }
+    }
+    let id = id.filter(|id| id.get() != "null");
+    // It is echoed as it is written: no number is rounded.
+    let is_id =
+        |id: &Id| id.get().starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
+    if !id.as_ref().is_none_or(is_id) {
+        return malformed(None, "a number or a string as \"id\"");
+    }
+    let Some(Ok(command)) = command.map(|raw| serde_json::from_str(raw.get())) else {
+        return malformed(id, "the name of a command as \"command\"");
+    };
+    let arguments = arguments.as_deref().map_or("null", RawValue::get);
+    let Ok(arguments) = serde_json::from_str::<Option<Map<String, Value>>>(arguments) else {
+        return malformed(id, "an object as \"arguments\"");
+    };
+    if unknown {
+        return malformed(id, "nothing but \"id\", \"command\" and \"arguments\"");
+    }
+    Entry::Object { id, command, arguments: arguments.unwrap_or_default() }
+}
+
+/// The members of an object as they are written, those that are there twice included.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+fn write(value: &impl Serialize) -> Result<(), OutputClosed> {
+    // What is written here has no keys that could fail.
+    let line = serde_json::to_string(value).map_err(|_| OutputClosed::NotRead)?;
+    Ok(Stream::Output.write_line(&printable_json(line))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letschat_commands::command;
+    use letschat_commands::commands::TABLE;
+    use letschat_protocol::printable::is_printable;
+    use serde_json::json;
+
+    fn shown(command: &str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
+        let id = id.map(|id| RawValue::from_string(id.to_string()).unwrap());
+        let outcome = Outcome { command: Some(command::find(command).unwrap()), id, result };
+        serde_json::to_value(reply_line(&outcome)).unwrap()
+    }
+
+    #[test]
+    fn a_reply_has_the_commands_name_the_id_and_the_fields() {
+        let sent = Reply::Sent { to: "bob".into(), number: 3 };
+        let expected = json!({"reply": "say", "id": 7, "to": "bob", "number": 3});
+        assert_eq!(shown("say", Some(json!(7)), Ok(sent)), expected);
+        let expected = json!({"reply": "watch"});
+        assert_eq!(shown("watch", None, Ok(Reply::Done {})), expected);
+        let failure = Failure::new("nobody", "Nobody.");
+        let error = json!({"code": "nobody", "message": "Nobody."});
+        let expected = json!({"reply": "connect", "id": "a", "error": error});
+        assert_eq!(shown("connect", Some(json!("a")), Err(failure)), expected);
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_comes_out_and_nothing_is_lost() {
+        let text = "\u{7f}\u{9b}31m\u{202e}\u{200b}\u{e0001} ü 👍";
+        let line = printable_json(serde_json::to_string(text).unwrap());
+        assert!(is_printable(&line), "{line}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
+
+    #[test]
+    fn a_line_of_output_is_one_line() {
+        let said = Reply::Said { message: "two\nlines\r\u{1b}[2J".into() };
+        let outcome = Outcome { command: TABLE.first().copied(), id: None, result: Ok(said) };
+        let line = serde_json::to_string(&reply_line(&outcome)).unwrap();
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+    }
+
+    #[test]
+    fn objects_and_typed_lines_are_told_apart() {
+        assert!(read("  ").is_none());
+        assert!(matches!(read("list"), Some(Entry::Typed(line)) if line == "list"));
+        let entry = read(r#" {"id": 7, "command": "say", "arguments": {"text": "x"}} "#);
+        let Some(Entry::Object { id, command, arguments }) = entry else { panic!() };
+        assert_eq!((id.unwrap().get(), command.as_str()), ("7", "say"));
+        assert_eq!(arguments["text"], "x");
+    }
+
+    #[test]
+    fn what_is_no_command_is_malformed_and_keeps_its_id() {
+        for (line, expected_id) in [
+            ("{", None),
+            ("{}", None),
+            (r#"{"id": 7}"#, Some("7")),
+            (r#"{"id": "x", "command": 1}"#, Some("\"x\"")),
+            (r#"{"id": [1], "command": "list"}"#, None),
+            (r#"{"id": {"id": 1}, "command": "list"}"#, None),
+            (r#"{"id": true, "command": "list"}"#, None),
+            (r#"{"id": 1, "id": 2, "command": "list"}"#, None),
+            (r#"{"id": 1, "command": "list", "command": "quit"}"#, None),
+            (r#"{"id": 01, "command": "list"}"#, None),
+            (r#"{"id": 7, "command": "list", "arguments": []}"#, Some("7")),
+            (r#"{"id": 7, "command": "list", "argumets": {}}"#, Some("7")),
+            ("{\"command\": \"list\"} trailing", None),
+        ] {
+            let Some(Entry::Malformed { id, failure }) = read(line) else { panic!("{line}") };
+            let id = id.as_deref().map(RawValue::get);
+            assert_eq!((id, failure.code), (expected_id, "malformed"), "{line}");
+        }
+        let deep = "{\"a\":".repeat(10_000);
+        assert!(matches!(read(&deep), Some(Entry::Malformed { .. })));
+        let deep = format!(r#"{{"command":"list","arguments":{deep}1{}}}"#, "}".repeat(10_000));
+        assert!(matches!(read(&deep), Some(Entry::Malformed { .. })));
+    }
+
+    #[test]
+    fn json_that_is_no_object_is_never_text() {
+        let passwd = r#"{"command": "passwd", "arguments": {"password": "secret"}}"#;
+        for line in [
+            format!("[{passwd}]"),
+            "\"quoted\"".into(),
+            "  [1]".into(),
+            format!("\u{a0}\u{200b}{passwd}"),
+            format!("\u{feff}{passwd}"),
+            // UTF-16 without a mark.
+            passwd.chars().flat_map(|c| ['\0', c]).collect(),
+            passwd.chars().flat_map(|c| [c, '\0']).collect(),
+        ] {
+            assert!(matches!(read(&line), Some(Entry::Malformed { .. })), "{line:?}");
+        }
+        for line in ["true", "7", "it is [so]", "/say [so]", "'x'"] {
+            assert!(matches!(read(line), Some(Entry::Typed(_))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_echoed_as_it_is_written() {
+        for id in ["18446744073709551617", "-0", "1.0", "1e400", "\"\\u0061\"", "0.1000"] {
+            let line = format!(r#"{{"id": {id}, "command": "list"}}"#);
+            let Some(Entry::Object { id: Some(read), .. }) = read(&line) else { panic!("{id}") };
+            let outcome = Outcome { command: None, id: Some(read), result: Ok(Reply::Done {}) };
+            let reply = serde_json::to_string(&reply_line(&outcome)).unwrap();
+            assert_eq!(reply, format!(r#"{{"reply":null,"id":{id}}}"#));
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The line client: a prompt with editing, history and completion, and above it what happens.
+//!
+//! * `editor` – the prompt, on a thread of its own
+//! * `input` – from what was typed to what is asked for
+//! * `welcome` – the first run, step by step
+//! * [`home`] – which server, at the first run
+//! * `question` – an answer that is not a line: visible, or without echo
+//! * `standing` – what prompt and completion need to know of the client
+//! * `completion`, `history`, `prompt` – what the editor is given
+//! * `aloud` – what plugins say
+//! * `errors` – standard error, while the editor writes to the terminal
+//! * [`theme`] – which kind of line looks how
+//!
+//! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
+//! line alone. After a chat that the other side ended, lines go nowhere until the user has given a command.
+
+mod aloud;
+mod completion;
+mod editor;
+mod errors;
+mod history;
+pub mod home;
+mod input;
+mod prompt;
+mod question;
+mod standing;
+pub mod theme;
+mod welcome;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use letschat_flags::output;
+
+use super::{Dialect, Outcome, OutputClosed, Stage, Terminal};
+pub(crate) use completion::no_highlighting;
+use editor::{Editor, Keyboard, Screen};
+pub(crate) use editor::{SUSPEND, Unfinished, answer_mode};
+pub(crate) use errors::KeptErrors;
+use home::HomeServer;
+use input::{Progress, Typist};
+use letschat_commands::command::{Command, Dispatcher, Role};
+use letschat_commands::render;
+use letschat_core::event::Event;
+use letschat_core::session::Reply;
+use letschat_engine::clock;
+use letschat_engine::events::Receipt;
+use letschat_lua::plugins::Plugins;
+pub(crate) use prompt::LinePrompt;
+pub use question::HiddenQuestions;
+use standing::Shared;
+use theme::{Kind, Theme};
+
+/// What the line client needs beside the [`Stage`].
+pub struct Setting {
+    /// The terminal whose keys are taken.
+    pub terminal: Arc<Terminal>,
+    /// Where plugins are; `None`: there are to be none.
+    pub plugins: Option<PathBuf>,
+    /// The user's data folder, in which plugins keep what is theirs.
+    pub data: PathBuf,
+    /// Where the commands of earlier runs are kept.
+    pub history: PathBuf,
+    /// How lines look.
+    pub theme: Theme,
+    /// Whether to lead a user who has no account here to one.
+    pub welcome: bool,
+    /// The server that the user just named, to be remembered once they are logged in there.
+    pub home: Option<HomeServer>,
+}
+
+/// Runs the front end; the result is the exit status.
+pub fn run(mut stage: Stage, setting: Setting) -> u8 {
+    // A terminal that keeps echoing looks worse, but works.
+    let _ = setting.terminal.take_keys();
+    let plugins = setting.plugins.map(|folder| {
+        let client = stage.dispatcher.client().clone();
+        Plugins::new(folder, &setting.data, client)
+    });
+    let (plugins, heard) = plugins.unzip();
+    let standing = Shared::new(plugins.clone());
+    let errors = KeptErrors::begin();
+    let editor = Editor::start(&standing, &setting.terminal, setting.theme, setting.history);
+    stage.dispatcher = stage.dispatcher.at_a_prompt();
+    if let (Some(plugins), Some(heard)) = (&plugins, heard) {
+        aloud::speak(plugins, heard, editor.screen(), setting.theme);
+        stage.dispatcher = stage.dispatcher.with_extension(Arc::new(plugins.clone()));
+    }
+    let console = Console {
+        dispatcher: stage.dispatcher.clone(),
+        screen: editor.screen(),
+        keyboard: editor.keyboard(),
+        standing,
+        progress: Rc::default(),
+        theme: setting.theme,
+        welcome: setting.welcome,
+        home: RefCell::new(setting.home),
+    };
+    let status = super::run(stage, console);
+    let lost = plugins.map(|plugins| plugins.finish()).unwrap_or_default();
+    editor.finish();
+    drop(errors);
+    for line in lost {
+        output::complain("letschat", line);
+    }
+    status
+}
+
+/// Shows what happens and what comes of commands.
+struct Console {
+    dispatcher: Dispatcher,
+    screen: Screen,
+    keyboard: Keyboard,
+    standing: Shared,
+    progress: Rc<Progress>,
+    theme: Theme,
+    welcome: bool,
+    home: RefCell<Option<HomeServer>>,
+}
+
+impl Console {
+    async fn show(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
+        let (kind, time_ms) = appearance(event);
+        let mut line = match event {
+            // It has its date and time in it.
+            Event::Broadcast { .. } => String::new(),
+            _ => {
+                let time = render::time_of_day(time_ms.unwrap_or_else(|| clock::now().wall_ms));
+                self.theme.paint(Kind::Time, &format!("{time} "))
+            }
+        };
+        line.push_str(&self.theme.paint_event(kind, &render::event(event)));
+        if matches!(event, Event::Request { .. }) {
+            line.push(BELL);
+        }
+        self.screen.show_event(line, receipt).await?;
+        if matches!(event, Event::LoggedIn { .. })
+            && let Some(text) = self.home.take().and_then(|home| home.remember())
+        {
+            self.screen.show(text).await?;
+        }
+        if self.standing.learn(event) {
+            self.standing.refresh(self.dispatcher.client()).await;
+            self.screen.look_again();
+        }
+        Ok(())
+    }
+}
+
+impl Dialect for Console {
+    type Input = Typist;
+
+    fn input(&self) -> Typist {
+        Typist::new(
+            self.dispatcher.clone(),
+            self.keyboard.clone(),
+            self.screen.clone(),
+            self.standing.clone(),
+            self.progress.clone(),
+            self.welcome,
+        )
+    }
+
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
+        let Some(plugins) = self.standing.plugins() else {
+            return self.show(event, receipt).await;
+        };
+        plugins.tell(event);
+        match plugins.filter_shown(event).await {
+            Some(event) => self.show(&event, receipt).await,
+            // Those before it may not be on the screen yet.
+            None => self.screen.show_event(String::new(), receipt).await,
+        }
+    }
+
+    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
+        let shown = match &outcome.result {
+            Ok(reply) => {
+                self.standing.learn_reply(reply);
+                if let Reply::Chat { with, .. } = reply
+                    && outcome.has_role(Role::Connect)
+                {
+                    self.standing.learn_opened(with);
+                }
+                self.standing.refresh(self.dispatcher.client()).await;
+                self.screen.look_again();
+                reply_text(outcome.command, reply)
+            }
+            Err(failure) => Some(self.theme.paint(Kind::Warning, &render::failure(failure))),
+        };
+        if let Some(text) = shown {
+            self.screen.show(text).await?;
+        }
+        self.progress.conclude(outcome.id.as_deref());
+        Ok(())
+    }
+}
+
+const BELL: char = '\u{7}';
+
+/// A reply, unless an event or the next prompt says the same.
+fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
+    match (command, reply) {
+        (Some(Command { is_quiet: true, .. }), Reply::Done {}) => None,
+        _ => render::reply(reply),
+    }
+}
+
+/// How an event looks, and when it happened if it says so.
+fn appearance(event: &Event) -> (Kind, Option<u64>) {
+    use letschat_core::event::KeyState;
+    match event {
+        Event::Message { time_ms, .. } => (Kind::Message, Some(*time_ms)),
+        Event::Broadcast { time_ms, .. } => (Kind::Broadcast, Some(*time_ms)),
+        Event::Request { time_ms, key: KeyState::Changed, .. } => (Kind::Warning, Some(*time_ms)),
+        Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),
+        Event::ChatOpened { key: KeyState::Changed, .. }
+        | Event::Error { .. }
+        | Event::Disconnected { .. } => (Kind::Warning, None),
+        Event::ChatClosed { undelivered, .. } if !undelivered.is_empty() => (Kind::Warning, None),
+        Event::ChatOpened { .. }
+        | Event::ChatClosed { .. }
+        | Event::ChatInterrupted { .. }
+        | Event::ChatResumed { .. }
+        | Event::RequestEnded { .. } => (Kind::Chat, None),
+        Event::Connected { .. }
+        | Event::Retrying { .. }
+        | Event::LoggedIn { .. }
+        | Event::LeftServer { .. }
+        | Event::Joined { .. }
+        | Event::Left { .. }
+        | Event::Notice { .. } => (Kind::Server, None),
+    }
+}

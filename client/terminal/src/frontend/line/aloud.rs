@@ -1,0 +1,83 @@
+//! What plugins say, above the prompt.
+
+use std::thread;
+
+use async_io::block_on;
+use futures_lite::future::zip;
+use letschat_protocol::rows::moved_in;
+
+use super::BELL;
+use super::editor::Screen;
+use super::theme::{Kind, Theme};
+use letschat_lua::Said;
+use letschat_lua::plugins::{Heard, Plugins};
+
+/// What stands before a line that goes on with what its plugin has said. No line of a plugin looks like a
+/// message.
+const GOES_ON: &str = "  | ";
+
+/// Loads the plugins and shows what they say, on a thread of its own: neither holds up the prompt.
+pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Theme) {
+    let plugins = plugins.clone();
+    let speaking = async move {
+        while let Ok((plugin, said)) = heard.recv().await {
+            let shown = match said {
+                Said::Log("debug", _) => continue,
+                Said::Bell => screen.show(BELL).await,
+                Said::Text(text) => {
+                    let name = format!("{} ", theme.paint(Kind::Hint, &format!("{plugin}:")));
+                    let (first, next) = (said_by(&name, &text), said_by(GOES_ON, &text));
+                    screen.show_from(plugin, first, next).await
+                }
+                Said::Log("info", text) => {
+                    let hint = |beginning| theme.paint(Kind::Hint, &said_by(beginning, &text));
+                    let (first, next) = (hint(&format!("{plugin}: ")), hint(GOES_ON));
+                    screen.show_from(plugin, first, next).await
+                }
+                Said::Log(_, text) | Said::Error(text) => {
+                    screen
+                        .show(theme.paint(Kind::Warning, &moved_in(&warning(&plugin, &text))))
+                        .await
+                }
+            };
+            if shown.is_err() {
+                return;
+            }
+        }
+    };
+    // Without a thread there are no plugins. The thread lasts as long as the process.
+    let _ = thread::Builder::new()
+        .name("plugins".into())
+        .spawn(move || block_on(zip(plugins.load_all(), speaking)));
+}
+
+/// A text whose first line begins like this.
+fn said_by(beginning: &str, text: &str) -> String {
+    format!("{beginning}{}", text.replace('\n', &format!("\n{GOES_ON}")))
+}
+
+/// A warning names its plugin, unless its text begins with that.
+fn warning(plugin: &str, text: &str) -> String {
+    if text.starts_with(&format!("{plugin}.lua:")) {
+        format!("plugin {text}")
+    } else if text.starts_with(&format!("The plugin {plugin} ")) {
+        text.to_owned()
+    } else {
+        format!("plugin {plugin}: {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_said_once() {
+        assert_eq!(said_by("dice: ", "one\ntwo"), "dice: one\n  | two");
+        assert_eq!(said_by(GOES_ON, "three"), "  | three");
+        assert_eq!(warning("dice", "dice.lua:3: no"), "plugin dice.lua:3: no");
+        let unloaded = "The plugin dice is not loaded: dice.lua:3: no";
+        assert_eq!(warning("dice", unloaded), unloaded);
+        assert_eq!(warning("dice", "it is late"), "plugin dice: it is late");
+    }
+}

@@ -1,0 +1,381 @@
+//! What could be typed next: completion by Tab, hints behind the cursor, known words made bold.
+
+use std::collections::BTreeSet;
+
+use letschat_protocol::username::Username;
+use nu_ansi_term::Style;
+use reedline::{
+    ColumnarMenu, Completer, CompletionResult, DefaultHinter, Highlighter, Hinter, History,
+    MenuBuilder as _, ReedlineMenu, Span, StyledText, Suggestion,
+};
+
+use super::editor::Aim;
+use super::editor::COMPLETION_MENU;
+use super::standing::{Shared, Standing};
+use super::theme::{Kind, Theme};
+use letschat_commands::arguments::{Kind as ParameterKind, Parameter};
+use letschat_commands::command::{self, Command};
+use letschat_commands::commands::TABLE;
+use letschat_commands::extension::{AddedParameter, Extension as _};
+use letschat_lua::plugins::Plugins;
+
+/// Completes commands, users, flags and choices.
+pub(super) struct Completions {
+    standing: Shared,
+    aim: Aim,
+}
+
+impl Completions {
+    pub(super) fn new(standing: Shared, aim: Aim) -> Completions {
+        Completions { standing, aim }
+    }
+}
+
+impl Completions {
+    fn command_names(&self, start: &str) -> Vec<Candidate> {
+        let added = self.standing.plugins().map(Plugins::commands).unwrap_or_default();
+        let start_lower = start.to_lowercase();
+        let fits = added.into_iter().filter(|command| command.name.starts_with(&start_lower));
+        let added = fits
+            .map(|command| Candidate { value: command.name, description: Some(command.summary) });
+        command_names(start).into_iter().chain(added).collect()
+    }
+
+    /// Users, where a plugin's command asks for one.
+    fn added_arguments(&self, name: &str, before: &[&str], start: &str) -> Vec<Candidate> {
+        let command = self.standing.plugins().and_then(|plugins| plugins.command(name));
+        let place = command.as_ref().and_then(|command| command.parameters.get(before.len()));
+        if !place.is_some_and(AddedParameter::is_user) {
+            return Vec::new();
+        }
+        let names = known_users(&self.standing.read()).into_iter();
+        candidates(names.map(|name| name.to_string()), start)
+    }
+
+    /// Names of commands and parts that plugins have added.
+    fn added_names(&self, command: &Command, before: &[&str], start: &str) -> Vec<Candidate> {
+        let Some(plugins) = self.standing.plugins() else { return Vec::new() };
+        let names = match command.parameters.get(before.len()).map(|parameter| parameter.kind) {
+            Some(ParameterKind::Part) => plugins.names(),
+            Some(ParameterKind::Command) => {
+                plugins.commands().into_iter().map(|command| command.name).collect()
+            }
+            _ => Vec::new(),
+        };
+        candidates(names.into_iter(), start)
+    }
+}
+
+fn candidates(values: impl Iterator<Item = String>, start: &str) -> Vec<Candidate> {
+    let start = start.to_lowercase();
+    let fitting = values.filter(|value| value.starts_with(&start));
+    fitting.map(|value| Candidate { value, description: None }).collect()
+}
+
+impl Completer for Completions {
+    fn complete(&mut self, line: &str, cursor: usize) -> CompletionResult {
+        let typed = line.get(..cursor).unwrap_or(line);
+        let candidates = match Typed::read(typed, self.aim.is_chat()) {
+            Typed::Said => Vec::new(),
+            Typed::Name(start) => self.command_names(start),
+            Typed::Arguments { command, before, start } => {
+                let mut candidates = arguments(command, &before, start, &self.standing.read());
+                candidates.extend(self.added_names(command, &before, start));
+                candidates
+            }
+            Typed::Unknown { name, before, start } => self.added_arguments(name, &before, start),
+        };
+        let word = typed.rsplit(char::is_whitespace).next().unwrap_or("");
+        let slashes =
+            if typed.trim_start().len() == word.len() { leading_slashes(word) } else { 0 };
+        let span = Span::new(typed.len() - word.len() + slashes, typed.len());
+        let suggestions: Vec<Suggestion> = candidates
+            .into_iter()
+            .map(|Candidate { value, description }| Suggestion {
+                value,
+                description,
+                span,
+                append_whitespace: true,
+                ..Suggestion::default()
+            })
+            .collect();
+        CompletionResult::fresh(suggestions)
+    }
+}
+
+/// How completions are laid out.
+pub(super) fn completion_menu(theme: Theme) -> ReedlineMenu {
+    let selected = if theme.is_colored() { Style::new().reverse() } else { Style::new() };
+    // Without colours the selected one is marked by reedline with a `>`.
+    let menu = ColumnarMenu::default()
+        .with_name(COMPLETION_MENU)
+        .with_marker("")
+        .with_text_style(Style::new())
+        .with_description_text_style(theme.style(Kind::Hint))
+        .with_match_text_style(Style::new())
+        .with_selected_match_text_style(selected)
+        .with_selected_text_style(selected);
+    ReedlineMenu::EngineCompleter(Box::new(menu))
+}
+
+struct Candidate {
+    value: String,
+    description: Option<String>,
+}
+
+/// What has been typed of a line, up to the cursor.
+enum Typed<'a> {
+    /// Text for a chat.
+    Said,
+    /// The beginning of a command's name.
+    Name(&'a str),
+    /// Whole arguments, and the beginning of another.
+    Arguments { command: &'static Command, before: Vec<&'a str>, start: &'a str },
+    /// The same of what may be a plugin's command.
+    Unknown { name: &'a str, before: Vec<&'a str>, start: &'a str },
+}
+
+impl Typed<'_> {
+    fn read(typed: &str, in_chat: bool) -> Typed<'_> {
+        let line = typed.trim_start();
+        let slashes = leading_slashes(line);
+        if slashes > 1 || (in_chat && slashes == 0) {
+            return Typed::Said;
+        }
+        let line = line[slashes..].trim_start();
+        let Some((name, rest)) = line.split_once(char::is_whitespace) else {
+            return Typed::Name(line);
+        };
+        let start = rest.rsplit(char::is_whitespace).next().unwrap_or("");
+        let before = rest[..rest.len() - start.len()].split_whitespace().collect();
+        match command::find(name) {
+            Ok(command) => Typed::Arguments { command, before, start },
+            Err(_) => Typed::Unknown { name, before, start },
+        }
+    }
+}
+
+fn leading_slashes(line: &str) -> usize {
+    line.len() - line.trim_start_matches('/').len()
+}
+
+fn command_names(start: &str) -> Vec<Candidate> {
+    let start = start.to_lowercase();
+    let fits = |command: &&&Command| command.name.starts_with(&start);
+    TABLE
+        .iter()
+        .filter(fits)
+        .map(|command| Candidate {
+            value: command.name.into(),
+            description: Some(command.summary.into()),
+        })
+        .collect()
+}
+
+fn arguments(
+    command: &Command,
+    before: &[&str],
+    start: &str,
+    standing: &Standing,
+) -> Vec<Candidate> {
+    let typed = || command.parameters.iter().filter(|parameter| parameter.is_typed());
+    let is_given =
+        |flag: &Parameter| before.iter().any(|word| word.trim_start_matches("--") == flag.name);
+    let flags: Vec<&Parameter> = typed().filter(|p| p.kind == ParameterKind::Flag).collect();
+    let words = before.len() - flags.iter().filter(|flag| is_given(flag)).count();
+    let place = typed().filter(|p| p.kind != ParameterKind::Flag).nth(words);
+    let values: Vec<String> = match place.map(|parameter| parameter.kind) {
+        Some(ParameterKind::User) => names(&known_users(standing)),
+        Some(ParameterKind::Asker) => names(&standing.requests),
+        Some(ParameterKind::Partner) => names(&standing.chats),
+        Some(ParameterKind::Choice(words) | ParameterKind::Keyword(words)) => {
+            words.iter().map(|word| (*word).into()).collect()
+        }
+        Some(ParameterKind::Command) => TABLE.iter().map(|command| command.name.into()).collect(),
+        _ => Vec::new(),
+    };
+    let flags = flags.into_iter().filter(|flag| words > 0 && !is_given(flag));
+    values
+        .into_iter()
+        .chain(flags.map(|flag| flag.name.to_owned()))
+        .filter(|value| value.starts_with(&start.to_lowercase()))
+        .map(|value| Candidate { value, description: None })
+        .collect()
+}
+
+fn names(users: &BTreeSet<Username>) -> Vec<String> {
+    users.iter().map(Username::to_string).collect()
+}
+
+fn known_users(standing: &Standing) -> BTreeSet<Username> {
+    let known = [&standing.users, &standing.chats, &standing.requests];
+    known.into_iter().flatten().cloned().collect()
+}
+
+/// Shows what a command takes next; else how an earlier line went on.
+pub(super) struct Hints {
+    theme: Theme,
+    standing: Shared,
+    aim: Aim,
+    earlier: DefaultHinter,
+    /// Whether the hint is an earlier line, which can be taken over.
+    is_earlier: bool,
+}
+
+impl Hints {
+    pub(super) fn new(theme: Theme, standing: Shared, aim: Aim) -> Hints {
+        let earlier = DefaultHinter::default().with_style(theme.style(Kind::Hint));
+        Hints { theme, standing, aim, earlier, is_earlier: false }
+    }
+}
+
+impl Hinter for Hints {
+    fn handle(
+        &mut self,
+        line: &str,
+        cursor: usize,
+        history: &dyn History,
+        use_ansi_coloring: bool,
+        cwd: &str,
+    ) -> String {
+        let earlier = self.earlier.handle(line, cursor, history, use_ansi_coloring, cwd);
+        let hint = usage_hint(line, self.aim.is_chat(), self.standing.plugins())
+            .filter(|_| cursor == line.len());
+        // Without colours a hint could be taken for something typed.
+        let hint = hint.filter(|_| use_ansi_coloring);
+        self.is_earlier = hint.is_none() && use_ansi_coloring;
+        match hint {
+            Some(hint) => self.theme.paint(Kind::Hint, &hint),
+            None if use_ansi_coloring => earlier,
+            None => String::new(),
+        }
+    }
+
+    fn complete_hint(&self) -> String {
+        if self.is_earlier { self.earlier.complete_hint() } else { String::new() }
+    }
+
+    fn next_hint_token(&self) -> String {
+        if self.is_earlier { self.earlier.next_hint_token() } else { String::new() }
+    }
+}
+
+/// What a command takes, once its name and a space are there and nothing else is.
+fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<String> {
+    let (usage, before) = match Typed::read(line, in_chat) {
+        Typed::Arguments { command, before, start: "" } => (command.usage(), before),
+        Typed::Unknown { name, before, start: "" } => (plugins?.command(name)?.usage(), before),
+        _ => return None,
+    };
+    let (_, parameters) = usage.split_once(' ').filter(|_| before.is_empty())?;
+    Some(parameters.to_owned())
+}
+
+/// Shows the name of a command as known.
+pub(super) struct Words {
+    theme: Theme,
+    standing: Shared,
+    aim: Aim,
+}
+
+impl Words {
+    pub(super) fn new(theme: Theme, standing: Shared, aim: Aim) -> Words {
+        Words { theme, standing, aim }
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let is_added = |plugins: &Plugins| plugins.command(name).is_some();
+        command::find(name).is_ok() || self.standing.plugins().is_some_and(is_added)
+    }
+}
+
+impl Highlighter for Words {
+    fn highlight(&self, line: &str, _: usize) -> StyledText {
+        let mut text = StyledText::new();
+        text.push((Style::new(), line.to_owned()));
+        let name = line.trim_start();
+        let indent = line.len() - name.len();
+        let slashes = leading_slashes(name);
+        let is_command = slashes == 1 || (slashes == 0 && !self.aim.is_chat());
+        let end = name.find(char::is_whitespace).unwrap_or(name.len());
+        if is_command && self.is_known(&name[slashes..end]) {
+            text.style_range(indent, indent + end, self.theme.style(Kind::Command));
+        }
+        text
+    }
+}
+
+/// Shows an answer as it is.
+pub(crate) fn no_highlighting() -> Box<dyn Highlighter> {
+    struct Plain;
+    impl Highlighter for Plain {
+        fn highlight(&self, line: &str, _: usize) -> StyledText {
+            let mut text = StyledText::new();
+            text.push((Style::new(), line.to_owned()));
+            text
+        }
+    }
+    Box::new(Plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> BTreeSet<Username> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn standing() -> Standing {
+        Standing {
+            users: names(&["bob", "bella", "carol"]),
+            chats: names(&["carol"]),
+            requests: names(&["dave"]),
+            ..Standing::default()
+        }
+    }
+
+    fn offered(typed: &str, in_chat: bool) -> Vec<String> {
+        let candidates = match Typed::read(typed, in_chat) {
+            Typed::Said | Typed::Unknown { .. } => Vec::new(),
+            Typed::Name(start) => command_names(start),
+            Typed::Arguments { command, before, start } => {
+                arguments(command, &before, start, &standing())
+            }
+        };
+        candidates.into_iter().map(|candidate| candidate.value).collect()
+    }
+
+    #[test]
+    fn commands_are_offered_where_a_line_is_a_command() {
+        assert_eq!(offered("conn", false), ["connect"]);
+        assert_eq!(offered("/conn", true), ["connect"]);
+        assert_eq!(offered("conn", true), Vec::<String>::new());
+        assert_eq!(offered("//conn", true), Vec::<String>::new());
+        assert_eq!(offered("", false).len(), TABLE.len());
+    }
+
+    #[test]
+    fn users_are_offered_as_far_as_they_make_sense() {
+        assert_eq!(offered("connect b", false), ["bella", "bob"]);
+        assert_eq!(offered("approve ", false), ["dave"]);
+        assert_eq!(offered("/switch ", true), ["carol"]);
+        assert_eq!(offered("say b", false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn flags_and_choices_are_offered_after_what_must_come_first() {
+        assert_eq!(offered("connect bob ", false), ["force"]);
+        assert_eq!(offered("connect bob force ", false), Vec::<String>::new());
+        assert_eq!(offered("watch ", false), ["on", "off"]);
+        assert_eq!(offered("help conn", false), ["connect"]);
+    }
+
+    #[test]
+    fn a_hint_says_what_a_command_takes() {
+        assert_eq!(usage_hint("connect ", false, None).as_deref(), Some("WHO [force]"));
+        assert_eq!(usage_hint("connect bob", false, None), None);
+        assert_eq!(usage_hint("connect ", true, None), None);
+        assert_eq!(usage_hint("list ", false, None), None);
+    }
+}

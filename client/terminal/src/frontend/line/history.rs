@@ -1,0 +1,217 @@
+//! The lines of this run, and the commands of earlier ones.
+//!
+//! The file has commands alone: what was said, to one or to all, stays in memory, and a line that could
+//! hold a password is kept nowhere.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use reedline::{
+    FileBackedHistory, History, HistoryItem, HistoryItemId, HistorySessionId, Result, SearchQuery,
+};
+
+use super::editor::Aim;
+use letschat_commands::command::{self, Asks, Call, parse_line};
+use letschat_engine::private_file;
+
+/// Lines that are kept.
+const MAX_LINES: usize = 1_000;
+
+/// The history of an editor.
+pub(super) struct Memory {
+    /// Without a file of its own: it would write everything.
+    lines: FileBackedHistory,
+    file: Option<File>,
+    aim: Aim,
+}
+
+impl Memory {
+    /// Reads the file and opens it for more. Where that fails, there is no memory beyond this run.
+    pub(super) fn open(path: &Path, aim: Aim) -> Memory {
+        let mut lines = FileBackedHistory::new(MAX_LINES).unwrap_or_default();
+        let file = match read(path) {
+            Ok(earlier) => {
+                for line in earlier {
+                    // Saving in memory does not fail.
+                    let _ = lines.save(HistoryItem::from_command_line(line));
+                }
+                private_file::open_append(path).ok()
+            }
+            Err(_) => None,
+        };
+        Memory { lines, file, aim }
+    }
+
+    fn write(&mut self, line: &str) {
+        if let Some(file) = &mut self.file
+            && file.write_all(format!("{line}\n").as_bytes()).is_err()
+        {
+            self.file = None;
+        }
+    }
+}
+
+/// The last lines of the file, which is cut down to them if it has far more.
+fn read(path: &Path) -> io::Result<Vec<String>> {
+    let (content, is_cut) = private_file::read_last_lines(path)?;
+    let content = String::from_utf8_lossy(&content);
+    let lines: Vec<&str> = content.lines().collect();
+    let last = &lines[lines.len().saturating_sub(MAX_LINES)..];
+    if is_cut || lines.len() > 2 * MAX_LINES {
+        let kept: String = last.iter().flat_map(|line| [line, "\n"]).collect();
+        private_file::write(path, kept.as_bytes())?;
+    }
+    Ok(last.iter().map(|line| (*line).to_owned()).collect())
+}
+
+/// Where a line may be remembered.
+#[derive(Debug, PartialEq, Eq)]
+enum Keeping {
+    Nowhere,
+    InMemory,
+    InFile,
+}
+
+fn keeping(line: &str, in_chat: bool) -> Keeping {
+    let line = line.trim_start();
+    let is_command = !in_chat || (line.starts_with('/') && !line.starts_with("//"));
+    if !is_command {
+        return Keeping::InMemory;
+    }
+    let word = line.trim_start().trim_start_matches('/').split_whitespace().next().unwrap_or("");
+    let asks = command::find(word).map(|command| command.asks);
+    match (asks, parse_line(line, in_chat)) {
+        // A password may have been typed where none is taken.
+        (Ok(Asks::Password(_) | Asks::NewPassword | Asks::ChangedPassword), Err(_)) => {
+            Keeping::Nowhere
+        }
+        (Ok(_), Ok(call)) if !is_said(&call) && !line.contains('\n') => Keeping::InFile,
+        (Ok(_), _) => Keeping::InMemory,
+        // No command: it may be anything, an answer typed too early included.
+        (Err(_), _) => Keeping::Nowhere,
+    }
+}
+
+/// What is said to others is in no file.
+fn is_said(call: &Call) -> bool {
+    call.command().says.is_some()
+}
+
+impl History for Memory {
+    fn save(&mut self, item: HistoryItem) -> Result<HistoryItem> {
+        match keeping(&item.command_line, self.aim.is_chat()) {
+            Keeping::Nowhere => return Ok(item),
+            Keeping::InMemory => {}
+            Keeping::InFile => self.write(&item.command_line),
+        }
+        self.lines.save(item)
+    }
+
+    fn load(&self, id: HistoryItemId) -> Result<HistoryItem> {
+        self.lines.load(id)
+    }
+
+    fn count(&self, query: SearchQuery) -> Result<i64> {
+        self.lines.count(query)
+    }
+
+    fn search(&self, query: SearchQuery) -> Result<Vec<HistoryItem>> {
+        self.lines.search(query)
+    }
+
+    fn update(
+        &mut self,
+        id: HistoryItemId,
+        updater: &dyn Fn(HistoryItem) -> HistoryItem,
+    ) -> Result<()> {
+        self.lines.update(id, updater)
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        self.lines.clear()
+    }
+
+    fn delete(&mut self, id: HistoryItemId) -> Result<()> {
+        self.lines.delete(id)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn session(&self) -> Option<HistorySessionId> {
+        self.lines.session()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn remember(memory: &mut Memory, line: &str) {
+        memory.save(HistoryItem::from_command_line(line)).unwrap();
+    }
+
+    #[test]
+    fn commands_are_there_in_the_next_run_and_are_their_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        let mut memory = Memory::open(&path, Aim::default());
+        remember(&mut memory, "list");
+        remember(&mut memory, "connect bob");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "list\nconnect bob\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let memory = Memory::open(&path, Aim::default());
+        assert_eq!(memory.count_all().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_line_that_could_hold_a_password_is_kept_nowhere() {
+        for line in ["login alice hunter22", "/signup alice hunter22", "hunter22", "correct horse"]
+        {
+            assert_eq!(keeping(line, false), Keeping::Nowhere, "{line}");
+        }
+        assert_eq!(keeping("login alice", false), Keeping::InFile);
+        assert_eq!(keeping("/login alice hunter22", true), Keeping::Nowhere);
+    }
+
+    #[test]
+    fn what_is_said_in_a_chat_is_not_written() {
+        assert_eq!(keeping("list", true), Keeping::InMemory);
+        assert_eq!(keeping("/say hello", true), Keeping::InMemory);
+        assert_eq!(keeping("broadcast hello", false), Keeping::InMemory);
+        assert_eq!(keeping("//list", true), Keeping::InMemory);
+        assert_eq!(keeping("/list", true), Keeping::InFile);
+    }
+
+    #[test]
+    fn a_long_file_is_cut_down_to_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        let lines: String = (0..2 * MAX_LINES + 1).map(|n| format!("help {n}\n")).collect();
+        fs::write(&path, lines).unwrap();
+        let memory = Memory::open(&path, Aim::default());
+        assert_eq!(memory.count_all().unwrap(), MAX_LINES as i64);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_LINES);
+    }
+
+    #[test]
+    fn enormous_file_is_cut_down_to_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        let long = "x".repeat(4 * 1024 * 1024);
+        for (content, kept) in [
+            (format!("help {long}\nlist\nconnect bob\n"), "list\nconnect bob\n"),
+            (format!("list\nhelp {long}"), ""),
+        ] {
+            fs::write(&path, content).unwrap();
+            let mut memory = Memory::open(&path, Aim::default());
+            assert_eq!(memory.count_all().unwrap(), kept.lines().count() as i64);
+            remember(&mut memory, "status");
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}status\n"));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The server that somebody calls home: asked for at the first run, remembered once it was reached.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use letschat_protocol::printable::Printable;
+use rustix::io::Errno;
+
+use letschat_engine::address::ServerAddress;
+
+/// A longer line names no server.
+const MAX_LINE_BYTES: u64 = 1_024;
+
+/// Where the answer goes once somebody is logged in there.
+#[derive(Debug, Clone)]
+pub struct HomeServer {
+    /// The one that was named.
+    pub server: ServerAddress,
+    /// The settings file to begin.
+    pub settings: PathBuf,
+}
+
+/// Asks which server it is; an empty answer is the usual one, and none, as by Ctrl+D, is `None`. The
+/// terminal still edits its lines itself.
+///
+/// # Errors
+///
+/// The terminal fails.
+pub fn ask(
+    usual: &ServerAddress,
+    mut input: impl BufRead,
+    mut output: impl Write,
+) -> io::Result<Option<ServerAddress>> {
+    writeln!(output, "Which server? HOST, HOST:PORT or, with its key, HOST:PORT#FINGERPRINT.")?;
+    loop {
+        write!(output, "Server (empty: {usual}, this machine's): ")?;
+        output.flush()?;
+        let mut line = Vec::new();
+        let count = match input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
+            // So it is with a terminal that is gone.
+            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => 0,
+            result => result?,
+        };
+        let line = String::from_utf8_lossy(&line);
+        // Somebody may paste the whole command line that a friend sent.
+        let words = line.split_whitespace().filter(|word| *word != "letschat");
+        let answer = words.collect::<Vec<_>>().join(":");
+        if count == 0 {
+            // Nobody may be there to see it.
+            let _ = writeln!(output);
+            return Ok(None);
+        }
+        if answer.is_empty() {
+            return Ok(Some(usual.clone()));
+        }
+        match answer.parse() {
+            Ok(server) => return Ok(Some(server)),
+            Err(error) => writeln!(output, "That names no server: {error}.")?,
+        }
+    }
+}
+
+impl HomeServer {
+    /// Begins the settings file, and says what a user should know of it. One that is there by now is
+    /// left alone.
+    pub(super) fn remember(&self) -> Option<String> {
+        let path = Printable(&self.settings.display().to_string()).to_string();
+        match begin(&self.settings, &self.server) {
+            Ok(()) => Some(format!(
+                "{} is your server from now on, by {path}; `letschat HOST [PORT]` names another.",
+                self.server
+            )),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+            Err(error) => Some(format!("Your server can't be remembered in {path}: {error}.")),
+        }
+    }
+}
+
+fn begin(path: &Path, server: &ServerAddress) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = File::create_new(path)?;
+    let fingerprint = server.fingerprint.map(|key| format!("#{key}")).unwrap_or_default();
+    writeln!(file, "# Settings of letschat; `letschat --help` has the names.")?;
+    writeln!(file, "server = \"{server}{fingerprint}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(answers: &str) -> (String, String) {
+        let usual = "127.0.0.1:4400".parse().unwrap();
+        let mut output = Vec::new();
+        let server = ask(&usual, answers.as_bytes(), &mut output).unwrap();
+        (
+            server.map(|server| server.to_string()).unwrap_or_default(),
+            String::from_utf8(output).unwrap(),
+        )
+    }
+
+    #[test]
+    fn the_answer_is_a_server_or_empty_for_the_usual_one() {
+        for (answers, server) in [
+            ("\n", "127.0.0.1:4400"),
+            ("", ""),
+            ("no server/\n", ""),
+            ("chat.example.org\n", "chat.example.org:4400"),
+            ("  chat.example.org:99 \r\n", "chat.example.org:99"),
+            ("chat.example.org 99\n", "chat.example.org:99"),
+            ("letschat chat.example.org\n", "chat.example.org:4400"),
+        ] {
+            assert_eq!(asked(answers).0, server, "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_server_is_asked_for_again() {
+        let (server, shown) = asked("a/b\nthere:0\nthere\n");
+        assert_eq!(server, "there:4400");
+        assert_eq!(shown.matches("That names no server").count(), 2, "{shown}");
+    }
+
+    #[test]
+    fn it_is_remembered_once_and_never_over_somebodys_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = folder.path().join("letschat/settings.toml");
+        let server = format!("there:99#{}", "ab".repeat(32));
+        let home = HomeServer { server: server.parse().unwrap(), settings: settings.clone() };
+        assert!(home.remember().unwrap().contains("there:99 is your server"));
+        let written = fs::read_to_string(&settings).unwrap();
+        assert!(written.ends_with(&format!("\nserver = \"{server}\"\n")), "{written}");
+        fs::write(&settings, "color = \"never\"\n").unwrap();
+        assert_eq!(home.remember(), None);
+        assert_eq!(fs::read_to_string(&settings).unwrap(), "color = \"never\"\n");
+    }
+}

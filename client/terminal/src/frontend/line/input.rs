@@ -1,0 +1,231 @@
+//! From what was typed to what is asked for.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_io::Timer;
+use event_listener::Event as Wakeup;
+use futures_lite::FutureExt as _;
+use serde_json::value::RawValue;
+
+use super::editor::{Keyboard, Order, Screen, Typed};
+use super::standing::Shared;
+use super::welcome;
+use crate::frontend::{Entry, Input};
+use letschat_commands::command::{Call, Dispatcher, Rejection, Role};
+use letschat_core::session::{Failure, Request, Typing};
+
+/// The next prompt waits for what the last line does, but not for longer: asking somebody for a
+/// chat takes as long as they think about it.
+const MAX_WAIT: Duration = Duration::from_millis(300);
+
+/// Lines of the keyboard as entries.
+pub(super) struct Typist {
+    dispatcher: Dispatcher,
+    keyboard: Keyboard,
+    screen: Screen,
+    standing: Shared,
+    progress: Rc<Progress>,
+    /// The rest of many lines that were pasted at once.
+    pasted: VecDeque<(String, Typing)>,
+    welcome: bool,
+    /// The user is going: nothing more is read.
+    ended: bool,
+    last_id: u64,
+}
+
+impl Typist {
+    pub(super) fn new(
+        dispatcher: Dispatcher,
+        keyboard: Keyboard,
+        screen: Screen,
+        standing: Shared,
+        progress: Rc<Progress>,
+        welcome: bool,
+    ) -> Typist {
+        let pasted = VecDeque::new();
+        let (ended, last_id) = (false, 0);
+        Typist { dispatcher, keyboard, screen, standing, progress, pasted, welcome, ended, last_id }
+    }
+
+    /// Asks what is to become of many lines. What is left of them is in `self.pasted`.
+    async fn sort_out(&mut self, text: String, target: Typing) {
+        if let Typing::Over(_) = target {
+            // It goes nowhere, and the failure says so.
+            self.pasted.push_back((literal(&text), target));
+            return;
+        }
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let count = lines.len();
+        let question = match target.chat() {
+            Some(name) => format!(
+                "Send {count} lines to {name}: as (o)ne message, (l)ine by line, (n)ot at all? "
+            ),
+            None => format!("Carry out {count} lines one by one: (l)ine by line, (n)ot at all? "),
+        };
+        let answer = self.keyboard.ask(question).await.unwrap_or_default().to_lowercase();
+        let meant = |text: &str| match target.chat() {
+            Some(_) => literal(text),
+            None => text.to_owned(),
+        };
+        match answer.chars().next() {
+            Some('o') if target.chat().is_some() => self.pasted.push_back((meant(&text), target)),
+            Some('l') => {
+                let lines = lines.into_iter().map(|line| (meant(line), target.clone()));
+                self.pasted.extend(lines);
+            }
+            _ => {
+                // The screen outlives the input.
+                let _ = self.screen.show("Not sent. The arrow keys bring it back.").await;
+            }
+        }
+    }
+
+    fn entry(&mut self, call: Result<Call, Rejection>) -> Entry {
+        self.last_id += 1;
+        self.progress.begin(self.last_id);
+        let id = RawValue::from_string(self.last_id.to_string()).ok();
+        Entry::Call { id, call }
+    }
+
+    /// What a line means at a prompt that said where it goes, wherever others go by now.
+    async fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
+        let call = self.dispatcher.parse(line, target)?;
+        self.dispatcher.note_command(line, target).await;
+        match target.chat() {
+            Some(target) => Ok(call.aimed_at(target)),
+            None if call.command().role == Some(Role::Say) => {
+                let why = "No chat was current when you typed this; `/switch NAME` makes one so.";
+                Err(Rejection {
+                    command: Some(call.command()),
+                    failure: Failure::new("no_chat", why),
+                })
+            }
+            None => Ok(call),
+        }
+    }
+
+    /// Ends the chat that the prompt named.
+    async fn interrupted(&mut self, target: Typing) -> Option<Entry> {
+        let hint = match target {
+            Typing::Chat(target) => {
+                let call = Call::of(Role::EndChat).aimed_at(&target);
+                return Some(self.entry(Ok(call)));
+            }
+            Typing::Over(target) => {
+                let hint = format!("The chat with {target} is over. Lines are commands again.");
+                // A client that has ended reads no more lines.
+                let _ = self.dispatcher.client().request(Request::AcceptEnd(target)).await;
+                hint
+            }
+            Typing::Commands => {
+                "No chat to end here. To leave, type `/quit` or press Ctrl+D.".to_owned()
+            }
+        };
+        // The screen outlives the input.
+        let _ = self.screen.show(hint).await;
+        None
+    }
+}
+
+impl Input for Typist {
+    async fn next(&mut self) -> Option<Entry> {
+        if std::mem::take(&mut self.welcome) {
+            welcome::lead(&self.dispatcher, &self.keyboard, &self.screen).await;
+        }
+        loop {
+            self.progress.wait(self.last_id).await;
+            if let Some((line, target)) = self.pasted.pop_front() {
+                let call = self.aimed(&line, &target).await;
+                return Some(self.entry(call));
+            }
+            self.standing.refresh(self.dispatcher.client()).await;
+            let typed = self.keyboard.order(Order::Line).await;
+            if let Some(plugins) = self.standing.plugins() {
+                plugins.note_typing();
+            }
+            match typed {
+                Typed::Line { text, .. } if text.trim().is_empty() => {}
+                Typed::Line { text, target } if text.trim_end().contains('\n') => {
+                    self.sort_out(text, target).await;
+                }
+                Typed::Line { text, target } => {
+                    let call = self.aimed(&text, &target).await;
+                    return Some(self.entry(call));
+                }
+                Typed::Interrupt { target } => {
+                    if let Some(entry) = self.interrupted(target).await {
+                        return Some(entry);
+                    }
+                }
+                Typed::Leave => {
+                    return Some(self.entry(Ok(Call::of(Role::Leave))));
+                }
+                Typed::Opened(with) => {
+                    // It may be over again.
+                    let switch = Request::Switch(with.to_string());
+                    let _ = self.dispatcher.client().request(switch).await;
+                }
+                Typed::Answer(_) => {}
+                // What is pending, a login that is tried again say, is not waited for: nobody could
+                // stop it, since no more keys are read.
+                Typed::End if !self.ended => {
+                    self.ended = true;
+                    return Some(self.entry(Ok(Call::of(Role::Quit))));
+                }
+                Typed::End => return None,
+            }
+        }
+    }
+
+    async fn ask(&mut self, question: &str) -> Option<String> {
+        self.keyboard.ask(question).await
+    }
+}
+
+/// Marks a line as text for a chat, whatever it begins with.
+fn literal(text: &str) -> String {
+    match text.trim_start() {
+        rest if rest.starts_with('/') => format!("/{rest}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Which entries are being done.
+#[derive(Default)]
+pub(super) struct Progress {
+    under_way: RefCell<BTreeSet<u64>>,
+    changed: Wakeup,
+}
+
+impl Progress {
+    fn begin(&self, id: u64) {
+        self.under_way.borrow_mut().insert(id);
+    }
+
+    pub(super) fn conclude(&self, id: Option<&RawValue>) {
+        if let Some(id) = id.and_then(|id| id.get().parse().ok()) {
+            self.under_way.borrow_mut().remove(&id);
+            self.changed.notify(usize::MAX);
+        }
+    }
+
+    /// Waits until an entry is done, or for [`MAX_WAIT`].
+    async fn wait(&self, id: u64) {
+        let done = async {
+            loop {
+                let changed = self.changed.listen();
+                if !self.under_way.borrow().contains(&id) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let expired = async {
+            Timer::after(MAX_WAIT).await;
+        };
+        done.or(expired).await;
+    }
+}

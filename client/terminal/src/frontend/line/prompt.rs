@@ -1,0 +1,110 @@
+//! What stands before the line: where it goes, and what is amiss.
+
+use std::borrow::Cow;
+
+use letschat_protocol::username::Username;
+use nu_ansi_term::Color;
+use reedline::{
+    Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus as SearchStatus,
+};
+
+use super::standing::Standing;
+use super::theme::{Kind, Theme};
+use letschat_core::session::Typing;
+
+/// A prompt: `bob> ` in a chat, `letschat> ` elsewhere, with a mark if something is amiss.
+pub(crate) struct LinePrompt {
+    text: String,
+    color: Color,
+}
+
+impl LinePrompt {
+    /// The prompt of a line that goes to a chat, nowhere, or is a command.
+    pub(super) fn new(standing: &Standing, target: &Typing, theme: Theme) -> LinePrompt {
+        let target = target.chat();
+        let name = target.map_or("letschat", Username::as_str);
+        let is_interrupted = target.is_some_and(|target| standing.interrupted.contains(target));
+        let is_over = target.is_some_and(|target| !standing.chats.contains(target));
+        let mark = match standing.state {
+            _ if is_over => " (over)",
+            _ if is_interrupted => " (interrupted)",
+            "logged_in" => "",
+            "connected" => " (not logged in)",
+            "waiting" => " (waiting)",
+            "connecting" => " (connecting)",
+            _ => " (offline)",
+        };
+        LinePrompt::question(format!("{name}{mark}> "), theme)
+    }
+
+    /// Any text as a prompt.
+    pub(crate) fn question(text: String, theme: Theme) -> LinePrompt {
+        let color = theme.style(Kind::Prompt).foreground.unwrap_or(Color::Default);
+        LinePrompt { text, color }
+    }
+
+    /// Nothing at all.
+    pub(super) fn blank() -> LinePrompt {
+        LinePrompt { text: String::new(), color: Color::Default }
+    }
+}
+
+impl Prompt for LinePrompt {
+    fn render_prompt_left(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.text)
+    }
+
+    fn render_prompt_right(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn render_prompt_indicator(&self, _: PromptEditMode) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
+        Cow::Borrowed("| ")
+    }
+
+    fn render_prompt_history_search_indicator(&self, search: PromptHistorySearch) -> Cow<'_, str> {
+        let failing = match search.status {
+            SearchStatus::Passing => "",
+            SearchStatus::Failing => "no ",
+        };
+        Cow::Owned(format!("({failing}earlier line with `{}`) ", search.term))
+    }
+
+    fn get_prompt_color(&self) -> Color {
+        self.color
+    }
+
+    fn get_prompt_multiline_color(&self) -> Color {
+        self.color
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::theme::{ColorChoice, ThemeName};
+    use super::*;
+
+    fn shown(state: &'static str, chats: &[&str], target: Option<&str>) -> String {
+        let name = |name: &str| name.parse::<Username>().unwrap();
+        let chats = chats.iter().map(|chat| name(chat)).collect();
+        let standing = Standing { state, chats, ..Standing::default() };
+        let theme = Theme::new(ThemeName::Plain, ColorChoice::Never, true);
+        let target = target.map_or(Typing::Commands, |target| Typing::Chat(name(target)));
+        LinePrompt::new(&standing, &target, theme).text
+    }
+
+    #[test]
+    fn it_says_where_a_line_goes_and_what_is_amiss() {
+        assert_eq!(shown("logged_in", &[], None), "letschat> ");
+        assert_eq!(shown("waiting", &[], None), "letschat (waiting)> ");
+        assert_eq!(shown("", &[], None), "letschat (offline)> ");
+        assert_eq!(shown("logged_in", &["bob"], Some("bob")), "bob> ");
+        assert_eq!(shown("logged_in", &["bob"], None), "letschat> ");
+        assert_eq!(shown("offline", &["bob"], Some("bob")), "bob (offline)> ");
+        assert_eq!(shown("logged_in", &[], Some("bob")), "bob (over)> ");
+    }
+}

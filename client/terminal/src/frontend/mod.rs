@@ -1,0 +1,408 @@
+//! Front ends: what reads lines, has them done, and writes what comes of it.
+//!
+//! * [`json`] – JSON lines out; objects or typed lines in
+//! * [`line`] – a prompt at a terminal, for people
+//! * [`plain`] – plain lines, for shell scripts and for people
+//! * `lines` – standard input, a bounded line at a time, when one is wanted
+//! * `terminal` – passwords, asked for without echo
+//! * [`signals`] – an orderly end on SIGTERM and the like
+//!
+//! A line waits for the one before, unless it is an object with an id or a person types it: these
+//! run beside the others. At the end of input everything pending is finished, then the client
+//! quits.
+
+pub mod json;
+pub mod line;
+pub(crate) mod lines;
+pub mod plain;
+pub mod signals;
+mod terminal;
+
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use async_executor::{LocalExecutor, Task};
+use async_io::Timer;
+use event_listener::Event as Wakeup;
+use futures_lite::FutureExt as _;
+use futures_lite::future::yield_now;
+use letschat_flags::output::{self, OutputError};
+use letschat_protocol::username::Username;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use smol::lock::{Semaphore, SemaphoreGuardArc};
+
+use letschat_commands::command::{
+    Call, Command, Dispatcher, Prepared, Rejection, Role, parse_object,
+};
+use letschat_commands::exit_status;
+use letschat_core::event::Event;
+use letschat_core::session::{Failure, Reply, Request, Typing};
+use letschat_engine::client::{Client, Ended};
+use letschat_engine::events::{Events, Receipt, Told};
+pub use terminal::Terminal;
+
+/// Lines that may wait for the one that is being done. Then reading stops.
+const MAX_IN_ORDER: usize = 256;
+
+/// What may be done at the same time beside these. Then reading stops.
+const MAX_BESIDE: usize = 64;
+
+/// When the client has ended, what is still being done has this long to say so.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How a front end speaks: everything else is the same for all.
+pub(crate) trait Dialect {
+    /// Where entries come from.
+    type Input: Input;
+    /// Begins to read.
+    fn input(&self) -> Self::Input;
+    /// Writes an event, and confirms it once it is written.
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed>;
+    /// Writes what came of an entry.
+    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed>;
+}
+
+/// What is asked for, one thing after the other.
+pub(crate) trait Input {
+    /// The next one; `None` at the end of input.
+    async fn next(&mut self) -> Option<Entry>;
+    /// Asks whoever types for a line of text; `None` if they give none.
+    async fn ask(&mut self, question: &str) -> Option<String>;
+}
+
+/// The id of an object, as it was written: a number or a string.
+pub type Id = Box<RawValue>;
+
+/// One thing that was asked for, and what a typed line meant at that moment.
+type Asked = (Entry, Typing);
+
+/// One thing that was asked for.
+pub(crate) enum Entry {
+    /// A line as a user types it.
+    Typed(String),
+    /// A command by name.
+    Object { id: Option<Id>, command: String, arguments: Map<String, Value> },
+    /// A line whose meaning was settled where it was typed.
+    Call { id: Option<Id>, call: Result<Call, Rejection> },
+    /// Nothing that can be understood.
+    Malformed { id: Option<Id>, failure: Failure },
+}
+
+impl Entry {
+    /// The id of its reply, and the call that is asked for or why there is none.
+    fn into_call(
+        self,
+        parse_line: impl FnOnce(&str) -> Result<Call, Rejection>,
+    ) -> (Option<Id>, Result<Call, Rejection>) {
+        match self {
+            Entry::Typed(line) => (None, parse_line(&line)),
+            Entry::Object { id, command, arguments } => (id, parse_object(&command, &arguments)),
+            Entry::Call { id, call } => (id, call),
+            Entry::Malformed { id, failure } => (id, Err(Rejection { command: None, failure })),
+        }
+    }
+}
+
+/// What came of an [`Entry`].
+pub(crate) struct Outcome {
+    /// `None` if no command was understood.
+    pub(crate) command: Option<&'static Command>,
+    pub(crate) id: Option<Id>,
+    pub(crate) result: Result<Reply, Failure>,
+}
+
+impl Outcome {
+    pub(crate) fn has_role(&self, role: Role) -> bool {
+        self.command.is_some_and(|command| command.role == Some(role))
+    }
+}
+
+/// What is written does not get through.
+#[derive(Debug)]
+pub(crate) enum OutputClosed {
+    /// Nobody reads it any more.
+    NotRead,
+    /// The system refuses it.
+    Failed(OutputError),
+}
+
+impl From<OutputError> for OutputClosed {
+    fn from(error: OutputError) -> OutputClosed {
+        if error.is_not_read() { OutputClosed::NotRead } else { OutputClosed::Failed(error) }
+    }
+}
+
+/// As whom to log in before the first line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstLogin {
+    /// Not at all.
+    None,
+    /// As this account.
+    As(Username),
+}
+
+/// What a front end needs to run.
+pub struct Stage {
+    /// To which the commands go.
+    pub dispatcher: Dispatcher,
+    /// What the client tells.
+    pub events: Events,
+    /// Done before the first line.
+    pub login: FirstLogin,
+    /// Whether a person types the lines: then a failed command is no failure of the run.
+    pub interactive: bool,
+}
+
+/// Runs a front end until the client has ended; the result is the exit status.
+pub(crate) fn run(stage: Stage, dialect: impl Dialect + 'static) -> u8 {
+    let executor = LocalExecutor::new();
+    let run = Run {
+        client: stage.dispatcher.client().clone(),
+        dispatcher: stage.dispatcher,
+        dialect,
+        interactive: stage.interactive,
+        first_failure: Cell::new(None),
+        is_over: Cell::new(false),
+        output_closed: Wakeup::new(),
+        output_failed: Cell::new(false),
+        beside: RefCell::default(),
+    };
+    let (events, login) = (stage.events, stage.login);
+    async_io::block_on(executor.run(Rc::new(run).conduct(&executor, events, login)))
+}
+
+struct Run<D> {
+    client: Client,
+    dispatcher: Dispatcher,
+    dialect: D,
+    interactive: bool,
+    /// The exit status that it means.
+    first_failure: Cell<Option<u8>>,
+    /// The user has quit, the client has ended, or nobody reads what is written: lines that still
+    /// wait are not begun.
+    is_over: Cell<bool>,
+    output_closed: Wakeup,
+    /// Output was refused, and that has been said.
+    output_failed: Cell<bool>,
+    /// What runs beside the lines in order.
+    beside: RefCell<Vec<Task<()>>>,
+}
+
+impl<D: Dialect + 'static> Run<D> {
+    async fn conduct(
+        self: Rc<Self>,
+        executor: &LocalExecutor<'static>,
+        events: Events,
+        login: FirstLogin,
+    ) -> u8 {
+        let closed = self.output_closed.listen();
+        let (in_order, waiting) = async_channel::bounded(MAX_IN_ORDER);
+        let mut worker = Some(executor.spawn(self.clone().work(login, waiting)));
+        let input = async {
+            self.read(executor, &in_order).await;
+            in_order.close();
+            pending().await
+        };
+        let commands = async {
+            if let Some(working) = &mut worker {
+                working.await;
+            }
+            worker = None;
+            self.finish_beside().await;
+            // What comes of it is seen by the end of the events.
+            let _ = self.client.request(Request::Quit).await;
+            pending().await
+        };
+        let closed = async {
+            closed.await;
+            false
+        };
+        let is_read = closed.or(self.show(&events)).or(input).or(commands).await;
+        self.is_over.set(true);
+        in_order.close();
+
+        if !is_read {
+            let _ = self.client.request(Request::Quit).await;
+        }
+        let last_answers = async {
+            if let Some(working) = worker {
+                working.await;
+            }
+            self.finish_beside().await;
+        };
+        let expired = async {
+            Timer::after(LAST_ANSWERS).await;
+        };
+        last_answers.or(expired).await;
+        self.exit_status().await
+    }
+
+    /// Shows events to their end; `false` if nobody reads what is shown.
+    async fn show(&self, events: &Events) -> bool {
+        while let Ok(Told { event, receipt }) = events.recv().await {
+            if let Err(closed) = self.dialect.event(&event, receipt).await {
+                self.note(closed);
+                return false;
+            }
+            // Input has its turn, however fast events come.
+            yield_now().await;
+        }
+        true
+    }
+
+    /// Reads to the end of input.
+    async fn read(self: &Rc<Self>, executor: &LocalExecutor<'static>, in_order: &Sender<Asked>) {
+        let slots = Arc::new(Semaphore::new(MAX_BESIDE));
+        let mut input = self.dialect.input();
+        while let Some(entry) = input.next().await {
+            let typing = self.client.typing();
+            if self.interactive || matches!(entry, Entry::Object { id: Some(_), .. }) {
+                let slot = slots.acquire_arc().await;
+                // Before the next line is read: what is asked for is no command.
+                let (id, call) = self.read_call((entry, typing)).await;
+                let completed = match call {
+                    Ok(call) if self.interactive => self.complete(&mut input, id, call).await,
+                    call => Some((id, call)),
+                };
+                let Some((id, call)) = completed else { continue };
+                let prepared = self.prepare(call).await;
+                self.begin_beside(executor, (id, prepared), slot);
+            } else if in_order.send((entry, typing)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Asks for a text that a call lacks. `None`: the user gives none, and has been answered.
+    async fn complete(
+        &self,
+        input: &mut D::Input,
+        id: Option<Id>,
+        call: Call,
+    ) -> Option<(Option<Id>, Result<Call, Rejection>)> {
+        let Some(question) = call.question() else { return Some((id, Ok(call))) };
+        match input.ask(question).await.filter(|answer| !answer.trim().is_empty()) {
+            Some(answer) => Some((id, Ok(call.answered(answer)))),
+            None => {
+                let reply = Reply::Said { message: "Nothing was sent.".into() };
+                let command = Some(call.command());
+                self.conclude(&Outcome { command, id, result: Ok(reply) }).await;
+                None
+            }
+        }
+    }
+
+    fn begin_beside(
+        self: &Rc<Self>,
+        executor: &LocalExecutor<'static>,
+        (id, prepared): (Option<Id>, Result<Prepared, Rejection>),
+        slot: SemaphoreGuardArc,
+    ) {
+        let run = self.clone();
+        let task = executor.spawn(async move {
+            run.carry_out(id, prepared).await;
+            drop(slot);
+        });
+        let mut beside = self.beside.borrow_mut();
+        beside.retain(|task| !task.is_finished());
+        beside.push(task);
+    }
+
+    /// Does one entry after the other, until there are no more.
+    async fn work(self: Rc<Self>, login: FirstLogin, waiting: Receiver<Asked>) {
+        if let FirstLogin::As(username) = login {
+            self.log_in(username).await;
+        }
+        while let Ok(asked) = waiting.recv().await {
+            if self.is_over.get() {
+                return;
+            }
+            let (id, call) = self.read_call(asked).await;
+            let prepared = self.prepare(call).await;
+            self.carry_out(id, prepared).await;
+        }
+    }
+
+    /// By the password file, if one was named, or by key: nobody has asked to be asked.
+    async fn log_in(&self, username: Username) {
+        let login = Prepared::login(username.as_str());
+        let command = Some(login.command());
+        let result = self.dispatcher.run(login).await;
+        // That it is done, an event says; a reply would be one to nothing.
+        if result.is_err() {
+            self.conclude(&Outcome { command, id: None, result }).await;
+        }
+    }
+
+    /// The call that an entry asks for.
+    async fn read_call(&self, (entry, typing): Asked) -> (Option<Id>, Result<Call, Rejection>) {
+        let line = match &entry {
+            Entry::Typed(line) => line.clone(),
+            _ => String::new(),
+        };
+        let (id, call) = entry.into_call(|line| self.dispatcher.parse_line(line));
+        if call.is_ok() {
+            self.dispatcher.note_command(&line, &typing).await;
+        }
+        (id, call)
+    }
+
+    /// Asks for the passwords that a call needs.
+    async fn prepare(&self, call: Result<Call, Rejection>) -> Result<Prepared, Rejection> {
+        let call = call?;
+        let command = Some(call.command());
+        let prepared = self.dispatcher.prepare(call).await;
+        prepared.map_err(|failure| Rejection { command, failure })
+    }
+
+    async fn carry_out(&self, id: Option<Id>, prepared: Result<Prepared, Rejection>) {
+        let (command, result) = match prepared {
+            Ok(call) => (Some(call.command()), self.dispatcher.run(call).await),
+            Err(Rejection { command, failure }) => (command, Err(failure)),
+        };
+        self.conclude(&Outcome { command, id, result }).await;
+    }
+
+    async fn conclude(&self, outcome: &Outcome) {
+        if let (Err(failure), None) = (&outcome.result, self.first_failure.get()) {
+            self.first_failure.set(Some(exit_status::of_failure(failure.code)));
+        }
+        if let Err(closed) = self.dialect.result(outcome).await {
+            self.note(closed);
+            self.output_closed.notify(usize::MAX);
+        }
+        if outcome.result.is_ok() && outcome.has_role(Role::Quit) {
+            self.is_over.set(true);
+        }
+    }
+
+    fn note(&self, closed: OutputClosed) {
+        if let OutputClosed::Failed(error) = closed
+            && !self.output_failed.replace(true)
+        {
+            output::complain("letschat", error);
+        }
+    }
+
+    async fn finish_beside(&self) {
+        let tasks = self.beside.take();
+        for task in tasks {
+            task.await;
+        }
+    }
+
+    async fn exit_status(&self) -> u8 {
+        let ended = self.client.finished().await;
+        let failed = self.first_failure.get().filter(|_| !self.interactive);
+        match ended {
+            _ if self.output_failed.get() => exit_status::FAILED,
+            Ended::Quit => failed.unwrap_or(exit_status::SUCCESS),
+            Ended::Failed => exit_status::FAILED,
+        }
+    }
+}

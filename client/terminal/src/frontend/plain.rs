@@ -1,0 +1,80 @@
+//! Plain lines, for shell scripts and for people who want nothing on their screen to move.
+//!
+//! What happens and what commands say goes to standard output, failures to standard error. There
+//! are no control sequences. At a terminal long lines are broken, and their rests moved in.
+
+use letschat_flags::output::Stream;
+use letschat_protocol::rows::wrap;
+
+use super::lines::Entries;
+use super::{Dialect, Entry, Outcome, OutputClosed, Stage};
+use letschat_commands::render;
+use letschat_core::event::Event;
+use letschat_core::session::{Reply, Typing};
+use letschat_engine::client::Client;
+use letschat_engine::events::Receipt;
+
+/// Runs the front end; the result is the exit status.
+pub fn run(mut stage: Stage) -> u8 {
+    let mut typist = None;
+    if stage.interactive {
+        // A terminal does not tell if a line has been begun.
+        stage.dispatcher = stage.dispatcher.at_a_prompt();
+        typist = Some(stage.dispatcher.client().clone());
+    }
+    super::run(stage, Plain { typist })
+}
+
+struct Plain {
+    /// The client of a person who types at a terminal.
+    typist: Option<Client>,
+}
+
+impl Plain {
+    /// How to go to a chat that was asked for, where lines go to another one.
+    fn way_there(&self, reply: &Reply) -> Option<String> {
+        let (Some(client), Reply::Chat { with, .. }) = (&self.typist, reply) else { return None };
+        match client.typing() {
+            Typing::Chat(current) if current.as_str() != with => Some(format!(
+                "What you type still goes to {current}; `/switch {with}` goes to {with}."
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Dialect for Plain {
+    type Input = Entries;
+
+    fn input(&self) -> Entries {
+        Entries::start(read)
+    }
+
+    async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
+        let text = render::event(event);
+        match event {
+            Event::Error { .. } => write(Stream::Error, &text)?,
+            _ => write(Stream::Output, &text)?,
+        }
+        receipt.confirm();
+        Ok(())
+    }
+
+    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
+        match &outcome.result {
+            Ok(reply) => {
+                let mut lines = render::reply(reply).into_iter().chain(self.way_there(reply));
+                lines.try_for_each(|text| write(Stream::Output, &text))
+            }
+            Err(failure) => write(Stream::Error, &render::failure(failure)),
+        }
+    }
+}
+
+fn read(line: &str) -> Option<Entry> {
+    (!line.trim().is_empty()).then(|| Entry::Typed(line.to_owned()))
+}
+
+fn write(stream: Stream, text: &str) -> Result<(), OutputClosed> {
+    Ok(stream.write_line(&wrap(text, stream.columns()))?)
+}

@@ -1,0 +1,130 @@
+//! An orderly end when the system or the user asks for one.
+
+use std::future::{Future, pending};
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use async_io::Timer;
+use async_signal::{Signal, Signals};
+use futures_lite::{FutureExt as _, StreamExt as _};
+use letschat_flags::hang_up;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::Terminal;
+use letschat_commands::exit_status;
+use letschat_core::session::Request;
+use letschat_engine::client::Client;
+
+/// Chats and the server are told of the end; what takes longer is cut short.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// How soon the end of a terminal is noticed where the system does not tell it.
+const LOOK_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Quits at the first SIGTERM, SIGINT or SIGHUP, if that is not to mean nothing, and when the terminal at which
+/// the user types is gone.
+pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()> {
+    let quit = async move {
+        let _ = client.request(Request::Quit).await;
+    };
+    on_signals(end_of_terminal()?, quit, terminal)
+}
+
+/// Says at the first SIGTERM, SIGINT or SIGHUP that one has come. A script stops before its client
+/// does, or it would see the end of the client and take that for a failure.
+pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
+    let (teller, told) = async_channel::bounded(1);
+    let tell = async move {
+        let _ = teller.send(()).await;
+    };
+    // A script reads no terminal.
+    on_signals(pending(), tell, terminal).map(|()| told)
+}
+
+/// The same, also when the terminal at which the user types is gone.
+pub fn told_of_end(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
+    let (teller, told) = async_channel::bounded(1);
+    let tell = async move {
+        let _ = teller.send(()).await;
+    };
+    on_signals(end_of_terminal()?, tell, terminal).map(|()| told)
+}
+
+/// Does this at the first signal, or after this end, and ends the process at another signal but SIGHUP, or if
+/// the process has not ended by itself. On a thread of its own, so that an output that nobody reads can't keep
+/// the process alive.
+fn on_signals(
+    end: impl Future<Output = ()> + Send + 'static,
+    first: impl Future<Output = ()> + Send + 'static,
+    terminal: Arc<Terminal>,
+) -> io::Result<()> {
+    let hang_up = (!hang_up::is_ignored()).then_some(Signal::Hup);
+    let wanted = [Signal::Term, Signal::Int, Signal::Cont].into_iter().chain(hang_up);
+    let mut signals = Signals::new(wanted)?;
+    let watch = async move {
+        let signal = async {
+            loop {
+                match signals.next().await {
+                    Some(Ok(Signal::Cont)) => terminal.note_continued(),
+                    Some(Ok(_)) => return,
+                    // Signals can't be heard any more.
+                    Some(Err(_)) | None => pending().await,
+                }
+            }
+        };
+        signal.or(end).await;
+        let end = async {
+            first.await;
+            // The end itself is the front end's: this thread goes with the process.
+            Timer::after(GRACE).await;
+        };
+        let again = async {
+            // A terminal that is closed may say so twice, by the system and by the shell.
+            while matches!(signals.next().await, Some(Ok(Signal::Hup | Signal::Cont))) {}
+        };
+        end.or(again).await;
+        terminal.restore();
+        std::process::exit(i32::from(exit_status::FAILED));
+    };
+    // The thread lasts as long as the process, so nobody waits for it.
+    thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
+}
+
+/// Returns when the terminal on standard input is gone; never, if there is none. Under nohup(1) no signal
+/// tells it, and the editor of the prompt does not either: it reads the end of file again and again.
+fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (gone, is_gone) = async_channel::bounded::<()>(1);
+    let is_terminal = io::stdin().is_terminal();
+    if is_terminal {
+        let watch = move || {
+            wait_for_hang_up();
+            drop(gone);
+        };
+        // The thread lasts as long as the process, so nobody waits for it.
+        thread::Builder::new().name("terminal".into()).spawn(watch)?;
+    }
+    Ok(async move {
+        // The end of another input is for whoever reads it.
+        if !is_terminal {
+            pending::<()>().await;
+        }
+        let _ = is_gone.recv().await;
+    })
+}
+
+fn wait_for_hang_up() {
+    let input = io::stdin();
+    loop {
+        // A hang-up is told unasked.
+        let mut polled = [PollFd::new(&input, PollFlags::empty())];
+        match poll(&mut polled, Some(&LOOK_AGAIN)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return,
+            Err(_) => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `letschat`: the client as a program.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use letschat::config::Options;
+use letschat::frontend::line::home::{self, HomeServer};
+use letschat::frontend::{FirstLogin, Stage, Terminal, json, line, plain, signals};
+use letschat::{open_room, pages};
+use letschat_commands::command::Dispatcher;
+use letschat_commands::exit_status;
+use letschat_commands::passwords::{Ask, Passwords};
+use letschat_engine::address::ServerAddress;
+use letschat_engine::{Client, client};
+use letschat_flags::output;
+use letschat_lua::check;
+use letschat_lua::script::{self, Script};
+
+/// The exit status, and what to say on standard error.
+type Failed = (u8, String);
+
+fn main() -> ExitCode {
+    if let Some(folder) = letschat_flags::pages::wanted(std::env::args_os()) {
+        return ended(write_pages(&folder));
+    }
+    let options = match Options::read(std::env::args_os()) {
+        Ok(options) => options,
+        Err(error) => return error.report("letschat"),
+    };
+    ended(run(options))
+}
+
+fn ended(result: Result<u8, Failed>) -> ExitCode {
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err((status, message)) => {
+            output::complain("letschat", message);
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn write_pages(folder: &Path) -> Result<u8, Failed> {
+    match pages::write(folder) {
+        Ok(()) => Ok(exit_status::SUCCESS),
+        Err(error) => {
+            Err((exit_status::FAILED, format!("{} can't be written: {error}", folder.display())))
+        }
+    }
+}
+
+fn run(options: Options) -> Result<u8, Failed> {
+    if let Some(path) = options.check() {
+        return check_script(path);
+    }
+    let wrong = |error: &dyn std::error::Error| (exit_status::USAGE, error.to_string());
+    let failed = |error: &dyn std::error::Error| (exit_status::FAILED, error.to_string());
+    if let Some(room) = options.open_room().map_err(|error| wrong(&error))? {
+        return talk_in_open_room(&room, &options);
+    }
+    // Before anybody is welcomed.
+    let data = options.data_folder().map_err(|error| wrong(&error))?;
+    client::make_data_folder(&data).map_err(|error| failed(&error))?;
+    let Some((options, home)) = ask_for_server(options)? else {
+        return Ok(exit_status::SUCCESS);
+    };
+    let config = options.to_config().map_err(|error| wrong(&error))?;
+    let login = options.first_login(&config);
+    let script_config = config.clone();
+    let history = config.data_folder.join("history");
+    let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
+
+    let terminal = Arc::new(Terminal::default());
+    if let Some((path, arguments)) = options.script() {
+        let stop = signals::told_of_signals(terminal).map_err(|error| failed(&error))?;
+        let script = Script {
+            path: path.to_owned(),
+            arguments: arguments.to_vec(),
+            config: script_config,
+            client,
+            events,
+            login: match login {
+                FirstLogin::As(username) => Some(username),
+                FirstLogin::None => None,
+            },
+            passwords: Passwords::new(options.password_file(), None),
+            stop,
+        };
+        return script::run(script).map_err(|error| failed(&error));
+    }
+    signals::quit_on_signals(client.clone(), terminal.clone()).map_err(|error| failed(&error))?;
+    let interactive = options.is_interactive() || options.is_line();
+    let user = match interactive {
+        true if options.is_line() => {
+            Some(Arc::new(line::HiddenQuestions(terminal.clone())) as Arc<dyn Ask>)
+        }
+        true => Some(terminal.clone() as Arc<dyn Ask>),
+        false => None,
+    };
+    let passwords = Passwords::new(options.password_file(), user);
+    let dispatcher = Dispatcher::new(client, passwords);
+
+    let setting = line::Setting {
+        terminal: terminal.clone(),
+        plugins: options.plugins(),
+        data,
+        history,
+        theme: options.theme(),
+        welcome: login == FirstLogin::None && options.wants_welcome(),
+        home,
+    };
+    let stage = Stage { dispatcher, events, login, interactive };
+    let status = if options.is_json() {
+        json::run(stage)
+    } else if options.is_line() {
+        line::run(stage, setting)
+    } else {
+        plain::run(stage)
+    };
+    terminal.restore();
+    Ok(status)
+}
+
+fn talk_in_open_room(room: &ServerAddress, options: &Options) -> Result<u8, Failed> {
+    let failed = |error: &dyn std::error::Error| (exit_status::FAILED, error.to_string());
+    let terminal = Arc::new(Terminal::default());
+    let stop = signals::told_of_end(terminal.clone()).map_err(|error| failed(&error))?;
+    let theme = options.is_line().then(|| options.theme());
+    let ended = open_room::run(room, theme, &terminal, &stop);
+    terminal.restore();
+    ended.map_err(|error| (error.exit_status(), error.to_string()))
+}
+
+/// Says what is wrong in a script, as compilers do: `FILE:LINE: what`.
+fn check_script(path: &Path) -> Result<u8, Failed> {
+    let unread = |error: io::Error| format!("{} can't be read: {error}", path.display());
+    let faults = check::file(path).map_err(|error| (exit_status::FAILED, unread(error)))?;
+    let told: String = faults
+        .iter()
+        .map(|fault| format!("{}:{}: {}\n", fault.file.display(), fault.line, fault.message))
+        .collect();
+    output::print(&told).map_err(|error| (exit_status::FAILED, error.to_string()))?;
+    Ok(if faults.is_empty() { exit_status::SUCCESS } else { exit_status::FAILED })
+}
+
+/// The first run at a terminal begins with the server, since all else depends on it. `None`: its
+/// user goes.
+fn ask_for_server(options: Options) -> Result<Option<(Options, Option<HomeServer>)>, Failed> {
+    let Some(settings) = options.asks_for_server() else {
+        return Ok(Some((options, None)));
+    };
+    let usual = ServerAddress::on_this_machine();
+    let server = home::ask(&usual, io::stdin().lock(), io::stdout().lock())
+        .map_err(|error| (exit_status::FAILED, error.to_string()))?;
+    Ok(server.map(|server| {
+        let options = options.with_server(server.clone());
+        // What is meant anyway need not be remembered.
+        let home = (server != usual).then_some(HomeServer { server, settings });
+        (options, home)
+    }))
+}

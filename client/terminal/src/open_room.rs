@@ -1,0 +1,189 @@
+//! The client of an open room: each line goes to everybody there, and what they say is shown.
+//!
+//! * `link` – the socket: greets, says, hears
+//! * `prompt` – the prompt `] ` at a terminal
+//!
+//! At a terminal the prompt stays whole under what comes in. Elsewhere, and with `--plain`, lines come in and go
+//! out without a prompt; at the end of input everything has been sent, and replies have a moment to arrive.
+//!
+//! Deliberately absent: sessions, accounts, keys and files.
+
+mod link;
+mod prompt;
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use async_io::{Timer, block_on};
+use futures_lite::FutureExt as _;
+use letschat_flags::output::{self, OutputError, Stream};
+use letschat_protocol::open_room::Incoming;
+use letschat_protocol::printable::Printable;
+use letschat_protocol::rows::wrap;
+
+use crate::frontend::line::KeptErrors;
+use crate::frontend::line::theme::Theme;
+use crate::frontend::lines::Entries;
+use crate::frontend::{Entry, Input as _, Terminal};
+use letschat_commands::exit_status;
+use letschat_engine::address::ServerAddress;
+use link::{Heard, Link};
+use prompt::Prompt;
+
+/// How long replies may take after the end of input.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Why the client of an open room ends.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenRoomError {
+    /// The host has no address, or none that can be reached from here.
+    #[error("can't reach {room}: {source}")]
+    Unreachable {
+        /// Where.
+        room: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What is said can't be shown.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl OpenRoomError {
+    /// The exit status that it means.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            OpenRoomError::Unreachable { .. } => exit_status::NO_SERVER,
+            OpenRoomError::Output(_) => exit_status::FAILED,
+        }
+    }
+}
+
+/// Talks in the room until the end of input or until it is told to stop; the result is the exit status. With a
+/// theme there is a prompt.
+///
+/// # Errors
+///
+/// The room's host can't be reached, or what is heard can't be shown.
+pub fn run(
+    room: &ServerAddress,
+    theme: Option<Theme>,
+    terminal: &Arc<Terminal>,
+    stop: &Receiver<()>,
+) -> Result<u8, OpenRoomError> {
+    let opened = async { Link::open(room).await.map(Some) };
+    let stopped = async {
+        let _ = stop.recv().await;
+        Ok(None)
+    };
+    let opened = block_on(opened.or(stopped));
+    let opened =
+        opened.map_err(|source| OpenRoomError::Unreachable { room: room.to_string(), source })?;
+    match (opened, theme) {
+        (None, _) => Ok(exit_status::SUCCESS),
+        (Some(link), Some(theme)) => Ok(run_at_terminal(&link, theme, terminal, stop)),
+        (Some(link), None) => run_plainly(&link, stop),
+    }
+}
+
+/// Shows what somebody said, on one line that steers no terminal. What is no UTF-8 in it is replaced.
+pub fn shown(incoming: &Incoming<'_>) -> String {
+    let text = String::from_utf8_lossy(incoming.text);
+    format!("<From {}>: {}", incoming.from, Printable(&text))
+}
+
+fn run_at_terminal(link: &Link, theme: Theme, terminal: &Arc<Terminal>, stop: &Receiver<()>) -> u8 {
+    // A terminal that keeps echoing looks worse, but works.
+    let _ = terminal.take_keys();
+    let errors = KeptErrors::begin();
+    let prompt = Prompt::start(terminal, theme);
+    let typing = async {
+        while let Some(line) = prompt.line().await {
+            if let Err(error) = link.say(&line).await {
+                prompt.show(error.to_string()).await;
+            }
+        }
+    };
+    let hearing = async {
+        loop {
+            prompt.show(link.hear().await.to_string()).await;
+        }
+    };
+    let stopped = async {
+        let _ = stop.recv().await;
+    };
+    block_on(stopped.or(typing).or(hearing).or(link.greet()));
+    prompt.finish();
+    drop(errors);
+    exit_status::SUCCESS
+}
+
+fn run_plainly(link: &Link, stop: &Receiver<()>) -> Result<u8, OpenRoomError> {
+    let mut lines = Entries::start(|line| {
+        let is_blank = line.trim().is_empty();
+        (!is_blank).then(|| Entry::Typed(line.to_owned()))
+    });
+    let status = Cell::new(exit_status::SUCCESS);
+    let fail = |why: String| {
+        status.set(exit_status::FAILED);
+        output::complain("letschat", why);
+    };
+    let typing = async {
+        while let Some(entry) = lines.next().await {
+            match entry {
+                Entry::Typed(line) => {
+                    if let Err(error) = link.say(&line).await {
+                        fail(error.to_string());
+                    }
+                }
+                Entry::Malformed { failure, .. } => fail(failure.message),
+                Entry::Object { .. } | Entry::Call { .. } => {}
+            }
+        }
+        Timer::after(GRACE).await;
+        Ok::<(), OutputError>(())
+    };
+    let hearing = async {
+        loop {
+            match link.hear().await {
+                heard @ Heard::Said(_) => {
+                    let text = wrap(&heard.to_string(), Stream::Output.columns());
+                    Stream::Output.write_line(&text)?;
+                }
+                heard @ Heard::Nobody(_) => output::complain("letschat", heard),
+            }
+        }
+    };
+    let greeting = async {
+        link.greet().await;
+        Ok(())
+    };
+    let stopped = async {
+        let _ = stop.recv().await;
+        Ok(())
+    };
+    match block_on(stopped.or(typing).or(hearing).or(greeting)) {
+        Err(error) if !error.is_not_read() => Err(error.into()),
+        // Whoever has read enough may hang up.
+        Err(_) => Ok(status.get()),
+        Ok(()) if link.is_nobody_there() => Ok(exit_status::NO_SERVER),
+        Ok(()) => Ok(status.get()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_said_is_one_printable_line() {
+        let from = "[::1]:5000".parse().unwrap();
+        let incoming = Incoming { from, text: "a\nb\u{1b}[2J\u{202e}".as_bytes() };
+        assert_eq!(shown(&incoming), r"<From [::1]:5000>: a\nb\u{1b}[2J\u{202e}");
+        let incoming = Incoming { from, text: b"gr\xfc\xdfe" };
+        assert_eq!(shown(&incoming), "<From [::1]:5000>: gr\u{fffd}\u{fffd}e");
+    }
+}
