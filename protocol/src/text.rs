@@ -15,7 +15,9 @@ mod tests {
 
     #[test]
     fn every_mark_at_the_beginning_goes_and_none_within() {
-        for (given, left) in [("a", "a"), ("\u{feff}\u{feff}a\u{feff}", "a\u{feff}"), ("\u{feff}", "")] {
+        for (given, left) in
+            [("a", "a"), ("\u{feff}\u{feff}a\u{feff}", "a\u{feff}"), ("\u{feff}", "")]
+        {
             assert_eq!(without_marks(given), left);
         }
     }

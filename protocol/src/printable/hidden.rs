@@ -23,15 +23,8 @@ const TAGGED_FLAGS: [&str; 3] = [
 /// Blank in every font, although Unicode counts them as symbols, letters or marks: in Braille, in
 /// music, between hieroglyphs and Khitan letters, and in the place of an object. Spaces are not among
 /// them.
-const DRAWN_BLANK: [char; 7] = [
-    BRAILLE_BLANK,
-    '\u{fffc}',
-    '\u{13440}',
-    '\u{13441}',
-    '\u{13442}',
-    KHITAN_FILLER,
-    '\u{1d159}',
-];
+const DRAWN_BLANK: [char; 7] =
+    [BRAILLE_BLANK, '\u{fffc}', '\u{13440}', '\u{13441}', '\u{13442}', KHITAN_FILLER, '\u{1d159}'];
 
 /// Whether a character is shown as an escape unless its neighbours give it a use.
 ///
@@ -48,9 +41,7 @@ pub(super) fn may_hide(c: char) -> bool {
         CodePointMapData::<GeneralCategory>::new().get(c),
         Control | Format | LineSeparator | ParagraphSeparator | PrivateUse | Surrogate | Unassigned
     );
-    is_ignorable(c)
-        || DRAWN_BLANK.contains(&c)
-        || is_of_no_sight && !stands_before_a_number(c)
+    is_ignorable(c) || DRAWN_BLANK.contains(&c) || is_of_no_sight && !stands_before_a_number(c)
 }
 
 /// Whether nothing is drawn for a character, in any font.
