@@ -9,6 +9,7 @@
 //! * [`identity`] – keys, fingerprints, login signatures, safety numbers
 //! * [`username`], [`password`] – what is accepted at sign-up
 //! * [`printable`] – text from elsewhere, made safe for a terminal or a log
+//! * [`text`] – what programs put before a text
 //! * [`rows`] – the same broken into rows, so that none looks like a line of its own
 //! * [`limits`] – every bound that both sides agree on
 //!
@@ -29,4 +30,5 @@ pub mod password;
 pub mod peer;
 pub mod printable;
 pub mod rows;
+pub mod text;
 pub mod username;

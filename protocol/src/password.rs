@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 use crate::limits::{MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS};
-use crate::printable::has_control;
+use crate::text::without_marks;
 use crate::username::Username;
 
 /// Why a password is not accepted at sign-up.
@@ -58,10 +58,15 @@ fn plain_space(c: char) -> char {
     }
 }
 
-/// The password in the text of a file: its first line, without the byte order mark and the carriage
+/// Whether two passwords are one in their normal form, however keyboards write them.
+pub fn are_same(one: &str, other: &str) -> bool {
+    normalized(one) == normalized(other)
+}
+
+/// The password in the text of a file: its first line, without the byte order marks and the carriage
 /// return that editors add.
 pub fn of_file(text: &str) -> &str {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = without_marks(text);
     let line = text.split_once('\n').map_or(text, |(line, _)| line);
     line.strip_suffix('\r').unwrap_or(line)
 }
@@ -77,7 +82,7 @@ pub fn check(password: &str, username: &Username) -> Result<(), WeakPassword> {
     if length > MAX_PASSWORD_CHARS {
         return Err(WeakPassword::TooLong);
     }
-    if has_control(&password) {
+    if password.chars().any(char::is_control) {
         return Err(WeakPassword::ControlCharacter);
     }
     let folded = Zeroizing::new(password.to_lowercase());
@@ -164,6 +169,12 @@ mod tests {
     }
 
     #[test]
+    fn passwords_are_compared_in_their_normal_form() {
+        assert!(are_same("cafe\u{301} noir", "caf\u{e9}\u{a0}noir"));
+        assert!(!are_same("cafe noir", "caf\u{e9} noir"));
+    }
+
+    #[test]
     fn normal_form_never_outgrows_its_memory() {
         for c in char::MIN..=char::MAX {
             let given = c.to_string();
@@ -187,6 +198,7 @@ mod tests {
             ("a", "a"),
             ("\u{feff}a\r\nb", "a"),
             ("\u{feff}", ""),
+            ("\u{feff}\u{feff}\u{feff}a\n", "a"),
             ("\na", ""),
             ("", ""),
             ("a\rb\n", "a\rb"),

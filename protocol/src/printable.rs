@@ -15,12 +15,13 @@ const TAB: &str = "    ";
 ///
 /// Escaped are control characters (C0, DEL, C1), line and paragraph separators, the bidirectional
 /// controls (Unicode UAX #9), every other character that nobody sees (default-ignorable or of the
-/// category Format), private use, noncharacters and what Unicode has not assigned: nobody knows
-/// what a font draws for these.
+/// category Format, or drawn blank), private use, noncharacters and what Unicode has not assigned:
+/// nobody knows what a font draws for these.
 ///
 /// Some of them pass where Unicode gives them a use: joiners and selectors within an emoji (UTS
-/// #51), joiners between letters that they shape (RFC 5892, appendix A), and selectors after an
-/// ideograph or a Mongolian letter. A tab is shown as blanks.
+/// #51), joiners between letters that they shape (RFC 5892, appendix A), selectors after an
+/// ideograph or a Mongolian letter, the blank of Braille beside Braille, and the filler after a
+/// Khitan letter. A tab is shown as blanks.
 ///
 /// The result is one line. A backslash stays as it is: the result is for eyes, not for parsing.
 #[derive(Debug, Clone, Copy)]
@@ -75,10 +76,10 @@ pub fn is_blank(text: &str) -> bool {
     text.chars().all(hidden::is_invisible)
 }
 
-/// Whether the text holds a control character (C0, DEL or C1), which the server refuses in names
-/// and broadcasts because a session typed by hand shows its bytes raw.
+/// Whether the text holds a control character (C0, DEL or C1) other than a tab. The server refuses it
+/// in broadcasts, which are one line.
 pub fn has_control(text: &str) -> bool {
-    text.chars().any(char::is_control)
+    text.chars().any(|c| c.is_control() && c != '\t')
 }
 
 /// Whether a character is one that [`Printable`] escapes unless its neighbours give it a use, or

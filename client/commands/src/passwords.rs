@@ -177,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn byte_order_mark_is_no_part_of_the_password() {
-        let (passwords, _folder) = passwords(Some("\u{feff}from file\r\n"), None);
+    fn byte_order_marks_are_no_part_of_the_password() {
+        let (passwords, _folder) = passwords(Some("\u{feff}\u{feff}from file\r\n"), None);
         assert_eq!(block_on(passwords.for_login()), Ok(Some(Secret("from file".into()))));
     }
 

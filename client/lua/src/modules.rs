@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use letschat_protocol::text::without_marks;
 use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
 
 use super::copied;
@@ -113,7 +114,7 @@ impl Place {
     }
 }
 
-/// Reads a source that is not too long. As in every Lua, a byte order mark says nothing, and a
+/// Reads a source that is not too long. As in every Lua, byte order marks say nothing, and a
 /// first line that begins with `#` is for the system, which may run a script as a program.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     let mut source = String::new();
@@ -122,7 +123,7 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
         let message = format!("it is longer than {SOURCE_BYTES} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    let source = source.strip_prefix('\u{feff}').unwrap_or(&source);
+    let source = without_marks(&source);
     // A comment instead, so that the numbers of lines stay.
     let comment = if source.starts_with('#') { "--" } else { "" };
     Ok(format!("{comment}{source}"))

@@ -21,7 +21,7 @@ use async_io::{Timer, block_on};
 use futures_lite::FutureExt as _;
 use letschat_flags::output::{self, OutputError, Stream};
 use letschat_protocol::open_room::Incoming;
-use letschat_protocol::printable::Printable;
+use letschat_protocol::printable::{Printable, is_blank};
 use letschat_protocol::rows::wrap;
 
 use crate::frontend::line::KeptErrors;
@@ -122,10 +122,7 @@ fn run_at_terminal(link: &Link, theme: Theme, terminal: &Arc<Terminal>, stop: &R
 }
 
 fn run_plainly(link: &Link, stop: &Receiver<()>) -> Result<u8, OpenRoomError> {
-    let mut lines = Entries::start(|line| {
-        let is_blank = line.trim().is_empty();
-        (!is_blank).then(|| Entry::Typed(line.to_owned()))
-    });
+    let mut lines = Entries::start(|line| (!is_blank(line)).then(|| Entry::Typed(line.to_owned())));
     let status = Cell::new(exit_status::SUCCESS);
     let fail = |why: String| {
         status.set(exit_status::FAILED);

@@ -53,7 +53,9 @@ impl SettingsFile {
         Ok(SettingsFile::new(path, text))
     }
 
+    /// Editors put byte order marks before a text, and a file that went through two may have two.
     pub(super) fn new(path: &Path, text: String) -> SettingsFile {
+        let text = text.trim_start_matches('\u{feff}').to_owned();
         SettingsFile { path: path.to_owned(), text }
     }
 

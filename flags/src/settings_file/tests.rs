@@ -111,6 +111,12 @@ fn the_file_is_under_the_command_line_and_over_the_defaults() {
 }
 
 #[test]
+fn byte_order_marks_before_the_file_say_nothing() {
+    assert_eq!(File::with("\u{feff}cups = 7").parse(&[]).unwrap().cups, 7);
+    assert_eq!(File::with("\u{feff}\u{feff}cups = 7").parse(&[]).unwrap().cups, 7);
+}
+
+#[test]
 fn the_file_is_under_the_environment() {
     let kettle = File::with("metal = 'copper'").parse(&[]).unwrap();
     assert_eq!(kettle.metal, std::env::var(ALWAYS_SET).unwrap());

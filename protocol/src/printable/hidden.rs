@@ -9,6 +9,8 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
 const KEYCAP: char = '\u{20e3}';
+const BRAILLE_BLANK: char = '\u{2800}';
+const KHITAN_FILLER: char = '\u{16fe4}';
 
 /// The flags of England, Scotland and Wales: the only tag sequences that are recommended for
 /// general interchange (UTS #51, ED-27).
@@ -18,11 +20,17 @@ const TAGGED_FLAGS: [&str; 3] = [
     "\u{1f3f4}\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
 ];
 
+/// Blank in every font, although Unicode counts them as symbols, letters or marks: in Braille, in
+/// music, between hieroglyphs and Khitan letters, and in the place of an object. Spaces are not among
+/// them.
+const DRAWN_BLANK: [char; 7] =
+    [BRAILLE_BLANK, '\u{fffc}', '\u{13440}', '\u{13441}', '\u{13442}', KHITAN_FILLER, '\u{1d159}'];
+
 /// Whether a character is shown as an escape unless its neighbours give it a use.
 ///
 /// These are controls, line and paragraph separators, format characters, private use, what Unicode
-/// has not assigned, and every default-ignorable character. Marks that stand before a number and
-/// are drawn around it are format characters too, but they are seen.
+/// has not assigned, every default-ignorable character and what is drawn blank. Marks that stand
+/// before a number and are drawn around it are format characters too, but they are seen.
 pub(super) fn may_hide(c: char) -> bool {
     // Nearly all text.
     if matches!(c, ' '..='~') {
@@ -33,7 +41,7 @@ pub(super) fn may_hide(c: char) -> bool {
         CodePointMapData::<GeneralCategory>::new().get(c),
         Control | Format | LineSeparator | ParagraphSeparator | PrivateUse | Surrogate | Unassigned
     );
-    is_ignorable(c) || is_of_no_sight && !stands_before_a_number(c)
+    is_ignorable(c) || DRAWN_BLANK.contains(&c) || is_of_no_sight && !stands_before_a_number(c)
 }
 
 /// Whether nothing is drawn for a character, in any font.
@@ -42,9 +50,8 @@ pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || is_ignorable(c)
+        || DRAWN_BLANK.contains(&c)
         || category == GeneralCategory::Format && !stands_before_a_number(c)
-        // Blank in Braille, in music and between hieroglyphs.
-        || matches!(c, '\u{2800}' | '\u{1d159}' | '\u{13441}' | '\u{13442}')
 }
 
 fn is_ignorable(c: char) -> bool {
@@ -74,13 +81,15 @@ struct Before {
     is_pictograph: bool,
     /// The end of a flag that is written with tags.
     flag_end: usize,
+    /// The end of the last run of Braille blanks that was looked through.
+    blanks_end: usize,
 }
 
 impl Before {
     /// Takes the next character; whether it is to be escaped.
     fn take(&mut self, text: &str, at: usize, c: char) -> bool {
         let rest = &text[at + c.len_utf8()..];
-        let is_hidden = may_hide(c) && at >= self.flag_end && !self.has_use(c, rest);
+        let is_hidden = may_hide(c) && at >= self.flag_end && !self.has_use(c, at, rest);
         if c == '\u{1f3f4}'
             && let Some(flag) = TAGGED_FLAGS.iter().find(|flag| text[at..].starts_with(**flag))
         {
@@ -99,7 +108,10 @@ impl Before {
     }
 
     /// Whether Unicode gives a character that may hide a use just here.
-    fn has_use(&self, c: char, rest: &str) -> bool {
+    fn has_use(&mut self, c: char, at: usize, rest: &str) -> bool {
+        if c == BRAILLE_BLANK {
+            return self.is_within_braille(at, rest);
+        }
         let Some(last) = self.last else { return false };
         match c {
             JOINER if self.is_pictograph && rest.chars().next().is_some_and(is_pictograph) => true,
@@ -111,8 +123,23 @@ impl Before {
                 CodePointSetData::new::<UnifiedIdeograph>().contains(last)
             }
             '\u{180b}'..='\u{180d}' | '\u{180f}' => matches!(last, '\u{1820}'..='\u{18aa}'),
+            KHITAN_FILLER => matches!(last, '\u{18b00}'..='\u{18cff}'),
             _ => false,
         }
+    }
+
+    /// Whether a run of Braille blanks has Braille before or after it, where it is the space. A run that
+    /// has none is looked through once: it may be long.
+    fn is_within_braille(&mut self, at: usize, rest: &str) -> bool {
+        if self.last.is_some_and(|last| matches!(last, BRAILLE_BLANK..='\u{28ff}')) {
+            return true;
+        }
+        if at < self.blanks_end {
+            return false;
+        }
+        let after = rest.trim_start_matches(BRAILLE_BLANK);
+        self.blanks_end = at + BRAILLE_BLANK.len_utf8() + rest.len() - after.len();
+        after.starts_with(|c| matches!(c, '\u{2801}'..='\u{28ff}'))
     }
 
     /// Whether a joiner shapes letters: after or before a virama, or between letters of a script

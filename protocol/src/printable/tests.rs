@@ -30,32 +30,65 @@ fn bidi_and_zero_width_are_visible() {
     }
 }
 
+/// Every default-ignorable character of Unicode 16 (DerivedCoreProperties.txt), and what else is drawn
+/// as nothing though it is no space.
+const UNSEEN: &[std::ops::RangeInclusive<char>] = &[
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffc}',
+    '\u{13430}'..='\u{13442}',
+    '\u{16fe4}'..='\u{16fe4}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d159}'..='\u{1d159}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
 #[test]
 fn what_nobody_sees_is_escaped_wherever_unicode_has_it() {
-    for c in [
-        '\u{ad}',
-        '\u{34f}',
-        '\u{115f}',
-        '\u{17b4}',
-        '\u{180e}',
-        '\u{3164}',
-        '\u{fe00}',
-        '\u{fe0f}',
-        '\u{ffa0}',
-        '\u{fff0}',
-        '\u{fff9}',
-        '\u{1bca0}',
-        '\u{1d173}',
-        '\u{13430}',
-        '\u{e0001}',
-        '\u{e0041}',
-        '\u{e0100}',
-        '\u{e01ef}',
-        '\u{e0fff}',
-    ] {
+    for c in UNSEEN.iter().cloned().flatten() {
         assert_eq!(shown(&format!("a{c}b")), format!("a\\u{{{:x}}}b", u32::from(c)));
         assert!(is_blank(&c.to_string()), "{c:?}");
+        assert!(may_hide(c), "{c:?}");
     }
+}
+
+#[test]
+fn what_is_blank_alone_is_a_space_or_escaped() {
+    for c in char::MIN..=char::MAX {
+        let text = c.to_string();
+        assert!(!is_blank(&text) || c.is_whitespace() || !is_printable(&text), "{c:?}");
+    }
+}
+
+#[test]
+fn blanks_of_a_script_pass_within_it() {
+    assert_untouched("⠓⠊\u{2800}⠁⠇⠇");
+    assert_untouched("\u{2800}\u{2800}⣿⣿\u{2800}\u{2800}");
+    assert_untouched("\u{18b00}\u{16fe4}\u{18b01}");
+    assert_eq!(shown("a\u{2800} ⠿"), "a\\u{2800} ⠿");
+    let escaped = "\\u{2800}".repeat(3);
+    assert_eq!(shown(&format!("a{}b", "\u{2800}".repeat(3))), format!("a{escaped}b"));
+    assert_eq!(shown(&"\u{2800}".repeat(3)), escaped);
+    assert_eq!(shown("a\u{16fe4}\u{18b00}"), "a\\u{16fe4}\u{18b00}");
+}
+
+#[test]
+fn a_long_run_of_blanks_is_looked_through_once() {
+    let run = "\u{2800}".repeat(1_000_000);
+    assert_eq!(shown(&run).len(), 8 * 1_000_000);
 }
 
 #[test]
@@ -149,7 +182,10 @@ fn a_text_of_invisible_characters_is_blank() {
     for text in ["", " \t\n", "\u{200b}\u{2060}", "\u{a0}\u{3000}", "\u{2800}", "\u{200c} \u{7}"] {
         assert!(is_blank(text), "{text:?}");
     }
-    for text in ["a", "\u{200b}.", "👍", "\u{e000}", "\u{600}", "م\u{200c}م"] {
+    for text in ["\u{16fe4}", "\u{1d159}\u{1d159}", "\u{3164}\u{2800}\u{fffc}"] {
+        assert!(is_blank(text), "{text:?}");
+    }
+    for text in ["a", "\u{200b}.", "👍", "\u{e000}", "\u{600}", "م\u{200c}م", "⠿\u{2800}"] {
         assert!(!is_blank(text), "{text:?}");
     }
 }
@@ -187,6 +223,11 @@ fn rich_text() -> impl Strategy<Value = String> {
         "\u{1faff}",
         "\u{378}",
         "\u{600}",
+        "\u{2800}",
+        "⠿",
+        "\u{16fe4}",
+        "\u{18b00}",
+        "\u{1d159}",
     ]);
     prop::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat())
 }

@@ -70,7 +70,8 @@ fn ask(name: &Username) -> Result<Secret, PasswordError> {
     };
     let secret = answer(&format!("New password for {name}: "))?;
     password::check(&secret.0, name)?;
-    if answer("The same password again: ")? != secret {
+    let repeated = answer("The same password again: ")?;
+    if !password::are_same(&repeated.0, &secret.0) {
         return Err(PasswordError::Differ);
     }
     Ok(secret)
@@ -204,9 +205,13 @@ mod tests {
 
     #[test]
     fn only_the_first_line_of_a_file_counts() {
-        for (text, password) in
-            [("a b \nc", "a b "), ("a\r\n", "a"), ("\u{feff}a\n", "a"), ("a", "a"), ("", "")]
-        {
+        for (text, password) in [
+            ("a b \nc", "a b "),
+            ("a\r\n", "a"),
+            ("\u{feff}\u{feff}a\n", "a"),
+            ("a", "a"),
+            ("", ""),
+        ] {
             assert_eq!(first_line(text.as_bytes()).unwrap(), Secret(password.into()), "{text:?}");
         }
     }

@@ -60,7 +60,7 @@ pub(super) struct Table<R> {
 }
 
 impl<R: Read> Table<R> {
-    /// Begins to read, after a byte order mark.
+    /// Begins to read, after any byte order marks.
     pub(super) fn new(source: R) -> Result<Table<R>, TableError> {
         let mut table = Table {
             source,
@@ -72,14 +72,24 @@ impl<R: Read> Table<R> {
             row: Zeroizing::new(vec![0; MAX_ROW_BYTES]),
             ends: [0; MAX_CELLS],
         };
-        while table.end < UTF8_MARK.len() && table.fill()? {}
-        match &table.chunk[..table.end] {
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => Err(TableError::Utf16),
-            begin => {
-                table.begin = if begin.starts_with(UTF8_MARK) { UTF8_MARK.len() } else { 0 };
-                Ok(table)
-            }
+        table.fill_to(UTF8_MARK.len())?;
+        if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] =
+            &table.chunk[..table.end]
+        {
+            return Err(TableError::Utf16);
         }
+        while table.chunk[..table.end].starts_with(UTF8_MARK) {
+            table.chunk.copy_within(UTF8_MARK.len()..table.end, 0);
+            table.end -= UTF8_MARK.len();
+            table.fill_to(UTF8_MARK.len())?;
+        }
+        Ok(table)
+    }
+
+    /// Reads until there are so many bytes, or no more.
+    fn fill_to(&mut self, bytes: usize) -> io::Result<()> {
+        while self.end < bytes && self.fill()? {}
+        Ok(())
     }
 
     /// The next row; `None` at the end.
@@ -198,10 +208,10 @@ mod tests {
 
     #[test]
     fn mark_and_missing_final_newline_change_nothing() {
-        for text in ["a,b", "a,b\n", "a,b\r\n", "\u{feff}a,b", "\u{feff}\"a\",b\r\n\r\n"] {
+        for text in ["a,b", "a,b\n", "a,b\r\n", "\u{feff}a,b", "\u{feff}\u{feff}\"a\",b\r\n\r\n"] {
             assert_eq!(rows(text).last().unwrap().1, ["a", "b"], "{text:?}");
         }
-        for text in ["", "\u{feff}", "\n", "\r\n\r\n"] {
+        for text in ["", "\u{feff}", "\u{feff}\u{feff}", "\n", "\r\n\r\n"] {
             assert_eq!(rows(text), [], "{text:?}");
         }
     }

@@ -9,6 +9,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error, ValueEnum};
 use letschat_protocol::dialogue::Secret;
+use letschat_protocol::text::without_marks;
 use letschat_server::settings::StoreLocation;
 use letschat_server::store::mysql::location::{MysqlLocation, Tls};
 use zeroize::Zeroizing;
@@ -88,7 +89,8 @@ impl MysqlFlags {
 fn password(given: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>, MysqlFlagsError> {
     match (given, file) {
         (Some(_), Some(_)) => Err(MysqlFlagsError::TwoPasswords),
-        (Some(password), None) => Ok(Some(password)),
+        // A shell keeps the byte order mark of a file that it reads into a variable.
+        (Some(password), None) => Ok(Some(Secret(without_marks(&password.0).to_owned()))),
         (None, Some(path)) => fs::read_to_string(path)
             .map(Zeroizing::new)
             .map(|content| Some(Secret(without_line_end(&content).to_owned())))
@@ -97,9 +99,9 @@ fn password(given: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>
     }
 }
 
-/// Editors add a byte order mark and a line's end, which are no part of the password.
+/// Editors add byte order marks and a line's end, which are no part of the password.
 fn without_line_end(content: &str) -> &str {
-    let content = content.strip_prefix('\u{feff}').unwrap_or(content);
+    let content = without_marks(content);
     let content = content.strip_suffix('\n').unwrap_or(content);
     content.strip_suffix('\r').unwrap_or(content)
 }
@@ -154,6 +156,7 @@ mod tests {
             ("a b\n", "a b"),
             ("a\r\n", "a"),
             ("\u{feff}a\r\n", "a"),
+            ("\u{feff}\u{feff}a\n", "a"),
             ("\n\n", "\n"),
         ] {
             fs::write(&path, content).unwrap();
@@ -170,6 +173,8 @@ mod tests {
         let given = || Some(Secret("hunter2".into()));
         assert_eq!(password(None, None).unwrap(), None);
         assert_eq!(password(given(), None).unwrap(), given());
+        let marked = Some(Secret("\u{feff}\u{feff}hunter2".into()));
+        assert_eq!(password(marked, None).unwrap(), given());
         let both = password(given(), Some(Path::new("/file")));
         assert!(matches!(both, Err(MysqlFlagsError::TwoPasswords)), "{both:?}");
     }

@@ -117,7 +117,7 @@ impl Hub {
             Err(why) => Reply::new(Code::NameInvalid, why),
             Ok(username) => match password::check(&password.0, &username) {
                 Err(weak) => Reply::new(Code::PasswordWeak, weak.to_string()),
-                Ok(()) if password != *repeated => {
+                Ok(()) if !password::are_same(&password.0, &repeated.0) => {
                     Reply::new(Code::PasswordsDiffer, "the two passwords are not the same")
                 }
                 Ok(()) => return self.ask_for_account(now, id, username, password),

@@ -167,7 +167,9 @@ impl Hub {
                     self.ask(now, id, Question::SignUpPassword { username });
                 }
             },
-            Question::SignUpAgain { username, password } if password.0 == line => {
+            Question::SignUpAgain { username, password }
+                if password::are_same(&password.0, line) =>
+            {
                 self.ask_for_account(now, id, username, password);
             }
             Question::SignUpAgain { username, .. } => {

@@ -29,7 +29,7 @@ impl Hub {
         };
         let refusal = match password::check(&new.0, &username) {
             Err(weak) => Some(Reply::new(Code::PasswordWeak, weak.to_string())),
-            Ok(()) if new != *repeated => {
+            Ok(()) if !password::are_same(&new.0, &repeated.0) => {
                 Some(Reply::new(Code::PasswordsDiffer, "the two new passwords are not the same"))
             }
             Ok(()) => None,

@@ -239,7 +239,10 @@ impl Hub {
         let refusal = if text.len() > MAX_BROADCAST_BYTES {
             let limit = format!("a broadcast has at most {MAX_BROADCAST_BYTES} bytes of UTF-8");
             Some(Reply::new(Code::TextTooLong, limit))
-        } else if is_blank(&text) || has_control(&text) {
+        } else if is_blank(&text) {
+            let empty = "there is nothing to read in that broadcast";
+            Some(Reply::new(Code::TextInvalid, empty))
+        } else if has_control(&text) {
             let expected = "a broadcast is one line of text, without control characters";
             Some(Reply::new(Code::TextInvalid, expected))
         } else {

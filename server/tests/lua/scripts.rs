@@ -52,7 +52,12 @@ fn what_does_not_compile_is_told_with_its_line() {
 
 #[test]
 fn a_byte_order_mark_and_the_line_that_makes_it_a_program_are_no_lua() {
-    for first in ["\u{feff}", "#!/usr/bin/env -S letschat --script", "\u{feff}# anything"] {
+    for first in [
+        "\u{feff}",
+        "\u{feff}\u{feff}#!/usr/bin/env letschat",
+        "#!/usr/bin/env -S letschat --script",
+        "\u{feff}# anything",
+    ] {
         let ended = run(&format!("{first}\nprint('here')\nerror('broken')"));
         assert_eq!(ended.said, "here", "{first}: {}", ended.errors);
         assert!(ended.errors.contains("test.lua:3: broken"), "{first}: {}", ended.errors);

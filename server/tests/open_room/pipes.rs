@@ -14,6 +14,7 @@ fn lines_go_in_and_out_and_all_is_sent_before_the_end() {
     let mut client = room.client();
     client.type_line("one");
     client.type_line("");
+    client.type_line("\u{200b}\u{2800}");
     client.type_line("two words");
     client.end_input();
     assert_eq!(client.exit_code(), 0, "{}", client.transcript());

@@ -356,6 +356,17 @@ fn two_passwords_that_differ_or_a_weak_one_change_nothing() {
 }
 
 #[test]
+fn two_spellings_of_one_password_are_the_same_at_a_terminal() {
+    let data = alices();
+    let mut operator = AtTerminal::account(data.path(), &["add", "bob"]);
+    operator.sees("New password for bob: ");
+    operator.types("caf\u{e9} au lait\r");
+    operator.sees("The same password again: ");
+    operator.types("cafe\u{301}\u{a0}au lait\r");
+    operator.ends_with(0);
+}
+
+#[test]
 fn ctrl_c_at_the_question_leaves_a_terminal_that_shows_what_is_typed() {
     let data = alices();
     for key in ["\u{3}", "\u{4}"] {

@@ -254,7 +254,7 @@ fn a_broadcast_with_control_characters_is_refused_and_reaches_nobody() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut harry = Typist::joins(server.address, "harry");
-    for text in ["\u{1b}[2J", "bell \u{7}", "tab\there", "c1 \u{9b}31m", "delete \u{7f}"] {
+    for text in ["\u{1b}[2J", "bell \u{7}", "c1 \u{9b}31m", "delete \u{7f}"] {
         harry.types(&format!("BROADCAST {text}"));
         harry.expects("553 ");
         harry.types("BROADCAST");
@@ -270,6 +270,26 @@ fn a_broadcast_with_control_characters_is_refused_and_reaches_nobody() {
     let heard = alice.all(|line| line["event"] == "broadcast");
     let texts: Vec<&Value> = heard.iter().map(|line| &line["text"]).collect();
     assert_eq!(texts, ["all is well"]);
+}
+
+#[test]
+fn a_tab_in_a_broadcast_is_shown_as_blanks() {
+    let server = TestServer::start(&[]);
+    let mut alice = TestClient::join(&server, "alice");
+    let mut harry = Typist::joins(server.address, "harry");
+    harry.types("BROADCAST by\thand");
+    harry.expects("250 ");
+    assert_eq!(alice.wait_event("broadcast")["text"], "by\thand");
+    alice.ok("broadcast", json!({"text": "by\tprogram"}));
+    assert!(harry.expects("* ").ends_with(" alice: by program"));
+}
+
+#[test]
+fn a_broadcast_with_nothing_to_read_is_told_so() {
+    let server = TestServer::start(&[]);
+    let mut harry = Typist::joins(server.address, "harry");
+    harry.types("BROADCAST \u{200b}\u{16fe4}\u{1d159}");
+    assert!(harry.expects("553 ").contains("nothing to read"));
 }
 
 #[test]

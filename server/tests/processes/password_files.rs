@@ -38,7 +38,7 @@ fn client_answers_while_it_waits_for_a_fifo() {
     let mut alice = TestClient::start_at(&server.location(), "alice", &fifo.flags());
     let login = alice.tell("login", json!({"username": "alice"}));
     alice.ok("status", json!({}));
-    fs::write(&fifo.path, format!("\u{feff}{PASSWORD}\r\nnot this")).unwrap();
+    fs::write(&fifo.path, format!("\u{feff}\u{feff}{PASSWORD}\r\nnot this")).unwrap();
     let reply = alice.reply(login);
     assert_eq!(reply["error"], json!(null), "{reply}");
 
@@ -64,7 +64,8 @@ fn client_that_waits_for_a_fifo_can_quit() {
 fn operators_password_file_may_have_a_byte_order_mark() {
     let server = TestServer::start(&[]);
     let add = ["account", "add", "alice", "--password-file", "-"];
-    run(letschat_server(server.data.path()).args(add), &format!("\u{feff}{PASSWORD}\r\n")).ok();
+    run(letschat_server(server.data.path()).args(add), &format!("\u{feff}\u{feff}{PASSWORD}\r\n"))
+        .ok();
     let mut alice = TestClient::start(&server, "alice");
     alice.ok("login", json!({"username": "alice", "password": PASSWORD}));
 }

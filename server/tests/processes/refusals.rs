@@ -99,6 +99,22 @@ fn two_passwords_that_differ_make_no_account() {
 }
 
 #[test]
+fn two_spellings_of_one_password_make_an_account() {
+    let server = TestServer::start(&[]);
+    let mut alice = TestClient::start(&server, "alice");
+    let (composed, decomposed) = ("caf\u{e9} au lait", "cafe\u{301}\u{a0}au lait");
+    let sign_up = json!({"username": "alice", "password": composed, "repeated": decomposed});
+    alice.ok("signup", sign_up);
+    alice.ok("login", credentials("alice", decomposed));
+    let change = json!({
+        "password": composed,
+        "new_password": "th\u{e9} au lait",
+        "repeated": "the\u{301} au lait",
+    });
+    alice.ok("passwd", change);
+}
+
+#[test]
 fn a_login_from_elsewhere_is_refused_until_it_takes_over() {
     let server = TestServer::start(&[]);
     let mut here = TestClient::join(&server, "alice");

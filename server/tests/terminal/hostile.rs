@@ -35,14 +35,24 @@ pub(crate) fn characters() -> Vec<char> {
         '\u{ad}'..='\u{ad}',       // soft hyphen
         '\u{34f}'..='\u{34f}',     // combining grapheme joiner
         '\u{61c}'..='\u{61c}',     // Arabic letter mark
+        '\u{115f}'..='\u{115f}',   // Hangul filler
         '\u{180b}'..='\u{180f}',   // Mongolian selectors and separator
         '\u{200b}'..='\u{200f}',   // of no width; left-to-right and right-to-left marks
         '\u{2028}'..='\u{202e}',   // separators, embeddings and overrides
         '\u{2060}'..='\u{206f}',   // word joiner, isolates, deprecated controls
+        '\u{2800}'..='\u{2800}',   // blank of Braille
+        '\u{fe0f}'..='\u{fe0f}',   // selector of emoji
         '\u{feff}'..='\u{feff}',   // byte order mark
-        '\u{fff9}'..='\u{fffb}',   // interlinear annotation
+        '\u{ffa0}'..='\u{ffa0}',   // Hangul filler of half the width
+        '\u{fff9}'..='\u{fffc}',   // interlinear annotation, place of an object
+        '\u{13441}'..='\u{13441}', // blank of hieroglyphs
+        '\u{16fe4}'..='\u{16fe4}', // Khitan filler
+        '\u{1bca0}'..='\u{1bca0}', // control of shorthand
+        '\u{1d159}'..='\u{1d159}', // null notehead
+        '\u{1d173}'..='\u{1d173}', // control of music
         '\u{e0001}'..='\u{e0001}', // language tag
         '\u{e0020}'..='\u{e007f}', // tags
+        '\u{e0100}'..='\u{e0100}', // selector of ideographs
     ];
     ranges.into_iter().flatten().collect()
 }

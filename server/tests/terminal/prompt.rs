@@ -349,6 +349,21 @@ fn a_message_of_several_lines_is_shown_as_such_and_none_looks_like_another_messa
 }
 
 #[test]
+fn a_pasted_tab_is_said_and_shown_as_blanks() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.pastes("broadcast to\tall");
+    alice.types("");
+    bob.wait_event_with("broadcast", "text", "to\tall");
+    alice.chats_with(&mut bob);
+    alice.pastes("to\tbob");
+    alice.types("");
+    bob.wait_event_with("message", "text", "to\tbob");
+    bob.ok("broadcast", json!({"text": "by\tbob"}));
+    alice.sees("by    bob");
+}
+
+#[test]
 fn what_arrives_while_a_question_is_open_is_shown_above_it() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));

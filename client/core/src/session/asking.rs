@@ -131,7 +131,11 @@ impl Session {
             );
             return self.fail(id, Code::TextTooLong.name(), why);
         }
-        if is_blank(&text) || has_control(&text) {
+        if is_blank(&text) {
+            let why = "There is nothing to read in that broadcast.";
+            return self.fail(id, Code::TextInvalid.name(), why);
+        }
+        if has_control(&text) {
             let why = "A broadcast is one line of text, without control characters.";
             return self.fail(id, Code::TextInvalid.name(), why);
         }

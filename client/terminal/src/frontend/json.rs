@@ -2,13 +2,14 @@
 //!
 //! A line in is a command as a user types it, or an object:
 //! `{"id": 7, "command": "connect", "arguments": {"who": "bob"}}`. The reply carries the id, a
-//! number or a string of the program's own choice, as it was written. A line that begins with `{`, `[`
-//! or `"` and is no such object is an error.
+//! number or a string of the program's own choice, as it was written. One that a terminal could obey is
+//! an error: its program writes such characters as escapes. So is a line that begins with `{`, `[` or
+//! `"` and is no such object.
 
 use std::fmt;
 
 use letschat_flags::output::Stream;
-use letschat_protocol::printable::{may_hide, printable_json};
+use letschat_protocol::printable::{is_printable, may_hide, printable_json};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -109,11 +110,14 @@ fn read_object(text: &str) -> Entry {
         }
     }
     let id = id.filter(|id| id.get() != "null");
-    // It is echoed as it is written: no number is rounded.
     let is_id =
         |id: &Id| id.get().starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
     if !id.as_ref().is_none_or(is_id) {
         return malformed(None, "a number or a string as \"id\"");
+    }
+    // It is echoed as it is written: no number is rounded, and no character becomes an escape.
+    if !id.as_ref().is_none_or(|id| is_printable(id.get())) {
+        return malformed(None, "\\u escapes for the characters of \"id\" that can't be shown");
     }
     let Some(Ok(command)) = command.map(|raw| serde_json::from_str(raw.get())) else {
         return malformed(id, "the name of a command as \"command\"");
@@ -155,8 +159,12 @@ impl<'de> Deserialize<'de> for Members {
 
 fn write(value: &impl Serialize) -> Result<(), OutputClosed> {
     // What is written here has no keys that could fail.
-    let line = serde_json::to_string(value).map_err(|_| OutputClosed::NotRead)?;
-    Ok(Stream::Output.write_line(&printable_json(line))?)
+    let line = line_of(value).map_err(|_| OutputClosed::NotRead)?;
+    Ok(Stream::Output.write_line(&line)?)
+}
+
+fn line_of(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value).map(printable_json)
 }
 
 #[cfg(test)]
@@ -164,7 +172,6 @@ mod tests {
     use super::*;
     use letschat_commands::command;
     use letschat_commands::commands::TABLE;
-    use letschat_protocol::printable::is_printable;
     use serde_json::json;
 
     fn shown(command: &str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
@@ -261,12 +268,33 @@ mod tests {
 
     #[test]
     fn an_id_is_echoed_as_it_is_written() {
-        for id in ["18446744073709551617", "-0", "1.0", "1e400", "\"\\u0061\"", "0.1000"] {
+        for id in [
+            "18446744073709551617",
+            "-0",
+            "1.0",
+            "1e400",
+            "0.1000",
+            r#""\u0061""#,
+            r#""\u202e\u007F\u001b""#,
+            r#""\ud83d\uDC4D \/ 👍 می\u200cخواهم""#,
+            "\"👩\u{200d}💻\"",
+        ] {
             let line = format!(r#"{{"id": {id}, "command": "list"}}"#);
             let Some(Entry::Object { id: Some(read), .. }) = read(&line) else { panic!("{id}") };
             let outcome = Outcome { command: None, id: Some(read), result: Ok(Reply::Done {}) };
-            let reply = serde_json::to_string(&reply_line(&outcome)).unwrap();
-            assert_eq!(reply, format!(r#"{{"reply":null,"id":{id}}}"#));
+            assert_eq!(
+                line_of(&reply_line(&outcome)).unwrap(),
+                format!(r#"{{"reply":null,"id":{id}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn an_id_that_a_terminal_could_obey_is_refused() {
+        for c in ['\u{7f}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{2800}', '\u{e0041}', '\u{feff}'] {
+            let line = format!(r#"{{"id": "a{c}b", "command": "list"}}"#);
+            let Some(Entry::Malformed { id: None, failure }) = read(&line) else { panic!("{c:?}") };
+            assert_eq!(failure.code, "malformed");
         }
     }
 }

@@ -7,15 +7,13 @@ use std::io::{self, BufRead, Write as _};
 use std::thread;
 
 use async_channel::{Receiver, Sender};
+use letschat_protocol::text::without_marks;
 
 use super::{Entry, Input};
 use letschat_core::session::Failure;
 
 /// A line that is longer is skipped. Fits the largest message with every character escaped.
 const MAX_LINE_BYTES: usize = 128 * 1024;
-
-/// Some editors put it before their text, and nobody sees it.
-const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,7 +143,7 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
             Ok(text) if text.contains('\0') => {
                 Line::Malformed("Expected a line without NULs.".into())
             }
-            Ok(text) => Line::Text(text.trim_start_matches(BYTE_ORDER_MARK).to_owned()),
+            Ok(text) => Line::Text(without_marks(&text).to_owned()),
             Err(_) => Line::Malformed("Expected a line of UTF-8 text.".into()),
         }
     }))

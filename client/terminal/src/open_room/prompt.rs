@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use letschat_flags::output::Stream;
+use letschat_protocol::printable::is_blank;
 use letschat_protocol::rows::wrap;
 use reedline::{Reedline, Signal};
 
@@ -114,7 +115,7 @@ impl Desk {
             match self.reedline.read_line(&self.prompt) {
                 Ok(Signal::Success(text)) => {
                     // More than one, if they were pasted.
-                    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                    for line in text.lines().filter(|line| !is_blank(line)) {
                         if self.typed.send_blocking(line.to_owned()).is_err() {
                             break;
                         }

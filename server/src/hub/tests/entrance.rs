@@ -170,3 +170,30 @@ fn after_wrong_answers_further_tries_from_that_address_wait_for_their_turn() {
     assert!(wrong(&mut stage, elsewhere), "from elsewhere nobody waits");
     assert!(begins(&stage.pass(1_000)), "its turn comes");
 }
+
+#[test]
+fn two_spellings_of_a_password_are_one_at_sign_up() {
+    let mut stage = Stage::empty();
+    let begins = |effects: &[Effect]| {
+        let is_sign_up =
+            |effect: &Effect| matches!(effect, Effect::Store(StoreRequest::SignUp { .. }));
+        effects.iter().any(is_sign_up)
+    };
+    let program = stage.arrive("10.0.0.1");
+    stage.secure(program);
+    stage.say(program, &Request::Hello);
+    let secret = |text: &str| letschat_protocol::dialogue::Secret(text.into());
+    let sign_up = Request::SignUp {
+        username: "alice".into(),
+        password: secret("cafe\u{301} noir"),
+        repeated: secret("caf\u{e9}\u{a0}noir"),
+    };
+    assert!(begins(stage.say(program, &sign_up)));
+
+    let person = stage.arrive("10.0.0.2");
+    stage.secure(person);
+    for line in ["HELLO", "SIGNUP bob", "cafe\u{301} noir"] {
+        stage.line(person, Frame::line(line));
+    }
+    assert!(begins(stage.line(person, Frame::line("caf\u{e9}\u{a0}noir"))));
+}

@@ -116,3 +116,11 @@ fn who_hangs_up_while_it_waits_wants_nothing_of_the_store() {
     let late = stage.put(Input::Stored(StoreAnswer::PasswordChanged { connection: alice, result }));
     assert_eq!(late, []);
 }
+
+#[test]
+fn two_spellings_of_the_new_password_are_one() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let effects = stage.say(alice, &change("cafe\u{301} noir", "caf\u{e9}\u{a0}noir")).to_vec();
+    assert!(asks_store(&effects), "{effects:?}");
+}

@@ -64,3 +64,30 @@ fn absurd_limits_of_broadcasts_let_everything_through() {
         assert_eq!(replies(&effects, alice)[0].code, Code::Ok);
     }
 }
+
+#[test]
+fn a_tab_is_no_reason_to_refuse_a_broadcast() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    stage.say(alice, &Request::Broadcast { text: "a\tb".into() });
+    let effects = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+    assert_eq!(replies(&effects, alice)[0].code, Code::Ok);
+}
+
+#[test]
+fn a_refused_broadcast_is_told_what_is_wrong_with_it() {
+    let mut stage = Stage::empty();
+    let (alice, _) = stage.member("alice", "10.0.0.1");
+    for (text, why) in [
+        ("", "nothing to read"),
+        ("\u{200b}\u{2800}", "nothing to read"),
+        ("\t\t", "nothing to read"),
+        ("a\u{7}", "control characters"),
+        ("a\nb", "one line"),
+    ] {
+        let effects = stage.say(alice, &Request::Broadcast { text: text.into() }).to_vec();
+        let reply = replies(&effects, alice).remove(0);
+        assert_eq!(reply.code, Code::TextInvalid);
+        assert!(reply.last_line().contains(why), "{text:?}: {reply:?}");
+    }
+}

@@ -108,3 +108,25 @@ fn after_a_gap_the_server_is_asked_soon_and_again_what_the_newest_is() {
         stage.put(Input::Datagram(ToClient::Head(2)));
     }
 }
+
+#[test]
+fn a_refused_broadcast_is_told_what_is_wrong_with_it() {
+    let mut stage = Stage::logged_in();
+    for (text, why) in [
+        ("\u{200b}\u{2800}", "nothing to read"),
+        ("\t", "nothing to read"),
+        ("a\u{7}", "control characters"),
+    ] {
+        let (id, effects) = stage.ask(Request::Broadcast(text.into()));
+        let Some(Err(failure)) = answer(&effects, id) else { panic!("{text:?}: {effects:?}") };
+        assert!(failure.message.contains(why), "{text:?}: {failure:?}");
+    }
+}
+
+#[test]
+fn a_tab_is_no_reason_to_refuse_a_broadcast() {
+    let mut stage = Stage::logged_in();
+    let (_, effects) = stage.ask(Request::Broadcast("a\tb".into()));
+    let sent = ServerRequest::Broadcast { text: "a\tb".into() };
+    assert!(asks_server(&effects, |request| *request == sent), "{effects:?}");
+}
