@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use letschat_flags::files;
 use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
 
 use super::copied;
@@ -113,11 +114,21 @@ impl Place {
     }
 }
 
-/// Reads a source that is not too long. As in every Lua, a byte order mark says nothing, and a
-/// first line that begins with `#` is for the system, which may run a script as a program.
+/// Reads a script that a user names, which may be a pipe, as in `--script <(...)`.
+pub(super) fn read_script(path: &Path) -> io::Result<String> {
+    source(File::open(path)?)
+}
+
+/// Reads a module or a plugin, which is a regular file.
 pub(super) fn read(path: &Path) -> io::Result<String> {
+    source(files::open(path, File::options().read(true))?)
+}
+
+/// The source in a file, if it is not too long. As in every Lua, a byte order mark says nothing, and a
+/// first line that begins with `#` is for the system, which may run a script as a program.
+fn source(file: File) -> io::Result<String> {
     let mut source = String::new();
-    File::open(path)?.take(SOURCE_BYTES + 1).read_to_string(&mut source)?;
+    file.take(SOURCE_BYTES + 1).read_to_string(&mut source)?;
     if source.len() as u64 > SOURCE_BYTES {
         let message = format!("it is longer than {SOURCE_BYTES} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));

@@ -89,6 +89,7 @@ impl Sqlite {
 
 /// A connection to a file that is there.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
+    files::refuse_irregular(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(files::absolute(path)?, flags)
         .map_err(|error| unusable(path, &error))?;
