@@ -138,3 +138,18 @@ fn source(file: File) -> io::Result<String> {
     let comment = if source.starts_with('#') { "--" } else { "" };
     Ok(format!("{comment}{source}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    #[test]
+    fn module_or_plugin_is_no_fifo() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("module.lua");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(read(&path).unwrap_err().to_string(), "it is no regular file");
+        assert!(Place(Some(folder.path().into())).find("module").is_err());
+    }
+}
