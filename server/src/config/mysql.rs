@@ -152,6 +152,7 @@ mod tests {
     use super::*;
     use crate::config::Flags;
     use clap::Parser as _;
+    use std::fs;
 
     fn flags(more: &[&str]) -> Result<Flags, Error> {
         let always = ["letschat-server", "--data", "/data", "--store", "mysql://chat@db/letschat"];
