@@ -2,16 +2,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use letschat_flags::files;
 
 /// Readable and writable by the owner alone.
 const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
-
-/// Everybody may change a folder, and take away what is not theirs.
-const STICKY: u32 = 0o1000;
-const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// A folder that one server has for itself.
 pub(crate) struct DataFolder {
@@ -42,9 +40,7 @@ impl From<io::Error> for LockError {
 
 impl Lock {
     fn take(path: &Path) -> Result<Lock, LockError> {
-        let mut options = OpenOptions::new();
-        let file =
-            options.create(true).truncate(false).write(true).mode(PRIVATE_FILE).open(path)?;
+        let file = files::open_lock(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken),
@@ -61,19 +57,8 @@ pub fn make(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(ErrorKind::NotADirectory.into())
         }
-        made => made.and_then(|()| refuse_folder_of_all(path)),
+        made => made.and_then(|()| files::refuse_folder_of_all(path)),
     }
-}
-
-/// Refuses a folder in which everybody can replace the files of others.
-fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
-    let mode = fs::metadata(path)?.permissions().mode();
-    if mode & (STICKY | WRITABLE_BY_ALL) != WRITABLE_BY_ALL {
-        return Ok(());
-    }
-    let sentence =
-        format!("everybody may change what is in it; `chmod go-w {}` ends that", path.display());
-    Err(io::Error::new(ErrorKind::PermissionDenied, sentence))
 }
 
 impl DataFolder {
@@ -82,6 +67,11 @@ impl DataFolder {
         make(path)?;
         let lock = Lock::take(&path.join("server.lock"))?;
         Ok(DataFolder { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Where a file of this name is or would be.
@@ -110,6 +100,7 @@ impl DataFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

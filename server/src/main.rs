@@ -88,9 +88,11 @@ fn with_log(
 }
 
 fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    // A password file may be a pipe that keeps it waiting: until then a signal ends it at once.
+    let settings = flags.settings()?;
     // Before anybody can know that the server runs, so that no signal finds it unprepared.
     let signals = signals()?;
-    let server = Server::start(flags.settings()?)?;
+    let server = Server::start(settings)?;
     announce(&server)?;
     console::listen(server.controls())?;
     smol::block_on(async {

@@ -7,24 +7,35 @@ use std::net::Ipv6Addr;
 
 use letschat_protocol::username::Username;
 
-/// People would take these for the server, for its operator or for everybody.
+/// People would take these for the server, for its operator, or for everybody; or the client prints
+/// them where names stand: `Server: ...`, `letschat: ...`, `error: ...`, `alice (you) to all: ...`,
+/// `You block nobody.`
 const ROLES: &[&str] = &[
     "admin",
     "administrator",
+    "all",
+    "error",
     "everybody",
     "everyone",
+    "letschat",
+    "letschatserver",
     "localhost",
+    "me",
+    "nobody",
     "operator",
     "root",
     "server",
     "system",
+    "you",
 ];
 
 /// Why nobody can sign up by a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reserved {
-    /// Of the server or its operator.
-    #[error("that name could be taken for the server, its operator or everybody")]
+    /// Of the server or its operator, or a word by which the client names somebody.
+    #[error(
+        "that name could be taken for the server, its operator, everybody or a word of the program"
+    )]
     Role,
     /// It looks like an IP address.
     #[error("that name could be taken for an address")]
@@ -33,19 +44,44 @@ pub enum Reserved {
 
 /// Refuses names that look like a role or like an address.
 pub fn check(username: &Username) -> Result<(), Reserved> {
-    let name = folded(username.as_str());
-    let letters = |name: &str| name.replace(['.', '-', '_'], "");
-    if ROLES.iter().any(|role| letters(&name) == folded(role)) {
+    let name = username.as_str();
+    if ROLES.iter().any(|role| reads_as(name, role)) {
         return Err(Reserved::Role);
     }
-    if looks_like_ipv4(&name) || looks_like_ipv6(&name) {
+    if looks_like_ipv4(name) || looks_like_ipv6(&in_digits(name)) {
         return Err(Reserved::Address);
     }
     Ok(())
 }
 
-/// The name as the eye reads it: `l` and `i` for 1, and `o` for 0.
-fn folded(name: &str) -> String {
+/// Whether the eye takes a name for a word of letters: with signs in between, with digits or pairs of
+/// letters that look like one of its letters.
+fn reads_as(name: &str, word: &str) -> bool {
+    let letters = name.replace(['.', '-', '_'], "");
+    let letters = letters.replace("rn", "m").replace("vv", "w").replace("cl", "d");
+    letters.len() == word.len()
+        && letters.chars().zip(word.chars()).all(|(shown, meant)| stands_for(shown, meant))
+}
+
+/// Names are shown in lower case, in which an `l` passes for an `i` but hardly the other way: `ali` is
+/// not `all`.
+fn stands_for(shown: char, meant: char) -> bool {
+    shown == meant
+        || match shown {
+            '0' => meant == 'o',
+            '1' => matches!(meant, 'l' | 'i'),
+            'l' => meant == 'i',
+            '3' => meant == 'e',
+            '4' => meant == 'a',
+            '5' => meant == 's',
+            '7' => meant == 't',
+            '8' => meant == 'b',
+            _ => false,
+        }
+}
+
+/// The name as it reads among digits: `l` and `i` are 1, and `o` is 0.
+fn in_digits(name: &str) -> String {
     let fold = |c| match c {
         'l' | 'i' => '1',
         'o' => '0',
@@ -54,21 +90,40 @@ fn folded(name: &str) -> String {
     name.chars().map(fold).collect()
 }
 
-/// Whether it begins like an IPv4 address (`10.0.0.x`), or is numbers with dots in between, or is a
-/// number in the way of C: inet_aton(3) takes all of these.
+/// Whether it begins like an IPv4 address (`10.0.0.x`), is numbers with dots in between, or is a number
+/// in the way of C: inet_aton(3) takes all of these. Without a dot and in the way of people it may
+/// be an ordinary name (`lol`, `lo-lo`), so it has to have a digit and the size of an address.
 fn looks_like_ipv4(name: &str) -> bool {
-    let parts: Vec<&str> = name.split(['.', '-', '_']).filter(|part| !part.is_empty()).collect();
-    let numbers = parts.iter().take_while(|part| is_number(part)).count();
-    let all = numbers == parts.len();
-    let has_dot = name.contains('.');
-    (has_dot && (numbers >= 3 || all)) || (all && parts.iter().any(|part| part.starts_with("0x")))
+    let digits = in_digits(name);
+    let parts: Vec<&str> = digits.split(['.', '-', '_']).filter(|part| !part.is_empty()).collect();
+    let numbers: Vec<u64> = parts.iter().map_while(|part| number(part)).collect();
+    let all = numbers.len() == parts.len();
+    if name.contains('.') {
+        return numbers.len() >= 3 || all;
+    }
+    if all && parts.iter().any(|part| part.starts_with("0x")) {
+        return true;
+    }
+    let is_address = match numbers[..] {
+        // Smaller ones are addresses of no host.
+        [address] => all && (1 << 24..1 << 32).contains(&address),
+        [_, _, _, _, ..] => numbers[..4].iter().all(|number| *number < 256),
+        _ => false,
+    };
+    is_address && name.contains(|c: char| c.is_ascii_digit())
 }
 
-fn is_number(part: &str) -> bool {
-    match part.strip_prefix("0x") {
-        Some(digits) => !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit()),
-        None => part.chars().all(|c| c.is_ascii_digit()),
-    }
+/// A number in the way of C: hexadecimal after `0x`, octal after `0`.
+fn number(part: &str) -> Option<u64> {
+    let (digits, radix) = match part.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None if part.starts_with('0') && !part.contains(['8', '9']) => (part, 8),
+        None => (part, 10),
+    };
+    let is_digit = |c: char| c.is_digit(radix);
+    let is_number = !digits.is_empty() && digits.chars().all(is_digit);
+    // One that is too large still reads as a number.
+    is_number.then(|| u64::from_str_radix(digits, radix).unwrap_or(u64::MAX))
 }
 
 /// Whether it is an IPv6 address with another sign for the colon, as in `fe80--1`.
@@ -87,7 +142,40 @@ mod tests {
     #[test]
     fn names_of_the_server_and_its_operator_are_reserved() {
         let names = ["server", "Operator", "ADMIN", "root", "everyone", "r00t", "adm1n", "ad-min"];
-        for name in names.into_iter().chain(["server.", "0perator", "ro_ot"]) {
+        for name in names.into_iter().chain(["server.", "0perator", "ro_ot", "letschat-server"]) {
+            assert_eq!(checked(name), Err(Reserved::Role), "{name}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_client_are_reserved() {
+        for name in
+            ["all", "you", "me", "nobody", "error", "letschat", "y0u", "a11", "al1", "a.l.l"]
+        {
+            assert_eq!(checked(name), Err(Reserved::Role), "{name}");
+        }
+    }
+
+    #[test]
+    fn look_alikes_of_roles_are_reserved() {
+        for name in [
+            "s3rver",
+            "5erver",
+            "53rv3r",
+            "adrnin",
+            "ad-rnin",
+            "4dm1n",
+            "admln",
+            "aclmin",
+            "sy5tem",
+            "sys7em",
+            "3veryone",
+            "every80dy",
+            "1ocalhost",
+            "l0calh0st",
+            "adminis7rator",
+            "1etschat",
+        ] {
             assert_eq!(checked(name), Err(Reserved::Role), "{name}");
         }
     }
@@ -115,6 +203,13 @@ mod tests {
             "fe80..1",
             "2001-db8-0-0-0-0-0-1",
             "0--ffff-127.0.0.l",
+            "2l30706433",
+            "2I3o7o6433",
+            "ol77ooooooo1",
+            "l27-0-0-l",
+            "l27_0_0_1",
+            "l0-0-0-1-x",
+            "192-l68-1-l",
         ] {
             assert_eq!(checked(name), Err(Reserved::Address), "{name}");
         }
@@ -143,6 +238,31 @@ mod tests {
             "user1",
             "jo.smith",
             "m.1",
+            "bob1",
+            "anna",
+            "lois",
+            "1234x",
+            "ali",
+            "ail",
+            "mel",
+            "mee",
+            "l",
+            "4l",
+            "i2",
+            "1ool",
+            "l001",
+            "lolololol",
+            "lo-lo-lo-lo",
+            "l0-20-2026",
+            "1l-9-2001-4",
+            "serverus",
+            "admin2",
+            "younes",
+            "allan",
+            "norma",
+            "clara",
+            "arne",
+            "5even",
         ] {
             assert_eq!(checked(name), Ok(()), "{name}");
         }

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use letschat_flags::files;
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::username::Username;
 use serde::{Deserialize, Serialize};
@@ -51,10 +52,10 @@ pub(crate) fn open(
     username: Option<Username>,
 ) -> Result<(Account, AccountFolder), AccountError> {
     let accounts = accounts_folder(data_folder, server);
-    refuse_folder_of_all(data_folder)?;
     let (username, lock) = match username {
         Some(username) => {
             let path = accounts.join(username.as_str());
+            refuse_replaceable(data_folder, &path)?;
             private_file::create_folder(&path).map_err(|error| refused(&path, &error))?;
             let lock = lock(&path, &username)?;
             (username, lock)
@@ -62,13 +63,15 @@ pub(crate) fn open(
         None => lock_only_one(&accounts)?,
     };
     let path = accounts.join(username.as_str());
-    refuse_folder_of_all(&path)?;
-    read(path, username, lock)
+    for file in [PEERS_FILE, BLOCKED_FILE] {
+        refuse_replaceable(data_folder, &path.join(file))?;
+    }
+    read(data_folder, path, username, lock)
 }
 
-/// A key is not safe where everybody can put another one in its place.
-fn refuse_folder_of_all(path: &Path) -> Result<(), AccountError> {
-    private_file::refuse_folder_of_all(path).map_err(|error| refused(path, &error))
+/// Neither a key nor what is known of peers is safe where everybody can put another in its place.
+fn refuse_replaceable(data_folder: &Path, path: &Path) -> Result<(), AccountError> {
+    files::refuse_replaceable(data_folder, path).map_err(|error| refused(path, &error))
 }
 
 /// The only account that has a key and is not in use, if it is just one.
@@ -128,8 +131,7 @@ fn accounts_folder(data_folder: &Path, server: &Fingerprint) -> PathBuf {
 }
 
 fn lock(path: &Path, username: &Username) -> Result<File, AccountError> {
-    let file =
-        private_file::open_lock(&path.join(LOCK_FILE)).map_err(|error| refused(path, &error))?;
+    let file = files::open_lock(&path.join(LOCK_FILE)).map_err(|error| refused(path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(AccountError::InUse(username.clone())),
@@ -183,12 +185,13 @@ fn with_identity(accounts: &Path) -> Result<Vec<Username>, AccountError> {
 }
 
 fn read(
+    data_folder: &Path,
     path: PathBuf,
     username: Username,
     lock: File,
 ) -> Result<(Account, AccountFolder), AccountError> {
     let has_key = path.join(IDENTITY_FILE).exists();
-    let identity = Arc::new(read_identity(&path.join(IDENTITY_FILE))?);
+    let identity = Arc::new(read_identity(data_folder, &path.join(IDENTITY_FILE))?);
     let peers = read_peers(&path.join(PEERS_FILE))?;
     let position_path = path.join(POSITION_FILE);
     let (position, lost_position) = match private_file::read_json(&position_path) {
@@ -203,8 +206,8 @@ fn read(
 
 /// A new key where there is none. It is written only when the server has accepted it: until then
 /// it is worth nothing, and an account without a file is not offered for login.
-fn read_identity(path: &Path) -> Result<Identity, AccountError> {
-    match private_file::read_secret(path).map_err(|error| refused(path, &error))? {
+fn read_identity(data_folder: &Path, path: &Path) -> Result<Identity, AccountError> {
+    match private_file::read_secret(data_folder, path).map_err(|error| refused(path, &error))? {
         Some(pkcs8) => Identity::from_pkcs8(&pkcs8),
         None => Identity::generate(),
     }
@@ -260,8 +263,9 @@ fn unusable(path: &Path, error: &dyn Display) -> AccountError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
     use rustix::io::Errno;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     fn server() -> Fingerprint {
         Fingerprint::of_spki(b"server")
@@ -403,6 +407,64 @@ mod tests {
             assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
             set(path, 0o755);
             assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+        }
+    }
+
+    #[test]
+    fn every_folder_down_to_the_key_has_to_be_safe() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let folder = accounts_folder(data.path(), &server()).join("alice");
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |name: Option<&str>, unsafe_folder: &Path| {
+            set(unsafe_folder, 0o777);
+            let AccountError::Folder(sentence) = error(data.path(), name) else { panic!() };
+            let mend = format!("`chmod go-w {}`", unsafe_folder.display());
+            assert!(sentence.contains(&mend), "{sentence}");
+            set(unsafe_folder, 0o700);
+        };
+        for unsafe_folder in folder.ancestors().take_while(|path| path.starts_with(data.path())) {
+            refused(None, unsafe_folder);
+            refused(Some("alice"), unsafe_folder);
+            // A new account has no folder yet.
+            if unsafe_folder != folder {
+                refused(Some("bob"), unsafe_folder);
+            }
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        for file in [IDENTITY_FILE, PEERS_FILE, BLOCKED_FILE] {
+            let link = folder.join(file);
+            if link.exists() {
+                fs::rename(&link, elsewhere.path().join(file)).unwrap();
+            }
+            symlink(elsewhere.path().join(file), &link).unwrap();
+            refused(Some("alice"), elsewhere.path());
+        }
+        assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
+    }
+
+    #[test]
+    fn fifo_in_the_place_of_a_file_is_damage() {
+        let data = tempfile::tempdir().unwrap();
+        make(data.path(), "alice");
+        let folder = accounts_folder(data.path(), &server()).join("alice");
+        for file in [LOCK_FILE, IDENTITY_FILE, PEERS_FILE, BLOCKED_FILE, POSITION_FILE] {
+            let path = folder.join(file);
+            let before = fs::read(&path).ok();
+            let _ = fs::remove_file(&path);
+            mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+            let told = match open(data.path(), &server(), Some(name("alice"))) {
+                Ok((_, folder)) if file == POSITION_FILE => folder.lost_position.unwrap(),
+                Err(AccountError::Folder(sentence)) if file != POSITION_FILE => sentence,
+                other => panic!("{file}: {:?}", other.map(|(account, _)| account.username)),
+            };
+            assert!(told.contains(file) && told.contains("no regular file"), "{told}");
+            fs::remove_file(&path).unwrap();
+            if let Some(content) = before {
+                private_file::write(&path, &content).unwrap();
+            }
         }
     }
 

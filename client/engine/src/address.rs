@@ -32,6 +32,15 @@ pub enum AddressError {
     /// Not a number from 1 to 65535.
     #[error("expected a port from 1 to 65535 after the colon")]
     Port,
+    /// A number where a host is expected.
+    #[error(
+        "{0} is a port alone; a server is named by HOST:PORT, as in 127.0.0.1:{0}, and this \
+         client's own port by --peer-port"
+    )]
+    PortAlone(u16),
+    /// A port after the colon and another one beside it.
+    #[error("there are two ports, {0} and {1}; leave one out")]
+    TwoPorts(u16, u16),
     /// Not 64 hexadecimal digits.
     #[error("expected the fingerprint's 64 hexadecimal digits after the #")]
     Fingerprint,
@@ -49,6 +58,10 @@ impl ServerAddress {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '%');
         let is_name = host.chars().all(allowed);
+        // To the resolver a number is an address, 0 being this machine; nobody writes it that way.
+        if let Ok(alone @ 1..) = host.parse() {
+            return Err(AddressError::PortAlone(alone));
+        }
         if host.is_empty() || host.len() > MAX_HOST_BYTES || !(is_name || is_ipv6(&host)) {
             return Err(AddressError::Host);
         }
@@ -56,6 +69,16 @@ impl ServerAddress {
             return Err(AddressError::Port);
         }
         Ok(ServerAddress { host, port, fingerprint: None })
+    }
+
+    /// Reads an address whose port stands beside it.
+    pub(crate) fn with_port(text: &str, port: u16) -> Result<ServerAddress, AddressError> {
+        let parts = Parts::of(text);
+        match parts.port.map(str::parse) {
+            Some(Ok(other)) => Err(AddressError::TwoPorts(other, port)),
+            Some(Err(_)) => Err(AddressError::Port),
+            None => Ok(ServerAddress { port, ..text.parse()? }),
+        }
     }
 
     /// Whether it is one of the names of this machine itself.
@@ -75,11 +98,28 @@ impl FromStr for ServerAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        let Parts { host, port, fingerprint } = Parts::of(text);
+        let fingerprint = fingerprint.map(str::parse).transpose();
+        let fingerprint = fingerprint.map_err(|_| AddressError::Fingerprint)?;
+        let port = match port {
+            Some(digits) => digits.parse().map_err(|_| AddressError::Port)?,
+            None => DEFAULT_SERVER_PORT,
+        };
+        Ok(ServerAddress { fingerprint, ..ServerAddress::new(host, port)? })
+    }
+}
+
+/// An address taken apart, each part as it is written.
+struct Parts<'a> {
+    host: &'a str,
+    port: Option<&'a str>,
+    fingerprint: Option<&'a str>,
+}
+
+impl Parts<'_> {
+    fn of(text: &str) -> Parts<'_> {
         let (place, fingerprint) = match text.split_once('#') {
-            Some((place, digits)) => {
-                let fingerprint = digits.parse().map_err(|_| AddressError::Fingerprint)?;
-                (place, Some(fingerprint))
-            }
+            Some((place, digits)) => (place, Some(digits)),
             None => (text, None),
         };
         let bracketed = place.starts_with('[');
@@ -89,11 +129,7 @@ impl FromStr for ServerAddress {
             Some((host, port)) if !bracketed && !host.contains(':') => (host, Some(port)),
             _ => (place, None),
         };
-        let port = match port {
-            Some(digits) => digits.parse().map_err(|_| AddressError::Port)?,
-            None => DEFAULT_SERVER_PORT,
-        };
-        Ok(ServerAddress { fingerprint, ..ServerAddress::new(host, port)? })
+        Parts { host, port, fingerprint }
     }
 }
 
@@ -132,6 +168,28 @@ mod tests {
         assert_eq!(address.fingerprint, Some(fingerprint));
         assert_eq!(address.to_string(), "localhost:1");
         assert_eq!(shown("localhost#abc"), Err(AddressError::Fingerprint));
+    }
+
+    #[test]
+    fn number_is_a_port_and_no_host() {
+        for text in ["9090", "9090:98", "[9090]"] {
+            assert_eq!(shown(text), Err(AddressError::PortAlone(9090)), "{text}");
+        }
+        assert_eq!(ServerAddress::with_port("9090", 98), Err(AddressError::PortAlone(9090)));
+        assert_eq!(shown("0").unwrap(), "0:4400");
+        assert_eq!(shown("9090.org").unwrap(), "9090.org:4400");
+    }
+
+    #[test]
+    fn two_ports_are_one_too_many() {
+        let beside = |text| ServerAddress::with_port(text, 98).map(|address| address.to_string());
+        for text in ["a:99", "127.0.0.1:99", "[::1]:99", "a:99#abc"] {
+            assert_eq!(beside(text), Err(AddressError::TwoPorts(99, 98)), "{text}");
+        }
+        assert_eq!(beside("a").unwrap(), "a:98");
+        assert_eq!(beside("::1").unwrap(), "[::1]:98");
+        assert_eq!(beside("[::1]").unwrap(), "[::1]:98");
+        assert_eq!(beside("a:x"), Err(AddressError::Port));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use letschat_flags::files;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -14,12 +15,6 @@ use serde::de::DeserializeOwned;
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 
-/// What the group and others may do with a file.
-const OF_OTHERS: u32 = 0o077;
-/// Everybody may change a folder, and take away what is not theirs.
-const STICKY: u32 = 0o1000;
-const WRITABLE_BY_ALL: u32 = 0o002;
-
 /// Nothing that a client keeps is larger; what is, was not written by it.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -28,73 +23,26 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
 }
 
-/// Opens a file to lock it; its content means nothing.
-pub fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)
-}
-
 /// Opens a file to add lines at its end.
 pub fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path)
+    files::open(path, OpenOptions::new().create(true).append(true).mode(FILE_MODE))
 }
 
 /// The content of a file, or `None` if there is no such file.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut content = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is far too large"));
-    }
-    Ok(Some(content))
+    files::read(path, MAX_FILE_BYTES)
 }
 
-/// The content of a secret, or `None` if there is no such file. Like ssh, refuses one that others can
-/// read or change.
-pub fn read_secret(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::metadata(path) {
-        Ok(found) if found.permissions().mode() & OF_OTHERS != 0 => {
-            let mode = found.permissions().mode() & 0o777;
-            Err(refused(format!(
-                "others have access to this key (mode {mode:04o}); `chmod 600 {}` ends that",
-                path.display()
-            )))
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => read(path),
-    }
-}
-
-/// Refuses a folder in which everybody can replace the files of others.
-pub fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if found.permissions().mode() & (STICKY | WRITABLE_BY_ALL) == WRITABLE_BY_ALL => {
-            let path = path.display();
-            Err(refused(format!(
-                "everybody may change what is in {path}; `chmod go-w {path}` ends that"
-            )))
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn refused(sentence: String) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, sentence)
+/// The content of a secret in the folder `top` or below, or `None` if there is no such file. One that
+/// others can read or change is refused.
+pub fn read_secret(top: &Path, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    files::read_secret(top, path, MAX_FILE_BYTES)
 }
 
 /// The whole lines among the last [`MAX_FILE_BYTES`] of a file that grows, and whether there are
 /// others before them.
 pub fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
-        Err(error) => return Err(error),
-    };
+    let Some(mut file) = files::open_existing(path)? else { return Ok((Vec::new(), false)) };
     let before = file.metadata()?.len().saturating_sub(MAX_FILE_BYTES);
     file.seek(SeekFrom::Start(before))?;
     let mut content = Vec::new();
@@ -157,6 +105,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -8,6 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use letschat_flags::files;
 use letschat_protocol::identity::Fingerprint;
 
 use crate::address::ServerAddress;
@@ -79,7 +80,7 @@ impl KnownServers {
         let unusable = |error: io::Error| {
             Unreached::Folder(format!("the list of known servers can't be used: {error}"))
         };
-        private_file::refuse_folder_of_all(&self.folder).map_err(unusable)?;
+        files::refuse_replaceable(&self.folder, &self.path()).map_err(unusable)?;
         let known = self.load().map_err(unusable)?;
         let remembered = self.entry(&known, server).map_err(unusable)?;
         let may_accept = may_accept || reached_at.to_canonical().is_loopback();
@@ -94,7 +95,7 @@ impl KnownServers {
     fn remember(&self, server: &ServerAddress, found: Fingerprint) -> io::Result<()> {
         private_file::create_folder(&self.folder)?;
         // Several clients may share the folder; each holds this for the length of one write.
-        let lock = private_file::open_lock(&self.folder.join(LOCK_FILE))?;
+        let lock = files::open_lock(&self.folder.join(LOCK_FILE))?;
         lock.lock().map_err(|error| match private_file::has_no_locks(&error) {
             true => io::Error::new(
                 error.kind(),

@@ -47,7 +47,7 @@ pub struct Fault {
 ///
 /// It can't be read.
 pub fn file(path: &Path) -> std::io::Result<Vec<Fault>> {
-    Ok(checked(path, modules::read(path)?, &Place::beside(path)))
+    Ok(checked(path, modules::read_script(path)?, &Place::beside(path)))
 }
 
 /// Checks a text, beside which there are no modules.

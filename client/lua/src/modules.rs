@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use letschat_flags::files;
 use letschat_protocol::text::without_marks;
 use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
 
@@ -114,11 +115,21 @@ impl Place {
     }
 }
 
-/// Reads a source that is not too long. As in every Lua, byte order marks say nothing, and a
-/// first line that begins with `#` is for the system, which may run a script as a program.
+/// Reads a script that a user names, which may be a pipe, as in `--script <(...)`.
+pub(super) fn read_script(path: &Path) -> io::Result<String> {
+    source(File::open(path)?)
+}
+
+/// Reads a module or a plugin, which is a regular file.
 pub(super) fn read(path: &Path) -> io::Result<String> {
+    source(files::open(path, File::options().read(true))?)
+}
+
+/// The source in a file, if it is not too long. As in every Lua, byte order marks say nothing, and a
+/// first line that begins with `#` is for the system, which may run a script as a program.
+fn source(file: File) -> io::Result<String> {
     let mut source = String::new();
-    File::open(path)?.take(SOURCE_BYTES + 1).read_to_string(&mut source)?;
+    file.take(SOURCE_BYTES + 1).read_to_string(&mut source)?;
     if source.len() as u64 > SOURCE_BYTES {
         let message = format!("it is longer than {SOURCE_BYTES} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
@@ -127,4 +138,19 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
     // A comment instead, so that the numbers of lines stay.
     let comment = if source.starts_with('#') { "--" } else { "" };
     Ok(format!("{comment}{source}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    #[test]
+    fn module_or_plugin_is_no_fifo() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("module.lua");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(read(&path).unwrap_err().to_string(), "it is no regular file");
+        assert!(Place(Some(folder.path().into())).find("module").is_err());
+    }
 }

@@ -38,6 +38,8 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 pub struct Script {
     /// The file.
     pub path: PathBuf,
+    /// What the file holds.
+    pub source: String,
     /// What it is given.
     pub arguments: Vec<String>,
     /// How its client was started; further ones are started alike.
@@ -70,25 +72,33 @@ pub enum ScriptError {
     Thread(#[source] std::io::Error),
 }
 
+/// Reads the source of a script.
+///
+/// # Errors
+///
+/// The file can't be read, or is no script.
+pub fn read(path: &Path) -> Result<String, ScriptError> {
+    modules::read_script(path).map_err(|source| ScriptError::File { path: path.to_owned(), source })
+}
+
 /// Runs a script to its end, on a thread of its own; the result is the exit status.
 ///
 /// # Errors
 ///
-/// It can't be read, or there is no thread.
+/// There is no thread.
 pub fn run(script: Script) -> Result<u8, ScriptError> {
-    let source = modules::read(&script.path)
-        .map_err(|source| ScriptError::File { path: script.path.clone(), source })?;
     let running = thread::Builder::new().name("script".into()).stack_size(STACK_BYTES);
-    let running = running.spawn(move || perform(script, &source)).map_err(ScriptError::Thread)?;
+    let running = running.spawn(move || perform(script)).map_err(ScriptError::Thread)?;
     Ok(running.join().unwrap_or(exit_status::FAILED))
 }
 
-fn perform(script: Script, source: &str) -> u8 {
+fn perform(mut script: Script) -> u8 {
+    let source = std::mem::take(&mut script.source);
     let executor = Rc::new(LocalExecutor::new());
     let client = script.client.clone();
     async_io::block_on(executor.clone().run(async {
         let status = match Stage::set(script, executor) {
-            Ok(stage) => stage.play(source).await,
+            Ok(stage) => stage.play(&source).await,
             Err(error) => {
                 let why = error_text(&error);
                 complain("letschat", format_args!("the script can't be begun: {why}"));
@@ -117,7 +127,7 @@ struct Stage {
 
 impl Stage {
     fn set(script: Script, executor: Rc<LocalExecutor<'static>>) -> mlua::Result<Stage> {
-        let Script { path, arguments, config, client, events, login, passwords, stop } = script;
+        let Script { path, arguments, config, client, events, login, passwords, stop, .. } = script;
         let budget = Budget::new(Arc::new(AtomicBool::new(false)));
         let (lua, runner) = vm::make(budget, Place::beside(&path))?;
         let host = Host::new(runner, executor, Box::new(Streams));

@@ -193,7 +193,11 @@ impl Options {
             None => Ok(None),
             Some(_) if self.is_driven() => Err(OptionsError::OpenRoom),
             Some(Task::OpenRoom { room_host, room_port }) => {
-                Ok(Some(ServerAddress::new(room_host, *room_port)?))
+                match ServerAddress::with_port(room_host, *room_port)? {
+                    // A room has no key.
+                    room if room.fingerprint.is_some() => Err(AddressError::Host.into()),
+                    room => Ok(Some(room)),
+                }
             }
         }
     }
@@ -289,9 +293,7 @@ impl Options {
         match (&self.host, self.port) {
             (None, _) => Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine)),
             (Some(host), None) => host.parse(),
-            (Some(host), Some(port)) => {
-                Ok(ServerAddress { port, ..host.parse::<ServerAddress>()? })
-            }
+            (Some(host), Some(port)) => ServerAddress::with_port(host, port),
         }
     }
 
@@ -415,6 +417,23 @@ mod tests {
             let error = Options::read(arguments).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");
         }
+    }
+
+    #[test]
+    fn ports_in_the_wrong_place_are_told() {
+        let server =
+            |arguments: &[&str]| options(arguments).unwrap().to_config().unwrap_err().to_string();
+        for arguments in [&["9090"][..], &["9090", "98"]] {
+            let told = server(arguments);
+            assert!(told.contains("127.0.0.1:9090") && told.contains("--peer-port"), "{told}");
+        }
+        let told = server(&["127.0.0.1:99", "98"]);
+        assert!(told.contains("two ports, 99 and 98"), "{told}");
+        let told = options(&["--server", "9090"]).unwrap_err().to_string();
+        assert!(told.contains("127.0.0.1:9090"), "{told}");
+        let room = |host| options(&["open-room", host, "98"]).unwrap().open_room();
+        assert!(room("a:99").unwrap_err().to_string().contains("two ports, 99 and 98"));
+        assert!(room(&format!("a#{}", "ab".repeat(32))).is_err());
     }
 
     #[test]

@@ -74,9 +74,12 @@ fn run(options: Options) -> Result<u8, Failed> {
 
     let terminal = Arc::new(Terminal::default());
     if let Some((path, arguments)) = options.script() {
+        // A script may be a pipe that keeps it waiting: until then a signal ends it at once.
+        let source = script::read(path).map_err(|error| failed(&error))?;
         let stop = signals::told_of_signals(terminal).map_err(|error| failed(&error))?;
         let script = Script {
             path: path.to_owned(),
+            source,
             arguments: arguments.to_vec(),
             config: script_config,
             client,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::FlagsError;
+use crate::files;
 
 /// A longer file holds something else.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -23,10 +24,13 @@ pub(super) fn find(
     named: Option<&PathBuf>,
 ) -> Result<Option<SettingsFile>, FlagsError> {
     if let Some(path) = named {
-        return SettingsFile::open(path).map(Some).map_err(|error| unreadable(path, error));
+        // It may be a pipe, as in `--config <(...)`, or /dev/null.
+        let file = File::open(path).and_then(|file| SettingsFile::from(path, file));
+        return file.map(Some).map_err(|error| unreadable(path, error));
     }
     for path in defaults {
-        match SettingsFile::open(path) {
+        let file = files::open(path, File::options().read(true));
+        match file.and_then(|file| SettingsFile::from(path, file)) {
             Ok(file) => return Ok(Some(file)),
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(unreadable(path, error)),
@@ -44,9 +48,9 @@ fn unreadable(path: &Path, source: io::Error) -> FlagsError {
 }
 
 impl SettingsFile {
-    fn open(path: &Path) -> io::Result<SettingsFile> {
+    fn from(path: &Path, file: File) -> io::Result<SettingsFile> {
         let mut text = String::new();
-        let length = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+        let length = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
         if length as u64 > MAX_FILE_BYTES {
             return Err(io::Error::other("it is too large to be one"));
         }

@@ -2,12 +2,14 @@
 
 use std::env::{self, VarError};
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error, ValueEnum};
+use letschat_flags::files;
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::text::without_marks;
 use letschat_server::settings::StoreLocation;
@@ -16,6 +18,9 @@ use zeroize::Zeroizing;
 
 /// A password in the environment; there is no flag for it, since others can read those.
 const PASSWORD_VARIABLE: &str = "LETSCHAT_SERVER_STORE_PASSWORD";
+
+/// What is longer holds something else.
+const MAX_PASSWORD_FILE_BYTES: u64 = 4 * 1024;
 
 /// How to get into the database that `--store mysql://...` names.
 #[derive(Debug, Args)]
@@ -57,6 +62,8 @@ pub(crate) enum MysqlFlagsError {
     PasswordFile { path: PathBuf, source: io::Error },
     #[error("--store-ca is of use only with --store-tls verified")]
     UselessAuthority,
+    #[error("can't use {path}, which --store-ca names: {source}")]
+    Authority { path: PathBuf, source: io::Error },
 }
 
 impl MysqlFlags {
@@ -76,6 +83,10 @@ impl MysqlFlags {
 
     fn tls(&self) -> Result<Option<Tls>, MysqlFlagsError> {
         let authority = self.store_ca.clone();
+        if let Some(path) = &authority {
+            let unusable = |source| MysqlFlagsError::Authority { path: path.clone(), source };
+            files::refuse_irregular(path).map_err(unusable)?;
+        }
         match self.store_tls {
             Some(TlsFlag::Verified) => Ok(Some(Tls::Verified { authority })),
             _ if authority.is_some() => Err(MysqlFlagsError::UselessAuthority),
@@ -91,12 +102,22 @@ fn password(given: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>
         (Some(_), Some(_)) => Err(MysqlFlagsError::TwoPasswords),
         // A shell keeps the byte order mark of a file that it reads into a variable.
         (Some(password), None) => Ok(Some(Secret(without_marks(&password.0).to_owned()))),
-        (None, Some(path)) => fs::read_to_string(path)
-            .map(Zeroizing::new)
+        (None, Some(path)) => password_file(path)
             .map(|content| Some(Secret(without_line_end(&content).to_owned())))
             .map_err(|source| MysqlFlagsError::PasswordFile { path: path.to_owned(), source }),
         (None, None) => Ok(None),
     }
+}
+
+/// It may be a pipe, as in `<(pass show chat)`.
+fn password_file(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut content = Zeroizing::new(String::with_capacity(MAX_PASSWORD_FILE_BYTES as usize + 1));
+    let length =
+        File::open(path)?.take(MAX_PASSWORD_FILE_BYTES + 1).read_to_string(&mut content)?;
+    if length as u64 > MAX_PASSWORD_FILE_BYTES {
+        return Err(io::Error::other("it is too long"));
+    }
+    Ok(content)
 }
 
 /// Editors add byte order marks and a line's end, which are no part of the password.
@@ -133,6 +154,7 @@ mod tests {
     use super::*;
     use crate::config::Flags;
     use clap::Parser as _;
+    use std::fs;
 
     fn flags(more: &[&str]) -> Result<Flags, Error> {
         let always = ["letschat-server", "--data", "/data", "--store", "mysql://chat@db/letschat"];

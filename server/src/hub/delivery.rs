@@ -97,7 +97,7 @@ impl Hub {
                     self.sent_to_everybody(from, &entry.broadcast)
                 }
                 Err(Unavailable) => {
-                    let what = "broadcast";
+                    let what = "keep a broadcast";
                     self.effects.push(Effect::Record(Record::StoreFailed { what }));
                     let why = "The broadcast could not be kept, so it was not sent. Try again.";
                     Reply::new(Code::StoreUnavailable, why)

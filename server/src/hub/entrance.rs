@@ -266,7 +266,7 @@ impl Hub {
             Ok(Created::Taken) => {
                 Reply::new(Code::NameTaken, "somebody has that username; choose another")
             }
-            Err(Unavailable) => self.store_failed("sign-up"),
+            Err(Unavailable) => self.store_failed("make an account"),
         };
         if is_hand && reply.code == Code::NameTaken {
             self.send_reply(id, &reply);
@@ -303,7 +303,7 @@ impl Hub {
     ) {
         match (result, attempt.username.clone()) {
             (Err(Unavailable), _) => {
-                let reply = self.store_failed("log-in");
+                let reply = self.store_failed("judge a login");
                 self.back_to_choice(now, id, &reply);
             }
             (Ok(Verdict::Accepted), Some(username)) => self.welcome(now, id, username, attempt),

@@ -257,7 +257,7 @@ pub enum Record {
     },
     /// The store could not do what it was asked.
     StoreFailed {
-        /// What that was.
+        /// What that was, as a verb: the log says that the store could not do it.
         what: &'static str,
     },
     /// The operator spoke.

@@ -80,7 +80,7 @@ impl Hub {
                 self.answer(now, id, &Reply::new(Code::Banned, why));
             }
             Err(Unavailable) => {
-                let reply = self.store_failed("a change of a password");
+                let reply = self.store_failed("change a password");
                 self.answer(now, id, &reply);
             }
         }

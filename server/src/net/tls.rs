@@ -3,12 +3,11 @@
 //! The key is what clients remember. It is made once, at the first start, and never replaced by
 //! itself: a certificate whose key has gone missing is an error for the operator to look at.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use letschat_flags::files;
 use letschat_protocol::identity::Fingerprint;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use rustls::ServerConfig;
@@ -22,6 +21,8 @@ use crate::data_folder::DataFolder;
 
 const KEY_FILE: &str = "server-key.pem";
 const CERTIFICATE_FILE: &str = "server-certificate.pem";
+/// A longer file holds something else.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 const NAME: &str = "letschat-server";
 
 /// How the server introduces itself.
@@ -49,17 +50,6 @@ pub enum TlsError {
              for a new identity, which every client will refuse at first"
     )]
     KeyMissing(PathBuf),
-    /// Others than the server's user can read or change the key.
-    #[error(
-        "others have access to the server's key {path} (mode {mode:04o}); `chmod 600 {path}` ends \
-         that"
-    )]
-    Exposed {
-        /// Which.
-        path: PathBuf,
-        /// What it allows.
-        mode: u32,
-    },
     /// A file holds something else.
     #[error(
         "{path} holds no key or certificate that fits: {reason}; bring back a copy of it, since \
@@ -93,18 +83,26 @@ impl Credentials {
 /// The fingerprint of the key in a data folder, beside a server that may be running there. `None`
 /// before its first start.
 pub fn stored_fingerprint(data_folder: &Path) -> Result<Option<Fingerprint>, TlsError> {
+    let key = stored_key(data_folder)?;
+    Ok(key.map(|key| Fingerprint::of_spki(&key.subject_public_key_info())))
+}
+
+/// The key in a data folder; `None` before the server's first start.
+fn stored_key(data_folder: &Path) -> Result<Option<KeyPair>, TlsError> {
     let path = data_folder.join(KEY_FILE);
-    match fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(pem) => match KeyPair::from_pem(&pem) {
-            Ok(key) => Ok(Some(Fingerprint::of_spki(&key.subject_public_key_info()))),
-            Err(error) => Err(TlsError::Content { path, reason: error.to_string() }),
-        },
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(TlsError::File { path, source: error })
-        }
-        Err(_) if data_folder.join(CERTIFICATE_FILE).exists() => Err(TlsError::KeyMissing(path)),
-        Err(_) => Ok(None),
+    match files::read_secret(data_folder, &path, MAX_FILE_BYTES) {
+        Ok(Some(pem)) => key_from(Zeroizing::new(pem))
+            .map(Some)
+            .map_err(|reason| TlsError::Content { path, reason }),
+        Ok(None) if data_folder.join(CERTIFICATE_FILE).exists() => Err(TlsError::KeyMissing(path)),
+        Ok(None) => Ok(None),
+        Err(source) => Err(TlsError::File { path, source }),
     }
+}
+
+fn key_from(pem: Zeroizing<Vec<u8>>) -> Result<KeyPair, String> {
+    let text = str::from_utf8(&pem).map_err(|error| error.to_string())?;
+    KeyPair::from_pem(text).map_err(|error| error.to_string())
 }
 
 /// TLS 1.3 alone. No tickets and no resumption: a session that could be taken up again would
@@ -126,39 +124,15 @@ fn server_config(
 }
 
 fn load_or_make_key(folder: &DataFolder) -> Result<KeyPair, TlsError> {
+    if let Some(key) = stored_key(folder.path())? {
+        return Ok(key);
+    }
     let path = folder.file(KEY_FILE);
-    let content = |error: rcgen::Error| TlsError::Content {
-        path: folder.file(KEY_FILE),
-        reason: error.to_string(),
-    };
-    match fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(pem) => {
-            refuse_exposed(&path)?;
-            KeyPair::from_pem(&pem).map_err(content)
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(TlsError::File { path, source: error })
-        }
-        Err(_) if folder.file(CERTIFICATE_FILE).exists() => Err(TlsError::KeyMissing(path)),
-        Err(_) => {
-            let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(content)?;
-            let pem = Zeroizing::new(key.serialize_pem());
-            folder
-                .write(KEY_FILE, pem.as_bytes())
-                .map_err(|source| TlsError::File { path, source })?;
-            Ok(key)
-        }
-    }
-}
-
-/// Like ssh, refuses a key to which others have access.
-fn refuse_exposed(path: &Path) -> Result<(), TlsError> {
-    let path = path.to_owned();
-    match fs::metadata(&path).map(|found| found.permissions().mode() & 0o777) {
-        Ok(mode) if mode & 0o077 != 0 => Err(TlsError::Exposed { path, mode }),
-        Ok(_) => Ok(()),
-        Err(source) => Err(TlsError::File { path, source }),
-    }
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+        .map_err(|error| TlsError::Content { path: path.clone(), reason: error.to_string() })?;
+    let pem = Zeroizing::new(key.serialize_pem());
+    folder.write(KEY_FILE, pem.as_bytes()).map_err(|source| TlsError::File { path, source })?;
+    Ok(key)
 }
 
 /// A missing certificate is made from the key, so a first start that was cut short between the
@@ -168,13 +142,11 @@ fn load_or_make_certificate(
     key: &KeyPair,
 ) -> Result<CertificateDer<'static>, TlsError> {
     let path = folder.file(CERTIFICATE_FILE);
-    match fs::read(&path) {
-        Ok(pem) => CertificateDer::from_pem_slice(&pem)
+    match files::read(&path, MAX_FILE_BYTES) {
+        Ok(Some(pem)) => CertificateDer::from_pem_slice(&pem)
             .map_err(|error| TlsError::Content { path, reason: error.to_string() }),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(TlsError::File { path, source: error })
-        }
-        Err(_) => {
+        Err(source) => Err(TlsError::File { path, source }),
+        Ok(None) => {
             let certificate = self_signed(key).map_err(|error| TlsError::Content {
                 path: folder.file(KEY_FILE),
                 reason: error.to_string(),
@@ -197,6 +169,9 @@ fn self_signed(key: &KeyPair) -> Result<rcgen::Certificate, rcgen::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     fn folder(path: &std::path::Path) -> DataFolder {
         DataFolder::open(path).ok().unwrap()
@@ -232,6 +207,47 @@ mod tests {
         for mode in [0o600, 0o400] {
             set(mode);
             assert!(Credentials::load_or_make(&folder).is_ok(), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn fingerprint_is_read_as_carefully_as_the_key() {
+        let path = tempfile::tempdir().unwrap();
+        Credentials::load_or_make(&folder(path.path())).unwrap();
+        let key = path.path().join(KEY_FILE);
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |mend: String| {
+            let error = stored_fingerprint(path.path()).unwrap_err().to_string();
+            assert!(error.contains(&mend), "{error}");
+        };
+        set(path.path(), 0o777);
+        refused(format!("`chmod go-w {}`", path.path().display()));
+        set(path.path(), 0o700);
+        set(&key, 0o644);
+        refused(format!("`chmod 600 {}`", key.display()));
+        set(&key, 0o600);
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::rename(&key, elsewhere.path().join("key")).unwrap();
+        symlink(elsewhere.path().join("key"), &key).unwrap();
+        assert!(stored_fingerprint(path.path()).unwrap().is_some());
+        set(elsewhere.path(), 0o777);
+        refused(format!("`chmod go-w {}`", elsewhere.path().display()));
+        assert!(Credentials::load_or_make(&folder(path.path())).is_err());
+    }
+
+    #[test]
+    fn fifo_in_the_place_of_a_file_is_refused() {
+        for file in [KEY_FILE, CERTIFICATE_FILE] {
+            let path = tempfile::tempdir().unwrap();
+            let folder = folder(path.path());
+            Credentials::load_or_make(&folder).unwrap();
+            fs::remove_file(folder.file(file)).unwrap();
+            mkfifoat(CWD, folder.file(file), Mode::RUSR | Mode::WUSR).unwrap();
+            let error = Credentials::load_or_make(&folder).err().unwrap().to_string();
+            assert!(error.contains(file) && error.ends_with("it is no regular file"), "{error}");
         }
     }
 

@@ -28,13 +28,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use self::files::Files;
 pub use self::files::Lock;
-use super::{Account, Created, Store, StoreError, StoredEntry, StoredLog, Verdict};
+use super::{Account, Created, KEY_USE_MS, Store, StoreError, StoredEntry, StoredLog, Verdict};
 
 /// The store in a file of its own.
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
     files: Files,
+    /// Whether a commit waits for the disk. Without that nothing may be acknowledged.
+    is_synced: bool,
 }
 
 /// Another process (a backup, the operator's tool) may hold the file for this long.
@@ -61,13 +63,41 @@ impl Sqlite {
         // The first look at it makes the files beside it.
         schema::version(&connection)?;
         let files = Files::of(&connection, path)?;
-        Ok(Sqlite { connection, files })
+        Ok(Sqlite { connection, files, is_synced: true })
     }
 
     /// The connection, for a single statement.
     fn connection(&mut self) -> Result<&Connection, StoreError> {
         self.files.check(&self.connection)?;
+        self.sync_commits()?;
         Ok(&self.connection)
+    }
+
+    /// Has commits wait for the disk from now on, if they do not.
+    ///
+    /// # Errors
+    ///
+    /// SQLite does not do so. Until it does, every use of the store begins with the same error.
+    fn sync_commits(&mut self) -> Result<(), StoreError> {
+        if !self.is_synced {
+            accounts::wait_for_disk(&self.connection, true)?;
+            self.is_synced = true;
+        }
+        Ok(())
+    }
+
+    /// Writes down the use of a key without waiting for the disk.
+    fn note_use(
+        &mut self,
+        username: &Username,
+        key: &PublicKey,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.is_synced = false;
+        accounts::wait_for_disk(&self.connection, false)?;
+        let noted = accounts::note_use(&self.connection, username, key, now_ms);
+        self.sync_commits()?;
+        noted
     }
 
     /// Does some work in a transaction that may write. It takes the lock at its beginning: one that
@@ -76,7 +106,8 @@ impl Sqlite {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let Sqlite { connection, files } = self;
+        self.sync_commits()?;
+        let Sqlite { connection, files, .. } = self;
         // What the transaction changes is in memory and would hide that it is gone from the disk.
         files.check(connection)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -89,12 +120,13 @@ impl Sqlite {
 
 /// A connection to a file that is there.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
+    files::refuse_irregular(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(files::absolute(path)?, flags)
         .map_err(|error| unusable(path, &error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    accounts::wait_for_disk(&connection, true)?;
     Ok(connection)
 }
 
@@ -189,8 +221,11 @@ impl Store for Sqlite {
     ) -> Result<Verdict, StoreError> {
         let connection = self.connection()?;
         let (verdict, used_ms) = accounts::check_key(connection, username, key)?;
+        // The clock may have been set back.
+        let is_close = now_ms.abs_diff(used_ms) < KEY_USE_MS;
         if verdict == Verdict::Accepted
-            && let Err(error) = accounts::note_use(connection, username, key, used_ms, now_ms)
+            && !is_close
+            && let Err(error) = self.note_use(username, key, now_ms)
         {
             // A full disk keeps nobody out who has a key.
             tracing::debug!(%error, "the use of a key is not written down");
@@ -293,6 +328,42 @@ mod tests {
         let key = Identity::from_seed(&[1; 32]).public_key();
         let nobody = "nobody".parse().unwrap();
         assert!(matches!(store.add_key(&nobody, &key, 1), Err(StoreError::Database(_))));
+    }
+
+    #[test]
+    fn nothing_is_committed_while_commits_do_not_wait() {
+        let (_folder, path) = folder_with("");
+        let mut store = Sqlite::open(&path).unwrap();
+        let add = |store: &mut Sqlite, name: &str| {
+            let name = name.parse().unwrap();
+            [
+                store.create_account(&name, "", 1).is_ok(),
+                store.set_password(&name, "x", None).is_ok(),
+            ]
+        };
+        // As after a key's use, when SQLite did not go back: it does not within a transaction.
+        accounts::wait_for_disk(&store.connection, false).unwrap();
+        store.is_synced = false;
+        store.connection.execute_batch("BEGIN").unwrap();
+        assert_eq!(add(&mut store, "alice"), [false, false]);
+        store.connection.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(add(&mut store, "alice"), [true, true]);
+        assert_eq!(single::<i64>(&store.connection, "PRAGMA synchronous"), 2);
+    }
+
+    #[test]
+    fn key_use_that_is_not_written_leaves_commits_waiting() {
+        let (_folder, path) = folder_with(
+            "CREATE TRIGGER full BEFORE UPDATE ON account_keys
+             BEGIN SELECT raise(ABORT, 'the disk is full'); END",
+        );
+        let mut store = Sqlite::open(&path).unwrap();
+        let (alice, key) = ("alice".parse().unwrap(), Identity::from_seed(&[1; 32]).public_key());
+        store.create_account(&alice, "", 1).unwrap();
+        store.add_key(&alice, &key, 1).unwrap();
+        let verdict = store.check_key(&alice, &key, 1 + KEY_USE_MS).unwrap();
+        assert_eq!((verdict, store.is_synced), (Verdict::Accepted, true));
+        assert_eq!(single::<i64>(&store.connection, "PRAGMA synchronous"), 2);
     }
 
     #[test]

@@ -26,6 +26,8 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::path::Path;
 
+use letschat_flags::files;
+
 use crate::clock::Now;
 use crate::hub::{Birth, Effect, Hub, Input, Settings};
 use crate::store::StoredLog;
@@ -94,16 +96,10 @@ impl Drop for FinishedByPanic<'_> {
     }
 }
 
-/// For its owner alone. What is no file, a device for instance, is left as it is, and not waited for.
+/// For its owner alone.
 fn private_file(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    if path.metadata().is_ok_and(|there| !there.is_file()) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "that is no file; name one, or a name that is free",
-        ));
-    }
-    let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+    let file = files::open(path, File::options().create(true).append(true).mode(0o600))?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }

@@ -28,6 +28,7 @@ mod hang_up;
 mod health;
 mod idle;
 mod install;
+mod irregular_files;
 mod late;
 mod lost_database;
 mod main_job;

@@ -139,7 +139,7 @@ fn failures(obstacles: &Obstacles, other: &TestServer) -> Vec<Failure> {
         ("by a link to its folder", by_link_to_folder, "another server is using"),
         ("by a hard link", by_hard_link, "another server is using"),
         ("no folder", format!("sqlite:{}/none/a.sqlite", obstacles.path("")), "No such file"),
-        ("a folder", format!("sqlite:{}", obstacles.path("")), "irectory"),
+        ("a folder", format!("sqlite:{}", obstacles.path("")), "no regular file"),
         ("read-only", "sqlite:/proc/letschat.sqlite".into(), "can't be opened"),
         ("no database", format!("sqlite:{file}"), "not one of SQLite's"),
         ("spoilt", format!("sqlite:{}", spoilt_database(obstacles)), "malformed"),

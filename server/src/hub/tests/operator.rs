@@ -1,5 +1,7 @@
 //! What the operator sees and does.
 
+use letschat_protocol::dialogue::Secret;
+
 use super::*;
 
 impl Stage {
@@ -210,6 +212,42 @@ fn sign_ups_and_refused_logins_are_counted() {
     stage.put(Input::Stored(StoreAnswer::Checked { connection: person, result }));
     let tally = stage.stats().tally;
     assert_eq!((tally.sign_ups, tally.logins_refused, tally.logins_accepted), (1, 1, 0));
+}
+
+#[test]
+fn what_the_store_could_not_do_is_recorded_as_a_verb() {
+    let mut stage = Stage::empty();
+    let failed = |stage: &mut Stage, answer: StoreAnswer| {
+        let effects = stage.put(Input::Stored(answer)).to_vec();
+        let what = effects.iter().find_map(|effect| match effect {
+            Effect::Record(Record::StoreFailed { what }) => Some(*what),
+            _ => None,
+        });
+        what.unwrap()
+    };
+    let connection = stage.arrive("10.0.0.1");
+    stage.secure(connection);
+    for line in ["HELLO", "SIGNUP", "harry", "correct horse", "correct horse"] {
+        stage.line(connection, Frame::line(line));
+    }
+    let signed_up = StoreAnswer::SignedUp { connection, result: Err(crate::store::Unavailable) };
+    assert_eq!(failed(&mut stage, signed_up), "make an account");
+    for line in ["LOGIN", "harry", "battery staple"] {
+        stage.line(connection, Frame::line(line));
+    }
+    let checked = StoreAnswer::Checked { connection, result: Err(crate::store::Unavailable) };
+    assert_eq!(failed(&mut stage, checked), "judge a login");
+
+    let (alice, _) = stage.member("alice", "10.0.0.2");
+    stage.say(alice, &Request::Broadcast { text: "hi".into() });
+    let appended = StoreAnswer::Appended { result: Err(crate::store::Unavailable) };
+    assert_eq!(failed(&mut stage, appended), "keep a broadcast");
+    let secret = |text: &str| Secret(text.into());
+    let (password, new) = (secret("correct horse"), secret("other horse"));
+    stage.say(alice, &Request::ChangePassword { password, repeated: new.clone(), new });
+    let result = Err(crate::store::Unavailable);
+    let changed = StoreAnswer::PasswordChanged { connection: alice, result };
+    assert_eq!(failed(&mut stage, changed), "change a password");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use letschat_protocol::username::Username;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{from_column, to_column};
-use crate::store::{Account, Created, KEY_USE_MS, MAX_KEYS, StoreError, Verdict};
+use crate::store::{Account, Created, MAX_KEYS, StoreError, Verdict};
 
 pub(super) fn create(
     connection: &Connection,
@@ -126,31 +126,26 @@ pub(super) fn check_key(
     })
 }
 
-/// Writes down a key's use, unless the last one that was written down is close enough.
+/// Writes down a key's use.
 ///
-/// The write does not wait for the disk, so that thousands can come back at once. A power failure
-/// may lose it, and nothing else: the next commit syncs it as well.
+/// The write does not [wait for the disk](wait_for_disk), so that thousands can come back at once. A
+/// power failure may lose it, and nothing else: the next commit syncs it as well.
 pub(super) fn note_use(
     connection: &Connection,
     username: &Username,
     key: &PublicKey,
-    used_ms: u64,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    // The clock may have been set back.
-    if now_ms.abs_diff(used_ms) < KEY_USE_MS {
-        return Ok(());
-    }
-    let column = to_column(now_ms)?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let noted = connection
+    connection
         .prepare_cached(
             "UPDATE account_keys SET used_ms = ?3 WHERE username = ?1 AND public_key = ?2",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![username.as_str(), key.to_string(), column])
-        });
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    noted?;
+        )?
+        .execute(params![username.as_str(), key.to_string(), to_column(now_ms)?])?;
     Ok(())
+}
+
+/// Sets whether commits wait for the disk.
+pub(super) fn wait_for_disk(connection: &Connection, wait: bool) -> Result<(), StoreError> {
+    let how = if wait { "FULL" } else { "NORMAL" };
+    Ok(connection.pragma_update(None, "synchronous", how)?)
 }

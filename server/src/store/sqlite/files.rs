@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use letschat_flags::files;
 use rusqlite::Connection;
 
 use super::unusable;
@@ -43,8 +44,27 @@ impl Lock {
 /// Opens the file, or makes an empty one for its owner alone.
 pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
-    let opened = options.append(true).create(true).mode(0o600).open(absolute(path)?);
-    opened.map_err(|error| unusable(path, &error))
+    options.append(true).create(true).mode(0o600);
+    files::open(&absolute(path)?, &mut options).map_err(|error| unusable(path, &error))
+}
+
+/// Refuses what SQLite would open and then wait for, a FIFO for instance.
+pub(super) fn refuse_irregular(path: &Path) -> Result<(), StoreError> {
+    let real = absolute(path)?;
+    // SQLite follows symbolic links before it appends to the name.
+    let real = fs::canonicalize(&real).unwrap_or(real);
+    let companions = COMPANIONS.into_iter().chain(["-journal"]);
+    let names = companions.map(|suffix| with_suffix(&real, suffix));
+    for path in [real.clone()].into_iter().chain(names) {
+        files::refuse_irregular(&path).map_err(|error| unusable(&path, &error))?;
+    }
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// SQLite's own names for databases in memory are relative; an absolute path is a file.
@@ -73,14 +93,9 @@ impl Files {
     pub(super) fn of(connection: &Connection, path: &Path) -> Result<Files, StoreError> {
         let path = absolute(path)?;
         refuse_second_name(&path)?;
-        // SQLite follows symbolic links before it appends to the name.
         let real = fs::canonicalize(&path).map_err(|error| unusable(&path, &error))?;
         let real = connection.path().map_or(real, PathBuf::from);
-        let companions = COMPANIONS.into_iter().map(|suffix| {
-            let mut name = real.clone().into_os_string();
-            name.push(suffix);
-            PathBuf::from(name)
-        });
+        let companions = COMPANIONS.into_iter().map(|suffix| with_suffix(&real, suffix));
         let files = [path].into_iter().chain(companions).map(Watched::new);
         let files: Vec<Watched> = files.collect::<Result<_, _>>()?;
         Ok(Files(files))

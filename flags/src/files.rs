@@ -1,0 +1,302 @@
+//! The files that a program keeps: opened without waiting, and safe from other users.
+//!
+//! To open a FIFO waits for its other end, and to read a device may never end. So a program that
+//! expects a file of its own takes a regular file and nothing else. A file that a user names, such as
+//! a password file, may be a pipe (`<(pass show chat)`) and is not opened here.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+/// What the group and others may do with a file.
+const OF_OTHERS: u32 = 0o077;
+/// Everybody may change a folder, and take away what is not theirs.
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_ALL: u32 = 0o002;
+
+/// Links that are followed to a file. Linux follows no more.
+const MAX_LINKS: usize = 40;
+
+/// Opens a regular file, and never waits.
+///
+/// # Errors
+///
+/// Anything but a regular file is an error of the kind [`InvalidData`](ErrorKind::InvalidData).
+pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Before it is opened: some devices act on that alone.
+    refuse_irregular(path)?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(irregular()) }
+}
+
+/// Refuses anything but a regular file, for somebody else to open it. What is missing, or can't be
+/// looked at, is for them to find out.
+///
+/// # Errors
+///
+/// As those of [`open`].
+pub fn refuse_irregular(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(irregular()),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a file to lock it, and makes it for its owner alone if it is missing. Its content means nothing.
+///
+/// # Errors
+///
+/// As those of [`open`], by the name of the file: it is the folder that the user is told of.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    open(path, &mut options).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => {
+            let sentence = format!("{} is no regular file", path.display());
+            io::Error::new(ErrorKind::InvalidData, sentence)
+        }
+        _ => error,
+    })
+}
+
+/// Opens a regular file to read it; `None` if there is no such file.
+///
+/// # Errors
+///
+/// As those of [`open`].
+pub fn open_existing(path: &Path) -> io::Result<Option<File>> {
+    found(open(path, OpenOptions::new().read(true)))
+}
+
+/// Returns the content of a regular file, or `None` if there is no such file.
+///
+/// # Errors
+///
+/// As those of [`open`], and one of the same kind for a file of more than `max_bytes`.
+pub fn read(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    open_existing(path)?.map(|file| content(file, max_bytes)).transpose()
+}
+
+/// Returns the content of a secret in the folder `top` or below, or `None` if there is no such file.
+///
+/// # Errors
+///
+/// As those of [`read`]. Like ssh, refuses a file that others can read or change, and one that they
+/// [can replace](refuse_replaceable).
+pub fn read_secret(top: &Path, path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    refuse_replaceable(top, path)?;
+    let Some(file) = open_existing(path)? else { return Ok(None) };
+    let mode = file.metadata()?.mode() & 0o777;
+    if mode & OF_OTHERS != 0 {
+        return Err(refused(format!(
+            "others have access to this key (mode {mode:04o}); `chmod 600 {}` ends that",
+            path.display()
+        )));
+    }
+    content(file, max_bytes).map(Some)
+}
+
+/// Refuses a file in the folder `top` or below that everybody can replace: where everybody may change
+/// a folder from `top` down to the file, or the folder of what a link on that way leads to.
+///
+/// # Errors
+///
+/// A sentence that says how to mend it. What is missing is no error.
+pub fn refuse_replaceable(top: &Path, path: &Path) -> io::Result<()> {
+    let entries = path.ancestors().take_while(|entry| *entry != top && entry.starts_with(top));
+    entries.map(Path::to_owned).try_for_each(|mut entry| {
+        for _ in 0..MAX_LINKS {
+            let folder = match entry.parent() {
+                Some(parent) if parent != "" => parent,
+                _ => Path::new("."),
+            };
+            refuse_entry_of_all(folder, &entry)?;
+            let Ok(target) = fs::read_link(&entry) else { break };
+            entry = folder.join(target);
+        }
+        Ok(())
+    })
+}
+
+/// Refuses a folder in which everybody can replace the files of others.
+///
+/// # Errors
+///
+/// A sentence that says how to mend it. A missing folder is no error.
+pub fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
+    match found(fs::metadata(path))? {
+        Some(folder) if folder.mode() & (STICKY | WRITABLE_BY_ALL) == WRITABLE_BY_ALL => {
+            let path = path.display();
+            Err(refused(format!(
+                "everybody may change what is in {path}; `chmod go-w {path}` ends that"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// In a folder like /tmp, others can't replace a file, but they can be the first to make it.
+fn refuse_entry_of_all(folder: &Path, entry: &Path) -> io::Result<()> {
+    refuse_folder_of_all(folder)?;
+    let (Some(holding), Some(held)) =
+        (found(fs::metadata(folder))?, found(fs::symlink_metadata(entry))?)
+    else {
+        return Ok(());
+    };
+    if is_planted(&holding, held.uid(), geteuid().as_raw()) {
+        return Err(refused(format!(
+            "{} is not yours, and everybody may make files in {}; choose another folder",
+            entry.display(),
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Root and the folder's owner need no such way.
+fn is_planted(folder: &Metadata, owner: u32, user: u32) -> bool {
+    folder.mode() & WRITABLE_BY_ALL != 0 && ![user, 0, folder.uid()].contains(&owner)
+}
+
+fn irregular() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "it is no regular file")
+}
+
+fn content(file: File, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(max_bytes + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > max_bytes {
+        return Err(io::Error::new(ErrorKind::InvalidData, "the file is far too large"));
+    }
+    Ok(content)
+}
+
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn refused(sentence: String) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::net::UnixListener;
+
+    fn set(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn anything_but_a_regular_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
+        mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let link = folder.path().join("link");
+        symlink(&fifo, &link).unwrap();
+        let others = [&fifo, &socket, &link, Path::new("/dev/zero"), folder.path()];
+        for path in others {
+            let mut writing = OpenOptions::new();
+            writing.append(true).create(true);
+            for options in [OpenOptions::new().read(true), &mut writing] {
+                let error = open(path, options).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "{}", path.display());
+                assert_eq!(error.to_string(), "it is no regular file");
+            }
+        }
+        let error = open_lock(&fifo).unwrap_err().to_string();
+        assert_eq!(error, format!("{} is no regular file", fifo.display()));
+        let file = folder.path().join("file");
+        assert_eq!(read(&file, 4).unwrap(), None);
+        fs::write(&file, "four").unwrap();
+        assert_eq!(read(&file, 4).unwrap().unwrap(), b"four");
+        assert_eq!(read(&file, 3).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn each_folder_down_to_a_secret_has_to_be_safe() {
+        let top = tempfile::tempdir().unwrap();
+        let (upper, lower) = (top.path().join("a"), top.path().join("a/b"));
+        fs::create_dir_all(&lower).unwrap();
+        let key = lower.join("key");
+        assert_eq!(read_secret(top.path(), &key, 9).unwrap(), None);
+        fs::write(&key, "key").unwrap();
+        set(&key, 0o600);
+        for folder in [top.path(), &upper, &lower] {
+            set(folder, 0o777);
+            let error = read_secret(top.path(), &key, 9).unwrap_err().to_string();
+            assert!(error.contains(&format!("`chmod go-w {}`", folder.display())), "{error}");
+            for mode in [0o1777, 0o775, 0o755] {
+                set(folder, mode);
+                assert!(read_secret(top.path(), &key, 9).unwrap().is_some(), "{mode:o}");
+            }
+        }
+    }
+
+    #[test]
+    fn folders_behind_links_to_a_secret_have_to_be_safe() {
+        let top = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (near, far) = (elsewhere.path().join("near"), elsewhere.path().join("far"));
+        fs::create_dir_all(&near).unwrap();
+        fs::create_dir_all(far.join("sub")).unwrap();
+        fs::write(far.join("key"), "key").unwrap();
+        set(&far.join("key"), 0o600);
+        fs::copy(far.join("key"), far.join("sub/key")).unwrap();
+        // A link to a link, and a link to the folder.
+        symlink("../far/key", near.join("link")).unwrap();
+        symlink(near.join("link"), top.path().join("key")).unwrap();
+        symlink(far.join("sub"), top.path().join("sub")).unwrap();
+        let read = |name| read_secret(top.path(), &top.path().join(name), 9);
+        assert!(read("key").unwrap().is_some() && read("sub/key").unwrap().is_some());
+        for (folder, name) in [(&near, "key"), (&far, "key"), (&far, "sub/key")] {
+            set(folder, 0o777);
+            assert_eq!(read(name).unwrap_err().kind(), ErrorKind::PermissionDenied, "{name}");
+            set(folder, 0o755);
+        }
+    }
+
+    #[test]
+    fn file_of_a_stranger_in_a_folder_of_all_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let planted = |owner, user| is_planted(&fs::metadata(folder.path()).unwrap(), owner, user);
+        let (folders_owner, user, stranger) = (geteuid().as_raw(), 70_001, 70_002);
+        set(folder.path(), 0o1777);
+        assert!(planted(stranger, user));
+        for owner in [user, 0, folders_owner] {
+            assert!(!planted(owner, user), "{owner}");
+        }
+        set(folder.path(), 0o755);
+        assert!(!planted(stranger, user));
+    }
+
+    #[test]
+    fn secret_that_others_can_read_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let key = top.path().join("key");
+        fs::write(&key, "key").unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
+            set(&key, mode);
+            let error = read_secret(top.path(), &key, 9).unwrap_err().to_string();
+            assert!(error.contains(&format!("`chmod 600 {}`", key.display())), "{error}");
+            assert!(error.contains(&format!("mode {mode:04o}")), "{error}");
+        }
+        for mode in [0o600, 0o400] {
+            set(&key, mode);
+            assert_eq!(read_secret(top.path(), &key, 9).unwrap().unwrap(), b"key");
+        }
+    }
+}
