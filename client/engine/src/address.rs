@@ -72,7 +72,7 @@ impl ServerAddress {
     }
 
     /// Reads an address whose port stands beside it.
-    pub(crate) fn with_port(text: &str, port: u16) -> Result<ServerAddress, AddressError> {
+    pub fn with_port(text: &str, port: u16) -> Result<ServerAddress, AddressError> {
         let parts = Parts::of(text);
         match parts.port.map(str::parse) {
             Some(Ok(other)) => Err(AddressError::TwoPorts(other, port)),
