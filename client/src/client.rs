@@ -158,13 +158,6 @@ impl Client {
         Ok((Client { orders, view }, told, Engine { driver, listener, guard }))
     }
 
-    /// A client that has ended already: whatever is asked of it fails.
-    pub(crate) fn ended() -> Client {
-        let view = Arc::new(View::default());
-        view.end(Ended::Quit);
-        Client { orders: async_channel::bounded(1).0, view }
-    }
-
     /// Asks the session for something; the future is ready when that is done or has failed.
     pub fn request(
         &self,
