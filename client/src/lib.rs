@@ -51,4 +51,4 @@ pub mod session;
 mod settling;
 mod trust;
 
-pub use client::{Client, Config, Ended, Engine, StartError};
+pub use client::{Client, Config, Ended, StartError};
