@@ -14,12 +14,13 @@ use async_executor::Task;
 use async_io::Timer;
 use futures_lite::future;
 use futures_rustls::TlsAcceptor;
+use letschat_protocol::datagram::DatagramKeys;
 
 use crate::clock::Now;
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
 use crate::net::connection::{Connection, Patience};
-use crate::net::datagrams::{DatagramKeys, Datagrams};
+use crate::net::datagrams::Datagrams;
 use crate::net::door::Place;
 use crate::net::listener::Arrival;
 use crate::net::outbox::Outbox;
