@@ -19,15 +19,6 @@ use crate::run::Bench;
 use crate::server::ServerProcess;
 use crate::sides;
 
-/// On which thread a person's front end is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seat {
-    /// On that of the session, as a front end that never keeps it can be.
-    WithTheSession,
-    /// On another, as that of the program is.
-    Apart,
-}
-
 /// One of the two.
 pub(crate) struct Person {
     pub(crate) client: Client,
@@ -40,25 +31,15 @@ impl Person {
         server: &ServerProcess,
         member: &Member,
         data: &Path,
-        seat: Seat,
         act: impl AsyncFnOnce(&Person) -> Outcome<T>,
     ) -> Outcome<T> {
         let config = config(server, data.to_owned())?;
-        let act = async |person: Person| {
+        let (client, events) = Client::start(config)?;
+        block_on(async {
+            let person = Person { client, events };
             person.log_in(&member.username).await?;
             act(&person).await
-        };
-        match seat {
-            Seat::Apart => {
-                let (client, events) = Client::start(config)?;
-                block_on(act(Person { client, events }))
-            }
-            Seat::WithTheSession => {
-                let (client, events, engine) = Client::prepare(config)?;
-                let done = block_on(engine.run_with(act(Person { client, events })));
-                done.unwrap_or_else(|| Err(Failed("the client ended by itself".into()).into()))
-            }
-        }
+        })
     }
 
     async fn log_in(&self, username: &Username) -> Outcome<()> {
@@ -97,7 +78,6 @@ fn show(text: &str) -> usize {
 pub(crate) fn in_a_chat<A: Send, B: Send>(
     bench: &Bench,
     server: &ServerProcess,
-    seat: Seat,
     one: impl AsyncFnOnce(&Person) -> Outcome<A> + Send,
     other: impl AsyncFnOnce(&Person) -> Outcome<B> + Send,
 ) -> Outcome<(A, B)> {
@@ -123,8 +103,8 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
         Ok(result)
     };
     sides::both(
-        || Person::live(server, members[0], folders[0].path(), seat, calls),
-        || Person::live(server, members[1], folders[1].path(), seat, is_called),
+        || Person::live(server, members[0], folders[0].path(), calls),
+        || Person::live(server, members[1], folders[1].path(), is_called),
     )
 }
 

@@ -6,7 +6,7 @@
 //! feeds a replay window (RFC 6479). What does not open is to be answered with nothing at all.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::dialogue::{Broadcast, SessionId};
 use crate::limits::MAX_DATAGRAM_BYTES;
@@ -16,6 +16,21 @@ const TAG_BYTES: usize = 16;
 
 /// A key for one direction of one session.
 pub type DatagramKey = [u8; 32];
+
+/// One session's keys, exported from its TLS session. Wiped when dropped.
+pub struct DatagramKeys {
+    /// Seals what the client sends.
+    pub to_server: DatagramKey,
+    /// Seals what the server sends.
+    pub to_client: DatagramKey,
+}
+
+impl Drop for DatagramKeys {
+    fn drop(&mut self) {
+        self.to_server.zeroize();
+        self.to_client.zeroize();
+    }
+}
 
 /// From a client to its server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! * [`datagram`] – sealed UDP and its replay window
 //! * [`open_room`] – the open room over UDP, which has nothing to do with all of these
 //! * [`identity`] – keys, fingerprints, login signatures, safety numbers
+//! * `tls` – with the feature `tls`: whose key is accepted, what both ends export
 //! * [`username`], [`password`] – what is accepted at sign-up
 //! * [`printable`] – text from elsewhere, made safe for a terminal or a log
 //! * [`text`] – what programs put before a text
@@ -31,4 +32,6 @@ pub mod peer;
 pub mod printable;
 pub mod rows;
 pub mod text;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod username;

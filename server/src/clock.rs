@@ -1,14 +1,11 @@
 //! The time as a value, so that everything that decides is handed it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
-use rustls::pki_types::UnixTime;
-use rustls::time_provider::TimeProvider;
-use serde::{Deserialize, Serialize};
 
 /// One moment on two clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// Milliseconds since the machine booted, sleep included: never set, so ages and timeouts are
     /// measured by it.
@@ -26,15 +23,5 @@ impl Now {
         let boot_ms = seconds * 1_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000_000;
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { boot_ms, wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
-    }
-}
-
-/// The wall clock as TLS asks for it. That of rustls panics before 1970.
-#[derive(Debug)]
-pub struct TlsClock;
-
-impl TimeProvider for TlsClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_millis(Now::read().wall_ms)))
     }
 }

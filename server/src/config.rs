@@ -102,11 +102,6 @@ pub(crate) struct Flags {
     )]
     pub(crate) log_format: LogFormat,
 
-    /// Write down what happens for a bug report: names, addresses and times, but stand-ins for
-    /// passwords and texts; adds to a file that is there
-    #[arg(long, env = "LETSCHAT_SERVER_TRACE", value_name = "FILE")]
-    trace: Option<PathBuf>,
-
     /// What to do instead of serving
     #[command(subcommand)]
     pub(crate) task: Option<Task>,
@@ -189,8 +184,7 @@ impl Flags {
             sign_up_burst: self.signup_burst,
             sign_up_interval_ms: self.signup_interval_ms,
         };
-        let (listen, port, trace) = (self.listen, self.port, self.trace.clone());
-        Ok(ServerSettings { listen, port, data_folder, store, trace, hub })
+        Ok(ServerSettings { listen: self.listen, port: self.port, data_folder, store, hub })
     }
 
     /// The address to listen on; `None`: every one.

@@ -14,12 +14,13 @@ use async_executor::Task;
 use async_io::Timer;
 use futures_lite::future;
 use futures_rustls::TlsAcceptor;
+use letschat_protocol::datagram::DatagramKeys;
 
 use crate::clock::Now;
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
 use crate::net::connection::{Connection, Patience};
-use crate::net::datagrams::{DatagramKeys, Datagrams};
+use crate::net::datagrams::Datagrams;
 use crate::net::door::Place;
 use crate::net::listener::Arrival;
 use crate::net::outbox::Outbox;
@@ -28,7 +29,6 @@ use crate::record;
 use crate::runtime::Spawner;
 use crate::store::service::{self, StoreService};
 use crate::store::{StoreAnswer, StoreRequest};
-use crate::trace::Trace;
 
 /// Events that may wait for the hub. Who brings one more waits; a datagram is dropped.
 pub(crate) const QUEUE_EVENTS: usize = 4096;
@@ -43,8 +43,6 @@ const LONGEST_WAIT_MS: u64 = 60_000;
 /// The hub with everything that it acts on.
 pub(crate) struct Driver {
     pub(crate) hub: Hub,
-    /// Written down for a bug report, if the operator wants it.
-    pub(crate) trace: Option<Trace>,
     pub(crate) events: Receiver<Event>,
     pub(crate) links: Links,
     pub(crate) datagrams: Datagrams,
@@ -139,11 +137,7 @@ impl Driver {
             _ => None,
         };
         let mut course = Course::On;
-        let effects = match &mut self.trace {
-            None => self.hub.handle(now, input),
-            Some(trace) => trace.handle(&mut self.hub, now, input),
-        };
-        for effect in effects {
+        for effect in self.hub.handle(now, input) {
             match effect {
                 Effect::Store(request) => {
                     backlog.extend(self.ask_store(request).map(Input::Stored));

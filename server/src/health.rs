@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -14,11 +13,7 @@ use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _};
 use futures_rustls::TlsConnector;
 use letschat_protocol::limits::MAX_LINE_BYTES;
 use letschat_protocol::printable::Printable;
-use letschat_server::clock::TlsClock;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme, version};
+use letschat_protocol::tls;
 
 /// From the first packet to the greeting.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -48,11 +43,9 @@ async fn greeted(address: &str) -> Result<(), Unhealthy> {
     let stranger =
         |why: &dyn fmt::Display| Unhealthy::Stranger(address.to_owned(), why.to_string());
     let tcp = TcpStream::connect(address).await.map_err(nobody)?;
-    let config = any_server_config().map_err(|error| stranger(&error))?;
-    // Neither sent nor compared.
-    let name = ServerName::from(std::net::IpAddr::from([127, 0, 0, 1]));
-    let mut tls =
-        TlsConnector::from(config).connect(name, tcp).await.map_err(|error| stranger(&error))?;
+    // Any key will do: the server is told nothing that matters.
+    let connecting = TlsConnector::from(tls::client()).connect(tls::unused_name(), tcp);
+    let mut tls = connecting.await.map_err(|error| stranger(&error))?;
 
     let mut greeting = Vec::new();
     let mut byte = [0];
@@ -80,59 +73,6 @@ async fn greeted(address: &str) -> Result<(), Unhealthy> {
 fn is_well(greeting: &str) -> bool {
     let code = greeting.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
     greeting.ends_with('\n') && (code == "220" || code.len() == 3 && code.starts_with('4'))
-}
-
-/// For a server with any key: it is told nothing that matters.
-fn any_server_config() -> Result<Arc<ClientConfig>, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(AnyKey(provider.clone()));
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    config.enable_sni = false;
-    config.time_provider = Arc::new(TlsClock);
-    Ok(Arc::new(config))
-}
-
-#[derive(Debug)]
-struct AnyKey(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyKey {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("only TLS 1.3 is spoken".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

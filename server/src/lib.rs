@@ -12,7 +12,6 @@
 //! * [`reserved_names`] – names that nobody can sign up by
 //! * `runtime` – the executor: a thread per core, and what becomes of a panic
 //! * `data_folder` – the server's files and the locks on them
-//! * [`trace`] – what the hub was told, for another hub to be told again
 //! * [`clock`] – the time as a value
 //!
 //! # What holds
@@ -42,7 +41,6 @@ pub mod reserved_names;
 mod runtime;
 pub mod settings;
 pub mod store;
-pub mod trace;
 
 use std::convert::Infallible;
 use std::io;
@@ -73,8 +71,7 @@ use settings::StoreLocation;
 use store::mysql::Mysql;
 use store::service::StoreService;
 use store::sqlite::{Lock, Sqlite};
-use store::{Store, StoreError, StoredLog};
-use trace::{StandIns, Trace};
+use store::{Store, StoreError};
 
 /// A running server. Dropping it ends it at once, without a word to anybody; to end it properly
 /// let it [stop](Operator::Stop) first.
@@ -123,14 +120,6 @@ pub enum StartError {
         /// Why not.
         source: StoreError,
     },
-    /// The trace can't be written.
-    #[error("can't write to {path}, which --trace chooses: {source}")]
-    Trace {
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
     /// The port is another program's.
     #[error("port {0} is taken by another program; choose another one with --port")]
     PortTaken(u16),
@@ -177,12 +166,10 @@ impl Server {
             boot_id: boot_id()?,
             seed: random()?,
         };
-        let (trace, hub) = make_hub(settings.hub, birth, log, settings.trace.as_deref())?;
         let listener = Listener::new(ports.tcp)?.run(events.clone());
         let (stopping, stopped) = async_channel::bounded(1);
         let driver = Driver {
-            hub,
-            trace,
+            hub: Hub::new(settings.hub, birth, log, Now::read()),
             events: inbox,
             links: Links::new(TlsAcceptor::from(config), spawner.clone(), events.clone()),
             datagrams: Datagrams::start(ports.udp, &spawner, events.clone())?,
@@ -249,24 +236,6 @@ impl Controls {
         // Nothing is ever sent here; the end of the channel is the message.
         let _ = self.stopped.recv().await;
     }
-}
-
-fn make_hub(
-    settings: hub::Settings,
-    birth: Birth,
-    log: StoredLog,
-    trace: Option<&Path>,
-) -> Result<(Option<Trace>, Hub), StartError> {
-    let now = Now::read();
-    let Some(path) = trace else {
-        return Ok((None, Hub::new(settings, birth, log, now)));
-    };
-    let stand_ins = StandIns::new(&random()?);
-    let failed = |source| StartError::Trace { path: path.to_owned(), source };
-    let (trace, hub) =
-        Trace::begin(path, stand_ins, (settings, birth, log, now)).map_err(failed)?;
-    tracing::warn!("all that happens is written to {}", path.display());
-    Ok((Some(trace), hub))
 }
 
 fn lock_error(path: &Path, error: LockError) -> StartError {

@@ -22,8 +22,6 @@ pub struct ServerSettings {
     pub data_folder: PathBuf,
     /// Where accounts and broadcasts are.
     pub store: StoreLocation,
-    /// Where to write down what the hub is told, for a bug report. `None`: nowhere.
-    pub trace: Option<PathBuf>,
     /// What the hub is to allow.
     pub hub: hub::Settings,
 }
@@ -36,7 +34,6 @@ impl ServerSettings {
             port: DEFAULT_PORT,
             store: StoreLocation::in_folder(&data_folder),
             data_folder,
-            trace: None,
             hub: hub::Settings::default(),
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use letschat_core::session::Request;
 
 use crate::baselines::echo;
-use crate::people::{Person, Seat, in_a_chat};
+use crate::people::{Person, in_a_chat};
 use crate::programs::Outcome;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
@@ -19,20 +19,17 @@ const TEXT_BYTES: usize = 200;
 /// time.
 const TURNS: usize = 5;
 
-/// Measures all three in turns: the chat as its session gives it, the chat with front ends on other
-/// threads, which the program has, and the echo.
+/// Measures both in turns.
 pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
     let count = bench.plan.round_trips / TURNS;
     let server = ServerProcess::start(bench)?;
-    let (mut chats, mut apart, mut echoes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut chats, mut echoes) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         echoes.push(microseconds(echo::round_trips(count, TEXT_BYTES)?).median());
-        for (seat, medians) in [(Seat::WithTheSession, &mut chats), (Seat::Apart, &mut apart)] {
-            let ask = async |person: &Person| ask(person, count).await;
-            let answer = async |person: &Person| answer(person, count).await;
-            let (times, ()) = in_a_chat(bench, &server, seat, ask, answer)?;
-            medians.push(microseconds(times).median());
-        }
+        let ask = async |person: &Person| ask(person, count).await;
+        let answer = async |person: &Person| answer(person, count).await;
+        let (times, ()) = in_a_chat(bench, &server, ask, answer)?;
+        chats.push(microseconds(times).median());
     }
     let ratios = Samples::new(chats.iter().zip(&echoes).map(|(chat, echo)| chat / echo));
     let row = |what, samples: Samples, unit| {
@@ -41,7 +38,6 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
     Ok(vec![
         row("chat there and back, to a bare TCP echo", ratios, "x").judged(Bar::AtMost(1.6)),
         row("chat there and back: median", Samples::new(chats), "us"),
-        row("the same, front ends on threads of their own", Samples::new(apart), "us"),
         row("bare TCP echo: median", Samples::new(echoes), "us"),
     ])
 }

@@ -7,7 +7,7 @@ use async_io::Timer;
 use futures_lite::future;
 use letschat_core::session::Request;
 
-use crate::people::{Person, Seat, in_a_chat};
+use crate::people::{Person, in_a_chat};
 use crate::programs::Outcome;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
@@ -24,22 +24,13 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// Sends messages as fast as the client takes them, and counts them where they are shown.
 pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
-    let rate = |seat| rate(bench, &server, seat);
-    let (with_the_session, apart) = (rate(Seat::WithTheSession)?, rate(Seat::Apart)?);
-    let row = |what, rate| Row::new("chat_throughput", what, rate, "/s");
-    Ok(vec![
-        row("chat messages one way a second", with_the_session).judged(Bar::AtLeast(200_000.0)),
-        row("the same, front ends on threads of their own", apart),
-    ])
-}
-
-/// Messages a second.
-fn rate(bench: &Bench, server: &ServerProcess, seat: Seat) -> Outcome<f64> {
     let count = bench.plan.messages;
     let write = async |person: &Person| write(person, count).await;
     let read = async |person: &Person| read(person, count).await;
-    let (begin, end) = in_a_chat(bench, server, seat, write, read)?;
-    Ok(count as f64 / end.duration_since(begin).as_secs_f64())
+    let (begin, end) = in_a_chat(bench, &server, write, read)?;
+    let rate = count as f64 / end.duration_since(begin).as_secs_f64();
+    let row = Row::new("chat_throughput", "chat messages one way a second", rate, "/s");
+    Ok(vec![row.judged(Bar::AtLeast(200_000.0))])
 }
 
 /// Several at once, so that the front end does not wait for each answer. When it began.

@@ -10,7 +10,7 @@ use letschat_core::session::Request;
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
 
-use crate::people::{Person, Seat};
+use crate::people::Person;
 use crate::process;
 use crate::programs::{Failed, Outcome};
 use crate::report::{Bar, Row};
@@ -35,7 +35,7 @@ const END: &[u8] = b"\x04";
 pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let data = tempfile::tempdir()?;
-    Person::live(&server, bench.accounts.member(0), data.path(), Seat::Apart, async |person| {
+    Person::live(&server, bench.accounts.member(0), data.path(), async |person| {
         person.asks(Request::Quit).await?;
         person.client.finished().await;
         Ok(())

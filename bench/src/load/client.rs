@@ -12,7 +12,8 @@ use letschat_core::session::{
     Account, Birth, Effect, Input, LogPosition, Now, Phase, Reply, Request, RequestId, Session,
     Unreached,
 };
-use letschat_protocol::datagram::ToClient;
+use letschat_protocol::datagram::{DatagramKeys, ToClient};
+use letschat_protocol::tls::Exported;
 use rustix::event::epoll;
 use rustix::time::{ClockId, clock_gettime};
 use rustls::ClientConfig;
@@ -21,7 +22,6 @@ use super::datagrams::{Buffer, Datagrams};
 use super::link::{Link, News};
 use super::source;
 use super::tally::Tally;
-use super::tls::Secured;
 use crate::accounts::{Member, password};
 
 /// The receiver's port that every client names; nobody calls there.
@@ -56,7 +56,7 @@ pub(super) struct Client {
     source: Ipv4Addr,
     session: Session,
     link: Option<Link>,
-    secured: Option<Box<Secured>>,
+    keys: Option<DatagramKeys>,
     datagrams: Option<Datagrams>,
     requests: u64,
     /// Lists whose answer is awaited, and since when.
@@ -84,7 +84,7 @@ impl Client {
             source: source(number),
             session: Session::new(birth),
             link: None,
-            secured: None,
+            keys: None,
             datagrams: None,
             requests: 0,
             lists: HashMap::new(),
@@ -153,9 +153,8 @@ impl Client {
         for news in news {
             let input = match news {
                 News::Said(said) => Input::Server(said),
-                News::Secured(secured) => {
-                    let Secured { fingerprint, binding, .. } = *secured;
-                    self.secured = Some(secured);
+                News::Secured(fingerprint, Exported { binding, keys }) => {
+                    self.keys = Some(keys);
                     Input::ServerSecured { fingerprint, binding, address: around.server }
                 }
             };
@@ -212,7 +211,7 @@ impl Client {
             Effect::OpenAccount { .. } => return Some(Input::Account(Ok(self.account()))),
             Effect::OpenDatagrams { session, port } => {
                 let server = SocketAddr::new(around.server.ip(), port);
-                let keys = self.secured.as_ref().map(|keys| (&keys.to_server, &keys.to_client));
+                let keys = self.keys.as_ref().map(|keys| (&keys.to_server, &keys.to_client));
                 let opened = keys.map(|keys| Datagrams::open(self.source, server, session, keys));
                 self.datagrams = opened.and_then(Result::ok);
                 if let Some(datagrams) = &self.datagrams {

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
 use letschat_core::session::Request;
+use letschat_protocol::tls;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::time::Timespec;
@@ -16,7 +17,6 @@ use rustix::time::Timespec;
 use super::client::{Client, Course, Surroundings, now, socket_of};
 use super::datagrams::{Buffer, EMPTY};
 use super::tally::Tally;
-use super::tls;
 use crate::accounts::Member;
 
 /// Sockets looked at in one round.
@@ -63,9 +63,8 @@ impl Crowd {
     pub(super) fn new(server: SocketAddr, bell: Arc<OwnedFd>) -> io::Result<Crowd> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &*bell, EventData::new_u64(BELL), EventFlags::IN)?;
-        let tls = tls::config().map_err(io::Error::other)?;
         Ok(Crowd {
-            around: Surroundings { epoll, server, tls },
+            around: Surroundings { epoll, server, tls: tls::client() },
             bell,
             clients: Vec::new(),
             deadlines: BTreeSet::new(),

@@ -1,23 +1,23 @@
 //! One client's TLS connection. Nothing here waits: the crowd says when the socket is ready.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use letschat_protocol::dialogue::{FromServer, ReplyAssembler, Request};
 use letschat_protocol::frame::{Decoder, Mode};
+use letschat_protocol::identity::Fingerprint;
+use letschat_protocol::tls::{self, Exported};
 use rustix::event::epoll::EventFlags;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Protocol, Socket, Type};
-
-use super::tls::{self, Secured};
 
 const READ_BYTES: usize = 16 * 1024;
 
 /// What the socket brought.
 pub(super) enum News {
-    /// The handshake is done.
-    Secured(Box<Secured>),
+    /// The handshake is done, with a server of this key.
+    Secured(Fingerprint, Exported),
     /// The server said something.
     Said(FromServer),
 }
@@ -53,7 +53,7 @@ impl Link {
         }
         Ok(Link {
             tcp: socket.into(),
-            tls: tls::connection(config).map_err(io::Error::other)?,
+            tls: ClientConnection::new(config, tls::unused_name()).map_err(io::Error::other)?,
             decoder: Decoder::new(),
             replies: ReplyAssembler::default(),
             is_secured: false,
@@ -80,8 +80,9 @@ impl Link {
         self.flush()?;
         if !self.is_secured && !self.tls.is_handshaking() {
             self.is_secured = true;
-            let secured = tls::secured(&self.tls).map_err(io::Error::other)?;
-            news.push(News::Secured(Box::new(secured)));
+            let fingerprint = tls::server_fingerprint(&self.tls).ok_or(ErrorKind::InvalidData)?;
+            let exported = tls::export(&self.tls).map_err(io::Error::other)?;
+            news.push(News::Secured(fingerprint, exported));
         }
         if state.plaintext_bytes_to_read() > 0 {
             self.read(news)?;

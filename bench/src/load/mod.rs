@@ -9,7 +9,6 @@
 //! * `client` – one client: its session, and what that wants done
 //! * `link` – TLS to the server, without waiting
 //! * [`datagrams`] – a socket for sealed datagrams
-//! * `tls` – how the clients speak TLS
 //! * [`tally`] – what the crowd has seen
 
 mod client;
@@ -17,7 +16,6 @@ pub(crate) mod crowd;
 pub(crate) mod datagrams;
 mod link;
 pub(crate) mod tally;
-mod tls;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,7 +10,6 @@ use std::thread;
 
 use async_channel::Sender;
 use event_listener::Event as Wakeup;
-use futures_lite::future;
 use letschat_protocol::username::Username;
 
 use crate::account;
@@ -86,20 +85,12 @@ pub enum Ended {
     Failed,
 }
 
-/// The handle of a client that runs on a thread of its own, or where its [`Engine`] is run. It may be
-/// cloned; when the last one is dropped, the client quits.
+/// The handle of a client that runs on a thread of its own. It may be cloned; when the last one is
+/// dropped, the client quits.
 #[derive(Debug, Clone)]
 pub struct Client {
     orders: Sender<Order>,
     view: Arc<View>,
-}
-
-/// What runs a client, for a program that does so on a thread of its own choice: a front end that
-/// never keeps its thread is told and asks without a change of threads.
-pub struct Engine {
-    driver: Driver,
-    listener: TcpListener,
-    guard: EndGuard,
 }
 
 /// What is seen of the session from outside.
@@ -123,19 +114,9 @@ pub fn make_data_folder(path: &Path) -> Result<(), StartError> {
 }
 
 impl Client {
-    /// Starts a client. It opens its receiver and waits for requests; it does not look for the
-    /// server before one asks for it.
+    /// Starts a client on a thread of its own. It opens its receiver and waits for requests; it does
+    /// not look for the server before one asks for it.
     pub fn start(config: Config) -> Result<(Client, Events), StartError> {
-        let (client, told, engine) = Client::prepare(config)?;
-        thread::Builder::new()
-            .name("session".into())
-            .spawn(move || async_io::block_on(engine.run()))
-            .map_err(StartError::Thread)?;
-        Ok((client, told))
-    }
-
-    /// The same, but nothing happens unless the engine is run: what is asked for waits until then.
-    pub fn prepare(config: Config) -> Result<(Client, Events, Engine), StartError> {
         make_data_folder(&config.data_folder)?;
         let listener =
             receiver::listen(config.peer_listen, config.peer_port).map_err(StartError::Receiver)?;
@@ -155,14 +136,12 @@ impl Client {
         let view = Arc::new(View::default());
         let guard = EndGuard(view.clone());
         let driver = Driver::new(birth, config, view.clone(), ordered, events);
-        Ok((Client { orders, view }, told, Engine { driver, listener, guard }))
-    }
-
-    /// A client that has ended already: whatever is asked of it fails.
-    pub fn ended() -> Client {
-        let view = Arc::new(View::default());
-        view.end(Ended::Quit);
-        Client { orders: async_channel::bounded(1).0, view }
+        let run = async move || guard.release(driver.run(listener).await);
+        thread::Builder::new()
+            .name("session".into())
+            .spawn(move || async_io::block_on(settling(run())))
+            .map_err(StartError::Thread)?;
+        Ok((Client { orders, view }, told))
     }
 
     /// Asks the session for something; the future is ready when that is done or has failed.
@@ -207,30 +186,6 @@ impl Client {
                 end.await;
             }
         }
-    }
-}
-
-impl Engine {
-    /// Runs the client to its end, on the thread that polls this. Dropped before that, the future
-    /// takes the client along, whose end is then [`Ended::Failed`].
-    pub async fn run(self) {
-        settling(self.run_driver()).await;
-    }
-
-    /// The same, with a front end beside it that is polled on the same thread. Its result, or `None`
-    /// if the client has ended first. When the front end is done, the client is dropped as it is: one
-    /// that is to end in order is asked to, by [`Request::Quit`], and waited for.
-    pub async fn run_with<T>(self, front_end: impl Future<Output = T>) -> Option<T> {
-        let client = async {
-            self.run_driver().await;
-            None
-        };
-        settling(future::or(client, async { Some(front_end.await) })).await
-    }
-
-    async fn run_driver(self) {
-        let Engine { driver, listener, guard } = self;
-        guard.release(driver.run(listener).await);
     }
 }
 
@@ -337,33 +292,10 @@ mod tests {
     }
 
     #[test]
-    fn a_front_end_can_be_on_the_clients_thread() {
-        let folder = tempfile::tempdir().unwrap();
-        let (client, _events, engine) = Client::prepare(config(folder.path())).unwrap();
-        let asking = client.request(Request::Status);
-        match async_io::block_on(engine.run_with(asking)) {
-            Some(Ok(Reply::Status(status))) => assert_ne!(status.port, 0),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_front_end_outlived_by_nobody_learns_that_the_client_has_ended() {
-        let folder = tempfile::tempdir().unwrap();
-        let (client, _events, engine) = Client::prepare(config(folder.path())).unwrap();
-        let front_end = async {
-            client.request(Request::Quit).await.unwrap();
-            future::pending::<()>().await;
-        };
-        assert_eq!(async_io::block_on(engine.run_with(front_end)), None);
-        assert_eq!(block_on(client.finished()), Ended::Quit);
-    }
-
-    #[test]
-    fn a_client_whose_engine_is_dropped_is_no_more() {
-        let folder = tempfile::tempdir().unwrap();
-        let (client, _events, engine) = Client::prepare(config(folder.path())).unwrap();
-        drop(engine);
+    fn client_whose_session_fails_is_no_more() {
+        let view = Arc::new(View::default());
+        let client = Client { orders: async_channel::bounded(1).0, view: view.clone() };
+        drop(EndGuard(view));
         assert_eq!(block_on(client.finished()), Ended::Failed);
         assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, "ended");
     }

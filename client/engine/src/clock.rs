@@ -1,10 +1,8 @@
 //! The only place where the client reads a clock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
-use rustls::pki_types::UnixTime;
-use rustls::time_provider::TimeProvider;
 
 use letschat_core::session::Now;
 
@@ -16,14 +14,4 @@ pub fn now() -> Now {
     let boot_ms = seconds * 1_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000_000;
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Now { boot_ms, wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
-}
-
-/// The wall clock as TLS asks for it. That of rustls panics before 1970.
-#[derive(Debug)]
-pub(crate) struct TlsClock;
-
-impl TimeProvider for TlsClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_millis(now().wall_ms)))
-    }
 }

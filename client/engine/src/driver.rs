@@ -15,6 +15,7 @@ use async_channel::{Receiver as Queue, Sender, TryRecvError};
 use async_executor::{LocalExecutor, Task};
 use futures_lite::FutureExt as _;
 use futures_lite::future;
+use letschat_protocol::datagram::DatagramKeys;
 
 use crate::account::AccountFolder;
 use crate::client::{Config, Ended, View};
@@ -24,7 +25,7 @@ use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::receiver::Receiver;
 use crate::net::server_link::{ServerLink, Target};
-use crate::net::tls::{Exported, PeerTls};
+use crate::net::tls::PeerTls;
 use crate::net::{Occurrence, QUEUE_LENGTH};
 use crate::trust::KnownServers;
 use letschat_core::event::Event;
@@ -121,7 +122,7 @@ struct Running<'a> {
     /// Counts the links to the server; what an earlier one tells is dropped.
     server_generation: u64,
     /// Of the present link, once it is secured.
-    secured: Option<(SocketAddr, Exported)>,
+    secured: Option<(SocketAddr, DatagramKeys)>,
     datagrams: Option<Datagrams>,
 
     receiver: Receiver,

@@ -27,4 +27,4 @@ pub mod private_file;
 mod settling;
 mod trust;
 
-pub use client::{Client, Config, Ended, Engine, StartError};
+pub use client::{Client, Config, Ended, StartError};

@@ -1,71 +1,70 @@
-//! `--check`: whether a script compiles and uses only what there is.
-//!
-//! Luau's compiler says whether it compiles. Then the script is read, with the modules that it
-//! requires, and each name in it is looked up where the script itself would find it: among its
-//! locals, among the globals that it sets, and in a VM such as scripts run in. What can't be told
-//! without running it is not told: there are no false alarms.
-//!
-//! * `words` – a source, word by word
-//! * `grammar`, `expressions`, `types` – the grammar of Luau, read without a tree
-//! * `meaning` – what an expression is, and what is noted of a file
-//! * `names`, `calls` – what is wrong
-//! * `real` – what scripts find
-//! * `files` – a script and its modules
+//! `--check`: whether a script compiles. Nothing is run.
 
-mod calls;
-mod expressions;
-mod files;
-mod grammar;
-mod meaning;
-mod names;
-mod real;
-#[cfg(test)]
-mod tests;
-mod types;
-mod words;
+use std::io;
+use std::path::Path;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use mlua::Lua;
 
-use super::modules::{self, Place};
-use real::Real;
+use super::failure::error_text;
+use super::{modules, vm};
 
-/// Something that is wrong in a script, or in a module that it requires.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An error that Luau's compiler found in a script. It stops at the first one.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// In which file.
-    pub file: PathBuf,
     /// From 1.
     pub line: usize,
-    /// What.
+    /// What is wrong, in the compiler's words.
     pub message: String,
 }
 
-/// Checks a file; the faults are in the order of their lines, those of modules come last.
+/// Compiles a file.
 ///
 /// # Errors
 ///
 /// It can't be read.
-pub fn file(path: &Path) -> std::io::Result<Vec<Fault>> {
-    Ok(checked(path, modules::read_script(path)?, &Place::beside(path)))
+pub fn file(path: &Path) -> io::Result<Option<Fault>> {
+    Ok(source(&modules::read_script(path)?))
 }
 
-/// Checks a text, beside which there are no modules.
-pub fn source(source: &str) -> Vec<Fault> {
-    checked(Path::new("check.lua"), source.to_owned(), &Place(None))
+/// Compiles a text.
+pub fn source(source: &str) -> Option<Fault> {
+    let error = vm::compile(&Lua::new(), "check", source).err()?;
+    Some(fault(&error_text(&error)))
 }
 
-fn checked(path: &Path, source: String, place: &Place) -> Vec<Fault> {
-    match Real::make() {
-        Ok(real) => files::faults(&real, path, source, place),
-        Err(error) => {
-            let message = super::failure::error_text(&error);
-            vec![Fault { file: path.to_owned(), line: 1, message }]
+/// Luau says `check:LINE: what`.
+fn fault(message: &str) -> Fault {
+    let rest = message.strip_prefix("check:").unwrap_or(message);
+    let parts = rest.split_once(": ").and_then(|(line, what)| Some((line.parse().ok()?, what)));
+    let (line, message) = parts.unwrap_or((1, rest));
+    Fault { line, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn script_that_compiles_has_no_fault() {
+        let text = "--!strict\nlocal n: number? = if chat then 1 else nil\nn += 1\n\
+            for _, user in chat.list() do print(`{user.username}`) end";
+        assert_eq!(source(text), None);
+        assert_eq!(source(""), None);
+    }
+
+    #[test]
+    fn fault_names_the_line_and_what_is_wrong() {
+        for (text, line, part) in [
+            ("print(", 1, "Expected"),
+            ("local a = 1\nlocal b = = 2\n", 2, "Expected"),
+            ("print('x'", 1, "to close '('"),
+            ("return 1\nreturn 2", 2, "Expected <eof>"),
+            ("break", 1, "loop"),
+            ("\u{1b}LJ", 1, ""),
+        ] {
+            let fault = source(text).unwrap();
+            assert_eq!(fault.line, line, "{text:?}: {fault:?}");
+            assert!(fault.message.contains(part), "{text:?}: {fault:?}");
         }
     }
-}
-
-/// The members of `chat`, in scripts and in plugins.
-pub fn members() -> BTreeSet<String> {
-    Real::make().map(|real| real.members()).unwrap_or_default()
 }

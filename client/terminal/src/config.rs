@@ -106,7 +106,7 @@ pub struct Options {
     )]
     script: Vec<String>,
 
-    /// Say whether a script compiles and uses only what there is, and do nothing else
+    /// Say whether a script compiles, and do nothing else
     #[arg(long, value_name = "FILE", conflicts_with = "script")]
     check: Option<PathBuf>,
 

@@ -15,7 +15,7 @@ use letschat_commands::passwords::{Ask, Passwords};
 use letschat_engine::address::ServerAddress;
 use letschat_engine::{Client, client};
 use letschat_flags::output;
-use letschat_lua::check;
+use letschat_lua::check::{self, Fault};
 use letschat_lua::script::{self, Script};
 
 /// The exit status, and what to say on standard error.
@@ -136,16 +136,16 @@ fn talk_in_open_room(room: &ServerAddress, options: &Options) -> Result<u8, Fail
     ended.map_err(|error| (error.exit_status(), error.to_string()))
 }
 
-/// Says what is wrong in a script, as compilers do: `FILE:LINE: what`.
+/// Says why a script does not compile, as compilers do: `FILE:LINE: what`.
 fn check_script(path: &Path) -> Result<u8, Failed> {
     let unread = |error: io::Error| format!("{} can't be read: {error}", path.display());
-    let faults = check::file(path).map_err(|error| (exit_status::FAILED, unread(error)))?;
-    let told: String = faults
-        .iter()
-        .map(|fault| format!("{}:{}: {}\n", fault.file.display(), fault.line, fault.message))
-        .collect();
-    output::print(&told).map_err(|error| (exit_status::FAILED, error.to_string()))?;
-    Ok(if faults.is_empty() { exit_status::SUCCESS } else { exit_status::FAILED })
+    let fault = check::file(path).map_err(|error| (exit_status::FAILED, unread(error)))?;
+    let Some(Fault { line, message }) = fault else {
+        return Ok(exit_status::SUCCESS);
+    };
+    output::print(&format!("{}:{line}: {message}\n", path.display()))
+        .map_err(|error| (exit_status::FAILED, error.to_string()))?;
+    Ok(exit_status::FAILED)
 }
 
 /// The first run at a terminal begins with the server, since all else depends on it. `None`: its

@@ -7,20 +7,17 @@ use letschat_protocol::dialogue::{Closing, SessionId};
 use letschat_protocol::frame::{Frame, FrameError, Mode};
 use letschat_protocol::identity::ChannelBinding;
 use letschat_protocol::username::Username;
-use serde::{Deserialize, Serialize};
 
 use super::operator::{Operator, OperatorAnswer};
 use crate::store::{StoreAnswer, StoreRequest};
-use crate::trace::spelled;
 
 /// Names a TCP connection while the server runs. Counts up and is never reused, so whatever is
 /// said late of a connection that has gone reaches nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A TCP connection was accepted. Its TLS handshake begins now.
     Accepted {
@@ -36,7 +33,6 @@ pub enum Input {
         /// Which.
         connection: ConnectionId,
         /// What a login signature in this session is bound to.
-        #[serde(with = "spelled::hexadecimal")]
         binding: ChannelBinding,
     },
     /// A line, after [`Effect::Read`] asked for one.
@@ -44,7 +40,6 @@ pub enum Input {
         /// From whom.
         connection: ConnectionId,
         /// What.
-        #[serde(with = "spelled::line")]
         line: Result<Frame, FrameError>,
     },
     /// All bytes sent so far went out, after [`Effect::TellWhenDrained`] asked for this.
@@ -64,12 +59,10 @@ pub enum Input {
     /// A genuine datagram.
     Datagram {
         /// Of which session.
-        #[serde(with = "spelled::text")]
         session: SessionId,
         /// From where.
         from: SocketAddr,
         /// What.
-        #[serde(with = "spelled::ToServerSpelled")]
         message: ToServer,
     },
     /// The operator wants something.
@@ -79,8 +72,7 @@ pub enum Input {
 }
 
 /// Why a connection is gone, as far as its bytes tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     /// The other side ended it, or the hub closed it and the last bytes are out.
     Ended,

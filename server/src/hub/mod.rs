@@ -28,7 +28,6 @@
 //! * `passwd` – a change of password
 //! * `delivery` – how broadcasts reach everybody: datagrams, pages over TCP, repeated heads
 //! * `operator` – what the operator sees and does
-//! * `private` – what of an input does not belong in a trace
 //! * `admission`, `directory`, `broadcast_log`, `presence`, `rate`, `tally`, `tokens` – plain values
 //!   that each know one thing
 //!
@@ -51,7 +50,6 @@ pub mod io;
 mod operator;
 mod passwd;
 mod presence;
-mod private;
 mod rate;
 mod requests;
 mod tally;
@@ -66,7 +64,6 @@ use letschat_protocol::dialogue::{Closing, Notice, Reply, SessionId};
 use letschat_protocol::frame::{Frame, FrameError, Mode};
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
-use serde::{Deserialize, Serialize};
 
 use self::admission::{Antechamber, Failures, SignUps};
 use self::broadcast_log::BroadcastLog;
@@ -78,14 +75,13 @@ use self::rate::Buckets;
 use self::tokens::Tokens;
 use crate::clock::Now;
 use crate::store::StoredLog;
-use crate::trace::spelled;
 pub(crate) use admission::ANTECHAMBER_PLACES;
 pub use io::{ConnectionId, Destination, Effect, Gone, Input, Record, Why};
 pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
 pub use tally::Tally;
 
 /// What an operator can set of the hub.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// How many sessions can be logged in at once.
     pub places: usize,
@@ -118,17 +114,15 @@ impl Default for Settings {
 }
 
 /// What a hub must know of the run it is part of.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Birth {
     /// The server's key, which login signatures name.
-    #[serde(with = "spelled::text")]
     pub fingerprint: Fingerprint,
     /// Where this server takes datagrams.
     pub udp_port: u16,
     /// Names this boot of the machine.
     pub boot_id: u64,
     /// Secret and random: session names and challenges are drawn from it.
-    #[serde(with = "spelled::hexadecimal")]
     pub seed: [u8; 32],
 }
 

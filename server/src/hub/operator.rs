@@ -4,30 +4,26 @@ use std::net::IpAddr;
 
 use letschat_protocol::dialogue::{Closing, Notice};
 use letschat_protocol::username::Username;
-use serde::{Deserialize, Serialize};
 
 use super::tally::Tally;
 use super::{ConnectionId, Effect, Hub, Record, directory};
 use crate::clock::Now;
-use crate::trace::spelled;
 
 /// Sessions in one page of the list, so that a full house holds nobody up while it is listed.
 const PAGE_SESSIONS: usize = 500;
 
 /// What the operator can want of a running server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operator {
     /// See who is logged in, in the order of names, a page at a time.
     List {
         /// Only those after this name.
-        #[serde(with = "spelled::optional_text")]
         after: Option<Username>,
     },
     /// Say something to everybody.
     Say(String),
     /// Close somebody's connection.
-    Kick(#[serde(with = "spelled::text")] Username),
+    Kick(Username),
     /// See how the server is doing.
     Stats,
     /// Tell everybody and stop.

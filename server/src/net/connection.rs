@@ -18,12 +18,9 @@ use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
 use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
 use letschat_protocol::frame::{Decoder, Mode};
-use letschat_protocol::identity::{
-    EXPORTER_CONTEXT_LOGIN, EXPORTER_CONTEXT_TO_CLIENT, EXPORTER_CONTEXT_TO_SERVER, EXPORTER_LABEL,
-};
+use letschat_protocol::tls::{self, Exported};
 
 use super::Event;
-use super::datagrams::DatagramKeys;
 use super::outbox::{Outbox, Wishes};
 use super::stream::Stream;
 use crate::hub::{ConnectionId, Gone, Input};
@@ -125,20 +122,10 @@ impl Connection {
         Ok(stream)
     }
 
-    /// What only the two ends of this TLS session know (RFC 5705).
+    /// What only the two ends of this TLS session know.
     fn secured(&self, stream: &TlsStream<Stream>) -> Result<Event, rustls::Error> {
-        let export = |context: &[u8]| {
-            let session = stream.get_ref().1;
-            session.export_keying_material([0; 32], EXPORTER_LABEL, Some(context))
-        };
-        Ok(Event::Secured {
-            connection: self.id,
-            binding: export(EXPORTER_CONTEXT_LOGIN)?,
-            keys: DatagramKeys {
-                to_server: export(EXPORTER_CONTEXT_TO_SERVER)?,
-                to_client: export(EXPORTER_CONTEXT_TO_CLIENT)?,
-            },
-        })
+        let Exported { binding, keys } = tls::export(stream.get_ref().1)?;
+        Ok(Event::Secured { connection: self.id, binding, keys })
     }
 
     /// Waits while the queue is full, which holds up this client alone.

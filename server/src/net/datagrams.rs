@@ -17,10 +17,9 @@ use async_channel::{Sender, TrySendError};
 use async_executor::Task;
 use async_io::{Async, Timer};
 use futures_lite::future;
-use letschat_protocol::datagram::{DatagramKey, Opener, Sealer, ToClient, ToServer, session_of};
+use letschat_protocol::datagram::{DatagramKeys, Opener, Sealer, ToClient, ToServer, session_of};
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
-use zeroize::Zeroize;
 
 use self::addressed::Received;
 use self::sending::Orders;
@@ -33,19 +32,6 @@ const BATCH: usize = 64;
 
 /// How long to leave the socket alone after an error that is not about one datagram.
 const BACK_OFF: Duration = Duration::from_millis(50);
-
-/// One session's keys, exported from its TLS session. Wiped when dropped.
-pub(crate) struct DatagramKeys {
-    pub(crate) to_server: DatagramKey,
-    pub(crate) to_client: DatagramKey,
-}
-
-impl Drop for DatagramKeys {
-    fn drop(&mut self) {
-        self.to_server.zeroize();
-        self.to_client.zeroize();
-    }
-}
 
 /// The driver's hold on the datagrams. Dropping it ends the tasks.
 pub(crate) struct Datagrams {

@@ -26,7 +26,7 @@ mod tests;
 use async_channel::Sender;
 
 use crate::hub::{ConnectionId, Input, Operator, OperatorAnswer};
-use datagrams::DatagramKeys;
+use letschat_protocol::datagram::DatagramKeys;
 use letschat_protocol::identity::ChannelBinding;
 use listener::Arrival;
 

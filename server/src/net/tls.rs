@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use letschat_flags::files;
 use letschat_protocol::identity::Fingerprint;
+use letschat_protocol::tls;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use zeroize::Zeroizing;
 
-use crate::clock::TlsClock;
 use crate::data_folder::DataFolder;
 
 const KEY_FILE: &str = "server-key.pem";
@@ -73,10 +72,9 @@ impl Credentials {
             reason: error.to_string(),
         };
 
-        let parsed = ParsedCertificate::try_from(&certificate).map_err(wrong)?;
-        let fingerprint = Fingerprint::of_spki(&parsed.subject_public_key_info());
+        let fingerprint = tls::fingerprint(&certificate).map_err(wrong)?;
         let config = server_config(certificate, &key).map_err(wrong)?;
-        Ok(Credentials { config: Arc::new(config), fingerprint })
+        Ok(Credentials { config, fingerprint })
     }
 }
 
@@ -105,22 +103,11 @@ fn key_from(pem: Zeroizing<Vec<u8>>) -> Result<KeyPair, String> {
     KeyPair::from_pem(text).map_err(|error| error.to_string())
 }
 
-/// TLS 1.3 alone. No tickets and no resumption: a session that could be taken up again would
-/// need a secret that outlives it.
 fn server_config(
     certificate: CertificateDer<'static>,
     key: &KeyPair,
-) -> Result<ServerConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)?;
-    config.send_tls13_tickets = 0;
-    config.time_provider = Arc::new(TlsClock);
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(config)
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    tls::server(certificate, PrivateKeyDer::Pkcs8(key.serialize_der().into()))
 }
 
 fn load_or_make_key(folder: &DataFolder) -> Result<KeyPair, TlsError> {

@@ -18,10 +18,8 @@ pub mod sqlite;
 use letschat_protocol::dialogue::{Broadcast, Secret};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
-use serde::{Deserialize, Serialize};
 
 use crate::hub::ConnectionId;
-use crate::trace::spelled;
 
 /// A database of accounts and broadcasts. Every call may block and may fail.
 pub trait Store: Send {
@@ -101,8 +99,7 @@ pub const MAX_KEYS: usize = 32;
 pub const KEY_USE_MS: u64 = 60_000;
 
 /// What came of adding an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     /// It is there.
     New,
@@ -120,8 +117,7 @@ pub struct Account {
 }
 
 /// What came of a login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Come in.
     Accepted,
@@ -132,7 +128,7 @@ pub enum Verdict {
 }
 
 /// The log as it is loaded at start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLog {
     /// Random; names this log.
     pub epoch: u64,
@@ -143,10 +139,9 @@ pub struct StoredLog {
 }
 
 /// A broadcast with what is needed to tell its age.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {
     /// The broadcast. Its time is the wall clock's, adjusted to increase for each sender.
-    #[serde(with = "spelled::BroadcastSpelled")]
     pub broadcast: Broadcast,
     /// The boot clock when it was committed.
     pub boot_ms: u64,
@@ -234,8 +229,7 @@ pub struct PasswordChange {
 }
 
 /// What the hub is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreAnswer {
     /// To [`StoreRequest::SignUp`].
     SignedUp {
@@ -266,5 +260,5 @@ pub enum StoreAnswer {
 }
 
 /// The store failed or its queue is full. The log has the details, the client a 4xx.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable;

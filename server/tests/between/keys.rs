@@ -9,14 +9,10 @@ use futures_lite::future::{block_on, or, zip};
 use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use futures_rustls::{TlsAcceptor, TlsConnector};
 use letschat_protocol::identity::{Identity, PublicKey};
+use letschat_protocol::tls;
 use rcgen::generate_simple_self_signed;
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::server::AlwaysResolvesServerRawPublicKeys;
-use rustls::version::TLS13;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, ServerConfig};
-
-use crate::any_key::{Anybody, shown, to_receiver};
 
 /// As whom it shows itself, to who dials and to who listens.
 pub(crate) struct Faces {
@@ -29,34 +25,17 @@ impl Faces {
     pub(crate) fn of_a_server() -> Faces {
         let made = generate_simple_self_signed(vec!["server".into()]).unwrap();
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let to_dialler = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let to_listener = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody { has_raw_key: false }))
-            .with_no_client_auth();
-        Faces { to_dialler: Arc::new(to_dialler), to_listener: Arc::new(to_listener) }
+        let to_dialler = tls::server(made.cert.der().clone(), key).unwrap();
+        Faces { to_dialler, to_listener: tls::client() }
     }
 
     /// A peer on both sides, who shows these public keys and has another private one.
     pub(crate) fn of_peers(to_dialler: PublicKey, to_listener: PublicKey) -> Faces {
-        let verifier = Arc::new(Anybody { has_raw_key: true });
-        let to_dialler = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(shown(
-                to_dialler,
-                &own_identity(),
-            ))));
-        let to_listener = to_receiver(shown(to_listener, &own_identity()));
-        Faces { to_dialler: Arc::new(to_dialler), to_listener }
+        let shown = |key| tls::raw_key(key, &own_identity()).unwrap();
+        Faces {
+            to_dialler: tls::receiver(shown(to_dialler)),
+            to_listener: tls::dialler(shown(to_listener), None),
+        }
     }
 }
 
@@ -118,10 +97,9 @@ async fn sit_between(
 ) -> io::Result<()> {
     let near = async_net::TcpStream::try_from(near)?;
     let far = async_net::TcpStream::connect(to).await?;
-    let name = ServerName::try_from("letschat").map_err(io::Error::other)?;
     let (near, far) = zip(
         TlsAcceptor::from(faces.to_dialler.clone()).accept(near),
-        TlsConnector::from(faces.to_listener.clone()).connect(name, far),
+        TlsConnector::from(faces.to_listener.clone()).connect(tls::unused_name(), far),
     )
     .await;
     match (near, far) {

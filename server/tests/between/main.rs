@@ -5,7 +5,6 @@
 //! * [`records`] – sits on a TCP connection and handles TLS records
 //! * [`datagrams`] – sits on the way of datagrams
 //! * [`keys`] – ends TLS and begins it anew, with keys of their own
-//! * [`any_key`] – TLS that takes everybody for the right one
 //! * [`rogue`] – a peer that is approved and then does as it likes
 //! * `stalled` – front ends that are flooded, or that nobody reads
 //! * `hostile_server` – is no server at all, and lies to a client
@@ -14,7 +13,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 
-mod any_key;
 mod broadcasts;
 #[path = "../processes/client.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]

@@ -7,11 +7,10 @@ use std::ops::RangeInclusive;
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::Identity;
 use letschat_protocol::peer::{ChatId, PeerMessage};
-use rustls::pki_types::ServerName;
+use letschat_protocol::tls;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::json;
 
-use crate::any_key::as_peer;
 use crate::client::TestClient;
 use crate::programs::PATIENCE;
 use crate::server::TestServer;
@@ -69,8 +68,8 @@ impl RogueLink {
     fn dial(to: SocketAddr, identity: &Identity) -> RogueLink {
         let tcp = TcpStream::connect(to).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-        let name = ServerName::try_from("letschat").unwrap();
-        let tls = ClientConnection::new(as_peer(identity), name).unwrap();
+        let own = tls::raw_key(identity.public_key(), identity).unwrap();
+        let tls = ClientConnection::new(tls::dialler(own, None), tls::unused_name()).unwrap();
         RogueLink { stream: StreamOwned::new(tls, tcp), decoder: Decoder::new() }
     }
 

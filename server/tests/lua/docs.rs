@@ -1,15 +1,13 @@
 //! The Lua blocks of docs/SCRIPTING.md and README.md against what there is.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use letschat_lua::check;
 use serde_json::json;
 
 use crate::client::{PASSWORD, TestClient};
 use crate::plugins::{folder, with};
-use crate::run::{NOWHERE, Script, shipped};
+use crate::run::{Script, shipped};
 use crate::server::TestServer;
 
 const SCRIPTING: &str = include_str!("../../../docs/SCRIPTING.md");
@@ -101,49 +99,18 @@ fn the_plugin_in_the_text_works() {
 }
 
 #[test]
-fn everything_that_is_shipped_passes_the_check() {
+fn everything_that_is_shipped_compiles() {
     let mut count = 0;
     for folder in ["bots", "demo", "plugins", "tests"] {
         for entry in fs::read_dir(shipped(folder)).unwrap() {
             let path = entry.unwrap().path();
-            assert_eq!(check::file(&path).unwrap(), [], "{}", path.display());
+            assert_eq!(check::file(&path).unwrap(), None, "{}", path.display());
             count += 1;
         }
     }
     assert!(count >= 16, "{count} files");
     let told = [blocks(SCRIPTING, "lua"), blocks(SCRIPTING, "lua plugin"), blocks(README, "lua")];
     for block in told.concat() {
-        assert_eq!(check::source(block), [], "{block}");
+        assert_eq!(check::source(block), None, "{block}");
     }
-}
-
-/// Prints what `chat` has, a name a line.
-const MEMBERS: &str = "for name in chat do print(name) end";
-
-#[test]
-fn scripts_and_plugins_find_the_members_that_are_told() {
-    let of_plugins = ["command", "filter", "DROP"];
-    let script = printed(MEMBERS);
-    let told = check::members();
-    let expected = told.iter().filter(|name| !of_plugins.contains(&name.as_str())).cloned();
-    assert_eq!(script, expected.collect::<BTreeSet<String>>());
-
-    let server = TestServer::start(&[]);
-    let names: Vec<String> = told.iter().filter(|name| *name != "client").cloned().collect();
-    let source = format!(
-        "local told, count = string.split('{}', ' '), 0\n\
-         for _, name in told do assert(chat[name] ~= nil, name) end\n\
-         for name in chat do count += 1 end\n\
-         assert(count == #told, count)\nprint('complete')",
-        names.join(" ")
-    );
-    with(&server, &folder(&[("members", &source)])).sees("members: complete");
-}
-
-fn printed(source: &str) -> BTreeSet<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let file: PathBuf = Path::new(folder.path()).join("test.lua");
-    fs::write(&file, source).unwrap();
-    let ended = Script::start(NOWHERE, &file, &[]).ends();
-    ended.said.lines().map(str::to_owned).collect()
 }

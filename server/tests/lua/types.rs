@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use letschat_commands::commands::TABLE;
-use letschat_lua::check;
 
-use crate::run::{NOWHERE, Script};
+use crate::plugins::{folder, with};
+use crate::run::{NOWHERE, Script, run};
 use crate::server::TestServer;
 
 const TYPES: &str = include_str!("../../../lua/letschat.d.luau");
@@ -199,16 +199,38 @@ fn what_commands_return_is_what_the_types_tell() {
     }
 }
 
-#[test]
-fn the_types_have_every_member_and_every_parameter() {
-    let common = fields(&definition(TYPES, "Client"));
+/// The members of `chat`, as the types tell.
+fn members() -> BTreeSet<String> {
     let (_, own) = TYPES.split_once("declare chat: Client & {").unwrap();
     let own = own.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
-    let told: BTreeSet<String> =
-        common.into_keys().chain(own.map(|(name, _)| name.to_owned())).collect();
-    let mut real = check::members();
-    real.insert("name".into());
-    assert_eq!(told, real);
+    let own = own.map(|(name, _)| name.to_owned());
+    // A further client alone has a name.
+    let common = fields(&definition(TYPES, "Client")).into_keys().filter(|name| name != "name");
+    common.chain(own).collect()
+}
+
+#[test]
+fn scripts_and_plugins_find_the_members_that_are_told() {
+    let of_plugins = ["command", "filter", "DROP"];
+    let printed = run("for name in chat do print(name) end").said;
+    let script: BTreeSet<String> = printed.lines().map(str::to_owned).collect();
+    let expected = members().into_iter().filter(|name| !of_plugins.contains(&name.as_str()));
+    assert_eq!(script, expected.collect());
+
+    let server = TestServer::start(&[]);
+    let names: Vec<String> = members().into_iter().filter(|name| name != "client").collect();
+    let source = format!(
+        "local told, count = string.split('{}', ' '), 0\n\
+         for _, name in told do assert(chat[name] ~= nil, name) end\n\
+         for name in chat do count += 1 end\n\
+         assert(count == #told, count)\nprint('complete')",
+        names.join(" ")
+    );
+    with(&server, &folder(&[("members", &source)])).sees("members: complete");
+}
+
+#[test]
+fn the_types_have_every_parameter() {
     for command in TABLE {
         let begin = format!("    {}: Command<", command.name);
         let line = TYPES.lines().find(|line| line.starts_with(&begin)).unwrap();

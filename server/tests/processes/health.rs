@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,8 +87,7 @@ fn stranger(answer: &'static [u8], tls: bool) -> SocketAddr {
     thread::spawn(move || {
         let (mut tcp, _) = listener.accept().unwrap();
         if tls {
-            let mut tls =
-                StreamOwned::new(ServerConnection::new(any_config().into()).unwrap(), tcp);
+            let mut tls = StreamOwned::new(ServerConnection::new(any_config()).unwrap(), tcp);
             tls.conn.complete_io(&mut tls.sock).unwrap();
             tls.write_all(answer).unwrap();
             tls.conn.send_close_notify();
@@ -101,16 +101,11 @@ fn stranger(answer: &'static [u8], tls: bool) -> SocketAddr {
     address
 }
 
-fn any_config() -> ServerConfig {
+fn any_config() -> Arc<ServerConfig> {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["stranger".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap()
+    letschat_protocol::tls::server(cert.der().clone(), key).unwrap()
 }
 
 #[test]

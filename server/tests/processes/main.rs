@@ -46,7 +46,6 @@ mod relay;
 mod server;
 mod settings;
 mod start_failures;
-mod trace;
 mod typed;
 #[allow(dead_code, reason = "the tests of the faults need more of it")]
 mod typist;

@@ -70,7 +70,7 @@ fn flags_come_before_the_environment_then_the_file_then_the_default() {
 fn empty_variables_count_as_unset_and_wrong_ones_are_named() {
     let machine = Machine::new().with(USERS_OWN, "places = 3");
     let mut command = machine.command();
-    for name in ["PLACES", "LISTEN", "STORE", "TRACE", "LOG", "LOG_FORMAT", "STORE_CA"] {
+    for name in ["PLACES", "LISTEN", "STORE", "LOG", "LOG_FORMAT", "STORE_CA"] {
         command.env(format!("LETSCHAT_SERVER_{name}"), "");
     }
     assert_eq!(places(&mut command), "3");

@@ -2,7 +2,6 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Instant;
 
 use letschat_protocol::dialogue::{Credentials, PROGRAM};
@@ -10,9 +9,8 @@ use letschat_protocol::frame::{Decoder, Frame, Mode};
 use letschat_protocol::identity::{
     EXPORTER_CONTEXT_LOGIN, EXPORTER_LABEL, Identity, LoginStatement,
 };
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use letschat_protocol::tls::unused_name;
+use rustls::{ClientConnection, StreamOwned};
 
 use crate::client::PASSWORD;
 use crate::programs::PATIENCE;
@@ -216,52 +214,5 @@ impl Typist {
 
 /// TLS that has yet to shake hands, with whoever is there.
 pub(crate) fn tls() -> ClientConnection {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
-    let name = ServerName::try_from("letschat-server").unwrap();
-    ClientConnection::new(Arc::new(config), name).unwrap()
-}
-
-/// Takes any server for the right one: these tests are about what it says.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.3 only".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::ED25519]
-    }
+    ClientConnection::new(letschat_protocol::tls::client(), unused_name()).unwrap()
 }

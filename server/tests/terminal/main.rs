@@ -19,9 +19,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod account;
-#[path = "../between/any_key.rs"]
-#[allow(dead_code, reason = "the tests of those in between need more of it")]
-mod any_key;
 #[path = "../processes/client.rs"]
 #[allow(dead_code, reason = "the tests of the processes need more of it")]
 mod client;

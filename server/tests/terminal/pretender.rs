@@ -2,13 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::thread;
 
 use letschat_protocol::frame::{Decoder, Frame, Mode};
+use letschat_protocol::tls;
 use rcgen::generate_simple_self_signed;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 
 use crate::hostile::{pieces, texts};
 
@@ -25,19 +25,10 @@ pub(crate) struct Pretender {
 impl Pretender {
     pub(crate) fn start() -> Pretender {
         let made = generate_simple_self_signed(vec!["server".into()]).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![made.cert.der().clone()],
-                PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()),
-            )
-            .unwrap();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let config = tls::server(made.cert.der().clone(), key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let config = Arc::new(config);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let connection = ServerConnection::new(config.clone()).unwrap();

@@ -1,5 +1,7 @@
 //! From what happened to what the session is told.
 
+use letschat_protocol::tls::Exported;
+
 use super::{MAX_PEER_LINKS, Order, Running};
 use crate::clock;
 use crate::net::peer_link::PeerLink;
@@ -96,7 +98,7 @@ impl Running<'_> {
         if let Some((code, message)) = notice {
             self.tell(Event::Notice { code, message });
         }
-        let binding = keys.binding;
+        let Exported { binding, keys } = keys;
         self.secured = Some((address, keys));
         Input::ServerSecured { fingerprint, binding, address }
     }

@@ -1,6 +1,6 @@
 //! What moves bytes: thin tasks around the session, which decides everything.
 //!
-//! * [`tls`] – whom a link is with: the server by its pinned key, a peer by its raw public key
+//! * [`tls`] – an account's own key in TLS
 //! * [`outbox`] – what is to go out over one link, bounded
 //! * [`link`] – frames in and out over one secured stream
 //! * [`server_link`] – the link to the server

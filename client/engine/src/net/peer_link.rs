@@ -14,10 +14,11 @@ use futures_rustls::{TlsAcceptor, TlsConnector};
 use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::PeerMessage;
+use letschat_protocol::tls::{arrived_key, unused_name};
 
 use super::link::{self, End, Unreadable};
 use super::outbox::Outbox;
-use super::tls::{self, PeerTls};
+use super::tls::{PeerTls, is_somebody_else};
 use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
 use letschat_core::session::delivery::{MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES};
 use letschat_core::session::{Input, LinkId, PeerLoss};
@@ -111,7 +112,7 @@ async fn dial(to: SocketAddr, tls: &PeerTls, key: PublicKey) -> Result<PeerStrea
         secure_as_dialler(stream, tls, key).await
     });
     secured.await.map_err(|error| {
-        if tls::is_somebody_else(&error) { PeerLoss::WrongKey } else { PeerLoss::Unreachable }
+        if is_somebody_else(&error) { PeerLoss::WrongKey } else { PeerLoss::Unreachable }
     })
 }
 
@@ -122,7 +123,7 @@ pub(crate) async fn secure_as_dialler(
     expected: PublicKey,
 ) -> io::Result<PeerStream> {
     let connector = TlsConnector::from(tls.dialler(expected));
-    Ok(Box::pin(connector.connect(tls::unused_name(), stream).await?))
+    Ok(Box::pin(connector.connect(unused_name(), stream).await?))
 }
 
 /// Proves who we are to somebody, and learns their key.
@@ -131,7 +132,7 @@ pub(crate) async fn secure_as_receiver(
     tls: &PeerTls,
 ) -> io::Result<(PeerStream, PublicKey)> {
     let stream = TlsAcceptor::from(tls.receiver()).accept(stream).await?;
-    let key = tls::arrived_key(stream.get_ref().1)
+    let key = arrived_key(stream.get_ref().1)
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok((Box::pin(stream), key))
 }

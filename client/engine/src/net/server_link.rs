@@ -13,11 +13,11 @@ use futures_rustls::client::TlsStream;
 use letschat_protocol::dialogue::{ReplyAssembler, Request};
 use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::Fingerprint;
+use letschat_protocol::tls::{self, Exported};
 
 use super::happy_eyeballs::{first_success, interleaved};
 use super::link::{self, End, Unreadable};
 use super::outbox::Outbox;
-use super::tls::{self, Exported};
 use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
 use crate::address::ServerAddress;
 use crate::trust::{KnownServers, Verdict};
@@ -153,7 +153,7 @@ async fn dial_one(target: &Target, address: SocketAddr) -> Result<Linked, Failed
         let stream = TcpStream::connect(address).await?;
         step = Step::Handshake;
         stream.set_nodelay(true)?;
-        let connector = TlsConnector::from(tls::server_link_config());
+        let connector = TlsConnector::from(tls::client());
         connector.connect(tls::unused_name(), stream).await
     });
     let secured = secured.await;

@@ -12,10 +12,8 @@ use letschat_protocol::identity::{
     EXPORTER_CONTEXT_LOGIN, EXPORTER_CONTEXT_TO_CLIENT, EXPORTER_CONTEXT_TO_SERVER, EXPORTER_LABEL,
 };
 use rcgen::{KeyPair, PublicKeyData as _, generate_simple_self_signed};
-use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A listener with a certificate of its own, and a client's folder.
@@ -33,21 +31,13 @@ impl World {
     fn new() -> World {
         let made = generate_simple_self_signed(vec!["server".into()]).unwrap();
         let key: &KeyPair = &made.signing_key;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![made.cert.der().clone()],
-                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-            )
-            .unwrap();
+        let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let config = tls::server(made.cert.der().clone(), private).unwrap();
         World {
             executor: LocalExecutor::new(),
             listener: block_on(async_net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap(),
             fingerprint: Fingerprint::of_spki(&key.subject_public_key_info()),
-            tls: TlsAcceptor::from(Arc::new(config)),
+            tls: TlsAcceptor::from(config),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -108,8 +98,8 @@ fn both_ends_draw_the_same_keys_and_the_servers_key_is_remembered() {
             connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(context)).unwrap()
         };
         assert_eq!(draw(EXPORTER_CONTEXT_LOGIN), secured.keys.binding);
-        assert_eq!(draw(EXPORTER_CONTEXT_TO_SERVER), secured.keys.to_server);
-        assert_eq!(draw(EXPORTER_CONTEXT_TO_CLIENT), secured.keys.to_client);
+        assert_eq!(draw(EXPORTER_CONTEXT_TO_SERVER), secured.keys.keys.to_server);
+        assert_eq!(draw(EXPORTER_CONTEXT_TO_CLIENT), secured.keys.keys.to_client);
         let (_link, _occurrences, _accepted, secured) = world.linked().await;
         assert_eq!(secured.verdict, Verdict::Known);
     });
