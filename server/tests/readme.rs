@@ -624,9 +624,10 @@ fn sources() -> &'static str {
     static SOURCES: OnceLock<String> = OnceLock::new();
     SOURCES.get_or_init(|| {
         let mut text = String::new();
-        let mut folders: Vec<PathBuf> = ["protocol", "server", "client", "bench", "fuzz/bodies"]
-            .map(|name| root().join(name))
-            .to_vec();
+        let mut folders: Vec<PathBuf> =
+            ["protocol", "flags", "server", "client", "bench", "fuzz/bodies"]
+                .map(|name| root().join(name))
+                .to_vec();
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
