@@ -1,8 +1,8 @@
-//! How often one caller rings: at once, and then ever more rarely until a while has passed.
+//! How often one caller rings: twice at once, and then ever more rarely until a while has passed.
 
 use letschat_protocol::username::Username;
 
-use crate::session::backoff::{Backoff, SOON, STABLE_MS};
+use crate::session::backoff::{AT_ONCE, Backoff, STABLE_MS};
 use crate::session::{Now, Session};
 
 /// Callers who are remembered at most. Beyond that the one who may ring soonest is forgotten.
@@ -24,7 +24,7 @@ impl Session {
         let may_ring = now.boot_ms >= bell.silent_until_ms;
         if may_ring {
             // Each client waits for its own callers, so no jitter is needed.
-            let wait_ms = bell.row.fail(now.boot_ms, &SOON, 0.5).unwrap_or_default();
+            let wait_ms = bell.row.fail(now.boot_ms, &AT_ONCE, 0.5).unwrap_or_default();
             bell.silent_until_ms = now.boot_ms + wait_ms;
         }
         if self.bells.len() >= MAX_BELLS {

@@ -61,6 +61,7 @@ fn caller_who_withdraws_rings_again_a_second_later() {
     let mut stage = Stage::logged_in();
     for _ in 0..2 {
         assert!(rings_and_hangs_up(&mut stage, "bob", 2), "the first is heard at once");
+        assert!(rings_and_hangs_up(&mut stage, "bob", 2), "the second as well");
         assert!(!rings_and_hangs_up(&mut stage, "bob", 2), "and the next is too soon");
         stage.now.boot_ms += 1_000;
         assert!(rings_and_hangs_up(&mut stage, "bob", 2));
