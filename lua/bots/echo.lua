@@ -25,12 +25,20 @@ chat.on("chat_opened", function(opened)
     chat.log("info", "chat with " .. opened.with)
 end)
 
+-- Those who can't be answered: that is logged once of each, until it works again.
+local unanswered = {}
+
 chat.on("message", function(message)
     -- The chat may be over by now, or its other side reads nothing.
     local ok, failure = pcall(chat.say, message.text, { to = message.from })
-    if not ok then
+    if not ok and not unanswered[message.from] then
         chat.log("warn", "no echo to " .. message.from .. ": " .. tostring(failure))
     end
+    unanswered[message.from] = not ok or nil
+end)
+
+chat.on("chat_closed", function(closed)
+    unanswered[closed.with] = nil
 end)
 
 chat.print("echo is here as " .. chat.status().username)

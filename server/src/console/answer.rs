@@ -53,6 +53,8 @@ pub(super) fn mistake(mistake: Mistake) -> Vec<String> {
     let meant = match mistake {
         Mistake::Misused(usage) => format!("the command is `{usage}`."),
         Mistake::Mistyped(usage) => format!("did you mean `{usage}`?"),
+        Mistake::Foreign => "that is no command here; `help` shows which are.".into(),
+        Mistake::Unprintable => "the line has control characters, as arrow keys type them.".into(),
     };
     vec![format!("Nothing was done: {meant} `say` before a text says it to everybody.")]
 }

@@ -1,6 +1,9 @@
 //! Which line is which command.
 
+use clap::CommandFactory as _;
 use letschat_protocol::printable::{Printable, is_blank};
+
+use crate::config::Flags;
 
 /// What the console knows, as `help` shows it.
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
@@ -11,6 +14,50 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("help", "Show this."),
     ("exit", "Tell everybody, and stop the server."),
 ];
+
+/// The client's commands, which the console does not have.
+const OF_THE_CLIENT: &[&str] = &[
+    "accept",
+    "all",
+    "approve",
+    "block",
+    "broadcast",
+    "bye",
+    "call",
+    "cancel",
+    "connect",
+    "deny",
+    "detach",
+    "disconnect",
+    "exit",
+    "hangup",
+    "help",
+    "leave",
+    "list",
+    "login",
+    "passwd",
+    "password",
+    "plugin",
+    "quit",
+    "refuse",
+    "register",
+    "say",
+    "signup",
+    "status",
+    "switch",
+    "trust",
+    "users",
+    "verify",
+    "watch",
+    "whoami",
+];
+
+/// What operators type elsewhere.
+const OF_OPERATORS: &[&str] =
+    &["ban", "kill", "reboot", "reload", "restart", "shutdown", "stop", "unban", "who"];
+
+/// Those of them that are followed by a name.
+const WITH_A_NAME: &[&str] = &["ban", "disconnect", "kill", "unban"];
 
 /// What the operator typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,20 +72,24 @@ pub(super) enum Command {
     Exit,
 }
 
-/// Why a line is neither a command nor said to everybody. Both hold the usage of the command that was
+/// Why a line is neither a command nor said to everybody. Some hold the usage of the command that was
 /// meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mistake {
     /// The first word is a command, and the rest does not fit it.
     Misused(&'static str),
-    /// The first word is one edit away from a command.
+    /// The first word is one edit away from a command, or a command with punctuation.
     Mistyped(&'static str),
+    /// It is a command of another program, or looks like one.
+    Foreign,
+    /// It has control characters, as keys that the terminal does not edit with type them.
+    Unprintable,
 }
 
 impl Command {
     /// Reads a line: a command in any case of letters, or a text for everybody. An empty line is
-    /// nothing. A line that begins with a command, or nearly so, is a mistake, unless it is right: people
-    /// are not to be told what the operator mistyped.
+    /// nothing. A line that looks like a command is a mistake, unless it is right: people are not to be
+    /// told what the operator mistyped.
     pub(super) fn understand(line: &str) -> Option<Result<Command, Mistake>> {
         let line = line.trim();
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -51,7 +102,7 @@ impl Command {
             ("exit", "") => Command::Exit,
             ("kick", name) if is_one_word(name) => Command::Kick(name.to_owned()),
             ("say", text) if !is_blank(text) => Command::Say(Printable(text).to_string()),
-            _ => match mistake(&word) {
+            (_, rest) => match mistake(line, &word, rest) {
                 Some(mistake) => return Some(Err(mistake)),
                 None => Command::Say(Printable(line).to_string()),
             },
@@ -59,17 +110,34 @@ impl Command {
     }
 }
 
-/// The mistake that it is to begin with this word.
-fn mistake(word: &str) -> Option<Mistake> {
+/// The mistake that a line is by its first word and the rest; `None` if it is a text.
+fn mistake(line: &str, word: &str, rest: &str) -> Option<Mistake> {
+    if line.contains(|c: char| c.is_control() && c != '\t') {
+        return Some(Mistake::Unprintable);
+    }
+    // `//list` and `kick,bob` begin with a command as well.
+    let letters = word.trim_start_matches(|c: char| c.is_ascii_punctuation());
+    let letters = letters.split(|c: char| c.is_ascii_punctuation()).next().unwrap_or_default();
     let edits = COMMANDS.iter().map(|(usage, _)| {
         let name = usage.split(' ').next().unwrap_or(usage);
-        (strsim::osa_distance(word, name), *usage)
+        (strsim::osa_distance(letters, name), *usage)
     });
     match edits.min()? {
-        (0, usage) => Some(Mistake::Misused(usage)),
-        (1, usage) => Some(Mistake::Mistyped(usage)),
-        _ => None,
+        (0, usage) if letters == word => Some(Mistake::Misused(usage)),
+        (0 | 1, usage) => Some(Mistake::Mistyped(usage)),
+        _ => is_foreign(word, letters, rest).then_some(Mistake::Foreign),
     }
+}
+
+/// Whether a line is a command of another program: the client, this one in a shell, an editor.
+fn is_foreign(word: &str, letters: &str, rest: &str) -> bool {
+    let is_bare = rest.is_empty() || rest == "now" || rest.starts_with('-');
+    word.starts_with(['/', ':', '!', '\\'])
+        || (letters.is_empty() && rest.is_empty())
+        || (is_bare && [OF_THE_CLIENT, OF_OPERATORS].concat().contains(&letters))
+        || (is_one_word(rest) && WITH_A_NAME.contains(&letters))
+        || Flags::command().get_name() == word
+        || Flags::command().find_subcommand(word).is_some()
 }
 
 fn is_one_word(text: &str) -> bool {
@@ -145,17 +213,106 @@ mod tests {
 
     #[test]
     fn anything_else_is_said_whole() {
-        for line in
-            ["hello", "sayhello", "quit", "lunch is ready", "I list everybody", "l\u{ed}ste"]
-        {
+        for line in [
+            "hello",
+            "sayhello",
+            "lunch is ready",
+            "I list everybody",
+            "l\u{ed}\u{ed}ste",
+            "the server restarts at noon",
+            "restart at noon, please save",
+            "who is in?",
+            "stop shouting",
+            "quit it, you two",
+            "watch out",
+            "ban on smoking starts today",
+            "*** maintenance at 5 ***",
+            "\"lunch\", he said",
+            "(lunch!)",
+            "...and lunch",
+            "5 minutes left",
+            "caf\u{e9} for all",
+            "\u{1f389}",
+        ] {
             assert_eq!(said(line).as_deref(), Some(line));
         }
         assert_eq!(said(" lunch  at one ").as_deref(), Some("lunch  at one"));
     }
 
     #[test]
+    fn a_command_with_punctuation_is_not_said() {
+        for (line, usage) in [
+            ("help!!", "help"),
+            ("//list", "list"),
+            ("`list`", "list"),
+            ("kick-bob", "kick NAME"),
+            ("kick,bob", "kick NAME"),
+            ("kick: bob", "kick NAME"),
+        ] {
+            assert_eq!(mistaken(line), Mistake::Mistyped(usage), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_of_another_program_is_not_said() {
+        for line in [
+            "account ban bob",
+            "account",
+            "fingerprint",
+            "health",
+            "open-room 5000",
+            "letschat-server account list",
+            "ban bob",
+            "kill bob",
+            "disconnect bob",
+            "Who",
+            "stop",
+            "stop!",
+            "shutdown now",
+            "shutdown -h now",
+            "restart",
+            "reload",
+            "?",
+            "//",
+            ":q",
+            "/msg bob hello",
+            "!ls",
+            "...",
+        ] {
+            assert_eq!(mistaken(line), Mistake::Foreign, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn no_command_of_the_client_is_said() {
+        for command in letschat_commands::commands::TABLE {
+            for name in [&command.name].into_iter().chain(command.aliases) {
+                for line in [(*name).to_owned(), format!("/{name} bob")] {
+                    let understood = Command::understand(&line).unwrap();
+                    assert!(!matches!(understood, Ok(Command::Say(_))), "{line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_keys_type_unasked_is_not_said() {
+        for line in
+            ["\u{1b}[A", "\u{1b}[Akick bob", "hello\u{1b}[D", "hel\u{8}lo", "kick\u{1b}[C bob"]
+        {
+            assert_eq!(mistaken(line), Mistake::Unprintable, "{line:?}");
+        }
+    }
+
+    #[test]
     fn say_forces_any_text() {
-        for (line, text) in [("say  list", "list"), ("say lst", "lst"), ("SAY kick", "kick")] {
+        for (line, text) in [
+            ("say  list", "list"),
+            ("say lst", "lst"),
+            ("SAY kick", "kick"),
+            ("say account ban bob", "account ban bob"),
+            ("say //", "//"),
+        ] {
             assert_eq!(said(line).as_deref(), Some(text));
         }
     }
@@ -169,9 +326,8 @@ mod tests {
 
     #[test]
     fn what_is_said_steers_no_terminal() {
-        for line in ["say  hello\u{1b}[2J", "hello\u{1b}[2J"] {
-            assert_eq!(said(line).as_deref(), Some("hello\\u{1b}[2J"));
-        }
+        let said = said("say  hello\u{1b}[2J");
+        assert_eq!(said.as_deref(), Some("hello\\u{1b}[2J"));
     }
 
     #[test]

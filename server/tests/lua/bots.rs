@@ -1,12 +1,13 @@
 //! The bots in `lua/bots`.
 
+use std::fs;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::client::TestClient;
 use crate::programs::PATIENCE;
-use crate::run::{NOWHERE, Script, shipped};
+use crate::run::{NOWHERE, Script, run, shipped};
 use crate::server::TestServer;
 
 #[test]
@@ -22,6 +23,34 @@ fn echo_lets_everybody_in_and_says_back_what_it_is_told() {
         client.ok("say", json!({"text": text}));
         client.wait_event_with("message", "text", &text);
     }
+}
+
+#[test]
+fn echo_complains_once_about_a_peer_that_does_not_read() {
+    let before = "local handlers, logged, reads = {}, 0, false
+        local chat = {
+            arguments = {},
+            status = function() return { state = 'logged_in', username = 'echo' } end,
+            on = function(event, handler) handlers[event] = handler end,
+            say = function() if not reads then error('Too many messages wait.') end end,
+            log = function(level) if level == 'warn' then logged += 1 end end,
+            print = function() end,
+        }";
+    let after = "local function say(from, times)
+            for _ = 1, times do handlers.message({ from = from, text = 'x' }) end
+            print(logged)
+        end
+        say('mallory', 1000)
+        say('bob', 1000)
+        reads = true
+        say('mallory', 1)
+        reads = false
+        say('mallory', 1000)
+        handlers.chat_closed({ with = 'bob' })
+        say('bob', 1000)";
+    let echo = fs::read_to_string(shipped("bots/echo.lua")).unwrap();
+    let ended = run(&format!("{before}\n{echo}\n{after}"));
+    assert_eq!((ended.said.as_str(), ended.errors.as_str()), ("1\n2\n2\n3\n4", ""));
 }
 
 #[test]

@@ -80,7 +80,17 @@ fn what_is_no_command_is_said_like_what_is_said() {
 #[test]
 fn a_mistyped_command_is_told_to_nobody_unless_say_forces_it() {
     let (mut server, mut alice, mut harry) = company();
-    for typed in ["kick", "help me", "lst", "exti", "Kik alice", "say"] {
+    for typed in [
+        "kick",
+        "help me",
+        "lst",
+        "exti",
+        "Kik alice",
+        "say",
+        "account ban alice",
+        "quit",
+        "\x1b[A",
+    ] {
         let shown = server.answers(typed, "Nothing was done: ");
         assert!(shown[0].contains("`say` before a text says it to everybody."), "{shown:?}");
     }

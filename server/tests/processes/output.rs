@@ -20,7 +20,7 @@ fn runs(folder: &TempDir) -> Vec<Run> {
     fs::write(path("wrong.lua"), "local = 1").unwrap();
     let client = |more: &[&str]| -> Vec<String> {
         let data = path("client");
-        let common = ["--server", "127.0.0.1:1", "--peer-port", "0", "--tries", "1"];
+        let common = ["--server", "127.0.0.1:1", "--peer-port", "0"];
         let common = common.into_iter().chain(["--data", &data]);
         common.chain(more.iter().copied()).map(str::to_owned).collect()
     };
@@ -31,6 +31,11 @@ fn runs(folder: &TempDir) -> Vec<Run> {
     vec![
         ("letschat", client(&["--plain"]), "help\n", 0),
         ("letschat", client(&["--json"]), "help\n", 0),
+        // These logins are pending, or lines wait, when it is noticed that nobody reads.
+        ("letschat", client(&["--plain", "--as", "alice"]), "", 0),
+        ("letschat", client(&["--json", "--as", "alice"]), "", 0),
+        ("letschat", client(&["--plain"]), "help\nnonsense\nnonsense\n", 0),
+        ("letschat", client(&["--json"]), "nonsense\nlogin alice\n", 0),
         ("letschat", client(&["--script", &path("says.lua")]), "", 0),
         ("letschat", client(&["--check", &path("wrong.lua")]), "", 1),
         ("letschat", client(&["--help"]), "", 0),
@@ -109,11 +114,12 @@ fn a_complaint_that_is_refused_is_no_panic() {
     let data = folder.path().join("client").display().to_string();
     let missing = folder.path().join("missing.lua").display().to_string();
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let runs: [Run; 5] = [
+    let runs: [Run; 6] = [
         ("letschat", words(&["--check", &missing]), "", 1),
         ("letschat", words(&["--data", &data, "--script", &missing]), "", 1),
         ("letschat", words(&["--no-such-flag"]), "", 2),
         ("letschat", words(&["--data", &data, "--plain", "--tries", "1"]), "nonsense\n", 1),
+        ("letschat", words(&["--data", &data, "--plain"]), "nonsense\nhelp\n", 1),
         ("letschat-server", words(&["--data", &data, "fingerprint"]), "", 1),
     ];
     for run in runs {

@@ -8,6 +8,7 @@
 //! | return to the server | [`SOON`] | when a login has lived for 10 s, or the user asks |
 //! | a server that is busy or not there | [`LATER`] | the same |
 //! | dial the peer of a chat again | [`AT_ONCE`] | when a link has lived for 10 s, or with the chat |
+//! | let one caller ring | [`AT_ONCE`] | when a chat has opened, or none rang for 10 s who might have |
 //! | ask for missed broadcasts | [`SOON`] | when a replay went up to the head, and something came, or none failed for 10 s |
 //!
 //! Pages of a list are asked for without a wait. Each has to advance, and their number is bounded.

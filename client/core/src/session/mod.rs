@@ -47,7 +47,7 @@ use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
 use self::broadcasts::Shown;
-use self::calls::{Arrived, Asked, Call, Introduced};
+use self::calls::{Arrived, Asked, Bell, Call, Introduced};
 use self::chat::Chat;
 use self::keys::Offered;
 use self::server::ServerSide;
@@ -105,6 +105,8 @@ pub struct Session {
     calls: BTreeMap<Username, Call>,
     /// Others' requests for a chat.
     asked: BTreeMap<Username, Asked>,
+    /// How often others asked of late.
+    bells: BTreeMap<Username, Bell>,
     chats: BTreeMap<Username, Chat>,
     typing: Typing,
     links: HashMap<LinkId, LinkUse>,
@@ -145,6 +147,7 @@ impl Session {
             account: None,
             calls: BTreeMap::new(),
             asked: BTreeMap::new(),
+            bells: BTreeMap::new(),
             chats: BTreeMap::new(),
             typing: Typing::default(),
             links: HashMap::new(),

@@ -168,6 +168,7 @@ pub(crate) fn run(stage: Stage, dialect: impl Dialect + 'static) -> u8 {
         interactive: stage.interactive,
         first_failure: Cell::new(None),
         is_over: Cell::new(false),
+        is_unheard: Cell::new(false),
         output_closed: Wakeup::new(),
         output_failed: Cell::new(false),
         beside: RefCell::default(),
@@ -186,6 +187,8 @@ struct Run<D> {
     /// The user has quit, the client has ended, or nobody reads what is written: lines that still
     /// wait are not begun.
     is_over: Cell<bool>,
+    /// What is written does not get through. What fails from then on is not told and does not count.
+    is_unheard: Cell<bool>,
     output_closed: Wakeup,
     /// Output was refused, and that has been said.
     output_failed: Cell<bool>,
@@ -369,12 +372,17 @@ impl<D: Dialect + 'static> Run<D> {
     }
 
     async fn conclude(&self, outcome: &Outcome) {
-        if let (Err(failure), None) = (&outcome.result, self.first_failure.get()) {
-            self.first_failure.set(Some(exit_status::of_failure(failure.code)));
+        if self.is_unheard.get() {
+            return;
         }
         if let Err(closed) = self.dialect.result(outcome).await {
             self.note(closed);
             self.output_closed.notify(usize::MAX);
+        }
+        if let (Err(failure), None, false) =
+            (&outcome.result, self.first_failure.get(), self.is_unheard.get())
+        {
+            self.first_failure.set(Some(exit_status::of_failure(failure.code)));
         }
         if outcome.result.is_ok() && outcome.has_role(Role::Quit) {
             self.is_over.set(true);
@@ -382,6 +390,7 @@ impl<D: Dialect + 'static> Run<D> {
     }
 
     fn note(&self, closed: OutputClosed) {
+        self.is_unheard.set(true);
         if let OutputClosed::Failed(error) = closed
             && !self.output_failed.replace(true)
         {

@@ -162,6 +162,10 @@ impl Session {
         receiver: Option<SocketAddr>,
         from: SocketAddr,
     ) {
+        // Whoever is blocked is not to tell that by it.
+        if !self.may_ring(now, &who) {
+            return self.refuse(link, Refusal::Busy);
+        }
         if self.is_blocked(&who) {
             return self.ignore(now, link);
         }
@@ -314,6 +318,7 @@ impl Session {
                 }
                 if let Some(asked) = self.asked.remove(who) {
                     let Asked { link, chat, key, receiver, waiting, switch, .. } = asked;
+                    self.bells.remove(who);
                     let chat = Chat::new(who, chat, key, receiver, false, link, now);
                     self.open_chat(now, who, chat, waiting, switch);
                 }

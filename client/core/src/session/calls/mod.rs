@@ -6,6 +6,9 @@
 //! lower fingerprint dialled is the one that stays.
 
 mod asked;
+mod bell;
+
+pub(in crate::session) use bell::Bell;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -326,7 +329,9 @@ impl Session {
                 let (code, message) = match why {
                     Refusal::Denied => ("denied", format!("{who} said no.")),
                     Refusal::NoAnswer => ("no_answer", format!("{who} did not answer.")),
-                    Refusal::Busy => ("peer_busy", format!("{who} has too many requests waiting.")),
+                    Refusal::Busy => {
+                        ("peer_busy", format!("{who} takes no request now; try again in a while."))
+                    }
                     Refusal::Unknown | Refusal::Over => {
                         ("not_introduced", format!("{who} does not know of you; try again."))
                     }

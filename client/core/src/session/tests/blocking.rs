@@ -34,13 +34,14 @@ fn the_requests_of_somebody_blocked_wait_for_an_answer_that_does_not_come() {
 #[test]
 fn many_requests_of_somebody_blocked_are_not_kept() {
     let mut stage = Stage::logged_in();
-    stage.ask(Request::Block { who: "mallory".into(), on: true });
     let busy = |effect: &Effect| {
         matches!(effect, Effect::SendPeer { message: PeerMessage::Refuse(Refusal::Busy), .. })
     };
     let mut turned_away = 0;
-    for _ in 0..20 {
-        let (_, effects) = stage.called_by("mallory", 3);
+    for n in 0..20 {
+        let who = format!("mallory{n}");
+        stage.ask(Request::Block { who: who.clone(), on: true });
+        let (_, effects) = stage.called_by(&who, 3);
         turned_away += effects.iter().filter(|effect| busy(effect)).count();
     }
     assert_eq!(turned_away, 4, "sixteen wait");

@@ -36,6 +36,74 @@ fn refused(effects: &[Effect], why: Refusal) -> Option<LinkId> {
     })
 }
 
+/// Somebody on a new link calls, and hangs up at once.
+fn rings_and_hangs_up(stage: &mut Stage, who: &str, seed: u8) -> bool {
+    let (link, effects) = stage.called_by(who, seed);
+    stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
+    assert!(rings(&effects) || refused(&effects, Refusal::Busy) == Some(link), "{effects:?}");
+    rings(&effects)
+}
+
+#[test]
+fn caller_who_withdraws_again_and_again_rings_rarely() {
+    let mut stage = Stage::logged_in();
+    let mut in_a_minute = 0;
+    for _ in 0..6_000 {
+        in_a_minute += u32::from(rings_and_hangs_up(&mut stage, "mallory", 66));
+        stage.now.boot_ms += 10;
+    }
+    assert!((10..=20).contains(&in_a_minute), "{in_a_minute}");
+    assert!(rings_and_hangs_up(&mut stage, "bob", 2), "nobody else is kept out");
+}
+
+#[test]
+fn caller_who_withdraws_rings_again_a_second_later() {
+    let mut stage = Stage::logged_in();
+    for _ in 0..2 {
+        assert!(rings_and_hangs_up(&mut stage, "bob", 2), "the first is heard at once");
+        assert!(rings_and_hangs_up(&mut stage, "bob", 2), "the second as well");
+        assert!(!rings_and_hangs_up(&mut stage, "bob", 2), "and the next is too soon");
+        stage.now.boot_ms += 1_000;
+        assert!(rings_and_hangs_up(&mut stage, "bob", 2));
+        stage.now.boot_ms += 60_000;
+    }
+}
+
+#[test]
+fn blocked_caller_is_turned_away_like_any_other() {
+    let answers = |is_blocked: bool| {
+        let mut stage = Stage::logged_in();
+        stage.ask(Request::Block { who: "mallory".into(), on: is_blocked });
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            let (link, effects) = stage.called_by("mallory", 66);
+            stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
+            answers.push(refused(&effects, Refusal::Busy));
+            stage.now.boot_ms += 300;
+        }
+        answers
+    };
+    assert_eq!(answers(true), answers(false));
+}
+
+#[test]
+fn chats_that_open_do_not_count_against_a_caller() {
+    let mut stage = Stage::logged_in();
+    for _ in 0..100 {
+        let link = stage.chat_with("bob", 2);
+        stage.put(Input::Peer { link, message: PeerMessage::Bye });
+    }
+}
+
+#[test]
+fn callers_who_are_remembered_are_few() {
+    let mut stage = Stage::logged_in();
+    for n in 0..1_000 {
+        rings_and_hangs_up(&mut stage, &format!("mallory{n}"), 66);
+    }
+    assert!(stage.session.bells.len() <= 256);
+}
+
 #[test]
 fn introductions_of_one_user_keep_nobody_else_out() {
     let mut stage = Stage::logged_in();
