@@ -8,6 +8,7 @@
 //! * [`open_room`] – the open room over UDP, which has nothing to do with all of these
 //! * [`identity`] – keys, fingerprints, login signatures, safety numbers
 //! * `tls` – with the feature `tls`: whose key is accepted, what both ends export
+//! * [`clock`] – the time as a value
 //! * [`username`], [`password`] – what is accepted at sign-up
 //! * [`printable`] – text from elsewhere, made safe for a terminal or a log
 //! * [`text`] – what programs put before a text
@@ -20,6 +21,7 @@
 #![doc = include_str!("../../docs/PROTOCOL.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod clock;
 pub mod code;
 pub mod datagram;
 pub mod dialogue;

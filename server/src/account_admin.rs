@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use letschat_flags::output::{self, Stream};
 use letschat_protocol::username::Username;
-use letschat_server::clock::Now;
+use letschat_server::clock::now;
 use letschat_server::reserved_names;
 use letschat_server::settings::StoreLocation;
 use letschat_server::store::admin::{Absent, AccountAdmin, open_beside_server};
@@ -176,7 +176,7 @@ impl Accounts {
             return Err(AdminError::Taken(name.clone()).into());
         }
         let phc = new_password_for(name, from)?;
-        let now_ms = Now::read().wall_ms;
+        let now_ms = now().wall_ms;
         match self.ask_store(|store| store.create_account(name, &phc, now_ms))? {
             Created::New => {
                 done(&format!("{name} has an account now"))?;

@@ -16,7 +16,7 @@ use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use letschat_protocol::datagram::DatagramKeys;
 
-use crate::clock::Now;
+use crate::clock::{self, Now};
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
 use crate::net::connection::{Connection, Patience};
@@ -80,7 +80,7 @@ impl Driver {
         let mut stop_by = None;
         let mut backlog = VecDeque::new();
         loop {
-            let now = Now::read();
+            let now = clock::now();
             if stop_by.is_some_and(|by| by <= now.boot_ms) {
                 tracing::warn!("not everything was finished within {} s", STOP_MS / 1_000);
                 return now.boot_ms;
@@ -92,7 +92,7 @@ impl Driver {
                     None => continue,
                 },
             };
-            let now = Now::read();
+            let now = clock::now();
             if matches!(input, Input::Operator(Operator::Stop)) {
                 stop_by.get_or_insert(now.boot_ms + STOP_MS);
             }
@@ -104,7 +104,7 @@ impl Driver {
 
     /// The next input, or `None` when it is time to look at the clock again.
     async fn next_input(&mut self, stop_by: Option<u64>) -> Option<Input> {
-        let now_ms = Now::read().boot_ms;
+        let now_ms = clock::now().boot_ms;
         let deadline = self.hub.next_deadline();
         if deadline.is_some_and(|deadline| deadline <= now_ms) {
             return Some(Input::Tick);
@@ -226,7 +226,7 @@ impl Driver {
 }
 
 async fn wait_until(boot_ms: u64) {
-    let left = boot_ms.saturating_sub(Now::read().boot_ms);
+    let left = boot_ms.saturating_sub(clock::now().boot_ms);
     Timer::after(Duration::from_millis(left)).await;
 }
 

@@ -12,7 +12,7 @@
 //! * [`reserved_names`] – names that nobody can sign up by
 //! * `runtime` – the executor: a thread per core, and what becomes of a panic
 //! * `data_folder` – the server's files and the locks on them
-//! * [`clock`] – the time as a value
+//! * [`clock`] – reads the time
 //!
 //! # What holds
 //!
@@ -54,7 +54,6 @@ use futures_rustls::TlsAcceptor;
 use letschat_protocol::identity::Fingerprint;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use clock::Now;
 pub use data_folder::make as make_data_folder;
 use data_folder::{DataFolder, LockError};
 use driver::{Driver, Links, QUEUE_EVENTS};
@@ -169,7 +168,7 @@ impl Server {
         let listener = Listener::new(ports.tcp)?.run(events.clone());
         let (stopping, stopped) = async_channel::bounded(1);
         let driver = Driver {
-            hub: Hub::new(settings.hub, birth, log, Now::read()),
+            hub: Hub::new(settings.hub, birth, log, clock::now()),
             events: inbox,
             links: Links::new(TlsAcceptor::from(config), spawner.clone(), events.clone()),
             datagrams: Datagrams::start(ports.udp, &spawner, events.clone())?,

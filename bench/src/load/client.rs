@@ -5,17 +5,17 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use letschat_core::event::Event;
 use letschat_core::session::{
-    Account, Birth, Effect, Input, LogPosition, Now, Phase, Reply, Request, RequestId, Session,
+    Account, Birth, Effect, Input, LogPosition, Phase, Reply, Request, RequestId, Session,
     Unreached,
 };
 use letschat_protocol::datagram::{DatagramKeys, ToClient};
 use letschat_protocol::tls::Exported;
+use letschat_server::clock::now;
 use rustix::event::epoll;
-use rustix::time::{ClockId, clock_gettime};
 use rustls::ClientConfig;
 
 use super::datagrams::{Buffer, Datagrams};
@@ -330,14 +330,4 @@ fn note_failure(result: io::Result<()>, tally: &mut Tally) {
 
 fn unreached(error: &io::Error) -> Input {
     Input::ServerUnreached(Unreached::NoServer(error.to_string()))
-}
-
-/// The session's two clocks.
-pub(super) fn now() -> Now {
-    let boot = clock_gettime(ClockId::Boottime);
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now {
-        boot_ms: boot.tv_sec as u64 * 1_000 + boot.tv_nsec as u64 / 1_000_000,
-        wall_ms: wall.as_millis() as u64,
-    }
 }

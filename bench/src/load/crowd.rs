@@ -10,11 +10,12 @@ use std::time::Instant;
 
 use letschat_core::session::Request;
 use letschat_protocol::tls;
+use letschat_server::clock::now;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::time::Timespec;
 
-use super::client::{Client, Course, Surroundings, now, socket_of};
+use super::client::{Client, Course, Surroundings, socket_of};
 use super::datagrams::{Buffer, EMPTY};
 use super::tally::Tally;
 use crate::accounts::Member;

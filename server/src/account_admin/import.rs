@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use letschat_flags::output::Stream;
 use letschat_protocol::username::Username;
-use letschat_server::clock::Now;
+use letschat_server::clock::now;
 use letschat_server::store::Created;
 
 use super::hashing::hash_all;
@@ -67,7 +67,7 @@ impl Accounts {
             return Err(ImportError::BadRows { bad, rows: rows.count() }.into());
         }
         let accounts = hash_all(&rows.people)?;
-        let now_ms = Now::read().wall_ms;
+        let now_ms = now().wall_ms;
         match self.ask_store(|store| store.import_accounts(&accounts, now_ms))? {
             Created::New => {}
             Created::Taken => return Err(ImportError::TakenMeanwhile.into()),

@@ -21,7 +21,7 @@ use self::queues::Queues;
 use self::steps::{Step, StepError};
 use super::password::Hasher;
 use super::{Store, StoreAnswer, StoreRequest};
-use crate::clock::Now;
+use crate::clock::now;
 use crate::hub::ConnectionId;
 
 pub use self::steps::unavailable;
@@ -119,7 +119,7 @@ impl Shared {
     fn serve(&self, mut store: Box<dyn Store>) {
         while let Some(job) = self.queues.next_for_database() {
             let (what, unavailable) = (job.what(), job.unavailable());
-            let wall_ms = Now::read().wall_ms;
+            let wall_ms = now().wall_ms;
             self.carry_out(what, unavailable, || job.run(&mut *store, wall_ms));
         }
     }

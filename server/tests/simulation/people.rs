@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use letschat_core::event::Event as Told;
 use letschat_core::session::{
-    Account, Birth, Effect, Failure, Input, KnownPeer, LogPosition, Now, Phase, Reply, Request,
+    Account, Birth, Effect, Failure, Input, KnownPeer, LogPosition, Phase, Reply, Request,
     RequestId, Save, Session,
 };
 use letschat_protocol::datagram::ToClient;
@@ -203,8 +203,7 @@ impl World {
 
     /// Hands a session one input and carries out what it wants.
     pub(crate) fn session(&mut self, person: usize, input: Input) {
-        let now = Now { boot_ms: self.now.boot_ms, wall_ms: self.now.wall_ms };
-        let effects = self.people[person].session.handle(now, input);
+        let effects = self.people[person].session.handle(self.now, input);
         for effect in effects {
             self.carry_out_for(person, effect);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{FromServer, Request as ServerRequest, Secret, SessionId};
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey};
@@ -13,15 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use super::reply::{Failure, Reply};
 use crate::event::Event;
-
-/// One moment on two clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Now {
-    /// Milliseconds since the machine booted, sleep included; never set.
-    pub boot_ms: u64,
-    /// Milliseconds since the Unix epoch. May jump; only shown.
-    pub wall_ms: u64,
-}
 
 /// Names a request of the user until it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
