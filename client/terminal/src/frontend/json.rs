@@ -172,6 +172,8 @@ mod tests {
     use super::*;
     use letschat_commands::command;
     use letschat_commands::commands::TABLE;
+    use letschat_core::conversation::{MessageState, Via};
+    use letschat_protocol::message_id::MessageId;
     use serde_json::json;
 
     fn shown(command: &str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
@@ -182,8 +184,13 @@ mod tests {
 
     #[test]
     fn a_reply_has_the_commands_name_the_id_and_the_fields() {
-        let sent = Reply::Sent { to: "bob".into(), number: 3 };
-        let expected = json!({"reply": "say", "id": 7, "to": "bob", "number": 3});
+        let message_id = MessageId::of_broadcast(1, 1);
+        let (to, state) = ("bob".into(), MessageState::Sent);
+        let sent = Reply::Sent { to, number: 3, message_id, state, via: Via::Direct };
+        let expected = json!({
+            "reply": "say", "id": 7, "to": "bob", "number": 3,
+            "message_id": message_id.to_string(), "state": "sent", "via": "direct",
+        });
         assert_eq!(shown("say", Some(json!(7)), Ok(sent)), expected);
         let expected = json!({"reply": "watch"});
         assert_eq!(shown("watch", None, Ok(Reply::Done {})), expected);
