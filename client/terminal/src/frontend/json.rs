@@ -22,12 +22,15 @@ use letschat_core::event::Event;
 use letschat_core::session::{Failure, Reply};
 use letschat_engine::events::Receipt;
 
-/// Runs the front end; the result is the exit status.
-pub fn run(stage: Stage) -> u8 {
-    super::run(stage, Json)
+/// Runs the front end, with or without own messages among the events; the result is the exit status.
+pub fn run(stage: Stage, own_messages: bool) -> u8 {
+    super::run(stage, Json { own_messages })
 }
 
-struct Json;
+struct Json {
+    /// Whether own messages are printed. Programs of version 0.1 answer every message.
+    own_messages: bool,
+}
 
 /// A reply or a failure, as it is written.
 #[derive(Serialize)]
@@ -49,7 +52,9 @@ impl Dialect for Json {
     }
 
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        write(event)?;
+        if self.own_messages || !event.is_own_message() {
+            write(event)?;
+        }
         receipt.confirm();
         Ok(())
     }
