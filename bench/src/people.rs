@@ -59,7 +59,7 @@ impl Person {
             let Told { event, receipt } = self.events.recv().await?;
             receipt.confirm();
             match event {
-                Event::Message { text, .. } => return Ok(show(&text)),
+                Event::Message { text, own: false, .. } => return Ok(show(&text)),
                 Event::ChatClosed { reason, .. } => {
                     return Err(Failed(format!("the chat ended by itself: {reason}")).into());
                 }

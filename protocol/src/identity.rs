@@ -73,6 +73,11 @@ impl PublicKey {
         [&SPKI_PREFIX[..], &self.0].concat()
     }
 
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// What people compare and files remember.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_spki(&self.to_spki())

@@ -4,6 +4,7 @@
 //! * [`dialogue`] – client and server: requests, replies, notices
 //! * [`code`] – the reply codes and their stable names
 //! * [`peer`] – client and client: calls, approval, numbered messages
+//! * [`message_id`] – the names of messages
 //! * [`datagram`] – sealed UDP and its replay window
 //! * [`open_room`] – the open room over UDP, which has nothing to do with all of these
 //! * [`identity`] – keys, fingerprints, login signatures, safety numbers
@@ -28,6 +29,7 @@ pub mod dialogue;
 pub mod frame;
 pub mod identity;
 pub mod limits;
+pub mod message_id;
 pub mod open_room;
 pub mod password;
 pub mod peer;

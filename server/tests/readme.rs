@@ -24,11 +24,13 @@ use letschat_commands::command::{parse_line, parse_object};
 use letschat_commands::commands::TABLE;
 use letschat_commands::exit_status;
 use letschat_commands::render;
+use letschat_core::conversation::{ConversationId, MessageState, Via};
 use letschat_core::event::{self, Event, KeyState};
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::Fingerprint;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
 use letschat_server::hub::{Birth, ConnectionId, Effect, Hub, Input, Settings};
@@ -172,6 +174,7 @@ fn shape_of(object: &Map<String, Value>) -> String {
 fn every_event() -> Vec<Event> {
     let text = String::new;
     let (key, number, count) = (KeyState::New, 1, 1);
+    let id = MessageId::of_broadcast(1, 1);
     let bob = || "bob".parse::<Username>().unwrap();
     let events = vec![
         Event::Connected { server: text(), fingerprint: text() },
@@ -185,8 +188,33 @@ fn every_event() -> Vec<Event> {
         Event::ChatInterrupted { with: bob() },
         Event::ChatResumed { with: bob() },
         Event::ChatClosed { with: bob(), reason: "", undelivered: vec![] },
-        Event::Message { from: bob(), number, text: text(), time_ms: 0 },
-        Event::Broadcast { from: bob(), number, text: text(), time_ms: 0, own: true, over: "" },
+        Event::Message {
+            from: bob(),
+            number,
+            text: text(),
+            time_ms: 0,
+            conversation: ConversationId::Person(bob()),
+            id,
+            own: false,
+            via: Via::Direct,
+        },
+        Event::MessageState {
+            conversation: ConversationId::Person(bob()),
+            id,
+            state: MessageState::Delivered,
+            via: Via::Direct,
+        },
+        Event::Broadcast {
+            from: bob(),
+            number,
+            text: text(),
+            time_ms: 0,
+            own: true,
+            over: "",
+            conversation: ConversationId::Everyone,
+            id,
+            via: Via::Server,
+        },
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
         Event::Notice { code: "", message: text() },
@@ -200,7 +228,7 @@ fn every_event() -> Vec<Event> {
             Event::RequestEnded { .. } | Event::ChatOpened { .. } => {}
             Event::ChatInterrupted { .. } | Event::ChatResumed { .. } => {}
             Event::ChatClosed { .. } | Event::Message { .. } | Event::Broadcast { .. } => {}
-            Event::Joined { .. } | Event::Left { .. } => {}
+            Event::Joined { .. } | Event::Left { .. } | Event::MessageState { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
         }
     }
@@ -371,8 +399,8 @@ fn tree(readme: &str) -> Checked {
 fn pictures(readme: &str) -> Checked {
     let name = |name: &str| name.parse::<Username>().unwrap();
     let session = vec![
-        render::event(&Event::LoggedIn { username: name("alice"), by: "password" }),
-        render::event(&Event::LoggedIn { username: name("bob"), by: "key" }),
+        render::event(&Event::LoggedIn { username: name("alice"), by: "password" }).unwrap(),
+        render::event(&Event::LoggedIn { username: name("bob"), by: "key" }).unwrap(),
         "bob at 127.0.0.1 asks for a chat.".into(),
     ];
     let steps = demo_steps();

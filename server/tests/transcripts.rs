@@ -28,7 +28,8 @@ use letschat_protocol::dialogue::{SessionId, USAGE};
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, LoginStatement};
 use letschat_protocol::identity::{PublicKey, Signature, safety_number};
-use letschat_protocol::peer::Refusal;
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::peer::{ChatId, Refusal};
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
 use letschat_server::hub::{Birth, ConnectionId, Effect, Gone, Hub, Input, Operator, Settings};
@@ -144,6 +145,8 @@ fn the_test_vectors_are_what_the_code_makes() {
         server.to_string(),
         alice.sign_login(&statement).to_string(),
         HEXLOWER.encode(&datagram),
+        MessageId::in_chat(ChatId(1), &PublicKey::from_bytes([7; 32]), 3).to_string(),
+        MessageId::of_broadcast(5, 9).to_string(),
         safety,
     ];
     let listed: Vec<String> = rows_under("Test vectors").map(|row| row[1].clone()).collect();

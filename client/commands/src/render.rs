@@ -46,8 +46,16 @@ pub fn failure(failure: &Failure) -> String {
     moved_in(&lines(&failure.message))
 }
 
-/// An event.
-pub fn event(event: &Event) -> String {
+/// An event; `None` if people see what it says without a line: an own message as they typed it, and its state
+/// when it is lost.
+pub fn event(event: &Event) -> Option<String> {
+    match event {
+        Event::Message { own: true, .. } | Event::MessageState { .. } => None,
+        _ => Some(line(event)),
+    }
+}
+
+fn line(event: &Event) -> String {
     match event {
         Event::Connected { server, fingerprint } => {
             format!("Connected to {}, key {}.", Printable(server), Printable(fingerprint))
@@ -206,6 +214,8 @@ fn local_time(time_ms: u64) -> DateTime<Local> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_core::conversation::{ConversationId, Via};
+    use letschat_protocol::message_id::MessageId;
 
     /// A text that clears the screen, rings, turns the writing around and ends the line.
     const HOSTILE: &str = "a\x1b[2J\x07\u{9b}31m\u{202e}b\r\nc\x7f";
@@ -225,6 +235,19 @@ mod tests {
         "bob".parse().unwrap()
     }
 
+    fn message(text: &str) -> Event {
+        Event::Message {
+            from: bob(),
+            number: 1,
+            text: text.to_owned(),
+            time_ms: u64::MAX,
+            conversation: ConversationId::Person(bob()),
+            id: MessageId::of_broadcast(1, 1),
+            own: false,
+            via: Via::Direct,
+        }
+    }
+
     #[test]
     fn no_event_steers_a_terminal() {
         let key = KeyState::Changed;
@@ -240,7 +263,7 @@ mod tests {
                 time_ms: 0,
             },
             Event::ChatOpened { with: bob(), fingerprint: hostile(), key },
-            Event::Message { from: bob(), number: 1, text: hostile(), time_ms: u64::MAX },
+            message(&hostile()),
             Event::Broadcast {
                 from: bob(),
                 number: 1,
@@ -248,17 +271,20 @@ mod tests {
                 time_ms: u64::MAX,
                 own: true,
                 over: "udp",
+                conversation: ConversationId::Everyone,
+                id: MessageId::of_broadcast(1, 1),
+                via: Via::Server,
             },
             Event::Notice { code: "say", message: hostile() },
             Event::Error { code: "x", message: hostile() },
         ];
         for event in &events {
             let lines = if matches!(event, Event::Message { .. }) { 2 } else { 1 };
-            assert_safe(&super::event(event), lines);
+            assert_safe(&super::event(event).unwrap(), lines);
         }
         let undelivered = vec![hostile(), hostile()];
         let closed = Event::ChatClosed { with: bob(), reason: "lost", undelivered };
-        assert_safe(&super::event(&closed), 3);
+        assert_safe(&super::event(&closed).unwrap(), 3);
     }
 
     #[test]
@@ -275,7 +301,7 @@ mod tests {
             Event::Left { usernames: vec![], count: 9 },
         ];
         for event in &events {
-            assert_safe(&super::event(event), 1);
+            assert_safe(&super::event(event).unwrap(), 1);
         }
     }
 

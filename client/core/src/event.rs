@@ -2,8 +2,11 @@
 
 use chrono::{SecondsFormat, TimeZone as _, Utc};
 use letschat_protocol::identity::PublicKey;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use serde::{Serialize, Serializer};
+
+use crate::conversation::{ConversationId, MessageState, Via, digits};
 
 /// The names of all events.
 pub const NAMES: &[&str] = &[
@@ -19,6 +22,7 @@ pub const NAMES: &[&str] = &[
     "chat_resumed",
     "chat_closed",
     "message",
+    "message_state",
     "broadcast",
     "joined",
     "left",
@@ -124,7 +128,7 @@ pub enum Event {
         /// The messages of which no arrival was confirmed, oldest first.
         undelivered: Vec<String>,
     },
-    /// A message of a chat.
+    /// A message of a chat, one's own included.
     Message {
         /// Whose.
         #[serde(serialize_with = "name")]
@@ -133,9 +137,30 @@ pub enum Event {
         number: u64,
         /// What.
         text: String,
-        /// When it arrived, in milliseconds since the Unix epoch.
+        /// When it arrived, in milliseconds since the Unix epoch; of an own message, when it was sent.
         #[serde(rename = "time", serialize_with = "rfc3339")]
         time_ms: u64,
+        /// Where it was said.
+        conversation: ConversationId,
+        /// Its name.
+        #[serde(serialize_with = "digits")]
+        id: MessageId,
+        /// Whether it is one's own.
+        own: bool,
+        /// How it came or goes.
+        via: Via,
+    },
+    /// Something has become of an own message.
+    MessageState {
+        /// Where it was said.
+        conversation: ConversationId,
+        /// Its name.
+        #[serde(serialize_with = "digits")]
+        id: MessageId,
+        /// What has become of it.
+        state: MessageState,
+        /// How it was carried.
+        via: Via,
     },
     /// A broadcast. Each is told once.
     Broadcast {
@@ -153,6 +178,13 @@ pub enum Event {
         own: bool,
         /// How it came: `udp` or `tcp`.
         over: &'static str,
+        /// Where it was said: to everyone.
+        conversation: ConversationId,
+        /// Its name.
+        #[serde(serialize_with = "digits")]
+        id: MessageId,
+        /// How it came.
+        via: Via,
     },
     /// They came.
     Joined {
@@ -187,6 +219,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Returns true for a message of one's own.
+    pub fn is_own_message(&self) -> bool {
+        matches!(self, Event::Message { own: true, .. })
+    }
+
     /// The bytes of its texts that others choose the length of.
     pub fn text_bytes(&self) -> usize {
         match self {

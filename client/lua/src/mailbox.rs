@@ -14,11 +14,17 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Keeps an event. When there is no room the oldest goes.
+    /// Keeps an event. When there is no room the oldest goes, first of those that tell of own messages: few
+    /// scripts wait for these.
     pub(super) fn put(&mut self, event: Value) {
         if self.events.len() == MAX_EVENTS {
-            self.events.pop_front();
-            self.lost += 1;
+            match self.events.iter().position(is_of_own_message) {
+                Some(index) => drop(self.events.remove(index)),
+                None => {
+                    self.events.pop_front();
+                    self.lost += 1;
+                }
+            }
         }
         self.events.push_back(event);
     }
@@ -40,6 +46,15 @@ impl Mailbox {
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
+}
+
+/// Returns true for an own message.
+pub(super) fn is_own_message(event: &Value) -> bool {
+    event["event"] == "message" && event["own"] == true
+}
+
+fn is_of_own_message(event: &Value) -> bool {
+    is_own_message(event) || event["event"] == "message_state"
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::failure::Outcome;
 use super::host::Host;
 use super::limits::MAX_EVENTS;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, is_own_message};
 use super::voice::Said;
 use letschat_commands::command::Dispatcher;
 
@@ -31,6 +31,8 @@ pub(super) struct Party {
 struct Handler {
     id: u64,
     event: String,
+    /// Whether it is told own messages. Answers to them would never end.
+    own: bool,
     function: Function,
 }
 
@@ -55,7 +57,8 @@ impl Party {
         self.mailbox.borrow_mut().put(event.clone());
         self.tell_loss();
         self.arrived.notify(usize::MAX);
-        let is_meant = |handler: &&Handler| handler.event == name;
+        let is_own = is_own_message(&event);
+        let is_meant = |handler: &&Handler| handler.event == name && (handler.own || !is_own);
         let meant: Vec<(u64, Function)> = {
             let handlers = self.handlers.borrow();
             let meant = handlers.iter().filter(is_meant);
@@ -80,14 +83,14 @@ impl Party {
         self.arrived.notify(usize::MAX);
     }
 
-    pub(super) fn add_handler(&self, event: &str, function: Function) -> Outcome<u64> {
+    pub(super) fn add_handler(&self, event: &str, own: bool, function: Function) -> Outcome<u64> {
         self.host.add_handler()?;
         let id = self.host.next_id();
         if self.is_over.get() {
             self.host.remove_handlers(1);
         } else {
             let event = event.to_owned();
-            self.handlers.borrow_mut().push(Handler { id, event, function });
+            self.handlers.borrow_mut().push(Handler { id, event, own, function });
         }
         Ok(id)
     }
@@ -237,7 +240,7 @@ mod tests {
         lua.globals().set("pause", lua.create_async_function(pause).unwrap()).unwrap();
         let source = "return function(e) print('begin ' .. e.number) pause() print('end') end";
         let handler: Function = lua.load(source).eval().unwrap();
-        party.add_handler("message", handler).unwrap();
+        party.add_handler("message", false, handler).unwrap();
         block_on(async {
             for number in 1..=3 {
                 party.deliver(message(number)).await;

@@ -64,6 +64,10 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_JSON", conflicts_with = "plain")]
     json: bool,
 
+    /// With --json, print own messages as events, too
+    #[arg(long, env = "LETSCHAT_OWN_MESSAGES")]
+    own_messages: bool,
+
     /// Plain lines, without colours or cursor movements
     #[arg(long, env = "LETSCHAT_PLAIN", global = true)]
     plain: bool,
@@ -211,6 +215,11 @@ impl Options {
     /// Whether a program drives the client.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether that program is told own messages.
+    pub fn tells_own_messages(&self) -> bool {
+        self.own_messages
     }
 
     /// Whether a person types the commands and sees what comes of them.

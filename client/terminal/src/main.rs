@@ -116,7 +116,7 @@ fn run(options: Options) -> Result<u8, Failed> {
     };
     let stage = Stage { dispatcher, events, login, interactive };
     let status = if options.is_json() {
-        json::run(stage)
+        json::run(stage, options.tells_own_messages())
     } else if options.is_line() {
         line::run(stage, setting)
     } else {

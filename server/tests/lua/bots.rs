@@ -132,7 +132,9 @@ fn greeter_welcomes_who_comes_by_name_and_once() {
     alice.ok("leave", json!({}));
     alice.ok("login", json!({"username": "alice"}));
     let mut bob = TestClient::join(&server, "bob");
+    // Those before come by TCP and may be overtaken.
     bob.wait_event_with("broadcast", "text", "Hello, bob!");
+    bob.wait_event_with("broadcast", "text", "Hello, alice!");
     let hellos = bob.all(|line| line["text"] == "Hello, alice!");
     assert_eq!(hellos.len(), 1, "{hellos:?}");
 }

@@ -58,6 +58,31 @@ fn what_could_not_be_delivered_is_named_when_the_chat_ends() {
 }
 
 #[test]
+fn own_messages_are_printed_for_programs_that_ask() {
+    let server = TestServer::start(&[]);
+    let mut alice = TestClient::start_at(&server.location(), "alice", &["--own-messages"]);
+    alice.sign_up_and_log_in();
+    let mut bob = TestClient::join(&server, "bob");
+    let id = alice.tell("connect", json!({"who": "bob"}));
+    bob.wait_event("request");
+    bob.ok("approve", json!({}));
+    alice.reply(id);
+    bob.wait_event("chat_opened");
+    let sent = alice.ok("say", json!({"text": "hello"}));
+    let (own, heard) = (alice.wait_event("message"), bob.wait_event("message"));
+    assert_eq!((&own["own"], &heard["own"]), (&json!(true), &json!(false)));
+    assert_eq!((&own["conversation"], &heard["conversation"]), (&json!("bob"), &json!("alice")));
+    assert_eq!((&own["id"], &heard["id"]), (&sent["message_id"], &sent["message_id"]));
+    let state = alice.wait_event("message_state");
+    assert_eq!((&state["id"], &state["state"]), (&own["id"], &json!("delivered")));
+    // A program of version 0.1 that answers every message does not answer itself.
+    bob.ok("say", json!({"text": "and back"}));
+    alice.wait_event_with("message", "text", "and back");
+    bob.wait_event("message_state");
+    assert!(bob.all(|line| line["own"] == true).is_empty());
+}
+
+#[test]
 fn somebody_is_reached_by_name_by_address_and_by_address_and_port() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");

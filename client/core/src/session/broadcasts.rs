@@ -68,6 +68,11 @@ impl Shown {
         self.head = self.head.max(head.min(MAX_NUMBER));
     }
 
+    /// Which log it is.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The highest number that is known to exist.
     pub(super) fn head(&self) -> u64 {
         self.head

@@ -4,17 +4,20 @@ use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::limits::{ACTIVITY_REPORT_MS, MAX_MESSAGE_BYTES};
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
 
 use super::chat::{Chat, Ending, Path, Redial};
-use super::delivery::{Arrival, Full};
+use super::delivery::Arrival;
+use super::routes::Sent;
 use super::server::Expected;
 use super::{
     Backlog, Displayed, Effect, Failure, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session,
     Typing,
 };
+use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, fingerprint};
 
 /// An end waits this long for the last confirmations.
@@ -82,22 +85,11 @@ impl Session {
             );
             return self.fail(id, "text_too_long", why);
         }
-        let Some(chat) = self.chats.get_mut(&who).filter(|chat| chat.ending.is_none()) else {
-            return self.fail(id, "no_chat", "That chat is about to end.");
-        };
-        match chat.delivery.push(text.clone()) {
-            Err(Full) => {
-                let why = "Too many messages wait to be confirmed; say it again in a moment.";
-                self.fail(id, "too_many_unconfirmed", why);
-            }
-            Ok(number) => {
-                chat.unconfirmed_since_ms.get_or_insert(now.boot_ms);
-                if let Path::Direct(link) = chat.path {
-                    self.effects.extend(chat.acknowledgement(link));
-                    let message = PeerMessage::Message { number, text };
-                    self.effects.push(Effect::SendPeer { link, message });
-                }
-                self.answer(id, Reply::Sent { to: who.to_string(), number });
+        match self.send_to(now, &who, &text) {
+            Err(failure) => self.fail(id, failure.code, failure.message),
+            Ok(Sent { id: message_id, number, via }) => {
+                let (to, state) = (who.to_string(), MessageState::Sent);
+                self.answer(id, Reply::Sent { to, number, message_id, state, via });
                 self.report_activity(now);
             }
         }
@@ -164,8 +156,16 @@ impl Session {
             Arrival::Next if is_blocked => {}
             Arrival::Next => {
                 let displayed = Displayed::Message { chat: chat.count, number };
-                let (from, time_ms) = (who.clone(), now.wall_ms);
-                let event = Event::Message { from, number, text, time_ms };
+                let event = Event::Message {
+                    from: who.clone(),
+                    number,
+                    text,
+                    time_ms: now.wall_ms,
+                    conversation: ConversationId::Person(who.clone()),
+                    id: MessageId::in_chat(chat.id, &chat.key, number),
+                    own: false,
+                    via: Via::Direct,
+                };
                 self.effects.push(Effect::Display(event, displayed));
             }
         }
@@ -176,12 +176,14 @@ impl Session {
         let Some(chat) = self.chats.get_mut(who) else {
             return;
         };
-        if !chat.delivery.confirm(through) {
+        let Some(confirmed) = chat.delivery.confirm(through) else {
             return self.close_chat(who, "protocol");
-        }
+        };
         let waiting = chat.delivery.waiting() > 0;
         chat.unconfirmed_since_ms = waiting.then_some(now.boot_ms);
-        if !waiting && chat.ending.is_some() {
+        let (id, is_ending) = (chat.id, chat.ending.is_some());
+        self.tell_state(who, id, confirmed, MessageState::Delivered);
+        if !waiting && is_ending {
             self.close_chat(who, "ended");
         }
     }
@@ -257,10 +259,11 @@ impl Session {
         chat.path = Path::Direct(link);
         chat.whole_since_ms = now.boot_ms;
         chat.acknowledgement_due_ms = None;
-        if !chat.delivery.confirm(received) {
+        let Some(confirmed) = chat.delivery.confirm(received) else {
             return self.close_chat(who, "protocol");
-        }
+        };
         chat.heard(now);
+        let id = chat.id;
         let waiting = chat.delivery.waiting() > 0;
         chat.unconfirmed_since_ms = waiting.then_some(now.boot_ms);
         for (number, text) in chat.delivery.unconfirmed() {
@@ -268,6 +271,7 @@ impl Session {
             self.effects.push(Effect::SendPeer { link, message });
         }
         self.tell(Event::ChatResumed { with: who.clone() });
+        self.tell_state(who, id, confirmed, MessageState::Delivered);
         if !waiting && self.chats.get(who).is_some_and(|chat| chat.ending.is_some()) {
             self.close_chat(who, "ended");
         }
@@ -377,6 +381,9 @@ impl Session {
             self.close_link(link);
         }
         self.closed_for_typing(who, reason == "ended" || chat.ending.is_some());
+        if let Some(failed) = chat.delivery.unconfirmed_numbers() {
+            self.tell_state(who, chat.id, failed, MessageState::Failed);
+        }
         let undelivered = chat.delivery.into_undelivered();
         self.tell(Event::ChatClosed { with: who.clone(), reason, undelivered });
         for id in chat.ending.into_iter().flat_map(|ending| ending.waiting) {

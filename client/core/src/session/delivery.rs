@@ -4,6 +4,7 @@
 //! arrives once and in order, or is named as undelivered.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 /// Messages of which no arrival is confirmed, at most.
 pub const MAX_UNCONFIRMED: usize = 4_096;
@@ -57,10 +58,11 @@ impl Delivery {
         Ok(self.sent)
     }
 
-    /// The peer has everything up to this number. `false` if that was never sent.
-    pub(super) fn confirm(&mut self, through: u64) -> bool {
+    /// The peer has everything up to this number. Returns the numbers that are confirmed by that, or `None` if
+    /// the number was never sent.
+    pub(super) fn confirm(&mut self, through: u64) -> Option<RangeInclusive<u64>> {
         if through > self.sent {
-            return false;
+            return None;
         }
         let first = self.sent - self.unconfirmed.len() as u64 + 1;
         for _ in first..=through {
@@ -68,7 +70,7 @@ impl Delivery {
                 self.unconfirmed_bytes -= text.len();
             }
         }
-        true
+        Some(first..=through)
     }
 
     /// A message came.
@@ -105,6 +107,12 @@ impl Delivery {
         (first..).zip(&self.unconfirmed)
     }
 
+    /// The numbers of the unconfirmed messages; `None` if there are none.
+    pub(super) fn unconfirmed_numbers(&self) -> Option<RangeInclusive<u64>> {
+        let first = self.sent - self.unconfirmed.len() as u64 + 1;
+        (first <= self.sent).then_some(first..=self.sent)
+    }
+
     /// How many messages are unconfirmed.
     pub(super) fn waiting(&self) -> usize {
         self.unconfirmed.len()
@@ -127,10 +135,11 @@ mod tests {
         for text in ["one", "two", "three"] {
             delivery.push(text.into()).unwrap();
         }
-        assert!(delivery.confirm(2));
-        assert!(delivery.confirm(1), "an old confirmation changes nothing");
+        assert_eq!(delivery.confirm(2), Some(1..=2));
+        let old = delivery.confirm(1).unwrap();
+        assert!(old.is_empty(), "an old confirmation changes nothing");
         assert_eq!(delivery.unconfirmed().collect::<Vec<_>>(), [(3, &"three".to_owned())]);
-        assert!(!delivery.confirm(4));
+        assert_eq!(delivery.confirm(4), None);
         assert_eq!(delivery.into_undelivered(), ["three"]);
     }
 
@@ -181,7 +190,7 @@ mod tests {
                     prop_assert_eq!(sender.push(said[said.len() - 1].clone()), Ok(said.len() as u64));
                 }
                 // A new link: the receiver says how far it has come, the sender sends the rest.
-                prop_assert!(sender.confirm(receiver.acknowledge()));
+                prop_assert!(sender.confirm(receiver.acknowledge()).is_some());
                 let again: Vec<(u64, String)> =
                     sender.unconfirmed().map(|(n, text)| (n, text.clone())).collect();
                 for (index, (number, text)) in again.into_iter().take(arrive).enumerate() {
@@ -191,13 +200,13 @@ mod tests {
                     }
                     if index < confirm {
                         receiver.display(number);
-                        prop_assert!(sender.confirm(receiver.acknowledge()));
+                        prop_assert!(sender.confirm(receiver.acknowledge()).is_some());
                     }
                 }
             }
             prop_assert_eq!(shown, said);
             receiver.display(u64::MAX);
-            prop_assert!(sender.confirm(receiver.acknowledge()));
+            prop_assert!(sender.confirm(receiver.acknowledge()).is_some());
             prop_assert_eq!(sender.waiting(), 0);
         }
     }

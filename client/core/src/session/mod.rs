@@ -14,6 +14,7 @@
 //! * `keys` – the keys of peers: known, changed, verified
 //! * `chat`, `chats` – open chats: messages, breaks, the end
 //! * `typing` – where a typed line goes
+//! * `routes` – the ways by which a message reaches a person
 //! * `delivery` – one chat's messages, whatever path they take
 //!
 //! # Invariants
@@ -36,6 +37,7 @@ pub mod io;
 mod keys;
 mod reply;
 mod retry;
+mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,7 @@ mod typing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use letschat_protocol::identity::Fingerprint;
+use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
 use self::broadcasts::Shown;
@@ -365,6 +367,10 @@ impl Session {
             requests: self.asked.keys().map(Username::to_string).collect(),
         };
         self.answer(id, Reply::Status(Box::new(status)));
+    }
+
+    fn own_key(&self) -> Option<PublicKey> {
+        self.account.as_ref().map(|account| account.identity.public_key())
     }
 
     fn own_name(&self) -> Option<&Username> {

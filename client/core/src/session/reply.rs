@@ -1,8 +1,10 @@
 //! The answers to requests: replies and failures.
 
 use letschat_protocol::dialogue::Listed;
+use letschat_protocol::message_id::MessageId;
 use serde::Serialize;
 
+use crate::conversation::{MessageState, Via, digits};
 use crate::event::KeyState;
 
 /// What came of a request. Serialised as the fields of a JSON reply.
@@ -41,6 +43,13 @@ pub enum Reply {
         to: String,
         /// Its number in this chat.
         number: u64,
+        /// Its name. Not `id`, which a JSON reply has of its request.
+        #[serde(serialize_with = "digits")]
+        message_id: MessageId,
+        /// What has become of it so far.
+        state: MessageState,
+        /// How it is carried.
+        via: Via,
     },
     /// A broadcast is in the log.
     Broadcast {

@@ -14,15 +14,17 @@ use super::{Shelf, has_only, lua_failed};
 use crate::copied::{Text, to_json};
 use crate::failure::{Outcome, misuse};
 use crate::host::Host;
+use crate::mailbox::is_own_message;
 use crate::party::{Party, to_lua};
 use letschat_core::event;
 use letschat_core::session::Failure;
 
 pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
     let on = party.clone();
-    shelf.add("on", move |lua, (event, function): (Text, Function)| {
+    shelf.add("on", move |lua, (event, function, options): (Text, Function, Option<Table>)| {
         check_name(&event.0)?;
-        let id = on.add_handler(&event.0, function)?;
+        let own = options.map(|options| own(&options)).transpose()?.unwrap_or(false);
+        let id = on.add_handler(&event.0, own, function)?;
         let party = on.clone();
         handle(lua, move || party.remove_handler(id))
     })?;
@@ -51,6 +53,12 @@ async fn wait_for(
         Some(event) => to_lua(lua, &event).map_err(lua_failed),
         None => Ok(Value::Nil),
     }
+}
+
+/// Whether a handler is told own messages, as the options say.
+fn own(options: &Table) -> Outcome<bool> {
+    has_only(options, "A handler", &["own"])?;
+    Ok(options.raw_get::<Option<bool>>("own").map_err(lua_failed)?.unwrap_or(false))
 }
 
 /// How long to wait, as the options say. One that is misspelt would wait for ever.
@@ -97,7 +105,12 @@ impl Filter {
         }
     }
 
+    /// An own message fits only a filter that names `own`: most scripts wait for an answer.
     fn fits(&self, lua: &Lua, host: &Host, event: &Json) -> Outcome<bool> {
+        let names_own = matches!(self, Filter::Fields(fields) if fields.contains_key("own"));
+        if is_own_message(event) && !names_own {
+            return Ok(false);
+        }
         match self {
             Filter::Fields(fields) => {
                 Ok(fields.iter().all(|(name, wanted)| is_same(&event[name], wanted)))

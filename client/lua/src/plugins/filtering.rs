@@ -26,9 +26,10 @@ impl Plugins {
 
     /// An event as it is to be shown; `None`: not at all.
     pub async fn filter_shown(&self, event: &Event) -> Option<Event> {
-        let (Event::Message { .. } | Event::Broadcast { .. }) = event else {
+        let is_shown = matches!(event, Event::Message { .. } | Event::Broadcast { .. });
+        if !is_shown || event.is_own_message() {
             return Some(event.clone());
-        };
+        }
         let shown = self.filter(FilterKind::Show, queue::to_value(event)).await?;
         let mut event = event.clone();
         if let Event::Message { text, .. } | Event::Broadcast { text, .. } = &mut event {

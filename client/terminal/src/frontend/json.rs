@@ -22,12 +22,15 @@ use letschat_core::event::Event;
 use letschat_core::session::{Failure, Reply};
 use letschat_engine::events::Receipt;
 
-/// Runs the front end; the result is the exit status.
-pub fn run(stage: Stage) -> u8 {
-    super::run(stage, Json)
+/// Runs the front end, with or without own messages among the events; the result is the exit status.
+pub fn run(stage: Stage, own_messages: bool) -> u8 {
+    super::run(stage, Json { own_messages })
 }
 
-struct Json;
+struct Json {
+    /// Whether own messages are printed. Programs of version 0.1 answer every message.
+    own_messages: bool,
+}
 
 /// A reply or a failure, as it is written.
 #[derive(Serialize)]
@@ -49,7 +52,9 @@ impl Dialect for Json {
     }
 
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        write(event)?;
+        if self.own_messages || !event.is_own_message() {
+            write(event)?;
+        }
         receipt.confirm();
         Ok(())
     }
@@ -172,6 +177,8 @@ mod tests {
     use super::*;
     use letschat_commands::command;
     use letschat_commands::commands::TABLE;
+    use letschat_core::conversation::{MessageState, Via};
+    use letschat_protocol::message_id::MessageId;
     use serde_json::json;
 
     fn shown(command: &str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
@@ -182,8 +189,13 @@ mod tests {
 
     #[test]
     fn a_reply_has_the_commands_name_the_id_and_the_fields() {
-        let sent = Reply::Sent { to: "bob".into(), number: 3 };
-        let expected = json!({"reply": "say", "id": 7, "to": "bob", "number": 3});
+        let message_id = MessageId::of_broadcast(1, 1);
+        let (to, state) = ("bob".into(), MessageState::Sent);
+        let sent = Reply::Sent { to, number: 3, message_id, state, via: Via::Direct };
+        let expected = json!({
+            "reply": "say", "id": 7, "to": "bob", "number": 3,
+            "message_id": message_id.to_string(), "state": "sent", "via": "direct",
+        });
         assert_eq!(shown("say", Some(json!(7)), Ok(sent)), expected);
         let expected = json!({"reply": "watch"});
         assert_eq!(shown("watch", None, Ok(Reply::Done {})), expected);

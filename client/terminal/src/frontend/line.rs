@@ -122,6 +122,10 @@ struct Console {
 
 impl Console {
     async fn show(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
+        let Some(text) = render::event(event) else {
+            // Those before it may not be on the screen yet.
+            return self.screen.show_event(String::new(), receipt).await;
+        };
         let (kind, time_ms) = appearance(event);
         let mut line = match event {
             // It has its date and time in it.
@@ -131,7 +135,7 @@ impl Console {
                 self.theme.paint(Kind::Time, &format!("{time} "))
             }
         };
-        line.push_str(&self.theme.paint_event(kind, &render::event(event)));
+        line.push_str(&self.theme.paint_event(kind, &text));
         if matches!(event, Event::Request { .. }) {
             line.push(BELL);
         }
@@ -213,6 +217,7 @@ fn appearance(event: &Event) -> (Kind, Option<u64>) {
     use letschat_core::event::KeyState;
     match event {
         Event::Message { time_ms, .. } => (Kind::Message, Some(*time_ms)),
+        Event::MessageState { .. } => (Kind::Message, None),
         Event::Broadcast { time_ms, .. } => (Kind::Broadcast, Some(*time_ms)),
         Event::Request { time_ms, key: KeyState::Changed, .. } => (Kind::Warning, Some(*time_ms)),
         Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),

@@ -51,10 +51,10 @@ impl Dialect for Plain {
     }
 
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        let text = render::event(event);
-        match event {
-            Event::Error { .. } => write(Stream::Error, &text)?,
-            _ => write(Stream::Output, &text)?,
+        match (render::event(event), event) {
+            (None, _) => {}
+            (Some(text), Event::Error { .. }) => write(Stream::Error, &text)?,
+            (Some(text), _) => write(Stream::Output, &text)?,
         }
         receipt.confirm();
         Ok(())

@@ -3,8 +3,10 @@
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Broadcast, Request as ServerRequest};
 use letschat_protocol::limits::UDP_KEEPALIVE_MS;
+use letschat_protocol::message_id::MessageId;
 
 use super::{Datagrams, Expected, Missing, Repair};
+use crate::conversation::{ConversationId, Via};
 use crate::event::Event;
 use crate::session::backoff::{Backoff, SOON};
 use crate::session::{Backlog, Displayed, Effect, Now, Save, Session};
@@ -40,6 +42,9 @@ impl Session {
                     time_ms: entry.time_ms,
                     own,
                     over,
+                    conversation: ConversationId::Everyone,
+                    id: MessageId::of_broadcast(self.shown.epoch(), entry.number),
+                    via: Via::Server,
                 };
                 let displayed = Displayed::Broadcast { log: self.logs, number: entry.number };
                 self.effects.push(Effect::Display(event, displayed));

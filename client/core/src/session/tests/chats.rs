@@ -1,6 +1,9 @@
 //! Open chats: where text goes, and the end.
 
+use letschat_protocol::message_id::MessageId;
+
 use super::*;
+use crate::conversation::MessageState;
 
 #[test]
 fn text_never_moves_to_another_chat_by_itself() {
@@ -15,6 +18,50 @@ fn text_never_moves_to_another_chat_by_itself() {
     stage.ask(Request::Switch("carol".into()));
     let (id, effects) = stage.ask(Request::Say { to: None, text: "for carol".into() });
     assert!(answer(&effects, id).unwrap().is_ok());
+}
+
+/// The own messages that are told of: their ids, and what became of them.
+fn own(effects: &[Effect]) -> Vec<(MessageId, MessageState)> {
+    let state = |event: &Event| match event {
+        Event::Message { own: true, id, .. } => Some((*id, MessageState::Sent)),
+        Event::MessageState { id, state, .. } => Some((*id, *state)),
+        _ => None,
+    };
+    told(effects).into_iter().filter_map(state).collect()
+}
+
+#[test]
+fn own_messages_are_told_with_what_becomes_of_them() {
+    let mut stage = Stage::logged_in();
+    let link = stage.chat_with("bob", 2);
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        let (id, effects) = stage.ask(Request::Say { to: None, text: text.into() });
+        let Some(Ok(Reply::Sent { message_id, .. })) = answer(&effects, id) else {
+            panic!("{effects:?}");
+        };
+        assert_eq!(own(&effects), [(*message_id, MessageState::Sent)]);
+        ids.push(*message_id);
+    }
+    let message = PeerMessage::Acknowledge { through: 2 };
+    let effects = stage.put(Input::Peer { link, message: message.clone() });
+    assert_eq!(own(&effects), [0, 1].map(|index| (ids[index], MessageState::Delivered)));
+    assert_eq!(own(&stage.put(Input::Peer { link, message })), [], "each state is told once");
+    let effects = stage.put(Input::Peer { link, message: PeerMessage::Bye });
+    assert_eq!(own(&effects), [(ids[2], MessageState::Failed)]);
+}
+
+#[test]
+fn message_has_the_same_id_on_both_sides() {
+    let mut stage = Stage::logged_in();
+    let link = stage.chat_with("bob", 2);
+    let message = PeerMessage::Message { number: 1, text: "hello".into() };
+    let effects = stage.put(Input::Peer { link, message });
+    let chat = &stage.session.chats[&name("bob")];
+    let expected = MessageId::in_chat(chat.id, &chat.key, 1);
+    let is_it =
+        |event: &&Event| matches!(event, Event::Message { id, own: false, .. } if *id == expected);
+    assert!(told(&effects).iter().any(is_it), "{effects:?}");
 }
 
 #[test]
@@ -34,7 +81,7 @@ fn quitting_answers_everything_and_ends() {
 #[test]
 fn quitting_waits_for_the_last_message_but_not_for_ever() {
     let mut stage = Stage::logged_in();
-    let link = stage.chat_with("bob", 2);
+    stage.chat_with("bob", 2);
     stage.ask(Request::Say { to: None, text: "bye".into() });
     let (quit, effects) = stage.ask(Request::Quit);
     assert!(answer(&effects, quit).is_none());
@@ -43,7 +90,7 @@ fn quitting_waits_for_the_last_message_but_not_for_ever() {
         slow = stage.wait();
     }
     let undelivered = |event: &&Event| matches!(event, Event::ChatClosed { undelivered, .. } if undelivered == &["bye"]);
-    assert!(told(&slow).iter().any(undelivered) || stage.session.peers().is_empty(), "{link:?}");
+    assert!(told(&slow).iter().any(undelivered), "{slow:?}");
 }
 
 #[test]

@@ -70,7 +70,10 @@ impl Shared {
             Event::Left { usernames, .. } => {
                 standing.users.retain(|user| !usernames.contains(user));
             }
-            Event::Message { .. } | Event::Broadcast { .. } | Event::Notice { .. } => {}
+            Event::Message { .. }
+            | Event::MessageState { .. }
+            | Event::Broadcast { .. }
+            | Event::Notice { .. } => {}
             _ => return true,
         }
         false

@@ -1,0 +1,78 @@
+//! The names of messages: the same on every device, without a word on the wire.
+//!
+//! An id is the first 16 bytes of the SHA-256 of a label, a zero byte and some fields, each after its length in
+//! four bytes, big-endian. The author's key is one of the fields, so that nobody else can use up an author's ids.
+
+use std::fmt;
+
+use ring::digest::{Context, SHA256};
+
+use crate::identity::PublicKey;
+use crate::peer::ChatId;
+
+/// Names a message. Written as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(u128);
+
+impl MessageId {
+    /// Returns the id of a message of a chat: `NUMBER` as its author counts in `CHAT`.
+    pub fn in_chat(chat: ChatId, author: &PublicKey, number: u64) -> MessageId {
+        let (chat, number) = (chat.0.to_be_bytes(), number.to_be_bytes());
+        MessageId::derive(b"letschat chat message v1", &[&chat, author.as_bytes(), &number])
+    }
+
+    /// Returns the id of a broadcast by its place in a server's log.
+    pub fn of_broadcast(epoch: u64, number: u64) -> MessageId {
+        let fields = [epoch.to_be_bytes(), number.to_be_bytes()];
+        MessageId::derive(b"letschat broadcast v1", &[&fields[0], &fields[1]])
+    }
+
+    fn derive(label: &[u8], fields: &[&[u8]]) -> MessageId {
+        let mut hash = Context::new(&SHA256);
+        hash.update(label);
+        hash.update(&[0]);
+        for field in fields {
+            // No field has more than 32 bytes.
+            hash.update(&(field.len() as u32).to_be_bytes());
+            hash.update(field);
+        }
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finish().as_ref()[..16]);
+        MessageId(u128::from_be_bytes(bytes))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test vectors of PROTOCOL.md, computed by Python's hashlib.
+    #[test]
+    fn ids_are_the_documented_hashes() {
+        let author = PublicKey::from_bytes([7; 32]);
+        let id = MessageId::in_chat(ChatId(1), &author, 3);
+        assert_eq!(id.to_string(), "5956316c2da1c8353c266466ed73ecab");
+        assert_eq!(MessageId::of_broadcast(5, 9).to_string(), "b60fbda97c43b95d282b92bd31995d48");
+    }
+
+    #[test]
+    fn each_field_makes_another_id() {
+        let author = |byte| PublicKey::from_bytes([byte; 32]);
+        let ids = [
+            MessageId::in_chat(ChatId(1), &author(7), 3),
+            MessageId::in_chat(ChatId(2), &author(7), 3),
+            MessageId::in_chat(ChatId(1), &author(8), 3),
+            MessageId::in_chat(ChatId(1), &author(7), 4),
+            MessageId::of_broadcast(1, 3),
+            MessageId::of_broadcast(3, 1),
+        ];
+        let different: std::collections::HashSet<MessageId> = ids.into_iter().collect();
+        assert_eq!(different.len(), ids.len());
+    }
+}
