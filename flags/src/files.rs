@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 /// What the group and others may do with a file.
@@ -62,6 +63,22 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
         }
         _ => error,
     })
+}
+
+/// Whether a lock can't be had because the file system has none.
+#[must_use]
+pub fn has_no_locks(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS))
+}
+
+/// Why a lock can't be had, with what to do about it if the file system has none.
+#[must_use]
+pub fn refused_lock(error: io::Error, remedy: &str) -> io::Error {
+    if !has_no_locks(&error) {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("its file system has no locks ({error}); {remedy}"))
 }
 
 /// Opens a regular file to read it; `None` if there is no such file.
@@ -197,6 +214,15 @@ mod tests {
 
     fn set(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn file_system_without_locks_is_told_with_a_remedy() {
+        let told = |error: Errno| refused_lock(error.into(), "go elsewhere").to_string();
+        let expected =
+            "its file system has no locks (No locks available (os error 37)); go elsewhere";
+        assert_eq!(told(Errno::NOLCK), expected);
+        assert_eq!(told(Errno::ACCESS), "Permission denied (os error 13)");
     }
 
     #[test]

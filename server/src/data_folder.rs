@@ -44,7 +44,10 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken),
-            Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+            Err(TryLockError::Error(error)) => Err(LockError::Io(files::refused_lock(
+                error,
+                "choose a folder elsewhere with --data",
+            ))),
         }
     }
 }

@@ -244,7 +244,7 @@ fn lost(path: &Path, error: &io::Error) -> String {
 fn refused(path: &Path, error: &io::Error) -> AccountError {
     let shown = path.display();
     match error.kind() {
-        _ if private_file::has_no_locks(error) => AccountError::Folder(format!(
+        _ if files::has_no_locks(error) => AccountError::Folder(format!(
             "{shown} is on a file system without locks ({error}), which keep a second client from \
              being the same user; choose a folder elsewhere with --data."
         )),

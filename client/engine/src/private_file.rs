@@ -7,7 +7,6 @@ use std::path::Path;
 
 use letschat_flags::files;
 use rustix::fs::{Access, access};
-use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,12 +51,6 @@ pub fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
         content.drain(..end.map_or(content.len(), |end| end + 1));
     }
     Ok((content, before > 0))
-}
-
-/// Whether a lock can't be had because the file system has none.
-pub fn has_no_locks(error: &io::Error) -> bool {
-    let code = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(code, Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS))
 }
 
 /// Makes a folder if it is missing, and sees whether files can be made in it.

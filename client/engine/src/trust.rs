@@ -96,15 +96,8 @@ impl KnownServers {
         private_file::create_folder(&self.folder)?;
         // Several clients may share the folder; each holds this for the length of one write.
         let lock = files::open_lock(&self.folder.join(LOCK_FILE))?;
-        lock.lock().map_err(|error| match private_file::has_no_locks(&error) {
-            true => io::Error::new(
-                error.kind(),
-                format!(
-                    "its file system has no locks ({error}); choose a folder elsewhere with --data"
-                ),
-            ),
-            false => error,
-        })?;
+        let remedy = "choose a folder elsewhere with --data";
+        lock.lock().map_err(|error| files::refused_lock(error, remedy))?;
         let mut known = self.load()?;
         known.insert(server.to_string(), found.to_string());
         private_file::write_json(&self.path(), &known)

@@ -259,6 +259,12 @@ pub enum StoreAnswer {
     },
 }
 
+/// A time as a database has it. One before 1970 is none that a server wrote: it counts as 0, so that
+/// it keeps nobody out.
+fn time_from_column(time_ms: i64) -> u64 {
+    u64::try_from(time_ms).unwrap_or_default()
+}
+
 /// The store failed or its queue is full. The log has the details, the client a 4xx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable;

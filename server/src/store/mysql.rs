@@ -31,6 +31,7 @@ use self::session::{Role, Session};
 use super::sqlite::{head_after, random_epoch};
 use super::{
     Account, Created, KEY_USE_MS, MAX_KEYS, Store, StoreError, StoredEntry, StoredLog, Verdict,
+    time_from_column,
 };
 
 /// Broadcasts of which it is not known whether they were committed; as many as the log has at most.
@@ -148,12 +149,12 @@ impl Store for Mysql {
         self.session.run(|conn| {
             let select = "SELECT used_ms FROM account_keys WHERE username = ? AND public_key = ?";
             let row: Option<Row> = conn.exec_first(select, (name, &key))?;
-            let used: Option<u64> = row.map(|row| column(&row, "used_ms")).transpose()?;
+            let used: Option<i64> = row.map(|row| column(&row, "used_ms")).transpose()?;
             let select = "SELECT banned FROM accounts WHERE username = ?";
             let row: Option<Row> = conn.exec_first(select, (name,))?;
             let banned: Option<bool> = row.map(|row| column(&row, "banned")).transpose()?;
             let used_ms = match (used, banned) {
-                (Some(used_ms), Some(false)) => used_ms,
+                (Some(used), Some(false)) => time_from_column(used),
                 (Some(_), Some(true)) => return Ok(Verdict::Banned),
                 _ => return Ok(Verdict::Refused),
             };
@@ -297,10 +298,10 @@ fn stored_entry(row: &Row) -> Result<StoredEntry, Failure> {
     let sender = sender.parse().map_err(|error| {
         StoreError::Content(format!("the sender of broadcast {number}: {error}"))
     })?;
-    let time_ms = column(row, "time_ms")?;
+    let time_ms = time_from_column(column(row, "time_ms")?);
     Ok(StoredEntry {
         broadcast: Broadcast { number, sender, time_ms, text: column(row, "text")? },
-        boot_ms: column(row, "boot_ms")?,
+        boot_ms: time_from_column(column(row, "boot_ms")?),
         boot_id: column(row, "boot_id")?,
     })
 }

@@ -301,6 +301,7 @@ fn extended_code(error: &rusqlite::Error) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::admin::AccountAdmin as _;
     use letschat_protocol::identity::Identity;
     use tempfile::TempDir;
 
@@ -390,6 +391,28 @@ mod tests {
             let loaded = Sqlite::open(&path).unwrap().load_log();
             assert!(matches!(loaded, Err(StoreError::Content(_))), "{broadcast}: {loaded:?}");
         }
+    }
+
+    #[test]
+    fn time_before_1970_is_unknown_and_shuts_nobody_out() {
+        let (_folder, path) = folder_with("INSERT INTO log VALUES (1, 1, 7)");
+        let mut store = Sqlite::open(&path).unwrap();
+        let (alice, key) = ("alice".parse().unwrap(), Identity::from_seed(&[1; 32]).public_key());
+        store.create_account(&alice, "", 1).unwrap();
+        store.add_key(&alice, &key, 1).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch(
+                "UPDATE accounts SET created_ms = -1;
+                 UPDATE account_keys SET used_ms = -1, added_ms = -1;
+                 INSERT INTO broadcasts VALUES (7, 'alice', -1, '', -1, 1)",
+            )
+            .unwrap();
+        let shown = &store.accounts_after(None, 1).unwrap()[0];
+        assert_eq!((shown.created_ms, shown.used_ms), (0, None));
+        assert_eq!(store.load_log().unwrap().entries[0].broadcast.time_ms, 0);
+        assert_eq!(store.check_key(&alice, &key, KEY_USE_MS).unwrap(), Verdict::Accepted);
+        assert_eq!(store.accounts_after(None, 1).unwrap()[0].used_ms, Some(KEY_USE_MS));
     }
 
     #[test]

@@ -233,6 +233,21 @@ fn a_newer_database_is_refused_and_left_alone() {
 }
 
 #[test]
+fn time_before_1970_is_unknown_and_shuts_nobody_out() {
+    let database = MysqlSchema::new();
+    let mut store = with_accounts(&database);
+    store.add_key(&alice(), &key(1), 1).unwrap();
+    store.append(&[entry(1)]).unwrap();
+    database.administer("UPDATE accounts SET created_ms = -1");
+    database.administer("UPDATE account_keys SET used_ms = -1");
+    database.administer("UPDATE broadcasts SET time_ms = -1, boot_ms = -1");
+    let shown = &database.open_beside_server().accounts_after(None, 1).unwrap()[0];
+    assert_eq!((shown.created_ms, shown.used_ms), (0, None));
+    assert_eq!(store.load_log().unwrap().entries[0].broadcast.time_ms, 0);
+    assert_eq!(store.check_key(&alice(), &key(1), 2).unwrap(), Verdict::Accepted);
+}
+
+#[test]
 fn a_migration_that_was_interrupted_is_taken_up_again() {
     let database = MysqlSchema::new();
     drop(database.open());

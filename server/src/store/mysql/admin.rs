@@ -9,7 +9,7 @@ use super::failure::{Failure, column, refused_as_duplicate};
 use super::location::MysqlLocation;
 use super::session::{Role, Session};
 use crate::store::admin::{Absent, AccountAdmin, AccountSummary, NewAccount};
-use crate::store::{Created, StoreError};
+use crate::store::{Created, StoreError, time_from_column};
 
 /// Accounts that one statement adds, so that a crowd does not cost a round trip each.
 const AT_ONCE: usize = 500;
@@ -127,11 +127,12 @@ fn name(row: &Row) -> Result<Username, Failure> {
 }
 
 fn summary(row: &Row) -> Result<AccountSummary, Failure> {
+    let used_ms: Option<i64> = column(row, "used_ms")?;
     Ok(AccountSummary {
         username: name(row)?,
-        created_ms: column(row, "created_ms")?,
+        created_ms: time_from_column(column(row, "created_ms")?),
         banned: column(row, "banned")?,
         keys: column(row, "key_count")?,
-        used_ms: column(row, "used_ms")?,
+        used_ms: used_ms.and_then(|used_ms| u64::try_from(used_ms).ok()),
     })
 }

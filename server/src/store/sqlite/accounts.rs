@@ -4,8 +4,8 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::{from_column, to_column};
-use crate::store::{Account, Created, MAX_KEYS, StoreError, Verdict};
+use super::to_column;
+use crate::store::{Account, Created, MAX_KEYS, StoreError, Verdict, time_from_column};
 
 pub(super) fn create(
     connection: &Connection,
@@ -120,7 +120,7 @@ pub(super) fn check_key(
         .optional()?
         .and_then(|(is_it, banned): (bool, bool)| is_it.then_some(banned));
     Ok(match (used, banned) {
-        (Some(used), Some(false)) => (Verdict::Accepted, from_column(used)?),
+        (Some(used), Some(false)) => (Verdict::Accepted, time_from_column(used)),
         (Some(_), Some(true)) => (Verdict::Banned, 0),
         _ => (Verdict::Refused, 0),
     })

@@ -10,7 +10,7 @@ use super::{Sqlite, accounts, connect, files, from_column};
 use crate::store::admin::{
     Absent, AccountAdmin, AccountSummary, NewAccount, Version, nothing_there,
 };
-use crate::store::{Created, StoreError};
+use crate::store::{Created, StoreError, time_from_column};
 
 impl Sqlite {
     /// Opens the database beside a server that may be running on it.
@@ -126,9 +126,9 @@ fn summary(row: &Row<'_>) -> Result<AccountSummary, StoreError> {
     let used_ms: Option<i64> = row.get("used_ms")?;
     Ok(AccountSummary {
         username: name(row)?,
-        created_ms: from_column(row.get("created_ms")?)?,
+        created_ms: time_from_column(row.get("created_ms")?),
         banned: row.get("banned")?,
         keys: from_column(row.get("keys")?)?,
-        used_ms: used_ms.map(from_column).transpose()?,
+        used_ms: used_ms.and_then(|used_ms| u64::try_from(used_ms).ok()),
     })
 }

@@ -36,7 +36,10 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 Err(StoreError::InUse("another server is using it".into()))
             }
-            Err(TryLockError::Error(error)) => Err(unusable(path, &error)),
+            Err(TryLockError::Error(error)) => {
+                let remedy = "choose a database elsewhere with --store";
+                Err(unusable(path, &files::refused_lock(error, remedy)))
+            }
         }
     }
 }

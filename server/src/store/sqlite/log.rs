@@ -4,7 +4,7 @@ use letschat_protocol::dialogue::Broadcast;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::{from_column, head_after, random_epoch, to_column};
-use crate::store::{StoreError, StoredEntry, StoredLog};
+use crate::store::{StoreError, StoredEntry, StoredLog, time_from_column};
 
 pub(super) fn load(transaction: &Transaction<'_>) -> Result<StoredLog, StoreError> {
     let (epoch, head) = epoch_and_head(transaction)?;
@@ -66,10 +66,10 @@ fn stored_entry(row: &Row<'_>) -> Result<StoredEntry, StoreError> {
     let sender = sender.parse().map_err(|error| {
         StoreError::Content(format!("the sender of broadcast {number}: {error}"))
     })?;
-    let time_ms = from_column(row.get("time_ms")?)?;
+    let time_ms = time_from_column(row.get("time_ms")?);
     Ok(StoredEntry {
         broadcast: Broadcast { number, sender, time_ms, text: row.get("text")? },
-        boot_ms: from_column(row.get("boot_ms")?)?,
+        boot_ms: time_from_column(row.get("boot_ms")?),
         boot_id: row.get::<_, i64>("boot_id")?.cast_unsigned(),
     })
 }

@@ -29,8 +29,9 @@ impl Session {
         }
         if self.bells.len() >= MAX_BELLS {
             let soonest = self.bells.iter().min_by_key(|(_, bell)| bell.silent_until_ms);
-            let soonest = soonest.map(|(who, _)| who.clone());
-            soonest.into_iter().for_each(|who| drop(self.bells.remove(&who)));
+            if let Some(soonest) = soonest.map(|(who, _)| who.clone()) {
+                self.bells.remove(&soonest);
+            }
         }
         self.bells.insert(who.clone(), bell);
         may_ring
