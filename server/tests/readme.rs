@@ -230,6 +230,8 @@ fn every_event() -> Vec<Event> {
             Event::ChatClosed { .. } | Event::Message { .. } | Event::Broadcast { .. } => {}
             Event::Joined { .. } | Event::Left { .. } | Event::MessageState { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
+            // No program is told of them.
+            Event::State(_) | Event::People(_) => {}
         }
     }
     events

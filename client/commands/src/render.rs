@@ -50,7 +50,10 @@ pub fn failure(failure: &Failure) -> String {
 /// when it is lost.
 pub fn event(event: &Event) -> Option<String> {
     match event {
-        Event::Message { own: true, .. } | Event::MessageState { .. } => None,
+        Event::Message { own: true, .. }
+        | Event::MessageState { .. }
+        | Event::State(_)
+        | Event::People(_) => None,
         _ => Some(line(event)),
     }
 }

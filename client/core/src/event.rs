@@ -7,6 +7,7 @@ use letschat_protocol::username::Username;
 use serde::{Serialize, Serializer};
 
 use crate::conversation::{ConversationId, MessageState, Via, digits};
+use crate::view::SessionState;
 
 /// The names of all events.
 pub const NAMES: &[&str] = &[
@@ -202,6 +203,13 @@ pub enum Event {
         /// How many.
         count: u64,
     },
+    /// The session has changed. For front ends that keep a [`View`](crate::view::View); programs and scripts are
+    /// told by the other events.
+    #[serde(skip)]
+    State(Box<SessionState>),
+    /// Everybody who is here, as the server listed them. For the same.
+    #[serde(skip)]
+    People(Vec<Username>),
     /// Something to know.
     Notice {
         /// A stable word.
@@ -219,6 +227,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Returns true for an event that only a [`View`](crate::view::View) takes in.
+    pub fn is_for_views(&self) -> bool {
+        matches!(self, Event::State(_) | Event::People(_))
+    }
+
     /// Returns true for a message of one's own.
     pub fn is_own_message(&self) -> bool {
         matches!(self, Event::Message { own: true, .. })
@@ -229,7 +242,9 @@ impl Event {
         match self {
             Event::Message { text, .. } | Event::Broadcast { text, .. } => text.len(),
             Event::ChatClosed { undelivered, .. } => undelivered.iter().map(String::len).sum(),
-            Event::Joined { usernames, .. } | Event::Left { usernames, .. } => {
+            Event::People(usernames)
+            | Event::Joined { usernames, .. }
+            | Event::Left { usernames, .. } => {
                 usernames.iter().map(|name| name.as_str().len()).sum()
             }
             Event::Notice { message, .. }

@@ -3,6 +3,7 @@
 //! * [`session`] – takes an input and the time, returns effects
 //! * [`conversation`] – targets of messages, ways to them, and what becomes of a message
 //! * [`event`] – what is told unasked, under the same names everywhere
+//! * [`view`] – what every front end shows, kept by events alone
 //! * [`crowd`] – which stranger gives way when all places are taken
 //!
 //! Deliberately absent: sockets, files, clocks and tasks. No dependency has any.
@@ -12,3 +13,4 @@ pub mod conversation;
 pub mod crowd;
 pub mod event;
 pub mod session;
+pub mod view;

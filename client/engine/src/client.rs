@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
@@ -20,7 +19,8 @@ use crate::net::receiver;
 use crate::private_file;
 use crate::settling::settling;
 use crate::trust::KnownServers;
-use letschat_core::session::{Birth, Failure, Phase, Reply, Request, Typing};
+use letschat_core::session::{Birth, Effect, Failure, Phase, Reply, Request, Typing};
+use letschat_core::view::View;
 
 /// Requests that may wait for the session; a front end that makes more waits.
 const MAX_WAITING_ORDERS: usize = 64;
@@ -90,15 +90,13 @@ pub enum Ended {
 #[derive(Debug, Clone)]
 pub struct Client {
     orders: Sender<Order>,
-    view: Arc<View>,
+    shared: Arc<Shared>,
 }
 
 /// What is seen of the session from outside.
 #[derive(Debug, Default)]
-pub(crate) struct View {
-    logged_in: AtomicBool,
-    away: AtomicBool,
-    typing: Mutex<Typing>,
+pub(crate) struct Shared {
+    view: Mutex<View>,
     ended: OnceLock<Ended>,
     end: Wakeup,
 }
@@ -133,15 +131,15 @@ impl Client {
         let (orders, ordered) = async_channel::bounded(MAX_WAITING_ORDERS);
         // The driver, which alone sends, keeps the bound: a queue that knows it takes its memory at once.
         let (events, told) = async_channel::unbounded();
-        let view = Arc::new(View::default());
-        let guard = EndGuard(view.clone());
-        let driver = Driver::new(birth, config, view.clone(), ordered, events);
+        let shared = Arc::new(Shared::default());
+        let guard = EndGuard(shared.clone());
+        let driver = Driver::new(birth, config, shared.clone(), ordered, events);
         let run = async move || guard.release(driver.run(listener).await);
         thread::Builder::new()
             .name("session".into())
             .spawn(move || async_io::block_on(settling(run())))
             .map_err(StartError::Thread)?;
-        Ok((Client { orders, view }, told))
+        Ok((Client { orders, shared }, told))
     }
 
     /// Asks the session for something; the future is ready when that is done or has failed.
@@ -159,28 +157,28 @@ impl Client {
         }
     }
 
-    /// What commands are checked against.
-    pub fn phase(&self) -> Phase {
-        let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
-        match (is(&self.view.logged_in), is(&self.view.away)) {
-            (true, _) => Phase::LoggedIn,
-            (false, true) => Phase::Away,
-            (false, false) => Phase::Offline,
-        }
+    /// Returns what a front end shows: all events of the session up to now, also those that were not read yet.
+    pub fn view(&self) -> View {
+        self.shared.lock().clone()
     }
 
-    /// What a typed line means that is not marked as a command.
+    /// Returns what commands are checked against.
+    pub fn phase(&self) -> Phase {
+        self.shared.lock().session.phase
+    }
+
+    /// Returns what a typed line means that is not marked as a command.
     pub fn typing(&self) -> Typing {
-        self.view.lock_typing().clone()
+        self.shared.lock().session.typing.clone()
     }
 
     /// Returns when the client is no more. Every event has been sent by then.
     pub fn finished(&self) -> impl Future<Output = Ended> + Send + 'static + use<> {
-        let view = self.view.clone();
+        let shared = self.shared.clone();
         async move {
             loop {
-                let end = view.end.listen();
-                if let Some(ended) = view.ended.get() {
+                let end = shared.end.listen();
+                if let Some(ended) = shared.ended.get() {
                     return *ended;
                 }
                 end.await;
@@ -189,24 +187,19 @@ impl Client {
     }
 }
 
-impl View {
-    pub(crate) fn show(&self, phase: Phase, typing: &Typing) {
-        // In this order, a login from away is at no moment neither.
-        let logged_in = phase == Phase::LoggedIn;
-        if logged_in {
-            self.logged_in.store(true, Ordering::SeqCst);
-        }
-        self.away.store(phase == Phase::Away, Ordering::SeqCst);
-        self.logged_in.store(logged_in, Ordering::SeqCst);
-        let mut shown = self.lock_typing();
-        if *shown != *typing {
-            *shown = typing.clone();
+impl Shared {
+    /// Takes in the events among some effects.
+    pub(crate) fn apply(&self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Tell(event) = effect {
+                self.lock().apply(event);
+            }
         }
     }
 
     /// Nobody panics while holding this lock.
-    fn lock_typing(&self) -> MutexGuard<'_, Typing> {
-        self.typing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, ended: Ended) {
@@ -217,7 +210,7 @@ impl View {
 }
 
 /// Says that the client is no more even if its thread panics.
-struct EndGuard(Arc<View>);
+struct EndGuard(Arc<Shared>);
 
 impl EndGuard {
     fn release(self, ended: Ended) {
@@ -293,9 +286,9 @@ mod tests {
 
     #[test]
     fn client_whose_session_fails_is_no_more() {
-        let view = Arc::new(View::default());
-        let client = Client { orders: async_channel::bounded(1).0, view: view.clone() };
-        drop(EndGuard(view));
+        let shared = Arc::new(Shared::default());
+        let client = Client { orders: async_channel::bounded(1).0, shared: shared.clone() };
+        drop(EndGuard(shared));
         assert_eq!(block_on(client.finished()), Ended::Failed);
         assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, "ended");
     }

@@ -18,7 +18,7 @@ use futures_lite::future;
 use letschat_protocol::datagram::DatagramKeys;
 
 use crate::account::AccountFolder;
-use crate::client::{Config, Ended, View};
+use crate::client::{Config, Ended, Shared};
 use crate::clock;
 use crate::events::Told;
 use crate::net::datagrams::Datagrams;
@@ -58,7 +58,7 @@ pub(crate) struct Order {
 pub(crate) struct Driver {
     birth: Birth,
     config: Config,
-    view: Arc<View>,
+    shared: Arc<Shared>,
     orders: Queue<Order>,
     events: Sender<Told>,
 }
@@ -67,11 +67,11 @@ impl Driver {
     pub(crate) fn new(
         birth: Birth,
         config: Config,
-        view: Arc<View>,
+        shared: Arc<Shared>,
         orders: Queue<Order>,
         events: Sender<Told>,
     ) -> Driver {
-        Driver { birth, config, view, orders, events }
+        Driver { birth, config, shared, orders, events }
     }
 
     /// Runs the session to its end, on the thread that polls this.
@@ -93,7 +93,7 @@ struct Running<'a> {
     session: Session,
     config: Config,
     target: Rc<Target>,
-    view: Arc<View>,
+    shared: Arc<Shared>,
     telling: Telling,
 
     orders: Orders,
@@ -180,7 +180,7 @@ impl<'a> Running<'a> {
         executor: &'a LocalExecutor<'static>,
         listener: TcpListener,
     ) -> io::Result<Running<'a>> {
-        let Driver { birth, config, view, orders, events } = driver;
+        let Driver { birth, config, shared, orders, events } = driver;
         let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let (peer_queue, peer_occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let target = Target {
@@ -193,7 +193,7 @@ impl<'a> Running<'a> {
             session: Session::new(birth),
             config,
             target: Rc::new(target),
-            view,
+            shared,
             telling: Telling::new(events),
             orders: Orders(orders),
             abandoned: false,
@@ -274,7 +274,7 @@ impl<'a> Running<'a> {
     fn handle(&mut self, input: Input) {
         let effects = self.session.handle(clock::now(), input);
         // Before the effects: who gets an answer finds the state that it speaks of.
-        self.view.show(self.session.phase(), self.session.typing());
+        self.shared.apply(&effects);
         for effect in effects {
             self.perform(effect);
         }

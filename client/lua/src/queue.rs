@@ -17,7 +17,9 @@ pub(super) fn pump(party: &Rc<Party>, events: Events) {
     let (executor, party) = (party.host.executor.clone(), party.clone());
     let pump = async move {
         while let Ok(Told { event, receipt }) = events.recv().await {
-            party.deliver(to_value(&event)).await;
+            if !event.is_for_views() {
+                party.deliver(to_value(&event)).await;
+            }
             receipt.confirm();
             // The script has its turn, however fast events come.
             yield_now().await;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use letschat_core::session::{
     Account, AccountError, Backlog, Birth, Displayed, Effect, Input, LinkId, LogPosition, Now,
-    PeerLoss, Request, RequestId, Session, Unreached,
+    PeerLoss, Reply as Told, Request, RequestId, Session, Status, Unreached,
 };
+use letschat_core::view::{SessionState, View};
 use letschat_protocol::code::Code;
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::dialogue::{
@@ -25,6 +26,18 @@ use letschat_protocol::username::Username;
 use crate::choices::Choices;
 
 const NAMES: &[&str] = &["alice", "bob", "carol"];
+
+/// What events have told is what the session says when it is asked.
+fn agrees(told: &SessionState, status: &Status) {
+    assert_eq!(told.link.name(), status.state);
+    assert_eq!(told.username.as_ref().map(|name| name.to_string()), status.username);
+    let requests: Vec<String> = told.requests.iter().map(|name| name.to_string()).collect();
+    assert_eq!(requests, status.requests);
+    let chats: Vec<(&str, &str)> =
+        told.chats.iter().map(|(with, state)| (with.as_str(), state.name())).collect();
+    let open = status.chats.iter().filter(|chat| chat.state != "calling");
+    assert_eq!(chats, open.map(|chat| (chat.with.as_str(), chat.state)).collect::<Vec<_>>());
+}
 
 /// After a sleep of the machine a few things may fall due one after the other.
 const MAX_TICKS: usize = 8;
@@ -63,6 +76,9 @@ struct World<'a> {
     /// Told and not displayed yet.
     waiting: VecDeque<Displayed>,
     is_finished: bool,
+    /// What events tell a front end that was there from the beginning, and one that came later.
+    view: View,
+    late_view: View,
 }
 
 fn key(n: usize) -> PublicKey {
@@ -96,6 +112,8 @@ impl<'a> World<'a> {
             unanswered: BTreeMap::new(),
             waiting: VecDeque::new(),
             is_finished: false,
+            view: View::default(),
+            late_view: View::default(),
         }
     }
 
@@ -399,8 +417,29 @@ impl<'a> World<'a> {
     }
 
     fn handle(&mut self, input: Input) {
+        // A front end that subscribes now has to see the same as one that did at the beginning.
+        if self.choices.below(8) == 0 {
+            self.late_view = self.view.clone();
+        }
+        let mut status = None;
         for effect in self.session.handle(self.now, input) {
+            match &effect {
+                Effect::Tell(event) | Effect::Display(event, _) => {
+                    self.view.apply(event);
+                    self.late_view.apply(event);
+                }
+                Effect::Answer { result: Ok(Told::Status(told)), .. } => {
+                    status = Some(Told::Status(told.clone()));
+                }
+                _ => {}
+            }
             self.carry_out(effect);
+        }
+        assert_eq!(self.view, self.late_view);
+        assert_eq!(self.view.session.phase, self.session.phase());
+        assert_eq!(&self.view.session.typing, self.session.typing());
+        if let Some(Told::Status(status)) = status {
+            agrees(&self.view.session, &status);
         }
     }
 

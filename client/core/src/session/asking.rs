@@ -12,7 +12,7 @@ use letschat_protocol::username::Username;
 
 use super::server::{Expected, ListFor, sentence};
 use super::{Now, Reply, Request, RequestId, Session, User};
-use crate::event::format_rfc3339;
+use crate::event::{Event, format_rfc3339};
 
 /// A list has at most so many names on so many pages, and is there after this time. A server whose
 /// list does not end is not followed any further.
@@ -69,7 +69,6 @@ impl Request {
             | Request::Watch(_)
             | Request::Connect { .. }
             | Request::Broadcast(_)
-            | Request::Standing
             | Request::Quit => false,
         }
     }
@@ -239,6 +238,8 @@ impl Session {
             return self.ask_server(now, request, Expected::List(what_for, pages));
         }
         self.server.last_list = pages.listed;
+        let people = self.server.last_list.iter().map(|listed| listed.username.clone());
+        self.tell(Event::People(people.collect()));
         match what_for {
             ListFor::User(id) => {
                 let users = self.server.last_list.iter().map(User::from).collect();

@@ -14,6 +14,7 @@ use super::backoff::{AT_ONCE, Backoff};
 use super::delivery::Delivery;
 use super::{ChatStatus, Effect, LinkId, Now, Reply, RequestId, Session};
 use crate::event::fingerprint;
+use crate::view::ChatState;
 
 /// A broken link is taken up again within this time, or the chat is over.
 const RESUME_MS: u64 = 60_000;
@@ -129,13 +130,17 @@ impl Chat {
         Reply::Chat { with: self.with.to_string(), fingerprint: fingerprint(&self.key), key }
     }
 
+    pub(super) fn state(&self) -> ChatState {
+        match self.path {
+            Path::Direct(_) => ChatState::Open,
+            Path::Broken { .. } => ChatState::Interrupted,
+        }
+    }
+
     pub(super) fn status(&self, session: &Session) -> ChatStatus {
         ChatStatus {
             with: self.with.to_string(),
-            state: match self.path {
-                Path::Direct(_) => "open",
-                Path::Broken { .. } => "interrupted",
-            },
+            state: self.state().name(),
             current: session.current() == Some(&self.with),
             unconfirmed: self.delivery.waiting(),
             key: session.key_state(&self.with, &self.key),

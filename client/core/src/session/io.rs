@@ -382,8 +382,6 @@ pub enum Request {
     Blocked,
     /// Who am I, where, by what key, which chats?
     Status,
-    /// The same for a front end that asks by itself, which is no activity of the user.
-    Standing,
     /// Say goodbye to everybody and finish.
     Quit,
 }

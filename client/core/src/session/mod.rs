@@ -54,6 +54,7 @@ use self::chat::Chat;
 use self::keys::Offered;
 use self::server::ServerSide;
 use crate::event::{Event, KeyState, fingerprint};
+use crate::view::SessionState;
 pub use io::*;
 pub use reply::*;
 pub use typing::Typing;
@@ -123,6 +124,8 @@ pub struct Session {
     dialled: u64,
     reported_ms: Option<u64>,
     quitting: Option<RequestId>,
+    /// The state that front ends know of.
+    told: SessionState,
     effects: Vec<Effect>,
 }
 
@@ -160,6 +163,7 @@ impl Session {
             dialled: 0,
             reported_ms: None,
             quitting: None,
+            told: SessionState::default(),
             effects: Vec::new(),
         }
     }
@@ -186,8 +190,36 @@ impl Session {
         }
         self.tick(now);
         self.release_account();
+        self.tell_if_changed();
         self.finish_quitting();
         std::mem::take(&mut self.effects)
+    }
+
+    /// Tells the state if it is another than the one told last.
+    fn tell_if_changed(&mut self) {
+        let told = &self.told;
+        let is_told = told.link == self.server.link_state()
+            && told.phase == self.phase()
+            && told.username.as_ref() == self.own_name()
+            && told.typing == self.typing
+            && told
+                .chats
+                .iter()
+                .map(|(who, state)| (who, *state))
+                .eq(self.chats.iter().map(|(who, chat)| (who, chat.state())))
+            && told.requests.iter().eq(self.asked.keys());
+        if is_told {
+            return;
+        }
+        self.told = SessionState {
+            link: self.server.link_state(),
+            phase: self.phase(),
+            username: self.own_name().cloned(),
+            typing: self.typing.clone(),
+            chats: self.chats.iter().map(|(who, chat)| (who.clone(), chat.state())).collect(),
+            requests: self.asked.keys().cloned().collect(),
+        };
+        self.tell(Event::State(Box::new(self.told.clone())));
     }
 
     /// When [`Input::Tick`] is due, on the boot clock.
@@ -295,7 +327,7 @@ impl Session {
             Request::Trust(who) => self.trust(id, &who),
             Request::Block { who, on } => self.block(now, id, &who, on),
             Request::Blocked => self.list_blocked(id),
-            Request::Status | Request::Standing => self.status(id),
+            Request::Status => self.status(id),
             Request::Quit => self.quit(now, id),
         }
     }
@@ -354,7 +386,7 @@ impl Session {
         let status = Status {
             server: self.birth.server.clone(),
             server_fingerprint: self.server.fingerprint().map(|key| key.to_string()),
-            state: self.server.state_name(),
+            state: self.server.link_state().name(),
             username: self.account.as_ref().map(|account| account.username.to_string()),
             fingerprint: key.map(|key| fingerprint(&key)),
             address: self

@@ -189,11 +189,15 @@ fn code(effects: &[Effect], id: RequestId) -> &'static str {
     answer(effects, id).unwrap().as_ref().unwrap_err().code
 }
 
+/// The events that programs are told.
 fn told(effects: &[Effect]) -> Vec<&Event> {
     let mut all = Vec::new();
     for effect in effects {
-        if let Effect::Tell(event) | Effect::Display(event, _) = effect {
-            all.push(event);
+        match effect {
+            Effect::Tell(event) | Effect::Display(event, _) if !event.is_for_views() => {
+                all.push(event);
+            }
+            _ => {}
         }
     }
     all

@@ -52,7 +52,8 @@ impl Dialect for Json {
     }
 
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        if self.own_messages || !event.is_own_message() {
+        let is_asked_for = self.own_messages || !event.is_own_message();
+        if is_asked_for && !event.is_for_views() {
             write(event)?;
         }
         receipt.confirm();

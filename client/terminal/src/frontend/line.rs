@@ -50,7 +50,7 @@ use letschat_engine::events::Receipt;
 use letschat_lua::plugins::Plugins;
 pub(crate) use prompt::LinePrompt;
 pub use question::HiddenQuestions;
-use standing::Shared;
+use standing::Standing;
 use theme::{Kind, Theme};
 
 /// What the line client needs beside the [`Stage`].
@@ -80,7 +80,8 @@ pub fn run(mut stage: Stage, setting: Setting) -> u8 {
         Plugins::new(folder, &setting.data, client)
     });
     let (plugins, heard) = plugins.unzip();
-    let standing = Shared::new(plugins.clone());
+    let client = stage.dispatcher.client().clone();
+    let standing = Standing::new(client, plugins.clone());
     let errors = KeptErrors::begin();
     let editor = Editor::start(&standing, &setting.terminal, setting.theme, setting.history);
     stage.dispatcher = stage.dispatcher.at_a_prompt();
@@ -113,7 +114,7 @@ struct Console {
     dispatcher: Dispatcher,
     screen: Screen,
     keyboard: Keyboard,
-    standing: Shared,
+    standing: Standing,
     progress: Rc<Progress>,
     theme: Theme,
     welcome: bool,
@@ -122,6 +123,9 @@ struct Console {
 
 impl Console {
     async fn show(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
+        if matches!(event, Event::State(_)) {
+            self.screen.look_again();
+        }
         let Some(text) = render::event(event) else {
             // Those before it may not be on the screen yet.
             return self.screen.show_event(String::new(), receipt).await;
@@ -145,10 +149,6 @@ impl Console {
         {
             self.screen.show(text).await?;
         }
-        if self.standing.learn(event) {
-            self.standing.refresh(self.dispatcher.client()).await;
-            self.screen.look_again();
-        }
         Ok(())
     }
 }
@@ -171,7 +171,9 @@ impl Dialect for Console {
         let Some(plugins) = self.standing.plugins() else {
             return self.show(event, receipt).await;
         };
-        plugins.tell(event);
+        if !event.is_for_views() {
+            plugins.tell(event);
+        }
         match plugins.filter_shown(event).await {
             Some(event) => self.show(&event, receipt).await,
             // Those before it may not be on the screen yet.
@@ -182,13 +184,11 @@ impl Dialect for Console {
     async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
         let shown = match &outcome.result {
             Ok(reply) => {
-                self.standing.learn_reply(reply);
                 if let Reply::Chat { with, .. } = reply
                     && outcome.has_role(Role::Connect)
                 {
                     self.standing.learn_opened(with);
                 }
-                self.standing.refresh(self.dispatcher.client()).await;
                 self.screen.look_again();
                 reply_text(outcome.command, reply)
             }
@@ -236,6 +236,8 @@ fn appearance(event: &Event) -> (Kind, Option<u64>) {
         | Event::LeftServer { .. }
         | Event::Joined { .. }
         | Event::Left { .. }
+        | Event::State(_)
+        | Event::People(_)
         | Event::Notice { .. } => (Kind::Server, None),
     }
 }

@@ -26,6 +26,7 @@ use super::backoff::Backoff;
 use super::retry::{Reason, Retries};
 use super::{Effect, Now, Request, RequestId, Session, Unreached};
 use crate::event::Event;
+use crate::view::LinkState;
 
 /// An answer that takes longer than this does not come.
 const ANSWER_MS: u64 = 30_000;
@@ -198,13 +199,13 @@ impl ServerSide {
         self.datagrams.work
     }
 
-    pub(in crate::session) fn state_name(&self) -> &'static str {
+    pub(in crate::session) fn link_state(&self) -> LinkState {
         match self.link {
-            Link::Down => "offline",
-            Link::Waiting { .. } => "waiting",
-            Link::Dialling | Link::Greeting => "connecting",
-            Link::Choosing | Link::Busy => "connected",
-            Link::LoggedIn => "logged_in",
+            Link::Down => LinkState::Offline,
+            Link::Waiting { .. } => LinkState::Waiting,
+            Link::Dialling | Link::Greeting => LinkState::Connecting,
+            Link::Choosing | Link::Busy => LinkState::Connected,
+            Link::LoggedIn => LinkState::LoggedIn,
         }
     }
 

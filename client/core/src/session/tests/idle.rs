@@ -120,7 +120,6 @@ fn local_commands_are_reported_now_and_then() {
     let mut stage = Stage::logged_in();
     let reports =
         |effects: &[Effect]| asks_server(effects, |asked| *asked == ServerRequest::Active);
-    assert!(!reports(&stage.ask(Request::Standing).1), "the front end asked by itself");
     assert!(reports(&stage.ask(Request::Status).1));
     assert!(!reports(&stage.ask(Request::Blocked).1));
     stage.now.boot_ms += ACTIVITY_REPORT_MS;

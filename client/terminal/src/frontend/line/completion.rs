@@ -11,22 +11,23 @@ use reedline::{
 
 use super::editor::Aim;
 use super::editor::COMPLETION_MENU;
-use super::standing::{Shared, Standing};
+use super::standing::Standing;
 use super::theme::{Kind, Theme};
 use letschat_commands::arguments::{Kind as ParameterKind, Parameter};
 use letschat_commands::command::{self, Command};
 use letschat_commands::commands::TABLE;
 use letschat_commands::extension::{AddedParameter, Extension as _};
+use letschat_core::view::View;
 use letschat_lua::plugins::Plugins;
 
 /// Completes commands, users, flags and choices.
 pub(super) struct Completions {
-    standing: Shared,
+    standing: Standing,
     aim: Aim,
 }
 
 impl Completions {
-    pub(super) fn new(standing: Shared, aim: Aim) -> Completions {
+    pub(super) fn new(standing: Standing, aim: Aim) -> Completions {
         Completions { standing, aim }
     }
 }
@@ -48,7 +49,7 @@ impl Completions {
         if !place.is_some_and(AddedParameter::is_user) {
             return Vec::new();
         }
-        let names = known_users(&self.standing.read()).into_iter();
+        let names = known_users(&self.standing.view()).into_iter();
         candidates(names.map(|name| name.to_string()), start)
     }
 
@@ -79,7 +80,7 @@ impl Completer for Completions {
             Typed::Said => Vec::new(),
             Typed::Name(start) => self.command_names(start),
             Typed::Arguments { command, before, start } => {
-                let mut candidates = arguments(command, &before, start, &self.standing.read());
+                let mut candidates = arguments(command, &before, start, &self.standing.view());
                 candidates.extend(self.added_names(command, &before, start));
                 candidates
             }
@@ -172,12 +173,7 @@ fn command_names(start: &str) -> Vec<Candidate> {
         .collect()
 }
 
-fn arguments(
-    command: &Command,
-    before: &[&str],
-    start: &str,
-    standing: &Standing,
-) -> Vec<Candidate> {
+fn arguments(command: &Command, before: &[&str], start: &str, view: &View) -> Vec<Candidate> {
     let typed = || command.parameters.iter().filter(|parameter| parameter.is_typed());
     let is_given =
         |flag: &Parameter| before.iter().any(|word| word.trim_start_matches("--") == flag.name);
@@ -185,9 +181,9 @@ fn arguments(
     let words = before.len() - flags.iter().filter(|flag| is_given(flag)).count();
     let place = typed().filter(|p| p.kind != ParameterKind::Flag).nth(words);
     let values: Vec<String> = match place.map(|parameter| parameter.kind) {
-        Some(ParameterKind::User) => names(&known_users(standing)),
-        Some(ParameterKind::Asker) => names(&standing.requests),
-        Some(ParameterKind::Partner) => names(&standing.chats),
+        Some(ParameterKind::User) => names(known_users(view).iter()),
+        Some(ParameterKind::Asker) => names(view.session.requests.iter()),
+        Some(ParameterKind::Partner) => names(view.session.chats.keys()),
         Some(ParameterKind::Choice(words) | ParameterKind::Keyword(words)) => {
             words.iter().map(|word| (*word).into()).collect()
         }
@@ -203,19 +199,19 @@ fn arguments(
         .collect()
 }
 
-fn names(users: &BTreeSet<Username>) -> Vec<String> {
-    users.iter().map(Username::to_string).collect()
+fn names<'a>(users: impl Iterator<Item = &'a Username>) -> Vec<String> {
+    users.map(Username::to_string).collect()
 }
 
-fn known_users(standing: &Standing) -> BTreeSet<Username> {
-    let known = [&standing.users, &standing.chats, &standing.requests];
-    known.into_iter().flatten().cloned().collect()
+fn known_users(view: &View) -> BTreeSet<Username> {
+    let View { session, people } = view;
+    people.iter().chain(session.chats.keys()).chain(&session.requests).cloned().collect()
 }
 
 /// Shows what a command takes next; else how an earlier line went on.
 pub(super) struct Hints {
     theme: Theme,
-    standing: Shared,
+    standing: Standing,
     aim: Aim,
     earlier: DefaultHinter,
     /// Whether the hint is an earlier line, which can be taken over.
@@ -223,7 +219,7 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    pub(super) fn new(theme: Theme, standing: Shared, aim: Aim) -> Hints {
+    pub(super) fn new(theme: Theme, standing: Standing, aim: Aim) -> Hints {
         let earlier = DefaultHinter::default().with_style(theme.style(Kind::Hint));
         Hints { theme, standing, aim, earlier, is_earlier: false }
     }
@@ -274,12 +270,12 @@ fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<St
 /// Shows the name of a command as known.
 pub(super) struct Words {
     theme: Theme,
-    standing: Shared,
+    standing: Standing,
     aim: Aim,
 }
 
 impl Words {
-    pub(super) fn new(theme: Theme, standing: Shared, aim: Aim) -> Words {
+    pub(super) fn new(theme: Theme, standing: Standing, aim: Aim) -> Words {
         Words { theme, standing, aim }
     }
 
@@ -321,18 +317,16 @@ pub(crate) fn no_highlighting() -> Box<dyn Highlighter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_core::view::{ChatState, SessionState};
 
     fn names(names: &[&str]) -> BTreeSet<Username> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
-    fn standing() -> Standing {
-        Standing {
-            users: names(&["bob", "bella", "carol"]),
-            chats: names(&["carol"]),
-            requests: names(&["dave"]),
-            ..Standing::default()
-        }
+    fn view() -> View {
+        let chats = names(&["carol"]).into_iter().map(|who| (who, ChatState::Open)).collect();
+        let session = SessionState { chats, requests: names(&["dave"]), ..SessionState::default() };
+        View { session, people: names(&["bob", "bella", "carol"]) }
     }
 
     fn offered(typed: &str, in_chat: bool) -> Vec<String> {
@@ -340,7 +334,7 @@ mod tests {
             Typed::Said | Typed::Unknown { .. } => Vec::new(),
             Typed::Name(start) => command_names(start),
             Typed::Arguments { command, before, start } => {
-                arguments(command, &before, start, &standing())
+                arguments(command, &before, start, &view())
             }
         };
         candidates.into_iter().map(|candidate| candidate.value).collect()

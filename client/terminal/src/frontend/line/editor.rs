@@ -28,7 +28,7 @@ use super::completion::{Completions, Hints, Words, completion_menu};
 use super::history::Memory;
 use super::prompt::LinePrompt;
 use super::question;
-use super::standing::Shared;
+use super::standing::Standing;
 use super::theme::Theme;
 use crate::frontend::{OutputClosed, Terminal};
 use keys::{INTERRUPT, LEAVE};
@@ -160,7 +160,7 @@ pub(super) struct Aim(Arc<AtomicBool>);
 impl Editor {
     /// Starts the thread. If the system has none, input and output are over at once.
     pub(super) fn start(
-        standing: &Shared,
+        standing: &Standing,
         terminal: &Arc<Terminal>,
         theme: Theme,
         history: PathBuf,
@@ -275,7 +275,7 @@ enum Next {
 /// What the editor's thread works with.
 struct Desk {
     reedline: Reedline,
-    standing: Shared,
+    standing: Standing,
     terminal: Arc<Terminal>,
     theme: Theme,
     call: Arc<AtomicBool>,
@@ -295,7 +295,7 @@ struct Desk {
 
 impl Desk {
     fn new(
-        standing: Shared,
+        standing: Standing,
         terminal: Arc<Terminal>,
         theme: Theme,
         history: PathBuf,
@@ -373,8 +373,8 @@ impl Desk {
                 return Typed::Opened(opened);
             }
             self.aim();
-            let standing = self.standing.read();
-            let prompt = LinePrompt::new(&standing, &self.target, self.theme);
+            let session = self.standing.view().session;
+            let prompt = LinePrompt::new(&session, &self.target, self.theme);
             self.put_back();
             match self.reedline.read_line(&prompt) {
                 Ok(Signal::Success(text)) => {
@@ -413,7 +413,7 @@ impl Desk {
     /// told how to go there.
     fn opened(&self) -> Option<Username> {
         let opened = self.standing.take_opened()?;
-        if self.standing.read().typing == Typing::Chat(opened.clone()) {
+        if self.standing.view().session.typing == Typing::Chat(opened.clone()) {
             return None;
         }
         if self.unfinished.is_none() && !keys::are_waiting() {
@@ -427,7 +427,7 @@ impl Desk {
     /// Aims an empty line at the current chat. One that has been begun keeps its target; if the
     /// current chat is another by now, that is said.
     fn aim(&mut self) {
-        let typing = self.standing.read().typing;
+        let typing = self.standing.view().session.typing;
         let follows = std::mem::take(&mut self.after_a_line);
         if self.unfinished.is_none() && (follows || typing == self.target || !keys::are_waiting()) {
             self.target = typing;

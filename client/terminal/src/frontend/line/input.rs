@@ -11,7 +11,7 @@ use futures_lite::FutureExt as _;
 use serde_json::value::RawValue;
 
 use super::editor::{Keyboard, Order, Screen, Typed};
-use super::standing::Shared;
+use super::standing::Standing;
 use super::welcome;
 use crate::frontend::{Entry, Input};
 use letschat_commands::command::{Call, Dispatcher, Rejection, Role};
@@ -26,7 +26,7 @@ pub(super) struct Typist {
     dispatcher: Dispatcher,
     keyboard: Keyboard,
     screen: Screen,
-    standing: Shared,
+    standing: Standing,
     progress: Rc<Progress>,
     /// The rest of many lines that were pasted at once.
     pasted: VecDeque<(String, Typing)>,
@@ -41,7 +41,7 @@ impl Typist {
         dispatcher: Dispatcher,
         keyboard: Keyboard,
         screen: Screen,
-        standing: Shared,
+        standing: Standing,
         progress: Rc<Progress>,
         welcome: bool,
     ) -> Typist {
@@ -141,7 +141,6 @@ impl Input for Typist {
                 let call = self.aimed(&line, &target).await;
                 return Some(self.entry(call));
             }
-            self.standing.refresh(self.dispatcher.client()).await;
             let typed = self.keyboard.order(Order::Line).await;
             if let Some(plugins) = self.standing.plugins() {
                 plugins.note_typing();

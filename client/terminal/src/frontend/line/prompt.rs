@@ -8,9 +8,9 @@ use reedline::{
     Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus as SearchStatus,
 };
 
-use super::standing::Standing;
 use super::theme::{Kind, Theme};
 use letschat_core::session::Typing;
+use letschat_core::view::{ChatState, LinkState, SessionState};
 
 /// A prompt: `bob> ` in a chat, `letschat> ` elsewhere, with a mark if something is amiss.
 pub(crate) struct LinePrompt {
@@ -20,19 +20,17 @@ pub(crate) struct LinePrompt {
 
 impl LinePrompt {
     /// The prompt of a line that goes to a chat, nowhere, or is a command.
-    pub(super) fn new(standing: &Standing, target: &Typing, theme: Theme) -> LinePrompt {
+    pub(super) fn new(session: &SessionState, target: &Typing, theme: Theme) -> LinePrompt {
         let target = target.chat();
         let name = target.map_or("letschat", Username::as_str);
-        let is_interrupted = target.is_some_and(|target| standing.interrupted.contains(target));
-        let is_over = target.is_some_and(|target| !standing.chats.contains(target));
-        let mark = match standing.state {
-            _ if is_over => " (over)",
-            _ if is_interrupted => " (interrupted)",
-            "logged_in" => "",
-            "connected" => " (not logged in)",
-            "waiting" => " (waiting)",
-            "connecting" => " (connecting)",
-            _ => " (offline)",
+        let mark = match (target.map(|target| session.chats.get(target)), session.link) {
+            (Some(None), _) => " (over)",
+            (Some(Some(ChatState::Interrupted)), _) => " (interrupted)",
+            (_, LinkState::LoggedIn) => "",
+            (_, LinkState::Connected) => " (not logged in)",
+            (_, LinkState::Waiting) => " (waiting)",
+            (_, LinkState::Connecting) => " (connecting)",
+            (_, LinkState::Offline) => " (offline)",
         };
         LinePrompt::question(format!("{name}{mark}> "), theme)
     }
@@ -88,23 +86,23 @@ mod tests {
     use super::super::theme::{ColorChoice, ThemeName};
     use super::*;
 
-    fn shown(state: &'static str, chats: &[&str], target: Option<&str>) -> String {
+    fn shown(link: LinkState, chats: &[&str], target: Option<&str>) -> String {
         let name = |name: &str| name.parse::<Username>().unwrap();
-        let chats = chats.iter().map(|chat| name(chat)).collect();
-        let standing = Standing { state, chats, ..Standing::default() };
+        let chats = chats.iter().map(|chat| (name(chat), ChatState::Open)).collect();
+        let session = SessionState { link, chats, ..SessionState::default() };
         let theme = Theme::new(ThemeName::Plain, ColorChoice::Never, true);
         let target = target.map_or(Typing::Commands, |target| Typing::Chat(name(target)));
-        LinePrompt::new(&standing, &target, theme).text
+        LinePrompt::new(&session, &target, theme).text
     }
 
     #[test]
     fn it_says_where_a_line_goes_and_what_is_amiss() {
-        assert_eq!(shown("logged_in", &[], None), "letschat> ");
-        assert_eq!(shown("waiting", &[], None), "letschat (waiting)> ");
-        assert_eq!(shown("", &[], None), "letschat (offline)> ");
-        assert_eq!(shown("logged_in", &["bob"], Some("bob")), "bob> ");
-        assert_eq!(shown("logged_in", &["bob"], None), "letschat> ");
-        assert_eq!(shown("offline", &["bob"], Some("bob")), "bob (offline)> ");
-        assert_eq!(shown("logged_in", &[], Some("bob")), "bob (over)> ");
+        assert_eq!(shown(LinkState::LoggedIn, &[], None), "letschat> ");
+        assert_eq!(shown(LinkState::Waiting, &[], None), "letschat (waiting)> ");
+        assert_eq!(shown(LinkState::Offline, &[], None), "letschat (offline)> ");
+        assert_eq!(shown(LinkState::LoggedIn, &["bob"], Some("bob")), "bob> ");
+        assert_eq!(shown(LinkState::LoggedIn, &["bob"], None), "letschat> ");
+        assert_eq!(shown(LinkState::Offline, &["bob"], Some("bob")), "bob (offline)> ");
+        assert_eq!(shown(LinkState::LoggedIn, &[], Some("bob")), "bob (over)> ");
     }
 }
