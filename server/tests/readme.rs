@@ -498,7 +498,7 @@ impl Person {
                 let verdict = if right { Verdict::Accepted } else { Verdict::Refused };
                 StoreAnswer::Checked { connection, result: Ok(verdict) }
             }
-            StoreRequest::Append { .. } => StoreAnswer::Appended { result: Ok(()) },
+            StoreRequest::Append { after, .. } => StoreAnswer::Appended { result: Ok(after + 1) },
             StoreRequest::CheckKey { .. }
             | StoreRequest::ChangePassword(_)
             | StoreRequest::Forget { .. } => return None,

@@ -612,7 +612,9 @@ impl Accounts {
                 let result = available.map(|()| verdict(right));
                 StoreAnswer::PasswordChanged { connection, result }
             }
-            StoreRequest::Append { .. } => StoreAnswer::Appended { result: available },
+            StoreRequest::Append { after, .. } => {
+                StoreAnswer::Appended { result: available.map(|()| after + 1) }
+            }
             StoreRequest::Forget { .. } => return None,
         })
     }

@@ -80,6 +80,7 @@ struct World<'a> {
     store: VecDeque<StoreRequest>,
     appends: usize,
     last_number: u64,
+    published: u64,
     sessions: BTreeSet<SessionId>,
     tokens: Vec<u64>,
     is_stopped: bool,
@@ -104,6 +105,7 @@ impl<'a> World<'a> {
             store: VecDeque::new(),
             appends: 0,
             last_number: 0,
+            published: 0,
             sessions: BTreeSet::new(),
             tokens: Vec::new(),
             is_stopped: false,
@@ -231,12 +233,15 @@ impl<'a> World<'a> {
             StoreRequest::ChangePassword(change) => {
                 StoreAnswer::PasswordChanged { connection: change.connection, result: verdict }
             }
-            StoreRequest::Append { entries } => {
+            StoreRequest::Append { broadcasts, .. } => {
                 self.appends -= 1;
-                if verdict.is_ok() {
-                    self.last_number = entries.last().map_or(0, |entry| entry.broadcast.number);
+                let first = self.last_number + 1;
+                // A commit whose answer is lost takes its numbers along.
+                if verdict.is_ok() || self.choices.flip() {
+                    self.last_number += broadcasts.len() as u64;
                 }
-                StoreAnswer::Appended { result: verdict.map(drop) }
+                self.published = if verdict.is_ok() { self.last_number } else { self.published };
+                StoreAnswer::Appended { result: verdict.map(|_| first) }
             }
             StoreRequest::Forget { .. } => return,
         };
@@ -345,14 +350,11 @@ impl<'a> World<'a> {
     }
 
     fn ask_store(&mut self, request: StoreRequest) {
-        if let StoreRequest::Append { entries } = &request {
+        if let StoreRequest::Append { after, broadcasts } = &request {
             self.appends += 1;
             assert_eq!(self.appends, 1, "one commit is under way at a time");
-            let mut last = self.last_number;
-            for entry in entries {
-                assert!(entry.broadcast.number > last, "numbers rise");
-                last = entry.broadcast.number;
-            }
+            assert_eq!(*after, self.published, "the hub knows what it published last");
+            assert!(!broadcasts.is_empty(), "there is something to commit");
         }
         self.store.push_back(request);
     }

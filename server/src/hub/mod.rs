@@ -26,7 +26,8 @@
 //! * `hand` – the dialogue with a person who types
 //! * `requests` – what a logged-in client can ask
 //! * `passwd` – a change of password
-//! * `delivery` – how broadcasts reach everybody: datagrams, pages over TCP, repeated heads
+//! * `broadcasting` – a broadcast from the request through the store to its delivery
+//! * `delivery` – how it reaches everybody: datagrams, pages over TCP, repeated heads
 //! * `operator` – what the operator sees and does
 //! * `admission`, `directory`, `broadcast_log`, `presence`, `rate`, `tally`, `tokens` – plain values
 //!   that each know one thing
@@ -41,6 +42,7 @@
 
 mod admission;
 mod broadcast_log;
+mod broadcasting;
 mod connection;
 mod delivery;
 mod directory;
@@ -67,8 +69,9 @@ use letschat_protocol::username::Username;
 
 use self::admission::{Antechamber, Failures, SignUps};
 use self::broadcast_log::BroadcastLog;
+use self::broadcasting::Uncommitted;
 use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Phase, Then};
-use self::delivery::Outgoing;
+use self::delivery::HeadRepeats;
 use self::directory::Directory;
 use self::presence::Presence;
 use self::rate::Buckets;
@@ -145,7 +148,8 @@ pub struct Hub {
     directory: Directory,
     presence: Presence,
     log: BroadcastLog,
-    outgoing: Outgoing,
+    uncommitted: Uncommitted,
+    head_repeats: HeadRepeats,
     /// How much each account has broadcast lately, whatever session it did so in.
     broadcast_rates: Buckets<Username>,
     effects: Vec<Effect>,
@@ -169,7 +173,8 @@ impl Hub {
             directory: Directory::default(),
             presence: Presence::default(),
             log,
-            outgoing: Outgoing::default(),
+            uncommitted: Uncommitted::default(),
+            head_repeats: HeadRepeats::default(),
             broadcast_rates: Buckets::default(),
             settings,
             effects: Vec::new(),
@@ -203,7 +208,7 @@ impl Hub {
     pub fn next_deadline(&self) -> Option<u64> {
         let connection = self.deadlines.first().map(|(due, _)| *due);
         let others =
-            [self.presence.due_ms(), self.log.next_expiry_ms(), self.outgoing.head_due_ms()];
+            [self.presence.due_ms(), self.log.next_expiry_ms(), self.head_repeats.due_ms()];
         connection.into_iter().chain(others.into_iter().flatten()).min()
     }
 

@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Introduction, Listed, Reply, Request, USAGE};
 use letschat_protocol::frame::Frame;
-use letschat_protocol::limits::{MAX_BROADCAST_BYTES, MAX_PAGE_BYTES};
-use letschat_protocol::printable::{has_control, is_blank};
+use letschat_protocol::limits::MAX_PAGE_BYTES;
 use letschat_protocol::username::Username;
 
 use super::connection::{Idle, Member};
 use super::directory::{Entry, Found, Viewer, Who};
-use super::rate::Bucket;
-use super::{ConnectionId, Effect, Hub, Record, Settings};
+use super::{ConnectionId, Effect, Hub, Record};
 use crate::clock::Now;
 
 /// Room in a page for the last line of a list.
@@ -88,7 +86,7 @@ impl Hub {
     }
 
     pub(super) fn idle(&self) -> Idle {
-        Idle { limit_ms: self.settings.idle_ms, broadcast_ms: self.outgoing.published_ms() }
+        Idle { limit_ms: self.settings.idle_ms, broadcast_ms: self.head_repeats.published_ms() }
     }
 
     pub(super) fn member_of(&self, id: ConnectionId) -> Option<&Member> {
@@ -232,39 +230,6 @@ impl Hub {
             receiver: SocketAddr::new(viewer.sees(connection.peer.ip()), member.port?),
             key: member.key?,
         })
-    }
-
-    /// Takes a text for everybody; it is acknowledged when it is committed.
-    pub(super) fn broadcast(&mut self, now: Now, id: ConnectionId, text: String) {
-        let refusal = if text.len() > MAX_BROADCAST_BYTES {
-            let limit = format!("a broadcast has at most {MAX_BROADCAST_BYTES} bytes of UTF-8");
-            Some(Reply::new(Code::TextTooLong, limit))
-        } else if is_blank(&text) {
-            let empty = "there is nothing to read in that broadcast";
-            Some(Reply::new(Code::TextInvalid, empty))
-        } else if has_control(&text) {
-            let expected = "a broadcast is one line of text, without control characters";
-            Some(Reply::new(Code::TextInvalid, expected))
-        } else {
-            self.broadcast_too_soon(now, id)
-        };
-        if let Some(reply) = refusal {
-            return self.answer(now, id, &reply);
-        }
-        self.asked(id, "BROADCAST");
-        if let Some(member) = self.member_of(id) {
-            let sender = member.username.clone();
-            self.commit(now, id, sender, text);
-        }
-    }
-
-    fn broadcast_too_soon(&mut self, now: Now, id: ConnectionId) -> Option<Reply> {
-        let username = self.member_of(id)?.username.clone();
-        let Settings { broadcast_burst, broadcast_interval_ms, .. } = self.settings;
-        let first = Bucket::new(broadcast_burst, broadcast_interval_ms);
-        let wait_ms = self.broadcast_rates.take(username, first, now.boot_ms).err()?;
-        let seconds = wait_ms.div_ceil(1_000);
-        Some(Reply::new(Code::SlowDown, format!("too many broadcasts; the next in {seconds} s")))
     }
 }
 

@@ -63,6 +63,12 @@ impl Stage {
         &self.effects
     }
 
+    /// The store has committed the next broadcast.
+    fn committed(&mut self) -> &[Effect] {
+        let number = self.hub.log.head() + 1;
+        self.put(Input::Stored(StoreAnswer::Appended { result: Ok(number) }))
+    }
+
     /// Lets time pass, deadline by deadline; what the hub did in it is returned.
     fn pass(&mut self, ms: u64) -> Vec<Effect> {
         let end = self.now.boot_ms + ms;
@@ -214,10 +220,10 @@ fn udp_that_comes_up_in_the_middle_of_a_page_ends_no_replay_that_nobody_asked_fo
     let mut stage = Stage::new(Settings::default(), 60, &"x".repeat(900));
     let (alice, welcome) = stage.member("alice", "10.0.0.1");
     stage.say(alice, &Request::Broadcast { text: "one".into() });
-    let page = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+    let page = stage.committed().to_vec();
     assert!(matches!(&notices(&page, alice)[..], [Notice::Broadcast { .. }]));
     stage.say(alice, &Request::Broadcast { text: "two".into() });
-    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    stage.committed();
     stage.prove_udp(&welcome);
     let rest = stage.put(Input::Drained { connection: alice }).to_vec();
     assert!(
@@ -234,7 +240,7 @@ fn a_broadcast_rate_is_the_accounts_and_not_the_sessions() {
         let (alice, _) = stage.member("alice", "10.0.0.1");
         let mut effects = stage.say(alice, &Request::Broadcast { text: "again".into() }).to_vec();
         if replies(&effects, alice).is_empty() {
-            effects = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+            effects = stage.committed().to_vec();
         }
         assert_eq!(replies(&effects, alice)[0].code.name(), expected);
     }
@@ -284,7 +290,7 @@ fn when_udp_falls_silent_broadcasts_go_over_tcp() {
     let broadcast = |stage: &mut Stage, number| {
         stage.say(alice, &Request::Broadcast { text: format!("number {number}") });
         assert!(matches!(&stage.effects[..], [.., Effect::Store(StoreRequest::Append { .. })]));
-        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec()
+        stage.committed().to_vec()
     };
     let effects = broadcast(&mut stage, 1);
     assert_eq!(notices(&effects, alice), []);
@@ -324,7 +330,7 @@ fn the_newest_number_is_repeated_after_a_pause() {
     let (alice, welcome) = stage.member("alice", "10.0.0.1");
     stage.prove_udp(&welcome);
     stage.say(alice, &Request::Broadcast { text: "hi".into() });
-    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    stage.committed();
     let heads = stage.pass(5_000);
     let heads = heads
         .iter()

@@ -60,7 +60,7 @@ fn a_broadcast_is_activity_of_sender_and_receivers() {
             assert!(!closes(&stage.minutes(person, &Request::Ping, 1), person));
         }
         stage.say(alice, &Request::Broadcast { text: "hi".into() });
-        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+        stage.committed();
     }
     stage.say(bob, &Request::Ping);
     let mut effects = Vec::new();
@@ -86,7 +86,7 @@ fn udp_works_on_when_a_broadcast_puts_the_idle_deadline_off() {
         }
         if second == 300 {
             stage.say(alice, &Request::Broadcast { text: "hi".into() });
-            stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+            stage.committed();
         }
     }
     let page = stage.put(Input::Operator(Operator::List { after: None })).to_vec();

@@ -162,7 +162,7 @@ fn the_statistics_count_what_has_happened_since_the_start() {
     let (alice, welcome) = stage.member("alice", "10.0.0.1");
     stage.prove_udp(&welcome);
     stage.say(alice, &Request::Broadcast { text: "hi".into() });
-    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    stage.committed();
     stage.say(alice, &Request::Broadcast { text: "lost".into() });
     let result = Err(crate::store::Unavailable);
     stage.put(Input::Stored(StoreAnswer::Appended { result }));
@@ -272,7 +272,7 @@ fn what_was_accepted_last_comes_before_the_farewell_whichever_way_it_took() {
     let (bob, _) = stage.member("bob", "10.0.0.2");
     let broadcast = |stage: &mut Stage, text: &str| {
         stage.say(alice, &Request::Broadcast { text: text.into() });
-        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+        stage.committed();
     };
     broadcast(&mut stage, "long ago");
     stage.put(Input::Drained { connection: bob });
