@@ -12,8 +12,9 @@ use letschat_protocol::dialogue::{Broadcast, Notice, Reply, SessionId};
 use letschat_protocol::limits::MAX_PAGE_BYTES;
 
 use super::connection::Member;
+use super::directory::Location;
 use super::io::Destination;
-use super::{ConnectionId, Effect, Hub, Record, hand};
+use super::{ConnectionId, Effect, Hub, Record, interactive};
 use crate::clock::Now;
 
 /// The newest number is repeated so long after the last broadcast: soon, since most losses are
@@ -61,13 +62,15 @@ impl Hub {
 
     /// By datagram to all whom UDP reaches, at once; to the others as the next page of the log.
     pub(super) fn deliver(&mut self, broadcast: &Broadcast) {
-        let from = self.directory.entry(&broadcast.sender).map(|entry| entry.connection);
+        let own: Vec<Location> =
+            self.directory.sessions(&broadcast.sender).map(|entry| entry.location).collect();
         let mut others = Vec::with_capacity(self.directory.len());
         let mut sender = Vec::new();
         let mut streaming = Vec::new();
         for (id, member) in self.everybody() {
             if let Some(destination) = member.destination() {
-                let to = if Some(id) == from { &mut sender } else { &mut others };
+                let is_own = own.contains(&Location::Local(id));
+                let to = if is_own { &mut sender } else { &mut others };
                 to.push(destination);
             }
             if member.streams() {
@@ -121,7 +124,8 @@ impl Hub {
         for entry in self.log.from(member.stream.next) {
             let notice =
                 Notice::Broadcast { own: entry.sender == member.username, entry: entry.clone() };
-            let bytes = if is_hand { hand::render(&notice) } else { notice.to_frame().to_bytes() };
+            let bytes =
+                if is_hand { interactive::render(&notice) } else { notice.to_frame().to_bytes() };
             if page.len() + bytes.len() > max_bytes {
                 break;
             }

@@ -47,13 +47,19 @@ mod connection;
 mod delivery;
 mod directory;
 mod entrance;
-mod hand;
+mod interactive;
+mod introduction;
 pub mod io;
+mod listing;
+mod login;
 mod operator;
-mod passwd;
+mod password_change;
 mod presence;
 mod rate;
+mod replies;
 mod requests;
+mod settings;
+mod sign_up;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -62,17 +68,17 @@ mod tokens;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use letschat_protocol::dialogue::{Closing, Notice, Reply, SessionId};
-use letschat_protocol::frame::{Frame, FrameError, Mode};
+use letschat_protocol::dialogue::{Closing, SessionId};
+use letschat_protocol::frame::{Frame, FrameError};
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
 use self::admission::{Antechamber, Failures, SignUps};
 use self::broadcast_log::BroadcastLog;
 use self::broadcasting::Uncommitted;
-use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Phase, Then};
+use self::connection::{Connection, Phase};
 use self::delivery::HeadRepeats;
-use self::directory::Directory;
+use self::directory::{Directory, Location};
 use self::presence::Presence;
 use self::rate::Buckets;
 use self::tokens::Tokens;
@@ -81,40 +87,8 @@ use crate::store::StoredLog;
 pub(crate) use admission::ANTECHAMBER_PLACES;
 pub use io::{ConnectionId, Destination, Effect, Gone, Input, Record, Why};
 pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
+pub use settings::Settings;
 pub use tally::Tally;
-
-/// What an operator can set of the hub.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How many sessions can be logged in at once.
-    pub places: usize,
-    /// A client is dropped after this long without a command, a message or a broadcast.
-    pub idle_ms: u64,
-    /// A broadcast is kept for this long.
-    pub retention_ms: u64,
-    /// Broadcasts that an account may send at once.
-    pub broadcast_burst: u32,
-    /// After that, one in each such time.
-    pub broadcast_interval_ms: u64,
-    /// Accounts that may be made from one address at once.
-    pub sign_up_burst: u32,
-    /// After that, one in each such time.
-    pub sign_up_interval_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            places: 50,
-            idle_ms: 60 * 60_000,
-            retention_ms: 30 * 60_000,
-            broadcast_burst: 5,
-            broadcast_interval_ms: 2_000,
-            sign_up_burst: 50,
-            sign_up_interval_ms: 10_000,
-        }
-    }
-}
 
 /// What a hub must know of the run it is part of.
 #[derive(Debug, Clone)]
@@ -237,11 +211,8 @@ impl Hub {
         }
         match line {
             Err(error) => self.nonsense(now, id, error),
-            Ok(frame) if self.connections[&id].member().is_some() => {
-                self.member_line(now, id, &frame);
-            }
-            Ok(frame) if self.connections[&id].is_hand() => self.hand_entrance(now, id, &frame),
-            Ok(frame) => self.program_entrance(now, id, &frame),
+            Ok(frame) if self.connections[&id].is_hand() => self.hand_line(now, id, &frame),
+            Ok(frame) => self.program_line(now, id, &frame),
         }
         self.reschedule(id);
     }
@@ -284,172 +255,6 @@ impl Hub {
         // Otherwise a broadcast has come meanwhile, and it is due later.
     }
 
-    /// Goes on with what was held back.
-    fn release(&mut self, now: Now, id: ConnectionId) {
-        let Some(held) =
-            self.connections.get_mut(&id).and_then(|connection| connection.held.take())
-        else {
-            return;
-        };
-        match held.then {
-            Then::Read(mode) => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.asked_ms = now.boot_ms;
-                }
-                self.effects.push(Effect::Read { connection: id, mode });
-            }
-            Then::Ask(request) => self.effects.push(Effect::Store(request)),
-        }
-    }
-
-    /// A line that is no line. A person hears what was expected; after a few it is enough.
-    fn nonsense(&mut self, now: Now, id: ConnectionId, error: FrameError) {
-        let reply = Reply::new(letschat_protocol::code::Code::Malformed, error.to_string());
-        if error.is_fatal() {
-            self.send_reply(id, &reply);
-            return self.close(now, id, Closing::Flood);
-        }
-        self.answer_nonsense(now, id, &reply);
-    }
-
-    /// Answers what made no sense, and closes after a few. A person's question is asked again.
-    fn answer_nonsense(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        connection.nonsense += 1;
-        if connection.nonsense >= MAX_NONSENSE {
-            self.send_reply(id, reply);
-            return self.close(now, id, Closing::Flood);
-        }
-        let asked = match connection.entrance() {
-            Some(connection::Entrance::Asked(question)) => Some(hand::question(question)),
-            _ => None,
-        };
-        self.send_reply(id, reply);
-        if let Some(question) = asked {
-            self.send_reply(id, &question);
-        }
-        self.want_line(now, id, self.mode_of(id));
-    }
-
-    /// How the next line is taken: whole while a person is asked something, as a frame otherwise.
-    fn mode_of(&self, id: ConnectionId) -> Mode {
-        let Some(connection) = self.connections.get(&id) else {
-            return Mode::Frame;
-        };
-        let asked = match &connection.phase {
-            Phase::Securing => false,
-            Phase::Secured(_, entrance) => matches!(entrance, connection::Entrance::Asked(_)),
-            Phase::Member(member) => member.question.is_some(),
-        };
-        if asked { Mode::Verbatim } else { Mode::Frame }
-    }
-
-    /// Sends a reply to what made sense, and wants the next line.
-    fn answer(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.nonsense = 0;
-        }
-        self.answer_in(now, id, reply, Mode::Frame);
-    }
-
-    fn answer_in(&mut self, now: Now, id: ConnectionId, reply: &Reply, mode: Mode) {
-        self.send_reply(id, reply);
-        self.want_line(now, id, mode);
-    }
-
-    /// Wants the next line, later if there have been too many.
-    fn want_line(&mut self, now: Now, id: ConnectionId, mode: Mode) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        match connection.commands.take(now.boot_ms) {
-            Ok(()) => {
-                // A short pause now and then does not make up for a flood.
-                connection.slowed = connection.slowed.saturating_sub(1);
-                self.effects.push(Effect::Read { connection: id, mode });
-            }
-            Err(_) if connection.slowed >= MAX_SLOWED => self.close(now, id, Closing::Flood),
-            Err(wait_ms) => {
-                // The token is taken when the wait is over: the wait is what a token costs.
-                connection.slowed += 1;
-                let until_ms = now.boot_ms + wait_ms;
-                let _ = connection.commands.take(until_ms);
-                self.hold(id, connection::Held { until_ms, then: Then::Read(mode) });
-            }
-        }
-    }
-
-    fn hold(&mut self, id: ConnectionId, held: connection::Held) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.held = Some(held);
-        }
-        self.reschedule(id);
-    }
-
-    fn send_reply(&mut self, id: ConnectionId, reply: &Reply) {
-        let mut bytes = Vec::new();
-        reply.encode(&mut bytes);
-        self.send(id, bytes);
-    }
-
-    /// Whoever has gone meanwhile is sent nothing.
-    fn send(&mut self, id: ConnectionId, bytes: Vec<u8>) {
-        if !bytes.is_empty() && self.connections.contains_key(&id) {
-            self.effects.push(Effect::Send { connection: id, bytes });
-        }
-    }
-
-    /// Says something unasked.
-    fn tell(&mut self, id: ConnectionId, notice: &Notice) {
-        let Some(connection) = self.connections.get(&id) else {
-            return;
-        };
-        let bytes = match connection.is_hand() {
-            true => hand::render(notice),
-            false => notice.to_frame().to_bytes(),
-        };
-        self.send(id, bytes);
-    }
-
-    /// Tells those who watch; nobody needs to be told that they came themselves.
-    fn tell_watchers(&mut self, notices: &[Notice]) {
-        if notices.is_empty() {
-            return;
-        }
-        let watchers: Vec<_> = self
-            .everybody()
-            .filter(|(_, member)| member.watching)
-            .map(|(id, member)| (id, member.username.clone()))
-            .collect();
-        for (id, username) in watchers {
-            for notice in notices {
-                match notice {
-                    Notice::Joined(names) if names.contains(&username) => {
-                        let others: Vec<_> =
-                            names.iter().filter(|name| **name != username).cloned().collect();
-                        if !others.is_empty() {
-                            self.tell(id, &Notice::Joined(others));
-                        }
-                    }
-                    notice => self.tell(id, notice),
-                }
-            }
-        }
-    }
-
-    /// Says why, and closes.
-    fn close(&mut self, now: Now, id: ConnectionId, why: Closing) {
-        if matches!(self.connections.get(&id), Some(Connection { phase: Phase::Securing, .. })) {
-            // Nothing can be said before TLS is up.
-        } else {
-            self.tell(id, &Notice::Closing(why));
-        }
-        self.effects.push(Effect::Close { connection: id });
-        self.forget(now, id, Why::Closed(why));
-    }
-
     /// Removes every trace of a connection.
     fn forget(&mut self, now: Now, id: ConnectionId, why: Why) {
         let Some(connection) = self.connections.remove(&id) else {
@@ -467,8 +272,9 @@ impl Hub {
                 if !is_hand {
                     self.effects.push(Effect::CloseDatagrams { session: member.session });
                 }
-                self.directory.remove(&member.username, now.boot_ms);
-                self.presence.leave(&member.username, now.boot_ms);
+                if self.directory.remove(&member.username, Location::Local(id), now.boot_ms) {
+                    self.presence.leave(&member.username, now.boot_ms);
+                }
                 username = Some(member.username);
             }
             Phase::Securing | Phase::Secured(..) => {

@@ -3,7 +3,7 @@
 mod entrance;
 mod idle;
 mod operator;
-mod passwd;
+mod password_change;
 mod requests;
 
 use std::net::{IpAddr, SocketAddr};

@@ -15,7 +15,7 @@ use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
 
 use super::connection::{Entrance, LoginTry, MemberQuestion, Question};
-use super::entrance::new_name;
+use super::sign_up::new_name;
 use super::{ConnectionId, Hub};
 use crate::clock::Now;
 
@@ -100,8 +100,16 @@ fn broadcast(entry: &Broadcast, own: bool) -> String {
 }
 
 impl Hub {
-    /// A line of a person who is not logged in.
-    pub(super) fn hand_entrance(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+    /// Handles a line of a person who types.
+    pub(super) fn hand_line(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+        if self.member_of(id).is_some() {
+            self.hand_member(now, id, frame);
+        } else {
+            self.hand_entrance(now, id, frame);
+        }
+    }
+
+    fn hand_entrance(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
         match self.connections[&id].entrance().cloned() {
             Some(Entrance::Asked(question)) => {
                 self.answered(now, id, question, frame.as_line());
@@ -191,7 +199,7 @@ impl Hub {
     }
 
     /// A line of a person who is logged in.
-    pub(super) fn hand_member(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+    fn hand_member(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
         let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
             return;
         };
