@@ -58,7 +58,7 @@ use clock::Now;
 pub use data_folder::make as make_data_folder;
 use data_folder::{DataFolder, LockError};
 use driver::{Driver, Links, QUEUE_EVENTS};
-use hub::{Birth, Hub, Input, Operator, OperatorAnswer};
+use hub::{Hub, Input, Operator, OperatorAnswer, ServerInstance};
 use net::Event;
 use net::datagrams::Datagrams;
 use net::listener::Listener;
@@ -160,7 +160,7 @@ impl Server {
 
         let runtime = Runtime::start()?;
         let spawner = runtime.spawner();
-        let birth = Birth {
+        let instance = ServerInstance {
             fingerprint,
             udp_port: ports.address.port(),
             boot_id: boot_id()?,
@@ -169,7 +169,7 @@ impl Server {
         let listener = Listener::new(ports.tcp)?.run(events.clone());
         let (stopping, stopped) = async_channel::bounded(1);
         let driver = Driver {
-            hub: Hub::new(settings.hub, birth, log, Now::read()),
+            hub: Hub::new(settings.hub, instance, log, Now::read()),
             events: inbox,
             links: Links::new(TlsAcceptor::from(config), spawner.clone(), events.clone()),
             datagrams: Datagrams::start(ports.udp, &spawner, events.clone())?,

@@ -12,7 +12,9 @@ use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
 use letschat_protocol::identity::{Fingerprint, Identity, LoginStatement};
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
-use letschat_server::hub::{Birth, ConnectionId, Effect, Gone, Hub, Input, Operator, Settings};
+use letschat_server::hub::{
+    ConnectionId, Effect, Hub, Input, LinkEnd, Operator, ServerInstance, Settings,
+};
 use letschat_server::store::{Created, StoreAnswer, StoreRequest, StoredLog, Unavailable, Verdict};
 
 use crate::choices::Choices;
@@ -93,11 +95,16 @@ fn fingerprint() -> Fingerprint {
 impl<'a> World<'a> {
     fn new(choices: Choices<'a>) -> World<'a> {
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
-        let birth = Birth { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
+        let instance = ServerInstance {
+            fingerprint: fingerprint(),
+            udp_port: 4400,
+            boot_id: 1,
+            seed: [3; 32],
+        };
         let log = StoredLog { epoch: 9, head: 0, entries: Vec::new() };
         World {
             choices,
-            hub: Hub::new(Settings { places: PLACES, ..Settings::default() }, birth, log, now),
+            hub: Hub::new(Settings { places: PLACES, ..Settings::default() }, instance, log, now),
             now,
             identity: Identity::from_seed(&[5; 32]),
             open: BTreeMap::new(),
@@ -209,7 +216,7 @@ impl<'a> World<'a> {
     fn hang_up(&mut self) {
         if let Some(connection) = self.some(|_| true) {
             self.open.remove(&connection);
-            let why = [Gone::Ended, Gone::Failed, Gone::NotReading][self.choices.below(3)];
+            let why = [LinkEnd::Ended, LinkEnd::Failed, LinkEnd::NotReading][self.choices.below(3)];
             self.handle(Input::Gone { connection, why });
         }
     }
@@ -344,7 +351,7 @@ impl<'a> World<'a> {
             }
             Effect::Store(request) => self.ask_store(request),
             Effect::Stopped => self.is_stopped = true,
-            Effect::LetIn { connection } => drop(self.connection(connection)),
+            Effect::LoggedIn { connection } => drop(self.connection(connection)),
             Effect::CancelStore { .. } | Effect::Record(_) | Effect::Answer(_) => {}
         }
     }

@@ -115,9 +115,10 @@ impl Hub {
     }
 
     fn sent_to_everybody(&self, from: ConnectionId, sent: &Broadcast) -> Reply {
-        let is_hand = self.connections.get(&from).is_some_and(|connection| connection.is_hand());
+        let is_interactive =
+            self.connections.get(&from).is_some_and(|connection| connection.is_interactive());
         let words = "Sent to everybody.";
-        match is_hand {
+        match is_interactive {
             true => Reply::new(Code::Ok, words),
             false => Reply::new(Code::Ok, format!("{} {} {words}", sent.number, sent.time_ms)),
         }

@@ -113,7 +113,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let is_hand = connection.is_hand();
+        let is_interactive = connection.is_interactive();
         let Some(member) = connection.member_mut() else {
             return;
         };
@@ -124,8 +124,11 @@ impl Hub {
         for entry in self.log.from(member.stream.next) {
             let notice =
                 Notice::Broadcast { own: entry.sender == member.username, entry: entry.clone() };
-            let bytes =
-                if is_hand { interactive::render(&notice) } else { notice.to_frame().to_bytes() };
+            let bytes = if is_interactive {
+                interactive::render(&notice)
+            } else {
+                notice.to_frame().to_bytes()
+            };
             if page.len() + bytes.len() > max_bytes {
                 break;
             }

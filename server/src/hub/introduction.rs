@@ -69,9 +69,7 @@ impl Hub {
     }
 
     fn introduce(&mut self, now: Now, asking: ConnectionId, username: &Username, entry: Entry) {
-        let asked = match entry.location {
-            Location::Local(connection) => connection,
-        };
+        let Location::Local(asked) = entry.location;
         let other = self.introduction_of(asked, asking);
         let oneself = self.introduction_of(asking, asked);
         let (other, oneself) = match (other, oneself) {

@@ -16,7 +16,7 @@ impl Hub {
     /// A page of the directory.
     pub(super) fn list(&mut self, now: Now, id: ConnectionId, after: Option<&Username>) {
         self.asked(id, "LIST");
-        let Some((viewer, is_hand)) = self.viewer(id) else {
+        let Some((viewer, is_interactive)) = self.viewer(id) else {
             return;
         };
         let mut lines = Vec::new();
@@ -25,7 +25,7 @@ impl Hub {
         for (username, sessions) in self.directory.after(after) {
             let Some(entry) = sessions.latest() else { continue };
             let listed = listed(username, entry, viewer);
-            let line = if is_hand { columns(&listed) } else { listed.to_string() };
+            let line = if is_interactive { columns(&listed) } else { listed.to_string() };
             bytes += line.len() + "250-\n".len();
             if bytes > MAX_PAGE_BYTES {
                 more = lines.last().and_then(|_| self.directory.after(after).nth(lines.len() - 1));
@@ -34,7 +34,7 @@ impl Hub {
             lines.push(line);
         }
         let count = lines.len();
-        let last = match (more, is_hand) {
+        let last = match (more, is_interactive) {
             (Some((last, _)), true) => format!("There are more: LIST AFTER {last}"),
             (Some((last, _)), false) => format!("{count} more after {last}"),
             (None, true) if count == 1 => String::from("You are the only one here."),
@@ -60,7 +60,7 @@ impl Hub {
         let connection = self.connections.get(&id)?;
         let username = &connection.member()?.username;
         let viewer = Viewer { username, address: connection.peer.ip(), server: connection.local };
-        Some((viewer, connection.is_hand()))
+        Some((viewer, connection.is_interactive()))
     }
 
     /// Tells those who watch; nobody needs to be told that they came themselves.

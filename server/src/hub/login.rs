@@ -8,7 +8,8 @@ use letschat_protocol::username::Username;
 
 use super::admission::TooMany;
 use super::connection::{
-    Datagrams, Entrance, Held, LoginTry, MAX_WRONG_ANSWERS, Member, Phase, Stream, Then, Work,
+    Datagrams, Delayed, DelayedAction, LoginAttempt, LoginStep, MAX_WRONG_ANSWERS, Member, Phase,
+    StoreWork, Stream,
 };
 use super::directory::{Entry, Location};
 use super::{ConnectionId, Effect, Hub, Record, interactive};
@@ -34,11 +35,11 @@ impl Hub {
             return;
         };
         let proven = username.as_ref().is_some_and(|username| {
-            let server = &self.birth.fingerprint;
+            let server = &self.instance.fingerprint;
             key.verifies_login(signature, &LoginStatement { server, username, binding })
         });
         let by = if password.is_some() { "password" } else { "key" };
-        let attempt = LoginTry {
+        let attempt = LoginAttempt {
             username: username.clone(),
             key: Some(*key),
             port: Some(*port),
@@ -61,7 +62,7 @@ impl Hub {
         &mut self,
         now: Now,
         id: ConnectionId,
-        attempt: LoginTry,
+        attempt: LoginAttempt,
         password: Secret,
     ) {
         let (username, key) = (attempt.username.clone(), attempt.key);
@@ -70,7 +71,7 @@ impl Hub {
     }
 
     /// Asks the store, now or when it is this address's turn.
-    fn check(&mut self, now: Now, id: ConnectionId, attempt: LoginTry, request: StoreRequest) {
+    fn check(&mut self, now: Now, id: ConnectionId, attempt: LoginAttempt, request: StoreRequest) {
         let peer = self.connections[&id].peer;
         // A key can't be guessed: who comes by one does not wait for those who guess.
         let turn = match attempt.by {
@@ -86,24 +87,24 @@ impl Hub {
             }
         };
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.await_store(Work::Login(attempt), now.boot_ms);
+            connection.await_store(StoreWork::Login(attempt), now.boot_ms);
         }
         match wait_ms {
             0 => self.effects.push(Effect::Store(request)),
             wait_ms => {
                 let until_ms = now.boot_ms + wait_ms;
-                self.hold(id, Held { until_ms, then: Then::Ask(request) });
+                self.delay(id, Delayed { until_ms, action: DelayedAction::Store(request) });
             }
         }
     }
 
-    pub(super) fn judged(
+    pub(super) fn login_checked(
         &mut self,
         now: Now,
         id: ConnectionId,
         result: Result<Verdict, Unavailable>,
     ) {
-        let Some(Work::Login(attempt)) = self.store_work(id) else {
+        let Some(StoreWork::Login(attempt)) = self.store_work(id) else {
             return;
         };
         match (result, attempt.username.clone()) {
@@ -132,9 +133,9 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.await_answer(Entrance::Choosing, now.boot_ms);
+        connection.await_answer(LoginStep::Choosing, now.boot_ms);
         connection.wrong_answers += 1;
-        let (peer, is_hand) = (connection.peer, connection.is_hand());
+        let (peer, is_interactive) = (connection.peer, connection.is_interactive());
         let left = MAX_WRONG_ANSWERS.saturating_sub(connection.wrong_answers);
         let tries = match left {
             // The answer was right.
@@ -150,14 +151,14 @@ impl Hub {
         if left == 0 {
             return self.close(now, id, Closing::WrongAnswers);
         }
-        if is_hand {
+        if is_interactive {
             self.send_reply(id, &Reply::new(Code::WhichWay, interactive::WHICH_WAY));
         }
         self.want_line(now, id, Mode::Frame);
     }
 
     /// The right answer: makes a member, if there is a place and no other session in the way.
-    fn welcome(&mut self, now: Now, id: ConnectionId, username: Username, attempt: LoginTry) {
+    fn welcome(&mut self, now: Now, id: ConnectionId, username: Username, attempt: LoginAttempt) {
         let replacement = self.directory.replaced_by(&username, attempt.key);
         if replacement.needs_take && !attempt.take {
             let reply = Reply::new(Code::LoggedInElsewhere, interactive::elsewhere(&username));
@@ -179,13 +180,19 @@ impl Hub {
         }
     }
 
-    fn make_member(&mut self, now: Now, id: ConnectionId, username: Username, attempt: LoginTry) {
+    fn make_member(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        username: Username,
+        attempt: LoginAttempt,
+    ) {
         let session = SessionId(self.tokens.draw());
         let stream = Stream { next: self.log.head() + 1, ..Stream::default() };
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let (peer, is_hand) = (connection.peer, connection.is_hand());
+        let (peer, is_interactive) = (connection.peer, connection.is_interactive());
         connection.wrong_answers = 0;
         connection.phase = Phase::Member(Box::new(Member {
             username: username.clone(),
@@ -200,8 +207,8 @@ impl Hub {
             stream,
             question: None,
         }));
-        self.antechamber.leave(id, peer.ip());
-        self.effects.push(Effect::LetIn { connection: id });
+        self.pre_login.leave(id, peer.ip());
+        self.effects.push(Effect::LoggedIn { connection: id });
         self.sessions.insert(session, id);
         let location = Location::Local(id);
         let (key, address, port) = (attempt.key, peer.ip(), attempt.port);
@@ -212,8 +219,8 @@ impl Hub {
         let record =
             Record::LoggedIn { connection: id, username: username.clone(), by: attempt.by };
         self.effects.push(Effect::Record(record));
-        if is_hand {
-            return self.welcome_hand(now, id, &username);
+        if is_interactive {
+            return self.welcome_interactive(now, id, &username);
         }
         self.effects.push(Effect::OpenDatagrams { session, connection: id });
         let welcome = Welcome {
@@ -221,14 +228,14 @@ impl Hub {
             session,
             epoch: self.log.epoch(),
             head: self.log.head(),
-            udp_port: self.birth.udp_port,
+            udp_port: self.instance.udp_port,
             address: peer.ip(),
         };
         self.answer(now, id, &welcome.to_reply());
     }
 
     /// A person has no log of their own: what is kept is sent by itself.
-    fn welcome_hand(&mut self, now: Now, id: ConnectionId, username: &Username) {
+    fn welcome_interactive(&mut self, now: Now, id: ConnectionId, username: &Username) {
         let others = self.directory.len() - 1;
         self.answer(now, id, &Reply::new(Code::LoggedIn, interactive::logged_in(username, others)));
         let first = self.log.first();

@@ -8,34 +8,44 @@
 //! # The states of a connection
 //!
 //! ```text
-//!  Accepted ──▶ Securing ──Secured──▶ Greeted ──HELLO──▶ Choosing ◀──────────────┐
-//!                  │                     │                  │  ▲                 │ wrong, weak,
-//!                  │ 10 s                │ no place:        │  │ answers         │ taken, signed up
-//!                  ▼                     ▼ busy             ▼  │ (a hand only)   │
-//!               closed                 closed             Asked             Working (store)
-//!                                                           └─────────▶──────────┤
+//!  Accepted ──▶ Securing ──Secured──▶ AwaitingHello ──HELLO──▶ Choosing ◀────────┐
+//!                  │                     │                     │  ▲              │ wrong, weak,
+//!                  │ 10 s                │ no place:           │  │ answers      │ taken, signed up
+//!                  ▼                     ▼ busy                ▼  │ (interactive)│
+//!               closed                 closed                Asked           InStore
+//!                                                              └─────────▶───────┤
 //!  closed ◀── idle, silent, kicked, replaced, penalty, flood ── Member ◀─────────┘ right
 //! ```
 //!
-//! Before `Member` a connection stands in the antechamber, which has few places, and is on
-//! the clock; the clock stands while the store works. After three wrong answers it is closed.
+//! Before `Member` a connection takes one of few pre-login places and has a deadline, which stands
+//! still while the store works. After three wrong answers it is closed.
 //!
-//! * [`io`] – what goes in and what comes out
+//! # Modules
+//!
+//! * [`io`] – inputs and effects
+//! * `settings` – what the operator can set
 //! * `connection` – one connection: its phase and its deadlines
-//! * `entrance` – from the first byte to the login
-//! * `hand` – the dialogue with a person who types
-//! * `requests` – what a logged-in client can ask
-//! * `passwd` – a change of password
+//! * `replies` – what a connection is sent, and when its next line is read
+//! * `requests` – hands each request and each answer of the store to the file of its subject
+//! * `interactive` – the same for a person who types
+//!
+//! The subjects:
+//!
+//! * `greeting` – from the first byte to the choice between login and sign-up
+//! * `sign_up`, `login`, `password_change` – accounts and sessions
+//! * `listing` – LIST and WATCH
+//! * `introduction` – CONNECT
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
-//! * `delivery` – how it reaches everybody: datagrams, pages over TCP, repeated heads
+//! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
 //! * `operator` – what the operator sees and does
-//! * `admission`, `directory`, `broadcast_log`, `presence`, `rate`, `tally`, `tokens` – plain values
-//!   that each know one thing
+//!
+//! Values that each know one thing: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
+//! `tally`, `tokens`.
 //!
 //! # Invariants
 //!
-//! * A connection is asked for its next line only when its last one has been answered.
-//! * What is sent unasked stands between whole replies, since each reply is one effect.
+//! * A connection's next line is read only when its last one has been answered.
+//! * Notices stand between whole replies, since each reply is one effect.
 //! * Nobody is a member without a place, and no account is a member twice.
 //! * A broadcast is published, and acknowledged, only when it is committed; at most one commit is
 //!   under way.
@@ -46,7 +56,7 @@ mod broadcasting;
 mod connection;
 mod delivery;
 mod directory;
-mod entrance;
+mod greeting;
 mod interactive;
 mod introduction;
 pub mod io;
@@ -73,7 +83,7 @@ use letschat_protocol::frame::{Frame, FrameError};
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
-use self::admission::{Antechamber, Failures, SignUps};
+use self::admission::{Failures, PreLogin, SignUps};
 use self::broadcast_log::BroadcastLog;
 use self::broadcasting::Uncommitted;
 use self::connection::{Connection, Phase};
@@ -84,15 +94,15 @@ use self::rate::Buckets;
 use self::tokens::Tokens;
 use crate::clock::Now;
 use crate::store::StoredLog;
-pub(crate) use admission::ANTECHAMBER_PLACES;
-pub use io::{ConnectionId, Destination, Effect, Gone, Input, Record, Why};
+pub(crate) use admission::PRE_LOGIN_PLACES;
+pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Record};
 pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
 pub use settings::Settings;
 pub use tally::Tally;
 
-/// What a hub must know of the run it is part of.
+/// One run of a server: its identity and what it drew at its start.
 #[derive(Debug, Clone)]
-pub struct Birth {
+pub struct ServerInstance {
     /// The server's key, which login signatures name.
     pub fingerprint: Fingerprint,
     /// Where this server takes datagrams.
@@ -106,17 +116,17 @@ pub struct Birth {
 /// The server's state.
 pub struct Hub {
     settings: Settings,
-    birth: Birth,
+    instance: ServerInstance,
     tokens: Tokens,
-    /// When it began, on the boot clock.
-    born_ms: u64,
+    /// The start, on the boot clock.
+    started_ms: u64,
     tally: Tally,
     /// Ordered, since each broadcast goes through all of them, and the same run is to be the same.
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, ConnectionId>,
     /// When which connection falls due, kept in step with `Connection::deadline_ms`.
     deadlines: BTreeSet<(u64, ConnectionId)>,
-    antechamber: Antechamber,
+    pre_login: PreLogin,
     failures: Failures,
     sign_ups: SignUps,
     directory: Directory,
@@ -131,17 +141,17 @@ pub struct Hub {
 
 impl Hub {
     /// A hub that knows the stored log and nobody.
-    pub fn new(settings: Settings, birth: Birth, log: StoredLog, now: Now) -> Hub {
-        let log = BroadcastLog::restore(log, birth.boot_id, settings.retention_ms, now);
+    pub fn new(settings: Settings, instance: ServerInstance, log: StoredLog, now: Now) -> Hub {
+        let log = BroadcastLog::restore(log, instance.boot_id, settings.retention_ms, now);
         Hub {
-            tokens: Tokens::new(&birth.seed),
-            birth,
-            born_ms: now.boot_ms,
+            tokens: Tokens::new(&instance.seed),
+            instance,
+            started_ms: now.boot_ms,
             tally: Tally::default(),
             connections: BTreeMap::new(),
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
-            antechamber: Antechamber::default(),
+            pre_login: PreLogin::default(),
             failures: Failures::default(),
             sign_ups: SignUps::new(settings.sign_up_burst, settings.sign_up_interval_ms),
             directory: Directory::default(),
@@ -165,7 +175,7 @@ impl Hub {
             Input::Secured { connection, binding } => self.secured(now, connection, binding),
             Input::Line { connection, line } => self.line(now, connection, line),
             Input::Drained { connection } => self.drained(connection),
-            Input::Gone { connection, why } => self.forget(now, connection, Why::Link(why)),
+            Input::Gone { connection, why } => self.forget(now, connection, LeaveReason::Link(why)),
             Input::Stored(answer) => self.stored(now, answer),
             Input::Datagram { session, from, message } => {
                 self.datagram(now, session, from, &message);
@@ -194,9 +204,9 @@ impl Hub {
     fn accepted(&mut self, now: Now, id: ConnectionId, peer: SocketAddr, local: IpAddr) {
         self.effects.push(Effect::Record(Record::Came { connection: id, peer }));
         self.connections.insert(id, Connection::new(peer, local, now.boot_ms));
-        if let Some(oldest) = self.antechamber.enter(id, peer.ip()) {
+        if let Some(oldest) = self.pre_login.enter(id, peer.ip()) {
             self.effects.push(Effect::Close { connection: oldest });
-            self.forget(now, oldest, Why::Evicted);
+            self.forget(now, oldest, LeaveReason::Evicted);
         }
         self.reschedule(id);
     }
@@ -210,8 +220,10 @@ impl Hub {
             member.heard_ms = now.boot_ms;
         }
         match line {
-            Err(error) => self.nonsense(now, id, error),
-            Ok(frame) if self.connections[&id].is_hand() => self.hand_line(now, id, &frame),
+            Err(error) => self.malformed(now, id, error),
+            Ok(frame) if self.connections[&id].is_interactive() => {
+                self.interactive_line(now, id, &frame);
+            }
             Ok(frame) => self.program_line(now, id, &frame),
         }
         self.reschedule(id);
@@ -237,17 +249,17 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if connection.held.as_ref().is_some_and(|held| held.until_ms <= now.boot_ms) {
+        if connection.delayed.as_ref().is_some_and(|delayed| delayed.until_ms <= now.boot_ms) {
             return self.release(now, id);
         }
-        let tongue = connection.tongue;
+        let kind = connection.kind;
         let Phase::Member(member) = &connection.phase else {
             return self.close(now, id, Closing::TooSlow);
         };
         let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now.boot_ms);
         if is_due(Some(member.idle_at_ms(idle))) {
             self.close(now, id, Closing::Idle);
-        } else if is_due(member.silent_at_ms(tongue)) {
+        } else if is_due(member.silent_at_ms(kind)) {
             self.close(now, id, Closing::Silent);
         } else if is_due(member.datagrams.silent_at_ms()) {
             self.datagrams_broke(now, id);
@@ -256,20 +268,20 @@ impl Hub {
     }
 
     /// Removes every trace of a connection.
-    fn forget(&mut self, now: Now, id: ConnectionId, why: Why) {
+    fn forget(&mut self, now: Now, id: ConnectionId, why: LeaveReason) {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
         if let Some(due) = connection.deadline_ms {
             self.deadlines.remove(&(due, id));
         }
-        let (is_hand, mut username) = (connection.is_hand(), None);
+        let (is_interactive, mut username) = (connection.is_interactive(), None);
         match connection.phase {
             Phase::Member(member) => {
                 self.sessions.remove(&member.session);
                 self.effects.push(Effect::CancelStore { connection: id });
                 // A person who types has none.
-                if !is_hand {
+                if !is_interactive {
                     self.effects.push(Effect::CloseDatagrams { session: member.session });
                 }
                 if self.directory.remove(&member.username, Location::Local(id), now.boot_ms) {
@@ -278,7 +290,7 @@ impl Hub {
                 username = Some(member.username);
             }
             Phase::Securing | Phase::Secured(..) => {
-                self.antechamber.leave(id, connection.peer.ip());
+                self.pre_login.leave(id, connection.peer.ip());
                 self.effects.push(Effect::CancelStore { connection: id });
             }
         }

@@ -152,7 +152,7 @@ impl Hub {
             username: member.username.clone(),
             address: entry.address,
             port: entry.port,
-            by_hand: connection.is_hand(),
+            by_hand: connection.is_interactive(),
             since_wall_ms: now.wall_ms.saturating_sub(logged_in_ms),
             logged_in_ms,
             idle_ms: now.boot_ms.saturating_sub(member.last_active_ms(self.idle())),
@@ -189,7 +189,7 @@ impl Hub {
     }
 
     fn stats(&self, now: Now) -> Stats {
-        let up_ms = now.boot_ms.saturating_sub(self.born_ms);
+        let up_ms = now.boot_ms.saturating_sub(self.started_ms);
         Stats {
             since_wall_ms: now.wall_ms.saturating_sub(up_ms),
             up_ms,

@@ -3,51 +3,51 @@
 use letschat_protocol::dialogue::{Closing, Notice, Reply};
 use letschat_protocol::frame::{FrameError, Mode};
 
-use super::connection::{self, Connection, MAX_NONSENSE, MAX_SLOWED, Phase, Then};
-use super::{ConnectionId, Effect, Hub, Why, interactive};
+use super::connection::{self, Connection, DelayedAction, MAX_INVALID_LINES, MAX_SLOWED, Phase};
+use super::{ConnectionId, Effect, Hub, LeaveReason, interactive};
 use crate::clock::Now;
 
 impl Hub {
-    /// Goes on with what was held back.
+    /// Carries out the delayed action.
     pub(super) fn release(&mut self, now: Now, id: ConnectionId) {
-        let Some(held) =
-            self.connections.get_mut(&id).and_then(|connection| connection.held.take())
+        let Some(delayed) =
+            self.connections.get_mut(&id).and_then(|connection| connection.delayed.take())
         else {
             return;
         };
-        match held.then {
-            Then::Read(mode) => {
+        match delayed.action {
+            DelayedAction::Read(mode) => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.asked_ms = now.boot_ms;
                 }
                 self.effects.push(Effect::Read { connection: id, mode });
             }
-            Then::Ask(request) => self.effects.push(Effect::Store(request)),
+            DelayedAction::Store(request) => self.effects.push(Effect::Store(request)),
         }
     }
 
-    /// A line that is no line. A person hears what was expected; after a few it is enough.
-    pub(super) fn nonsense(&mut self, now: Now, id: ConnectionId, error: FrameError) {
+    /// Answers a line that is not of the protocol.
+    pub(super) fn malformed(&mut self, now: Now, id: ConnectionId, error: FrameError) {
         let reply = Reply::new(letschat_protocol::code::Code::Malformed, error.to_string());
         if error.is_fatal() {
             self.send_reply(id, &reply);
             return self.close(now, id, Closing::Flood);
         }
-        self.answer_nonsense(now, id, &reply);
+        self.answer_invalid(now, id, &reply);
     }
 
-    /// Answers what made no sense, and closes after a few. A person's question is asked again.
-    pub(super) fn answer_nonsense(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
+    /// Answers an invalid line, and closes after a few in a row. A person is asked the same again.
+    pub(super) fn answer_invalid(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.nonsense += 1;
-        if connection.nonsense >= MAX_NONSENSE {
+        connection.invalid_lines += 1;
+        if connection.invalid_lines >= MAX_INVALID_LINES {
             self.send_reply(id, reply);
             return self.close(now, id, Closing::Flood);
         }
-        let asked = match connection.entrance() {
-            Some(connection::Entrance::Asked(question)) => Some(interactive::question(question)),
+        let asked = match connection.login_step() {
+            Some(connection::LoginStep::Asked(question)) => Some(interactive::question(question)),
             _ => None,
         };
         self.send_reply(id, reply);
@@ -57,23 +57,23 @@ impl Hub {
         self.want_line(now, id, self.mode_of(id));
     }
 
-    /// How the next line is taken: whole while a person is asked something, as a frame otherwise.
+    /// The mode of the next line: verbatim while a person is asked something.
     pub(super) fn mode_of(&self, id: ConnectionId) -> Mode {
         let Some(connection) = self.connections.get(&id) else {
             return Mode::Frame;
         };
         let asked = match &connection.phase {
             Phase::Securing => false,
-            Phase::Secured(_, entrance) => matches!(entrance, connection::Entrance::Asked(_)),
+            Phase::Secured(_, step) => matches!(step, connection::LoginStep::Asked(_)),
             Phase::Member(member) => member.question.is_some(),
         };
         if asked { Mode::Verbatim } else { Mode::Frame }
     }
 
-    /// Sends a reply to what made sense, and wants the next line.
+    /// Answers a valid line, and reads the next one.
     pub(super) fn answer(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.nonsense = 0;
+            connection.invalid_lines = 0;
         }
         self.answer_in(now, id, reply, Mode::Frame);
     }
@@ -83,7 +83,7 @@ impl Hub {
         self.want_line(now, id, mode);
     }
 
-    /// Wants the next line, later if there have been too many.
+    /// Reads the next line; later if there have been too many.
     pub(super) fn want_line(&mut self, now: Now, id: ConnectionId, mode: Mode) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -100,14 +100,14 @@ impl Hub {
                 connection.slowed += 1;
                 let until_ms = now.boot_ms + wait_ms;
                 let _ = connection.commands.take(until_ms);
-                self.hold(id, connection::Held { until_ms, then: Then::Read(mode) });
+                self.delay(id, connection::Delayed { until_ms, action: DelayedAction::Read(mode) });
             }
         }
     }
 
-    pub(super) fn hold(&mut self, id: ConnectionId, held: connection::Held) {
+    pub(super) fn delay(&mut self, id: ConnectionId, delayed: connection::Delayed) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.held = Some(held);
+            connection.delayed = Some(delayed);
         }
         self.reschedule(id);
     }
@@ -118,26 +118,26 @@ impl Hub {
         self.send(id, bytes);
     }
 
-    /// Whoever has gone meanwhile is sent nothing.
+    /// Sends bytes, unless the connection has gone meanwhile.
     pub(super) fn send(&mut self, id: ConnectionId, bytes: Vec<u8>) {
         if !bytes.is_empty() && self.connections.contains_key(&id) {
             self.effects.push(Effect::Send { connection: id, bytes });
         }
     }
 
-    /// Says something unasked.
+    /// Sends a notice.
     pub(super) fn tell(&mut self, id: ConnectionId, notice: &Notice) {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        let bytes = match connection.is_hand() {
+        let bytes = match connection.is_interactive() {
             true => interactive::render(notice),
             false => notice.to_frame().to_bytes(),
         };
         self.send(id, bytes);
     }
 
-    /// Says why, and closes.
+    /// Tells the reason, and closes.
     pub(super) fn close(&mut self, now: Now, id: ConnectionId, why: Closing) {
         if matches!(self.connections.get(&id), Some(Connection { phase: Phase::Securing, .. })) {
             // Nothing can be said before TLS is up.
@@ -145,6 +145,6 @@ impl Hub {
             self.tell(id, &Notice::Closing(why));
         }
         self.effects.push(Effect::Close { connection: id });
-        self.forget(now, id, Why::Closed(why));
+        self.forget(now, id, LeaveReason::Closed(why));
     }
 }

@@ -7,7 +7,7 @@ use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Reply, Request, USAGE};
 use letschat_protocol::frame::Frame;
 
-use super::connection::{Entrance, Idle, Member};
+use super::connection::{Idle, LoginStep, Member};
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::clock::Now;
 use crate::store::StoreAnswer;
@@ -17,7 +17,7 @@ impl Hub {
     pub(super) fn program_line(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
         let connection = &self.connections[&id];
         let is_member = connection.member().is_some();
-        if connection.entrance() == Some(&Entrance::Greeted) {
+        if connection.login_step() == Some(&LoginStep::AwaitingHello) {
             return self.hello(now, id, frame);
         }
         match Request::from_frame(frame) {
@@ -75,7 +75,9 @@ impl Hub {
     pub(super) fn stored(&mut self, now: Now, answer: StoreAnswer) {
         match answer {
             StoreAnswer::SignedUp { connection, result } => self.signed_up(now, connection, result),
-            StoreAnswer::Checked { connection, result } => self.judged(now, connection, result),
+            StoreAnswer::Checked { connection, result } => {
+                self.login_checked(now, connection, result);
+            }
             StoreAnswer::PasswordChanged { connection, result } => {
                 self.password_changed(now, connection, result);
             }
@@ -84,7 +86,7 @@ impl Hub {
     }
 
     fn refuse(&mut self, now: Now, id: ConnectionId, code: Code, expected: &str) {
-        self.answer_nonsense(now, id, &Reply::new(code, expected));
+        self.answer_invalid(now, id, &Reply::new(code, expected));
     }
 
     fn pong(&mut self, now: Now, id: ConnectionId) {

@@ -5,7 +5,7 @@ use letschat_protocol::dialogue::{Reply, Secret};
 use letschat_protocol::password;
 use letschat_protocol::username::{Username, UsernameError};
 
-use super::connection::{Question, Work};
+use super::connection::{Question, StoreWork};
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::clock::Now;
 use crate::reserved_names;
@@ -47,7 +47,7 @@ impl Hub {
             return self.back_to_choice(now, id, &Reply::new(Code::SlowDown, why));
         }
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.await_store(Work::SignUp { username: username.clone() }, now.boot_ms);
+            connection.await_store(StoreWork::SignUp { username: username.clone() }, now.boot_ms);
         }
         let request = StoreRequest::SignUp { connection: id, username, password };
         self.effects.push(Effect::Store(request));
@@ -59,10 +59,10 @@ impl Hub {
         id: ConnectionId,
         result: Result<Created, Unavailable>,
     ) {
-        let Some(Work::SignUp { username }) = self.store_work(id) else {
+        let Some(StoreWork::SignUp { username }) = self.store_work(id) else {
             return;
         };
-        let is_hand = self.connections[&id].is_hand();
+        let is_interactive = self.connections[&id].is_interactive();
         let reply = match result {
             Ok(Created::New) => {
                 let record = Record::SignedUp { connection: id, username: username.clone() };
@@ -74,7 +74,7 @@ impl Hub {
             }
             Err(Unavailable) => self.store_failed("make an account"),
         };
-        if is_hand && reply.code == Code::NameTaken {
+        if is_interactive && reply.code == Code::NameTaken {
             self.send_reply(id, &reply);
             self.ask(now, id, Question::SignUpName);
         } else {

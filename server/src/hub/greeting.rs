@@ -1,11 +1,11 @@
-//! From the first byte to the login.
+//! From the first byte to the choice between login and sign-up.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Reply, Request};
 use letschat_protocol::frame::{Frame, Mode};
 use letschat_protocol::identity::ChannelBinding;
 
-use super::connection::{Entrance, Phase, Question, Tongue, Work};
+use super::connection::{ClientKind, LoginStep, Phase, Question, StoreWork};
 use super::{ConnectionId, Effect, Hub, Record, interactive};
 use crate::clock::Now;
 
@@ -16,7 +16,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.phase = Phase::Secured(binding, Entrance::Greeted);
+        connection.phase = Phase::Secured(binding, LoginStep::AwaitingHello);
         connection.asked_ms = now.boot_ms;
         if self.directory.len() >= self.settings.places {
             return self.turn_away(now, id);
@@ -37,13 +37,13 @@ impl Hub {
     /// Handles the first line: HELLO of a program, or of a person who types.
     pub(super) fn hello(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
         if is_bare_hello(frame) {
-            return self.greet_hand(now, id);
+            return self.greet_interactive(now, id);
         }
         match Request::from_frame(frame) {
             Ok(Request::Hello) => self.greet_program(now, id),
             Ok(Request::Quit) => self.goodbye(now, id),
             _ => {
-                self.answer_nonsense(now, id, &Reply::new(Code::WrongPhase, interactive::SAY_HELLO))
+                self.answer_invalid(now, id, &Reply::new(Code::WrongPhase, interactive::SAY_HELLO));
             }
         }
     }
@@ -51,16 +51,16 @@ impl Hub {
     fn greet_program(&mut self, now: Now, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.begin_program(now.boot_ms);
-            connection.await_answer(Entrance::Choosing, now.boot_ms);
+            connection.await_answer(LoginStep::Choosing, now.boot_ms);
         }
         let question = "log in or sign up? LOGIN, KEY or SIGNUP";
         self.answer(now, id, &Reply::new(Code::WhichWay, question));
     }
 
-    fn greet_hand(&mut self, now: Now, id: ConnectionId) {
+    fn greet_interactive(&mut self, now: Now, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.tongue = Tongue::Hand;
-            connection.await_answer(Entrance::Choosing, now.boot_ms);
+            connection.kind = ClientKind::Interactive;
+            connection.await_answer(LoginStep::Choosing, now.boot_ms);
         }
         self.answer(now, id, &Reply::new(Code::WhichWay, interactive::WELCOME));
     }
@@ -68,13 +68,13 @@ impl Hub {
     pub(super) fn goodbye(&mut self, now: Now, id: ConnectionId) {
         self.send_reply(id, &Reply::new(Code::Goodbye, "Goodbye."));
         self.effects.push(Effect::Close { connection: id });
-        self.forget(now, id, super::Why::Quit);
+        self.forget(now, id, super::LeaveReason::Quit);
     }
 
     /// What the store was asked for somebody who is not logged in, while it works on that.
-    pub(super) fn store_work(&self, id: ConnectionId) -> Option<Work> {
-        match self.connections.get(&id)?.entrance()? {
-            Entrance::Working(work) => Some(work.clone()),
+    pub(super) fn store_work(&self, id: ConnectionId) -> Option<StoreWork> {
+        match self.connections.get(&id)?.login_step()? {
+            LoginStep::InStore(work) => Some(work.clone()),
             _ => None,
         }
     }
@@ -89,10 +89,10 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.await_answer(Entrance::Choosing, now.boot_ms);
-        let is_hand = connection.is_hand();
+        connection.await_answer(LoginStep::Choosing, now.boot_ms);
+        let is_interactive = connection.is_interactive();
         self.send_reply(id, reply);
-        if is_hand {
+        if is_interactive {
             self.send_reply(id, &Reply::new(Code::WhichWay, interactive::WHICH_WAY));
         }
         self.want_line(now, id, Mode::Frame);
@@ -102,7 +102,7 @@ impl Hub {
     pub(super) fn ask(&mut self, now: Now, id: ConnectionId, question: Question) {
         let reply = interactive::question(&question);
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.await_answer(Entrance::Asked(question), now.boot_ms);
+            connection.await_answer(LoginStep::Asked(question), now.boot_ms);
         }
         self.answer_in(now, id, &reply, Mode::Verbatim);
     }
