@@ -19,9 +19,9 @@ use letschat_protocol::datagram::DatagramKeys;
 use crate::clock::{self, Now};
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
+use crate::net::accept_limit::PreLoginPlace;
 use crate::net::connection::{Connection, Patience};
 use crate::net::datagrams::Datagrams;
-use crate::net::door::Place;
 use crate::net::listener::Arrival;
 use crate::net::outbox::Outbox;
 use crate::net::stream::Stream;
@@ -54,10 +54,10 @@ pub(crate) struct Driver {
     pub(crate) stopped: Sender<Infallible>,
 }
 
-/// Whether the hub has had its last input.
+/// Whether the hub runs on after an input.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Course {
-    On,
+enum RunState {
+    Running,
     Stopped,
 }
 
@@ -96,7 +96,7 @@ impl Driver {
             if matches!(input, Input::Operator(Operator::Stop)) {
                 stop_by.get_or_insert(now.boot_ms + STOP_MS);
             }
-            if self.step(now, input, &mut backlog) == Course::Stopped {
+            if self.step(now, input, &mut backlog) == RunState::Stopped {
                 return stop_by.unwrap_or(now.boot_ms + STOP_MS);
             }
         }
@@ -131,18 +131,18 @@ impl Driver {
     }
 
     /// What the hub brings about at once goes to the backlog, before all that waits in the queue.
-    fn step(&mut self, now: Now, input: Input, backlog: &mut VecDeque<Input>) -> Course {
+    fn step(&mut self, now: Now, input: Input, backlog: &mut VecDeque<Input>) -> RunState {
         let gone = match &input {
             Input::Gone { connection, .. } => Some(*connection),
             _ => None,
         };
-        let mut course = Course::On;
+        let mut state = RunState::Running;
         for effect in self.hub.handle(now, input) {
             match effect {
                 Effect::Store(request) => {
                     backlog.extend(self.ask_store(request).map(Input::Stored));
                 }
-                Effect::Stopped => course = Course::Stopped,
+                Effect::Stopped => state = RunState::Stopped,
                 effect => self.carry_out(effect),
             }
         }
@@ -151,7 +151,7 @@ impl Driver {
         if let Some(connection) = gone {
             self.links.table.remove(&connection);
         }
-        course
+        state
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -172,7 +172,7 @@ impl Driver {
                     link.place = None;
                 }
             }
-            Effect::LetIn { connection } => {
+            Effect::LoggedIn { connection } => {
                 let link = self.links.table.get_mut(&connection);
                 if let Some(place) = link.and_then(|link| link.place.take()) {
                     place.log_in();
@@ -243,8 +243,8 @@ struct Link {
     peer: SocketAddr,
     outbox: Arc<Outbox>,
     keys: Option<DatagramKeys>,
-    /// At the door, until the login or until it is closed.
-    place: Option<Place>,
+    /// Held until the login, or until the hub closes the connection.
+    place: Option<PreLoginPlace>,
     _task: Task<()>,
 }
 

@@ -57,7 +57,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 pub use data_folder::make as make_data_folder;
 use data_folder::{DataFolder, LockError};
 use driver::{Driver, Links, QUEUE_EVENTS};
-use hub::{Birth, Hub, Input, Operator, OperatorAnswer};
+use hub::{Hub, Input, Operator, OperatorAnswer, ServerInstance};
 use net::Event;
 use net::datagrams::Datagrams;
 use net::listener::Listener;
@@ -159,7 +159,7 @@ impl Server {
 
         let runtime = Runtime::start()?;
         let spawner = runtime.spawner();
-        let birth = Birth {
+        let instance = ServerInstance {
             fingerprint,
             udp_port: ports.address.port(),
             boot_id: boot_id()?,
@@ -168,7 +168,7 @@ impl Server {
         let listener = Listener::new(ports.tcp)?.run(events.clone());
         let (stopping, stopped) = async_channel::bounded(1);
         let driver = Driver {
-            hub: Hub::new(settings.hub, birth, log, clock::now()),
+            hub: Hub::new(settings.hub, instance, log, clock::now()),
             events: inbox,
             links: Links::new(TlsAcceptor::from(config), spawner.clone(), events.clone()),
             datagrams: Datagrams::start(ports.udp, &spawner, events.clone())?,

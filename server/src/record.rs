@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use tracing::{debug, error, info, warn};
 
-use crate::hub::{ConnectionId, Gone, Record, Why};
+use crate::hub::{ConnectionId, LeaveReason, LinkEnd, Record};
 
 /// Writes a line. `peer_of` knows where a connection comes from.
 pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<SocketAddr>) {
@@ -65,17 +65,17 @@ impl fmt::Display for Origin {
     }
 }
 
-struct Reason(Why);
+struct Reason(LeaveReason);
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Why::Quit => "said QUIT",
-            Why::Evicted => "made room for newer connections",
-            Why::Link(Gone::Ended) => "hung up",
-            Why::Link(Gone::Failed) => "the link failed",
-            Why::Link(Gone::NotReading) => "did not read what was sent",
-            Why::Closed(closing) => return write!(f, "closed, {}", closing.name()),
+            LeaveReason::Quit => "said QUIT",
+            LeaveReason::Evicted => "made room for newer connections",
+            LeaveReason::Link(LinkEnd::Ended) => "hung up",
+            LeaveReason::Link(LinkEnd::Failed) => "the link failed",
+            LeaveReason::Link(LinkEnd::NotReading) => "did not read what was sent",
+            LeaveReason::Closed(closing) => return write!(f, "closed, {}", closing.name()),
         })
     }
 }

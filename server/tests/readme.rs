@@ -33,7 +33,7 @@ use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
-use letschat_server::hub::{Birth, ConnectionId, Effect, Hub, Input, Settings};
+use letschat_server::hub::{ConnectionId, Effect, Hub, Input, ServerInstance, Settings};
 use letschat_server::store::{Created, StoreAnswer, StoreRequest, StoredLog, Verdict};
 use serde_json::{Map, Value};
 
@@ -471,10 +471,10 @@ const NOW: Now = Now { boot_ms: 0, wall_ms: 1_795_254_442_617 };
 impl Person {
     fn connect() -> Person {
         let fingerprint = Fingerprint::of_spki(b"the server's key");
-        let birth = Birth { fingerprint, udp_port: 4400, boot_id: 1, seed: [1; 32] };
+        let instance = ServerInstance { fingerprint, udp_port: 4400, boot_id: 1, seed: [1; 32] };
         let log = StoredLog { epoch: 1, head: 0, entries: Vec::new() };
         let mut person = Person {
-            hub: Hub::new(Settings::default(), birth, log, NOW),
+            hub: Hub::new(Settings::default(), instance, log, NOW),
             decoder: Decoder::new(),
             asked: None,
             heard: Vec::new(),
@@ -528,7 +528,7 @@ impl Person {
                 let verdict = if right { Verdict::Accepted } else { Verdict::Refused };
                 StoreAnswer::Checked { connection, result: Ok(verdict) }
             }
-            StoreRequest::Append { .. } => StoreAnswer::Appended { result: Ok(()) },
+            StoreRequest::Append { after, .. } => StoreAnswer::Appended { result: Ok(after + 1) },
             StoreRequest::CheckKey { .. }
             | StoreRequest::ChangePassword(_)
             | StoreRequest::Forget { .. } => return None,

@@ -32,7 +32,9 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::{ChatId, Refusal};
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
-use letschat_server::hub::{Birth, ConnectionId, Effect, Gone, Hub, Input, Operator, Settings};
+use letschat_server::hub::{
+    ConnectionId, Effect, Hub, Input, LinkEnd, Operator, ServerInstance, Settings,
+};
 use letschat_server::store::{
     Created, PasswordChange, StoreAnswer, StoreRequest, StoredLog, Unavailable, Verdict,
 };
@@ -340,7 +342,7 @@ impl Play {
 
     fn hang_up(&mut self, who: &str) {
         let connection = self.others[&name(who)];
-        self.stage.put(Input::Gone { connection, why: Gone::Ended });
+        self.stage.put(Input::Gone { connection, why: LinkEnd::Ended });
     }
 
     fn broadcast(&mut self, who: &str, text: &str) {
@@ -450,10 +452,11 @@ fn sign(identity: &Identity, username: &Username, connection: ConnectionId) -> S
 impl Stage {
     fn new() -> Stage {
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
-        let birth = Birth { fingerprint: server_key(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
+        let instance =
+            ServerInstance { fingerprint: server_key(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
         let log = StoredLog { epoch: 0x6c65_7473_6368_6174, head: 0, entries: Vec::new() };
         Stage {
-            hub: Hub::new(Settings::default(), birth, log, now),
+            hub: Hub::new(Settings::default(), instance, log, now),
             now,
             store: Accounts::default(),
             wires: BTreeMap::new(),
@@ -615,7 +618,9 @@ impl Accounts {
                 let result = available.map(|()| verdict(right));
                 StoreAnswer::PasswordChanged { connection, result }
             }
-            StoreRequest::Append { .. } => StoreAnswer::Appended { result: available },
+            StoreRequest::Append { after, .. } => {
+                StoreAnswer::Appended { result: available.map(|()| after + 1) }
+            }
             StoreRequest::Forget { .. } => return None,
         })
     }

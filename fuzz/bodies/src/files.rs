@@ -6,11 +6,10 @@ use std::fs;
 
 use letschat::config::Options;
 use letschat::frontend::json::read_call;
-use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::identity::{Identity, PublicKey};
 use letschat_protocol::username::Username;
 use letschat_server::store::sqlite::Sqlite;
-use letschat_server::store::{Store, StoreError, StoredEntry};
+use letschat_server::store::{NewBroadcast, Store, StoreError};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
@@ -116,9 +115,9 @@ impl Database {
             assert!(log.entries.iter().all(|entry| entry.broadcast.number <= log.head));
             assert!(log.entries.is_sorted_by_key(|entry| entry.broadcast.number));
             let sender = "alice".parse().expect("a name");
-            let number = log.head.saturating_add(1);
-            let broadcast = Broadcast { number, sender, time_ms: 1, text: "next".into() };
-            judge(self.store.append(&[StoredEntry { broadcast, boot_ms: 1, boot_id: 1 }]));
+            let (time_ms, text) = (1, "next".into());
+            let broadcast = NewBroadcast { sender, time_ms, text, boot_ms: 1, boot_id: 1 };
+            judge(self.store.append(log.head, &[broadcast]));
         }
         judge(log);
         judge(self.store.forget(u64::MAX));

@@ -12,7 +12,9 @@ use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
 use letschat_protocol::identity::{Fingerprint, Identity, LoginStatement};
 use letschat_protocol::username::Username;
 use letschat_server::clock::Now;
-use letschat_server::hub::{Birth, ConnectionId, Effect, Gone, Hub, Input, Operator, Settings};
+use letschat_server::hub::{
+    ConnectionId, Effect, Hub, Input, LinkEnd, Operator, ServerInstance, Settings,
+};
 use letschat_server::store::{Created, StoreAnswer, StoreRequest, StoredLog, Unavailable, Verdict};
 
 use crate::choices::Choices;
@@ -80,6 +82,7 @@ struct World<'a> {
     store: VecDeque<StoreRequest>,
     appends: usize,
     last_number: u64,
+    published: u64,
     sessions: BTreeSet<SessionId>,
     tokens: Vec<u64>,
     is_stopped: bool,
@@ -92,11 +95,16 @@ fn fingerprint() -> Fingerprint {
 impl<'a> World<'a> {
     fn new(choices: Choices<'a>) -> World<'a> {
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
-        let birth = Birth { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
+        let instance = ServerInstance {
+            fingerprint: fingerprint(),
+            udp_port: 4400,
+            boot_id: 1,
+            seed: [3; 32],
+        };
         let log = StoredLog { epoch: 9, head: 0, entries: Vec::new() };
         World {
             choices,
-            hub: Hub::new(Settings { places: PLACES, ..Settings::default() }, birth, log, now),
+            hub: Hub::new(Settings { places: PLACES, ..Settings::default() }, instance, log, now),
             now,
             identity: Identity::from_seed(&[5; 32]),
             open: BTreeMap::new(),
@@ -104,6 +112,7 @@ impl<'a> World<'a> {
             store: VecDeque::new(),
             appends: 0,
             last_number: 0,
+            published: 0,
             sessions: BTreeSet::new(),
             tokens: Vec::new(),
             is_stopped: false,
@@ -207,7 +216,7 @@ impl<'a> World<'a> {
     fn hang_up(&mut self) {
         if let Some(connection) = self.some(|_| true) {
             self.open.remove(&connection);
-            let why = [Gone::Ended, Gone::Failed, Gone::NotReading][self.choices.below(3)];
+            let why = [LinkEnd::Ended, LinkEnd::Failed, LinkEnd::NotReading][self.choices.below(3)];
             self.handle(Input::Gone { connection, why });
         }
     }
@@ -231,12 +240,15 @@ impl<'a> World<'a> {
             StoreRequest::ChangePassword(change) => {
                 StoreAnswer::PasswordChanged { connection: change.connection, result: verdict }
             }
-            StoreRequest::Append { entries } => {
+            StoreRequest::Append { broadcasts, .. } => {
                 self.appends -= 1;
-                if verdict.is_ok() {
-                    self.last_number = entries.last().map_or(0, |entry| entry.broadcast.number);
+                let first = self.last_number + 1;
+                // A commit whose answer is lost takes its numbers along.
+                if verdict.is_ok() || self.choices.flip() {
+                    self.last_number += broadcasts.len() as u64;
                 }
-                StoreAnswer::Appended { result: verdict.map(drop) }
+                self.published = if verdict.is_ok() { self.last_number } else { self.published };
+                StoreAnswer::Appended { result: verdict.map(|_| first) }
             }
             StoreRequest::Forget { .. } => return,
         };
@@ -339,20 +351,17 @@ impl<'a> World<'a> {
             }
             Effect::Store(request) => self.ask_store(request),
             Effect::Stopped => self.is_stopped = true,
-            Effect::LetIn { connection } => drop(self.connection(connection)),
+            Effect::LoggedIn { connection } => drop(self.connection(connection)),
             Effect::CancelStore { .. } | Effect::Record(_) | Effect::Answer(_) => {}
         }
     }
 
     fn ask_store(&mut self, request: StoreRequest) {
-        if let StoreRequest::Append { entries } = &request {
+        if let StoreRequest::Append { after, broadcasts } = &request {
             self.appends += 1;
             assert_eq!(self.appends, 1, "one commit is under way at a time");
-            let mut last = self.last_number;
-            for entry in entries {
-                assert!(entry.broadcast.number > last, "numbers rise");
-                last = entry.broadcast.number;
-            }
+            assert_eq!(*after, self.published, "the hub knows what it published last");
+            assert!(!broadcasts.is_empty(), "there is something to commit");
         }
         self.store.push_back(request);
     }

@@ -1,4 +1,4 @@
-//! Who may wait at the door, and who is slowed there.
+//! Limits on connections that are not logged in, on failed logins and on sign-ups.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -49,21 +49,21 @@ impl Neighbour {
     }
 }
 
-/// Connections that are not logged in, bounded in all and for each neighbour. When it is full, the
-/// oldest leaves of the address or site that has most of them here: however fast silent ones come again,
-/// who comes alone stays, unless they come from more addresses than there are places.
+/// Connections that are not logged in, bounded in all and for each neighbour. When the places are
+/// full, the oldest connection of the address or site with the most connections is evicted. So silent
+/// clients of few addresses can't evict a single client of another one.
 #[derive(Debug, Default)]
-pub(super) struct Antechamber {
+pub(super) struct PreLogin {
     waiting: usize,
     by_neighbour: HashMap<Neighbour, BTreeSet<ConnectionId>>,
 }
 
 /// Connections that may wait in all.
-pub(crate) const ANTECHAMBER_PLACES: usize = 256;
+pub(crate) const PRE_LOGIN_PLACES: usize = 256;
 /// Connections that may wait from one address.
 pub(super) const MAX_WAITING_PER_ADDRESS: usize = 16;
 
-impl Antechamber {
+impl PreLogin {
     /// Lets a connection in and says who has to leave for it, if anybody. Connections count up,
     /// so the oldest is the smallest.
     pub(super) fn enter(&mut self, connection: ConnectionId, from: IpAddr) -> Option<ConnectionId> {
@@ -77,7 +77,7 @@ impl Antechamber {
             }
         }
         leaves.or_else(|| {
-            (self.waiting > ANTECHAMBER_PLACES).then(|| self.oldest_of_the_most()).flatten()
+            (self.waiting > PRE_LOGIN_PLACES).then(|| self.oldest_of_the_most()).flatten()
         })
     }
 
@@ -239,49 +239,49 @@ mod tests {
 
     #[test]
     fn the_oldest_of_an_address_leaves_first_and_others_stay() {
-        let mut antechamber = Antechamber::default();
-        assert_eq!(antechamber.enter(ConnectionId(0), address(1)), None);
+        let mut pre_login = PreLogin::default();
+        assert_eq!(pre_login.enter(ConnectionId(0), address(1)), None);
         for n in 1..=MAX_WAITING_PER_ADDRESS as u64 {
-            assert_eq!(antechamber.enter(ConnectionId(n), address(2)), None);
+            assert_eq!(pre_login.enter(ConnectionId(n), address(2)), None);
         }
         let next = ConnectionId(MAX_WAITING_PER_ADDRESS as u64 + 1);
-        assert_eq!(antechamber.enter(next, address(2)), Some(ConnectionId(1)));
+        assert_eq!(pre_login.enter(next, address(2)), Some(ConnectionId(1)));
     }
 
     #[test]
     fn the_oldest_of_all_leaves_when_all_places_are_taken() {
-        let mut antechamber = Antechamber::default();
-        for n in 0..ANTECHAMBER_PLACES as u64 {
-            assert_eq!(antechamber.enter(ConnectionId(n), address(n as u32)), None);
+        let mut pre_login = PreLogin::default();
+        for n in 0..PRE_LOGIN_PLACES as u64 {
+            assert_eq!(pre_login.enter(ConnectionId(n), address(n as u32)), None);
         }
-        let next = ConnectionId(ANTECHAMBER_PLACES as u64);
-        assert_eq!(antechamber.enter(next, address(9_999)), Some(ConnectionId(0)));
-        antechamber.leave(ConnectionId(0), address(0));
-        antechamber.leave(ConnectionId(1), address(1));
-        assert_eq!(antechamber.enter(ConnectionId(1_000), address(8_888)), None);
+        let next = ConnectionId(PRE_LOGIN_PLACES as u64);
+        assert_eq!(pre_login.enter(next, address(9_999)), Some(ConnectionId(0)));
+        pre_login.leave(ConnectionId(0), address(0));
+        pre_login.leave(ConnectionId(1), address(1));
+        assert_eq!(pre_login.enter(ConnectionId(1_000), address(8_888)), None);
     }
 
     #[test]
     fn a_crowd_of_few_addresses_pushes_out_its_own_and_nobody_who_came_before_it() {
-        let mut antechamber = Antechamber::default();
-        assert_eq!(antechamber.enter(ConnectionId(0), address(0)), None);
-        for n in 1..10 * ANTECHAMBER_PLACES as u64 {
-            let from = address(1 + n as u32 % (ANTECHAMBER_PLACES as u32 - 2));
-            if let Some(leaves) = antechamber.enter(ConnectionId(n), from) {
+        let mut pre_login = PreLogin::default();
+        assert_eq!(pre_login.enter(ConnectionId(0), address(0)), None);
+        for n in 1..10 * PRE_LOGIN_PLACES as u64 {
+            let from = address(1 + n as u32 % (PRE_LOGIN_PLACES as u32 - 2));
+            if let Some(leaves) = pre_login.enter(ConnectionId(n), from) {
                 assert_ne!(leaves, ConnectionId(0), "when {n} came");
-                let of = address(1 + leaves.0 as u32 % (ANTECHAMBER_PLACES as u32 - 2));
-                antechamber.leave(leaves, of);
+                let of = address(1 + leaves.0 as u32 % (PRE_LOGIN_PLACES as u32 - 2));
+                pre_login.leave(leaves, of);
             }
         }
-        assert_eq!(antechamber.waiting, ANTECHAMBER_PLACES);
+        assert_eq!(pre_login.waiting, PRE_LOGIN_PLACES);
     }
 
     #[test]
     fn a_household_of_ipv6_addresses_counts_as_one() {
-        let mut antechamber = Antechamber::default();
+        let mut pre_login = PreLogin::default();
         let leaves = (0..=MAX_WAITING_PER_ADDRESS as u64).filter_map(|n| {
             let from = format!("2001:db8::{n:x}").parse().unwrap();
-            antechamber.enter(ConnectionId(n), from)
+            pre_login.enter(ConnectionId(n), from)
         });
         assert_eq!(leaves.collect::<Vec<_>>(), [ConnectionId(0)]);
     }
@@ -366,17 +366,17 @@ mod tests {
 
     #[test]
     fn a_crowd_of_an_ipv6_site_pushes_out_nobody_elsewhere() {
-        let mut antechamber = Antechamber::default();
-        assert_eq!(antechamber.enter(ConnectionId(0), address(0)), None);
-        for n in 1..10 * ANTECHAMBER_PLACES as u64 {
+        let mut pre_login = PreLogin::default();
+        assert_eq!(pre_login.enter(ConnectionId(0), address(0)), None);
+        for n in 1..10 * PRE_LOGIN_PLACES as u64 {
             let from = |n: u64| format!("2001:db8:1:{n:x}::1").parse().unwrap();
-            if let Some(leaves) = antechamber.enter(ConnectionId(n), from(n)) {
+            if let Some(leaves) = pre_login.enter(ConnectionId(n), from(n)) {
                 assert_ne!(leaves, ConnectionId(0), "when {n} came");
-                antechamber.leave(leaves, from(leaves.0));
+                pre_login.leave(leaves, from(leaves.0));
             }
         }
-        assert_eq!(antechamber.waiting, 1 + 4 * MAX_WAITING_PER_ADDRESS);
-        assert_eq!(antechamber.by_neighbour.len(), 2 + 4 * MAX_WAITING_PER_ADDRESS);
+        assert_eq!(pre_login.waiting, 1 + 4 * MAX_WAITING_PER_ADDRESS);
+        assert_eq!(pre_login.by_neighbour.len(), 2 + 4 * MAX_WAITING_PER_ADDRESS);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::username::Username;
 
 use crate::clock::Now;
-use crate::store::{StoredEntry, StoredLog};
+use crate::store::{NewBroadcast, StoredEntry, StoredLog};
 
 /// Entries kept at most, whatever their age.
 pub(super) const MAX_ENTRIES: usize = 10_000;
@@ -15,15 +15,13 @@ pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Senders whose last time is remembered by name.
 const MAX_SENDERS: usize = 10_000;
 
-/// What has been broadcast and can still be sent again. Numbers are drawn here and never reused:
-/// one whose commit failed is skipped.
+/// The broadcasts that can still be sent again. The database gives them their numbers; these rise and
+/// may have gaps.
 #[derive(Debug)]
 pub(super) struct BroadcastLog {
     epoch: u64,
     boot_id: u64,
     retention_ms: u64,
-    /// The highest number that was drawn.
-    drawn: u64,
     /// The highest number that was published.
     head: u64,
     kept: VecDeque<Kept>,
@@ -49,7 +47,6 @@ impl BroadcastLog {
             epoch: log.epoch,
             boot_id,
             retention_ms,
-            drawn: log.head,
             head: log.head,
             kept: VecDeque::new(),
             bytes: 0,
@@ -88,14 +85,13 @@ impl BroadcastLog {
         self.kept.len()
     }
 
-    /// Draws the next number and this sender's time for a text, to be committed.
-    pub(super) fn draw(&mut self, sender: &Username, text: String, now: Now) -> StoredEntry {
-        self.drawn += 1;
-        let last = self.last_times.get(sender).copied().unwrap_or(self.floor_ms);
+    /// Gives a text a time that is later than its sender's last one, whatever the wall clock says.
+    pub(super) fn date(&mut self, sender: Username, text: String, now: Now) -> NewBroadcast {
+        let last = self.last_times.get(&sender).copied().unwrap_or(self.floor_ms);
         let time_ms = now.wall_ms.max(last + 1);
-        self.remember(sender, time_ms);
-        let broadcast = Broadcast { number: self.drawn, sender: sender.clone(), time_ms, text };
-        StoredEntry { broadcast, boot_ms: now.boot_ms, boot_id: self.boot_id }
+        self.remember(&sender, time_ms);
+        let (boot_ms, boot_id) = (now.boot_ms, self.boot_id);
+        NewBroadcast { sender, time_ms, text, boot_ms, boot_id }
     }
 
     /// Adds an entry that has been committed.
@@ -119,7 +115,7 @@ impl BroadcastLog {
         through
     }
 
-    /// The first number that was drawn after this time.
+    /// The first number that was dated after this time.
     pub(super) fn first_since(&self, boot_ms: u64) -> u64 {
         let expired_ms = boot_ms.saturating_add(self.retention_ms);
         let older = self.kept.partition_point(|kept| kept.expires_ms <= expired_ms);
@@ -173,6 +169,12 @@ mod tests {
         "alice".parse().unwrap()
     }
 
+    /// A broadcast as the database commits it next.
+    fn commit(log: &mut BroadcastLog, text: String, now: Now) -> StoredEntry {
+        let number = log.head() + 1;
+        log.date(alice(), text, now).numbered(number)
+    }
+
     fn later(ms: u64) -> Now {
         Now { boot_ms: START.boot_ms + ms, wall_ms: START.wall_ms + ms }
     }
@@ -184,7 +186,7 @@ mod tests {
     #[test]
     fn an_entry_is_kept_for_the_retention_and_no_longer() {
         let mut log = empty();
-        let entry = log.draw(&alice(), "hi".into(), START);
+        let entry = commit(&mut log, "hi".into(), START);
         log.publish(&entry);
         assert_eq!(log.expire(START.boot_ms + RETENTION_MS - 1), None);
         assert_eq!(log.expire(START.boot_ms + RETENTION_MS), Some(1));
@@ -197,7 +199,7 @@ mod tests {
         let back = Now { wall_ms: START.wall_ms - 86_400_000, ..START };
         let times: Vec<u64> = [START, START, back]
             .map(|now| {
-                let entry = log.draw(&alice(), "hi".into(), now);
+                let entry = commit(&mut log, "hi".into(), now);
                 log.publish(&entry);
                 entry.broadcast.time_ms
             })
@@ -208,39 +210,39 @@ mod tests {
     #[test]
     fn a_senders_times_increase_when_the_clock_goes_back_and_nothing_is_kept_any_more() {
         let mut log = empty();
-        let entry = log.draw(&alice(), "hi".into(), START);
+        let entry = commit(&mut log, "hi".into(), START);
         log.publish(&entry);
         assert_eq!(log.expire(START.boot_ms + RETENTION_MS), Some(1));
         let back = Now { wall_ms: START.wall_ms - 86_400_000, ..later(RETENTION_MS) };
-        assert!(log.draw(&alice(), "hi".into(), back).broadcast.time_ms > entry.broadcast.time_ms);
+        assert!(commit(&mut log, "hi".into(), back).broadcast.time_ms > entry.broadcast.time_ms);
     }
 
     #[test]
     fn senders_times_increase_when_they_are_too_many_to_be_remembered() {
         let mut log = empty();
-        let first = log.draw(&alice(), "hi".into(), START);
+        let first = commit(&mut log, "hi".into(), START);
         for number in 0..MAX_SENDERS {
-            log.draw(&format!("sender{number}").parse().unwrap(), "hi".into(), START);
+            log.date(format!("sender{number}").parse().unwrap(), "hi".into(), START);
         }
         assert!(log.last_times.len() <= MAX_SENDERS);
-        let second = log.draw(&alice(), "hi".into(), START);
+        let second = commit(&mut log, "hi".into(), START);
         assert!(second.broadcast.time_ms > first.broadcast.time_ms);
     }
 
     #[test]
     fn a_number_whose_commit_failed_is_skipped() {
         let mut log = empty();
-        let failed = log.draw(&alice(), "lost".into(), START);
-        let entry = log.draw(&alice(), "kept".into(), START);
+        log.date(alice(), "lost".into(), START);
+        let entry = log.date(alice(), "kept".into(), START).numbered(2);
         log.publish(&entry);
-        assert_eq!((failed.broadcast.number, log.head()), (1, 2));
+        assert_eq!((log.first(), log.head()), (2, 2));
         assert_eq!(numbers(&log, 1), [2]);
     }
 
     #[test]
     fn over_a_restart_age_goes_by_the_boot_clock_and_over_a_reboot_by_the_wall_clock() {
         let mut log = empty();
-        let entry = log.draw(&alice(), "hi".into(), START);
+        let entry = commit(&mut log, "hi".into(), START);
         let stored = || StoredLog { epoch: 9, head: 1, entries: vec![entry.clone()] };
         let wall_set = Now { wall_ms: START.wall_ms + 86_400_000, ..later(400) };
         let same_boot = BroadcastLog::restore(stored(), 7, RETENTION_MS, wall_set);
@@ -258,7 +260,7 @@ mod tests {
     fn as_many_bytes_as_may_be_kept_are_kept() {
         let mut log = empty();
         for (text, forgotten) in [("x".repeat(MAX_BYTES), None), ("y".into(), Some(1))] {
-            let entry = log.draw(&alice(), text, START);
+            let entry = commit(&mut log, text, START);
             log.publish(&entry);
             assert_eq!(log.expire(START.boot_ms), forgotten);
         }
@@ -268,14 +270,14 @@ mod tests {
     fn the_log_is_bounded_in_entries_and_bytes() {
         let mut log = empty();
         for _ in 0..MAX_ENTRIES + 5 {
-            let entry = log.draw(&alice(), "x".into(), START);
+            let entry = commit(&mut log, "x".into(), START);
             log.publish(&entry);
             log.expire(START.boot_ms);
         }
         assert_eq!(log.kept.len(), MAX_ENTRIES);
         assert_eq!(log.first(), 6);
         for _ in 0..MAX_ENTRIES {
-            let entry = log.draw(&alice(), "x".repeat(900), START);
+            let entry = commit(&mut log, "x".repeat(900), START);
             log.publish(&entry);
             log.expire(START.boot_ms);
         }
@@ -290,8 +292,8 @@ mod tests {
         ) {
             let mut log = empty();
             let mut published = Vec::new();
-            for fail in fails {
-                let entry = log.draw(&alice(), "x".into(), START);
+            for (number, fail) in (1..).zip(fails) {
+                let entry = log.date(alice(), "x".into(), START).numbered(number);
                 if !fail {
                     log.publish(&entry);
                     published.push(entry.broadcast.number);
@@ -318,9 +320,8 @@ mod tests {
             for (step, by) in steps {
                 match step {
                     0..3 => {
-                        let entry = log.draw(&alice(), "x".into(), now);
                         drawn += 1;
-                        prop_assert_eq!(entry.broadcast.number, drawn);
+                        let entry = log.date(alice(), "x".into(), now).numbered(drawn);
                         if step < 2 {
                             log.publish(&entry);
                             head = drawn;

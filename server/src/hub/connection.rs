@@ -21,14 +21,14 @@ const PROGRAM_LOGIN_MS: u64 = 20_000;
 /// A person answers each question within this time, and says HELLO too.
 const ANSWER_MS: u64 = 60_000;
 /// A person logs in within this time.
-const HAND_LOGIN_MS: u64 = 5 * 60_000;
+const INTERACTIVE_LOGIN_MS: u64 = 5 * 60_000;
 /// How much later than due a keep-alive may come.
 const KEEPALIVE_SLACK_MS: u64 = 5_000;
 
 /// So many wrong answers, then the connection is closed.
 pub(super) const MAX_WRONG_ANSWERS: u8 = 3;
 /// So many lines in a row that make no sense.
-pub(super) const MAX_NONSENSE: u8 = 5;
+pub(super) const MAX_INVALID_LINES: u8 = 5;
 /// So many commands at once.
 const COMMAND_BURST: u32 = 50;
 /// Then one in each such time.
@@ -41,31 +41,31 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// The server's address that the client used.
     pub(super) local: IpAddr,
-    pub(super) tongue: Tongue,
+    pub(super) kind: ClientKind,
     pub(super) phase: Phase,
     /// When the current wait for the other side began.
     pub(super) asked_ms: u64,
     /// When it has to be logged in.
     pub(super) login_by_ms: u64,
     pub(super) wrong_answers: u8,
-    pub(super) nonsense: u8,
+    pub(super) invalid_lines: u8,
     pub(super) commands: Bucket,
     pub(super) slowed: u32,
-    /// What is held back until its time.
-    pub(super) held: Option<Held>,
+    /// An action that waits for its time.
+    pub(super) delayed: Option<Delayed>,
     /// As it stands in the hub's order of deadlines.
     pub(super) deadline_ms: Option<u64>,
 }
 
-/// How the other side speaks.
+/// The kind of client, which its HELLO tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tongue {
+pub(super) enum ClientKind {
     /// It has not said HELLO.
     Unknown,
     /// One-line commands, keep-alives.
     Program,
-    /// A person who is asked for each thing in turn.
-    Hand,
+    /// A person who types and is asked for each thing in turn.
+    Interactive,
 }
 
 #[derive(Debug)]
@@ -73,22 +73,22 @@ pub(super) enum Phase {
     /// TLS is not up yet.
     Securing,
     /// TLS is up.
-    Secured(ChannelBinding, Entrance),
+    Secured(ChannelBinding, LoginStep),
     /// Logged in.
     Member(Box<Member>),
 }
 
-/// How far a login has come.
+/// The step of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Entrance {
-    /// HELLO is wanted.
-    Greeted,
+pub(super) enum LoginStep {
+    /// The server has greeted and waits for HELLO.
+    AwaitingHello,
     /// Log in or sign up?
     Choosing,
     /// A person is asked for something.
     Asked(Question),
-    /// The store works; what comes of it goes this way.
-    Working(Work),
+    /// The store works on it.
+    InStore(StoreWork),
 }
 
 /// What a person is being asked before the login.
@@ -103,14 +103,14 @@ pub(super) enum Question {
 
 /// What the store works on for somebody who is not logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Work {
+pub(super) enum StoreWork {
     SignUp { username: Username },
-    Login(LoginTry),
+    Login(LoginAttempt),
 }
 
 /// A login that the store judges.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LoginTry {
+pub(super) struct LoginAttempt {
     /// `None`: no valid name, so it can only be refused.
     pub(super) username: Option<Username>,
     pub(super) key: Option<PublicKey>,
@@ -120,19 +120,19 @@ pub(super) struct LoginTry {
     pub(super) by: &'static str,
 }
 
-/// What waits for its time.
+/// An action that is rate-limited and waits.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Delayed {
     pub(super) until_ms: u64,
-    pub(super) then: Then,
+    pub(super) action: DelayedAction,
 }
 
 #[derive(Debug)]
-pub(super) enum Then {
+pub(super) enum DelayedAction {
     /// The next line is wanted.
     Read(Mode),
-    /// A try to log in begins.
-    Ask(StoreRequest),
+    /// The store is asked.
+    Store(StoreRequest),
 }
 
 /// When members count as idle.
@@ -203,15 +203,15 @@ impl Connection {
         Connection {
             peer,
             local,
-            tongue: Tongue::Unknown,
+            kind: ClientKind::Unknown,
             phase: Phase::Securing,
             asked_ms: now_ms,
-            login_by_ms: now_ms + HAND_LOGIN_MS,
+            login_by_ms: now_ms + INTERACTIVE_LOGIN_MS,
             wrong_answers: 0,
-            nonsense: 0,
+            invalid_lines: 0,
             commands: Bucket::new(COMMAND_BURST, COMMAND_INTERVAL_MS),
             slowed: 0,
-            held: None,
+            delayed: None,
             deadline_ms: None,
         }
     }
@@ -230,61 +230,61 @@ impl Connection {
         }
     }
 
-    pub(super) fn entrance(&self) -> Option<&Entrance> {
+    pub(super) fn login_step(&self) -> Option<&LoginStep> {
         match &self.phase {
-            Phase::Secured(_, entrance) => Some(entrance),
+            Phase::Secured(_, step) => Some(step),
             _ => None,
         }
     }
 
-    pub(super) fn is_hand(&self) -> bool {
-        self.tongue == Tongue::Hand
+    pub(super) fn is_interactive(&self) -> bool {
+        self.kind == ClientKind::Interactive
     }
 
     /// A program has said HELLO: from now on it has its time.
     pub(super) fn begin_program(&mut self, now_ms: u64) {
-        self.tongue = Tongue::Program;
+        self.kind = ClientKind::Program;
         self.login_by_ms = now_ms + PROGRAM_LOGIN_MS;
     }
 
     /// Before the login: the other side is asked for something.
-    pub(super) fn await_answer(&mut self, entrance: Entrance, now_ms: u64) {
+    pub(super) fn await_answer(&mut self, step: LoginStep, now_ms: u64) {
         if let Phase::Secured(_, current) = &mut self.phase {
-            if matches!(current, Entrance::Working(_)) {
+            if matches!(current, LoginStep::InStore(_)) {
                 // The clock stood while the server worked.
                 self.login_by_ms += now_ms - self.asked_ms;
             }
             self.asked_ms = now_ms;
-            *current = entrance;
+            *current = step;
         }
     }
 
     /// Before the login: the store works.
-    pub(super) fn await_store(&mut self, work: Work, now_ms: u64) {
+    pub(super) fn await_store(&mut self, work: StoreWork, now_ms: u64) {
         if let Phase::Secured(_, current) = &mut self.phase {
             self.asked_ms = now_ms;
-            *current = Entrance::Working(work);
+            *current = LoginStep::InStore(work);
         }
     }
 
     /// When something about this connection falls due.
     pub(super) fn due_ms(&self, idle: Idle) -> Option<u64> {
-        let held = self.held.as_ref().map(|held| held.until_ms);
+        let delayed = self.delayed.as_ref().map(|delayed| delayed.until_ms);
         let phase = match &self.phase {
             Phase::Securing => Some(self.asked_ms + HANDSHAKE_MS),
-            Phase::Secured(_, Entrance::Working(_)) => None,
-            Phase::Secured(..) if held.is_some() => None,
+            Phase::Secured(_, LoginStep::InStore(_)) => None,
+            Phase::Secured(..) if delayed.is_some() => None,
             Phase::Secured(..) => Some(self.login_by_ms.min(self.asked_ms + ANSWER_MS)),
-            Phase::Member(member) => Some(member.due_ms(self.tongue, idle)),
+            Phase::Member(member) => Some(member.due_ms(self.kind, idle)),
         };
-        held.into_iter().chain(phase).min()
+        delayed.into_iter().chain(phase).min()
     }
 }
 
 impl Member {
-    fn due_ms(&self, tongue: Tongue, idle: Idle) -> u64 {
+    fn due_ms(&self, kind: ClientKind, idle: Idle) -> u64 {
         let idle = self.idle_at_ms(idle);
-        let silent = self.silent_at_ms(tongue).unwrap_or(u64::MAX);
+        let silent = self.silent_at_ms(kind).unwrap_or(u64::MAX);
         idle.min(silent).min(self.datagrams.silent_at_ms().unwrap_or(u64::MAX))
     }
 
@@ -299,13 +299,13 @@ impl Member {
     }
 
     /// When the client counts as gone unless a line comes; a person owes none.
-    pub(super) fn silent_at_ms(&self, tongue: Tongue) -> Option<u64> {
+    pub(super) fn silent_at_ms(&self, kind: ClientKind) -> Option<u64> {
         let interval = match self.datagrams.proven {
             Some(_) => TCP_KEEPALIVE_WITH_UDP_MS,
             None => TCP_KEEPALIVE_MS,
         };
         let limit = interval * MISSED_KEEPALIVES + KEEPALIVE_SLACK_MS;
-        (tongue == Tongue::Program).then_some(self.heard_ms + limit)
+        (kind == ClientKind::Program).then_some(self.heard_ms + limit)
     }
 
     /// Where datagrams reach it, if they do.

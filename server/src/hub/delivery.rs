@@ -1,24 +1,21 @@
-//! How broadcasts reach everybody.
+//! How a committed broadcast reaches everybody.
 //!
-//! A text is drawn a number, committed, then published: by datagram to those whom UDP reaches, in
-//! pages over TCP to the others. Datagrams may be lost, so the newest number is repeated after a
-//! pause and with each keep-alive; a client that sees a gap asks for a replay, which is a stream
-//! of pages too.
+//! It goes by datagram to the clients that UDP reaches and in pages over TCP to the others. Datagrams
+//! may be lost, so the newest number is repeated after a pause and with each keep-alive. A client
+//! that sees a gap asks for a replay, which is a stream of pages too.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use letschat_protocol::code::Code;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Broadcast, Notice, Reply, SessionId};
 use letschat_protocol::limits::MAX_PAGE_BYTES;
-use letschat_protocol::username::Username;
 
 use super::connection::Member;
+use super::directory::Location;
 use super::io::Destination;
-use super::{ConnectionId, Effect, Hub, Record, hand};
+use super::{ConnectionId, Effect, Hub, Record, interactive};
 use crate::clock::Now;
-use crate::store::{StoreRequest, StoredEntry, Unavailable};
 
 /// The newest number is repeated so long after the last broadcast: soon, since most losses are
 /// single, and again in case the repetition was lost too. Where three datagrams in ten are lost,
@@ -32,119 +29,48 @@ const RECENT_MS: u64 = 5_000;
 /// The last page before the farewell: it fits beside a page that has not drained, and a reply.
 const LAST_PAGE_BYTES: usize = 16 * 1024;
 
-/// Broadcasts in one commit at most.
-const MAX_BATCH: usize = 256;
-
-/// Broadcasts on their way into the log.
+/// When the last broadcast was published, and how often its number is still to be repeated.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
-    waiting: VecDeque<Waiting>,
-    /// The commit under way.
-    committing: Vec<(ConnectionId, StoredEntry)>,
-    /// When the last broadcast was published, and how often its number has been repeated.
+pub(super) struct HeadRepeats {
     published_ms: u64,
-    repeats_left: usize,
+    left: usize,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    from: ConnectionId,
-    sender: Username,
-    text: String,
-}
+impl HeadRepeats {
+    /// A broadcast is published now.
+    pub(super) fn restart(&mut self, now_ms: u64) {
+        *self = HeadRepeats { published_ms: now_ms, left: HEAD_REPEATS_MS.len() };
+    }
 
-impl Outgoing {
     /// When the last broadcast was published; 0 before the first.
     pub(super) fn published_ms(&self) -> u64 {
         self.published_ms
     }
 
     /// When the newest number is to be repeated.
-    pub(super) fn head_due_ms(&self) -> Option<u64> {
-        let next = HEAD_REPEATS_MS.len().checked_sub(self.repeats_left)?;
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        let next = HEAD_REPEATS_MS.len().checked_sub(self.left)?;
         HEAD_REPEATS_MS.get(next).map(|after| self.published_ms + after)
     }
 }
 
 impl Hub {
-    /// Begins to bring a text into the log. A connection has at most one on its way, since it is
-    /// asked for its next line only after the answer: that bounds the queue.
-    pub(super) fn commit(&mut self, now: Now, from: ConnectionId, sender: Username, text: String) {
-        self.outgoing.waiting.push_back(Waiting { from, sender, text });
-        self.commit_next(now);
-    }
-
-    fn commit_next(&mut self, now: Now) {
-        if !self.outgoing.committing.is_empty() || self.outgoing.waiting.is_empty() {
-            return;
-        }
-        let count = self.outgoing.waiting.len().min(MAX_BATCH);
-        for waiting in self.outgoing.waiting.drain(..count) {
-            let entry = self.log.draw(&waiting.sender, waiting.text, now);
-            self.outgoing.committing.push((waiting.from, entry));
-        }
-        let entries = self.outgoing.committing.iter().map(|(_, entry)| entry.clone()).collect();
-        self.effects.push(Effect::Store(StoreRequest::Append { entries }));
-    }
-
-    /// The commit under way is done, or came to nothing.
-    pub(super) fn appended(&mut self, now: Now, result: Result<(), Unavailable>) {
-        let committed = std::mem::take(&mut self.outgoing.committing);
-        for (from, entry) in committed {
-            let reply = match result {
-                Ok(()) => {
-                    self.publish(now, &entry);
-                    self.sent_to_everybody(from, &entry.broadcast)
-                }
-                Err(Unavailable) => {
-                    let what = "keep a broadcast";
-                    self.effects.push(Effect::Record(Record::StoreFailed { what }));
-                    let why = "The broadcast could not be kept, so it was not sent. Try again.";
-                    Reply::new(Code::StoreUnavailable, why)
-                }
-            };
-            self.answer(now, from, &reply);
-            self.reschedule(from);
-        }
-        self.commit_next(now);
-    }
-
-    fn sent_to_everybody(&self, from: ConnectionId, sent: &Broadcast) -> Reply {
-        let is_hand = self.connections.get(&from).is_some_and(|connection| connection.is_hand());
-        let words = "Sent to everybody.";
-        match is_hand {
-            true => Reply::new(Code::Ok, words),
-            false => Reply::new(Code::Ok, format!("{} {} {words}", sent.number, sent.time_ms)),
-        }
-    }
-
-    fn publish(&mut self, now: Now, entry: &StoredEntry) {
-        self.log.publish(entry);
-        self.outgoing.published_ms = now.boot_ms;
-        self.outgoing.repeats_left = HEAD_REPEATS_MS.len();
-        let record = Record::Broadcast {
-            username: entry.broadcast.sender.clone(),
-            number: entry.broadcast.number,
-            recipients: self.directory.len(),
-        };
-        self.effects.push(Effect::Record(record));
-        self.deliver(&entry.broadcast);
-    }
-
     /// Everybody who is logged in.
     pub(super) fn everybody(&self) -> impl Iterator<Item = (ConnectionId, &Member)> {
         self.connections.iter().filter_map(|(id, connection)| Some((*id, connection.member()?)))
     }
 
     /// By datagram to all whom UDP reaches, at once; to the others as the next page of the log.
-    fn deliver(&mut self, broadcast: &Broadcast) {
-        let from = self.directory.entry(&broadcast.sender).map(|entry| entry.connection);
+    pub(super) fn deliver(&mut self, broadcast: &Broadcast) {
+        let own: Vec<Location> =
+            self.directory.sessions(&broadcast.sender).map(|entry| entry.location).collect();
         let mut others = Vec::with_capacity(self.directory.len());
         let mut sender = Vec::new();
         let mut streaming = Vec::new();
         for (id, member) in self.everybody() {
             if let Some(destination) = member.destination() {
-                let to = if Some(id) == from { &mut sender } else { &mut others };
+                let is_own = own.contains(&Location::Local(id));
+                let to = if is_own { &mut sender } else { &mut others };
                 to.push(destination);
             }
             if member.streams() {
@@ -187,7 +113,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let is_hand = connection.is_hand();
+        let is_interactive = connection.is_interactive();
         let Some(member) = connection.member_mut() else {
             return;
         };
@@ -198,7 +124,11 @@ impl Hub {
         for entry in self.log.from(member.stream.next) {
             let notice =
                 Notice::Broadcast { own: entry.sender == member.username, entry: entry.clone() };
-            let bytes = if is_hand { hand::render(&notice) } else { notice.to_frame().to_bytes() };
+            let bytes = if is_interactive {
+                interactive::render(&notice)
+            } else {
+                notice.to_frame().to_bytes()
+            };
             if page.len() + bytes.len() > max_bytes {
                 break;
             }
@@ -320,12 +250,12 @@ impl Hub {
 
     /// Repeats the newest number to those who get datagrams.
     pub(super) fn repeat_head(&mut self, now: Now) {
-        let repeats_left = self.outgoing.repeats_left;
+        let before = self.head_repeats.left;
         // Those that fell due while the machine slept are one.
-        while self.outgoing.head_due_ms().is_some_and(|due| due <= now.boot_ms) {
-            self.outgoing.repeats_left -= 1;
+        while self.head_repeats.due_ms().is_some_and(|due| due <= now.boot_ms) {
+            self.head_repeats.left -= 1;
         }
-        if self.outgoing.repeats_left == repeats_left {
+        if self.head_repeats.left == before {
             return;
         }
         let to: Vec<Destination> =
@@ -333,12 +263,6 @@ impl Hub {
         if !to.is_empty() {
             let message = ToClient::Head(self.log.head());
             self.effects.push(Effect::Datagram { to, message });
-        }
-    }
-
-    pub(super) fn expire_broadcasts(&mut self, now: Now) {
-        if let Some(through) = self.log.expire(now.boot_ms) {
-            self.effects.push(Effect::Store(StoreRequest::Forget { through }));
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Who is here, and who was a while ago.
+//! The accounts that are logged in, and those that were a while ago.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
 use super::ConnectionId;
@@ -12,25 +13,68 @@ const REMEMBERED_MS: u64 = 30 * 60_000;
 /// How many are remembered at most.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// The active clients, by name and by address. Several servers could share one: nothing here
-/// knows of connections but by their names.
+/// The accounts that are here with their sessions, by name and by address.
+///
+/// An entry says where its session is, so that a directory can hold sessions of other servers too.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    here: BTreeMap<Username, Entry>,
+    here: BTreeMap<Username, Sessions>,
+    /// The sessions of all accounts.
+    count: usize,
     by_address: HashMap<IpAddr, BTreeSet<Username>>,
     away: HashMap<Username, Away>,
     /// When they left, oldest first.
     leavings: BTreeSet<(u64, Username)>,
 }
 
-/// An active client.
+/// A logged-in session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) connection: ConnectionId,
-    /// As the server sees it.
+    /// The device's public key; none for a session typed by hand.
+    pub(super) key: Option<PublicKey>,
+    pub(super) location: Location,
+    /// The client's address as the server sees it.
     pub(super) address: IpAddr,
     /// The receiver's port; none for a session typed by hand.
     pub(super) port: Option<u16>,
+}
+
+/// The place where a session is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Location {
+    /// On this server.
+    Local(ConnectionId),
+}
+
+/// The sessions of one account, in the order of their logins. No two have the same device key.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Sessions(Vec<Entry>);
+
+/// The effect of a login on the sessions that its account has.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Replacement {
+    /// The sessions that end.
+    pub(super) sessions: Vec<Entry>,
+    /// One of them belongs to another device, so the user has to ask for it with TAKE.
+    pub(super) needs_take: bool,
+}
+
+impl Sessions {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter()
+    }
+
+    /// The session that LIST shows and CONNECT reaches.
+    pub(super) fn latest(&self) -> Option<&Entry> {
+        self.0.last()
+    }
+
+    /// Decides which sessions a login with this device key ends: **an account has one session**. For
+    /// one session per device, this is the function to change.
+    fn replaced_by(&self, key: Option<PublicKey>) -> Replacement {
+        let needs_take = self.iter().any(|entry| entry.key.is_none() || entry.key != key);
+        Replacement { sessions: self.0.clone(), needs_take }
+    }
 }
 
 #[derive(Debug)]
@@ -40,32 +84,32 @@ struct Away {
     port: Option<u16>,
 }
 
-/// Whom a request to connect names.
+/// The client that a request to connect names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Who {
+pub(super) enum Target {
     Name(Username),
     Address(IpAddr),
     Receiver(SocketAddr),
 }
 
-impl Who {
+impl Target {
     /// A username, an IP address, or an address with a port. No username reads as an address.
-    pub(super) fn parse(text: &str) -> Option<Who> {
+    pub(super) fn parse(text: &str) -> Option<Target> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if let Ok(receiver) = text.parse::<SocketAddr>() {
-            return Some(Who::Receiver(SocketAddr::new(
+            return Some(Target::Receiver(SocketAddr::new(
                 receiver.ip().to_canonical(),
                 receiver.port(),
             )));
         }
         if let Ok(address) = bare.parse::<IpAddr>() {
-            return Some(Who::Address(address.to_canonical()));
+            return Some(Target::Address(address.to_canonical()));
         }
-        text.parse().ok().map(Who::Name)
+        text.parse().ok().map(Target::Name)
     }
 }
 
-/// Who asks, and from where: addresses are shown and understood as the asking side can use them.
+/// The client that asks. Addresses are shown and understood as it can use them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Viewer<'a> {
     pub(super) username: &'a Username,
@@ -76,16 +120,16 @@ pub(super) struct Viewer<'a> {
 }
 
 impl Viewer<'_> {
-    /// An address as this viewer can reach it: who sits on the server's own machine is at the
-    /// server's address for everybody elsewhere.
+    /// An address as this viewer can reach it: a client on the server's own machine is at the
+    /// server's address for clients elsewhere.
     pub(super) fn sees(&self, address: IpAddr) -> IpAddr {
         if address.is_loopback() && !self.address.is_loopback() { self.server } else { address }
     }
 }
 
-/// What came of looking somebody up.
+/// The result of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Lookup {
     /// Just one.
     One(Username, Entry),
     /// Several share that address.
@@ -99,75 +143,104 @@ pub(super) enum Found {
 }
 
 impl Directory {
-    /// Somebody is here now.
-    pub(super) fn add(&mut self, username: &Username, entry: Entry) {
+    /// Adds a session. `true`: it is the account's first.
+    pub(super) fn add(&mut self, username: &Username, entry: Entry) -> bool {
         self.forget_away(username);
         self.by_address.entry(entry.address).or_default().insert(username.clone());
-        self.here.insert(username.clone(), entry);
+        let sessions = self.here.entry(username.clone()).or_default();
+        sessions.0.push(entry);
+        self.count += 1;
+        sessions.0.len() == 1
     }
 
-    /// Somebody went.
-    pub(super) fn remove(&mut self, username: &Username, now_ms: u64) {
-        let Some(entry) = self.here.remove(username) else {
-            return;
+    /// Removes the session at this place. `true`: it was the account's last.
+    pub(super) fn remove(&mut self, username: &Username, at: Location, now_ms: u64) -> bool {
+        let Some(sessions) = self.here.get_mut(username) else {
+            return false;
         };
-        if let Some(names) = self.by_address.get_mut(&entry.address) {
+        let Some(index) = sessions.iter().position(|entry| entry.location == at) else {
+            return false;
+        };
+        let Entry { address, port, .. } = sessions.0.remove(index);
+        self.count -= 1;
+        let is_last = sessions.0.is_empty();
+        if sessions.iter().all(|other| other.address != address) {
+            self.leave_address(username, address);
+        }
+        if is_last {
+            self.here.remove(username);
+            self.away.insert(username.clone(), Away { since_ms: now_ms, address, port });
+            self.leavings.insert((now_ms, username.clone()));
+            self.forget_oldest(now_ms);
+        }
+        is_last
+    }
+
+    fn leave_address(&mut self, username: &Username, address: IpAddr) {
+        if let Some(names) = self.by_address.get_mut(&address) {
             names.remove(username);
             if names.is_empty() {
-                self.by_address.remove(&entry.address);
+                self.by_address.remove(&address);
             }
         }
-        let away = Away { since_ms: now_ms, address: entry.address, port: entry.port };
-        self.away.insert(username.clone(), away);
-        self.leavings.insert((now_ms, username.clone()));
-        self.forget_oldest(now_ms);
     }
 
-    /// How many are here.
+    /// The number of sessions.
     pub(super) fn len(&self) -> usize {
-        self.here.len()
+        self.count
     }
 
-    /// The entry of somebody who is here.
-    pub(super) fn entry(&self, username: &Username) -> Option<Entry> {
-        self.here.get(username).copied()
+    /// The sessions of an account; none if it is not here.
+    pub(super) fn sessions(&self, username: &Username) -> impl Iterator<Item = &Entry> {
+        self.here.get(username).into_iter().flat_map(Sessions::iter)
     }
 
-    /// Everybody after this name, in the order of names.
+    /// The sessions that a login of this account with this device key ends.
+    pub(super) fn replaced_by(&self, username: &Username, key: Option<PublicKey>) -> Replacement {
+        let sessions = self.here.get(username);
+        sessions.map_or(Replacement { sessions: Vec::new(), needs_take: false }, |sessions| {
+            sessions.replaced_by(key)
+        })
+    }
+
+    /// The accounts after this name, in the order of names.
     pub(super) fn after<'a>(
         &'a self,
         name: Option<&Username>,
-    ) -> impl Iterator<Item = (&'a Username, &'a Entry)> {
+    ) -> impl Iterator<Item = (&'a Username, &'a Sessions)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let start = name.cloned().map_or(Unbounded, Excluded);
         self.here.range::<Username, _>((start, Unbounded))
     }
 
     /// Looks up whom somebody asks for.
-    pub(super) fn find(&mut self, who: &Who, viewer: Viewer<'_>, now_ms: u64) -> Found {
+    pub(super) fn find(&mut self, who: &Target, viewer: Viewer<'_>, now_ms: u64) -> Lookup {
         self.forget_oldest(now_ms);
         match who {
-            Who::Name(name) if name == viewer.username => Found::Oneself,
-            Who::Name(name) => match self.here.get(name) {
-                Some(entry) => Found::One(name.clone(), *entry),
-                None if self.away.contains_key(name) => Found::Away,
-                None => Found::Nobody,
+            Target::Name(name) if name == viewer.username => Lookup::Oneself,
+            Target::Name(name) => match self.here.get(name).and_then(Sessions::latest) {
+                Some(entry) => Lookup::One(name.clone(), *entry),
+                None if self.away.contains_key(name) => Lookup::Away,
+                None => Lookup::Nobody,
             },
-            Who::Address(address) => self.find_at(*address, None, viewer),
-            Who::Receiver(receiver) => self.find_at(receiver.ip(), Some(receiver.port()), viewer),
+            Target::Address(address) => self.find_at(*address, None, viewer),
+            Target::Receiver(receiver) => {
+                self.find_at(receiver.ip(), Some(receiver.port()), viewer)
+            }
         }
     }
 
-    fn find_at(&self, address: IpAddr, port: Option<u16>, viewer: Viewer<'_>) -> Found {
+    fn find_at(&self, address: IpAddr, port: Option<u16>, viewer: Viewer<'_>) -> Lookup {
         let fits = |its_port: Option<u16>| port.is_none() || port == its_port;
         let loopback = self.by_address.keys().filter(|known| known.is_loopback());
         let places = self.by_address.get_key_value(&address).map(|(known, _)| known);
         let mut found: Vec<(Username, Entry)> = loopback
             .filter(|known| viewer.sees(**known) == address)
             .chain(places.filter(|known| !known.is_loopback() || viewer.address.is_loopback()))
-            .flat_map(|known| &self.by_address[known])
-            .map(|name| (name.clone(), self.here[name]))
-            .filter(|(_, entry)| fits(entry.port))
+            .flat_map(|known| self.by_address[known].iter().map(move |name| (known, name)))
+            .flat_map(|(known, name)| self.sessions(name).map(move |entry| (known, name, entry)))
+            .filter(|(known, _, entry)| entry.address == **known && fits(entry.port))
+            .map(|(_, name, entry)| (name.clone(), *entry))
             .collect();
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         found.dedup_by(|(one, _), (other, _)| one == other);
@@ -177,11 +250,11 @@ impl Directory {
         }
         let was_there = |away: &Away| viewer.sees(away.address) == address && fits(away.port);
         match found.len() {
-            0 if self.away.values().any(was_there) => Found::Away,
-            0 if oneself.is_some() => Found::Oneself,
-            0 => Found::Nobody,
-            1 => found.pop().map_or(Found::Nobody, |(name, entry)| Found::One(name, entry)),
-            _ => Found::Several(found),
+            0 if self.away.values().any(was_there) => Lookup::Away,
+            0 if oneself.is_some() => Lookup::Oneself,
+            0 => Lookup::Nobody,
+            1 => found.pop().map_or(Lookup::Nobody, |(name, entry)| Lookup::One(name, entry)),
+            _ => Lookup::Several(found),
         }
     }
 
@@ -211,29 +284,32 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn entry(n: u64, address: IpAddr, port: Option<u16>) -> Entry {
+        Entry { key: None, location: Location::Local(ConnectionId(n)), address, port }
+    }
+
     fn directory(entries: &[(&str, &str, u16)]) -> Directory {
         let mut directory = Directory::default();
         for (n, (who, address, port)) in entries.iter().enumerate() {
             let address = address.parse().unwrap();
-            let entry = Entry { connection: ConnectionId(n as u64), address, port: Some(*port) };
-            directory.add(&name(who), entry);
+            directory.add(&name(who), entry(n as u64, address, Some(*port)));
         }
         directory
     }
 
-    fn find(directory: &mut Directory, viewer: &str, from: &str, who: &str, now_ms: u64) -> Found {
+    fn find(directory: &mut Directory, viewer: &str, from: &str, who: &str, now_ms: u64) -> Lookup {
         let username = name(viewer);
         let viewer = Viewer {
             username: &username,
             address: from.parse().unwrap(),
             server: "10.0.0.100".parse().unwrap(),
         };
-        directory.find(&Who::parse(who).unwrap(), viewer, now_ms)
+        directory.find(&Target::parse(who).unwrap(), viewer, now_ms)
     }
 
-    fn found_name(found: Found) -> String {
+    fn found_name(found: Lookup) -> String {
         match found {
-            Found::One(name, _) => name.to_string(),
+            Lookup::One(name, _) => name.to_string(),
             other => format!("{other:?}"),
         }
     }
@@ -251,14 +327,14 @@ mod tests {
         }
         assert_eq!(found_name(find(&mut all, "alice", "10.0.0.1", "10.0.0.3:4402", 0)), "dave");
         let several = find(&mut all, "alice", "10.0.0.1", "10.0.0.3", 0);
-        assert!(matches!(several, Found::Several(names) if names.len() == 2));
+        assert!(matches!(several, Lookup::Several(names) if names.len() == 2));
     }
 
     #[test]
     fn oneself_is_no_answer_but_a_neighbour_at_ones_own_address_is() {
         let mut all = directory(&[("alice", "10.0.0.1", 4401)]);
         for who in ["alice", "10.0.0.1", "10.0.0.1:4401"] {
-            assert_eq!(find(&mut all, "alice", "10.0.0.1", who, 0), Found::Oneself, "{who}");
+            assert_eq!(find(&mut all, "alice", "10.0.0.1", who, 0), Lookup::Oneself, "{who}");
         }
         let mut all = directory(&[("alice", "10.0.0.1", 4401), ("bob", "10.0.0.1", 4402)]);
         assert_eq!(found_name(find(&mut all, "alice", "10.0.0.1", "10.0.0.1", 0)), "bob");
@@ -267,28 +343,28 @@ mod tests {
     #[test]
     fn who_left_lately_is_away_and_later_nobody() {
         let mut all = directory(&[("bob", "10.0.0.2", 4401)]);
-        all.remove(&name("bob"), 1_000);
+        all.remove(&name("bob"), Location::Local(ConnectionId(0)), 1_000);
         for who in ["bob", "10.0.0.2", "10.0.0.2:4401"] {
-            assert_eq!(find(&mut all, "alice", "10.0.0.1", who, 2_000), Found::Away, "{who}");
+            assert_eq!(find(&mut all, "alice", "10.0.0.1", who, 2_000), Lookup::Away, "{who}");
         }
-        assert_eq!(find(&mut all, "alice", "10.0.0.1", "10.0.0.2:9", 2_000), Found::Nobody);
+        assert_eq!(find(&mut all, "alice", "10.0.0.1", "10.0.0.2:9", 2_000), Lookup::Nobody);
         let later = 1_000 + REMEMBERED_MS;
-        assert_eq!(find(&mut all, "alice", "10.0.0.1", "bob", later), Found::Nobody);
+        assert_eq!(find(&mut all, "alice", "10.0.0.1", "bob", later), Lookup::Nobody);
     }
 
     #[test]
     fn a_neighbour_who_left_lately_is_away_and_no_offence() {
         let mut all = directory(&[("alice", "10.0.0.1", 4401), ("bob", "10.0.0.1", 4402)]);
-        all.remove(&name("bob"), 1_000);
-        assert_eq!(find(&mut all, "alice", "10.0.0.1", "10.0.0.1", 2_000), Found::Away);
-        assert_eq!(find(&mut all, "alice", "10.0.0.1", "10.0.0.1:4401", 2_000), Found::Oneself);
+        all.remove(&name("bob"), Location::Local(ConnectionId(1)), 1_000);
+        assert_eq!(find(&mut all, "alice", "10.0.0.1", "10.0.0.1", 2_000), Lookup::Away);
+        assert_eq!(find(&mut all, "alice", "10.0.0.1", "10.0.0.1:4401", 2_000), Lookup::Oneself);
     }
 
     #[test]
     fn a_client_on_the_servers_machine_is_at_the_servers_address_for_others() {
         let mut all = directory(&[("local", "127.0.0.1", 4401), ("bob", "10.0.0.2", 4401)]);
         assert_eq!(found_name(find(&mut all, "bob", "10.0.0.2", "10.0.0.100", 0)), "local");
-        assert_eq!(find(&mut all, "bob", "10.0.0.2", "127.0.0.1", 0), Found::Nobody);
+        assert_eq!(find(&mut all, "bob", "10.0.0.2", "127.0.0.1", 0), Lookup::Nobody);
         assert_eq!(found_name(find(&mut all, "other", "127.0.0.1", "127.0.0.1", 0)), "local");
     }
 
@@ -298,10 +374,49 @@ mod tests {
         for n in 0..MAX_REMEMBERED + 100 {
             let who = name(&format!("user{n}"));
             let address = "10.0.0.1".parse().unwrap();
-            all.add(&who, Entry { connection: ConnectionId(n as u64), address, port: None });
-            all.remove(&who, n as u64);
+            all.add(&who, entry(n as u64, address, None));
+            all.remove(&who, Location::Local(ConnectionId(n as u64)), n as u64);
         }
         assert_eq!(all.away.len(), MAX_REMEMBERED);
         assert_eq!(all.leavings.len(), MAX_REMEMBERED);
+    }
+
+    fn device(seed: u8) -> Option<PublicKey> {
+        Some(letschat_protocol::identity::Identity::from_seed(&[seed; 32]).public_key())
+    }
+
+    #[test]
+    fn login_replaces_the_session_of_its_account() {
+        let mut all = directory(&[("bob", "10.0.0.2", 4401)]);
+        let by_hand = all.replaced_by(&name("bob"), None);
+        assert!(by_hand.needs_take && by_hand.sessions.len() == 1);
+        all.remove(&name("bob"), Location::Local(ConnectionId(0)), 0);
+        assert!(all.replaced_by(&name("bob"), device(1)).sessions.is_empty());
+        let address = "10.0.0.2".parse().unwrap();
+        all.add(&name("bob"), Entry { key: device(1), ..entry(1, address, Some(4401)) });
+        for (key, needs_take) in [(device(1), false), (device(2), true), (None, true)] {
+            let replacement = all.replaced_by(&name("bob"), key);
+            assert_eq!((replacement.sessions.len(), replacement.needs_take), (1, needs_take));
+        }
+        assert!(!all.replaced_by(&name("alice"), device(1)).needs_take);
+    }
+
+    #[test]
+    fn account_with_two_sessions_is_here_until_the_last_ends() {
+        let mut all = directory(&[("alice", "10.0.0.1", 4401)]);
+        let [home, away] = ["10.0.0.2", "10.0.0.3"].map(|address| address.parse().unwrap());
+        let at = |n| Location::Local(ConnectionId(n));
+        assert!(all.add(&name("bob"), Entry { key: device(1), ..entry(1, home, Some(4401)) }));
+        assert!(!all.add(&name("bob"), Entry { key: device(2), ..entry(2, away, Some(4402)) }));
+        assert_eq!((all.len(), all.after(None).count()), (3, 2));
+        for who in ["bob", "10.0.0.2", "10.0.0.3:4402"] {
+            assert_eq!(found_name(find(&mut all, "alice", "10.0.0.1", who, 0)), "bob", "{who}");
+        }
+        assert!(!all.remove(&name("bob"), at(1), 5));
+        assert_eq!(find(&mut all, "alice", "10.0.0.1", "10.0.0.2", 6), Lookup::Nobody);
+        assert_eq!(found_name(find(&mut all, "alice", "10.0.0.1", "bob", 6)), "bob");
+        assert!(all.remove(&name("bob"), at(2), 7));
+        assert_eq!(find(&mut all, "alice", "10.0.0.1", "bob", 8), Lookup::Away);
+        assert_eq!(all.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! What the hub is told and what it wants done.
+//! The hub's inputs and effects.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +16,7 @@ use crate::store::{StoreAnswer, StoreRequest};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// Something happened.
+/// An event that the hub handles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A TCP connection was accepted. Its TLS handshake begins now.
@@ -51,8 +51,8 @@ pub enum Input {
     Gone {
         /// Which.
         connection: ConnectionId,
-        /// Why.
-        why: Gone,
+        /// How it ended.
+        why: LinkEnd,
     },
     /// The store answers.
     Stored(StoreAnswer),
@@ -71,9 +71,9 @@ pub enum Input {
     Tick,
 }
 
-/// Why a connection is gone, as far as its bytes tell.
+/// How a link ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gone {
+pub enum LinkEnd {
     /// The other side ended it, or the hub closed it and the last bytes are out.
     Ended,
     /// The network or TLS failed.
@@ -82,7 +82,7 @@ pub enum Gone {
     NotReading,
 }
 
-/// Something is to be done. Effects are carried out in their order.
+/// An action for the driver. Effects are carried out in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Put bytes into the connection's outbox.
@@ -109,8 +109,8 @@ pub enum Effect {
         /// Which.
         connection: ConnectionId,
     },
-    /// It has logged in and stands at the door no more.
-    LetIn {
+    /// It has logged in: give up its pre-login place.
+    LoggedIn {
         /// Which.
         connection: ConnectionId,
     },
@@ -195,7 +195,7 @@ pub enum Record {
         connection: ConnectionId,
         /// From where.
         peer: SocketAddr,
-        /// Why, as a stable word.
+        /// The reason, as a stable word.
         code: &'static str,
     },
     /// Somebody changed their password.
@@ -244,8 +244,8 @@ pub enum Record {
         connection: ConnectionId,
         /// Who it was logged in as.
         username: Option<Username>,
-        /// Why.
-        why: Why,
+        /// The reason.
+        why: LeaveReason,
     },
     /// The store could not do what it was asked.
     StoreFailed {
@@ -256,13 +256,13 @@ pub enum Record {
     Said,
 }
 
-/// Why a connection ended, for the log.
+/// The reason why a connection ended, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum LeaveReason {
     /// The client said QUIT.
     Quit,
     /// The link ended or broke.
-    Link(Gone),
+    Link(LinkEnd),
     /// The server closed it.
     Closed(Closing),
     /// It made room for newer connections before it had logged in.

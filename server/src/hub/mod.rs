@@ -8,50 +8,68 @@
 //! # The states of a connection
 //!
 //! ```text
-//!  Accepted ──▶ Securing ──Secured──▶ Greeted ──HELLO──▶ Choosing ◀──────────────┐
-//!                  │                     │                  │  ▲                 │ wrong, weak,
-//!                  │ 10 s                │ no place:        │  │ answers         │ taken, signed up
-//!                  ▼                     ▼ busy             ▼  │ (a hand only)   │
-//!               closed                 closed             Asked             Working (store)
-//!                                                           └─────────▶──────────┤
+//!  Accepted ──▶ Securing ──Secured──▶ AwaitingHello ──HELLO──▶ Choosing ◀────────┐
+//!                  │                     │                     │  ▲              │ wrong, weak,
+//!                  │ 10 s                │ no place:           │  │ answers      │ taken, signed up
+//!                  ▼                     ▼ busy                ▼  │ (interactive)│
+//!               closed                 closed                Asked           InStore
+//!                                                              └─────────▶───────┤
 //!  closed ◀── idle, silent, kicked, replaced, penalty, flood ── Member ◀─────────┘ right
 //! ```
 //!
-//! Before `Member` a connection stands in the antechamber, which has few places, and is on
-//! the clock; the clock stands while the store works. After three wrong answers it is closed.
+//! Before `Member` a connection takes one of few pre-login places and has a deadline, which stands
+//! still while the store works. After three wrong answers it is closed.
 //!
-//! * [`io`] – what goes in and what comes out
+//! # Modules
+//!
+//! * [`io`] – inputs and effects
+//! * `settings` – what the operator can set
 //! * `connection` – one connection: its phase and its deadlines
-//! * `entrance` – from the first byte to the login
-//! * `hand` – the dialogue with a person who types
-//! * `requests` – what a logged-in client can ask
-//! * `passwd` – a change of password
-//! * `delivery` – how broadcasts reach everybody: datagrams, pages over TCP, repeated heads
+//! * `replies` – what a connection is sent, and when its next line is read
+//! * `requests` – hands each request and each answer of the store to the file of its subject
+//! * `interactive` – the same for a person who types
+//!
+//! The subjects:
+//!
+//! * `greeting` – from the first byte to the choice between login and sign-up
+//! * `sign_up`, `login`, `password_change` – accounts and sessions
+//! * `listing` – LIST and WATCH
+//! * `introduction` – CONNECT
+//! * `broadcasting` – a broadcast from the request through the store to its delivery
+//! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
 //! * `operator` – what the operator sees and does
-//! * `admission`, `directory`, `broadcast_log`, `presence`, `rate`, `tally`, `tokens` – plain values
-//!   that each know one thing
+//!
+//! Values that each know one thing: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
+//! `tally`, `tokens`.
 //!
 //! # Invariants
 //!
-//! * A connection is asked for its next line only when its last one has been answered.
-//! * What is sent unasked stands between whole replies, since each reply is one effect.
+//! * A connection's next line is read only when its last one has been answered.
+//! * Notices stand between whole replies, since each reply is one effect.
 //! * Nobody is a member without a place, and no account is a member twice.
 //! * A broadcast is published, and acknowledged, only when it is committed; at most one commit is
 //!   under way.
 
 mod admission;
 mod broadcast_log;
+mod broadcasting;
 mod connection;
 mod delivery;
 mod directory;
-mod entrance;
-mod hand;
+mod greeting;
+mod interactive;
+mod introduction;
 pub mod io;
+mod listing;
+mod login;
 mod operator;
-mod passwd;
+mod password_change;
 mod presence;
 mod rate;
+mod replies;
 mod requests;
+mod settings;
+mod sign_up;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -60,62 +78,31 @@ mod tokens;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use letschat_protocol::dialogue::{Closing, Notice, Reply, SessionId};
-use letschat_protocol::frame::{Frame, FrameError, Mode};
+use letschat_protocol::dialogue::{Closing, SessionId};
+use letschat_protocol::frame::{Frame, FrameError};
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
-use self::admission::{Antechamber, Failures, SignUps};
+use self::admission::{Failures, PreLogin, SignUps};
 use self::broadcast_log::BroadcastLog;
-use self::connection::{Connection, MAX_NONSENSE, MAX_SLOWED, Phase, Then};
-use self::delivery::Outgoing;
-use self::directory::Directory;
+use self::broadcasting::Uncommitted;
+use self::connection::{Connection, Phase};
+use self::delivery::HeadRepeats;
+use self::directory::{Directory, Location};
 use self::presence::Presence;
 use self::rate::Buckets;
 use self::tokens::Tokens;
 use crate::clock::Now;
 use crate::store::StoredLog;
-pub(crate) use admission::ANTECHAMBER_PLACES;
-pub use io::{ConnectionId, Destination, Effect, Gone, Input, Record, Why};
+pub(crate) use admission::PRE_LOGIN_PLACES;
+pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Record};
 pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
+pub use settings::Settings;
 pub use tally::Tally;
 
-/// What an operator can set of the hub.
+/// One run of a server: its identity and what it drew at its start.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// How many sessions can be logged in at once.
-    pub places: usize,
-    /// A client is dropped after this long without a command, a message or a broadcast.
-    pub idle_ms: u64,
-    /// A broadcast is kept for this long.
-    pub retention_ms: u64,
-    /// Broadcasts that an account may send at once.
-    pub broadcast_burst: u32,
-    /// After that, one in each such time.
-    pub broadcast_interval_ms: u64,
-    /// Accounts that may be made from one address at once.
-    pub sign_up_burst: u32,
-    /// After that, one in each such time.
-    pub sign_up_interval_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            places: 50,
-            idle_ms: 60 * 60_000,
-            retention_ms: 30 * 60_000,
-            broadcast_burst: 5,
-            broadcast_interval_ms: 2_000,
-            sign_up_burst: 50,
-            sign_up_interval_ms: 10_000,
-        }
-    }
-}
-
-/// What a hub must know of the run it is part of.
-#[derive(Debug, Clone)]
-pub struct Birth {
+pub struct ServerInstance {
     /// The server's key, which login signatures name.
     pub fingerprint: Fingerprint,
     /// Where this server takes datagrams.
@@ -129,23 +116,24 @@ pub struct Birth {
 /// The server's state.
 pub struct Hub {
     settings: Settings,
-    birth: Birth,
+    instance: ServerInstance,
     tokens: Tokens,
-    /// When it began, on the boot clock.
-    born_ms: u64,
+    /// The start, on the boot clock.
+    started_ms: u64,
     tally: Tally,
     /// Ordered, since each broadcast goes through all of them, and the same run is to be the same.
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, ConnectionId>,
     /// When which connection falls due, kept in step with `Connection::deadline_ms`.
     deadlines: BTreeSet<(u64, ConnectionId)>,
-    antechamber: Antechamber,
+    pre_login: PreLogin,
     failures: Failures,
     sign_ups: SignUps,
     directory: Directory,
     presence: Presence,
     log: BroadcastLog,
-    outgoing: Outgoing,
+    uncommitted: Uncommitted,
+    head_repeats: HeadRepeats,
     /// How much each account has broadcast lately, whatever session it did so in.
     broadcast_rates: Buckets<Username>,
     effects: Vec<Effect>,
@@ -153,23 +141,24 @@ pub struct Hub {
 
 impl Hub {
     /// A hub that knows the stored log and nobody.
-    pub fn new(settings: Settings, birth: Birth, log: StoredLog, now: Now) -> Hub {
-        let log = BroadcastLog::restore(log, birth.boot_id, settings.retention_ms, now);
+    pub fn new(settings: Settings, instance: ServerInstance, log: StoredLog, now: Now) -> Hub {
+        let log = BroadcastLog::restore(log, instance.boot_id, settings.retention_ms, now);
         Hub {
-            tokens: Tokens::new(&birth.seed),
-            birth,
-            born_ms: now.boot_ms,
+            tokens: Tokens::new(&instance.seed),
+            instance,
+            started_ms: now.boot_ms,
             tally: Tally::default(),
             connections: BTreeMap::new(),
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
-            antechamber: Antechamber::default(),
+            pre_login: PreLogin::default(),
             failures: Failures::default(),
             sign_ups: SignUps::new(settings.sign_up_burst, settings.sign_up_interval_ms),
             directory: Directory::default(),
             presence: Presence::default(),
             log,
-            outgoing: Outgoing::default(),
+            uncommitted: Uncommitted::default(),
+            head_repeats: HeadRepeats::default(),
             broadcast_rates: Buckets::default(),
             settings,
             effects: Vec::new(),
@@ -186,7 +175,7 @@ impl Hub {
             Input::Secured { connection, binding } => self.secured(now, connection, binding),
             Input::Line { connection, line } => self.line(now, connection, line),
             Input::Drained { connection } => self.drained(connection),
-            Input::Gone { connection, why } => self.forget(now, connection, Why::Link(why)),
+            Input::Gone { connection, why } => self.forget(now, connection, LeaveReason::Link(why)),
             Input::Stored(answer) => self.stored(now, answer),
             Input::Datagram { session, from, message } => {
                 self.datagram(now, session, from, &message);
@@ -203,7 +192,7 @@ impl Hub {
     pub fn next_deadline(&self) -> Option<u64> {
         let connection = self.deadlines.first().map(|(due, _)| *due);
         let others =
-            [self.presence.due_ms(), self.log.next_expiry_ms(), self.outgoing.head_due_ms()];
+            [self.presence.due_ms(), self.log.next_expiry_ms(), self.head_repeats.due_ms()];
         connection.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -215,9 +204,9 @@ impl Hub {
     fn accepted(&mut self, now: Now, id: ConnectionId, peer: SocketAddr, local: IpAddr) {
         self.effects.push(Effect::Record(Record::Came { connection: id, peer }));
         self.connections.insert(id, Connection::new(peer, local, now.boot_ms));
-        if let Some(oldest) = self.antechamber.enter(id, peer.ip()) {
+        if let Some(oldest) = self.pre_login.enter(id, peer.ip()) {
             self.effects.push(Effect::Close { connection: oldest });
-            self.forget(now, oldest, Why::Evicted);
+            self.forget(now, oldest, LeaveReason::Evicted);
         }
         self.reschedule(id);
     }
@@ -231,12 +220,11 @@ impl Hub {
             member.heard_ms = now.boot_ms;
         }
         match line {
-            Err(error) => self.nonsense(now, id, error),
-            Ok(frame) if self.connections[&id].member().is_some() => {
-                self.member_line(now, id, &frame);
+            Err(error) => self.malformed(now, id, error),
+            Ok(frame) if self.connections[&id].is_interactive() => {
+                self.interactive_line(now, id, &frame);
             }
-            Ok(frame) if self.connections[&id].is_hand() => self.hand_entrance(now, id, &frame),
-            Ok(frame) => self.program_entrance(now, id, &frame),
+            Ok(frame) => self.program_line(now, id, &frame),
         }
         self.reschedule(id);
     }
@@ -261,17 +249,17 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if connection.held.as_ref().is_some_and(|held| held.until_ms <= now.boot_ms) {
+        if connection.delayed.as_ref().is_some_and(|delayed| delayed.until_ms <= now.boot_ms) {
             return self.release(now, id);
         }
-        let tongue = connection.tongue;
+        let kind = connection.kind;
         let Phase::Member(member) = &connection.phase else {
             return self.close(now, id, Closing::TooSlow);
         };
         let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now.boot_ms);
         if is_due(Some(member.idle_at_ms(idle))) {
             self.close(now, id, Closing::Idle);
-        } else if is_due(member.silent_at_ms(tongue)) {
+        } else if is_due(member.silent_at_ms(kind)) {
             self.close(now, id, Closing::Silent);
         } else if is_due(member.datagrams.silent_at_ms()) {
             self.datagrams_broke(now, id);
@@ -279,195 +267,30 @@ impl Hub {
         // Otherwise a broadcast has come meanwhile, and it is due later.
     }
 
-    /// Goes on with what was held back.
-    fn release(&mut self, now: Now, id: ConnectionId) {
-        let Some(held) =
-            self.connections.get_mut(&id).and_then(|connection| connection.held.take())
-        else {
-            return;
-        };
-        match held.then {
-            Then::Read(mode) => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.asked_ms = now.boot_ms;
-                }
-                self.effects.push(Effect::Read { connection: id, mode });
-            }
-            Then::Ask(request) => self.effects.push(Effect::Store(request)),
-        }
-    }
-
-    /// A line that is no line. A person hears what was expected; after a few it is enough.
-    fn nonsense(&mut self, now: Now, id: ConnectionId, error: FrameError) {
-        let reply = Reply::new(letschat_protocol::code::Code::Malformed, error.to_string());
-        if error.is_fatal() {
-            self.send_reply(id, &reply);
-            return self.close(now, id, Closing::Flood);
-        }
-        self.answer_nonsense(now, id, &reply);
-    }
-
-    /// Answers what made no sense, and closes after a few. A person's question is asked again.
-    fn answer_nonsense(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        connection.nonsense += 1;
-        if connection.nonsense >= MAX_NONSENSE {
-            self.send_reply(id, reply);
-            return self.close(now, id, Closing::Flood);
-        }
-        let asked = match connection.entrance() {
-            Some(connection::Entrance::Asked(question)) => Some(hand::question(question)),
-            _ => None,
-        };
-        self.send_reply(id, reply);
-        if let Some(question) = asked {
-            self.send_reply(id, &question);
-        }
-        self.want_line(now, id, self.mode_of(id));
-    }
-
-    /// How the next line is taken: whole while a person is asked something, as a frame otherwise.
-    fn mode_of(&self, id: ConnectionId) -> Mode {
-        let Some(connection) = self.connections.get(&id) else {
-            return Mode::Frame;
-        };
-        let asked = match &connection.phase {
-            Phase::Securing => false,
-            Phase::Secured(_, entrance) => matches!(entrance, connection::Entrance::Asked(_)),
-            Phase::Member(member) => member.question.is_some(),
-        };
-        if asked { Mode::Verbatim } else { Mode::Frame }
-    }
-
-    /// Sends a reply to what made sense, and wants the next line.
-    fn answer(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.nonsense = 0;
-        }
-        self.answer_in(now, id, reply, Mode::Frame);
-    }
-
-    fn answer_in(&mut self, now: Now, id: ConnectionId, reply: &Reply, mode: Mode) {
-        self.send_reply(id, reply);
-        self.want_line(now, id, mode);
-    }
-
-    /// Wants the next line, later if there have been too many.
-    fn want_line(&mut self, now: Now, id: ConnectionId, mode: Mode) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        match connection.commands.take(now.boot_ms) {
-            Ok(()) => {
-                // A short pause now and then does not make up for a flood.
-                connection.slowed = connection.slowed.saturating_sub(1);
-                self.effects.push(Effect::Read { connection: id, mode });
-            }
-            Err(_) if connection.slowed >= MAX_SLOWED => self.close(now, id, Closing::Flood),
-            Err(wait_ms) => {
-                // The token is taken when the wait is over: the wait is what a token costs.
-                connection.slowed += 1;
-                let until_ms = now.boot_ms + wait_ms;
-                let _ = connection.commands.take(until_ms);
-                self.hold(id, connection::Held { until_ms, then: Then::Read(mode) });
-            }
-        }
-    }
-
-    fn hold(&mut self, id: ConnectionId, held: connection::Held) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.held = Some(held);
-        }
-        self.reschedule(id);
-    }
-
-    fn send_reply(&mut self, id: ConnectionId, reply: &Reply) {
-        let mut bytes = Vec::new();
-        reply.encode(&mut bytes);
-        self.send(id, bytes);
-    }
-
-    /// Whoever has gone meanwhile is sent nothing.
-    fn send(&mut self, id: ConnectionId, bytes: Vec<u8>) {
-        if !bytes.is_empty() && self.connections.contains_key(&id) {
-            self.effects.push(Effect::Send { connection: id, bytes });
-        }
-    }
-
-    /// Says something unasked.
-    fn tell(&mut self, id: ConnectionId, notice: &Notice) {
-        let Some(connection) = self.connections.get(&id) else {
-            return;
-        };
-        let bytes = match connection.is_hand() {
-            true => hand::render(notice),
-            false => notice.to_frame().to_bytes(),
-        };
-        self.send(id, bytes);
-    }
-
-    /// Tells those who watch; nobody needs to be told that they came themselves.
-    fn tell_watchers(&mut self, notices: &[Notice]) {
-        if notices.is_empty() {
-            return;
-        }
-        let watchers: Vec<_> = self
-            .everybody()
-            .filter(|(_, member)| member.watching)
-            .map(|(id, member)| (id, member.username.clone()))
-            .collect();
-        for (id, username) in watchers {
-            for notice in notices {
-                match notice {
-                    Notice::Joined(names) if names.contains(&username) => {
-                        let others: Vec<_> =
-                            names.iter().filter(|name| **name != username).cloned().collect();
-                        if !others.is_empty() {
-                            self.tell(id, &Notice::Joined(others));
-                        }
-                    }
-                    notice => self.tell(id, notice),
-                }
-            }
-        }
-    }
-
-    /// Says why, and closes.
-    fn close(&mut self, now: Now, id: ConnectionId, why: Closing) {
-        if matches!(self.connections.get(&id), Some(Connection { phase: Phase::Securing, .. })) {
-            // Nothing can be said before TLS is up.
-        } else {
-            self.tell(id, &Notice::Closing(why));
-        }
-        self.effects.push(Effect::Close { connection: id });
-        self.forget(now, id, Why::Closed(why));
-    }
-
     /// Removes every trace of a connection.
-    fn forget(&mut self, now: Now, id: ConnectionId, why: Why) {
+    fn forget(&mut self, now: Now, id: ConnectionId, why: LeaveReason) {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
         if let Some(due) = connection.deadline_ms {
             self.deadlines.remove(&(due, id));
         }
-        let (is_hand, mut username) = (connection.is_hand(), None);
+        let (is_interactive, mut username) = (connection.is_interactive(), None);
         match connection.phase {
             Phase::Member(member) => {
                 self.sessions.remove(&member.session);
                 self.effects.push(Effect::CancelStore { connection: id });
                 // A person who types has none.
-                if !is_hand {
+                if !is_interactive {
                     self.effects.push(Effect::CloseDatagrams { session: member.session });
                 }
-                self.directory.remove(&member.username, now.boot_ms);
-                self.presence.leave(&member.username, now.boot_ms);
+                if self.directory.remove(&member.username, Location::Local(id), now.boot_ms) {
+                    self.presence.leave(&member.username, now.boot_ms);
+                }
                 username = Some(member.username);
             }
             Phase::Securing | Phase::Secured(..) => {
-                self.antechamber.leave(id, connection.peer.ip());
+                self.pre_login.leave(id, connection.peer.ip());
                 self.effects.push(Effect::CancelStore { connection: id });
             }
         }

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use letschat_protocol::dialogue::{Closing, Notice};
 use letschat_protocol::username::Username;
 
+use super::directory::{Entry, Location};
 use super::tally::Tally;
-use super::{ConnectionId, Effect, Hub, Record, directory};
+use super::{ConnectionId, Effect, Hub, Record};
 use crate::clock::Now;
 
-/// Sessions in one page of the list, so that a full house holds nobody up while it is listed.
-const PAGE_SESSIONS: usize = 500;
+/// Accounts in one page of the list, so that listing a full server delays nobody.
+const PAGE_ACCOUNTS: usize = 500;
 
 /// What the operator can want of a running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,21 +135,24 @@ impl Hub {
         let mut listed = self.directory.after(after);
         let sessions: Vec<SessionSummary> = listed
             .by_ref()
-            .take(PAGE_SESSIONS)
-            .filter_map(|(_, entry)| self.session_summary(now, entry))
+            .take(PAGE_ACCOUNTS)
+            .flat_map(|(_, sessions)| sessions.iter())
+            .filter_map(|entry| self.session_summary(now, entry))
             .collect();
         SessionPage { sessions, more: listed.next().is_some(), occupancy: self.occupancy() }
     }
 
-    fn session_summary(&self, now: Now, entry: &directory::Entry) -> Option<SessionSummary> {
-        let connection = self.connections.get(&entry.connection)?;
+    fn session_summary(&self, now: Now, entry: &Entry) -> Option<SessionSummary> {
+        let connection = match entry.location {
+            Location::Local(connection) => self.connections.get(&connection)?,
+        };
         let member = connection.member()?;
         let logged_in_ms = now.boot_ms.saturating_sub(member.since_ms);
         Some(SessionSummary {
             username: member.username.clone(),
             address: entry.address,
             port: entry.port,
-            by_hand: connection.is_hand(),
+            by_hand: connection.is_interactive(),
             since_wall_ms: now.wall_ms.saturating_sub(logged_in_ms),
             logged_in_ms,
             idle_ms: now.boot_ms.saturating_sub(member.last_active_ms(self.idle())),
@@ -174,15 +178,18 @@ impl Hub {
     }
 
     fn kick(&mut self, now: Now, username: Username) -> OperatorAnswer {
-        let Some(entry) = self.directory.entry(&username) else {
+        let sessions: Vec<Entry> = self.directory.sessions(&username).copied().collect();
+        if sessions.is_empty() {
             return OperatorAnswer::NotHere { username };
-        };
-        self.close(now, entry.connection, Closing::Kicked);
+        }
+        for session in &sessions {
+            self.end_session(now, session, Closing::Kicked);
+        }
         OperatorAnswer::Kicked { username }
     }
 
     fn stats(&self, now: Now) -> Stats {
-        let up_ms = now.boot_ms.saturating_sub(self.born_ms);
+        let up_ms = now.boot_ms.saturating_sub(self.started_ms);
         Stats {
             since_wall_ms: now.wall_ms.saturating_sub(up_ms),
             up_ms,

@@ -1,94 +1,107 @@
-//! What a logged-in client can ask.
-
-use std::net::SocketAddr;
+//! The requests of programs and the store's answers, each handed to the file of its subject.
+//!
+//! A new verb is a line here and a file with its handler. A verb that is not listed for the phase of
+//! the connection is refused here, so that handlers see only requests that are allowed.
 
 use letschat_protocol::code::Code;
-use letschat_protocol::dialogue::{Closing, Introduction, Listed, Reply, Request, USAGE};
+use letschat_protocol::dialogue::{Reply, Request, USAGE};
 use letschat_protocol::frame::Frame;
-use letschat_protocol::limits::{MAX_BROADCAST_BYTES, MAX_PAGE_BYTES};
-use letschat_protocol::printable::{has_control, is_blank};
-use letschat_protocol::username::Username;
 
-use super::connection::{Idle, Member};
-use super::directory::{Entry, Found, Viewer, Who};
-use super::rate::Bucket;
-use super::{ConnectionId, Effect, Hub, Record, Settings};
+use super::connection::{Idle, LoginStep, Member};
+use super::{ConnectionId, Effect, Hub, Record};
 use crate::clock::Now;
-
-/// Room in a page for the last line of a list.
-const LAST_LINE_BYTES: usize = 128;
-
-/// Clients at one address that a reply names. Nobody reads more in a sentence; LIST has them all.
-const MAX_SHARING: usize = 50;
-
-/// The last line of a reply that names clients at one address.
-fn sharing(count: usize) -> String {
-    match count {
-        0..=MAX_SHARING => "several share that address; ask for one of them by name".to_owned(),
-        _ => format!(
-            "{count} share that address, of which these are the first {MAX_SHARING}; ask for one by name"
-        ),
-    }
-}
-
-/// What a program can say, as a reply to HELP.
-pub(super) fn usage() -> Reply {
-    let lines = USAGE.iter().map(|(_, usage)| (*usage).to_owned());
-    Reply::long(Code::Help, lines, "docs/PROTOCOL.md has the whole of it".into())
-}
+use crate::store::StoreAnswer;
 
 impl Hub {
-    pub(super) fn member_line(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
-        if self.connections[&id].is_hand() {
-            return self.hand_member(now, id, frame);
+    /// Handles a line of a program, or the first line of any client.
+    pub(super) fn program_line(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+        let connection = &self.connections[&id];
+        let is_member = connection.member().is_some();
+        if connection.login_step() == Some(&LoginStep::AwaitingHello) {
+            return self.hello(now, id, frame);
         }
         match Request::from_frame(frame) {
-            Err(error) => {
-                let reply = Reply::new(error.code, error.expected);
-                self.answer_nonsense(now, id, &reply);
-            }
-            Ok(request) => self.program_request(now, id, request),
+            Err(error) => self.refuse(now, id, error.code, error.expected),
+            Ok(request) if is_member => self.member_request(now, id, request),
+            Ok(request) => self.request_before_login(now, id, request),
         }
     }
 
-    fn program_request(&mut self, now: Now, id: ConnectionId, request: Request) {
+    fn request_before_login(&mut self, now: Now, id: ConnectionId, request: Request) {
+        match request {
+            Request::SignUp { username, password, repeated } => {
+                self.sign_up(now, id, &username, password, &repeated);
+            }
+            Request::Login { username, credentials, password } => {
+                self.log_in(now, id, &username, &credentials, Some(password));
+            }
+            Request::Key { username, credentials } => {
+                self.log_in(now, id, &username, &credentials, None);
+            }
+            Request::Ping => self.pong(now, id),
+            Request::Help => self.answer(now, id, &usage()),
+            Request::Quit => self.goodbye(now, id),
+            _ => self.refuse(now, id, Code::WrongPhase, "expected LOGIN, KEY or SIGNUP first"),
+        }
+    }
+
+    fn member_request(&mut self, now: Now, id: ConnectionId, request: Request) {
         if is_activity(&request) {
             self.was_active(id, now);
         }
         match request {
-            Request::ChangePassword { password, new, repeated } => {
-                self.change_password(now, id, password, new, &repeated);
-            }
             Request::List { after } => self.list(now, id, after.as_ref()),
             Request::Watch(on) => self.watch(now, id, on),
             Request::Connect { who } => self.connect(now, id, &who),
             Request::Broadcast { text } => self.broadcast(now, id, text),
             Request::Replay { from } => self.replay(now, id, from),
-            Request::Ping => {
-                let pong = format!("{} pong", self.log.head());
-                self.answer(now, id, &Reply::new(Code::Ok, pong));
+            Request::ChangePassword { password, new, repeated } => {
+                self.change_password(now, id, password, new, &repeated);
             }
             Request::Active => self.answer(now, id, &Reply::new(Code::Ok, "noted")),
+            Request::Ping => self.pong(now, id),
             Request::Help => self.answer(now, id, &usage()),
             Request::Quit => self.goodbye(now, id),
             Request::Hello
             | Request::SignUp { .. }
             | Request::Login { .. }
             | Request::Key { .. } => {
-                let reply = Reply::new(Code::WrongPhase, "you are logged in; QUIT first");
-                self.answer_nonsense(now, id, &reply);
+                self.refuse(now, id, Code::WrongPhase, "you are logged in; QUIT first");
             }
         }
     }
 
-    fn was_active(&mut self, id: ConnectionId, now: Now) {
+    /// Hands an answer of the store to the subject that asked for it.
+    pub(super) fn stored(&mut self, now: Now, answer: StoreAnswer) {
+        match answer {
+            StoreAnswer::SignedUp { connection, result } => self.signed_up(now, connection, result),
+            StoreAnswer::Checked { connection, result } => {
+                self.login_checked(now, connection, result);
+            }
+            StoreAnswer::PasswordChanged { connection, result } => {
+                self.password_changed(now, connection, result);
+            }
+            StoreAnswer::Appended { result } => self.appended(now, result),
+        }
+    }
+
+    fn refuse(&mut self, now: Now, id: ConnectionId, code: Code, expected: &str) {
+        self.answer_invalid(now, id, &Reply::new(code, expected));
+    }
+
+    fn pong(&mut self, now: Now, id: ConnectionId) {
+        let pong = format!("{} pong", self.log.head());
+        self.answer(now, id, &Reply::new(Code::Ok, pong));
+    }
+
+    pub(super) fn was_active(&mut self, id: ConnectionId, now: Now) {
         if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
             member.active_ms = now.boot_ms;
         }
     }
 
     pub(super) fn idle(&self) -> Idle {
-        Idle { limit_ms: self.settings.idle_ms, broadcast_ms: self.outgoing.published_ms() }
+        Idle { limit_ms: self.settings.idle_ms, broadcast_ms: self.head_repeats.published_ms() }
     }
 
     pub(super) fn member_of(&self, id: ConnectionId) -> Option<&Member> {
@@ -101,171 +114,6 @@ impl Hub {
             self.effects.push(Effect::Record(Record::Asked { username, verb }));
         }
     }
-
-    /// A page of the directory.
-    pub(super) fn list(&mut self, now: Now, id: ConnectionId, after: Option<&Username>) {
-        self.asked(id, "LIST");
-        let Some((viewer, is_hand)) = self.viewer(id) else {
-            return;
-        };
-        let mut lines = Vec::new();
-        let mut bytes = LAST_LINE_BYTES;
-        let mut more = None;
-        for (username, entry) in self.directory.after(after) {
-            let listed = listed(username, entry, viewer);
-            let line = if is_hand { columns(&listed) } else { listed.to_string() };
-            bytes += line.len() + "250-\n".len();
-            if bytes > MAX_PAGE_BYTES {
-                more = lines.last().and_then(|_| self.directory.after(after).nth(lines.len() - 1));
-                break;
-            }
-            lines.push(line);
-        }
-        let count = lines.len();
-        let last = match (more, is_hand) {
-            (Some((last, _)), true) => format!("There are more: LIST AFTER {last}"),
-            (Some((last, _)), false) => format!("{count} more after {last}"),
-            (None, true) if count == 1 => String::from("You are the only one here."),
-            (None, true) => format!("{count} are here."),
-            (None, false) => format!("{count} end"),
-        };
-        self.answer(now, id, &Reply::long(Code::Ok, lines, last));
-    }
-
-    fn viewer(&self, id: ConnectionId) -> Option<(Viewer<'_>, bool)> {
-        let connection = self.connections.get(&id)?;
-        let username = &connection.member()?.username;
-        let viewer = Viewer { username, address: connection.peer.ip(), server: connection.local };
-        Some((viewer, connection.is_hand()))
-    }
-
-    pub(super) fn watch(&mut self, now: Now, id: ConnectionId, on: bool) {
-        self.asked(id, "WATCH");
-        // Who watches from now on is not told of what happened before.
-        let before = self.presence.take();
-        self.tell_watchers(&before);
-        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
-            member.watching = on;
-        }
-        let words = if on { "You will be told who comes and goes." } else { "No more of that." };
-        self.answer(now, id, &Reply::new(Code::Ok, words));
-    }
-
-    /// Introduces two clients to each other; an invalid request costs the connection.
-    pub(super) fn connect(&mut self, now: Now, id: ConnectionId, who: &str) {
-        self.asked(id, "CONNECT");
-        let Some(who) = Who::parse(who) else {
-            let expected = "expected a username, an address, or an address with a port";
-            return self.answer(now, id, &Reply::new(Code::BadArguments, expected));
-        };
-        let Some(connection) = self.connections.get(&id) else {
-            return;
-        };
-        let Some(member) = connection.member() else {
-            return;
-        };
-        let viewer = Viewer {
-            username: &member.username,
-            address: connection.peer.ip(),
-            server: connection.local,
-        };
-        match self.directory.find(&who, viewer, now.boot_ms) {
-            Found::One(username, entry) => self.meet(now, id, &username, entry),
-            Found::Several(several) => {
-                let shown = several.iter().take(MAX_SHARING);
-                let lines = shown.map(|(name, entry)| listed(name, entry, viewer).to_string());
-                let last = sharing(several.len());
-                let reply = Reply::long(Code::Ambiguous, lines.collect::<Vec<_>>(), last);
-                self.answer(now, id, &reply);
-            }
-            Found::Away => {
-                let why = "Not here now, but was lately; LIST shows who is here.";
-                self.answer(now, id, &Reply::new(Code::NotHere, why));
-            }
-            Found::Oneself => self.penalise(now, id, Code::Yourself, "That is you."),
-            Found::Nobody => {
-                self.penalise(now, id, Code::Nobody, "Nobody is here by that name or address.");
-            }
-        }
-    }
-
-    fn penalise(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {
-        self.send_reply(id, &Reply::new(code, why));
-        self.close(now, id, Closing::Penalty);
-    }
-
-    fn meet(&mut self, now: Now, asking: ConnectionId, username: &Username, entry: Entry) {
-        let other = self.introduction_of(entry.connection, asking);
-        let oneself = self.introduction_of(asking, entry.connection);
-        let (other, oneself) = match (other, oneself) {
-            (Some(other), Some(oneself)) => (other, oneself),
-            (None, _) => {
-                let why =
-                    format!("{username} types by hand and can't be called; broadcasts reach them.");
-                return self.answer(now, asking, &Reply::new(Code::NoReceiver, why));
-            }
-            (Some(other), None) => {
-                let why = format!(
-                    "{username} is here, at {}; but a direct chat needs the letschat program.",
-                    other.receiver
-                );
-                return self.answer(now, asking, &Reply::new(Code::NoReceiver, why));
-            }
-        };
-        self.was_active(asking, now);
-        self.was_active(entry.connection, now);
-        self.reschedule(entry.connection);
-        let record =
-            Record::Introduced { username: oneself.username.clone(), to: username.clone() };
-        self.effects.push(Effect::Record(record));
-        self.introduce(entry.connection, oneself);
-        self.answer(now, asking, &Reply::new(Code::Ok, format!("{other} introduced")));
-    }
-
-    /// What one client is told of another: the address as that one can reach it.
-    fn introduction_of(&self, of: ConnectionId, to: ConnectionId) -> Option<Introduction> {
-        let connection = self.connections.get(&of)?;
-        let member = connection.member()?;
-        let (viewer, _) = self.viewer(to)?;
-        Some(Introduction {
-            username: member.username.clone(),
-            receiver: SocketAddr::new(viewer.sees(connection.peer.ip()), member.port?),
-            key: member.key?,
-        })
-    }
-
-    /// Takes a text for everybody; it is acknowledged when it is committed.
-    pub(super) fn broadcast(&mut self, now: Now, id: ConnectionId, text: String) {
-        let refusal = if text.len() > MAX_BROADCAST_BYTES {
-            let limit = format!("a broadcast has at most {MAX_BROADCAST_BYTES} bytes of UTF-8");
-            Some(Reply::new(Code::TextTooLong, limit))
-        } else if is_blank(&text) {
-            let empty = "there is nothing to read in that broadcast";
-            Some(Reply::new(Code::TextInvalid, empty))
-        } else if has_control(&text) {
-            let expected = "a broadcast is one line of text, without control characters";
-            Some(Reply::new(Code::TextInvalid, expected))
-        } else {
-            self.broadcast_too_soon(now, id)
-        };
-        if let Some(reply) = refusal {
-            return self.answer(now, id, &reply);
-        }
-        self.asked(id, "BROADCAST");
-        if let Some(member) = self.member_of(id) {
-            let sender = member.username.clone();
-            self.commit(now, id, sender, text);
-        }
-    }
-
-    fn broadcast_too_soon(&mut self, now: Now, id: ConnectionId) -> Option<Reply> {
-        let username = self.member_of(id)?.username.clone();
-        let Settings { broadcast_burst, broadcast_interval_ms, .. } = self.settings;
-        let first = Bucket::new(broadcast_burst, broadcast_interval_ms);
-        let wait_ms = self.broadcast_rates.take(username, first, now.boot_ms).err()?;
-        let seconds = wait_ms.div_ceil(1_000);
-        Some(Reply::new(Code::SlowDown, format!("too many broadcasts; the next in {seconds} s")))
-    }
 }
 
 /// Whether a request shows that the user is there. A program sends the others by itself.
@@ -273,13 +121,8 @@ fn is_activity(request: &Request) -> bool {
     !matches!(request, Request::Ping | Request::Replay { .. })
 }
 
-fn listed(username: &Username, entry: &Entry, viewer: Viewer<'_>) -> Listed {
-    let address = viewer.sees(entry.address);
-    Listed { username: username.clone(), address, port: entry.port }
-}
-
-fn columns(listed: &Listed) -> String {
-    let port = listed.port.map_or("by hand".to_owned(), |port| port.to_string());
-    let address = listed.address.to_string();
-    format!("{:<16} {address:<16} {port}", listed.username)
+/// The requests that there are, as a reply to HELP.
+fn usage() -> Reply {
+    let lines = USAGE.iter().map(|(_, usage)| (*usage).to_owned());
+    Reply::long(Code::Help, lines, "docs/PROTOCOL.md has the whole of it".into())
 }

@@ -3,7 +3,7 @@
 mod entrance;
 mod idle;
 mod operator;
-mod passwd;
+mod password_change;
 mod requests;
 
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +21,7 @@ use crate::store::{StoreAnswer, StoreRequest, StoredEntry, Verdict};
 const UDP: &str = "10.0.0.1:40000";
 
 /// A hub with its effects at hand.
-struct Stage {
+struct TestHub {
     hub: Hub,
     now: Now,
     connections: u64,
@@ -46,21 +46,28 @@ fn server_key() -> Fingerprint {
     Fingerprint::of_spki(b"server")
 }
 
-impl Stage {
-    fn new(settings: Settings, entries: u64, text: &str) -> Stage {
+impl TestHub {
+    fn new(settings: Settings, entries: u64, text: &str) -> TestHub {
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
-        let birth = Birth { fingerprint: server_key(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
-        let hub = Hub::new(settings, birth, stored(entries, text, now), now);
-        Stage { hub, now, connections: 0, effects: Vec::new() }
+        let instance =
+            ServerInstance { fingerprint: server_key(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
+        let hub = Hub::new(settings, instance, stored(entries, text, now), now);
+        TestHub { hub, now, connections: 0, effects: Vec::new() }
     }
 
-    fn empty() -> Stage {
-        Stage::new(Settings::default(), 0, "")
+    fn empty() -> TestHub {
+        TestHub::new(Settings::default(), 0, "")
     }
 
     fn put(&mut self, input: Input) -> &[Effect] {
         self.effects = self.hub.handle(self.now, input);
         &self.effects
+    }
+
+    /// The store has committed the next broadcast.
+    fn committed(&mut self) -> &[Effect] {
+        let number = self.hub.log.head() + 1;
+        self.put(Input::Stored(StoreAnswer::Appended { result: Ok(number) }))
     }
 
     /// Lets time pass, deadline by deadline; what the hub did in it is returned.
@@ -182,10 +189,10 @@ fn wants_line(effects: &[Effect], from: ConnectionId) -> bool {
 #[test]
 fn a_replay_is_whole_in_order_and_in_pages_wherever_their_borders_fall() {
     for count in 20..80 {
-        let mut stage = Stage::new(Settings::default(), count, &"x".repeat(900));
-        let (alice, welcome) = stage.member("alice", "10.0.0.1");
-        stage.prove_udp(&welcome);
-        let mut effects = stage.say(alice, &Request::Replay { from: 1 }).to_vec();
+        let mut server = TestHub::new(Settings::default(), count, &"x".repeat(900));
+        let (alice, welcome) = server.member("alice", "10.0.0.1");
+        server.prove_udp(&welcome);
+        let mut effects = server.say(alice, &Request::Replay { from: 1 }).to_vec();
         let mut numbers = Vec::new();
         let mut through = None;
         while through.is_none() {
@@ -202,7 +209,7 @@ fn a_replay_is_whole_in_order_and_in_pages_wherever_their_borders_fall() {
                     other => panic!("{other:?}"),
                 }
             }
-            effects = stage.put(Input::Drained { connection: alice }).to_vec();
+            effects = server.put(Input::Drained { connection: alice }).to_vec();
         }
         assert_eq!((through, numbers), (Some(count), (1..=count).collect::<Vec<u64>>()));
         assert_eq!(effects, [], "nothing comes after the end");
@@ -211,30 +218,30 @@ fn a_replay_is_whole_in_order_and_in_pages_wherever_their_borders_fall() {
 
 #[test]
 fn udp_that_comes_up_in_the_middle_of_a_page_ends_no_replay_that_nobody_asked_for() {
-    let mut stage = Stage::new(Settings::default(), 60, &"x".repeat(900));
-    let (alice, welcome) = stage.member("alice", "10.0.0.1");
-    stage.say(alice, &Request::Broadcast { text: "one".into() });
-    let page = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+    let mut server = TestHub::new(Settings::default(), 60, &"x".repeat(900));
+    let (alice, welcome) = server.member("alice", "10.0.0.1");
+    server.say(alice, &Request::Broadcast { text: "one".into() });
+    let page = server.committed().to_vec();
     assert!(matches!(&notices(&page, alice)[..], [Notice::Broadcast { .. }]));
-    stage.say(alice, &Request::Broadcast { text: "two".into() });
-    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
-    stage.prove_udp(&welcome);
-    let rest = stage.put(Input::Drained { connection: alice }).to_vec();
+    server.say(alice, &Request::Broadcast { text: "two".into() });
+    server.committed();
+    server.prove_udp(&welcome);
+    let rest = server.put(Input::Drained { connection: alice }).to_vec();
     assert!(
         matches!(&notices(&rest, alice)[..], [Notice::Broadcast { entry, .. }] if entry.text == "two")
     );
-    assert_eq!(stage.put(Input::Drained { connection: alice }), []);
+    assert_eq!(server.put(Input::Drained { connection: alice }), []);
 }
 
 #[test]
 fn a_broadcast_rate_is_the_accounts_and_not_the_sessions() {
     let settings = Settings { broadcast_burst: 2, ..Settings::default() };
-    let mut stage = Stage::new(settings, 0, "");
+    let mut server = TestHub::new(settings, 0, "");
     for expected in ["ok", "ok", "slow_down", "slow_down"] {
-        let (alice, _) = stage.member("alice", "10.0.0.1");
-        let mut effects = stage.say(alice, &Request::Broadcast { text: "again".into() }).to_vec();
+        let (alice, _) = server.member("alice", "10.0.0.1");
+        let mut effects = server.say(alice, &Request::Broadcast { text: "again".into() }).to_vec();
         if replies(&effects, alice).is_empty() {
-            effects = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+            effects = server.committed().to_vec();
         }
         assert_eq!(replies(&effects, alice)[0].code.name(), expected);
     }
@@ -242,33 +249,33 @@ fn a_broadcast_rate_is_the_accounts_and_not_the_sessions() {
 
 #[test]
 fn typos_far_apart_are_no_flood_and_five_in_a_row_are() {
-    let mut stage = Stage::empty();
-    let person = stage.arrive("10.0.0.3");
-    stage.secure(person);
-    stage.line(person, Frame::line("HELLO"));
+    let mut server = TestHub::empty();
+    let person = server.arrive("10.0.0.3");
+    server.secure(person);
+    server.line(person, Frame::line("HELLO"));
     for _ in 0..10 {
-        assert!(!closes(stage.line(person, Frame::line("LOGON")), person));
-        stage.line(person, Frame::line("HELP"));
+        assert!(!closes(server.line(person, Frame::line("LOGON")), person));
+        server.line(person, Frame::line("HELP"));
     }
-    let typos = (0..5).map(|_| closes(stage.line(person, Frame::line("LOGON")), person));
+    let typos = (0..5).map(|_| closes(server.line(person, Frame::line("LOGON")), person));
     assert_eq!(typos.collect::<Vec<_>>(), [false, false, false, false, true]);
 }
 
 #[test]
 fn an_address_is_used_only_after_its_challenge_was_answered_from_there() {
-    let mut stage = Stage::empty();
-    let (_, welcome) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::empty();
+    let (_, welcome) = server.member("alice", "10.0.0.1");
     let (session, from, elsewhere) =
         (welcome.session, UDP.parse().unwrap(), "10.9.9.9:1".parse().unwrap());
-    let effects = stage.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
+    let effects = server.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
     let [Effect::Datagram { to, message: ToClient::Challenge(token) }] = effects else {
         panic!("{effects:?}");
     };
     assert_eq!(to[..], [Destination { session, address: from }]);
     let answer = ToServer::Answer(*token);
-    let stolen = stage.put(Input::Datagram { session, from: elsewhere, message: answer.clone() });
+    let stolen = server.put(Input::Datagram { session, from: elsewhere, message: answer.clone() });
     assert_eq!(stolen, [], "an answer from elsewhere proves nothing");
-    let proven = stage.put(Input::Datagram { session, from, message: answer }).to_vec();
+    let proven = server.put(Input::Datagram { session, from, message: answer }).to_vec();
     assert!(
         proven
             .iter()
@@ -278,25 +285,25 @@ fn an_address_is_used_only_after_its_challenge_was_answered_from_there() {
 
 #[test]
 fn when_udp_falls_silent_broadcasts_go_over_tcp() {
-    let mut stage = Stage::empty();
-    let (alice, welcome) = stage.member("alice", "10.0.0.1");
-    stage.prove_udp(&welcome);
-    let broadcast = |stage: &mut Stage, number| {
-        stage.say(alice, &Request::Broadcast { text: format!("number {number}") });
-        assert!(matches!(&stage.effects[..], [.., Effect::Store(StoreRequest::Append { .. })]));
-        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec()
+    let mut server = TestHub::empty();
+    let (alice, welcome) = server.member("alice", "10.0.0.1");
+    server.prove_udp(&welcome);
+    let broadcast = |server: &mut TestHub, number| {
+        server.say(alice, &Request::Broadcast { text: format!("number {number}") });
+        assert!(matches!(&server.effects[..], [.., Effect::Store(StoreRequest::Append { .. })]));
+        server.committed().to_vec()
     };
-    let effects = broadcast(&mut stage, 1);
+    let effects = broadcast(&mut server, 1);
     assert_eq!(notices(&effects, alice), []);
     let by_udp = |effect: &Effect| {
         matches!(effect, Effect::Datagram { message: ToClient::Broadcast { .. }, .. })
     };
     assert!(effects.iter().any(by_udp));
     for _ in 0..2 {
-        stage.pass(50_000);
-        stage.say(alice, &Request::Ping);
+        server.pass(50_000);
+        server.say(alice, &Request::Ping);
     }
-    let effects = broadcast(&mut stage, 2);
+    let effects = broadcast(&mut server, 2);
     assert!(!effects.iter().any(by_udp));
     assert!(
         matches!(&notices(&effects, alice)[..], [Notice::Broadcast { entry, own: true }] if entry.number == 2)
@@ -305,27 +312,27 @@ fn when_udp_falls_silent_broadcasts_go_over_tcp() {
 
 #[test]
 fn a_quiet_client_keeps_its_place_when_its_udp_falls_silent() {
-    let mut stage = Stage::empty();
-    let (alice, welcome) = stage.member("alice", "10.0.0.1");
-    stage.prove_udp(&welcome);
+    let mut server = TestHub::empty();
+    let (alice, welcome) = server.member("alice", "10.0.0.1");
+    server.prove_udp(&welcome);
     for _ in 0..10 {
-        stage.pass(25_000);
+        server.pass(25_000);
         let (session, from) = (welcome.session, UDP.parse().unwrap());
-        stage.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
+        server.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
     }
     // Four minutes without a line are fine while UDP works, and no offence when it stops.
-    assert!(!closes(&stage.pass(55_000 + 120_000), alice));
-    assert!(closes(&stage.pass(10_000), alice), "but then a line is owed");
+    assert!(!closes(&server.pass(55_000 + 120_000), alice));
+    assert!(closes(&server.pass(10_000), alice), "but then a line is owed");
 }
 
 #[test]
 fn the_newest_number_is_repeated_after_a_pause() {
-    let mut stage = Stage::empty();
-    let (alice, welcome) = stage.member("alice", "10.0.0.1");
-    stage.prove_udp(&welcome);
-    stage.say(alice, &Request::Broadcast { text: "hi".into() });
-    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
-    let heads = stage.pass(5_000);
+    let mut server = TestHub::empty();
+    let (alice, welcome) = server.member("alice", "10.0.0.1");
+    server.prove_udp(&welcome);
+    server.say(alice, &Request::Broadcast { text: "hi".into() });
+    server.committed();
+    let heads = server.pass(5_000);
     let heads = heads
         .iter()
         .filter(|effect| matches!(effect, Effect::Datagram { message: ToClient::Head(1), .. }));
@@ -334,10 +341,10 @@ fn the_newest_number_is_repeated_after_a_pause() {
 
 #[test]
 fn a_broadcast_that_could_not_be_kept_is_refused_and_reaches_nobody() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    stage.say(alice, &Request::Broadcast { text: "hi".into() });
-    let effects = stage
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    server.say(alice, &Request::Broadcast { text: "hi".into() });
+    let effects = server
         .put(Input::Stored(StoreAnswer::Appended { result: Err(crate::store::Unavailable) }))
         .to_vec();
     assert_eq!(replies(&effects, alice)[0].code, letschat_protocol::code::Code::StoreUnavailable);
@@ -346,10 +353,10 @@ fn a_broadcast_that_could_not_be_kept_is_refused_and_reaches_nobody() {
 
 #[test]
 fn an_answer_of_the_store_for_somebody_who_has_gone_reaches_nobody() {
-    let mut stage = Stage::empty();
-    let gone = stage.arrive("10.0.0.1");
-    stage.secure(gone);
-    stage.say(gone, &Request::Hello);
+    let mut server = TestHub::empty();
+    let gone = server.arrive("10.0.0.1");
+    server.secure(gone);
+    server.say(gone, &Request::Hello);
     let credentials = Credentials {
         key: Identity::from_seed(&[1; 32]).public_key(),
         signature: "00".repeat(64).parse().unwrap(),
@@ -357,55 +364,58 @@ fn an_answer_of_the_store_for_somebody_who_has_gone_reaches_nobody() {
         take: false,
     };
     let password = letschat_protocol::dialogue::Secret("whatever".into());
-    stage.say(gone, &Request::Login { username: "!".into(), credentials, password });
-    let effects = stage.put(Input::Gone { connection: gone, why: Gone::Ended });
+    server.say(gone, &Request::Login { username: "!".into(), credentials, password });
+    let effects = server.put(Input::Gone { connection: gone, why: LinkEnd::Ended });
     assert!(effects.contains(&Effect::CancelStore { connection: gone }));
     let late = StoreAnswer::Checked { connection: gone, result: Ok(Verdict::Accepted) };
-    assert_eq!(stage.put(Input::Stored(late)), []);
-    assert_eq!(stage.hub.members(), 0);
+    assert_eq!(server.put(Input::Stored(late)), []);
+    assert_eq!(server.hub.members(), 0);
 }
 
 #[test]
 fn the_same_key_replaces_its_ghost_and_another_key_only_when_it_says_so() {
-    let mut stage = Stage::empty();
-    let (ghost, _) = stage.member("alice", "10.0.0.1");
-    let fresh = |stage: &mut Stage| {
-        let connection = stage.arrive("10.0.0.2");
-        stage.secure(connection);
-        stage.say(connection, &Request::Hello);
+    let mut server = TestHub::empty();
+    let (ghost, _) = server.member("alice", "10.0.0.1");
+    let fresh = |server: &mut TestHub| {
+        let connection = server.arrive("10.0.0.2");
+        server.secure(connection);
+        server.say(connection, &Request::Hello);
         connection
     };
-    let stranger = fresh(&mut stage);
-    assert_eq!(stage.key_login(stranger, "alice", 99, false).code.name(), "logged_in_elsewhere");
-    assert!(!closes(&stage.effects, ghost));
-    let same = fresh(&mut stage);
-    assert_eq!(stage.key_login(same, "alice", "alice".len() as u8, false).code.name(), "logged_in");
-    assert!(closes(&stage.effects, ghost));
-    assert_eq!(stage.key_login(stranger, "alice", 99, true).code.name(), "logged_in");
-    assert!(closes(&stage.effects, same));
-    assert_eq!(stage.hub.members(), 1);
+    let stranger = fresh(&mut server);
+    assert_eq!(server.key_login(stranger, "alice", 99, false).code.name(), "logged_in_elsewhere");
+    assert!(!closes(&server.effects, ghost));
+    let same = fresh(&mut server);
+    assert_eq!(
+        server.key_login(same, "alice", "alice".len() as u8, false).code.name(),
+        "logged_in"
+    );
+    assert!(closes(&server.effects, ghost));
+    assert_eq!(server.key_login(stranger, "alice", 99, true).code.name(), "logged_in");
+    assert!(closes(&server.effects, same));
+    assert_eq!(server.hub.members(), 1);
 }
 
 #[test]
 fn a_flood_of_commands_is_slowed_and_then_closed() {
     for pause_ms in [0, 100] {
-        let mut stage = Stage::empty();
-        let (alice, _) = stage.member("alice", "10.0.0.1");
+        let mut server = TestHub::empty();
+        let (alice, _) = server.member("alice", "10.0.0.1");
         let mut read_at_once = 0;
-        while wants_line(stage.say(alice, &Request::Ping), alice) {
+        while wants_line(server.say(alice, &Request::Ping), alice) {
             read_at_once += 1;
             assert!(read_at_once < 100, "nothing slows it");
         }
         let mut lines = 0;
         loop {
-            let effects = stage.pass(50);
+            let effects = server.pass(50);
             assert!(wants_line(&effects, alice), "one line in each interval");
             if lines % 100 == 0 {
-                stage.pass(pause_ms);
+                server.pass(pause_ms);
             }
             // After a pause some are read at once.
             let closed = loop {
-                let effects = stage.say(alice, &Request::Ping);
+                let effects = server.say(alice, &Request::Ping);
                 if !wants_line(effects, alice) {
                     break closes(effects, alice);
                 }

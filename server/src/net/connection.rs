@@ -23,7 +23,7 @@ use letschat_protocol::tls::{self, Exported};
 use super::Event;
 use super::outbox::{Outbox, Wishes};
 use super::stream::Stream;
-use crate::hub::{ConnectionId, Gone, Input};
+use crate::hub::{ConnectionId, Input, LinkEnd};
 
 /// Read at once, on the stack: an idle connection holds no buffer.
 const READ_BYTES: usize = 4 * 1024;
@@ -77,14 +77,14 @@ impl Connection {
             Ok(why) => why,
             Err(_) => {
                 tracing::error!("connection {} panicked and was closed", self.id.0);
-                Gone::Failed
+                LinkEnd::Failed
             }
         };
         // Without a driver nobody needs to know.
         let _ = self.events.send(Event::Input(Input::Gone { connection: self.id, why })).await;
     }
 
-    async fn live(&self, stream: Stream, acceptor: TlsAcceptor) -> Gone {
+    async fn live(&self, stream: Stream, acceptor: TlsAcceptor) -> LinkEnd {
         // In a box, so that the task does not keep room for it for as long as somebody is here.
         let stream = match Box::pin(self.handshake(stream, acceptor)).await {
             Ok(stream) => stream,
@@ -93,9 +93,9 @@ impl Connection {
         let mut link = Link::new(self, stream);
         let why = link.converse().await;
         match why {
-            Gone::Ended => link.say_farewell().await,
-            Gone::NotReading => link.stream.get_ref().0.forget_unsent(),
-            Gone::Failed => {}
+            LinkEnd::Ended => link.say_farewell().await,
+            LinkEnd::NotReading => link.stream.get_ref().0.forget_unsent(),
+            LinkEnd::Failed => {}
         }
         why
     }
@@ -105,10 +105,10 @@ impl Connection {
         &self,
         stream: Stream,
         acceptor: TlsAcceptor,
-    ) -> Result<TlsStream<Stream>, Gone> {
+    ) -> Result<TlsStream<Stream>, LinkEnd> {
         let cancelled = async {
             self.outbox.closed().await;
-            Err(Gone::Ended)
+            Err(LinkEnd::Ended)
         };
         let done = async {
             let mut stream = acceptor.accept(stream).await.map_err(|error| self.failed(&error))?;
@@ -129,15 +129,15 @@ impl Connection {
     }
 
     /// Waits while the queue is full, which holds up this client alone.
-    async fn report(&self, event: Event) -> Result<(), Gone> {
-        self.events.send(event).await.map_err(|_| Gone::Ended)
+    async fn report(&self, event: Event) -> Result<(), LinkEnd> {
+        self.events.send(event).await.map_err(|_| LinkEnd::Ended)
     }
 
-    fn failed(&self, error: &io::Error) -> Gone {
+    fn failed(&self, error: &io::Error) -> LinkEnd {
         tracing::debug!("connection {} failed: {error}", self.id.0);
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Gone::Ended,
-            _ => Gone::Failed,
+            io::ErrorKind::UnexpectedEof => LinkEnd::Ended,
+            _ => LinkEnd::Failed,
         }
     }
 }
@@ -212,7 +212,7 @@ impl<'a> Link<'a> {
         }
     }
 
-    async fn converse(&mut self) -> Gone {
+    async fn converse(&mut self) -> LinkEnd {
         loop {
             if let Err(why) = self.advance().await {
                 return why;
@@ -220,7 +220,7 @@ impl<'a> Link<'a> {
         }
     }
 
-    async fn advance(&mut self) -> Result<(), Gone> {
+    async fn advance(&mut self) -> Result<(), LinkEnd> {
         self.hand_over_line().await?;
         match poll_fn(|cx| self.poll_step(cx)).await {
             Step::Wishes(wishes) => self.take(&wishes)?,
@@ -232,17 +232,17 @@ impl<'a> Link<'a> {
             Step::Read(Err(error)) | Step::Failed(error) => {
                 return Err(self.connection.failed(&error));
             }
-            Step::Stalled => return Err(Gone::NotReading),
-            Step::Abandoned => return Err(Gone::Ended),
+            Step::Stalled => return Err(LinkEnd::NotReading),
+            Step::Abandoned => return Err(LinkEnd::Ended),
         }
         self.report_drained().await
     }
 
     /// Gives the hub the line it wants, if it is there. One that can't come any more is the end.
-    async fn hand_over_line(&mut self) -> Result<(), Gone> {
+    async fn hand_over_line(&mut self) -> Result<(), LinkEnd> {
         let Some(mode) = self.wanted else { return Ok(()) };
         let Some(line) = self.decoder.next(mode).transpose() else {
-            return if self.ended.is_some() { Err(Gone::Ended) } else { Ok(()) };
+            return if self.ended.is_some() { Err(LinkEnd::Ended) } else { Ok(()) };
         };
         self.wanted = None;
         self.decoder.release();
@@ -253,7 +253,7 @@ impl<'a> Link<'a> {
         self.connection.report(Event::Input(Input::Line { connection, line })).await
     }
 
-    async fn report_drained(&mut self) -> Result<(), Gone> {
+    async fn report_drained(&mut self) -> Result<(), LinkEnd> {
         if !self.tell_when_drained || self.outgoing.is_pending() {
             return Ok(());
         }
@@ -262,14 +262,14 @@ impl<'a> Link<'a> {
         self.connection.report(Event::Input(Input::Drained { connection })).await
     }
 
-    fn take(&mut self, wishes: &Wishes) -> Result<(), Gone> {
+    fn take(&mut self, wishes: &Wishes) -> Result<(), LinkEnd> {
         if wishes.overflowed {
-            return Err(Gone::NotReading);
+            return Err(LinkEnd::NotReading);
         }
         self.outgoing.append(&wishes.bytes);
         self.wanted = wishes.line.or(self.wanted);
         self.tell_when_drained |= wishes.tell_when_drained;
-        if wishes.close { Err(Gone::Ended) } else { Ok(()) }
+        if wishes.close { Err(LinkEnd::Ended) } else { Ok(()) }
     }
 
     fn end(&mut self) {
@@ -292,8 +292,8 @@ impl<'a> Link<'a> {
             }
         }
         match &mut self.ended {
-            Some(hub_has_had_its_time) => {
-                ready!(hub_has_had_its_time.poll(cx));
+            Some(half_close_timer) => {
+                ready!(half_close_timer.poll(cx));
                 Poll::Ready(Step::Abandoned)
             }
             None => self.poll_receive(cx).map(Step::Read),

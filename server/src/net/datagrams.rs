@@ -22,7 +22,7 @@ use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
 
 use self::addressed::Received;
-use self::sending::Orders;
+use self::sending::SendQueue;
 use super::Event;
 use crate::hub::{Destination, Input};
 use crate::runtime::Spawner;
@@ -36,7 +36,7 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// The driver's hold on the datagrams. Dropping it ends the tasks.
 pub(crate) struct Datagrams {
     sessions: Arc<Sessions>,
-    orders: Orders,
+    queue: SendQueue,
     _tasks: [Option<Task<()>>; 2],
 }
 
@@ -51,14 +51,14 @@ impl Datagrams {
         let socket = Arc::new(Async::new(socket)?);
         let ipv6 = socket.get_ref().local_addr()?.is_ipv6();
         let sessions = Arc::new(Sessions::default());
-        let (orders, ordered) = sending::orders();
+        let (queue, jobs) = sending::queue();
         let receiving = receive(socket.clone(), sessions.clone(), events);
-        let sending = sending::send(socket, ipv6, sessions.clone(), ordered);
+        let sending = sending::send(socket, ipv6, sessions.clone(), jobs);
         let tasks = [
             spawner.essential("the task that receives datagrams", receiving),
             spawner.essential("the task that sends datagrams", sending),
         ];
-        Ok(Datagrams { sessions, orders, _tasks: tasks })
+        Ok(Datagrams { sessions, queue, _tasks: tasks })
     }
 
     /// Opens and seals under these keys from now on.
@@ -77,7 +77,7 @@ impl Datagrams {
     /// Sends the message to each, unless too much waits already or a session is closed before its
     /// turn comes.
     pub(crate) fn send(&self, to: Vec<Destination>, message: &ToClient) {
-        self.orders.take(to, message);
+        self.queue.push(to, message);
     }
 }
 

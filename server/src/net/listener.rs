@@ -11,7 +11,7 @@ use futures_lite::future;
 use rustix::io::Errno;
 
 use super::Event;
-use super::door::{Door, Place};
+use super::accept_limit::{AcceptLimit, PreLoginPlace};
 use super::ports::canonical;
 
 /// How long to leave the kernel alone after it could not give a connection.
@@ -26,29 +26,29 @@ pub(crate) struct Arrival {
     pub(crate) peer: SocketAddr,
     /// The server's address that the client used.
     pub(crate) local: IpAddr,
-    pub(crate) place: Place,
+    pub(crate) place: PreLoginPlace,
 }
 
 /// Accepts connections.
 pub(crate) struct Listener {
     socket: Async<TcpListener>,
-    door: Door,
+    limit: AcceptLimit,
     spare: SpareDescriptor,
 }
 
 impl Listener {
     pub(crate) fn new(socket: TcpListener) -> io::Result<Listener> {
-        let (door, spare) = (Door::default(), SpareDescriptor::open());
-        Ok(Listener { socket: Async::new(socket)?, door, spare })
+        let (limit, spare) = (AcceptLimit::default(), SpareDescriptor::open());
+        Ok(Listener { socket: Async::new(socket)?, limit, spare })
     }
 
     /// Reports connections until nobody listens to the reports any more. A full queue makes
     /// newcomers wait in the kernel's.
     pub(crate) async fn run(mut self, events: Sender<Event>) {
         loop {
-            self.door.wait_for_room().await;
+            self.limit.wait_for_room().await;
             let arrival = match self.socket.accept().await {
-                Ok((stream, peer)) => Arrival::new(stream, peer, self.door.take_place()),
+                Ok((stream, peer)) => Arrival::new(stream, peer, self.limit.take_place()),
                 Err(error) => {
                     self.recover(&error).await;
                     continue;
@@ -83,7 +83,11 @@ impl Listener {
 }
 
 impl Arrival {
-    fn new(stream: Async<TcpStream>, peer: SocketAddr, place: Place) -> io::Result<Arrival> {
+    fn new(
+        stream: Async<TcpStream>,
+        peer: SocketAddr,
+        place: PreLoginPlace,
+    ) -> io::Result<Arrival> {
         // Otherwise every small exchange may wait 40 ms for the other side's delayed ACK.
         stream.get_ref().set_nodelay(true)?;
         let local = canonical(stream.get_ref().local_addr()?).ip();

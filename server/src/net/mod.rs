@@ -1,7 +1,7 @@
 //! What moves bytes: thin tasks around the hub, which decides everything.
 //!
 //! * [`ports`] – the one port, for TCP and for UDP
-//! * [`door`] – how fast they are accepted
+//! * [`accept_limit`] – how fast connections are accepted
 //! * [`listener`] – accepts connections and survives the lack of descriptors
 //! * [`tls`] – the server's certificate and key, TLS 1.3
 //! * [`connection`] – one task for each TCP connection
@@ -11,9 +11,9 @@
 //!
 //! Everything that happens is told to the driver as an [`Event`], over one bounded queue.
 
+pub(crate) mod accept_limit;
 pub(crate) mod connection;
 pub(crate) mod datagrams;
-pub(crate) mod door;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod ports;

@@ -22,7 +22,7 @@ use super::outbox::{OUTBOX_BYTES, Outbox};
 use super::stream::Stream;
 use super::tls::Credentials;
 use crate::data_folder::DataFolder;
-use crate::hub::{ConnectionId, Gone, Input};
+use crate::hub::{ConnectionId, Input, LinkEnd};
 
 /// Longer than anything here takes; a test that reaches it has failed.
 const TOO_LONG: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ impl Served {
         }
     }
 
-    async fn gone(&self) -> Gone {
+    async fn gone(&self) -> LinkEnd {
         match self.input().await {
             Input::Gone { why, .. } => {
                 assert!(self.events.recv().await.is_err(), "Gone is the last word");
@@ -195,7 +195,7 @@ fn a_close_lets_out_what_was_sent_although_more_comes_in() {
         assert_eq!(all.len(), 50_000);
         client.close().await.unwrap();
         drop(client);
-        assert_eq!(served.gone().await, Gone::Ended);
+        assert_eq!(served.gone().await, LinkEnd::Ended);
     });
 }
 
@@ -204,7 +204,7 @@ fn a_close_ends_a_handshake_under_way() {
     run(async |executor| {
         let (served, mut client) = serve(executor, PATIENT).await;
         served.outbox.close();
-        assert_eq!(served.gone().await, Gone::Ended);
+        assert_eq!(served.gone().await, LinkEnd::Ended);
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     });
 }
@@ -214,7 +214,7 @@ fn what_is_no_tls_fails() {
     run(async |executor| {
         let (served, mut client) = serve(executor, PATIENT).await;
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        assert_eq!(served.gone().await, Gone::Failed);
+        assert_eq!(served.gone().await, LinkEnd::Failed);
     });
 }
 
@@ -224,7 +224,7 @@ fn somebody_who_hangs_up_is_gone_at_once_while_a_line_is_wanted() {
         let (served, client) = secured(executor, PATIENT).await;
         served.outbox.ask_for_line(Mode::Frame);
         drop(client);
-        assert_eq!(served.gone().await, Gone::Ended);
+        assert_eq!(served.gone().await, LinkEnd::Ended);
     });
 }
 
@@ -234,7 +234,7 @@ fn somebody_who_hangs_up_is_soon_gone_while_the_hub_works() {
         let soon = Patience { half_closed: Duration::from_millis(1), ..PATIENT };
         let (served, client) = secured(executor, soon).await;
         drop(client);
-        assert_eq!(served.gone().await, Gone::Ended);
+        assert_eq!(served.gone().await, LinkEnd::Ended);
     });
 }
 
@@ -253,7 +253,7 @@ fn somebody_who_only_stops_sending_gets_the_answers_to_all_their_lines() {
         let mut all = String::new();
         client.read_to_string(&mut all).await.unwrap();
         assert_eq!(all, "250 nobody\n221 bye\n");
-        assert_eq!(served.gone().await, Gone::Ended);
+        assert_eq!(served.gone().await, LinkEnd::Ended);
     });
 }
 
@@ -263,7 +263,7 @@ fn an_outbox_that_overflows_costs_the_connection() {
         let (served, _client) = secured(executor, PATIENT).await;
         served.outbox.send(&[0; OUTBOX_BYTES]);
         served.outbox.send(&[0; OUTBOX_BYTES]);
-        assert_eq!(served.gone().await, Gone::NotReading);
+        assert_eq!(served.gone().await, LinkEnd::NotReading);
     });
 }
 
@@ -282,6 +282,6 @@ fn somebody_who_does_not_read_is_dropped_after_a_time() {
                 other => panic!("unexpected: {other:?}"),
             }
         };
-        assert_eq!(why, Gone::NotReading);
+        assert_eq!(why, LinkEnd::NotReading);
     });
 }

@@ -84,8 +84,10 @@ pub trait Store: Send {
     /// The log as it was last committed. Makes its epoch at the first call.
     fn load_log(&mut self) -> Result<StoredLog, StoreError>;
 
-    /// Commits entries, all or none, durably, and raises the counter to the last one's number.
-    fn append(&mut self, entries: &[StoredEntry]) -> Result<(), StoreError>;
+    /// Commits broadcasts, all or none, durably, and returns the number of the first; the others
+    /// follow it without a gap. Numbers are above the stored counter, which is raised to the last
+    /// one, and above `after`: a database that lost its last commits gives no number twice.
+    fn append(&mut self, after: u64, broadcasts: &[NewBroadcast]) -> Result<u64, StoreError>;
 
     /// Forgets the entries up to and including this number. The counter stays.
     fn forget(&mut self, through: u64) -> Result<(), StoreError>;
@@ -136,6 +138,29 @@ pub struct StoredLog {
     pub head: u64,
     /// In the order of numbers.
     pub entries: Vec<StoredEntry>,
+}
+
+/// A broadcast that has no number yet. The database gives it one when it commits it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBroadcast {
+    /// The account that sends it.
+    pub sender: Username,
+    /// The wall clock's time in milliseconds, adjusted to increase for each sender.
+    pub time_ms: u64,
+    /// One line of text.
+    pub text: String,
+    /// The boot clock when it was sent to the store.
+    pub boot_ms: u64,
+    /// Names the boot that `boot_ms` counts from.
+    pub boot_id: u64,
+}
+
+impl NewBroadcast {
+    /// The entry of the log that has this number.
+    pub fn numbered(self, number: u64) -> StoredEntry {
+        let NewBroadcast { sender, time_ms, text, boot_ms, boot_id } = self;
+        StoredEntry { broadcast: Broadcast { number, sender, time_ms, text }, boot_ms, boot_id }
+    }
 }
 
 /// A broadcast with what is needed to tell its age.
@@ -203,8 +228,10 @@ pub enum StoreRequest {
     ChangePassword(Box<PasswordChange>),
     /// Commit broadcasts. The hub has at most one of these under way.
     Append {
-        /// In the order of their numbers.
-        entries: Vec<StoredEntry>,
+        /// The highest number that was published.
+        after: u64,
+        /// In the order in which they get their numbers.
+        broadcasts: Vec<NewBroadcast>,
     },
     /// Forget broadcasts. Not answered.
     Forget {
@@ -254,8 +281,8 @@ pub enum StoreAnswer {
     },
     /// To [`StoreRequest::Append`].
     Appended {
-        /// Whether all of them are durable.
-        result: Result<(), Unavailable>,
+        /// The number of the first; the others follow. All of them are durable, or none.
+        result: Result<u64, Unavailable>,
     },
 }
 

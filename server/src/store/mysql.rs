@@ -28,10 +28,10 @@ use letschat_protocol::username::Username;
 use self::failure::{Failure, column, refused_as_duplicate};
 use self::location::MysqlLocation;
 use self::session::{Role, Session};
-use super::sqlite::{head_after, random_epoch};
+use super::sqlite::{next_numbers, random_epoch};
 use super::{
-    Account, Created, KEY_USE_MS, MAX_KEYS, Store, StoreError, StoredEntry, StoredLog, Verdict,
-    time_from_column,
+    Account, Created, KEY_USE_MS, MAX_KEYS, NewBroadcast, Store, StoreError, StoredEntry,
+    StoredLog, Verdict, time_from_column,
 };
 
 /// Broadcasts of which it is not known whether they were committed; as many as the log has at most.
@@ -182,32 +182,32 @@ impl Store for Mysql {
         Ok(StoredLog { epoch, head, entries })
     }
 
-    fn append(&mut self, entries: &[StoredEntry]) -> Result<(), StoreError> {
-        let Some(last) = entries.last() else { return Ok(()) };
+    fn append(&mut self, after: u64, broadcasts: &[NewBroadcast]) -> Result<u64, StoreError> {
         let doubtful = &self.doubtful;
+        let mut numbers = 0..0;
         let committed = self.session.transact(|conn| {
-            for numbers in doubtful {
-                conn.exec_drop("DELETE FROM broadcasts WHERE number = ? AND time_ms = ?", numbers)?;
+            for names in doubtful {
+                conn.exec_drop("DELETE FROM broadcasts WHERE number = ? AND time_ms = ?", names)?;
             }
             let (_, head) = epoch_and_head(conn)?;
-            let head = head_after(head, entries)?;
-            for entry in entries {
-                insert_entry(conn, entry)?;
+            numbers = next_numbers(head, after, broadcasts.len())?;
+            for (number, broadcast) in numbers.clone().zip(broadcasts) {
+                insert(conn, number, broadcast)?;
             }
-            Ok(conn.exec_drop("UPDATE log SET head = ?", (head,))?)
+            conn.exec_drop("UPDATE log SET head = ?", (numbers.end - 1,))?;
+            Ok(numbers.start)
         });
         let is_in_doubt = committed.is_err() && self.session.commit_is_in_doubt();
-        // It may have been the answer that was lost and not the commit. The lock tells: what holds
-        // it now is the only writer, and the one before it has ended.
-        if committed.is_ok()
-            || is_in_doubt && self.head().is_ok_and(|head| head == last.broadcast.number)
+        // The answer may have been lost and not the commit. The counter tells: this connection has
+        // the lock, so it is the only writer, and the one before it has ended.
+        if committed.is_ok() || is_in_doubt && self.head().is_ok_and(|head| head + 1 == numbers.end)
         {
             self.doubtful.clear();
-            return Ok(());
+            return Ok(numbers.start);
         }
         if is_in_doubt {
-            let names = entries.iter().map(|entry| &entry.broadcast);
-            self.doubtful.extend(names.map(|broadcast| (broadcast.number, broadcast.time_ms)));
+            let times = broadcasts.iter().map(|broadcast| broadcast.time_ms);
+            self.doubtful.extend(numbers.zip(times));
             // The log holds no more, so that what is older has gone by itself.
             let too_many = self.doubtful.len().saturating_sub(MAX_DOUBTFUL);
             self.doubtful.drain(..too_many);
@@ -306,18 +306,11 @@ fn stored_entry(row: &Row) -> Result<StoredEntry, Failure> {
     })
 }
 
-fn insert_entry(conn: &mut ::mysql::Conn, entry: &StoredEntry) -> Result<(), Failure> {
-    let StoredEntry { broadcast, boot_ms, boot_id } = entry;
+fn insert(conn: &mut ::mysql::Conn, number: u64, broadcast: &NewBroadcast) -> Result<(), Failure> {
+    let NewBroadcast { sender, time_ms, text, boot_ms, boot_id } = broadcast;
     Ok(conn.exec_drop(
         "INSERT INTO broadcasts (number, sender, time_ms, text, boot_ms, boot_id)
          VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            broadcast.number,
-            broadcast.sender.as_str(),
-            broadcast.time_ms,
-            &broadcast.text,
-            boot_ms,
-            boot_id,
-        ),
+        (number, sender.as_str(), time_ms, text, boot_ms, boot_id),
     )?)
 }

@@ -1,7 +1,7 @@
 //! The threads that keep the blocking work away from the hub.
 //!
-//! One thread owns the [`Store`]; two of lower priority hash passwords, so that a crowd at the
-//! door costs those inside no more than two hashes' memory. Every request that was taken is
+//! One thread owns the [`Store`]; two of lower priority hash passwords, so that a crowd that logs in
+//! costs no more than two hashes' memory. Every request that was taken is
 //! answered exactly once, by a panic too, unless whoever asked has gone.
 
 mod complaints;

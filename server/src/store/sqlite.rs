@@ -16,6 +16,7 @@ mod log;
 mod schema;
 
 use std::fmt::Display;
+use std::ops::Range;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use self::files::Files;
 pub use self::files::Lock;
-use super::{Account, Created, KEY_USE_MS, Store, StoreError, StoredEntry, StoredLog, Verdict};
+use super::{Account, Created, KEY_USE_MS, NewBroadcast, Store, StoreError, StoredLog, Verdict};
 
 /// The store in a file of its own.
 #[derive(Debug)]
@@ -237,8 +238,8 @@ impl Store for Sqlite {
         self.transact(log::load)
     }
 
-    fn append(&mut self, entries: &[StoredEntry]) -> Result<(), StoreError> {
-        self.transact(|transaction| log::append(transaction, entries))
+    fn append(&mut self, after: u64, broadcasts: &[NewBroadcast]) -> Result<u64, StoreError> {
+        self.transact(|transaction| log::append(transaction, after, broadcasts))
     }
 
     fn forget(&mut self, through: u64) -> Result<(), StoreError> {
@@ -246,16 +247,13 @@ impl Store for Sqlite {
     }
 }
 
-/// Where the counter stands once the entries are in. A number that was given before is refused,
-/// even if its broadcast is forgotten: clients have seen it.
-pub(super) fn head_after(head: u64, entries: &[StoredEntry]) -> Result<u64, StoreError> {
-    entries.iter().map(|entry| entry.broadcast.number).try_fold(head, |head, number| {
-        if number > head {
-            Ok(number)
-        } else {
-            Err(StoreError::Content(format!("broadcast {number} is not above the counter, {head}")))
-        }
-    })
+/// The numbers of so many new broadcasts. A number that was given before is not given again, even if
+/// its broadcast is forgotten: clients have seen it.
+pub(super) fn next_numbers(head: u64, after: u64, count: usize) -> Result<Range<u64>, StoreError> {
+    let first = head.max(after).checked_add(1);
+    let end = first.and_then(|first| first.checked_add(count as u64));
+    let numbers = first.zip(end).map(|(first, end)| first..end);
+    numbers.ok_or_else(|| StoreError::Content(format!("no numbers are left above {head}")))
 }
 
 /// Names a new log. Never zero, which a client without a log may use.

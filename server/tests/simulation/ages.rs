@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use letschat_protocol::dialogue::Closing;
 use letschat_protocol::username::Username;
-use letschat_server::hub::{Effect, Record, Settings, Why};
+use letschat_server::hub::{Effect, LeaveReason, Record, Settings};
 use letschat_server::store::StoreRequest;
 
 use crate::world::World;
@@ -37,7 +37,7 @@ impl World {
             }
             Effect::Record(Record::Left { username: Some(username), why, .. }) => {
                 let active_ms = self.ages.active_ms.remove(username);
-                if *why == Why::Closed(Closing::Idle) {
+                if *why == LeaveReason::Closed(Closing::Idle) {
                     let what = format!("{username}'s time to be idle");
                     self.expires(&what, active_ms.unwrap(), Settings::default().idle_ms);
                     self.ages.idled += 1;

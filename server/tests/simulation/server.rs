@@ -10,7 +10,7 @@ use letschat_protocol::frame::{Decoder, Frame, Mode};
 use letschat_protocol::identity::Fingerprint;
 use letschat_server::clock::Now;
 use letschat_server::hub::{
-    Birth, ConnectionId, Destination, Effect, Gone, Hub, Input, Record, Settings,
+    ConnectionId, Destination, Effect, Hub, Input, LinkEnd, Record, ServerInstance, Settings,
 };
 
 use crate::faults::Hit;
@@ -84,8 +84,9 @@ impl Server {
         let settings = Settings { places: self.places, broadcast_burst: 50, ..Settings::default() };
         let mut seed = [0; 32];
         random.fill(&mut seed);
-        let birth = Birth { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed };
-        self.hub = Some(Hub::new(settings, birth, self.store.log(), now));
+        let instance =
+            ServerInstance { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed };
+        self.hub = Some(Hub::new(settings, instance, self.store.log(), now));
         self.life += 1;
         self.tick_at = None;
     }
@@ -247,7 +248,7 @@ impl World {
             && std::mem::replace(&mut wire.open_at_server, false)
         {
             let connection = wire.connection;
-            self.hub(Input::Gone { connection, why: Gone::Ended });
+            self.hub(Input::Gone { connection, why: LinkEnd::Ended });
         }
     }
 
@@ -432,7 +433,7 @@ impl World {
             Effect::Record(Record::Datagrams { work: true, .. }) => {
                 self.server.datagrams_worked += 1;
             }
-            Effect::LetIn { .. }
+            Effect::LoggedIn { .. }
             | Effect::CancelStore { .. }
             | Effect::Record(_)
             | Effect::Answer(_)

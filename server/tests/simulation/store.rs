@@ -6,7 +6,7 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 use letschat_server::hub::Input;
 use letschat_server::store::{
-    Created, StoreAnswer, StoreRequest, StoredEntry, StoredLog, Unavailable, Verdict,
+    Created, NewBroadcast, StoreAnswer, StoreRequest, StoredEntry, StoredLog, Unavailable, Verdict,
 };
 
 use crate::faults::Hit;
@@ -52,9 +52,8 @@ impl SimulatedStore {
                 StoreAnswer::Checked { connection, result }
             }
             StoreRequest::ChangePassword(_) => return None,
-            StoreRequest::Append { entries } => {
-                self.append(entries);
-                StoreAnswer::Appended { result: Ok(()) }
+            StoreRequest::Append { after, broadcasts } => {
+                StoreAnswer::Appended { result: Ok(self.append(after, broadcasts)) }
             }
             StoreRequest::Forget { through } => {
                 self.entries.retain(|entry| entry.broadcast.number > through);
@@ -63,16 +62,14 @@ impl SimulatedStore {
         })
     }
 
-    fn append(&mut self, entries: Vec<StoredEntry>) {
-        for entry in entries {
-            assert!(
-                entry.broadcast.number > self.head,
-                "number {} is used twice",
-                entry.broadcast.number
-            );
-            self.head = entry.broadcast.number;
-            self.entries.push(entry);
+    fn append(&mut self, after: u64, broadcasts: Vec<NewBroadcast>) -> u64 {
+        assert!(after <= self.head, "number {after} was published and is not committed");
+        let first = self.head + 1;
+        for broadcast in broadcasts {
+            self.head += 1;
+            self.entries.push(broadcast.numbered(self.head));
         }
+        first
     }
 }
 

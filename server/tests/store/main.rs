@@ -16,7 +16,6 @@ mod sqlite_watched;
 use std::sync::Barrier;
 use std::thread;
 
-use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::identity::{Identity, PublicKey};
 use letschat_protocol::username::Username;
 use letschat_server::settings::StoreLocation;
@@ -24,7 +23,7 @@ use letschat_server::store::admin::{Absent, AccountAdmin, AccountSummary, open_b
 use letschat_server::store::mysql::Mysql;
 use letschat_server::store::sqlite::Sqlite;
 use letschat_server::store::{
-    Account, Created, KEY_USE_MS, MAX_KEYS, Store, StoreError, StoredEntry, Verdict,
+    Account, Created, KEY_USE_MS, MAX_KEYS, NewBroadcast, Store, StoreError, StoredEntry, Verdict,
 };
 
 use broadcast_log::*;
@@ -349,7 +348,7 @@ fn the_operator_and_the_server_write_side_by_side(database: &dyn Database) {
     let mut store = with_accounts(database);
     let mut operator = database.open_beside_server();
     for number in 1..=20 {
-        store.append(&[entry(number)]).unwrap();
+        store.append(0, &[broadcast(number)]).unwrap();
         operator.set_banned(&alice(), number % 2 == 0).unwrap();
         store.add_key(&bob(), &key(1), number).unwrap();
         operator.create_account(&name(&format!("guest{number}")), "phc", number).unwrap();
@@ -375,7 +374,7 @@ fn a_database_that_the_operator_made_is_good_for_a_server(database: &dyn Databas
     // Still open: the operator keeps no server out.
     let mut store = server_on(&database.location());
     assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "phc");
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     assert!(operator.set_banned(&alice(), true).unwrap());
 }
 
@@ -401,12 +400,12 @@ fn several_may_make_the_same_database_at_once(database: &dyn Database) {
 fn what_was_committed_is_there_although_nobody_closed_the_store(database: &dyn Database) {
     let mut store = with_accounts(database);
     store.add_key(&alice(), &key(1), 1).unwrap();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     std::mem::forget(store);
     let mut store = database.open();
     assert_eq!(store.check_key(&alice(), &key(1), 2).unwrap(), Verdict::Accepted);
     assert_eq!(store.load_log().unwrap().entries, [entry(1)]);
-    store.append(&[entry(2)]).unwrap();
+    store.append(0, &[broadcast(2)]).unwrap();
 }
 
 /// Opens a store as a server does.
@@ -434,14 +433,19 @@ fn key(seed: u8) -> PublicKey {
 }
 
 /// A broadcast whose parts all differ, so that none can stand in for another.
-fn entry(number: u64) -> StoredEntry {
-    let time_ms = 1_750_000_000_000 + number;
-    let text = format!("Grüße № {number} — it's \"quoted\"; 👋");
-    StoredEntry {
-        broadcast: Broadcast { number, sender: alice(), time_ms, text },
+fn broadcast(number: u64) -> NewBroadcast {
+    NewBroadcast {
+        sender: alice(),
+        time_ms: 1_750_000_000_000 + number,
+        text: format!("Grüße № {number} — it's \"quoted\"; 👋"),
         boot_ms: 5_000 + number,
         boot_id: u64::MAX - 7,
     }
+}
+
+/// The same as it is stored under this number.
+fn entry(number: u64) -> StoredEntry {
+    broadcast(number).numbered(number)
 }
 
 fn with_accounts(database: &dyn Database) -> Box<dyn Store> {

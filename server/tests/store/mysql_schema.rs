@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::half_open::Relay;
 use crate::mysql_server::{MysqlServer, Throwaway};
-use crate::{Database, alice, entry, key, with_accounts};
+use crate::{Database, alice, broadcast, entry, key, with_accounts};
 
 /// A database of its own on a server, gone with the test.
 pub(crate) struct MysqlSchema<'a> {
@@ -113,9 +113,9 @@ fn refusal(location: &MysqlLocation) -> String {
 fn a_broken_connection_is_replaced_at_the_next_call() {
     let database = MysqlSchema::new();
     let mut store = with_accounts(&database);
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     database.server.end_connections(&database.location.database);
-    store.append(&[entry(2)]).unwrap();
+    store.append(0, &[broadcast(2)]).unwrap();
     database.server.end_connections(&database.location.database);
     store.add_key(&alice(), &key(1), 1).unwrap();
     database.server.end_connections(&database.location.database);
@@ -133,17 +133,20 @@ fn the_store_recovers_when_the_database_does() {
     let mut throwaway = Throwaway::private(&folder);
     let location = throwaway.server.location("letschat");
     let mut store = Mysql::open(&location).unwrap();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     throwaway.stop();
-    let away = store.append(&[entry(2)]);
+    let away = store.append(0, &[broadcast(2)]);
     assert!(matches!(away, Err(StoreError::Database(_))), "{away:?}");
     throwaway.start_again();
     let until = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = store.append(&[entry(3)]) {
-        assert!(Instant::now() < until, "{error}");
+    let number = loop {
+        match store.append(0, &[broadcast(3)]) {
+            Ok(number) => break number,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
         std::thread::yield_now();
-    }
-    assert_eq!(store.load_log().unwrap().entries, [entry(1), entry(3)]);
+    };
+    assert_eq!(store.load_log().unwrap().entries, [entry(1), broadcast(3).numbered(number)]);
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn one_database_has_one_server_at_a_time() {
     let second = Mysql::open(&database.location).unwrap_err();
     assert!(matches!(second, StoreError::InUse(_)), "{second:?}");
     assert!(second.to_string().contains("another server is using it"), "{second}");
-    first.append(&[entry(1)]).unwrap();
+    first.append(0, &[broadcast(1)]).unwrap();
     drop(first);
     let mut second = Mysql::open(&database.location).unwrap();
     assert_eq!(second.load_log().unwrap().entries, [entry(1)]);
@@ -164,10 +167,10 @@ fn the_operator_takes_no_ones_place() {
     let database = MysqlSchema::new();
     let mut server = Mysql::open(&database.location).unwrap();
     let _operator = open_beside_server(&database.location(), Absent::Make).unwrap();
-    server.append(&[entry(1)]).unwrap();
+    server.append(0, &[broadcast(1)]).unwrap();
     database.server.end_connections(&database.location.database);
     let _operator = open_beside_server(&database.location(), Absent::Make).unwrap();
-    server.append(&[entry(2)]).unwrap();
+    server.append(0, &[broadcast(2)]).unwrap();
     let second = Mysql::open(&database.location).unwrap_err();
     assert!(matches!(second, StoreError::InUse(_)), "{second:?}");
 }
@@ -176,11 +179,11 @@ fn the_operator_takes_no_ones_place() {
 fn a_server_that_lost_its_place_can_change_nothing() {
     let database = MysqlSchema::new();
     let mut first = Mysql::open(&database.location).unwrap();
-    first.append(&[entry(1)]).unwrap();
+    first.append(0, &[broadcast(1)]).unwrap();
     database.server.end_connections(&database.location.database);
     let mut second = Mysql::open(&database.location).unwrap();
-    second.append(&[entry(2)]).unwrap();
-    let refused = first.append(&[entry(3)]);
+    second.append(0, &[broadcast(2)]).unwrap();
+    let refused = first.append(0, &[broadcast(3)]);
     assert!(matches!(refused, Err(StoreError::InUse(_))), "{refused:?}");
     assert_eq!(second.load_log().unwrap().entries, [entry(1), entry(2)]);
 }
@@ -191,7 +194,7 @@ fn a_connection_that_only_the_database_believes_in_is_taken_over() {
     let relay = Relay::start(database.server.address);
     let mut store = Mysql::open(&at(relay.address, &database.location)).unwrap();
     relay.cut_off_the_client();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     assert_eq!(store.load_log().unwrap().head, 1);
 }
 
@@ -200,13 +203,13 @@ fn a_broadcast_that_was_refused_since_no_answer_came_is_not_kept_although_it_was
     let database = MysqlSchema::new();
     let relay = Relay::start(database.server.address);
     let mut store = Mysql::open(&at(relay.address, &database.location)).unwrap();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     relay.lose_the_answer_to(b"COMMIT");
-    let refused = store.append(&[entry(2)]);
+    let refused = store.append(0, &[broadcast(2)]);
     assert!(matches!(refused, Err(StoreError::Database(_))), "{refused:?}");
     assert_eq!(numbers_in(&database), [1, 2]);
     let until = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = store.append(&[entry(3)]) {
+    while let Err(error) = store.append(0, &[broadcast(3)]) {
         assert!(Instant::now() < until, "{error}");
         std::thread::yield_now();
     }
@@ -237,7 +240,7 @@ fn time_before_1970_is_unknown_and_shuts_nobody_out() {
     let database = MysqlSchema::new();
     let mut store = with_accounts(&database);
     store.add_key(&alice(), &key(1), 1).unwrap();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     database.administer("UPDATE accounts SET created_ms = -1");
     database.administer("UPDATE account_keys SET used_ms = -1");
     database.administer("UPDATE broadcasts SET time_ms = -1, boot_ms = -1");
@@ -253,7 +256,7 @@ fn a_migration_that_was_interrupted_is_taken_up_again() {
     drop(database.open());
     database.administer("DROP TABLE log");
     database.administer("DELETE FROM schema_version");
-    database.open().append(&[entry(1)]).unwrap();
+    database.open().append(0, &[broadcast(1)]).unwrap();
 }
 
 #[test]
@@ -268,7 +271,7 @@ fn the_rights_that_operators_are_told_to_grant_are_enough_to_make_and_use_it_all
     store.create_account(&alice(), "phc", 1).unwrap();
     store.add_key(&alice(), &key(1), 1).unwrap();
     assert!(store.set_password(&alice(), "new", Some(&key(1))).unwrap());
-    store.append(&[entry(1), entry(2)]).unwrap();
+    store.append(0, &[broadcast(1), broadcast(2)]).unwrap();
     store.forget(1).unwrap();
     assert_eq!(store.load_log().unwrap().entries, [entry(2)]);
     let mut operator =

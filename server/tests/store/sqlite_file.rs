@@ -12,7 +12,7 @@ use letschat_server::store::sqlite::Sqlite;
 use letschat_server::store::{Store, StoreError};
 use tempfile::TempDir;
 
-use crate::{Database, alice, entry};
+use crate::{Database, alice, broadcast, entry};
 
 /// SQLite in a folder that goes with the test.
 pub(crate) struct SqliteFile {
@@ -51,7 +51,7 @@ fn mode(path: &Path) -> u32 {
 fn only_its_owner_can_read_it() {
     let database = SqliteFile::new();
     let mut store = database.open();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     let files = fs::read_dir(&database.folder).unwrap().map(|file| file.unwrap().path());
     let modes: Vec<u32> = files.map(|file| mode(&file)).collect();
     assert_eq!(modes, [0o600; 3], "the database, its write-ahead log and that one's index");
@@ -99,7 +99,7 @@ fn a_folder_that_is_not_there_is_named() {
 fn a_copy_taken_while_it_runs_is_whole() {
     let database = SqliteFile::new();
     let mut store = database.open();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     let copy = SqliteFile::new();
     for file in ["letschat.db", "letschat.db-wal"] {
         fs::copy(database.folder.path().join(file), copy.folder.path().join(file)).unwrap();
@@ -119,7 +119,7 @@ fn a_server_and_the_operator_may_make_it_at_once() {
                 operator.create_account(&alice(), "phc", 1).unwrap();
             });
             together.wait();
-            Sqlite::open(&database.path()).unwrap().append(&[entry(1)]).unwrap();
+            Sqlite::open(&database.path()).unwrap().append(0, &[broadcast(1)]).unwrap();
         });
         assert!(database.open().account(&alice()).unwrap().is_some());
     }
@@ -136,10 +136,10 @@ fn the_operator_leaves_no_file_where_there_was_none() {
 fn the_operator_can_look_while_the_server_runs() {
     let database = SqliteFile::new();
     let mut store = database.open();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     let operator = database.raw();
     let count = "SELECT count(*) FROM broadcasts";
     let count: i64 = operator.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(count, 1);
-    store.append(&[entry(2)]).unwrap();
+    store.append(0, &[broadcast(2)]).unwrap();
 }

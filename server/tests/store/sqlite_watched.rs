@@ -10,13 +10,13 @@ use letschat_server::store::sqlite::{Lock, Sqlite};
 use letschat_server::store::{Created, Store, StoreError, Verdict};
 
 use crate::sqlite_file::SqliteFile;
-use crate::{Database as _, alice, bob, entry, key, name, with_accounts};
+use crate::{Database as _, alice, bob, broadcast, entry, key, name, with_accounts};
 
 /// Nothing is written or answered, and the sentence names the file.
 fn refuses(store: &mut dyn Store, file: &Path) {
     let failures = [
         store.create_account(&name("carol"), "phc", 2).err(),
-        store.append(&[entry(2)]).err(),
+        store.append(0, &[broadcast(2)]).err(),
         store.admit(&alice(), "phc", Some(&key(2)), 2).err(),
         store.set_password(&alice(), "new", None).err(),
         store.replace_password(&alice(), "phc", "new", None).err(),
@@ -38,14 +38,14 @@ fn goes_on(store: &mut dyn Store) {
     assert_eq!(store.account(&name("carol")).unwrap(), None);
     assert_eq!(store.check_key(&alice(), &key(2), 3).unwrap(), Verdict::Refused);
     assert_eq!(store.check_key(&alice(), &key(1), 3).unwrap(), Verdict::Accepted);
-    store.append(&[entry(2)]).unwrap();
+    store.append(0, &[broadcast(2)]).unwrap();
     assert_eq!(store.create_account(&name("carol"), "phc", 3).unwrap(), Created::New);
 }
 
 fn filled(database: &SqliteFile) -> Box<dyn Store> {
     let mut store = with_accounts(database);
     store.add_key(&alice(), &key(1), 1).unwrap();
-    store.append(&[entry(1)]).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
     store
 }
 
@@ -127,10 +127,10 @@ fn file_that_is_cut_short_takes_no_commits() {
         let database = SqliteFile::new();
         drop(filled(&database));
         let mut store = database.open();
-        store.append(&[entry(2)]).unwrap();
+        store.append(0, &[broadcast(2)]).unwrap();
         let file = &files(&database)[at];
         OpenOptions::new().write(true).open(file).unwrap().set_len(left).unwrap();
-        assert!(store.append(&[entry(3)]).is_err(), "{file:?} of {left} bytes");
+        assert!(store.append(0, &[broadcast(3)]).is_err(), "{file:?} of {left} bytes");
         assert!(store.create_account(&name("carol"), "phc", 3).is_err(), "{file:?}");
     }
 }
@@ -139,15 +139,15 @@ fn file_that_is_cut_short_takes_no_commits() {
 fn file_that_the_operator_made_smaller_is_good() {
     let database = SqliteFile::new();
     let mut store = filled(&database);
-    let many: Vec<_> = (2..2_000).map(entry).collect();
-    store.append(&many).unwrap();
+    let many: Vec<_> = (2..2_000).map(broadcast).collect();
+    store.append(0, &many).unwrap();
     database.raw().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     store.forget(1_999).unwrap();
     let length = || fs::metadata(database.path()).unwrap().len();
     let before = length();
     database.raw().execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert!(length() < before);
-    store.append(&[entry(2_000)]).unwrap();
+    store.append(0, &[broadcast(2_000)]).unwrap();
     assert_eq!(store.load_log().unwrap().entries, [entry(2_000)]);
 }
 

@@ -3,13 +3,13 @@
 use super::*;
 
 /// Alice, who is idle after ten minutes.
-fn alice() -> (Stage, ConnectionId) {
-    let mut stage = Stage::new(Settings { idle_ms: 600_000, ..Settings::default() }, 0, "");
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    (stage, alice)
+fn alice() -> (TestHub, ConnectionId) {
+    let mut server = TestHub::new(Settings { idle_ms: 600_000, ..Settings::default() }, 0, "");
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    (server, alice)
 }
 
-impl Stage {
+impl TestHub {
     /// Says this once a minute, besides what keeps the connection alive.
     fn minutes(&mut self, id: ConnectionId, request: &Request, count: u32) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -28,9 +28,9 @@ fn is_let_go(effects: &[Effect], id: ConnectionId) -> bool {
 #[test]
 fn what_a_program_says_by_itself_is_no_activity() {
     for request in [Request::Ping, Request::Replay { from: 1 }] {
-        let (mut stage, alice) = alice();
-        assert!(!closes(&stage.minutes(alice, &request, 9), alice), "{request:?}");
-        assert!(is_let_go(&stage.minutes(alice, &request, 1), alice), "{request:?}");
+        let (mut server, alice) = alice();
+        assert!(!closes(&server.minutes(alice, &request, 9), alice), "{request:?}");
+        assert!(is_let_go(&server.minutes(alice, &request, 1), alice), "{request:?}");
     }
 }
 
@@ -45,51 +45,51 @@ fn every_command_of_the_user_is_activity() {
         Request::ChangePassword { password: secret(), new: secret(), repeated: secret() },
         Request::Help,
     ] {
-        let (mut stage, alice) = alice();
-        assert!(!closes(&stage.minutes(alice, &request, 20), alice), "{request:?}");
-        assert!(is_let_go(&stage.minutes(alice, &Request::Ping, 10), alice), "{request:?}");
+        let (mut server, alice) = alice();
+        assert!(!closes(&server.minutes(alice, &request, 20), alice), "{request:?}");
+        assert!(is_let_go(&server.minutes(alice, &Request::Ping, 10), alice), "{request:?}");
     }
 }
 
 #[test]
 fn a_broadcast_is_activity_of_sender_and_receivers() {
-    let (mut stage, alice) = alice();
-    let (bob, _) = stage.member("bob", "10.0.0.2");
+    let (mut server, alice) = alice();
+    let (bob, _) = server.member("bob", "10.0.0.2");
     for _ in 0..20 {
         for person in [alice, bob] {
-            assert!(!closes(&stage.minutes(person, &Request::Ping, 1), person));
+            assert!(!closes(&server.minutes(person, &Request::Ping, 1), person));
         }
-        stage.say(alice, &Request::Broadcast { text: "hi".into() });
-        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+        server.say(alice, &Request::Broadcast { text: "hi".into() });
+        server.committed();
     }
-    stage.say(bob, &Request::Ping);
+    server.say(bob, &Request::Ping);
     let mut effects = Vec::new();
     for _ in 0..5 {
-        effects.extend(stage.minutes(alice, &Request::Ping, 1));
-        effects.extend(stage.minutes(bob, &Request::Ping, 1));
+        effects.extend(server.minutes(alice, &Request::Ping, 1));
+        effects.extend(server.minutes(bob, &Request::Ping, 1));
     }
     assert!(is_let_go(&effects, alice) && is_let_go(&effects, bob));
 }
 
 #[test]
 fn udp_works_on_when_a_broadcast_puts_the_idle_deadline_off() {
-    let (mut stage, alice) = alice();
-    let (bob, welcome) = stage.member("bob", "10.0.0.1");
-    stage.prove_udp(&welcome);
+    let (mut server, alice) = alice();
+    let (bob, welcome) = server.member("bob", "10.0.0.1");
+    server.prove_udp(&welcome);
     let (session, from) = (welcome.session, UDP.parse().unwrap());
     for second in 0..700 {
-        stage.pass(1_000);
+        server.pass(1_000);
         if second % 20 == 0 {
-            stage.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
-            stage.say(bob, &Request::Ping);
-            stage.say(alice, &Request::Ping);
+            server.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
+            server.say(bob, &Request::Ping);
+            server.say(alice, &Request::Ping);
         }
         if second == 300 {
-            stage.say(alice, &Request::Broadcast { text: "hi".into() });
-            stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+            server.say(alice, &Request::Broadcast { text: "hi".into() });
+            server.committed();
         }
     }
-    let page = stage.put(Input::Operator(Operator::List { after: None })).to_vec();
+    let page = server.put(Input::Operator(Operator::List { after: None })).to_vec();
     let [Effect::Answer(OperatorAnswer::Sessions(page))] = page.as_slice() else {
         panic!("{page:?}")
     };
@@ -100,18 +100,18 @@ fn udp_works_on_when_a_broadcast_puts_the_idle_deadline_off() {
 
 #[test]
 fn an_absurd_limit_lets_nobody_go() {
-    let mut stage = Stage::new(Settings { idle_ms: u64::MAX, ..Settings::default() }, 0, "");
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    assert!(!closes(&stage.minutes(alice, &Request::Ping, 1_000), alice));
+    let mut server = TestHub::new(Settings { idle_ms: u64::MAX, ..Settings::default() }, 0, "");
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    assert!(!closes(&server.minutes(alice, &Request::Ping, 1_000), alice));
 }
 
 #[test]
 fn a_program_that_says_nothing_is_gone_after_two_missed_keep_alives_and_a_person_is_not() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    let effects = stage.pass(124_000);
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    let effects = server.pass(124_000);
     assert!(!closes(&effects, alice));
-    let effects = stage.pass(2_000);
+    let effects = server.pass(2_000);
     assert_eq!(notices(&effects, alice), [Notice::Closing(Closing::Silent)]);
     assert!(closes(&effects, alice));
 }

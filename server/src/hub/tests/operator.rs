@@ -4,7 +4,7 @@ use letschat_protocol::dialogue::Secret;
 
 use super::*;
 
-impl Stage {
+impl TestHub {
     fn operate(&mut self, operator: Operator) -> OperatorAnswer {
         let answers = |effect: &Effect| match effect {
             Effect::Answer(answer) => Some(answer.clone()),
@@ -50,17 +50,17 @@ fn names(page: &SessionPage) -> Vec<&str> {
 
 #[test]
 fn the_list_has_a_program_and_a_person_with_all_that_is_known_of_them() {
-    let mut stage = Stage::empty();
-    let (alice, welcome) = stage.member("alice", "10.0.0.1");
-    stage.prove_udp(&welcome);
-    let alice_since = stage.now.wall_ms;
-    stage.pass(40_000);
-    stage.hand("harry", "10.0.0.2");
-    let harry_since = stage.now.wall_ms;
-    stage.say(alice, &Request::Active);
-    stage.pass(5_000);
-    stage.arrive("10.0.0.3");
-    let page = stage.page(None);
+    let mut server = TestHub::empty();
+    let (alice, welcome) = server.member("alice", "10.0.0.1");
+    server.prove_udp(&welcome);
+    let alice_since = server.now.wall_ms;
+    server.pass(40_000);
+    server.hand("harry", "10.0.0.2");
+    let harry_since = server.now.wall_ms;
+    server.say(alice, &Request::Active);
+    server.pass(5_000);
+    server.arrive("10.0.0.3");
+    let page = server.page(None);
     let program = SessionSummary {
         username: "alice".parse().unwrap(),
         address: "10.0.0.1".parse().unwrap(),
@@ -89,15 +89,15 @@ fn the_list_has_a_program_and_a_person_with_all_that_is_known_of_them() {
 #[test]
 fn a_long_list_comes_in_pages_of_which_none_is_long() {
     let settings = Settings { places: 5_000, ..Settings::default() };
-    let mut stage = Stage::new(settings, 0, "");
+    let mut server = TestHub::new(settings, 0, "");
     let mut expected: Vec<String> = (0..1_200).map(|n| format!("user{n}")).collect();
     for name in &expected {
-        stage.member(name, "10.0.0.1");
+        server.member(name, "10.0.0.1");
     }
     expected.sort();
     let mut listed: Vec<String> = Vec::new();
     loop {
-        let page = stage.page(listed.last().map(String::as_str));
+        let page = server.page(listed.last().map(String::as_str));
         assert!((1..=500).contains(&page.sessions.len()), "{} in a page", page.sessions.len());
         assert_eq!(page.occupancy.taken, 1_200);
         listed.extend(names(&page).iter().map(|name| (*name).to_owned()));
@@ -110,69 +110,69 @@ fn a_long_list_comes_in_pages_of_which_none_is_long() {
 
 #[test]
 fn what_the_operator_says_reaches_everybody_who_is_logged_in_and_nobody_else() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    let harry = stage.hand("harry", "10.0.0.2");
-    let waiting = stage.arrive("10.0.0.3");
-    stage.secure(waiting);
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    let harry = server.hand("harry", "10.0.0.2");
+    let waiting = server.arrive("10.0.0.3");
+    server.secure(waiting);
     let text = || "back in five minutes".to_owned();
-    let answer = stage.operate(Operator::Say(text()));
+    let answer = server.operate(Operator::Say(text()));
     assert_eq!(answer, OperatorAnswer::Said { text: text(), recipients: 2 });
-    assert_eq!(notices(&stage.effects, alice), [Notice::Say(text())]);
+    assert_eq!(notices(&server.effects, alice), [Notice::Say(text())]);
     let line = b"* Server: back in five minutes\n".to_vec();
     let to_harry = Effect::Send { connection: harry, bytes: line };
-    assert!(stage.effects.contains(&to_harry), "{:?}", stage.effects);
-    assert_eq!(said(&stage.effects, waiting), []);
+    assert!(server.effects.contains(&to_harry), "{:?}", server.effects);
+    assert_eq!(said(&server.effects, waiting), []);
 }
 
 #[test]
 fn a_kick_tells_why_closes_and_frees_the_place() {
     let settings = Settings { places: 1, ..Settings::default() };
-    let mut stage = Stage::new(settings, 0, "");
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::new(settings, 0, "");
+    let (alice, _) = server.member("alice", "10.0.0.1");
     let username = || "alice".parse().unwrap();
-    let answer = stage.operate(Operator::Kick(username()));
+    let answer = server.operate(Operator::Kick(username()));
     assert_eq!(answer, OperatorAnswer::Kicked { username: username() });
-    assert_eq!(notices(&stage.effects, alice), [Notice::Closing(Closing::Kicked)]);
-    assert!(closes(&stage.effects, alice));
-    let again = stage.operate(Operator::Kick(username()));
+    assert_eq!(notices(&server.effects, alice), [Notice::Closing(Closing::Kicked)]);
+    assert!(closes(&server.effects, alice));
+    let again = server.operate(Operator::Kick(username()));
     assert_eq!(again, OperatorAnswer::NotHere { username: username() });
-    stage.member("bob", "10.0.0.2");
-    assert_eq!(names(&stage.page(None)), ["bob"]);
+    server.member("bob", "10.0.0.2");
+    assert_eq!(names(&server.page(None)), ["bob"]);
 }
 
 #[test]
 fn nobody_is_kicked_for_somebody_else() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
     let nobody = || "nobody".parse().unwrap();
-    let answer = stage.operate(Operator::Kick(nobody()));
+    let answer = server.operate(Operator::Kick(nobody()));
     assert_eq!(answer, OperatorAnswer::NotHere { username: nobody() });
-    assert!(!closes(&stage.effects, alice));
-    assert_eq!(names(&stage.page(None)), ["alice"]);
+    assert!(!closes(&server.effects, alice));
+    assert_eq!(names(&server.page(None)), ["alice"]);
 }
 
 #[test]
 fn the_statistics_count_what_has_happened_since_the_start() {
     let settings = Settings { places: 1, ..Settings::default() };
-    let mut stage = Stage::new(settings, 3, "kept from before");
-    let start = stage.now.wall_ms;
-    assert_eq!(stage.stats().tally, Tally::default());
+    let mut server = TestHub::new(settings, 3, "kept from before");
+    let start = server.now.wall_ms;
+    assert_eq!(server.stats().tally, Tally::default());
 
-    let (alice, welcome) = stage.member("alice", "10.0.0.1");
-    stage.prove_udp(&welcome);
-    stage.say(alice, &Request::Broadcast { text: "hi".into() });
-    stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
-    stage.say(alice, &Request::Broadcast { text: "lost".into() });
+    let (alice, welcome) = server.member("alice", "10.0.0.1");
+    server.prove_udp(&welcome);
+    server.say(alice, &Request::Broadcast { text: "hi".into() });
+    server.committed();
+    server.say(alice, &Request::Broadcast { text: "lost".into() });
     let result = Err(crate::store::Unavailable);
-    stage.put(Input::Stored(StoreAnswer::Appended { result }));
-    let turned_away = stage.arrive("10.0.0.2");
-    stage.secure(turned_away);
-    stage.arrive("10.0.0.3");
-    stage.pass(5_000);
+    server.put(Input::Stored(StoreAnswer::Appended { result }));
+    let turned_away = server.arrive("10.0.0.2");
+    server.secure(turned_away);
+    server.arrive("10.0.0.3");
+    server.pass(5_000);
 
     let Stats { since_wall_ms, up_ms, occupancy, broadcasts_kept, last_broadcast, tally } =
-        stage.stats();
+        server.stats();
     assert_eq!((since_wall_ms, up_ms), (start, 5_000));
     assert_eq!(occupancy, Occupancy { taken: 1, places: 1, before_login: 1 });
     assert_eq!((broadcasts_kept, last_broadcast), (4, 4));
@@ -197,65 +197,65 @@ fn the_statistics_count_what_has_happened_since_the_start() {
 
 #[test]
 fn sign_ups_and_refused_logins_are_counted() {
-    let mut stage = Stage::empty();
-    let person = stage.arrive("10.0.0.1");
-    stage.secure(person);
+    let mut server = TestHub::empty();
+    let person = server.arrive("10.0.0.1");
+    server.secure(person);
     for line in ["HELLO", "SIGNUP", "harry", "correct horse", "correct horse"] {
-        stage.line(person, Frame::line(line));
+        server.line(person, Frame::line(line));
     }
     let result = Ok(crate::store::Created::New);
-    stage.put(Input::Stored(StoreAnswer::SignedUp { connection: person, result }));
+    server.put(Input::Stored(StoreAnswer::SignedUp { connection: person, result }));
     for line in ["LOGIN", "harry", "battery staple"] {
-        stage.line(person, Frame::line(line));
+        server.line(person, Frame::line(line));
     }
     let result = Ok(Verdict::Refused);
-    stage.put(Input::Stored(StoreAnswer::Checked { connection: person, result }));
-    let tally = stage.stats().tally;
+    server.put(Input::Stored(StoreAnswer::Checked { connection: person, result }));
+    let tally = server.stats().tally;
     assert_eq!((tally.sign_ups, tally.logins_refused, tally.logins_accepted), (1, 1, 0));
 }
 
 #[test]
 fn what_the_store_could_not_do_is_recorded_as_a_verb() {
-    let mut stage = Stage::empty();
-    let failed = |stage: &mut Stage, answer: StoreAnswer| {
-        let effects = stage.put(Input::Stored(answer)).to_vec();
+    let mut server = TestHub::empty();
+    let failed = |server: &mut TestHub, answer: StoreAnswer| {
+        let effects = server.put(Input::Stored(answer)).to_vec();
         let what = effects.iter().find_map(|effect| match effect {
             Effect::Record(Record::StoreFailed { what }) => Some(*what),
             _ => None,
         });
         what.unwrap()
     };
-    let connection = stage.arrive("10.0.0.1");
-    stage.secure(connection);
+    let connection = server.arrive("10.0.0.1");
+    server.secure(connection);
     for line in ["HELLO", "SIGNUP", "harry", "correct horse", "correct horse"] {
-        stage.line(connection, Frame::line(line));
+        server.line(connection, Frame::line(line));
     }
     let signed_up = StoreAnswer::SignedUp { connection, result: Err(crate::store::Unavailable) };
-    assert_eq!(failed(&mut stage, signed_up), "make an account");
+    assert_eq!(failed(&mut server, signed_up), "make an account");
     for line in ["LOGIN", "harry", "battery staple"] {
-        stage.line(connection, Frame::line(line));
+        server.line(connection, Frame::line(line));
     }
     let checked = StoreAnswer::Checked { connection, result: Err(crate::store::Unavailable) };
-    assert_eq!(failed(&mut stage, checked), "judge a login");
+    assert_eq!(failed(&mut server, checked), "judge a login");
 
-    let (alice, _) = stage.member("alice", "10.0.0.2");
-    stage.say(alice, &Request::Broadcast { text: "hi".into() });
+    let (alice, _) = server.member("alice", "10.0.0.2");
+    server.say(alice, &Request::Broadcast { text: "hi".into() });
     let appended = StoreAnswer::Appended { result: Err(crate::store::Unavailable) };
-    assert_eq!(failed(&mut stage, appended), "keep a broadcast");
+    assert_eq!(failed(&mut server, appended), "keep a broadcast");
     let secret = |text: &str| Secret(text.into());
     let (password, new) = (secret("correct horse"), secret("other horse"));
-    stage.say(alice, &Request::ChangePassword { password, repeated: new.clone(), new });
+    server.say(alice, &Request::ChangePassword { password, repeated: new.clone(), new });
     let result = Err(crate::store::Unavailable);
     let changed = StoreAnswer::PasswordChanged { connection: alice, result };
-    assert_eq!(failed(&mut stage, changed), "change a password");
+    assert_eq!(failed(&mut server, changed), "change a password");
 }
 
 #[test]
 fn stopping_tells_everybody_answers_nothing_and_ends() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    let harry = stage.hand("harry", "10.0.0.2");
-    let effects = stage.put(Input::Operator(Operator::Stop)).to_vec();
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    let harry = server.hand("harry", "10.0.0.2");
+    let effects = server.put(Input::Operator(Operator::Stop)).to_vec();
     assert_eq!(notices(&effects, alice), [Notice::Closing(Closing::Terminated)]);
     let farewell = b"* Server: terminated.\n".to_vec();
     assert!(effects.contains(&Effect::Send { connection: harry, bytes: farewell }));
@@ -266,21 +266,21 @@ fn stopping_tells_everybody_answers_nothing_and_ends() {
 
 #[test]
 fn what_was_accepted_last_comes_before_the_farewell_whichever_way_it_took() {
-    let mut stage = Stage::empty();
-    let (alice, welcome) = stage.member("alice", "10.0.0.1");
-    stage.prove_udp(&welcome);
-    let (bob, _) = stage.member("bob", "10.0.0.2");
-    let broadcast = |stage: &mut Stage, text: &str| {
-        stage.say(alice, &Request::Broadcast { text: text.into() });
-        stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) }));
+    let mut server = TestHub::empty();
+    let (alice, welcome) = server.member("alice", "10.0.0.1");
+    server.prove_udp(&welcome);
+    let (bob, _) = server.member("bob", "10.0.0.2");
+    let broadcast = |server: &mut TestHub, text: &str| {
+        server.say(alice, &Request::Broadcast { text: text.into() });
+        server.committed();
     };
-    broadcast(&mut stage, "long ago");
-    stage.put(Input::Drained { connection: bob });
-    stage.pass(10_000);
+    broadcast(&mut server, "long ago");
+    server.put(Input::Drained { connection: bob });
+    server.pass(10_000);
     // To Alice both go as datagrams; for Bob the second waits until the first has drained.
-    broadcast(&mut stage, "first");
-    broadcast(&mut stage, "second");
-    let effects = stage.put(Input::Operator(Operator::Stop)).to_vec();
+    broadcast(&mut server, "first");
+    broadcast(&mut server, "second");
+    let effects = server.put(Input::Operator(Operator::Stop)).to_vec();
     let told = |who| -> Vec<String> {
         let told = notices(&effects, who).into_iter().map(|notice| match notice {
             Notice::Broadcast { entry, .. } => entry.text,

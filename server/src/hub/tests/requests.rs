@@ -5,17 +5,17 @@ use letschat_protocol::dialogue::Listed;
 
 use super::*;
 
-fn crowd(count: usize) -> (Stage, ConnectionId) {
-    let mut stage = Stage::new(Settings { places: 2_000, ..Settings::default() }, 0, "");
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+fn crowd(count: usize) -> (TestHub, ConnectionId) {
+    let mut server = TestHub::new(Settings { places: 2_000, ..Settings::default() }, 0, "");
+    let (alice, _) = server.member("alice", "10.0.0.1");
     for n in 0..count {
-        stage
+        server
             .member(&format!("{}{n:04}", "x".repeat(28)), "2001:db8:1111:2222:3333:4444:5555:6666");
     }
-    (stage, alice)
+    (server, alice)
 }
 
-impl Stage {
+impl TestHub {
     fn asks_for_the_crowd(&mut self, alice: ConnectionId) -> Reply {
         let who = "2001:db8:1111:2222:3333:4444:5555:6666".into();
         let effects = self.say(alice, &Request::Connect { who }).to_vec();
@@ -29,8 +29,8 @@ impl Stage {
 
 #[test]
 fn many_clients_at_one_address_are_counted_and_some_named() {
-    let (mut stage, alice) = crowd(1_500);
-    let reply = stage.asks_for_the_crowd(alice);
+    let (mut server, alice) = crowd(1_500);
+    let reply = server.asks_for_the_crowd(alice);
     assert_eq!(reply.code, Code::Ambiguous);
     let (last, items) = reply.lines.split_last().unwrap();
     assert_eq!(items.len(), 50);
@@ -43,8 +43,8 @@ fn many_clients_at_one_address_are_counted_and_some_named() {
 
 #[test]
 fn few_clients_at_one_address_are_all_named() {
-    let (mut stage, alice) = crowd(50);
-    let reply = stage.asks_for_the_crowd(alice);
+    let (mut server, alice) = crowd(50);
+    let reply = server.asks_for_the_crowd(alice);
     assert_eq!(reply.lines.len(), 51);
     assert!(reply.last_line().starts_with("several share that address"), "{reply:?}");
 }
@@ -56,28 +56,28 @@ fn absurd_limits_of_broadcasts_let_everything_through() {
         broadcast_interval_ms: 1 << 33,
         ..Settings::default()
     };
-    let mut stage = Stage::new(limits, 0, "");
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::new(limits, 0, "");
+    let (alice, _) = server.member("alice", "10.0.0.1");
     for _ in 0..10 {
-        stage.say(alice, &Request::Broadcast { text: "hi".into() });
-        let effects = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+        server.say(alice, &Request::Broadcast { text: "hi".into() });
+        let effects = server.committed().to_vec();
         assert_eq!(replies(&effects, alice)[0].code, Code::Ok);
     }
 }
 
 #[test]
 fn a_tab_is_no_reason_to_refuse_a_broadcast() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    stage.say(alice, &Request::Broadcast { text: "a\tb".into() });
-    let effects = stage.put(Input::Stored(StoreAnswer::Appended { result: Ok(()) })).to_vec();
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    server.say(alice, &Request::Broadcast { text: "a\tb".into() });
+    let effects = server.committed().to_vec();
     assert_eq!(replies(&effects, alice)[0].code, Code::Ok);
 }
 
 #[test]
 fn a_refused_broadcast_is_told_what_is_wrong_with_it() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
     for (text, why) in [
         ("", "nothing to read"),
         ("\u{200b}\u{2800}", "nothing to read"),
@@ -85,7 +85,7 @@ fn a_refused_broadcast_is_told_what_is_wrong_with_it() {
         ("a\u{7}", "control characters"),
         ("a\nb", "one line"),
     ] {
-        let effects = stage.say(alice, &Request::Broadcast { text: text.into() }).to_vec();
+        let effects = server.say(alice, &Request::Broadcast { text: text.into() }).to_vec();
         let reply = replies(&effects, alice).remove(0);
         assert_eq!(reply.code, Code::TextInvalid);
         assert!(reply.last_line().contains(why), "{text:?}: {reply:?}");

@@ -1,6 +1,6 @@
 //! Datagrams out: sealed one by one, handed to the kernel by the batch.
 //!
-//! A broadcast is one order, however many it goes to. Its message is encoded once; each copy is
+//! A broadcast is one job, however many clients it goes to. Its message is encoded once; each copy is
 //! sealed into the batch's buffer, and a batch is one system call (sendmmsg(2)), but for those that have
 //! to name their source, of which each is one.
 
@@ -24,40 +24,40 @@ use crate::net::ports::through_ipv6;
 /// and changes places with it, and the caches are cold afterwards.
 const BATCHES_AT_ONCE: usize = 8;
 
-/// Orders that may wait.
-const QUEUE_ORDERS: usize = 8 * 1024;
+/// Jobs that may wait.
+const QUEUE_JOBS: usize = 8 * 1024;
 
-/// Datagrams that may wait in all orders together: a few broadcasts to thousands of clients.
+/// Datagrams that may wait in all jobs together: a few broadcasts to thousands of clients.
 const MAX_WAITING: usize = 64 * 1024;
 
 /// The same message to each of these.
-pub(super) struct Order {
+pub(super) struct SendJob {
     to: Vec<Destination>,
     message: Vec<u8>,
 }
 
-/// The near end of the queue of orders.
-pub(super) struct Orders {
-    queue: Sender<Order>,
+/// The sending end of the queue.
+pub(super) struct SendQueue {
+    queue: Sender<SendJob>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// The far end.
-pub(super) struct Ordered {
-    queue: Receiver<Order>,
+/// The receiving end of the queue.
+pub(super) struct SendJobs {
+    queue: Receiver<SendJob>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// A queue of orders.
-pub(super) fn orders() -> (Orders, Ordered) {
-    let (sender, receiver) = async_channel::bounded(QUEUE_ORDERS);
+/// Makes a bounded queue of jobs.
+pub(super) fn queue() -> (SendQueue, SendJobs) {
+    let (sender, receiver) = async_channel::bounded(QUEUE_JOBS);
     let waiting = Arc::new(AtomicUsize::new(0));
-    (Orders { queue: sender, waiting: waiting.clone() }, Ordered { queue: receiver, waiting })
+    (SendQueue { queue: sender, waiting: waiting.clone() }, SendJobs { queue: receiver, waiting })
 }
 
-impl Orders {
-    /// Takes an order, unless too much waits already: then it is dropped, as the network would do.
-    pub(super) fn take(&self, to: Vec<Destination>, message: &ToClient) {
+impl SendQueue {
+    /// Queues a job, unless too much waits already: then it is dropped, as the network would do.
+    pub(super) fn push(&self, to: Vec<Destination>, message: &ToClient) {
         let count = to.len();
         if self.waiting.fetch_add(count, Ordering::Relaxed) + count > MAX_WAITING {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
@@ -65,27 +65,27 @@ impl Orders {
         }
         let mut body = Vec::new();
         message.encode(&mut body);
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(Order { to, message: body }) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(SendJob { to, message: body }) {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
-            tracing::debug!(count, "datagrams were dropped: too many orders wait");
+            tracing::debug!(count, "datagrams were dropped: too many messages wait");
         }
     }
 }
 
-/// Sends what is ordered, as long as there may be orders.
+/// Sends the jobs until the queue is closed.
 pub(super) async fn send(
     socket: Arc<Async<UdpSocket>>,
     ipv6: bool,
     sessions: Arc<Sessions>,
-    ordered: Ordered,
+    jobs: SendJobs,
 ) {
     let mut batch = Batch::default();
     let mut batches: usize = 0;
-    while let Ok(Order { to, message }) = ordered.queue.recv().await {
+    while let Ok(SendJob { to, message }) = jobs.queue.recv().await {
         for destinations in to.chunks(BATCH) {
             batch.seal(&sessions, destinations, &message, ipv6);
             batch.send(&socket).await;
-            ordered.waiting.fetch_sub(destinations.len(), Ordering::Relaxed);
+            jobs.waiting.fetch_sub(destinations.len(), Ordering::Relaxed);
             batches += 1;
             if batches.is_multiple_of(BATCHES_AT_ONCE) {
                 future::yield_now().await;

@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn append() -> StoreRequest {
-        StoreRequest::Append { entries: Vec::new() }
+        StoreRequest::Append { after: 0, broadcasts: Vec::new() }
     }
 
     /// All that the database thread would be given.

@@ -143,9 +143,9 @@ fn begin(request: StoreRequest, store: &mut dyn Store, wall_ms: u64) -> Result<S
             let account = store.account(&change.username)?;
             Step::Hashing(HashingJob::Replace { change, account })
         }
-        StoreRequest::Append { entries } => {
-            store.append(&entries)?;
-            Step::Answer(StoreAnswer::Appended { result: Ok(()) })
+        StoreRequest::Append { after, broadcasts } => {
+            let first = store.append(after, &broadcasts)?;
+            Step::Answer(StoreAnswer::Appended { result: Ok(first) })
         }
         StoreRequest::Forget { through } => {
             store.forget(through)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use letschat_protocol::dialogue::{Broadcast, Secret};
+use letschat_protocol::dialogue::Secret;
 use letschat_protocol::identity::{Identity, PublicKey};
 use letschat_protocol::username::Username;
 use rusqlite::Connection;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::sqlite::Sqlite;
 use crate::store::{
-    Account, Created, PasswordChange, StoreError, StoredEntry, StoredLog, Unavailable, Verdict,
+    Account, Created, NewBroadcast, PasswordChange, StoreError, StoredLog, Unavailable, Verdict,
 };
 
 /// A service and what it has answered.
@@ -107,10 +107,10 @@ fn check_key(connection: u64, username: &str, key: PublicKey) -> StoreRequest {
     StoreRequest::CheckKey { connection: ConnectionId(connection), username: name(username), key }
 }
 
-fn append(number: u64) -> StoreRequest {
+fn append(time_ms: u64) -> StoreRequest {
     let (sender, text) = (name("alice"), "hi".to_owned());
-    let broadcast = Broadcast { number, sender, time_ms: number, text };
-    StoreRequest::Append { entries: vec![StoredEntry { broadcast, boot_ms: 1, boot_id: 1 }] }
+    let broadcast = NewBroadcast { sender, time_ms, text, boot_ms: 1, boot_id: 1 };
+    StoreRequest::Append { after: 0, broadcasts: vec![broadcast] }
 }
 
 fn signed_up(connection: u64, result: Result<Created, Unavailable>) -> StoreAnswer {
@@ -212,9 +212,10 @@ fn of_many_who_want_a_name_at_once_one_gets_it() {
 fn stopping_commits_what_the_log_asked() {
     let (_folder, path) = database();
     let bench = Bench::with(Sqlite::open(&path).unwrap());
-    (1..=20).for_each(|number| bench.submit(append(number)));
+    (1..=20).for_each(|time_ms| bench.submit(append(time_ms)));
     bench.submit(StoreRequest::Forget { through: 18 });
-    assert_eq!(bench.stop(), [StoreAnswer::Appended { result: Ok(()) }; 20]);
+    let appended = |number| StoreAnswer::Appended { result: Ok(number) };
+    assert_eq!(bench.stop(), (1..=20).map(appended).collect::<Vec<_>>());
     let log = Sqlite::open(&path).unwrap().load_log().unwrap();
     assert_eq!((log.head, log.entries.len()), (20, 2));
 }
@@ -406,7 +407,7 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Store for Keys<F> {
         away()
     }
 
-    fn append(&mut self, _: &[StoredEntry]) -> Result<(), StoreError> {
+    fn append(&mut self, _: u64, _: &[NewBroadcast]) -> Result<u64, StoreError> {
         away()
     }
 

@@ -3,8 +3,8 @@
 use letschat_protocol::dialogue::Broadcast;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::{from_column, head_after, random_epoch, to_column};
-use crate::store::{StoreError, StoredEntry, StoredLog, time_from_column};
+use super::{from_column, next_numbers, random_epoch, to_column};
+use crate::store::{NewBroadcast, StoreError, StoredEntry, StoredLog, time_from_column};
 
 pub(super) fn load(transaction: &Transaction<'_>) -> Result<StoredLog, StoreError> {
     let (epoch, head) = epoch_and_head(transaction)?;
@@ -17,15 +17,17 @@ pub(super) fn load(transaction: &Transaction<'_>) -> Result<StoredLog, StoreErro
 
 pub(super) fn append(
     transaction: &Transaction<'_>,
-    entries: &[StoredEntry],
-) -> Result<(), StoreError> {
+    after: u64,
+    broadcasts: &[NewBroadcast],
+) -> Result<u64, StoreError> {
     let (_, head) = epoch_and_head(transaction)?;
-    let head = head_after(head, entries)?;
-    for entry in entries {
-        insert_entry(transaction, entry)?;
+    let numbers = next_numbers(head, after, broadcasts.len())?;
+    for (number, broadcast) in numbers.clone().zip(broadcasts) {
+        insert(transaction, number, broadcast)?;
     }
-    transaction.prepare_cached("UPDATE log SET head = ?1")?.execute([to_column(head)?])?;
-    Ok(())
+    let head = to_column(numbers.end - 1)?;
+    transaction.prepare_cached("UPDATE log SET head = ?1")?.execute([head])?;
+    Ok(numbers.start)
 }
 
 pub(super) fn forget(connection: &Connection, through: u64) -> Result<(), StoreError> {
@@ -74,18 +76,22 @@ fn stored_entry(row: &Row<'_>) -> Result<StoredEntry, StoreError> {
     })
 }
 
-fn insert_entry(transaction: &Transaction<'_>, entry: &StoredEntry) -> Result<(), StoreError> {
-    let StoredEntry { broadcast, boot_ms, boot_id } = entry;
+fn insert(
+    transaction: &Transaction<'_>,
+    number: u64,
+    broadcast: &NewBroadcast,
+) -> Result<(), StoreError> {
+    let NewBroadcast { sender, time_ms, text, boot_ms, boot_id } = broadcast;
     transaction
         .prepare_cached(
             "INSERT INTO broadcasts (number, sender, time_ms, text, boot_ms, boot_id)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
-            to_column(broadcast.number)?,
-            broadcast.sender.as_str(),
-            to_column(broadcast.time_ms)?,
-            broadcast.text,
+            to_column(number)?,
+            sender.as_str(),
+            to_column(*time_ms)?,
+            text,
             to_column(*boot_ms)?,
             boot_id.cast_signed(),
         ])?;

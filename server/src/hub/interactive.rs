@@ -14,8 +14,8 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
 
-use super::connection::{Entrance, LoginTry, MemberQuestion, Question};
-use super::entrance::new_name;
+use super::connection::{LoginAttempt, LoginStep, MemberQuestion, Question};
+use super::sign_up::new_name;
 use super::{ConnectionId, Hub};
 use crate::clock::Now;
 
@@ -100,10 +100,18 @@ fn broadcast(entry: &Broadcast, own: bool) -> String {
 }
 
 impl Hub {
-    /// A line of a person who is not logged in.
-    pub(super) fn hand_entrance(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
-        match self.connections[&id].entrance().cloned() {
-            Some(Entrance::Asked(question)) => {
+    /// Handles a line of a person who types.
+    pub(super) fn interactive_line(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+        if self.member_of(id).is_some() {
+            self.interactive_member(now, id, frame);
+        } else {
+            self.interactive_before_login(now, id, frame);
+        }
+    }
+
+    fn interactive_before_login(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+        match self.connections[&id].login_step().cloned() {
+            Some(LoginStep::Asked(question)) => {
                 self.answered(now, id, question, frame.as_line());
             }
             _ => self.choice(now, id, frame),
@@ -131,12 +139,12 @@ impl Hub {
             ["QUIT" | "EXIT" | "BYE"] => self.goodbye(now, id),
             ["LOGIN" | "SIGNUP", ..] => {
                 let expected = "expected at most a username there; the password is asked for next";
-                self.answer_nonsense(now, id, &Reply::new(Code::BadArguments, expected));
+                self.answer_invalid(now, id, &Reply::new(Code::BadArguments, expected));
             }
             _ => {
                 let reply =
                     Reply::new(Code::UnknownCommand, "expected LOGIN, SIGNUP, HELP or QUIT");
-                self.answer_nonsense(now, id, &reply);
+                self.answer_invalid(now, id, &reply);
             }
         }
     }
@@ -153,7 +161,7 @@ impl Hub {
             }
             Question::LoginPassword { username, take } => {
                 let username = username.parse().ok();
-                let attempt = LoginTry { username, key: None, port: None, take, by: "hand" };
+                let attempt = LoginAttempt { username, key: None, port: None, take, by: "hand" };
                 self.check_password(now, id, attempt, Secret(line.to_owned()));
             }
             Question::SignUpName => self.wanted_name(now, id, line.trim()),
@@ -191,7 +199,7 @@ impl Hub {
     }
 
     /// A line of a person who is logged in.
-    pub(super) fn hand_member(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+    fn interactive_member(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
         let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
             return;
         };
@@ -204,10 +212,10 @@ impl Hub {
                 (MemberQuestion::Who, who) => self.connect(now, id, who),
             };
         }
-        self.hand_command(now, id, frame);
+        self.interactive_command(now, id, frame);
     }
 
-    fn hand_command(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+    fn interactive_command(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
         let words: Vec<String> = frame.words().map(str::to_ascii_uppercase).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let rest =
@@ -217,11 +225,11 @@ impl Hub {
             ["LIST"] => self.list(now, id, None),
             ["LIST", "AFTER", name] => match name.parse() {
                 Ok(after) => self.list(now, id, Some(&after)),
-                Err(_) => self.hand_lost(now, id),
+                Err(_) => self.unknown_command(now, id),
             },
             ["BROADCAST"] if frame.payload().is_some() => match frame.text() {
                 Some(text) => self.broadcast(now, id, text.to_owned()),
-                None => self.hand_lost(now, id),
+                None => self.unknown_command(now, id),
             },
             ["BROADCAST"] => {
                 let question = "What do you want to say to everybody? (An empty line: nothing.)";
@@ -241,14 +249,14 @@ impl Hub {
             ["QUIT" | "EXIT" | "BYE"] => self.goodbye(now, id),
             ["HELLO" | "LOGIN" | "SIGNUP", ..] => {
                 let reply = Reply::new(Code::WrongPhase, "You are logged in. Type HELP or QUIT.");
-                self.answer_nonsense(now, id, &reply);
+                self.answer_invalid(now, id, &reply);
             }
-            _ => self.hand_lost(now, id),
+            _ => self.unknown_command(now, id),
         }
     }
 
-    fn hand_lost(&mut self, now: Now, id: ConnectionId) {
-        self.answer_nonsense(now, id, &Reply::new(Code::UnknownCommand, WHAT_NOW));
+    fn unknown_command(&mut self, now: Now, id: ConnectionId) {
+        self.answer_invalid(now, id, &Reply::new(Code::UnknownCommand, WHAT_NOW));
     }
 
     fn ask_member(
@@ -263,7 +271,7 @@ impl Hub {
             member.question = Some(question);
         }
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.nonsense = 0;
+            connection.invalid_lines = 0;
         }
         self.answer_in(now, id, &Reply::new(code, text), Mode::Verbatim);
     }

@@ -21,7 +21,7 @@ fn asks_store(effects: &[Effect]) -> bool {
     effects.iter().any(is_change)
 }
 
-impl Stage {
+impl TestHub {
     /// Asks for a change, lets it wait its turn, and has the store say this.
     fn tries_to_change(
         &mut self,
@@ -41,27 +41,27 @@ impl Stage {
 
 #[test]
 fn what_the_store_says_is_told() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
     for (result, code) in [
         (Ok(Verdict::Accepted), Code::Ok),
         (Ok(Verdict::Refused), Code::WrongPassword),
         (Ok(Verdict::Banned), Code::Banned),
         (Err(Unavailable), Code::StoreUnavailable),
     ] {
-        assert_eq!(stage.tries_to_change(alice, result), code);
+        assert_eq!(server.tries_to_change(alice, result), code);
     }
 }
 
 #[test]
 fn a_new_password_that_will_not_do_does_not_come_to_the_store() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
     for (new, repeated, code) in [
         ("short", "short", Code::PasswordWeak),
         ("other horse", "other house", Code::PasswordsDiffer),
     ] {
-        let effects = stage.say(alice, &change(new, repeated)).to_vec();
+        let effects = server.say(alice, &change(new, repeated)).to_vec();
         assert_eq!(replies(&effects, alice).remove(0).code, code);
         assert!(!asks_store(&effects));
     }
@@ -69,58 +69,59 @@ fn a_new_password_that_will_not_do_does_not_come_to_the_store() {
 
 #[test]
 fn three_wrong_answers_end_the_session_and_a_right_one_forgives_them() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
     for result in [Verdict::Refused, Verdict::Refused, Verdict::Accepted, Verdict::Refused] {
-        stage.tries_to_change(alice, Ok(result));
+        server.tries_to_change(alice, Ok(result));
     }
-    stage.tries_to_change(alice, Ok(Verdict::Refused));
-    assert!(!closes(&stage.effects, alice));
-    stage.tries_to_change(alice, Ok(Verdict::Refused));
-    assert!(closes(&stage.effects, alice));
+    server.tries_to_change(alice, Ok(Verdict::Refused));
+    assert!(!closes(&server.effects, alice));
+    server.tries_to_change(alice, Ok(Verdict::Refused));
+    assert!(closes(&server.effects, alice));
 }
 
 #[test]
 fn after_failures_a_try_waits_its_turn_and_beyond_some_is_refused() {
-    let mut stage = Stage::empty();
+    let mut server = TestHub::empty();
     let members: Vec<ConnectionId> =
-        (0..40).map(|n| stage.member(&format!("user{n}"), "10.0.0.1").0).collect();
+        (0..40).map(|n| server.member(&format!("user{n}"), "10.0.0.1").0).collect();
     for connection in &members[..3] {
         for _ in 0..2 {
-            stage.tries_to_change(*connection, Ok(Verdict::Refused));
+            server.tries_to_change(*connection, Ok(Verdict::Refused));
         }
     }
-    let mut held = 0;
+    let mut delayed = 0;
     let mut refused = 0;
     for connection in &members[3..] {
-        let effects = stage.say(*connection, &change("other horse", "other horse")).to_vec();
+        let effects = server.say(*connection, &change("other horse", "other horse")).to_vec();
         match replies(&effects, *connection).first() {
             Some(reply) => {
                 assert_eq!(reply.code, Code::SlowDown);
                 refused += 1;
             }
-            None => held += usize::from(!asks_store(&effects)),
+            None => delayed += usize::from(!asks_store(&effects)),
         }
     }
-    assert!(held > 0 && refused > 0, "{held} wait, {refused} are refused");
+    assert!(delayed > 0 && refused > 0, "{delayed} wait, {refused} are refused");
 }
 
 #[test]
 fn who_hangs_up_while_it_waits_wants_nothing_of_the_store() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    stage.say(alice, &change("other horse", "other horse"));
-    let effects = stage.put(Input::Gone { connection: alice, why: Gone::Ended }).to_vec();
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    server.say(alice, &change("other horse", "other horse"));
+    let effects = server.put(Input::Gone { connection: alice, why: LinkEnd::Ended }).to_vec();
     assert!(effects.contains(&Effect::CancelStore { connection: alice }), "{effects:?}");
     let result = Ok(Verdict::Accepted);
-    let late = stage.put(Input::Stored(StoreAnswer::PasswordChanged { connection: alice, result }));
+    let late =
+        server.put(Input::Stored(StoreAnswer::PasswordChanged { connection: alice, result }));
     assert_eq!(late, []);
 }
 
 #[test]
 fn two_spellings_of_the_new_password_are_one() {
-    let mut stage = Stage::empty();
-    let (alice, _) = stage.member("alice", "10.0.0.1");
-    let effects = stage.say(alice, &change("cafe\u{301} noir", "caf\u{e9}\u{a0}noir")).to_vec();
+    let mut server = TestHub::empty();
+    let (alice, _) = server.member("alice", "10.0.0.1");
+    let effects = server.say(alice, &change("cafe\u{301} noir", "caf\u{e9}\u{a0}noir")).to_vec();
     assert!(asks_store(&effects), "{effects:?}");
 }

@@ -5,14 +5,14 @@ use letschat_protocol::dialogue::{Closing, Reply, Secret};
 use letschat_protocol::password;
 
 use super::admission::TooMany;
-use super::connection::{Held, MAX_WRONG_ANSWERS, Then};
+use super::connection::{Delayed, DelayedAction, MAX_WRONG_ANSWERS};
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::clock::Now;
 use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
 
 impl Hub {
     /// Judges the new password here and leaves the present one to the store. Whoever found an open
-    /// session guesses no faster than at the door.
+    /// session guesses no faster than by logging in.
     pub(super) fn change_password(
         &mut self,
         now: Now,
@@ -44,7 +44,7 @@ impl Hub {
             Ok(0) => self.effects.push(Effect::Store(request)),
             Ok(wait_ms) => {
                 let until_ms = now.boot_ms + wait_ms;
-                self.hold(id, Held { until_ms, then: Then::Ask(request) });
+                self.delay(id, Delayed { until_ms, action: DelayedAction::Store(request) });
             }
             Err(TooMany(wait_ms)) => {
                 let seconds = wait_ms.div_ceil(1_000);

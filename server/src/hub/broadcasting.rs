@@ -1,0 +1,153 @@
+//! A broadcast from the request to its delivery.
+//!
+//! ```text
+//! BROADCAST ── judged ──▶ waiting ── Effect::Store(Append) ──▶ committing
+//!                                                                  │ StoreAnswer::Appended
+//!                     deliver to everybody ◀── log ◀── numbered ◀──┘
+//! ```
+//!
+//! The database numbers broadcasts when it commits them. Nobody sees one before that, and its sender
+//! is answered after that. At most one commit is under way; what comes meanwhile waits and goes
+//! into the next one together.
+
+use std::collections::VecDeque;
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Broadcast, Reply};
+use letschat_protocol::limits::MAX_BROADCAST_BYTES;
+use letschat_protocol::printable::{has_control, is_blank};
+use letschat_protocol::username::Username;
+
+use super::rate::Bucket;
+use super::{ConnectionId, Effect, Hub, Record, Settings};
+use crate::clock::Now;
+use crate::store::{NewBroadcast, StoreRequest, StoredEntry, Unavailable};
+
+/// Broadcasts in one commit at most.
+const MAX_BATCH: usize = 256;
+
+/// Broadcasts on their way into the log.
+#[derive(Debug, Default)]
+pub(super) struct Uncommitted {
+    waiting: VecDeque<Waiting>,
+    /// The commit under way, and who is to be answered.
+    committing: Vec<(ConnectionId, NewBroadcast)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    from: ConnectionId,
+    sender: Username,
+    text: String,
+}
+
+impl Hub {
+    /// Takes a text for everybody. The answer comes when it is committed.
+    pub(super) fn broadcast(&mut self, now: Now, id: ConnectionId, text: String) {
+        let refusal = unsendable(&text).or_else(|| self.broadcast_too_soon(now, id));
+        if let Some(reply) = refusal {
+            return self.answer(now, id, &reply);
+        }
+        self.asked(id, "BROADCAST");
+        let Some(member) = self.member_of(id) else {
+            return;
+        };
+        // A connection has at most one on its way, since its next line is read only after the
+        // answer. That bounds the queue.
+        let waiting = Waiting { from: id, sender: member.username.clone(), text };
+        self.uncommitted.waiting.push_back(waiting);
+        self.commit_next(now);
+    }
+
+    fn broadcast_too_soon(&mut self, now: Now, id: ConnectionId) -> Option<Reply> {
+        let username = self.member_of(id)?.username.clone();
+        let Settings { broadcast_burst, broadcast_interval_ms, .. } = self.settings;
+        let first = Bucket::new(broadcast_burst, broadcast_interval_ms);
+        let wait_ms = self.broadcast_rates.take(username, first, now.boot_ms).err()?;
+        let seconds = wait_ms.div_ceil(1_000);
+        Some(Reply::new(Code::SlowDown, format!("too many broadcasts; the next in {seconds} s")))
+    }
+
+    /// Sends what waits to the store, unless a commit is under way.
+    fn commit_next(&mut self, now: Now) {
+        if !self.uncommitted.committing.is_empty() || self.uncommitted.waiting.is_empty() {
+            return;
+        }
+        let count = self.uncommitted.waiting.len().min(MAX_BATCH);
+        for Waiting { from, sender, text } in self.uncommitted.waiting.drain(..count) {
+            let broadcast = self.log.date(sender, text, now);
+            self.uncommitted.committing.push((from, broadcast));
+        }
+        let committing = self.uncommitted.committing.iter();
+        let broadcasts = committing.map(|(_, broadcast)| broadcast.clone()).collect();
+        let after = self.log.head();
+        self.effects.push(Effect::Store(StoreRequest::Append { after, broadcasts }));
+    }
+
+    /// The commit under way is done and the first broadcast has this number, or it failed.
+    pub(super) fn appended(&mut self, now: Now, first: Result<u64, Unavailable>) {
+        let committed = std::mem::take(&mut self.uncommitted.committing);
+        for (place, (from, broadcast)) in (0_u64..).zip(committed) {
+            let reply = match first {
+                Ok(first) => {
+                    let entry = broadcast.numbered(first + place);
+                    self.publish(now, &entry);
+                    self.sent_to_everybody(from, &entry.broadcast)
+                }
+                Err(Unavailable) => self.broadcast_not_kept(),
+            };
+            self.answer(now, from, &reply);
+            self.reschedule(from);
+        }
+        self.commit_next(now);
+    }
+
+    fn publish(&mut self, now: Now, entry: &StoredEntry) {
+        self.log.publish(entry);
+        self.head_repeats.restart(now.boot_ms);
+        let record = Record::Broadcast {
+            username: entry.broadcast.sender.clone(),
+            number: entry.broadcast.number,
+            recipients: self.directory.len(),
+        };
+        self.effects.push(Effect::Record(record));
+        self.deliver(&entry.broadcast);
+    }
+
+    fn sent_to_everybody(&self, from: ConnectionId, sent: &Broadcast) -> Reply {
+        let is_interactive =
+            self.connections.get(&from).is_some_and(|connection| connection.is_interactive());
+        let words = "Sent to everybody.";
+        match is_interactive {
+            true => Reply::new(Code::Ok, words),
+            false => Reply::new(Code::Ok, format!("{} {} {words}", sent.number, sent.time_ms)),
+        }
+    }
+
+    fn broadcast_not_kept(&mut self) -> Reply {
+        self.effects.push(Effect::Record(Record::StoreFailed { what: "keep a broadcast" }));
+        let why = "The broadcast could not be kept, so it was not sent. Try again.";
+        Reply::new(Code::StoreUnavailable, why)
+    }
+
+    pub(super) fn expire_broadcasts(&mut self, now: Now) {
+        if let Some(through) = self.log.expire(now.boot_ms) {
+            self.effects.push(Effect::Store(StoreRequest::Forget { through }));
+        }
+    }
+}
+
+/// The refusal of a text that nobody may send.
+fn unsendable(text: &str) -> Option<Reply> {
+    if text.len() > MAX_BROADCAST_BYTES {
+        let limit = format!("a broadcast has at most {MAX_BROADCAST_BYTES} bytes of UTF-8");
+        Some(Reply::new(Code::TextTooLong, limit))
+    } else if is_blank(text) {
+        Some(Reply::new(Code::TextInvalid, "there is nothing to read in that broadcast"))
+    } else if has_control(text) {
+        let expected = "a broadcast is one line of text, without control characters";
+        Some(Reply::new(Code::TextInvalid, expected))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,111 @@
+//! CONNECT: two clients are introduced to each other.
+
+use std::net::SocketAddr;
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Closing, Introduction, Notice, Reply};
+use letschat_protocol::username::Username;
+
+use super::directory::{Entry, Location, Lookup, Target, Viewer};
+use super::listing::listed;
+use super::{ConnectionId, Effect, Hub, Record};
+use crate::clock::Now;
+
+/// Clients at one address that a reply names. Nobody reads more in a sentence; LIST has them all.
+const MAX_SHARING: usize = 50;
+
+/// The last line of a reply that names clients at one address.
+fn sharing(count: usize) -> String {
+    match count {
+        0..=MAX_SHARING => "several share that address; ask for one of them by name".to_owned(),
+        _ => format!(
+            "{count} share that address, of which these are the first {MAX_SHARING}; ask for one by name"
+        ),
+    }
+}
+
+impl Hub {
+    /// Introduces two clients to each other; an invalid request costs the connection.
+    pub(super) fn connect(&mut self, now: Now, id: ConnectionId, who: &str) {
+        self.asked(id, "CONNECT");
+        let Some(who) = Target::parse(who) else {
+            let expected = "expected a username, an address, or an address with a port";
+            return self.answer(now, id, &Reply::new(Code::BadArguments, expected));
+        };
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let Some(member) = connection.member() else {
+            return;
+        };
+        let viewer = Viewer {
+            username: &member.username,
+            address: connection.peer.ip(),
+            server: connection.local,
+        };
+        match self.directory.find(&who, viewer, now.boot_ms) {
+            Lookup::One(username, entry) => self.introduce(now, id, &username, entry),
+            Lookup::Several(several) => {
+                let shown = several.iter().take(MAX_SHARING);
+                let lines = shown.map(|(name, entry)| listed(name, entry, viewer).to_string());
+                let last = sharing(several.len());
+                let reply = Reply::long(Code::Ambiguous, lines.collect::<Vec<_>>(), last);
+                self.answer(now, id, &reply);
+            }
+            Lookup::Away => {
+                let why = "Not here now, but was lately; LIST shows who is here.";
+                self.answer(now, id, &Reply::new(Code::NotHere, why));
+            }
+            Lookup::Oneself => self.penalise(now, id, Code::Yourself, "That is you."),
+            Lookup::Nobody => {
+                self.penalise(now, id, Code::Nobody, "Nobody is here by that name or address.");
+            }
+        }
+    }
+
+    fn penalise(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {
+        self.send_reply(id, &Reply::new(code, why));
+        self.close(now, id, Closing::Penalty);
+    }
+
+    fn introduce(&mut self, now: Now, asking: ConnectionId, username: &Username, entry: Entry) {
+        let Location::Local(asked) = entry.location;
+        let other = self.introduction_of(asked, asking);
+        let oneself = self.introduction_of(asking, asked);
+        let (other, oneself) = match (other, oneself) {
+            (Some(other), Some(oneself)) => (other, oneself),
+            (None, _) => {
+                let why =
+                    format!("{username} types by hand and can't be called; broadcasts reach them.");
+                return self.answer(now, asking, &Reply::new(Code::NoReceiver, why));
+            }
+            (Some(other), None) => {
+                let why = format!(
+                    "{username} is here, at {}; but a direct chat needs the letschat program.",
+                    other.receiver
+                );
+                return self.answer(now, asking, &Reply::new(Code::NoReceiver, why));
+            }
+        };
+        self.was_active(asking, now);
+        self.was_active(asked, now);
+        self.reschedule(asked);
+        let record =
+            Record::Introduced { username: oneself.username.clone(), to: username.clone() };
+        self.effects.push(Effect::Record(record));
+        self.tell(asked, &Notice::Introduction(oneself));
+        self.answer(now, asking, &Reply::new(Code::Ok, format!("{other} introduced")));
+    }
+
+    /// What one client is told of another: the address as that one can reach it.
+    fn introduction_of(&self, of: ConnectionId, to: ConnectionId) -> Option<Introduction> {
+        let connection = self.connections.get(&of)?;
+        let member = connection.member()?;
+        let (viewer, _) = self.viewer(to)?;
+        Some(Introduction {
+            username: member.username.clone(),
+            receiver: SocketAddr::new(viewer.sees(connection.peer.ip()), member.port?),
+            key: member.key?,
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! LIST and WATCH: who is here.
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Listed, Notice, Reply};
+use letschat_protocol::limits::MAX_PAGE_BYTES;
+use letschat_protocol::username::Username;
+
+use super::directory::{Entry, Viewer};
+use super::{ConnectionId, Hub};
+use crate::clock::Now;
+
+/// Room in a page for the last line of a list.
+const LAST_LINE_BYTES: usize = 128;
+
+impl Hub {
+    /// A page of the directory.
+    pub(super) fn list(&mut self, now: Now, id: ConnectionId, after: Option<&Username>) {
+        self.asked(id, "LIST");
+        let Some((viewer, is_interactive)) = self.viewer(id) else {
+            return;
+        };
+        let mut lines = Vec::new();
+        let mut bytes = LAST_LINE_BYTES;
+        let mut more = None;
+        for (username, sessions) in self.directory.after(after) {
+            let Some(entry) = sessions.latest() else { continue };
+            let listed = listed(username, entry, viewer);
+            let line = if is_interactive { columns(&listed) } else { listed.to_string() };
+            bytes += line.len() + "250-\n".len();
+            if bytes > MAX_PAGE_BYTES {
+                more = lines.last().and_then(|_| self.directory.after(after).nth(lines.len() - 1));
+                break;
+            }
+            lines.push(line);
+        }
+        let count = lines.len();
+        let last = match (more, is_interactive) {
+            (Some((last, _)), true) => format!("There are more: LIST AFTER {last}"),
+            (Some((last, _)), false) => format!("{count} more after {last}"),
+            (None, true) if count == 1 => String::from("You are the only one here."),
+            (None, true) => format!("{count} are here."),
+            (None, false) => format!("{count} end"),
+        };
+        self.answer(now, id, &Reply::long(Code::Ok, lines, last));
+    }
+
+    pub(super) fn watch(&mut self, now: Now, id: ConnectionId, on: bool) {
+        self.asked(id, "WATCH");
+        // Who watches from now on is not told of what happened before.
+        let before = self.presence.take();
+        self.tell_watchers(&before);
+        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+            member.watching = on;
+        }
+        let words = if on { "You will be told who comes and goes." } else { "No more of that." };
+        self.answer(now, id, &Reply::new(Code::Ok, words));
+    }
+
+    pub(super) fn viewer(&self, id: ConnectionId) -> Option<(Viewer<'_>, bool)> {
+        let connection = self.connections.get(&id)?;
+        let username = &connection.member()?.username;
+        let viewer = Viewer { username, address: connection.peer.ip(), server: connection.local };
+        Some((viewer, connection.is_interactive()))
+    }
+
+    /// Tells those who watch; nobody needs to be told that they came themselves.
+    pub(super) fn tell_watchers(&mut self, notices: &[Notice]) {
+        if notices.is_empty() {
+            return;
+        }
+        let watchers: Vec<_> = self
+            .everybody()
+            .filter(|(_, member)| member.watching)
+            .map(|(id, member)| (id, member.username.clone()))
+            .collect();
+        for (id, username) in watchers {
+            for notice in notices {
+                match notice {
+                    Notice::Joined(names) if names.contains(&username) => {
+                        let others: Vec<_> =
+                            names.iter().filter(|name| **name != username).cloned().collect();
+                        if !others.is_empty() {
+                            self.tell(id, &Notice::Joined(others));
+                        }
+                    }
+                    notice => self.tell(id, notice),
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn listed(username: &Username, entry: &Entry, viewer: Viewer<'_>) -> Listed {
+    let address = viewer.sees(entry.address);
+    Listed { username: username.clone(), address, port: entry.port }
+}
+
+fn columns(listed: &Listed) -> String {
+    let port = listed.port.map_or("by hand".to_owned(), |port| port.to_string());
+    let address = listed.address.to_string();
+    format!("{:<16} {address:<16} {port}", listed.username)
+}

@@ -1,0 +1,247 @@
+//! LOGIN and KEY: from the credentials to the session.
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Closing, Credentials, Reply, Secret, SessionId, Welcome};
+use letschat_protocol::frame::Mode;
+use letschat_protocol::identity::LoginStatement;
+use letschat_protocol::username::Username;
+
+use super::admission::TooMany;
+use super::connection::{
+    Datagrams, Delayed, DelayedAction, LoginAttempt, LoginStep, MAX_WRONG_ANSWERS, Member, Phase,
+    StoreWork, Stream,
+};
+use super::directory::{Entry, Location};
+use super::{ConnectionId, Effect, Hub, Record, interactive};
+use crate::clock::Now;
+use crate::store::{StoreRequest, Unavailable, Verdict};
+
+/// What every login that came to nothing is told: name and password, known and unknown, alike.
+const WRONG: &str = "Wrong username or password.";
+
+impl Hub {
+    /// A program's login, by password or by key. The key must be the program's own in any case.
+    pub(super) fn log_in(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        name: &str,
+        credentials: &Credentials,
+        password: Option<Secret>,
+    ) {
+        let Credentials { key, signature, port, take } = credentials;
+        let username = name.parse::<Username>().ok();
+        let Phase::Secured(binding, _) = &self.connections[&id].phase else {
+            return;
+        };
+        let proven = username.as_ref().is_some_and(|username| {
+            let server = &self.instance.fingerprint;
+            key.verifies_login(signature, &LoginStatement { server, username, binding })
+        });
+        let by = if password.is_some() { "password" } else { "key" };
+        let attempt = LoginAttempt {
+            username: username.clone(),
+            key: Some(*key),
+            port: Some(*port),
+            take: *take,
+            by,
+        };
+        match (password, username) {
+            (Some(password), Some(_)) if proven => self.check_password(now, id, attempt, password),
+            // No account has such a name, which must not show in the time it takes.
+            (Some(password), None) => self.check_password(now, id, attempt, password),
+            (None, Some(username)) if proven => {
+                let request = StoreRequest::CheckKey { connection: id, username, key: *key };
+                self.check(now, id, attempt, request);
+            }
+            _ => self.refuse_login(now, id, Code::KeyRefused, "The key's signature is not good."),
+        }
+    }
+
+    pub(super) fn check_password(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        attempt: LoginAttempt,
+        password: Secret,
+    ) {
+        let (username, key) = (attempt.username.clone(), attempt.key);
+        let request = StoreRequest::CheckPassword { connection: id, username, password, key };
+        self.check(now, id, attempt, request);
+    }
+
+    /// Asks the store, now or when it is this address's turn.
+    fn check(&mut self, now: Now, id: ConnectionId, attempt: LoginAttempt, request: StoreRequest) {
+        let peer = self.connections[&id].peer;
+        // A key can't be guessed: who comes by one does not wait for those who guess.
+        let turn = match attempt.by {
+            "key" => Ok(0),
+            _ => self.failures.wait_ms(peer.ip(), now.boot_ms),
+        };
+        let wait_ms = match turn {
+            Ok(wait_ms) => wait_ms,
+            Err(TooMany(wait_ms)) => {
+                let seconds = wait_ms.div_ceil(1_000);
+                let why = format!("too many wrong answers from your address; try in {seconds} s");
+                return self.back_to_choice(now, id, &Reply::new(Code::SlowDown, why));
+            }
+        };
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.await_store(StoreWork::Login(attempt), now.boot_ms);
+        }
+        match wait_ms {
+            0 => self.effects.push(Effect::Store(request)),
+            wait_ms => {
+                let until_ms = now.boot_ms + wait_ms;
+                self.delay(id, Delayed { until_ms, action: DelayedAction::Store(request) });
+            }
+        }
+    }
+
+    pub(super) fn login_checked(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        result: Result<Verdict, Unavailable>,
+    ) {
+        let Some(StoreWork::Login(attempt)) = self.store_work(id) else {
+            return;
+        };
+        match (result, attempt.username.clone()) {
+            (Err(Unavailable), _) => {
+                let reply = self.store_failed("judge a login");
+                self.back_to_choice(now, id, &reply);
+            }
+            (Ok(Verdict::Accepted), Some(username)) => self.welcome(now, id, username, attempt),
+            (Ok(Verdict::Banned), _) => {
+                let why = "The operator has banned this account.";
+                self.refuse_login(now, id, Code::Banned, why);
+            }
+            (Ok(Verdict::Accepted | Verdict::Refused), _) if attempt.by == "key" => {
+                let why = "This account and key are not known here; log in with the password.";
+                self.refuse_login(now, id, Code::KeyRefused, why);
+            }
+            (Ok(Verdict::Accepted | Verdict::Refused), _) => {
+                self.refuse_login(now, id, Code::WrongPassword, WRONG);
+            }
+        }
+        self.reschedule(id);
+    }
+
+    /// Counts a wrong answer, on this connection and from this address.
+    fn refuse_login(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.await_answer(LoginStep::Choosing, now.boot_ms);
+        connection.wrong_answers += 1;
+        let (peer, is_interactive) = (connection.peer, connection.is_interactive());
+        let left = MAX_WRONG_ANSWERS.saturating_sub(connection.wrong_answers);
+        let tries = match left {
+            // The answer was right.
+            _ if code == Code::Banned => String::new(),
+            0 => String::from("That was the last try."),
+            1 => String::from("1 more try."),
+            left => format!("{left} more tries."),
+        };
+        self.failures.count(peer.ip(), now.boot_ms);
+        let record = Record::LoginRefused { connection: id, peer, code: code.name() };
+        self.effects.push(Effect::Record(record));
+        self.send_reply(id, &Reply::new(code, format!("{why} {tries}").trim_end()));
+        if left == 0 {
+            return self.close(now, id, Closing::WrongAnswers);
+        }
+        if is_interactive {
+            self.send_reply(id, &Reply::new(Code::WhichWay, interactive::WHICH_WAY));
+        }
+        self.want_line(now, id, Mode::Frame);
+    }
+
+    /// The right answer: makes a member, if there is a place and no other session in the way.
+    fn welcome(&mut self, now: Now, id: ConnectionId, username: Username, attempt: LoginAttempt) {
+        let replacement = self.directory.replaced_by(&username, attempt.key);
+        if replacement.needs_take && !attempt.take {
+            let reply = Reply::new(Code::LoggedInElsewhere, interactive::elsewhere(&username));
+            return self.back_to_choice(now, id, &reply);
+        }
+        for replaced in replacement.sessions {
+            self.end_session(now, &replaced, Closing::Replaced);
+        }
+        if self.directory.len() >= self.settings.places {
+            return self.turn_away(now, id);
+        }
+        self.make_member(now, id, username, attempt);
+    }
+
+    /// Ends a session of the directory, wherever it is connected.
+    pub(super) fn end_session(&mut self, now: Now, entry: &Entry, why: Closing) {
+        match entry.location {
+            Location::Local(connection) => self.close(now, connection, why),
+        }
+    }
+
+    fn make_member(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        username: Username,
+        attempt: LoginAttempt,
+    ) {
+        let session = SessionId(self.tokens.draw());
+        let stream = Stream { next: self.log.head() + 1, ..Stream::default() };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let (peer, is_interactive) = (connection.peer, connection.is_interactive());
+        connection.wrong_answers = 0;
+        connection.phase = Phase::Member(Box::new(Member {
+            username: username.clone(),
+            key: attempt.key,
+            port: attempt.port,
+            session,
+            since_ms: now.boot_ms,
+            active_ms: now.boot_ms,
+            heard_ms: now.boot_ms,
+            watching: false,
+            datagrams: Datagrams::default(),
+            stream,
+            question: None,
+        }));
+        self.pre_login.leave(id, peer.ip());
+        self.effects.push(Effect::LoggedIn { connection: id });
+        self.sessions.insert(session, id);
+        let location = Location::Local(id);
+        let (key, address, port) = (attempt.key, peer.ip(), attempt.port);
+        let entry = Entry { key, location, address, port };
+        if self.directory.add(&username, entry) {
+            self.presence.join(&username, now.boot_ms);
+        }
+        let record =
+            Record::LoggedIn { connection: id, username: username.clone(), by: attempt.by };
+        self.effects.push(Effect::Record(record));
+        if is_interactive {
+            return self.welcome_interactive(now, id, &username);
+        }
+        self.effects.push(Effect::OpenDatagrams { session, connection: id });
+        let welcome = Welcome {
+            username,
+            session,
+            epoch: self.log.epoch(),
+            head: self.log.head(),
+            udp_port: self.instance.udp_port,
+            address: peer.ip(),
+        };
+        self.answer(now, id, &welcome.to_reply());
+    }
+
+    /// A person has no log of their own: what is kept is sent by itself.
+    fn welcome_interactive(&mut self, now: Now, id: ConnectionId, username: &Username) {
+        let others = self.directory.len() - 1;
+        self.answer(now, id, &Reply::new(Code::LoggedIn, interactive::logged_in(username, others)));
+        let first = self.log.first();
+        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+            member.stream.next = first;
+        }
+        self.stream(id);
+    }
+}

@@ -1,0 +1,150 @@
+//! What a connection is sent, and when its next line is read.
+
+use letschat_protocol::dialogue::{Closing, Notice, Reply};
+use letschat_protocol::frame::{FrameError, Mode};
+
+use super::connection::{self, Connection, DelayedAction, MAX_INVALID_LINES, MAX_SLOWED, Phase};
+use super::{ConnectionId, Effect, Hub, LeaveReason, interactive};
+use crate::clock::Now;
+
+impl Hub {
+    /// Carries out the delayed action.
+    pub(super) fn release(&mut self, now: Now, id: ConnectionId) {
+        let Some(delayed) =
+            self.connections.get_mut(&id).and_then(|connection| connection.delayed.take())
+        else {
+            return;
+        };
+        match delayed.action {
+            DelayedAction::Read(mode) => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.asked_ms = now.boot_ms;
+                }
+                self.effects.push(Effect::Read { connection: id, mode });
+            }
+            DelayedAction::Store(request) => self.effects.push(Effect::Store(request)),
+        }
+    }
+
+    /// Answers a line that is not of the protocol.
+    pub(super) fn malformed(&mut self, now: Now, id: ConnectionId, error: FrameError) {
+        let reply = Reply::new(letschat_protocol::code::Code::Malformed, error.to_string());
+        if error.is_fatal() {
+            self.send_reply(id, &reply);
+            return self.close(now, id, Closing::Flood);
+        }
+        self.answer_invalid(now, id, &reply);
+    }
+
+    /// Answers an invalid line, and closes after a few in a row. A person is asked the same again.
+    pub(super) fn answer_invalid(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.invalid_lines += 1;
+        if connection.invalid_lines >= MAX_INVALID_LINES {
+            self.send_reply(id, reply);
+            return self.close(now, id, Closing::Flood);
+        }
+        let asked = match connection.login_step() {
+            Some(connection::LoginStep::Asked(question)) => Some(interactive::question(question)),
+            _ => None,
+        };
+        self.send_reply(id, reply);
+        if let Some(question) = asked {
+            self.send_reply(id, &question);
+        }
+        self.want_line(now, id, self.mode_of(id));
+    }
+
+    /// The mode of the next line: verbatim while a person is asked something.
+    pub(super) fn mode_of(&self, id: ConnectionId) -> Mode {
+        let Some(connection) = self.connections.get(&id) else {
+            return Mode::Frame;
+        };
+        let asked = match &connection.phase {
+            Phase::Securing => false,
+            Phase::Secured(_, step) => matches!(step, connection::LoginStep::Asked(_)),
+            Phase::Member(member) => member.question.is_some(),
+        };
+        if asked { Mode::Verbatim } else { Mode::Frame }
+    }
+
+    /// Answers a valid line, and reads the next one.
+    pub(super) fn answer(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.invalid_lines = 0;
+        }
+        self.answer_in(now, id, reply, Mode::Frame);
+    }
+
+    pub(super) fn answer_in(&mut self, now: Now, id: ConnectionId, reply: &Reply, mode: Mode) {
+        self.send_reply(id, reply);
+        self.want_line(now, id, mode);
+    }
+
+    /// Reads the next line; later if there have been too many.
+    pub(super) fn want_line(&mut self, now: Now, id: ConnectionId, mode: Mode) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        match connection.commands.take(now.boot_ms) {
+            Ok(()) => {
+                // A short pause now and then does not make up for a flood.
+                connection.slowed = connection.slowed.saturating_sub(1);
+                self.effects.push(Effect::Read { connection: id, mode });
+            }
+            Err(_) if connection.slowed >= MAX_SLOWED => self.close(now, id, Closing::Flood),
+            Err(wait_ms) => {
+                // The token is taken when the wait is over: the wait is what a token costs.
+                connection.slowed += 1;
+                let until_ms = now.boot_ms + wait_ms;
+                let _ = connection.commands.take(until_ms);
+                self.delay(id, connection::Delayed { until_ms, action: DelayedAction::Read(mode) });
+            }
+        }
+    }
+
+    pub(super) fn delay(&mut self, id: ConnectionId, delayed: connection::Delayed) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.delayed = Some(delayed);
+        }
+        self.reschedule(id);
+    }
+
+    pub(super) fn send_reply(&mut self, id: ConnectionId, reply: &Reply) {
+        let mut bytes = Vec::new();
+        reply.encode(&mut bytes);
+        self.send(id, bytes);
+    }
+
+    /// Sends bytes, unless the connection has gone meanwhile.
+    pub(super) fn send(&mut self, id: ConnectionId, bytes: Vec<u8>) {
+        if !bytes.is_empty() && self.connections.contains_key(&id) {
+            self.effects.push(Effect::Send { connection: id, bytes });
+        }
+    }
+
+    /// Sends a notice.
+    pub(super) fn tell(&mut self, id: ConnectionId, notice: &Notice) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let bytes = match connection.is_interactive() {
+            true => interactive::render(notice),
+            false => notice.to_frame().to_bytes(),
+        };
+        self.send(id, bytes);
+    }
+
+    /// Tells the reason, and closes.
+    pub(super) fn close(&mut self, now: Now, id: ConnectionId, why: Closing) {
+        if matches!(self.connections.get(&id), Some(Connection { phase: Phase::Securing, .. })) {
+            // Nothing can be said before TLS is up.
+        } else {
+            self.tell(id, &Notice::Closing(why));
+        }
+        self.effects.push(Effect::Close { connection: id });
+        self.forget(now, id, LeaveReason::Closed(why));
+    }
+}

@@ -1,0 +1,94 @@
+//! SIGNUP: a new account.
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Reply, Secret};
+use letschat_protocol::password;
+use letschat_protocol::username::{Username, UsernameError};
+
+use super::connection::{Question, StoreWork};
+use super::{ConnectionId, Effect, Hub, Record};
+use crate::clock::Now;
+use crate::reserved_names;
+use crate::store::{Created, StoreRequest, Unavailable};
+
+impl Hub {
+    pub(super) fn sign_up(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        name: &str,
+        password: Secret,
+        repeated: &Secret,
+    ) {
+        let refusal = match new_name(name) {
+            Err(why) => Reply::new(Code::NameInvalid, why),
+            Ok(username) => match password::check(&password.0, &username) {
+                Err(weak) => Reply::new(Code::PasswordWeak, weak.to_string()),
+                Ok(()) if !password::are_same(&password.0, &repeated.0) => {
+                    Reply::new(Code::PasswordsDiffer, "the two passwords are not the same")
+                }
+                Ok(()) => return self.ask_for_account(now, id, username, password),
+            },
+        };
+        self.answer(now, id, &refusal);
+    }
+
+    pub(super) fn ask_for_account(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        username: Username,
+        password: Secret,
+    ) {
+        let peer = self.connections[&id].peer;
+        if let Err(wait_ms) = self.sign_ups.take(peer.ip(), now.boot_ms) {
+            let seconds = wait_ms.div_ceil(1_000);
+            let why = format!("too many sign-ups from your address; the next in {seconds} s");
+            return self.back_to_choice(now, id, &Reply::new(Code::SlowDown, why));
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.await_store(StoreWork::SignUp { username: username.clone() }, now.boot_ms);
+        }
+        let request = StoreRequest::SignUp { connection: id, username, password };
+        self.effects.push(Effect::Store(request));
+    }
+
+    pub(super) fn signed_up(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        result: Result<Created, Unavailable>,
+    ) {
+        let Some(StoreWork::SignUp { username }) = self.store_work(id) else {
+            return;
+        };
+        let is_interactive = self.connections[&id].is_interactive();
+        let reply = match result {
+            Ok(Created::New) => {
+                let record = Record::SignedUp { connection: id, username: username.clone() };
+                self.effects.push(Effect::Record(record));
+                Reply::new(Code::SignedUp, format!("{username} has an account now; log in"))
+            }
+            Ok(Created::Taken) => {
+                Reply::new(Code::NameTaken, "somebody has that username; choose another")
+            }
+            Err(Unavailable) => self.store_failed("make an account"),
+        };
+        if is_interactive && reply.code == Code::NameTaken {
+            self.send_reply(id, &reply);
+            self.ask(now, id, Question::SignUpName);
+        } else {
+            self.back_to_choice(now, id, &reply);
+        }
+        self.reschedule(id);
+    }
+}
+
+/// A name for a new account, or why it can't be one.
+pub(super) fn new_name(name: &str) -> Result<Username, String> {
+    let username: Username = name.parse().map_err(|error: UsernameError| error.to_string())?;
+    match reserved_names::check(&username) {
+        Ok(()) => Ok(username),
+        Err(reserved) => Err(reserved.to_string()),
+    }
+}
