@@ -24,8 +24,8 @@ use letschat_commands::command::{parse_line, parse_object};
 use letschat_commands::commands::TABLE;
 use letschat_commands::exit_status;
 use letschat_commands::render;
+use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use letschat_core::event::{self, Event, KeyState};
-use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::Fingerprint;
@@ -175,22 +175,22 @@ fn every_event() -> Vec<Event> {
     let bob = || "bob".parse::<Username>().unwrap();
     let events = vec![
         Event::Connected { server: text(), fingerprint: text() },
-        Event::Disconnected { reason: "", message: text() },
-        Event::Retrying { reason: "", attempt: 1, in_ms: 1, message: text() },
+        Event::Disconnected { reason: LinkEnd::Lost, message: text() },
+        Event::Retrying { reason: LinkEnd::Lost, attempt: 1, in_ms: 1, message: text() },
         Event::LoggedIn { username: bob(), by: "" },
         Event::LeftServer { chats: 0 },
         Event::Request { from: bob(), address: text(), fingerprint: text(), key, time_ms: 0 },
-        Event::RequestEnded { from: bob(), reason: "" },
+        Event::RequestEnded { from: bob(), reason: RequestEnd::Withdrawn },
         Event::ChatOpened { with: bob(), fingerprint: text(), key },
         Event::ChatInterrupted { with: bob() },
         Event::ChatResumed { with: bob() },
-        Event::ChatClosed { with: bob(), reason: "", undelivered: vec![] },
+        Event::ChatClosed { with: bob(), reason: ChatEnd::Ended, undelivered: vec![] },
         Event::Message { from: bob(), number, text: text(), time_ms: 0 },
         Event::Broadcast { from: bob(), number, text: text(), time_ms: 0, own: true, over: "" },
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
-        Event::Notice { code: "", message: text() },
-        Event::Error { code: "", message: text() },
+        Event::Notice { code: NoticeCode::Ringing, message: text() },
+        Event::Error { code: FailureCode::Lost, message: text() },
     ];
     // An event that is new does not compile here before it is told of above and in README.md.
     for event in &events {
@@ -223,15 +223,19 @@ fn exit_statuses(readme: &str) -> Checked {
     for cells in &rows {
         told.extend(quoted(&cells[2]).map(|code| (code.to_owned(), cells[0].clone())));
     }
-    let every = told.keys().map(String::as_str).chain(Code::ALL.iter().map(|code| code.name()));
-    for code in every {
-        let real = exit_status::of_failure(code).to_string();
-        let told = told.get(code).cloned().unwrap_or(exit_status::FAILED.to_string());
+    all_in(&told.keys().collect::<Vec<_>>(), &words(FailureCode::ALL, FailureCode::name))?;
+    for code in FailureCode::ALL {
+        let real = exit_status::of_failure(*code).to_string();
+        let told = told.get(code.name()).cloned().unwrap_or(exit_status::FAILED.to_string());
         if told != real {
             return Err(format!("{code} is {real} and told as {told}"));
         }
     }
     Ok(())
+}
+
+fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> BTreeSet<String> {
+    all.iter().map(|word| name(*word).to_owned()).collect()
 }
 
 fn flags(readme: &str) -> Checked {

@@ -5,6 +5,8 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 use serde::{Serialize, Serializer};
 
+use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
+
 /// The names of all events.
 pub const NAMES: &[&str] = &[
     "connected",
@@ -39,15 +41,15 @@ pub enum Event {
     },
     /// The link to the server ended, and not because the user wanted it.
     Disconnected {
-        /// A stable word: `lost`, or a [`Closing`](letschat_protocol::dialogue::Closing).
-        reason: &'static str,
+        /// Why.
+        reason: LinkEnd,
         /// What happened and what comes next.
         message: String,
     },
     /// The server will be tried again.
     Retrying {
-        /// A stable word: why the last try failed.
-        reason: &'static str,
+        /// Why the last try failed.
+        reason: LinkEnd,
         /// Which try that will be, from 1 since the link was lost.
         attempt: u32,
         /// In how long, in milliseconds.
@@ -88,8 +90,8 @@ pub enum Event {
         /// Who.
         #[serde(serialize_with = "name")]
         from: Username,
-        /// A stable word: `withdrawn` or `no_answer`.
-        reason: &'static str,
+        /// Why.
+        reason: RequestEnd,
     },
     /// A chat is open.
     ChatOpened {
@@ -118,9 +120,8 @@ pub enum Event {
         /// With whom.
         #[serde(serialize_with = "name")]
         with: Username,
-        /// A stable word: `ended` (by the user), `peer_ended`, `lost`, `protocol`, or `replaced` (by a
-        /// new chat with them).
-        reason: &'static str,
+        /// Why.
+        reason: ChatEnd,
         /// The messages of which no arrival was confirmed, oldest first.
         undelivered: Vec<String>,
     },
@@ -173,14 +174,14 @@ pub enum Event {
     /// Something to know.
     Notice {
         /// A stable word.
-        code: &'static str,
+        code: NoticeCode,
         /// What.
         message: String,
     },
     /// Something went wrong that no command asked for.
     Error {
         /// A stable word.
-        code: &'static str,
+        code: FailureCode,
         /// What happened and what to do.
         message: String,
     },

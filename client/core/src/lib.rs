@@ -1,12 +1,14 @@
 //! The core of a client of Let's Chat: what it knows and decides, as a value.
 //!
 //! * [`session`] – takes an input and the time, returns effects
+//! * [`codes`] – stable words: failure codes, notice codes, reasons
 //! * [`event`] – what is told unasked, under the same names everywhere
 //! * [`crowd`] – which stranger gives way when all places are taken
 //!
 //! Deliberately absent: sockets, files, clocks and tasks. No dependency has any.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod codes;
 pub mod crowd;
 pub mod event;
 pub mod session;

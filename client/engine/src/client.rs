@@ -20,6 +20,7 @@ use crate::net::receiver;
 use crate::private_file;
 use crate::settling::settling;
 use crate::trust::KnownServers;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Birth, Failure, Phase, Reply, Request, Typing};
 
 /// Requests that may wait for the session; a front end that makes more waits.
@@ -151,7 +152,7 @@ impl Client {
     ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
         let orders = self.orders.clone();
         async move {
-            let gone = || Failure::new("ended", "The client has ended.");
+            let gone = || Failure::new(FailureCode::Ended, "The client has ended.");
             let (answer, answered) = async_channel::bounded(1);
             orders.send(Order { request, answer }).await.map_err(|_| gone())?;
             // An order that came too late is dropped, and its end of the channel with it.
@@ -268,7 +269,7 @@ mod tests {
         assert_eq!(block_on(client.finished()), Ended::Quit);
         while block_on(events.recv()).is_ok() {}
         let failure = block_on(client.request(Request::Status)).unwrap_err();
-        assert_eq!(failure.code, "ended");
+        assert_eq!(failure.code, FailureCode::Ended);
     }
 
     #[test]
@@ -297,7 +298,7 @@ mod tests {
         let client = Client { orders: async_channel::bounded(1).0, view: view.clone() };
         drop(EndGuard(view));
         assert_eq!(block_on(client.finished()), Ended::Failed);
-        assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, "ended");
+        assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, FailureCode::Ended);
     }
 
     #[test]
