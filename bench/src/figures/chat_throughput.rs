@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use async_executor::LocalExecutor;
 use async_io::Timer;
 use futures_lite::future;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Request;
 
 use crate::people::{Person, in_a_chat};
@@ -57,7 +58,7 @@ async fn write_share(person: &Person, share: usize) -> Outcome<()> {
             let say = Request::Say { to: None, text: "x".repeat(TEXT_BYTES) };
             match person.client.request(say).await {
                 Ok(_) => break,
-                Err(failure) if failure.code == "too_many_unconfirmed" => {
+                Err(failure) if failure.code == FailureCode::TooManyUnconfirmed => {
                     Timer::after(PAUSE).await;
                 }
                 Err(failure) => return Err(failure.into()),

@@ -16,6 +16,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::commands::TABLE;
 use crate::extension::{self, Extension};
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Failure, Phase, Reply, Request, Typing};
 use letschat_engine::client::Client;
 
@@ -371,7 +372,7 @@ impl Dispatcher {
                 "{}: you are not logged in. `/login NAME` comes first, unless it is being tried already.",
                 command.name
             );
-            return Err(Failure::new("not_logged_in", message));
+            return Err(Failure::new(FailureCode::NotLoggedIn, message));
         }
         if !arguments.has(&PASSWORD)
             && self.takes_password_from_file(command, &arguments)
@@ -386,7 +387,7 @@ impl Dispatcher {
             Some(arguments) => (command.run)(self.context.clone(), &arguments).await,
             None => {
                 let why = "A plugin has held it back; `/plugin list` shows which there are.";
-                Err(Failure::new("held_back", why))
+                Err(Failure::new(FailureCode::HeldBack, why))
             }
         }
     }
@@ -405,7 +406,7 @@ impl Dispatcher {
     pub async fn password_of_file(&self) -> Result<Option<Secret>, Failure> {
         let ended = async {
             self.client().finished().await;
-            Err(Failure::new("ended", "The client has ended."))
+            Err(Failure::new(FailureCode::Ended, "The client has ended."))
         };
         self.passwords.from_file().or(ended).await
     }
@@ -460,7 +461,7 @@ fn said_too_late(who: &Username) -> Rejection {
          after any command with a `/` plain lines are commands again."
     );
     let command = Some(Command::of(Role::Say));
-    Rejection { command, failure: Failure::new("no_chat", why) }
+    Rejection { command, failure: Failure::new(FailureCode::NoChat, why) }
 }
 
 /// Reads a command and the `arguments` of a JSON object.
@@ -483,7 +484,10 @@ pub fn find(name: &str) -> Result<&'static Command, Rejection> {
         TABLE.iter().find(|command| is_it(&command.name) || command.aliases.iter().any(is_it));
     found.copied().ok_or_else(|| Rejection {
         command: None,
-        failure: Failure::new("unknown_command", "There is no such command; `/help` lists them."),
+        failure: Failure::new(
+            FailureCode::UnknownCommand,
+            "There is no such command; `/help` lists them.",
+        ),
     })
 }
 
@@ -494,5 +498,5 @@ fn misused(command: &'static Command, error: &ArgumentError) -> Rejection {
         command.usage(),
         command.example
     );
-    Rejection { command: Some(command), failure: Failure::new("bad_arguments", message) }
+    Rejection { command: Some(command), failure: Failure::new(FailureCode::BadArguments, message) }
 }

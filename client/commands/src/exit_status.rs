@@ -1,4 +1,6 @@
-//! What a failure means to the shell. One table; the first failure of a run decides.
+//! The exit status of a run. The first failure decides.
+
+use letschat_core::codes::FailureCode;
 
 /// All is well.
 pub const SUCCESS: u8 = 0;
@@ -11,46 +13,100 @@ pub const NO_SERVER: u8 = 3;
 /// The server, or the client on its user's behalf, refused.
 pub const REFUSED: u8 = 4;
 
-const TABLE: &[(&str, u8)] = &[
-    ("no_server", NO_SERVER),
-    ("busy", NO_SERVER),
-    ("wrong_password", REFUSED),
-    ("key_refused", REFUSED),
-    ("banned", REFUSED),
-    ("nobody", REFUSED),
-    ("yourself", REFUSED),
-    ("server_key_changed", REFUSED),
-    ("server_key_unknown", REFUSED),
-    ("logged_in_elsewhere", REFUSED),
-    ("key_changed", REFUSED),
-    ("no_key", REFUSED),
-];
-
 /// The exit status of a run whose first failure has this code.
-pub fn of_failure(code: &str) -> u8 {
-    TABLE.iter().find(|(known, _)| *known == code).map_or(FAILED, |(_, status)| *status)
+pub fn of_failure(code: FailureCode) -> u8 {
+    match code {
+        FailureCode::NoServer | FailureCode::Busy => NO_SERVER,
+        FailureCode::WrongPassword
+        | FailureCode::KeyRefused
+        | FailureCode::Banned
+        | FailureCode::Nobody
+        | FailureCode::Yourself
+        | FailureCode::ServerKeyChanged
+        | FailureCode::ServerKeyUnknown
+        | FailureCode::LoggedInElsewhere
+        | FailureCode::KeyChanged
+        | FailureCode::NoKey => REFUSED,
+        FailureCode::SlowDown
+        | FailureCode::StoreUnavailable
+        | FailureCode::NotHere
+        | FailureCode::Ambiguous
+        | FailureCode::NoReceiver
+        | FailureCode::Malformed
+        | FailureCode::BadArguments
+        | FailureCode::UnknownCommand
+        | FailureCode::WrongPhase
+        | FailureCode::NameInvalid
+        | FailureCode::NameTaken
+        | FailureCode::PasswordWeak
+        | FailureCode::PasswordsDiffer
+        | FailureCode::TextTooLong
+        | FailureCode::TextInvalid
+        | FailureCode::Lost
+        | FailureCode::Terminated
+        | FailureCode::Idle
+        | FailureCode::Replaced
+        | FailureCode::Kicked
+        | FailureCode::Penalty
+        | FailureCode::WrongAnswers
+        | FailureCode::TooSlow
+        | FailureCode::NotReading
+        | FailureCode::Flood
+        | FailureCode::Silent
+        | FailureCode::NoAccount
+        | FailureCode::WhichAccount
+        | FailureCode::AccountInUse
+        | FailureCode::AlreadyLoggedIn
+        | FailureCode::AlreadyLoggingIn
+        | FailureCode::NotLoggedIn
+        | FailureCode::TooManyWaiting
+        | FailureCode::Cancelled
+        | FailureCode::Quitting
+        | FailureCode::Ended
+        | FailureCode::Folder
+        | FailureCode::NotSaved
+        | FailureCode::NotListed
+        | FailureCode::Blocked
+        | FailureCode::TooMany
+        | FailureCode::UnknownPeer
+        | FailureCode::NothingToTrust
+        | FailureCode::Denied
+        | FailureCode::NoAnswer
+        | FailureCode::PeerBusy
+        | FailureCode::NotIntroduced
+        | FailureCode::Unreachable
+        | FailureCode::WrongKey
+        | FailureCode::HungUp
+        | FailureCode::Protocol
+        | FailureCode::Withdrawn
+        | FailureCode::ChatOpen
+        | FailureCode::NoChat
+        | FailureCode::NobodySuch
+        | FailureCode::WhichOne
+        | FailureCode::TooManyUnconfirmed
+        | FailureCode::PasswordFile
+        | FailureCode::NoPassword
+        | FailureCode::HeldBack
+        | FailureCode::NoPlugins
+        | FailureCode::Plugin
+        | FailureCode::Limit
+        | FailureCode::Lua
+        | FailureCode::Module
+        | FailureCode::Store
+        | FailureCode::Client => FAILED,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use letschat_protocol::code::Code;
-
-    #[test]
-    fn the_servers_codes_are_spelt_as_the_server_spells_them() {
-        let servers = |name: &str| Code::ALL.iter().any(|code| code.name() == name);
-        let own =
-            ["no_server", "server_key_changed", "server_key_unknown", "key_changed", "no_key"];
-        for (code, _) in TABLE {
-            assert!(servers(code) || own.contains(code), "{code}");
-        }
-    }
 
     #[test]
     fn a_failure_that_is_nothing_special_is_a_failed_command() {
-        assert_eq!(of_failure("no_server"), 3);
-        assert_eq!(of_failure("banned"), 4);
-        for code in ["name_taken", "bad_arguments", "not_here", "something new"] {
+        assert_eq!(of_failure(FailureCode::NoServer), 3);
+        assert_eq!(of_failure(FailureCode::Banned), 4);
+        let others = [FailureCode::NameTaken, FailureCode::BadArguments, FailureCode::NotHere];
+        for code in others {
             assert_eq!(of_failure(code), 1, "{code}");
         }
     }

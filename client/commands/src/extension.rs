@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Failure, Reply};
 use letschat_protocol::rows::moved_in;
 
@@ -109,7 +110,8 @@ pub(crate) static ADDED: Command = Command {
 fn run(context: Context, arguments: &Arguments) -> CommandFuture {
     let (called, line) = (arguments.required(&CALLED), arguments.optional(&LINE));
     Box::pin(async move {
-        let gone = || Failure::new("unknown_command", "There is no such command any more.");
+        let gone =
+            || Failure::new(FailureCode::UnknownCommand, "There is no such command any more.");
         let extension = context.extension.ok_or_else(gone)?;
         let said = extension.run(&called, &line.unwrap_or_default()).await?;
         Ok(said.map_or(Reply::Done {}, |message| Reply::Said { message: moved_in(&message) }))

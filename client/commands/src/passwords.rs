@@ -10,6 +10,7 @@ use letschat_protocol::password;
 use smol::lock::Mutex;
 
 use crate::arguments::{Kind, Parameter};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 
 /// An account's password, as commands take it.
@@ -100,7 +101,7 @@ impl Passwords {
         };
         file.password().await.map(Some).map_err(|error| {
             let message = format!("No password can be read from {}: {error}.", file.path.display());
-            Failure::new("password_file", message)
+            Failure::new(FailureCode::PasswordFile, message)
         })
     }
 
@@ -109,7 +110,7 @@ impl Passwords {
             return Ok(None);
         };
         smol::unblock(move || user.ask(prompt)).await.map(Some).map_err(|error| {
-            Failure::new("no_password", format!("No password could be read: {error}."))
+            Failure::new(FailureCode::NoPassword, format!("No password could be read: {error}."))
         })
     }
 }
@@ -216,6 +217,6 @@ mod tests {
         assert_eq!(block_on(nowhere.for_login()), Ok(None));
         assert_eq!(block_on(nowhere.for_signup()), Ok(None));
         let (broken, _folder) = passwords(Some("\n"), None);
-        assert_eq!(block_on(broken.for_login()).unwrap_err().code, "password_file");
+        assert_eq!(block_on(broken.for_login()).unwrap_err().code, FailureCode::PasswordFile);
     }
 }

@@ -10,6 +10,7 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::moved_in;
 use letschat_protocol::username::Username;
 
+use letschat_core::codes::{ChatEnd, RequestEnd};
 use letschat_core::event::{Event, KeyState};
 use letschat_core::session::{ChatStatus, Failure, Reply, Status, User};
 
@@ -88,8 +89,10 @@ fn chat_event(event: &Event) -> String {
             Printable(fingerprint),
             key_state(*key)
         ),
-        Event::RequestEnded { from, reason: "withdrawn" } => format!("{from} asks no more."),
-        Event::RequestEnded { from, .. } => {
+        Event::RequestEnded { from, reason: RequestEnd::Withdrawn } => {
+            format!("{from} asks no more.")
+        }
+        Event::RequestEnded { from, reason: RequestEnd::NoAnswer } => {
             format!("The request of {from} has ended without an answer.")
         }
         Event::ChatOpened { with, fingerprint, key } => format!(
@@ -101,7 +104,7 @@ fn chat_event(event: &Event) -> String {
             format!("The link to {with} broke; it is being taken up again.")
         }
         Event::ChatResumed { with } => format!("The link to {with} is whole again."),
-        Event::ChatClosed { with, reason, undelivered } => closed(with, reason, undelivered),
+        Event::ChatClosed { with, reason, undelivered } => closed(with, *reason, undelivered),
         Event::Message { from, text, .. } => format!("{from}: {}", indented(text)),
         // The others have their lines in `event`.
         _ => String::new(),
@@ -114,13 +117,15 @@ fn indented(text: &str) -> String {
     lines.join("\n  | ")
 }
 
-fn closed(with: &Username, reason: &str, undelivered: &[String]) -> String {
+fn closed(with: &Username, reason: ChatEnd, undelivered: &[String]) -> String {
     let mut text = match reason {
-        "ended" => format!("Chat with {with} is over."),
-        "peer_ended" => format!("{with} has ended the chat."),
-        "replaced" => format!("The old chat with {with} is over: a new one takes its place."),
-        "lost" => format!("Chat with {with} is over: the link could not be taken up again."),
-        _ => format!("Chat with {with} is over: what came was no chat."),
+        ChatEnd::Ended => format!("Chat with {with} is over."),
+        ChatEnd::PeerEnded => format!("{with} has ended the chat."),
+        ChatEnd::Replaced => {
+            format!("The old chat with {with} is over: a new one takes its place.")
+        }
+        ChatEnd::Lost => format!("Chat with {with} is over: the link could not be taken up again."),
+        ChatEnd::Protocol => format!("Chat with {with} is over: what came was no chat."),
     };
     for message in undelivered {
         // Writing to a String can't fail.
@@ -217,6 +222,7 @@ fn local_time(time_ms: u64) -> DateTime<Local> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_core::codes::{FailureCode, LinkEnd, NoticeCode};
     use letschat_core::conversation::{ConversationId, Via};
     use letschat_protocol::message_id::MessageId;
 
@@ -256,8 +262,8 @@ mod tests {
         let key = KeyState::Changed;
         let events = [
             Event::Connected { server: hostile(), fingerprint: hostile() },
-            Event::Disconnected { reason: "lost", message: hostile() },
-            Event::Retrying { reason: "busy", attempt: 1, in_ms: 1, message: hostile() },
+            Event::Disconnected { reason: LinkEnd::Lost, message: hostile() },
+            Event::Retrying { reason: LinkEnd::NoServer, attempt: 1, in_ms: 1, message: hostile() },
             Event::Request {
                 from: bob(),
                 address: hostile(),
@@ -278,15 +284,15 @@ mod tests {
                 id: MessageId::of_broadcast(1, 1),
                 via: Via::Server,
             },
-            Event::Notice { code: "say", message: hostile() },
-            Event::Error { code: "x", message: hostile() },
+            Event::Notice { code: NoticeCode::ServerSays, message: hostile() },
+            Event::Error { code: FailureCode::NotSaved, message: hostile() },
         ];
         for event in &events {
             let lines = if matches!(event, Event::Message { .. }) { 2 } else { 1 };
             assert_safe(&super::event(event).unwrap(), lines);
         }
         let undelivered = vec![hostile(), hostile()];
-        let closed = Event::ChatClosed { with: bob(), reason: "lost", undelivered };
+        let closed = Event::ChatClosed { with: bob(), reason: ChatEnd::Lost, undelivered };
         assert_safe(&super::event(&closed).unwrap(), 3);
     }
 
@@ -296,8 +302,8 @@ mod tests {
             Event::LoggedIn { username: bob(), by: "key" },
             Event::LeftServer { chats: 0 },
             Event::LeftServer { chats: 2 },
-            Event::RequestEnded { from: bob(), reason: "withdrawn" },
-            Event::RequestEnded { from: bob(), reason: "no_answer" },
+            Event::RequestEnded { from: bob(), reason: RequestEnd::Withdrawn },
+            Event::RequestEnded { from: bob(), reason: RequestEnd::NoAnswer },
             Event::ChatInterrupted { with: bob() },
             Event::ChatResumed { with: bob() },
             Event::Joined { usernames: vec![bob()], count: 1 },
@@ -321,7 +327,7 @@ mod tests {
         };
         assert_safe(&reply(&safety).unwrap(), 2);
         assert_safe(&reply(&Reply::Said { message: hostile() }).unwrap(), 2);
-        let failed = failure(&Failure::new("x", HOSTILE));
+        let failed = failure(&Failure::new(FailureCode::Lua, HOSTILE));
         assert_safe(&failed, 2);
         assert!(failed.contains("\n  c"), "{failed:?}");
         let status = Status {

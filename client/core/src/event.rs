@@ -6,6 +6,7 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use serde::{Serialize, Serializer};
 
+use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use crate::conversation::{ConversationId, MessageState, Via, digits};
 use crate::view::SessionState;
 
@@ -44,15 +45,15 @@ pub enum Event {
     },
     /// The link to the server ended, and not because the user wanted it.
     Disconnected {
-        /// A stable word: `lost`, or a [`Closing`](letschat_protocol::dialogue::Closing).
-        reason: &'static str,
+        /// Why.
+        reason: LinkEnd,
         /// What happened and what comes next.
         message: String,
     },
     /// The server will be tried again.
     Retrying {
-        /// A stable word: why the last try failed.
-        reason: &'static str,
+        /// Why the last try failed.
+        reason: LinkEnd,
         /// Which try that will be, from 1 since the link was lost.
         attempt: u32,
         /// In how long, in milliseconds.
@@ -93,8 +94,8 @@ pub enum Event {
         /// Who.
         #[serde(serialize_with = "name")]
         from: Username,
-        /// A stable word: `withdrawn` or `no_answer`.
-        reason: &'static str,
+        /// Why.
+        reason: RequestEnd,
     },
     /// A chat is open.
     ChatOpened {
@@ -123,9 +124,8 @@ pub enum Event {
         /// With whom.
         #[serde(serialize_with = "name")]
         with: Username,
-        /// A stable word: `ended` (by the user), `peer_ended`, `lost`, `protocol`, or `replaced` (by a
-        /// new chat with them).
-        reason: &'static str,
+        /// Why.
+        reason: ChatEnd,
         /// The messages of which no arrival was confirmed, oldest first.
         undelivered: Vec<String>,
     },
@@ -213,14 +213,14 @@ pub enum Event {
     /// Something to know.
     Notice {
         /// A stable word.
-        code: &'static str,
+        code: NoticeCode,
         /// What.
         message: String,
     },
     /// Something went wrong that no command asked for.
     Error {
         /// A stable word.
-        code: &'static str,
+        code: FailureCode,
         /// What happened and what to do.
         message: String,
     },

@@ -2,6 +2,7 @@
 //!
 //! * [`session`] – takes an input and the time, returns effects
 //! * [`conversation`] – targets of messages, ways to them, and what becomes of a message
+//! * [`codes`] – stable words: failure codes, notice codes, reasons
 //! * [`event`] – what is told unasked, under the same names everywhere
 //! * [`view`] – what every front end shows, kept by events alone
 //! * [`crowd`] – which stranger gives way when all places are taken
@@ -9,6 +10,7 @@
 //! Deliberately absent: sockets, files, clocks and tasks. No dependency has any.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod codes;
 pub mod conversation;
 pub mod crowd;
 pub mod event;

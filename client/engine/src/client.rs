@@ -19,6 +19,7 @@ use crate::net::receiver;
 use crate::private_file;
 use crate::settling::settling;
 use crate::trust::KnownServers;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Birth, Effect, Failure, Phase, Reply, Request, Typing};
 use letschat_core::view::View;
 
@@ -149,7 +150,7 @@ impl Client {
     ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
         let orders = self.orders.clone();
         async move {
-            let gone = || Failure::new("ended", "The client has ended.");
+            let gone = || Failure::new(FailureCode::Ended, "The client has ended.");
             let (answer, answered) = async_channel::bounded(1);
             orders.send(Order { request, answer }).await.map_err(|_| gone())?;
             // An order that came too late is dropped, and its end of the channel with it.
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(block_on(client.finished()), Ended::Quit);
         while block_on(events.recv()).is_ok() {}
         let failure = block_on(client.request(Request::Status)).unwrap_err();
-        assert_eq!(failure.code, "ended");
+        assert_eq!(failure.code, FailureCode::Ended);
     }
 
     #[test]
@@ -290,7 +291,7 @@ mod tests {
         let client = Client { orders: async_channel::bounded(1).0, shared: shared.clone() };
         drop(EndGuard(shared));
         assert_eq!(block_on(client.finished()), Ended::Failed);
-        assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, "ended");
+        assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, FailureCode::Ended);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::failure::{Outcome, misuse};
 use super::limits::{COPIED_BYTES, COPIED_DEPTH, COPIED_VALUES, TEXT_BYTES};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 
 /// A text that a function of the API is given.
@@ -131,11 +132,11 @@ fn neither() -> Failure {
 }
 
 fn too_much(why: &str) -> Failure {
-    Failure::new("limit", format!("That is too much: {why}"))
+    Failure::new(FailureCode::Limit, format!("That is too much: {why}"))
 }
 
 fn lua_failed(error: mlua::Error) -> Failure {
-    Failure::new("lua", super::failure::error_text(&error))
+    Failure::new(FailureCode::Lua, super::failure::error_text(&error))
 }
 
 #[cfg(test)]
@@ -150,7 +151,7 @@ mod tests {
 
     fn refused(source: &str) -> (&'static str, String) {
         let failure = copy(source).unwrap_err();
-        (failure.code, failure.message)
+        (failure.code.name(), failure.message)
     }
 
     #[test]
@@ -213,8 +214,8 @@ mod tests {
         assert_eq!(read("return 'two words'").unwrap(), "two words");
         assert_eq!(read("return 5").unwrap(), "5");
         assert_eq!(read("return string.rep('x', 65536)").unwrap().len(), TEXT_BYTES);
-        assert_eq!(read("return string.rep('x', 65537)").unwrap_err().code, "limit");
-        assert_eq!(read("return {}").unwrap_err().code, "bad_arguments");
-        assert_eq!(read("return '\\255'").unwrap_err().code, "bad_arguments");
+        assert_eq!(read("return string.rep('x', 65537)").unwrap_err().code, FailureCode::Limit);
+        assert_eq!(read("return {}").unwrap_err().code, FailureCode::BadArguments);
+        assert_eq!(read("return '\\255'").unwrap_err().code, FailureCode::BadArguments);
     }
 }

@@ -5,6 +5,7 @@ use mlua::{Error, Function, Lua, MultiValue, Table, Value};
 
 use super::copied::beginning;
 use super::limits::LINE_BYTES;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 
 /// Where the metatable of failures is kept.
@@ -15,18 +16,18 @@ pub(super) type Outcome<T> = Result<T, Failure>;
 
 /// Something that a script did wrong.
 pub(super) fn misuse(message: impl Into<String>) -> Failure {
-    Failure::new("bad_arguments", message)
+    Failure::new(FailureCode::BadArguments, message)
 }
 
 /// One more than is allowed.
 pub(super) fn too_many(what: &str, limit: usize) -> Failure {
-    Failure::new("limit", format!("There are {limit} {what}, and no more are allowed."))
+    Failure::new(FailureCode::Limit, format!("There are {limit} {what}, and no more are allowed."))
 }
 
 /// A failure as a value with `code` and `message`, and the message as its text.
 pub(super) fn to_lua(lua: &Lua, failure: &Failure) -> mlua::Result<Table> {
     let value = lua.create_table()?;
-    value.raw_set("code", failure.code)?;
+    value.raw_set("code", failure.code.name())?;
     value.raw_set("message", failure.message.as_str())?;
     value.set_metatable(Some(lua.named_registry_value(METATABLE)?))?;
     Ok(value)

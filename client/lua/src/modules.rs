@@ -15,6 +15,7 @@ use super::copied;
 use super::failure::{self, Outcome, misuse};
 use super::limits::SOURCE_BYTES;
 use super::vm::{self, Runner};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 
 /// The folder in which modules are found; `None`: nowhere.
@@ -65,7 +66,8 @@ async fn load(
         Some(Module::Begun) => return Err(misuse(format!("The module {name} requires itself."))),
         None => {}
     }
-    let wrong = |why: String| Failure::new("module", format!("The module {name}: {why}"));
+    let wrong =
+        |why: String| Failure::new(FailureCode::Module, format!("The module {name}: {why}"));
     let source = read(&path).map_err(|error| wrong(error.to_string()))?;
     let function = vm::compile(lua, &format!("{name}.lua"), &source)
         .map_err(|error| wrong(failure::error_text(&error)))?;
@@ -104,7 +106,7 @@ impl Place {
                 "A module is named by its file beside the script, without `..` and `.lua`.",
             ));
         }
-        let missing = || Failure::new("module", format!("There is no module {name}."));
+        let missing = || Failure::new(FailureCode::Module, format!("There is no module {name}."));
         let folder = self.0.as_deref().and_then(|folder| folder.canonicalize().ok());
         let folder = folder.ok_or_else(missing)?;
         let found = ["lua", "luau"]

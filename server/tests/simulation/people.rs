@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use letschat_core::codes::{FailureCode, LinkEnd};
 use letschat_core::event::Event as Told;
 use letschat_core::session::{
     Account, Birth, Effect, Failure, Input, KnownPeer, LogPosition, Phase, Reply, Request,
     RequestId, Save, Session,
 };
 use letschat_protocol::datagram::ToClient;
-use letschat_protocol::dialogue::{Secret, SessionId};
+use letschat_protocol::dialogue::{Closing, Secret, SessionId};
 use letschat_protocol::identity::Identity;
 use letschat_protocol::username::Username;
 
@@ -265,7 +266,8 @@ impl World {
         match (request, result) {
             (Request::SignUp { .. }, Ok(_)) => self.at(50, Event::Act { person, act: Act::LogIn }),
             (Request::SignUp { .. }, Err(failure)) => {
-                let act = if failure.code == "name_taken" { Act::LogIn } else { Act::SignUp };
+                let act =
+                    if failure.code == FailureCode::NameTaken { Act::LogIn } else { Act::SignUp };
                 self.at(2_000, Event::Act { person, act });
             }
             (Request::Login { .. }, Err(_)) => {
@@ -313,15 +315,24 @@ impl World {
                 let after = self.random.u64(100..9_000);
                 self.at(after, Event::Act { person, act });
             }
-            Told::Error { code: "lost" | "terminated", .. } => {
+            Told::Error { code: FailureCode::Lost | FailureCode::Terminated, .. } => {
                 panic!("person {person} did not come back alone: {told:?}");
             }
             // Whatever else ended it for good, the user tries again.
             Told::Error { .. } => self.at(5_000, Event::Act { person, act: Act::LogIn }),
             // When that may be is checked at the server.
-            Told::Disconnected { reason: "idle", .. } if self.plan == Plan::LongAfter => {}
+            Told::Disconnected { reason: LinkEnd::Closed(Closing::Idle), .. }
+                if self.plan == Plan::LongAfter => {}
             Told::Disconnected {
-                reason: "idle" | "penalty" | "kicked" | "replaced" | "flood" | "not_reading",
+                reason:
+                    LinkEnd::Closed(
+                        Closing::Idle
+                        | Closing::Penalty
+                        | Closing::Kicked
+                        | Closing::Replaced
+                        | Closing::Flood
+                        | Closing::NotReading,
+                    ),
                 ..
             } => {
                 panic!("person {person} was thrown out without a reason: {told:?}");

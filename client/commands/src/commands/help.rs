@@ -92,6 +92,6 @@ mod tests {
             assert!(text(Some(command.name)).contains(command.example), "{}", command.name);
         }
         assert_eq!(text(Some("/exit")), text(Some("quit")));
-        assert_eq!(help(Some("nonsense"), &[]).unwrap_err().code, "unknown_command");
+        assert_eq!(help(Some("nonsense"), &[]).unwrap_err().code.name(), "unknown_command");
     }
 }

@@ -3,6 +3,7 @@
 use crate::arguments::Arguments;
 use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
 use crate::passwords::{NEW_PASSWORD, PASSWORD, REPEATED};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Failure, Request};
 
 pub(crate) static COMMAND: Command = Command {
@@ -29,7 +30,7 @@ fn run(context: Context, arguments: &Arguments) -> CommandFuture {
 
 fn no_password() -> Failure {
     Failure::new(
-        "bad_arguments",
+        FailureCode::BadArguments,
         "passwd: the present and the new password are needed. Type it at a terminal, or give both \
          in a JSON object.",
     )

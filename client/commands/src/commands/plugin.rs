@@ -3,6 +3,7 @@
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 use crate::extension::Extension;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Failure, Reply};
 
 const ACTIONS: [&str; 4] = ["list", "load", "unload", "reload"];
@@ -34,7 +35,7 @@ async fn act(plugins: &dyn Extension, action: &str, name: Option<&str>) -> Resul
         ("list", _) => return Ok(plugins.list()),
         (_, None) => {
             let why = format!("plugin: which one? Usage: {}", COMMAND.usage());
-            return Err(Failure::new("bad_arguments", why));
+            return Err(Failure::new(FailureCode::BadArguments, why));
         }
         ("load", Some(name)) => plugins.load(name).await.map(|()| format!("{name} is loaded."))?,
         ("unload", Some(name)) => {
@@ -48,5 +49,8 @@ async fn act(plugins: &dyn Extension, action: &str, name: Option<&str>) -> Resul
 }
 
 fn no_plugins() -> Failure {
-    Failure::new("no_plugins", "There are plugins at a terminal only, and not with --no-plugins.")
+    Failure::new(
+        FailureCode::NoPlugins,
+        "There are plugins at a terminal only, and not with --no-plugins.",
+    )
 }

@@ -3,6 +3,7 @@
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Asks, Command, CommandFuture, Context, Role};
 use crate::passwords::{PASSWORD, REPEATED};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Failure, Request};
 
 const USERNAME: Parameter = Parameter::required("username", Kind::Word);
@@ -30,7 +31,7 @@ fn run(context: Context, arguments: &Arguments) -> CommandFuture {
 
 fn no_password() -> Failure {
     Failure::new(
-        "bad_arguments",
+        FailureCode::BadArguments,
         "signup: a password is needed. Name a file with it by --password-file, or give it in a \
          JSON object.",
     )

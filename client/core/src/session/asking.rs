@@ -12,6 +12,7 @@ use letschat_protocol::username::Username;
 
 use super::server::{Expected, ListFor, sentence};
 use super::{Now, Reply, Request, RequestId, Session, User};
+use crate::codes::FailureCode;
 use crate::event::{Event, format_rfc3339};
 
 /// A list has at most so many names on so many pages, and is there after this time. A server whose
@@ -113,7 +114,7 @@ impl Session {
             );
         }
         if [&password, &new, &repeated].iter().any(|secret| secret.0.contains('\n')) {
-            return self.fail(id, Code::PasswordWeak.name(), "A password has no line ends.");
+            return self.fail(id, FailureCode::PasswordWeak, "A password has no line ends.");
         }
         let request = ServerRequest::ChangePassword { password, new, repeated };
         self.ask_server(now, request, Expected::ChangePassword(id));
@@ -128,15 +129,15 @@ impl Session {
                 "A broadcast has at most {MAX_BROADCAST_BYTES} bytes; this has {}.",
                 text.len()
             );
-            return self.fail(id, Code::TextTooLong.name(), why);
+            return self.fail(id, FailureCode::TextTooLong, why);
         }
         if is_blank(&text) {
             let why = "There is nothing to read in that broadcast.";
-            return self.fail(id, Code::TextInvalid.name(), why);
+            return self.fail(id, FailureCode::TextInvalid, why);
         }
         if has_control(&text) {
             let why = "A broadcast is one line of text, without control characters.";
-            return self.fail(id, Code::TextInvalid.name(), why);
+            return self.fail(id, FailureCode::TextInvalid, why);
         }
         self.ask_server(now, ServerRequest::Broadcast { text }, Expected::Broadcast(id));
     }
@@ -151,7 +152,7 @@ impl Session {
             let several = &reply.lines[..reply.lines.len().saturating_sub(1)];
             message = format!("{message} There are: {}.", several.join("; "));
         }
-        self.fail_expected(what, reply.code.name(), &message);
+        self.fail_expected(what, reply.code.into(), &message);
     }
 
     fn granted(&mut self, now: Now, what: Expected, reply: &ServerReply) {
@@ -173,7 +174,7 @@ impl Session {
             },
             Expected::Connect(who) => match Introduction::parse(reply.last_line()) {
                 Some(introduction) => self.granted_connect(now, &who, introduction),
-                None => self.refuse_connect(&who, Code::Malformed.name(), NOT_UNDERSTOOD),
+                None => self.refuse_connect(&who, FailureCode::Malformed, NOT_UNDERSTOOD),
             },
             Expected::ConnectAddress(id, who, switch) => {
                 match Introduction::parse(reply.last_line()) {
@@ -188,7 +189,7 @@ impl Session {
     }
 
     /// A request to the server came to nothing.
-    pub(super) fn fail_expected(&mut self, what: Expected, code: &'static str, message: &str) {
+    pub(super) fn fail_expected(&mut self, what: Expected, code: FailureCode, message: &str) {
         let id = match what {
             Expected::SignUp(id, _)
             | Expected::ChangePassword(id)
@@ -211,7 +212,7 @@ impl Session {
     }
 
     fn fail_malformed(&mut self, id: RequestId) {
-        self.fail(id, Code::Malformed.name(), NOT_UNDERSTOOD);
+        self.fail(id, FailureCode::Malformed, NOT_UNDERSTOOD);
     }
 
     /// A page of the list came; the next is asked for if there is one.
@@ -229,7 +230,7 @@ impl Session {
             if !advances || !pages.may_go_on(now) {
                 return self.fail_expected(
                     Expected::List(what_for, pages),
-                    Code::Malformed.name(),
+                    FailureCode::Malformed,
                     NO_LIST,
                 );
             }
@@ -252,7 +253,7 @@ impl Session {
                         "{who} is not in the server's list. An invalid request costs the connection; \
                          `/connect {who} force` asks all the same."
                     );
-                    self.fail(id, "not_listed", why);
+                    self.fail(id, FailureCode::NotListed, why);
                 }
             },
         }

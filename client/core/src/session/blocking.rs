@@ -6,6 +6,7 @@ use letschat_protocol::username::Username;
 
 use super::calls::APPROVAL_MS;
 use super::{Effect, LinkId, Now, Reply, RequestId, Save, Session};
+use crate::codes::FailureCode;
 
 /// More than this is no list that a person keeps.
 const MAX_BLOCKED: usize = 10_000;
@@ -17,17 +18,17 @@ impl Session {
     pub(super) fn block(&mut self, now: Now, id: RequestId, who: &str, on: bool) {
         let Ok(who) = who.parse::<Username>() else {
             let why = "Say whom by username; an address can be somebody else's tomorrow.";
-            return self.fail(id, "bad_arguments", why);
+            return self.fail(id, FailureCode::BadArguments, why);
         };
         let Some(account) = &mut self.account else {
             return self.fail_not_logged_in(id);
         };
         if on && who == account.username {
-            return self.fail(id, "yourself", "That is you.");
+            return self.fail(id, FailureCode::Yourself, "That is you.");
         }
         if on && account.blocked.len() >= MAX_BLOCKED {
             let why = format!("You block {MAX_BLOCKED} already; `/block NAME off` makes room.");
-            return self.fail(id, "too_many", why);
+            return self.fail(id, FailureCode::TooMany, why);
         }
         let changed = match on {
             true => account.blocked.insert(who.clone()),
@@ -38,7 +39,7 @@ impl Session {
         }
         if on {
             self.turn_down(&who, Refusal::Denied);
-            self.end_call(&who, "cancelled", "You have blocked them.");
+            self.end_call(&who, FailureCode::Cancelled, "You have blocked them.");
             self.end_chat(now, &who, None);
         }
         let message = match (on, changed) {

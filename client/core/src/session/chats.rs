@@ -1,6 +1,5 @@
 //! What happens to open chats: messages, breaks, the end.
 
-use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::limits::{ACTIVITY_REPORT_MS, MAX_MESSAGE_BYTES};
@@ -17,6 +16,7 @@ use super::{
     Backlog, Displayed, Effect, Failure, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session,
     Typing,
 };
+use crate::codes::{ChatEnd, FailureCode};
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, fingerprint};
 
@@ -38,7 +38,7 @@ impl Session {
     ) {
         if self.chats.contains_key(who) {
             // They called anew, so they have forgotten the old one.
-            self.close_chat(who, "replaced");
+            self.close_chat(who, ChatEnd::Replaced);
         }
         if let Some(link) = chat.link() {
             self.links.insert(link, LinkUse::Chat(who.clone()));
@@ -76,14 +76,14 @@ impl Session {
         };
         if is_blank(&text) {
             let why = "There is nothing to read in that message.";
-            return self.fail(id, Code::TextInvalid.name(), why);
+            return self.fail(id, FailureCode::TextInvalid, why);
         }
         if text.len() > MAX_MESSAGE_BYTES {
             let why = format!(
                 "A message has at most {MAX_MESSAGE_BYTES} bytes; this has {}.",
                 text.len()
             );
-            return self.fail(id, "text_too_long", why);
+            return self.fail(id, FailureCode::TextTooLong, why);
         }
         match self.send_to(now, &who, &text) {
             Err(failure) => self.fail(id, failure.code, failure.message),
@@ -104,7 +104,7 @@ impl Session {
             Err(_) => {
                 self.fail(
                     id,
-                    "no_chat",
+                    FailureCode::NoChat,
                     "No chat is open with them; `/connect NAME` asks for one.",
                 );
             }
@@ -127,7 +127,7 @@ impl Session {
             matches!(chat.path, Path::Broken { redial: Redial::Under(under) } if under == link);
         match message {
             PeerMessage::Resumed { received } if under => self.resumed(now, who, link, received),
-            PeerMessage::Refuse(Refusal::Over) if under => self.close_chat(who, "lost"),
+            PeerMessage::Refuse(Refusal::Over) if under => self.close_chat(who, ChatEnd::Lost),
             PeerMessage::Refuse(_) if under => self.link_broke(now, who, link),
             _ if under => self.link_broke(now, who, link),
             PeerMessage::Message { number, text } => self.message(now, who, number, text),
@@ -136,10 +136,10 @@ impl Session {
                 self.effects.push(Effect::SendPeer { link, message: PeerMessage::Pong });
             }
             PeerMessage::Pong => {}
-            PeerMessage::Bye => self.close_chat(who, "peer_ended"),
+            PeerMessage::Bye => self.close_chat(who, ChatEnd::PeerEnded),
             // Our confirmation came too late: the other side has given up.
-            PeerMessage::Refuse(_) => self.close_chat(who, "lost"),
-            _ => self.close_chat(who, "protocol"),
+            PeerMessage::Refuse(_) => self.close_chat(who, ChatEnd::Lost),
+            _ => self.close_chat(who, ChatEnd::Protocol),
         }
     }
 
@@ -149,7 +149,7 @@ impl Session {
             return;
         };
         match chat.delivery.receive(number) {
-            Arrival::Gap => return self.close_chat(who, "protocol"),
+            Arrival::Gap => return self.close_chat(who, ChatEnd::Protocol),
             // Our acknowledgement was lost with an earlier link, or is still to come.
             Arrival::Again => chat.owe_acknowledgement(now),
             // Said while the chat with them was being ended.
@@ -177,14 +177,14 @@ impl Session {
             return;
         };
         let Some(confirmed) = chat.delivery.confirm(through) else {
-            return self.close_chat(who, "protocol");
+            return self.close_chat(who, ChatEnd::Protocol);
         };
         let waiting = chat.delivery.waiting() > 0;
         chat.unconfirmed_since_ms = waiting.then_some(now.boot_ms);
         let (id, is_ending) = (chat.id, chat.ending.is_some());
         self.tell_state(who, id, confirmed, MessageState::Delivered);
         if !waiting && is_ending {
-            self.close_chat(who, "ended");
+            self.close_chat(who, ChatEnd::Ended);
         }
     }
 
@@ -260,7 +260,7 @@ impl Session {
         chat.whole_since_ms = now.boot_ms;
         chat.acknowledgement_due_ms = None;
         let Some(confirmed) = chat.delivery.confirm(received) else {
-            return self.close_chat(who, "protocol");
+            return self.close_chat(who, ChatEnd::Protocol);
         };
         chat.heard(now);
         let id = chat.id;
@@ -273,7 +273,7 @@ impl Session {
         self.tell(Event::ChatResumed { with: who.clone() });
         self.tell_state(who, id, confirmed, MessageState::Delivered);
         if !waiting && self.chats.get(who).is_some_and(|chat| chat.ending.is_some()) {
-            self.close_chat(who, "ended");
+            self.close_chat(who, ChatEnd::Ended);
         }
     }
 
@@ -302,7 +302,7 @@ impl Session {
         }
         if chat.is_given_up(now) {
             self.refuse(link, Refusal::Over);
-            return self.close_chat(&who, "lost");
+            return self.close_chat(&who, ChatEnd::Lost);
         }
         let message = PeerMessage::Resumed { received: chat.delivery.acknowledge() };
         if let Some(older) = older {
@@ -344,7 +344,7 @@ impl Session {
             }
             (None, None) => "Your current chat is over; `/switch NAME` goes to another one.",
         };
-        Err(Failure::new("no_chat", why))
+        Err(Failure::new(FailureCode::NoChat, why))
     }
 
     /// Ends a chat, once what was said is confirmed or a moment has passed.
@@ -357,7 +357,7 @@ impl Session {
         ending.waiting.extend(id);
         let can_confirm = matches!(chat.path, Path::Direct(_));
         if chat.delivery.waiting() == 0 || !can_confirm {
-            self.close_chat(who, "ended");
+            self.close_chat(who, ChatEnd::Ended);
         }
     }
 
@@ -369,18 +369,18 @@ impl Session {
     }
 
     /// The end of a chat: says so to the peer where it can, and names what was not delivered.
-    fn close_chat(&mut self, who: &Username, reason: &'static str) {
+    fn close_chat(&mut self, who: &Username, reason: ChatEnd) {
         let Some(mut chat) = self.chats.remove(who) else {
             return;
         };
         if let Some(link) = chat.link() {
-            if matches!(chat.path, Path::Direct(_)) && reason != "peer_ended" {
+            if matches!(chat.path, Path::Direct(_)) && reason != ChatEnd::PeerEnded {
                 self.effects.extend(chat.acknowledgement(link));
                 self.effects.push(Effect::SendPeer { link, message: PeerMessage::Bye });
             }
             self.close_link(link);
         }
-        self.closed_for_typing(who, reason == "ended" || chat.ending.is_some());
+        self.closed_for_typing(who, reason == ChatEnd::Ended || chat.ending.is_some());
         if let Some(failed) = chat.delivery.unconfirmed_numbers() {
             self.tell_state(who, chat.id, failed, MessageState::Failed);
         }
@@ -417,7 +417,7 @@ impl Session {
             return;
         };
         if chat.ending.as_ref().is_some_and(|ending| ending.until_ms <= now.boot_ms) {
-            return self.close_chat(who, "ended");
+            return self.close_chat(who, ChatEnd::Ended);
         }
         let acknowledgement_is_due =
             chat.acknowledgement_due_ms.is_some_and(|due_ms| due_ms <= now.boot_ms);
@@ -439,7 +439,7 @@ impl Session {
                 self.effects.push(Effect::SendPeer { link, message: PeerMessage::Ping });
             }
             Path::Direct(_) => {}
-            Path::Broken { .. } if chat.is_given_up(now) => self.close_chat(who, "lost"),
+            Path::Broken { .. } if chat.is_given_up(now) => self.close_chat(who, ChatEnd::Lost),
             Path::Broken { redial: Redial::At(at) } if at <= now.boot_ms => self.redial(who),
             Path::Broken { .. } => {}
         }

@@ -5,6 +5,7 @@ use letschat_protocol::username::Username;
 
 use super::chat::Chat;
 use super::{Effect, KnownPeer, Reply, RequestId, Save, Session};
+use crate::codes::FailureCode;
 use crate::event::{KeyState, fingerprint};
 
 /// A key that was offered for somebody whose known key is another.
@@ -20,7 +21,7 @@ impl Session {
     pub(super) fn verify(&mut self, id: RequestId, who: &str, matches: bool) {
         let Some((who, key)) = self.known_key(who) else {
             let why = "No key of theirs is known yet; open a chat first.";
-            return self.fail(id, "unknown_peer", why);
+            return self.fail(id, FailureCode::UnknownPeer, why);
         };
         let Some(account) = &mut self.account else {
             return self.fail_not_logged_in(id);
@@ -93,7 +94,7 @@ impl Session {
         let offer = who.and_then(|who| Some((*self.offered.get(&who)?, who)));
         let Some((Offered { key, is_shown }, who)) = offer else {
             let why = "No changed key of theirs is waiting to be trusted.";
-            return self.fail(id, "nothing_to_trust", why);
+            return self.fail(id, FailureCode::NothingToTrust, why);
         };
         if !is_shown {
             self.offered.insert(who.clone(), Offered { key, is_shown: true });
@@ -102,7 +103,7 @@ impl Session {
                  expect. {} Ask them by another way; `/trust {who}` again accepts the new key.",
                 self.both_keys(&who, &key)
             );
-            return self.fail(id, "key_changed", why);
+            return self.fail(id, FailureCode::KeyChanged, why);
         }
         self.offered.remove(&who);
         if let Some(account) = &mut self.account {

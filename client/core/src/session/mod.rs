@@ -53,6 +53,7 @@ use self::calls::{Arrived, Asked, Bell, Call, Introduced};
 use self::chat::Chat;
 use self::keys::Offered;
 use self::server::ServerSide;
+use crate::codes::{FailureCode, LinkEnd};
 use crate::event::{Event, KeyState, fingerprint};
 use crate::view::SessionState;
 pub use io::*;
@@ -177,7 +178,7 @@ impl Session {
             }
             Input::ServerUnreached(why) => self.server_unreached(now, why),
             Input::Server(said) => self.server_said(now, said),
-            Input::ServerLost => self.server_down(now, retry::Reason::Lost),
+            Input::ServerLost => self.server_down(now, LinkEnd::Lost),
             Input::Account(result) => self.account_opened(now, result),
             Input::Datagram(message) => self.datagram(now, message),
             Input::PeerDialled { link } => self.peer_dialled(now, link),
@@ -295,7 +296,7 @@ impl Session {
 
     fn request(&mut self, now: Now, id: RequestId, request: Request) {
         if self.quitting.is_some() {
-            return self.fail(id, "quitting", "The client is about to end.");
+            return self.fail(id, FailureCode::Quitting, "The client is about to end.");
         }
         if request.is_local_activity() {
             self.report_activity(now);
@@ -337,7 +338,7 @@ impl Session {
         self.quitting = Some(id);
         self.end_calls();
         self.end_chats(now);
-        self.stop_server_work("quitting", "The client is about to end.");
+        self.stop_server_work(FailureCode::Quitting, "The client is about to end.");
         self.close_server();
     }
 
@@ -413,12 +414,12 @@ impl Session {
         self.effects.push(Effect::Answer { id, result: Ok(reply) });
     }
 
-    fn fail(&mut self, id: RequestId, code: &'static str, message: impl Into<String>) {
+    fn fail(&mut self, id: RequestId, code: FailureCode, message: impl Into<String>) {
         self.effects.push(Effect::Answer { id, result: Err(Failure::new(code, message)) });
     }
 
     fn fail_not_logged_in(&mut self, id: RequestId) {
-        self.fail(id, "not_logged_in", "You are not logged in; `/login` comes first.");
+        self.fail(id, FailureCode::NotLoggedIn, "You are not logged in; `/login` comes first.");
     }
 
     fn tell(&mut self, event: Event) {
@@ -441,15 +442,15 @@ impl Session {
         if let Some(word) = word {
             let found = word.parse::<Username>().ok().filter(|name| names.contains(name));
             let why = format!("Nobody {what} by that name.");
-            return found.ok_or_else(|| Failure::new("nobody_such", why));
+            return found.ok_or_else(|| Failure::new(FailureCode::NobodySuch, why));
         }
         let mut rest = names.iter();
         match (rest.next(), rest.next()) {
-            (None, _) => Err(Failure::new("nobody_such", format!("Nobody {what}."))),
+            (None, _) => Err(Failure::new(FailureCode::NobodySuch, format!("Nobody {what}."))),
             (Some(only), None) => Ok((*only).clone()),
             _ => {
                 let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-                Err(Failure::new("which_one", format!("Which one? {}", names.join(", "))))
+                Err(Failure::new(FailureCode::WhichOne, format!("Which one? {}", names.join(", "))))
             }
         }
     }

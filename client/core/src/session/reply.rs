@@ -4,6 +4,7 @@ use letschat_protocol::dialogue::Listed;
 use letschat_protocol::message_id::MessageId;
 use serde::Serialize;
 
+use crate::codes::FailureCode;
 use crate::conversation::{MessageState, Via, digits};
 use crate::event::KeyState;
 
@@ -152,15 +153,15 @@ pub struct ChatStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// A stable word: the name of a server's reply code, or one of the client's own.
-    pub code: &'static str,
+    /// A stable word for programs.
+    pub code: FailureCode,
     /// One sentence that says what happened and what to do.
     pub message: String,
 }
 
 impl Failure {
     /// A failure with its sentence.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Failure {
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Failure {
         Failure { code, message: message.into() }
     }
 }

@@ -11,17 +11,7 @@
 use letschat_protocol::dialogue::Closing;
 
 use super::backoff::{Backoff, LATER, SOON};
-
-/// Why there is no link to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// It broke.
-    Lost,
-    /// Nobody answers there.
-    NoServer,
-    /// The server closed it and said why.
-    Closed(Closing),
-}
+use crate::codes::LinkEnd;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +24,13 @@ pub(super) enum Action {
     WaitForUser,
 }
 
-impl Reason {
+impl LinkEnd {
     /// The table above.
     pub(super) fn action(self, return_after_idle: bool) -> Action {
         match self {
-            Reason::Lost => Action::Return,
-            Reason::NoServer => Action::TryLater,
-            Reason::Closed(closing) => match closing {
+            LinkEnd::Lost => Action::Return,
+            LinkEnd::NoServer => Action::TryLater,
+            LinkEnd::Closed(closing) => match closing {
                 Closing::Terminated | Closing::Silent | Closing::NotReading => Action::Return,
                 Closing::Busy => Action::TryLater,
                 Closing::Idle if return_after_idle => Action::Return,
@@ -55,24 +45,15 @@ impl Reason {
         }
     }
 
-    /// A stable word for events and failures.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Reason::Lost => "lost",
-            Reason::NoServer => "no_server",
-            Reason::Closed(closing) => closing.name(),
-        }
-    }
-
     /// What happened, in a sentence.
     pub(super) fn sentence(self) -> &'static str {
         match self {
-            Reason::Lost => "The connection to the server was lost.",
-            Reason::NoServer => "No server answers there.",
-            Reason::Closed(Closing::Idle) => {
+            LinkEnd::Lost => "The connection to the server was lost.",
+            LinkEnd::NoServer => "No server answers there.",
+            LinkEnd::Closed(Closing::Idle) => {
                 "You were idle for too long. Your next request to the server logs in again."
             }
-            Reason::Closed(closing) => closing.sentence(),
+            LinkEnd::Closed(closing) => closing.sentence(),
         }
     }
 }
@@ -113,8 +94,8 @@ mod tests {
     fn nobody_comes_back_uninvited_after_a_penalty_or_a_kick() {
         let closed = [Closing::Penalty, Closing::Kicked, Closing::Replaced, Closing::Idle];
         for closing in closed {
-            assert_eq!(Reason::Closed(closing).action(false), Action::WaitForUser);
+            assert_eq!(LinkEnd::Closed(closing).action(false), Action::WaitForUser);
         }
-        assert_eq!(Reason::Closed(Closing::Idle).action(true), Action::Return);
+        assert_eq!(LinkEnd::Closed(Closing::Idle).action(true), Action::Return);
     }
 }

@@ -3,6 +3,7 @@
 use letschat_protocol::username::Username;
 
 use super::{Reply, RequestId, Session};
+use crate::codes::NoticeCode;
 use crate::event::Event;
 
 /// What a typed line without a `/` means.
@@ -49,7 +50,7 @@ impl Session {
                 return;
             }
             let message = format!("What you type goes to {who} now.");
-            self.tell(Event::Notice { code: "current_chat", message });
+            self.tell(Event::Notice { code: NoticeCode::CurrentChat, message });
         }
         self.typing = Typing::Chat(who.clone());
     }

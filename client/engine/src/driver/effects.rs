@@ -19,6 +19,7 @@ use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::server_link::ServerLink;
 use crate::net::tls::PeerTls;
+use letschat_core::codes::{FailureCode, NoticeCode};
 use letschat_core::event::Event;
 use letschat_core::session::{Account, AccountError, Effect, Input, LinkId, PeerLoss, Save};
 
@@ -108,7 +109,7 @@ impl Running<'_> {
                 "{count} events were dropped, since nobody read them. `/status` and `/list` show how \
                  things stand."
             );
-            self.tell(Event::Notice { code: "events_dropped", message });
+            self.tell(Event::Notice { code: NoticeCode::EventsDropped, message });
         }
     }
 
@@ -146,7 +147,7 @@ impl Running<'_> {
         })?;
         self.receiver.open(self.account_generation, tls.clone());
         if let Some(message) = folder.lost_position.clone() {
-            self.tell(Event::Notice { code: "position_lost", message });
+            self.tell(Event::Notice { code: NoticeCode::PositionLost, message });
         }
         self.account = Some((folder, tls));
         Ok(account)
@@ -186,7 +187,7 @@ impl Running<'_> {
                 "What should be remembered could not be written below {folder}: {error}. \
                  Make room there; until then it is lost when the client ends."
             );
-            self.tell(Event::Error { code: "not_saved", message });
+            self.tell(Event::Error { code: FailureCode::NotSaved, message });
         }
     }
 

@@ -8,6 +8,7 @@ use crate::net::peer_link::PeerLink;
 use crate::net::server_link::Secured;
 use crate::net::{Arrival, Occurrence};
 use crate::trust::Verdict;
+use letschat_core::codes::NoticeCode;
 use letschat_core::event::Event;
 use letschat_core::session::{Input, LinkId, Request, RequestId};
 
@@ -83,14 +84,14 @@ impl Running<'_> {
         let server = &self.target.address;
         let notice = match verdict {
             Verdict::FirstSight => Some((
-                "server_key_pinned",
+                NoticeCode::ServerKeyPinned,
                 format!(
                     "The server {server} is new here. From now on only this key is accepted there: \
                      {fingerprint}. Its operator can tell you whether it is the right one."
                 ),
             )),
             Verdict::KnownAs(address) => Some((
-                "server_known",
+                NoticeCode::ServerKnown,
                 format!("The server {server} is the one that you know as {address}."),
             )),
             Verdict::Known | Verdict::AsGiven => None,

@@ -187,6 +187,7 @@ impl Telling {
 mod tests {
     use super::*;
     use async_channel::Receiver;
+    use letschat_core::codes::NoticeCode;
 
     fn telling() -> (Telling, Receiver<Told>) {
         let (events, told) = async_channel::unbounded();
@@ -194,7 +195,7 @@ mod tests {
     }
 
     fn notice(bytes: usize) -> Event {
-        Event::Notice { code: "noise", message: "x".repeat(bytes) }
+        Event::Notice { code: NoticeCode::ServerSays, message: "x".repeat(bytes) }
     }
 
     fn displayed(number: u64) -> Option<Displayed> {

@@ -16,6 +16,7 @@ use crate::party::Party;
 use crate::queue;
 use letschat_commands::command::Dispatcher;
 use letschat_commands::passwords::Passwords;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Failure, Request};
 use letschat_engine::client::{Client, Config};
 
@@ -55,7 +56,8 @@ impl Company {
         if let Some(server) = text("server")? {
             config.server = server.parse().map_err(|error| misuse(format!("server: {error}")))?;
         }
-        let failed = |error: &dyn std::error::Error| Failure::new("client", error.to_string());
+        let failed =
+            |error: &dyn std::error::Error| Failure::new(FailureCode::Client, error.to_string());
         let folder = match text("data")? {
             Some(folder) => {
                 config.data_folder = PathBuf::from(folder);

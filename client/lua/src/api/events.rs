@@ -16,6 +16,7 @@ use crate::failure::{Outcome, misuse};
 use crate::host::Host;
 use crate::mailbox::is_own_message;
 use crate::party::{Party, to_lua};
+use letschat_core::codes::FailureCode;
 use letschat_core::event;
 use letschat_core::session::Failure;
 
@@ -118,7 +119,7 @@ impl Filter {
             Filter::Asked(function) => {
                 let event = to_lua(lua, event).map_err(lua_failed)?;
                 let answer = host.runner.call(function, event);
-                let answer = answer.map_err(|trace| Failure::new("lua", trace))?;
+                let answer = answer.map_err(|trace| Failure::new(FailureCode::Lua, trace))?;
                 let is_no = |value: &Value| matches!(value, Value::Nil | Value::Boolean(false));
                 Ok(answer.front().is_some_and(|value| !is_no(value)))
             }

@@ -24,6 +24,7 @@ use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use super::failure::{self, Outcome, error_text, misuse};
 use super::host::Host;
 use super::party::Party;
+use letschat_core::codes::FailureCode;
 
 /// A table that is being filled with functions.
 pub(super) struct Shelf<'a> {
@@ -91,7 +92,7 @@ fn answer<R: IntoLuaMulti>(lua: &Lua, outcome: Outcome<R>) -> mlua::Result<Multi
 
 /// What Lua itself could not do.
 pub(super) fn lua_failed(error: mlua::Error) -> letschat_core::session::Failure {
-    letschat_core::session::Failure::new("lua", error_text(&error))
+    letschat_core::session::Failure::new(FailureCode::Lua, error_text(&error))
 }
 
 /// So much of a name that means nothing is told.

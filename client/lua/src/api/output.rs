@@ -10,6 +10,7 @@ use crate::failure::{Outcome, misuse};
 use crate::host::{End, Host};
 use crate::limits::LINE_BYTES;
 use crate::voice::{LEVELS, Said};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 
 /// Adds what is said by a script or plugin of these arguments. `idle` tells for how many seconds
@@ -82,7 +83,8 @@ fn shown(host: &Host, tostring: &Function, value: &Value) -> Outcome<String> {
     if let Value::String(text) = value {
         return Ok(beginning(text, LINE_BYTES + 1));
     }
-    let texts = host.runner.call(tostring, value).map_err(|trace| Failure::new("lua", trace))?;
+    let texts =
+        host.runner.call(tostring, value).map_err(|trace| Failure::new(FailureCode::Lua, trace))?;
     match texts.front() {
         Some(Value::String(text)) => Ok(beginning(text, LINE_BYTES + 1)),
         _ => Ok(String::new()),

@@ -14,6 +14,7 @@ use crate::failure::Outcome;
 use crate::host::Host;
 use crate::limits::STORE_BYTES;
 use crate::party::to_lua;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 use letschat_engine::private_file;
 
@@ -39,7 +40,10 @@ impl Store {
 
     fn load<'a>(&self, kept: &'a mut Kept) -> Outcome<&'a mut Map<String, Json>> {
         let wrong = |why: String| {
-            Failure::new("store", format!("{} can't be read: {why}.", self.path.display()))
+            Failure::new(
+                FailureCode::Store,
+                format!("{} can't be read: {why}.", self.path.display()),
+            )
         };
         if kept.values.is_none() {
             let values = private_file::read_json(&self.path);
@@ -67,7 +71,7 @@ impl Store {
                 None => values.remove(&key),
             };
             return Err(Failure::new(
-                "limit",
+                FailureCode::Limit,
                 format!("A store has room for {STORE_BYTES} bytes."),
             ));
         }

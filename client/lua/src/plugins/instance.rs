@@ -35,6 +35,7 @@ use crate::voice::Said;
 use crate::{queue, vm};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::extension::AddedCommand;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 
 /// Deep recursion of a plugin needs room.
@@ -312,7 +313,10 @@ impl Plugin {
                 Ok(values) => Ok(values.front().filter(|value| !value.is_nil()).map(shown)),
                 Err(trace) => {
                     host.fail(trace);
-                    Err(Failure::new("plugin", "The plugin has failed; its error is shown."))
+                    Err(Failure::new(
+                        FailureCode::Plugin,
+                        "The plugin has failed; its error is shown.",
+                    ))
                 }
             };
             let _ = answer.try_send(result);
@@ -419,7 +423,10 @@ fn shown(value: &Value) -> String {
 
 /// What a plugin was asked and did not answer.
 pub(super) fn unanswered() -> Outcome<Option<String>> {
-    Err(Failure::new("plugin", "The plugin has given no answer; `/plugin list` shows how it is."))
+    Err(Failure::new(
+        FailureCode::Plugin,
+        "The plugin has given no answer; `/plugin list` shows how it is.",
+    ))
 }
 
 #[cfg(test)]

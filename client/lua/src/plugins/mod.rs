@@ -36,6 +36,7 @@ use super::{modules, queue};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::extension::Extension as _;
 use letschat_commands::passwords::Passwords;
+use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
 use letschat_core::session::Failure;
 use letschat_engine::client::Client;
@@ -213,7 +214,7 @@ impl Plugins {
     fn begin_change(&self, name: &str) -> Outcome<Change> {
         if !lock(&self.inner.changing).insert(name.to_owned()) {
             let why = format!("{name} is being loaded or unloaded; try it when that is done.");
-            return Err(Failure::new("plugin", why));
+            return Err(Failure::new(FailureCode::Plugin, why));
         }
         Ok(Change { plugins: self.clone(), name: name.to_owned() })
     }
@@ -240,8 +241,9 @@ impl Plugins {
                 "A plugin is named by its file in the plugin folder, without .lua.",
             ));
         }
-        let failed =
-            |why: String| Failure::new("plugin", format!("The plugin {name} is not loaded: {why}"));
+        let failed = |why: String| {
+            Failure::new(FailureCode::Plugin, format!("The plugin {name} is not loaded: {why}"))
+        };
         let path = self.inner.folder.join(format!("{name}.lua"));
         let source = modules::read(&path).map_err(|error| failed(format!("{error}.")))?;
         let dispatcher = Dispatcher::new(self.inner.client.clone(), Passwords::new(None, None));
@@ -281,7 +283,10 @@ impl Plugins {
     /// Runs a plugin's command; the answer is shown.
     async fn run_command(&self, name: &str, line: &str) -> Outcome<Option<String>> {
         let command = self.command(name).ok_or_else(|| {
-            Failure::new("unknown_command", "There is no such command; `/help` lists them.")
+            Failure::new(
+                FailureCode::UnknownCommand,
+                "There is no such command; `/help` lists them.",
+            )
         })?;
         let arguments = Value::Object(read_arguments(&command, line)?);
         let has = |instance: &Instance| {
@@ -389,7 +394,7 @@ fn not_loaded(name: &str) -> Failure {
 }
 
 fn not_written(name: &str, why: &str) -> Failure {
-    Failure::new("store", format!("What {name} keeps could not be written: {why}."))
+    Failure::new(FailureCode::Store, format!("What {name} keeps could not be written: {why}."))
 }
 
 async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {

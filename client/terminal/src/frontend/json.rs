@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::lines::Entries;
 use super::{Dialect, Entry, Id, Outcome, OutputClosed, Stage};
 use letschat_commands::command::{Call, Rejection, parse_line};
+use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
 use letschat_core::session::{Failure, Reply};
 use letschat_engine::events::Receipt;
@@ -94,7 +95,7 @@ fn reply_line(outcome: &Outcome) -> ReplyLine<'_> {
 fn read_object(text: &str) -> Entry {
     let malformed = |id, expected: &str| Entry::Malformed {
         id,
-        failure: Failure::new("malformed", format!("Expected {expected}.")),
+        failure: Failure::new(FailureCode::Malformed, format!("Expected {expected}.")),
     };
     let Ok(Members(members)) = serde_json::from_str(text) else {
         let expected = "a JSON object, or a command as it is typed; `/say TEXT` says a text that begins like one";
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(shown("say", Some(json!(7)), Ok(sent)), expected);
         let expected = json!({"reply": "watch"});
         assert_eq!(shown("watch", None, Ok(Reply::Done {})), expected);
-        let failure = Failure::new("nobody", "Nobody.");
+        let failure = Failure::new(FailureCode::Nobody, "Nobody.");
         let error = json!({"code": "nobody", "message": "Nobody."});
         let expected = json!({"reply": "connect", "id": "a", "error": error});
         assert_eq!(shown("connect", Some(json!("a")), Err(failure)), expected);
@@ -251,7 +252,7 @@ mod tests {
         ] {
             let Some(Entry::Malformed { id, failure }) = read(line) else { panic!("{line}") };
             let id = id.as_deref().map(RawValue::get);
-            assert_eq!((id, failure.code), (expected_id, "malformed"), "{line}");
+            assert_eq!((id, failure.code), (expected_id, FailureCode::Malformed), "{line}");
         }
         let deep = "{\"a\":".repeat(10_000);
         assert!(matches!(read(&deep), Some(Entry::Malformed { .. })));
@@ -307,7 +308,7 @@ mod tests {
         for c in ['\u{7f}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{2800}', '\u{e0041}', '\u{feff}'] {
             let line = format!(r#"{{"id": "a{c}b", "command": "list"}}"#);
             let Some(Entry::Malformed { id: None, failure }) = read(&line) else { panic!("{c:?}") };
-            assert_eq!(failure.code, "malformed");
+            assert_eq!(failure.code, FailureCode::Malformed);
         }
     }
 }

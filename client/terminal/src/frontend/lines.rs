@@ -10,6 +10,7 @@ use async_channel::{Receiver, Sender};
 use letschat_protocol::text::without_marks;
 
 use super::{Entry, Input};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Failure;
 
 /// A line that is longer is skipped. Fits the largest message with every character escaped.
@@ -42,7 +43,7 @@ impl Input for Entries {
         loop {
             match self.lines.next().await? {
                 Line::Malformed(what) => {
-                    let failure = Failure::new("malformed", what);
+                    let failure = Failure::new(FailureCode::Malformed, what);
                     return Some(Entry::Malformed { id: None, failure });
                 }
                 Line::Text(text) => {

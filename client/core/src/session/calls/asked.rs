@@ -8,6 +8,7 @@ use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
 use super::{APPROVAL_MS, Arrived, Asked, AskedStage, Introduced, Stage};
+use crate::codes::{FailureCode, RequestEnd};
 use crate::crowd::{gives_way, network};
 use crate::event::{Event, KeyState, fingerprint};
 use crate::session::chat::Chat;
@@ -147,7 +148,7 @@ impl Session {
             return false;
         };
         self.turn_down(&who, Refusal::Busy);
-        self.tell(Event::RequestEnded { from: who, reason: "no_answer" });
+        self.tell(Event::RequestEnded { from: who, reason: RequestEnd::NoAnswer });
         true
     }
 
@@ -171,7 +172,7 @@ impl Session {
         }
         if let Some(older) = self.asked.remove(&who) {
             self.close_link(older.link);
-            self.fail_all(older.waiting, "withdrawn", "They called anew; approve that.");
+            self.fail_all(older.waiting, FailureCode::Withdrawn, "They called anew; approve that.");
         }
         if !self.make_room_to_ask(from.ip()) {
             return self.refuse(link, Refusal::Busy);
@@ -276,7 +277,7 @@ impl Session {
         };
         if self.key_state(&who, &key) == KeyState::Changed {
             let why = self.show_offer(&who, key);
-            return self.fail(id, "key_changed", why);
+            return self.fail(id, FailureCode::KeyChanged, why);
         }
         let Some(asked) = self.asked.get_mut(&who) else {
             return;
@@ -304,7 +305,7 @@ impl Session {
         if let Some(asked) = self.asked.remove(who) {
             self.withdraw_offer(who, asked.key);
             self.refuse(asked.link, why);
-            self.fail_all(asked.waiting, "withdrawn", "The request is over.");
+            self.fail_all(asked.waiting, FailureCode::Withdrawn, "The request is over.");
         }
     }
 
@@ -339,8 +340,8 @@ impl Session {
             self.withdraw_offer(who, asked.key);
             self.close_link(asked.link);
             let message = format!("{who} hung up.");
-            self.fail_all(asked.waiting, "withdrawn", &message);
-            self.tell(Event::RequestEnded { from: who.clone(), reason: "withdrawn" });
+            self.fail_all(asked.waiting, FailureCode::Withdrawn, &message);
+            self.tell(Event::RequestEnded { from: who.clone(), reason: RequestEnd::Withdrawn });
         }
         if let Some(call) = self.calls.get_mut(who)
             && let Some((link, _)) = call.parked.take()

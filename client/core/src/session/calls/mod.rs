@@ -21,6 +21,7 @@ use super::asking::is_at;
 use super::chat::Chat;
 use super::server::{Expected, ListFor};
 use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, Request, RequestId, Session};
+use crate::codes::{FailureCode, NoticeCode, RequestEnd};
 use crate::event::{Event, KeyState};
 
 /// A user approves within this time.
@@ -143,16 +144,16 @@ impl Session {
         if let Ok(name) = who.parse()
             && self.is_blocked(&name)
         {
-            return self.fail(id, "blocked", still_blocked(&name));
+            return self.fail(id, FailureCode::Blocked, still_blocked(&name));
         }
         if who.is_empty() || who.contains(char::is_whitespace) {
             let why = "Say whom: a username, an address, or an address with a port.";
-            return self.fail(id, "bad_arguments", why);
+            return self.fail(id, FailureCode::BadArguments, why);
         }
         if !force && self.names_oneself(&who) {
             return self.fail(
                 id,
-                "yourself",
+                FailureCode::Yourself,
                 "That is you; asking for yourself costs the connection.",
             );
         }
@@ -172,7 +173,7 @@ impl Session {
         } else if let Some(chat) = self.chats.get(who) {
             let reply = chat.reply(self);
             let message = format!("The chat with {who} is open already.");
-            self.tell(Event::Notice { code: "chat_open", message });
+            self.tell(Event::Notice { code: NoticeCode::ChatOpen, message });
             self.opened_for_typing(who, switch);
             self.answer(id, reply);
         } else if let Some(call) = self.calls.get_mut(who) {
@@ -197,7 +198,7 @@ impl Session {
             return self.ask_server(now, request, Expected::ConnectAddress(id, who, switch));
         };
         if self.is_blocked(&name) {
-            return self.fail(id, "blocked", still_blocked(&name));
+            return self.fail(id, FailureCode::Blocked, still_blocked(&name));
         }
         // While the list was on its way, they may have called themselves.
         if self.is_under_way(now, id, &name, switch) {
@@ -211,7 +212,7 @@ impl Session {
     pub(in crate::session) fn refuse_connect(
         &mut self,
         who: &Username,
-        code: &'static str,
+        code: FailureCode,
         message: &str,
     ) {
         if let Some(call) = self.calls.get(who)
@@ -232,10 +233,10 @@ impl Session {
     ) {
         let who = introduction.username.clone();
         if !is_at(asked, introduction.receiver) || Some(&who) == self.own_name() {
-            return self.fail(id, "malformed", SOMEBODY_ELSE);
+            return self.fail(id, FailureCode::Malformed, SOMEBODY_ELSE);
         }
         if self.is_blocked(&who) {
-            return self.fail(id, "blocked", still_blocked(&who));
+            return self.fail(id, FailureCode::Blocked, still_blocked(&who));
         }
         if !self.is_under_way(now, id, &who, switch) {
             self.calls.insert(who.clone(), Call::new(id, switch));
@@ -251,7 +252,7 @@ impl Session {
         to: Introduction,
     ) {
         if to.username != *who {
-            return self.refuse_connect(who, "malformed", SOMEBODY_ELSE);
+            return self.refuse_connect(who, FailureCode::Malformed, SOMEBODY_ELSE);
         }
         let Some(call) = self.calls.get(who) else {
             return; // cancelled meanwhile
@@ -261,7 +262,7 @@ impl Session {
         }
         if self.key_state(who, &to.key) == KeyState::Changed {
             let why = self.show_offer(who, to.key);
-            return self.end_call(who, "key_changed", &why);
+            return self.end_call(who, FailureCode::KeyChanged, &why);
         }
         self.offered.remove(who);
         let to = Introduction { receiver: self.server.scoped(to.receiver), ..to };
@@ -308,7 +309,7 @@ impl Session {
                     return;
                 }
                 let message = format!("{who} is being asked; `/cancel` withdraws it.");
-                self.tell(Event::Notice { code: "ringing", message });
+                self.tell(Event::Notice { code: NoticeCode::Ringing, message });
             }
             PeerMessage::Ping | PeerMessage::Pong => {}
             PeerMessage::Approve => {
@@ -327,18 +328,25 @@ impl Session {
             }
             PeerMessage::Refuse(why) => {
                 let (code, message) = match why {
-                    Refusal::Denied => ("denied", format!("{who} said no.")),
-                    Refusal::NoAnswer => ("no_answer", format!("{who} did not answer.")),
-                    Refusal::Busy => {
-                        ("peer_busy", format!("{who} takes no request now; try again in a while."))
-                    }
-                    Refusal::Unknown | Refusal::Over => {
-                        ("not_introduced", format!("{who} does not know of you; try again."))
-                    }
+                    Refusal::Denied => (FailureCode::Denied, format!("{who} said no.")),
+                    Refusal::NoAnswer => (FailureCode::NoAnswer, format!("{who} did not answer.")),
+                    Refusal::Busy => (
+                        FailureCode::PeerBusy,
+                        format!("{who} takes no request now; try again in a while."),
+                    ),
+                    Refusal::Unknown | Refusal::Over => (
+                        FailureCode::NotIntroduced,
+                        format!("{who} does not know of you; try again."),
+                    ),
                 };
                 self.call_failed(now, who, code, &message);
             }
-            _ => self.call_failed(now, who, "protocol", "The other side spoke out of turn."),
+            _ => self.call_failed(
+                now,
+                who,
+                FailureCode::Protocol,
+                "The other side spoke out of turn.",
+            ),
         }
     }
 
@@ -347,7 +355,7 @@ impl Session {
         &mut self,
         now: Now,
         who: &Username,
-        code: &'static str,
+        code: FailureCode,
         message: &str,
     ) {
         let parked = self.calls.get_mut(who).and_then(|call| call.parked.take());
@@ -368,16 +376,16 @@ impl Session {
     pub(in crate::session) fn call_lost(&mut self, now: Now, who: &Username, why: PeerLoss) {
         let (code, message) = match why {
             PeerLoss::Unreachable => (
-                "unreachable",
+                FailureCode::Unreachable,
                 format!("{who} can't be reached at their address; a firewall may be in between."),
             ),
             PeerLoss::WrongKey => (
-                "wrong_key",
+                FailureCode::WrongKey,
                 format!("Whoever answers at {who}'s address is not {who}; nothing was sent."),
             ),
-            PeerLoss::Broken => ("hung_up", format!("{who} hung up.")),
+            PeerLoss::Broken => (FailureCode::HungUp, format!("{who} hung up.")),
             PeerLoss::Protocol => {
-                ("protocol", format!("{who}'s program spoke no language of ours."))
+                (FailureCode::Protocol, format!("{who}'s program spoke no language of ours."))
             }
         };
         self.call_failed(now, who, code, &message);
@@ -386,7 +394,7 @@ impl Session {
     pub(in crate::session) fn end_call(
         &mut self,
         who: &Username,
-        code: &'static str,
+        code: FailureCode,
         message: &str,
     ) {
         let Some(call) = self.calls.remove(who) else {
@@ -419,12 +427,12 @@ impl Session {
         if who.is_none() && self.calls.is_empty() {
             return match self.cancel_trying() {
                 true => self.answer(id, Reply::Done {}),
-                false => self.fail(id, "nobody_such", "There is nothing to cancel."),
+                false => self.fail(id, FailureCode::NobodySuch, "There is nothing to cancel."),
             };
         }
         match Session::choose("is being asked for a chat", who.as_deref(), self.calls.keys()) {
             Ok(who) => {
-                self.end_call(&who, "cancelled", "You withdrew the request.");
+                self.end_call(&who, FailureCode::Cancelled, "You withdrew the request.");
                 self.answer(id, Reply::Done {});
             }
             Err(failure) => self.fail(id, failure.code, failure.message),
@@ -440,7 +448,7 @@ impl Session {
         }
     }
 
-    fn fail_all(&mut self, ids: Vec<RequestId>, code: &'static str, message: &str) {
+    fn fail_all(&mut self, ids: Vec<RequestId>, code: FailureCode, message: &str) {
         for id in ids {
             self.fail(id, code, message);
         }
@@ -450,7 +458,7 @@ impl Session {
     pub(in crate::session) fn end_calls(&mut self) {
         let own: Vec<Username> = self.calls.keys().cloned().collect();
         for who in own {
-            self.end_call(&who, "cancelled", "The client is about to end.");
+            self.end_call(&who, FailureCode::Cancelled, "The client is about to end.");
         }
         let others: Vec<Username> = self.asked.keys().cloned().collect();
         for who in others {
@@ -472,7 +480,7 @@ impl Session {
             .collect();
         for who in calls {
             let message = format!("{who} did not answer.");
-            self.end_call(&who, "no_answer", &message);
+            self.end_call(&who, FailureCode::NoAnswer, &message);
         }
         let asked: Vec<Username> = self
             .asked
@@ -482,7 +490,7 @@ impl Session {
             .collect();
         for who in asked {
             self.turn_down(&who, Refusal::NoAnswer);
-            self.tell(Event::RequestEnded { from: who, reason: "no_answer" });
+            self.tell(Event::RequestEnded { from: who, reason: RequestEnd::NoAnswer });
         }
         let arrived: Vec<LinkId> =
             self.arrived.iter().filter(|(_, one)| due(one.due_ms)).map(|(link, _)| *link).collect();

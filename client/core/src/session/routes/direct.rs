@@ -4,6 +4,7 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
 
+use crate::codes::FailureCode;
 use crate::session::chat::Path;
 use crate::session::delivery::Full;
 use crate::session::{Effect, Failure, Now, Session};
@@ -19,12 +20,12 @@ pub(super) fn send(
     to: &Username,
     text: &str,
 ) -> Result<(MessageId, u64), Failure> {
-    let no_chat = || Failure::new("no_chat", "That chat is over.");
+    let no_chat = || Failure::new(FailureCode::NoChat, "That chat is over.");
     let author = session.own_key().ok_or_else(no_chat)?;
     let chat = session.chats.get_mut(to).ok_or_else(no_chat)?;
     let number = chat.delivery.push(text.to_owned()).map_err(|Full| {
         let why = "Too many messages wait to be confirmed; say it again in a moment.";
-        Failure::new("too_many_unconfirmed", why)
+        Failure::new(FailureCode::TooManyUnconfirmed, why)
     })?;
     chat.unconfirmed_since_ms.get_or_insert(now.boot_ms);
     let id = MessageId::in_chat(chat.id, &author, number);

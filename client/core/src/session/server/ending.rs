@@ -3,28 +3,29 @@
 use letschat_protocol::dialogue::{Closing, Request as ServerRequest};
 
 use super::{Expected, Link, ListFor, Pending, Repair};
+use crate::codes::{FailureCode, LinkEnd};
 use crate::event::Event;
 use crate::session::backoff::Backoff;
-use crate::session::retry::{Action, Reason, Retries};
+use crate::session::retry::{Action, Retries};
 use crate::session::{Effect, Now, Reply, RequestId, Session};
 
 impl Session {
     /// The link is no more. What comes next depends on why: see the table in `retry`.
-    pub(in crate::session) fn server_down(&mut self, now: Now, reason: Reason) {
+    pub(in crate::session) fn server_down(&mut self, now: Now, reason: LinkEnd) {
         if matches!(self.server.link, Link::Down | Link::Waiting { .. }) {
             return;
         }
         let was_logged_in = self.server.is_logged_in();
-        if was_logged_in && reason == Reason::Closed(Closing::Idle) {
+        if was_logged_in && reason == LinkEnd::Closed(Closing::Idle) {
             self.server.away = self.own_name().cloned();
         }
-        self.drop_link(reason.name(), reason.sentence());
+        self.drop_link(reason.into(), reason.sentence());
         let message = reason.sentence().to_owned();
         // That there is no place is told with the next try; that nobody logged in, to nobody.
-        let turned_away = reason == Reason::Closed(Closing::Busy);
-        let unused = reason == Reason::Closed(Closing::TooSlow) && !self.server.has_work();
+        let turned_away = reason == LinkEnd::Closed(Closing::Busy);
+        let unused = reason == LinkEnd::Closed(Closing::TooSlow) && !self.server.has_work();
         if !turned_away && !unused {
-            self.tell(Event::Disconnected { reason: reason.name(), message });
+            self.tell(Event::Disconnected { reason, message });
         }
         if was_logged_in {
             self.server.retries.login_ended(now.boot_ms, self.server.logged_in_ms);
@@ -33,7 +34,7 @@ impl Session {
     }
 
     /// Forgets the link; what waited for an answer is told so.
-    pub(super) fn drop_link(&mut self, code: &'static str, why: &str) {
+    pub(super) fn drop_link(&mut self, code: FailureCode, why: &str) {
         self.effects.push(Effect::CloseServer);
         if std::mem::take(&mut self.server.datagrams).open {
             self.effects.push(Effect::CloseDatagrams);
@@ -51,7 +52,7 @@ impl Session {
         }
     }
 
-    pub(super) fn try_again(&mut self, now: Now, reason: Reason, detail: &str) {
+    pub(super) fn try_again(&mut self, now: Now, reason: LinkEnd, detail: &str) {
         let action = reason.action(self.birth.return_after_idle);
         let action = match action {
             // A program that never got in does not insist; one that was in comes back.
@@ -76,18 +77,18 @@ impl Session {
             let waiting = self.server.goal.iter().any(|goal| !goal.waiting.is_empty());
             let waiting = waiting || !self.server.sign_ups.is_empty();
             let told = action == Action::WaitForUser && !waiting;
-            return self.give_up(reason.name(), if told { "" } else { &message });
+            return self.give_up(reason.into(), if told { "" } else { &message });
         };
         self.server.link = Link::Waiting { until_ms: now.boot_ms + wait };
         // That a link ended has been told already; that there is no server or place has not.
         let message = if action == Action::Return { String::new() } else { message + " " };
         let seconds = wait.div_ceil(1_000);
         let message = format!("{message}Trying again in {seconds} s; `/cancel` stops that.");
-        self.tell(Event::Retrying { reason: reason.name(), attempt, in_ms: wait, message });
+        self.tell(Event::Retrying { reason, attempt, in_ms: wait, message });
     }
 
     /// Nothing more is tried: those who wait are told, or else the user is.
-    pub(super) fn give_up(&mut self, code: &'static str, message: &str) {
+    pub(super) fn give_up(&mut self, code: FailureCode, message: &str) {
         self.server.link = Link::Down;
         self.server.retries = Retries::default();
         for sign_up in std::mem::take(&mut self.server.sign_ups) {
@@ -97,7 +98,7 @@ impl Session {
     }
 
     /// The user wants nothing more of the server. Whoever waits for it is told.
-    pub(in crate::session) fn stop_server_work(&mut self, code: &'static str, message: &str) {
+    pub(in crate::session) fn stop_server_work(&mut self, code: FailureCode, message: &str) {
         let goal = self.server.goal.take();
         let sign_ups = std::mem::take(&mut self.server.sign_ups);
         let waiting = goal.into_iter().flat_map(|goal| goal.waiting).map(|waiting| waiting.id);
@@ -113,7 +114,7 @@ impl Session {
         }
         self.server.watching = false;
         if self.server.link != Link::Down {
-            self.drop_link("cancelled", "You left the server.");
+            self.drop_link(FailureCode::Cancelled, "You left the server.");
         }
     }
 
@@ -121,7 +122,7 @@ impl Session {
         if !self.chats.is_empty() {
             let why =
                 "A direct chat is open, so nothing was done; `/disconnect` it first, or `/detach`.";
-            return self.fail(id, "chat_open", why);
+            return self.fail(id, FailureCode::ChatOpen, why);
         }
         self.leave_server();
         self.answer(id, Reply::Done {});
@@ -135,7 +136,7 @@ impl Session {
     pub(in crate::session) fn leave_server(&mut self) {
         let was_up = self.server.is_up();
         self.server.away = None;
-        self.stop_server_work("cancelled", "You left the server.");
+        self.stop_server_work(FailureCode::Cancelled, "You left the server.");
         self.close_server();
         if was_up {
             self.tell(Event::LeftServer { chats: self.chats.len() });
@@ -156,7 +157,7 @@ impl Session {
             given_up.push(id);
         }
         for id in &given_up {
-            self.fail(*id, "cancelled", "You withdrew the request.");
+            self.fail(*id, FailureCode::Cancelled, "You withdrew the request.");
         }
         !given_up.is_empty()
     }
@@ -167,7 +168,7 @@ impl Session {
         let under_way = self.server.has_work() || self.server.link == Link::Busy;
         let trying = under_way && !self.server.is_logged_in();
         if trying {
-            self.stop_server_work("cancelled", "You stopped it.");
+            self.stop_server_work(FailureCode::Cancelled, "You stopped it.");
             self.close_server();
         }
         trying

@@ -9,9 +9,10 @@ use letschat_protocol::username::Username;
 
 use super::news::FIRST_DATAGRAMS_MS;
 use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, Waiting, sentence};
+use crate::codes::{FailureCode, LinkEnd, NoticeCode};
 use crate::event::Event;
 use crate::session::broadcasts::Shown;
-use crate::session::retry::Reason;
+
 use crate::session::{
     Account, AccountError, Effect, Failure, Now, Reply, Request, RequestId, Save, Session,
 };
@@ -32,7 +33,11 @@ impl Session {
         repeated: Secret,
     ) {
         if self.server.is_logged_in() {
-            return self.fail(id, "already_logged_in", "You are logged in; `/leave` comes first.");
+            return self.fail(
+                id,
+                FailureCode::AlreadyLoggedIn,
+                "You are logged in; `/leave` comes first.",
+            );
         }
         self.server.sign_ups.push_back(SignUp { id, username, password, repeated });
         self.reach_server(now);
@@ -48,18 +53,18 @@ impl Session {
     ) {
         let username = match username.map(|name| name.parse::<Username>()).transpose() {
             Ok(username) => username,
-            Err(error) => return self.fail(id, "name_invalid", format!("{error}.")),
+            Err(error) => return self.fail(id, FailureCode::NameInvalid, format!("{error}.")),
         };
         let username = username.or_else(|| self.server.away.clone());
         let same = |other: &Username| username.as_ref().is_none_or(|name| name == other);
         if let Some(own) = self.own_name().cloned() {
             if !same(&own) && (self.server.is_logged_in() || self.has_peers()) {
                 let why = format!("You are {own} here; `/leave` that, and end its chats, first.");
-                return self.fail(id, "already_logged_in", why);
+                return self.fail(id, FailureCode::AlreadyLoggedIn, why);
             }
             if self.server.is_logged_in() {
                 let message = format!("You are logged in as {own} already.");
-                self.tell(Event::Notice { code: "already_logged_in", message });
+                self.tell(Event::Notice { code: NoticeCode::AlreadyLoggedIn, message });
                 return self.answer(id, Reply::LoggedIn { username: own.to_string() });
             }
         }
@@ -72,7 +77,7 @@ impl Session {
             }
             Some(_) => {
                 let why = "Another login is under way; `/cancel` stops it.";
-                return self.fail(id, "already_logging_in", why);
+                return self.fail(id, FailureCode::AlreadyLoggingIn, why);
             }
             None => {
                 let waiting = vec![Waiting { id, then: None }];
@@ -102,7 +107,7 @@ impl Session {
         }
         if goal.waiting.len() >= MAX_WAITING {
             let why = "Too many requests wait for the login already.";
-            return self.fail(id, "too_many_waiting", why);
+            return self.fail(id, FailureCode::TooManyWaiting, why);
         }
         goal.waiting.push(Waiting { id, then: Some(request) });
         self.reach_server(now);
@@ -114,11 +119,11 @@ impl Session {
             let SignUp { id, username, password, repeated } = sign_up;
             if username.is_empty() || username.contains(char::is_whitespace) {
                 let why = "A username is made of the letters a to z, digits, '_', '-' and '.'.";
-                self.fail(id, "name_invalid", why);
+                self.fail(id, FailureCode::NameInvalid, why);
                 return self.advance(now);
             }
             if password.0.contains('\n') || repeated.0.contains('\n') {
-                self.fail(id, "password_weak", "A password has no line ends.");
+                self.fail(id, FailureCode::PasswordWeak, "A password has no line ends.");
                 return self.advance(now);
             }
             self.server.link = Link::Busy;
@@ -199,7 +204,7 @@ impl Session {
             let name = &account.username;
             let why = format!("This machine has no key of {name}'s yet; log in with the password.");
             self.server.link = Link::Choosing;
-            self.give_up_login("no_key", &why);
+            self.give_up_login(FailureCode::NoKey, &why);
             return self.advance(now);
         }
         let request = match goal.password.clone() {
@@ -218,7 +223,7 @@ impl Session {
                 let message = format!("The account is made; `/login {username}` comes next.");
                 self.answer(id, Reply::Said { message });
             }
-            code => self.fail(id, code.name(), sentence(reply.last_line())),
+            code => self.fail(id, code.into(), sentence(reply.last_line())),
         }
         self.advance(now);
     }
@@ -229,17 +234,17 @@ impl Session {
                 self.logged_in(now, welcome);
             }
             (Code::LoggedIn, Some(_)) => {
-                self.drop_link(Code::Malformed.name(), SOMEBODY_ELSE);
-                let reason = Reason::Lost.name();
+                self.drop_link(FailureCode::Malformed, SOMEBODY_ELSE);
+                let reason = LinkEnd::Lost;
                 self.tell(Event::Disconnected { reason, message: SOMEBODY_ELSE.into() });
-                self.give_up(Code::Malformed.name(), SOMEBODY_ELSE);
+                self.give_up(FailureCode::Malformed, SOMEBODY_ELSE);
             }
-            (Code::LoggedIn, None) => self.server_down(now, Reason::Lost),
-            (Code::Busy, _) => self.server_down(now, Reason::Closed(Closing::Busy)),
+            (Code::LoggedIn, None) => self.server_down(now, LinkEnd::Lost),
+            (Code::Busy, _) => self.server_down(now, LinkEnd::Closed(Closing::Busy)),
             (Code::StoreUnavailable | Code::SlowDown, _) if self.is_returning() => {
                 // The accounts are away for a moment, or somebody at our address guesses: that
                 // passes.
-                self.server_down(now, Reason::Lost);
+                self.server_down(now, LinkEnd::Lost);
             }
             (Code::LoggedInElsewhere, _) => {
                 self.server.link = Link::Choosing;
@@ -247,7 +252,7 @@ impl Session {
                 let message = format!(
                     "{name} is logged in elsewhere; `/login {name} take` replaces that session."
                 );
-                self.give_up_login(reply.code.name(), &message);
+                self.give_up_login(reply.code.into(), &message);
                 self.advance(now);
             }
             (code @ Code::KeyRefused, _) => {
@@ -257,12 +262,12 @@ impl Session {
                     "The server does not take this machine's key for {name} (any more); `/login {name}` asks for \
                      the password."
                 );
-                self.give_up_login(code.name(), &message);
+                self.give_up_login(code.into(), &message);
                 self.advance(now);
             }
             (code, _) => {
                 self.server.link = Link::Choosing;
-                self.give_up_login(code.name(), &sentence(reply.last_line()));
+                self.give_up_login(code.into(), &sentence(reply.last_line()));
                 self.advance(now);
             }
         }
@@ -312,7 +317,11 @@ impl Session {
             }
         }
         for sign_up in std::mem::take(&mut self.server.sign_ups) {
-            self.fail(sign_up.id, "already_logged_in", "You are logged in; `/leave` comes first.");
+            self.fail(
+                sign_up.id,
+                FailureCode::AlreadyLoggedIn,
+                "You are logged in; `/leave` comes first.",
+            );
         }
         if self.shown.welcome(welcome.epoch, welcome.head) {
             self.logs += 1;
@@ -326,13 +335,13 @@ impl Session {
         }
     }
 
-    pub(super) fn give_up_login(&mut self, code: &'static str, message: &str) {
+    pub(super) fn give_up_login(&mut self, code: FailureCode, message: &str) {
         if let Some(goal) = self.server.goal.take() {
             // Who was dropped as idle has been told that the next request logs in.
-            let is_idle = code == Closing::Idle.name();
+            let is_idle = code == FailureCode::Idle;
             if goal.waiting.is_empty() && !is_idle {
                 let name = goal.username.map(|name| format!(" {name}")).unwrap_or_default();
-                let message = match code == Code::KeyRefused.name() {
+                let message = match code == FailureCode::KeyRefused {
                     true => message.to_owned(),
                     false => {
                         format!("{message} `/login{name}` tries again.").trim_start().to_owned()
@@ -350,18 +359,18 @@ impl Session {
 fn account_failure(error: AccountError) -> Failure {
     match error {
         AccountError::NotOne(names) if names.is_empty() => Failure::new(
-            "no_account",
+            FailureCode::NoAccount,
             "There is no account on this machine yet; say which: `/login NAME`.",
         ),
         AccountError::NotOne(names) => {
             let names: Vec<&str> = names.iter().map(Username::as_str).collect();
             let message = format!("Which account? `/login NAME`, one of: {}.", names.join(", "));
-            Failure::new("which_account", message)
+            Failure::new(FailureCode::WhichAccount, message)
         }
         AccountError::InUse(name) => {
             let message = format!("Another client on this machine uses the account {name}.");
-            Failure::new("account_in_use", message)
+            Failure::new(FailureCode::AccountInUse, message)
         }
-        AccountError::Folder(why) => Failure::new("folder", why),
+        AccountError::Folder(why) => Failure::new(FailureCode::Folder, why),
     }
 }

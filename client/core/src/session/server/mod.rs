@@ -23,8 +23,9 @@ use letschat_protocol::username::Username;
 
 use super::asking::Pages;
 use super::backoff::Backoff;
-use super::retry::{Reason, Retries};
+use super::retry::Retries;
 use super::{Effect, Now, Request, RequestId, Session, Unreached};
+use crate::codes::{FailureCode, LinkEnd, NoticeCode};
 use crate::event::Event;
 use crate::view::LinkState;
 
@@ -299,10 +300,10 @@ impl Session {
         match why {
             Unreached::NoServer(detail) => {
                 let returning = self.server.goal.as_ref().is_some_and(|goal| goal.returning);
-                let reason = if returning { Reason::Lost } else { Reason::NoServer };
+                let reason = if returning { LinkEnd::Lost } else { LinkEnd::NoServer };
                 self.try_again(now, reason, &detail);
             }
-            Unreached::Folder(why) => self.give_up("folder", &sentence(&why)),
+            Unreached::Folder(why) => self.give_up(FailureCode::Folder, &sentence(&why)),
             Unreached::KeyChanged { known, found } => {
                 let message = format!(
                     "The server's key is not the expected one: expected {known}, found {found}. \
@@ -310,7 +311,7 @@ impl Session {
                      {}#{found}.",
                     self.birth.server
                 );
-                self.give_up("server_key_changed", &message);
+                self.give_up(FailureCode::ServerKeyChanged, &message);
             }
             Unreached::KeyUnknown { found } => {
                 let message = format!(
@@ -318,7 +319,7 @@ impl Session {
                      it, give the address as {}#{found}, or use --accept-new-server.",
                     self.birth.server
                 );
-                self.give_up("server_key_unknown", &message);
+                self.give_up(FailureCode::ServerKeyUnknown, &message);
             }
         }
     }
@@ -352,7 +353,7 @@ impl Session {
             FromServer::Reply(reply) => match self.server.pending.pop_front() {
                 Some(pending) => self.server_replied(now, pending.what, reply),
                 // A reply to nothing: the two sides do not understand each other.
-                None => self.server_down(now, Reason::Lost),
+                None => self.server_down(now, LinkEnd::Lost),
             },
         }
     }
@@ -361,13 +362,13 @@ impl Session {
         match what {
             Expected::Greeting if reply.code == Code::Ready => self.greeted(now),
             Expected::Greeting if reply.code == Code::Busy => {
-                self.server_down(now, Reason::Closed(Closing::Busy));
+                self.server_down(now, LinkEnd::Closed(Closing::Busy));
             }
             Expected::Hello if reply.code == Code::WhichWay => {
                 self.server.link = Link::Choosing;
                 self.advance(now);
             }
-            Expected::Greeting | Expected::Hello => self.server_down(now, Reason::Lost),
+            Expected::Greeting | Expected::Hello => self.server_down(now, LinkEnd::Lost),
             Expected::SignUp(id, username) => self.signed_up(now, id, &username, &reply),
             Expected::Login => self.login_answered(now, &reply),
             Expected::Replay if !reply.code.is_success() => {
@@ -417,11 +418,11 @@ impl Session {
             }
             Notice::Say(text) => {
                 self.tell(Event::Notice {
-                    code: "server_says",
+                    code: NoticeCode::ServerSays,
                     message: format!("Server: {text}"),
                 });
             }
-            Notice::Closing(why) => self.server_down(now, Reason::Closed(why)),
+            Notice::Closing(why) => self.server_down(now, LinkEnd::Closed(why)),
         }
     }
 
@@ -433,7 +434,7 @@ impl Session {
         }
         let oldest = self.server.pending.front();
         if oldest.is_some_and(|pending| pending.since_ms + ANSWER_MS <= now.boot_ms) {
-            return self.server_down(now, Reason::Lost);
+            return self.server_down(now, LinkEnd::Lost);
         }
         if self.server.is_logged_in() && self.server.next_ping_ms <= now.boot_ms {
             self.ask_server(now, ServerRequest::Ping, Expected::Ping);

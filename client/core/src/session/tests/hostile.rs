@@ -191,7 +191,8 @@ fn login_as_somebody_else_is_not_believed() {
     stage.wait();
     stage.reach();
     let effects = welcome(&mut stage, "mallory");
-    let is_told = |event: &&Event| matches!(event, Event::Error { code: "malformed", .. });
+    let is_told =
+        |event: &&Event| matches!(event, Event::Error { code: FailureCode::Malformed, .. });
     assert!(told(&effects).iter().any(is_told), "{effects:?}");
     assert_eq!(stage.session.next_deadline(), None, "it is not tried again");
 }
@@ -297,8 +298,9 @@ fn absurd_numbers_of_a_peer_end_the_chat_at_most() {
             let mut stage = Stage::logged_in();
             let link = stage.chat_with("bob", 2);
             let effects = stage.put(Input::Peer { link, message });
-            let over =
-                |event: &&Event| matches!(event, Event::ChatClosed { reason: "protocol", .. });
+            let over = |event: &&Event| {
+                matches!(event, Event::ChatClosed { reason: ChatEnd::Protocol, .. })
+            };
             assert!(told(&effects).iter().any(over), "{effects:?}");
         }
         let mut stage = Stage::logged_in();

@@ -8,7 +8,10 @@ fn away() -> Stage {
     let mut stage = Stage::logged_in();
     let effects = stage.notice(Notice::Closing(Closing::Idle));
     assert!(closes_account(&effects));
-    assert!(matches!(told(&effects)[..], [Event::Disconnected { reason: "idle", .. }]));
+    assert!(matches!(
+        told(&effects)[..],
+        [Event::Disconnected { reason: LinkEnd::Closed(Closing::Idle), .. }]
+    ));
     assert_eq!(stage.session.phase(), Phase::Away);
     stage
 }

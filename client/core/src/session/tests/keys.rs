@@ -41,11 +41,11 @@ fn pinned(stage: &Stage) -> String {
 fn changed_key_is_shown_beside_the_known_one_and_then_trusted() {
     let mut stage = knows_bob();
     let failure = connect(&mut stage, 3).unwrap_err();
-    assert_eq!(failure.code, "key_changed");
+    assert_eq!(failure.code, FailureCode::KeyChanged);
     assert!(failure.message.contains(&print(2)) && failure.message.contains(&print(3)));
     assert_eq!(trust(&mut stage).unwrap(), print(3));
     assert_eq!(pinned(&stage), print(3));
-    assert_eq!(trust(&mut stage).unwrap_err().code, "nothing_to_trust");
+    assert_eq!(trust(&mut stage).unwrap_err().code, FailureCode::NothingToTrust);
     connect(&mut stage, 3).unwrap();
 }
 
@@ -55,7 +55,7 @@ fn another_key_offered_since_is_shown_before_it_is_trusted() {
     connect(&mut stage, 3).unwrap_err();
     stage.called_by("bob", 4);
     let failure = trust(&mut stage).unwrap_err();
-    assert_eq!(failure.code, "key_changed");
+    assert_eq!(failure.code, FailureCode::KeyChanged);
     assert!(failure.message.contains(&print(2)) && failure.message.contains(&print(4)));
     assert_eq!(pinned(&stage), print(2), "nothing is trusted unseen");
     stage.called_by("bob", 5);
@@ -100,5 +100,5 @@ fn offer_is_forgotten_when_the_known_key_is_back() {
     let mut stage = knows_bob();
     connect(&mut stage, 3).unwrap_err();
     connect(&mut stage, 2).unwrap();
-    assert_eq!(trust(&mut stage).unwrap_err().code, "nothing_to_trust");
+    assert_eq!(trust(&mut stage).unwrap_err().code, FailureCode::NothingToTrust);
 }

@@ -65,7 +65,10 @@ fn server_that_is_full_and_lost_by_turns_is_given_up() {
         let address = "10.0.0.100:4400".parse().unwrap();
         stage.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
         let effects = stage.server(Code::Busy, "All places are taken.");
-        if told(&effects).iter().any(|event| matches!(event, Event::Error { code: "busy", .. })) {
+        if told(&effects)
+            .iter()
+            .any(|event| matches!(event, Event::Error { code: FailureCode::Busy, .. }))
+        {
             return;
         }
         stage.wait();
@@ -93,7 +96,9 @@ fn dialled(effects: &[Effect]) -> Option<LinkId> {
 }
 
 fn is_lost(effects: &[Effect]) -> bool {
-    told(effects).iter().any(|event| matches!(event, Event::ChatClosed { reason: "lost", .. }))
+    told(effects)
+        .iter()
+        .any(|event| matches!(event, Event::ChatClosed { reason: ChatEnd::Lost, .. }))
 }
 
 /// What a peer does with a link that was dialled to take up a chat.

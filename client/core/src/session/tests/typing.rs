@@ -90,7 +90,8 @@ fn a_chat_becomes_current_when_its_user_asked_for_it() {
     assert_eq!(*stage.session.typing(), chat("bob"));
     let effects = stage.put(Input::Peer { link: carol, message: PeerMessage::Approve });
     assert_eq!(*stage.session.typing(), chat("carol"));
-    let says_so = |event: &&Event| matches!(event, Event::Notice { code: "current_chat", .. });
+    let says_so =
+        |event: &&Event| matches!(event, Event::Notice { code: NoticeCode::CurrentChat, .. });
     assert!(told(&effects).iter().any(says_so), "{effects:?}");
 }
 
@@ -107,7 +108,8 @@ fn a_request_that_is_answered_by_a_request_is_the_users_wish() {
     let (id, effects) = stage.ask(again);
     assert!(answer(&effects, id).unwrap().is_ok());
     assert_eq!(*stage.session.typing(), chat("bob"));
-    let is_told = |event: &&Event| matches!(event, Event::Notice { code: "chat_open", .. });
+    let is_told =
+        |event: &&Event| matches!(event, Event::Notice { code: NoticeCode::ChatOpen, .. });
     assert!(told(&effects).iter().any(is_told), "{effects:?}");
 }
 
@@ -127,6 +129,7 @@ fn a_login_while_logged_in_says_so() {
     let mut stage = Stage::logged_in();
     let (id, effects) = stage.ask(log_in(Some("alice")));
     assert!(answer(&effects, id).unwrap().is_ok());
-    let is_told = |event: &&Event| matches!(event, Event::Notice { code: "already_logged_in", .. });
+    let is_told =
+        |event: &&Event| matches!(event, Event::Notice { code: NoticeCode::AlreadyLoggedIn, .. });
     assert!(told(&effects).iter().any(is_told), "{effects:?}");
 }

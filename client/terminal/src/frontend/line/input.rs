@@ -15,6 +15,7 @@ use super::standing::Standing;
 use super::welcome;
 use crate::frontend::{Entry, Input};
 use letschat_commands::command::{Call, Dispatcher, Rejection, Role};
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Failure, Request, Typing};
 
 /// The next prompt waits for what the last line does, but not for longer: asking somebody for a
@@ -100,7 +101,7 @@ impl Typist {
                 let why = "No chat was current when you typed this; `/switch NAME` makes one so.";
                 Err(Rejection {
                     command: Some(call.command()),
-                    failure: Failure::new("no_chat", why),
+                    failure: Failure::new(FailureCode::NoChat, why),
                 })
             }
             None => Ok(call),

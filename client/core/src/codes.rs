@@ -1,0 +1,397 @@
+//! Stable words for programs: the codes of failures and notices, and the reasons in events.
+//!
+//! `--json` and Lua show the same words. docs/CLIENT.md explains each to users.
+
+use std::fmt;
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::Closing;
+use serde::{Serialize, Serializer};
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident: $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl $name {
+            /// Every word there is.
+            pub const ALL: &[$name] = &[$($name::$variant,)+];
+
+            /// The stable word.
+            pub fn name(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+        }
+
+        shown_by_name!($name);
+    };
+}
+
+macro_rules! shown_by_name {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+    };
+}
+
+words! {
+    /// Why a request failed, or what an `error` event reports.
+    ///
+    /// The first group is the server's refusals, the second the reasons for which the link to the
+    /// server ends; the rest is the client's own.
+    FailureCode:
+
+    /// The server has no place left.
+    Busy = "busy",
+    /// Too many commands or failures.
+    SlowDown = "slow_down",
+    /// The server can't reach its account store.
+    StoreUnavailable = "store_unavailable",
+    /// That person was here recently and is not here now.
+    NotHere = "not_here",
+    /// Several clients share that address.
+    Ambiguous = "ambiguous",
+    /// That session is typed by hand and takes no calls.
+    NoReceiver = "no_receiver",
+    /// The account is logged in with another key.
+    LoggedInElsewhere = "logged_in_elsewhere",
+    /// A line, an object or a server's answer was not understood.
+    Malformed = "malformed",
+    /// The command was understood, its arguments were not.
+    BadArguments = "bad_arguments",
+    /// There is no such command.
+    UnknownCommand = "unknown_command",
+    /// The server does not take that request in its present state.
+    WrongPhase = "wrong_phase",
+    /// No valid username.
+    NameInvalid = "name_invalid",
+    /// Somebody has that username.
+    NameTaken = "name_taken",
+    /// The password is too short, too long, too simple or not printable.
+    PasswordWeak = "password_weak",
+    /// The two passwords are not the same.
+    PasswordsDiffer = "passwords_differ",
+    /// Wrong username or password.
+    WrongPassword = "wrong_password",
+    /// The server does not take this machine's key.
+    KeyRefused = "key_refused",
+    /// The account is banned.
+    Banned = "banned",
+    /// Nobody has that name or address; the server closed the connection.
+    Nobody = "nobody",
+    /// That is oneself.
+    Yourself = "yourself",
+    /// The text is too long.
+    TextTooLong = "text_too_long",
+    /// The text is empty or has characters that can't be sent.
+    TextInvalid = "text_invalid",
+
+    /// The link to the server broke.
+    Lost = "lost",
+    /// No server answers there.
+    NoServer = "no_server",
+    /// The server stopped.
+    Terminated = "terminated",
+    /// The server closed after a long time without activity.
+    Idle = "idle",
+    /// The account logged in again, elsewhere.
+    Replaced = "replaced",
+    /// The operator closed the connection.
+    Kicked = "kicked",
+    /// The server closed because of an invalid request to connect.
+    Penalty = "penalty",
+    /// The server closed after too many wrong answers.
+    WrongAnswers = "wrong_answers",
+    /// The server closed because the login or an answer took too long.
+    TooSlow = "too_slow",
+    /// The server closed because this client did not read.
+    NotReading = "not_reading",
+    /// The server closed because of too many lines or requests.
+    Flood = "flood",
+    /// The server closed because it heard nothing from this client.
+    Silent = "silent",
+
+    /// The server's key is not the known one.
+    ServerKeyChanged = "server_key_changed",
+    /// The server's key has not been seen before, and nobody accepts it.
+    ServerKeyUnknown = "server_key_unknown",
+    /// There is no account on this machine to log in as.
+    NoAccount = "no_account",
+    /// There are several accounts on this machine.
+    WhichAccount = "which_account",
+    /// Another client on this machine uses the account.
+    AccountInUse = "account_in_use",
+    /// This machine has no key of the account.
+    NoKey = "no_key",
+    /// The user is logged in already.
+    AlreadyLoggedIn = "already_logged_in",
+    /// Another login is under way.
+    AlreadyLoggingIn = "already_logging_in",
+    /// The user is not logged in.
+    NotLoggedIn = "not_logged_in",
+    /// Too many requests wait for the login.
+    TooManyWaiting = "too_many_waiting",
+    /// The user withdrew the request, or left the server.
+    Cancelled = "cancelled",
+    /// The client is about to end.
+    Quitting = "quitting",
+    /// The client has ended.
+    Ended = "ended",
+    /// The data folder or a file in it can't be used.
+    Folder = "folder",
+    /// A file in the data folder could not be written.
+    NotSaved = "not_saved",
+
+    /// That person is not in the server's list.
+    NotListed = "not_listed",
+    /// The user has blocked that person.
+    Blocked = "blocked",
+    /// The list of blocked people is full.
+    TooMany = "too_many",
+    /// That person's key is not the known one.
+    KeyChanged = "key_changed",
+    /// No key of that person is known.
+    UnknownPeer = "unknown_peer",
+    /// No changed key of that person waits to be trusted.
+    NothingToTrust = "nothing_to_trust",
+    /// The other side denied the request.
+    Denied = "denied",
+    /// The other side did not answer.
+    NoAnswer = "no_answer",
+    /// The other side has too many requests waiting.
+    PeerBusy = "peer_busy",
+    /// The other side has heard of no introduction.
+    NotIntroduced = "not_introduced",
+    /// The other side can't be reached at its address.
+    Unreachable = "unreachable",
+    /// Somebody else answers at the other side's address.
+    WrongKey = "wrong_key",
+    /// The other side hung up.
+    HungUp = "hung_up",
+    /// The other side does not speak the protocol.
+    Protocol = "protocol",
+    /// The other side's request is over.
+    Withdrawn = "withdrawn",
+
+    /// A chat is open, so that the user can't leave the server.
+    ChatOpen = "chat_open",
+    /// No chat is open there.
+    NoChat = "no_chat",
+    /// Nobody of that name is meant by the command.
+    NobodySuch = "nobody_such",
+    /// The command could mean several people.
+    WhichOne = "which_one",
+    /// Too many messages wait to be confirmed.
+    TooManyUnconfirmed = "too_many_unconfirmed",
+
+    /// The password file can't be read.
+    PasswordFile = "password_file",
+    /// No password could be read from the terminal.
+    NoPassword = "no_password",
+    /// A plugin's filter held the text back.
+    HeldBack = "held_back",
+    /// This run has no plugins.
+    NoPlugins = "no_plugins",
+    /// A plugin failed or was not loaded.
+    Plugin = "plugin",
+    /// A script or plugin has reached one of its limits.
+    Limit = "limit",
+    /// An error in Lua.
+    Lua = "lua",
+    /// A module could not be loaded.
+    Module = "module",
+    /// The store of a script or plugin can't be read or written.
+    Store = "store",
+    /// A script's further client could not be started.
+    Client = "client",
+}
+
+words! {
+    /// What a `notice` event reports.
+    NoticeCode:
+
+    /// The server is new, and its key is pinned.
+    ServerKeyPinned = "server_key_pinned",
+    /// The server is known by another address.
+    ServerKnown = "server_known",
+    /// The operator says something to everybody.
+    ServerSays = "server_says",
+    /// A login was asked for that has been done already.
+    AlreadyLoggedIn = "already_logged_in",
+    /// The other side of a call is being asked.
+    Ringing = "ringing",
+    /// A chat was asked for that is open already.
+    ChatOpen = "chat_open",
+    /// Another chat became the current one.
+    CurrentChat = "current_chat",
+    /// Events were dropped because nobody read them.
+    EventsDropped = "events_dropped",
+    /// It is not known any more which broadcasts have been shown.
+    PositionLost = "position_lost",
+}
+
+words! {
+    /// Why a chat is over.
+    ChatEnd:
+
+    /// The user ended it.
+    Ended = "ended",
+    /// The other side ended it.
+    PeerEnded = "peer_ended",
+    /// Its link could not be restored.
+    Lost = "lost",
+    /// The other side broke the protocol.
+    Protocol = "protocol",
+    /// A new chat with the same person takes its place.
+    Replaced = "replaced",
+}
+
+words! {
+    /// Why somebody's request for a chat is over.
+    RequestEnd:
+
+    /// They withdrew it.
+    Withdrawn = "withdrawn",
+    /// The user did not answer in time.
+    NoAnswer = "no_answer",
+}
+
+/// Why there is no link to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// It broke.
+    Lost,
+    /// Nobody answers there.
+    NoServer,
+    /// The server closed it and said why.
+    Closed(Closing),
+}
+
+shown_by_name!(LinkEnd);
+
+impl LinkEnd {
+    /// Every reason there is.
+    pub fn all() -> impl Iterator<Item = LinkEnd> {
+        let closed = Closing::ALL.iter().map(|closing| LinkEnd::Closed(*closing));
+        [LinkEnd::Lost, LinkEnd::NoServer].into_iter().chain(closed)
+    }
+
+    /// The stable word.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkEnd::Lost => "lost",
+            LinkEnd::NoServer => "no_server",
+            LinkEnd::Closed(closing) => closing.name(),
+        }
+    }
+}
+
+impl From<LinkEnd> for FailureCode {
+    fn from(end: LinkEnd) -> FailureCode {
+        match end {
+            LinkEnd::Lost => FailureCode::Lost,
+            LinkEnd::NoServer => FailureCode::NoServer,
+            LinkEnd::Closed(closing) => match closing {
+                Closing::Terminated => FailureCode::Terminated,
+                Closing::Idle => FailureCode::Idle,
+                Closing::Replaced => FailureCode::Replaced,
+                Closing::Kicked => FailureCode::Kicked,
+                Closing::Penalty => FailureCode::Penalty,
+                Closing::WrongAnswers => FailureCode::WrongAnswers,
+                Closing::TooSlow => FailureCode::TooSlow,
+                Closing::NotReading => FailureCode::NotReading,
+                Closing::Flood => FailureCode::Flood,
+                Closing::Silent => FailureCode::Silent,
+                Closing::Busy => FailureCode::Busy,
+            },
+        }
+    }
+}
+
+/// A refusal keeps its word. An answer that is no refusal, but stands where one is expected, makes
+/// no sense: it is [`FailureCode::Malformed`].
+impl From<Code> for FailureCode {
+    fn from(code: Code) -> FailureCode {
+        match code {
+            Code::SignedUp
+            | Code::Help
+            | Code::Ready
+            | Code::Goodbye
+            | Code::LoggedIn
+            | Code::Ok
+            | Code::WhichWay
+            | Code::AskUsername
+            | Code::AskPassword
+            | Code::AskPasswordAgain
+            | Code::AskMessage
+            | Code::AskWho
+            | Code::Malformed => FailureCode::Malformed,
+            Code::Busy => FailureCode::Busy,
+            Code::SlowDown => FailureCode::SlowDown,
+            Code::StoreUnavailable => FailureCode::StoreUnavailable,
+            Code::NotHere => FailureCode::NotHere,
+            Code::Ambiguous => FailureCode::Ambiguous,
+            Code::NoReceiver => FailureCode::NoReceiver,
+            Code::LoggedInElsewhere => FailureCode::LoggedInElsewhere,
+            Code::BadArguments => FailureCode::BadArguments,
+            Code::UnknownCommand => FailureCode::UnknownCommand,
+            Code::WrongPhase => FailureCode::WrongPhase,
+            Code::NameInvalid => FailureCode::NameInvalid,
+            Code::NameTaken => FailureCode::NameTaken,
+            Code::PasswordWeak => FailureCode::PasswordWeak,
+            Code::PasswordsDiffer => FailureCode::PasswordsDiffer,
+            Code::WrongPassword => FailureCode::WrongPassword,
+            Code::KeyRefused => FailureCode::KeyRefused,
+            Code::Banned => FailureCode::Banned,
+            Code::Nobody => FailureCode::Nobody,
+            Code::Yourself => FailureCode::Yourself,
+            Code::TextTooLong => FailureCode::TextTooLong,
+            Code::TextInvalid => FailureCode::TextInvalid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_word_means_two_failures() {
+        let names: HashSet<&str> = FailureCode::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), FailureCode::ALL.len());
+    }
+
+    #[test]
+    fn servers_refusals_keep_their_words() {
+        for code in Code::ALL.iter().filter(|code| code.number() >= 400) {
+            assert_eq!(FailureCode::from(*code).name(), code.name());
+        }
+    }
+
+    #[test]
+    fn answers_that_are_no_refusals_are_malformed() {
+        for code in Code::ALL.iter().filter(|code| code.number() < 400) {
+            assert_eq!(FailureCode::from(*code), FailureCode::Malformed, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn reasons_of_a_lost_link_keep_their_words() {
+        for end in LinkEnd::all() {
+            assert_eq!(FailureCode::from(end).name(), end.name());
+        }
+    }
+}
