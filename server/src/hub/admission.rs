@@ -35,7 +35,7 @@ impl Neighbour {
         [first].into_iter().chain(second)
     }
 
-    /// How many times the limit of one household is allowed.
+    /// Returns the number of household limits that it is allowed.
     fn share(self) -> u32 {
         match self {
             Neighbour::Address(_) | Neighbour::Household(_) => 1,
@@ -43,7 +43,7 @@ impl Neighbour {
         }
     }
 
-    /// Whether it is the widest that its addresses count for.
+    /// `true` for the widest group that its addresses count for.
     fn is_widest(self) -> bool {
         !matches!(self, Neighbour::Household(_))
     }
@@ -139,7 +139,7 @@ const MAX_ADDRESSES: usize = 4_096;
 pub(super) struct TooMany(pub(super) u64);
 
 impl Failures {
-    /// How long a try from this address has to wait before it begins.
+    /// Returns the wait before a try from this address may begin.
     pub(super) fn wait_ms(&mut self, from: IpAddr, now_ms: u64) -> Result<u64, TooMany> {
         let next = Neighbour::all(from).filter_map(|neighbour| self.by_neighbour.get(&neighbour));
         let begins_ms = next.map(|failed| failed.next_ms).max().unwrap_or(0).max(now_ms);

@@ -80,7 +80,7 @@ impl BroadcastLog {
         self.kept.front().map_or(self.head + 1, |kept| kept.broadcast.number)
     }
 
-    /// How many can be sent again.
+    /// The number of broadcasts that can be sent again.
     pub(super) fn kept(&self) -> usize {
         self.kept.len()
     }

@@ -1,4 +1,4 @@
-//! What the hub knows of one connection, and when something about it falls due.
+//! One connection: its phase and its deadlines.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,18 +22,18 @@ const PROGRAM_LOGIN_MS: u64 = 20_000;
 const ANSWER_MS: u64 = 60_000;
 /// A person logs in within this time.
 const INTERACTIVE_LOGIN_MS: u64 = 5 * 60_000;
-/// How much later than due a keep-alive may come.
+/// A keep-alive may be late by this.
 const KEEPALIVE_SLACK_MS: u64 = 5_000;
 
-/// So many wrong answers, then the connection is closed.
+/// After so many wrong passwords or keys the connection is closed.
 pub(super) const MAX_WRONG_ANSWERS: u8 = 3;
-/// So many lines in a row that make no sense.
+/// After so many invalid lines in a row the connection is closed.
 pub(super) const MAX_INVALID_LINES: u8 = 5;
-/// So many commands at once.
+/// The burst of the command rate limit.
 const COMMAND_BURST: u32 = 50;
-/// Then one in each such time.
+/// The interval of the command rate limit after the burst.
 const COMMAND_INTERVAL_MS: u64 = 50;
-/// So many more commands that had to be slowed than others are a flood.
+/// With so many more delayed commands than others, a client is closed as a flood.
 pub(super) const MAX_SLOWED: u32 = 1_200;
 
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub(super) enum LoginStep {
     InStore(StoreWork),
 }
 
-/// What a person is being asked before the login.
+/// The question that a person is asked before the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     LoginName { take: bool },
@@ -101,7 +101,7 @@ pub(super) enum Question {
     SignUpAgain { username: Username, password: letschat_protocol::dialogue::Secret },
 }
 
-/// What the store works on for somebody who is not logged in.
+/// The store's work for a client that is not logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StoreWork {
     SignUp { username: Username },
@@ -162,18 +162,18 @@ pub(super) struct Member {
     pub(super) watching: bool,
     pub(super) datagrams: Datagrams,
     pub(super) stream: Stream,
-    /// What a person is being asked.
+    /// The open question to a person.
     pub(super) question: Option<MemberQuestion>,
 }
 
-/// What a logged-in person is being asked.
+/// The question that a logged-in person is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MemberQuestion {
     Message,
     Who,
 }
 
-/// Whether and where UDP reaches a client.
+/// A client's UDP path.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
     /// Proven by the answer to a challenge.
@@ -267,7 +267,7 @@ impl Connection {
         }
     }
 
-    /// When something about this connection falls due.
+    /// Returns this connection's next deadline.
     pub(super) fn due_ms(&self, idle: Idle) -> Option<u64> {
         let delayed = self.delayed.as_ref().map(|delayed| delayed.until_ms);
         let phase = match &self.phase {
@@ -288,7 +288,7 @@ impl Member {
         idle.min(silent).min(self.datagrams.silent_at_ms().unwrap_or(u64::MAX))
     }
 
-    /// When it counts as idle unless something happens.
+    /// Returns when it counts as idle unless something happens.
     pub(super) fn idle_at_ms(&self, idle: Idle) -> u64 {
         self.last_active_ms(idle).saturating_add(idle.limit_ms)
     }
@@ -298,7 +298,7 @@ impl Member {
         self.active_ms.max(idle.broadcast_ms)
     }
 
-    /// When the client counts as gone unless a line comes; a person owes none.
+    /// Returns when the client counts as gone unless a line comes. A person sends no keep-alives.
     pub(super) fn silent_at_ms(&self, kind: ClientKind) -> Option<u64> {
         let interval = match self.datagrams.proven {
             Some(_) => TCP_KEEPALIVE_WITH_UDP_MS,
@@ -308,20 +308,20 @@ impl Member {
         (kind == ClientKind::Program).then_some(self.heard_ms + limit)
     }
 
-    /// Where datagrams reach it, if they do.
+    /// Returns its datagram destination, if UDP works.
     pub(super) fn destination(&self) -> Option<Destination> {
         let address = self.datagrams.proven?;
         Some(Destination { session: self.session, address })
     }
 
-    /// Whether broadcasts go over TCP, live or as a replay.
+    /// `true` if broadcasts go over TCP, live or as a replay.
     pub(super) fn streams(&self) -> bool {
         self.datagrams.proven.is_none() || self.stream.until.is_some()
     }
 }
 
 impl Datagrams {
-    /// When UDP counts as broken unless a datagram comes.
+    /// Returns when UDP counts as broken unless a datagram comes.
     pub(super) fn silent_at_ms(&self) -> Option<u64> {
         let limit = UDP_KEEPALIVE_MS * MISSED_KEEPALIVES + KEEPALIVE_SLACK_MS;
         self.proven.map(|_| self.heard_ms + limit)

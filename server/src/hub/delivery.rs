@@ -88,8 +88,8 @@ impl Hub {
         }
     }
 
-    /// Before the farewell: what a datagram may not have brought yet goes over TCP, too, and what
-    /// waits for a page to drain waits no longer.
+    /// Sends the last broadcasts over TCP before the server stops: datagrams may have been lost, and a
+    /// page that drains is not waited for.
     pub(super) fn stream_the_last(&mut self, now: Now, id: ConnectionId) {
         let recent = self.log.first_since(now.boot_ms.saturating_sub(RECENT_MS));
         let head = self.log.head();
@@ -224,22 +224,21 @@ impl Hub {
             return;
         }
         if member.stream.next <= head {
-            // What the stream still owes goes on over TCP.
+            // The rest of the stream goes on over TCP.
             member.stream.until = Some(head);
         }
         let username = member.username.clone();
         self.effects.push(Effect::Record(Record::Datagrams { username, work: true }));
     }
 
-    /// UDP is silent: from now on everything goes over TCP. What was lost before, the client sees
-    /// as a gap.
+    /// Goes over to TCP when UDP is silent. The client sees a gap where datagrams were lost.
     pub(super) fn datagrams_broke(&mut self, now: Now, id: ConnectionId) {
         let head = self.log.head();
         let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
             return;
         };
         member.datagrams = super::connection::Datagrams::default();
-        // Without UDP more is owed over TCP, from now on and not from before.
+        // Without UDP keep-alives are due more often over TCP, counted from now on.
         member.heard_ms = now.boot_ms;
         if member.stream.until.is_none() {
             member.stream.next = head + 1;

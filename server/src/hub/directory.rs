@@ -8,9 +8,9 @@ use letschat_protocol::username::Username;
 
 use super::ConnectionId;
 
-/// Somebody who left is remembered for this long, so that asking for them is no offence.
+/// An account that left is remembered for this long, so that asking for it has no penalty.
 const REMEMBERED_MS: u64 = 30 * 60_000;
-/// How many are remembered at most.
+/// Accounts remembered at most.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// The accounts that are here with their sessions, by name and by address.

@@ -27,7 +27,7 @@ impl Hub {
         self.reschedule(id);
     }
 
-    /// All places are taken: says so at once, and disturbs nobody.
+    /// Closes a connection that finds all places taken.
     pub(super) fn turn_away(&mut self, now: Now, id: ConnectionId) {
         self.effects.push(Effect::Record(Record::TurnedAway { connection: id }));
         self.send_reply(id, &Reply::new(Code::Busy, Closing::Busy.sentence()));
@@ -71,7 +71,7 @@ impl Hub {
         self.forget(now, id, super::LeaveReason::Quit);
     }
 
-    /// What the store was asked for somebody who is not logged in, while it works on that.
+    /// Returns the store's work for a client that is not logged in.
     pub(super) fn store_work(&self, id: ConnectionId) -> Option<StoreWork> {
         match self.connections.get(&id)?.login_step()? {
             LoginStep::InStore(work) => Some(work.clone()),
@@ -84,7 +84,7 @@ impl Hub {
         Reply::new(Code::StoreUnavailable, STORE_AWAY)
     }
 
-    /// Answers and goes back to: log in or sign up?
+    /// Answers, and goes back to the choice between login and sign-up.
     pub(super) fn back_to_choice(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -98,7 +98,7 @@ impl Hub {
         self.want_line(now, id, Mode::Frame);
     }
 
-    /// Asks a person for something.
+    /// Asks a person a question.
     pub(super) fn ask(&mut self, now: Now, id: ConnectionId, question: Question) {
         let reply = interactive::question(&question);
         if let Some(connection) = self.connections.get_mut(&id) {

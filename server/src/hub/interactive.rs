@@ -1,9 +1,8 @@
 //! The dialogue with a person who types, through `openssl s_client` or `ncat --ssl`.
 //!
-//! Such a person has read nothing: every question says what to type next, takes the next line as
-//! it is, and an empty line goes back. What others wrote is shown through `Printable`, since the
-//! terminal at the other end shows its bytes raw, and in short lines with a mark each, since nobody
-//! knows how wide it is.
+//! Every question says what to type next and takes the next line verbatim; an empty line goes back.
+//! Other people's text is shown through `Printable`, since the terminal shows bytes raw, and in short
+//! lines with a mark each, since its width is unknown.
 
 use chrono::{DateTime, Utc};
 use letschat_protocol::code::Code;
@@ -65,7 +64,7 @@ pub(super) fn question(question: &Question) -> Reply {
     }
 }
 
-/// A notice as a person reads it.
+/// Renders a notice for a person.
 pub(super) fn render(notice: &Notice) -> Vec<u8> {
     let names =
         |names: &[Username]| names.iter().map(Username::as_str).collect::<Vec<_>>().join(", ");
@@ -149,7 +148,7 @@ impl Hub {
         }
     }
 
-    /// What a person answered before the login.
+    /// Handles an answer of a person before the login.
     fn answered(&mut self, now: Now, id: ConnectionId, question: Question, line: &str) {
         if line.trim().is_empty() {
             return self.back_to_choice(now, id, &Reply::new(Code::Ok, "All right."));
@@ -198,7 +197,7 @@ impl Hub {
         }
     }
 
-    /// A line of a person who is logged in.
+    /// Handles a line of a person who is logged in.
     fn interactive_member(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
         let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
             return;

@@ -11,7 +11,7 @@ use super::listing::listed;
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::clock::Now;
 
-/// Clients at one address that a reply names. Nobody reads more in a sentence; LIST has them all.
+/// Clients at one address that a reply names at most. LIST has them all.
 const MAX_SHARING: usize = 50;
 
 /// The last line of a reply that names clients at one address.
@@ -97,7 +97,7 @@ impl Hub {
         self.answer(now, asking, &Reply::new(Code::Ok, format!("{other} introduced")));
     }
 
-    /// What one client is told of another: the address as that one can reach it.
+    /// Describes one client to another, with the address as that one can reach it.
     fn introduction_of(&self, of: ConnectionId, to: ConnectionId) -> Option<Introduction> {
         let connection = self.connections.get(&of)?;
         let member = connection.member()?;

@@ -32,7 +32,7 @@ pub enum Input {
     Secured {
         /// Which.
         connection: ConnectionId,
-        /// What a login signature in this session is bound to.
+        /// The channel binding of login signatures in this session.
         binding: ChannelBinding,
     },
     /// A line, after [`Effect::Read`] asked for one.
@@ -44,7 +44,7 @@ pub enum Input {
     },
     /// All bytes sent so far went out, after [`Effect::TellWhenDrained`] asked for this.
     Drained {
-        /// Whose.
+        /// Its connection.
         connection: ConnectionId,
     },
     /// The connection is gone. Nothing more comes from it.
@@ -87,7 +87,7 @@ pub enum LinkEnd {
 pub enum Effect {
     /// Put bytes into the connection's outbox.
     Send {
-        /// Whose.
+        /// Its connection.
         connection: ConnectionId,
         /// Whole frames.
         bytes: Vec<u8>,
@@ -96,12 +96,12 @@ pub enum Effect {
     Read {
         /// From whom.
         connection: ConnectionId,
-        /// How the line is to be taken.
+        /// The mode in which the line is read.
         mode: Mode,
     },
     /// Report once, as [`Input::Drained`], when the outbox is empty.
     TellWhenDrained {
-        /// Whose.
+        /// Its connection.
         connection: ConnectionId,
     },
     /// Let out what was sent so far, then close. [`Input::Gone`] for it may or may not follow.
@@ -118,7 +118,7 @@ pub enum Effect {
     OpenDatagrams {
         /// The new session.
         session: SessionId,
-        /// Whose keys.
+        /// The connection that has the keys.
         connection: ConnectionId,
     },
     /// Forget the session's keys.
@@ -136,7 +136,7 @@ pub enum Effect {
     /// Ask the store. If its queue is full, the answer is
     /// [`Unavailable`](crate::store::Unavailable) at once.
     Store(StoreRequest),
-    /// Whoever asked has gone: work that has not begun need not begin.
+    /// Drop work that has not begun: the client that asked has gone.
     CancelStore {
         /// Who.
         connection: ConnectionId,
@@ -149,7 +149,7 @@ pub enum Effect {
     Stopped,
 }
 
-/// Where a datagram goes.
+/// The destination of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
     /// By whose keys it is sealed.
@@ -158,7 +158,7 @@ pub struct Destination {
     pub address: SocketAddr,
 }
 
-/// What the operator's log tells. Holds neither passwords nor the text of messages.
+/// A line of the operator's log. Holds neither passwords nor the text of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A connection came.
@@ -177,7 +177,7 @@ pub enum Record {
     SignedUp {
         /// By which connection.
         connection: ConnectionId,
-        /// Whose.
+        /// Its account.
         username: Username,
     },
     /// Somebody logged in.
@@ -203,9 +203,9 @@ pub enum Record {
         /// Who.
         username: Username,
     },
-    /// Whoever has the session gave a wrong present password.
+    /// A session gave a wrong present password for a change.
     PasswordNotChanged {
-        /// Whose session it is.
+        /// The session's account.
         username: Username,
     },
     /// A logged-in client asked for something.
@@ -217,7 +217,7 @@ pub enum Record {
     },
     /// Somebody was introduced to somebody.
     Introduced {
-        /// Who asked.
+        /// The account that asked.
         username: Username,
         /// To whom.
         to: Username,
@@ -233,23 +233,23 @@ pub enum Record {
     },
     /// A client's UDP was found to work, or to work no more.
     Datagrams {
-        /// Whose.
+        /// Its account.
         username: Username,
-        /// Whether it works.
+        /// `true` if it works.
         work: bool,
     },
     /// A connection ended.
     Left {
         /// Which.
         connection: ConnectionId,
-        /// Who it was logged in as.
+        /// The account that was logged in.
         username: Option<Username>,
         /// The reason.
         why: LeaveReason,
     },
     /// The store could not do what it was asked.
     StoreFailed {
-        /// What that was, as a verb: the log says that the store could not do it.
+        /// The task, as a verb: the log says that the store could not do it.
         what: &'static str,
     },
     /// The operator spoke.

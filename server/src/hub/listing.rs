@@ -13,7 +13,7 @@ use crate::clock::Now;
 const LAST_LINE_BYTES: usize = 128;
 
 impl Hub {
-    /// A page of the directory.
+    /// Answers a page of the directory.
     pub(super) fn list(&mut self, now: Now, id: ConnectionId, after: Option<&Username>) {
         self.asked(id, "LIST");
         let Some((viewer, is_interactive)) = self.viewer(id) else {
@@ -46,7 +46,7 @@ impl Hub {
 
     pub(super) fn watch(&mut self, now: Now, id: ConnectionId, on: bool) {
         self.asked(id, "WATCH");
-        // Who watches from now on is not told of what happened before.
+        // A new watcher is not told of earlier comings and goings.
         let before = self.presence.take();
         self.tell_watchers(&before);
         if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
@@ -63,7 +63,7 @@ impl Hub {
         Some((viewer, connection.is_interactive()))
     }
 
-    /// Tells those who watch; nobody needs to be told that they came themselves.
+    /// Tells watchers, but nobody of their own coming.
     pub(super) fn tell_watchers(&mut self, notices: &[Notice]) {
         if notices.is_empty() {
             return;

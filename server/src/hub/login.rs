@@ -16,11 +16,11 @@ use super::{ConnectionId, Effect, Hub, Record, interactive};
 use crate::clock::Now;
 use crate::store::{StoreRequest, Unavailable, Verdict};
 
-/// What every login that came to nothing is told: name and password, known and unknown, alike.
+/// The answer to every refused login, so that it does not tell which names exist.
 const WRONG: &str = "Wrong username or password.";
 
 impl Hub {
-    /// A program's login, by password or by key. The key must be the program's own in any case.
+    /// Begins a program's login, by password or by key. It proves to have the key in both cases.
     pub(super) fn log_in(
         &mut self,
         now: Now,
@@ -73,7 +73,7 @@ impl Hub {
     /// Asks the store, now or when it is this address's turn.
     fn check(&mut self, now: Now, id: ConnectionId, attempt: LoginAttempt, request: StoreRequest) {
         let peer = self.connections[&id].peer;
-        // A key can't be guessed: who comes by one does not wait for those who guess.
+        // A key can't be guessed, so a login by key does not wait behind those who guess.
         let turn = match attempt.by {
             "key" => Ok(0),
             _ => self.failures.wait_ms(peer.ip(), now.boot_ms),
@@ -98,6 +98,7 @@ impl Hub {
         }
     }
 
+    /// Handles the store's verdict on a login.
     pub(super) fn login_checked(
         &mut self,
         now: Now,
@@ -157,7 +158,7 @@ impl Hub {
         self.want_line(now, id, Mode::Frame);
     }
 
-    /// The right answer: makes a member, if there is a place and no other session in the way.
+    /// Logs the client in, unless another session needs TAKE or all places are taken.
     fn welcome(&mut self, now: Now, id: ConnectionId, username: Username, attempt: LoginAttempt) {
         let replacement = self.directory.replaced_by(&username, attempt.key);
         if replacement.needs_take && !attempt.take {
@@ -234,7 +235,7 @@ impl Hub {
         self.answer(now, id, &welcome.to_reply());
     }
 
-    /// A person has no log of their own: what is kept is sent by itself.
+    /// Sends a person the kept broadcasts unasked, since a person has no log.
     fn welcome_interactive(&mut self, now: Now, id: ConnectionId, username: &Username) {
         let others = self.directory.len() - 1;
         self.answer(now, id, &Reply::new(Code::LoggedIn, interactive::logged_in(username, others)));

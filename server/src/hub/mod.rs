@@ -2,7 +2,7 @@
 //!
 //! One task owns the [`Hub`], so the order of events is total, and a whole server can be simulated
 //! as a value. It holds no socket, reads no clock and spawns nothing: [`Hub::handle`] takes the
-//! time and one [`Input`] and hands back [`Effect`]s, to be carried out in their order before the
+//! time and one [`Input`] and returns [`Effect`]s, to be carried out in their order before the
 //! next input. Slow work (hashing, the database) is an effect too, answered by a later input.
 //!
 //! # The states of a connection
@@ -25,7 +25,7 @@
 //! * [`io`] – inputs and effects
 //! * `settings` – what the operator can set
 //! * `connection` – one connection: its phase and its deadlines
-//! * `replies` – what a connection is sent, and when its next line is read
+//! * `replies` – replies and notices to a connection, and the reading of its next line
 //! * `requests` – hands each request and each answer of the store to the file of its subject
 //! * `interactive` – the same for a person who types
 //!
@@ -37,7 +37,7 @@
 //! * `introduction` – CONNECT
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
-//! * `operator` – what the operator sees and does
+//! * `operator` – the operator's requests
 //!
 //! Values that each know one thing: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
 //! `tally`, `tokens`.
@@ -105,7 +105,7 @@ pub use tally::Tally;
 pub struct ServerInstance {
     /// The server's key, which login signatures name.
     pub fingerprint: Fingerprint,
-    /// Where this server takes datagrams.
+    /// The port on which this server takes datagrams.
     pub udp_port: u16,
     /// Names this boot of the machine.
     pub boot_id: u64,
@@ -124,7 +124,7 @@ pub struct Hub {
     /// Ordered, since each broadcast goes through all of them, and the same run is to be the same.
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, ConnectionId>,
-    /// When which connection falls due, kept in step with `Connection::deadline_ms`.
+    /// The deadlines of connections, kept in step with `Connection::deadline_ms`.
     deadlines: BTreeSet<(u64, ConnectionId)>,
     pre_login: PreLogin,
     failures: Failures,
@@ -134,13 +134,13 @@ pub struct Hub {
     log: BroadcastLog,
     uncommitted: Uncommitted,
     head_repeats: HeadRepeats,
-    /// How much each account has broadcast lately, whatever session it did so in.
+    /// The rate limit of each account's broadcasts, over all its sessions.
     broadcast_rates: Buckets<Username>,
     effects: Vec<Effect>,
 }
 
 impl Hub {
-    /// A hub that knows the stored log and nobody.
+    /// Makes a hub with the stored log and without connections.
     pub fn new(settings: Settings, instance: ServerInstance, log: StoredLog, now: Now) -> Hub {
         let log = BroadcastLog::restore(log, instance.boot_id, settings.retention_ms, now);
         Hub {
@@ -165,7 +165,7 @@ impl Hub {
         }
     }
 
-    /// Takes one input and hands back what is to be done, in this order.
+    /// Handles one input and returns the effects, to be carried out in this order.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         self.tally.count_input(&input);
         match input {
@@ -196,7 +196,7 @@ impl Hub {
         connection.into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    /// How many are logged in.
+    /// The number of sessions.
     pub fn members(&self) -> usize {
         self.directory.len()
     }
@@ -229,7 +229,7 @@ impl Hub {
         self.reschedule(id);
     }
 
-    /// Carries out what has fallen due.
+    /// Handles the deadlines that have passed.
     fn tick(&mut self, now: Now) {
         while let Some((due, id)) = self.deadlines.first().copied() {
             if due > now.boot_ms {
@@ -297,7 +297,7 @@ impl Hub {
         self.effects.push(Effect::Record(Record::Left { connection: id, username, why }));
     }
 
-    /// Puts the connection's next deadline into the order.
+    /// Updates the connection's place in the order of deadlines.
     fn reschedule(&mut self, id: ConnectionId) {
         let idle = self.idle();
         let Some(connection) = self.connections.get_mut(&id) else {

@@ -1,4 +1,4 @@
-//! What the operator sees and does while the server runs.
+//! The operator's requests to a running server.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::clock::Now;
 /// Accounts in one page of the list, so that listing a full server delays nobody.
 const PAGE_ACCOUNTS: usize = 500;
 
-/// What the operator can want of a running server.
+/// A request of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operator {
     /// See who is logged in, in the order of names, a page at a time.
@@ -31,7 +31,7 @@ pub enum Operator {
     Stop,
 }
 
-/// What came of it. [`Operator::Stop`] has no answer but the end.
+/// The answer to a request. [`Operator::Stop`] has none but the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorAnswer {
     /// To [`Operator::List`].
@@ -62,9 +62,9 @@ pub enum OperatorAnswer {
 pub struct SessionPage {
     /// In the order of names.
     pub sessions: Vec<SessionSummary>,
-    /// Whether there are more after the last of these.
+    /// `true` if there are more after the last of these.
     pub more: bool,
-    /// How full the server is.
+    /// The places taken and free.
     pub occupancy: Occupancy,
 }
 
@@ -77,43 +77,43 @@ pub struct SessionSummary {
     pub address: IpAddr,
     /// The receiver's port; none for a session typed by hand.
     pub port: Option<u16>,
-    /// Whether a person types it, not a program.
+    /// `true` if a person types it, not a program.
     pub by_hand: bool,
     /// When it logged in, in milliseconds since the Unix epoch.
     pub since_wall_ms: u64,
-    /// How long ago that was, in milliseconds.
+    /// The time since then, in milliseconds.
     pub logged_in_ms: u64,
-    /// How long ago the last command, message or broadcast was, in milliseconds.
+    /// The time since its last command, message or broadcast, in milliseconds.
     pub idle_ms: u64,
-    /// Whether its broadcasts go over UDP.
+    /// `true` if its broadcasts go over UDP.
     pub datagrams: bool,
 }
 
-/// How full the server is.
+/// The places taken and free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occupancy {
-    /// How many are logged in.
+    /// Sessions that are logged in.
     pub taken: usize,
-    /// How many can be.
+    /// Sessions that can be.
     pub places: usize,
     /// Connections that are not logged in.
     pub before_login: usize,
 }
 
-/// How the server is doing.
+/// The server's state in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
     /// When it started, in milliseconds since the Unix epoch.
     pub since_wall_ms: u64,
-    /// How long ago that was, in milliseconds.
+    /// The time since then, in milliseconds.
     pub up_ms: u64,
-    /// How full it is.
+    /// The places taken and free.
     pub occupancy: Occupancy,
     /// Broadcasts that can still be sent again.
     pub broadcasts_kept: usize,
     /// The number of the last broadcast; 0 before the first.
     pub last_broadcast: u64,
-    /// What has happened since the start.
+    /// Counters since the start.
     pub tally: Tally,
 }
 

@@ -11,8 +11,8 @@ use crate::clock::Now;
 use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
 
 impl Hub {
-    /// Judges the new password here and leaves the present one to the store. Whoever found an open
-    /// session guesses no faster than by logging in.
+    /// Checks the new password and asks the store to compare the present one. It has the same rate
+    /// limit as a login, so an unattended session gives nobody a faster guess.
     pub(super) fn change_password(
         &mut self,
         now: Now,
@@ -54,7 +54,7 @@ impl Hub {
         }
     }
 
-    /// The store has judged. Nothing else was asked meanwhile, so the answer is to the last line.
+    /// Handles the store's verdict. Nothing else was asked meanwhile, so it answers the last line.
     pub(super) fn password_changed(
         &mut self,
         now: Now,

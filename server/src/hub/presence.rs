@@ -1,18 +1,18 @@
-//! Who came and who went, gathered for a moment so that many comings are one line.
+//! Comings and goings, gathered for a moment so that many of them are one notice.
 
 use std::collections::BTreeSet;
 
 use letschat_protocol::dialogue::Notice;
 use letschat_protocol::username::Username;
 
-/// How long comings and goings are gathered.
+/// Comings and goings are gathered for this long.
 pub(super) const GATHER_MS: u64 = 200;
 
 /// Names in one notice at most; when more came or went, only their number is told. So many of the
 /// longest names fit a line.
 pub(super) const MAX_NAMES: usize = 50;
 
-/// What watchers have not been told yet.
+/// Comings and goings that watchers have not been told yet.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     joined: BTreeSet<Username>,
@@ -21,7 +21,7 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Somebody came. Who went a moment ago and is back never went.
+    /// Notes a coming. It cancels a going of a moment ago.
     pub(super) fn join(&mut self, who: &Username, now_ms: u64) {
         if !self.left.remove(who) {
             self.joined.insert(who.clone());
@@ -29,7 +29,7 @@ impl Presence {
         self.due_ms.get_or_insert(now_ms + GATHER_MS);
     }
 
-    /// Somebody went. Who came a moment ago and is gone never came.
+    /// Notes a going. It cancels a coming of a moment ago.
     pub(super) fn leave(&mut self, who: &Username, now_ms: u64) {
         if !self.joined.remove(who) {
             self.left.insert(who.clone());
@@ -37,17 +37,17 @@ impl Presence {
         self.due_ms.get_or_insert(now_ms + GATHER_MS);
     }
 
-    /// When watchers are to be told.
+    /// Returns when watchers are told next.
     pub(super) fn due_ms(&self) -> Option<u64> {
         self.due_ms
     }
 
-    /// What watchers are to be told, if it is time.
+    /// Takes the notices for watchers, if they are due.
     pub(super) fn take_due(&mut self, now_ms: u64) -> Vec<Notice> {
         if self.due_ms.is_none_or(|due| due > now_ms) { Vec::new() } else { self.take() }
     }
 
-    /// What watchers are to be told, whether it is time or not.
+    /// Takes the notices for watchers, due or not.
     pub(super) fn take(&mut self) -> Vec<Notice> {
         self.due_ms = None;
         let joined: Vec<Username> = std::mem::take(&mut self.joined).into_iter().collect();

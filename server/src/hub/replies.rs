@@ -1,4 +1,4 @@
-//! What a connection is sent, and when its next line is read.
+//! Replies and notices to a connection, and the reading of its next line.
 
 use letschat_protocol::dialogue::{Closing, Notice, Reply};
 use letschat_protocol::frame::{FrameError, Mode};

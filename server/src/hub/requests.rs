@@ -116,7 +116,7 @@ impl Hub {
     }
 }
 
-/// Whether a request shows that the user is there. A program sends the others by itself.
+/// `true` if a request shows that the user is there. A program sends the others by itself.
 fn is_activity(request: &Request) -> bool {
     !matches!(request, Request::Ping | Request::Replay { .. })
 }

@@ -1,9 +1,9 @@
 //! The hub's settings.
 
-/// What an operator can set of the hub.
+/// The settings that an operator can change.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many sessions can be logged in at once.
+    /// Sessions that can be logged in at once.
     pub places: usize,
     /// A client is dropped after this long without a command, a message or a broadcast.
     pub idle_ms: u64,

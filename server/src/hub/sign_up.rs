@@ -53,6 +53,7 @@ impl Hub {
         self.effects.push(Effect::Store(request));
     }
 
+    /// Handles the store's answer to a sign-up.
     pub(super) fn signed_up(
         &mut self,
         now: Now,
@@ -84,7 +85,7 @@ impl Hub {
     }
 }
 
-/// A name for a new account, or why it can't be one.
+/// Parses a name for a new account, or returns why it can't be one.
 pub(super) fn new_name(name: &str) -> Result<Username, String> {
     let username: Username = name.parse().map_err(|error: UsernameError| error.to_string())?;
     match reserved_names::check(&username) {

@@ -1,8 +1,8 @@
-//! What has happened since the start, in numbers.
+//! Counters since the start.
 
 use super::{Effect, Input, Record};
 
-/// Counts what goes into the hub and what comes out. It decides nothing.
+/// Counts the hub's inputs and effects. It decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Connections that came.
@@ -17,7 +17,7 @@ pub struct Tally {
     pub logins_refused: u64,
     /// Broadcasts that were sent to everybody.
     pub broadcasts: u64,
-    /// How often the store could not do what it was asked.
+    /// Requests that the store could not carry out.
     pub store_failures: u64,
     /// Lines that were heard over TCP.
     pub lines_heard: u64,

@@ -1,7 +1,8 @@
 //! The hub by itself, driven by hand: what the simulation and the transcripts do not single out.
 
-mod entrance;
+mod broadcasting;
 mod idle;
+mod login;
 mod operator;
 mod password_change;
 mod requests;
