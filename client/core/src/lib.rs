@@ -3,6 +3,7 @@
 //! * [`session`] – takes an input and the time, returns effects
 //! * [`codes`] – stable words: failure codes, notice codes, reasons
 //! * [`event`] – what is told unasked, under the same names everywhere
+//! * [`failure`] – why a request failed, as data
 //! * [`crowd`] – which stranger gives way when all places are taken
 //!
 //! Deliberately absent: sockets, files, clocks and tasks. No dependency has any.
@@ -11,4 +12,5 @@
 pub mod codes;
 pub mod crowd;
 pub mod event;
+pub mod failure;
 pub mod session;

@@ -20,8 +20,8 @@ use crate::net::receiver;
 use crate::private_file;
 use crate::settling::settling;
 use crate::trust::KnownServers;
-use letschat_core::codes::FailureCode;
-use letschat_core::session::{Birth, Failure, Phase, Reply, Request, Typing};
+use letschat_core::failure::Failure;
+use letschat_core::session::{Birth, Phase, Reply, Request, Typing};
 
 /// Requests that may wait for the session; a front end that makes more waits.
 const MAX_WAITING_ORDERS: usize = 64;
@@ -152,11 +152,10 @@ impl Client {
     ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
         let orders = self.orders.clone();
         async move {
-            let gone = || Failure::new(FailureCode::Ended, "The client has ended.");
             let (answer, answered) = async_channel::bounded(1);
-            orders.send(Order { request, answer }).await.map_err(|_| gone())?;
+            orders.send(Order { request, answer }).await.map_err(|_| Failure::Ended)?;
             // An order that came too late is dropped, and its end of the channel with it.
-            answered.recv().await.unwrap_or_else(|_| Err(gone()))
+            answered.recv().await.unwrap_or_else(|_| Err(Failure::Ended))
         }
     }
 
@@ -269,7 +268,7 @@ mod tests {
         assert_eq!(block_on(client.finished()), Ended::Quit);
         while block_on(events.recv()).is_ok() {}
         let failure = block_on(client.request(Request::Status)).unwrap_err();
-        assert_eq!(failure.code, FailureCode::Ended);
+        assert_eq!(failure, Failure::Ended);
     }
 
     #[test]
@@ -298,7 +297,7 @@ mod tests {
         let client = Client { orders: async_channel::bounded(1).0, view: view.clone() };
         drop(EndGuard(view));
         assert_eq!(block_on(client.finished()), Ended::Failed);
-        assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, FailureCode::Ended);
+        assert_eq!(block_on(client.request(Request::Status)).unwrap_err(), Failure::Ended);
     }
 
     #[test]

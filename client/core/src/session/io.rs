@@ -11,8 +11,9 @@ use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
 use serde::{Deserialize, Serialize};
 
-use super::reply::{Failure, Reply};
+use super::reply::Reply;
 use crate::event::Event;
+use crate::failure::Failure;
 
 /// One moment on two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
