@@ -90,7 +90,11 @@ fn what_is_told_wrong_is_found_out() {
         ("exit statuses", "`no_server`, `busy`", "`no_server`"),
         ("exit statuses", "`banned`, ", "`banned`, `denied`, "),
         ("exit statuses", "| 2 | the flags", "| 5 | the flags"),
-        ("replies", "| `say` | `to`, `number`, `message_id`, `state`, `via` |", "| `say` | `to`, `id` |"),
+        (
+            "replies",
+            "| `say` | `to`, `number`, `message_id`, `state`, `via` |",
+            "| `say` | `to`, `id` |",
+        ),
         ("replies", "| `login` | `username` |", "| `log_in` | `username` |"),
         ("reasons", "| `chat_closed` | `lost` |", "| `chat_closed` | `gone` |"),
         ("reasons", "| `request_ended` | `withdrawn` |", "| `request` | `withdrawn` |"),

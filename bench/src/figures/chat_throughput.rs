@@ -58,7 +58,7 @@ async fn write_share(person: &Person, share: usize) -> Outcome<()> {
             let say = Request::Say { to: None, text: "x".repeat(TEXT_BYTES) };
             match person.client.request(say).await {
                 Ok(_) => break,
-                Err(failure) if failure.code == FailureCode::TooManyUnconfirmed => {
+                Err(failure) if failure.code() == FailureCode::TooManyUnconfirmed => {
                     Timer::after(PAUSE).await;
                 }
                 Err(failure) => return Err(failure.into()),

@@ -15,9 +15,10 @@ use serde_json::{Map, Value};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::commands::TABLE;
 use crate::extension::{self, Extension};
+use crate::failure::Failure;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
 use letschat_core::codes::FailureCode;
-use letschat_core::session::{Failure, Phase, Reply, Request, Typing};
+use letschat_core::session::{Phase, Reply, Request, Typing};
 use letschat_engine::client::Client;
 
 /// Something that a user can do.
@@ -112,7 +113,7 @@ pub struct Context {
 impl Context {
     /// For commands that are one request.
     pub fn ask(self, request: Request) -> CommandFuture {
-        Box::pin(self.client.request(request))
+        Box::pin(async move { Ok(self.client.request(request).await?) })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::pin::Pin;
 
+use crate::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::{Failure, Reply};
+use letschat_core::session::Reply;
 use letschat_protocol::rows::moved_in;
 
 use crate::arguments::{Arguments, Kind, Parameter};

@@ -10,8 +10,8 @@ use letschat_protocol::password;
 use smol::lock::Mutex;
 
 use crate::arguments::{Kind, Parameter};
+use crate::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 
 /// An account's password, as commands take it.
 pub const PASSWORD: Parameter = Parameter::optional("password", Kind::Secret);

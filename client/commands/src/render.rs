@@ -10,9 +10,11 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::moved_in;
 use letschat_protocol::username::Username;
 
+use crate::failure::Failure;
+use crate::text;
 use letschat_core::codes::{ChatEnd, RequestEnd};
 use letschat_core::event::{Event, KeyState};
-use letschat_core::session::{ChatStatus, Failure, Reply, Status, User};
+use letschat_core::session::{ChatStatus, Reply, Status, User};
 
 /// A reply; `None` where an event says the same.
 pub fn reply(reply: &Reply) -> Option<String> {
@@ -64,10 +66,10 @@ fn line(event: &Event) -> String {
         Event::Connected { server, fingerprint } => {
             format!("Connected to {}, key {}.", Printable(server), Printable(fingerprint))
         }
-        Event::Disconnected { message, .. }
-        | Event::Retrying { message, .. }
-        | Event::Notice { message, .. }
-        | Event::Error { message, .. } => Printable(message).to_string(),
+        Event::Notice { message, .. } => Printable(message).to_string(),
+        Event::Disconnected { .. } | Event::Retrying { .. } | Event::Error { .. } => {
+            Printable(&text::message(event).unwrap_or_default()).to_string()
+        }
         Event::LoggedIn { username, by } => format!("Logged in as {username}, by {by}."),
         Event::LeftServer { chats: 0 } => "Left the server.".into(),
         Event::LeftServer { chats } => format!("Left the server; open chats: {chats}."),
@@ -224,6 +226,8 @@ mod tests {
     use super::*;
     use letschat_core::codes::{FailureCode, LinkEnd, NoticeCode};
     use letschat_core::conversation::{ConversationId, Via};
+    use letschat_core::event::Trouble;
+    use letschat_core::failure::Failure as Why;
     use letschat_protocol::message_id::MessageId;
 
     /// A text that clears the screen, rings, turns the writing around and ends the line.
@@ -262,8 +266,8 @@ mod tests {
         let key = KeyState::Changed;
         let events = [
             Event::Connected { server: hostile(), fingerprint: hostile() },
-            Event::Disconnected { reason: LinkEnd::Lost, message: hostile() },
-            Event::Retrying { reason: LinkEnd::NoServer, attempt: 1, in_ms: 1, message: hostile() },
+            Event::Disconnected { reason: LinkEnd::Lost, why: Why::Folder(hostile()) },
+            Event::Retrying { reason: LinkEnd::NoServer, attempt: 1, in_ms: 1, why: None },
             Event::Request {
                 from: bob(),
                 address: hostile(),
@@ -285,7 +289,10 @@ mod tests {
                 via: Via::Server,
             },
             Event::Notice { code: NoticeCode::ServerSays, message: hostile() },
-            Event::Error { code: FailureCode::NotSaved, message: hostile() },
+            Event::Error {
+                code: FailureCode::NotSaved,
+                trouble: Trouble::NotSaved { folder: hostile(), why: hostile() },
+            },
         ];
         for event in &events {
             let lines = if matches!(event, Event::Message { .. }) { 2 } else { 1 };

@@ -170,7 +170,7 @@ words! {
     Denied = "denied",
     /// The other side did not answer.
     NoAnswer = "no_answer",
-    /// The other side has too many requests waiting.
+    /// The other side takes no request now.
     PeerBusy = "peer_busy",
     /// The other side has heard of no introduction.
     NotIntroduced = "not_introduced",

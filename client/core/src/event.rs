@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use crate::conversation::{ConversationId, MessageState, Via, digits};
+use crate::failure::Failure;
 use crate::view::SessionState;
 
 /// The names of all events.
@@ -47,8 +48,9 @@ pub enum Event {
     Disconnected {
         /// Why.
         reason: LinkEnd,
-        /// What happened and what comes next.
-        message: String,
+        /// The same, with what is to be told.
+        #[serde(skip)]
+        why: Failure,
     },
     /// The server will be tried again.
     Retrying {
@@ -58,8 +60,9 @@ pub enum Event {
         attempt: u32,
         /// In how long, in milliseconds.
         in_ms: u64,
-        /// What this means, and how to stop it.
-        message: String,
+        /// What is to be told of that; `None` if it has been told.
+        #[serde(skip)]
+        why: Option<Failure>,
     },
     /// Logged in, for the first time or again.
     LoggedIn {
@@ -221,8 +224,30 @@ pub enum Event {
     Error {
         /// A stable word.
         code: FailureCode,
-        /// What happened and what to do.
-        message: String,
+        /// What happened.
+        #[serde(skip)]
+        trouble: Trouble,
+    },
+}
+
+/// Something that went wrong and that no command asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The client was to be logged in, and is not; nothing more is tried.
+    LoginEnded {
+        /// Why.
+        why: Failure,
+        /// The user has been told why.
+        told: bool,
+        /// The account.
+        username: Option<Username>,
+    },
+    /// A file could not be written.
+    NotSaved {
+        /// Below this folder.
+        folder: String,
+        /// What failed.
+        why: String,
     },
 }
 
@@ -247,10 +272,11 @@ impl Event {
             | Event::Left { usernames, .. } => {
                 usernames.iter().map(|name| name.as_str().len()).sum()
             }
-            Event::Notice { message, .. }
-            | Event::Error { message, .. }
-            | Event::Disconnected { message, .. }
-            | Event::Retrying { message, .. } => message.len(),
+            Event::Notice { message, .. } => message.len(),
+            Event::Disconnected { why, .. } | Event::Retrying { why: Some(why), .. } => {
+                why.text_bytes()
+            }
+            Event::Error { trouble: Trouble::LoginEnded { why, .. }, .. } => why.text_bytes(),
             _ => 0,
         }
     }

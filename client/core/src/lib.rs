@@ -4,6 +4,7 @@
 //! * [`conversation`] – targets of messages, ways to them, and what becomes of a message
 //! * [`codes`] – stable words: failure codes, notice codes, reasons
 //! * [`event`] – what is told unasked, under the same names everywhere
+//! * [`failure`] – why a request failed, as data
 //! * [`view`] – what every front end shows, kept by events alone
 //! * [`crowd`] – which stranger gives way when all places are taken
 //!
@@ -14,5 +15,6 @@ pub mod codes;
 pub mod conversation;
 pub mod crowd;
 pub mod event;
+pub mod failure;
 pub mod session;
 pub mod view;

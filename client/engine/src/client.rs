@@ -19,8 +19,8 @@ use crate::net::receiver;
 use crate::private_file;
 use crate::settling::settling;
 use crate::trust::KnownServers;
-use letschat_core::codes::FailureCode;
-use letschat_core::session::{Birth, Effect, Failure, Phase, Reply, Request, Typing};
+use letschat_core::failure::Failure;
+use letschat_core::session::{Birth, Effect, Phase, Reply, Request, Typing};
 use letschat_core::view::View;
 
 /// Requests that may wait for the session; a front end that makes more waits.
@@ -150,11 +150,10 @@ impl Client {
     ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
         let orders = self.orders.clone();
         async move {
-            let gone = || Failure::new(FailureCode::Ended, "The client has ended.");
             let (answer, answered) = async_channel::bounded(1);
-            orders.send(Order { request, answer }).await.map_err(|_| gone())?;
+            orders.send(Order { request, answer }).await.map_err(|_| Failure::Ended)?;
             // An order that came too late is dropped, and its end of the channel with it.
-            answered.recv().await.unwrap_or_else(|_| Err(gone()))
+            answered.recv().await.unwrap_or_else(|_| Err(Failure::Ended))
         }
     }
 
@@ -262,7 +261,7 @@ mod tests {
         assert_eq!(block_on(client.finished()), Ended::Quit);
         while block_on(events.recv()).is_ok() {}
         let failure = block_on(client.request(Request::Status)).unwrap_err();
-        assert_eq!(failure.code, FailureCode::Ended);
+        assert_eq!(failure, Failure::Ended);
     }
 
     #[test]
@@ -291,7 +290,7 @@ mod tests {
         let client = Client { orders: async_channel::bounded(1).0, shared: shared.clone() };
         drop(EndGuard(shared));
         assert_eq!(block_on(client.finished()), Ended::Failed);
-        assert_eq!(block_on(client.request(Request::Status)).unwrap_err().code, FailureCode::Ended);
+        assert_eq!(block_on(client.request(Request::Status)).unwrap_err(), Failure::Ended);
     }
 
     #[test]

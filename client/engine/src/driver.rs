@@ -29,8 +29,9 @@ use crate::net::tls::PeerTls;
 use crate::net::{Occurrence, QUEUE_LENGTH};
 use crate::trust::KnownServers;
 use letschat_core::event::Event;
+use letschat_core::failure::Failure;
 use letschat_core::session::{
-    Birth, Displayed, Failure, Input, LinkId, LogPosition, Reply, Request, RequestId, Session,
+    Birth, Displayed, Input, LinkId, LogPosition, Reply, Request, RequestId, Session,
 };
 
 mod alarm;

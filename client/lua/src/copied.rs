@@ -8,8 +8,8 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::failure::{Outcome, misuse};
 use super::limits::{COPIED_BYTES, COPIED_DEPTH, COPIED_VALUES, TEXT_BYTES};
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 
 /// A text that a function of the API is given.
 pub(super) struct Text(pub(super) String);

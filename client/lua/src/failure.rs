@@ -5,8 +5,8 @@ use mlua::{Error, Function, Lua, MultiValue, Table, Value};
 
 use super::copied::beginning;
 use super::limits::LINE_BYTES;
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 
 /// Where the metatable of failures is kept.
 const METATABLE: &str = "failure";

@@ -15,8 +15,8 @@ use super::copied;
 use super::failure::{self, Outcome, misuse};
 use super::limits::SOURCE_BYTES;
 use super::vm::{self, Runner};
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 
 /// The folder in which modules are found; `None`: nowhere.
 #[derive(Debug, Clone, Default)]

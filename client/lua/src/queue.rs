@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::limits::MAX_EVENTS;
 use super::party::Party;
+use letschat_commands::text::WithMessage;
 use letschat_core::event::Event;
 use letschat_engine::events::{Events, Told};
 
@@ -41,7 +42,7 @@ pub(super) async fn deliver(party: &Party, events: Receiver<Value>) {
 
 /// An event as in `--json`.
 pub(super) fn to_value(event: &Event) -> Value {
-    serde_json::to_value(event).unwrap_or_default()
+    serde_json::to_value(WithMessage::from(event)).unwrap_or_default()
 }
 
 /// What is said, once, when events are lost.

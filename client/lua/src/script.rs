@@ -26,8 +26,9 @@ use super::voice::{Said, Streams};
 use super::{queue, vm};
 use letschat_commands::command::{Dispatcher, Prepared};
 use letschat_commands::exit_status;
+use letschat_commands::failure::Failure;
 use letschat_commands::passwords::Passwords;
-use letschat_core::session::{Failure, Request};
+use letschat_core::session::Request;
 use letschat_engine::client::{Client, Config};
 use letschat_engine::events::Events;
 

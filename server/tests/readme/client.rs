@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_commands::commands::TABLE;
 use letschat_commands::exit_status;
+use letschat_commands::text::WithMessage;
 use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
-use letschat_core::event::{self, Event, KeyState};
+use letschat_core::event::{self, Event, KeyState, Trouble};
+use letschat_core::failure::Failure;
 use letschat_core::session::{Reply, Status};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -42,7 +44,7 @@ pub(crate) fn events(document: &str) -> Checked {
 
 /// The event's name and its fields, in the order of the alphabet.
 pub(crate) fn shape(event: &Event) -> String {
-    shape_of(serde_json::to_value(event).unwrap().as_object().unwrap())
+    shape_of(serde_json::to_value(WithMessage::from(event)).unwrap().as_object().unwrap())
 }
 
 pub(crate) fn shape_of(object: &Map<String, Value>) -> String {
@@ -56,10 +58,11 @@ pub(crate) fn every_event() -> Vec<Event> {
     let (key, number, count) = (KeyState::New, 1, 1);
     let id = MessageId::of_broadcast(1, 1);
     let bob = || "bob".parse::<Username>().unwrap();
+    let trouble = Trouble::NotSaved { folder: text(), why: text() };
     let events = vec![
         Event::Connected { server: text(), fingerprint: text() },
-        Event::Disconnected { reason: LinkEnd::Lost, message: text() },
-        Event::Retrying { reason: LinkEnd::Lost, attempt: 1, in_ms: 1, message: text() },
+        Event::Disconnected { reason: LinkEnd::Lost, why: Failure::Ended },
+        Event::Retrying { reason: LinkEnd::Lost, attempt: 1, in_ms: 1, why: None },
         Event::LoggedIn { username: bob(), by: "" },
         Event::LeftServer { chats: 0 },
         Event::Request { from: bob(), address: text(), fingerprint: text(), key, time_ms: 0 },
@@ -98,7 +101,7 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
         Event::Notice { code: NoticeCode::Ringing, message: text() },
-        Event::Error { code: FailureCode::Lost, message: text() },
+        Event::Error { code: FailureCode::NotSaved, trouble },
     ];
     // An event that is new does not compile here before it is told of above and in CLIENT.md.
     for event in &events {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use letschat_core::codes::{FailureCode, LinkEnd};
 use letschat_core::event::Event as Told;
+use letschat_core::failure::Failure;
 use letschat_core::session::{
-    Account, Birth, Effect, Failure, Input, KnownPeer, LogPosition, Phase, Reply, Request,
-    RequestId, Save, Session,
+    Account, Birth, Effect, Input, KnownPeer, LogPosition, Phase, Reply, Request, RequestId, Save,
+    Session,
 };
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::dialogue::{Closing, Secret, SessionId};
@@ -267,7 +268,7 @@ impl World {
             (Request::SignUp { .. }, Ok(_)) => self.at(50, Event::Act { person, act: Act::LogIn }),
             (Request::SignUp { .. }, Err(failure)) => {
                 let act =
-                    if failure.code == FailureCode::NameTaken { Act::LogIn } else { Act::SignUp };
+                    if failure.code() == FailureCode::NameTaken { Act::LogIn } else { Act::SignUp };
                 self.at(2_000, Event::Act { person, act });
             }
             (Request::Login { .. }, Err(_)) => {

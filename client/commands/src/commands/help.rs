@@ -4,7 +4,8 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{self, Command, CommandFuture, Context};
 use crate::commands::TABLE;
 use crate::extension::AddedCommand;
-use letschat_core::session::{Failure, Reply};
+use crate::failure::Failure;
+use letschat_core::session::Reply;
 
 const COMMAND_NAME: Parameter = Parameter::optional("command", Kind::Command);
 

@@ -2,9 +2,10 @@
 
 use crate::arguments::Arguments;
 use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
+use crate::failure::Failure;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, REPEATED};
 use letschat_core::codes::FailureCode;
-use letschat_core::session::{Failure, Request};
+use letschat_core::session::Request;
 
 pub(crate) static COMMAND: Command = Command {
     name: "passwd",

@@ -3,8 +3,9 @@
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 use crate::extension::Extension;
+use crate::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::{Failure, Reply};
+use letschat_core::session::Reply;
 
 const ACTIONS: [&str; 4] = ["list", "load", "unload", "reload"];
 

@@ -2,9 +2,10 @@
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Asks, Command, CommandFuture, Context, Role};
+use crate::failure::Failure;
 use crate::passwords::{PASSWORD, REPEATED};
 use letschat_core::codes::FailureCode;
-use letschat_core::session::{Failure, Request};
+use letschat_core::session::Request;
 
 const USERNAME: Parameter = Parameter::required("username", Kind::Word);
 

@@ -10,21 +10,16 @@ use letschat_protocol::limits::MAX_BROADCAST_BYTES;
 use letschat_protocol::printable::{has_control, is_blank};
 use letschat_protocol::username::Username;
 
-use super::server::{Expected, ListFor, sentence};
+use super::server::{Expected, ListFor};
 use super::{Now, Reply, Request, RequestId, Session, User};
-use crate::codes::FailureCode;
 use crate::event::{Event, format_rfc3339};
+use crate::failure::{Failure, Text};
 
 /// A list has at most so many names on so many pages, and is there after this time. A server whose
 /// list does not end is not followed any further.
 const MAX_LISTED: usize = 100_000;
 const MAX_PAGES: usize = 1_000;
 const LIST_MS: u64 = 120_000;
-
-const NO_LIST: &str = "The server's list makes no sense or does not end.";
-
-const NOT_UNDERSTOOD: &str =
-    "The server's answer was not understood; it may be of another version.";
 
 /// The pages of a list that have come.
 #[derive(Debug, PartialEq, Eq)]
@@ -114,7 +109,7 @@ impl Session {
             );
         }
         if [&password, &new, &repeated].iter().any(|secret| secret.0.contains('\n')) {
-            return self.fail(id, FailureCode::PasswordWeak, "A password has no line ends.");
+            return self.fail(id, Failure::PasswordWithLineEnd);
         }
         let request = ServerRequest::ChangePassword { password, new, repeated };
         self.ask_server(now, request, Expected::ChangePassword(id));
@@ -125,19 +120,15 @@ impl Session {
             return self.ask_when_back(now, id, Request::Broadcast(text));
         }
         if text.len() > MAX_BROADCAST_BYTES {
-            let why = format!(
-                "A broadcast has at most {MAX_BROADCAST_BYTES} bytes; this has {}.",
-                text.len()
-            );
-            return self.fail(id, FailureCode::TextTooLong, why);
+            let (limit, bytes) = (MAX_BROADCAST_BYTES, text.len());
+            let why = Failure::TextTooLong { text: Text::Broadcast, limit, bytes };
+            return self.fail(id, why);
         }
         if is_blank(&text) {
-            let why = "There is nothing to read in that broadcast.";
-            return self.fail(id, FailureCode::TextInvalid, why);
+            return self.fail(id, Failure::Blank(Text::Broadcast));
         }
         if has_control(&text) {
-            let why = "A broadcast is one line of text, without control characters.";
-            return self.fail(id, FailureCode::TextInvalid, why);
+            return self.fail(id, Failure::ControlCharacters);
         }
         self.ask_server(now, ServerRequest::Broadcast { text }, Expected::Broadcast(id));
     }
@@ -147,12 +138,16 @@ impl Session {
         if reply.code.is_success() {
             return self.granted(now, what, &reply);
         }
-        let mut message = sentence(reply.last_line());
-        if reply.code == Code::Ambiguous {
-            let several = &reply.lines[..reply.lines.len().saturating_sub(1)];
-            message = format!("{message} There are: {}.", several.join("; "));
-        }
-        self.fail_expected(what, reply.code.into(), &message);
+        let several = match reply.code {
+            Code::Ambiguous => &reply.lines[..reply.lines.len().saturating_sub(1)],
+            _ => &[],
+        };
+        let why = Failure::Refused {
+            code: reply.code.into(),
+            said: reply.last_line().to_owned(),
+            choices: several.to_vec(),
+        };
+        self.fail_expected(what, why);
     }
 
     fn granted(&mut self, now: Now, what: Expected, reply: &ServerReply) {
@@ -174,7 +169,7 @@ impl Session {
             },
             Expected::Connect(who) => match Introduction::parse(reply.last_line()) {
                 Some(introduction) => self.granted_connect(now, &who, introduction),
-                None => self.refuse_connect(&who, FailureCode::Malformed, NOT_UNDERSTOOD),
+                None => self.refuse_connect(&who, Failure::NotUnderstood),
             },
             Expected::ConnectAddress(id, who, switch) => {
                 match Introduction::parse(reply.last_line()) {
@@ -189,7 +184,7 @@ impl Session {
     }
 
     /// A request to the server came to nothing.
-    pub(super) fn fail_expected(&mut self, what: Expected, code: FailureCode, message: &str) {
+    pub(super) fn fail_expected(&mut self, what: Expected, why: Failure) {
         let id = match what {
             Expected::SignUp(id, _)
             | Expected::ChangePassword(id)
@@ -197,7 +192,7 @@ impl Session {
             | Expected::ConnectAddress(id, ..) => Some(id),
             Expected::List(ListFor::User(id) | ListFor::Connect(id, ..), _) => Some(id),
             Expected::Watch(id) => id,
-            Expected::Connect(who) => return self.refuse_connect(&who, code, message),
+            Expected::Connect(who) => return self.refuse_connect(&who, why),
             Expected::Greeting
             | Expected::Hello
             | Expected::Login
@@ -207,12 +202,12 @@ impl Session {
             | Expected::Forgotten => None,
         };
         if let Some(id) = id {
-            self.fail(id, code, message);
+            self.fail(id, why);
         }
     }
 
     fn fail_malformed(&mut self, id: RequestId) {
-        self.fail(id, FailureCode::Malformed, NOT_UNDERSTOOD);
+        self.fail(id, Failure::NotUnderstood);
     }
 
     /// A page of the list came; the next is asked for if there is one.
@@ -228,11 +223,8 @@ impl Session {
             let advances = pages.listed.len() > before && pages.after.as_ref() < Some(&after);
             pages.count += 1;
             if !advances || !pages.may_go_on(now) {
-                return self.fail_expected(
-                    Expected::List(what_for, pages),
-                    FailureCode::Malformed,
-                    NO_LIST,
-                );
+                let what = Expected::List(what_for, pages);
+                return self.fail_expected(what, Failure::EndlessList);
             }
             pages.after = Some(after.clone());
             let request = ServerRequest::List { after: Some(after) };
@@ -248,13 +240,7 @@ impl Session {
             }
             ListFor::Connect(id, who, switch) => match self.listed_as(&who) {
                 Some(_) => self.ask_connect(now, id, &who, switch),
-                None => {
-                    let why = format!(
-                        "{who} is not in the server's list. An invalid request costs the connection; \
-                         `/connect {who} force` asks all the same."
-                    );
-                    self.fail(id, FailureCode::NotListed, why);
-                }
+                None => self.fail(id, Failure::NotListed(who)),
             },
         }
     }

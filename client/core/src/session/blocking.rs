@@ -6,7 +6,7 @@ use letschat_protocol::username::Username;
 
 use super::calls::APPROVAL_MS;
 use super::{Effect, LinkId, Now, Reply, RequestId, Save, Session};
-use crate::codes::FailureCode;
+use crate::failure::{Cancel, Failure};
 
 /// More than this is no list that a person keeps.
 const MAX_BLOCKED: usize = 10_000;
@@ -17,18 +17,16 @@ impl Session {
     /// Blocks somebody or no longer; an open chat with them ends.
     pub(super) fn block(&mut self, now: Now, id: RequestId, who: &str, on: bool) {
         let Ok(who) = who.parse::<Username>() else {
-            let why = "Say whom by username; an address can be somebody else's tomorrow.";
-            return self.fail(id, FailureCode::BadArguments, why);
+            return self.fail(id, Failure::WhomToBlock);
         };
         let Some(account) = &mut self.account else {
             return self.fail_not_logged_in(id);
         };
         if on && who == account.username {
-            return self.fail(id, FailureCode::Yourself, "That is you.");
+            return self.fail(id, Failure::BlocksOneself);
         }
         if on && account.blocked.len() >= MAX_BLOCKED {
-            let why = format!("You block {MAX_BLOCKED} already; `/block NAME off` makes room.");
-            return self.fail(id, FailureCode::TooMany, why);
+            return self.fail(id, Failure::TooManyBlocked { limit: MAX_BLOCKED });
         }
         let changed = match on {
             true => account.blocked.insert(who.clone()),
@@ -39,7 +37,7 @@ impl Session {
         }
         if on {
             self.turn_down(&who, Refusal::Denied);
-            self.end_call(&who, FailureCode::Cancelled, "You have blocked them.");
+            self.end_call(&who, &Failure::Cancelled(Cancel::Blocked));
             self.end_chat(now, &who, None);
         }
         let message = match (on, changed) {

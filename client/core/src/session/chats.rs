@@ -13,19 +13,17 @@ use super::delivery::Arrival;
 use super::routes::Sent;
 use super::server::Expected;
 use super::{
-    Backlog, Displayed, Effect, Failure, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session,
-    Typing,
+    Backlog, Displayed, Effect, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session, Typing,
 };
-use crate::codes::{ChatEnd, FailureCode};
+use crate::codes::ChatEnd;
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, fingerprint};
+use crate::failure::{Among, Failure, Text};
 
 /// An end waits this long for the last confirmations.
 const ENDING_MS: u64 = 3_000;
 
 /// What those do with whom a chat is open.
-const CHATTING: &str = "has a chat open with you";
-
 impl Session {
     /// Both sides agreed. With `switch` the chat becomes current.
     pub(super) fn open_chat(
@@ -72,21 +70,17 @@ impl Session {
     pub(super) fn say(&mut self, now: Now, id: RequestId, to: Option<String>, text: String) {
         let who = match self.meant_chat(to.as_deref()) {
             Ok(who) => who,
-            Err(failure) => return self.fail(id, failure.code, failure.message),
+            Err(failure) => return self.fail(id, failure),
         };
         if is_blank(&text) {
-            let why = "There is nothing to read in that message.";
-            return self.fail(id, FailureCode::TextInvalid, why);
+            return self.fail(id, Failure::Blank(Text::Message));
         }
         if text.len() > MAX_MESSAGE_BYTES {
-            let why = format!(
-                "A message has at most {MAX_MESSAGE_BYTES} bytes; this has {}.",
-                text.len()
-            );
-            return self.fail(id, FailureCode::TextTooLong, why);
+            let (limit, bytes) = (MAX_MESSAGE_BYTES, text.len());
+            return self.fail(id, Failure::TextTooLong { text: Text::Message, limit, bytes });
         }
         match self.send_to(now, &who, &text) {
-            Err(failure) => self.fail(id, failure.code, failure.message),
+            Err(failure) => self.fail(id, failure),
             Ok(Sent { id: message_id, number, via }) => {
                 let (to, state) = (who.to_string(), MessageState::Sent);
                 self.answer(id, Reply::Sent { to, number, message_id, state, via });
@@ -96,18 +90,12 @@ impl Session {
     }
 
     pub(super) fn switch(&mut self, id: RequestId, to: &str) {
-        match Session::choose(CHATTING, Some(to), self.chats.keys()) {
+        match Session::choose(Among::Chatting, Some(to), self.chats.keys()) {
             Ok(who) => {
                 self.typing = Typing::Chat(who);
                 self.answer(id, Reply::Done {});
             }
-            Err(_) => {
-                self.fail(
-                    id,
-                    FailureCode::NoChat,
-                    "No chat is open with them; `/connect NAME` asks for one.",
-                );
-            }
+            Err(_) => self.fail(id, Failure::NoChatWithThem),
         }
     }
 
@@ -325,7 +313,7 @@ impl Session {
                 {
                     self.accept_end(&over);
                 }
-                self.fail(id, failure.code, failure.message);
+                self.fail(id, failure);
             }
         }
     }
@@ -333,18 +321,13 @@ impl Session {
     /// The chat that the user means: the named one, or the current one. Without either none is
     /// meant, even if just one is left: text never goes where the user has not pointed.
     fn meant_chat(&self, who: Option<&str>) -> Result<Username, Failure> {
-        let why = match (who, self.current()) {
-            (None, Some(current)) => return Ok(current.clone()),
-            (Some(who), _) => match Session::choose(CHATTING, Some(who), self.chats.keys()) {
-                Ok(who) => return Ok(who),
-                Err(_) => "No chat is open with them; `/connect NAME` asks for one.",
-            },
-            (None, None) if self.chats.is_empty() => {
-                "No chat is open; `/connect NAME` asks for one."
-            }
-            (None, None) => "Your current chat is over; `/switch NAME` goes to another one.",
-        };
-        Err(Failure::new(FailureCode::NoChat, why))
+        match (who, self.current()) {
+            (None, Some(current)) => Ok(current.clone()),
+            (Some(who), _) => Session::choose(Among::Chatting, Some(who), self.chats.keys())
+                .map_err(|_| Failure::NoChatWithThem),
+            (None, None) if self.chats.is_empty() => Err(Failure::NoChat),
+            (None, None) => Err(Failure::CurrentChatOver),
+        }
     }
 
     /// Ends a chat, once what was said is confirmed or a moment has passed.

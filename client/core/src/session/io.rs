@@ -12,8 +12,9 @@ use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
 use serde::{Deserialize, Serialize};
 
-use super::reply::{Failure, Reply};
+use super::reply::Reply;
 use crate::event::Event;
+use crate::failure::Failure;
 
 /// Names a request of the user until it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

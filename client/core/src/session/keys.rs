@@ -5,8 +5,8 @@ use letschat_protocol::username::Username;
 
 use super::chat::Chat;
 use super::{Effect, KnownPeer, Reply, RequestId, Save, Session};
-use crate::codes::FailureCode;
 use crate::event::{KeyState, fingerprint};
+use crate::failure::Failure;
 
 /// A key that was offered for somebody whose known key is another.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,7 @@ impl Session {
     /// The safety number with a peer; with `matches` the peer counts as verified from now on.
     pub(super) fn verify(&mut self, id: RequestId, who: &str, matches: bool) {
         let Some((who, key)) = self.known_key(who) else {
-            let why = "No key of theirs is known yet; open a chat first.";
-            return self.fail(id, FailureCode::UnknownPeer, why);
+            return self.fail(id, Failure::UnknownPeer);
         };
         let Some(account) = &mut self.account else {
             return self.fail_not_logged_in(id);
@@ -62,14 +61,10 @@ impl Session {
         self.offered.insert(who.clone(), Offered { key, is_shown });
     }
 
-    /// Notes that the user is shown an offered key, and says how to accept it.
-    pub(super) fn show_offer(&mut self, who: &Username, key: PublicKey) -> String {
+    /// Notes that the user is shown an offered key by this failure.
+    pub(super) fn show_offer(&mut self, who: &Username, key: PublicKey) -> Failure {
         self.offered.insert(who.clone(), Offered { key, is_shown: true });
-        format!(
-            "{who}'s key is not the one you know: it may be a new machine of theirs, or somebody \
-             else. {} Ask them by another way; `/trust {who}` accepts the new key.",
-            self.both_keys(who, &key)
-        )
+        self.key_changed(who, key, false)
     }
 
     /// Whoever offered this key is gone. It is shown again before it can be trusted.
@@ -81,10 +76,9 @@ impl Session {
         }
     }
 
-    fn both_keys(&self, who: &Username, new: &PublicKey) -> String {
+    fn key_changed(&self, who: &Username, new: PublicKey, trusting: bool) -> Failure {
         let known = self.account.as_ref().and_then(|account| account.peers.get(who));
-        let known = known.map_or_else(|| "none".into(), |peer| fingerprint(&peer.key));
-        format!("Known key: {known}. New key: {}.", fingerprint(new))
+        Failure::KeyChanged { who: who.clone(), known: known.map(|peer| peer.key), new, trusting }
     }
 
     /// Accepts the changed key that the user was shown last. One that has not been shown is shown
@@ -93,17 +87,12 @@ impl Session {
         let who = who.parse::<Username>().ok();
         let offer = who.and_then(|who| Some((*self.offered.get(&who)?, who)));
         let Some((Offered { key, is_shown }, who)) = offer else {
-            let why = "No changed key of theirs is waiting to be trusted.";
-            return self.fail(id, FailureCode::NothingToTrust, why);
+            return self.fail(id, Failure::NothingToTrust);
         };
         if !is_shown {
             self.offered.insert(who.clone(), Offered { key, is_shown: true });
-            let why = format!(
-                "Nothing is trusted yet: the key offered for {who} may not be the one that you \
-                 expect. {} Ask them by another way; `/trust {who}` again accepts the new key.",
-                self.both_keys(&who, &key)
-            );
-            return self.fail(id, FailureCode::KeyChanged, why);
+            let why = self.key_changed(&who, key, true);
+            return self.fail(id, why);
         }
         self.offered.remove(&who);
         if let Some(account) = &mut self.account {

@@ -53,8 +53,9 @@ use self::calls::{Arrived, Asked, Bell, Call, Introduced};
 use self::chat::Chat;
 use self::keys::Offered;
 use self::server::ServerSide;
-use crate::codes::{FailureCode, LinkEnd};
+use crate::codes::LinkEnd;
 use crate::event::{Event, KeyState, fingerprint};
+use crate::failure::{Among, Failure};
 use crate::view::SessionState;
 pub use io::*;
 pub use reply::*;
@@ -296,7 +297,7 @@ impl Session {
 
     fn request(&mut self, now: Now, id: RequestId, request: Request) {
         if self.quitting.is_some() {
-            return self.fail(id, FailureCode::Quitting, "The client is about to end.");
+            return self.fail(id, Failure::Quitting);
         }
         if request.is_local_activity() {
             self.report_activity(now);
@@ -338,7 +339,7 @@ impl Session {
         self.quitting = Some(id);
         self.end_calls();
         self.end_chats(now);
-        self.stop_server_work(FailureCode::Quitting, "The client is about to end.");
+        self.stop_server_work(&Failure::Quitting);
         self.close_server();
     }
 
@@ -414,12 +415,12 @@ impl Session {
         self.effects.push(Effect::Answer { id, result: Ok(reply) });
     }
 
-    fn fail(&mut self, id: RequestId, code: FailureCode, message: impl Into<String>) {
-        self.effects.push(Effect::Answer { id, result: Err(Failure::new(code, message)) });
+    fn fail(&mut self, id: RequestId, why: Failure) {
+        self.effects.push(Effect::Answer { id, result: Err(why) });
     }
 
     fn fail_not_logged_in(&mut self, id: RequestId) {
-        self.fail(id, FailureCode::NotLoggedIn, "You are not logged in; `/login` comes first.");
+        self.fail(id, Failure::NotLoggedIn);
     }
 
     fn tell(&mut self, event: Event) {
@@ -431,27 +432,22 @@ impl Session {
         LinkId::dialled(self.dialled)
     }
 
-    /// Whom a word of the user means: the only one there is if no word was given. `what` is what
-    /// those names do, for the failure's sentence.
+    /// Whom a word of the user means: the only one there is if no word was given.
     fn choose<'a>(
-        what: &str,
+        among: Among,
         word: Option<&str>,
         names: impl Iterator<Item = &'a Username>,
     ) -> Result<Username, Failure> {
         let names: BTreeSet<&Username> = names.collect();
         if let Some(word) = word {
             let found = word.parse::<Username>().ok().filter(|name| names.contains(name));
-            let why = format!("Nobody {what} by that name.");
-            return found.ok_or_else(|| Failure::new(FailureCode::NobodySuch, why));
+            return found.ok_or(Failure::Nobody { among, named: true });
         }
         let mut rest = names.iter();
         match (rest.next(), rest.next()) {
-            (None, _) => Err(Failure::new(FailureCode::NobodySuch, format!("Nobody {what}."))),
+            (None, _) => Err(Failure::Nobody { among, named: false }),
             (Some(only), None) => Ok((*only).clone()),
-            _ => {
-                let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-                Err(Failure::new(FailureCode::WhichOne, format!("Which one? {}", names.join(", "))))
-            }
+            _ => Err(Failure::WhichOne(names.into_iter().cloned().collect())),
         }
     }
 }

@@ -1,10 +1,9 @@
-//! The answers to requests: replies and failures.
+//! The replies to requests.
 
 use letschat_protocol::dialogue::Listed;
 use letschat_protocol::message_id::MessageId;
 use serde::Serialize;
 
-use crate::codes::FailureCode;
 use crate::conversation::{MessageState, Via, digits};
 use crate::event::KeyState;
 
@@ -147,21 +146,4 @@ pub struct ChatStatus {
     pub unconfirmed: usize,
     /// What is known of their key.
     pub key: KeyState,
-}
-
-/// Why a request came to nothing. Serialised as the `"error"` of a JSON reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// A stable word for programs.
-    pub code: FailureCode,
-    /// One sentence that says what happened and what to do.
-    pub message: String,
-}
-
-impl Failure {
-    /// A failure with its sentence.
-    pub fn new(code: FailureCode, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into() }
-    }
 }

@@ -44,18 +44,6 @@ impl LinkEnd {
             },
         }
     }
-
-    /// What happened, in a sentence.
-    pub(super) fn sentence(self) -> &'static str {
-        match self {
-            LinkEnd::Lost => "The connection to the server was lost.",
-            LinkEnd::NoServer => "No server answers there.",
-            LinkEnd::Closed(Closing::Idle) => {
-                "You were idle for too long. Your next request to the server logs in again."
-            }
-            LinkEnd::Closed(closing) => closing.sentence(),
-        }
-    }
 }
 
 /// The rows of failures of the link to the server. Each kind of action has its own row, so that a

@@ -12,7 +12,7 @@ use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 
 use super::*;
-use crate::codes::{ChatEnd, LinkEnd, NoticeCode};
+use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode};
 use crate::event::Event;
 
 mod acknowledgements;
@@ -187,7 +187,7 @@ fn answer(effects: &[Effect], wanted: RequestId) -> Option<&Result<Reply, Failur
 }
 
 fn code(effects: &[Effect], id: RequestId) -> &'static str {
-    answer(effects, id).unwrap().as_ref().unwrap_err().code.name()
+    answer(effects, id).unwrap().as_ref().unwrap_err().code().name()
 }
 
 /// The events that programs are told.

@@ -20,7 +20,7 @@ use crate::net::peer_link::PeerLink;
 use crate::net::server_link::ServerLink;
 use crate::net::tls::PeerTls;
 use letschat_core::codes::{FailureCode, NoticeCode};
-use letschat_core::event::Event;
+use letschat_core::event::{Event, Trouble};
 use letschat_core::session::{Account, AccountError, Effect, Input, LinkId, PeerLoss, Save};
 
 /// Closed links that may still be letting out their last words; the oldest are cut short.
@@ -182,12 +182,9 @@ impl Running<'_> {
 
     fn tell_if_not_saved(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
-            let folder = self.config.data_folder.display();
-            let message = format!(
-                "What should be remembered could not be written below {folder}: {error}. \
-                 Make room there; until then it is lost when the client ends."
-            );
-            self.tell(Event::Error { code: FailureCode::NotSaved, message });
+            let folder = self.config.data_folder.display().to_string();
+            let trouble = Trouble::NotSaved { folder, why: error.to_string() };
+            self.tell(Event::Error { code: FailureCode::NotSaved, trouble });
         }
     }
 

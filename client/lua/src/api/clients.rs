@@ -15,9 +15,10 @@ use crate::limits::MAX_CLIENTS;
 use crate::party::Party;
 use crate::queue;
 use letschat_commands::command::Dispatcher;
+use letschat_commands::failure::Failure;
 use letschat_commands::passwords::Passwords;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::{Failure, Request};
+use letschat_core::session::Request;
 use letschat_engine::client::{Client, Config};
 
 /// The clients that a script has started, and their folders.

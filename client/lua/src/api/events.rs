@@ -16,9 +16,9 @@ use crate::failure::{Outcome, misuse};
 use crate::host::Host;
 use crate::mailbox::is_own_message;
 use crate::party::{Party, to_lua};
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_core::event;
-use letschat_core::session::Failure;
 
 pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
     let on = party.clone();

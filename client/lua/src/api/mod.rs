@@ -91,8 +91,8 @@ fn answer<R: IntoLuaMulti>(lua: &Lua, outcome: Outcome<R>) -> mlua::Result<Multi
 }
 
 /// What Lua itself could not do.
-pub(super) fn lua_failed(error: mlua::Error) -> letschat_core::session::Failure {
-    letschat_core::session::Failure::new(FailureCode::Lua, error_text(&error))
+pub(super) fn lua_failed(error: mlua::Error) -> letschat_commands::failure::Failure {
+    letschat_commands::failure::Failure::new(FailureCode::Lua, error_text(&error))
 }
 
 /// So much of a name that means nothing is told.

@@ -10,8 +10,8 @@ use crate::failure::{Outcome, misuse};
 use crate::host::{End, Host};
 use crate::limits::LINE_BYTES;
 use crate::voice::{LEVELS, Said};
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 
 /// Adds what is said by a script or plugin of these arguments. `idle` tells for how many seconds
 /// the user has typed nothing.

@@ -14,8 +14,8 @@ use crate::failure::Outcome;
 use crate::host::Host;
 use crate::limits::STORE_BYTES;
 use crate::party::to_lua;
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 use letschat_engine::private_file;
 
 /// What a script keeps. Read when it is first asked for. The old and the new one of a plugin that is

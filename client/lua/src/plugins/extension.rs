@@ -1,7 +1,7 @@
 //! The plugins as the extension that the dispatcher knows.
 
 use letschat_commands::extension::{AddedCommand, Doing, Extension};
-use letschat_core::session::Failure;
+use letschat_commands::failure::Failure;
 
 use super::{Plugins, lock, registered};
 

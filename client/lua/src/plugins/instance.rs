@@ -35,8 +35,8 @@ use crate::voice::Said;
 use crate::{queue, vm};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::extension::AddedCommand;
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 
 /// Deep recursion of a plugin needs room.
 const STACK_BYTES: usize = 8 * 1024 * 1024;

@@ -35,10 +35,10 @@ use super::voice::{Said, bounded};
 use super::{modules, queue};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::extension::Extension as _;
+use letschat_commands::failure::Failure;
 use letschat_commands::passwords::Passwords;
 use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
-use letschat_core::session::Failure;
 use letschat_engine::client::Client;
 use letschat_engine::clock;
 

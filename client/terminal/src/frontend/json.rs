@@ -18,9 +18,11 @@ use serde_json::{Map, Value};
 use super::lines::Entries;
 use super::{Dialect, Entry, Id, Outcome, OutputClosed, Stage};
 use letschat_commands::command::{Call, Rejection, parse_line};
+use letschat_commands::failure::Failure;
+use letschat_commands::text::WithMessage;
 use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
-use letschat_core::session::{Failure, Reply};
+use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 
 /// Runs the front end, with or without own messages among the events; the result is the exit status.
@@ -55,7 +57,7 @@ impl Dialect for Json {
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
         let is_asked_for = self.own_messages || !event.is_own_message();
         if is_asked_for && !event.is_for_views() {
-            write(event)?;
+            write(&WithMessage::from(event))?;
         }
         receipt.confirm();
         Ok(())

@@ -10,8 +10,8 @@ use async_channel::{Receiver, Sender};
 use letschat_protocol::text::without_marks;
 
 use super::{Entry, Input};
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::Failure;
 
 /// A line that is longer is skipped. Fits the largest message with every character escaped.
 const MAX_LINE_BYTES: usize = 128 * 1024;

@@ -40,8 +40,9 @@ use letschat_commands::command::{
     Call, Command, Dispatcher, Prepared, Rejection, Role, parse_object,
 };
 use letschat_commands::exit_status;
+use letschat_commands::failure::Failure;
 use letschat_core::event::Event;
-use letschat_core::session::{Failure, Reply, Request, Typing};
+use letschat_core::session::{Reply, Request, Typing};
 use letschat_engine::client::{Client, Ended};
 use letschat_engine::events::{Events, Receipt, Told};
 pub use terminal::Terminal;

@@ -8,9 +8,10 @@ use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
 use super::{APPROVAL_MS, Arrived, Asked, AskedStage, Introduced, Stage};
-use crate::codes::{FailureCode, RequestEnd};
+use crate::codes::RequestEnd;
 use crate::crowd::{gives_way, network};
 use crate::event::{Event, KeyState, fingerprint};
+use crate::failure::{Among, Failure, Withdrawal};
 use crate::session::chat::Chat;
 use crate::session::{Effect, LinkId, LinkUse, Now, Reply, RequestId, Session};
 
@@ -33,8 +34,6 @@ const MAX_INTRODUCED_OF_ONE: usize = 4;
 const MAX_INTRODUCED: usize = 256;
 
 /// What those do whom the user can approve or deny.
-const ASKING: &str = "asks for a chat";
-
 impl Session {
     /// The server vouches for somebody who is about to call.
     pub(in crate::session) fn introduced(&mut self, now: Now, who: Introduction) {
@@ -172,7 +171,7 @@ impl Session {
         }
         if let Some(older) = self.asked.remove(&who) {
             self.close_link(older.link);
-            self.fail_all(older.waiting, FailureCode::Withdrawn, "They called anew; approve that.");
+            self.fail_all(older.waiting, &Failure::Withdrawn(Withdrawal::CalledAnew));
         }
         if !self.make_room_to_ask(from.ip()) {
             return self.refuse(link, Refusal::Busy);
@@ -268,16 +267,16 @@ impl Session {
     }
 
     pub(in crate::session) fn approve(&mut self, now: Now, id: RequestId, who: Option<String>) {
-        let who = match Session::choose(ASKING, who.as_deref(), self.asked.keys()) {
+        let who = match Session::choose(Among::Asking, who.as_deref(), self.asked.keys()) {
             Ok(who) => who,
-            Err(failure) => return self.fail(id, failure.code, failure.message),
+            Err(failure) => return self.fail(id, failure),
         };
         let Some(key) = self.asked.get(&who).map(|asked| asked.key) else {
             return;
         };
         if self.key_state(&who, &key) == KeyState::Changed {
             let why = self.show_offer(&who, key);
-            return self.fail(id, FailureCode::KeyChanged, why);
+            return self.fail(id, why);
         }
         let Some(asked) = self.asked.get_mut(&who) else {
             return;
@@ -292,12 +291,12 @@ impl Session {
     }
 
     pub(in crate::session) fn deny(&mut self, id: RequestId, who: Option<String>) {
-        match Session::choose(ASKING, who.as_deref(), self.asked.keys()) {
+        match Session::choose(Among::Asking, who.as_deref(), self.asked.keys()) {
             Ok(who) => {
                 self.turn_down(&who, Refusal::Denied);
                 self.answer(id, Reply::Done {});
             }
-            Err(failure) => self.fail(id, failure.code, failure.message),
+            Err(failure) => self.fail(id, failure),
         }
     }
 
@@ -305,7 +304,7 @@ impl Session {
         if let Some(asked) = self.asked.remove(who) {
             self.withdraw_offer(who, asked.key);
             self.refuse(asked.link, why);
-            self.fail_all(asked.waiting, FailureCode::Withdrawn, "The request is over.");
+            self.fail_all(asked.waiting, &Failure::Withdrawn(Withdrawal::Over));
         }
     }
 
@@ -339,8 +338,8 @@ impl Session {
         if let Some(asked) = self.asked.remove(who) {
             self.withdraw_offer(who, asked.key);
             self.close_link(asked.link);
-            let message = format!("{who} hung up.");
-            self.fail_all(asked.waiting, FailureCode::Withdrawn, &message);
+            let why = Failure::Withdrawn(Withdrawal::HungUp(who.clone()));
+            self.fail_all(asked.waiting, &why);
             self.tell(Event::RequestEnded { from: who.clone(), reason: RequestEnd::Withdrawn });
         }
         if let Some(call) = self.calls.get_mut(who)

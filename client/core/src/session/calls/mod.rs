@@ -21,15 +21,14 @@ use super::asking::is_at;
 use super::chat::Chat;
 use super::server::{Expected, ListFor};
 use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, Request, RequestId, Session};
-use crate::codes::{FailureCode, NoticeCode, RequestEnd};
+use crate::codes::{NoticeCode, RequestEnd};
 use crate::event::{Event, KeyState};
+use crate::failure::{Among, Cancel, Failure};
 
 /// A user approves within this time.
 pub(in crate::session) const APPROVAL_MS: u64 = 60_000;
 /// The asking side waits a little longer, so that the other side's answer comes first.
 const APPROVAL_SLACK_MS: u64 = 10_000;
-
-const SOMEBODY_ELSE: &str = "The server introduced somebody else than the one asked for.";
 
 /// One's own request for a chat.
 #[derive(Debug)]
@@ -144,18 +143,13 @@ impl Session {
         if let Ok(name) = who.parse()
             && self.is_blocked(&name)
         {
-            return self.fail(id, FailureCode::Blocked, still_blocked(&name));
+            return self.fail(id, Failure::Blocked(name));
         }
         if who.is_empty() || who.contains(char::is_whitespace) {
-            let why = "Say whom: a username, an address, or an address with a port.";
-            return self.fail(id, FailureCode::BadArguments, why);
+            return self.fail(id, Failure::WhomToCall);
         }
         if !force && self.names_oneself(&who) {
-            return self.fail(
-                id,
-                FailureCode::Yourself,
-                "That is you; asking for yourself costs the connection.",
-            );
+            return self.fail(id, Failure::CallsOneself);
         }
         if force || self.listed_as(&who).is_some() {
             return self.ask_connect(now, id, &who, switch);
@@ -198,7 +192,7 @@ impl Session {
             return self.ask_server(now, request, Expected::ConnectAddress(id, who, switch));
         };
         if self.is_blocked(&name) {
-            return self.fail(id, FailureCode::Blocked, still_blocked(&name));
+            return self.fail(id, Failure::Blocked(name));
         }
         // While the list was on its way, they may have called themselves.
         if self.is_under_way(now, id, &name, switch) {
@@ -209,16 +203,11 @@ impl Session {
     }
 
     /// The server does not introduce us.
-    pub(in crate::session) fn refuse_connect(
-        &mut self,
-        who: &Username,
-        code: FailureCode,
-        message: &str,
-    ) {
+    pub(in crate::session) fn refuse_connect(&mut self, who: &Username, why: Failure) {
         if let Some(call) = self.calls.get(who)
             && matches!(call.stage, Stage::Introducing)
         {
-            self.end_call(who, code, message);
+            self.end_call(who, &why);
         }
     }
 
@@ -233,10 +222,10 @@ impl Session {
     ) {
         let who = introduction.username.clone();
         if !is_at(asked, introduction.receiver) || Some(&who) == self.own_name() {
-            return self.fail(id, FailureCode::Malformed, SOMEBODY_ELSE);
+            return self.fail(id, Failure::OtherPerson);
         }
         if self.is_blocked(&who) {
-            return self.fail(id, FailureCode::Blocked, still_blocked(&who));
+            return self.fail(id, Failure::Blocked(who));
         }
         if !self.is_under_way(now, id, &who, switch) {
             self.calls.insert(who.clone(), Call::new(id, switch));
@@ -252,7 +241,7 @@ impl Session {
         to: Introduction,
     ) {
         if to.username != *who {
-            return self.refuse_connect(who, FailureCode::Malformed, SOMEBODY_ELSE);
+            return self.refuse_connect(who, Failure::OtherPerson);
         }
         let Some(call) = self.calls.get(who) else {
             return; // cancelled meanwhile
@@ -262,7 +251,7 @@ impl Session {
         }
         if self.key_state(who, &to.key) == KeyState::Changed {
             let why = self.show_offer(who, to.key);
-            return self.end_call(who, FailureCode::KeyChanged, &why);
+            return self.end_call(who, &why);
         }
         self.offered.remove(who);
         let to = Introduction { receiver: self.server.scoped(to.receiver), ..to };
@@ -327,40 +316,23 @@ impl Session {
                 self.open_chat(now, who, chat, call.waiting, call.switch);
             }
             PeerMessage::Refuse(why) => {
-                let (code, message) = match why {
-                    Refusal::Denied => (FailureCode::Denied, format!("{who} said no.")),
-                    Refusal::NoAnswer => (FailureCode::NoAnswer, format!("{who} did not answer.")),
-                    Refusal::Busy => (
-                        FailureCode::PeerBusy,
-                        format!("{who} takes no request now; try again in a while."),
-                    ),
-                    Refusal::Unknown | Refusal::Over => (
-                        FailureCode::NotIntroduced,
-                        format!("{who} does not know of you; try again."),
-                    ),
+                let why = match why {
+                    Refusal::Denied => Failure::Denied(who.clone()),
+                    Refusal::NoAnswer => Failure::NoAnswer(who.clone()),
+                    Refusal::Busy => Failure::PeerBusy(who.clone()),
+                    Refusal::Unknown | Refusal::Over => Failure::NotIntroduced(who.clone()),
                 };
-                self.call_failed(now, who, code, &message);
+                self.call_failed(now, who, &why);
             }
-            _ => self.call_failed(
-                now,
-                who,
-                FailureCode::Protocol,
-                "The other side spoke out of turn.",
-            ),
+            _ => self.call_failed(now, who, &Failure::OutOfTurn),
         }
     }
 
     /// One's own link came to nothing; the other side's may do.
-    pub(in crate::session) fn call_failed(
-        &mut self,
-        now: Now,
-        who: &Username,
-        code: FailureCode,
-        message: &str,
-    ) {
+    pub(in crate::session) fn call_failed(&mut self, now: Now, who: &Username, why: &Failure) {
         let parked = self.calls.get_mut(who).and_then(|call| call.parked.take());
         let Some((link, chat)) = parked else {
-            return self.end_call(who, code, message);
+            return self.end_call(who, why);
         };
         let Some(call) = self.calls.remove(who) else {
             return;
@@ -374,29 +346,17 @@ impl Session {
     }
 
     pub(in crate::session) fn call_lost(&mut self, now: Now, who: &Username, why: PeerLoss) {
-        let (code, message) = match why {
-            PeerLoss::Unreachable => (
-                FailureCode::Unreachable,
-                format!("{who} can't be reached at their address; a firewall may be in between."),
-            ),
-            PeerLoss::WrongKey => (
-                FailureCode::WrongKey,
-                format!("Whoever answers at {who}'s address is not {who}; nothing was sent."),
-            ),
-            PeerLoss::Broken => (FailureCode::HungUp, format!("{who} hung up.")),
-            PeerLoss::Protocol => {
-                (FailureCode::Protocol, format!("{who}'s program spoke no language of ours."))
-            }
+        let name = who.clone();
+        let why = match why {
+            PeerLoss::Unreachable => Failure::Unreachable(name),
+            PeerLoss::WrongKey => Failure::WrongKey(name),
+            PeerLoss::Broken => Failure::HungUp(name),
+            PeerLoss::Protocol => Failure::OtherLanguage(name),
         };
-        self.call_failed(now, who, code, &message);
+        self.call_failed(now, who, &why);
     }
 
-    pub(in crate::session) fn end_call(
-        &mut self,
-        who: &Username,
-        code: FailureCode,
-        message: &str,
-    ) {
+    pub(in crate::session) fn end_call(&mut self, who: &Username, why: &Failure) {
         let Some(call) = self.calls.remove(who) else {
             return;
         };
@@ -407,7 +367,7 @@ impl Session {
             self.close_link(link);
         }
         for id in call.waiting {
-            self.fail(id, code, message);
+            self.fail(id, why.clone());
         }
     }
 
@@ -427,15 +387,15 @@ impl Session {
         if who.is_none() && self.calls.is_empty() {
             return match self.cancel_trying() {
                 true => self.answer(id, Reply::Done {}),
-                false => self.fail(id, FailureCode::NobodySuch, "There is nothing to cancel."),
+                false => self.fail(id, Failure::NothingToCancel),
             };
         }
-        match Session::choose("is being asked for a chat", who.as_deref(), self.calls.keys()) {
+        match Session::choose(Among::Called, who.as_deref(), self.calls.keys()) {
             Ok(who) => {
-                self.end_call(&who, FailureCode::Cancelled, "You withdrew the request.");
+                self.end_call(&who, &Failure::Cancelled(Cancel::Withdrawn));
                 self.answer(id, Reply::Done {});
             }
-            Err(failure) => self.fail(id, failure.code, failure.message),
+            Err(failure) => self.fail(id, failure),
         }
     }
 
@@ -448,9 +408,9 @@ impl Session {
         }
     }
 
-    fn fail_all(&mut self, ids: Vec<RequestId>, code: FailureCode, message: &str) {
+    fn fail_all(&mut self, ids: Vec<RequestId>, why: &Failure) {
         for id in ids {
-            self.fail(id, code, message);
+            self.fail(id, why.clone());
         }
     }
 
@@ -458,7 +418,7 @@ impl Session {
     pub(in crate::session) fn end_calls(&mut self) {
         let own: Vec<Username> = self.calls.keys().cloned().collect();
         for who in own {
-            self.end_call(&who, FailureCode::Cancelled, "The client is about to end.");
+            self.end_call(&who, &Failure::Cancelled(Cancel::Quitting));
         }
         let others: Vec<Username> = self.asked.keys().cloned().collect();
         for who in others {
@@ -479,8 +439,7 @@ impl Session {
             .map(|(who, _)| who.clone())
             .collect();
         for who in calls {
-            let message = format!("{who} did not answer.");
-            self.end_call(&who, FailureCode::NoAnswer, &message);
+            self.end_call(&who, &Failure::NoAnswer(who.clone()));
         }
         let asked: Vec<Username> = self
             .asked
@@ -498,8 +457,4 @@ impl Session {
             self.refuse(link, Refusal::Unknown);
         }
     }
-}
-
-fn still_blocked(who: &Username) -> String {
-    format!("You have blocked {who}; `/block {who} off` takes it back.")
 }

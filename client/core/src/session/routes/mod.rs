@@ -8,10 +8,10 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::ChatId;
 use letschat_protocol::username::Username;
 
-use super::{Failure, Now, Session};
-use crate::codes::FailureCode;
+use super::{Now, Session};
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::Event;
+use crate::failure::Failure;
 
 /// A way to a person.
 struct Route {
@@ -40,7 +40,7 @@ impl Session {
     pub(super) fn send_to(&mut self, now: Now, to: &Username, text: &str) -> Result<Sent, Failure> {
         let open = ROUTES.iter().find(|route| (route.is_open)(self, to));
         let Some(route) = open else {
-            return Err(Failure::new(FailureCode::NoChat, "That chat is about to end."));
+            return Err(Failure::ChatEnding);
         };
         let (id, number) = (route.send)(self, now, to, text)?;
         if let Some(from) = self.own_name().cloned() {

@@ -3,8 +3,9 @@
 use letschat_protocol::dialogue::{Closing, Request as ServerRequest};
 
 use super::{Expected, Link, ListFor, Pending, Repair};
-use crate::codes::{FailureCode, LinkEnd};
+use crate::codes::LinkEnd;
 use crate::event::Event;
+use crate::failure::{Cancel, Failure};
 use crate::session::backoff::Backoff;
 use crate::session::retry::{Action, Retries};
 use crate::session::{Effect, Now, Reply, RequestId, Session};
@@ -19,22 +20,21 @@ impl Session {
         if was_logged_in && reason == LinkEnd::Closed(Closing::Idle) {
             self.server.away = self.own_name().cloned();
         }
-        self.drop_link(reason.into(), reason.sentence());
-        let message = reason.sentence().to_owned();
+        self.drop_link(&Failure::LinkEnded(reason));
         // That there is no place is told with the next try; that nobody logged in, to nobody.
         let turned_away = reason == LinkEnd::Closed(Closing::Busy);
         let unused = reason == LinkEnd::Closed(Closing::TooSlow) && !self.server.has_work();
         if !turned_away && !unused {
-            self.tell(Event::Disconnected { reason, message });
+            self.tell(Event::Disconnected { reason, why: Failure::LinkEnded(reason) });
         }
         if was_logged_in {
             self.server.retries.login_ended(now.boot_ms, self.server.logged_in_ms);
         }
-        self.try_again(now, reason, "");
+        self.try_again(now, reason, Failure::LinkEnded(reason));
     }
 
     /// Forgets the link; what waited for an answer is told so.
-    pub(super) fn drop_link(&mut self, code: FailureCode, why: &str) {
+    pub(super) fn drop_link(&mut self, why: &Failure) {
         self.effects.push(Effect::CloseServer);
         if std::mem::take(&mut self.server.datagrams).open {
             self.effects.push(Effect::CloseDatagrams);
@@ -46,22 +46,17 @@ impl Session {
         self.server.no_replay_before_ms = 0;
         self.server.last_list.clear();
         let pending = std::mem::take(&mut self.server.pending);
-        let message = format!("{why} The answer did not come.");
         for Pending { what, .. } in pending {
-            self.fail_expected(what, code, &message);
+            self.fail_expected(what, Failure::Unanswered(Box::new(why.clone())));
         }
     }
 
-    pub(super) fn try_again(&mut self, now: Now, reason: LinkEnd, detail: &str) {
+    pub(super) fn try_again(&mut self, now: Now, reason: LinkEnd, why: Failure) {
         let action = reason.action(self.birth.return_after_idle);
         let action = match action {
             // A program that never got in does not insist; one that was in comes back.
             Action::Return if !self.is_returning() => Action::TryLater,
             action => action,
-        };
-        let message = match detail {
-            "" => reason.sentence().to_owned(),
-            detail => format!("The server {} is not reached: {detail}.", self.birth.server),
         };
         if !self.server.has_work() {
             self.server.link = Link::Down;
@@ -77,33 +72,31 @@ impl Session {
             let waiting = self.server.goal.iter().any(|goal| !goal.waiting.is_empty());
             let waiting = waiting || !self.server.sign_ups.is_empty();
             let told = action == Action::WaitForUser && !waiting;
-            return self.give_up(reason.into(), if told { "" } else { &message });
+            return self.give_up(&why, told);
         };
         self.server.link = Link::Waiting { until_ms: now.boot_ms + wait };
         // That a link ended has been told already; that there is no server or place has not.
-        let message = if action == Action::Return { String::new() } else { message + " " };
-        let seconds = wait.div_ceil(1_000);
-        let message = format!("{message}Trying again in {seconds} s; `/cancel` stops that.");
-        self.tell(Event::Retrying { reason, attempt, in_ms: wait, message });
+        let why = (action != Action::Return).then_some(why);
+        self.tell(Event::Retrying { reason, attempt, in_ms: wait, why });
     }
 
-    /// Nothing more is tried: those who wait are told, or else the user is.
-    pub(super) fn give_up(&mut self, code: FailureCode, message: &str) {
+    /// Nothing more is tried: those who wait are told, or else the user is. `told`: the user knows why.
+    pub(super) fn give_up(&mut self, why: &Failure, told: bool) {
         self.server.link = Link::Down;
         self.server.retries = Retries::default();
         for sign_up in std::mem::take(&mut self.server.sign_ups) {
-            self.fail(sign_up.id, code, message);
+            self.fail(sign_up.id, why.clone());
         }
-        self.give_up_login(code, message);
+        self.give_up_login(why, told);
     }
 
     /// The user wants nothing more of the server. Whoever waits for it is told.
-    pub(in crate::session) fn stop_server_work(&mut self, code: FailureCode, message: &str) {
+    pub(in crate::session) fn stop_server_work(&mut self, why: &Failure) {
         let goal = self.server.goal.take();
         let sign_ups = std::mem::take(&mut self.server.sign_ups);
         let waiting = goal.into_iter().flat_map(|goal| goal.waiting).map(|waiting| waiting.id);
         for id in waiting.chain(sign_ups.into_iter().map(|sign_up| sign_up.id)) {
-            self.fail(id, code, message);
+            self.fail(id, why.clone());
         }
     }
 
@@ -114,15 +107,13 @@ impl Session {
         }
         self.server.watching = false;
         if self.server.link != Link::Down {
-            self.drop_link(FailureCode::Cancelled, "You left the server.");
+            self.drop_link(&Failure::Cancelled(Cancel::LeftServer));
         }
     }
 
     pub(in crate::session) fn leave(&mut self, id: RequestId) {
         if !self.chats.is_empty() {
-            let why =
-                "A direct chat is open, so nothing was done; `/disconnect` it first, or `/detach`.";
-            return self.fail(id, FailureCode::ChatOpen, why);
+            return self.fail(id, Failure::ChatOpen);
         }
         self.leave_server();
         self.answer(id, Reply::Done {});
@@ -136,7 +127,7 @@ impl Session {
     pub(in crate::session) fn leave_server(&mut self) {
         let was_up = self.server.is_up();
         self.server.away = None;
-        self.stop_server_work(FailureCode::Cancelled, "You left the server.");
+        self.stop_server_work(&Failure::Cancelled(Cancel::LeftServer));
         self.close_server();
         if was_up {
             self.tell(Event::LeftServer { chats: self.chats.len() });
@@ -157,7 +148,7 @@ impl Session {
             given_up.push(id);
         }
         for id in &given_up {
-            self.fail(*id, FailureCode::Cancelled, "You withdrew the request.");
+            self.fail(*id, Failure::Cancelled(Cancel::Withdrawn));
         }
         !given_up.is_empty()
     }
@@ -168,7 +159,7 @@ impl Session {
         let under_way = self.server.has_work() || self.server.link == Link::Busy;
         let trying = under_way && !self.server.is_logged_in();
         if trying {
-            self.stop_server_work(FailureCode::Cancelled, "You stopped it.");
+            self.stop_server_work(&Failure::Cancelled(Cancel::StoppedTrying));
             self.close_server();
         }
         trying

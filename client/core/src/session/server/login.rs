@@ -5,20 +5,18 @@ use letschat_protocol::dialogue::{
     Closing, Credentials, Reply as ServerReply, Request as ServerRequest, Secret, Welcome,
 };
 use letschat_protocol::identity::LoginStatement;
-use letschat_protocol::username::Username;
+use letschat_protocol::username::{Username, UsernameError};
 
 use super::news::FIRST_DATAGRAMS_MS;
-use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, Waiting, sentence};
+use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, Waiting};
 use crate::codes::{FailureCode, LinkEnd, NoticeCode};
-use crate::event::Event;
+use crate::event::{Event, Trouble};
+use crate::failure::Failure;
 use crate::session::broadcasts::Shown;
 
 use crate::session::{
-    Account, AccountError, Effect, Failure, Now, Reply, Request, RequestId, Save, Session,
+    Account, AccountError, Effect, Now, Reply, Request, RequestId, Save, Session,
 };
-
-const SOMEBODY_ELSE: &str =
-    "The server's answer names another account than the one asked for; do not trust this server.";
 
 /// Requests that may wait for the return of a user who was dropped as idle.
 const MAX_WAITING: usize = 64;
@@ -33,11 +31,7 @@ impl Session {
         repeated: Secret,
     ) {
         if self.server.is_logged_in() {
-            return self.fail(
-                id,
-                FailureCode::AlreadyLoggedIn,
-                "You are logged in; `/leave` comes first.",
-            );
+            return self.fail(id, Failure::AlreadyLoggedIn);
         }
         self.server.sign_ups.push_back(SignUp { id, username, password, repeated });
         self.reach_server(now);
@@ -53,14 +47,13 @@ impl Session {
     ) {
         let username = match username.map(|name| name.parse::<Username>()).transpose() {
             Ok(username) => username,
-            Err(error) => return self.fail(id, FailureCode::NameInvalid, format!("{error}.")),
+            Err(error) => return self.fail(id, Failure::NameInvalid(error)),
         };
         let username = username.or_else(|| self.server.away.clone());
         let same = |other: &Username| username.as_ref().is_none_or(|name| name == other);
         if let Some(own) = self.own_name().cloned() {
             if !same(&own) && (self.server.is_logged_in() || self.has_peers()) {
-                let why = format!("You are {own} here; `/leave` that, and end its chats, first.");
-                return self.fail(id, FailureCode::AlreadyLoggedIn, why);
+                return self.fail(id, Failure::AlreadyLoggedInAs(own));
             }
             if self.server.is_logged_in() {
                 let message = format!("You are logged in as {own} already.");
@@ -76,8 +69,7 @@ impl Session {
                 goal.username = username.or(goal.username.take());
             }
             Some(_) => {
-                let why = "Another login is under way; `/cancel` stops it.";
-                return self.fail(id, FailureCode::AlreadyLoggingIn, why);
+                return self.fail(id, Failure::AlreadyLoggingIn);
             }
             None => {
                 let waiting = vec![Waiting { id, then: None }];
@@ -106,8 +98,7 @@ impl Session {
             return self.fail_not_logged_in(id);
         }
         if goal.waiting.len() >= MAX_WAITING {
-            let why = "Too many requests wait for the login already.";
-            return self.fail(id, FailureCode::TooManyWaiting, why);
+            return self.fail(id, Failure::TooManyWaiting);
         }
         goal.waiting.push(Waiting { id, then: Some(request) });
         self.reach_server(now);
@@ -118,12 +109,11 @@ impl Session {
         if let Some(sign_up) = self.server.sign_ups.pop_front() {
             let SignUp { id, username, password, repeated } = sign_up;
             if username.is_empty() || username.contains(char::is_whitespace) {
-                let why = "A username is made of the letters a to z, digits, '_', '-' and '.'.";
-                self.fail(id, FailureCode::NameInvalid, why);
+                self.fail(id, Failure::NameInvalid(UsernameError::ForbiddenCharacter));
                 return self.advance(now);
             }
             if password.0.contains('\n') || repeated.0.contains('\n') {
-                self.fail(id, FailureCode::PasswordWeak, "A password has no line ends.");
+                self.fail(id, Failure::PasswordWithLineEnd);
                 return self.advance(now);
             }
             self.server.link = Link::Busy;
@@ -175,8 +165,7 @@ impl Session {
                 if self.server.link == Link::Busy {
                     self.server.link = Link::Choosing;
                 }
-                let failure = account_failure(error);
-                self.give_up_login(failure.code, &failure.message);
+                self.give_up_login(&account_failure(error), false);
                 if self.server.link == Link::Choosing {
                     self.advance(now);
                 }
@@ -201,10 +190,9 @@ impl Session {
         };
         let username = account.username.to_string();
         if goal.password.is_none() && !account.has_key {
-            let name = &account.username;
-            let why = format!("This machine has no key of {name}'s yet; log in with the password.");
+            let why = Failure::NoKey(account.username.clone());
             self.server.link = Link::Choosing;
-            self.give_up_login(FailureCode::NoKey, &why);
+            self.give_up_login(&why, false);
             return self.advance(now);
         }
         let request = match goal.password.clone() {
@@ -223,7 +211,7 @@ impl Session {
                 let message = format!("The account is made; `/login {username}` comes next.");
                 self.answer(id, Reply::Said { message });
             }
-            code => self.fail(id, code.into(), sentence(reply.last_line())),
+            code => self.fail(id, Failure::refused(code, reply.last_line())),
         }
         self.advance(now);
     }
@@ -234,10 +222,10 @@ impl Session {
                 self.logged_in(now, welcome);
             }
             (Code::LoggedIn, Some(_)) => {
-                self.drop_link(FailureCode::Malformed, SOMEBODY_ELSE);
-                let reason = LinkEnd::Lost;
-                self.tell(Event::Disconnected { reason, message: SOMEBODY_ELSE.into() });
-                self.give_up(FailureCode::Malformed, SOMEBODY_ELSE);
+                let why = Failure::OtherAccount;
+                self.drop_link(&why);
+                self.tell(Event::Disconnected { reason: LinkEnd::Lost, why: why.clone() });
+                self.give_up(&why, false);
             }
             (Code::LoggedIn, None) => self.server_down(now, LinkEnd::Lost),
             (Code::Busy, _) => self.server_down(now, LinkEnd::Closed(Closing::Busy)),
@@ -248,26 +236,17 @@ impl Session {
             }
             (Code::LoggedInElsewhere, _) => {
                 self.server.link = Link::Choosing;
-                let name = self.own_name().map_or("NAME", Username::as_str);
-                let message = format!(
-                    "{name} is logged in elsewhere; `/login {name} take` replaces that session."
-                );
-                self.give_up_login(reply.code.into(), &message);
+                self.give_up_login(&Failure::LoggedInElsewhere(self.own_name().cloned()), false);
                 self.advance(now);
             }
-            (code @ Code::KeyRefused, _) => {
+            (Code::KeyRefused, _) => {
                 self.server.link = Link::Choosing;
-                let name = self.own_name().map_or("NAME", Username::as_str);
-                let message = format!(
-                    "The server does not take this machine's key for {name} (any more); `/login {name}` asks for \
-                     the password."
-                );
-                self.give_up_login(code.into(), &message);
+                self.give_up_login(&Failure::KeyRefused(self.own_name().cloned()), false);
                 self.advance(now);
             }
             (code, _) => {
                 self.server.link = Link::Choosing;
-                self.give_up_login(code.into(), &sentence(reply.last_line()));
+                self.give_up_login(&Failure::refused(code, reply.last_line()), false);
                 self.advance(now);
             }
         }
@@ -317,11 +296,7 @@ impl Session {
             }
         }
         for sign_up in std::mem::take(&mut self.server.sign_ups) {
-            self.fail(
-                sign_up.id,
-                FailureCode::AlreadyLoggedIn,
-                "You are logged in; `/leave` comes first.",
-            );
+            self.fail(sign_up.id, Failure::AlreadyLoggedIn);
         }
         if self.shown.welcome(welcome.epoch, welcome.head) {
             self.logs += 1;
@@ -335,22 +310,17 @@ impl Session {
         }
     }
 
-    pub(super) fn give_up_login(&mut self, code: FailureCode, message: &str) {
+    pub(super) fn give_up_login(&mut self, why: &Failure, told: bool) {
         if let Some(goal) = self.server.goal.take() {
             // Who was dropped as idle has been told that the next request logs in.
-            let is_idle = code == FailureCode::Idle;
+            let is_idle = why.code() == FailureCode::Idle;
             if goal.waiting.is_empty() && !is_idle {
-                let name = goal.username.map(|name| format!(" {name}")).unwrap_or_default();
-                let message = match code == FailureCode::KeyRefused {
-                    true => message.to_owned(),
-                    false => {
-                        format!("{message} `/login{name}` tries again.").trim_start().to_owned()
-                    }
-                };
-                self.tell(Event::Error { code, message });
+                let username = goal.username;
+                let trouble = Trouble::LoginEnded { why: why.clone(), told, username };
+                self.tell(Event::Error { code: why.code(), trouble });
             }
             for Waiting { id, .. } in goal.waiting {
-                self.fail(id, code, message);
+                self.fail(id, why.clone());
             }
         }
     }
@@ -358,19 +328,9 @@ impl Session {
 
 fn account_failure(error: AccountError) -> Failure {
     match error {
-        AccountError::NotOne(names) if names.is_empty() => Failure::new(
-            FailureCode::NoAccount,
-            "There is no account on this machine yet; say which: `/login NAME`.",
-        ),
-        AccountError::NotOne(names) => {
-            let names: Vec<&str> = names.iter().map(Username::as_str).collect();
-            let message = format!("Which account? `/login NAME`, one of: {}.", names.join(", "));
-            Failure::new(FailureCode::WhichAccount, message)
-        }
-        AccountError::InUse(name) => {
-            let message = format!("Another client on this machine uses the account {name}.");
-            Failure::new(FailureCode::AccountInUse, message)
-        }
-        AccountError::Folder(why) => Failure::new(FailureCode::Folder, why),
+        AccountError::NotOne(names) if names.is_empty() => Failure::NoAccount,
+        AccountError::NotOne(names) => Failure::WhichAccount(names),
+        AccountError::InUse(name) => Failure::AccountInUse(name),
+        AccountError::Folder(why) => Failure::Folder(why),
     }
 }

@@ -25,8 +25,9 @@ use super::asking::Pages;
 use super::backoff::Backoff;
 use super::retry::Retries;
 use super::{Effect, Now, Request, RequestId, Session, Unreached};
-use crate::codes::{FailureCode, LinkEnd, NoticeCode};
+use crate::codes::{LinkEnd, NoticeCode};
 use crate::event::Event;
+use crate::failure::Failure;
 use crate::view::LinkState;
 
 /// An answer that takes longer than this does not come.
@@ -301,25 +302,18 @@ impl Session {
             Unreached::NoServer(detail) => {
                 let returning = self.server.goal.as_ref().is_some_and(|goal| goal.returning);
                 let reason = if returning { LinkEnd::Lost } else { LinkEnd::NoServer };
-                self.try_again(now, reason, &detail);
+                let server = self.birth.server.clone();
+                let why = Failure::Unreached { end: reason, server, detail };
+                self.try_again(now, reason, why);
             }
-            Unreached::Folder(why) => self.give_up(FailureCode::Folder, &sentence(&why)),
+            Unreached::Folder(why) => self.give_up(&Failure::Folder(why), false),
             Unreached::KeyChanged { known, found } => {
-                let message = format!(
-                    "The server's key is not the expected one: expected {known}, found {found}. \
-                     Somebody may sit in between. If its operator confirms the new one, give the address as \
-                     {}#{found}.",
-                    self.birth.server
-                );
-                self.give_up(FailureCode::ServerKeyChanged, &message);
+                let server = self.birth.server.clone();
+                self.give_up(&Failure::ServerKeyChanged { server, known, found }, false);
             }
             Unreached::KeyUnknown { found } => {
-                let message = format!(
-                    "This server's key has not been seen before: {found}. If its operator confirms \
-                     it, give the address as {}#{found}, or use --accept-new-server.",
-                    self.birth.server
-                );
-                self.give_up(FailureCode::ServerKeyUnknown, &message);
+                let server = self.birth.server.clone();
+                self.give_up(&Failure::ServerKeyUnknown { server, found }, false);
             }
         }
     }
@@ -444,15 +438,4 @@ impl Session {
         }
         self.tick_datagrams(now);
     }
-}
-
-/// A server's words as a sentence.
-pub(in crate::session) fn sentence(words: &str) -> String {
-    let mut chars = words.chars();
-    let first = chars.next().map(|first| first.to_uppercase().collect::<String>());
-    let mut sentence = first.unwrap_or_default() + chars.as_str();
-    if !sentence.ends_with(['.', '!', '?']) {
-        sentence.push('.');
-    }
-    sentence
 }

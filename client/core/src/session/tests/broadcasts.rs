@@ -3,6 +3,7 @@
 use letschat_protocol::datagram::{ToClient, ToServer};
 
 use super::*;
+use crate::failure::Text;
 
 #[test]
 fn the_end_of_a_replay_that_was_not_asked_for_gives_nothing_up() {
@@ -113,13 +114,13 @@ fn after_a_gap_the_server_is_asked_soon_and_again_what_the_newest_is() {
 fn a_refused_broadcast_is_told_what_is_wrong_with_it() {
     let mut stage = Stage::logged_in();
     for (text, why) in [
-        ("\u{200b}\u{2800}", "nothing to read"),
-        ("\t", "nothing to read"),
-        ("a\u{7}", "control characters"),
+        ("\u{200b}\u{2800}", Failure::Blank(Text::Broadcast)),
+        ("\t", Failure::Blank(Text::Broadcast)),
+        ("a\u{7}", Failure::ControlCharacters),
     ] {
         let (id, effects) = stage.ask(Request::Broadcast(text.into()));
         let Some(Err(failure)) = answer(&effects, id) else { panic!("{text:?}: {effects:?}") };
-        assert!(failure.message.contains(why), "{text:?}: {failure:?}");
+        assert_eq!(*failure, why, "{text:?}");
     }
 }
 

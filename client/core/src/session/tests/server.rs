@@ -139,6 +139,6 @@ fn a_change_of_password_is_the_servers_to_judge() {
         assert!(asks_server(&effects, asked));
         let effects = stage.server(reply, "so be it");
         let answer = answer(&effects, id).unwrap().as_ref();
-        assert_eq!(answer.err().map(|failure| failure.code.name()), expected);
+        assert_eq!(answer.err().map(|failure| failure.code().name()), expected);
     }
 }

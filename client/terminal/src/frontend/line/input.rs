@@ -15,8 +15,9 @@ use super::standing::Standing;
 use super::welcome;
 use crate::frontend::{Entry, Input};
 use letschat_commands::command::{Call, Dispatcher, Rejection, Role};
+use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
-use letschat_core::session::{Failure, Request, Typing};
+use letschat_core::session::{Request, Typing};
 
 /// The next prompt waits for what the last line does, but not for longer: asking somebody for a
 /// chat takes as long as they think about it.

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use super::editor::{Keyboard, Screen};
 use letschat_commands::command::{Command, Dispatcher, Prepared, Role, parse_object};
+use letschat_commands::failure::Failure;
 use letschat_commands::passwords::{PASSWORD, REPEATED};
 use letschat_commands::render;
-use letschat_core::session::{Failure, Reply, Request};
+use letschat_core::session::{Reply, Request};
 
 const GREETING: &str = "\
 Welcome to Let's Chat. A few questions, and you are in; Ctrl+C leads past them.";

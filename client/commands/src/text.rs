@@ -1,0 +1,348 @@
+//! The sentences for failures and events of the client.
+//!
+//! They are not yet safe for a terminal: names, addresses and the server's words go in as they came.
+
+use letschat_core::codes::LinkEnd;
+use letschat_core::event::{Event, Trouble, fingerprint};
+use letschat_core::failure::{Among, Cancel, Failure, Text, Withdrawal};
+use letschat_protocol::dialogue::Closing;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+use serde::Serialize;
+
+/// An event as programs see it: with the sentence, if it has one.
+#[derive(Debug, Serialize)]
+pub struct WithMessage<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+impl<'a> From<&'a Event> for WithMessage<'a> {
+    fn from(event: &'a Event) -> WithMessage<'a> {
+        WithMessage { event, message: message(event) }
+    }
+}
+
+/// The sentence of an event that the core tells as data; `None`: the event has no `message`, or has it
+/// already.
+pub fn message(event: &Event) -> Option<String> {
+    match event {
+        Event::Disconnected { why, .. } => Some(failure(why)),
+        Event::Retrying { why, in_ms, .. } => {
+            let why = why.as_ref().map(|why| failure(why) + " ").unwrap_or_default();
+            let seconds = in_ms.div_ceil(1_000);
+            Some(format!("{why}Trying again in {seconds} s; `/cancel` stops that."))
+        }
+        Event::Error { trouble, .. } => Some(in_trouble(trouble)),
+        _ => None,
+    }
+}
+
+fn in_trouble(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::LoginEnded { why: why @ Failure::KeyRefused(_), .. } => failure(why),
+        Trouble::LoginEnded { why, told, username } => {
+            let why = if *told { String::new() } else { failure(why) + " " };
+            let name = username.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            format!("{why}`/login{name}` tries again.")
+        }
+        Trouble::NotSaved { folder, why } => format!(
+            "What should be remembered could not be written below {folder}: {why}. \
+             Make room there; until then it is lost when the client ends."
+        ),
+    }
+}
+
+/// What happened and what to do. One table; the longer sentences follow it.
+pub fn failure(failure: &Failure) -> String {
+    let constant = match failure {
+        Failure::Refused { said, choices, .. } => return refused(said, choices),
+        Failure::LinkEnded(end) => link_ended(*end),
+        Failure::Unreached { server, detail, .. } => {
+            return format!("The server {server} is not reached: {detail}.");
+        }
+        Failure::Unanswered(why) => return self::failure(why) + " The answer did not come.",
+        Failure::NotUnderstood => {
+            "The server's answer was not understood; it may be of another version."
+        }
+        Failure::EndlessList => "The server's list makes no sense or does not end.",
+        Failure::OtherAccount => {
+            "The server's answer names another account than the one asked for; do not trust this server."
+        }
+        Failure::OtherPerson => "The server introduced somebody else than the one asked for.",
+        Failure::ServerKeyChanged { server, known, found } => {
+            return format!(
+                "The server's key is not the expected one: expected {known}, found {found}. \
+                 Somebody may sit in between. If its operator confirms the new one, give the address as \
+                 {server}#{found}."
+            );
+        }
+        Failure::ServerKeyUnknown { server, found } => {
+            return format!(
+                "This server's key has not been seen before: {found}. If its operator confirms \
+                 it, give the address as {server}#{found}, or use --accept-new-server."
+            );
+        }
+        Failure::Folder(why) => return sentence(why),
+
+        Failure::NotLoggedIn => "You are not logged in; `/login` comes first.",
+        Failure::AlreadyLoggedIn => "You are logged in; `/leave` comes first.",
+        Failure::AlreadyLoggedInAs(own) => {
+            return format!("You are {own} here; `/leave` that, and end its chats, first.");
+        }
+        Failure::AlreadyLoggingIn => "Another login is under way; `/cancel` stops it.",
+        Failure::TooManyWaiting => "Too many requests wait for the login already.",
+        Failure::NoAccount => "There is no account on this machine yet; say which: `/login NAME`.",
+        Failure::WhichAccount(names) => {
+            return format!("Which account? `/login NAME`, one of: {}.", joined(names));
+        }
+        Failure::AccountInUse(name) => {
+            return format!("Another client on this machine uses the account {name}.");
+        }
+        Failure::NoKey(name) => {
+            return format!("This machine has no key of {name}'s yet; log in with the password.");
+        }
+        Failure::KeyRefused(name) => return key_refused(name.as_ref()),
+        Failure::LoggedInElsewhere(name) => {
+            let name = name.as_ref().map_or("NAME", Username::as_str);
+            return format!(
+                "{name} is logged in elsewhere; `/login {name} take` replaces that session."
+            );
+        }
+        Failure::NameInvalid(why) => return sentence(&why.to_string()),
+        Failure::PasswordWithLineEnd => "A password has no line ends.",
+
+        Failure::Cancelled(how) => cancelled(*how),
+        Failure::Quitting => "The client is about to end.",
+        Failure::Ended => "The client has ended.",
+
+        Failure::Nobody { among, named } => return nobody(*among, *named),
+        Failure::WhichOne(names) => return format!("Which one? {}", joined(names)),
+        Failure::NothingToCancel => "There is nothing to cancel.",
+        Failure::WhomToCall => "Say whom: a username, an address, or an address with a port.",
+        Failure::WhomToBlock => "Say whom by username; an address can be somebody else's tomorrow.",
+        Failure::CallsOneself => "That is you; asking for yourself costs the connection.",
+        Failure::BlocksOneself => "That is you.",
+        Failure::TooManyBlocked { limit } => {
+            return format!("You block {limit} already; `/block NAME off` makes room.");
+        }
+        Failure::Blocked(who) => {
+            return format!("You have blocked {who}; `/block {who} off` takes it back.");
+        }
+        Failure::NotListed(who) => {
+            return format!(
+                "{who} is not in the server's list. An invalid request costs the connection; \
+                 `/connect {who} force` asks all the same."
+            );
+        }
+        Failure::KeyChanged { who, known, new, trusting } => {
+            return key_changed(who, known.as_ref(), new, *trusting);
+        }
+        Failure::UnknownPeer => "No key of theirs is known yet; open a chat first.",
+        Failure::NothingToTrust => "No changed key of theirs is waiting to be trusted.",
+
+        Failure::Denied(who) => return format!("{who} said no."),
+        Failure::NoAnswer(who) => return format!("{who} did not answer."),
+        Failure::PeerBusy(who) => {
+            return format!("{who} takes no request now; try again in a while.");
+        }
+        Failure::NotIntroduced(who) => {
+            return format!("{who} does not know of you; try again.");
+        }
+        Failure::Unreachable(who) => {
+            return format!(
+                "{who} can't be reached at their address; a firewall may be in between."
+            );
+        }
+        Failure::WrongKey(who) => {
+            return format!("Whoever answers at {who}'s address is not {who}; nothing was sent.");
+        }
+        Failure::HungUp(who) | Failure::Withdrawn(Withdrawal::HungUp(who)) => {
+            return format!("{who} hung up.");
+        }
+        Failure::OtherLanguage(who) => {
+            return format!("{who}'s program spoke no language of ours.");
+        }
+        Failure::OutOfTurn => "The other side spoke out of turn.",
+        Failure::Withdrawn(Withdrawal::CalledAnew) => "They called anew; approve that.",
+        Failure::Withdrawn(Withdrawal::Over) => "The request is over.",
+
+        Failure::ChatOpen => {
+            "A direct chat is open, so nothing was done; `/disconnect` it first, or `/detach`."
+        }
+        Failure::NoChatWithThem => "No chat is open with them; `/connect NAME` asks for one.",
+        Failure::NoChat => "No chat is open; `/connect NAME` asks for one.",
+        Failure::CurrentChatOver => {
+            "Your current chat is over; `/switch NAME` goes to another one."
+        }
+        Failure::ChatEnding => "That chat is about to end.",
+        Failure::TooManyUnconfirmed => {
+            "Too many messages wait to be confirmed; say it again in a moment."
+        }
+        Failure::TextTooLong { text: Text::Message, limit, bytes } => {
+            return format!("A message has at most {limit} bytes; this has {bytes}.");
+        }
+        Failure::TextTooLong { text: Text::Broadcast, limit, bytes } => {
+            return format!("A broadcast has at most {limit} bytes; this has {bytes}.");
+        }
+        Failure::Blank(Text::Message) => "There is nothing to read in that message.",
+        Failure::Blank(Text::Broadcast) => "There is nothing to read in that broadcast.",
+        Failure::ControlCharacters => {
+            "A broadcast is one line of text, without control characters."
+        }
+    };
+    constant.to_owned()
+}
+
+fn link_ended(end: LinkEnd) -> &'static str {
+    match end {
+        LinkEnd::Lost => "The connection to the server was lost.",
+        LinkEnd::NoServer => "No server answers there.",
+        LinkEnd::Closed(Closing::Idle) => {
+            "You were idle for too long. Your next request to the server logs in again."
+        }
+        LinkEnd::Closed(closing) => closing.sentence(),
+    }
+}
+
+fn cancelled(how: Cancel) -> &'static str {
+    match how {
+        Cancel::LeftServer => "You left the server.",
+        Cancel::Withdrawn => "You withdrew the request.",
+        Cancel::StoppedTrying => "You stopped it.",
+        Cancel::Blocked => "You have blocked them.",
+        Cancel::Quitting => "The client is about to end.",
+    }
+}
+
+fn refused(said: &str, choices: &[String]) -> String {
+    let said = sentence(said);
+    match choices {
+        [] => said,
+        choices => format!("{said} There are: {}.", choices.join("; ")),
+    }
+}
+
+fn key_refused(name: Option<&Username>) -> String {
+    let name = name.map_or("NAME", Username::as_str);
+    format!(
+        "The server does not take this machine's key for {name} (any more); `/login {name}` asks for \
+         the password."
+    )
+}
+
+fn nobody(among: Among, named: bool) -> String {
+    let does = match among {
+        Among::Asking => "asks for a chat",
+        Among::Called => "is being asked for a chat",
+        Among::Chatting => "has a chat open with you",
+    };
+    let which = if named { " by that name" } else { "" };
+    format!("Nobody {does}{which}.")
+}
+
+fn key_changed(
+    who: &Username,
+    known: Option<&PublicKey>,
+    new: &PublicKey,
+    trusting: bool,
+) -> String {
+    let known = known.map_or_else(|| "none".into(), fingerprint);
+    let keys = format!("Known key: {known}. New key: {}.", fingerprint(new));
+    match trusting {
+        true => format!(
+            "Nothing is trusted yet: the key offered for {who} may not be the one that you \
+             expect. {keys} Ask them by another way; `/trust {who}` again accepts the new key."
+        ),
+        false => format!(
+            "{who}'s key is not the one you know: it may be a new machine of theirs, or somebody \
+             else. {keys} Ask them by another way; `/trust {who}` accepts the new key."
+        ),
+    }
+}
+
+fn joined(names: &[Username]) -> String {
+    let names: Vec<&str> = names.iter().map(Username::as_str).collect();
+    names.join(", ")
+}
+
+/// Words as a sentence: the first letter large, and an end.
+fn sentence(words: &str) -> String {
+    let mut chars = words.chars();
+    let first = chars.next().map(|first| first.to_uppercase().collect::<String>());
+    let mut sentence = first.unwrap_or_default() + chars.as_str();
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letschat_core::codes::FailureCode;
+    use serde_json::json;
+
+    fn bob() -> Username {
+        "bob".parse().unwrap()
+    }
+
+    fn login_ended(why: Failure, told: bool) -> Event {
+        let code = why.code();
+        Event::Error { code, trouble: Trouble::LoginEnded { why, told, username: Some(bob()) } }
+    }
+
+    #[test]
+    fn servers_words_become_a_sentence() {
+        let said = Failure::refused(FailureCode::Banned, "that account is banned");
+        assert_eq!(failure(&said), "That account is banned.");
+        let several = Failure::Refused {
+            code: FailureCode::Ambiguous,
+            said: "several clients are there".into(),
+            choices: vec!["alice".into(), "bob".into()],
+        };
+        assert_eq!(failure(&several), "Several clients are there. There are: alice; bob.");
+    }
+
+    #[test]
+    fn lost_answer_is_told_with_its_reason() {
+        let lost = Failure::Unanswered(Box::new(Failure::Cancelled(Cancel::LeftServer)));
+        assert_eq!(lost.code(), FailureCode::Cancelled);
+        assert_eq!(failure(&lost), "You left the server. The answer did not come.");
+    }
+
+    #[test]
+    fn nobody_is_told_by_what_was_asked() {
+        let named = Failure::Nobody { among: Among::Asking, named: true };
+        assert_eq!(failure(&named), "Nobody asks for a chat by that name.");
+        let none = Failure::Nobody { among: Among::Called, named: false };
+        assert_eq!(failure(&none), "Nobody is being asked for a chat.");
+    }
+
+    #[test]
+    fn ended_login_tells_its_reason_once() {
+        let idle = || Failure::LinkEnded(LinkEnd::Closed(Closing::Kicked));
+        let known = message(&login_ended(idle(), true)).unwrap();
+        assert_eq!(known, "`/login bob` tries again.");
+        let new = message(&login_ended(idle(), false)).unwrap();
+        assert_eq!(new, format!("{} {known}", Closing::Kicked.sentence()));
+        let refused = message(&login_ended(Failure::KeyRefused(Some(bob())), false)).unwrap();
+        assert!(refused.ends_with("`/login bob` asks for the password."), "{refused}");
+    }
+
+    #[test]
+    fn programs_see_the_sentence_of_an_event() {
+        let why = Some(Failure::LinkEnded(LinkEnd::NoServer));
+        let event = Event::Retrying { reason: LinkEnd::NoServer, attempt: 1, in_ms: 1_001, why };
+        let message = "No server answers there. Trying again in 2 s; `/cancel` stops that.";
+        let line = serde_json::to_string(&WithMessage::from(&event)).unwrap();
+        let head =
+            r#"{"event":"retrying","reason":"no_server","attempt":1,"in_ms":1001,"message":"#;
+        assert_eq!(line, format!("{head}{}}}", json!(message)));
+        let plain = Event::ChatResumed { with: bob() };
+        let line = serde_json::to_string(&WithMessage::from(&plain)).unwrap();
+        assert_eq!(line, r#"{"event":"chat_resumed","with":"bob"}"#);
+    }
+}
