@@ -1,0 +1,383 @@
+//! What README.md and its neighbours promise, held against the programs: commands, events, exit
+//! statuses, flags, targets of make, sessions, links, and the tests that docs/SECURITY.md names.
+//!
+//! Each check is a function of the text, so that [`what_is_told_wrong_is_found_out`] can hand it
+//! a text with a fault. Blocks of README.md that are checked are fenced as
+//!
+//! | fence | what it is |
+//! |---|---|
+//! | `hand` | a session by hand: lines that begin with a code or a `*` are the server's |
+//! | `chat` | a session of `letschat`: what is typed begins with `> ` |
+//! | `json-session` | the same with `--json`: `> ` in, `< ` out |
+//! | `sh` | commands for a shell |
+#![allow(clippy::unwrap_used)]
+
+mod documents;
+mod markdown;
+mod sessions;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use clap::CommandFactory as _;
+use letschat::config::Options;
+use letschat_commands::commands::TABLE;
+use letschat_commands::exit_status;
+use letschat_commands::render;
+use letschat_core::event::{self, Event, KeyState};
+use letschat_protocol::code::Code;
+use letschat_protocol::username::Username;
+use letschat_tests::programs::program;
+use letschat_tests::project::root;
+use serde_json::{Map, Value};
+
+use markdown::{Checked, all_in, at_least, blocks, quoted, same, table};
+use sessions::{session_by_hand, sessions, shell_commands};
+
+type Check = (&'static str, fn(&str) -> Checked);
+
+const README: &str = include_str!("../../../README.md");
+
+/// Every check of README.md; the others are about all documents.
+const CHECKS: &[Check] = &[
+    ("commands", commands),
+    ("events", events),
+    ("exit statuses", exit_statuses),
+    ("flags", flags),
+    ("subcommands", subcommands),
+    ("variables", variables),
+    ("targets of make", targets_of_make),
+    ("libraries", libraries),
+    ("the tree", tree),
+    ("the pictures", pictures),
+    ("the session by hand", session_by_hand),
+    ("the sessions of letschat", sessions),
+    ("commands for a shell", shell_commands),
+];
+
+#[test]
+fn the_readme_tells_what_the_programs_do() {
+    for (what, check) in CHECKS {
+        assert_eq!(check(README), Ok(()), "{what}");
+    }
+}
+
+#[test]
+fn what_is_told_wrong_is_found_out() {
+    for (what, from, to) in [
+        ("commands", "| `list` | `users` |", "| `list` | `people` |"),
+        ("commands", "`connect WHO [force]`", "`connect WHO`"),
+        ("commands", "Show who is here.", "Show who was here."),
+        ("commands", "| `trust WHO` | | `who` | Accept that somebody has a new key. |\n", ""),
+        ("events", "| `joined` | `usernames`, `count` |", "| `joined` | `usernames` |"),
+        ("events", "| `chat_resumed` |", "| `chat_reopened` |"),
+        ("exit statuses", "`no_server`, `busy`", "`no_server`"),
+        ("exit statuses", "`banned`, ", "`banned`, `denied`, "),
+        ("exit statuses", "| 2 | the flags", "| 5 | the flags"),
+        ("flags", "| `--as` |", "| `--places` |"),
+        ("flags", "from `--password-file`", "from `--password`"),
+        ("flags", "unless `--yes`", "unless `--sure`"),
+        ("subcommands", "| `account ban NAME` |", "| `account lock NAME` |"),
+        ("subcommands", "| `fingerprint` |", "| `print` |"),
+        ("subcommands", "Let an account log in no more.", "Let an account log in."),
+        ("variables", "`LETSCHAT_DATA`", "`LETSCHAT_FOLDER`"),
+        ("targets of make", "make chat ", "make talk "),
+        ("libraries", "| `argon2` |", "| `bcrypt` |"),
+        ("the tree", "scripts/ ", "tools/ "),
+        ("the pictures", "](docs/session.svg)", "](docs/PROTOCOL.md)"),
+        ("the pictures", "![Two terminals.", "[Two terminals."),
+        ("the pictures", "](docs/demo.svg)", "](docs/session.svg)"),
+        ("the session by hand", "221 Goodbye.", "221 Farewell."),
+        ("the session by hand", "correct horse battery\n201", "correct horse\n201"),
+        ("the sessions of letschat", "> connect bob", "> call for bob"),
+        ("the sessions of letschat", "> /broadcast lunch?", "> /shout lunch?"),
+        (
+            "the sessions of letschat",
+            "{\"id\": 3, \"command\": \"list\"}",
+            "{\"command\": \"lst\"}",
+        ),
+        ("the sessions of letschat", "\"reason\":\"ended\",", ""),
+        ("commands for a shell", "--plain --as robot", "--plane --as robot"),
+    ] {
+        let (_, check) = CHECKS.iter().find(|(name, _)| *name == what).unwrap();
+        assert!(README.contains(from), "{from:?} is not there to be spoilt");
+        assert!(check(&README.replace(from, to)).is_err(), "{what}: {from:?} as {to:?}");
+    }
+}
+
+fn commands(readme: &str) -> Checked {
+    let row = |cells: [String; 4]| cells.join(" | ");
+    let told = table(readme, "| command |").into_iter().map(|cells| cells.join(" | "));
+    let code = |word: &&str| format!("`{word}`");
+    let list = |words: Vec<&str>| words.iter().map(code).collect::<Vec<_>>().join(", ");
+    let real = TABLE.iter().map(|command| {
+        let arguments = command.parameters.iter().map(|parameter| parameter.name).collect();
+        let usage = format!("`{}`", command.usage());
+        row([usage, list(command.aliases.to_vec()), list(arguments), command.summary.to_owned()])
+    });
+    same(told.collect(), real.collect())
+}
+
+fn events(readme: &str) -> Checked {
+    let told = table(readme, "| event |").into_iter().map(|cells| {
+        let mut fields: Vec<&str> = quoted(&cells[1]).collect();
+        fields.sort_unstable();
+        format!("{}: {}", cells[0].trim_matches('`'), fields.join(", "))
+    });
+    let told: Vec<String> = told.collect();
+    same(told, every_event().iter().map(shape).collect())?;
+    let name = |event: &Event| shape(event).split(':').next().unwrap_or_default().to_owned();
+    let listed = event::NAMES.iter().map(|name| (*name).to_owned());
+    same(listed.collect(), every_event().iter().map(name).collect())
+}
+
+/// The event's name and its fields, in the order of the alphabet.
+fn shape(event: &Event) -> String {
+    shape_of(serde_json::to_value(event).unwrap().as_object().unwrap())
+}
+
+fn shape_of(object: &Map<String, Value>) -> String {
+    let fields: BTreeSet<&str> = object.keys().map(String::as_str).collect();
+    let fields: Vec<&str> = fields.into_iter().filter(|field| *field != "event").collect();
+    format!("{}: {}", object["event"].as_str().unwrap(), fields.join(", "))
+}
+
+fn every_event() -> Vec<Event> {
+    let text = String::new;
+    let (key, number, count) = (KeyState::New, 1, 1);
+    let bob = || "bob".parse::<Username>().unwrap();
+    let events = vec![
+        Event::Connected { server: text(), fingerprint: text() },
+        Event::Disconnected { reason: "", message: text() },
+        Event::Retrying { reason: "", attempt: 1, in_ms: 1, message: text() },
+        Event::LoggedIn { username: bob(), by: "" },
+        Event::LeftServer { chats: 0 },
+        Event::Request { from: bob(), address: text(), fingerprint: text(), key, time_ms: 0 },
+        Event::RequestEnded { from: bob(), reason: "" },
+        Event::ChatOpened { with: bob(), fingerprint: text(), key },
+        Event::ChatInterrupted { with: bob() },
+        Event::ChatResumed { with: bob() },
+        Event::ChatClosed { with: bob(), reason: "", undelivered: vec![] },
+        Event::Message { from: bob(), number, text: text(), time_ms: 0 },
+        Event::Broadcast { from: bob(), number, text: text(), time_ms: 0, own: true, over: "" },
+        Event::Joined { usernames: vec![], count },
+        Event::Left { usernames: vec![], count },
+        Event::Notice { code: "", message: text() },
+        Event::Error { code: "", message: text() },
+    ];
+    // An event that is new does not compile here before it is told of above and in README.md.
+    for event in &events {
+        match event {
+            Event::Connected { .. } | Event::Disconnected { .. } | Event::Retrying { .. } => {}
+            Event::LoggedIn { .. } | Event::LeftServer { .. } | Event::Request { .. } => {}
+            Event::RequestEnded { .. } | Event::ChatOpened { .. } => {}
+            Event::ChatInterrupted { .. } | Event::ChatResumed { .. } => {}
+            Event::ChatClosed { .. } | Event::Message { .. } | Event::Broadcast { .. } => {}
+            Event::Joined { .. } | Event::Left { .. } => {}
+            Event::Notice { .. } | Event::Error { .. } => {}
+        }
+    }
+    events
+}
+
+fn exit_statuses(readme: &str) -> Checked {
+    let rows = table(readme, "| status |");
+    let statuses = rows.iter().map(|cells| cells[0].clone()).collect();
+    let constants = [
+        exit_status::SUCCESS,
+        exit_status::FAILED,
+        exit_status::USAGE,
+        exit_status::NO_SERVER,
+        exit_status::REFUSED,
+    ];
+    same(statuses, constants.map(|status| status.to_string()).to_vec())?;
+
+    let mut told = BTreeMap::new();
+    for cells in &rows {
+        told.extend(quoted(&cells[2]).map(|code| (code.to_owned(), cells[0].clone())));
+    }
+    let every = told.keys().map(String::as_str).chain(Code::ALL.iter().map(|code| code.name()));
+    for code in every {
+        let real = exit_status::of_failure(code).to_string();
+        let told = told.get(code).cloned().unwrap_or(exit_status::FAILED.to_string());
+        if told != real {
+            return Err(format!("{code} is {real} and told as {told}"));
+        }
+    }
+    Ok(())
+}
+
+fn flags(readme: &str) -> Checked {
+    let (client, server) = (flags_in(client_help()), flags_in(server_help()));
+    for (header, known) in
+        [("| flag of `letschat` |", &client), ("| flag of `letschat-server` |", &server)]
+    {
+        let rows = table(readme, header);
+        let told: Vec<&str> = rows.iter().flat_map(|cells| quoted(&cells[0])).collect();
+        if told.is_empty() {
+            return Err(format!("no table {header}"));
+        }
+        all_in(&told, known)?;
+    }
+    for line in readme.lines() {
+        let others: &[&str] = match line {
+            line if line.contains("ncat --ssl") => &["--ssl"],
+            line if line.contains("run --rm") => &["--rm"],
+            line if line.contains("cargo doc") => &["--no-deps", "--open"],
+            _ => &[],
+        };
+        let told: Vec<String> =
+            flags_in(line).into_iter().filter(|flag| !others.contains(&flag.as_str())).collect();
+        all_in(&told, &client.union(&server).cloned().collect())?;
+    }
+    Ok(())
+}
+
+/// Each does what its own help says, and none is missing.
+fn subcommands(readme: &str) -> Checked {
+    let rows = table(readme, "| subcommand of `letschat-server` |");
+    let told: Vec<String> = rows
+        .iter()
+        .map(|cells| {
+            cells[0]
+                .trim_matches('`')
+                .trim_end_matches(|c: char| c == ' ' || c.is_ascii_uppercase())
+                .to_owned()
+        })
+        .collect();
+    same(told.iter().map(String::as_str).collect(), SUBCOMMANDS.to_vec())?;
+    for (name, cells) in SUBCOMMANDS.iter().zip(&rows) {
+        let help = help_of(name);
+        let summary = help.lines().next().unwrap_or_default().split(':').next().unwrap_or_default();
+        if !cells[1].starts_with(summary) {
+            return Err(format!("{name} does not {:?}: {summary}", cells[1]));
+        }
+    }
+    let every = help_of("") + &help_of("account");
+    let lines = every.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    let names = names.filter(|name| !name.starts_with('-') && !["help", "account"].contains(name));
+    at_least(names.count(), SUBCOMMANDS.len(), "subcommands")
+}
+
+const SUBCOMMANDS: &[&str] = &[
+    "account list",
+    "account add",
+    "account ban",
+    "account unban",
+    "account delete",
+    "account reset-password",
+    "account import",
+    "account export",
+    "fingerprint",
+    "health",
+    "open-room",
+];
+
+fn variables(readme: &str) -> Checked {
+    let names = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        words.filter(|word| word.starts_with("LETSCHAT_")).map(str::to_owned).collect()
+    };
+    let known = names(&format!("{}\n{}", client_help(), server_help()));
+    all_in(&names(readme).into_iter().collect::<Vec<_>>(), &known)
+}
+
+fn client_help() -> &'static str {
+    static HELP: OnceLock<String> = OnceLock::new();
+    HELP.get_or_init(|| Options::command().render_long_help().to_string())
+}
+
+fn server_help() -> &'static str {
+    static HELP: OnceLock<String> = OnceLock::new();
+    HELP.get_or_init(|| help_of("") + &SUBCOMMANDS.iter().copied().map(help_of).collect::<String>())
+}
+
+/// What the server says of one of its subcommands, or of itself.
+fn help_of(subcommand: &str) -> String {
+    let program = program("letschat-server");
+    let arguments = subcommand.split_whitespace().chain(["--help"]);
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn flags_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+    let is_flag = |word: &&str| word.strip_prefix("--").is_some_and(|name| !name.is_empty());
+    words.filter(is_flag).filter(|word| !word.starts_with("---")).map(str::to_owned).collect()
+}
+
+fn targets_of_make(readme: &str) -> Checked {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let known: BTreeSet<String> =
+        makefile.lines().filter_map(|line| Some(line.split_once(": ")?.0.to_owned())).collect();
+    let inline = quoted(readme);
+    let told: Vec<&str> = inline
+        .chain(blocks(readme, "sh").into_iter().flat_map(str::lines))
+        .filter_map(|command| command.strip_prefix("make ")?.split_whitespace().next())
+        .collect();
+    all_in(&told, &known)?;
+    at_least(3, told.len(), "targets of make")
+}
+
+fn libraries(readme: &str) -> Checked {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let known: BTreeSet<String> =
+        manifest.lines().filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect();
+    let rows = table(readme, "| library |");
+    all_in(&rows.iter().flat_map(|cells| quoted(&cells[0])).collect::<Vec<_>>(), &known)?;
+    at_least(10, rows.len(), "libraries")
+}
+
+fn tree(readme: &str) -> Checked {
+    let block = blocks(readme, "text").concat();
+    let places: Vec<&str> =
+        block.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    match places.iter().find(|place| !root().join(place).exists()) {
+        Some(place) => Err(format!("there is no {place}")),
+        None => at_least(5, places.len(), "places"),
+    }
+}
+
+/// They are drawn from what the programs do now, small, and told in words to who can't see them.
+fn pictures(readme: &str) -> Checked {
+    let name = |name: &str| name.parse::<Username>().unwrap();
+    let session = vec![
+        render::event(&Event::LoggedIn { username: name("alice"), by: "password" }),
+        render::event(&Event::LoggedIn { username: name("bob"), by: "key" }),
+        "bob at 127.0.0.1 asks for a chat.".into(),
+    ];
+    let steps = demo_steps();
+    let demo = vec![format!("all {steps} steps went as told"), "stops the server".into()];
+    let shown: Vec<&str> = readme.split("![").skip(1).collect();
+    same(vec![shown.len()], vec![2])?;
+    for (image, (subject, sentences)) in shown.iter().zip([("session", session), ("demo", demo)]) {
+        let (told, path) = image
+            .split_once(')')
+            .and_then(|(image, _)| image.split_once("]("))
+            .ok_or("a picture without a file")?;
+        at_least(20, told.split_whitespace().count(), "words about the picture")?;
+        let drawn = fs::read_to_string(root().join(path)).map_err(|error| error.to_string())?;
+        if !drawn.starts_with("<svg ") || drawn.len() > 60 * 1024 {
+            return Err(format!("{path} is no small picture"));
+        }
+        if let Some(sentence) = sentences.iter().find(|sentence| !drawn.contains(*sentence)) {
+            let way = format!("`scripts/picture.sh {subject}` draws it");
+            return Err(format!("{path} lacks {sentence:?}: {way}"));
+        }
+    }
+    Ok(())
+}
+
+/// Those of the three, as their scripts have them, and those of the stage: its server starts, stops,
+/// starts again and stops, and three are let in.
+fn demo_steps() -> usize {
+    let of = |name: &str| {
+        let part = fs::read_to_string(root().join("lua/demo").join(name)).unwrap();
+        part.lines().filter(|line| line.starts_with("    { \"")).count()
+    };
+    ["alice.lua", "bob.lua", "carol.lua"].map(of).iter().sum::<usize>() + 7
+}
