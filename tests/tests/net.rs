@@ -162,7 +162,7 @@ fn sigterm_and_sigint_end_the_program_well() {
 }
 
 #[test]
-fn the_console_ends_the_program_by_a_word_and_not_by_its_silence() {
+fn console_ends_the_program_by_a_word_and_not_by_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path());
     command.stdin(Stdio::piped());
@@ -178,7 +178,7 @@ fn the_console_ends_the_program_by_a_word_and_not_by_its_silence() {
 }
 
 #[test]
-fn answers_that_nobody_reads_hold_up_the_console_and_not_the_server() {
+fn unread_answers_hold_up_the_console_and_not_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path());
     command.stdin(Stdio::piped());
@@ -227,7 +227,7 @@ fn a_port_that_is_taken_is_one_sentence_and_status_1() {
 }
 
 #[test]
-fn a_folder_or_a_store_that_can_not_be_used_is_one_sentence_and_status_1() {
+fn unusable_folder_or_store_is_one_sentence_and_status_1() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "no folder and no database, but long enough to be looked at").unwrap();

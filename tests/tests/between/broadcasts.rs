@@ -12,7 +12,7 @@ use crate::datagrams::Tamperer;
 use crate::records::Between;
 
 #[test]
-fn whatever_is_done_to_datagrams_every_broadcast_is_shown_once_and_as_it_was_sent() {
+fn altered_datagrams_leave_each_broadcast_shown_once_as_sent() {
     let server = TestServer::start(&["--broadcast-burst", "100000"]);
     let here = IpAddr::from([127, 0, 5, 4]);
     // Where clients look for it.

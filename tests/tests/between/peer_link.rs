@@ -97,7 +97,7 @@ fn is_interrupted(line: &Value) -> bool {
 }
 
 #[test]
-fn whatever_is_done_to_a_record_breaks_the_link_and_nothing_is_lost_doubled_or_altered() {
+fn altered_record_breaks_a_link_and_no_message_suffers() {
     let mut chat = Chat::open();
     let mut cases = 0;
     for _ in 0..short_or_full(1, 3) {
@@ -118,7 +118,7 @@ fn whatever_is_done_to_a_record_breaks_the_link_and_nothing_is_lost_doubled_or_a
 }
 
 #[test]
-fn whatever_is_done_while_a_link_is_taken_up_again_loses_and_doubles_nothing() {
+fn altered_resumption_loses_and_doubles_nothing() {
     let mut chat = Chat::open();
     let mut cases = 0;
     for way in WAYS {

@@ -25,7 +25,7 @@ fn before(server: &TestServer) -> Between {
 }
 
 #[test]
-fn whatever_is_done_to_a_record_of_a_session_ends_it_and_nothing_altered_comes_through() {
+fn altered_record_ends_a_session_and_never_comes_through() {
     let server = TestServer::start(&["--broadcast-burst", "100000"]);
     let between = before(&server);
     let location = format!("{}#{}", between.address, server.fingerprint);
@@ -81,7 +81,7 @@ fn is_lost(line: &Value) -> bool {
 }
 
 #[test]
-fn whatever_is_done_to_a_record_of_a_handshake_keeps_the_user_out_and_is_told() {
+fn altered_handshake_keeps_the_user_out_and_is_told() {
     let server = TestServer::start(&[]);
     let between = before(&server);
     let location = format!("{}#{}", between.address, server.fingerprint);

@@ -28,7 +28,7 @@ fn overheard(swapper: &Swapper, connections: usize) -> Overheard {
 }
 
 #[test]
-fn who_shows_another_key_than_the_servers_hears_nothing_and_the_user_is_told() {
+fn another_key_than_the_servers_hears_nothing_and_is_told() {
     let server = TestServer::start(&[]);
     let at = SocketAddr::from(([127, 0, 5, 5], 0));
     let swapper = Swapper::start(at, server.address, Faces::of_a_server());
@@ -46,7 +46,7 @@ fn who_shows_another_key_than_the_servers_hears_nothing_and_the_user_is_told() {
 }
 
 #[test]
-fn who_is_taken_for_the_server_at_first_sight_can_not_pass_a_login_on() {
+fn false_server_at_first_sight_can_not_pass_a_login_on() {
     let server = TestServer::start(&[]);
     let swapper =
         Swapper::start(SocketAddr::from(([127, 0, 5, 5], 0)), server.address, Faces::of_a_server());

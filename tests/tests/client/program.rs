@@ -66,7 +66,7 @@ fn an_empty_input_is_a_quiet_success() {
 }
 
 #[test]
-fn typed_lines_are_answered_in_their_order_and_objects_with_their_id() {
+fn typed_lines_are_answered_in_order_and_objects_by_id() {
     let output = run(&["--json"], b"status\nhelp say\n/status\n");
     let names: Vec<Value> = json_lines(&output).iter().map(|line| line["reply"].clone()).collect();
     assert_eq!(names, ["status", "help", "status"]);

@@ -74,7 +74,7 @@ fn refusal(command: &mut Command) -> String {
 }
 
 #[test]
-fn flags_come_before_the_environment_then_the_file_then_the_default() {
+fn flags_win_over_environment_then_file_then_default() {
     let home = Home::with("server = '127.0.0.1:3'");
     let variable = |command: &mut Command| server(command.env("LETSCHAT_SERVER", "127.0.0.1:2"));
     let flag = ["--server", "127.0.0.1:1"];

@@ -183,7 +183,7 @@ impl Aging {
 }
 
 #[test]
-fn a_broadcast_is_kept_for_its_time_whatever_the_wall_clock_says() {
+fn broadcast_is_kept_for_its_time_by_any_wall_clock() {
     let (retention, rounds) = short_or_full((3, 1), (20, 5));
     let mut aging = Aging::new(Duration::from_secs(retention));
     // The server believes the clock, so what follows shows something.
@@ -257,7 +257,7 @@ fn who_is_idle_is_let_go_in_time_whatever_the_wall_clock_says() {
 }
 
 #[test]
-fn a_client_whose_wall_clock_is_set_chats_on_and_comes_back_in_time() {
+fn client_whose_clock_is_set_chats_on_and_comes_back_in_time() {
     let rounds = short_or_full(1, 10);
     let mut clock = WallClock::new();
     let mut server = TestServer::start(&[]);

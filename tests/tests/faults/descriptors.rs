@@ -66,7 +66,7 @@ fn share_of_a_processor(server: &TestServer, alice: &mut TestClient) -> Option<f
 }
 
 #[test]
-fn a_server_without_descriptors_serves_on_and_takes_newcomers_when_there_is_room() {
+fn server_without_descriptors_serves_on_and_recovers() {
     let by = ["prlimit".to_owned(), format!("--nofile={LIMIT}:{LIMIT}")];
     let server = TestServer::start_by(&by, &["--broadcast-burst", "100000"]);
     let [mut alice, mut bob, mut carol] =

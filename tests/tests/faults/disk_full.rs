@@ -223,8 +223,8 @@ impl Town {
 }
 
 #[test]
-fn a_full_disk_is_an_error_for_who_wants_something_kept_and_no_more() {
-    let this = "a_full_disk_is_an_error_for_who_wants_something_kept_and_no_more";
+fn full_disk_fails_only_what_has_to_be_kept() {
+    let this = "full_disk_fails_only_what_has_to_be_kept";
     let Some(disk) = SmallDisk::mount(this) else { return };
     let mut town = Town::on(disk);
     let times = short_or_full(3, 30);
@@ -251,8 +251,8 @@ fn a_full_disk_is_an_error_for_who_wants_something_kept_and_no_more() {
 }
 
 #[test]
-fn a_server_that_dies_on_a_full_disk_finds_all_that_it_had_accepted() {
-    let this = "a_server_that_dies_on_a_full_disk_finds_all_that_it_had_accepted";
+fn server_that_dies_on_a_full_disk_keeps_what_it_accepted() {
+    let this = "server_that_dies_on_a_full_disk_keeps_what_it_accepted";
     let Some(disk) = SmallDisk::mount(this) else { return };
     let mut town = Town::on(disk);
     let times = short_or_full(1, 10);

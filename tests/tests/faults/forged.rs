@@ -35,7 +35,7 @@ const BROADCAST_EVERY: Duration = Duration::from_millis(20);
 const SOCKETS: usize = 8;
 
 #[test]
-fn forged_datagrams_are_answered_by_nothing_and_broadcasts_flow_on() {
+fn forged_datagrams_get_no_answer_and_broadcasts_flow_on() {
     let (rate, seconds) = short_or_full((5_000, 2), (50_000, 20));
     let server = TestServer::start(&["--broadcast-burst", "100000"]);
     let relay = Relay::before(&server, "127.0.4.3", "127.0.4.4");

@@ -18,7 +18,7 @@ const ALL_WITHIN: Duration = Duration::from_secs(15);
 const AT_ONCE: usize = 20;
 
 #[test]
-fn a_server_that_is_killed_at_any_moment_loses_nothing_it_acknowledged() {
+fn server_killed_at_any_moment_loses_nothing_acknowledged() {
     let (clients, kills) = short_or_full((8, 20), (16, 200));
     let mut random = fastrand::Rng::with_seed(seed());
     let mut server = TestServer::start(&["--broadcast-burst", "1000000"]);

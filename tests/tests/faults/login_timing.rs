@@ -33,12 +33,12 @@ enum By {
 }
 
 #[test]
-fn a_refused_password_takes_as_long_for_a_name_that_exists_as_for_none() {
+fn refused_password_takes_as_long_for_any_name() {
     takes_as_long(By::Password, "a wrong password, known and unknown name");
 }
 
 #[test]
-fn a_refused_key_takes_as_long_for_a_name_that_exists_as_for_none() {
+fn refused_key_takes_as_long_for_any_name() {
     takes_as_long(By::Key, "an unknown key, known and unknown name");
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 const AT_ONCE: usize = 20;
 
 #[test]
-fn on_a_rough_network_everybody_is_shown_every_broadcast_once_and_soon() {
+fn rough_network_shows_everybody_each_broadcast_once_and_soon() {
     let (clients, broadcasts) = short_or_full((6, 60), (20, 1_000));
     let bar = short_or_full(Duration::from_secs(10), Duration::from_secs(2));
     let server = TestServer::start(&["--broadcast-burst", "100000"]);

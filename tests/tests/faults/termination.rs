@@ -13,7 +13,7 @@ fn gone_within() -> Duration {
 }
 
 #[test]
-fn a_server_that_is_told_to_end_tells_everybody_sends_what_it_accepted_and_is_gone_in_time() {
+fn terminated_server_delivers_says_goodbye_and_ends_in_time() {
     let times = short_or_full(5, 50);
     let mut server = TestServer::start(&["--broadcast-burst", "100000"]);
     let mut people: Vec<TestClient> =

@@ -111,7 +111,7 @@ fn a_step_of_the_demo_that_goes_otherwise_is_named() {
 }
 
 #[test]
-fn somebody_who_leaves_the_demo_before_their_last_step_is_missed() {
+fn whoever_leaves_the_demo_before_their_last_step_is_missed() {
     let story = story_with("bob.lua", "chat.leave()", "chat.exit(0)");
     let (status, said) = Demo::start(story.path()).ends();
     assert_eq!(status, 1, "{said}");

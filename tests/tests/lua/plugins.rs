@@ -123,7 +123,7 @@ fn unloading_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_reload_keeps_the_state_and_the_old_one_if_the_new_one_is_broken() {
+fn reload_keeps_the_state_and_a_broken_one_changes_nothing() {
     let server = TestServer::start(&[]);
     let version = |number: u8| {
         format!(
@@ -211,7 +211,7 @@ fn is_message(line: &Value, beginning: &str) -> bool {
 }
 
 #[test]
-fn a_plugin_with_late_filters_has_one_time_for_all_and_its_end_is_said_once() {
+fn late_filters_share_one_time_and_their_end_is_said_once() {
     let server = TestServer::start(&[]);
     let slow = "for number = 1, 8 do\n\
                 chat.filter('send', function(m) chat.print('begun', number)\n\
@@ -312,7 +312,7 @@ fn a_plugin_that_would_wait_for_itself_is_told_at_once() {
 }
 
 #[test]
-fn a_plugin_that_fails_too_often_is_ended_and_can_be_loaded_again() {
+fn plugin_that_fails_too_often_is_ended_and_can_come_back() {
     let server = TestServer::start(&[]);
     let plugins =
         folder(&[("wrong", "chat.command{name = 'fail', run = function() error('no') end}")]);

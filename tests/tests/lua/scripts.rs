@@ -51,7 +51,7 @@ fn what_does_not_compile_is_told_with_its_line() {
 }
 
 #[test]
-fn a_byte_order_mark_and_the_line_that_makes_it_a_program_are_no_lua() {
+fn byte_order_mark_and_interpreter_line_are_no_lua() {
     for first in [
         "\u{feff}",
         "\u{feff}\u{feff}#!/usr/bin/env letschat",
@@ -227,7 +227,7 @@ fn waiting_inside_a_coroutine_waits_for_it() {
 }
 
 #[test]
-fn errors_of_what_was_started_are_contained_and_make_the_run_a_failure() {
+fn errors_of_started_tasks_are_contained_and_fail_the_run() {
     let ended = run("chat.spawn(function() error('in a task') end)\n\
                      chat.after(0.05, function() print('still here') end)");
     assert_eq!((ended.status, ended.said.as_str()), (1, "still here"));

@@ -366,7 +366,7 @@ fn two_spellings_of_one_password_are_the_same_at_a_terminal() {
 }
 
 #[test]
-fn ctrl_c_at_the_question_leaves_a_terminal_that_shows_what_is_typed() {
+fn ctrl_c_at_the_question_leaves_a_terminal_with_echo() {
     let data = alices();
     for key in ["\u{3}", "\u{4}"] {
         let mut operator = AtTerminal::account(data.path(), &["add", "bob"]);

@@ -71,7 +71,7 @@ fn a_command_at_the_wrong_time_is_told_what_comes_first() {
 }
 
 #[test]
-fn a_payload_that_is_too_long_or_ends_elsewhere_ends_the_connection() {
+fn payload_of_a_wrong_length_ends_the_connection() {
     let server = TestServer::start(&[]);
     let too_long = format!("PING +{}", MAX_PAYLOAD_BYTES + 1);
     for (line, expected) in [

@@ -150,7 +150,7 @@ fn hears_a_broadcast(mut harry: Person, server: &TestServer) {
 }
 
 #[test]
-fn with_openssl_a_broadcast_is_read_with_its_sender_date_and_time() {
+fn openssl_shows_a_broadcast_with_its_sender_date_and_time() {
     let server = TestServer::start(&[]);
     hears_a_broadcast(Person::with_openssl(&server), &server);
 }
@@ -178,7 +178,7 @@ fn to_ask_for_nobody_is_explained_and_ends_the_program() {
 }
 
 #[test]
-fn who_can_not_be_chatted_with_by_hand_is_told_with_the_way_to_do_it() {
+fn chat_by_hand_is_refused_with_the_way_to_do_it() {
     let server = TestServer::start(&[]);
     let _alice = TestClient::join(&server, "alice");
     let mut harry = Typist::joins(server.address, "harry");
@@ -249,7 +249,7 @@ fn who_comes_later_is_sent_what_was_broadcast_before() {
 }
 
 #[test]
-fn a_broadcast_with_control_characters_is_refused_and_reaches_nobody() {
+fn broadcast_with_control_characters_reaches_nobody() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut harry = Typist::joins(server.address, "harry");

@@ -57,7 +57,7 @@ fn what_could_not_be_delivered_is_named_when_the_chat_ends() {
 }
 
 #[test]
-fn somebody_is_reached_by_name_by_address_and_by_address_and_port() {
+fn somebody_is_reached_by_name_address_or_address_and_port() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut bob = TestClient::join(&server, "bob");
@@ -99,7 +99,7 @@ fn a_request_tells_whether_the_key_is_known_and_verified() {
 }
 
 #[test]
-fn a_changed_key_is_shouted_about_and_opens_nothing_before_it_is_trusted() {
+fn changed_key_is_a_loud_warning_and_opens_nothing() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut bob = TestClient::join(&server, "bob");
@@ -139,7 +139,7 @@ fn several_chats_are_open_and_text_goes_to_the_current_one() {
 }
 
 #[test]
-fn detach_leaves_the_server_and_keeps_the_chat_and_leave_does_neither() {
+fn detach_keeps_the_chat_without_the_server() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut bob = TestClient::join(&server, "bob");

@@ -82,7 +82,7 @@ fn a_mistyped_command_is_told_to_nobody_unless_say_forces_it() {
 }
 
 #[test]
-fn whoever_is_kicked_is_told_why_and_is_out_until_they_log_in_again() {
+fn whoever_is_kicked_is_told_why_and_stays_out() {
     let (mut server, mut alice, mut harry) = company();
     assert_eq!(server.answers("kick Alice", "alice"), ["alice was told so, and is out."]);
     alice.is_out_for_good("kicked");

@@ -98,7 +98,7 @@ fn a_piped_session_of_typed_lines_is_answered_in_json_too() {
 }
 
 #[test]
-fn the_only_account_of_a_machine_is_logged_in_by_key_without_a_word() {
+fn only_account_of_a_machine_is_logged_in_by_key() {
     let server = TestServer::start(&[]);
     let home = Home::new();
     assert_eq!(home.run(&server.location(), &[], &NEWCOMER).status, 0);
@@ -192,7 +192,7 @@ fn wrong_fingerprint() -> String {
 }
 
 #[test]
-fn a_server_with_another_key_than_the_given_one_is_4_and_hears_nothing() {
+fn server_with_another_key_is_4_and_hears_nothing() {
     let server = TestServer::start(&[]);
     let location = format!("{}#{}", server.address, wrong_fingerprint());
     let ran = Home::new().run(&location, &["--json"], &["signup alice", "login alice"]);

@@ -18,7 +18,7 @@ fn install(root: &Path) {
 }
 
 #[test]
-fn programs_pages_completions_and_units_are_installed_below_the_prefix() {
+fn all_files_are_installed_below_the_prefix() {
     let root = tempfile::tempdir().unwrap();
     install(root.path());
     let prefix = root.path().join("opt/chat");

@@ -11,7 +11,7 @@ fn change(present: &str, new: &str) -> Value {
 }
 
 #[test]
-fn a_changed_password_is_the_one_that_counts_and_other_machines_need_it() {
+fn changed_password_counts_and_other_machines_need_it() {
     let server = TestServer::start(&[]);
     let mut desktop = TestClient::join(&server, "alice");
     let mut laptop = TestClient::start(&server, "alice");
@@ -34,7 +34,7 @@ fn a_changed_password_is_the_one_that_counts_and_other_machines_need_it() {
 }
 
 #[test]
-fn who_guesses_the_password_of_an_open_session_is_out_after_three() {
+fn guesser_of_an_open_sessions_password_is_out_after_three() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     for _ in 0..3 {
@@ -54,7 +54,7 @@ fn calls_in_vain(mallory: &mut TestClient) {
 }
 
 #[test]
-fn somebody_blocked_rings_nowhere_and_is_not_heard_until_they_are_not() {
+fn somebody_blocked_is_not_heard_until_unblocked() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut bob = TestClient::join(&server, "bob");

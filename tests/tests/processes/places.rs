@@ -44,7 +44,7 @@ fn end(mut client: TestClient) -> i32 {
 }
 
 #[test]
-fn who_finds_no_place_gets_in_by_itself_when_there_is_one_and_nobody_else_notices() {
+fn whoever_finds_no_place_gets_in_when_there_is_one() {
     let FullServer { server: _server, alice, mut bob, mut carol } = full_server(&[]);
     let login = carol.tell("login", credentials(&carol));
     is_announced(&mut carol, "busy");
@@ -63,7 +63,7 @@ fn who_finds_no_place_gets_in_by_itself_when_there_is_one_and_nobody_else_notice
 }
 
 #[test]
-fn a_place_that_is_taken_just_before_the_login_is_waited_for_too() {
+fn place_taken_just_before_the_login_is_waited_for_too() {
     let server = TestServer::start(&["--places", "1"]);
     let mut alice = TestClient::start(&server, "alice");
     alice.ok("signup", credentials(&alice));

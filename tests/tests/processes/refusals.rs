@@ -18,7 +18,7 @@ fn signed_up(server: &TestServer, name: &str) -> TestClient {
 }
 
 #[test]
-fn the_third_wrong_password_ends_the_connection_and_nothing_is_tried_again() {
+fn third_wrong_password_ends_the_connection_for_good() {
     let server = TestServer::start(&[]);
     let mut alice = signed_up(&server, "alice");
     for tries_left in ["2 more tries.", "1 more try.", "That was the last try."] {
@@ -221,7 +221,7 @@ fn a_peer_that_does_not_listen_is_unreachable() {
 }
 
 #[test]
-fn who_answers_at_somebodys_address_with_another_key_is_not_talked_to() {
+fn another_key_at_somebodys_address_is_not_talked_to() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut mallory = TestClient::join(&server, "mallory");
@@ -244,7 +244,7 @@ fn who_is_denied_is_told_so() {
 }
 
 #[test]
-fn a_request_that_is_withdrawn_ends_at_the_other_side_and_can_not_be_approved() {
+fn withdrawn_request_ends_and_can_not_be_approved() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");
     let mut bob = TestClient::join(&server, "bob");

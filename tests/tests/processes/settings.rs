@@ -55,7 +55,7 @@ fn places(command: &mut Command) -> String {
 }
 
 #[test]
-fn flags_come_before_the_environment_then_the_file_then_the_default() {
+fn flags_win_over_environment_then_file_then_default() {
     let machine = Machine::new().with(USERS_OWN, "places = 3");
     let mut flag = machine.command();
     flag.env("LETSCHAT_SERVER_PLACES", "2").args(["--places", "1"]);

@@ -219,7 +219,7 @@ fn a_store_that_is_none_is_wrong_usage_in_one_line() {
 }
 
 #[test]
-fn a_port_that_is_taken_for_one_of_the_two_is_taken_and_nothing_listens_on_the_other() {
+fn port_taken_for_tcp_or_udp_is_taken_for_both() {
     let obstacles = Obstacles::new();
     let port = free_port();
     let _taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();

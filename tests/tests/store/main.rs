@@ -60,7 +60,7 @@ macro_rules! behaves_as_a_store {
             one_accounts_keys_do_not_crowd_out_anothers,
             a_banned_account_is_told_so_only_with_its_key,
             a_new_password_forgets_all_keys_but_the_one_to_keep,
-            what_the_operator_did_meanwhile_counts_for_a_password_that_was_right,
+            operators_change_meanwhile_counts_for_a_right_password,
             a_ban_can_be_lifted,
             a_deleted_account_leaves_no_keys_behind,
             nobody_is_neither_banned_nor_deleted_nor_given_a_password,
@@ -235,7 +235,7 @@ fn a_new_password_forgets_all_keys_but_the_one_to_keep(database: &dyn Database) 
     assert_eq!(store.check_key(&bob(), &key(7), 2).unwrap(), Verdict::Accepted);
 }
 
-fn what_the_operator_did_meanwhile_counts_for_a_password_that_was_right(database: &dyn Database) {
+fn operators_change_meanwhile_counts_for_a_right_password(database: &dyn Database) {
     let mut store = with_accounts(database);
     let mut operator = database.open_beside_server();
     let compared = store.account(&alice()).unwrap().unwrap().phc;

@@ -187,7 +187,7 @@ fn a_server_that_lost_its_place_can_change_nothing() {
 }
 
 #[test]
-fn a_connection_that_only_the_database_believes_in_is_taken_over() {
+fn half_open_connection_of_the_database_is_taken_over() {
     let database = MysqlSchema::new();
     let relay = Relay::start(database.server.address);
     let mut store = Mysql::open(&at(relay.address, &database.location)).unwrap();
@@ -197,7 +197,7 @@ fn a_connection_that_only_the_database_believes_in_is_taken_over() {
 }
 
 #[test]
-fn a_broadcast_that_was_refused_since_no_answer_came_is_not_kept_although_it_was_committed() {
+fn broadcast_refused_for_want_of_an_answer_is_not_kept() {
     let database = MysqlSchema::new();
     let relay = Relay::start(database.server.address);
     let mut store = Mysql::open(&at(relay.address, &database.location)).unwrap();
@@ -243,7 +243,7 @@ fn a_migration_that_was_interrupted_is_taken_up_again() {
 }
 
 #[test]
-fn the_rights_that_operators_are_told_to_grant_are_enough_to_make_and_use_it_all() {
+fn documented_grants_suffice_to_make_and_use_the_database() {
     let database = MysqlSchema::new();
     let location = database.location_of_a_new_user("NONE");
     assert!(matches!(

@@ -55,7 +55,7 @@ fn prompt_answers_while_a_password_comes_from_a_fifo() {
 }
 
 #[test]
-fn somebody_blocked_is_not_heard_of_and_the_block_can_be_seen_and_taken_back() {
+fn block_silences_somebody_and_can_be_seen_and_taken_back() {
     let server = TestServer::start(&[]);
     let alice = Person::join(&server, "alice");
     let mut mallory = TestClient::join(&server, "mallory");

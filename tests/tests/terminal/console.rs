@@ -57,7 +57,7 @@ fn answers_and_the_log_share_the_screen_line_by_line() {
 }
 
 #[test]
-fn in_the_background_of_a_shell_the_server_serves_and_in_the_foreground_it_listens() {
+fn background_server_serves_and_in_the_foreground_obeys() {
     let data = tempdir().unwrap();
     let script =
         "set -m; \"$0\" \"$@\" & read line; echo \"the shell got $line\"; read line; fg %1";

@@ -46,7 +46,7 @@ fn unusable_data_folder_is_told_instead_of_a_welcome() {
 }
 
 #[test]
-fn the_first_run_asks_for_the_server_and_the_next_one_remembers_it() {
+fn first_run_asks_for_the_server_and_the_next_remembers_it() {
     let server = TestServer::start(&[]);
     let home = tempfile::tempdir().unwrap();
     let path = |folder: &str| home.path().join(folder).display().to_string();
@@ -153,7 +153,7 @@ fn who_wants_no_questions_gets_a_prompt() {
 }
 
 #[test]
-fn a_password_that_is_called_off_ends_the_command_and_not_the_client() {
+fn cancelled_password_ends_the_command_and_not_the_client() {
     let server = TestServer::start(&[]);
     let alice = Person::join(&server, "alice");
     alice.types("login bob");

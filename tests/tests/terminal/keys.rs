@@ -31,7 +31,7 @@ fn ctrl_c_clears_a_typed_line_and_ends_the_chat_on_an_empty_one() {
 }
 
 #[test]
-fn ctrl_c_in_the_search_of_earlier_lines_ends_the_search_and_no_chat() {
+fn ctrl_c_in_the_history_search_ends_no_chat() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);

@@ -66,7 +66,7 @@ impl Drop for Home {
 }
 
 #[test]
-fn two_terminals_with_the_same_command_are_two_people_on_one_server_until_it_is_stopped() {
+fn two_terminals_by_make_chat_are_two_people_on_one_server() {
     let home = Home::new();
     let mut alice = home.chat("alice");
     alice.sees("A server was started; its log is");

@@ -24,7 +24,7 @@ fn a_line_stays_whole_while_messages_arrive() {
 }
 
 #[test]
-fn a_long_line_of_wide_characters_stays_whole_and_overwrites_nothing() {
+fn long_line_of_wide_characters_overwrites_nothing() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);
@@ -335,7 +335,7 @@ fn many_pasted_lines_are_asked_about() {
 }
 
 #[test]
-fn a_message_of_several_lines_is_shown_as_such_and_none_looks_like_another_message() {
+fn no_line_of_a_message_looks_like_another_message() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);

@@ -211,7 +211,7 @@ fn tries(typist: &mut Typist, line: &str) -> io::Result<()> {
 }
 
 #[test]
-fn nothing_that_a_server_is_told_steers_its_terminal_or_stands_raw_in_its_log() {
+fn hostile_text_reaches_no_servers_terminal_or_log_raw() {
     for format in ["text", "json"] {
         let flags = ["--log-format", format];
         let mut server = TestServer::start(&flags);

@@ -90,7 +90,7 @@ fn the_usual_theme_can_be_read_on_light_and_on_dark() {
 }
 
 #[test]
-fn what_matters_is_coloured_and_each_theme_has_colours_of_its_own() {
+fn each_theme_colours_what_matters_in_its_own_way() {
     let warnings_and_prompts = ["both", "light", "dark"].map(|theme| {
         let (alice, _server, _bob) = at_a_busy_screen(&["--theme", theme]);
         [TEXTS[0], "bob>"].map(|words| alice.cells_of(words)[0].fgcolor())

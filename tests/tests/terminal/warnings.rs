@@ -54,7 +54,7 @@ fn behind_a_relay(server: &TestServer, name: &str) -> (TestClient, Relay, Relay)
 }
 
 #[test]
-fn a_changed_key_is_shouted_about_and_opens_nothing_before_it_is_trusted() {
+fn changed_key_is_a_loud_warning_and_opens_nothing() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);

@@ -49,7 +49,7 @@ fn a_long_message_fills_its_rows_and_no_word_is_torn() {
 }
 
 #[test]
-fn a_typed_line_goes_on_in_the_next_row_and_stays_whole_while_messages_arrive() {
+fn typed_line_of_two_rows_stays_whole_as_messages_arrive() {
     for window in [WIDE, USUAL] {
         let (_server, alice, mut bob) = in_a_chat(window);
         let columns = usize::from(window.columns);
@@ -113,7 +113,7 @@ fn the_menu_of_completions_has_a_row_for_each_command() {
 }
 
 #[test]
-fn the_table_of_commands_goes_on_below_its_second_column_where_it_is_too_wide() {
+fn wide_table_of_commands_wraps_below_its_second_column() {
     const NARROW: Window = Window { rows: 60, columns: 60 };
     for window in [WIDE, NARROW] {
         let server = TestServer::start(&[]);
