@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use letschat_tests::project::{self, root};
 
-use crate::markdown::{Checked, quoted};
+use crate::text::{Checked, quoted};
 
 #[test]
 fn every_link_leads_somewhere() {

@@ -14,8 +14,8 @@ use letschat_server::hub::{Birth, ConnectionId, Effect, Hub, Input, Settings};
 use letschat_server::store::{Created, StoreAnswer, StoreRequest, StoredLog, Verdict};
 use serde_json::{Map, Value};
 
-use crate::markdown::{Checked, all_in, at_least, blocks, same};
-use crate::{every_event, shape, shape_of};
+use crate::client::{every_event, shape, shape_of};
+use crate::text::{Checked, all_in, at_least, blocks, same};
 
 /// What is typed is put to a hub; what comes of it has to be the block.
 pub(crate) fn session_by_hand(readme: &str) -> Checked {

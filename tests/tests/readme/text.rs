@@ -1,8 +1,7 @@
-//! Tables, blocks and words of a document, and how they are compared.
+//! Tables and blocks of a document.
 
 use std::collections::BTreeSet;
 
-/// What a check has found wrong.
 pub(crate) type Checked = Result<(), String>;
 
 /// The cells of the table whose header begins like this.
