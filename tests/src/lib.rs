@@ -1,7 +1,21 @@
 //! The kit of the tests that run real processes: it starts servers and clients, and breaks what is between them.
 //!
-//! The suites are in `tests/`, one file or folder each. Nothing here sleeps in order to wait: each step waits for what
-//! it needs to see, and fails with all that was seen when that does not come.
+//! Nothing here sleeps in order to wait: each step waits for what it needs to see, and fails with all that was seen
+//! when that does not come.
+//!
+//! The suites are files and folders of `tests/`, for `cargo test -p letschat-tests --test NAME`:
+//!
+//! * `processes` – servers, clients and people who type, over loopback
+//! * `terminal` – the client at a terminal, key by key
+//! * `client` – the client where there is no server
+//! * `open_room` – the open room
+//! * `lua` – scripts, bots, plugins and the demo
+//! * `between` – somebody who sits between two programs and alters what passes
+//! * `faults` – crashes, floods, full disks, rough networks; `make chaos` plays them in full
+//! * `store` – SQLite and MySQL
+//! * `net` – how the server starts, refuses and ends
+//! * `readme`, `assignments`, `transcripts` – the documents against the programs
+//! * `sources` – rules for every source file
 //!
 //! Programs:
 //!
