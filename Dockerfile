@@ -17,10 +17,11 @@ COPY client/engine/Cargo.toml client/engine/
 COPY client/commands/Cargo.toml client/commands/
 COPY client/lua/Cargo.toml client/lua/
 COPY client/terminal/Cargo.toml client/terminal/
+COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 COPY fuzz/bodies/Cargo.toml fuzz/bodies/
 RUN for crate in protocol flags server client/core client/engine client/commands client/lua client/terminal \
-        bench fuzz/bodies; do mkdir $crate/src && touch $crate/src/lib.rs; done \
+        tests bench fuzz/bodies; do mkdir $crate/src && touch $crate/src/lib.rs; done \
     && rm bench/src/lib.rs \
     && echo 'fn main() {}' | tee server/src/main.rs client/terminal/src/main.rs >bench/src/main.rs \
     && cargo build --locked --release --bins \

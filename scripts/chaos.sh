@@ -1,5 +1,5 @@
 #!/bin/sh
-# Plays every fault of server/tests/faults and server/tests/between in full, or those that are
+# Plays every fault of tests/tests/faults and tests/tests/between in full, or those that are
 # named, and prints a table of what was seen. CHAOS_SEED=n draws chance as it was drawn before.
 set -eu
 cd "$(dirname "$0")/.."

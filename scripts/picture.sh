@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 picture() {
-    TZ=UTC cargo run --quiet --locked --package letschat-server --example picture -- "$@"
+    TZ=UTC cargo run --quiet --locked --package letschat-tests --example picture -- "$@"
 }
 
 case ${1:-} in

@@ -8,7 +8,7 @@
 //! * [`load`] – a crowd of clients on one thread
 //! * [`people`], [`sides`] – two clients of the library in a chat, each on a core of its own
 //! * [`server`], [`stage`], [`accounts`] – a server of its own, its crowd, everybody's account
-//! * [`process`], [`machine`], [`statistics`], [`pace`] – clocks, memory, many numbers in few
+//! * [`process`], [`machine`], [`statistics`] – clocks, memory, many numbers in few
 //! * [`report`] – the table and the JSON
 //!
 //! What is deliberately absent: any way into the server but the wire. It is a process of its own,
@@ -19,7 +19,6 @@ mod baselines;
 mod figures;
 mod load;
 mod machine;
-mod pace;
 mod people;
 mod plan;
 mod process;

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Once;
 
+use letschat_tests::programs;
 use serde_json::Value;
 
 const FIGURES: &[&str] = &[
@@ -22,31 +22,9 @@ const FIGURES: &[&str] = &[
 
 /// Runs the bench; the numbers go to this file.
 fn bench(flags: &[&str], json: &Path) -> Output {
-    static BUILT: Once = Once::new();
-    BUILT.call_once(build_programs);
+    programs::folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_letschat-bench"));
     command.arg("--smoke").args(flags).arg("--json").arg(json).output().unwrap()
-}
-
-/// A test of one package is not given the programs of another.
-fn build_programs() {
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--workspace", "--bins"]);
-    let folder = Path::new(env!("CARGO_BIN_EXE_letschat-bench")).parent().unwrap();
-    if folder.ends_with("release") {
-        build.arg("--release");
-    }
-    build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    // What cargo tells this test about its package is nothing to the build: scripts that look at
-    // it would have half of the dependencies built anew each time.
-    for (name, _) in std::env::vars_os() {
-        let is_of_package =
-            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-        if name.to_str().is_some_and(is_of_package) {
-            build.env_remove(name);
-        }
-    }
-    assert!(build.status().unwrap().success(), "the programs do not build");
 }
 
 #[test]

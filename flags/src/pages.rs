@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_man_page_has_flags_sections_and_what_comes_after_the_help() {
+    fn man_page_has_flags_sections_and_the_text_after_the_help() {
         let (_folder, page) = pages();
         let page = page("man/man1/knit.1");
         let heading = |title: &str| page.find(&format!(".SH {title}")).unwrap();

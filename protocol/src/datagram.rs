@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_bit_anywhere_or_another_key_does_not_open_and_leaves_the_window_alone() {
+    fn changed_bit_or_other_key_opens_nothing_and_moves_no_window() {
         let (mut sealer, mut opener) = pair();
         let datagram = sealer.seal(&ToClient::Head(3));
         for index in 0..datagram.len() {

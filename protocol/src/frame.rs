@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_counted_and_its_memory_given_back_when_it_is_nothing() {
+    fn held_bytes_are_counted_and_their_memory_is_given_back() {
         let mut decoder = Decoder::new();
         decoder.extend(b"ONE\nTW");
         assert_eq!(decoder.buffered(), 6);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_may_end_with_a_carriage_return_too_also_in_two_pieces() {
+    fn payload_may_end_with_a_carriage_return_in_two_pieces() {
         for pieces in [&[&b"SAY +2\r\nhi\r\n"[..]][..], &[b"SAY +2\r\nhi\r", b"\n"]] {
             let mut decoder = Decoder::new();
             let mut frames = Vec::new();
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_looks_like_a_payload_or_holds_a_line_end_stays_one_frame() {
+    fn text_like_a_payload_or_with_a_line_end_stays_one_frame() {
         let frames = decode(&Frame::line("250 costs +5").to_bytes());
         assert_eq!(frames, [Ok(Frame::line("250 costs +5"))]);
         let frames = decode(&Frame::line("250 a\nQUIT").to_bytes());

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_safety_number_is_the_same_from_both_sides_and_no_other_pair_has_it() {
+    fn safety_number_belongs_to_a_pair_from_both_its_sides() {
         let (alice, bob) = (name("alice"), name("bob"));
         let key = |seed| Identity::from_seed(&[seed; 32]).public_key();
         let ours = safety_number((&alice, &key(1)), (&bob, &key(2)));

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_and_any_script_are_fine_but_control_characters_are_not() {
+    fn spaces_and_any_script_are_fine_but_no_control_characters() {
         assert_eq!(judge("correct horse battery +5"), Ok(()));
         assert_eq!(judge("correct\thorse"), Err(WeakPassword::ControlCharacter));
     }

@@ -192,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_row_is_too_long_and_only_the_first_begins_where_lines_begin(
+        fn no_row_is_too_long_and_only_the_first_begins_a_line(
             line in "[a-z日é\u{301}م\u{302e}\u{70f}👩 :|]{0,200}", columns in 6_usize..100,
         ) {
             let wrapped = wrap(&line, columns);

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_on_the_same_machine_finds_the_server_where_it_listens() {
+    fn program_on_the_same_machine_finds_the_server() {
         for (arguments, address) in [
             (&[][..], "127.0.0.1:4400"),
             (&["--port", "5"], "127.0.0.1:5"),

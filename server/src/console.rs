@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_of_text_is_refused_in_a_sentence_and_the_next_line_is_obeyed() {
+    fn line_that_is_no_text_is_refused_and_the_next_is_obeyed() {
         let endless = [&[b'x'; 102_400], &b"\ncaf\xe9\nhello\n"[..]].concat();
         let obeyed = typed(&endless);
         assert_eq!(obeyed.wanted, [Operator::Say("hello".into())]);

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_man_pages_have_every_option_subcommand_and_console_command() {
+    fn man_pages_have_every_option_and_command() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path()).unwrap();
         let read = |name: &str| {

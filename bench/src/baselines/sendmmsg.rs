@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use letschat_protocol::datagram::{Sealer, ToClient};
 use letschat_protocol::dialogue::{Broadcast, SessionId};
+use letschat_tests::pace::Pace;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
@@ -21,7 +22,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::load::crowd::TEXT_BYTES;
 use crate::load::datagrams::{Datagrams, EMPTY};
 use crate::load::source;
-use crate::pace::Pace;
 use crate::programs::Outcome;
 
 /// Datagrams in one system call.

@@ -4,8 +4,9 @@
 use std::thread;
 use std::time::Duration;
 
+use letschat_tests::pace::Pace;
+
 use crate::baselines::sendmmsg;
-use crate::pace::Pace;
 use crate::programs::Outcome;
 use crate::report::{Bar, Row, of_crowd};
 use crate::stage::Stage;

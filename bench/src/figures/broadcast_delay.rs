@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use letschat_tests::pace::Pace;
+
 use crate::load::tally::Delivery;
-use crate::pace::Pace;
 use crate::programs::Outcome;
 use crate::report::{Bar, Row, of_crowd};
 use crate::stage::Stage;

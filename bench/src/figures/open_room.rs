@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use letschat_protocol::open_room::ToRoom;
+use letschat_tests::pace::Pace;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::time::Timespec;
@@ -15,7 +16,6 @@ use rustix::time::Timespec;
 use crate::baselines::sendmmsg;
 use crate::load::crowd::TEXT_BYTES;
 use crate::load::source;
-use crate::pace::Pace;
 use crate::process;
 use crate::programs::{Failed, Outcome};
 use crate::report::{Bar, Row, of_crowd};

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use letschat_core::session::Request;
+use letschat_tests::pace::Pace;
 
 use crate::baselines::argon2;
 use crate::load::crowd::Crowd;
-use crate::pace::Pace;
 use crate::programs::{Failed, Outcome};
 use crate::report::{Bar, Row};
 use crate::stage::Stage;

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_key_is_refused_even_where_a_new_one_would_be_accepted() {
+    fn changed_key_is_refused_where_a_new_one_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
         let host = server("host");

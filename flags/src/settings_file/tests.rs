@@ -123,7 +123,7 @@ fn the_file_is_under_the_environment() {
 }
 
 #[test]
-fn what_the_file_has_switched_on_the_command_line_can_switch_off() {
+fn command_line_switches_off_what_the_file_switched_on() {
     let file = File::with("keep-warm = true");
     assert!(!file.parse(&["--keep-warm=false"]).unwrap().keep_warm);
     assert!(File::with("keep-warm = false").parse(&["--keep-warm"]).unwrap().keep_warm);

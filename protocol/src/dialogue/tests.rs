@@ -144,7 +144,7 @@ fn what_is_no_reply_is_refused_and_an_endless_reply_too() {
 }
 
 #[test]
-fn a_reply_may_be_so_long_and_no_longer_be_it_of_text_or_of_empty_lines() {
+fn reply_of_text_or_empty_lines_has_a_longest_form() {
     for text in ["", "x".repeat(60).as_str()] {
         let line = format!("250-{text}");
         let mut assembler = ReplyAssembler::default();

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_of_few_addresses_pushes_out_its_own_and_nobody_who_came_before_it() {
+    fn crowd_of_few_addresses_pushes_out_only_its_own() {
         let mut pre_login = PreLogin::default();
         assert_eq!(pre_login.enter(ConnectionId(0), address(0)), None);
         for n in 1..10 * PRE_LOGIN_PLACES as u64 {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_slow_further_tries_from_their_own_address_and_are_forgiven() {
+    fn failures_slow_their_own_address_and_are_forgiven() {
         let mut failures = Failures::default();
         let mut waits = Vec::new();
         for _ in 0..7 {

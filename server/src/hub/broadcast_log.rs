@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_senders_times_increase_when_the_clock_goes_back_and_nothing_is_kept_any_more() {
+    fn senders_times_increase_when_the_clock_goes_back() {
         let mut log = empty();
         let entry = commit(&mut log, "hi".into(), START);
         log.publish(&entry);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn senders_times_increase_when_they_are_too_many_to_be_remembered() {
+    fn senders_times_increase_when_too_many_to_be_remembered() {
         let mut log = empty();
         let first = commit(&mut log, "hi".into(), START);
         for number in 0..MAX_SENDERS {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn over_a_restart_age_goes_by_the_boot_clock_and_over_a_reboot_by_the_wall_clock() {
+    fn age_goes_by_boot_clock_and_over_a_reboot_by_wall_clock() {
         let mut log = empty();
         let entry = commit(&mut log, "hi".into(), START);
         let stored = || StoredLog { epoch: 9, head: 1, entries: vec![entry.clone()] };
@@ -286,7 +286,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_asked_from_a_number_on_is_just_what_is_kept_from_there(
+        fn asking_from_a_number_on_gives_what_is_kept_from_there(
             fails in prop::collection::vec(any::<bool>(), 1..50),
             from in 0_u64..60,
         ) {

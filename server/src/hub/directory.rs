@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_on_the_servers_machine_is_at_the_servers_address_for_others() {
+    fn client_on_the_servers_machine_has_the_servers_address() {
         let mut all = directory(&[("local", "127.0.0.1", 4401), ("bob", "10.0.0.2", 4401)]);
         assert_eq!(found_name(find(&mut all, "bob", "10.0.0.2", "10.0.0.100", 0)), "local");
         assert_eq!(find(&mut all, "bob", "10.0.0.2", "127.0.0.1", 0), Lookup::Nobody);

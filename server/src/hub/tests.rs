@@ -188,7 +188,7 @@ fn wants_line(effects: &[Effect], from: ConnectionId) -> bool {
 }
 
 #[test]
-fn a_replay_is_whole_in_order_and_in_pages_wherever_their_borders_fall() {
+fn replay_is_whole_and_in_order_wherever_pages_end() {
     for count in 20..80 {
         let mut server = TestHub::new(Settings::default(), count, &"x".repeat(900));
         let (alice, welcome) = server.member("alice", "10.0.0.1");
@@ -218,7 +218,7 @@ fn a_replay_is_whole_in_order_and_in_pages_wherever_their_borders_fall() {
 }
 
 #[test]
-fn udp_that_comes_up_in_the_middle_of_a_page_ends_no_replay_that_nobody_asked_for() {
+fn udp_that_comes_up_within_a_page_ends_no_unasked_replay() {
     let mut server = TestHub::new(Settings::default(), 60, &"x".repeat(900));
     let (alice, welcome) = server.member("alice", "10.0.0.1");
     server.say(alice, &Request::Broadcast { text: "one".into() });
@@ -263,7 +263,7 @@ fn typos_far_apart_are_no_flood_and_five_in_a_row_are() {
 }
 
 #[test]
-fn an_address_is_used_only_after_its_challenge_was_answered_from_there() {
+fn address_is_used_only_after_it_answered_its_challenge() {
     let mut server = TestHub::empty();
     let (_, welcome) = server.member("alice", "10.0.0.1");
     let (session, from, elsewhere) =
@@ -341,7 +341,7 @@ fn the_newest_number_is_repeated_after_a_pause() {
 }
 
 #[test]
-fn a_broadcast_that_could_not_be_kept_is_refused_and_reaches_nobody() {
+fn broadcast_that_was_not_kept_is_refused_and_reaches_nobody() {
     let mut server = TestHub::empty();
     let (alice, _) = server.member("alice", "10.0.0.1");
     server.say(alice, &Request::Broadcast { text: "hi".into() });
@@ -353,7 +353,7 @@ fn a_broadcast_that_could_not_be_kept_is_refused_and_reaches_nobody() {
 }
 
 #[test]
-fn an_answer_of_the_store_for_somebody_who_has_gone_reaches_nobody() {
+fn stores_answer_for_somebody_who_has_gone_reaches_nobody() {
     let mut server = TestHub::empty();
     let gone = server.arrive("10.0.0.1");
     server.secure(gone);
@@ -374,7 +374,7 @@ fn an_answer_of_the_store_for_somebody_who_has_gone_reaches_nobody() {
 }
 
 #[test]
-fn the_same_key_replaces_its_ghost_and_another_key_only_when_it_says_so() {
+fn same_key_replaces_its_ghost_and_another_only_if_it_asks() {
     let mut server = TestHub::empty();
     let (ghost, _) = server.member("alice", "10.0.0.1");
     let fresh = |server: &mut TestHub| {

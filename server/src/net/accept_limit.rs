@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_that_is_getting_in_holds_up_newcomers_until_one_has_left() {
+    fn crowd_at_the_door_holds_up_newcomers_until_one_leaves() {
         let limit = limit(LONG);
         let mut places = crowd(&limit);
         async_io::block_on(async {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_faster_than_the_hub_looks_waits_however_long_that_takes() {
+    fn whoever_comes_faster_than_the_hub_looks_waits() {
         let limit = limit(Duration::ZERO);
         let mut unseen: Vec<PreLoginPlace> = (0..UNSEEN).map(|_| limit.take_place()).collect();
         async_io::block_on(async {

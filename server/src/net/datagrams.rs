@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn one_message_goes_to_many_and_a_closed_or_refusing_one_is_left_out() {
+    fn message_goes_to_many_and_leaves_out_closed_or_refusing_ones() {
         const CLOSED: SessionId = SessionId(9);
         let pair = Pair::on_ipv4();
         let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();

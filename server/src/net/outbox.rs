@@ -200,7 +200,7 @@ mod tests {
         /// Whatever the hub sends and however slowly the task is: what was taken goes out in order,
         /// and no more than the bound ever waits.
         #[test]
-        fn no_more_waits_than_may_and_nothing_is_lost_before_the_outbox_says_so(
+        fn outbox_holds_its_limit_and_says_when_it_loses_something(
             steps in prop::collection::vec((0_u8..4, 0_usize..50_000), 1..16),
         ) {
             let outbox = Outbox::default();

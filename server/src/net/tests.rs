@@ -239,7 +239,7 @@ fn somebody_who_hangs_up_is_soon_gone_while_the_hub_works() {
 }
 
 #[test]
-fn somebody_who_only_stops_sending_gets_the_answers_to_all_their_lines() {
+fn after_a_half_close_all_lines_are_still_answered() {
     run(async |executor| {
         let (served, mut client) = secured(executor, PATIENT).await;
         client.write_all(b"LIST\nQUIT\n").await.unwrap();

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_password_leaves_in_the_memory_does_not_change_the_next() {
+    fn memory_of_one_password_does_not_change_the_next() {
         let mut hasher = Hasher::default();
         let battery = hasher.hash("correct horse battery").unwrap();
         let staple = hasher.hash("incorrect horse staple").unwrap();

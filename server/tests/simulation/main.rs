@@ -116,7 +116,7 @@ fn every_promise_holds_on_a_bad_network_with_a_server_that_dies() {
 }
 
 #[test]
-fn nothing_expires_too_early_or_too_late_under_a_wall_clock_that_jumps() {
+fn everything_expires_in_time_under_a_jumping_wall_clock() {
     let seeds = seeds(LONG_SEEDS);
     let seen = play_all(&seeds, Plan::LongAfter);
     println!("{seen}");
@@ -126,7 +126,7 @@ fn nothing_expires_too_early_or_too_late_under_a_wall_clock_that_jumps() {
 }
 
 #[test]
-fn a_wall_clock_that_jumps_changes_nothing_but_the_times_that_are_shown() {
+fn jumping_wall_clock_changes_only_the_times_shown() {
     for seed in seeds(40) {
         let jumps = play(seed, Plan::Everything);
         let mut steady = World::new(seed, Plan::Everything).under_a_steady_clock();
@@ -139,7 +139,7 @@ fn a_wall_clock_that_jumps_changes_nothing_but_the_times_that_are_shown() {
 }
 
 #[test]
-fn nobody_is_over_the_limit_when_there_are_fewer_places_than_people() {
+fn fewer_places_than_people_are_never_exceeded() {
     play_all(&seeds(20), Plan::FewPlaces);
 }
 

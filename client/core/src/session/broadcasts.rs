@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_sender_and_time_is_shown_once_even_under_another_number() {
+    fn same_sender_and_time_is_shown_once_under_any_number() {
         let mut shown = Shown::default();
         shown.welcome(1, 0);
         assert!(shown.take(&entry(1)));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_seen_and_closed_by_the_replay_even_if_a_number_is_gone() {
+    fn replay_closes_a_gap_even_if_a_number_is_gone() {
         let mut shown = Shown::default();
         shown.welcome(1, 0);
         assert!(shown.take(&entry(3)));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_that_is_never_filled_is_given_up_when_too_much_is_beyond_it() {
+    fn unfilled_gap_is_given_up_when_too_much_is_beyond_it() {
         let mut shown = Shown::default();
         shown.welcome(1, 0);
         let last = 2 + MAX_BEYOND as u64;

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_came_before_is_not_shown_again_and_a_gap_is_seen() {
+    fn repeated_message_is_not_shown_and_a_gap_is_seen() {
         let mut delivery = Delivery::default();
         assert_eq!(delivery.receive(1), Arrival::Next);
         assert_eq!(delivery.receive(1), Arrival::Again);
@@ -179,7 +179,7 @@ mod tests {
 
         /// Links break at any message or confirmation; both sides take up where they stand.
         #[test]
-        fn nothing_is_lost_doubled_or_reordered_over_any_number_of_breaks(
+        fn breaks_neither_lose_nor_double_nor_reorder_messages(
             breaks in prop::collection::vec((0_u64..8, 0_usize..20, 0_usize..20), 0..20),
         ) {
             let (mut sender, mut receiver) = (Delivery::default(), Delivery::default());

@@ -147,7 +147,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
         #[test]
-        fn no_more_waits_than_may_and_nothing_is_lost_before_the_outbox_says_so(
+        fn outbox_holds_its_limit_and_says_when_it_loses_something(
             steps in prop::collection::vec(prop::option::of(0_usize..40), 1..40),
         ) {
             const LIMIT: usize = 100;

@@ -434,7 +434,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_that_is_too_slow_loses_the_oldest_events_and_is_told_of_once() {
+    fn slow_plugin_loses_the_oldest_events_and_is_told_of_once() {
         let (asks, _asked) = async_channel::bounded(1);
         let (events, told) = async_channel::bounded(MAX_EVENTS);
         let instance = Instance {

@@ -64,7 +64,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_flood_is_cut_off_and_counted_and_later_lines_are_heard_again() {
+    fn flood_is_cut_off_and_counted_and_later_lines_are_heard() {
         let (heard, hearing) = async_channel::unbounded();
         let voice = Measured::new("loud".into(), heard);
         let at_once = usize::try_from(LINES_AT_ONCE).unwrap();

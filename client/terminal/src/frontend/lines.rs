@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_no_text_is_skipped_and_the_next_line_is_read() {
+    fn line_that_is_too_long_or_no_text_is_skipped() {
         let long = [&vec![b'x'; MAX_LINE_BYTES + 1][..], b"\nnext"].concat();
         let read = lines(&long, 4096);
         assert!(matches!(&read[..], [Line::Malformed(_), next] if *next == text("next")));

@@ -106,7 +106,7 @@ fn an_absurd_limit_lets_nobody_go() {
 }
 
 #[test]
-fn a_program_that_says_nothing_is_gone_after_two_missed_keep_alives_and_a_person_is_not() {
+fn two_missed_keep_alives_end_a_program_but_no_person() {
     let mut server = TestHub::empty();
     let (alice, _) = server.member("alice", "10.0.0.1");
     let effects = server.pass(124_000);

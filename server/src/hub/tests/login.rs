@@ -69,7 +69,7 @@ fn an_account_of_a_reserved_name_logs_in() {
 }
 
 #[test]
-fn the_seventeenth_silent_connection_of_an_address_pushes_the_first_out() {
+fn seventeenth_silent_connection_pushes_the_first_out() {
     let mut server = TestHub::empty();
     let first = server.arrive("10.0.0.1");
     let others: Vec<ConnectionId> = (1..16).map(|_| server.arrive("10.0.0.1")).collect();
@@ -131,7 +131,7 @@ fn the_clock_stands_while_the_store_works() {
 }
 
 #[test]
-fn after_wrong_answers_further_tries_from_that_address_wait_for_their_turn() {
+fn after_wrong_answers_an_address_waits_for_its_turn() {
     let mut server = TestHub::empty();
     let ready = |server: &mut TestHub, from: &str| {
         let connection = server.arrive(from);

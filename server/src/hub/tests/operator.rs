@@ -49,7 +49,7 @@ fn names(page: &SessionPage) -> Vec<&str> {
 }
 
 #[test]
-fn the_list_has_a_program_and_a_person_with_all_that_is_known_of_them() {
+fn list_has_all_that_is_known_of_a_program_and_a_person() {
     let mut server = TestHub::empty();
     let (alice, welcome) = server.member("alice", "10.0.0.1");
     server.prove_udp(&welcome);
@@ -109,7 +109,7 @@ fn a_long_list_comes_in_pages_of_which_none_is_long() {
 }
 
 #[test]
-fn what_the_operator_says_reaches_everybody_who_is_logged_in_and_nobody_else() {
+fn operators_words_reach_exactly_those_who_are_logged_in() {
     let mut server = TestHub::empty();
     let (alice, _) = server.member("alice", "10.0.0.1");
     let harry = server.hand("harry", "10.0.0.2");
@@ -265,7 +265,7 @@ fn stopping_tells_everybody_answers_nothing_and_ends() {
 }
 
 #[test]
-fn what_was_accepted_last_comes_before_the_farewell_whichever_way_it_took() {
+fn last_accepted_broadcast_comes_before_the_farewell() {
     let mut server = TestHub::empty();
     let (alice, welcome) = server.member("alice", "10.0.0.1");
     server.prove_udp(&welcome);

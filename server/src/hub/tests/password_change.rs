@@ -68,7 +68,7 @@ fn a_new_password_that_will_not_do_does_not_come_to_the_store() {
 }
 
 #[test]
-fn three_wrong_answers_end_the_session_and_a_right_one_forgives_them() {
+fn three_wrong_answers_in_a_row_end_the_session() {
     let mut server = TestHub::empty();
     let (alice, _) = server.member("alice", "10.0.0.1");
     for result in [Verdict::Refused, Verdict::Refused, Verdict::Accepted, Verdict::Refused] {
@@ -81,7 +81,7 @@ fn three_wrong_answers_end_the_session_and_a_right_one_forgives_them() {
 }
 
 #[test]
-fn after_failures_a_try_waits_its_turn_and_beyond_some_is_refused() {
+fn after_failures_a_try_waits_and_beyond_some_is_refused() {
     let mut server = TestHub::empty();
     let members: Vec<ConnectionId> =
         (0..40).map(|n| server.member(&format!("user{n}"), "10.0.0.1").0).collect();

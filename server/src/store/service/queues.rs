@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_turned_away_when_the_queues_are_full_but_the_log_is_not() {
+    fn full_queues_turn_people_away_but_not_the_log() {
         let queues = Queues::default();
         queues.continue_hashing(hash(0)).unwrap();
         for connection in 1..MAX_WAITING as u64 {

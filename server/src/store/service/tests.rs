@@ -139,7 +139,7 @@ fn a_new_account_opens_with_its_password_only() {
 }
 
 #[test]
-fn a_password_is_changed_by_who_knows_it_and_other_keys_are_forgotten() {
+fn changed_password_forgets_all_other_keys() {
     let (_folder, path) = database();
     let bench = Bench::with(Sqlite::open(&path).unwrap());
     bench.ask(sign_up(1, "alice"));

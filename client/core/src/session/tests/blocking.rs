@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_requests_of_somebody_blocked_wait_for_an_answer_that_does_not_come() {
+fn requests_of_somebody_blocked_are_never_answered() {
     let mut stage = Stage::logged_in();
     let (id, effects) = stage.ask(Request::Block { who: "Mallory".into(), on: true });
     assert!(answer(&effects, id).unwrap().is_ok());
@@ -74,7 +74,7 @@ fn to_block_somebody_ends_what_there_is_with_them() {
 }
 
 #[test]
-fn only_a_user_of_the_server_is_blocked_by_name_and_nobody_blocks_themselves() {
+fn only_other_users_of_the_server_are_blocked_by_name() {
     let mut stage = Stage::new(None);
     let (id, effects) = stage.ask(Request::Block { who: "mallory".into(), on: true });
     assert_eq!(code(&effects, id), "not_logged_in");

@@ -48,7 +48,7 @@ fn a_broadcast_of_somebody_blocked_is_no_gap_and_is_not_shown() {
 }
 
 #[test]
-fn who_leaves_and_comes_back_is_not_shown_again_what_came_after_a_gap() {
+fn whoever_comes_back_is_not_shown_twice_what_followed_a_gap() {
     let mut stage = Stage::logged_in();
     let entry = Broadcast { number: 2, sender: name("bob"), time_ms: 2, text: "hello".into() };
     let effects = stage.notice(Notice::Broadcast { entry: entry.clone(), own: false });
@@ -87,7 +87,7 @@ fn a_gap_after_the_other_puts_no_keep_alive_off() {
 }
 
 #[test]
-fn after_a_gap_the_server_is_asked_soon_and_again_what_the_newest_is() {
+fn after_a_gap_the_server_is_asked_for_its_newest_number() {
     let mut stage = Stage::logged_in();
     let sends_keep_alive = |effects: &[Effect]| {
         effects.iter().any(|effect| matches!(effect, Effect::Datagram(ToServer::KeepAlive)))

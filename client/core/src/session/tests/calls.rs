@@ -55,7 +55,7 @@ fn an_introduction_that_makes_no_sense_ends_the_call() {
 }
 
 #[test]
-fn a_call_without_introduction_is_turned_away_after_a_while_and_asks_nobody() {
+fn call_without_introduction_asks_nobody_and_is_turned_away() {
     let mut stage = Stage::logged_in();
     let link = LinkId::arrived(9);
     let from = "10.0.0.9:50000".parse().unwrap();
@@ -100,7 +100,7 @@ fn who_arrived_at_an_account_that_was_closed_reaches_nobody() {
 }
 
 #[test]
-fn cancel_withdraws_a_request_for_which_the_server_is_still_being_asked() {
+fn cancel_withdraws_a_request_before_the_server_answers() {
     let asked = |who: &str, force| Request::Connect { who: who.into(), force, switch: true };
     for (who, force, named) in [
         ("bob", false, None),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_server_that_is_full_after_an_outage_is_tried_as_often_as_any_full_one() {
+fn full_server_after_an_outage_is_tried_like_any_full_one() {
     let mut stage = Stage::logged_in();
     stage.put(Input::ServerLost);
     for _ in 0..6 {
@@ -37,7 +37,7 @@ fn a_return_that_is_slowed_down_is_tried_again() {
 }
 
 #[test]
-fn nobody_becomes_somebody_else_while_peers_know_them_by_the_old_name() {
+fn nobody_changes_names_while_peers_know_the_old_one() {
     let mut stage = Stage::logged_in();
     stage.called_by("bob", 2);
     stage.ask(Request::Detach);

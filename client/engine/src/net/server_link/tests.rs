@@ -87,7 +87,7 @@ async fn input(occurrences: &Occurrences) -> Input {
 }
 
 #[test]
-fn both_ends_draw_the_same_keys_and_the_servers_key_is_remembered() {
+fn ends_draw_the_same_keys_and_the_servers_is_remembered() {
     let world = World::new();
     world.run(async {
         let (_link, _occurrences, accepted, secured) = world.linked().await;

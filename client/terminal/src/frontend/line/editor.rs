@@ -2,8 +2,7 @@
 //!
 //! What is to be shown waits in a bounded queue. The editor looks for it between keys, takes the
 //! prompt off the screen, prints, and puts the prompt and the unfinished line back. reedline's own
-//! printer counts a line's bytes where columns count, and so writes over what stands above a long
-//! line.
+//! printer counts bytes instead of columns, and so writes over what stands above a long line.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_there_in_the_next_run_and_are_their_owners_alone() {
+    fn commands_are_kept_for_the_next_run_of_their_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history");
         let mut memory = Memory::open(&path, Aim::default());

@@ -1,0 +1,40 @@
+//! Draws the pictures in README.md and docs/ASSIGNMENTS.md; `scripts/picture.sh` runs it.
+//!
+//! * `picture session FILE` – two people, by a session that is played for it
+//! * `picture accounts FILE` – an operator who imports accounts, and two who have them
+//! * `picture open-room FILE` – an open room and two who talk there
+//! * `picture recording TITLE RECORDING FILE` – what a program printed, from a file
+
+#![allow(clippy::unwrap_used)]
+
+use std::env;
+use std::fs;
+
+use svg::Picture;
+
+mod accounts;
+mod open_room;
+mod recording;
+mod session;
+mod svg;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (title, windows, file) = match arguments[..] {
+        ["session", file] => {
+            ("A session of two people with Let's Chat", session::play().to_vec(), file)
+        }
+        ["accounts", file] => ("Accounts from a CSV file", accounts::play().to_vec(), file),
+        ["open-room", file] => ("An open room over UDP", open_room::play().to_vec(), file),
+        ["recording", title, recording, file] => {
+            let printed = fs::read_to_string(recording).expect("the recording can be read");
+            (title, vec![(title.to_owned(), recording::screen(&printed))], file)
+        }
+        _ => panic!(
+            "usage: picture session FILE | accounts FILE | open-room FILE | recording TITLE RECORDING FILE"
+        ),
+    };
+    let picture = Picture { title, windows: &windows };
+    fs::write(file, picture.to_string()).expect("the picture can be written");
+}

@@ -1,0 +1,211 @@
+//! A client that is told commands and asked for events.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::programs::{PATIENCE, Running, program_by, without_settings};
+use crate::server::TestServer;
+
+/// The password of every account that a test makes.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A running `letschat --json`.
+pub struct TestClient {
+    /// The running program.
+    pub process: Running,
+    /// The username.
+    pub name: String,
+    /// The data folder.
+    pub data: TempDir,
+    /// What came and was not waited for yet.
+    mailbox: Vec<Value>,
+    commands: u64,
+}
+
+impl TestClient {
+    /// Starts a client that knows the server and has done nothing yet.
+    pub fn start(server: &TestServer, name: &str) -> TestClient {
+        TestClient::start_at(&server.location(), name, &[])
+    }
+
+    /// The same with an address and flags of the test's own.
+    pub fn start_at(location: &str, name: &str, flags: &[&str]) -> TestClient {
+        let data = tempfile::tempdir().unwrap();
+        TestClient::start_in(data, location, name, flags)
+    }
+
+    /// The same in a folder that may have been used before.
+    pub fn start_in(data: TempDir, location: &str, name: &str, flags: &[&str]) -> TestClient {
+        TestClient::start_in_by(&[], data, location, name, flags)
+    }
+
+    /// Starts a client by a program that then gives way to it, such as `env`.
+    pub fn start_by(by: &[String], server: &TestServer, name: &str) -> TestClient {
+        let data = tempfile::tempdir().unwrap();
+        TestClient::start_in_by(by, data, &server.location(), name, &[])
+    }
+
+    fn start_in_by(
+        by: &[String],
+        data: TempDir,
+        location: &str,
+        name: &str,
+        flags: &[&str],
+    ) -> TestClient {
+        let mut command = program_by(by, "letschat");
+        without_settings(&mut command);
+        command.args(["--json", "--no-login", "--peer-port", "0", "--server", location, "--data"]);
+        command.arg(data.path()).args(flags);
+        let process = Running::start(&mut command);
+        TestClient { process, name: name.to_owned(), data, mailbox: Vec::new(), commands: 0 }
+    }
+
+    /// Starts a client, signs it up and logs it in.
+    pub fn join(server: &TestServer, name: &str) -> TestClient {
+        let mut client = TestClient::start(server, name);
+        client.sign_up_and_log_in();
+        client
+    }
+
+    /// Makes the account and logs in.
+    pub fn sign_up_and_log_in(&mut self) {
+        let credentials = json!({"username": self.name, "password": PASSWORD});
+        self.ok("signup", credentials.clone());
+        self.ok("login", credentials);
+        self.wait_event("logged_in");
+    }
+
+    /// Tells a command and does not wait; the number names its reply.
+    pub fn tell(&mut self, command: &str, arguments: Value) -> u64 {
+        self.commands += 1;
+        let line = json!({"id": self.commands, "command": command, "arguments": arguments});
+        self.process.type_line(&line.to_string());
+        self.commands
+    }
+
+    /// The reply to a command that was told.
+    pub fn reply(&mut self, id: u64) -> Value {
+        self.wait("reply", |line| line.get("reply").is_some() && line["id"] == id)
+    }
+
+    /// Tells a command, waits for its reply, and expects success.
+    pub fn ok(&mut self, command: &str, arguments: Value) -> Value {
+        let id = self.tell(command, arguments);
+        let reply = self.reply(id);
+        assert!(reply.get("error").is_none(), "{command}: {reply}\n{}", self.process.transcript());
+        reply
+    }
+
+    /// Tells a command, waits for its reply, and expects a failure, whose code is returned.
+    pub fn fails(&mut self, command: &str, arguments: Value) -> String {
+        let (code, _) = self.refused(command, arguments);
+        code
+    }
+
+    /// The same, with the sentence that comes with the code.
+    pub fn refused(&mut self, command: &str, arguments: Value) -> (String, String) {
+        let id = self.tell(command, arguments);
+        self.refusal(id)
+    }
+
+    /// The code and the sentence with which a command failed that was told.
+    pub fn refusal(&mut self, id: u64) -> (String, String) {
+        let reply = self.reply(id);
+        let text = |field: &str| reply["error"][field].as_str().map(str::to_owned);
+        let refusal = text("code").zip(text("message"));
+        refusal.unwrap_or_else(|| panic!("it did not fail: {reply}"))
+    }
+
+    /// Expects to be out for this reason, with nothing being tried.
+    pub fn is_out_for_good(&mut self, reason: &str) {
+        let closed = self.wait_event("disconnected");
+        assert_eq!(closed["reason"], reason, "{closed}");
+        assert_eq!(self.ok("status", json!({}))["state"], "offline");
+        let tries = self.all(|line| line["event"] == "retrying");
+        assert!(tries.is_empty(), "{tries:?}");
+    }
+
+    /// Expects to be logged in still, or again.
+    pub fn is_in(&mut self) {
+        assert_eq!(self.ok("status", json!({}))["state"], "logged_in");
+    }
+
+    /// Waits for an event of this name.
+    pub fn wait_event(&mut self, name: &str) -> Value {
+        self.wait(name, |line| line["event"] == name)
+    }
+
+    /// Waits for an event of this name that has this in a field.
+    pub fn wait_event_with(&mut self, name: &str, field: &str, value: &str) -> Value {
+        let wanted = format!("{name} with {field} {value}");
+        self.wait(&wanted, |line| line["event"] == name && line[field] == value)
+    }
+
+    /// Waits for something that fits. What came before and was not waited for counts.
+    pub fn wait(&mut self, wanted: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        let found = self.wait_until(until, fits);
+        found.unwrap_or_else(|| {
+            panic!("{} saw no {wanted}:\n{}", self.name, self.process.transcript())
+        })
+    }
+
+    /// The same, but within a time, and nothing is an answer too.
+    pub fn wait_within(&mut self, time: Duration, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        self.wait_until(Instant::now() + time, fits)
+    }
+
+    fn wait_until(&mut self, until: Instant, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        if let Some(index) = self.mailbox.iter().position(&fits) {
+            return Some(self.mailbox.remove(index));
+        }
+        loop {
+            let line = self.process.next_line(until).ok().flatten()?;
+            let value: Value = serde_json::from_str(&line)
+                .unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}"));
+            if fits(&value) {
+                return Some(value);
+            }
+            self.mailbox.push(value);
+        }
+    }
+
+    /// Everything that came so far and fits, waited for or not.
+    pub fn all(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let heard = self.process.heard.iter().map(|line| serde_json::from_str(line).unwrap());
+        heard.filter(|value| fits(value)).collect()
+    }
+
+    /// The same, with the time at which each came.
+    pub fn all_with_times(&self, fits: impl Fn(&Value) -> bool) -> Vec<(Instant, Value)> {
+        let heard = self.process.heard.iter().map(|line| serde_json::from_str(line).unwrap());
+        let times = self.process.heard_at.iter().copied();
+        times.zip(heard).filter(|(_, value)| fits(value)).collect()
+    }
+
+    /// Asks for a chat and has it approved.
+    pub fn chat_with(&mut self, other: &mut TestClient) {
+        let id = self.tell("connect", json!({"who": other.name}));
+        other.wait_event_with("request", "from", &self.name);
+        other.ok("approve", json!({"who": self.name}));
+        let reply = self.reply(id);
+        assert_eq!(reply["with"], other.name, "{reply}");
+        self.wait_event_with("chat_opened", "with", &other.name);
+        other.wait_event_with("chat_opened", "with", &self.name);
+    }
+
+    /// Says something in a chat and sees that it arrives.
+    pub fn says_to(&mut self, other: &mut TestClient, text: &str) {
+        self.ok("say", json!({"text": text, "to": other.name}));
+        let message = other.wait_event_with("message", "text", text);
+        assert_eq!(message["from"], self.name);
+    }
+
+    /// Ends the client and expects that all was well.
+    pub fn quits(mut self) {
+        self.process.end_input();
+        assert_eq!(self.process.exit_code(), 0, "{}", self.process.transcript());
+    }
+}

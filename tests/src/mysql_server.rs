@@ -1,0 +1,252 @@
+//! A server for the tests: the one that `LETSCHAT_TEST_MYSQL` names
+//! (`mysql://USER[:PASSWORD]@HOST[:PORT]`, who may do everything), else a throwaway one.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ::mysql::prelude::Queryable as _;
+use ::mysql::{Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
+use letschat_protocol::dialogue::Secret;
+use letschat_server::store::mysql::location::MysqlLocation;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+use crate::ports::free_port;
+
+/// How long a server has to start. Far more than it takes, since the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Another program may take the port that was free a moment ago.
+const TRIES: usize = 5;
+
+/// Where a server is, and as whom it lets us do everything.
+pub struct MysqlServer {
+    /// The address of its port.
+    pub address: SocketAddr,
+    user: String,
+    password: Option<String>,
+}
+
+impl MysqlServer {
+    /// The one for every test that can share it.
+    pub fn shared() -> &'static MysqlServer {
+        NAMED.as_ref().unwrap_or_else(|| &Throwaway::shared().server)
+    }
+
+    /// A connection that may do everything.
+    pub fn administrator(&self) -> Conn {
+        Conn::new(self.options()).unwrap()
+    }
+
+    /// Returns whether the server speaks TLS.
+    pub fn offers_tls(&self) -> bool {
+        let tls = SslOpts::default().with_danger_accept_invalid_certs(true);
+        match Conn::new(self.options().ssl_opts(tls)) {
+            Err(Error::DriverError(DriverError::TlsNotSupported)) => false,
+            connected => connected.map(|_| true).unwrap(),
+        }
+    }
+
+    fn options(&self) -> OptsBuilder {
+        OptsBuilder::new()
+            .ip_or_hostname(Some(self.address.ip().to_string()))
+            .tcp_port(self.address.port())
+            .user(Some(&self.user))
+            .pass(self.password.as_ref())
+            .prefer_socket(false)
+    }
+
+    /// A database, with the administrator's way into it.
+    pub fn location(&self, database: &str) -> MysqlLocation {
+        MysqlLocation {
+            user: self.user.clone(),
+            host: self.address.ip().to_string(),
+            port: self.address.port(),
+            database: database.to_owned(),
+            password: self.password.clone().map(Secret),
+            wanted_tls: None,
+        }
+    }
+
+    /// Ends the connections that use a database, as if their programs had died.
+    pub fn end_connections(&self, database: &str) {
+        let mut administrator = self.administrator();
+        let connections: Vec<::mysql::Row> = administrator.query("SHOW PROCESSLIST").unwrap();
+        for row in connections {
+            if row.get::<Option<String>, _>("db").unwrap().as_deref() == Some(database) {
+                let id: u64 = row.get("Id").unwrap();
+                // It may have ended by itself.
+                let _ = administrator.query_drop(format!("KILL {id}"));
+            }
+        }
+    }
+}
+
+static NAMED: LazyLock<Option<MysqlServer>> = LazyLock::new(|| {
+    let url = std::env::var("LETSCHAT_TEST_MYSQL").ok().filter(|url| !url.is_empty())?;
+    Some(named(&url))
+});
+
+fn named(url: &str) -> MysqlServer {
+    let options = Opts::from_url(url).expect("LETSCHAT_TEST_MYSQL is mysql://USER@HOST[:PORT]");
+    let place = (options.get_ip_or_hostname().into_owned(), options.get_tcp_port());
+    MysqlServer {
+        address: place.to_socket_addrs().unwrap().next().unwrap(),
+        user: options.get_user().expect("LETSCHAT_TEST_MYSQL names a user").to_owned(),
+        password: options.get_pass().map(str::to_owned),
+    }
+}
+
+/// A server of this machine's own or in a container, with TLS, that ends with the tests.
+pub struct Throwaway {
+    /// The server as its clients see it.
+    pub server: MysqlServer,
+    folder: PathBuf,
+    process: Child,
+}
+
+impl Throwaway {
+    /// Whether there is one. Where a server was named there need not be, and then this says, past
+    /// the test harness that keeps quiet about what passes, what was not tested.
+    #[allow(
+        clippy::explicit_write,
+        reason = "what `eprintln!` says of a test that passes, nobody reads"
+    )]
+    pub fn is_here_to_test(what: &str) -> bool {
+        static IS_HERE: LazyLock<bool> = LazyLock::new(|| {
+            let check = || Command::new(SCRIPT).arg("--check").stderr(Stdio::null()).status();
+            NAMED.is_none() || check().unwrap().success()
+        });
+        if !*IS_HERE {
+            let why =
+                "the server that LETSCHAT_TEST_MYSQL names can't show it, and no other is here";
+            writeln!(std::io::stderr(), "NOT TESTED: {what}; {why}").unwrap();
+        }
+        *IS_HERE
+    }
+
+    /// One for every test that needs no other.
+    pub fn shared() -> &'static Throwaway {
+        static SHARED: LazyLock<Throwaway> = LazyLock::new(|| {
+            let folder = TempDir::new().unwrap().keep();
+            Throwaway::start_on_any_port(&folder, &[])
+        });
+        &SHARED
+    }
+
+    /// One for a single test, which can stop and start it.
+    pub fn private(folder: &TempDir) -> Throwaway {
+        Throwaway::start_on_any_port(folder.path(), &["--keep"])
+    }
+
+    /// The certificate that vouches for the server's.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("authority.pem")
+    }
+
+    /// Ends it as a power cut does.
+    pub fn stop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again on the same port and data.
+    pub fn start_again(&mut self) {
+        let port = self.server.address.port();
+        self.process = launch(&self.folder, &["--keep"], port).unwrap();
+    }
+
+    fn start_on_any_port(folder: &Path, flags: &[&str]) -> Throwaway {
+        for _ in 0..TRIES {
+            // The folder goes with a server that did not start.
+            make_certificates(folder);
+            let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+            match launch(folder, flags, address.port()) {
+                Ok(process) => {
+                    let server = MysqlServer { address, user: "root".into(), password: None };
+                    return Throwaway { server, folder: folder.to_owned(), process };
+                }
+                Err(said) => eprintln!("{said}"),
+            }
+        }
+        let _ = std::fs::remove_dir_all(folder);
+        panic!("no throwaway MySQL server starts; what it said is above");
+    }
+}
+
+impl Drop for Throwaway {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/throwaway-mysql.sh");
+
+/// Starts a server and waits until it listens; else what it said.
+fn launch(folder: &Path, flags: &[&str], port: u16) -> Result<Child, String> {
+    let mut process = Command::new(SCRIPT)
+        .args(flags)
+        .arg(port.to_string())
+        .arg(folder)
+        .arg(format!("--ssl-cert={}", folder.join("server.pem").display()))
+        .arg(format!("--ssl-key={}", folder.join("server.key").display()))
+        .arg(format!("--ssl-ca={}", folder.join("authority.pem").display()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = lines_of(&mut process);
+    let until = Instant::now() + PATIENCE;
+    let mut said = String::new();
+    loop {
+        match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) if line.contains("socket:") && line.contains(&format!("port: {port}")) => {
+                return Ok(process);
+            }
+            Ok(line) => said = said + &line + "\n",
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                drop(process.stdin.take());
+                process.wait().unwrap();
+                return Err(said);
+            }
+        }
+    }
+}
+
+/// What it says. Read to the end, since a full pipe would hold it up.
+fn lines_of(process: &mut Child) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    thread::spawn(move || {
+        for line in stderr.split(b'\n').map_while(Result::ok) {
+            let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    lines
+}
+
+/// An authority, and a certificate of its for 127.0.0.1.
+fn make_certificates(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "an authority of the tests");
+    let key = KeyPair::generate().unwrap();
+    write(folder, "authority.pem", &authority.self_signed(&key).unwrap().pem());
+    let authority = Issuer::new(authority, key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    write(folder, "server.pem", &server.signed_by(&key, &authority).unwrap().pem());
+    write(folder, "server.key", &key.serialize_pem());
+}
+
+fn write(folder: &Path, name: &str, content: &str) {
+    std::fs::write(folder.join(name), content).unwrap();
+}

@@ -1,0 +1,72 @@
+//! `letschat-server` with a subcommand, run to its end.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::programs::program;
+
+/// What came of it.
+pub struct Outcome {
+    /// The exit status, or -1 after a signal.
+    pub status: i32,
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+}
+
+/// The program without any settings of the machine's own, in a data folder.
+pub fn letschat_server(data: &Path) -> Command {
+    let mut command = Command::new(program("letschat-server"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LETSCHAT_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("XDG_CONFIG_HOME", data.join("no-config")).arg("--data").arg(data);
+    command
+}
+
+/// Runs a program to its end on what it may read.
+pub fn run(command: &mut Command, input: &str) -> Outcome {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // It may end before it has read anything.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let [said, errors] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    Outcome { status: output.status.code().unwrap_or(-1), output: said, errors }
+}
+
+impl Outcome {
+    /// Expects success, and returns what was said on standard output.
+    pub fn ok(self) -> String {
+        assert_eq!(self.status, 0, "{}{}", self.output, self.errors);
+        self.output
+    }
+
+    /// Expects this status and one sentence on standard error, which is returned, and nothing else.
+    pub fn refused(self, status: i32) -> String {
+        let Outcome { output, errors, .. } = &self;
+        assert_eq!(self.status, status, "{output}{errors}");
+        assert_eq!(output, "", "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(errors.starts_with("letschat-server: "), "{errors}");
+        for trace in ["panicked", " { ", "Some(", "Err("] {
+            assert!(!errors.contains(trace), "{errors}");
+        }
+        self.errors
+    }
+
+    /// Expects that nothing was imported because of so many rows, and returns what was said of them.
+    pub fn refused_rows(self, bad: usize) -> String {
+        assert_eq!((self.status, self.output.as_str()), (1, ""), "{}", self.errors);
+        let (rows, end) = self.errors.trim_end().rsplit_once('\n').unwrap();
+        let said = format!("letschat-server: nothing was imported: {bad} of ");
+        assert!(end.starts_with(&said), "{end}");
+        assert_eq!(rows.lines().count(), bad, "{rows}");
+        rows.to_owned()
+    }
+}

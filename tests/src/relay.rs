@@ -1,0 +1,268 @@
+//! Stands between two programs, for TCP and UDP, and breaks the network as it is told.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::client::TestClient;
+use crate::server::TestServer;
+
+/// What becomes of what passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    /// All goes through.
+    Fine,
+    /// Nothing goes through, and nobody says so.
+    BlackHole,
+    /// Connections break, and new ones are cut at once.
+    Broken,
+}
+
+/// What becomes of datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Datagrams {
+    /// All go through.
+    Pass,
+    /// Each goes through two times.
+    Twice,
+    /// None goes through.
+    Blocked,
+    /// 30 % are lost, 10 % doubled and 20 % overtaken by the next, as this seed has it.
+    Rough(u64),
+}
+
+/// How long a datagram is held back so that the next can overtake it, if there is a next.
+const HELD: Duration = Duration::from_millis(50);
+
+/// A relay that listens at one address and passes on to another.
+pub struct Relay {
+    /// The address to connect to.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    to: SocketAddr,
+    /// Connections go out from here, so that the other side sees this address.
+    from: IpAddr,
+    weather: Mutex<Weather>,
+    changed: Condvar,
+    streams: Mutex<Vec<TcpStream>>,
+    datagrams: Mutex<Datagrams>,
+    /// Each way of each client's datagrams has a chance of its own.
+    lanes: AtomicU64,
+    /// What came to be passed on by UDP, in this order.
+    captured: Mutex<Vec<Vec<u8>>>,
+}
+
+/// So many datagrams are kept for who wants to see them.
+const MAX_CAPTURED: usize = 10_000;
+
+impl Relay {
+    /// Passes what comes to `at` (port 0: any) on to `to`, as if from `from`.
+    pub fn start(at: SocketAddr, to: SocketAddr, from: IpAddr) -> Relay {
+        let listener = TcpListener::bind(at).unwrap();
+        let address = listener.local_addr().unwrap();
+        let udp = UdpSocket::bind(address).unwrap();
+        let shared = Arc::new(Shared {
+            to,
+            from,
+            weather: Mutex::new(Weather::Fine),
+            changed: Condvar::new(),
+            streams: Mutex::new(Vec::new()),
+            datagrams: Mutex::new(Datagrams::Pass),
+            lanes: AtomicU64::new(0),
+            captured: Mutex::default(),
+        });
+        let accepting = shared.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                accepting.clone().pass_on(stream);
+            }
+        });
+        let passing = shared.clone();
+        thread::spawn(move || passing.pass_datagrams(&udp));
+        Relay { address, shared }
+    }
+
+    /// In front of a server, at another address with the same port, for TCP and UDP.
+    pub fn before(server: &TestServer, near: &str, seen_as: &str) -> Relay {
+        let at = SocketAddr::new(near.parse().unwrap(), server.address.port());
+        Relay::start(at, server.address, seen_as.parse().unwrap())
+    }
+
+    /// Starts a client that comes by this way, signs it up and logs it in.
+    pub fn join(&self, server: &TestServer, name: &str) -> TestClient {
+        let location = format!("{}#{}", self.address, server.fingerprint);
+        let mut client = TestClient::start_at(&location, name, &[]);
+        client.sign_up_and_log_in();
+        client
+    }
+
+    /// From now on it is like this.
+    pub fn weather(&self, weather: Weather) {
+        *self.shared.weather.lock().unwrap() = weather;
+        self.shared.changed.notify_all();
+        if weather == Weather::Broken {
+            for stream in self.shared.streams.lock().unwrap().drain(..) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    /// Sets what becomes of datagrams from now on.
+    pub fn datagrams(&self, datagrams: Datagrams) {
+        *self.shared.datagrams.lock().unwrap() = datagrams;
+    }
+
+    /// The datagrams that came to be passed on so far, as somebody on the way sees them.
+    pub fn captured(&self) -> Vec<Vec<u8>> {
+        self.shared.captured.lock().unwrap().clone()
+    }
+}
+
+impl Shared {
+    fn pass_on(self: Arc<Self>, near: TcpStream) {
+        if *self.weather.lock().unwrap() == Weather::Broken {
+            return;
+        }
+        let Ok(far) = connect_from(self.from, self.to) else {
+            return;
+        };
+        for stream in [&near, &far] {
+            stream.set_nodelay(true).unwrap();
+            self.streams.lock().unwrap().push(stream.try_clone().unwrap());
+        }
+        let there = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        for (from, to) in [there, (far, near)] {
+            let shared = self.clone();
+            thread::spawn(move || shared.pump(from, to));
+        }
+    }
+
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(count) = from.read(&mut bytes) {
+            let weather = self.weather.lock().unwrap();
+            let weather =
+                self.changed.wait_while(weather, |weather| *weather == Weather::BlackHole).unwrap();
+            if count == 0 || *weather == Weather::Broken || to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    }
+
+    /// Each sender gets a socket of its own towards the other side.
+    fn pass_datagrams(self: Arc<Self>, near: &UdpSocket) {
+        let mut far_sides: HashMap<SocketAddr, (UdpSocket, Lane)> = HashMap::new();
+        let mut bytes = [0; 2_048];
+        near.set_read_timeout(Some(HELD)).unwrap();
+        loop {
+            let Ok((count, from)) = near.recv_from(&mut bytes) else {
+                for (far, lane) in far_sides.values_mut() {
+                    lane.let_go(|bytes| drop(far.send(bytes)));
+                }
+                continue;
+            };
+            self.capture(&bytes[..count]);
+            let (far, lane) = far_sides.entry(from).or_insert_with(|| {
+                let far = UdpSocket::bind((self.from, 0)).unwrap();
+                far.connect(self.to).unwrap();
+                self.pass_back(far.try_clone().unwrap(), near.try_clone().unwrap(), from);
+                (far, self.lane())
+            });
+            lane.pass(self.fates(), &bytes[..count], |bytes| drop(far.send(bytes)));
+        }
+    }
+
+    fn capture(&self, datagram: &[u8]) {
+        let mut captured = self.captured.lock().unwrap();
+        if captured.len() < MAX_CAPTURED {
+            captured.push(datagram.to_vec());
+        }
+    }
+
+    fn pass_back(self: &Arc<Self>, far: UdpSocket, near: UdpSocket, to: SocketAddr) {
+        let shared = self.clone();
+        let mut lane = self.lane();
+        far.set_read_timeout(Some(HELD)).unwrap();
+        thread::spawn(move || {
+            let mut bytes = [0; 2_048];
+            let send = |bytes: &[u8]| drop(near.send_to(bytes, to));
+            loop {
+                match far.recv(&mut bytes) {
+                    Ok(count) => lane.pass(shared.fates(), &bytes[..count], send),
+                    // Nobody listens there, for now.
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+                    Err(_) => lane.let_go(send),
+                }
+            }
+        });
+    }
+
+    fn lane(&self) -> Lane {
+        let number = self.lanes.fetch_add(1, Ordering::Relaxed);
+        Lane { number, random: None, held: None }
+    }
+
+    fn fates(&self) -> Datagrams {
+        *self.datagrams.lock().unwrap()
+    }
+}
+
+/// One way of one client's datagrams.
+struct Lane {
+    number: u64,
+    random: Option<fastrand::Rng>,
+    /// What the next is to overtake.
+    held: Option<Vec<u8>>,
+}
+
+impl Lane {
+    fn pass(&mut self, datagrams: Datagrams, bytes: &[u8], send: impl Fn(&[u8])) {
+        let copies = match datagrams {
+            Datagrams::Pass => 1,
+            Datagrams::Twice => 2,
+            Datagrams::Blocked => 0,
+            Datagrams::Rough(seed) => {
+                let random =
+                    self.random.get_or_insert_with(|| fastrand::Rng::with_seed(seed ^ self.number));
+                let (fate, is_overtaken) = (random.u8(..100), random.u8(..100) < 20);
+                if fate >= 30 && is_overtaken && self.held.is_none() {
+                    self.held = Some(bytes.to_vec());
+                    return;
+                }
+                match fate {
+                    0..30 => 0,
+                    30..40 => 2,
+                    _ => 1,
+                }
+            }
+        };
+        for _ in 0..copies {
+            send(bytes);
+        }
+        self.let_go(send);
+    }
+
+    fn let_go(&mut self, send: impl Fn(&[u8])) {
+        if let Some(held) = self.held.take() {
+            send(&held);
+        }
+    }
+}
+
+fn connect_from(from: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect(&to.into())?;
+    Ok(socket.into())
+}

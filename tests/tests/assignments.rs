@@ -1,0 +1,88 @@
+//! What docs/ASSIGNMENTS.md promises, held against the programs: commands, the CSV file, pictures.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use clap::Parser as _;
+use letschat::config::Options;
+use letschat_commands::command::parse_line;
+use letschat_tests::programs::program;
+use letschat_tests::project::root;
+
+const DOCUMENT: &str = include_str!("../../docs/ASSIGNMENTS.md");
+
+/// The lines of all blocks with this fence.
+fn lines(fence: &str) -> Vec<&str> {
+    let opening = format!("```{fence}\n");
+    let blocks = DOCUMENT.split(&opening).skip(1).filter_map(|rest| rest.split_once("```"));
+    blocks.flat_map(|(block, _)| block.lines()).collect()
+}
+
+#[test]
+fn commands_for_a_shell_are_understood() {
+    let commands = lines("sh");
+    assert!(commands.len() >= 8, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words[0] {
+            "letschat" => drop(Options::try_parse_from(&words).unwrap()),
+            "letschat-server" => {
+                // With --help last, all before it is still judged.
+                let output = Command::new(program("letschat-server"))
+                    .args(&words[1..])
+                    .arg("--help")
+                    .output()
+                    .unwrap();
+                assert!(output.status.success(), "{command}: {output:?}");
+            }
+            other => panic!("nobody knows {other}"),
+        }
+    }
+}
+
+#[test]
+fn commands_in_the_table_are_understood() {
+    for command in ["list", "connect bob", "broadcast Lunch at noon"] {
+        assert!(DOCUMENT.contains(&format!("| `{command}` |")), "{command}");
+        assert!(parse_line(command, false).is_ok(), "{command}");
+    }
+}
+
+#[test]
+fn csv_file_of_the_document_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, copy) = (folder.path().join("accounts.csv"), folder.path().join("copy.csv"));
+    fs::write(&file, lines("csv").join("\n")).unwrap();
+    let account = |task: &str, file: &Path| {
+        let mut command = Command::new(program("letschat-server"));
+        command.env("XDG_CONFIG_HOME", folder.path()).arg("--data").arg(folder.path());
+        let output = command.args(["account", task]).arg(file).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = account("import", &file);
+    assert!(DOCUMENT.contains(&format!("(`{}`)", said.trim_end())), "{said}");
+    account("export", &copy);
+    assert!(fs::read_to_string(copy).unwrap().starts_with("username,password_hash\r\nalice,"));
+}
+
+#[test]
+fn pictures_show_what_the_document_tells() {
+    let told: Vec<&str> = DOCUMENT.split("![").skip(1).collect();
+    assert_eq!(told.len(), 3);
+    for (image, (subject, sentences)) in told.iter().zip([
+        ("session", &["asks for a chat."][..]),
+        ("accounts", &["account import accounts.csv", "2 imported", "Lunch at noon"]),
+        ("open-room", &["Server Initialized...", "&lt;From 127.0.0.1:"]),
+    ]) {
+        let (_, rest) = image.split_once("](").unwrap();
+        assert!(rest.starts_with(&format!("{subject}.svg)")), "{rest}");
+        let drawn = fs::read_to_string(root().join(format!("docs/{subject}.svg"))).unwrap();
+        for sentence in sentences {
+            let way = format!("`scripts/picture.sh {subject}` draws it");
+            assert!(drawn.contains(sentence), "{subject}.svg lacks {sentence:?}: {way}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The wall clock is set, back and forth, by hours and days: what is measured in time takes as
+//! long as before, and no sender has a time twice.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use letschat_tests::client::TestClient;
+use letschat_tests::form::{seed, short_or_full, tell};
+use letschat_tests::server::TestServer;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+/// A wall clock for the programs that are started by it, which runs as the real one does, from
+/// wherever it was set to. The clocks that nobody can set are the machine's.
+struct WallClock {
+    folder: TempDir,
+    library: String,
+    random: fastrand::Rng,
+    ahead_seconds: i64,
+    times_set: u32,
+}
+
+impl WallClock {
+    fn new() -> WallClock {
+        let mut faketime = Command::new("faketime");
+        let shown = faketime.args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output();
+        let shown = shown.expect("faketime is here: `make check-tools` installs it");
+        let library = String::from_utf8(shown.stdout).unwrap().trim().to_owned();
+        let (folder, random) = (tempfile::tempdir().unwrap(), fastrand::Rng::with_seed(seed()));
+        let mut clock = WallClock { folder, library, random, ahead_seconds: 0, times_set: 0 };
+        clock.set(0);
+        clock
+    }
+
+    fn by(&self) -> Vec<String> {
+        let file = self.folder.path().join("offset");
+        vec![
+            "env".into(),
+            format!("LD_PRELOAD={}", self.library),
+            format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
+            "FAKETIME_NO_CACHE=1".into(),
+            "FAKETIME_DONT_FAKE_MONOTONIC=1".into(),
+            "NO_FAKE_STAT=1".into(),
+        ]
+    }
+
+    /// Sets it so far ahead of the real one.
+    fn set(&mut self, ahead_seconds: i64) {
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("offset"));
+        fs::write(&new, format!("{ahead_seconds:+}\n")).unwrap();
+        fs::rename(new, file).unwrap();
+        self.ahead_seconds = ahead_seconds;
+        self.times_set += 1;
+    }
+
+    /// Sets it by an hour or a day, in either direction.
+    fn jump(&mut self) {
+        let others = [0, HOUR, -HOUR, DAY, -DAY].into_iter().filter(|at| *at != self.ahead_seconds);
+        let others: Vec<i64> = others.collect();
+        let to = others[self.random.usize(..others.len())];
+        self.set(to);
+    }
+
+    /// Whether this is about what it shows now.
+    fn shows(&self, time: DateTime<Utc>) -> bool {
+        let now = Utc::now() + TimeDelta::seconds(self.ahead_seconds);
+        (now - time).abs() < TimeDelta::minutes(10)
+    }
+}
+
+impl Drop for WallClock {
+    /// A program that is killed leaves behind what faketime had it share with its children.
+    fn drop(&mut self) {
+        let Ok(shared) = fs::read_dir("/dev/shm") else { return };
+        for path in shared.filter_map(|entry| Some(entry.ok()?.path())) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let pid = name.strip_prefix("faketime_shm_");
+            let pid = pid.or_else(|| name.strip_prefix("sem.faketime_sem_"));
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
+fn time_of(line: &Value) -> DateTime<Utc> {
+    line["time"].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap()
+}
+
+/// How late something may be that is due.
+fn slack() -> Duration {
+    short_or_full(Duration::from_secs(10), Duration::from_secs(1))
+}
+
+/// Less than the clocks' own precision: what is due is never earlier.
+const PRECISION: Duration = Duration::from_millis(3);
+
+/// A broadcast on its way to being forgotten.
+struct Sent {
+    number: u64,
+    before: Instant,
+    after: Instant,
+}
+
+/// A server whose clock is set, and what it was told.
+struct Aging {
+    // The clock outlives who looks at it.
+    alice: TestClient,
+    server: TestServer,
+    clock: WallClock,
+    retention: Duration,
+    times: Vec<DateTime<Utc>>,
+    sent: Vec<Sent>,
+    latest: Duration,
+}
+
+impl Aging {
+    fn new(retention: Duration) -> Aging {
+        let clock = WallClock::new();
+        let seconds = retention.as_secs().to_string();
+        let flags = ["--broadcast-burst", "100000", "--retention-seconds", &seconds];
+        let server = TestServer::start_by(&clock.by(), &flags);
+        let alice = TestClient::join(&server, "alice");
+        let (times, sent, latest) = (Vec::new(), Vec::new(), Duration::ZERO);
+        Aging { alice, server, clock, retention, times, sent, latest }
+    }
+
+    fn broadcasts(&mut self) -> DateTime<Utc> {
+        let before = Instant::now();
+        let reply = self.alice.ok("broadcast", json!({"text": "now"}));
+        let (number, time) = (reply["number"].as_u64().unwrap(), time_of(&reply));
+        if let Some(last) = self.times.last() {
+            assert!(time > *last, "{time} comes after {last}");
+        }
+        self.times.push(time);
+        self.sent.push(Sent { number, before, after: Instant::now() });
+        time
+    }
+
+    /// The lowest number that is still kept, by the server's own account.
+    fn first_kept(&mut self) -> u64 {
+        self.server.process.type_line("stats");
+        let line =
+            self.server.process.wait_line("broadcasts", |line| line.starts_with("broadcasts"));
+        let numbers: Vec<u64> = line
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let [_, kept, last] = numbers[..] else { panic!("{line}") };
+        last + 1 - kept
+    }
+
+    /// Sees what is forgotten by now: nothing too early and nothing too late.
+    fn look(&mut self) {
+        let asked = Instant::now();
+        let first = self.first_kept();
+        let answered = Instant::now();
+        let (gone, kept): (Vec<Sent>, Vec<Sent>) =
+            self.sent.drain(..).partition(|sent| sent.number < first);
+        self.sent = kept;
+        for sent in gone {
+            let age = answered - sent.before;
+            assert!(age + PRECISION >= self.retention, "number {} gone after {age:?}", sent.number);
+        }
+        let ages = self.sent.iter().map(|sent| asked - sent.after);
+        let oldest = ages.max().unwrap_or_default();
+        assert!(oldest <= self.retention + slack(), "kept for {oldest:?}");
+        self.latest = self.latest.max(oldest.saturating_sub(self.retention));
+    }
+
+    /// Waits for a moment, in which nobody is sent away.
+    fn waits(&mut self) {
+        let moment = Duration::from_millis(50);
+        let is_disconnected = |line: &Value| line["event"] == "disconnected";
+        assert_eq!(self.alice.wait_within(moment, is_disconnected), None);
+    }
+}
+
+#[test]
+fn broadcast_is_kept_for_its_time_by_any_wall_clock() {
+    let (retention, rounds) = short_or_full((3, 1), (20, 5));
+    let mut aging = Aging::new(Duration::from_secs(retention));
+    // The server believes the clock, so what follows shows something.
+    for ahead in [HOUR, DAY] {
+        aging.clock.set(ahead);
+        let time = aging.broadcasts();
+        assert!(aging.clock.shows(time), "{time}, set ahead by {ahead} s");
+    }
+    for _ in 0..rounds {
+        for _ in 0..6 {
+            aging.clock.jump();
+            aging.broadcasts();
+            aging.look();
+        }
+        // Also over a restart, for which ages are written down.
+        aging.server.kill();
+        aging.clock.jump();
+        aging.server.start_again();
+        aging.alice.wait_event("disconnected");
+        aging.alice.wait_event("logged_in");
+        while !aging.sent.is_empty() {
+            aging.clock.jump();
+            aging.look();
+            aging.waits();
+        }
+    }
+    // Nothing is left that would remember the times.
+    aging.clock.set(-DAY);
+    aging.broadcasts();
+    tell(
+        "wall clock of the server set",
+        &format!("{} times, by an hour and a day, also over a restart", aging.clock.times_set),
+        &format!(
+            "{} broadcasts kept for {retention} s, none less, none seen more than {:.0?} later; times strictly increasing",
+            aging.times.len(),
+            aging.latest
+        ),
+    );
+}
+
+#[test]
+fn who_is_idle_is_let_go_in_time_whatever_the_wall_clock_says() {
+    let idle = short_or_full(4, 90);
+    let mut clock = WallClock::new();
+    let seconds = idle.to_string();
+    let server = TestServer::start_by(&clock.by(), &["--idle-seconds", &seconds]);
+    let mut alice = TestClient::start(&server, "alice");
+    let credentials = json!({"username": "alice", "password": letschat_tests::client::PASSWORD});
+    alice.ok("signup", credentials.clone());
+    let before = Instant::now();
+    alice.ok("login", credentials);
+    let after = Instant::now();
+    let told = loop {
+        clock.jump();
+        let moment = Duration::from_millis(200);
+        let told = alice.wait_within(moment, |line| line["event"] == "disconnected");
+        if let Some(told) = told {
+            break told;
+        }
+        assert!(after.elapsed() <= Duration::from_secs(idle) + slack(), "it is not let go");
+    };
+    // Keep-alives went on meanwhile, or it would be for silence.
+    assert_eq!(told["reason"], "idle", "{told}");
+    let (least, most) = (after.elapsed(), before.elapsed());
+    assert!(most + PRECISION >= Duration::from_secs(idle), "let go after {most:?}");
+    tell(
+        "wall clock of the server set while somebody is idle",
+        &format!("{} times, by an hour and a day", clock.times_set),
+        &format!("let go after {least:.1?}, which was to be {idle} s"),
+    );
+}
+
+#[test]
+fn client_whose_clock_is_set_chats_on_and_comes_back_in_time() {
+    let rounds = short_or_full(1, 10);
+    let mut clock = WallClock::new();
+    let mut server = TestServer::start(&[]);
+    let mut alice = TestClient::start_by(&clock.by(), &server, "alice");
+    alice.sign_up_and_log_in();
+    let mut bob = TestClient::join(&server, "bob");
+    alice.chat_with(&mut bob);
+    let mut slowest = Duration::ZERO;
+    for round in 0..rounds {
+        for jump in 0..5 {
+            clock.jump();
+            let text = format!("{round} {jump}");
+            alice.says_to(&mut bob, &text);
+            bob.ok("say", json!({"text": text, "to": "alice"}));
+            let time = time_of(&alice.wait_event_with("message", "text", &text));
+            assert!(clock.shows(time), "{time}, set ahead by {} s", clock.ahead_seconds);
+            bob.ok("broadcast", json!({"text": text}));
+            alice.wait_event_with("broadcast", "text", &text);
+        }
+        server.kill();
+        alice.wait_event("retrying");
+        clock.jump();
+        server.start_again();
+        let begin = Instant::now();
+        clock.jump();
+        alice.wait_event("logged_in");
+        let took = begin.elapsed();
+        // The longest pause between two tries, at first, and some for the login.
+        assert!(took <= Duration::from_secs(5) + slack(), "back after {took:?}");
+        slowest = slowest.max(took);
+        bob.wait_event("logged_in");
+    }
+    assert!(alice.all(|line| line["event"] == "chat_closed").is_empty());
+    tell(
+        "wall clock of a client set",
+        &format!("{} times, by an hour and a day", clock.times_set),
+        &format!("chats and broadcasts went on; back {slowest:.1?} after a restart at most"),
+    );
+}
+
+#[test]
+fn programs_work_with_a_clock_before_1970() {
+    let mut clock = WallClock::new();
+    clock.set(-60 * 365 * DAY);
+    for format in ["text", "json"] {
+        let mut server = TestServer::start_by(&clock.by(), &["--log-format", format]);
+        let mut alice = TestClient::start_by(&clock.by(), &server, "alice");
+        let mut bob = TestClient::start_by(&clock.by(), &server, "bob");
+        alice.sign_up_and_log_in();
+        bob.sign_up_and_log_in();
+        alice.chat_with(&mut bob);
+        alice.says_to(&mut bob, "how early it is");
+        bob.ok("broadcast", json!({"text": "hello"}));
+        let broadcast = alice.wait_event_with("broadcast", "text", "hello");
+        assert!(broadcast["time"].as_str().unwrap().starts_with("1970-01-01T"), "{broadcast}");
+        server.stop();
+        assert!(!server.process.errors().contains("panicked"), "{}", server.process.errors());
+    }
+}

@@ -1,0 +1,279 @@
+//! SQLite's file on a disk that fills up: an error for who wants something kept, nothing spoilt,
+//! and it goes on when there is room.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use letschat_tests::client::{PASSWORD, TestClient};
+use letschat_tests::form::{short_or_full, tell, tell_not_played};
+use letschat_tests::programs::{Running, program_by, without_settings};
+use letschat_tests::server::TestServer;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A disk of a few MiB, in memory, that only those see who are started by [`SmallDisk::by`].
+struct SmallDisk {
+    /// Where it is, for those who see it.
+    folder: TempDir,
+    /// Holds it; ends with its standard input.
+    holder: Child,
+    by: Vec<String>,
+}
+
+impl SmallDisk {
+    /// `None` where the machine lets nobody do this, which is told.
+    fn mount(test: &str) -> Option<SmallDisk> {
+        let root: &[&str] = &["--mount"];
+        let anybody: &[&str] = &["--user", "--map-root-user", "--mount"];
+        let disk = [root, anybody].into_iter().find_map(SmallDisk::mount_by);
+        if disk.is_none() {
+            tell_not_played(test, "nobody may mount a disk of their own here");
+        }
+        disk
+    }
+
+    fn mount_by(flags: &[&str]) -> Option<SmallDisk> {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "mount -t tmpfs -o size=2m,mode=0700 tmpfs \"$1\" && echo mounted && exec cat";
+        let mut holder = Command::new("unshare")
+            .args(flags)
+            .args(["sh", "-c", script, "sh"])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        if said != "mounted\n" {
+            holder.wait().unwrap();
+            return None;
+        }
+        let pid = holder.id().to_string();
+        let mut by: Vec<String> =
+            ["nsenter", "--mount", "--target", &pid].map(str::to_owned).into();
+        if flags.contains(&"--user") {
+            by.extend(["--user", "--preserve-credentials"].map(str::to_owned));
+        }
+        Some(SmallDisk { folder, holder, by })
+    }
+
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("letschat.sqlite").display())
+    }
+
+    /// The same place for those who do not see it.
+    fn outside(&self, name: &str) -> PathBuf {
+        let inside = self.folder.path().strip_prefix("/").unwrap();
+        Path::new("/proc").join(self.holder.id().to_string()).join("root").join(inside).join(name)
+    }
+
+    /// Writes until nothing more fits.
+    fn fill(&self) {
+        let mut file = File::options().create(true).append(true).open(self.outside("filler"));
+        let file = file.as_mut().unwrap();
+        for size in [64 * 1024, 1] {
+            loop {
+                match file.write_all(&vec![0; size]) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.outside("filler")).unwrap();
+    }
+
+    /// The database is sound; nobody may be writing it.
+    fn is_sound(&self) {
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["letschat.sqlite", "letschat.sqlite-wal"] {
+            match fs::copy(self.outside(name), copy.path().join(name)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                copied => assert!(copied.is_ok(), "{name}: {copied:?}"),
+            }
+        }
+        is_sound(&copy.path().join("letschat.sqlite"));
+    }
+}
+
+/// SQLite's own judgement of a database.
+pub(crate) fn is_sound(database: &Path) {
+    let database = rusqlite::Connection::open(database).unwrap();
+    let judgement: String =
+        database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(judgement, "ok");
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        let _ = self.holder.wait();
+    }
+}
+
+/// A server on the small disk, and those who use it.
+struct Town {
+    alice: TestClient,
+    bob: TestClient,
+    /// Comes and goes, by key, for which nothing has to be written.
+    carol: TestClient,
+    newcomer: TestClient,
+    server: TestServer,
+    disk: SmallDisk,
+    accepted: Vec<String>,
+    refused: Vec<String>,
+}
+
+impl Town {
+    fn on(disk: SmallDisk) -> Town {
+        let flags = ["--broadcast-burst", "100000", "--store", &disk.store()];
+        let server = TestServer::start_by(&disk.by, &flags);
+        let [mut alice, mut bob, carol] =
+            ["alice", "bob", "carol"].map(|name| TestClient::join(&server, name));
+        let newcomer = TestClient::start(&server, "newcomer");
+        alice.chat_with(&mut bob);
+        let (accepted, refused) = (Vec::new(), Vec::new());
+        Town { alice, bob, carol, newcomer, server, disk, accepted, refused }
+    }
+
+    /// Broadcasts; whether it was accepted.
+    fn broadcasts(&mut self) -> bool {
+        // Long ones fill what room is left in pages that are taken already.
+        let text = format!("{:0>800}", self.accepted.len() + self.refused.len());
+        let id = self.alice.tell("broadcast", json!({"text": text}));
+        let reply = self.alice.reply(id);
+        let is_accepted = reply["number"].is_u64();
+        if is_accepted {
+            self.accepted.push(text);
+        } else {
+            assert_eq!(reply["error"]["code"], "store_unavailable", "{reply}");
+            self.refused.push(text);
+        }
+        is_accepted
+    }
+
+    /// The disk is full: who wants something kept is told no, and everybody else goes on.
+    fn is_full(&mut self) {
+        let mut more = 0..20;
+        while self.broadcasts() {
+            assert!(more.next().is_some(), "the disk is full and more and more is kept");
+        }
+        let credentials = json!({"username": "newcomer", "password": PASSWORD});
+        let (code, sentence) = self.newcomer.refused("signup", credentials);
+        assert_eq!(code, "store_unavailable", "{sentence}");
+        assert!(!sentence.is_empty());
+        self.alice.says_to(&mut self.bob, "go on");
+        self.bob.says_to(&mut self.alice, "go on");
+        self.carol.ok("leave", json!({}));
+        self.carol.ok("login", json!({}));
+        let users = self.alice.ok("list", json!({}))["users"].clone();
+        assert_eq!(users.as_array().unwrap().len(), 3, "{users}");
+    }
+
+    /// There is room: how long until something is kept again.
+    fn goes_on(&mut self) -> Duration {
+        self.disk.make_room();
+        let begin = Instant::now();
+        while !self.broadcasts() {
+            let waited = begin.elapsed();
+            assert!(waited <= short_or_full(Duration::from_secs(20), Duration::from_secs(5)));
+        }
+        begin.elapsed()
+    }
+
+    /// A server that finds the disk full says so in one sentence.
+    fn does_not_start(&self) {
+        let mut command = program_by(&self.disk.by, "letschat-server");
+        without_settings(&mut command);
+        command.args(["--listen", "127.0.0.1", "--port", "0", "--store", &self.disk.store()]);
+        command.arg("--data").arg(self.server.data.path());
+        let mut process = Running::start(&mut command);
+        assert_eq!(process.exit_code(), 1, "{}", process.transcript());
+        let said = process.errors();
+        assert!(said.lines().count() == 1 && said.contains("disk is full"), "{said}");
+    }
+
+    /// What was accepted was shown once and is kept, and nothing that was refused.
+    fn nothing_was_lost(&mut self) {
+        self.bob.wait_event_with("broadcast", "text", self.accepted.last().unwrap());
+        self.server.stop();
+        self.disk.is_sound();
+        self.disk.fill();
+        self.does_not_start();
+        self.disk.make_room();
+        self.server.start_again();
+        let mut later = TestClient::join(&self.server, "later");
+        later.wait_event_with("broadcast", "text", self.accepted.last().unwrap());
+        for person in [&self.bob, &later] {
+            let shown = person.all(|line| line["event"] == "broadcast");
+            let mut texts: Vec<&str> =
+                shown.iter().map(|line| line["text"].as_str().unwrap()).collect();
+            texts.sort_unstable();
+            assert_eq!(texts, self.accepted, "what {} was shown", person.name);
+        }
+    }
+}
+
+#[test]
+fn full_disk_fails_only_what_has_to_be_kept() {
+    let this = "full_disk_fails_only_what_has_to_be_kept";
+    let Some(disk) = SmallDisk::mount(this) else { return };
+    let mut town = Town::on(disk);
+    let times = short_or_full(3, 30);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..times {
+        town.disk.fill();
+        town.is_full();
+        slowest = slowest.max(town.goes_on());
+    }
+    let is_disconnected = |line: &Value| line["event"] == "disconnected";
+    assert!(town.alice.all(is_disconnected).is_empty());
+    assert!(town.bob.all(is_disconnected).is_empty());
+    let refused = town.refused.len();
+    town.nothing_was_lost();
+    tell(
+        "disk of SQLite's file full",
+        &format!("{times} times"),
+        &format!(
+            "sign-ups and {refused} broadcasts refused, chats, lists and logins by key went on; \
+             something was kept again {slowest:.1?} after there was room at most; the file sound, \
+             nothing that was accepted was lost"
+        ),
+    );
+}
+
+#[test]
+fn server_that_dies_on_a_full_disk_keeps_what_it_accepted() {
+    let this = "server_that_dies_on_a_full_disk_keeps_what_it_accepted";
+    let Some(disk) = SmallDisk::mount(this) else { return };
+    let mut town = Town::on(disk);
+    let times = short_or_full(1, 10);
+    for _ in 0..times {
+        town.disk.fill();
+        town.is_full();
+        town.server.kill();
+        town.disk.is_sound();
+        town.does_not_start();
+        town.disk.make_room();
+        town.server.start_again();
+        for person in [&mut town.alice, &mut town.bob, &mut town.carol] {
+            person.wait_event("disconnected");
+            person.wait_event("logged_in");
+        }
+        assert!(town.broadcasts(), "there is room");
+    }
+    town.nothing_was_lost();
+    tell(
+        "SIGKILL on a full disk",
+        &format!("{times} times"),
+        "the file sound, all that was accepted there after the restart",
+    );
+}

@@ -1,0 +1,51 @@
+//! A test that does not end.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use letschat_tests::programs::{PATIENCE, program};
+use letschat_tests::server::TestServer;
+
+/// Set for a test that is to wait for ever.
+const WAITS: &str = "TEST_WAITS_FOR_EVER";
+
+#[test]
+fn a_test_waits_if_it_is_told_to() {
+    if env::var_os(WAITS).is_some() {
+        let server = TestServer::start(&[]);
+        println!("started {}", server.process.pid());
+        loop {
+            thread::park();
+        }
+    }
+}
+
+#[test]
+fn a_test_that_is_late_ends_the_run_by_its_name() {
+    // What it starts is built by then.
+    program("letschat-server");
+    let name = "late::a_test_waits_if_it_is_told_to";
+    let run = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=2"])
+        .env(WAITS, "yes")
+        .env("TEST_DEADLINE_SECONDS", "2")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(101), "{errors}");
+    assert!(errors.contains(&format!("test {name} ... FAILED")), "{errors}");
+    // What it had started is gone as well.
+    let output = String::from_utf8_lossy(&run.stdout);
+    let pid = output.split("started ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let state = format!("/proc/{}/stat", pid.unwrap());
+    let lives = || fs::read_to_string(&state).is_ok_and(|state| !state.contains(") Z "));
+    // A process that was killed may take a moment to give its memory back.
+    let until = Instant::now() + PATIENCE;
+    while lives() {
+        assert!(Instant::now() < until, "{output}");
+        thread::yield_now();
+    }
+}

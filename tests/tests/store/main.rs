@@ -1,0 +1,468 @@
+//! What every database must do, asked of each that there is, and what only concerns one of them.
+
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod broadcast_log;
+mod half_open;
+mod imports;
+mod mysql_schema;
+mod sqlite_file;
+mod sqlite_watched;
+
+use std::sync::Barrier;
+use std::thread;
+
+use letschat_protocol::identity::{Identity, PublicKey};
+use letschat_protocol::username::Username;
+use letschat_server::settings::StoreLocation;
+use letschat_server::store::admin::{Absent, AccountAdmin, AccountSummary, open_beside_server};
+use letschat_server::store::mysql::Mysql;
+use letschat_server::store::sqlite::Sqlite;
+use letschat_server::store::{
+    Account, Created, KEY_USE_MS, MAX_KEYS, NewBroadcast, Store, StoreError, StoredEntry, Verdict,
+};
+
+use broadcast_log::*;
+use imports::*;
+use mysql_schema::MysqlSchema;
+use sqlite_file::SqliteFile;
+
+/// An empty database that can be opened again and again.
+trait Database {
+    fn open(&self) -> Box<dyn Store>;
+
+    fn location(&self) -> StoreLocation;
+
+    /// Opens it as the operator's tool does, beside a server that may be running.
+    fn open_beside_server(&self) -> Box<dyn AccountAdmin> {
+        open_beside_server(&self.location(), Absent::Refuse).unwrap()
+    }
+}
+
+/// A test for each behaviour, with a fresh database of this kind.
+macro_rules! behaves_as_a_store {
+    ($kind:ident, $new:expr) => {
+        behaves_as_a_store!($kind, $new =>
+            a_name_belongs_to_whoever_came_first,
+            an_account_is_found_as_it_was_made,
+            a_key_opens_its_own_account_only,
+            a_known_key_is_added_once,
+            a_key_needs_an_account,
+            the_key_that_was_not_used_for_longest_gives_way,
+            using_a_key_keeps_it,
+            a_use_soon_after_the_last_is_not_written_down,
+            last_use_is_shown_within_a_minute,
+            last_use_follows_a_clock_that_was_set_back,
+            adding_a_key_again_keeps_it,
+            a_new_key_stays_even_if_the_clock_went_back,
+            one_accounts_keys_do_not_crowd_out_anothers,
+            a_banned_account_is_told_so_only_with_its_key,
+            a_new_password_forgets_all_keys_but_the_one_to_keep,
+            operators_change_meanwhile_counts_for_a_right_password,
+            a_ban_can_be_lifted,
+            a_deleted_account_leaves_no_keys_behind,
+            nobody_is_neither_banned_nor_deleted_nor_given_a_password,
+            accounts_are_shown_in_pages_in_the_order_of_their_names,
+            an_account_shows_when_it_was_made_and_its_keys_were_used,
+            the_operator_and_the_server_write_side_by_side,
+            the_operator_makes_a_database_only_when_told,
+            a_database_that_the_operator_made_is_good_for_a_server,
+            several_may_make_the_same_database_at_once,
+            a_new_log_is_empty_and_has_a_name,
+            the_log_keeps_its_name_and_entries,
+            all_bits_of_a_boots_id_are_kept,
+            the_counter_outlives_its_broadcasts,
+            a_number_is_never_used_twice,
+            entries_are_committed_all_or_none,
+            numbers_may_have_gaps,
+            appending_nothing_changes_nothing,
+            a_log_can_be_appended_to_before_it_was_loaded,
+            forgetting_is_up_to_and_including,
+            what_was_committed_is_there_although_nobody_closed_the_store,
+            import_adds_a_crowd_beside_a_server,
+            import_with_a_taken_name_adds_nobody,
+            credentials_come_in_pages_with_their_bans,
+        );
+    };
+    ($kind:ident, $new:expr => $($behaviour:ident,)+) => {
+        mod $kind {
+            use super::*;
+            $(#[test] fn $behaviour() { super::$behaviour(&$new); })+
+        }
+    };
+}
+
+behaves_as_a_store!(sqlite, SqliteFile::new());
+behaves_as_a_store!(mysql, MysqlSchema::new());
+
+fn a_name_belongs_to_whoever_came_first(database: &dyn Database) {
+    let mut store = database.open();
+    assert_eq!(store.create_account(&alice(), "first", 1).unwrap(), Created::New);
+    assert_eq!(store.create_account(&alice(), "second", 2).unwrap(), Created::Taken);
+    assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "first");
+    assert_eq!(store.create_account(&bob(), "third", 3).unwrap(), Created::New);
+}
+
+fn an_account_is_found_as_it_was_made(database: &dyn Database) {
+    let mut store = database.open();
+    let phc = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
+    store.create_account(&alice(), phc, 1).unwrap();
+    drop(store);
+    let mut store = database.open();
+    let expected = Account { phc: phc.into(), banned: false };
+    assert_eq!(store.account(&alice()).unwrap(), Some(expected));
+    assert_eq!(store.account(&bob()).unwrap(), None);
+}
+
+fn a_key_opens_its_own_account_only(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 1).unwrap();
+    assert_eq!(store.check_key(&alice(), &key(1), 2).unwrap(), Verdict::Accepted);
+    assert_eq!(store.check_key(&alice(), &key(2), 2).unwrap(), Verdict::Refused);
+    assert_eq!(store.check_key(&bob(), &key(1), 2).unwrap(), Verdict::Refused);
+    assert_eq!(store.check_key(&name("nobody"), &key(1), 2).unwrap(), Verdict::Refused);
+}
+
+fn a_known_key_is_added_once(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    fill_with_keys(&mut *store, 1..MAX_KEYS as u8);
+    for now_ms in 2_000..2_000 + MAX_KEYS as u64 {
+        store.add_key(&alice(), &key(0), now_ms).unwrap();
+    }
+    let all: Vec<u8> = (0..MAX_KEYS as u8).collect();
+    assert_eq!(keys_of_alice(&mut *store, 0..=255), all, "no copies took the others' places");
+}
+
+fn a_key_needs_an_account(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    assert!(store.add_key(&name("nobody"), &key(1), 1).is_err());
+    store.create_account(&name("nobody"), "phc", 2).unwrap();
+    assert_eq!(store.check_key(&name("nobody"), &key(1), 3).unwrap(), Verdict::Refused);
+}
+
+fn the_key_that_was_not_used_for_longest_gives_way(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    fill_with_keys(&mut *store, 0..MAX_KEYS as u8);
+    store.add_key(&alice(), &key(200), 10_000).unwrap();
+    store.add_key(&alice(), &key(201), 10_001).unwrap();
+    let left: Vec<u8> = (2..MAX_KEYS as u8).chain([200, 201]).collect();
+    assert_eq!(keys_of_alice(&mut *store, 0..=255), left);
+}
+
+fn using_a_key_keeps_it(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    fill_with_keys(&mut *store, 0..MAX_KEYS as u8);
+    let used_ms = 5_000 + KEY_USE_MS;
+    assert_eq!(store.check_key(&alice(), &key(0), used_ms).unwrap(), Verdict::Accepted);
+    store.add_key(&alice(), &key(200), used_ms + 1).unwrap();
+    assert_eq!(keys_of_alice(&mut *store, 0..=1), [0]);
+}
+
+fn a_use_soon_after_the_last_is_not_written_down(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    fill_with_keys(&mut *store, 0..MAX_KEYS as u8);
+    assert_eq!(store.check_key(&alice(), &key(0), KEY_USE_MS - 1).unwrap(), Verdict::Accepted);
+    store.add_key(&alice(), &key(200), KEY_USE_MS).unwrap();
+    assert_eq!(keys_of_alice(&mut *store, 0..=1), [1]);
+}
+
+fn last_use_is_shown_within_a_minute(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 0).unwrap();
+    for now_ms in (0..10 * 60_000).step_by(7_000) {
+        assert_eq!(store.check_key(&alice(), &key(1), now_ms).unwrap(), Verdict::Accepted);
+        let shown = database.open_beside_server().accounts_after(None, 1).unwrap()[0].used_ms;
+        assert!(shown.is_some_and(|shown| now_ms - shown < 60_000), "{shown:?} at {now_ms}");
+    }
+}
+
+fn last_use_follows_a_clock_that_was_set_back(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 10_000_000).unwrap();
+    assert_eq!(store.check_key(&alice(), &key(1), 5_000_000).unwrap(), Verdict::Accepted);
+    let shown = database.open_beside_server().accounts_after(None, 1).unwrap()[0].used_ms;
+    assert_eq!(shown, Some(5_000_000));
+}
+
+fn adding_a_key_again_keeps_it(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    fill_with_keys(&mut *store, 0..MAX_KEYS as u8);
+    store.add_key(&alice(), &key(0), 5_000).unwrap();
+    store.add_key(&alice(), &key(200), 10_000).unwrap();
+    assert_eq!(keys_of_alice(&mut *store, 0..=1), [0]);
+}
+
+fn a_new_key_stays_even_if_the_clock_went_back(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    fill_with_keys(&mut *store, 1..=MAX_KEYS as u8);
+    store.add_key(&alice(), &key(200), 0).unwrap();
+    assert_eq!(keys_of_alice(&mut *store, 200..=200), [200]);
+    assert_eq!(keys_of_alice(&mut *store, 1..=2), [2]);
+}
+
+fn one_accounts_keys_do_not_crowd_out_anothers(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&bob(), &key(200), 1).unwrap();
+    fill_with_keys(&mut *store, 0..MAX_KEYS as u8);
+    assert_eq!(store.check_key(&bob(), &key(200), 2).unwrap(), Verdict::Accepted);
+    assert_eq!(keys_of_alice(&mut *store, 0..=0), [0]);
+}
+
+fn a_banned_account_is_told_so_only_with_its_key(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 1).unwrap();
+    assert!(database.open_beside_server().set_banned(&alice(), true).unwrap());
+    assert!(store.account(&alice()).unwrap().unwrap().banned);
+    assert_eq!(store.check_key(&alice(), &key(1), 2).unwrap(), Verdict::Banned);
+    assert_eq!(store.check_key(&alice(), &key(2), 2).unwrap(), Verdict::Refused);
+    assert!(!store.account(&bob()).unwrap().unwrap().banned);
+}
+
+fn a_new_password_forgets_all_keys_but_the_one_to_keep(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&bob(), &key(7), 1).unwrap();
+    for (keep, left) in [(Some(key(1)), &[1][..]), (Some(key(9)), &[]), (None, &[])] {
+        fill_with_keys(&mut *store, 0..3);
+        assert!(store.set_password(&alice(), "new", keep.as_ref()).unwrap());
+        assert_eq!(keys_of_alice(&mut *store, 0..10), left);
+    }
+    assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "new");
+    // The same again is a change too, as far as anybody is told.
+    assert!(store.set_password(&alice(), "new", None).unwrap());
+    assert_eq!(store.account(&bob()).unwrap().unwrap().phc, "phc");
+    assert_eq!(store.check_key(&bob(), &key(7), 2).unwrap(), Verdict::Accepted);
+}
+
+fn operators_change_meanwhile_counts_for_a_right_password(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    let mut operator = database.open_beside_server();
+    let compared = store.account(&alice()).unwrap().unwrap().phc;
+    assert!(operator.set_password(&alice(), "reset", None).unwrap());
+    assert_eq!(store.admit(&alice(), &compared, Some(&key(1)), 1).unwrap(), Verdict::Refused);
+    let replaced = store.replace_password(&alice(), &compared, "mine", Some(&key(1)));
+    assert_eq!(replaced.unwrap(), Verdict::Refused);
+    assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "reset");
+    assert_eq!(keys_of_alice(&mut *store, 0..10), [0u8; 0]);
+
+    assert_eq!(store.admit(&alice(), "reset", Some(&key(1)), 1).unwrap(), Verdict::Accepted);
+    assert_eq!(keys_of_alice(&mut *store, 0..10), [1]);
+    let replaced = store.replace_password(&alice(), "reset", "mine", Some(&key(1)));
+    assert_eq!(replaced.unwrap(), Verdict::Accepted);
+    assert_eq!(keys_of_alice(&mut *store, 0..10), [1]);
+
+    assert!(operator.set_banned(&alice(), true).unwrap());
+    assert_eq!(store.admit(&alice(), "mine", Some(&key(2)), 2).unwrap(), Verdict::Banned);
+    let replaced = store.replace_password(&alice(), "mine", "other", None);
+    assert_eq!(replaced.unwrap(), Verdict::Banned);
+    assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "mine");
+    assert!(operator.delete_account(&alice()).unwrap());
+    assert_eq!(store.admit(&alice(), "mine", None, 3).unwrap(), Verdict::Refused);
+}
+
+fn a_ban_can_be_lifted(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 1).unwrap();
+    let mut operator = database.open_beside_server();
+    for (banned, verdict) in [
+        (true, Verdict::Banned),
+        (true, Verdict::Banned),
+        (false, Verdict::Accepted),
+        (false, Verdict::Accepted),
+    ] {
+        assert!(operator.set_banned(&alice(), banned).unwrap());
+        assert_eq!(store.account(&alice()).unwrap().unwrap().banned, banned);
+        assert_eq!(store.check_key(&alice(), &key(1), 2).unwrap(), verdict);
+    }
+}
+
+fn a_deleted_account_leaves_no_keys_behind(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    for username in [alice(), bob()] {
+        store.add_key(&username, &key(1), 1).unwrap();
+    }
+    assert!(database.open_beside_server().delete_account(&alice()).unwrap());
+    assert_eq!(store.account(&alice()).unwrap(), None);
+    assert_eq!(store.create_account(&alice(), "phc", 2).unwrap(), Created::New);
+    assert_eq!(store.check_key(&alice(), &key(1), 3).unwrap(), Verdict::Refused);
+    assert_eq!(store.check_key(&bob(), &key(1), 3).unwrap(), Verdict::Accepted);
+}
+
+fn nobody_is_neither_banned_nor_deleted_nor_given_a_password(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    let nobody = name("nobody");
+    let mut operator = database.open_beside_server();
+    assert!(!operator.set_banned(&nobody, true).unwrap());
+    assert!(!operator.delete_account(&nobody).unwrap());
+    assert!(!operator.set_password(&nobody, "phc", None).unwrap());
+    assert_eq!(store.account(&nobody).unwrap(), None);
+}
+
+fn accounts_are_shown_in_pages_in_the_order_of_their_names(database: &dyn Database) {
+    let mut store = database.open();
+    assert_eq!(database.open_beside_server().accounts_after(None, 9).unwrap(), []);
+    for username in ["bob", "al", "alice", "9z", "0z", "al.ice", "zoe", "al-ice"] {
+        store.create_account(&name(username), "phc", 1).unwrap();
+    }
+    let mut operator = database.open_beside_server();
+    let mut page = |after: Option<&str>| -> Vec<String> {
+        let page = operator.accounts_after(after.map(name).as_ref(), 3).unwrap();
+        page.into_iter().map(|account| account.username.to_string()).collect()
+    };
+    assert_eq!(page(None), ["0z", "9z", "al"]);
+    assert_eq!(page(Some("al")), ["al-ice", "al.ice", "alice"]);
+    assert_eq!(page(Some("alice")), ["bob", "zoe"]);
+    assert_eq!(page(Some("zoe")), [""; 0]);
+}
+
+fn an_account_shows_when_it_was_made_and_its_keys_were_used(database: &dyn Database) {
+    let mut store = database.open();
+    store.create_account(&alice(), "phc", 100).unwrap();
+    store.create_account(&bob(), "phc", 200).unwrap();
+    for (seed, used_ms) in [(1, 900), (2, 800)] {
+        store.add_key(&bob(), &key(seed), used_ms).unwrap();
+    }
+    let mut operator = database.open_beside_server();
+    operator.set_banned(&bob(), true).unwrap();
+    let of_alice = AccountSummary {
+        username: alice(),
+        created_ms: 100,
+        banned: false,
+        keys: 0,
+        used_ms: None,
+    };
+    let of_bob = AccountSummary {
+        username: bob(),
+        created_ms: 200,
+        banned: true,
+        keys: 2,
+        used_ms: Some(900),
+    };
+    assert_eq!(operator.accounts_after(None, 9).unwrap(), [of_alice, of_bob]);
+}
+
+fn the_operator_and_the_server_write_side_by_side(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    let mut operator = database.open_beside_server();
+    for number in 1..=20 {
+        store.append(0, &[broadcast(number)]).unwrap();
+        operator.set_banned(&alice(), number % 2 == 0).unwrap();
+        store.add_key(&bob(), &key(1), number).unwrap();
+        operator.create_account(&name(&format!("guest{number}")), "phc", number).unwrap();
+    }
+    assert_eq!(store.load_log().unwrap().head, 20);
+    assert!(store.account(&name("guest20")).unwrap().is_some());
+    assert_eq!(operator.accounts_after(None, 99).unwrap().len(), 22);
+}
+
+fn the_operator_makes_a_database_only_when_told(database: &dyn Database) {
+    let refused = || open_beside_server(&database.location(), Absent::Refuse).err().unwrap();
+    for _ in 0..2 {
+        let error = refused();
+        assert!(matches!(error, StoreError::NotReady(_)), "{error:?}");
+    }
+    open_beside_server(&database.location(), Absent::Make).unwrap();
+    database.open_beside_server();
+}
+
+fn a_database_that_the_operator_made_is_good_for_a_server(database: &dyn Database) {
+    let mut operator = open_beside_server(&database.location(), Absent::Make).unwrap();
+    operator.create_account(&alice(), "phc", 1).unwrap();
+    // Still open: the operator keeps no server out.
+    let mut store = server_on(&database.location());
+    assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "phc");
+    store.append(0, &[broadcast(1)]).unwrap();
+    assert!(operator.set_banned(&alice(), true).unwrap());
+}
+
+fn several_may_make_the_same_database_at_once(database: &dyn Database) {
+    let location = database.location();
+    let together = Barrier::new(4);
+    let adds = |username: String| {
+        together.wait();
+        let mut operator = open_beside_server(&location, Absent::Make).unwrap();
+        operator.create_account(&name(&username), "phc", 1).unwrap()
+    };
+    thread::scope(|scope| {
+        let adds = &adds;
+        let threads: Vec<_> =
+            (0..4).map(|number| scope.spawn(move || adds(format!("guest{number}")))).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), Created::New);
+        }
+    });
+    assert_eq!(database.open_beside_server().accounts_after(None, 9).unwrap().len(), 4);
+}
+
+fn what_was_committed_is_there_although_nobody_closed_the_store(database: &dyn Database) {
+    let mut store = with_accounts(database);
+    store.add_key(&alice(), &key(1), 1).unwrap();
+    store.append(0, &[broadcast(1)]).unwrap();
+    std::mem::forget(store);
+    let mut store = database.open();
+    assert_eq!(store.check_key(&alice(), &key(1), 2).unwrap(), Verdict::Accepted);
+    assert_eq!(store.load_log().unwrap().entries, [entry(1)]);
+    store.append(0, &[broadcast(2)]).unwrap();
+}
+
+/// Opens a store as a server does.
+fn server_on(location: &StoreLocation) -> Box<dyn Store> {
+    match location {
+        StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path).unwrap()),
+        StoreLocation::Mysql(database) => Box::new(Mysql::open(database).unwrap()),
+    }
+}
+
+fn name(text: &str) -> Username {
+    text.parse().unwrap()
+}
+
+fn alice() -> Username {
+    name("alice")
+}
+
+fn bob() -> Username {
+    name("bob")
+}
+
+fn key(seed: u8) -> PublicKey {
+    Identity::from_seed(&[seed; 32]).public_key()
+}
+
+/// A broadcast whose parts all differ, so that none can stand in for another.
+fn broadcast(number: u64) -> NewBroadcast {
+    NewBroadcast {
+        sender: alice(),
+        time_ms: 1_750_000_000_000 + number,
+        text: format!("Grüße № {number} — it's \"quoted\"; 👋"),
+        boot_ms: 5_000 + number,
+        boot_id: u64::MAX - 7,
+    }
+}
+
+/// The same as it is stored under this number.
+fn entry(number: u64) -> StoredEntry {
+    broadcast(number).numbered(number)
+}
+
+fn with_accounts(database: &dyn Database) -> Box<dyn Store> {
+    let mut store = database.open();
+    for username in [alice(), bob()] {
+        assert_eq!(store.create_account(&username, "phc", 1).unwrap(), Created::New);
+    }
+    store
+}
+
+/// Adds keys to alice's account, each used a little later than the one before.
+fn fill_with_keys(store: &mut dyn Store, seeds: impl Iterator<Item = u8>) {
+    for seed in seeds {
+        store.add_key(&alice(), &key(seed), 1_000 + u64::from(seed)).unwrap();
+    }
+}
+
+/// Which of these keys alice has.
+fn keys_of_alice(store: &mut dyn Store, seeds: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut has =
+        |seed: &u8| store.check_key(&alice(), &key(*seed), 20_000).unwrap() == Verdict::Accepted;
+    seeds.filter(|seed| has(seed)).collect()
+}

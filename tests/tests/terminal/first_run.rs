@@ -1,0 +1,189 @@
+//! From nothing to an account, and what stays on the disk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use letschat_tests::client::{PASSWORD, TestClient};
+use letschat_tests::person::{CTRL_C, CTRL_D, Person, UP};
+use letschat_tests::programs::program;
+use letschat_tests::server::TestServer;
+use pty_process::blocking::Command;
+use serde_json::json;
+
+#[test]
+fn somebody_new_is_led_to_an_account_and_told_what_can_be_done() {
+    let server = TestServer::start(&[]);
+    let mut alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("n");
+    alice.sees("The name you want");
+    // Before a password is thought up for it.
+    alice.types("Al ice!");
+    alice.sees("Sorry: a username is made of");
+    alice.types("alice");
+    alice.chooses_password();
+    alice.sees(&server.fingerprint);
+    alice.sees("Logged in as alice, by password.");
+    alice.sees("What next?");
+    alice.is_prompted("letschat> ");
+    assert!(!alice.bytes().contains(PASSWORD), "the password was shown");
+
+    alice.press(CTRL_D);
+    assert_eq!(alice.sees_the_end(), 0);
+}
+
+#[test]
+fn unusable_data_folder_is_told_instead_of_a_welcome() {
+    let home = tempfile::tempdir().unwrap();
+    let letschat = Command::new(program("letschat"))
+        .args(["--peer-port", "0", "--data", "/dev/null/letschat"])
+        .env("XDG_CONFIG_HOME", home.path())
+        .env_remove("LETSCHAT_SERVER");
+    let mut alice = Person::run(letschat, "alice", tempfile::tempdir().unwrap());
+    assert_eq!(alice.sees_the_end(), 1);
+    alice.sees("letschat: the data folder /dev/null/letschat can't be used: Not a directory");
+    assert!(!alice.bytes().contains("Welcome") && !alice.bytes().contains("Server ("));
+}
+
+#[test]
+fn first_run_asks_for_the_server_and_the_next_remembers_it() {
+    let server = TestServer::start(&[]);
+    let home = tempfile::tempdir().unwrap();
+    let path = |folder: &str| home.path().join(folder).display().to_string();
+    let letschat = || {
+        Command::new(program("letschat"))
+            .args(["--peer-port", "0"])
+            .env("XDG_CONFIG_HOME", path("config"))
+            .env("XDG_DATA_HOME", path("data"))
+            .env_remove("LETSCHAT_SERVER")
+    };
+    let mut alice = Person::run(letschat(), "alice", tempfile::tempdir().unwrap());
+    alice.is_prompted("Server (empty: 127.0.0.1:4400, this machine's): ");
+    alice.types("no server/at all");
+    alice.sees("That names no server");
+    alice.types(&server.address.to_string());
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("n");
+    alice.sees("The name you want");
+    alice.types("alice");
+    alice.chooses_password();
+    alice.sees(&format!("{} is your server from now on", server.address));
+    alice.is_prompted("letschat> ");
+    alice.press(CTRL_D);
+    assert_eq!(alice.sees_the_end(), 0);
+
+    let again = Person::run(letschat(), "alice", tempfile::tempdir().unwrap());
+    again.sees("Logged in as alice, by key.");
+}
+
+#[test]
+fn who_has_an_account_is_led_to_it_from_a_new_machine() {
+    let server = TestServer::start(&[]);
+    TestClient::join(&server, "alice").quits();
+    let alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("y");
+    alice.sees("Your name:");
+    alice.types("alice");
+    alice.sees("Password (empty");
+    alice.types(PASSWORD);
+    alice.sees("Logged in as alice, by password.");
+    alice.is_prompted("letschat> ");
+}
+
+#[test]
+fn who_has_two_accounts_here_is_led_to_one_by_its_key() {
+    let server = TestServer::start(&[]);
+    let mut before = TestClient::start(&server, "alice");
+    before.sign_up_and_log_in();
+    before.ok("leave", json!({}));
+    let bob = json!({"username": "bob", "password": PASSWORD});
+    before.ok("signup", bob.clone());
+    before.ok("login", bob);
+    before.process.end_input();
+    assert_eq!(before.process.exit_code(), 0);
+    let alice = Person::sit_down_with(&server, "alice", before.data, &[], &[]);
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("y");
+    alice.sees("Your name:");
+    alice.types("alice");
+    alice.sees("Password (empty");
+    alice.types("");
+    alice.sees("Logged in as alice, by key.");
+    alice.is_prompted("letschat> ");
+}
+
+#[test]
+fn nothing_is_printed_into_a_password() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.types("login carol");
+    let question = "Password (empty: log in by this machine's key): ";
+    alice.is_prompted(question);
+    bob.ok("broadcast", json!({"text": "hello, all"}));
+    bob.wait_event("broadcast");
+    alice.is_prompted(question);
+    alice.types(PASSWORD);
+    alice.sees("bob to all: hello, all");
+    assert!(!alice.bytes().contains(PASSWORD), "the password was shown");
+}
+
+#[test]
+fn a_name_that_is_refused_is_asked_for_again() {
+    let server = TestServer::start(&[]);
+    let _taken = Person::join(&server, "alice");
+    let second = Person::sit_down(&server, "second");
+    second.sees("Do you have an account here (y/n)?");
+    second.types("n");
+    second.sees("The name you want");
+    second.types("alice");
+    second.chooses_password();
+    second.sees("Somebody has that username; choose another.");
+    second.is_prompted("Do you have an account here (y/n)? ");
+}
+
+#[test]
+fn who_wants_no_questions_gets_a_prompt() {
+    let server = TestServer::start(&[]);
+    let alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.press(CTRL_C);
+    alice.sees("`/signup NAME` makes an account");
+    alice.is_prompted("letschat (offline)> ");
+}
+
+#[test]
+fn cancelled_password_ends_the_command_and_not_the_client() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    alice.types("login bob");
+    alice.sees("Password (empty");
+    alice.press(CTRL_C);
+    alice.sees("called off");
+    alice.is_prompted("letschat> ");
+}
+
+#[test]
+fn the_history_has_commands_and_no_password() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    alice.types("status");
+    alice.sees("You are: alice");
+    alice.is_prompted("letschat> ");
+    alice.types("login alice hunter2hunter2");
+    alice.sees("a password is never typed in the line");
+    alice.is_prompted("letschat> ");
+    alice.types("login bob");
+    alice.sees("Password (empty");
+    alice.types(PASSWORD);
+    alice.sees("login bob");
+    alice.is_prompted("letschat> ");
+    alice.press(UP);
+    alice.is_prompted("letschat> login bob");
+    alice.press(UP);
+    alice.is_prompted("letschat> status");
+
+    let path = alice.data.path().join("history");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "status\nlogin bob\n");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -1,0 +1,43 @@
+//! A peer that sends faster than a terminal shows.
+
+use std::thread;
+
+use letschat_protocol::peer::PeerMessage;
+use letschat_tests::person::Person;
+use letschat_tests::rogue::Rogue;
+use letschat_tests::server::TestServer;
+
+/// Beyond what a client ever let wait for its front end.
+const FLOOD: u64 = 20_000;
+
+#[test]
+fn a_flood_of_messages_does_not_end_the_prompt() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    let mut rogue = Rogue::join(&server, "rogue");
+    let mut link = rogue.calls("alice");
+    alice.sees("/approve rogue");
+    alice.types("/approve rogue");
+    link.is_approved();
+    link.floods(1..=FLOOD, "x");
+    link.says([PeerMessage::Message { number: FLOOD + 1, text: "the end of it".into() }]);
+    alice.sees("rogue: the end of it");
+    alice.is_prompted("rogue> ");
+}
+
+#[test]
+fn a_flood_without_end_leaves_keys_their_turn() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    let mut rogue = Rogue::join(&server, "rogue");
+    let mut link = rogue.calls("alice");
+    alice.sees("/approve rogue");
+    alice.types("/approve rogue");
+    link.is_approved();
+    let flood = thread::spawn(move || link.floods_without_end(1));
+    alice.sees("rogue: x");
+    alice.types("/disconnect");
+    alice.sees("Chat with rogue is over.");
+    flood.join().unwrap();
+    alice.is_prompted("letschat> ");
+}

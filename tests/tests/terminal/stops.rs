@@ -1,0 +1,124 @@
+//! Ctrl+Z, and what a shell does with a job: the terminal is the shell's meanwhile, and the client's again
+//! after `fg`.
+
+use letschat_tests::client::{PASSWORD, TestClient};
+use letschat_tests::person::{CTRL_Z, Person};
+use letschat_tests::programs::{NO_SETTINGS, foreign_settings, program};
+use letschat_tests::server::TestServer;
+use pty_process::blocking::Command;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A shell with job control that starts a program, and says how it finds the terminal when that has stopped.
+const SHELL: &str = "set -m; \"$0\" \"$@\"; \
+    echo \"stopped by $?\"; stty -a | grep -o '[-]*echo ' ; read -r line; fg; echo \"ended by $?\"; read -r line";
+
+/// Somebody who has started this program in a shell.
+fn in_a_shell(data: TempDir, name: &str, arguments: &[&str]) -> Person {
+    let shell = Command::new("bash").args(["--norc", "-c", SHELL]);
+    let shell = foreign_settings().into_iter().fold(shell, |shell, name| shell.env_remove(name));
+    let shell = shell
+        .arg(program(name))
+        .args(arguments)
+        .arg("--data")
+        .arg(data.path())
+        .env("LETSCHAT_CONFIG", NO_SETTINGS)
+        .env("LETSCHAT_SERVER_CONFIG", NO_SETTINGS);
+    Person::run(shell, "alice", data)
+}
+
+fn client(server: &TestServer, flags: &[&str]) -> Person {
+    let data = tempfile::tempdir().unwrap();
+    let location = server.address.to_string();
+    let mut before = TestClient::start_in(data, &location, "alice", &["--accept-new-server"]);
+    before.sign_up_and_log_in();
+    before.process.end_input();
+    assert_eq!(before.process.exit_code(), 0);
+    let arguments = [&["--server", &location, "--peer-port", "0"], flags].concat();
+    let alice = in_a_shell(before.data, "letschat", &arguments);
+    alice.sees("Logged in as alice, by key.");
+    alice
+}
+
+#[test]
+fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
+    let server = TestServer::start(&[]);
+    let alice = client(&server, &[]);
+    alice.is_prompted("letschat> ");
+    let mut bob = TestClient::join(&server, "bob");
+    alice.chats_with(&mut bob);
+    alice.press("half a li");
+    alice.is_prompted("bob> half a li");
+    alice.press(CTRL_Z);
+    alice.sees("stopped by");
+    // The shell can be typed into.
+    alice.sees("echo");
+    assert!(!alice.screen().contains("-echo"), "{}", alice.screen());
+    bob.ok("say", json!({"text": "are you there?"}));
+    alice.types("");
+    alice.sees("bob: are you there?");
+    alice.is_prompted("bob> half a li");
+    alice.types("ne");
+    bob.wait_event_with("message", "text", "half a line");
+    alice.is_prompted("bob> ");
+}
+
+#[test]
+fn a_password_is_not_shown_after_a_stop() {
+    let server = TestServer::start(&[]);
+    let alice = client(&server, &["--plain"]);
+    alice.types("passwd");
+    alice.sees("Your present password:");
+    alice.press(CTRL_Z);
+    alice.sees("stopped by");
+    alice.types("");
+    alice.sees_times("Your present password:", 2);
+    alice.types(PASSWORD);
+    alice.sees("The new password:");
+    alice.types("another horse battery");
+    alice.sees("The new password again:");
+    alice.types("another horse battery");
+    alice.sees("Your password is changed");
+    let shown = alice.bytes();
+    assert!(!shown.contains("horse"), "{shown}");
+}
+
+#[test]
+fn a_password_at_the_prompt_is_not_shown_after_a_stop() {
+    let server = TestServer::start(&[]);
+    let alice = client(&server, &[]);
+    alice.is_prompted("letschat> ");
+    alice.types("passwd");
+    alice.is_prompted("Your present password: ");
+    alice.press("correct ");
+    alice.press(CTRL_Z);
+    alice.sees("stopped by");
+    alice.types("");
+    alice.sees_times("Your present password:", 2);
+    alice.types("horse battery");
+    alice.is_prompted("The new password: ");
+    alice.types("another horse battery");
+    alice.is_prompted("The new password again: ");
+    alice.types("another horse battery");
+    alice.sees("Your password is changed");
+    let shown = alice.bytes();
+    assert!(!shown.contains("horse"), "{shown}");
+}
+
+#[test]
+fn a_password_for_the_server_is_not_shown_after_a_stop() {
+    let data = tempfile::tempdir().unwrap();
+    let operator = in_a_shell(data, "letschat-server", &["account", "add", "robin"]);
+    operator.sees("New password for robin:");
+    operator.press("correct ");
+    operator.press(CTRL_Z);
+    operator.sees("stopped by");
+    operator.types("");
+    operator.sees_times("New password for robin:", 2);
+    operator.types("horse battery");
+    operator.sees("The same password again:");
+    operator.types(PASSWORD);
+    operator.sees("ended by 0");
+    let shown = operator.bytes();
+    assert!(!shown.contains("horse"), "{shown}");
+}

@@ -1,0 +1,383 @@
+//! docs/PROTOCOL.md against the code: its transcripts are played to a real hub, and its tables are
+//! compared with the types.
+//!
+//! A transcript is a block fenced as `transcript`, about one connection. Its lines:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `C: …` | the client sends this line |
+//! | `C+ …` | and this one, which belongs to the payload |
+//! | `S: …`, `S+ …` | this is the next line that the server says, in a payload or not |
+//! | `S(bob): …`, `S(bob)+ …` | the same for bob, whom a directive has logged in |
+//! | `# …` | a directive: see [`DIRECTIVES`] |
+//!
+//! In a server's line `<some words>` stands for one word or a part of one, and `<rest>` for anything
+//! at all. In a client's line `<key>` and `<signature>` are those of the user whom the line names.
+//! What the server says and the transcript does not is a failure too, and so is an end of the
+//! connection that the transcript does not tell. The clock stands still unless a directive moves it.
+#![allow(clippy::unwrap_used)]
+
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use data_encoding::HEXLOWER;
+use letschat_protocol::code::Code;
+use letschat_protocol::datagram::{Sealer, ToServer};
+use letschat_protocol::dialogue::{Closing, Request, SessionId, USAGE};
+use letschat_protocol::identity::{
+    Fingerprint, Identity, LoginStatement, PublicKey, safety_number,
+};
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::peer::{ChatId, Refusal};
+use letschat_protocol::username::Username;
+use letschat_server::hub::{ConnectionId, Input, LinkEnd, Operator, Settings};
+
+use stage::{Manner, Stage, name};
+
+const DOCUMENT: &str = include_str!("../../../docs/PROTOCOL.md");
+
+/// Fewer blocks than this and somebody has lost some.
+const MIN_TRANSCRIPTS: usize = 16;
+
+/// What can be said about the scene. NAME is a username, TEXT the rest of the line. Whoever logs in
+/// by a directive has an account too. All passwords are [`stage::PASSWORD`]. The client of the transcript
+/// is at 10.0.0.1, the others at 10.0.0.2, 10.0.0.3 and so on, in their order.
+const DIRECTIVES: &[(&str, Directive)] = &[
+    ("NAME has an account", |play, words| play.stage.add_account(&name(words[0]))),
+    ("NAME is logged in", |play, words| play.other(words[0], Manner::Program, None)),
+    ("NAME is logged in at ADDRESS", |play, words| {
+        play.other(words[0], Manner::Program, Some(words[1]));
+    }),
+    ("NAME is logged in by hand", |play, words| play.other(words[0], Manner::Hand, None)),
+    ("NAME is logged in on another machine", |play, words| {
+        play.other(words[0], Manner::OtherMachine, None);
+    }),
+    ("C is NAME, logged in", |play, words| play.client_is(words[0])),
+    ("NAME hangs up", |play, words| play.hang_up(words[0])),
+    ("NAME broadcasts TEXT", |play, words| play.broadcast(words[0], words[1])),
+    ("NUMBER s pass", |play, words| play.stage.pass(words[0].parse::<u64>().unwrap() * 1_000)),
+    ("all places are taken", |play, _| play.fill_all_places()),
+    ("the store is away", |play, _| play.stage.store.away = true),
+    ("the operator says TEXT", |play, words| {
+        play.stage.put(Input::Operator(Operator::Say(words[0].into())));
+    }),
+    ("the operator kicks NAME", |play, words| {
+        play.stage.put(Input::Operator(Operator::Kick(name(words[0]))));
+    }),
+    ("the operator stops the server", |play, _| play.stage.put(Input::Operator(Operator::Stop))),
+    ("the connection is closed", |play, _| play.told_of_end = true),
+];
+
+type Directive = fn(&mut Play, &[&str]);
+
+#[test]
+fn every_transcript_is_what_the_server_says() {
+    let transcripts = transcripts_of(DOCUMENT);
+    assert!(transcripts.len() >= MIN_TRANSCRIPTS, "only {} transcripts", transcripts.len());
+    let failures: Vec<String> =
+        transcripts.iter().filter_map(|transcript| transcript.play().err()).collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
+}
+
+#[test]
+fn a_transcript_that_tells_it_wrong_is_found_out() {
+    let right = "## Title\n```transcript\nS: 220 letschat-server <version>; say HELLO\nC: QUIT\n\
+                 S: 221 Goodbye.\n# the connection is closed\n```\n";
+    let play = |text: &str| transcripts_of(text)[0].play();
+    assert_eq!(play(right), Ok(()));
+    for (from, to, line) in [
+        ("221 Goodbye.", "221 Farewell.", 5),
+        ("S: 221 Goodbye.\n", "", 6),
+        ("S: 221 Goodbye.\n", "S: 221 Goodbye.\nS: and more\n", 6),
+        ("C: QUIT", "C: HELP", 5),
+        ("S: 220 letschat-server <version>; say HELLO\n", "", 3),
+        ("# the connection is closed\n", "", 6),
+        ("# the connection", "# the moon", 6),
+        ("C: QUIT", "# the connection is closed\nC: QUIT", 4),
+        ("# the connection is closed", "C: QUIT", 6),
+    ] {
+        let error = play(&right.replace(from, to)).expect_err(to);
+        assert!(error.starts_with(&format!("docs/PROTOCOL.md:{line}: in \"Title\"")), "{error}");
+    }
+}
+
+#[test]
+fn the_table_of_codes_is_that_of_the_code() {
+    let listed: Vec<(String, String)> =
+        rows_under("Reply codes").map(|row| (row[0].clone(), row[1].clone())).collect();
+    let codes: Vec<(String, String)> =
+        Code::ALL.iter().map(|code| (code.to_string(), code.name().into())).collect();
+    assert_eq!(listed, codes);
+}
+
+#[test]
+fn the_tables_of_closings_and_refusals_are_those_of_the_code() {
+    let closings: Vec<&str> = Closing::ALL.iter().map(|closing| closing.name()).collect();
+    assert_eq!(first_cells("Closings"), closings);
+    let refusals: Vec<&str> = Refusal::ALL.iter().map(|refusal| refusal.name()).collect();
+    assert_eq!(first_cells("Refusals"), refusals);
+}
+
+#[test]
+fn every_request_has_a_section_of_its_own() {
+    let sections: Vec<&str> =
+        DOCUMENT.lines().filter_map(|line| line.strip_prefix("#### ")).collect();
+    let verbs: Vec<&str> = USAGE.iter().map(|(verb, _)| *verb).collect();
+    assert_eq!(sections, verbs);
+}
+
+#[test]
+fn the_test_vectors_are_what_the_code_makes() {
+    let (alice, bob) = (Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32]));
+    let key = alice.public_key();
+    let server = Fingerprint::of_spki(b"letschat");
+    let statement = LoginStatement { server: &server, username: &name("alice"), binding: &[4; 32] };
+    let datagram = Sealer::new(SessionId(5), &[6; 32]).seal(&ToServer::Answer(9));
+    let safety = safety_number((&name("alice"), &key), (&name("bob"), &bob.public_key()));
+    let made = [
+        key.to_string(),
+        key.fingerprint().to_string(),
+        server.to_string(),
+        alice.sign_login(&statement).to_string(),
+        HEXLOWER.encode(&datagram),
+        MessageId::in_chat(ChatId(1), &PublicKey::from_bytes([7; 32]), 3).to_string(),
+        MessageId::of_broadcast(5, 9).to_string(),
+        safety,
+    ];
+    let listed: Vec<String> = rows_under("Test vectors").map(|row| row[1].clone()).collect();
+    assert_eq!(listed, made);
+}
+
+/// The rows of the first table under a heading, without its head and without back quotes.
+fn rows_under(heading: &str) -> impl Iterator<Item = Vec<String>> {
+    let is_heading = move |line: &&str| line.trim_start_matches('#').trim() != heading;
+    let table = DOCUMENT.lines().skip_while(is_heading).skip_while(|line| !line.starts_with('|'));
+    table.take_while(|line| line.starts_with('|')).skip(2).map(|row| {
+        row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()
+    })
+}
+
+fn first_cells(heading: &str) -> Vec<String> {
+    rows_under(heading).map(|row| row[0].clone()).collect()
+}
+
+/// A block of the document.
+struct Transcript<'a> {
+    heading: &'a str,
+    /// With their numbers in the document.
+    lines: Vec<(usize, &'a str)>,
+}
+
+fn transcripts_of(document: &str) -> Vec<Transcript<'_>> {
+    let mut transcripts = Vec::new();
+    let mut heading = "";
+    let mut lines = (1..).zip(document.lines());
+    while let Some((_, line)) = lines.next() {
+        if line.starts_with('#') {
+            heading = line.trim_start_matches('#').trim();
+        }
+        let fence = line.strip_prefix("```");
+        if let Some(kind) = fence {
+            let block = lines.by_ref().take_while(|(_, line)| *line != "```").collect();
+            if kind == "transcript" {
+                transcripts.push(Transcript { heading, lines: block });
+            }
+        }
+    }
+    transcripts
+}
+
+impl Transcript<'_> {
+    fn play(&self) -> Result<(), String> {
+        let mut play = Play::new();
+        for (index, (number, line)) in self.lines.iter().enumerate() {
+            let next = self.lines.get(index + 1).map_or("", |(_, line)| line);
+            play.line(line, next).map_err(|why| self.failure(*number, &why))?;
+        }
+        let end = self.lines.last().map_or(0, |(number, _)| number + 1);
+        play.end().map_err(|why| self.failure(end, &why))
+    }
+
+    fn failure(&self, number: usize, why: &str) -> String {
+        format!("docs/PROTOCOL.md:{number}: in \"{}\"\n{why}", self.heading)
+    }
+}
+
+/// A transcript under way.
+struct Play {
+    stage: Stage,
+    client: Option<ConnectionId>,
+    others: BTreeMap<Username, ConnectionId>,
+    /// Whose lines the transcript shows, beside the client's.
+    shown: BTreeSet<Username>,
+    /// What the client has begun to send.
+    sending: Vec<u8>,
+    told_of_end: bool,
+}
+
+impl Play {
+    fn new() -> Play {
+        Play {
+            stage: Stage::new(),
+            client: None,
+            others: BTreeMap::new(),
+            shown: BTreeSet::new(),
+            sending: Vec::new(),
+            told_of_end: false,
+        }
+    }
+
+    /// Plays a line. A frame is sent when the `next` line does not belong to it.
+    fn line(&mut self, line: &str, next: &str) -> Result<(), String> {
+        if let Some(directive) = line.strip_prefix("# ") {
+            self.direct(directive)?;
+            let client_ended = self.client.is_some_and(|id| self.stage.wires[&id].closed);
+            return if self.told_of_end && !client_ended {
+                Err("expected: the end of the connection\ngot:      nothing of that kind".into())
+            } else {
+                Ok(())
+            };
+        }
+        let (speaker, text) = line
+            .split_once([':', '+'])
+            .map(|(speaker, text)| (speaker, text.strip_prefix(' ').unwrap_or(text)))
+            .ok_or("this is no line of a transcript")?;
+        if speaker == "C" {
+            return self.client_says(text, next);
+        }
+        let other = speaker.strip_prefix("S(").and_then(|rest| rest.strip_suffix(')'));
+        let to = match other {
+            Some(other) => {
+                let other = name(other);
+                self.shown.insert(other.clone());
+                *self.others.get(&other).ok_or("nobody has logged them in")?
+            }
+            None if speaker == "S" => self.connected(),
+            None => return Err("this is no line of a transcript".into()),
+        };
+        let said = self.stage.wires.get_mut(&to).unwrap().heard.pop_front();
+        match said {
+            Some(said) if matches(text, &said) => Ok(()),
+            said => {
+                let said = said.unwrap_or_else(|| "nothing".into());
+                Err(format!("expected: {text}\ngot:      {said}"))
+            }
+        }
+    }
+
+    fn client_says(&mut self, text: &str, next: &str) -> Result<(), String> {
+        let client = self.connected();
+        self.nothing_unsaid()?;
+        if self.stage.wires[&client].closed {
+            return Err("expected: an open connection\ngot:      an end".into());
+        }
+        let text = self.stage.signed(text, client);
+        self.sending.extend_from_slice(text.as_bytes());
+        self.sending.push(b'\n');
+        if !next.starts_with("C+") {
+            let bytes = std::mem::take(&mut self.sending);
+            self.stage.receive(client, &bytes);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        let client = self.client.ok_or("nothing is said in this transcript")?;
+        self.nothing_unsaid()?;
+        match self.stage.wires[&client].closed && !self.told_of_end {
+            true => Err("expected: no end of the connection\ngot:      an end".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whatever the server said is in the transcript.
+    fn nothing_unsaid(&self) -> Result<(), String> {
+        let shown = self.shown.iter().map(|name| self.others[name]);
+        let mut unsaid = self.client.into_iter().chain(shown).filter_map(|id| {
+            let said = self.stage.wires[&id].heard.front()?;
+            Some(format!("expected: nothing more of the server\ngot:      {said}"))
+        });
+        unsaid.next().map_or(Ok(()), Err)
+    }
+
+    fn direct(&mut self, text: &str) -> Result<(), String> {
+        let found = DIRECTIVES.iter().find_map(|(form, run)| Some((fill(form, text)?, run)));
+        let (words, run) = found.ok_or("there is no such directive")?;
+        run(self, &words);
+        Ok(())
+    }
+
+    /// The client's connection, made when it is first spoken of.
+    fn connected(&mut self) -> ConnectionId {
+        let stage = &mut self.stage;
+        *self.client.get_or_insert_with(|| stage.connect("10.0.0.1"))
+    }
+
+    fn client_is(&mut self, who: &str) {
+        let client = self.connected();
+        self.stage.log_in(client, &name(who), Manner::Program);
+    }
+
+    fn other(&mut self, who: &str, manner: Manner, address: Option<&str>) {
+        let next = format!("10.0.0.{}", self.others.len() + 2);
+        let other = self.stage.connect(address.unwrap_or(&next));
+        self.stage.log_in(other, &name(who), manner);
+        self.others.insert(name(who), other);
+    }
+
+    fn hang_up(&mut self, who: &str) {
+        let connection = self.others[&name(who)];
+        self.stage.put(Input::Gone { connection, why: LinkEnd::Ended });
+    }
+
+    fn broadcast(&mut self, who: &str, text: &str) {
+        let from = self.others[&name(who)];
+        let request = Request::Broadcast { text: text.into() };
+        self.stage.receive(from, &request.to_frame().to_bytes());
+        // What the sender hears of it is not what the transcript is about.
+        self.stage.wires.get_mut(&from).unwrap().heard.clear();
+    }
+
+    fn fill_all_places(&mut self) {
+        for n in 0..Settings::default().places {
+            let connection = self.stage.connect(&format!("10.0.1.{n}"));
+            self.stage.log_in(connection, &name(&format!("user{n}")), Manner::Program);
+        }
+    }
+}
+
+/// The words in the place of NAME, ADDRESS, NUMBER and TEXT, if the text has this form.
+fn fill<'a>(form: &str, text: &'a str) -> Option<Vec<&'a str>> {
+    let (mut filled, mut rest) = (Vec::new(), text);
+    for part in form.split_inclusive(' ') {
+        let word = part.trim_end_matches([' ', ',']);
+        let end = match word {
+            "TEXT" => rest.len(),
+            "NAME" | "ADDRESS" | "NUMBER" => rest.find([' ', ',']).unwrap_or(rest.len()),
+            _ => {
+                rest = rest.strip_prefix(part)?;
+                continue;
+            }
+        };
+        filled.push(&rest[..end]);
+        rest = rest[end..].strip_prefix(&part[word.len()..])?;
+    }
+    rest.is_empty().then_some(filled)
+}
+
+/// Whether a line is as the transcript has it, with its placeholders.
+fn matches(pattern: &str, text: &str) -> bool {
+    let placeholder = pattern.split_once('<').and_then(|(before, rest)| {
+        let (name, after) = rest.split_once('>')?;
+        Some((before, name, after))
+    });
+    let Some((before, name, after)) = placeholder else {
+        return pattern == text;
+    };
+    let Some(text) = text.strip_prefix(before) else {
+        return false;
+    };
+    let longest = if name == "rest" { text.len() } else { text.find(' ').unwrap_or(text.len()) };
+    (1..=longest).any(|end| text.is_char_boundary(end) && matches(after, &text[end..]))
+}
