@@ -273,9 +273,9 @@ impl Links {
     }
 
     /// What is wanted of somebody who has gone is wanted of nobody.
-    fn with(&self, connection: ConnectionId, wish: impl FnOnce(&Outbox)) {
+    fn with(&self, connection: ConnectionId, instruct: impl FnOnce(&Outbox)) {
         if let Some(link) = self.table.get(&connection) {
-            wish(&link.outbox);
+            instruct(&link.outbox);
         }
     }
 

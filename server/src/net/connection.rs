@@ -1,4 +1,4 @@
-//! One connection: a TLS handshake, then lines in and bytes out, as the hub wants them.
+//! One connection: a TLS handshake, then lines in and bytes out, as the hub instructs.
 //!
 //! One task owns the socket. It races nothing that would lose bytes when dropped: what is read or
 //! written half-way is kept in the [`Link`], and only an end of the connection drops that.
@@ -21,7 +21,7 @@ use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::tls::{self, Exported};
 
 use super::Event;
-use super::outbox::{Outbox, Wishes};
+use super::outbox::{Instructions, Outbox};
 use super::stream::Stream;
 use crate::hub::{ConnectionId, Input, LinkEnd};
 
@@ -32,13 +32,13 @@ const READ_BYTES: usize = 4 * 1024;
 /// pipelined commands; more is left to TCP's own flow control.
 const READ_AHEAD_BYTES: usize = 8 * 1024;
 
-/// What TLS may hold of what is to go out, beyond the outbox.
+/// Bytes that TLS may buffer beyond the outbox.
 const TLS_BUFFER_BYTES: usize = 16 * 1024;
 
-/// What a client may still send after the last word to it, before it is cut off.
+/// Bytes that a client may still send after the farewell, before it is cut off.
 const MAX_DISCARDED_BYTES: u64 = 256 * 1024;
 
-/// How long a connection is waited for.
+/// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     /// With bytes to go out, none of which go.
@@ -61,7 +61,7 @@ impl Default for Patience {
     }
 }
 
-/// What a connection's task is made of.
+/// The task of one connection.
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) outbox: Arc<Outbox>,
@@ -72,7 +72,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Runs the connection to its end and reports that, exactly once, as the last thing.
     pub(crate) async fn run(self, stream: Stream, acceptor: TlsAcceptor) {
-        // A fault in one connection's handling is not to cost the others theirs.
+        // A panic in one connection must not end the others.
         let why = match AssertUnwindSafe(self.live(stream, acceptor)).catch_unwind().await {
             Ok(why) => why,
             Err(_) => {
@@ -91,7 +91,7 @@ impl Connection {
             Err(why) => return why,
         };
         let mut link = Link::new(self, stream);
-        let why = link.converse().await;
+        let why = link.exchange().await;
         match why {
             LinkEnd::Ended => link.say_farewell().await,
             LinkEnd::NotReading => link.stream.get_ref().0.forget_unsent(),
@@ -100,7 +100,7 @@ impl Connection {
         why
     }
 
-    /// The hub may lose its patience meanwhile; then there is nothing worth letting out.
+    /// The hub may close the connection meanwhile. Then nothing has to be sent.
     async fn handshake(
         &self,
         stream: Stream,
@@ -122,7 +122,7 @@ impl Connection {
         Ok(stream)
     }
 
-    /// What only the two ends of this TLS session know.
+    /// Exports the secrets of this TLS session.
     fn secured(&self, stream: &TlsStream<Stream>) -> Result<Event, rustls::Error> {
         let Exported { binding, keys } = tls::export(stream.get_ref().1)?;
         Ok(Event::Secured { connection: self.id, binding, keys })
@@ -188,9 +188,9 @@ impl Outgoing {
     }
 }
 
-/// What one step brings.
+/// The result of one step.
 enum Step {
-    Wishes(Wishes),
+    Instructions(Instructions),
     Drained,
     Read(io::Result<usize>),
     Failed(io::Error),
@@ -212,7 +212,7 @@ impl<'a> Link<'a> {
         }
     }
 
-    async fn converse(&mut self) -> LinkEnd {
+    async fn exchange(&mut self) -> LinkEnd {
         loop {
             if let Err(why) = self.advance().await {
                 return why;
@@ -223,7 +223,7 @@ impl<'a> Link<'a> {
     async fn advance(&mut self) -> Result<(), LinkEnd> {
         self.hand_over_line().await?;
         match poll_fn(|cx| self.poll_step(cx)).await {
-            Step::Wishes(wishes) => self.take(&wishes)?,
+            Step::Instructions(instructions) => self.take(&instructions)?,
             Step::Drained => {}
             Step::Read(Ok(0)) => self.end(),
             Step::Read(Ok(_)) => future::yield_now().await,
@@ -262,24 +262,24 @@ impl<'a> Link<'a> {
         self.connection.report(Event::Input(Input::Drained { connection })).await
     }
 
-    fn take(&mut self, wishes: &Wishes) -> Result<(), LinkEnd> {
-        if wishes.overflowed {
+    fn take(&mut self, instructions: &Instructions) -> Result<(), LinkEnd> {
+        if instructions.overflowed {
             return Err(LinkEnd::NotReading);
         }
-        self.outgoing.append(&wishes.bytes);
-        self.wanted = wishes.line.or(self.wanted);
-        self.tell_when_drained |= wishes.tell_when_drained;
-        if wishes.close { Err(LinkEnd::Ended) } else { Ok(()) }
+        self.outgoing.append(&instructions.bytes);
+        self.wanted = instructions.line.or(self.wanted);
+        self.tell_when_drained |= instructions.tell_when_drained;
+        if instructions.close { Err(LinkEnd::Ended) } else { Ok(()) }
     }
 
     fn end(&mut self) {
         self.ended = Some(Timer::after(self.connection.patience.half_closed));
     }
 
-    /// The hub's wishes come first, so that bytes that flow can't keep its end from a connection.
+    /// The hub's instructions come first, so that a steady flow of bytes can't delay a close.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if let Poll::Ready(wishes) = self.connection.outbox.poll_wishes(cx) {
-            return Poll::Ready(Step::Wishes(wishes));
+        if let Poll::Ready(instructions) = self.connection.outbox.poll_instructions(cx) {
+            return Poll::Ready(Step::Instructions(instructions));
         }
         if self.outgoing.is_pending() {
             match self.poll_send(cx) {

@@ -1,7 +1,7 @@
-//! What the hub wants of a connection: bytes to go out, the next line, an end.
+//! The hub's instructions to a connection: bytes to send, a line to read, an end.
 //!
 //! The hub's driver puts it here without ever waiting; the connection's task takes it. Everything
-//! is under one lock, the task's waker too, so that no wish is left lying while the task sleeps.
+//! is under one lock, the task's waker too, so that no instruction is left lying while the task sleeps.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use letschat_protocol::frame::Mode;
 
-/// Bytes that may wait for one connection. Who lets more pile up is dropped.
+/// Bytes that may wait for one connection. A client that lets more pile up is dropped.
 pub(crate) const OUTBOX_BYTES: usize = 96 * 1024;
 
 /// Shared between the hub's driver and one connection's task.
@@ -20,8 +20,8 @@ pub(crate) struct Outbox {
 
 #[derive(Default)]
 struct State {
-    wishes: Wishes,
-    /// Whether there is anything in `wishes` that the task has not been given.
+    instructions: Instructions,
+    /// Whether there is anything in `instructions` that the task has not been given.
     fresh: bool,
     /// Bytes that the task has taken and not yet passed on.
     in_flight: usize,
@@ -29,9 +29,9 @@ struct State {
     task: Option<Waker>,
 }
 
-/// What came in since the task last looked.
+/// The instructions since the task last took them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wishes {
+pub(crate) struct Instructions {
     /// To be sent, in order, before anything else here is done.
     pub(crate) bytes: Vec<u8>,
     /// The next line is wanted, taken so.
@@ -47,32 +47,32 @@ pub(crate) struct Wishes {
 /// The hub's side. Nothing here waits.
 impl Outbox {
     pub(crate) fn send(&self, bytes: &[u8]) {
-        self.wish(|state| {
-            let waiting = state.wishes.bytes.len() + state.in_flight;
+        self.instruct(|state| {
+            let waiting = state.instructions.bytes.len() + state.in_flight;
             if waiting + bytes.len() > OUTBOX_BYTES {
-                state.wishes.overflowed = true;
+                state.instructions.overflowed = true;
             } else {
-                state.wishes.bytes.extend_from_slice(bytes);
+                state.instructions.bytes.extend_from_slice(bytes);
             }
         });
     }
 
     pub(crate) fn ask_for_line(&self, mode: Mode) {
-        self.wish(|state| state.wishes.line = Some(mode));
+        self.instruct(|state| state.instructions.line = Some(mode));
     }
 
     pub(crate) fn tell_when_drained(&self) {
-        self.wish(|state| state.wishes.tell_when_drained = true);
+        self.instruct(|state| state.instructions.tell_when_drained = true);
     }
 
     pub(crate) fn close(&self) {
-        self.wish(|state| {
-            state.wishes.close = true;
+        self.instruct(|state| {
+            state.instructions.close = true;
             state.closed = true;
         });
     }
 
-    fn wish(&self, change: impl FnOnce(&mut State)) {
+    fn instruct(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
         state.fresh = true;
@@ -86,17 +86,17 @@ impl Outbox {
 
 /// The connection's side.
 impl Outbox {
-    /// Takes all wishes, or has the task woken when there are some.
-    pub(crate) fn poll_wishes(&self, cx: &mut Context<'_>) -> Poll<Wishes> {
+    /// Takes all instructions, or wakes the task when there are some.
+    pub(crate) fn poll_instructions(&self, cx: &mut Context<'_>) -> Poll<Instructions> {
         let mut state = self.lock();
         if !state.fresh {
             state.wake_later(cx);
             return Poll::Pending;
         }
         state.fresh = false;
-        let wishes = std::mem::take(&mut state.wishes);
-        state.in_flight += wishes.bytes.len();
-        Poll::Ready(wishes)
+        let instructions = std::mem::take(&mut state.instructions);
+        state.in_flight += instructions.bytes.len();
+        Poll::Ready(instructions)
     }
 
     /// So many of the bytes that were taken have been passed on.
@@ -150,31 +150,31 @@ mod tests {
         }
     }
 
-    fn take(outbox: &Outbox) -> Option<Wishes> {
-        match outbox.poll_wishes(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(wishes) => Some(wishes),
+    fn take(outbox: &Outbox) -> Option<Instructions> {
+        match outbox.poll_instructions(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(instructions) => Some(instructions),
             Poll::Pending => None,
         }
     }
 
     #[test]
-    fn wishes_are_taken_once_and_together() {
+    fn instructions_are_taken_once_and_together() {
         let outbox = Outbox::default();
         outbox.send(b"one ");
         outbox.send(b"two");
         outbox.ask_for_line(Mode::Verbatim);
-        let wishes = take(&outbox).unwrap();
-        assert_eq!(wishes.bytes, b"one two");
-        assert_eq!(wishes.line, Some(Mode::Verbatim));
+        let instructions = take(&outbox).unwrap();
+        assert_eq!(instructions.bytes, b"one two");
+        assert_eq!(instructions.line, Some(Mode::Verbatim));
         assert_eq!(take(&outbox), None);
     }
 
     #[test]
-    fn a_wish_wakes_the_task_that_found_nothing() {
+    fn an_instruction_wakes_the_task_that_found_nothing() {
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
         let outbox = Outbox::default();
-        assert!(outbox.poll_wishes(&mut Context::from_waker(&waker)).is_pending());
+        assert!(outbox.poll_instructions(&mut Context::from_waker(&waker)).is_pending());
         outbox.close();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(take(&outbox).unwrap().close);
@@ -189,9 +189,9 @@ mod tests {
         outbox.send(&[0; 10]);
         assert!(!take(&outbox).unwrap().overflowed);
         outbox.send(&[0; 1]);
-        let wishes = take(&outbox).unwrap();
-        assert!(wishes.overflowed);
-        assert_eq!(wishes.bytes, b"");
+        let instructions = take(&outbox).unwrap();
+        assert!(instructions.overflowed);
+        assert_eq!(instructions.bytes, b"");
     }
 
     proptest! {
@@ -221,12 +221,12 @@ mod tests {
                         }
                     }
                     2 => {
-                        let wishes = take(&outbox).unwrap_or_default();
-                        prop_assert_eq!(wishes.bytes.len(), waiting);
-                        told |= wishes.overflowed;
+                        let instructions = take(&outbox).unwrap_or_default();
+                        prop_assert_eq!(instructions.bytes.len(), waiting);
+                        told |= instructions.overflowed;
                         prop_assert_eq!(told, overflowed);
                         under_way += std::mem::take(&mut waiting);
-                        came.extend_from_slice(&wishes.bytes);
+                        came.extend_from_slice(&instructions.bytes);
                     }
                     _ => {
                         let out = size.min(under_way);
