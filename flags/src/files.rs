@@ -119,7 +119,7 @@ pub fn read_secret(top: &Path, path: &Path, max_bytes: u64) -> io::Result<Option
 }
 
 /// Refuses a file in the folder `top` or below that everybody can replace: where everybody may change
-/// a folder from `top` down to the file, or the folder of what a link on that way leads to.
+/// a folder from `top` down to the file, or any folder on the way to what a link leads to.
 ///
 /// # Errors
 ///
@@ -127,12 +127,18 @@ pub fn read_secret(top: &Path, path: &Path, max_bytes: u64) -> io::Result<Option
 pub fn refuse_replaceable(top: &Path, path: &Path) -> io::Result<()> {
     let entries = path.ancestors().take_while(|entry| *entry != top && entry.starts_with(top));
     entries.map(Path::to_owned).try_for_each(|mut entry| {
-        for _ in 0..MAX_LINKS {
+        for links in 0..MAX_LINKS {
             let folder = match entry.parent() {
                 Some(parent) if parent != "" => parent,
                 _ => Path::new("."),
             };
             refuse_entry_of_all(folder, &entry)?;
+            // The user chose `top`; a link may lead anywhere.
+            if links > 0 {
+                let real = found(fs::canonicalize(folder))?.unwrap_or_default();
+                let mut ways = real.ancestors().filter_map(|way| Some((way.parent()?, way)));
+                ways.try_for_each(|(parent, way)| refuse_entry_of_all(parent, way))?;
+            }
             let Ok(target) = fs::read_link(&entry) else { break };
             entry = folder.join(target);
         }
@@ -282,13 +288,14 @@ mod tests {
         fs::write(far.join("key"), "key").unwrap();
         set(&far.join("key"), 0o600);
         fs::copy(far.join("key"), far.join("sub/key")).unwrap();
+        symlink(far.join("sub/key"), top.path().join("deep")).unwrap();
         // A link to a link, and a link to the folder.
         symlink("../far/key", near.join("link")).unwrap();
         symlink(near.join("link"), top.path().join("key")).unwrap();
         symlink(far.join("sub"), top.path().join("sub")).unwrap();
         let read = |name| read_secret(top.path(), &top.path().join(name), 9);
         assert!(read("key").unwrap().is_some() && read("sub/key").unwrap().is_some());
-        for (folder, name) in [(&near, "key"), (&far, "key"), (&far, "sub/key")] {
+        for (folder, name) in [(&near, "key"), (&far, "key"), (&far, "sub/key"), (&far, "deep")] {
             set(folder, 0o777);
             assert_eq!(read(name).unwrap_err().kind(), ErrorKind::PermissionDenied, "{name}");
             set(folder, 0o755);

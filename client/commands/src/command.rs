@@ -1,5 +1,6 @@
 //! Commands as data, and the one dispatcher that every front end goes through.
 
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +11,9 @@ use std::sync::Arc;
 use futures_lite::FutureExt as _;
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::username::Username;
-use serde_json::{Map, Value};
 
+pub use self::reading::{find, parse_line, parse_object};
+use self::reading::{is_marked, misused, said_too_late, switch};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::commands::TABLE;
 use crate::extension::{self, Extension};
@@ -154,12 +156,18 @@ impl Command {
 pub struct Call {
     command: &'static Command,
     arguments: Arguments,
+    /// Whether it was given by name, and not as a line of which the beginning decides.
+    is_by_name: bool,
 }
 
 impl Call {
+    fn new(command: &'static Command, arguments: Arguments) -> Call {
+        Call { command, arguments, is_by_name: false }
+    }
+
     /// Returns the call of the command of this role, without arguments.
     pub fn of(role: Role) -> Call {
-        Call { command: Command::of(role), arguments: Arguments::default() }
+        Call::new(Command::of(role), Arguments::default())
     }
 
     /// The command's name.
@@ -189,7 +197,7 @@ impl Call {
         let mut arguments = Arguments::default();
         arguments.give(&extension::CALLED, name.to_owned());
         arguments.give(&extension::LINE, rest.to_owned());
-        Some(Call { command: &extension::ADDED, arguments })
+        Some(Call::new(&extension::ADDED, arguments))
     }
 
     /// The question that a person is asked for the text that is missing.
@@ -367,7 +375,16 @@ impl Dispatcher {
 
     /// Runs a call, if it is allowed now.
     pub async fn run(&self, call: Prepared) -> Result<Reply, Failure> {
-        let Prepared(Call { command, mut arguments }) = call;
+        let Prepared(Call { command, mut arguments, is_by_name }) = call;
+        // A program that gives a command by name means no chat that is over. A plugin may, for its user.
+        if let Typing::Over(who) = self.client().typing()
+            && is_by_name
+            && self.context.switches
+            && command.says.is_none()
+        {
+            // A client that has ended runs nothing more.
+            let _ = self.client().request(Request::AcceptEnd(who)).await;
+        }
         if command.allowed == Allowed::LoggedIn && self.context.client.phase() == Phase::Offline {
             let message = format!(
                 "{}: you are not logged in. `/login NAME` comes first, unless it is being tried already.",
@@ -422,82 +439,4 @@ impl Dispatcher {
         }
         Some(arguments)
     }
-}
-
-/// Reads a typed line. A `/` makes it a command anywhere; in a chat anything else is said there,
-/// and `//` says a text that begins with a `/`.
-pub fn parse_line(line: &str, in_chat: bool) -> Result<Call, Rejection> {
-    let line = line.trim_end_matches(['\r', '\n']);
-    let command = match line.trim_start().strip_prefix('/') {
-        Some(text) if in_chat && text.starts_with('/') => return say(text),
-        Some(command) => command,
-        None if in_chat => return say(line),
-        None => line,
-    };
-    let command = command.trim_start();
-    let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
-    let command = find(name)?;
-    let arguments = match (command.asks, rest.trim()) {
-        // It is asked for.
-        (Asks::Text(..), "") => Ok(Arguments::default()),
-        _ => Arguments::from_line(command.parameters, rest),
-    };
-    arguments.map(|arguments| Call { command, arguments }).map_err(|error| misused(command, &error))
-}
-
-/// Whether a `/` makes this line a command.
-fn is_marked(line: &str) -> bool {
-    line.trim_start().strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
-}
-
-/// A line that goes to another chat, even while plain text goes nowhere.
-fn switch(line: &str) -> Option<Call> {
-    let call = parse_line(line, false).ok()?;
-    (call.command.role == Some(Role::Switch)).then_some(call)
-}
-
-fn said_too_late(who: &Username) -> Rejection {
-    let why = format!(
-        "The chat with {who} is over, so this went nowhere. `/switch NAME` goes to another chat; \
-         after any command with a `/` plain lines are commands again."
-    );
-    let command = Some(Command::of(Role::Say));
-    Rejection { command, failure: Failure::new(FailureCode::NoChat, why) }
-}
-
-/// Reads a command and the `arguments` of a JSON object.
-pub fn parse_object(name: &str, arguments: &Map<String, Value>) -> Result<Call, Rejection> {
-    let command = find(name)?;
-    let arguments = Arguments::from_object(command.parameters, arguments);
-    arguments.map(|arguments| Call { command, arguments }).map_err(|error| misused(command, &error))
-}
-
-fn say(text: &str) -> Result<Call, Rejection> {
-    let command = Command::of(Role::Say);
-    let arguments = Arguments::from_line(command.parameters, text);
-    arguments.map(|arguments| Call { command, arguments }).map_err(|error| misused(command, &error))
-}
-
-/// The command of a name or alias, in any case.
-pub fn find(name: &str) -> Result<&'static Command, Rejection> {
-    let is_it = |word: &&str| word.eq_ignore_ascii_case(name);
-    let found =
-        TABLE.iter().find(|command| is_it(&command.name) || command.aliases.iter().any(is_it));
-    found.copied().ok_or_else(|| Rejection {
-        command: None,
-        failure: Failure::new(
-            FailureCode::UnknownCommand,
-            "There is no such command; `/help` lists them.",
-        ),
-    })
-}
-
-fn misused(command: &'static Command, error: &ArgumentError) -> Rejection {
-    let message = format!(
-        "{}: {error}. Usage: {}; for example: {}",
-        command.name,
-        command.usage(),
-        command.example
-    );
-    Rejection { command: Some(command), failure: Failure::new(FailureCode::BadArguments, message) }
 }

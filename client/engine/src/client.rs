@@ -153,7 +153,7 @@ impl Client {
             let (answer, answered) = async_channel::bounded(1);
             orders.send(Order { request, answer }).await.map_err(|_| Failure::Ended)?;
             // An order that came too late is dropped, and its end of the channel with it.
-            answered.recv().await.unwrap_or_else(|_| Err(Failure::Ended))
+            answered.recv().await.unwrap_or(Err(Failure::Ended))
         }
     }
 

@@ -1,6 +1,6 @@
 //! The clients, their folders, and what their users do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use letschat_core::session::{
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::dialogue::{Closing, Secret, SessionId};
 use letschat_protocol::identity::Identity;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use crate::faults::Hit;
@@ -68,6 +69,8 @@ pub(crate) struct Person {
 /// What somebody saw and did, for the promises.
 #[derive(Default)]
 pub(crate) struct History {
+    /// Own messages of which it is not known what became of them.
+    under_way: HashSet<MessageId>,
     /// Each showing of a broadcast: number, sender, time, text.
     pub(crate) shown: Vec<(u64, Username, u64, String)>,
     /// The texts of one's own broadcasts that the server acknowledged.
@@ -296,7 +299,13 @@ impl World {
             Told::Broadcast { from, number, text, time_ms, .. } => {
                 who.history.shown.push((number, from, time_ms, text));
             }
+            Told::Message { own: true, id, .. } => {
+                assert!(who.history.under_way.insert(id), "an id names one message");
+            }
             Told::Message { from, text, .. } => who.chat(&from).received.push(text),
+            Told::MessageState { id, .. } => {
+                assert!(who.history.under_way.remove(&id), "a message ends once");
+            }
             Told::ChatOpened { with, .. } => {
                 who.history.opened += 1;
                 who.history.chats.entry(with).or_default().push(ChatHistory::default());

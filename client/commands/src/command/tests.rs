@@ -167,7 +167,7 @@ fn a_text_that_is_asked_for_may_be_missing_in_a_typed_line() {
         assert!(call.answered("hello".into()).question().is_none());
     }
     assert!(parse_line("broadcast hello", false).unwrap().question().is_none());
-    let object = parse_object("broadcast", &Map::new());
+    let object = parse_object("broadcast", &serde_json::Map::new());
     assert_eq!(object.unwrap_err().failure.code, FailureCode::BadArguments);
 }
 

@@ -44,6 +44,7 @@ impl Session {
         let state = self.key_state(who, &chat.key);
         self.pin(who, chat.key);
         let print = fingerprint(&chat.key);
+        self.bells.remove(who);
         self.opened += 1;
         self.chats.insert(who.clone(), Chat { count: self.opened, ..chat });
         self.hold_chat(now, who);

@@ -366,6 +366,7 @@ impl Session {
         }
         self.introduced.clear();
         self.offered.clear();
+        self.bells.clear();
         self.effects.push(Effect::CloseAccount);
     }
 

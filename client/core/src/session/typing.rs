@@ -42,10 +42,10 @@ impl Session {
         }
     }
 
-    /// A chat opened. It becomes current if its user asked for that, or if no other one is.
+    /// A chat opened. It becomes current if its user asked for that, or if lines are commands. While lines go
+    /// to another chat, or nowhere since that is over, its user may be typing for that one.
     pub(super) fn opened_for_typing(&mut self, who: &Username, switch: bool) {
-        let before = self.current();
-        if before.is_some_and(|before| before != who) {
+        if self.typing.chat().is_some_and(|before| before != who) {
             if !switch {
                 return;
             }

@@ -38,6 +38,9 @@ impl Plain {
             Typing::Chat(current) if current.as_str() != with => Some(format!(
                 "What you type still goes to {current}; `/switch {with}` goes to {with}."
             )),
+            Typing::Over(current) if current.as_str() != with => Some(format!(
+                "The chat with {current} is over, and what you type still goes nowhere; `/switch {with}` goes to {with}."
+            )),
             _ => None,
         }
     }

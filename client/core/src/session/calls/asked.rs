@@ -162,7 +162,7 @@ impl Session {
         receiver: Option<SocketAddr>,
         from: SocketAddr,
     ) {
-        // Whoever is blocked is not to tell that by it.
+        // Before the look at the blocked: `busy` must not give a block away.
         if !self.may_ring(now, &who) {
             return self.refuse(link, Refusal::Busy);
         }
@@ -318,7 +318,6 @@ impl Session {
                 }
                 if let Some(asked) = self.asked.remove(who) {
                     let Asked { link, chat, key, receiver, waiting, switch, .. } = asked;
-                    self.bells.remove(who);
                     let chat = Chat::new(who, chat, key, receiver, false, link, now);
                     self.open_chat(now, who, chat, waiting, switch);
                 }

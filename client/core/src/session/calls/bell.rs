@@ -1,4 +1,4 @@
-//! How often one caller rings: twice at once, and then ever more rarely until a while has passed.
+//! A limit on the rings of one caller: two at once, then ever fewer, until a while has passed.
 
 use letschat_protocol::username::Username;
 
@@ -16,7 +16,7 @@ pub(in crate::session) struct Bell {
 }
 
 impl Session {
-    /// Whether a caller may ring now. A call that comes too soon does not count.
+    /// Returns true if a caller may ring now. A call that comes too soon does not count.
     pub(super) fn may_ring(&mut self, now: Now, who: &Username) -> bool {
         let is_recent = |bell: &Bell| now.boot_ms < bell.silent_until_ms.saturating_add(STABLE_MS);
         self.bells.retain(|_, bell| is_recent(bell));

@@ -13,13 +13,15 @@ use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::Event;
 use crate::failure::Failure;
 
+/// Sends a text over an open route. Returns the message's id and its place in the chat.
+type SendText = fn(&mut Session, Now, &Username, &str) -> Result<(MessageId, u64), Failure>;
+
 /// A way to a person.
 struct Route {
     via: Via,
     /// Returns true if the route leads to this person now.
     is_open: fn(&Session, &Username) -> bool,
-    /// Sends a text over the open route.
-    send: fn(&mut Session, Now, &Username, &str) -> Result<(MessageId, u64), Failure>,
+    send: SendText,
 }
 
 /// The routes in the order in which they are tried. A message takes the first that is open.

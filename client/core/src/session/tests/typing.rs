@@ -133,3 +133,21 @@ fn a_login_while_logged_in_says_so() {
         |event: &&Event| matches!(event, Event::Notice { code: NoticeCode::AlreadyLoggedIn, .. });
     assert!(told(&effects).iter().any(is_told), "{effects:?}");
 }
+
+#[test]
+fn chat_that_opens_takes_no_line_for_one_that_is_over() {
+    // The user asked for carol and approved dave before bob ended the chat.
+    let mut stage = Stage::logged_in();
+    let bob = stage.chat_with("bob", 2);
+    let (carol, _) = stage.called_by("carol", 3);
+    stage.ask(Request::Connect { who: "carol".into(), force: false, switch: false });
+    let (dave, _) = stage.called_by("dave", 4);
+    stage.ask(Request::Approve(Some("dave".into())));
+    stage.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+    for link in [carol, dave] {
+        stage.put(Input::Peer { link, message: PeerMessage::Open });
+        assert_eq!(*stage.session.typing(), over("bob"));
+    }
+    stage.ask(Request::Switch("carol".into()));
+    assert_eq!(*stage.session.typing(), chat("carol"));
+}

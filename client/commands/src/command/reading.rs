@@ -1,0 +1,94 @@
+//! From typed lines and JSON objects to calls.
+
+use letschat_protocol::username::Username;
+use serde_json::{Map, Value};
+
+use super::{Asks, Call, Command, Rejection, Role};
+use crate::arguments::{ArgumentError, Arguments};
+use crate::commands::TABLE;
+use crate::failure::Failure;
+use letschat_core::codes::FailureCode;
+
+/// Reads a typed line. A `/` makes it a command anywhere; in a chat anything else is said there,
+/// and `//` says a text that begins with a `/`.
+pub fn parse_line(line: &str, in_chat: bool) -> Result<Call, Rejection> {
+    let line = line.trim_end_matches(['\r', '\n']);
+    let command = match line.trim_start().strip_prefix('/') {
+        Some(text) if in_chat && text.starts_with('/') => return say(text),
+        Some(command) => command,
+        None if in_chat => return say(line),
+        None => line,
+    };
+    let command = command.trim_start();
+    let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+    let command = find(name)?;
+    let arguments = match (command.asks, rest.trim()) {
+        // It is asked for.
+        (Asks::Text(..), "") => Ok(Arguments::default()),
+        _ => Arguments::from_line(command.parameters, rest),
+    };
+    arguments
+        .map(|arguments| Call::new(command, arguments))
+        .map_err(|error| misused(command, &error))
+}
+
+/// Whether a `/` makes this line a command.
+pub(super) fn is_marked(line: &str) -> bool {
+    line.trim_start().strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
+}
+
+/// A line that goes to another chat, even while plain text goes nowhere.
+pub(super) fn switch(line: &str) -> Option<Call> {
+    let call = parse_line(line, false).ok()?;
+    (call.command.role == Some(Role::Switch)).then_some(call)
+}
+
+pub(super) fn said_too_late(who: &Username) -> Rejection {
+    let why = format!(
+        "The chat with {who} is over, so this went nowhere. `/switch NAME` goes to another chat; \
+         after any command with a `/` plain lines are commands again."
+    );
+    let command = Some(Command::of(Role::Say));
+    Rejection { command, failure: Failure::new(FailureCode::NoChat, why) }
+}
+
+/// Reads a command and the `arguments` of a JSON object.
+pub fn parse_object(name: &str, arguments: &Map<String, Value>) -> Result<Call, Rejection> {
+    let command = find(name)?;
+    let arguments = Arguments::from_object(command.parameters, arguments);
+    arguments
+        .map(|arguments| Call { is_by_name: true, ..Call::new(command, arguments) })
+        .map_err(|error| misused(command, &error))
+}
+
+fn say(text: &str) -> Result<Call, Rejection> {
+    let command = Command::of(Role::Say);
+    let arguments = Arguments::from_line(command.parameters, text);
+    arguments
+        .map(|arguments| Call::new(command, arguments))
+        .map_err(|error| misused(command, &error))
+}
+
+/// The command of a name or alias, in any case.
+pub fn find(name: &str) -> Result<&'static Command, Rejection> {
+    let is_it = |word: &&str| word.eq_ignore_ascii_case(name);
+    let found =
+        TABLE.iter().find(|command| is_it(&command.name) || command.aliases.iter().any(is_it));
+    found.copied().ok_or_else(|| Rejection {
+        command: None,
+        failure: Failure::new(
+            FailureCode::UnknownCommand,
+            "There is no such command; `/help` lists them.",
+        ),
+    })
+}
+
+pub(super) fn misused(command: &'static Command, error: &ArgumentError) -> Rejection {
+    let message = format!(
+        "{}: {error}. Usage: {}; for example: {}",
+        command.name,
+        command.usage(),
+        command.example
+    );
+    Rejection { command: Some(command), failure: Failure::new(FailureCode::BadArguments, message) }
+}
