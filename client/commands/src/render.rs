@@ -66,10 +66,10 @@ fn line(event: &Event) -> String {
         Event::Connected { server, fingerprint } => {
             format!("Connected to {}, key {}.", Printable(server), Printable(fingerprint))
         }
-        Event::Notice { message, .. } => Printable(message).to_string(),
-        Event::Disconnected { .. } | Event::Retrying { .. } | Event::Error { .. } => {
-            Printable(&text::message(event).unwrap_or_default()).to_string()
-        }
+        Event::Disconnected { .. }
+        | Event::Retrying { .. }
+        | Event::Notice { .. }
+        | Event::Error { .. } => Printable(&text::message(event).unwrap_or_default()).to_string(),
         Event::LoggedIn { username, by } => format!("Logged in as {username}, by {by}."),
         Event::LeftServer { chats: 0 } => "Left the server.".into(),
         Event::LeftServer { chats } => format!("Left the server; open chats: {chats}."),
@@ -224,10 +224,11 @@ fn local_time(time_ms: u64) -> DateTime<Local> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use letschat_core::codes::{FailureCode, LinkEnd, NoticeCode};
+    use letschat_core::codes::{FailureCode, LinkEnd};
     use letschat_core::conversation::{ConversationId, Via};
     use letschat_core::event::Trouble;
     use letschat_core::failure::Failure as Why;
+    use letschat_core::notice::Notice;
     use letschat_protocol::message_id::MessageId;
 
     /// A text that clears the screen, rings, turns the writing around and ends the line.
@@ -288,7 +289,7 @@ mod tests {
                 id: MessageId::of_broadcast(1, 1),
                 via: Via::Server,
             },
-            Event::Notice { code: NoticeCode::ServerSays, message: hostile() },
+            Event::notice(Notice::ServerSays(hostile())),
             Event::Error {
                 code: FailureCode::NotSaved,
                 trouble: Trouble::NotSaved { folder: hostile(), why: hostile() },

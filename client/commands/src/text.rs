@@ -5,6 +5,7 @@
 use letschat_core::codes::LinkEnd;
 use letschat_core::event::{Event, Trouble, fingerprint};
 use letschat_core::failure::{Among, Cancel, Failure, Text, Withdrawal};
+use letschat_core::notice::Notice;
 use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
@@ -25,8 +26,7 @@ impl<'a> From<&'a Event> for WithMessage<'a> {
     }
 }
 
-/// The sentence of an event that the core tells as data; `None`: the event has no `message`, or has it
-/// already.
+/// The `message` of an event, if it has one.
 pub fn message(event: &Event) -> Option<String> {
     match event {
         Event::Disconnected { why, .. } => Some(failure(why)),
@@ -35,8 +35,31 @@ pub fn message(event: &Event) -> Option<String> {
             let seconds = in_ms.div_ceil(1_000);
             Some(format!("{why}Trying again in {seconds} s; `/cancel` stops that."))
         }
+        Event::Notice { notice, .. } => Some(noticed(notice)),
         Event::Error { trouble, .. } => Some(in_trouble(trouble)),
         _ => None,
+    }
+}
+
+fn noticed(notice: &Notice) -> String {
+    match notice {
+        Notice::ServerKeyPinned { server, fingerprint } => format!(
+            "The server {server} is new here. From now on only this key is accepted there: \
+             {fingerprint}. Its operator can tell you whether it is the right one."
+        ),
+        Notice::ServerKnown { server, known_as } => {
+            format!("The server {server} is the one that you know as {known_as}.")
+        }
+        Notice::ServerSays(text) => format!("Server: {text}"),
+        Notice::AlreadyLoggedIn(own) => format!("You are logged in as {own} already."),
+        Notice::Ringing(who) => format!("{who} is being asked; `/cancel` withdraws it."),
+        Notice::ChatOpen(who) => format!("The chat with {who} is open already."),
+        Notice::CurrentChat(who) => format!("What you type goes to {who} now."),
+        Notice::EventsDropped { count } => format!(
+            "{count} events were dropped, since nobody read them. `/status` and `/list` show how \
+             things stand."
+        ),
+        Notice::PositionLost(why) => why.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use crate::conversation::{ConversationId, MessageState, Via, digits};
 use crate::failure::Failure;
+use crate::notice::Notice;
 use crate::view::SessionState;
 
 /// The names of all events.
@@ -218,7 +219,8 @@ pub enum Event {
         /// A stable word.
         code: NoticeCode,
         /// What.
-        message: String,
+        #[serde(skip)]
+        notice: Notice,
     },
     /// Something went wrong that no command asked for.
     Error {
@@ -252,6 +254,11 @@ pub enum Trouble {
 }
 
 impl Event {
+    /// A `notice` event.
+    pub fn notice(notice: Notice) -> Event {
+        Event::Notice { code: notice.code(), notice }
+    }
+
     /// Returns true for an event that only a [`View`](crate::view::View) takes in.
     pub fn is_for_views(&self) -> bool {
         matches!(self, Event::State(_) | Event::People(_))
@@ -272,7 +279,7 @@ impl Event {
             | Event::Left { usernames, .. } => {
                 usernames.iter().map(|name| name.as_str().len()).sum()
             }
-            Event::Notice { message, .. } => message.len(),
+            Event::Notice { notice, .. } => notice.text_bytes(),
             Event::Disconnected { why, .. } | Event::Retrying { why: Some(why), .. } => {
                 why.text_bytes()
             }

@@ -6,6 +6,7 @@
 //! * [`event`] – what is told unasked, under the same names everywhere
 //! * [`failure`] – why a request failed, as data
 //! * [`view`] – what every front end shows, kept by events alone
+//! * [`notice`] – what a `notice` event reports, as data
 //! * [`crowd`] – which stranger gives way when all places are taken
 //!
 //! Deliberately absent: sockets, files, clocks and tasks. No dependency has any.
@@ -16,5 +17,6 @@ pub mod conversation;
 pub mod crowd;
 pub mod event;
 pub mod failure;
+pub mod notice;
 pub mod session;
 pub mod view;

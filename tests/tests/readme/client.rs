@@ -9,6 +9,7 @@ use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd
 use letschat_core::conversation::{ConversationId, MessageState, Via};
 use letschat_core::event::{self, Event, KeyState, Trouble};
 use letschat_core::failure::Failure;
+use letschat_core::notice::Notice;
 use letschat_core::session::{Reply, Status};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -100,7 +101,7 @@ pub(crate) fn every_event() -> Vec<Event> {
         },
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
-        Event::Notice { code: NoticeCode::Ringing, message: text() },
+        Event::notice(Notice::Ringing(bob())),
         Event::Error { code: FailureCode::NotSaved, trouble },
     ];
     // An event that is new does not compile here before it is told of above and in CLIENT.md.

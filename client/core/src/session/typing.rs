@@ -3,8 +3,8 @@
 use letschat_protocol::username::Username;
 
 use super::{Reply, RequestId, Session};
-use crate::codes::NoticeCode;
 use crate::event::Event;
+use crate::notice::Notice;
 
 /// What a typed line without a `/` means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,8 +49,7 @@ impl Session {
             if !switch {
                 return;
             }
-            let message = format!("What you type goes to {who} now.");
-            self.tell(Event::Notice { code: NoticeCode::CurrentChat, message });
+            self.tell(Event::notice(Notice::CurrentChat(who.clone())));
         }
         self.typing = Typing::Chat(who.clone());
     }

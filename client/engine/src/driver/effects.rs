@@ -19,8 +19,9 @@ use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::server_link::ServerLink;
 use crate::net::tls::PeerTls;
-use letschat_core::codes::{FailureCode, NoticeCode};
+use letschat_core::codes::FailureCode;
 use letschat_core::event::{Event, Trouble};
+use letschat_core::notice::Notice;
 use letschat_core::session::{Account, AccountError, Effect, Input, LinkId, PeerLoss, Save};
 
 /// Closed links that may still be letting out their last words; the oldest are cut short.
@@ -105,11 +106,7 @@ impl Running<'_> {
             self.handle(Input::Backlog(backlog));
         }
         if let Some(count) = self.telling.take_dropped() {
-            let message = format!(
-                "{count} events were dropped, since nobody read them. `/status` and `/list` show how \
-                 things stand."
-            );
-            self.tell(Event::Notice { code: NoticeCode::EventsDropped, message });
+            self.tell(Event::notice(Notice::EventsDropped { count }));
         }
     }
 
@@ -146,8 +143,8 @@ impl Running<'_> {
             AccountError::Folder(format!("The account's key can't be used: {error}."))
         })?;
         self.receiver.open(self.account_generation, tls.clone());
-        if let Some(message) = folder.lost_position.clone() {
-            self.tell(Event::Notice { code: NoticeCode::PositionLost, message });
+        if let Some(why) = folder.lost_position.clone() {
+            self.tell(Event::notice(Notice::PositionLost(why)));
         }
         self.account = Some((folder, tls));
         Ok(account)

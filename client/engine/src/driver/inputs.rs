@@ -8,8 +8,8 @@ use crate::net::peer_link::PeerLink;
 use crate::net::server_link::Secured;
 use crate::net::{Arrival, Occurrence};
 use crate::trust::Verdict;
-use letschat_core::codes::NoticeCode;
 use letschat_core::event::Event;
+use letschat_core::notice::Notice;
 use letschat_core::session::{Input, LinkId, Request, RequestId};
 
 impl Running<'_> {
@@ -81,23 +81,14 @@ impl Running<'_> {
 
     fn note_secured(&mut self, secured: Secured) -> Input {
         let Secured { fingerprint, verdict, address, keys } = secured;
-        let server = &self.target.address;
+        let server = self.target.address.to_string();
         let notice = match verdict {
-            Verdict::FirstSight => Some((
-                NoticeCode::ServerKeyPinned,
-                format!(
-                    "The server {server} is new here. From now on only this key is accepted there: \
-                     {fingerprint}. Its operator can tell you whether it is the right one."
-                ),
-            )),
-            Verdict::KnownAs(address) => Some((
-                NoticeCode::ServerKnown,
-                format!("The server {server} is the one that you know as {address}."),
-            )),
+            Verdict::FirstSight => Some(Notice::ServerKeyPinned { server, fingerprint }),
+            Verdict::KnownAs(known_as) => Some(Notice::ServerKnown { server, known_as }),
             Verdict::Known | Verdict::AsGiven => None,
         };
-        if let Some((code, message)) = notice {
-            self.tell(Event::Notice { code, message });
+        if let Some(notice) = notice {
+            self.tell(Event::notice(notice));
         }
         let Exported { binding, keys } = keys;
         self.secured = Some((address, keys));

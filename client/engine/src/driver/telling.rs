@@ -187,7 +187,7 @@ impl Telling {
 mod tests {
     use super::*;
     use async_channel::Receiver;
-    use letschat_core::codes::NoticeCode;
+    use letschat_core::notice::Notice;
 
     fn telling() -> (Telling, Receiver<Told>) {
         let (events, told) = async_channel::unbounded();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn notice(bytes: usize) -> Event {
-        Event::Notice { code: NoticeCode::ServerSays, message: "x".repeat(bytes) }
+        Event::notice(Notice::ServerSays("x".repeat(bytes)))
     }
 
     fn displayed(number: u64) -> Option<Displayed> {

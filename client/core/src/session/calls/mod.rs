@@ -21,9 +21,10 @@ use super::asking::is_at;
 use super::chat::Chat;
 use super::server::{Expected, ListFor};
 use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, Request, RequestId, Session};
-use crate::codes::{NoticeCode, RequestEnd};
+use crate::codes::RequestEnd;
 use crate::event::{Event, KeyState};
 use crate::failure::{Among, Cancel, Failure};
+use crate::notice::Notice;
 
 /// A user approves within this time.
 pub(in crate::session) const APPROVAL_MS: u64 = 60_000;
@@ -166,8 +167,7 @@ impl Session {
             self.approve(now, id, Some(who.to_string()));
         } else if let Some(chat) = self.chats.get(who) {
             let reply = chat.reply(self);
-            let message = format!("The chat with {who} is open already.");
-            self.tell(Event::Notice { code: NoticeCode::ChatOpen, message });
+            self.tell(Event::notice(Notice::ChatOpen(who.clone())));
             self.opened_for_typing(who, switch);
             self.answer(id, reply);
         } else if let Some(call) = self.calls.get_mut(who) {
@@ -297,8 +297,7 @@ impl Session {
                 if told.is_none_or(|told| std::mem::replace(told, true)) {
                     return;
                 }
-                let message = format!("{who} is being asked; `/cancel` withdraws it.");
-                self.tell(Event::Notice { code: NoticeCode::Ringing, message });
+                self.tell(Event::notice(Notice::Ringing(who.clone())));
             }
             PeerMessage::Ping | PeerMessage::Pong => {}
             PeerMessage::Approve => {

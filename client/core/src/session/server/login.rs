@@ -9,9 +9,10 @@ use letschat_protocol::username::{Username, UsernameError};
 
 use super::news::FIRST_DATAGRAMS_MS;
 use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, Waiting};
-use crate::codes::{FailureCode, LinkEnd, NoticeCode};
+use crate::codes::{FailureCode, LinkEnd};
 use crate::event::{Event, Trouble};
 use crate::failure::Failure;
+use crate::notice::Notice;
 use crate::session::broadcasts::Shown;
 
 use crate::session::{
@@ -56,8 +57,7 @@ impl Session {
                 return self.fail(id, Failure::AlreadyLoggedInAs(own));
             }
             if self.server.is_logged_in() {
-                let message = format!("You are logged in as {own} already.");
-                self.tell(Event::Notice { code: NoticeCode::AlreadyLoggedIn, message });
+                self.tell(Event::notice(Notice::AlreadyLoggedIn(own.clone())));
                 return self.answer(id, Reply::LoggedIn { username: own.to_string() });
             }
         }

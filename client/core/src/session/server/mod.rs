@@ -25,9 +25,10 @@ use super::asking::Pages;
 use super::backoff::Backoff;
 use super::retry::Retries;
 use super::{Effect, Now, Request, RequestId, Session, Unreached};
-use crate::codes::{LinkEnd, NoticeCode};
+use crate::codes::LinkEnd;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::notice;
 use crate::view::LinkState;
 
 /// An answer that takes longer than this does not come.
@@ -411,10 +412,7 @@ impl Session {
                 self.tell(Event::Left { usernames: Vec::new(), count: left });
             }
             Notice::Say(text) => {
-                self.tell(Event::Notice {
-                    code: NoticeCode::ServerSays,
-                    message: format!("Server: {text}"),
-                });
+                self.tell(Event::notice(notice::Notice::ServerSays(text)));
             }
             Notice::Closing(why) => self.server_down(now, LinkEnd::Closed(why)),
         }
