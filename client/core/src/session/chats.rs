@@ -12,9 +12,7 @@ use super::chat::{Chat, Ending, Path, Redial};
 use super::delivery::Arrival;
 use super::routes::Sent;
 use super::server::Expected;
-use super::{
-    Backlog, Displayed, Effect, LinkId, LinkUse, Now, PeerLoss, Reply, RequestId, Session, Typing,
-};
+use super::{Backlog, Displayed, Effect, LinkId, LinkUse, Now, Reply, RequestId, Session, Typing};
 use crate::codes::ChatEnd;
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, fingerprint};
@@ -39,7 +37,7 @@ impl Session {
             self.close_chat(who, ChatEnd::Replaced);
         }
         if let Some(link) = chat.link() {
-            self.links.insert(link, LinkUse::Chat(who.clone()));
+            self.links.serve(link, LinkUse::Chat(who.clone()));
         }
         let state = self.key_state(who, &chat.key);
         self.pin(who, chat.key);
@@ -177,25 +175,7 @@ impl Session {
         }
     }
 
-    /// A link to a peer is no more.
-    pub(super) fn peer_lost(&mut self, now: Now, link: LinkId, why: PeerLoss) {
-        self.arrived.remove(&link);
-        self.ignored.remove(&link);
-        match self.links.get(&link).cloned() {
-            None => {}
-            Some(LinkUse::Call(who)) => {
-                self.links.remove(&link);
-                self.call_lost(now, &who, why);
-            }
-            Some(LinkUse::Asked(who)) => {
-                self.links.remove(&link);
-                self.asker_gone(&who);
-            }
-            Some(LinkUse::Chat(who)) => self.link_broke(now, &who, link),
-        }
-    }
-
-    fn link_broke(&mut self, now: Now, who: &Username, link: LinkId) {
+    pub(super) fn link_broke(&mut self, now: Now, who: &Username, link: LinkId) {
         self.close_link(link);
         let jitter = self.random.f64();
         let Some(chat) = self.chats.get_mut(who) else {
@@ -217,7 +197,7 @@ impl Session {
     }
 
     fn redial(&mut self, who: &Username) {
-        let link = self.next_link();
+        let link = self.links.next();
         let Some(chat) = self.chats.get_mut(who) else {
             return;
         };
@@ -226,7 +206,7 @@ impl Session {
         };
         chat.path = Path::Broken { redial: Redial::Under(link) };
         let key = chat.key;
-        self.links.insert(link, LinkUse::Chat(who.clone()));
+        self.links.serve(link, LinkUse::Chat(who.clone()));
         self.effects.push(Effect::DialPeer { link, to, key });
     }
 
@@ -299,7 +279,7 @@ impl Session {
             self.close_link(older);
             self.tell(Event::ChatInterrupted { with: who.clone() });
         }
-        self.links.insert(link, LinkUse::Chat(who.clone()));
+        self.links.serve(link, LinkUse::Chat(who.clone()));
         self.effects.push(Effect::SendPeer { link, message });
         self.resumed(now, &who, link, received);
     }

@@ -10,6 +10,7 @@
 //! * `backoff` – when to try again, for every loop that somebody else could drive
 //! * `asking` – what a logged-in user asks of the server, and the answers
 //! * `broadcasts` – which broadcasts have been shown, and which are missing
+//! * `links` – where word of a link to a peer arrives, and for what the link is
 //! * `calls` – asking for a chat and being asked
 //! * `keys` – the keys of peers: known, changed, verified
 //! * `chat`, `chats` – open chats: messages, breaks, the end
@@ -35,6 +36,7 @@ mod chats;
 pub mod delivery;
 pub mod io;
 mod keys;
+mod links;
 mod reply;
 mod retry;
 mod routes;
@@ -43,7 +45,7 @@ mod server;
 mod tests;
 mod typing;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
@@ -52,6 +54,7 @@ use self::broadcasts::Shown;
 use self::calls::{Arrived, Asked, Bell, Call, Introduced};
 use self::chat::Chat;
 use self::keys::Offered;
+use self::links::{LinkUse, Links};
 use self::server::ServerSide;
 use crate::codes::LinkEnd;
 use crate::event::{Event, KeyState, fingerprint};
@@ -114,7 +117,7 @@ pub struct Session {
     bells: BTreeMap<Username, Bell>,
     chats: BTreeMap<Username, Chat>,
     typing: Typing,
-    links: HashMap<LinkId, LinkUse>,
+    links: Links,
     /// Links that arrived and have not been understood yet.
     arrived: BTreeMap<LinkId, Arrived>,
     /// Links of people who are blocked and wait for an answer, and until when they do.
@@ -123,20 +126,11 @@ pub struct Session {
     introduced: VecDeque<Introduced>,
     /// Keys that the server vouches for and that are not the known ones, until the user trusts them.
     offered: BTreeMap<Username, Offered>,
-    dialled: u64,
     reported_ms: Option<u64>,
     quitting: Option<RequestId>,
     /// The state that front ends know of.
     told: SessionState,
     effects: Vec<Effect>,
-}
-
-/// What a link serves. Links that arrived and are not understood are in `arrived`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum LinkUse {
-    Call(Username),
-    Asked(Username),
-    Chat(Username),
 }
 
 impl Session {
@@ -157,12 +151,11 @@ impl Session {
             bells: BTreeMap::new(),
             chats: BTreeMap::new(),
             typing: Typing::default(),
-            links: HashMap::new(),
+            links: Links::default(),
             arrived: BTreeMap::new(),
             ignored: BTreeMap::new(),
             introduced: VecDeque::new(),
             offered: BTreeMap::new(),
-            dialled: 0,
             reported_ms: None,
             quitting: None,
             told: SessionState::default(),
@@ -426,11 +419,6 @@ impl Session {
 
     fn tell(&mut self, event: Event) {
         self.effects.push(Effect::Tell(event));
-    }
-
-    fn next_link(&mut self) -> LinkId {
-        self.dialled += 1;
-        LinkId::dialled(self.dialled)
     }
 
     /// Whom a word of the user means: the only one there is if no word was given.

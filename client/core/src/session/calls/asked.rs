@@ -79,7 +79,12 @@ impl Session {
         }
     }
 
-    pub(super) fn newcomer_said(&mut self, now: Now, link: LinkId, message: PeerMessage) {
+    pub(in crate::session) fn newcomer_said(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        message: PeerMessage,
+    ) {
         let Some(arrived) = self.arrived.get(&link) else {
             return;
         };
@@ -180,7 +185,7 @@ impl Session {
         if state == KeyState::Changed {
             self.note_offer(&who, key);
         }
-        self.links.insert(link, LinkUse::Asked(who.clone()));
+        self.links.serve(link, LinkUse::Asked(who.clone()));
         self.effects.push(Effect::SendPeer { link, message: PeerMessage::Ringing });
         self.tell(Event::Request {
             from: who.clone(),
@@ -224,7 +229,7 @@ impl Session {
                 Some(call) => call.parked.replace((link, chat)),
                 None => None,
             };
-            self.links.insert(link, LinkUse::Asked(who.clone()));
+            self.links.serve(link, LinkUse::Asked(who.clone()));
             if let Some((older, _)) = older {
                 self.close_link(older);
             }
@@ -250,7 +255,7 @@ impl Session {
         (key, receiver): (PublicKey, Option<SocketAddr>),
         (waiting, switch): (Vec<RequestId>, bool),
     ) {
-        self.links.insert(link, LinkUse::Asked(who.clone()));
+        self.links.serve(link, LinkUse::Asked(who.clone()));
         self.effects.push(Effect::SendPeer { link, message: PeerMessage::Approve });
         let asked = Asked {
             link,
@@ -308,7 +313,12 @@ impl Session {
         }
     }
 
-    pub(super) fn asker_said(&mut self, now: Now, who: &Username, message: PeerMessage) {
+    pub(in crate::session) fn asker_said(
+        &mut self,
+        now: Now,
+        who: &Username,
+        message: PeerMessage,
+    ) {
         match message {
             PeerMessage::Ping | PeerMessage::Pong => {}
             PeerMessage::Open => {

@@ -256,8 +256,8 @@ impl Session {
         self.offered.remove(who);
         let to = Introduction { receiver: self.server.scoped(to.receiver), ..to };
         let chat = ChatId(self.random.u128(..));
-        let link = self.next_link();
-        self.links.insert(link, LinkUse::Call(who.clone()));
+        let link = self.links.next();
+        self.links.serve(link, LinkUse::Call(who.clone()));
         self.effects.push(Effect::DialPeer { link, to: to.receiver, key: to.key });
         if let Some(call) = self.calls.get_mut(who) {
             call.stage = Stage::Calling { chat, link, to };
@@ -265,15 +265,7 @@ impl Session {
         }
     }
 
-    pub(in crate::session) fn peer_dialled(&mut self, now: Now, link: LinkId) {
-        match self.links.get(&link).cloned() {
-            Some(LinkUse::Call(who)) => self.say_call(&who, link),
-            Some(LinkUse::Chat(who)) => self.resume_chat(now, &who, link),
-            _ => self.effects.push(Effect::ClosePeer { link }),
-        }
-    }
-
-    fn say_call(&mut self, who: &Username, link: LinkId) {
+    pub(in crate::session) fn say_call(&mut self, who: &Username, link: LinkId) {
         let Some(Call { stage: Stage::Calling { chat, .. }, .. }) = self.calls.get(who) else {
             return;
         };
@@ -370,13 +362,6 @@ impl Session {
         }
     }
 
-    pub(in crate::session) fn close_link(&mut self, link: LinkId) {
-        self.links.remove(&link);
-        self.arrived.remove(&link);
-        self.ignored.remove(&link);
-        self.effects.push(Effect::ClosePeer { link });
-    }
-
     pub(in crate::session) fn cancel(&mut self, id: RequestId, who: Option<String>) {
         let is_called =
             |who: &str| who.parse().is_ok_and(|who: Username| self.calls.contains_key(&who));
@@ -395,15 +380,6 @@ impl Session {
                 self.answer(id, Reply::Done {});
             }
             Err(failure) => self.fail(id, failure),
-        }
-    }
-
-    pub(in crate::session) fn peer_said(&mut self, now: Now, link: LinkId, message: PeerMessage) {
-        match self.links.get(&link).cloned() {
-            Some(LinkUse::Call(who)) => self.call_answered(now, &who, message),
-            Some(LinkUse::Asked(who)) => self.asker_said(now, &who, message),
-            Some(LinkUse::Chat(who)) => self.chat_said(now, &who, link, message),
-            None => self.newcomer_said(now, link, message),
         }
     }
 

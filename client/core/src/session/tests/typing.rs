@@ -5,7 +5,7 @@ use super::*;
 /// An own request that has been sent to somebody; the other side's answer comes over this link.
 fn ringing(stage: &mut Stage, who: &str, seed: u8) -> LinkId {
     stage.connecting_to(who, seed);
-    let link = LinkId::dialled(stage.session.dialled);
+    let link = stage.session.links.last_dialled();
     stage.put(Input::PeerDialled { link });
     link
 }
