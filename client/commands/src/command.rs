@@ -13,7 +13,7 @@ use letschat_protocol::dialogue::Secret;
 use letschat_protocol::username::Username;
 
 pub use self::reading::{find, parse_line, parse_object};
-use self::reading::{is_marked, misused, said_too_late, switch};
+use self::reading::{is_marked, is_said_by_alias, misused, needs_a_slash, said_too_late, switch};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::commands::TABLE;
 use crate::extension::{self, Extension};
@@ -302,10 +302,11 @@ impl Dispatcher {
     }
 
     /// Makes plain lines commands again if this one is a command and a chat was over when it was typed:
-    /// its user knows of that end.
+    /// its user knows of that end. One that goes to another chat does more than that, or fails.
     pub async fn note_command(&self, line: &str, seen: &Typing) {
         if let Typing::Over(who) = seen
             && is_marked(line)
+            && switch(line).is_none()
         {
             // A client that has ended reads no more lines.
             let _ = self.client().request(Request::AcceptEnd(who.clone())).await;
@@ -321,6 +322,9 @@ impl Dispatcher {
             return switch(line).ok_or_else(|| said_too_late(who));
         }
         let in_chat = matches!(typing, Typing::Chat(_));
+        if !self.context.switches && !is_marked && !in_chat && is_said_by_alias(line) {
+            return Err(needs_a_slash());
+        }
         parse_line(line, in_chat).or_else(|rejection| {
             let extension = self.extension().filter(|_| is_marked || !in_chat);
             extension.and_then(|extension| Call::added(extension, line)).ok_or(rejection)

@@ -269,6 +269,11 @@ impl Event {
         matches!(self, Event::Message { own: true, .. })
     }
 
+    /// Returns true for a message of one's own, and for what has become of one.
+    pub fn is_of_own_message(&self) -> bool {
+        self.is_own_message() || matches!(self, Event::MessageState { .. })
+    }
+
     /// The bytes of its texts that others choose the length of.
     pub fn text_bytes(&self) -> usize {
         match self {

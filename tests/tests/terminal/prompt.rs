@@ -114,7 +114,7 @@ fn a_line_for_a_chat_that_ended_goes_nowhere_else() {
     alice.press("for bob al");
     alice.is_prompted("bob> for bob al");
     bob.ok("disconnect", json!({}));
-    alice.sees("This line still goes to bob.");
+    alice.sees("The chat with bob is over; this line goes nowhere.");
     alice.is_prompted("bob (over)> for bob al");
     alice.types("one");
     alice.sees("No chat is open with them");
@@ -140,12 +140,23 @@ fn text_is_no_command_after_the_other_side_left() {
         alice.types("");
         alice.sees_times("The chat with bob is over, so this went nowhere.", 2);
         alice.is_prompted("bob (over)> ");
+        // Who mistypes the way to another chat does not mean a command next.
+        alice.types("/switch carrol");
+        alice.types("all my love");
+        alice.sees_times("The chat with bob is over, so this went nowhere.", 3);
+        alice.is_prompted("bob (over)> ");
         // Either is the word of somebody who knows.
         alice.press(end);
         alice.is_prompted("letschat> ");
     }
-    alice.types("broadcast knowingly");
-    assert_eq!(bob.wait_event("broadcast")["text"], "knowingly");
+    // A word that begins many a sentence sends nothing without a slash.
+    alice.types("all right, then");
+    alice.sees("This was sent to nobody.");
+    for command in ["broadcast knowingly", "/all knowingly"] {
+        alice.types(command);
+        let heard = bob.wait_event("broadcast");
+        assert_eq!(heard["text"], "knowingly");
+    }
 }
 
 #[test]

@@ -43,6 +43,18 @@ pub(super) fn switch(line: &str) -> Option<Call> {
     (call.command.role == Some(Role::Switch)).then_some(call)
 }
 
+/// Returns true for words that an alias would say to others: `all right, then` may be meant for somebody.
+pub(super) fn is_said_by_alias(line: &str) -> bool {
+    let (name, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+    let command = find(name).ok().filter(|command| command.says.is_some());
+    !rest.is_empty() && command.is_some_and(|command| !command.name.eq_ignore_ascii_case(name))
+}
+
+pub(super) fn needs_a_slash() -> Rejection {
+    let why = "This was sent to nobody. To tell everybody, begin with a `/`.";
+    Rejection { command: None, failure: Failure::new(FailureCode::UnknownCommand, why) }
+}
+
 pub(super) fn said_too_late(who: &Username) -> Rejection {
     let why = format!(
         "The chat with {who} is over, so this went nowhere. `/switch NAME` goes to another chat; \

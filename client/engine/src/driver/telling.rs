@@ -16,6 +16,10 @@ const PEERS_BYTES: usize = 512 * 1024;
 /// Beyond this broadcasts are skipped, and other events dropped.
 const FULL_BYTES: usize = 8 * 1024 * 1024;
 
+/// Events of own messages that wait, in bytes. They hold up no peer, who did not cause them; beyond this they
+/// are dropped.
+const OWN_BYTES: usize = 2 * 1024 * 1024;
+
 /// So many confirmations are passed on even if nothing else asks for it.
 const CONFIRMATIONS_AT_ONCE: usize = 32;
 
@@ -35,6 +39,8 @@ pub(super) struct Telling {
     /// Those that are not confirmed, oldest first.
     waiting: VecDeque<Waiting>,
     bytes: usize,
+    /// Of events of own messages, which are not in `bytes`.
+    own_bytes: usize,
     backlog: Backlog,
     dropped: u64,
     look: Look,
@@ -53,6 +59,7 @@ enum Look {
 
 struct Waiting {
     bytes: usize,
+    is_own: bool,
     displayed: Option<Displayed>,
 }
 
@@ -64,6 +71,7 @@ impl Telling {
             told: 0,
             waiting: VecDeque::new(),
             bytes: 0,
+            own_bytes: 0,
             backlog: Backlog::None,
             dropped: 0,
             look: Look::Never,
@@ -76,7 +84,12 @@ impl Telling {
         // The backlog keeps what the session has to know of far below this. Undelivered texts are named
         // nowhere else, and each request is one of few.
         let is_lasting = matches!(event, Event::ChatClosed { .. } | Event::Request { .. });
-        if displayed.is_none() && !is_lasting && self.bytes + bytes > FULL_BYTES {
+        let is_own = event.is_of_own_message();
+        let has_room = match is_own {
+            true => self.own_bytes + bytes <= OWN_BYTES,
+            false => displayed.is_some() || is_lasting || self.bytes + bytes <= FULL_BYTES,
+        };
+        if !has_room {
             self.dropped += 1;
             return;
         }
@@ -86,8 +99,8 @@ impl Telling {
             // A front end that dropped its end wants no events.
             unwanted.into_inner().receipt.confirm();
         }
-        self.bytes += bytes;
-        self.waiting.push_back(Waiting { bytes, displayed });
+        *(if is_own { &mut self.own_bytes } else { &mut self.bytes }) += bytes;
+        self.waiting.push_back(Waiting { bytes, is_own, displayed });
         if self.look == Look::Never {
             self.look = Look::At(now_ms + LOOK_MS);
         }
@@ -109,7 +122,8 @@ impl Telling {
     pub(super) fn displayed(&mut self) -> Vec<Displayed> {
         let mut displayed = Vec::new();
         for waiting in self.waiting.drain(..self.new_confirmations()) {
-            self.bytes -= waiting.bytes;
+            let counted = if waiting.is_own { &mut self.own_bytes } else { &mut self.bytes };
+            *counted -= waiting.bytes;
             match (displayed.last_mut(), waiting.displayed) {
                 (
                     Some(Displayed::Message { chat, number }),
@@ -187,7 +201,9 @@ impl Telling {
 mod tests {
     use super::*;
     use async_channel::Receiver;
+    use letschat_core::conversation::{ConversationId, MessageState, Via};
     use letschat_core::notice::Notice;
+    use letschat_protocol::message_id::MessageId;
 
     fn telling() -> (Telling, Receiver<Told>) {
         let (events, told) = async_channel::unbounded();
@@ -256,6 +272,25 @@ mod tests {
         telling.displayed();
         telling.changed_backlog();
         assert_eq!(telling.take_dropped(), Some(20_000 - read));
+    }
+
+    #[test]
+    fn own_messages_that_nobody_reads_hold_up_no_peer() {
+        let (mut telling, told) = telling();
+        let id = MessageId::of_broadcast(1, 1);
+        for _ in 0..100_000 {
+            let conversation = ConversationId::Everyone;
+            let (state, via) = (MessageState::Delivered, Via::Direct);
+            telling.tell(Event::MessageState { conversation, id, state, via }, None, 0);
+            telling.changed_backlog();
+        }
+        assert!(!telling.holds_peers());
+        assert!(told.len() < 100_000, "they take memory without a bound");
+        while let Ok(one) = told.try_recv() {
+            one.receipt.confirm();
+        }
+        telling.displayed();
+        assert_eq!((telling.bytes, telling.own_bytes), (0, 0));
     }
 
     #[test]

@@ -432,10 +432,7 @@ impl Desk {
             self.target = typing;
             self.announced = None;
         } else if typing != self.target && self.announced.as_ref() != Some(&typing) {
-            let place = match self.target.chat() {
-                Some(name) => format!("This line still goes to {name}."),
-                None => "This line is still a command.".into(),
-            };
+            let place = aside::place(&self.target, &typing);
             self.speaker.take();
             // A terminal that is gone is noticed by the next read.
             let _ = print(&format!("{place} Ctrl+C clears it.\n"));

@@ -72,9 +72,9 @@ impl Typist {
             Some(_) => literal(text),
             None => text.to_owned(),
         };
-        match answer.chars().next() {
-            Some('o') if target.chat().is_some() => self.pasted.push_back((meant(&text), target)),
-            Some('l') => {
+        match answer.trim() {
+            "o" | "one" if target.chat().is_some() => self.pasted.push_back((meant(&text), target)),
+            "l" | "line" => {
                 let lines = lines.into_iter().map(|line| (meant(line), target.clone()));
                 self.pasted.extend(lines);
             }

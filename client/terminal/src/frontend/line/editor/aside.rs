@@ -6,6 +6,7 @@ use crossterm::{cursor, queue};
 use reedline::{EditCommand, Reedline, Signal};
 
 use crate::frontend::line::prompt::LinePrompt;
+use letschat_core::session::Typing;
 
 /// A line that was called away from.
 pub(crate) struct Unfinished {
@@ -42,4 +43,15 @@ impl Unfinished {
 fn accept_at_once(reedline: &mut Reedline, at_once: bool) {
     let taken = std::mem::replace(reedline, Reedline::create());
     *reedline = taken.with_immediately_accept(at_once);
+}
+
+/// Says where a line goes that was begun while lines went there, and others go elsewhere by now.
+pub(super) fn place(target: &Typing, others: &Typing) -> String {
+    match target.chat() {
+        Some(name) if *others == Typing::Over(name.clone()) => {
+            format!("The chat with {name} is over; this line goes nowhere.")
+        }
+        Some(name) => format!("This line still goes to {name}."),
+        None => "This line is still a command.".into(),
+    }
 }
