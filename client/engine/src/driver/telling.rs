@@ -167,8 +167,8 @@ impl Telling {
 
     /// How many events were dropped, to be told once the front end keeps up again.
     pub(super) fn take_dropped(&mut self) -> Option<u64> {
-        let dropped =
-            if self.backlog == Backlog::None { std::mem::take(&mut self.dropped) } else { 0 };
+        let keeps_up = self.backlog == Backlog::None && self.own_bytes * 2 <= OWN_BYTES;
+        let dropped = if keeps_up { std::mem::take(&mut self.dropped) } else { 0 };
         (dropped > 0).then_some(dropped)
     }
 
@@ -283,6 +283,7 @@ mod tests {
             let (state, via) = (MessageState::Delivered, Via::Direct);
             telling.tell(Event::MessageState { conversation, id, state, via }, None, 0);
             telling.changed_backlog();
+            assert_eq!(telling.take_dropped(), None, "each word of it would wait as well");
         }
         assert!(!telling.holds_peers());
         assert!(told.len() < 100_000, "they take memory without a bound");
@@ -291,6 +292,7 @@ mod tests {
         }
         telling.displayed();
         assert_eq!((telling.bytes, telling.own_bytes), (0, 0));
+        assert!(telling.take_dropped().is_some());
     }
 
     #[test]
