@@ -44,7 +44,7 @@ demo-local: build ## The same without Docker: with processes and SQLite.
 	@scripts/demo.sh local "$(binaries)"
 
 test: check-tools ## Run every test, and the demo.
-	cargo test --locked --workspace
+	scripts/deadline.sh cargo test --locked --workspace
 	@# The tests have built the programs.
 	@scripts/demo.sh local "$(target)/debug"
 

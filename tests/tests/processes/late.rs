@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use letschat_tests::programs::{PATIENCE, program};
+use letschat_tests::project::root;
 use letschat_tests::server::TestServer;
 
 /// Set for a test that is to wait for ever.
@@ -48,4 +49,25 @@ fn a_test_that_is_late_ends_the_run_by_its_name() {
         assert!(Instant::now() < until, "{output}");
         thread::yield_now();
     }
+}
+
+/// Runs a stand-in for the test harness by `scripts/deadline.sh`, with a second where a minute is usual.
+fn run_by_deadline(harness: &str) -> (Option<i32>, String) {
+    let run = Command::new(root().join("scripts/deadline.sh"))
+        .args(["sh", "-c", harness])
+        .env("DEADLINE_REST_SECONDS", "1")
+        .output()
+        .unwrap();
+    (run.status.code(), String::from_utf8_lossy(&run.stderr).into_owned())
+}
+
+#[test]
+fn any_test_that_is_late_ends_the_run_by_its_name() {
+    let begun = "echo 'test one::slow has been running for over 60 seconds'";
+    let begin = Instant::now();
+    let late = run_by_deadline(&format!("{begun}; sleep 600"));
+    assert_eq!(late, (Some(1), "test one::slow takes longer than two minutes\n".into()));
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    let slow = run_by_deadline(&format!("{begun}; echo 'test one::slow ... ok'; sleep 3; exit 3"));
+    assert_eq!(slow, (Some(3), String::new()));
 }
