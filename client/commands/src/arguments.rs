@@ -194,12 +194,12 @@ impl Arguments {
     }
 
     /// Adds what was asked for.
-    pub fn give(&mut self, parameter: &Parameter, value: String) {
+    pub(crate) fn give(&mut self, parameter: &Parameter, value: String) {
         self.0.push((*parameter, value));
     }
 
     /// Puts another value in the place of one that was given.
-    pub fn replace(&mut self, parameter: &Parameter, value: String) {
+    pub(crate) fn replace(&mut self, parameter: &Parameter, value: String) {
         self.0.retain(|(given, _)| given != parameter);
         self.give(parameter, value);
     }
@@ -231,7 +231,7 @@ impl Arguments {
 
 impl Parameter {
     /// Whether a value that is a text fits.
-    pub fn check(&self, value: &str) -> Result<(), ArgumentError> {
+    pub(crate) fn check(&self, value: &str) -> Result<(), ArgumentError> {
         let is_word = !value.is_empty()
             && value.len() <= MAX_WORD_BYTES
             && !value.contains(|c: char| c.is_whitespace() || c.is_control());

@@ -40,7 +40,7 @@ pub struct Command {
     pub allowed: Allowed,
     /// What the dispatcher asks for if it was not given.
     pub asks: Asks,
-    /// What front ends know it by, whatever it is called.
+    /// The role by which front ends find it.
     pub role: Option<Role>,
     /// The text that it says to others. Extensions filter it, and no file keeps it.
     pub says: Option<&'static Parameter>,
@@ -61,7 +61,7 @@ pub enum Allowed {
     LoggedIn,
 }
 
-/// What a front end does by a command without knowing its name: for a key, or step by step at the first run.
+/// A purpose for which a front end runs a command without knowing its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Makes an account.
@@ -106,7 +106,7 @@ pub type CommandFuture = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + S
 pub struct Context {
     /// The client.
     pub client: Client,
-    /// What adds commands to the client's, if anything can.
+    /// The source of added commands, if there is one.
     pub extension: Option<Arc<dyn Extension>>,
     /// Whether a chat that is asked for becomes current when it opens.
     pub switches: bool,
@@ -156,7 +156,7 @@ impl Command {
 pub struct Call {
     command: &'static Command,
     arguments: Arguments,
-    /// Whether it was given by name, and not as a line of which the beginning decides.
+    /// True if a program gave it by name, false for a typed line.
     is_by_name: bool,
 }
 
@@ -425,7 +425,7 @@ impl Dispatcher {
     }
 
     /// The password in the file, if one was named. The end of the client ends the wait for it.
-    pub async fn password_of_file(&self) -> Result<Option<Secret>, Failure> {
+    async fn password_of_file(&self) -> Result<Option<Secret>, Failure> {
         let ended = async {
             self.client().finished().await;
             Err(Failure::new(FailureCode::Ended, "The client has ended."))

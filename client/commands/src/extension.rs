@@ -10,7 +10,7 @@ use letschat_protocol::rows::moved_in;
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 
-/// What an extension does, when it is done.
+/// The result of something that an extension does, when it is there.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Something that adds commands to a client and filters what its user sends.
@@ -99,7 +99,7 @@ impl AddedParameter {
 pub(crate) const CALLED: Parameter = Parameter::required("called", Kind::Word);
 pub(crate) const LINE: Parameter = Parameter::optional("line", Kind::Text);
 
-/// What a typed command of an extension becomes. It stands in no table: parts come and go.
+/// The command that a typed command of an extension becomes. It stands in no table: parts come and go.
 pub(crate) static ADDED: Command = Command {
     name: "added",
     summary: "Run a command that an extension has added.",

@@ -51,7 +51,7 @@ impl Passwords {
     }
 
     /// Whether passwords come from a file. To read it may take for ever.
-    pub fn are_in_a_file(&self) -> bool {
+    pub(crate) fn are_in_a_file(&self) -> bool {
         self.file.is_some()
     }
 
@@ -87,7 +87,7 @@ impl Passwords {
     }
 
     /// Of a change, the new password and that again.
-    pub async fn new_for_change(&self) -> Result<Option<[Secret; 2]>, Failure> {
+    pub(crate) async fn new_for_change(&self) -> Result<Option<[Secret; 2]>, Failure> {
         let new = self.ask("The new password: ").await?;
         let repeated = self.ask("The new password again: ").await?;
         Ok(new.zip(repeated).map(|(new, repeated)| [new, repeated]))

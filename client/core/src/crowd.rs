@@ -16,7 +16,7 @@ pub fn gives_way(addresses: impl Iterator<Item = IpAddr>) -> Option<usize> {
 }
 
 /// An IPv4 address, or an IPv6 /64: one machine can have all addresses of that.
-pub fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()

@@ -34,7 +34,7 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// The content of a secret in the folder `top` or below, or `None` if there is no such file. One that
 /// others can read or change is refused.
-pub fn read_secret(top: &Path, path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_secret(top: &Path, path: &Path) -> io::Result<Option<Vec<u8>>> {
     files::read_secret(top, path, MAX_FILE_BYTES)
 }
 
@@ -54,7 +54,7 @@ pub fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// Makes a folder if it is missing, and sees whether files can be made in it.
-pub fn create_usable_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_usable_folder(path: &Path) -> io::Result<()> {
     create_folder(path)?;
     Ok(access(path, Access::WRITE_OK | Access::EXEC_OK)?)
 }

@@ -202,3 +202,23 @@ fn a_byte_order_mark_is_no_part_of_a_plain_line() {
     alice.types("\u{feff}status");
     alice.process.wait_line("status", |line| line.contains("You are: alice"));
 }
+
+#[test]
+fn command_of_a_program_ends_the_wait_for_a_chat_that_is_over() {
+    let server = TestServer::start(&[]);
+    let mut alice = TestClient::join(&server, "alice");
+    let mut others = ["bob", "carol"].map(|name| TestClient::join(&server, name));
+    for (number, other) in others.iter_mut().enumerate() {
+        other.tell("connect", json!({"who": "alice"}));
+        alice.wait_event_with("request", "from", &other.name);
+        alice.ok("approve", json!({"who": other.name}));
+        alice.wait_event_with("chat_opened", "with", &other.name);
+        let text = format!("message {number}");
+        alice.ok("say", json!({"text": text}));
+        other.wait_event_with("message", "text", &text);
+        other.ok("disconnect", json!({}));
+        alice.wait_event_with("chat_closed", "with", &other.name);
+        // A text is no such command: it goes nowhere.
+        assert_eq!(alice.fails("say", json!({"text": "too late"})), "no_chat");
+    }
+}

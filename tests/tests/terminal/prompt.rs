@@ -234,11 +234,10 @@ fn a_bare_broadcast_asks_for_its_text() {
     }
 }
 
-#[test]
-fn a_bare_broadcast_asks_in_plain_lines_too() {
-    let server = TestServer::start(&[]);
+/// Logs in alice, who types plain lines at a terminal.
+fn alice_in_plain_lines(server: &TestServer) -> Person {
     let data = tempfile::tempdir().unwrap();
-    let alice = Person::sit_down_with(&server, "alice", data, &["--plain", "--no-login"], &[]);
+    let alice = Person::sit_down_with(server, "alice", data, &["--plain", "--no-login"], &[]);
     alice.types("signup alice");
     alice.chooses_password();
     alice.sees("The account is made");
@@ -246,6 +245,13 @@ fn a_bare_broadcast_asks_in_plain_lines_too() {
     alice.sees("Password (empty:");
     alice.types(PASSWORD);
     alice.sees("Logged in as alice");
+    alice
+}
+
+#[test]
+fn a_bare_broadcast_asks_in_plain_lines_too() {
+    let server = TestServer::start(&[]);
+    let alice = alice_in_plain_lines(&server);
     alice.types("all");
     alice.sees("What do you want to say to everybody?");
     alice.types("list of one");
@@ -259,15 +265,7 @@ fn a_bare_broadcast_asks_in_plain_lines_too() {
 #[test]
 fn a_chat_that_opens_takes_no_plain_line_at_a_terminal() {
     let server = TestServer::start(&[]);
-    let data = tempfile::tempdir().unwrap();
-    let alice = Person::sit_down_with(&server, "alice", data, &["--plain", "--no-login"], &[]);
-    alice.types("signup alice");
-    alice.chooses_password();
-    alice.sees("The account is made");
-    alice.types("login alice");
-    alice.sees("Password (empty:");
-    alice.types(PASSWORD);
-    alice.sees("Logged in as alice");
+    let alice = alice_in_plain_lines(&server);
     let mut others = ["bob", "carol"].map(|name| TestClient::join(&server, name));
     for other in &mut others {
         alice.types(&format!("/connect {}", other.name));
@@ -277,6 +275,16 @@ fn a_chat_that_opens_takes_no_plain_line_at_a_terminal() {
     alice.sees("What you type still goes to bob; `/switch carol` goes to carol.");
     alice.types("for bob");
     others[0].wait_event_with("message", "text", "for bob");
+    // Nor one that was meant for bob, who is gone by then.
+    let mut dave = TestClient::join(&server, "dave");
+    alice.types("/connect dave");
+    dave.wait_event_with("request", "from", "alice");
+    others[0].ok("disconnect", json!({}));
+    alice.sees("bob has ended the chat.");
+    dave.ok("approve", json!({"who": "alice"}));
+    alice.sees("what you type still goes nowhere; `/switch dave` goes to dave.");
+    alice.types("for bob, too");
+    alice.sees("The chat with bob is over, so this went nowhere.");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn parse_line(line: &str, in_chat: bool) -> Result<Call, Rejection> {
         .map_err(|error| misused(command, &error))
 }
 
-/// Whether a `/` makes this line a command.
+/// Returns true if a `/` makes this line a command.
 pub(super) fn is_marked(line: &str) -> bool {
     line.trim_start().strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
 }
