@@ -13,7 +13,7 @@ use letschat_server::store::sqlite::Sqlite;
 use letschat_server::store::{Store as _, password};
 use tempfile::TempDir;
 
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 
 /// Everybody's password.
 const PASSWORD: &str = "correct horse battery";
@@ -40,13 +40,13 @@ pub(crate) struct Member {
 
 impl Accounts {
     /// Makes so many.
-    pub(crate) fn make(count: usize) -> Outcome<Accounts> {
+    pub(crate) fn make(count: usize) -> BenchResult<Accounts> {
         let folder = match tempfile::tempdir_in(QUICK_DISK) {
             Ok(folder) => folder,
             Err(_) => tempfile::tempdir()?,
         };
         let database = folder.path().join("accounts.sqlite");
-        let members = (0..count).map(Member::number).collect::<Outcome<Vec<Member>>>()?;
+        let members = (0..count).map(Member::number).collect::<BenchResult<Vec<Member>>>()?;
         let mut store = Sqlite::open(&database)?;
         let phc = password::hash(PASSWORD)?;
         for member in &members {
@@ -57,7 +57,7 @@ impl Accounts {
     }
 
     /// Puts a copy where a server with this data folder looks for it.
-    pub(crate) fn copy_to(&self, data_folder: &Path) -> Outcome<()> {
+    pub(crate) fn copy_to(&self, data_folder: &Path) -> BenchResult<()> {
         if let StoreLocation::Sqlite(path) = StoreLocation::in_folder(data_folder) {
             fs::copy(&self.database, path)?;
         }
@@ -76,7 +76,7 @@ pub(crate) fn password() -> Secret {
 }
 
 impl Member {
-    fn number(number: usize) -> Outcome<Member> {
+    fn number(number: usize) -> BenchResult<Member> {
         let mut seed = [7; 32];
         seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let username = format!("member{number:05}").parse::<Username>()?;

@@ -22,7 +22,7 @@ pub(crate) struct Machine {
 
 /// What differs from one run to the next.
 #[derive(Debug, Serialize)]
-pub(crate) struct Circumstances {
+pub(crate) struct RunInfo {
     /// What was measured, from git; with `-dirty` if that is not all committed.
     commit: String,
     /// When the run began, RFC 3339.
@@ -58,9 +58,9 @@ impl fmt::Display for Machine {
     }
 }
 
-impl fmt::Display for Circumstances {
+impl fmt::Display for RunInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Circumstances { commit, date, seconds, others_percent } = self;
+        let RunInfo { commit, date, seconds, others_percent } = self;
         write!(f, "commit {commit}, {date}, {seconds:.0} s")?;
         match others_percent {
             Some(percent) => write!(f, ", others took {percent:.1} % of the machine"),
@@ -95,9 +95,9 @@ impl Span {
     }
 
     /// It is over, and so are all programs that it started.
-    pub(crate) fn finish(self) -> Circumstances {
+    pub(crate) fn finish(self) -> RunInfo {
         let others = self.busy.zip(Busy::read()).map(|(before, after)| after.others_since(before));
-        Circumstances {
+        RunInfo {
             commit: commit(),
             date: self.date,
             seconds: self.begin.elapsed().as_secs_f64(),

@@ -7,7 +7,7 @@
 //! * [`baselines`] – what ratios are taken against
 //! * [`load`] – a crowd of clients on one thread
 //! * [`people`], [`sides`] – two clients of the library in a chat, each on a core of its own
-//! * [`server`], [`stage`], [`accounts`] – a server of its own, its crowd, everybody's account
+//! * [`server`], [`under_load`], [`accounts`] – a server of its own, its crowd, everybody's account
 //! * [`process`], [`machine`], [`statistics`] – clocks, memory, many numbers in few
 //! * [`report`] – the table and the JSON
 //!
@@ -27,8 +27,8 @@ mod report;
 mod run;
 mod server;
 mod sides;
-mod stage;
 mod statistics;
+mod under_load;
 
 use std::fs;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ use letschat_flags::output;
 use figures::Figure;
 use machine::{Machine, Span};
 use plan::Plan;
-use programs::{Outcome, Programs};
+use programs::{BenchResult, Programs};
 use report::Report;
 use run::Bench;
 
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(flags: &Flags) -> Outcome<Report> {
+fn measure(flags: &Flags) -> BenchResult<Report> {
     let span = Span::start();
     let programs = Programs::beside_this_one()?;
     let json = flags.json.clone().unwrap_or_else(|| programs.target.join("bench.json"));

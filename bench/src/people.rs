@@ -15,7 +15,7 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 
 use crate::accounts::{Member, password};
-use crate::programs::{Failed, Outcome};
+use crate::programs::{BenchResult, Failed};
 use crate::run::Bench;
 use crate::server::ServerProcess;
 use crate::sides;
@@ -32,8 +32,8 @@ impl Person {
         server: &ServerProcess,
         member: &Member,
         data: &Path,
-        act: impl AsyncFnOnce(&Person) -> Outcome<T>,
-    ) -> Outcome<T> {
+        act: impl AsyncFnOnce(&Person) -> BenchResult<T>,
+    ) -> BenchResult<T> {
         let config = config(server, data.to_owned())?;
         let (client, events) = Client::start(config)?;
         block_on(async {
@@ -43,7 +43,7 @@ impl Person {
         })
     }
 
-    async fn log_in(&self, username: &Username) -> Outcome<()> {
+    async fn log_in(&self, username: &Username) -> BenchResult<()> {
         let username = Some(username.to_string());
         self.asks(Request::Login { username, password: Some(password()), take: false }).await?;
         Ok(())
@@ -55,7 +55,7 @@ impl Person {
     }
 
     /// Waits for the next message and shows it, if only to nobody.
-    pub(crate) async fn reads(&self) -> Outcome<usize> {
+    pub(crate) async fn reads(&self) -> BenchResult<usize> {
         loop {
             let Told { event, receipt } = self.events.recv().await?;
             receipt.confirm();
@@ -79,9 +79,9 @@ fn show(text: &str) -> usize {
 pub(crate) fn in_a_chat<A: Send, B: Send>(
     bench: &Bench,
     server: &ServerProcess,
-    one: impl AsyncFnOnce(&Person) -> Outcome<A> + Send,
-    other: impl AsyncFnOnce(&Person) -> Outcome<B> + Send,
-) -> Outcome<(A, B)> {
+    one: impl AsyncFnOnce(&Person) -> BenchResult<A> + Send,
+    other: impl AsyncFnOnce(&Person) -> BenchResult<B> + Send,
+) -> BenchResult<(A, B)> {
     let members = [bench.accounts.member(0), bench.accounts.member(1)];
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let (there, is_there) = bounded(1);
@@ -109,12 +109,12 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
     )
 }
 
-async fn tell(what: &Sender<()>) -> Outcome<()> {
+async fn tell(what: &Sender<()>) -> BenchResult<()> {
     Ok(what.send(()).await?)
 }
 
 /// A client of this server, with its keys here.
-fn config(server: &ServerProcess, data_folder: PathBuf) -> Outcome<Config> {
+fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResult<Config> {
     Ok(Config {
         server: server.location().parse()?,
         data_folder,

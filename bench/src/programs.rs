@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// What came of a step. A failure ends the bench with a sentence.
-pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
+pub(crate) type BenchResult<T> = Result<T, Box<dyn Error>>;
 
 /// A sentence for whoever runs the bench.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Those that lie beside this one.
-    pub(crate) fn beside_this_one() -> Outcome<Programs> {
+    pub(crate) fn beside_this_one() -> BenchResult<Programs> {
         let folder = env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
         let programs = Programs {
             server: folder.join("letschat-server"),

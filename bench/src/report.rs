@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
 
-use crate::machine::{Circumstances, Machine};
+use crate::machine::{Machine, RunInfo};
 
 /// Everything about one run.
 #[derive(Debug, Serialize)]
@@ -13,7 +13,7 @@ pub(crate) struct Report {
     pub(crate) form: &'static str,
     pub(crate) machine: Machine,
     #[serde(flatten)]
-    pub(crate) circumstances: Circumstances,
+    pub(crate) circumstances: RunInfo,
     pub(crate) rows: Vec<Row>,
 }
 

@@ -11,9 +11,9 @@ use crate::figures::{
     coming_back, idle, memory, open_room, passwords,
 };
 use crate::plan::Plan;
-use crate::programs::{Failed, Outcome, Programs};
+use crate::programs::{BenchResult, Failed, Programs};
 use crate::report::Row;
-use crate::stage::Stage;
+use crate::under_load::ServerUnderLoad;
 
 /// Accounts beyond the largest crowd: those who come and go.
 const SPARE_ACCOUNTS: usize = 32;
@@ -32,7 +32,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// Makes ready; without a wanted figure all are.
-    pub(crate) fn prepare(plan: Plan, programs: Programs, wanted: Vec<Figure>) -> Outcome<Bench> {
+    pub(crate) fn prepare(
+        plan: Plan,
+        programs: Programs,
+        wanted: Vec<Figure>,
+    ) -> BenchResult<Bench> {
         raise_descriptor_limit(plan.largest())?;
         let count = plan.largest().max(plan.listed) + SPARE_ACCOUNTS;
         say(format_args!("making {count} accounts"));
@@ -40,13 +44,13 @@ impl Bench {
     }
 
     /// Measures. Figures of one client come first, while this process is small.
-    pub(crate) fn run(&self) -> Outcome<Vec<Row>> {
+    pub(crate) fn run(&self) -> BenchResult<Vec<Row>> {
         let mut rows = Vec::new();
         self.figure(Figure::ClientStart, &mut rows, || client_start::measure(self))?;
         self.figure(Figure::ChatRoundTrip, &mut rows, || chat_round_trip::measure(self))?;
         self.figure(Figure::ChatThroughput, &mut rows, || chat_throughput::measure(self))?;
         self.figure(Figure::Passwords, &mut rows, || {
-            passwords::measure(&Stage::open(self, self.plan.listed)?)
+            passwords::measure(&ServerUnderLoad::open(self, self.plan.listed)?)
         })?;
         self.figure(Figure::OpenRoom, &mut rows, || open_room::measure(self))?;
         self.crowds(&mut rows)?;
@@ -55,7 +59,7 @@ impl Bench {
         Ok(rows)
     }
 
-    fn crowds(&self, rows: &mut Vec<Row>) -> Outcome<()> {
+    fn crowds(&self, rows: &mut Vec<Row>) -> BenchResult<()> {
         for &clients in &self.plan.crowds {
             let is_largest = clients == self.plan.largest();
             let alone = [Figure::Memory, Figure::Idle];
@@ -65,17 +69,17 @@ impl Bench {
                 continue;
             }
             say(format_args!("a crowd of {clients}"));
-            let mut stage = Stage::open(self, 0)?;
+            let mut under_load = ServerUnderLoad::open(self, 0)?;
             if is_largest {
-                self.figure(Figure::Memory, rows, || memory::measure(&mut stage))?;
+                self.figure(Figure::Memory, rows, || memory::measure(&mut under_load))?;
             }
-            stage.grow(clients)?;
+            under_load.grow(clients)?;
             if is_largest {
-                self.figure(Figure::Idle, rows, || idle::measure(&stage))?;
+                self.figure(Figure::Idle, rows, || idle::measure(&under_load))?;
             }
-            self.figure(Figure::BroadcastCost, rows, || broadcast_cost::measure(&stage))?;
-            self.figure(Figure::BroadcastDelay, rows, || broadcast_delay::measure(&stage))?;
-            self.figure(Figure::ComingBack, rows, || coming_back::measure(&mut stage))?;
+            self.figure(Figure::BroadcastCost, rows, || broadcast_cost::measure(&under_load))?;
+            self.figure(Figure::BroadcastDelay, rows, || broadcast_delay::measure(&under_load))?;
+            self.figure(Figure::ComingBack, rows, || coming_back::measure(&mut under_load))?;
         }
         Ok(())
     }
@@ -88,8 +92,8 @@ impl Bench {
         &self,
         figure: Figure,
         rows: &mut Vec<Row>,
-        measure: impl FnOnce() -> Outcome<Vec<Row>>,
-    ) -> Outcome<()> {
+        measure: impl FnOnce() -> BenchResult<Vec<Row>>,
+    ) -> BenchResult<()> {
         if self.wants(figure) {
             say(format_args!("{figure:?}"));
             rows.extend(measure()?);
@@ -105,7 +109,7 @@ pub(crate) fn say(what: impl Display) {
 
 /// Every client is two descriptors here, and the usual soft limit of 1,024 is there for old
 /// programs.
-fn raise_descriptor_limit(clients: usize) -> Outcome<()> {
+fn raise_descriptor_limit(clients: usize) -> BenchResult<()> {
     let limit = getrlimit(Resource::Nofile);
     let needed = clients as u64 * 3 + SPARE_DESCRIPTORS;
     if limit.maximum.is_some_and(|most| most < needed) {

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::process;
-use crate::programs::{Failed, Outcome};
+use crate::programs::{BenchResult, Failed};
 use crate::run::{Bench, say};
 
 /// Stopping takes at most 3 s by the server's own word.
@@ -48,7 +48,7 @@ pub(crate) struct ServerProcess {
 
 impl ServerProcess {
     /// Starts one on a free port, with everybody's account.
-    pub(crate) fn start(bench: &Bench) -> Outcome<ServerProcess> {
+    pub(crate) fn start(bench: &Bench) -> BenchResult<ServerProcess> {
         let data = tempfile::tempdir()?;
         bench.accounts.copy_to(data.path())?;
         let program = bench.programs.server.clone();
@@ -58,7 +58,7 @@ impl ServerProcess {
     }
 
     /// Ends it as an operator does, and waits for that.
-    pub(crate) fn stop(&mut self) -> Outcome<()> {
+    pub(crate) fn stop(&mut self) -> BenchResult<()> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM)?;
         let until = Instant::now() + STOP_PATIENCE;
@@ -73,7 +73,7 @@ impl ServerProcess {
     }
 
     /// Starts it again on the same port and data. Returns when it listens.
-    pub(crate) fn start_again(&mut self) -> Outcome<()> {
+    pub(crate) fn start_again(&mut self) -> BenchResult<()> {
         self.child = launch(&self.program, &self.data, self.port)?.child;
         Ok(())
     }
@@ -94,20 +94,20 @@ impl ServerProcess {
     }
 
     /// The processor time that it has taken.
-    pub(crate) fn cpu_time(&self) -> Outcome<Duration> {
+    pub(crate) fn cpu_time(&self) -> BenchResult<Duration> {
         Ok(process::cpu_time(self.child.id())?)
     }
 
     /// Its memory (PSS) in bytes.
-    pub(crate) fn memory(&self) -> Outcome<u64> {
+    pub(crate) fn memory(&self) -> BenchResult<u64> {
         Ok(process::memory(self.child.id())?)
     }
 
     /// How much its memory grows beyond what it is now, at the most, while something goes on.
     pub(crate) fn peak_growth<T>(
         &self,
-        meanwhile: impl FnOnce() -> Outcome<T>,
-    ) -> Outcome<(T, u64)> {
+        meanwhile: impl FnOnce() -> BenchResult<T>,
+    ) -> BenchResult<(T, u64)> {
         let pid = self.child.id();
         process::forget_peak(pid)?;
         let before = process::resident(pid)?;
@@ -140,7 +140,7 @@ struct Launched {
 }
 
 /// The log goes to a file, as it does where a service is supervised.
-fn launch(program: &Path, data: &TempDir, port: u16) -> Outcome<Launched> {
+fn launch(program: &Path, data: &TempDir, port: u16) -> BenchResult<Launched> {
     let log = File::options().create(true).append(true).open(data.path().join(LOG))?;
     let mut command = Command::new(program);
     // The operator's own settings are not to change what is measured.
@@ -154,7 +154,7 @@ fn launch(program: &Path, data: &TempDir, port: u16) -> Outcome<Launched> {
         return Err(Failed("the server has no output".into()).into());
     };
     let mut lines = BufReader::new(stdout).lines();
-    let mut announced = |label: &str| -> Outcome<String> {
+    let mut announced = |label: &str| -> BenchResult<String> {
         let line = lines.next().transpose()?.unwrap_or_default();
         let told = line.strip_prefix(label).map(|told| told.trim().to_owned());
         told.ok_or_else(|| Failed(format!("the server said {line:?}, not {label:?}")).into())

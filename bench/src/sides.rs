@@ -8,13 +8,13 @@ use std::thread::{self, ScopedJoinHandle};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::programs::{Failed, Outcome};
+use crate::programs::{BenchResult, Failed};
 
 /// Does both at the same time. The threads that either starts are on its core too.
 pub(crate) fn both<A: Send, B: Send>(
-    one: impl FnOnce() -> Outcome<A> + Send,
-    other: impl FnOnce() -> Outcome<B> + Send,
-) -> Outcome<(A, B)> {
+    one: impl FnOnce() -> BenchResult<A> + Send,
+    other: impl FnOnce() -> BenchResult<B> + Send,
+) -> BenchResult<(A, B)> {
     thread::scope(|scope| {
         let one = scope.spawn(|| on_core(0, one));
         let other = scope.spawn(|| on_core(1, other));
@@ -22,12 +22,12 @@ pub(crate) fn both<A: Send, B: Send>(
     })
 }
 
-fn on_core<T>(side: usize, work: impl FnOnce() -> Outcome<T>) -> Result<T, String> {
+fn on_core<T>(side: usize, work: impl FnOnce() -> BenchResult<T>) -> Result<T, String> {
     keep_to_core(side).map_err(|error| error.to_string())?;
     work().map_err(|error| error.to_string())
 }
 
-fn joined<T>(side: ScopedJoinHandle<'_, Result<T, String>>) -> Outcome<T> {
+fn joined<T>(side: ScopedJoinHandle<'_, Result<T, String>>) -> BenchResult<T> {
     let done = side.join().unwrap_or_else(|_| Err("one side has panicked".into()));
     Ok(done.map_err(Failed)?)
 }

@@ -20,7 +20,7 @@ use crate::clock::{self, Now};
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
 use crate::net::accept_limit::PreLoginPlace;
-use crate::net::connection::{Connection, Patience};
+use crate::net::connection::{Connection, Timeouts};
 use crate::net::datagrams::Datagrams;
 use crate::net::listener::Arrival;
 use crate::net::outbox::Outbox;
@@ -263,7 +263,7 @@ impl Links {
             id,
             outbox: outbox.clone(),
             events: self.events.clone(),
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
         };
         let task =
             self.spawner.spawn(connection.run(Stream::new(stream), self.acceptor.clone()))?;

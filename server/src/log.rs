@@ -163,9 +163,9 @@ mod tests {
 
     /// Where the test's log goes.
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Paper {
+    impl Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend(bytes);
             Ok(bytes.len())
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn whatever_is_said_stays_on_its_line_and_steers_no_terminal() {
-        let paper = Paper::default();
+        let paper = LogBuffer::default();
         let written = paper.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_target(false)

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::programs::program;
 
 /// What came of it.
-pub struct Outcome {
+pub struct CommandOutput {
     /// The exit status, or -1 after a signal.
     pub status: i32,
     /// Standard output.
@@ -29,7 +29,7 @@ pub fn letschat_server(data: &Path) -> Command {
 }
 
 /// Runs a program to its end on what it may read.
-pub fn run(command: &mut Command, input: &str) -> Outcome {
+pub fn run(command: &mut Command, input: &str) -> CommandOutput {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     // It may end before it has read anything.
@@ -37,10 +37,10 @@ pub fn run(command: &mut Command, input: &str) -> Outcome {
     let output = child.wait_with_output().unwrap();
     let [said, errors] =
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    Outcome { status: output.status.code().unwrap_or(-1), output: said, errors }
+    CommandOutput { status: output.status.code().unwrap_or(-1), output: said, errors }
 }
 
-impl Outcome {
+impl CommandOutput {
     /// Expects success, and returns what was said on standard output.
     pub fn ok(self) -> String {
         assert_eq!(self.status, 0, "{}{}", self.output, self.errors);
@@ -49,7 +49,7 @@ impl Outcome {
 
     /// Expects this status and one sentence on standard error, which is returned, and nothing else.
     pub fn refused(self, status: i32) -> String {
-        let Outcome { output, errors, .. } = &self;
+        let CommandOutput { output, errors, .. } = &self;
         assert_eq!(self.status, status, "{output}{errors}");
         assert_eq!(output, "", "{errors}");
         assert_eq!(errors.lines().count(), 1, "{errors}");

@@ -15,7 +15,7 @@ use crate::server::TestServer;
 
 /// What becomes of what passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
+pub enum LinkCondition {
     /// All goes through.
     Fine,
     /// Nothing goes through, and nobody says so.
@@ -51,7 +51,7 @@ struct Shared {
     to: SocketAddr,
     /// Connections go out from here, so that the other side sees this address.
     from: IpAddr,
-    weather: Mutex<Weather>,
+    weather: Mutex<LinkCondition>,
     changed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
     datagrams: Mutex<Datagrams>,
@@ -73,7 +73,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             to,
             from,
-            weather: Mutex::new(Weather::Fine),
+            weather: Mutex::new(LinkCondition::Fine),
             changed: Condvar::new(),
             streams: Mutex::new(Vec::new()),
             datagrams: Mutex::new(Datagrams::Pass),
@@ -106,10 +106,10 @@ impl Relay {
     }
 
     /// From now on it is like this.
-    pub fn weather(&self, weather: Weather) {
+    pub fn weather(&self, weather: LinkCondition) {
         *self.shared.weather.lock().unwrap() = weather;
         self.shared.changed.notify_all();
-        if weather == Weather::Broken {
+        if weather == LinkCondition::Broken {
             for stream in self.shared.streams.lock().unwrap().drain(..) {
                 let _ = stream.shutdown(Shutdown::Both);
             }
@@ -129,7 +129,7 @@ impl Relay {
 
 impl Shared {
     fn pass_on(self: Arc<Self>, near: TcpStream) {
-        if *self.weather.lock().unwrap() == Weather::Broken {
+        if *self.weather.lock().unwrap() == LinkCondition::Broken {
             return;
         }
         let Ok(far) = connect_from(self.from, self.to) else {
@@ -150,9 +150,14 @@ impl Shared {
         let mut bytes = [0; 16 * 1024];
         while let Ok(count) = from.read(&mut bytes) {
             let weather = self.weather.lock().unwrap();
-            let weather =
-                self.changed.wait_while(weather, |weather| *weather == Weather::BlackHole).unwrap();
-            if count == 0 || *weather == Weather::Broken || to.write_all(&bytes[..count]).is_err() {
+            let weather = self
+                .changed
+                .wait_while(weather, |weather| *weather == LinkCondition::BlackHole)
+                .unwrap();
+            if count == 0
+                || *weather == LinkCondition::Broken
+                || to.write_all(&bytes[..count]).is_err()
+            {
                 break;
             }
         }

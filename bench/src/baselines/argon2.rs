@@ -9,13 +9,13 @@ use letschat_server::store::password::{LANES, MEMORY_KIB, PASSES};
 use letschat_server::store::service::HASHING_THREADS;
 use rustix::process::{getpriority_process, setpriority_process};
 
-use crate::programs::{Failed, Outcome};
+use crate::programs::{BenchResult, Failed};
 
 /// How much the server's hashing threads give way to the others.
 const NICENESS: i32 = 10;
 
 /// Hashes a second.
-pub(crate) fn rate(time: Duration) -> Outcome<f64> {
+pub(crate) fn rate(time: Duration) -> BenchResult<f64> {
     let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(failed)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
     let begin = Instant::now();

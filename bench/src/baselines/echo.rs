@@ -9,11 +9,11 @@ use async_executor::LocalExecutor;
 use async_net::{TcpListener, TcpStream};
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 use crate::sides;
 
 /// How long each round trip took.
-pub(crate) fn round_trips(count: usize, bytes: usize) -> Outcome<Vec<Duration>> {
+pub(crate) fn round_trips(count: usize, bytes: usize) -> BenchResult<Vec<Duration>> {
     let listener = async_io::block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
     let address = listener.local_addr()?;
     let (times, ()) = sides::both(
@@ -23,7 +23,7 @@ pub(crate) fn round_trips(count: usize, bytes: usize) -> Outcome<Vec<Duration>> 
     Ok(times)
 }
 
-fn with_executor<T>(work: impl Future<Output = io::Result<T>>) -> Outcome<T> {
+fn with_executor<T>(work: impl Future<Output = io::Result<T>>) -> BenchResult<T> {
     let executor = LocalExecutor::new();
     Ok(async_io::block_on(executor.run(work))?)
 }

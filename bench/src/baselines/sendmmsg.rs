@@ -22,7 +22,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::load::crowd::TEXT_BYTES;
 use crate::load::datagrams::{Datagrams, EMPTY};
 use crate::load::source;
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 
 /// Datagrams in one system call.
 const BATCH: usize = 64;
@@ -43,7 +43,7 @@ pub(crate) fn measure(
     rounds: usize,
     interval: Duration,
     ipv6: bool,
-) -> Outcome<Vec<f64>> {
+) -> BenchResult<Vec<f64>> {
     let sender = sending_socket(ipv6)?;
     let port = sender.local_addr()?.port();
     let open = |number: usize| {

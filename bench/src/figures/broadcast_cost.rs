@@ -7,10 +7,10 @@ use std::time::Duration;
 use letschat_tests::pace::Pace;
 
 use crate::baselines::sendmmsg;
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 use crate::report::{Bar, Row, of_crowd};
-use crate::stage::Stage;
 use crate::statistics::Samples;
+use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "broadcast_cost";
 
@@ -22,14 +22,14 @@ const SENDERS: usize = 20;
 const UNTIL_QUIET: Duration = Duration::from_millis(1_700);
 
 /// Sends a stream of broadcasts and a few isolated ones, between two runs of the baseline.
-pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
-    let (clients, plan) = (stage.clients(), &stage.bench.plan);
+pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
+    let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
     let interval = Duration::from_secs(1) / A_SECOND as u32;
     let rounds = plan.stream / 4;
-    let ipv6 = stage.server.is_ipv6();
+    let ipv6 = under_load.server.is_ipv6();
     let mut bare = sendmmsg::measure(clients, rounds.max(1), interval, ipv6)?;
-    let stream = stream(stage, interval)?;
-    let isolated = isolated(stage)?;
+    let stream = stream(under_load, interval)?;
+    let isolated = isolated(under_load)?;
     bare.extend(sendmmsg::measure(clients, rounds.max(1), interval, ipv6)?);
 
     let bare = Samples::new(bare);
@@ -61,25 +61,25 @@ struct Stream {
     lost_percent: f64,
 }
 
-fn stream(stage: &Stage<'_>, interval: Duration) -> Outcome<Stream> {
-    let clients = stage.clients();
-    let begin = Reading::take(stage)?;
+fn stream(under_load: &ServerUnderLoad<'_>, interval: Duration) -> BenchResult<Stream> {
+    let clients = under_load.clients();
+    let begin = Reading::take(under_load)?;
     let mut last = begin;
     let mut seconds = Vec::new();
     let mut pace = Pace::every(interval);
-    for number in 0..stage.bench.plan.stream {
+    for number in 0..under_load.bench.plan.stream {
         pace.wait();
-        stage.load.with(move |crowd| crowd.broadcast(number % SENDERS.min(clients)))?;
+        under_load.load.with(move |crowd| crowd.broadcast(number % SENDERS.min(clients)))?;
         if (number + 1) % A_SECOND == 0 {
-            let now = Reading::take(stage)?;
+            let now = Reading::take(under_load)?;
             seconds.push(now.cost_since(&last));
             last = now;
         }
     }
-    let all = begin.shown + (stage.bench.plan.stream * clients) as u64;
-    stage.load.wait("everybody has every broadcast", move |crowd| crowd.tally.shown >= all)?;
+    let all = begin.shown + (under_load.bench.plan.stream * clients) as u64;
+    under_load.load.wait("everybody has every broadcast", move |crowd| crowd.tally.shown >= all)?;
     thread::sleep(UNTIL_QUIET);
-    let end = Reading::take(stage)?;
+    let end = Reading::take(under_load)?;
     let over_tcp = (end.over_tcp - begin.over_tcp) as f64;
     Ok(Stream {
         whole_us: end.cost_since(&begin),
@@ -93,16 +93,18 @@ fn stream(stage: &Stage<'_>, interval: Duration) -> Outcome<Stream> {
 }
 
 /// Broadcasts that are so far apart that each has its three repeated heads.
-fn isolated(stage: &Stage<'_>) -> Outcome<Samples> {
-    let clients = stage.clients();
+fn isolated(under_load: &ServerUnderLoad<'_>) -> BenchResult<Samples> {
+    let clients = under_load.clients();
     let mut costs = Vec::new();
-    for _ in 0..stage.bench.plan.isolated {
-        let begin = Reading::take(stage)?;
-        stage.load.with(|crowd| crowd.broadcast(0))?;
+    for _ in 0..under_load.bench.plan.isolated {
+        let begin = Reading::take(under_load)?;
+        under_load.load.with(|crowd| crowd.broadcast(0))?;
         let all = begin.shown + clients as u64;
-        stage.load.wait("everybody has the broadcast", move |crowd| crowd.tally.shown >= all)?;
+        under_load
+            .load
+            .wait("everybody has the broadcast", move |crowd| crowd.tally.shown >= all)?;
         thread::sleep(UNTIL_QUIET);
-        costs.push(Reading::take(stage)?.cost_since(&begin));
+        costs.push(Reading::take(under_load)?.cost_since(&begin));
     }
     Ok(Samples::new(costs))
 }
@@ -116,10 +118,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(stage: &Stage<'_>) -> Outcome<Reading> {
+    fn take(under_load: &ServerUnderLoad<'_>) -> BenchResult<Reading> {
         let (shown, over_tcp) =
-            stage.load.with(|crowd| (crowd.tally.shown, crowd.tally.over_tcp))?;
-        Ok(Reading { spent: stage.server.cpu_time()?, shown, over_tcp })
+            under_load.load.with(|crowd| (crowd.tally.shown, crowd.tally.over_tcp))?;
+        Ok(Reading { spent: under_load.server.cpu_time()?, shown, over_tcp })
     }
 
     /// Microseconds for each delivery since then.

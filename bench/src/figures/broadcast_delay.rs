@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use letschat_tests::pace::Pace;
 
 use crate::load::tally::Delivery;
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 use crate::report::{Bar, Row, of_crowd};
-use crate::stage::Stage;
 use crate::statistics::Samples;
+use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "broadcast_delay";
 
@@ -20,18 +20,18 @@ const PAUSE_FOR_EACH: Duration = Duration::from_micros(40);
 const SENDERS: usize = 20;
 
 /// Sends the plan's number of broadcasts and waits until everybody has all of them.
-pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
-    let (clients, plan) = (stage.clients(), &stage.bench.plan);
-    let first = stage.load.with(|crowd| crowd.tally.broadcasts.len())?;
+pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
+    let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
+    let first = under_load.load.with(|crowd| crowd.tally.broadcasts.len())?;
     let mut pace = Pace::every(LEAST_PAUSE.max(PAUSE_FOR_EACH * clients as u32));
     for number in 0..plan.delays {
         pace.wait();
-        stage.load.with(move |crowd| crowd.broadcast(number % SENDERS.min(clients)))?;
+        under_load.load.with(move |crowd| crowd.broadcast(number % SENDERS.min(clients)))?;
     }
-    stage.load.wait("everybody has every broadcast", move |crowd| {
+    under_load.load.wait("everybody has every broadcast", move |crowd| {
         crowd.tally.broadcasts[first..].iter().all(|broadcast| broadcast.shown >= clients)
     })?;
-    let broadcasts = stage.load.with(move |crowd| crowd.tally.broadcasts[first..].to_vec())?;
+    let broadcasts = under_load.load.with(move |crowd| crowd.tally.broadcasts[first..].to_vec())?;
     let times = |end: fn(&Delivery) -> Instant| {
         Samples::of_times_ms(broadcasts.iter().map(|broadcast| end(broadcast) - broadcast.sent))
     };

@@ -6,7 +6,7 @@ use letschat_core::session::Request;
 
 use crate::baselines::echo;
 use crate::people::{Person, in_a_chat};
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
 use crate::server::ServerProcess;
@@ -20,7 +20,7 @@ const TEXT_BYTES: usize = 200;
 const TURNS: usize = 5;
 
 /// Measures both in turns.
-pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
+pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let count = bench.plan.round_trips / TURNS;
     let server = ServerProcess::start(bench)?;
     let (mut chats, mut echoes) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ fn microseconds(times: Vec<Duration>) -> Samples {
     Samples::new(times.into_iter().map(|time| time.as_secs_f64() * 1e6))
 }
 
-async fn ask(person: &Person, count: usize) -> Outcome<Vec<Duration>> {
+async fn ask(person: &Person, count: usize) -> BenchResult<Vec<Duration>> {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
         let begin = Instant::now();
@@ -57,7 +57,7 @@ async fn ask(person: &Person, count: usize) -> Outcome<Vec<Duration>> {
     Ok(times)
 }
 
-async fn answer(person: &Person, count: usize) -> Outcome<()> {
+async fn answer(person: &Person, count: usize) -> BenchResult<()> {
     for _ in 0..count {
         person.reads().await?;
         person.asks(say()).await?;

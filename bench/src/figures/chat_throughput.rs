@@ -9,7 +9,7 @@ use letschat_core::codes::FailureCode;
 use letschat_core::session::Request;
 
 use crate::people::{Person, in_a_chat};
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 use crate::report::{Bar, Row};
 use crate::run::Bench;
 use crate::server::ServerProcess;
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 64;
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// Sends messages as fast as the client takes them, and counts them where they are shown.
-pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
+pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let count = bench.plan.messages;
     let write = async |person: &Person| write(person, count).await;
@@ -35,7 +35,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
 }
 
 /// Several at once, so that the front end does not wait for each answer. When it began.
-async fn write(person: &Person, count: usize) -> Outcome<Instant> {
+async fn write(person: &Person, count: usize) -> BenchResult<Instant> {
     let begin = Instant::now();
     let executor = LocalExecutor::new();
     let share = count.div_ceil(AT_ONCE);
@@ -52,7 +52,7 @@ async fn write(person: &Person, count: usize) -> Outcome<Instant> {
     executor.run(all).await
 }
 
-async fn write_share(person: &Person, share: usize) -> Outcome<()> {
+async fn write_share(person: &Person, share: usize) -> BenchResult<()> {
     for _ in 0..share {
         loop {
             let say = Request::Say { to: None, text: "x".repeat(TEXT_BYTES) };
@@ -70,7 +70,7 @@ async fn write_share(person: &Person, share: usize) -> Outcome<()> {
 }
 
 /// When the last one was shown.
-async fn read(person: &Person, count: usize) -> Outcome<Instant> {
+async fn read(person: &Person, count: usize) -> BenchResult<Instant> {
     for _ in 0..count {
         person.reads().await?;
     }

@@ -12,7 +12,7 @@ use pty_process::blocking::{Command, Pty, open};
 
 use crate::people::Person;
 use crate::process;
-use crate::programs::{Failed, Outcome};
+use crate::programs::{BenchResult, Failed};
 use crate::report::{Bar, Row};
 use crate::run::Bench;
 use crate::server::ServerProcess;
@@ -32,7 +32,7 @@ const IN_THE_CORNER: &[u8] = b"\x1b[1;1R";
 const END: &[u8] = b"\x04";
 
 /// Starts the client again and again on the same data.
-pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
+pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let data = tempfile::tempdir()?;
     Person::live(&server, bench.accounts.member(0), data.path(), async |person| {
@@ -71,7 +71,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(bench: &Bench, server: SocketAddr, data: &Path) -> Outcome<Terminal> {
+    fn start(bench: &Bench, server: SocketAddr, data: &Path) -> BenchResult<Terminal> {
         let (pty, pts) = open()?;
         pty.resize(Size::new(24, 80))?;
         let command = Command::new(&bench.programs.client)
@@ -87,7 +87,7 @@ impl Terminal {
     }
 
     /// Returns when these words are on the terminal.
-    fn wait_for(&mut self, words: &[u8]) -> Outcome<()> {
+    fn wait_for(&mut self, words: &[u8]) -> BenchResult<()> {
         while !self.said.windows(words.len()).any(|window| window == words) {
             if self.read()? == 0 {
                 let said = String::from_utf8_lossy(&self.said).into_owned();
@@ -111,7 +111,7 @@ impl Terminal {
         Ok(length)
     }
 
-    fn finish(mut self) -> Outcome<()> {
+    fn finish(mut self) -> BenchResult<()> {
         self.pty.write_all(END)?;
         while self.read()? > 0 {}
         self.child.wait()?;

@@ -5,25 +5,25 @@ use std::thread;
 use std::time::Instant;
 
 use crate::load::crowd::Crowd;
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 use crate::report::{Bar, Row, of_crowd};
-use crate::stage::{Stage, everybody_is_there};
+use crate::under_load::{ServerUnderLoad, everybody_is_there};
 
 const FIGURE: &str = "coming_back";
 
 /// Stops the server, starts it again and waits for everybody.
-pub(crate) fn measure(stage: &mut Stage<'_>) -> Outcome<Vec<Row>> {
-    let (clients, plan) = (stage.clients(), &stage.bench.plan);
-    stage.server.stop()?;
+pub(crate) fn measure(under_load: &mut ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
+    let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
+    under_load.server.stop()?;
     thread::sleep(plan.away);
-    let dials = stage.load.with(|crowd| crowd.tally.dials)?;
-    stage.server.start_again()?;
-    let (listening, starting) = (Instant::now(), stage.server.cpu_time()?);
+    let dials = under_load.load.with(|crowd| crowd.tally.dials)?;
+    under_load.server.start_again()?;
+    let (listening, starting) = (Instant::now(), under_load.server.cpu_time()?);
     let all_back = move |crowd: &Crowd| crowd.tally.logged_in == clients;
-    let back = stage.load.wait("everybody is back", all_back)?;
-    stage.load.wait("UDP reaches everybody again", everybody_is_there(clients))?;
-    let spent = stage.server.cpu_time()? - starting;
-    let dials = stage.load.with(|crowd| crowd.tally.dials)? - dials;
+    let back = under_load.load.wait("everybody is back", all_back)?;
+    under_load.load.wait("UDP reaches everybody again", everybody_is_there(clients))?;
+    let spent = under_load.server.cpu_time()? - starting;
+    let dials = under_load.load.with(|crowd| crowd.tally.dials)? - dials;
 
     let seconds = back.duration_since(listening).as_secs_f64();
     let milliseconds = spent.as_secs_f64() * 1_000.0 / clients as f64;

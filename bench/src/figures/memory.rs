@@ -3,23 +3,23 @@
 
 use std::thread;
 
-use crate::programs::Outcome;
+use crate::programs::BenchResult;
 use crate::report::{Bar, Row};
-use crate::stage::Stage;
+use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "memory";
 const KIBIBYTE: f64 = 1_024.0;
 const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
 /// Lets the crowd grow from one size to the next. The last slope is the one to judge.
-pub(crate) fn measure(stage: &mut Stage<'_>) -> Outcome<Vec<Row>> {
-    let (crowds, settling) = (stage.bench.plan.crowds.clone(), stage.bench.plan.settling);
+pub(crate) fn measure(under_load: &mut ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
+    let (crowds, settling) = (under_load.bench.plan.crowds.clone(), under_load.bench.plan.settling);
     let mut rows = Vec::new();
     let mut before: Option<(usize, f64)> = None;
     for clients in crowds {
-        stage.grow(clients)?;
+        under_load.grow(clients)?;
         thread::sleep(settling);
-        let bytes = stage.server.memory()? as f64;
+        let bytes = under_load.server.memory()? as f64;
         if let Some((fewer, less)) = before {
             let slope = (bytes - less) / (clients - fewer) as f64 / KIBIBYTE;
             let what = format!("server memory (PSS) a client, slope from {fewer}");

@@ -17,7 +17,7 @@ use crate::baselines::sendmmsg;
 use crate::load::crowd::TEXT_BYTES;
 use crate::load::source;
 use crate::process;
-use crate::programs::{Failed, Outcome};
+use crate::programs::{BenchResult, Failed};
 use crate::report::{Bar, Row, of_crowd};
 use crate::run::Bench;
 use crate::statistics::Samples;
@@ -43,7 +43,7 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 const COUNTED: u8 = b'x';
 
 /// Sends messages to a crowd, between two runs of the baseline.
-pub(crate) fn measure(bench: &Bench) -> Outcome<Vec<Row>> {
+pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let plan = &bench.plan;
     let clients = plan.largest().min(MOST_CLIENTS);
     let interval = Duration::from_secs(1) / A_SECOND as u32;
@@ -85,7 +85,7 @@ struct RoomProcess {
 }
 
 impl RoomProcess {
-    fn start(bench: &Bench) -> Outcome<RoomProcess> {
+    fn start(bench: &Bench) -> BenchResult<RoomProcess> {
         // The port is free again when the room asks for it.
         let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let mut child = Command::new(&bench.programs.server)
@@ -105,7 +105,7 @@ impl RoomProcess {
         }
     }
 
-    fn cpu_time(&self) -> Outcome<Duration> {
+    fn cpu_time(&self) -> BenchResult<Duration> {
         Ok(process::cpu_time(self.child.id())?)
     }
 }
@@ -119,7 +119,7 @@ impl Drop for RoomProcess {
 }
 
 /// So many clients who have greeted. The first one speaks.
-fn gather(room: &RoomProcess, clients: usize) -> Outcome<Vec<UdpSocket>> {
+fn gather(room: &RoomProcess, clients: usize) -> BenchResult<Vec<UdpSocket>> {
     let mut crowd: Vec<UdpSocket> = Vec::with_capacity(clients);
     for number in 0..clients {
         let socket = UdpSocket::bind((source(number), 0))?;
@@ -151,7 +151,7 @@ fn stream(
     crowd: &[UdpSocket],
     messages: usize,
     interval: Duration,
-) -> Outcome<Stream> {
+) -> BenchResult<Stream> {
     let message = ToRoom::Message(&[COUNTED; TEXT_BYTES]).to_bytes();
     let (received, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -173,7 +173,7 @@ fn speak(
     interval: Duration,
     received: &AtomicU64,
     clients: usize,
-) -> Outcome<Stream> {
+) -> BenchResult<Stream> {
     let expected = (messages * clients) as u64;
     let cost = |spent: Duration, count: u64| spent.as_secs_f64() * 1e6 / count.max(1) as f64;
     let begin = room.cpu_time()?;

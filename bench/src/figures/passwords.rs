@@ -8,10 +8,10 @@ use letschat_tests::pace::Pace;
 
 use crate::baselines::argon2;
 use crate::load::crowd::Crowd;
-use crate::programs::{Failed, Outcome};
+use crate::programs::{BenchResult, Failed};
 use crate::report::{Bar, Row};
-use crate::stage::Stage;
 use crate::statistics::Samples;
+use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "passwords";
 
@@ -28,21 +28,21 @@ const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 const TWO_HASHES_MIB: f64 = 2.0 * 19.0 + 2.0;
 
 /// Compares passwords without a server and then with one, for the same time.
-pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
-    let plan = &stage.bench.plan;
+pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
+    let plan = &under_load.bench.plan;
     let bare = argon2::rate(plan.hashing / 2)?;
-    let (logins, growth) = stage.server.peak_growth(|| {
-        let first = stage.clients();
-        let accounts = &stage.bench.accounts;
+    let (logins, growth) = under_load.server.peak_growth(|| {
+        let first = under_load.clients();
+        let accounts = &under_load.bench.accounts;
         let members: Vec<_> =
             (first..first + AT_THE_DOOR).map(|number| accounts.member(number).clone()).collect();
-        stage.load.with(|crowd| crowd.come_and_go(members))?;
-        let logins = logins(stage, plan.hashing)?;
-        stage.load.with(Crowd::stay)?;
+        under_load.load.with(|crowd| crowd.come_and_go(members))?;
+        let logins = logins(under_load, plan.hashing)?;
+        under_load.load.with(Crowd::stay)?;
         Ok(logins)
     })?;
     let (lists, failures) =
-        stage.load.with(|crowd| (crowd.tally.lists.clone(), crowd.tally.failures.clone()))?;
+        under_load.load.with(|crowd| (crowd.tally.lists.clone(), crowd.tally.failures.clone()))?;
     if let Some(failure) = failures.into_iter().next() {
         return Err(Failed(format!("something was refused: {failure}")).into());
     }
@@ -50,7 +50,7 @@ pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
     let lists = Samples::of_times_ms(lists);
 
     let percent = 100.0 * logins / bare.most();
-    let listed = format!("a LIST of {} meanwhile: p99", stage.clients());
+    let listed = format!("a LIST of {} meanwhile: p99", under_load.clients());
     Ok(vec![
         Row::new(FIGURE, "logins by password, of the bare argon2 rate", percent, "%")
             .with_spread(100.0 * logins / bare.most(), 100.0 * logins / bare.least())
@@ -72,20 +72,21 @@ pub(crate) fn measure(stage: &Stage<'_>) -> Outcome<Vec<Row>> {
 }
 
 /// Logins a second, while others ask for the list.
-fn logins(stage: &Stage<'_>, time: Duration) -> Outcome<f64> {
+fn logins(under_load: &ServerUnderLoad<'_>, time: Duration) -> BenchResult<f64> {
     // The first ones have to shake hands, and nothing is hashed meanwhile.
-    let before = stage.load.with(|crowd| crowd.tally.logins)?;
-    let begin =
-        stage.load.wait("somebody is in by password", move |crowd| crowd.tally.logins > before)?;
-    let first = stage.load.with(|crowd| crowd.tally.logins)?;
+    let before = under_load.load.with(|crowd| crowd.tally.logins)?;
+    let begin = under_load
+        .load
+        .wait("somebody is in by password", move |crowd| crowd.tally.logins > before)?;
+    let first = under_load.load.with(|crowd| crowd.tally.logins)?;
     let mut pace = Pace::every(LIST_INTERVAL);
     let mut number = 0;
     while begin.elapsed() < time {
         pace.wait();
-        let lister = number % LISTERS.min(stage.clients());
-        stage.load.with(move |crowd| crowd.request(lister, Request::List))?;
+        let lister = number % LISTERS.min(under_load.clients());
+        under_load.load.with(move |crowd| crowd.request(lister, Request::List))?;
         number += 1;
     }
-    let (logins, elapsed) = (stage.load.with(|crowd| crowd.tally.logins)?, begin.elapsed());
+    let (logins, elapsed) = (under_load.load.with(|crowd| crowd.tally.logins)?, begin.elapsed());
     Ok((logins - first) as f64 / elapsed.as_secs_f64())
 }

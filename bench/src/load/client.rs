@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use letschat_core::event::Event;
 use letschat_core::session::{
-    Account, Birth, Effect, Input, LogPosition, Phase, Reply, Request, RequestId, Session,
+    Account, Effect, Input, LogPosition, Phase, Reply, Request, RequestId, Session, SessionConfig,
     Unreached,
 };
 use letschat_protocol::datagram::{DatagramKeys, ToClient};
@@ -28,7 +28,7 @@ use crate::accounts::{Member, password};
 const PEER_PORT: u16 = 4401;
 
 /// What all clients share.
-pub(super) struct Surroundings {
+pub(super) struct SharedByClients {
     pub(super) epoll: OwnedFd,
     pub(super) server: SocketAddr,
     pub(super) tls: Arc<ClientConfig>,
@@ -43,7 +43,7 @@ pub(super) enum Socket {
 
 /// What a client does once it is logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
+pub(super) enum Behaviour {
     /// It stays.
     Stay,
     /// It leaves and logs in again by password.
@@ -61,7 +61,7 @@ pub(super) struct Client {
     requests: u64,
     /// Lists whose answer is awaited, and since when.
     lists: HashMap<RequestId, Instant>,
-    pub(super) course: Course,
+    pub(super) course: Behaviour,
     pub(super) is_logged_in: bool,
     is_proven: bool,
     /// As it stands in the crowd's order of deadlines.
@@ -70,7 +70,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(number: usize, member: Member, server: SocketAddr) -> Client {
-        let birth = Birth {
+        let config = SessionConfig {
             server: server.to_string(),
             port: PEER_PORT,
             detach_on_chat: false,
@@ -82,13 +82,13 @@ impl Client {
             number,
             member,
             source: source(number),
-            session: Session::new(birth),
+            session: Session::new(config),
             link: None,
             keys: None,
             datagrams: None,
             requests: 0,
             lists: HashMap::new(),
-            course: Course::Stay,
+            course: Behaviour::Stay,
             is_logged_in: false,
             is_proven: false,
             deadline_ms: None,
@@ -100,7 +100,12 @@ impl Client {
     }
 
     /// The user wants something.
-    pub(super) fn request(&mut self, request: Request, around: &Surroundings, tally: &mut Tally) {
+    pub(super) fn request(
+        &mut self,
+        request: Request,
+        around: &SharedByClients,
+        tally: &mut Tally,
+    ) {
         self.requests += 1;
         let id = RequestId(self.requests);
         if request == Request::List {
@@ -110,7 +115,12 @@ impl Client {
     }
 
     /// Logs in, by key or by password.
-    pub(super) fn log_in(&mut self, by_password: bool, around: &Surroundings, tally: &mut Tally) {
+    pub(super) fn log_in(
+        &mut self,
+        by_password: bool,
+        around: &SharedByClients,
+        tally: &mut Tally,
+    ) {
         let request = Request::Login {
             username: Some(self.member.username.to_string()),
             password: by_password.then(password),
@@ -124,7 +134,7 @@ impl Client {
         &mut self,
         socket: Socket,
         buffer: &mut Buffer,
-        around: &Surroundings,
+        around: &SharedByClients,
         tally: &mut Tally,
     ) {
         match socket {
@@ -140,11 +150,11 @@ impl Client {
     }
 
     /// Its deadline has come.
-    pub(super) fn tick(&mut self, around: &Surroundings, tally: &mut Tally) {
+    pub(super) fn tick(&mut self, around: &SharedByClients, tally: &mut Tally) {
         self.handle(Input::Tick, around, tally);
     }
 
-    fn link_is_ready(&mut self, around: &Surroundings, tally: &mut Tally) {
+    fn link_is_ready(&mut self, around: &SharedByClients, tally: &mut Tally) {
         // What an earlier link was still ready for is nothing to this one.
         let Some(link) = &mut self.link else { return };
         let mut news = Vec::new();
@@ -174,7 +184,7 @@ impl Client {
         }
     }
 
-    fn handle(&mut self, input: Input, around: &Surroundings, tally: &mut Tally) {
+    fn handle(&mut self, input: Input, around: &SharedByClients, tally: &mut Tally) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
             for effect in self.session.handle(now(), input) {
@@ -190,7 +200,7 @@ impl Client {
     fn perform(
         &mut self,
         effect: Effect,
-        around: &Surroundings,
+        around: &SharedByClients,
         tally: &mut Tally,
     ) -> Option<Input> {
         match effect {
@@ -251,7 +261,7 @@ impl Client {
         None
     }
 
-    fn dial(&mut self, around: &Surroundings) -> io::Result<()> {
+    fn dial(&mut self, around: &SharedByClients) -> io::Result<()> {
         let link = Link::dial(self.source, around.server, around.tls.clone())?;
         self.link = Some(link);
         self.watch_link(around);
@@ -270,7 +280,7 @@ impl Client {
     }
 
     /// Tells the kernel what the link is to be watched for, if that has changed.
-    fn watch_link(&mut self, around: &Surroundings) {
+    fn watch_link(&mut self, around: &SharedByClients) {
         let number = self.number;
         let Some(link) = &mut self.link else { return };
         let wanted = link.wanted();
@@ -318,7 +328,7 @@ pub(super) fn socket_of(token: u64) -> (usize, Socket) {
     ((token >> 1) as usize, socket)
 }
 
-fn add(around: &Surroundings, socket: impl AsFd, token: epoll::EventData) -> io::Result<()> {
+fn add(around: &SharedByClients, socket: impl AsFd, token: epoll::EventData) -> io::Result<()> {
     Ok(epoll::add(&around.epoll, socket, token, epoll::EventFlags::IN)?)
 }
 

@@ -15,7 +15,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::time::Timespec;
 
-use super::client::{Client, Course, Surroundings, socket_of};
+use super::client::{Behaviour, Client, SharedByClients, socket_of};
 use super::datagrams::{Buffer, EMPTY};
 use super::tally::Tally;
 use crate::accounts::Member;
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 64;
 pub(crate) const TEXT_BYTES: usize = 200;
 
 /// What the crowd's thread is asked.
-pub(super) enum Order {
+pub(super) enum CrowdRequest {
     Act(Box<dyn FnOnce(&mut Crowd) + Send>),
     Watch(Watch),
     End,
@@ -47,7 +47,7 @@ pub(super) struct Watch {
 
 /// The clients.
 pub(crate) struct Crowd {
-    around: Surroundings,
+    around: SharedByClients,
     bell: Arc<OwnedFd>,
     clients: Vec<Client>,
     /// When which client falls due, kept in step with `Client::deadline_ms`.
@@ -65,7 +65,7 @@ impl Crowd {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &*bell, EventData::new_u64(BELL), EventFlags::IN)?;
         Ok(Crowd {
-            around: Surroundings { epoll, server, tls: tls::client() },
+            around: SharedByClients { epoll, server, tls: tls::client() },
             bell,
             clients: Vec::new(),
             deadlines: BTreeSet::new(),
@@ -92,7 +92,7 @@ impl Crowd {
         for member in members {
             let number = self.clients.len();
             let mut client = Client::new(number, member, self.around.server);
-            client.course = Course::ComeAndGo;
+            client.course = Behaviour::ComeAndGo;
             self.clients.push(client);
             self.log_in(number);
         }
@@ -100,7 +100,7 @@ impl Crowd {
 
     /// Lets those who come and go stay.
     pub(crate) fn stay(&mut self) {
-        self.clients.iter_mut().for_each(|client| client.course = Course::Stay);
+        self.clients.iter_mut().for_each(|client| client.course = Behaviour::Stay);
     }
 
     /// Lets a client send the next broadcast.
@@ -116,7 +116,7 @@ impl Crowd {
     }
 
     /// Serves the crowd until its end is ordered.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+    pub(super) fn run(mut self, orders: &Receiver<CrowdRequest>) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
         loop {
             events.clear();
@@ -139,14 +139,14 @@ impl Crowd {
     }
 
     /// Carries out what is ordered. `None`: the end.
-    fn obey(&mut self, orders: &Receiver<Order>) -> Option<()> {
+    fn obey(&mut self, orders: &Receiver<CrowdRequest>) -> Option<()> {
         // It fails only if the bell does not ring.
         let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
         for order in orders.try_iter() {
             match order {
-                Order::Act(act) => act(self),
-                Order::Watch(watch) => self.watch = Some(watch),
-                Order::End => return None,
+                CrowdRequest::Act(act) => act(self),
+                CrowdRequest::Watch(watch) => self.watch = Some(watch),
+                CrowdRequest::End => return None,
             }
         }
         Some(())
@@ -169,7 +169,7 @@ impl Crowd {
     }
 
     fn log_in(&mut self, number: usize) {
-        let by_password = self.clients[number].course == Course::ComeAndGo;
+        let by_password = self.clients[number].course == Behaviour::ComeAndGo;
         self.step(number, |client, around, tally| client.log_in(by_password, around, tally));
     }
 
@@ -183,7 +183,7 @@ impl Crowd {
         }
     }
 
-    fn step(&mut self, number: usize, act: impl FnOnce(&mut Client, &Surroundings, &mut Tally)) {
+    fn step(&mut self, number: usize, act: impl FnOnce(&mut Client, &SharedByClients, &mut Tally)) {
         act(&mut self.clients[number], &self.around, &mut self.tally);
         self.after_step(number);
     }
@@ -194,7 +194,7 @@ impl Crowd {
         if !client.is_logged_in {
             return;
         }
-        if client.course == Course::ComeAndGo {
+        if client.course == Behaviour::ComeAndGo {
             self.request(number, Request::Leave);
             self.log_in(number);
         }

@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::programs::{Failed, Outcome};
-use crowd::{Crowd, Order, Watch};
+use crate::programs::{BenchResult, Failed};
+use crowd::{Crowd, CrowdRequest, Watch};
 
 /// Clients come from so many addresses, since a server lets only a few who are not logged in wait
 /// from each.
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The hold on a crowd. Dropping it hangs up for everybody.
 pub(crate) struct Load {
-    orders: Sender<Order>,
+    orders: Sender<CrowdRequest>,
     bell: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,9 +59,9 @@ impl Load {
     pub(crate) fn with<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Crowd) -> T + Send + 'static,
-    ) -> Outcome<T> {
+    ) -> BenchResult<T> {
         let (result, done) = sync_channel(1);
-        self.order(Order::Act(Box::new(move |crowd| {
+        self.order(CrowdRequest::Act(Box::new(move |crowd| {
             // Whoever asked waits for it.
             let _ = result.send(act(crowd));
         })))?;
@@ -73,9 +73,9 @@ impl Load {
         &self,
         what: &str,
         holds: impl Fn(&Crowd) -> bool + Send + 'static,
-    ) -> Outcome<Instant> {
+    ) -> BenchResult<Instant> {
         let (since, held) = sync_channel(1);
-        self.order(Order::Watch(Watch { holds: Box::new(holds), since }))?;
+        self.order(CrowdRequest::Watch(Watch { holds: Box::new(holds), since }))?;
         match held.recv_timeout(PATIENCE) {
             Ok(since) => Ok(since),
             Err(_) => {
@@ -85,7 +85,7 @@ impl Load {
         }
     }
 
-    fn order(&self, order: Order) -> Outcome<()> {
+    fn order(&self, order: CrowdRequest) -> BenchResult<()> {
         self.orders.send(order).map_err(|_| self.is_gone())?;
         self.ring();
         Ok(())
@@ -103,7 +103,7 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        if self.order(Order::End).is_ok()
+        if self.order(CrowdRequest::End).is_ok()
             && let Some(thread) = self.thread.take()
         {
             // A panic in it has been printed.

@@ -13,18 +13,18 @@ use letschat_protocol::username::Username;
 
 use crate::account;
 use crate::address::ServerAddress;
-use crate::driver::{Driver, Order};
+use crate::driver::{Driver, QueuedRequest};
 use crate::events::Events;
 use crate::net::receiver;
 use crate::private_file;
 use crate::settling::settling;
 use crate::trust::KnownServers;
 use letschat_core::failure::Failure;
-use letschat_core::session::{Birth, Effect, Phase, Reply, Request, Typing};
+use letschat_core::session::{Effect, Phase, Reply, Request, SessionConfig, Typing};
 use letschat_core::view::View;
 
 /// Requests that may wait for the session; a front end that makes more waits.
-const MAX_WAITING_ORDERS: usize = 64;
+const MAX_WAITING_REQUESTS: usize = 64;
 
 /// Everything that a client needs to know before it starts.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ pub enum Ended {
 /// dropped, the client quits.
 #[derive(Debug, Clone)]
 pub struct Client {
-    orders: Sender<Order>,
+    requests: Sender<QueuedRequest>,
     shared: Arc<Shared>,
 }
 
@@ -120,7 +120,7 @@ impl Client {
         let listener =
             receiver::listen(config.peer_listen, config.peer_port).map_err(StartError::Receiver)?;
         let port = listener.local_addr().map_err(StartError::Receiver)?.port();
-        let birth = Birth {
+        let session_config = SessionConfig {
             server: config.server.to_string(),
             port,
             detach_on_chat: config.detach_on_chat,
@@ -129,18 +129,18 @@ impl Client {
             seed: fastrand::u64(..),
         };
 
-        let (orders, ordered) = async_channel::bounded(MAX_WAITING_ORDERS);
+        let (requests, queue) = async_channel::bounded(MAX_WAITING_REQUESTS);
         // The driver, which alone sends, keeps the bound: a queue that knows it takes its memory at once.
         let (events, told) = async_channel::unbounded();
         let shared = Arc::new(Shared::default());
         let guard = EndGuard(shared.clone());
-        let driver = Driver::new(birth, config, shared.clone(), ordered, events);
+        let driver = Driver::new(session_config, config, shared.clone(), queue, events);
         let run = async move || guard.release(driver.run(listener).await);
         thread::Builder::new()
             .name("session".into())
             .spawn(move || async_io::block_on(settling(run())))
             .map_err(StartError::Thread)?;
-        Ok((Client { orders, shared }, told))
+        Ok((Client { requests, shared }, told))
     }
 
     /// Asks the session for something; the future is ready when that is done or has failed.
@@ -148,11 +148,11 @@ impl Client {
         &self,
         request: Request,
     ) -> impl Future<Output = Result<Reply, Failure>> + Send + 'static + use<> {
-        let orders = self.orders.clone();
+        let requests = self.requests.clone();
         async move {
             let (answer, answered) = async_channel::bounded(1);
-            orders.send(Order { request, answer }).await.map_err(|_| Failure::Ended)?;
-            // An order that came too late is dropped, and its end of the channel with it.
+            requests.send(QueuedRequest { request, answer }).await.map_err(|_| Failure::Ended)?;
+            // A request that came too late is dropped, and its end of the channel with it.
             answered.recv().await.unwrap_or(Err(Failure::Ended))
         }
     }
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn client_whose_session_fails_is_no_more() {
         let shared = Arc::new(Shared::default());
-        let client = Client { orders: async_channel::bounded(1).0, shared: shared.clone() };
+        let client = Client { requests: async_channel::bounded(1).0, shared: shared.clone() };
         drop(EndGuard(shared));
         assert_eq!(block_on(client.finished()), Ended::Failed);
         assert_eq!(block_on(client.request(Request::Status)).unwrap_err(), Failure::Ended);

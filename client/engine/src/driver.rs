@@ -31,7 +31,7 @@ use crate::trust::KnownServers;
 use letschat_core::event::Event;
 use letschat_core::failure::Failure;
 use letschat_core::session::{
-    Birth, Displayed, Input, LinkId, LogPosition, Reply, Request, RequestId, Session,
+    Displayed, Input, LinkId, LogPosition, Reply, Request, RequestId, Session, SessionConfig,
 };
 
 mod alarm;
@@ -50,29 +50,29 @@ const MAX_PEER_LINKS: usize = 256;
 const INPUTS_AT_ONCE: u64 = 64;
 
 /// Something that a front end wants, and where the answer goes.
-pub(crate) struct Order {
+pub(crate) struct QueuedRequest {
     pub(crate) request: Request,
     pub(crate) answer: Sender<Result<Reply, Failure>>,
 }
 
 /// What a driver needs to begin.
 pub(crate) struct Driver {
-    birth: Birth,
+    session_config: SessionConfig,
     config: Config,
     shared: Arc<Shared>,
-    orders: Queue<Order>,
+    requests: Queue<QueuedRequest>,
     events: Sender<Told>,
 }
 
 impl Driver {
     pub(crate) fn new(
-        birth: Birth,
+        session_config: SessionConfig,
         config: Config,
         shared: Arc<Shared>,
-        orders: Queue<Order>,
+        requests: Queue<QueuedRequest>,
         events: Sender<Told>,
     ) -> Driver {
-        Driver { birth, config, shared, orders, events }
+        Driver { session_config, config, shared, requests, events }
     }
 
     /// Runs the session to its end, on the thread that polls this.
@@ -97,7 +97,7 @@ struct Running<'a> {
     shared: Arc<Shared>,
     telling: Telling,
 
-    orders: Orders,
+    requests: RequestQueue,
     /// Whether the last handle is gone and the session has been told to quit.
     abandoned: bool,
     alarm: Alarm,
@@ -117,7 +117,7 @@ struct Running<'a> {
     last_request: u64,
     /// For front ends, in order. They are told when the links have let out what was said before:
     /// whoever is told something takes the processor at once, and what is to go far would wait.
-    words: VecDeque<Word>,
+    words: VecDeque<ForFrontEnd>,
 
     server: Option<ServerLink>,
     /// Counts the links to the server; what an earlier one tells is dropped.
@@ -146,16 +146,16 @@ struct UnsavedPosition {
 }
 
 /// Something for a front end.
-enum Word {
+enum ForFrontEnd {
     Answer(Sender<Result<Reply, Failure>>, Result<Reply, Failure>),
     Event(Event, Option<Displayed>),
 }
 
 /// What front ends want. Those who come too late are told so by the end of the channel that their
 /// answer was to come over.
-struct Orders(Queue<Order>);
+struct RequestQueue(Queue<QueuedRequest>);
 
-impl Drop for Orders {
+impl Drop for RequestQueue {
     fn drop(&mut self) {
         self.0.close();
         while self.0.try_recv().is_ok() {}
@@ -166,7 +166,7 @@ impl Drop for Orders {
 enum Wake {
     /// What an effect was answered with on the spot.
     AtOnce(Input),
-    Order(Order),
+    Request(QueuedRequest),
     /// No front end holds a handle any more.
     Abandoned,
     Occurrence(Occurrence),
@@ -181,7 +181,7 @@ impl<'a> Running<'a> {
         executor: &'a LocalExecutor<'static>,
         listener: TcpListener,
     ) -> io::Result<Running<'a>> {
-        let Driver { birth, config, shared, orders, events } = driver;
+        let Driver { session_config, config, shared, requests, events } = driver;
         let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let (peer_queue, peer_occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let target = Target {
@@ -191,12 +191,12 @@ impl<'a> Running<'a> {
         };
         Ok(Running {
             executor,
-            session: Session::new(birth),
+            session: Session::new(session_config),
             config,
             target: Rc::new(target),
             shared,
             telling: Telling::new(events),
-            orders: Orders(orders),
+            requests: RequestQueue(requests),
             abandoned: false,
             alarm: Alarm::default(),
             looks: 0,
@@ -244,7 +244,7 @@ impl<'a> Running<'a> {
             }
             let input = match wake {
                 Wake::AtOnce(input) => Some(input),
-                Wake::Order(order) => Some(self.note_order(order)),
+                Wake::Request(queued) => Some(self.note_request(queued)),
                 Wake::Abandoned => Some(self.abandon()),
                 Wake::Occurrence(occurrence) => self.note(occurrence),
                 Wake::Deadline => self.note_deadline(),
@@ -305,8 +305,8 @@ impl<'a> Running<'a> {
     }
 
     fn order_at_hand(&self) -> Option<Wake> {
-        match self.orders.0.try_recv() {
-            Ok(order) => Some(Wake::Order(order)),
+        match self.requests.0.try_recv() {
+            Ok(queued) => Some(Wake::Request(queued)),
             Err(TryRecvError::Closed) if !self.abandoned => Some(Wake::Abandoned),
             Err(_) => None,
         }
@@ -330,9 +330,9 @@ impl<'a> Running<'a> {
             self.alarm.rung().await;
             Wake::Deadline
         };
-        let order = async {
-            match self.orders.0.recv().await {
-                Ok(order) => Wake::Order(order),
+        let queued = async {
+            match self.requests.0.recv().await {
+                Ok(queued) => Wake::Request(queued),
                 Err(_) if !self.abandoned => Wake::Abandoned,
                 Err(_) => pending().await,
             }
@@ -351,7 +351,7 @@ impl<'a> Running<'a> {
             self.telling.confirmed().await;
             Wake::Displayed
         };
-        deadline.or(order).or(next(&self.occurrences)).or(peers).or(displayed).await
+        deadline.or(queued).or(next(&self.occurrences)).or(peers).or(displayed).await
     }
 
     fn next_deadline(&self) -> Option<u64> {
@@ -367,10 +367,10 @@ mod tests {
 
     #[test]
     fn who_orders_too_late_is_not_left_waiting() {
-        let (orders, queue) = async_channel::bounded(1);
+        let (requests, queue) = async_channel::bounded(1);
         let (answer, answered) = async_channel::bounded(1);
-        assert!(orders.try_send(Order { request: Request::Status, answer }).is_ok());
-        drop(Orders(queue));
+        assert!(requests.try_send(QueuedRequest { request: Request::Status, answer }).is_ok());
+        drop(RequestQueue(queue));
         assert!(matches!(answered.try_recv(), Err(TryRecvError::Closed)));
     }
 }

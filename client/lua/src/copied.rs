@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use mlua::{FromLua, Lua, LuaString, Table, Value};
 use serde_json::{Map, Number, Value as Json};
 
-use super::failure::{Outcome, misuse};
+use super::failure::{LuaResult, misuse};
 use super::limits::{COPIED_BYTES, COPIED_DEPTH, COPIED_VALUES, TEXT_BYTES};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
@@ -21,7 +21,7 @@ impl FromLua for Text {
 }
 
 /// A text of at most [`TEXT_BYTES`]. A number is a fine text too.
-pub(super) fn text(value: &Value) -> Outcome<String> {
+pub(super) fn text(value: &Value) -> LuaResult<String> {
     match value {
         Value::String(text) if text.as_bytes().len() > TEXT_BYTES => {
             Err(too_much(&format!("A text has at most {TEXT_BYTES} bytes here.")))
@@ -41,7 +41,7 @@ pub(super) fn beginning(text: &LuaString, bytes: usize) -> String {
 }
 
 /// A value as JSON: texts, numbers, booleans, and tables of them that are lists or have names.
-pub(super) fn to_json(value: &Value) -> Outcome<Json> {
+pub(super) fn to_json(value: &Value) -> LuaResult<Json> {
     Copying::default().value(value)
 }
 
@@ -55,7 +55,7 @@ struct Copying {
 }
 
 impl Copying {
-    fn value(&mut self, value: &Value) -> Outcome<Json> {
+    fn value(&mut self, value: &Value) -> LuaResult<Json> {
         self.values += 1;
         if self.values > COPIED_VALUES {
             return Err(too_much(&format!("There are more than {COPIED_VALUES} values in it.")));
@@ -73,7 +73,7 @@ impl Copying {
         }
     }
 
-    fn text(&mut self, text: &LuaString) -> Outcome<String> {
+    fn text(&mut self, text: &LuaString) -> LuaResult<String> {
         self.bytes += text.as_bytes().len();
         if self.bytes > COPIED_BYTES {
             return Err(too_much(&format!("There are more than {COPIED_BYTES} bytes in it.")));
@@ -81,7 +81,7 @@ impl Copying {
         utf8(text)
     }
 
-    fn table(&mut self, table: &Table) -> Outcome<Json> {
+    fn table(&mut self, table: &Table) -> LuaResult<Json> {
         let pointer = table.to_pointer();
         if self.around.contains(&pointer) {
             return Err(misuse("A table that contains itself can't be kept."));
@@ -98,7 +98,7 @@ impl Copying {
         copy
     }
 
-    fn names(&mut self, table: &Table) -> Outcome<Json> {
+    fn names(&mut self, table: &Table) -> LuaResult<Json> {
         let mut fields = Map::new();
         for pair in table.pairs::<Value, Value>() {
             let (name, value) = pair.map_err(lua_failed)?;
@@ -109,7 +109,7 @@ impl Copying {
         Ok(Json::Object(fields))
     }
 
-    fn list(&mut self, table: &Table, length: usize) -> Outcome<Json> {
+    fn list(&mut self, table: &Table, length: usize) -> LuaResult<Json> {
         if table.pairs::<Value, Value>().take(length + 1).count() != length {
             return Err(neither());
         }
@@ -122,7 +122,7 @@ impl Copying {
     }
 }
 
-fn utf8(text: &LuaString) -> Outcome<String> {
+fn utf8(text: &LuaString) -> LuaResult<String> {
     let text = text.to_str().map_err(|_| misuse("A text has to be UTF-8."))?;
     Ok(text.to_owned())
 }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn copy(source: &str) -> Outcome<Json> {
+    fn copy(source: &str) -> LuaResult<Json> {
         let lua = Lua::new();
         to_json(&lua.load(source).eval().unwrap())
     }

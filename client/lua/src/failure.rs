@@ -12,7 +12,7 @@ use letschat_core::codes::FailureCode;
 const METATABLE: &str = "failure";
 
 /// What a function of the API comes to: a wrapper in Lua returns the value or raises the failure.
-pub(super) type Outcome<T> = Result<T, Failure>;
+pub(super) type LuaResult<T> = Result<T, Failure>;
 
 /// Something that a script did wrong.
 pub(super) fn misuse(message: impl Into<String>) -> Failure {

@@ -11,10 +11,10 @@ use futures_lite::future::poll_once;
 use letschat_flags::output::{self, OutputError};
 use mlua::{Function, MultiValue};
 
-use super::failure::{Outcome, too_many};
+use super::failure::{LuaResult, too_many};
 use super::limits::{MAX_ERRORS, MAX_HANDLERS, MAX_TASKS, MAX_TIMERS};
+use super::output::{OutputSink, Said, bounded};
 use super::vm::Runner;
-use super::voice::{Said, Voice, bounded};
 use letschat_commands::exit_status;
 
 /// How a script ends.
@@ -30,7 +30,7 @@ pub(super) enum End {
 pub(super) struct Host {
     pub(super) runner: Runner,
     pub(super) executor: Rc<LocalExecutor<'static>>,
-    voice: Box<dyn Voice>,
+    output: Box<dyn OutputSink>,
     handlers: Cell<usize>,
     timers: RefCell<HashMap<u64, Task<()>>>,
     tasks: RefCell<HashMap<u64, Task<()>>>,
@@ -46,12 +46,12 @@ impl Host {
     pub(super) fn new(
         runner: Runner,
         executor: Rc<LocalExecutor<'static>>,
-        voice: Box<dyn Voice>,
+        output: Box<dyn OutputSink>,
     ) -> Rc<Host> {
         Rc::new(Host {
             runner,
             executor,
-            voice,
+            output,
             handlers: Cell::new(0),
             timers: RefCell::default(),
             tasks: RefCell::default(),
@@ -64,7 +64,7 @@ impl Host {
     }
 
     pub(super) fn say(&self, said: Said) {
-        let said = self.voice.say(match said {
+        let said = self.output.say(match said {
             Said::Text(text) => Said::Text(bounded(text)),
             Said::Log(level, text) => Said::Log(level, bounded(text)),
             Said::Error(text) => Said::Error(bounded(text)),
@@ -109,7 +109,7 @@ impl Host {
     pub(super) fn add_task(
         self: &Rc<Self>,
         work: impl Future<Output = ()> + 'static,
-    ) -> Outcome<()> {
+    ) -> LuaResult<()> {
         if self.tasks.borrow().len() >= MAX_TASKS {
             return Err(too_many("tasks", MAX_TASKS));
         }
@@ -127,7 +127,7 @@ impl Host {
         self: &Rc<Self>,
         function: &Function,
         arguments: MultiValue,
-    ) -> Outcome<u64> {
+    ) -> LuaResult<u64> {
         if self.tasks.borrow().len() >= MAX_TASKS {
             return Err(too_many("tasks", MAX_TASKS));
         }
@@ -157,7 +157,7 @@ impl Host {
     pub(super) fn add_timer(
         self: &Rc<Self>,
         timer: impl Future<Output = ()> + 'static,
-    ) -> Outcome<u64> {
+    ) -> LuaResult<u64> {
         if self.timers.borrow().len() >= MAX_TIMERS {
             return Err(too_many("timers", MAX_TIMERS));
         }
@@ -178,7 +178,7 @@ impl Host {
         self.changed.notify(usize::MAX);
     }
 
-    pub(super) fn add_handler(&self) -> Outcome<()> {
+    pub(super) fn add_handler(&self) -> LuaResult<()> {
         if self.handlers.get() >= MAX_HANDLERS {
             return Err(too_many("handlers", MAX_HANDLERS));
         }

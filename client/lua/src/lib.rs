@@ -10,8 +10,8 @@
 //! * `vm`, `budget`, `modules`, `prelude.luau`, `guards.luau` – the sandbox
 //! * `copied` – values on their way out of it
 //! * `host` – what is under way in a VM
-//! * `party`, `mailbox`, `queue` – a client as a script sees it, and its events
-//! * `voice`, `failure` – what is said, and what goes wrong
+//! * `script_client`, `mailbox`, `queue` – a client as a script sees it, and its events
+//! * `output`, `failure` – what is said, and what goes wrong
 //! * `api` – the members of the table `chat`
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -25,11 +25,11 @@ mod host;
 pub mod limits;
 mod mailbox;
 mod modules;
-mod party;
+mod output;
 pub mod plugins;
 mod queue;
 pub mod script;
+mod script_client;
 mod vm;
-mod voice;
 
-pub use voice::Said;
+pub use output::Said;

@@ -12,7 +12,7 @@ use letschat_protocol::text::without_marks;
 use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Value};
 
 use super::copied;
-use super::failure::{self, Outcome, misuse};
+use super::failure::{self, LuaResult, misuse};
 use super::limits::SOURCE_BYTES;
 use super::vm::{self, Runner};
 use letschat_commands::failure::Failure;
@@ -46,7 +46,7 @@ pub(super) fn require(lua: &Lua, place: Place, runner: &Runner) -> mlua::Result<
     })
 }
 
-fn answer(lua: &Lua, outcome: Outcome<Value>) -> mlua::Result<MultiValue> {
+fn answer(lua: &Lua, outcome: LuaResult<Value>) -> mlua::Result<MultiValue> {
     match outcome {
         Ok(value) => (true, value).into_lua_multi(lua),
         Err(failure) => (false, failure::to_lua(lua, &failure)?).into_lua_multi(lua),
@@ -59,7 +59,7 @@ async fn load(
     place: &Place,
     loaded: &Loaded,
     name: &str,
-) -> Outcome<Value> {
+) -> LuaResult<Value> {
     let path = place.find(name)?;
     match loaded.borrow().get(&path) {
         Some(Module::Done(value)) => return Ok(value.clone()),
@@ -95,7 +95,7 @@ impl Place {
     }
 
     /// The file of a module: `NAME`, `./NAME` or `FOLDER/NAME`, without its ending.
-    pub(super) fn find(&self, name: &str) -> Outcome<PathBuf> {
+    pub(super) fn find(&self, name: &str) -> LuaResult<PathBuf> {
         let is_plain = |part: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             !part.is_empty() && part.chars().all(allowed)

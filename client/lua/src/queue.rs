@@ -7,37 +7,37 @@ use futures_lite::future::yield_now;
 use serde_json::Value;
 
 use super::limits::MAX_EVENTS;
-use super::party::Party;
+use super::script_client::ScriptClient;
 use letschat_commands::text::WithMessage;
 use letschat_core::event::Event;
 use letschat_engine::events::{Events, Told};
 
 /// Hands the events of a client to a script, to their end. The script's handlers have each of them
 /// before the next one is taken: a script that is too slow for its client's peers slows them down.
-pub(super) fn pump(party: &Rc<Party>, events: Events) {
-    let (executor, party) = (party.host.executor.clone(), party.clone());
+pub(super) fn pump(script_client: &Rc<ScriptClient>, events: Events) {
+    let (executor, script_client) = (script_client.host.executor.clone(), script_client.clone());
     let pump = async move {
         while let Ok(Told { event, receipt }) = events.recv().await {
             if !event.is_for_views() {
-                party.deliver(to_value(&event)).await;
+                script_client.deliver(to_value(&event)).await;
             }
             receipt.confirm();
             // The script has its turn, however fast events come.
             yield_now().await;
         }
-        party.end();
+        script_client.end();
     };
     // It ends with the client's events, and is dropped with the VM.
     executor.spawn(pump).detach();
 }
 
-/// Hands waiting events to a party, to their end.
-pub(super) async fn deliver(party: &Party, events: Receiver<Value>) {
+/// Hands waiting events to a script_client, to their end.
+pub(super) async fn deliver(script_client: &ScriptClient, events: Receiver<Value>) {
     while let Ok(event) = events.recv().await {
-        party.deliver(event).await;
+        script_client.deliver(event).await;
         yield_now().await;
     }
-    party.end();
+    script_client.end();
 }
 
 /// An event as in `--json`.

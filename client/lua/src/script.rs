@@ -14,15 +14,15 @@ use letschat_flags::output::complain;
 use letschat_protocol::username::Username;
 use mlua::{Function, Lua, MultiValue};
 
-use super::api::clients::Company;
+use super::api::clients::ScriptClients;
 use super::api::store::Store;
 use super::api::{self, clients, output, store};
 use super::budget::Budget;
 use super::failure::error_text;
 use super::host::{End, Host};
 use super::modules::{self, Place};
-use super::party::Party;
-use super::voice::{Said, Streams};
+use super::output::{Said, Streams};
+use super::script_client::ScriptClient;
 use super::{queue, vm};
 use letschat_commands::command::{Dispatcher, Prepared};
 use letschat_commands::exit_status;
@@ -98,8 +98,8 @@ fn perform(mut script: Script) -> u8 {
     let executor = Rc::new(LocalExecutor::new());
     let client = script.client.clone();
     async_io::block_on(executor.clone().run(async {
-        let status = match Stage::set(script, executor) {
-            Ok(stage) => stage.play(&source).await,
+        let status = match LoadedScript::set(script, executor) {
+            Ok(loaded) => loaded.play(&source).await,
             Err(error) => {
                 let why = error_text(&error);
                 complain("letschat", format_args!("the script can't be begun: {why}"));
@@ -114,11 +114,11 @@ fn perform(mut script: Script) -> u8 {
 }
 
 /// A VM with everything in it that a script needs.
-struct Stage {
+struct LoadedScript {
     lua: Lua,
     host: Rc<Host>,
     store: Arc<Store>,
-    company: Rc<Company>,
+    clients: Rc<ScriptClients>,
     client: Client,
     dispatcher: Dispatcher,
     login: Option<Username>,
@@ -126,8 +126,8 @@ struct Stage {
     name: String,
 }
 
-impl Stage {
-    fn set(script: Script, executor: Rc<LocalExecutor<'static>>) -> mlua::Result<Stage> {
+impl LoadedScript {
+    fn set(script: Script, executor: Rc<LocalExecutor<'static>>) -> mlua::Result<LoadedScript> {
         let Script { path, arguments, config, client, events, login, passwords, stop, .. } = script;
         let budget = Budget::new(Arc::new(AtomicBool::new(false)));
         let (lua, runner) = vm::make(budget, Place::beside(&path))?;
@@ -136,20 +136,20 @@ impl Stage {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let kept = format!("scripts/{}.json", stem.unwrap_or_default());
         let store = Store::new(config.data_folder.join(kept));
-        let company = Company::new(config);
+        let clients = ScriptClients::new(config);
 
         let dispatcher = Dispatcher::new(client.clone(), passwords);
-        let party = Party::new(&lua, host.clone(), dispatcher.clone());
-        let shelf = api::of_party(&lua, &host, &party)?;
-        api::add_common(&shelf, &host)?;
+        let script_client = ScriptClient::new(&lua, host.clone(), dispatcher.clone());
+        let functions = api::of_client(&lua, &host, &script_client)?;
+        api::add_common(&functions, &host)?;
         // Nobody types to a script.
-        output::add(&shelf, &host, &arguments, || 0.0)?;
-        store::add(&shelf, &host, &store)?;
-        clients::add(&shelf, &host, &company)?;
-        output::replace_print(&lua, &shelf.table)?;
-        vm::seal(&lua, &shelf.table)?;
-        queue::pump(&party, events);
-        Ok(Stage { lua, host, store, company, client, dispatcher, login, stop, name })
+        output::add(&functions, &host, &arguments, || 0.0)?;
+        store::add(&functions, &host, &store)?;
+        clients::add(&functions, &host, &clients)?;
+        output::replace_print(&lua, &functions.table)?;
+        vm::seal(&lua, &functions.table)?;
+        queue::pump(&script_client, events);
+        Ok(LoadedScript { lua, host, store, clients, client, dispatcher, login, stop, name })
     }
 
     async fn play(self, source: &str) -> u8 {
@@ -167,7 +167,7 @@ impl Stage {
             self.host.say(Said::Error(format!("What it keeps could not be written: {error}.")));
         }
         self.host.clear();
-        self.company.dismiss().await;
+        self.clients.dismiss().await;
         match end {
             End::Exit(status) => status,
             End::Failed => exit_status::FAILED,
@@ -210,7 +210,7 @@ impl Stage {
     }
 }
 
-impl Stage {
+impl LoadedScript {
     /// By the password file, if one was named, or by key.
     async fn log_in(&self) -> Result<(), Failure> {
         let Some(username) = &self.login else { return Ok(()) };

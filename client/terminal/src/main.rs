@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use letschat::config::Options;
 use letschat::frontend::line::home::{self, HomeServer};
-use letschat::frontend::{FirstLogin, Stage, Terminal, json, line, plain, signals};
+use letschat::frontend::{FirstLogin, FrontEnd, Terminal, json, line, plain, signals};
 use letschat::{open_room, pages};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::exit_status;
@@ -114,13 +114,13 @@ fn run(options: Options) -> Result<u8, Failed> {
         welcome: login == FirstLogin::None && options.wants_welcome(),
         home,
     };
-    let stage = Stage { dispatcher, events, login, interactive };
+    let front_end = FrontEnd { dispatcher, events, login, interactive };
     let status = if options.is_json() {
-        json::run(stage, options.tells_own_messages())
+        json::run(front_end, options.tells_own_messages())
     } else if options.is_line() {
-        line::run(stage, setting)
+        line::run(front_end, setting)
     } else {
-        plain::run(stage)
+        plain::run(front_end)
     };
     terminal.restore();
     Ok(status)

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use letschat_core::session::{
-    Account, AccountError, Backlog, Birth, Displayed, Effect, Input, LinkId, LogPosition, Now,
-    PeerLoss, Reply as Told, Request, RequestId, Session, Status, Unreached,
+    Account, AccountError, Backlog, Displayed, Effect, Input, LinkId, LogPosition, Now, PeerLoss,
+    Reply as Told, Request, RequestId, Session, SessionConfig, Status, Unreached,
 };
 use letschat_core::view::{SessionState, View};
 use letschat_protocol::code::Code;
@@ -87,7 +87,7 @@ fn key(n: usize) -> PublicKey {
 
 impl<'a> World<'a> {
     fn new(choices: Choices<'a>) -> World<'a> {
-        let birth = Birth {
+        let config = SessionConfig {
             server: "localhost:4400".into(),
             port: 4401,
             detach_on_chat: false,
@@ -97,7 +97,7 @@ impl<'a> World<'a> {
         };
         World {
             choices,
-            session: Session::new(birth),
+            session: Session::new(config),
             now: Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 },
             server: ServerLink::Down,
             assembler: ReplyAssembler::default(),

@@ -219,7 +219,7 @@ mod tests {
         rows.people.iter().map(|person| person.username.as_str()).collect()
     }
 
-    fn complaints(text: &str) -> Vec<String> {
+    fn failure_reports(text: &str) -> Vec<String> {
         read(text).bad.iter().map(|(line, why)| format!("line {line}: {why}")).collect()
     }
 
@@ -249,7 +249,10 @@ mod tests {
     #[test]
     fn file_without_header_has_names_and_passwords() {
         assert_eq!(names(&read("alice,correct horse\nbob,battery staple\n")), ["alice", "bob"]);
-        assert_eq!(complaints("alice,correct horse,1\n"), ["line 1: it has 3 cells instead of 2"]);
+        assert_eq!(
+            failure_reports("alice,correct horse,1\n"),
+            ["line 1: it has 3 cells instead of 2"]
+        );
     }
 
     #[test]
@@ -289,7 +292,7 @@ mod tests {
         );
         assert_eq!(names(&read(&text)), ["bob"]);
         assert_eq!(
-            complaints(&text),
+            failure_reports(&text),
             [
                 "line 2: alice: a password has no control characters",
                 "line 4: bob: a password has at least 8 characters",

@@ -10,7 +10,7 @@ use super::rate::{Bucket, Buckets};
 /// A sender as far as an address tells. An IPv6 address counts twice, for its household and for its
 /// site, since whoever has a site has 65,536 households to come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Neighbour {
+enum AddressBlock {
     /// An IPv4 address.
     Address(Ipv4Addr),
     /// An IPv6 /64, which one household has to itself.
@@ -22,14 +22,14 @@ enum Neighbour {
 /// A site may do as much as so many households.
 const HOUSEHOLDS_PER_SITE: u32 = 4;
 
-impl Neighbour {
+impl AddressBlock {
     /// All that an address counts for, the widest last.
-    fn all(address: IpAddr) -> impl Iterator<Item = Neighbour> {
+    fn all(address: IpAddr) -> impl Iterator<Item = AddressBlock> {
         let (first, second) = match address.to_canonical() {
-            IpAddr::V4(v4) => (Neighbour::Address(v4), None),
+            IpAddr::V4(v4) => (AddressBlock::Address(v4), None),
             IpAddr::V6(v6) => {
                 let network = |bits: u32| v6.to_bits() & (u128::MAX << (128 - bits));
-                (Neighbour::Household(network(64)), Some(Neighbour::Site(network(48))))
+                (AddressBlock::Household(network(64)), Some(AddressBlock::Site(network(48))))
             }
         };
         [first].into_iter().chain(second)
@@ -38,24 +38,24 @@ impl Neighbour {
     /// Returns the number of household limits that it is allowed.
     fn share(self) -> u32 {
         match self {
-            Neighbour::Address(_) | Neighbour::Household(_) => 1,
-            Neighbour::Site(_) => HOUSEHOLDS_PER_SITE,
+            AddressBlock::Address(_) | AddressBlock::Household(_) => 1,
+            AddressBlock::Site(_) => HOUSEHOLDS_PER_SITE,
         }
     }
 
     /// `true` for the widest group that its addresses count for.
     fn is_widest(self) -> bool {
-        !matches!(self, Neighbour::Household(_))
+        !matches!(self, AddressBlock::Household(_))
     }
 }
 
-/// Connections that are not logged in, bounded in all and for each neighbour. When the places are
+/// Connections that are not logged in, bounded in all and for each block. When the places are
 /// full, the oldest connection of the address or site with the most connections is evicted. So silent
 /// clients of few addresses can't evict a single client of another one.
 #[derive(Debug, Default)]
 pub(super) struct PreLogin {
     waiting: usize,
-    by_neighbour: HashMap<Neighbour, BTreeSet<ConnectionId>>,
+    by_block: HashMap<AddressBlock, BTreeSet<ConnectionId>>,
 }
 
 /// Connections that may wait in all.
@@ -68,11 +68,11 @@ impl PreLogin {
     /// so the oldest is the smallest.
     pub(super) fn enter(&mut self, connection: ConnectionId, from: IpAddr) -> Option<ConnectionId> {
         let mut leaves = None;
-        for neighbour in Neighbour::all(from) {
-            let waiting = self.by_neighbour.entry(neighbour).or_default();
+        for block in AddressBlock::all(from) {
+            let waiting = self.by_block.entry(block).or_default();
             let is_new = waiting.insert(connection);
-            self.waiting += usize::from(is_new && neighbour.is_widest());
-            if waiting.len() > MAX_WAITING_PER_ADDRESS * neighbour.share() as usize {
+            self.waiting += usize::from(is_new && block.is_widest());
+            if waiting.len() > MAX_WAITING_PER_ADDRESS * block.share() as usize {
                 leaves = leaves.or(waiting.first().copied());
             }
         }
@@ -86,20 +86,20 @@ impl PreLogin {
         let oldest = |group: &BTreeSet<ConnectionId>| {
             group.first().map(|oldest| (Reverse(group.len()), *oldest))
         };
-        let widest = self.by_neighbour.iter().filter(|(neighbour, _)| neighbour.is_widest());
+        let widest = self.by_block.iter().filter(|(block, _)| block.is_widest());
         widest.filter_map(|(_, group)| oldest(group)).min().map(|(_, oldest)| oldest)
     }
 
     /// It logged in or went away.
     pub(super) fn leave(&mut self, connection: ConnectionId, from: IpAddr) {
-        for neighbour in Neighbour::all(from) {
-            let Some(waiting) = self.by_neighbour.get_mut(&neighbour) else {
+        for block in AddressBlock::all(from) {
+            let Some(waiting) = self.by_block.get_mut(&block) else {
                 continue;
             };
             let was_there = waiting.remove(&connection);
-            self.waiting -= usize::from(was_there && neighbour.is_widest());
+            self.waiting -= usize::from(was_there && block.is_widest());
             if waiting.is_empty() {
-                self.by_neighbour.remove(&neighbour);
+                self.by_block.remove(&block);
             }
         }
     }
@@ -110,7 +110,7 @@ impl PreLogin {
 /// whoever hangs up instead of waiting for the answer gains nothing.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    by_neighbour: HashMap<Neighbour, Failed>,
+    by_block: HashMap<AddressBlock, Failed>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -141,14 +141,14 @@ pub(super) struct TooMany(pub(super) u64);
 impl Failures {
     /// Returns the wait before a try from this address may begin.
     pub(super) fn wait_ms(&mut self, from: IpAddr, now_ms: u64) -> Result<u64, TooMany> {
-        let next = Neighbour::all(from).filter_map(|neighbour| self.by_neighbour.get(&neighbour));
+        let next = AddressBlock::all(from).filter_map(|block| self.by_block.get(&block));
         let begins_ms = next.map(|failed| failed.next_ms).max().unwrap_or(0).max(now_ms);
         let wait_ms = begins_ms - now_ms;
         if wait_ms > MAX_WAIT_MS {
             return Err(TooMany(wait_ms - MAX_WAIT_MS));
         }
-        for neighbour in Neighbour::all(from) {
-            let failed = self.by_neighbour.get_mut(&neighbour);
+        for block in AddressBlock::all(from) {
+            let failed = self.by_block.get_mut(&block);
             // A site whose own failures are still free does not wait for one household of it.
             if let Some(failed) = failed.filter(|failed| failed.delay_ms(now_ms) > 0) {
                 failed.next_ms = begins_ms + failed.delay_ms(now_ms);
@@ -159,14 +159,14 @@ impl Failures {
 
     /// Counts a failure.
     pub(super) fn count(&mut self, from: IpAddr, now_ms: u64) {
-        for neighbour in Neighbour::all(from) {
-            let is_new = !self.by_neighbour.contains_key(&neighbour);
-            if is_new && self.by_neighbour.len() >= MAX_ADDRESSES {
+        for block in AddressBlock::all(from) {
+            let is_new = !self.by_block.contains_key(&block);
+            if is_new && self.by_block.len() >= MAX_ADDRESSES {
                 self.make_room(now_ms);
             }
-            let free = FREE_FAILURES * neighbour.share();
+            let free = FREE_FAILURES * block.share();
             let first = Failed { free, count: 0, last_ms: now_ms, next_ms: now_ms };
-            let failed = self.by_neighbour.entry(neighbour).or_insert(first);
+            let failed = self.by_block.entry(block).or_insert(first);
             failed.count = failed.remaining(now_ms).saturating_add(1);
             failed.last_ms = now_ms;
             failed.next_ms = failed.next_ms.max(now_ms + failed.delay_ms(now_ms));
@@ -174,13 +174,12 @@ impl Failures {
     }
 
     fn make_room(&mut self, now_ms: u64) {
-        self.by_neighbour.retain(|_, failed| failed.remaining(now_ms) > 0);
-        if self.by_neighbour.len() >= MAX_ADDRESSES {
-            let mut times: Vec<u64> =
-                self.by_neighbour.values().map(|failed| failed.last_ms).collect();
+        self.by_block.retain(|_, failed| failed.remaining(now_ms) > 0);
+        if self.by_block.len() >= MAX_ADDRESSES {
+            let mut times: Vec<u64> = self.by_block.values().map(|failed| failed.last_ms).collect();
             times.sort_unstable();
             let median = times[times.len() / 2];
-            self.by_neighbour.retain(|_, failed| failed.last_ms > median);
+            self.by_block.retain(|_, failed| failed.last_ms > median);
         }
     }
 }
@@ -205,7 +204,7 @@ impl Failed {
 pub(super) struct SignUps {
     burst: u32,
     interval_ms: u64,
-    buckets: Buckets<Neighbour>,
+    buckets: Buckets<AddressBlock>,
 }
 
 impl SignUps {
@@ -215,15 +214,15 @@ impl SignUps {
 
     /// Counts a sign-up, or says in how many milliseconds there may be one.
     pub(super) fn take(&mut self, from: IpAddr, now_ms: u64) -> Result<(), u64> {
-        let waits = Neighbour::all(from).map(|neighbour| self.buckets.wait_ms(&neighbour, now_ms));
+        let waits = AddressBlock::all(from).map(|block| self.buckets.wait_ms(&block, now_ms));
         if let Some(wait_ms) = waits.max().filter(|wait_ms| *wait_ms > 0) {
             return Err(wait_ms);
         }
-        for neighbour in Neighbour::all(from) {
-            let share = neighbour.share();
+        for block in AddressBlock::all(from) {
+            let share = block.share();
             let burst = self.burst.saturating_mul(share);
             let bucket = Bucket::new(burst, self.interval_ms / u64::from(share));
-            self.buckets.take(neighbour, bucket, now_ms)?;
+            self.buckets.take(block, bucket, now_ms)?;
         }
         Ok(())
     }
@@ -376,7 +375,7 @@ mod tests {
             }
         }
         assert_eq!(pre_login.waiting, 1 + 4 * MAX_WAITING_PER_ADDRESS);
-        assert_eq!(pre_login.by_neighbour.len(), 2 + 4 * MAX_WAITING_PER_ADDRESS);
+        assert_eq!(pre_login.by_block.len(), 2 + 4 * MAX_WAITING_PER_ADDRESS);
     }
 
     #[test]
@@ -385,6 +384,6 @@ mod tests {
         for n in 0..3 * MAX_ADDRESSES as u32 {
             failures.count(address(n), u64::from(n));
         }
-        assert!(failures.by_neighbour.len() <= MAX_ADDRESSES);
+        assert!(failures.by_block.len() <= MAX_ADDRESSES);
     }
 }

@@ -109,9 +109,9 @@ mod tests {
 
     /// Where the test's log goes.
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Paper {
+    impl io::Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend(bytes);
             Ok(bytes.len())
@@ -124,7 +124,7 @@ mod tests {
 
     /// What is logged by an action, parsed.
     fn logged(action: impl FnOnce()) -> Value {
-        let paper = Paper::default();
+        let paper = LogBuffer::default();
         let written = paper.clone();
         let subscriber = tracing_subscriber::fmt()
             .event_format(JsonLines)

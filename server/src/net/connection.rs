@@ -40,7 +40,7 @@ const MAX_DISCARDED_BYTES: u64 = 256 * 1024;
 
 /// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// With bytes to go out, none of which go.
     pub(crate) stall: Duration,
     /// For the last bytes to go out, and for the other side to close too.
@@ -51,9 +51,9 @@ pub(crate) struct Patience {
     pub(crate) half_closed: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Patience {
+        Timeouts {
             stall: Duration::from_secs(10),
             farewell: Duration::from_secs(2),
             half_closed: Duration::from_secs(3),
@@ -66,7 +66,7 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) events: Sender<Event>,
-    pub(crate) patience: Patience,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Connection {
@@ -273,7 +273,7 @@ impl<'a> Link<'a> {
     }
 
     fn end(&mut self) {
-        self.ended = Some(Timer::after(self.connection.patience.half_closed));
+        self.ended = Some(Timer::after(self.connection.timeouts.half_closed));
     }
 
     /// The hub's instructions come first, so that a steady flow of bytes can't delay a close.
@@ -330,12 +330,12 @@ impl<'a> Link<'a> {
 
     /// Ready when nothing has gone out for too long although there is something to go.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let patience = self.connection.patience.stall;
-        let timer = self.stalled.get_or_insert_with(|| Timer::after(patience));
+        let timeouts = self.connection.timeouts.stall;
+        let timer = self.stalled.get_or_insert_with(|| Timer::after(timeouts));
         loop {
             ready!(timer.poll(cx));
             let progress = self.outgoing.since.max(Some(self.stream.get_ref().0.last_write()));
-            let deadline = progress.unwrap_or_else(Instant::now) + patience;
+            let deadline = progress.unwrap_or_else(Instant::now) + timeouts;
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
@@ -346,7 +346,7 @@ impl<'a> Link<'a> {
     /// Lets out what is left, says goodbye in TLS and waits for the other side to hang up: closing
     /// a socket that holds unread bytes would take the last words back (TCP answers with RST).
     async fn say_farewell(&mut self) {
-        let limit = self.connection.patience.farewell;
+        let limit = self.connection.timeouts.farewell;
         let farewell = async {
             poll_fn(|cx| self.poll_send(cx)).await?;
             self.stream.close().await?;

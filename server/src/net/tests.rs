@@ -17,7 +17,7 @@ use letschat_protocol::identity::{
 use letschat_protocol::tls;
 
 use super::Event;
-use super::connection::{Connection, Patience};
+use super::connection::{Connection, Timeouts};
 use super::outbox::{OUTBOX_BYTES, Outbox};
 use super::stream::Stream;
 use super::tls::Credentials;
@@ -28,7 +28,7 @@ use crate::hub::{ConnectionId, Input, LinkEnd};
 const TOO_LONG: Duration = Duration::from_secs(30);
 
 /// Far longer than a test, so that only what is tested can end a connection.
-const PATIENT: Patience = Patience { stall: TOO_LONG, farewell: TOO_LONG, half_closed: TOO_LONG };
+const PATIENT: Timeouts = Timeouts { stall: TOO_LONG, farewell: TOO_LONG, half_closed: TOO_LONG };
 
 /// A server's end of one connection, as the hub sees it.
 struct Served {
@@ -78,7 +78,7 @@ fn run<T>(test: impl AsyncFnOnce(&Executor<'static>) -> T) -> T {
 }
 
 /// A connection's task, and the client's end of its TCP stream.
-async fn serve(executor: &Executor<'static>, patience: Patience) -> (Served, Async<TcpStream>) {
+async fn serve(executor: &Executor<'static>, timeouts: Timeouts) -> (Served, Async<TcpStream>) {
     let path = tempfile::tempdir().unwrap();
     let folder = DataFolder::open(path.path()).ok().unwrap();
     let acceptor = TlsAcceptor::from(Credentials::load_or_make(&folder).unwrap().config);
@@ -90,7 +90,7 @@ async fn serve(executor: &Executor<'static>, patience: Patience) -> (Served, Asy
 
     let (events, received): (Sender<Event>, _) = async_channel::bounded(16);
     let outbox = Arc::new(Outbox::default());
-    let connection = Connection { id: ConnectionId(7), outbox: outbox.clone(), events, patience };
+    let connection = Connection { id: ConnectionId(7), outbox: outbox.clone(), events, timeouts };
     let task = executor.spawn(connection.run(Stream::new(stream), acceptor));
     (Served { outbox, events: received, _task: task }, client)
 }
@@ -98,9 +98,9 @@ async fn serve(executor: &Executor<'static>, patience: Patience) -> (Served, Asy
 /// The same with the handshake done.
 async fn secured(
     executor: &Executor<'static>,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> (Served, TlsStream<Async<TcpStream>>) {
-    let (served, tcp) = serve(executor, patience).await;
+    let (served, tcp) = serve(executor, timeouts).await;
     let client = handshake(tcp).await;
     assert!(matches!(served.event().await, Event::Secured { .. }));
     (served, client)
@@ -231,7 +231,7 @@ fn somebody_who_hangs_up_is_gone_at_once_while_a_line_is_wanted() {
 #[test]
 fn somebody_who_hangs_up_is_soon_gone_while_the_hub_works() {
     run(async |executor| {
-        let soon = Patience { half_closed: Duration::from_millis(1), ..PATIENT };
+        let soon = Timeouts { half_closed: Duration::from_millis(1), ..PATIENT };
         let (served, client) = secured(executor, soon).await;
         drop(client);
         assert_eq!(served.gone().await, LinkEnd::Ended);
@@ -270,7 +270,7 @@ fn an_outbox_that_overflows_costs_the_connection() {
 #[test]
 fn somebody_who_does_not_read_is_dropped_after_a_time() {
     run(async |executor| {
-        let impatient = Patience { stall: Duration::from_millis(50), ..PATIENT };
+        let impatient = Timeouts { stall: Duration::from_millis(50), ..PATIENT };
         let (served, _client) = secured(executor, impatient).await;
         // More than the kernel takes for somebody who reads nothing.
         let why = loop {

@@ -4,7 +4,7 @@
 //! costs no more than two hashes' memory. Every request that was taken is
 //! answered exactly once, by a panic too, unless whoever asked has gone.
 
-mod complaints;
+mod failure_reports;
 mod queues;
 mod steps;
 
@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use rustix::process::{getpriority_process, setpriority_process};
 
-use self::complaints::Complaints;
+use self::failure_reports::FailureReports;
 use self::queues::Queues;
 use self::steps::{Step, StepError};
 use super::password::Hasher;
@@ -45,7 +45,7 @@ pub struct StoreService {
 
 struct Shared {
     queues: Queues,
-    complaints: Complaints,
+    failure_reports: FailureReports,
     answer: Box<dyn Fn(StoreAnswer) + Send + Sync>,
 }
 
@@ -61,7 +61,7 @@ impl StoreService {
     ) -> io::Result<StoreService> {
         let shared = Arc::new(Shared {
             queues: Queues::default(),
-            complaints: Complaints::default(),
+            failure_reports: FailureReports::default(),
             answer: Box::new(answer),
         });
         let mut service =
@@ -161,7 +161,7 @@ impl Shared {
 
     /// Says in the log why the store failed, unless that has just been said.
     fn complain(&self, what: &'static str, error: &StepError) {
-        match self.complaints.note(&error.to_string(), Instant::now()) {
+        match self.failure_reports.note(&error.to_string(), Instant::now()) {
             Some(0) => tracing::warn!(what, %error, "the store failed"),
             Some(repeated) => tracing::warn!(what, %error, repeated, "the store still fails"),
             None => {}

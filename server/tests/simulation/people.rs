@@ -8,8 +8,8 @@ use letschat_core::codes::{FailureCode, LinkEnd};
 use letschat_core::event::Event as Told;
 use letschat_core::failure::Failure;
 use letschat_core::session::{
-    Account, Birth, Effect, Input, KnownPeer, LogPosition, Phase, Reply, Request, RequestId, Save,
-    Session,
+    Account, Effect, Input, KnownPeer, LogPosition, Phase, Reply, Request, RequestId, Save,
+    Session, SessionConfig,
 };
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::dialogue::{Closing, Secret, SessionId};
@@ -95,7 +95,7 @@ impl Person {
     pub(crate) fn new(number: usize, seed: u64) -> Person {
         let mut secret = [number as u8 + 1; 32];
         secret[..8].copy_from_slice(&seed.to_be_bytes());
-        let birth = Birth {
+        let config = SessionConfig {
             server: "simulated:4400".into(),
             port: 4401,
             detach_on_chat: false,
@@ -106,7 +106,7 @@ impl Person {
         Person {
             number,
             name: format!("person{number}").parse().unwrap(),
-            session: Session::new(birth),
+            session: Session::new(config),
             identity: Arc::new(Identity::from_seed(&secret)),
             peers: BTreeMap::new(),
             position: LogPosition::default(),

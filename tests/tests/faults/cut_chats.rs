@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use letschat_tests::client::TestClient;
 use letschat_tests::form::{seed, short_or_full, tell};
 use letschat_tests::pair::Pair;
-use letschat_tests::relay::Weather;
+use letschat_tests::relay::LinkCondition;
 use serde_json::{Value, json};
 
 /// How often each side says something while the link is cut.
@@ -51,8 +51,8 @@ impl Cutting {
         let lives = short_or_full(Duration::ZERO, STABLE);
         for cut in 0..cuts {
             let weather = match cut {
-                0 => Weather::Broken,
-                _ => self.random.choice([Weather::Broken, Weather::BlackHole]).unwrap(),
+                0 => LinkCondition::Broken,
+                _ => self.random.choice([LinkCondition::Broken, LinkCondition::BlackHole]).unwrap(),
             };
             let cut = Duration::from_millis(self.random.u64(longest_ms / 30..=longest_ms));
             self.pair.to_bob.weather(weather);
@@ -62,7 +62,7 @@ impl Cutting {
                 self.pair.alice.wait_within(SAYS_EVERY, |_| false);
             }
             self.cut_for += cut;
-            self.pair.to_bob.weather(Weather::Fine);
+            self.pair.to_bob.weather(LinkCondition::Fine);
             self.say();
             // Else the cuts could add up to more than a chat outlives.
             let last = format!("number {}", self.said - 1);

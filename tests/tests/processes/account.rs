@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Child;
 
 use letschat_tests::client::{PASSWORD, TestClient};
-use letschat_tests::operator::{Outcome, letschat_server, run};
+use letschat_tests::operator::{CommandOutput, letschat_server, run};
 use letschat_tests::programs::{PATIENCE, program};
 use letschat_tests::server::TestServer;
 use letschat_tests::typist::Typist;
@@ -18,12 +18,12 @@ use tempfile::TempDir;
 const NEW_PASSWORD: &str = "another horse entirely";
 
 /// `letschat-server account` in this folder.
-fn account(data: &Path, arguments: &[&str], input: &str) -> Outcome {
+fn account(data: &Path, arguments: &[&str], input: &str) -> CommandOutput {
     run(letschat_server(data).arg("account").args(arguments), input)
 }
 
 /// The same with a password on standard input.
-fn with_password(data: &Path, task: &str, name: &str, password: &str) -> Outcome {
+fn with_password(data: &Path, task: &str, name: &str, password: &str) -> CommandOutput {
     account(data, &[task, name, "--password-file", "-"], &format!("{password}\n"))
 }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::pair::Pair;
-use letschat_tests::relay::Weather;
+use letschat_tests::relay::LinkCondition;
 use letschat_tests::server::TestServer;
 use serde_json::json;
 
 const BREAK: Duration = Duration::from_secs(20);
 
 /// Both say something every now and then while the network is like that, and it all arrives.
-fn nothing_is_lost_or_doubled(mut pair: Pair, weather: Weather) {
+fn nothing_is_lost_or_doubled(mut pair: Pair, weather: LinkCondition) {
     pair.to_bob.weather(weather);
     let texts: Vec<String> = (1..=10).map(|n| format!("number {n}")).collect();
     for text in &texts {
@@ -20,7 +20,7 @@ fn nothing_is_lost_or_doubled(mut pair: Pair, weather: Weather) {
         // The break takes its time; whatever came in it would fail the test at the end.
         pair.bob.wait_within(BREAK / 10, |_| false);
     }
-    pair.to_bob.weather(Weather::Fine);
+    pair.to_bob.weather(LinkCondition::Fine);
     let (alice, bob) = (&mut pair.alice, &mut pair.bob);
     alice.wait_event_with("message", "text", "number 10");
     bob.wait_event_with("message", "text", "number 10");
@@ -37,18 +37,18 @@ fn nothing_is_lost_or_doubled(mut pair: Pair, weather: Weather) {
 
 #[test]
 fn a_chat_outlives_twenty_seconds_in_which_its_links_break() {
-    nothing_is_lost_or_doubled(Pair::chatting("127.0.3.2"), Weather::Broken);
+    nothing_is_lost_or_doubled(Pair::chatting("127.0.3.2"), LinkCondition::Broken);
 }
 
 #[test]
 fn a_chat_outlives_twenty_seconds_in_which_nothing_gets_through() {
-    nothing_is_lost_or_doubled(Pair::chatting("127.0.3.3"), Weather::BlackHole);
+    nothing_is_lost_or_doubled(Pair::chatting("127.0.3.3"), LinkCondition::BlackHole);
 }
 
 #[test]
 fn what_could_not_be_delivered_is_named_when_the_chat_ends() {
     let mut pair = Pair::chatting("127.0.3.4");
-    pair.to_bob.weather(Weather::Broken);
+    pair.to_bob.weather(LinkCondition::Broken);
     pair.alice.wait_event("chat_interrupted");
     pair.alice.ok("say", json!({"text": "into the void"}));
     pair.alice.ok("disconnect", json!({}));

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use letschat_tests::client::{PASSWORD, TestClient};
-use letschat_tests::operator::{Outcome, letschat_server, run};
+use letschat_tests::operator::{CommandOutput, letschat_server, run};
 use letschat_tests::programs::program;
 use letschat_tests::server::TestServer;
 use pty_process::blocking::{Command as PtyCommand, open};
@@ -20,11 +20,11 @@ const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBhY2NvdW50Lg\
                     $dGhpcyBpcyBub3QgdGhlIGhhc2ggb2YgYW55dGhpbmc";
 
 /// `letschat-server account` in this folder.
-fn account(data: &Path, arguments: &[&str], input: &str) -> Outcome {
+fn account(data: &Path, arguments: &[&str], input: &str) -> CommandOutput {
     run(letschat_server(data).arg("account").args(arguments), input)
 }
 
-fn import(data: &Path, csv: &str) -> Outcome {
+fn import(data: &Path, csv: &str) -> CommandOutput {
     account(data, &["import", "-"], csv)
 }
 

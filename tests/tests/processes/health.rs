@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use letschat_tests::client::TestClient;
-use letschat_tests::operator::{Outcome, letschat_server, run};
+use letschat_tests::operator::{CommandOutput, letschat_server, run};
 use letschat_tests::programs::nobodys_address;
 use letschat_tests::server::TestServer;
 use letschat_tests::typist::Typist;
@@ -17,12 +17,12 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
-fn health(arguments: &[&str]) -> Outcome {
+fn health(arguments: &[&str]) -> CommandOutput {
     let data = tempfile::tempdir().unwrap();
     run(letschat_server(data.path()).arg("health").args(arguments), "")
 }
 
-fn health_of(address: SocketAddr) -> Outcome {
+fn health_of(address: SocketAddr) -> CommandOutput {
     health(&["--address", &address.to_string()])
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::person::Person;
-use letschat_tests::relay::{Relay, Weather};
+use letschat_tests::relay::{LinkCondition, Relay};
 use letschat_tests::server::TestServer;
 use serde_json::json;
 use vt100::Color;
@@ -23,7 +23,7 @@ fn what_could_not_be_delivered_is_named() {
     let alice = Person::join(&server, "alice");
     let (mut bob, to_bob, _to_server) = behind_a_relay(&server, "bob");
     alice.chats_with(&mut bob);
-    to_bob.weather(Weather::Broken);
+    to_bob.weather(LinkCondition::Broken);
     alice.sees("The link to bob broke; it is being taken up again.");
     alice.is_prompted("bob (interrupted)> ");
     for text in ["into the void", "and 日本語 too"] {

@@ -17,7 +17,7 @@
 //! connection that the transcript does not tell. The clock stands still unless a directive moves it.
 #![allow(clippy::unwrap_used)]
 
-mod stage;
+mod test_hub;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ use letschat_protocol::peer::{ChatId, Refusal};
 use letschat_protocol::username::Username;
 use letschat_server::hub::{ConnectionId, Input, LinkEnd, Operator, Settings};
 
-use stage::{Manner, Stage, name};
+use test_hub::{LoginKind, TestHub, name};
 
 const DOCUMENT: &str = include_str!("../../../docs/PROTOCOL.md");
 
@@ -41,42 +41,42 @@ const DOCUMENT: &str = include_str!("../../../docs/PROTOCOL.md");
 const MIN_TRANSCRIPTS: usize = 16;
 
 /// What can be said about the scene. NAME is a username, TEXT the rest of the line. Whoever logs in
-/// by a directive has an account too. All passwords are [`stage::PASSWORD`]. The client of the transcript
+/// by a directive has an account too. All passwords are [`hub::PASSWORD`]. The client of the transcript
 /// is at 10.0.0.1, the others at 10.0.0.2, 10.0.0.3 and so on, in their order.
 const DIRECTIVES: &[(&str, Directive)] = &[
-    ("NAME has an account", |play, words| play.stage.add_account(&name(words[0]))),
-    ("NAME is logged in", |play, words| play.other(words[0], Manner::Program, None)),
-    ("NAME is logged in at ADDRESS", |play, words| {
-        play.other(words[0], Manner::Program, Some(words[1]));
+    ("NAME has an account", |replay, words| replay.hub.add_account(&name(words[0]))),
+    ("NAME is logged in", |replay, words| replay.other(words[0], LoginKind::Program, None)),
+    ("NAME is logged in at ADDRESS", |replay, words| {
+        replay.other(words[0], LoginKind::Program, Some(words[1]));
     }),
-    ("NAME is logged in by hand", |play, words| play.other(words[0], Manner::Hand, None)),
-    ("NAME is logged in on another machine", |play, words| {
-        play.other(words[0], Manner::OtherMachine, None);
+    ("NAME is logged in by hand", |replay, words| replay.other(words[0], LoginKind::Hand, None)),
+    ("NAME is logged in on another machine", |replay, words| {
+        replay.other(words[0], LoginKind::OtherMachine, None);
     }),
-    ("C is NAME, logged in", |play, words| play.client_is(words[0])),
-    ("NAME hangs up", |play, words| play.hang_up(words[0])),
-    ("NAME broadcasts TEXT", |play, words| play.broadcast(words[0], words[1])),
-    ("NUMBER s pass", |play, words| play.stage.pass(words[0].parse::<u64>().unwrap() * 1_000)),
-    ("all places are taken", |play, _| play.fill_all_places()),
-    ("the store is away", |play, _| play.stage.store.away = true),
-    ("the operator says TEXT", |play, words| {
-        play.stage.put(Input::Operator(Operator::Say(words[0].into())));
+    ("C is NAME, logged in", |replay, words| replay.client_is(words[0])),
+    ("NAME hangs up", |replay, words| replay.hang_up(words[0])),
+    ("NAME broadcasts TEXT", |replay, words| replay.broadcast(words[0], words[1])),
+    ("NUMBER s pass", |replay, words| replay.hub.pass(words[0].parse::<u64>().unwrap() * 1_000)),
+    ("all places are taken", |replay, _| replay.fill_all_places()),
+    ("the store is away", |replay, _| replay.hub.store.away = true),
+    ("the operator says TEXT", |replay, words| {
+        replay.hub.put(Input::Operator(Operator::Say(words[0].into())));
     }),
-    ("the operator kicks NAME", |play, words| {
-        play.stage.put(Input::Operator(Operator::Kick(name(words[0]))));
+    ("the operator kicks NAME", |replay, words| {
+        replay.hub.put(Input::Operator(Operator::Kick(name(words[0]))));
     }),
-    ("the operator stops the server", |play, _| play.stage.put(Input::Operator(Operator::Stop))),
-    ("the connection is closed", |play, _| play.told_of_end = true),
+    ("the operator stops the server", |replay, _| replay.hub.put(Input::Operator(Operator::Stop))),
+    ("the connection is closed", |replay, _| replay.told_of_end = true),
 ];
 
-type Directive = fn(&mut Play, &[&str]);
+type Directive = fn(&mut Replay, &[&str]);
 
 #[test]
 fn every_transcript_is_what_the_server_says() {
     let transcripts = transcripts_of(DOCUMENT);
     assert!(transcripts.len() >= MIN_TRANSCRIPTS, "only {} transcripts", transcripts.len());
     let failures: Vec<String> =
-        transcripts.iter().filter_map(|transcript| transcript.play().err()).collect();
+        transcripts.iter().filter_map(|transcript| transcript.replay().err()).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
 }
 
@@ -84,8 +84,8 @@ fn every_transcript_is_what_the_server_says() {
 fn a_transcript_that_tells_it_wrong_is_found_out() {
     let right = "## Title\n```transcript\nS: 220 letschat-server <version>; say HELLO\nC: QUIT\n\
                  S: 221 Goodbye.\n# the connection is closed\n```\n";
-    let play = |text: &str| transcripts_of(text)[0].play();
-    assert_eq!(play(right), Ok(()));
+    let replay = |text: &str| transcripts_of(text)[0].replay();
+    assert_eq!(replay(right), Ok(()));
     for (from, to, line) in [
         ("221 Goodbye.", "221 Farewell.", 5),
         ("S: 221 Goodbye.\n", "", 6),
@@ -97,7 +97,7 @@ fn a_transcript_that_tells_it_wrong_is_found_out() {
         ("C: QUIT", "# the connection is closed\nC: QUIT", 4),
         ("# the connection is closed", "C: QUIT", 6),
     ] {
-        let error = play(&right.replace(from, to)).expect_err(to);
+        let error = replay(&right.replace(from, to)).expect_err(to);
         assert!(error.starts_with(&format!("docs/PROTOCOL.md:{line}: in \"Title\"")), "{error}");
     }
 }
@@ -189,14 +189,14 @@ fn transcripts_of(document: &str) -> Vec<Transcript<'_>> {
 }
 
 impl Transcript<'_> {
-    fn play(&self) -> Result<(), String> {
-        let mut play = Play::new();
+    fn replay(&self) -> Result<(), String> {
+        let mut replay = Replay::new();
         for (index, (number, line)) in self.lines.iter().enumerate() {
             let next = self.lines.get(index + 1).map_or("", |(_, line)| line);
-            play.line(line, next).map_err(|why| self.failure(*number, &why))?;
+            replay.line(line, next).map_err(|why| self.failure(*number, &why))?;
         }
         let end = self.lines.last().map_or(0, |(number, _)| number + 1);
-        play.end().map_err(|why| self.failure(end, &why))
+        replay.end().map_err(|why| self.failure(end, &why))
     }
 
     fn failure(&self, number: usize, why: &str) -> String {
@@ -205,8 +205,8 @@ impl Transcript<'_> {
 }
 
 /// A transcript under way.
-struct Play {
-    stage: Stage,
+struct Replay {
+    hub: TestHub,
     client: Option<ConnectionId>,
     others: BTreeMap<Username, ConnectionId>,
     /// Whose lines the transcript shows, beside the client's.
@@ -216,10 +216,10 @@ struct Play {
     told_of_end: bool,
 }
 
-impl Play {
-    fn new() -> Play {
-        Play {
-            stage: Stage::new(),
+impl Replay {
+    fn new() -> Replay {
+        Replay {
+            hub: TestHub::new(),
             client: None,
             others: BTreeMap::new(),
             shown: BTreeSet::new(),
@@ -232,7 +232,7 @@ impl Play {
     fn line(&mut self, line: &str, next: &str) -> Result<(), String> {
         if let Some(directive) = line.strip_prefix("# ") {
             self.direct(directive)?;
-            let client_ended = self.client.is_some_and(|id| self.stage.wires[&id].closed);
+            let client_ended = self.client.is_some_and(|id| self.hub.wires[&id].closed);
             return if self.told_of_end && !client_ended {
                 Err("expected: the end of the connection\ngot:      nothing of that kind".into())
             } else {
@@ -256,7 +256,7 @@ impl Play {
             None if speaker == "S" => self.connected(),
             None => return Err("this is no line of a transcript".into()),
         };
-        let said = self.stage.wires.get_mut(&to).unwrap().heard.pop_front();
+        let said = self.hub.wires.get_mut(&to).unwrap().heard.pop_front();
         match said {
             Some(said) if matches(text, &said) => Ok(()),
             said => {
@@ -269,15 +269,15 @@ impl Play {
     fn client_says(&mut self, text: &str, next: &str) -> Result<(), String> {
         let client = self.connected();
         self.nothing_unsaid()?;
-        if self.stage.wires[&client].closed {
+        if self.hub.wires[&client].closed {
             return Err("expected: an open connection\ngot:      an end".into());
         }
-        let text = self.stage.signed(text, client);
+        let text = self.hub.signed(text, client);
         self.sending.extend_from_slice(text.as_bytes());
         self.sending.push(b'\n');
         if !next.starts_with("C+") {
             let bytes = std::mem::take(&mut self.sending);
-            self.stage.receive(client, &bytes);
+            self.hub.receive(client, &bytes);
         }
         Ok(())
     }
@@ -285,7 +285,7 @@ impl Play {
     fn end(&mut self) -> Result<(), String> {
         let client = self.client.ok_or("nothing is said in this transcript")?;
         self.nothing_unsaid()?;
-        match self.stage.wires[&client].closed && !self.told_of_end {
+        match self.hub.wires[&client].closed && !self.told_of_end {
             true => Err("expected: no end of the connection\ngot:      an end".into()),
             false => Ok(()),
         }
@@ -295,7 +295,7 @@ impl Play {
     fn nothing_unsaid(&self) -> Result<(), String> {
         let shown = self.shown.iter().map(|name| self.others[name]);
         let mut unsaid = self.client.into_iter().chain(shown).filter_map(|id| {
-            let said = self.stage.wires[&id].heard.front()?;
+            let said = self.hub.wires[&id].heard.front()?;
             Some(format!("expected: nothing more of the server\ngot:      {said}"))
         });
         unsaid.next().map_or(Ok(()), Err)
@@ -310,39 +310,39 @@ impl Play {
 
     /// The client's connection, made when it is first spoken of.
     fn connected(&mut self) -> ConnectionId {
-        let stage = &mut self.stage;
-        *self.client.get_or_insert_with(|| stage.connect("10.0.0.1"))
+        let hub = &mut self.hub;
+        *self.client.get_or_insert_with(|| hub.connect("10.0.0.1"))
     }
 
     fn client_is(&mut self, who: &str) {
         let client = self.connected();
-        self.stage.log_in(client, &name(who), Manner::Program);
+        self.hub.log_in(client, &name(who), LoginKind::Program);
     }
 
-    fn other(&mut self, who: &str, manner: Manner, address: Option<&str>) {
+    fn other(&mut self, who: &str, manner: LoginKind, address: Option<&str>) {
         let next = format!("10.0.0.{}", self.others.len() + 2);
-        let other = self.stage.connect(address.unwrap_or(&next));
-        self.stage.log_in(other, &name(who), manner);
+        let other = self.hub.connect(address.unwrap_or(&next));
+        self.hub.log_in(other, &name(who), manner);
         self.others.insert(name(who), other);
     }
 
     fn hang_up(&mut self, who: &str) {
         let connection = self.others[&name(who)];
-        self.stage.put(Input::Gone { connection, why: LinkEnd::Ended });
+        self.hub.put(Input::Gone { connection, why: LinkEnd::Ended });
     }
 
     fn broadcast(&mut self, who: &str, text: &str) {
         let from = self.others[&name(who)];
         let request = Request::Broadcast { text: text.into() };
-        self.stage.receive(from, &request.to_frame().to_bytes());
+        self.hub.receive(from, &request.to_frame().to_bytes());
         // What the sender hears of it is not what the transcript is about.
-        self.stage.wires.get_mut(&from).unwrap().heard.clear();
+        self.hub.wires.get_mut(&from).unwrap().heard.clear();
     }
 
     fn fill_all_places(&mut self) {
         for n in 0..Settings::default().places {
-            let connection = self.stage.connect(&format!("10.0.1.{n}"));
-            self.stage.log_in(connection, &name(&format!("user{n}")), Manner::Program);
+            let connection = self.hub.connect(&format!("10.0.1.{n}"));
+            self.hub.log_in(connection, &name(&format!("user{n}")), LoginKind::Program);
         }
     }
 }

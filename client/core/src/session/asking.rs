@@ -267,7 +267,7 @@ impl Session {
     pub(super) fn names_oneself(&self, who: &str) -> bool {
         let by_name = who.parse().is_ok_and(|name: Username| Some(&name) == self.own_name());
         let by_receiver = who.parse().is_ok_and(|receiver: SocketAddr| {
-            Some(receiver.ip()) == self.server.own_address() && receiver.port() == self.birth.port
+            Some(receiver.ip()) == self.server.own_address() && receiver.port() == self.config.port
         });
         by_name || by_receiver
     }

@@ -53,7 +53,7 @@ impl Session {
             self.answer(id, Reply::Chat { with, fingerprint: print.clone(), key: state });
         }
         self.report_activity(now);
-        if self.birth.detach_on_chat {
+        if self.config.detach_on_chat {
             self.leave_server();
         }
     }

@@ -66,7 +66,7 @@ pub use typing::Typing;
 
 /// What a session must know of the run it is part of.
 #[derive(Debug, Clone)]
-pub struct Birth {
+pub struct SessionConfig {
     /// The server as the user gave it, for messages.
     pub server: String,
     /// The receiver's port.
@@ -96,7 +96,7 @@ pub enum Phase {
 
 /// The state of one client.
 pub struct Session {
-    birth: Birth,
+    config: SessionConfig,
     random: fastrand::Rng,
     server: ServerSide,
     shown: Shown,
@@ -135,10 +135,10 @@ pub struct Session {
 
 impl Session {
     /// A session that has not begun anything.
-    pub fn new(birth: Birth) -> Session {
+    pub fn new(config: SessionConfig) -> Session {
         Session {
-            random: fastrand::Rng::with_seed(birth.seed),
-            birth,
+            random: fastrand::Rng::with_seed(config.seed),
+            config,
             server: ServerSide::default(),
             shown: Shown::default(),
             opened: 0,
@@ -380,7 +380,7 @@ impl Session {
             },
         ));
         let status = Status {
-            server: self.birth.server.clone(),
+            server: self.config.server.clone(),
             server_fingerprint: self.server.fingerprint().map(|key| key.to_string()),
             state: self.server.link_state().name(),
             username: self.account.as_ref().map(|account| account.username.to_string()),
@@ -388,8 +388,8 @@ impl Session {
             address: self
                 .server
                 .own_address()
-                .map(|address| std::net::SocketAddr::new(address, self.birth.port).to_string()),
-            port: self.birth.port,
+                .map(|address| std::net::SocketAddr::new(address, self.config.port).to_string()),
+            port: self.config.port,
             udp: self.server.datagrams_work(),
             chats: chats.collect(),
             requests: self.asked.keys().map(Username::to_string).collect(),

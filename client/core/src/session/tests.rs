@@ -29,7 +29,7 @@ mod server;
 mod typing;
 
 /// A session of alice's, with its effects at hand.
-struct Stage {
+struct TestSession {
     session: Session,
     now: Now,
     requests: u64,
@@ -44,9 +44,9 @@ fn name(text: &str) -> Username {
     text.parse().unwrap()
 }
 
-impl Stage {
-    fn new(tries: Option<u32>) -> Stage {
-        let birth = Birth {
+impl TestSession {
+    fn new(tries: Option<u32>) -> TestSession {
+        let config = SessionConfig {
             server: "there:4400".into(),
             port: 4401,
             detach_on_chat: false,
@@ -55,16 +55,16 @@ impl Stage {
             seed: 1,
         };
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
-        Stage { session: Session::new(birth), now, requests: 0, links: 0 }
+        TestSession { session: Session::new(config), now, requests: 0, links: 0 }
     }
 
-    fn logged_in() -> Stage {
-        let mut stage = Stage::new(None);
-        let (id, effects) = stage.ask(log_in(Some("alice")));
+    fn logged_in() -> TestSession {
+        let mut client = TestSession::new(None);
+        let (id, effects) = client.ask(log_in(Some("alice")));
         assert!(effects.iter().any(|effect| matches!(effect, Effect::DialServer)));
-        let effects = stage.come_in();
+        let effects = client.come_in();
         assert!(answer(&effects, id).unwrap().is_ok());
-        stage
+        client
     }
 
     /// What is told is displayed at once.

@@ -10,7 +10,7 @@ use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
-use super::{MAX_PEER_LINKS, Running, UnsavedPosition, Word};
+use super::{ForFrontEnd, MAX_PEER_LINKS, Running, UnsavedPosition};
 use crate::account;
 use crate::client::Ended;
 use crate::clock;
@@ -67,19 +67,19 @@ impl Running<'_> {
             }
             Effect::Answer { id, result } => {
                 if let Some(answer) = self.answers.remove(&id) {
-                    self.words.push_back(Word::Answer(answer, result));
+                    self.words.push_back(ForFrontEnd::Answer(answer, result));
                 }
             }
             Effect::Tell(event) => self.tell(event),
             Effect::Display(event, displayed) => {
-                self.words.push_back(Word::Event(event, Some(displayed)));
+                self.words.push_back(ForFrontEnd::Event(event, Some(displayed)));
             }
             Effect::Finished => self.ended = Some(Ended::Quit),
         }
     }
 
     pub(super) fn tell(&mut self, event: Event) {
-        self.words.push_back(Word::Event(event, None));
+        self.words.push_back(ForFrontEnd::Event(event, None));
     }
 
     /// Tells front ends what there is for them.
@@ -91,8 +91,8 @@ impl Running<'_> {
         for word in self.words.drain(..) {
             match word {
                 // Who asked may have stopped waiting.
-                Word::Answer(answer, result) => drop(answer.try_send(result)),
-                Word::Event(event, displayed) => self.telling.tell(event, displayed, now_ms),
+                ForFrontEnd::Answer(answer, result) => drop(answer.try_send(result)),
+                ForFrontEnd::Event(event, displayed) => self.telling.tell(event, displayed, now_ms),
             }
         }
     }

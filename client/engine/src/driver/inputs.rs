@@ -2,7 +2,7 @@
 
 use letschat_protocol::tls::Exported;
 
-use super::{MAX_PEER_LINKS, Order, Running};
+use super::{MAX_PEER_LINKS, QueuedRequest, Running};
 use crate::clock;
 use crate::net::peer_link::PeerLink;
 use crate::net::server_link::Secured;
@@ -14,10 +14,10 @@ use letschat_core::session::{Input, LinkId, Request, RequestId};
 
 impl Running<'_> {
     /// A front end wants something.
-    pub(super) fn note_order(&mut self, order: Order) -> Input {
+    pub(super) fn note_request(&mut self, queued: QueuedRequest) -> Input {
         let id = self.next_request();
-        self.answers.insert(id, order.answer);
-        Input::Request { id, request: order.request }
+        self.answers.insert(id, queued.answer);
+        Input::Request { id, request: queued.request }
     }
 
     /// Nobody can ask for anything any more, so the client quits.

@@ -16,7 +16,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// An attempt under way.
 type Attempt<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
 
-/// Orders addresses so that IPv6 and IPv4 alternate (RFC 8305, section 4). The first one stays the
+/// RequestQueue addresses so that IPv6 and IPv4 alternate (RFC 8305, section 4). The first one stays the
 /// first, and each family keeps its order.
 pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);

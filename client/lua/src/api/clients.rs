@@ -7,13 +7,13 @@ use std::rc::Rc;
 use mlua::{Lua, Table};
 use tempfile::TempDir;
 
-use super::{Shelf, has_only, lua_failed, of_party};
+use super::{FunctionTable, has_only, lua_failed, of_client};
 use crate::copied::Text;
-use crate::failure::{Outcome, misuse, too_many};
+use crate::failure::{LuaResult, misuse, too_many};
 use crate::host::Host;
 use crate::limits::MAX_CLIENTS;
-use crate::party::Party;
 use crate::queue;
+use crate::script_client::ScriptClient;
 use letschat_commands::command::Dispatcher;
 use letschat_commands::failure::Failure;
 use letschat_commands::passwords::Passwords;
@@ -22,15 +22,15 @@ use letschat_core::session::Request;
 use letschat_engine::client::{Client, Config};
 
 /// The clients that a script has started, and their folders.
-pub(crate) struct Company {
+pub(crate) struct ScriptClients {
     /// What is not said of one is as for the script's own client.
     config: Config,
     members: RefCell<Vec<(Client, Option<TempDir>)>>,
 }
 
-impl Company {
-    pub(crate) fn new(config: Config) -> Rc<Company> {
-        Rc::new(Company { config, members: RefCell::default() })
+impl ScriptClients {
+    pub(crate) fn new(config: Config) -> Rc<ScriptClients> {
+        Rc::new(ScriptClients { config, members: RefCell::default() })
     }
 
     /// Ends them all, and removes the folders that were only theirs.
@@ -43,7 +43,7 @@ impl Company {
         }
     }
 
-    fn start(&self, lua: &Lua, host: &Rc<Host>, options: Option<Table>) -> Outcome<Table> {
+    fn start(&self, lua: &Lua, host: &Rc<Host>, options: Option<Table>) -> LuaResult<Table> {
         if self.members.borrow().len() >= MAX_CLIENTS {
             return Err(too_many("clients", MAX_CLIENTS));
         }
@@ -73,15 +73,19 @@ impl Company {
         let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
         self.members.borrow_mut().push((client.clone(), folder));
         let dispatcher = Dispatcher::new(client, Passwords::new(None, None));
-        let party = Party::new(lua, host.clone(), dispatcher);
-        queue::pump(&party, events);
-        let shelf = of_party(lua, host, &party).map_err(lua_failed)?;
-        shelf.table.raw_set("name", text("as")?).map_err(lua_failed)?;
-        Ok(shelf.table)
+        let script_client = ScriptClient::new(lua, host.clone(), dispatcher);
+        queue::pump(&script_client, events);
+        let functions = of_client(lua, host, &script_client).map_err(lua_failed)?;
+        functions.table.raw_set("name", text("as")?).map_err(lua_failed)?;
+        Ok(functions.table)
     }
 }
 
-pub(crate) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, company: &Rc<Company>) -> mlua::Result<()> {
-    let (host, company) = (host.clone(), company.clone());
-    shelf.add("client", move |lua, options: Option<Table>| company.start(lua, &host, options))
+pub(crate) fn add(
+    functions: &FunctionTable<'_>,
+    host: &Rc<Host>,
+    clients: &Rc<ScriptClients>,
+) -> mlua::Result<()> {
+    let (host, clients) = (host.clone(), clients.clone());
+    functions.add("client", move |lua, options: Option<Table>| clients.start(lua, &host, options))
 }

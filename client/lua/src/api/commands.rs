@@ -5,20 +5,23 @@ use std::rc::Rc;
 use mlua::{Lua, MultiValue, Value};
 use serde_json::{Map, Value as Json};
 
-use super::{Shelf, lua_failed};
+use super::{FunctionTable, lua_failed};
 use crate::copied;
-use crate::failure::{Outcome, misuse};
-use crate::party::{Party, to_lua};
+use crate::failure::{LuaResult, misuse};
+use crate::script_client::{ScriptClient, to_lua};
 use letschat_commands::arguments::{Kind, Parameter};
 use letschat_commands::command::{Command, parse_object};
 use letschat_commands::commands::TABLE;
 
-pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
+pub(super) fn add(
+    functions: &FunctionTable<'_>,
+    script_client: &Rc<ScriptClient>,
+) -> mlua::Result<()> {
     for command in TABLE {
-        let party = party.clone();
-        shelf.add_waiting(command.name, move |lua, values: MultiValue| {
-            let party = party.clone();
-            async move { run(&lua, &party, command, values).await }
+        let script_client = script_client.clone();
+        functions.add_waiting(command.name, move |lua, values: MultiValue| {
+            let script_client = script_client.clone();
+            async move { run(&lua, &script_client, command, values).await }
         })?;
     }
     Ok(())
@@ -26,20 +29,20 @@ pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
 
 async fn run(
     lua: &Lua,
-    party: &Party,
+    script_client: &ScriptClient,
     command: &'static Command,
     values: MultiValue,
-) -> Outcome<Value> {
+) -> LuaResult<Value> {
     let arguments = named(command, values)?;
     let call = parse_object(command.name, &arguments).map_err(|rejection| rejection.failure)?;
-    let call = party.dispatcher.prepare(call).await?;
-    let reply = party.dispatcher.run(call).await?;
+    let call = script_client.dispatcher.prepare(call).await?;
+    let reply = script_client.dispatcher.run(call).await?;
     let reply = serde_json::to_value(&reply).map_err(|error| misuse(error.to_string()))?;
     to_lua(lua, &only_list(reply)).map_err(lua_failed)
 }
 
 /// Arguments by name: a table has their names, and others are in the order of the parameters.
-fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
+fn named(command: &Command, values: MultiValue) -> LuaResult<Map<String, Json>> {
     let mut arguments = Map::new();
     let mut parameters = command.parameters.iter();
     for value in values {
@@ -68,7 +71,7 @@ fn named(command: &Command, values: MultiValue) -> Outcome<Map<String, Json>> {
 }
 
 /// A flag is given as `true`, or by its word as in a typed line.
-fn argument(command: &Command, parameter: &Parameter, value: Value) -> Outcome<Json> {
+fn argument(command: &Command, parameter: &Parameter, value: Value) -> LuaResult<Json> {
     match value {
         Value::Boolean(value) => Ok(Json::Bool(value)),
         value @ (Value::String(_) | Value::Integer(_) | Value::Number(_)) => {

@@ -10,60 +10,67 @@ use mlua::{Function, Lua, Table, Value};
 use serde_json::{Map, Value as Json};
 
 use super::timers::seconds;
-use super::{Shelf, has_only, lua_failed};
+use super::{FunctionTable, has_only, lua_failed};
 use crate::copied::{Text, to_json};
-use crate::failure::{Outcome, misuse};
+use crate::failure::{LuaResult, misuse};
 use crate::host::Host;
 use crate::mailbox::is_own_message;
-use crate::party::{Party, to_lua};
+use crate::script_client::{ScriptClient, to_lua};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_core::event;
 
-pub(super) fn add(shelf: &Shelf<'_>, party: &Rc<Party>) -> mlua::Result<()> {
-    let on = party.clone();
-    shelf.add("on", move |lua, (event, function, options): (Text, Function, Option<Table>)| {
-        check_name(&event.0)?;
-        let own = options.map(|options| own(&options)).transpose()?.unwrap_or(false);
-        let id = on.add_handler(&event.0, own, function)?;
-        let party = on.clone();
-        handle(lua, move || party.remove_handler(id))
-    })?;
-    let wait = party.clone();
-    shelf.add_waiting("wait", move |lua, arguments: (Text, Value, Option<Table>)| {
-        let party = wait.clone();
-        async move { wait_for(&lua, &party, arguments).await }
+pub(super) fn add(
+    functions: &FunctionTable<'_>,
+    script_client: &Rc<ScriptClient>,
+) -> mlua::Result<()> {
+    let on = script_client.clone();
+    functions.add(
+        "on",
+        move |lua, (event, function, options): (Text, Function, Option<Table>)| {
+            check_name(&event.0)?;
+            let own = options.map(|options| own(&options)).transpose()?.unwrap_or(false);
+            let id = on.add_handler(&event.0, own, function)?;
+            let script_client = on.clone();
+            handle(lua, move || script_client.remove_handler(id))
+        },
+    )?;
+    let wait = script_client.clone();
+    functions.add_waiting("wait", move |lua, arguments: (Text, Value, Option<Table>)| {
+        let script_client = wait.clone();
+        async move { wait_for(&lua, &script_client, arguments).await }
     })
 }
 
 async fn wait_for(
     lua: &Lua,
-    party: &Party,
+    script_client: &ScriptClient,
     (Text(name), filter, options): (Text, Value, Option<Table>),
-) -> Outcome<Value> {
+) -> LuaResult<Value> {
     check_name(&name)?;
     let filter = Filter::read(filter)?;
     let timeout = options.map(|options| timeout(&options)).transpose()?.flatten();
-    let fits =
-        |event: &Json| Ok(event["event"] == name.as_str() && filter.fits(lua, &party.host, event)?);
+    let fits = |event: &Json| {
+        Ok(event["event"] == name.as_str() && filter.fits(lua, &script_client.host, event)?)
+    };
     let expired = async {
         expire(timeout).await;
         Ok(None)
     };
-    match party.wait(fits).or(expired).await? {
+    match script_client.wait(fits).or(expired).await? {
         Some(event) => to_lua(lua, &event).map_err(lua_failed),
         None => Ok(Value::Nil),
     }
 }
 
 /// Whether a handler is told own messages, as the options say.
-fn own(options: &Table) -> Outcome<bool> {
+fn own(options: &Table) -> LuaResult<bool> {
     has_only(options, "A handler", &["own"])?;
     Ok(options.raw_get::<Option<bool>>("own").map_err(lua_failed)?.unwrap_or(false))
 }
 
 /// How long to wait, as the options say. One that is misspelt would wait for ever.
-fn timeout(options: &Table) -> Outcome<Option<Duration>> {
+fn timeout(options: &Table) -> LuaResult<Option<Duration>> {
     has_only(options, "A wait", &["timeout"])?;
     let given = options.raw_get::<Option<f64>>("timeout").map_err(lua_failed)?;
     given.map(seconds).transpose()
@@ -78,7 +85,7 @@ async fn expire(timeout: Option<Duration>) {
     }
 }
 
-fn check_name(name: &str) -> Outcome<()> {
+fn check_name(name: &str) -> LuaResult<()> {
     if event::NAMES.contains(&name) {
         return Ok(());
     }
@@ -94,7 +101,7 @@ enum Filter {
 }
 
 impl Filter {
-    fn read(value: Value) -> Outcome<Filter> {
+    fn read(value: Value) -> LuaResult<Filter> {
         match value {
             Value::Nil => Ok(Filter::Fields(Map::new())),
             Value::Function(function) => Ok(Filter::Asked(function)),
@@ -107,7 +114,7 @@ impl Filter {
     }
 
     /// An own message fits only a filter that names `own`: most scripts wait for an answer.
-    fn fits(&self, lua: &Lua, host: &Host, event: &Json) -> Outcome<bool> {
+    fn fits(&self, lua: &Lua, host: &Host, event: &Json) -> LuaResult<bool> {
         let names_own = matches!(self, Filter::Fields(fields) if fields.contains_key("own"));
         if is_own_message(event) && !names_own {
             return Ok(false);
@@ -136,7 +143,7 @@ fn is_same(one: &Json, other: &Json) -> bool {
 }
 
 /// What is given back for something that can be removed again.
-pub(super) fn handle(lua: &Lua, remove: impl Fn() + 'static) -> Outcome<Table> {
+pub(super) fn handle(lua: &Lua, remove: impl Fn() + 'static) -> LuaResult<Table> {
     let make = || {
         let handle = lua.create_table()?;
         let remove = lua.create_function(move |_, _: Value| {

@@ -21,28 +21,28 @@ use std::rc::Rc;
 
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
-use super::failure::{self, Outcome, error_text, misuse};
+use super::failure::{self, LuaResult, error_text, misuse};
 use super::host::Host;
-use super::party::Party;
+use super::script_client::ScriptClient;
 use letschat_core::codes::FailureCode;
 
 /// A table that is being filled with functions.
-pub(super) struct Shelf<'a> {
+pub(super) struct FunctionTable<'a> {
     lua: &'a Lua,
     host: &'a Host,
     pub(super) table: Table,
 }
 
-impl<'a> Shelf<'a> {
-    pub(super) fn new(lua: &'a Lua, host: &'a Host) -> mlua::Result<Shelf<'a>> {
-        Ok(Shelf { lua, host, table: lua.create_table()? })
+impl<'a> FunctionTable<'a> {
+    pub(super) fn new(lua: &'a Lua, host: &'a Host) -> mlua::Result<FunctionTable<'a>> {
+        Ok(FunctionTable { lua, host, table: lua.create_table()? })
     }
 
     /// A function that answers at once.
     pub(super) fn add<A: FromLuaMulti, R: IntoLuaMulti>(
         &self,
         name: &str,
-        function: impl Fn(&Lua, A) -> Outcome<R> + 'static,
+        function: impl Fn(&Lua, A) -> LuaResult<R> + 'static,
     ) -> mlua::Result<()> {
         let inner = self.lua.create_function(move |lua, values: MultiValue| {
             let outcome = arguments(lua, values).and_then(|arguments| function(lua, arguments));
@@ -60,7 +60,7 @@ impl<'a> Shelf<'a> {
     where
         A: FromLuaMulti + 'static,
         R: IntoLuaMulti,
-        F: Future<Output = Outcome<R>> + 'static,
+        F: Future<Output = LuaResult<R>> + 'static,
     {
         let function = Rc::new(function);
         let inner = self.lua.create_async_function(move |lua, values: MultiValue| {
@@ -77,11 +77,11 @@ impl<'a> Shelf<'a> {
     }
 }
 
-fn arguments<A: FromLuaMulti>(lua: &Lua, values: MultiValue) -> Outcome<A> {
+fn arguments<A: FromLuaMulti>(lua: &Lua, values: MultiValue) -> LuaResult<A> {
     A::from_lua_multi(values, lua).map_err(|error| misuse(error_text(&error)))
 }
 
-fn answer<R: IntoLuaMulti>(lua: &Lua, outcome: Outcome<R>) -> mlua::Result<MultiValue> {
+fn answer<R: IntoLuaMulti>(lua: &Lua, outcome: LuaResult<R>) -> mlua::Result<MultiValue> {
     let (ok, mut values) = match outcome {
         Ok(value) => (true, value.into_lua_multi(lua)?),
         Err(failure) => (false, failure::to_lua(lua, &failure)?.into_lua_multi(lua)?),
@@ -99,7 +99,7 @@ pub(super) fn lua_failed(error: mlua::Error) -> letschat_commands::failure::Fail
 const LONGEST_NAME: usize = 40;
 
 /// Refuses a table of options that has more than these: a slip, which would go unnoticed.
-fn has_only(table: &Table, what: &str, names: &[&str]) -> Outcome<()> {
+fn has_only(table: &Table, what: &str, names: &[&str]) -> LuaResult<()> {
     for pair in table.pairs::<Value, Value>() {
         let (key, _) = pair.map_err(lua_failed)?;
         // A table could have its own say in how it is written.
@@ -117,18 +117,18 @@ fn has_only(table: &Table, what: &str, names: &[&str]) -> Outcome<()> {
 }
 
 /// A table with what every script and every further client has: commands and events.
-pub(super) fn of_party<'a>(
+pub(super) fn of_client<'a>(
     lua: &'a Lua,
     host: &'a Host,
-    party: &Rc<Party>,
-) -> mlua::Result<Shelf<'a>> {
-    let shelf = Shelf::new(lua, host)?;
-    commands::add(&shelf, party)?;
-    events::add(&shelf, party)?;
-    Ok(shelf)
+    script_client: &Rc<ScriptClient>,
+) -> mlua::Result<FunctionTable<'a>> {
+    let functions = FunctionTable::new(lua, host)?;
+    commands::add(&functions, script_client)?;
+    events::add(&functions, script_client)?;
+    Ok(functions)
 }
 
 /// Adds what is there once in each VM.
-pub(super) fn add_common(shelf: &Shelf<'_>, host: &Rc<Host>) -> mlua::Result<()> {
-    timers::add(shelf, host)
+pub(super) fn add_common(functions: &FunctionTable<'_>, host: &Rc<Host>) -> mlua::Result<()> {
+    timers::add(functions, host)
 }

@@ -4,52 +4,52 @@ use std::rc::Rc;
 
 use mlua::{Function, Lua, Table, Value, Variadic};
 
-use super::{Shelf, lua_failed};
+use super::{FunctionTable, lua_failed};
 use crate::copied::{Text, beginning};
-use crate::failure::{Outcome, misuse};
+use crate::failure::{LuaResult, misuse};
 use crate::host::{End, Host};
 use crate::limits::LINE_BYTES;
-use crate::voice::{LEVELS, Said};
+use crate::output::{LEVELS, Said};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
 /// Adds what is said by a script or plugin of these arguments. `idle` tells for how many seconds
 /// the user has typed nothing.
 pub(crate) fn add(
-    shelf: &Shelf<'_>,
+    functions: &FunctionTable<'_>,
     host: &Rc<Host>,
     arguments: &[String],
     idle: impl Fn() -> f64 + 'static,
 ) -> mlua::Result<()> {
     let said = host.clone();
-    shelf.add("print", move |lua, values: Variadic<Value>| {
+    functions.add("print", move |lua, values: Variadic<Value>| {
         said.say(Said::Text(joined(lua, &said, &values)?));
         Ok(())
     })?;
     let logged = host.clone();
-    shelf.add("log", move |lua, (level, values): (Text, Variadic<Value>)| {
+    functions.add("log", move |lua, (level, values): (Text, Variadic<Value>)| {
         let level = LEVELS.into_iter().find(|known| *known == level.0);
         let level = level.ok_or_else(|| misuse(format!("A level is {}.", LEVELS.join(", "))))?;
         logged.say(Said::Log(level, joined(lua, &logged, &values)?));
         Ok(())
     })?;
     let rung = host.clone();
-    shelf.add("bell", move |_, (): ()| {
+    functions.add("bell", move |_, (): ()| {
         rung.say(Said::Bell);
         Ok(())
     })?;
-    shelf.add("idle_seconds", move |_, (): ()| Ok(idle()))?;
+    functions.add("idle_seconds", move |_, (): ()| Ok(idle()))?;
     let ending = host.clone();
-    shelf.add("exit", move |_, status: Value| {
+    functions.add("exit", move |_, status: Value| {
         ending.end_by(End::Exit(exit_status(&status)?));
         Ok(())
     })?;
-    let list = shelf.lua.create_sequence_from(arguments.iter().map(String::as_str))?;
+    let list = functions.lua.create_sequence_from(arguments.iter().map(String::as_str))?;
     list.set_readonly(true);
-    shelf.table.raw_set("arguments", list)
+    functions.table.raw_set("arguments", list)
 }
 
-fn exit_status(given: &Value) -> Outcome<u8> {
+fn exit_status(given: &Value) -> LuaResult<u8> {
     let status = match given {
         Value::Nil => Some(0),
         given => given.as_i64().and_then(|status| u8::try_from(status).ok()),
@@ -63,7 +63,7 @@ pub(crate) fn replace_print(lua: &Lua, chat: &Table) -> mlua::Result<()> {
 }
 
 /// A line of these, of which no more is copied than is shown.
-fn joined(lua: &Lua, host: &Host, values: &[Value]) -> Outcome<String> {
+fn joined(lua: &Lua, host: &Host, values: &[Value]) -> LuaResult<String> {
     let tostring: Function = lua.globals().get("tostring").map_err(lua_failed)?;
     let mut line = String::new();
     for (number, value) in values.iter().enumerate() {
@@ -79,7 +79,7 @@ fn joined(lua: &Lua, host: &Host, values: &[Value]) -> Outcome<String> {
 }
 
 /// A value as `tostring` has it.
-fn shown(host: &Host, tostring: &Function, value: &Value) -> Outcome<String> {
+fn shown(host: &Host, tostring: &Function, value: &Value) -> LuaResult<String> {
     if let Value::String(text) = value {
         return Ok(beginning(text, LINE_BYTES + 1));
     }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlua::Value;
 use serde_json::{Map, Value as Json};
 
-use super::{Shelf, lua_failed};
+use super::{FunctionTable, lua_failed};
 use crate::copied::{Text, to_json};
-use crate::failure::Outcome;
+use crate::failure::LuaResult;
 use crate::host::Host;
 use crate::limits::STORE_BYTES;
-use crate::party::to_lua;
+use crate::script_client::to_lua;
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_engine::private_file;
@@ -38,7 +38,7 @@ impl Store {
         Arc::new(Store { path, kept: Mutex::default(), writing: Mutex::default() })
     }
 
-    fn load<'a>(&self, kept: &'a mut Kept) -> Outcome<&'a mut Map<String, Json>> {
+    fn load<'a>(&self, kept: &'a mut Kept) -> LuaResult<&'a mut Map<String, Json>> {
         let wrong = |why: String| {
             Failure::new(
                 FailureCode::Store,
@@ -52,12 +52,12 @@ impl Store {
         Ok(kept.values.get_or_insert_default())
     }
 
-    fn get(&self, key: &str) -> Outcome<Json> {
+    fn get(&self, key: &str) -> LuaResult<Json> {
         let mut kept = lock(&self.kept);
         Ok(self.load(&mut kept)?.get(key).cloned().unwrap_or_default())
     }
 
-    fn set(&self, key: String, value: Json) -> Outcome<()> {
+    fn set(&self, key: String, value: Json) -> LuaResult<()> {
         let mut kept = lock(&self.kept);
         let values = self.load(&mut kept)?;
         let before = match value {
@@ -110,8 +110,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(crate) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, store: &Arc<Store>) -> mlua::Result<()> {
-    let inner = Shelf::new(shelf.lua, host)?;
+pub(crate) fn add(
+    functions: &FunctionTable<'_>,
+    host: &Rc<Host>,
+    store: &Arc<Store>,
+) -> mlua::Result<()> {
+    let inner = FunctionTable::new(functions.lua, host)?;
     let getting = store.clone();
     inner.add("get", move |lua, Text(key)| to_lua(lua, &getting.get(&key)?).map_err(lua_failed))?;
     let setting = store.clone();
@@ -119,5 +123,5 @@ pub(crate) fn add(shelf: &Shelf<'_>, host: &Rc<Host>, store: &Arc<Store>) -> mlu
         setting.set(key, to_json(&value)?)
     })?;
     inner.table.set_readonly(true);
-    shelf.table.raw_set("store", inner.table)
+    functions.table.raw_set("store", inner.table)
 }

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use letschat_commands::extension::{AddedCommand, AddedParameter};
 use serde_json::{Map, Value};
 
-use crate::failure::{Outcome, misuse};
+use crate::failure::{LuaResult, misuse};
 
 /// Reads the parameter `name`, `[name]`, `name...` or `[name...]`.
-pub(crate) fn read_parameter(text: &str) -> Outcome<AddedParameter> {
+pub(crate) fn read_parameter(text: &str) -> LuaResult<AddedParameter> {
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let name = inner.unwrap_or(text);
     let rest = name.strip_suffix("...");
@@ -30,7 +30,7 @@ pub(crate) fn is_word(name: &str) -> bool {
 }
 
 /// Refuses parameters that leave a doubt about what a word is.
-pub(crate) fn check_parameters(parameters: &[AddedParameter]) -> Outcome<()> {
+pub(crate) fn check_parameters(parameters: &[AddedParameter]) -> LuaResult<()> {
     let rest = parameters.iter().position(|parameter| parameter.is_rest);
     let optional = parameters.iter().position(|parameter| parameter.is_optional);
     let required = parameters.iter().rposition(|parameter| !parameter.is_optional);
@@ -43,7 +43,7 @@ pub(crate) fn check_parameters(parameters: &[AddedParameter]) -> Outcome<()> {
 }
 
 /// Reads the arguments by name from the rest of a typed line.
-pub(crate) fn read_arguments(command: &AddedCommand, line: &str) -> Outcome<Map<String, Value>> {
+pub(crate) fn read_arguments(command: &AddedCommand, line: &str) -> LuaResult<Map<String, Value>> {
     let wrong =
         |what: String| misuse(format!("{}: {what}. Usage: {}", command.name, command.usage()));
     let (mut arguments, mut left) = (Map::new(), line.trim());

@@ -7,9 +7,10 @@ use super::{Plugins, lock, registered};
 
 impl Extension for Plugins {
     fn commands(&self) -> Vec<AddedCommand> {
-        let books = self.instances().into_iter().map(|(_, instance)| instance.book.clone());
+        let books =
+            self.instances().into_iter().map(|(_, instance)| instance.registrations.clone());
         let mut commands: Vec<AddedCommand> =
-            books.flat_map(|book| lock(&book).commands.clone()).collect();
+            books.flat_map(|registrations| lock(&registrations).commands.clone()).collect();
         commands.sort_by(|one, other| one.name.cmp(&other.name));
         commands
     }
@@ -35,7 +36,9 @@ impl Extension for Plugins {
         let mut lines: Vec<String> = loaded
             .iter()
             .map(|(name, plugin)| match plugin.running() {
-                Some(instance) => format!("{name}: loaded{}", registered(&lock(&instance.book))),
+                Some(instance) => {
+                    format!("{name}: loaded{}", registered(&lock(&instance.registrations)))
+                }
                 None => format!("{name}: ended"),
             })
             .collect();

@@ -10,8 +10,8 @@ use super::declared::{FilterKind, PluginFilter};
 use super::instance::{Ask, Filtered, Instance};
 use super::{Loaded, Plugins, lock, within};
 use crate::limits::{FILTER_TIME, MAX_LATE};
+use crate::output::Said;
 use crate::queue;
-use crate::voice::Said;
 use letschat_core::event::Event;
 
 /// How much of its time each plugin has left for one message.
@@ -49,7 +49,7 @@ impl Plugins {
     fn filters(&self, kind: FilterKind) -> Vec<(PluginFilter, Arc<Instance>)> {
         let mut filters = Vec::new();
         for (_, instance) in self.instances() {
-            let registered = lock(&instance.book).filters.clone();
+            let registered = lock(&instance.registrations).filters.clone();
             let meant = registered.into_iter().filter(|filter| filter.kind == kind);
             filters.extend(meant.map(|filter| (filter, instance.clone())));
         }

@@ -26,12 +26,12 @@ use crate::api::store::Store;
 use crate::api::{self, output, plugin, store};
 use crate::budget::Budget;
 use crate::copied::{self, beginning, to_json};
-use crate::failure::{Outcome, error_text, text};
+use crate::failure::{LuaResult, error_text, text};
 use crate::host::Host;
 use crate::limits::{MAX_EVENTS, TEXT_BYTES};
 use crate::modules::Place;
-use crate::party::{Party, to_lua};
-use crate::voice::Said;
+use crate::output::Said;
+use crate::script_client::{ScriptClient, to_lua};
 use crate::{queue, vm};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::extension::AddedCommand;
@@ -70,14 +70,14 @@ pub(crate) enum Filtered {
 
 /// What a plugin has registered, seen by the client and changed by the plugin.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub(crate) struct Registrations {
     pub(crate) commands: Vec<AddedCommand>,
     pub(crate) filters: Vec<PluginFilter>,
 }
 
 /// A running plugin, seen from the client. When it is dropped the plugin ends.
 pub(super) struct Instance {
-    pub(super) book: Arc<Mutex<Book>>,
+    pub(super) registrations: Arc<Mutex<Registrations>>,
     pub(super) asks: Sender<Ask>,
     pub(super) store: Arc<Store>,
     events: Sender<Json>,
@@ -86,7 +86,7 @@ pub(super) struct Instance {
 }
 
 /// What it takes to start one.
-pub(super) struct Birth {
+pub(super) struct PluginSetup {
     pub(super) name: String,
     pub(super) source: String,
     pub(super) dispatcher: Dispatcher,
@@ -98,20 +98,26 @@ pub(super) struct Birth {
 
 impl Instance {
     /// Starts a plugin; it is ready when its file has been run. An error ends it.
-    pub(super) async fn start(birth: Birth) -> Result<Arc<Instance>, String> {
+    pub(super) async fn start(setup: PluginSetup) -> Result<Arc<Instance>, String> {
         let (asks, asked) = async_channel::bounded(MAX_ASKED);
         let (events, told) = async_channel::bounded(MAX_EVENTS);
         let (ready, is_ready) = async_channel::bounded(1);
-        let (book, stop) = (Arc::new(Mutex::default()), Arc::new(AtomicBool::new(false)));
-        let inside = Inside { book: book.clone(), stop: stop.clone(), asked, told, ready };
-        let (store, lost) = (birth.store.clone(), AtomicBool::new(false));
-        let instance = Arc::new(Instance { book, asks, store, events, lost, stop });
+        let (registrations, stop) = (Arc::new(Mutex::default()), Arc::new(AtomicBool::new(false)));
+        let inside = PluginSide {
+            registrations: registrations.clone(),
+            stop: stop.clone(),
+            asked,
+            told,
+            ready,
+        };
+        let (store, lost) = (setup.store.clone(), AtomicBool::new(false));
+        let instance = Arc::new(Instance { registrations, asks, store, events, lost, stop });
         // Whoever drops the instance ends the thread; nobody waits for it, since a plugin may not
         // hear that it is over before its time is spent.
         thread::Builder::new()
-            .name(format!("plugin {}", birth.name))
+            .name(format!("plugin {}", setup.name))
             .stack_size(STACK_BYTES)
-            .spawn(move || perform(birth, inside))
+            .spawn(move || perform(setup, inside))
             .map_err(|error| error.to_string())?;
         match is_ready.recv().await {
             Ok(Ok(())) => Ok(instance),
@@ -148,8 +154,8 @@ impl Drop for Instance {
 }
 
 /// The plugin's side of an [`Instance`].
-struct Inside {
-    book: Arc<Mutex<Book>>,
+struct PluginSide {
+    registrations: Arc<Mutex<Registrations>>,
     stop: Arc<AtomicBool>,
     asked: Receiver<Ask>,
     told: Receiver<Json>,
@@ -159,23 +165,24 @@ struct Inside {
 /// How much less of the processor a plugin gets than the client, where both want it.
 const NICENESS: i32 = 10;
 
-fn perform(birth: Birth, inside: Inside) {
+fn perform(setup: PluginSetup, inside: PluginSide) {
     // Linux keeps a priority for each thread; elsewhere plugins are as good as the client.
     if let Ok(own) = getpriority_process(Some(gettid())) {
         let _ = setpriority_process(Some(gettid()), own + NICENESS);
     }
-    let (name, plugins, book) = (birth.name.clone(), birth.plugins.clone(), inside.book.clone());
+    let (name, plugins, registrations) =
+        (setup.name.clone(), setup.plugins.clone(), inside.registrations.clone());
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let ready = inside.ready.clone();
-        match Plugin::set(birth, inside, executor) {
+        match Plugin::set(setup, inside, executor) {
             Ok((plugin, source)) => plugin.live(&source).await,
             // Nobody may be waiting any more.
             Err(error) => drop(ready.try_send(Err(error_text(&error)))),
         }
     }));
-    *book.lock().unwrap_or_else(PoisonError::into_inner) = Book::default();
-    plugins.note_end(&name, &book);
+    *registrations.lock().unwrap_or_else(PoisonError::into_inner) = Registrations::default();
+    plugins.note_end(&name, &registrations);
 }
 
 /// Functions that a plugin has registered.
@@ -190,7 +197,7 @@ struct Plugin {
     name: String,
     lua: Lua,
     host: Rc<Host>,
-    party: Rc<Party>,
+    script_client: Rc<ScriptClient>,
     store: Arc<Store>,
     /// That it can't be written is said once.
     is_store_failing: Cell<bool>,
@@ -202,39 +209,39 @@ struct Plugin {
 
 impl Plugin {
     fn set(
-        birth: Birth,
-        inside: Inside,
+        setup: PluginSetup,
+        inside: PluginSide,
         executor: Rc<LocalExecutor<'static>>,
     ) -> mlua::Result<(Plugin, String)> {
-        let (lua, runner) = vm::make(Budget::new(inside.stop), Place(Some(birth.folder)))?;
-        let voice = Measured::new(birth.name.clone(), birth.heard);
-        let host = Host::new(runner, executor, Box::new(voice));
-        let party = Party::new(&lua, host.clone(), birth.dispatcher);
-        let store = birth.store;
+        let (lua, runner) = vm::make(Budget::new(inside.stop), Place(Some(setup.folder)))?;
+        let output = Measured::new(setup.name.clone(), setup.heard);
+        let host = Host::new(runner, executor, Box::new(output));
+        let script_client = ScriptClient::new(&lua, host.clone(), setup.dispatcher);
+        let store = setup.store;
         let functions = Rc::new(RefCell::new(Functions::default()));
 
-        let shelf = api::of_party(&lua, &host, &party)?;
-        api::add_common(&shelf, &host)?;
-        let plugins = birth.plugins.clone();
-        output::add(&shelf, &host, &[], move || plugins.idle_seconds())?;
-        store::add(&shelf, &host, &store)?;
-        let desk = plugin::Desk {
-            plugin: birth.name.clone(),
-            plugins: birth.plugins,
-            book: inside.book,
+        let chat = api::of_client(&lua, &host, &script_client)?;
+        api::add_common(&chat, &host)?;
+        let plugins = setup.plugins.clone();
+        output::add(&chat, &host, &[], move || plugins.idle_seconds())?;
+        store::add(&chat, &host, &store)?;
+        let registrar = plugin::Registrar {
+            plugin: setup.name.clone(),
+            plugins: setup.plugins,
+            registrations: inside.registrations,
             functions: functions.clone(),
         };
-        plugin::add(&shelf, &host, Rc::new(desk))?;
-        output::replace_print(&lua, &shelf.table)?;
-        vm::seal(&lua, &shelf.table)?;
-        let Inside { asked, told, ready, .. } = inside;
-        let name = birth.name;
+        plugin::add(&chat, &host, Rc::new(registrar))?;
+        output::replace_print(&lua, &chat.table)?;
+        vm::seal(&lua, &chat.table)?;
+        let PluginSide { asked, told, ready, .. } = inside;
+        let name = setup.name;
         let is_store_failing = Cell::new(false);
         let plugin = Plugin {
             name,
             lua,
             host,
-            party,
+            script_client,
             store,
             is_store_failing,
             functions,
@@ -242,7 +249,7 @@ impl Plugin {
             told,
             ready,
         };
-        Ok((plugin, birth.source))
+        Ok((plugin, setup.source))
     }
 
     async fn live(self, source: &str) {
@@ -259,7 +266,7 @@ impl Plugin {
                 self.host.ended().await;
             };
             let events = async {
-                queue::deliver(&self.party, self.told.clone()).await;
+                queue::deliver(&self.script_client, self.told.clone()).await;
                 std::future::pending::<()>().await;
             };
             ended.or(self.answer()).or(self.keep()).or(events).await;
@@ -422,7 +429,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// What a plugin was asked and did not answer.
-pub(super) fn unanswered() -> Outcome<Option<String>> {
+pub(super) fn unanswered() -> LuaResult<Option<String>> {
     Err(Failure::new(
         FailureCode::Plugin,
         "The plugin has given no answer; `/plugin list` shows how it is.",
@@ -438,7 +445,7 @@ mod tests {
         let (asks, _asked) = async_channel::bounded(1);
         let (events, told) = async_channel::bounded(MAX_EVENTS);
         let instance = Instance {
-            book: Arc::default(),
+            registrations: Arc::default(),
             asks,
             store: Store::new(PathBuf::from("nowhere")),
             events,

@@ -1,4 +1,4 @@
-//! A voice that says no more than a user can read.
+//! An output that says no more than a user can read.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -7,9 +7,9 @@ use async_channel::Sender;
 use letschat_flags::output::OutputError;
 
 use crate::limits::{LINES_AT_ONCE, LINES_PER_SECOND};
-use crate::voice::{Said, Voice};
+use crate::output::{OutputSink, Said};
 
-/// The voice of one plugin.
+/// The output of one plugin.
 pub(super) struct Measured {
     plugin: String,
     heard: Sender<(String, Said)>,
@@ -36,7 +36,7 @@ impl Measured {
     }
 }
 
-impl Voice for Measured {
+impl OutputSink for Measured {
     /// Never fails: what finds no room is left out.
     fn say(&self, said: Said) -> Result<(), OutputError> {
         let mut allowance = self.allowance.borrow_mut();
@@ -66,18 +66,18 @@ mod tests {
     #[test]
     fn flood_is_cut_off_and_counted_and_later_lines_are_heard() {
         let (heard, hearing) = async_channel::unbounded();
-        let voice = Measured::new("loud".into(), heard);
+        let output = Measured::new("loud".into(), heard);
         let at_once = usize::try_from(LINES_AT_ONCE).unwrap();
         for number in 0..at_once + 1_000 {
-            voice.say(Said::Text(number.to_string())).unwrap();
+            output.say(Said::Text(number.to_string())).unwrap();
         }
         // The machine may take its time to say them.
         let said = hearing.len();
         assert!((at_once..at_once + 100).contains(&said), "{said}");
         while hearing.try_recv().is_ok() {}
 
-        voice.allowance.borrow_mut().at -= Duration::from_secs(1);
-        voice.say(Said::Bell).unwrap();
+        output.allowance.borrow_mut().at -= Duration::from_secs(1);
+        output.say(Said::Bell).unwrap();
         let (plugin, warning) = hearing.try_recv().unwrap();
         assert_eq!(plugin, "loud");
         assert!(matches!(warning, Said::Log("warn", text) if text.ends_with("were left out.")));

@@ -28,10 +28,10 @@ use futures_lite::FutureExt as _;
 use serde_json::Value;
 
 use self::declared::{is_word, read_arguments};
-use self::instance::{Ask, Birth, Book, Instance, unanswered};
+use self::instance::{Ask, Instance, PluginSetup, Registrations, unanswered};
 use super::api::store::Store;
-use super::failure::{Outcome, misuse};
-use super::voice::{Said, bounded};
+use super::failure::{LuaResult, misuse};
+use super::output::{Said, bounded};
 use super::{modules, queue};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::extension::Extension as _;
@@ -159,7 +159,7 @@ impl Plugins {
     }
 
     /// Loads a plugin that is not loaded.
-    async fn load_one(&self, name: &str) -> Outcome<()> {
+    async fn load_one(&self, name: &str) -> LuaResult<()> {
         let _change = self.begin_change(name)?;
         if self.is_loaded(name) {
             return Err(misuse(format!(
@@ -172,7 +172,7 @@ impl Plugins {
     }
 
     /// Ends a plugin, removes all that it has registered and writes what it keeps.
-    async fn unload_one(&self, name: &str) -> Outcome<()> {
+    async fn unload_one(&self, name: &str) -> LuaResult<()> {
         let _change = self.begin_change(name)?;
         let removed = self.lock().remove(name).ok_or_else(|| not_loaded(name))?;
         let Some(instance) = removed.instance else { return Ok(()) };
@@ -187,7 +187,7 @@ impl Plugins {
     }
 
     /// Loads a plugin anew. The old one stays if the new one can't be run.
-    async fn load_anew(&self, name: &str) -> Outcome<()> {
+    async fn load_anew(&self, name: &str) -> LuaResult<()> {
         let _change = self.begin_change(name)?;
         let old = match self.lock().get(name) {
             Some(loaded) => loaded.running().cloned(),
@@ -211,7 +211,7 @@ impl Plugins {
 
     /// Nothing else is done with a plugin while it is being loaded, least of all by itself: it would
     /// wait for its own end, or be loaded again and again.
-    fn begin_change(&self, name: &str) -> Outcome<Change> {
+    fn begin_change(&self, name: &str) -> LuaResult<Change> {
         if !lock(&self.inner.changing).insert(name.to_owned()) {
             let why = format!("{name} is being loaded or unloaded; try it when that is done.");
             return Err(Failure::new(FailureCode::Plugin, why));
@@ -235,7 +235,7 @@ impl Plugins {
         store
     }
 
-    async fn start(&self, name: &str) -> Outcome<Arc<Instance>> {
+    async fn start(&self, name: &str) -> LuaResult<Arc<Instance>> {
         if !is_word(name) {
             return Err(misuse(
                 "A plugin is named by its file in the plugin folder, without .lua.",
@@ -247,7 +247,7 @@ impl Plugins {
         let path = self.inner.folder.join(format!("{name}.lua"));
         let source = modules::read(&path).map_err(|error| failed(format!("{error}.")))?;
         let dispatcher = Dispatcher::new(self.inner.client.clone(), Passwords::new(None, None));
-        let birth = Birth {
+        let setup = PluginSetup {
             name: name.to_owned(),
             source,
             dispatcher: dispatcher.below_extension(Arc::new(self.inside())),
@@ -256,16 +256,19 @@ impl Plugins {
             folder: self.inner.folder.clone(),
             heard: self.inner.heard.clone(),
         };
-        let started = within(LOADING_TIME, Instance::start(birth)).await;
+        let started = within(LOADING_TIME, Instance::start(setup)).await;
         let started = started.unwrap_or_else(|| Err("it is not ready in time.".into()));
         started.map_err(failed)
     }
 
     /// A plugin's thread has come to its end by itself.
-    fn note_end(&self, name: &str, book: &Arc<Mutex<Book>>) {
+    fn note_end(&self, name: &str, registrations: &Arc<Mutex<Registrations>>) {
         let mut loaded = self.lock();
         if let Some(plugin) = loaded.get_mut(name)
-            && plugin.instance.as_ref().is_some_and(|instance| Arc::ptr_eq(&instance.book, book))
+            && plugin
+                .instance
+                .as_ref()
+                .is_some_and(|instance| Arc::ptr_eq(&instance.registrations, registrations))
         {
             plugin.instance = None;
         }
@@ -274,14 +277,14 @@ impl Plugins {
     /// Which other plugin has a command of this name.
     pub(super) fn owner(&self, command: &str, but: &str) -> Option<String> {
         let has = |instance: &Instance| {
-            lock(&instance.book).commands.iter().any(|known| known.name == command)
+            lock(&instance.registrations).commands.iter().any(|known| known.name == command)
         };
         let owner = self.instances().into_iter().find(|(name, i)| name != but && has(i));
         owner.map(|(name, _)| name)
     }
 
     /// Runs a plugin's command; the answer is shown.
-    async fn run_command(&self, name: &str, line: &str) -> Outcome<Option<String>> {
+    async fn run_command(&self, name: &str, line: &str) -> LuaResult<Option<String>> {
         let command = self.command(name).ok_or_else(|| {
             Failure::new(
                 FailureCode::UnknownCommand,
@@ -290,7 +293,7 @@ impl Plugins {
         })?;
         let arguments = Value::Object(read_arguments(&command, line)?);
         let has = |instance: &Instance| {
-            lock(&instance.book).commands.iter().any(|known| known.name == command.name)
+            lock(&instance.registrations).commands.iter().any(|known| known.name == command.name)
         };
         let owner = self.instances().into_iter().find(|(_, instance)| has(instance));
         let Some((_, instance)) = owner else { return unanswered() };
@@ -381,11 +384,12 @@ impl Drop for Change {
 }
 
 /// For people, after the name of a plugin.
-fn registered(book: &Book) -> String {
-    if book.commands.is_empty() {
+fn registered(registrations: &Registrations) -> String {
+    if registrations.commands.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = book.commands.iter().map(|c| format!("/{}", c.name)).collect();
+    let names: Vec<String> =
+        registrations.commands.iter().map(|c| format!("/{}", c.name)).collect();
     format!(", {}", names.join(" "))
 }
 

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::lines::Entries;
-use super::{Dialect, Entry, Id, Outcome, OutputClosed, Stage};
+use super::{CommandResult, Dialect, Entry, FrontEnd, Id, OutputClosed};
 use letschat_commands::command::{Call, Rejection, parse_line};
 use letschat_commands::failure::Failure;
 use letschat_commands::text::WithMessage;
@@ -26,8 +26,8 @@ use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 
 /// Runs the front end, with or without own messages among the events; the result is the exit status.
-pub fn run(stage: Stage, own_messages: bool) -> u8 {
-    super::run(stage, Json { own_messages })
+pub fn run(front_end: FrontEnd, own_messages: bool) -> u8 {
+    super::run(front_end, Json { own_messages })
 }
 
 struct Json {
@@ -63,7 +63,7 @@ impl Dialect for Json {
         Ok(())
     }
 
-    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
+    async fn result(&self, outcome: &CommandResult) -> Result<(), OutputClosed> {
         write(&reply_line(outcome))
     }
 }
@@ -85,7 +85,7 @@ pub fn read_call(line: &str, in_chat: bool) -> Option<(Option<Id>, Result<Call, 
     read(line).map(|entry| entry.into_call(|line| parse_line(line, in_chat)))
 }
 
-fn reply_line(outcome: &Outcome) -> ReplyLine<'_> {
+fn reply_line(outcome: &CommandResult) -> ReplyLine<'_> {
     ReplyLine {
         reply: outcome.command.map(|command| command.name),
         id: outcome.id.as_deref(),
@@ -187,7 +187,7 @@ mod tests {
 
     fn shown(command: &str, id: Option<Value>, result: Result<Reply, Failure>) -> Value {
         let id = id.map(|id| RawValue::from_string(id.to_string()).unwrap());
-        let outcome = Outcome { command: Some(command::find(command).unwrap()), id, result };
+        let outcome = CommandResult { command: Some(command::find(command).unwrap()), id, result };
         serde_json::to_value(reply_line(&outcome)).unwrap()
     }
 
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_line_of_output_is_one_line() {
         let said = Reply::Said { message: "two\nlines\r\u{1b}[2J".into() };
-        let outcome = Outcome { command: TABLE.first().copied(), id: None, result: Ok(said) };
+        let outcome = CommandResult { command: TABLE.first().copied(), id: None, result: Ok(said) };
         let line = serde_json::to_string(&reply_line(&outcome)).unwrap();
         assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
     }
@@ -297,7 +297,8 @@ mod tests {
         ] {
             let line = format!(r#"{{"id": {id}, "command": "list"}}"#);
             let Some(Entry::Object { id: Some(read), .. }) = read(&line) else { panic!("{id}") };
-            let outcome = Outcome { command: None, id: Some(read), result: Ok(Reply::Done {}) };
+            let outcome =
+                CommandResult { command: None, id: Some(read), result: Ok(Reply::Done {}) };
             assert_eq!(
                 line_of(&reply_line(&outcome)).unwrap(),
                 format!(r#"{{"reply":null,"id":{id}}}"#)

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use letschat_flags::output;
 
-use super::{Dialect, Outcome, OutputClosed, Stage, Terminal};
+use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal};
 pub(crate) use completion::no_highlighting;
 use editor::{Editor, Keyboard, Screen};
 pub(crate) use editor::{SUSPEND, Unfinished, answer_mode};
@@ -53,7 +53,7 @@ pub use question::HiddenQuestions;
 use standing::Standing;
 use theme::{Kind, Theme};
 
-/// What the line client needs beside the [`Stage`].
+/// What the line client needs beside the [`FrontEnd`].
 pub struct Setting {
     /// The terminal whose keys are taken.
     pub terminal: Arc<Terminal>,
@@ -72,25 +72,25 @@ pub struct Setting {
 }
 
 /// Runs the front end; the result is the exit status.
-pub fn run(mut stage: Stage, setting: Setting) -> u8 {
+pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     // A terminal that keeps echoing looks worse, but works.
     let _ = setting.terminal.take_keys();
     let plugins = setting.plugins.map(|folder| {
-        let client = stage.dispatcher.client().clone();
+        let client = front_end.dispatcher.client().clone();
         Plugins::new(folder, &setting.data, client)
     });
     let (plugins, heard) = plugins.unzip();
-    let client = stage.dispatcher.client().clone();
+    let client = front_end.dispatcher.client().clone();
     let standing = Standing::new(client, plugins.clone());
     let errors = KeptErrors::begin();
     let editor = Editor::start(&standing, &setting.terminal, setting.theme, setting.history);
-    stage.dispatcher = stage.dispatcher.at_a_prompt();
+    front_end.dispatcher = front_end.dispatcher.at_a_prompt();
     if let (Some(plugins), Some(heard)) = (&plugins, heard) {
         aloud::speak(plugins, heard, editor.screen(), setting.theme);
-        stage.dispatcher = stage.dispatcher.with_extension(Arc::new(plugins.clone()));
+        front_end.dispatcher = front_end.dispatcher.with_extension(Arc::new(plugins.clone()));
     }
     let console = Console {
-        dispatcher: stage.dispatcher.clone(),
+        dispatcher: front_end.dispatcher.clone(),
         screen: editor.screen(),
         keyboard: editor.keyboard(),
         standing,
@@ -99,7 +99,7 @@ pub fn run(mut stage: Stage, setting: Setting) -> u8 {
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
     };
-    let status = super::run(stage, console);
+    let status = super::run(front_end, console);
     let lost = plugins.map(|plugins| plugins.finish()).unwrap_or_default();
     editor.finish();
     drop(errors);
@@ -181,7 +181,7 @@ impl Dialect for Console {
         }
     }
 
-    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
+    async fn result(&self, outcome: &CommandResult) -> Result<(), OutputClosed> {
         let shown = match &outcome.result {
             Ok(reply) => {
                 if let Reply::Chat { with, .. } = reply

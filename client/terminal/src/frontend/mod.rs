@@ -65,7 +65,7 @@ pub(crate) trait Dialect {
     /// Writes an event, and confirms it once it is written.
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed>;
     /// Writes what came of an entry.
-    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed>;
+    async fn result(&self, outcome: &CommandResult) -> Result<(), OutputClosed>;
 }
 
 /// What is asked for, one thing after the other.
@@ -110,14 +110,14 @@ impl Entry {
 }
 
 /// What came of an [`Entry`].
-pub(crate) struct Outcome {
+pub(crate) struct CommandResult {
     /// `None` if no command was understood.
     pub(crate) command: Option<&'static Command>,
     pub(crate) id: Option<Id>,
     pub(crate) result: Result<Reply, Failure>,
 }
 
-impl Outcome {
+impl CommandResult {
     pub(crate) fn has_role(&self, role: Role) -> bool {
         self.command.is_some_and(|command| command.role == Some(role))
     }
@@ -148,7 +148,7 @@ pub enum FirstLogin {
 }
 
 /// What a front end needs to run.
-pub struct Stage {
+pub struct FrontEnd {
     /// To which the commands go.
     pub dispatcher: Dispatcher,
     /// What the client tells.
@@ -160,13 +160,13 @@ pub struct Stage {
 }
 
 /// Runs a front end until the client has ended; the result is the exit status.
-pub(crate) fn run(stage: Stage, dialect: impl Dialect + 'static) -> u8 {
+pub(crate) fn run(front_end: FrontEnd, dialect: impl Dialect + 'static) -> u8 {
     let executor = LocalExecutor::new();
     let run = Run {
-        client: stage.dispatcher.client().clone(),
-        dispatcher: stage.dispatcher,
+        client: front_end.dispatcher.client().clone(),
+        dispatcher: front_end.dispatcher,
         dialect,
-        interactive: stage.interactive,
+        interactive: front_end.interactive,
         first_failure: Cell::new(None),
         is_over: Cell::new(false),
         is_unheard: Cell::new(false),
@@ -174,7 +174,7 @@ pub(crate) fn run(stage: Stage, dialect: impl Dialect + 'static) -> u8 {
         output_failed: Cell::new(false),
         beside: RefCell::default(),
     };
-    let (events, login) = (stage.events, stage.login);
+    let (events, login) = (front_end.events, front_end.login);
     async_io::block_on(executor.run(Rc::new(run).conduct(&executor, events, login)))
 }
 
@@ -295,7 +295,7 @@ impl<D: Dialect + 'static> Run<D> {
             None => {
                 let reply = Reply::Said { message: "Nothing was sent.".into() };
                 let command = Some(call.command());
-                self.conclude(&Outcome { command, id, result: Ok(reply) }).await;
+                self.conclude(&CommandResult { command, id, result: Ok(reply) }).await;
                 None
             }
         }
@@ -339,7 +339,7 @@ impl<D: Dialect + 'static> Run<D> {
         let result = self.dispatcher.run(login).await;
         // That it is done, an event says; a reply would be one to nothing.
         if result.is_err() {
-            self.conclude(&Outcome { command, id: None, result }).await;
+            self.conclude(&CommandResult { command, id: None, result }).await;
         }
     }
 
@@ -369,10 +369,10 @@ impl<D: Dialect + 'static> Run<D> {
             Ok(call) => (Some(call.command()), self.dispatcher.run(call).await),
             Err(Rejection { command, failure }) => (command, Err(failure)),
         };
-        self.conclude(&Outcome { command, id, result }).await;
+        self.conclude(&CommandResult { command, id, result }).await;
     }
 
-    async fn conclude(&self, outcome: &Outcome) {
+    async fn conclude(&self, outcome: &CommandResult) {
         if self.is_unheard.get() {
             return;
         }

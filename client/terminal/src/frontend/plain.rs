@@ -7,7 +7,7 @@ use letschat_flags::output::Stream;
 use letschat_protocol::rows::wrap;
 
 use super::lines::Entries;
-use super::{Dialect, Entry, Outcome, OutputClosed, Stage};
+use super::{CommandResult, Dialect, Entry, FrontEnd, OutputClosed};
 use letschat_commands::render;
 use letschat_core::event::Event;
 use letschat_core::session::{Reply, Typing};
@@ -15,14 +15,14 @@ use letschat_engine::client::Client;
 use letschat_engine::events::Receipt;
 
 /// Runs the front end; the result is the exit status.
-pub fn run(mut stage: Stage) -> u8 {
+pub fn run(mut front_end: FrontEnd) -> u8 {
     let mut typist = None;
-    if stage.interactive {
+    if front_end.interactive {
         // A terminal does not tell if a line has been begun.
-        stage.dispatcher = stage.dispatcher.at_a_prompt();
-        typist = Some(stage.dispatcher.client().clone());
+        front_end.dispatcher = front_end.dispatcher.at_a_prompt();
+        typist = Some(front_end.dispatcher.client().clone());
     }
-    super::run(stage, Plain { typist })
+    super::run(front_end, Plain { typist })
 }
 
 struct Plain {
@@ -63,7 +63,7 @@ impl Dialect for Plain {
         Ok(())
     }
 
-    async fn result(&self, outcome: &Outcome) -> Result<(), OutputClosed> {
+    async fn result(&self, outcome: &CommandResult) -> Result<(), OutputClosed> {
         match &outcome.result {
             Ok(reply) => {
                 let mut lines = render::reply(reply).into_iter().chain(self.way_there(reply));

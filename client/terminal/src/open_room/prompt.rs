@@ -51,7 +51,7 @@ impl Prompt {
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
         let (runs, running) = mpsc::channel();
         let call = terminal.call();
-        let desk = Desk {
+        let editor = EditorThread {
             reedline: Reedline::create()
                 .with_ansi_colors(theme.is_colored())
                 .with_highlighter(no_highlighting())
@@ -67,7 +67,7 @@ impl Prompt {
         };
         let edit = move || {
             let _runs = runs;
-            desk.run();
+            editor.run();
         };
         // Not joined but waited for: see `LAST_WORDS`.
         let _ = thread::Builder::new().name("editor".into()).spawn(edit);
@@ -96,7 +96,7 @@ impl Prompt {
 }
 
 /// What the editor's thread works with.
-struct Desk {
+struct EditorThread {
     reedline: Reedline,
     prompt: LinePrompt,
     terminal: Arc<Terminal>,
@@ -105,7 +105,7 @@ struct Desk {
     typed: Sender<String>,
 }
 
-impl Desk {
+impl EditorThread {
     fn run(mut self) {
         loop {
             self.print_texts();

@@ -22,7 +22,7 @@ use crate::store::sqlite::random_epoch;
 
 /// How long the database is waited for.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct Timeouts {
     /// How long each of a host's addresses has to take a connection.
     connect: Duration,
     /// How long the database has to answer, and to take what it is sent; and how long further
@@ -31,13 +31,13 @@ struct Patience {
 }
 
 /// At a server's start and for the operator's tool: whoever makes tables on a slow disk needs time.
-const AT_THE_START: Patience =
-    Patience { connect: Duration::from_secs(4), answer: Duration::from_secs(5) };
+const AT_THE_START: Timeouts =
+    Timeouts { connect: Duration::from_secs(4), answer: Duration::from_secs(5) };
 
 /// While people wait, who are to be told within three seconds. A call that came in vain for so long
 /// tries nothing else, and those that waited meanwhile fail with it, so that waits do not add up.
-const IN_SERVICE: Patience =
-    Patience { connect: Duration::from_secs(2), answer: Duration::from_secs(2) };
+const IN_SERVICE: Timeouts =
+    Timeouts { connect: Duration::from_secs(2), answer: Duration::from_secs(2) };
 
 /// A host may have more addresses; only these are tried.
 const MAX_ADDRESSES: usize = 3;
@@ -68,7 +68,7 @@ pub(super) enum Role {
 pub(super) struct Session {
     role: Role,
     location: MysqlLocation,
-    patience: Patience,
+    patience: Timeouts,
     connection: Option<Conn>,
     /// A lock that only the last connection held: it tells that one from other servers'.
     mark: String,
@@ -102,7 +102,7 @@ impl Session {
     pub(super) fn enter_service(&mut self) -> Result<(), StoreError> {
         self.connection = None;
         // Nobody waits yet: a packet or two may be lost.
-        self.patience = Patience { connect: AT_THE_START.connect, ..IN_SERVICE };
+        self.patience = Timeouts { connect: AT_THE_START.connect, ..IN_SERVICE };
         let entered = self.run(|_| Ok(()));
         self.patience = IN_SERVICE;
         entered
@@ -269,7 +269,7 @@ fn random_mark() -> Result<String, StoreError> {
     Ok(format!("letschat-session {:016x}", random_epoch()?))
 }
 
-fn dial(location: &MysqlLocation, patience: Patience) -> Result<Conn, Failure> {
+fn dial(location: &MysqlLocation, patience: Timeouts) -> Result<Conn, Failure> {
     if matches!(location.tls(), Tls::Verified { .. }) {
         return Ok(Conn::new(options(location, &location.host, patience))?);
     }
@@ -281,7 +281,7 @@ fn dial(location: &MysqlLocation, patience: Patience) -> Result<Conn, Failure> {
         if left.is_zero() {
             break;
         }
-        let patience = Patience { connect: patience.connect.min(left), ..patience };
+        let patience = Timeouts { connect: patience.connect.min(left), ..patience };
         match Conn::new(options(location, &address.ip().to_string(), patience)) {
             Ok(conn) => return Ok(conn),
             Err(error) => last = Some(error),
@@ -299,7 +299,7 @@ fn unresolved(why: &str) -> StoreError {
     StoreError::Database(format!("the host's address can't be found: {why}"))
 }
 
-fn options(location: &MysqlLocation, host: &str, patience: Patience) -> OptsBuilder {
+fn options(location: &MysqlLocation, host: &str, patience: Timeouts) -> OptsBuilder {
     OptsBuilder::new()
         .ip_or_hostname(Some(host))
         .tcp_port(location.port)

@@ -121,7 +121,7 @@ impl Waiting {
         self.urgent.len() + self.requests.len() + self.hashes.len() >= MAX_WAITING
     }
 
-    /// Joins neighbours, so that a database that hangs does not gather them.
+    /// Joins blocks, so that a database that hangs does not gather them.
     fn forget(&mut self, through: u64) {
         if let Some(DatabaseJob::Begin(StoreRequest::Forget { through: last })) =
             self.urgent.back_mut()

@@ -7,7 +7,7 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
-use super::{APPROVAL_MS, Arrived, Asked, AskedStage, Introduced, Stage};
+use super::{APPROVAL_MS, Arrived, Asked, AskedPhase, CallPhase, Introduced};
 use crate::codes::RequestEnd;
 use crate::crowd::{gives_way, network};
 use crate::event::{Event, KeyState, fingerprint};
@@ -140,7 +140,7 @@ impl Session {
         let mut by_age: Vec<(u64, IpAddr, Username)> = self
             .asked
             .iter()
-            .filter(|(_, asked)| asked.stage == AskedStage::Ringing)
+            .filter(|(_, asked)| asked.phase == AskedPhase::Ringing)
             .filter_map(|(who, asked)| Some((asked.due_ms, asked.from?, who.clone())))
             .collect();
         by_age.sort();
@@ -200,7 +200,7 @@ impl Session {
             key,
             from: Some(from.ip()),
             receiver,
-            stage: AskedStage::Ringing,
+            phase: AskedPhase::Ringing,
             waiting: Vec::new(),
             due_ms: now.boot_ms + APPROVAL_MS,
             switch: false,
@@ -238,7 +238,7 @@ impl Session {
         let Some(call) = self.calls.remove(who) else {
             return;
         };
-        if let Stage::Calling { link: own, .. } = call.stage {
+        if let CallPhase::Calling { link: own, .. } = call.phase {
             self.close_link(own);
         }
         let wish = (call.waiting, call.switch);
@@ -263,7 +263,7 @@ impl Session {
             key,
             from: None,
             receiver,
-            stage: AskedStage::Approved,
+            phase: AskedPhase::Approved,
             waiting,
             due_ms: now.boot_ms + OPENING_MS,
             switch,
@@ -287,8 +287,8 @@ impl Session {
             return;
         };
         asked.waiting.push(id);
-        if asked.stage == AskedStage::Ringing {
-            asked.stage = AskedStage::Approved;
+        if asked.phase == AskedPhase::Ringing {
+            asked.phase = AskedPhase::Approved;
             asked.due_ms = now.boot_ms + OPENING_MS;
             let link = asked.link;
             self.effects.push(Effect::SendPeer { link, message: PeerMessage::Approve });
@@ -322,7 +322,7 @@ impl Session {
         match message {
             PeerMessage::Ping | PeerMessage::Pong => {}
             PeerMessage::Open => {
-                let approved = self.asked.get(who).is_some_and(|a| a.stage == AskedStage::Approved);
+                let approved = self.asked.get(who).is_some_and(|a| a.phase == AskedPhase::Approved);
                 if !approved {
                     return self.asker_gone(who);
                 }

@@ -34,7 +34,7 @@ const APPROVAL_SLACK_MS: u64 = 10_000;
 /// One's own request for a chat.
 #[derive(Debug)]
 pub(in crate::session) struct Call {
-    stage: Stage,
+    phase: CallPhase,
     waiting: Vec<RequestId>,
     due_ms: Option<u64>,
     /// The user was told that the other side is being asked.
@@ -46,7 +46,7 @@ pub(in crate::session) struct Call {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum CallPhase {
     /// The server is being asked.
     Introducing,
     /// The other side is being dialled, then asked.
@@ -62,7 +62,7 @@ pub(in crate::session) struct Asked {
     /// From where; `None` if the user called as well.
     from: Option<IpAddr>,
     receiver: Option<SocketAddr>,
-    stage: AskedStage,
+    phase: AskedPhase,
     waiting: Vec<RequestId>,
     due_ms: u64,
     /// Whether the chat becomes current when it opens: the user asked for it as well.
@@ -70,7 +70,7 @@ pub(in crate::session) struct Asked {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AskedStage {
+enum AskedPhase {
     /// The user has not said anything.
     Ringing,
     /// The user approved; the caller has to confirm.
@@ -96,8 +96,8 @@ pub(in crate::session) struct Introduced {
 
 impl Call {
     fn new(id: RequestId, switch: bool) -> Call {
-        let (stage, waiting) = (Stage::Introducing, vec![id]);
-        Call { stage, waiting, due_ms: None, ringing: false, parked: None, switch }
+        let (phase, waiting) = (CallPhase::Introducing, vec![id]);
+        Call { phase, waiting, due_ms: None, ringing: false, parked: None, switch }
     }
 
     pub(in crate::session) fn due_ms(&self) -> Option<u64> {
@@ -105,9 +105,9 @@ impl Call {
     }
 
     pub(in crate::session) fn key(&self) -> Option<PublicKey> {
-        match &self.stage {
-            Stage::Introducing => None,
-            Stage::Calling { to, .. } => Some(to.key),
+        match &self.phase {
+            CallPhase::Introducing => None,
+            CallPhase::Calling { to, .. } => Some(to.key),
         }
     }
 }
@@ -205,7 +205,7 @@ impl Session {
     /// The server does not introduce us.
     pub(in crate::session) fn refuse_connect(&mut self, who: &Username, why: Failure) {
         if let Some(call) = self.calls.get(who)
-            && matches!(call.stage, Stage::Introducing)
+            && matches!(call.phase, CallPhase::Introducing)
         {
             self.end_call(who, &why);
         }
@@ -246,7 +246,7 @@ impl Session {
         let Some(call) = self.calls.get(who) else {
             return; // cancelled meanwhile
         };
-        if !matches!(call.stage, Stage::Introducing) {
+        if !matches!(call.phase, CallPhase::Introducing) {
             return;
         }
         if self.key_state(who, &to.key) == KeyState::Changed {
@@ -260,13 +260,13 @@ impl Session {
         self.links.serve(link, LinkUse::Call(who.clone()));
         self.effects.push(Effect::DialPeer { link, to: to.receiver, key: to.key });
         if let Some(call) = self.calls.get_mut(who) {
-            call.stage = Stage::Calling { chat, link, to };
+            call.phase = CallPhase::Calling { chat, link, to };
             call.due_ms = Some(now.boot_ms + APPROVAL_MS + APPROVAL_SLACK_MS);
         }
     }
 
     pub(in crate::session) fn say_call(&mut self, who: &Username, link: LinkId) {
-        let Some(Call { stage: Stage::Calling { chat, .. }, .. }) = self.calls.get(who) else {
+        let Some(Call { phase: CallPhase::Calling { chat, .. }, .. }) = self.calls.get(who) else {
             return;
         };
         let chat = *chat;
@@ -296,7 +296,7 @@ impl Session {
                 let Some(call) = self.calls.remove(who) else {
                     return;
                 };
-                let Stage::Calling { chat, link, to } = call.stage else {
+                let CallPhase::Calling { chat, link, to } = call.phase else {
                     return;
                 };
                 if let Some((parked, _)) = call.parked {
@@ -328,7 +328,7 @@ impl Session {
         let Some(call) = self.calls.remove(who) else {
             return;
         };
-        let Stage::Calling { link: own, to, .. } = call.stage else {
+        let CallPhase::Calling { link: own, to, .. } = call.phase else {
             return;
         };
         self.close_link(own);
@@ -351,7 +351,7 @@ impl Session {
         let Some(call) = self.calls.remove(who) else {
             return;
         };
-        if let Stage::Calling { link, .. } = call.stage {
+        if let CallPhase::Calling { link, .. } = call.phase {
             self.close_link(link);
         }
         if let Some((link, _)) = call.parked {

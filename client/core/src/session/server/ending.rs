@@ -52,7 +52,7 @@ impl Session {
     }
 
     pub(super) fn try_again(&mut self, now: Now, reason: LinkEnd, why: Failure) {
-        let action = reason.action(self.birth.return_after_idle);
+        let action = reason.action(self.config.return_after_idle);
         let action = match action {
             // A program that never got in does not insist; one that was in comes back.
             Action::Return if !self.is_returning() => Action::TryLater,
@@ -65,7 +65,7 @@ impl Session {
         let jitter = self.random.f64();
         let next = self.server.retries.fail(now.boot_ms, action, jitter);
         let may_try = |attempt: u32| {
-            action != Action::TryLater || self.birth.tries.is_none_or(|tries| attempt < tries)
+            action != Action::TryLater || self.config.tries.is_none_or(|tries| attempt < tries)
         };
         let Some((attempt, wait)) = next.filter(|(attempt, _)| may_try(*attempt)) else {
             // What a closing server said has been told already, but not to those who wait.

@@ -185,7 +185,7 @@ impl Session {
         let credentials = Credentials {
             key: account.identity.public_key(),
             signature: account.identity.sign_login(&statement),
-            port: self.birth.port,
+            port: self.config.port,
             take: goal.take,
         };
         let username = account.username.to_string();

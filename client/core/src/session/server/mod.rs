@@ -303,17 +303,17 @@ impl Session {
             Unreached::NoServer(detail) => {
                 let returning = self.server.goal.as_ref().is_some_and(|goal| goal.returning);
                 let reason = if returning { LinkEnd::Lost } else { LinkEnd::NoServer };
-                let server = self.birth.server.clone();
+                let server = self.config.server.clone();
                 let why = Failure::Unreached { end: reason, server, detail };
                 self.try_again(now, reason, why);
             }
             Unreached::Folder(why) => self.give_up(&Failure::Folder(why), false),
             Unreached::KeyChanged { known, found } => {
-                let server = self.birth.server.clone();
+                let server = self.config.server.clone();
                 self.give_up(&Failure::ServerKeyChanged { server, known, found }, false);
             }
             Unreached::KeyUnknown { found } => {
-                let server = self.birth.server.clone();
+                let server = self.config.server.clone();
                 self.give_up(&Failure::ServerKeyUnknown { server, found }, false);
             }
         }
@@ -388,7 +388,7 @@ impl Session {
 
     fn greeted(&mut self, now: Now) {
         let fingerprint = self.server.fingerprint.map(|key| key.to_string()).unwrap_or_default();
-        self.tell(Event::Connected { server: self.birth.server.clone(), fingerprint });
+        self.tell(Event::Connected { server: self.config.server.clone(), fingerprint });
         self.ask_server(now, ServerRequest::Hello, Expected::Hello);
     }
 

@@ -40,98 +40,98 @@ fn saved_position(effects: &[Effect]) -> Option<u64> {
 
 #[test]
 fn a_message_is_acknowledged_after_its_display() {
-    let mut stage = Stage::logged_in();
-    let link = stage.chat_with("bob", 2);
-    let effects = stage.put_undisplayed(message(link, 1));
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
+    let effects = client.put_undisplayed(message(link, 1));
     let [shown] = &displayed(&effects)[..] else { panic!("{effects:?}") };
-    let begin_ms = stage.now.boot_ms;
-    while stage.now.boot_ms < begin_ms + 3_000 {
-        let effects = stage.wait();
+    let begin_ms = client.now.boot_ms;
+    while client.now.boot_ms < begin_ms + 3_000 {
+        let effects = client.wait();
         assert!(!said(&effects).iter().any(|m| matches!(m, PeerMessage::Acknowledge { .. })));
     }
-    stage.put(Input::Displayed(*shown));
-    assert_eq!(said(&stage.wait()), [&PeerMessage::Acknowledge { through: 1 }]);
+    client.put(Input::Displayed(*shown));
+    assert_eq!(said(&client.wait()), [&PeerMessage::Acknowledge { through: 1 }]);
 }
 
 #[test]
 fn a_resumed_chat_asks_for_what_was_not_displayed() {
-    let mut stage = Stage::logged_in();
-    let link = stage.chat_with("bob", 2);
-    stage.put(message(link, 1));
-    stage.put_undisplayed(message(link, 2));
-    stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
-    stage.links += 1;
-    let (link, from) = (LinkId::arrived(stage.links), "10.0.0.2:4401".parse().unwrap());
-    stage.put(Input::PeerArrived { link, key: key(2), from });
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
+    client.put(message(link, 1));
+    client.put_undisplayed(message(link, 2));
+    client.put(Input::PeerLost { link, why: PeerLoss::Broken });
+    client.links += 1;
+    let (link, from) = (LinkId::arrived(client.links), "10.0.0.2:4401".parse().unwrap());
+    client.put(Input::PeerArrived { link, key: key(2), from });
     let resume = PeerMessage::Resume { chat: ChatId(1), received: 0 };
-    let effects = stage.put(Input::Peer { link, message: resume });
+    let effects = client.put(Input::Peer { link, message: resume });
     assert!(said(&effects).contains(&&PeerMessage::Resumed { received: 1 }), "{effects:?}");
-    let again = stage.put(message(link, 2));
+    let again = client.put(message(link, 2));
     assert!(told(&again).is_empty(), "it waits to be displayed already");
 }
 
 #[test]
 fn a_display_of_an_earlier_chat_acknowledges_nothing() {
-    let mut stage = Stage::logged_in();
-    let link = stage.chat_with("bob", 2);
-    let effects = stage.put_undisplayed(message(link, 1));
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
+    let effects = client.put_undisplayed(message(link, 1));
     let late = displayed(&effects).remove(0);
-    stage.put(Input::Peer { link, message: PeerMessage::Bye });
-    let link = stage.chat_with("bob", 2);
-    stage.put_undisplayed(message(link, 1));
-    stage.put(Input::Displayed(late));
-    stage.now.boot_ms += 1_000;
-    assert!(said(&stage.put(Input::Tick)).is_empty());
+    client.put(Input::Peer { link, message: PeerMessage::Bye });
+    let link = client.chat_with("bob", 2);
+    client.put_undisplayed(message(link, 1));
+    client.put(Input::Displayed(late));
+    client.now.boot_ms += 1_000;
+    assert!(said(&client.put(Input::Tick)).is_empty());
 }
 
 #[test]
 fn the_position_is_saved_after_the_display() {
-    let mut stage = Stage::logged_in();
-    let first = stage.put_undisplayed(Input::Server(FromServer::Notice(broadcast(1))));
-    let second = stage.put_undisplayed(Input::Server(FromServer::Notice(broadcast(2))));
+    let mut client = TestSession::logged_in();
+    let first = client.put_undisplayed(Input::Server(FromServer::Notice(broadcast(1))));
+    let second = client.put_undisplayed(Input::Server(FromServer::Notice(broadcast(2))));
     assert_eq!((saved_position(&first), saved_position(&second)), (Some(0), None));
-    let effects = stage.put(Input::Displayed(displayed(&second).remove(0)));
+    let effects = client.put(Input::Displayed(displayed(&second).remove(0)));
     assert_eq!(saved_position(&effects), None, "the first one is not displayed");
-    let effects = stage.put(Input::Displayed(displayed(&first).remove(0)));
+    let effects = client.put(Input::Displayed(displayed(&first).remove(0)));
     assert_eq!(saved_position(&effects), Some(2));
 }
 
 #[test]
 fn a_full_front_end_skips_broadcasts_and_replays_them() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     let asks = |effects: &[Effect]| {
         asks_server(effects, |request| *request == ServerRequest::Replay { from: 1 })
     };
-    stage.put(Input::Backlog(Backlog::Full));
+    client.put(Input::Backlog(Backlog::Full));
     for number in 1..=3 {
-        assert!(told(&stage.notice(broadcast(number))).is_empty());
+        assert!(told(&client.notice(broadcast(number))).is_empty());
     }
-    let begin_ms = stage.now.boot_ms;
-    while stage.now.boot_ms < begin_ms + 5_000 {
-        assert!(!asks(&stage.wait()), "it would be skipped again");
+    let begin_ms = client.now.boot_ms;
+    while client.now.boot_ms < begin_ms + 5_000 {
+        assert!(!asks(&client.wait()), "it would be skipped again");
     }
-    stage.put(Input::Backlog(Backlog::None));
-    assert!(asks(&stage.wait()));
+    client.put(Input::Backlog(Backlog::None));
+    assert!(asks(&client.wait()));
 }
 
 #[test]
 fn a_chat_that_is_not_read_stays_up_on_both_sides() {
-    let mut stage = Stage::logged_in();
-    let link = stage.chat_with("bob", 2);
-    stage.ask(Request::Say { to: None, text: "are you there?".into() });
-    stage.ask(Request::Detach);
-    stage.put(Input::Backlog(Backlog::Peers));
-    let begin_ms = stage.now.boot_ms;
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
+    client.ask(Request::Say { to: None, text: "are you there?".into() });
+    client.ask(Request::Detach);
+    client.put(Input::Backlog(Backlog::Peers));
+    let begin_ms = client.now.boot_ms;
     let mut pongs = 0;
-    while stage.now.boot_ms < begin_ms + 300_000 {
-        let effects = stage.wait();
+    while client.now.boot_ms < begin_ms + 300_000 {
+        let effects = client.wait();
         assert!(told(&effects).is_empty(), "{effects:?}");
         pongs += said(&effects).iter().filter(|m| ***m == PeerMessage::Pong).count();
     }
     assert!((90..=110).contains(&pongs), "one in three seconds keeps the other side calm: {pongs}");
-    stage.put(Input::Backlog(Backlog::None));
+    client.put(Input::Backlog(Backlog::None));
     let acknowledge = PeerMessage::Acknowledge { through: 1 };
-    let effects = stage.put(Input::Peer { link, message: acknowledge });
+    let effects = client.put(Input::Peer { link, message: acknowledge });
     assert!(matches!(told(&effects)[..], [Event::MessageState { .. }]), "{effects:?}");
-    assert!(!said(&stage.wait()).contains(&&PeerMessage::Pong), "its silence is judged again");
+    assert!(!said(&client.wait()).contains(&&PeerMessage::Pong), "its silence is judged again");
 }

@@ -4,66 +4,66 @@ use super::*;
 
 #[test]
 fn the_account_stays_open_while_somebody_is_being_asked_or_asks() {
-    let mut stage = Stage::logged_in();
-    let id = stage.connecting_to("bob", 2);
-    let (_, effects) = stage.ask(Request::Detach);
+    let mut client = TestSession::logged_in();
+    let id = client.connecting_to("bob", 2);
+    let (_, effects) = client.ask(Request::Detach);
     assert!(!closes_account(&effects));
     let link = LinkId::dialled(1);
-    stage.put(Input::PeerDialled { link });
-    let effects = stage.put(Input::Peer { link, message: PeerMessage::Approve });
+    client.put(Input::PeerDialled { link });
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Approve });
     assert!(answer(&effects, id).unwrap().is_ok());
-    assert_eq!(stage.session.peers().len(), 1, "bob is remembered");
-    let effects = stage.put(Input::Peer { link, message: PeerMessage::Bye });
+    assert_eq!(client.session.peers().len(), 1, "bob is remembered");
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Bye });
     assert!(closes_account(&effects), "and now nobody needs it");
 }
 
 #[test]
 fn a_peer_that_calls_anew_when_detached_finds_the_account_open() {
-    let mut stage = Stage::logged_in();
-    stage.chat_with("bob", 2);
-    let (again, _) = stage.called_by("bob", 2);
-    stage.ask(Request::Detach);
-    stage.ask(Request::Approve(Some("bob".into())));
-    let effects = stage.put(Input::Peer { link: again, message: PeerMessage::Open });
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
+    let (again, _) = client.called_by("bob", 2);
+    client.ask(Request::Detach);
+    client.ask(Request::Approve(Some("bob".into())));
+    let effects = client.put(Input::Peer { link: again, message: PeerMessage::Open });
     assert!(told(&effects).iter().any(|event| matches!(event, Event::ChatOpened { .. })));
     assert!(!closes_account(&effects));
 }
 
 #[test]
 fn who_calls_while_we_look_for_them_is_approved() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     let (id, effects) =
-        stage.ask(Request::Connect { who: "bob".into(), force: false, switch: true });
+        client.ask(Request::Connect { who: "bob".into(), force: false, switch: true });
     assert!(asks_server(&effects, |request| matches!(request, ServerRequest::List { .. })));
-    let (link, _) = stage.called_by("bob", 2);
+    let (link, _) = client.called_by("bob", 2);
     let page = ServerReply::long(Code::Ok, ["bob 10.0.0.2 4401".to_owned()], "1 end".to_owned());
-    let effects = stage.put(Input::Server(FromServer::Reply(page)));
+    let effects = client.put(Input::Server(FromServer::Reply(page)));
     let approved = |effect: &Effect| matches!(effect, Effect::SendPeer { link: to, message: PeerMessage::Approve } if *to == link);
     assert!(effects.iter().any(approved), "{effects:?}");
-    let effects = stage.put(Input::Peer { link, message: PeerMessage::Open });
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Open });
     assert!(answer(&effects, id).unwrap().is_ok());
 }
 
 #[test]
 fn an_introduction_that_makes_no_sense_ends_the_call() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for _ in 0..2 {
-        let (id, _) = stage.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
-        let effects = stage.server(Code::Ok, "nonsense");
+        let (id, _) = client.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
+        let effects = client.server(Code::Ok, "nonsense");
         assert_eq!(code(&effects, id), "malformed");
     }
 }
 
 #[test]
 fn call_without_introduction_asks_nobody_and_is_turned_away() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     let link = LinkId::arrived(9);
     let from = "10.0.0.9:50000".parse().unwrap();
-    stage.put(Input::PeerArrived { link, key: key(9), from });
+    client.put(Input::PeerArrived { link, key: key(9), from });
     let call = PeerMessage::Call { chat: ChatId(9), from: name("bob") };
-    assert!(told(&stage.put(Input::Peer { link, message: call })).is_empty());
-    stage.now.boot_ms += 5_000;
-    let effects = stage.put(Input::Tick);
+    assert!(told(&client.put(Input::Peer { link, message: call })).is_empty());
+    client.now.boot_ms += 5_000;
+    let effects = client.put(Input::Tick);
     let refused = PeerMessage::Refuse(Refusal::Unknown);
     let says =
         |effect: &Effect| matches!(effect, Effect::SendPeer { message, .. } if *message == refused);
@@ -72,10 +72,10 @@ fn call_without_introduction_asks_nobody_and_is_turned_away() {
 
 #[test]
 fn a_request_goes_unanswered_after_a_minute_and_both_are_told() {
-    let mut stage = Stage::logged_in();
-    let (link, _) = stage.called_by("bob", 2);
-    stage.now.boot_ms += 60_000;
-    let effects = stage.put(Input::Tick);
+    let mut client = TestSession::logged_in();
+    let (link, _) = client.called_by("bob", 2);
+    client.now.boot_ms += 60_000;
+    let effects = client.put(Input::Tick);
     let refused = PeerMessage::Refuse(Refusal::NoAnswer);
     assert!(effects.iter().any(|effect| {
         matches!(effect, Effect::SendPeer { link: to, message } if *to == link && *message == refused)
@@ -85,18 +85,18 @@ fn a_request_goes_unanswered_after_a_minute_and_both_are_told() {
 
 #[test]
 fn who_arrived_at_an_account_that_was_closed_reaches_nobody() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     let receiver = "10.0.0.2:4401".parse().unwrap();
     let introduction = Introduction { username: name("bob"), receiver, key: key(2) };
-    stage.notice(Notice::Introduction(introduction));
+    client.notice(Notice::Introduction(introduction));
     let link = LinkId::arrived(1);
-    stage.put(Input::PeerArrived { link, key: key(2), from: receiver });
-    let (_, effects) = stage.ask(Request::Leave);
+    client.put(Input::PeerArrived { link, key: key(2), from: receiver });
+    let (_, effects) = client.ask(Request::Leave);
     let closes =
         |effect: &Effect| matches!(effect, Effect::ClosePeer { link: closed } if *closed == link);
     assert!(effects.iter().any(closes));
     let call = PeerMessage::Call { chat: ChatId(1), from: name("bob") };
-    assert!(told(&stage.put(Input::Peer { link, message: call })).is_empty());
+    assert!(told(&client.put(Input::Peer { link, message: call })).is_empty());
 }
 
 #[test]
@@ -108,12 +108,12 @@ fn cancel_withdraws_a_request_before_the_server_answers() {
         ("10.0.0.2", false, None),
         ("10.0.0.2", true, Some("10.0.0.2")),
     ] {
-        let mut stage = Stage::logged_in();
-        let (connecting, _) = stage.ask(asked(who, force));
-        let (id, effects) = stage.ask(Request::Cancel(named.map(str::to_owned)));
+        let mut client = TestSession::logged_in();
+        let (connecting, _) = client.ask(asked(who, force));
+        let (id, effects) = client.ask(Request::Cancel(named.map(str::to_owned)));
         assert!(answer(&effects, id).unwrap().is_ok(), "{who}");
         assert_eq!(code(&effects, connecting), "cancelled", "{who}");
-        let effects = stage.server(Code::Ok, "0 end");
+        let effects = client.server(Code::Ok, "0 end");
         assert!(effects.is_empty(), "{who}: {effects:?}");
     }
 }

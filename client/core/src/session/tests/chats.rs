@@ -7,16 +7,16 @@ use crate::conversation::MessageState;
 
 #[test]
 fn text_never_moves_to_another_chat_by_itself() {
-    let mut stage = Stage::logged_in();
-    let bob = stage.chat_with("bob", 2);
-    stage.chat_with("carol", 3);
-    stage.put(Input::Peer { link: bob, message: PeerMessage::Bye });
-    let (id, effects) = stage.ask(Request::Say { to: None, text: "for bob only".into() });
+    let mut client = TestSession::logged_in();
+    let bob = client.chat_with("bob", 2);
+    client.chat_with("carol", 3);
+    client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+    let (id, effects) = client.ask(Request::Say { to: None, text: "for bob only".into() });
     assert_eq!(code(&effects, id), "no_chat");
-    let (id, effects) = stage.ask(Request::Disconnect(None));
+    let (id, effects) = client.ask(Request::Disconnect(None));
     assert_eq!(code(&effects, id), "no_chat");
-    stage.ask(Request::Switch("carol".into()));
-    let (id, effects) = stage.ask(Request::Say { to: None, text: "for carol".into() });
+    client.ask(Request::Switch("carol".into()));
+    let (id, effects) = client.ask(Request::Say { to: None, text: "for carol".into() });
     assert!(answer(&effects, id).unwrap().is_ok());
 }
 
@@ -32,11 +32,11 @@ fn own(effects: &[Effect]) -> Vec<(MessageId, MessageState)> {
 
 #[test]
 fn own_messages_are_told_with_what_becomes_of_them() {
-    let mut stage = Stage::logged_in();
-    let link = stage.chat_with("bob", 2);
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
     let mut ids = Vec::new();
     for text in ["one", "two", "three"] {
-        let (id, effects) = stage.ask(Request::Say { to: None, text: text.into() });
+        let (id, effects) = client.ask(Request::Say { to: None, text: text.into() });
         let Some(Ok(Reply::Sent { message_id, .. })) = answer(&effects, id) else {
             panic!("{effects:?}");
         };
@@ -44,20 +44,20 @@ fn own_messages_are_told_with_what_becomes_of_them() {
         ids.push(*message_id);
     }
     let message = PeerMessage::Acknowledge { through: 2 };
-    let effects = stage.put(Input::Peer { link, message: message.clone() });
+    let effects = client.put(Input::Peer { link, message: message.clone() });
     assert_eq!(own(&effects), [0, 1].map(|index| (ids[index], MessageState::Delivered)));
-    assert_eq!(own(&stage.put(Input::Peer { link, message })), [], "each state is told once");
-    let effects = stage.put(Input::Peer { link, message: PeerMessage::Bye });
+    assert_eq!(own(&client.put(Input::Peer { link, message })), [], "each state is told once");
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Bye });
     assert_eq!(own(&effects), [(ids[2], MessageState::Failed)]);
 }
 
 #[test]
 fn message_has_the_same_id_on_both_sides() {
-    let mut stage = Stage::logged_in();
-    let link = stage.chat_with("bob", 2);
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
     let message = PeerMessage::Message { number: 1, text: "hello".into() };
-    let effects = stage.put(Input::Peer { link, message });
-    let chat = &stage.session.chats[&name("bob")];
+    let effects = client.put(Input::Peer { link, message });
+    let chat = &client.session.chats[&name("bob")];
     let expected = MessageId::in_chat(chat.id, &chat.key, 1);
     let is_it =
         |event: &&Event| matches!(event, Event::Message { id, own: false, .. } if *id == expected);
@@ -66,11 +66,11 @@ fn message_has_the_same_id_on_both_sides() {
 
 #[test]
 fn quitting_answers_everything_and_ends() {
-    let mut stage = Stage::logged_in();
-    stage.chat_with("bob", 2);
-    let call = stage.connecting_to("carol", 3);
-    let (list, _) = stage.ask(Request::List);
-    let (quit, effects) = stage.ask(Request::Quit);
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
+    let call = client.connecting_to("carol", 3);
+    let (list, _) = client.ask(Request::List);
+    let (quit, effects) = client.ask(Request::Quit);
     for id in [call, list] {
         assert!(answer(&effects, id).unwrap().is_err());
     }
@@ -80,14 +80,14 @@ fn quitting_answers_everything_and_ends() {
 
 #[test]
 fn quitting_waits_for_the_last_message_but_not_for_ever() {
-    let mut stage = Stage::logged_in();
-    stage.chat_with("bob", 2);
-    stage.ask(Request::Say { to: None, text: "bye".into() });
-    let (quit, effects) = stage.ask(Request::Quit);
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
+    client.ask(Request::Say { to: None, text: "bye".into() });
+    let (quit, effects) = client.ask(Request::Quit);
     assert!(answer(&effects, quit).is_none());
     let mut slow = effects;
     while answer(&slow, quit).is_none() {
-        slow = stage.wait();
+        slow = client.wait();
     }
     let undelivered = |event: &&Event| matches!(event, Event::ChatClosed { undelivered, .. } if undelivered == &["bye"]);
     assert!(told(&slow).iter().any(undelivered), "{slow:?}");
@@ -95,13 +95,13 @@ fn quitting_waits_for_the_last_message_but_not_for_ever() {
 
 #[test]
 fn messages_before_the_approval_are_never_shown() {
-    let mut stage = Stage::logged_in();
-    let (link, effects) = stage.called_by("bob", 2);
+    let mut client = TestSession::logged_in();
+    let (link, effects) = client.called_by("bob", 2);
     assert!(matches!(told(&effects)[..], [Event::Request { .. }]));
     let message = PeerMessage::Message { number: 1, text: "let me in".into() };
-    let effects = stage.put(Input::Peer { link, message });
+    let effects = client.put(Input::Peer { link, message });
     assert!(!told(&effects).iter().any(|event| matches!(event, Event::Message { .. })));
-    let (link, _) = stage.called_by("carol", 3);
-    let effects = stage.put(Input::Peer { link, message: PeerMessage::Open });
+    let (link, _) = client.called_by("carol", 3);
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Open });
     assert!(!told(&effects).iter().any(|event| matches!(event, Event::ChatOpened { .. })));
 }

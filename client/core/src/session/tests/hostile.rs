@@ -4,9 +4,9 @@ use letschat_protocol::datagram::ToClient;
 
 use super::*;
 
-fn introduce(stage: &mut Stage, who: &str, key: PublicKey) -> Vec<Effect> {
+fn introduce(client: &mut TestSession, who: &str, key: PublicKey) -> Vec<Effect> {
     let receiver = "10.0.0.66:4401".parse().unwrap();
-    stage.notice(Notice::Introduction(Introduction { username: name(who), receiver, key }))
+    client.notice(Notice::Introduction(Introduction { username: name(who), receiver, key }))
 }
 
 /// The n-th of many keys.
@@ -21,12 +21,12 @@ fn rings(effects: &[Effect]) -> bool {
 }
 
 /// Somebody who has been introduced arrives from there and calls.
-fn calls_from(stage: &mut Stage, who: &str, n: u32, from: &str) -> Vec<Effect> {
-    introduce(stage, who, some_key(n));
+fn calls_from(client: &mut TestSession, who: &str, n: u32, from: &str) -> Vec<Effect> {
+    introduce(client, who, some_key(n));
     let link = LinkId::arrived(u64::from(n));
-    stage.put(Input::PeerArrived { link, key: some_key(n), from: from.parse().unwrap() });
+    client.put(Input::PeerArrived { link, key: some_key(n), from: from.parse().unwrap() });
     let message = PeerMessage::Call { chat: ChatId(u128::from(n)), from: name(who) };
-    stage.put(Input::Peer { link, message })
+    client.put(Input::Peer { link, message })
 }
 
 fn refused(effects: &[Effect], why: Refusal) -> Option<LinkId> {
@@ -37,49 +37,49 @@ fn refused(effects: &[Effect], why: Refusal) -> Option<LinkId> {
 }
 
 /// Somebody on a new link calls, and hangs up at once.
-fn rings_and_hangs_up(stage: &mut Stage, who: &str, seed: u8) -> bool {
-    let (link, effects) = stage.called_by(who, seed);
-    stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
+fn rings_and_hangs_up(client: &mut TestSession, who: &str, seed: u8) -> bool {
+    let (link, effects) = client.called_by(who, seed);
+    client.put(Input::PeerLost { link, why: PeerLoss::Broken });
     assert!(rings(&effects) || refused(&effects, Refusal::Busy) == Some(link), "{effects:?}");
     rings(&effects)
 }
 
 #[test]
 fn caller_who_withdraws_again_and_again_rings_rarely() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     let mut in_a_minute = 0;
     for _ in 0..6_000 {
-        in_a_minute += u32::from(rings_and_hangs_up(&mut stage, "mallory", 66));
-        stage.now.boot_ms += 10;
+        in_a_minute += u32::from(rings_and_hangs_up(&mut client, "mallory", 66));
+        client.now.boot_ms += 10;
     }
     assert!((10..=20).contains(&in_a_minute), "{in_a_minute}");
-    assert!(rings_and_hangs_up(&mut stage, "bob", 2), "nobody else is kept out");
+    assert!(rings_and_hangs_up(&mut client, "bob", 2), "nobody else is kept out");
 }
 
 #[test]
 fn caller_who_withdraws_rings_again_a_second_later() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for _ in 0..2 {
-        assert!(rings_and_hangs_up(&mut stage, "bob", 2), "the first is heard at once");
-        assert!(rings_and_hangs_up(&mut stage, "bob", 2), "the second as well");
-        assert!(!rings_and_hangs_up(&mut stage, "bob", 2), "and the next is too soon");
-        stage.now.boot_ms += 1_000;
-        assert!(rings_and_hangs_up(&mut stage, "bob", 2));
-        stage.now.boot_ms += 60_000;
+        assert!(rings_and_hangs_up(&mut client, "bob", 2), "the first is heard at once");
+        assert!(rings_and_hangs_up(&mut client, "bob", 2), "the second as well");
+        assert!(!rings_and_hangs_up(&mut client, "bob", 2), "and the next is too soon");
+        client.now.boot_ms += 1_000;
+        assert!(rings_and_hangs_up(&mut client, "bob", 2));
+        client.now.boot_ms += 60_000;
     }
 }
 
 #[test]
 fn blocked_caller_is_turned_away_like_any_other() {
     let answers = |is_blocked: bool| {
-        let mut stage = Stage::logged_in();
-        stage.ask(Request::Block { who: "mallory".into(), on: is_blocked });
+        let mut client = TestSession::logged_in();
+        client.ask(Request::Block { who: "mallory".into(), on: is_blocked });
         let mut answers = Vec::new();
         for _ in 0..20 {
-            let (link, effects) = stage.called_by("mallory", 66);
-            stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
+            let (link, effects) = client.called_by("mallory", 66);
+            client.put(Input::PeerLost { link, why: PeerLoss::Broken });
             answers.push(refused(&effects, Refusal::Busy));
-            stage.now.boot_ms += 300;
+            client.now.boot_ms += 300;
         }
         answers
     };
@@ -88,125 +88,125 @@ fn blocked_caller_is_turned_away_like_any_other() {
 
 #[test]
 fn chats_that_open_do_not_count_against_a_caller() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for _ in 0..100 {
-        let link = stage.chat_with("bob", 2);
-        stage.put(Input::Peer { link, message: PeerMessage::Bye });
+        let link = client.chat_with("bob", 2);
+        client.put(Input::Peer { link, message: PeerMessage::Bye });
     }
 }
 
 #[test]
 fn callers_who_are_remembered_are_few() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for n in 0..1_000 {
-        rings_and_hangs_up(&mut stage, &format!("mallory{n}"), 66);
+        rings_and_hangs_up(&mut client, &format!("mallory{n}"), 66);
     }
-    assert!(stage.session.bells.len() <= 256);
+    assert!(client.session.bells.len() <= 256);
 }
 
 #[test]
 fn introductions_of_one_user_keep_nobody_else_out() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     let receiver = "10.0.0.2:4401".parse().unwrap();
     let bob = Introduction { username: name("bob"), receiver, key: key(2) };
-    stage.notice(Notice::Introduction(bob));
+    client.notice(Notice::Introduction(bob));
     for n in 0..1_000 {
-        introduce(&mut stage, "mallory", some_key(n));
+        introduce(&mut client, "mallory", some_key(n));
     }
     let link = LinkId::arrived(99);
-    stage.put(Input::PeerArrived { link, key: key(2), from: receiver });
+    client.put(Input::PeerArrived { link, key: key(2), from: receiver });
     let message = PeerMessage::Call { chat: ChatId(99), from: name("bob") };
-    assert!(rings(&stage.put(Input::Peer { link, message })), "he was introduced before all that");
-    assert!(rings(&stage.called_by("carol", 3).1), "she was introduced after it");
+    assert!(rings(&client.put(Input::Peer { link, message })), "he was introduced before all that");
+    assert!(rings(&client.called_by("carol", 3).1), "she was introduced after it");
 }
 
 #[test]
 fn of_many_introductions_the_oldest_gives_way() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for n in 0..1_000 {
-        introduce(&mut stage, &format!("mallory{n}"), some_key(n));
+        introduce(&mut client, &format!("mallory{n}"), some_key(n));
     }
-    assert!(stage.session.introduced.len() <= 256);
-    assert!(rings(&stage.called_by("bob", 2).1));
+    assert!(client.session.introduced.len() <= 256);
+    assert!(rings(&client.called_by("bob", 2).1));
 }
 
 #[test]
 fn silent_links_of_one_address_keep_nobody_else_out() {
-    let mut stage = Stage::logged_in();
-    let arrive = |stage: &mut Stage, n: u64, from: &str| {
+    let mut client = TestSession::logged_in();
+    let arrive = |client: &mut TestSession, n: u64, from: &str| {
         let key = some_key(n as u32);
         let from = from.parse().unwrap();
-        stage.put(Input::PeerArrived { link: LinkId::arrived(n), key, from })
+        client.put(Input::PeerArrived { link: LinkId::arrived(n), key, from })
     };
     for n in 1_000..1_064 {
-        assert!(arrive(&mut stage, n, "10.0.0.66:50000").is_empty());
+        assert!(arrive(&mut client, n, "10.0.0.66:50000").is_empty());
     }
-    introduce(&mut stage, "bob", some_key(1));
-    let effects = arrive(&mut stage, 1, "10.0.0.2:50000");
+    introduce(&mut client, "bob", some_key(1));
+    let effects = arrive(&mut client, 1, "10.0.0.2:50000");
     assert_eq!(refused(&effects, Refusal::Busy), Some(LinkId::arrived(1_000)), "the oldest");
     for n in 2_000..2_200 {
-        arrive(&mut stage, n, "10.0.0.66:50000");
+        arrive(&mut client, n, "10.0.0.66:50000");
     }
-    assert_eq!(stage.session.arrived.len(), 64);
+    assert_eq!(client.session.arrived.len(), 64);
     let call = PeerMessage::Call { chat: ChatId(1), from: name("bob") };
-    assert!(rings(&stage.put(Input::Peer { link: LinkId::arrived(1), message: call })));
+    assert!(rings(&client.put(Input::Peer { link: LinkId::arrived(1), message: call })));
 }
 
 #[test]
 fn requests_of_one_address_keep_nobody_else_out() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for n in 0..16 {
-        assert!(rings(&calls_from(&mut stage, &format!("mallory{n}"), n, "10.0.0.66:50000")));
+        assert!(rings(&calls_from(&mut client, &format!("mallory{n}"), n, "10.0.0.66:50000")));
     }
-    let effects = calls_from(&mut stage, "mallory16", 16, "10.0.0.66:50000");
+    let effects = calls_from(&mut client, "mallory16", 16, "10.0.0.66:50000");
     assert_eq!(refused(&effects, Refusal::Busy), Some(LinkId::arrived(16)), "theirs are enough");
     assert!(!rings(&effects));
-    assert!(rings(&calls_from(&mut stage, "bob", 17, "10.0.0.2:50000")));
-    assert_eq!(stage.session.asked.len(), 16);
+    assert!(rings(&calls_from(&mut client, "bob", 17, "10.0.0.2:50000")));
+    assert_eq!(client.session.asked.len(), 16);
 }
 
 /// Answers a login with this name.
-fn welcome(stage: &mut Stage, who: &str) -> Vec<Effect> {
+fn welcome(client: &mut TestSession, who: &str) -> Vec<Effect> {
     let address = "10.0.0.1".parse().unwrap();
     let (epoch, head, udp_port) = (1, 0, 4400);
     let username = name(who);
     let welcome = Welcome { username, session: SessionId(1), epoch, head, udp_port, address };
-    stage.put(Input::Server(FromServer::Reply(welcome.to_reply())))
+    client.put(Input::Server(FromServer::Reply(welcome.to_reply())))
 }
 
 #[test]
 fn login_as_somebody_else_is_not_believed() {
-    let mut stage = Stage::new(None);
-    let (id, _) = stage.ask(log_in(Some("alice")));
-    stage.reach();
-    stage.open_account();
-    let effects = welcome(&mut stage, "mallory");
+    let mut client = TestSession::new(None);
+    let (id, _) = client.ask(log_in(Some("alice")));
+    client.reach();
+    client.open_account();
+    let effects = welcome(&mut client, "mallory");
     assert_eq!(code(&effects, id), "malformed");
     assert!(effects.iter().any(|effect| matches!(effect, Effect::CloseServer)));
-    assert_eq!(stage.session.phase(), Phase::Offline);
-    assert_eq!(stage.session.next_deadline(), None, "it is not tried again");
+    assert_eq!(client.session.phase(), Phase::Offline);
+    assert_eq!(client.session.next_deadline(), None, "it is not tried again");
 
-    let mut stage = Stage::logged_in();
-    stage.put(Input::ServerLost);
-    stage.wait();
-    stage.reach();
-    let effects = welcome(&mut stage, "mallory");
+    let mut client = TestSession::logged_in();
+    client.put(Input::ServerLost);
+    client.wait();
+    client.reach();
+    let effects = welcome(&mut client, "mallory");
     let is_told =
         |event: &&Event| matches!(event, Event::Error { code: FailureCode::Malformed, .. });
     assert!(told(&effects).iter().any(is_told), "{effects:?}");
-    assert_eq!(stage.session.next_deadline(), None, "it is not tried again");
+    assert_eq!(client.session.next_deadline(), None, "it is not tried again");
 }
 
 #[test]
 fn sign_up_leads_to_a_login_by_the_name_asked_for() {
     for made in ["bob", "mallory", ""] {
-        let mut stage = Stage::new(None);
+        let mut client = TestSession::new(None);
         let password = Secret("a fine passphrase".into());
         let repeated = password.clone();
         let username = "Bob".to_owned();
-        let (id, _) = stage.ask(Request::SignUp { username, password, repeated });
-        stage.reach();
-        let effects = stage.server(Code::SignedUp, &format!("{made} has an account now"));
+        let (id, _) = client.ask(Request::SignUp { username, password, repeated });
+        client.reach();
+        let effects = client.server(Code::SignedUp, &format!("{made} has an account now"));
         let Ok(Reply::Said { message }) = answer(&effects, id).unwrap() else { panic!("{made}") };
         assert!(message.contains("`/login bob`"), "{message}");
     }
@@ -216,59 +216,59 @@ fn sign_up_leads_to_a_login_by_the_name_asked_for() {
 fn somebody_else_than_asked_for_is_not_dialled() {
     let asked = ["bob", "10.0.0.2", "10.0.0.2:4401", "::ffff:10.0.0.2", "[fe80::2]:4401", "?"];
     for who in asked {
-        let mut stage = Stage::logged_in();
-        let (id, _) = stage.ask(Request::Connect { who: who.into(), force: true, switch: true });
+        let mut client = TestSession::logged_in();
+        let (id, _) = client.ask(Request::Connect { who: who.into(), force: true, switch: true });
         let introduced = format!("mallory 10.0.0.66 4401 {} introduced", key(9));
-        let effects = stage.server(Code::Ok, &introduced);
+        let effects = client.server(Code::Ok, &introduced);
         assert_eq!(code(&effects, id), "malformed", "{who}");
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::DialPeer { .. })));
     }
     for who in ["10.0.0.2", "10.0.0.2:4401", "::ffff:10.0.0.2", "[::ffff:10.0.0.2]:4401"] {
-        let mut stage = Stage::logged_in();
-        stage.ask(Request::Connect { who: who.into(), force: true, switch: true });
-        let effects = stage.server(Code::Ok, &format!("bob 10.0.0.2 4401 {} hello", key(2)));
+        let mut client = TestSession::logged_in();
+        client.ask(Request::Connect { who: who.into(), force: true, switch: true });
+        let effects = client.server(Code::Ok, &format!("bob 10.0.0.2 4401 {} hello", key(2)));
         assert!(effects.iter().any(|effect| matches!(effect, Effect::DialPeer { .. })), "{who}");
     }
 }
 
 #[test]
 fn caller_is_not_passed_off_as_somebody_else() {
-    let mut stage = Stage::logged_in();
-    let call = |stage: &mut Stage, n: u64| {
+    let mut client = TestSession::logged_in();
+    let call = |client: &mut TestSession, n: u64| {
         let link = LinkId::arrived(n);
         let from = "10.0.0.2:50000".parse().unwrap();
-        stage.put(Input::PeerArrived { link, key: key(2), from });
+        client.put(Input::PeerArrived { link, key: key(2), from });
         let message = PeerMessage::Call { chat: ChatId(1), from: name("bob") };
-        stage.put(Input::Peer { link, message })
+        client.put(Input::Peer { link, message })
     };
-    introduce(&mut stage, "carol", key(2));
-    let effects = call(&mut stage, 1);
+    introduce(&mut client, "carol", key(2));
+    let effects = call(&mut client, 1);
     assert_eq!(refused(&effects, Refusal::Unknown), Some(LinkId::arrived(1)), "{effects:?}");
     assert!(!rings(&effects));
-    introduce(&mut stage, "bob", key(2));
-    assert!(rings(&call(&mut stage, 2)));
+    introduce(&mut client, "bob", key(2));
+    assert!(rings(&call(&mut client, 2)));
 }
 
 #[test]
 fn absurd_numbers_of_a_server_do_no_harm() {
     for number in [0, 1, u64::MAX / 2, u64::MAX / 2 + 1, u64::MAX - 1, u64::MAX] {
-        let mut stage = Stage::logged_in();
+        let mut client = TestSession::logged_in();
         let entry =
             |number, time_ms| Broadcast { number, sender: name("bob"), time_ms, text: "a".into() };
         for time_ms in [0, u64::MAX] {
             for number in [number, number.wrapping_add(1), number.wrapping_sub(1)] {
-                stage.notice(Notice::Broadcast { entry: entry(number, time_ms), own: false });
-                stage.put(Input::Datagram(ToClient::Head(number)));
-                stage.now.boot_ms += 60;
-                stage.put(Input::Tick);
-                stage.server(Code::Ok, &format!("{number} {number} replaying"));
-                stage.notice(Notice::Replayed { through: number });
+                client.notice(Notice::Broadcast { entry: entry(number, time_ms), own: false });
+                client.put(Input::Datagram(ToClient::Head(number)));
+                client.now.boot_ms += 60;
+                client.put(Input::Tick);
+                client.server(Code::Ok, &format!("{number} {number} replaying"));
+                client.notice(Notice::Replayed { through: number });
             }
         }
-        let mut stage = Stage::logged_in();
-        stage.notice(Notice::Crowd { joined: number, left: number });
-        let (id, _) = stage.ask(Request::Broadcast("hello".into()));
-        let effects = stage.server(Code::Ok, &format!("{number} {number}"));
+        let mut client = TestSession::logged_in();
+        client.notice(Notice::Crowd { joined: number, left: number });
+        let (id, _) = client.ask(Request::Broadcast("hello".into()));
+        let effects = client.server(Code::Ok, &format!("{number} {number}"));
         assert!(answer(&effects, id).unwrap().is_ok());
     }
 }
@@ -295,20 +295,20 @@ fn absurd_numbers_of_a_peer_end_the_chat_at_most() {
             PeerMessage::Resumed { received: number },
         ];
         for message in lies {
-            let mut stage = Stage::logged_in();
-            let link = stage.chat_with("bob", 2);
-            let effects = stage.put(Input::Peer { link, message });
+            let mut client = TestSession::logged_in();
+            let link = client.chat_with("bob", 2);
+            let effects = client.put(Input::Peer { link, message });
             let over = |event: &&Event| {
                 matches!(event, Event::ChatClosed { reason: ChatEnd::Protocol, .. })
             };
             assert!(told(&effects).iter().any(over), "{effects:?}");
         }
-        let mut stage = Stage::logged_in();
-        stage.chat_with("bob", 2);
+        let mut client = TestSession::logged_in();
+        client.chat_with("bob", 2);
         let link = LinkId::arrived(99);
-        stage.put(Input::PeerArrived { link, key: key(2), from: "10.0.0.2:1".parse().unwrap() });
+        client.put(Input::PeerArrived { link, key: key(2), from: "10.0.0.2:1".parse().unwrap() });
         let message = PeerMessage::Resume { chat: ChatId(1), received: number };
-        let effects = stage.put(Input::Peer { link, message });
+        let effects = client.put(Input::Peer { link, message });
         let over = |event: &&Event| matches!(event, Event::ChatClosed { .. });
         assert!(told(&effects).iter().any(over), "{effects:?}");
     }
@@ -323,17 +323,17 @@ fn link_local_peer_is_dialled_on_the_link_to_the_server() {
         ("10.0.0.100:4400", "fe80::2", "[fe80::2]:4401"),
     ];
     for (server, told, dialled) in cases {
-        let mut stage = Stage::new(None);
-        stage.ask(log_in(Some("alice")));
+        let mut client = TestSession::new(None);
+        client.ask(log_in(Some("alice")));
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = server.parse().unwrap();
-        stage.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
-        stage.server(Code::Ready, "say HELLO");
-        stage.server(Code::WhichWay, "log in or sign up?");
-        stage.open_account();
-        welcome(&mut stage, "alice");
-        stage.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
-        let effects = stage.server(Code::Ok, &format!("bob {told} 4401 {} introduced", key(2)));
+        client.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        client.server(Code::Ready, "say HELLO");
+        client.server(Code::WhichWay, "log in or sign up?");
+        client.open_account();
+        welcome(&mut client, "alice");
+        client.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
+        let effects = client.server(Code::Ok, &format!("bob {told} 4401 {} introduced", key(2)));
         let expected: std::net::SocketAddr = dialled.parse().unwrap();
         let dials =
             |effect: &Effect| matches!(effect, Effect::DialPeer { to, .. } if *to == expected);

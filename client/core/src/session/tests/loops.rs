@@ -9,14 +9,14 @@ use super::*;
 const TEN_MINUTES_MS: u64 = 600_000;
 
 /// Ends a link to the server.
-type Ending = fn(&mut Stage) -> Vec<Effect>;
+type Ending = fn(&mut TestSession) -> Vec<Effect>;
 
 const ENDINGS: [Ending; 4] = [
-    |stage| stage.notice(Notice::Closing(Closing::Terminated)),
-    |stage| stage.notice(Notice::Closing(Closing::Silent)),
-    |stage| stage.put(Input::ServerLost),
+    |client| client.notice(Notice::Closing(Closing::Terminated)),
+    |client| client.notice(Notice::Closing(Closing::Silent)),
+    |client| client.put(Input::ServerLost),
     // A reply to nothing.
-    |stage| stage.server(Code::Ok, "250"),
+    |client| client.server(Code::Ok, "250"),
 ];
 
 fn retry(effects: &[Effect]) -> Option<(u32, u64)> {
@@ -29,13 +29,13 @@ fn retry(effects: &[Effect]) -> Option<(u32, u64)> {
 #[test]
 fn server_that_ends_each_login_at_once_is_tried_rarely() {
     for ending in ENDINGS {
-        let mut stage = Stage::logged_in();
-        let (begin_ms, mut logins) = (stage.now.boot_ms, 0);
-        while stage.now.boot_ms < begin_ms + TEN_MINUTES_MS {
-            ending(&mut stage);
-            stage.wait();
-            stage.come_in();
-            assert_eq!(stage.session.phase(), Phase::LoggedIn);
+        let mut client = TestSession::logged_in();
+        let (begin_ms, mut logins) = (client.now.boot_ms, 0);
+        while client.now.boot_ms < begin_ms + TEN_MINUTES_MS {
+            ending(&mut client);
+            client.wait();
+            client.come_in();
+            assert_eq!(client.session.phase(), Phase::LoggedIn);
             logins += 1;
         }
         assert!((10..60).contains(&logins), "{logins} logins in ten minutes");
@@ -44,47 +44,47 @@ fn server_that_ends_each_login_at_once_is_tried_rarely() {
 
 #[test]
 fn login_that_lives_ends_the_row_of_failures() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for attempt in 1..=5 {
-        assert_eq!(retry(&stage.put(Input::ServerLost)).map(|(n, _)| n), Some(attempt));
-        stage.wait();
-        stage.come_in();
+        assert_eq!(retry(&client.put(Input::ServerLost)).map(|(n, _)| n), Some(attempt));
+        client.wait();
+        client.come_in();
     }
-    stage.now.boot_ms += 10_000;
-    let retry = retry(&stage.put(Input::ServerLost));
+    client.now.boot_ms += 10_000;
+    let retry = retry(&client.put(Input::ServerLost));
     assert!(retry.is_some_and(|(attempt, in_ms)| attempt == 1 && in_ms <= 600), "{retry:?}");
 }
 
 #[test]
 fn server_that_is_full_and_lost_by_turns_is_given_up() {
-    let mut stage = Stage::logged_in();
-    stage.put(Input::ServerLost);
+    let mut client = TestSession::logged_in();
+    client.put(Input::ServerLost);
     for _ in 0..6 {
-        stage.wait();
+        client.wait();
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = "10.0.0.100:4400".parse().unwrap();
-        stage.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
-        let effects = stage.server(Code::Busy, "All places are taken.");
+        client.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        let effects = client.server(Code::Busy, "All places are taken.");
         if told(&effects)
             .iter()
             .any(|event| matches!(event, Event::Error { code: FailureCode::Busy, .. }))
         {
             return;
         }
-        stage.wait();
-        stage.come_in();
-        stage.put(Input::ServerLost);
+        client.wait();
+        client.come_in();
+        client.put(Input::ServerLost);
     }
     panic!("it was never given up");
 }
 
 /// A chat of alice's own making, without a server. The link is returned.
-fn calling_alone(stage: &mut Stage) -> LinkId {
-    stage.connecting_to("bob", 2);
+fn calling_alone(client: &mut TestSession) -> LinkId {
+    client.connecting_to("bob", 2);
     let link = LinkId::dialled(1);
-    stage.put(Input::PeerDialled { link });
-    stage.put(Input::Peer { link, message: PeerMessage::Approve });
-    stage.ask(Request::Detach);
+    client.put(Input::PeerDialled { link });
+    client.put(Input::Peer { link, message: PeerMessage::Approve });
+    client.ask(Request::Detach);
     link
 }
 
@@ -102,66 +102,67 @@ fn is_lost(effects: &[Effect]) -> bool {
 }
 
 /// What a peer does with a link that was dialled to take up a chat.
-fn dials_until_lost(peer: impl Fn(&mut Stage, LinkId) -> Vec<Effect>) -> usize {
-    let mut stage = Stage::logged_in();
-    let link = calling_alone(&mut stage);
-    let (begin_ms, mut dials) = (stage.now.boot_ms, 0);
-    let mut effects = stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
+fn dials_until_lost(peer: impl Fn(&mut TestSession, LinkId) -> Vec<Effect>) -> usize {
+    let mut client = TestSession::logged_in();
+    let link = calling_alone(&mut client);
+    let (begin_ms, mut dials) = (client.now.boot_ms, 0);
+    let mut effects = client.put(Input::PeerLost { link, why: PeerLoss::Broken });
     while !is_lost(&effects) {
         if let Some(link) = dialled(&effects) {
             dials += 1;
-            stage.put(Input::PeerDialled { link });
-            effects = peer(&mut stage, link);
+            client.put(Input::PeerDialled { link });
+            effects = peer(&mut client, link);
         } else {
-            effects = stage.wait();
+            effects = client.wait();
         }
         assert!(dials < 100, "the chat goes on, and so do the dials");
     }
-    assert!(stage.now.boot_ms - begin_ms <= 70_000, "a minute after the first break");
+    assert!(client.now.boot_ms - begin_ms <= 70_000, "a minute after the first break");
     dials
 }
 
 #[test]
 fn peer_that_resumes_and_cuts_is_dialled_a_few_times() {
     let lost = |link| Input::PeerLost { link, why: PeerLoss::Broken };
-    let resumes = |stage: &mut Stage, link| {
-        stage.put(Input::Peer { link, message: PeerMessage::Resumed { received: 0 } })
+    let resumes = |client: &mut TestSession, link| {
+        client.put(Input::Peer { link, message: PeerMessage::Resumed { received: 0 } })
     };
-    let dials = dials_until_lost(|stage, link| {
-        resumes(stage, link);
-        stage.put(lost(link))
+    let dials = dials_until_lost(|client, link| {
+        resumes(client, link);
+        client.put(lost(link))
     });
     assert!((5..20).contains(&dials), "{dials} dials");
-    let dials = dials_until_lost(|stage, link| {
-        resumes(stage, link);
-        stage.now.boot_ms += 9_000;
-        stage.put(lost(link))
+    let dials = dials_until_lost(|client, link| {
+        resumes(client, link);
+        client.now.boot_ms += 9_000;
+        client.put(lost(link))
     });
     assert!((3..20).contains(&dials), "{dials} dials");
 }
 
 #[test]
 fn peer_that_cuts_or_refuses_each_resume_is_dialled_a_few_times() {
-    let dials =
-        dials_until_lost(|stage, link| stage.put(Input::PeerLost { link, why: PeerLoss::Broken }));
+    let dials = dials_until_lost(|client, link| {
+        client.put(Input::PeerLost { link, why: PeerLoss::Broken })
+    });
     assert!((5..20).contains(&dials), "{dials} dials");
     let refusal = PeerMessage::Refuse(Refusal::Busy);
     let dials =
-        dials_until_lost(|stage, link| stage.put(Input::Peer { link, message: refusal.clone() }));
+        dials_until_lost(|client, link| client.put(Input::Peer { link, message: refusal.clone() }));
     assert!((5..20).contains(&dials), "{dials} dials");
 }
 
 #[test]
 fn chat_whose_links_live_a_while_outlives_many_breaks() {
-    let mut stage = Stage::logged_in();
-    let mut link = calling_alone(&mut stage);
+    let mut client = TestSession::logged_in();
+    let mut link = calling_alone(&mut client);
     for _ in 0..50 {
-        stage.now.boot_ms += 10_000;
-        let effects = stage.put(Input::PeerLost { link, why: PeerLoss::Broken });
+        client.now.boot_ms += 10_000;
+        let effects = client.put(Input::PeerLost { link, why: PeerLoss::Broken });
         link = dialled(&effects).expect("the first dial is made at once");
-        stage.put(Input::PeerDialled { link });
+        client.put(Input::PeerDialled { link });
         let message = PeerMessage::Resumed { received: 0 };
-        let effects = stage.put(Input::Peer { link, message });
+        let effects = client.put(Input::Peer { link, message });
         assert!(told(&effects).iter().any(|event| matches!(event, Event::ChatResumed { .. })));
     }
 }
@@ -169,18 +170,18 @@ fn chat_whose_links_live_a_while_outlives_many_breaks() {
 #[test]
 fn peer_that_resumes_again_and_again_is_given_up() {
     for cuts in [true, false] {
-        let mut stage = Stage::logged_in();
-        let mut link = stage.chat_with("bob", 2);
+        let mut client = TestSession::logged_in();
+        let mut link = client.chat_with("bob", 2);
         let chat = ChatId(1);
         let mut resumes = 0;
         loop {
             let lost = Input::PeerLost { link, why: PeerLoss::Broken };
-            let mut effects = if cuts { stage.put(lost) } else { Vec::new() };
+            let mut effects = if cuts { client.put(lost) } else { Vec::new() };
             link = LinkId::arrived(1_000 + resumes);
             let from = "10.0.0.2:4401".parse().unwrap();
-            stage.put(Input::PeerArrived { link, key: key(2), from });
+            client.put(Input::PeerArrived { link, key: key(2), from });
             let message = PeerMessage::Resume { chat, received: 0 };
-            effects.extend(stage.put(Input::Peer { link, message }));
+            effects.extend(client.put(Input::Peer { link, message }));
             resumes += 1;
             if is_lost(&effects) {
                 break;
@@ -192,19 +193,19 @@ fn peer_that_resumes_again_and_again_is_given_up() {
 }
 
 /// How many replays are asked for in ten minutes of a server that says what it likes to each.
-fn replays(answer: impl Fn(&mut Stage)) -> usize {
-    let mut stage = Stage::logged_in();
+fn replays(answer: impl Fn(&mut TestSession)) -> usize {
+    let mut client = TestSession::logged_in();
     let entry = |number| Broadcast { number, sender: name("bob"), time_ms: 1, text: "a".into() };
-    let (begin_ms, mut count) = (stage.now.boot_ms, 0);
-    stage.notice(Notice::Broadcast { entry: entry(100), own: false });
-    while stage.now.boot_ms < begin_ms + TEN_MINUTES_MS {
-        let effects = stage.wait();
+    let (begin_ms, mut count) = (client.now.boot_ms, 0);
+    client.notice(Notice::Broadcast { entry: entry(100), own: false });
+    while client.now.boot_ms < begin_ms + TEN_MINUTES_MS {
+        let effects = client.wait();
         if asks_server(&effects, |request| matches!(request, ServerRequest::Replay { .. })) {
             count += 1;
-            answer(&mut stage);
+            answer(&mut client);
         }
         if asks_server(&effects, |request| *request == ServerRequest::Ping) {
-            stage.server(Code::Ok, "0 pong");
+            client.server(Code::Ok, "0 pong");
         }
     }
     count
@@ -212,14 +213,14 @@ fn replays(answer: impl Fn(&mut Stage)) -> usize {
 
 #[test]
 fn replay_that_ends_below_the_head_is_asked_for_rarely() {
-    let below = replays(|stage| {
-        stage.server(Code::Ok, "1 100 replaying");
-        stage.notice(Notice::Replayed { through: 0 });
+    let below = replays(|client| {
+        client.server(Code::Ok, "1 100 replaying");
+        client.notice(Notice::Replayed { through: 0 });
     });
     assert!((5..60).contains(&below), "{below} replays");
-    let refused = replays(|stage| {
-        stage.server(Code::SlowDown, "not now");
-        stage.notice(Notice::Broadcast {
+    let refused = replays(|client| {
+        client.server(Code::SlowDown, "not now");
+        client.notice(Notice::Broadcast {
             entry: Broadcast { number: 200, sender: name("bob"), time_ms: 1, text: "a".into() },
             own: false,
         });
@@ -230,44 +231,44 @@ fn replay_that_ends_below_the_head_is_asked_for_rarely() {
 #[test]
 fn head_that_grows_and_brings_nothing_is_followed_rarely() {
     let head = Cell::new(100);
-    let count = replays(|stage| {
-        stage.server(Code::Ok, "1 100 replaying");
-        stage.notice(Notice::Replayed { through: head.get() });
+    let count = replays(|client| {
+        client.server(Code::Ok, "1 100 replaying");
+        client.notice(Notice::Replayed { through: head.get() });
         head.set(head.get() + 1);
-        stage.put(Input::Datagram(ToClient::Head(head.get())));
+        client.put(Input::Datagram(ToClient::Head(head.get())));
     });
     assert!((5..60).contains(&count), "{count} replays");
 }
 
 #[test]
 fn replay_that_brings_something_is_soon_followed() {
-    let mut stage = Stage::logged_in();
+    let mut client = TestSession::logged_in();
     for number in (2..200).step_by(2) {
         let entry = Broadcast { number, sender: name("bob"), time_ms: number, text: "a".into() };
-        stage.notice(Notice::Broadcast { entry: entry.clone(), own: false });
+        client.notice(Notice::Broadcast { entry: entry.clone(), own: false });
         // Only datagrams that were overtaken are waited for.
-        stage.now.boot_ms += 60;
-        let effects = stage.put(Input::Tick);
+        client.now.boot_ms += 60;
+        let effects = client.put(Input::Tick);
         assert!(asks_server(&effects, |request| matches!(request, ServerRequest::Replay { .. })));
-        stage.server(Code::Ok, &format!("1 {number} replaying"));
+        client.server(Code::Ok, &format!("1 {number} replaying"));
         let entry = Broadcast { number: number - 1, time_ms: number - 1, ..entry };
-        stage.notice(Notice::Broadcast { entry, own: false });
-        stage.notice(Notice::Replayed { through: number });
+        client.notice(Notice::Broadcast { entry, own: false });
+        client.notice(Notice::Replayed { through: number });
     }
 }
 
 /// Asks for the list of a server that sends these pages. The code of the failure, and how many
 /// pages were asked for.
 fn failed_list(page: impl Fn(u64) -> (Vec<String>, String), pause_ms: u64) -> (&'static str, u64) {
-    let mut stage = Stage::logged_in();
-    let (id, mut effects) = stage.ask(Request::List);
+    let mut client = TestSession::logged_in();
+    let (id, mut effects) = client.ask(Request::List);
     let mut pages = 0;
     while asks_server(&effects, |request| matches!(request, ServerRequest::List { .. })) {
         pages += 1;
-        stage.now.boot_ms += pause_ms;
+        client.now.boot_ms += pause_ms;
         let (listed, last) = page(pages);
         let reply = ServerReply::long(Code::Ok, listed, last);
-        effects = stage.put(Input::Server(FromServer::Reply(reply)));
+        effects = client.put(Input::Server(FromServer::Reply(reply)));
     }
     (code(&effects, id), pages)
 }

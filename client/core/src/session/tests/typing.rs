@@ -3,10 +3,10 @@
 use super::*;
 
 /// An own request that has been sent to somebody; the other side's answer comes over this link.
-fn ringing(stage: &mut Stage, who: &str, seed: u8) -> LinkId {
-    stage.connecting_to(who, seed);
-    let link = stage.session.links.last_dialled();
-    stage.put(Input::PeerDialled { link });
+fn ringing(client: &mut TestSession, who: &str, seed: u8) -> LinkId {
+    client.connecting_to(who, seed);
+    let link = client.session.links.last_dialled();
+    client.put(Input::PeerDialled { link });
     link
 }
 
@@ -20,28 +20,28 @@ fn over(who: &str) -> Typing {
 
 #[test]
 fn after_the_other_side_ended_text_goes_nowhere() {
-    let mut stage = Stage::logged_in();
-    assert_eq!(*stage.session.typing(), Typing::Commands);
-    let bob = stage.chat_with("bob", 2);
-    assert_eq!(*stage.session.typing(), chat("bob"));
-    stage.put(Input::Peer { link: bob, message: PeerMessage::Bye });
-    assert_eq!(*stage.session.typing(), over("bob"));
+    let mut client = TestSession::logged_in();
+    assert_eq!(*client.session.typing(), Typing::Commands);
+    let bob = client.chat_with("bob", 2);
+    assert_eq!(*client.session.typing(), chat("bob"));
+    client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+    assert_eq!(*client.session.typing(), over("bob"));
     // Who knows of another chat's end does not know of this one's.
-    stage.ask(Request::AcceptEnd(name("carol")));
-    assert_eq!(*stage.session.typing(), over("bob"));
-    stage.ask(Request::AcceptEnd(name("bob")));
-    assert_eq!(*stage.session.typing(), Typing::Commands);
+    client.ask(Request::AcceptEnd(name("carol")));
+    assert_eq!(*client.session.typing(), over("bob"));
+    client.ask(Request::AcceptEnd(name("bob")));
+    assert_eq!(*client.session.typing(), Typing::Commands);
 }
 
 #[test]
 fn a_chat_whose_link_is_lost_is_over_as_well() {
-    let mut stage = Stage::logged_in();
-    let bob = stage.chat_with("bob", 2);
-    stage.put(Input::PeerLost { link: bob, why: PeerLoss::Broken });
-    assert_eq!(*stage.session.typing(), chat("bob"));
-    stage.now.boot_ms += 300_000;
-    stage.put(Input::Tick);
-    assert_eq!(*stage.session.typing(), over("bob"));
+    let mut client = TestSession::logged_in();
+    let bob = client.chat_with("bob", 2);
+    client.put(Input::PeerLost { link: bob, why: PeerLoss::Broken });
+    assert_eq!(*client.session.typing(), chat("bob"));
+    client.now.boot_ms += 300_000;
+    client.put(Input::Tick);
+    assert_eq!(*client.session.typing(), over("bob"));
 }
 
 #[test]
@@ -51,45 +51,45 @@ fn a_chat_that_the_user_ends_leaves_commands() {
         Request::Disconnect(Some("bob".into())),
         Request::Block { who: "bob".into(), on: true },
     ] {
-        let mut stage = Stage::logged_in();
-        stage.chat_with("bob", 2);
-        stage.ask(request);
-        assert_eq!(*stage.session.typing(), Typing::Commands);
+        let mut client = TestSession::logged_in();
+        client.chat_with("bob", 2);
+        client.ask(request);
+        assert_eq!(*client.session.typing(), Typing::Commands);
     }
     // The other side's goodbye may come while the own one waits for a confirmation.
-    let mut stage = Stage::logged_in();
-    let bob = stage.chat_with("bob", 2);
-    stage.ask(Request::Say { to: None, text: "hello".into() });
-    stage.ask(Request::Disconnect(None));
-    stage.put(Input::Peer { link: bob, message: PeerMessage::Bye });
-    assert_eq!(*stage.session.typing(), Typing::Commands);
+    let mut client = TestSession::logged_in();
+    let bob = client.chat_with("bob", 2);
+    client.ask(Request::Say { to: None, text: "hello".into() });
+    client.ask(Request::Disconnect(None));
+    client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+    assert_eq!(*client.session.typing(), Typing::Commands);
 }
 
 #[test]
 fn whoever_ends_a_chat_that_is_over_knows_of_it() {
     for who in [None, Some("Bob".to_owned())] {
-        let mut stage = Stage::logged_in();
-        let bob = stage.chat_with("bob", 2);
-        stage.put(Input::Peer { link: bob, message: PeerMessage::Bye });
-        let (id, effects) = stage.ask(Request::Disconnect(who));
+        let mut client = TestSession::logged_in();
+        let bob = client.chat_with("bob", 2);
+        client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+        let (id, effects) = client.ask(Request::Disconnect(who));
         assert_eq!(code(&effects, id), "no_chat");
-        assert_eq!(*stage.session.typing(), Typing::Commands);
+        assert_eq!(*client.session.typing(), Typing::Commands);
     }
 }
 
 #[test]
 fn a_chat_becomes_current_when_its_user_asked_for_it() {
-    let mut stage = Stage::logged_in();
-    stage.chat_with("bob", 2);
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
     // Somebody else's request that is approved leaves the current chat.
-    let (dave, _) = stage.called_by("dave", 4);
-    stage.ask(Request::Approve(Some("dave".into())));
-    stage.put(Input::Peer { link: dave, message: PeerMessage::Open });
-    assert_eq!(*stage.session.typing(), chat("bob"));
-    let carol = ringing(&mut stage, "carol", 3);
-    assert_eq!(*stage.session.typing(), chat("bob"));
-    let effects = stage.put(Input::Peer { link: carol, message: PeerMessage::Approve });
-    assert_eq!(*stage.session.typing(), chat("carol"));
+    let (dave, _) = client.called_by("dave", 4);
+    client.ask(Request::Approve(Some("dave".into())));
+    client.put(Input::Peer { link: dave, message: PeerMessage::Open });
+    assert_eq!(*client.session.typing(), chat("bob"));
+    let carol = ringing(&mut client, "carol", 3);
+    assert_eq!(*client.session.typing(), chat("bob"));
+    let effects = client.put(Input::Peer { link: carol, message: PeerMessage::Approve });
+    assert_eq!(*client.session.typing(), chat("carol"));
     let says_so =
         |event: &&Event| matches!(event, Event::Notice { code: NoticeCode::CurrentChat, .. });
     assert!(told(&effects).iter().any(says_so), "{effects:?}");
@@ -97,17 +97,17 @@ fn a_chat_becomes_current_when_its_user_asked_for_it() {
 
 #[test]
 fn a_request_that_is_answered_by_a_request_is_the_users_wish() {
-    let mut stage = Stage::logged_in();
-    stage.chat_with("bob", 2);
-    let (link, _) = stage.called_by("carol", 3);
-    stage.ask(Request::Connect { who: "carol".into(), force: false, switch: true });
-    stage.put(Input::Peer { link, message: PeerMessage::Open });
-    assert_eq!(*stage.session.typing(), chat("carol"));
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
+    let (link, _) = client.called_by("carol", 3);
+    client.ask(Request::Connect { who: "carol".into(), force: false, switch: true });
+    client.put(Input::Peer { link, message: PeerMessage::Open });
+    assert_eq!(*client.session.typing(), chat("carol"));
     // It is open: the user goes there, and is told so.
     let again = Request::Connect { who: "bob".into(), force: false, switch: true };
-    let (id, effects) = stage.ask(again);
+    let (id, effects) = client.ask(again);
     assert!(answer(&effects, id).unwrap().is_ok());
-    assert_eq!(*stage.session.typing(), chat("bob"));
+    assert_eq!(*client.session.typing(), chat("bob"));
     let is_told =
         |event: &&Event| matches!(event, Event::Notice { code: NoticeCode::ChatOpen, .. });
     assert!(told(&effects).iter().any(is_told), "{effects:?}");
@@ -115,19 +115,19 @@ fn a_request_that_is_answered_by_a_request_is_the_users_wish() {
 
 #[test]
 fn a_prompt_and_a_plugin_decide_themselves_when_to_switch() {
-    let mut stage = Stage::logged_in();
-    stage.chat_with("bob", 2);
-    let (link, _) = stage.called_by("carol", 3);
-    let (id, _) = stage.ask(Request::Connect { who: "carol".into(), force: false, switch: false });
-    let effects = stage.put(Input::Peer { link, message: PeerMessage::Open });
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
+    let (link, _) = client.called_by("carol", 3);
+    let (id, _) = client.ask(Request::Connect { who: "carol".into(), force: false, switch: false });
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Open });
     assert!(answer(&effects, id).unwrap().is_ok());
-    assert_eq!(*stage.session.typing(), chat("bob"));
+    assert_eq!(*client.session.typing(), chat("bob"));
 }
 
 #[test]
 fn a_login_while_logged_in_says_so() {
-    let mut stage = Stage::logged_in();
-    let (id, effects) = stage.ask(log_in(Some("alice")));
+    let mut client = TestSession::logged_in();
+    let (id, effects) = client.ask(log_in(Some("alice")));
     assert!(answer(&effects, id).unwrap().is_ok());
     let is_told =
         |event: &&Event| matches!(event, Event::Notice { code: NoticeCode::AlreadyLoggedIn, .. });
@@ -137,17 +137,17 @@ fn a_login_while_logged_in_says_so() {
 #[test]
 fn chat_that_opens_takes_no_line_for_one_that_is_over() {
     // The user asked for carol and approved dave before bob ended the chat.
-    let mut stage = Stage::logged_in();
-    let bob = stage.chat_with("bob", 2);
-    let (carol, _) = stage.called_by("carol", 3);
-    stage.ask(Request::Connect { who: "carol".into(), force: false, switch: false });
-    let (dave, _) = stage.called_by("dave", 4);
-    stage.ask(Request::Approve(Some("dave".into())));
-    stage.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+    let mut client = TestSession::logged_in();
+    let bob = client.chat_with("bob", 2);
+    let (carol, _) = client.called_by("carol", 3);
+    client.ask(Request::Connect { who: "carol".into(), force: false, switch: false });
+    let (dave, _) = client.called_by("dave", 4);
+    client.ask(Request::Approve(Some("dave".into())));
+    client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
     for link in [carol, dave] {
-        stage.put(Input::Peer { link, message: PeerMessage::Open });
-        assert_eq!(*stage.session.typing(), over("bob"));
+        client.put(Input::Peer { link, message: PeerMessage::Open });
+        assert_eq!(*client.session.typing(), over("bob"));
     }
-    stage.ask(Request::Switch("carol".into()));
-    assert_eq!(*stage.session.typing(), chat("carol"));
+    client.ask(Request::Switch("carol".into()));
+    assert_eq!(*client.session.typing(), chat("carol"));
 }

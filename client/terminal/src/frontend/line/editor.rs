@@ -9,11 +9,11 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use async_io::block_on;
@@ -33,18 +33,17 @@ use crate::frontend::{OutputClosed, Terminal};
 use keys::{INTERRUPT, LEAVE};
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
+use print_signal::PrintSignal;
 
 mod aside;
 mod keys;
+mod print_signal;
 pub(crate) use aside::Unfinished;
 pub(super) use keys::COMPLETION_MENU;
 pub(crate) use keys::{SUSPEND, answer_mode};
 
 /// Texts that may wait to be shown. Then whoever has more waits.
 const MAX_WAITING_TEXTS: usize = 256;
-
-/// Between two times at which texts are printed, keys have at least so long.
-const TURN_OF_KEYS: Duration = Duration::from_millis(20);
 
 /// How soon a text is shown while nothing is typed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -54,7 +53,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What is wanted from the keyboard.
-pub(super) enum Order {
+pub(super) enum EditorRequest {
     /// A line, or a key that means something by itself.
     Line,
     /// The answer to a question.
@@ -99,7 +98,7 @@ pub(super) struct Editor {
 /// Where lines come from.
 #[derive(Clone)]
 pub(super) struct Keyboard {
-    orders: Sender<Order>,
+    requests: Sender<EditorRequest>,
     typed: Receiver<Typed>,
 }
 
@@ -107,49 +106,7 @@ pub(super) struct Keyboard {
 #[derive(Clone)]
 pub(super) struct Screen {
     texts: Sender<Text>,
-    bell: Bell,
-}
-
-/// Calls the editor away from the keys, but not before keys had a turn since the last time. The editor
-/// looks at the call before it looks at the keys: texts without a pause between them would shut these out.
-#[derive(Clone)]
-struct Bell {
-    rings: Sender<()>,
-    /// When texts were last printed.
-    printed: Arc<Mutex<Instant>>,
-}
-
-impl Bell {
-    /// Starts the thread that makes the calls. It ends with the last of those who ring.
-    fn hang(call: Arc<AtomicBool>) -> Bell {
-        let (rings, rung) = async_channel::bounded(1);
-        let printed = Arc::new(Mutex::new(Instant::now()));
-        let last = printed.clone();
-        let answer = move || {
-            while rung.recv_blocking().is_ok() {
-                let since = lock(&last).elapsed();
-                thread::sleep(TURN_OF_KEYS.saturating_sub(since));
-                call.store(true, Ordering::SeqCst);
-            }
-        };
-        // Without a thread texts are shown with the next line.
-        let _ = thread::Builder::new().name("bell".into()).spawn(answer);
-        Bell { rings, printed }
-    }
-
-    fn ring(&self) {
-        // One that waits to be answered is enough.
-        let _ = self.rings.try_send(());
-    }
-
-    fn note_print(&self) {
-        *lock(&self.printed) = Instant::now();
-    }
-}
-
-/// Nobody panics while holding this lock.
-fn lock(time: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
-    time.lock().unwrap_or_else(PoisonError::into_inner)
+    print_signal: PrintSignal,
 }
 
 /// Whether the line that is being typed goes to a chat.
@@ -164,21 +121,22 @@ impl Editor {
         theme: Theme,
         history: PathBuf,
     ) -> Editor {
-        let (orders, ordered) = async_channel::bounded(1);
+        let (requests, ordered) = async_channel::bounded(1);
         let (typed_in, typed) = async_channel::bounded(1);
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
-        let bell = Bell::hang(terminal.call());
-        let (standing, terminal, heard) = (standing.clone(), terminal.clone(), bell.clone());
+        let print_signal = PrintSignal::start(terminal.call());
+        let (standing, terminal, heard) =
+            (standing.clone(), terminal.clone(), print_signal.clone());
         let (runs, running) = mpsc::channel();
         let edit = move || {
             let _runs = runs;
-            let desk = Desk::new(standing, terminal, theme, history, to_show, heard);
-            desk.run(&ordered, &typed_in);
+            let thread = EditorThread::new(standing, terminal, theme, history, to_show, heard);
+            thread.run(&ordered, &typed_in);
         };
         // Not joined but waited for: see `LAST_WORDS`. What it was to do ends with it if there is none.
         let _ = thread::Builder::new().name("editor".into()).spawn(edit);
-        let screen = Screen { texts, bell };
-        Editor { keyboard: Keyboard { orders, typed }, screen, running }
+        let screen = Screen { texts, print_signal };
+        Editor { keyboard: Keyboard { requests, typed }, screen, running }
     }
 
     pub(super) fn keyboard(&self) -> Keyboard {
@@ -191,7 +149,7 @@ impl Editor {
 
     /// Takes the prompt off the screen, shows what is left and ends the thread.
     pub(super) fn finish(self) {
-        self.keyboard.orders.close();
+        self.keyboard.requests.close();
         self.screen.look_again();
         // A question that is still open is answered by nobody: the process ends.
         if !question::is_hidden_open() {
@@ -202,8 +160,8 @@ impl Editor {
 
 impl Keyboard {
     /// Waits for what was ordered; the end, if the editor is no more.
-    pub(super) async fn order(&self, order: Order) -> Typed {
-        match self.orders.send(order).await {
+    pub(super) async fn order(&self, order: EditorRequest) -> Typed {
+        match self.requests.send(order).await {
             Ok(()) => self.typed.recv().await.unwrap_or(Typed::End),
             Err(_) => Typed::End,
         }
@@ -211,7 +169,7 @@ impl Keyboard {
 
     /// Asks a question; `None` if it was called off.
     pub(super) async fn ask(&self, question: impl Into<String>) -> Option<String> {
-        match self.order(Order::Answer(question.into())).await {
+        match self.order(EditorRequest::Answer(question.into())).await {
             Typed::Answer(answer) => answer,
             _ => None,
         }
@@ -251,7 +209,7 @@ impl Screen {
 
     /// Makes the prompt show how things stand now.
     pub(super) fn look_again(&self) {
-        self.bell.ring();
+        self.print_signal.raise();
     }
 }
 
@@ -267,18 +225,18 @@ impl Aim {
 
 /// What the editor is to do next while no line is being typed.
 enum Next {
-    Order(Order),
+    EditorRequest(EditorRequest),
     Text(Text),
 }
 
 /// What the editor's thread works with.
-struct Desk {
+struct EditorThread {
     reedline: Reedline,
     standing: Standing,
     terminal: Arc<Terminal>,
     theme: Theme,
     call: Arc<AtomicBool>,
-    bell: Bell,
+    print_signal: PrintSignal,
     texts: Receiver<Text>,
     /// The plugin that spoke last, if nothing else came since.
     speaker: RefCell<Option<String>>,
@@ -292,15 +250,15 @@ struct Desk {
     after_a_line: bool,
 }
 
-impl Desk {
+impl EditorThread {
     fn new(
         standing: Standing,
         terminal: Arc<Terminal>,
         theme: Theme,
         history: PathBuf,
         texts: Receiver<Text>,
-        bell: Bell,
-    ) -> Desk {
+        print_signal: PrintSignal,
+    ) -> EditorThread {
         let (aim, call) = (Aim::default(), terminal.call());
         let reedline = Reedline::create()
             .with_edit_mode(keys::edit_mode())
@@ -315,13 +273,13 @@ impl Desk {
             .use_bracketed_paste(true)
             .with_break_signal(call.clone())
             .with_poll_interval(POLL_INTERVAL);
-        Desk {
+        EditorThread {
             reedline,
             standing,
             terminal,
             theme,
             call,
-            bell,
+            print_signal,
             texts,
             target: Typing::Commands,
             aim,
@@ -332,12 +290,14 @@ impl Desk {
         }
     }
 
-    fn run(mut self, orders: &Receiver<Order>, typed: &Sender<Typed>) {
-        while let Some(order) = self.next_order(orders) {
+    fn run(mut self, requests: &Receiver<EditorRequest>, typed: &Sender<Typed>) {
+        while let Some(order) = self.next_order(requests) {
             self.print_texts();
             let result = match order {
-                Order::Line => self.read_line(orders),
-                Order::Answer(question) => Typed::Answer(self.read_answer(orders, question)),
+                EditorRequest::Line => self.read_line(requests),
+                EditorRequest::Answer(question) => {
+                    Typed::Answer(self.read_answer(requests, question))
+                }
             };
             if typed.send_blocking(result).is_err() {
                 break;
@@ -347,25 +307,25 @@ impl Desk {
     }
 
     /// Prints what comes until something is ordered; `None` at the end.
-    fn next_order(&self, orders: &Receiver<Order>) -> Option<Order> {
+    fn next_order(&self, requests: &Receiver<EditorRequest>) -> Option<EditorRequest> {
         loop {
-            let order = async { orders.recv().await.map(Next::Order) };
+            let order = async { requests.recv().await.map(Next::EditorRequest) };
             let text = async {
                 match self.texts.recv().await {
                     Ok(text) => Ok(Next::Text(text)),
-                    // The orders are about to end as well.
+                    // The requests are about to end as well.
                     Err(_) => pending().await,
                 }
             };
             match block_on(order.or(text)).ok()? {
-                Next::Order(order) => return Some(order),
+                Next::EditorRequest(order) => return Some(order),
                 Next::Text(text) => self.print_text(text),
             }
         }
     }
 
     /// Reads a line; what is to be shown meanwhile is shown above it.
-    fn read_line(&mut self, orders: &Receiver<Order>) -> Typed {
+    fn read_line(&mut self, requests: &Receiver<EditorRequest>) -> Typed {
         loop {
             self.print_texts();
             if let Some(opened) = self.opened() {
@@ -401,7 +361,7 @@ impl Desk {
                 // No other key ends a line.
                 Ok(_) => {}
             }
-            if orders.is_closed() {
+            if requests.is_closed() {
                 self.take_away();
                 return Typed::End;
             }
@@ -458,10 +418,10 @@ impl Desk {
             let Ok(text) = self.texts.try_recv() else { break };
             self.print_text(text);
         }
-        self.bell.note_print();
+        self.print_signal.note_print();
         self.call.store(false, Ordering::SeqCst);
         if !self.texts.is_empty() {
-            self.bell.ring();
+            self.print_signal.raise();
         }
     }
 
@@ -480,9 +440,13 @@ impl Desk {
         }
     }
 
-    fn read_answer(&mut self, orders: &Receiver<Order>, question: String) -> Option<String> {
+    fn read_answer(
+        &mut self,
+        requests: &Receiver<EditorRequest>,
+        question: String,
+    ) -> Option<String> {
         let print = || self.print_texts();
-        let (terminal, is_over) = (&self.terminal, || orders.is_closed());
+        let (terminal, is_over) = (&self.terminal, || requests.is_closed());
         let answer = question::ask(question, self.theme, terminal, is_over, print);
         self.call.store(true, Ordering::SeqCst);
         answer

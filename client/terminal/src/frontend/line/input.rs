@@ -10,7 +10,7 @@ use event_listener::Event as Wakeup;
 use futures_lite::FutureExt as _;
 use serde_json::value::RawValue;
 
-use super::editor::{Keyboard, Order, Screen, Typed};
+use super::editor::{EditorRequest, Keyboard, Screen, Typed};
 use super::standing::Standing;
 use super::welcome;
 use crate::frontend::{Entry, Input};
@@ -143,7 +143,7 @@ impl Input for Typist {
                 let call = self.aimed(&line, &target).await;
                 return Some(self.entry(call));
             }
-            let typed = self.keyboard.order(Order::Line).await;
+            let typed = self.keyboard.order(EditorRequest::Line).await;
             if let Some(plugins) = self.standing.plugins() {
                 plugins.note_typing();
             }

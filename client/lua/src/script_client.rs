@@ -7,15 +7,15 @@ use event_listener::Event as Wakeup;
 use mlua::{Function, IntoLua as _, IntoLuaMulti as _, Lua, LuaSerdeExt as _, WeakLua};
 use serde_json::Value;
 
-use super::failure::Outcome;
+use super::failure::LuaResult;
 use super::host::Host;
 use super::limits::MAX_EVENTS;
 use super::mailbox::{Mailbox, is_own_message};
-use super::voice::Said;
+use super::output::Said;
 use letschat_commands::command::Dispatcher;
 
 /// A client that takes part.
-pub(super) struct Party {
+pub(super) struct ScriptClient {
     pub(super) host: Rc<Host>,
     pub(super) dispatcher: Dispatcher,
     lua: WeakLua,
@@ -36,9 +36,9 @@ struct Handler {
     function: Function,
 }
 
-impl Party {
-    pub(super) fn new(lua: &Lua, host: Rc<Host>, dispatcher: Dispatcher) -> Rc<Party> {
-        Rc::new(Party {
+impl ScriptClient {
+    pub(super) fn new(lua: &Lua, host: Rc<Host>, dispatcher: Dispatcher) -> Rc<ScriptClient> {
+        Rc::new(ScriptClient {
             host,
             dispatcher,
             lua: lua.weak(),
@@ -83,7 +83,7 @@ impl Party {
         self.arrived.notify(usize::MAX);
     }
 
-    pub(super) fn add_handler(&self, event: &str, own: bool, function: Function) -> Outcome<u64> {
+    pub(super) fn add_handler(&self, event: &str, own: bool, function: Function) -> LuaResult<u64> {
         self.host.add_handler()?;
         let id = self.host.next_id();
         if self.is_over.get() {
@@ -105,8 +105,8 @@ impl Party {
     /// Waits for an event that fits; `None` once no more can come.
     pub(super) async fn wait(
         &self,
-        fits: impl Fn(&Value) -> Outcome<bool>,
-    ) -> Outcome<Option<Value>> {
+        fits: impl Fn(&Value) -> LuaResult<bool>,
+    ) -> LuaResult<Option<Value>> {
         self.is_waited_for.set(true);
         loop {
             let arrived = self.arrived.listen();
@@ -148,8 +148,8 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
     use crate::modules::Place;
+    use crate::output::OutputSink;
     use crate::vm;
-    use crate::voice::Voice;
     use async_executor::LocalExecutor;
     use futures_lite::future::{block_on, poll_once};
     use letschat_commands::passwords::Passwords;
@@ -160,15 +160,15 @@ mod tests {
 
     struct Notes(Rc<RefCell<Vec<Said>>>);
 
-    impl Voice for Notes {
+    impl OutputSink for Notes {
         fn say(&self, said: Said) -> Result<(), OutputError> {
             self.0.borrow_mut().push(said);
             Ok(())
         }
     }
 
-    /// A party of a client that does nothing, and what its script says.
-    fn party(lua: &mut Option<Lua>) -> (Rc<Party>, Rc<RefCell<Vec<Said>>>) {
+    /// A script_client of a client that does nothing, and what its script says.
+    fn script_client(lua: &mut Option<Lua>) -> (Rc<ScriptClient>, Rc<RefCell<Vec<Said>>>) {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
             server: "127.0.0.1:1".parse().unwrap(),
@@ -186,8 +186,8 @@ mod tests {
         let executor = Rc::new(LocalExecutor::new());
         let host = Host::new(runner, executor, Box::new(Notes(said.clone())));
         let dispatcher = Dispatcher::new(client, Passwords::new(None, None));
-        let party = Party::new(lua.insert(made), host, dispatcher);
-        (party, said)
+        let script_client = ScriptClient::new(lua.insert(made), host, dispatcher);
+        (script_client, said)
     }
 
     fn message(number: usize) -> Value {
@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn who_reads_too_late_misses_the_oldest_and_is_told_once() {
         let mut lua = None;
-        let (party, said) = party(&mut lua);
+        let (script_client, said) = script_client(&mut lua);
         block_on(async {
-            assert!(poll_once(party.wait(|_| Ok(false))).await.is_none());
+            assert!(poll_once(script_client.wait(|_| Ok(false))).await.is_none());
             for number in 0..MAX_EVENTS + 6 {
-                party.deliver(message(number)).await;
+                script_client.deliver(message(number)).await;
             }
-            let first = party.wait(|_| Ok(true)).await.unwrap().unwrap();
+            let first = script_client.wait(|_| Ok(true)).await.unwrap().unwrap();
             assert_eq!(first, message(6));
         });
         let said = said.borrow();
@@ -213,10 +213,10 @@ mod tests {
     #[test]
     fn who_never_waits_misses_nothing_and_is_told_nothing() {
         let mut lua = None;
-        let (party, said) = party(&mut lua);
+        let (script_client, said) = script_client(&mut lua);
         block_on(async {
             for number in 0..MAX_EVENTS + 6 {
-                party.deliver(message(number)).await;
+                script_client.deliver(message(number)).await;
             }
         });
         assert_eq!(*said.borrow(), []);
@@ -225,9 +225,9 @@ mod tests {
     #[test]
     fn handlers_start_in_the_order_of_events_though_one_waits() {
         let mut lua = None;
-        let (party, said) = party(&mut lua);
+        let (script_client, said) = script_client(&mut lua);
         let lua = lua.unwrap();
-        let host = party.host.clone();
+        let host = script_client.host.clone();
         let print = move |_: &Lua, text: String| {
             host.say(Said::Text(text));
             Ok(())
@@ -240,12 +240,12 @@ mod tests {
         lua.globals().set("pause", lua.create_async_function(pause).unwrap()).unwrap();
         let source = "return function(e) print('begin ' .. e.number) pause() print('end') end";
         let handler: Function = lua.load(source).eval().unwrap();
-        party.add_handler("message", false, handler).unwrap();
+        script_client.add_handler("message", false, handler).unwrap();
         block_on(async {
             for number in 1..=3 {
-                party.deliver(message(number)).await;
+                script_client.deliver(message(number)).await;
             }
-            party.host.executor.run(party.host.tasks_done()).await;
+            script_client.host.executor.run(script_client.host.tasks_done()).await;
         });
         let text = |said: &Said| matches!(said, Said::Text(text) if text.starts_with("begin"));
         let begun: Vec<Said> =

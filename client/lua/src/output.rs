@@ -25,7 +25,7 @@ pub enum Said {
 pub(super) const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
 
 /// Where it goes.
-pub(super) trait Voice {
+pub(super) trait OutputSink {
     /// Says it. It fails if it does not get through to where it goes.
     fn say(&self, said: Said) -> Result<(), OutputError>;
 }
@@ -33,7 +33,7 @@ pub(super) trait Voice {
 /// Standard output for texts, standard error for the rest.
 pub(super) struct Streams;
 
-impl Voice for Streams {
+impl OutputSink for Streams {
     fn say(&self, said: Said) -> Result<(), OutputError> {
         let time = || format_rfc3339(clock::now().wall_ms);
         match said {

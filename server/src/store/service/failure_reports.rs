@@ -8,7 +8,7 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
 /// The failure that was told last.
 #[derive(Default)]
-pub(super) struct Complaints(Mutex<Option<Told>>);
+pub(super) struct FailureReports(Mutex<Option<Told>>);
 
 struct Told {
     error: String,
@@ -17,7 +17,7 @@ struct Told {
     left_out: u64,
 }
 
-impl Complaints {
+impl FailureReports {
     /// Takes note of a failure. Returns how often the same one was left out of the log before, or
     /// `None` if this one is to be left out, too.
     pub(super) fn note(&self, error: &str, now: Instant) -> Option<u64> {
@@ -42,15 +42,15 @@ mod tests {
 
     #[test]
     fn same_failure_is_told_once_a_minute() {
-        let complaints = Complaints::default();
+        let failure_reports = FailureReports::default();
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
-        assert_eq!(complaints.note("gone", at(0)), Some(0));
-        assert_eq!(complaints.note("gone", at(1)), None);
-        assert_eq!(complaints.note("gone", at(59)), None);
-        assert_eq!(complaints.note("gone", at(60)), Some(2));
-        assert_eq!(complaints.note("gone", at(61)), None);
-        assert_eq!(complaints.note("full", at(62)), Some(0));
-        assert_eq!(complaints.note("gone", at(63)), Some(0));
+        assert_eq!(failure_reports.note("gone", at(0)), Some(0));
+        assert_eq!(failure_reports.note("gone", at(1)), None);
+        assert_eq!(failure_reports.note("gone", at(59)), None);
+        assert_eq!(failure_reports.note("gone", at(60)), Some(2));
+        assert_eq!(failure_reports.note("gone", at(61)), None);
+        assert_eq!(failure_reports.note("full", at(62)), Some(0));
+        assert_eq!(failure_reports.note("gone", at(63)), Some(0));
     }
 }

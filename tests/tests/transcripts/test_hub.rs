@@ -19,14 +19,14 @@ pub(crate) const PASSWORD: &str = "correct horse";
 
 /// How somebody logs in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum LoginKind {
     Program,
     OtherMachine,
     Hand,
 }
 
 /// A hub, its store and its clock, and what everybody was told.
-pub(crate) struct Stage {
+pub(crate) struct TestHub {
     hub: Hub,
     now: Now,
     pub(crate) store: Accounts,
@@ -56,10 +56,10 @@ fn server_key() -> Fingerprint {
     Fingerprint::of_spki(b"the server of the transcripts")
 }
 
-fn identity(who: &Username, manner: Manner) -> Identity {
+fn identity(who: &Username, manner: LoginKind) -> Identity {
     let mut seed = [0; 32];
     seed[..who.as_str().len()].copy_from_slice(who.as_str().as_bytes());
-    seed[31] = u8::from(manner == Manner::OtherMachine);
+    seed[31] = u8::from(manner == LoginKind::OtherMachine);
     Identity::from_seed(&seed)
 }
 
@@ -74,13 +74,13 @@ fn sign(identity: &Identity, username: &Username, connection: ConnectionId) -> S
     identity.sign_login(&LoginStatement { server: &server, username, binding: &binding })
 }
 
-impl Stage {
-    pub(crate) fn new() -> Stage {
+impl TestHub {
+    pub(crate) fn new() -> TestHub {
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
         let instance =
             ServerInstance { fingerprint: server_key(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
         let log = StoredLog { epoch: 0x6c65_7473_6368_6174, head: 0, entries: Vec::new() };
-        Stage {
+        TestHub {
             hub: Hub::new(Settings::default(), instance, log, now),
             now,
             store: Accounts::default(),
@@ -101,16 +101,16 @@ impl Stage {
 
     pub(crate) fn add_account(&mut self, who: &Username) {
         self.store.passwords.insert(who.clone(), PASSWORD.into());
-        let key = identity(who, Manner::Program).public_key();
+        let key = identity(who, LoginKind::Program).public_key();
         self.store.keys.insert((who.clone(), key));
     }
 
-    pub(crate) fn log_in(&mut self, connection: ConnectionId, who: &Username, manner: Manner) {
+    pub(crate) fn log_in(&mut self, connection: ConnectionId, who: &Username, manner: LoginKind) {
         self.add_account(who);
         let identity = identity(who, manner);
         let key = identity.public_key();
         self.store.keys.insert((who.clone(), key));
-        if manner == Manner::Hand {
+        if manner == LoginKind::Hand {
             self.receive(connection, format!("HELLO\nLOGIN {who}\n{PASSWORD}\n").as_bytes());
         } else {
             let signature = sign(&identity, who, connection);
@@ -129,7 +129,7 @@ impl Stage {
         let Some(who) = who.filter(|_| line.contains("<signature>")) else {
             return line.into();
         };
-        let identity = identity(&who, Manner::Program);
+        let identity = identity(&who, LoginKind::Program);
         line.replace("<key>", &identity.public_key().to_string())
             .replace("<signature>", &sign(&identity, &who, connection).to_string())
     }
