@@ -330,12 +330,12 @@ impl<'a> Link<'a> {
 
     /// Ready when nothing has gone out for too long although there is something to go.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timeouts = self.connection.timeouts.stall;
-        let timer = self.stalled.get_or_insert_with(|| Timer::after(timeouts));
+        let stall = self.connection.timeouts.stall;
+        let timer = self.stalled.get_or_insert_with(|| Timer::after(stall));
         loop {
             ready!(timer.poll(cx));
             let progress = self.outgoing.since.max(Some(self.stream.get_ref().0.last_write()));
-            let deadline = progress.unwrap_or_else(Instant::now) + timeouts;
+            let deadline = progress.unwrap_or_else(Instant::now) + stall;
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
