@@ -35,8 +35,9 @@ impl Person {
         act: impl AsyncFnOnce(&Person) -> BenchResult<T>,
     ) -> BenchResult<T> {
         let config = config(server, data.to_owned())?;
-        let (client, events) = Client::start(config)?;
+        let client = Client::start(config)?;
         block_on(async {
+            let events = client.subscribe().await?.events;
             let person = Person { client, events };
             person.log_in(&member.username).await?;
             act(&person).await

@@ -1,22 +1,81 @@
 //! What every front end shows of a client, kept up to date by its events alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
-use crate::event::Event;
+use crate::conversation::{ConversationId, MessageState, Via};
+use crate::event::{Event, KeyState};
 use crate::session::{Phase, Typing};
 
 /// Names that are kept at most; a list of active clients may be far longer.
 const MAX_PEOPLE: usize = 4_096;
 
+/// Conversations that are kept at most. Beyond that the one that has been silent longest is forgotten.
+const MAX_CONVERSATIONS: usize = 128;
+
+/// Messages of a conversation that are kept at most, and the bytes of their texts. Beyond that the oldest
+/// are forgotten.
+const MAX_RECENT: usize = 200;
+const MAX_RECENT_BYTES: usize = 64 * 1024;
+
 /// A client as a front end sees it. [`apply`](View::apply) is the only way by which it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
-    /// Of the session itself.
+    /// The session itself.
     pub session: SessionState,
     /// The people who were here when last heard of.
     pub people: BTreeSet<Username>,
+    /// The people who ask for a chat.
+    pub requests: BTreeMap<Username, OpenRequest>,
+    /// The conversations of the account that was open last.
+    pub conversations: BTreeMap<ConversationId, Conversation>,
+    /// The account that the conversations belong to.
+    pub account: Option<Username>,
+}
+
+/// A request for a chat that waits for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// The caller's address.
+    pub address: String,
+    /// The fingerprint of the caller's key.
+    pub fingerprint: String,
+    /// The state of that key.
+    pub key: KeyState,
+    /// The time of the request, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+/// What was said to one target, as far as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conversation {
+    /// Messages of others that came since the conversation was last current.
+    pub unread: u64,
+    /// The last messages, oldest first.
+    pub recent: VecDeque<RecentMessage>,
+    /// The bytes of their texts.
+    bytes: usize,
+}
+
+/// A message that was said or heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentMessage {
+    /// The author.
+    pub from: Username,
+    /// True for a message of one's own.
+    pub own: bool,
+    /// Its id.
+    pub id: MessageId,
+    /// Its text.
+    pub text: String,
+    /// The time of its arrival or, of an own message, at which it was sent; in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The way it came or went.
+    pub via: Via,
+    /// The state of an own message, once it is known.
+    pub state: Option<MessageState>,
 }
 
 /// What a session tells of itself whenever it changes.
@@ -65,20 +124,84 @@ impl View {
     /// Takes in an event, in the order in which events are told.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::State(session) => self.session = SessionState::clone(session),
+            Event::State(session) => self.set_session(session),
             Event::People(people) => {
                 self.people.clear();
                 self.add(people);
             }
             Event::Joined { usernames, .. } => self.add(usernames),
             Event::Left { usernames, .. } => self.people.retain(|who| !usernames.contains(who)),
+            Event::Request { from, address, fingerprint, key, time_ms } => {
+                let (address, fingerprint) = (address.clone(), fingerprint.clone());
+                let request = OpenRequest { address, fingerprint, key: *key, time_ms: *time_ms };
+                self.requests.insert(from.clone(), request);
+            }
+            Event::Message { from, text, time_ms, conversation, id, own, via, .. }
+            | Event::Broadcast { from, text, time_ms, conversation, id, own, via, .. } => {
+                let (from, text, state) = (from.clone(), text.clone(), None);
+                let (own, id, time_ms, via) = (*own, *id, *time_ms, *via);
+                self.hear(conversation, RecentMessage { from, own, id, text, time_ms, via, state });
+            }
+            Event::MessageState { conversation, id, state, .. } => {
+                let recent = self.conversations.get_mut(conversation).map(|one| &mut one.recent);
+                let message =
+                    recent.and_then(|recent| recent.iter_mut().rfind(|one| one.id == *id));
+                message.into_iter().for_each(|message| message.state = Some(*state));
+            }
             _ => {}
+        }
+    }
+
+    fn set_session(&mut self, session: &SessionState) {
+        self.session = session.clone();
+        self.requests.retain(|who, _| session.requests.contains(who));
+        if session.username.is_some() && session.username != self.account {
+            self.account.clone_from(&session.username);
+            self.conversations.clear();
+        }
+        if let Typing::Chat(who) = &session.typing
+            && let Some(current) = self.conversations.get_mut(&ConversationId::Person(who.clone()))
+        {
+            current.unread = 0;
         }
     }
 
     fn add(&mut self, people: &[Username]) {
         let room = MAX_PEOPLE.saturating_sub(self.people.len());
         self.people.extend(people.iter().take(room).cloned());
+    }
+
+    fn hear(&mut self, conversation: &ConversationId, message: RecentMessage) {
+        if !self.conversations.contains_key(conversation)
+            && self.conversations.len() >= MAX_CONVERSATIONS
+        {
+            let silent_longest = self.conversations.iter().min_by_key(|(_, one)| one.last_ms());
+            let silent_longest = silent_longest.map(|(target, _)| target.clone());
+            silent_longest.into_iter().for_each(|target| drop(self.conversations.remove(&target)));
+        }
+        let is_current = match (&self.session.typing, conversation) {
+            (Typing::Chat(current), ConversationId::Person(who)) => current == who,
+            _ => false,
+        };
+        let heard = self.conversations.entry(conversation.clone()).or_default();
+        heard.unread = if is_current || message.own { 0 } else { heard.unread + 1 };
+        heard.push(message);
+    }
+}
+
+impl Conversation {
+    /// Returns the time of the last message, in milliseconds since the Unix epoch.
+    pub fn last_ms(&self) -> u64 {
+        self.recent.back().map_or(0, |message| message.time_ms)
+    }
+
+    fn push(&mut self, message: RecentMessage) {
+        self.bytes += message.text.len();
+        self.recent.push_back(message);
+        while self.recent.len() > MAX_RECENT || self.bytes > MAX_RECENT_BYTES {
+            let Some(oldest) = self.recent.pop_front() else { return };
+            self.bytes -= oldest.text.len();
+        }
     }
 }
 
@@ -108,9 +231,37 @@ impl ChatState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const PEOPLE: [&str; 3] = ["bob", "carol", "dave"];
 
     fn names(names: &[&str]) -> Vec<Username> {
         names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn person(name: &str) -> ConversationId {
+        ConversationId::Person(name.parse().unwrap())
+    }
+
+    /// A message in the conversation with somebody, who says it or hears it.
+    fn message(with: &str, number: u64, own: bool, text: &str) -> Event {
+        Event::Message {
+            from: if own { "alice" } else { with }.parse().unwrap(),
+            number,
+            text: text.into(),
+            time_ms: number,
+            conversation: person(with),
+            id: MessageId::of_broadcast(1, number),
+            own,
+            via: Via::Direct,
+        }
+    }
+
+    /// A state in which plain lines go to somebody, or are commands.
+    fn typing_to(with: Option<&str>) -> Event {
+        let typing = with.map_or(Typing::Commands, |with| Typing::Chat(with.parse().unwrap()));
+        let username = Some("alice".parse().unwrap());
+        Event::State(Box::new(SessionState { typing, username, ..SessionState::default() }))
     }
 
     #[test]
@@ -130,5 +281,83 @@ mod tests {
         let mut view = View::default();
         view.apply(&Event::People(crowd));
         assert_eq!(view.people.len(), MAX_PEOPLE);
+    }
+
+    #[test]
+    fn conversations_and_their_messages_are_bounded() {
+        let mut view = View::default();
+        let long = "x".repeat(1_000);
+        for number in 0..10_000 {
+            let with = format!("user{}", number % 500);
+            view.apply(&message(&with, number, false, &long));
+        }
+        assert_eq!(view.conversations.len(), MAX_CONVERSATIONS);
+        assert!(view.conversations.contains_key(&person("user499")), "the newest one stays");
+        for number in 0..MAX_RECENT as u64 * 2 {
+            view.apply(&message("bob", 10_000 + number, false, "short"));
+            view.apply(&message("carol", 10_000 + number, false, &long));
+        }
+        assert_eq!(view.conversations[&person("bob")].recent.len(), MAX_RECENT);
+        assert_eq!(view.conversations[&person("carol")].recent.len(), MAX_RECENT_BYTES / 1_000);
+    }
+
+    #[test]
+    fn own_message_has_the_state_that_was_told_last() {
+        let mut view = View::default();
+        view.apply(&message("bob", 1, true, "hello"));
+        view.apply(&Event::MessageState {
+            conversation: person("bob"),
+            id: MessageId::of_broadcast(1, 1),
+            state: MessageState::Delivered,
+            via: Via::Direct,
+        });
+        let said = &view.conversations[&person("bob")].recent[0];
+        assert_eq!((said.own, said.state), (true, Some(MessageState::Delivered)));
+    }
+
+    #[test]
+    fn another_account_has_conversations_of_its_own() {
+        let mut view = View::default();
+        view.apply(&typing_to(None));
+        view.apply(&message("bob", 1, false, "for alice"));
+        let state = |username| Box::new(SessionState { username, ..SessionState::default() });
+        view.apply(&Event::State(state(None)));
+        assert_eq!(view.conversations.len(), 1, "they are shown after logging out");
+        view.apply(&Event::State(state(Some("mallory".parse().unwrap()))));
+        assert!(view.conversations.is_empty());
+    }
+
+    proptest! {
+        /// Against a model that counts what came since each conversation was current.
+        #[test]
+        fn unread_is_what_came_since_it_was_last_current(
+            steps in prop::collection::vec((0_usize..4, 0_usize..3), 0..80),
+        ) {
+            let mut view = View::default();
+            view.apply(&typing_to(None));
+            let (mut unread, mut current) = ([0_u64; 3], None);
+            for (number, (step, with)) in steps.into_iter().enumerate() {
+                let event = match step {
+                    0 | 1 => {
+                        unread[with] += u64::from(current != Some(with));
+                        message(PEOPLE[with], number as u64, false, "heard")
+                    }
+                    2 => {
+                        unread[with] = 0;
+                        message(PEOPLE[with], number as u64, true, "said")
+                    }
+                    _ => {
+                        current = (current != Some(with)).then_some(with);
+                        current.into_iter().for_each(|with| unread[with] = 0);
+                        typing_to(current.map(|with| PEOPLE[with]))
+                    }
+                };
+                view.apply(&event);
+                for (with, unread) in PEOPLE.iter().zip(unread) {
+                    let shown = view.conversations.get(&person(with)).map_or(0, |one| one.unread);
+                    prop_assert_eq!(shown, unread, "with {}", with);
+                }
+            }
+        }
     }
 }

@@ -13,8 +13,8 @@ use letschat_protocol::username::Username;
 
 use crate::account;
 use crate::address::ServerAddress;
-use crate::driver::{Driver, QueuedRequest};
-use crate::events::Events;
+use crate::driver::{Driver, FromFrontEnd};
+use crate::events::Subscription;
 use crate::net::receiver;
 use crate::private_file;
 use crate::settling::settling;
@@ -90,7 +90,7 @@ pub enum Ended {
 /// dropped, the client quits.
 #[derive(Debug, Clone)]
 pub struct Client {
-    requests: Sender<QueuedRequest>,
+    requests: Sender<FromFrontEnd>,
     shared: Arc<Shared>,
 }
 
@@ -115,7 +115,7 @@ pub fn make_data_folder(path: &Path) -> Result<(), StartError> {
 impl Client {
     /// Starts a client on a thread of its own. It opens its receiver and waits for requests; it does
     /// not look for the server before one asks for it.
-    pub fn start(config: Config) -> Result<(Client, Events), StartError> {
+    pub fn start(config: Config) -> Result<Client, StartError> {
         make_data_folder(&config.data_folder)?;
         let listener =
             receiver::listen(config.peer_listen, config.peer_port).map_err(StartError::Receiver)?;
@@ -130,17 +130,15 @@ impl Client {
         };
 
         let (requests, queue) = async_channel::bounded(MAX_WAITING_REQUESTS);
-        // The driver, which alone sends, keeps the bound: a queue that knows it takes its memory at once.
-        let (events, told) = async_channel::unbounded();
         let shared = Arc::new(Shared::default());
         let guard = EndGuard(shared.clone());
-        let driver = Driver::new(session_config, config, shared.clone(), queue, events);
+        let driver = Driver::new(session_config, config, shared.clone(), queue);
         let run = async move || guard.release(driver.run(listener).await);
         thread::Builder::new()
             .name("session".into())
             .spawn(move || async_io::block_on(settling(run())))
             .map_err(StartError::Thread)?;
-        Ok((Client { requests, shared }, told))
+        Ok(Client { requests, shared })
     }
 
     /// Asks the session for something; the future is ready when that is done or has failed.
@@ -151,25 +149,47 @@ impl Client {
         let requests = self.requests.clone();
         async move {
             let (answer, answered) = async_channel::bounded(1);
-            requests.send(QueuedRequest { request, answer }).await.map_err(|_| Failure::Ended)?;
+            requests
+                .send(FromFrontEnd::Request(request, answer))
+                .await
+                .map_err(|_| Failure::Ended)?;
             // A request that came too late is dropped, and its end of the channel with it.
             answered.recv().await.unwrap_or(Err(Failure::Ended))
         }
     }
 
-    /// Returns what a front end shows: all events of the session up to now, also those that were not read yet.
-    pub fn view(&self) -> View {
-        self.shared.lock().clone()
+    /// Returns the state of the client and every event after it. A message counts as displayed once all who
+    /// subscribed have confirmed it; the events before the first subscription are in its view alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Ended`]: the client is no more.
+    pub fn subscribe(
+        &self,
+    ) -> impl Future<Output = Result<Subscription, Failure>> + Send + 'static + use<> {
+        let requests = self.requests.clone();
+        async move {
+            let (answer, answered) = async_channel::bounded(1);
+            let wish = FromFrontEnd::Subscribe(answer);
+            requests.send(wish).await.map_err(|_| Failure::Ended)?;
+            answered.recv().await.map_err(|_| Failure::Ended)
+        }
+    }
+
+    /// Reads the view: all events of the session up to now, also those that no front end has read yet. The
+    /// session waits meanwhile.
+    pub fn read_view<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        read(&self.shared.lock())
     }
 
     /// Returns what commands are checked against.
     pub fn phase(&self) -> Phase {
-        self.shared.lock().session.phase
+        self.read_view(|view| view.session.phase)
     }
 
     /// Returns what a typed line means that is not marked as a command.
     pub fn typing(&self) -> Typing {
-        self.shared.lock().session.typing.clone()
+        self.read_view(|view| view.session.typing.clone())
     }
 
     /// Returns when the client is no more. Every event has been sent by then.
@@ -191,10 +211,14 @@ impl Shared {
     /// Takes in the events among some effects.
     pub(crate) fn apply(&self, effects: &[Effect]) {
         for effect in effects {
-            if let Effect::Tell(event) = effect {
+            if let Effect::Tell(event) | Effect::Display(event, _) = effect {
                 self.lock().apply(event);
             }
         }
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.lock().clone()
     }
 
     /// Nobody panics while holding this lock.
@@ -227,6 +251,7 @@ impl Drop for EndGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::{Events, Told};
     use futures_lite::future::block_on;
     use std::path::Path;
 
@@ -245,7 +270,9 @@ mod tests {
     }
 
     fn start(folder: &Path) -> (Client, Events) {
-        Client::start(config(folder)).unwrap()
+        let client = Client::start(config(folder)).unwrap();
+        let subscription = block_on(client.subscribe()).unwrap();
+        (client, subscription.events)
     }
 
     #[test]
@@ -282,6 +309,31 @@ mod tests {
         let login = Request::Login { username: Some("alice".into()), password: None, take: false };
         assert!(block_on(client.request(login)).is_err());
         assert!(block_on(client.request(Request::Status)).is_ok());
+    }
+
+    #[test]
+    fn view_of_any_subscription_becomes_that_of_the_client() {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Client::start(config(folder.path())).unwrap();
+        let mut subscriptions = Vec::new();
+        for name in ["alice", "bob", "carol"] {
+            subscriptions.push(block_on(client.subscribe()).unwrap());
+            let login = client.request(Request::Login {
+                username: Some(name.into()),
+                password: None,
+                take: false,
+            });
+            subscriptions.push(block_on(client.subscribe()).unwrap());
+            assert!(block_on(login).is_err());
+        }
+        let last = block_on(client.subscribe()).unwrap().view;
+        client.read_view(|view| assert_eq!(last, *view));
+        for Subscription { mut view, events } in subscriptions {
+            while let Ok(Told { event, .. }) = events.try_recv() {
+                view.apply(&event);
+            }
+            assert_eq!(view, last);
+        }
     }
 
     #[test]

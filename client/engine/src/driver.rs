@@ -20,7 +20,7 @@ use letschat_protocol::datagram::DatagramKeys;
 use crate::account::AccountFolder;
 use crate::client::{Config, Ended, Shared};
 use crate::clock;
-use crate::events::Told;
+use crate::events::Subscription;
 use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::receiver::Receiver;
@@ -49,10 +49,10 @@ const MAX_PEER_LINKS: usize = 256;
 /// session said and are on the same thread.
 const INPUTS_AT_ONCE: u64 = 64;
 
-/// Something that a front end wants, and where the answer goes.
-pub(crate) struct QueuedRequest {
-    pub(crate) request: Request,
-    pub(crate) answer: Sender<Result<Reply, Failure>>,
+/// Something from a front end, and the channel of the answer.
+pub(crate) enum FromFrontEnd {
+    Request(Request, Sender<Result<Reply, Failure>>),
+    Subscribe(Sender<Subscription>),
 }
 
 /// What a driver needs to begin.
@@ -60,8 +60,7 @@ pub(crate) struct Driver {
     session_config: SessionConfig,
     config: Config,
     shared: Arc<Shared>,
-    requests: Queue<QueuedRequest>,
-    events: Sender<Told>,
+    requests: Queue<FromFrontEnd>,
 }
 
 impl Driver {
@@ -69,10 +68,9 @@ impl Driver {
         session_config: SessionConfig,
         config: Config,
         shared: Arc<Shared>,
-        requests: Queue<QueuedRequest>,
-        events: Sender<Told>,
+        requests: Queue<FromFrontEnd>,
     ) -> Driver {
-        Driver { session_config, config, shared, requests, events }
+        Driver { session_config, config, shared, requests }
     }
 
     /// Runs the session to its end, on the thread that polls this.
@@ -153,7 +151,7 @@ enum ForFrontEnd {
 
 /// What front ends want. Those who come too late are told so by the end of the channel that their
 /// answer was to come over.
-struct RequestQueue(Queue<QueuedRequest>);
+struct RequestQueue(Queue<FromFrontEnd>);
 
 impl Drop for RequestQueue {
     fn drop(&mut self) {
@@ -166,7 +164,7 @@ impl Drop for RequestQueue {
 enum Wake {
     /// What an effect was answered with on the spot.
     AtOnce(Input),
-    Request(QueuedRequest),
+    FrontEnd(FromFrontEnd),
     /// No front end holds a handle any more.
     Abandoned,
     Occurrence(Occurrence),
@@ -181,7 +179,7 @@ impl<'a> Running<'a> {
         executor: &'a LocalExecutor<'static>,
         listener: TcpListener,
     ) -> io::Result<Running<'a>> {
-        let Driver { session_config, config, shared, requests, events } = driver;
+        let Driver { session_config, config, shared, requests } = driver;
         let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let (peer_queue, peer_occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let target = Target {
@@ -195,7 +193,7 @@ impl<'a> Running<'a> {
             config,
             target: Rc::new(target),
             shared,
-            telling: Telling::new(events),
+            telling: Telling::default(),
             requests: RequestQueue(requests),
             abandoned: false,
             alarm: Alarm::default(),
@@ -244,7 +242,7 @@ impl<'a> Running<'a> {
             }
             let input = match wake {
                 Wake::AtOnce(input) => Some(input),
-                Wake::Request(queued) => Some(self.note_request(queued)),
+                Wake::FrontEnd(wish) => self.note_wish(wish),
                 Wake::Abandoned => Some(self.abandon()),
                 Wake::Occurrence(occurrence) => self.note(occurrence),
                 Wake::Deadline => self.note_deadline(),
@@ -293,20 +291,20 @@ impl<'a> Running<'a> {
         self.looks += 1;
         match self.looks % 3 {
             0 => self
-                .order_at_hand()
+                .wish_at_hand()
                 .or_else(|| self.server_at_hand().or_else(|| self.peer_at_hand())),
             1 => self
                 .server_at_hand()
-                .or_else(|| self.peer_at_hand().or_else(|| self.order_at_hand())),
+                .or_else(|| self.peer_at_hand().or_else(|| self.wish_at_hand())),
             _ => self
                 .peer_at_hand()
-                .or_else(|| self.order_at_hand().or_else(|| self.server_at_hand())),
+                .or_else(|| self.wish_at_hand().or_else(|| self.server_at_hand())),
         }
     }
 
-    fn order_at_hand(&self) -> Option<Wake> {
+    fn wish_at_hand(&self) -> Option<Wake> {
         match self.requests.0.try_recv() {
-            Ok(queued) => Some(Wake::Request(queued)),
+            Ok(wish) => Some(Wake::FrontEnd(wish)),
             Err(TryRecvError::Closed) if !self.abandoned => Some(Wake::Abandoned),
             Err(_) => None,
         }
@@ -330,9 +328,9 @@ impl<'a> Running<'a> {
             self.alarm.rung().await;
             Wake::Deadline
         };
-        let queued = async {
+        let wish = async {
             match self.requests.0.recv().await {
-                Ok(queued) => Wake::Request(queued),
+                Ok(wish) => Wake::FrontEnd(wish),
                 Err(_) if !self.abandoned => Wake::Abandoned,
                 Err(_) => pending().await,
             }
@@ -351,7 +349,7 @@ impl<'a> Running<'a> {
             self.telling.confirmed().await;
             Wake::Displayed
         };
-        deadline.or(queued).or(next(&self.occurrences)).or(peers).or(displayed).await
+        deadline.or(wish).or(next(&self.occurrences)).or(peers).or(displayed).await
     }
 
     fn next_deadline(&self) -> Option<u64> {
@@ -366,10 +364,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_orders_too_late_is_not_left_waiting() {
+    fn request_that_comes_too_late_is_not_left_waiting() {
         let (requests, queue) = async_channel::bounded(1);
         let (answer, answered) = async_channel::bounded(1);
-        assert!(requests.try_send(QueuedRequest { request: Request::Status, answer }).is_ok());
+        assert!(requests.try_send(FromFrontEnd::Request(Request::Status, answer)).is_ok());
         drop(RequestQueue(queue));
         assert!(matches!(answered.try_recv(), Err(TryRecvError::Closed)));
     }

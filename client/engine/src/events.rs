@@ -13,6 +13,17 @@ use async_channel::Receiver;
 use event_listener::Event as Wakeup;
 
 use letschat_core::event::Event;
+use letschat_core::view::View;
+
+/// The state of a client, and what happens after it.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The state. Each event that is [applied](View::apply) to it makes it the client's state again.
+    pub view: View,
+    /// The events that came later. When some were dropped, which a notice tells, only another subscription
+    /// has the whole state again.
+    pub events: Events,
+}
 
 /// The events of a client, in order.
 pub type Events = Receiver<Told>;
@@ -54,6 +65,11 @@ pub(crate) struct Confirmed {
 }
 
 impl Confirmed {
+    /// Counts on from the events that were told before.
+    pub(crate) fn after(count: u64) -> Arc<Confirmed> {
+        Arc::new(Confirmed { count: AtomicU64::new(count), ..Confirmed::default() })
+    }
+
     /// Confirms the events up to this one, numbered from 1.
     fn through(&self, number: u64) {
         let before = self.count.fetch_max(number, Ordering::SeqCst);

@@ -180,7 +180,7 @@ mod tests {
             tries: Some(1),
             return_after_idle: false,
         };
-        let (client, _) = Client::start(config).unwrap();
+        let client = Client::start(config).unwrap();
         let (made, runner) = vm::make(Budget::new(Arc::default()), Place(None)).unwrap();
         let said = Rc::new(RefCell::new(Vec::new()));
         let executor = Rc::new(LocalExecutor::new());

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use async_io::block_on;
 use letschat::config::Options;
 use letschat::frontend::line::home::{self, HomeServer};
 use letschat::frontend::{FirstLogin, FrontEnd, Terminal, json, line, plain, signals};
@@ -70,7 +71,9 @@ fn run(options: Options) -> Result<u8, Failed> {
     let login = options.first_login(&config);
     let script_config = config.clone();
     let history = config.data_folder.join("history");
-    let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
+    let client = Client::start(config).map_err(|error| failed(&error))?;
+    let ended = |_| (exit_status::FAILED, "the client has ended".to_owned());
+    let events = block_on(client.subscribe()).map_err(ended)?.events;
 
     let terminal = Arc::new(Terminal::default());
     if let Some((path, arguments)) = options.script() {

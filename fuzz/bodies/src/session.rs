@@ -436,6 +436,7 @@ impl<'a> World<'a> {
             self.carry_out(effect);
         }
         assert_eq!(self.view, self.late_view);
+        assert!(self.view.requests.keys().eq(&self.view.session.requests));
         assert_eq!(self.view.session.phase, self.session.phase());
         assert_eq!(&self.view.session.typing, self.session.typing());
         if let Some(Told::Status(status)) = status {

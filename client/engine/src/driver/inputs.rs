@@ -2,8 +2,9 @@
 
 use letschat_protocol::tls::Exported;
 
-use super::{MAX_PEER_LINKS, QueuedRequest, Running};
+use super::{FromFrontEnd, MAX_PEER_LINKS, Running};
 use crate::clock;
+use crate::events::Subscription;
 use crate::net::peer_link::PeerLink;
 use crate::net::server_link::Secured;
 use crate::net::{Arrival, Occurrence};
@@ -14,10 +15,23 @@ use letschat_core::session::{Input, LinkId, Request, RequestId};
 
 impl Running<'_> {
     /// A front end wants something.
-    pub(super) fn note_request(&mut self, queued: QueuedRequest) -> Input {
-        let id = self.next_request();
-        self.answers.insert(id, queued.answer);
-        Input::Request { id, request: queued.request }
+    pub(super) fn note_wish(&mut self, wish: FromFrontEnd) -> Option<Input> {
+        match wish {
+            FromFrontEnd::Request(request, answer) => {
+                let id = self.next_request();
+                self.answers.insert(id, answer);
+                Some(Input::Request { id, request })
+            }
+            FromFrontEnd::Subscribe(answer) => {
+                // The view has all events up to now, and the subscriber is to have none of them again.
+                self.tell_front_ends();
+                let subscription =
+                    Subscription { view: self.shared.view(), events: self.telling.subscribe() };
+                // Whoever asked may have stopped waiting.
+                let _ = answer.try_send(subscription);
+                None
+            }
+        }
     }
 
     /// Nobody can ask for anything any more, so the client quits.

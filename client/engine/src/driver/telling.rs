@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 
-use crate::events::{Confirmed, Receipt, Told};
+use crate::events::{Confirmed, Events, Receipt, Told};
 use letschat_core::event::Event;
 use letschat_core::session::{Backlog, Displayed};
 
@@ -31,9 +31,9 @@ const LOOK_MS: u64 = 10;
 const LOOK_AGAIN_MS: u64 = 500;
 
 /// The session's side of the events.
+#[derive(Default)]
 pub(super) struct Telling {
-    events: Sender<Told>,
-    confirmed: Arc<Confirmed>,
+    subscribers: Vec<Subscriber>,
     /// How many were told.
     told: u64,
     /// Those that are not confirmed, oldest first.
@@ -46,10 +46,17 @@ pub(super) struct Telling {
     look: Look,
 }
 
+/// A front end, a script or a plugin.
+struct Subscriber {
+    events: Sender<Told>,
+    confirmed: Arc<Confirmed>,
+}
+
 /// When the confirmations are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Look {
     /// None is missing.
+    #[default]
     Never,
     /// When something else happens, or at this time.
     At(u64),
@@ -64,21 +71,16 @@ struct Waiting {
 }
 
 impl Telling {
-    pub(super) fn new(events: Sender<Told>) -> Telling {
-        Telling {
-            events,
-            confirmed: Arc::default(),
-            told: 0,
-            waiting: VecDeque::new(),
-            bytes: 0,
-            own_bytes: 0,
-            backlog: Backlog::None,
-            dropped: 0,
-            look: Look::Never,
-        }
+    /// Returns the events from now on.
+    pub(super) fn subscribe(&mut self) -> Events {
+        // The bound is kept here: a queue that knows it takes its memory at once.
+        let (events, told) = async_channel::unbounded();
+        self.subscribers.retain(|subscriber| !subscriber.events.is_closed());
+        self.subscribers.push(Subscriber { events, confirmed: Confirmed::after(self.told) });
+        told
     }
 
-    /// Tells an event, or drops it if the front end is too far behind.
+    /// Tells an event to all subscribers, or drops it if one of them is too far behind.
     pub(super) fn tell(&mut self, event: Event, displayed: Option<Displayed>, now_ms: u64) {
         let bytes = size_of::<Told>() + event.text_bytes();
         // The backlog keeps what the session has to know of far below this. Undelivered texts are named
@@ -94,10 +96,9 @@ impl Telling {
             return;
         }
         self.told += 1;
-        let receipt = Receipt::new(self.told, self.confirmed.clone());
-        if let Err(unwanted) = self.events.try_send(Told { event, receipt }) {
-            // A front end that dropped its end wants no events.
-            unwanted.into_inner().receipt.confirm();
+        if let Some((last, others)) = self.subscribers.split_last() {
+            others.iter().for_each(|subscriber| subscriber.tell(event.clone(), self.told));
+            last.tell(event, self.told);
         }
         *(if is_own { &mut self.own_bytes } else { &mut self.bytes }) += bytes;
         self.waiting.push_back(Waiting { bytes, is_own, displayed });
@@ -111,9 +112,16 @@ impl Telling {
         self.new_confirmations() >= CONFIRMATIONS_AT_ONCE || self.level() != self.backlog
     }
 
-    /// How many events were displayed since the last look.
+    /// Returns the subscriber that has confirmed the fewest events, of those that still want any.
+    fn slowest(&self) -> Option<&Subscriber> {
+        let live = self.subscribers.iter().filter(|subscriber| !subscriber.events.is_closed());
+        live.min_by_key(|subscriber| subscriber.confirmed.count())
+    }
+
+    /// Counts the events that were displayed since the last look. Without a subscriber all were.
     fn new_confirmations(&self) -> usize {
-        let unconfirmed = usize::try_from(self.told - self.confirmed.count()).unwrap_or(0);
+        let confirmed = self.slowest().map_or(self.told, |slowest| slowest.confirmed.count());
+        let unconfirmed = usize::try_from(self.told - confirmed).unwrap_or(0);
         self.waiting.len().saturating_sub(unconfirmed)
     }
 
@@ -193,21 +201,31 @@ impl Telling {
             return std::future::pending().await;
         }
         let some = self.waiting.len().min(CONFIRMATIONS_AT_ONCE);
-        self.confirmed.reaches(self.told - (self.waiting.len() - some) as u64).await;
+        if let Some(slowest) = self.slowest() {
+            slowest.confirmed.reaches(self.told - (self.waiting.len() - some) as u64).await;
+        }
+    }
+}
+
+impl Subscriber {
+    fn tell(&self, event: Event, number: u64) {
+        let receipt = Receipt::new(number, self.confirmed.clone());
+        // A subscriber that dropped its end wants no events.
+        let _ = self.events.try_send(Told { event, receipt });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_channel::Receiver;
     use letschat_core::conversation::{ConversationId, MessageState, Via};
     use letschat_core::notice::Notice;
     use letschat_protocol::message_id::MessageId;
 
-    fn telling() -> (Telling, Receiver<Told>) {
-        let (events, told) = async_channel::unbounded();
-        (Telling::new(events), told)
+    fn telling() -> (Telling, Events) {
+        let mut telling = Telling::default();
+        let told = telling.subscribe();
+        (telling, told)
     }
 
     fn notice(bytes: usize) -> Event {
@@ -293,6 +311,20 @@ mod tests {
         telling.displayed();
         assert_eq!((telling.bytes, telling.own_bytes), (0, 0));
         assert!(telling.take_dropped().is_some());
+    }
+
+    #[test]
+    fn event_is_displayed_when_every_subscriber_has_confirmed_it() {
+        let (mut telling, first) = telling();
+        telling.tell(notice(1), displayed(1), 0);
+        let second = telling.subscribe();
+        telling.tell(notice(1), displayed(2), 0);
+        first.try_recv().unwrap().receipt.confirm();
+        first.try_recv().unwrap().receipt.confirm();
+        assert_eq!(telling.displayed(), [Displayed::Broadcast { log: 1, number: 1 }]);
+        assert_eq!(second.len(), 1, "the second has only what came after it");
+        drop(second);
+        assert_eq!(telling.displayed(), [Displayed::Broadcast { log: 1, number: 2 }]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use async_io::block_on;
 use mlua::{Lua, Table};
 use tempfile::TempDir;
 
@@ -70,11 +71,12 @@ impl ScriptClients {
                 Some(folder)
             }
         };
-        let (client, events) = Client::start(config).map_err(|error| failed(&error))?;
+        let client = Client::start(config).map_err(|error| failed(&error))?;
+        let subscription = block_on(client.subscribe()).map_err(Failure::from)?;
         self.members.borrow_mut().push((client.clone(), folder));
         let dispatcher = Dispatcher::new(client, Passwords::new(None, None));
         let script_client = ScriptClient::new(lua, host.clone(), dispatcher);
-        queue::pump(&script_client, events);
+        queue::pump(&script_client, subscription.events);
         let functions = of_client(lua, host, &script_client).map_err(lua_failed)?;
         functions.table.raw_set("name", text("as")?).map_err(lua_failed)?;
         Ok(functions.table)

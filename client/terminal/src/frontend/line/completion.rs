@@ -49,7 +49,7 @@ impl Completions {
         if !place.is_some_and(AddedParameter::is_user) {
             return Vec::new();
         }
-        let names = known_users(&self.standing.view()).into_iter();
+        let names = self.standing.read_view(known_users).into_iter();
         candidates(names.map(|name| name.to_string()), start)
     }
 
@@ -80,7 +80,8 @@ impl Completer for Completions {
             Typed::Said => Vec::new(),
             Typed::Name(start) => self.command_names(start),
             Typed::Arguments { command, before, start } => {
-                let mut candidates = arguments(command, &before, start, &self.standing.view());
+                let mut candidates =
+                    self.standing.read_view(|view| arguments(command, &before, start, view));
                 candidates.extend(self.added_names(command, &before, start));
                 candidates
             }
@@ -204,7 +205,7 @@ fn names<'a>(users: impl Iterator<Item = &'a Username>) -> Vec<String> {
 }
 
 fn known_users(view: &View) -> BTreeSet<Username> {
-    let View { session, people } = view;
+    let View { session, people, .. } = view;
     people.iter().chain(session.chats.keys()).chain(&session.requests).cloned().collect()
 }
 
@@ -326,7 +327,7 @@ mod tests {
     fn view() -> View {
         let chats = names(&["carol"]).into_iter().map(|who| (who, ChatState::Open)).collect();
         let session = SessionState { chats, requests: names(&["dave"]), ..SessionState::default() };
-        View { session, people: names(&["bob", "bella", "carol"]) }
+        View { session, people: names(&["bob", "bella", "carol"]), ..View::default() }
     }
 
     fn offered(typed: &str, in_chat: bool) -> Vec<String> {

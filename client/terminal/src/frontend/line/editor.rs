@@ -332,7 +332,7 @@ impl EditorThread {
                 return Typed::Opened(opened);
             }
             self.aim();
-            let session = self.standing.view().session;
+            let session = self.standing.read_view(|view| view.session.clone());
             let prompt = LinePrompt::new(&session, &self.target, self.theme);
             self.put_back();
             match self.reedline.read_line(&prompt) {
@@ -372,7 +372,7 @@ impl EditorThread {
     /// told how to go there.
     fn opened(&self) -> Option<Username> {
         let opened = self.standing.take_opened()?;
-        if self.standing.view().session.typing == Typing::Chat(opened.clone()) {
+        if self.standing.typing() == Typing::Chat(opened.clone()) {
             return None;
         }
         if self.unfinished.is_none() && !keys::are_waiting() {
@@ -386,7 +386,7 @@ impl EditorThread {
     /// Aims an empty line at the current chat. One that has been begun keeps its target; if the
     /// current chat is another by now, that is said.
     fn aim(&mut self) {
-        let typing = self.standing.view().session.typing;
+        let typing = self.standing.typing();
         let follows = std::mem::take(&mut self.after_a_line);
         if self.unfinished.is_none() && (follows || typing == self.target || !keys::are_waiting()) {
             self.target = typing;

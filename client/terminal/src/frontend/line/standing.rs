@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use letschat_core::session::Typing;
 use letschat_core::view::View;
 use letschat_engine::client::Client;
 use letschat_lua::plugins::Plugins;
@@ -26,8 +27,12 @@ impl Standing {
         self.plugins.as_ref()
     }
 
-    pub(super) fn view(&self) -> View {
-        self.client.view()
+    pub(super) fn read_view<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        self.client.read_view(read)
+    }
+
+    pub(super) fn typing(&self) -> Typing {
+        self.client.typing()
     }
 
     /// Notes that a chat is open which the user asked for.
