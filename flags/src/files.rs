@@ -4,15 +4,18 @@
 //! expects a file of its own takes a regular file and nothing else. A file that a user names, such as
 //! a password file, may be a pipe (`<(pass show chat)`) and is not opened here.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+/// Readable and writable by the owner alone.
+pub const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
 /// What the group and others may do with a file.
 const OF_OTHERS: u32 = 0o077;
 /// Everybody may change a folder, and take away what is not theirs.
@@ -55,7 +58,7 @@ pub fn refuse_irregular(path: &Path) -> io::Result<()> {
 /// As those of [`open`], by the name of the file: it is the folder that the user is told of.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
+    options.create(true).truncate(false).write(true).mode(PRIVATE_FILE);
     open(path, &mut options).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => {
             let sentence = format!("{} is no regular file", path.display());
@@ -63,6 +66,38 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
         }
         _ => error,
     })
+}
+
+/// Makes a folder for its owner alone, and those above it, as far as they are missing.
+///
+/// # Errors
+///
+/// Something else has that name, or it can't be made.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
+}
+
+/// Writes a file for its owner alone. Whenever the power goes, the old content or the new one is there, whole.
+///
+/// # Errors
+///
+/// The file or one beside it, named `.new` at its end, can't be written.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_added_extension("new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.create_new(true).write(true).mode(PRIVATE_FILE).open(&unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    // The rename itself lasts only once the folder is on disk as well.
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Whether a lock can't be had because the file system has none.
@@ -220,6 +255,24 @@ mod tests {
 
     fn set(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn folders_and_files_are_their_owners_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("a/b");
+        create_private_folder(&folder).unwrap();
+        let path = folder.join("key");
+        write_private(&path, b"first").unwrap();
+        write_private(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(&parent.path().join("a")), 0o700);
+        assert_eq!(mode(&path), PRIVATE_FILE);
     }
 
     #[test]

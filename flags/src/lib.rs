@@ -1,5 +1,6 @@
 //! What the programs `letschat` and `letschat-server` share around their cores.
 //!
+//! * [`clock`] – the time
 //! * [`files`] – files that a program keeps, safe from other users
 //! * [`hang_up`] – whether a closed terminal ends the program
 //! * [`output`] – standard output and standard error
@@ -10,6 +11,7 @@
 //! so that there is no second list of settings.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod clock;
 pub mod files;
 pub mod hang_up;
 pub mod output;

@@ -18,9 +18,9 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use letschat_flags::clock::now;
 use letschat_flags::output::{self, Stream};
 use letschat_protocol::username::Username;
-use letschat_server::clock::now;
 use letschat_server::reserved_names;
 use letschat_server::settings::StoreLocation;
 use letschat_server::store::admin::{Absent, AccountAdmin, open_beside_server};

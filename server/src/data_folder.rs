@@ -1,15 +1,10 @@
 //! The folder of what must outlast the server, and the lock that keeps a second server out.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use letschat_flags::files;
-
-/// Readable and writable by the owner alone.
-const PRIVATE_FILE: u32 = 0o600;
-const PRIVATE_FOLDER: u32 = 0o700;
 
 /// A folder that one server has for itself.
 pub(crate) struct DataFolder {
@@ -55,7 +50,7 @@ impl Lock {
 /// Makes the folder, for its owner alone, if it is missing. One in which everybody can replace the
 /// files of others is an error.
 pub fn make(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path) {
+    match files::create_private_folder(path) {
         // "File exists" would not tell what is wrong with that.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(ErrorKind::NotADirectory.into())
@@ -85,41 +80,15 @@ impl DataFolder {
     /// Writes a file for its owner alone. It is there whole or not at all, whenever the power
     /// goes.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let unfinished = self.file(&format!(".{name}.new"));
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        let mut file = options.create_new(true).write(true).mode(PRIVATE_FILE).open(&unfinished)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, self.file(name))?;
-        // The rename itself lasts only once the folder is on disk as well.
-        File::open(&self.path)?.sync_all()
+        files::write_private(&self.file(name), content)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn the_folder_and_its_files_are_their_owners_alone() {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("a/b");
-        let folder = DataFolder::open(&path).unwrap();
-        folder.write("key", b"first").unwrap();
-        folder.write("key", b"second").unwrap();
-        assert_eq!(fs::read(folder.file("key")).unwrap(), b"second");
-        assert_eq!(mode(&path), PRIVATE_FOLDER);
-        assert_eq!(mode(&folder.file("key")), PRIVATE_FILE);
-    }
 
     #[test]
     fn folder_that_everybody_may_change_is_refused() {

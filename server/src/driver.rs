@@ -16,7 +16,6 @@ use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use letschat_protocol::datagram::DatagramKeys;
 
-use crate::clock::{self, Now};
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
 use crate::net::accept_limit::PreLoginPlace;
@@ -29,6 +28,8 @@ use crate::record;
 use crate::runtime::Spawner;
 use crate::store::service::{self, StoreService};
 use crate::store::{StoreAnswer, StoreRequest};
+use letschat_flags::clock;
+use letschat_protocol::clock::Now;
 
 /// Events that may wait for the hub. Who brings one more waits; a datagram is dropped.
 pub(crate) const QUEUE_EVENTS: usize = 4096;

@@ -12,7 +12,6 @@
 //! * [`reserved_names`] – names that nobody can sign up by
 //! * `runtime` – the executor: a thread per core, and what becomes of a panic
 //! * `data_folder` – the server's files and the locks on them
-//! * [`clock`] – reads the time
 //!
 //! # What holds
 //!
@@ -30,7 +29,6 @@
 //! several servers run in one process, as the tests have them do.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod clock;
 mod data_folder;
 mod driver;
 pub mod hub;
@@ -58,6 +56,7 @@ pub use data_folder::make as make_data_folder;
 use data_folder::{DataFolder, LockError};
 use driver::{Driver, Links, QUEUE_EVENTS};
 use hub::{Hub, Input, Operator, OperatorAnswer, ServerInstance};
+use letschat_flags::clock;
 use net::Event;
 use net::datagrams::Datagrams;
 use net::listener::Listener;

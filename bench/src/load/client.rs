@@ -12,9 +12,9 @@ use letschat_core::session::{
     Account, Effect, Input, LogPosition, Phase, Reply, Request, RequestId, Session, SessionConfig,
     Unreached,
 };
+use letschat_flags::clock::now;
 use letschat_protocol::datagram::{DatagramKeys, ToClient};
 use letschat_protocol::tls::Exported;
-use letschat_server::clock::now;
 use rustix::event::epoll;
 use rustls::ClientConfig;
 

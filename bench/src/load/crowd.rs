@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
 use letschat_core::session::Request;
+use letschat_flags::clock::now;
 use letschat_protocol::tls;
-use letschat_server::clock::now;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::time::Timespec;

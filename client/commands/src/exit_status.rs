@@ -27,73 +27,7 @@ pub fn of_failure(code: FailureCode) -> u8 {
         | FailureCode::LoggedInElsewhere
         | FailureCode::KeyChanged
         | FailureCode::NoKey => REFUSED,
-        FailureCode::SlowDown
-        | FailureCode::StoreUnavailable
-        | FailureCode::NotHere
-        | FailureCode::Ambiguous
-        | FailureCode::NoReceiver
-        | FailureCode::Malformed
-        | FailureCode::BadArguments
-        | FailureCode::UnknownCommand
-        | FailureCode::WrongPhase
-        | FailureCode::NameInvalid
-        | FailureCode::NameTaken
-        | FailureCode::PasswordWeak
-        | FailureCode::PasswordsDiffer
-        | FailureCode::TextTooLong
-        | FailureCode::TextInvalid
-        | FailureCode::Lost
-        | FailureCode::Terminated
-        | FailureCode::Idle
-        | FailureCode::Replaced
-        | FailureCode::Kicked
-        | FailureCode::Penalty
-        | FailureCode::WrongAnswers
-        | FailureCode::TooSlow
-        | FailureCode::NotReading
-        | FailureCode::Flood
-        | FailureCode::Silent
-        | FailureCode::NoAccount
-        | FailureCode::WhichAccount
-        | FailureCode::AccountInUse
-        | FailureCode::AlreadyLoggedIn
-        | FailureCode::AlreadyLoggingIn
-        | FailureCode::NotLoggedIn
-        | FailureCode::TooManyWaiting
-        | FailureCode::Cancelled
-        | FailureCode::Quitting
-        | FailureCode::Ended
-        | FailureCode::Folder
-        | FailureCode::NotSaved
-        | FailureCode::NotListed
-        | FailureCode::Blocked
-        | FailureCode::TooMany
-        | FailureCode::UnknownPeer
-        | FailureCode::NothingToTrust
-        | FailureCode::Denied
-        | FailureCode::NoAnswer
-        | FailureCode::PeerBusy
-        | FailureCode::NotIntroduced
-        | FailureCode::Unreachable
-        | FailureCode::WrongKey
-        | FailureCode::HungUp
-        | FailureCode::Protocol
-        | FailureCode::Withdrawn
-        | FailureCode::ChatOpen
-        | FailureCode::NoChat
-        | FailureCode::NobodySuch
-        | FailureCode::WhichOne
-        | FailureCode::TooManyUnconfirmed
-        | FailureCode::PasswordFile
-        | FailureCode::NoPassword
-        | FailureCode::HeldBack
-        | FailureCode::NoPlugins
-        | FailureCode::Plugin
-        | FailureCode::Limit
-        | FailureCode::Lua
-        | FailureCode::Module
-        | FailureCode::Store
-        | FailureCode::Client => FAILED,
+        _ => FAILED,
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn open(
         Some(username) => {
             let path = accounts.join(username.as_str());
             refuse_replaceable(data_folder, &path)?;
-            private_file::create_folder(&path).map_err(|error| refused(&path, &error))?;
+            files::create_private_folder(&path).map_err(|error| refused(&path, &error))?;
             let lock = lock(&path, &username)?;
             (username, lock)
         }
@@ -98,7 +98,7 @@ impl AccountFolder {
         if path.try_exists()? {
             Ok(())
         } else {
-            private_file::write(&path, self.identity.to_pkcs8())
+            files::write_private(&path, self.identity.to_pkcs8())
         }
     }
 
@@ -455,7 +455,7 @@ mod tests {
             assert!(told.contains(file) && told.contains("no regular file"), "{told}");
             fs::remove_file(&path).unwrap();
             if let Some(content) = before {
-                private_file::write(&path, &content).unwrap();
+                files::write_private(&path, &content).unwrap();
             }
         }
     }

@@ -19,7 +19,6 @@ use letschat_protocol::datagram::DatagramKeys;
 
 use crate::account::AccountFolder;
 use crate::client::{Config, Ended, Shared};
-use crate::clock;
 use crate::events::Subscription;
 use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
@@ -33,6 +32,7 @@ use letschat_core::failure::Failure;
 use letschat_core::session::{
     Displayed, Input, LinkId, LogPosition, Reply, Request, RequestId, Session, SessionConfig,
 };
+use letschat_flags::clock;
 
 mod alarm;
 mod effects;

@@ -5,7 +5,6 @@
 //! * [`events`] – how a front end is told an event, and confirms that it has displayed it
 //! * [`address`] – where a server is, as a user writes it
 //! * [`private_file`] – files that are their owner's alone
-//! * [`clock`] – the only place where a client reads a clock
 //! * `driver` – runs the session: inputs in, effects carried out, in order, on one thread
 //! * `net` – thin tasks that move bytes: the server, peers, datagrams
 //! * `trust` – which server is the right one
@@ -19,7 +18,6 @@
 pub mod account;
 pub mod address;
 pub mod client;
-pub mod clock;
 mod driver;
 pub mod events;
 mod net;

@@ -1,8 +1,8 @@
 //! Small files that are their owner's alone: written whole or not at all, read up to a bound.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use letschat_flags::files;
@@ -10,21 +10,12 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Readable and writable by the owner alone.
-const FILE_MODE: u32 = 0o600;
-const FOLDER_MODE: u32 = 0o700;
-
 /// Nothing that a client keeps is larger; what is, was not written by it.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Makes a folder and those above it, as far as they are missing.
-pub fn create_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
-}
-
 /// Opens a file to add lines at its end.
 pub fn open_append(path: &Path) -> io::Result<File> {
-    files::open(path, OpenOptions::new().create(true).append(true).mode(FILE_MODE))
+    files::open(path, OpenOptions::new().create(true).append(true).mode(files::PRIVATE_FILE))
 }
 
 /// The content of a file, or `None` if there is no such file.
@@ -55,27 +46,8 @@ pub fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
 
 /// Makes a folder if it is missing, and sees whether files can be made in it.
 pub(crate) fn create_usable_folder(path: &Path) -> io::Result<()> {
-    create_folder(path)?;
+    files::create_private_folder(path)?;
     Ok(access(path, Access::WRITE_OK | Access::EXEC_OK)?)
-}
-
-/// Writes a file. Whenever the power goes, the old content or the new one is there, whole.
-pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_added_extension("new");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file =
-        OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(&unfinished)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    // The rename itself lasts only once the folder is on disk as well.
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 /// A value from a JSON file, or its default if there is no such file. An error of the kind
@@ -91,32 +63,14 @@ pub fn read_json<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
 pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut content = serde_json::to_vec_pretty(value)?;
     content.push(b'\n');
-    write(path, &content)
+    files::write_private(path, &content)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn folders_and_files_are_their_owners_alone() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("a/b");
-        create_folder(&folder).unwrap();
-        let path = folder.join("key");
-        write(&path, b"first").unwrap();
-        write(&path, b"second").unwrap();
-        assert_eq!(read(&path).unwrap().unwrap(), b"second");
-        assert_eq!(mode(&folder), FOLDER_MODE);
-        assert_eq!(mode(&parent.path().join("a")), FOLDER_MODE);
-        assert_eq!(mode(&path), FILE_MODE);
-    }
+    use std::fs;
 
     #[test]
     fn a_write_that_was_cut_short_does_not_block_the_next() {

@@ -93,7 +93,7 @@ impl KnownServers {
     }
 
     fn remember(&self, server: &ServerAddress, found: Fingerprint) -> io::Result<()> {
-        private_file::create_folder(&self.folder)?;
+        files::create_private_folder(&self.folder)?;
         // Several clients may share the folder; each holds this for the length of one write.
         let lock = files::open_lock(&self.folder.join(LOCK_FILE))?;
         let remedy = "choose a folder elsewhere with --data";

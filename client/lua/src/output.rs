@@ -6,7 +6,7 @@ use letschat_protocol::rows::{moved_in, wrap};
 use super::failure::printable;
 use super::limits::LINE_BYTES;
 use letschat_core::event::format_rfc3339;
-use letschat_engine::clock;
+use letschat_flags::clock;
 
 /// Something that a script or plugin says.
 #[derive(Debug, Clone, PartialEq, Eq)]

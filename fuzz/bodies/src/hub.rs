@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Credentials, Request, Secret, SessionId};
 use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
 use letschat_protocol::identity::{Fingerprint, Identity, LoginStatement};
 use letschat_protocol::username::Username;
-use letschat_server::clock::Now;
 use letschat_server::hub::{
     ConnectionId, Effect, Hub, Input, LinkEnd, Operator, ServerInstance, Settings,
 };

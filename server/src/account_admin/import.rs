@@ -7,9 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use letschat_flags::clock::now;
 use letschat_flags::output::Stream;
 use letschat_protocol::username::Username;
-use letschat_server::clock::now;
 use letschat_server::store::Created;
 
 use super::hashing::hash_all;

@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::username::Username;
 
-use crate::clock::Now;
 use crate::store::{NewBroadcast, StoredEntry, StoredLog};
+use letschat_protocol::clock::Now;
 
 /// Entries kept at most, whatever their age.
 pub(super) const MAX_ENTRIES: usize = 10_000;

@@ -20,8 +20,8 @@ use letschat_protocol::username::Username;
 
 use super::rate::Bucket;
 use super::{ConnectionId, Effect, Hub, Record, Settings};
-use crate::clock::Now;
 use crate::store::{NewBroadcast, StoreRequest, StoredEntry, Unavailable};
+use letschat_protocol::clock::Now;
 
 /// Broadcasts in one commit at most.
 const MAX_BATCH: usize = 256;

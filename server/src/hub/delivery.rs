@@ -15,7 +15,7 @@ use super::connection::Member;
 use super::directory::Location;
 use super::io::Destination;
 use super::{ConnectionId, Effect, Hub, Record, interactive};
-use crate::clock::Now;
+use letschat_protocol::clock::Now;
 
 /// The newest number is repeated so long after the last broadcast: soon, since most losses are
 /// single, and again in case the repetition was lost too. Where three datagrams in ten are lost,

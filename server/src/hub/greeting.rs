@@ -7,7 +7,7 @@ use letschat_protocol::identity::ChannelBinding;
 
 use super::connection::{ClientKind, LoginStep, Phase, Question, StoreWork};
 use super::{ConnectionId, Effect, Hub, Record, interactive};
-use crate::clock::Now;
+use letschat_protocol::clock::Now;
 
 const STORE_AWAY: &str = "The accounts can't be reached just now. Try again in a moment.";
 

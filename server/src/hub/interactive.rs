@@ -16,7 +16,7 @@ use letschat_protocol::username::Username;
 use super::connection::{LoginAttempt, LoginStep, MemberQuestion, Question};
 use super::sign_up::new_name;
 use super::{ConnectionId, Hub};
-use crate::clock::Now;
+use letschat_protocol::clock::Now;
 
 pub(super) const SAY_HELLO: &str = "expected HELLO, or of a program HELLO letschat/1";
 pub(super) const WELCOME: &str =

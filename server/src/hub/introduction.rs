@@ -9,7 +9,7 @@ use letschat_protocol::username::Username;
 use super::directory::{Entry, Location, Lookup, Target, Viewer};
 use super::listing::listed;
 use super::{ConnectionId, Effect, Hub, Record};
-use crate::clock::Now;
+use letschat_protocol::clock::Now;
 
 /// Clients at one address that a reply names at most. LIST has them all.
 const MAX_SHARING: usize = 50;

@@ -7,7 +7,7 @@ use letschat_protocol::username::Username;
 
 use super::directory::{Entry, Viewer};
 use super::{ConnectionId, Hub};
-use crate::clock::Now;
+use letschat_protocol::clock::Now;
 
 /// Room in a page for the last line of a list.
 const LAST_LINE_BYTES: usize = 128;

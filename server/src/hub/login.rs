@@ -13,8 +13,8 @@ use super::connection::{
 };
 use super::directory::{Entry, Location};
 use super::{ConnectionId, Effect, Hub, Record, interactive};
-use crate::clock::Now;
 use crate::store::{StoreRequest, Unavailable, Verdict};
+use letschat_protocol::clock::Now;
 
 /// The answer to every refused login, so that it does not tell which names exist.
 const WRONG: &str = "Wrong username or password.";

@@ -8,7 +8,7 @@ use letschat_protocol::username::Username;
 use super::directory::{Entry, Location};
 use super::tally::Tally;
 use super::{ConnectionId, Effect, Hub, Record};
-use crate::clock::Now;
+use letschat_protocol::clock::Now;
 
 /// Accounts in one page of the list, so that listing a full server delays nobody.
 const PAGE_ACCOUNTS: usize = 500;

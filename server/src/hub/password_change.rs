@@ -7,8 +7,8 @@ use letschat_protocol::password;
 use super::admission::TooMany;
 use super::connection::{Delayed, DelayedAction, MAX_WRONG_ANSWERS};
 use super::{ConnectionId, Effect, Hub, Record};
-use crate::clock::Now;
 use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
+use letschat_protocol::clock::Now;
 
 impl Hub {
     /// Checks the new password and asks the store to compare the present one. It has the same rate

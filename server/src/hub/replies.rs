@@ -5,7 +5,7 @@ use letschat_protocol::frame::{FrameError, Mode};
 
 use super::connection::{self, Connection, DelayedAction, MAX_INVALID_LINES, MAX_SLOWED, Phase};
 use super::{ConnectionId, Effect, Hub, LeaveReason, interactive};
-use crate::clock::Now;
+use letschat_protocol::clock::Now;
 
 impl Hub {
     /// Carries out the delayed action.

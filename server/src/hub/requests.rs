@@ -9,8 +9,8 @@ use letschat_protocol::frame::Frame;
 
 use super::connection::{Idle, LoginStep, Member};
 use super::{ConnectionId, Effect, Hub, Record};
-use crate::clock::Now;
 use crate::store::StoreAnswer;
+use letschat_protocol::clock::Now;
 
 impl Hub {
     /// Handles a line of a program, or the first line of any client.

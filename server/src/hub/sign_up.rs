@@ -7,9 +7,9 @@ use letschat_protocol::username::{Username, UsernameError};
 
 use super::connection::{Question, StoreWork};
 use super::{ConnectionId, Effect, Hub, Record};
-use crate::clock::Now;
 use crate::reserved_names;
 use crate::store::{Created, StoreRequest, Unavailable};
+use letschat_protocol::clock::Now;
 
 impl Hub {
     pub(super) fn sign_up(

@@ -21,8 +21,8 @@ use self::queues::Queues;
 use self::steps::{Step, StepError};
 use super::password::Hasher;
 use super::{Store, StoreAnswer, StoreRequest};
-use crate::clock::now;
 use crate::hub::ConnectionId;
+use letschat_flags::clock::now;
 
 pub use self::steps::unavailable;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use letschat_core::session::{Input as SessionInput, Unreached};
+use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{ReplyAssembler, Request, SessionId};
 use letschat_protocol::frame::{Decoder, Frame, Mode};
 use letschat_protocol::identity::Fingerprint;
-use letschat_server::clock::Now;
 use letschat_server::hub::{
     ConnectionId, Destination, Effect, Hub, Input, LinkEnd, Record, ServerInstance, Settings,
 };

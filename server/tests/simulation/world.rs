@@ -6,10 +6,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem;
 
 use letschat_core::session::{Account, Displayed, Input as SessionInput, LinkId};
+use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::peer::PeerMessage;
-use letschat_server::clock::Now;
 use letschat_server::store::StoreRequest;
 
 use crate::ages::Ages;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
+use letschat_protocol::clock::Now;
 use letschat_protocol::dialogue::{Credentials, ReplyAssembler, Request};
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::{
     ChannelBinding, Fingerprint, Identity, LoginStatement, PublicKey, Signature,
 };
 use letschat_protocol::username::Username;
-use letschat_server::clock::Now;
 use letschat_server::hub::{ConnectionId, Effect, Hub, Input, ServerInstance, Settings};
 use letschat_server::store::{
     Created, PasswordChange, StoreAnswer, StoreRequest, StoredLog, Unavailable, Verdict,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_io::Timer;
 
-use crate::clock;
+use letschat_flags::clock;
 
 /// The boot clock runs on while the machine sleeps, and timers do not: after a sleep a deadline is
 /// noticed at most this late.

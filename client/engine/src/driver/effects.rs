@@ -13,7 +13,6 @@ use letschat_protocol::username::Username;
 use super::{ForFrontEnd, MAX_PEER_LINKS, Running, UnsavedPosition};
 use crate::account;
 use crate::client::Ended;
-use crate::clock;
 use crate::net::CLOSE_TIMEOUT;
 use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
@@ -23,6 +22,7 @@ use letschat_core::codes::FailureCode;
 use letschat_core::event::{Event, Trouble};
 use letschat_core::notice::Notice;
 use letschat_core::session::{Account, AccountError, Effect, Input, LinkId, PeerLoss, Save};
+use letschat_flags::clock;
 
 /// Closed links that may still be letting out their last words; the oldest are cut short.
 const MAX_CLOSING: usize = 64;

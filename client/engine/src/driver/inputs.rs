@@ -3,7 +3,6 @@
 use letschat_protocol::tls::Exported;
 
 use super::{FromFrontEnd, MAX_PEER_LINKS, Running};
-use crate::clock;
 use crate::events::Subscription;
 use crate::net::peer_link::PeerLink;
 use crate::net::server_link::Secured;
@@ -12,6 +11,7 @@ use crate::trust::Verdict;
 use letschat_core::event::Event;
 use letschat_core::notice::Notice;
 use letschat_core::session::{Input, LinkId, Request, RequestId};
+use letschat_flags::clock;
 
 impl Running<'_> {
     /// A front end wants something.

@@ -17,6 +17,7 @@ use crate::script_client::to_lua;
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_engine::private_file;
+use letschat_flags::files;
 
 /// What a script keeps. Read when it is first asked for. The old and the new one of a plugin that is
 /// being reloaded have the same store.
@@ -99,7 +100,7 @@ impl Store {
 
     fn write(&self, values: &Option<Map<String, Json>>) -> io::Result<()> {
         if let Some(folder) = self.path.parent() {
-            private_file::create_folder(folder)?;
+            files::create_private_folder(folder)?;
         }
         private_file::write_json(&self.path, values)
     }

@@ -10,7 +10,7 @@ use super::FunctionTable;
 use super::events::handle;
 use crate::failure::{LuaResult, misuse};
 use crate::host::Host;
-use letschat_engine::clock;
+use letschat_flags::clock;
 
 /// A year: what is later is a slip.
 const LONGEST_S: f64 = 365.0 * 24.0 * 3600.0;

@@ -40,7 +40,7 @@ use letschat_commands::passwords::Passwords;
 use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
 use letschat_engine::client::Client;
-use letschat_engine::clock;
+use letschat_flags::clock;
 
 /// A plugin that is not ready after this long is given up.
 const LOADING_TIME: Duration = Duration::from_secs(5);

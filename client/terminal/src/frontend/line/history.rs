@@ -14,6 +14,7 @@ use reedline::{
 use super::editor::Aim;
 use letschat_commands::command::{self, Asks, Call, parse_line};
 use letschat_engine::private_file;
+use letschat_flags::files;
 
 /// Lines that are kept.
 const MAX_LINES: usize = 1_000;
@@ -60,7 +61,7 @@ fn read(path: &Path) -> io::Result<Vec<String>> {
     let last = &lines[lines.len().saturating_sub(MAX_LINES)..];
     if is_cut || lines.len() > 2 * MAX_LINES {
         let kept: String = last.iter().flat_map(|line| [line, "\n"]).collect();
-        private_file::write(path, kept.as_bytes())?;
+        files::write_private(path, kept.as_bytes())?;
     }
     Ok(last.iter().map(|line| (*line).to_owned()).collect())
 }

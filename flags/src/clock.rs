@@ -1,13 +1,13 @@
-//! The only place where the server reads a clock.
+//! The only place where the programs read a clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use letschat_protocol::clock::Now;
 use rustix::time::{ClockId, clock_gettime};
 
-pub use letschat_protocol::clock::Now;
-
-/// This moment. The wall clock is asked by way of the C library, where it can be set for one process
-/// alone.
+/// Returns this moment. The boot clock goes on while the machine sleeps and is never set. The wall clock
+/// is read through the C library, where it can be set for one process alone.
+#[must_use]
 pub fn now() -> Now {
     let boot = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(boot.tv_sec).unwrap_or(0);
