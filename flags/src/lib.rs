@@ -17,3 +17,21 @@ pub mod hang_up;
 pub mod output;
 pub mod pages;
 pub mod settings_file;
+
+use std::ops::RangeInclusive;
+
+/// Returns a parser, for `clap`, of numbers in a range.
+///
+/// # Errors
+///
+/// The parser's error is a sentence without a subject: it follows the name of a flag or setting.
+pub fn number<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
+    }
+}

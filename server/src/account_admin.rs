@@ -48,7 +48,7 @@ pub(crate) enum AccountTask {
         #[command(flatten)]
         password: PasswordFlags,
     },
-    /// Let an account log in no more
+    /// Ban an account
     Ban {
         /// Whose
         name: Username,
@@ -106,7 +106,7 @@ pub(crate) enum AdminError {
     #[error("nothing was deleted")]
     NotMeant,
     /// The database can't be used.
-    #[error("can't use the store {location}, which --store chooses: {source}")]
+    #[error("can't use the database {location}: {source}; --store chooses another")]
     Store {
         /// Which.
         location: Box<StoreLocation>,

@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand};
+use letschat_flags::number;
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_server::hub;
 use letschat_server::settings::{DEFAULT_PORT, ServerSettings, StoreLocation};
@@ -33,7 +33,7 @@ pub(crate) struct Flags {
 
     /// How many can be logged in at once
     #[arg(long, env = "LETSCHAT_SERVER_PLACES", default_value_t = 50,
-          value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+          value_parser = number::<usize>(1..=1_000_000))]
     places: usize,
 
     /// Where accounts and broadcasts are kept: sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE
@@ -58,34 +58,34 @@ pub(crate) struct Flags {
     /// Drop a client that has had no command of its user, no message and no broadcast for this long;
     /// clients report chats once a minute, so less than that drops them too
     #[arg(long, env = "LETSCHAT_SERVER_IDLE_SECONDS", value_name = "SECONDS", default_value_t = 3_600,
-          value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
+          value_parser = number::<u64>(1..=MAX_SECONDS))]
     idle_seconds: u64,
 
     /// Keep broadcasts for this long
     #[arg(long, env = "LETSCHAT_SERVER_RETENTION_SECONDS", value_name = "SECONDS",
-          default_value_t = 1_800, value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
+          default_value_t = 1_800, value_parser = number::<u64>(1..=MAX_SECONDS))]
     retention_seconds: u64,
 
     /// Broadcasts that an account may send at once
     #[arg(long, env = "LETSCHAT_SERVER_BROADCAST_BURST", value_name = "COUNT", default_value_t = 5,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = number::<u32>(1..=u32::MAX.into()))]
     broadcast_burst: u32,
 
     /// After these, an account may send one in each such time
     #[arg(long, env = "LETSCHAT_SERVER_BROADCAST_INTERVAL_MS", value_name = "MILLISECONDS",
           default_value_t = 2_000,
-          value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS * 1_000))]
+          value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
     broadcast_interval_ms: u64,
 
     /// Accounts that may be made from one address at once
     #[arg(long, env = "LETSCHAT_SERVER_SIGNUP_BURST", value_name = "COUNT", default_value_t = 50,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = number::<u32>(1..=u32::MAX.into()))]
     signup_burst: u32,
 
     /// After these, one may be made from an address in each such time
     #[arg(long, env = "LETSCHAT_SERVER_SIGNUP_INTERVAL_MS", value_name = "MILLISECONDS",
           default_value_t = 10_000,
-          value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS * 1_000))]
+          value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
     signup_interval_ms: u64,
 
     /// How much to log: error, warn, info, debug or trace

@@ -95,7 +95,7 @@ pub struct Controls {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder can't be made or used.
-    #[error("can't use the folder {path}, which --data chooses: {source}")]
+    #[error("can't use the data folder {path}: {source}; --data chooses another")]
     Folder {
         /// Which.
         path: PathBuf,
@@ -111,7 +111,7 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The store can't be opened or read.
-    #[error("can't use the store {location}, which --store chooses: {source}")]
+    #[error("can't use the database {location}: {source}; --store chooses another")]
     Store {
         /// Which.
         location: Box<StoreLocation>,

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 /// The longest name or address that a command takes, in bytes.
 const MAX_WORD_BYTES: usize = 320;
 
+/// Characters of an unknown argument's name that are shown.
+const MAX_SHOWN_CHARS: usize = 32;
+
 /// One thing that a command takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
@@ -21,6 +24,10 @@ pub struct Parameter {
     pub optional: bool,
     /// Whether it can be given in an object alone, not in a typed line.
     pub only_in_objects: bool,
+    /// The question that a typed line without it is answered with.
+    pub question: &'static str,
+    /// A few words on its value.
+    pub help: &'static str,
 }
 
 /// What a parameter is.
@@ -53,17 +60,37 @@ pub enum Kind {
 impl Parameter {
     /// A parameter that must be given.
     pub const fn required(name: &'static str, kind: Kind) -> Parameter {
-        Parameter { name, kind, optional: false, only_in_objects: false }
+        Parameter { name, kind, optional: false, only_in_objects: false, question: "", help: "" }
     }
 
     /// A parameter that may be left out.
     pub const fn optional(name: &'static str, kind: Kind) -> Parameter {
-        Parameter { name, kind, optional: true, only_in_objects: false }
+        Parameter { optional: true, ..Parameter::required(name, kind) }
+    }
+
+    /// The same, with the question for a typed line without it.
+    pub const fn asks(self, question: &'static str) -> Parameter {
+        Parameter { question, ..self }
+    }
+
+    /// The same, with a few words on its value.
+    pub const fn help(self, help: &'static str) -> Parameter {
+        Parameter { help, ..self }
     }
 
     /// The same, but not in a typed line.
     pub const fn only_in_objects(self) -> Parameter {
         Parameter { only_in_objects: true, ..self }
+    }
+
+    /// Returns its name as a user reads it.
+    pub fn shown(&self) -> String {
+        match self.kind {
+            Kind::Flag => self.name.to_owned(),
+            Kind::Choice(words) => words.join("|"),
+            Kind::Text => format!("{}...", self.name.to_uppercase()),
+            _ => self.name.to_uppercase(),
+        }
     }
 
     /// Whether it can be given in a typed line.
@@ -78,12 +105,7 @@ impl fmt::Display for Parameter {
         if !self.is_typed() {
             return Ok(());
         }
-        let shown = match self.kind {
-            Kind::Flag => self.name.to_owned(),
-            Kind::Choice(words) => words.join("|"),
-            Kind::Text => format!("{}...", self.name.to_uppercase()),
-            _ => self.name.to_uppercase(),
-        };
+        let shown = self.shown();
         if self.optional { write!(f, " [{shown}]") } else { write!(f, " {shown}") }
     }
 }
@@ -92,14 +114,14 @@ impl fmt::Display for Parameter {
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Arguments(Vec<(Parameter, String)>);
 
-/// What is wrong with arguments. Never repeats them.
+/// A fault in the arguments of a command. No value is repeated: it may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentError {
     /// Something that must be given was not.
-    #[error("{0} is missing")]
-    Missing(&'static str),
+    #[error("`{}` is missing", .0.name)]
+    Missing(Parameter),
     /// More words than the command takes.
-    #[error("there are more words than it takes")]
+    #[error("too many words")]
     TooMany,
     /// More words than the command takes, where a password could be expected.
     #[error(
@@ -108,8 +130,13 @@ pub enum ArgumentError {
     )]
     PasswordTyped,
     /// The object has a name that the command does not know.
-    #[error("there is an argument that it does not take")]
-    Unknown,
+    #[error("it takes no `{name}`; it takes {takes}")]
+    Unknown {
+        /// The name in the object.
+        name: String,
+        /// The names that the command takes.
+        takes: String,
+    },
     /// A value that does not fit.
     #[error("{name} must be {expected}")]
     Invalid {
@@ -164,7 +191,7 @@ impl Arguments {
             let parameter = parameters
                 .iter()
                 .find(|parameter| parameter.name == name)
-                .ok_or(ArgumentError::Unknown)?;
+                .ok_or_else(|| unknown(name, parameters))?;
             match (parameter.kind, value) {
                 (_, Value::Null) | (Kind::Flag, Value::Bool(false)) => {}
                 (Kind::Flag, Value::Bool(true)) => arguments.add(parameter, parameter.name)?,
@@ -223,7 +250,7 @@ impl Arguments {
 
     fn complete(self, parameters: &[Parameter]) -> Result<Arguments, ArgumentError> {
         match parameters.iter().find(|parameter| !parameter.optional && !self.has(parameter)) {
-            Some(parameter) => Err(ArgumentError::Missing(parameter.name)),
+            Some(parameter) => Err(ArgumentError::Missing(*parameter)),
             None => Ok(self),
         }
     }
@@ -240,7 +267,7 @@ impl Parameter {
             Kind::User | Kind::Asker | Kind::Partner if !is_word => {
                 Err(self.invalid("a username or an address"))
             }
-            Kind::Text | Kind::Secret if value.is_empty() => Err(ArgumentError::Missing(self.name)),
+            Kind::Text | Kind::Secret if value.is_empty() => Err(ArgumentError::Missing(*self)),
             Kind::Choice(words) | Kind::Keyword(words) if !words.contains(&value) => {
                 Err(self.invalid(&words.join(" or ")))
             }
@@ -251,6 +278,14 @@ impl Parameter {
     fn invalid(&self, expected: &str) -> ArgumentError {
         ArgumentError::Invalid { name: self.name, expected: expected.to_owned() }
     }
+}
+
+/// The error for an argument that the command does not take. Its name is shown as far as a name can be long.
+pub fn unknown(name: &str, parameters: &[Parameter]) -> ArgumentError {
+    let takes: Vec<String> = parameters.iter().map(|one| format!("`{}`", one.name)).collect();
+    let takes = if takes.is_empty() { "nothing".to_owned() } else { takes.join(", ") };
+    let name = name.chars().take(MAX_SHOWN_CHARS).collect();
+    ArgumentError::Unknown { name, takes }
 }
 
 /// A flag is its name, with or without two dashes.
@@ -296,7 +331,7 @@ mod tests {
         }
         assert!(!typed(&[WHO, FORCE], "bob").unwrap().has(&FORCE));
         assert_eq!(typed(&[WHO, FORCE], "bob x"), Err(ArgumentError::TooMany));
-        assert_eq!(typed(&[WHO], ""), Err(ArgumentError::Missing("who")));
+        assert_eq!(typed(&[WHO], ""), Err(ArgumentError::Missing(WHO)));
     }
 
     #[test]
@@ -311,7 +346,7 @@ mod tests {
     fn a_text_is_the_rest_of_the_line_as_it_stands() {
         let arguments = typed(&[TEXT, TO], "  two  spaces, to=bob").unwrap();
         assert_eq!(arguments.required(&TEXT), "two  spaces, to=bob");
-        assert_eq!(typed(&[TEXT], "   "), Err(ArgumentError::Missing("text")));
+        assert_eq!(typed(&[TEXT], "   "), Err(ArgumentError::Missing(TEXT)));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
 use letschat_core::codes::FailureCode;
 use letschat_core::session::{Phase, Reply, Request, Typing};
+use letschat_core::view::LinkState;
 use letschat_engine::client::Client;
 
 /// Something that a user can do.
@@ -34,6 +35,8 @@ pub struct Command {
     pub summary: &'static str,
     /// A typed line that does something sensible.
     pub example: &'static str,
+    /// A sentence for its own help alone; may be empty.
+    pub note: &'static str,
     /// What it takes, in the order of a typed line.
     pub parameters: &'static [Parameter],
     /// When it is allowed; checked by the dispatcher.
@@ -127,6 +130,7 @@ impl Command {
             aliases: &[],
             summary: "",
             example: "",
+            note: "",
             parameters: &[],
             allowed: Allowed::Always,
             asks: Asks::Nothing,
@@ -344,7 +348,7 @@ impl Dispatcher {
             Asks::Nothing => {}
             Asks::Text(text, _) if arguments.has(text) => {}
             Asks::Text(text, _) => {
-                let missing = ArgumentError::Missing(text.name);
+                let missing = ArgumentError::Missing(*text);
                 return Err(misused(call.command, &missing).failure);
             }
             Asks::Password(_) | Asks::NewPassword if in_a_file => {}
@@ -390,10 +394,10 @@ impl Dispatcher {
             let _ = self.client().request(Request::AcceptEnd(who)).await;
         }
         if command.allowed == Allowed::LoggedIn && self.context.client.phase() == Phase::Offline {
-            let message = format!(
-                "{}: you are not logged in. `/login NAME` comes first, unless it is being tried already.",
-                command.name
-            );
+            let message = match self.client().read_view(|view| view.session.link) {
+                LinkState::Offline => "You are not logged in; `/login NAME` first.",
+                _ => "Not logged in yet; reconnecting…",
+            };
             return Err(Failure::new(FailureCode::NotLoggedIn, message));
         }
         if !arguments.has(&PASSWORD)

@@ -20,10 +20,12 @@ use letschat_core::session::{ChatStatus, Reply, Status, User};
 pub fn reply(reply: &Reply) -> Option<String> {
     Some(match reply {
         Reply::Done {} => "Done.".into(),
-        Reply::LoggedIn { .. } | Reply::Chat { .. } | Reply::Sent { .. } => return None,
+        Reply::LoggedIn { .. }
+        | Reply::Chat { .. }
+        | Reply::Sent { .. }
+        | Reply::Broadcast { .. } => return None,
         Reply::Said { message } | Reply::Trusted { message, .. } => lines(message),
         Reply::Users { users } => user_table(users),
-        Reply::Broadcast { number, .. } => format!("Broadcast {number} is on its way."),
         Reply::Safety { with, safety_number, fingerprint, verified } => {
             let with = Printable(with);
             let advice = match verified {
@@ -92,7 +94,7 @@ fn chat_event(event: &Event) -> String {
             key_state(*key)
         ),
         Event::RequestEnded { from, reason: RequestEnd::Withdrawn } => {
-            format!("{from} asks no more.")
+            format!("{from} withdrew the request.")
         }
         Event::RequestEnded { from, reason: RequestEnd::NoAnswer } => {
             format!("The request of {from} has ended without an answer.")

@@ -84,7 +84,7 @@ pub fn failure(failure: &Failure) -> String {
         Failure::Refused { said, choices, .. } => return refused(said, choices),
         Failure::LinkEnded(end) => link_ended(*end),
         Failure::Unreached { server, detail, .. } => {
-            return format!("The server {server} is not reached: {detail}.");
+            return format!("Can't reach {server}: {detail}.");
         }
         Failure::Unanswered(why) => return self::failure(why) + " The answer did not come.",
         Failure::NotUnderstood => {
@@ -110,8 +110,8 @@ pub fn failure(failure: &Failure) -> String {
         }
         Failure::Folder(why) => return sentence(why),
 
-        Failure::NotLoggedIn => "You are not logged in; `/login` comes first.",
-        Failure::AlreadyLoggedIn => "You are logged in; `/leave` comes first.",
+        Failure::NotLoggedIn => "You are not logged in; `/login NAME` first.",
+        Failure::AlreadyLoggedIn => "You are logged in already; `/leave` first.",
         Failure::AlreadyLoggedInAs(own) => {
             return format!("You are {own} here; `/leave` that, and end its chats, first.");
         }
@@ -146,8 +146,7 @@ pub fn failure(failure: &Failure) -> String {
         Failure::NothingToCancel => "There is nothing to cancel.",
         Failure::WhomToCall => "Say whom: a username, an address, or an address with a port.",
         Failure::WhomToBlock => "Say whom by username; an address can be somebody else's tomorrow.",
-        Failure::CallsOneself => "That is you; asking for yourself costs the connection.",
-        Failure::BlocksOneself => "That is you.",
+        Failure::CallsOneself | Failure::BlocksOneself => "That is you.",
         Failure::TooManyBlocked { limit } => {
             return format!("You block {limit} already; `/block NAME off` makes room.");
         }
@@ -156,8 +155,8 @@ pub fn failure(failure: &Failure) -> String {
         }
         Failure::NotListed(who) => {
             return format!(
-                "{who} is not in the server's list. An invalid request costs the connection; \
-                 `/connect {who} force` asks all the same."
+                "{who} is not in the list. If {who} isn't here, the server will disconnect you. \
+                 To try anyway: `/connect {who} force`"
             );
         }
         Failure::KeyChanged { who, known, new, trusting } => {

@@ -27,10 +27,10 @@ pub struct ServerAddress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// No host, or one with characters that no host has.
-    #[error("expected a host name or an address, as in chat.example.org:4400 or [::1]:4400")]
+    #[error("that is not a host name or an address; chat.example.org:4400 and [::1]:4400 are")]
     Host,
     /// Not a number from 1 to 65535.
-    #[error("expected a port from 1 to 65535 after the colon")]
+    #[error("the port after the colon must be a number from 1 to 65535")]
     Port,
     /// A number where a host is expected.
     #[error(

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use letschat_flags::number;
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_protocol::username::Username;
 
@@ -27,7 +28,7 @@ pub struct Options {
     host: Option<String>,
 
     /// The server's port
-    #[arg(value_name = "PORT", requires = "host", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_name = "PORT", requires = "host", value_parser = number::<u16>(1..=u16::MAX.into()))]
     port: Option<u16>,
 
     /// The server; with #FINGERPRINT only that key is accepted, and remembered
@@ -92,8 +93,8 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_DETACH_ON_CHAT")]
     detach_on_chat: bool,
 
-    /// How often a server that is busy or not there is tried [default: for minutes, then slowly]
-    #[arg(long, env = "LETSCHAT_TRIES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Attempts before giving up on a server that is busy or not there [default: tries for minutes]
+    #[arg(long, env = "LETSCHAT_TRIES", value_name = "N", value_parser = number::<u32>(1..=u32::MAX.into()))]
     tries: Option<u32>,
 
     /// Come back by itself after the server has dropped an idle client
@@ -137,7 +138,7 @@ enum Task {
         #[arg(value_name = "HOST")]
         room_host: String,
         /// The room's UDP port
-        #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        #[arg(value_name = "PORT", value_parser = number::<u16>(1..=u16::MAX.into()))]
         room_port: u16,
     },
 }

@@ -70,11 +70,12 @@ fn read<'l, P: Parser>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number;
 
     #[derive(Debug, Parser)]
     #[command(name = "kettle")]
     struct Kettle {
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=9))]
+        #[arg(long, default_value_t = 2, value_parser = number::<u16>(1..=9))]
         cups: u16,
         #[arg(long = "for")]
         guest: Option<String>,
@@ -110,7 +111,7 @@ mod tests {
         assert!(fault("#cups = 2\n", "#cups = 2\n#milk = 1\n").contains("milk"));
         assert!(fault("#cups = 2\n", "#cups = 3\n").starts_with("with the sample"));
         assert!(fault("#keep-warm = false", "#keep-warm = true").contains("combined with `for`"));
-        assert!(fault("#cups = 2\n", "#cups = 10\n").contains("10 is not in 1..=9"));
+        assert!(fault("#cups = 2\n", "#cups = 10\n").contains("must be a number from 1 to 9"));
         assert!(fault("\"the queen\"", "nobody").contains("is not TOML"));
     }
 }

@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, Subcommand, ValueEnum};
 use tempfile::TempDir;
 
 use super::*;
+use crate::number;
 
 /// A variable that every process has.
 const ALWAYS_SET: &str = "PATH";
@@ -18,7 +19,7 @@ struct Kettle {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     place: Option<String>,
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=9))]
+    #[arg(long, default_value_t = 2, value_parser = number::<u16>(1..=9))]
     cups: u16,
     #[arg(long, env = ALWAYS_SET, hide_env_values = true, default_value = "tin")]
     metal: String,
@@ -185,8 +186,8 @@ fn what_is_not_toml_is_told_with_its_line() {
 #[test]
 fn a_wrong_value_is_told_with_its_key() {
     for (text, told) in [
-        ("cups = 10", "`cups`: 10 is not in 1..=9"),
-        ("cups = 'many'", "`cups`: invalid digit found in string"),
+        ("cups = 10", "`cups`: must be a number from 1 to 9"),
+        ("cups = 'many'", "`cups`: must be a number from 1 to 9"),
         ("cups = [1]", "`cups`: expected a text, a number, true or false"),
         ("for = 2020-01-01", "`for`: expected a text, a number, true or false"),
         ("[cups]\nsize = 1", "`cups`: expected a text, a number, true or false"),

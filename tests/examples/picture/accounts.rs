@@ -28,7 +28,6 @@ pub(crate) fn play() -> [(String, Screen); 3] {
     let bob = logs_in(&server, "bob");
     alice.types("broadcast Lunch at noon");
     alice.sees("alice (you) to all: Lunch at noon");
-    alice.sees("is on its way.");
     alice.is_prompted("letschat> ");
     bob.sees("alice to all: Lunch at noon");
     bob.is_prompted("letschat> ");

@@ -147,8 +147,8 @@ fn variable_of_a_switch_takes_yes_and_no() {
 fn wrong_variable_is_told_by_its_name() {
     for (name, value, why) in [
         ("LETSCHAT_JSON", "maybe", "expected true or false, yes or no, 1 or 0"),
-        ("LETSCHAT_TRIES", "many", "invalid digit found in string"),
-        ("LETSCHAT_SERVER", "a b", "expected a host name or an address"),
+        ("LETSCHAT_TRIES", "many", "must be a number from 1 to 4294967295"),
+        ("LETSCHAT_SERVER", "a b", "that is not a host name or an address"),
         ("LETSCHAT_COLOR", "red", "expected one of "),
     ] {
         let output = answer(&[(name, value)]);

@@ -193,7 +193,7 @@ fn what_no_command_takes_is_refused_before_it_is_copied() {
     let lines: Vec<&str> = ended.said.lines().collect();
     assert_eq!(lines.len(), 2, "{ended:?}");
     assert!(lines[0].ends_with("A text has at most 65536 bytes here."), "{ended:?}");
-    assert!(lines[1].ends_with("there is an argument that it does not take."), "{ended:?}");
+    assert!(lines[1].ends_with("it takes no `nonsense`; it takes `text`."), "{ended:?}");
 }
 
 #[test]

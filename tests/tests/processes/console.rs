@@ -163,12 +163,12 @@ fn a_line_of_100_kib_is_refused_whole_and_the_next_is_obeyed() {
 }
 
 #[test]
-fn help_shows_the_commands_of_the_readme() {
+fn help_shows_the_commands_of_the_document() {
     let mut server = TestServer::start(&[]);
     let shown = server.answers("help", "exit");
     let shown: Vec<Vec<&str>> = shown.iter().map(|line| columns(line)).collect();
-    let readme = include_str!("../../../README.md");
-    let rows = readme.lines().skip_while(|line| !line.starts_with("| at the console |")).skip(2);
+    let document = include_str!("../../../docs/OPERATING.md");
+    let rows = document.lines().skip_while(|line| !line.starts_with("| at the console |")).skip(2);
     let cells = |row: &'static str| row.trim_matches('|').split('|').map(|cell| cell.trim());
     let told: Vec<Vec<&str>> = rows
         .take_while(|row| row.starts_with('|'))

@@ -44,7 +44,7 @@ fn an_idle_user_of_plain_lines_is_logged_in_again() {
     alice.wait_line("the end", |line| line.contains("You were idle for too long."));
     alice.type_line("broadcast back again");
     alice.wait_line("the login", |line| line == "Logged in as alice, by key.");
-    alice.wait_line("the answer", |line| line.contains("is on its way"));
+    alice.wait_line("the answer", |line| line.ends_with("alice (you) to all: back again"));
     alice.end_input();
     assert_eq!((alice.exit_code(), alice.errors().as_str()), (0, ""));
 }

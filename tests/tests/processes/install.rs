@@ -34,7 +34,7 @@ fn all_files_are_installed_below_the_prefix() {
         assert!(text(&format!("share/fish/vendor_completions.d/{name}.fish")).contains(name));
         assert!(text(&format!("share/doc/{name}/settings.sample.toml")).starts_with("# Settings"));
     }
-    assert!(text("share/man/man1/letschat-server-account-ban.1").contains("log in no more"));
+    assert!(text("share/man/man1/letschat-server-account-ban.1").contains("Ban an account"));
     let unit = text("lib/systemd/system/letschat-server.service");
     assert!(unit.contains("\nExecStart=/opt/chat/bin/letschat-server\n"), "{unit}");
     assert!(text("lib/systemd/system/letschat-server.socket").contains("ListenFIFO="));

@@ -94,8 +94,8 @@ fn a_file_is_named_by_flag_or_variable() {
 #[test]
 fn a_wrong_setting_is_one_sentence_with_file_and_key() {
     for (settings, told) in [
-        ("places = 0", "at `places`: 0 is not in 1..=1000000"),
-        ("places = 'many'", "at `places`: "),
+        ("places = 0", "at `places`: must be a number from 1 to 1000000"),
+        ("places = 'many'", "at `places`: must be a number from 1 to 1000000"),
         ("place = 50", "at `place`: there is no such setting"),
         ("idle_seconds = 5", "at `idle_seconds`: it is written `idle-seconds`"),
         ("log = 'loud'", "at `log`: "),

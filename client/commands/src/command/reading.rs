@@ -4,7 +4,7 @@ use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
 use super::{Asks, Call, Command, Rejection, Role};
-use crate::arguments::{ArgumentError, Arguments};
+use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::commands::TABLE;
 use crate::failure::Failure;
 use letschat_core::codes::FailureCode;
@@ -96,11 +96,15 @@ pub fn find(name: &str) -> Result<&'static Command, Rejection> {
 }
 
 pub(super) fn misused(command: &'static Command, error: &ArgumentError) -> Rejection {
-    let message = format!(
-        "{}: {error}. Usage: {}; for example: {}",
-        command.name,
-        command.usage(),
-        command.example
-    );
+    let what = match error {
+        ArgumentError::Missing(Parameter { question, .. }) if !question.is_empty() => {
+            (*question).to_owned()
+        }
+        ArgumentError::Unknown { name, takes } => {
+            format!("`{}` takes no `{name}`; it takes {takes}.", command.name)
+        }
+        error => format!("{}: {error}.", command.name),
+    };
+    let message = format!("{what} Usage: {}; for example: {}", command.usage(), command.example);
     Rejection { command: Some(command), failure: Failure::new(FailureCode::BadArguments, message) }
 }

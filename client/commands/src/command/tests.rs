@@ -179,3 +179,23 @@ fn a_misuse_says_how_it_is_typed_without_repeating_it() {
     assert!(message.contains("connect WHO [force]"), "{message}");
     assert!(!message.contains('\x1b'), "{message}");
 }
+
+#[test]
+fn every_parameter_is_explained() {
+    for command in TABLE {
+        for parameter in command.parameters.iter().filter(|parameter| parameter.is_typed()) {
+            assert!(!parameter.help.is_empty(), "{} {}", command.name, parameter.name);
+            let needs_a_question = !parameter.optional;
+            assert_eq!(parameter.question.ends_with('?'), needs_a_question, "{}", command.name);
+        }
+    }
+}
+
+#[test]
+fn missing_argument_is_asked_for_in_plain_words() {
+    let message = |line| parse_line(line, false).unwrap_err().failure.message;
+    assert_eq!(message("switch"), "Switch to whom? Usage: switch WHO; for example: switch bob");
+    let object = serde_json::json!({"txt": "hello"});
+    let refused = parse_object("say", object.as_object().unwrap()).unwrap_err().failure;
+    assert!(refused.message.starts_with("`say` takes no `txt`; it takes `text`, `to`."));
+}

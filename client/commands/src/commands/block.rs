@@ -4,12 +4,13 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
-const WHO: Parameter = Parameter::optional("who", Kind::User);
-const OFF: Parameter = Parameter::optional("off", Kind::Flag);
+const WHO: Parameter =
+    Parameter::optional("who", Kind::User).help("a username; without one, the blocked are listed");
+const OFF: Parameter = Parameter::optional("off", Kind::Flag).help("unblock them");
 
 pub(crate) static COMMAND: Command = Command {
     name: "block",
-    summary: "Refuse somebody's requests and hide their broadcasts; or list whom.",
+    summary: "Block somebody's requests and broadcasts, or list the blocked.",
     example: "block mallory",
     parameters: &[WHO, OFF],
     ..Command::new(run)

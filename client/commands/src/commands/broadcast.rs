@@ -4,7 +4,8 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
-const TEXT: Parameter = Parameter::required("text", Kind::Text);
+const TEXT: Parameter =
+    Parameter::required("text", Kind::Text).asks("Tell everybody what?").help("one line");
 
 const QUESTION: &str = "What do you want to say to everybody? (An empty line: nothing.) ";
 

@@ -4,7 +4,8 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
-const WHO: Parameter = Parameter::optional("who", Kind::User);
+const WHO: Parameter =
+    Parameter::optional("who", Kind::User).help("the person you asked; without it, every request");
 
 pub(crate) static COMMAND: Command = Command {
     name: "cancel",

@@ -4,9 +4,12 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Allowed, Command, CommandFuture, Context, Role};
 use letschat_core::session::Request;
 
-const WHO: Parameter = Parameter::required("who", Kind::User);
-/// Even if one's own list says that it is invalid, which may cost the connection.
-const FORCE: Parameter = Parameter::optional("force", Kind::Flag);
+const WHO: Parameter = Parameter::required("who", Kind::User)
+    .asks("Connect to whom?")
+    .help("a username, an IP address, or an address with a port");
+const FORCE: Parameter = Parameter::optional("force", Kind::Flag).help(
+    "ask even somebody who is not in the list; if nobody is there, the server disconnects you",
+);
 
 pub(crate) static COMMAND: Command = Command {
     name: "connect",

@@ -4,7 +4,8 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
-const WHO: Parameter = Parameter::optional("who", Kind::Asker);
+const WHO: Parameter =
+    Parameter::optional("who", Kind::Asker).help("somebody who asks; needed if several do");
 
 pub(crate) static COMMAND: Command = Command {
     name: "deny",

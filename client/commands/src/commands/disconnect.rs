@@ -4,13 +4,15 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};
 use letschat_core::session::Request;
 
-const WHO: Parameter = Parameter::optional("who", Kind::Partner);
+const WHO: Parameter =
+    Parameter::optional("who", Kind::Partner).help("the other side; without it, the current chat");
 
 pub(crate) static COMMAND: Command = Command {
     name: "disconnect",
     aliases: &["hangup"],
     summary: "End a chat: the named one, or the current one.",
     example: "disconnect",
+    note: "Ctrl+C on an empty line ends the current chat too.",
     parameters: &[WHO],
     role: Some(Role::EndChat),
     chat: Some(&WHO),

@@ -7,7 +7,8 @@ use crate::extension::AddedCommand;
 use crate::failure::Failure;
 use letschat_core::session::Reply;
 
-const COMMAND_NAME: Parameter = Parameter::optional("command", Kind::Command);
+const COMMAND_NAME: Parameter =
+    Parameter::optional("command", Kind::Command).help("a command, to see its parameters");
 
 pub(crate) static COMMAND: Command = Command {
     name: "help",
@@ -46,18 +47,24 @@ fn overview(added: &[AddedCommand]) -> String {
     let lines = commands.iter().map(|(usage, summary)| format!("{usage:width$}  {summary}\n"));
     let mut text: String = lines.collect();
     text.push_str(
-        "In a chat plain text is said there, and commands begin with a /. After a chat that the\n",
+        "In a chat, plain text goes to the other side and commands begin with a /. When the other\n\
+         side has ended the chat, plain text goes nowhere until you enter a command with a /.\n\
+         Keys: Ctrl+C clears the line or ends the chat, Ctrl+X leaves the server, Ctrl+D quits.\n\
+         `help COMMAND` explains one command.",
     );
-    text.push_str(
-        "other side ended plain text goes nowhere, until you enter a command with a /.\n",
-    );
-    text.push_str("`help COMMAND` tells more of one, with an example.");
     text
 }
 
 fn detail(command: &Command) -> String {
-    let Command { summary, example, aliases, .. } = command;
-    let mut text = format!("{}\n{summary}\nExample: {example}", command.usage());
+    let Command { summary, example, aliases, note, .. } = command;
+    let mut text = format!("{}\n{summary}", command.usage());
+    for parameter in command.parameters.iter().filter(|parameter| parameter.is_typed()) {
+        text.push_str(&format!("\n  {} – {}", parameter.shown(), parameter.help));
+    }
+    text.push_str(&format!("\nExample: {example}"));
+    if !note.is_empty() {
+        text.push_str(&format!("\n{note}"));
+    }
     if !aliases.is_empty() {
         text.push_str(&format!("\nAlso: {}", aliases.join(", ")));
     }

@@ -8,6 +8,7 @@ pub(crate) static COMMAND: Command = Command {
     name: "leave",
     summary: "Close the connection to the server, if no chat is open.",
     example: "leave",
+    note: "Ctrl+X leaves the server too.",
     role: Some(Role::Leave),
     is_quiet: true,
     ..Command::new(run)

@@ -5,10 +5,10 @@ use crate::command::{Asks, Command, CommandFuture, Context, Role};
 use crate::passwords::PASSWORD;
 use letschat_core::session::Request;
 
-/// Without it: the only account that this machine has a key for, by that key.
-const USERNAME: Parameter = Parameter::optional("username", Kind::Word);
-/// Replaces a session of the account that is logged in elsewhere.
-const TAKE: Parameter = Parameter::optional("take", Kind::Flag);
+const USERNAME: Parameter = Parameter::optional("username", Kind::Word)
+    .help("the account; not needed if this machine has one alone");
+const TAKE: Parameter =
+    Parameter::optional("take", Kind::Flag).help("end the account's session elsewhere");
 
 pub(crate) static COMMAND: Command = Command {
     name: "login",

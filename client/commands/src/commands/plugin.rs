@@ -9,8 +9,10 @@ use letschat_core::session::Reply;
 
 const ACTIONS: [&str; 4] = ["list", "load", "unload", "reload"];
 
-const ACTION: Parameter = Parameter::optional("action", Kind::Keyword(&ACTIONS));
-const NAME: Parameter = Parameter::optional("name", Kind::Part);
+const ACTION: Parameter =
+    Parameter::optional("action", Kind::Keyword(&ACTIONS)).help("list, load, unload or reload");
+const NAME: Parameter =
+    Parameter::optional("name", Kind::Part).help("the plugin, named by its file without .lua");
 
 pub(crate) static COMMAND: Command = Command {
     name: "plugin",

@@ -4,9 +4,11 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};
 use letschat_core::session::Request;
 
-const TEXT: Parameter = Parameter::required("text", Kind::Text);
-/// Without it: to the current chat.
-const TO: Parameter = Parameter::optional("to", Kind::User).only_in_objects();
+const TEXT: Parameter =
+    Parameter::required("text", Kind::Text).asks("Say what?").help("the message");
+const TO: Parameter = Parameter::optional("to", Kind::User)
+    .only_in_objects()
+    .help("the chat; without it, the current one");
 
 pub(crate) static COMMAND: Command = Command {
     name: "say",

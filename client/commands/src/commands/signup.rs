@@ -7,7 +7,9 @@ use crate::passwords::{PASSWORD, REPEATED};
 use letschat_core::codes::FailureCode;
 use letschat_core::session::Request;
 
-const USERNAME: Parameter = Parameter::required("username", Kind::Word);
+const USERNAME: Parameter = Parameter::required("username", Kind::Word)
+    .asks("Sign up under which name?")
+    .help("the name of the new account");
 
 pub(crate) static COMMAND: Command = Command {
     name: "signup",

@@ -7,7 +7,7 @@ use letschat_core::session::Request;
 pub(crate) static COMMAND: Command = Command {
     name: "status",
     aliases: &["whoami"],
-    summary: "Show who and where you are, your key and your chats.",
+    summary: "Show your status.",
     example: "status",
     ..Command::new(run)
 };

@@ -4,7 +4,9 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};
 use letschat_core::session::Request;
 
-const WHO: Parameter = Parameter::required("who", Kind::Partner);
+const WHO: Parameter = Parameter::required("who", Kind::Partner)
+    .asks("Switch to whom?")
+    .help("the other side of an open chat");
 
 pub(crate) static COMMAND: Command = Command {
     name: "switch",

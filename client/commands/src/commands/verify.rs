@@ -4,9 +4,10 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
-const WHO: Parameter = Parameter::required("who", Kind::User);
-/// The two users compared the number, and it is the same on both sides.
-const MATCHES: Parameter = Parameter::optional("matches", Kind::Flag);
+const WHO: Parameter =
+    Parameter::required("who", Kind::User).asks("Verify whom?").help("a username");
+const MATCHES: Parameter =
+    Parameter::optional("matches", Kind::Flag).help("note that both of you see the same number");
 
 pub(crate) static COMMAND: Command = Command {
     name: "verify",

@@ -4,11 +4,12 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Allowed, Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
-const STATE: Parameter = Parameter::optional("state", Kind::Choice(&["on", "off"]));
+const STATE: Parameter =
+    Parameter::optional("state", Kind::Choice(&["on", "off"])).help("on, unless you say off");
 
 pub(crate) static COMMAND: Command = Command {
     name: "watch",
-    summary: "Be told who comes and goes, or no more.",
+    summary: "Announce arrivals and departures.",
     example: "watch on",
     parameters: &[STATE],
     allowed: Allowed::LoggedIn,

@@ -185,7 +185,7 @@ fn unreached(error: &io::Error) -> Unreached {
 /// What failed, in words that go on after "because".
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nobody listens there".into(),
+        io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::TimedOut => "there was no answer in time".into(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             "there is no way to that address".into()

@@ -9,7 +9,7 @@ use super::{FunctionTable, lua_failed};
 use crate::copied;
 use crate::failure::{LuaResult, misuse};
 use crate::script_client::{ScriptClient, to_lua};
-use letschat_commands::arguments::{Kind, Parameter};
+use letschat_commands::arguments::{Kind, Parameter, unknown};
 use letschat_commands::command::{Command, parse_object};
 use letschat_commands::commands::TABLE;
 
@@ -52,9 +52,8 @@ fn named(command: &Command, values: MultiValue) -> LuaResult<Map<String, Json>> 
                 let name = copied::text(&name)?;
                 // What the command does not take is not even copied: the copy is in nobody's limit.
                 let Some(parameter) = command.parameters.iter().find(|p| p.name == name) else {
-                    let why =
-                        format!("{}: there is an argument that it does not take.", command.name);
-                    return Err(misuse(why));
+                    let why = unknown(&name, command.parameters);
+                    return Err(misuse(format!("{}: {why}.", command.name)));
                 };
                 arguments.insert(name, argument(command, parameter, value)?);
             }
