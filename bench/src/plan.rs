@@ -68,7 +68,7 @@ impl Plan {
             crowds: vec![100, 1_000],
             settling: Duration::from_secs(1),
             idle: KEEPALIVE,
-            turns: 3,
+            turns: 1,
             stream: 40,
             isolated: 1,
             delays: 40,
