@@ -18,7 +18,9 @@ pub(crate) struct Plan {
     /// How long an idle server is watched: whole rounds of keep-alives, since those who came
     /// together keep alive together.
     pub(crate) idle: Duration,
-    /// A stream of so many broadcasts, 20 a second.
+    /// How often a server and the bare loop it is compared with are measured, in turns.
+    pub(crate) turns: usize,
+    /// The broadcasts in one of the server's turns, 20 a second.
     pub(crate) stream: usize,
     /// Broadcasts that nobody follows up.
     pub(crate) isolated: usize,
@@ -46,7 +48,8 @@ impl Plan {
             crowds: vec![50, 1_000, 5_000],
             settling: Duration::from_secs(60),
             idle: KEEPALIVE * 2,
-            stream: 200,
+            turns: 5,
+            stream: 100,
             isolated: 8,
             delays: 200,
             away: Duration::from_secs(3),
@@ -65,6 +68,7 @@ impl Plan {
             crowds: vec![100, 1_000],
             settling: Duration::from_secs(1),
             idle: KEEPALIVE,
+            turns: 1,
             stream: 40,
             isolated: 1,
             delays: 40,
@@ -84,6 +88,7 @@ impl Plan {
             crowds: vec![4, 12],
             settling: Duration::from_millis(100),
             idle: Duration::from_millis(300),
+            turns: 1,
             stream: 6,
             isolated: 1,
             delays: 4,
@@ -99,6 +104,11 @@ impl Plan {
     /// The largest crowd.
     pub(crate) fn largest(&self) -> usize {
         self.crowds.last().copied().unwrap_or_default()
+    }
+
+    /// Rounds of the bare loop in one of its turns, a datagram to each client in each.
+    pub(crate) fn bare_rounds(&self) -> usize {
+        (self.stream / 4).max(1)
     }
 
     /// The same with one crowd alone.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::{Serialize, Serializer};
 
 use crate::machine::{Machine, RunInfo};
+use crate::statistics::Samples;
 
 /// Everything about one run.
 #[derive(Debug, Serialize)]
@@ -72,6 +73,17 @@ impl Row {
     ) -> Row {
         let what = what.into();
         Row { figure, what, clients: None, measured, unit, spread: None, bar: None }
+    }
+
+    /// The median of several measurements, with the least and the greatest as its spread.
+    pub(crate) fn median_of(
+        figure: &'static str,
+        what: impl Into<String>,
+        samples: &Samples,
+        unit: &'static str,
+    ) -> Row {
+        let row = Row::new(figure, what, samples.median(), unit);
+        row.with_spread(samples.least(), samples.most())
     }
 
     /// With so many logged in.

@@ -19,6 +19,11 @@ impl Samples {
         Samples::new(times.into_iter().map(|time| time.as_secs_f64() * 1_000.0))
     }
 
+    /// Divides each cost by the baseline's of the same turn.
+    pub(crate) fn ratios(costs: &[f64], baselines: &[f64]) -> Samples {
+        Samples::new(costs.iter().zip(baselines).map(|(cost, baseline)| cost / baseline))
+    }
+
     /// The value that this share of them does not exceed (nearest rank); 0 of none.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
@@ -52,5 +57,11 @@ mod tests {
         assert_eq!(samples.quantile(0.99), 198.0);
         assert_eq!((samples.least(), samples.most()), (1.0, 200.0));
         assert_eq!(Samples::default().median(), 0.0);
+    }
+
+    #[test]
+    fn each_cost_is_compared_with_the_baseline_of_its_turn() {
+        let ratios = Samples::ratios(&[9.0, 2.0, 4.0], &[3.0, 2.0, 2.0]);
+        assert_eq!((ratios.least(), ratios.median(), ratios.most()), (1.0, 2.0, 3.0));
     }
 }

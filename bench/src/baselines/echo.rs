@@ -1,4 +1,5 @@
-//! Bytes there and back over TCP: two threads, each with the executor that a client has.
+//! Bytes there and back between two threads, each with the executor that a client has: over bare
+//! TCP, and over TLS with the settings of a link between peers.
 
 use std::future::Future;
 use std::io;
@@ -7,19 +8,50 @@ use std::time::{Duration, Instant};
 
 use async_executor::LocalExecutor;
 use async_net::{TcpListener, TcpStream};
-use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use futures_rustls::{TlsAcceptor, TlsConnector};
+use letschat_protocol::identity::Identity;
+use letschat_protocol::tls;
 
 use crate::programs::BenchResult;
 use crate::sides;
 
-/// How long each round trip took.
-pub(crate) fn round_trips(count: usize, bytes: usize) -> BenchResult<Vec<Duration>> {
-    let listener = async_io::block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+/// Measures each round trip over bare TCP.
+pub(crate) fn over_tcp(count: usize, bytes: usize) -> BenchResult<Vec<Duration>> {
+    let listener = listen()?;
     let address = listener.local_addr()?;
-    let (times, ()) = sides::both(
-        || with_executor(call(address, count, bytes)),
-        || with_executor(echo(&listener, bytes)),
-    )?;
+    let asking = async { ask(connect(address).await?, count, bytes).await };
+    let answering = async { answer(accept(&listener).await?, count, bytes).await };
+    both(asking, answering)
+}
+
+/// Measures each round trip over TLS, after the handshake. Both sides prove their keys.
+pub(crate) fn over_tls(count: usize, bytes: usize) -> BenchResult<Vec<Duration>> {
+    let (one, other) = (Identity::generate()?, Identity::generate()?);
+    let dialler = tls::dialler(tls::raw_key(one.public_key(), &one)?, Some(other.public_key()));
+    let receiver = tls::receiver(tls::raw_key(other.public_key(), &other)?);
+
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let asking = async {
+        let stream = connect(address).await?;
+        let stream = TlsConnector::from(dialler).connect(tls::unused_name(), stream).await?;
+        ask(stream, count, bytes).await
+    };
+    let answering = async {
+        let stream = accept(&listener).await?;
+        let stream = TlsAcceptor::from(receiver).accept(stream).await?;
+        answer(stream, count, bytes).await
+    };
+    both(asking, answering)
+}
+
+/// Runs each side on a thread, an executor and a core of its own.
+fn both(
+    asking: impl Future<Output = io::Result<Vec<Duration>>> + Send,
+    answering: impl Future<Output = io::Result<()>> + Send,
+) -> BenchResult<Vec<Duration>> {
+    let (times, ()) = sides::both(|| with_executor(asking), || with_executor(answering))?;
     Ok(times)
 }
 
@@ -28,28 +60,53 @@ fn with_executor<T>(work: impl Future<Output = io::Result<T>>) -> BenchResult<T>
     Ok(async_io::block_on(executor.run(work))?)
 }
 
-async fn echo(listener: &TcpListener, bytes: usize) -> io::Result<()> {
-    let (mut stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    let mut buffer = vec![0; bytes];
-    loop {
-        match stream.read_exact(&mut buffer).await {
-            Ok(()) => stream.write_all(&buffer).await?,
-            Err(_) => return Ok(()),
-        }
-    }
+fn listen() -> io::Result<TcpListener> {
+    async_io::block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
 }
 
-async fn call(address: SocketAddr, count: usize, bytes: usize) -> io::Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    count: usize,
+    bytes: usize,
+) -> io::Result<Vec<Duration>> {
     let mut buffer = vec![0; bytes];
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
         let begin = Instant::now();
-        stream.write_all(&buffer).await?;
+        send(&mut stream, &buffer).await?;
         stream.read_exact(&mut buffer).await?;
         times.push(begin.elapsed());
     }
     Ok(times)
+}
+
+async fn answer(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    count: usize,
+    bytes: usize,
+) -> io::Result<()> {
+    let mut buffer = vec![0; bytes];
+    for _ in 0..count {
+        stream.read_exact(&mut buffer).await?;
+        send(&mut stream, &buffer).await?;
+    }
+    Ok(())
+}
+
+async fn send(mut stream: impl AsyncWrite + Unpin, message: &[u8]) -> io::Result<()> {
+    stream.write_all(message).await?;
+    // TLS keeps what it was given until it is flushed.
+    stream.flush().await
 }

@@ -21,60 +21,53 @@ const SENDERS: usize = 20;
 /// The last head is repeated 1.5 s after the last broadcast; then there is nothing more to do.
 const UNTIL_QUIET: Duration = Duration::from_millis(1_700);
 
-/// Sends a stream of broadcasts and a few isolated ones, between two runs of the baseline.
+/// Compares streams of broadcasts with runs of the baseline, in turns; then sends a few isolated
+/// broadcasts.
 pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
     let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
     let interval = Duration::from_secs(1) / A_SECOND as u32;
-    let rounds = plan.stream / 4;
     let ipv6 = under_load.server.is_ipv6();
-    let mut bare = sendmmsg::measure(clients, rounds.max(1), interval, ipv6)?;
-    let stream = stream(under_load, interval)?;
+    let (mut server, mut bare, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.turns {
+        let stream = stream(under_load, interval)?;
+        server.push(stream.cost_us);
+        lost.push(stream.lost_percent);
+        let rounds = sendmmsg::measure(clients, plan.bare_rounds(), interval, ipv6)?;
+        bare.push(Samples::new(rounds).median());
+    }
     let isolated = isolated(under_load)?;
-    bare.extend(sendmmsg::measure(clients, rounds.max(1), interval, ipv6)?);
 
-    let bare = Samples::new(bare);
-    let ratio = stream.whole_us / bare.median();
+    let row = |what, samples, unit| Row::median_of(FIGURE, what, &samples, unit);
+    let ratios = Samples::ratios(&server, &bare);
     let rows = vec![
-        Row::new(FIGURE, "server CPU a delivery, to bare sendmmsg", ratio, "x")
-            .with_spread(
-                stream.seconds_us.least() / bare.most(),
-                stream.seconds_us.most() / bare.least(),
-            )
-            .judged(Bar::AtMost(1.4)),
-        Row::new(FIGURE, "server CPU a delivery", stream.whole_us, "us")
-            .with_spread(stream.seconds_us.least(), stream.seconds_us.most()),
-        Row::new(FIGURE, "bare sendmmsg a datagram", bare.median(), "us")
-            .with_spread(bare.least(), bare.most()),
-        Row::new(FIGURE, "server CPU a delivery of an isolated one", isolated.median(), "us")
-            .with_spread(isolated.least(), isolated.most()),
+        row("server CPU a delivery, to bare sendmmsg", ratios, "x").judged(Bar::AtMost(1.4)),
+        row("server CPU a delivery", Samples::new(server), "us"),
+        row("bare sendmmsg a datagram", Samples::new(bare), "us"),
+        row("server CPU a delivery of an isolated one", isolated, "us"),
         // What TCP repairs in pages costs less, so losing datagrams must not look like a gain.
-        Row::new(FIGURE, "deliveries over TCP, the datagram being lost", stream.lost_percent, "%")
-            .judged(Bar::AtMost(1.0)),
+        Row::new(
+            FIGURE,
+            "deliveries over TCP, the datagram being lost: most",
+            Samples::new(lost).most(),
+            "%",
+        )
+        .judged(Bar::AtMost(1.0)),
     ];
     Ok(of_crowd(rows, clients, !plan.is_small(clients)))
 }
 
 struct Stream {
-    whole_us: f64,
-    /// The same for each second.
-    seconds_us: Samples,
+    cost_us: f64,
     lost_percent: f64,
 }
 
 fn stream(under_load: &ServerUnderLoad<'_>, interval: Duration) -> BenchResult<Stream> {
     let clients = under_load.clients();
     let begin = Reading::take(under_load)?;
-    let mut last = begin;
-    let mut seconds = Vec::new();
     let mut pace = Pace::every(interval);
     for number in 0..under_load.bench.plan.stream {
         pace.wait();
         under_load.load.with(move |crowd| crowd.broadcast(number % SENDERS.min(clients)))?;
-        if (number + 1) % A_SECOND == 0 {
-            let now = Reading::take(under_load)?;
-            seconds.push(now.cost_since(&last));
-            last = now;
-        }
     }
     let all = begin.shown + (under_load.bench.plan.stream * clients) as u64;
     under_load.load.wait("everybody has every broadcast", move |crowd| crowd.tally.shown >= all)?;
@@ -82,12 +75,7 @@ fn stream(under_load: &ServerUnderLoad<'_>, interval: Duration) -> BenchResult<S
     let end = Reading::take(under_load)?;
     let over_tcp = (end.over_tcp - begin.over_tcp) as f64;
     Ok(Stream {
-        whole_us: end.cost_since(&begin),
-        seconds_us: Samples::new(if seconds.is_empty() {
-            vec![end.cost_since(&begin)]
-        } else {
-            seconds
-        }),
+        cost_us: end.cost_since(&begin),
         lost_percent: 100.0 * over_tcp / (end.shown - begin.shown) as f64,
     })
 }

@@ -15,35 +15,36 @@ use crate::statistics::Samples;
 const FIGURE: &str = "chat_round_trip";
 const TEXT_BYTES: usize = 200;
 
-/// Chat and bare echo take turns: how long it takes to wake a core changes both, and from time to
-/// time.
+/// The chat and both echoes take turns: how long it takes to wake a core changes all of them, and
+/// from time to time.
 const TURNS: usize = 5;
 
-/// Measures both in turns.
+/// Measures the chat and both echoes in turns.
 pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let count = bench.plan.round_trips / TURNS;
     let server = ServerProcess::start(bench)?;
-    let (mut chats, mut echoes) = (Vec::new(), Vec::new());
+    let (mut tcp, mut tls, mut chat) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        echoes.push(microseconds(echo::round_trips(count, TEXT_BYTES)?).median());
+        tcp.push(median_us(echo::over_tcp(count, TEXT_BYTES)?));
+        tls.push(median_us(echo::over_tls(count, TEXT_BYTES)?));
         let ask = async |person: &Person| ask(person, count).await;
         let answer = async |person: &Person| answer(person, count).await;
         let (times, ()) = in_a_chat(bench, &server, ask, answer)?;
-        chats.push(microseconds(times).median());
+        chat.push(median_us(times));
     }
-    let ratios = Samples::new(chats.iter().zip(&echoes).map(|(chat, echo)| chat / echo));
-    let row = |what, samples: Samples, unit| {
-        Row::new(FIGURE, what, samples.median(), unit).with_spread(samples.least(), samples.most())
-    };
+    let row = |what, samples, unit| Row::median_of(FIGURE, what, &samples, unit);
     Ok(vec![
-        row("chat there and back, to a bare TCP echo", ratios, "x").judged(Bar::AtMost(1.6)),
-        row("chat there and back: median", Samples::new(chats), "us"),
-        row("bare TCP echo: median", Samples::new(echoes), "us"),
+        row("chat there and back, to a TLS echo", Samples::ratios(&chat, &tls), "x")
+            .judged(Bar::AtMost(1.5)),
+        row("chat there and back, to a bare TCP echo", Samples::ratios(&chat, &tcp), "x"),
+        row("chat there and back: median", Samples::new(chat), "us"),
+        row("TLS echo: median", Samples::new(tls), "us"),
+        row("bare TCP echo: median", Samples::new(tcp), "us"),
     ])
 }
 
-fn microseconds(times: Vec<Duration>) -> Samples {
-    Samples::new(times.into_iter().map(|time| time.as_secs_f64() * 1e6))
+fn median_us(times: Vec<Duration>) -> f64 {
+    Samples::new(times.into_iter().map(|time| time.as_secs_f64() * 1e6)).median()
 }
 
 async fn ask(person: &Person, count: usize) -> BenchResult<Vec<Duration>> {

@@ -42,37 +42,31 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// Ends the text of a message that counts.
 const COUNTED: u8 = b'x';
 
-/// Sends messages to a crowd, between two runs of the baseline.
+/// Compares streams of messages to a crowd with runs of the baseline, in turns.
 pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let plan = &bench.plan;
     let clients = plan.largest().min(MOST_CLIENTS);
     let interval = Duration::from_secs(1) / A_SECOND as u32;
-    let rounds = (plan.stream / 4).max(1);
     let room = RoomProcess::start(bench)?;
     let crowd = gather(&room, clients)?;
     // The room has an IPv6 socket wherever the machine has IPv6.
     let ipv6 = UdpSocket::bind("[::1]:0").is_ok();
-    let mut bare = sendmmsg::measure(clients, rounds, interval, ipv6)?;
-    let stream = stream(&room, &crowd, plan.stream, interval)?;
-    bare.extend(sendmmsg::measure(clients, rounds, interval, ipv6)?);
+    let (mut costs, mut bare, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.turns {
+        let stream = stream(&room, &crowd, plan.stream, interval)?;
+        costs.push(stream.cost_us);
+        lost.push(stream.lost_percent);
+        let rounds = sendmmsg::measure(clients, plan.bare_rounds(), interval, ipv6)?;
+        bare.push(Samples::new(rounds).median());
+    }
 
-    let bare = Samples::new(bare);
+    let row = |what, samples, unit| Row::median_of(FIGURE, what, &samples, unit);
+    let ratios = Samples::ratios(&costs, &bare);
     let rows = vec![
-        Row::new(
-            FIGURE,
-            "open room, CPU a delivery, to bare sendmmsg",
-            stream.whole_us / bare.median(),
-            "x",
-        )
-        .with_spread(
-            stream.seconds_us.least() / bare.most(),
-            stream.seconds_us.most() / bare.least(),
-        )
-        .judged(Bar::AtMost(1.3)),
-        Row::new(FIGURE, "open room, CPU a delivery", stream.whole_us, "us")
-            .with_spread(stream.seconds_us.least(), stream.seconds_us.most()),
+        row("open room, CPU a delivery, to bare sendmmsg", ratios, "x").judged(Bar::AtMost(1.3)),
+        row("open room, CPU a delivery", Samples::new(costs), "us"),
         // What is dropped costs less, so losing datagrams must not look like a gain.
-        Row::new(FIGURE, "open room, datagrams lost", stream.lost_percent, "%")
+        Row::new(FIGURE, "open room, datagrams lost: most", Samples::new(lost).most(), "%")
             .judged(Bar::AtMost(1.0)),
     ];
     Ok(of_crowd(rows, clients, true))
@@ -140,9 +134,7 @@ fn gather(room: &RoomProcess, clients: usize) -> BenchResult<Vec<UdpSocket>> {
 }
 
 struct Stream {
-    whole_us: f64,
-    /// The same for each second.
-    seconds_us: Samples,
+    cost_us: f64,
     lost_percent: f64,
 }
 
@@ -175,30 +167,22 @@ fn speak(
     clients: usize,
 ) -> BenchResult<Stream> {
     let expected = (messages * clients) as u64;
-    let cost = |spent: Duration, count: u64| spent.as_secs_f64() * 1e6 / count.max(1) as f64;
     let begin = room.cpu_time()?;
-    let (mut last, mut last_count, mut seconds) = (begin, 0, Vec::new());
     let mut pace = Pace::every(interval);
-    for number in 1..=messages {
+    for _ in 0..messages {
         pace.wait();
         speaker.send(message)?;
-        if number % A_SECOND == 0 {
-            let (now, count) = (room.cpu_time()?, received.load(Ordering::Relaxed));
-            seconds.push(cost(now - last, count - last_count));
-            (last, last_count) = (now, count);
-        }
     }
     let until = Instant::now() + PATIENCE;
     while received.load(Ordering::Relaxed) < expected && Instant::now() < until {
         thread::sleep(Duration::from_millis(1));
     }
     let count = received.load(Ordering::Relaxed);
-    let whole_us = cost(room.cpu_time()? - begin, count);
-    if seconds.is_empty() {
-        seconds.push(whole_us);
-    }
-    let lost_percent = 100.0 * (expected - count.min(expected)) as f64 / expected as f64;
-    Ok(Stream { whole_us, seconds_us: Samples::new(seconds), lost_percent })
+    let spent = room.cpu_time()? - begin;
+    Ok(Stream {
+        cost_us: spent.as_secs_f64() * 1e6 / count.max(1) as f64,
+        lost_percent: 100.0 * (expected - count.min(expected)) as f64 / expected as f64,
+    })
 }
 
 /// Takes datagrams off all sockets and counts those that count.
