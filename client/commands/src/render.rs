@@ -3,6 +3,7 @@
 //! Everything passes [`Printable`], whoever it came from: what is returned has no control
 //! characters but the line ends that are made here.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Local, TimeZone as _};
@@ -15,6 +16,7 @@ use crate::text;
 use letschat_core::codes::{ChatEnd, RequestEnd};
 use letschat_core::event::{Event, KeyState};
 use letschat_core::session::{ChatStatus, Reply, Status, User};
+use letschat_core::view::ChatState;
 
 /// A reply; `None` where an event says the same.
 pub fn reply(reply: &Reply) -> Option<String> {
@@ -51,14 +53,24 @@ pub fn failure(failure: &Failure) -> String {
     moved_in(&lines(&failure.message))
 }
 
-/// An event; `None` if people see what it says without a line: an own message as they typed it, and its state
-/// when it is lost.
-pub fn event(event: &Event) -> Option<String> {
+/// An event, and what it means for the chats that are open; `None` if people see what it says without a line:
+/// an own message as they typed it, and its state when it is lost.
+pub fn event(event: &Event, chats: &BTreeMap<Username, ChatState>) -> Option<String> {
+    let others = |with: &Username| chats.keys().find(|other| *other != with);
     match event {
         Event::Message { own: true, .. }
         | Event::MessageState { .. }
         | Event::State(_)
         | Event::People(_) => None,
+        Event::Disconnected { .. } if !chats.is_empty() => {
+            Some(format!("{} Your chats continue.", line(event)))
+        }
+        Event::ChatClosed { with, .. } => {
+            let other = others(with).map(|other| {
+                format!("\nYour chat with {other} is still open: `/switch {other}` goes there.")
+            });
+            Some(line(event) + &other.unwrap_or_default())
+        }
         _ => Some(line(event)),
     }
 }
@@ -231,6 +243,7 @@ mod tests {
     use letschat_core::event::Trouble;
     use letschat_core::failure::Failure as Why;
     use letschat_core::notice::Notice;
+    use letschat_protocol::dialogue::Closing;
     use letschat_protocol::message_id::MessageId;
 
     /// A text that clears the screen, rings, turns the writing around and ends the line.
@@ -299,11 +312,28 @@ mod tests {
         ];
         for event in &events {
             let lines = if matches!(event, Event::Message { .. }) { 2 } else { 1 };
-            assert_safe(&super::event(event).unwrap(), lines);
+            assert_safe(&super::event(event, &BTreeMap::new()).unwrap(), lines);
         }
         let undelivered = vec![hostile(), hostile()];
         let closed = Event::ChatClosed { with: bob(), reason: ChatEnd::Lost, undelivered };
-        assert_safe(&super::event(&closed).unwrap(), 3);
+        assert_safe(&super::event(&closed, &BTreeMap::new()).unwrap(), 3);
+    }
+
+    #[test]
+    fn end_of_one_thing_says_what_goes_on() {
+        let chats = BTreeMap::from([(bob(), ChatState::Open)]);
+        let closing = LinkEnd::Closed(Closing::Terminated);
+        let ended = Event::Disconnected { reason: closing, why: Why::LinkEnded(closing) };
+        assert_eq!(super::event(&ended, &BTreeMap::new()).unwrap(), "Server: terminated.");
+        assert_eq!(
+            super::event(&ended, &chats).unwrap(),
+            "Server: terminated. Your chats continue."
+        );
+        let with = "carol".parse().unwrap();
+        let closed = Event::ChatClosed { with, reason: ChatEnd::Ended, undelivered: Vec::new() };
+        let told =
+            "Chat with carol is over.\nYour chat with bob is still open: `/switch bob` goes there.";
+        assert_eq!(super::event(&closed, &chats).unwrap(), told);
     }
 
     #[test]
@@ -320,7 +350,7 @@ mod tests {
             Event::Left { usernames: vec![], count: 9 },
         ];
         for event in &events {
-            assert_safe(&super::event(event).unwrap(), 1);
+            assert_safe(&super::event(event, &BTreeMap::new()).unwrap(), 1);
         }
     }
 

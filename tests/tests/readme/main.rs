@@ -17,7 +17,7 @@ mod documents;
 mod sessions;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -281,9 +281,11 @@ fn tree(readme: &str) -> Checked {
 /// They are drawn from what the programs do now, small, and told in words to who can't see them.
 fn pictures(readme: &str) -> Checked {
     let name = |name: &str| name.parse::<Username>().unwrap();
+    let no_chats = BTreeMap::new();
     let session = vec![
-        render::event(&Event::LoggedIn { username: name("alice"), by: "password" }).unwrap(),
-        render::event(&Event::LoggedIn { username: name("bob"), by: "key" }).unwrap(),
+        render::event(&Event::LoggedIn { username: name("alice"), by: "password" }, &no_chats)
+            .unwrap(),
+        render::event(&Event::LoggedIn { username: name("bob"), by: "key" }, &no_chats).unwrap(),
         "bob at 127.0.0.1 asks for a chat.".into(),
     ];
     let steps = demo_steps();

@@ -126,7 +126,8 @@ impl Console {
         if matches!(event, Event::State(_)) {
             self.screen.look_again();
         }
-        let Some(text) = render::event(event) else {
+        let shown = self.standing.read_view(|view| render::event(event, &view.session.chats));
+        let Some(text) = shown else {
             // Those before it may not be on the screen yet.
             return self.screen.show_event(String::new(), receipt).await;
         };

@@ -16,25 +16,25 @@ use letschat_engine::events::Receipt;
 
 /// Runs the front end; the result is the exit status.
 pub fn run(mut front_end: FrontEnd) -> u8 {
-    let mut typist = None;
+    let (client, interactive) = (front_end.dispatcher.client().clone(), front_end.interactive);
     if front_end.interactive {
         // A terminal does not tell if a line has been begun.
         front_end.dispatcher = front_end.dispatcher.at_a_prompt();
-        typist = Some(front_end.dispatcher.client().clone());
     }
-    super::run(front_end, Plain { typist })
+    super::run(front_end, Plain { client, interactive })
 }
 
 struct Plain {
-    /// The client of a person who types at a terminal.
-    typist: Option<Client>,
+    client: Client,
+    /// A person types at a terminal.
+    interactive: bool,
 }
 
 impl Plain {
     /// How to go to a chat that was asked for, where lines go to another one.
     fn way_there(&self, reply: &Reply) -> Option<String> {
-        let (Some(client), Reply::Chat { with, .. }) = (&self.typist, reply) else { return None };
-        match client.typing() {
+        let (true, Reply::Chat { with, .. }) = (self.interactive, reply) else { return None };
+        match self.client.typing() {
             Typing::Chat(current) if current.as_str() != with => Some(format!(
                 "What you type still goes to {current}; `/switch {with}` goes to {with}."
             )),
@@ -54,7 +54,8 @@ impl Dialect for Plain {
     }
 
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        match (render::event(event), event) {
+        let text = self.client.read_view(|view| render::event(event, &view.session.chats));
+        match (text, event) {
             (None, _) => {}
             (Some(text), Event::Error { .. }) => write(Stream::Error, &text)?,
             (Some(text), _) => write(Stream::Output, &text)?,
