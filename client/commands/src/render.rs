@@ -21,7 +21,10 @@ pub fn reply(reply: &Reply) -> Option<String> {
     Some(match reply {
         Reply::Done {} => "Done.".into(),
         Reply::LoggedIn { .. } | Reply::Chat { .. } | Reply::Sent { .. } => return None,
-        Reply::Said { message } | Reply::Trusted { message, .. } => lines(message),
+        Reply::Said { message } => lines(message),
+        Reply::SignedUp { .. } | Reply::Trusted { .. } | Reply::BlockSet { .. } => {
+            lines(&text::reply(reply)?)
+        }
         Reply::Users { users } => user_table(users),
         Reply::Broadcast { number, .. } => format!("Broadcast {number} is on its way."),
         Reply::Safety { with, safety_number, fingerprint, verified } => {

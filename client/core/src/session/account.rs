@@ -171,11 +171,7 @@ impl AccountState {
         }
         self.forget_offer(&who);
         self.remember(cx, &who, KnownPeer { key, verified: false });
-        let fingerprint = fingerprint(&key);
-        let message = format!(
-            "{who} is trusted with the new key {fingerprint}; `/verify {who}` compares it."
-        );
-        Ok(Reply::Trusted { message, with: who.to_string(), fingerprint })
+        Ok(Reply::Trusted { with: who.to_string(), fingerprint: fingerprint(&key) })
     }
 }
 

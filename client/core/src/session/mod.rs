@@ -348,13 +348,7 @@ impl Session {
             self.calls.end(&mut self.cx, &who, &Failure::Cancelled(Cancel::Blocked));
             self.chats.end(&mut self.cx, &who, None);
         }
-        let message = match (on, changed) {
-            (true, true) => format!("{who} is blocked; `/block {who} off` takes it back."),
-            (true, false) => format!("{who} was blocked already."),
-            (false, true) => format!("{who} is blocked no more."),
-            (false, false) => format!("{who} was not blocked."),
-        };
-        Ok(Reply::Said { message })
+        Ok(Reply::BlockSet { who: who.to_string(), on, changed })
     }
 
     /// Says goodbye to everybody; finished when the last chat has delivered or given up.

@@ -186,9 +186,7 @@ impl ServerSide {
         match reply.code {
             Code::SignedUp => {
                 // The user's own word, whatever name the answer has.
-                let username = wanted.to_ascii_lowercase();
-                let message = format!("The account is made; `/login {username}` comes next.");
-                cx.answer(id, Reply::Said { message });
+                cx.answer(id, Reply::SignedUp { username: wanted.to_ascii_lowercase() });
             }
             code => cx.fail(id, Failure::refused(code, reply.last_line())),
         }

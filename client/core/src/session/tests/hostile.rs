@@ -207,8 +207,8 @@ fn sign_up_leads_to_a_login_by_the_name_asked_for() {
         let (id, _) = client.ask(Request::SignUp { username, password, repeated });
         client.reach();
         let effects = client.server(Code::SignedUp, &format!("{made} has an account now"));
-        let Ok(Reply::Said { message }) = answer(&effects, id).unwrap() else { panic!("{made}") };
-        assert!(message.contains("`/login bob`"), "{message}");
+        let expected = Reply::SignedUp { username: "bob".into() };
+        assert_eq!(answer(&effects, id), Some(&Ok(expected)), "{made}");
     }
 }
 
