@@ -26,7 +26,10 @@ pub fn reply(reply: &Reply) -> Option<String> {
         | Reply::Chat { .. }
         | Reply::Sent { .. }
         | Reply::Broadcast { .. } => return None,
-        Reply::Said { message } | Reply::Trusted { message, .. } => lines(message),
+        Reply::Said { message } => lines(message),
+        Reply::SignedUp { .. } | Reply::Trusted { .. } | Reply::BlockSet { .. } => {
+            lines(&text::reply(reply)?)
+        }
         Reply::Users { users } => user_table(users),
         Reply::Safety { with, safety_number, fingerprint, verified } => {
             let with = Printable(with);

@@ -1,4 +1,4 @@
-//! The sentences for failures and events of the client.
+//! The sentences for replies, failures and events of the client.
 //!
 //! They are not yet safe for a terminal: names, addresses and the server's words go in as they came.
 
@@ -6,6 +6,7 @@ use letschat_core::codes::LinkEnd;
 use letschat_core::event::{Event, Trouble, fingerprint};
 use letschat_core::failure::{Among, Cancel, Failure, Text, Withdrawal};
 use letschat_core::notice::Notice;
+use letschat_core::session::Reply;
 use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
@@ -24,6 +25,42 @@ impl<'a> From<&'a Event> for WithMessage<'a> {
     fn from(event: &'a Event) -> WithMessage<'a> {
         WithMessage { event, message: message(event) }
     }
+}
+
+/// A reply as programs see it: with the sentence, if it has one.
+#[derive(Debug, Serialize)]
+pub struct ReplyWithMessage<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(flatten)]
+    reply: &'a Reply,
+}
+
+impl<'a> From<&'a Reply> for ReplyWithMessage<'a> {
+    fn from(reply: &'a Reply) -> ReplyWithMessage<'a> {
+        ReplyWithMessage { message: self::reply(reply), reply }
+    }
+}
+
+/// The `message` of a reply, if it has one that is not a field of its own.
+pub fn reply(reply: &Reply) -> Option<String> {
+    Some(match reply {
+        Reply::SignedUp { username } => {
+            format!("The account is made; `/login {username}` comes next.")
+        }
+        Reply::Trusted { with, fingerprint } => {
+            format!(
+                "{with} is trusted with the new key {fingerprint}; `/verify {with}` compares it."
+            )
+        }
+        Reply::BlockSet { who, on, changed } => match (on, changed) {
+            (true, true) => format!("{who} is blocked; `/block {who} off` takes it back."),
+            (true, false) => format!("{who} was blocked already."),
+            (false, true) => format!("{who} is blocked no more."),
+            (false, false) => format!("{who} was not blocked."),
+        },
+        _ => return None,
+    })
 }
 
 /// The `message` of an event, if it has one.
@@ -352,6 +389,19 @@ mod tests {
         assert_eq!(new, format!("{} {known}", Closing::Kicked.sentence()));
         let refused = message(&login_ended(Failure::KeyRefused(Some(bob())), false)).unwrap();
         assert!(refused.ends_with("`/login bob` asks for the password."), "{refused}");
+    }
+
+    #[test]
+    fn programs_see_the_sentence_of_a_reply() {
+        let line = |reply: Reply| serde_json::to_string(&ReplyWithMessage::from(&reply)).unwrap();
+        let trusted = Reply::Trusted { with: "bob".into(), fingerprint: "5fed".into() };
+        let message = "bob is trusted with the new key 5fed; `/verify bob` compares it.";
+        let fields = r#""with":"bob","fingerprint":"5fed"}"#;
+        assert_eq!(line(trusted), format!(r#"{{"message":{},{fields}"#, json!(message)));
+        let signed_up = line(Reply::SignedUp { username: "bob".into() });
+        let message = "The account is made; `/login bob` comes next.";
+        assert_eq!(signed_up, json!({"message": message}).to_string());
+        assert_eq!(line(Reply::Done {}), "{}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_commands::commands::TABLE;
 use letschat_commands::exit_status;
-use letschat_commands::text::WithMessage;
+use letschat_commands::text::{ReplyWithMessage, WithMessage};
 use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
 use letschat_core::event::{self, Event, KeyState, Trouble};
@@ -132,7 +132,7 @@ pub(crate) fn replies(document: &str) -> Checked {
     let real: BTreeSet<BTreeSet<String>> = every_reply()
         .iter()
         .map(|reply| {
-            let fields = serde_json::to_value(reply).unwrap();
+            let fields = serde_json::to_value(ReplyWithMessage::from(reply)).unwrap();
             fields.as_object().unwrap().keys().cloned().collect()
         })
         .collect();
@@ -162,6 +162,7 @@ fn every_reply() -> Vec<Reply> {
     let replies = vec![
         Reply::Done {},
         Reply::Said { message: text() },
+        Reply::SignedUp { username: text() },
         Reply::LoggedIn { username: text() },
         Reply::Users { users: vec![] },
         Reply::Chat { with: text(), fingerprint: text(), key },
@@ -174,7 +175,8 @@ fn every_reply() -> Vec<Reply> {
         },
         Reply::Broadcast { number: 1, time: text() },
         Reply::Safety { with: text(), safety_number: text(), fingerprint: text(), verified: false },
-        Reply::Trusted { message: text(), with: text(), fingerprint: text() },
+        Reply::Trusted { with: text(), fingerprint: text() },
+        Reply::BlockSet { who: text(), on: true, changed: true },
         Reply::Blocked { blocked: vec![] },
         Reply::Status(Box::new(status)),
     ];
@@ -184,7 +186,7 @@ fn every_reply() -> Vec<Reply> {
             Reply::Done {} | Reply::Said { .. } | Reply::LoggedIn { .. } | Reply::Users { .. } => {}
             Reply::Chat { .. } | Reply::Sent { .. } | Reply::Broadcast { .. } => {}
             Reply::Safety { .. } | Reply::Trusted { .. } | Reply::Blocked { .. } => {}
-            Reply::Status(_) => {}
+            Reply::SignedUp { .. } | Reply::BlockSet { .. } | Reply::Status(_) => {}
         }
     }
     replies

@@ -1,21 +1,35 @@
-//! The links to peers: what each serves, and the one place where word of them arrives.
+//! The links to peers: what each serves.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
-use letschat_protocol::peer::PeerMessage;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::peer::{ChatId, Refusal};
 use letschat_protocol::username::Username;
 
-use super::{Effect, LinkId, Now, PeerLoss, Session};
+use super::LinkId;
+use crate::crowd::gives_way;
 
-/// The purpose of each link that has one. Links that arrived and are not understood yet are in `arrived`.
+/// A link that arrived says what it wants within this time.
+const FIRST_WORD_MS: u64 = 10_000;
+/// A call that comes before its introduction waits this long for it.
+const INTRODUCTION_WAIT_MS: u64 = 5_000;
+/// Links that arrived and are not understood yet, at most. Beyond that the oldest of the address
+/// with the most gives way.
+const MAX_ARRIVED: usize = 64;
+/// Links of people who are blocked, at most.
+const MAX_IGNORED: usize = 16;
+
+/// The purpose of each open link.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    uses: HashMap<LinkId, LinkUse>,
+    // Links are numbered as they arrive, so those that arrived are in order of age.
+    uses: BTreeMap<LinkId, LinkUse>,
     dialled: u64,
 }
 
 /// What a link serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum LinkUse {
     /// An own request for a chat.
     Call(Username),
@@ -23,12 +37,33 @@ pub(super) enum LinkUse {
     Asked(Username),
     /// An open chat.
     Chat(Username),
+    /// It arrived and is not understood yet.
+    Arrived(Arrived),
+    /// Somebody who is blocked waits for an answer, until this time.
+    Ignored { until_ms: u64 },
+}
+
+/// A link that arrived and is not understood yet.
+#[derive(Debug, Clone)]
+pub(super) struct Arrived {
+    pub(super) key: PublicKey,
+    pub(super) from: SocketAddr,
+    /// It called by this name, and its introduction is awaited.
+    pub(super) called: Option<(ChatId, Username)>,
+    due_ms: u64,
 }
 
 impl Links {
-    /// Names the next link that is dialled.
-    pub(super) fn next(&mut self) -> LinkId {
+    /// Names a link that is dialled for this purpose.
+    pub(super) fn dial(&mut self, purpose: LinkUse) -> LinkId {
         self.dialled += 1;
+        let link = LinkId::dialled(self.dialled);
+        self.serve(link, purpose);
+        link
+    }
+
+    #[cfg(test)]
+    pub(super) fn last_dialled(&self) -> LinkId {
         LinkId::dialled(self.dialled)
     }
 
@@ -37,58 +72,100 @@ impl Links {
         self.uses.insert(link, purpose);
     }
 
-    #[cfg(test)]
-    pub(super) fn last_dialled(&self) -> LinkId {
-        LinkId::dialled(self.dialled)
+    pub(super) fn purpose(&self, link: LinkId) -> Option<&LinkUse> {
+        self.uses.get(&link)
     }
 
-    fn purpose(&self, link: LinkId) -> Option<LinkUse> {
-        self.uses.get(&link).cloned()
+    /// Notes that a link is no more. Returns what it served.
+    pub(super) fn forget(&mut self, link: LinkId) -> Option<LinkUse> {
+        self.uses.remove(&link)
     }
-}
 
-impl Session {
-    /// A link that was dialled is up.
-    pub(super) fn peer_dialled(&mut self, now: Now, link: LinkId) {
-        match self.links.purpose(link) {
-            Some(LinkUse::Call(who)) => self.say_call(&who, link),
-            Some(LinkUse::Chat(who)) => self.resume_chat(now, &who, link),
-            _ => self.effects.push(Effect::ClosePeer { link }),
+    /// Notes a link that arrived. Returns the one that gives way if there are too many.
+    pub(super) fn arrive(
+        &mut self,
+        now_ms: u64,
+        link: LinkId,
+        key: PublicKey,
+        from: SocketAddr,
+    ) -> Option<LinkId> {
+        let arrived = Arrived { key, from, called: None, due_ms: now_ms + FIRST_WORD_MS };
+        self.serve(link, LinkUse::Arrived(arrived));
+        if self.all_arrived().count() <= MAX_ARRIVED {
+            return None;
+        }
+        let oldest = gives_way(self.all_arrived().map(|(_, one)| one.from.ip()))?;
+        self.all_arrived().nth(oldest).map(|(link, _)| link)
+    }
+
+    /// Returns a link that is not understood yet.
+    pub(super) fn arrived(&self, link: LinkId) -> Option<&Arrived> {
+        match self.uses.get(&link)? {
+            LinkUse::Arrived(arrived) => Some(arrived),
+            _ => None,
         }
     }
 
-    /// Something came over a link.
-    pub(super) fn peer_said(&mut self, now: Now, link: LinkId, message: PeerMessage) {
-        match self.links.purpose(link) {
-            Some(LinkUse::Call(who)) => self.call_answered(now, &who, message),
-            Some(LinkUse::Asked(who)) => self.asker_said(now, &who, message),
-            Some(LinkUse::Chat(who)) => self.chat_said(now, &who, link, message),
-            None => self.newcomer_said(now, link, message),
+    /// Keeps a call until its caller is introduced.
+    pub(super) fn await_introduction(
+        &mut self,
+        now_ms: u64,
+        link: LinkId,
+        call: (ChatId, Username),
+    ) {
+        if let Some(LinkUse::Arrived(arrived)) = self.uses.get_mut(&link) {
+            arrived.called = Some(call);
+            arrived.due_ms = now_ms + INTRODUCTION_WAIT_MS;
         }
     }
 
-    /// A link to a peer is no more.
-    pub(super) fn peer_lost(&mut self, now: Now, link: LinkId, why: PeerLoss) {
-        self.arrived.remove(&link);
-        self.ignored.remove(&link);
-        match self.links.purpose(link) {
-            None => {}
-            Some(LinkUse::Call(who)) => {
-                self.links.uses.remove(&link);
-                self.call_lost(now, &who, why);
-            }
-            Some(LinkUse::Asked(who)) => {
-                self.links.uses.remove(&link);
-                self.asker_gone(&who);
-            }
-            Some(LinkUse::Chat(who)) => self.link_broke(now, &who, link),
-        }
+    /// Returns a call by this key that waits for its introduction.
+    pub(super) fn awaiting(&self, key: &PublicKey) -> Option<(LinkId, ChatId, Username)> {
+        self.all_arrived().find_map(|(link, arrived)| {
+            let (chat, name) = arrived.called.clone().filter(|_| arrived.key == *key)?;
+            Some((link, chat, name))
+        })
     }
 
-    pub(super) fn close_link(&mut self, link: LinkId) {
-        self.links.uses.remove(&link);
-        self.arrived.remove(&link);
-        self.ignored.remove(&link);
-        self.effects.push(Effect::ClosePeer { link });
+    /// Keeps the link of somebody who is blocked. Returns false if there are too many.
+    pub(super) fn ignore(&mut self, link: LinkId, until_ms: u64) -> bool {
+        let has_room = self.all_ignored().count() < MAX_IGNORED;
+        if has_room {
+            self.serve(link, LinkUse::Ignored { until_ms });
+        }
+        has_room
+    }
+
+    /// Returns those who arrived and whom the user has not heard of.
+    pub(super) fn newcomers(&self) -> Vec<LinkId> {
+        let arrived = self.all_arrived().map(|(link, _)| link);
+        arrived.chain(self.all_ignored().map(|(link, _)| link)).collect()
+    }
+
+    /// Returns the newcomers who have waited long enough, with their answers.
+    pub(super) fn overdue(&self, now_ms: u64) -> Vec<(LinkId, Refusal)> {
+        let arrived = self.all_arrived().filter(|(_, one)| one.due_ms <= now_ms);
+        let ignored = self.all_ignored().filter(|(_, until_ms)| *until_ms <= now_ms);
+        let arrived = arrived.map(|(link, _)| (link, Refusal::Unknown));
+        arrived.chain(ignored.map(|(link, _)| (link, Refusal::NoAnswer))).collect()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let arrived = self.all_arrived().map(|(_, one)| one.due_ms);
+        arrived.chain(self.all_ignored().map(|(_, until_ms)| until_ms)).min()
+    }
+
+    fn all_arrived(&self) -> impl Iterator<Item = (LinkId, &Arrived)> {
+        self.uses.iter().filter_map(|(link, purpose)| match purpose {
+            LinkUse::Arrived(arrived) => Some((*link, arrived)),
+            _ => None,
+        })
+    }
+
+    fn all_ignored(&self) -> impl Iterator<Item = (LinkId, u64)> {
+        self.uses.iter().filter_map(|(link, purpose)| match purpose {
+            LinkUse::Ignored { until_ms } => Some((*link, *until_ms)),
+            _ => None,
+        })
     }
 }

@@ -4,16 +4,19 @@
 //! out in their order before the next input. It holds no socket, reads no clock and spawns
 //! nothing, so that many sessions and a hub can be simulated together.
 //!
+//! Each module owns its state and decides for itself. The session holds them, and leads what goes
+//! through several of them.
+//!
 //! * [`io`] – what goes in and what comes out; `reply` – the answers to requests
-//! * `server` – the link to the server: dialling, logging in, staying logged in
+//! * `context` – the effects as they are collected, the time, random numbers
+//! * `links` – the links to peers, and what each serves
+//! * `account` – the user's own key, the keys of peers (known, changed, verified), the blocked
+//! * `server` – the link to the server: logging in, staying logged in, asking
 //! * `retry` – what happens after that link ended, as a table
 //! * `backoff` – when to try again, for every loop that somebody else could drive
-//! * `asking` – what a logged-in user asks of the server, and the answers
 //! * `broadcasts` – which broadcasts have been shown, and which are missing
-//! * `links` – where word of a link to a peer arrives, and for what the link is
 //! * `calls` – asking for a chat and being asked
-//! * `keys` – the keys of peers: known, changed, verified
-//! * `chat`, `chats` – open chats: messages, breaks, the end
+//! * `chats` – the open chats; `chat` – messages, breaks, the end of one of them
 //! * `typing` – where a typed line goes
 //! * `routes` – the ways by which a message reaches a person
 //! * `delivery` – one chat's messages, whatever path they take
@@ -26,16 +29,15 @@
 //! * The current chat changes only by the user's own act. When the other side ends it, typed text goes
 //!   nowhere until the user has said so: it never becomes a command.
 
-mod asking;
+mod account;
 mod backoff;
-mod blocking;
 mod broadcasts;
 mod calls;
 mod chat;
 mod chats;
+mod context;
 pub mod delivery;
 pub mod io;
-mod keys;
 mod links;
 mod reply;
 mod retry;
@@ -45,20 +47,22 @@ mod server;
 mod tests;
 mod typing;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
-use letschat_protocol::identity::{Fingerprint, PublicKey};
+use letschat_protocol::peer::{PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
-use self::broadcasts::Shown;
-use self::calls::{Arrived, Asked, Bell, Call, Introduced};
-use self::chat::Chat;
-use self::keys::Offered;
-use self::links::{LinkUse, Links};
-use self::server::ServerSide;
+use self::account::AccountState;
+use self::broadcasts::Broadcasts;
+use self::calls::{Calls, Requests};
+use self::chats::Chats;
+use self::context::Context;
+use self::links::LinkUse;
+use self::server::{ListFor, ServerSide};
 use crate::codes::LinkEnd;
-use crate::event::{Event, KeyState, fingerprint};
-use crate::failure::{Among, Failure};
+use crate::event::{Event, fingerprint};
+use crate::failure::{Among, Cancel, Failure};
 use crate::view::SessionState;
 pub use io::*;
 pub use reply::*;
@@ -96,153 +100,95 @@ pub enum Phase {
 
 /// The state of one client.
 pub struct Session {
-    config: SessionConfig,
-    random: fastrand::Rng,
+    cx: Context,
+    account: AccountState,
     server: ServerSide,
-    shown: Shown,
-    /// Counts the chats that were opened, so that what was displayed of one is not taken for another's.
-    opened: u64,
-    /// Counts the logs that were followed, so that what was displayed of one is not taken for another's.
-    logs: u64,
-    /// How far the front end is behind.
-    backlog: Backlog,
-    /// At which server and to whom.
-    shown_to: Option<(Fingerprint, Username)>,
-    account: Option<Account>,
-    /// Own requests for a chat, by whom they are for.
-    calls: BTreeMap<Username, Call>,
+    broadcasts: Broadcasts,
+    /// The user's own requests for a chat.
+    calls: Calls,
     /// Others' requests for a chat.
-    asked: BTreeMap<Username, Asked>,
-    /// How often others asked of late.
-    bells: BTreeMap<Username, Bell>,
-    chats: BTreeMap<Username, Chat>,
-    typing: Typing,
-    links: Links,
-    /// Links that arrived and have not been understood yet.
-    arrived: BTreeMap<LinkId, Arrived>,
-    /// Links of people who are blocked and wait for an answer, and until when they do.
-    ignored: BTreeMap<LinkId, u64>,
-    /// The oldest first.
-    introduced: VecDeque<Introduced>,
-    /// Keys that the server vouches for and that are not the known ones, until the user trusts them.
-    offered: BTreeMap<Username, Offered>,
-    reported_ms: Option<u64>,
+    requests: Requests,
+    chats: Chats,
     quitting: Option<RequestId>,
     /// The state that front ends know of.
     told: SessionState,
-    effects: Vec<Effect>,
 }
 
 impl Session {
     /// A session that has not begun anything.
     pub fn new(config: SessionConfig) -> Session {
         Session {
-            random: fastrand::Rng::with_seed(config.seed),
-            config,
+            cx: Context::new(config),
+            account: AccountState::default(),
             server: ServerSide::default(),
-            shown: Shown::default(),
-            opened: 0,
-            logs: 0,
-            backlog: Backlog::None,
-            shown_to: None,
-            account: None,
-            calls: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            bells: BTreeMap::new(),
-            chats: BTreeMap::new(),
-            typing: Typing::default(),
-            links: Links::default(),
-            arrived: BTreeMap::new(),
-            ignored: BTreeMap::new(),
-            introduced: VecDeque::new(),
-            offered: BTreeMap::new(),
-            reported_ms: None,
+            broadcasts: Broadcasts::default(),
+            calls: Calls::default(),
+            requests: Requests::default(),
+            chats: Chats::default(),
             quitting: None,
             told: SessionState::default(),
-            effects: Vec::new(),
         }
     }
 
     /// Takes one input and hands back what is to be done, in this order.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        self.cx.begin(now);
         match input {
-            Input::Request { id, request } => self.request(now, id, request),
+            Input::Request { id, request } => self.request(id, request),
             Input::ServerSecured { fingerprint, binding, address } => {
-                self.server_secured(now, fingerprint, binding, address);
+                self.server.secured(&self.cx, fingerprint, binding, address);
             }
-            Input::ServerUnreached(why) => self.server_unreached(now, why),
-            Input::Server(said) => self.server_said(now, said),
-            Input::ServerLost => self.server_down(now, LinkEnd::Lost),
-            Input::Account(result) => self.account_opened(now, result),
-            Input::Datagram(message) => self.datagram(now, message),
-            Input::PeerDialled { link } => self.peer_dialled(now, link),
-            Input::PeerArrived { link, key, from } => self.peer_arrived(now, link, key, from),
-            Input::Peer { link, message } => self.peer_said(now, link, message),
-            Input::PeerLost { link, why } => self.peer_lost(now, link, why),
-            Input::Displayed(what) => self.displayed(now, what),
-            Input::Backlog(backlog) => self.backlog_changed(now, backlog),
+            Input::ServerUnreached(why) => self.server.unreached(&mut self.cx, why),
+            Input::Server(said) => self.server_said(said),
+            Input::ServerLost => self.server_down(LinkEnd::Lost),
+            Input::Account(result) => self.account_opened(result),
+            Input::Datagram(message) => self.datagram(message),
+            Input::PeerDialled { link } => self.peer_dialled(link),
+            Input::PeerArrived { link, key, from } => self.peer_arrived(link, key, from),
+            Input::Peer { link, message } => self.peer_said(link, message),
+            Input::PeerLost { link, why } => self.peer_lost(link, why),
+            Input::Displayed(what) => self.displayed(what),
+            Input::Backlog(backlog) => {
+                self.chats.hold(&self.cx, backlog != Backlog::None);
+                self.broadcasts.skip(&self.cx, backlog == Backlog::Full);
+            }
             Input::Tick => {}
         }
-        self.tick(now);
+        self.tick();
         self.release_account();
         self.tell_if_changed();
         self.finish_quitting();
-        std::mem::take(&mut self.effects)
-    }
-
-    /// Tells the state if it is another than the one told last.
-    fn tell_if_changed(&mut self) {
-        let told = &self.told;
-        let is_told = told.link == self.server.link_state()
-            && told.phase == self.phase()
-            && told.username.as_ref() == self.own_name()
-            && told.typing == self.typing
-            && told
-                .chats
-                .iter()
-                .map(|(who, state)| (who, *state))
-                .eq(self.chats.iter().map(|(who, chat)| (who, chat.state())))
-            && told.requests.iter().eq(self.asked.keys());
-        if is_told {
-            return;
-        }
-        self.told = SessionState {
-            link: self.server.link_state(),
-            phase: self.phase(),
-            username: self.own_name().cloned(),
-            typing: self.typing.clone(),
-            chats: self.chats.iter().map(|(who, chat)| (who.clone(), chat.state())).collect(),
-            requests: self.asked.keys().cloned().collect(),
-        };
-        self.tell(Event::State(Box::new(self.told.clone())));
+        self.cx.finish()
     }
 
     /// When [`Input::Tick`] is due, on the boot clock.
     pub fn next_deadline(&self) -> Option<u64> {
-        let server = self.server.next_deadline();
-        let calls = self.calls.values().filter_map(Call::due_ms);
-        let asked = self.asked.values().map(Asked::due_ms);
-        let arrived = self.arrived.values().map(Arrived::due_ms);
-        let chats = self.chats.values().filter_map(Chat::due_ms);
-        let ignored = self.ignored.values().copied();
-        server
-            .into_iter()
-            .chain(ignored)
-            .chain(calls)
-            .chain(asked)
-            .chain(arrived)
-            .chain(chats)
-            .min()
+        [
+            self.server.next_deadline(),
+            self.broadcasts.repair_due_ms(),
+            self.calls.next_deadline(),
+            self.requests.next_deadline(),
+            self.cx.links.next_deadline(),
+            self.chats.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The known peers, for [`Save::Peers`].
     pub fn peers(&self) -> BTreeMap<Username, KnownPeer> {
-        self.account.as_ref().map(|account| account.peers.clone()).unwrap_or_default()
+        self.account.peers()
     }
 
     /// Those who are blocked, for [`Save::Blocked`].
     pub fn blocked(&self) -> BTreeSet<Username> {
-        self.account.as_ref().map(|account| account.blocked.clone()).unwrap_or_default()
+        self.account.blocked()
+    }
+
+    /// What a typed line means now.
+    pub fn typing(&self) -> &Typing {
+        self.chats.typing()
     }
 
     /// What the dispatcher checks commands against.
@@ -254,86 +200,165 @@ impl Session {
         }
     }
 
+    /// Tells the state if it is another than the one told last.
+    fn tell_if_changed(&mut self) {
+        let told = &self.told;
+        let is_told = told.link == self.server.link_state()
+            && told.phase == self.phase()
+            && told.username.as_ref() == self.account.name()
+            && told.typing == *self.typing()
+            && told.chats.iter().map(|(who, state)| (who, *state)).eq(self.chats.states())
+            && told.requests.iter().eq(self.requests.names());
+        if is_told {
+            return;
+        }
+        self.told = SessionState {
+            link: self.server.link_state(),
+            phase: self.phase(),
+            username: self.account.name().cloned(),
+            typing: self.typing().clone(),
+            chats: self.chats.states().map(|(who, state)| (who.clone(), state)).collect(),
+            requests: self.requests.names().cloned().collect(),
+        };
+        self.cx.tell(Event::State(Box::new(self.told.clone())));
+    }
+
     /// The front end has displayed something: only now it counts as delivered.
-    fn displayed(&mut self, now: Now, what: Displayed) {
+    fn displayed(&mut self, what: Displayed) {
         match what {
-            Displayed::Message { chat: count, number } => {
-                if let Some(chat) = self.chats.values_mut().find(|chat| chat.count == count) {
-                    chat.delivery.display(number);
-                    chat.owe_acknowledgement(now);
+            Displayed::Message { chat, number } => self.chats.displayed(&self.cx, chat, number),
+            Displayed::Broadcast { log, number } => {
+                if self.broadcasts.displayed(log, number) {
+                    self.save_position();
                 }
             }
-            Displayed::Broadcast { log, number } if log == self.logs => {
-                self.shown.display(number);
-                self.save_position();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.tick_server();
+        self.calls.tick(&mut self.cx);
+        self.requests.tick(&mut self.cx, &mut self.account);
+        for (link, why) in self.cx.links.overdue(self.cx.now_ms()) {
+            self.cx.refuse(link, why);
+        }
+        self.chats.tick(&mut self.cx);
+    }
+
+    /// A link that was dialled is up.
+    fn peer_dialled(&mut self, link: LinkId) {
+        match self.cx.links.purpose(link).cloned() {
+            Some(LinkUse::Call(who)) => self.say_call(&who, link),
+            Some(LinkUse::Chat(who)) => self.chats.resume(&mut self.cx, &who, link),
+            _ => self.cx.close(link),
+        }
+    }
+
+    /// Something came over a link.
+    fn peer_said(&mut self, link: LinkId, message: PeerMessage) {
+        match self.cx.links.purpose(link).cloned() {
+            Some(LinkUse::Call(who)) => self.call_answered(&who, message),
+            Some(LinkUse::Asked(who)) => self.asker_said(&who, message),
+            Some(LinkUse::Chat(who)) => {
+                let is_blocked = self.account.is_blocked(&who);
+                if self.chats.hear(&mut self.cx, &who, link, message, is_blocked) {
+                    self.server.report_activity(&mut self.cx);
+                }
             }
-            Displayed::Broadcast { .. } => {}
+            Some(LinkUse::Arrived(_)) => self.newcomer_said(link, message),
+            Some(LinkUse::Ignored { .. }) | None => {}
         }
     }
 
-    fn backlog_changed(&mut self, now: Now, backlog: Backlog) {
-        let before = std::mem::replace(&mut self.backlog, backlog);
-        if before == Backlog::None || backlog == Backlog::None {
-            let is_held = backlog != Backlog::None;
-            self.chats.values_mut().for_each(|chat| chat.hold(now, is_held));
+    /// A link to a peer is no more.
+    fn peer_lost(&mut self, link: LinkId, why: PeerLoss) {
+        match self.cx.links.forget(link) {
+            Some(LinkUse::Call(who)) => self.call_lost(&who, why),
+            Some(LinkUse::Asked(who)) => self.asker_gone(&who),
+            Some(LinkUse::Chat(who)) => self.chats.link_broke(&mut self.cx, &who, link),
+            Some(LinkUse::Arrived(_) | LinkUse::Ignored { .. }) | None => {}
         }
-        // What was skipped is asked for now.
-        self.plan_repair(now);
     }
 
-    fn tick(&mut self, now: Now) {
-        self.tick_server(now);
-        self.tick_calls(now);
-        self.tick_ignored(now);
-        self.tick_chats(now);
-    }
-
-    fn request(&mut self, now: Now, id: RequestId, request: Request) {
+    fn request(&mut self, id: RequestId, request: Request) {
         if self.quitting.is_some() {
-            return self.fail(id, Failure::Quitting);
+            return self.cx.fail(id, Failure::Quitting);
         }
+        let (cx, account, server) = (&mut self.cx, &mut self.account, &mut self.server);
         if request.is_local_activity() {
-            self.report_activity(now);
+            server.report_activity(cx);
         }
-        match request {
+        if request.is_for_server() && !server.is_logged_in() {
+            return server.ask_when_back(cx, account, id, request);
+        }
+        let result = match request {
             Request::SignUp { username, password, repeated } => {
-                self.sign_up(now, id, username, password, repeated);
+                return server.sign_up(cx, account, id, username, (password, repeated));
             }
             Request::Login { username, password, take } => {
-                self.log_in(now, id, username, password, take);
+                return self.log_in(id, username, password, take);
             }
             Request::ChangePassword { password, new, repeated } => {
-                self.change_password(now, id, password, new, repeated);
+                return server.change_password(cx, id, password, (new, repeated));
             }
-            Request::Leave => self.leave(id),
-            Request::Detach => self.detach(id),
-            Request::List => self.list(now, id),
-            Request::Watch(on) => self.watch(now, id, on),
-            Request::Broadcast(text) => self.broadcast(now, id, text),
-            Request::Connect { who, force, switch } => self.connect(now, id, who, force, switch),
-            Request::Approve(who) => self.approve(now, id, who),
-            Request::Deny(who) => self.deny(id, who),
-            Request::Cancel(who) => self.cancel(id, who),
-            Request::Say { to, text } => self.say(now, id, to, text),
-            Request::Switch(to) => self.switch(id, &to),
-            Request::AcceptEnd(who) => self.accept_end_asked(id, &who),
-            Request::Disconnect(who) => self.disconnect(now, id, who),
-            Request::Verify { who, matches } => self.verify(id, &who, matches),
-            Request::Trust(who) => self.trust(id, &who),
-            Request::Block { who, on } => self.block(now, id, &who, on),
-            Request::Blocked => self.list_blocked(id),
-            Request::Status => self.status(id),
-            Request::Quit => self.quit(now, id),
+            Request::List => return server.ask_list(cx, ListFor::User(id)),
+            Request::Watch(on) => return server.watch(cx, id, on),
+            Request::Broadcast(text) => return server.broadcast(cx, id, text),
+            Request::Connect { who, force, switch } => {
+                return self.connect(id, who, force, switch);
+            }
+            Request::Approve(who) => return self.approve(id, who.as_deref()),
+            Request::Disconnect(who) => return self.chats.disconnect(cx, id, who.as_deref()),
+            Request::Quit => return self.quit(id),
+            Request::Leave if !self.chats.is_empty() => Err(Failure::ChatOpen),
+            Request::Leave | Request::Detach => {
+                self.leave_server();
+                Ok(Reply::Done {})
+            }
+            Request::Deny(who) => self.requests.deny(cx, account, who.as_deref()),
+            Request::Cancel(who) => self.cancel(who.as_deref()),
+            Request::Say { to, text } => self.say(to.as_deref(), &text),
+            Request::Switch(to) => self.chats.switch(&to),
+            Request::AcceptEnd(who) => {
+                self.chats.accept_end(&who);
+                Ok(Reply::Done {})
+            }
+            Request::Verify { who, matches } => self.verify(&who, matches),
+            Request::Trust(who) => account.trust(cx, &who),
+            Request::Block { who, on } => self.block(&who, on),
+            Request::Blocked => account.list_blocked(),
+            Request::Status => Ok(Reply::Status(Box::new(self.status()))),
+        };
+        self.cx.reply(id, result);
+    }
+
+    /// The safety number with a peer, by the key that they use now or were known by.
+    fn verify(&mut self, who: &str, matches: bool) -> Result<Reply, Failure> {
+        let who: Username = who.parse().map_err(|_| Failure::UnknownPeer)?;
+        let key = self.chats.key(&who).or_else(|| self.account.known_key(&who));
+        self.account.verify(&mut self.cx, &who, key.ok_or(Failure::UnknownPeer)?, matches)
+    }
+
+    /// Blocks somebody or no longer. What there is with them ends.
+    fn block(&mut self, who: &str, on: bool) -> Result<Reply, Failure> {
+        let who: Username = who.parse().map_err(|_| Failure::WhomToBlock)?;
+        let changed = self.account.block(&mut self.cx, &who, on)?;
+        if on {
+            self.requests.turn_down(&mut self.cx, &mut self.account, &who, Refusal::Denied);
+            self.calls.end(&mut self.cx, &who, &Failure::Cancelled(Cancel::Blocked));
+            self.chats.end(&mut self.cx, &who, None);
         }
+        Ok(Reply::BlockSet { who: who.to_string(), on, changed })
     }
 
     /// Says goodbye to everybody; finished when the last chat has delivered or given up.
-    fn quit(&mut self, now: Now, id: RequestId) {
+    fn quit(&mut self, id: RequestId) {
         self.quitting = Some(id);
-        self.end_calls();
-        self.end_chats(now);
-        self.stop_server_work(&Failure::Quitting);
-        self.close_server();
+        self.calls.end_all(&mut self.cx, &Failure::Cancelled(Cancel::Quitting));
+        self.requests.end_all(&mut self.cx, &mut self.account);
+        self.close_newcomers();
+        self.chats.end_all(&mut self.cx);
+        self.stop_server(&Failure::Quitting);
     }
 
     fn finish_quitting(&mut self) {
@@ -341,102 +366,68 @@ impl Session {
             return;
         }
         if let Some(id) = self.quitting.take() {
-            self.answer(id, Reply::Done {});
-            self.effects.push(Effect::Finished);
+            self.cx.answer(id, Reply::Done {});
+            self.cx.push(Effect::Finished);
         }
     }
 
     /// Unlocks the account once neither the server nor a peer needs it.
     fn release_account(&mut self) {
-        if self.server.needs_account() || self.has_peers() || self.account.take().is_none() {
+        if self.server.needs_account() || self.has_peers() || !self.account.close() {
             return;
         }
         // Whoever arrived came to this account, and was introduced to it.
-        let arrived: Vec<LinkId> =
-            self.arrived.keys().chain(self.ignored.keys()).copied().collect();
-        for link in arrived {
-            self.close_link(link);
+        self.close_newcomers();
+        self.requests = Requests::default();
+        self.cx.push(Effect::CloseAccount);
+    }
+
+    /// Closes the links of those who arrived and of whom the user has not heard.
+    fn close_newcomers(&mut self) {
+        for link in self.cx.links.newcomers() {
+            self.cx.close(link);
         }
-        self.introduced.clear();
-        self.offered.clear();
-        self.bells.clear();
-        self.effects.push(Effect::CloseAccount);
     }
 
     /// Whether anything is open or being opened with anybody, under the present account.
     fn has_peers(&self) -> bool {
-        !(self.chats.is_empty() && self.calls.is_empty() && self.asked.is_empty())
+        !(self.chats.is_empty() && self.calls.is_empty() && self.requests.is_empty())
     }
 
-    fn status(&mut self, id: RequestId) {
-        let key = self.account.as_ref().map(|account| account.identity.public_key());
-        let chats = self.chats.values().map(|chat| chat.status(self)).chain(self.calls.iter().map(
-            |(who, call)| ChatStatus {
-                with: who.to_string(),
-                state: "calling",
-                current: false,
-                unconfirmed: 0,
-                key: call.key().map_or(KeyState::New, |key| self.key_state(who, &key)),
-            },
-        ));
-        let status = Status {
-            server: self.config.server.clone(),
+    fn status(&self) -> Status {
+        let (account, port) = (&self.account, self.cx.config().port);
+        let address = self.server.own_address().map(|address| SocketAddr::new(address, port));
+        let chats = self.chats.statuses(account).chain(self.calls.statuses(account));
+        Status {
+            server: self.cx.config().server.clone(),
             server_fingerprint: self.server.fingerprint().map(|key| key.to_string()),
             state: self.server.link_state().name(),
-            username: self.account.as_ref().map(|account| account.username.to_string()),
-            fingerprint: key.map(|key| fingerprint(&key)),
-            address: self
-                .server
-                .own_address()
-                .map(|address| std::net::SocketAddr::new(address, self.config.port).to_string()),
-            port: self.config.port,
+            username: account.name().map(Username::to_string),
+            fingerprint: account.key().map(|key| fingerprint(&key)),
+            address: address.map(|address| address.to_string()),
+            port,
             udp: self.server.datagrams_work(),
             chats: chats.collect(),
-            requests: self.asked.keys().map(Username::to_string).collect(),
-        };
-        self.answer(id, Reply::Status(Box::new(status)));
-    }
-
-    fn own_key(&self) -> Option<PublicKey> {
-        self.account.as_ref().map(|account| account.identity.public_key())
-    }
-
-    fn own_name(&self) -> Option<&Username> {
-        self.account.as_ref().map(|account| &account.username)
-    }
-
-    fn answer(&mut self, id: RequestId, reply: Reply) {
-        self.effects.push(Effect::Answer { id, result: Ok(reply) });
-    }
-
-    fn fail(&mut self, id: RequestId, why: Failure) {
-        self.effects.push(Effect::Answer { id, result: Err(why) });
-    }
-
-    fn fail_not_logged_in(&mut self, id: RequestId) {
-        self.fail(id, Failure::NotLoggedIn);
-    }
-
-    fn tell(&mut self, event: Event) {
-        self.effects.push(Effect::Tell(event));
-    }
-
-    /// Whom a word of the user means: the only one there is if no word was given.
-    fn choose<'a>(
-        among: Among,
-        word: Option<&str>,
-        names: impl Iterator<Item = &'a Username>,
-    ) -> Result<Username, Failure> {
-        let names: BTreeSet<&Username> = names.collect();
-        if let Some(word) = word {
-            let found = word.parse::<Username>().ok().filter(|name| names.contains(name));
-            return found.ok_or(Failure::Nobody { among, named: true });
+            requests: self.requests.names().map(Username::to_string).collect(),
         }
-        let mut rest = names.iter();
-        match (rest.next(), rest.next()) {
-            (None, _) => Err(Failure::Nobody { among, named: false }),
-            (Some(only), None) => Ok((*only).clone()),
-            _ => Err(Failure::WhichOne(names.into_iter().cloned().collect())),
-        }
+    }
+}
+
+/// Returns whom a word of the user means: the only one there is if no word was given.
+fn choose<'a>(
+    among: Among,
+    word: Option<&str>,
+    names: impl Iterator<Item = &'a Username>,
+) -> Result<Username, Failure> {
+    let names: BTreeSet<&Username> = names.collect();
+    if let Some(word) = word {
+        let found = word.parse::<Username>().ok().filter(|name| names.contains(name));
+        return found.ok_or(Failure::Nobody { among, named: true });
+    }
+    let mut rest = names.iter();
+    match (rest.next(), rest.next()) {
+        (None, _) => Err(Failure::Nobody { among, named: false }),
+        (Some(only), None) => Ok((*only).clone()),
+        _ => Err(Failure::WhichOne(names.into_iter().cloned().collect())),
     }
 }

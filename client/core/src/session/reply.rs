@@ -7,16 +7,23 @@ use serde::Serialize;
 use crate::conversation::{MessageState, Via, digits};
 use crate::event::KeyState;
 
-/// What came of a request. Serialised as the fields of a JSON reply.
+/// What came of a request. Serialised as the fields of a JSON reply; the crate `letschat-commands` adds
+/// the sentences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Reply {
     /// It is done; there is nothing to add.
     Done {},
-    /// A sentence worth showing.
+    /// Words worth showing: the server's, or those of a command.
     Said {
-        /// The sentence.
+        /// The words.
         message: String,
+    },
+    /// An account is made.
+    SignedUp {
+        /// Whose.
+        #[serde(skip)]
+        username: String,
     },
     /// Logged in.
     LoggedIn {
@@ -71,12 +78,22 @@ pub enum Reply {
     },
     /// A peer's changed key is pinned.
     Trusted {
-        /// A sentence that shows the key.
-        message: String,
         /// Whose key it is.
         with: String,
         /// Of the pinned key.
         fingerprint: String,
+    },
+    /// Somebody is blocked from now on, or no more.
+    BlockSet {
+        /// Who.
+        #[serde(skip)]
+        who: String,
+        /// Whether they are blocked now.
+        #[serde(skip)]
+        on: bool,
+        /// Whether that is new.
+        #[serde(skip)]
+        changed: bool,
     },
     /// Those who are blocked.
     Blocked {

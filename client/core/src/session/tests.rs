@@ -13,7 +13,7 @@ use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 
 use super::*;
 use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode};
-use crate::event::Event;
+use crate::event::{Event, KeyState};
 
 mod acknowledgements;
 mod backlog;

@@ -2,8 +2,7 @@
 
 use letschat_protocol::username::Username;
 
-use super::{Reply, RequestId, Session};
-use crate::event::Event;
+use super::context::Context;
 use crate::notice::Notice;
 
 /// What a typed line without a `/` means.
@@ -26,17 +25,10 @@ impl Typing {
             Typing::Chat(with) | Typing::Over(with) => Some(with),
         }
     }
-}
-
-impl Session {
-    /// What a typed line means now.
-    pub fn typing(&self) -> &Typing {
-        &self.typing
-    }
 
     /// The chat that plain text goes to.
     pub(super) fn current(&self) -> Option<&Username> {
-        match &self.typing {
+        match self {
             Typing::Chat(with) => Some(with),
             Typing::Commands | Typing::Over(_) => None,
         }
@@ -44,21 +36,21 @@ impl Session {
 
     /// A chat opened. It becomes current if its user asked for that, or if lines are commands. While lines go
     /// to another chat, or nowhere since that is over, its user may be typing for that one.
-    pub(super) fn opened_for_typing(&mut self, who: &Username, switch: bool) {
-        if self.typing.chat().is_some_and(|before| before != who) {
+    pub(super) fn opened(&mut self, cx: &mut Context, who: &Username, switch: bool) {
+        if self.chat().is_some_and(|before| before != who) {
             if !switch {
                 return;
             }
-            self.tell(Event::notice(Notice::CurrentChat(who.clone())));
+            cx.notify(Notice::CurrentChat(who.clone()));
         }
-        self.typing = Typing::Chat(who.clone());
+        *self = Typing::Chat(who.clone());
     }
 
     /// A chat closed. Its user may be typing for it, and learns from a failure that it is over, unless it
     /// was the user who ended it.
-    pub(super) fn closed_for_typing(&mut self, who: &Username, by_user: bool) {
+    pub(super) fn closed(&mut self, who: &Username, by_user: bool) {
         if self.current() == Some(who) {
-            self.typing = match by_user {
+            *self = match by_user {
                 true => Typing::Commands,
                 false => Typing::Over(who.clone()),
             };
@@ -67,13 +59,8 @@ impl Session {
 
     /// The user knows that this chat is over: typed lines are commands again.
     pub(super) fn accept_end(&mut self, who: &Username) {
-        if self.typing == Typing::Over(who.clone()) {
-            self.typing = Typing::Commands;
+        if matches!(self, Typing::Over(over) if over == who) {
+            *self = Typing::Commands;
         }
-    }
-
-    pub(super) fn accept_end_asked(&mut self, id: RequestId, who: &Username) {
-        self.accept_end(who);
-        self.answer(id, Reply::Done {});
     }
 }

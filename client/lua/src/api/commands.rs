@@ -12,6 +12,7 @@ use crate::script_client::{ScriptClient, to_lua};
 use letschat_commands::arguments::{Kind, Parameter, unknown};
 use letschat_commands::command::{Command, parse_object};
 use letschat_commands::commands::TABLE;
+use letschat_commands::text::ReplyWithMessage;
 
 pub(super) fn add(
     functions: &FunctionTable<'_>,
@@ -37,7 +38,8 @@ async fn run(
     let call = parse_object(command.name, &arguments).map_err(|rejection| rejection.failure)?;
     let call = script_client.dispatcher.prepare(call).await?;
     let reply = script_client.dispatcher.run(call).await?;
-    let reply = serde_json::to_value(&reply).map_err(|error| misuse(error.to_string()))?;
+    let reply = serde_json::to_value(ReplyWithMessage::from(&reply))
+        .map_err(|error| misuse(error.to_string()))?;
     to_lua(lua, &only_list(reply)).map_err(lua_failed)
 }
 

@@ -19,10 +19,9 @@ use super::lines::Entries;
 use super::{CommandResult, Dialect, Entry, FrontEnd, Id, OutputClosed};
 use letschat_commands::command::{Call, Rejection, parse_line};
 use letschat_commands::failure::Failure;
-use letschat_commands::text::WithMessage;
+use letschat_commands::text::{ReplyWithMessage, WithMessage};
 use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
-use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 
 /// Runs the front end, with or without own messages among the events; the result is the exit status.
@@ -42,7 +41,7 @@ struct ReplyLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
     #[serde(flatten)]
-    reply_fields: Option<&'a Reply>,
+    reply_fields: Option<ReplyWithMessage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Failure>,
 }
@@ -89,7 +88,7 @@ fn reply_line(outcome: &CommandResult) -> ReplyLine<'_> {
     ReplyLine {
         reply: outcome.command.map(|command| command.name),
         id: outcome.id.as_deref(),
-        reply_fields: outcome.result.as_ref().ok(),
+        reply_fields: outcome.result.as_ref().ok().map(ReplyWithMessage::from),
         error: outcome.result.as_ref().err(),
     }
 }
@@ -182,6 +181,7 @@ mod tests {
     use letschat_commands::command;
     use letschat_commands::commands::TABLE;
     use letschat_core::conversation::{MessageState, Via};
+    use letschat_core::session::Reply;
     use letschat_protocol::message_id::MessageId;
     use serde_json::json;
 

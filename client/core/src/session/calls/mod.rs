@@ -4,339 +4,180 @@
 //! The other side's user approves; the caller confirms that it is still there; only then is the
 //! chat open. When two call each other, that is approval on both sides, and the link that the
 //! lower fingerprint dialled is the one that stays.
+//!
+//! * `own` – the user's own requests
+//! * `requests` – others' requests; `bell` limits how often one rings, `introductions` says who may
 
-mod asked;
 mod bell;
+mod introductions;
+mod own;
+mod requests;
 
-pub(in crate::session) use bell::Bell;
-
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use letschat_protocol::dialogue::{Introduction, Request as ServerRequest};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
-use super::asking::is_at;
-use super::chat::Chat;
-use super::server::{Expected, ListFor};
-use super::{Effect, LinkId, LinkUse, Now, PeerLoss, Reply, Request, RequestId, Session};
-use crate::codes::RequestEnd;
-use crate::event::{Event, KeyState};
-use crate::failure::{Among, Cancel, Failure};
-use crate::notice::Notice;
+use super::server::{Expected, ListFor, is_at};
+use super::{LinkId, PeerLoss, Reply, Request, RequestId, Session};
+use crate::event::KeyState;
+use crate::failure::{Cancel, Failure};
+pub(in crate::session) use own::Calls;
+pub(in crate::session) use requests::Requests;
 
 /// A user approves within this time.
-pub(in crate::session) const APPROVAL_MS: u64 = 60_000;
-/// The asking side waits a little longer, so that the other side's answer comes first.
-const APPROVAL_SLACK_MS: u64 = 10_000;
+const APPROVAL_MS: u64 = 60_000;
 
-/// One's own request for a chat.
+/// A chat that one side has proposed.
 #[derive(Debug)]
-pub(in crate::session) struct Call {
-    phase: CallPhase,
-    waiting: Vec<RequestId>,
-    due_ms: Option<u64>,
-    /// The user was told that the other side is being asked.
-    ringing: bool,
-    /// The other side calls too, over this link: used if one's own comes to nothing.
-    parked: Option<(LinkId, ChatId)>,
+pub(in crate::session) struct Proposal {
+    pub(in crate::session) id: ChatId,
+    /// The other side's key.
+    pub(in crate::session) key: PublicKey,
+    pub(in crate::session) receiver: Option<SocketAddr>,
+    /// Whether this side proposed it.
+    pub(in crate::session) caller: bool,
+    pub(in crate::session) link: LinkId,
+    /// Requests of the user that are answered once the chat is open.
+    pub(in crate::session) waiting: Vec<RequestId>,
     /// Whether the chat becomes current when it opens.
-    switch: bool,
+    pub(in crate::session) switch: bool,
 }
 
-#[derive(Debug)]
-enum CallPhase {
-    /// The server is being asked.
-    Introducing,
-    /// The other side is being dialled, then asked.
-    Calling { chat: ChatId, link: LinkId, to: Introduction },
-}
-
-/// Somebody else's request for a chat.
-#[derive(Debug)]
-pub(in crate::session) struct Asked {
-    link: LinkId,
-    chat: ChatId,
-    key: PublicKey,
-    /// From where; `None` if the user called as well.
-    from: Option<IpAddr>,
-    receiver: Option<SocketAddr>,
-    phase: AskedPhase,
-    waiting: Vec<RequestId>,
-    due_ms: u64,
-    /// Whether the chat becomes current when it opens: the user asked for it as well.
-    switch: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AskedPhase {
-    /// The user has not said anything.
-    Ringing,
-    /// The user approved; the caller has to confirm.
-    Approved,
-}
-
-/// A link that arrived and is not understood yet.
-#[derive(Debug)]
-pub(in crate::session) struct Arrived {
-    key: PublicKey,
-    from: SocketAddr,
-    /// It called by this name, and its introduction is awaited.
-    called: Option<(ChatId, Username)>,
-    due_ms: u64,
-}
-
-/// The server vouches for somebody.
-#[derive(Debug)]
-pub(in crate::session) struct Introduced {
-    who: Introduction,
-    until_ms: u64,
-}
-
-impl Call {
-    fn new(id: RequestId, switch: bool) -> Call {
-        let (phase, waiting) = (CallPhase::Introducing, vec![id]);
-        Call { phase, waiting, due_ms: None, ringing: false, parked: None, switch }
-    }
-
-    pub(in crate::session) fn due_ms(&self) -> Option<u64> {
-        self.due_ms
-    }
-
-    pub(in crate::session) fn key(&self) -> Option<PublicKey> {
-        match &self.phase {
-            CallPhase::Introducing => None,
-            CallPhase::Calling { to, .. } => Some(to.key),
-        }
-    }
-}
-
-impl Asked {
-    pub(in crate::session) fn due_ms(&self) -> u64 {
-        self.due_ms
-    }
-}
-
-impl Arrived {
-    pub(in crate::session) fn due_ms(&self) -> u64 {
-        self.due_ms
-    }
-}
-
+/// Calling.
 impl Session {
-    pub(in crate::session) fn connect(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        who: String,
-        force: bool,
-        switch: bool,
-    ) {
+    pub(super) fn connect(&mut self, id: RequestId, who: String, force: bool, switch: bool) {
         if let Ok(name) = who.parse::<Username>()
-            && self.is_under_way(now, id, &name, switch)
+            && self.is_under_way(id, &name, switch)
         {
             return;
         }
         if !self.server.is_logged_in() {
-            return self.ask_when_back(now, id, Request::Connect { who, force, switch });
+            let request = Request::Connect { who, force, switch };
+            return self.server.ask_when_back(&mut self.cx, &self.account, id, request);
         }
         if let Ok(name) = who.parse()
-            && self.is_blocked(&name)
+            && self.account.is_blocked(&name)
         {
-            return self.fail(id, Failure::Blocked(name));
+            return self.cx.fail(id, Failure::Blocked(name));
         }
         if who.is_empty() || who.contains(char::is_whitespace) {
-            return self.fail(id, Failure::WhomToCall);
+            return self.cx.fail(id, Failure::WhomToCall);
         }
-        if !force && self.names_oneself(&who) {
-            return self.fail(id, Failure::CallsOneself);
+        let own = self.account.name();
+        if !force && self.server.names_oneself(&self.cx, own, &who) {
+            return self.cx.fail(id, Failure::CallsOneself);
         }
-        if force || self.listed_as(&who).is_some() {
-            return self.ask_connect(now, id, &who, switch);
+        if force || self.server.has_listed(own, &who) {
+            return self.ask_connect(id, &who, switch);
         }
         // The last list may be old: only a fresh one is worth a warning.
-        self.ask_list(now, ListFor::Connect(id, who, switch));
+        self.server.ask_list(&mut self.cx, ListFor::Connect(id, who, switch));
     }
 
     /// Goes on with what there is already: their request, a chat, or one's own request. `false` if there is
     /// nothing.
-    fn is_under_way(&mut self, now: Now, id: RequestId, who: &Username, switch: bool) -> bool {
-        if let Some(asked) = self.asked.get_mut(who) {
-            asked.switch |= switch;
-            self.approve(now, id, Some(who.to_string()));
-        } else if let Some(chat) = self.chats.get(who) {
-            let reply = chat.reply(self);
-            self.tell(Event::notice(Notice::ChatOpen(who.clone())));
-            self.opened_for_typing(who, switch);
-            self.answer(id, reply);
-        } else if let Some(call) = self.calls.get_mut(who) {
-            call.switch |= switch;
-            call.waiting.push(id);
-        } else {
-            return false;
+    fn is_under_way(&mut self, id: RequestId, who: &Username, switch: bool) -> bool {
+        if self.requests.want(who, switch) {
+            self.approve(id, Some(who.as_str()));
+            return true;
         }
-        true
+        self.chats.go_to(&mut self.cx, &self.account, id, who, switch)
+            || self.calls.join(who, id, switch)
     }
 
-    pub(in crate::session) fn ask_connect(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        who: &str,
-        switch: bool,
-    ) {
+    pub(super) fn ask_connect(&mut self, id: RequestId, who: &str, switch: bool) {
         let request = ServerRequest::Connect { who: who.to_owned() };
         let Ok(name) = who.parse::<Username>() else {
-            let who = who.to_owned();
-            return self.ask_server(now, request, Expected::ConnectAddress(id, who, switch));
+            let expected = Expected::ConnectAddress(id, who.to_owned(), switch);
+            return self.server.ask(&mut self.cx, request, expected);
         };
-        if self.is_blocked(&name) {
-            return self.fail(id, Failure::Blocked(name));
+        if self.account.is_blocked(&name) {
+            return self.cx.fail(id, Failure::Blocked(name));
         }
         // While the list was on its way, they may have called themselves.
-        if self.is_under_way(now, id, &name, switch) {
+        if self.is_under_way(id, &name, switch) {
             return;
         }
-        self.calls.insert(name.clone(), Call::new(id, switch));
-        self.ask_server(now, request, Expected::Connect(name));
+        self.calls.begin(name.clone(), id, switch);
+        self.server.ask(&mut self.cx, request, Expected::Connect(name));
     }
 
     /// The server does not introduce us.
-    pub(in crate::session) fn refuse_connect(&mut self, who: &Username, why: Failure) {
-        if let Some(call) = self.calls.get(who)
-            && matches!(call.phase, CallPhase::Introducing)
-        {
-            self.end_call(who, &why);
-        }
+    pub(super) fn refuse_connect(&mut self, who: &Username, why: &Failure) {
+        self.calls.refuse(&mut self.cx, who, why);
     }
 
     /// An address turned out to be somebody's.
-    pub(in crate::session) fn granted_address(
+    pub(super) fn granted_address(
         &mut self,
-        now: Now,
         id: RequestId,
         asked: &str,
         introduction: Introduction,
         switch: bool,
     ) {
         let who = introduction.username.clone();
-        if !is_at(asked, introduction.receiver) || Some(&who) == self.own_name() {
-            return self.fail(id, Failure::OtherPerson);
+        if !is_at(asked, introduction.receiver) || Some(&who) == self.account.name() {
+            return self.cx.fail(id, Failure::OtherPerson);
         }
-        if self.is_blocked(&who) {
-            return self.fail(id, Failure::Blocked(who));
+        if self.account.is_blocked(&who) {
+            return self.cx.fail(id, Failure::Blocked(who));
         }
-        if !self.is_under_way(now, id, &who, switch) {
-            self.calls.insert(who.clone(), Call::new(id, switch));
-            self.granted_connect(now, &who, introduction);
+        if !self.is_under_way(id, &who, switch) {
+            self.calls.begin(who.clone(), id, switch);
+            self.granted_connect(&who, introduction);
         }
     }
 
     /// The server introduces us: the other side is dialled, if its key is the known one.
-    pub(in crate::session) fn granted_connect(
-        &mut self,
-        now: Now,
-        who: &Username,
-        to: Introduction,
-    ) {
+    pub(super) fn granted_connect(&mut self, who: &Username, to: Introduction) {
         if to.username != *who {
-            return self.refuse_connect(who, Failure::OtherPerson);
+            return self.refuse_connect(who, &Failure::OtherPerson);
         }
-        let Some(call) = self.calls.get(who) else {
+        if !self.calls.is_introducing(who) {
             return; // cancelled meanwhile
-        };
-        if !matches!(call.phase, CallPhase::Introducing) {
-            return;
         }
-        if self.key_state(who, &to.key) == KeyState::Changed {
-            let why = self.show_offer(who, to.key);
-            return self.end_call(who, &why);
+        if self.account.key_state(who, &to.key) == KeyState::Changed {
+            let why = self.account.show_offer(who, to.key, false);
+            return self.calls.end(&mut self.cx, who, &why);
         }
-        self.offered.remove(who);
+        self.account.forget_offer(who);
         let to = Introduction { receiver: self.server.scoped(to.receiver), ..to };
-        let chat = ChatId(self.random.u128(..));
-        let link = self.links.next();
-        self.links.serve(link, LinkUse::Call(who.clone()));
-        self.effects.push(Effect::DialPeer { link, to: to.receiver, key: to.key });
-        if let Some(call) = self.calls.get_mut(who) {
-            call.phase = CallPhase::Calling { chat, link, to };
-            call.due_ms = Some(now.boot_ms + APPROVAL_MS + APPROVAL_SLACK_MS);
-        }
+        self.calls.dial(&mut self.cx, who, to);
     }
 
-    pub(in crate::session) fn say_call(&mut self, who: &Username, link: LinkId) {
-        let Some(Call { phase: CallPhase::Calling { chat, .. }, .. }) = self.calls.get(who) else {
-            return;
-        };
-        let chat = *chat;
-        let Some(from) = self.own_name().cloned() else {
-            return;
-        };
-        self.effects.push(Effect::SendPeer { link, message: PeerMessage::Call { chat, from } });
+    /// The link to somebody who is called is up.
+    pub(super) fn say_call(&mut self, who: &Username, link: LinkId) {
+        if let Some(own) = self.account.name() {
+            self.calls.call(&mut self.cx, who, link, own.clone());
+        }
     }
 
     /// What the other side of one's own call says.
-    pub(in crate::session) fn call_answered(
-        &mut self,
-        now: Now,
-        who: &Username,
-        message: PeerMessage,
-    ) {
-        match message {
-            PeerMessage::Ringing => {
-                let told = self.calls.get_mut(who).map(|call| &mut call.ringing);
-                if told.is_none_or(|told| std::mem::replace(told, true)) {
-                    return;
-                }
-                self.tell(Event::notice(Notice::Ringing(who.clone())));
-            }
-            PeerMessage::Ping | PeerMessage::Pong => {}
+    pub(super) fn call_answered(&mut self, who: &Username, message: PeerMessage) {
+        let why = match message {
+            PeerMessage::Ringing => return self.calls.ring(&mut self.cx, who),
+            PeerMessage::Ping | PeerMessage::Pong => return,
             PeerMessage::Approve => {
-                let Some(call) = self.calls.remove(who) else {
-                    return;
-                };
-                let CallPhase::Calling { chat, link, to } = call.phase else {
-                    return;
-                };
-                if let Some((parked, _)) = call.parked {
-                    self.close_link(parked);
+                if let Some(agreed) = self.calls.approved(&mut self.cx, who) {
+                    self.open_chat(who, agreed);
                 }
-                self.effects.push(Effect::SendPeer { link, message: PeerMessage::Open });
-                let chat = Chat::new(who, chat, to.key, Some(to.receiver), true, link, now);
-                self.open_chat(now, who, chat, call.waiting, call.switch);
+                return;
             }
-            PeerMessage::Refuse(why) => {
-                let why = match why {
-                    Refusal::Denied => Failure::Denied(who.clone()),
-                    Refusal::NoAnswer => Failure::NoAnswer(who.clone()),
-                    Refusal::Busy => Failure::PeerBusy(who.clone()),
-                    Refusal::Unknown | Refusal::Over => Failure::NotIntroduced(who.clone()),
-                };
-                self.call_failed(now, who, &why);
+            PeerMessage::Refuse(Refusal::Denied) => Failure::Denied(who.clone()),
+            PeerMessage::Refuse(Refusal::NoAnswer) => Failure::NoAnswer(who.clone()),
+            PeerMessage::Refuse(Refusal::Busy) => Failure::PeerBusy(who.clone()),
+            PeerMessage::Refuse(Refusal::Unknown | Refusal::Over) => {
+                Failure::NotIntroduced(who.clone())
             }
-            _ => self.call_failed(now, who, &Failure::OutOfTurn),
-        }
+            _ => Failure::OutOfTurn,
+        };
+        self.call_failed(who, &why);
     }
 
-    /// One's own link came to nothing; the other side's may do.
-    pub(in crate::session) fn call_failed(&mut self, now: Now, who: &Username, why: &Failure) {
-        let parked = self.calls.get_mut(who).and_then(|call| call.parked.take());
-        let Some((link, chat)) = parked else {
-            return self.end_call(who, why);
-        };
-        let Some(call) = self.calls.remove(who) else {
-            return;
-        };
-        let CallPhase::Calling { link: own, to, .. } = call.phase else {
-            return;
-        };
-        self.close_link(own);
-        let from = (to.key, Some(to.receiver));
-        self.accept_in_turn(now, who, link, chat, from, (call.waiting, call.switch));
-    }
-
-    pub(in crate::session) fn call_lost(&mut self, now: Now, who: &Username, why: PeerLoss) {
+    pub(super) fn call_lost(&mut self, who: &Username, why: PeerLoss) {
         let name = who.clone();
         let why = match why {
             PeerLoss::Unreachable => Failure::Unreachable(name),
@@ -344,92 +185,130 @@ impl Session {
             PeerLoss::Broken => Failure::HungUp(name),
             PeerLoss::Protocol => Failure::OtherLanguage(name),
         };
-        self.call_failed(now, who, &why);
+        self.call_failed(who, &why);
     }
 
-    pub(in crate::session) fn end_call(&mut self, who: &Username, why: &Failure) {
-        let Some(call) = self.calls.remove(who) else {
-            return;
-        };
-        if let CallPhase::Calling { link, .. } = call.phase {
-            self.close_link(link);
-        }
-        if let Some((link, _)) = call.parked {
-            self.close_link(link);
-        }
-        for id in call.waiting {
-            self.fail(id, why.clone());
+    /// One's own link came to nothing; the other side's may do.
+    fn call_failed(&mut self, who: &Username, why: &Failure) {
+        if let Some(theirs) = self.calls.fail(&mut self.cx, who, why) {
+            self.requests.accept(&mut self.cx, who, theirs);
         }
     }
 
-    pub(in crate::session) fn cancel(&mut self, id: RequestId, who: Option<String>) {
+    /// Withdraws an own request, or stops trying for the server.
+    pub(super) fn cancel(&mut self, who: Option<&str>) -> Result<Reply, Failure> {
         let is_called =
-            |who: &str| who.parse().is_ok_and(|who: Username| self.calls.contains_key(&who));
-        if !who.as_deref().is_some_and(is_called) && self.cancel_connecting(who.as_deref()) {
-            return self.answer(id, Reply::Done {});
+            |who: &str| who.parse().is_ok_and(|who: Username| self.calls.contains(&who));
+        if !who.is_some_and(is_called) && self.server.cancel_connecting(&mut self.cx, who) {
+            return Ok(Reply::Done {});
         }
         if who.is_none() && self.calls.is_empty() {
-            return match self.cancel_trying() {
-                true => self.answer(id, Reply::Done {}),
-                false => self.fail(id, Failure::NothingToCancel),
-            };
+            let was_trying = self.cancel_trying();
+            return was_trying.then_some(Reply::Done {}).ok_or(Failure::NothingToCancel);
         }
-        match Session::choose(Among::Called, who.as_deref(), self.calls.keys()) {
-            Ok(who) => {
-                self.end_call(&who, &Failure::Cancelled(Cancel::Withdrawn));
-                self.answer(id, Reply::Done {});
+        let who = self.calls.choose(who)?;
+        self.calls.end(&mut self.cx, &who, &Failure::Cancelled(Cancel::Withdrawn));
+        Ok(Reply::Done {})
+    }
+}
+
+/// Being called.
+impl Session {
+    /// The server vouches for somebody who is about to call.
+    pub(super) fn introduced(&mut self, who: Introduction) {
+        let key = who.key;
+        self.requests.introduce(self.cx.now_ms(), who);
+        if let Some((link, chat, from)) = self.cx.links.awaiting(&key) {
+            self.called(link, chat, from);
+        }
+    }
+
+    pub(super) fn peer_arrived(&mut self, link: LinkId, key: PublicKey, from: SocketAddr) {
+        if self.account.opened().is_none() {
+            return self.cx.close(link);
+        }
+        if let Some(oldest) = self.cx.links.arrive(self.cx.now_ms(), link, key, from) {
+            self.cx.refuse(oldest, Refusal::Busy);
+        }
+    }
+
+    /// What somebody says who arrived and is not understood yet.
+    pub(super) fn newcomer_said(&mut self, link: LinkId, message: PeerMessage) {
+        let Some(arrived) = self.cx.links.arrived(link) else {
+            return;
+        };
+        match message {
+            PeerMessage::Call { chat, from } if arrived.called.is_none() => {
+                self.called(link, chat, from);
             }
-            Err(failure) => self.fail(id, failure),
+            PeerMessage::Resume { chat, received } => {
+                let key = arrived.key;
+                self.chats.resumed_by_peer(&mut self.cx, (link, &key), chat, received);
+            }
+            PeerMessage::Ping | PeerMessage::Pong => {}
+            _ => self.cx.close(link),
         }
     }
 
-    fn fail_all(&mut self, ids: Vec<RequestId>, why: &Failure) {
-        for id in ids {
-            self.fail(id, why.clone());
+    /// Somebody calls. Who it is, the server or one's own memory says, by the key. The caller's own
+    /// word has to agree: a server can't pass a caller off as somebody else.
+    fn called(&mut self, link: LinkId, id: ChatId, name: Username) {
+        let now_ms = self.cx.now_ms();
+        let Some(arrived) = self.cx.links.arrived(link) else {
+            return;
+        };
+        let (key, from) = (arrived.key, arrived.from);
+        let receiver = match self.requests.introduction(now_ms, &key) {
+            Some(who) if who.username == name => Some(who.receiver),
+            _ if self.account.known_key(&name) == Some(key) => None,
+            Some(_) => return self.cx.refuse(link, Refusal::Unknown),
+            None => return self.cx.links.await_introduction(now_ms, link, (id, name)),
+        };
+        let (caller, waiting, switch) = (false, Vec::new(), false);
+        let proposal = Proposal { id, key, receiver, caller, link, waiting, switch };
+        if self.calls.contains(&name) {
+            return self.both_call(&name, proposal);
+        }
+        self.requests.ring(&mut self.cx, &mut self.account, name, proposal, from);
+    }
+
+    /// Both call at the same moment. The lower fingerprint's link stays; the other is kept as a
+    /// way out by the lower one, and accepted in turn by the higher one.
+    fn both_call(&mut self, who: &Username, theirs: Proposal) {
+        if self.account.key_state(who, &theirs.key) == KeyState::Changed {
+            return self.cx.close(theirs.link);
+        }
+        let own = self.account.key().map(|key| key.fingerprint());
+        if own < Some(theirs.key.fingerprint()) {
+            return self.calls.park(&mut self.cx, who, &theirs);
+        }
+        if let Some(theirs) = self.calls.give_way(&mut self.cx, who, theirs) {
+            self.requests.accept(&mut self.cx, who, theirs);
         }
     }
 
-    /// Ends every request, one's own and others'.
-    pub(in crate::session) fn end_calls(&mut self) {
-        let own: Vec<Username> = self.calls.keys().cloned().collect();
-        for who in own {
-            self.end_call(&who, &Failure::Cancelled(Cancel::Quitting));
-        }
-        let others: Vec<Username> = self.asked.keys().cloned().collect();
-        for who in others {
-            self.turn_down(&who, Refusal::NoAnswer);
-        }
-        let unanswered = self.arrived.keys().chain(self.ignored.keys());
-        for link in unanswered.copied().collect::<Vec<LinkId>>() {
-            self.close_link(link);
+    /// The user approves a request; answered when the chat is open.
+    pub(super) fn approve(&mut self, id: RequestId, who: Option<&str>) {
+        if let Err(why) = self.requests.approve(&mut self.cx, &mut self.account, id, who) {
+            self.cx.fail(id, why);
         }
     }
 
-    pub(in crate::session) fn tick_calls(&mut self, now: Now) {
-        let due = |due: u64| due <= now.boot_ms;
-        let calls: Vec<Username> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| call.due_ms.is_some_and(due))
-            .map(|(who, _)| who.clone())
-            .collect();
-        for who in calls {
-            self.end_call(&who, &Failure::NoAnswer(who.clone()));
+    /// What somebody says who asks for a chat.
+    pub(super) fn asker_said(&mut self, who: &Username, message: PeerMessage) {
+        match message {
+            PeerMessage::Ping | PeerMessage::Pong => {}
+            PeerMessage::Open => match self.requests.confirmed(who) {
+                Some(agreed) => self.open_chat(who, agreed),
+                None => self.asker_gone(who),
+            },
+            _ => self.asker_gone(who),
         }
-        let asked: Vec<Username> = self
-            .asked
-            .iter()
-            .filter(|(_, asked)| due(asked.due_ms))
-            .map(|(who, _)| who.clone())
-            .collect();
-        for who in asked {
-            self.turn_down(&who, Refusal::NoAnswer);
-            self.tell(Event::RequestEnded { from: who, reason: RequestEnd::NoAnswer });
-        }
-        let arrived: Vec<LinkId> =
-            self.arrived.iter().filter(|(_, one)| due(one.due_ms)).map(|(link, _)| *link).collect();
-        for link in arrived {
-            self.refuse(link, Refusal::Unknown);
-        }
+    }
+
+    /// Whoever asked hung up.
+    pub(super) fn asker_gone(&mut self, who: &Username) {
+        self.requests.gone(&mut self.cx, &mut self.account, who);
+        self.calls.unpark(&mut self.cx, who);
     }
 }

@@ -1,144 +1,96 @@
 //! The end of the link to the server, wanted or not, and what comes after it.
 
+use std::collections::VecDeque;
+
 use letschat_protocol::dialogue::{Closing, Request as ServerRequest};
 
-use super::{Expected, Link, ListFor, Pending, Repair};
+use super::{Expected, Link, ListFor, Pending, ServerSide};
 use crate::codes::LinkEnd;
 use crate::event::Event;
 use crate::failure::{Cancel, Failure};
-use crate::session::backoff::Backoff;
+use crate::session::context::Context;
 use crate::session::retry::{Action, Retries};
-use crate::session::{Effect, Now, Reply, RequestId, Session};
+use crate::session::{Effect, Session};
 
-impl Session {
-    /// The link is no more. What comes next depends on why: see the table in `retry`.
-    pub(in crate::session) fn server_down(&mut self, now: Now, reason: LinkEnd) {
-        if matches!(self.server.link, Link::Down | Link::Waiting { .. }) {
-            return;
-        }
-        let was_logged_in = self.server.is_logged_in();
-        if was_logged_in && reason == LinkEnd::Closed(Closing::Idle) {
-            self.server.away = self.own_name().cloned();
-        }
-        self.drop_link(&Failure::LinkEnded(reason));
+impl ServerSide {
+    /// Forgets the link. Returns what waits for an answer.
+    fn drop_link(&mut self, cx: &mut Context) -> VecDeque<Pending> {
+        cx.push(Effect::CloseServer);
+        self.datagrams.close(cx);
+        self.link = Link::Down;
+        self.last_list.clear();
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Tells that the link ended, and tries again if that is wanted.
+    fn link_ended(&mut self, cx: &mut Context, reason: LinkEnd, was_logged_in: bool) {
+        let why = Failure::LinkEnded(reason);
         // That there is no place is told with the next try; that nobody logged in, to nobody.
         let turned_away = reason == LinkEnd::Closed(Closing::Busy);
-        let unused = reason == LinkEnd::Closed(Closing::TooSlow) && !self.server.has_work();
+        let unused = reason == LinkEnd::Closed(Closing::TooSlow) && !self.has_work();
         if !turned_away && !unused {
-            self.tell(Event::Disconnected { reason, why: Failure::LinkEnded(reason) });
+            cx.tell(Event::Disconnected { reason, why: why.clone() });
         }
         if was_logged_in {
-            self.server.retries.login_ended(now.boot_ms, self.server.logged_in_ms);
+            self.retries.login_ended(cx.now_ms(), self.logged_in_ms);
         }
-        self.try_again(now, reason, Failure::LinkEnded(reason));
+        self.try_again(cx, reason, why);
     }
 
-    /// Forgets the link; what waited for an answer is told so.
-    pub(super) fn drop_link(&mut self, why: &Failure) {
-        self.effects.push(Effect::CloseServer);
-        if std::mem::take(&mut self.server.datagrams).open {
-            self.effects.push(Effect::CloseDatagrams);
-        }
-        self.server.link = Link::Down;
-        self.server.repair_at_ms = None;
-        self.server.repair = Repair::None;
-        self.server.replays = Backoff::default();
-        self.server.no_replay_before_ms = 0;
-        self.server.last_list.clear();
-        let pending = std::mem::take(&mut self.server.pending);
-        for Pending { what, .. } in pending {
-            self.fail_expected(what, Failure::Unanswered(Box::new(why.clone())));
-        }
-    }
-
-    pub(super) fn try_again(&mut self, now: Now, reason: LinkEnd, why: Failure) {
-        let action = reason.action(self.config.return_after_idle);
+    pub(super) fn try_again(&mut self, cx: &mut Context, reason: LinkEnd, why: Failure) {
+        let action = reason.action(cx.config().return_after_idle);
         let action = match action {
             // A program that never got in does not insist; one that was in comes back.
             Action::Return if !self.is_returning() => Action::TryLater,
             action => action,
         };
-        if !self.server.has_work() {
-            self.server.link = Link::Down;
+        if !self.has_work() {
+            self.link = Link::Down;
             return;
         }
-        let jitter = self.random.f64();
-        let next = self.server.retries.fail(now.boot_ms, action, jitter);
+        let jitter = cx.jitter();
+        let next = self.retries.fail(cx.now_ms(), action, jitter);
         let may_try = |attempt: u32| {
-            action != Action::TryLater || self.config.tries.is_none_or(|tries| attempt < tries)
+            action != Action::TryLater || cx.config().tries.is_none_or(|tries| attempt < tries)
         };
         let Some((attempt, wait)) = next.filter(|(attempt, _)| may_try(*attempt)) else {
             // What a closing server said has been told already, but not to those who wait.
-            let waiting = self.server.goal.iter().any(|goal| !goal.waiting.is_empty());
-            let waiting = waiting || !self.server.sign_ups.is_empty();
+            let waiting = self.goal.as_ref().is_some_and(|goal| goal.is_awaited());
+            let waiting = waiting || !self.sign_ups.is_empty();
             let told = action == Action::WaitForUser && !waiting;
-            return self.give_up(&why, told);
+            return self.give_up(cx, &why, told);
         };
-        self.server.link = Link::Waiting { until_ms: now.boot_ms + wait };
+        self.link = Link::Waiting { until_ms: cx.now_ms() + wait };
         // That a link ended has been told already; that there is no server or place has not.
         let why = (action != Action::Return).then_some(why);
-        self.tell(Event::Retrying { reason, attempt, in_ms: wait, why });
+        cx.tell(Event::Retrying { reason, attempt, in_ms: wait, why });
     }
 
     /// Nothing more is tried: those who wait are told, or else the user is. `told`: the user knows why.
-    pub(super) fn give_up(&mut self, why: &Failure, told: bool) {
-        self.server.link = Link::Down;
-        self.server.retries = Retries::default();
-        for sign_up in std::mem::take(&mut self.server.sign_ups) {
-            self.fail(sign_up.id, why.clone());
-        }
-        self.give_up_login(why, told);
+    pub(super) fn give_up(&mut self, cx: &mut Context, why: &Failure, told: bool) {
+        self.link = Link::Down;
+        self.retries = Retries::default();
+        self.fail_sign_ups(cx, why);
+        self.give_up_login(cx, why, told);
     }
 
     /// The user wants nothing more of the server. Whoever waits for it is told.
-    pub(in crate::session) fn stop_server_work(&mut self, why: &Failure) {
-        let goal = self.server.goal.take();
-        let sign_ups = std::mem::take(&mut self.server.sign_ups);
-        let waiting = goal.into_iter().flat_map(|goal| goal.waiting).map(|waiting| waiting.id);
-        for id in waiting.chain(sign_ups.into_iter().map(|sign_up| sign_up.id)) {
-            self.fail(id, why.clone());
+    fn stop_work(&mut self, cx: &mut Context, why: &Failure) {
+        if let Some(goal) = self.goal.take() {
+            goal.fail(cx, why);
         }
-    }
-
-    /// Closes the link, politely if it is up.
-    pub(in crate::session) fn close_server(&mut self) {
-        if self.server.is_up() {
-            self.effects.push(Effect::SendServer(ServerRequest::Quit));
-        }
-        self.server.watching = false;
-        if self.server.link != Link::Down {
-            self.drop_link(&Failure::Cancelled(Cancel::LeftServer));
-        }
-    }
-
-    pub(in crate::session) fn leave(&mut self, id: RequestId) {
-        if !self.chats.is_empty() {
-            return self.fail(id, Failure::ChatOpen);
-        }
-        self.leave_server();
-        self.answer(id, Reply::Done {});
-    }
-
-    pub(in crate::session) fn detach(&mut self, id: RequestId) {
-        self.leave_server();
-        self.answer(id, Reply::Done {});
-    }
-
-    pub(in crate::session) fn leave_server(&mut self) {
-        let was_up = self.server.is_up();
-        self.server.away = None;
-        self.stop_server_work(&Failure::Cancelled(Cancel::LeftServer));
-        self.close_server();
-        if was_up {
-            self.tell(Event::LeftServer { chats: self.chats.len() });
-        }
+        self.fail_sign_ups(cx, why);
     }
 
     /// Gives up asking the server for an introduction to somebody; whoever waits is told.
-    pub(in crate::session) fn cancel_connecting(&mut self, who: Option<&str>) -> bool {
+    pub(in crate::session) fn cancel_connecting(
+        &mut self,
+        cx: &mut Context,
+        who: Option<&str>,
+    ) -> bool {
         let is_meant = |whom: &str| who.is_none_or(|who| who.eq_ignore_ascii_case(whom));
         let mut given_up = Vec::new();
-        for Pending { what, .. } in &mut self.server.pending {
+        for Pending { what, .. } in &mut self.pending {
             let id = match what {
                 Expected::List(ListFor::Connect(id, whom, _), _) if is_meant(whom) => *id,
                 Expected::ConnectAddress(id, whom, _) if is_meant(whom) => *id,
@@ -147,10 +99,54 @@ impl Session {
             *what = Expected::Forgotten;
             given_up.push(id);
         }
-        for id in &given_up {
-            self.fail(*id, Failure::Cancelled(Cancel::Withdrawn));
+        let is_any = !given_up.is_empty();
+        cx.fail_all(given_up, &Failure::Cancelled(Cancel::Withdrawn));
+        is_any
+    }
+}
+
+impl Session {
+    /// The link is no more. What comes next depends on why: see the table in `retry`.
+    pub(in crate::session) fn server_down(&mut self, reason: LinkEnd) {
+        if matches!(self.server.link, Link::Down | Link::Waiting { .. }) {
+            return;
         }
-        !given_up.is_empty()
+        let was_logged_in = self.server.is_logged_in();
+        if was_logged_in && reason == LinkEnd::Closed(Closing::Idle) {
+            self.server.away = self.account.name().cloned();
+        }
+        self.drop_link(&Failure::LinkEnded(reason));
+        self.server.link_ended(&mut self.cx, reason, was_logged_in);
+    }
+
+    /// Forgets the link; what waited for an answer is told so.
+    pub(super) fn drop_link(&mut self, why: &Failure) {
+        let unanswered = self.server.drop_link(&mut self.cx);
+        self.broadcasts.link_ended();
+        for Pending { what, .. } in unanswered {
+            self.fail_expected(what, Failure::Unanswered(Box::new(why.clone())));
+        }
+    }
+
+    /// Stops all that goes on at the server, and closes the link, politely if it is up.
+    pub(in crate::session) fn stop_server(&mut self, why: &Failure) {
+        self.server.stop_work(&mut self.cx, why);
+        if self.server.is_up() {
+            self.cx.push(Effect::SendServer(ServerRequest::Quit));
+        }
+        self.server.watching = false;
+        if self.server.link != Link::Down {
+            self.drop_link(&Failure::Cancelled(Cancel::LeftServer));
+        }
+    }
+
+    pub(in crate::session) fn leave_server(&mut self) {
+        let was_up = self.server.is_up();
+        self.server.away = None;
+        self.stop_server(&Failure::Cancelled(Cancel::LeftServer));
+        if was_up {
+            self.cx.tell(Event::LeftServer { chats: self.chats.len() });
+        }
     }
 
     /// Stops trying for the server, if that is what goes on.
@@ -159,8 +155,7 @@ impl Session {
         let under_way = self.server.has_work() || self.server.link == Link::Busy;
         let trying = under_way && !self.server.is_logged_in();
         if trying {
-            self.stop_server_work(&Failure::Cancelled(Cancel::StoppedTrying));
-            self.close_server();
+            self.stop_server(&Failure::Cancelled(Cancel::StoppedTrying));
         }
         trying
     }

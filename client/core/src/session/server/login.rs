@@ -7,321 +7,341 @@ use letschat_protocol::dialogue::{
 use letschat_protocol::identity::LoginStatement;
 use letschat_protocol::username::{Username, UsernameError};
 
-use super::news::FIRST_DATAGRAMS_MS;
-use super::{Datagrams, Expected, Goal, Link, Repair, SignUp, Waiting};
+use super::{Expected, Link, ServerSide};
 use crate::codes::{FailureCode, LinkEnd};
 use crate::event::{Event, Trouble};
 use crate::failure::Failure;
 use crate::notice::Notice;
-use crate::session::broadcasts::Shown;
-
-use crate::session::{
-    Account, AccountError, Effect, Now, Reply, Request, RequestId, Save, Session,
-};
+use crate::session::account::AccountState;
+use crate::session::context::Context;
+use crate::session::{Account, AccountError, Effect, Reply, Request, RequestId, Session};
 
 /// Requests that may wait for the return of a user who was dropped as idle.
 const MAX_WAITING: usize = 64;
 
-impl Session {
-    pub(in crate::session) fn sign_up(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        username: String,
-        password: Secret,
-        repeated: Secret,
-    ) {
-        if self.server.is_logged_in() {
-            return self.fail(id, Failure::AlreadyLoggedIn);
-        }
-        self.server.sign_ups.push_back(SignUp { id, username, password, repeated });
-        self.reach_server(now);
+/// Being logged in, and those who wait for it.
+#[derive(Debug, Default)]
+pub(super) struct Goal {
+    username: Option<Username>,
+    /// Forgotten once the server knows the key.
+    password: Option<Secret>,
+    take: bool,
+    waiting: Vec<Waiting>,
+    /// Whether it was achieved before, so that this is a return.
+    returning: bool,
+}
+
+/// A request that waits for the login.
+#[derive(Debug)]
+struct Waiting {
+    id: RequestId,
+    /// What is to be done then; `None`: nothing, the login was all that was asked for.
+    then: Option<Request>,
+}
+
+/// An account that is to be made.
+#[derive(Debug)]
+pub(super) struct SignUp {
+    id: RequestId,
+    username: String,
+    password: Secret,
+    repeated: Secret,
+}
+
+impl Goal {
+    /// Returns true if requests of the user wait for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
+    /// Returns true if the login of this user would achieve it.
+    fn is_for(&self, username: &Username) -> bool {
+        self.username.as_ref().is_none_or(|name| name == username)
+    }
+
+    /// Adds another wish to be logged in. Returns false if it is about somebody else.
+    fn join(&mut self, other: Goal) -> bool {
+        if !other.username.as_ref().is_none_or(|name| self.is_for(name)) {
+            return false;
+        }
+        self.waiting.extend(other.waiting);
+        self.take |= other.take;
+        self.password = other.password.or(self.password.take());
+        self.username = other.username.or(self.username.take());
+        true
+    }
+
+    /// Fails the requests that wait for it.
+    pub(super) fn fail(self, cx: &mut Context, why: &Failure) {
+        cx.fail_all(self.waiting.into_iter().map(|waiting| waiting.id), why);
+    }
+}
+
+impl ServerSide {
+    pub(in crate::session) fn sign_up(
+        &mut self,
+        cx: &mut Context,
+        account: &AccountState,
+        id: RequestId,
+        username: String,
+        (password, repeated): (Secret, Secret),
+    ) {
+        if self.is_logged_in() {
+            return cx.fail(id, Failure::AlreadyLoggedIn);
+        }
+        self.sign_ups.push_back(SignUp { id, username, password, repeated });
+        self.reach(cx, account);
+    }
+
+    /// Does this once the user is logged in again, if they were dropped as idle; otherwise it fails.
+    pub(in crate::session) fn ask_when_back(
+        &mut self,
+        cx: &mut Context,
+        account: &AccountState,
+        id: RequestId,
+        request: Request,
+    ) {
+        let Some(username) = self.away.clone() else {
+            return cx.fail(id, Failure::NotLoggedIn);
+        };
+        let goal = self
+            .goal
+            .get_or_insert_with(|| Goal { username: Some(username.clone()), ..Goal::default() });
+        if !goal.is_for(&username) {
+            // Somebody else is being logged in.
+            return cx.fail(id, Failure::NotLoggedIn);
+        }
+        if goal.waiting.len() >= MAX_WAITING {
+            return cx.fail(id, Failure::TooManyWaiting);
+        }
+        goal.waiting.push(Waiting { id, then: Some(request) });
+        self.reach(cx, account);
+    }
+
+    /// Nothing is under way at the server: does the next thing that is to be achieved there.
+    pub(super) fn choose(&mut self, cx: &mut Context, account: &AccountState) {
+        self.link = Link::Choosing;
+        self.advance(cx, account);
+    }
+
+    /// Does the next thing that is to be achieved: sign-ups first, then the login.
+    pub(super) fn advance(&mut self, cx: &mut Context, account: &AccountState) {
+        while let Some(SignUp { id, username, password, repeated }) = self.sign_ups.pop_front() {
+            if username.is_empty() || username.contains(char::is_whitespace) {
+                cx.fail(id, Failure::NameInvalid(UsernameError::ForbiddenCharacter));
+            } else if password.0.contains('\n') || repeated.0.contains('\n') {
+                cx.fail(id, Failure::PasswordWithLineEnd);
+            } else {
+                self.link = Link::Busy;
+                let expected = Expected::SignUp(id, username.clone());
+                let request = ServerRequest::SignUp { username, password, repeated };
+                return self.ask(cx, request, expected);
+            }
+        }
+        let (Some(goal), Some(server)) = (&self.goal, self.fingerprint) else {
+            return;
+        };
+        self.link = Link::Busy;
+        if account.name().is_some_and(|name| goal.is_for(name)) {
+            self.send_login(cx, account);
+        } else {
+            cx.push(Effect::OpenAccount { server, username: goal.username.clone() });
+        }
+    }
+
+    fn send_login(&mut self, cx: &mut Context, state: &AccountState) {
+        let (Some(account), Some(goal), Some(server)) =
+            (state.opened(), &self.goal, &self.fingerprint)
+        else {
+            return;
+        };
+        if goal.password.is_none() && !account.has_key {
+            let why = Failure::NoKey(account.username.clone());
+            return self.refuse_login(cx, state, &why);
+        }
+        let binding = &self.binding;
+        let statement = LoginStatement { server, username: &account.username, binding };
+        let credentials = Credentials {
+            key: account.identity.public_key(),
+            signature: account.identity.sign_login(&statement),
+            port: cx.config().port,
+            take: goal.take,
+        };
+        let username = account.username.to_string();
+        let request = match goal.password.clone() {
+            Some(password) => ServerRequest::Login { username, credentials, password },
+            None => ServerRequest::Key { username, credentials },
+        };
+        self.ask(cx, request, Expected::Login);
+    }
+
+    pub(super) fn signed_up(
+        &mut self,
+        cx: &mut Context,
+        account: &AccountState,
+        id: RequestId,
+        wanted: &str,
+        reply: &ServerReply,
+    ) {
+        match reply.code {
+            Code::SignedUp => {
+                // The user's own word, whatever name the answer has.
+                cx.answer(id, Reply::SignedUp { username: wanted.to_ascii_lowercase() });
+            }
+            code => cx.fail(id, Failure::refused(code, reply.last_line())),
+        }
+        self.choose(cx, account);
+    }
+
+    /// The login comes to nothing; the link stays.
+    fn refuse_login(&mut self, cx: &mut Context, account: &AccountState, why: &Failure) {
+        self.give_up_login(cx, why, false);
+        self.choose(cx, account);
+    }
+
+    pub(super) fn give_up_login(&mut self, cx: &mut Context, why: &Failure, told: bool) {
+        let Some(goal) = self.goal.take() else {
+            return;
+        };
+        // Who was dropped as idle has been told that the next request logs in.
+        if goal.waiting.is_empty() && why.code() != FailureCode::Idle {
+            let username = goal.username.clone();
+            let trouble = Trouble::LoginEnded { why: why.clone(), told, username };
+            cx.tell(Event::Error { code: why.code(), trouble });
+        }
+        goal.fail(cx, why);
+    }
+
+    pub(super) fn fail_sign_ups(&mut self, cx: &mut Context, why: &Failure) {
+        cx.fail_all(self.sign_ups.drain(..).map(|sign_up| sign_up.id), why);
+    }
+
+    pub(super) fn is_returning(&self) -> bool {
+        self.goal.as_ref().is_some_and(|goal| goal.returning)
+    }
+
+    /// The user is logged in. Returns the requests that waited for that.
+    fn logged_in(&mut self, cx: &mut Context, welcome: &Welcome) -> Vec<(RequestId, Request)> {
+        self.link = Link::LoggedIn;
+        self.logged_in_ms = cx.now_ms();
+        self.away = None;
+        self.own_address = Some(welcome.address);
+        self.datagrams.open(cx, welcome.session, welcome.udp_port);
+        let username = &welcome.username;
+        let (mut by, mut waiting, mut wanted) = ("key", Vec::new(), Vec::new());
+        if let Some(goal) = &mut self.goal {
+            goal.take = false;
+            goal.returning = true;
+            goal.username = Some(username.clone());
+            waiting = std::mem::take(&mut goal.waiting);
+            if goal.password.take().is_some() {
+                by = "password";
+            }
+        }
+        cx.tell(Event::LoggedIn { username: username.clone(), by });
+        for Waiting { id, then } in waiting {
+            match then {
+                Some(request) => wanted.push((id, request)),
+                None => cx.answer(id, Reply::LoggedIn { username: username.to_string() }),
+            }
+        }
+        self.fail_sign_ups(cx, &Failure::AlreadyLoggedIn);
+        wanted
+    }
+}
+
+impl Session {
     pub(in crate::session) fn log_in(
         &mut self,
-        now: Now,
         id: RequestId,
         username: Option<String>,
         password: Option<Secret>,
         take: bool,
     ) {
         let username = match username.map(|name| name.parse::<Username>()).transpose() {
-            Ok(username) => username,
-            Err(error) => return self.fail(id, Failure::NameInvalid(error)),
+            Ok(username) => username.or_else(|| self.server.away.clone()),
+            Err(error) => return self.cx.fail(id, Failure::NameInvalid(error)),
         };
-        let username = username.or_else(|| self.server.away.clone());
-        let same = |other: &Username| username.as_ref().is_none_or(|name| name == other);
-        if let Some(own) = self.own_name().cloned() {
-            if !same(&own) && (self.server.is_logged_in() || self.has_peers()) {
-                return self.fail(id, Failure::AlreadyLoggedInAs(own));
+        let is_logged_in = self.server.is_logged_in();
+        if let Some(own) = self.account.name() {
+            let is_own = username.as_ref().is_none_or(|name| name == own);
+            if !is_own && (is_logged_in || self.has_peers()) {
+                return self.cx.fail(id, Failure::AlreadyLoggedInAs(own.clone()));
             }
-            if self.server.is_logged_in() {
-                self.tell(Event::notice(Notice::AlreadyLoggedIn(own.clone())));
-                return self.answer(id, Reply::LoggedIn { username: own.to_string() });
+            if is_logged_in {
+                self.cx.notify(Notice::AlreadyLoggedIn(own.clone()));
+                return self.cx.answer(id, Reply::LoggedIn { username: own.to_string() });
             }
         }
+        let waiting = vec![Waiting { id, then: None }];
+        let wanted = Goal { username, password, take, waiting, returning: false };
         match &mut self.server.goal {
-            Some(goal) if goal.username.as_ref().is_none_or(same) => {
-                goal.waiting.push(Waiting { id, then: None });
-                goal.take |= take;
-                goal.password = password.or(goal.password.take());
-                goal.username = username.or(goal.username.take());
+            Some(goal) => {
+                if !goal.join(wanted) {
+                    return self.cx.fail(id, Failure::AlreadyLoggingIn);
+                }
             }
-            Some(_) => {
-                return self.fail(id, Failure::AlreadyLoggingIn);
-            }
-            None => {
-                let waiting = vec![Waiting { id, then: None }];
-                let goal = Goal { username, password, take, waiting, returning: false };
-                self.server.goal = Some(goal);
-            }
+            None => self.server.goal = Some(wanted),
         }
-        self.reach_server(now);
+        self.server.reach(&mut self.cx, &self.account);
     }
 
-    /// Does this once the user is logged in again, if they were dropped as idle; otherwise it fails.
-    pub(in crate::session) fn ask_when_back(&mut self, now: Now, id: RequestId, request: Request) {
-        let Some(username) = self.server.away.clone() else {
-            return self.fail_not_logged_in(id);
-        };
-        let first = Goal {
-            username: Some(username.clone()),
-            password: None,
-            take: false,
-            waiting: Vec::new(),
-            returning: false,
-        };
-        let goal = self.server.goal.get_or_insert(first);
-        if goal.username.as_ref().is_some_and(|name| *name != username) {
-            // Somebody else is being logged in.
-            return self.fail_not_logged_in(id);
-        }
-        if goal.waiting.len() >= MAX_WAITING {
-            return self.fail(id, Failure::TooManyWaiting);
-        }
-        goal.waiting.push(Waiting { id, then: Some(request) });
-        self.reach_server(now);
-    }
-
-    /// Does the next thing that is to be achieved: sign-ups first, then the login.
-    pub(super) fn advance(&mut self, now: Now) {
-        if let Some(sign_up) = self.server.sign_ups.pop_front() {
-            let SignUp { id, username, password, repeated } = sign_up;
-            if username.is_empty() || username.contains(char::is_whitespace) {
-                self.fail(id, Failure::NameInvalid(UsernameError::ForbiddenCharacter));
-                return self.advance(now);
-            }
-            if password.0.contains('\n') || repeated.0.contains('\n') {
-                self.fail(id, Failure::PasswordWithLineEnd);
-                return self.advance(now);
-            }
-            self.server.link = Link::Busy;
-            let expected = Expected::SignUp(id, username.clone());
-            let request = ServerRequest::SignUp { username, password, repeated };
-            return self.ask_server(now, request, expected);
-        }
-        let Some(goal) = &self.server.goal else {
-            return;
-        };
-        let Some(server) = self.server.fingerprint else {
-            return;
-        };
-        self.server.link = Link::Busy;
-        match &self.account {
-            Some(account)
-                if goal.username.as_ref().is_none_or(|name| *name == account.username) =>
-            {
-                self.send_login(now);
-            }
-            _ => {
-                let username = goal.username.clone();
-                self.effects.push(Effect::OpenAccount { server, username });
-            }
-        }
-    }
-
-    pub(in crate::session) fn account_opened(
-        &mut self,
-        now: Now,
-        result: Result<Account, AccountError>,
-    ) {
+    pub(in crate::session) fn account_opened(&mut self, result: Result<Account, AccountError>) {
         match result {
             Ok(account) => {
-                let whose = self.server.fingerprint.map(|key| (key, account.username.clone()));
-                // Who comes back has not forgotten what was shown after a gap.
-                if self.shown_to != whose {
-                    self.shown = Shown::default();
-                    self.logs += 1;
-                    self.shown_to = whose;
-                }
-                self.shown.resume(account.position);
-                self.account = Some(account);
+                let log = self.server.fingerprint.map(|key| (key, account.username.clone()));
+                self.broadcasts.follow(log, account.position);
+                self.account.open(account);
                 if self.server.link == Link::Busy {
-                    self.send_login(now);
+                    self.server.send_login(&mut self.cx, &self.account);
                 }
             }
             Err(error) => {
-                if self.server.link == Link::Busy {
-                    self.server.link = Link::Choosing;
-                }
-                self.give_up_login(&account_failure(error), false);
-                if self.server.link == Link::Choosing {
-                    self.advance(now);
+                let why = account_failure(error);
+                if matches!(self.server.link, Link::Busy | Link::Choosing) {
+                    self.server.refuse_login(&mut self.cx, &self.account, &why);
+                } else {
+                    self.server.give_up_login(&mut self.cx, &why, false);
                 }
             }
         }
     }
 
-    fn send_login(&mut self, now: Now) {
-        let (Some(account), Some(goal)) = (&self.account, &self.server.goal) else {
-            return;
-        };
-        let Some(server) = &self.server.fingerprint else {
-            return;
-        };
-        let binding = &self.server.binding;
-        let statement = LoginStatement { server, username: &account.username, binding };
-        let credentials = Credentials {
-            key: account.identity.public_key(),
-            signature: account.identity.sign_login(&statement),
-            port: self.config.port,
-            take: goal.take,
-        };
-        let username = account.username.to_string();
-        if goal.password.is_none() && !account.has_key {
-            let why = Failure::NoKey(account.username.clone());
-            self.server.link = Link::Choosing;
-            self.give_up_login(&why, false);
-            return self.advance(now);
-        }
-        let request = match goal.password.clone() {
-            Some(password) => ServerRequest::Login { username, credentials, password },
-            None => ServerRequest::Key { username, credentials },
-        };
-        self.ask_server(now, request, Expected::Login);
-    }
-
-    pub(super) fn signed_up(&mut self, now: Now, id: RequestId, wanted: &str, reply: &ServerReply) {
-        self.server.link = Link::Choosing;
-        match reply.code {
-            Code::SignedUp => {
-                // The user's own word, whatever name the answer has.
-                let username = wanted.to_ascii_lowercase();
-                let message = format!("The account is made; `/login {username}` comes next.");
-                self.answer(id, Reply::Said { message });
-            }
-            code => self.fail(id, Failure::refused(code, reply.last_line())),
-        }
-        self.advance(now);
-    }
-
-    pub(super) fn login_answered(&mut self, now: Now, reply: &ServerReply) {
-        match (reply.code, Welcome::from_reply(reply)) {
-            (Code::LoggedIn, Some(welcome)) if self.own_name() == Some(&welcome.username) => {
-                self.logged_in(now, welcome);
+    pub(super) fn login_answered(&mut self, reply: &ServerReply) {
+        let own = self.account.name().cloned();
+        let why = match (reply.code, Welcome::from_reply(reply)) {
+            (Code::LoggedIn, Some(welcome)) if own.as_ref() == Some(&welcome.username) => {
+                return self.logged_in(&welcome);
             }
             (Code::LoggedIn, Some(_)) => {
                 let why = Failure::OtherAccount;
                 self.drop_link(&why);
-                self.tell(Event::Disconnected { reason: LinkEnd::Lost, why: why.clone() });
-                self.give_up(&why, false);
+                let reason = LinkEnd::Lost;
+                self.cx.tell(Event::Disconnected { reason, why: why.clone() });
+                return self.server.give_up(&mut self.cx, &why, false);
             }
-            (Code::LoggedIn, None) => self.server_down(now, LinkEnd::Lost),
-            (Code::Busy, _) => self.server_down(now, LinkEnd::Closed(Closing::Busy)),
-            (Code::StoreUnavailable | Code::SlowDown, _) if self.is_returning() => {
+            (Code::LoggedIn, None) => return self.server_down(LinkEnd::Lost),
+            (Code::Busy, _) => return self.server_down(LinkEnd::Closed(Closing::Busy)),
+            (Code::StoreUnavailable | Code::SlowDown, _) if self.server.is_returning() => {
                 // The accounts are away for a moment, or somebody at our address guesses: that
                 // passes.
-                self.server_down(now, LinkEnd::Lost);
+                return self.server_down(LinkEnd::Lost);
             }
-            (Code::LoggedInElsewhere, _) => {
-                self.server.link = Link::Choosing;
-                self.give_up_login(&Failure::LoggedInElsewhere(self.own_name().cloned()), false);
-                self.advance(now);
-            }
-            (Code::KeyRefused, _) => {
-                self.server.link = Link::Choosing;
-                self.give_up_login(&Failure::KeyRefused(self.own_name().cloned()), false);
-                self.advance(now);
-            }
-            (code, _) => {
-                self.server.link = Link::Choosing;
-                self.give_up_login(&Failure::refused(code, reply.last_line()), false);
-                self.advance(now);
-            }
-        }
+            (Code::LoggedInElsewhere, _) => Failure::LoggedInElsewhere(own),
+            (Code::KeyRefused, _) => Failure::KeyRefused(own),
+            (code, _) => Failure::refused(code, reply.last_line()),
+        };
+        self.server.refuse_login(&mut self.cx, &self.account, &why);
     }
 
-    pub(super) fn is_returning(&self) -> bool {
-        self.server.goal.as_ref().is_some_and(|goal| goal.returning)
-    }
-
-    fn logged_in(&mut self, now: Now, welcome: Welcome) {
-        self.server.link = Link::LoggedIn;
-        self.server.logged_in_ms = now.boot_ms;
-        self.server.away = None;
-        self.server.own_address = Some(welcome.address);
-        self.server.repair = Repair::None;
-        let by = match &mut self.server.goal {
-            Some(goal) => {
-                goal.take = false;
-                goal.returning = true;
-                goal.username = Some(welcome.username.clone());
-                if goal.password.take().is_some() { "password" } else { "key" }
-            }
-            None => "key",
-        };
-        self.effects.push(Effect::Save(Save::Identity));
-        if let Some(account) = &mut self.account {
-            account.has_key = true;
-        }
-        let (session, port) = (welcome.session, welcome.udp_port);
-        self.effects.push(Effect::OpenDatagrams { session, port });
-        self.server.datagrams = Datagrams {
-            open: true,
-            next_ms: now.boot_ms,
-            since_ms: now.boot_ms,
-            due_after_ms: &FIRST_DATAGRAMS_MS,
-            ..Datagrams::default()
-        };
-        self.tell(Event::LoggedIn { username: welcome.username.clone(), by });
-        let waiting = self.server.goal.as_mut().map(|goal| std::mem::take(&mut goal.waiting));
-        let mut wanted = Vec::new();
-        for Waiting { id, then } in waiting.unwrap_or_default() {
-            match then {
-                Some(request) => wanted.push((id, request)),
-                None => {
-                    self.answer(id, Reply::LoggedIn { username: welcome.username.to_string() });
-                }
-            }
-        }
-        for sign_up in std::mem::take(&mut self.server.sign_ups) {
-            self.fail(sign_up.id, Failure::AlreadyLoggedIn);
-        }
-        if self.shown.welcome(welcome.epoch, welcome.head) {
-            self.logs += 1;
-        }
-        self.repair(now);
-        if self.server.watching {
-            self.ask_server(now, ServerRequest::Watch(true), Expected::Watch(None));
-        }
+    fn logged_in(&mut self, welcome: &Welcome) {
+        self.account.key_taken(&mut self.cx);
+        let wanted = self.server.logged_in(&mut self.cx, welcome);
+        self.broadcasts.logged_in(welcome.epoch, welcome.head);
+        self.repair();
+        self.server.watch_again(&mut self.cx);
         for (id, request) in wanted {
-            self.request(now, id, request);
-        }
-    }
-
-    pub(super) fn give_up_login(&mut self, why: &Failure, told: bool) {
-        if let Some(goal) = self.server.goal.take() {
-            // Who was dropped as idle has been told that the next request logs in.
-            let is_idle = why.code() == FailureCode::Idle;
-            if goal.waiting.is_empty() && !is_idle {
-                let username = goal.username;
-                let trouble = Trouble::LoginEnded { why: why.clone(), told, username };
-                self.tell(Event::Error { code: why.code(), trouble });
-            }
-            for Waiting { id, .. } in goal.waiting {
-                self.fail(id, why.clone());
-            }
+            self.request(id, request);
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The link to the server: dialling, staying connected, coming back.
 //!
+//! * `asking` – what a logged-in user asks of the server, and the answers
+//! * `datagrams` – keep-alives over UDP
 //! * `ending` – the end of the link, and what comes after it
 //! * `login` – signing up and logging in
-//! * `news` – what comes by itself: broadcasts, datagrams
+//! * `news` – what comes by itself: broadcasts, introductions, datagrams
 
+mod asking;
+mod datagrams;
 mod ending;
 mod login;
 mod news;
@@ -13,28 +17,27 @@ use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{
-    Closing, FromServer, Listed, Notice, Reply as ServerReply, Request as ServerRequest, Secret,
+    Closing, FromServer, Listed, Reply as ServerReply, Request as ServerRequest,
 };
 use letschat_protocol::identity::{ChannelBinding, Fingerprint};
-use letschat_protocol::limits::{
-    MISSED_KEEPALIVES, TCP_KEEPALIVE_MS, TCP_KEEPALIVE_WITH_UDP_MS, UDP_KEEPALIVE_MS,
-};
+use letschat_protocol::limits::{ACTIVITY_REPORT_MS, TCP_KEEPALIVE_MS, TCP_KEEPALIVE_WITH_UDP_MS};
 use letschat_protocol::username::Username;
 
-use super::asking::Pages;
-use super::backoff::Backoff;
+use self::asking::Pages;
+use self::datagrams::Datagrams;
+use self::login::{Goal, SignUp};
+use super::account::AccountState;
+use super::context::Context;
 use super::retry::Retries;
-use super::{Effect, Now, Request, RequestId, Session, Unreached};
+use super::{Effect, RequestId, Session, Unreached};
 use crate::codes::LinkEnd;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::notice;
 use crate::view::LinkState;
+pub(super) use asking::is_at;
 
 /// An answer that takes longer than this does not come.
 const ANSWER_MS: u64 = 30_000;
-/// How much later than due the answer to a keep-alive may come.
-const KEEPALIVE_SLACK_MS: u64 = 5_000;
 
 /// All that concerns the server.
 #[derive(Debug, Default)]
@@ -52,15 +55,11 @@ pub(in crate::session) struct ServerSide {
     /// When the last login succeeded.
     logged_in_ms: u64,
     next_ping_ms: u64,
+    /// When the server was last told that the user is active.
+    reported_ms: Option<u64>,
     datagrams: Datagrams,
-    /// When the missing broadcasts are to be asked for.
-    repair_at_ms: Option<u64>,
-    repair: Repair,
-    /// Replays that did not bring what was missing, and the time before which none is asked for.
-    replays: Backoff,
-    no_replay_before_ms: u64,
     /// Everybody who was here when that was last asked.
-    pub(in crate::session) last_list: Vec<Listed>,
+    last_list: Vec<Listed>,
     watching: bool,
     /// Who was dropped as idle: the user's next request logs them in again by key first.
     away: Option<Username>,
@@ -121,66 +120,6 @@ pub(in crate::session) enum ListFor {
     Connect(RequestId, String, bool),
 }
 
-/// Being logged in, and those who wait for it.
-#[derive(Debug)]
-struct Goal {
-    username: Option<Username>,
-    /// Forgotten once the server knows the key.
-    password: Option<Secret>,
-    take: bool,
-    waiting: Vec<Waiting>,
-    /// Whether it was achieved before, so that this is a return.
-    returning: bool,
-}
-
-/// A request that waits for the login.
-#[derive(Debug)]
-struct Waiting {
-    id: RequestId,
-    /// What is to be done then; `None`: nothing, the login was all that was asked for.
-    then: Option<Request>,
-}
-
-/// How far the repair of missing broadcasts has come.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Repair {
-    #[default]
-    None,
-    /// A replay was asked for.
-    Asked(Missing),
-    /// It has begun: its end is to be taken for it.
-    Running(Missing),
-}
-
-/// What was known of the broadcasts when a replay was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Missing {
-    /// The highest number that there is.
-    head: u64,
-    /// How many had come.
-    taken: u64,
-}
-
-#[derive(Debug)]
-struct SignUp {
-    id: RequestId,
-    username: String,
-    password: Secret,
-    repeated: Secret,
-}
-
-#[derive(Debug, Default)]
-struct Datagrams {
-    open: bool,
-    /// The server proved our address and answers from it.
-    work: bool,
-    next_ms: u64,
-    heard_ms: u64,
-    /// Keep-alives beyond the regular ones are due so long after this.
-    since_ms: u64,
-    due_after_ms: &'static [u64],
-}
-
 impl ServerSide {
     pub(in crate::session) fn is_logged_in(&self) -> bool {
         self.link == Link::LoggedIn
@@ -199,7 +138,7 @@ impl ServerSide {
     }
 
     pub(in crate::session) fn datagrams_work(&self) -> bool {
-        self.datagrams.work
+        self.datagrams.work()
     }
 
     pub(in crate::session) fn link_state(&self) -> LinkState {
@@ -210,18 +149,6 @@ impl ServerSide {
             Link::Choosing | Link::Busy => LinkState::Connected,
             Link::LoggedIn => LinkState::LoggedIn,
         }
-    }
-
-    pub(in crate::session) fn next_deadline(&self) -> Option<u64> {
-        let retry = match self.link {
-            Link::Waiting { until_ms } => Some(until_ms),
-            _ => None,
-        };
-        let answer = self.pending.front().map(|pending| pending.since_ms + ANSWER_MS);
-        let ping = self.is_logged_in().then_some(self.next_ping_ms);
-        let datagram = self.datagrams.open.then_some(self.datagrams.next_ms);
-        let silent = self.datagrams.silent_at_ms();
-        [retry, answer, ping, datagram, silent, self.repair_at_ms].into_iter().flatten().min()
     }
 
     /// Whether something is to be achieved at the server.
@@ -251,189 +178,183 @@ impl ServerSide {
     fn is_up(&self) -> bool {
         !matches!(self.link, Link::Down | Link::Waiting { .. } | Link::Dialling)
     }
-}
 
-impl Datagrams {
-    fn silent_at_ms(&self) -> Option<u64> {
-        let limit = UDP_KEEPALIVE_MS * MISSED_KEEPALIVES + KEEPALIVE_SLACK_MS;
-        self.work.then_some(self.heard_ms + limit)
-    }
-}
-
-impl Session {
     /// The user wants something of the server: at once, whatever was waited for.
-    fn reach_server(&mut self, now: Now) {
-        match self.server.link {
+    fn reach(&mut self, cx: &mut Context, account: &AccountState) {
+        match self.link {
             Link::Down | Link::Waiting { .. } => {
-                self.server.retries = Retries::default();
-                self.dial_server();
+                self.retries = Retries::default();
+                self.dial(cx);
             }
-            Link::Choosing => self.advance(now),
+            Link::Choosing => self.advance(cx, account),
             _ => {}
         }
     }
 
-    fn dial_server(&mut self) {
-        self.server.link = Link::Dialling;
-        self.effects.push(Effect::DialServer);
+    fn dial(&mut self, cx: &mut Context) {
+        self.link = Link::Dialling;
+        cx.push(Effect::DialServer);
     }
 
-    pub(in crate::session) fn server_secured(
+    /// The link is up, and the server's key is the trusted one.
+    pub(in crate::session) fn secured(
         &mut self,
-        now: Now,
+        cx: &Context,
         fingerprint: Fingerprint,
         binding: ChannelBinding,
         address: SocketAddr,
     ) {
-        if self.server.link != Link::Dialling {
-            return;
+        if self.link == Link::Dialling {
+            self.link = Link::Greeting;
+            self.fingerprint = Some(fingerprint);
+            self.binding = binding;
+            self.address = Some(address);
+            self.expect(cx, Expected::Greeting);
         }
-        self.server.link = Link::Greeting;
-        self.server.fingerprint = Some(fingerprint);
-        self.server.binding = binding;
-        self.server.address = Some(address);
-        self.expect(now, Expected::Greeting);
     }
 
-    pub(in crate::session) fn server_unreached(&mut self, now: Now, why: Unreached) {
-        if self.server.link != Link::Dialling {
+    /// The server can't be reached.
+    pub(in crate::session) fn unreached(&mut self, cx: &mut Context, why: Unreached) {
+        if self.link != Link::Dialling {
             return;
         }
-        match why {
+        let server = cx.config().server.clone();
+        let why = match why {
             Unreached::NoServer(detail) => {
-                let returning = self.server.goal.as_ref().is_some_and(|goal| goal.returning);
-                let reason = if returning { LinkEnd::Lost } else { LinkEnd::NoServer };
-                let server = self.config.server.clone();
-                let why = Failure::Unreached { end: reason, server, detail };
-                self.try_again(now, reason, why);
+                let end = if self.is_returning() { LinkEnd::Lost } else { LinkEnd::NoServer };
+                return self.try_again(cx, end, Failure::Unreached { end, server, detail });
             }
-            Unreached::Folder(why) => self.give_up(&Failure::Folder(why), false),
+            Unreached::Folder(why) => Failure::Folder(why),
             Unreached::KeyChanged { known, found } => {
-                let server = self.config.server.clone();
-                self.give_up(&Failure::ServerKeyChanged { server, known, found }, false);
+                Failure::ServerKeyChanged { server, known, found }
             }
-            Unreached::KeyUnknown { found } => {
-                let server = self.config.server.clone();
-                self.give_up(&Failure::ServerKeyUnknown { server, found }, false);
-            }
-        }
+            Unreached::KeyUnknown { found } => Failure::ServerKeyUnknown { server, found },
+        };
+        self.give_up(cx, &why, false);
     }
 
-    pub(in crate::session) fn expect(&mut self, now: Now, what: Expected) {
-        self.server.pending.push_back(Pending { since_ms: now.boot_ms, what });
+    fn expect(&mut self, cx: &Context, what: Expected) {
+        self.pending.push_back(Pending { since_ms: cx.now_ms(), what });
     }
 
-    pub(in crate::session) fn ask_server(
+    /// Asks the server for something.
+    pub(in crate::session) fn ask(
         &mut self,
-        now: Now,
+        cx: &mut Context,
         request: ServerRequest,
         what: Expected,
     ) {
-        self.effects.push(Effect::SendServer(request));
-        self.expect(now, what);
-        let interval = match self.server.datagrams.work {
+        cx.push(Effect::SendServer(request));
+        self.expect(cx, what);
+        let interval = match self.datagrams.work() {
             true => TCP_KEEPALIVE_WITH_UDP_MS,
             false => TCP_KEEPALIVE_MS,
         };
-        self.server.next_ping_ms = now.boot_ms + interval;
+        self.next_ping_ms = cx.now_ms() + interval;
     }
 
-    pub(in crate::session) fn server_said(&mut self, now: Now, said: FromServer) {
+    /// Tells the server that the user is active, now and then.
+    pub(in crate::session) fn report_activity(&mut self, cx: &mut Context) {
+        let due = self.reported_ms.is_none_or(|last| last + ACTIVITY_REPORT_MS <= cx.now_ms());
+        if due && self.is_logged_in() {
+            self.reported_ms = Some(cx.now_ms());
+            self.ask(cx, ServerRequest::Active, Expected::Active);
+        }
+    }
+
+    pub(in crate::session) fn next_deadline(&self) -> Option<u64> {
+        let retry = match self.link {
+            Link::Waiting { until_ms } => Some(until_ms),
+            _ => None,
+        };
+        let ping = self.is_logged_in().then_some(self.next_ping_ms);
+        let datagrams = self.datagrams.next_deadline();
+        [retry, self.answer_due_ms(), ping, datagrams].into_iter().flatten().min()
+    }
+
+    fn answer_due_ms(&self) -> Option<u64> {
+        self.pending.front().map(|pending| pending.since_ms + ANSWER_MS)
+    }
+
+    /// Dials and pings when that is due. Returns false if an answer does not come.
+    fn tick(&mut self, cx: &mut Context) -> bool {
+        if matches!(self.link, Link::Waiting { until_ms } if until_ms <= cx.now_ms()) {
+            self.dial(cx);
+        }
+        if self.answer_due_ms().is_some_and(|due_ms| due_ms <= cx.now_ms()) {
+            return false;
+        }
+        if self.is_logged_in() && self.next_ping_ms <= cx.now_ms() {
+            self.ask(cx, ServerRequest::Ping, Expected::Ping);
+        }
+        true
+    }
+
+    fn tick_datagrams(&mut self, cx: &mut Context) {
+        if self.datagrams.fell_silent(cx.now_ms()) {
+            // Either only UDP is gone or all of it: the answer to this tells.
+            self.ask(cx, ServerRequest::Ping, Expected::Ping);
+        }
+        self.datagrams.tick(cx);
+    }
+}
+
+impl Session {
+    pub(super) fn server_said(&mut self, said: FromServer) {
         if !self.server.is_up() {
             return;
         }
         match said {
             FromServer::Unknown => {}
-            FromServer::Notice(notice) => self.server_noticed(now, notice),
+            FromServer::Notice(notice) => self.server_noticed(notice),
             FromServer::Reply(reply) => match self.server.pending.pop_front() {
-                Some(pending) => self.server_replied(now, pending.what, reply),
+                Some(pending) => self.server_replied(pending.what, reply),
                 // A reply to nothing: the two sides do not understand each other.
-                None => self.server_down(now, LinkEnd::Lost),
+                None => self.server_down(LinkEnd::Lost),
             },
         }
     }
 
-    fn server_replied(&mut self, now: Now, what: Expected, reply: ServerReply) {
+    fn server_replied(&mut self, what: Expected, reply: ServerReply) {
         match what {
-            Expected::Greeting if reply.code == Code::Ready => self.greeted(now),
+            Expected::Greeting if reply.code == Code::Ready => {
+                let fingerprint = self.server.fingerprint.map(|key| key.to_string());
+                let (server, fingerprint) =
+                    (self.cx.config().server.clone(), fingerprint.unwrap_or_default());
+                self.cx.tell(Event::Connected { server, fingerprint });
+                self.server.ask(&mut self.cx, ServerRequest::Hello, Expected::Hello);
+            }
             Expected::Greeting if reply.code == Code::Busy => {
-                self.server_down(now, LinkEnd::Closed(Closing::Busy));
+                self.server_down(LinkEnd::Closed(Closing::Busy));
             }
             Expected::Hello if reply.code == Code::WhichWay => {
-                self.server.link = Link::Choosing;
-                self.advance(now);
+                self.server.choose(&mut self.cx, &self.account);
             }
-            Expected::Greeting | Expected::Hello => self.server_down(now, LinkEnd::Lost),
-            Expected::SignUp(id, username) => self.signed_up(now, id, &username, &reply),
-            Expected::Login => self.login_answered(now, &reply),
-            Expected::Replay if !reply.code.is_success() => {
-                // Slowed, perhaps: the next head or broadcast asks again.
-                self.server.repair = Repair::None;
-                self.replay_failed(now);
+            Expected::Greeting | Expected::Hello => self.server_down(LinkEnd::Lost),
+            Expected::SignUp(id, username) => {
+                self.server.signed_up(&mut self.cx, &self.account, id, &username, &reply);
             }
+            Expected::Login => self.login_answered(&reply),
             Expected::Replay => {
-                if let Repair::Asked(missing) = self.server.repair {
-                    self.server.repair = Repair::Running(missing);
-                }
+                self.broadcasts.replay_answered(&mut self.cx, reply.code.is_success());
             }
             Expected::Active | Expected::Forgotten => {}
             Expected::Ping => {
                 if let Some(head) = reply.field(0) {
-                    self.learn_head(now, head);
+                    self.broadcasts.learn(&self.cx, head);
                 }
             }
-            what => self.asked_and_answered(now, what, reply),
+            what => self.asked_and_answered(what, &reply),
         }
     }
 
-    fn greeted(&mut self, now: Now) {
-        let fingerprint = self.server.fingerprint.map(|key| key.to_string()).unwrap_or_default();
-        self.tell(Event::Connected { server: self.config.server.clone(), fingerprint });
-        self.ask_server(now, ServerRequest::Hello, Expected::Hello);
-    }
-
-    pub(in crate::session) fn remember_watching(&mut self, on: bool) {
-        self.server.watching = on;
-    }
-
-    fn server_noticed(&mut self, now: Now, notice: Notice) {
-        match notice {
-            Notice::Broadcast { entry, own } => self.show_broadcast(now, &entry, own, "tcp"),
-            Notice::Replayed { through } => self.replayed(now, through),
-            Notice::Introduction(who) => self.introduced(now, who),
-            Notice::Joined(usernames) => {
-                self.tell(Event::Joined { count: usernames.len() as u64, usernames });
-            }
-            Notice::Left(usernames) => {
-                self.tell(Event::Left { count: usernames.len() as u64, usernames });
-            }
-            Notice::Crowd { joined, left } => {
-                self.tell(Event::Joined { usernames: Vec::new(), count: joined });
-                self.tell(Event::Left { usernames: Vec::new(), count: left });
-            }
-            Notice::Say(text) => {
-                self.tell(Event::notice(notice::Notice::ServerSays(text)));
-            }
-            Notice::Closing(why) => self.server_down(now, LinkEnd::Closed(why)),
+    pub(super) fn tick_server(&mut self) {
+        if !self.server.tick(&mut self.cx) {
+            return self.server_down(LinkEnd::Lost);
         }
-    }
-
-    pub(in crate::session) fn tick_server(&mut self, now: Now) {
-        if let Link::Waiting { until_ms } = self.server.link
-            && until_ms <= now.boot_ms
-        {
-            self.dial_server();
+        if self.broadcasts.repair_due_ms().is_some_and(|due_ms| due_ms <= self.cx.now_ms()) {
+            self.repair();
         }
-        let oldest = self.server.pending.front();
-        if oldest.is_some_and(|pending| pending.since_ms + ANSWER_MS <= now.boot_ms) {
-            return self.server_down(now, LinkEnd::Lost);
-        }
-        if self.server.is_logged_in() && self.server.next_ping_ms <= now.boot_ms {
-            self.ask_server(now, ServerRequest::Ping, Expected::Ping);
-        }
-        if self.server.repair_at_ms.is_some_and(|at| at <= now.boot_ms) {
-            self.repair(now);
-        }
-        self.tick_datagrams(now);
+        self.server.tick_datagrams(&mut self.cx);
     }
 }

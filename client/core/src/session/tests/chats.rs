@@ -57,8 +57,7 @@ fn message_has_the_same_id_on_both_sides() {
     let link = client.chat_with("bob", 2);
     let message = PeerMessage::Message { number: 1, text: "hello".into() };
     let effects = client.put(Input::Peer { link, message });
-    let chat = &client.session.chats[&name("bob")];
-    let expected = MessageId::in_chat(chat.id, &chat.key, 1);
+    let expected = MessageId::in_chat(ChatId(1), &key(2), 1);
     let is_it =
         |event: &&Event| matches!(event, Event::Message { id, own: false, .. } if *id == expected);
     assert!(told(&effects).iter().any(is_it), "{effects:?}");

@@ -5,7 +5,7 @@ use super::*;
 /// An own request that has been sent to somebody; the other side's answer comes over this link.
 fn ringing(client: &mut TestSession, who: &str, seed: u8) -> LinkId {
     client.connecting_to(who, seed);
-    let link = client.session.links.last_dialled();
+    let link = client.session.cx.links.last_dialled();
     client.put(Input::PeerDialled { link });
     link
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::username::Username;
 
-use super::LogPosition;
+use crate::session::LogPosition;
 
 /// Numbers remembered beyond the first gap; a server keeps 10,000 entries at most.
 const MAX_BEYOND: usize = 16_384;
@@ -173,7 +173,7 @@ mod tests {
 
     fn entry(number: u64) -> Broadcast {
         let sender = "alice".parse().unwrap();
-        Broadcast { number, sender, time_ms: 1_000 + number, text: String::new() }
+        Broadcast { number, sender, time_ms: number.wrapping_add(1_000), text: String::new() }
     }
 
     #[test]
@@ -267,6 +267,18 @@ mod tests {
         assert_eq!(shown.missing(), None);
         shown.welcome(2, 3);
         assert_eq!(shown.missing(), Some(1));
+    }
+
+    #[test]
+    fn absurd_position_in_the_folder_does_no_harm() {
+        let mut shown = Shown::default();
+        shown.resume(LogPosition { epoch: 1, through: u64::MAX });
+        shown.welcome(1, u64::MAX);
+        for number in [u64::MAX / 2, u64::MAX] {
+            assert!(!shown.take(&entry(number)));
+            shown.replayed(number);
+            assert_eq!(shown.missing(), None);
+        }
     }
 
     proptest! {

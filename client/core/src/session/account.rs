@@ -1,0 +1,216 @@
+//! The open account: who the user is, which keys of peers they know, and whom they block.
+//!
+//! Requests of people who are blocked ring nowhere, and their broadcasts are not shown. They are not
+//! told: to them it is a request that nobody answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use letschat_protocol::identity::{PublicKey, safety_number};
+use letschat_protocol::username::Username;
+
+use super::context::Context;
+use super::{Account, KnownPeer, LogPosition, Reply, Save};
+use crate::event::{KeyState, fingerprint};
+use crate::failure::Failure;
+
+/// More than this is no list that a person keeps.
+const MAX_BLOCKED: usize = 10_000;
+
+/// The account, while it is open.
+#[derive(Debug, Default)]
+pub(super) struct AccountState {
+    open: Option<Account>,
+    /// Keys that the server vouches for and that are not the known ones, until the user trusts them.
+    offered: BTreeMap<Username, Offered>,
+}
+
+/// A key that was offered for somebody whose known key is another.
+#[derive(Debug, Clone, Copy)]
+struct Offered {
+    key: PublicKey,
+    /// Whether the user has seen this key, and no other since. Only then can it be trusted.
+    is_shown: bool,
+}
+
+impl AccountState {
+    pub(super) fn open(&mut self, account: Account) {
+        self.open = Some(account);
+    }
+
+    /// Closes the account. Returns false if none was open.
+    pub(super) fn close(&mut self) -> bool {
+        self.offered.clear();
+        self.open.take().is_some()
+    }
+
+    /// Returns the account if it is open.
+    pub(super) fn opened(&self) -> Option<&Account> {
+        self.open.as_ref()
+    }
+
+    pub(super) fn name(&self) -> Option<&Username> {
+        self.open.as_ref().map(|account| &account.username)
+    }
+
+    pub(super) fn key(&self) -> Option<PublicKey> {
+        self.open.as_ref().map(|account| account.identity.public_key())
+    }
+
+    /// Notes that the server has taken the account's key.
+    pub(super) fn key_taken(&mut self, cx: &mut Context) {
+        cx.save(Save::Identity);
+        if let Some(account) = &mut self.open {
+            account.has_key = true;
+        }
+    }
+
+    /// Notes how far the server's broadcasts have been shown.
+    pub(super) fn save_position(&mut self, cx: &mut Context, position: LogPosition) {
+        if let Some(account) = &mut self.open
+            && account.position != position
+        {
+            account.position = position;
+            cx.save(Save::Position(position));
+        }
+    }
+}
+
+/// The keys of peers: which are known, which were compared, and what happens when one changes.
+impl AccountState {
+    pub(super) fn peers(&self) -> BTreeMap<Username, KnownPeer> {
+        self.open.as_ref().map(|account| account.peers.clone()).unwrap_or_default()
+    }
+
+    /// Returns the key by which a peer is known.
+    pub(super) fn known_key(&self, who: &Username) -> Option<PublicKey> {
+        self.open.as_ref()?.peers.get(who).map(|peer| peer.key)
+    }
+
+    pub(super) fn key_state(&self, who: &Username, key: &PublicKey) -> KeyState {
+        match self.open.as_ref().and_then(|account| account.peers.get(who)) {
+            None => KeyState::New,
+            Some(known) if known.key != *key => KeyState::Changed,
+            Some(known) if known.verified => KeyState::Verified,
+            Some(_) => KeyState::Known,
+        }
+    }
+
+    /// Remembers a peer whose chat opens. Returns what was known of the key before.
+    pub(super) fn pin(&mut self, cx: &mut Context, who: &Username, key: PublicKey) -> KeyState {
+        let state = self.key_state(who, &key);
+        if state == KeyState::New {
+            self.remember(cx, who, KnownPeer { key, verified: false });
+        }
+        state
+    }
+
+    fn remember(&mut self, cx: &mut Context, who: &Username, peer: KnownPeer) {
+        if let Some(account) = &mut self.open {
+            account.peers.insert(who.clone(), peer);
+            cx.save(Save::Peers);
+        }
+    }
+
+    /// Computes the safety number with a peer. With `matches` the peer counts as verified from now on.
+    pub(super) fn verify(
+        &mut self,
+        cx: &mut Context,
+        who: &Username,
+        key: PublicKey,
+        matches: bool,
+    ) -> Result<Reply, Failure> {
+        let account = self.open.as_ref().ok_or(Failure::NotLoggedIn)?;
+        let own = account.identity.public_key();
+        let safety_number = safety_number((&account.username, &own), (who, &key));
+        if matches && matches!(self.key_state(who, &key), KeyState::New | KeyState::Known) {
+            self.remember(cx, who, KnownPeer { key, verified: true });
+        }
+        Ok(Reply::Safety {
+            with: who.to_string(),
+            safety_number,
+            fingerprint: fingerprint(&key),
+            verified: self.key_state(who, &key) == KeyState::Verified,
+        })
+    }
+
+    /// Notes that a key other than the known one was offered for somebody without the user asking.
+    /// The first one is shown as it comes. One that follows another does not count as shown: a user
+    /// who is about to trust the first could overlook it.
+    pub(super) fn note_offer(&mut self, who: &Username, key: PublicKey) {
+        let earlier = self.offered.get(who);
+        let is_shown = earlier.is_none_or(|earlier| earlier.key == key && earlier.is_shown);
+        self.offered.insert(who.clone(), Offered { key, is_shown });
+    }
+
+    /// Notes that the user is shown an offered key by this failure.
+    pub(super) fn show_offer(&mut self, who: &Username, new: PublicKey, trusting: bool) -> Failure {
+        self.offered.insert(who.clone(), Offered { key: new, is_shown: true });
+        Failure::KeyChanged { who: who.clone(), known: self.known_key(who), new, trusting }
+    }
+
+    /// Whoever offered this key is gone. It is shown again before it can be trusted.
+    pub(super) fn withdraw_offer(&mut self, who: &Username, key: PublicKey) {
+        if let Some(offered) = self.offered.get_mut(who)
+            && offered.key == key
+        {
+            offered.is_shown = false;
+        }
+    }
+
+    pub(super) fn forget_offer(&mut self, who: &Username) {
+        self.offered.remove(who);
+    }
+
+    /// Accepts the changed key that the user was shown last. One that has not been shown is shown
+    /// instead.
+    pub(super) fn trust(&mut self, cx: &mut Context, who: &str) -> Result<Reply, Failure> {
+        let who = who.parse::<Username>().map_err(|_| Failure::NothingToTrust)?;
+        let Offered { key, is_shown } = *self.offered.get(&who).ok_or(Failure::NothingToTrust)?;
+        if !is_shown {
+            return Err(self.show_offer(&who, key, true));
+        }
+        self.forget_offer(&who);
+        self.remember(cx, &who, KnownPeer { key, verified: false });
+        Ok(Reply::Trusted { with: who.to_string(), fingerprint: fingerprint(&key) })
+    }
+}
+
+/// The people whom the user does not want to hear of.
+impl AccountState {
+    pub(super) fn blocked(&self) -> BTreeSet<Username> {
+        self.open.as_ref().map(|account| account.blocked.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn is_blocked(&self, who: &Username) -> bool {
+        self.open.as_ref().is_some_and(|account| account.blocked.contains(who))
+    }
+
+    /// Blocks somebody or no longer. Returns true if that changed anything.
+    pub(super) fn block(
+        &mut self,
+        cx: &mut Context,
+        who: &Username,
+        on: bool,
+    ) -> Result<bool, Failure> {
+        let account = self.open.as_mut().ok_or(Failure::NotLoggedIn)?;
+        if on && *who == account.username {
+            return Err(Failure::BlocksOneself);
+        }
+        if on && account.blocked.len() >= MAX_BLOCKED {
+            return Err(Failure::TooManyBlocked { limit: MAX_BLOCKED });
+        }
+        let changed = match on {
+            true => account.blocked.insert(who.clone()),
+            false => account.blocked.remove(who),
+        };
+        if changed {
+            cx.save(Save::Blocked);
+        }
+        Ok(changed)
+    }
+
+    pub(super) fn list_blocked(&self) -> Result<Reply, Failure> {
+        let account = self.open.as_ref().ok_or(Failure::NotLoggedIn)?;
+        Ok(Reply::Blocked { blocked: account.blocked.iter().map(Username::to_string).collect() })
+    }
+}

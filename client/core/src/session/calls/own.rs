@@ -1,0 +1,235 @@
+//! The user's own requests for a chat.
+
+use std::collections::BTreeMap;
+
+use letschat_protocol::dialogue::Introduction;
+use letschat_protocol::peer::{ChatId, PeerMessage};
+use letschat_protocol::username::Username;
+
+use super::{APPROVAL_MS, Proposal};
+use crate::event::KeyState;
+use crate::failure::{Among, Failure};
+use crate::notice::Notice;
+use crate::session::account::AccountState;
+use crate::session::context::Context;
+use crate::session::links::LinkUse;
+use crate::session::{ChatStatus, LinkId, RequestId, choose};
+
+/// The asking side waits a little longer, so that the other side's answer comes first.
+const APPROVAL_SLACK_MS: u64 = 10_000;
+
+/// The own requests, by whom they are for.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Calls {
+    calls: BTreeMap<Username, Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    phase: CallPhase,
+    waiting: Vec<RequestId>,
+    /// The user was told that the other side is being asked.
+    ringing: bool,
+    /// The other side calls too, over this link: used if one's own comes to nothing.
+    parked: Option<(LinkId, ChatId)>,
+    /// Whether the chat becomes current when it opens.
+    switch: bool,
+}
+
+#[derive(Debug)]
+enum CallPhase {
+    /// The server is being asked.
+    Introducing,
+    /// The other side is being dialled, then asked.
+    Calling { chat: ChatId, link: LinkId, to: Introduction, due_ms: u64 },
+}
+
+impl Calls {
+    pub(in crate::session) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    pub(super) fn contains(&self, who: &Username) -> bool {
+        self.calls.contains_key(who)
+    }
+
+    /// Returns whom a word of the user means, of those who are called.
+    pub(super) fn choose(&self, who: Option<&str>) -> Result<Username, Failure> {
+        choose(Among::Called, who, self.calls.keys())
+    }
+
+    pub(in crate::session) fn statuses(
+        &self,
+        account: &AccountState,
+    ) -> impl Iterator<Item = ChatStatus> {
+        self.calls.iter().map(|(who, call)| ChatStatus {
+            with: who.to_string(),
+            state: "calling",
+            current: false,
+            unconfirmed: 0,
+            key: match &call.phase {
+                CallPhase::Introducing => KeyState::New,
+                CallPhase::Calling { to, .. } => account.key_state(who, &to.key),
+            },
+        })
+    }
+
+    /// Begins a call, for which the server is being asked.
+    pub(super) fn begin(&mut self, who: Username, id: RequestId, switch: bool) {
+        let (phase, waiting) = (CallPhase::Introducing, vec![id]);
+        self.calls.insert(who, Call { phase, waiting, ringing: false, parked: None, switch });
+    }
+
+    /// Answers another request of the user together with the call to this person. Returns false if
+    /// there is none.
+    pub(super) fn join(&mut self, who: &Username, id: RequestId, switch: bool) -> bool {
+        let Some(call) = self.calls.get_mut(who) else {
+            return false;
+        };
+        call.switch |= switch;
+        call.waiting.push(id);
+        true
+    }
+
+    pub(super) fn is_introducing(&self, who: &Username) -> bool {
+        self.calls.get(who).is_some_and(|call| matches!(call.phase, CallPhase::Introducing))
+    }
+
+    /// The server introduces us: dials the other side.
+    pub(super) fn dial(&mut self, cx: &mut Context, who: &Username, to: Introduction) {
+        if let Some(call) = self.calls.get_mut(who) {
+            let chat = cx.new_chat_id();
+            let link = cx.dial(LinkUse::Call(who.clone()), to.receiver, to.key);
+            let due_ms = cx.now_ms() + APPROVAL_MS + APPROVAL_SLACK_MS;
+            call.phase = CallPhase::Calling { chat, link, to, due_ms };
+        }
+    }
+
+    /// The link is up: calls by this name.
+    pub(super) fn call(&self, cx: &mut Context, who: &Username, link: LinkId, from: Username) {
+        if let Some(call) = self.calls.get(who)
+            && let CallPhase::Calling { chat, .. } = call.phase
+        {
+            cx.send(link, PeerMessage::Call { chat, from });
+        }
+    }
+
+    /// The other side's user is being asked.
+    pub(super) fn ring(&mut self, cx: &mut Context, who: &Username) {
+        if let Some(call) = self.calls.get_mut(who)
+            && !std::mem::replace(&mut call.ringing, true)
+        {
+            cx.notify(Notice::Ringing(who.clone()));
+        }
+    }
+
+    /// The other side approved: confirms that we are there. Returns the chat that both agreed on.
+    pub(super) fn approved(&mut self, cx: &mut Context, who: &Username) -> Option<Proposal> {
+        let Call { phase, waiting, parked, switch, .. } = self.calls.remove(who)?;
+        let CallPhase::Calling { chat: id, link, to, .. } = phase else {
+            return None;
+        };
+        if let Some((parked, _)) = parked {
+            cx.close(parked);
+        }
+        cx.send(link, PeerMessage::Open);
+        let (key, receiver) = (to.key, Some(to.receiver));
+        Some(Proposal { id, key, receiver, caller: true, link, waiting, switch })
+    }
+
+    /// Keeps the other side's call, in case one's own comes to nothing.
+    pub(super) fn park(&mut self, cx: &mut Context, who: &Username, theirs: &Proposal) {
+        let call = self.calls.get_mut(who);
+        let older = call.and_then(|call| call.parked.replace((theirs.link, theirs.id)));
+        cx.links.serve(theirs.link, LinkUse::Asked(who.clone()));
+        if let Some((older, _)) = older {
+            cx.close(older);
+        }
+    }
+
+    /// The other side hung up its own call.
+    pub(super) fn unpark(&mut self, cx: &mut Context, who: &Username) {
+        if let Some((link, _)) = self.calls.get_mut(who).and_then(|call| call.parked.take()) {
+            cx.close(link);
+        }
+    }
+
+    /// Gives the call up for the other side's, which takes over those who wait for it.
+    pub(super) fn give_way(
+        &mut self,
+        cx: &mut Context,
+        who: &Username,
+        theirs: Proposal,
+    ) -> Option<Proposal> {
+        let Call { phase, waiting, switch, .. } = self.calls.remove(who)?;
+        if let CallPhase::Calling { link, .. } = phase {
+            cx.close(link);
+        }
+        Some(Proposal { waiting, switch, ..theirs })
+    }
+
+    /// One's own link came to nothing. Returns the other side's call, which may do.
+    pub(super) fn fail(
+        &mut self,
+        cx: &mut Context,
+        who: &Username,
+        why: &Failure,
+    ) -> Option<Proposal> {
+        if let Some(call) = self.calls.get_mut(who)
+            && let CallPhase::Calling { to, .. } = &call.phase
+            && let Some((link, id)) = call.parked.take()
+        {
+            let (key, receiver) = (to.key, Some(to.receiver));
+            let (waiting, switch) = (Vec::new(), false);
+            let theirs = Proposal { id, key, receiver, caller: false, link, waiting, switch };
+            return self.give_way(cx, who, theirs);
+        }
+        self.end(cx, who, why);
+        None
+    }
+
+    /// The server does not introduce us.
+    pub(super) fn refuse(&mut self, cx: &mut Context, who: &Username, why: &Failure) {
+        if self.is_introducing(who) {
+            self.end(cx, who, why);
+        }
+    }
+
+    /// Ends the call to somebody, if there is one.
+    pub(in crate::session) fn end(&mut self, cx: &mut Context, who: &Username, why: &Failure) {
+        let Some(call) = self.calls.remove(who) else {
+            return;
+        };
+        if let CallPhase::Calling { link, .. } = call.phase {
+            cx.close(link);
+        }
+        if let Some((link, _)) = call.parked {
+            cx.close(link);
+        }
+        cx.fail_all(call.waiting, why);
+    }
+
+    pub(in crate::session) fn end_all(&mut self, cx: &mut Context, why: &Failure) {
+        for who in self.calls.keys().cloned().collect::<Vec<_>>() {
+            self.end(cx, &who, why);
+        }
+    }
+
+    pub(in crate::session) fn next_deadline(&self) -> Option<u64> {
+        self.due().map(|(_, due_ms)| due_ms).min()
+    }
+
+    pub(in crate::session) fn tick(&mut self, cx: &mut Context) {
+        let due = self.due().filter(|(_, due_ms)| *due_ms <= cx.now_ms());
+        for who in due.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
+            self.end(cx, &who, &Failure::NoAnswer(who.clone()));
+        }
+    }
+
+    fn due(&self) -> impl Iterator<Item = (&Username, u64)> {
+        self.calls.iter().filter_map(|(who, call)| match call.phase {
+            CallPhase::Introducing => None,
+            CallPhase::Calling { due_ms, .. } => Some((who, due_ms)),
+        })
+    }
+}

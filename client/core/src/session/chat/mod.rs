@@ -1,0 +1,401 @@
+//! An open chat: its path, its messages, its deadlines. `breaks` takes it up again over a new link.
+//!
+//! A chat is not a link. When the link breaks, the side that called dials again for a minute
+//! under the same approval, and both take up where they stood. A minute after the first of several
+//! breaks the chat is over too, unless a link lived for a while between them.
+
+mod breaks;
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
+use letschat_protocol::username::Username;
+
+use crate::codes::ChatEnd;
+use crate::conversation::{ConversationId, MessageState, Via};
+use crate::event::{Event, KeyState, fingerprint};
+use crate::failure::Failure;
+use crate::session::backoff::Backoff;
+use crate::session::calls::Proposal;
+use crate::session::context::Context;
+use crate::session::delivery::{Arrival, Delivery, Full};
+use crate::session::{ChatStatus, Displayed, Effect, LinkId, Reply, RequestId};
+use crate::view::ChatState;
+
+/// A link is asked for a sign of life after this long without one.
+const QUIET_MS: u64 = 20_000;
+/// And after this long if messages are unconfirmed.
+const UNCONFIRMED_MS: u64 = 4_000;
+/// A displayed message is acknowledged with the next thing that is said, or after this long. That it
+/// was displayed may be noticed as much later.
+const ACKNOWLEDGEMENT_DELAY_MS: u64 = 10;
+/// Without a sign of life for so long after that, the link is broken.
+const PONG_MS: u64 = 8_000;
+/// An end waits this long for the last confirmations.
+const ENDING_MS: u64 = 3_000;
+
+/// A chat that was approved and opened. Where a method returns a [`ChatEnd`], the chat is to be closed.
+#[derive(Debug)]
+pub(in crate::session) struct Chat {
+    with: Username,
+    id: ChatId,
+    /// Which of this run's chats.
+    count: u64,
+    /// The user's own key.
+    author: PublicKey,
+    key: PublicKey,
+    receiver: Option<SocketAddr>,
+    /// Whether this side called, and so dials again.
+    caller: bool,
+    path: Path,
+    /// When the present link, or the last one, took the chat up.
+    whole_since_ms: u64,
+    /// Links that broke soon, and dials that failed.
+    backoff: Backoff,
+    delivery: Delivery,
+    /// When something last came over the link, and whether a sign of life was asked for since.
+    heard_ms: u64,
+    pinged_ms: Option<u64>,
+    /// When the oldest unconfirmed message was sent on this link.
+    unconfirmed_since_ms: Option<u64>,
+    /// When what came is to be acknowledged, if it has not been. It goes out before that with
+    /// whatever else is said.
+    acknowledgement_due_ms: Option<u64>,
+    /// Set while the front end is behind and nothing is read from the link: when the other side is
+    /// to be told next that we live. What it says can't be judged by its silence meanwhile.
+    held_pong_ms: Option<u64>,
+    ending: Option<Ending>,
+}
+
+/// How messages reach the other side. A relay, say, would be another path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    Direct(LinkId),
+    /// The link broke.
+    Broken {
+        redial: Redial,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Redial {
+    /// The other side dials.
+    Theirs,
+    At(u64),
+    /// Dialled, or waiting for the other side's word on it.
+    Under(LinkId),
+}
+
+#[derive(Debug)]
+struct Ending {
+    until_ms: u64,
+    waiting: Vec<RequestId>,
+}
+
+impl Chat {
+    /// A chat that both sides have agreed on.
+    pub(in crate::session) fn new(
+        with: &Username,
+        agreed: &Proposal,
+        author: PublicKey,
+        count: u64,
+        now_ms: u64,
+    ) -> Chat {
+        Chat {
+            with: with.clone(),
+            id: agreed.id,
+            count,
+            author,
+            key: agreed.key,
+            receiver: agreed.receiver,
+            caller: agreed.caller,
+            path: Path::Direct(agreed.link),
+            whole_since_ms: now_ms,
+            backoff: Backoff::default(),
+            delivery: Delivery::default(),
+            heard_ms: now_ms,
+            pinged_ms: None,
+            unconfirmed_since_ms: None,
+            acknowledgement_due_ms: None,
+            held_pong_ms: None,
+            ending: None,
+        }
+    }
+
+    pub(in crate::session) fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// Returns true for the chat of this run that has this number.
+    pub(in crate::session) fn is_number(&self, count: u64) -> bool {
+        self.count == count
+    }
+
+    /// Returns true if the other side may take up the chat by this name and with this key.
+    pub(in crate::session) fn is_resumed_by(&self, id: ChatId, key: &PublicKey) -> bool {
+        self.id == id && self.key == *key && !self.caller
+    }
+
+    pub(in crate::session) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Returns true if the link is there and was not found to be broken.
+    fn is_whole(&self) -> bool {
+        matches!(self.path, Path::Direct(_))
+    }
+
+    pub(in crate::session) fn reply(&self, key: KeyState) -> Reply {
+        Reply::Chat { with: self.with.to_string(), fingerprint: fingerprint(&self.key), key }
+    }
+
+    pub(in crate::session) fn state(&self) -> ChatState {
+        match self.path {
+            Path::Direct(_) => ChatState::Open,
+            Path::Broken { .. } => ChatState::Interrupted,
+        }
+    }
+
+    pub(in crate::session) fn status(&self, current: bool, key: KeyState) -> ChatStatus {
+        ChatStatus {
+            with: self.with.to_string(),
+            state: self.state().name(),
+            current,
+            unconfirmed: self.delivery.waiting(),
+            key,
+        }
+    }
+
+    /// When something about this chat falls due.
+    pub(in crate::session) fn due_ms(&self) -> Option<u64> {
+        let ending = self.ending.as_ref().map(|ending| ending.until_ms);
+        let path = match (self.path, self.held_pong_ms) {
+            (_, Some(pong)) => pong,
+            (Path::Direct(_), None) => self.life_due_ms(),
+            (Path::Broken { redial: Redial::At(at) }, None) => at.min(self.given_up_ms()),
+            (Path::Broken { .. }, None) => self.given_up_ms(),
+        };
+        ending.into_iter().chain(self.acknowledgement_due_ms).chain([path]).min()
+    }
+
+    /// When a sign of life is to be asked for, or, after that, when it counts as missing.
+    fn life_due_ms(&self) -> u64 {
+        if let Some(pinged) = self.pinged_ms {
+            return pinged + PONG_MS;
+        }
+        let quiet = self.heard_ms + QUIET_MS;
+        let unconfirmed =
+            self.unconfirmed_since_ms.map(|since| since.max(self.heard_ms) + UNCONFIRMED_MS);
+        unconfirmed.map_or(quiet, |unconfirmed| unconfirmed.min(quiet))
+    }
+
+    /// Does what is due.
+    pub(in crate::session) fn tick(&mut self, cx: &mut Context) -> Option<ChatEnd> {
+        let now_ms = cx.now_ms();
+        if self.ending.as_ref().is_some_and(|ending| ending.until_ms <= now_ms) {
+            return Some(ChatEnd::Ended);
+        }
+        let acknowledgement_is_due = self.acknowledgement_due_ms.is_some_and(|due| due <= now_ms);
+        match self.path {
+            Path::Direct(_) if acknowledgement_is_due => self.acknowledge(cx),
+            _ if self.held_pong_ms.is_some() => self.send_held_pong(cx),
+            Path::Direct(link) if self.life_due_ms() <= now_ms => {
+                if self.pinged_ms.is_some() {
+                    self.link_broke(cx, link);
+                } else {
+                    self.pinged_ms = Some(now_ms);
+                    cx.send(link, PeerMessage::Ping);
+                }
+            }
+            Path::Direct(_) => {}
+            Path::Broken { .. } if self.is_given_up(now_ms) => return Some(ChatEnd::Lost),
+            Path::Broken { redial: Redial::At(at) } if at <= now_ms => self.redial(cx),
+            Path::Broken { .. } => {}
+        }
+        None
+    }
+
+    fn heard(&mut self, now_ms: u64) {
+        self.heard_ms = now_ms;
+        self.pinged_ms = None;
+    }
+}
+
+/// Messages.
+impl Chat {
+    /// Sends a text. Returns its id and its number.
+    pub(in crate::session) fn send(
+        &mut self,
+        cx: &mut Context,
+        text: &str,
+    ) -> Result<(MessageId, u64), Failure> {
+        let pushed = self.delivery.push(text.to_owned());
+        let number = pushed.map_err(|Full| Failure::TooManyUnconfirmed)?;
+        self.unconfirmed_since_ms.get_or_insert(cx.now_ms());
+        if let Path::Direct(link) = self.path {
+            self.acknowledge(cx);
+            cx.send(link, PeerMessage::Message { number, text: text.to_owned() });
+        }
+        Ok((MessageId::in_chat(self.id, &self.author, number), number))
+    }
+
+    /// Takes what the other side says. Messages of people who are blocked are not shown.
+    pub(in crate::session) fn hear(
+        &mut self,
+        cx: &mut Context,
+        link: LinkId,
+        message: PeerMessage,
+        is_blocked: bool,
+    ) -> Option<ChatEnd> {
+        self.heard(cx.now_ms());
+        if self.is_resuming_on(link) {
+            match message {
+                PeerMessage::Resumed { received } => return self.resumed(cx, link, received),
+                PeerMessage::Refuse(Refusal::Over) => return Some(ChatEnd::Lost),
+                _ => self.link_broke(cx, link),
+            }
+            return None;
+        }
+        match message {
+            PeerMessage::Message { number, text } => self.receive(cx, number, text, is_blocked),
+            PeerMessage::Acknowledge { through } => {
+                let Some(confirmed) = self.confirm(cx, through) else {
+                    return Some(ChatEnd::Protocol);
+                };
+                self.tell_state(cx, confirmed, MessageState::Delivered);
+                self.end_if_done()
+            }
+            PeerMessage::Ping => {
+                cx.send(link, PeerMessage::Pong);
+                None
+            }
+            PeerMessage::Pong => None,
+            PeerMessage::Bye => Some(ChatEnd::PeerEnded),
+            // Our confirmation came too late: the other side has given up.
+            PeerMessage::Refuse(_) => Some(ChatEnd::Lost),
+            _ => Some(ChatEnd::Protocol),
+        }
+    }
+
+    fn receive(
+        &mut self,
+        cx: &mut Context,
+        number: u64,
+        text: String,
+        is_blocked: bool,
+    ) -> Option<ChatEnd> {
+        match self.delivery.receive(number) {
+            Arrival::Gap => return Some(ChatEnd::Protocol),
+            // Our acknowledgement was lost with an earlier link, or is still to come.
+            Arrival::Again => self.owe_acknowledgement(cx.now_ms()),
+            // Said while the chat with them was being ended.
+            Arrival::Next if is_blocked => {}
+            Arrival::Next => {
+                let displayed = Displayed::Message { chat: self.count, number };
+                let id = MessageId::in_chat(self.id, &self.key, number);
+                let event = Event::Message {
+                    from: self.with.clone(),
+                    number,
+                    text,
+                    time_ms: cx.wall_ms(),
+                    conversation: ConversationId::Person(self.with.clone()),
+                    id,
+                    own: false,
+                    via: Via::Direct,
+                };
+                cx.push(Effect::Display(event, displayed));
+            }
+        }
+        None
+    }
+
+    /// The front end has displayed everything up to this number.
+    pub(in crate::session) fn displayed(&mut self, now_ms: u64, number: u64) {
+        self.delivery.display(number);
+        self.owe_acknowledgement(now_ms);
+    }
+
+    /// What came is to be acknowledged by and by.
+    fn owe_acknowledgement(&mut self, now_ms: u64) {
+        if !self.is_whole() {
+            // Taking up the chat says how far we have come.
+            return;
+        }
+        let delay_ms = if self.delivery.owes_much() { 0 } else { ACKNOWLEDGEMENT_DELAY_MS };
+        let due = now_ms + delay_ms;
+        self.acknowledgement_due_ms =
+            Some(self.acknowledgement_due_ms.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Sends the acknowledgement that is owed, if any.
+    fn acknowledge(&mut self, cx: &mut Context) {
+        if let Path::Direct(link) = self.path
+            && self.acknowledgement_due_ms.take().is_some()
+        {
+            cx.send(link, PeerMessage::Acknowledge { through: self.delivery.acknowledge() });
+        }
+    }
+
+    /// The other side has everything up to this number. Returns the numbers that are confirmed by
+    /// that, or `None` if the number was never sent.
+    fn confirm(&mut self, cx: &Context, through: u64) -> Option<RangeInclusive<u64>> {
+        let confirmed = self.delivery.confirm(through)?;
+        let is_waiting = self.delivery.waiting() > 0;
+        self.unconfirmed_since_ms = is_waiting.then_some(cx.now_ms());
+        Some(confirmed)
+    }
+
+    /// Tells what has become of own messages.
+    fn tell_state(&self, cx: &mut Context, numbers: RangeInclusive<u64>, state: MessageState) {
+        for number in numbers {
+            let conversation = ConversationId::Person(self.with.clone());
+            let id = MessageId::in_chat(self.id, &self.author, number);
+            cx.tell(Event::MessageState { conversation, id, state, via: Via::Direct });
+        }
+    }
+}
+
+/// The end.
+impl Chat {
+    /// Ends the chat once what was said is confirmed or a moment has passed.
+    pub(in crate::session) fn end(
+        &mut self,
+        now_ms: u64,
+        id: Option<RequestId>,
+    ) -> Option<ChatEnd> {
+        let until_ms = now_ms + ENDING_MS;
+        let ending = self.ending.get_or_insert(Ending { until_ms, waiting: Vec::new() });
+        ending.waiting.extend(id);
+        let can_confirm = self.is_whole() && self.delivery.waiting() > 0;
+        (!can_confirm).then_some(ChatEnd::Ended)
+    }
+
+    fn end_if_done(&self) -> Option<ChatEnd> {
+        (self.is_ending() && self.delivery.waiting() == 0).then_some(ChatEnd::Ended)
+    }
+
+    /// Closes the link, and says goodbye where the other side does not know of the end.
+    pub(in crate::session) fn hang_up(&mut self, cx: &mut Context, reason: ChatEnd) {
+        let Some(link) = self.link() else { return };
+        if self.is_whole() && reason != ChatEnd::PeerEnded {
+            self.acknowledge(cx);
+            cx.send(link, PeerMessage::Bye);
+        }
+        cx.close(link);
+    }
+
+    /// Tells that the chat is over, and names what was not delivered.
+    pub(in crate::session) fn tell_end(self, cx: &mut Context, reason: ChatEnd) {
+        if let Some(failed) = self.delivery.unconfirmed_numbers() {
+            self.tell_state(cx, failed, MessageState::Failed);
+        }
+        let undelivered = self.delivery.into_undelivered();
+        cx.tell(Event::ChatClosed { with: self.with, reason, undelivered });
+        for id in self.ending.into_iter().flat_map(|ending| ending.waiting) {
+            cx.answer(id, Reply::Done {});
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What a logged-in user asks of the server, and the answers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{
+    Introduction, Listed, Reply as ServerReply, Request as ServerRequest, Secret,
+};
+use letschat_protocol::limits::MAX_BROADCAST_BYTES;
+use letschat_protocol::printable::{has_control, is_blank};
+use letschat_protocol::username::Username;
+
+use super::{Expected, ListFor, ServerSide};
+use crate::event::{Event, format_rfc3339};
+use crate::failure::{Failure, Text};
+use crate::session::context::Context;
+use crate::session::{Reply, Request, RequestId, Session, User};
+
+/// A list has at most so many names on so many pages, and is there after this time. A server whose
+/// list does not end is not followed any further.
+const MAX_LISTED: usize = 100_000;
+const MAX_PAGES: usize = 1_000;
+const LIST_MS: u64 = 120_000;
+
+/// The pages of a list that have come.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::session) struct Pages {
+    begun_ms: u64,
+    count: usize,
+    listed: Vec<Listed>,
+    /// The name after which the last page was asked for. Names come in order, so it only grows.
+    after: Option<Username>,
+}
+
+impl Pages {
+    /// Whether another page may be asked for.
+    fn may_go_on(&self, now_ms: u64) -> bool {
+        self.count < MAX_PAGES
+            && self.listed.len() < MAX_LISTED
+            && now_ms.saturating_sub(self.begun_ms) < LIST_MS
+    }
+}
+
+impl Request {
+    /// Whether only the client itself knows that its user made it. The server sees the others.
+    pub(in crate::session) fn is_local_activity(&self) -> bool {
+        match self {
+            Request::Approve(_)
+            | Request::Deny(_)
+            | Request::Cancel(_)
+            | Request::Say { .. }
+            | Request::Switch(_)
+            | Request::AcceptEnd(_)
+            | Request::Disconnect(_)
+            | Request::Verify { .. }
+            | Request::Trust(_)
+            | Request::Block { .. }
+            | Request::Blocked
+            | Request::Status => true,
+            Request::SignUp { .. }
+            | Request::Login { .. }
+            | Request::ChangePassword { .. }
+            | Request::Leave
+            | Request::Detach
+            | Request::List
+            | Request::Watch(_)
+            | Request::Connect { .. }
+            | Request::Broadcast(_)
+            | Request::Quit => false,
+        }
+    }
+
+    /// Whether it is asked of the server, and of nobody else.
+    pub(in crate::session) fn is_for_server(&self) -> bool {
+        matches!(
+            self,
+            Request::List
+                | Request::Watch(_)
+                | Request::ChangePassword { .. }
+                | Request::Broadcast(_)
+        )
+    }
+}
+
+impl ServerSide {
+    pub(in crate::session) fn ask_list(&mut self, cx: &mut Context, what_for: ListFor) {
+        let pages = Pages { begun_ms: cx.now_ms(), count: 0, listed: Vec::new(), after: None };
+        self.ask(cx, ServerRequest::List { after: None }, Expected::List(what_for, pages));
+    }
+
+    pub(in crate::session) fn watch(&mut self, cx: &mut Context, id: RequestId, on: bool) {
+        self.watching = on;
+        self.ask(cx, ServerRequest::Watch(on), Expected::Watch(Some(id)));
+    }
+
+    /// Goes on being told who comes and goes, after a return.
+    pub(super) fn watch_again(&mut self, cx: &mut Context) {
+        if self.watching {
+            self.ask(cx, ServerRequest::Watch(true), Expected::Watch(None));
+        }
+    }
+
+    /// The server judges the new password, as it does at a sign-up.
+    pub(in crate::session) fn change_password(
+        &mut self,
+        cx: &mut Context,
+        id: RequestId,
+        password: Secret,
+        (new, repeated): (Secret, Secret),
+    ) {
+        if [&password, &new, &repeated].iter().any(|secret| secret.0.contains('\n')) {
+            return cx.fail(id, Failure::PasswordWithLineEnd);
+        }
+        let request = ServerRequest::ChangePassword { password, new, repeated };
+        self.ask(cx, request, Expected::ChangePassword(id));
+    }
+
+    pub(in crate::session) fn broadcast(&mut self, cx: &mut Context, id: RequestId, text: String) {
+        if text.len() > MAX_BROADCAST_BYTES {
+            let (limit, bytes) = (MAX_BROADCAST_BYTES, text.len());
+            return cx.fail(id, Failure::TextTooLong { text: Text::Broadcast, limit, bytes });
+        }
+        if is_blank(&text) {
+            return cx.fail(id, Failure::Blank(Text::Broadcast));
+        }
+        if has_control(&text) {
+            return cx.fail(id, Failure::ControlCharacters);
+        }
+        self.ask(cx, ServerRequest::Broadcast { text }, Expected::Broadcast(id));
+    }
+
+    /// A page of the list came; the next is asked for if there is one. Returns the purpose of a list
+    /// that is whole.
+    fn take_page(
+        &mut self,
+        cx: &mut Context,
+        what_for: ListFor,
+        mut pages: Pages,
+        reply: &ServerReply,
+    ) -> Option<ListFor> {
+        let (last, page) = match reply.lines.split_last() {
+            Some((last, page)) => (last.as_str(), page),
+            None => ("", &[][..]),
+        };
+        let before = pages.listed.len();
+        pages.listed.extend(page.iter().filter_map(|line| Listed::parse(line)));
+        let after = last.split(' ').skip_while(|word| *word != "after").nth(1);
+        let Some(after) = after.and_then(|name| name.parse::<Username>().ok()) else {
+            self.last_list = pages.listed;
+            let people = self.last_list.iter().map(|listed| listed.username.clone());
+            cx.tell(Event::People(people.collect()));
+            return Some(what_for);
+        };
+        let advances = pages.listed.len() > before && pages.after.as_ref() < Some(&after);
+        pages.count += 1;
+        if !advances || !pages.may_go_on(cx.now_ms()) {
+            let (ListFor::User(id) | ListFor::Connect(id, ..)) = what_for;
+            cx.fail(id, Failure::EndlessList);
+            return None;
+        }
+        pages.after = Some(after.clone());
+        let request = ServerRequest::List { after: Some(after) };
+        self.ask(cx, request, Expected::List(what_for, pages));
+        None
+    }
+
+    /// Whether the last list has somebody other than the user whom these words name.
+    pub(in crate::session) fn has_listed(&self, own: Option<&Username>, who: &str) -> bool {
+        let receiver: Option<SocketAddr> = who.parse().ok();
+        let address: Option<IpAddr> = who.parse().ok();
+        let name: Option<Username> = who.parse().ok();
+        let is_meant = |listed: &Listed| match (receiver, address) {
+            (Some(receiver), _) => {
+                listed.address == receiver.ip() && listed.port == Some(receiver.port())
+            }
+            (None, Some(address)) => listed.address == address,
+            (None, None) => Some(&listed.username) == name.as_ref(),
+        };
+        self.last_list.iter().any(|listed| Some(&listed.username) != own && is_meant(listed))
+    }
+
+    /// Whether these words name the user, by what is known.
+    pub(in crate::session) fn names_oneself(
+        &self,
+        cx: &Context,
+        own: Option<&Username>,
+        who: &str,
+    ) -> bool {
+        let by_name = who.parse().is_ok_and(|name: Username| Some(&name) == own);
+        let by_receiver = who.parse().is_ok_and(|receiver: SocketAddr| {
+            Some(receiver.ip()) == self.own_address && receiver.port() == cx.config().port
+        });
+        by_name || by_receiver
+    }
+}
+
+impl Session {
+    /// The reply to something that only a logged-in user asks.
+    pub(super) fn asked_and_answered(&mut self, what: Expected, reply: &ServerReply) {
+        if reply.code.is_success() {
+            return self.granted(what, reply);
+        }
+        let several = match reply.code {
+            Code::Ambiguous => &reply.lines[..reply.lines.len().saturating_sub(1)],
+            _ => &[],
+        };
+        let why = Failure::Refused {
+            code: reply.code.into(),
+            said: reply.last_line().to_owned(),
+            choices: several.to_vec(),
+        };
+        self.fail_expected(what, why);
+    }
+
+    fn granted(&mut self, what: Expected, reply: &ServerReply) {
+        let introduction = || Introduction::parse(reply.last_line());
+        match what {
+            Expected::List(what_for, pages) => {
+                if let Some(what_for) = self.server.take_page(&mut self.cx, what_for, pages, reply)
+                {
+                    self.listed(what_for);
+                }
+            }
+            Expected::Watch(Some(id)) | Expected::ChangePassword(id) => {
+                let message = reply.last_line().to_owned();
+                self.cx.answer(id, Reply::Said { message });
+            }
+            Expected::Broadcast(id) => {
+                let result = match (reply.field(0), reply.field(1)) {
+                    (Some(number), Some(time_ms)) => {
+                        Ok(Reply::Broadcast { number, time: format_rfc3339(time_ms) })
+                    }
+                    _ => Err(Failure::NotUnderstood),
+                };
+                self.cx.reply(id, result);
+            }
+            Expected::Connect(who) => match introduction() {
+                Some(introduction) => self.granted_connect(&who, introduction),
+                None => self.refuse_connect(&who, &Failure::NotUnderstood),
+            },
+            Expected::ConnectAddress(id, who, switch) => match introduction() {
+                Some(introduction) => self.granted_address(id, &who, introduction, switch),
+                None => self.cx.fail(id, Failure::NotUnderstood),
+            },
+            _ => {}
+        }
+    }
+
+    /// A whole list has come.
+    fn listed(&mut self, what_for: ListFor) {
+        match what_for {
+            ListFor::User(id) => {
+                let users = self.server.last_list.iter().map(User::from).collect();
+                self.cx.answer(id, Reply::Users { users });
+            }
+            ListFor::Connect(id, who, switch) => {
+                match self.server.has_listed(self.account.name(), &who) {
+                    true => self.ask_connect(id, &who, switch),
+                    false => self.cx.fail(id, Failure::NotListed(who)),
+                }
+            }
+        }
+    }
+
+    /// A request to the server came to nothing.
+    pub(super) fn fail_expected(&mut self, what: Expected, why: Failure) {
+        match what {
+            Expected::SignUp(id, _)
+            | Expected::ChangePassword(id)
+            | Expected::Broadcast(id)
+            | Expected::ConnectAddress(id, ..)
+            | Expected::List(ListFor::User(id) | ListFor::Connect(id, ..), _)
+            | Expected::Watch(Some(id)) => self.cx.fail(id, why),
+            Expected::Connect(who) => self.refuse_connect(&who, &why),
+            Expected::Greeting
+            | Expected::Hello
+            | Expected::Login
+            | Expected::Watch(None)
+            | Expected::Replay
+            | Expected::Ping
+            | Expected::Active
+            | Expected::Forgotten => {}
+        }
+    }
+}
+
+/// Whether somebody with this receiver is at an address that the user gave, with or without a port.
+pub(in crate::session) fn is_at(who: &str, receiver: SocketAddr) -> bool {
+    let ip = receiver.ip().to_canonical();
+    if let Ok(asked) = who.parse::<SocketAddr>() {
+        return (asked.ip().to_canonical(), asked.port()) == (ip, receiver.port());
+    }
+    let bare = who.strip_prefix('[').and_then(|who| who.strip_suffix(']')).unwrap_or(who);
+    bare.parse::<IpAddr>().is_ok_and(|asked| asked.to_canonical() == ip)
+}
