@@ -35,6 +35,10 @@ impl Drop for Demo {
 
 impl Demo {
     fn start(lua: &Path) -> Demo {
+        Demo::start_with(lua, &[])
+    }
+
+    fn start_with(lua: &Path, variables: &[(&str, &str)]) -> Demo {
         let folder = tempfile::tempdir().unwrap();
         // A shell can't trap what was ignored when it began, as it is where tests run in the
         // background.
@@ -43,6 +47,7 @@ impl Demo {
         script.arg(root().join("scripts/demo.sh")).arg("local");
         script.arg(program("letschat").parent().unwrap());
         script.env("DEMO_LUA", lua).env("TMPDIR", folder.path()).env_remove("DEMO_COLOR");
+        script.envs(variables.iter().copied());
         Demo { process: Running::start(&mut script), folder, has_ended: false }
     }
 
@@ -137,6 +142,15 @@ fn a_demo_that_is_interrupted_leaves_nothing_running() {
         assert_eq!(status, 130, "{said}");
         assert!(said.contains("demo    the story was broken off"), "{said}");
     }
+}
+
+#[test]
+fn a_client_that_hangs_is_ended_by_the_time_limit() {
+    let story = story_with("return {", "chat.sleep(600)\nreturn {");
+    let (status, said) = Demo::start_with(story.path(), &[("DEMO_SECONDS", "10")]).ends();
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("bob        ✗ comes: not done when time was up"), "{said}");
+    assert!(said.contains("; 10 s were not enough for the others"), "{said}");
 }
 
 #[test]
