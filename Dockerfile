@@ -45,9 +45,9 @@ ENV LETSCHAT_DATA=/var/lib/letschat/data
 EXPOSE 4401/tcp
 ENTRYPOINT ["letschat"]
 
-# The client with the parts of the three who play in docker-compose.yml.
+# The client with the scripts of the three who play in docker-compose.yml.
 FROM client AS demo
-COPY lua/demo /usr/local/share/letschat/demo
+COPY lua /usr/local/share/letschat/lua
 
 FROM debian:bookworm-slim AS server
 RUN useradd --uid 4400 --no-create-home --shell /usr/sbin/nologin letschat-server \

@@ -1,232 +1,184 @@
 #!/usr/bin/env bash
-# Tells the story of lua/demo: Alice, Bob and Carol, each with a client of their own, and a server
-# that is stopped in the middle. It ends by itself, says whether every step went as told (status 0)
-# or which did not (1), and leaves nothing running,
-# unless what it says can't be written.
+# Runs the demo: a server that is stopped in the middle, and a client for each of Alice, Bob and Carol.
+# Exits with status 0 if every step went as told and with 1 if not, and leaves nothing running.
 #
-#   demo.sh local FOLDER   with processes on this machine and SQLite; FOLDER has the two programs
-#   demo.sh containers     with Docker, as docker-compose.yml has it; builds the images if need be
+#   demo.sh local FOLDER   on this machine, with SQLite and the two programs in FOLDER
+#   demo.sh containers     in the containers of docker-compose.yml, whose images it builds first
 #
-# A stage (scripts/stages) is where it is told. It has these functions:
+# scripts/demo/local.sh and scripts/demo/containers.sh hold the difference. Every line of every program comes
+# through one pipe. lua/demo.lua lists the lines that this script obeys.
 #
-#   stage_prepare           does what may take long, and is no part of the story
-#   stage_set               makes it ready, with a server that answers
-#   stage_enter NAME        brings somebody on, who plays NAME.lua
-#   stage_status NAME       sets `status` to that with which somebody who has gone ended
-#   stage_stop_server, stage_start_server
-#   stage_clear             ends and removes whatever there may be
-#
-# Each fails if it could not do it; `set -e` does not count inside of them.
-#
-# What anybody says comes as a line through one pipe, which `speaks` fills; lua/demo/story.lua says
-# which lines are meant for us. DEMO_STORY names another folder for the scripts of the local stage,
-# and DEMO_COLOR=always wants colours even where no terminal is.
+# DEMO_LUA replaces the folder lua in the local demo, and DEMO_SECONDS the time limit. DEMO_COLOR=always asks
+# for colors without a terminal.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-work=
-# Whether the story has begun, and how it came out.
-begun=
-verdict=
-# Steps that were announced, and that went as told.
-planned=0
-went=0
-# How often the server was stopped and has not said its last yet.
-stops=0
-# By name: the steps of one who is on stage, those that went as told, and what they are at.
-declare -A steps=() performed=() doing=()
+declare -A colors=([alice]=36 [bob]=33 [carol]=35 [server]=34 [demo]=1)
+plain=0 good=32 bad=31
+limit_seconds=${DEMO_SECONDS:-80}
+
+verdict='' went=0
+# Process ids, by name.
+declare -A running=()
+# The current step, by name. It is empty for a program that may end, and for `demo` between two cues.
+declare -A doing=([demo]='')
+cues=("sets up a server" "lets alice in")
 
 main() {
-    case ${1:-} in
-    local) patience_seconds=60 programs=${2:-target/release} ;;
-    containers) patience_seconds=120 ;;
-    *)
+    if [ ! -f "scripts/demo/${1:-}.sh" ]; then
         echo "usage: demo.sh local FOLDER | containers" >&2
         exit 2
-        ;;
-    esac
-    # shellcheck source=scripts/stages/local.sh
-    . "scripts/stages/$1.sh"
-    choose_colors
+    fi
     work=$(mktemp -d)
-    mkfifo "$work/lines"
-    exec 3<>"$work/lines"
     trap clear_away EXIT
-    trap 'exit 130' HUP INT TERM
-    trap 'exit 141' PIPE
+    trap 'exit 130' HUP INT TERM PIPE
+    mkfifo "$work/lines"
+    # Only this script reads: when it ends, no program is left waiting for room in the pipe.
+    exec 3<>"$work/lines"
+    exec 4>"$work/lines"
+    # shellcheck source=scripts/demo/local.sh
+    . "scripts/demo/$1.sh"
 
-    stage_prepare
-    begun=yes SECONDS=0
-    performs "sets up a server" stage_set
-    comes alice
-    while [ ${#steps[@]} != 0 ]; do
-        hear
+    # Bash may crash if a trap exits from within `read`, and sees a signal that comes just before when it returns.
+    local who kind text is_over=
+    trap 'is_over=yes' HUP INT TERM PIPE
+    verdict="the story was broken off" SECONDS=0
+    take_cues
+    while [ ${#running[@]} != 0 ]; do
+        ! IFS=$'\t' read -r -t 1 -u 3 who kind text || obey
+        [ -z "$is_over" ] || exit 130
+        [ $SECONDS -lt "$limit_seconds" ] || out_of_time
+        take_cues
     done
-    stops_the_server
-    while [ $stops != 0 ]; do
-        hear
+    verdict="all $went steps went as told, in $SECONDS s"
+}
+
+# Takes the cues one after the other: a server starts only when the one before has ended.
+take_cues() {
+    local name
+    while [ -z "${doing[demo]}" ] && [ ${#cues[@]} != 0 ]; do
+        doing[demo]=${cues[0]} cues=("${cues[@]:1}")
+        case ${doing[demo]} in
+        "sets up a server" | "starts the server again")
+            doing[server]="serves"
+            start server
+            ;;
+        "stops the server")
+            doing[server]=''
+            kill -TERM "${running[server]}"
+            ;;
+        "lets "*" in")
+            name=${doing[demo]#lets } name=${name% in}
+            doing[$name]="comes"
+            start "$name"
+            went_well demo
+            ;;
+        *) goes_wrong demo "nobody knows this cue" ;;
+        esac
     done
-    verdict="all $planned steps went as told, in $SECONDS s"
 }
 
-# The end, however it comes about.
-clear_away() {
-    local result=$?
-    trap '' HUP INT TERM PIPE
-    stage_clear >"$work/clearing.log" 2>&1 || { result=1; cat "$work/clearing.log"; }
-    rm -rf "$work"
-    if [ -n "$verdict" ] && [ $result = 0 ]; then
-        show demo "$good" "$verdict"
-    elif [ -n "$begun" ]; then
-        show demo "$bad" "${verdict:-the story was broken off}"
-    fi
-    trap - EXIT
-    exit $result
+# Runs a program as NAME, in a session of its own: Ctrl+C at the terminal reaches this script alone.
+run() {
+    setsid "${@:2}" </dev/null > >(exec 3>&-; relay "$1") 2>&1 3>&- 4>&- &
+    running[$1]=$!
 }
 
-# The next line that anybody says, and what comes of it.
-hear() {
-    local left who kind text
-    left=$((patience_seconds - SECONDS))
-    if [ $left -le 0 ] || ! IFS=$'\t' read -r -t $left -u 3 who kind text; then
-        out_of_time
-    fi
-    case $kind in
-    says) obey ;;
-    ended) see_off ;;
-    esac
+# Labels the lines of NAME and their end. A write is atomic up to the size of PIPE_BUF.
+relay() {
+    local line
+    while IFS= read -r line || [ -n "$line" ]; do
+        printf '%s\tsays\t%s\n' "$1" "${line:0:900}" >&4
+    done
+    printf '%s\tends\t\n' "$1" >&4
 }
 
-# A line may be meant for us; those of the server never are.
+# Does what a line says, or shows it.
 obey() {
-    local word=${text%%:*} rest=${text#*: }
-    if [ "$who" = server ]; then
-        # A log's lines begin with the time.
-        word='' text=${text#[0-9]*T*Z }
-        text=${text# }
-    fi
-    case $word in
-    steps)
-        steps[$who]=$rest
-        planned=$((planned + rest))
+    case "$kind $text" in
+    "ends "*) see_off ;;
+    "says begins: "*) doing[$who]=${text#*: } ;;
+    "says done") went_well "$who" ;;
+    "says failed: "*) goes_wrong "$who" "${text#*: }" ;;
+    "says cue: "*) cues+=("${text#*: }") ;;
+    "says end") doing[$who]='' ;;
+    *)
+        # The server's log lines begin with the time.
+        [ "$who" != server ] || text=${text#[0-9]*T*Z } text=${text# }
+        show "$who" $plain "   $text"
+        [ "$who" != server ] || [[ $text != "listening on "* ]] || went_well demo
         ;;
-    begins) doing[$who]=$rest ;;
-    done)
-        performed[$who]=$((performed[$who] + 1))
-        went_well "$who" "$rest"
-        doing[$who]=
-        ;;
-    failed) goes_wrong "$who" "${doing[$who]}" "$rest" ;;
-    cue) take_cue "$rest" ;;
-    *) show "$who" "$plain" "   $text" ;;
     esac
 }
 
-take_cue() {
-    case $1 in
-    *" comes") comes "${1% comes}" ;;
-    "the server stops") stops_the_server ;;
-    "the server starts again") performs "starts the server again" stage_start_server ;;
-    *) goes_wrong "$who" "${doing[$who]}" "nobody knows the cue \"$1\"" ;;
-    esac
-}
-
-stops_the_server() {
-    stops=$((stops + 1))
-    performs "stops the server" stage_stop_server
-}
-
-# Somebody comes on. Until they say how many steps they have it counts as one, so that they are missed.
-comes() {
-    steps[$1]=1 performed[$1]=0 doing[$1]="comes"
-    performs "lets $1 in" stage_enter "$1"
-}
-
-# Somebody is gone. The server goes when it is told to, and not before.
+# Checks that a program has ended as it should, the server on a cue and a client at the end of its part.
 see_off() {
-    if [ "$who" = server ]; then
-        [ $stops != 0 ] || goes_wrong server serves "it ended by itself"
-        stops=$((stops - 1))
-        return
+    local status=0
+    wait "${running[$who]}" || status=$?
+    unset "running[$who]"
+    if [ $status != 0 ] || [ -n "${doing[$who]}" ]; then
+        goes_wrong "$who" "ended with status $status"
+    elif [ "$who" = server ]; then
+        went_well demo
+    elif [ "${!running[*]}" = server ]; then
+        cues+=("stops the server")
     fi
-    local status
-    stage_status "$who"
-    if [ "$status" != 0 ] || [ "${performed[$who]}" != "${steps[$who]}" ]; then
-        goes_wrong "$who" "${doing[$who]:-plays on}" \
-            "ended with status $status after ${performed[$who]} of ${steps[$who]} steps"
-    fi
-    unset "steps[$who]"
-}
-
-# A step of our own: what it does, and the function of the stage that does it.
-performs() {
-    local what=$1
-    shift
-    planned=$((planned + 1))
-    if ! "$@" >"$work/stage.log" 2>&1; then
-        cat "$work/stage.log"
-        goes_wrong demo "$what" "the stage could not do it; what it said is above"
-    fi
-    went_well demo "$what"
 }
 
 went_well() {
     went=$((went + 1))
-    show "$1" "$good" "$(printf '%2d ✓ %s' $went "$2")"
+    show "$1" $good "$(printf '%2d ✓ %s' $went "${doing[$1]}")"
+    [ "$1" = demo ] && doing[$1]='' || doing[$1]="plays on"
 }
 
 goes_wrong() {
-    show "$1" "$bad" "   ✗ $2: $3"
-    verdict="$went steps went as told, and then one did not: $1 $2"
+    show "$1" $bad "   ✗ ${doing[$1]:-ends}: $2"
+    verdict="$went steps went as told, and then one did not: $1 ${doing[$1]:-ends}"
     exit 1
 }
 
 out_of_time() {
     local name
-    for name in "${!steps[@]}"; do
-        show "$name" "$bad" "   ✗ ${doing[$name]:-nothing}: not done when time was up"
+    unset "doing[server]"
+    for name in "${!doing[@]}"; do
+        [ -z "${doing[$name]}" ] || show "$name" $bad "   ✗ ${doing[$name]}: not done when time was up"
     done
-    verdict="$went steps went as told; $patience_seconds s were not enough for the others"
+    verdict="$went steps went as told; $limit_seconds s were not enough for the others"
     exit 1
 }
 
-# One that has ended and that nobody has asked after yet (Z) runs no more.
-is_running() { grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null; }
-
-# Sees a process of ours end, by force if it takes too long, and sets `status`.
-sees_end() {
-    local tries=100
-    while is_running "$1"; do
-        tries=$((tries - 1))
-        [ $tries != 0 ] || kill -KILL "$1" || true
-        sleep 0.1
+# Ends everything, for whatever reason the script exits.
+clear_away() {
+    local result=$? color=$bad signal tries
+    # A copy of this script that is about to become a program has the traps, too, for a moment.
+    [ $BASHPID = $$ ] || exit 1
+    trap '' HUP INT TERM PIPE
+    exec 3>&- 4>&-
+    # Such a copy may lose the first signal.
+    for signal in TERM TERM KILL; do
+        kill -$signal "${running[@]}" 2>/dev/null || true
+        for ((tries = 30; tries > 0; tries--)); do
+            [ -n "$(jobs -r)" ] || break 2
+            sleep 0.1
+        done
     done
-    status=0
-    wait "$1" || status=$?
+    remove >"$work/log" 2>&1 || { result=1; cat "$work/log"; }
+    rm -rf "$work"
+    [ $result != 0 ] || color=$good
+    [ -z "$verdict" ] || show demo "$color" "$verdict"
+    exit $result
 }
 
-# What NAME says, on standard input, and then that they have ended.
-speaks() {
-    local line
-    while IFS= read -r line || [ -n "$line" ]; do
-        # So long a line is still written at once.
-        printf '%s\tsays\t%s\n' "$1" "${line:0:900}" >&3
-    done
-    printf '%s\tended\t\n' "$1" >&3
-}
+# Removes what the programs leave behind.
+remove() { :; }
 
-choose_colors() {
-    declare -gA colors=([alice]="" [bob]="" [carol]="" [server]="" [demo]="")
-    good='' bad='' plain='' reset=''
-    if [ "${DEMO_COLOR:-}" = always ] || { [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; }; then
-        colors=([alice]=$'\e[36m' [bob]=$'\e[33m' [carol]=$'\e[35m' [server]=$'\e[34m' [demo]=$'\e[1m')
-        good=$'\e[32m' bad=$'\e[31m' reset=$'\e[0m'
-    fi
-}
-
-# A line of somebody's, in a colour.
+# Prints a line of NAME in a color.
 show() {
-    printf '%s%-7s%s %s%s%s\n' "${colors[$1]}" "$1" "$reset" "$2" "$3" "$reset"
+    if [ "${DEMO_COLOR:-}" = always ] || { [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; }; then
+        printf '\e[%sm%-7s\e[0m \e[%sm%s\e[0m\n' "${colors[$1]}" "$1" "$2" "$3"
+    else
+        printf '%-7s %s\n' "$1" "$3"
+    fi
 }
 
 main "$@"

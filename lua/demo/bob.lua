@@ -1,30 +1,23 @@
 -- Bob's part of the demo: he talks with Alice, also while there is no server.
 
-local story = require("story")
+local play = require("tests/play")
+local story = require("demo/story")
 
-story.play {
-    { "is refused Alice's name", function()
-        story.fails("name_taken", chat.signup, { username = "alice", password = story.PASSWORD })
-    end },
-    { "signs up", function()
-        chat.signup { username = "bob", password = story.PASSWORD }
-    end },
+return {
+    { "is refused Alice's name", play.fails, "name_taken", chat.signup, "alice", play.PASSWORD },
+    { "signs up", chat.signup, "bob", play.PASSWORD },
     { "is refused with a wrong password", function()
-        story.fails("wrong_password", chat.login, { username = "bob", password = "wrong horse battery" })
+        play.fails("wrong_password", chat.login, { username = "bob", password = "wrong horse battery" })
     end },
-    { "logs in with the right one", function()
-        chat.login { username = "bob", password = story.PASSWORD }
-    end },
-    { "hears Alice's broadcast", function()
-        story.hears("alice", "Lunch is at noon")
-    end },
+    { "logs in with the right one", chat.login, { username = "bob", password = play.PASSWORD } },
+    { "hears Alice's broadcast", story.hears, "alice", "Lunch is at noon" },
     { "sees who asks for a chat, and approves", function()
-        local request = story.sees("request", nil, "somebody to ask")
+        local request = play.sees(chat, "request")
         print(request.from .. " at " .. request.address .. " asks, with a " .. request.key .. " key")
-        story.expect(request.from == "alice" and request.key == "new", "alice with a new key")
-        story.expect(#chat.status().chats == 0, "no chat before he approves")
+        play.expect(request.from == "alice" and request.key == "new", "alice with a new key")
+        play.expect(#chat.status().chats == 0, "no chat before he approves")
         chat.approve("alice")
-        story.sees("chat_opened", { with = "alice" }, "the chat to open")
+        play.sees(chat, "chat_opened", { with = "alice" })
     end },
     { "talks with Alice", function()
         story.is_told("alice", "Hi Bob! This goes straight to you, past the server.")
@@ -32,12 +25,8 @@ story.play {
         chat.say("Ramen at noon? 🍜 ラーメン?")
         story.is_told("alice", "Ramen it is.")
     end },
-    { "hears that Carol goes for soup", function()
-        story.hears("carol", "Then I will have soup")
-    end },
-    { "has the same safety number as Alice", function()
-        story.compares_safety_numbers_with("alice")
-    end },
+    { "hears that Carol goes for soup", story.hears, "carol", "Then I will have soup" },
+    { "has the same safety number as Alice", story.compares_safety_numbers_with, "alice" },
     { "sees the server stop", story.sees_the_server_stop },
     { "talks on with Alice without a server", function()
         story.is_told("alice", "Still there?")
@@ -48,15 +37,10 @@ story.play {
         story.hears("alice", "alice is back")
         story.hears("carol", "carol is back")
     end },
-    { "hears Carol's apology", function()
-        story.hears("carol", "Sorry about that")
-    end },
+    { "hears Carol's apology", story.hears, "carol", "Sorry about that" },
     { "sees Alice end the chat", function()
-        story.sees("chat_closed", { with = "alice", reason = "peer_ended" }, "alice to end the chat")
-        story.fails("no_chat", chat.say, "Still there?")
+        play.sees(chat, "chat_closed", { with = "alice", reason = "peer_ended" })
+        play.fails("no_chat", chat.say, "Still there?")
     end },
-    { "leaves", function()
-        chat.leave()
-        story.sees("left_server")
-    end },
+    { "leaves", story.leaves },
 }

@@ -1,21 +1,16 @@
 -- Carol's part of the demo: she comes late, is turned down, and pays for asking after nobody.
 
-local story = require("story")
+local play = require("tests/play")
+local story = require("demo/story")
 
-story.play {
+return {
     { "signs up and logs in", function()
-        chat.signup { username = "carol", password = story.PASSWORD }
-        chat.login { username = "carol", password = story.PASSWORD }
+        chat.signup("carol", play.PASSWORD)
+        chat.login { username = "carol", password = play.PASSWORD }
     end },
-    { "is told what Alice said to all before she came", function()
-        story.hears("alice", "Lunch is at noon")
-    end },
-    { "asks Alice for a chat, and is turned down", function()
-        story.fails("denied", chat.connect, "alice")
-    end },
-    { "tells everybody that she goes for soup", function()
-        chat.broadcast("Then I will have soup")
-    end },
+    { "is told what Alice said to all before she came", story.hears, "alice", "Lunch is at noon" },
+    { "asks Alice for a chat, and is turned down", play.fails, "denied", chat.connect, "alice" },
+    { "tells everybody that she goes for soup", chat.broadcast, "Then I will have soup" },
     { "sees the server stop", story.sees_the_server_stop },
     { "is back, by her key", story.comes_back },
     { "hears that the others are back", function()
@@ -23,21 +18,16 @@ story.play {
         story.hears("bob", "bob is back")
         story.hears("alice", "All are back")
     end },
-    { "is warned that nobody is called Mallory", function()
-        story.fails("not_listed", chat.connect, "mallory")
-    end },
+    { "is warned that nobody is called Mallory", play.fails, "not_listed", chat.connect, "mallory" },
     { "asks for Mallory all the same, and the server closes the connection", function()
-        story.fails("nobody", chat.connect, { who = "mallory", force = true })
-        story.sees("disconnected", { reason = "penalty" }, "the penalty")
-        story.expect(chat.status().state == "offline", "nothing to bring her back by itself")
+        play.fails("nobody", chat.connect, { who = "mallory", force = true })
+        play.sees(chat, "disconnected", { reason = "penalty" })
+        play.expect(chat.status().state == "offline", "nothing to bring her back by itself")
     end },
     { "comes again, by her key, and says sorry", function()
         local mine = chat.login("carol")
-        story.expect(mine.username == "carol", "carol to be logged in")
+        play.expect(mine.username == "carol", "carol to be logged in")
         chat.broadcast("Sorry about that")
     end },
-    { "leaves", function()
-        chat.leave()
-        story.sees("left_server")
-    end },
+    { "leaves", story.leaves },
 }

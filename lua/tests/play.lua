@@ -1,39 +1,35 @@
--- What the stories have in common: actors, and what they see.
+-- Actors and what they see, for the stories and for the demo. An actor is a client, such as `chat`.
 
 local play = {}
 
-local PATIENCE = 20 -- seconds for anything that has to come
-local PASSWORD = "correct horse battery"
+local PATIENCE = 30 -- seconds for anything that has to come
 
-play.PASSWORD = PASSWORD
+play.PASSWORD = "correct horse battery"
 
--- Fails the story with what was expected.
+-- Fails unless it is so, and shows what was expected.
 function play.expect(ok, ...)
     if not ok then
         error("expected " .. table.concat({ ... }, " "), 2)
     end
-    return ok
 end
 
 -- Somebody with a client of their own, who has an account and is logged in.
-function play.enter(name, options)
-    options = options or {}
-    options.as = name
-    local actor = chat.client(options)
-    actor.signup { username = name, password = PASSWORD }
-    actor.login { username = name, password = PASSWORD }
+function play.enter(name)
+    local actor = chat.client { as = name }
+    actor.signup { username = name, password = play.PASSWORD }
+    actor.login { username = name, password = play.PASSWORD }
     return actor
 end
 
--- What an actor has to see: the event, or the end of the story.
+-- Waits for an event that an actor has to see, and returns it.
 function play.sees(actor, event, fields)
     local seen = actor.wait(event, fields, { timeout = PATIENCE })
     if not seen then
-        local told = {}
+        local told = (actor.name or "the client") .. " saw no " .. event
         for name, value in fields or {} do
-            table.insert(told, name .. " " .. tostring(value))
+            told ..= ", " .. name .. " " .. tostring(value)
         end
-        error(actor.name .. " saw no " .. event .. " with " .. table.concat(told, ", "), 2)
+        error(told, 2)
     end
     return seen
 end
@@ -46,16 +42,13 @@ function play.sees_nothing(actor, event, fields, seconds)
     end
 end
 
--- A command that has to fail, with this code.
+-- Expects that a command fails with this code, and shows why.
 function play.fails(code, command, ...)
     local ok, failure = pcall(command, ...)
-    if ok then
-        error("it did not fail with " .. code, 2)
+    if ok or type(failure) ~= "table" or failure.code ~= code then
+        error("it did not fail with " .. code .. ", but " .. (if ok then "worked" else tostring(failure)), 2)
     end
-    local found = type(failure) == "table" and failure.code
-    if found ~= code then
-        error("expected " .. code .. ", not " .. tostring(found) .. ": " .. tostring(failure), 2)
-    end
+    print(failure.message)
 end
 
 -- What is not told by an event, but comes about soon.

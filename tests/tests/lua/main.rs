@@ -4,7 +4,7 @@
 //! * `scripts` – what `--script` promises
 //! * `bots` – those that are in `lua/bots`
 //! * `stories` – those in `lua/tests`, each against a server of its own
-//! * `demo` – the one in `lua/demo`, as scripts/demo.sh tells it
+//! * `demo` – scripts/demo.sh with the parts in `lua/demo`
 //! * `plugins` – those of a line client, shipped ones among them
 //! * `sandbox`, `attacks` – attacks by scripts and by plugins, and what comes of them
 //! * `traced` – what a script asks of the system

@@ -1,0 +1,19 @@
+# shellcheck shell=bash disable=SC2154
+# The demo as processes on this machine. scripts/demo.sh reads this file, and calls `start` with a name.
+
+programs=${2:-target/release} lua=${DEMO_LUA:-lua}
+# Another demo has another address. The kernel gives no such port to anybody while the server is away.
+host=127.$((RANDOM % 250 + 1)).$((RANDOM % 250)).1 port=$((20000 + RANDOM % 12000))
+
+# Settings for other servers and clients do not count here.
+unset "${!LETSCHAT_@}"
+export LETSCHAT_CONFIG=/dev/null LETSCHAT_SERVER_CONFIG=/dev/null
+
+start() {
+    if [ "$1" = server ]; then
+        run server "$programs/letschat-server" --data "$work/server" --listen "$host" --port "$port"
+    else
+        run "$1" "$programs/letschat" --server "$host:$port" --data "$work/$1" \
+            --peer-listen 127.0.0.1 --peer-port 0 --script "$lua/demo.lua" "$1"
+    fi
+}
