@@ -81,7 +81,7 @@ pub fn event(event: &Event, chats: &BTreeMap<Username, ChatState>) -> Option<Str
 fn line(event: &Event) -> String {
     match event {
         Event::Connected { server, fingerprint } => {
-            format!("Connected to {}, key {}.", Printable(server), Printable(fingerprint))
+            format!("Connected to {}, key {}.", Printable(server), short_key(fingerprint))
         }
         Event::Disconnected { .. }
         | Event::Retrying { .. }
@@ -105,7 +105,7 @@ fn chat_event(event: &Event) -> String {
         Event::Request { from, address, fingerprint, key, .. } => format!(
             "{from} at {} asks for a chat. Key {}, {}. `/approve {from}` or `/deny {from}`?",
             Printable(address),
-            Printable(fingerprint),
+            short_key(fingerprint),
             key_state(*key)
         ),
         Event::RequestEnded { from, reason: RequestEnd::Withdrawn } => {
@@ -116,7 +116,7 @@ fn chat_event(event: &Event) -> String {
         }
         Event::ChatOpened { with, fingerprint, key } => format!(
             "Chat with {with} is open. Key {}, {}.",
-            Printable(fingerprint),
+            short_key(fingerprint),
             key_state(*key)
         ),
         Event::ChatInterrupted { with } => {
@@ -159,6 +159,13 @@ fn crowd(usernames: &[Username], count: u64, what: &str) -> String {
     }
     let names: Vec<&str> = usernames.iter().map(Username::as_str).collect();
     format!("{} {what}.", names.join(", "))
+}
+
+/// The first 16 digits of a key, in fours. `status` and `verify` show it whole.
+fn short_key(fingerprint: &str) -> String {
+    let digits: Vec<char> = Printable(fingerprint).to_string().chars().take(16).collect();
+    let fours: Vec<String> = digits.chunks(4).map(String::from_iter).collect();
+    fours.join(" ")
 }
 
 fn key_state(key: KeyState) -> &'static str {

@@ -231,7 +231,9 @@ pub fn failure(failure: &Failure) -> String {
         Failure::ChatOpen => {
             "A direct chat is open, so nothing was done; `/disconnect` it first, or `/detach`."
         }
-        Failure::NoChatWithThem => "No chat is open with them; `/connect NAME` asks for one.",
+        Failure::NoChatWith(who) => {
+            return format!("No chat with {who} is open; `/connect {who}` asks for one.");
+        }
         Failure::NoChat => "No chat is open; `/connect NAME` asks for one.",
         Failure::CurrentChatOver => {
             "Your current chat is over; `/switch NAME` goes to another one."

@@ -163,7 +163,7 @@ pub enum Failure {
     /// A chat is open, so that the user can't leave the server.
     ChatOpen,
     /// No chat with that person is open.
-    NoChatWithThem,
+    NoChatWith(String),
     /// No chat is open.
     NoChat,
     /// The current chat is over, and others are open.
@@ -286,7 +286,7 @@ impl Failure {
             Failure::OtherLanguage(_) | Failure::OutOfTurn => FailureCode::Protocol,
             Failure::Withdrawn(_) => FailureCode::Withdrawn,
             Failure::ChatOpen => FailureCode::ChatOpen,
-            Failure::NoChatWithThem
+            Failure::NoChatWith(_)
             | Failure::NoChat
             | Failure::CurrentChatOver
             | Failure::ChatEnding => FailureCode::NoChat,

@@ -6,6 +6,7 @@
 //! * [`event`] – what is told unasked, under the same names everywhere
 //! * [`failure`] – why a request failed, as data
 //! * [`view`] – what every front end shows, kept by events alone
+//! * [`watermark`] – which sequence numbers have come
 //! * [`notice`] – what a `notice` event reports, as data
 //! * [`crowd`] – which stranger gives way when all places are taken
 //!
@@ -20,3 +21,4 @@ pub mod failure;
 pub mod notice;
 pub mod session;
 pub mod view;
+pub mod watermark;

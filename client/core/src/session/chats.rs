@@ -127,7 +127,7 @@ impl Chats {
 
     fn named(&self, who: &str) -> Result<Username, Failure> {
         let chosen = choose(Among::Chatting, Some(who), self.open.keys());
-        chosen.map_err(|_| Failure::NoChatWithThem)
+        chosen.map_err(|_| Failure::NoChatWith(who.to_owned()))
     }
 
     /// The chat that the user means: the named one, or the current one. Without either none is

@@ -9,21 +9,18 @@ use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::username::Username;
 
 use crate::session::LogPosition;
+use crate::watermark::{MAX_NUMBER, Watermark};
 
 /// Numbers remembered beyond the first gap; a server keeps 10,000 entries at most.
 const MAX_BEYOND: usize = 16_384;
 /// Broadcasts remembered by sender and time, against a second showing under another number.
 const MAX_NAMED: usize = 16_384;
 
-/// No log gets here. A number beyond it is a lie, and counting on from it must not overflow.
-const MAX_NUMBER: u64 = u64::MAX / 2;
-
 /// What has been shown of a server's numbered log: everything up to a number, and a few beyond it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shown {
     epoch: u64,
-    through: u64,
-    beyond: BTreeSet<u64>,
+    come: Watermark,
     /// The highest number that is known to exist.
     head: u64,
     /// Taken, but not displayed yet.
@@ -36,15 +33,26 @@ pub(super) struct Shown {
     order: VecDeque<(Username, u64)>,
 }
 
+impl Default for Shown {
+    fn default() -> Shown {
+        Shown {
+            epoch: 0,
+            come: Watermark::new(0, MAX_BEYOND),
+            head: 0,
+            waiting: BTreeSet::new(),
+            skipped: false,
+            taken: 0,
+            named: HashSet::new(),
+            order: VecDeque::new(),
+        }
+    }
+}
+
 impl Shown {
     /// Goes on where an earlier run stopped.
     pub(super) fn resume(&mut self, position: LogPosition) {
-        if self.epoch != position.epoch || self.through < position.through {
-            self.epoch = position.epoch;
-            self.through = position.through.min(MAX_NUMBER);
-            self.head = self.through;
-            self.beyond.clear();
-            self.waiting.clear();
+        if self.epoch != position.epoch || self.come.through() < position.through {
+            self.follow(position.epoch, position.through);
         }
     }
 
@@ -53,11 +61,7 @@ impl Shown {
     pub(super) fn welcome(&mut self, epoch: u64, head: u64) -> bool {
         let is_new = self.epoch != epoch;
         if is_new {
-            self.epoch = epoch;
-            self.through = 0;
-            self.beyond.clear();
-            self.waiting.clear();
-            self.head = 0;
+            self.follow(epoch, 0);
         }
         self.learn(head);
         is_new
@@ -85,20 +89,12 @@ impl Shown {
 
     /// A broadcast came. Whether it is to be shown: each is, once.
     pub(super) fn take(&mut self, entry: &Broadcast) -> bool {
-        if entry.number > MAX_NUMBER {
+        // A gap that is given up was never filled; what the server holds now is what there is.
+        if !self.come.take(entry.number) {
             return false;
         }
         self.learn(entry.number);
-        if entry.number <= self.through || !self.beyond.insert(entry.number) {
-            return false;
-        }
         self.taken += 1;
-        self.close_up();
-        if self.beyond.len() > MAX_BEYOND {
-            // The server never filled the gap; what it holds now is what there is.
-            self.through = self.beyond.first().map_or(self.through, |first| first - 1);
-            self.close_up();
-        }
         let is_new = self.name(&entry.sender, entry.time_ms);
         if is_new {
             self.waiting.insert(entry.number);
@@ -125,30 +121,29 @@ impl Shown {
     /// A replay is done: what it did not bring up to this number is gone for good.
     pub(super) fn replayed(&mut self, through: u64) {
         // What was skipped is missing, and not gone.
-        if self.skipped {
-            return;
+        if !self.skipped {
+            self.come.advance(through);
         }
-        let through = through.min(MAX_NUMBER);
-        self.through = self.through.max(through);
-        self.beyond.retain(|number| *number > through);
-        self.close_up();
     }
 
     /// The first number that is missing, if any is.
     pub(super) fn missing(&self) -> Option<u64> {
-        (self.through < self.head).then_some(self.through + 1)
+        (self.come.through() < self.head).then_some(self.come.through() + 1)
     }
 
     /// Where the next run is to go on.
     pub(super) fn position(&self) -> LogPosition {
-        let displayed = self.waiting.first().map_or(self.through, |first| first - 1);
-        LogPosition { epoch: self.epoch, through: self.through.min(displayed) }
+        let through = self.come.through();
+        let displayed = self.waiting.first().map_or(through, |first| first - 1);
+        LogPosition { epoch: self.epoch, through: through.min(displayed) }
     }
 
-    fn close_up(&mut self) {
-        while self.beyond.remove(&(self.through + 1)) {
-            self.through += 1;
-        }
+    /// Begins with another log, or at another place in this one.
+    fn follow(&mut self, epoch: u64, through: u64) {
+        self.epoch = epoch;
+        self.come = Watermark::new(through, MAX_BEYOND);
+        self.head = self.come.through();
+        self.waiting.clear();
     }
 
     fn name(&mut self, sender: &Username, time_ms: u64) -> bool {
@@ -254,7 +249,7 @@ mod tests {
         assert!((3..=last).all(|number| shown.take(&entry(number))));
         assert_eq!(shown.missing(), Some(1));
         assert!(shown.take(&entry(last + 1)));
-        assert_eq!((shown.missing(), shown.beyond.len()), (None, 0));
+        assert_eq!(shown.missing(), None);
         (3..=last + 1).for_each(|number| shown.display(number));
         assert_eq!(shown.position().through, last + 1);
     }
