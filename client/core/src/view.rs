@@ -172,20 +172,28 @@ impl View {
     }
 
     fn hear(&mut self, conversation: &ConversationId, message: RecentMessage) {
-        if !self.conversations.contains_key(conversation)
-            && self.conversations.len() >= MAX_CONVERSATIONS
-        {
-            let silent_longest = self.conversations.iter().min_by_key(|(_, one)| one.last_ms());
-            let silent_longest = silent_longest.map(|(target, _)| target.clone());
-            silent_longest.into_iter().for_each(|target| drop(self.conversations.remove(&target)));
+        if !self.conversations.contains_key(conversation) {
+            self.make_room();
+            self.conversations.insert(conversation.clone(), Conversation::default());
         }
         let is_current = match (&self.session.typing, conversation) {
             (Typing::Chat(current), ConversationId::Person(who)) => current == who,
             _ => false,
         };
-        let heard = self.conversations.entry(conversation.clone()).or_default();
+        let Some(heard) = self.conversations.get_mut(conversation) else { return };
         heard.unread = if is_current || message.own { 0 } else { heard.unread + 1 };
         heard.push(message);
+    }
+
+    /// Forgets the conversation that has been silent longest if there are too many.
+    fn make_room(&mut self) {
+        if self.conversations.len() < MAX_CONVERSATIONS {
+            return;
+        }
+        let silent_longest = self.conversations.iter().min_by_key(|(_, one)| one.last_ms());
+        if let Some(target) = silent_longest.map(|(target, _)| target.clone()) {
+            self.conversations.remove(&target);
+        }
     }
 }
 
