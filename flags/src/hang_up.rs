@@ -1,4 +1,4 @@
-//! SIGHUP: detects a program that is to outlive its terminal.
+//! Detection of a program that was started to outlive its terminal, as by nohup(1).
 
 use std::fs;
 

@@ -1,7 +1,7 @@
 //! Man pages and shell completions, generated from the same declaration as `--help`.
 //!
-//! They are written below a folder in the layout of the Filesystem Hierarchy Standard and the
-//! shells, so that the folder can be a prefix's `share`:
+//! The layout follows the Filesystem Hierarchy Standard and the shells, so that the folder can be a
+//! prefix's `share`:
 //!
 //! | what | where |
 //! |---|---|

@@ -18,10 +18,14 @@ const TAB: &str = "    ";
 /// default-ignorable, of the category Format, or drawn blank. Private use, noncharacters and
 /// unassigned code points are escaped because fonts may draw anything for them.
 ///
-/// Some of them pass where Unicode gives them a use: joiners and selectors within an emoji (UTS
-/// #51), joiners between letters that they shape (RFC 5892, appendix A), selectors after an
-/// ideograph or a Mongolian letter, the Braille blank beside Braille, and the filler after a Khitan
-/// letter. A tab is shown as blanks.
+/// Some of them pass where Unicode gives them a use:
+///
+/// * joiners and selectors within an emoji (UTS #51)
+/// * joiners between letters that they shape (RFC 5892, appendix A)
+/// * selectors after an ideograph or a Mongolian letter
+/// * the Braille blank beside Braille, and the filler after a Khitan letter
+///
+/// A tab is shown as blanks.
 ///
 /// The result is one line. Backslashes are not escaped: the result is for reading, not for parsing.
 #[derive(Debug, Clone, Copy)]

@@ -33,7 +33,7 @@ pub fn moved_in(text: &str) -> String {
 
 /// Returns the most columns that any terminal gives a text. Escape sequences for styles have none.
 ///
-/// A character outside of ASCII counts for two, even a mark: terminals differ in their version of
+/// A character outside of ASCII counts for two, even a mark. Terminals differ in their version of
 /// Unicode and in their treatment of ambiguous East Asian widths.
 pub fn most_columns(text: &str) -> usize {
     let mut columns = 0;

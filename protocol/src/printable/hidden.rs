@@ -21,8 +21,8 @@ const TAGGED_FLAGS: [&str; 3] = [
 ];
 
 /// Characters that every font draws blank, although Unicode counts them as symbols, letters or
-/// marks: in Braille, in music, between hieroglyphs and Khitan letters, and as an object's
-/// placeholder. Spaces are not included.
+/// marks. They occur in Braille, in music, between hieroglyphs and Khitan letters, and as an
+/// object's placeholder. Spaces are not included.
 const DRAWN_BLANK: [char; 7] =
     [BRAILLE_BLANK, '\u{fffc}', '\u{13440}', '\u{13441}', '\u{13442}', KHITAN_FILLER, '\u{1d159}'];
 
