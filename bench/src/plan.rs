@@ -1,4 +1,4 @@
-//! How big and how long: the whole form, the quick one, and one that only shows that all works.
+//! The sizes and durations of a run: full, quick, or a smoke test.
 
 use std::time::Duration;
 
@@ -6,40 +6,40 @@ use letschat_protocol::limits::UDP_KEEPALIVE_MS;
 
 const KEEPALIVE: Duration = Duration::from_millis(UDP_KEEPALIVE_MS);
 
-/// What is measured, with how many, for how long.
+/// The sizes and durations of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// `full`, `quick` or `smoke`.
     pub(crate) form: &'static str,
-    /// Crowds of so many clients, from small to large.
+    /// The sizes of the crowds, ascending.
     pub(crate) crowds: Vec<usize>,
-    /// How long a crowd stands still before the server's memory is read.
+    /// The time for which a crowd rests before the server's memory is read.
     pub(crate) settling: Duration,
-    /// How long an idle server is watched: whole rounds of keep-alives, since those who came
-    /// together keep alive together.
+    /// The time for which an idle server is measured. It covers whole rounds of keep-alives, since
+    /// clients that arrived together send theirs together.
     pub(crate) idle: Duration,
-    /// A stream of so many broadcasts, 20 a second.
+    /// The length of the stream of broadcasts, at 20 a second.
     pub(crate) stream: usize,
-    /// Broadcasts that nobody follows up.
+    /// The number of isolated broadcasts.
     pub(crate) isolated: usize,
-    /// Broadcasts whose way to the last client is timed.
+    /// The number of broadcasts whose delay to the last client is measured.
     pub(crate) delays: usize,
-    /// How long the server is away before everybody comes back.
+    /// The time for which the server is down before all clients return.
     pub(crate) away: Duration,
-    /// How long passwords are compared, by the server and without it.
+    /// The time for which passwords are compared, with the server and without it.
     pub(crate) hashing: Duration,
-    /// Clients that are logged in meanwhile, and the names on the page that they ask for.
+    /// The number of clients that are logged in meanwhile, which is also the length of the list.
     pub(crate) listed: usize,
-    /// Messages there and back.
+    /// The number of messages sent there and back.
     pub(crate) round_trips: usize,
-    /// Messages one way.
+    /// The number of messages in one direction.
     pub(crate) messages: usize,
-    /// Starts of the client.
+    /// The number of starts of the client.
     pub(crate) starts: usize,
 }
 
 impl Plan {
-    /// What the figures are set for; at most ten minutes.
+    /// Returns the plan of the targets. It takes at most ten minutes.
     pub(crate) fn full() -> Plan {
         Plan {
             form: "full",
@@ -58,7 +58,7 @@ impl Plan {
         }
     }
 
-    /// The same with fewer and shorter; at most one minute.
+    /// Returns a shorter plan. It takes at most one minute.
     pub(crate) fn quick() -> Plan {
         Plan {
             form: "quick",
@@ -77,7 +77,7 @@ impl Plan {
         }
     }
 
-    /// A few seconds, also for programs that were not optimised.
+    /// Returns a plan of a few seconds, also for unoptimised programs.
     pub(crate) fn smoke() -> Plan {
         Plan {
             form: "smoke",
@@ -96,21 +96,21 @@ impl Plan {
         }
     }
 
-    /// The largest crowd.
+    /// Returns the size of the largest crowd.
     pub(crate) fn largest(&self) -> usize {
         self.crowds.last().copied().unwrap_or_default()
     }
 
-    /// The same with one crowd alone.
+    /// Returns the plan with a single crowd.
     pub(crate) fn with_crowd(self, clients: usize) -> Plan {
         Plan { crowds: vec![clients], ..self }
     }
 
-    /// Whether a crowd is only there to see how figures grow. The bars are set for large ones.
+    /// Returns true for a crowd that only shows how figures grow. The targets are for large ones.
     pub(crate) fn is_small(&self, clients: usize) -> bool {
         clients < JUDGED_CLIENTS && clients < self.largest()
     }
 }
 
-/// Crowds of so many are judged.
+/// The smallest crowd that is compared with the targets.
 const JUDGED_CLIENTS: usize = 1_000;

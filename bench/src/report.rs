@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and as JSON for programs.
+//! The results, as a table for people and as JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::machine::{Machine, RunInfo};
 
-/// Everything about one run.
+/// The results of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// `full`, `quick` or `smoke`.
@@ -17,13 +17,13 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
 }
 
-/// One number.
+/// One measured number.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
-    /// Which figure it belongs to.
+    /// The figure's name.
     pub(crate) figure: &'static str,
     pub(crate) what: String,
-    /// How many were logged in, where that is what matters.
+    /// The number of logged-in clients, if it matters.
     pub(crate) clients: Option<usize>,
     pub(crate) measured: f64,
     pub(crate) unit: &'static str,
@@ -32,14 +32,14 @@ pub(crate) struct Row {
     pub(crate) bar: Option<Bar>,
 }
 
-/// How far single measurements lie apart.
+/// The range of the single measurements.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
     pub(crate) high: f64,
 }
 
-/// What is to be reached.
+/// The target of a number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bar {
     AtMost(f64),
@@ -63,7 +63,7 @@ impl Bar {
 }
 
 impl Row {
-    /// A number that is only told.
+    /// Returns a number without a target.
     pub(crate) fn new(
         figure: &'static str,
         what: impl Into<String>,
@@ -74,22 +74,22 @@ impl Row {
         Row { figure, what, clients: None, measured, unit, spread: None, bar: None }
     }
 
-    /// With so many logged in.
+    /// Sets the number of logged-in clients.
     pub(crate) fn with_clients(self, clients: usize) -> Row {
         Row { clients: Some(clients), ..self }
     }
 
-    /// Single measurements lie in between.
+    /// Sets the range of the single measurements.
     pub(crate) fn with_spread(self, low: f64, high: f64) -> Row {
         Row { spread: Some(Spread { low, high }), ..self }
     }
 
-    /// It is to be judged.
+    /// Sets the target.
     pub(crate) fn judged(self, bar: Bar) -> Row {
         Row { bar: Some(bar), ..self }
     }
 
-    /// Whether it has a bar and misses it.
+    /// Returns true if the number misses its target.
     pub(crate) fn is_over(&self) -> bool {
         match self.bar {
             None => false,
@@ -99,7 +99,7 @@ impl Row {
     }
 }
 
-/// Rows about a crowd of so many; only large ones are judged.
+/// Marks rows as those of a crowd. Only large crowds are compared with targets.
 pub(crate) fn of_crowd(rows: Vec<Row>, clients: usize, is_judged: bool) -> Vec<Row> {
     let of_it = |row: Row| {
         let bar = row.bar.filter(|_| is_judged);
@@ -109,12 +109,12 @@ pub(crate) fn of_crowd(rows: Vec<Row>, clients: usize, is_judged: bool) -> Vec<R
 }
 
 impl Report {
-    /// How many figures are missed.
+    /// Returns the number of missed targets.
     pub(crate) fn missed(&self) -> usize {
         self.rows.iter().filter(|row| row.is_over()).count()
     }
 
-    /// For people.
+    /// Returns the table for people.
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
         // Writing to a String can't fail.
@@ -166,7 +166,7 @@ fn cells(row: &Row) -> [String; 6] {
     ]
 }
 
-/// Three digits that mean something.
+/// Formats a number with three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         small if small < 9.995 => format!("{value:.2}"),

@@ -1,41 +1,41 @@
-//! Many measurements in few numbers.
+//! Statistics of many measurements.
 
 use std::time::Duration;
 
-/// Measurements in order of size.
+/// Sorted measurements.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
-    /// The measurements in their unit.
+    /// Returns the sorted measurements, in their unit.
     pub(crate) fn new(values: impl IntoIterator<Item = f64>) -> Samples {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         Samples(values)
     }
 
-    /// Times in milliseconds.
+    /// Returns times in milliseconds.
     pub(crate) fn of_times_ms(times: impl IntoIterator<Item = Duration>) -> Samples {
         Samples::new(times.into_iter().map(|time| time.as_secs_f64() * 1_000.0))
     }
 
-    /// The value that this share of them does not exceed (nearest rank); 0 of none.
+    /// Returns the quantile by nearest rank, or 0 without measurements.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    /// The middle one.
+    /// Returns the median.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    /// The smallest.
+    /// Returns the smallest measurement.
     pub(crate) fn least(&self) -> f64 {
         self.quantile(0.0)
     }
 
-    /// The largest.
+    /// Returns the largest measurement.
     pub(crate) fn most(&self) -> f64 {
         self.quantile(1.0)
     }

@@ -14,11 +14,11 @@ use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "broadcast_cost";
 
-/// Broadcasts in a second, by so many clients in turn.
+/// Broadcasts per second. The clients take turns.
 const A_SECOND: usize = 20;
 const SENDERS: usize = 20;
 
-/// The last head is repeated 1.5 s after the last broadcast; then there is nothing more to do.
+/// The time until the server is quiet: the last head is repeated 1.5 s after the last broadcast.
 const UNTIL_QUIET: Duration = Duration::from_millis(1_700);
 
 /// Sends a stream of broadcasts and a few isolated ones, between two runs of the baseline.
@@ -47,7 +47,8 @@ pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>>
             .with_spread(bare.least(), bare.most()),
         Row::new(FIGURE, "server CPU a delivery of an isolated one", isolated.median(), "us")
             .with_spread(isolated.least(), isolated.most()),
-        // What TCP repairs in pages costs less, so losing datagrams must not look like a gain.
+        // Repairs in pages over TCP cost less, so losing datagrams must not look like an
+        // improvement.
         Row::new(FIGURE, "deliveries over TCP, the datagram being lost", stream.lost_percent, "%")
             .judged(Bar::AtMost(1.0)),
     ];
@@ -56,7 +57,7 @@ pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>>
 
 struct Stream {
     whole_us: f64,
-    /// The same for each second.
+    /// The cost in each second.
     seconds_us: Samples,
     lost_percent: f64,
 }
@@ -92,7 +93,7 @@ fn stream(under_load: &ServerUnderLoad<'_>, interval: Duration) -> BenchResult<S
     })
 }
 
-/// Broadcasts that are so far apart that each has its three repeated heads.
+/// Measures broadcasts so far apart that each has its own three repeated heads.
 fn isolated(under_load: &ServerUnderLoad<'_>) -> BenchResult<Samples> {
     let clients = under_load.clients();
     let mut costs = Vec::new();
@@ -109,7 +110,7 @@ fn isolated(under_load: &ServerUnderLoad<'_>) -> BenchResult<Samples> {
     Ok(Samples::new(costs))
 }
 
-/// The server's clock and the crowd's count at one moment.
+/// The server's processor time and the crowd's count at one moment.
 #[derive(Clone, Copy)]
 struct Reading {
     spent: Duration,
@@ -124,7 +125,7 @@ impl Reading {
         Ok(Reading { spent: under_load.server.cpu_time()?, shown, over_tcp })
     }
 
-    /// Microseconds for each delivery since then.
+    /// Returns the microseconds for each delivery since the earlier reading.
     fn cost_since(&self, earlier: &Reading) -> f64 {
         let microseconds = (self.spent - earlier.spent).as_secs_f64() * 1e6;
         microseconds / (self.shown - earlier.shown).max(1) as f64

@@ -24,22 +24,22 @@ use crate::statistics::Samples;
 
 const FIGURE: &str = "open_room";
 
-/// The crowd that the bar is set for.
+/// The crowd size of the target.
 const MOST_CLIENTS: usize = 1_000;
 
-/// Messages in a second.
+/// Messages per second.
 const A_SECOND: usize = 20;
 
-/// Greetings that find room in any socket.
+/// The number of greetings that fit into any socket buffer.
 const AT_ONCE: usize = 50;
 
-/// How long the last datagrams have to arrive.
+/// The timeout of the last datagrams.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const EVENTS: usize = 1_024;
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
-/// Ends the text of a message that counts.
+/// The end of a counted message's text.
 const COUNTED: u8 = b'x';
 
 /// Sends messages to a crowd, between two runs of the baseline.
@@ -50,7 +50,7 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let rounds = (plan.stream / 4).max(1);
     let room = RoomProcess::start(bench)?;
     let crowd = gather(&room, clients)?;
-    // The room has an IPv6 socket wherever the machine has IPv6.
+    // The room has an IPv6 socket on every machine with IPv6.
     let ipv6 = UdpSocket::bind("[::1]:0").is_ok();
     let mut bare = sendmmsg::measure(clients, rounds, interval, ipv6)?;
     let stream = stream(&room, &crowd, plan.stream, interval)?;
@@ -71,7 +71,7 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
         .judged(Bar::AtMost(1.3)),
         Row::new(FIGURE, "open room, CPU a delivery", stream.whole_us, "us")
             .with_spread(stream.seconds_us.least(), stream.seconds_us.most()),
-        // What is dropped costs less, so losing datagrams must not look like a gain.
+        // Dropped datagrams cost less, so losing them must not look like an improvement.
         Row::new(FIGURE, "open room, datagrams lost", stream.lost_percent, "%")
             .judged(Bar::AtMost(1.0)),
     ];
@@ -86,7 +86,7 @@ struct RoomProcess {
 
 impl RoomProcess {
     fn start(bench: &Bench) -> BenchResult<RoomProcess> {
-        // The port is free again when the room asks for it.
+        // The port is free again when the room binds it.
         let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let mut child = Command::new(&bench.programs.server)
             .args(["--config", "/dev/null", "--log", "warn", "open-room", &port.to_string()])
@@ -112,13 +112,13 @@ impl RoomProcess {
 
 impl Drop for RoomProcess {
     fn drop(&mut self) {
-        // Fails if it has ended already, which is as well.
+        // This fails only if the room has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// So many clients who have greeted. The first one speaks.
+/// Opens sockets for clients that have greeted. The first one sends the messages.
 fn gather(room: &RoomProcess, clients: usize) -> BenchResult<Vec<UdpSocket>> {
     let mut crowd: Vec<UdpSocket> = Vec::with_capacity(clients);
     for number in 0..clients {
@@ -128,7 +128,7 @@ fn gather(room: &RoomProcess, clients: usize) -> BenchResult<Vec<UdpSocket>> {
         socket.send(&ToRoom::Greeting.to_bytes())?;
         crowd.push(socket);
         if number % AT_ONCE == 0 || number + 1 == clients {
-            // When the copy is here, the room has taken all that was sent before.
+            // When the copy arrives, the room has handled all earlier datagrams.
             crowd[0].send(&ToRoom::Message(b"is everybody there?").to_bytes())?;
             crowd[0].recv(&mut [0; 1_024])?;
         }
@@ -141,7 +141,7 @@ fn gather(room: &RoomProcess, clients: usize) -> BenchResult<Vec<UdpSocket>> {
 
 struct Stream {
     whole_us: f64,
-    /// The same for each second.
+    /// The cost in each second.
     seconds_us: Samples,
     lost_percent: f64,
 }
@@ -201,7 +201,7 @@ fn speak(
     Ok(Stream { whole_us, seconds_us: Samples::new(seconds), lost_percent })
 }
 
-/// Takes datagrams off all sockets and counts those that count.
+/// Receives from all sockets and counts the counted messages.
 fn receive(crowd: &[UdpSocket], received: &AtomicU64, is_over: &AtomicBool) -> std::io::Result<()> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     for (number, socket) in crowd.iter().enumerate() {
