@@ -46,7 +46,7 @@ codes! {
     LoggedIn = 230 "logged_in",
     /// Done.
     Ok = 250 "ok",
-    /// Log in or sign up?
+    /// The choice between login and sign-up is wanted.
     WhichWay = 300 "which_way",
     /// A username is wanted.
     AskUsername = 331 "ask_username",
@@ -62,7 +62,7 @@ codes! {
     Busy = 421 "busy",
     /// Too many commands or failures; wait before the next.
     SlowDown = 429 "slow_down",
-    /// The account store is away or overloaded.
+    /// The account store is unavailable or overloaded.
     StoreUnavailable = 431 "store_unavailable",
     /// Logged in within the retention period, but not now.
     NotHere = 450 "not_here",

@@ -61,14 +61,14 @@ pub fn session_of(datagram: &[u8]) -> Option<SessionId> {
     Some(SessionId(u64::from_be_bytes(*bytes)))
 }
 
-/// Seals the datagrams of one direction.
+/// The sealer of one direction's datagrams.
 pub struct Sealer {
     session: SessionId,
     key: Key,
     counter: u64,
 }
 
-/// Opens the datagrams of one direction, each once.
+/// The opener of one direction's datagrams. It opens each only once.
 pub struct Opener {
     key: Key,
     window: ReplayWindow,

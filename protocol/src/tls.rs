@@ -178,7 +178,7 @@ impl TimeProvider for NoTime {
 /// The keys that a verifier accepts.
 #[derive(Debug, Clone, Copy)]
 enum Accepted {
-    /// Any in an X.509 certificate.
+    /// Any key in an X.509 certificate.
     AnyCertificate,
     /// Any raw Ed25519 key.
     AnyPeer,
