@@ -59,10 +59,10 @@ impl StoreLocation {
 /// A text that names no store. The error omits the text, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreLocationError {
-    /// Neither kind of store.
+    /// The text names neither kind of store.
     #[error("expected sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE")]
     Kind,
-    /// A MySQL location with a fault.
+    /// The text names MySQL, but its location is invalid.
     #[error(transparent)]
     Mysql(#[from] MysqlLocationError),
 }

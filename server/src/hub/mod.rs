@@ -37,7 +37,7 @@
 //! * `introduction` – CONNECT
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
-//! * `operator` – the operator's requests
+//! * `operator` – the operator's commands
 //!
 //! Values with a single concern: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
 //! `tally`, `tokens`.

@@ -1,4 +1,4 @@
-//! The operator's requests to a running server.
+//! The operator's commands to a running server.
 
 use std::net::IpAddr;
 

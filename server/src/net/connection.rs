@@ -312,7 +312,7 @@ impl<'a> Link<'a> {
         Poll::Ready(Ok(length))
     }
 
-    /// Ready once the kernel has everything that was taken from the outbox.
+    /// Returns `Ready` once the kernel has everything that was taken from the outbox.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut stream = Pin::new(&mut self.stream);
         while let rest @ [_, ..] = self.outgoing.rest() {
@@ -329,7 +329,7 @@ impl<'a> Link<'a> {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when pending bytes have made no progress for too long.
+    /// Returns `Ready` when pending bytes have made no progress for too long.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let stall = self.connection.timeouts.stall;
         let timer = self.stalled.get_or_insert_with(|| Timer::after(stall));

@@ -32,7 +32,7 @@ pub(crate) struct Credentials {
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// The reason why the [`Credentials`] can't be loaded.
+/// The reason why the server's credentials can't be loaded.
 #[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

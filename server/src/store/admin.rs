@@ -30,7 +30,7 @@ pub trait AccountAdmin: Store {
         created_ms: u64,
     ) -> Result<Created, StoreError>;
 
-    /// Returns accounts with their hashes and true for banned ones: those after this name, at most
+    /// Returns the accounts after this name with their hashes, and true for banned ones: at most
     /// this many, sorted by name.
     fn credentials_after(
         &mut self,
