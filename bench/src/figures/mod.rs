@@ -1,4 +1,4 @@
-//! The figures, one file each. docs/PERFORMANCE.md says what each means.
+//! The figures, one file each. docs/PERFORMANCE.md explains each.
 
 pub(crate) mod broadcast_cost;
 pub(crate) mod broadcast_delay;
