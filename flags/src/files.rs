@@ -219,8 +219,8 @@ fn refuse_entry_of_all(folder: &Path, entry: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns true if neither root, the folder's owner nor this user owns the entry. Root and the
-/// folder's owner need not plant one.
+/// Returns true if everybody may write to the folder, and the entry belongs to neither this user,
+/// root nor the folder's owner. The last two need not plant one.
 fn is_planted(folder: &Metadata, owner: u32, user: u32) -> bool {
     folder.mode() & WRITABLE_BY_ALL != 0 && ![user, 0, folder.uid()].contains(&owner)
 }

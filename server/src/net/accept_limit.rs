@@ -71,7 +71,7 @@ struct State {
 pub(crate) struct PreLoginPlace(Arc<Shared>);
 
 impl AcceptLimit {
-    /// Waits for a free place, but at most the longest wait while the hub keeps up.
+    /// Waits for room, at most `longest_wait`, and then until the hub has handled the last arrivals.
     pub(crate) async fn wait_for_room(&self) {
         let long_enough = async {
             Timer::after(self.waits.longest_wait).await;
