@@ -1,5 +1,5 @@
-//! Accounts that are there before the server starts: thousands of sign-ups would only measure how
-//! long a password takes to hash.
+//! Accounts that exist before the server starts: thousands of sign-ups would only measure password
+//! hashing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,23 +15,23 @@ use tempfile::TempDir;
 
 use crate::programs::BenchResult;
 
-/// Everybody's password.
+/// The password of all accounts.
 const PASSWORD: &str = "correct horse battery";
 
-/// When the accounts were made, in milliseconds: any time will do.
+/// The accounts' creation time, in milliseconds. Any time will do.
 const MADE_MS: u64 = 1_700_000_000_000;
 
-/// Memory that looks like a disk: nothing that is written while accounts are made has to last.
+/// A RAM disk: the database need not be durable while accounts are created.
 const QUICK_DISK: &str = "/dev/shm";
 
-/// So many accounts with a key each, in a database that every server of a run gets a copy of.
+/// Accounts with one key each, in a database that is copied for every server of a run.
 pub(crate) struct Accounts {
     database: PathBuf,
     _folder: TempDir,
     members: Vec<Member>,
 }
 
-/// One account.
+/// One account with its key.
 #[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) username: Username,
@@ -39,7 +39,7 @@ pub(crate) struct Member {
 }
 
 impl Accounts {
-    /// Makes so many.
+    /// Creates this many accounts.
     pub(crate) fn make(count: usize) -> BenchResult<Accounts> {
         let folder = match tempfile::tempdir_in(QUICK_DISK) {
             Ok(folder) => folder,
@@ -56,7 +56,7 @@ impl Accounts {
         Ok(Accounts { database, _folder: folder, members })
     }
 
-    /// Puts a copy where a server with this data folder looks for it.
+    /// Copies the database to a server's data folder.
     pub(crate) fn copy_to(&self, data_folder: &Path) -> BenchResult<()> {
         if let StoreLocation::Sqlite(path) = StoreLocation::in_folder(data_folder) {
             fs::copy(&self.database, path)?;
@@ -64,13 +64,13 @@ impl Accounts {
         Ok(())
     }
 
-    /// The n-th account, from 0. There is no other end than the number that was made.
+    /// Returns the n-th account, from 0. The caller keeps within the number that was made.
     pub(crate) fn member(&self, number: usize) -> &Member {
         &self.members[number]
     }
 }
 
-/// The password of every account.
+/// Returns the password of every account.
 pub(crate) fn password() -> Secret {
     Secret(PASSWORD.into())
 }

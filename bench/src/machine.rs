@@ -1,4 +1,4 @@
-//! On what and of what a run was, so that it can be compared with another.
+//! The machine and the circumstances of a run, for comparisons with other runs.
 
 use std::fmt;
 use std::fs;
@@ -20,21 +20,21 @@ pub(crate) struct Machine {
     kernel: String,
 }
 
-/// What differs from one run to the next.
+/// The circumstances of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunInfo {
-    /// What was measured, from git; with `-dirty` if that is not all committed.
+    /// The measured version, from git, with `-dirty` if there are uncommitted changes.
     commit: String,
-    /// When the run began, RFC 3339.
+    /// The start of the run (RFC 3339).
     date: String,
     seconds: f64,
-    /// How much of the machine others took meanwhile. Where the kernel counts interrupts apart
-    /// from programs, those for our own datagrams are in it.
+    /// The share of the processor that other programs used meanwhile. If the kernel accounts
+    /// interrupts separately, those for our own datagrams are included.
     others_percent: Option<f64>,
 }
 
 impl Machine {
-    /// This one. What it does not tell is `unknown`.
+    /// Describes this machine. Unavailable values are `unknown`.
     pub(crate) fn describe() -> Machine {
         let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let processor = processors.lines().find_map(|line| {
@@ -69,32 +69,32 @@ impl fmt::Display for RunInfo {
     }
 }
 
-/// A run from its begin to its end.
+/// A run from its start to its end.
 pub(crate) struct Span {
     begin: Instant,
     date: String,
     busy: Option<Busy>,
 }
 
-/// Ticks of the clock since the machine booted.
+/// The processor's clock ticks since boot.
 #[derive(Clone, Copy)]
 struct Busy {
-    /// All of them.
+    /// All ticks.
     total: f64,
-    /// Those that were not idle.
+    /// The ticks that were not idle.
     used: f64,
-    /// In this program and those that it started and that have ended.
+    /// The ticks of this program and of its children that have ended.
     own: f64,
 }
 
 impl Span {
-    /// The run begins.
+    /// Starts a run.
     pub(crate) fn start() -> Span {
         let date = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         Span { begin: Instant::now(), date, busy: Busy::read() }
     }
 
-    /// It is over, and so are all programs that it started.
+    /// Finishes the run, after all programs that it started.
     pub(crate) fn finish(self) -> RunInfo {
         let others = self.busy.zip(Busy::read()).map(|(before, after)| after.others_since(before));
         RunInfo {
@@ -110,7 +110,7 @@ impl Busy {
     fn read() -> Option<Busy> {
         let machine = fs::read_to_string("/proc/stat").ok()?;
         let ticks = numbers(machine.lines().next()?.strip_prefix("cpu ")?);
-        // Guest time is in user time already.
+        // User time includes guest time already.
         let [user, nice, system, idle, iowait, irq, softirq, steal, ..] = ticks[..] else {
             return None;
         };
@@ -131,7 +131,7 @@ impl Busy {
     }
 }
 
-/// What is no number counts as 0, so that the others stay in their places.
+/// Parses numbers. Anything else counts as 0, so that positions are kept.
 fn numbers(text: &str) -> Vec<f64> {
     text.split_whitespace().map(|word| word.parse().unwrap_or(0.0)).collect()
 }

@@ -1,5 +1,5 @@
-//! Two people in a chat: two clients of the library, each with a front end that waits in the
-//! plainest way, and each on a core of its own.
+//! Two people in a chat: two clients of the library, each on a core of its own, with the simplest
+//! possible front end.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -20,14 +20,14 @@ use crate::run::Bench;
 use crate::server::ServerProcess;
 use crate::sides;
 
-/// One of the two.
+/// One person with a client.
 pub(crate) struct Person {
     pub(crate) client: Client,
     events: Events,
 }
 
 impl Person {
-    /// Logs in by password with its keys in this folder, does something, and is gone.
+    /// Logs in by password with the keys in this folder, runs `act`, and logs out.
     pub(crate) fn live<T>(
         server: &ServerProcess,
         member: &Member,
@@ -50,12 +50,12 @@ impl Person {
         Ok(())
     }
 
-    /// Wants something and waits for it.
+    /// Sends a request and waits for its answer.
     pub(crate) async fn asks(&self, request: Request) -> Result<Reply, Failure> {
         self.client.request(request).await
     }
 
-    /// Waits for the next message and shows it, if only to nobody.
+    /// Waits for the next message and formats it as a front end does.
     pub(crate) async fn reads(&self) -> BenchResult<usize> {
         loop {
             let Told { event, receipt } = self.events.recv().await?;
@@ -71,12 +71,12 @@ impl Person {
     }
 }
 
-/// A text as it is shown at a terminal; its length.
+/// Formats a text for a terminal and returns its length.
 fn show(text: &str) -> usize {
     std::hint::black_box(Printable(text).to_string()).len()
 }
 
-/// Lets two people meet, open a chat, and each do something in it.
+/// Connects two people in a chat, and runs a function for each.
 pub(crate) fn in_a_chat<A: Send, B: Send>(
     bench: &Bench,
     server: &ServerProcess,
@@ -86,7 +86,7 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
     let members = [bench.accounts.member(0), bench.accounts.member(1)];
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let (there, is_there) = bounded(1);
-    // Who is done first waits: the other's last message is to be confirmed.
+    // The first to finish waits, so that the other's last message is confirmed.
     let (done, is_done) = bounded(1);
     let calls = async |person: &Person| {
         is_there.recv().await?;
@@ -114,7 +114,7 @@ async fn tell(what: &Sender<()>) -> BenchResult<()> {
     Ok(what.send(()).await?)
 }
 
-/// A client of this server, with its keys here.
+/// Returns the config of a client of this server, with its keys in this folder.
 fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResult<Config> {
     Ok(Config {
         server: server.location().parse()?,

@@ -1,11 +1,11 @@
-//! What the kernel says of a process, from Linux's `/proc`.
+//! A process's processor time and memory, from Linux's `/proc`.
 
 use std::fs;
 use std::io;
 use std::time::Duration;
 
-/// The processor time of all the threads that the process has now, to the nanosecond. Those that
-/// have ended are left out, and the server's live as long as it does.
+/// Returns the processor time of the process's current threads, in nanoseconds' precision. Threads
+/// that have ended are not counted, but the server's live as long as it does.
 pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -16,27 +16,27 @@ pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// Its memory in bytes, where pages that it shares count by its share (PSS).
+/// Returns the process's memory in bytes, with a proportional share of shared pages (PSS).
 pub(crate) fn memory(pid: u32) -> io::Result<u64> {
     field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
-/// The memory that it has resident, in bytes.
+/// Returns the resident memory, in bytes.
 pub(crate) fn resident(pid: u32) -> io::Result<u64> {
     field(&format!("/proc/{pid}/status"), "VmRSS:")
 }
 
-/// The most memory that it had resident since [`forget_peak`], in bytes.
+/// Returns the peak of resident memory since [`forget_peak`], in bytes.
 pub(crate) fn peak_resident(pid: u32) -> io::Result<u64> {
     field(&format!("/proc/{pid}/status"), "VmHWM:")
 }
 
-/// Lets [`peak_resident`] begin anew.
+/// Resets [`peak_resident`].
 pub(crate) fn forget_peak(pid: u32) -> io::Result<()> {
     fs::write(format!("/proc/{pid}/clear_refs"), "5")
 }
 
-/// A line `NAME    123 kB`, in bytes.
+/// Reads a line `NAME    123 kB`, in bytes.
 pub(crate) fn field(path: &str, name: &str) -> io::Result<u64> {
     let text = fs::read_to_string(path)?;
     let kibibytes = text.lines().find_map(|line| {
@@ -63,7 +63,7 @@ mod tests {
         while begin.elapsed() < Duration::from_millis(50) {
             black_box(begin);
         }
-        // Less than the time that passed, if others had the processor meanwhile; but not nothing.
+        // Other programs may have used the processor meanwhile, but not all of the time.
         assert!(cpu_time(pid).expect("Linux says it") > before);
     }
 

@@ -1,28 +1,28 @@
-//! Where the programs are that are measured, and how a bench fails.
+//! The locations of the measured programs, and the bench's errors.
 
 use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
-/// What came of a step. A failure ends the bench with a sentence.
+/// The result of a step. An error ends the bench with a sentence.
 pub(crate) type BenchResult<T> = Result<T, Box<dyn Error>>;
 
-/// A sentence for whoever runs the bench.
+/// An error with a sentence for the user of the bench.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Failed(pub(crate) String);
 
-/// The programs that were built with this one.
+/// The programs that were built together with this one.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub(crate) server: PathBuf,
     pub(crate) client: PathBuf,
-    /// The folder that all builds are in.
+    /// The folder of all builds.
     pub(crate) target: PathBuf,
 }
 
 impl Programs {
-    /// Those that lie beside this one.
+    /// Finds the programs beside this one.
     pub(crate) fn beside_this_one() -> BenchResult<Programs> {
         let folder = env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
         let programs = Programs {

@@ -1,4 +1,4 @@
-//! One run: what is measured, in which order.
+//! One run: the selection and the order of the figures.
 
 use std::fmt::Display;
 
@@ -15,14 +15,14 @@ use crate::programs::{BenchResult, Failed, Programs};
 use crate::report::Row;
 use crate::under_load::ServerUnderLoad;
 
-/// Accounts beyond the largest crowd: those who come and go.
+/// Accounts beyond the largest crowd, for the clients that come and go.
 const SPARE_ACCOUNTS: usize = 32;
 
-/// Descriptors beyond the three sockets that each client may take: its own two, and one while the
-/// bare loop is measured.
+/// Descriptors beyond the three that each client may need: two sockets of its own, and one for the
+/// measurement of the bare loop.
 const SPARE_DESCRIPTORS: u64 = 256;
 
-/// What every figure is measured with.
+/// The environment of all measurements.
 pub(crate) struct Bench {
     pub(crate) plan: Plan,
     pub(crate) programs: Programs,
@@ -31,7 +31,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Makes ready; without a wanted figure all are.
+    /// Prepares a run of the wanted figures, or of all if none is given.
     pub(crate) fn prepare(
         plan: Plan,
         programs: Programs,
@@ -43,7 +43,7 @@ impl Bench {
         Ok(Bench { accounts: Accounts::make(count)?, plan, programs, wanted })
     }
 
-    /// Measures. Figures of one client come first, while this process is small.
+    /// Measures all figures. Those of a single client come first, while this process is small.
     pub(crate) fn run(&self) -> BenchResult<Vec<Row>> {
         let mut rows = Vec::new();
         self.figure(Figure::ClientStart, &mut rows, || client_start::measure(self))?;
@@ -54,7 +54,7 @@ impl Bench {
         })?;
         self.figure(Figure::OpenRoom, &mut rows, || open_room::measure(self))?;
         self.crowds(&mut rows)?;
-        // A figure's crowds side by side, to see how it grows.
+        // Put a figure's crowds side by side to show its growth.
         rows.sort_by_key(|row| Figure::place_of(row.figure));
         Ok(rows)
     }
@@ -102,13 +102,13 @@ impl Bench {
     }
 }
 
-/// What goes on, for whoever waits.
+/// Prints the progress for the user.
 pub(crate) fn say(what: impl Display) {
     output::complain("letschat-bench", what);
 }
 
-/// Every client is two descriptors here, and the usual soft limit of 1,024 is there for old
-/// programs.
+/// Raises the soft limit of descriptors: every client needs two here, and the usual 1,024 is for
+/// old programs.
 fn raise_descriptor_limit(clients: usize) -> BenchResult<()> {
     let limit = getrlimit(Resource::Nofile);
     let needed = clients as u64 * 3 + SPARE_DESCRIPTORS;

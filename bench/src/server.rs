@@ -17,14 +17,14 @@ use crate::process;
 use crate::programs::{BenchResult, Failed};
 use crate::run::{Bench, say};
 
-/// Stopping takes at most 3 s by the server's own word.
+/// The timeout of a server's stop. The server itself promises 3 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 const STOP_POLL: Duration = Duration::from_millis(2);
 
-/// How much of a log is shown when a server has failed.
+/// The number of log lines to show when a server has failed.
 const LAST_LINES: usize = 10;
 
-/// The limits that a crowd would meet are raised; all else is as an operator gets it.
+/// The flags that raise the limits which a crowd would hit. All other settings are the defaults.
 const SETTINGS: &[&str] = &[
     "--places",
     "100000",
@@ -47,7 +47,7 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts one on a free port, with everybody's account.
+    /// Starts a server on a free port, with all accounts.
     pub(crate) fn start(bench: &Bench) -> BenchResult<ServerProcess> {
         let data = tempfile::tempdir()?;
         bench.accounts.copy_to(data.path())?;
@@ -57,7 +57,7 @@ impl ServerProcess {
         Ok(ServerProcess { child, program, data, port, fingerprint, ipv6 })
     }
 
-    /// Ends it as an operator does, and waits for that.
+    /// Stops the server as an operator does, and waits for its end.
     pub(crate) fn stop(&mut self) -> BenchResult<()> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM)?;
@@ -72,38 +72,38 @@ impl ServerProcess {
         Err(self.failed("the server does not stop"))
     }
 
-    /// Starts it again on the same port and data. Returns when it listens.
+    /// Starts the server again on the same port and data. Returns when it listens.
     pub(crate) fn start_again(&mut self) -> BenchResult<()> {
         self.child = launch(&self.program, &self.data, self.port)?.child;
         Ok(())
     }
 
-    /// Where clients on this machine reach it.
+    /// Returns the address for clients on this machine.
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Whether its sockets are IPv6 ones, which carry IPv4 as well.
+    /// Returns true if the server's sockets are IPv6 ones, which carry IPv4 as well.
     pub(crate) fn is_ipv6(&self) -> bool {
         self.ipv6
     }
 
-    /// Where a client of the program's own finds it, and by which key.
+    /// Returns the server's location for the client: its address and its key.
     pub(crate) fn location(&self) -> String {
         format!("{}#{}", self.address(), self.fingerprint)
     }
 
-    /// The processor time that it has taken.
+    /// Returns the processor time used so far.
     pub(crate) fn cpu_time(&self) -> BenchResult<Duration> {
         Ok(process::cpu_time(self.child.id())?)
     }
 
-    /// Its memory (PSS) in bytes.
+    /// Returns the memory (PSS) in bytes.
     pub(crate) fn memory(&self) -> BenchResult<u64> {
         Ok(process::memory(self.child.id())?)
     }
 
-    /// How much its memory grows beyond what it is now, at the most, while something goes on.
+    /// Returns the peak growth of memory while a function runs.
     pub(crate) fn peak_growth<T>(
         &self,
         meanwhile: impl FnOnce() -> BenchResult<T>,
@@ -125,7 +125,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Fails if it has ended already, which is as well.
+        // This fails only if the server has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -139,16 +139,16 @@ struct Launched {
     fingerprint: Fingerprint,
 }
 
-/// The log goes to a file, as it does where a service is supervised.
+/// Starts the server with its log in a file, as under a service manager.
 fn launch(program: &Path, data: &TempDir, port: u16) -> BenchResult<Launched> {
     let log = File::options().create(true).append(true).open(data.path().join(LOG))?;
     let mut command = Command::new(program);
-    // The operator's own settings are not to change what is measured.
+    // The operator's own settings must not affect the measurement.
     command.env_clear().env("HOME", data.path());
     command.args(["--port", &port.to_string(), "--data"]).arg(data.path()).args(SETTINGS);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn()?;
-    // For whoever wants to look at it with other instruments.
+    // The process id allows for other measuring tools.
     say(format_args!("a server, process {}", child.id()));
     let Some(stdout) = child.stdout.take() else {
         return Err(Failed("the server has no output".into()).into());

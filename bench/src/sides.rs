@@ -1,7 +1,7 @@
-//! The two sides of a conversation, each on a core of its own, as far as the machine has two.
+//! The two sides of a conversation, each on a core of its own, if the machine has two.
 //!
-//! Left to itself the system runs both on one core or on two, as it pleases, and changes its mind
-//! from second to second; to wake somebody on another core takes five times as long.
+//! Otherwise the scheduler would move both between one core and two from second to second. Waking a
+//! thread on another core takes five times as long.
 
 use std::io;
 use std::thread::{self, ScopedJoinHandle};
@@ -10,7 +10,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::programs::{BenchResult, Failed};
 
-/// Does both at the same time. The threads that either starts are on its core too.
+/// Runs both functions at the same time. Threads that they start stay on their core.
 pub(crate) fn both<A: Send, B: Send>(
     one: impl FnOnce() -> BenchResult<A> + Send,
     other: impl FnOnce() -> BenchResult<B> + Send,
@@ -32,8 +32,7 @@ fn joined<T>(side: ScopedJoinHandle<'_, Result<T, String>>) -> BenchResult<T> {
     Ok(done.map_err(Failed)?)
 }
 
-/// Keeps this thread, and those that it starts, to the core of this side; to the only one, if the
-/// machine has no other.
+/// Binds this thread and its future children to the core of this side, or to the only core.
 fn keep_to_core(side: usize) -> io::Result<()> {
     let allowed = sched_getaffinity(None)?;
     let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));

@@ -6,7 +6,7 @@ use crate::programs::BenchResult;
 use crate::run::Bench;
 use crate::server::ServerProcess;
 
-/// A server of its own, and everybody who is logged in there.
+/// A server and the clients that are logged in to it.
 pub(crate) struct ServerUnderLoad<'a> {
     pub(crate) bench: &'a Bench,
     pub(crate) server: ServerProcess,
@@ -15,7 +15,7 @@ pub(crate) struct ServerUnderLoad<'a> {
 }
 
 impl<'a> ServerUnderLoad<'a> {
-    /// Starts a server, and lets so many log in.
+    /// Starts a server, and logs this many clients in.
     pub(crate) fn open(bench: &'a Bench, clients: usize) -> BenchResult<ServerUnderLoad<'a>> {
         let server = ServerProcess::start(bench)?;
         let load = Load::start(server.address())?;
@@ -24,7 +24,7 @@ impl<'a> ServerUnderLoad<'a> {
         Ok(under_load)
     }
 
-    /// Lets more log in, until there are so many and UDP reaches them all.
+    /// Logs in more clients, until there are this many and UDP reaches them all.
     pub(crate) fn grow(&mut self, clients: usize) -> BenchResult<()> {
         let accounts = &self.bench.accounts;
         let new: Vec<_> =
@@ -35,13 +35,13 @@ impl<'a> ServerUnderLoad<'a> {
         Ok(())
     }
 
-    /// How many are logged in.
+    /// Returns the number of logged-in clients.
     pub(crate) fn clients(&self) -> usize {
         self.clients
     }
 }
 
-/// So many are logged in, and UDP reaches them.
+/// Returns a condition: this many clients are logged in, and UDP reaches all of them.
 pub(crate) fn everybody_is_there(clients: usize) -> impl Fn(&Crowd) -> bool {
     move |crowd| crowd.tally.logged_in == clients && crowd.tally.proven == clients
 }

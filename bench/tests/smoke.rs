@@ -1,4 +1,5 @@
-//! The bench works: its shortest form, with programs that were not optimised. No time is judged.
+//! A smoke test of the bench: its shortest plan, with unoptimised programs and no judgement of
+//! times.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -20,7 +21,7 @@ const FIGURES: &[&str] = &[
     "idle",
 ];
 
-/// Runs the bench; the numbers go to this file.
+/// Runs the bench, which writes its numbers to this file.
 fn bench(flags: &[&str], json: &Path) -> Output {
     programs::folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_letschat-bench"));
@@ -44,7 +45,7 @@ fn every_figure_is_measured_and_told() {
     for row in rows {
         let what = row["what"].as_str().unwrap();
         assert!(table.contains(what), "the table lacks {what:?}:\n{table}");
-        // A slope between a few clients may point anywhere; all else is a quantity.
+        // A slope between a few clients may be negative; no other number is.
         let is_slope = what.contains("slope");
         assert!(is_slope || row["measured"].as_f64().unwrap() >= 0.0, "{row}");
     }
@@ -52,7 +53,7 @@ fn every_figure_is_measured_and_told() {
         let of_it: Vec<&Value> = rows.iter().filter(|row| row["figure"] == *figure).collect();
         assert!(of_it.iter().any(|row| !row["to_reach"].is_null()), "{figure} has no bar");
         let is_something = |row: &&Value| row["measured"].as_f64().unwrap() > 0.0;
-        // A few clients may need nothing at all while they are idle.
+        // A few idle clients may need no measurable time.
         let is_measured = of_it.iter().any(is_something) || *figure == "idle";
         assert!(is_measured, "{figure} is not measured");
     }
@@ -61,7 +62,7 @@ fn every_figure_is_measured_and_told() {
 #[test]
 fn a_missed_figure_is_told_and_fails_the_run_if_that_is_asked() {
     let folder = tempfile::tempdir().unwrap();
-    // A chat that nobody optimised is not as quick as a bare echo.
+    // An unoptimised chat is slower than a bare echo, so it misses its target.
     let flags = ["--only", "chat-round-trip", "--strict"];
     let output = bench(&flags, &folder.path().join("bench.json"));
     let table = String::from_utf8(output.stdout).unwrap();

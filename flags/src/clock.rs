@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use letschat_protocol::clock::Now;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Returns this moment. The boot clock goes on while the machine sleeps and is never set. The wall clock
-/// is read through the C library, where it can be set for one process alone.
+/// Returns the current time. The boot clock counts while the machine sleeps and is never set. The
+/// wall clock is read through the C library, where it can be set for a single process.
 #[must_use]
 pub fn now() -> Now {
     let boot = clock_gettime(ClockId::Boottime);

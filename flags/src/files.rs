@@ -1,8 +1,8 @@
-//! The files that a program keeps: opened without waiting, and safe from other users.
+//! Files that a program keeps, opened without blocking and protected from other users.
 //!
-//! To open a FIFO waits for its other end, and to read a device may never end. So a program that
-//! expects a file of its own takes a regular file and nothing else. A file that a user names, such as
-//! a password file, may be a pipe (`<(pass show chat)`) and is not opened here.
+//! Opening a FIFO waits for its other end, and reading a device may never end. A program therefore
+//! accepts only regular files for the files it owns. A file that a user names, such as a password
+//! file, may be a pipe (`<(pass show chat)`) and is not opened here.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -16,34 +16,34 @@ use rustix::process::geteuid;
 /// Readable and writable by the owner alone.
 pub const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
-/// What the group and others may do with a file.
+/// The permission bits of the group and of others.
 const OF_OTHERS: u32 = 0o077;
-/// Everybody may change a folder, and take away what is not theirs.
+/// The sticky bit: everybody may write to the folder, but only owners may delete their files.
 const STICKY: u32 = 0o1000;
 const WRITABLE_BY_ALL: u32 = 0o002;
 
-/// Links that are followed to a file. Linux follows no more.
+/// The most symbolic links to follow to a file, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// Opens a regular file, and never waits.
+/// Opens a regular file without blocking.
 ///
 /// # Errors
 ///
 /// Anything but a regular file is an error of the kind [`InvalidData`](ErrorKind::InvalidData).
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Before it is opened: some devices act on that alone.
+    // Check before opening: opening some devices has side effects.
     refuse_irregular(path)?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(irregular()) }
 }
 
-/// Refuses anything but a regular file, for somebody else to open it. What is missing, or can't be
-/// looked at, is for them to find out.
+/// Refuses anything but a regular file that another library will open. A file that is missing or
+/// can't be examined passes, so that the library reports it.
 ///
 /// # Errors
 ///
-/// As those of [`open`].
+/// The same as [`open`].
 pub fn refuse_irregular(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(irregular()),
@@ -51,11 +51,11 @@ pub fn refuse_irregular(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file to lock it, and makes it for its owner alone if it is missing. Its content means nothing.
+/// Opens a lock file, creating it for its owner alone if it is missing. Its content is unused.
 ///
 /// # Errors
 ///
-/// As those of [`open`], by the name of the file: it is the folder that the user is told of.
+/// The same as [`open`], but naming the lock file, since callers report its folder.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(PRIVATE_FILE);
@@ -68,20 +68,21 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Makes a folder for its owner alone, and those above it, as far as they are missing.
+/// Creates a folder and its missing parents, accessible to their owner alone.
 ///
 /// # Errors
 ///
-/// Something else has that name, or it can't be made.
+/// Fails if a file has that name or the folder can't be created.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
-/// Writes a file for its owner alone. Whenever the power goes, the old content or the new one is there, whole.
+/// Writes a file for its owner alone, atomically: after a power failure it holds either the old
+/// content or the new one.
 ///
 /// # Errors
 ///
-/// The file or one beside it, named `.new` at its end, can't be written.
+/// Fails if the file or the temporary one beside it, whose name ends in `.new`, can't be written.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let unfinished = path.with_added_extension("new");
     match fs::remove_file(&unfinished) {
@@ -93,21 +94,21 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
-    // The rename itself lasts only once the folder is on disk as well.
+    // The rename is durable only once the folder is synced as well.
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
 }
 
-/// Whether a lock can't be had because the file system has none.
+/// Returns true if locking failed because the file system has no locks.
 #[must_use]
 pub fn has_no_locks(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(code, Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS))
 }
 
-/// Why a lock can't be had, with what to do about it if the file system has none.
+/// Explains a failed lock, and adds `remedy` if the file system has no locks.
 #[must_use]
 pub fn refused_lock(error: io::Error, remedy: &str) -> io::Error {
     if !has_no_locks(&error) {
@@ -116,11 +117,11 @@ pub fn refused_lock(error: io::Error, remedy: &str) -> io::Error {
     io::Error::new(error.kind(), format!("its file system has no locks ({error}); {remedy}"))
 }
 
-/// Opens a regular file to read it; `None` if there is no such file.
+/// Opens a regular file for reading, or returns `None` if there is no such file.
 ///
 /// # Errors
 ///
-/// As those of [`open`].
+/// The same as [`open`].
 pub fn open_existing(path: &Path) -> io::Result<Option<File>> {
     found(open(path, OpenOptions::new().read(true)))
 }
@@ -129,16 +130,17 @@ pub fn open_existing(path: &Path) -> io::Result<Option<File>> {
 ///
 /// # Errors
 ///
-/// As those of [`open`], and one of the same kind for a file of more than `max_bytes`.
+/// The same as [`open`], and an error of the same kind for a file of more than `max_bytes`.
 pub fn read(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
     open_existing(path)?.map(|file| content(file, max_bytes)).transpose()
 }
 
-/// Returns the content of a secret in the folder `top` or below, or `None` if there is no such file.
+/// Returns the content of a secret file in the folder `top` or below, or `None` if there is no such
+/// file.
 ///
 /// # Errors
 ///
-/// As those of [`read`]. Like ssh, refuses a file that others can read or change, and one that they
+/// The same as [`read`]. Like ssh, refuses a file that others can read or change, and one that they
 /// [can replace](refuse_replaceable).
 pub fn read_secret(top: &Path, path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
     refuse_replaceable(top, path)?;
@@ -153,12 +155,12 @@ pub fn read_secret(top: &Path, path: &Path, max_bytes: u64) -> io::Result<Option
     content(file, max_bytes).map(Some)
 }
 
-/// Refuses a file in the folder `top` or below that everybody can replace: where everybody may change
-/// a folder from `top` down to the file, or any folder on the way to what a link leads to.
+/// Refuses a file in the folder `top` or below that everybody can replace. Checks the folders from
+/// `top` down to the file, and those on the way to the target of each link.
 ///
 /// # Errors
 ///
-/// A sentence that says how to mend it. What is missing is no error.
+/// Returns a sentence that says how to fix the permissions. A missing file or folder is no error.
 pub fn refuse_replaceable(top: &Path, path: &Path) -> io::Result<()> {
     let entries = path.ancestors().take_while(|entry| *entry != top && entry.starts_with(top));
     entries.map(Path::to_owned).try_for_each(|mut entry| {
@@ -185,7 +187,7 @@ pub fn refuse_replaceable(top: &Path, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// A sentence that says how to mend it. A missing folder is no error.
+/// Returns a sentence that says how to fix the permissions. A missing folder is no error.
 pub fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
     match found(fs::metadata(path))? {
         Some(folder) if folder.mode() & (STICKY | WRITABLE_BY_ALL) == WRITABLE_BY_ALL => {
@@ -198,7 +200,8 @@ pub fn refuse_folder_of_all(path: &Path) -> io::Result<()> {
     }
 }
 
-/// In a folder like /tmp, others can't replace a file, but they can be the first to make it.
+/// Refuses an entry that another user may have planted. In a folder like /tmp, others can't replace
+/// a file, but they can be the first to create it.
 fn refuse_entry_of_all(folder: &Path, entry: &Path) -> io::Result<()> {
     refuse_folder_of_all(folder)?;
     let (Some(holding), Some(held)) =
@@ -216,7 +219,8 @@ fn refuse_entry_of_all(folder: &Path, entry: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Root and the folder's owner need no such way.
+/// Returns true if everybody may write to the folder, and the entry belongs to neither this user,
+/// root nor the folder's owner. The last two need not plant one.
 fn is_planted(folder: &Metadata, owner: u32, user: u32) -> bool {
     folder.mode() & WRITABLE_BY_ALL != 0 && ![user, 0, folder.uid()].contains(&owner)
 }

@@ -1,9 +1,9 @@
-//! Whether a program outlives the terminal that it was started from.
+//! Detection of a program that was started to outlive its terminal, as by nohup(1).
 
 use std::fs;
 
-/// Whether the program was started so as to outlive a hang-up, as nohup(1) does: SIGHUP is ignored then,
-/// which the system tells by its bit in a mask (proc_pid_status(5)).
+/// Returns true if SIGHUP was ignored when the program started, as nohup(1) arranges. Reads the
+/// signal's bit in the mask that the system shows (proc_pid_status(5)).
 pub fn is_ignored() -> bool {
     const HANG_UP: u64 = 1;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Standard output and standard error: writes whose failures count, and the width of a terminal.
+//! Standard output and standard error, with write errors reported, and the width of a terminal.
 //!
-//! A reader that has gone (EPIPE) is no failure: whoever has read enough may hang up. Any other
+//! A closed pipe (EPIPE) is no failure, because a reader such as `head` may stop early. Any other
 //! failure ends a program with one sentence on standard error and status 1.
 
 use std::fmt::Display;
@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 
 use rustix::termios::tcgetwinsize;
 
-/// The columns of a terminal that does not tell how many it has.
+/// The width to assume for a terminal that does not report one.
 const UNKNOWN_COLUMNS: usize = 60;
 
-/// One of the two streams that a program writes.
+/// An output stream of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -21,7 +21,7 @@ pub enum Stream {
     Error,
 }
 
-/// What was written did not get through.
+/// A failed write to an output stream.
 #[derive(Debug, thiserror::Error)]
 #[error("{} can't be written: {source}", stream.name())]
 pub struct OutputError {
@@ -30,7 +30,7 @@ pub struct OutputError {
 }
 
 impl OutputError {
-    /// Whether it failed because nobody reads any more.
+    /// Returns true if the write failed because the reader closed the pipe.
     pub fn is_not_read(&self) -> bool {
         self.source.kind() == io::ErrorKind::BrokenPipe
     }
@@ -44,11 +44,11 @@ impl Stream {
         }
     }
 
-    /// Writes a text and hands it to the system.
+    /// Writes a text and flushes it.
     ///
     /// # Errors
     ///
-    /// The system refused it, or nobody reads any more.
+    /// Fails if the system reports an error or the reader has closed the pipe.
     pub fn write(self, text: &str) -> Result<(), OutputError> {
         let written = match self {
             Stream::Output => {
@@ -60,16 +60,16 @@ impl Stream {
         written.map_err(|source| OutputError { stream: self, source })
     }
 
-    /// Writes a text and the end of its line, in one piece.
+    /// Writes a text and a line end in one piece.
     ///
     /// # Errors
     ///
-    /// The system refused it, or nobody reads any more.
+    /// Fails if the system reports an error or the reader has closed the pipe.
     pub fn write_line(self, text: &str) -> Result<(), OutputError> {
         self.write(&format!("{text}\n"))
     }
 
-    /// The columns of the terminal behind the stream; 0 if there is no terminal.
+    /// Returns the width of the terminal behind the stream, or 0 if there is no terminal.
     pub fn columns(self) -> usize {
         if !self.is_terminal() {
             return 0;
@@ -84,7 +84,8 @@ impl Stream {
         }
     }
 
-    /// What is written to a pipe or a file, line by line, asks only once.
+    /// Returns true for a terminal. The answer is cached for writing line by line to a pipe or a
+    /// file.
     fn is_terminal(self) -> bool {
         static OUTPUT: OnceLock<bool> = OnceLock::new();
         static ERROR: OnceLock<bool> = OnceLock::new();
@@ -95,11 +96,11 @@ impl Stream {
     }
 }
 
-/// Prints what a program was asked for; well done, too, if nobody reads it to its end.
+/// Prints the requested text. Succeeds too if the reader closes the pipe early.
 ///
 /// # Errors
 ///
-/// The system refused it.
+/// Fails if the system reports an error.
 pub fn print(text: &str) -> Result<(), OutputError> {
     match Stream::Output.write(text) {
         Err(error) if error.is_not_read() => Ok(()),
@@ -107,8 +108,8 @@ pub fn print(text: &str) -> Result<(), OutputError> {
     }
 }
 
-/// Says on standard error what is wrong. That this fails changes nothing: there is nowhere left to
-/// say so.
+/// Prints an error to standard error. A failure to print is ignored: there is nowhere left to
+/// report it.
 pub fn complain(program: &str, what: impl Display) {
     let _ = Stream::Error.write_line(&format!("{program}: {what}"));
 }

@@ -1,7 +1,7 @@
-//! Man pages and shell completions, made from the same declaration as `--help`.
+//! Man pages and shell completions, generated from the same declaration as `--help`.
 //!
-//! They are written below a folder as the Filesystem Hierarchy Standard and the shells have them, so
-//! that the folder can be a prefix's `share`:
+//! The layout follows the Filesystem Hierarchy Standard and the shells, so that the folder can be a
+//! prefix's `share`:
 //!
 //! | what | where |
 //! |---|---|
@@ -20,11 +20,11 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 
-/// The only words of a command line that asks for pages. It is for those who install a program and
-/// in no help, so it is not declared with the flags.
+/// The option that generates the pages. It is for packagers and in no help text, so it is not
+/// declared with the flags.
 const GENERATE_PAGES: &str = "--generate-pages";
 
-/// The folder below which pages are wanted, if this command line wants nothing else.
+/// Returns the target folder if the command line asks for pages and nothing else.
 pub fn wanted(arguments: impl IntoIterator<Item = OsString>) -> Option<PathBuf> {
     let mut words = arguments.into_iter().skip(1);
     match (words.next(), words.next(), words.next()) {
@@ -36,21 +36,22 @@ pub fn wanted(arguments: impl IntoIterator<Item = OsString>) -> Option<PathBuf> 
 /// A part of a program's man page that `--help` does not have.
 #[derive(Debug, Clone)]
 pub struct Section {
-    /// Its heading, in capitals.
+    /// The section's heading, in capitals.
     pub title: &'static str,
-    /// What is explained, and how.
+    /// Pairs of a term and its explanation.
     pub entries: Vec<(String, String)>,
 }
 
-/// Writes every page of a program below a folder, which is made if it is missing.
+/// Writes all pages of a program below a folder, creating it if it is missing.
 ///
 /// # Errors
 ///
-/// The folder can't be written.
+/// Fails if the folder can't be written.
 pub fn write(command: &Command, sections: &[Section], folder: &Path) -> io::Result<()> {
     let man = folder.join("man/man1");
     fs::create_dir_all(&man)?;
-    // This makes a page for each subcommand too; the program's own is then made with its sections.
+    // This also makes a page for each subcommand. The program's own page is then replaced by one
+    // with its sections.
     clap_mangen::generate_to(command.clone(), &man)?;
     let name = command.get_name();
     fs::write(man.join(format!("{name}.1")), man_page(command, sections)?)?;
@@ -69,8 +70,9 @@ pub fn write(command: &Command, sections: &[Section], folder: &Path) -> io::Resu
     Ok(())
 }
 
-/// The script for bash calls a program with a hyphen in its name by two names, so that its
-/// subcommands are not found (seen with clap_complete 4.6.11). Others are left as they are.
+/// Replaces the second name in the bash script. The script names a program with a hyphen in two
+/// ways, so its subcommands are not found (seen with clap_complete 4.6.11). Other scripts stay
+/// unchanged.
 fn with_one_name(script: &str, name: &str) -> String {
     script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }

@@ -1,9 +1,8 @@
-//! A settings file under a command line: what is said there is the default of what is not said by
-//! a flag or a variable.
+//! A settings file below the command line and the environment: its values replace the defaults.
 //!
-//! The file is TOML. Its keys are the long names of the flags, so that whoever knows `--places 100`
-//! writes `places = 100`; a flag that takes no value is `true` or `false`. Each value is read by the
-//! very parser that reads the flag's. Help comes before the file, so that a broken file hides none.
+//! The file is TOML. Its keys are the long names of the flags, so `--places 100` is written as
+//! `places = 100`. A flag without a value is `true` or `false`. Each value is read by its flag's
+//! own parser. Help is printed before the file is read, so a broken file does not hide it.
 //!
 //! The program declares one flag of its own for the file: `--config FILE`, with an environment
 //! variable if it wants one.
@@ -32,72 +31,50 @@ use crate::output;
 /// The flag that names the file.
 pub const CONFIG: &str = "config";
 
-/// Where a program's settings file is and what it may not hold.
+/// The location of a program's settings file, and the flags that it must not hold.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsPlace<'a> {
-    /// Where it is if none is named: the first of these that exists. None has to.
+    /// The default locations, of which the first existing one is read. None has to exist.
     pub defaults: Vec<PathBuf>,
-    /// Flags, by their long names, that make no sense in a file. `--config`, `--help`,
-    /// `--version` and whatever has no long name are among them anyway.
+    /// Long names of flags that make no sense in a file. `--config`, `--help`, `--version` and
+    /// flags without a long name are always excluded.
     pub never: &'a [&'a str],
 }
 
-/// What the command line, the environment and the file amount to.
+/// The combined result of the command line, the environment and the file.
 #[derive(Debug)]
 pub struct Parsed<P> {
-    /// The flags, with the file's values under them.
+    /// The flags, with the file's values as their defaults.
     pub flags: P,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
 }
 
-/// Why there are no flags.
+/// A failure to produce the flags.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, thiserror::Error)]
 pub enum FlagsError {
-    /// What `clap` has to say: wrong usage, or the help that was asked for.
+    /// A message of `clap`: wrong usage, or the requested help.
     #[error(transparent)]
     CommandLine(#[from] clap::Error),
-    /// The file can't be read.
+    /// A settings file that can't be read.
     #[error("can't read the settings file {path}: {source}")]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The file is not TOML.
+    Unreadable { path: PathBuf, source: io::Error },
+    /// A settings file that is not TOML, at a line counted from 1.
     #[error("the settings file {path} is not TOML at line {line}: {reason}")]
-    Syntax {
-        /// Which.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// A variable's value makes no sense.
+    Syntax { path: PathBuf, line: usize, reason: String },
+    /// A variable with an invalid value.
     #[error("the variable {name}: {reason}")]
-    Variable {
-        /// Which.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A key or its value makes no sense.
+    Variable { name: String, reason: String },
+    /// An unknown key of a settings file, or its invalid value. `key` is the key as written in the
+    /// file.
     #[error("the settings file {path}, at `{key}`: {reason}")]
-    Setting {
-        /// Which file.
-        path: PathBuf,
-        /// As it is written there.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Setting { path: PathBuf, key: String, reason: String },
 }
 
 impl FlagsError {
-    /// Adds what was meant to a complaint about a word of the command line that makes no sense.
-    /// `tip` is asked about that word.
+    /// Adds a suggestion to a usage error about an unknown word. `tip` maps that word to the
+    /// suggestion.
     #[must_use]
     pub fn with_tip(self, tip: impl FnOnce(&str) -> Option<String>) -> FlagsError {
         let FlagsError::CommandLine(mut error) = self else { return self };
@@ -109,7 +86,7 @@ impl FlagsError {
         let is_unknown =
             matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
         if let Some(tip) = word.filter(|_| is_unknown).and_then(|word| tip(&word)) {
-            // Words that merely look alike were not meant.
+            // Suggestions by spelling alone are misleading.
             error.remove(ContextKind::SuggestedArg);
             error.remove(ContextKind::SuggestedSubcommand);
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
@@ -117,8 +94,8 @@ impl FlagsError {
         FlagsError::CommandLine(error)
     }
 
-    /// Says it to whoever started the program: help on standard output, what is wrong on standard
-    /// error. The status is 0 for help, 2 for what is wrong, and 1 for help that can't be written.
+    /// Prints the error: help on standard output, errors on standard error. The status is 0 for
+    /// help, 2 for an error, and 1 for help that can't be written.
     pub fn report(&self, program: &str) -> ExitCode {
         let error = match self {
             FlagsError::CommandLine(error) => error,
@@ -129,7 +106,7 @@ impl FlagsError {
         };
         let printed = error.print().and_then(|()| io::stdout().flush());
         match printed {
-            // Whoever has read enough may hang up. Wrong usage is wrong even if nobody reads why.
+            // A closed pipe is fine. Wrong usage stays an error even if nobody reads the message.
             Err(failed) if !error.use_stderr() && failed.kind() != io::ErrorKind::BrokenPipe => {
                 output::complain(
                     program,
@@ -144,25 +121,23 @@ impl FlagsError {
 
 const WRONG_USAGE: u8 = 2;
 
-/// Reads the flags of a program: the command line, under it the environment, under that the
-/// settings file, and under that the defaults.
+/// Reads a program's flags from the command line, then the environment, then the settings file,
+/// then the defaults.
 ///
-/// A file that was named has to be there. A value from the file gives way, like any default, to
-/// what the command line or the environment says; so does one that conflicts with what they say.
-/// A flag that takes no value is put off by `--flag=false`. A variable that is empty counts as unset,
-/// and one that conflicts with the command line gives way to it.
+/// A named file has to exist. A value in the file yields to the command line and the environment,
+/// and so does one that conflicts with them. `--flag=false` turns off a flag without a value. An
+/// empty variable counts as unset, and one that conflicts with the command line is ignored.
 ///
 /// # Errors
 ///
-/// Wrong usage, help that was asked for, and a file that can't be used. [`FlagsError::report`]
-/// tells them.
+/// Wrong usage, requested help, and a file that can't be used. [`FlagsError::report`] prints them.
 pub fn parse<P: Parser>(
     place: &SettingsPlace<'_>,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Parsed<P>, FlagsError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = switches_can_be_put_off(P::command(), place);
-    // The command line and the environment have to make sense whatever the file says.
+    // The command line and the environment have to be valid whatever the file says.
     let said = variables::without(command.clone())
         .try_get_matches_from(&arguments)
         .map_err(|error| without_our_changes::<P>(error, &arguments))?;
@@ -177,7 +152,7 @@ pub fn parse<P: Parser>(
     Ok(Parsed { flags: flags(&matches)?, file: Some(file.path) })
 }
 
-/// The keys that a settings file may have, in the order in which the flags are declared.
+/// Returns the keys that a settings file may have, in the order of the flags' declaration.
 pub fn keys(command: &Command, place: &SettingsPlace<'_>) -> Vec<String> {
     let settable = command.get_arguments().filter(|arg| is_settable(arg, place));
     settable.filter_map(Arg::get_long).map(str::to_owned).collect()
@@ -189,8 +164,8 @@ fn is_settable(arg: &Arg, place: &SettingsPlace<'_>) -> bool {
     has_a_value && arg.get_long().is_some_and(is_allowed)
 }
 
-/// Lets a flag that takes no value be given as `--flag=false` too: what a file has switched on, the
-/// command line has to be able to switch off.
+/// Makes a flag without a value accept `--flag=false` too, so that the command line can turn off a
+/// switch that the file turns on.
 fn switches_can_be_put_off(command: Command, place: &SettingsPlace<'_>) -> Command {
     command.mut_args(|arg| match arg.get_action() {
         ArgAction::SetTrue if is_settable(&arg, place) => arg
@@ -204,7 +179,7 @@ fn switches_can_be_put_off(command: Command, place: &SettingsPlace<'_>) -> Comma
     })
 }
 
-/// Whether a switch is on.
+/// Parses the value of a switch.
 fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
@@ -213,7 +188,7 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Help shows the flags as they were declared.
+/// Renders usage errors and help with the flags as originally declared.
 fn without_our_changes<P: Parser>(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     if error.use_stderr() {
         return error;
@@ -232,10 +207,11 @@ fn flags<P: Parser>(matches: &ArgMatches) -> Result<P, FlagsError> {
     Ok(P::from_arg_matches(matches).map_err(|error| error.format(&mut P::command()))?)
 }
 
-/// The values of a file that count, by the ids of their flags.
+/// The file's effective values, by the ids of their flags.
 type Values = BTreeMap<Id, String>;
 
-/// Checks every value of the file, and leaves out what conflicts with what was said elsewhere.
+/// Checks every value of the file, and drops those that conflict with the command line or the
+/// environment.
 fn effective(
     command: &Command,
     place: &SettingsPlace<'_>,
@@ -283,7 +259,7 @@ fn setting<'c>(
     }
 }
 
-/// The flags that can't be given together with this one.
+/// Returns the flags that conflict with this one.
 fn rivals(command: &Command, arg: &Arg) -> Vec<Id> {
     let ids = |arg| command.get_arg_conflicts_with(arg).into_iter().map(|rival| rival.get_id());
     let mut rivals: Vec<Id> = ids(arg).cloned().collect();
@@ -301,7 +277,7 @@ fn was_said_here(said: &ArgMatches, id: &Id) -> bool {
     said.value_source(id.as_str()) == Some(ValueSource::CommandLine)
 }
 
-/// Lets the flag's own parser judge a value.
+/// Parses a value with the flag's own parser.
 fn check(command: &Command, key: &str, value: &OsStr) -> Result<ArgMatches, String> {
     let mut flag = OsString::from(format!("--{key}="));
     flag.push(value);
@@ -309,7 +285,7 @@ fn check(command: &Command, key: &str, value: &OsStr) -> Result<ArgMatches, Stri
     command.clone().try_get_matches_from(arguments).map_err(|error| reason(&error))
 }
 
-/// What is wrong with a value, without the flag, which the caller names as a key.
+/// Returns the message of a usage error without the flag's name, since the caller names the key.
 fn reason(error: &clap::Error) -> String {
     if let Some(why) = error.source() {
         return why.to_string();

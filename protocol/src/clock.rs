@@ -1,11 +1,11 @@
-//! The time as a value: whatever decides is handed it.
+//! The current time as a value, passed to all code that makes decisions.
 
 /// One moment on two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
-    /// Milliseconds since the machine booted, sleep included: never set, so ages and timeouts are
-    /// measured by it.
+    /// Milliseconds since boot, including sleep. This clock is never set, so ages and timeouts are
+    /// measured with it.
     pub boot_ms: u64,
-    /// Milliseconds since the Unix epoch: what people are shown. May jump.
+    /// Milliseconds since the Unix epoch, for display. May jump.
     pub wall_ms: u64,
 }

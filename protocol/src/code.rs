@@ -4,28 +4,28 @@ use std::fmt;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal $name:literal,)+) => {
-        /// What a reply means, in the manner of SMTP (RFC 5321, section 4.2): 2xx done, 3xx asks
-        /// for more, 4xx not now, 5xx no.
+        /// The meaning of a reply, in the manner of SMTP (RFC 5321, section 4.2): 2xx done, 3xx
+        /// asks for more, 4xx not now, 5xx no.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code {
             $($(#[doc = $doc])+ $variant,)+
         }
 
         impl Code {
-            /// Every code there is, in the order of the numbers.
+            /// All codes, in the order of their numbers.
             pub const ALL: &[Code] = &[$(Code::$variant,)+];
 
-            /// Three digits for the wire.
+            /// Returns the three-digit number on the wire.
             pub fn number(self) -> u16 {
                 match self { $(Code::$variant => $number,)+ }
             }
 
-            /// The name that programs, scripts and `--json` see.
+            /// Returns the name that programs, scripts and `--json` see.
             pub fn name(self) -> &'static str {
                 match self { $(Code::$variant => $name,)+ }
             }
 
-            /// The code of a number, if there is one.
+            /// Returns the code with this number, if there is one.
             pub fn from_number(number: u16) -> Option<Code> {
                 match number { $($number => Some(Code::$variant),)+ _ => None }
             }
@@ -36,7 +36,7 @@ macro_rules! codes {
 codes! {
     /// An account was made.
     SignedUp = 201 "signed_up",
-    /// What can be typed here.
+    /// The commands that are available now.
     Help = 214 "help",
     /// The greeting.
     Ready = 220 "ready",
@@ -46,7 +46,7 @@ codes! {
     LoggedIn = 230 "logged_in",
     /// Done.
     Ok = 250 "ok",
-    /// Log in or sign up?
+    /// The choice between login and sign-up is wanted.
     WhichWay = 300 "which_way",
     /// A username is wanted.
     AskUsername = 331 "ask_username",
@@ -62,27 +62,27 @@ codes! {
     Busy = 421 "busy",
     /// Too many commands or failures; wait before the next.
     SlowDown = 429 "slow_down",
-    /// The account store is away or overloaded.
+    /// The account store is unavailable or overloaded.
     StoreUnavailable = 431 "store_unavailable",
-    /// Was here within the retention, is not here now.
+    /// Logged in within the retention period, but not now.
     NotHere = 450 "not_here",
     /// Several clients share that address. Fields of each line: username, address, port.
     Ambiguous = 451 "ambiguous",
-    /// That session is typed by hand and takes no calls.
+    /// That session is typed by hand and accepts no calls.
     NoReceiver = 452 "no_receiver",
     /// The account is logged in with another key.
     LoggedInElsewhere = 453 "logged_in_elsewhere",
     /// Not understood as a line or payload.
     Malformed = 500 "malformed",
-    /// The verb was understood, its words were not.
+    /// The verb is known, but its arguments are invalid.
     BadArguments = 501 "bad_arguments",
-    /// No such verb.
+    /// The verb is unknown.
     UnknownCommand = 502 "unknown_command",
-    /// Not at this point of the dialogue.
+    /// The request is not allowed in this phase of the dialogue.
     WrongPhase = 503 "wrong_phase",
-    /// No valid username.
+    /// The username is invalid.
     NameInvalid = 510 "name_invalid",
-    /// Somebody has that username.
+    /// The username is taken.
     NameTaken = 511 "name_taken",
     /// Too short, too long, too simple or not printable.
     PasswordWeak = 512 "password_weak",
@@ -94,9 +94,9 @@ codes! {
     KeyRefused = 536 "key_refused",
     /// The account is banned.
     Banned = 537 "banned",
-    /// Penalty: nobody by that name or address; the server closes.
+    /// Penalty: no user has that name or address; the server closes.
     Nobody = 550 "nobody",
-    /// Penalty: that is oneself; the server closes.
+    /// Penalty: the request names its own sender; the server closes.
     Yourself = 551 "yourself",
     /// The text is too long.
     TextTooLong = 552 "text_too_long",
@@ -105,7 +105,7 @@ codes! {
 }
 
 impl Code {
-    /// 1xx and 2xx.
+    /// Returns true for 1xx and 2xx.
     pub fn is_success(self) -> bool {
         self.number() < 300
     }

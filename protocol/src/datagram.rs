@@ -1,9 +1,10 @@
 //! Sealed datagrams between a client and its server.
 //!
-//! In the clear: the session (8 bytes) and a counter (8 bytes, big-endian). Then the message under
-//! ChaCha20-Poly1305 (RFC 8439) with the clear part as associated data, under a key of its own for
-//! each direction, drawn from the client's TLS session (RFC 5705). The counter is the nonce and
-//! feeds a replay window (RFC 6479). What does not open is to be answered with nothing at all.
+//! A datagram begins in the clear with the session (8 bytes) and a counter (8 bytes, big-endian).
+//! The message follows under ChaCha20-Poly1305 (RFC 8439) with the clear part as associated data.
+//! Each direction has a key of its own, exported from the client's TLS session (RFC 5705). The
+//! counter is the nonce and feeds a replay window (RFC 6479). Datagrams that don't open are dropped
+//! without an answer.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::{Zeroize as _, Zeroizing};
@@ -17,11 +18,11 @@ const TAG_BYTES: usize = 16;
 /// A key for one direction of one session.
 pub type DatagramKey = [u8; 32];
 
-/// One session's keys, exported from its TLS session. Wiped when dropped.
+/// The keys of one session, exported from its TLS session. Wiped when dropped.
 pub struct DatagramKeys {
-    /// Seals what the client sends.
+    /// The key that seals the client's datagrams.
     pub to_server: DatagramKey,
-    /// Seals what the server sends.
+    /// The key that seals the server's datagrams.
     pub to_client: DatagramKey,
 }
 
@@ -32,53 +33,49 @@ impl Drop for DatagramKeys {
     }
 }
 
-/// From a client to its server.
+/// A message from a client to its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToServer {
-    /// I am here: registers this address at first, and keeps it.
+    /// Registers the sender's address at first, and keeps it alive later.
     KeepAlive,
-    /// The token that a challenge brought to this address.
+    /// Returns the token of a challenge that arrived at this address.
     Answer(u64),
 }
 
-/// From the server to a client.
+/// A message from the server to a client.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToClient {
-    /// Prove that you receive at this address: send the token back.
+    /// Asks the client to return the token, to prove that it receives at this address.
     Challenge(u64),
-    /// The log's newest number; also the answer to a keep-alive from a proven address.
+    /// The newest number in the log. It also answers a keep-alive from a proven address.
     Head(u64),
-    /// A new entry of the log.
-    Broadcast {
-        /// The entry.
-        entry: Broadcast,
-        /// Whether the client sent it itself.
-        own: bool,
-    },
+    /// A new entry of the log. `own` is true if the client sent it itself.
+    Broadcast { entry: Broadcast, own: bool },
 }
 
-/// The session that a datagram claims to belong to, by its clear part.
+/// Returns the session that a datagram claims in its clear part.
 pub fn session_of(datagram: &[u8]) -> Option<SessionId> {
     let long_enough = (HEADER_BYTES + TAG_BYTES..=MAX_DATAGRAM_BYTES).contains(&datagram.len());
     let bytes = datagram.first_chunk().filter(|_| long_enough)?;
     Some(SessionId(u64::from_be_bytes(*bytes)))
 }
 
-/// Seals the datagrams of one direction.
+/// The sealer of one direction's datagrams.
 pub struct Sealer {
     session: SessionId,
     key: Key,
     counter: u64,
 }
 
-/// Opens the datagrams of one direction, each once.
+/// The opener of one direction's datagrams. It opens each only once.
 pub struct Opener {
     key: Key,
     window: ReplayWindow,
 }
 
-/// A key as it was drawn. The library's own form has room for the largest of its ciphers, half a
-/// kilobyte for each of thousands of sessions; and for this cipher it is only a copy.
+/// A key as exported. The library's own type has room for its largest cipher: half a kilobyte for
+/// each of thousands of sessions. For this cipher it only holds a copy.
 struct Key(Zeroizing<DatagramKey>);
 
 impl Key {
@@ -86,7 +83,7 @@ impl Key {
         Key(Zeroizing::new(*key))
     }
 
-    /// In the library's form, for one datagram.
+    /// Converts the key to the library's type, for one datagram.
     fn ready(&self) -> LessSafeKey {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &*self.0);
         LessSafeKey::new(key.expect("the key has the cipher's length"))
@@ -100,7 +97,7 @@ fn nonce(counter: u64) -> Nonce {
 }
 
 impl Sealer {
-    /// A sealer that begins to count.
+    /// Returns a sealer whose counter has not started.
     pub fn new(session: SessionId, key: &DatagramKey) -> Self {
         Sealer { session, key: Key::of(key), counter: 0 }
     }
@@ -114,7 +111,8 @@ impl Sealer {
         datagram
     }
 
-    /// Appends the datagram of a message that is encoded already, for one that goes to many.
+    /// Appends the datagram of a message that is already encoded, so that a broadcast is encoded
+    /// once.
     pub fn seal_encoded(&mut self, body: &[u8], out: &mut Vec<u8>) {
         self.counter += 1;
         let mut header = [0; HEADER_BYTES];
@@ -134,12 +132,12 @@ impl Sealer {
 }
 
 impl Opener {
-    /// An opener that has seen nothing.
+    /// Returns an opener with an empty replay window.
     pub fn new(key: &DatagramKey) -> Self {
         Opener { key: Key::of(key), window: ReplayWindow::default() }
     }
 
-    /// The message, if the datagram is genuine and new.
+    /// Returns the message of a genuine datagram that was not seen before.
     pub fn open<M: Message>(&mut self, datagram: &[u8]) -> Option<M> {
         session_of(datagram)?;
         let (header, sealed) = datagram.split_first_chunk::<HEADER_BYTES>()?;
@@ -156,11 +154,11 @@ impl Opener {
     }
 }
 
-/// What a datagram can carry.
+/// A message that a datagram can carry.
 pub trait Message: Sized {
     /// Appends the message's bytes.
     fn encode(&self, out: &mut Vec<u8>);
-    /// The message of exactly these bytes.
+    /// Decodes a message that fills these bytes exactly.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -233,7 +231,7 @@ fn encode_number(kind: u8, number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&number.to_be_bytes());
 }
 
-/// Remembers which of the latest counters were seen: a ring of bits, moved by whole words so that
+/// A record of the latest counters seen. It is a ring of bits that advances by whole words, so
 /// nothing is shifted (RFC 6479, section 3).
 #[derive(Debug, Default, Clone)]
 pub struct ReplayWindow {
@@ -242,11 +240,11 @@ pub struct ReplayWindow {
 }
 
 const WORDS: usize = 16;
-/// One word is always being reused, so the window is a word narrower than the ring.
+/// The size of the window: one word less than the ring, since one word is always being reused.
 const WINDOW: u64 = (WORDS as u64 - 1) * 64;
 
 impl ReplayWindow {
-    /// Whether the counter is neither seen nor too old. 0 is never new.
+    /// Returns true if the counter is neither seen nor too old. 0 is never new.
     pub fn is_new(&self, counter: u64) -> bool {
         if counter == 0 || counter.saturating_add(WINDOW) <= self.highest {
             return false;
@@ -254,7 +252,7 @@ impl ReplayWindow {
         counter > self.highest || self.seen[word(counter)] & bit(counter) == 0
     }
 
-    /// Counts it as seen.
+    /// Marks the counter as seen.
     pub fn mark(&mut self, counter: u64) {
         if counter > self.highest {
             let (old, new) = (self.highest / 64, counter / 64);

@@ -1,55 +1,55 @@
-//! The one frame on TCP: a line of words, and perhaps a payload.
+//! The only frame on TCP: a line of words with an optional payload.
 //!
-//! A line is UTF-8, at most [`MAX_LINE_BYTES`] with its end, ended by LF or CRLF. If its last word
-//! is `+N`, exactly N bytes and a line end follow, whatever the line's verb, so that no payload can
-//! be read as a command. The decoder owns its buffer, works in any chunking, and holds at most one
-//! frame and one read.
+//! A line is UTF-8, ends in LF or CRLF, and has at most [`MAX_LINE_BYTES`] with its end. If its
+//! last word is `+N`, exactly N bytes and a line end follow. This holds for every verb, so that no
+//! payload can be read as a command. The decoder owns its buffer, accepts any chunking, and holds
+//! at most one frame and one read.
 
 use crate::limits::{MAX_LINE_BYTES, MAX_PAYLOAD_BYTES};
 
-/// A line and its payload. The line is without its end and without the `+N`.
+/// A line and its payload. The line excludes its end and the `+N`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     line: String,
     payload: Option<Vec<u8>>,
 }
 
-/// How the next line is to be taken.
+/// The interpretation of the next line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// As a frame: a last word `+N` announces a payload.
+    /// A frame, in which a last word `+N` announces a payload.
     Frame,
-    /// Whole, as an answer that a person types to a question: `+5` is just text.
+    /// A verbatim line, as a person's answer to a question: `+5` is just text.
     Verbatim,
 }
 
-/// What was wrong with what came in. Says what was expected and never repeats the input.
+/// A fault in the input. Its message says what was expected and never repeats the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// The line has more than [`MAX_LINE_BYTES`]. It was skipped.
+    /// A line of more than [`MAX_LINE_BYTES`]. It was skipped.
     #[error("expected a line of at most {MAX_LINE_BYTES} bytes")]
     LineTooLong,
-    /// The line is no UTF-8. It was skipped, with its payload if it had one.
+    /// A line that is not UTF-8. It was skipped with its payload.
     #[error("expected a line of UTF-8 text")]
     NotUtf8,
-    /// More than [`MAX_PAYLOAD_BYTES`] were announced. Nothing after this can be told apart.
+    /// An announcement of more than [`MAX_PAYLOAD_BYTES`]. The rest of the stream can't be parsed.
     #[error("expected a payload of at most {MAX_PAYLOAD_BYTES} bytes")]
     PayloadTooLong,
-    /// No line end after the payload. Nothing after this can be told apart.
+    /// A payload without a line end after it. The rest of the stream can't be parsed.
     #[error("expected a line end right after the announced payload")]
     PayloadEnd,
 }
 
 impl FrameError {
-    /// Whether the stream can't be read on.
+    /// Returns true if the rest of the stream can't be parsed.
     pub fn is_fatal(self) -> bool {
         matches!(self, FrameError::PayloadTooLong | FrameError::PayloadEnd)
     }
 }
 
 impl Frame {
-    /// A frame without a payload. Line ends inside become spaces, and a last word that looks like
-    /// a payload's length is followed by a space, which makes it an ordinary word.
+    /// Returns a frame without a payload. Line ends inside become spaces. A last word that looks
+    /// like a payload's length gets a trailing space, which makes it an ordinary word.
     pub fn line(line: impl Into<String>) -> Self {
         let mut line: String = line.into();
         if line.contains(['\n', '\r']) {
@@ -61,34 +61,34 @@ impl Frame {
         Frame { line, payload: None }
     }
 
-    /// A frame with a payload, of at most [`MAX_PAYLOAD_BYTES`].
+    /// Returns a frame with a payload of at most [`MAX_PAYLOAD_BYTES`].
     pub fn with_payload(line: impl Into<String>, payload: impl Into<Vec<u8>>) -> Self {
         let payload = payload.into();
         debug_assert!(payload.len() <= MAX_PAYLOAD_BYTES);
         Frame { payload: Some(payload), ..Frame::line(line) }
     }
 
-    /// The line, without its end and the payload's length.
+    /// Returns the line without its end and the payload's length.
     pub fn as_line(&self) -> &str {
         &self.line
     }
 
-    /// The line's words.
+    /// Returns the line's words.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.line.split(' ').filter(|word| !word.is_empty())
     }
 
-    /// What followed the line, if its last word was `+N`.
+    /// Returns the payload, if the line's last word was `+N`.
     pub fn payload(&self) -> Option<&[u8]> {
         self.payload.as_deref()
     }
 
-    /// The payload as text. `None` without one, or if it is no UTF-8.
+    /// Returns the payload as text, or `None` if it is missing or not UTF-8.
     pub fn text(&self) -> Option<&str> {
         self.payload().and_then(|payload| std::str::from_utf8(payload).ok())
     }
 
-    /// Writes the frame as it goes over the wire.
+    /// Appends the frame's wire format.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.line.as_bytes());
         if let Some(payload) = &self.payload {
@@ -98,7 +98,7 @@ impl Frame {
         out.push(b'\n');
     }
 
-    /// The frame as it goes over the wire.
+    /// Returns the frame's wire format.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.encode(&mut out);
@@ -106,14 +106,14 @@ impl Frame {
     }
 }
 
-/// Bytes in, frames out.
+/// An incremental decoder of frames.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// The buffer up to here has been handed out; it is given up with the next read, once for all
-    /// frames of the last one.
+    /// The length of the buffer's prefix that was already returned. The next read drops it at once
+    /// for all frames of the last read.
     taken: usize,
-    /// So many bytes after that have been looked through for a line end.
+    /// The number of bytes after the prefix that hold no line end.
     searched: usize,
     state: State,
 }
@@ -122,37 +122,37 @@ pub struct Decoder {
 enum State {
     #[default]
     Line,
-    /// Inside a line that is too long; the buffer keeps only its tail.
+    /// Inside an overlong line, of which the buffer keeps only the tail.
     LongLine,
-    /// Behind a line that announced `length` bytes. `Err` is what was wrong with the line.
+    /// After a line that announced `length` bytes. `Err` is the line's fault.
     Payload { line: Result<String, FrameError>, length: usize },
     /// After a fatal error.
     Broken(FrameError),
 }
 
-/// As much of a too long line as is needed to see whether it ends in `+N`.
+/// The length of an overlong line's tail, enough to recognise a final `+N`.
 const TAIL_BYTES: usize = 24;
 
 impl Decoder {
-    /// A decoder at the start of a stream.
+    /// Returns a decoder at the start of a stream.
     pub fn new() -> Self {
         Decoder::default()
     }
 
-    /// Takes bytes as they were read. Call [`next`](Self::next) until it has no more before
-    /// reading on: that bounds the buffer to a frame and a read.
+    /// Appends bytes of the stream. Call [`next`](Self::next) until it returns `None` before the
+    /// next read: that bounds the buffer to a frame and a read.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Bytes that are held for a frame that is not whole yet, or not asked for yet.
+    /// Returns the number of bytes held for frames that are incomplete or not yet requested.
     pub fn buffered(&self) -> usize {
         self.rest().len()
     }
 
-    /// Gives back the buffer's memory while nothing is in it.
+    /// Frees the buffer's memory if it is empty.
     pub fn release(&mut self) {
         if self.rest().is_empty() {
             self.buffer = Vec::new();
@@ -160,8 +160,8 @@ impl Decoder {
         }
     }
 
-    /// The next frame, or `None` if more bytes are needed. After an error that is not
-    /// [fatal](FrameError::is_fatal) the following frames can be read.
+    /// Returns the next frame, or `None` if more bytes are needed. Frames after an error that is
+    /// not [fatal](FrameError::is_fatal) can still be read.
     #[allow(clippy::should_implement_trait)] // an iterator would end at the first `None`
     pub fn next(&mut self, mode: Mode) -> Result<Option<Frame>, FrameError> {
         loop {
@@ -210,7 +210,7 @@ impl Decoder {
         }
     }
 
-    /// A whole line without its end; or, of one that is too long, its tail.
+    /// Takes a whole line without its end, or the tail of an overlong one.
     #[allow(clippy::type_complexity)]
     fn take_line(&mut self) -> Option<Result<Vec<u8>, (FrameError, Vec<u8>)>> {
         let found = self.rest()[self.searched..].iter().position(|byte| *byte == b'\n');
@@ -246,14 +246,14 @@ impl Decoder {
         Err(error)
     }
 
-    /// What was not handed out yet.
+    /// Returns the bytes that were not returned yet.
     fn rest(&self) -> &[u8] {
         &self.buffer[self.taken..]
     }
 }
 
-/// `None`: more bytes are needed. `Some(None)`: no line end stands at `at`. `Some(Some(n))`: one
-/// of n bytes does.
+/// Finds the length of the line end at `at`: `None` if more bytes are needed, `Some(None)` if there
+/// is no line end.
 fn line_end_at(buffer: &[u8], at: usize) -> Option<Option<usize>> {
     match buffer.get(at..)? {
         [] => None,
@@ -264,7 +264,7 @@ fn line_end_at(buffer: &[u8], at: usize) -> Option<Option<usize>> {
     }
 }
 
-/// N, if the line's last word is `+N`. A number too large for 64 bits counts as the largest.
+/// Returns N if the line's last word is `+N`. A number too large for 64 bits saturates.
 fn payload_length(line: &[u8]) -> Option<u64> {
     let word = line.rsplit(|byte| *byte == b' ').next()?;
     let digits = word.strip_prefix(b"+")?;

@@ -1,4 +1,4 @@
-//! Who somebody is: public keys, fingerprints, login signatures, safety numbers.
+//! Identities: public keys, fingerprints, login signatures, safety numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,21 +10,21 @@ use ring::signature::{self, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 use crate::username::Username;
 
-/// The label of every key that is drawn from a TLS session: one for private use, as its beginning
-/// says (RFC 5705, section 4).
+/// The label of every key that is exported from a TLS session. Its prefix marks it as private use
+/// (RFC 5705, section 4).
 pub const EXPORTER_LABEL: &[u8] = b"EXPERIMENTAL letschat v1";
-/// Exporter context of the value that a login signature is bound to.
+/// The exporter context of a login signature's channel binding.
 pub const EXPORTER_CONTEXT_LOGIN: &[u8] = b"login";
-/// Exporter context of the key that seals datagrams from a client to its server.
+/// The exporter context of the key that seals datagrams from a client to its server.
 pub const EXPORTER_CONTEXT_TO_SERVER: &[u8] = b"datagrams to server";
-/// Exporter context of the key that seals datagrams from the server to a client.
+/// The exporter context of the key that seals datagrams from the server to a client.
 pub const EXPORTER_CONTEXT_TO_CLIENT: &[u8] = b"datagrams to client";
 
-/// What a login signature is bound to: 32 bytes that both ends of one TLS session, and nobody
-/// else, can export.
+/// The channel binding of a login signature: 32 bytes that only the two ends of a TLS session can
+/// export.
 pub type ChannelBinding = [u8; 32];
 
-/// DER of an Ed25519 SubjectPublicKeyInfo up to the key itself (RFC 8410, section 4).
+/// The DER of an Ed25519 SubjectPublicKeyInfo before the key itself (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
@@ -41,10 +41,10 @@ pub struct Fingerprint([u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature([u8; 64]);
 
-/// A text or some bytes that are no key, fingerprint or signature.
+/// A value that is no valid key, fingerprint or signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// Not the right number of hexadecimal digits.
+    /// The wrong number of hexadecimal digits; the field is the right one.
     #[error("expected {0} hexadecimal digits")]
     Digits(usize),
     /// A SubjectPublicKeyInfo of another kind of key.
@@ -56,34 +56,34 @@ pub enum IdentityError {
 }
 
 impl PublicKey {
-    /// The key from its 32 bytes.
+    /// Returns the key with these 32 bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         PublicKey(bytes)
     }
 
-    /// The key from its SubjectPublicKeyInfo, as a raw public key certificate carries it
-    /// (RFC 7250, section 3).
+    /// Parses the key's SubjectPublicKeyInfo, which a raw public key certificate carries (RFC 7250,
+    /// section 3).
     pub fn from_spki(der: &[u8]) -> Result<Self, IdentityError> {
         let key = der.strip_prefix(&SPKI_PREFIX).ok_or(IdentityError::KeyKind)?;
         Ok(PublicKey(key.try_into().map_err(|_| IdentityError::KeyKind)?))
     }
 
-    /// Its SubjectPublicKeyInfo in DER.
+    /// Returns the key's SubjectPublicKeyInfo in DER.
     pub fn to_spki(&self) -> Vec<u8> {
         [&SPKI_PREFIX[..], &self.0].concat()
     }
 
-    /// The 32 bytes.
+    /// Returns the key's 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// What people compare and files remember.
+    /// Returns the fingerprint, which people compare and files store.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_spki(&self.to_spki())
     }
 
-    /// Whether the signature is this key's over the login of this user in this TLS session.
+    /// Returns true if this key signed the login of this user in this TLS session.
     pub fn verifies_login(&self, signature: &Signature, statement: &LoginStatement<'_>) -> bool {
         UnparsedPublicKey::new(&signature::ED25519, &self.0)
             .verify(&statement.to_bytes(), &signature.0)
@@ -92,7 +92,7 @@ impl PublicKey {
 }
 
 impl Fingerprint {
-    /// The fingerprint of a SubjectPublicKeyInfo in DER.
+    /// Returns the fingerprint of a SubjectPublicKeyInfo in DER.
     pub fn of_spki(der: &[u8]) -> Self {
         let digest = digest::digest(&digest::SHA256, der);
         let mut bytes = [0; 32];
@@ -100,34 +100,35 @@ impl Fingerprint {
         Fingerprint(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The first eight digits in groups of four: for a glance, never for trust.
+    /// Returns the first eight digits in groups of four. They are for display, never for trust.
     pub fn short(&self) -> String {
         let text = self.to_string();
         format!("{} {}", &text[..4], &text[4..8])
     }
 }
 
-/// What a login signature says: this user, at this server, in this TLS session. A signature can
-/// therefore not be carried to another server, another account or another connection.
+/// The content of a login signature: the user, the server and the TLS session. The signature is
+/// therefore useless at another server, for another account or on another connection.
 #[derive(Debug, Clone, Copy)]
 pub struct LoginStatement<'a> {
     /// The server's key.
     pub server: &'a Fingerprint,
     /// The account.
     pub username: &'a Username,
-    /// Exported from the TLS session with [`EXPORTER_CONTEXT_LOGIN`].
+    /// The value exported from the TLS session with [`EXPORTER_CONTEXT_LOGIN`].
     pub binding: &'a ChannelBinding,
 }
 
 impl LoginStatement<'_> {
     fn to_bytes(self) -> Vec<u8> {
         let name = self.username.as_str().as_bytes();
-        // The name is the only part of variable length and comes last: no two statements meet.
+        // Only the name has a variable length, and it comes last, so distinct statements have
+        // distinct bytes.
         [b"letschat login v1\0", &self.server.0[..], &self.binding[..], name].concat()
     }
 }
@@ -139,14 +140,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A new key from the system's random source. Fails only where that source does.
+    /// Generates a key. Fails only if the system's random source fails.
     pub fn generate() -> Result<Self, IdentityError> {
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
             .map_err(|_| IdentityError::PrivateKey)?;
         Identity::from_pkcs8(document.as_ref())
     }
 
-    /// A key from 32 secret bytes.
+    /// Returns the key of a 32-byte secret seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         // PKCS #8 version 1 of an Ed25519 key (RFC 8410, section 7): this prefix, then the seed.
         let prefix: [u8; 16] = [
@@ -159,19 +160,19 @@ impl Identity {
         Identity { pair, pkcs8 }
     }
 
-    /// The key from its PKCS #8 document (RFC 5958).
+    /// Parses the key's PKCS #8 document (RFC 5958).
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, IdentityError> {
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
             .map_err(|_| IdentityError::PrivateKey)?;
         Ok(Identity { pair, pkcs8: pkcs8.to_vec() })
     }
 
-    /// The PKCS #8 document, for the key's file and for TLS.
+    /// Returns the PKCS #8 document, for the key's file and for TLS.
     pub fn to_pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn public_key(&self) -> PublicKey {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(self.pair.public_key().as_ref());
@@ -192,10 +193,10 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Sixty digits that two people read to each other to know that nobody sits between them.
+/// Returns sixty digits that two people compare to rule out a man in the middle.
 ///
-/// Each half is thirty digits of a hash over one side's key and name, hashed again and again so
-/// that a near match is costly to find; the halves are ordered, so both sides see the same number.
+/// Each half is thirty digits of an iterated hash over one side's key and name. The iterations make
+/// a near match costly to find. The halves are sorted, so both sides see the same number.
 pub fn safety_number(one: (&Username, &PublicKey), other: (&Username, &PublicKey)) -> String {
     let (one, other) = (safety_half(one), safety_half(other));
     let digits = if one < other { one + &other } else { other + &one };
@@ -258,7 +259,8 @@ mod tests {
 
     #[test]
     fn a_safety_number_is_made_as_the_protocol_says() {
-        // By another program: SHA-512 5,200 times, digits of five bytes each, the lesser half first.
+        // Computed by another program: SHA-512 5,200 times, digits of five bytes each, the lesser
+        // half first.
         let expected =
             ["75799 55752 45654 03985 03668 38866", "82126 57286 02663 94976 04920 70199"];
         let (alice, bob) = (name("alice"), name("bob"));

@@ -1,23 +1,22 @@
-//! What Let's Chat says on the wire.
+//! The wire protocol of Let's Chat.
 //!
-//! * [`frame`] – the one frame on TCP, incremental decoder and encoder
+//! * [`frame`] – the only frame on TCP, incremental decoder and encoder
 //! * [`dialogue`] – client and server: requests, replies, notices
 //! * [`code`] – the reply codes and their stable names
 //! * [`peer`] – client and client: calls, approval, numbered messages
-//! * [`message_id`] – the names of messages
+//! * [`message_id`] – the ids of messages
 //! * [`datagram`] – sealed UDP and its replay window
-//! * [`open_room`] – the open room over UDP, which has nothing to do with all of these
+//! * [`open_room`] – the open room over UDP, independent of all of these
 //! * [`identity`] – keys, fingerprints, login signatures, safety numbers
-//! * `tls` – with the feature `tls`: whose key is accepted, what both ends export
+//! * `tls` – TLS configs, verifiers and exported keys (feature `tls`)
 //! * [`clock`] – the time as a value
-//! * [`username`], [`password`] – what is accepted at sign-up
-//! * [`printable`] – text from elsewhere, made safe for a terminal or a log
-//! * [`text`] – what programs put before a text
-//! * [`rows`] – the same broken into rows, so that none looks like a line of its own
-//! * [`limits`] – every bound that both sides agree on
+//! * [`username`], [`password`] – the rules for new accounts
+//! * [`printable`] – untrusted text, made safe for a terminal or a log
+//! * [`text`] – byte order marks
+//! * [`rows`] – untrusted text broken into rows, so that no row looks like a line of its own
+//! * [`limits`] – all bounds that both sides share
 //!
-//! Deliberately absent: sockets, clocks, async, and anything that knows of a server's or client's
-//! state.
+//! Deliberately absent: sockets, clocks, async, and any state of a server or client.
 //!
 #![doc = include_str!("../../docs/PROTOCOL.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,7 +1,8 @@
-//! The names of messages: the same on every device, without a word on the wire.
+//! The ids of messages: the same on every device, and never sent.
 //!
-//! An id is the first 16 bytes of the SHA-256 of a label, a zero byte and some fields, each after its length in
-//! four bytes, big-endian. The author's key is one of the fields, so that nobody else can use up an author's ids.
+//! An id is the first 16 bytes of the SHA-256 of a label, a zero byte and some fields. Each field
+//! is preceded by its length in four bytes, big-endian. The author's key is one of the fields, so
+//! that nobody else can use up an author's ids.
 
 use std::fmt;
 
@@ -10,12 +11,12 @@ use ring::digest::{Context, SHA256};
 use crate::identity::PublicKey;
 use crate::peer::ChatId;
 
-/// Names a message. Written as 32 hexadecimal digits.
+/// The id of a message. Written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(u128);
 
 impl MessageId {
-    /// Returns the id of a message of a chat: `NUMBER` as its author counts in `CHAT`.
+    /// Returns the id of a chat message. `number` is the author's count in `chat`.
     pub fn in_chat(chat: ChatId, author: &PublicKey, number: u64) -> MessageId {
         let (chat, number) = (chat.0.to_be_bytes(), number.to_be_bytes());
         MessageId::derive(b"letschat chat message v1", &[&chat, author.as_bytes(), &number])

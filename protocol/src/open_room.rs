@@ -1,24 +1,25 @@
 //! The open room: three kinds of datagrams in clear text, without accounts.
 //!
-//! A client says `GREETING` and `MESSAGE <text>`. The room says `INCOMING <ip>:<port> <text>`. Readers accept
-//! what common programs add at the end of a datagram; writers add nothing.
+//! A client sends `GREETING` and `MESSAGE <text>`. The room sends `INCOMING <ip>:<port> <text>`.
+//! Readers accept the line ends that common programs add to a datagram; writers add none.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The text of a message, in bytes.
+/// The longest text of a message, in bytes.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 
-/// A datagram to the room, in bytes: the word, the text, and some room for what a program adds at its end.
+/// The largest datagram to the room, in bytes: the word, the text, and room for added line ends.
 pub const MAX_TO_ROOM_BYTES: usize = MESSAGE.len() + MAX_TEXT_BYTES + 64;
 
-/// A datagram from the room, in bytes: the word, the longest address, the text, and the same room at its end.
+/// The largest datagram from the room, in bytes: the word, the longest address, the text, and room
+/// for added line ends.
 pub const MAX_FROM_ROOM_BYTES: usize = INCOMING.len() + MAX_ADDRESS_BYTES + 1 + MAX_TEXT_BYTES + 64;
 
 const GREETING: &[u8] = b"GREETING";
 const MESSAGE: &[u8] = b"MESSAGE ";
 const INCOMING: &[u8] = b"INCOMING ";
 
-/// An IPv6 address in brackets, a scope of ten digits and a port.
+/// The longest address: IPv6 in brackets, a scope of ten digits and a port.
 const MAX_ADDRESS_BYTES: usize = 45 + 2 + 11 + 6;
 
 /// A datagram from a client to the room.
@@ -26,21 +27,21 @@ const MAX_ADDRESS_BYTES: usize = 45 + 2 + 11 + 6;
 pub enum ToRoom<'a> {
     /// Registers the sender.
     Greeting,
-    /// A text for everybody: bytes, as the sender wrote them.
+    /// A text for all members, in the bytes that the sender wrote.
     Message(&'a [u8]),
 }
 
-/// A datagram from the room: what a client said.
+/// A message of a client, in a datagram from the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incoming<'a> {
-    /// The client, as the room sees it.
+    /// The client's address as the room sees it.
     pub from: SocketAddr,
-    /// Its text. Nobody has made it safe for a terminal.
+    /// The message's text, not yet made safe for a terminal.
     pub text: &'a [u8],
 }
 
 impl<'a> ToRoom<'a> {
-    /// Reads a datagram. `None`: it is nothing that the room knows.
+    /// Parses a datagram. Returns `None` for one that the room does not know.
     pub fn parse(datagram: &'a [u8]) -> Option<ToRoom<'a>> {
         if without_end(datagram, b" \t\r\n\0") == GREETING {
             return Some(ToRoom::Greeting);
@@ -48,7 +49,7 @@ impl<'a> ToRoom<'a> {
         text(datagram.strip_prefix(MESSAGE)?).map(ToRoom::Message)
     }
 
-    /// Writes the datagram.
+    /// Returns the datagram's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             ToRoom::Greeting => GREETING.to_vec(),
@@ -58,7 +59,7 @@ impl<'a> ToRoom<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Reads a datagram. `None`: it is nothing that a room says.
+    /// Parses a datagram. Returns `None` for one that no room sends.
     pub fn parse(datagram: &'a [u8]) -> Option<Incoming<'a>> {
         let rest = datagram.strip_prefix(INCOMING)?;
         let end = rest.iter().position(|byte| *byte == b' ')?;
@@ -66,20 +67,21 @@ impl<'a> Incoming<'a> {
         Some(Incoming { from, text: text(&rest[end + 1..])? })
     }
 
-    /// Writes the datagram. The address has no scope: that is the room's own name of an interface.
+    /// Returns the datagram's bytes. The address has no scope, which only names an interface of the
+    /// room's machine.
     pub fn to_bytes(&self) -> Vec<u8> {
         let from = shown(self.from).to_string();
         [INCOMING, from.as_bytes(), b" ", self.text].concat()
     }
 }
 
-/// An address as others see it: IPv4 as IPv4, and IPv6 without a scope.
+/// Returns the address as others see it: IPv4 instead of mapped IPv6, and IPv6 without a scope.
 fn shown(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Whether the room greets this address without being told to be public: loopback, private (RFC 1918), unique
-/// local (RFC 4193) and link-local addresses. Others can be forged from afar.
+/// Returns true for an address that even a private room greets: loopback, private (RFC 1918),
+/// unique local (RFC 4193) or link-local. Others can be forged from afar.
 pub fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
@@ -87,7 +89,7 @@ pub fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// A text without the end of its line. `None`: it is empty or too long.
+/// Returns the text without its line end, or `None` if it is empty or too long.
 fn text(bytes: &[u8]) -> Option<&[u8]> {
     let text = without_end(bytes, b"\r\n\0");
     (1..=MAX_TEXT_BYTES).contains(&text.len()).then_some(text)

@@ -1,6 +1,6 @@
-//! Passwords: their normal form, how a file holds one, and what is accepted as a new one.
+//! Passwords: their normal form, their format in files, and the rules for new ones.
 //!
-//! Old passwords are never judged, only compared.
+//! Existing passwords are only compared, never checked against the rules.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::limits::{MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS};
 use crate::text::without_marks;
 use crate::username::Username;
 
-/// Why a password is not accepted at sign-up.
+/// The reason why a new password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// Too short to withstand guessing.
@@ -20,25 +20,25 @@ pub enum WeakPassword {
     /// Too long.
     #[error("a password has at most {MAX_PASSWORD_CHARS} characters")]
     TooLong,
-    /// Control characters can't be typed reliably.
+    /// A control character, which can't be typed reliably.
     #[error("a password has no control characters")]
     ControlCharacter,
-    /// Few different characters, the username, or one that everybody tries.
+    /// Too few different characters, the username, or a common password.
     #[error("that password is too easy to guess: it is among the first that are tried")]
     TooSimple,
 }
 
-/// Fewer different characters than this is a pattern, not a password.
+/// The least number of different characters in a password.
 const MIN_DIFFERENT_CHARS: usize = 4;
 
-/// UTF-8 text grows at most threefold by normalisation to NFC (Unicode UAX #15, section 10).
+/// The most that NFC normalisation lengthens UTF-8 text (Unicode UAX #15, section 10).
 const MAX_GROWTH: usize = 3;
 
-/// The form in which passwords are hashed and compared: the OpaqueString profile of RFC 8265,
-/// section 4.2, without its refusals. Every space becomes U+0020, and the text is in NFC, so that
-/// keyboards that write `é` in different ways write the same password.
+/// Returns the form in which passwords are hashed and compared: the OpaqueString profile of RFC
+/// 8265, section 4.2, without its refusals. Every space becomes U+0020, and the text is in NFC, so
+/// that keyboards that write `é` differently produce the same password.
 pub fn normalized(password: &str) -> Zeroizing<String> {
-    // A text that had to grow would leave copies behind.
+    // Growing the buffer would leave copies of the password in memory.
     let mut normal = Zeroizing::new(String::with_capacity(password.len() * MAX_GROWTH));
     if password.is_ascii() {
         normal.push_str(password);
@@ -48,7 +48,7 @@ pub fn normalized(password: &str) -> Zeroizing<String> {
     normal
 }
 
-/// U+0020 for every other space: the characters of the category Zs.
+/// Replaces every other space (category Zs) by U+0020.
 fn plain_space(c: char) -> char {
     match c {
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
@@ -58,12 +58,12 @@ fn plain_space(c: char) -> char {
     }
 }
 
-/// Whether two passwords are one in their normal form, however keyboards write them.
+/// Returns true if two passwords have the same normal form.
 pub fn are_same(one: &str, other: &str) -> bool {
     normalized(one) == normalized(other)
 }
 
-/// The password in the text of a file: its first line, without the byte order marks and the carriage
+/// Returns the password of a file: its first line, without the byte order marks and the carriage
 /// return that editors add.
 pub fn of_file(text: &str) -> &str {
     let text = without_marks(text);
@@ -71,8 +71,8 @@ pub fn of_file(text: &str) -> &str {
     line.strip_suffix('\r').unwrap_or(line)
 }
 
-/// Judges a new password in its normal form. By length first, as NIST SP 800-63B, section 5.1.1.2, has it, and
-/// against what guessers try first; no rules of composition.
+/// Checks the normal form of a new password by its length first, then against common guesses (NIST
+/// SP 800-63B, section 5.1.1.2). There are no rules of composition.
 pub fn check(password: &str, username: &Username) -> Result<(), WeakPassword> {
     let password = normalized(password);
     let length = password.chars().count();
@@ -94,7 +94,7 @@ pub fn check(password: &str, username: &Username) -> Result<(), WeakPassword> {
     Ok(())
 }
 
-/// The guesses that come first in every list and are long enough to reach this check.
+/// Common guesses that are long enough to pass the check of length.
 const COMMON: &[&str] = &[
     "12345678",
     "123456789",
@@ -160,7 +160,7 @@ mod tests {
             ("caf\u{e9}", "caf\u{e9}"),
             ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
             ("a\u{a0}b\u{3000}c\u{2003}d", "a b c d"),
-            // Compatibility and case are kept: they make passwords stronger.
+            // Normalisation keeps compatibility characters and case: they make passwords stronger.
             ("\u{fb01}Fi", "\u{fb01}Fi"),
             ("a\u{200b}b", "a\u{200b}b"),
         ] {
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn new_password_is_judged_in_its_normal_form() {
-        // Eight characters as typed, four in the normal form.
+        // Eight characters as typed are four in the normal form.
         assert_eq!(judge("e\u{301}o\u{301}a\u{301}i\u{301}"), Err(WeakPassword::TooShort));
         let spaced = "\u{a0}".repeat(4) + &" ".repeat(4);
         assert_eq!(judge(&spaced), Err(WeakPassword::TooSimple));

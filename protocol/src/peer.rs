@@ -1,8 +1,8 @@
-//! Two clients over one stream, encrypted end to end.
+//! The protocol of two clients over one stream, encrypted end to end.
 //!
-//! The side that dialled calls; the other approves; the caller opens. Only then do messages flow,
-//! numbered from 1 in each direction and acknowledged cumulatively. The same exchange runs over any
-//! byte stream, so that a relay can carry it.
+//! The caller dials, the other side approves, and the caller opens the chat. Only then do messages
+//! flow, numbered from 1 in each direction and acknowledged cumulatively. The exchange runs over
+//! any byte stream, so that a relay can carry it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +11,8 @@ use crate::frame::Frame;
 use crate::limits::MAX_MESSAGE_BYTES;
 use crate::username::Username;
 
-/// Names a chat on both sides, chosen at random by the caller, so that a broken link can be taken
-/// up again. Written as 32 hexadecimal digits.
+/// The id of a chat on both sides. The caller chooses it at random, so that a broken link can be
+/// resumed. Written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChatId(pub u128);
 
@@ -30,27 +30,27 @@ impl FromStr for ChatId {
     }
 }
 
-/// Why a call comes to nothing.
+/// The reason why a call or a resumption is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The user said no.
+    /// The user refused.
     Denied,
-    /// The user said nothing in time.
+    /// The user did not answer in time.
     NoAnswer,
-    /// Too many requests wait already.
+    /// Too many requests are waiting already.
     Busy,
-    /// No introduction came and the key is not known.
+    /// No introduction came and the key is unknown.
     Unknown,
-    /// The chat that was to be taken up again is over.
+    /// The chat to be resumed is over.
     Over,
 }
 
 impl Refusal {
-    /// Every reason there is.
+    /// All reasons.
     pub const ALL: &[Refusal] =
         &[Refusal::Denied, Refusal::NoAnswer, Refusal::Busy, Refusal::Unknown, Refusal::Over];
 
-    /// The word on the wire.
+    /// Returns the word on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Refusal::Denied => "denied",
@@ -62,52 +62,33 @@ impl Refusal {
     }
 }
 
-/// What goes over a peer link.
+/// A message on a peer link.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerMessage {
-    /// From the caller, first: may we chat? The name is what the caller goes by; who it really is
-    /// the key tells.
-    Call {
-        /// The new chat.
-        chat: ChatId,
-        /// The caller's username.
-        from: Username,
-    },
-    /// From the caller, first: take up a chat whose link broke.
-    Resume {
-        /// The chat.
-        chat: ChatId,
-        /// All messages up to this number have arrived here.
-        received: u64,
-    },
+    /// The caller's first message: a request for a new chat. `from` is only the username that the
+    /// caller claims; the key authenticates the caller.
+    Call { chat: ChatId, from: Username },
+    /// The caller's first message: a request to resume a chat whose link broke. All messages up to
+    /// `received` have arrived at the caller.
+    Resume { chat: ChatId, received: u64 },
     /// The user is being asked.
     Ringing,
-    /// The user said yes.
+    /// The user approves.
     Approve,
-    /// The caller is still there: the chat is open.
+    /// The caller is still there, so the chat is open.
     Open,
-    /// The chat is taken up again.
-    Resumed {
-        /// All messages up to this number have arrived here.
-        received: u64,
-    },
-    /// No.
+    /// The chat is resumed. All messages up to `received` have arrived here.
+    Resumed { received: u64 },
+    /// The call or the resumption is refused.
     Refuse(Refusal),
-    /// A message. The text is the payload.
-    Message {
-        /// Its number, from 1, in this direction.
-        number: u64,
-        /// What.
-        text: String,
-    },
-    /// All messages up to this number have arrived.
-    Acknowledge {
-        /// The number.
-        through: u64,
-    },
-    /// Are you there?
+    /// A message with its number in this direction, from 1. The text is the payload.
+    Message { number: u64, text: String },
+    /// All messages up to `through` have arrived.
+    Acknowledge { through: u64 },
+    /// A probe of an idle link.
     Ping,
-    /// I am.
+    /// The answer to a probe.
     Pong,
     /// The chat is over.
     Bye,
@@ -119,7 +100,7 @@ pub enum PeerMessage {
 pub struct NotAPeerMessage;
 
 impl PeerMessage {
-    /// The message as a frame.
+    /// Returns the message as a frame.
     pub fn to_frame(&self) -> Frame {
         match self {
             PeerMessage::Call { chat, from } => {
@@ -143,7 +124,7 @@ impl PeerMessage {
         }
     }
 
-    /// The message of a frame.
+    /// Parses the message of a frame.
     pub fn from_frame(frame: &Frame) -> Result<PeerMessage, NotAPeerMessage> {
         let words: Vec<&str> = frame.words().collect();
         PeerMessage::from_words(&words, frame).ok_or(NotAPeerMessage)

@@ -1,6 +1,6 @@
-//! Text from elsewhere, made safe for a terminal or a log.
+//! Untrusted text, made safe for a terminal or a log.
 //!
-//! * `hidden` – which characters are not seen, and where they have a use
+//! * `hidden` – the characters that a reader does not see, and the contexts that give them a use
 
 use std::fmt::{self, Write as _};
 
@@ -8,22 +8,26 @@ mod hidden;
 #[cfg(test)]
 mod tests;
 
-/// A tab, as it is shown.
+/// The replacement of a tab.
 const TAB: &str = "    ";
 
-/// Shows a text with everything that could steer a terminal or mislead a reader as an escape.
+/// A text shown with escapes for everything that could control a terminal or mislead a reader.
 ///
-/// Escaped are control characters (C0, DEL, C1), line and paragraph separators, the bidirectional
-/// controls (Unicode UAX #9), every other character that nobody sees (default-ignorable or of the
-/// category Format, or drawn blank), private use, noncharacters and what Unicode has not assigned:
-/// nobody knows what a font draws for these.
+/// Escaped are control characters (C0, DEL, C1), line and paragraph separators, and the
+/// bidirectional controls (Unicode UAX #9). So is every other invisible character: those that are
+/// default-ignorable, of the category Format, or drawn blank. Private use, noncharacters and
+/// unassigned code points are escaped because fonts may draw anything for them.
 ///
-/// Some of them pass where Unicode gives them a use: joiners and selectors within an emoji (UTS
-/// #51), joiners between letters that they shape (RFC 5892, appendix A), selectors after an
-/// ideograph or a Mongolian letter, the blank of Braille beside Braille, and the filler after a
-/// Khitan letter. A tab is shown as blanks.
+/// Some of them pass where Unicode gives them a use:
 ///
-/// The result is one line. A backslash stays as it is: the result is for eyes, not for parsing.
+/// * joiners and selectors within an emoji (UTS #51)
+/// * joiners between letters that they shape (RFC 5892, appendix A)
+/// * selectors after an ideograph or a Mongolian letter
+/// * the Braille blank beside Braille, and the filler after a Khitan letter
+///
+/// A tab is shown as blanks.
+///
+/// The result is one line. Backslashes are not escaped: the result is for reading, not for parsing.
 #[derive(Debug, Clone, Copy)]
 pub struct Printable<'a>(pub &'a str);
 
@@ -44,8 +48,8 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Makes JSON safe for a terminal. JSON escapes C0 by itself; everything else that [`Printable`]
-/// escapes becomes an escape of JSON's (RFC 8259, section 7): such characters stand nowhere but in
+/// Makes JSON safe for a terminal. JSON already escapes C0. Everything else that [`Printable`]
+/// escapes becomes a JSON escape (RFC 8259, section 7), since such characters occur only in
 /// strings.
 pub fn printable_json(json: String) -> String {
     if is_printable(&json) {
@@ -65,25 +69,25 @@ pub fn printable_json(json: String) -> String {
     escaped
 }
 
-/// Whether [`Printable`] shows a text as it is.
+/// Returns true if [`Printable`] shows the text unchanged.
 pub fn is_printable(text: &str) -> bool {
     hidden::hidden(text).next().is_none()
 }
 
-/// Whether a reader sees nothing of a text: it is empty, or has only blanks, controls and
-/// characters that are drawn as nothing.
+/// Returns true if a reader sees nothing of the text: it is empty, or has only blanks, controls and
+/// invisible characters.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(hidden::is_invisible)
 }
 
-/// Whether the text holds a control character (C0, DEL or C1) other than a tab. The server refuses it
-/// in broadcasts, which are one line.
+/// Returns true if the text holds a control character (C0, DEL or C1) other than a tab. The server
+/// refuses it in broadcasts, which are one line.
 pub fn has_control(text: &str) -> bool {
     text.chars().any(|c| c.is_control() && c != '\t')
 }
 
-/// Whether a character is one that [`Printable`] escapes unless its neighbours give it a use, or
-/// one that is drawn as nothing.
+/// Returns true for a character that [`Printable`] escapes unless its context gives it a use, and
+/// for an invisible one.
 pub fn may_hide(c: char) -> bool {
     hidden::may_hide(c) || c != ' ' && hidden::is_invisible(c)
 }

@@ -1,25 +1,25 @@
-//! Breaks long lines between words, and so that nothing in a line can look like a line of its own.
+//! Line breaking between words that indents continuation rows, so that none can pass for a line of
+//! its own.
 
 use std::iter;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// How far the rest of a broken line is moved in, further than its beginning.
+/// The additional indentation of continuation rows.
 const INDENT: usize = 2;
 
-/// Breaks each line that may have more columns than the terminal, and moves its rest in: whoever
-/// said it can't have something begin where lines begin. The rows of a table go on below their
-/// second column. A word that is longer than a line is broken anywhere. `columns` 0: unknown,
-/// nothing is broken.
+/// Breaks each line that may be wider than the terminal, and indents its continuation rows.
+/// Untrusted text can therefore not start a line of its own. Rows of a table continue below their
+/// second column. A word longer than a line is broken anywhere. With `columns` 0 the width is
+/// unknown and nothing is broken.
 ///
-/// Terminals disagree about the columns of a character, so that [`most_columns`] counts.
+/// Terminals disagree about a character's width, so [`most_columns`] decides.
 pub fn wrap(text: &str, columns: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| wrap_line(line, columns)).collect();
     lines.join("\n")
 }
 
-/// Moves the lines of a text in, but for the first: a text that somebody else may have written
-/// begins no line of its own.
+/// Indents all lines of a text but the first, so that untrusted text can't start a line of its own.
 pub fn moved_in(text: &str) -> String {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let mut moved = String::from(first);
@@ -31,10 +31,10 @@ pub fn moved_in(text: &str) -> String {
     moved
 }
 
-/// The most columns that a terminal gives a text. Escape sequences that set a style have none.
+/// Returns the most columns that any terminal gives a text. Escape sequences for styles have none.
 ///
-/// A character outside of ASCII counts for two, even a mark: terminals differ by their version of
-/// Unicode, and by what they do with characters that are wide in East Asia alone.
+/// A character outside of ASCII counts for two, even a mark. Terminals differ in their version of
+/// Unicode and in their treatment of ambiguous East Asian widths.
 pub fn most_columns(text: &str) -> usize {
     let mut columns = 0;
     let mut rest = text;
@@ -53,7 +53,7 @@ fn letter_columns(letter: char) -> usize {
     match letter {
         '\0'..='\u{1f}' | '\u{7f}' => 0,
         ' '..='~' => 1,
-        // Some give a sign that is made of three letters three.
+        // Some terminals give this sign, made of three letters, three columns.
         '\u{17d8}' => 3,
         _ => 2,
     }
@@ -74,22 +74,22 @@ fn wrap_line(line: &str, columns: usize) -> String {
     rows.text
 }
 
-/// The rows of one line.
+/// The rows of one broken line.
 struct Rows {
     columns: usize,
     indent: usize,
     text: String,
-    /// The next one to be written in, of the last row.
+    /// The column of the last row at which writing continues.
     column: usize,
-    /// Whether there are only spaces in the last row.
+    /// True while the last row has only spaces.
     blank: bool,
 }
 
 impl Rows {
-    /// Adds a word and the spaces after it, which may be beyond the edge.
+    /// Adds a word and the spaces after it, which may exceed the width.
     fn push(&mut self, word: &str) {
         let letters = word.trim_end_matches(' ');
-        // One that would not fit into a row of its own begins where it is.
+        // A word too long for a row of its own begins in the current row.
         let fits_below = self.indent + most_columns(letters) <= self.columns;
         if !letters.is_empty() && !self.fits(letters) && !self.blank && fits_below {
             self.go_on();
@@ -126,8 +126,8 @@ impl Rows {
     }
 }
 
-/// The characters of a word as a reader sees them, each with the styles before it. One that is
-/// made of more than would fit into any row falls into its parts.
+/// Splits a word into graphemes, each with the styles before it. A grapheme wider than a row is
+/// split into its characters.
 fn pieces(word: &str, room: usize) -> impl Iterator<Item = &str> {
     let mut rest = word;
     iter::from_fn(move || {
@@ -145,7 +145,8 @@ fn pieces(word: &str, room: usize) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the second column of a table's row begins: after the first gap of two spaces or more.
+/// Returns the column at which a table row's second column begins: after the first gap of two
+/// spaces or more.
 fn second_column(line: &str) -> Option<usize> {
     let row = line.trim_start_matches(' ');
     let (first, rest) = row.split_once("  ").filter(|(first, _)| !first.is_empty())?;

@@ -1,10 +1,10 @@
-//! What programs put before a text.
+//! Byte order marks, which programs put before a text.
 
-/// U+FEFF, which editors and tools put before a text, and nobody sees. A file that went through two of
-/// them may have two.
+/// U+FEFF, an invisible mark that editors and tools put before a text. A file edited twice may have
+/// two.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A text without the byte order marks that it begins with.
+/// Returns the text without its leading byte order marks.
 pub fn without_marks(text: &str) -> &str {
     text.trim_start_matches(BYTE_ORDER_MARK)
 }

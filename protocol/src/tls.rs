@@ -1,9 +1,9 @@
-//! TLS as both programs speak it (feature `tls`): 1.3 alone, without resumption and tickets.
+//! TLS for both programs (feature `tls`): version 1.3 alone, without resumption and tickets.
 //!
-//! A server shows an X.509 certificate, of which only the key matters: no authority vouches for it,
-//! and clients remember the key. Peers show raw public keys (RFC 7250) on both sides. Every
-//! verifier checks the signature over the handshake: a key alone would prove nothing, since anybody
-//! can show anybody's public key.
+//! A server presents an X.509 certificate, of which only the key matters: no authority signs it,
+//! and clients remember the key. Peers present raw public keys (RFC 7250) on both sides. Every
+//! verifier checks the signature over the handshake, because anybody can present somebody else's
+//! public key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +35,11 @@ use crate::identity::{
     EXPORTER_LABEL, Fingerprint, Identity, PublicKey,
 };
 
-/// For a server with this certificate.
+/// Returns the config of a server with this certificate.
 ///
 /// # Errors
 ///
-/// The key is not the certificate's, or of a kind that TLS can't use.
+/// Fails if the key is not the certificate's, or of a kind that TLS can't use.
 pub fn server(
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
@@ -50,7 +50,8 @@ pub fn server(
     Ok(without_tickets(config))
 }
 
-/// For a client of a server with any key: the caller judges its [`server_fingerprint`].
+/// Returns the config of a client that accepts any server key: the caller checks
+/// [`server_fingerprint`].
 pub fn client() -> Arc<ClientConfig> {
     let verifier = Arc::new(Verifier::new(Accepted::AnyCertificate));
     let config = tls13(ClientConfig::builder_with_details(provider(), Arc::new(NoTime)))
@@ -60,7 +61,7 @@ pub fn client() -> Arc<ClientConfig> {
     without_resumption(config)
 }
 
-/// For a link that is dialled to a peer with this key; `None`: with any.
+/// Returns the config for dialling a peer with the expected key, or with any key for `None`.
 pub fn dialler(own: Arc<CertifiedKey>, expected: Option<PublicKey>) -> Arc<ClientConfig> {
     let accepted = expected.map_or(Accepted::AnyPeer, Accepted::Peer);
     let config = tls13(ClientConfig::builder_with_details(provider(), Arc::new(NoTime)))
@@ -70,7 +71,7 @@ pub fn dialler(own: Arc<CertifiedKey>, expected: Option<PublicKey>) -> Arc<Clien
     without_resumption(config)
 }
 
-/// For links that arrive from peers with any key: the caller judges the [`arrived_key`].
+/// Returns the config for links from peers with any key: the caller checks [`arrived_key`].
 pub fn receiver(own: Arc<CertifiedKey>) -> Arc<ServerConfig> {
     let config = tls13(ServerConfig::builder_with_details(provider(), Arc::new(NoTime)))
         .with_client_cert_verifier(Arc::new(Verifier::new(Accepted::AnyPeer)))
@@ -78,11 +79,11 @@ pub fn receiver(own: Arc<CertifiedKey>) -> Arc<ServerConfig> {
     without_tickets(config)
 }
 
-/// A public key to be shown to peers, and the private one that signs for it.
+/// Returns a raw public key to present to peers, with the private key that signs for it.
 ///
 /// # Errors
 ///
-/// TLS can't use the private key.
+/// Fails if TLS can't use the private key.
 pub fn raw_key(shown: PublicKey, private: &Identity) -> Result<Arc<CertifiedKey>, Error> {
     let private = PrivateKeyDer::Pkcs8(private.to_pkcs8().to_vec().into());
     let signer = provider().key_provider.load_private_key(private)?;
@@ -90,44 +91,44 @@ pub fn raw_key(shown: PublicKey, private: &Identity) -> Result<Arc<CertifiedKey>
     Ok(Arc::new(CertifiedKey::new(vec![shown], signer)))
 }
 
-/// The name that TLS wants for a dial; it is neither sent nor compared.
+/// Returns the server name that the TLS library requires. It is neither sent nor compared.
 pub fn unused_name() -> ServerName<'static> {
     ServerName::try_from("letschat").expect("one label of letters is a name")
 }
 
-/// The fingerprint of the key that the server proved to have.
+/// Returns the fingerprint of the server's proven key.
 pub fn server_fingerprint(connection: &ClientConnection) -> Option<Fingerprint> {
     fingerprint(connection.peer_certificates()?.first()?).ok()
 }
 
-/// The fingerprint of a certificate's key.
+/// Returns the fingerprint of a certificate's key.
 ///
 /// # Errors
 ///
-/// It is no X.509 certificate.
+/// Fails if it is no X.509 certificate.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> Result<Fingerprint, Error> {
     let parsed = ParsedCertificate::try_from(certificate)?;
     Ok(Fingerprint::of_spki(&parsed.subject_public_key_info()))
 }
 
-/// The key that the other side of an arrived link proved to have.
+/// Returns the proven key of the peer on an incoming link.
 pub fn arrived_key(connection: &ServerConnection) -> Option<PublicKey> {
     PublicKey::from_spki(connection.peer_certificates()?.first()?).ok()
 }
 
-/// What both ends of a server link can export, and nobody else.
+/// The values that only the two ends of a server link can export.
 pub struct Exported {
-    /// What a login signature is bound to.
+    /// The channel binding of a login signature.
     pub binding: ChannelBinding,
-    /// What datagrams are sealed with.
+    /// The keys that seal datagrams.
     pub keys: DatagramKeys,
 }
 
-/// Draws the keys of a session (RFC 5705).
+/// Exports the keys of a session (RFC 5705).
 ///
 /// # Errors
 ///
-/// The handshake is not done.
+/// Fails if the handshake is not complete.
 pub fn export<Data>(connection: &ConnectionCommon<Data>) -> Result<Exported, Error> {
     let draw =
         |context: &[u8]| connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(context));
@@ -156,14 +157,14 @@ fn without_resumption(mut config: ClientConfig) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// A session that could be resumed would need a secret that outlives it.
+/// Disables tickets and resumption: a session that can be resumed needs a secret that outlives it.
 fn without_tickets(mut config: ServerConfig) -> Arc<ServerConfig> {
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Arc::new(config)
 }
 
-/// The time as TLS asks for it. Nothing depends on it: no certificate expires, and no session is
+/// A constant time for TLS. Nothing depends on it: no certificate expires, and no session is
 /// resumed. The clock of rustls panics before 1970.
 #[derive(Debug)]
 struct NoTime;
@@ -174,10 +175,10 @@ impl TimeProvider for NoTime {
     }
 }
 
-/// Whose key is accepted.
+/// The keys that a verifier accepts.
 #[derive(Debug, Clone, Copy)]
 enum Accepted {
-    /// Any in an X.509 certificate.
+    /// Any key in an X.509 certificate.
     AnyCertificate,
     /// Any raw Ed25519 key.
     AnyPeer,
@@ -185,7 +186,7 @@ enum Accepted {
     Peer(PublicKey),
 }
 
-/// Takes a key that is accepted and signed the handshake.
+/// A verifier that accepts a key which is allowed and signed the handshake.
 #[derive(Debug)]
 struct Verifier {
     accepted: Accepted,

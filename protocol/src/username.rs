@@ -1,4 +1,4 @@
-//! A name that is valid because it exists.
+//! Usernames, valid by construction.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,33 +7,33 @@ use crate::limits::MAX_USERNAME_CHARS;
 
 /// An account's name: 1 to 32 of `a`–`z`, `0`–`9`, `_`, `-` and `.`, upper case folded to lower.
 ///
-/// The alphabet is ASCII so that no two names look alike by script, and it starts with a letter or
-/// digit so that a name can't be taken for an option or a hidden file.
+/// The alphabet is ASCII, so that names in different scripts can't look alike. A name starts with a
+/// letter or digit, so that it can't pass for an option or a hidden file.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Username(Box<str>);
 
-/// Why a text is no username.
+/// The reason why a text is no username.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("a username has at least one character")]
     Empty,
-    /// Longer than [`MAX_USERNAME_CHARS`].
+    /// The text is longer than [`MAX_USERNAME_CHARS`].
     #[error("a username has at most {MAX_USERNAME_CHARS} characters")]
     TooLong,
-    /// A character outside the alphabet.
+    /// The text has a character outside the alphabet.
     #[error("a username is made of the letters a to z, digits, '_', '-' and '.'")]
     ForbiddenCharacter,
-    /// It begins with `_`, `-` or `.`.
+    /// The text begins with `_`, `-` or `.`.
     #[error("a username begins with a letter or a digit")]
     BadStart,
-    /// It could be read as an address.
+    /// The text has no letter, so it could be read as an address.
     #[error("a username has at least one letter, so that it can't be taken for an address")]
     NoLetter,
 }
 
 impl Username {
-    /// The name as text, in lower case.
+    /// Returns the name in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }

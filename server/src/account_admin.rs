@@ -1,9 +1,9 @@
-//! `letschat-server account`: what the operator does with accounts, also while the server runs.
+//! `letschat-server account`: administration of accounts, also while the server runs.
 //!
 //! * `list` – the table of accounts, for people and for programs
-//! * `import` – accounts from a CSV file: `table` reads it, `rows` judges it, `hashing` hashes
+//! * `import` – accounts from a CSV file: `table` reads it, `rows` validates it, `hashing` hashes
 //! * `export` – accounts into a CSV file
-//! * `new_password` – where a password comes from: a file, or somebody at a terminal
+//! * `new_password` – a new password, from a file or a terminal
 
 mod export;
 mod hashing;
@@ -32,7 +32,7 @@ use self::import::ImportFlags;
 use self::new_password::PasswordError;
 use crate::config::Flags;
 
-/// What is to be done with which account.
+/// An operation on accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountTask {
     /// Show all accounts
@@ -79,7 +79,7 @@ pub(crate) enum AccountTask {
     Export(ExportFlags),
 }
 
-/// Where a new password comes from.
+/// The source of a new password.
 #[derive(Debug, Args)]
 pub(crate) struct PasswordFlags {
     /// A file with the password in its first line; - for standard input [default: the terminal]
@@ -87,42 +87,37 @@ pub(crate) struct PasswordFlags {
     password_file: Option<PathBuf>,
 }
 
-/// Why nothing was done.
+/// The reason why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
-    /// There is nobody to ask whether this is meant.
+    /// There is no terminal for the confirmation.
     #[error("without a terminal to ask at, deleting needs --yes")]
     NobodyToAsk,
-    /// The account is not there.
+    /// The account does not exist.
     #[error("there is no account {0}")]
     Nobody(Username),
-    /// The new account is there.
+    /// The account exists already.
     #[error("there is an account {0} already")]
     Taken(Username),
-    /// There is no new password.
+    /// No new password was given.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// Whoever was asked did not say yes.
+    /// The user did not confirm.
     #[error("nothing was deleted")]
     NotMeant,
     /// The database can't be used.
     #[error("can't use the database {location}: {source}; --store chooses another")]
-    Store {
-        /// Which.
-        location: Box<StoreLocation>,
-        /// Why not.
-        source: StoreError,
-    },
+    Store { location: Box<StoreLocation>, source: StoreError },
 }
 
 impl AdminError {
-    /// Whether it has to be said otherwise.
+    /// Returns true if the command line lacks an option.
     pub(crate) fn is_wrong_usage(&self) -> bool {
         matches!(self, AdminError::NobodyToAsk | AdminError::Password(PasswordError::NobodyToAsk))
     }
 }
 
-/// Does it, and says what was done.
+/// Carries out the task and prints its result.
 pub(crate) fn run(task: &AccountTask, flags: &Flags) -> Result<(), Box<dyn Error>> {
     let rows = match task {
         AccountTask::Import(import) => Some(import.read()?),
@@ -171,7 +166,7 @@ impl Accounts {
     }
 
     fn add(&mut self, name: &Username, from: &PasswordFlags) -> Result<(), Box<dyn Error>> {
-        // Before anybody is asked for a password.
+        // Check before asking for a password.
         if self.ask_store(|store| store.account(name))?.is_some() {
             return Err(AdminError::Taken(name.clone()).into());
         }
@@ -223,7 +218,7 @@ impl Accounts {
         ))
     }
 
-    /// Before anybody is asked anything about an account that is not there.
+    /// Fails if the account does not exist, before the user is asked anything.
     fn expect(&mut self, name: &Username) -> Result<(), AdminError> {
         match self.ask_store(|store| store.account(name))? {
             Some(_) => Ok(()),
@@ -250,7 +245,7 @@ impl Accounts {
     }
 }
 
-/// The argon2id hash as a PHC string.
+/// Reads a new password and returns its argon2id hash as a PHC string.
 fn new_password_for(name: &Username, from: &PasswordFlags) -> Result<String, Box<dyn Error>> {
     let password = new_password::read(name, from.password_file.as_deref());
     Ok(hash(&password.map_err(AdminError::Password)?.0)?)
@@ -260,8 +255,8 @@ fn failed(location: &StoreLocation, source: StoreError) -> AdminError {
     AdminError::Store { location: Box::new(location.clone()), source }
 }
 
-/// The first account may come before the first start. Only the server's own folder is made: that
-/// of a database elsewhere is its operator's choice.
+/// Creates the server's own data folder, since an account may be added before the first start. The
+/// folder of another database is its operator's responsibility.
 fn make_folder_of(location: &StoreLocation, flags: &Flags) -> Result<(), Box<dyn Error>> {
     match (location, flags.data_folder()) {
         (StoreLocation::Sqlite(path), Ok(folder)) if path.parent() == Some(&folder) => {
@@ -288,24 +283,25 @@ fn confirm(name: &Username) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What was done stays done if that can't be said.
+/// Reports success. A failure to print it does not undo the change.
 fn done(what: &str) -> Result<(), Box<dyn Error>> {
     Ok(output::print(&format!("{what}\n"))?)
 }
 
-/// Nobody can sign up by such a name. An operator may want it, for an account of their own.
+/// Warns about a name that is reserved at sign-up. An operator may want it for an account of their
+/// own.
 fn warn_of_reserved(name: &Username) {
     if let Err(reserved) = reserved_names::check(name) {
         let hint = format!("Nobody can sign up as {name}: {reserved}.");
-        // A hint that can't be written changes nothing.
+        // A hint that can't be printed is no failure.
         let _ = Stream::Error.write_line(&hint);
     }
 }
 
-/// The server looks an account up when somebody logs in, and not again.
+/// Tells the operator that an open session continues: the server checks an account only at login.
 fn tell_of_open_session(name: &Username) {
     let hint =
         format!("if {name} is logged in now, `kick {name}` at the server's console ends that");
-    // What it is about is done all the same.
+    // The change is made even if the hint can't be printed.
     let _ = Stream::Error.write_line(&hint);
 }

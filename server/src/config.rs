@@ -1,4 +1,4 @@
-//! The flags, and the same things from the environment and the settings file.
+//! The settings from flags, the environment and the settings file.
 
 mod mysql;
 
@@ -16,7 +16,7 @@ use self::mysql::{MysqlFlags, MysqlFlagsError, StoreParser};
 use crate::account_admin::AccountTask;
 use crate::log::LogFormat;
 
-/// Long enough for anybody, and far from where milliseconds would overflow.
+/// The upper limit of durations: ten years, far below an overflow in milliseconds.
 const MAX_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
 
 /// The server of Let's Chat.
@@ -102,12 +102,12 @@ pub(crate) struct Flags {
     )]
     pub(crate) log_format: LogFormat,
 
-    /// What to do instead of serving
+    /// A task to run instead of serving
     #[command(subcommand)]
     pub(crate) task: Option<Task>,
 }
 
-/// What is done instead of serving.
+/// A task other than serving.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// Look after the accounts, also while the server runs
@@ -133,14 +133,14 @@ pub(crate) enum Task {
     },
 }
 
-/// Where the settings file is: the user's own, else the system's.
+/// Returns the locations of the settings file: the user's own, else the system's.
 fn settings_place() -> SettingsPlace<'static> {
     let folders = dirs::config_dir().into_iter().chain([PathBuf::from("/etc")]);
     let defaults = folders.map(|folder| folder.join("letschat-server/settings.toml")).collect();
     SettingsPlace { defaults, never: &[] }
 }
 
-/// The flag that was meant by a word that there is not.
+/// Suggests a flag for an unknown word.
 fn meant(word: &str) -> Option<String> {
     let flag = match word {
         _ if word.parse::<u16>().is_ok() => format!("--port {word}"),
@@ -152,13 +152,13 @@ fn meant(word: &str) -> Option<String> {
     Some(format!("'letschat-server {flag}' was perhaps meant"))
 }
 
-/// The flags do not amount to settings.
+/// A reason why the flags are no valid settings.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    /// The system does not say where its user's data is.
+    /// The system does not provide the user's data folder.
     #[error("there is no home folder to keep data in; choose a folder with --data")]
     NoDataFolder,
-    /// The way into the database is not complete.
+    /// The credentials for the database are incomplete.
     #[error(transparent)]
     Mysql(#[from] MysqlFlagsError),
 }
@@ -172,7 +172,7 @@ impl Flags {
         }
     }
 
-    /// The settings that the flags amount to.
+    /// Returns the settings of the server.
     pub(crate) fn settings(&self) -> Result<ServerSettings, SettingsError> {
         let (data_folder, store) = (self.data_folder()?, self.store()?);
         let hub = hub::Settings {
@@ -187,18 +187,18 @@ impl Flags {
         Ok(ServerSettings { listen: self.listen, port: self.port, data_folder, store, hub })
     }
 
-    /// The address to listen on; `None`: every one.
+    /// Returns the address to listen on, or `None` for all addresses.
     pub(crate) fn listen(&self) -> Option<IpAddr> {
         self.listen
     }
 
-    /// Where a program on the same machine finds the server.
+    /// Returns the server's address for a program on the same machine.
     pub(crate) fn address_here(&self) -> SocketAddr {
         let ip = self.listen.filter(|ip| !ip.is_unspecified());
         SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), self.port)
     }
 
-    /// The folder of the server's key.
+    /// Returns the folder of the server's key.
     pub(crate) fn data_folder(&self) -> Result<PathBuf, SettingsError> {
         match &self.data {
             Some(folder) => Ok(folder.clone()),
@@ -208,7 +208,7 @@ impl Flags {
         }
     }
 
-    /// The database, with the way into it.
+    /// Returns the location of the database, with credentials.
     pub(crate) fn store(&self) -> Result<StoreLocation, SettingsError> {
         match self.store.clone() {
             Some(StoreLocation::Mysql(location)) => {

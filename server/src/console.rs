@@ -1,10 +1,10 @@
-//! The operator's console: what is typed while the server runs, and what is answered.
+//! The operator's console: commands that are typed while the server runs, and their answers.
 //!
-//! A line is a command, a mistake or a text for everybody; each gets an answer, so that the operator
-//! sees which it was. The log goes elsewhere, to standard error.
+//! A line is a command, a mistake or a text for everybody. Each gets an answer, so that the
+//! operator sees how it was taken. The log goes to standard error instead.
 //!
-//! * `lines` – lines from a terminal or a pipe, bounded
-//! * `command` – which line is which command
+//! * `lines` – bounded lines from a terminal or a pipe
+//! * `command` – parsing of lines into commands
 //! * `answer` – answers as lines of text
 
 mod answer;
@@ -24,8 +24,8 @@ use letschat_server::hub::{Operator, OperatorAnswer, SessionPage, SessionSummary
 use command::Command;
 use lines::{Line, Source, next_line};
 
-/// Obeys the operator, if there is somebody to type: at a terminal or through a pipe. The end of
-/// the input is not the end of the server.
+/// Starts the console if standard input is a terminal or a pipe. The server outlives the end of the
+/// input.
 pub(crate) fn listen(controls: Controls) -> io::Result<()> {
     let Some(source) = Source::standard_input()? else {
         return Ok(());
@@ -35,8 +35,8 @@ pub(crate) fn listen(controls: Controls) -> io::Result<()> {
         let print = |lines: &[String]| print(lines, Stream::Output.columns());
         converse(BufReader::new(source), operate, print);
     };
-    // Not joined: reading a terminal can't be cancelled, and the process's end is its end too. A
-    // standard output that nobody empties stops this thread and nothing else.
+    // Never joined: a read of a terminal can't be cancelled, so this thread lasts until the process
+    // exits. A blocked standard output stops only this thread.
     thread::Builder::new().name("console".into()).spawn(obey)?;
     Ok(())
 }
@@ -57,7 +57,7 @@ fn converse(
         let Some(answer) = respond(line, &operate) else {
             return;
         };
-        // Who can't be answered is obeyed all the same.
+        // A command is carried out even if its answer can't be printed.
         let printed = print(&answer);
         if let Err(error) = &printed
             && is_answering
@@ -69,12 +69,12 @@ fn converse(
     }
 }
 
-/// Each line is one write, so that lines of the log come between them and never within one.
+/// Prints each line in one write, so that lines of the log never split it.
 fn print(lines: &[String], columns: usize) -> Result<(), OutputError> {
     lines.iter().try_for_each(|line| Stream::Output.write_line(&wrap(line, columns)))
 }
 
-/// Does what a line wants. `None`: the server has been stopped.
+/// Carries out the command of a line. Returns `None` once the server has been stopped.
 fn respond(
     line: Line,
     operate: impl Fn(Operator) -> Option<OperatorAnswer>,
@@ -106,7 +106,7 @@ fn respond(
     answer.map(|answer| answer::lines(&answer))
 }
 
-/// Asks for the list page by page, and has it whole, so that its columns can be aligned.
+/// Fetches all pages of the list before printing, so that its columns can be aligned.
 fn whole_list(operate: impl Fn(Operator) -> Option<OperatorAnswer>) -> Option<OperatorAnswer> {
     let mut sessions: Vec<SessionSummary> = Vec::new();
     loop {
@@ -129,13 +129,13 @@ mod tests {
     use letschat_server::hub::Occupancy;
     use std::cell::RefCell;
 
-    /// What was typed comes to this.
+    /// The effects and the output of typed lines.
     struct Obeyed {
         wanted: Vec<Operator>,
         shown: String,
     }
 
-    /// A server on which nobody is, and which ends when it is stopped.
+    /// Types lines to an empty server, which ends when it is stopped.
     fn typed(input: &[u8]) -> Obeyed {
         let wanted = RefCell::new(Vec::new());
         let operate = |operator: Operator| {
@@ -150,7 +150,7 @@ mod tests {
         Obeyed { wanted: wanted.into_inner(), shown }
     }
 
-    /// What is answered, with the ends of its lines.
+    /// Returns the printed answers with their line ends.
     fn shown(input: &[u8], operate: impl Fn(Operator) -> Option<OperatorAnswer>) -> String {
         let mut shown = String::new();
         converse(input, operate, |lines| {

@@ -1,4 +1,4 @@
-//! The folder of what must outlast the server, and the lock that keeps a second server out.
+//! The folder of the server's persistent files, and the lock that keeps a second server out.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 use letschat_flags::files;
 
-/// A folder that one server has for itself.
+/// A data folder, locked by this server.
 pub(crate) struct DataFolder {
     path: PathBuf,
     _lock: Lock,
 }
 
-/// Held as long as the value lives. The kernel lets go of it when the process dies, however that
-/// happens, so a lock file that was left behind locks nobody out.
+/// A lock held until the value is dropped. The kernel releases it when the process dies in any way,
+/// so a leftover lock file locks nobody out.
 struct Lock {
     _file: File,
 }
 
-/// Why a lock could not be had.
+/// The reason why a lock was not acquired.
 #[derive(Debug)]
 pub(crate) enum LockError {
-    /// Another server has it.
+    /// Another server holds the lock.
     Taken,
     /// The lock file can't be opened or locked.
     Io(io::Error),
@@ -47,11 +47,11 @@ impl Lock {
     }
 }
 
-/// Makes the folder, for its owner alone, if it is missing. One in which everybody can replace the
-/// files of others is an error.
+/// Creates the folder, for its owner alone, if it is missing. Refuses one in which everybody can
+/// replace the files of others.
 pub fn make(path: &Path) -> io::Result<()> {
     match files::create_private_folder(path) {
-        // "File exists" would not tell what is wrong with that.
+        // "File exists" would not name the actual fault.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(ErrorKind::NotADirectory.into())
         }
@@ -60,25 +60,24 @@ pub fn make(path: &Path) -> io::Result<()> {
 }
 
 impl DataFolder {
-    /// Makes the folder if it is missing and locks it.
+    /// Creates the folder if it is missing and locks it.
     pub(crate) fn open(path: &Path) -> Result<DataFolder, LockError> {
         make(path)?;
         let lock = Lock::take(&path.join("server.lock"))?;
         Ok(DataFolder { path: path.to_owned(), _lock: lock })
     }
 
-    /// Where it is.
+    /// Returns the folder's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where a file of this name is or would be.
+    /// Returns the path of a file in the folder, which need not exist.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a file for its owner alone. It is there whole or not at all, whenever the power
-    /// goes.
+    /// Writes a file for its owner alone, atomically even at a power failure.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         files::write_private(&self.file(name), content)
     }

@@ -1,7 +1,7 @@
-//! The task that runs the hub: one input at a time, then everything that it wants done, in order.
+//! The task that runs the hub: it takes one input, then carries out all of its effects in order.
 //!
-//! It waits for nothing but the next event. Connections, datagrams and the store take what they
-//! are given without a wait or refuse it at once, so nothing slow can hold up the hub.
+//! It waits only for the next event. Connections, datagrams and the store either accept an effect
+//! at once or refuse it, so nothing slow can block the hub.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -31,17 +31,17 @@ use crate::store::{StoreAnswer, StoreRequest};
 use letschat_flags::clock;
 use letschat_protocol::clock::Now;
 
-/// Events that may wait for the hub. Who brings one more waits; a datagram is dropped.
+/// The capacity of the event queue. Senders wait while it is full, but datagrams are dropped.
 pub(crate) const QUEUE_EVENTS: usize = 4096;
 
-/// How long stopping may take, from the operator's word to the last byte.
+/// The time from the operator's command to stop until the last byte is sent.
 const STOP_MS: u64 = 3_000;
 
-/// The boot clock runs on while the machine sleeps, and timers do not: after a sleep a deadline is
-/// noticed at most this late.
+/// The longest wait for an event. The boot clock counts while the machine sleeps and timers don't,
+/// so after a sleep a deadline is noticed at most this late.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
-/// The hub with everything that it acts on.
+/// The hub and all the parts that carry out its effects.
 pub(crate) struct Driver {
     pub(crate) hub: Hub,
     pub(crate) events: Receiver<Event>,
@@ -49,13 +49,13 @@ pub(crate) struct Driver {
     pub(crate) datagrams: Datagrams,
     pub(crate) store: StoreService,
     pub(crate) listener: Option<Task<()>>,
-    /// Where the answer goes while the hub handles what the operator wants.
+    /// The channel for the answer to the operator's current command.
     pub(crate) operating: Option<Sender<OperatorAnswer>>,
-    /// Closed when all is over, by being dropped.
+    /// Dropped at the end of the shutdown, which closes the channel.
     pub(crate) stopped: Sender<Infallible>,
 }
 
-/// Whether the hub runs on after an input.
+/// The hub's state after an input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RunState {
     Running,
@@ -63,20 +63,20 @@ enum RunState {
 }
 
 impl Driver {
-    /// Runs until the operator has had the server stopped and the last bytes are out.
+    /// Runs until the operator stops the server and the last bytes are sent.
     pub(crate) async fn run(mut self) {
         let stop_by = self.serve().await;
         self.say_farewell(stop_by).await;
-        // The store's threads may be waiting to put in an answer that nobody needs any more.
+        // Closing the queue releases store threads that wait to deliver an answer.
         self.events.close();
         let store = self.store;
         let stopping = smol::unblock(move || store.stop());
-        // The log of broadcasts is committed by now; a hash that still runs is not worth a wait.
+        // The broadcast log is committed by now, and a running hash is not worth a wait.
         future::or(stopping, wait_until(stop_by)).await;
         drop(self.stopped);
     }
 
-    /// Serves until the hub has said all, and says by when everything must be over.
+    /// Serves until the hub has stopped. Returns the deadline of the shutdown.
     async fn serve(&mut self) -> u64 {
         let mut stop_by = None;
         let mut backlog = VecDeque::new();
@@ -103,7 +103,7 @@ impl Driver {
         }
     }
 
-    /// The next input, or `None` when it is time to look at the clock again.
+    /// Returns the next input, or `None` when the clock has to be read again.
     async fn next_input(&mut self, stop_by: Option<u64>) -> Option<Input> {
         let now_ms = clock::now().boot_ms;
         let deadline = self.hub.next_deadline();
@@ -131,7 +131,7 @@ impl Driver {
         }
     }
 
-    /// What the hub brings about at once goes to the backlog, before all that waits in the queue.
+    /// Handles an input. Immediate answers go to the backlog, ahead of the event queue.
     fn step(&mut self, now: Now, input: Input, backlog: &mut VecDeque<Input>) -> RunState {
         let gone = match &input {
             Input::Gone { connection, .. } => Some(*connection),
@@ -147,7 +147,7 @@ impl Driver {
                 effect => self.carry_out(effect),
             }
         }
-        // What has no answer now has none.
+        // The command has been handled, so no answer can follow.
         self.operating = None;
         if let Some(connection) = gone {
             self.links.table.remove(&connection);
@@ -168,7 +168,8 @@ impl Driver {
             }
             Effect::Close { connection } => {
                 self.links.with(connection, Outbox::close);
-                // Whoever does not hang up stands there for a moment more, but in nobody's way.
+                // The connection may linger until the client hangs up, but without occupying a
+                // place.
                 if let Some(link) = self.links.table.get_mut(&connection) {
                     link.place = None;
                 }
@@ -190,22 +191,23 @@ impl Driver {
             Effect::CancelStore { connection } => self.store.cancel(connection),
             Effect::Answer(answer) => {
                 if let Some(operating) = self.operating.take() {
-                    // Who asked may have gone; else there is room: one was asked, one is answered.
+                    // A failure means that the asker has gone: the channel has room for the single
+                    // answer.
                     let _ = operating.try_send(answer);
                 }
             }
             Effect::Record(record) => record::write(&record, |id| self.links.peer(id)),
-            // Answered by the caller, which has what they need.
+            // The caller handles these itself.
             Effect::Store(_) | Effect::Stopped => {}
         }
     }
 
-    /// Asks, or answers itself if the store's queue is full.
+    /// Queues a request. Returns the answer `unavailable` if the store's queue is full.
     fn ask_store(&self, request: StoreRequest) -> Option<StoreAnswer> {
         self.store.submit(request).err().and_then(|request| service::unavailable(&request))
     }
 
-    /// Takes no more connections and sees the last bytes of those there are out.
+    /// Stops accepting connections and waits until the others have sent their last bytes.
     async fn say_farewell(&mut self, stop_by: u64) {
         self.listener = None;
         self.links.table.values().for_each(|link| link.outbox.close());
@@ -231,7 +233,7 @@ async fn wait_until(boot_ms: u64) {
     Timer::after(Duration::from_millis(left)).await;
 }
 
-/// The connections there are, from their arrival until their end was handled.
+/// The open connections, from their arrival until their end has been handled.
 pub(crate) struct Links {
     table: HashMap<ConnectionId, Link>,
     next_id: u64,
@@ -254,7 +256,7 @@ impl Links {
         Links { table: HashMap::new(), next_id: 1, acceptor, spawner, events }
     }
 
-    /// Names the connection and starts its task.
+    /// Assigns an id to the connection and starts its task.
     fn add(&mut self, arrival: Arrival) -> Option<Input> {
         let Arrival { stream, peer, local, place } = arrival;
         let id = ConnectionId(self.next_id);
@@ -273,7 +275,7 @@ impl Links {
         Some(Input::Accepted { connection: id, peer, local })
     }
 
-    /// What is wanted of somebody who has gone is wanted of nobody.
+    /// Instructs a connection. Does nothing if it has gone.
     fn with(&self, connection: ConnectionId, instruct: impl FnOnce(&Outbox)) {
         if let Some(link) = self.table.get(&connection) {
             instruct(&link.outbox);

@@ -1,7 +1,6 @@
-//! `letschat-server health`: whether a server answers, for those who watch over containers.
+//! `letschat-server health`: checks that a server answers, for container health checks.
 //!
-//! It comes as far as the greeting, so it takes no place and tries no login; a full server is a
-//! healthy one.
+//! It reads only the greeting, so it takes no place and tries no login. A full server is healthy.
 
 use std::fmt;
 use std::io;
@@ -15,10 +14,10 @@ use letschat_protocol::limits::MAX_LINE_BYTES;
 use letschat_protocol::printable::Printable;
 use letschat_protocol::tls;
 
-/// From the first packet to the greeting.
+/// The timeout from the first packet to the greeting.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Why a server is not well.
+/// The reason why a server is unhealthy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unhealthy {
     #[error("nobody answers at {0}: {1}")]
@@ -43,7 +42,7 @@ async fn greeted(address: &str) -> Result<(), Unhealthy> {
     let stranger =
         |why: &dyn fmt::Display| Unhealthy::Stranger(address.to_owned(), why.to_string());
     let tcp = TcpStream::connect(address).await.map_err(nobody)?;
-    // Any key will do: the server is told nothing that matters.
+    // Any key is accepted, because nothing confidential is sent.
     let connecting = TlsConnector::from(tls::client()).connect(tls::unused_name(), tcp);
     let mut tls = connecting.await.map_err(|error| stranger(&error))?;
 
@@ -62,14 +61,15 @@ async fn greeted(address: &str) -> Result<(), Unhealthy> {
             Printable(greeting.trim()).to_string()
         )));
     }
-    // A last word, so that its log does not tell of somebody who was cut off. It is no matter
-    // whether it arrives.
+    // Quit politely, so that the server's log shows no broken connection. A lost `QUIT` does no
+    // harm.
     let _ = tls.write_all(b"QUIT\n").await;
     let _ = tls.close().await;
     Ok(())
 }
 
-/// `220` is the greeting, `421` that of a full server, and every 4xx a server's "not now".
+/// Returns true for `220`, the greeting, and for any 4xx ("not now"), such as the `421` of a full
+/// server.
 fn is_well(greeting: &str) -> bool {
     let code = greeting.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
     greeting.ends_with('\n') && (code == "220" || code.len() == 3 && code.starts_with('4'))

@@ -1,32 +1,33 @@
-//! The server of Let's Chat: it knows who is here, carries announcements, makes the introduction
-//! between two people, and gets out of the way.
+//! The server of Let's Chat. It tracks who is online, relays broadcasts and introduces clients to
+//! each other. Chats don't pass through it.
 //!
-//! * [`Server`] – starts everything, and ends it
-//! * [`settings`] – what an operator decides before
+//! * [`Server`] – starts and stops everything
+//! * [`settings`] – the operator's settings
 //! * [`hub`] – every decision, as a pure value: inputs in, effects out
 //! * [`store`] – accounts and broadcasts, kept by threads of their own
 //! * `net` – sockets, TLS, datagrams: thin tasks that move bytes
 //! * [`open_room`] – a chat room in clear text over UDP, instead of all the others
 //! * `driver` – the one task that runs the hub and carries its effects out
 //! * `record` – the hub's records as lines of the log
-//! * [`reserved_names`] – names that nobody can sign up by
-//! * `runtime` – the executor: a thread per core, and what becomes of a panic
+//! * [`reserved_names`] – names that are refused at sign-up
+//! * `runtime` – the executor: a thread per core, and the handling of panics
 //! * `data_folder` – the server's files and the locks on them
 //!
-//! # What holds
+//! # Invariants
 //!
 //! * Only the hub decides, and one task runs it, so that events have one order.
-//! * The hub's task never waits for a client, a disk or a hash. Clients, disks and hashes wait for
-//!   it, at a bounded queue.
+//! * The hub's task never waits for a client, a disk or a hash. They wait for it at a bounded
+//!   queue.
 //! * A client that does not read fills its own outbox and loses its own connection.
 //! * Every queue, buffer and wait has a bound, stated where it is defined.
 //! * Two servers never share a data folder or a store.
 //!
-//! # What is deliberately absent
+//! # Deliberately absent
 //!
-//! Messages between two people: they never pass here. TLS 1.2, session tickets and client
-//! certificates. People's passwords in memory for longer than their hashing, and any in a log. Global state:
-//! several servers run in one process, as the tests have them do.
+//! * Messages between two people: they never pass through the server.
+//! * TLS 1.2, session tickets and client certificates.
+//! * Passwords in memory for longer than their hashing takes, and passwords in a log.
+//! * Global state: several servers can run in one process, as in the tests.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod data_folder;
@@ -71,38 +72,35 @@ use store::service::StoreService;
 use store::sqlite::{Lock, Sqlite};
 use store::{Store, StoreError};
 
-/// A running server. Dropping it ends it at once, without a word to anybody; to end it properly
-/// let it [stop](Operator::Stop) first.
+/// A running server. Dropping it ends it at once without notifying clients. To shut down properly,
+/// [stop](Operator::Stop) it first.
 pub struct Server {
     address: SocketAddr,
     fingerprint: Fingerprint,
     controls: Controls,
-    // Dropped in this order: what runs, then what keeps others out.
+    // Fields drop in this order: first the running parts, then the locks that exclude other
+    // servers.
     _driver: Option<Task<()>>,
     _runtime: Runtime,
     _data_folder: DataFolder,
     _store_lock: Option<Lock>,
 }
 
-/// The operator's hold on a running server, for whoever may outlive it.
+/// A handle of the operator on a running server. It may outlive the server.
 #[derive(Clone)]
 pub struct Controls {
     events: Sender<Event>,
     stopped: Receiver<Infallible>,
 }
 
-/// Why a server could not start.
+/// The reason why a server could not start.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder can't be made or used.
+    /// The data folder can't be created or used.
     #[error("can't use the data folder {path}: {source}; --data chooses another")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Another server has the data folder or the store.
+    Folder { path: PathBuf, source: io::Error },
+    /// Another server holds the data folder or the store.
     #[error(
         "another server is using {0}; stop that one, or choose otherwise with --data or --store"
     )]
@@ -112,33 +110,23 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// The store can't be opened or read.
     #[error("can't use the database {location}: {source}; --store chooses another")]
-    Store {
-        /// Which.
-        location: Box<StoreLocation>,
-        /// Why not.
-        source: StoreError,
-    },
-    /// The port is another program's.
+    Store { location: Box<StoreLocation>, source: StoreError },
+    /// Another program uses the port.
     #[error("port {0} is taken by another program; choose another one with --port")]
     PortTaken(u16),
-    /// The address is another machine's.
+    /// The address is not one of this machine.
     #[error("{0} is no address of this machine; choose one that is with --listen")]
     NotHere(IpAddr),
     /// The address can't be listened on.
     #[error("can't listen on {address}, which --listen and --port choose: {source}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The system gives no threads, no random numbers or no sockets.
+    Listen { address: SocketAddr, source: io::Error },
+    /// The system provides no threads, no random numbers or no sockets.
     #[error("the system refused what a server needs: {0}")]
     System(#[from] io::Error),
 }
 
 impl Server {
-    /// Starts a server. It accepts connections when this returns.
+    /// Starts a server. It accepts connections as soon as this returns.
     pub fn start(settings: ServerSettings) -> Result<Server, StartError> {
         raise_descriptor_limit();
         let folder = &settings.data_folder;
@@ -151,8 +139,8 @@ impl Server {
         let (events, inbox) = async_channel::bounded(QUEUE_EVENTS);
         let answers = events.clone();
         let store = StoreService::start(store, move |answer| {
-            // Waits if the queue is full, which holds up a thread of the store and nobody else.
-            // When the queue is closed the server is stopping, and nobody asks any more.
+            // This blocks one store thread while the queue is full. The queue is closed only when
+            // the server stops, and then nobody needs the answer.
             let _ = answers.send_blocking(Event::Input(Input::Stored(answer)));
         })?;
 
@@ -187,36 +175,36 @@ impl Server {
         })
     }
 
-    /// Where it listens, for TCP and UDP.
+    /// Returns the address of the TCP and UDP ports.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The server's key, as clients remember it.
+    /// Returns the fingerprint of the server's key, which clients remember.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// The same controls for somebody else.
+    /// Returns another handle on the server.
     pub fn controls(&self) -> Controls {
         self.controls.clone()
     }
 
-    /// Does what the operator wants: see [`Controls::operate`].
+    /// Carries out a command of the operator: see [`Controls::operate`].
     pub async fn operate(&self, operator: Operator) -> Option<OperatorAnswer> {
         self.controls.operate(operator).await
     }
 
-    /// Returns when the server has stopped and the last bytes are out. Never, unless it was told
-    /// to [stop](Operator::Stop).
+    /// Returns when the server has stopped and the last bytes are sent. Never returns unless the
+    /// server was told to [stop](Operator::Stop).
     pub async fn stopped(&self) {
         self.controls.stopped().await;
     }
 }
 
 impl Controls {
-    /// Does what the operator wants. Waits for its turn and for the answer, of which there is none
-    /// to [`Operator::Stop`] and from a server that has stopped.
+    /// Carries out a command of the operator and returns its answer. [`Operator::Stop`] and a
+    /// stopped server give none.
     pub async fn operate(&self, operator: Operator) -> Option<OperatorAnswer> {
         let answered = async {
             let (answer, answers) = async_channel::bounded(1);
@@ -231,7 +219,7 @@ impl Controls {
     }
 
     async fn stopped(&self) {
-        // Nothing is ever sent here; the end of the channel is the message.
+        // Nothing is ever sent here: the close of the channel is the signal.
         let _ = self.stopped.recv().await;
     }
 }
@@ -248,8 +236,8 @@ fn store_error(location: &StoreLocation, source: StoreError) -> StartError {
     StartError::Store { location: Box::new(location.clone()), source }
 }
 
-/// Locked before it is opened, so that a second server changes nothing in it. MySQL has a lock of
-/// its own.
+/// Opens the store. SQLite's file is locked first, so that a second server changes nothing in it.
+/// MySQL has a lock of its own.
 fn open_store(location: &StoreLocation) -> Result<(Box<dyn Store>, Option<Lock>), StartError> {
     let failed = |error| store_error(location, error);
     match location {
@@ -277,7 +265,8 @@ fn open_ports(listen: Option<IpAddr>, port: u16) -> Result<Ports, StartError> {
     })
 }
 
-/// Every connection is a descriptor, and the usual soft limit of 1,024 is there for old programs.
+/// Raises the soft limit of descriptors, since each connection needs one. The usual 1,024 is for
+/// old programs.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -287,8 +276,8 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Names this boot of the machine. Where it can't be told, every start counts as one: broadcasts
-/// are then dated by the wall clock.
+/// Returns an id of this boot of the machine. If the system tells none, each start gets its own,
+/// and broadcasts are then dated by the wall clock.
 fn boot_id() -> io::Result<u64> {
     let Ok(text) = std::fs::read("/proc/sys/kernel/random/boot_id") else {
         return Ok(u64::from_ne_bytes(random()?));

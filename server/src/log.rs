@@ -1,7 +1,7 @@
 //! The log, on standard error.
 //!
-//! A thread of its own writes it: a terminal that was halted or a pipe that nobody empties stops
-//! the log, and not the server. What does not fit into the queue is counted and left out.
+//! A separate thread writes it, so that a stopped terminal or a full pipe blocks the log and not
+//! the server. Lines that don't fit into the queue are dropped and counted.
 
 mod json;
 
@@ -26,13 +26,13 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use self::json::JsonLines;
 
-/// Lines that may wait to be written.
+/// The capacity of the queue, in lines.
 const QUEUE_LINES: usize = 4_096;
 
-/// How long the end of the program waits for the last lines.
+/// The longest wait for the last lines when the program exits.
 const FLUSH: Duration = Duration::from_millis(500);
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// Lines for people
@@ -42,7 +42,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The way to the thread that writes.
+/// The sending end of the log thread's queue.
 #[derive(Clone)]
 pub(crate) struct Log {
     lines: SyncSender<Item>,
@@ -55,12 +55,12 @@ enum Item {
 }
 
 impl Log {
-    /// Starts the log at this level. Libraries are heard from when something is wrong.
+    /// Starts the log at this level. Libraries log only warnings and errors.
     pub(crate) fn start(level: Level, format: LogFormat) -> io::Result<Log> {
         let (lines, queue) = sync_channel(QUEUE_LINES);
         let log = Log { lines, lost: Arc::default() };
         let lost = log.lost.clone();
-        // Not joined: it may be stuck in a write for good. `flush` waits for it instead.
+        // Never joined: it may block in a write forever. `flush` waits for it with a timeout.
         thread::Builder::new()
             .name("log".into())
             .spawn(move || write_all(&queue, &lost, format))?;
@@ -78,17 +78,17 @@ impl Log {
         Ok(log)
     }
 
-    /// Waits a moment for what was logged so far to be written.
+    /// Waits a moment for the queued lines to be written.
     pub(crate) fn flush(&self) {
         let (done, flushed) = sync_channel(1);
-        // If the queue is full or the thread is stuck, the last lines are lost like others before.
+        // If the queue is full or the thread is stuck, the last lines are lost.
         if self.lines.try_send(Item::Flush(done)).is_ok() {
             let _ = flushed.recv_timeout(FLUSH);
         }
     }
 }
 
-/// What an error says may have come from elsewhere, as from a database.
+/// Writes a field with escapes, since an error's text may come from elsewhere, such as a database.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let value = format!("{value:?}");
     match field.name() {
@@ -105,7 +105,7 @@ fn has_colours() -> bool {
 fn write_all(queue: &Receiver<Item>, lost: &AtomicU64, format: LogFormat) {
     for item in queue {
         let mut stderr = io::stderr().lock();
-        // There is nowhere left to complain to when standard error fails.
+        // A failure of standard error can't be reported anywhere.
         match item {
             Item::Line(line) => drop(stderr.write_all(&in_rows(line, format))),
             Item::Flush(done) => drop(done.try_send(())),
@@ -117,7 +117,7 @@ fn write_all(queue: &Receiver<Item>, lost: &AtomicU64, format: LogFormat) {
     }
 }
 
-/// At a terminal, a line for people does not go on where lines begin.
+/// Indents the continuation rows of a line for people at a terminal.
 fn in_rows(line: Vec<u8>, format: LogFormat) -> Vec<u8> {
     match (format, Stream::Error.columns(), str::from_utf8(&line)) {
         (LogFormat::Text, columns @ 1.., Ok(text)) => wrap(text, columns).into_bytes(),
@@ -125,7 +125,7 @@ fn in_rows(line: Vec<u8>, format: LogFormat) -> Vec<u8> {
     }
 }
 
-/// Stands where lines are missing.
+/// Returns the line that reports dropped lines.
 fn gap(lost: u64, format: LogFormat) -> String {
     let message = format!("{lost} lines of the log were lost: too many at once");
     match format {
@@ -142,7 +142,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// One call is one line: that is how `tracing-subscriber` writes.
+/// Takes one line per call, which is how `tracing-subscriber` writes.
 impl Write for &Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.lines.try_send(Item::Line(line.to_vec())).is_err() {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    /// Where the test's log goes.
+    /// The output of the test's log.
     #[derive(Clone, Default)]
     struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 

@@ -1,8 +1,8 @@
-//! `letschat-server`: flags, log and signals around [`Server`], and what is done beside it.
+//! `letschat-server`: flags, log and signals around [`Server`], and the subcommands.
 //!
 //! * `config` – flags, environment and settings file
 //! * `log` – the log, for people or for programs
-//! * `console` – what the operator types while it runs
+//! * `console` – the operator's commands while the server runs
 //! * `account_admin`, `fingerprint`, `health` – the subcommands
 //! * `pages` – man pages and completions
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         let failed = |error| format!("{} can't be written: {error}", folder.display()).into();
         return ended(pages::write(&folder).map_err(failed));
     }
-    // Wrong usage ends here, with status 2.
+    // Wrong usage exits here with status 2.
     let flags = match Flags::read(env::args_os()) {
         Ok(flags) => flags,
         Err(error) => return error.report("letschat-server"),
@@ -88,9 +88,10 @@ fn with_log(
 }
 
 fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
-    // A password file may be a pipe that keeps it waiting: until then a signal ends it at once.
+    // Read the settings before handling signals: a password file may be a pipe that blocks, and a
+    // signal must still end the process at once.
     let settings = flags.settings()?;
-    // Before anybody can know that the server runs, so that no signal finds it unprepared.
+    // Handle signals before the server is reachable, so that none arrives unhandled.
     let signals = signals()?;
     let server = Server::start(settings)?;
     announce(&server)?;
@@ -110,7 +111,7 @@ fn serve_open_room(
     port: u16,
     is_public: bool,
 ) -> Result<(), Box<dyn Error>> {
-    // Before anybody can know that the server runs, so that no signal finds it unprepared.
+    // Handle signals before the room is reachable, so that none arrives unhandled.
     let mut signals = signals()?;
     let room = OpenRoom::open(listen, port, is_public)?;
     tracing::info!("the open room is at UDP {}", room.address());
@@ -122,21 +123,21 @@ fn serve_open_room(
     Ok(())
 }
 
-/// Two lines for whoever started the server: where it listens, and what its key is.
+/// Prints two lines at the start: the server's address and its key.
 fn announce(server: &Server) -> Result<(), OutputError> {
     let (address, fingerprint) = (server.address(), server.fingerprint());
     output::print(&format!("listening on {address}\nfingerprint {fingerprint}\n"))
 }
 
-/// The signals that stop the server. A hang-up is one of them unless the server was started so as to
-/// outlive it, as nohup(1) does: then it is ignored from the start, and stays so.
+/// Returns the signals that stop the server. SIGHUP is excluded if it was ignored at the start, as
+/// with nohup(1).
 fn signals() -> io::Result<Signals> {
     let hang_up = (!hang_up::is_ignored()).then_some(Signal::Hup);
     Signals::new([Signal::Term, Signal::Int].into_iter().chain(hang_up))
 }
 
-/// The first signal stops the server. A second one does not wait for that, unless it is a hang-up: a
-/// closed terminal may say so twice, by the system and by the shell.
+/// Stops the server on the first signal, and exits at once on a second one. A second hang-up is
+/// ignored: the system and the shell may both send one for a closed terminal.
 async fn obey_signals(server: &Server, mut signals: Signals) -> Result<(), Box<dyn Error>> {
     signals.next().await;
     let stopping = async {

@@ -1,10 +1,12 @@
-//! The open room: whoever has greeted gets what everybody says. UDP alone, in clear text, without accounts.
+//! The open room: everybody who has greeted gets all messages. It uses UDP alone, in clear text,
+//! without accounts.
 //!
 //! * [`room`] – every decision, as a pure value
-//! * `sending` – one datagram to all, by the batch
+//! * `sending` – one datagram to all clients, in batches
 //!
-//! One task receives, decides and sends, so that everybody gets the messages in the order of their arrival.
-//! While it sends, what arrives waits in the kernel's buffer, which drops what does not fit.
+//! One task receives, decides and sends, so that all clients get the messages in the order of their
+//! arrival. While it sends, incoming datagrams wait in the kernel's buffer, which drops those that
+//! don't fit.
 
 pub mod room;
 mod sending;
@@ -21,10 +23,10 @@ use crate::net::datagrams::addressed::{self, Received};
 use crate::net::ports::open_udp;
 use room::{Effect, Room};
 
-/// Datagrams handled at a time, before a signal has its turn.
+/// The number of datagrams handled before the task yields to signals.
 const BATCH: usize = 64;
 
-/// How long to leave the socket alone after an error that is not about one datagram.
+/// The pause after a socket error that is not about one datagram.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// A room with its socket.
@@ -34,27 +36,24 @@ pub struct OpenRoom {
     room: Room,
 }
 
-/// Why a room could not be opened.
+/// The reason why a room could not be opened.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenRoomError {
-    /// The port is another program's.
+    /// Another program uses the port.
     #[error("UDP port {0} is taken by another program; name another one")]
     PortTaken(u16),
-    /// The address is another machine's.
+    /// The address is not one of this machine.
     #[error("{0} is no address of this machine; choose one that is with --listen")]
     NotHere(IpAddr),
     /// The address can't be listened on.
     #[error("can't listen on {address}: {source}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
 }
 
 impl OpenRoom {
-    /// Opens a room. Without an address: on every one, IPv6 and IPv4. Port 0: any that is free.
+    /// Opens a room: without an address on all of them, IPv6 and IPv4, and with port 0 on any free
+    /// port.
     pub fn open(
         listen: Option<IpAddr>,
         port: u16,
@@ -75,14 +74,14 @@ impl OpenRoom {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address of the room's socket.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves for good. Drop it to end the room.
+    /// Serves forever. Drop the future to close the room.
     pub async fn serve(mut self) {
-        // One byte more than allowed, so that a longer datagram is seen to be too long.
+        // One byte more than the limit, so that a longer datagram is recognised as too long.
         let mut buffer = [0; MAX_TO_ROOM_BYTES + 1];
         loop {
             for _ in 0..BATCH {
@@ -104,7 +103,7 @@ impl OpenRoom {
             Effect::Nothing => {}
             Effect::Greeted => {
                 tracing::debug!(%from, "greeted");
-                // The answers come from the address that was greeted.
+                // Answers come from the address that the greeting was sent to.
                 self.room.set_source(from, addressed::source(from, local));
             }
             Effect::Refused => tracing::warn!(
@@ -120,7 +119,8 @@ impl OpenRoom {
     }
 }
 
-/// An error while receiving is at most an echo of something sent earlier, and never an end.
+/// Pauses after a receive error. It is at most an echo of a datagram sent earlier, and never ends
+/// the room.
 async fn pause(error: &io::Error) {
     tracing::debug!("a datagram could not be received: {error}");
     if error.kind() != io::ErrorKind::ConnectionRefused {

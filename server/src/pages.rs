@@ -9,12 +9,12 @@ use letschat_flags::pages::{self, Section};
 use crate::config::Flags;
 use crate::console;
 
-/// Writes them below a folder, as [`pages`] has it.
+/// Writes the pages below a folder, in the layout of [`pages`].
 pub(crate) fn write(folder: &Path) -> io::Result<()> {
     pages::write(&Flags::command(), &[console(), files()], folder)
 }
 
-/// What can be typed while the server runs.
+/// Returns the man page's section about the console's commands.
 fn console() -> Section {
     let entry = |(usage, summary): &(&str, &str)| ((*usage).to_owned(), (*summary).to_owned());
     Section { title: "CONSOLE", entries: console::COMMANDS.iter().map(entry).collect() }

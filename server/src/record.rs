@@ -1,6 +1,6 @@
 //! The hub's records as lines of the log.
 //!
-//! A name or an address can go to a terminal as it is: their types hold nothing else.
+//! Names and addresses need no escaping: their types hold only printable characters.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::hub::{ConnectionId, LeaveReason, LinkEnd, Record};
 
-/// Writes a line. `peer_of` knows where a connection comes from.
+/// Writes a line. `peer_of` returns a connection's remote address.
 pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<SocketAddr>) {
     let from = |connection: &ConnectionId| Origin(*connection, peer_of(*connection));
     match record {
@@ -52,7 +52,7 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
     }
 }
 
-/// `connection 12 from 10.0.0.5:51234`
+/// A connection with its remote address: `connection 12 from 10.0.0.5:51234`.
 struct Origin(ConnectionId, Option<SocketAddr>);
 
 impl fmt::Display for Origin {

@@ -1,15 +1,15 @@
-//! Names that nobody can sign up by, since people would take them for something else.
+//! Names that are refused at sign-up because they could mislead people.
 //!
-//! This is a rule of the sign-up, not of [`Username`]: an account that has such a name already logs in
-//! as before, and an operator may make one on purpose.
+//! This is a rule of the sign-up, not of [`Username`]. An existing account with such a name still
+//! logs in, and an operator may create one.
 
 use std::net::Ipv6Addr;
 
 use letschat_protocol::username::Username;
 
-/// People would take these for the server, for its operator, or for everybody; or the client prints
-/// them where names stand: `Server: ...`, `letschat: ...`, `error: ...`, `alice (you) to all: ...`,
-/// `You block nobody.`
+/// Names that people would take for the server, its operator, or everybody. Others are words that
+/// the client prints in the place of a name: `Server: ...`, `letschat: ...`, `error: ...`,
+/// `alice (you) to all: ...`, `You block nobody.`
 const ROLES: &[&str] = &[
     "admin",
     "administrator",
@@ -29,15 +29,15 @@ const ROLES: &[&str] = &[
     "you",
 ];
 
-/// Why nobody can sign up by a name.
+/// The reason why a name is refused at sign-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reserved {
-    /// Of the server or its operator, or a word by which the client names somebody.
+    /// A name of the server or its operator, or a word that the client uses for a person.
     #[error(
         "that name could be taken for the server, its operator, everybody or a word of the program"
     )]
     Role,
-    /// It looks like an IP address.
+    /// A name that looks like an IP address.
     #[error("that name could be taken for an address")]
     Address,
 }
@@ -54,8 +54,8 @@ pub fn check(username: &Username) -> Result<(), Reserved> {
     Ok(())
 }
 
-/// Whether the eye takes a name for a word of letters: with signs in between, with digits or pairs of
-/// letters that look like one of its letters.
+/// Returns true if a name looks like a word: with punctuation in between, or with digits or pairs
+/// of letters in place of similar letters.
 fn reads_as(name: &str, word: &str) -> bool {
     let letters = name.replace(['.', '-', '_'], "");
     let letters = letters.replace("rn", "m").replace("vv", "w").replace("cl", "d");
@@ -63,8 +63,8 @@ fn reads_as(name: &str, word: &str) -> bool {
         && letters.chars().zip(word.chars()).all(|(shown, meant)| stands_for(shown, meant))
 }
 
-/// Names are shown in lower case, in which an `l` passes for an `i` but hardly the other way: `ali` is
-/// not `all`.
+/// Returns true if a shown character passes for another. Names are shown in lower case, where `l`
+/// passes for `i` but hardly the reverse: `ali` is not `all`.
 fn stands_for(shown: char, meant: char) -> bool {
     shown == meant
         || match shown {
@@ -80,7 +80,7 @@ fn stands_for(shown: char, meant: char) -> bool {
         }
 }
 
-/// The name as it reads among digits: `l` and `i` are 1, and `o` is 0.
+/// Returns the name with letters that look like digits replaced: `l` and `i` by 1, `o` by 0.
 fn in_digits(name: &str) -> String {
     let fold = |c| match c {
         'l' | 'i' => '1',
@@ -90,9 +90,10 @@ fn in_digits(name: &str) -> String {
     name.chars().map(fold).collect()
 }
 
-/// Whether it begins like an IPv4 address (`10.0.0.x`), is numbers with dots in between, or is a number
-/// in the way of C: inet_aton(3) takes all of these. Without a dot and in the way of people it may
-/// be an ordinary name (`lol`, `lo-lo`), so it has to have a digit and the size of an address.
+/// Returns true if the name begins like an IPv4 address (`10.0.0.x`), is numbers separated by dots,
+/// or is one number in C syntax. inet_aton(3) accepts all of these. A single number without C's
+/// prefix may be an ordinary name (`lol`, `lo-lo`). It must therefore have a digit and be as large
+/// as an address.
 fn looks_like_ipv4(name: &str) -> bool {
     let digits = in_digits(name);
     let parts: Vec<&str> = digits.split(['.', '-', '_']).filter(|part| !part.is_empty()).collect();
@@ -105,7 +106,7 @@ fn looks_like_ipv4(name: &str) -> bool {
         return true;
     }
     let is_address = match numbers[..] {
-        // Smaller ones are addresses of no host.
+        // Smaller numbers are addresses of no host.
         [address] => all && (1 << 24..1 << 32).contains(&address),
         [_, _, _, _, ..] => numbers[..4].iter().all(|number| *number < 256),
         _ => false,
@@ -113,7 +114,7 @@ fn looks_like_ipv4(name: &str) -> bool {
     is_address && name.contains(|c: char| c.is_ascii_digit())
 }
 
-/// A number in the way of C: hexadecimal after `0x`, octal after `0`.
+/// Parses a number in C syntax: hexadecimal after `0x`, octal after `0`.
 fn number(part: &str) -> Option<u64> {
     let (digits, radix) = match part.strip_prefix("0x") {
         Some(digits) => (digits, 16),
@@ -122,11 +123,11 @@ fn number(part: &str) -> Option<u64> {
     };
     let is_digit = |c: char| c.is_digit(radix);
     let is_number = !digits.is_empty() && digits.chars().all(is_digit);
-    // One that is too large still reads as a number.
+    // A number that is too large still reads as a number.
     is_number.then(|| u64::from_str_radix(digits, radix).unwrap_or(u64::MAX))
 }
 
-/// Whether it is an IPv6 address with another sign for the colon, as in `fe80--1`.
+/// Returns true for an IPv6 address with another sign for the colon, as in `fe80--1`.
 fn looks_like_ipv6(name: &str) -> bool {
     ['-', '_', '.'].iter().any(|colon| name.replace(*colon, ":").parse::<Ipv6Addr>().is_ok())
 }

@@ -1,4 +1,4 @@
-//! The server's own executor: one thread per core, and what becomes of a panic.
+//! The server's executor: one thread per core, and the handling of panics.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,20 +12,20 @@ use async_executor::{Executor, Task};
 use futures_lite::FutureExt as _;
 use letschat_flags::output;
 
-/// The threads that run the server's tasks. Dropping it ends them and drops every task.
+/// The threads that run the server's tasks. Dropping it stops them and drops every task.
 pub(crate) struct Runtime {
     executor: Arc<Executor<'static>>,
     threads: Vec<JoinHandle<()>>,
-    /// Never sent on; the threads end when it is closed.
+    /// Never sent on. Closing the channel stops the threads.
     stop: Sender<Infallible>,
 }
 
-/// Starts tasks. Does not keep the executor alive, so a task may hold one.
+/// A handle that starts tasks. It does not keep the executor alive, so a task may hold one.
 #[derive(Clone)]
 pub(crate) struct Spawner(Weak<Executor<'static>>);
 
 impl Runtime {
-    /// One thread for each core.
+    /// Starts one thread for each core.
     pub(crate) fn start() -> io::Result<Runtime> {
         let (stop, stopped) = async_channel::bounded(1);
         let executor = Arc::new(Executor::new());
@@ -54,15 +54,15 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.stop.close();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has said so already, and there is nothing left to save.
+            // A thread that panicked has reported it already.
             let _ = thread.join();
         }
     }
 }
 
 impl Spawner {
-    /// Starts a task without which the server is no server: should it panic, the process ends
-    /// with a message, since half a server would only keep everybody waiting. `None` if the
+    /// Starts a task that the server can't work without. If it panics, the process exits with a
+    /// message, since a partial server would only keep clients waiting. Returns `None` if the
     /// runtime has ended.
     pub(crate) fn essential(
         &self,
@@ -71,15 +71,15 @@ impl Spawner {
     ) -> Option<Task<()>> {
         self.spawn(async move {
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
-                // Straight to the descriptor: the log may be written by a thread that has no time
-                // left.
+                // Write to the descriptor directly: the log's thread may not get to run before the
+                // exit.
                 output::complain("letschat-server", format_args!("{name} panicked, giving up"));
                 std::process::abort();
             }
         })
     }
 
-    /// Starts a task that contains its own panics. `None` if the runtime has ended.
+    /// Starts a task that contains its own panics. Returns `None` if the runtime has ended.
     pub(crate) fn spawn(
         &self,
         future: impl Future<Output = ()> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What an operator decides before the server starts.
+//! The operator's settings at the start of the server.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,26 +8,26 @@ use std::str::FromStr;
 use crate::hub;
 use crate::store::mysql::location::{MysqlLocation, MysqlLocationError};
 
-/// TCP and UDP, unless the operator chooses another.
+/// The default port, for TCP and UDP.
 pub const DEFAULT_PORT: u16 = 4400;
 
-/// Everything that [`Server::start`](crate::Server::start) needs to know.
+/// The input of [`Server::start`](crate::Server::start).
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
-    /// The address to listen on. `None`: every address, IPv6 and IPv4.
+    /// The address to listen on, or `None` for all addresses, IPv6 and IPv4.
     pub listen: Option<IpAddr>,
-    /// The port for TCP and UDP. 0: any that is free for both.
+    /// The port for TCP and UDP, or 0 for any that is free for both.
     pub port: u16,
-    /// Where the server keeps its key and its lock. Made, for its owner alone, if it is missing.
+    /// The folder of the server's key and lock. Created, for its owner alone, if it is missing.
     pub data_folder: PathBuf,
-    /// Where accounts and broadcasts are.
+    /// The store of accounts and broadcasts.
     pub store: StoreLocation,
-    /// What the hub is to allow.
+    /// The limits that the hub enforces.
     pub hub: hub::Settings,
 }
 
 impl ServerSettings {
-    /// The defaults, with everything that is to last in one folder.
+    /// Returns the defaults, with all persistent files in one folder.
     pub fn in_folder(data_folder: PathBuf) -> ServerSettings {
         ServerSettings {
             listen: None,
@@ -39,30 +39,30 @@ impl ServerSettings {
     }
 }
 
-/// Where accounts and broadcasts are kept, written as `sqlite:PATH` or
-/// `mysql://USER@HOST[:PORT]/DATABASE`. Shown without a password.
+/// The location of accounts and broadcasts, written as `sqlite:PATH` or
+/// `mysql://USER@HOST[:PORT]/DATABASE`. `Display` omits the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocation {
-    /// A file of SQLite's.
+    /// An SQLite file.
     Sqlite(PathBuf),
     /// A database on a MySQL or MariaDB server.
     Mysql(MysqlLocation),
 }
 
 impl StoreLocation {
-    /// The default: a file beside the server's key.
+    /// Returns the default: a file beside the server's key.
     pub fn in_folder(data_folder: &std::path::Path) -> StoreLocation {
         StoreLocation::Sqlite(data_folder.join("letschat.sqlite"))
     }
 }
 
-/// A text that names no store. It does not repeat the text, which may hold a password.
+/// A text that names no store. The error omits the text, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreLocationError {
-    /// Neither kind of store.
+    /// The text names neither kind of store.
     #[error("expected sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE")]
     Kind,
-    /// MySQL, but not as it should be.
+    /// The text names MySQL, but its location is invalid.
     #[error(transparent)]
     Mysql(#[from] MysqlLocationError),
 }

@@ -1,4 +1,4 @@
-//! From a broadcast until the last client of all has it.
+//! The time from a broadcast until the last client has it.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "broadcast_delay";
 
-/// Broadcasts are sent one by one, with a pause that grows with the crowd.
+/// The shortest pause between broadcasts. It grows with the crowd.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_FOR_EACH: Duration = Duration::from_micros(40);
 
-/// So many clients take turns.
+/// The number of clients that take turns.
 const SENDERS: usize = 20;
 
-/// Sends the plan's number of broadcasts and waits until everybody has all of them.
+/// Sends the plan's number of broadcasts and waits until all clients have all of them.
 pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
     let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
     let first = under_load.load.with(|crowd| crowd.tally.broadcasts.len())?;
@@ -47,7 +47,7 @@ pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>>
             .judged(Bar::AtMost(100.0)),
         row("last", "p99", last.quantile(0.99)).judged(Bar::AtMost(250.0)),
         row("last", "longest", last.most()),
-        // How much of it is the way into the store, whose disk others may be using.
+        // Shows the share of the store's commit, whose disk others may be using.
         row("first", "median", first.median()).with_spread(first.least(), first.most()),
         row("first", "p99", first.quantile(0.99)),
     ];

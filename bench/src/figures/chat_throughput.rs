@@ -1,4 +1,4 @@
-//! How many messages of a chat go one way in a second, as two front ends see it.
+//! The messages per second of a chat in one direction, as two front ends see it.
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,14 @@ use crate::server::ServerProcess;
 
 const TEXT_BYTES: usize = 200;
 
-/// Messages that are handed to the client at a time; more than it takes without a wait.
+/// The number of concurrent requests. It exceeds the client's window, so that the client is never
+/// idle.
 const AT_ONCE: usize = 64;
 
-/// How long to wait when too much is on its way unconfirmed.
+/// The pause while too many messages are unconfirmed.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// Sends messages as fast as the client takes them, and counts them where they are shown.
+/// Sends messages as fast as the client accepts them, and counts them at the receiver's front end.
 pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let count = bench.plan.messages;
@@ -34,7 +35,8 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     Ok(vec![row.judged(Bar::AtLeast(200_000.0))])
 }
 
-/// Several at once, so that the front end does not wait for each answer. When it began.
+/// Sends with several requests at once, so that the front end does not wait for each answer.
+/// Returns the start.
 async fn write(person: &Person, count: usize) -> BenchResult<Instant> {
     let begin = Instant::now();
     let executor = LocalExecutor::new();
@@ -69,7 +71,7 @@ async fn write_share(person: &Person, share: usize) -> BenchResult<()> {
     Ok(())
 }
 
-/// When the last one was shown.
+/// Receives the messages. Returns the time at which the last one was shown.
 async fn read(person: &Person, count: usize) -> BenchResult<Instant> {
     for _ in 0..count {
         person.reads().await?;

@@ -1,4 +1,5 @@
-//! From the start of the client to its prompt at a terminal, logged in by key, and its memory then.
+//! The time from the client's start to its prompt at a terminal, logged in by key, and its memory
+//! then.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -21,17 +22,17 @@ use crate::statistics::Samples;
 const FIGURE: &str = "client_start";
 const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
-/// What stands before the line of somebody who is logged in and in no chat.
+/// The prompt of a logged-in user in no chat.
 const PROMPT: &[u8] = b"letschat> ";
 
-/// Programs ask a terminal where its cursor is (ECMA-48, DSR 6) and wait for the answer.
+/// The query for the cursor's position (ECMA-48, DSR 6), for whose answer programs wait.
 const WHERE_IS_THE_CURSOR: &[u8] = b"\x1b[6n";
 const IN_THE_CORNER: &[u8] = b"\x1b[1;1R";
 
-/// Ctrl+D on an empty line.
+/// Ctrl+D on an empty line, which ends the client.
 const END: &[u8] = b"\x04";
 
-/// Starts the client again and again on the same data.
+/// Starts the client repeatedly with the same data.
 pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let data = tempfile::tempdir()?;
@@ -62,7 +63,7 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     ])
 }
 
-/// A terminal with the client in it, which is killed when this is dropped.
+/// A terminal that runs the client, which is killed when this is dropped.
 struct Terminal {
     pty: Pty,
     child: Child,
@@ -78,7 +79,7 @@ impl Terminal {
             .args([server.ip().to_string(), server.port().to_string()])
             .args(["--peer-port", "0", "--data"])
             .arg(data)
-            // The user's own settings are not to change what is measured.
+            // The user's own settings must not affect the measurement.
             .env_clear()
             .env("HOME", data)
             .env("TERM", "xterm-256color");
@@ -86,7 +87,7 @@ impl Terminal {
         Ok(Terminal { pty, child, said: Vec::new(), answered: 0 })
     }
 
-    /// Returns when these words are on the terminal.
+    /// Reads until these words are on the terminal.
     fn wait_for(&mut self, words: &[u8]) -> BenchResult<()> {
         while !self.said.windows(words.len()).any(|window| window == words) {
             if self.read()? == 0 {
@@ -99,7 +100,7 @@ impl Terminal {
 
     fn read(&mut self) -> io::Result<usize> {
         let mut chunk = [0; 4_096];
-        // Linux reports the end of what is on the other side of a terminal as an error.
+        // Linux reports the end of a pseudoterminal's other side as an error.
         let length = self.pty.read(&mut chunk).unwrap_or(0);
         self.said.extend_from_slice(&chunk[..length]);
         let asked = self.said.windows(WHERE_IS_THE_CURSOR.len());
@@ -121,7 +122,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Fails if it has ended already, which is as well.
+        // This fails only if the client has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! Everybody comes back by key after the server was away. Their clients try again by themselves,
-//! as people's do.
+//! The time until all clients are back after a restart of the server. They log in by key and retry
+//! by themselves, as people's clients do.
 
 use std::thread;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::under_load::{ServerUnderLoad, everybody_is_there};
 
 const FIGURE: &str = "coming_back";
 
-/// Stops the server, starts it again and waits for everybody.
+/// Restarts the server and waits for all clients.
 pub(crate) fn measure(under_load: &mut ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
     let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
     under_load.server.stop()?;

@@ -1,4 +1,4 @@
-//! What a server takes of one core when its clients do nothing but keep alive.
+//! The share of one core that a server uses while its clients only keep their sessions alive.
 
 use std::thread;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use crate::programs::BenchResult;
 use crate::report::{Bar, Row};
 use crate::under_load::ServerUnderLoad;
 
-/// Watches it for a while.
+/// Measures an idle server for a while.
 pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
     let (begin, before) = (Instant::now(), under_load.server.cpu_time()?);
     thread::sleep(under_load.bench.plan.idle);

@@ -1,5 +1,5 @@
-//! The server's memory for each idle client: the slope between crowds, since a server without
-//! anybody needs some too.
+//! The server's memory for each idle client, as a slope between crowd sizes, since an empty server
+//! needs memory too.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ const FIGURE: &str = "memory";
 const KIBIBYTE: f64 = 1_024.0;
 const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
-/// Lets the crowd grow from one size to the next. The last slope is the one to judge.
+/// Grows the crowd from one size to the next. The last slope is the one that counts.
 pub(crate) fn measure(under_load: &mut ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
     let (crowds, settling) = (under_load.bench.plan.crowds.clone(), under_load.bench.plan.settling);
     let mut rows = Vec::new();

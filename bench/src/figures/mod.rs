@@ -1,4 +1,4 @@
-//! The figures, one file each. docs/PERFORMANCE.md says what each means.
+//! The figures, one file each. docs/PERFORMANCE.md explains each.
 
 pub(crate) mod broadcast_cost;
 pub(crate) mod broadcast_delay;
@@ -39,7 +39,7 @@ pub(crate) enum Figure {
 }
 
 impl Figure {
-    /// Where a figure's rows stand in the table.
+    /// Returns the position of a figure's rows in the table.
     pub(crate) fn place_of(name: &str) -> Option<usize> {
         let is_it = |figure: &Figure| {
             let value = figure.to_possible_value();

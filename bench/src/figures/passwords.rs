@@ -1,5 +1,4 @@
-//! Logins by password: how many a second, how much memory, and what that leaves to those who are
-//! logged in.
+//! Logins by password: their rate, their memory, and the delay of clients that are logged in.
 
 use std::time::Duration;
 
@@ -15,16 +14,16 @@ use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "passwords";
 
-/// Clients that come and go, so that a password is always waiting to be compared.
+/// The number of clients that log in and leave, so that a password is always waiting.
 const AT_THE_DOOR: usize = 12;
 
-/// How often somebody asks for the list; so many ask in turn.
+/// The interval of requests for the list. The clients take turns.
 const LIST_INTERVAL: Duration = Duration::from_millis(10);
 const LISTERS: usize = 20;
 
 const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
-/// Two hashes, and 2 MiB for those who wait at the door.
+/// The memory of two hashes, and 2 MiB for waiting clients.
 const TWO_HASHES_MIB: f64 = 2.0 * 19.0 + 2.0;
 
 /// Compares passwords without a server and then with one, for the same time.
@@ -71,9 +70,9 @@ pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>>
     ])
 }
 
-/// Logins a second, while others ask for the list.
+/// Returns the logins per second, while other clients ask for the list.
 fn logins(under_load: &ServerUnderLoad<'_>, time: Duration) -> BenchResult<f64> {
-    // The first ones have to shake hands, and nothing is hashed meanwhile.
+    // Skip the first handshakes, during which nothing is hashed.
     let before = under_load.load.with(|crowd| crowd.tally.logins)?;
     let begin = under_load
         .load

@@ -1,4 +1,4 @@
-//! One client: its session, and what that wants done.
+//! One client: its session, and the handling of the session's effects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -24,29 +24,29 @@ use super::source;
 use super::tally::Tally;
 use crate::accounts::{Member, password};
 
-/// The receiver's port that every client names; nobody calls there.
+/// The receiver port that every client announces. It gets no calls.
 const PEER_PORT: u16 = 4401;
 
-/// What all clients share.
+/// The state that all clients share.
 pub(super) struct SharedByClients {
     pub(super) epoll: OwnedFd,
     pub(super) server: SocketAddr,
     pub(super) tls: Arc<ClientConfig>,
 }
 
-/// Which of a client's two sockets.
+/// One of a client's two sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Socket {
     Link,
     Datagrams,
 }
 
-/// What a client does once it is logged in.
+/// A client's behaviour after its login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// It stays.
+    /// The client stays.
     Stay,
-    /// It leaves and logs in again by password.
+    /// The client leaves and logs in again by password.
     ComeAndGo,
 }
 
@@ -59,12 +59,12 @@ pub(super) struct Client {
     keys: Option<DatagramKeys>,
     datagrams: Option<Datagrams>,
     requests: u64,
-    /// Lists whose answer is awaited, and since when.
+    /// Pending requests for the list, with their start.
     lists: HashMap<RequestId, Instant>,
     pub(super) course: Behaviour,
     pub(super) is_logged_in: bool,
     is_proven: bool,
-    /// As it stands in the crowd's order of deadlines.
+    /// The deadline by which the crowd has sorted this client.
     pub(super) deadline_ms: Option<u64>,
 }
 
@@ -99,7 +99,7 @@ impl Client {
         self.session.next_deadline()
     }
 
-    /// The user wants something.
+    /// Sends a user's request to the session.
     pub(super) fn request(
         &mut self,
         request: Request,
@@ -129,7 +129,7 @@ impl Client {
         self.request(request, around, tally);
     }
 
-    /// A socket can be read or written.
+    /// Handles a socket that is readable or writable.
     pub(super) fn is_ready(
         &mut self,
         socket: Socket,
@@ -149,13 +149,13 @@ impl Client {
         }
     }
 
-    /// Its deadline has come.
+    /// Handles the client's deadline.
     pub(super) fn tick(&mut self, around: &SharedByClients, tally: &mut Tally) {
         self.handle(Input::Tick, around, tally);
     }
 
     fn link_is_ready(&mut self, around: &SharedByClients, tally: &mut Tally) {
-        // What an earlier link was still ready for is nothing to this one.
+        // Readiness of an earlier link does not concern this one.
         let Some(link) = &mut self.link else { return };
         let mut news = Vec::new();
         let result = link.advance(&mut news);
@@ -179,7 +179,7 @@ impl Client {
                 };
                 self.handle(input, around, tally);
             }
-            // The session has closed it by itself.
+            // The session has closed it already.
             Err(_) => {}
         }
     }
@@ -196,7 +196,7 @@ impl Client {
         self.note_phase(tally);
     }
 
-    /// Does what the session wants. Some of it is answered on the spot, one thing at a time.
+    /// Carries out the session's effects. Some are answered at once, one at a time.
     fn perform(
         &mut self,
         effect: Effect,
@@ -209,7 +209,7 @@ impl Client {
                 return self.dial(around).err().map(|error| unreached(&error));
             }
             Effect::SendServer(request) => {
-                // An error shows when the socket is read.
+                // An error will show when the socket is read.
                 let _ = self.link.as_mut().map(|link| link.send(&request));
                 self.watch_link(around);
             }
@@ -248,7 +248,7 @@ impl Client {
                 return Some(Input::Displayed(displayed));
             }
             Effect::Tell(Event::LoggedIn { .. }) => tally.logins += 1,
-            // Nothing is kept, nothing is shown, and nobody is called.
+            // These clients store and show nothing, and call nobody.
             Effect::CloseAccount
             | Effect::Save(_)
             | Effect::Tell(_)
@@ -279,7 +279,7 @@ impl Client {
         }
     }
 
-    /// Tells the kernel what the link is to be watched for, if that has changed.
+    /// Updates the link's registration with epoll if its interest has changed.
     fn watch_link(&mut self, around: &SharedByClients) {
         let number = self.number;
         let Some(link) = &mut self.link else { return };
@@ -317,12 +317,12 @@ impl Client {
     }
 }
 
-/// Names a socket in what the kernel reports.
+/// Encodes a socket as an epoll token.
 pub(super) fn token(number: usize, socket: Socket) -> epoll::EventData {
     epoll::EventData::new_u64((number as u64) << 1 | u64::from(socket == Socket::Datagrams))
 }
 
-/// The reverse of [`token`].
+/// Decodes a [`token`].
 pub(super) fn socket_of(token: u64) -> (usize, Socket) {
     let socket = if token & 1 == 1 { Socket::Datagrams } else { Socket::Link };
     ((token >> 1) as usize, socket)

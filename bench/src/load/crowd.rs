@@ -20,39 +20,39 @@ use super::datagrams::{Buffer, EMPTY};
 use super::tally::Tally;
 use crate::accounts::Member;
 
-/// Sockets looked at in one round.
+/// The number of events per round.
 const EVENTS: usize = 1_024;
 
-/// Names the bell in what the kernel reports.
+/// The epoll token of the bell.
 const BELL: u64 = u64::MAX;
 
-/// Logins under way while the crowd gathers: well below what the server lets wait.
+/// The number of concurrent logins while the crowd gathers: well below the server's limit.
 const AT_ONCE: usize = 64;
 
-/// The bytes of every broadcast's text.
+/// The length of every broadcast's text.
 pub(crate) const TEXT_BYTES: usize = 200;
 
-/// What the crowd's thread is asked.
+/// A request to the crowd's thread.
 pub(super) enum CrowdRequest {
     Act(Box<dyn FnOnce(&mut Crowd) + Send>),
     Watch(Watch),
     End,
 }
 
-/// Somebody who waits until something holds.
+/// A pending wait for a condition.
 pub(super) struct Watch {
     pub(super) holds: Box<dyn Fn(&Crowd) -> bool + Send>,
     pub(super) since: SyncSender<Instant>,
 }
 
-/// The clients.
+/// All clients, with their shared state.
 pub(crate) struct Crowd {
     around: SharedByClients,
     bell: Arc<OwnedFd>,
     clients: Vec<Client>,
-    /// When which client falls due, kept in step with `Client::deadline_ms`.
+    /// The clients' deadlines, kept in sync with `Client::deadline_ms`.
     deadlines: BTreeSet<(u64, usize)>,
-    /// Those who are to log in, in turn, and how many are doing so.
+    /// The clients that wait for their login. `entering` holds those that are logging in.
     outside: VecDeque<usize>,
     entering: BTreeSet<usize>,
     watch: Option<Watch>,
@@ -77,7 +77,7 @@ impl Crowd {
         })
     }
 
-    /// Lets these join, and log in by key a few at a time.
+    /// Adds clients, which log in by key, a few at a time.
     pub(crate) fn gather(&mut self, members: impl IntoIterator<Item = Member>) {
         for member in members {
             let number = self.clients.len();
@@ -87,7 +87,7 @@ impl Crowd {
         self.let_in();
     }
 
-    /// Lets these come and go: log in by password, leave at once, and so on.
+    /// Adds clients that log in by password, leave at once, and start again.
     pub(crate) fn come_and_go(&mut self, members: impl IntoIterator<Item = Member>) {
         for member in members {
             let number = self.clients.len();
@@ -98,7 +98,7 @@ impl Crowd {
         }
     }
 
-    /// Lets those who come and go stay.
+    /// Stops the coming and going: those clients stay.
     pub(crate) fn stay(&mut self) {
         self.clients.iter_mut().for_each(|client| client.course = Behaviour::Stay);
     }
@@ -110,18 +110,18 @@ impl Crowd {
         self.request(sender, Request::Broadcast(text[..TEXT_BYTES].to_owned()));
     }
 
-    /// Lets a client ask for everything that a user can.
+    /// Lets a client send a user's request.
     pub(crate) fn request(&mut self, number: usize, request: Request) {
         self.step(number, |client, around, tally| client.request(request, around, tally));
     }
 
-    /// Serves the crowd until its end is ordered.
+    /// Serves the crowd until it is told to end.
     pub(super) fn run(mut self, orders: &Receiver<CrowdRequest>) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
         loop {
             events.clear();
             let timeout = self.until_next_deadline();
-            // Interrupted is as good as nothing.
+            // An interrupted wait counts as one without events.
             let _ = epoll::wait(&self.around.epoll, spare_capacity(&mut events), timeout.as_ref());
             for event in &events {
                 match event.data.u64() {
@@ -138,9 +138,9 @@ impl Crowd {
         }
     }
 
-    /// Carries out what is ordered. `None`: the end.
+    /// Carries out the requests. Returns `None` for the end.
     fn obey(&mut self, orders: &Receiver<CrowdRequest>) -> Option<()> {
-        // It fails only if the bell does not ring.
+        // This fails only if the bell did not ring.
         let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
         for order in orders.try_iter() {
             match order {
@@ -173,7 +173,7 @@ impl Crowd {
         self.step(number, |client, around, tally| client.log_in(by_password, around, tally));
     }
 
-    /// Keeps a few logins under way while there are some who are outside.
+    /// Keeps a few logins under way while clients are waiting.
     fn let_in(&mut self) {
         while self.entering.len() < AT_ONCE
             && let Some(number) = self.outside.pop_front()
@@ -219,7 +219,7 @@ impl Crowd {
 
     fn until_next_deadline(&self) -> Option<Timespec> {
         let (due, _) = self.deadlines.first()?;
-        // A millisecond has begun before it is over.
+        // Round up: a deadline within this millisecond has not passed yet.
         let left_ms = (due + 1).saturating_sub(now().boot_ms) as i64;
         Some(Timespec { tv_sec: left_ms / 1_000, tv_nsec: left_ms % 1_000 * 1_000_000 })
     }
@@ -227,7 +227,7 @@ impl Crowd {
     fn look_at_watch(&mut self) {
         if let Some(watch) = self.watch.take() {
             match (watch.holds)(self) {
-                // Whoever waited may have given up.
+                // The waiting thread may have given up.
                 true => drop(watch.since.send(Instant::now())),
                 false => self.watch = Some(watch),
             }

@@ -1,4 +1,4 @@
-//! A socket for sealed datagrams, as a client has one.
+//! A client's socket for sealed datagrams.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -7,7 +7,7 @@ use letschat_protocol::datagram::{DatagramKey, Opener, Sealer, ToClient, ToServe
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
 
-/// Room for one datagram, and a byte more so that a longer one is seen to be too long.
+/// A buffer for one datagram. The extra byte reveals a datagram that is too long.
 pub(crate) type Buffer = [u8; MAX_DATAGRAM_BYTES + 1];
 
 /// An empty buffer.
@@ -21,7 +21,7 @@ pub(crate) struct Datagrams {
 }
 
 impl Datagrams {
-    /// Opens a socket towards the server.
+    /// Opens a socket that is connected to the server.
     pub(crate) fn open(
         source: Ipv4Addr,
         server: SocketAddr,
@@ -35,13 +35,13 @@ impl Datagrams {
         Ok(Datagrams { socket, sealer, opener })
     }
 
-    /// Takes one datagram off the socket, if there is one and it is genuine.
+    /// Receives one genuine datagram, if there is one.
     pub(crate) fn receive(&mut self, buffer: &mut Buffer) -> Option<ToClient> {
         let length = self.socket.recv(buffer).ok()?;
         self.opener.open(&buffer[..length])
     }
 
-    /// Seals and sends. What the kernel does not take now is lost.
+    /// Seals and sends a message. It is lost if the kernel does not accept it at once.
     pub(crate) fn send(&mut self, message: &ToServer) {
         let _ = self.socket.send(&self.sealer.seal(message));
     }

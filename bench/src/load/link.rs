@@ -1,4 +1,4 @@
-//! One client's TLS connection. Nothing here waits: the crowd says when the socket is ready.
+//! One client's TLS connection. It never blocks: the crowd reports when the socket is ready.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -14,11 +14,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 const READ_BYTES: usize = 16 * 1024;
 
-/// What the socket brought.
+/// An event of the link.
 pub(super) enum News {
     /// The handshake is done, with a server of this key.
     Secured(Fingerprint, Exported),
-    /// The server said something.
+    /// The server sent a message.
     Said(FromServer),
 }
 
@@ -28,12 +28,12 @@ pub(super) struct Link {
     decoder: Decoder,
     replies: ReplyAssembler,
     pub(super) is_secured: bool,
-    /// What the socket is watched for.
+    /// The events that epoll watches the socket for.
     pub(super) watched: EventFlags,
 }
 
 impl Link {
-    /// Begins to connect, from this address.
+    /// Starts to connect from this address.
     pub(super) fn dial(
         source: Ipv4Addr,
         server: SocketAddr,
@@ -61,13 +61,14 @@ impl Link {
         })
     }
 
-    /// Says something, as far as the socket takes it now.
+    /// Sends a request, as far as the socket accepts it now.
     pub(super) fn send(&mut self, request: &Request) -> io::Result<()> {
         self.tls.writer().write_all(&request.to_frame().to_bytes())?;
         self.flush()
     }
 
-    /// Reads and writes what can be. An error is the end of the link, and so is the server's end.
+    /// Reads and writes as much as possible. Returns an error when the link or the server has
+    /// ended.
     pub(super) fn advance(&mut self, news: &mut Vec<News>) -> io::Result<()> {
         self.flush()?;
         match self.tls.read_tls(&mut self.tcp) {
@@ -117,7 +118,7 @@ impl Link {
         Ok(())
     }
 
-    /// What the socket is to be watched for now.
+    /// Returns the events to watch the socket for.
     pub(super) fn wanted(&self) -> EventFlags {
         match self.tls.wants_write() {
             true => EventFlags::IN | EventFlags::OUT,
@@ -125,10 +126,10 @@ impl Link {
         }
     }
 
-    /// Says goodbye in TLS and hangs up.
+    /// Closes TLS and the socket.
     pub(super) fn close(mut self) {
         self.tls.send_close_notify();
-        // If that can't go out now, the server sees the end all the same.
+        // If this can't be sent now, the server still sees the end of the stream.
         let _ = self.flush();
     }
 }

@@ -1,15 +1,15 @@
 //! A crowd of clients in one thread of this process.
 //!
-//! Each has the session that people's clients have ([`letschat_core::session`]), so it logs in, keeps
-//! alive, repairs what was lost and comes back after a break as they do, over real TLS and sealed
-//! datagrams. What is around the session is leaner: one thread and one epoll for all sockets, no
-//! receiver for peers, nothing on disk.
+//! Each has the session of a real client ([`letschat_core::session`]). It logs in, keeps alive,
+//! repairs losses and reconnects in the same way, over real TLS and sealed datagrams. Around the
+//! session it is leaner: one thread and one epoll for all sockets, no receiver for peers, nothing
+//! on disk.
 //!
 //! * [`crowd`] – all clients, their sockets and their deadlines
-//! * `client` – one client: its session, and what that wants done
-//! * `link` – TLS to the server, without waiting
+//! * `client` – one client: its session, and the handling of the session's effects
+//! * `link` – non-blocking TLS to the server
 //! * [`datagrams`] – a socket for sealed datagrams
-//! * [`tally`] – what the crowd has seen
+//! * [`tally`] – the crowd's counters
 
 mod client;
 pub(crate) mod crowd;
@@ -30,14 +30,14 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::programs::{BenchResult, Failed};
 use crowd::{Crowd, CrowdRequest, Watch};
 
-/// Clients come from so many addresses, since a server lets only a few who are not logged in wait
-/// from each.
+/// The number of addresses that clients use, since a server lets only a few connections from each
+/// wait for their login.
 const ADDRESSES: usize = 250;
 
-/// Beyond this the bench has failed, however slow the machine.
+/// The timeout after which the bench fails on any machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The hold on a crowd. Dropping it hangs up for everybody.
+/// A handle on a crowd. Dropping it disconnects all clients.
 pub(crate) struct Load {
     orders: Sender<CrowdRequest>,
     bell: Arc<OwnedFd>,
@@ -45,7 +45,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts the thread, with a crowd of nobody for this server.
+    /// Starts the thread with an empty crowd for this server.
     pub(crate) fn start(server: SocketAddr) -> io::Result<Load> {
         let (orders, ordered) = channel();
         let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
@@ -55,20 +55,20 @@ impl Load {
         Ok(Load { orders, bell, thread: Some(thread) })
     }
 
-    /// Does something with the crowd, on its thread, and waits for that.
+    /// Runs a function on the crowd's thread and waits for its result.
     pub(crate) fn with<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Crowd) -> T + Send + 'static,
     ) -> BenchResult<T> {
         let (result, done) = sync_channel(1);
         self.order(CrowdRequest::Act(Box::new(move |crowd| {
-            // Whoever asked waits for it.
+            // The caller is waiting for it.
             let _ = result.send(act(crowd));
         })))?;
         Ok(done.recv().map_err(|_| self.is_gone())?)
     }
 
-    /// Waits until this holds, and says since when.
+    /// Waits for a condition, and returns the time since which it holds.
     pub(crate) fn wait(
         &self,
         what: &str,
@@ -92,7 +92,7 @@ impl Load {
     }
 
     fn ring(&self) {
-        // It fails only if the bell rings already.
+        // This fails only if the bell is ringing already.
         let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
     }
 
@@ -106,13 +106,13 @@ impl Drop for Load {
         if self.order(CrowdRequest::End).is_ok()
             && let Some(thread) = self.thread.take()
         {
-            // A panic in it has been printed.
+            // A panic of the thread has been printed already.
             let _ = thread.join();
         }
     }
 }
 
-/// The loopback address that the n-th client comes from.
+/// Returns the loopback address of the n-th client.
 pub(crate) fn source(number: usize) -> Ipv4Addr {
     let host = (number % ADDRESSES) as u8 + 1;
     Ipv4Addr::new(127, 0, 1, host)

@@ -1,53 +1,53 @@
-//! What the crowd has seen.
+//! The crowd's counters.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Counted by the crowd's thread as it happens.
+/// Counters that the crowd's thread updates.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Clients that are logged in.
     pub(crate) logged_in: usize,
-    /// Those of them whom UDP reaches: the server's head has come in a datagram.
+    /// Logged-in clients that UDP reaches: they got the server's head in a datagram.
     pub(crate) proven: usize,
-    /// Tries to connect.
+    /// Attempts to connect.
     pub(crate) dials: u64,
-    /// Logins that came to their end.
+    /// Completed logins.
     pub(crate) logins: u64,
     /// Broadcasts shown by clients.
     pub(crate) shown: u64,
-    /// Of these, those that came over TCP.
+    /// Broadcasts shown that arrived over TCP.
     pub(crate) over_tcp: u64,
-    /// The broadcasts that the crowd sent, in that order.
+    /// The crowd's broadcasts, in the order of sending.
     pub(crate) broadcasts: Vec<Delivery>,
-    /// How long each list took.
+    /// The durations of requests for the list.
     pub(crate) lists: Vec<Duration>,
-    /// What was asked and failed.
+    /// Failed requests.
     pub(crate) failures: Vec<String>,
 }
 
-/// One broadcast's way.
+/// The delivery of one broadcast.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Delivery {
-    /// When its sender's client was asked to send it.
+    /// The time at which the sender's client was told to send it.
     pub(crate) sent: Instant,
-    /// How many clients have shown it.
+    /// The number of clients that have shown it.
     pub(crate) shown: usize,
-    /// When the first of them did: by then it is committed.
+    /// The time of the first showing, by which it is committed.
     pub(crate) first: Instant,
-    /// When the last of them did.
+    /// The time of the last showing.
     pub(crate) last: Instant,
 }
 
 impl Tally {
-    /// The next broadcast is sent. Its number is in its text, so that it is known when it comes.
+    /// Records the next broadcast. Its text contains its number, which identifies it on arrival.
     pub(super) fn send(&mut self) -> usize {
         let now = Instant::now();
         self.broadcasts.push(Delivery { sent: now, shown: 0, first: now, last: now });
         self.broadcasts.len() - 1
     }
 
-    /// A client shows a broadcast.
+    /// Records that a client shows a broadcast.
     pub(super) fn show(&mut self, text: &str, over: &str) {
         self.shown += 1;
         self.over_tcp += u64::from(over == "tcp");
@@ -62,7 +62,7 @@ impl Tally {
     }
 }
 
-/// For the sentence when something does not come about.
+/// The text for an error after a timeout.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { logged_in, proven, dials, logins, shown, over_tcp, .. } = self;

@@ -1,4 +1,4 @@
-//! Finds the file and takes it apart.
+//! Locating, opening and parsing the settings file.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -9,22 +9,22 @@ use toml::{Table, Value};
 use super::FlagsError;
 use crate::files;
 
-/// A longer file holds something else.
+/// The largest accepted file, in bytes. A longer one is no settings file.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
-/// A file that is there.
+/// An opened settings file with its text.
 pub(super) struct SettingsFile {
     pub(super) path: PathBuf,
     text: String,
 }
 
-/// The named file, else the first default one that exists.
+/// Finds the named file, or else the first existing default.
 pub(super) fn find(
     defaults: &[PathBuf],
     named: Option<&PathBuf>,
 ) -> Result<Option<SettingsFile>, FlagsError> {
     if let Some(path) = named {
-        // It may be a pipe, as in `--config <(...)`, or /dev/null.
+        // The file may be a pipe, as in `--config <(...)`, or /dev/null.
         let file = File::open(path).and_then(|file| SettingsFile::from(path, file));
         return file.map(Some).map_err(|error| unreadable(path, error));
     }
@@ -57,13 +57,13 @@ impl SettingsFile {
         Ok(SettingsFile::new(path, text))
     }
 
-    /// Editors put byte order marks before a text, and a file that went through two may have two.
+    /// Removes byte order marks. Editors add them, and a file edited twice may have two.
     pub(super) fn new(path: &Path, text: String) -> SettingsFile {
         let text = text.trim_start_matches('\u{feff}').to_owned();
         SettingsFile { path: path.to_owned(), text }
     }
 
-    /// Its keys with their values, as they would stand on a command line.
+    /// Returns the keys with their values, in the syntax of the command line.
     pub(super) fn read(&self) -> Result<Vec<(String, String)>, FlagsError> {
         let table: Table = self.text.parse().map_err(|error| self.malformed(&error))?;
         let value = |(key, value): (String, Value)| match as_written(&value) {
@@ -73,7 +73,7 @@ impl SettingsFile {
         table.into_iter().map(value).collect()
     }
 
-    /// What is wrong with one of its settings.
+    /// Returns the error for one setting.
     pub(super) fn wrong(&self, key: &str, reason: String) -> FlagsError {
         let key = key.escape_debug().to_string();
         FlagsError::Setting { path: self.path.clone(), key, reason }

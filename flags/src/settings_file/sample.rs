@@ -1,8 +1,8 @@
-//! A sample settings file: every setting there is, each commented out. Tests hold it against the
-//! flags, so that it can't go stale.
+//! A sample settings file that lists every setting, commented out. Tests compare it with the flags,
+//! so that it stays up to date.
 //!
-//! A line `#places = 50` is a setting with its default. Where the default is nothing that can be
-//! written down, the line shows an example instead. Lines that begin with `# ` are prose.
+//! A line `#places = 50` is a setting with its default. If the default can't be written down, the
+//! line shows an example. Lines that begin with `# ` are prose.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -14,13 +14,12 @@ use super::{
     FlagsError, SettingsPlace, effective, flags, keys, switches_can_be_put_off, with_defaults,
 };
 
-/// Holds a sample against the flags of a program. It has to have every setting, in the order of the
-/// help, and no other; all of them have to make sense; and those with a default have to change
-/// nothing.
+/// Checks a sample against the flags of a program. It must list every setting in the order of the
+/// help, and no other. All values must be valid, and the defaults must change nothing.
 ///
 /// # Errors
 ///
-/// The first fault, in words for whoever maintains the sample.
+/// Returns the first fault, in words for the sample's maintainer.
 pub fn check<P: Parser + Debug>(sample: &str, place: &SettingsPlace<'_>) -> Result<(), String> {
     let command = switches_can_be_put_off(P::command(), place);
     let settings: Vec<(&str, &str)> = sample.lines().filter_map(setting).collect();
@@ -48,7 +47,7 @@ pub fn check<P: Parser + Debug>(sample: &str, place: &SettingsPlace<'_>) -> Resu
     }
 }
 
-/// The key and the line of a setting that is commented out.
+/// Returns the key and the line of a setting that is commented out.
 fn setting(line: &str) -> Option<(&str, &str)> {
     let line = line.strip_prefix('#').filter(|line| !line.starts_with([' ', '#']))?;
     Some((line.split_once('=')?.0.trim(), line))

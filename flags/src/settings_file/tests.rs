@@ -1,4 +1,4 @@
-//! A made-up program with one flag of each kind.
+//! Tests with an example program that has one flag of each kind.
 
 use std::fs;
 
@@ -77,7 +77,7 @@ impl File {
         self.folder.path().join("settings.toml")
     }
 
-    /// Parses with this file in the default place.
+    /// Parses the arguments with this file in the default place.
     fn parse(&self, arguments: &[&str]) -> Result<Kettle, FlagsError> {
         parse_at(&[self.path()], arguments).map(|parsed| parsed.flags)
     }
@@ -88,7 +88,7 @@ fn parse_at(defaults: &[PathBuf], arguments: &[&str]) -> Result<Parsed<Kettle>, 
     parse(&place, ["kettle"].iter().chain(arguments).map(OsString::from))
 }
 
-/// What is said about a file with this text, without its path.
+/// Returns the error for a file with this text, without its path.
 fn complaint(text: impl AsRef<[u8]>) -> String {
     let file = File::with(text);
     let error = file.parse(&[]).unwrap_err();

@@ -1,5 +1,5 @@
-//! Variables of the environment. One that is empty counts as unset, and one that conflicts with the
-//! command line gives way to it.
+//! Environment variables. An empty one counts as unset, and one that conflicts with the command
+//! line is ignored.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -8,19 +8,19 @@ use clap::{ArgAction, ArgMatches, Command, Id};
 
 use super::{FlagsError, check, rivals, was_said_here};
 
-/// A command that reads the variables that count, and no others.
+/// A command that reads only the effective variables.
 pub(super) struct Counted {
     pub(super) command: Command,
-    /// Switches that a variable puts off, whatever a settings file says.
+    /// Switches that a variable turns off, whatever the settings file says.
     pub(super) off: BTreeSet<Id>,
 }
 
-/// The same command without any variable.
+/// Returns the command without its variables.
 pub(super) fn without(command: Command) -> Command {
     command.mut_args(|arg| arg.env(None::<&'static str>))
 }
 
-/// Judges each variable that is set. `said` is what the command line says.
+/// Selects the effective variables. `said` is the parsed command line.
 pub(super) fn counted(command: Command, said: &ArgMatches) -> Result<Counted, FlagsError> {
     let bare = without(command.clone());
     let mut counting: Vec<(Id, String)> = Vec::new();
@@ -52,7 +52,8 @@ pub(super) fn counted(command: Command, said: &ArgMatches) -> Result<Counted, Fl
     Ok(Counted { command, off })
 }
 
-/// A flag that takes no value. Its action has been changed, so that it can be put off.
+/// Returns true for a flag without a value, whose action has been changed so that it can be turned
+/// off.
 fn is_switch(arg: &clap::Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set) && arg.get_default_values() == ["false"]
 }

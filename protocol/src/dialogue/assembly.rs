@@ -1,4 +1,4 @@
-//! What a server sends, put together from frames: the client's side of the dialogue.
+//! A client's decoder of the dialogue: assembles replies and notices from frames.
 
 use super::PROGRAM;
 use super::notice::Notice;
@@ -7,34 +7,34 @@ use crate::code::Code;
 use crate::frame::Frame;
 use crate::limits::MAX_PAGE_BYTES;
 
-/// What a server sends: the client's side of the dialogue, put together from frames.
+/// A message from the server, assembled from its frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromServer {
-    /// The answer to the oldest request that has none yet.
+    /// The answer to the oldest pending request.
     Reply(Reply),
-    /// Something unasked.
+    /// An unsolicited notice.
     Notice(Notice),
-    /// A notice that this version does not know: to be ignored.
+    /// A notice that this version does not know. Ignore it.
     Unknown,
 }
 
-/// A page, its last line and room for a few words.
+/// The largest reply in bytes: a page, its last line and room for a few words.
 pub(super) const MAX_REPLY_BYTES: usize = 2 * MAX_PAGE_BYTES;
 
-/// Puts replies together that come in several lines.
+/// An assembler of replies that span several lines.
 #[derive(Debug, Default)]
 pub struct ReplyAssembler {
     lines: Vec<String>,
     bytes: usize,
 }
 
-/// The server sent what is no reply: it is another program, or something sits in between.
+/// A frame that is no reply: the peer is another program, or something between rewrites the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server sent what is no reply of {PROGRAM}")]
 pub struct NotAReply;
 
 impl ReplyAssembler {
-    /// Takes a frame. `None` while a reply is not whole yet.
+    /// Takes a frame. Returns `None` while a reply is incomplete.
     pub fn take(&mut self, frame: &Frame) -> Result<Option<FromServer>, NotAReply> {
         let line = frame.as_line();
         if let Some(notice) = line.strip_prefix("* ") {
@@ -45,7 +45,7 @@ impl ReplyAssembler {
         let (number, rest) = line.split_at_checked(3).ok_or(NotAReply)?;
         let code = number.parse().ok().and_then(Code::from_number).ok_or(NotAReply)?;
         let (mark, text) = rest.split_at_checked(1).ok_or(NotAReply)?;
-        // The whole line counts, so that many that say nothing are too much as well.
+        // Count the whole line, so that empty lines reach the limit as well.
         self.bytes += line.len();
         if self.bytes > MAX_REPLY_BYTES {
             return Err(NotAReply);

@@ -1,12 +1,12 @@
-//! Client and server over TCP: requests, replies, and notices that nobody asked for.
+//! Client and server over TCP: requests, replies and notices.
 //!
-//! * `request` – what a program asks, and the proof that it brings to a login
-//! * `reply` – codes and lines in answer; whom a list and an introduction name
-//! * `notice` – what the server says unasked, and why it closes
-//! * `assembly` – frames of the server put together again, for a client
+//! * `request` – requests of a program, and the credentials that it logs in with
+//! * `reply` – answers with codes and lines; the entries of a list, and introductions
+//! * `notice` – unsolicited notices, and the reasons for closing
+//! * `assembly` – a client's assembly of the server's frames
 //!
-//! The types are the reference: each is written and read in one place, and the two are inverse.
-//! What a person types by hand is read by the server itself, more leniently.
+//! The types are the reference. Each is encoded and decoded in one place, and the two are inverse.
+//! The server itself parses lines typed by hand, more leniently.
 
 mod assembly;
 mod notice;
@@ -20,5 +20,5 @@ pub use notice::{Broadcast, Closing, Notice};
 pub use reply::{Introduction, Listed, Reply, SessionId, Welcome};
 pub use request::{Credentials, Request, RequestError, Secret, USAGE};
 
-/// The version word of `HELLO` that makes a session a program's.
+/// The version word of `HELLO` that marks a session as a program's.
 pub const PROGRAM: &str = "letschat/1";

@@ -1,4 +1,4 @@
-//! What the server says unasked.
+//! Unsolicited notices of the server.
 
 use super::reply::Introduction;
 use crate::frame::Frame;
@@ -7,46 +7,46 @@ use crate::username::Username;
 /// An entry of the numbered log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broadcast {
-    /// Its place in the log, from 1.
+    /// The entry's place in the log, from 1.
     pub number: u64,
-    /// Who said it.
+    /// The author of the broadcast.
     pub sender: Username,
-    /// When, in milliseconds since the Unix epoch; strictly increasing for each sender, so that
-    /// sender and time name it.
+    /// Milliseconds since the Unix epoch, strictly increasing for each sender. Sender and time
+    /// therefore identify an entry.
     pub time_ms: u64,
-    /// What.
+    /// The text of the broadcast.
     pub text: String,
 }
 
-/// Why the server closes a connection, so that the client knows whether to come back.
+/// The reason why the server closes a connection. It tells the client whether to reconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Closing {
-    /// The server stops.
+    /// The server is stopping.
     Terminated,
-    /// An hour without activity.
+    /// The session had no activity for an hour.
     Idle,
     /// The same account logged in again.
     Replaced,
-    /// The operator did it.
+    /// The operator kicked the session.
     Kicked,
-    /// An invalid request to connect.
+    /// The client made an invalid request to connect.
     Penalty,
-    /// Too many wrong answers.
+    /// The client gave too many wrong answers.
     WrongAnswers,
-    /// Too slow to log in or to answer.
+    /// The client was too slow to log in or to answer.
     TooSlow,
-    /// It did not read what it was sent.
+    /// The client did not read its data.
     NotReading,
-    /// Too many lines that were no requests, or far too many requests.
+    /// The client sent too many lines that were no requests, or far too many requests.
     Flood,
-    /// Nothing was heard of it for too long.
+    /// The client was silent for too long.
     Silent,
     /// All places are taken.
     Busy,
 }
 
 impl Closing {
-    /// Every reason there is.
+    /// All reasons.
     pub const ALL: &[Closing] = &[
         Closing::Terminated,
         Closing::Idle,
@@ -61,7 +61,7 @@ impl Closing {
         Closing::Busy,
     ];
 
-    /// The word on the wire and for programs.
+    /// Returns the word on the wire, which programs also see.
     pub fn name(self) -> &'static str {
         match self {
             Closing::Terminated => "terminated",
@@ -78,7 +78,7 @@ impl Closing {
         }
     }
 
-    /// One sentence for people.
+    /// Returns one sentence for people.
     pub fn sentence(self) -> &'static str {
         match self {
             Closing::Terminated => "Server: terminated.",
@@ -98,42 +98,31 @@ impl Closing {
     }
 }
 
-/// What the server says unasked. Comes only between whole replies, as a line that begins with `*`.
+/// An unsolicited notice. It is sent only between whole replies, as a line that begins with `*`.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// An entry of the log, for a client that UDP does not reach or that asked for a replay.
-    Broadcast {
-        /// The entry.
-        entry: Broadcast,
-        /// Whether the client sent it itself.
-        own: bool,
-    },
-    /// A replay is done: whatever was not sent up to this number is gone for good.
-    Replayed {
-        /// The last number that the replay covered.
-        through: u64,
-    },
-    /// Somebody was granted a connection to this client.
+    /// An entry of the log, for a client that UDP does not reach or that asked for a replay. `own`
+    /// is true if the client sent it itself.
+    Broadcast { entry: Broadcast, own: bool },
+    /// The end of a replay. Entries up to `through` that were not sent are gone for good.
+    Replayed { through: u64 },
+    /// An introduction of a client that was granted a connection to this one.
     Introduction(Introduction),
-    /// They came.
+    /// Users who logged in.
     Joined(Vec<Username>),
-    /// They went.
+    /// Users who left.
     Left(Vec<Username>),
-    /// So many came and went that only their numbers are told.
-    Crowd {
-        /// How many came.
-        joined: u64,
-        /// How many went.
-        left: u64,
-    },
-    /// The operator speaks.
+    /// The numbers of users who came and went, when there are too many to name.
+    Crowd { joined: u64, left: u64 },
+    /// A message from the operator.
     Say(String),
-    /// The server closes the connection after this.
+    /// The reason why the server closes the connection after this notice.
     Closing(Closing),
 }
 
 impl Notice {
-    /// The notice as a frame.
+    /// Returns the notice as a frame.
     pub fn to_frame(&self) -> Frame {
         match self {
             Notice::Broadcast { entry, own } => {

@@ -1,4 +1,4 @@
-//! What the server answers, and the things that its answers name.
+//! Replies of the server, and the entries that they list.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,28 +9,28 @@ use crate::frame::Frame;
 use crate::identity::PublicKey;
 use crate::username::Username;
 
-/// An answer: a code, and one or more lines of which each begins with its fields.
+/// A reply: a code, and one or more lines that each begin with their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// What it means.
+    /// The meaning of the reply.
     pub code: Code,
-    /// At least one line.
+    /// The lines, at least one.
     pub lines: Vec<String>,
 }
 
 impl Reply {
-    /// A reply of one line.
+    /// Returns a reply of one line.
     pub fn new(code: Code, line: impl Into<String>) -> Reply {
         Reply { code, lines: vec![line.into()] }
     }
 
-    /// A reply of a line for each item and a last one.
+    /// Returns a reply with a line for each item and a last line.
     pub fn long(code: Code, items: impl IntoIterator<Item = String>, last: String) -> Reply {
         let lines = items.into_iter().chain([last]).collect();
         Reply { code, lines }
     }
 
-    /// Writes the reply as it goes over the wire: `250-` before each line but the last.
+    /// Appends the reply's wire format: `250-` before each line but the last.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let last = self.lines.len().saturating_sub(1);
         for (index, line) in self.lines.iter().enumerate() {
@@ -39,43 +39,44 @@ impl Reply {
         }
     }
 
-    /// The last line: the sentence for people, after the fields.
+    /// Returns the last line: the fields, then a sentence for people.
     pub fn last_line(&self) -> &str {
         self.lines.last().map_or("", String::as_str)
     }
 
-    /// The n-th word of the last line.
+    /// Parses the n-th word of the last line.
     pub fn field<T: FromStr>(&self, n: usize) -> Option<T> {
         self.last_line().split(' ').nth(n)?.parse().ok()
     }
 }
 
-/// What a logged-in program is told. On the wire: the fields of a [`Code::LoggedIn`] reply.
+/// The data for a program that has logged in. On the wire these are the fields of a
+/// [`Code::LoggedIn`] reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
     /// The account's name.
     pub username: Username,
-    /// Names this session in datagrams.
+    /// The session's id in datagrams.
     pub session: SessionId,
-    /// Changes when the broadcast log is begun anew.
+    /// A random value that changes when the broadcast log starts over.
     pub epoch: u64,
     /// The number of the newest broadcast, 0 before the first.
     pub head: u64,
-    /// Where the server takes datagrams.
+    /// The UDP port on which the server receives datagrams.
     pub udp_port: u16,
     /// The client's address as the server sees it.
     pub address: IpAddr,
 }
 
 impl Welcome {
-    /// The welcome as a reply, with a sentence for people.
+    /// Returns the welcome as a reply, with a sentence for people.
     pub fn to_reply(&self) -> Reply {
         let Welcome { username, session, epoch, head, udp_port, address } = self;
         let fields = format!("{username} {session} {epoch:016x} {head} {udp_port} {address}");
         Reply::new(Code::LoggedIn, format!("{fields} welcome"))
     }
 
-    /// The welcome from a reply.
+    /// Parses the welcome of a reply.
     pub fn from_reply(reply: &Reply) -> Option<Welcome> {
         Some(Welcome {
             username: reply.field(0)?,
@@ -88,8 +89,8 @@ impl Welcome {
     }
 }
 
-/// Names a logged-in session in the clear part of its datagrams. Random, so that it can't be
-/// guessed; no secret. Written as 16 hexadecimal digits.
+/// The id of a logged-in session in the clear part of its datagrams. It is random, so that it can't
+/// be guessed, but not secret. Written as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
@@ -107,14 +108,14 @@ impl FromStr for SessionId {
     }
 }
 
-/// An active client as the list shows it.
+/// An active client in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Who.
+    /// The client's username.
     pub username: Username,
-    /// Where, as the asking client can reach it.
+    /// The client's address as the asking client can reach it.
     pub address: IpAddr,
-    /// The receiver's port; `None` (written `-`) for a session typed by hand.
+    /// The receiver's port, or `None` (written `-`) for a session typed by hand.
     pub port: Option<u16>,
 }
 
@@ -129,7 +130,7 @@ impl fmt::Display for Listed {
 }
 
 impl Listed {
-    /// From the words `NAME ADDRESS PORT`, whatever follows them.
+    /// Parses the words `NAME ADDRESS PORT` and ignores the rest of the line.
     pub fn parse(line: &str) -> Option<Listed> {
         let mut words = line.split(' ');
         Some(Listed {
@@ -143,14 +144,14 @@ impl Listed {
     }
 }
 
-/// What the server says of one client to another so that they can meet.
+/// An introduction: the data about a client that another needs to call it or to take its call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Introduction {
-    /// Who.
+    /// The client's username.
     pub username: Username,
-    /// Where they receive peers.
+    /// The address on which the client receives peers.
     pub receiver: SocketAddr,
-    /// By which key they are known at this server.
+    /// The client's key at this server.
     pub key: PublicKey,
 }
 
@@ -162,7 +163,7 @@ impl fmt::Display for Introduction {
 }
 
 impl Introduction {
-    /// From the words `NAME ADDRESS PORT KEY`, whatever follows them.
+    /// Parses the words `NAME ADDRESS PORT KEY` and ignores the rest of the line.
     pub fn parse(line: &str) -> Option<Introduction> {
         let listed = Listed::parse(line)?;
         Some(Introduction {

@@ -1,4 +1,4 @@
-//! What a program asks of the server.
+//! Requests of a program to the server.
 
 use std::fmt;
 
@@ -8,89 +8,54 @@ use crate::frame::Frame;
 use crate::identity::{PublicKey, Signature};
 use crate::username::Username;
 
-/// What a program asks of the server. Names and passwords are as the user gave them: judging them
-/// is the server's, with a reply of its own for each fault.
+/// A request of a program to the server. Names and passwords are sent as the user typed them. The
+/// server validates them and has a reply code for each fault.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// The first line.
+    /// Starts the session as its first line.
     Hello,
-    /// Make an account. The payload is the password twice, on two lines.
-    SignUp {
-        /// The wanted username.
-        username: String,
-        /// The password.
-        password: Secret,
-        /// The password again.
-        repeated: Secret,
-    },
-    /// Log in with the password, which adds the key to the account's keys.
-    Login {
-        /// Who.
-        username: String,
-        /// By which key from now on, and where.
-        credentials: Credentials,
-        /// The password, in the payload.
-        password: Secret,
-    },
-    /// Log in by a key that the account already has.
-    Key {
-        /// Who.
-        username: String,
-        /// By which key, and where.
-        credentials: Credentials,
-    },
-    /// Change one's own password. The payload is the present one and the new one twice, on three
-    /// lines. The account's other keys are forgotten.
-    ChangePassword {
-        /// The present password.
-        password: Secret,
-        /// The new one.
-        new: Secret,
-        /// The new one again.
-        repeated: Secret,
-    },
-    /// A page of the active clients, in the order of names.
-    List {
-        /// Only those after this name.
-        after: Option<Username>,
-    },
-    /// Be told who comes and goes, or no more.
+    /// Creates an account. The payload is the password twice, on two lines.
+    SignUp { username: String, password: Secret, repeated: Secret },
+    /// Logs in with the password, which adds the key to the account's keys. The payload is the
+    /// password.
+    Login { username: String, credentials: Credentials, password: Secret },
+    /// Logs in with a key that the account already has.
+    Key { username: String, credentials: Credentials },
+    /// Changes the account's password. The payload is the present one and the new one twice, on
+    /// three lines. The account's other keys are removed.
+    ChangePassword { password: Secret, new: Secret, repeated: Secret },
+    /// Asks for a page of the active clients, sorted by name, from the first name after `after`.
+    List { after: Option<Username> },
+    /// Starts or stops the notices of users who come and go.
     Watch(bool),
-    /// Be introduced to somebody, named by username or address.
-    Connect {
-        /// A username, an IP address, or an address with a port.
-        who: String,
-    },
-    /// Send a text to everybody. It is the payload.
-    Broadcast {
-        /// The text.
-        text: String,
-    },
-    /// Send again what was broadcast from this number on.
-    Replay {
-        /// The first number wanted.
-        from: u64,
-    },
-    /// Keep the connection alive; the reply carries the log's head.
+    /// Asks for an introduction to a client. `who` is a username, an IP address, or an address with
+    /// a port.
+    Connect { who: String },
+    /// Sends a text to all clients. The text is the payload.
+    Broadcast { text: String },
+    /// Asks for the broadcasts from the number `from` on.
+    Replay { from: u64 },
+    /// Keeps the connection alive. The reply carries the log's head.
     Ping,
-    /// There was activity that the server does not see: in a chat, say.
+    /// Reports activity that the server does not see, such as a message in a chat.
     Active,
-    /// What can be asked here.
+    /// Asks for the available requests.
     Help,
-    /// Close the connection.
+    /// Closes the connection.
     Quit,
 }
 
-/// Key, proof and receiver of a program that logs in.
+/// The key, signature and receiver port of a program that logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The account's key on this machine.
     pub key: PublicKey,
-    /// Over [`LoginStatement`](crate::identity::LoginStatement).
+    /// The signature over [`LoginStatement`](crate::identity::LoginStatement).
     pub signature: Signature,
-    /// The TCP port on which peers are received.
+    /// The TCP port on which the program receives peers.
     pub port: u16,
-    /// Whether a live session of the account with another key is to be replaced.
+    /// True if the login replaces a live session of the account that uses another key.
     pub take: bool,
 }
 
@@ -104,16 +69,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a frame is no request: the reply's code, and what was expected.
+/// A frame that is no request: the reply's code, and the expected syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestError {
     /// [`Code::UnknownCommand`] or [`Code::BadArguments`].
     pub code: Code,
-    /// In words, without a repetition of the input.
+    /// The expected syntax in words, without any of the input.
     pub expected: &'static str,
 }
 
-/// The verbs of a program, with their usage: what [`Request::from_frame`] understands.
+/// The verbs that [`Request::from_frame`] parses, with their usage.
 pub const USAGE: &[(&str, &str)] = &[
     ("HELLO", "HELLO letschat/1"),
     ("SIGNUP", "SIGNUP NAME +N, the payload being the password twice, on two lines"),
@@ -132,7 +97,7 @@ pub const USAGE: &[(&str, &str)] = &[
 ];
 
 impl Request {
-    /// The request as a frame.
+    /// Returns the request as a frame.
     pub fn to_frame(&self) -> Frame {
         match self {
             Request::Hello => Frame::line(format!("HELLO {PROGRAM}")),
@@ -163,7 +128,7 @@ impl Request {
         }
     }
 
-    /// The request of a frame. Verbs and fixed words are taken in any case.
+    /// Parses the request of a frame. Verbs and fixed words are case-insensitive.
     pub fn from_frame(frame: &Frame) -> Result<Request, RequestError> {
         let words: Vec<&str> = frame.words().collect();
         let verb = words.first().map(|verb| verb.to_ascii_uppercase()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Everything survives the wire, and what does not belong there is refused.
+//! Round trips through the wire format, and rejection of malformed frames.
 
 use super::assembly::MAX_REPLY_BYTES;
 use super::*;
@@ -187,13 +187,13 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter)
 }
 
-/// On one line, as the payload's form has it.
+/// Generates secrets of one line, as the payload's format requires.
 fn any_secret() -> impl Strategy<Value = Secret> {
     any_text().prop_map(|text| Secret(text.replace('\n', " ")))
 }
 
 fn any_credentials() -> impl Strategy<Value = Credentials> {
-    // A signature takes longer than all the rest, and its bytes are as good as any.
+    // Signing is far slower than the rest of the test, so all cases share one signature.
     static SIGNED: std::sync::LazyLock<Credentials> =
         std::sync::LazyLock::new(|| credentials(false));
     (1_u16.., any::<bool>()).prop_map(|(port, take)| Credentials { port, take, ..SIGNED.clone() })
@@ -249,7 +249,8 @@ fn any_notice() -> impl Strategy<Value = Notice> {
     ]
 }
 
-/// Lines as the server makes them: on one line, and not ending like a payload's announcement.
+/// Generates replies like the server's: each line without line ends and without a payload
+/// announcement.
 fn any_reply() -> impl Strategy<Value = Reply> {
     let code = prop::sample::select(vec![Code::Ok, Code::Help, Code::Busy, Code::Malformed]);
     let lines = prop::collection::vec("[ -~é€😀]{0,20}[a-z.]", 1..5);

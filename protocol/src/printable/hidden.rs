@@ -1,4 +1,4 @@
-//! Which characters a reader does not see, and where Unicode gives them a use all the same.
+//! Characters that a reader does not see, and the contexts in which Unicode gives them a use.
 
 use icu_properties::props::{
     CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, ExtendedPictographic,
@@ -20,19 +20,19 @@ const TAGGED_FLAGS: [&str; 3] = [
     "\u{1f3f4}\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
 ];
 
-/// Blank in every font, although Unicode counts them as symbols, letters or marks: in Braille, in
-/// music, between hieroglyphs and Khitan letters, and in the place of an object. Spaces are not among
-/// them.
+/// Characters that every font draws blank, although Unicode counts them as symbols, letters or
+/// marks. They occur in Braille, in music, between hieroglyphs and Khitan letters, and as an
+/// object's placeholder. Spaces are not included.
 const DRAWN_BLANK: [char; 7] =
     [BRAILLE_BLANK, '\u{fffc}', '\u{13440}', '\u{13441}', '\u{13442}', KHITAN_FILLER, '\u{1d159}'];
 
-/// Whether a character is shown as an escape unless its neighbours give it a use.
+/// Returns true for a character that is escaped unless its context gives it a use.
 ///
-/// These are controls, line and paragraph separators, format characters, private use, what Unicode
-/// has not assigned, every default-ignorable character and what is drawn blank. Marks that stand
-/// before a number and are drawn around it are format characters too, but they are seen.
+/// These are controls, line and paragraph separators, format characters, private use, unassigned
+/// code points, every default-ignorable character and those drawn blank. Marks that precede a
+/// number and are drawn around it are format characters too, but visible.
 pub(super) fn may_hide(c: char) -> bool {
-    // Nearly all text.
+    // A fast path for nearly all text.
     if matches!(c, ' '..='~') {
         return false;
     }
@@ -44,7 +44,7 @@ pub(super) fn may_hide(c: char) -> bool {
     is_ignorable(c) || DRAWN_BLANK.contains(&c) || is_of_no_sight && !stands_before_a_number(c)
 }
 
-/// Whether nothing is drawn for a character, in any font.
+/// Returns true for a character for which no font draws anything.
 pub(super) fn is_invisible(c: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(c);
     c.is_whitespace()
@@ -62,31 +62,31 @@ fn stands_before_a_number(c: char) -> bool {
     CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
 }
 
-/// The characters of a text that are to be shown as escapes, with their places in bytes.
+/// Returns the characters of a text to be escaped, with their byte offsets.
 pub(super) fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
-    // Nearly all text has nothing to be looked up.
+    // ASCII needs no lookup, and nearly all text is ASCII.
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let looked_at = if is_plain { "" } else { text };
     let mut before = Before::default();
     looked_at.char_indices().filter(move |(at, c)| before.take(text, *at, *c))
 }
 
-/// What stands before a character, as far as it matters.
+/// The context before a character.
 #[derive(Default)]
 struct Before {
     last: Option<char>,
     /// The last character that is no mark.
     base: Option<char>,
-    /// What came last is a pictograph, perhaps with a selector or a colour of skin.
+    /// True after a pictograph, perhaps with a selector or a skin tone.
     is_pictograph: bool,
     /// The end of a flag that is written with tags.
     flag_end: usize,
-    /// The end of the last run of Braille blanks that was looked through.
+    /// The end of the last run of Braille blanks that was scanned.
     blanks_end: usize,
 }
 
 impl Before {
-    /// Takes the next character; whether it is to be escaped.
+    /// Takes the next character. Returns true if it has to be escaped.
     fn take(&mut self, text: &str, at: usize, c: char) -> bool {
         let rest = &text[at + c.len_utf8()..];
         let is_hidden = may_hide(c) && at >= self.flag_end && !self.has_use(c, at, rest);
@@ -107,7 +107,7 @@ impl Before {
         is_hidden
     }
 
-    /// Whether Unicode gives a character that may hide a use just here.
+    /// Returns true if the context gives a hidden character a use.
     fn has_use(&mut self, c: char, at: usize, rest: &str) -> bool {
         if c == BRAILLE_BLANK {
             return self.is_within_braille(at, rest);
@@ -118,7 +118,7 @@ impl Before {
             JOINER | NON_JOINER => self.is_between_letters(last, c, rest),
             '\u{fe0f}' if matches!(last, '0'..='9' | '#' | '*') => rest.starts_with(KEYCAP),
             '\u{fe0e}' | '\u{fe0f}' => is_pictograph(last) && is_emoji(last),
-            // Variants of an ideograph, and of a Mongolian letter.
+            // Variation selectors of an ideograph, then of a Mongolian letter.
             '\u{fe00}'..='\u{fe02}' | '\u{e0100}'..='\u{e01ef}' => {
                 CodePointSetData::new::<UnifiedIdeograph>().contains(last)
             }
@@ -128,8 +128,8 @@ impl Before {
         }
     }
 
-    /// Whether a run of Braille blanks has Braille before or after it, where it is the space. A run that
-    /// has none is looked through once: it may be long.
+    /// Returns true if a run of Braille blanks, the space of Braille, has Braille before or after
+    /// it. A run without is scanned only once, because it may be long.
     fn is_within_braille(&mut self, at: usize, rest: &str) -> bool {
         if self.last.is_some_and(|last| matches!(last, BRAILLE_BLANK..='\u{28ff}')) {
             return true;
@@ -142,8 +142,8 @@ impl Before {
         after.starts_with(|c| matches!(c, '\u{2801}'..='\u{28ff}'))
     }
 
-    /// Whether a joiner shapes letters: after or before a virama, or between letters of a script
-    /// that joins them (RFC 5892, appendix A, which Persian and Bengali writing exceeds a little).
+    /// Returns true if a joiner shapes letters: after or before a virama, or between letters of a
+    /// joining script. RFC 5892, appendix A is slightly too strict for Persian and Bengali.
     fn is_between_letters(&self, last: char, joiner: char, rest: &str) -> bool {
         let next = rest.chars().next();
         let is_before_virama = || is_letter(last) && next.is_some_and(is_virama);
@@ -155,7 +155,7 @@ impl Before {
 }
 
 fn is_pictograph(c: char) -> bool {
-    // Code points that are reserved for pictographs are none yet.
+    // Unassigned code points that are reserved for pictographs don't count.
     CodePointSetData::new::<ExtendedPictographic>().contains(c) && !may_hide(c)
 }
 

@@ -30,8 +30,8 @@ fn bidi_and_zero_width_are_visible() {
     }
 }
 
-/// Every default-ignorable character of Unicode 16 (DerivedCoreProperties.txt), and what else is drawn
-/// as nothing though it is no space.
+/// Every default-ignorable character of Unicode 16 (DerivedCoreProperties.txt), and other
+/// characters that are drawn as nothing although they are no spaces.
 const UNSEEN: &[std::ops::RangeInclusive<char>] = &[
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -101,7 +101,7 @@ fn private_use_and_unassigned_are_escaped() {
 #[test]
 fn ordinary_text_of_any_script_is_untouched() {
     assert_untouched("Grüße, Привет, 你好, مرحبا 👍🏽 — \\ok\u{a0}!");
-    // Marks that are drawn around a number are format characters that are seen.
+    // Marks that are drawn around a number are format characters but visible.
     assert_untouched("\u{600}١٢ \u{6dd}٣ \u{70f}ܐܒ");
 }
 
@@ -190,7 +190,7 @@ fn a_text_of_invisible_characters_is_blank() {
     }
 }
 
-/// Text that is rich in what may hide and in what gives it a use.
+/// Generates text with many hidden characters and many contexts that give them a use.
 fn rich_text() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "a",

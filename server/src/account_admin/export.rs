@@ -15,7 +15,7 @@ use letschat_server::store::password::is_current;
 use super::list::PAGE;
 use super::{Accounts, done};
 
-/// Where the accounts go.
+/// The destination of an export.
 #[derive(Debug, Args)]
 pub(crate) struct ExportFlags {
     /// A new file, which only its owner can read; - for standard output
@@ -23,7 +23,7 @@ pub(crate) struct ExportFlags {
     file: PathBuf,
 }
 
-/// Why there is no file, or not all accounts are in it.
+/// The reason why the file is missing or incomplete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
     #[error("can't export to {file}: {source}")]
@@ -72,8 +72,8 @@ impl Accounts {
     }
 }
 
-/// A name begins with a letter or a digit and a hash with `$`, so that no cell starts a formula in a
-/// spreadsheet. A hash has commas and no quotes.
+/// Returns the accounts as CSV. A name begins with a letter or a digit and a hash with `$`, so no
+/// cell starts a formula in a spreadsheet. A hash has commas but no quotes.
 fn table(accounts: &[NewAccount]) -> String {
     let row = |account: &NewAccount| format!("{},\"{}\"\r\n", account.username, account.phc);
     let mut text = String::from("username,password_hash\r\n");
@@ -81,12 +81,12 @@ fn table(accounts: &[NewAccount]) -> String {
     text
 }
 
-/// A file that could not be written is removed again.
+/// Writes a new file, and removes it again after a failure.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if written.is_err() {
-        // The error that matters is the one before.
+        // The earlier error is the one to report.
         let _ = fs::remove_file(path);
     }
     written

@@ -1,4 +1,4 @@
-//! Hashes many passwords, by a thread for each processor, and shows how far it is.
+//! Hashes many passwords with a thread for each processor, and shows the progress.
 
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use letschat_server::store::password::{HashError, Hasher};
 
 use super::rows::{Credential, Person};
 
-/// Each takes the memory of one hash.
+/// The most threads. Each needs the memory of one hash.
 const MAX_THREADS: usize = 8;
 const QUEUE: usize = 64;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The accounts of these people, in their order.
+/// Returns the accounts of these people, in the same order.
 pub(super) fn hash_all(people: &[Person]) -> Result<Vec<NewAccount>, HashError> {
     let available = thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
@@ -33,7 +33,7 @@ pub(super) fn hash_all(people: &[Person]) -> Result<Vec<NewAccount>, HashError> 
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(person) = people.get(at) else { return };
-                    // Nobody receives any more once a hash has failed.
+                    // The receiver is gone once a hash has failed.
                     if sender.send((at, account(person, &mut hasher))).is_err() {
                         return;
                     }
@@ -59,7 +59,7 @@ fn account(person: &Person, hasher: &mut Hasher) -> Result<NewAccount, HashError
     Ok(NewAccount { username: person.username.clone(), phc })
 }
 
-/// A line at the terminal that is written over. Without a terminal nothing is shown.
+/// A progress line that is overwritten at the terminal. Without a terminal nothing is shown.
 struct Progress {
     passwords: usize,
     done: usize,
@@ -92,6 +92,6 @@ impl Progress {
 }
 
 fn show(text: &str) {
-    // Progress that can't be shown changes nothing.
+    // A failure to show progress changes nothing.
     let _ = Stream::Error.write(text);
 }

@@ -16,7 +16,7 @@ use super::hashing::hash_all;
 use super::rows::{FileError, Rows};
 use super::{Accounts, done, warn_of_reserved};
 
-/// Which file, and how strictly.
+/// The source of an import, and its strictness.
 #[derive(Debug, Args)]
 pub(crate) struct ImportFlags {
     /// A CSV file with the columns username and password or password_hash; - for standard input
@@ -26,7 +26,7 @@ pub(crate) struct ImportFlags {
     skip_bad: bool,
 }
 
-/// Why nothing was imported.
+/// The reason why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImportError {
     #[error("can't import {from}: {source}")]
@@ -38,7 +38,7 @@ pub(crate) enum ImportError {
 }
 
 impl ImportFlags {
-    /// Reads and judges the rows, before a database is made for them.
+    /// Reads and validates the rows, before a database is created for them.
     pub(super) fn read(&self) -> Result<Rows, ImportError> {
         let (from, rows) = if self.file == Path::new("-") {
             ("standard input".to_owned(), Rows::read(io::stdin().lock()))
@@ -51,7 +51,7 @@ impl ImportFlags {
 }
 
 impl Accounts {
-    /// Names the bad rows, and adds the accounts of the others.
+    /// Reports the bad rows, and adds the accounts of the good ones.
     pub(super) fn import(
         &mut self,
         flags: &ImportFlags,
@@ -79,7 +79,7 @@ impl Accounts {
         })
     }
 
-    /// The names of all accounts.
+    /// Returns the names of all accounts.
     fn names(&mut self) -> Result<HashSet<Username>, Box<dyn Error>> {
         let accounts = self.ask_store(super::list::read_all)?;
         Ok(accounts.into_iter().map(|account| account.username).collect())

@@ -5,10 +5,10 @@ use letschat_server::store::StoreError;
 use letschat_server::store::admin::{AccountAdmin, AccountSummary};
 use serde_json::Value;
 
-/// Accounts that are asked for at once, so that a server on the same database is not held up.
+/// The page size of the query, so that a server on the same database is not blocked.
 pub(super) const PAGE: usize = 500;
 
-/// All accounts, in the order of their names.
+/// Returns all accounts, sorted by name.
 pub(super) fn read_all(store: &mut dyn AccountAdmin) -> Result<Vec<AccountSummary>, StoreError> {
     let mut accounts: Vec<AccountSummary> = Vec::new();
     loop {
@@ -21,7 +21,7 @@ pub(super) fn read_all(store: &mut dyn AccountAdmin) -> Result<Vec<AccountSummar
     }
 }
 
-/// In columns, with a line above that names them.
+/// Returns the accounts in columns below a header.
 pub(super) fn table(accounts: &[AccountSummary]) -> String {
     let header = ["USERNAME", "CREATED (UTC)", "BANNED", "KEYS", "LAST USED (UTC)"];
     let mut rows = vec![header.map(str::to_owned)];
@@ -43,7 +43,7 @@ pub(super) fn table(accounts: &[AccountSummary]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// An object for each, on a line.
+/// Returns one JSON object per line and account.
 pub(super) fn json(accounts: &[AccountSummary]) -> String {
     let line = |account: &AccountSummary| {
         let AccountSummary { username, created_ms, banned, keys, used_ms } = account;
@@ -65,7 +65,7 @@ fn for_programs(time_ms: Option<u64>) -> Value {
     time_ms.and_then(time).map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)).into()
 }
 
-/// `None` for a time so far away that it has no date.
+/// Converts a time. Returns `None` for one that is out of range.
 fn time(time_ms: u64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(i64::try_from(time_ms).ok()?)
 }

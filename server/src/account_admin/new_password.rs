@@ -1,5 +1,5 @@
-//! Where a new password comes from: a file, standard input, or somebody at a terminal. Never from
-//! an argument, which others can read.
+//! Sources of a new password: a file, standard input or a terminal. It is never taken from an
+//! argument, which other users can read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
@@ -15,10 +15,10 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr}
 use smol::Task;
 use zeroize::Zeroizing;
 
-/// What is longer holds something else.
+/// The largest password file, in bytes.
 const MAX_BYTES: u64 = 4 * 1024;
 
-/// Why there is no new password.
+/// The reason why there is no new password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
     #[error("can't read the password from {from}: {source}")]
@@ -36,8 +36,8 @@ pub(crate) enum PasswordError {
     NobodyToAsk,
 }
 
-/// Reads a password that is good for this account from the file, `-` being standard input, or asks
-/// for it twice. A terminal is asked in any case: it would show what is typed.
+/// Reads a password that is valid for this account from the file (`-` is standard input), or asks
+/// for it twice. Uses a prompt for any terminal, which would otherwise echo the password.
 pub(super) fn read(name: &Username, file: Option<&Path>) -> Result<Secret, PasswordError> {
     let is_terminal = io::stdin().is_terminal();
     let secret = match file.filter(|path| !(is_terminal && *path == "-")) {
@@ -77,7 +77,7 @@ fn ask(name: &Username) -> Result<Secret, PasswordError> {
     Ok(secret)
 }
 
-/// Asks a question whose answer is not shown. `None`: whoever was asked pressed Ctrl+C or Ctrl+D.
+/// Asks a question and hides the answer. Returns `None` for Ctrl+C or Ctrl+D.
 fn hidden_line(question: &str) -> io::Result<Option<Secret>> {
     let keys = TakenKeys::new(question)?;
     show(question)?;
@@ -87,7 +87,7 @@ fn hidden_line(question: &str) -> io::Result<Option<Secret>> {
     answer
 }
 
-/// Shows a text at the terminal, wherever standard error goes.
+/// Writes a text to the terminal, even if standard error is redirected.
 fn show(text: &str) -> io::Result<()> {
     match OpenOptions::new().write(true).open("/dev/tty") {
         Ok(mut terminal) => terminal.write_all(text.as_bytes()),
@@ -95,29 +95,29 @@ fn show(text: &str) -> io::Result<()> {
     }
 }
 
-/// The keys of the terminal, unseen and uninterpreted. It is given back as it was when this is
-/// dropped: Ctrl+C, taken as a key, must not leave behind a terminal that shows nothing.
+/// The terminal in raw mode without echo. Dropping it restores the previous mode, also after
+/// Ctrl+C, which is read as a key here.
 struct TakenKeys {
     before: Termios,
     during: Termios,
-    /// Dropped with it: whoever continues the process after a stop finds the terminal as a shell left it.
+    /// Restores raw mode when a stopped process is continued by SIGCONT.
     _continuing: Task<()>,
 }
 
 impl TakenKeys {
     fn new(question: &str) -> io::Result<TakenKeys> {
-        // Before the terminal is changed: what fails after that leaves it so.
+        // Register signals before changing the terminal: a failure must leave it unchanged.
         let mut signals = Signals::new([async_signal::Signal::Cont])?;
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
         raw.output_modes = before.output_modes;
-        // What was typed before the question is not its answer.
+        // Flush the input: keys typed before the question are not its answer.
         tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
         let (during, question) = (raw.clone(), question.to_owned());
         let _continuing = smol::spawn(async move {
             while signals.next().await.is_some() {
-                // In the background the terminal is somebody else's.
+                // A background process must not change the terminal.
                 if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
                     let _ = tcsetattr(io::stdin(), OptionalActions::Now, &raw);
                     let _ = show(&question);
@@ -127,10 +127,10 @@ impl TakenKeys {
         Ok(TakenKeys { before, during, _continuing })
     }
 
-    /// Stops this process and its job, as Ctrl+Z does where keys are signals.
+    /// Stops this process and its job, as Ctrl+Z does in a cooked terminal.
     fn suspend(&self) {
         let set = |modes| tcsetattr(io::stdin(), OptionalActions::Now, modes);
-        // What can't be stopped goes on.
+        // If stopping fails, the question continues.
         let _ = set(&self.before);
         let _ = kill_current_process_group(Signal::TSTP);
         let _ = set(&self.during);
@@ -139,7 +139,7 @@ impl TakenKeys {
 
 impl Drop for TakenKeys {
     fn drop(&mut self) {
-        // A terminal that is gone needs no echo.
+        // If the terminal is gone, there is nothing to restore.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
@@ -155,7 +155,7 @@ fn edited_line(
     keys: impl Iterator<Item = io::Result<u8>>,
     suspend: impl Fn(),
 ) -> io::Result<Option<Secret>> {
-    // A line that had to grow would leave copies behind.
+    // Growing the buffer would leave copies of the password in memory.
     let mut line = Vec::with_capacity(MAX_BYTES as usize);
     for key in keys.take(MAX_BYTES as usize) {
         match key? {
@@ -165,7 +165,7 @@ fn edited_line(
             }
             CTRL_C | CTRL_D => return Ok(None),
             BACKSPACE | DELETE => {
-                // The bytes of one character.
+                // Remove all bytes of one character.
                 while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
             }
             CTRL_U => line.clear(),

@@ -1,4 +1,4 @@
-//! What the rows of a CSV file say: the columns, and an account per row or what is wrong with it.
+//! The rows of a CSV file: the columns, and either an account or an error for each row.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -10,13 +10,13 @@ use letschat_server::store::password::is_current;
 
 use super::table::{Row, Table, TableError};
 
-/// More accounts than a server can hold. It stops a device that never ends.
+/// More accounts than a server can hold. The limit stops a device that never ends.
 const MAX_ROWS: usize = 1_000_000;
 
-/// How every hash begins that was mistaken for a password.
+/// The prefix of all hashes that are likely to be mistaken for passwords.
 const HASH_START: &str = "$argon2";
 
-/// Why a file as a whole can't be imported.
+/// The reason why a whole file can't be imported.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     #[error(transparent)]
@@ -29,8 +29,8 @@ pub(crate) enum FileError {
     ManyRows,
 }
 
-/// What is wrong with the line that names the columns. A file without such a line may have a
-/// password there, so no cell is repeated.
+/// A fault of the header. The error repeats no cell, because a file without a header may have a
+/// password there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeaderError {
     #[error("column {0} is none of username, password and password_hash")]
@@ -43,7 +43,7 @@ pub(crate) enum HeaderError {
     NoPassword,
 }
 
-/// What is wrong with a row. It repeats no cell but a valid name.
+/// A fault of a row. The error repeats no cell but a valid name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RowError {
     #[error("it is not UTF-8")]
@@ -68,7 +68,7 @@ pub(super) enum RowError {
     ForeignHash(Username),
 }
 
-/// An account to be made.
+/// An account to be created.
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) line: u64,
@@ -76,25 +76,25 @@ pub(super) struct Person {
     pub(super) credential: Credential,
 }
 
-/// What an account is to be opened by.
+/// The credential of a new account.
 #[derive(Debug)]
 pub(super) enum Credential {
-    /// A password, already judged.
+    /// A validated password.
     Password(Secret),
-    /// A PHC string, already judged.
+    /// A validated PHC string.
     Hash(String),
 }
 
-/// A file that was read to its end.
+/// The rows of a whole file.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) people: Vec<Person>,
-    /// The other rows, by their lines.
+    /// The faulty rows with their line numbers.
     pub(super) bad: Vec<(u64, RowError)>,
 }
 
 impl Rows {
-    /// Reads and judges all rows, without regard to the accounts that there are.
+    /// Reads and validates all rows, without comparing them with existing accounts.
     pub(super) fn read(source: impl Read) -> Result<Rows, FileError> {
         let mut table = Table::new(source)?;
         let first = table.next_row()?.ok_or(FileError::Empty)?;
@@ -117,7 +117,7 @@ impl Rows {
         self.people.len() + self.bad.len()
     }
 
-    /// Moves those to the bad rows whose names are taken.
+    /// Moves rows with a taken name to the bad rows.
     pub(super) fn refuse_taken(&mut self, is_taken: impl Fn(&Username) -> bool) {
         for person in self.people.extract_if(.., |person| is_taken(&person.username)) {
             self.bad.push((person.line, RowError::Taken(person.username)));
@@ -125,7 +125,7 @@ impl Rows {
         self.bad.sort_by_key(|(line, _)| *line);
     }
 
-    /// Of several good rows with one name the first counts.
+    /// Adds a good row. Of several with the same name only the first counts.
     fn add(&mut self, row: &Row<'_>, columns: Columns, lines: &mut HashMap<Username, u64>) {
         match columns.read(row) {
             Ok(person) => match lines.get(&person.username) {
@@ -142,7 +142,7 @@ impl Rows {
     }
 }
 
-/// Which cell is what, from 0.
+/// The positions of the columns, from 0.
 #[derive(Debug, Clone, Copy)]
 struct Columns {
     count: usize,
@@ -152,10 +152,10 @@ struct Columns {
 }
 
 impl Columns {
-    /// Those of a file without a header.
+    /// The columns of a file without a header.
     const UNNAMED: Columns = Columns { count: 2, username: 0, password: Some(1), hash: None };
 
-    /// The columns by their header. `None`: no cell names a column, so this is no header.
+    /// Parses the header. Returns `None` if no cell names a column, so that the row is no header.
     fn named(row: &Row<'_>) -> Result<Option<Columns>, HeaderError> {
         let Ok(cells) = row.cells() else { return Ok(None) };
         let names: Vec<String> = cells.iter().map(|cell| cell.trim().to_lowercase()).collect();

@@ -1,7 +1,7 @@
 //! Reads a CSV file (RFC 4180) of accounts, row by row.
 //!
-//! Rows and cells are bounded, so a hostile file costs no memory. The buffers are wiped: they hold
-//! passwords.
+//! Rows and cells are bounded, so that a hostile file can't exhaust memory. The buffers hold
+//! passwords and are wiped.
 
 use std::io::{self, ErrorKind, Read};
 use std::str::Utf8Error;
@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 
 /// The longest row, in bytes. A name with its password or hash needs less than a sixth.
 const MAX_ROW_BYTES: usize = 4 * 1024;
-/// Three columns are known; more cells can only be a mistake.
+/// The most cells of a row. Only three columns are known; more cells are an error.
 const MAX_CELLS: usize = 16;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why a file can't be read to its end.
+/// The reason why a file can't be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TableError {
     #[error("it can't be read: {0}")]
@@ -30,7 +30,7 @@ pub(crate) enum TableError {
     ManyCells { line: u64 },
 }
 
-/// A row, and the line that it begins in.
+/// A row, and the number of its first line.
 pub(super) struct Row<'a> {
     pub(super) line: u64,
     text: &'a [u8],
@@ -38,18 +38,18 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The cells without their quotes.
+    /// Returns the cells without their quotes.
     pub(super) fn cells(&self) -> Result<Vec<&str>, Utf8Error> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         begins.zip(self.ends).map(|(begin, end)| str::from_utf8(&self.text[begin..*end])).collect()
     }
 }
 
-/// The rows of a file. Empty lines are none.
+/// The rows of a file. Empty lines are skipped.
 pub(super) struct Table<R> {
     source: R,
     chunk: Zeroizing<Vec<u8>>,
-    /// What of the chunk is still unread.
+    /// The start of the chunk's unread part.
     begin: usize,
     end: usize,
     /// The line of the next byte, from 1.
@@ -60,7 +60,7 @@ pub(super) struct Table<R> {
 }
 
 impl<R: Read> Table<R> {
-    /// Begins to read, after any byte order marks.
+    /// Starts to read, after any byte order marks.
     pub(super) fn new(source: R) -> Result<Table<R>, TableError> {
         let mut table = Table {
             source,
@@ -86,13 +86,13 @@ impl<R: Read> Table<R> {
         Ok(table)
     }
 
-    /// Reads until there are so many bytes, or no more.
+    /// Reads until this many bytes are buffered or the file ends.
     fn fill_to(&mut self, bytes: usize) -> io::Result<()> {
         while self.end < bytes && self.fill()? {}
         Ok(())
     }
 
-    /// The next row; `None` at the end.
+    /// Returns the next row, or `None` at the end.
     pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, TableError> {
         self.skip_line_ends()?;
         let line = self.line;
@@ -124,7 +124,8 @@ impl<R: Read> Table<R> {
         }
     }
 
-    /// The parser would skip them too, but a row's line is to be the one that it begins in.
+    /// Skips line ends. The parser would skip them too, but without counting them in the row's line
+    /// number.
     fn skip_line_ends(&mut self) -> io::Result<()> {
         loop {
             let unread = &self.chunk[self.begin..self.end];
@@ -142,7 +143,7 @@ impl<R: Read> Table<R> {
         }
     }
 
-    /// Reads more after what is there. `false`: there is no more.
+    /// Reads more bytes. Returns `false` at the end of the file.
     fn fill(&mut self) -> io::Result<bool> {
         loop {
             match self.source.read(&mut self.chunk[self.end..]) {
@@ -165,7 +166,7 @@ fn line_ends(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Gives a byte at a time, as a slow pipe may.
+    /// A source that returns one byte at a time, as a slow pipe may.
     struct Slow<'a>(&'a [u8]);
 
     impl Read for Slow<'_> {

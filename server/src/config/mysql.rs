@@ -1,4 +1,4 @@
-//! What it takes to get into a MySQL server, besides where it is.
+//! The credentials and the encryption for a MySQL server.
 
 use std::env::{self, VarError};
 use std::ffi::OsStr;
@@ -16,13 +16,13 @@ use letschat_server::settings::StoreLocation;
 use letschat_server::store::mysql::location::{MysqlLocation, Tls};
 use zeroize::Zeroizing;
 
-/// A password in the environment; there is no flag for it, since others can read those.
+/// The variable with the password. There is no flag for it, since other users can read flags.
 const PASSWORD_VARIABLE: &str = "LETSCHAT_SERVER_STORE_PASSWORD";
 
-/// What is longer holds something else.
+/// The largest password file, in bytes.
 const MAX_PASSWORD_FILE_BYTES: u64 = 4 * 1024;
 
-/// How to get into the database that `--store mysql://...` names.
+/// Credentials and encryption for the database that `--store mysql://...` names.
 #[derive(Debug, Args)]
 pub(super) struct MysqlFlags {
     /// A file with the password for MySQL, and nothing else [or: the password itself in
@@ -49,7 +49,7 @@ enum TlsFlag {
     Verified,
 }
 
-/// The way into the database is not complete.
+/// The settings for the database are incomplete or contradictory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MysqlFlagsError {
     #[error("the store's password is both in {PASSWORD_VARIABLE} and in --store-password-file")]
@@ -67,7 +67,7 @@ pub(crate) enum MysqlFlagsError {
 }
 
 impl MysqlFlags {
-    /// The location with the password and the encryption.
+    /// Returns the location with the password and the encryption.
     pub(super) fn complete(
         &self,
         location: MysqlLocation,
@@ -109,7 +109,7 @@ fn password(given: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>
     }
 }
 
-/// It may be a pipe, as in `<(pass show chat)`.
+/// Reads the password file, which may be a pipe, as in `<(pass show chat)`.
 fn password_file(path: &Path) -> io::Result<Zeroizing<String>> {
     let mut content = Zeroizing::new(String::with_capacity(MAX_PASSWORD_FILE_BYTES as usize + 1));
     let length =
@@ -120,14 +120,15 @@ fn password_file(path: &Path) -> io::Result<Zeroizing<String>> {
     Ok(content)
 }
 
-/// Editors add byte order marks and a line's end, which are no part of the password.
+/// Removes the byte order marks and the line end that editors add.
 fn without_line_end(content: &str) -> &str {
     let content = without_marks(content);
     let content = content.strip_suffix('\n').unwrap_or(content);
     content.strip_suffix('\r').unwrap_or(content)
 }
 
-/// Reads a store's location. clap itself would repeat a wrong one, with the password in it.
+/// The parser of a store's location. clap's own error would repeat an invalid one with its
+/// password.
 #[derive(Clone)]
 pub(super) struct StoreParser;
 

@@ -13,7 +13,7 @@ use super::command::{COMMANDS, Mistake};
 const COLUMNS: [&str; 8] =
     ["username", "address", "port", "kind", "since (UTC)", "for", "idle", "delivery"];
 
-/// What the operator is shown.
+/// Returns the lines to print for an answer.
 pub(super) fn lines(answer: &OperatorAnswer) -> Vec<String> {
     match answer {
         OperatorAnswer::Sessions(page) => list(page),
@@ -34,7 +34,7 @@ pub(super) fn lines(answer: &OperatorAnswer) -> Vec<String> {
     }
 }
 
-/// All commands, one line each.
+/// Returns all commands, one per line.
 pub(super) fn help() -> Vec<String> {
     aligned(COMMANDS.iter().map(|(usage, summary)| [(*usage).into(), (*summary).into()]).collect())
 }
@@ -119,7 +119,7 @@ fn statistics(stats: &Stats) -> Vec<String> {
     aligned(rows.map(|(label, value)| [label.to_owned(), value]).into())
 }
 
-/// Rows as lines whose columns stand below each other.
+/// Returns rows as lines with aligned columns.
 fn aligned<const N: usize>(rows: Vec<[String; N]>) -> Vec<String> {
     let mut widths = [0; N];
     for row in &rows {
@@ -139,7 +139,7 @@ fn time(wall_ms: u64) -> String {
     time.unwrap_or_default().format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// In the largest unit, and from hours on in the next one too.
+/// Formats a duration in its largest unit, and from hours on with the next smaller one too.
 fn duration(ms: u64) -> String {
     let seconds = ms / 1_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);

@@ -1,11 +1,11 @@
-//! Which line is which command.
+//! Parsing of typed lines into commands.
 
 use clap::CommandFactory as _;
 use letschat_protocol::printable::{Printable, is_blank};
 
 use crate::config::Flags;
 
-/// What the console knows, as `help` shows it.
+/// The console's commands with their help texts.
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("list", "Show who is logged in."),
     ("say TEXT", "Say a text to everybody; a line that looks like no command is said as well."),
@@ -15,7 +15,7 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("exit", "Tell everybody, and stop the server."),
 ];
 
-/// The client's commands, which the console does not have.
+/// Commands of the client that the console does not have.
 const OF_THE_CLIENT: &[&str] = &[
     "accept",
     "all",
@@ -52,44 +52,44 @@ const OF_THE_CLIENT: &[&str] = &[
     "whoami",
 ];
 
-/// What operators type elsewhere.
+/// Commands that operators type elsewhere.
 const OF_OPERATORS: &[&str] =
     &["ban", "kill", "reboot", "reload", "restart", "shutdown", "stop", "unban", "who"];
 
-/// Those of them that are followed by a name.
+/// The commands among them that take a name.
 const WITH_A_NAME: &[&str] = &["ban", "disconnect", "kill", "unban"];
 
-/// What the operator typed.
+/// A command of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     List,
-    /// Made printable: a session typed by hand shows its bytes raw.
+    /// The text, made printable: a session typed by hand shows its bytes raw.
     Say(String),
-    /// One word, which need not be a username.
+    /// A single word, which need not be a username.
     Kick(String),
     Stats,
     Help,
     Exit,
 }
 
-/// Why a line is neither a command nor said to everybody. Some hold the usage of the command that was
-/// meant.
+/// A line that is neither a command nor a text for everybody. Some variants hold the usage of the
+/// intended command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mistake {
-    /// The first word is a command, and the rest does not fit it.
+    /// The first word is a command, but its arguments are wrong.
     Misused(&'static str),
     /// The first word is one edit away from a command, or a command with punctuation.
     Mistyped(&'static str),
-    /// It is a command of another program, or looks like one.
+    /// The line is a command of another program, or looks like one.
     Foreign,
-    /// It has control characters, as keys that the terminal does not edit with type them.
+    /// The line has control characters, such as those of keys that the terminal does not edit.
     Unprintable,
 }
 
 impl Command {
-    /// Reads a line: a command in any case of letters, or a text for everybody. An empty line is
-    /// nothing. A line that looks like a command is a mistake, unless it is right: people are not to be
-    /// told what the operator mistyped.
+    /// Parses a line: a command in any case of letters, or a text for everybody. Returns `None` for
+    /// an empty line. A line that resembles a command but is none is a mistake, so that clients
+    /// never see a mistyped command.
     pub(super) fn understand(line: &str) -> Option<Result<Command, Mistake>> {
         let line = line.trim();
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -110,7 +110,7 @@ impl Command {
     }
 }
 
-/// The mistake that a line is by its first word and the rest; `None` if it is a text.
+/// Returns the mistake in a line, or `None` if it is a text.
 fn mistake(line: &str, word: &str, rest: &str) -> Option<Mistake> {
     if line.contains(|c: char| c.is_control() && c != '\t') {
         return Some(Mistake::Unprintable);
@@ -129,7 +129,7 @@ fn mistake(line: &str, word: &str, rest: &str) -> Option<Mistake> {
     }
 }
 
-/// Whether a line is a command of another program: the client, this one in a shell, an editor.
+/// Returns true for a command of another program: the client, the server in a shell, an editor.
 fn is_foreign(word: &str, letters: &str, rest: &str) -> bool {
     let is_bare = rest.is_empty() || rest == "now" || rest.starts_with('-');
     word.starts_with(['/', ':', '!', '\\'])

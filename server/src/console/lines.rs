@@ -1,4 +1,4 @@
-//! Lines from a terminal or a pipe, of which no more is kept than a line may have.
+//! Bounded lines from a terminal or a pipe.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, IsTerminal as _, Read};
@@ -11,10 +11,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
-/// What a terminal passes on of a line, and more than any command or text may have.
+/// The longest line that a terminal passes on, longer than any valid command or text.
 const MAX_LINE_BYTES: usize = 4 * 1024;
 
-/// How soon it is noticed that the server was brought to the foreground: nobody tells it.
+/// The interval of checks for the foreground, of which the system sends no notice.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 const STANDARD_INPUT: &str = "/proc/self/fd/0";
@@ -23,14 +23,14 @@ const STANDARD_INPUT: &str = "/proc/self/fd/0";
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Text(String),
-    /// None of it was kept.
+    /// A line over the limit, none of which was kept.
     TooLong {
         bytes: u64,
     },
     NotUtf8,
 }
 
-/// Reads a line; `None` at the end of the input.
+/// Reads a line. Returns `None` at the end of the input.
 pub(super) fn next_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut kept = Vec::new();
     let mut bytes = 0;
@@ -64,16 +64,16 @@ fn line(kept: Vec<u8>, bytes: u64) -> Line {
     String::from_utf8(kept).map_or(Line::NotUtf8, Line::Text)
 }
 
-/// Standard input with somebody at its other end.
+/// Standard input from a terminal or a pipe.
 pub(super) struct Source {
     file: File,
-    /// A named FIFO is at its end whenever its last writer has gone. We are a writer too, so that
-    /// it stays open for the next one.
+    /// A writer of our own, so that a named FIFO stays open. It would be at its end whenever its
+    /// last writer has gone.
     _writer: Option<File>,
 }
 
 impl Source {
-    /// Standard input, if somebody may type there: at a terminal or through a pipe.
+    /// Returns standard input if it is a terminal or a pipe.
     pub(super) fn standard_input() -> io::Result<Option<Source>> {
         let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         if file.is_terminal() {
@@ -87,16 +87,16 @@ impl Source {
 }
 
 impl Source {
-    /// Whoever reads a terminal in the background is stopped with all of its threads (SIGTTIN), and
-    /// a server is of no use stopped. What is typed then is for whoever is in the foreground.
+    /// Returns true in a terminal's background. Reading there would stop the whole process
+    /// (SIGTTIN), and the input is meant for the foreground process.
     fn is_in_background(&self) -> bool {
-        // What is no terminal has no foreground.
+        // Without a terminal there is no foreground.
         tcgetpgrp(&self.file).is_ok_and(|foreground| foreground != getpgrp())
     }
 }
 
-/// A pipe without a name is named like `pipe:[4026]`, and its end is its end. Without the right to
-/// write to a FIFO, so is that of the FIFO's last writer.
+/// Opens a named FIFO for writing. A pipe without a name (`pipe:[4026]`) simply ends, and so does a
+/// FIFO without write permission after its last writer.
 fn writer() -> Option<File> {
     let has_name = fs::read_link(STANDARD_INPUT).ok()?.is_absolute();
     let open = || OpenOptions::new().read(true).write(true).open(STANDARD_INPUT).ok();
@@ -104,8 +104,8 @@ fn writer() -> Option<File> {
 }
 
 impl Read for Source {
-    /// Ctrl+D at a terminal is no end, since more can be typed after it; a terminal that is gone
-    /// is none any more. Whoever opened the input may have asked for reads that do not wait.
+    /// Reads from the input. Ctrl+D at a terminal is not the end, since more can be typed after it,
+    /// but a terminal that is gone is. The input may have been opened non-blocking.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             poll(&mut [PollFd::new(&self.file, PollFlags::IN)], None)?;

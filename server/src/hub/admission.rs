@@ -7,23 +7,23 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::ConnectionId;
 use super::rate::{Bucket, Buckets};
 
-/// A sender as far as an address tells. An IPv6 address counts twice, for its household and for its
-/// site, since whoever has a site has 65,536 households to come from.
+/// A group of addresses that share a limit. An IPv6 address counts both for its household and for
+/// its site, since a site has 65,536 households.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum AddressBlock {
-    /// An IPv4 address.
+    /// A single IPv4 address.
     Address(Ipv4Addr),
-    /// An IPv6 /64, which one household has to itself.
+    /// An IPv6 /64, the network of one household.
     Household(u128),
     /// An IPv6 /48, the largest network that one subscriber usually has (RFC 6177).
     Site(u128),
 }
 
-/// A site may do as much as so many households.
+/// The limit of a site, in households.
 const HOUSEHOLDS_PER_SITE: u32 = 4;
 
 impl AddressBlock {
-    /// All that an address counts for, the widest last.
+    /// Returns all blocks of an address, the widest last.
     fn all(address: IpAddr) -> impl Iterator<Item = AddressBlock> {
         let (first, second) = match address.to_canonical() {
             IpAddr::V4(v4) => (AddressBlock::Address(v4), None),
@@ -35,7 +35,7 @@ impl AddressBlock {
         [first].into_iter().chain(second)
     }
 
-    /// Returns the number of household limits that it is allowed.
+    /// Returns the block's limit, in households.
     fn share(self) -> u32 {
         match self {
             AddressBlock::Address(_) | AddressBlock::Household(_) => 1,
@@ -43,29 +43,29 @@ impl AddressBlock {
         }
     }
 
-    /// `true` for the widest group that its addresses count for.
+    /// Returns true for the widest block of its addresses.
     fn is_widest(self) -> bool {
         !matches!(self, AddressBlock::Household(_))
     }
 }
 
-/// Connections that are not logged in, bounded in all and for each block. When the places are
-/// full, the oldest connection of the address or site with the most connections is evicted. So silent
-/// clients of few addresses can't evict a single client of another one.
+/// Connections that are not logged in, bounded in total and for each block. When the places are
+/// full, the oldest connection of the block with the most connections is evicted. Silent clients of
+/// few addresses can therefore never evict a client of another one.
 #[derive(Debug, Default)]
 pub(super) struct PreLogin {
     waiting: usize,
     by_block: HashMap<AddressBlock, BTreeSet<ConnectionId>>,
 }
 
-/// Connections that may wait in all.
+/// The most connections that may wait in total.
 pub(crate) const PRE_LOGIN_PLACES: usize = 256;
-/// Connections that may wait from one address.
+/// The most connections that may wait from one address.
 pub(super) const MAX_WAITING_PER_ADDRESS: usize = 16;
 
 impl PreLogin {
-    /// Lets a connection in and says who has to leave for it, if anybody. Connections count up,
-    /// so the oldest is the smallest.
+    /// Admits a connection and returns the one to evict for it, if any. Ids count up, so the oldest
+    /// connection has the smallest.
     pub(super) fn enter(&mut self, connection: ConnectionId, from: IpAddr) -> Option<ConnectionId> {
         let mut leaves = None;
         for block in AddressBlock::all(from) {
@@ -81,7 +81,8 @@ impl PreLogin {
         })
     }
 
-    /// Looks at every address: there are hardly more of them than places.
+    /// Finds the connection to evict by scanning all addresses, of which there are hardly more than
+    /// places.
     fn oldest_of_the_most(&self) -> Option<ConnectionId> {
         let oldest = |group: &BTreeSet<ConnectionId>| {
             group.first().map(|oldest| (Reverse(group.len()), *oldest))
@@ -90,7 +91,7 @@ impl PreLogin {
         widest.filter_map(|(_, group)| oldest(group)).min().map(|(_, oldest)| oldest)
     }
 
-    /// It logged in or went away.
+    /// Removes a connection that logged in or left.
     pub(super) fn leave(&mut self, connection: ConnectionId, from: IpAddr) {
         for block in AddressBlock::all(from) {
             let Some(waiting) = self.by_block.get_mut(&block) else {
@@ -105,9 +106,9 @@ impl PreLogin {
     }
 }
 
-/// Failed logins by address. After a few, further tries from there begin only one after another
-/// and later and later; a success costs nothing. It is the try that waits and not its answer:
-/// whoever hangs up instead of waiting for the answer gains nothing.
+/// Failed logins by address. After a few failures, further attempts from there start one at a time
+/// with growing delays; a success adds none. The attempt is delayed and not its answer, so that
+/// hanging up early gains nothing.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     by_block: HashMap<AddressBlock, Failed>,
@@ -115,31 +116,31 @@ pub(super) struct Failures {
 
 #[derive(Debug, Clone, Copy)]
 struct Failed {
-    /// So many cost nothing.
+    /// The number of failures without a delay.
     free: u32,
     count: u32,
     last_ms: u64,
-    /// The next try may begin then.
+    /// The earliest start of the next attempt.
     next_ms: u64,
 }
 
-/// So many failures of a household cost nothing: fingers slip.
+/// The number of a household's failures without a delay, to allow for typing errors.
 const FREE_FAILURES: u32 = 3;
 const FIRST_DELAY_MS: u64 = 250;
 const MAX_DELAY_MS: u64 = 5_000;
-/// Nobody is kept waiting for longer than this; a try that would have to is refused.
+/// The longest delay. An attempt that would have to wait longer is refused.
 const MAX_WAIT_MS: u64 = 15_000;
-/// One failure is forgiven in each such time.
+/// The interval after which one failure is forgiven.
 const FORGIVEN_MS: u64 = 30_000;
-/// Addresses remembered at once; when there are more, those that failed least recently go.
+/// The most addresses that are remembered. Beyond it, those that failed least recently are evicted.
 const MAX_ADDRESSES: usize = 4_096;
 
-/// Too many tries wait already; in so many milliseconds it is worth another.
+/// The error for too many waiting attempts, with the milliseconds until the next is allowed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooMany(pub(super) u64);
 
 impl Failures {
-    /// Returns the wait before a try from this address may begin.
+    /// Returns the wait before an attempt from this address may start.
     pub(super) fn wait_ms(&mut self, from: IpAddr, now_ms: u64) -> Result<u64, TooMany> {
         let next = AddressBlock::all(from).filter_map(|block| self.by_block.get(&block));
         let begins_ms = next.map(|failed| failed.next_ms).max().unwrap_or(0).max(now_ms);
@@ -149,7 +150,8 @@ impl Failures {
         }
         for block in AddressBlock::all(from) {
             let failed = self.by_block.get_mut(&block);
-            // A site whose own failures are still free does not wait for one household of it.
+            // A site that has not used up its own free failures does not wait for one of its
+            // households.
             if let Some(failed) = failed.filter(|failed| failed.delay_ms(now_ms) > 0) {
                 failed.next_ms = begins_ms + failed.delay_ms(now_ms);
             }
@@ -198,8 +200,8 @@ impl Failed {
     }
 }
 
-/// Sign-ups by address: many at once, as from a class behind one address, then slowly. A try that comes
-/// to nothing counts as well, and costs nobody but its sender.
+/// A rate limit of sign-ups by address: a burst, as from a class behind one address, then slowly.
+/// Failed attempts count as well, and cost only their sender.
 #[derive(Debug)]
 pub(super) struct SignUps {
     burst: u32,
@@ -212,7 +214,7 @@ impl SignUps {
         SignUps { burst, interval_ms, buckets: Buckets::default() }
     }
 
-    /// Counts a sign-up, or says in how many milliseconds there may be one.
+    /// Counts a sign-up, or returns the milliseconds until the next is allowed.
     pub(super) fn take(&mut self, from: IpAddr, now_ms: u64) -> Result<(), u64> {
         let waits = AddressBlock::all(from).map(|block| self.buckets.wait_ms(&block, now_ms));
         if let Some(wait_ms) = waits.max().filter(|wait_ms| *wait_ms > 0) {

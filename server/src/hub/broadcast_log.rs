@@ -1,4 +1,4 @@
-//! The numbered log of broadcasts, as long as they are kept.
+//! The numbered log of broadcasts within their retention period.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,40 +8,40 @@ use letschat_protocol::username::Username;
 use crate::store::{NewBroadcast, StoredEntry, StoredLog};
 use letschat_protocol::clock::Now;
 
-/// Entries kept at most, whatever their age.
+/// The most entries that are kept, whatever their age.
 pub(super) const MAX_ENTRIES: usize = 10_000;
-/// Bytes of text kept at most, whatever their age.
+/// The most bytes of text that are kept, whatever their age.
 pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Senders whose last time is remembered by name.
+/// The most senders whose last time is remembered individually.
 const MAX_SENDERS: usize = 10_000;
 
-/// The broadcasts that can still be sent again. The database gives them their numbers; these rise and
+/// The broadcasts that can still be replayed. The database assigns their numbers, which rise and
 /// may have gaps.
 #[derive(Debug)]
 pub(super) struct BroadcastLog {
     epoch: u64,
     boot_id: u64,
     retention_ms: u64,
-    /// The highest number that was published.
+    /// The highest published number.
     head: u64,
     kept: VecDeque<Kept>,
     bytes: usize,
-    /// These outlive the broadcasts, since the wall clock may be set back.
+    /// The senders' last times. They outlive the broadcasts, since the wall clock may be set back.
     last_times: HashMap<Username, u64>,
-    /// No time up to this is given to those who are not remembered by name.
+    /// A lower bound of new times for senders that are not remembered individually.
     floor_ms: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
     broadcast: Broadcast,
-    /// On the boot clock.
+    /// The expiry on the boot clock.
     expires_ms: u64,
 }
 
 impl BroadcastLog {
-    /// The log as it was stored. Entries of this boot are as old as the boot clock says; those of
-    /// an earlier one as old as the wall clock says, within bounds, since it may have been set.
+    /// Restores the stored log. Entries of this boot are aged by the boot clock. Those of an
+    /// earlier boot are aged by the wall clock, within bounds, since it may have been set.
     pub(super) fn restore(log: StoredLog, boot_id: u64, retention_ms: u64, now: Now) -> Self {
         let mut restored = BroadcastLog {
             epoch: log.epoch,
@@ -65,27 +65,27 @@ impl BroadcastLog {
         restored
     }
 
-    /// Names this log.
+    /// Returns the log's random id.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The highest number that was published.
+    /// Returns the highest published number.
     pub(super) fn head(&self) -> u64 {
         self.head
     }
 
-    /// The lowest number that can be sent again, or the next one if there is none.
+    /// Returns the lowest number that can be replayed, or the next number if there is none.
     pub(super) fn first(&self) -> u64 {
         self.kept.front().map_or(self.head + 1, |kept| kept.broadcast.number)
     }
 
-    /// The number of broadcasts that can be sent again.
+    /// Returns the number of broadcasts that can be replayed.
     pub(super) fn kept(&self) -> usize {
         self.kept.len()
     }
 
-    /// Gives a text a time that is later than its sender's last one, whatever the wall clock says.
+    /// Dates a text later than its sender's last one, whatever the wall clock says.
     pub(super) fn date(&mut self, sender: Username, text: String, now: Now) -> NewBroadcast {
         let last = self.last_times.get(&sender).copied().unwrap_or(self.floor_ms);
         let time_ms = now.wall_ms.max(last + 1);
@@ -94,13 +94,13 @@ impl BroadcastLog {
         NewBroadcast { sender, time_ms, text, boot_ms, boot_id }
     }
 
-    /// Adds an entry that has been committed.
+    /// Adds a committed entry.
     pub(super) fn publish(&mut self, entry: &StoredEntry) {
         self.head = entry.broadcast.number;
         self.keep(entry.broadcast.clone(), entry.boot_ms.saturating_add(self.retention_ms));
     }
 
-    /// Forgets what is too old or too much; the highest number forgotten, if any.
+    /// Removes entries that are too old or too many. Returns the highest number removed, if any.
     pub(super) fn expire(&mut self, now_ms: u64) -> Option<u64> {
         let mut through = None;
         while let Some(oldest) = self.kept.front() {
@@ -115,19 +115,19 @@ impl BroadcastLog {
         through
     }
 
-    /// The first number that was dated after this time.
+    /// Returns the first number that was dated after this time.
     pub(super) fn first_since(&self, boot_ms: u64) -> u64 {
         let expired_ms = boot_ms.saturating_add(self.retention_ms);
         let older = self.kept.partition_point(|kept| kept.expires_ms <= expired_ms);
         self.kept.get(older).map_or(self.head + 1, |kept| kept.broadcast.number)
     }
 
-    /// When the oldest entry is to be forgotten.
+    /// Returns the deadline of the oldest entry.
     pub(super) fn next_expiry_ms(&self) -> Option<u64> {
         self.kept.front().map(|kept| kept.expires_ms)
     }
 
-    /// The entries from this number on.
+    /// Returns the entries from this number on.
     pub(super) fn from(&self, number: u64) -> impl Iterator<Item = &Broadcast> {
         let start = self.kept.partition_point(|kept| kept.broadcast.number < number);
         self.kept.range(start..).map(|kept| &kept.broadcast)
@@ -136,12 +136,12 @@ impl BroadcastLog {
     fn keep(&mut self, broadcast: Broadcast, expires_ms: u64) {
         self.remember(&broadcast.sender, broadcast.time_ms);
         self.bytes += broadcast.text.len();
-        // An entry never outlives a later one, so that expiry goes from the front.
+        // An entry never outlives a later one, so that the oldest expires first.
         let expires_ms = expires_ms.max(self.kept.back().map_or(0, |kept| kept.expires_ms));
         self.kept.push_back(Kept { broadcast, expires_ms });
     }
 
-    /// Too many to be remembered by name share the latest of their times.
+    /// Remembers a sender's last time. Senders beyond the limit share the latest of their times.
     fn remember(&mut self, sender: &Username, time_ms: u64) {
         if self.last_times.len() >= MAX_SENDERS && !self.last_times.contains_key(sender) {
             let latest = self.last_times.drain().map(|(_, time_ms)| time_ms).max();
@@ -169,7 +169,7 @@ mod tests {
         "alice".parse().unwrap()
     }
 
-    /// A broadcast as the database commits it next.
+    /// Commits a broadcast as the database would.
     fn commit(log: &mut BroadcastLog, text: String, now: Now) -> StoredEntry {
         let number = log.head() + 1;
         log.date(alice(), text, now).numbered(number)
@@ -308,8 +308,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
-        /// Against a naive model, over commits that fail, a wall clock that jumps, and restarts:
-        /// everything is kept for the retention by the boot clock, and not a millisecond longer.
+        /// Compares the log with a naive model over failed commits, jumps of the wall clock and
+        /// restarts. Every entry is kept for exactly the retention period by the boot clock.
         #[test]
         fn everything_is_kept_just_as_long_as_it_should_be(
             steps in prop::collection::vec((0_u8..8, 0_u64..700), 0..60),
@@ -349,8 +349,9 @@ mod tests {
             }
         }
 
-        /// A reboot takes the boot clock away, and the wall clock may say anything: an entry is kept
-        /// for what the wall clock says is left of its time, and never longer than for all of it.
+        /// Restores the log after a reboot, which resets the boot clock, with any wall clock. An
+        /// entry is kept for the remainder by the wall clock, and never longer than the retention
+        /// period.
         #[test]
         fn over_a_reboot_nothing_is_kept_longer_than_the_retention(
             times in prop::collection::vec(0_u64..3_000, 1..20),
@@ -366,7 +367,8 @@ mod tests {
             let head = times.len() as u64;
             let mut log = BroadcastLog::restore(StoredLog { epoch: 1, head, entries }, 7, RETENTION_MS, now);
             let left = |time_ms: &u64| RETENTION_MS - wall_ms.saturating_sub(*time_ms).min(RETENTION_MS);
-            // One that has less left than an earlier one stays with it: the log goes from its front.
+            // An entry with less time left than an earlier one stays with it: the oldest expires
+            // first.
             let mut stays = 0;
             for (number, time_ms) in (1_u64..).zip(&times) {
                 stays = left(time_ms).max(stays);

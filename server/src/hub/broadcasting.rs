@@ -6,9 +6,9 @@
 //!                     deliver to everybody ◀── log ◀── numbered ◀──┘
 //! ```
 //!
-//! The database numbers broadcasts when it commits them. Nobody sees one before that, and its sender
-//! is answered after that. At most one commit is under way; what comes meanwhile waits and goes
-//! into the next one together.
+//! The database numbers broadcasts when it commits them. Only then are they delivered, and after
+//! that their senders are answered. At most one commit is under way; broadcasts that arrive
+//! meanwhile form the next batch.
 
 use std::collections::VecDeque;
 
@@ -23,14 +23,14 @@ use super::{ConnectionId, Effect, Hub, Record, Settings};
 use crate::store::{NewBroadcast, StoreRequest, StoredEntry, Unavailable};
 use letschat_protocol::clock::Now;
 
-/// Broadcasts in one commit at most.
+/// The most broadcasts in one commit.
 const MAX_BATCH: usize = 256;
 
-/// Broadcasts on their way into the log.
+/// Broadcasts that are not committed yet.
 #[derive(Debug, Default)]
 pub(super) struct Uncommitted {
     waiting: VecDeque<Waiting>,
-    /// The commit under way, and who is to be answered.
+    /// The batch being committed, with the connections to answer.
     committing: Vec<(ConnectionId, NewBroadcast)>,
 }
 
@@ -42,7 +42,7 @@ struct Waiting {
 }
 
 impl Hub {
-    /// Takes a text for everybody. The answer comes when it is committed.
+    /// Queues a broadcast. It is answered after its commit.
     pub(super) fn broadcast(&mut self, now: Now, id: ConnectionId, text: String) {
         let refusal = unsendable(&text).or_else(|| self.broadcast_too_soon(now, id));
         if let Some(reply) = refusal {
@@ -52,8 +52,8 @@ impl Hub {
         let Some(member) = self.member_of(id) else {
             return;
         };
-        // A connection has at most one on its way, since its next line is read only after the
-        // answer. That bounds the queue.
+        // A connection has at most one uncommitted broadcast, since its next line is read only
+        // after the answer. That bounds the queue.
         let waiting = Waiting { from: id, sender: member.username.clone(), text };
         self.uncommitted.waiting.push_back(waiting);
         self.commit_next(now);
@@ -68,7 +68,7 @@ impl Hub {
         Some(Reply::new(Code::SlowDown, format!("too many broadcasts; the next in {seconds} s")))
     }
 
-    /// Sends what waits to the store, unless a commit is under way.
+    /// Sends the waiting broadcasts to the store, unless a commit is under way.
     fn commit_next(&mut self, now: Now) {
         if !self.uncommitted.committing.is_empty() || self.uncommitted.waiting.is_empty() {
             return;
@@ -84,7 +84,7 @@ impl Hub {
         self.effects.push(Effect::Store(StoreRequest::Append { after, broadcasts }));
     }
 
-    /// The commit under way is done and the first broadcast has this number, or it failed.
+    /// Handles the result of a commit: the number of its first broadcast, or a failure.
     pub(super) fn appended(&mut self, now: Now, first: Result<u64, Unavailable>) {
         let committed = std::mem::take(&mut self.uncommitted.committing);
         for (place, (from, broadcast)) in (0_u64..).zip(committed) {
@@ -137,7 +137,7 @@ impl Hub {
     }
 }
 
-/// The refusal of a text that nobody may send.
+/// Returns the refusal of an invalid text.
 fn unsendable(text: &str) -> Option<Reply> {
     if text.len() > MAX_BROADCAST_BYTES {
         let limit = format!("a broadcast has at most {MAX_BROADCAST_BYTES} bytes of UTF-8");

@@ -14,26 +14,26 @@ use super::io::Destination;
 use super::rate::Bucket;
 use crate::store::StoreRequest;
 
-/// The TLS handshake, from the connection on.
+/// The timeout of the TLS handshake, from the start of the connection.
 const HANDSHAKE_MS: u64 = 10_000;
-/// A program logs in within this time. The clock stands while the server works.
+/// The login timeout of a program. It is paused while the server works.
 const PROGRAM_LOGIN_MS: u64 = 20_000;
-/// A person answers each question within this time, and says HELLO too.
+/// The timeout of a person's answer to each question, HELLO included.
 const ANSWER_MS: u64 = 60_000;
-/// A person logs in within this time.
+/// The login timeout of a person.
 const INTERACTIVE_LOGIN_MS: u64 = 5 * 60_000;
-/// A keep-alive may be late by this.
+/// The slack of keep-alives.
 const KEEPALIVE_SLACK_MS: u64 = 5_000;
 
-/// After so many wrong passwords or keys the connection is closed.
+/// The number of wrong passwords or keys after which the connection is closed.
 pub(super) const MAX_WRONG_ANSWERS: u8 = 3;
-/// After so many invalid lines in a row the connection is closed.
+/// The number of consecutive invalid lines after which the connection is closed.
 pub(super) const MAX_INVALID_LINES: u8 = 5;
 /// The burst of the command rate limit.
 const COMMAND_BURST: u32 = 50;
 /// The interval of the command rate limit after the burst.
 const COMMAND_INTERVAL_MS: u64 = 50;
-/// With so many more delayed commands than others, a client is closed as a flood.
+/// The surplus of delayed over undelayed commands at which a client is closed as a flood.
 pub(super) const MAX_SLOWED: u32 = 1_200;
 
 #[derive(Debug)]
@@ -43,38 +43,38 @@ pub(super) struct Connection {
     pub(super) local: IpAddr,
     pub(super) kind: ClientKind,
     pub(super) phase: Phase,
-    /// When the current wait for the other side began.
+    /// The start of the current wait for the other side.
     pub(super) asked_ms: u64,
-    /// When it has to be logged in.
+    /// The login deadline.
     pub(super) login_by_ms: u64,
     pub(super) wrong_answers: u8,
     pub(super) invalid_lines: u8,
     pub(super) commands: Bucket,
     pub(super) slowed: u32,
-    /// An action that waits for its time.
+    /// An action that is delayed.
     pub(super) delayed: Option<Delayed>,
-    /// As it stands in the hub's order of deadlines.
+    /// The deadline by which the hub has sorted this connection.
     pub(super) deadline_ms: Option<u64>,
 }
 
-/// The kind of client, which its HELLO tells.
+/// The kind of client, known from its HELLO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClientKind {
-    /// It has not said HELLO.
+    /// A client that has not sent HELLO.
     Unknown,
-    /// One-line commands, keep-alives.
+    /// A program, with one-line commands and keep-alives.
     Program,
-    /// A person who types and is asked for each thing in turn.
+    /// A person who types and answers questions.
     Interactive,
 }
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// TLS is not up yet.
+    /// The TLS handshake is under way.
     Securing,
-    /// TLS is up.
+    /// The TLS handshake is done, the login is not.
     Secured(ChannelBinding, LoginStep),
-    /// Logged in.
+    /// The client is logged in.
     Member(Box<Member>),
 }
 
@@ -83,15 +83,15 @@ pub(super) enum Phase {
 pub(super) enum LoginStep {
     /// The server has greeted and waits for HELLO.
     AwaitingHello,
-    /// Log in or sign up?
+    /// The client chooses between login and sign-up.
     Choosing,
-    /// A person is asked for something.
+    /// A person is asked a question.
     Asked(Question),
-    /// The store works on it.
+    /// The store works on the login or the sign-up.
     InStore(StoreWork),
 }
 
-/// The question that a person is asked before the login.
+/// A question to a person before the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     LoginName { take: bool },
@@ -108,19 +108,19 @@ pub(super) enum StoreWork {
     Login(LoginAttempt),
 }
 
-/// A login that the store judges.
+/// A login that the store checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LoginAttempt {
-    /// `None`: no valid name, so it can only be refused.
+    /// The name, or `None` if it is invalid, so that the login will be refused.
     pub(super) username: Option<Username>,
     pub(super) key: Option<PublicKey>,
     pub(super) port: Option<u16>,
     pub(super) take: bool,
-    /// `password`, `key` or `hand`.
+    /// The method: `password`, `key` or `hand`.
     pub(super) by: &'static str,
 }
 
-/// An action that is rate-limited and waits.
+/// An action that is delayed by a rate limit.
 #[derive(Debug)]
 pub(super) struct Delayed {
     pub(super) until_ms: u64,
@@ -129,18 +129,18 @@ pub(super) struct Delayed {
 
 #[derive(Debug)]
 pub(super) enum DelayedAction {
-    /// The next line is wanted.
+    /// Reads the next line.
     Read(Mode),
-    /// The store is asked.
+    /// Sends the request to the store.
     Store(StoreRequest),
 }
 
-/// When members count as idle.
+/// The idle timeout of members.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Idle {
-    /// After so long without activity.
+    /// The time without activity, in milliseconds.
     pub(super) limit_ms: u64,
-    /// The last broadcast. It is activity of everybody, so it is kept once for all.
+    /// The time of the last broadcast. It counts as activity of all members, so it is kept once.
     pub(super) broadcast_ms: u64,
 }
 
@@ -148,25 +148,25 @@ pub(super) struct Idle {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) username: Username,
-    /// None for a session typed by hand.
+    /// The device's public key, or `None` for a session typed by hand.
     pub(super) key: Option<PublicKey>,
     pub(super) port: Option<u16>,
     pub(super) session: SessionId,
-    /// When it logged in.
+    /// The time of the login.
     pub(super) since_ms: u64,
-    /// When it logged in, its user gave a command, or it had part in a chat. Broadcasts to everybody
-    /// are not written down here: see [`Idle`].
+    /// The time of the login, the user's last command, or the last activity in a chat. Broadcasts
+    /// are not recorded here: see [`Idle`].
     pub(super) active_ms: u64,
-    /// When a line came.
+    /// The time of the last line.
     pub(super) heard_ms: u64,
     pub(super) watching: bool,
     pub(super) datagrams: Datagrams,
     pub(super) stream: Stream,
-    /// The open question to a person.
+    /// The pending question to a person.
     pub(super) question: Option<MemberQuestion>,
 }
 
-/// The question that a logged-in person is asked.
+/// A question to a logged-in person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MemberQuestion {
     Message,
@@ -176,25 +176,25 @@ pub(super) enum MemberQuestion {
 /// A client's UDP path.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    /// Proven by the answer to a challenge.
+    /// The address proven by the answer to a challenge.
     pub(super) proven: Option<SocketAddr>,
-    /// A challenge that is not answered yet.
+    /// An unanswered challenge.
     pub(super) challenge: Option<(SocketAddr, u64)>,
-    /// When a datagram came from the proven address.
+    /// The time of the last datagram from the proven address.
     pub(super) heard_ms: u64,
 }
 
-/// The part of the broadcast log that goes over TCP: pages, each made when the last has drained,
-/// so that no log is too long for the outbox.
+/// The part of the broadcast log that goes over TCP. It is sent in pages, each when the last has
+/// drained, so that a long log fits the outbox.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    /// The next number to be sent.
+    /// The next number to send.
     pub(super) next: u64,
-    /// It goes on up to here, whether UDP works or not.
+    /// The last number to send over TCP even if UDP works.
     pub(super) until: Option<u64>,
-    /// The client asked for a replay and is to be told when it is done.
+    /// True if the client waits for the end of a replay.
     pub(super) replaying: bool,
-    /// A page is on its way.
+    /// True while a page is draining.
     pub(super) draining: bool,
 }
 
@@ -241,17 +241,17 @@ impl Connection {
         self.kind == ClientKind::Interactive
     }
 
-    /// A program has said HELLO: from now on it has its time.
+    /// Starts the login timeout of a program after its HELLO.
     pub(super) fn begin_program(&mut self, now_ms: u64) {
         self.kind = ClientKind::Program;
         self.login_by_ms = now_ms + PROGRAM_LOGIN_MS;
     }
 
-    /// Before the login: the other side is asked for something.
+    /// Waits for the other side's input before the login.
     pub(super) fn await_answer(&mut self, step: LoginStep, now_ms: u64) {
         if let Phase::Secured(_, current) = &mut self.phase {
             if matches!(current, LoginStep::InStore(_)) {
-                // The clock stood while the server worked.
+                // The login timeout was paused while the server worked.
                 self.login_by_ms += now_ms - self.asked_ms;
             }
             self.asked_ms = now_ms;
@@ -259,7 +259,7 @@ impl Connection {
         }
     }
 
-    /// Before the login: the store works.
+    /// Waits for the store before the login.
     pub(super) fn await_store(&mut self, work: StoreWork, now_ms: u64) {
         if let Phase::Secured(_, current) = &mut self.phase {
             self.asked_ms = now_ms;
@@ -288,17 +288,17 @@ impl Member {
         idle.min(silent).min(self.datagrams.silent_at_ms().unwrap_or(u64::MAX))
     }
 
-    /// Returns when it counts as idle unless something happens.
+    /// Returns the time at which the member becomes idle without further activity.
     pub(super) fn idle_at_ms(&self, idle: Idle) -> u64 {
         self.last_active_ms(idle).saturating_add(idle.limit_ms)
     }
 
-    /// When it was last active, broadcasts included.
+    /// Returns the time of the last activity, broadcasts included.
     pub(super) fn last_active_ms(&self, idle: Idle) -> u64 {
         self.active_ms.max(idle.broadcast_ms)
     }
 
-    /// Returns when the client counts as gone unless a line comes. A person sends no keep-alives.
+    /// Returns the deadline for the client's next line. A person sends no keep-alives.
     pub(super) fn silent_at_ms(&self, kind: ClientKind) -> Option<u64> {
         let interval = match self.datagrams.proven {
             Some(_) => TCP_KEEPALIVE_WITH_UDP_MS,
@@ -308,20 +308,20 @@ impl Member {
         (kind == ClientKind::Program).then_some(self.heard_ms + limit)
     }
 
-    /// Returns its datagram destination, if UDP works.
+    /// Returns the datagram destination, if UDP works.
     pub(super) fn destination(&self) -> Option<Destination> {
         let address = self.datagrams.proven?;
         Some(Destination { session: self.session, address })
     }
 
-    /// `true` if broadcasts go over TCP, live or as a replay.
+    /// Returns true if broadcasts go over TCP, live or as a replay.
     pub(super) fn streams(&self) -> bool {
         self.datagrams.proven.is_none() || self.stream.until.is_some()
     }
 }
 
 impl Datagrams {
-    /// Returns when UDP counts as broken unless a datagram comes.
+    /// Returns the deadline for the next datagram, after which UDP counts as broken.
     pub(super) fn silent_at_ms(&self) -> Option<u64> {
         let limit = UDP_KEEPALIVE_MS * MISSED_KEEPALIVES + KEEPALIVE_SLACK_MS;
         self.proven.map(|_| self.heard_ms + limit)

@@ -1,8 +1,8 @@
-//! How a committed broadcast reaches everybody.
+//! The delivery of committed broadcasts.
 //!
-//! It goes by datagram to the clients that UDP reaches and in pages over TCP to the others. Datagrams
-//! may be lost, so the newest number is repeated after a pause and with each keep-alive. A client
-//! that sees a gap asks for a replay, which is a stream of pages too.
+//! Clients that UDP reaches get them by datagram, the others in pages over TCP. Datagrams may be
+//! lost, so the newest number is repeated after a pause and with each keep-alive. A client that
+//! sees a gap asks for a replay, which is sent in pages too.
 
 use std::net::SocketAddr;
 
@@ -17,19 +17,20 @@ use super::io::Destination;
 use super::{ConnectionId, Effect, Hub, Record, interactive};
 use letschat_protocol::clock::Now;
 
-/// The newest number is repeated so long after the last broadcast: soon, since most losses are
-/// single, and again in case the repetition was lost too. Where three datagrams in ten are lost,
-/// one client in four hundred then knows nothing of it before the next keep-alive.
+/// The delays after the last broadcast at which the newest number is repeated. The first is soon,
+/// since most losses are single, and the others cover lost repetitions. At 30% loss, one client in
+/// four hundred then learns of the broadcast only by the next keep-alive.
 const HEAD_REPEATS_MS: [u64; 4] = [100, 300, 800, 1_500];
 
-/// A broadcast that was drawn so long ago has arrived, or was repaired: a commit takes at most three
-/// seconds, and the last repeat of its number comes soon after.
+/// The age at which a broadcast has been delivered or repaired. A commit takes at most three
+/// seconds, and the last repetition of its number follows soon.
 const RECENT_MS: u64 = 5_000;
 
-/// The last page before the farewell: it fits beside a page that has not drained, and a reply.
+/// The size of the last page before the farewell. It fits the outbox beside an undrained page and a
+/// reply.
 const LAST_PAGE_BYTES: usize = 16 * 1024;
 
-/// When the last broadcast was published, and how often its number is still to be repeated.
+/// The time of the last broadcast, and the number of repetitions left.
 #[derive(Debug, Default)]
 pub(super) struct HeadRepeats {
     published_ms: u64,
@@ -37,17 +38,17 @@ pub(super) struct HeadRepeats {
 }
 
 impl HeadRepeats {
-    /// A broadcast is published now.
+    /// Starts the repetitions for a broadcast that is published now.
     pub(super) fn restart(&mut self, now_ms: u64) {
         *self = HeadRepeats { published_ms: now_ms, left: HEAD_REPEATS_MS.len() };
     }
 
-    /// When the last broadcast was published; 0 before the first.
+    /// Returns the time of the last published broadcast, or 0 before the first.
     pub(super) fn published_ms(&self) -> u64 {
         self.published_ms
     }
 
-    /// When the newest number is to be repeated.
+    /// Returns the time of the next repetition.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let next = HEAD_REPEATS_MS.len().checked_sub(self.left)?;
         HEAD_REPEATS_MS.get(next).map(|after| self.published_ms + after)
@@ -55,12 +56,13 @@ impl HeadRepeats {
 }
 
 impl Hub {
-    /// Everybody who is logged in.
+    /// Returns all logged-in clients.
     pub(super) fn everybody(&self) -> impl Iterator<Item = (ConnectionId, &Member)> {
         self.connections.iter().filter_map(|(id, connection)| Some((*id, connection.member()?)))
     }
 
-    /// By datagram to all whom UDP reaches, at once; to the others as the next page of the log.
+    /// Sends a broadcast by datagram to all clients that UDP reaches, and as the next page to the
+    /// others.
     pub(super) fn deliver(&mut self, broadcast: &Broadcast) {
         let own: Vec<Location> =
             self.directory.sessions(&broadcast.sender).map(|entry| entry.location).collect();
@@ -88,8 +90,8 @@ impl Hub {
         }
     }
 
-    /// Sends the last broadcasts over TCP before the server stops: datagrams may have been lost, and a
-    /// page that drains is not waited for.
+    /// Sends the last broadcasts over TCP before the server stops, since datagrams may have been
+    /// lost. It does not wait for an earlier page to drain.
     pub(super) fn stream_the_last(&mut self, now: Now, id: ConnectionId) {
         let recent = self.log.first_since(now.boot_ms.saturating_sub(RECENT_MS));
         let head = self.log.head();
@@ -162,7 +164,7 @@ impl Hub {
         self.stream(id);
     }
 
-    /// Begins a replay: the reply says from where on, then the entries come.
+    /// Begins a replay: the reply names the first number, then the entries follow.
     pub(super) fn replay(&mut self, now: Now, id: ConnectionId, from: u64) {
         let from = from.max(1);
         let (first, head) = (self.log.first().max(from), self.log.head());
@@ -177,7 +179,7 @@ impl Hub {
         self.stream(id);
     }
 
-    /// A genuine datagram. An address is used only after a challenge to it was answered.
+    /// Handles a genuine datagram. Its address is used only after it has answered a challenge.
     pub(super) fn datagram(
         &mut self,
         now: Now,
@@ -224,21 +226,21 @@ impl Hub {
             return;
         }
         if member.stream.next <= head {
-            // The rest of the stream goes on over TCP.
+            // The rest of the stream continues over TCP.
             member.stream.until = Some(head);
         }
         let username = member.username.clone();
         self.effects.push(Effect::Record(Record::Datagrams { username, work: true }));
     }
 
-    /// Goes over to TCP when UDP is silent. The client sees a gap where datagrams were lost.
+    /// Falls back to TCP when UDP is silent. The client detects lost datagrams as a gap.
     pub(super) fn datagrams_broke(&mut self, now: Now, id: ConnectionId) {
         let head = self.log.head();
         let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
             return;
         };
         member.datagrams = super::connection::Datagrams::default();
-        // Without UDP keep-alives are due more often over TCP, counted from now on.
+        // Without UDP, keep-alives over TCP are due more often, counted from now.
         member.heard_ms = now.boot_ms;
         if member.stream.until.is_none() {
             member.stream.next = head + 1;
@@ -247,10 +249,10 @@ impl Hub {
         self.effects.push(Effect::Record(Record::Datagrams { username, work: false }));
     }
 
-    /// Repeats the newest number to those who get datagrams.
+    /// Repeats the newest number to all clients that UDP reaches.
     pub(super) fn repeat_head(&mut self, now: Now) {
         let before = self.head_repeats.left;
-        // Those that fell due while the machine slept are one.
+        // Several repetitions that fell due while the machine slept become one.
         while self.head_repeats.due_ms().is_some_and(|due| due <= now.boot_ms) {
             self.head_repeats.left -= 1;
         }

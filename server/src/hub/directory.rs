@@ -1,4 +1,4 @@
-//! The accounts that are logged in, and those that were a while ago.
+//! The accounts that are logged in, and those that left recently.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -8,14 +8,16 @@ use letschat_protocol::username::Username;
 
 use super::ConnectionId;
 
-/// An account that left is remembered for this long, so that asking for it has no penalty.
+/// The time for which an account that left is remembered. A request to connect to it has no
+/// penalty.
 const REMEMBERED_MS: u64 = 30 * 60_000;
-/// Accounts remembered at most.
+/// The most accounts that are remembered.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// The accounts that are here with their sessions, by name and by address.
+/// The logged-in accounts with their sessions, by name and by address.
 ///
-/// An entry says where its session is, so that a directory can hold sessions of other servers too.
+/// An entry names its session's location, so that a directory can also hold sessions of other
+/// servers.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     here: BTreeMap<Username, Sessions>,
@@ -23,26 +25,26 @@ pub(super) struct Directory {
     count: usize,
     by_address: HashMap<IpAddr, BTreeSet<Username>>,
     away: HashMap<Username, Away>,
-    /// When they left, oldest first.
+    /// The remembered accounts by the time they left, oldest first.
     leavings: BTreeSet<(u64, Username)>,
 }
 
 /// A logged-in session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The device's public key; none for a session typed by hand.
+    /// The device's public key, or `None` for a session typed by hand.
     pub(super) key: Option<PublicKey>,
     pub(super) location: Location,
     /// The client's address as the server sees it.
     pub(super) address: IpAddr,
-    /// The receiver's port; none for a session typed by hand.
+    /// The receiver's port, or `None` for a session typed by hand.
     pub(super) port: Option<u16>,
 }
 
-/// The place where a session is connected.
+/// The location of a session's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Location {
-    /// On this server.
+    /// A connection of this server.
     Local(ConnectionId),
 }
 
@@ -50,12 +52,12 @@ pub(super) enum Location {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Sessions(Vec<Entry>);
 
-/// The effect of a login on the sessions that its account has.
+/// The effect of a login on the account's existing sessions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Replacement {
     /// The sessions that end.
     pub(super) sessions: Vec<Entry>,
-    /// One of them belongs to another device, so the user has to ask for it with TAKE.
+    /// True if one of them belongs to another device, so that the login requires TAKE.
     pub(super) needs_take: bool,
 }
 
@@ -64,13 +66,13 @@ impl Sessions {
         self.0.iter()
     }
 
-    /// The session that LIST shows and CONNECT reaches.
+    /// Returns the session that LIST shows and CONNECT reaches.
     pub(super) fn latest(&self) -> Option<&Entry> {
         self.0.last()
     }
 
-    /// Decides which sessions a login with this device key ends: **an account has one session**. For
-    /// one session per device, this is the function to change.
+    /// Decides which sessions a login with this device key ends: **an account has one session**.
+    /// For one session per device, this is the function to change.
     fn replaced_by(&self, key: Option<PublicKey>) -> Replacement {
         let needs_take = self.iter().any(|entry| entry.key.is_none() || entry.key != key);
         Replacement { sessions: self.0.clone(), needs_take }
@@ -84,7 +86,7 @@ struct Away {
     port: Option<u16>,
 }
 
-/// The client that a request to connect names.
+/// A client, as named in a request to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Name(Username),
@@ -93,7 +95,8 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// A username, an IP address, or an address with a port. No username reads as an address.
+    /// Parses a username, an IP address, or an address with a port. No username reads as an
+    /// address.
     pub(super) fn parse(text: &str) -> Option<Target> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if let Ok(receiver) = text.parse::<SocketAddr>() {
@@ -109,7 +112,7 @@ impl Target {
     }
 }
 
-/// The client that asks. Addresses are shown and understood as it can use them.
+/// The asking client. Addresses are shown and understood from its point of view.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Viewer<'a> {
     pub(super) username: &'a Username,
@@ -120,8 +123,8 @@ pub(super) struct Viewer<'a> {
 }
 
 impl Viewer<'_> {
-    /// An address as this viewer can reach it: a client on the server's own machine is at the
-    /// server's address for clients elsewhere.
+    /// Translates an address for this viewer: a client on the server's own machine has the server's
+    /// address for clients elsewhere.
     pub(super) fn sees(&self, address: IpAddr) -> IpAddr {
         if address.is_loopback() && !self.address.is_loopback() { self.server } else { address }
     }
@@ -130,20 +133,20 @@ impl Viewer<'_> {
 /// The result of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lookup {
-    /// Just one.
+    /// Exactly one client.
     One(Username, Entry),
-    /// Several share that address.
+    /// Several clients that share the address.
     Several(Vec<(Username, Entry)>),
-    /// Not here now, but lately.
+    /// An account that left recently.
     Away,
-    /// The one who asks.
+    /// The asking client itself.
     Oneself,
-    /// Nobody.
+    /// No client.
     Nobody,
 }
 
 impl Directory {
-    /// Adds a session. `true`: it is the account's first.
+    /// Adds a session. Returns true if it is the account's first.
     pub(super) fn add(&mut self, username: &Username, entry: Entry) -> bool {
         self.forget_away(username);
         self.by_address.entry(entry.address).or_default().insert(username.clone());
@@ -153,7 +156,7 @@ impl Directory {
         sessions.0.len() == 1
     }
 
-    /// Removes the session at this place. `true`: it was the account's last.
+    /// Removes the session at this location. Returns true if it was the account's last.
     pub(super) fn remove(&mut self, username: &Username, at: Location, now_ms: u64) -> bool {
         let Some(sessions) = self.here.get_mut(username) else {
             return false;
@@ -185,17 +188,17 @@ impl Directory {
         }
     }
 
-    /// The number of sessions.
+    /// Returns the number of sessions.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// The sessions of an account; none if it is not here.
+    /// Returns the sessions of an account.
     pub(super) fn sessions(&self, username: &Username) -> impl Iterator<Item = &Entry> {
         self.here.get(username).into_iter().flat_map(Sessions::iter)
     }
 
-    /// The sessions that a login of this account with this device key ends.
+    /// Returns the sessions that a login of this account with this device key ends.
     pub(super) fn replaced_by(&self, username: &Username, key: Option<PublicKey>) -> Replacement {
         let sessions = self.here.get(username);
         sessions.map_or(Replacement { sessions: Vec::new(), needs_take: false }, |sessions| {
@@ -203,7 +206,7 @@ impl Directory {
         })
     }
 
-    /// The accounts after this name, in the order of names.
+    /// Returns the accounts after this name, sorted by name.
     pub(super) fn after<'a>(
         &'a self,
         name: Option<&Username>,
@@ -213,7 +216,7 @@ impl Directory {
         self.here.range::<Username, _>((start, Unbounded))
     }
 
-    /// Looks up whom somebody asks for.
+    /// Looks up the client that a request names.
     pub(super) fn find(&mut self, who: &Target, viewer: Viewer<'_>, now_ms: u64) -> Lookup {
         self.forget_oldest(now_ms);
         match who {

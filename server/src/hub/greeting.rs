@@ -1,4 +1,4 @@
-//! From the first byte to the choice between login and sign-up.
+//! The greeting: from the first byte to the choice between login and sign-up.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Reply, Request};
@@ -84,7 +84,7 @@ impl Hub {
         Reply::new(Code::StoreUnavailable, STORE_AWAY)
     }
 
-    /// Answers, and goes back to the choice between login and sign-up.
+    /// Sends a reply, and returns to the choice between login and sign-up.
     pub(super) fn back_to_choice(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;

@@ -1,8 +1,8 @@
 //! The dialogue with a person who types, through `openssl s_client` or `ncat --ssl`.
 //!
 //! Every question says what to type next and takes the next line verbatim; an empty line goes back.
-//! Other people's text is shown through `Printable`, since the terminal shows bytes raw, and in short
-//! lines with a mark each, since its width is unknown.
+//! The terminal shows bytes raw and its width is unknown. Untrusted text is therefore passed
+//! through `Printable` and sent in short lines, each with a mark.
 
 use chrono::{DateTime, Utc};
 use letschat_protocol::code::Code;
@@ -24,8 +24,8 @@ pub(super) const WELCOME: &str =
 pub(super) const WHICH_WAY: &str = "Log in or sign up? Type LOGIN, SIGNUP, HELP or QUIT.";
 const WHAT_NOW: &str = "expected LIST, BROADCAST, CONNECT, WATCH, HELP or QUIT";
 
-/// Notices with names or texts of others are broken into lines of at most so many columns, and each
-/// begins with the mark of a notice: a longer one would go on where the server's answers begin.
+/// The width at which notices with untrusted text are broken. Each row begins with the mark of a
+/// notice, since the rest of a longer line could pass for an answer of the server.
 const NOTICE_COLUMNS: usize = 60;
 const NOTICE_MARK: &str = "* ";
 
@@ -76,7 +76,7 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         Notice::Left(left) => format!("Left: {}.", names(left)),
         Notice::Crowd { joined, left } => format!("{joined} joined, {left} left."),
         Notice::Say(text) => format!("Server: {}", on_one_line(text)),
-        // Nobody else's words.
+        // This text is the server's own.
         Notice::Closing(why) => {
             return Frame::line(format!("{NOTICE_MARK}{}", why.sentence())).to_bytes();
         }
@@ -85,7 +85,7 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
     rows.lines().flat_map(|row| Frame::line(format!("{NOTICE_MARK}{row}")).to_bytes()).collect()
 }
 
-/// Runs of blanks are one: many would move what follows to the beginning of a row.
+/// Collapses runs of blanks: a long run could push the next word to the start of a row.
 fn on_one_line(text: &str) -> String {
     let shown = Printable(text).to_string();
     shown.split_whitespace().collect::<Vec<_>>().join(" ")

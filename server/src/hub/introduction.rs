@@ -1,4 +1,4 @@
-//! CONNECT: two clients are introduced to each other.
+//! CONNECT: introduces two clients to each other.
 
 use std::net::SocketAddr;
 
@@ -11,10 +11,10 @@ use super::listing::listed;
 use super::{ConnectionId, Effect, Hub, Record};
 use letschat_protocol::clock::Now;
 
-/// Clients at one address that a reply names at most. LIST has them all.
+/// The most clients of one address that a reply names. LIST has all of them.
 const MAX_SHARING: usize = 50;
 
-/// The last line of a reply that names clients at one address.
+/// Returns the last line of a reply that names clients of one address.
 fn sharing(count: usize) -> String {
     match count {
         0..=MAX_SHARING => "several share that address; ask for one of them by name".to_owned(),
@@ -25,7 +25,7 @@ fn sharing(count: usize) -> String {
 }
 
 impl Hub {
-    /// Introduces two clients to each other; an invalid request costs the connection.
+    /// Introduces two clients to each other. An invalid request costs the connection.
     pub(super) fn connect(&mut self, now: Now, id: ConnectionId, who: &str) {
         self.asked(id, "CONNECT");
         let Some(who) = Target::parse(who) else {
@@ -97,7 +97,7 @@ impl Hub {
         self.answer(now, asking, &Reply::new(Code::Ok, format!("{other} introduced")));
     }
 
-    /// Describes one client to another, with the address as that one can reach it.
+    /// Describes one client to another, with an address that the other can reach.
     fn introduction_of(&self, of: ConnectionId, to: ConnectionId) -> Option<Introduction> {
         let connection = self.connections.get(&of)?;
         let member = connection.member()?;

@@ -1,4 +1,4 @@
-//! LIST and WATCH: who is here.
+//! LIST and WATCH: the active clients.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Listed, Notice, Reply};
@@ -9,11 +9,11 @@ use super::directory::{Entry, Viewer};
 use super::{ConnectionId, Hub};
 use letschat_protocol::clock::Now;
 
-/// Room in a page for the last line of a list.
+/// The room in a page for a list's last line, in bytes.
 const LAST_LINE_BYTES: usize = 128;
 
 impl Hub {
-    /// Answers a page of the directory.
+    /// Answers LIST with a page of the directory.
     pub(super) fn list(&mut self, now: Now, id: ConnectionId, after: Option<&Username>) {
         self.asked(id, "LIST");
         let Some((viewer, is_interactive)) = self.viewer(id) else {
@@ -46,7 +46,7 @@ impl Hub {
 
     pub(super) fn watch(&mut self, now: Now, id: ConnectionId, on: bool) {
         self.asked(id, "WATCH");
-        // A new watcher is not told of earlier comings and goings.
+        // A new watcher is not told of earlier changes.
         let before = self.presence.take();
         self.tell_watchers(&before);
         if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
@@ -63,7 +63,7 @@ impl Hub {
         Some((viewer, connection.is_interactive()))
     }
 
-    /// Tells watchers, but nobody of their own coming.
+    /// Notifies watchers, each without its own arrival.
     pub(super) fn tell_watchers(&mut self, notices: &[Notice]) {
         if notices.is_empty() {
             return;

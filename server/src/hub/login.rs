@@ -16,11 +16,12 @@ use super::{ConnectionId, Effect, Hub, Record, interactive};
 use crate::store::{StoreRequest, Unavailable, Verdict};
 use letschat_protocol::clock::Now;
 
-/// The answer to every refused login, so that it does not tell which names exist.
+/// The answer to every refused login, which hides the existence of names.
 const WRONG: &str = "Wrong username or password.";
 
 impl Hub {
-    /// Begins a program's login, by password or by key. It proves to have the key in both cases.
+    /// Begins a program's login, by password or by key. In both cases it proves possession of the
+    /// key.
     pub(super) fn log_in(
         &mut self,
         now: Now,
@@ -48,7 +49,7 @@ impl Hub {
         };
         match (password, username) {
             (Some(password), Some(_)) if proven => self.check_password(now, id, attempt, password),
-            // No account has such a name, which must not show in the time it takes.
+            // No account has an invalid name, but the answer must take as long as for a valid one.
             (Some(password), None) => self.check_password(now, id, attempt, password),
             (None, Some(username)) if proven => {
                 let request = StoreRequest::CheckKey { connection: id, username, key: *key };
@@ -70,10 +71,10 @@ impl Hub {
         self.check(now, id, attempt, request);
     }
 
-    /// Asks the store, now or when it is this address's turn.
+    /// Sends the request to the store, delayed if this address has failed too often.
     fn check(&mut self, now: Now, id: ConnectionId, attempt: LoginAttempt, request: StoreRequest) {
         let peer = self.connections[&id].peer;
-        // A key can't be guessed, so a login by key does not wait behind those who guess.
+        // A key can't be guessed, so a login by key is never delayed.
         let turn = match attempt.by {
             "key" => Ok(0),
             _ => self.failures.wait_ms(peer.ip(), now.boot_ms),
@@ -129,7 +130,7 @@ impl Hub {
         self.reschedule(id);
     }
 
-    /// Counts a wrong answer, on this connection and from this address.
+    /// Counts a wrong answer against this connection and this address.
     fn refuse_login(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -139,7 +140,7 @@ impl Hub {
         let (peer, is_interactive) = (connection.peer, connection.is_interactive());
         let left = MAX_WRONG_ANSWERS.saturating_sub(connection.wrong_answers);
         let tries = match left {
-            // The answer was right.
+            // A banned account's answer was right.
             _ if code == Code::Banned => String::new(),
             0 => String::from("That was the last try."),
             1 => String::from("1 more try."),
@@ -158,7 +159,7 @@ impl Hub {
         self.want_line(now, id, Mode::Frame);
     }
 
-    /// Logs the client in, unless another session needs TAKE or all places are taken.
+    /// Logs the client in, unless another session requires TAKE or all places are taken.
     fn welcome(&mut self, now: Now, id: ConnectionId, username: Username, attempt: LoginAttempt) {
         let replacement = self.directory.replaced_by(&username, attempt.key);
         if replacement.needs_take && !attempt.take {
@@ -174,7 +175,7 @@ impl Hub {
         self.make_member(now, id, username, attempt);
     }
 
-    /// Ends a session of the directory, wherever it is connected.
+    /// Ends a session of the directory, at any location.
     pub(super) fn end_session(&mut self, now: Now, entry: &Entry, why: Closing) {
         match entry.location {
             Location::Local(connection) => self.close(now, connection, why),
@@ -235,7 +236,7 @@ impl Hub {
         self.answer(now, id, &welcome.to_reply());
     }
 
-    /// Sends a person the kept broadcasts unasked, since a person has no log.
+    /// Sends a person the kept broadcasts without a request, since a person has no log.
     fn welcome_interactive(&mut self, now: Now, id: ConnectionId, username: &Username) {
         let others = self.directory.len() - 1;
         self.answer(now, id, &Reply::new(Code::LoggedIn, interactive::logged_in(username, others)));

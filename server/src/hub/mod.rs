@@ -1,9 +1,9 @@
-//! Everything the server knows while it runs, as a value.
+//! The server's whole state as a value.
 //!
 //! One task owns the [`Hub`], so the order of events is total, and a whole server can be simulated
-//! as a value. It holds no socket, reads no clock and spawns nothing: [`Hub::handle`] takes the
-//! time and one [`Input`] and returns [`Effect`]s, to be carried out in their order before the
-//! next input. Slow work (hashing, the database) is an effect too, answered by a later input.
+//! as a value. It holds no socket, reads no clock and spawns nothing. [`Hub::handle`] takes the
+//! time and one [`Input`] and returns [`Effect`]s, which are carried out in order before the next
+//! input. Slow work (hashing, the database) is an effect too, answered by a later input.
 //!
 //! # The states of a connection
 //!
@@ -17,19 +17,19 @@
 //!  closed ◀── idle, silent, kicked, replaced, penalty, flood ── Member ◀─────────┘ right
 //! ```
 //!
-//! Before `Member` a connection takes one of few pre-login places and has a deadline, which stands
-//! still while the store works. After three wrong answers it is closed.
+//! Before `Member` a connection holds one of few pre-login places and has a deadline, which is
+//! paused while the store works. After three wrong answers it is closed.
 //!
 //! # Modules
 //!
 //! * [`io`] – inputs and effects
-//! * `settings` – what the operator can set
+//! * `settings` – the operator's settings
 //! * `connection` – one connection: its phase and its deadlines
 //! * `replies` – replies and notices to a connection, and the reading of its next line
-//! * `requests` – hands each request and each answer of the store to the file of its subject
-//! * `interactive` – the same for a person who types
+//! * `requests` – dispatches each request and each answer of the store to its handler
+//! * `interactive` – the dialogue with a person who types
 //!
-//! The subjects:
+//! The handlers:
 //!
 //! * `greeting` – from the first byte to the choice between login and sign-up
 //! * `sign_up`, `login`, `password_change` – accounts and sessions
@@ -37,18 +37,18 @@
 //! * `introduction` – CONNECT
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
-//! * `operator` – the operator's requests
+//! * `operator` – the operator's commands
 //!
-//! Values that each know one thing: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
+//! Values with a single concern: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
 //! `tally`, `tokens`.
 //!
 //! # Invariants
 //!
 //! * A connection's next line is read only when its last one has been answered.
-//! * Notices stand between whole replies, since each reply is one effect.
-//! * Nobody is a member without a place, and no account is a member twice.
-//! * A broadcast is published, and acknowledged, only when it is committed; at most one commit is
-//!   under way.
+//! * Notices come only between whole replies, since each reply is one effect.
+//! * No member is without a place, and no account is a member twice.
+//! * A broadcast is published and acknowledged only after its commit. At most one commit is under
+//!   way.
 
 mod admission;
 mod broadcast_log;
@@ -100,16 +100,16 @@ pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSumm
 pub use settings::Settings;
 pub use tally::Tally;
 
-/// One run of a server: its identity and what it drew at its start.
+/// One run of a server: its identity and its random seed.
 #[derive(Debug, Clone)]
 pub struct ServerInstance {
     /// The server's key, which login signatures name.
     pub fingerprint: Fingerprint,
-    /// The port on which this server takes datagrams.
+    /// The port on which the server receives datagrams.
     pub udp_port: u16,
-    /// Names this boot of the machine.
+    /// The id of this boot of the machine.
     pub boot_id: u64,
-    /// Secret and random: session names and challenges are drawn from it.
+    /// Secret and random. Session ids and challenges are derived from it.
     pub seed: [u8; 32],
 }
 
@@ -118,13 +118,14 @@ pub struct Hub {
     settings: Settings,
     instance: ServerInstance,
     tokens: Tokens,
-    /// The start, on the boot clock.
+    /// The time of the start, on the boot clock.
     started_ms: u64,
     tally: Tally,
-    /// Ordered, since each broadcast goes through all of them, and the same run is to be the same.
+    /// Ordered, because each broadcast iterates over all of them and simulations must be
+    /// reproducible.
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, ConnectionId>,
-    /// The deadlines of connections, kept in step with `Connection::deadline_ms`.
+    /// The connections' deadlines, kept in sync with `Connection::deadline_ms`.
     deadlines: BTreeSet<(u64, ConnectionId)>,
     pre_login: PreLogin,
     failures: Failures,
@@ -140,7 +141,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Makes a hub with the stored log and without connections.
+    /// Returns a hub with the stored log and without connections.
     pub fn new(settings: Settings, instance: ServerInstance, log: StoredLog, now: Now) -> Hub {
         let log = BroadcastLog::restore(log, instance.boot_id, settings.retention_ms, now);
         Hub {
@@ -188,7 +189,7 @@ impl Hub {
         std::mem::take(&mut self.effects)
     }
 
-    /// When [`Input::Tick`] is due, on the boot clock.
+    /// Returns the time on the boot clock at which [`Input::Tick`] is due.
     pub fn next_deadline(&self) -> Option<u64> {
         let connection = self.deadlines.first().map(|(due, _)| *due);
         let others =
@@ -196,7 +197,7 @@ impl Hub {
         connection.into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    /// The number of sessions.
+    /// Returns the number of sessions.
     pub fn members(&self) -> usize {
         self.directory.len()
     }
@@ -264,7 +265,7 @@ impl Hub {
         } else if is_due(member.datagrams.silent_at_ms()) {
             self.datagrams_broke(now, id);
         }
-        // Otherwise a broadcast has come meanwhile, and it is due later.
+        // Otherwise a broadcast has moved the idle deadline.
     }
 
     /// Removes every trace of a connection.
@@ -280,7 +281,7 @@ impl Hub {
             Phase::Member(member) => {
                 self.sessions.remove(&member.session);
                 self.effects.push(Effect::CancelStore { connection: id });
-                // A person who types has none.
+                // A session typed by hand has no datagrams.
                 if !is_interactive {
                     self.effects.push(Effect::CloseDatagrams { session: member.session });
                 }

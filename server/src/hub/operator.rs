@@ -1,4 +1,4 @@
-//! The operator's requests to a running server.
+//! The operator's commands to a running server.
 
 use std::net::IpAddr;
 
@@ -10,59 +10,47 @@ use super::tally::Tally;
 use super::{ConnectionId, Effect, Hub, Record};
 use letschat_protocol::clock::Now;
 
-/// Accounts in one page of the list, so that listing a full server delays nobody.
+/// The most accounts in one page of the list, so that listing a full server does not block others.
 const PAGE_ACCOUNTS: usize = 500;
 
-/// A request of the operator.
+/// A command of the operator.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operator {
-    /// See who is logged in, in the order of names, a page at a time.
-    List {
-        /// Only those after this name.
-        after: Option<Username>,
-    },
-    /// Say something to everybody.
+    /// Lists the sessions, sorted by name: a page of those after the name `after`.
+    List { after: Option<Username> },
+    /// Sends a text to everybody.
     Say(String),
-    /// Close somebody's connection.
+    /// Closes the connection of an account.
     Kick(Username),
-    /// See how the server is doing.
+    /// Returns the server's statistics.
     Stats,
-    /// Tell everybody and stop.
+    /// Notifies everybody and stops.
     Stop,
 }
 
-/// The answer to a request. [`Operator::Stop`] has none but the end.
+/// The answer to a command. [`Operator::Stop`] has no answer; the server ends instead.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorAnswer {
-    /// To [`Operator::List`].
+    /// The answer to [`Operator::List`].
     Sessions(SessionPage),
-    /// To [`Operator::Say`].
-    Said {
-        /// What.
-        text: String,
-        /// To how many.
-        recipients: usize,
-    },
-    /// To [`Operator::Kick`]: told why, and closed.
-    Kicked {
-        /// Who.
-        username: Username,
-    },
-    /// To [`Operator::Kick`]: nobody is logged in by that name.
-    NotHere {
-        /// Which.
-        username: Username,
-    },
-    /// To [`Operator::Stats`].
+    /// The answer to [`Operator::Say`], with the number of recipients.
+    Said { text: String, recipients: usize },
+    /// The answer to [`Operator::Kick`]: the client was told why, and closed.
+    Kicked { username: Username },
+    /// The answer to [`Operator::Kick`] if no account of that name is logged in.
+    NotHere { username: Username },
+    /// The answer to [`Operator::Stats`].
     Stats(Stats),
 }
 
-/// Part of the list of who is logged in.
+/// A page of the list of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionPage {
-    /// In the order of names.
+    /// The sessions, sorted by name.
     pub sessions: Vec<SessionSummary>,
-    /// `true` if there are more after the last of these.
+    /// True if there are more after the last of these.
     pub more: bool,
     /// The places taken and free.
     pub occupancy: Occupancy,
@@ -71,21 +59,21 @@ pub struct SessionPage {
 /// A logged-in session as the operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionSummary {
-    /// Who.
+    /// The account's name.
     pub username: Username,
-    /// From where, as the server sees it.
+    /// The client's address as the server sees it.
     pub address: IpAddr,
-    /// The receiver's port; none for a session typed by hand.
+    /// The receiver's port, or `None` for a session typed by hand.
     pub port: Option<u16>,
-    /// `true` if a person types it, not a program.
+    /// True if a person types it, not a program.
     pub by_hand: bool,
-    /// When it logged in, in milliseconds since the Unix epoch.
+    /// The time of the login, in milliseconds since the Unix epoch.
     pub since_wall_ms: u64,
-    /// The time since then, in milliseconds.
+    /// The time since the login, in milliseconds.
     pub logged_in_ms: u64,
-    /// The time since its last command, message or broadcast, in milliseconds.
+    /// The time since the last command, message or broadcast, in milliseconds.
     pub idle_ms: u64,
-    /// `true` if its broadcasts go over UDP.
+    /// True if broadcasts to the session go over UDP.
     pub datagrams: bool,
 }
 
@@ -94,24 +82,24 @@ pub struct SessionSummary {
 pub struct Occupancy {
     /// Sessions that are logged in.
     pub taken: usize,
-    /// Sessions that can be.
+    /// The most sessions that can be logged in.
     pub places: usize,
     /// Connections that are not logged in.
     pub before_login: usize,
 }
 
-/// The server's state in numbers.
+/// The server's statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
-    /// When it started, in milliseconds since the Unix epoch.
+    /// The time of the start, in milliseconds since the Unix epoch.
     pub since_wall_ms: u64,
-    /// The time since then, in milliseconds.
+    /// The time since the start, in milliseconds.
     pub up_ms: u64,
     /// The places taken and free.
     pub occupancy: Occupancy,
-    /// Broadcasts that can still be sent again.
+    /// The number of broadcasts that can be replayed.
     pub broadcasts_kept: usize,
-    /// The number of the last broadcast; 0 before the first.
+    /// The number of the last broadcast, or 0 before the first.
     pub last_broadcast: u64,
     /// Counters since the start.
     pub tally: Tally,
@@ -162,7 +150,7 @@ impl Hub {
 
     fn occupancy(&self) -> Occupancy {
         let taken = self.directory.len();
-        // Every member has a connection, so the rest are those before the login.
+        // Every member has a connection, so the rest are not logged in.
         let before_login = self.connections.len() - taken;
         Occupancy { taken, places: self.settings.places, before_login }
     }

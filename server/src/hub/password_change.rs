@@ -1,4 +1,4 @@
-//! A logged-in client changes its password.
+//! The change of a logged-in client's password.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Reply, Secret};
@@ -11,8 +11,8 @@ use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
 use letschat_protocol::clock::Now;
 
 impl Hub {
-    /// Checks the new password and asks the store to compare the present one. It has the same rate
-    /// limit as a login, so an unattended session gives nobody a faster guess.
+    /// Checks the new password and asks the store to compare the present one. It has the rate limit
+    /// of a login, so that an unattended session does not allow faster guesses.
     pub(super) fn change_password(
         &mut self,
         now: Now,
@@ -54,7 +54,8 @@ impl Hub {
         }
     }
 
-    /// Handles the store's verdict. Nothing else was asked meanwhile, so it answers the last line.
+    /// Handles the store's verdict. The session had no other request meanwhile, so this answers its
+    /// last line.
     pub(super) fn password_changed(
         &mut self,
         now: Now,

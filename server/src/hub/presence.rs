@@ -1,18 +1,18 @@
-//! Comings and goings, gathered for a moment so that many of them are one notice.
+//! The notices to watchers: arrivals and departures, batched over a short time.
 
 use std::collections::BTreeSet;
 
 use letschat_protocol::dialogue::Notice;
 use letschat_protocol::username::Username;
 
-/// Comings and goings are gathered for this long.
+/// The time over which changes are batched.
 pub(super) const GATHER_MS: u64 = 200;
 
-/// Names in one notice at most; when more came or went, only their number is told. So many of the
+/// The most names in one notice. If more came or went, only their number is sent. This many of the
 /// longest names fit a line.
 pub(super) const MAX_NAMES: usize = 50;
 
-/// Comings and goings that watchers have not been told yet.
+/// The changes that watchers have not been told yet.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     joined: BTreeSet<Username>,
@@ -21,7 +21,7 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Notes a coming. It cancels a going of a moment ago.
+    /// Records an arrival. It cancels a pending departure of the same account.
     pub(super) fn join(&mut self, who: &Username, now_ms: u64) {
         if !self.left.remove(who) {
             self.joined.insert(who.clone());
@@ -29,7 +29,7 @@ impl Presence {
         self.due_ms.get_or_insert(now_ms + GATHER_MS);
     }
 
-    /// Notes a going. It cancels a coming of a moment ago.
+    /// Records a departure. It cancels a pending arrival of the same account.
     pub(super) fn leave(&mut self, who: &Username, now_ms: u64) {
         if !self.joined.remove(who) {
             self.left.insert(who.clone());
@@ -37,7 +37,7 @@ impl Presence {
         self.due_ms.get_or_insert(now_ms + GATHER_MS);
     }
 
-    /// Returns when watchers are told next.
+    /// Returns the time of the next notice.
     pub(super) fn due_ms(&self) -> Option<u64> {
         self.due_ms
     }
@@ -47,7 +47,7 @@ impl Presence {
         if self.due_ms.is_none_or(|due| due > now_ms) { Vec::new() } else { self.take() }
     }
 
-    /// Takes the notices for watchers, due or not.
+    /// Takes the notices for watchers, even if they are not due.
     pub(super) fn take(&mut self) -> Vec<Notice> {
         self.due_ms = None;
         let joined: Vec<Username> = std::mem::take(&mut self.joined).into_iter().collect();

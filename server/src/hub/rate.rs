@@ -1,10 +1,10 @@
-//! So many at once, then one in each interval.
+//! Rate limits: a burst, then one in each interval.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// A token bucket, kept as the time at which it would be full again (the generic cell rate
-/// algorithm of ITU-T I.371): one number, and nothing to refill.
+/// A token bucket, stored as the time at which it will be full (the generic cell rate algorithm of
+/// ITU-T I.371). It is a single number and needs no refills.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bucket {
     burst: u64,
@@ -13,19 +13,20 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket.
+    /// Returns a full bucket.
     pub(super) fn new(burst: u32, interval_ms: u64) -> Self {
         Bucket { burst: u64::from(burst.max(1)), interval_ms, full_at_ms: 0 }
     }
 
-    /// Returns in how many milliseconds there is a token; 0 if there is one now.
+    /// Returns the milliseconds until the next token, or 0 if there is one.
     fn wait_ms(&self, now_ms: u64) -> u64 {
         let depth = self.full_at_after(now_ms).saturating_sub(now_ms);
-        // An operator may set both numbers as high as they like: then there is always a token.
+        // An operator may set both numbers arbitrarily high: the product then saturates, and there
+        // is always a token.
         depth.saturating_sub(self.burst.saturating_mul(self.interval_ms))
     }
 
-    /// Takes a token, or says in how many milliseconds there will be one.
+    /// Takes a token, or returns the milliseconds until the next one.
     pub(super) fn take(&mut self, now_ms: u64) -> Result<(), u64> {
         match self.wait_ms(now_ms) {
             0 => {
@@ -36,18 +37,18 @@ impl Bucket {
         }
     }
 
-    /// When it is full again if a token is taken now.
+    /// Returns the time at which the bucket will be full if a token is taken now.
     fn full_at_after(&self, now_ms: u64) -> u64 {
         self.full_at_ms.max(now_ms).saturating_add(self.interval_ms)
     }
 }
 
-/// Buckets remembered at once.
+/// The most buckets that are stored.
 pub(super) const MAX_BUCKETS: usize = 4_096;
 
-/// A bucket for each sender, at most [`MAX_BUCKETS`] of them. A new sender always gets one: it takes
-/// the place of the bucket that is nearest to being full. So a crowd of senders closes the service to
-/// nobody else.
+/// A bucket for each sender, at most [`MAX_BUCKETS`] of them. A new sender always gets a bucket, if
+/// need be that of the sender whose bucket is nearest to full. Many senders therefore never lock
+/// out others.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
     by_sender: HashMap<K, Bucket>,
@@ -60,13 +61,13 @@ impl<K> Default for Buckets<K> {
 }
 
 impl<K: Eq + Hash + Clone> Buckets<K> {
-    /// Returns in how many milliseconds this sender has a token; 0 if it has one now.
+    /// Returns the milliseconds until the sender's next token, or 0 if there is one.
     pub(super) fn wait_ms(&self, sender: &K, now_ms: u64) -> u64 {
         self.by_sender.get(sender).map_or(0, |bucket| bucket.wait_ms(now_ms))
     }
 
-    /// Takes a token of this sender's, whose first bucket is the given one, or says in how many
-    /// milliseconds there will be one.
+    /// Takes a token of this sender, or returns the milliseconds until the next one. `first` is the
+    /// initial bucket of a new sender.
     pub(super) fn take(&mut self, sender: K, first: Bucket, now_ms: u64) -> Result<(), u64> {
         if self.by_sender.len() >= MAX_BUCKETS && !self.by_sender.contains_key(&sender) {
             self.make_room(now_ms);
@@ -74,7 +75,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         self.by_sender.entry(sender).or_insert(first).take(now_ms)
     }
 
-    /// Forgets the full buckets, for which new ones do as well, or else the one nearest to it.
+    /// Evicts the full buckets, which equal new ones, or else the one nearest to full.
     fn make_room(&mut self, now_ms: u64) {
         self.by_sender.retain(|_, bucket| bucket.full_at_ms > now_ms);
         if self.by_sender.len() >= MAX_BUCKETS {

@@ -26,7 +26,7 @@ impl Hub {
         }
     }
 
-    /// Answers a line that is not of the protocol.
+    /// Answers a malformed line.
     pub(super) fn malformed(&mut self, now: Now, id: ConnectionId, error: FrameError) {
         let reply = Reply::new(letschat_protocol::code::Code::Malformed, error.to_string());
         if error.is_fatal() {
@@ -36,7 +36,8 @@ impl Hub {
         self.answer_invalid(now, id, &reply);
     }
 
-    /// Answers an invalid line, and closes after a few in a row. A person is asked the same again.
+    /// Answers an invalid line, and closes the connection after several in a row. A person gets the
+    /// same question again.
     pub(super) fn answer_invalid(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -57,7 +58,7 @@ impl Hub {
         self.want_line(now, id, self.mode_of(id));
     }
 
-    /// The mode of the next line: verbatim while a person is asked something.
+    /// Returns the mode of the next line: verbatim while a person is asked a question.
     pub(super) fn mode_of(&self, id: ConnectionId) -> Mode {
         let Some(connection) = self.connections.get(&id) else {
             return Mode::Frame;
@@ -83,20 +84,20 @@ impl Hub {
         self.want_line(now, id, mode);
     }
 
-    /// Reads the next line; later if there have been too many.
+    /// Reads the next line, delayed if the rate limit is exceeded.
     pub(super) fn want_line(&mut self, now: Now, id: ConnectionId, mode: Mode) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
         match connection.commands.take(now.boot_ms) {
             Ok(()) => {
-                // A short pause now and then does not make up for a flood.
+                // An occasional short pause must not reset the count of a flood.
                 connection.slowed = connection.slowed.saturating_sub(1);
                 self.effects.push(Effect::Read { connection: id, mode });
             }
             Err(_) if connection.slowed >= MAX_SLOWED => self.close(now, id, Closing::Flood),
             Err(wait_ms) => {
-                // The token is taken when the wait is over: the wait is what a token costs.
+                // The delay pays for the token, so the token is taken at its end.
                 connection.slowed += 1;
                 let until_ms = now.boot_ms + wait_ms;
                 let _ = connection.commands.take(until_ms);
@@ -118,7 +119,7 @@ impl Hub {
         self.send(id, bytes);
     }
 
-    /// Sends bytes, unless the connection has gone meanwhile.
+    /// Sends bytes. Does nothing if the connection has gone.
     pub(super) fn send(&mut self, id: ConnectionId, bytes: Vec<u8>) {
         if !bytes.is_empty() && self.connections.contains_key(&id) {
             self.effects.push(Effect::Send { connection: id, bytes });
@@ -137,10 +138,10 @@ impl Hub {
         self.send(id, bytes);
     }
 
-    /// Tells the reason, and closes.
+    /// Sends the reason, and closes.
     pub(super) fn close(&mut self, now: Now, id: ConnectionId, why: Closing) {
         if matches!(self.connections.get(&id), Some(Connection { phase: Phase::Securing, .. })) {
-            // Nothing can be said before TLS is up.
+            // Before the TLS handshake nothing can be sent.
         } else {
             self.tell(id, &Notice::Closing(why));
         }

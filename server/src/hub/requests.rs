@@ -1,7 +1,7 @@
-//! The requests of programs and the store's answers, each handed to the file of its subject.
+//! The dispatch of programs' requests and the store's answers to their handlers.
 //!
-//! A new verb is a line here and a file with its handler. A verb that is not listed for the phase of
-//! the connection is refused here, so that handlers see only requests that are allowed.
+//! A new verb is a line here and a file with its handler. A verb that is not listed for the
+//! connection's phase is refused here, so that handlers see only allowed requests.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Reply, Request, USAGE};
@@ -71,7 +71,7 @@ impl Hub {
         }
     }
 
-    /// Hands an answer of the store to the subject that asked for it.
+    /// Dispatches an answer of the store to the handler that asked for it.
     pub(super) fn stored(&mut self, now: Now, answer: StoreAnswer) {
         match answer {
             StoreAnswer::SignedUp { connection, result } => self.signed_up(now, connection, result),
@@ -116,12 +116,12 @@ impl Hub {
     }
 }
 
-/// `true` if a request shows that the user is there. A program sends the others by itself.
+/// Returns true for a request that only a user triggers. A program sends the others by itself.
 fn is_activity(request: &Request) -> bool {
     !matches!(request, Request::Ping | Request::Replay { .. })
 }
 
-/// The requests that there are, as a reply to HELP.
+/// Returns the available requests, as a reply to HELP.
 fn usage() -> Reply {
     let lines = USAGE.iter().map(|(_, usage)| (*usage).to_owned());
     Reply::long(Code::Help, lines, "docs/PROTOCOL.md has the whole of it".into())

@@ -1,21 +1,21 @@
 //! The hub's settings.
 
-/// The settings that an operator can change.
+/// The hub's settings, set by the operator.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Sessions that can be logged in at once.
+    /// The most sessions that can be logged in at once.
     pub places: usize,
-    /// A client is dropped after this long without a command, a message or a broadcast.
+    /// The time without a command, a message or a broadcast after which a client is dropped.
     pub idle_ms: u64,
-    /// A broadcast is kept for this long.
+    /// The retention period of broadcasts.
     pub retention_ms: u64,
-    /// Broadcasts that an account may send at once.
+    /// The number of broadcasts that an account may send at once.
     pub broadcast_burst: u32,
-    /// After that, one in each such time.
+    /// The interval of an account's further broadcasts.
     pub broadcast_interval_ms: u64,
-    /// Accounts that may be made from one address at once.
+    /// The number of accounts that may be created from one address at once.
     pub sign_up_burst: u32,
-    /// After that, one in each such time.
+    /// The interval of further accounts from one address.
     pub sign_up_interval_ms: u64,
 }
 

@@ -85,7 +85,7 @@ impl Hub {
     }
 }
 
-/// Parses a name for a new account, or returns why it can't be one.
+/// Parses a name for a new account, or returns the reason of its refusal.
 pub(super) fn new_name(name: &str) -> Result<Username, String> {
     let username: Username = name.parse().map_err(|error: UsernameError| error.to_string())?;
     match reserved_names::check(&username) {

@@ -2,30 +2,30 @@
 
 use super::{Effect, Input, Record};
 
-/// Counts the hub's inputs and effects. It decides nothing.
+/// The counters of the hub's inputs and effects. They affect no decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Connections that came.
+    /// Accepted connections.
     pub connections: u64,
-    /// Connections that were turned away since all places were taken.
+    /// Connections that were refused because all places were taken.
     pub turned_away: u64,
-    /// Accounts that were made.
+    /// Created accounts.
     pub sign_ups: u64,
-    /// Logins that succeeded, reconnects included.
+    /// Successful logins, reconnects included.
     pub logins_accepted: u64,
     /// Logins with a wrong password or key, or of a banned account.
     pub logins_refused: u64,
-    /// Broadcasts that were sent to everybody.
+    /// Broadcasts that were delivered.
     pub broadcasts: u64,
-    /// Requests that the store could not carry out.
+    /// Requests at which the store failed.
     pub store_failures: u64,
-    /// Lines that were heard over TCP.
+    /// Lines received over TCP.
     pub lines_heard: u64,
-    /// Bytes that were handed to TCP connections, before TLS.
+    /// Bytes sent to TCP connections, before TLS.
     pub bytes_sent: u64,
-    /// Genuine datagrams that were heard.
+    /// Genuine datagrams received.
     pub datagrams_heard: u64,
-    /// Datagrams that were sent, whether they arrived or not.
+    /// Datagrams sent, including lost ones.
     pub datagrams_sent: u64,
 }
 

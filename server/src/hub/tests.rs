@@ -1,4 +1,4 @@
-//! The hub by itself, driven by hand: what the simulation and the transcripts do not single out.
+//! Tests of the hub alone, for details that the simulation and the transcripts don't cover.
 
 mod broadcasting;
 mod idle;
@@ -21,7 +21,7 @@ use crate::store::{StoreAnswer, StoreRequest, StoredEntry, Verdict};
 
 const UDP: &str = "10.0.0.1:40000";
 
-/// A hub with its effects at hand.
+/// A hub with its recent effects.
 struct TestHub {
     hub: Hub,
     now: Now,
@@ -65,13 +65,13 @@ impl TestHub {
         &self.effects
     }
 
-    /// The store has committed the next broadcast.
+    /// Commits the next broadcast as the store would.
     fn committed(&mut self) -> &[Effect] {
         let number = self.hub.log.head() + 1;
         self.put(Input::Stored(StoreAnswer::Appended { result: Ok(number) }))
     }
 
-    /// Lets time pass, deadline by deadline; what the hub did in it is returned.
+    /// Advances the time deadline by deadline, and returns the hub's effects.
     fn pass(&mut self, ms: u64) -> Vec<Effect> {
         let end = self.now.boot_ms + ms;
         let mut all = Vec::new();
@@ -122,7 +122,7 @@ impl TestHub {
         replies(&self.effects, connection).remove(0)
     }
 
-    /// A program that is logged in.
+    /// Logs a program in.
     fn member(&mut self, name: &str, from: &str) -> (ConnectionId, Welcome) {
         let connection = self.arrive(from);
         self.secure(connection);
@@ -321,7 +321,7 @@ fn a_quiet_client_keeps_its_place_when_its_udp_falls_silent() {
         let (session, from) = (welcome.session, UDP.parse().unwrap());
         server.put(Input::Datagram { session, from, message: ToServer::KeepAlive });
     }
-    // Four minutes without a line are fine while UDP works, and no offence when it stops.
+    // Four minutes without a line are allowed while UDP works, and still when it stops working.
     assert!(!closes(&server.pass(55_000 + 120_000), alice));
     assert!(closes(&server.pass(10_000), alice), "but then a line is owed");
 }
@@ -414,7 +414,7 @@ fn a_flood_of_commands_is_slowed_and_then_closed() {
             if lines % 100 == 0 {
                 server.pass(pause_ms);
             }
-            // After a pause some are read at once.
+            // After a pause some lines are read at once.
             let closed = loop {
                 let effects = server.say(alice, &Request::Ping);
                 if !wants_line(effects, alice) {

@@ -1,8 +1,8 @@
-//! Numbers that nobody can guess.
+//! Random numbers that nobody can guess.
 
 use ring::hmac;
 
-/// Draws numbers that nobody can guess from those they have seen.
+/// A generator whose earlier numbers don't reveal later ones.
 pub(super) struct Tokens {
     key: hmac::Key,
     drawn: u64,

@@ -1,5 +1,5 @@
-//! The log for programs: an object on each line, with `time` (RFC 3339), `level`, `message` and
-//! whatever else was said in fields.
+//! The log for programs: an object on each line, with `time` (RFC 3339), `level`, `message` and all
+//! other fields.
 
 use std::fmt::{self, Debug};
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// How events become lines.
+/// The formatter of events as JSON lines.
 pub(super) struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -34,25 +34,25 @@ where
     }
 }
 
-/// A line, with its end.
+/// Returns a line with its end.
 pub(super) fn line(
     level: tracing::Level,
     message: &str,
     fields: &[(&'static str, Value)],
 ) -> String {
-    // chrono's own reading panics before 1970.
+    // chrono's own `now` panics before 1970.
     let time =
         DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true);
     let first =
         [("time", time.into()), ("level", level.as_str().into()), ("message", message.into())];
     let members = first.iter().chain(fields);
-    // The order of the members is for the people who read it after all.
+    // The members keep a fixed order for people who read the log.
     let members = members.map(|(name, value)| format!("{}:{value}", Value::from(*name)));
     let object = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
     printable_json(object) + "\n"
 }
 
-/// What an event says.
+/// The contents of an event.
 #[derive(Default)]
 struct Said {
     message: String,
@@ -107,7 +107,7 @@ mod tests {
     use chrono::DateTime;
     use letschat_protocol::printable::is_printable;
 
-    /// Where the test's log goes.
+    /// The output of the test's log.
     #[derive(Clone, Default)]
     struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    /// What is logged by an action, parsed.
+    /// Runs an action and returns its log line, parsed.
     fn logged(action: impl FnOnce()) -> Value {
         let paper = LogBuffer::default();
         let written = paper.clone();

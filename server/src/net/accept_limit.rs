@@ -1,17 +1,17 @@
 //! Backpressure on accepting connections.
 //!
-//! After a restart thousands of clients connect at once, faster than they can be served. If all were
-//! accepted at once, they would evict each other from the pre-login places after their handshakes.
-//! So while most places are taken and clients log in from them, new connections stay in the kernel's
-//! queue, where waiting costs nothing, until a place is free.
+//! After a restart thousands of clients connect at once, faster than they can be served. If all
+//! were accepted at once, they would evict each other from the pre-login places after their
+//! handshakes. While most places are taken and clients log in from them, new connections therefore
+//! wait in the kernel's queue, where waiting costs nothing.
 //!
-//! Silent connections hold up nobody. While nobody logs in, nobody waits, and the hub evicts old
-//! connections. The next in the queue waits for a moment at most, and while the places are crowded
-//! each login admits one connection.
+//! Silent connections block nobody. While nobody logs in, nobody waits, and the hub evicts old
+//! connections. The next connection waits only briefly, and while the places are crowded each login
+//! admits one connection.
 //!
-//! The hub evicts one connection for each that is accepted beyond the places. Until it has done so,
-//! nobody is accepted: connections that come faster than the hub handles them wait in the kernel's
-//! queue, and not in the hub's, where the lines of logged-in clients would wait behind them.
+//! The hub evicts one connection for each that is accepted beyond the places, and until then no
+//! other is accepted. Connections that come faster wait in the kernel's queue. In the hub's queue
+//! they would delay the lines of logged-in clients.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,19 +22,19 @@ use futures_lite::future;
 
 use crate::hub::PRE_LOGIN_PLACES;
 
-/// With so many places taken, new connections wait. It keeps the processors busy while answers are on
-/// their way, and leaves some places free.
+/// The number of taken places at which new connections wait. It keeps the processors busy while
+/// answers are in transit, and leaves some places free.
 const CROWD: usize = PRE_LOGIN_PLACES / 4 * 3;
 
-/// With so many places taken, the hub has not handled the last ones yet.
+/// The number of taken places that shows that the hub has not handled the last arrivals yet.
 const UNSEEN: usize = PRE_LOGIN_PLACES + 16;
 
-/// How long new connections wait.
+/// The timing of the limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waits {
-    /// After a login, clients count as logging in for so long.
+    /// The time after a login during which clients count as logging in.
     pub(crate) moving: Duration,
-    /// The next in the queue waits for so long at most.
+    /// The longest wait of the next connection.
     pub(crate) longest_wait: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Default for Waits {
     }
 }
 
-/// Limits how many connections are accepted before their login.
+/// A limit on the connections that are accepted but not logged in.
 #[derive(Clone, Default)]
 pub(crate) struct AcceptLimit {
     shared: Arc<Shared>,
@@ -54,7 +54,7 @@ pub(crate) struct AcceptLimit {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Notified when a place is given up.
+    /// Notified when a place is released.
     left: Event,
 }
 
@@ -62,7 +62,7 @@ struct Shared {
 struct State {
     /// The number of places that are taken.
     taken: usize,
-    /// Connections that may be accepted in place of one that logged in, however many are left.
+    /// Connections that may be accepted in place of ones that logged in, however many remain.
     due: usize,
     last_login: Option<Instant>,
 }
@@ -71,7 +71,7 @@ struct State {
 pub(crate) struct PreLoginPlace(Arc<Shared>);
 
 impl AcceptLimit {
-    /// Waits for room, if it is worth the wait.
+    /// Waits for room, at most `longest_wait`, and then until the hub has handled the last arrivals.
     pub(crate) async fn wait_for_room(&self) {
         let long_enough = async {
             Timer::after(self.waits.longest_wait).await;
@@ -83,7 +83,7 @@ impl AcceptLimit {
     async fn until(&self, holds: impl Fn() -> bool) {
         while !holds() {
             let left = self.shared.left.listen();
-            // Whoever left before there was a listener is seen here.
+            // Check again: a place released before the listener existed does not notify it.
             if holds() {
                 return;
             }
@@ -103,7 +103,7 @@ impl AcceptLimit {
         is_due
     }
 
-    /// Takes a place, whether there is room or not.
+    /// Takes a place, even if none is free.
     pub(crate) fn take_place(&self) -> PreLoginPlace {
         self.shared.lock().taken += 1;
         PreLoginPlace(self.shared.clone())
@@ -111,11 +111,11 @@ impl AcceptLimit {
 }
 
 impl PreLoginPlace {
-    /// Gives the place up after a login.
+    /// Releases the place after a login.
     pub(crate) fn log_in(self) {
         let mut state = self.0.lock();
         state.last_login = Some(Instant::now());
-        // Silent connections must not keep out those that log in.
+        // Silent connections must not keep out clients that log in.
         if state.taken > CROWD {
             state.due = (state.due + 1).min(PRE_LOGIN_PLACES - CROWD);
         }
@@ -130,7 +130,8 @@ impl Drop for PreLoginPlace {
 }
 
 impl Shared {
-    /// Nobody panics while holding this lock, and if somebody did, the state would still be whole.
+    /// Locks the state. Poisoning is ignored: no panic happens under this lock, and the state is
+    /// always consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,7 +153,7 @@ mod tests {
         (0..CROWD).map(|_| limit.take_place()).collect()
     }
 
-    /// Whether somebody who came now would wait.
+    /// Returns true if a new connection would wait.
     async fn waits(limit: &AcceptLimit) -> bool {
         future::poll_once(limit.wait_for_room()).await.is_none()
     }

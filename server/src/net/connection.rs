@@ -1,7 +1,7 @@
 //! One connection: a TLS handshake, then lines in and bytes out, as the hub instructs.
 //!
-//! One task owns the socket. It races nothing that would lose bytes when dropped: what is read or
-//! written half-way is kept in the [`Link`], and only an end of the connection drops that.
+//! One task owns the socket. Nothing that it races loses bytes when dropped: half-done reads and
+//! writes are kept in the [`Link`] until the connection ends.
 
 use std::future::poll_fn;
 use std::io;
@@ -25,11 +25,11 @@ use super::outbox::{Instructions, Outbox};
 use super::stream::Stream;
 use crate::hub::{ConnectionId, Input, LinkEnd};
 
-/// Read at once, on the stack: an idle connection holds no buffer.
+/// The size of a read. The buffer is on the stack, so an idle connection holds none.
 const READ_BYTES: usize = 4 * 1024;
 
-/// Read ahead while the hub wants no line. Enough to see the end of the stream behind a few
-/// pipelined commands; more is left to TCP's own flow control.
+/// The read-ahead while the hub wants no line, in bytes. It suffices to see the end of the stream
+/// behind a few pipelined commands. Beyond it, TCP's flow control applies.
 const READ_AHEAD_BYTES: usize = 8 * 1024;
 
 /// Bytes that TLS may buffer beyond the outbox.
@@ -41,13 +41,12 @@ const MAX_DISCARDED_BYTES: u64 = 256 * 1024;
 /// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
-    /// With bytes to go out, none of which go.
+    /// The time without progress while bytes wait to be sent.
     pub(crate) stall: Duration,
-    /// For the last bytes to go out, and for the other side to close too.
+    /// The time for sending the last bytes, and for the peer to close too.
     pub(crate) farewell: Duration,
-    /// For the hub's answer to the last line of somebody who has stopped sending. They may still
-    /// read it; but most who end their stream are simply gone, and then work for them should
-    /// stop soon.
+    /// The time for the hub's answer after the peer's half-close. The peer may still read it, but
+    /// most peers that end their stream are gone, and work for them should stop soon.
     pub(crate) half_closed: Duration,
 }
 
@@ -70,7 +69,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Runs the connection to its end and reports that, exactly once, as the last thing.
+    /// Runs the connection to its end and reports that exactly once, as the last event.
     pub(crate) async fn run(self, stream: Stream, acceptor: TlsAcceptor) {
         // A panic in one connection must not end the others.
         let why = match AssertUnwindSafe(self.live(stream, acceptor)).catch_unwind().await {
@@ -80,12 +79,12 @@ impl Connection {
                 LinkEnd::Failed
             }
         };
-        // Without a driver nobody needs to know.
+        // Without a driver there is nobody to notify.
         let _ = self.events.send(Event::Input(Input::Gone { connection: self.id, why })).await;
     }
 
     async fn live(&self, stream: Stream, acceptor: TlsAcceptor) -> LinkEnd {
-        // In a box, so that the task does not keep room for it for as long as somebody is here.
+        // Boxed, so that the task does not keep room for the handshake for its whole life.
         let stream = match Box::pin(self.handshake(stream, acceptor)).await {
             Ok(stream) => stream,
             Err(why) => return why,
@@ -100,7 +99,8 @@ impl Connection {
         why
     }
 
-    /// The hub may close the connection meanwhile. Then nothing has to be sent.
+    /// Performs the TLS handshake. The hub may close the connection meanwhile; then nothing is
+    /// sent.
     async fn handshake(
         &self,
         stream: Stream,
@@ -128,7 +128,7 @@ impl Connection {
         Ok(Event::Secured { connection: self.id, binding, keys })
     }
 
-    /// Waits while the queue is full, which holds up this client alone.
+    /// Reports an event. Waits while the queue is full, which delays only this client.
     async fn report(&self, event: Event) -> Result<(), LinkEnd> {
         self.events.send(event).await.map_err(|_| LinkEnd::Ended)
     }
@@ -142,28 +142,28 @@ impl Connection {
     }
 }
 
-/// A secured connection at work.
+/// A connection after its handshake.
 struct Link<'a> {
     connection: &'a Connection,
     stream: TlsStream<Stream>,
     decoder: Decoder,
-    /// The hub wants a line, taken so.
+    /// The mode of the line that the hub wants, if any.
     wanted: Option<Mode>,
     tell_when_drained: bool,
     outgoing: Outgoing,
-    /// Ticks while bytes are stuck.
+    /// Set while bytes can't be sent.
     stalled: Option<Timer>,
-    /// Set when the other side will send no more: how long the hub has for its last line.
+    /// The half-close timer, set when the peer will send no more.
     ended: Option<Timer>,
 }
 
-/// Bytes that were taken from the outbox and are not all with the kernel yet.
+/// Bytes that were taken from the outbox and are not all in the kernel yet.
 #[derive(Default)]
 struct Outgoing {
     bytes: Vec<u8>,
-    /// TLS has them up to here.
+    /// The number of bytes that TLS has accepted.
     written: usize,
-    /// When the first of them came.
+    /// The arrival time of the first byte.
     since: Option<Instant>,
 }
 
@@ -177,7 +177,7 @@ impl Outgoing {
             return;
         }
         self.since.get_or_insert_with(Instant::now);
-        // What is written goes first, so that a steady flow does not grow without end.
+        // Drop the written bytes first, so that a steady flow does not grow the buffer.
         self.bytes.drain(..self.written);
         self.written = 0;
         self.bytes.extend_from_slice(bytes);
@@ -227,7 +227,7 @@ impl<'a> Link<'a> {
             Step::Drained => {}
             Step::Read(Ok(0)) => self.end(),
             Step::Read(Ok(_)) => future::yield_now().await,
-            // A stream cut off without TLS's farewell ends all the same: what counts is whole lines.
+            // A stream cut off without TLS's close_notify ends normally: only whole lines count.
             Step::Read(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.end(),
             Step::Read(Err(error)) | Step::Failed(error) => {
                 return Err(self.connection.failed(&error));
@@ -238,7 +238,8 @@ impl<'a> Link<'a> {
         self.report_drained().await
     }
 
-    /// Gives the hub the line it wants, if it is there. One that can't come any more is the end.
+    /// Gives the hub the line that it wants, if it is complete. Ends the link if no line can
+    /// follow.
     async fn hand_over_line(&mut self) -> Result<(), LinkEnd> {
         let Some(mode) = self.wanted else { return Ok(()) };
         let Some(line) = self.decoder.next(mode).transpose() else {
@@ -276,7 +277,7 @@ impl<'a> Link<'a> {
         self.ended = Some(Timer::after(self.connection.timeouts.half_closed));
     }
 
-    /// The hub's instructions come first, so that a steady flow of bytes can't delay a close.
+    /// Polls the hub's instructions first, so that a steady flow of bytes can't delay a close.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if let Poll::Ready(instructions) = self.connection.outbox.poll_instructions(cx) {
             return Poll::Ready(Step::Instructions(instructions));
@@ -301,7 +302,7 @@ impl<'a> Link<'a> {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // A line that is wanted bounds the decoder by itself.
+        // If a line is wanted, the decoder is bounded already.
         if self.wanted.is_none() && self.decoder.buffered() >= READ_AHEAD_BYTES {
             return Poll::Pending;
         }
@@ -311,7 +312,7 @@ impl<'a> Link<'a> {
         Poll::Ready(Ok(length))
     }
 
-    /// Ready when everything that was taken from the outbox is with the kernel.
+    /// Returns `Ready` once the kernel has everything that was taken from the outbox.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut stream = Pin::new(&mut self.stream);
         while let rest @ [_, ..] = self.outgoing.rest() {
@@ -328,7 +329,7 @@ impl<'a> Link<'a> {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when nothing has gone out for too long although there is something to go.
+    /// Returns `Ready` when pending bytes have made no progress for too long.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let stall = self.connection.timeouts.stall;
         let timer = self.stalled.get_or_insert_with(|| Timer::after(stall));
@@ -343,8 +344,8 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Lets out what is left, says goodbye in TLS and waits for the other side to hang up: closing
-    /// a socket that holds unread bytes would take the last words back (TCP answers with RST).
+    /// Sends the rest, closes TLS and waits for the peer to close. Closing a socket with unread
+    /// bytes would discard the last bytes, since TCP then answers with RST.
     async fn say_farewell(&mut self) {
         let limit = self.connection.timeouts.farewell;
         let farewell = async {

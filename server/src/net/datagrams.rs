@@ -1,8 +1,8 @@
 //! Sealed datagrams, in and out.
 //!
-//! The sockets' tasks know only the keys of the sessions that the hub has opened. What does not
-//! open under them is dropped without an answer; what finds a queue full is dropped as well, as
-//! the network would do it, and repaired over TCP.
+//! The sockets' tasks know only the keys of the sessions that the hub has opened. Datagrams that
+//! don't open with them are dropped without an answer. Datagrams that find a queue full are dropped
+//! as well, as in the network, and repaired over TCP.
 
 pub(crate) mod addressed;
 mod sending;
@@ -27,13 +27,13 @@ use super::Event;
 use crate::hub::{Destination, Input};
 use crate::runtime::Spawner;
 
-/// Datagrams handled at a time, before the other tasks of the thread have their turn.
+/// The number of datagrams handled before the task yields.
 const BATCH: usize = 64;
 
-/// How long to leave the socket alone after an error that is not about one datagram.
+/// The pause after a socket error that is not about one datagram.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// The driver's hold on the datagrams. Dropping it ends the tasks.
+/// The driver's handle on the datagrams. Dropping it ends the tasks.
 pub(crate) struct Datagrams {
     sessions: Arc<Sessions>,
     queue: SendQueue,
@@ -61,47 +61,49 @@ impl Datagrams {
         Ok(Datagrams { sessions, queue, _tasks: tasks })
     }
 
-    /// Opens and seals under these keys from now on.
+    /// Starts to open and seal datagrams with these keys.
     pub(crate) fn open(&self, session: SessionId, keys: &DatagramKeys) {
         lock(&self.sessions.openers).insert(session, Opener::new(&keys.to_server));
         let outgoing = Outgoing { sealer: Sealer::new(session, &keys.to_client), source: None };
         lock(&self.sessions.outgoing).insert(session, outgoing);
     }
 
-    /// Forgets the session's keys.
+    /// Removes the session's keys.
     pub(crate) fn close(&self, session: SessionId) {
         lock(&self.sessions.openers).remove(&session);
         lock(&self.sessions.outgoing).remove(&session);
     }
 
-    /// Sends the message to each, unless too much waits already or a session is closed before its
-    /// turn comes.
+    /// Sends the message to each session. Drops it if the queue is full, or if a session is closed
+    /// by then.
     pub(crate) fn send(&self, to: Vec<Destination>, message: &ToClient) {
         self.queue.push(to, message);
     }
 }
 
-/// Each direction under its own lock, so that a burst in one does not hold up the other.
+/// The sessions' keys. Each direction has its own lock, so that a burst in one does not block the
+/// other.
 #[derive(Default)]
 struct Sessions {
     openers: Mutex<HashMap<SessionId, Opener>>,
     outgoing: Mutex<HashMap<SessionId, Outgoing>>,
 }
 
-/// How datagrams go to a session.
+/// The sealing state of a session.
 struct Outgoing {
     sealer: Sealer,
-    /// The server's address that they have to come from, where the route would choose another.
+    /// The server's address to send from, if the route would choose another.
     source: Option<IpAddr>,
 }
 
-/// Nobody panics while holding these locks, and if somebody did, the tables would still be whole.
+/// Locks a table. Poisoning is ignored: no panic happens under these locks, and the tables are
+/// always consistent.
 fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn receive(socket: Arc<Async<UdpSocket>>, sessions: Arc<Sessions>, events: Sender<Event>) {
-    // One byte more than allowed, so that a longer datagram is seen to be too long.
+    // One byte more than the limit, so that a longer datagram is recognised as too long.
     let mut buffer = [0; MAX_DATAGRAM_BYTES + 1];
     loop {
         for _ in 0..BATCH {
@@ -128,7 +130,7 @@ impl Sessions {
         let datagram = buffer.get(..length)?;
         let session = session_of(datagram)?;
         let message: ToServer = lock(&self.openers).get_mut(&session)?.open(datagram)?;
-        // The answer goes back the way that this one came.
+        // The answer goes back from the address that received this one.
         let source = addressed::source(from, local);
         if let Some(outgoing) = lock(&self.outgoing).get_mut(&session) {
             outgoing.source = source;
@@ -137,7 +139,8 @@ impl Sessions {
     }
 }
 
-/// An error while receiving is at most an echo of something sent earlier, and never an end.
+/// Pauses after a receive error. It is at most an echo of a datagram sent earlier, and never ends
+/// the task.
 async fn pause(error: &io::Error) {
     tracing::debug!("a datagram could not be received: {error}");
     if error.kind() != io::ErrorKind::ConnectionRefused {
@@ -168,7 +171,7 @@ mod tests {
             Pair::at(server, Ipv4Addr::LOCALHOST)
         }
 
-        /// The client addresses the server by this address.
+        /// Returns a pair whose client uses this address of the server.
         fn at(server: UdpSocket, address: Ipv4Addr) -> Pair {
             let runtime = Runtime::start().unwrap();
             let (sender, events) = async_channel::bounded(16);
@@ -184,7 +187,7 @@ mod tests {
             Pair::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
         }
 
-        /// The server sends.
+        /// Sends a message from the server.
         fn send_to(&self, session: SessionId, address: SocketAddr, message: ToClient) {
             self.datagrams.send(vec![Destination { session, address }], &message);
         }
@@ -310,7 +313,8 @@ mod tests {
         let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let client = pair.client_address();
         let to = |session, address| Destination { session, address };
-        // More than one batch, with what can't be sent at its beginning, in its middle and at its end.
+        // More than one batch, with unsendable datagrams at its beginning, in its middle and at its
+        // end.
         let mut many = vec![to(SESSION, "[::1]:9".parse().unwrap()), to(CLOSED, client)];
         for _ in 0..2 * BATCH {
             many.extend([to(SESSION, client), to(SESSION, nobody), to(CLOSED, client)]);

@@ -1,4 +1,4 @@
-//! Accepts connections, whatever the network and the descriptor table do.
+//! Accepts connections, and survives errors of the network and a full descriptor table.
 
 use std::fs::File;
 use std::io;
@@ -14,10 +14,10 @@ use super::Event;
 use super::accept_limit::{AcceptLimit, PreLoginPlace};
 use super::ports::canonical;
 
-/// How long to leave the kernel alone after it could not give a connection.
+/// The pause after a failure to accept.
 const BACK_OFF: Duration = Duration::from_millis(200);
 
-/// Connections turned away at once while there are no descriptors.
+/// The most connections to reject at once while there are no descriptors.
 const MAX_TURNED_AWAY: usize = 256;
 
 /// A connection that was just accepted.
@@ -42,8 +42,8 @@ impl Listener {
         Ok(Listener { socket: Async::new(socket)?, limit, spare })
     }
 
-    /// Reports connections until nobody listens to the reports any more. A full queue makes
-    /// newcomers wait in the kernel's.
+    /// Reports connections until the receiver is dropped. While the queue is full, new connections
+    /// wait in the kernel.
     pub(crate) async fn run(mut self, events: Sender<Event>) {
         loop {
             self.limit.wait_for_room().await;
@@ -54,30 +54,30 @@ impl Listener {
                     continue;
                 }
             };
-            // One that broke before it could be looked at is no arrival.
+            // A connection that broke before this is no arrival.
             let Ok(arrival) = arrival else { continue };
             if events.send(Event::Arrived(arrival)).await.is_err() {
                 return;
             }
-            // Accepting is quick and a handshake is not: those who are here have their turn first.
+            // Accepting is fast and handshakes are not: yield to the existing connections first.
             future::yield_now().await;
         }
     }
 
     async fn recover(&mut self, error: &io::Error) {
         match Errno::from_io_error(error) {
-            // The client gave up while it waited to be accepted. The next one need not wait.
+            // The client gave up while it waited. The next connection need not wait.
             Some(Errno::CONNABORTED | Errno::INTR) => return,
             Some(Errno::MFILE | Errno::NFILE) => {
                 let count = self.spare.turn_away(self.socket.get_ref());
-                // Without descriptors the kernel complains even when nobody waits.
+                // Without descriptors the kernel reports an error even if no connection waits.
                 if count > 0 {
                     tracing::warn!("turned {count} connections away: {error}");
                 }
             }
             _ => tracing::warn!("can't accept a connection: {error}"),
         }
-        // Without a pause the same error would be back at once, and again, on a whole core.
+        // Without a pause the same error would recur at once and occupy a core.
         Timer::after(BACK_OFF).await;
     }
 }
@@ -88,15 +88,15 @@ impl Arrival {
         peer: SocketAddr,
         place: PreLoginPlace,
     ) -> io::Result<Arrival> {
-        // Otherwise every small exchange may wait 40 ms for the other side's delayed ACK.
+        // Otherwise every small exchange may wait 40 ms for the peer's delayed ACK.
         stream.get_ref().set_nodelay(true)?;
         let local = canonical(stream.get_ref().local_addr()?).ip();
         Ok(Arrival { stream, peer: canonical(peer), local, place })
     }
 }
 
-/// A descriptor to give away when there are none left: it lets the waiting connections be
-/// accepted and closed, so that their clients know at once instead of hanging.
+/// A descriptor to give up when none are left. It lets waiting connections be accepted and closed,
+/// so that their clients fail at once instead of hanging.
 struct SpareDescriptor(Option<File>);
 
 impl SpareDescriptor {
@@ -104,7 +104,7 @@ impl SpareDescriptor {
         SpareDescriptor(File::open("/dev/null").ok())
     }
 
-    /// Accepts and closes what waits, and says how much that was.
+    /// Accepts and closes the waiting connections. Returns their number.
     fn turn_away(&mut self, listener: &TcpListener) -> usize {
         self.0 = None;
         let count = (0..MAX_TURNED_AWAY).take_while(|_| listener.accept().is_ok()).count();

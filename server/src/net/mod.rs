@@ -1,15 +1,15 @@
-//! What moves bytes: thin tasks around the hub, which decides everything.
+//! Input and output: thin tasks around the hub, which decides everything.
 //!
 //! * [`ports`] – the one port, for TCP and for UDP
-//! * [`accept_limit`] – how fast connections are accepted
+//! * [`accept_limit`] – backpressure on accepting connections
 //! * [`listener`] – accepts connections and survives the lack of descriptors
 //! * [`tls`] – the server's certificate and key, TLS 1.3
 //! * [`connection`] – one task for each TCP connection
-//! * [`outbox`] – what the hub wants of a connection, bounded
-//! * [`stream`] – a TCP stream that knows when bytes last went out
+//! * [`outbox`] – the hub's instructions to a connection, bounded
+//! * [`stream`] – a TCP stream that records its last write
 //! * [`datagrams`] – sealed datagrams, in and out
 //!
-//! Everything that happens is told to the driver as an [`Event`], over one bounded queue.
+//! All tasks report to the driver with [`Event`]s over one bounded queue.
 
 pub(crate) mod accept_limit;
 pub(crate) mod connection;
@@ -30,15 +30,15 @@ use letschat_protocol::datagram::DatagramKeys;
 use letschat_protocol::identity::ChannelBinding;
 use listener::Arrival;
 
-/// What the driver is told.
+/// An event for the driver.
 pub(crate) enum Event {
-    /// A TCP connection was accepted and needs a name and a task.
+    /// A TCP connection was accepted and needs an id and a task.
     Arrived(Arrival),
-    /// A TLS handshake is done. The keys stay with the driver until the hub opens datagrams.
+    /// A TLS handshake is done. The driver keeps the keys until the hub opens datagrams.
     Secured { connection: ConnectionId, binding: ChannelBinding, keys: DatagramKeys },
-    /// The operator wants something. The channel has room for the answer, and is closed where there
-    /// is none.
+    /// The operator gave a command. The channel has room for the answer, and is closed if there is
+    /// none.
     Operated { operator: Operator, answer: Sender<OperatorAnswer> },
-    /// Something that the hub takes as it is.
+    /// An input that goes to the hub unchanged.
     Input(Input),
 }

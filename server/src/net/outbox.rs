@@ -1,7 +1,7 @@
 //! The hub's instructions to a connection: bytes to send, a line to read, an end.
 //!
-//! The hub's driver puts it here without ever waiting; the connection's task takes it. Everything
-//! is under one lock, the task's waker too, so that no instruction is left lying while the task sleeps.
+//! The hub's driver adds instructions without ever waiting, and the connection's task takes them.
+//! One lock covers everything including the task's waker, so that no wake-up is lost.
 
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker};
 
 use letschat_protocol::frame::Mode;
 
-/// Bytes that may wait for one connection. A client that lets more pile up is dropped.
+/// The most bytes that may wait for one connection. A client that exceeds it is dropped.
 pub(crate) const OUTBOX_BYTES: usize = 96 * 1024;
 
-/// Shared between the hub's driver and one connection's task.
+/// The outbox shared by the hub's driver and one connection's task.
 #[derive(Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
@@ -21,9 +21,9 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct State {
     instructions: Instructions,
-    /// Whether there is anything in `instructions` that the task has not been given.
+    /// True if `instructions` holds anything that the task has not taken.
     fresh: bool,
-    /// Bytes that the task has taken and not yet passed on.
+    /// Bytes that the task has taken but not sent yet.
     in_flight: usize,
     closed: bool,
     task: Option<Waker>,
@@ -32,19 +32,19 @@ struct State {
 /// The instructions since the task last took them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Instructions {
-    /// To be sent, in order, before anything else here is done.
+    /// The bytes to send, in order, before anything else here.
     pub(crate) bytes: Vec<u8>,
-    /// The next line is wanted, taken so.
+    /// The mode in which to read the next line.
     pub(crate) line: Option<Mode>,
-    /// The hub waits to hear that all is out.
+    /// True if the hub wants a notice once all bytes are sent.
     pub(crate) tell_when_drained: bool,
-    /// Let out what there is, then close.
+    /// True if the connection has to send the rest and close.
     pub(crate) close: bool,
-    /// More was to be sent than may wait. Some of it is missing: close without more ado.
+    /// True if the bytes exceeded the limit. Some are missing, so the connection closes at once.
     pub(crate) overflowed: bool,
 }
 
-/// The hub's side. Nothing here waits.
+/// The hub's side, which never waits.
 impl Outbox {
     pub(crate) fn send(&self, bytes: &[u8]) {
         self.instruct(|state| {
@@ -86,7 +86,7 @@ impl Outbox {
 
 /// The connection's side.
 impl Outbox {
-    /// Takes all instructions, or wakes the task when there are some.
+    /// Takes all instructions, or registers the task to be woken by the next.
     pub(crate) fn poll_instructions(&self, cx: &mut Context<'_>) -> Poll<Instructions> {
         let mut state = self.lock();
         if !state.fresh {
@@ -99,13 +99,13 @@ impl Outbox {
         Poll::Ready(instructions)
     }
 
-    /// So many of the bytes that were taken have been passed on.
+    /// Records that this many of the taken bytes have been sent.
     pub(crate) fn passed_on(&self, bytes: usize) {
         let mut state = self.lock();
         state.in_flight = state.in_flight.saturating_sub(bytes);
     }
 
-    /// Returns when the hub wants an end, whatever else it wants.
+    /// Returns when the hub closes the connection, whatever else it wants.
     pub(crate) async fn closed(&self) {
         poll_fn(|cx| {
             let mut state = self.lock();
@@ -118,7 +118,8 @@ impl Outbox {
         .await;
     }
 
-    /// Nobody panics while holding this lock, and if somebody did, the state would still be whole.
+    /// Locks the state. Poisoning is ignored: no panic happens under this lock, and the state is
+    /// always consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,8 +198,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
-        /// Whatever the hub sends and however slowly the task is: what was taken goes out in order,
-        /// and no more than the bound ever waits.
+        /// For any sends and any speed of the task, taken bytes arrive in order and the limit is
+        /// never exceeded.
         #[test]
         fn outbox_holds_its_limit_and_says_when_it_loses_something(
             steps in prop::collection::vec((0_u8..4, 0_usize..50_000), 1..16),

@@ -5,20 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-/// Connections that the kernel keeps until they are accepted. The usual 128 is full at once when
-/// everybody comes back after a restart.
+/// The length of the kernel's accept queue. The usual 128 is full at once when everybody reconnects
+/// after a restart.
 const BACKLOG: i32 = 4096;
 
-/// What the kernel may hold of what goes to one connection, in bytes; it takes twice as much for its
-/// own needs. By itself it would take megabytes for each, and somebody who does not read would show
-/// only when these are full. For a page on its way to far away this is enough.
+/// The kernel's send buffer of a connection, in bytes; the kernel doubles it for its own needs. Its
+/// default grows to megabytes for each connection, and a client that does not read would be noticed
+/// only when these are full. This size suffices for a page over a long distance.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Room for a burst of datagrams in the kernel, in bytes. It gives less where the system allows
-/// no more.
+/// The kernel's receive buffer for bursts of datagrams, in bytes. The system may limit it to less.
 const DATAGRAM_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// How often another port is tried when the one that was free for TCP is taken for UDP.
+/// The number of tries for a port that is free for TCP and UDP alike.
 const PORT_TRIES: usize = 32;
 
 /// The two sockets, on one address and port.
@@ -29,8 +28,8 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Opens both. Without an address: every one, IPv6 and IPv4, or IPv4 alone where the machine
-    /// has no IPv6. Port 0: any that is free for both.
+    /// Opens both sockets. Without an address they listen on all, IPv6 and IPv4, or IPv4 alone on a
+    /// machine without IPv6. Port 0 is any that is free for both.
     pub(crate) fn open(listen: Option<IpAddr>, port: u16) -> io::Result<Ports> {
         open_somewhere(listen, port, Ports::open_at)
     }
@@ -49,11 +48,12 @@ impl Ports {
         result
     }
 
-    /// Listens last, so that nobody connects to a server that then finds its UDP port taken.
+    /// Opens both sockets. TCP listens last, so that no client connects before the UDP port is
+    /// known to be free.
     fn try_open(address: SocketAddr) -> io::Result<Ports> {
         let tcp = socket(address, Type::STREAM, Protocol::TCP)?;
-        // For TCP this only means not to wait for the last server's connections to time out. For
-        // UDP it would let two servers share a port, so it is not set there.
+        // For TCP this only skips the wait for the old server's connections to time out. For UDP it
+        // would let two servers share a port, so it is not set there.
         tcp.set_reuse_address(true)?;
         // Every connection inherits it.
         tcp.set_send_buffer_size(SEND_BUFFER_BYTES)?;
@@ -68,12 +68,12 @@ impl Ports {
     }
 }
 
-/// Opens a UDP port alone, where [`Ports::open`] would open both.
+/// Opens a UDP port alone, on the same addresses as [`Ports::open`].
 pub(crate) fn open_udp(listen: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
     open_somewhere(listen, port, udp_socket)
 }
 
-/// Opens at this address, or at every one.
+/// Opens a socket on this address, or on all addresses.
 fn open_somewhere<T>(
     listen: Option<IpAddr>,
     port: u16,
@@ -106,16 +106,16 @@ fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Soc
     Ok(socket)
 }
 
-/// An IPv4 address that came through an IPv6 socket, as the IPv4 address that it is.
+/// Converts an IPv4-mapped IPv6 address to IPv4.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
-        // Left as it is: a link-local address is nothing without its scope.
+        // Unchanged, because a link-local address needs its scope.
         IpAddr::V6(_) => address,
     }
 }
 
-/// The reverse of [`canonical`], for sending through an IPv6 socket.
+/// Converts back from [`canonical`], for sending through an IPv6 socket.
 pub(crate) fn through_ipv6(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) => SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into(),

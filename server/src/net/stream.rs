@@ -1,6 +1,6 @@
-//! A TCP stream that knows when bytes last went out.
+//! A TCP stream that records its last write.
 //!
-//! TLS takes bytes before the network does, so only down here can a reader that is slow be told
+//! TLS accepts bytes before the network does. Only below TLS can a slow reader be distinguished
 //! from one that does not read at all.
 
 use std::io;
@@ -23,15 +23,15 @@ impl Stream {
         Stream { tcp, last_write: Instant::now() }
     }
 
-    /// When the kernel last took bytes.
+    /// Returns the time of the kernel's last accepted write.
     pub(crate) fn last_write(&self) -> Instant {
         self.last_write
     }
 
-    /// Makes the kernel forget what it still holds when the stream is dropped, instead of trying
-    /// for minutes to bring it to somebody who does not read.
+    /// Makes the kernel discard its unsent bytes when the stream is dropped. Otherwise it would
+    /// retry for minutes to deliver them to a peer that does not read.
     pub(crate) fn forget_unsent(&self) {
-        // Fails only on a socket that is dead already, which is as good.
+        // This fails only on a dead socket, which needs no linger.
         let _ = socket2::SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
     }
 }

@@ -24,10 +24,10 @@ use super::tls::Credentials;
 use crate::data_folder::DataFolder;
 use crate::hub::{ConnectionId, Input, LinkEnd};
 
-/// Longer than anything here takes; a test that reaches it has failed.
+/// A timeout longer than anything here takes. A test that reaches it has failed.
 const TOO_LONG: Duration = Duration::from_secs(30);
 
-/// Far longer than a test, so that only what is tested can end a connection.
+/// Timeouts far longer than a test, so that only the tested event can end a connection.
 const PATIENT: Timeouts = Timeouts { stall: TOO_LONG, farewell: TOO_LONG, half_closed: TOO_LONG };
 
 /// A server's end of one connection, as the hub sees it.
@@ -77,7 +77,7 @@ fn run<T>(test: impl AsyncFnOnce(&Executor<'static>) -> T) -> T {
     async_io::block_on(executor.run(async { test(&executor).await }.or(limit)))
 }
 
-/// A connection's task, and the client's end of its TCP stream.
+/// Returns a connection's task, and the client's end of its TCP stream.
 async fn serve(executor: &Executor<'static>, timeouts: Timeouts) -> (Served, Async<TcpStream>) {
     let path = tempfile::tempdir().unwrap();
     let folder = DataFolder::open(path.path()).ok().unwrap();
@@ -95,7 +95,7 @@ async fn serve(executor: &Executor<'static>, timeouts: Timeouts) -> (Served, Asy
     (Served { outbox, events: received, _task: task }, client)
 }
 
-/// The same with the handshake done.
+/// Returns the same after the handshake.
 async fn secured(
     executor: &Executor<'static>,
     timeouts: Timeouts,
@@ -272,7 +272,7 @@ fn somebody_who_does_not_read_is_dropped_after_a_time() {
     run(async |executor| {
         let impatient = Timeouts { stall: Duration::from_millis(50), ..PATIENT };
         let (served, _client) = secured(executor, impatient).await;
-        // More than the kernel takes for somebody who reads nothing.
+        // More than the kernel buffers for a client that reads nothing.
         let why = loop {
             served.outbox.send(&[0; OUTBOX_BYTES / 2]);
             served.outbox.tell_when_drained();

@@ -1,7 +1,7 @@
-//! The server's certificate and key, and how it speaks TLS.
+//! The server's certificate and key, and its TLS config.
 //!
-//! The key is what clients remember. It is made once, at the first start, and never replaced by
-//! itself: a certificate whose key has gone missing is an error for the operator to look at.
+//! Clients remember the key. It is generated at the first start and never replaced automatically. A
+//! certificate whose key is missing is an error that the operator has to resolve.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,50 +20,41 @@ use crate::data_folder::DataFolder;
 
 const KEY_FILE: &str = "server-key.pem";
 const CERTIFICATE_FILE: &str = "server-certificate.pem";
-/// A longer file holds something else.
+/// The largest key or certificate file, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 const NAME: &str = "letschat-server";
 
-/// How the server introduces itself.
+/// The server's credentials for TLS.
 pub(crate) struct Credentials {
-    /// TLS 1.3 with the server's certificate.
+    /// The config for TLS 1.3 with the server's certificate.
     pub(crate) config: Arc<ServerConfig>,
-    /// The server's key, as clients pin it.
+    /// The fingerprint of the server's key, as clients pin it.
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// Why there are no [`Credentials`].
+/// The reason why the server's credentials can't be loaded.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file can't be read or written.
     #[error("can't use {path}: {source}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// There is a certificate, so there was a key.
+    File { path: PathBuf, source: io::Error },
+    /// The certificate exists, but its key is missing.
     #[error(
         "the server's key {0} is missing; bring it back, or delete the certificate beside it \
              for a new identity, which every client will refuse at first"
     )]
     KeyMissing(PathBuf),
-    /// A file holds something else.
+    /// A file with other content than a key or a certificate.
     #[error(
         "{path} holds no key or certificate that fits: {reason}; bring back a copy of it, since \
          with another key every client will refuse the server at first"
     )]
-    Content {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    Content { path: PathBuf, reason: String },
 }
 
 impl Credentials {
-    /// Reads the key and the certificate, or makes them at the first start.
+    /// Reads the key and the certificate, or generates them at the first start.
     pub(crate) fn load_or_make(folder: &DataFolder) -> Result<Credentials, TlsError> {
         let key = load_or_make_key(folder)?;
         let certificate = load_or_make_certificate(folder, &key)?;
@@ -78,14 +69,14 @@ impl Credentials {
     }
 }
 
-/// The fingerprint of the key in a data folder, beside a server that may be running there. `None`
-/// before its first start.
+/// Returns the fingerprint of the key in a data folder, even while a server runs there. Returns
+/// `None` before the first start.
 pub fn stored_fingerprint(data_folder: &Path) -> Result<Option<Fingerprint>, TlsError> {
     let key = stored_key(data_folder)?;
     Ok(key.map(|key| Fingerprint::of_spki(&key.subject_public_key_info())))
 }
 
-/// The key in a data folder; `None` before the server's first start.
+/// Returns the key in a data folder, or `None` before the server's first start.
 fn stored_key(data_folder: &Path) -> Result<Option<KeyPair>, TlsError> {
     let path = data_folder.join(KEY_FILE);
     match files::read_secret(data_folder, &path, MAX_FILE_BYTES) {
@@ -122,8 +113,7 @@ fn load_or_make_key(folder: &DataFolder) -> Result<KeyPair, TlsError> {
     Ok(key)
 }
 
-/// A missing certificate is made from the key, so a first start that was cut short between the
-/// two files heals itself.
+/// Reads the certificate, or makes it from the key. An interrupted first start thus repairs itself.
 fn load_or_make_certificate(
     folder: &DataFolder,
     key: &KeyPair,
@@ -146,7 +136,8 @@ fn load_or_make_certificate(
     }
 }
 
-/// Valid from 1975 to 4096: clients pin the key, so an end would only lock them out one day.
+/// Makes a certificate that is valid from 1975 to 4096. Clients pin the key, so an expiry would
+/// only lock them out one day.
 fn self_signed(key: &KeyPair) -> Result<rcgen::Certificate, rcgen::Error> {
     let mut params = CertificateParams::new(vec![NAME.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, NAME);

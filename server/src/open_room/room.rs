@@ -1,51 +1,53 @@
-//! The room as a value: datagrams in, effects out. No sockets.
+//! The room as a value: datagrams in, effects out. It has no sockets.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::open_room::{Incoming, ToRoom, is_near};
 
-/// Addresses whose refusal was logged. Past these, refusals are silent: the log is no target either.
+/// The most addresses whose refusal is logged. Further refusals are silent, so that the log can't
+/// be flooded.
 const MAX_REFUSED: usize = 1_024;
 
-/// Everybody who ever greeted.
+/// The room's state: everybody who has greeted.
 #[derive(Debug, Default)]
 pub struct Room {
-    /// Greets public addresses too.
+    /// True if the room greets public addresses too.
     is_public: bool,
     clients: HashMap<SocketAddr, Option<IpAddr>>,
     refused: HashSet<IpAddr>,
 }
 
-/// What a datagram leads to.
+/// The effect of a datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing happens.
     Nothing,
-    /// The sender is registered. It may have been before.
+    /// The sender is registered, perhaps again.
     Greeted,
-    /// The sender is not greeted, which is said for the first time of its address.
+    /// The sender is refused, for the first time from its address.
     Refused,
     /// This datagram goes to all [clients](Room::clients).
     Send(Vec<u8>),
 }
 
-/// A client, and where datagrams to it come from.
+/// A client, and the source address of datagrams to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    /// Its address.
+    /// The client's address.
     pub to: SocketAddr,
-    /// The room's address that they have to name. `None`: the route gives it.
+    /// The room's address that datagrams have to name as their source, or `None` if the route
+    /// chooses it.
     pub source: Option<IpAddr>,
 }
 
 impl Room {
-    /// An empty room. A public one greets every address, others only near ones.
+    /// Returns an empty room. A public one greets every address, others only near ones.
     pub fn new(is_public: bool) -> Room {
         Room { is_public, ..Room::default() }
     }
 
-    /// Takes a datagram from this address, of which an IPv4 address is given as one.
+    /// Handles a datagram from this address, in which IPv4 is not mapped to IPv6.
     pub fn receive(&mut self, from: SocketAddr, datagram: &[u8]) -> Effect {
         match ToRoom::parse(datagram) {
             // Nothing can be sent to port 0.
@@ -62,14 +64,14 @@ impl Room {
         }
     }
 
-    /// Notes the source that datagrams to a client have to name.
+    /// Records the source that datagrams to a client have to name.
     pub fn set_source(&mut self, client: SocketAddr, source: Option<IpAddr>) {
         if let Some(known) = self.clients.get_mut(&client) {
             *known = source;
         }
     }
 
-    /// All clients, in no order.
+    /// Returns all clients, in no particular order.
     pub fn clients(&self) -> impl Iterator<Item = Client> {
         self.clients.iter().map(|(to, source)| Client { to: *to, source: *source })
     }
@@ -120,7 +122,7 @@ mod tests {
         {
             assert_eq!(room.receive(alice, datagram), Effect::Nothing);
         }
-        // Another port is another sender.
+        // A different port is a different sender.
         assert_eq!(room.receive(address("127.0.0.1:2"), b"MESSAGE hi"), Effect::Nothing);
         assert_eq!(room.receive(address("127.0.0.1:0"), b"GREETING"), Effect::Nothing);
         assert_eq!(addresses(&room), [alice]);

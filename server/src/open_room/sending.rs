@@ -1,4 +1,4 @@
-//! One datagram to all, handed to the kernel by the batch (sendmmsg(2)).
+//! One datagram to all clients, sent in batches (sendmmsg(2)).
 
 use std::io::{self, IoSlice};
 use std::net::UdpSocket;
@@ -16,11 +16,12 @@ use crate::net::ports::through_ipv6;
 /// Datagrams in one system call.
 const BATCH: usize = 64;
 
-/// How long a message may wait for a full socket, over all of its datagrams. Then the rest of it is dropped.
+/// The longest total wait of a message for a full socket. After it the rest of its datagrams is
+/// dropped.
 const MAX_WAIT: Duration = Duration::from_millis(200);
 
-/// Sends the datagram to every client. What the kernel has no place for in time is dropped, as a network
-/// would do it.
+/// Sends the datagram to every client. Datagrams for which the kernel has no room in time are
+/// dropped, as in a network.
 pub(super) async fn send_to_all(
     socket: &Async<UdpSocket>,
     ipv6: bool,
@@ -42,14 +43,14 @@ pub(super) async fn send_to_all(
     let _ = sending.send(&batch).await;
 }
 
-/// The socket had no place for too long.
+/// The error of a socket that stayed full for too long.
 struct TooSlow;
 
 struct Sending<'a> {
     socket: &'a Async<UdpSocket>,
     ipv6: bool,
     datagram: &'a [u8],
-    /// How long the message may still wait.
+    /// The remaining time that the message may wait.
     left: Duration,
 }
 
@@ -63,7 +64,7 @@ impl Sending<'_> {
                     0
                 }
                 Err(error) => {
-                    // It is about the first one's destination (no route, for instance).
+                    // The error concerns the first datagram's destination (no route, for instance).
                     tracing::debug!("a datagram could not be sent: {error}");
                     1
                 }
@@ -74,8 +75,8 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// Sends to the first, and with it to those after it that need not name their source. The kernel may take
-    /// fewer.
+    /// Sends the first datagram, and with it those after it that need not name their source. The
+    /// kernel may take fewer.
     fn send_some(&self, clients: &[Client]) -> io::Result<usize> {
         let socket = self.socket.get_ref();
         let to = |client: &Client| if self.ipv6 { through_ipv6(client.to) } else { client.to };
@@ -95,7 +96,7 @@ impl Sending<'_> {
         Ok(sendmmsg(socket, &mut messages, SendFlags::empty())?)
     }
 
-    /// Waits for a place in the socket.
+    /// Waits for room in the socket.
     async fn wait(&mut self) -> Result<(), TooSlow> {
         let begin = Instant::now();
         let writable = async { self.socket.writable().await.is_ok() };

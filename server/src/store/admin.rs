@@ -1,4 +1,4 @@
-//! What the operator's tool asks of a store, beside a server that may be running on it.
+//! The store's operations for the operator's tool, beside a running server.
 
 use letschat_protocol::username::Username;
 
@@ -7,31 +7,31 @@ use super::sqlite::Sqlite;
 use super::{Created, Store, StoreError};
 use crate::settings::StoreLocation;
 
-/// A store as the operator sees it. The server goes by what is committed here from the next login
-/// on; a session that is open stays open.
+/// A store for administration. A running server sees each committed change from the next login on;
+/// open sessions continue.
 pub trait AccountAdmin: Store {
-    /// At most so many accounts, those whose names come next after this one.
+    /// Returns the accounts after this name, at most this many, sorted by name.
     fn accounts_after(
         &mut self,
         username: Option<&Username>,
         limit: usize,
     ) -> Result<Vec<AccountSummary>, StoreError>;
 
-    /// Bans an account, or lets it in again. `false`: there is no such account.
+    /// Bans or unbans an account. Returns `false` if there is no such account.
     fn set_banned(&mut self, username: &Username, banned: bool) -> Result<bool, StoreError>;
 
-    /// Deletes an account with its keys. `false`: there is no such account.
+    /// Deletes an account with its keys. Returns `false` if there is no such account.
     fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError>;
 
-    /// Adds accounts, all or none. [`Created::Taken`]: one of the names is taken.
+    /// Adds all accounts or none. Returns [`Created::Taken`] if one of the names is taken.
     fn import_accounts(
         &mut self,
         accounts: &[NewAccount],
         created_ms: u64,
     ) -> Result<Created, StoreError>;
 
-    /// At most so many accounts with their hashes, and whether they are banned: those whose names
-    /// come next after this one.
+    /// Returns the accounts after this name with their hashes, and true for banned ones: at most
+    /// this many, sorted by name.
     fn credentials_after(
         &mut self,
         username: Option<&Username>,
@@ -39,10 +39,10 @@ pub trait AccountAdmin: Store {
     ) -> Result<Vec<(NewAccount, bool)>, StoreError>;
 }
 
-/// An account that comes from elsewhere or goes there.
+/// An account for an import or an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccount {
-    /// Its name.
+    /// The account's name.
     pub username: Username,
     /// The argon2id hash as a PHC string.
     pub phc: String,
@@ -51,35 +51,34 @@ pub struct NewAccount {
 /// An account without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSummary {
-    /// Its name.
+    /// The account's name.
     pub username: Username,
-    /// When it was made, in milliseconds of the wall clock.
+    /// The time of its creation, in milliseconds of the wall clock.
     pub created_ms: u64,
-    /// Whether the operator banned it.
+    /// True if the operator banned the account.
     pub banned: bool,
-    /// How many keys it has.
+    /// The number of its keys.
     pub keys: u64,
-    /// When one of them was last used. Sessions by hand have none.
+    /// The time of the last use of a key. Sessions typed by hand use none.
     pub used_ms: Option<u64>,
 }
 
-/// What becomes of a database that is not there.
+/// The handling of a missing database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
-    /// It is an error.
+    /// A missing database is an error.
     Refuse,
-    /// It is made.
+    /// A missing database is created.
     Make,
 }
 
-/// Opens a store without the lock of the only writer, so that a server can have it at the same
-/// time. The tables of a database that is there are left as they are: to change them under a
-/// server that runs is only a server's right.
+/// Opens a store without the lock of the only writer, so that a server can use it at the same time.
+/// Existing tables stay unchanged: only a server may migrate them.
 ///
 /// # Errors
 ///
-/// [`StoreError::NotReady`] for a database that is not there or that a server has to bring up to
-/// date first, [`StoreError::Content`] for one of a newer version.
+/// [`StoreError::NotReady`] for a database that is missing or that a server has to migrate first,
+/// [`StoreError::Content`] for one of a newer version.
 pub fn open_beside_server(
     location: &StoreLocation,
     absent: Absent,
@@ -90,17 +89,17 @@ pub fn open_beside_server(
     })
 }
 
-/// How a database's version compares with the one that this program knows.
+/// The comparison of a database's version with this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
-    /// It has no tables yet.
+    /// The database has no tables yet.
     None,
-    /// The one that this program knows.
+    /// The version is this program's.
     Known,
 }
 
 impl Version {
-    /// Judges a version; 0 stands for no tables.
+    /// Compares a version with this program's; 0 stands for no tables.
     pub(super) fn judge(version: usize, known: usize) -> Result<Version, StoreError> {
         match version {
             0 => Ok(Version::None),
@@ -115,7 +114,7 @@ impl Version {
     }
 }
 
-/// A database of a newer version is left as it is.
+/// Returns the error for a newer version, which is left unchanged.
 pub(super) fn too_new(version: impl std::fmt::Display, known: usize) -> StoreError {
     StoreError::Content(format!(
         "its version is {version}, and this program knows versions up to {known}; a newer \
@@ -123,7 +122,7 @@ pub(super) fn too_new(version: impl std::fmt::Display, known: usize) -> StoreErr
     ))
 }
 
-/// There is no database, and it is not to be made.
+/// Returns the error for a missing database that must not be created.
 pub(super) fn nothing_there() -> StoreError {
     StoreError::NotReady(
         "there is no database yet; start letschat-server once, or add an account".into(),

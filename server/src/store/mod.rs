@@ -1,13 +1,13 @@
-//! What outlives the server: accounts, their keys, and the broadcast log.
+//! Persistent data: accounts, their keys, and the broadcast log.
 //!
-//! * [`Store`] – what any database must be able to do; blocking
-//! * [`admin`] – what it does for the operator besides, beside a server that runs
+//! * [`Store`] – the operations of any database; blocking
+//! * [`admin`] – operations for the operator, beside a running server
 //! * [`sqlite`] – the embedded default
 //! * [`mysql`] – a database elsewhere
-//! * [`password`] – argon2id, the same time for a name that exists and one that does not
+//! * [`password`] – argon2id, in the same time for existing and unknown names
 //! * [`service`] – the threads that keep the blocking work away from the hub
 //!
-//! The hub asks with a [`StoreRequest`] and is answered with a [`StoreAnswer`]; it never waits.
+//! The hub sends a [`StoreRequest`] and gets a [`StoreAnswer`]; it never waits.
 
 pub mod admin;
 pub mod mysql;
@@ -31,11 +31,11 @@ pub trait Store: Send {
         created_ms: u64,
     ) -> Result<Created, StoreError>;
 
-    /// Looks an account up.
+    /// Returns an account, or `None` if there is no such account.
     fn account(&mut self, username: &Username) -> Result<Option<Account>, StoreError>;
 
-    /// Gives an account another password hash, and forgets all its keys but `keep`. `false`: there
-    /// is no such account.
+    /// Sets an account's password hash, and removes all its keys but `keep`. Returns `false` if
+    /// there is no such account.
     fn set_password(
         &mut self,
         username: &Username,
@@ -43,8 +43,9 @@ pub trait Store: Send {
         keep: Option<&PublicKey>,
     ) -> Result<bool, StoreError>;
 
-    /// The right password was given: `phc` is what it was compared with. Lets the account in if that
-    /// is still its hash and it is not banned by now, and adds the key if there is one.
+    /// Admits a client that gave the right password. Succeeds if `phc`, the hash that it was
+    /// compared with, is still the account's and the account is not banned. Adds the key if there
+    /// is one.
     fn admit(
         &mut self,
         username: &Username,
@@ -53,8 +54,8 @@ pub trait Store: Send {
         now_ms: u64,
     ) -> Result<Verdict, StoreError>;
 
-    /// The same for a change of password: sets the new hash and forgets all keys but `keep`, if
-    /// `old` is still the account's hash and it is not banned by now.
+    /// Sets a new password hash and removes all keys but `keep`. Succeeds if `old` is still the
+    /// account's hash and the account is not banned.
     fn replace_password(
         &mut self,
         username: &Username,
@@ -63,8 +64,8 @@ pub trait Store: Send {
         keep: Option<&PublicKey>,
     ) -> Result<Verdict, StoreError>;
 
-    /// Adds a key to an account, or notes its use. An account keeps at most [`MAX_KEYS`]; the one
-    /// that was not used for the longest time gives way.
+    /// Adds a key to an account, or records its use. An account keeps at most [`MAX_KEYS`], and the
+    /// least recently used one is evicted.
     fn add_key(
         &mut self,
         username: &Username,
@@ -72,8 +73,8 @@ pub trait Store: Send {
         now_ms: u64,
     ) -> Result<(), StoreError>;
 
-    /// Whether the account exists and has this key. Notes its use, unless the use that was noted
-    /// last is less than [`KEY_USE_MS`] away.
+    /// Checks that the account exists and has this key. Records its use, unless the last recorded
+    /// use is less than [`KEY_USE_MS`] ago.
     fn check_key(
         &mut self,
         username: &Username,
@@ -81,31 +82,31 @@ pub trait Store: Send {
         now_ms: u64,
     ) -> Result<Verdict, StoreError>;
 
-    /// The log as it was last committed. Makes its epoch at the first call.
+    /// Returns the committed log. The first call creates its epoch.
     fn load_log(&mut self) -> Result<StoredLog, StoreError>;
 
-    /// Commits broadcasts, all or none, durably, and returns the number of the first; the others
-    /// follow it without a gap. Numbers are above the stored counter, which is raised to the last
-    /// one, and above `after`: a database that lost its last commits gives no number twice.
+    /// Commits all broadcasts durably, or none, and returns the number of the first. The others
+    /// follow without a gap. Numbers start above both the stored counter and `after`, so a database
+    /// that lost its last commits reuses none. The counter is raised to the last number.
     fn append(&mut self, after: u64, broadcasts: &[NewBroadcast]) -> Result<u64, StoreError>;
 
-    /// Forgets the entries up to and including this number. The counter stays.
+    /// Deletes the entries up to and including this number. The counter stays.
     fn forget(&mut self, through: u64) -> Result<(), StoreError>;
 }
 
-/// Keys that an account can have at once: one for each machine that somebody logs in from.
+/// The most keys of an account: one for each machine that its user logs in from.
 pub const MAX_KEYS: usize = 32;
 
-/// How exactly the last use of a key is written down. A client on a bad network logs in again and
-/// again, and need not write each time.
+/// The precision of a key's recorded last use. A client on a bad network logs in again and again,
+/// and must not cause a write each time.
 pub const KEY_USE_MS: u64 = 60_000;
 
-/// What came of adding an account.
+/// The result of adding an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It is there.
+    /// The account was created.
     New,
-    /// Somebody has that name.
+    /// The name is taken.
     Taken,
 }
 
@@ -114,33 +115,33 @@ pub enum Created {
 pub struct Account {
     /// The argon2id hash as a PHC string.
     pub phc: String,
-    /// Whether the operator banned it.
+    /// True if the operator banned the account.
     pub banned: bool,
 }
 
-/// What came of a login.
+/// The result of checking a login or a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Come in.
+    /// The credentials are right.
     Accepted,
-    /// Unknown name, wrong password or unknown key: which one is not told.
+    /// The name is unknown, or the password or key is wrong. The verdict does not tell which.
     Refused,
-    /// The right answer, but the operator banned the account.
+    /// The credentials are right, but the account is banned.
     Banned,
 }
 
-/// The log as it is loaded at start.
+/// The log as loaded at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLog {
-    /// Random; names this log.
+    /// The log's random id.
     pub epoch: u64,
-    /// The highest number that was ever committed, 0 before the first.
+    /// The highest committed number, or 0 before the first.
     pub head: u64,
-    /// In the order of numbers.
+    /// The entries, sorted by number.
     pub entries: Vec<StoredEntry>,
 }
 
-/// A broadcast that has no number yet. The database gives it one when it commits it.
+/// A broadcast without a number. The database assigns one at the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBroadcast {
     /// The account that sends it.
@@ -149,149 +150,112 @@ pub struct NewBroadcast {
     pub time_ms: u64,
     /// One line of text.
     pub text: String,
-    /// The boot clock when it was sent to the store.
+    /// The boot clock's time when it was sent to the store.
     pub boot_ms: u64,
-    /// Names the boot that `boot_ms` counts from.
+    /// The id of the boot that `boot_ms` counts from.
     pub boot_id: u64,
 }
 
 impl NewBroadcast {
-    /// The entry of the log that has this number.
+    /// Returns the entry with this number.
     pub fn numbered(self, number: u64) -> StoredEntry {
         let NewBroadcast { sender, time_ms, text, boot_ms, boot_id } = self;
         StoredEntry { broadcast: Broadcast { number, sender, time_ms, text }, boot_ms, boot_id }
     }
 }
 
-/// A broadcast with what is needed to tell its age.
+/// A broadcast with the clocks that tell its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {
     /// The broadcast. Its time is the wall clock's, adjusted to increase for each sender.
     pub broadcast: Broadcast,
-    /// The boot clock when it was committed.
+    /// The boot clock's time when it was committed.
     pub boot_ms: u64,
-    /// Names the boot that `boot_ms` counts from.
+    /// The id of the boot that `boot_ms` counts from.
     pub boot_id: u64,
 }
 
-/// The database could not do it.
+/// A failure of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database said no, or nothing.
+    /// The database refused the operation or did not answer.
     #[error("the database failed: {0}")]
     Database(String),
-    /// It holds what this program can't read.
+    /// The database holds data that this program can't read.
     #[error("the database holds something unexpected: {0}")]
     Content(String),
-    /// Another server has it; who, as far as the database tells.
+    /// Another server uses the database, which the text names if it is known.
     #[error("{0}")]
     InUse(String),
-    /// It is not there or not up to date, which a server's start changes.
+    /// The database is missing or not up to date. A start of the server fixes both.
     #[error("{0}")]
     NotReady(String),
 }
 
-/// What the hub asks.
+/// A request of the hub. Connection ids are never reused, so a late answer can't reach another
+/// client.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreRequest {
-    /// Make an account.
-    SignUp {
-        /// Who asks. Never reused, so a late answer can't reach somebody else.
-        connection: ConnectionId,
-        /// The new name.
-        username: Username,
-        /// The new password, already judged.
-        password: Secret,
-    },
-    /// Compare a password; if it is right, add the key.
+    /// Create an account. The password is valid.
+    SignUp { connection: ConnectionId, username: Username, password: Secret },
+    /// Compare a password and, if it is right, add the key. `key` is `None` for a session typed by
+    /// hand. Without a valid `username` the request fails, but takes the same time.
     CheckPassword {
-        /// Who asks.
         connection: ConnectionId,
-        /// The name as it was given. `None`: no valid name, so no account, in the same time.
         username: Option<Username>,
-        /// The password as it was given.
         password: Secret,
-        /// The key to add; `None` for a session typed by hand.
         key: Option<PublicKey>,
     },
-    /// Look a key up.
-    CheckKey {
-        /// Who asks.
-        connection: ConnectionId,
-        /// The name.
-        username: Username,
-        /// The key. Its signature has been verified.
-        key: PublicKey,
-    },
-    /// Compare the present password; if it is right, set the new one, and forget all keys of the
-    /// account but this one.
+    /// Check a key. Its signature has been verified.
+    CheckKey { connection: ConnectionId, username: Username, key: PublicKey },
+    /// Compare the present password and, if it is right, set the new one. All keys of the account
+    /// but the session's are removed.
     ChangePassword(Box<PasswordChange>),
-    /// Commit broadcasts. The hub has at most one of these under way.
-    Append {
-        /// The highest number that was published.
-        after: u64,
-        /// In the order in which they get their numbers.
-        broadcasts: Vec<NewBroadcast>,
-    },
-    /// Forget broadcasts. Not answered.
-    Forget {
-        /// Up to and including this number.
-        through: u64,
-    },
+    /// Commit broadcasts in this order. The hub sends only one such request at a time. `after` is
+    /// the highest published number.
+    Append { after: u64, broadcasts: Vec<NewBroadcast> },
+    /// Delete broadcasts up to and including the number `through`. There is no answer.
+    Forget { through: u64 },
 }
 
-/// A change of password, as a logged-in session asks for it.
+/// A logged-in session's request to change its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordChange {
-    /// Who asks.
+    /// The connection of the session.
     pub connection: ConnectionId,
-    /// Whose.
+    /// The account's name.
     pub username: Username,
-    /// The present password as it was given.
+    /// The present password as the user typed it.
     pub password: Secret,
-    /// The new one, already judged.
+    /// The new password, which is valid.
     pub new: Secret,
-    /// The key of the session that asks.
+    /// The key of the session.
     pub key: Option<PublicKey>,
 }
 
-/// What the hub is answered.
+/// An answer to the hub.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreAnswer {
-    /// To [`StoreRequest::SignUp`].
-    SignedUp {
-        /// Who asked.
-        connection: ConnectionId,
-        /// What came of it.
-        result: Result<Created, Unavailable>,
-    },
-    /// To [`StoreRequest::CheckPassword`] and [`StoreRequest::CheckKey`].
-    Checked {
-        /// Who asked.
-        connection: ConnectionId,
-        /// What came of it.
-        result: Result<Verdict, Unavailable>,
-    },
-    /// To [`StoreRequest::ChangePassword`].
-    PasswordChanged {
-        /// Who asked.
-        connection: ConnectionId,
-        /// What came of it.
-        result: Result<Verdict, Unavailable>,
-    },
-    /// To [`StoreRequest::Append`].
-    Appended {
-        /// The number of the first; the others follow. All of them are durable, or none.
-        result: Result<u64, Unavailable>,
-    },
+    /// The answer to [`StoreRequest::SignUp`].
+    SignedUp { connection: ConnectionId, result: Result<Created, Unavailable> },
+    /// The answer to [`StoreRequest::CheckPassword`] and [`StoreRequest::CheckKey`].
+    Checked { connection: ConnectionId, result: Result<Verdict, Unavailable> },
+    /// The answer to [`StoreRequest::ChangePassword`].
+    PasswordChanged { connection: ConnectionId, result: Result<Verdict, Unavailable> },
+    /// The answer to [`StoreRequest::Append`]: the number of the first broadcast. Either all are
+    /// durable or none is.
+    Appended { result: Result<u64, Unavailable> },
 }
 
-/// A time as a database has it. One before 1970 is none that a server wrote: it counts as 0, so that
-/// it keeps nobody out.
+/// Converts a time from the database. A negative one was not written by a server and becomes 0, so
+/// that it locks nobody out.
 fn time_from_column(time_ms: i64) -> u64 {
     u64::try_from(time_ms).unwrap_or_default()
 }
 
-/// The store failed or its queue is full. The log has the details, the client a 4xx.
+/// The error for a failed store or a full queue. The log has the details, and the client gets a
+/// 4xx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable;

@@ -1,17 +1,17 @@
 //! The store on a MySQL server (8.4 and later) or a MariaDB server (10.11 and later).
 //!
-//! * [`location`] – where the database is and how to get in
+//! * [`location`] – the database's address and credentials
 //! * `session` – the one connection, and the lock that keeps a second server out
-//! * `schema` – the tables, and what leads from one version of them to the next
-//! * `failure` – what can go wrong, in sentences
-//! * `admin` – what the operator's tool asks, beside a server
+//! * `schema` – the tables, and their migrations
+//! * `failure` – errors as sentences
+//! * `admin` – the operator's tool, beside a server
 //!
-//! Everything goes over one connection, and that connection holds the lock: what was written, the
-//! only writer wrote. A broken connection is noticed and made anew at the beginning of each call,
-//! so that the server recovers by itself when the database does.
+//! Everything goes over one connection, and that connection holds the lock, so only one server ever
+//! writes. Each call first replaces a broken connection, so that the server recovers with the
+//! database.
 //!
-//! A commit is as durable as the database is told to make it; `innodb_flush_log_at_trx_commit = 1`,
-//! its default, is what this store counts on.
+//! Commits are as durable as the database is configured: this store relies on the default
+//! `innodb_flush_log_at_trx_commit = 1`.
 
 mod admin;
 mod failure;
@@ -34,26 +34,26 @@ use super::{
     StoredLog, Verdict, time_from_column,
 };
 
-/// Broadcasts of which it is not known whether they were committed; as many as the log has at most.
+/// The most broadcasts with an unknown outcome that are remembered: as many as the log can hold.
 const MAX_DOUBTFUL: usize = 10_000;
 
-/// The store in a database of its own.
+/// The store in a MySQL database.
 #[derive(Debug)]
 pub struct Mysql {
     session: Session,
-    /// The numbers and times of broadcasts that were refused and may have been committed all the
-    /// same: the answer did not come. The next commit takes them back.
+    /// The numbers and times of broadcasts that were reported as failed but may be committed, since
+    /// the answer was lost. The next commit deletes them.
     doubtful: Vec<(u64, u64)>,
 }
 
 impl Mysql {
-    /// Connects, makes the database if it is missing, takes its lock and brings its tables up to
-    /// date. Takes seconds, at most, if nobody answers.
+    /// Connects, creates the database if it is missing, takes its lock and migrates its tables.
+    /// Takes a few seconds at most if the server does not answer.
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`] while another server has the database, [`StoreError::Content`] for
-    /// one of a newer version, which is left as it is.
+    /// [`StoreError::InUse`] while another server uses the database, and [`StoreError::Content`]
+    /// for one of a newer version, which is left unchanged.
     pub fn open(location: &MysqlLocation) -> Result<Mysql, StoreError> {
         Mysql::open_as(Role::Server, location)
     }
@@ -143,8 +143,7 @@ impl Store for Mysql {
         key: &PublicKey,
         now_ms: u64,
     ) -> Result<Verdict, StoreError> {
-        // Both statements run whatever the first finds, so that an unknown account takes as long
-        // as an unknown key.
+        // Both statements always run, so that an unknown account takes as long as an unknown key.
         let (name, key) = (username.as_str(), key.to_string());
         self.session.run(|conn| {
             let select = "SELECT used_ms FROM account_keys WHERE username = ? AND public_key = ?";
@@ -198,8 +197,8 @@ impl Store for Mysql {
             Ok(numbers.start)
         });
         let is_in_doubt = committed.is_err() && self.session.commit_is_in_doubt();
-        // The answer may have been lost and not the commit. The counter tells: this connection has
-        // the lock, so it is the only writer, and the one before it has ended.
+        // The commit may have succeeded although its answer was lost. The counter tells, since this
+        // connection holds the lock, so it is the only writer, and the previous one has ended.
         if committed.is_ok() || is_in_doubt && self.head().is_ok_and(|head| head + 1 == numbers.end)
         {
             self.doubtful.clear();
@@ -208,7 +207,7 @@ impl Store for Mysql {
         if is_in_doubt {
             let times = broadcasts.iter().map(|broadcast| broadcast.time_ms);
             self.doubtful.extend(numbers.zip(times));
-            // The log holds no more, so that what is older has gone by itself.
+            // The log holds no more, so older ones have been deleted already.
             let too_many = self.doubtful.len().saturating_sub(MAX_DOUBTFUL);
             self.doubtful.drain(..too_many);
         }
@@ -227,8 +226,8 @@ impl Mysql {
     }
 }
 
-/// Whether the account still has the hash that a password was compared with. It is held until the
-/// transaction ends, so that the operator's word comes before or after it and not in between.
+/// Checks that the account still has the hash that a password was compared with. The row stays
+/// locked until the transaction ends, so that an operator's change comes before or after it.
 fn judge(conn: &mut ::mysql::Conn, username: &Username, phc: &str) -> Result<Verdict, Failure> {
     let select = "SELECT phc, banned FROM accounts WHERE username = ? FOR UPDATE";
     let row: Option<Row> = conn.exec_first(select, (username.as_str(),))?;
@@ -250,7 +249,7 @@ fn set_password(
     let name = username.as_str();
     conn.exec_drop("UPDATE accounts SET phc = ? WHERE username = ?", (phc, name))?;
     let changed = conn.affected_rows();
-    // No key is the empty text, so without one to keep all go.
+    // No key is the empty text, so without a key to keep all are deleted.
     let keep = keep.map(PublicKey::to_string).unwrap_or_default();
     let delete = "DELETE FROM account_keys WHERE username = ? AND public_key <> ?";
     conn.exec_drop(delete, (name, &keep))?;
@@ -272,7 +271,7 @@ fn add_key(
     let count = "SELECT count(*) AS count FROM account_keys WHERE username = ?";
     let row: Option<Row> = conn.exec_first(count, (name,))?;
     let count = row.map_or(Ok(0), |row| column::<usize>(&row, "count"))?;
-    // The key at hand stays whatever the clock says: it must not evict itself.
+    // The given key stays whatever the clock says: it must not evict itself.
     conn.exec_drop(
         "DELETE FROM account_keys WHERE username = ? AND public_key <> ?
          ORDER BY used_ms, added_ms LIMIT ?",
@@ -281,7 +280,7 @@ fn add_key(
     Ok(())
 }
 
-/// The log's only row, which is made when it is first asked for.
+/// Returns the log's only row, creating it at the first call.
 fn epoch_and_head(conn: &mut ::mysql::Conn) -> Result<(u64, u64), Failure> {
     let row: Option<Row> = conn.query_first("SELECT epoch, head FROM log")?;
     if let Some(row) = row {

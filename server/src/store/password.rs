@@ -1,12 +1,12 @@
-//! Password hashes: argon2id, the same time for a name that exists and one that does not.
+//! Password hashes: argon2id, in the same time for existing and unknown names.
 //!
-//! All that makes or compares a hash is here, and so is the normal form of passwords: a password is
-//! hashed in its [normal form](letschat_protocol::password::normalized). Older hashes were made of
-//! the bytes as they were given, which are therefore compared as well.
+//! All passwords are hashed and compared here, in their [normal
+//! form](letschat_protocol::password::normalized). Older hashes were made of the original bytes,
+//! which are therefore compared as well.
 //!
-//! A hash is a PHC string that carries its parameters, so stronger ones can come later without
-//! locking anybody out. Each takes tens of milliseconds and [`MEMORY_KIB`], which a [`Hasher`] keeps
-//! from one to the next.
+//! A hash is a PHC string with its parameters, so that stronger ones can be introduced without
+//! locking anybody out. Each takes tens of milliseconds and [`MEMORY_KIB`], which a [`Hasher`]
+//! reuses.
 
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::password_hash::{self, try_generate_salt};
@@ -14,37 +14,37 @@ use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Ver
 use letschat_protocol::password::normalized;
 use zeroize::Zeroize;
 
-/// Memory of one hash, in KiB. With [`PASSES`] and [`LANES`], a minimum of OWASP's Password
-/// Storage Cheat Sheet.
+/// The memory of one hash, in KiB. With [`PASSES`] and [`LANES`] it is a minimum of OWASP's
+/// Password Storage Cheat Sheet.
 pub const MEMORY_KIB: u32 = 19 * 1024;
-/// Passes over that memory.
+/// The number of passes over that memory.
 pub const PASSES: u32 = 2;
-/// Lanes that could be computed in parallel.
+/// The number of lanes, which could be computed in parallel.
 pub const LANES: u32 = 1;
 
-/// Memory that a stored hash may ask for, in KiB.
+/// The most memory that a stored hash may demand, in KiB.
 const MAX_MEMORY_KIB: u32 = 256 * 1024;
-/// Memory times passes that a stored hash may ask for, in KiB: some seconds of work.
+/// The most work that a stored hash may demand, as memory in KiB times passes: some seconds.
 const MAX_WORK_KIB: u64 = 1024 * 1024;
 
-/// A password could not be hashed or compared; says nothing about the password.
+/// A failure to hash or compare a password. The error reveals nothing about the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// There is no memory, or no random salt.
+    /// There is no memory or no random salt.
     #[error("a password could not be hashed: {0}")]
     Hashing(password_hash::Error),
-    /// The stored hash is no PHC string of argon2, or asks for too much memory or time.
+    /// The stored hash is no PHC string of argon2, or demands too much memory or time.
     #[error("the stored hash can't be used: {0}")]
     Stored(password_hash::Error),
 }
 
-/// The PHC string of a new password, for whoever has only one: see [`Hasher::hash`].
+/// Hashes a single new password into a PHC string: see [`Hasher::hash`].
 pub fn hash(password: &str) -> Result<String, HashError> {
     Hasher::default().hash(password)
 }
 
-/// Whether this is a hash as [`hash`] makes them now: argon2id with the same parameters and sizes.
-/// Another one would take another time at the login.
+/// Returns true for a hash like those of [`hash`]: argon2id with the same parameters and sizes.
+/// Comparing with a different hash would take a different time.
 pub fn is_current(phc: &str) -> bool {
     let (Ok(parsed), Ok(model)) = (PasswordHash::new(phc), PasswordHash::new(NOBODY)) else {
         return false;
@@ -54,31 +54,30 @@ pub fn is_current(phc: &str) -> bool {
         let hash_bytes = phc.hash.as_ref().map(|hash| hash.len());
         (phc.algorithm, phc.version, phc.params.clone(), salt_bytes, hash_bytes)
     };
-    // One spelling only: what is exported is what was imported.
+    // Only the canonical spelling is accepted, so that an export equals the import.
     shape(&parsed) == shape(&model) && parsed.to_string() == phc
 }
 
-/// Hashes and compares passwords one after the other, in memory of its own. It is taken with the
-/// first password and kept: to get as much from the system for each, and to give it back, would
-/// take as long as the hashing, and leaves the allocator with many times as much.
+/// A hasher of passwords that reuses its memory. The first password allocates it. Allocating and
+/// freeing it for each password would take as long as the hashing, and would make the allocator
+/// keep many times as much.
 #[derive(Default)]
 pub struct Hasher {
     memory: Vec<Block>,
 }
 
 impl Hasher {
-    /// The PHC string of a new password, under a random salt.
+    /// Hashes a new password with a random salt into a PHC string.
     pub fn hash(&mut self, password: &str) -> Result<String, HashError> {
         self.salt_and_hash(password).map(|phc| phc.to_string()).map_err(HashError::Hashing)
     }
 
-    /// Whether the password is the one that was hashed. Without a hash the answer is no, but only
-    /// after the same work, so that the time does not tell which names exist.
+    /// Returns true if the password matches the hash. Without a hash it returns false after the
+    /// same work, so that the time does not reveal which names exist.
     ///
     /// # Errors
     ///
-    /// A hash that can't be used is an error, but only after the same work, too. A lack of memory is
-    /// an error at once.
+    /// An unusable hash is an error after the same work. A lack of memory is an error at once.
     pub fn verify(&mut self, password: &str, phc: Option<&str>) -> Result<bool, HashError> {
         let compared = phc.map(|phc| self.is_same(password, phc));
         match compared {
@@ -92,16 +91,16 @@ impl Hasher {
         compared.map_or(Ok(false), |compared| compared.map_err(HashError::Stored))
     }
 
-    /// Overwrites what the last password has left in the memory, and gives back what only a costly
-    /// hash needed.
+    /// Overwrites the memory used for the last password, and frees the part that only a costly hash
+    /// needed.
     pub fn wipe(&mut self) {
         self.memory.iter_mut().for_each(Zeroize::zeroize);
         self.memory.truncate(PARAMETERS.block_count());
         self.memory.shrink_to_fit();
     }
 
-    /// Compares the normal form, and then the bytes as they were given if they are others. So a
-    /// wrong password takes a time that follows from the password alone.
+    /// Compares the normal form, and then the original bytes if they differ. The time for a wrong
+    /// password thus depends on the password alone.
     fn is_same(&mut self, password: &str, phc: &str) -> password_hash::Result<bool> {
         let normal = normalized(password);
         let is_same = self.compare(&normal, phc)?;
@@ -125,7 +124,7 @@ impl Hasher {
         })
     }
 
-    /// Hashes by what the PHC string says, unless that is too much work.
+    /// Hashes with the parameters of the PHC string, unless they demand too much work.
     fn compare(&mut self, password: &str, phc: &str) -> password_hash::Result<bool> {
         let phc = PasswordHash::new(phc)?;
         let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else {
@@ -138,7 +137,7 @@ impl Hasher {
             return Err(password_hash::Error::ParamsInvalid);
         }
         let argon2 = Argon2::new(algorithm, version, params);
-        // Outputs are compared in a time that tells nothing about them.
+        // The outputs are compared in constant time.
         Ok(self.output(&argon2, password, salt, expected.len())? == *expected)
     }
 
@@ -156,11 +155,11 @@ impl Hasher {
         Ok(Output::new(output)?)
     }
 
-    /// So much of the memory, which grows where it has to.
+    /// Returns this many blocks of the memory, which grows if necessary.
     fn blocks(&mut self, count: usize) -> password_hash::Result<&mut [Block]> {
         let missing = count.saturating_sub(self.memory.len());
         if missing > 0 {
-            // To grow may leave the old blocks behind.
+            // Growing may leave a copy of the old blocks behind.
             self.memory.iter_mut().for_each(Zeroize::zeroize);
         }
         let reserved = self.memory.try_reserve_exact(missing);
@@ -176,20 +175,20 @@ impl Drop for Hasher {
     }
 }
 
-/// Whether a stored hash asks for no more than its login may cost.
+/// Returns true if a stored hash demands no more than a login may cost.
 fn is_affordable(params: &Params) -> bool {
     let work_kib = u64::from(params.m_cost()) * u64::from(params.t_cost());
     params.m_cost() <= MAX_MEMORY_KIB && work_kib <= MAX_WORK_KIB
 }
 
-/// Parameters that argon2 does not accept are refused by the compiler.
+/// The current parameters. Invalid ones are a compile error.
 const PARAMETERS: Params = match Params::new(MEMORY_KIB, PASSES, LANES, None) {
     Ok(parameters) => parameters,
     Err(_) => panic!("these are no parameters of argon2"),
 };
 
-/// What a password is compared with when there is no account: the shape of a real hash, but its
-/// output is made up.
+/// The hash for comparisons without an account. It has the shape of a real hash, but a made-up
+/// output.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBhY2NvdW50Lg\
                       $dGhpcyBpcyBub3QgdGhlIGhhc2ggb2YgYW55dGhpbmc";
 
@@ -369,7 +368,7 @@ mod tests {
         let phc: PasswordHash = argon2.hash_password(decomposed.as_bytes()).unwrap();
         let phc = phc.to_string();
         assert_eq!(verify(decomposed, Some(&phc)), Ok(true));
-        // Nobody could type it so before, and nobody need be able to now.
+        // The composed form never matched this hash, and need not now.
         assert_eq!(verify("caf\u{e9} au lait", Some(&phc)), Ok(false));
     }
 }

@@ -1,8 +1,8 @@
 //! The threads that keep the blocking work away from the hub.
 //!
-//! One thread owns the [`Store`]; two of lower priority hash passwords, so that a crowd that logs in
-//! costs no more than two hashes' memory. Every request that was taken is
-//! answered exactly once, by a panic too, unless whoever asked has gone.
+//! One thread owns the [`Store`]. Two of lower priority hash passwords, so that many logins cost no
+//! more than two hashes' memory. Every accepted request is answered exactly once, even after a
+//! panic, unless its client has gone.
 
 mod failure_reports;
 mod queues;
@@ -26,17 +26,17 @@ use letschat_flags::clock::now;
 
 pub use self::steps::unavailable;
 
-/// People's requests that wait at once; above the number of connections there can be, since each
-/// has one at a time.
+/// The most clients' requests that wait at once. It exceeds the number of connections, each of
+/// which has at most one request.
 pub const MAX_WAITING: usize = 1024;
 
-/// Passwords that are hashed at once.
+/// The number of passwords that are hashed at once.
 pub const HASHING_THREADS: usize = 2;
 
-/// How much the hashing threads give way to the others, as nice(1) counts.
+/// The niceness of the hashing threads (nice(1)).
 const HASHING_NICENESS: i32 = 10;
 
-/// A store at work. Dropping it is [`stop`](StoreService::stop).
+/// A running store. Dropping it calls [`stop`](StoreService::stop).
 pub struct StoreService {
     shared: Arc<Shared>,
     hashing: Vec<JoinHandle<()>>,
@@ -50,11 +50,11 @@ struct Shared {
 }
 
 impl StoreService {
-    /// Starts the threads. `answer` is called on them and must neither block nor panic.
+    /// Starts the threads. They call `answer`, which must neither block nor panic.
     ///
     /// # Errors
     ///
-    /// The system has no threads left.
+    /// Fails if the system can't start a thread.
     pub fn start(
         store: Box<dyn Store>,
         answer: impl Fn(StoreAnswer) + Send + Sync + 'static,
@@ -76,24 +76,24 @@ impl StoreService {
         Ok(service)
     }
 
-    /// Takes a request, never blocking.
+    /// Queues a request without blocking.
     ///
     /// # Errors
     ///
-    /// Gives it back if [`MAX_WAITING`] wait already; [`unavailable`] is then the answer to it.
-    /// `Append` and `Forget` are always taken.
+    /// Returns the request if [`MAX_WAITING`] are waiting already; [`unavailable`] is then its
+    /// answer. `Append` and `Forget` are always accepted.
     pub fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         self.shared.queues.submit(request)
     }
 
-    /// Drops, unanswered, what this connection asked and nobody has begun to work on. What is
-    /// being worked on is finished and may be answered.
+    /// Drops this connection's waiting request without an answer. A request in progress is finished
+    /// and may be answered.
     pub fn cancel(&self, connection: ConnectionId) {
         self.shared.queues.cancel(connection);
     }
 
-    /// Commits all that the log still asks, and waits for that. Steps under way are finished; of
-    /// people's requests those that wait are answered as unavailable.
+    /// Commits all pending requests of the log, and waits for that. Steps in progress are finished;
+    /// clients' waiting requests are answered as unavailable.
     pub fn stop(self) {
         drop(self);
     }
@@ -115,7 +115,7 @@ impl Drop for StoreService {
 }
 
 impl Shared {
-    /// The database thread.
+    /// Runs the database thread.
     fn serve(&self, mut store: Box<dyn Store>) {
         while let Some(job) = self.queues.next_for_database() {
             let (what, unavailable) = (job.what(), job.unavailable());
@@ -124,7 +124,7 @@ impl Shared {
         }
     }
 
-    /// A hashing thread.
+    /// Runs a hashing thread.
     fn hash(&self) {
         give_way();
         let mut hasher = Hasher::default();
@@ -134,14 +134,14 @@ impl Shared {
         }
     }
 
-    /// Runs one step and passes on what it leads to.
+    /// Runs one step and passes on its result.
     fn carry_out(
         &self,
         what: &'static str,
         unavailable: Option<StoreAnswer>,
         run: impl FnOnce() -> Result<Step, StepError>,
     ) {
-        // A store that panicked is asked again: its transaction was rolled back on the way out.
+        // After a panic the store is used again: the unwinding rolled its transaction back.
         let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(StepError::Panic));
         let step = result.unwrap_or_else(|error| {
             self.complain(what, &error);
@@ -159,7 +159,7 @@ impl Shared {
         }
     }
 
-    /// Says in the log why the store failed, unless that has just been said.
+    /// Logs a failure of the store, unless the same one was logged recently.
     fn complain(&self, what: &'static str, error: &StepError) {
         match self.failure_reports.note(&error.to_string(), Instant::now()) {
             Some(0) => tracing::warn!(what, %error, "the store failed"),
@@ -169,7 +169,7 @@ impl Shared {
     }
 }
 
-/// Lowers the priority of the calling thread, which Linux keeps for each thread.
+/// Lowers the priority of the calling thread; on Linux each thread has its own.
 fn give_way() {
     let thread = Some(rustix::thread::gettid());
     let lowered = getpriority_process(thread)

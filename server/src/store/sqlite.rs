@@ -1,13 +1,13 @@
 //! The embedded database: one file in WAL mode, every commit synced to disk.
 //!
-//! * `files` – the lock that keeps a second server out, and whether the files are still there
-//! * `schema` – the tables, and the steps from one version of them to the next
+//! * `files` – the lock that keeps a second server out, and a watch on the files
+//! * `schema` – the tables, and their migrations
 //! * `accounts` – accounts and their keys
 //! * `log` – the broadcasts
-//! * `admin` – what the operator's tool asks, beside a server
+//! * `admin` – the operator's tool, beside a server
 //!
-//! SQLite's integers are signed. Numbers and times stay in their range; the epoch and the boot's
-//! id use all 64 bits and are stored bit for bit.
+//! SQLite's integers are signed. Numbers and times stay in their range; the epoch and the boot's id
+//! use all 64 bits and are stored bit for bit.
 
 mod accounts;
 mod admin;
@@ -31,26 +31,26 @@ use self::files::Files;
 pub use self::files::Lock;
 use super::{Account, Created, KEY_USE_MS, NewBroadcast, Store, StoreError, StoredLog, Verdict};
 
-/// The store in a file of its own.
+/// The store in an SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
     files: Files,
-    /// Whether a commit waits for the disk. Without that nothing may be acknowledged.
+    /// True if commits wait for the disk. Otherwise nothing may be acknowledged.
     is_synced: bool,
 }
 
-/// Another process (a backup, the operator's tool) may hold the file for this long.
+/// The longest wait for another process (a backup, the operator's tool) that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Sqlite {
-    /// Opens the database and brings its tables up to date. A file that is not there yet is made,
-    /// readable by its owner only; its folder must exist. A server takes the [`Lock`] first.
+    /// Opens the database and migrates its tables. A missing file is created, readable by its owner
+    /// only; its folder must exist. A server takes the [`Lock`] first.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Content`] for a database of a newer version, which is left as it is.
+    /// [`StoreError::Content`] for a database of a newer version, which is left unchanged.
     pub fn open(path: &Path) -> Result<Sqlite, StoreError> {
         files::open_or_make(path)?;
         let mut connection = connect(path)?;
@@ -58,27 +58,28 @@ impl Sqlite {
         Sqlite::on(connection, path)
     }
 
-    /// The store on a database whose tables are up to date.
+    /// Returns the store on a database with current tables.
     fn on(connection: Connection, path: &Path) -> Result<Sqlite, StoreError> {
         keep_a_write_ahead_log(&connection)?;
-        // The first look at it makes the files beside it.
+        // The first read creates the companion files.
         schema::version(&connection)?;
         let files = Files::of(&connection, path)?;
         Ok(Sqlite { connection, files, is_synced: true })
     }
 
-    /// The connection, for a single statement.
+    /// Returns the connection, for a single statement.
     fn connection(&mut self) -> Result<&Connection, StoreError> {
         self.files.check(&self.connection)?;
         self.sync_commits()?;
         Ok(&self.connection)
     }
 
-    /// Has commits wait for the disk from now on, if they do not.
+    /// Makes commits wait for the disk again.
     ///
     /// # Errors
     ///
-    /// SQLite does not do so. Until it does, every use of the store begins with the same error.
+    /// Fails if SQLite does not switch. Every use of the store then fails with the same error until
+    /// it does.
     fn sync_commits(&mut self) -> Result<(), StoreError> {
         if !self.is_synced {
             accounts::wait_for_disk(&self.connection, true)?;
@@ -87,7 +88,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Writes down the use of a key without waiting for the disk.
+    /// Records the use of a key without waiting for the disk.
     fn note_use(
         &mut self,
         username: &Username,
@@ -101,15 +102,15 @@ impl Sqlite {
         noted
     }
 
-    /// Does some work in a transaction that may write. It takes the lock at its beginning: one that
-    /// began by reading could not wait for its turn to write.
+    /// Runs some work in a transaction that may write. It takes the write lock at its start: a
+    /// transaction that started by reading could not wait for the lock.
     fn transact<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.sync_commits()?;
         let Sqlite { connection, files, .. } = self;
-        // What the transaction changes is in memory and would hide that it is gone from the disk.
+        // The transaction's changes are in memory and would hide that the file is gone.
         files.check(connection)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
@@ -119,7 +120,7 @@ impl Sqlite {
     }
 }
 
-/// A connection to a file that is there.
+/// Connects to an existing file.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     files::refuse_irregular(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -131,8 +132,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The one statement that does not wait for others by itself: the operator's tool may be making the
-/// same database at this moment.
+/// Switches to WAL. This is the only statement that does not wait for other processes by itself,
+/// and the operator's tool may be creating the same database.
 fn keep_a_write_ahead_log(connection: &Connection) -> Result<(), StoreError> {
     let until = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -228,7 +229,7 @@ impl Store for Sqlite {
             && !is_close
             && let Err(error) = self.note_use(username, key, now_ms)
         {
-            // A full disk keeps nobody out who has a key.
+            // A full disk must not lock out a user with a key.
             tracing::debug!(%error, "the use of a key is not written down");
         }
         Ok(verdict)
@@ -247,8 +248,8 @@ impl Store for Sqlite {
     }
 }
 
-/// The numbers of so many new broadcasts. A number that was given before is not given again, even if
-/// its broadcast is forgotten: clients have seen it.
+/// Returns the numbers of new broadcasts. Numbers are never reused, even if their broadcasts are
+/// deleted, since clients have seen them.
 pub(super) fn next_numbers(head: u64, after: u64, count: usize) -> Result<Range<u64>, StoreError> {
     let first = head.max(after).checked_add(1);
     let end = first.and_then(|first| first.checked_add(count as u64));
@@ -256,7 +257,7 @@ pub(super) fn next_numbers(head: u64, after: u64, count: usize) -> Result<Range<
     numbers.ok_or_else(|| StoreError::Content(format!("no numbers are left above {head}")))
 }
 
-/// Names a new log. Never zero, which a client without a log may use.
+/// Returns a random epoch of a new log. It is never zero, which stands for a client without a log.
 pub(super) fn random_epoch() -> Result<u64, StoreError> {
     let mut bytes = [0; 8];
     SystemRandom::new()
@@ -283,7 +284,7 @@ impl From<rusqlite::Error> for StoreError {
             error if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
                 StoreError::Content("it is a file, but not one of SQLite's".into())
             }
-            // SQLite says "disk I/O error" here, of the file that its processes share.
+            // SQLite reports a "disk I/O error" for the file that its processes share.
             error if extended_code(&error) == Some(SQLITE_IOERR_SHMSIZE) => {
                 StoreError::Database("the disk is full".into())
             }
@@ -340,7 +341,8 @@ mod tests {
                 store.set_password(&name, "x", None).is_ok(),
             ]
         };
-        // As after a key's use, when SQLite did not go back: it does not within a transaction.
+        // Imitates a key's use after which SQLite did not restore syncing. It can't within a
+        // transaction.
         accounts::wait_for_disk(&store.connection, false).unwrap();
         store.is_synced = false;
         store.connection.execute_batch("BEGIN").unwrap();

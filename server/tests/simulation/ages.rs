@@ -1,4 +1,4 @@
-//! What expires, and when: by the boot clock, whatever the wall clock shows.
+//! Checks of expiry: by the boot clock, whatever the wall clock shows.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use letschat_server::store::StoreRequest;
 
 use crate::world::World;
 
-/// A timer may be so late.
+/// The longest delay of a timer.
 const LATE_MS: u64 = 1_000;
 
-/// Since when everybody who is logged in has been idle, and what has expired.
+/// The last activity of all logged-in users, and counters of expiries.
 #[derive(Default)]
 pub(crate) struct Ages {
     active_ms: BTreeMap<Username, u64>,
@@ -21,7 +21,7 @@ pub(crate) struct Ages {
 }
 
 impl World {
-    /// Nothing expires before its time, nor long after.
+    /// Checks that nothing expires early or much too late.
     pub(crate) fn check_age(&mut self, effect: &Effect) {
         match effect {
             Effect::Record(Record::LoggedIn { username, .. }) => {
@@ -48,14 +48,15 @@ impl World {
         }
     }
 
-    /// Somebody gave a command, or told the server of a chat.
+    /// Records a command, or a report of activity in a chat.
     pub(crate) fn was_active(&mut self, username: &Username) {
         if let Some(active_ms) = self.ages.active_ms.get_mut(username) {
             *active_ms = self.now.boot_ms;
         }
     }
 
-    /// Those below the last were not all published, and go with the next that was.
+    /// Checks the last deleted broadcast. Those below it were not all published, and go with the
+    /// next published one.
     fn check_forgotten(&mut self, through: u64) {
         let retention_ms = Settings::default().retention_ms;
         let entries = &self.server.store.entries;
@@ -77,7 +78,7 @@ impl World {
         assert!(now_ms <= due_ms + LATE_MS, "{what} expired {} ms too late", now_ms - due_ms);
     }
 
-    /// At the end of a long world nothing is left that should have gone.
+    /// Checks at the end of a long world that nothing expired is left.
     pub(crate) fn check_that_all_has_expired(&self) {
         let left = &self.server.store.entries;
         assert!(left.is_empty(), "{} broadcasts were never forgotten", left.len());

@@ -1,10 +1,10 @@
-//! What goes wrong, when, and how often it told.
+//! The faults of a world, their schedule, and how often each took effect.
 
 use std::collections::BTreeMap;
 
 use crate::world::{Event, FAULTY_MS, LONG_AFTER_MS, Plan, World};
 
-/// How bad the network and the store are. All chances are in percent.
+/// The fault rates of the network and the store. All chances are in percent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Faults {
     pub(crate) loss: u64,
@@ -15,7 +15,7 @@ pub(crate) struct Faults {
     pub(crate) store_failure: u64,
 }
 
-/// Something goes wrong.
+/// A fault of the simulation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     ServerDies,
@@ -26,12 +26,12 @@ pub(crate) enum Fault {
     PeerLinkStalls,
     WallClockJumps(i64),
     AddressChanges(usize),
-    /// No datagram comes through, in either direction, for so long.
+    /// A person's datagrams are dropped in both directions for this many milliseconds.
     DatagramsBlocked(usize, u64),
     Healing,
 }
 
-/// A fault that took effect: somebody's bytes, link, address, commit or clock was hit by it.
+/// A fault that took effect: it hit a message, link, address, commit or clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hit {
     DatagramLost,
@@ -52,7 +52,7 @@ pub(crate) enum Hit {
 }
 
 impl Hit {
-    /// Every kind there is.
+    /// All kinds.
     pub(crate) const ALL: &[Hit] = &[
         Hit::DatagramLost,
         Hit::DatagramDoubled,
@@ -72,13 +72,13 @@ impl Hit {
     ];
 }
 
-/// How often each kind took effect in one world.
+/// The number of times that each kind took effect in one world.
 pub(crate) type Hits = BTreeMap<Hit, u64>;
 
 const HOUR_MS: i64 = 60 * 60_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// The jumps of the wall clock that every faulty world has.
+/// The jumps of the wall clock in every faulty world.
 const JUMPS: &[(i64, Hit)] = &[
     (HOUR_MS, Hit::ClockWentOnAnHour),
     (-HOUR_MS, Hit::ClockWentBackAnHour),
@@ -112,7 +112,7 @@ impl Faults {
 }
 
 impl World {
-    /// Nearly every world has each kind, few have many of one.
+    /// Schedules faults. Nearly every world has each kind, and few have many of one.
     pub(crate) fn plan_faults(&mut self) {
         if self.plan != Plan::FewPlaces {
             for _ in 0..self.how_often(3) {
@@ -193,12 +193,12 @@ impl World {
         self.server_starts();
     }
 
-    /// A fault took effect.
+    /// Counts a fault that took effect.
     pub(crate) fn hit(&mut self, hit: Hit) {
         *self.hits.entry(hit).or_default() += 1;
     }
 
-    /// When the copies of a datagram arrive: one may be lost, doubled, late or blocked.
+    /// Returns the delays of a datagram's copies: it may be lost, doubled, late or blocked.
     pub(crate) fn datagram_delays(&mut self, person: usize) -> Vec<u64> {
         let (lost, doubled) = (self.chance(self.faults.loss), self.chance(self.faults.duplication));
         let copies = u64::from(!lost) + u64::from(doubled);

@@ -1,20 +1,19 @@
-//! A whole network as a value: one hub, many sessions, time that a test turns.
+//! A whole network as a value: one hub, many sessions, and time that the test advances.
 //!
-//! Each seed makes a network of its own: how much it delays, loses, doubles and reorders, when
-//! links break, when the server dies, how slow the store is and what people do. At the end the
-//! faults stop, everything settles, and the promises are checked. A seed that fails is played once
-//! more and printed with its last events;
-//! `SIMULATION_SEED=n cargo test -p letschat-server --test simulation` plays it again, and it belongs
-//! into `KEPT`. `SIMULATION_SEEDS=n` plays so many.
+//! Each seed makes its own network: its delays, losses, duplicates and reordering, broken links and
+//! crashes, the store's speed, and people's actions. At the end the faults stop, everything
+//! settles, and the promises are checked. A failing seed is run once more and printed with its last
+//! events. `SIMULATION_SEED=n cargo test -p letschat-server --test simulation` runs it again, and
+//! it should be added to `KEPT`. `SIMULATION_SEEDS=n` runs that many.
 //!
-//! * [`world`] – the event queue, the hub's and the sessions' surroundings
-//! * [`faults`] – what goes wrong, and how often it told
+//! * [`world`] – the event queue, and the environment of the hub and the sessions
+//! * [`faults`] – the faults, and how often each took effect
 //! * [`server`] – the simulated server process: connections, crashes
-//! * [`store`] – what outlives it
-//! * [`people`] – the clients and what their users do
+//! * [`store`] – the persistent data
+//! * [`people`] – the clients and the actions of their users
 //! * [`peers`] – links between clients
-//! * [`promises`] – what must hold
-//! * [`ages`] – what expires, and when
+//! * [`promises`] – the properties that must hold
+//! * [`ages`] – checks of expiry
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used)]
@@ -36,10 +35,10 @@ use faults::Hit;
 use promises::Seen;
 use world::{Plan, World};
 
-/// How many seeds one run plays.
+/// The number of seeds in one run.
 const SEEDS: u64 = 1_000;
 
-/// How many of the long ones: a world of an hour and a quarter takes its time.
+/// The number of seeds of long worlds, which simulate an hour and a quarter and are slow.
 const LONG_SEEDS: u64 = 60;
 
 /// Seeds that failed once.
@@ -66,7 +65,7 @@ fn run(world: &mut World) -> thread::Result<()> {
     }))
 }
 
-/// Plays the seeds on all cores.
+/// Runs the seeds on all cores.
 fn play_all(seeds: &[u64], plan: Plan) -> Seen {
     let next = AtomicUsize::new(0);
     let play_some = || {
@@ -90,7 +89,7 @@ fn play_all(seeds: &[u64], plan: Plan) -> Seen {
     })
 }
 
-/// The seeds to play; one alone, if that is wanted.
+/// Returns the seeds to run, or the single one that was asked for.
 fn seeds(count: u64) -> Vec<u64> {
     let wanted = |name| {
         let number: Option<String> = std::env::var(name).ok();

@@ -1,4 +1,4 @@
-//! Links between clients: ordered while they last, and easily broken.
+//! Links between clients, which keep their order and may break.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ struct End {
     person: usize,
     link: LinkId,
     open: bool,
-    /// When the last thing sent to this end arrives: nothing overtakes it.
+    /// The arrival time of the last frame sent to this end. Later frames don't overtake it.
     arrives_ms: u64,
     stalled_until_ms: u64,
 }
@@ -78,7 +78,7 @@ impl World {
         self.session(person, Input::PeerLost { link, why: PeerLoss::Unreachable });
     }
 
-    /// Finds the open end that somebody means by a link.
+    /// Finds the open end of a person's link.
     fn end_of(&self, person: usize, link: LinkId) -> Option<(u64, bool)> {
         let is = |end: &End| end.person == person && end.link == link && end.open;
         self.peers.wires.iter().find_map(|(id, wire)| {
@@ -158,7 +158,7 @@ impl World {
         (!open.is_empty()).then(|| open[self.random.usize(0..open.len())])
     }
 
-    /// What is under way is lost; each side notices in its own time.
+    /// Breaks a link. Frames in transit are lost, and each side notices after a delay of its own.
     pub(crate) fn break_peer_link(&mut self) {
         let Some(wire) = self.some_open_wire() else {
             return;
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Nothing gets through for a while, and nobody says so.
+    /// Stalls a link for a while without an error.
     pub(crate) fn stall_peer_link(&mut self) {
         let until_ms = self.now.boot_ms + self.random.u64(1_000..40_000);
         if let Some(wire) = self.some_open_wire()

@@ -1,4 +1,4 @@
-//! The clients, their folders, and what their users do.
+//! The clients, their folders, and the actions of their users.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,10 +21,10 @@ use crate::faults::Hit;
 use crate::server::WireId;
 use crate::world::{Event, Plan, World};
 
-/// A front end takes so long to display what it is told.
+/// The time that a front end takes to display an event.
 const DISPLAY_MS: u64 = 5;
 
-/// What somebody does.
+/// A user's action.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     SignUp,
@@ -49,13 +49,13 @@ pub(crate) struct Person {
     peers: BTreeMap<Username, KnownPeer>,
     position: LogPosition,
     pub(crate) wire: Option<WireId>,
-    /// Counts dials and hang-ups, so that the answer to an old dial is not taken for a new one's.
+    /// Counts dials and hang-ups, so that the answer to an old dial is ignored.
     pub(crate) dials: u64,
     pub(crate) datagrams: Option<SessionId>,
     pub(crate) udp_port: u16,
-    /// Until then none of its datagrams comes through.
+    /// The time until which all of this person's datagrams are dropped.
     pub(crate) blocked_until_ms: u64,
-    /// The newest datagram that came here, and the newest that came from here.
+    /// The newest datagrams that arrived here and that were sent from here.
     newest_heard: u64,
     pub(crate) newest_said: u64,
     requests: u64,
@@ -66,16 +66,16 @@ pub(crate) struct Person {
     pub(crate) history: History,
 }
 
-/// What somebody saw and did, for the promises.
+/// A person's observations and actions, for the promises.
 #[derive(Default)]
 pub(crate) struct History {
-    /// Own messages of which it is not known what became of them.
+    /// Own messages with an unknown outcome.
     under_way: HashSet<MessageId>,
-    /// Each showing of a broadcast: number, sender, time, text.
+    /// The broadcasts shown: number, sender, time, text.
     pub(crate) shown: Vec<(u64, Username, u64, String)>,
-    /// The texts of one's own broadcasts that the server acknowledged.
+    /// The texts of own broadcasts that the server acknowledged.
     pub(crate) acknowledged: BTreeSet<String>,
-    /// The chats with somebody, in their order.
+    /// The chats with each person, in their order.
     pub(crate) chats: BTreeMap<Username, Vec<ChatHistory>>,
     pub(crate) resumed: u64,
     pub(crate) returned: u64,
@@ -206,7 +206,7 @@ impl World {
         }
     }
 
-    /// Hands a session one input and carries out what it wants.
+    /// Hands a session one input and carries out its effects.
     pub(crate) fn session(&mut self, person: usize, input: Input) {
         let effects = self.people[person].session.handle(self.now, input);
         for effect in effects {
@@ -233,11 +233,11 @@ impl World {
                     identity: who.identity.clone(),
                     has_key: true,
                     peers: who.peers.clone(),
-                    // Nobody here blocks anybody.
+                    // Nobody blocks anybody in the simulation.
                     blocked: BTreeSet::new(),
                     position: who.position,
                 };
-                // Answered after the other effects, as by the real driver.
+                // Answered after the other effects, as the real driver does.
                 self.at(0, Event::AccountOpened { person, account: Box::new(account) });
             }
             Effect::CloseAccount
@@ -328,9 +328,9 @@ impl World {
             Told::Error { code: FailureCode::Lost | FailureCode::Terminated, .. } => {
                 panic!("person {person} did not come back alone: {told:?}");
             }
-            // Whatever else ended it for good, the user tries again.
+            // After any other final error the user tries again.
             Told::Error { .. } => self.at(5_000, Event::Act { person, act: Act::LogIn }),
-            // When that may be is checked at the server.
+            // The server's checks cover the time of this.
             Told::Disconnected { reason: LinkEnd::Closed(Closing::Idle), .. }
                 if self.plan == Plan::LongAfter => {}
             Told::Disconnected {

@@ -1,4 +1,4 @@
-//! What must hold, whatever happened.
+//! The properties that must always hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,7 +31,7 @@ fn each_acknowledged_broadcast_was_shown_once_to_everybody(world: &World) {
             assert_eq!(*times, 1, "{} was shown {text:?} {times} times", person.name);
         }
         if world.plan == Plan::FewPlaces && !person.is_logged_in() {
-            continue; // somebody has to stay outside
+            continue; // with too few places, someone is always refused
         }
         for text in world.people.iter().flat_map(|other| &other.history.acknowledged) {
             assert!(times_shown.contains_key(text.as_str()), "{} never saw {text:?}", person.name);
@@ -113,7 +113,7 @@ fn everybody_is_back(world: &World) {
     assert_eq!(world.server.members(), world.people.len());
 }
 
-/// Two worlds that differ in their wall clock: everybody saw the same in the same order.
+/// Checks that two worlds with different wall clocks showed everybody the same in the same order.
 pub(crate) fn check_that_the_same_was_seen(one: &World, other: &World) {
     for (one, other) in one.people.iter().zip(&other.people) {
         let shown = |person: &Person| -> Vec<(u64, String)> {
@@ -125,11 +125,11 @@ pub(crate) fn check_that_the_same_was_seen(one: &World, other: &World) {
     }
 }
 
-/// What all runs together have seen: a promise that nothing endangers proves nothing.
+/// The combined observations of all runs. A promise that no fault endangered proves nothing.
 #[derive(Default)]
 pub(crate) struct Seen {
     worlds: u64,
-    /// In how many worlds each kind of fault took effect.
+    /// The number of worlds in which each kind of fault took effect.
     hit: BTreeMap<Hit, u64>,
     broadcasts: u64,
     messages: u64,
@@ -161,7 +161,7 @@ impl Seen {
         }
     }
 
-    /// Adds what others have seen.
+    /// Adds the observations of other runs.
     pub(crate) fn join(&mut self, other: Seen) {
         for (hit, worlds) in other.hit {
             *self.hit.entry(hit).or_default() += worlds;

@@ -1,4 +1,4 @@
-//! The simulated server process: its connections and its deaths.
+//! The simulated server process: its connections and its crashes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,12 +19,12 @@ use crate::world::{Event, World};
 
 pub(crate) type WireId = u64;
 
-/// As the real server has it.
+/// The limit of the real server.
 const OUTBOX_BYTES: usize = 96 * 1024;
 
 pub(crate) struct Server {
     hub: Option<Hub>,
-    /// Which run of the server this is.
+    /// The number of the server's current run.
     pub(crate) life: u64,
     places: usize,
     connections: u64,
@@ -48,7 +48,8 @@ struct Wire {
     wanted: Option<Mode>,
     from_server: Decoder,
     assembler: ReplyAssembler,
-    /// Streams keep their order: nothing arrives before what was sent earlier.
+    /// The arrival time of the last bytes. A stream keeps its order, so later bytes arrive after
+    /// them.
     to_server_ms: u64,
     to_client_ms: u64,
     stalled_until_ms: u64,
@@ -101,7 +102,7 @@ impl Server {
 }
 
 impl World {
-    /// A client dials.
+    /// Dials the server.
     pub(crate) fn dial_server(&mut self, person: usize) {
         self.people[person].dials += 1;
         let dial = self.people[person].dials;
@@ -161,7 +162,7 @@ impl World {
         self.session(person, secured);
     }
 
-    /// A client says something.
+    /// Sends a client's request.
     pub(crate) fn say_to_server(&mut self, person: usize, request: &Request) {
         let delay = self.latency();
         let now = self.now.boot_ms;
@@ -186,7 +187,7 @@ impl World {
         }
     }
 
-    /// Gives the hub the next line, if it wants one and one is there.
+    /// Gives the hub the next line, if it wants one and one has arrived.
     fn read_line(&mut self, id: WireId) {
         let Some(wire) = self.server.wires.get_mut(&id).filter(|wire| wire.open_at_server) else {
             return;
@@ -228,7 +229,7 @@ impl World {
         }
     }
 
-    /// The client hangs up.
+    /// Closes the client's connection.
     pub(crate) fn hang_up_server(&mut self, person: usize) {
         self.people[person].dials += 1;
         if let Some(id) = self.people[person].wire.take() {
@@ -268,14 +269,14 @@ impl World {
     pub(crate) fn break_server_link(&mut self, person: usize) {
         if let Some(id) = self.people[person].wire {
             self.hit(Hit::ServerLinkBroke);
-            // The server may notice much later, when the client is back already.
+            // The server may notice much later, when the client has reconnected.
             let (here, there) = (self.latency(), self.random.u64(1..60_000));
             self.at(here, Event::EndAtClient(id));
             self.at(there, Event::EndAtServer(id));
         }
     }
 
-    /// Nothing gets through for a while, and nobody says so.
+    /// Stalls a link for a while without an error.
     pub(crate) fn stall_server_link(&mut self, person: usize) {
         let until_ms = self.now.boot_ms + self.random.u64(1_000..40_000);
         let wire = self.people[person].wire.and_then(|id| self.server.wires.get_mut(&id));
@@ -332,7 +333,8 @@ impl World {
         if number < std::mem::replace(&mut self.people[person].newest_said, number) {
             self.hit(Hit::DatagramOvertaken);
         }
-        // The replay window of the real server lets each through once; the hub bears doubles too.
+        // The real server's replay window accepts each datagram once; the hub tolerates duplicates
+        // too.
         if self.server.sessions.contains_key(&session) {
             let from = SocketAddr::new(self.people[person].address(), self.people[person].udp_port);
             self.hub(Input::Datagram { session, from, message });
@@ -347,7 +349,7 @@ impl World {
         self.hub(Input::Tick);
     }
 
-    /// Hands the hub one input and carries out what it wants.
+    /// Hands the hub one input and carries out its effects.
     pub(crate) fn hub(&mut self, input: Input) {
         let Some(hub) = &mut self.server.hub else {
             return;
@@ -375,7 +377,7 @@ impl World {
         };
         let person = self.server.wires[id].person;
         if address.port() != self.people[person].udp_port {
-            return self.hit(Hit::DatagramToAnOldAddress); // nobody is there any more
+            return self.hit(Hit::DatagramToAnOldAddress); // the person has left that address
         }
         self.datagrams_sent += 1;
         let number = self.datagrams_sent;
@@ -464,7 +466,7 @@ impl World {
     }
 }
 
-/// Whether a line is a command of its user. The hub says nothing of refused ones.
+/// Returns true if a line is a user's command. The hub does not report refused ones.
 fn is_activity(line: &Frame) -> bool {
     let request = Request::from_frame(line);
     request.is_ok_and(|request| !matches!(request, Request::Ping | Request::Replay { .. }))

@@ -1,4 +1,4 @@
-//! A database that outlives the server, is slow, and fails at times.
+//! A database that survives the server, is slow, and fails at times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use letschat_server::store::{
 use crate::faults::Hit;
 use crate::world::World;
 
-/// What a database would hold.
+/// The contents of the database.
 #[derive(Default)]
 pub(crate) struct SimulatedStore {
     passwords: BTreeMap<Username, String>,
@@ -22,7 +22,7 @@ pub(crate) struct SimulatedStore {
 }
 
 impl SimulatedStore {
-    /// What a server that starts reads.
+    /// Returns the log that a starting server loads.
     pub(crate) fn log(&self) -> StoredLog {
         StoredLog { epoch: 77, head: self.head, entries: self.entries.clone() }
     }
@@ -90,8 +90,8 @@ fn refusal(request: &StoreRequest) -> Option<StoreAnswer> {
 impl World {
     pub(crate) fn stored(&mut self, life: u64, request: StoreRequest, fails: bool) {
         let died = life != self.server.life;
-        // A commit under way when the process died may have come about or not.
-        // So may one that failed: the answer was lost, not the entry.
+        // A commit in progress when the process died may have happened or not. So may one that
+        // failed: only the answer was lost.
         let happens = if fails { self.chance(30) } else { !died || self.chance(50) };
         let refused = refusal(&request);
         let stored = if happens { self.server.store.answer(request) } else { None };

@@ -1,4 +1,4 @@
-//! The event queue, and what surrounds the hub and the sessions.
+//! The event queue, and the environment of the hub and the sessions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -18,34 +18,34 @@ use crate::peers::PeerWires;
 use crate::people::{Act, Person};
 use crate::server::{Server, WireId};
 
-/// What kind of world is played.
+/// The kind of world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// All faults, places for everybody.
+    /// All faults, and places for everybody.
     Everything,
-    /// Fewer places than people, no other faults.
+    /// Fewer places than people, and no other faults.
     FewPlaces,
-    /// All faults, and then long enough for everything to expire, under a wall clock that jumps.
+    /// All faults, then long enough for everything to expire, under a wall clock that jumps.
     LongAfter,
 }
 
-/// Something that will happen.
+/// A future event.
 #[derive(Debug)]
 pub(crate) enum Event {
     HubTick,
     PersonTick(usize),
-    /// TCP and TLS come about.
+    /// TCP and TLS are connected.
     WireUp(WireId),
     BytesToServer(WireId, Vec<u8>),
     BytesToClient(WireId, Vec<u8>),
-    /// The end of the stream, as each side notices it.
+    /// One side notices the end of the stream.
     EndAtServer(WireId),
     EndAtClient(WireId),
     AccountOpened {
         person: usize,
         account: Box<Account>,
     },
-    /// The front end has displayed what it was told.
+    /// The front end has displayed an event.
     Displayed {
         person: usize,
         displayed: Displayed,
@@ -104,11 +104,12 @@ pub(crate) struct World {
     pub(crate) peers: PeerWires,
     pub(crate) hits: Hits,
     pub(crate) ages: Ages,
-    /// Datagrams are numbered as they are sent, to see which are overtaken.
+    /// The number of datagrams sent. It numbers them, which shows those that were overtaken.
     pub(crate) datagrams_sent: u64,
-    /// Without, a world is the same but for the times that are shown.
+    /// True if the wall clock may jump. Otherwise the world is the same but for the displayed
+    /// times.
     pub(crate) wall_clock_may_jump: bool,
-    /// Whether broadcasts are as long as can be, so that a replay has many pages.
+    /// True if broadcasts have the maximum length, so that a replay has many pages.
     pub(crate) long_winded: bool,
     queue: BTreeMap<(u64, u64), Event>,
     queued: u64,
@@ -116,13 +117,13 @@ pub(crate) struct World {
     trace: DefaultHasher,
     outline: DefaultHasher,
     is_watched: bool,
-    /// When the promises are checked.
+    /// The time at which the promises are checked.
     ends_ms: u64,
 }
 
 pub(crate) const FAULTY_MS: u64 = 4 * 60_000;
 const SETTLING_MS: u64 = 7 * 60_000;
-/// Longer than a broadcast is kept and than somebody may be idle.
+/// The time after the faults in a long world. It exceeds the retention period and the idle timeout.
 pub(crate) const LONG_AFTER_MS: u64 = 75 * 60_000;
 const RECENT: usize = 120;
 
@@ -163,7 +164,7 @@ impl World {
         world
     }
 
-    /// What people will do, on top of what they do in reaction.
+    /// Schedules people's actions, in addition to their reactions.
     fn plan_lives(&mut self) {
         for person in 0..self.people.len() {
             let arrival = self.random.u64(0..20_000);
@@ -186,7 +187,7 @@ impl World {
         }
     }
 
-    /// Everybody broadcasts at the same moment, so that one commit holds several.
+    /// Lets everybody broadcast at the same moment, so that one commit holds several.
     fn plan_chorus(&mut self) {
         let when = self.random.u64(30_000..FAULTY_MS);
         for person in 0..self.people.len() {
@@ -194,19 +195,19 @@ impl World {
         }
     }
 
-    /// The same world with its events written down.
+    /// Returns the same world with its events recorded.
     pub(crate) fn watched(mut self) -> World {
         self.is_watched = true;
         self
     }
 
-    /// The same world under a wall clock that is never set.
+    /// Returns the same world under a wall clock that is never set.
     pub(crate) fn under_a_steady_clock(mut self) -> World {
         self.wall_clock_may_jump = false;
         self
     }
 
-    /// Plays until the end.
+    /// Runs until the end.
     pub(crate) fn run(&mut self) {
         while let Some(((when, _), event)) = self.queue.pop_first() {
             if when > self.ends_ms {
@@ -255,31 +256,31 @@ impl World {
         }
     }
 
-    /// Lets something happen, counted from now.
+    /// Schedules an event, relative to now.
     pub(crate) fn at(&mut self, after_ms: u64, event: Event) {
         self.at_time(self.now.boot_ms + after_ms, event);
     }
 
-    /// Lets something happen at a time on the boot clock.
+    /// Schedules an event at a time on the boot clock.
     pub(crate) fn at_time(&mut self, when_ms: u64, event: Event) {
         self.queued += 1;
         self.queue.insert((when_ms.max(self.now.boot_ms), self.queued), event);
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns true with this chance in percent.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.random.u64(0..100) < percent
     }
 
-    /// How long something takes to get through.
+    /// Returns a random latency.
     pub(crate) fn latency(&mut self) -> u64 {
         1 + self.random.u64(0..self.faults.latency_ms)
     }
 
-    /// Keeps a line for whoever looks into a seed that failed.
+    /// Records a line for the report of a failing seed.
     pub(crate) fn note(&mut self, line: fmt::Arguments<'_>) {
         if !self.is_watched {
-            return; // to write down every event takes longer than the events
+            return; // recording every event takes longer than the events
         }
         let line = format!("{:>8} {line}", self.now.boot_ms - 1_000_000);
         line.hash(&mut self.trace);
@@ -293,12 +294,12 @@ impl World {
         self.recent.iter()
     }
 
-    /// What happened, to the last byte, if the world is watched.
+    /// Returns a hash of all events, to the last byte, if the world is watched.
     pub(crate) fn trace_hash(&self) -> u64 {
         self.trace.finish()
     }
 
-    /// What happened when and how long it was, whatever the wall clock showed.
+    /// Returns a hash of the events' times and lengths, independent of the wall clock.
     pub(crate) fn outline_hash(&self) -> u64 {
         self.outline.finish()
     }

@@ -6,7 +6,7 @@ fn text(text: &str) -> Request {
     Request::Broadcast { text: text.into() }
 }
 
-/// The numbers that their sender is told.
+/// Returns the numbers in the replies to the sender.
 fn acknowledged(effects: &[Effect], to: ConnectionId) -> Vec<u64> {
     replies(effects, to).iter().map(|reply| reply.field(0).unwrap()).collect()
 }

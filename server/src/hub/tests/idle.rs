@@ -1,8 +1,8 @@
-//! Who counts as idle or as gone, and when.
+//! Idle and silent clients, and their deadlines.
 
 use super::*;
 
-/// Alice, who is idle after ten minutes.
+/// Logs in Alice, who is idle after ten minutes.
 fn alice() -> (TestHub, ConnectionId) {
     let mut server = TestHub::new(Settings { idle_ms: 600_000, ..Settings::default() }, 0, "");
     let (alice, _) = server.member("alice", "10.0.0.1");
@@ -10,7 +10,7 @@ fn alice() -> (TestHub, ConnectionId) {
 }
 
 impl TestHub {
-    /// Says this once a minute, besides what keeps the connection alive.
+    /// Sends this request once a minute, besides keep-alives.
     fn minutes(&mut self, id: ConnectionId, request: &Request, count: u32) -> Vec<Effect> {
         let mut effects = Vec::new();
         for _ in 0..count {

@@ -1,4 +1,4 @@
-//! Before the login: who may wait, for how long, and by which names nobody signs up.
+//! Before the login: limits on waiting connections, timeouts and refused names.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Secret;
@@ -7,7 +7,7 @@ use super::*;
 use crate::store::Created;
 
 impl TestHub {
-    /// A program that has said HELLO.
+    /// Connects a program that has sent HELLO.
     fn newcomer(&mut self, from: &str) -> ConnectionId {
         let connection = self.arrive(from);
         self.secure(connection);
@@ -15,7 +15,7 @@ impl TestHub {
         connection
     }
 
-    /// Tries to sign up. If the store is asked, the name is taken.
+    /// Tries to sign up. If the request reaches the store, the name is taken.
     fn signs_up(&mut self, connection: ConnectionId, name: &str) -> Code {
         let secret = || Secret("correct horse".into());
         let request =

@@ -1,4 +1,4 @@
-//! What the operator sees and does.
+//! The operator's commands and their answers.
 
 use letschat_protocol::dialogue::Secret;
 
@@ -31,7 +31,7 @@ impl TestHub {
         }
     }
 
-    /// A person who has logged in by typing.
+    /// Logs in a person who types.
     fn hand(&mut self, name: &str, from: &str) -> ConnectionId {
         let connection = self.arrive(from);
         self.secure(connection);
@@ -277,7 +277,7 @@ fn last_accepted_broadcast_comes_before_the_farewell() {
     broadcast(&mut server, "long ago");
     server.put(Input::Drained { connection: bob });
     server.pass(10_000);
-    // To Alice both go as datagrams; for Bob the second waits until the first has drained.
+    // Alice gets both as datagrams; for Bob the second waits until the first has drained.
     broadcast(&mut server, "first");
     broadcast(&mut server, "second");
     let effects = server.put(Input::Operator(Operator::Stop)).to_vec();

@@ -1,4 +1,4 @@
-//! A change of password: refused, slowed, given up.
+//! Changes of passwords: refused, delayed, cancelled.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Secret;
@@ -22,7 +22,7 @@ fn asks_store(effects: &[Effect]) -> bool {
 }
 
 impl TestHub {
-    /// Asks for a change, lets it wait its turn, and has the store say this.
+    /// Requests a change, waits for its turn, and answers with this verdict of the store.
     fn tries_to_change(
         &mut self,
         connection: ConnectionId,

@@ -1,4 +1,4 @@
-//! What a logged-in client asks for.
+//! Requests of logged-in clients.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Listed;

@@ -1,8 +1,9 @@
-//! From which of the server's addresses a datagram goes.
+//! The source address of the server's datagrams.
 //!
-//! A client hears only the address that it addressed. A socket that listens on every address sends from
-//! the one that the route to the client prefers, which on a machine with several need not be the same.
-//! Where it is not, the datagram has to name its source (`IP_PKTINFO`, ip(7); RFC 3542, section 6).
+//! A client only accepts datagrams from the address that it sent to. A socket that listens on all
+//! addresses sends from the one that the route to the client prefers. On a machine with several
+//! addresses it may be another. Such a datagram has to name its source (`IP_PKTINFO`, ip(7); RFC
+//! 3542, section 6).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -17,15 +18,15 @@ use nix::sys::socket::{
 
 use crate::net::ports::canonical;
 
-/// A datagram as it came.
+/// A received datagram.
 pub(crate) struct Received {
     pub(crate) length: usize,
     pub(crate) from: SocketAddr,
-    /// The server's address that was addressed. `None`: the socket has only one.
+    /// The server's address that was addressed, or `None` if the socket has only one.
     pub(crate) local: Option<IpAddr>,
 }
 
-/// Has the socket tell which address each datagram was addressed to, if it listens on several.
+/// Makes the socket report each datagram's destination address, if it listens on several.
 pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     match socket.local_addr()?.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => {
@@ -39,7 +40,7 @@ pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives a datagram, if one is there.
+/// Receives a datagram without blocking.
 pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = cmsg_space!(in6_pktinfo);
     let mut slices = [IoSliceMut::new(buffer)];
@@ -47,11 +48,11 @@ pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Recei
     let received =
         recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), MsgFlags::empty())?;
     let from = received.address.as_ref().and_then(socket_address);
-    // An Internet socket always tells.
+    // Internet sockets always report the sender.
     let from = canonical(from.ok_or(io::ErrorKind::InvalidData)?);
     let local = received.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
-            // Of the interface, if the datagram was addressed to a broadcast address.
+            // The interface's own address, if the datagram was sent to a broadcast address.
             Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr))))
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
@@ -63,12 +64,13 @@ pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Recei
     Ok(Received { length: received.bytes, from, local })
 }
 
-/// Returns the source that a datagram to this client has to name; `None` if the route gives it anyway.
+/// Returns the source that a datagram to this client has to name, or `None` if the route chooses it
+/// anyway.
 pub(crate) fn source(to: SocketAddr, local: Option<IpAddr>) -> Option<IpAddr> {
     local.filter(|local| preferred_source(to).ok() != Some(*local))
 }
 
-/// The address from which the route to a client starts. Nothing is sent.
+/// Returns the source address that the route to a client prefers. Nothing is sent.
 fn preferred_source(to: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -79,7 +81,7 @@ fn preferred_source(to: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// Sends a datagram from this address of the server's. `to` is of the socket's own family.
+/// Sends a datagram from this address of the server. `to` has the socket's own address family.
 pub(crate) fn send(
     socket: &UdpSocket,
     datagram: &[u8],
@@ -103,7 +105,7 @@ pub(crate) fn send(
                 IpAddr::V4(source) => source.to_ipv6_mapped(),
                 IpAddr::V6(source) => source,
             };
-            // A link-local address is nothing without its interface.
+            // A link-local address needs its interface.
             let ipi6_ifindex = if source.is_unicast_link_local() { to.scope_id() } else { 0 };
             let ipi6_addr = in6_addr { s6_addr: source.octets() };
             send(ControlMessage::Ipv6PacketInfo(&in6_pktinfo { ipi6_addr, ipi6_ifindex }))?;

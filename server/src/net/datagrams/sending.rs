@@ -1,8 +1,8 @@
-//! Datagrams out: sealed one by one, handed to the kernel by the batch.
+//! Outgoing datagrams: sealed one by one, sent in batches.
 //!
-//! A broadcast is one job, however many clients it goes to. Its message is encoded once; each copy is
-//! sealed into the batch's buffer, and a batch is one system call (sendmmsg(2)), but for those that have
-//! to name their source, of which each is one.
+//! A broadcast is one job, however many recipients it has. Its message is encoded once, and each
+//! copy is sealed into the batch's buffer. A batch is one system call (sendmmsg(2)), except that
+//! each datagram that names its source needs its own.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -20,17 +20,17 @@ use super::{BATCH, Sessions, addressed, lock};
 use crate::hub::Destination;
 use crate::net::ports::through_ipv6;
 
-/// Batches before the other tasks of the thread have their turn: each time wakes another thread
-/// and changes places with it, and the caches are cold afterwards.
+/// The number of batches before the task yields. Each yield wakes another thread, and the caches
+/// are cold afterwards.
 const BATCHES_AT_ONCE: usize = 8;
 
-/// Jobs that may wait.
+/// The capacity of the queue, in jobs.
 const QUEUE_JOBS: usize = 8 * 1024;
 
-/// Datagrams that may wait in all jobs together: a few broadcasts to thousands of clients.
+/// The most datagrams in all queued jobs together: a few broadcasts to thousands of clients.
 const MAX_WAITING: usize = 64 * 1024;
 
-/// The same message to each of these.
+/// One message to several destinations.
 pub(super) struct SendJob {
     to: Vec<Destination>,
     message: Vec<u8>,
@@ -48,7 +48,7 @@ pub(super) struct SendJobs {
     waiting: Arc<AtomicUsize>,
 }
 
-/// Makes a bounded queue of jobs.
+/// Creates a bounded queue of jobs.
 pub(super) fn queue() -> (SendQueue, SendJobs) {
     let (sender, receiver) = async_channel::bounded(QUEUE_JOBS);
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -56,7 +56,7 @@ pub(super) fn queue() -> (SendQueue, SendJobs) {
 }
 
 impl SendQueue {
-    /// Queues a job, unless too much waits already: then it is dropped, as the network would do.
+    /// Queues a job, or drops it if too many datagrams are waiting, as the network would.
     pub(super) fn push(&self, to: Vec<Destination>, message: &ToClient) {
         let count = to.len();
         if self.waiting.fetch_add(count, Ordering::Relaxed) + count > MAX_WAITING {
@@ -103,16 +103,16 @@ struct Batch {
 
 /// A datagram of a batch.
 struct Sealed {
-    /// Of the socket's own family.
+    /// The destination, in the socket's own address family.
     to: SocketAddr,
-    /// The address that it has to come from, where the route would choose another.
+    /// The source address to name, if the route would choose another.
     source: Option<IpAddr>,
-    /// Where it ends in the buffer.
+    /// The end of the datagram in the buffer.
     end: usize,
 }
 
 impl Batch {
-    /// Begins anew. Whose session is closed by now is left out.
+    /// Fills the batch anew, without sessions that are closed by now.
     fn seal(&mut self, sessions: &Sessions, to: &[Destination], message: &[u8], ipv6: bool) {
         self.bytes.clear();
         self.datagrams.clear();
@@ -130,12 +130,12 @@ impl Batch {
     async fn send(&self, socket: &Async<UdpSocket>) {
         let mut sent = 0;
         while sent < self.datagrams.len() {
-            // A full socket is no error but a wait, until our queue is full.
+            // A full socket is no error: the task waits, until its own queue is full.
             match socket.write_with(|socket| self.send_from(sent, socket)).await {
                 Ok(count) => sent += count,
                 Err(error) => {
-                    // It is about the first one's destination (no route, for instance), and losing
-                    // a datagram is allowed.
+                    // The error concerns the first datagram's destination (no route, for instance).
+                    // Losing a datagram is allowed.
                     tracing::debug!("a datagram could not be sent: {error}");
                     sent += 1;
                 }
@@ -143,8 +143,8 @@ impl Batch {
         }
     }
 
-    /// Hands the kernel this one, and with it those after it that need not name their source; it may take
-    /// fewer.
+    /// Sends one datagram, and with it those after it that need not name their source. The kernel
+    /// may take fewer.
     fn send_from(&self, first: usize, socket: &UdpSocket) -> io::Result<usize> {
         let mut begin = first.checked_sub(1).map_or(0, |before| self.datagrams[before].end);
         let rest = &self.datagrams[first..];

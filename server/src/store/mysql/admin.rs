@@ -1,4 +1,4 @@
-//! The operator's side of a database that is elsewhere.
+//! The operator's access to a MySQL database.
 
 use ::mysql::prelude::Queryable as _;
 use ::mysql::{Row, Value};
@@ -11,11 +11,11 @@ use super::session::{Role, Session};
 use crate::store::admin::{Absent, AccountAdmin, AccountSummary, NewAccount};
 use crate::store::{Created, StoreError, time_from_column};
 
-/// Accounts that one statement adds, so that a crowd does not cost a round trip each.
+/// The accounts per statement, so that an import does not cost a round trip for each.
 const AT_ONCE: usize = 500;
 
 impl Mysql {
-    /// Connects beside a server that may have the database.
+    /// Connects without the lock, so that a server may use the database.
     pub(in crate::store) fn open_beside_server(
         location: &MysqlLocation,
         absent: Absent,
@@ -39,7 +39,7 @@ impl AccountAdmin for Mysql {
         username: Option<&Username>,
         limit: usize,
     ) -> Result<Vec<AccountSummary>, StoreError> {
-        // Every name comes after the empty text.
+        // Every name sorts after the empty text.
         let after = username.map_or("", Username::as_str);
         self.session.run(|conn| {
             let rows: Vec<Row> = conn.exec(
@@ -63,7 +63,7 @@ impl AccountAdmin for Mysql {
     }
 
     fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError> {
-        // The keys go with it: they refer to it.
+        // The foreign key deletes the account's keys with it.
         self.session.run(|conn| {
             conn.exec_drop("DELETE FROM accounts WHERE username = ?", (username.as_str(),))?;
             Ok(conn.affected_rows() == 1)

@@ -1,4 +1,4 @@
-//! What can go wrong, in sentences.
+//! Errors of MySQL as sentences.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -8,23 +8,23 @@ use ::mysql::{DriverError, Error, Row};
 
 use crate::store::StoreError;
 
-/// Why some work with the database did not come to its end.
+/// The reason why work with the database failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The database or the connection to it.
+    /// An error of the database or the connection.
     Database(Error),
-    /// What was found there, or what was asked of it.
+    /// An error of the content or the request.
     Store(StoreError),
 }
 
 impl Failure {
-    /// Whether the database has said no and the connection is as good as before. After anything
-    /// else it may be in the middle of an answer.
+    /// Returns true if the connection is still usable, since the database only refused the work.
+    /// After other failures it may be in the middle of an answer.
     pub(super) fn leaves_the_connection_whole(&self) -> bool {
         matches!(self, Failure::Database(Error::MySqlError(_)) | Failure::Store(_))
     }
 
-    /// Whether the database was waited for in vain.
+    /// Returns true if the database did not answer in time.
     pub(super) fn is_late(&self) -> bool {
         let Failure::Database(error) = self else { return false };
         let is_late =
@@ -80,7 +80,8 @@ fn sentence(error: &Error) -> String {
     }
 }
 
-/// The system's error, if it is one. The driver does not name the type that has some of them inside.
+/// Returns the system's error inside, if there is one. The driver does not export the type that
+/// wraps some of them.
 fn systems(error: &Error) -> Option<&io::Error> {
     match error {
         Error::IoError(error) => Some(error),
@@ -96,29 +97,29 @@ fn broken(error: &io::Error) -> String {
     }
 }
 
-/// Errors that MySQL and MariaDB number alike.
+/// Error codes that MySQL and MariaDB share.
 const ACCESS_DENIED: u16 = 1045;
 const UNKNOWN_DATABASE: u16 = 1049;
 const DUPLICATE_KEY: u16 = 1062;
 const UNKNOWN_CONNECTION: u16 = 1094;
 const NO_SUCH_TABLE: u16 = 1146;
 
-/// Whether a row was refused because its key is there already.
+/// Returns true if a row was refused because its key exists.
 pub(super) fn refused_as_duplicate(error: &Error) -> bool {
     has_code(error, DUPLICATE_KEY)
 }
 
-/// Whether there is no database of that name.
+/// Returns true if no database has that name.
 pub(super) fn database_is_missing(error: &Error) -> bool {
     has_code(error, UNKNOWN_DATABASE)
 }
 
-/// Whether there is no table of that name.
+/// Returns true if no table has that name.
 pub(super) fn table_is_missing(error: &Error) -> bool {
     has_code(error, NO_SUCH_TABLE)
 }
 
-/// Whether the connection that was to be ended has ended already.
+/// Returns true if the connection to be killed had already ended.
 pub(super) fn connection_is_gone(error: &Error) -> bool {
     has_code(error, UNKNOWN_CONNECTION)
 }
@@ -127,7 +128,7 @@ fn has_code(error: &Error, code: u16) -> bool {
     matches!(error, Error::MySqlError(said) if said.code == code)
 }
 
-/// A column's value. The driver's own conversion panics at what it does not expect.
+/// Returns a column's value. The driver's own conversion panics on unexpected types.
 pub(super) fn column<T: FromValue>(row: &Row, name: &str) -> Result<T, StoreError> {
     row.get_opt(name)
         .and_then(Result::ok)

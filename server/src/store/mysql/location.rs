@@ -1,4 +1,4 @@
-//! Where a database is and how to get in, written as `mysql://USER@HOST[:PORT]/DATABASE`.
+//! The address and credentials of a database, written as `mysql://USER@HOST[:PORT]/DATABASE`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,45 +7,47 @@ use std::str::FromStr;
 
 use letschat_protocol::dialogue::Secret;
 
-/// The port of MySQL and MariaDB, unless another is given.
+/// The default port of MySQL and MariaDB.
 pub const DEFAULT_PORT: u16 = 3306;
 
-/// A database's name and the name of its lock must fit MySQL's limit of 64.
+/// The longest name of a database: the name of its lock must fit MySQL's limit of 64.
 pub const MAX_DATABASE_NAME: usize = 48;
 
-/// A database on a MySQL or MariaDB server. Shown without the password.
+/// A database on a MySQL or MariaDB server. `Display` omits the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MysqlLocation {
-    /// Who the database knows us as.
+    /// The user name at the database.
     pub user: String,
-    /// A name or an address; IPv6 without brackets.
+    /// The host's name or address; IPv6 without brackets.
     pub host: String,
-    /// TCP.
+    /// The TCP port.
     pub port: u16,
-    /// 1 to [`MAX_DATABASE_NAME`] letters, digits, `_` and `-`, not checked again.
+    /// The database's name: 1 to [`MAX_DATABASE_NAME`] letters, digits, `_` and `-`, not checked
+    /// again.
     pub database: String,
-    /// Not a part of the text, which others can read.
+    /// The password. It is not a part of the text, which others can read.
     pub password: Option<Secret>,
-    /// As the operator wants it. `None`: as [`MysqlLocation::tls`] decides.
+    /// The operator's choice of encryption. For `None`, [`MysqlLocation::tls`] decides.
     pub wanted_tls: Option<Tls>,
 }
 
-/// Whether the connection to a database is encrypted, and to whom.
+/// The encryption of the connection to a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {
-    /// In the clear, but for the password.
+    /// No encryption, except for the password.
     Off,
-    /// Encrypted, to whoever answers: somebody in between who takes part could read it.
+    /// Encryption without authentication: an active attacker in between can read the connection.
     Required,
-    /// Encrypted, to a server whose certificate is valid for the host.
+    /// Encryption to a server whose certificate is valid for the host.
     Verified {
-        /// A file of PEM certificates to trust, besides those that browsers do.
+        /// A PEM file of certificates to trust, besides those that browsers trust.
         authority: Option<PathBuf>,
     },
 }
 
 impl MysqlLocation {
-    /// What the operator wants; else none on this machine, and required to any other.
+    /// Returns the operator's choice, or by default no encryption on this machine and `Required` to
+    /// others.
     pub fn tls(&self) -> Tls {
         self.wanted_tls.clone().unwrap_or(if self.is_here() { Tls::Off } else { Tls::Required })
     }
@@ -55,19 +57,19 @@ impl MysqlLocation {
     }
 }
 
-/// A text that names no database. It does not repeat the text, which may hold a password.
+/// A text that names no database. The error omits the text, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MysqlLocationError {
-    /// Not of that form.
+    /// The text has another form.
     #[error("expected mysql://USER@HOST[:PORT]/DATABASE")]
     Form,
-    /// There is a password in it.
+    /// The text holds a password.
     #[error(
         "a password does not belong there, where others can read it; give it in \
          LETSCHAT_SERVER_STORE_PASSWORD or by --store-password-file"
     )]
     Password,
-    /// The name of the database.
+    /// The database's name is invalid.
     #[error("a database's name is 1 to {MAX_DATABASE_NAME} letters, digits, _ and -")]
     Database,
 }
@@ -78,7 +80,7 @@ impl FromStr for MysqlLocation {
     fn from_str(text: &str) -> Result<Self, MysqlLocationError> {
         use MysqlLocationError::{Database, Form, Password};
         let rest = text.strip_prefix("mysql://").ok_or(Form)?;
-        // From the end: a password may have any of these characters in it.
+        // Split from the end, since a password may have any of these characters in it.
         let (user, rest) = rest.rsplit_once('@').ok_or(Form)?;
         if user.contains(':') {
             return Err(Password);

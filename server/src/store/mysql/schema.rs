@@ -1,7 +1,7 @@
-//! The tables, and what leads from each version of them to the next.
+//! The tables, and their migrations.
 //!
-//! Names and keys are ASCII and compared byte by byte; texts are all of Unicode. Numbers and names
-//! of logs and boots use all 64 bits. Times are signed, as SQLite's are.
+//! Names and keys are ASCII and compared byte by byte; texts are full Unicode. Numbers and the ids
+//! of logs and boots use all 64 bits. Times are signed, as in SQLite.
 
 use ::mysql::prelude::Queryable as _;
 use ::mysql::{Conn, Row};
@@ -9,8 +9,8 @@ use ::mysql::{Conn, Row};
 use super::failure::{Failure, column, table_is_missing};
 use crate::store::admin::{Version, too_new};
 
-/// A step that was released is never changed. MySQL commits each statement about tables by itself,
-/// so a step that was interrupted begins again: each of its statements must bear that.
+/// The migrations. A released one is never changed. MySQL commits each schema statement by itself
+/// and an interrupted migration starts again, so each statement must be repeatable.
 const MIGRATIONS: &[&[&str]] = &[&[
     "CREATE TABLE IF NOT EXISTS accounts (
         username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
@@ -41,7 +41,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
     ) ENGINE = InnoDB",
 ]];
 
-/// Brings the tables up to date. Whoever calls holds the database's lock.
+/// Migrates the tables. The caller holds the database's lock.
 pub(super) fn migrate(conn: &mut Conn) -> Result<(), Failure> {
     conn.query_drop(
         "CREATE TABLE IF NOT EXISTS schema_version (
@@ -66,7 +66,7 @@ pub(super) fn migrate(conn: &mut Conn) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How the tables compare with the ones that this program knows.
+/// Compares the version of the tables with this program's.
 pub(super) fn version(conn: &mut Conn) -> Result<Version, Failure> {
     match stored_version(conn) {
         Err(Failure::Database(error)) if table_is_missing(&error) => Ok(Version::None),

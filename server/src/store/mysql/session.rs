@@ -1,9 +1,9 @@
-//! The one connection, and the lock that keeps a second server out; the operator's tool goes without.
+//! The one connection, and the lock that keeps a second server out. The operator's tool does not
+//! hold the lock.
 //!
-//! The lock is the connection's (`GET_LOCK`): the database lets go of it when the connection ends,
-//! however that happens. A server whose machine vanished keeps it until the database notices, at
-//! most [`IDLE_LIMIT`]; the sentence that refuses another one names the connection, which an
-//! operator can end by `KILL`.
+//! The lock belongs to the connection (`GET_LOCK`): the database releases it when the connection
+//! ends in any way. If a server's machine vanished, the database holds the lock until it notices,
+//! at most [`IDLE_LIMIT`]. The error names the connection, so that an operator can `KILL` it.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -20,64 +20,67 @@ use crate::store::StoreError;
 use crate::store::admin::{Absent, Version, nothing_there};
 use crate::store::sqlite::random_epoch;
 
-/// How long the database is waited for.
+/// The timeouts of the database.
 #[derive(Debug, Clone, Copy)]
 struct Timeouts {
-    /// How long each of a host's addresses has to take a connection.
+    /// The timeout of connecting to each of a host's addresses.
     connect: Duration,
-    /// How long the database has to answer, and to take what it is sent; and how long further
-    /// addresses are tried.
+    /// The timeout of each read and write, and of trying further addresses.
     answer: Duration,
 }
 
-/// At a server's start and for the operator's tool: whoever makes tables on a slow disk needs time.
+/// The timeouts at a server's start and for the operator's tool. They allow for creating tables on
+/// a slow disk.
 const AT_THE_START: Timeouts =
     Timeouts { connect: Duration::from_secs(4), answer: Duration::from_secs(5) };
 
-/// While people wait, who are to be told within three seconds. A call that came in vain for so long
-/// tries nothing else, and those that waited meanwhile fail with it, so that waits do not add up.
+/// The timeouts in service, where clients must be answered within three seconds. A call that took
+/// this long tries nothing else. Calls that waited meanwhile fail with it, so that waits don't add
+/// up.
 const IN_SERVICE: Timeouts =
     Timeouts { connect: Duration::from_secs(2), answer: Duration::from_secs(2) };
 
-/// A host may have more addresses; only these are tried.
+/// The most addresses of a host that are tried.
 const MAX_ADDRESSES: usize = 3;
 
-/// After a try in vain, calls fail at once for this long: many may wait, and each would try again.
+/// The pause after a failed attempt, in which calls fail at once. Otherwise each of the waiting
+/// calls would try again.
 const REST: Duration = Duration::from_secs(1);
 
-/// How long a connection waits for the lock: long enough for a server that has just been stopped
-/// to leave, and less than the database has to answer.
+/// The timeout of taking the lock. It gives a stopping server time to leave, and is less than the
+/// database's timeout.
 const LOCK_WAIT_SECONDS: u64 = 1;
 
-/// The operator's tool waits longer: whoever has the lock may be making the tables, on a slow disk.
+/// The lock's timeout for the operator's tool: the holder may be creating tables on a slow disk.
 const OPERATORS_LOCK_WAIT_SECONDS: u64 = 4;
 
-/// The database ends a connection that was idle for this long. The next call makes a new one.
+/// The idle time after which the database ends a connection. The next call makes a new one.
 const IDLE_LIMIT: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// Who connects.
+/// The kind of program that connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The only writer of the log. It has the lock for as long as it is connected.
+    /// The only writer of the log. It holds the lock while it is connected.
     Server,
-    /// Somebody beside it, who has the lock only to make tables where there are none.
+    /// The operator's tool, which takes the lock only to create missing tables.
     Operator(Absent),
 }
 
-/// A connection that is made when it is needed and made anew when it broke.
+/// A connection that is made on demand and replaced when it breaks.
 pub(super) struct Session {
     role: Role,
     location: MysqlLocation,
     patience: Timeouts,
     connection: Option<Conn>,
-    /// A lock that only the last connection held: it tells that one from other servers'.
+    /// The name of a lock that only the last connection held, which distinguishes it from other
+    /// servers' connections.
     mark: String,
     failed: Option<(Instant, String)>,
-    /// The last transaction's end was told to the database, and no answer came.
+    /// True if a commit was sent and not answered yet.
     awaits_commit: bool,
 }
 
-/// Without the connection: the driver would show the password in it.
+/// Omits the connection: the driver would print the password in it.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("location", &self.location).finish_non_exhaustive()
@@ -98,18 +101,18 @@ impl Session {
         })
     }
 
-    /// Goes over to a connection that nobody waits for too long.
+    /// Replaces the connection by one with the timeouts of service.
     pub(super) fn enter_service(&mut self) -> Result<(), StoreError> {
         self.connection = None;
-        // Nobody waits yet: a packet or two may be lost.
+        // Nobody waits yet, so a packet or two may be lost while connecting.
         self.patience = Timeouts { connect: AT_THE_START.connect, ..IN_SERVICE };
         let entered = self.run(|_| Ok(()));
         self.patience = IN_SERVICE;
         entered
     }
 
-    /// Does some work on a connection that works and has the lock. The connection is given up if
-    /// the work leaves it in doubt, by a panic too.
+    /// Runs some work on a working connection that holds the lock. Drops the connection if the work
+    /// leaves its state unknown, also by a panic.
     pub(super) fn run<T>(
         &mut self,
         work: impl FnOnce(&mut Conn) -> Result<T, Failure>,
@@ -124,7 +127,7 @@ impl Session {
         }
     }
 
-    /// The same in a transaction.
+    /// Runs some work in a transaction.
     pub(super) fn transact<T>(
         &mut self,
         work: impl FnOnce(&mut Conn) -> Result<T, Failure>,
@@ -151,7 +154,7 @@ impl Session {
         result
     }
 
-    /// Whether nobody knows what became of the last transaction.
+    /// Returns true if the outcome of the last transaction is unknown.
     pub(super) fn commit_is_in_doubt(&self) -> bool {
         self.awaits_commit
     }
@@ -183,8 +186,8 @@ impl Session {
         connected
     }
 
-    /// What a failure that ended the connection means for others: if it took its time, they are
-    /// not to take as much again.
+    /// Handles a failure that ended the connection. If it took long, other calls fail at once
+    /// instead of waiting as long.
     fn given_up(&mut self, failure: Failure) -> StoreError {
         let is_late = failure.is_late();
         let error = StoreError::from(failure);
@@ -215,8 +218,8 @@ impl Session {
         Ok(conn)
     }
 
-    /// Takes the lock of the database. One that a former connection of this very session holds,
-    /// since the database has not noticed that it broke, is taken from it.
+    /// Takes the database's lock. If a broken former connection of this session still holds it,
+    /// that connection is killed.
     fn lock(&mut self, conn: &mut Conn) -> Result<(), Failure> {
         let lock = lock_of(&self.location.database);
         if !take_lock(conn, &lock, LOCK_WAIT_SECONDS)? {
@@ -237,7 +240,7 @@ impl Session {
     }
 }
 
-/// The lock of the only writer.
+/// Returns the name of the only writer's lock.
 fn lock_of(database: &str) -> String {
     format!("letschat-server {database}")
 }
@@ -252,7 +255,7 @@ fn take_lock(conn: &mut Conn, name: &str, wait_seconds: u64) -> Result<bool, Fai
     Ok(taken.flatten() == Some(1))
 }
 
-/// The connection that has this lock.
+/// Returns the id of the connection that holds this lock.
 fn lock_holder(conn: &mut Conn, name: &str) -> Result<Option<u64>, Failure> {
     let holder: Option<Option<u64>> = conn.exec_first("SELECT IS_USED_LOCK(?)", (name,))?;
     Ok(holder.flatten())
@@ -273,8 +276,8 @@ fn dial(location: &MysqlLocation, patience: Timeouts) -> Result<Conn, Failure> {
     if matches!(location.tls(), Tls::Verified { .. }) {
         return Ok(Conn::new(options(location, &location.host, patience))?);
     }
-    // The driver gives up when the first of a name's addresses refuses, and `localhost` often has
-    // one that nobody listens on.
+    // The driver gives up when a host's first address refuses, and often nothing listens on one of
+    // `localhost`.
     let (begin, mut last) = (Instant::now(), None);
     for address in addresses(location)? {
         let left = patience.answer.max(patience.connect).saturating_sub(begin.elapsed());
@@ -310,13 +313,13 @@ fn options(location: &MysqlLocation, host: &str, patience: Timeouts) -> OptsBuil
         .read_timeout(Some(patience.answer))
         .write_timeout(Some(patience.answer))
         .ssl_opts(tls_options(location.tls()))
-        // An update that changes nothing still tells whether there was such a row.
+        // An update that changes nothing must still report a matching row.
         .additional_capabilities(CapabilityFlags::CLIENT_FOUND_ROWS)
         .init(vec![
             "SET NAMES utf8mb4".to_owned(),
-            // Whatever the server's own settings: what is acknowledged is committed.
+            // Acknowledged changes must be committed, whatever the server's defaults are.
             "SET SESSION autocommit = 1".to_owned(),
-            // Values that do not fit are errors and not warnings.
+            // Values that don't fit must be errors instead of warnings.
             "SET SESSION sql_mode = 'TRADITIONAL'".to_owned(),
             format!("SET SESSION wait_timeout = {}", IDLE_LIMIT.as_secs()),
         ])
@@ -331,15 +334,15 @@ fn tls_options(tls: Tls) -> Option<SslOpts> {
 }
 
 fn enter_database(conn: &mut Conn, database: &str) -> Result<(), Failure> {
-    // The name is of letters, digits, `_` and `-`, so nothing in it ends the quotes.
+    // The name has only letters, digits, `_` and `-`, so it needs no escaping.
     match conn.query_drop(format!("USE `{database}`")) {
         Err(error) if database_is_missing(&error) => Err(nothing_there().into()),
         entered => Ok(entered?),
     }
 }
 
-/// Makes the database if it is missing. It is entered first: a user who may not make databases
-/// may use one that an administrator has made.
+/// Selects the database, and creates it if it is missing. Selecting comes first, since a user
+/// without the right to create databases may use an existing one.
 fn enter_or_make_database(conn: &mut Conn, database: &str) -> Result<(), Failure> {
     match enter_database(conn, database) {
         Err(Failure::Store(StoreError::NotReady(_))) => {
@@ -360,8 +363,8 @@ fn expect_tables(conn: &mut Conn) -> Result<(), Failure> {
     }
 }
 
-/// Makes the tables where there are none. A server that starts at the same moment waits for the
-/// lock a little, or has it: then it makes them.
+/// Creates missing tables. If a server starts at the same time, either it waits for the lock
+/// briefly, or it holds the lock and creates them.
 fn make_tables(conn: &mut Conn, database: &str) -> Result<(), Failure> {
     if schema::version(conn)? == Version::Known {
         return Ok(());
@@ -371,6 +374,6 @@ fn make_tables(conn: &mut Conn, database: &str) -> Result<(), Failure> {
         return expect_tables(conn);
     }
     schema::migrate(conn)?;
-    // The lock goes with the connection in any case, only later.
+    // The lock is released with the connection in any case, only later.
     Ok(conn.exec_drop("DO RELEASE_LOCK(?)", (&lock,))?)
 }

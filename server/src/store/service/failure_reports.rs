@@ -1,27 +1,28 @@
-//! How often the log says why the store failed.
+//! The rate limit of the log's lines about failures of the store.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A failure that goes on is told again after this time. Every request may meet it.
+/// The interval of repeated reports of a lasting failure, which may affect every request.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// The failure that was told last.
+/// The failure that was reported last.
 #[derive(Default)]
 pub(super) struct FailureReports(Mutex<Option<Told>>);
 
 struct Told {
     error: String,
     at: Instant,
-    /// How often it was met since, and not told.
+    /// The number of occurrences that were not reported since.
     left_out: u64,
 }
 
 impl FailureReports {
-    /// Takes note of a failure. Returns how often the same one was left out of the log before, or
-    /// `None` if this one is to be left out, too.
+    /// Records a failure. Returns the number of its unreported occurrences if it has to be
+    /// reported, or else `None`.
     pub(super) fn note(&self, error: &str, now: Instant) -> Option<u64> {
-        // Nobody panics while holding it, and what it holds is whole or not there.
+        // Poisoning is ignored: no panic happens under this lock, and the state is always
+        // consistent.
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left_out = 0;
         if let Some(told) = told.as_mut().filter(|told| told.error == error) {

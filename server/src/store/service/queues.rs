@@ -1,7 +1,7 @@
-//! What waits for the database and for the hashing threads.
+//! The queues of the database thread and the hashing threads.
 //!
-//! People's requests are bounded and come last. The log's requests and the last steps of what has
-//! begun go before them: those who are here do not wait for those who want to come in.
+//! Clients' new requests are bounded and come last. The log's requests and the last steps of
+//! requests in progress come first, so that members don't wait for those who log in.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::steps::{DatabaseJob, HashingJob};
 use crate::hub::ConnectionId;
 use crate::store::{StoreAnswer, StoreRequest};
 
-/// The queues between whoever asks and the threads that work.
+/// The queues between the hub and the working threads.
 #[derive(Default)]
 pub(super) struct Queues {
     waiting: Mutex<Waiting>,
@@ -21,9 +21,9 @@ pub(super) struct Queues {
 
 #[derive(Default)]
 struct Waiting {
-    /// Of the log, and last steps.
+    /// The log's requests and last steps.
     urgent: VecDeque<DatabaseJob>,
-    /// Of people, not begun.
+    /// Clients' requests that have not begun.
     requests: VecDeque<StoreRequest>,
     hashes: VecDeque<HashingJob>,
     closed_to_people: bool,
@@ -31,8 +31,9 @@ struct Waiting {
 }
 
 impl Queues {
-    /// Takes a request, or gives it back if [`MAX_WAITING`] wait already. The log's own are always
-    /// taken: the hub has at most one append under way, and forgetting twice is forgetting once.
+    /// Queues a request, or returns it if [`MAX_WAITING`] are waiting already. The log's requests
+    /// are always accepted: the hub has at most one append under way, and requests to forget are
+    /// merged.
     pub(super) fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         let mut waiting = self.lock();
         match request {
@@ -45,13 +46,13 @@ impl Queues {
         Ok(())
     }
 
-    /// The next step of a request that has begun. There is always room.
+    /// Queues the next step of a request in progress. There is always room.
     pub(super) fn continue_in_database(&self, job: DatabaseJob) {
         self.lock().urgent.push_back(job);
         self.database_work.notify_one();
     }
 
-    /// The next step of a request that has begun. It is given back once the service stops.
+    /// Queues the next step of a request in progress. Returns it if the service is stopping.
     pub(super) fn continue_hashing(&self, job: HashingJob) -> Result<(), HashingJob> {
         let mut waiting = self.lock();
         if waiting.closed_to_people {
@@ -62,14 +63,14 @@ impl Queues {
         Ok(())
     }
 
-    /// Forgets what this connection waits for, unless it is being worked on.
+    /// Removes this connection's waiting request, unless it is in progress.
     pub(super) fn cancel(&self, connection: ConnectionId) {
         let mut waiting = self.lock();
         waiting.hashes.retain(|job| job.connection() != connection);
         waiting.requests.retain(|request| asker(request) != Some(connection));
     }
 
-    /// Waits for work. `None`: there is none left and none will come.
+    /// Waits for work. Returns `None` if none is left and none will come.
     pub(super) fn next_for_database(&self) -> Option<DatabaseJob> {
         let idle = |waiting: &mut Waiting| {
             waiting.urgent.is_empty() && waiting.requests.is_empty() && !waiting.closed
@@ -80,8 +81,8 @@ impl Queues {
         urgent.or_else(|| waiting.requests.pop_front().map(DatabaseJob::Begin))
     }
 
-    /// Waits for work. `None`: none will come. The next password overwrites what the last one left
-    /// in memory; where none waits nothing would, so that is wiped first.
+    /// Waits for work. Returns `None` if none will come. If no password is waiting to overwrite the
+    /// last one in memory, it is wiped first.
     pub(super) fn next_for_hashing(&self, wipe: impl FnOnce()) -> Option<HashingJob> {
         if let Some(job) = self.lock().hashes.pop_front() {
             return Some(job);
@@ -92,8 +93,8 @@ impl Queues {
         waiting.unwrap_or_else(PoisonError::into_inner).hashes.pop_front()
     }
 
-    /// Lets the hashing threads end. What people wait for and has not begun is dropped; these are
-    /// the answers to it.
+    /// Lets the hashing threads end. Drops clients' requests that have not begun, and returns their
+    /// answers.
     pub(super) fn close_to_people(&self) -> Vec<StoreAnswer> {
         let mut waiting = self.lock();
         waiting.closed_to_people = true;
@@ -104,14 +105,14 @@ impl Queues {
         requests.iter().filter_map(super::unavailable).chain(hashes).collect()
     }
 
-    /// Lets the database thread end once it has done what waits.
+    /// Lets the database thread end after the queued work.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.database_work.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing can panic half-way through a change of the queues, so they are whole.
+        // Poisoning is ignored: no panic can interrupt a change of the queues.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +122,7 @@ impl Waiting {
         self.urgent.len() + self.requests.len() + self.hashes.len() >= MAX_WAITING
     }
 
-    /// Joins blocks, so that a database that hangs does not gather them.
+    /// Merges consecutive requests to forget, so that they don't pile up while a database hangs.
     fn forget(&mut self, through: u64) {
         if let Some(DatabaseJob::Begin(StoreRequest::Forget { through: last })) =
             self.urgent.back_mut()
@@ -173,7 +174,7 @@ mod tests {
         StoreRequest::Append { after: 0, broadcasts: Vec::new() }
     }
 
-    /// All that the database thread would be given.
+    /// Takes all work for the database thread.
     fn drain(queues: &Queues) -> Vec<DatabaseJob> {
         queues.close();
         std::iter::from_fn(|| queues.next_for_database()).collect()

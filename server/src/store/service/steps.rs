@@ -1,6 +1,6 @@
-//! What becomes of each request, one step at a time.
+//! The steps of each request.
 //!
-//! A step runs on the thread it is meant for and says what comes next:
+//! A step runs on the thread for its kind of work and returns the next step:
 //!
 //! ```text
 //! SignUp         look up -> hash -> create
@@ -27,10 +27,10 @@ pub(super) enum DatabaseJob {
     Begin(StoreRequest),
     /// The last step of a sign-up.
     CreateAccount { connection: ConnectionId, username: Username, phc: String },
-    /// The last step of a login with the right password, which was compared with `phc`: by now the
-    /// operator may have reset it, or banned the account.
+    /// The last step of a login with the right password, which was compared with `phc`. The
+    /// operator may have reset it or banned the account meanwhile.
     Admit { connection: ConnectionId, username: Username, phc: String, key: Option<PublicKey> },
-    /// The last step of a change of password.
+    /// The last step of a password change.
     SetPassword {
         connection: ConnectionId,
         username: Username,
@@ -40,12 +40,12 @@ pub(super) enum DatabaseJob {
     },
 }
 
-/// A step that needs tens of milliseconds of a processor.
+/// A step that takes tens of milliseconds of processor time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HashingJob {
-    /// A new password for a name that is free.
+    /// A new password for a free name.
     Hash { connection: ConnectionId, username: Username, password: Secret },
-    /// A password for an account, if there is one.
+    /// A login's password and the account, if it exists.
     Compare {
         connection: ConnectionId,
         password: Secret,
@@ -56,17 +56,17 @@ pub(super) enum HashingJob {
     Replace { change: Box<PasswordChange>, account: Option<Account> },
 }
 
-/// What a step leads to.
+/// The result of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Database(DatabaseJob),
     Hashing(HashingJob),
     Answer(StoreAnswer),
-    /// The request is not answered.
+    /// The request needs no answer.
     Done,
 }
 
-/// Why a step failed.
+/// The reason why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StepError {
     #[error(transparent)]
@@ -94,7 +94,7 @@ impl DatabaseJob {
         })
     }
 
-    /// The answer if this step can't be done.
+    /// Returns the answer to give if this step fails.
     pub(super) fn unavailable(&self) -> Option<StoreAnswer> {
         match self {
             DatabaseJob::Begin(request) => unavailable(request),
@@ -104,7 +104,7 @@ impl DatabaseJob {
         }
     }
 
-    /// For the operator's log.
+    /// Names the step for the operator's log.
     pub(super) fn what(&self) -> &'static str {
         match self {
             DatabaseJob::Begin(StoreRequest::SignUp { .. }) => "looking up a new name",
@@ -129,7 +129,8 @@ fn begin(request: StoreRequest, store: &mut dyn Store, wall_ms: u64) -> Result<S
             }
         }
         StoreRequest::CheckPassword { connection, username, password, key } => {
-            // A name that can't exist is not looked up: whoever gave it knows that it can't.
+            // An invalid name is not looked up. This leaks nothing, since the client can tell that
+            // it is invalid.
             let account = match username {
                 Some(username) => store.account(&username)?.map(|account| (username, account)),
                 None => None,
@@ -193,7 +194,7 @@ impl HashingJob {
         })
     }
 
-    /// Who asked.
+    /// Returns the connection that asked.
     pub(super) fn connection(&self) -> ConnectionId {
         match self {
             HashingJob::Hash { connection, .. } | HashingJob::Compare { connection, .. } => {
@@ -203,7 +204,7 @@ impl HashingJob {
         }
     }
 
-    /// The answer if this step can't be done.
+    /// Returns the answer to give if this step fails.
     pub(super) fn unavailable(&self) -> StoreAnswer {
         match self {
             HashingJob::Hash { connection, .. } => sign_up_unavailable(*connection),
@@ -212,7 +213,7 @@ impl HashingJob {
         }
     }
 
-    /// For the operator's log.
+    /// Names the step for the operator's log.
     pub(super) fn what(&self) -> &'static str {
         match self {
             HashingJob::Hash { .. } => "hashing a new password",
@@ -222,8 +223,8 @@ impl HashingJob {
     }
 }
 
-/// Whether the password is that of the account, if there is one. An account whose hash can't be used
-/// looks like none from outside; the operator reads of it in the log.
+/// Returns true if the account exists and the password is right. An account with an unusable hash
+/// looks like a missing one from outside, and is reported in the log.
 fn is_right(
     hasher: &mut Hasher,
     password: &Secret,
@@ -241,7 +242,7 @@ fn is_right(
     verified
 }
 
-/// The answer to a request that the store can't take or can't do; `None` where none is awaited.
+/// Returns the answer to a request that the store can't carry out, or `None` if none is expected.
 pub fn unavailable(request: &StoreRequest) -> Option<StoreAnswer> {
     match request {
         StoreRequest::SignUp { connection, .. } => Some(sign_up_unavailable(*connection)),

@@ -17,13 +17,13 @@ use crate::store::{
     Account, Created, NewBroadcast, PasswordChange, StoreError, StoredLog, Unavailable, Verdict,
 };
 
-/// A service and what it has answered.
+/// A service and its answers so far.
 struct Bench {
     service: StoreService,
     answers: Receiver<StoreAnswer>,
 }
 
-/// An answer that takes longer than this has been lost.
+/// The timeout after which an answer counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(60);
 
 impl Bench {
@@ -46,7 +46,7 @@ impl Bench {
         self.answers.recv_timeout(LOST_AFTER).expect("an answer")
     }
 
-    /// What is still answered until the end.
+    /// Stops the service and returns the remaining answers.
     fn stop(self) -> Vec<StoreAnswer> {
         self.service.stop();
         self.answers.iter().collect()
@@ -189,7 +189,7 @@ fn a_ban_is_told_to_the_right_password_only() {
     assert_eq!(bench.ask(log_in(1, Some("alice"), RIGHT)), checked(1, Ok(Verdict::Banned)));
     let with_key = log_in_with_key("alice", RIGHT, key(1));
     assert_eq!(bench.ask(with_key), checked(1, Ok(Verdict::Banned)));
-    // Else the key would be there when the ban is lifted.
+    // Otherwise the key would work once the ban is lifted.
     assert_eq!(bench.ask(check_key(2, "alice", key(1))), checked(2, Ok(Verdict::Refused)));
 }
 
@@ -333,10 +333,10 @@ fn what_is_logged_of_a_request_shows_no_password() {
     assert!(!shown.contains("horse"), "{shown}");
 }
 
-/// A store that only knows about keys, and what it is told of them; all else fails.
+/// A store that only knows about keys, with a function that checks them. Everything else fails.
 struct Keys<F>(F);
 
-/// The test's end of a store that hangs until this is dropped.
+/// The test's handle on a store that hangs until this is dropped.
 struct Gate {
     entered: Receiver<()>,
     _closed: Sender<()>,

@@ -34,7 +34,7 @@ pub(super) fn find(
         .optional()?)
 }
 
-/// Whether the account still has the hash that a password was compared with.
+/// Checks that the account still has the hash that a password was compared with.
 pub(super) fn judge(
     transaction: &Transaction<'_>,
     username: &Username,
@@ -60,7 +60,7 @@ pub(super) fn set_password(
     let changed = transaction
         .prepare_cached("UPDATE accounts SET phc = ?2 WHERE username = ?1")?
         .execute([username.as_str(), phc])?;
-    // No key is the empty text, so without one to keep all go.
+    // No key is the empty text, so without a key to keep all are deleted.
     let keep = keep.map(PublicKey::to_string).unwrap_or_default();
     transaction
         .prepare_cached("DELETE FROM account_keys WHERE username = ?1 AND public_key <> ?2")?
@@ -82,7 +82,7 @@ pub(super) fn add_key(
              ON CONFLICT (username, public_key) DO UPDATE SET used_ms = excluded.used_ms",
         )?
         .execute(params![name, key, now_ms])?;
-    // The key at hand comes first whatever the clock says: it must not evict itself.
+    // The given key sorts first whatever the clock says: it must not evict itself.
     transaction
         .prepare_cached(
             "DELETE FROM account_keys WHERE username = ?1 AND public_key NOT IN (
@@ -93,10 +93,9 @@ pub(super) fn add_key(
     Ok(())
 }
 
-/// The verdict on a key, and when the key was last used if the verdict is to accept it.
+/// Returns the verdict on a key, and the time of the key's last use if it is accepted.
 ///
-/// Both statements run whatever the first finds, so that an unknown account takes as long as an
-/// unknown key.
+/// Both statements always run, so that an unknown account takes as long as an unknown key.
 pub(super) fn check_key(
     connection: &Connection,
     username: &Username,
@@ -107,7 +106,7 @@ pub(super) fn check_key(
         .prepare_cached("SELECT used_ms FROM account_keys WHERE username = ?1 AND public_key = ?2")?
         .query_row([name, &key], |row| row.get("used_ms"))
         .optional()?;
-    // SQLite takes longer to find a row than to find none. So this statement always finds one: if
+    // SQLite takes longer to find a row than to find none, so this statement always finds one. If
     // no account has the name, it reads the newest account, which it looks up in any case.
     let banned: Option<bool> = connection
         .prepare_cached(
@@ -126,10 +125,10 @@ pub(super) fn check_key(
     })
 }
 
-/// Writes down a key's use.
+/// Records a key's use.
 ///
-/// The write does not [wait for the disk](wait_for_disk), so that thousands can come back at once. A
-/// power failure may lose it, and nothing else: the next commit syncs it as well.
+/// The write does not [wait for the disk](wait_for_disk), so that thousands can reconnect at once.
+/// A power failure may lose only this write: the next commit syncs it as well.
 pub(super) fn note_use(
     connection: &Connection,
     username: &Username,

@@ -1,4 +1,4 @@
-//! The operator's side of the embedded database.
+//! The operator's access to the embedded database.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::store::admin::{
 use crate::store::{Created, StoreError, time_from_column};
 
 impl Sqlite {
-    /// Opens the database beside a server that may be running on it.
+    /// Opens the database beside a running server.
     ///
-    /// Two that make the same database at the same moment do not disturb each other: each waits
-    /// for the other's transaction and then finds the tables.
+    /// Two processes that create the same database at the same time don't conflict: each waits for
+    /// the other's transaction and then finds the tables.
     pub(in crate::store) fn open_beside_server(
         path: &Path,
         absent: Absent,
@@ -48,7 +48,7 @@ impl AccountAdmin for Sqlite {
              FROM accounts AS a LEFT JOIN account_keys AS k USING (username)
              WHERE a.username > ?1 GROUP BY a.username ORDER BY a.username LIMIT ?2",
         )?;
-        // Every name comes after the empty text.
+        // Every name sorts after the empty text.
         let after = username.map_or("", Username::as_str);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![after, limit])?;
@@ -68,7 +68,7 @@ impl AccountAdmin for Sqlite {
     }
 
     fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError> {
-        // The keys go with it: they refer to it.
+        // The foreign key deletes the account's keys with it.
         let deleted = self
             .connection()?
             .prepare_cached("DELETE FROM accounts WHERE username = ?1")?
@@ -82,7 +82,7 @@ impl AccountAdmin for Sqlite {
         created_ms: u64,
     ) -> Result<Created, StoreError> {
         self.transact(|transaction| {
-            // Nobody else writes during the transaction, so names that are free stay free.
+            // Nobody else writes during the transaction, so free names stay free.
             for NewAccount { username, .. } in new {
                 if accounts::find(transaction, username)?.is_some() {
                     return Ok(Created::Taken);

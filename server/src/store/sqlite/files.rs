@@ -1,4 +1,5 @@
-//! The files of a database: made for their owner alone, used by one server, and watched while open.
+//! The files of a database: created for their owner alone, locked by one server, and watched while
+//! open.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -10,25 +11,25 @@ use rusqlite::Connection;
 use super::unusable;
 use crate::store::StoreError;
 
-/// What SQLite appends to the name of a database for its write-ahead log, and for that one's index.
+/// The suffixes of SQLite's write-ahead log and that log's index.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
-/// A server's hold on a database file. The kernel ends it with the process, however that ends.
+/// A server's lock on a database file. The kernel releases it when the process ends in any way.
 ///
-/// The file itself is locked, so that no second path leads around the lock: no symbolic link, no
-/// hard link, no second mount. SQLite locks bytes of the file, which is another kind of lock.
+/// The file itself is locked, so that no other path bypasses the lock: no symbolic link, no hard
+/// link, no second mount. SQLite's own locks, on bytes of the file, are of another kind.
 #[derive(Debug)]
 pub struct Lock {
-    /// Kept open: to close a descriptor of the file would end this process's locks of SQLite's.
+    /// Kept open: closing any descriptor of the file would release this process's SQLite locks.
     _file: File,
 }
 
 impl Lock {
-    /// Locks the file, which is made, for its owner alone, if it is missing.
+    /// Locks the file. Creates it, for its owner alone, if it is missing.
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`] while another server has it.
+    /// [`StoreError::InUse`] while another server holds the lock.
     pub fn take(path: &Path) -> Result<Lock, StoreError> {
         let file = open_or_make(path)?;
         match file.try_lock() {
@@ -44,17 +45,17 @@ impl Lock {
     }
 }
 
-/// Opens the file, or makes an empty one for its owner alone.
+/// Opens the file, or creates an empty one for its owner alone.
 pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600);
     files::open(&absolute(path)?, &mut options).map_err(|error| unusable(path, &error))
 }
 
-/// Refuses what SQLite would open and then wait for, a FIFO for instance.
+/// Refuses files that SQLite would open and then block on, such as a FIFO.
 pub(super) fn refuse_irregular(path: &Path) -> Result<(), StoreError> {
     let real = absolute(path)?;
-    // SQLite follows symbolic links before it appends to the name.
+    // SQLite follows symbolic links before it appends its suffixes.
     let real = fs::canonicalize(&real).unwrap_or(real);
     let companions = COMPANIONS.into_iter().chain(["-journal"]);
     let names = companions.map(|suffix| with_suffix(&real, suffix));
@@ -70,15 +71,16 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// SQLite's own names for databases in memory are relative; an absolute path is a file.
+/// Makes the path absolute. SQLite's names for in-memory databases are relative, so an absolute
+/// path is a file.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(path).map_err(|error| unusable(path, &error))
 }
 
 /// The files of an open database, as they were when it was opened.
 ///
-/// SQLite goes on writing to a file that has been removed or replaced, and acknowledges what nobody
-/// will find again. So every commit is preceded by a [`check`](Files::check).
+/// SQLite continues to write to a file that was removed or replaced, and acknowledges commits that
+/// are lost. Every commit is therefore preceded by a [`check`](Files::check).
 #[derive(Debug)]
 pub(super) struct Files(Vec<Watched>);
 
@@ -87,12 +89,12 @@ struct Watched {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// In bytes, when it was last looked at.
+    /// The length at the last check, in bytes.
     length: u64,
 }
 
 impl Files {
-    /// Notes the files of a database that has been opened and read, so that all of them are there.
+    /// Records the files of a database. It has been read already, so that all of them exist.
     pub(super) fn of(connection: &Connection, path: &Path) -> Result<Files, StoreError> {
         let path = absolute(path)?;
         refuse_second_name(&path)?;
@@ -104,11 +106,11 @@ impl Files {
         Ok(Files(files))
     }
 
-    /// Whether the files are still those that were opened, as long as they were at least.
+    /// Checks that the files are still the opened ones and have not become shorter.
     ///
     /// # Errors
     ///
-    /// A sentence that names the file. The same file brought back makes it good.
+    /// Returns a sentence that names the file. Restoring the same file resolves the error.
     pub(super) fn check(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let lengths =
             self.0.iter().map(Watched::length_now).collect::<Result<Vec<u64>, StoreError>>()?;
@@ -151,8 +153,8 @@ impl Watched {
     }
 }
 
-/// SQLite keeps a write-ahead log for each name of a file, and what is in one of them is missing in
-/// the other.
+/// Refuses a file with several hard links. SQLite keeps a write-ahead log for each name, and data
+/// in one is missing in the others.
 fn refuse_second_name(path: &Path) -> Result<(), StoreError> {
     match fs::metadata(path) {
         Ok(found) if found.nlink() > 1 => Err(StoreError::Database(format!(
@@ -165,11 +167,11 @@ fn refuse_second_name(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// SQLite's judgement of a database one of whose files has become shorter. `VACUUM` and a checkpoint
-/// by another program may do that and leave it whole.
+/// Lets SQLite check a database after one of its files became shorter. `VACUUM` and a checkpoint by
+/// another program may shorten it and leave it whole.
 fn is_whole(connection: &Connection) -> bool {
     let judged = || {
-        // Pages in memory must not stand in for pages that are gone from the disk.
+        // Cached pages must not hide that pages on disk are gone.
         connection.execute_batch("PRAGMA shrink_memory")?;
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
     };

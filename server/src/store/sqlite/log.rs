@@ -36,7 +36,7 @@ pub(super) fn forget(connection: &Connection, through: u64) -> Result<(), StoreE
     Ok(())
 }
 
-/// The log's only row, which is made when it is first asked for.
+/// Returns the log's only row, creating it at the first call.
 fn epoch_and_head(transaction: &Transaction<'_>) -> Result<(u64, u64), StoreError> {
     let row: Option<(i64, i64)> = transaction
         .prepare_cached("SELECT epoch, head FROM log")?

@@ -1,11 +1,11 @@
-//! The tables, and the steps from one version of them to the next.
+//! The tables, and their migrations.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::store::StoreError;
 use crate::store::admin::too_new;
 
-/// The step to each version from the one before it. A step that was released is never changed.
+/// The migrations to each version from the one before. A released one is never changed.
 pub(super) const MIGRATIONS: &[&str] = &["
     CREATE TABLE accounts (
         username   TEXT    NOT NULL PRIMARY KEY,
@@ -35,7 +35,7 @@ pub(super) const MIGRATIONS: &[&str] = &["
     ) STRICT;
 "];
 
-/// Brings the tables up to date.
+/// Migrates the tables to the current version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version = version(&transaction)?;
@@ -49,7 +49,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
-/// The version of the tables; 0 where there are none.
+/// Returns the version of the tables, or 0 if there are none.
 pub(super) fn version(connection: &Connection) -> Result<usize, StoreError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     usize::try_from(version).map_err(|_| too_new(version, MIGRATIONS.len()))
