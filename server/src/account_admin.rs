@@ -41,7 +41,7 @@ pub(crate) enum AccountTask {
         #[arg(long)]
         json: bool,
     },
-    /// Make an account, and the database if there is none yet
+    /// Create an account; creates a missing database
     Add {
         /// The new account's name
         name: Username,
@@ -50,30 +50,30 @@ pub(crate) enum AccountTask {
     },
     /// Ban an account
     Ban {
-        /// Whose
+        /// The account
         name: Username,
     },
     /// Let a banned account log in again
     Unban {
-        /// Whose
+        /// The account
         name: Username,
     },
     /// Delete an account with its keys
     Delete {
-        /// Whose
+        /// The account
         name: Username,
-        /// Do not ask whether this is meant
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
-    /// Set another password, which every device has to log in with once
+    /// Set a new password; every device then has to log in with it once
     ResetPassword {
-        /// Whose
+        /// The account
         name: Username,
         #[command(flatten)]
         password: PasswordFlags,
     },
-    /// Make the accounts of a CSV file, all or none, and the database if there is none yet
+    /// Create the accounts in a CSV file, all or none; creates a missing database
     Import(ImportFlags),
     /// Write names and password hashes as CSV, for an import elsewhere
     Export(ExportFlags),

@@ -23,7 +23,7 @@ const MAX_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
 #[derive(Debug, Parser)]
 #[command(name = "letschat-server", version, disable_help_subcommand = true)]
 pub(crate) struct Flags {
-    /// The address to listen on [default: every one, IPv6 and IPv4]
+    /// The address to listen on [default: all, IPv6 and IPv4]
     #[arg(long, env = "LETSCHAT_SERVER_LISTEN", value_name = "ADDRESS", global = true)]
     listen: Option<IpAddr>,
 
@@ -31,12 +31,12 @@ pub(crate) struct Flags {
     #[arg(long, env = "LETSCHAT_SERVER_PORT", default_value_t = DEFAULT_PORT, global = true)]
     port: u16,
 
-    /// How many can be logged in at once
+    /// Maximum number of logged-in clients
     #[arg(long, env = "LETSCHAT_SERVER_PLACES", default_value_t = 50,
           value_parser = number::<usize>(1..=1_000_000))]
     places: usize,
 
-    /// Where accounts and broadcasts are kept: sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE
+    /// The database: sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE
     /// [default: a file in the data folder]
     #[arg(long, env = "LETSCHAT_SERVER_STORE", hide_env_values = true, value_name = "STORE",
           value_parser = StoreParser, global = true)]
@@ -55,8 +55,8 @@ pub(crate) struct Flags {
     #[arg(long, env = "LETSCHAT_SERVER_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
-    /// Drop a client that has had no command of its user, no message and no broadcast for this long;
-    /// clients report chats once a minute, so less than that drops them too
+    /// Drop a client without commands, messages and broadcasts for this long. Clients report
+    /// messages once a minute: a lower value drops people who chat
     #[arg(long, env = "LETSCHAT_SERVER_IDLE_SECONDS", value_name = "SECONDS", default_value_t = 3_600,
           value_parser = number::<u64>(1..=MAX_SECONDS))]
     idle_seconds: u64,
@@ -71,7 +71,7 @@ pub(crate) struct Flags {
           value_parser = number::<u32>(1..=u32::MAX.into()))]
     broadcast_burst: u32,
 
-    /// After these, an account may send one in each such time
+    /// Time until an account may send one more
     #[arg(long, env = "LETSCHAT_SERVER_BROADCAST_INTERVAL_MS", value_name = "MILLISECONDS",
           default_value_t = 2_000,
           value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
@@ -82,17 +82,17 @@ pub(crate) struct Flags {
           value_parser = number::<u32>(1..=u32::MAX.into()))]
     signup_burst: u32,
 
-    /// After these, one may be made from an address in each such time
+    /// Time until one more may be made from an address
     #[arg(long, env = "LETSCHAT_SERVER_SIGNUP_INTERVAL_MS", value_name = "MILLISECONDS",
           default_value_t = 10_000,
           value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
     signup_interval_ms: u64,
 
-    /// How much to log: error, warn, info, debug or trace
+    /// The level of the log: error, warn, info, debug or trace
     #[arg(long, env = "LETSCHAT_SERVER_LOG", value_name = "LEVEL", default_value = "info")]
     pub(crate) log: tracing::Level,
 
-    /// How to write the log: lines for people, or an object on each line
+    /// The format of the log
     #[arg(
         long,
         env = "LETSCHAT_SERVER_LOG_FORMAT",
@@ -110,7 +110,7 @@ pub(crate) struct Flags {
 /// A task other than serving.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
-    /// Look after the accounts, also while the server runs
+    /// Manage accounts, also while the server runs
     #[command(subcommand)]
     Account(AccountTask),
     /// Serve an open room instead: everybody who greets gets what everybody says, by UDP, in clear
@@ -119,15 +119,15 @@ pub(crate) enum Task {
         /// The UDP port
         #[arg(value_name = "PORT")]
         room_port: u16,
-        /// Greet public addresses too; anybody can forge these and so turn the room against others
+        /// Greet public addresses too; attackers can forge them to make the room flood others
         #[arg(long)]
         public: bool,
     },
     /// Print the fingerprint of the server's key, by which clients know it
     Fingerprint,
-    /// See whether the server on this machine answers: status 0 if so, else 1
+    /// Check that the server answers: exit status 0, else 1
     Health {
-        /// Where it is [default: this machine, at the --port of the settings]
+        /// The server's address [default: this machine, at the --port of the settings]
         #[arg(long, value_name = "HOST:PORT")]
         address: Option<String>,
     },

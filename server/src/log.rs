@@ -38,7 +38,7 @@ pub(crate) enum LogFormat {
     /// Lines for people
     #[default]
     Text,
-    /// An object on each line, for programs
+    /// JSON lines for programs
     Json,
 }
 

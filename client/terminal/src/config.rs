@@ -41,11 +41,11 @@ pub struct Options {
     #[arg(long, value_name = "FILE", env = "LETSCHAT_CONFIG")]
     config: Option<PathBuf>,
 
-    /// Where keys and state are kept [default: letschat in the user's data folder]
+    /// The folder for keys and state [default: letschat in the user's data folder]
     #[arg(long, value_name = "DIR", env = "LETSCHAT_DATA")]
     data: Option<PathBuf>,
 
-    /// Log in as this account at the start. Without it: as the only one, if there is just one
+    /// Log in as this account [default: the only one on this machine]
     #[arg(long = "as", env = "LETSCHAT_AS", value_name = "NAME", conflicts_with = "no_login")]
     account: Option<Username>,
 
@@ -53,15 +53,15 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_NO_LOGIN")]
     no_login: bool,
 
-    /// The port on which peers arrive; another one if it is taken
+    /// The port for peers; if it is taken, another one is used
     #[arg(long, env = "LETSCHAT_PEER_PORT", value_name = "PORT", default_value_t = DEFAULT_PEER_PORT)]
     peer_port: u16,
 
-    /// The address on which peers arrive [default: every one, IPv6 and IPv4]
+    /// The address for peers [default: all, IPv6 and IPv4]
     #[arg(long, env = "LETSCHAT_PEER_LISTEN", value_name = "ADDRESS")]
     peer_listen: Option<IpAddr>,
 
-    /// Objects on standard input and output, a line each: for programs
+    /// Read and write JSON lines, for programs
     #[arg(long, env = "LETSCHAT_JSON", conflicts_with = "plain")]
     json: bool,
 
@@ -77,15 +77,15 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_COLOR", value_name = "WHEN", value_enum, default_value_t)]
     color: ColorChoice,
 
-    /// Which colours: readable on any background, for a light or a dark one, or none
+    /// The colours
     #[arg(long, value_name = "NAME", value_enum, default_value_t, env = "LETSCHAT_THEME")]
     theme: ThemeName,
 
-    /// Where signup and login find the password, on the first line
+    /// A file with the password for signup and login in its first line
     #[arg(long, env = "LETSCHAT_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
 
-    /// Accept a server that was never met, even without a terminal to say so
+    /// Accept an unknown server, even without a terminal
     #[arg(long, env = "LETSCHAT_ACCEPT_NEW_SERVER")]
     accept_new_server: bool,
 
@@ -97,11 +97,11 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_TRIES", value_name = "N", value_parser = number::<u32>(1..=u32::MAX.into()))]
     tries: Option<u32>,
 
-    /// Come back by itself after the server has dropped an idle client
+    /// Log in again by itself after an idle timeout
     #[arg(long, env = "LETSCHAT_RETURN_AFTER_IDLE")]
     return_after_idle: bool,
 
-    /// Run a script; all that follows is for it. docs/SCRIPTING.md tells how to write one
+    /// Run a Lua script with the arguments that follow; see docs/SCRIPTING.md
     #[arg(
         long,
         value_names = ["FILE", "ARGUMENTS"],
@@ -111,11 +111,11 @@ pub struct Options {
     )]
     script: Vec<String>,
 
-    /// Say whether a script compiles, and do nothing else
+    /// Check that a script compiles, and exit
     #[arg(long, value_name = "FILE", conflicts_with = "script")]
     check: Option<PathBuf>,
 
-    /// Where plugins are [default: letschat/plugins in the user's config folder]
+    /// The folder of plugins [default: letschat/plugins in the user's config folder]
     #[arg(long, value_name = "DIR", env = "LETSCHAT_PLUGINS")]
     plugins: Option<PathBuf>,
 

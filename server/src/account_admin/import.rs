@@ -21,7 +21,7 @@ use super::{Accounts, done, warn_of_reserved};
 pub(crate) struct ImportFlags {
     /// A CSV file with the columns username and password or password_hash; - for standard input
     file: PathBuf,
-    /// Import the good rows even if others are bad
+    /// Import the good rows, and skip the bad ones
     #[arg(long)]
     skip_bad: bool,
 }

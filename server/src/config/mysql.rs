@@ -30,20 +30,20 @@ pub(super) struct MysqlFlags {
     #[arg(long, env = "LETSCHAT_SERVER_STORE_PASSWORD_FILE", value_name = "FILE", global = true)]
     store_password_file: Option<PathBuf>,
 
-    /// How to encrypt the connection to MySQL [default: off on this machine, required to another]
+    /// Encryption of the connection to MySQL [default: off on this machine, required elsewhere]
     #[arg(long, env = "LETSCHAT_SERVER_STORE_TLS", value_name = "HOW", global = true)]
     store_tls: Option<TlsFlag>,
 
-    /// A PEM file of certificates that may vouch for MySQL's [with --store-tls verified]
+    /// A PEM file with the certificate authorities for MySQL [with --store-tls verified]
     #[arg(long, env = "LETSCHAT_SERVER_STORE_CA", value_name = "FILE", global = true)]
     store_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TlsFlag {
-    /// In the clear, but for the password
+    /// Not encrypted, except for the password
     Off,
-    /// Encrypted, to whoever answers
+    /// Encrypted, without checking the certificate
     Required,
     /// Encrypted, to a server with a valid certificate
     Verified,
