@@ -44,6 +44,11 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// Returns the characters that [`Printable`] does not show as they are, with their offsets.
+pub fn escaped(text: &str) -> impl Iterator<Item = (usize, char)> {
+    hidden::hidden(text)
+}
+
 /// Makes JSON safe for a terminal. JSON escapes C0 by itself; everything else that [`Printable`]
 /// escapes becomes an escape of JSON's (RFC 8259, section 7): such characters stand nowhere but in
 /// strings.

@@ -1,0 +1,138 @@
+//! Bytes that are no usual keys: blanks, controls, broken pastes, and no text at all.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use letschat_tests::client::{PASSWORD, TestClient};
+use letschat_tests::person::{CTRL_C, Person, UP};
+use letschat_tests::server::TestServer;
+use serde_json::json;
+
+const PASTE_START: &str = "\x1b[200~";
+
+fn in_a_chat() -> (TestServer, Person, TestClient) {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    (server, alice, bob)
+}
+
+/// How often the prompt of the chat stands on the screen or above it.
+fn prompts(alice: &Person) -> usize {
+    alice.all_rows().iter().filter(|row| row.starts_with("bob>")).count()
+}
+
+#[test]
+fn tabs_in_a_line_leave_no_copies_of_the_prompt() {
+    let (_server, alice, mut bob) = in_a_chat();
+    let text = format!("a{}b", "\tx".repeat(40));
+    alice.pastes(&text);
+    for number in 0..5 {
+        bob.ok("say", json!({"text": format!("number {number}")}));
+        alice.sees(&format!("bob: number {number}"));
+    }
+    alice.press("c");
+    alice.sees("xbc");
+    assert_eq!(prompts(&alice), 1, "{}", alice.all_rows().join("\n"));
+    alice.types("");
+    bob.wait_event_with("message", "text", &format!("{text}c"));
+}
+
+#[test]
+fn controls_in_ones_own_line_are_shown_and_sent() {
+    let (_server, alice, mut bob) = in_a_chat();
+    let text = "a\u{1b}[41mb\u{1b}]0;owned\u{7}\u{9b}2Jc";
+    let shown = "bob> a\u{241b}[41mb\u{241b}]0;owned\u{2407}\\u{9b}2Jc";
+    alice.pastes(text);
+    alice.sees(shown);
+    alice.types("");
+    bob.wait_event_with("message", "text", text);
+    alice.is_prompted("bob> ");
+    alice.press(UP);
+    alice.sees_times(shown, 2);
+    for raw in ["\u{1b}[41m", "\u{1b}]0", "\u{9b}"] {
+        assert!(!alice.bytes().contains(raw), "{raw:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_paste_without_an_end() {
+    let (_server, alice, mut bob) = in_a_chat();
+    alice.press(PASTE_START);
+    alice.press("lost");
+    alice.press(CTRL_C);
+    alice.sees("The paste was called off; nothing was added.");
+    alice.types("hello");
+    bob.wait_event_with("message", "text", "hello");
+    alice.is_prompted("bob> ");
+}
+
+#[test]
+fn silence_ends_a_paste_without_an_end() {
+    let (_server, alice, mut bob) = in_a_chat();
+    alice.press(PASTE_START);
+    alice.press("kept");
+    alice.is_prompted("bob> kept");
+    alice.types(" and sent");
+    bob.wait_event_with("message", "text", "kept and sent");
+}
+
+#[test]
+fn enormous_paste_is_dropped_and_told() {
+    let (_server, alice, mut bob) = in_a_chat();
+    alice.pastes(&"x".repeat(100_000));
+    alice.sees("There is no room for that in one line; nothing was added.");
+    alice.is_prompted("bob> ");
+    alice.types("hello");
+    bob.wait_event_with("message", "text", "hello");
+}
+
+#[test]
+fn bytes_that_are_no_text_swallow_no_keys() {
+    let (_server, alice, mut bob) = in_a_chat();
+    alice.press_bytes(b"caf\xe9\r");
+    bob.wait_event_with("message", "text", "caf\u{fffd}");
+    alice.press_bytes(b"gr\xfc\xdfe\r");
+    bob.wait_event_with("message", "text", "gr\u{fffd}\u{fffd}e");
+}
+
+#[test]
+fn terminal_is_asked_nothing() {
+    let (_server, alice, mut bob) = in_a_chat();
+    bob.ok("say", json!({"text": "hello"}));
+    alice.sees("bob: hello");
+    alice.types("answer");
+    bob.wait_event_with("message", "text", "answer");
+    for question in ["\x1b[6n", "\x1b[c", "\x1b[5n", "\x1b[?u", "\x1b]11"] {
+        assert!(!alice.bytes().contains(question), "{question:?}");
+    }
+}
+
+#[test]
+fn text_typed_beyond_a_password_is_never_shown() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    alice.types("login carol");
+    alice.is_prompted("Password (empty: log in by this machine's key): ");
+    alice.press(&format!("{PASSWORD}\r{PASSWORD}\r"));
+    alice.is_prompted("letschat> ");
+    alice.types("status");
+    alice.sees("You are: alice");
+    assert!(!alice.bytes().contains(PASSWORD), "{}", alice.bytes());
+}
+
+#[test]
+fn client_at_a_prompt_does_not_run_idle() {
+    let (_server, alice, _bob) = in_a_chat();
+    let ticks = || {
+        let stat = format!("/proc/{}/stat", alice.process_id());
+        let stat = std::fs::read_to_string(stat).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let (before, begin) = (ticks(), Instant::now());
+    while begin.elapsed() < Duration::from_secs(2) {
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(ticks() - before <= 2, "{} ticks in two seconds", ticks() - before);
+}
