@@ -367,7 +367,7 @@ mod tests {
         #[test]
         fn keys_are_the_same_in_any_chunking(
             bytes in proptest::collection::vec(
-                prop_oneof![any::<u8>(), Just(0x1b), Just(b'['), Just(b'~'), b'0'..b'9'], 0..60),
+                prop_oneof![any::<u8>(), Just(0x1b), Just(b'['), Just(b'~'), b'0'..=b'9'], 0..60),
             paste in "[a-z\r\u{1b}é]{0,20}",
         ) {
             let all = [&bytes[..], b"\x18\x1b[200~", paste.as_bytes(), b"\x1b[201~"].concat();
