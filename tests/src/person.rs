@@ -67,43 +67,19 @@ struct Seen {
 }
 
 struct Terminal {
-    parser: Parser<Beyond>,
+    parser: Parser<Bells>,
     bytes: Vec<u8>,
     is_closing: bool,
     is_over: bool,
 }
 
-/// What is no text on the screen.
+/// Counts how often the bell has rung. It answers no question: a program that asks one waits for ever.
 #[derive(Default)]
-struct Beyond {
-    bells: usize,
-    /// To be sent to the program.
-    answers: String,
-}
+struct Bells(usize);
 
-impl Callbacks for Beyond {
+impl Callbacks for Bells {
     fn audible_bell(&mut self, _: &mut Screen) {
-        self.bells += 1;
-    }
-
-    /// Programs ask where the cursor is (ECMA-48, DSR 6) and wait for the answer.
-    fn unhandled_csi(
-        &mut self,
-        screen: &mut Screen,
-        _: Option<u8>,
-        _: Option<u8>,
-        parameters: &[&[u16]],
-        last: char,
-    ) {
-        if last == 'n' && parameters == [[6]] {
-            let (row, column) = screen.cursor_position();
-            let (_, columns) = screen.size();
-            self.answers.push_str(&format!(
-                "\x1b[{};{}R",
-                row + 1,
-                (column + 1).min(columns.get())
-            ));
-        }
+        self.0 += 1;
     }
 }
 
@@ -330,7 +306,7 @@ impl Person {
 
     /// Waits until the bell has rung so often.
     pub fn hears_bells(&self, count: usize) {
-        self.wait("bell", |terminal| terminal.parser.callbacks().bells == count);
+        self.wait("bell", |terminal| terminal.parser.callbacks().0 == count);
     }
 
     /// Makes the window wider or narrower.
@@ -403,7 +379,7 @@ impl Drop for Person {
 impl Seen {
     fn new(window: Window) -> Seen {
         let (rows, columns) = (size(window.rows), size(window.columns));
-        let parser = Parser::new_with_callbacks(rows, columns, SCROLLBACK, Beyond::default());
+        let parser = Parser::new_with_callbacks(rows, columns, SCROLLBACK, Bells::default());
         let terminal = Terminal { parser, bytes: Vec::new(), is_closing: false, is_over: false };
         Seen { terminal: Mutex::new(terminal), changed: Condvar::new() }
     }
@@ -420,9 +396,7 @@ impl Seen {
             }
             terminal.bytes.extend_from_slice(&bytes[..count]);
             terminal.parser.process(&bytes[..count]);
-            let answers = std::mem::take(&mut terminal.parser.callbacks_mut().answers);
             drop(terminal);
-            let _ = pty.write_all(answers.as_bytes());
             self.changed.notify_all();
         }
         self.lock().is_over = true;

@@ -102,6 +102,16 @@ fn stop_gives_the_terminal_back_and_fg_takes_it() {
 }
 
 #[test]
+fn ctrl_z_stops_no_client_that_nobody_could_continue() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    alice.press("con");
+    alice.press(CTRL_Z);
+    alice.press("n\t");
+    alice.is_hinted("letschat> connect ", "WHO [force]");
+}
+
+#[test]
 fn a_password_is_not_shown_after_a_stop() {
     let server = TestServer::start(&[]);
     let alice = client(&server, &["--plain"]);

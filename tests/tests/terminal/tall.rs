@@ -78,6 +78,18 @@ fn tall_line_is_sent_whole_and_stays_above_the_prompt() {
 }
 
 #[test]
+fn ctrl_l_clears_the_screen_and_loses_no_message() {
+    let (_server, alice, mut bob) = in_a_chat(USUAL);
+    let mut told = Vec::new();
+    says(&mut bob, &alice, &mut told, 12);
+    alice.press("half a li\x0c");
+    alice.press("ne");
+    alice.is_prompted("bob> half a line");
+    assert_eq!(alice.screen().trim(), "bob> half a line");
+    alice.keeps(&told);
+}
+
+#[test]
 fn narrowed_window_loses_no_message() {
     let (_server, alice, mut bob) = in_a_chat(USUAL);
     let mut told = Vec::new();

@@ -213,6 +213,12 @@ impl Tty {
         self.output.push_str("\r\n");
     }
 
+    /// Moves everything up that is on the screen.
+    pub(crate) fn clear(&mut self) {
+        self.erase();
+        self.output.push_str(&"\r\n".repeat(self.window().rows));
+    }
+
     /// Rings the bell.
     pub(crate) fn ring(&mut self) {
         self.output.push('\u{7}');

@@ -331,7 +331,7 @@ impl Editor {
                 Some(Typed::Leave)
             }
             Outcome::Other(key) => {
-                self.suspend_at(&key).await;
+                self.press_other(&key).await;
                 None
             }
         }
@@ -359,7 +359,7 @@ impl Editor {
                     continue;
                 }
                 Outcome::Other(key) => {
-                    self.suspend_at(&key).await;
+                    self.press_other(&key).await;
                     continue;
                 }
                 Outcome::Entered(text) => Some(text),
@@ -371,12 +371,17 @@ impl Editor {
         }
     }
 
-    /// Ctrl+Z is no signal while the keys are taken.
-    async fn suspend_at(&mut self, key: &Key) {
-        if *key == Key::Ctrl('z') {
-            self.tty.erase();
-            self.flush().await;
-            self.terminal.suspend();
+    /// Takes a key that is none of the line's.
+    async fn press_other(&mut self, key: &Key) {
+        match key {
+            Key::Ctrl('l') => self.tty.clear(),
+            // It is no signal while the keys are taken.
+            Key::Ctrl('z') => {
+                self.tty.erase();
+                self.flush().await;
+                self.terminal.suspend();
+            }
+            _ => {}
         }
     }
 
