@@ -48,6 +48,11 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// Returns the characters that [`Printable`] does not show as they are, with their offsets.
+pub fn escaped(text: &str) -> impl Iterator<Item = (usize, char)> {
+    hidden::hidden(text)
+}
+
 /// Makes JSON safe for a terminal. JSON already escapes C0. Everything else that [`Printable`]
 /// escapes becomes a JSON escape (RFC 8259, section 7), since such characters occur only in
 /// strings.

@@ -29,6 +29,9 @@ pub struct Window {
 /// What most terminals begin with.
 pub const USUAL: Window = Window { rows: 24, columns: 80 };
 
+/// Rows that a terminal keeps which have left its screen.
+const SCROLLBACK: usize = 10_000;
+
 /// The key Ctrl+C.
 pub const CTRL_C: &str = "\x03";
 /// The key Ctrl+D.
@@ -64,43 +67,19 @@ struct Seen {
 }
 
 struct Terminal {
-    parser: Parser<Beyond>,
+    parser: Parser<Bells>,
     bytes: Vec<u8>,
     is_closing: bool,
     is_over: bool,
 }
 
-/// What is no text on the screen.
+/// Counts how often the bell has rung. It answers no question: a program that asks one waits for ever.
 #[derive(Default)]
-struct Beyond {
-    bells: usize,
-    /// To be sent to the program.
-    answers: String,
-}
+struct Bells(usize);
 
-impl Callbacks for Beyond {
+impl Callbacks for Bells {
     fn audible_bell(&mut self, _: &mut Screen) {
-        self.bells += 1;
-    }
-
-    /// Programs ask where the cursor is (ECMA-48, DSR 6) and wait for the answer.
-    fn unhandled_csi(
-        &mut self,
-        screen: &mut Screen,
-        _: Option<u8>,
-        _: Option<u8>,
-        parameters: &[&[u16]],
-        last: char,
-    ) {
-        if last == 'n' && parameters == [[6]] {
-            let (row, column) = screen.cursor_position();
-            let (_, columns) = screen.size();
-            self.answers.push_str(&format!(
-                "\x1b[{};{}R",
-                row + 1,
-                (column + 1).min(columns.get())
-            ));
-        }
+        self.0 += 1;
     }
 }
 
@@ -197,6 +176,11 @@ impl Person {
         person
     }
 
+    /// The program that was started.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The names of the client's threads.
     pub fn threads(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
@@ -209,6 +193,11 @@ impl Person {
     /// Presses keys.
     pub fn press(&self, keys: &str) {
         (&*self.keys).write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Sends bytes as they are, which need not be text.
+    pub fn press_bytes(&self, bytes: &[u8]) {
+        (&*self.keys).write_all(bytes).unwrap();
     }
 
     /// Types a line and sends it off.
@@ -266,6 +255,19 @@ impl Person {
         self.seen.lock().rows()
     }
 
+    /// The same with the rows that have left the screen at its top.
+    pub fn all_rows(&self) -> Vec<String> {
+        self.seen.lock().all_rows()
+    }
+
+    /// Expects these texts on the screen or above it, each in a row and in this order.
+    pub fn keeps(&self, texts: &[String]) {
+        let all = self.all_rows();
+        let mut rows = all.iter();
+        let lost = texts.iter().find(|text| !rows.any(|row| row.contains(text.as_str())));
+        assert!(lost.is_none(), "{lost:?} is lost in\n{}", all.join("\n"));
+    }
+
     /// What is on the screen.
     pub fn screen(&self) -> String {
         self.seen.lock().contents()
@@ -304,7 +306,7 @@ impl Person {
 
     /// Waits until the bell has rung so often.
     pub fn hears_bells(&self, count: usize) {
-        self.wait("bell", |terminal| terminal.parser.callbacks().bells == count);
+        self.wait("bell", |terminal| terminal.parser.callbacks().0 == count);
     }
 
     /// Makes the window wider or narrower.
@@ -377,7 +379,7 @@ impl Drop for Person {
 impl Seen {
     fn new(window: Window) -> Seen {
         let (rows, columns) = (size(window.rows), size(window.columns));
-        let parser = Parser::new_with_callbacks(rows, columns, 0, Beyond::default());
+        let parser = Parser::new_with_callbacks(rows, columns, SCROLLBACK, Bells::default());
         let terminal = Terminal { parser, bytes: Vec::new(), is_closing: false, is_over: false };
         Seen { terminal: Mutex::new(terminal), changed: Condvar::new() }
     }
@@ -394,9 +396,7 @@ impl Seen {
             }
             terminal.bytes.extend_from_slice(&bytes[..count]);
             terminal.parser.process(&bytes[..count]);
-            let answers = std::mem::take(&mut terminal.parser.callbacks_mut().answers);
             drop(terminal);
-            let _ = pty.write_all(answers.as_bytes());
             self.changed.notify_all();
         }
         self.lock().is_over = true;
@@ -427,6 +427,20 @@ impl Terminal {
         let used = rows.iter().rposition(|row| !row.is_empty()).map_or(0, |last| last + 1);
         rows.truncate(used);
         rows
+    }
+
+    fn all_rows(&mut self) -> Vec<String> {
+        let screen = self.parser.screen_mut();
+        let (_, columns) = screen.size();
+        screen.set_scrollback(usize::MAX);
+        let mut rows = Vec::new();
+        for back in (1..=screen.scrollback()).rev() {
+            screen.set_scrollback(back);
+            rows.extend(screen.rows(0, columns.get()).next());
+        }
+        screen.set_scrollback(0);
+        rows.extend(screen.rows(0, columns.get()));
+        rows.iter().map(|row| row.trim_end().to_owned()).collect()
     }
 
     fn cells_of(&self, words: &str) -> Vec<Cell> {

@@ -2,11 +2,13 @@
 //!
 //! * [`config`] – flags, environment and settings file
 //! * [`frontend`] – a prompt at a terminal, plain lines, JSON lines
+//! * `line_editor` – a line that is typed at a terminal, and the rows around it
 //! * [`open_room`] – the client of an open room, which shares nothing with sessions and accounts
 //! * [`pages`] – the man page and completions, from the same declarations
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod config;
 pub mod frontend;
+mod line_editor;
 pub mod open_room;
 pub mod pages;

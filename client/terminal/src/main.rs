@@ -98,10 +98,9 @@ fn run(options: Options) -> Result<u8, Failed> {
     }
     signals::quit_on_signals(client.clone(), terminal.clone()).map_err(|error| failed(&error))?;
     let interactive = options.is_interactive() || options.is_line();
+    let (hidden, questions) = line::HiddenQuestions::new();
     let user = match interactive {
-        true if options.is_line() => {
-            Some(Arc::new(line::HiddenQuestions(terminal.clone())) as Arc<dyn Ask>)
-        }
+        true if options.is_line() => Some(Arc::new(hidden) as Arc<dyn Ask>),
         true => Some(terminal.clone() as Arc<dyn Ask>),
         false => None,
     };
@@ -110,6 +109,7 @@ fn run(options: Options) -> Result<u8, Failed> {
 
     let setting = line::Setting {
         terminal: terminal.clone(),
+        questions,
         plugins: options.plugins(),
         data,
         history,

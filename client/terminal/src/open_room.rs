@@ -12,6 +12,7 @@ mod link;
 mod prompt;
 
 use std::cell::Cell;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,6 @@ use letschat_protocol::open_room::Incoming;
 use letschat_protocol::printable::{Printable, is_blank};
 use letschat_protocol::rows::wrap;
 
-use crate::frontend::line::KeptErrors;
 use crate::frontend::line::theme::Theme;
 use crate::frontend::lines::Entries;
 use crate::frontend::{Entry, Input as _, Terminal};
@@ -47,6 +47,9 @@ pub enum OpenRoomError {
         /// Why not.
         source: io::Error,
     },
+    /// The terminal can't be opened.
+    #[error("the terminal can't be opened: {0}")]
+    Terminal(io::Error),
     /// What is said can't be shown.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -57,7 +60,7 @@ impl OpenRoomError {
     pub fn exit_status(&self) -> u8 {
         match self {
             OpenRoomError::Unreachable { .. } => exit_status::NO_SERVER,
-            OpenRoomError::Output(_) => exit_status::FAILED,
+            OpenRoomError::Terminal(_) | OpenRoomError::Output(_) => exit_status::FAILED,
         }
     }
 }
@@ -84,7 +87,7 @@ pub fn run(
         opened.map_err(|source| OpenRoomError::Unreachable { room: room.to_string(), source })?;
     match (opened, theme) {
         (None, _) => Ok(exit_status::SUCCESS),
-        (Some(link), Some(theme)) => Ok(run_at_terminal(&link, theme, terminal, stop)),
+        (Some(link), Some(theme)) => run_at_terminal(&link, theme, terminal, stop),
         (Some(link), None) => run_plainly(&link, stop),
     }
 }
@@ -95,30 +98,39 @@ pub fn shown(incoming: &Incoming<'_>) -> String {
     format!("<From {}>: {}", incoming.from, Printable(&text))
 }
 
-fn run_at_terminal(link: &Link, theme: Theme, terminal: &Arc<Terminal>, stop: &Receiver<()>) -> u8 {
+fn run_at_terminal(
+    link: &Link,
+    theme: Theme,
+    terminal: &Arc<Terminal>,
+    stop: &Receiver<()>,
+) -> Result<u8, OpenRoomError> {
     // A terminal that keeps echoing looks worse, but works.
     let _ = terminal.take_keys();
-    let errors = KeptErrors::begin();
-    let prompt = Prompt::start(terminal, theme);
+    let (prompt, lines, texts) = Prompt::open(terminal, theme).map_err(OpenRoomError::Terminal)?;
     let typing = async {
-        while let Some(line) = prompt.line().await {
+        while let Ok(line) = lines.recv().await {
             if let Err(error) = link.say(&line).await {
-                prompt.show(error.to_string()).await;
+                // A prompt that has ended shows nothing.
+                let _ = texts.send(error.to_string()).await;
             }
         }
     };
     let hearing = async {
         loop {
-            prompt.show(link.hear().await.to_string()).await;
+            let _ = texts.send(link.hear().await.to_string()).await;
         }
     };
     let stopped = async {
         let _ = stop.recv().await;
     };
-    block_on(stopped.or(typing).or(hearing).or(link.greet()));
-    prompt.finish();
-    drop(errors);
-    exit_status::SUCCESS
+    let talking = async {
+        stopped.or(typing).or(hearing).or(link.greet()).await;
+        // The prompt ends too.
+        texts.close();
+        pending::<()>().await;
+    };
+    block_on(prompt.run().or(talking));
+    Ok(exit_status::SUCCESS)
 }
 
 fn run_plainly(link: &Link, stop: &Receiver<()>) -> Result<u8, OpenRoomError> {

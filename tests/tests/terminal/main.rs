@@ -4,7 +4,7 @@
 //! Nothing here sleeps in order to wait: each step waits for what it needs to see, and fails with
 //! the screen when that does not come.
 //!
-//! * `first_run`, `account`, `prompt`, `keys`, `wide`, `looks`, `themes`, `warnings` – what a person
+//! * `first_run`, `account`, `prompt`, `keys`, `input`, `tall`, `wide`, `looks`, `themes`, `warnings` – what a person
 //!   would notice
 //! * `flood` – a peer that sends faster than a terminal shows
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
@@ -22,6 +22,7 @@ mod first_run;
 mod flood;
 mod gone;
 mod hostile;
+mod input;
 mod keys;
 mod looks;
 mod make_chat;
@@ -30,6 +31,7 @@ mod prompt;
 mod rows;
 mod safety;
 mod stops;
+mod tall;
 mod themes;
 mod warnings;
 mod wide;

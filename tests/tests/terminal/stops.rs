@@ -63,6 +63,54 @@ fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
     alice.is_prompted("bob> ");
 }
 
+/// Sends a signal to the program that a shell has started.
+fn kill_job(shell: &Person, signal: &str) {
+    let shell = shell.process_id();
+    let children = format!("/proc/{shell}/task/{shell}/children");
+    let children = std::fs::read_to_string(children).unwrap();
+    let job = children.split_whitespace().next().unwrap();
+    let sent = std::process::Command::new("kill").args(["-s", signal, job]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn stop_gives_the_terminal_back_and_fg_takes_it() {
+    for by_key in [true, false] {
+        let server = TestServer::start(&[]);
+        let alice = client(&server, &[]);
+        alice.is_prompted("letschat> ");
+        alice.press("con");
+        alice.is_prompted("letschat> con");
+        if by_key {
+            alice.press(CTRL_Z);
+        } else {
+            kill_job(&alice, "TSTP");
+        }
+        alice.sees("stopped by");
+        alice.sees("echo");
+        assert!(!alice.screen().contains("-echo"), "{}", alice.screen());
+        assert!(alice.bytes().contains("\x1b[?2004l"), "pastes stay bracketed in the shell");
+        alice.types("");
+        alice.is_prompted("letschat> con");
+        // A terminal that edits its lines itself keeps these keys.
+        alice.press("n\t");
+        alice.is_hinted("letschat> connect ", "WHO [force]");
+        alice.press("\x03");
+        alice.types("status");
+        alice.sees("You are: alice");
+    }
+}
+
+#[test]
+fn ctrl_z_stops_no_client_that_nobody_could_continue() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    alice.press("con");
+    alice.press(CTRL_Z);
+    alice.press("n\t");
+    alice.is_hinted("letschat> connect ", "WHO [force]");
+}
+
 #[test]
 fn a_password_is_not_shown_after_a_stop() {
     let server = TestServer::start(&[]);

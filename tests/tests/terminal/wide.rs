@@ -97,6 +97,7 @@ fn the_menu_of_completions_has_a_row_for_each_command() {
         alice.press(TAB);
         alice.sees(&format!("letschat> {}", TABLE[0].name));
         let menu = alice.rows().into_iter().skip_while(|row| row != "letschat>").skip(1);
+        let menu = menu.filter(|row| !row.starts_with("and "));
         for (row, command) in menu.zip(TABLE) {
             let (name, summary) = row.split_once("  ").unwrap();
             assert_eq!(name, command.name, "{}", alice.screen());

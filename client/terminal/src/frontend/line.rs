@@ -1,14 +1,13 @@
 //! The line client: a prompt with editing, history and completion, and above it what happens.
 //!
-//! * `editor` – the prompt, on a thread of its own
+//! * `editor` – the prompt
 //! * `input` – from what was typed to what is asked for
 //! * `welcome` – the first run, step by step
 //! * [`home`] – which server, at the first run
-//! * `question` – an answer that is not a line: visible, or without echo
+//! * `hidden` – questions whose answers nobody sees
 //! * `standing` – what prompt and completion need to know of the client
 //! * `completion`, `history`, `prompt` – what the editor is given
 //! * `aloud` – what plugins say
-//! * `errors` – standard error, while the editor writes to the terminal
 //! * [`theme`] – which kind of line looks how
 //!
 //! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
@@ -17,12 +16,11 @@
 mod aloud;
 mod completion;
 mod editor;
-mod errors;
+mod hidden;
 mod history;
 pub mod home;
 mod input;
 mod prompt;
-mod question;
 mod standing;
 pub mod theme;
 mod welcome;
@@ -31,32 +29,38 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_channel::Receiver;
+use async_executor::LocalExecutor;
+use async_io::{Timer, block_on};
+use futures_lite::FutureExt as _;
 use letschat_flags::output;
 
-use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal};
-pub(crate) use completion::no_highlighting;
+use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
 use editor::{Editor, Keyboard, Screen};
-pub(crate) use editor::{SUSPEND, Unfinished, answer_mode};
-pub(crate) use errors::KeptErrors;
+pub use hidden::{HiddenQuestion, HiddenQuestions};
 use home::HomeServer;
 use input::{Progress, Typist};
 use letschat_commands::command::{Command, Dispatcher, Role};
-use letschat_commands::render;
+use letschat_commands::{exit_status, render};
 use letschat_core::event::Event;
 use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 use letschat_flags::clock;
 use letschat_lua::plugins::Plugins;
-pub(crate) use prompt::LinePrompt;
-pub use question::HiddenQuestions;
 use standing::Standing;
 use theme::{Kind, Theme};
+
+/// How long the prompt has at the end to leave the screen, at a terminal that may take nothing.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the line client needs beside the [`FrontEnd`].
 pub struct Setting {
     /// The terminal whose keys are taken.
     pub terminal: Arc<Terminal>,
+    /// The passwords that are asked for.
+    pub questions: Receiver<HiddenQuestion>,
     /// Where plugins are; `None`: there are to be none.
     pub plugins: Option<PathBuf>,
     /// The user's data folder, in which plugins keep what is theirs.
@@ -82,27 +86,53 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     let (plugins, heard) = plugins.unzip();
     let client = front_end.dispatcher.client().clone();
     let standing = Standing::new(client, plugins.clone());
-    let errors = KeptErrors::begin();
-    let editor = Editor::start(&standing, &setting.terminal, setting.theme, setting.history);
+    let opened = Editor::open(
+        &standing,
+        &setting.terminal,
+        setting.theme,
+        &setting.history,
+        setting.questions,
+    );
+    let (editor, keyboard, screen) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            setting.terminal.restore();
+            output::complain("letschat", format!("the terminal can't be opened: {error}"));
+            return exit_status::FAILED;
+        }
+    };
     front_end.dispatcher = front_end.dispatcher.at_a_prompt();
     if let (Some(plugins), Some(heard)) = (&plugins, heard) {
-        aloud::speak(plugins, heard, editor.screen(), setting.theme);
+        aloud::speak(plugins, heard, screen.clone(), setting.theme);
         front_end.dispatcher = front_end.dispatcher.with_extension(Arc::new(plugins.clone()));
     }
     let console = Console {
         dispatcher: front_end.dispatcher.clone(),
-        screen: editor.screen(),
-        keyboard: editor.keyboard(),
+        screen: screen.clone(),
+        keyboard: keyboard.clone(),
         standing,
         progress: Rc::default(),
         theme: setting.theme,
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
     };
-    let status = super::run(front_end, console);
-    let lost = plugins.map(|plugins| plugins.finish()).unwrap_or_default();
-    editor.finish();
-    drop(errors);
+    let executor = LocalExecutor::new();
+    let editing = executor.spawn(editor.run());
+    let (status, lost) = block_on(executor.run(async {
+        let status = conduct(&executor, front_end, console).await;
+        let lost = match plugins {
+            Some(plugins) => smol::unblock(move || plugins.finish()).await,
+            None => Vec::new(),
+        };
+        keyboard.close();
+        screen.look_again();
+        let expired = async {
+            Timer::after(LAST_WORDS).await;
+        };
+        editing.or(expired).await;
+        (status, lost)
+    }));
+    setting.terminal.restore();
     for line in lost {
         output::complain("letschat", line);
     }

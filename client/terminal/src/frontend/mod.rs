@@ -162,6 +162,15 @@ pub struct FrontEnd {
 /// Runs a front end until the client has ended; the result is the exit status.
 pub(crate) fn run(front_end: FrontEnd, dialect: impl Dialect + 'static) -> u8 {
     let executor = LocalExecutor::new();
+    async_io::block_on(executor.run(conduct(&executor, front_end, dialect)))
+}
+
+/// The same beside other tasks of an executor.
+pub(crate) async fn conduct(
+    executor: &LocalExecutor<'static>,
+    front_end: FrontEnd,
+    dialect: impl Dialect + 'static,
+) -> u8 {
     let run = Run {
         client: front_end.dispatcher.client().clone(),
         dispatcher: front_end.dispatcher,
@@ -174,8 +183,7 @@ pub(crate) fn run(front_end: FrontEnd, dialect: impl Dialect + 'static) -> u8 {
         output_failed: Cell::new(false),
         beside: RefCell::default(),
     };
-    let (events, login) = (front_end.events, front_end.login);
-    async_io::block_on(executor.run(Rc::new(run).conduct(&executor, events, login)))
+    Rc::new(run).conduct(executor, front_end.events, front_end.login).await
 }
 
 struct Run<D> {

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::Terminal;
+use super::terminal::STOPPING;
 use letschat_commands::exit_status;
 use letschat_core::session::Request;
 use letschat_engine::client::Client;
@@ -63,18 +64,11 @@ fn on_signals(
     terminal: Arc<Terminal>,
 ) -> io::Result<()> {
     let hang_up = (!hang_up::is_ignored()).then_some(Signal::Hup);
-    let wanted = [Signal::Term, Signal::Int, Signal::Cont].into_iter().chain(hang_up);
-    let mut signals = Signals::new(wanted)?;
+    let wanted = [Signal::Term, Signal::Int, Signal::Tstp, Signal::Cont];
+    let mut signals = Signals::new(wanted.into_iter().chain(hang_up))?;
     let watch = async move {
         let signal = async {
-            loop {
-                match signals.next().await {
-                    Some(Ok(Signal::Cont)) => terminal.note_continued(),
-                    Some(Ok(_)) => return,
-                    // Signals can't be heard any more.
-                    Some(Err(_)) | None => pending().await,
-                }
-            }
+            next_end(&mut signals, &terminal).await;
         };
         signal.or(end).await;
         let end = async {
@@ -84,7 +78,7 @@ fn on_signals(
         };
         let again = async {
             // A terminal that is closed may say so twice, by the system and by the shell.
-            while matches!(signals.next().await, Some(Ok(Signal::Hup | Signal::Cont))) {}
+            while next_end(&mut signals, &terminal).await == Signal::Hup {}
         };
         end.or(again).await;
         terminal.restore();
@@ -94,8 +88,42 @@ fn on_signals(
     thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
 }
 
+/// Returns the next signal that asks for the end. Meanwhile it stops the process, and takes the terminal again,
+/// whenever a signal asks for that.
+async fn next_end(signals: &mut Signals, terminal: &Terminal) -> Signal {
+    let mut is_stopping = false;
+    loop {
+        let next = async {
+            match signals.next().await {
+                Some(Ok(signal)) => Some(signal),
+                // Signals can't be heard any more.
+                Some(Err(_)) | None => pending().await,
+            }
+        };
+        let expired = async {
+            if !is_stopping {
+                pending::<()>().await;
+            }
+            Timer::after(STOPPING).await;
+            None
+        };
+        match next.or(expired).await {
+            Some(Signal::Tstp) => {
+                terminal.stop();
+                is_stopping = true;
+            }
+            // Without the signal there was no stop: nobody could have continued it.
+            Some(Signal::Cont) | None => {
+                is_stopping = false;
+                terminal.note_continued();
+            }
+            Some(signal) => return signal,
+        }
+    }
+}
+
 /// Returns when the terminal on standard input is gone; never, if there is none. Under nohup(1) no signal
-/// tells it, and the editor of the prompt does not either: it reads the end of file again and again.
+/// tells it, and nobody reads it while a command is being carried out.
 fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (gone, is_gone) = async_channel::bounded::<()>(1);
     let is_terminal = io::stdin().is_terminal();

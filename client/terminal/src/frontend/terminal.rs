@@ -2,30 +2,31 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_channel::{Receiver, Sender};
 use letschat_protocol::dialogue::Secret;
-use rustix::process::{Signal, getpgrp, kill_current_process_group};
+use rustix::fs::OFlags;
+use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
+use crate::line_editor::BRACKETS_OFF;
 use letschat_commands::passwords::Ask;
 
 /// What is typed beyond this is no password.
 const MAX_BYTES: usize = 1024;
 
-/// A stop takes effect within this time, or none takes place: a job that nobody could continue is not
-/// stopped.
-const STOPPING: Duration = Duration::from_millis(300);
+/// A stop takes effect within this time, or none takes place.
+pub(super) const STOPPING: Duration = Duration::from_millis(300);
 
 /// The terminal of this process, whatever its standard streams are.
-#[derive(Default)]
 pub struct Terminal {
     state: Mutex<State>,
     continued: Condvar,
-    /// Set when the screen has to be drawn anew.
-    call: Arc<AtomicBool>,
+    /// Wakes whoever has to draw the screen anew.
+    redraw: (Sender<()>, Receiver<()>),
 }
 
 #[derive(Default)]
@@ -35,11 +36,21 @@ struct State {
     continuations: u64,
 }
 
-/// The terminal's modes before they were changed, and now; the question that is open.
+/// The terminal's modes before they were changed, and now.
 struct Taken {
     before: Termios,
     during: Termios,
+    /// Undoes what else was asked of the terminal.
+    farewell: &'static str,
+    /// The question that is open.
     question: String,
+}
+
+impl Default for Terminal {
+    fn default() -> Terminal {
+        let (state, continued) = Default::default();
+        Terminal { state, continued, redraw: async_channel::bounded(1) }
+    }
 }
 
 impl Terminal {
@@ -51,7 +62,8 @@ impl Terminal {
         during.make_raw();
         // Line ends that are written stay line ends.
         during.output_modes = before.output_modes;
-        let taken = Taken { before, during: during.clone(), question: String::new() };
+        let question = String::new();
+        let taken = Taken { before, during: during.clone(), farewell: BRACKETS_OFF, question };
         // Before the change: whatever ends the program finds what to restore.
         self.lock().taken = Some(taken);
         Ok(tcsetattr(&terminal, OptionalActions::Now, &during)?)
@@ -60,51 +72,45 @@ impl Terminal {
     /// Gives the terminal back as it was, if it was changed. To be called before the process ends.
     pub fn restore(&self) {
         if let Some(taken) = self.lock().taken.take() {
-            set(&taken.before);
+            taken.give_back();
         }
     }
 
-    /// Stops the program and the rest of its job, as Ctrl+Z does where keys are signals. The shell finds the
-    /// terminal as it was before. Returns when the job goes on.
-    pub fn suspend(&self) {
-        let mut state = self.lock();
+    /// Stops the program and the rest of its job, as Ctrl+Z does where keys are signals. Returns when the job goes
+    /// on.
+    pub(crate) fn suspend(&self) {
+        let state = self.lock();
         let before = state.continuations;
-        if let Some(taken) = &state.taken {
-            set(&taken.before);
-        }
-        // Without a stop the program just goes on.
+        // Whoever watches the signals has this one too, and calls `stop`.
         let _ = kill_current_process_group(Signal::TSTP);
         let is_stopping = |state: &mut State| state.continuations == before;
-        let waited = self.continued.wait_timeout_while(state, STOPPING, is_stopping);
-        state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        state.take_again();
+        drop(self.continued.wait_timeout_while(state, 2 * STOPPING, is_stopping));
+    }
+
+    /// Stops this process, with the terminal as the shell knows it. A job that nobody could continue is not
+    /// stopped: the kernel sees to that by this signal as by SIGTSTP, which is caught.
+    pub(crate) fn stop(&self) {
+        if let Some(taken) = &self.lock().taken {
+            taken.give_back();
+        }
+        let _ = kill_process(getpid(), Signal::TTOU);
     }
 
     /// The process was stopped and goes on: meanwhile a shell had the terminal, and changed it.
-    pub fn note_continued(&self) {
+    pub(crate) fn note_continued(&self) {
         let mut state = self.lock();
         state.continuations += 1;
-        state.take_again();
-        if let Some(taken) = &state.taken
-            && let Ok(mut terminal) = open()
-        {
-            // A terminal that is gone shows nothing.
-            let _ = terminal.write_all(taken.question.as_bytes());
+        if let Some(taken) = &state.taken {
+            set(&taken.during, &taken.question);
         }
-        self.call.store(true, Ordering::SeqCst);
+        // A call that waits to be answered is enough.
+        let _ = self.redraw.0.try_send(());
         self.continued.notify_all();
     }
 
-    /// Set when the screen has to be drawn anew.
-    pub(crate) fn call(&self) -> Arc<AtomicBool> {
-        self.call.clone()
-    }
-
-    /// Notes the question that is shown, or by an empty text that none is.
-    pub(crate) fn note_question(&self, question: &str) {
-        if let Some(taken) = &mut self.lock().taken {
-            question.clone_into(&mut taken.question);
-        }
+    /// Returns what says that the screen has to be drawn anew.
+    pub(crate) fn redraws(&self) -> Receiver<()> {
+        self.redraw.1.clone()
     }
 
     fn turn_echo_off(&self, terminal: &File, question: &str) -> io::Result<()> {
@@ -112,7 +118,8 @@ impl Terminal {
         let mut during = before.clone();
         during.local_modes.remove(LocalModes::ECHO);
         during.local_modes.insert(LocalModes::ECHONL);
-        let taken = Taken { before, during: during.clone(), question: question.to_owned() };
+        let question = question.to_owned();
+        let taken = Taken { before, during: during.clone(), farewell: "", question };
         self.lock().taken = Some(taken);
         // What was typed before the question is not its answer.
         Ok(tcsetattr(terminal, OptionalActions::Flush, &during)?)
@@ -124,15 +131,9 @@ impl Terminal {
     }
 }
 
-impl State {
-    /// In the background the terminal is somebody else's, and to change it would stop us.
-    fn take_again(&self) {
-        if let Some(taken) = &self.taken
-            && open()
-                .is_ok_and(|terminal| tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp()))
-        {
-            set(&taken.during);
-        }
+impl Taken {
+    fn give_back(&self) {
+        set(&self.before, self.farewell);
     }
 }
 
@@ -150,10 +151,18 @@ fn open() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
-fn set(modes: &Termios) {
-    if let Ok(terminal) = open() {
-        // A terminal that is gone needs no echo.
+/// Sets modes and writes a text. In the background the terminal is somebody else's, and to change it would stop
+/// us.
+fn set(modes: &Termios, text: &str) {
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).write(true).custom_flags(nonblocking).open("/dev/tty");
+    if let Ok(mut terminal) = opened
+        && tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp())
+    {
+        // A terminal that is gone, or that takes nothing, needs neither.
         let _ = tcsetattr(&terminal, OptionalActions::Now, modes);
+        let _ = terminal.write_all(text.as_bytes());
     }
 }
 

@@ -1,23 +1,16 @@
-//! The prompt `] `, on a thread of its own: the editor blocks while it waits for keys.
-//!
-//! What is heard waits in a bounded queue. The editor takes the prompt off the screen for it, and puts the prompt
-//! and the unfinished line back.
+//! The prompt `] `, and above it what is heard.
 
-use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::io;
+use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use letschat_flags::output::Stream;
+use futures_lite::future::race;
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::rows::wrap;
-use reedline::{Reedline, Signal};
 
 use crate::frontend::Terminal;
 use crate::frontend::line::theme::Theme;
-use crate::frontend::line::{LinePrompt, SUSPEND, Unfinished, answer_mode, no_highlighting};
+use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
 
 const PROMPT: &str = "] ";
 
@@ -27,130 +20,98 @@ const MAX_WAITING_LINES: usize = 64;
 /// Texts that may wait to be shown. Then listening waits, and the kernel drops what its buffer can't hold.
 const MAX_WAITING_TEXTS: usize = 256;
 
-/// How soon a text is shown while nothing is typed.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How long the editor has to take the prompt off the screen at the end. At a terminal that is gone it never
-/// returns: it reads the end of file again and again.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// The editor's thread.
+/// A prompt whose lines go to a room.
 pub(super) struct Prompt {
-    lines: Receiver<String>,
-    texts: Sender<String>,
-    /// Calls the editor away from the keys.
-    call: Arc<AtomicBool>,
-    /// Never sent on; closed when the thread has ended.
-    running: mpsc::Receiver<Infallible>,
+    tty: Tty,
+    terminal: Arc<Terminal>,
+    look: Look,
+    history: Vec<String>,
+    typed: Sender<String>,
+    texts: Receiver<String>,
+}
+
+/// A reason for the prompt to do something.
+enum Wake {
+    Input(Input),
+    /// `None`: there are no more.
+    Text(Option<String>),
 }
 
 impl Prompt {
-    /// Starts the thread. If the system has none, input is over at once.
-    pub(super) fn start(terminal: &Arc<Terminal>, theme: Theme) -> Prompt {
+    /// Opens the terminal. The lines that are typed come from the receiver, which closes at the end of input. The
+    /// prompt ends when the way of its texts is closed.
+    pub(super) fn open(
+        terminal: &Arc<Terminal>,
+        theme: Theme,
+    ) -> io::Result<(Prompt, Receiver<String>, Sender<String>)> {
         let (typed, lines) = async_channel::bounded(MAX_WAITING_LINES);
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
-        let (runs, running) = mpsc::channel();
-        let call = terminal.call();
-        let editor = EditorThread {
-            reedline: Reedline::create()
-                .with_ansi_colors(theme.is_colored())
-                .with_highlighter(no_highlighting())
-                .use_bracketed_paste(true)
-                .with_edit_mode(answer_mode())
-                .with_break_signal(call.clone())
-                .with_poll_interval(POLL_INTERVAL),
-            prompt: LinePrompt::question(PROMPT.into(), theme),
+        let prompt = Prompt {
+            tty: Tty::open(terminal.redraws())?,
             terminal: terminal.clone(),
-            call: call.clone(),
-            texts: to_show,
+            look: theme.look(),
+            history: Vec::new(),
             typed,
+            texts: to_show,
         };
-        let edit = move || {
-            let _runs = runs;
-            editor.run();
-        };
-        // Not joined but waited for: see `LAST_WORDS`.
-        let _ = thread::Builder::new().name("editor".into()).spawn(edit);
-        Prompt { lines, texts, call, running }
+        Ok((prompt, lines, texts))
     }
 
-    /// The next line; `None` at the end of input.
-    pub(super) async fn line(&self) -> Option<String> {
-        self.lines.recv().await.ok()
-    }
-
-    /// Shows a line above the prompt.
-    pub(super) async fn show(&self, text: String) {
-        // An editor that has ended shows nothing; the end of input is seen as well.
-        if self.texts.send(text).await.is_ok() {
-            self.call.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Takes the prompt off the screen, shows what is left and ends the thread.
-    pub(super) fn finish(self) {
-        self.lines.close();
-        self.call.store(true, Ordering::SeqCst);
-        let _ = self.running.recv_timeout(LAST_WORDS);
-    }
-}
-
-/// What the editor's thread works with.
-struct EditorThread {
-    reedline: Reedline,
-    prompt: LinePrompt,
-    terminal: Arc<Terminal>,
-    call: Arc<AtomicBool>,
-    texts: Receiver<String>,
-    typed: Sender<String>,
-}
-
-impl EditorThread {
-    fn run(mut self) {
+    /// Reads lines and shows texts until either end.
+    pub(super) async fn run(mut self) {
+        let mut line = Line::default();
         loop {
-            self.print_texts();
-            if self.typed.is_closed() {
-                return;
-            }
-            match self.reedline.read_line(&self.prompt) {
-                Ok(Signal::Success(text)) => {
-                    // More than one, if they were pasted.
-                    for line in text.lines().filter(|line| !is_blank(line)) {
-                        if self.typed.send_blocking(line.to_owned()).is_err() {
-                            break;
-                        }
-                    }
+            if !self.tty.is_behind() {
+                self.tty.draw(&line.scene(PROMPT, &self.look, &self.history, &()));
+                if self.tty.flush().await.is_err() {
+                    return;
                 }
-                Ok(Signal::HostCommand(key)) if key == SUSPEND => {
-                    let begun = Unfinished::take(&mut self.reedline);
+            }
+            let input = async { Wake::Input(self.tty.next().await) };
+            let text = async { Wake::Text(self.texts.recv().await.ok()) };
+            let outcome = match race(input, text).await {
+                Wake::Input(Input::Key(key)) => line.press(key, &self.history, &()),
+                Wake::Input(Input::Redraw) => continue,
+                Wake::Text(Some(text)) => {
+                    self.print(&text);
+                    continue;
+                }
+                Wake::Input(Input::Over) | Wake::Text(None) => break,
+            };
+            match outcome {
+                Outcome::Edited => {}
+                Outcome::Entered(text) => self.send(text).await,
+                Outcome::Refused(why) => self.print(why),
+                Outcome::Other(Key::Ctrl('z')) => {
+                    self.tty.erase();
+                    let _ = self.tty.flush().await;
                     self.terminal.suspend();
-                    self.put_back(begun);
                 }
-                Ok(Signal::ExternalBreak(_)) => {
-                    let begun = Unfinished::take(&mut self.reedline);
-                    self.print_texts();
-                    self.put_back(begun);
-                }
-                Ok(Signal::CtrlC | Signal::CtrlD) | Err(_) => break,
-                // No other key ends a line.
-                Ok(_) => {}
+                Outcome::Other(_) => {}
+                Outcome::Cleared | Outcome::Interrupted | Outcome::Ended => break,
             }
         }
-        self.print_texts();
-    }
-
-    fn put_back(&mut self, begun: Option<Unfinished>) {
-        if let Some(begun) = begun {
-            begun.put_back(&mut self.reedline);
-        }
-    }
-
-    /// Prints what waits. There is no prompt on the screen.
-    fn print_texts(&self) {
-        self.call.store(false, Ordering::SeqCst);
         while let Ok(text) = self.texts.try_recv() {
-            // A terminal that is gone is noticed by the next read.
-            let _ = Stream::Output.write_line(&wrap(&text, Stream::Output.columns()));
+            self.print(&text);
         }
+        self.tty.erase();
+        // A terminal that is gone shows nothing.
+        let _ = self.tty.flush().await;
+    }
+
+    /// Sends what was typed: more than one line, if they were pasted.
+    async fn send(&mut self, text: String) {
+        self.tty.leave(&Line::entered(PROMPT, &text, &self.look));
+        for line in text.lines().filter(|line| !is_blank(line)) {
+            // Whoever sends them ends before the prompt does.
+            let _ = self.typed.send(line.to_owned()).await;
+        }
+        if !is_blank(&text) {
+            self.history.push(text);
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        self.tty.print(&wrap(text, self.tty.columns()));
     }
 }

@@ -1,18 +1,12 @@
 //! What could be typed next: completion by Tab, hints behind the cursor, known words made bold.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use letschat_protocol::username::Username;
-use nu_ansi_term::Style;
-use reedline::{
-    ColumnarMenu, Completer, CompletionResult, DefaultHinter, Highlighter, Hinter, History,
-    MenuBuilder as _, ReedlineMenu, Span, StyledText, Suggestion,
-};
 
-use super::editor::Aim;
-use super::editor::COMPLETION_MENU;
 use super::standing::Standing;
-use super::theme::{Kind, Theme};
+use crate::line_editor::{Assistant, Candidate};
 use letschat_commands::arguments::{Kind as ParameterKind, Parameter};
 use letschat_commands::command::{self, Command};
 use letschat_commands::commands::TABLE;
@@ -20,19 +14,14 @@ use letschat_commands::extension::{AddedParameter, Extension as _};
 use letschat_core::view::View;
 use letschat_lua::plugins::Plugins;
 
-/// Completes commands, users, flags and choices.
-pub(super) struct Completions {
-    standing: Standing,
-    aim: Aim,
+/// The language of the prompt's lines, with the names that can be typed just now.
+pub(super) struct Completion<'a> {
+    pub(super) standing: &'a Standing,
+    /// Lines are text for a chat.
+    pub(super) in_chat: bool,
 }
 
-impl Completions {
-    pub(super) fn new(standing: Standing, aim: Aim) -> Completions {
-        Completions { standing, aim }
-    }
-}
-
-impl Completions {
+impl Completion<'_> {
     fn command_names(&self, start: &str) -> Vec<Candidate> {
         let added = self.standing.plugins().map(Plugins::commands).unwrap_or_default();
         let start_lower = start.to_lowercase();
@@ -40,6 +29,11 @@ impl Completions {
         let added = fits
             .map(|command| Candidate { value: command.name, description: Some(command.summary) });
         command_names(start).into_iter().chain(added).collect()
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let is_added = |plugins: &Plugins| plugins.command(name).is_some();
+        command::find(name).is_ok() || self.standing.plugins().is_some_and(is_added)
     }
 
     /// Users, where a plugin's command asks for one.
@@ -73,10 +67,9 @@ fn candidates(values: impl Iterator<Item = String>, start: &str) -> Vec<Candidat
     fitting.map(|value| Candidate { value, description: None }).collect()
 }
 
-impl Completer for Completions {
-    fn complete(&mut self, line: &str, cursor: usize) -> CompletionResult {
-        let typed = line.get(..cursor).unwrap_or(line);
-        let candidates = match Typed::read(typed, self.aim.is_chat()) {
+impl Assistant for Completion<'_> {
+    fn candidates(&self, typed: &str) -> (usize, Vec<Candidate>) {
+        let candidates = match Typed::read(typed, self.in_chat) {
             Typed::Said => Vec::new(),
             Typed::Name(start) => self.command_names(start),
             Typed::Arguments { command, before, start } => {
@@ -90,39 +83,24 @@ impl Completer for Completions {
         let word = typed.rsplit(char::is_whitespace).next().unwrap_or("");
         let slashes =
             if typed.trim_start().len() == word.len() { leading_slashes(word) } else { 0 };
-        let span = Span::new(typed.len() - word.len() + slashes, typed.len());
-        let suggestions: Vec<Suggestion> = candidates
-            .into_iter()
-            .map(|Candidate { value, description }| Suggestion {
-                value,
-                description,
-                span,
-                append_whitespace: true,
-                ..Suggestion::default()
-            })
-            .collect();
-        CompletionResult::fresh(suggestions)
+        (typed.len() - word.len() + slashes, candidates)
     }
-}
 
-/// How completions are laid out.
-pub(super) fn completion_menu(theme: Theme) -> ReedlineMenu {
-    let selected = if theme.is_colored() { Style::new().reverse() } else { Style::new() };
-    // Without colours the selected one is marked by reedline with a `>`.
-    let menu = ColumnarMenu::default()
-        .with_name(COMPLETION_MENU)
-        .with_marker("")
-        .with_text_style(Style::new())
-        .with_description_text_style(theme.style(Kind::Hint))
-        .with_match_text_style(Style::new())
-        .with_selected_match_text_style(selected)
-        .with_selected_text_style(selected);
-    ReedlineMenu::EngineCompleter(Box::new(menu))
-}
+    /// Shows what a command takes next.
+    fn hint(&self, line: &str) -> Option<String> {
+        usage_hint(line, self.in_chat, self.standing.plugins())
+    }
 
-struct Candidate {
-    value: String,
-    description: Option<String>,
+    /// Finds the name of a known command.
+    fn known_word(&self, line: &str) -> Range<usize> {
+        let name = line.trim_start();
+        let indent = line.len() - name.len();
+        let slashes = leading_slashes(name);
+        let is_command = slashes == 1 || (slashes == 0 && !self.in_chat);
+        let end = name.find(char::is_whitespace).unwrap_or(name.len());
+        let is_known = is_command && self.is_known(&name[slashes..end]);
+        if is_known { indent..indent + end } else { 0..0 }
+    }
 }
 
 /// What has been typed of a line, up to the cursor.
@@ -209,54 +187,6 @@ fn known_users(view: &View) -> BTreeSet<Username> {
     people.iter().chain(session.chats.keys()).chain(&session.requests).cloned().collect()
 }
 
-/// Shows what a command takes next; else how an earlier line went on.
-pub(super) struct Hints {
-    theme: Theme,
-    standing: Standing,
-    aim: Aim,
-    earlier: DefaultHinter,
-    /// Whether the hint is an earlier line, which can be taken over.
-    is_earlier: bool,
-}
-
-impl Hints {
-    pub(super) fn new(theme: Theme, standing: Standing, aim: Aim) -> Hints {
-        let earlier = DefaultHinter::default().with_style(theme.style(Kind::Hint));
-        Hints { theme, standing, aim, earlier, is_earlier: false }
-    }
-}
-
-impl Hinter for Hints {
-    fn handle(
-        &mut self,
-        line: &str,
-        cursor: usize,
-        history: &dyn History,
-        use_ansi_coloring: bool,
-        cwd: &str,
-    ) -> String {
-        let earlier = self.earlier.handle(line, cursor, history, use_ansi_coloring, cwd);
-        let hint = usage_hint(line, self.aim.is_chat(), self.standing.plugins())
-            .filter(|_| cursor == line.len());
-        // Without colours a hint could be taken for something typed.
-        let hint = hint.filter(|_| use_ansi_coloring);
-        self.is_earlier = hint.is_none() && use_ansi_coloring;
-        match hint {
-            Some(hint) => self.theme.paint(Kind::Hint, &hint),
-            None if use_ansi_coloring => earlier,
-            None => String::new(),
-        }
-    }
-
-    fn complete_hint(&self) -> String {
-        if self.is_earlier { self.earlier.complete_hint() } else { String::new() }
-    }
-
-    fn next_hint_token(&self) -> String {
-        if self.is_earlier { self.earlier.next_hint_token() } else { String::new() }
-    }
-}
-
 /// What a command takes, once its name and a space are there and nothing else is.
 fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<String> {
     let (usage, before) = match Typed::read(line, in_chat) {
@@ -266,53 +196,6 @@ fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<St
     };
     let (_, parameters) = usage.split_once(' ').filter(|_| before.is_empty())?;
     Some(parameters.to_owned())
-}
-
-/// Shows the name of a command as known.
-pub(super) struct Words {
-    theme: Theme,
-    standing: Standing,
-    aim: Aim,
-}
-
-impl Words {
-    pub(super) fn new(theme: Theme, standing: Standing, aim: Aim) -> Words {
-        Words { theme, standing, aim }
-    }
-
-    fn is_known(&self, name: &str) -> bool {
-        let is_added = |plugins: &Plugins| plugins.command(name).is_some();
-        command::find(name).is_ok() || self.standing.plugins().is_some_and(is_added)
-    }
-}
-
-impl Highlighter for Words {
-    fn highlight(&self, line: &str, _: usize) -> StyledText {
-        let mut text = StyledText::new();
-        text.push((Style::new(), line.to_owned()));
-        let name = line.trim_start();
-        let indent = line.len() - name.len();
-        let slashes = leading_slashes(name);
-        let is_command = slashes == 1 || (slashes == 0 && !self.aim.is_chat());
-        let end = name.find(char::is_whitespace).unwrap_or(name.len());
-        if is_command && self.is_known(&name[slashes..end]) {
-            text.style_range(indent, indent + end, self.theme.style(Kind::Command));
-        }
-        text
-    }
-}
-
-/// Shows an answer as it is.
-pub(crate) fn no_highlighting() -> Box<dyn Highlighter> {
-    struct Plain;
-    impl Highlighter for Plain {
-        fn highlight(&self, line: &str, _: usize) -> StyledText {
-            let mut text = StyledText::new();
-            text.push((Style::new(), line.to_owned()));
-            text
-        }
-    }
-    Box::new(Plain)
 }
 
 #[cfg(test)]

@@ -1,56 +1,31 @@
-//! The prompt, on a thread of its own: the editor blocks while it waits for keys.
+//! The prompt: lines and answers that are typed, and above them the texts that are to be shown.
 //!
-//! What is to be shown waits in a bounded queue. The editor looks for it between keys, takes the
-//! prompt off the screen, prints, and puts the prompt and the unfinished line back. reedline's own
-//! printer counts bytes instead of columns, and so writes over what stands above a long line.
+//! Texts wait in a bounded queue. Keys and texts take turns, however fast either come.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
 use std::future::pending;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use async_io::block_on;
-use futures_lite::FutureExt as _;
-use letschat_flags::output::Stream;
+use futures_lite::future::race;
 use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
-use reedline::{EditCommand, Reedline, Signal};
 
-use super::completion::{Completions, Hints, Words, completion_menu};
+use super::BELL;
+use super::completion::Completion;
+use super::hidden::HiddenQuestion;
 use super::history::Memory;
-use super::prompt::LinePrompt;
-use super::question;
+use super::prompt::{place, prompt};
 use super::standing::Standing;
 use super::theme::Theme;
 use crate::frontend::{OutputClosed, Terminal};
-use keys::{INTERRUPT, LEAVE};
+use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
-use print_signal::PrintSignal;
-
-mod aside;
-mod keys;
-mod print_signal;
-pub(crate) use aside::Unfinished;
-pub(super) use keys::COMPLETION_MENU;
-pub(crate) use keys::{SUSPEND, answer_mode};
 
 /// Texts that may wait to be shown. Then whoever has more waits.
 const MAX_WAITING_TEXTS: usize = 256;
-
-/// How soon a text is shown while nothing is typed.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How long the editor has to take the prompt off the screen at the end. At a terminal that is gone
-/// it never returns: it reads the end of file again and again.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What is wanted from the keyboard.
 pub(super) enum EditorRequest {
@@ -87,14 +62,6 @@ struct Text {
     receipt: Option<Receipt>,
 }
 
-/// The editor's thread.
-pub(super) struct Editor {
-    keyboard: Keyboard,
-    screen: Screen,
-    /// Never sent on; closed when the thread has ended.
-    running: mpsc::Receiver<Infallible>,
-}
-
 /// Where lines come from.
 #[derive(Clone)]
 pub(super) struct Keyboard {
@@ -106,56 +73,7 @@ pub(super) struct Keyboard {
 #[derive(Clone)]
 pub(super) struct Screen {
     texts: Sender<Text>,
-    print_signal: PrintSignal,
-}
-
-/// Whether the line that is being typed goes to a chat.
-#[derive(Clone, Default)]
-pub(super) struct Aim(Arc<AtomicBool>);
-
-impl Editor {
-    /// Starts the thread. If the system has none, input and output are over at once.
-    pub(super) fn start(
-        standing: &Standing,
-        terminal: &Arc<Terminal>,
-        theme: Theme,
-        history: PathBuf,
-    ) -> Editor {
-        let (requests, ordered) = async_channel::bounded(1);
-        let (typed_in, typed) = async_channel::bounded(1);
-        let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
-        let print_signal = PrintSignal::start(terminal.call());
-        let (standing, terminal, heard) =
-            (standing.clone(), terminal.clone(), print_signal.clone());
-        let (runs, running) = mpsc::channel();
-        let edit = move || {
-            let _runs = runs;
-            let thread = EditorThread::new(standing, terminal, theme, history, to_show, heard);
-            thread.run(&ordered, &typed_in);
-        };
-        // Not joined but waited for: see `LAST_WORDS`. What it was to do ends with it if there is none.
-        let _ = thread::Builder::new().name("editor".into()).spawn(edit);
-        let screen = Screen { texts, print_signal };
-        Editor { keyboard: Keyboard { requests, typed }, screen, running }
-    }
-
-    pub(super) fn keyboard(&self) -> Keyboard {
-        self.keyboard.clone()
-    }
-
-    pub(super) fn screen(&self) -> Screen {
-        self.screen.clone()
-    }
-
-    /// Takes the prompt off the screen, shows what is left and ends the thread.
-    pub(super) fn finish(self) {
-        self.keyboard.requests.close();
-        self.screen.look_again();
-        // A question that is still open is answered by nobody: the process ends.
-        if !question::is_hidden_open() {
-            let _ = self.running.recv_timeout(LAST_WORDS);
-        }
-    }
+    looks: Sender<()>,
 }
 
 impl Keyboard {
@@ -173,6 +91,11 @@ impl Keyboard {
             Typed::Answer(answer) => answer,
             _ => None,
         }
+    }
+
+    /// Nothing more is wanted: the editor takes its prompt off the screen, shows what is left and ends.
+    pub(super) fn close(&self) {
+        self.requests.close();
     }
 }
 
@@ -202,184 +125,277 @@ impl Screen {
     }
 
     async fn put(&self, text: Text) -> Result<(), OutputClosed> {
-        self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)?;
-        self.look_again();
-        Ok(())
+        self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)
     }
 
     /// Makes the prompt show how things stand now.
     pub(super) fn look_again(&self) {
-        self.print_signal.raise();
+        // A call that waits to be answered is enough.
+        let _ = self.looks.try_send(());
     }
 }
 
-impl Aim {
-    pub(super) fn is_chat(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn set(&self, target: &Typing) {
-        self.0.store(*target != Typing::Commands, Ordering::SeqCst);
-    }
-}
-
-/// What the editor is to do next while no line is being typed.
-enum Next {
-    EditorRequest(EditorRequest),
+/// A reason for the editor to do something.
+enum Wake {
+    Input(Input),
     Text(Text),
+    Look,
+    Question(HiddenQuestion),
 }
 
-/// What the editor's thread works with.
-struct EditorThread {
-    reedline: Reedline,
+/// The prompt's side of [`Keyboard`] and [`Screen`].
+pub(super) struct Editor {
+    tty: Tty,
+    line: Line,
+    memory: Memory,
     standing: Standing,
     terminal: Arc<Terminal>,
-    theme: Theme,
-    call: Arc<AtomicBool>,
-    print_signal: PrintSignal,
+    look: Look,
+    requests: Receiver<EditorRequest>,
+    typed: Sender<Typed>,
     texts: Receiver<Text>,
+    looks: Receiver<()>,
+    questions: Receiver<HiddenQuestion>,
     /// The plugin that spoke last, if nothing else came since.
-    speaker: RefCell<Option<String>>,
+    speaker: Option<String>,
+    /// Of texts that are about to be written.
+    receipts: Vec<Receipt>,
     /// Where the line goes that is being typed.
     target: Typing,
-    aim: Aim,
-    unfinished: Option<Unfinished>,
     /// Where other lines go, of which it has been said that this line does not.
     announced: Option<Typing>,
     /// The next line follows one that was entered, which may have been a command to go elsewhere.
     after_a_line: bool,
+    /// Things may stand otherwise than the prompt says.
+    is_due: bool,
 }
 
-impl EditorThread {
-    fn new(
-        standing: Standing,
-        terminal: Arc<Terminal>,
+impl Editor {
+    /// Opens the terminal.
+    ///
+    /// # Errors
+    ///
+    /// It can't be opened.
+    pub(super) fn open(
+        standing: &Standing,
+        terminal: &Arc<Terminal>,
         theme: Theme,
-        history: PathBuf,
-        texts: Receiver<Text>,
-        print_signal: PrintSignal,
-    ) -> EditorThread {
-        let (aim, call) = (Aim::default(), terminal.call());
-        let reedline = Reedline::create()
-            .with_edit_mode(keys::edit_mode())
-            .with_history(Box::new(Memory::open(&history, aim.clone())))
-            .with_completer(Box::new(Completions::new(standing.clone(), aim.clone())))
-            .with_menu(completion_menu(theme))
-            .with_quick_completions(true)
-            .with_partial_completions(true)
-            .with_hinter(Box::new(Hints::new(theme, standing.clone(), aim.clone())))
-            .with_highlighter(Box::new(Words::new(theme, standing.clone(), aim.clone())))
-            .with_ansi_colors(theme.is_colored())
-            .use_bracketed_paste(true)
-            .with_break_signal(call.clone())
-            .with_poll_interval(POLL_INTERVAL);
-        EditorThread {
-            reedline,
-            standing,
-            terminal,
-            theme,
-            call,
-            print_signal,
-            texts,
+        history: &Path,
+        questions: Receiver<HiddenQuestion>,
+    ) -> io::Result<(Editor, Keyboard, Screen)> {
+        let (requests, ordered) = async_channel::bounded(1);
+        let (typed_in, typed) = async_channel::bounded(1);
+        let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
+        let (looks, look_again) = async_channel::bounded(1);
+        let editor = Editor {
+            tty: Tty::open(terminal.redraws())?,
+            line: Line::default(),
+            memory: Memory::open(history),
+            standing: standing.clone(),
+            terminal: terminal.clone(),
+            look: theme.look(),
+            requests: ordered,
+            typed: typed_in,
+            texts: to_show,
+            looks: look_again,
+            questions,
+            speaker: None,
+            receipts: Vec::new(),
             target: Typing::Commands,
-            aim,
-            speaker: RefCell::default(),
-            unfinished: None,
             announced: None,
             after_a_line: true,
-        }
+            is_due: true,
+        };
+        Ok((editor, Keyboard { requests, typed }, Screen { texts, looks }))
     }
 
-    fn run(mut self, requests: &Receiver<EditorRequest>, typed: &Sender<Typed>) {
-        while let Some(order) = self.next_order(requests) {
-            self.print_texts();
-            let result = match order {
-                EditorRequest::Line => self.read_line(requests),
-                EditorRequest::Answer(question) => {
-                    Typed::Answer(self.read_answer(requests, question))
-                }
+    /// Does what is ordered until nothing more is.
+    pub(super) async fn run(mut self) {
+        while let Some(request) = self.next_request().await {
+            let typed = match request {
+                EditorRequest::Line => self.read_line().await,
+                EditorRequest::Answer(question) => Typed::Answer(self.read_answer(&question).await),
             };
-            if typed.send_blocking(result).is_err() {
+            self.flush().await;
+            if self.typed.send(typed).await.is_err() {
                 break;
             }
         }
-        self.print_texts();
+        self.print_waiting();
+        self.flush().await;
     }
 
-    /// Prints what comes until something is ordered; `None` at the end.
-    fn next_order(&self, requests: &Receiver<EditorRequest>) -> Option<EditorRequest> {
+    /// Shows texts and asks hidden questions until something is ordered; `None` at the end.
+    async fn next_request(&mut self) -> Option<EditorRequest> {
         loop {
-            let order = async { requests.recv().await.map(Next::EditorRequest) };
-            let text = async {
-                match self.texts.recv().await {
-                    Ok(text) => Ok(Next::Text(text)),
-                    // The requests are about to end as well.
-                    Err(_) => pending().await,
+            let request = async { Ok(self.requests.recv().await.ok()) };
+            let other = async { Err(other(&self.texts, &self.looks, &self.questions).await) };
+            match race(request, other).await {
+                Ok(request) => return request,
+                Err(wake) => drop(self.attend(wake).await),
+            }
+            self.flush().await;
+        }
+    }
+
+    /// Waits for a key or another reason to do something.
+    async fn wake(&mut self) -> Wake {
+        let input = async { Wake::Input(self.tty.next().await) };
+        race(input, other(&self.texts, &self.looks, &self.questions)).await
+    }
+
+    /// Sees to whatever is no key.
+    async fn attend(&mut self, wake: Wake) -> Option<Input> {
+        match wake {
+            Wake::Input(input) => return Some(input),
+            Wake::Text(text) => {
+                self.print(text);
+                self.print_waiting();
+                self.is_due = true;
+            }
+            Wake::Look => self.is_due = true,
+            Wake::Question(question) => {
+                self.tty.erase();
+                let is_over = || self.requests.is_closed();
+                let (tty, terminal) = (&mut self.tty, &self.terminal);
+                question.ask(tty, terminal, self.look, &self.looks, is_over).await;
+                self.is_due = true;
+            }
+        }
+        None
+    }
+
+    /// Reads a line; what is to be shown meanwhile is shown above it.
+    async fn read_line(&mut self) -> Typed {
+        self.is_due = true;
+        loop {
+            if self.is_due {
+                self.print_waiting();
+                if self.requests.is_closed() {
+                    self.tty.erase();
+                    return Typed::End;
                 }
+                if let Some(opened) = self.opened() {
+                    self.tty.erase();
+                    return Typed::Opened(opened);
+                }
+                self.aim();
+            }
+            if std::mem::take(&mut self.is_due) || !self.tty.is_behind() {
+                self.draw_line();
+                self.flush().await;
+            }
+            let wake = self.wake().await;
+            let typed = match self.attend(wake).await {
+                Some(Input::Key(key)) => self.press(key).await,
+                Some(Input::Over) => Some(Typed::End),
+                Some(Input::Redraw) | None => None,
             };
-            match block_on(order.or(text)).ok()? {
-                Next::EditorRequest(order) => return Some(order),
-                Next::Text(text) => self.print_text(text),
+            if let Some(typed) = typed {
+                return typed;
             }
         }
     }
 
-    /// Reads a line; what is to be shown meanwhile is shown above it.
-    fn read_line(&mut self, requests: &Receiver<EditorRequest>) -> Typed {
+    /// Takes a key of the line.
+    async fn press(&mut self, key: Key) -> Option<Typed> {
+        let in_chat = self.in_chat();
+        let completion = Completion { standing: &self.standing, in_chat };
+        match self.line.press(key, self.memory.lines(), &completion) {
+            Outcome::Edited => None,
+            Outcome::Cleared => {
+                self.is_due = true;
+                None
+            }
+            Outcome::Entered(text) => {
+                self.tty.leave(&Line::entered(&self.prompt(), &text, &self.look));
+                self.memory.keep(&text, in_chat);
+                self.speaker = None;
+                self.after_a_line = true;
+                Some(Typed::Line { text, target: self.target.clone() })
+            }
+            Outcome::Interrupted => {
+                self.tty.erase();
+                Some(Typed::Interrupt { target: self.target.clone() })
+            }
+            Outcome::Ended => {
+                self.tty.erase();
+                Some(Typed::End)
+            }
+            Outcome::Refused(why) => {
+                self.tell(why);
+                None
+            }
+            Outcome::Other(Key::Ctrl('x')) => {
+                self.tty.erase();
+                Some(Typed::Leave)
+            }
+            Outcome::Other(key) => {
+                self.press_other(&key).await;
+                None
+            }
+        }
+    }
+
+    /// Asks a question; `None` if the user calls it off, or if the client ends meanwhile.
+    async fn read_answer(&mut self, question: &str) -> Option<String> {
+        let mut answer = Line::default();
         loop {
-            self.print_texts();
-            if let Some(opened) = self.opened() {
-                return Typed::Opened(opened);
+            if self.requests.is_closed() {
+                return None;
             }
-            self.aim();
-            let session = self.standing.read_view(|view| view.session.clone());
-            let prompt = LinePrompt::new(&session, &self.target, self.theme);
-            self.put_back();
-            match self.reedline.read_line(&prompt) {
-                Ok(Signal::Success(text)) => {
-                    self.speaker.take();
-                    self.after_a_line = true;
-                    return Typed::Line { text, target: self.target.clone() };
+            self.tty.draw(&answer.scene(question, &self.look, &[], &()));
+            self.flush().await;
+            let wake = self.wake().await;
+            let outcome = match self.attend(wake).await {
+                Some(Input::Key(key)) => answer.press(key, &[], &()),
+                Some(Input::Over) => return None,
+                Some(Input::Redraw) | None => Outcome::Edited,
+            };
+            let text = match outcome {
+                Outcome::Edited => continue,
+                Outcome::Refused(why) => {
+                    self.tell(why);
+                    continue;
                 }
-                Ok(Signal::HostCommand(key)) if key == INTERRUPT => {
-                    if self.reedline.current_buffer_contents().is_empty() {
-                        self.take_away();
-                        return Typed::Interrupt { target: self.target.clone() };
-                    }
-                    self.reedline.run_edit_commands(&[EditCommand::Clear]);
+                Outcome::Other(key) => {
+                    self.press_other(&key).await;
+                    continue;
                 }
-                Ok(Signal::HostCommand(key)) if key == LEAVE => {
-                    self.take_away();
-                    return Typed::Leave;
-                }
-                Ok(Signal::HostCommand(key)) if key == SUSPEND => {
-                    self.take_away();
-                    self.terminal.suspend();
-                }
-                Ok(Signal::ExternalBreak(_)) => self.take_away(),
-                Ok(Signal::CtrlD) | Err(_) => return Typed::End,
-                // No other key ends a line.
-                Ok(_) => {}
+                Outcome::Entered(text) => Some(text),
+                Outcome::Cleared | Outcome::Interrupted | Outcome::Ended => None,
+            };
+            let shown = text.as_deref().unwrap_or_default();
+            self.tty.leave(&Line::entered(question, shown, &self.look));
+            return text.map(|text| text.trim().to_owned());
+        }
+    }
+
+    /// Takes a key that is none of the line's.
+    async fn press_other(&mut self, key: &Key) {
+        match key {
+            Key::Ctrl('l') => self.tty.clear(),
+            // It is no signal while the keys are taken.
+            Key::Ctrl('z') => {
+                self.tty.erase();
+                self.flush().await;
+                self.terminal.suspend();
             }
-            if requests.is_closed() {
-                self.take_away();
-                return Typed::End;
-            }
+            _ => {}
         }
     }
 
     /// Returns a chat that the user asked for, to go there. A line that has been begun stays where it is, and is
     /// told how to go there.
-    fn opened(&self) -> Option<Username> {
+    fn opened(&mut self) -> Option<Username> {
         let opened = self.standing.take_opened()?;
         if self.standing.typing() == Typing::Chat(opened.clone()) {
             return None;
         }
-        if self.unfinished.is_none() && !keys::are_waiting() {
+        if self.line.is_empty() && !self.tty.has_keys() {
             return Some(opened);
         }
-        self.speaker.take();
-        let _ = print(&format!("`/switch {opened}` goes to {opened}.\n"));
+        self.tell(&format!("`/switch {opened}` goes to {opened}."));
         None
     }
 
@@ -388,74 +404,86 @@ impl EditorThread {
     fn aim(&mut self) {
         let typing = self.standing.typing();
         let follows = std::mem::take(&mut self.after_a_line);
-        if self.unfinished.is_none() && (follows || typing == self.target || !keys::are_waiting()) {
+        let is_empty = self.line.is_empty();
+        if is_empty && (follows || typing == self.target || !self.tty.has_keys()) {
             self.target = typing;
             self.announced = None;
         } else if typing != self.target && self.announced.as_ref() != Some(&typing) {
-            let place = aside::place(&self.target, &typing);
-            self.speaker.take();
-            // A terminal that is gone is noticed by the next read.
-            let _ = print(&format!("{place} Ctrl+C clears it.\n"));
+            self.tell(&format!("{} Ctrl+C clears it.", place(&self.target, &typing)));
             self.announced = Some(typing);
         }
-        self.aim.set(&self.target);
     }
 
-    /// Takes the prompt off the screen and keeps the unfinished line.
-    fn take_away(&mut self) {
-        self.unfinished = Unfinished::take(&mut self.reedline);
+    fn in_chat(&self) -> bool {
+        self.target != Typing::Commands
     }
 
-    fn put_back(&mut self) {
-        if let Some(unfinished) = self.unfinished.take() {
-            unfinished.put_back(&mut self.reedline);
-        }
+    fn prompt(&self) -> String {
+        self.standing.read_view(|view| prompt(&view.session, &self.target))
     }
 
-    /// Prints what waits. There is no prompt on the screen.
-    fn print_texts(&self) {
+    fn draw_line(&mut self) {
+        let completion = Completion { standing: &self.standing, in_chat: self.in_chat() };
+        let lines = self.memory.lines();
+        self.tty.draw(&self.line.scene(&self.prompt(), &self.look, lines, &completion));
+    }
+
+    /// Says something of the prompt's own.
+    fn tell(&mut self, text: &str) {
+        self.speaker = None;
+        self.tty.print(&wrap(text, self.tty.columns()));
+        self.is_due = true;
+    }
+
+    /// Prints what waits.
+    fn print_waiting(&mut self) {
         for _ in 0..MAX_WAITING_TEXTS {
-            let Ok(text) = self.texts.try_recv() else { break };
-            self.print_text(text);
-        }
-        self.print_signal.note_print();
-        self.call.store(false, Ordering::SeqCst);
-        if !self.texts.is_empty() {
-            self.print_signal.raise();
+            let Ok(text) = self.texts.try_recv() else { return };
+            self.print(text);
         }
     }
 
-    /// Prints a text, and confirms its event.
-    fn print_text(&self, Text { text, follows, receipt }: Text) {
+    /// Prints a text in the place of the prompt.
+    fn print(&mut self, Text { text, follows, receipt }: Text) {
+        self.receipts.extend(receipt);
+        if text.is_empty() {
+            return;
+        }
+        if text == BELL.to_string() {
+            return self.tty.ring();
+        }
         let (speaker, next) = follows.unzip();
-        let printed = if text.is_empty() {
-            Ok(())
-        } else {
-            let before = self.speaker.replace(speaker.clone());
-            let shown = next.filter(|_| before == speaker).unwrap_or(text);
-            print(&format!("{}\n", wrap(&shown, Stream::Output.columns())))
-        };
-        if let (Ok(()), Some(receipt)) = (printed, receipt) {
-            receipt.confirm();
-        }
+        let before = std::mem::replace(&mut self.speaker, speaker.clone());
+        let shown = next.filter(|_| before == speaker).unwrap_or(text);
+        self.tty.print(&wrap(&shown, self.tty.columns()));
     }
 
-    fn read_answer(
-        &mut self,
-        requests: &Receiver<EditorRequest>,
-        question: String,
-    ) -> Option<String> {
-        let print = || self.print_texts();
-        let (terminal, is_over) = (&self.terminal, || requests.is_closed());
-        let answer = question::ask(question, self.theme, terminal, is_over, print);
-        self.call.store(true, Ordering::SeqCst);
-        answer
+    /// Writes what was printed, and confirms its events. A terminal that is gone is noticed by the next read.
+    async fn flush(&mut self) {
+        let is_written = self.tty.flush().await.is_ok();
+        self.receipts.drain(..).filter(|_| is_written).for_each(Receipt::confirm);
     }
 }
 
-/// Prints while no line is being edited.
-fn print(text: &str) -> io::Result<()> {
-    let _no_secret_is_typed = question::wait_for_hidden();
-    let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush())
+/// Waits for a text, a change or a hidden question.
+async fn other(
+    texts: &Receiver<Text>,
+    looks: &Receiver<()>,
+    questions: &Receiver<HiddenQuestion>,
+) -> Wake {
+    let text = async { Wake::Text(received(texts).await) };
+    let look = async {
+        received(looks).await;
+        Wake::Look
+    };
+    let question = async { Wake::Question(received(questions).await) };
+    race(text, race(look, question)).await
+}
+
+/// Receives from somebody who may be gone.
+async fn received<T>(receiver: &Receiver<T>) -> T {
+    match receiver.recv().await {
+        Ok(item) => item,
+        Err(_) => pending().await,
+    }
 }

@@ -7,11 +7,6 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use reedline::{
-    FileBackedHistory, History, HistoryItem, HistoryItemId, HistorySessionId, Result, SearchQuery,
-};
-
-use super::editor::Aim;
 use letschat_commands::command::{self, Asks, Call, parse_line};
 use letschat_engine::private_file;
 use letschat_flags::files;
@@ -19,29 +14,47 @@ use letschat_flags::files;
 /// Lines that are kept.
 const MAX_LINES: usize = 1_000;
 
-/// The history of an editor.
+/// The lines that were typed, oldest first.
+#[derive(Default)]
 pub(super) struct Memory {
-    /// Without a file of its own: it would write everything.
-    lines: FileBackedHistory,
+    lines: Vec<String>,
     file: Option<File>,
-    aim: Aim,
 }
 
 impl Memory {
     /// Reads the file and opens it for more. Where that fails, there is no memory beyond this run.
-    pub(super) fn open(path: &Path, aim: Aim) -> Memory {
-        let mut lines = FileBackedHistory::new(MAX_LINES).unwrap_or_default();
-        let file = match read(path) {
-            Ok(earlier) => {
-                for line in earlier {
-                    // Saving in memory does not fail.
-                    let _ = lines.save(HistoryItem::from_command_line(line));
-                }
-                private_file::open_append(path).ok()
-            }
-            Err(_) => None,
-        };
-        Memory { lines, file, aim }
+    pub(super) fn open(path: &Path) -> Memory {
+        let mut memory = Memory::default();
+        if let Ok(earlier) = read(path) {
+            earlier.into_iter().for_each(|line| memory.push(line));
+            memory.file = private_file::open_append(path).ok();
+        }
+        memory
+    }
+
+    pub(super) fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Keeps a line where it may be kept.
+    pub(super) fn keep(&mut self, line: &str, in_chat: bool) {
+        match keeping(line, in_chat) {
+            Keeping::Nowhere => return,
+            Keeping::InMemory => {}
+            Keeping::InFile => self.write(line),
+        }
+        self.push(line.to_owned());
+    }
+
+    /// A line that is repeated stands there once.
+    fn push(&mut self, line: String) {
+        if line.trim().is_empty() || self.lines.last() == Some(&line) {
+            return;
+        }
+        if self.lines.len() == MAX_LINES {
+            self.lines.remove(0);
+        }
+        self.lines.push(line);
     }
 
     fn write(&mut self, line: &str) {
@@ -99,74 +112,23 @@ fn is_said(call: &Call) -> bool {
     call.command().says.is_some()
 }
 
-impl History for Memory {
-    fn save(&mut self, item: HistoryItem) -> Result<HistoryItem> {
-        match keeping(&item.command_line, self.aim.is_chat()) {
-            Keeping::Nowhere => return Ok(item),
-            Keeping::InMemory => {}
-            Keeping::InFile => self.write(&item.command_line),
-        }
-        self.lines.save(item)
-    }
-
-    fn load(&self, id: HistoryItemId) -> Result<HistoryItem> {
-        self.lines.load(id)
-    }
-
-    fn count(&self, query: SearchQuery) -> Result<i64> {
-        self.lines.count(query)
-    }
-
-    fn search(&self, query: SearchQuery) -> Result<Vec<HistoryItem>> {
-        self.lines.search(query)
-    }
-
-    fn update(
-        &mut self,
-        id: HistoryItemId,
-        updater: &dyn Fn(HistoryItem) -> HistoryItem,
-    ) -> Result<()> {
-        self.lines.update(id, updater)
-    }
-
-    fn clear(&mut self) -> Result<()> {
-        self.lines.clear()
-    }
-
-    fn delete(&mut self, id: HistoryItemId) -> Result<()> {
-        self.lines.delete(id)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn session(&self) -> Option<HistorySessionId> {
-        self.lines.session()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
-    fn remember(memory: &mut Memory, line: &str) {
-        memory.save(HistoryItem::from_command_line(line)).unwrap();
-    }
-
     #[test]
     fn commands_are_kept_for_the_next_run_of_their_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history");
-        let mut memory = Memory::open(&path, Aim::default());
-        remember(&mut memory, "list");
-        remember(&mut memory, "connect bob");
+        let mut memory = Memory::open(&path);
+        memory.keep("list", false);
+        memory.keep("connect bob", false);
         assert_eq!(fs::read_to_string(&path).unwrap(), "list\nconnect bob\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let memory = Memory::open(&path, Aim::default());
-        assert_eq!(memory.count_all().unwrap(), 2);
+        let memory = Memory::open(&path);
+        assert_eq!(memory.lines(), ["list", "connect bob"]);
     }
 
     #[test]
@@ -194,8 +156,8 @@ mod tests {
         let path = folder.path().join("history");
         let lines: String = (0..2 * MAX_LINES + 1).map(|n| format!("help {n}\n")).collect();
         fs::write(&path, lines).unwrap();
-        let memory = Memory::open(&path, Aim::default());
-        assert_eq!(memory.count_all().unwrap(), MAX_LINES as i64);
+        let memory = Memory::open(&path);
+        assert_eq!(memory.lines().len(), MAX_LINES);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_LINES);
     }
 
@@ -209,9 +171,9 @@ mod tests {
             (format!("list\nhelp {long}"), ""),
         ] {
             fs::write(&path, content).unwrap();
-            let mut memory = Memory::open(&path, Aim::default());
-            assert_eq!(memory.count_all().unwrap(), kept.lines().count() as i64);
-            remember(&mut memory, "status");
+            let mut memory = Memory::open(&path);
+            assert_eq!(memory.lines().len(), kept.lines().count());
+            memory.keep("status", false);
             assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}status\n"));
         }
     }

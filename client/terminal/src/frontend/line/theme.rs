@@ -8,6 +8,8 @@
 use clap::ValueEnum;
 use nu_ansi_term::{Color, Style};
 
+use crate::line_editor::Look;
+
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ColorChoice {
@@ -87,12 +89,17 @@ impl Theme {
         }
     }
 
-    /// Whether there are colours.
-    pub(crate) fn is_colored(self) -> bool {
-        self.0 != ThemeName::Plain
+    /// The styles of a line that is being typed.
+    pub(crate) fn look(self) -> Look {
+        Look {
+            prompt: self.style(Kind::Prompt),
+            hint: self.style(Kind::Hint),
+            known: self.style(Kind::Command),
+            has_hints: self.0 != ThemeName::Plain,
+        }
     }
 
-    pub(super) fn style(self, kind: Kind) -> Style {
+    fn style(self, kind: Kind) -> Style {
         let [both, light, dark] = styles(kind);
         match self.0 {
             ThemeName::Both => both,

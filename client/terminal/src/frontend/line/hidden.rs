@@ -1,0 +1,112 @@
+//! Questions whose answers nobody sees: passwords.
+
+use std::io;
+
+use async_channel::{Receiver, Sender};
+use futures_lite::FutureExt as _;
+use letschat_protocol::dialogue::Secret;
+
+use crate::frontend::Terminal;
+use crate::line_editor::{Input, Key, Line, Look, Tty};
+use letschat_commands::passwords::Ask;
+
+/// What is typed beyond this is no password.
+const MAX_SECRET_BYTES: usize = 1_024;
+
+/// A question that waits for its answer.
+pub struct HiddenQuestion {
+    question: String,
+    answer: Sender<io::Result<Secret>>,
+}
+
+/// Asks at the prompt, without echo.
+pub struct HiddenQuestions(Sender<HiddenQuestion>);
+
+impl HiddenQuestions {
+    /// Returns the questions' way to the prompt too.
+    pub fn new() -> (HiddenQuestions, Receiver<HiddenQuestion>) {
+        let (questions, asked) = async_channel::bounded(1);
+        (HiddenQuestions(questions), asked)
+    }
+}
+
+impl Ask for HiddenQuestions {
+    fn ask(&self, prompt: &str) -> io::Result<Secret> {
+        let (answer, answered) = async_channel::bounded(1);
+        // Without a prompt, or when the client ends meanwhile, nobody answers.
+        let _ = self.0.send_blocking(HiddenQuestion { question: prompt.to_owned(), answer });
+        answered.recv_blocking().unwrap_or_else(|_| Err(called_off()))
+    }
+}
+
+impl HiddenQuestion {
+    /// Asks, and passes the answer on. Nothing is printed meanwhile. Whenever `looks` says so, the client may have
+    /// ended.
+    pub(super) async fn ask(
+        self,
+        tty: &mut Tty,
+        terminal: &Terminal,
+        look: Look,
+        looks: &Receiver<()>,
+        is_over: impl Fn() -> bool,
+    ) {
+        // What was typed before the question is not its answer, and what was typed too much is for no prompt.
+        tty.discard_keys();
+        let answer = self.read(tty, terminal, look, looks, is_over).await;
+        tty.discard_keys();
+        tty.leave(&Line::entered(&self.question, "", &look));
+        // Whoever asked may be gone.
+        let _ = self.answer.try_send(answer);
+    }
+
+    async fn read(
+        &self,
+        tty: &mut Tty,
+        terminal: &Terminal,
+        look: Look,
+        looks: &Receiver<()>,
+        is_over: impl Fn() -> bool,
+    ) -> io::Result<Secret> {
+        let scene = Line::entered(&self.question, "", &look);
+        let mut text = String::with_capacity(MAX_SECRET_BYTES);
+        while !is_over() {
+            tty.draw(&scene);
+            tty.flush().await?;
+            let changed = async {
+                let _ = looks.recv().await;
+                Input::Redraw
+            };
+            let key = match tty.next().or(changed).await {
+                Input::Key(key) => key,
+                Input::Redraw => continue,
+                Input::Over => break,
+            };
+            match key {
+                Key::Enter => return Ok(Secret(text)),
+                Key::Ctrl('c' | 'd') | Key::Esc => break,
+                Key::Ctrl('u') => text.clear(),
+                Key::Ctrl('z') => {
+                    tty.leave(&scene);
+                    tty.flush().await?;
+                    terminal.suspend();
+                }
+                Key::Char(letter) if text.len() < MAX_SECRET_BYTES => text.push(letter),
+                Key::Paste(pasted) => {
+                    let line = pasted.lines().next().unwrap_or_default();
+                    let room = MAX_SECRET_BYTES.saturating_sub(text.len());
+                    text.extend(line.chars().take(room));
+                    if pasted.contains('\n') {
+                        return Ok(Secret(text));
+                    }
+                }
+                Key::Backspace => drop(text.pop()),
+                _ => {}
+            }
+        }
+        Err(called_off())
+    }
+}
+
+fn called_off() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "the question was called off")
+}

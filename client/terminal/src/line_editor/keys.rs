@@ -1,0 +1,382 @@
+//! Bytes from a terminal, as keys. Sequences are those of ECMA-48 and xterm.
+
+use std::str::from_utf8;
+
+use super::MAX_TEXT_BYTES;
+
+/// An escape that nothing follows for so long is the key itself.
+const LONE_ESCAPE_MS: u64 = 50;
+
+/// A paste or a sequence whose end does not come is over after so long a silence.
+const SILENCE_MS: u64 = 1_000;
+
+/// A longer sequence is none.
+const MAX_SEQUENCE_BYTES: usize = 4_096;
+
+const ESCAPE: u8 = 0x1b;
+const CTRL_C: u8 = 0x03;
+const PASTE_END: &[u8] = b"\x1b[201~";
+
+/// A key, or a text that was pasted at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    Char(char),
+    /// With a lower-case letter or a sign.
+    Ctrl(char),
+    /// With any character; `\r` is Enter and `\x7f` Backspace.
+    Alt(char),
+    Enter,
+    Tab,
+    Backspace,
+    Delete,
+    Esc,
+    Up,
+    Down,
+    Left,
+    Right,
+    WordLeft,
+    WordRight,
+    Home,
+    End,
+    /// Its line ends are `\n`. Other controls stay in it.
+    Paste(String),
+    /// A paste of more than [`MAX_TEXT_BYTES`], which is dropped.
+    PasteTooLong,
+    /// A paste that Ctrl+C called off, which is dropped.
+    PasteCalledOff,
+}
+
+/// The beginning of a key that has not come in whole.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    bytes: Vec<u8>,
+    paste: Option<Paste>,
+    fed_ms: u64,
+}
+
+#[derive(Debug, Default)]
+struct Paste {
+    bytes: Vec<u8>,
+    is_too_long: bool,
+}
+
+/// A parsed piece of the input.
+enum Token {
+    Key(Key),
+    PasteStart,
+    Nothing,
+}
+
+impl Keys {
+    /// Takes bytes as they were read, and returns the keys that are complete.
+    pub(super) fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Vec<Key> {
+        self.fed_ms = now_ms;
+        self.bytes.extend_from_slice(bytes);
+        let mut keys = Vec::new();
+        loop {
+            if self.paste.is_some() {
+                let Some(key) = self.take_paste() else { break };
+                keys.push(key);
+                continue;
+            }
+            if self.bytes.is_empty() {
+                break;
+            }
+            let Some((token, length)) = token(&self.bytes) else { break };
+            self.bytes.drain(..length);
+            match token {
+                Token::Key(key) => keys.push(key),
+                Token::PasteStart => self.paste = Some(Paste::default()),
+                Token::Nothing => {}
+            }
+        }
+        keys
+    }
+
+    /// Returns the time at which [`Keys::flush`] is due.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let wait_ms = match (&self.paste, &self.bytes[..]) {
+            (Some(_), _) => SILENCE_MS,
+            (None, []) => return None,
+            (None, [ESCAPE] | [ESCAPE, _]) => LONE_ESCAPE_MS,
+            (None, [ESCAPE, ..]) => SILENCE_MS,
+            (None, _) => LONE_ESCAPE_MS,
+        };
+        Some(self.fed_ms + wait_ms)
+    }
+
+    /// Returns what the bytes so far mean, if nothing follows them for too long.
+    pub(super) fn flush(&mut self, now_ms: u64) -> Option<Key> {
+        self.next_deadline().filter(|due_ms| *due_ms <= now_ms)?;
+        let bytes = std::mem::take(&mut self.bytes);
+        if let Some(mut paste) = self.paste.take() {
+            paste.push(&bytes);
+            return Some(paste.into_key());
+        }
+        match bytes[..] {
+            [ESCAPE] => Some(Key::Esc),
+            [ESCAPE, letter] if letter.is_ascii() => Some(Key::Alt(letter.into())),
+            [ESCAPE, ..] => None,
+            _ => Some(Key::Char(char::REPLACEMENT_CHARACTER)),
+        }
+    }
+
+    /// Goes on with a paste, and returns it if its end is there. Ctrl+C calls it off, as the last key that has
+    /// come in: within a text that is pasted it is a part of this.
+    fn take_paste(&mut self) -> Option<Key> {
+        let paste = self.paste.as_mut()?;
+        let end = self.bytes.windows(PASTE_END.len()).position(|bytes| bytes == PASTE_END);
+        if let Some(end) = end {
+            paste.push(&self.bytes[..end]);
+            self.bytes.drain(..end + PASTE_END.len());
+            return self.paste.take().map(Paste::into_key);
+        }
+        if self.bytes.last() == Some(&CTRL_C) {
+            self.bytes.clear();
+            self.paste = None;
+            return Some(Key::PasteCalledOff);
+        }
+        let may_end = (0..PASTE_END.len()).rev();
+        let kept = may_end.filter(|length| self.bytes.ends_with(&PASTE_END[..*length])).max();
+        let taken = self.bytes.len() - kept.unwrap_or(0);
+        paste.push(&self.bytes[..taken]);
+        self.bytes.drain(..taken);
+        None
+    }
+}
+
+impl Paste {
+    fn push(&mut self, bytes: &[u8]) {
+        self.is_too_long |= self.bytes.len() + bytes.len() > MAX_TEXT_BYTES;
+        if !self.is_too_long {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    fn into_key(self) -> Key {
+        if self.is_too_long {
+            return Key::PasteTooLong;
+        }
+        let text = String::from_utf8_lossy(&self.bytes);
+        Key::Paste(text.replace("\r\n", "\n").replace('\r', "\n"))
+    }
+}
+
+/// Parses the first key of some bytes, and counts its bytes; `None` if more are needed.
+fn token(bytes: &[u8]) -> Option<(Token, usize)> {
+    let key = match bytes[0] {
+        ESCAPE => return escape(bytes),
+        0 => return Some((Token::Nothing, 1)),
+        b'\r' | b'\n' => Key::Enter,
+        b'\t' => Key::Tab,
+        0x08 | 0x7f => Key::Backspace,
+        letter @ 1..=0x1a => Key::Ctrl((letter + b'a' - 1).into()),
+        sign @ 0x1c..=0x1f => Key::Ctrl((sign + b'@').into()),
+        _ => {
+            let (letter, length) = letter(bytes)?;
+            return Some((Token::Key(Key::Char(letter)), length));
+        }
+    };
+    Some((Token::Key(key), 1))
+}
+
+/// The first character, or U+FFFD for bytes that are none.
+fn letter(bytes: &[u8]) -> Option<(char, usize)> {
+    let first = &bytes[..bytes.len().min(4)];
+    let valid = match from_utf8(first) {
+        Ok(text) => text,
+        Err(error) if error.valid_up_to() == 0 => {
+            return Some((char::REPLACEMENT_CHARACTER, error.error_len()?));
+        }
+        Err(error) => from_utf8(&first[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    valid.chars().next().map(|letter| (letter, letter.len_utf8()))
+}
+
+fn escape(bytes: &[u8]) -> Option<(Token, usize)> {
+    match bytes.get(1)? {
+        b'[' => control_sequence(bytes),
+        b'O' => Some((named(*bytes.get(2)?, 1, false), 3)),
+        b']' | b'P' | b'X' | b'^' | b'_' => string(bytes),
+        b'\r' | b'\n' => Some((Token::Key(Key::Alt('\r')), 2)),
+        0x08 | 0x7f => Some((Token::Key(Key::Alt('\x7f')), 2)),
+        0..0x20 => Some((Token::Key(Key::Esc), 1)),
+        _ => {
+            let (letter, length) = letter(&bytes[1..])?;
+            Some((Token::Key(Key::Alt(letter)), 1 + length))
+        }
+    }
+}
+
+/// Parses a sequence that CSI begins. A control character within it ends it.
+fn control_sequence(bytes: &[u8]) -> Option<(Token, usize)> {
+    if bytes.get(2) == Some(&b'[') {
+        // A function key of the Linux console.
+        return bytes.get(3).map(|_| (Token::Nothing, 4));
+    }
+    let is_last = |byte: &u8| !matches!(byte, 0x20..=0x3f);
+    let Some(length) = bytes[2..].iter().position(is_last) else {
+        return is_endless(bytes).then_some((Token::Nothing, bytes.len()));
+    };
+    let (parameters, last) = (&bytes[2..2 + length], bytes[2 + length]);
+    if !matches!(last, 0x40..=0x7e) {
+        return Some((Token::Nothing, 2 + length));
+    }
+    let parameters = from_utf8(parameters).unwrap_or_default();
+    let mut numbers = parameters.split(';').map(|number| number.parse().unwrap_or(1_u16));
+    let (first, modifiers) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
+    // Alt and Ctrl; Shift changes no key here.
+    let is_modified = modifiers.saturating_sub(1) & 0b110 != 0;
+    Some((named(last, first, is_modified), 3 + length))
+}
+
+fn named(last: u8, number: u16, is_modified: bool) -> Token {
+    let key = match (last, number) {
+        (b'A', _) => Key::Up,
+        (b'B', _) => Key::Down,
+        (b'C', _) if is_modified => Key::WordRight,
+        (b'D', _) if is_modified => Key::WordLeft,
+        (b'C', _) => Key::Right,
+        (b'D', _) => Key::Left,
+        (b'H', _) | (b'~', 1 | 7) => Key::Home,
+        (b'F', _) | (b'~', 4 | 8) => Key::End,
+        (b'~', 3) if is_modified => Key::Alt('d'),
+        (b'~', 3) => Key::Delete,
+        (b'M', _) => Key::Enter,
+        (b'~', 200) => return Token::PasteStart,
+        _ => return Token::Nothing,
+    };
+    Token::Key(key)
+}
+
+/// Skips a string that nobody asked for, such as OSC, to its terminator.
+fn string(bytes: &[u8]) -> Option<(Token, usize)> {
+    let is_end = |byte: &u8| *byte < 0x20;
+    let Some(length) = bytes[2..].iter().position(is_end) else {
+        return is_endless(bytes).then_some((Token::Nothing, bytes.len()));
+    };
+    let end = 2 + length;
+    match bytes[end] {
+        0x07 => Some((Token::Nothing, end + 1)),
+        ESCAPE if *bytes.get(end + 1)? == b'\\' => Some((Token::Nothing, end + 2)),
+        _ => Some((Token::Nothing, end)),
+    }
+}
+
+fn is_endless(bytes: &[u8]) -> bool {
+    bytes.len() > MAX_SEQUENCE_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn typed(bytes: &[u8]) -> Vec<Key> {
+        let mut keys = Keys::default();
+        let mut typed = keys.feed(bytes, 0);
+        typed.extend(keys.flush(SILENCE_MS));
+        typed
+    }
+
+    fn chars(text: &str) -> Vec<Key> {
+        text.chars().map(Key::Char).collect()
+    }
+
+    #[test]
+    fn keys_are_told_apart() {
+        use Key::*;
+        for (bytes, key) in [
+            (&b"\r"[..], Enter),
+            (b"\n", Enter),
+            (b"\x1bOM", Enter),
+            (b"\x7f", Backspace),
+            (b"\x01", Ctrl('a')),
+            (b"\x1f", Ctrl('_')),
+            (b"\x1b[A", Up),
+            (b"\x1bOB", Down),
+            (b"\x1b[1;5D", WordLeft),
+            (b"\x1b[1;3C", WordRight),
+            (b"\x1b[1;2C", Right),
+            (b"\x1b[3~", Delete),
+            (b"\x1b[7~", Home),
+            (b"\x1b[F", End),
+            (b"\x1b", Esc),
+            (b"\x1bb", Alt('b')),
+            (b"\x1b[", Alt('[')),
+            (b"\x1b]", Alt(']')),
+            (b"\x1b\r", Alt('\r')),
+            ("\u{1b}é".as_bytes(), Alt('é')),
+            ("日".as_bytes(), Char('日')),
+        ] {
+            assert_eq!(typed(bytes), [key], "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_sequences_are_ignored_whole() {
+        for unknown in [
+            &b"\x1b[15~"[..],
+            b"\x1b[?1;2c",
+            b"\x1b[24;80R",
+            b"\x1b[[A",
+            b"\x1bOP",
+            b"\x1b]11;rgb:0/0/0\x07",
+            b"\x1b]11;rgb:0/0/0\x1b\\",
+            b"\x1bP1$r0m\x1b\\",
+            b"\x1b[201~",
+            b"\0",
+        ] {
+            assert_eq!(typed(&[unknown, b"x"].concat()), chars("x"), "{unknown:?}");
+        }
+        assert_eq!(typed(b"\x1b[1\x03"), [Key::Ctrl('c')]);
+        assert_eq!(typed(b"\x1b]0;no end\x03"), [Key::Ctrl('c')]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_swallow_no_keys() {
+        assert_eq!(typed(b"gr\xfc\xdfe"), chars("gr\u{fffd}\u{fffd}e"));
+        assert_eq!(typed(b"\xe9"), chars("\u{fffd}"));
+        assert_eq!(typed(b"\xe9\r"), [Key::Char('\u{fffd}'), Key::Enter]);
+        assert_eq!(typed(b"\xf0\x9f\x91x"), chars("\u{fffd}x"));
+    }
+
+    #[test]
+    fn paste_ends_at_its_end_after_silence_or_at_ctrl_c() {
+        let pasted = |text: &str| Key::Paste(text.into());
+        assert_eq!(typed(b"\x1b[200~a\r\nb\rc\x1b[201~"), [pasted("a\nb\nc")]);
+        assert_eq!(typed(b"\x1b[200~a\x03b\x1b[A\x1b[201~"), [pasted("a\u{3}b\u{1b}[A")]);
+        let mut keys = Keys::default();
+        assert_eq!(keys.feed(b"\x1b[200~a", 0), []);
+        assert_eq!(keys.feed(b"b\x1b[", 900), []);
+        assert_eq!(keys.flush(1_800), None);
+        assert_eq!(keys.next_deadline(), Some(1_900));
+        assert_eq!(keys.flush(1_900), Some(pasted("ab\u{1b}[")));
+        assert_eq!(keys.feed(b"\x1b[200~a", 2_000), []);
+        assert_eq!(keys.feed(b"\x03", 2_001), [Key::PasteCalledOff]);
+        assert_eq!(keys.feed(b"x", 2_002), chars("x"));
+    }
+
+    #[test]
+    fn enormous_paste_is_dropped_and_told() {
+        let paste = [b"\x1b[200~", &vec![b'x'; MAX_TEXT_BYTES + 1][..], b"\x1b[201~y"].concat();
+        assert_eq!(typed(&paste), [Key::PasteTooLong, Key::Char('y')]);
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_the_same_in_any_chunking(
+            bytes in proptest::collection::vec(
+                prop_oneof![any::<u8>(), Just(0x1b), Just(b'['), Just(b'~'), b'0'..=b'9'], 0..60),
+            paste in "[a-z\r\u{1b}é]{0,20}",
+        ) {
+            let all = [&bytes[..], b"\x18\x1b[200~", paste.as_bytes(), b"\x1b[201~"].concat();
+            let mut keys = Keys::default();
+            let mut apart: Vec<Key> = all.iter().flat_map(|byte| keys.feed(&[*byte], 0)).collect();
+            apart.extend(keys.flush(SILENCE_MS));
+            // A Ctrl+C that ends a read means something else within a paste.
+            prop_assume!(!all.contains(&CTRL_C));
+            prop_assert_eq!(typed(&all), apart);
+        }
+    }
+}

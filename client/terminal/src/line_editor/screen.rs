@@ -1,0 +1,453 @@
+//! A prompt and its line as rows of a terminal.
+//!
+//! Rows break where this module breaks them, never at the terminal's edge: a character counts as the most columns
+//! that a terminal may give it. The cursor is put by writing its row again up to it. So nothing depends on the
+//! columns that a terminal really gives, and nothing has to be asked.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use letschat_protocol::printable::{Printable, escaped};
+use letschat_protocol::rows::most_columns;
+use nu_ansi_term::Style;
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::{Candidate, Look};
+
+/// The text before each further line of a text.
+const NEXT_LINE: &str = "| ";
+
+const TAB: &str = "    ";
+
+/// Everything that is to be seen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scene {
+    pub(super) prompt: String,
+    pub(super) text: String,
+    /// An offset in the text.
+    pub(super) cursor: usize,
+    /// A known word in the text.
+    pub(super) known: Range<usize>,
+    /// Stands behind the text, as far as there is room in its row.
+    pub(super) hint: String,
+    /// Stands below the text, as far as there is room in the window.
+    pub(super) list: Vec<Candidate>,
+    pub(super) look: Look,
+}
+
+/// The size of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// The rows that are drawn on the terminal, and the cursor in them. The cursor is at the first column if there are
+/// none.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    drawn: Vec<String>,
+    cursor_row: usize,
+    window: Option<Window>,
+}
+
+/// The rows of a scene.
+struct Picture {
+    rows: Vec<String>,
+    cursor_row: usize,
+    /// The row of the cursor, up to the cursor.
+    before_cursor: String,
+}
+
+impl Screen {
+    /// Draws a scene in the place of the one before: at most one row less than the window has, those around the
+    /// cursor.
+    pub(super) fn draw(&mut self, scene: &Scene, window: Window, output: &mut String) {
+        let max_rows = window.rows.saturating_sub(1).max(1);
+        let mut picture = Picture::new(scene, window.columns, max_rows);
+        picture.clip(max_rows);
+        self.show(picture, window, output);
+    }
+
+    /// Draws a whole scene, however high, and leaves it where it is.
+    pub(super) fn leave(&mut self, scene: &Scene, window: Window, output: &mut String) {
+        let mut picture = Picture::new(scene, window.columns, 0);
+        // The row that only the cursor would stand in.
+        picture.rows.pop_if(|row| row.is_empty());
+        picture.cursor_row = picture.rows.len().saturating_sub(1);
+        picture.before_cursor = picture.rows.last().cloned().unwrap_or_default();
+        self.show(picture, window, output);
+        output.push_str("\r\n");
+        self.forget();
+    }
+
+    /// Takes the rows off the terminal.
+    pub(super) fn erase(&mut self, output: &mut String) {
+        if !self.drawn.is_empty() {
+            move_up(self.cursor_row, output);
+            output.push_str("\r\x1b[J");
+            self.forget();
+        }
+    }
+
+    /// The terminal was somebody else's meanwhile: the rows are not there any more.
+    pub(super) fn forget(&mut self) {
+        self.drawn.clear();
+        self.cursor_row = 0;
+    }
+
+    fn show(&mut self, picture: Picture, window: Window, output: &mut String) {
+        let is_resized = self.window.replace(window) != Some(window);
+        let pairs = self.drawn.iter().zip(&picture.rows);
+        let same = pairs.take_while(|(old, new)| old == new && !is_resized).count();
+        if same < self.drawn.len().max(picture.rows.len()) {
+            let first = same.min(self.drawn.len().saturating_sub(1));
+            move_between(self.cursor_row, first, output);
+            output.push_str("\r\x1b[J");
+            output.push_str(&picture.rows[first..].join("\r\n"));
+            self.cursor_row = picture.rows.len() - 1;
+        }
+        move_between(self.cursor_row, picture.cursor_row, output);
+        output.push('\r');
+        output.push_str(&picture.before_cursor);
+        self.cursor_row = picture.cursor_row;
+        self.drawn = picture.rows;
+    }
+}
+
+fn move_between(from: usize, to: usize, output: &mut String) {
+    move_up(from.saturating_sub(to), output);
+    move_down(to.saturating_sub(from), output);
+}
+
+fn move_up(rows: usize, output: &mut String) {
+    if rows > 0 {
+        // Writing to a String can't fail.
+        let _ = write!(output, "\x1b[{rows}A");
+    }
+}
+
+fn move_down(rows: usize, output: &mut String) {
+    if rows > 0 {
+        let _ = write!(output, "\x1b[{rows}B");
+    }
+}
+
+impl Picture {
+    /// Lays a scene out, with as much of its list as leaves it below this number of rows.
+    fn new(scene: &Scene, columns: usize, max_rows: usize) -> Picture {
+        let look = &scene.look;
+        let mut rows = Rows::new(columns);
+        rows.write(&scene.prompt, look.prompt);
+        let mut cursor = None;
+        for (at, piece) in pieces(&scene.text) {
+            if piece == "\n" {
+                cursor = cursor.or((at >= scene.cursor).then(|| rows.place()));
+                rows.begin_row();
+                rows.write(NEXT_LINE, look.prompt);
+                continue;
+            }
+            let is_known = scene.known.contains(&at);
+            rows.make_room(&piece);
+            cursor = cursor.or((at >= scene.cursor).then(|| rows.place()));
+            rows.write(&piece, if is_known { look.known } else { Style::new() });
+        }
+        let (cursor_row, before_cursor) = cursor.unwrap_or_else(|| {
+            rows.make_room(" ");
+            rows.place()
+        });
+        let room = columns.saturating_sub(rows.column);
+        rows.write(&cut(&scene.hint, room), look.hint);
+        let mut rows = rows.finish();
+        rows.extend(list(scene, columns, max_rows.saturating_sub(rows.len())));
+        Picture { rows, cursor_row, before_cursor }
+    }
+
+    /// Leaves only so many rows, with the cursor among them.
+    fn clip(&mut self, max_rows: usize) {
+        let hidden = self.rows.len().saturating_sub(max_rows);
+        let above = self.cursor_row.saturating_sub(max_rows / 2).min(hidden);
+        self.rows.drain(..above);
+        self.rows.truncate(max_rows);
+        self.cursor_row -= above;
+    }
+}
+
+/// Rows that are being written.
+struct Rows {
+    columns: usize,
+    rows: Vec<String>,
+    /// The next one to be written in, of the last row.
+    column: usize,
+    style: Style,
+}
+
+impl Rows {
+    fn new(columns: usize) -> Rows {
+        Rows { columns, rows: vec![String::new()], column: 0, style: Style::new() }
+    }
+
+    fn begin_row(&mut self) {
+        self.set_style(Style::new());
+        self.rows.push(String::new());
+        self.column = 0;
+    }
+
+    /// Begins a row if this does not fit into the present one.
+    fn make_room(&mut self, piece: &str) {
+        if self.column + most_columns(piece).min(self.columns) > self.columns {
+            self.begin_row();
+        }
+    }
+
+    fn write(&mut self, text: &str, style: Style) {
+        for grapheme in text.graphemes(true) {
+            if most_columns(grapheme) <= self.columns {
+                self.put(grapheme, style);
+                continue;
+            }
+            for letter in grapheme.chars() {
+                let letter = if most_columns(letter.encode_utf8(&mut [0; 4])) > self.columns {
+                    '?'
+                } else {
+                    letter
+                };
+                self.put(letter.encode_utf8(&mut [0; 4]), style);
+            }
+        }
+    }
+
+    fn put(&mut self, piece: &str, style: Style) {
+        self.make_room(piece);
+        self.set_style(style);
+        self.last().push_str(piece);
+        self.column += most_columns(piece);
+    }
+
+    fn set_style(&mut self, style: Style) {
+        if style != self.style {
+            let change = format!("{}{}", self.style.suffix(), style.prefix());
+            self.last().push_str(&change);
+            self.style = style;
+        }
+    }
+
+    /// The present row, and its text so far.
+    fn place(&self) -> (usize, String) {
+        let text = self.rows.last().cloned().unwrap_or_default();
+        (self.rows.len() - 1, format!("{text}{}", self.style.suffix()))
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        self.set_style(Style::new());
+        self.rows
+    }
+
+    fn last(&mut self) -> &mut String {
+        if self.rows.is_empty() {
+            self.rows.push(String::new());
+        }
+        let last = self.rows.len() - 1;
+        &mut self.rows[last]
+    }
+}
+
+/// The characters of a text as they are shown, with their offsets: nothing in them steers a terminal.
+fn pieces(text: &str) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
+    let mut escaped = escaped(text).peekable();
+    text.grapheme_indices(true).map(move |(at, grapheme)| {
+        let end = at + grapheme.len();
+        if grapheme == "\n" || escaped.peek().is_none_or(|(next, _)| *next >= end) {
+            escaped.next_if(|(next, _)| *next < end);
+            return (at, Cow::Borrowed(grapheme));
+        }
+        let mut shown = String::new();
+        for (offset, letter) in grapheme.char_indices() {
+            match escaped.next_if(|(next, _)| *next == at + offset) {
+                Some(_) => shown.push_str(&symbol(letter)),
+                None => shown.push(letter),
+            }
+        }
+        (at, Cow::Owned(shown))
+    })
+}
+
+fn symbol(letter: char) -> String {
+    match letter {
+        '\t' => TAB.to_owned(),
+        '\u{7f}' => '\u{2421}'.to_string(),
+        '\0'..=' ' => char::from_u32(0x2400 + u32::from(letter)).unwrap_or('?').to_string(),
+        letter => format!("\\u{{{:x}}}", u32::from(letter)),
+    }
+}
+
+/// The rows of a list, as many as there is room for.
+fn list(scene: &Scene, columns: usize, room: usize) -> Vec<String> {
+    let candidates = &scene.list;
+    let width = candidates.iter().map(|candidate| most_columns(&candidate.value)).max();
+    let width = width.unwrap_or(0) + 2;
+    let whole = if candidates.len() > room { room.saturating_sub(1) } else { candidates.len() };
+    let mut rows: Vec<String> = Vec::new();
+    for Candidate { value, description } in &candidates[..whole] {
+        let value = Printable(value).to_string();
+        let Some(description) = description else {
+            rows.push(shorten(&value, columns));
+            continue;
+        };
+        let gap = " ".repeat(width.saturating_sub(most_columns(&value)));
+        let description = Printable(description).to_string();
+        let description = shorten(&description, columns.saturating_sub(width));
+        let description = scene.look.hint.paint(description);
+        rows.push(format!("{}{description}", cut(&format!("{value}{gap}"), columns)));
+    }
+    if whole < candidates.len() && room > 0 {
+        rows.push(shorten(&format!("and {} more", candidates.len() - whole), columns));
+    }
+    rows
+}
+
+/// The beginning of a text that fits, with a mark if that is not all.
+fn shorten(text: &str, columns: usize) -> String {
+    if most_columns(text) <= columns {
+        return text.to_owned();
+    }
+    format!("{}{}", cut(text, columns.saturating_sub(3)), cut("...", columns))
+}
+
+/// The beginning of a text that fits.
+fn cut(text: &str, columns: usize) -> String {
+    let mut column = 0;
+    let fitting = Printable(text).to_string();
+    let fitting = fitting.graphemes(true).take_while(|grapheme| {
+        column += most_columns(grapheme);
+        column <= columns
+    });
+    fitting.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use vt100::Parser;
+
+    const ABOVE: [&str; 3] = ["first above", "second above", "third above"];
+
+    fn scene(text: &str, cursor: usize) -> Scene {
+        let (prompt, text) = ("bob> ".to_owned(), text.to_owned());
+        Scene { prompt, text, cursor, ..Scene::default() }
+    }
+
+    fn terminal(window: Window) -> Parser {
+        let size = |count: usize| u16::try_from(count).unwrap().try_into().unwrap();
+        let mut terminal = Parser::new(size(window.rows), size(window.columns), 10_000);
+        for line in ABOVE {
+            terminal.process(format!("{line}\r\n").as_bytes());
+        }
+        terminal
+    }
+
+    /// Every row that there is or was.
+    fn all_rows(terminal: &mut Parser) -> Vec<String> {
+        let (height, width) = terminal.screen().size();
+        let height = usize::from(height.get());
+        terminal.screen_mut().set_scrollback(usize::MAX);
+        let mut rows = Vec::new();
+        for back in (0..=terminal.screen().scrollback()).rev() {
+            terminal.screen_mut().set_scrollback(back);
+            let taken = if back == 0 { height } else { 1 };
+            let shown = terminal.screen().rows(0, width.get()).take(taken);
+            rows.extend(shown.map(|row| row.trim_end().to_owned()));
+        }
+        rows
+    }
+
+    fn rows_of(text: &str, cursor: usize, columns: usize) -> (Vec<String>, usize, String) {
+        let picture = Picture::new(&scene(text, cursor), columns, 0);
+        (picture.rows, picture.cursor_row, picture.before_cursor)
+    }
+
+    #[test]
+    fn rows_break_at_the_edge_and_the_cursor_goes_over_it() {
+        let rows = |rows: &[&str]| rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>();
+        assert_eq!(rows_of("abcde", 5, 10), (rows(&["bob> abcde", ""]), 1, String::new()));
+        assert_eq!(rows_of("abcdef", 5, 10), (rows(&["bob> abcde", "f"]), 1, String::new()));
+        assert_eq!(rows_of("abc日", 3, 9), (rows(&["bob> abc", "日"]), 1, String::new()));
+        assert_eq!(rows_of("a\nb", 1, 10), (rows(&["bob> a", "| b"]), 0, "bob> a".into()));
+        assert_eq!(rows_of("a\nb", 2, 10), (rows(&["bob> a", "| b"]), 1, "| ".into()));
+    }
+
+    #[test]
+    fn controls_are_shown_as_symbols_and_tabs_as_blanks() {
+        let (rows, _, before) = rows_of("a\tb\u{1b}[2J\u{7f}\u{9b}\u{202e}", 2, 60);
+        assert_eq!(rows, ["bob> a    b␛[2J␡\\u{9b}\\u{202e}"]);
+        assert_eq!(before, "bob> a    ");
+        assert_eq!(rows_of("👩\u{200d}💻", 0, 60).0, ["bob> 👩\u{200d}💻"]);
+        assert_eq!(rows_of("日本", 0, 1).0.concat(), "bob> ??");
+    }
+
+    #[test]
+    fn list_says_how_many_have_no_room() {
+        let mut scene = scene("x", 1);
+        let candidate = |value: &str, description: Option<&str>| Candidate {
+            value: value.to_owned(),
+            description: description.map(str::to_owned),
+        };
+        scene.list = vec![
+            candidate("one", Some("this is the first")),
+            candidate("three", Some("short")),
+            candidate("four", None),
+        ];
+        let rows = |max_rows| Picture::new(&scene, 20, max_rows).rows;
+        assert_eq!(rows(4), ["bob> x", "one    this is th...", "three  short", "four"]);
+        assert_eq!(rows(3), ["bob> x", "one    this is th...", "and 2 more"]);
+        assert_eq!(rows(1), ["bob> x"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_above_the_prompt_ever_changes(
+            edits in proptest::collection::vec(
+                ("[a-c日é\t\u{1b} \n]{0,90}", 0.0..1.0, 0_u8..6), 1..12),
+            rows in 1_usize..9,
+            columns in 12_usize..30,
+        ) {
+            let window = Window { rows, columns };
+            let (mut terminal, mut screen) = (terminal(window), Screen::default());
+            let mut above = ABOVE.map(str::to_owned).to_vec();
+            for (text, cursor, edit) in edits {
+                let mut cursor = (text.len() as f64 * cursor) as usize;
+                while !text.is_char_boundary(cursor) {
+                    cursor -= 1;
+                }
+                let scene = scene(&text, cursor);
+                let mut output = String::new();
+                if edit == 0 {
+                    screen.erase(&mut output);
+                    output.push_str("said\r\n");
+                    above.push("said".into());
+                }
+                screen.draw(&scene, window, &mut output);
+                prop_assert!(screen.drawn.len() < rows.max(2));
+                terminal.process(output.as_bytes());
+                let drawn = screen.drawn.iter().map(|row| row.trim_end().to_owned());
+                let expected: Vec<String> = above.iter().cloned().chain(drawn).collect();
+                let shown = all_rows(&mut terminal);
+                prop_assert_eq!(&shown[..expected.len()], &expected[..]);
+                prop_assert!(shown[expected.len()..].iter().all(String::is_empty));
+                let (row, _) = terminal.screen().cursor_position();
+                let top = shown.len() - rows;
+                prop_assert_eq!(usize::from(row) + top, above.len() + screen.cursor_row);
+                if edit == 1 {
+                    let mut output = String::new();
+                    screen.leave(&scene, window, &mut output);
+                    terminal.process(output.as_bytes());
+                    let mut left = Picture::new(&scene, columns, 0).rows;
+                    left.pop_if(|row| row.is_empty());
+                    above.extend(left.iter().map(|row| row.trim_end().to_owned()));
+                }
+            }
+        }
+    }
+}
