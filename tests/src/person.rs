@@ -349,7 +349,7 @@ impl Person {
         other.wait_event_with("request", "from", &self.name);
         other.ok("approve", json!({"who": self.name}));
         other.wait_event_with("chat_opened", "with", &self.name);
-        self.is_prompted(&format!("{}> ", other.name));
+        self.is_prompted(&format!("→ {}> ", other.name));
     }
 
     /// Answers the two questions for a new password.

@@ -92,8 +92,8 @@ pub enum Asks {
     Nothing,
     /// That of an account, if this parameter names one.
     Password(&'static Parameter),
-    /// One for a new account, and the same again as `repeated`.
-    NewPassword,
+    /// One for a new account, which this parameter names, and the same again as `repeated`.
+    NewPassword(&'static Parameter),
     /// The account's present password, the one it is to have as `new_password`, and that again as
     /// `repeated`.
     ChangedPassword,
@@ -351,9 +351,11 @@ impl Dispatcher {
                 let missing = ArgumentError::Missing(*text);
                 return Err(misused(call.command, &missing).failure);
             }
-            Asks::Password(_) | Asks::NewPassword if in_a_file => {}
+            Asks::Password(_) | Asks::NewPassword(_) if in_a_file => {}
             Asks::ChangedPassword if in_a_file => {
-                if let Some([new, repeated]) = self.passwords.new_for_change().await? {
+                if let Some([new, repeated]) =
+                    self.passwords.new_for_change(self.own_name().as_ref()).await?
+                {
                     arguments.give(&NEW_PASSWORD, new.0);
                     arguments.give(&REPEATED, repeated.0);
                 }
@@ -364,14 +366,17 @@ impl Dispatcher {
                     arguments.give(&PASSWORD, password.0);
                 }
             }
-            Asks::NewPassword => {
-                if let Some((password, repeated)) = self.passwords.for_signup().await? {
+            Asks::NewPassword(account) => {
+                let name = arguments.required(account);
+                if let Some((password, repeated)) = self.passwords.for_signup(&name).await? {
                     arguments.give(&PASSWORD, password.0);
                     arguments.give(&REPEATED, repeated.0);
                 }
             }
             Asks::ChangedPassword => {
-                if let Some([present, new, repeated]) = self.passwords.for_change().await? {
+                if let Some([present, new, repeated]) =
+                    self.passwords.for_change(self.own_name().as_ref()).await?
+                {
                     arguments.give(&PASSWORD, present.0);
                     arguments.give(&NEW_PASSWORD, new.0);
                     arguments.give(&REPEATED, repeated.0);
@@ -404,7 +409,7 @@ impl Dispatcher {
             && self.takes_password_from_file(command, &arguments)
             && let Some(password) = self.password_of_file().await?
         {
-            if matches!(command.asks, Asks::NewPassword) {
+            if matches!(command.asks, Asks::NewPassword(_)) {
                 arguments.give(&REPEATED, password.0.clone());
             }
             arguments.give(&PASSWORD, password.0);
@@ -418,12 +423,16 @@ impl Dispatcher {
         }
     }
 
+    fn own_name(&self) -> Option<Username> {
+        self.client().read_view(|view| view.session.username.clone())
+    }
+
     fn takes_password_from_file(&self, command: &Command, arguments: &Arguments) -> bool {
         self.passwords.are_in_a_file()
             && match command.asks {
                 Asks::Nothing | Asks::Text(..) => false,
                 Asks::Password(account) => arguments.has(account),
-                Asks::NewPassword => true,
+                Asks::NewPassword(_) => true,
                 Asks::ChangedPassword => arguments.has(&NEW_PASSWORD),
             }
     }

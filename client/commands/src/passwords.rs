@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::password;
+use letschat_protocol::username::Username;
 use smol::lock::Mutex;
 
 use crate::arguments::{Kind, Parameter};
 use crate::failure::Failure;
+use crate::text;
 use letschat_core::codes::FailureCode;
 
 /// An account's password, as commands take it.
@@ -55,14 +57,16 @@ impl Passwords {
         self.file.is_some()
     }
 
-    /// The password of a new account, and the same again; `None` where there is none to be had.
-    pub async fn for_signup(&self) -> Result<Option<(Secret, Secret)>, Failure> {
+    /// Returns the password of a new account of this name, and the same again; `None` if there is nobody to ask.
+    pub async fn for_signup(&self, name: &str) -> Result<Option<(Secret, Secret)>, Failure> {
         if let Some(password) = self.from_file().await? {
             return Ok(Some((password.clone(), password)));
         }
-        let password = self.ask("Password for the new account: ").await?;
-        let repeated = self.ask("The same password again: ").await?;
-        Ok(password.zip(repeated))
+        let name = name.parse().ok();
+        let new = self
+            .ask_new(name.as_ref(), "Password for the new account: ", "The same password again: ")
+            .await?;
+        Ok(new.map(|[password, repeated]| (password, repeated)))
     }
 
     /// The password of an account; `None` where there is none to be had, and where the user gives
@@ -77,20 +81,47 @@ impl Passwords {
 
     /// The present password, the new one, and that again. The file has the present one at most:
     /// it would not be right any more afterwards.
-    pub async fn for_change(&self) -> Result<Option<[Secret; 3]>, Failure> {
+    pub async fn for_change(
+        &self,
+        name: Option<&Username>,
+    ) -> Result<Option<[Secret; 3]>, Failure> {
         let present = match self.from_file().await? {
             Some(password) => Some(password),
             None => self.ask("Your present password: ").await?,
         };
-        let new = self.new_for_change().await?;
+        let new = self.new_for_change(name).await?;
         Ok(present.zip(new).map(|(present, [new, repeated])| [present, new, repeated]))
     }
 
     /// Of a change, the new password and that again.
-    pub(crate) async fn new_for_change(&self) -> Result<Option<[Secret; 2]>, Failure> {
-        let new = self.ask("The new password: ").await?;
-        let repeated = self.ask("The new password again: ").await?;
-        Ok(new.zip(repeated).map(|(new, repeated)| [new, repeated]))
+    pub(crate) async fn new_for_change(
+        &self,
+        name: Option<&Username>,
+    ) -> Result<Option<[Secret; 2]>, Failure> {
+        self.ask_new(name, "The new password: ", "The new password again: ").await
+    }
+
+    /// Asks for a password that an account is to have, and for it again. Each answer is checked at once, and a
+    /// wrong one is asked for again.
+    async fn ask_new(
+        &self,
+        name: Option<&Username>,
+        question: &str,
+        again: &str,
+    ) -> Result<Option<[Secret; 2]>, Failure> {
+        let mut prompt = question.to_owned();
+        loop {
+            let Some(new) = self.ask(&prompt).await? else { return Ok(None) };
+            if let Some(Err(weak)) = name.map(|name| password::check(&new.0, name)) {
+                prompt = format!("{} {question}", text::sentence(&weak.to_string()));
+                continue;
+            }
+            let Some(repeated) = self.ask(again).await? else { return Ok(None) };
+            if password::are_same(&new.0, &repeated.0) {
+                return Ok(Some([new, repeated]));
+            }
+            prompt = format!("The two passwords differ. {question}");
+        }
     }
 
     /// The first line of the password file, if one was named. A thread reads it, since a FIFO may
@@ -105,11 +136,12 @@ impl Passwords {
         })
     }
 
-    async fn ask(&self, prompt: &'static str) -> Result<Option<Secret>, Failure> {
+    async fn ask(&self, prompt: &str) -> Result<Option<Secret>, Failure> {
         let Some(user) = self.user.clone() else {
             return Ok(None);
         };
-        smol::unblock(move || user.ask(prompt)).await.map(Some).map_err(|error| {
+        let prompt = prompt.to_owned();
+        smol::unblock(move || user.ask(&prompt)).await.map(Some).map_err(|error| {
             Failure::new(FailureCode::NoPassword, format!("No password could be read: {error}."))
         })
     }
@@ -158,6 +190,17 @@ mod tests {
         }
     }
 
+    /// Gives one answer after the other, and notes the questions.
+    struct Script(std::sync::Mutex<(Vec<&'static str>, Vec<String>)>);
+
+    impl Ask for Script {
+        fn ask(&self, prompt: &str) -> io::Result<Secret> {
+            let mut script = self.0.lock().unwrap();
+            script.1.push(prompt.to_owned());
+            Ok(Secret(script.0.remove(0).into()))
+        }
+    }
+
     fn passwords(file: Option<&str>, user: Option<&'static str>) -> (Passwords, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
@@ -174,7 +217,7 @@ mod tests {
         let (passwords, _folder) = passwords(Some("from file \r\nmore"), Some("typed"));
         let password = Secret("from file ".into());
         assert_eq!(block_on(passwords.for_login()), Ok(Some(password.clone())));
-        assert_eq!(block_on(passwords.for_signup()), Ok(Some((password.clone(), password))));
+        assert_eq!(block_on(passwords.for_signup("alice")), Ok(Some((password.clone(), password))));
     }
 
     #[test]
@@ -212,10 +255,31 @@ mod tests {
     }
 
     #[test]
+    fn wrong_answer_is_asked_for_again_alone() {
+        let good = "correct horse";
+        let answers = vec!["short", good, "correct hose", good, good];
+        let script = Arc::new(Script(std::sync::Mutex::new((answers, Vec::new()))));
+        let passwords = Passwords::new(None, Some(script.clone()));
+        let given = block_on(passwords.for_signup("alice")).unwrap().unwrap();
+        assert_eq!(given, (Secret(good.into()), Secret(good.into())));
+        let asked = &script.0.lock().unwrap().1;
+        assert_eq!(
+            *asked,
+            [
+                "Password for the new account: ",
+                "A password has at least 8 characters. Password for the new account: ",
+                "The same password again: ",
+                "The two passwords differ. Password for the new account: ",
+                "The same password again: ",
+            ]
+        );
+    }
+
+    #[test]
     fn where_there_is_none_nothing_is_asked() {
         let (nowhere, _folder) = passwords(None, None);
         assert_eq!(block_on(nowhere.for_login()), Ok(None));
-        assert_eq!(block_on(nowhere.for_signup()), Ok(None));
+        assert_eq!(block_on(nowhere.for_signup("alice")), Ok(None));
         let (broken, _folder) = passwords(Some("\n"), None);
         assert_eq!(block_on(broken.for_login()).unwrap_err().code, FailureCode::PasswordFile);
     }

@@ -78,6 +78,16 @@ pub fn event(event: &Event, chats: &BTreeMap<Username, ChatState>) -> Option<Str
     }
 }
 
+/// Returns the line of an own message, for a front end that shows them: `you → bob: yes`.
+pub fn own_message(event: &Event) -> Option<String> {
+    match event {
+        Event::Message { own: true, conversation, text, .. } => {
+            Some(format!("you → {conversation}: {}", indented(text)))
+        }
+        _ => None,
+    }
+}
+
 fn line(event: &Event) -> String {
     match event {
         Event::Connected { server, fingerprint } => {

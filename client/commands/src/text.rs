@@ -330,7 +330,7 @@ fn joined(names: &[Username]) -> String {
 }
 
 /// Words as a sentence: the first letter large, and an end.
-fn sentence(words: &str) -> String {
+pub(crate) fn sentence(words: &str) -> String {
     let mut chars = words.chars();
     let first = chars.next().map(|first| first.to_uppercase().collect::<String>());
     let mut sentence = first.unwrap_or_default() + chars.as_str();

@@ -43,9 +43,9 @@ fn bob_asks_alice_for_a_chat(bob: &Person, alice: &Person) {
     alice.is_prompted("letschat> ");
     alice.types("approve");
     alice.sees("Chat with bob is open.");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     bob.sees("Chat with alice is open.");
-    bob.is_prompted("alice> ");
+    bob.is_prompted("→ alice> ");
 }
 
 fn they_talk(bob: &Person, alice: &Person, carol: &mut TestClient) {
@@ -58,14 +58,14 @@ fn they_talk(bob: &Person, alice: &Person, carol: &mut TestClient) {
     says(bob, alice, "Ramen it is.");
     bob.types("/list");
     bob.sees("carol  127.0.0.1");
-    bob.is_prompted("alice> ");
+    bob.is_prompted("→ alice> ");
     alice.press("See you th");
-    alice.is_prompted("bob> See you th");
+    alice.is_prompted("→ bob> See you th");
 }
 
 fn says(speaker: &Person, listener: &Person, text: &str) {
     speaker.types(text);
     listener.sees(&format!("{}: {text}", speaker.name));
-    speaker.is_prompted(&format!("{}> ", listener.name));
-    listener.is_prompted(&format!("{}> ", speaker.name));
+    speaker.is_prompted(&format!("→ {}> ", listener.name));
+    listener.is_prompted(&format!("→ {}> ", speaker.name));
 }

@@ -45,10 +45,10 @@ fn prompt_answers_while_a_password_comes_from_a_fifo() {
     let flags = ["--no-login", "--password-file", fifo.to_str().unwrap()];
     let data = tempfile::tempdir().unwrap();
     let alice = Person::sit_down_with(&server, "alice", data, &flags, &[]);
-    alice.is_prompted("letschat (offline)> ");
+    alice.is_prompted("letschat · offline> ");
     alice.types("login alice");
     alice.types("list");
-    alice.sees("list: you are not logged in.");
+    alice.sees("You are not logged in");
     fs::write(&fifo, format!("{PASSWORD}\n")).unwrap();
     alice.sees("Logged in as alice, by password.");
     assert!(!alice.bytes().contains(PASSWORD), "a password was shown");

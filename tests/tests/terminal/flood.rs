@@ -22,7 +22,7 @@ fn a_flood_of_messages_does_not_end_the_prompt() {
     link.floods(1..=FLOOD, "x");
     link.says([PeerMessage::Message { number: FLOOD + 1, text: "the end of it".into() }]);
     alice.sees("rogue: the end of it");
-    alice.is_prompted("rogue> ");
+    alice.is_prompted("→ rogue> ");
 }
 
 #[test]

@@ -44,12 +44,12 @@ fn tabs_in_a_line_leave_no_copies_of_the_prompt() {
 fn controls_in_ones_own_line_are_shown_and_sent() {
     let (_server, alice, mut bob) = in_a_chat();
     let text = "a\u{1b}[41mb\u{1b}]0;owned\u{7}\u{9b}2Jc";
-    let shown = "bob> a\u{241b}[41mb\u{241b}]0;owned\u{2407}\\u{9b}2Jc";
+    let shown = "→ bob> a\u{241b}[41mb\u{241b}]0;owned\u{2407}\\u{9b}2Jc";
     alice.pastes(text);
     alice.sees(shown);
     alice.types("");
     bob.wait_event_with("message", "text", text);
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.press(UP);
     alice.sees_times(shown, 2);
     for raw in ["\u{1b}[41m", "\u{1b}]0", "\u{9b}"] {
@@ -66,7 +66,7 @@ fn ctrl_c_ends_a_paste_without_an_end() {
     alice.sees("The paste was called off; nothing was added.");
     alice.types("hello");
     bob.wait_event_with("message", "text", "hello");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn silence_ends_a_paste_without_an_end() {
     let (_server, alice, mut bob) = in_a_chat();
     alice.press(PASTE_START);
     alice.press("kept");
-    alice.is_prompted("bob> kept");
+    alice.is_prompted("→ bob> kept");
     alice.types(" and sent");
     bob.wait_event_with("message", "text", "kept and sent");
 }
@@ -84,7 +84,7 @@ fn enormous_paste_is_dropped_and_told() {
     let (_server, alice, mut bob) = in_a_chat();
     alice.pastes(&"x".repeat(100_000));
     alice.sees("There is no room for that in one line; nothing was added.");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.types("hello");
     bob.wait_event_with("message", "text", "hello");
 }

@@ -11,12 +11,12 @@ fn ctrl_c_clears_a_typed_line_and_ends_the_chat_on_an_empty_one() {
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);
     alice.press("never sent");
-    alice.is_prompted("bob> never sent");
+    alice.is_prompted("→ bob> never sent");
     alice.press(CTRL_C);
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     bob.ok("say", json!({"text": "still here?"}));
     alice.sees("bob: still here?");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 
     alice.press(CTRL_C);
     let closed = bob.wait_event_with("chat_closed", "with", "alice");
@@ -38,7 +38,7 @@ fn ctrl_c_in_the_history_search_ends_no_chat() {
     alice.press(CTRL_R);
     alice.sees("(earlier line with ``)");
     alice.press(CTRL_C);
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.types("still here");
     bob.wait_event_with("message", "text", "still here");
 }
@@ -49,19 +49,19 @@ fn ctrl_x_leaves_the_server_unless_a_chat_is_open() {
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);
     alice.press("unfinished");
-    alice.is_prompted("bob> unfinished");
+    alice.is_prompted("→ bob> unfinished");
     alice.press(CTRL_X);
     alice.sees("A direct chat is open, so nothing was done");
-    alice.is_prompted("bob> unfinished");
+    alice.is_prompted("→ bob> unfinished");
     alice.types("");
     bob.wait_event_with("message", "text", "unfinished");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 
     alice.press(CTRL_C);
     alice.is_prompted("letschat> ");
     alice.press(CTRL_X);
     alice.sees("Left the server.");
-    alice.is_prompted("letschat (offline)> ");
+    alice.is_prompted("letschat · offline> ");
     alice.types("login");
     alice.sees("Logged in as alice, by key.");
     alice.is_prompted("letschat> ");
@@ -98,7 +98,7 @@ fn a_request_rings_and_says_what_to_type() {
     alice.is_hinted("letschat> approve ", "[WHO]");
     alice.types("\t");
     alice.sees("Chat with bob is open.");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 }
 
 #[test]

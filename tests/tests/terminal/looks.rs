@@ -22,7 +22,7 @@ fn bytes_of_a_chat(flags: &[&str], environment: &[(&str, &str)]) -> String {
     alice.chats_with(&mut bob);
     bob.ok("say", json!({"text": "hello"}));
     alice.sees("bob: hello");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.bytes()
 }
 

@@ -14,13 +14,13 @@ fn a_line_stays_whole_while_messages_arrive() {
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);
     alice.press("half a li");
-    alice.is_prompted("bob> half a li");
+    alice.is_prompted("→ bob> half a li");
     bob.ok("say", json!({"text": "in the middle"}));
     alice.sees("bob: in the middle");
-    alice.is_prompted("bob> half a li");
+    alice.is_prompted("→ bob> half a li");
     alice.types("ne");
     bob.wait_event_with("message", "text", "half a line");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn long_line_of_wide_characters_overwrites_nothing() {
     alice.press(HOME);
     bob.ok("say", json!({"text": "third"}));
     alice.sees("bob: third");
-    alice.sees(&format!("bob> {long}"));
+    alice.sees(&format!("→ bob> {long}"));
     alice.sees("bob: first 👋");
     alice.sees("bob: second 日本語");
     alice.types("");
@@ -53,13 +53,13 @@ fn a_line_outlives_a_resize() {
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     alice.chats_with(&mut bob);
     alice.press("typed before");
-    alice.is_prompted("bob> typed before");
+    alice.is_prompted("→ bob> typed before");
     alice.resizes(40);
     alice.press(" and after");
-    alice.is_prompted("bob> typed before and after");
+    alice.is_prompted("→ bob> typed before and after");
     bob.ok("say", json!({"text": "narrow"}));
     alice.sees("bob: narrow");
-    alice.is_prompted("bob> typed before and after");
+    alice.is_prompted("→ bob> typed before and after");
     alice.resizes(120);
     alice.types("");
     bob.wait_event_with("message", "text", "typed before and after");
@@ -93,7 +93,7 @@ fn a_chat_that_opens_takes_over_no_line_that_was_begun() {
     alice.is_prompted("letschat> stat");
     alice.types("us");
     alice.sees("You are: alice");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.types("hello");
     bob.wait_event_with("message", "text", "hello");
     assert!(bob.all(|line| line["text"] == "status").is_empty());
@@ -110,17 +110,17 @@ fn a_line_for_a_chat_that_ended_goes_nowhere_else() {
     alice.sees("carol at 127.0.0.1");
     alice.types("/approve carol");
     alice.sees("Chat with carol is open.");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.press("for bob al");
-    alice.is_prompted("bob> for bob al");
+    alice.is_prompted("→ bob> for bob al");
     bob.ok("disconnect", json!({}));
     alice.sees("The chat with bob is over; this line goes nowhere.");
-    alice.is_prompted("bob (over)> for bob al");
+    alice.is_prompted("→ bob · over> for bob al");
     alice.types("one");
-    alice.sees("No chat is open with them");
-    alice.is_prompted("bob (over)> ");
+    alice.sees("No chat with");
+    alice.is_prompted("→ bob · over> ");
     alice.types("/switch carol");
-    alice.is_prompted("carol> ");
+    alice.is_prompted("→ carol> ");
     assert!(carol.all(|line| line["event"] == "message").is_empty());
 }
 
@@ -131,20 +131,20 @@ fn text_is_no_command_after_the_other_side_left() {
     for end in [CTRL_C, "/list\r"] {
         alice.chats_with(&mut bob);
         bob.ok("disconnect", json!({}));
-        alice.is_prompted("bob (over)> ");
+        alice.is_prompted("→ bob · over> ");
         alice.types("all right, the code of the safe is 4711");
         alice.sees("The chat with bob is over, so this went nowhere.");
-        alice.is_prompted("bob (over)> ");
+        alice.is_prompted("→ bob · over> ");
         // Many lines are not asked about either.
         alice.pastes("/all right,\nthe code");
         alice.types("");
         alice.sees_times("The chat with bob is over, so this went nowhere.", 2);
-        alice.is_prompted("bob (over)> ");
+        alice.is_prompted("→ bob · over> ");
         // Who mistypes the way to another chat does not mean a command next.
         alice.types("/switch carrol");
         alice.types("all my love");
         alice.sees_times("The chat with bob is over, so this went nowhere.", 3);
-        alice.is_prompted("bob (over)> ");
+        alice.is_prompted("→ bob · over> ");
         // Either is the word of somebody who knows.
         alice.press(end);
         alice.is_prompted("letschat> ");
@@ -170,25 +170,25 @@ fn a_chat_that_was_asked_for_takes_an_empty_line_and_no_other() {
     carol.wait_event_with("request", "from", "alice");
     alice.sees("carol is being asked");
     alice.press("for bob");
-    alice.is_prompted("bob> for bob");
+    alice.is_prompted("→ bob> for bob");
     carol.ok("approve", json!({"who": "alice"}));
     alice.sees("`/switch carol` goes to carol.");
-    alice.is_prompted("bob> for bob");
+    alice.is_prompted("→ bob> for bob");
     alice.types("");
     bob.wait_event_with("message", "text", "for bob");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     carol.ok("disconnect", json!({}));
     alice.sees("carol has ended the chat.");
 
     alice.types("/connect carol");
     carol.wait_event_with("request", "from", "alice");
     carol.ok("approve", json!({"who": "alice"}));
-    alice.is_prompted("carol> ");
+    alice.is_prompted("→ carol> ");
     alice.types("for carol");
     carol.wait_event_with("message", "text", "for carol");
     alice.types("/connect bob");
     alice.sees("The chat with bob is open already.");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn keys_typed_ahead_stay_with_the_chat_of_their_prompt() {
     carol.wait_event_with("request", "from", "alice");
     carol.ok("approve", json!({"who": "alice"}));
     alice.sees("`/switch carol` goes to carol.");
-    alice.is_prompted("bob> for bob");
+    alice.is_prompted("→ bob> for bob");
     alice.types("");
     bob.wait_event_with("message", "text", "for bob");
     // A command that the user gives is followed at once.
@@ -300,7 +300,7 @@ fn the_prompt_is_at_the_terminal_wherever_errors_go() {
         .env("LETSCHAT_CONFIG", NO_SETTINGS)
         .env("ERRORS", &errors);
     let mut alice = Person::run(command, "alice", data);
-    alice.is_prompted("letschat (offline)> ");
+    alice.is_prompted("letschat · offline> ");
     alice.types("signup alice");
     alice.chooses_password();
     alice.sees("The account is made");
@@ -322,7 +322,7 @@ fn many_pasted_lines_are_asked_about() {
     for text in ["one", "two", "three"] {
         bob.wait_event_with("message", "text", text);
     }
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     // In a chat even what looks like a command is text.
     alice.pastes("/broadcast nine\n  /quit\n//seven");
     alice.sees("//seven");
@@ -332,21 +332,21 @@ fn many_pasted_lines_are_asked_about() {
     for text in ["/broadcast nine", "/quit", "//seven"] {
         bob.wait_event_with("message", "text", text);
     }
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.pastes("/quit\nfive");
     alice.sees("five");
     alice.types("");
     alice.sees("Send 2 lines to bob:");
     alice.types("o");
     bob.wait_event_with("message", "text", "/quit\nfive");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     alice.pastes("six\nseven");
     alice.sees("seven");
     alice.types("");
     alice.is_prompted("Send 2 lines to bob: as (o)ne message, (l)ine by line, (n)ot at all? ");
     alice.press(CTRL_C);
     alice.sees("Not sent.");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     bob.ok("status", json!({}));
     assert!(
         bob.all(|line| line["text"].as_str().is_some_and(|text| text.contains("six"))).is_empty()

@@ -48,7 +48,7 @@ fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
     alice.press("half a li");
-    alice.is_prompted("bob> half a li");
+    alice.is_prompted("→ bob> half a li");
     alice.press(CTRL_Z);
     alice.sees("stopped by");
     // The shell can be typed into.
@@ -57,10 +57,10 @@ fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
     bob.ok("say", json!({"text": "are you there?"}));
     alice.types("");
     alice.sees("bob: are you there?");
-    alice.is_prompted("bob> half a li");
+    alice.is_prompted("→ bob> half a li");
     alice.types("ne");
     bob.wait_event_with("message", "text", "half a line");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 }
 
 /// Sends a signal to the program that a shell has started.

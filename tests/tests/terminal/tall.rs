@@ -52,9 +52,9 @@ fn tall_paste_loses_no_message_before_or_after_it() {
         says(&mut bob, &alice, &mut told, 1);
         alice.keeps(&told);
         alice.press(CTRL_C);
-        alice.is_prompted("bob> ");
+        alice.is_prompted("→ bob> ");
         says(&mut bob, &alice, &mut told, 1);
-        alice.is_prompted("bob> ");
+        alice.is_prompted("→ bob> ");
         alice.keeps(&told);
     }
 }
@@ -72,7 +72,7 @@ fn tall_line_is_sent_whole_and_stays_above_the_prompt() {
     alice.sees("as (o)ne message");
     alice.types("o");
     bob.wait_event_with("message", "text", &text);
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     told.extend(words);
     alice.keeps(&told);
 }
@@ -84,8 +84,8 @@ fn ctrl_l_clears_the_screen_and_loses_no_message() {
     says(&mut bob, &alice, &mut told, 12);
     alice.press("half a li\x0c");
     alice.press("ne");
-    alice.is_prompted("bob> half a line");
-    assert_eq!(alice.screen().trim(), "bob> half a line");
+    alice.is_prompted("→ bob> half a line");
+    assert_eq!(alice.screen().trim(), "→ bob> half a line");
     alice.keeps(&told);
 }
 
@@ -101,5 +101,5 @@ fn narrowed_window_loses_no_message() {
     says(&mut bob, &alice, &mut told, 3);
     alice.keeps(&told);
     alice.press(CTRL_C);
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 }

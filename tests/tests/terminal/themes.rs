@@ -42,13 +42,13 @@ fn at_a_busy_screen(theme: &[&str]) -> (Person, TestServer, TestClient) {
     alice.sees(TEXTS[0]);
     alice.types("approve");
     bob.reply(id);
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
     bob.ok("say", json!({"text": "hello"}));
     let mut carol = TestClient::join(&server, "carol");
     carol.ok("broadcast", json!({"text": "lunch?"}));
     alice.sees("carol to all: lunch?");
     alice.press("/connect ");
-    alice.is_hinted("bob> /connect ", HINT);
+    alice.is_hinted("→ bob> /connect ", HINT);
     (alice, server, bob)
 }
 

@@ -25,10 +25,10 @@ fn what_could_not_be_delivered_is_named() {
     alice.chats_with(&mut bob);
     to_bob.weather(LinkCondition::Broken);
     alice.sees("The link to bob broke; it is being taken up again.");
-    alice.is_prompted("bob (interrupted)> ");
+    alice.is_prompted("→ bob · reconnecting> ");
     for text in ["into the void", "and 日本語 too"] {
         alice.types(text);
-        alice.is_prompted("bob (interrupted)> ");
+        alice.is_prompted("→ bob · reconnecting> ");
     }
     alice.types("/disconnect");
     alice.sees("Chat with bob is over. Perhaps not delivered: into the void Perhaps not delivered: and 日本語 too");
@@ -60,7 +60,7 @@ fn changed_key_is_a_loud_warning_and_opens_nothing() {
     alice.chats_with(&mut bob);
     bob.quits();
     alice.sees("bob has ended the chat.");
-    alice.is_prompted("bob (over)> ");
+    alice.is_prompted("→ bob · over> ");
 
     // Bob on another machine: the same account, another key.
     let mut bob = TestClient::start(&server, "bob");
@@ -80,5 +80,5 @@ fn changed_key_is_a_loud_warning_and_opens_nothing() {
     alice.is_prompted("letschat> ");
     alice.types("approve");
     assert_eq!(bob.reply(asked)["with"], "alice");
-    alice.is_prompted("bob> ");
+    alice.is_prompted("→ bob> ");
 }

@@ -35,7 +35,7 @@ fn a_long_message_fills_its_rows_and_no_word_is_torn() {
         let text = words.join(" ");
         bob.ok("say", json!({"text": text}));
         alice.sees(&text);
-        alice.is_prompted("bob> ");
+        alice.is_prompted("→ bob> ");
         let rows = rows_from(&alice, "bob: word1 ");
         let shown: Vec<&str> = rows.iter().flat_map(|row| row.split_whitespace()).collect();
         assert!(shown.join(" ").ends_with(&format!("bob: {text}")), "{}", alice.screen());
@@ -54,7 +54,7 @@ fn typed_line_of_two_rows_stays_whole_as_messages_arrive() {
         let (_server, alice, mut bob) = in_a_chat(window);
         let columns = usize::from(window.columns);
         let typed: String = ('a'..='z').cycle().take(columns + 20).collect();
-        let whole = format!("bob> {typed}");
+        let whole = format!("→ bob> {typed}");
         let rows = [&whole[..columns], &whole[columns..]];
         alice.press(&typed);
         alice.is_prompted_over(&rows);
@@ -66,11 +66,11 @@ fn typed_line_of_two_rows_stays_whole_as_messages_arrive() {
         alice.press("// ");
         bob.ok("say", json!({"text": "and at the beginning"}));
         alice.sees("bob: and at the beginning");
-        alice.sees(&format!("bob> // {typed}"));
+        alice.sees(&format!("→ bob> // {typed}"));
         alice.sees("bob: in the middle");
         alice.types("");
         bob.wait_event_with("message", "text", &format!("/ {typed}"));
-        alice.is_prompted("bob> ");
+        alice.is_prompted("→ bob> ");
     }
 }
 
@@ -120,7 +120,7 @@ fn wide_table_of_commands_wraps_below_its_second_column() {
         let server = TestServer::start(&[]);
         let alice = at_a_window(&server, window);
         alice.types("help");
-        alice.sees("In a chat plain text is said there");
+        alice.sees("In a chat, plain text goes to");
         alice.is_prompted("letschat> ");
         let rows = alice.rows();
         for command in TABLE {
@@ -144,18 +144,18 @@ fn wide_table_of_commands_wraps_below_its_second_column() {
 fn a_typed_line_that_just_fills_its_row_overwrites_nothing() {
     for window in [WIDE, USUAL] {
         let (_server, alice, mut bob) = in_a_chat(window);
-        let room = usize::from(window.columns) - "bob> ".len();
+        let room = usize::from(window.columns) - "→ bob> ".len();
         let mut said = Vec::new();
         for length in [room - 1, room, room + 1] {
             let typed = "x".repeat(length);
             alice.press(&typed);
-            alice.sees(&format!("bob> {typed}"));
+            alice.sees(&format!("→ bob> {typed}"));
             bob.ok("say", json!({"text": format!("{length} letters")}));
             said.push(format!("bob: {length} letters"));
             alice.sees(said.last().unwrap());
             alice.sees(&format!("{length} letters bob> {typed}"));
             alice.press(CTRL_C);
-            alice.is_prompted("bob> ");
+            alice.is_prompted("→ bob> ");
             let rows = alice.rows();
             let told = rows.iter().filter_map(|row| row.split_once(' ').map(|(_, told)| told));
             let told: Vec<&str> = told.filter(|told| told.ends_with(" letters")).collect();

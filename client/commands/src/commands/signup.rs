@@ -17,7 +17,7 @@ pub(crate) static COMMAND: Command = Command {
     summary: "Make an account; you are asked for its password.",
     example: "signup alice",
     parameters: &[USERNAME, PASSWORD, REPEATED],
-    asks: Asks::NewPassword,
+    asks: Asks::NewPassword(&USERNAME),
     role: Some(Role::SignUp),
     ..Command::new(run)
 };

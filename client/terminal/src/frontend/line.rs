@@ -36,6 +36,7 @@ use async_executor::LocalExecutor;
 use async_io::{Timer, block_on};
 use futures_lite::FutureExt as _;
 use letschat_flags::output;
+use letschat_protocol::printable::Printable;
 
 use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
 use editor::{Editor, Keyboard, Screen};
@@ -156,7 +157,8 @@ impl Console {
         if matches!(event, Event::State(_)) {
             self.screen.look_again();
         }
-        let shown = self.standing.read_view(|view| render::event(event, &view.session.chats));
+        let shown = render::own_message(event)
+            .or_else(|| self.standing.read_view(|view| render::event(event, &view.session.chats)));
         let Some(text) = shown else {
             // Those before it may not be on the screen yet.
             return self.screen.show_event(String::new(), receipt).await;
@@ -223,7 +225,12 @@ impl Dialect for Console {
                 self.screen.look_again();
                 reply_text(outcome.command, reply)
             }
-            Err(failure) => Some(self.theme.paint(Kind::Warning, &render::failure(failure))),
+            Err(failure) => {
+                let unsent = self.progress.said(outcome.id.as_deref());
+                let unsent = unsent.map(|text| format!("Not sent: {}\n", Printable(&text)));
+                let text = unsent.unwrap_or_default() + &render::failure(failure);
+                Some(self.theme.paint(Kind::Warning, &text))
+            }
         };
         if let Some(text) = shown {
             self.screen.show(text).await?;
@@ -247,6 +254,7 @@ fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
 fn appearance(event: &Event) -> (Kind, Option<u64>) {
     use letschat_core::event::KeyState;
     match event {
+        Event::Message { own: true, time_ms, .. } => (Kind::OwnMessage, Some(*time_ms)),
         Event::Message { time_ms, .. } => (Kind::Message, Some(*time_ms)),
         Event::MessageState { .. } => (Kind::Message, None),
         Event::Broadcast { time_ms, .. } => (Kind::Broadcast, Some(*time_ms)),

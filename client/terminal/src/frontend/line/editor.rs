@@ -16,6 +16,7 @@ use super::BELL;
 use super::completion::Completion;
 use super::hidden::HiddenQuestion;
 use super::history::Memory;
+use super::input::is_said;
 use super::prompt::{place, prompt};
 use super::standing::Standing;
 use super::theme::Theme;
@@ -308,7 +309,12 @@ impl Editor {
                 None
             }
             Outcome::Entered(text) => {
-                self.tty.leave(&Line::entered(&self.prompt(), &text, &self.look));
+                if is_said(&text, &self.target) {
+                    // It comes back as the user's own message.
+                    self.tty.erase();
+                } else {
+                    self.tty.leave(&Line::entered(&self.prompt(), &text, &self.look));
+                }
                 self.memory.keep(&text, in_chat);
                 self.speaker = None;
                 self.after_a_line = true;

@@ -97,7 +97,7 @@ fn keeping(line: &str, in_chat: bool) -> Keeping {
     let asks = command::find(word).map(|command| command.asks);
     match (asks, parse_line(line, in_chat)) {
         // A password may have been typed where none is taken.
-        (Ok(Asks::Password(_) | Asks::NewPassword | Asks::ChangedPassword), Err(_)) => {
+        (Ok(Asks::Password(_) | Asks::NewPassword(_) | Asks::ChangedPassword), Err(_)) => {
             Keeping::Nowhere
         }
         (Ok(_), Ok(call)) if !is_said(&call) && !line.contains('\n') => Keeping::InFile,

@@ -1,7 +1,7 @@
 //! From what was typed to what is asked for.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -85,9 +85,10 @@ impl Typist {
         }
     }
 
-    fn entry(&mut self, call: Result<Call, Rejection>) -> Entry {
+    /// Numbers a call. A text that is said is no longer on the screen, and kept for the case that it fails.
+    fn entry(&mut self, call: Result<Call, Rejection>, said: Option<String>) -> Entry {
         self.last_id += 1;
-        self.progress.begin(self.last_id);
+        self.progress.begin(self.last_id, said);
         let id = RawValue::from_string(self.last_id.to_string()).ok();
         Entry::Call { id, call }
     }
@@ -114,7 +115,7 @@ impl Typist {
         let hint = match target {
             Typing::Chat(target) => {
                 let call = Call::of(Role::EndChat).aimed_at(&target);
-                return Some(self.entry(Ok(call)));
+                return Some(self.entry(Ok(call), None));
             }
             Typing::Over(target) => {
                 let hint = format!("The chat with {target} is over. Lines are commands again.");
@@ -141,7 +142,7 @@ impl Input for Typist {
             self.progress.wait(self.last_id).await;
             if let Some((line, target)) = self.pasted.pop_front() {
                 let call = self.aimed(&line, &target).await;
-                return Some(self.entry(call));
+                return Some(self.entry(call, None));
             }
             let typed = self.keyboard.order(EditorRequest::Line).await;
             if let Some(plugins) = self.standing.plugins() {
@@ -154,7 +155,8 @@ impl Input for Typist {
                 }
                 Typed::Line { text, target } => {
                     let call = self.aimed(&text, &target).await;
-                    return Some(self.entry(call));
+                    let said = is_said(&text, &target).then_some(text);
+                    return Some(self.entry(call, said));
                 }
                 Typed::Interrupt { target } => {
                     if let Some(entry) = self.interrupted(target).await {
@@ -162,7 +164,7 @@ impl Input for Typist {
                     }
                 }
                 Typed::Leave => {
-                    return Some(self.entry(Ok(Call::of(Role::Leave))));
+                    return Some(self.entry(Ok(Call::of(Role::Leave)), None));
                 }
                 Typed::Opened(with) => {
                     // It may be over again.
@@ -174,7 +176,7 @@ impl Input for Typist {
                 // stop it, since no more keys are read.
                 Typed::End if !self.ended => {
                     self.ended = true;
-                    return Some(self.entry(Ok(Call::of(Role::Quit))));
+                    return Some(self.entry(Ok(Call::of(Role::Quit)), None));
                 }
                 Typed::End => return None,
             }
@@ -184,6 +186,13 @@ impl Input for Typist {
     async fn ask(&mut self, question: &str) -> Option<String> {
         self.keyboard.ask(question).await
     }
+}
+
+/// Returns true for a line of text that its prompt sends to a chat.
+pub(super) fn is_said(line: &str, target: &Typing) -> bool {
+    let line = line.trim();
+    let is_command = line.starts_with('/') && !line.starts_with("//");
+    matches!(target, Typing::Chat(_)) && !line.is_empty() && !line.contains('\n') && !is_command
 }
 
 /// Marks a line as text for a chat, whatever it begins with.
@@ -197,13 +206,20 @@ fn literal(text: &str) -> String {
 /// Which entries are being done.
 #[derive(Default)]
 pub(super) struct Progress {
-    under_way: RefCell<BTreeSet<u64>>,
+    /// By their ids, with the text of those that say one.
+    under_way: RefCell<BTreeMap<u64, Option<String>>>,
     changed: Wakeup,
 }
 
 impl Progress {
-    fn begin(&self, id: u64) {
-        self.under_way.borrow_mut().insert(id);
+    fn begin(&self, id: u64, said: Option<String>) {
+        self.under_way.borrow_mut().insert(id, said);
+    }
+
+    /// Returns the text that an entry says.
+    pub(super) fn said(&self, id: Option<&RawValue>) -> Option<String> {
+        let id = id.and_then(|id| id.get().parse().ok())?;
+        self.under_way.borrow().get(&id).cloned().flatten()
     }
 
     pub(super) fn conclude(&self, id: Option<&RawValue>) {
@@ -218,7 +234,7 @@ impl Progress {
         let done = async {
             loop {
                 let changed = self.changed.listen();
-                if !self.under_way.borrow().contains(&id) {
+                if !self.under_way.borrow().contains_key(&id) {
                     return;
                 }
                 changed.await;

@@ -1,23 +1,21 @@
 //! What stands before the line: where it goes, and what is amiss.
 
-use letschat_protocol::username::Username;
-
 use letschat_core::session::Typing;
 use letschat_core::view::{ChatState, LinkState, SessionState};
 
-/// The prompt of a line that goes to a chat, nowhere, or is a command: `bob> ` in a chat, `letschat> ` elsewhere, with
-/// a mark if something is amiss.
+/// Returns the prompt of a line that goes to a chat, nowhere, or is a command: `→ bob> ` in a chat, `letschat> `
+/// elsewhere, with a mark if something is amiss. Nobody's message begins with an arrow.
 pub(super) fn prompt(session: &SessionState, target: &Typing) -> String {
     let target = target.chat();
-    let name = target.map_or("letschat", Username::as_str);
+    let name = target.map_or("letschat".to_owned(), |target| format!("→ {target}"));
     let mark = match (target.map(|target| session.chats.get(target)), session.link) {
-        (Some(None), _) => " (over)",
-        (Some(Some(ChatState::Interrupted)), _) => " (interrupted)",
+        (Some(None), _) => " · over",
+        (Some(Some(ChatState::Interrupted)), _) => " · reconnecting",
         (_, LinkState::LoggedIn) => "",
-        (_, LinkState::Connected) => " (not logged in)",
-        (_, LinkState::Waiting) => " (waiting)",
-        (_, LinkState::Connecting) => " (connecting)",
-        (_, LinkState::Offline) => " (offline)",
+        (_, LinkState::Connected) => " · not logged in",
+        (_, LinkState::Waiting) => " · reconnecting",
+        (_, LinkState::Connecting) => " · connecting",
+        (_, LinkState::Offline) => " · offline",
     };
     format!("{name}{mark}> ")
 }
@@ -36,6 +34,7 @@ pub(super) fn place(target: &Typing, others: &Typing) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_protocol::username::Username;
 
     fn shown(link: LinkState, chats: &[&str], target: Option<&str>) -> String {
         let name = |name: &str| name.parse::<Username>().unwrap();
@@ -48,11 +47,11 @@ mod tests {
     #[test]
     fn it_says_where_a_line_goes_and_what_is_amiss() {
         assert_eq!(shown(LinkState::LoggedIn, &[], None), "letschat> ");
-        assert_eq!(shown(LinkState::Waiting, &[], None), "letschat (waiting)> ");
-        assert_eq!(shown(LinkState::Offline, &[], None), "letschat (offline)> ");
-        assert_eq!(shown(LinkState::LoggedIn, &["bob"], Some("bob")), "bob> ");
+        assert_eq!(shown(LinkState::Waiting, &[], None), "letschat · reconnecting> ");
+        assert_eq!(shown(LinkState::Offline, &[], None), "letschat · offline> ");
+        assert_eq!(shown(LinkState::LoggedIn, &["bob"], Some("bob")), "→ bob> ");
         assert_eq!(shown(LinkState::LoggedIn, &["bob"], None), "letschat> ");
-        assert_eq!(shown(LinkState::Offline, &["bob"], Some("bob")), "bob (offline)> ");
-        assert_eq!(shown(LinkState::LoggedIn, &[], Some("bob")), "bob (over)> ");
+        assert_eq!(shown(LinkState::Offline, &["bob"], Some("bob")), "→ bob · offline> ");
+        assert_eq!(shown(LinkState::LoggedIn, &[], Some("bob")), "→ bob · over> ");
     }
 }

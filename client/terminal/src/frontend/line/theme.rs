@@ -42,6 +42,7 @@ pub(super) enum Kind {
     Time,
     Prompt,
     Message,
+    OwnMessage,
     Broadcast,
     Request,
     Chat,
@@ -64,6 +65,7 @@ fn styles(kind: Kind) -> [Style; 3] {
     match kind {
         Kind::Time | Kind::Hint => [plain.dimmed(), on(Color::DarkGray), plain.dimmed()],
         Kind::Prompt => [on(Color::LightBlue), on(Color::Blue), on(Color::LightCyan)],
+        Kind::OwnMessage => [plain.dimmed(), on(Color::DarkGray), plain.dimmed()],
         Kind::Message => [plain.bold(), Color::Blue.bold(), Color::LightCyan.bold()],
         Kind::Broadcast => [on(Color::LightBlue), on(Color::Purple), on(Color::LightPurple)],
         Kind::Request => [Color::LightBlue.bold(), Color::Purple.bold(), Color::LightYellow.bold()],
@@ -120,7 +122,7 @@ impl Theme {
     /// An event's text. Of what somebody says only the speaker is styled.
     pub(super) fn paint_event(self, kind: Kind, text: &str) -> String {
         match (kind, text.split_once(": ")) {
-            (Kind::Message | Kind::Broadcast, Some((speaker, said))) => {
+            (Kind::Message | Kind::OwnMessage | Kind::Broadcast, Some((speaker, said))) => {
                 format!("{} {said}", self.paint(kind, &format!("{speaker}:")))
             }
             _ => self.paint(kind, text),

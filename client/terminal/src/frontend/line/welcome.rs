@@ -88,7 +88,7 @@ impl Guide<'_> {
 
     async fn sign_up(&self) -> Option<bool> {
         let name = self.ask_for_name().await?;
-        let (password, repeated) = self.dispatcher.passwords().for_signup().await.ok()??;
+        let (password, repeated) = self.dispatcher.passwords().for_signup(&name).await.ok()??;
         let mut arguments = username(name);
         arguments.insert(PASSWORD.name.into(), password.0.into());
         let login = arguments.clone();
