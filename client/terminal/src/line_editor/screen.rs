@@ -101,16 +101,19 @@ impl Screen {
         let is_resized = self.window.replace(window) != Some(window);
         let pairs = self.drawn.iter().zip(&picture.rows);
         let same = pairs.take_while(|(old, new)| old == new && !is_resized).count();
-        if same < self.drawn.len().max(picture.rows.len()) {
+        let is_changed = same < self.drawn.len().max(picture.rows.len());
+        if is_changed {
             let first = same.min(self.drawn.len().saturating_sub(1));
             move_between(self.cursor_row, first, output);
             output.push_str("\r\x1b[J");
             output.push_str(&picture.rows[first..].join("\r\n"));
             self.cursor_row = picture.rows.len() - 1;
         }
-        move_between(self.cursor_row, picture.cursor_row, output);
-        output.push('\r');
-        output.push_str(&picture.before_cursor);
+        if !(is_changed && picture.has_cursor_at_end()) {
+            move_between(self.cursor_row, picture.cursor_row, output);
+            output.push('\r');
+            output.push_str(&picture.before_cursor);
+        }
         self.cursor_row = picture.cursor_row;
         self.drawn = picture.rows;
     }
@@ -162,6 +165,10 @@ impl Picture {
         let mut rows = rows.finish();
         rows.extend(list(scene, columns, max_rows.saturating_sub(rows.len())));
         Picture { rows, cursor_row, before_cursor }
+    }
+
+    fn has_cursor_at_end(&self) -> bool {
+        self.cursor_row + 1 == self.rows.len() && self.rows.last() == Some(&self.before_cursor)
     }
 
     /// Leaves only so many rows, with the cursor among them.
