@@ -162,7 +162,7 @@ impl Tty {
     pub(crate) fn discard_keys(&mut self) {
         self.read_now();
         self.waiting.clear();
-        self.keys = Keys::default();
+        self.keys.discard();
     }
 
     /// Reads what there is, without waiting.
