@@ -47,8 +47,9 @@ fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
     alice.is_prompted("letschat> ");
     let mut bob = TestClient::join(&server, "bob");
     alice.chats_with(&mut bob);
-    alice.press("half a li");
-    alice.is_prompted("→ bob> half a li");
+    let begun = format!("half {}a li", "x".repeat(100));
+    alice.press(&begun);
+    alice.sees(&format!("→ bob> {begun}"));
     alice.press(CTRL_Z);
     alice.sees("stopped by");
     // The shell can be typed into.
@@ -57,9 +58,11 @@ fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
     bob.ok("say", json!({"text": "are you there?"}));
     alice.types("");
     alice.sees("bob: are you there?");
-    alice.is_prompted("→ bob> half a li");
+    alice.sees(&format!("→ bob> {begun}"));
+    let prompts = alice.rows().iter().filter(|row| row.starts_with("→ bob>")).count();
+    assert_eq!(prompts, 1, "{}", alice.screen());
     alice.types("ne");
-    bob.wait_event_with("message", "text", "half a line");
+    bob.wait_event_with("message", "text", &format!("{begun}ne"));
     alice.is_prompted("→ bob> ");
 }
 

@@ -15,7 +15,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp
 use crate::line_editor::BRACKETS_OFF;
 use letschat_commands::passwords::Ask;
 
-/// What is typed beyond this is no password.
+/// A longer text is no password.
 const MAX_BYTES: usize = 1024;
 
 /// A stop takes effect within this time, or none takes place.

@@ -121,6 +121,14 @@ impl Keys {
         }
     }
 
+    /// Throws the beginning of a key away, and all of a paste that has begun.
+    pub(super) fn discard(&mut self) {
+        self.bytes.clear();
+        if let Some(paste) = &mut self.paste {
+            paste.is_too_long = true;
+        }
+    }
+
     /// Goes on with a paste, and returns it if its end is there. Ctrl+C calls it off, as the last key that has
     /// come in: within a text that is pasted it is a part of this.
     fn take_paste(&mut self) -> Option<Key> {
@@ -355,6 +363,14 @@ mod tests {
         assert_eq!(keys.feed(b"\x1b[200~a", 2_000), []);
         assert_eq!(keys.feed(b"\x03", 2_001), [Key::PasteCalledOff]);
         assert_eq!(keys.feed(b"x", 2_002), chars("x"));
+    }
+
+    #[test]
+    fn rest_of_a_discarded_paste_is_no_key() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.feed(b"\x1b[200~one", 0), []);
+        keys.discard();
+        assert_eq!(keys.feed(b"two\rquit\r\x1b[201~x", 0), [Key::PasteTooLong, Key::Char('x')]);
     }
 
     #[test]

@@ -101,16 +101,21 @@ impl Screen {
         let is_resized = self.window.replace(window) != Some(window);
         let pairs = self.drawn.iter().zip(&picture.rows);
         let same = pairs.take_while(|(old, new)| old == new && !is_resized).count();
-        if same < self.drawn.len().max(picture.rows.len()) {
-            let first = same.min(self.drawn.len().saturating_sub(1));
+        let is_changed = same < self.drawn.len().max(picture.rows.len());
+        if is_changed {
+            // A row that is drawn already, and that will be there.
+            let last = self.drawn.len().min(picture.rows.len()).saturating_sub(1);
+            let first = same.min(last);
             move_between(self.cursor_row, first, output);
             output.push_str("\r\x1b[J");
             output.push_str(&picture.rows[first..].join("\r\n"));
             self.cursor_row = picture.rows.len() - 1;
         }
-        move_between(self.cursor_row, picture.cursor_row, output);
-        output.push('\r');
-        output.push_str(&picture.before_cursor);
+        if !(is_changed && picture.has_cursor_at_end()) {
+            move_between(self.cursor_row, picture.cursor_row, output);
+            output.push('\r');
+            output.push_str(&picture.before_cursor);
+        }
         self.cursor_row = picture.cursor_row;
         self.drawn = picture.rows;
     }
@@ -162,6 +167,10 @@ impl Picture {
         let mut rows = rows.finish();
         rows.extend(list(scene, columns, max_rows.saturating_sub(rows.len())));
         Picture { rows, cursor_row, before_cursor }
+    }
+
+    fn has_cursor_at_end(&self) -> bool {
+        self.cursor_row + 1 == self.rows.len() && self.rows.last() == Some(&self.before_cursor)
     }
 
     /// Leaves only so many rows, with the cursor among them.
@@ -409,19 +418,21 @@ mod tests {
         #[test]
         fn nothing_above_the_prompt_ever_changes(
             edits in proptest::collection::vec(
-                ("[a-c日é\t\u{1b} \n]{0,90}", 0.0..1.0, 0_u8..6), 1..12),
+                (prop_oneof!["[a-c日é\t\u{1b} \n]{0,90}", "(a\n){0,7}"], 0.0..1.0, 0_u8..6, 0_usize..4),
+                1..12),
             rows in 1_usize..9,
             columns in 12_usize..30,
         ) {
             let window = Window { rows, columns };
             let (mut terminal, mut screen) = (terminal(window), Screen::default());
             let mut above = ABOVE.map(str::to_owned).to_vec();
-            for (text, cursor, edit) in edits {
+            for (text, cursor, edit, listed) in edits {
                 let mut cursor = (text.len() as f64 * cursor) as usize;
                 while !text.is_char_boundary(cursor) {
                     cursor -= 1;
                 }
-                let scene = scene(&text, cursor);
+                let mut scene = scene(&text, cursor);
+                scene.list = vec![Candidate { value: "one".into(), description: None }; listed];
                 let mut output = String::new();
                 if edit == 0 {
                     screen.erase(&mut output);
@@ -436,10 +447,16 @@ mod tests {
                 let shown = all_rows(&mut terminal);
                 prop_assert_eq!(&shown[..expected.len()], &expected[..]);
                 prop_assert!(shown[expected.len()..].iter().all(String::is_empty));
-                let (row, _) = terminal.screen().cursor_position();
+                let (row, column) = terminal.screen().cursor_position();
+                let before_cursor = terminal.screen().rows(0, column).nth(row.into());
+                let mut picture = Picture::new(&scene, columns, rows);
+                picture.clip(rows.saturating_sub(1).max(1));
+                let expected = picture.before_cursor.trim_end().to_owned();
+                prop_assert_eq!(before_cursor.map(|row| row.trim_end().to_owned()), Some(expected));
                 let top = shown.len() - rows;
                 prop_assert_eq!(usize::from(row) + top, above.len() + screen.cursor_row);
                 if edit == 1 {
+                    scene.list.clear();
                     let mut output = String::new();
                     screen.leave(&scene, window, &mut output);
                     terminal.process(output.as_bytes());

@@ -21,7 +21,7 @@ use super::screen::{Scene, Screen, Window};
 /// The size of a terminal that does not tell it.
 const UNKNOWN: Window = Window { rows: 24, columns: 60 };
 
-/// What is read at once.
+/// The most that is read at once.
 const READ_BYTES: usize = 4_096;
 
 /// Keys that may wait. Then they wait in the terminal.
@@ -104,8 +104,7 @@ impl Tty {
                 }
                 Wake::Resized => return Input::Redraw,
                 Wake::Continued => {
-                    self.screen.forget();
-                    self.output.push_str(BRACKETS_ON);
+                    self.resume();
                     return Input::Redraw;
                 }
             }
@@ -133,6 +132,21 @@ impl Tty {
         read.or(continued).or(resized).or(expired).await
     }
 
+    /// Leaves the terminal to somebody else, until this returns.
+    pub(crate) async fn step_aside(&mut self, meanwhile: impl FnOnce()) {
+        self.erase();
+        // A terminal that is gone is noticed by the next read.
+        let _ = self.flush().await;
+        meanwhile();
+        while self.continued.try_recv().is_ok() {}
+        self.resume();
+    }
+
+    fn resume(&mut self) {
+        self.screen.forget();
+        self.output.push_str(BRACKETS_ON);
+    }
+
     /// Returns true if a key was pressed that nobody has taken.
     pub(crate) fn has_keys(&mut self) -> bool {
         self.read_now();
@@ -148,7 +162,7 @@ impl Tty {
     pub(crate) fn discard_keys(&mut self) {
         self.read_now();
         self.waiting.clear();
-        self.keys = Keys::default();
+        self.keys.discard();
     }
 
     /// Reads what there is, without waiting.

@@ -17,6 +17,9 @@ const PROMPT: &str = "] ";
 /// Lines that may wait to be sent. Then typing waits.
 const MAX_WAITING_LINES: usize = 64;
 
+/// Lines that the arrow keys bring back.
+const MAX_LINES: usize = 1_000;
+
 /// Texts that may wait to be shown. Then listening waits, and the kernel drops what its buffer can't hold.
 const MAX_WAITING_TEXTS: usize = 256;
 
@@ -82,10 +85,9 @@ impl Prompt {
                 Outcome::Edited => {}
                 Outcome::Entered(text) => self.send(text).await,
                 Outcome::Refused(why) => self.print(why),
+                Outcome::Other(Key::Ctrl('l')) => self.tty.clear(),
                 Outcome::Other(Key::Ctrl('z')) => {
-                    self.tty.erase();
-                    let _ = self.tty.flush().await;
-                    self.terminal.suspend();
+                    self.tty.step_aside(|| self.terminal.suspend()).await;
                 }
                 Outcome::Other(_) => {}
                 Outcome::Cleared | Outcome::Interrupted | Outcome::Ended => break,
@@ -106,9 +108,11 @@ impl Prompt {
             // Whoever sends them ends before the prompt does.
             let _ = self.typed.send(line.to_owned()).await;
         }
-        if !is_blank(&text) {
+        if !is_blank(&text) && self.history.last() != Some(&text) {
             self.history.push(text);
         }
+        let too_many = self.history.len().saturating_sub(MAX_LINES);
+        self.history.drain(..too_many);
     }
 
     fn print(&mut self, text: &str) {

@@ -103,7 +103,7 @@ impl Assistant for Completion<'_> {
     }
 }
 
-/// What has been typed of a line, up to the cursor.
+/// The part of a line before the cursor.
 enum Typed<'a> {
     /// Text for a chat.
     Said,
@@ -187,7 +187,7 @@ fn known_users(view: &View) -> BTreeSet<Username> {
     people.iter().chain(session.chats.keys()).chain(&session.requests).cloned().collect()
 }
 
-/// What a command takes, once its name and a space are there and nothing else is.
+/// Returns what a command takes, once its name and a space are there and nothing else is.
 fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<String> {
     let (usage, before) = match Typed::read(line, in_chat) {
         Typed::Arguments { command, before, start: "" } => (command.usage(), before),

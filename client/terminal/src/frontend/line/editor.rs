@@ -28,7 +28,7 @@ use letschat_engine::events::Receipt;
 /// Texts that may wait to be shown. Then whoever has more waits.
 const MAX_WAITING_TEXTS: usize = 256;
 
-/// What is wanted from the keyboard.
+/// A wish to the keyboard.
 pub(super) enum EditorRequest {
     /// A line, or a key that means something by itself.
     Line,
@@ -36,10 +36,10 @@ pub(super) enum EditorRequest {
     Answer(String),
 }
 
-/// What came from the keyboard.
+/// An answer of the keyboard.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A line, and where its prompt said that it goes.
+    /// A line, and the target that its prompt named.
     Line { text: String, target: Typing },
     /// Ctrl+C on an empty line.
     Interrupt { target: Typing },
@@ -63,14 +63,14 @@ struct Text {
     receipt: Option<Receipt>,
 }
 
-/// Where lines come from.
+/// The source of lines.
 #[derive(Clone)]
 pub(super) struct Keyboard {
     requests: Sender<EditorRequest>,
     typed: Receiver<Typed>,
 }
 
-/// Where texts go.
+/// The way of texts to the terminal.
 #[derive(Clone)]
 pub(super) struct Screen {
     texts: Sender<Text>,
@@ -161,9 +161,9 @@ pub(super) struct Editor {
     speaker: Option<String>,
     /// Of texts that are about to be written.
     receipts: Vec<Receipt>,
-    /// Where the line goes that is being typed.
+    /// The chat, or nothing, to which the line goes that is being typed.
     target: Typing,
-    /// Where other lines go, of which it has been said that this line does not.
+    /// The target of other lines, if it has been said that this line goes elsewhere.
     announced: Option<Typing>,
     /// The next line follows one that was entered, which may have been a command to go elsewhere.
     after_a_line: bool,
@@ -382,11 +382,7 @@ impl Editor {
         match key {
             Key::Ctrl('l') => self.tty.clear(),
             // It is no signal while the keys are taken.
-            Key::Ctrl('z') => {
-                self.tty.erase();
-                self.flush().await;
-                self.terminal.suspend();
-            }
+            Key::Ctrl('z') => self.tty.step_aside(|| self.terminal.suspend()).await,
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::frontend::Terminal;
 use crate::line_editor::{Input, Key, Line, Look, Tty};
 use letschat_commands::passwords::Ask;
 
-/// What is typed beyond this is no password.
+/// A longer text is no password.
 const MAX_SECRET_BYTES: usize = 1_024;
 
 /// A question that waits for its answer.
@@ -40,7 +40,7 @@ impl Ask for HiddenQuestions {
 }
 
 impl HiddenQuestion {
-    /// Asks, and passes the answer on. Nothing is printed meanwhile. Whenever `looks` says so, the client may have
+    /// Asks, and passes the answer on. Nothing is printed meanwhile. After each of the `looks` the client may have
     /// ended.
     pub(super) async fn ask(
         self,
@@ -87,8 +87,7 @@ impl HiddenQuestion {
                 Key::Ctrl('u') => text.clear(),
                 Key::Ctrl('z') => {
                     tty.leave(&scene);
-                    tty.flush().await?;
-                    terminal.suspend();
+                    tty.step_aside(|| terminal.suspend()).await;
                 }
                 Key::Char(letter) if text.len() < MAX_SECRET_BYTES => text.push(letter),
                 Key::Paste(pasted) => {

@@ -79,7 +79,7 @@ fn read(path: &Path) -> io::Result<Vec<String>> {
     Ok(last.iter().map(|line| (*line).to_owned()).collect())
 }
 
-/// Where a line may be remembered.
+/// The place where a line may be remembered.
 #[derive(Debug, PartialEq, Eq)]
 enum Keeping {
     Nowhere,
@@ -107,7 +107,7 @@ fn keeping(line: &str, in_chat: bool) -> Keeping {
     }
 }
 
-/// What is said to others is in no file.
+/// Returns true for what is said to others, which is in no file.
 fn is_said(call: &Call) -> bool {
     call.command().says.is_some()
 }
