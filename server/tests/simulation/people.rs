@@ -242,11 +242,9 @@ impl World {
             }
             Effect::CloseAccount
             | Effect::Finished
-            | Effect::Save(Save::Identity | Save::Blocked) => {}
+            | Effect::Save(Save::Identity | Save::Blocked(_)) => {}
             Effect::Save(Save::Position(position)) => self.people[person].position = position,
-            Effect::Save(Save::Peers) => {
-                self.people[person].peers = self.people[person].session.peers();
-            }
+            Effect::Save(Save::Peers(peers)) => self.people[person].peers = peers,
             Effect::OpenDatagrams { session, .. } => self.people[person].datagrams = Some(session),
             Effect::CloseDatagrams => self.people[person].datagrams = None,
             Effect::Datagram(message) => self.send_datagram(person, &message),

@@ -3,7 +3,7 @@
 //! Requests of people who are blocked ring nowhere, and their broadcasts are not shown. They are not
 //! told: to them it is a request that nobody answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use letschat_protocol::identity::{PublicKey, safety_number};
 use letschat_protocol::username::Username;
@@ -107,7 +107,7 @@ impl AccountState {
     fn remember(&mut self, cx: &mut Context, who: &Username, peer: KnownPeer) {
         if let Some(account) = &mut self.open {
             account.peers.insert(who.clone(), peer);
-            cx.save(Save::Peers);
+            cx.save(Save::Peers(account.peers.clone()));
         }
     }
 
@@ -177,10 +177,6 @@ impl AccountState {
 
 /// The people whom the user does not want to hear of.
 impl AccountState {
-    pub(super) fn blocked(&self) -> BTreeSet<Username> {
-        self.open.as_ref().map(|account| account.blocked.clone()).unwrap_or_default()
-    }
-
     pub(super) fn is_blocked(&self, who: &Username) -> bool {
         self.open.as_ref().is_some_and(|account| account.blocked.contains(who))
     }
@@ -204,7 +200,7 @@ impl AccountState {
             false => account.blocked.remove(who),
         };
         if changed {
-            cx.save(Save::Blocked);
+            cx.save(Save::Blocked(account.blocked.clone()));
         }
         Ok(changed)
     }

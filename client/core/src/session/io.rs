@@ -283,16 +283,16 @@ pub enum Effect {
 }
 
 /// What is to be remembered beyond this run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Save {
     /// The account's key: the server knows it now.
     Identity,
     /// How far broadcasts have been shown. May be written lazily.
     Position(LogPosition),
-    /// The known peers changed; they are read by [`peers`](super::Session::peers).
-    Peers,
-    /// Those who are blocked changed; they are read by [`blocked`](super::Session::blocked).
-    Blocked,
+    /// The known peers. The effect carries them: the account may be closed by the time it is carried out.
+    Peers(BTreeMap<Username, KnownPeer>),
+    /// The people who are blocked.
+    Blocked(BTreeSet<Username>),
 }
 
 /// What the user can want. The commands make these; the session answers each exactly once.

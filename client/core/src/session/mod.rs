@@ -176,14 +176,9 @@ impl Session {
         .min()
     }
 
-    /// The known peers, for [`Save::Peers`].
+    /// Returns the known peers of the open account.
     pub fn peers(&self) -> BTreeMap<Username, KnownPeer> {
         self.account.peers()
-    }
-
-    /// Those who are blocked, for [`Save::Blocked`].
-    pub fn blocked(&self) -> BTreeSet<Username> {
-        self.account.blocked()
     }
 
     /// What a typed line means now.

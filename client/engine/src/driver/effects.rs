@@ -163,8 +163,8 @@ impl Running<'_> {
         };
         let result = match save {
             Save::Identity => folder.save_identity(),
-            Save::Peers => folder.save_peers(&self.session.peers()),
-            Save::Blocked => folder.save_blocked(&self.session.blocked()),
+            Save::Peers(peers) => folder.save_peers(&peers),
+            Save::Blocked(blocked) => folder.save_blocked(&blocked),
             Save::Position(position) => {
                 let due_boot_ms = match &self.position {
                     Some(unsaved) => unsaved.due_boot_ms,

@@ -280,7 +280,7 @@ impl Session {
         }
         let own = self.account.key().map(|key| key.fingerprint());
         if own < Some(theirs.key.fingerprint()) {
-            return self.calls.park(&mut self.cx, who, &theirs);
+            return self.calls.park(&mut self.cx, who, theirs);
         }
         if let Some(theirs) = self.calls.give_way(&mut self.cx, who, theirs) {
             self.requests.accept(&mut self.cx, who, theirs);

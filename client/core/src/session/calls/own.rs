@@ -30,8 +30,8 @@ struct Call {
     waiting: Vec<RequestId>,
     /// The user was told that the other side is being asked.
     ringing: bool,
-    /// The other side calls too, over this link: used if one's own comes to nothing.
-    parked: Option<(LinkId, ChatId)>,
+    /// The other side's own call: used if this one comes to nothing.
+    parked: Option<Proposal>,
     /// Whether the chat becomes current when it opens.
     switch: bool,
 }
@@ -129,8 +129,8 @@ impl Calls {
         let CallPhase::Calling { chat: id, link, to, .. } = phase else {
             return None;
         };
-        if let Some((parked, _)) = parked {
-            cx.close(parked);
+        if let Some(parked) = parked {
+            cx.close(parked.link);
         }
         cx.send(link, PeerMessage::Open);
         let (key, receiver) = (to.key, Some(to.receiver));
@@ -138,19 +138,18 @@ impl Calls {
     }
 
     /// Keeps the other side's call, in case one's own comes to nothing.
-    pub(super) fn park(&mut self, cx: &mut Context, who: &Username, theirs: &Proposal) {
-        let call = self.calls.get_mut(who);
-        let older = call.and_then(|call| call.parked.replace((theirs.link, theirs.id)));
+    pub(super) fn park(&mut self, cx: &mut Context, who: &Username, theirs: Proposal) {
         cx.links.serve(theirs.link, LinkUse::Asked(who.clone()));
-        if let Some((older, _)) = older {
-            cx.close(older);
+        let call = self.calls.get_mut(who);
+        if let Some(older) = call.and_then(|call| call.parked.replace(theirs)) {
+            cx.close(older.link);
         }
     }
 
     /// The other side hung up its own call.
     pub(super) fn unpark(&mut self, cx: &mut Context, who: &Username) {
-        if let Some((link, _)) = self.calls.get_mut(who).and_then(|call| call.parked.take()) {
-            cx.close(link);
+        if let Some(parked) = self.calls.get_mut(who).and_then(|call| call.parked.take()) {
+            cx.close(parked.link);
         }
     }
 
@@ -168,7 +167,8 @@ impl Calls {
         Some(Proposal { waiting, switch, ..theirs })
     }
 
-    /// One's own link came to nothing. Returns the other side's call, which may do.
+    /// One's own link came to nothing. Returns the other side's call, which may do: if it was made with the key
+    /// that the server gave for our own call. Two keys for one person are no chance to take.
     pub(super) fn fail(
         &mut self,
         cx: &mut Context,
@@ -177,11 +177,8 @@ impl Calls {
     ) -> Option<Proposal> {
         if let Some(call) = self.calls.get_mut(who)
             && let CallPhase::Calling { to, .. } = &call.phase
-            && let Some((link, id)) = call.parked.take()
+            && let Some(theirs) = call.parked.take_if(|parked| parked.key == to.key)
         {
-            let (key, receiver) = (to.key, Some(to.receiver));
-            let (waiting, switch) = (Vec::new(), false);
-            let theirs = Proposal { id, key, receiver, caller: false, link, waiting, switch };
             return self.give_way(cx, who, theirs);
         }
         self.end(cx, who, why);
@@ -203,8 +200,8 @@ impl Calls {
         if let CallPhase::Calling { link, .. } = call.phase {
             cx.close(link);
         }
-        if let Some((link, _)) = call.parked {
-            cx.close(link);
+        if let Some(parked) = call.parked {
+            cx.close(parked.link);
         }
         cx.fail_all(call.waiting, why);
     }

@@ -1,13 +1,32 @@
 //! Those whom the user does not want to hear of.
 
 use super::*;
+use std::collections::BTreeSet;
+
+fn saved(effects: &[Effect]) -> Option<BTreeSet<Username>> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Save(Save::Blocked(blocked)) => Some(blocked.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn block_that_ends_the_last_chat_is_saved() {
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
+    client.ask(Request::Detach);
+    let (id, effects) = client.ask(Request::Block { who: "bob".into(), on: true });
+    assert!(answer(&effects, id).unwrap().is_ok());
+    assert!(closes_account(&effects), "nothing needs it any more: {effects:?}");
+    assert_eq!(saved(&effects), Some([name("bob")].into()));
+}
 
 #[test]
 fn requests_of_somebody_blocked_are_never_answered() {
     let mut client = TestSession::logged_in();
     let (id, effects) = client.ask(Request::Block { who: "Mallory".into(), on: true });
     assert!(answer(&effects, id).unwrap().is_ok());
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Save(Save::Blocked))));
+    assert_eq!(saved(&effects), Some([name("mallory")].into()));
     // The first activity is reported.
     client.server(Code::Ok, "noted");
     let says = |effects: &[Effect], wanted: PeerMessage, to: LinkId| {

@@ -117,3 +117,42 @@ fn cancel_withdraws_a_request_before_the_server_answers() {
         assert!(effects.is_empty(), "{who}: {effects:?}");
     }
 }
+
+/// Two who call each other: our own call is dialled, theirs waits over another link.
+fn both_call(own_dials: u8, theirs: u8) -> (TestSession, RequestId, LinkId, Vec<Effect>) {
+    let mut client = TestSession::logged_in();
+    let id = client.connecting_to("bob", own_dials);
+    let (link, effects) = client.called_by("bob", theirs);
+    (client, id, link, effects)
+}
+
+/// A seed whose key has a higher fingerprint than alice's, so that a call with it waits.
+fn waiting_seed(but: u8) -> u8 {
+    let own = TestSession::logged_in().session.account.key().map(|key| key.fingerprint());
+    let waits = |seed: &u8| Some(key(*seed).fingerprint()) > own && *seed != but;
+    (2..200).find(waits).unwrap()
+}
+
+#[test]
+fn waiting_call_opens_when_the_own_one_fails() {
+    let seed = waiting_seed(0);
+    let (mut client, id, link, _) = both_call(seed, seed);
+    let dialled = client.session.cx.links.last_dialled();
+    client.put(Input::PeerLost { link: dialled, why: PeerLoss::Unreachable });
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Open });
+    assert!(matches!(answer(&effects, id), Some(Ok(Reply::Chat { .. }))), "{effects:?}");
+}
+
+#[test]
+fn waiting_call_of_another_key_is_no_way_out() {
+    let theirs = waiting_seed(0);
+    let (mut client, id, link, _) = both_call(waiting_seed(theirs), theirs);
+    let dialled = client.session.cx.links.last_dialled();
+    let effects = client.put(Input::PeerLost { link: dialled, why: PeerLoss::Unreachable });
+    assert_eq!(code(&effects, id), "unreachable");
+    let closes =
+        |effect: &Effect| matches!(effect, Effect::ClosePeer { link: closed } if *closed == link);
+    assert!(effects.iter().any(closes), "{effects:?}");
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Open });
+    assert!(told(&effects).is_empty() && client.session.peers().is_empty(), "{effects:?}");
+}
