@@ -17,10 +17,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every word there is.
+            /// All variants.
             pub const ALL: &[$name] = &[$($name::$variant,)+];
 
-            /// The stable word.
+            /// Returns the stable word.
             pub fn name(self) -> &'static str {
                 match self { $($name::$variant => $word,)+ }
             }
@@ -47,51 +47,51 @@ macro_rules! shown_by_name {
 }
 
 words! {
-    /// Why a request failed, or what an `error` event reports.
+    /// The reason for which a request failed, or the subject of an `error` event.
     ///
     /// The first group is the server's refusals, the second the reasons for which the link to the
-    /// server ends; the rest is the client's own.
+    /// server ends. The rest is the client's own.
     FailureCode:
 
-    /// The server has no place left.
+    /// The server is full.
     Busy = "busy",
-    /// Too many commands or failures.
+    /// The client sent too many commands or failed too often.
     SlowDown = "slow_down",
     /// The server can't reach its account store.
     StoreUnavailable = "store_unavailable",
     /// That person was here recently and is not here now.
     NotHere = "not_here",
-    /// Several clients share that address.
+    /// The address belongs to several clients.
     Ambiguous = "ambiguous",
-    /// That session is typed by hand and takes no calls.
+    /// The session is typed by hand and has no receiver for calls.
     NoReceiver = "no_receiver",
     /// The account is logged in with another key.
     LoggedInElsewhere = "logged_in_elsewhere",
     /// A line, an object or a server's answer was not understood.
     Malformed = "malformed",
-    /// The command was understood, its arguments were not.
+    /// The command was understood, but not its arguments.
     BadArguments = "bad_arguments",
     /// There is no such command.
     UnknownCommand = "unknown_command",
-    /// The server does not take that request in its present state.
+    /// The server does not accept that request in its present state.
     WrongPhase = "wrong_phase",
-    /// No valid username.
+    /// The username is not valid.
     NameInvalid = "name_invalid",
-    /// Somebody has that username.
+    /// The username is taken.
     NameTaken = "name_taken",
     /// The password is too short, too long, too simple or not printable.
     PasswordWeak = "password_weak",
-    /// The two passwords are not the same.
+    /// The two passwords differ.
     PasswordsDiffer = "passwords_differ",
-    /// Wrong username or password.
+    /// The username or the password is wrong.
     WrongPassword = "wrong_password",
-    /// The server does not take this machine's key.
+    /// The server does not accept this machine's key.
     KeyRefused = "key_refused",
     /// The account is banned.
     Banned = "banned",
     /// Nobody has that name or address; the server closed the connection.
     Nobody = "nobody",
-    /// That is oneself.
+    /// The user named themselves.
     Yourself = "yourself",
     /// The text is too long.
     TextTooLong = "text_too_long",
@@ -189,7 +189,7 @@ words! {
     ChatOpen = "chat_open",
     /// No chat is open there.
     NoChat = "no_chat",
-    /// Nobody of that name is meant by the command.
+    /// The command matches nobody of that name.
     NobodySuch = "nobody_such",
     /// The command could mean several people.
     WhichOne = "which_one",
@@ -208,7 +208,7 @@ words! {
     Plugin = "plugin",
     /// A script or plugin has reached one of its limits.
     Limit = "limit",
-    /// An error in Lua.
+    /// Lua reported an error.
     Lua = "lua",
     /// A module could not be loaded.
     Module = "module",
@@ -219,31 +219,31 @@ words! {
 }
 
 words! {
-    /// What a `notice` event reports.
+    /// The subject of a `notice` event.
     NoticeCode:
 
     /// The server is new, and its key is pinned.
     ServerKeyPinned = "server_key_pinned",
     /// The server is known by another address.
     ServerKnown = "server_known",
-    /// The operator says something to everybody.
+    /// The operator's message to everybody.
     ServerSays = "server_says",
-    /// A login was asked for that has been done already.
+    /// The user asked for a login that has been done already.
     AlreadyLoggedIn = "already_logged_in",
     /// The other side of a call is being asked.
     Ringing = "ringing",
-    /// A chat was asked for that is open already.
+    /// The user asked for a chat that is open already.
     ChatOpen = "chat_open",
     /// Another chat became the current one.
     CurrentChat = "current_chat",
     /// Events were dropped because nobody read them.
     EventsDropped = "events_dropped",
-    /// It is not known any more which broadcasts have been shown.
+    /// The record of shown broadcasts was lost.
     PositionLost = "position_lost",
 }
 
 words! {
-    /// Why a chat is over.
+    /// The reason for which a chat ended.
     ChatEnd:
 
     /// The user ended it.
@@ -259,7 +259,7 @@ words! {
 }
 
 words! {
-    /// Why somebody's request for a chat is over.
+    /// The reason for which somebody's request for a chat ended.
     RequestEnd:
 
     /// They withdrew it.
@@ -268,7 +268,7 @@ words! {
     NoAnswer = "no_answer",
 }
 
-/// Why there is no link to the server.
+/// The reason for which there is no link to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkEnd {
     /// It broke.
@@ -282,13 +282,13 @@ pub enum LinkEnd {
 shown_by_name!(LinkEnd);
 
 impl LinkEnd {
-    /// Every reason there is.
+    /// Returns every reason there is.
     pub fn all() -> impl Iterator<Item = LinkEnd> {
         let closed = Closing::ALL.iter().map(|closing| LinkEnd::Closed(*closing));
         [LinkEnd::Lost, LinkEnd::NoServer].into_iter().chain(closed)
     }
 
-    /// The stable word.
+    /// Returns the stable word.
     pub fn name(self) -> &'static str {
         match self {
             LinkEnd::Lost => "lost",
@@ -320,8 +320,8 @@ impl From<LinkEnd> for FailureCode {
     }
 }
 
-/// A refusal keeps its word. An answer that is no refusal, but stands where one is expected, makes
-/// no sense: it is [`FailureCode::Malformed`].
+/// Keeps a refusal's word. An answer that is no refusal, but comes in place of one, is
+/// [`FailureCode::Malformed`].
 impl From<Code> for FailureCode {
     fn from(code: Code) -> FailureCode {
         match code {

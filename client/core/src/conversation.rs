@@ -1,4 +1,4 @@
-//! Conversations and what becomes of a message in one.
+//! Conversations, and the state of the messages in them.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use serde::{Serialize, Serializer};
 
-/// The target of a message. Typed and written as `bob` or `everyone`, which no account is called.
+/// The target of a message. It is typed and written as `bob` or `everyone`, which no account may be
+/// called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConversationId {
     /// One person.
@@ -15,21 +16,21 @@ pub enum ConversationId {
     Everyone,
 }
 
-/// How a message is carried.
+/// The way of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
     /// Over the link of an open chat.
     Direct,
-    /// By the server.
+    /// Through the server.
     Server,
 }
 
-/// What has become of an own message.
+/// The state of an own message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageState {
-    /// It is on its way; its arrival is not confirmed.
+    /// It is sent, but not confirmed.
     Sent,
     /// The other side has displayed it.
     Delivered,
@@ -52,7 +53,7 @@ impl Serialize for ConversationId {
     }
 }
 
-/// Writes an id as its digits.
+/// Writes an id in digits.
 pub(crate) fn digits<S: Serializer>(id: &MessageId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }

@@ -1,12 +1,12 @@
-//! Which of several strangers gives way when all places are taken.
+//! The choice of the stranger to evict when all places are taken.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The index of the oldest entry of the address that has the most entries. `addresses` are in order
-/// of age, the oldest first. `None` if there are none.
+/// Returns the index of the oldest entry of the address with the most entries, or `None` if there
+/// are none. `addresses` are sorted by age, oldest first.
 pub fn gives_way(addresses: impl Iterator<Item = IpAddr>) -> Option<usize> {
-    // By network: where its oldest entry is, and how many it has.
+    // For each network, the index of its oldest entry and the number of its entries.
     let mut networks: HashMap<IpAddr, (usize, usize)> = HashMap::new();
     for (index, address) in addresses.enumerate() {
         networks.entry(network(address)).or_insert((index, 0)).1 += 1;
@@ -15,7 +15,7 @@ pub fn gives_way(addresses: impl Iterator<Item = IpAddr>) -> Option<usize> {
     most.map(|(oldest, _)| oldest)
 }
 
-/// An IPv4 address, or an IPv6 /64: one machine can have all addresses of that.
+/// Returns an IPv4 address, or the /64 of an IPv6 address, since one machine can own all of that.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,4 +1,5 @@
-//! What a client tells whoever drives it. The names are the same here, in `--json` and in Lua.
+//! The events that a client tells its front ends. Their names are the same here, in `--json` and in
+//! Lua.
 
 use chrono::{SecondsFormat, TimeZone as _, Utc};
 use letschat_protocol::identity::PublicKey;
@@ -34,232 +35,173 @@ pub const NAMES: &[&str] = &[
     "error",
 ];
 
-/// Something happened that nobody asked for. Serialised as an object with `"event"`.
+/// Something that happened unasked. Serialised as an object with `"event"`.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The server is reached and is the one that is trusted.
-    Connected {
-        /// Host and port as they were given.
-        server: String,
-        /// Of the server's key.
-        fingerprint: String,
-    },
-    /// The link to the server ended, and not because the user wanted it.
+    /// The server is reached, and its key is trusted. `server` is its host and port as given,
+    /// `fingerprint` that of its key.
+    Connected { server: String, fingerprint: String },
+    /// The link to the server ended, and not because the user wanted it. `why` is `reason` with the
+    /// details for people.
     Disconnected {
-        /// Why.
         reason: LinkEnd,
-        /// The same, with what is to be told.
         #[serde(skip)]
         why: Failure,
     },
-    /// The server will be tried again.
+    /// The server will be tried again in `in_ms` milliseconds. `reason` says why the last try
+    /// failed, and `attempt` counts from 1 since the link was lost. `why` has the details for
+    /// people, or is `None` if they have been told.
     Retrying {
-        /// Why the last try failed.
         reason: LinkEnd,
-        /// Which try that will be, from 1 since the link was lost.
         attempt: u32,
-        /// In how long, in milliseconds.
         in_ms: u64,
-        /// What is to be told of that; `None` if it has been told.
         #[serde(skip)]
         why: Option<Failure>,
     },
-    /// Logged in, for the first time or again.
+    /// The user logged in, for the first time or again. `by` is `password` or `key`.
     LoggedIn {
-        /// As whom.
         #[serde(serialize_with = "name")]
         username: Username,
-        /// By `password` or `key`.
         by: &'static str,
     },
-    /// The link to the server ended because the user wanted it.
-    LeftServer {
-        /// How many chats go on.
-        chats: usize,
-    },
-    /// Somebody asks for a chat.
+    /// The link to the server ended because the user wanted it. `chats` is the number of chats that
+    /// go on.
+    LeftServer { chats: usize },
+    /// Somebody asks for a chat. `fingerprint` and `key` are about the caller's key. `time_ms` is
+    /// in milliseconds since the Unix epoch.
     Request {
-        /// Who.
         #[serde(serialize_with = "name")]
         from: Username,
-        /// From where.
         address: String,
-        /// Of their key.
         fingerprint: String,
-        /// What is known of that key.
         key: KeyState,
-        /// When, in milliseconds since the Unix epoch.
         #[serde(rename = "time", serialize_with = "rfc3339")]
         time_ms: u64,
     },
-    /// Somebody who asked does so no more.
+    /// Somebody's request for a chat ended.
     RequestEnded {
-        /// Who.
         #[serde(serialize_with = "name")]
         from: Username,
-        /// Why.
         reason: RequestEnd,
     },
-    /// A chat is open.
+    /// A chat is open. `fingerprint` and `key` are about the other side's key.
     ChatOpened {
-        /// With whom.
         #[serde(serialize_with = "name")]
         with: Username,
-        /// Of their key.
         fingerprint: String,
-        /// What is known of that key.
         key: KeyState,
     },
-    /// A chat's link broke; it is being taken up again.
+    /// A chat's link broke and is being resumed.
     ChatInterrupted {
-        /// With whom.
         #[serde(serialize_with = "name")]
         with: Username,
     },
-    /// The chat's link is whole again.
+    /// A chat's link is restored.
     ChatResumed {
-        /// With whom.
         #[serde(serialize_with = "name")]
         with: Username,
     },
-    /// A chat is over.
+    /// A chat ended. `undelivered` has the messages that were never confirmed, oldest first.
     ChatClosed {
-        /// With whom.
         #[serde(serialize_with = "name")]
         with: Username,
-        /// Why.
         reason: ChatEnd,
-        /// The messages of which no arrival was confirmed, oldest first.
         undelivered: Vec<String>,
     },
-    /// A message of a chat, one's own included.
+    /// A message of a chat, one's own included. `number` counts from 1 in the chat. `time_ms` is
+    /// the time of its arrival or, for an own message, of its sending, in milliseconds since the
+    /// Unix epoch.
     Message {
-        /// Whose.
         #[serde(serialize_with = "name")]
         from: Username,
-        /// Its number in this chat, from 1.
         number: u64,
-        /// What.
         text: String,
-        /// When it arrived, in milliseconds since the Unix epoch; of an own message, when it was sent.
         #[serde(rename = "time", serialize_with = "rfc3339")]
         time_ms: u64,
-        /// Where it was said.
         conversation: ConversationId,
-        /// Its name.
         #[serde(serialize_with = "digits")]
         id: MessageId,
-        /// Whether it is one's own.
         own: bool,
-        /// How it came or goes.
         via: Via,
     },
-    /// Something has become of an own message.
+    /// The state of an own message changed. `via` is the way by which it was sent.
     MessageState {
-        /// Where it was said.
         conversation: ConversationId,
-        /// Its name.
         #[serde(serialize_with = "digits")]
         id: MessageId,
-        /// What has become of it.
         state: MessageState,
-        /// How it was carried.
         via: Via,
     },
-    /// A broadcast. Each is told once.
+    /// A broadcast, which is told once. `number` is its place in the server's log, and `over` is
+    /// `udp` or `tcp`. `time_ms` is the time at which the server accepted it, in milliseconds since
+    /// the Unix epoch. `conversation` is always everyone.
     Broadcast {
-        /// Whose.
         #[serde(serialize_with = "name")]
         from: Username,
-        /// Its place in the server's log.
         number: u64,
-        /// What.
         text: String,
-        /// When the server took it, in milliseconds since the Unix epoch.
         #[serde(rename = "time", serialize_with = "rfc3339")]
         time_ms: u64,
-        /// Whether it is one's own.
         own: bool,
-        /// How it came: `udp` or `tcp`.
         over: &'static str,
-        /// Where it was said: to everyone.
         conversation: ConversationId,
-        /// Its name.
         #[serde(serialize_with = "digits")]
         id: MessageId,
-        /// How it came.
         via: Via,
     },
-    /// They came.
+    /// Clients became active. `usernames` is empty if only the count is told.
     Joined {
-        /// Who; empty if only the count is told.
         #[serde(serialize_with = "names")]
         usernames: Vec<Username>,
-        /// How many.
         count: u64,
     },
-    /// They went.
+    /// Clients became inactive. `usernames` is empty if only the count is told.
     Left {
-        /// Who; empty if only the count is told.
         #[serde(serialize_with = "names")]
         usernames: Vec<Username>,
-        /// How many.
         count: u64,
     },
-    /// The session has changed. For front ends that keep a [`View`](crate::view::View); programs and scripts are
-    /// told by the other events.
+    /// The session's state changed. Only front ends that keep a [`View`](crate::view::View) need
+    /// this event; programs and scripts use the others.
     #[serde(skip)]
     State(Box<SessionState>),
-    /// Everybody who is here, as the server listed them. For the same.
+    /// All active clients as the server listed them. Only front ends that keep a view need this
+    /// event.
     #[serde(skip)]
     People(Vec<Username>),
-    /// Something to know.
+    /// A notice to the user. `code` is a stable word.
     Notice {
-        /// A stable word.
         code: NoticeCode,
-        /// What.
         #[serde(skip)]
         notice: Notice,
     },
-    /// Something went wrong that no command asked for.
+    /// A failure that belongs to no request. `code` is a stable word.
     Error {
-        /// A stable word.
         code: FailureCode,
-        /// What happened.
         #[serde(skip)]
         trouble: Trouble,
     },
 }
 
-/// Something that went wrong and that no command asked for.
+/// A failure that belongs to no request.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// The client was to be logged in, and is not; nothing more is tried.
-    LoginEnded {
-        /// Why.
-        why: Failure,
-        /// The user has been told why.
-        told: bool,
-        /// The account.
-        username: Option<Username>,
-    },
-    /// A file could not be written.
-    NotSaved {
-        /// Below this folder.
-        folder: String,
-        /// What failed.
-        why: String,
-    },
+    /// The client could not log in and stops trying. `told` is true if the user knows why.
+    LoginEnded { why: Failure, told: bool, username: Option<Username> },
+    /// A file below `folder` could not be written.
+    NotSaved { folder: String, why: String },
 }
 
 impl Event {
-    /// A `notice` event.
+    /// Returns a `notice` event.
     pub fn notice(notice: Notice) -> Event {
         Event::Notice { code: notice.code(), notice }
     }
 
-    /// Returns true for an event that only a [`View`](crate::view::View) takes in.
+    /// Returns true for an event that only a [`View`](crate::view::View) uses.
     pub fn is_for_views(&self) -> bool {
         matches!(self, Event::State(_) | Event::People(_))
     }
@@ -269,12 +211,12 @@ impl Event {
         matches!(self, Event::Message { own: true, .. })
     }
 
-    /// Returns true for a message of one's own, and for what has become of one.
+    /// Returns true for a message of one's own, and for a change of its state.
     pub fn is_of_own_message(&self) -> bool {
         self.is_own_message() || matches!(self, Event::MessageState { .. })
     }
 
-    /// The bytes of its texts that others choose the length of.
+    /// Returns the bytes of the texts whose length others choose.
     pub fn text_bytes(&self) -> usize {
         match self {
             Event::Message { text, .. } | Event::Broadcast { text, .. } => text.len(),
@@ -294,17 +236,17 @@ impl Event {
     }
 }
 
-/// What is known of a peer's key.
+/// The state of a peer's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
-    /// Never seen before.
+    /// It was never seen before.
     New,
-    /// The same as before.
+    /// It is the known one.
     Known,
-    /// The same as before, and the two users compared the safety number.
+    /// It is the known one, and the two users compared the safety number.
     Verified,
-    /// Not the one that was known.
+    /// It is not the known one.
     Changed,
 }
 
@@ -320,13 +262,13 @@ fn rfc3339<S: Serializer>(time_ms: &u64, serializer: S) -> Result<S::Ok, S::Erro
     serializer.serialize_str(&format_rfc3339(*time_ms))
 }
 
-/// A time as RFC 3339 has it, in UTC with milliseconds.
+/// Formats a time as RFC 3339 does, in UTC with milliseconds.
 pub fn format_rfc3339(time_ms: u64) -> String {
     let time = i64::try_from(time_ms).ok().and_then(|ms| Utc.timestamp_millis_opt(ms).single());
     time.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// How a key is shown to people.
+/// Formats a key's fingerprint for people.
 pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint().to_string()
 }

@@ -1,4 +1,4 @@
-//! Why a request failed, as data. The crate `letschat-commands` has a sentence for each.
+//! Reasons for which requests fail, as data. The crate `letschat-commands` has a sentence for each.
 
 use std::error::Error;
 use std::fmt;
@@ -8,55 +8,32 @@ use letschat_protocol::username::{Username, UsernameError};
 
 use crate::codes::{FailureCode, LinkEnd};
 
-/// Why a request failed.
+/// The reason for which a request failed.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// The server refused.
-    Refused {
-        /// The server's reply code.
-        code: FailureCode,
-        /// The server's words.
-        said: String,
-        /// The clients it could mean, if the request was ambiguous.
-        choices: Vec<String>,
-    },
+    /// The server refused. `said` is the text of its reply. If the request was ambiguous, `choices`
+    /// names the clients that it could mean.
+    Refused { code: FailureCode, said: String, choices: Vec<String> },
     /// The link to the server ended.
     LinkEnded(LinkEnd),
-    /// The server can't be reached.
-    Unreached {
-        /// What happened to the link.
-        end: LinkEnd,
-        /// The server's address as it was given.
-        server: String,
-        /// What failed, in words that go on after "because".
-        detail: String,
-    },
-    /// The answer to a request did not come, for this reason.
+    /// The server can't be reached. `server` is its address as given. `detail` is a clause that can
+    /// follow "because".
+    Unreached { end: LinkEnd, server: String, detail: String },
+    /// The answer to a request did not arrive, for this reason.
     Unanswered(Box<Failure>),
     /// The server's answer was not understood.
     NotUnderstood,
-    /// The server's list makes no sense or does not end.
+    /// The server's list is inconsistent or endless.
     EndlessList,
     /// The server's answer to a login names another account.
     OtherAccount,
-    /// The server introduced another person than the one asked for.
+    /// The server introduced another person than the requested one.
     OtherPerson,
-    /// The server's key is not the known one.
-    ServerKeyChanged {
-        /// The server's address as it was given.
-        server: String,
-        /// The known key.
-        known: Fingerprint,
-        /// The key found.
-        found: Fingerprint,
-    },
-    /// The server's key is new, and nobody accepts it.
-    ServerKeyUnknown {
-        /// The server's address as it was given.
-        server: String,
-        /// The key found.
-        found: Fingerprint,
-    },
+    /// The server's key is not the known one. `server` is its address as given.
+    ServerKeyChanged { server: String, known: Fingerprint, found: Fingerprint },
+    /// The server's key is new, and nobody accepts it. `server` is its address as given.
+    ServerKeyUnknown { server: String, found: Fingerprint },
     /// The data folder or a file in it can't be used. The text says why.
     Folder(String),
 
@@ -78,13 +55,13 @@ pub enum Failure {
     AccountInUse(Username),
     /// This machine has no key of the account.
     NoKey(Username),
-    /// The server does not take this machine's key of the account.
+    /// The server does not accept this machine's key of the account.
     KeyRefused(Option<Username>),
     /// The account is logged in with another key.
     LoggedInElsewhere(Option<Username>),
-    /// No valid username.
+    /// The username is not valid.
     NameInvalid(UsernameError),
-    /// A password has line ends.
+    /// The password contains line ends.
     PasswordWithLineEnd,
 
     /// The request was cancelled.
@@ -94,14 +71,10 @@ pub enum Failure {
     /// The client has ended.
     Ended,
 
-    /// Nobody is meant by the name, or there is nobody to choose.
-    Nobody {
-        /// Whom the command is about.
-        among: Among,
-        /// A name was given.
-        named: bool,
-    },
-    /// Several people could be meant.
+    /// The name matches nobody, or there is nobody to choose from. `named` is true if a name was
+    /// given, and `among` says who could be meant.
+    Nobody { among: Among, named: bool },
+    /// The command could mean several people.
     WhichOne(Vec<Username>),
     /// There is nothing to cancel.
     NothingToCancel,
@@ -113,27 +86,16 @@ pub enum Failure {
     CallsOneself,
     /// The user blocks themselves.
     BlocksOneself,
-    /// The list of blocked people is full.
-    TooManyBlocked {
-        /// So many it holds.
-        limit: usize,
-    },
+    /// The list of blocked people is full: it holds `limit` names.
+    TooManyBlocked { limit: usize },
     /// The user has blocked them.
     Blocked(Username),
     /// They are not in the server's list.
     NotListed(String),
 
-    /// Their key is not the known one.
-    KeyChanged {
-        /// Whose.
-        who: Username,
-        /// The known key.
-        known: Option<PublicKey>,
-        /// The new key, which can be trusted from now on.
-        new: PublicKey,
-        /// The user wanted to trust a key, which may be another one.
-        trusting: bool,
-    },
+    /// The person's key is not the known one. `new` can be trusted from now on. `trusting` is true
+    /// if the user wanted to trust a key, which may be another one.
+    KeyChanged { who: Username, known: Option<PublicKey>, new: PublicKey, trusting: bool },
     /// No key of theirs is known.
     UnknownPeer,
     /// No changed key of theirs waits to be trusted.
@@ -155,9 +117,9 @@ pub enum Failure {
     HungUp(Username),
     /// Their program does not speak the protocol.
     OtherLanguage(Username),
-    /// The other side spoke out of turn.
+    /// The other side sent a message out of turn.
     OutOfTurn,
-    /// Their request is over.
+    /// The other side's request is over.
     Withdrawn(Withdrawal),
 
     /// A chat is open, so that the user can't leave the server.
@@ -172,22 +134,15 @@ pub enum Failure {
     ChatEnding,
     /// Too many messages wait to be confirmed.
     TooManyUnconfirmed,
-    /// A text is too long.
-    TextTooLong {
-        /// What kind of text.
-        text: Text,
-        /// So many bytes it may have.
-        limit: usize,
-        /// So many it has.
-        bytes: usize,
-    },
+    /// A text of `bytes` bytes is longer than `limit` bytes.
+    TextTooLong { text: Text, limit: usize, bytes: usize },
     /// A text is blank.
     Blank(Text),
-    /// A broadcast has control characters.
+    /// A broadcast contains control characters.
     ControlCharacters,
 }
 
-/// How a request was cancelled.
+/// The way in which a request was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
     /// The user left the server.
@@ -202,21 +157,21 @@ pub enum Cancel {
     Quitting,
 }
 
-/// The people that a command is about.
+/// The group of people that a command is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Among {
-    /// Those who ask for a chat.
+    /// Those who ask the user for a chat.
     Asking,
-    /// Those who are being asked.
+    /// Those whom the user is calling.
     Called,
     /// Those with whom a chat is open.
     Chatting,
 }
 
-/// How somebody's request for a chat ended.
+/// The way in which somebody's request for a chat ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
-    /// They called anew.
+    /// They called again.
     CalledAnew,
     /// It is over.
     Over,
@@ -234,7 +189,7 @@ pub enum Text {
 }
 
 impl Failure {
-    /// The stable word for programs.
+    /// Returns the stable word for programs.
     pub fn code(&self) -> FailureCode {
         match self {
             Failure::Refused { code, .. } => *code,
@@ -294,12 +249,12 @@ impl Failure {
         }
     }
 
-    /// The server refused with this reply code and these words.
+    /// Returns the failure of a request that the server refused with this reply code and text.
     pub fn refused(code: impl Into<FailureCode>, said: &str) -> Failure {
         Failure::Refused { code: code.into(), said: said.to_owned(), choices: Vec::new() }
     }
 
-    /// The bytes of its texts that others choose the length of.
+    /// Returns the bytes of the texts whose length others choose.
     pub fn text_bytes(&self) -> usize {
         match self {
             Failure::Refused { said, choices, .. } => {
@@ -313,7 +268,7 @@ impl Failure {
     }
 }
 
-/// Shows the code: the core has no sentences.
+/// Shows the code, since the core has no sentences.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.code().fmt(f)

@@ -1,14 +1,14 @@
-//! The core of a client of Let's Chat: what it knows and decides, as a value.
+//! The core of a client of Let's Chat: its knowledge and its decisions, as a value.
 //!
 //! * [`session`] – takes an input and the time, returns effects
-//! * [`conversation`] – targets of messages, ways to them, and what becomes of a message
+//! * [`conversation`] – targets, ways and states of messages
 //! * [`codes`] – stable words: failure codes, notice codes, reasons
-//! * [`event`] – what is told unasked, under the same names everywhere
-//! * [`failure`] – why a request failed, as data
-//! * [`view`] – what every front end shows, kept by events alone
-//! * [`watermark`] – which sequence numbers have come
-//! * [`notice`] – what a `notice` event reports, as data
-//! * [`crowd`] – which stranger gives way when all places are taken
+//! * [`event`] – events, under the same names everywhere
+//! * [`failure`] – reasons for which requests fail, as data
+//! * [`view`] – the client as a front end shows it, updated by events alone
+//! * [`watermark`] – a record of received sequence numbers
+//! * [`notice`] – the subjects of `notice` events, as data
+//! * [`crowd`] – the stranger to evict when all places are taken
 //!
 //! Deliberately absent: sockets, files, clocks and tasks. No dependency has any.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,48 +1,36 @@
-//! What a `notice` event reports, as data. The crate `letschat-commands` has the sentences.
+//! The subjects of `notice` events, as data. The crate `letschat-commands` has the sentences.
 
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
 use crate::codes::NoticeCode;
 
-/// Something to know.
+/// The subject of a `notice` event.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The server is new, and its key is pinned.
-    ServerKeyPinned {
-        /// The server's address as it was given.
-        server: String,
-        /// The server's key.
-        fingerprint: Fingerprint,
-    },
-    /// The server is known by another address.
-    ServerKnown {
-        /// The server's address as it was given.
-        server: String,
-        /// The address by which it is known.
-        known_as: String,
-    },
-    /// The operator says something to everybody.
+    /// The server is new, and its key is pinned. `server` is its address as given.
+    ServerKeyPinned { server: String, fingerprint: Fingerprint },
+    /// The server is known by another address, `known_as`. `server` is its address as given.
+    ServerKnown { server: String, known_as: String },
+    /// The operator's message to everybody.
     ServerSays(String),
-    /// A login was asked for that has been done already.
+    /// The user asked for a login that has been done already.
     AlreadyLoggedIn(Username),
-    /// They are being asked for a chat.
+    /// The other side's user is being asked for a chat.
     Ringing(Username),
-    /// A chat was asked for that is open already.
+    /// The user asked for a chat that is open already.
     ChatOpen(Username),
-    /// The chat with them became the current one.
+    /// The chat with this person became the current one.
     CurrentChat(Username),
     /// Events were dropped because nobody read them.
-    EventsDropped {
-        /// How many.
-        count: u64,
-    },
-    /// It is not known any more which broadcasts have been shown. The text says why.
+    EventsDropped { count: u64 },
+    /// The record of shown broadcasts was lost. The text says why.
     PositionLost(String),
 }
 
 impl Notice {
-    /// The stable word for programs.
+    /// Returns the stable word for programs.
     pub fn code(&self) -> NoticeCode {
         match self {
             Notice::ServerKeyPinned { .. } => NoticeCode::ServerKeyPinned,
@@ -57,7 +45,7 @@ impl Notice {
         }
     }
 
-    /// The bytes of its texts that others choose the length of.
+    /// Returns the bytes of the texts whose length others choose.
     pub fn text_bytes(&self) -> usize {
         match self {
             Notice::ServerSays(text) | Notice::PositionLost(text) => text.len(),

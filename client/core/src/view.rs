@@ -1,4 +1,4 @@
-//! What every front end shows of a client, kept up to date by its events alone.
+//! A client as every front end shows it, updated by its events alone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,23 +9,24 @@ use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, KeyState};
 use crate::session::{Phase, Typing};
 
-/// Names that are kept at most; a list of active clients may be far longer.
+/// The most names that are kept. A list of active clients may be far longer.
 const MAX_PEOPLE: usize = 4_096;
 
-/// Conversations that are kept at most. Beyond that the one that has been silent longest is forgotten.
+/// The most conversations that are kept. Beyond that the one that has been silent longest is
+/// evicted.
 const MAX_CONVERSATIONS: usize = 128;
 
-/// Messages of a conversation that are kept at most, and the bytes of their texts. Beyond that the oldest
-/// are forgotten.
+/// The most messages of a conversation that are kept, and the most bytes of their texts. Beyond
+/// that the oldest are evicted.
 const MAX_RECENT: usize = 200;
 const MAX_RECENT_BYTES: usize = 64 * 1024;
 
-/// A client as a front end sees it. [`apply`](View::apply) is the only way by which it changes.
+/// A client as a front end sees it. Only [`apply`](View::apply) changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
     /// The session itself.
     pub session: SessionState,
-    /// The people who were here when last heard of.
+    /// The active clients, as far as the server has told.
     pub people: BTreeSet<Username>,
     /// The people who ask for a chat.
     pub requests: BTreeMap<Username, OpenRequest>,
@@ -48,10 +49,10 @@ pub struct OpenRequest {
     pub time_ms: u64,
 }
 
-/// What was said to one target, as far as it is kept.
+/// The last messages to and from one target.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conversation {
-    /// Messages of others that came since the conversation was last current.
+    /// The number of others' messages that came since the conversation was last current.
     pub unread: u64,
     /// The last messages, oldest first.
     pub recent: VecDeque<RecentMessage>,
@@ -59,7 +60,7 @@ pub struct Conversation {
     bytes: usize,
 }
 
-/// A message that was said or heard.
+/// A message in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentMessage {
     /// The author.
@@ -70,24 +71,25 @@ pub struct RecentMessage {
     pub id: MessageId,
     /// Its text.
     pub text: String,
-    /// The time of its arrival or, of an own message, at which it was sent; in milliseconds since the Unix epoch.
+    /// The time of its arrival or, for an own message, of its sending, in milliseconds since the
+    /// Unix epoch.
     pub time_ms: u64,
-    /// The way it came or went.
+    /// The way by which it was sent.
     pub via: Via,
     /// The state of an own message, once it is known.
     pub state: Option<MessageState>,
 }
 
-/// What a session tells of itself whenever it changes.
+/// A session's state, which is told whenever it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionState {
     /// The link to the server.
     pub link: LinkState,
-    /// Which commands are allowed.
+    /// The phase, which decides which commands are allowed.
     pub phase: Phase,
-    /// The account that is open.
+    /// The open account.
     pub username: Option<Username>,
-    /// Where a typed line goes.
+    /// The meaning of a typed line.
     pub typing: Typing,
     /// The open chats.
     pub chats: BTreeMap<Username, ChatState>,
@@ -95,33 +97,33 @@ pub struct SessionState {
     pub requests: BTreeSet<Username>,
 }
 
-/// How far the link to the server is.
+/// The state of the link to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LinkState {
-    /// There is none.
+    /// There is no link.
     #[default]
     Offline,
-    /// It is tried again later.
+    /// The next try is scheduled.
     Waiting,
-    /// It is being opened.
+    /// The link is being opened.
     Connecting,
-    /// It is open.
+    /// The link is open.
     Connected,
     /// The session is logged in.
     LoggedIn,
 }
 
-/// How an open chat is.
+/// The state of an open chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChatState {
-    /// Its link is whole.
+    /// Its link is up.
     Open,
-    /// Its link broke and is being taken up again.
+    /// Its link broke and is being resumed.
     Interrupted,
 }
 
 impl View {
-    /// Takes in an event, in the order in which events are told.
+    /// Applies an event. Events are applied in the order in which they are told.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::State(session) => self.set_session(session),
@@ -185,7 +187,7 @@ impl View {
         heard.push(message);
     }
 
-    /// Forgets the conversation that has been silent longest if there are too many.
+    /// Evicts the conversation that has been silent longest if there are too many.
     fn make_room(&mut self) {
         if self.conversations.len() < MAX_CONVERSATIONS {
             return;
@@ -214,7 +216,7 @@ impl Conversation {
 }
 
 impl LinkState {
-    /// Returns its word in a reply to `status`.
+    /// Returns the state's word in a reply to `status`.
     pub fn name(self) -> &'static str {
         match self {
             LinkState::Offline => "offline",
@@ -227,7 +229,7 @@ impl LinkState {
 }
 
 impl ChatState {
-    /// Returns its word in a reply to `status`.
+    /// Returns the state's word in a reply to `status`.
     pub fn name(self) -> &'static str {
         match self {
             ChatState::Open => "open",
@@ -251,7 +253,7 @@ mod tests {
         ConversationId::Person(name.parse().unwrap())
     }
 
-    /// A message in the conversation with somebody, who says it or hears it.
+    /// Returns a message in the conversation with somebody, who says or hears it.
     fn message(with: &str, number: u64, own: bool, text: &str) -> Event {
         Event::Message {
             from: if own { "alice" } else { with }.parse().unwrap(),
@@ -265,7 +267,7 @@ mod tests {
         }
     }
 
-    /// A state in which plain lines go to somebody, or are commands.
+    /// Returns a state in which plain lines go to somebody, or are commands.
     fn typing_to(with: Option<&str>) -> Event {
         let typing = with.map_or(Typing::Commands, |with| Typing::Chat(with.parse().unwrap()));
         let username = Some("alice".parse().unwrap());
@@ -336,7 +338,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model that counts what came since each conversation was current.
+        /// Compares with a model that counts the messages since each conversation was current.
         #[test]
         fn unread_is_what_came_since_it_was_last_current(
             steps in prop::collection::vec((0_usize..4, 0_usize..3), 0..80),

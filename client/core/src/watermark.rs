@@ -1,11 +1,11 @@
-//! A receiver's record of sequence numbers: which have come, and the first that is missing.
+//! A receiver's record of sequence numbers: those that have arrived, and the first that is missing.
 
 use std::collections::BTreeSet;
 
-/// The highest number that counts. A number beyond it is a lie, and counting on from it must not overflow.
+/// The highest valid number. Higher ones are ignored, so that counting on can't overflow.
 pub const MAX_NUMBER: u64 = u64::MAX / 2;
 
-/// Every number up to one, and some beyond the first gap. Numbers begin at 1.
+/// All numbers up to one, and some beyond the first gap. Numbers begin at 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watermark {
     through: u64,
@@ -14,13 +14,13 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// Returns a watermark at a number. It remembers `max_beyond` numbers beyond the first gap; when one more
-    /// comes, the gap is given up.
+    /// Returns a watermark at a number. It remembers `max_beyond` numbers beyond the first gap.
+    /// It gives up the gap if one more arrives.
     pub fn new(through: u64, max_beyond: usize) -> Watermark {
         Watermark { through: through.min(MAX_NUMBER), beyond: BTreeSet::new(), max_beyond }
     }
 
-    /// Notes a number. Returns true if it comes for the first time.
+    /// Notes a number. Returns true if it arrives for the first time.
     pub fn take(&mut self, number: u64) -> bool {
         if number > MAX_NUMBER || number <= self.through || !self.beyond.insert(number) {
             return false;
@@ -33,7 +33,7 @@ impl Watermark {
         true
     }
 
-    /// Gives up what is missing up to a number.
+    /// Gives up the missing numbers up to this one.
     pub fn advance(&mut self, through: u64) {
         let through = through.min(MAX_NUMBER);
         self.through = self.through.max(through);

@@ -1,10 +1,10 @@
-//! What a user's data folder holds for each account.
+//! The files of each account in a user's data folder.
 //!
 //! `servers/FINGERPRINT/accounts/USERNAME/` has the account's key (`identity.key`, PKCS #8), the
-//! peers that are known by key (`peers.json`), those who are blocked (`blocked.json`), how far broadcasts were shown (`position.json`) and
-//! a `lock` that keeps a second client from being the same user. A file that can't be understood
-//! is an error for the user to look at; it is never replaced. Only the position, which says no more
-//! than which broadcasts need not be shown again, then counts as missing.
+//! known peers (`peers.json`) and the blocked people (`blocked.json`). `position.json` has the
+//! position up to which broadcasts were shown. `lock` keeps a second client from being the same
+//! user. A file that can't be understood is reported and never replaced. Only an unreadable
+//! position counts as missing, since it merely repeats some broadcasts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -29,23 +29,23 @@ const BLOCKED_FILE: &str = "blocked.json";
 const POSITION_FILE: &str = "position.json";
 const LOCK_FILE: &str = "lock";
 
-/// An account's folder, locked for as long as the value lives.
+/// An account's folder, locked as long as the value lives.
 pub(crate) struct AccountFolder {
     path: PathBuf,
     identity: Arc<Identity>,
-    /// Why the position counts as missing although there is a file.
+    /// The reason for which an existing position counts as missing.
     pub(crate) lost_position: Option<String>,
     _lock: File,
 }
 
-/// A known peer as `peers.json` has it.
+/// A known peer as stored in `peers.json`.
 #[derive(Serialize, Deserialize)]
 struct StoredPeer {
     key: String,
     verified: bool,
 }
 
-/// Locks and reads an account. Without a name: the only one that has a key and is not in use.
+/// Locks and reads an account. Without a name, opens the only one that has a key and is not in use.
 pub(crate) fn open(
     data_folder: &Path,
     server: &Fingerprint,
@@ -69,17 +69,17 @@ pub(crate) fn open(
     read(data_folder, path, username, lock)
 }
 
-/// Neither a key nor what is known of peers is safe where everybody can put another in its place.
+/// Refuses a path that others could replace: they could put other keys in its place.
 fn refuse_replaceable(data_folder: &Path, path: &Path) -> Result<(), AccountError> {
     files::refuse_replaceable(data_folder, path).map_err(|error| refused(path, &error))
 }
 
-/// The only account that has a key and is not in use, if it is just one.
+/// Returns the account that has a key and is not in use, if there is exactly one.
 pub(crate) fn only_one(data_folder: &Path, server: &Fingerprint) -> Option<Username> {
     lock_only_one(&accounts_folder(data_folder, server)).ok().map(|(username, _)| username)
 }
 
-/// Whether any server has taken a key of this machine. What can't be read is taken for one.
+/// Returns true if any server has accepted a key of this machine, or if the folder can't be read.
 pub fn any(data_folder: &Path) -> bool {
     let servers = match fs::read_dir(data_folder.join(SERVERS)) {
         Ok(servers) => servers,
@@ -92,7 +92,7 @@ pub fn any(data_folder: &Path) -> bool {
 }
 
 impl AccountFolder {
-    /// Writes the account's key, so that the next run has it. One that is there is left alone.
+    /// Writes the account's key for the next run. An existing one is left alone.
     pub(crate) fn save_identity(&self) -> io::Result<()> {
         let path = self.path.join(IDENTITY_FILE);
         if path.try_exists()? {
@@ -114,13 +114,13 @@ impl AccountFolder {
         private_file::write_json(&self.path.join(PEERS_FILE), &stored)
     }
 
-    /// Writes those who are blocked.
+    /// Writes the blocked people.
     pub(crate) fn save_blocked(&self, blocked: &BTreeSet<Username>) -> io::Result<()> {
         let names: Vec<&str> = blocked.iter().map(Username::as_str).collect();
         private_file::write_json(&self.path.join(BLOCKED_FILE), &names)
     }
 
-    /// Writes how far broadcasts have been shown.
+    /// Writes the position up to which broadcasts have been shown.
     pub(crate) fn save_position(&self, position: LogPosition) -> io::Result<()> {
         private_file::write_json(&self.path.join(POSITION_FILE), &position)
     }
@@ -162,7 +162,7 @@ fn lock_only_one(accounts: &Path) -> Result<(Username, File), AccountError> {
     }
 }
 
-/// The accounts that have a key on this machine, in the order of names.
+/// Returns the accounts that have a key on this machine, sorted by name.
 fn with_identity(accounts: &Path) -> Result<Vec<Username>, AccountError> {
     let entries = match fs::read_dir(accounts) {
         Ok(entries) => entries,
@@ -172,7 +172,7 @@ fn with_identity(accounts: &Path) -> Result<Vec<Username>, AccountError> {
     let mut usernames = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| refused(accounts, &error))?;
-        // What is not named as a user is not ours.
+        // Entries whose names are no usernames are not ours.
         let Some(username) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
@@ -204,8 +204,8 @@ fn read(
     Ok((account, AccountFolder { path, identity, lost_position, _lock: lock }))
 }
 
-/// A new key where there is none. It is written only when the server has accepted it: until then
-/// it is worth nothing, and an account without a file is not offered for login.
+/// Reads the account's key, or generates one if there is none. A new key is written only once the
+/// server has accepted it. Until then it is worthless, and the account is not offered for login.
 fn read_identity(data_folder: &Path, path: &Path) -> Result<Identity, AccountError> {
     match private_file::read_secret(data_folder, path).map_err(|error| refused(path, &error))? {
         Some(pkcs8) => Identity::from_pkcs8(&pkcs8),
@@ -240,7 +240,7 @@ fn lost(path: &Path, error: &io::Error) -> String {
     )
 }
 
-/// The system refuses something, or a file holds something else.
+/// Returns the error for a file that can't be used or holds something else.
 fn refused(path: &Path, error: &io::Error) -> AccountError {
     let shown = path.display();
     match error.kind() {
@@ -275,7 +275,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// An account that has been logged in once.
+    /// Creates an account that has been logged in once.
     fn make(data: &Path, username: &str) -> PublicKey {
         let (account, folder) = open(data, &server(), Some(name(username))).ok().unwrap();
         folder.save_identity().unwrap();
@@ -420,7 +420,7 @@ mod tests {
             if unsafe_folder != folder {
                 refused(Some("bob"), unsafe_folder);
             }
-            // As in /tmp, others can't touch what is not theirs.
+            // As in /tmp, others can't touch files of other owners.
             set(unsafe_folder, 0o1777);
             assert!(open(data.path(), &server(), Some(name("alice"))).is_ok());
             set(unsafe_folder, 0o755);

@@ -1,4 +1,4 @@
-//! Where a server is, as a user writes it: `HOST[:PORT][#FINGERPRINT]`.
+//! The address of a server as a user writes it: `HOST[:PORT][#FINGERPRINT]`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,59 +6,60 @@ use std::str::FromStr;
 
 use letschat_protocol::identity::Fingerprint;
 
-/// Where a server listens unless told otherwise.
+/// The default port of a server.
 pub const DEFAULT_SERVER_PORT: u16 = 4400;
 
-/// The longest name that the DNS has (RFC 1035, section 2.3.4).
+/// The longest name in the DNS (RFC 1035, section 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
 
-/// Where a server is and, if the user said so, by which key it must be known.
+/// The address of a server and, if the user gave it, the fingerprint of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerAddress {
     /// A name or an address; IPv6 without brackets.
     pub host: String,
-    /// TCP, and until the login says otherwise also UDP.
+    /// The TCP port, and also the UDP port until the login names another.
     pub port: u16,
-    /// If given, only this key is accepted.
+    /// The only accepted key, if given.
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// A text that is no server address.
+/// The reason for which a text is no server address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// No host, or one with characters that no host has.
+    /// The host is missing, or has characters that no host has.
     #[error("that is not a host name or an address; chat.example.org:4400 and [::1]:4400 are")]
     Host,
-    /// Not a number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     #[error("the port after the colon must be a number from 1 to 65535")]
     Port,
-    /// A number where a host is expected.
+    /// A number stands where a host is expected.
     #[error(
         "{0} is a port alone; a server is named by HOST:PORT, as in 127.0.0.1:{0}, and this \
          client's own port by --peer-port"
     )]
     PortAlone(u16),
-    /// A port after the colon and another one beside it.
+    /// One port follows the colon, and another stands beside it.
     #[error("there are two ports, {0} and {1}; leave one out")]
     TwoPorts(u16, u16),
-    /// Not 64 hexadecimal digits.
+    /// The fingerprint is not 64 hexadecimal digits.
     #[error("expected the fingerprint's 64 hexadecimal digits after the #")]
     Fingerprint,
 }
 
 impl ServerAddress {
-    /// The server that is meant unless one is named.
+    /// Returns the default server, which is on this machine.
     pub fn on_this_machine() -> ServerAddress {
         let host = Ipv4Addr::LOCALHOST.to_string();
         ServerAddress { host, port: DEFAULT_SERVER_PORT, fingerprint: None }
     }
 
-    /// The address from its parts, without a fingerprint.
+    /// Returns an address without a fingerprint.
     pub fn new(host: &str, port: u16) -> Result<ServerAddress, AddressError> {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '%');
         let is_name = host.chars().all(allowed);
-        // To the resolver a number is an address, 0 being this machine; nobody writes it that way.
+        // A resolver takes a number for an address (0 is this machine), but nobody writes addresses
+        // that way.
         if let Ok(alone @ 1..) = host.parse() {
             return Err(AddressError::PortAlone(alone));
         }
@@ -71,7 +72,7 @@ impl ServerAddress {
         Ok(ServerAddress { host, port, fingerprint: None })
     }
 
-    /// Reads an address whose port stands beside it.
+    /// Parses an address whose port stands beside it.
     pub fn with_port(text: &str, port: u16) -> Result<ServerAddress, AddressError> {
         let parts = Parts::of(text);
         match parts.port.map(str::parse) {
@@ -81,14 +82,14 @@ impl ServerAddress {
         }
     }
 
-    /// Whether it is one of the names of this machine itself.
+    /// Returns true for the names and addresses of this machine itself.
     pub(crate) fn is_loopback(&self) -> bool {
         let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
         self.host == "localhost" || self.host.parse().is_ok_and(is_loopback)
     }
 }
 
-/// With or without a scope: `fe80::1%eth0`.
+/// Returns true for an IPv6 address with or without a scope, as in `fe80::1%eth0`.
 fn is_ipv6(host: &str) -> bool {
     let (address, _scope) = host.split_once('%').unwrap_or((host, ""));
     address.parse::<Ipv6Addr>().is_ok()
@@ -109,7 +110,7 @@ impl FromStr for ServerAddress {
     }
 }
 
-/// An address taken apart, each part as it is written.
+/// The parts of an address as written.
 struct Parts<'a> {
     host: &'a str,
     port: Option<&'a str>,
@@ -125,7 +126,7 @@ impl Parts<'_> {
         let bracketed = place.starts_with('[');
         let (host, port) = match place.rsplit_once(':') {
             Some((host, port)) if bracketed && host.ends_with(']') => (host, Some(port)),
-            // More than one colon without brackets: an IPv6 address alone.
+            // More than one colon without brackets is an IPv6 address without a port.
             Some((host, port)) if !bracketed && !host.contains(':') => (host, Some(port)),
             _ => (place, None),
         };
@@ -133,7 +134,7 @@ impl Parts<'_> {
     }
 }
 
-/// `HOST:PORT`: how messages and the file of known servers name it.
+/// Formats as `HOST:PORT`, the form in messages and in the file of known servers.
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {

@@ -23,70 +23,67 @@ use letschat_core::failure::Failure;
 use letschat_core::session::{Effect, Phase, Reply, Request, SessionConfig, Typing};
 use letschat_core::view::View;
 
-/// Requests that may wait for the session; a front end that makes more waits.
+/// The most requests that may wait for the session. Beyond that front ends wait.
 const MAX_WAITING_REQUESTS: usize = 64;
 
-/// Everything that a client needs to know before it starts.
+/// The config of a client.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The server.
     pub server: ServerAddress,
-    /// Where keys and state are kept. Made, for its owner alone, if it is missing.
+    /// The folder of keys and state. A missing one is created, for its owner alone.
     pub data_folder: PathBuf,
-    /// Whether a server off loopback whose key was never seen is accepted, with a notice.
+    /// True to accept a server off loopback whose key was never seen, with a notice.
     pub accept_new: bool,
-    /// The wanted port of the receiver; another that is free is taken if this one is not.
+    /// The preferred port of the receiver. If it is taken, a free one is used.
     pub peer_port: u16,
-    /// The address of the receiver; `None`: every one of this machine's.
+    /// The address of the receiver, or `None` for all addresses of this machine.
     pub peer_listen: Option<IpAddr>,
-    /// Whether to leave the server as soon as a chat opens.
+    /// True to leave the server as soon as a chat opens.
     pub detach_on_chat: bool,
-    /// How many times a server that is busy or not there is tried; `None`: as the schedule has it.
+    /// The number of tries for a server that is busy or absent, or `None` for the schedule's.
     pub tries: Option<u32>,
-    /// Whether to come back by itself after an idle timeout.
+    /// True to come back without a request after an idle timeout.
     pub return_after_idle: bool,
 }
 
 impl Config {
-    /// The account to log in to without being told: the only free one that this machine has for
-    /// the server, if the server has been met before, at this or another loopback address.
+    /// Returns the account to log in to without being told. It is the only free one that this
+    /// machine has for the server. The server must have been met before, at this or another
+    /// loopback address.
     pub fn only_account(&self) -> Option<Username> {
         let known = KnownServers::in_folder(&self.data_folder);
-        // A list that can't be read is told when the server is dialled.
+        // An unreadable list is reported when the server is dialled.
         let server = known.expected(&self.server).ok().flatten()?;
         account::only_one(&self.data_folder, &server)
     }
 }
 
-/// Why a client could not start.
+/// The reason for which a client could not start.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder can't be made or used.
     #[error("the data folder {path} can't be used: {source}")]
-    DataFolder {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// There is no port on which peers could arrive.
+    DataFolder { path: PathBuf, source: io::Error },
+    /// No port could be opened for peers.
     #[error("no port can be opened for peers: {0}")]
     Receiver(#[source] io::Error),
-    /// The system has no thread for it.
+    /// The system has no thread for the client.
     #[error("the client's thread can't be started: {0}")]
     Thread(#[source] io::Error),
 }
 
-/// Why a client is no more.
+/// The reason for which a client ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// [`Request::Quit`] was carried out.
     Quit,
-    /// A fault of the program.
+    /// The program has a fault.
     Failed,
 }
 
-/// The handle of a client that runs on a thread of its own. It may be cloned; when the last one is
+/// The handle of a client that runs on its own thread. It may be cloned. When the last clone is
 /// dropped, the client quits.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -94,7 +91,7 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
-/// What is seen of the session from outside.
+/// The session's state as seen from other threads.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     view: Mutex<View>,
@@ -102,19 +99,19 @@ pub(crate) struct Shared {
     end: Wakeup,
 }
 
-/// Makes the data folder if it is missing.
+/// Creates the data folder if it is missing.
 ///
 /// # Errors
 ///
-/// It can't be made, or nothing can be written there.
+/// The folder can't be created or written to.
 pub fn make_data_folder(path: &Path) -> Result<(), StartError> {
     private_file::create_usable_folder(path)
         .map_err(|source| StartError::DataFolder { path: path.to_owned(), source })
 }
 
 impl Client {
-    /// Starts a client on a thread of its own. It opens its receiver and waits for requests; it does
-    /// not look for the server before one asks for it.
+    /// Starts a client on its own thread. It opens its receiver and waits for requests. It does not
+    /// dial the server before a request needs it.
     pub fn start(config: Config) -> Result<Client, StartError> {
         make_data_folder(&config.data_folder)?;
         let listener =
@@ -141,7 +138,7 @@ impl Client {
         Ok(Client { requests, shared })
     }
 
-    /// Asks the session for something; the future is ready when that is done or has failed.
+    /// Sends a request to the session. The future is ready when the request is done or has failed.
     pub fn request(
         &self,
         request: Request,
@@ -153,17 +150,18 @@ impl Client {
                 .send(FromFrontEnd::Request(request, answer))
                 .await
                 .map_err(|_| Failure::Ended)?;
-            // A request that came too late is dropped, and its end of the channel with it.
+            // A request that comes too late is dropped with its end of the channel.
             answered.recv().await.unwrap_or(Err(Failure::Ended))
         }
     }
 
-    /// Returns the state of the client and every event after it. A message counts as displayed once all who
-    /// subscribed have confirmed it; the events before the first subscription are in its view alone.
+    /// Returns the state of the client and every event after it. A message counts as displayed once
+    /// all subscribers have confirmed it. The events before the first subscription are in its view
+    /// alone.
     ///
     /// # Errors
     ///
-    /// [`Failure::Ended`]: the client is no more.
+    /// [`Failure::Ended`]: the client has ended.
     pub fn subscribe(
         &self,
     ) -> impl Future<Output = Result<Subscription, Failure>> + Send + 'static + use<> {
@@ -176,23 +174,23 @@ impl Client {
         }
     }
 
-    /// Reads the view: all events of the session up to now, also those that no front end has read yet. The
-    /// session waits meanwhile.
+    /// Reads the view, which includes events that no front end has read yet. The session waits
+    /// meanwhile.
     pub fn read_view<T>(&self, read: impl FnOnce(&View) -> T) -> T {
         read(&self.shared.lock())
     }
 
-    /// Returns what commands are checked against.
+    /// Returns the phase that commands are checked against.
     pub fn phase(&self) -> Phase {
         self.read_view(|view| view.session.phase)
     }
 
-    /// Returns what a typed line means that is not marked as a command.
+    /// Returns the meaning of a typed line that is not marked as a command.
     pub fn typing(&self) -> Typing {
         self.read_view(|view| view.session.typing.clone())
     }
 
-    /// Returns when the client is no more. Every event has been sent by then.
+    /// Waits until the client has ended. Every event has been sent by then.
     pub fn finished(&self) -> impl Future<Output = Ended> + Send + 'static + use<> {
         let shared = self.shared.clone();
         async move {
@@ -208,7 +206,7 @@ impl Client {
 }
 
 impl Shared {
-    /// Takes in the events among some effects.
+    /// Applies the events among these effects to the view.
     pub(crate) fn apply(&self, effects: &[Effect]) {
         for effect in effects {
             if let Effect::Tell(event) | Effect::Display(event, _) = effect {
@@ -221,7 +219,7 @@ impl Shared {
         self.lock().clone()
     }
 
-    /// Nobody panics while holding this lock.
+    /// No code panics while it holds this lock.
     fn lock(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,7 +231,7 @@ impl Shared {
     }
 }
 
-/// Says that the client is no more even if its thread panics.
+/// A guard that reports the end of the client even if its thread panics.
 struct EndGuard(Arc<Shared>);
 
 impl EndGuard {
@@ -255,7 +253,7 @@ mod tests {
     use futures_lite::future::block_on;
     use std::path::Path;
 
-    /// For a server that is not there.
+    /// Returns the config of a client of an absent server.
     fn config(folder: &Path) -> Config {
         Config {
             server: "127.0.0.1:1".parse().unwrap(),

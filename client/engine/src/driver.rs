@@ -1,8 +1,8 @@
-//! Runs a session: hands it what happens, one input at a time, and does what it wants, in order.
+//! Runs a session: passes it inputs one at a time, and carries out its effects in order.
 //!
-//! Everything is on one thread. Nothing here waits for the network or for a front end, so what comes
-//! from the server is always taken. What comes from peers is not while the front end is behind (see
-//! [`telling`]); their links then stop reading. Files are small and written on the spot.
+//! Everything is on one thread. Nothing here waits for the network or for a front end, so messages
+//! of the server are always read. Those of peers are not while the front end is behind (see
+//! [`telling`]): their links stop reading. Files are small and written without a task of their own.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
@@ -42,20 +42,19 @@ mod telling;
 use alarm::Alarm;
 use telling::Telling;
 
-/// Links to peers that may be open at once; further ones come to nothing.
+/// The most open links to peers. Further ones fail.
 const MAX_PEER_LINKS: usize = 256;
 
-/// Inputs that are handled one after the other. Then the links have a turn, which let out what the
-/// session said and are on the same thread.
+/// The inputs handled in a row. Then the links, which are on the same thread, have a turn to send.
 const INPUTS_AT_ONCE: u64 = 64;
 
-/// Something from a front end, and the channel of the answer.
+/// A message of a front end, and the channel of its answer.
 pub(crate) enum FromFrontEnd {
     Request(Request, Sender<Result<Reply, Failure>>),
     Subscribe(Sender<Subscription>),
 }
 
-/// What a driver needs to begin.
+/// A driver that has not started.
 pub(crate) struct Driver {
     session_config: SessionConfig,
     config: Config,
@@ -73,7 +72,7 @@ impl Driver {
         Driver { session_config, config, shared, requests }
     }
 
-    /// Runs the session to its end, on the thread that polls this.
+    /// Runs the session to its end, on the polling thread.
     pub(crate) async fn run(self, listener: TcpListener) -> Ended {
         let executor = LocalExecutor::new();
         let session = async {
@@ -86,7 +85,7 @@ impl Driver {
     }
 }
 
-/// A session and everything around it.
+/// A running session and everything around it.
 struct Running<'a> {
     executor: &'a LocalExecutor<'static>,
     session: Session,
@@ -96,43 +95,43 @@ struct Running<'a> {
     telling: Telling,
 
     requests: RequestQueue,
-    /// Whether the last handle is gone and the session has been told to quit.
+    /// True once the last handle is gone and the session has been told to quit.
     abandoned: bool,
     alarm: Alarm,
-    /// How often an input was looked for, so that all have their turn.
+    /// The number of looks for an input, for a fair order of their sources.
     looks: u64,
-    /// From the server.
+    /// Occurrences from the server.
     occurrences: Queue<Occurrence>,
-    /// Cloned into every task that tells of the server.
+    /// The sender for tasks of the server link, which clone it.
     queue: Sender<Occurrence>,
-    /// From peers. Not taken while the front end is behind.
+    /// Occurrences from peers. They are not read while the front end is behind.
     peer_occurrences: Queue<Occurrence>,
-    /// Cloned into every task that tells of a peer.
+    /// The sender for tasks of peer links, which clone it.
     peer_queue: Sender<Occurrence>,
-    /// Inputs that an effect was answered with on the spot.
+    /// Inputs that answer an effect without a wait.
     at_once: VecDeque<Input>,
     answers: HashMap<RequestId, Sender<Result<Reply, Failure>>>,
     last_request: u64,
-    /// For front ends, in order. They are told when the links have let out what was said before:
-    /// whoever is told something takes the processor at once, and what is to go far would wait.
+    /// Answers and events for front ends, in order. They are sent after the links have sent: waking
+    /// a front end preempts this thread, and the network would wait.
     words: VecDeque<ForFrontEnd>,
 
     server: Option<ServerLink>,
-    /// Counts the links to the server; what an earlier one tells is dropped.
+    /// The number of links to the server so far. Occurrences of earlier ones are dropped.
     server_generation: u64,
-    /// Of the present link, once it is secured.
+    /// The address and keys of the present link, once it is secured.
     secured: Option<(SocketAddr, DatagramKeys)>,
     datagrams: Option<Datagrams>,
 
     receiver: Receiver,
     account: Option<(AccountFolder, PeerTls)>,
-    /// Counts the opened accounts; arrivals for an earlier one are dropped.
+    /// The number of opened accounts so far. Arrivals for earlier ones are dropped.
     account_generation: u64,
     position: Option<UnsavedPosition>,
 
     peers: HashMap<LinkId, PeerLink>,
     arrived: u64,
-    /// Links that let out their last words. Kept, since dropping a task cancels it.
+    /// Closed links that are still sending. They are kept, since dropping a task cancels it.
     closing: VecDeque<Task<()>>,
     ended: Option<Ended>,
 }
@@ -143,14 +142,13 @@ struct UnsavedPosition {
     due_boot_ms: u64,
 }
 
-/// Something for a front end.
+/// An answer or event for a front end.
 enum ForFrontEnd {
     Answer(Sender<Result<Reply, Failure>>, Result<Reply, Failure>),
     Event(Event, Option<Displayed>),
 }
 
-/// What front ends want. Those who come too late are told so by the end of the channel that their
-/// answer was to come over.
+/// The queue of front ends' requests. Late requests fail, since their channel is dropped.
 struct RequestQueue(Queue<FromFrontEnd>);
 
 impl Drop for RequestQueue {
@@ -160,16 +158,16 @@ impl Drop for RequestQueue {
     }
 }
 
-/// Why the loop goes on.
+/// The reason for which the loop continues.
 enum Wake {
-    /// What an effect was answered with on the spot.
+    /// An answer to an effect that needed no wait.
     AtOnce(Input),
     FrontEnd(FromFrontEnd),
     /// No front end holds a handle any more.
     Abandoned,
     Occurrence(Occurrence),
     Deadline,
-    /// The front end has displayed something.
+    /// The front end has displayed an event.
     Displayed,
 }
 
@@ -234,8 +232,8 @@ impl<'a> Running<'a> {
                     continue;
                 }
             };
-            // Whoever quits after a display finds it noted. Between messages of peers it is enough to look
-            // now and then.
+            // A request after a display must find it noted. Between messages of peers an occasional
+            // look is enough.
             let is_occurrence = matches!(wake, Wake::AtOnce(_) | Wake::Occurrence(_));
             if !is_occurrence || self.telling.has_news() {
                 self.note_displayed();
@@ -257,14 +255,14 @@ impl<'a> Running<'a> {
         };
         self.save_position();
         self.tell_front_ends();
-        // Each is bounded by a timeout of its own.
+        // Each task is bounded by a timeout.
         for task in self.closing {
             task.await;
         }
         ended
     }
 
-    /// The links send what was said, then front ends are told.
+    /// Lets the links send first, and then tells the front ends.
     async fn let_links_go_first(&mut self) {
         future::yield_now().await;
         self.tell_front_ends();
@@ -272,15 +270,15 @@ impl<'a> Running<'a> {
 
     fn handle(&mut self, input: Input) {
         let effects = self.session.handle(clock::now(), input);
-        // Before the effects: who gets an answer finds the state that it speaks of.
+        // The view is updated first, so that whoever gets an answer finds the matching state.
         self.shared.apply(&effects);
         for effect in effects {
             self.perform(effect);
         }
     }
 
-    /// What there is without a wait. The deadline comes first, so that no flood of input can hold
-    /// it up; then front ends and links take turns, so that neither can hold up the other.
+    /// Returns the next event that needs no wait. The deadline comes first, so that no flood of
+    /// input can delay it. Front ends and links then take turns.
     fn at_hand(&mut self) -> Option<Wake> {
         if let Some(input) = self.at_once.pop_front() {
             return Some(Wake::AtOnce(input));
@@ -321,7 +319,7 @@ impl<'a> Running<'a> {
         self.peer_occurrences.try_recv().ok().map(Wake::Occurrence)
     }
 
-    /// Waits for whatever comes first.
+    /// Waits for the first event.
     async fn wait(&mut self) -> Wake {
         self.alarm.set(self.next_deadline());
         let deadline = async {

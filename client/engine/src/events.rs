@@ -1,8 +1,8 @@
-//! Events on their way to a front end, and the word back that they were displayed.
+//! The events for a front end, and its confirmations that they were displayed.
 //!
-//! A front end confirms each event after it has displayed it. The client acknowledges messages and
-//! remembers its position in the server's log only then, so that nothing is lost with a front end
-//! that is killed. A front end that confirms nothing holds up the peers: see [`Backlog`].
+//! A front end confirms each event after it has displayed it. Only then does the client acknowledge
+//! messages and save its position in the server's log, so that a killed front end loses nothing. A
+//! front end that confirms nothing holds up the peers: see [`Backlog`].
 //!
 //! [`Backlog`]: letschat_core::session::Backlog
 
@@ -15,29 +15,29 @@ use event_listener::Event as Wakeup;
 use letschat_core::event::Event;
 use letschat_core::view::View;
 
-/// The state of a client, and what happens after it.
+/// The state of a client, and the events after it.
 #[derive(Debug)]
 pub struct Subscription {
-    /// The state. Each event that is [applied](View::apply) to it makes it the client's state again.
+    /// The state. It stays the client's state while each event is [applied](View::apply) to it.
     pub view: View,
-    /// The events that came later. When some were dropped, which a notice tells, only another subscription
-    /// has the whole state again.
+    /// The later events. A notice tells if some were dropped. Then only another subscription has
+    /// the whole state again.
     pub events: Events,
 }
 
 /// The events of a client, in order.
 pub type Events = Receiver<Told>;
 
-/// An event, and what confirms it.
+/// An event with its receipt.
 #[derive(Debug)]
 pub struct Told {
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// To be confirmed once the event is displayed.
+    /// The receipt to confirm once the event is displayed.
     pub receipt: Receipt,
 }
 
-/// Confirms that an event and all before it were displayed. Dropped without that, it confirms nothing.
+/// A receipt that confirms an event and all before it as displayed. Dropping it confirms nothing.
 #[derive(Debug)]
 pub struct Receipt {
     number: u64,
@@ -49,23 +49,23 @@ impl Receipt {
         Receipt { number, confirmed }
     }
 
-    /// The event was displayed.
+    /// Confirms that the event was displayed.
     pub fn confirm(self) {
         self.confirmed.through(self.number);
     }
 }
 
-/// How many events were confirmed, counted from the first; shared by the client and its front end.
+/// The count of confirmed events since the first, shared by the client and its front end.
 #[derive(Debug, Default)]
 pub(crate) struct Confirmed {
     count: AtomicU64,
-    /// The count that is waited for. Below it nobody is woken.
+    /// The count that is waited for. Lower counts wake nobody.
     wanted: AtomicU64,
     reached: Wakeup,
 }
 
 impl Confirmed {
-    /// Counts on from the events that were told before.
+    /// Returns a count that continues after the events told before.
     pub(crate) fn after(count: u64) -> Arc<Confirmed> {
         Arc::new(Confirmed { count: AtomicU64::new(count), ..Confirmed::default() })
     }
@@ -83,7 +83,7 @@ impl Confirmed {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Returns when so many are confirmed. One waits at a time.
+    /// Waits until this many are confirmed. Only one task waits at a time.
     pub(crate) async fn reaches(&self, count: u64) {
         self.wanted.store(count, Ordering::SeqCst);
         loop {

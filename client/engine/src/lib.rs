@@ -1,18 +1,18 @@
-//! Runs a client of Let's Chat: a [`Client`] takes [`Request`](letschat_core::session::Request)s and tells
-//! [`Event`](letschat_core::event::Event)s.
+//! Runs a client of Let's Chat: a [`Client`] takes [`Request`](letschat_core::session::Request)s
+//! and tells [`Event`](letschat_core::event::Event)s.
 //!
 //! * [`client`] – the handle: start, request, events, end
-//! * [`events`] – how a front end is told an event, and confirms that it has displayed it
-//! * [`address`] – where a server is, as a user writes it
-//! * [`private_file`] – files that are their owner's alone
+//! * [`events`] – events for a front end, and its confirmations
+//! * [`address`] – the address of a server as a user writes it
+//! * [`private_file`] – files that only their owner can read
 //! * `driver` – runs the session: inputs in, effects carried out, in order, on one thread
 //! * `net` – thin tasks that move bytes: the server, peers, datagrams
-//! * `trust` – which server is the right one
+//! * `trust` – the check of the server's key
 //! * [`account`] – an account's folder: key, peers, position, lock
 //! * `settling` – coalesces self-wakes into one poll
 //!
-//! Deliberately absent: tokio, threads that share state with the session, queues without a bound, and any knowledge
-//! of passwords beyond the request that carries one.
+//! Deliberately absent: tokio, threads that share state with the session, queues without a bound,
+//! and any knowledge of passwords beyond the request that carries one.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod account;

@@ -1,4 +1,5 @@
-//! Small files that are their owner's alone: written whole or not at all, read up to a bound.
+//! Small files that only their owner can access. They are written whole or not at all, and read up
+//! to a limit.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,27 +11,26 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Nothing that a client keeps is larger; what is, was not written by it.
+/// The limit of a file. The client never writes a larger one.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Opens a file to add lines at its end.
+/// Opens a file to append lines.
 pub fn open_append(path: &Path) -> io::Result<File> {
     files::open(path, OpenOptions::new().create(true).append(true).mode(files::PRIVATE_FILE))
 }
 
-/// The content of a file, or `None` if there is no such file.
+/// Returns the content of a file, or `None` if there is no such file.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     files::read(path, MAX_FILE_BYTES)
 }
 
-/// The content of a secret in the folder `top` or below, or `None` if there is no such file. One that
-/// others can read or change is refused.
+/// Returns the content of a secret in the folder `top` or below, or `None` if there is no such
+/// file. A file that others can read or change is refused.
 pub(crate) fn read_secret(top: &Path, path: &Path) -> io::Result<Option<Vec<u8>>> {
     files::read_secret(top, path, MAX_FILE_BYTES)
 }
 
-/// The whole lines among the last [`MAX_FILE_BYTES`] of a file that grows, and whether there are
-/// others before them.
+/// Returns the whole lines in the last 4 MiB of a growing file, and whether others precede them.
 pub fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     let Some(mut file) = files::open_existing(path)? else { return Ok((Vec::new(), false)) };
     let before = file.metadata()?.len().saturating_sub(MAX_FILE_BYTES);
@@ -44,13 +44,13 @@ pub fn read_last_lines(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     Ok((content, before > 0))
 }
 
-/// Makes a folder if it is missing, and sees whether files can be made in it.
+/// Creates a folder if it is missing, and checks that files can be created in it.
 pub(crate) fn create_usable_folder(path: &Path) -> io::Result<()> {
     files::create_private_folder(path)?;
     Ok(access(path, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-/// A value from a JSON file, or its default if there is no such file. An error of the kind
+/// Reads a value from a JSON file, or returns its default if there is no such file. The error
 /// [`InvalidData`](io::ErrorKind::InvalidData) means that the file holds something else.
 pub fn read_json<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
     match read(path)? {

@@ -1,9 +1,9 @@
-//! Polls until nothing more happens by itself, and polls nothing that nobody has woken.
+//! Coalesces self-wakes into one poll, and polls only after a wake.
 //!
-//! The session, the links and the front end's words wake each other on one thread, several times
-//! for each message. An executor that hears of a wake goes through the operating system before it
-//! polls again, to be fair to what comes from outside: five system calls each time. Here a wake
-//! that comes while we are being polled only means one more round.
+//! The session, the links and the channels to front ends wake each other on one thread, several
+//! times for each message. On each wake an executor calls the operating system before it polls
+//! again, to be fair to other sources: five system calls each time. Here a wake during a poll only
+//! means one more round.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -13,18 +13,18 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_lite::future::poll_fn;
 
-/// Rounds after which what comes from outside has its turn all the same.
+/// The rounds in a row, after which other sources have their turn.
 const ROUNDS: usize = 16;
 
-/// Nobody is polling: a wake goes on to the executor.
+/// No poll is under way, so a wake goes on to the executor.
 const IDLE: u8 = 0;
-/// We are being polled.
+/// A poll is under way.
 const POLLING: u8 = 1;
-/// A wake has come that was not followed by a poll yet.
+/// A wake has come and no poll has followed yet.
 const WOKEN: u8 = 2;
 
-/// Runs the future to its end, and does not poll it again before it is woken, however often the task
-/// is polled that it is a part of: looking at a socket in vain is a system call.
+/// Runs the future to its end, and polls it only after a wake of its own, however often the
+/// surrounding task is polled. A needless look at a socket is a system call.
 pub(crate) async fn when_woken<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let bell = Arc::new(Bell { state: AtomicU8::new(WOKEN), executor: Mutex::new(None) });
@@ -39,7 +39,7 @@ pub(crate) async fn when_woken<T>(future: impl Future<Output = T>) -> T {
     .await
 }
 
-/// Runs the future to its end; its own wakes only mean one more round.
+/// Runs the future to its end. Its own wakes only mean one more round.
 pub(crate) async fn settling<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let bell = Arc::new(Bell { state: AtomicU8::new(IDLE), executor: Mutex::new(None) });
@@ -47,16 +47,16 @@ pub(crate) async fn settling<T>(future: impl Future<Output = T>) -> T {
     poll_fn(move |context| bell.poll(context, &waker, future.as_mut())).await
 }
 
-/// What the future is woken by.
+/// The waker of the future.
 struct Bell {
     state: AtomicU8,
-    /// Who is to poll us again.
+    /// The waker of the executor.
     executor: Mutex<Option<Waker>>,
 }
 
 impl Bell {
     fn note(&self, waker: &Waker) {
-        // Nobody panics while holding it, and a waker is whole or not there.
+        // No code panics while it holds this lock, and the waker is whole or absent.
         let mut executor = self.executor.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *executor {
             Some(known) => known.clone_from(waker),
@@ -105,7 +105,7 @@ mod tests {
     use futures_lite::future::{block_on, poll_once, yield_now};
     use std::thread;
 
-    /// Counts how often it wakes the executor.
+    /// A waker that counts its wakes.
     struct Counted(AtomicU8);
 
     impl Wake for Counted {

@@ -1,4 +1,4 @@
-//! Which server is the right one: keys that were given, remembered, or are seen for the first time.
+//! The check of the server's key, which was given, remembered, or is seen for the first time.
 //!
 //! The file `known_servers.json` maps `host:port` to the fingerprint of the server's key. An entry
 //! changes only when the user names another fingerprint, or removes it.
@@ -23,28 +23,28 @@ pub(crate) struct KnownServers {
     folder: PathBuf,
 }
 
-/// The server's key is to be trusted.
+/// The reason for which the server's key is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is the remembered one.
+    /// It is the remembered key.
     Known,
-    /// It is the one that the user gave; now remembered.
+    /// It is the key that the user gave, and is now remembered.
     AsGiven,
-    /// It is remembered for this other address, as `host:port`; now for this one, too, and the user
-    /// is to be told.
+    /// It is remembered for this other address, `host:port`. It is now remembered for this address
+    /// too, and the user is told.
     KnownAs(String),
-    /// It was never seen before; now remembered, and the user is to be told.
+    /// It was never seen before. It is now remembered, and the user is told.
     FirstSight,
 }
 
 impl KnownServers {
-    /// The file in the client's data folder. It need not exist.
+    /// Names the file in the client's data folder. It need not exist.
     pub(crate) fn in_folder(data_folder: &Path) -> KnownServers {
         KnownServers { folder: data_folder.to_owned() }
     }
 
-    /// The fingerprint that a server is likely to show: the remembered one, or for a loopback address
-    /// the one of another loopback address with the same port.
+    /// Returns the fingerprint that a server is likely to show. It is the remembered one or, for a
+    /// loopback address, that of another loopback address with the same port.
     pub(crate) fn expected(&self, server: &ServerAddress) -> io::Result<Option<Fingerprint>> {
         let known = self.load()?;
         let remembered = self.entry(&known, server)?;
@@ -68,8 +68,8 @@ impl KnownServers {
         text.map(|text| text.parse().map_err(|error| self.broken(&error))).transpose()
     }
 
-    /// Decides about a key that a server just proved to have, and remembers it if it is new.
-    /// `may_accept` says that somebody is there to see a notice, or allowed it beforehand.
+    /// Judges a key that a server just proved to have, and remembers it if it is new. `may_accept`
+    /// says that the user will see a notice, or has agreed beforehand.
     pub(crate) fn judge(
         &self,
         server: &ServerAddress,
@@ -94,7 +94,7 @@ impl KnownServers {
 
     fn remember(&self, server: &ServerAddress, found: Fingerprint) -> io::Result<()> {
         files::create_private_folder(&self.folder)?;
-        // Several clients may share the folder; each holds this for the length of one write.
+        // Several clients may share the folder. Each holds this lock for the length of one write.
         let lock = files::open_lock(&self.folder.join(LOCK_FILE))?;
         let remedy = "choose a folder elsewhere with --data";
         lock.lock().map_err(|error| files::refused_lock(error, remedy))?;
@@ -124,8 +124,8 @@ impl KnownServers {
     }
 }
 
-/// A key that the user gave counts more than one that is remembered: giving it is how a user
-/// accepts that a server's key has changed.
+/// Judges a key without the file. A key that the user gave precedes a remembered one: this is how a
+/// user accepts that a server's key has changed.
 fn decide(
     given: Option<Fingerprint>,
     remembered: Option<Fingerprint>,
@@ -146,7 +146,7 @@ fn decide(
     }
 }
 
-/// Another address at which this key is the right one.
+/// Returns another address at which this key is known.
 fn elsewhere(known: &BTreeMap<String, String>, found: Fingerprint) -> Option<String> {
     let is_it = |text: &str| text.parse().is_ok_and(|known: Fingerprint| known == found);
     known.iter().find(|(_, text)| is_it(text)).map(|(address, _)| address.clone())
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(known.judge(&host, NEAR, key("b"), true), Err(wrong));
         assert_eq!(known.judge(&host, FAR, key("a"), false), Ok(Verdict::AsGiven));
         assert_eq!(known.expected(&server("host")).unwrap(), Some(key("a")));
-        // The way out after a change: the user gives the new one.
+        // After a change, the user accepts the new key by giving it.
         let moved = with_key("host", key("b"));
         assert_eq!(known.judge(&moved, FAR, key("b"), false), Ok(Verdict::AsGiven));
         assert_eq!(known.judge(&server("host"), FAR, key("b"), false), Ok(Verdict::Known));

@@ -1,7 +1,7 @@
-//! The open account: who the user is, which keys of peers they know, and whom they block.
+//! The open account: the user's own name and key, the known keys of peers, and the blocked people.
 //!
-//! Requests of people who are blocked ring nowhere, and their broadcasts are not shown. They are not
-//! told: to them it is a request that nobody answers.
+//! A blocked person's requests do not ring, and their broadcasts are not shown. They are not told:
+//! to them it looks as if nobody answers.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,15 @@ use super::{Account, KnownPeer, LogPosition, Reply, Save};
 use crate::event::{KeyState, fingerprint};
 use crate::failure::Failure;
 
-/// More than this is no list that a person keeps.
+/// The most people that can be blocked, more than any user needs.
 const MAX_BLOCKED: usize = 10_000;
 
 /// The account, while it is open.
 #[derive(Debug, Default)]
 pub(super) struct AccountState {
     open: Option<Account>,
-    /// Keys that the server vouches for and that are not the known ones, until the user trusts them.
+    /// Keys that the server vouches for and that differ from the known ones, until the user trusts
+    /// them.
     offered: BTreeMap<Username, Offered>,
 }
 
@@ -28,7 +29,7 @@ pub(super) struct AccountState {
 #[derive(Debug, Clone, Copy)]
 struct Offered {
     key: PublicKey,
-    /// Whether the user has seen this key, and no other since. Only then can it be trusted.
+    /// True if the user has seen this key, and no other since. Only then can it be trusted.
     is_shown: bool,
 }
 
@@ -56,7 +57,7 @@ impl AccountState {
         self.open.as_ref().map(|account| account.identity.public_key())
     }
 
-    /// Notes that the server has taken the account's key.
+    /// Notes that the server has accepted the account's key.
     pub(super) fn key_taken(&mut self, cx: &mut Context) {
         cx.save(Save::Identity);
         if let Some(account) = &mut self.open {
@@ -64,7 +65,7 @@ impl AccountState {
         }
     }
 
-    /// Notes how far the server's broadcasts have been shown.
+    /// Saves the position up to which the server's broadcasts have been shown.
     pub(super) fn save_position(&mut self, cx: &mut Context, position: LogPosition) {
         if let Some(account) = &mut self.open
             && account.position != position
@@ -75,13 +76,13 @@ impl AccountState {
     }
 }
 
-/// The keys of peers: which are known, which were compared, and what happens when one changes.
+/// The keys of peers: known, verified, and changed ones.
 impl AccountState {
     pub(super) fn peers(&self) -> BTreeMap<Username, KnownPeer> {
         self.open.as_ref().map(|account| account.peers.clone()).unwrap_or_default()
     }
 
-    /// Returns the key by which a peer is known.
+    /// Returns the known key of a peer.
     pub(super) fn known_key(&self, who: &Username) -> Option<PublicKey> {
         self.open.as_ref()?.peers.get(who).map(|peer| peer.key)
     }
@@ -95,7 +96,7 @@ impl AccountState {
         }
     }
 
-    /// Remembers a peer whose chat opens. Returns what was known of the key before.
+    /// Remembers a peer whose chat opens. Returns the earlier state of the key.
     pub(super) fn pin(&mut self, cx: &mut Context, who: &Username, key: PublicKey) -> KeyState {
         let state = self.key_state(who, &key);
         if state == KeyState::New {
@@ -111,7 +112,8 @@ impl AccountState {
         }
     }
 
-    /// Computes the safety number with a peer. With `matches` the peer counts as verified from now on.
+    /// Computes the safety number with a peer. With `matches`, the peer counts as verified from now
+    /// on.
     pub(super) fn verify(
         &mut self,
         cx: &mut Context,
@@ -133,22 +135,23 @@ impl AccountState {
         })
     }
 
-    /// Notes that a key other than the known one was offered for somebody without the user asking.
-    /// The first one is shown as it comes. One that follows another does not count as shown: a user
-    /// who is about to trust the first could overlook it.
+    /// Notes that a key other than the known one was offered for somebody, unasked. The first one
+    /// is shown as it arrives. A later one does not count as shown: a user who is about to trust
+    /// the first could overlook it.
     pub(super) fn note_offer(&mut self, who: &Username, key: PublicKey) {
         let earlier = self.offered.get(who);
         let is_shown = earlier.is_none_or(|earlier| earlier.key == key && earlier.is_shown);
         self.offered.insert(who.clone(), Offered { key, is_shown });
     }
 
-    /// Notes that the user is shown an offered key by this failure.
+    /// Notes that the user is shown an offered key. Returns the failure that shows it.
     pub(super) fn show_offer(&mut self, who: &Username, new: PublicKey, trusting: bool) -> Failure {
         self.offered.insert(who.clone(), Offered { key: new, is_shown: true });
         Failure::KeyChanged { who: who.clone(), known: self.known_key(who), new, trusting }
     }
 
-    /// Whoever offered this key is gone. It is shown again before it can be trusted.
+    /// Notes that the peer who offered this key is gone. The key is shown again before it can be
+    /// trusted.
     pub(super) fn withdraw_offer(&mut self, who: &Username, key: PublicKey) {
         if let Some(offered) = self.offered.get_mut(who)
             && offered.key == key
@@ -161,7 +164,7 @@ impl AccountState {
         self.offered.remove(who);
     }
 
-    /// Accepts the changed key that the user was shown last. One that has not been shown is shown
+    /// Accepts the changed key that the user was shown last. A key that was not shown yet is shown
     /// instead.
     pub(super) fn trust(&mut self, cx: &mut Context, who: &str) -> Result<Reply, Failure> {
         let who = who.parse::<Username>().map_err(|_| Failure::NothingToTrust)?;
@@ -175,13 +178,13 @@ impl AccountState {
     }
 }
 
-/// The people whom the user does not want to hear of.
+/// The blocked people.
 impl AccountState {
     pub(super) fn is_blocked(&self, who: &Username) -> bool {
         self.open.as_ref().is_some_and(|account| account.blocked.contains(who))
     }
 
-    /// Blocks somebody or no longer. Returns true if that changed anything.
+    /// Blocks somebody, or unblocks them. Returns true if that changed anything.
     pub(super) fn block(
         &mut self,
         cx: &mut Context,

@@ -1,24 +1,24 @@
-//! When to try again: one policy for every loop that a server or a peer could drive.
+//! The retry policy of every loop that a server or a peer could drive.
 //!
 //! Waits grow while attempts fail. A link that lives less than [`STABLE_MS`] counts as a failed
-//! attempt, so whoever accepts a link and cuts it does not make the client spin.
+//! attempt. Otherwise a peer could make the client spin by cutting every link at once.
 //!
 //! | loop | schedule | a row of failures ends |
 //! |---|---|---|
 //! | return to the server | [`SOON`] | when a login has lived for 10 s, or the user asks |
-//! | a server that is busy or not there | [`LATER`] | the same |
-//! | dial the peer of a chat again | [`AT_ONCE`] | when a link has lived for 10 s, or with the chat |
-//! | let one caller ring | [`AT_ONCE`] | when a chat has opened, or none rang for 10 s who might have |
-//! | ask for missed broadcasts | [`SOON`] | when a replay went up to the head, and something came, or none failed for 10 s |
+//! | a server that is busy or absent | [`LATER`] | the same |
+//! | redial the peer of a chat | [`AT_ONCE`] | when a link has lived for 10 s, or with the chat |
+//! | let one caller ring | [`AT_ONCE`] | when a chat has opened, or the caller could have rung for 10 s but did not |
+//! | request missed broadcasts | [`SOON`] | when a replay reached the head and brought something, or none failed for 10 s |
 //!
-//! Pages of a list are asked for without a wait. Each has to advance, and their number is bounded.
+//! Pages of a list are requested without a wait. Each has to advance, and their number is bounded.
 //!
-//! Every wait is jittered by a fifth, so that many clients do not come back at once.
+//! Every wait is jittered by a fifth, so that many clients do not come back at the same time.
 
-/// A link that lives shorter counts as a failed attempt.
+/// A link that lives for less time counts as a failed attempt.
 pub(super) const STABLE_MS: u64 = 10_000;
 
-/// After so long without success, attempts become rare.
+/// The time without success after which attempts become rare.
 const RARE_AFTER_MS: u64 = 120_000;
 const RARE_MS: u64 = 30_000;
 
@@ -26,23 +26,23 @@ const RARE_MS: u64 = 30_000;
 #[derive(Debug)]
 pub(super) struct Schedule {
     waits_ms: &'static [u64],
-    /// Whether the last wait repeats. If not, the client gives up after it.
+    /// True if the last wait repeats. Otherwise the client gives up after it.
     is_endless: bool,
 }
 
-/// Try again soon, for as long as it takes.
+/// Retry soon, without a limit.
 pub(super) static SOON: Schedule =
     Schedule { waits_ms: &[500, 1_000, 2_000, 4_000], is_endless: true };
 
-/// Try again at once, then as in [`SOON`].
+/// Retry at once, then as in [`SOON`].
 pub(super) static AT_ONCE: Schedule =
     Schedule { waits_ms: &[0, 1_000, 2_000, 4_000], is_endless: true };
 
-/// Try a few more times, then give up.
+/// Retry a few times, then give up.
 pub(super) static LATER: Schedule =
     Schedule { waits_ms: &[5_000, 15_000, 45_000, 120_000, 240_000], is_endless: false };
 
-/// A row of failures, and when it began.
+/// A row of failures and its start.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Backoff {
     failures: u32,
@@ -66,20 +66,20 @@ impl Backoff {
         Some((wait_ms as f64 * factor) as u64)
     }
 
-    /// Notes that all was well from then until now, as on a link that was up. If that was long enough,
-    /// the earlier failures are forgotten.
+    /// Notes a period of success, such as the life of a link. If it was long enough, earlier
+    /// failures are forgotten.
     pub(super) fn lived(&mut self, now_ms: u64, since_ms: u64) {
         if now_ms.saturating_sub(since_ms) >= STABLE_MS {
             *self = Backoff::default();
         }
     }
 
-    /// How many attempts have failed in a row.
+    /// Returns the number of failures in the row.
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// When the first of them failed.
+    /// Returns the time of the first failure in the row.
     pub(super) fn since_ms(&self) -> Option<u64> {
         self.since_ms
     }

@@ -1,4 +1,4 @@
-//! The open chats, and which of them is current.
+//! The open chats, and the current one.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +21,15 @@ use crate::failure::{Among, Failure, Text};
 use crate::notice::Notice;
 use crate::view::ChatState;
 
-/// Every open chat, by whom it is with.
+/// The open chats, by person.
 #[derive(Debug, Default)]
 pub(super) struct Chats {
     open: BTreeMap<Username, Chat>,
-    /// Counts the chats that were opened, so that what was displayed of one is not taken for another's.
+    /// The number of chats opened so far. It keeps a confirmation for one chat from counting for
+    /// another.
     opened: u64,
     typing: Typing,
-    /// Whether nothing is read from the links, since the front end is behind.
+    /// True while nothing is read from the links, since the front end is behind.
     is_held: bool,
 }
 
@@ -45,7 +46,7 @@ impl Chats {
         self.open.is_empty()
     }
 
-    /// Returns true if messages to this person are taken.
+    /// Returns true if messages to this person are accepted.
     pub(super) fn is_open(&self, who: &Username) -> bool {
         self.open.get(who).is_some_and(|chat| !chat.is_ending())
     }
@@ -83,7 +84,7 @@ impl Chats {
         self.opened += 1;
         let mut chat = Chat::new(who, &agreed, author, self.opened, cx.now_ms());
         if self.is_held {
-            // A chat that opens while the front end is behind is not read either.
+            // A chat that opens while the front end is behind is held as well.
             chat.hold(cx.now_ms(), true);
         }
         let reply = chat.reply(key);
@@ -96,7 +97,7 @@ impl Chats {
         }
     }
 
-    /// Answers a request for a chat that is open already. Returns false if there is none.
+    /// Answers a request for a chat that is open already. Returns false if it is not.
     pub(super) fn go_to(
         &mut self,
         cx: &mut Context,
@@ -120,7 +121,7 @@ impl Chats {
         Ok(Reply::Done {})
     }
 
-    /// The user knows that a chat is over.
+    /// Notes that the user knows that a chat is over.
     pub(super) fn accept_end(&mut self, who: &Username) {
         self.typing.accept_end(who);
     }
@@ -130,8 +131,8 @@ impl Chats {
         chosen.map_err(|_| Failure::NoChatWith(who.to_owned()))
     }
 
-    /// The chat that the user means: the named one, or the current one. Without either none is
-    /// meant, even if just one is left: text never goes where the user has not pointed.
+    /// Returns the chat that the user means: the named one, or the current one. If there is
+    /// neither, it fails even if just one chat is left, so that text never goes astray.
     fn meant(&self, who: Option<&str>) -> Result<Username, Failure> {
         match (who, self.typing.current()) {
             (None, Some(current)) => Ok(current.clone()),
@@ -151,7 +152,7 @@ impl Chats {
         self.open.get_mut(to).ok_or(Failure::ChatEnding)?.send(cx, text)
     }
 
-    /// Takes what the other side of a chat says. Returns true if it was a message.
+    /// Handles a message of the other side of a chat. Returns true if it was a text.
     pub(super) fn hear(
         &mut self,
         cx: &mut Context,
@@ -171,14 +172,14 @@ impl Chats {
         is_message && end.is_none()
     }
 
-    /// The front end has displayed a message, and all that came in its chat before.
+    /// Notes that the front end has displayed a message and all before it in its chat.
     pub(super) fn displayed(&mut self, cx: &Context, count: u64, number: u64) {
         if let Some(chat) = self.open.values_mut().find(|chat| chat.is_number(count)) {
             chat.displayed(cx.now_ms(), number);
         }
     }
 
-    /// Nothing is read from the links from now on, or they are read again.
+    /// Holds all links, so that nothing is read from them, or releases them.
     pub(super) fn hold(&mut self, cx: &Context, is_held: bool) {
         if !(self.is_held && is_held) {
             self.open.values_mut().for_each(|chat| chat.hold(cx.now_ms(), is_held));
@@ -193,7 +194,7 @@ impl Chats {
         }
     }
 
-    /// The link is there again.
+    /// Resumes a chat over a link that is up again.
     pub(super) fn resume(&mut self, cx: &mut Context, who: &Username, link: LinkId) {
         match self.open.get_mut(who) {
             Some(chat) => chat.resume(cx, link),
@@ -201,7 +202,7 @@ impl Chats {
         }
     }
 
-    /// A caller takes up a chat over a new link.
+    /// Handles a caller's request to resume a chat over a new link.
     pub(super) fn resumed_by_peer(
         &mut self,
         cx: &mut Context,
@@ -221,7 +222,7 @@ impl Chats {
         match self.meant(who) {
             Ok(who) => self.end(cx, &who, Some(id)),
             Err(failure) => {
-                // The user wanted the end that has come already.
+                // The user wanted the chat to end, and it has.
                 if let Typing::Over(over) = &self.typing
                     && who.is_none_or(|who| who.eq_ignore_ascii_case(over.as_str()))
                 {
@@ -232,7 +233,7 @@ impl Chats {
         }
     }
 
-    /// Ends a chat, once what was said is confirmed or a moment has passed.
+    /// Ends a chat once all messages are confirmed or a moment has passed.
     pub(super) fn end(&mut self, cx: &mut Context, who: &Username, id: Option<RequestId>) {
         let end = self.open.get_mut(who).and_then(|chat| chat.end(cx.now_ms(), id));
         self.close_if(cx, who, end);
@@ -250,7 +251,7 @@ impl Chats {
         }
     }
 
-    /// The end of a chat, if there is one: says so to the peer where it can.
+    /// Closes a chat, if there is one, and tells the other side if possible.
     pub(super) fn close(&mut self, cx: &mut Context, who: &Username, reason: ChatEnd) {
         if let Some(mut chat) = self.open.remove(who) {
             chat.hang_up(cx, reason);
@@ -270,13 +271,13 @@ impl Chats {
 }
 
 impl Session {
-    /// Both sides agreed: the chat opens.
+    /// Opens a chat that both sides have agreed on.
     pub(super) fn open_chat(&mut self, who: &Username, agreed: Proposal) {
         let Some(author) = self.account.key() else {
             self.cx.close(agreed.link);
             return self.cx.fail_all(agreed.waiting, &Failure::NotLoggedIn);
         };
-        // If one is open, they called anew, so they have forgotten it.
+        // If a chat is open, they called again, so they have forgotten it.
         self.chats.close(&mut self.cx, who, ChatEnd::Replaced);
         let state = self.account.pin(&mut self.cx, who, agreed.key);
         self.requests.forget_bell(who);
@@ -287,7 +288,7 @@ impl Session {
         }
     }
 
-    /// Sends what the user says in a chat.
+    /// Sends the user's text in a chat.
     pub(super) fn say(&mut self, to: Option<&str>, text: &str) -> Result<Reply, Failure> {
         let who = self.chats.meant(to)?;
         if is_blank(text) {

@@ -1,5 +1,5 @@
-//! The effects of an input as they are collected, with what every module needs for them: the time,
-//! random numbers and the links to peers.
+//! The effects of an input, and all that every module needs for them: the time, random numbers and
+//! the links to peers.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::notice::Notice;
 
-/// What is lent to a module while it handles an input. It holds no state of theirs.
+/// The context lent to a module while it handles an input. It holds none of the module's state.
 #[derive(Debug)]
 pub(super) struct Context {
     config: SessionConfig,
@@ -33,12 +33,12 @@ impl Context {
         }
     }
 
-    /// Begins with an input that comes at this time.
+    /// Begins an input that arrives at this time.
     pub(super) fn begin(&mut self, now: Now) {
         self.now = now;
     }
 
-    /// Returns the effects of the present input.
+    /// Returns the effects of the input.
     pub(super) fn finish(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
@@ -62,7 +62,7 @@ impl Context {
         self.random.f64()
     }
 
-    /// Draws a name for a chat.
+    /// Draws a chat id.
     pub(super) fn new_chat_id(&mut self) -> ChatId {
         ChatId(self.random.u128(..))
     }
@@ -109,7 +109,7 @@ impl Context {
         link
     }
 
-    /// Says something to a peer.
+    /// Sends a message to a peer.
     pub(super) fn send(&mut self, link: LinkId, message: PeerMessage) {
         self.push(Effect::SendPeer { link, message });
     }
@@ -120,7 +120,7 @@ impl Context {
         self.push(Effect::ClosePeer { link });
     }
 
-    /// Says no, and closes the link.
+    /// Refuses, and closes the link.
     pub(super) fn refuse(&mut self, link: LinkId, why: Refusal) {
         self.send(link, PeerMessage::Refuse(why));
         self.close(link);

@@ -1,14 +1,14 @@
-//! One chat's messages: numbered, acknowledged cumulatively, sent again after a break.
+//! The messages of one chat: numbered, acknowledged cumulatively, and sent again after a break.
 //!
-//! Knows nothing of links: whatever path carries the messages, direct or later relayed, each
-//! arrives once and in order, or is named as undelivered.
+//! This module does not know links. On any path, direct or later relayed, each message arrives once
+//! and in order, or is reported as undelivered.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// Messages of which no arrival is confirmed, at most.
+/// The most unconfirmed messages.
 pub const MAX_UNCONFIRMED: usize = 4_096;
-/// Bytes of such messages, at most.
+/// The most bytes of unconfirmed messages.
 pub const MAX_UNCONFIRMED_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Default)]
@@ -20,33 +20,34 @@ pub(super) struct Delivery {
     unconfirmed_bytes: usize,
     /// The number of the last message received.
     received: u64,
-    /// The number of the last message that the front end has displayed. Only these are acknowledged.
+    /// The number of the last message that the front end has displayed. Only displayed messages are
+    /// acknowledged.
     displayed: u64,
-    /// The number that the other side was last told of.
+    /// The number that was last acknowledged.
     acknowledged: u64,
 }
 
-/// What to do with a message that came.
+/// The way to handle a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// Show it.
     Next,
     /// It was shown before.
     Again,
-    /// One before it is missing: the link is not to be trusted.
+    /// One before it is missing, so the link can't be trusted.
     Gap,
 }
 
-/// So many messages are acknowledged at once if no other reason comes before. Those of the largest
-/// kind are half of what the other side may have unconfirmed.
+/// The number of displayed messages that are acknowledged without delay. That many of the largest
+/// size are half of what the other side may have unconfirmed.
 const ACKNOWLEDGED_AT_ONCE: u64 = 32;
 
-/// Too much is unconfirmed to take more.
+/// The error for a message beyond the limits of unconfirmed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full;
 
 impl Delivery {
-    /// Takes a message to be sent and gives it its number.
+    /// Queues a message and gives it its number.
     pub(super) fn push(&mut self, text: String) -> Result<u64, Full> {
         let too_many = self.unconfirmed.len() >= MAX_UNCONFIRMED;
         if too_many || self.unconfirmed_bytes + text.len() > MAX_UNCONFIRMED_BYTES {
@@ -58,8 +59,8 @@ impl Delivery {
         Ok(self.sent)
     }
 
-    /// The peer has everything up to this number. Returns the numbers that are confirmed by that, or `None` if
-    /// the number was never sent.
+    /// Handles the peer's acknowledgement up to this number. Returns the numbers that it confirms,
+    /// or `None` if the number was never sent.
     pub(super) fn confirm(&mut self, through: u64) -> Option<RangeInclusive<u64>> {
         if through > self.sent {
             return None;
@@ -73,7 +74,7 @@ impl Delivery {
         Some(first..=through)
     }
 
-    /// A message came.
+    /// Handles a received message.
     pub(super) fn receive(&mut self, number: u64) -> Arrival {
         if number <= self.received {
             return Arrival::Again;
@@ -85,40 +86,40 @@ impl Delivery {
         Arrival::Next
     }
 
-    /// The front end has displayed everything up to this number.
+    /// Notes that the front end has displayed everything up to this number.
     pub(super) fn display(&mut self, number: u64) {
         self.displayed = self.displayed.max(number.min(self.received));
     }
 
-    /// Whether the other side is to be told without delay how far we have come.
+    /// Returns true if an acknowledgement is due without delay.
     pub(super) fn owes_much(&self) -> bool {
         self.displayed - self.acknowledged >= ACKNOWLEDGED_AT_ONCE
     }
 
-    /// The number of the last message displayed, of which the other side is told now.
+    /// Returns the number of the last displayed message, and counts it as acknowledged.
     pub(super) fn acknowledge(&mut self) -> u64 {
         self.acknowledged = self.displayed;
         self.displayed
     }
 
-    /// What has to be sent again on a new link, with its numbers.
+    /// Returns the messages to send again on a new link, with their numbers.
     pub(super) fn unconfirmed(&self) -> impl Iterator<Item = (u64, &String)> {
         let first = self.sent - self.unconfirmed.len() as u64 + 1;
         (first..).zip(&self.unconfirmed)
     }
 
-    /// The numbers of the unconfirmed messages; `None` if there are none.
+    /// Returns the numbers of the unconfirmed messages, or `None` if there are none.
     pub(super) fn unconfirmed_numbers(&self) -> Option<RangeInclusive<u64>> {
         let first = self.sent - self.unconfirmed.len() as u64 + 1;
         (first <= self.sent).then_some(first..=self.sent)
     }
 
-    /// How many messages are unconfirmed.
+    /// Returns the number of unconfirmed messages.
     pub(super) fn waiting(&self) -> usize {
         self.unconfirmed.len()
     }
 
-    /// The end: the texts of which no arrival is confirmed.
+    /// Ends the delivery. Returns the unconfirmed texts.
     pub(super) fn into_undelivered(self) -> Vec<String> {
         self.unconfirmed.into()
     }
@@ -177,7 +178,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
-        /// Links break at any message or confirmation; both sides take up where they stand.
+        /// Links break at any message or confirmation, and both sides continue where they were.
         #[test]
         fn breaks_neither_lose_nor_double_nor_reorder_messages(
             breaks in prop::collection::vec((0_u64..8, 0_usize..20, 0_usize..20), 0..20),
@@ -189,12 +190,12 @@ mod tests {
                     said.push(said.len().to_string());
                     prop_assert_eq!(sender.push(said[said.len() - 1].clone()), Ok(said.len() as u64));
                 }
-                // A new link: the receiver says how far it has come, the sender sends the rest.
+                // On a new link the receiver acknowledges, and the sender sends the rest.
                 prop_assert!(sender.confirm(receiver.acknowledge()).is_some());
                 let again: Vec<(u64, String)> =
                     sender.unconfirmed().map(|(n, text)| (n, text.clone())).collect();
                 for (index, (number, text)) in again.into_iter().take(arrive).enumerate() {
-                    // What was received but not displayed before the break comes again.
+                    // Messages received but not displayed before the break arrive again.
                     if receiver.receive(number) == Arrival::Next {
                         shown.push(text);
                     }

@@ -1,4 +1,4 @@
-//! What a session is told and what it wants done.
+//! The inputs and effects of a session.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,372 +16,265 @@ use super::reply::Reply;
 use crate::event::Event;
 use crate::failure::Failure;
 
-/// Names a request of the user until it is answered.
+/// The id of a user's request until it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
-/// Names a link to a peer while the client runs; never reused. Links that the session dials and
-/// links that arrive are counted by the session and by the driver in turn: see [`LinkId::dialled`].
+/// The id of a link to a peer, never reused while the client runs. The session numbers the links
+/// that it dials, and the driver those that arrive: see [`LinkId::dialled`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId(u64);
 
 impl LinkId {
-    /// The n-th link that the session dialled.
+    /// Returns the id of the n-th link that the session dialled.
     pub fn dialled(n: u64) -> LinkId {
         LinkId(n << 1)
     }
 
-    /// The n-th link that arrived at the receiver.
+    /// Returns the id of the n-th link that arrived at the receiver.
     pub fn arrived(n: u64) -> LinkId {
         LinkId(n << 1 | 1)
     }
 }
 
-/// Something happened.
+/// An event that the session handles.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// The user wants something. Answered exactly once, by [`Effect::Answer`].
-    Request {
-        /// Which.
-        id: RequestId,
-        /// What.
-        request: Request,
-    },
-    /// [`Effect::DialServer`] came through: TLS is up and the server's key is the trusted one.
-    ServerSecured {
-        /// Of the server's key.
-        fingerprint: Fingerprint,
-        /// What a login signature in this TLS session is bound to.
-        binding: ChannelBinding,
-        /// Where the server is.
-        address: SocketAddr,
-    },
-    /// [`Effect::DialServer`] came to nothing.
+    Request { id: RequestId, request: Request },
+    /// [`Effect::DialServer`] succeeded: TLS is up and the server's key is trusted. `binding` is
+    /// the value that a login signature in this TLS session covers.
+    ServerSecured { fingerprint: Fingerprint, binding: ChannelBinding, address: SocketAddr },
+    /// [`Effect::DialServer`] failed.
     ServerUnreached(Unreached),
-    /// The server said something.
+    /// The server sent a message.
     Server(FromServer),
     /// The link to the server ended or broke. Not told after [`Effect::CloseServer`].
     ServerLost,
-    /// Answer to [`Effect::OpenAccount`].
+    /// The answer to [`Effect::OpenAccount`].
     Account(Result<Account, AccountError>),
-    /// A genuine datagram from the server.
+    /// An authentic datagram from the server.
     Datagram(ToClient),
-    /// [`Effect::DialPeer`] came through: TLS is up and the peer has the expected key.
-    PeerDialled {
-        /// Which.
-        link: LinkId,
-    },
-    /// Somebody reached the receiver and proved to have this key.
-    PeerArrived {
-        /// The new link.
-        link: LinkId,
-        /// By which key.
-        key: PublicKey,
-        /// From where.
-        from: SocketAddr,
-    },
-    /// A peer said something.
-    Peer {
-        /// Over which link.
-        link: LinkId,
-        /// What.
-        message: PeerMessage,
-    },
-    /// A link could not be dialled, ended or broke, or what came over it was no message. Not told
-    /// after [`Effect::ClosePeer`].
-    PeerLost {
-        /// Which.
-        link: LinkId,
-        /// Why.
-        why: PeerLoss,
-    },
-    /// The front end has displayed what [`Effect::Display`] told.
+    /// [`Effect::DialPeer`] succeeded: TLS is up and the peer has the expected key.
+    PeerDialled { link: LinkId },
+    /// A peer reached the receiver over the new link and proved this key.
+    PeerArrived { link: LinkId, key: PublicKey, from: SocketAddr },
+    /// A peer sent a message.
+    Peer { link: LinkId, message: PeerMessage },
+    /// A link could not be dialled, ended or broke, or received something that is no message. Not
+    /// told after [`Effect::ClosePeer`].
+    PeerLost { link: LinkId, why: PeerLoss },
+    /// The front end has displayed the event of an [`Effect::Display`].
     Displayed(Displayed),
-    /// How far the front end is behind has changed.
+    /// The backlog of the front end changed.
     Backlog(Backlog),
-    /// [`next_deadline`](super::Session::next_deadline) has come.
+    /// The [`next_deadline`](super::Session::next_deadline) has come.
     Tick,
 }
 
-/// An event whose display the session has to know of: it is acknowledged, or remembered, after that.
+/// An event that is acknowledged, or saved as shown, once it has been displayed.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Displayed {
-    /// A message of a chat, and all that came in it before.
-    Message {
-        /// Counts the chats of this run.
-        chat: u64,
-        /// Its number in the chat.
-        number: u64,
-    },
-    /// A broadcast.
-    Broadcast {
-        /// Counts the logs that this run has followed.
-        log: u64,
-        /// Its number in the log.
-        number: u64,
-    },
+    /// A message of a chat, and all before it. `chat` counts the chats of this run, `number` the
+    /// messages of the chat.
+    Message { chat: u64, number: u64 },
+    /// A broadcast. `log` counts the logs that this run has followed, and `number` is its number in
+    /// the log.
+    Broadcast { log: u64, number: u64 },
 }
 
-/// How far a front end is behind with displaying events.
+/// The backlog of a front end that displays events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Backlog {
-    /// It keeps up.
+    /// The front end keeps up.
     #[default]
     None,
-    /// Nothing is taken from peers.
+    /// Nothing is read from peers.
     Peers,
-    /// Broadcasts are skipped as well; a replay brings them later.
+    /// Broadcasts are skipped as well. A replay brings them later.
     Full,
 }
 
-/// Why the server was not reached.
+/// The reason for which the server was not reached.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreached {
-    /// Nothing answers there, or the link broke in the handshake. The text says what failed.
+    /// No server answers, or the link broke in the handshake. The text says what failed.
     NoServer(String),
-    /// The list of known servers can't be used, so nothing can be trusted. The text says why.
+    /// The list of known servers can't be used, so that no key can be trusted. The text says why.
     Folder(String),
-    /// The key there is not the known one.
-    KeyChanged {
-        /// The known one.
-        known: Fingerprint,
-        /// The one found.
-        found: Fingerprint,
-    },
-    /// The key has not been seen before, and nobody is there to accept it.
-    KeyUnknown {
-        /// The one found.
-        found: Fingerprint,
-    },
+    /// The server's key is not the known one.
+    KeyChanged { known: Fingerprint, found: Fingerprint },
+    /// The server's key has not been seen before, and nobody accepts it.
+    KeyUnknown { found: Fingerprint },
 }
 
-/// Why a peer link is no more.
+/// The reason for which a peer link ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerLoss {
     /// Nobody listens there, or the address can't be reached.
     Unreachable,
-    /// Somebody answers there, but not with the expected key.
+    /// The peer there does not have the expected key.
     WrongKey,
-    /// It ended or broke.
+    /// The link ended or broke.
     Broken,
-    /// What came was no message of the peer protocol.
+    /// The peer sent something that is no message of the peer protocol.
     Protocol,
 }
 
-/// What the user's folder holds for an account of this server.
+/// The stored state of an account of this server.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Whose.
+    /// The account's name.
     pub username: Username,
     /// The account's key on this machine; new if there was none.
     pub identity: Arc<Identity>,
-    /// Whether the server has taken the key before.
+    /// True if the server has accepted the key before.
     pub has_key: bool,
-    /// The peers that are known by key.
+    /// The peers whose keys are known.
     pub peers: BTreeMap<Username, KnownPeer>,
-    /// Those whom the user does not want to hear of.
+    /// The blocked people.
     pub blocked: BTreeSet<Username>,
-    /// How far the server's broadcasts have been shown.
+    /// The shown part of the server's broadcasts.
     pub position: LogPosition,
 }
 
-/// Why no account could be opened.
+/// The reason for which no account could be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountError {
-    /// No name was given and there is none, or more than one, to choose.
+    /// No name was given, and there is none to choose, or more than one.
     NotOne(Vec<Username>),
-    /// Another client uses it.
+    /// Another client uses the account.
     InUse(Username),
     /// The folder or a file in it can't be used.
     Folder(String),
 }
 
-/// A peer as it is remembered.
+/// A known peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownPeer {
-    /// By which key.
+    /// Their key.
     pub key: PublicKey,
-    /// Whether the users compared the safety number.
+    /// True if the users compared the safety number.
     pub verified: bool,
 }
 
-/// How far a server's broadcast log has been shown.
+/// A position in a server's broadcast log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LogPosition {
-    /// Which log; 0 before any.
+    /// The epoch of the log, or 0 before any.
     pub epoch: u64,
-    /// Everything up to this number has been shown or is gone.
+    /// The number up to which everything has been shown or is gone.
     pub through: u64,
 }
 
-/// Something is to be done. Effects are carried out in their order.
+/// An action for the driver. Effects are carried out in their order.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug)]
 pub enum Effect {
     /// Connect to the server; answered by [`Input::ServerSecured`] or [`Input::ServerUnreached`].
     DialServer,
-    /// Say something to the server.
+    /// Send a request to the server.
     SendServer(ServerRequest),
-    /// Let out what was said, then close; also ends a dial that is under way.
+    /// Send all queued requests, then close the link. Also ends a dial that is under way.
     CloseServer,
-    /// Find, lock and read the account in the user's folder, for the server of this fingerprint;
-    /// answered by [`Input::Account`]. The receiver then uses this account's key.
-    OpenAccount {
-        /// At which server.
-        server: Fingerprint,
-        /// Whose; `None` if there is just one to choose.
-        username: Option<Username>,
-    },
-    /// Unlock the account; the receiver takes no more new links.
+    /// Find, lock and read the account in the user's folder, for the server of this fingerprint.
+    /// Answered by [`Input::Account`]. The receiver then uses this account's key. Without a name,
+    /// the only account is meant.
+    OpenAccount { server: Fingerprint, username: Option<Username> },
+    /// Unlock the account. The receiver accepts no more new links.
     CloseAccount,
-    /// Write something into the open account's folder.
+    /// Write to the open account's folder.
     Save(Save),
-    /// Begin to exchange datagrams with the server, with keys exported from its TLS session.
-    OpenDatagrams {
-        /// The session's name.
-        session: SessionId,
-        /// The server's UDP port.
-        port: u16,
-    },
-    /// Stop it.
+    /// Start to exchange this session's datagrams with the server at this UDP port, with keys exported from its
+    /// TLS session.
+    OpenDatagrams { session: SessionId, port: u16 },
+    /// Stop the exchange of datagrams.
     CloseDatagrams,
-    /// Seal and send; losing it is allowed.
+    /// Seal and send a datagram. It may be lost.
     Datagram(ToServer),
-    /// Connect to a peer and check its key.
-    DialPeer {
-        /// The new link.
-        link: LinkId,
-        /// Where.
-        to: SocketAddr,
-        /// By which key it must be known.
-        key: PublicKey,
-    },
-    /// Say something to a peer.
-    SendPeer {
-        /// Over which link.
-        link: LinkId,
-        /// What.
-        message: PeerMessage,
-    },
-    /// Let out what was said, then close; also ends a dial that is under way.
-    ClosePeer {
-        /// Which.
-        link: LinkId,
-    },
+    /// Connect to a peer and check that it has this key.
+    DialPeer { link: LinkId, to: SocketAddr, key: PublicKey },
+    /// Send a message to a peer.
+    SendPeer { link: LinkId, message: PeerMessage },
+    /// Send all queued messages, then close the link. Also ends a dial that is under way.
+    ClosePeer { link: LinkId },
     /// Answer a request.
-    Answer {
-        /// Which.
-        id: RequestId,
-        /// The result.
-        result: Result<Reply, Failure>,
-    },
-    /// Tell whoever drives the client.
+    Answer { id: RequestId, result: Result<Reply, Failure> },
+    /// Tell the front ends an event.
     Tell(Event),
-    /// The same; answered by [`Input::Displayed`] once the front end has displayed it.
+    /// Tell the front ends an event. Answered by [`Input::Displayed`] once it has been displayed.
     Display(Event, Displayed),
-    /// Everything is closed; the client may end.
+    /// Everything is closed, so the client may end.
     Finished,
 }
 
-/// What is to be remembered beyond this run.
+/// State to be saved beyond this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Save {
-    /// The account's key: the server knows it now.
+    /// The account's key, which the server knows now.
     Identity,
-    /// How far broadcasts have been shown. May be written lazily.
+    /// The position up to which broadcasts have been shown. It may be written lazily.
     Position(LogPosition),
-    /// The known peers. The effect carries them: the account may be closed by the time it is carried out.
+    /// The known peers, which the account no longer has if it closes before they are written.
     Peers(BTreeMap<Username, KnownPeer>),
     /// The people who are blocked.
     Blocked(BTreeSet<Username>),
 }
 
-/// What the user can want. The commands make these; the session answers each exactly once.
+/// A request of the user. The commands make these, and the session answers each exactly once.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Make an account.
-    SignUp {
-        /// Its name.
-        username: String,
-        /// Its password.
-        password: Secret,
-        /// The password again.
-        repeated: Secret,
-    },
-    /// Change one's own password at the server.
-    ChangePassword {
-        /// The present password.
-        password: Secret,
-        /// The new one.
-        new: Secret,
-        /// The new one again.
-        repeated: Secret,
-    },
-    /// Log in; answered when that is done, tries again included.
-    Login {
-        /// As whom; `None` where there is only one account.
-        username: Option<String>,
-        /// By password; `None`: by key.
-        password: Option<Secret>,
-        /// Whether to replace a live session of the account with another key.
-        take: bool,
-    },
+    /// Create an account.
+    SignUp { username: String, password: Secret, repeated: Secret },
+    /// Change the user's password at the server.
+    ChangePassword { password: Secret, new: Secret, repeated: Secret },
+    /// Log in. Answered when that is done, retries included. Without a username, the only account
+    /// is meant. Without a password, the key is used. `take` replaces a live session of the account
+    /// with another key.
+    Login { username: Option<String>, password: Option<Secret>, take: bool },
     /// Close the link to the server, if no chat is open.
     Leave,
-    /// Close the link to the server; chats go on.
+    /// Close the link to the server. Chats go on.
     Detach,
-    /// All the active clients.
+    /// List the active clients.
     List,
-    /// Be told who comes and goes, or no more.
+    /// Start or stop watching who comes and goes.
     Watch(bool),
-    /// Ask somebody for a chat; answered when they approved.
-    Connect {
-        /// A username, an address, or an address with a port.
-        who: String,
-        /// Even if it looks invalid.
-        force: bool,
-        /// Whether the chat becomes current when it opens; else only if no other one is.
-        switch: bool,
-    },
-    /// Approve a request; `None`: the only one.
+    /// Ask somebody for a chat. Answered when they have approved. `who` is a username, an address,
+    /// or an address with a port. `force` asks even if that looks invalid. The chat becomes current
+    /// with `switch`, or if no other chat is.
+    Connect { who: String, force: bool, switch: bool },
+    /// Approve a request. `None` means the only one.
     Approve(Option<String>),
-    /// Deny a request; `None`: the only one.
+    /// Deny a request. `None` means the only one.
     Deny(Option<String>),
-    /// Withdraw one's own request; `None`: the only one. Also stops trying for the server.
+    /// Withdraw the user's own request. `None` means the only one. Also stops trying to reach the
+    /// server.
     Cancel(Option<String>),
-    /// Say something in a chat; `None`: in the current one.
-    Say {
-        /// To whom.
-        to: Option<String>,
-        /// What.
-        text: String,
-    },
+    /// Send a text in a chat. `None` means the current one.
+    Say { to: Option<String>, text: String },
     /// Make a chat the current one.
     Switch(String),
-    /// Take typed lines for commands again, after this chat, which was current, ended by itself.
+    /// Take typed lines as commands again, after this chat, which was current, ended by no act of
+    /// the user.
     AcceptEnd(Username),
-    /// End a chat; `None`: the current one.
+    /// End a chat. `None` means the current one.
     Disconnect(Option<String>),
     /// Send a text to everybody.
     Broadcast(String),
-    /// The safety number with a peer; `matches`: the users compared it.
-    Verify {
-        /// Who.
-        who: String,
-        /// Whether it is the same on both sides.
-        matches: bool,
-    },
+    /// Compute the safety number with a peer. `matches` says that it is the same on both sides.
+    Verify { who: String, matches: bool },
     /// Accept a peer's changed key.
     Trust(String),
-    /// Hear no more of somebody, or hear of them again.
-    Block {
-        /// Who, by username.
-        who: String,
-        /// Whether they are blocked from now on.
-        on: bool,
-    },
-    /// Who is blocked?
+    /// Block somebody by username, or unblock them.
+    Block { who: String, on: bool },
+    /// List the blocked people.
     Blocked,
-    /// Who am I, where, by what key, which chats?
+    /// Show the client's state.
     Status,
     /// Say goodbye to everybody and finish.
     Quit,

@@ -1,4 +1,4 @@
-//! The links to peers: what each serves.
+//! The links to peers and their purposes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,45 +10,45 @@ use letschat_protocol::username::Username;
 use super::LinkId;
 use crate::crowd::gives_way;
 
-/// A link that arrived says what it wants within this time.
+/// The time in which a new link states its purpose.
 const FIRST_WORD_MS: u64 = 10_000;
-/// A call that comes before its introduction waits this long for it.
+/// The time that a call waits for its introduction.
 const INTRODUCTION_WAIT_MS: u64 = 5_000;
-/// Links that arrived and are not understood yet, at most. Beyond that the oldest of the address
-/// with the most gives way.
+/// The most links that have arrived and have no purpose yet. Beyond that the oldest of the address
+/// with the most is evicted.
 const MAX_ARRIVED: usize = 64;
-/// Links of people who are blocked, at most.
+/// The most links of blocked people.
 const MAX_IGNORED: usize = 16;
 
 /// The purpose of each open link.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    // Links are numbered as they arrive, so those that arrived are in order of age.
+    // Links are numbered as they arrive, so the arrived ones are sorted by age.
     uses: BTreeMap<LinkId, LinkUse>,
     dialled: u64,
 }
 
-/// What a link serves.
+/// The purpose of a link.
 #[derive(Debug, Clone)]
 pub(super) enum LinkUse {
-    /// An own request for a chat.
+    /// The user's own request for a chat.
     Call(Username),
-    /// The other's request for a chat.
+    /// The other side's request for a chat.
     Asked(Username),
     /// An open chat.
     Chat(Username),
-    /// It arrived and is not understood yet.
+    /// None yet: the link has arrived.
     Arrived(Arrived),
-    /// Somebody who is blocked waits for an answer, until this time.
+    /// None: a blocked person waits for an answer until this time.
     Ignored { until_ms: u64 },
 }
 
-/// A link that arrived and is not understood yet.
+/// A link that has arrived and has no purpose yet.
 #[derive(Debug, Clone)]
 pub(super) struct Arrived {
     pub(super) key: PublicKey,
     pub(super) from: SocketAddr,
-    /// It called by this name, and its introduction is awaited.
+    /// The chat and the name of its call, while it waits for its introduction.
     pub(super) called: Option<(ChatId, Username)>,
     due_ms: u64,
 }
@@ -67,7 +67,7 @@ impl Links {
         LinkId::dialled(self.dialled)
     }
 
-    /// Notes what a link serves from now on.
+    /// Sets the purpose of a link.
     pub(super) fn serve(&mut self, link: LinkId, purpose: LinkUse) {
         self.uses.insert(link, purpose);
     }
@@ -76,12 +76,12 @@ impl Links {
         self.uses.get(&link)
     }
 
-    /// Notes that a link is no more. Returns what it served.
+    /// Forgets a link. Returns its purpose.
     pub(super) fn forget(&mut self, link: LinkId) -> Option<LinkUse> {
         self.uses.remove(&link)
     }
 
-    /// Notes a link that arrived. Returns the one that gives way if there are too many.
+    /// Notes a link that arrived. Returns the evicted one if there are too many.
     pub(super) fn arrive(
         &mut self,
         now_ms: u64,
@@ -98,7 +98,7 @@ impl Links {
         self.all_arrived().nth(oldest).map(|(link, _)| link)
     }
 
-    /// Returns a link that is not understood yet.
+    /// Returns a link that has no purpose yet.
     pub(super) fn arrived(&self, link: LinkId) -> Option<&Arrived> {
         match self.uses.get(&link)? {
             LinkUse::Arrived(arrived) => Some(arrived),
@@ -127,7 +127,7 @@ impl Links {
         })
     }
 
-    /// Keeps the link of somebody who is blocked. Returns false if there are too many.
+    /// Keeps the link of a blocked person. Returns false if there are too many.
     pub(super) fn ignore(&mut self, link: LinkId, until_ms: u64) -> bool {
         let has_room = self.all_ignored().count() < MAX_IGNORED;
         if has_room {
@@ -136,13 +136,13 @@ impl Links {
         has_room
     }
 
-    /// Returns those who arrived and whom the user has not heard of.
+    /// Returns the arrived links of which the user has not heard.
     pub(super) fn newcomers(&self) -> Vec<LinkId> {
         let arrived = self.all_arrived().map(|(link, _)| link);
         arrived.chain(self.all_ignored().map(|(link, _)| link)).collect()
     }
 
-    /// Returns the newcomers who have waited long enough, with their answers.
+    /// Returns the arrived links whose wait is over, with the answers to them.
     pub(super) fn overdue(&self, now_ms: u64) -> Vec<(LinkId, Refusal)> {
         let arrived = self.all_arrived().filter(|(_, one)| one.due_ms <= now_ms);
         let ignored = self.all_ignored().filter(|(_, until_ms)| *until_ms <= now_ms);

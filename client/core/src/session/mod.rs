@@ -1,33 +1,33 @@
 //! One client's state, as a value.
 //!
-//! [`Session::handle`] takes the time and one [`Input`] and hands back [`Effect`]s, to be carried
-//! out in their order before the next input. It holds no socket, reads no clock and spawns
-//! nothing, so that many sessions and a hub can be simulated together.
+//! [`Session::handle`] takes the time and one [`Input`] and returns [`Effect`]s, which are carried
+//! out in order before the next input. It holds no socket, reads no clock and spawns nothing, so
+//! that many sessions and a hub can be simulated together.
 //!
-//! Each module owns its state and decides for itself. The session holds them, and leads what goes
-//! through several of them.
+//! Each module owns its state and decides for itself. The session holds them, and handles what
+//! concerns several of them.
 //!
-//! * [`io`] – what goes in and what comes out; `reply` – the answers to requests
-//! * `context` – the effects as they are collected, the time, random numbers
-//! * `links` – the links to peers, and what each serves
+//! * [`io`] – inputs and effects; `reply` – the answers to requests
+//! * `context` – the collected effects, the time, random numbers
+//! * `links` – the links to peers and their purposes
 //! * `account` – the user's own key, the keys of peers (known, changed, verified), the blocked
 //! * `server` – the link to the server: logging in, staying logged in, asking
-//! * `retry` – what happens after that link ended, as a table
-//! * `backoff` – when to try again, for every loop that somebody else could drive
-//! * `broadcasts` – which broadcasts have been shown, and which are missing
-//! * `calls` – asking for a chat and being asked
+//! * `retry` – the reaction to the end of that link, as a table
+//! * `backoff` – the retry policy of every loop that somebody else could drive
+//! * `broadcasts` – a record of shown broadcasts, and the repair of missing ones
+//! * `calls` – requests for chats, in both directions
 //! * `chats` – the open chats; `chat` – messages, breaks, the end of one of them
-//! * `typing` – where a typed line goes
+//! * `typing` – the meaning of a typed line
 //! * `routes` – the ways by which a message reaches a person
-//! * `delivery` – one chat's messages, whatever path they take
+//! * `delivery` – one chat's messages, on any path
 //!
 //! # Invariants
 //!
 //! * Each request is answered exactly once, also when links break or the user quits.
 //! * A chat opens only after one side's user approved and the other side said it is still there.
-//! * Nothing of the chats depends on the link to the server.
-//! * The current chat changes only by the user's own act. When the other side ends it, typed text goes
-//!   nowhere until the user has said so: it never becomes a command.
+//! * Chats do not depend on the link to the server.
+//! * The current chat changes only by the user's own act. When the other side ends it, typed text
+//!   goes nowhere until the user has acknowledged that: it never becomes a command.
 
 mod account;
 mod backoff;
@@ -68,33 +68,32 @@ pub use io::*;
 pub use reply::*;
 pub use typing::Typing;
 
-/// What a session must know of the run it is part of.
+/// The session config.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
     /// The server as the user gave it, for messages.
     pub server: String,
     /// The receiver's port.
     pub port: u16,
-    /// Whether to leave the server as soon as a chat opens.
+    /// True to leave the server as soon as a chat opens.
     pub detach_on_chat: bool,
-    /// How many times a server that is busy or not there is tried in all; `None`: as the table in
-    /// `retry` has it.
+    /// The number of tries for a server that is busy or absent, or `None` for the table in `retry`.
     pub tries: Option<u32>,
-    /// Whether to come back by itself after an idle timeout.
+    /// True to come back without a request after an idle timeout.
     pub return_after_idle: bool,
-    /// Random: chat names and jitter are drawn from it. Not secret.
+    /// A random seed for chat names and jitter. It is not secret.
     pub seed: u64,
 }
 
-/// In which state commands are allowed; checked by the dispatcher.
+/// The phase of a session. The dispatcher checks commands against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Phase {
-    /// Not logged in.
+    /// The user is not logged in.
     #[default]
     Offline,
-    /// Dropped as idle: the user's next request to the server logs in again by key first.
+    /// The server dropped the user as idle. The next request to it logs in again by key first.
     Away,
-    /// Logged in.
+    /// The user is logged in.
     LoggedIn,
 }
 
@@ -110,12 +109,12 @@ pub struct Session {
     requests: Requests,
     chats: Chats,
     quitting: Option<RequestId>,
-    /// The state that front ends know of.
+    /// The last state that front ends were told.
     told: SessionState,
 }
 
 impl Session {
-    /// A session that has not begun anything.
+    /// Returns a new, offline session.
     pub fn new(config: SessionConfig) -> Session {
         Session {
             cx: Context::new(config),
@@ -130,7 +129,7 @@ impl Session {
         }
     }
 
-    /// Takes one input and hands back what is to be done, in this order.
+    /// Handles one input. Returns the effects in the order in which they have to be carried out.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         self.cx.begin(now);
         match input {
@@ -161,7 +160,7 @@ impl Session {
         self.cx.finish()
     }
 
-    /// When [`Input::Tick`] is due, on the boot clock.
+    /// Returns the time at which [`Input::Tick`] is due, on the boot clock.
     pub fn next_deadline(&self) -> Option<u64> {
         [
             self.server.next_deadline(),
@@ -186,7 +185,7 @@ impl Session {
         self.chats.typing()
     }
 
-    /// What the dispatcher checks commands against.
+    /// Returns the phase that commands are checked against.
     pub fn phase(&self) -> Phase {
         match (self.server.is_logged_in(), self.server.is_away()) {
             (true, _) => Phase::LoggedIn,
@@ -195,7 +194,7 @@ impl Session {
         }
     }
 
-    /// Tells the state if it is another than the one told last.
+    /// Tells the state if it has changed.
     fn tell_if_changed(&mut self) {
         let told = &self.told;
         let is_told = told.link == self.server.link_state()
@@ -218,7 +217,7 @@ impl Session {
         self.cx.tell(Event::State(Box::new(self.told.clone())));
     }
 
-    /// The front end has displayed something: only now it counts as delivered.
+    /// Handles a confirmation of the front end. A message counts as delivered only now.
     fn displayed(&mut self, what: Displayed) {
         match what {
             Displayed::Message { chat, number } => self.chats.displayed(&self.cx, chat, number),
@@ -240,7 +239,7 @@ impl Session {
         self.chats.tick(&mut self.cx);
     }
 
-    /// A link that was dialled is up.
+    /// Handles a dialled link that is up.
     fn peer_dialled(&mut self, link: LinkId) {
         match self.cx.links.purpose(link).cloned() {
             Some(LinkUse::Call(who)) => self.say_call(&who, link),
@@ -249,7 +248,7 @@ impl Session {
         }
     }
 
-    /// Something came over a link.
+    /// Handles a message on a link.
     fn peer_said(&mut self, link: LinkId, message: PeerMessage) {
         match self.cx.links.purpose(link).cloned() {
             Some(LinkUse::Call(who)) => self.call_answered(&who, message),
@@ -265,7 +264,7 @@ impl Session {
         }
     }
 
-    /// A link to a peer is no more.
+    /// Handles the end of a link to a peer.
     fn peer_lost(&mut self, link: LinkId, why: PeerLoss) {
         match self.cx.links.forget(link) {
             Some(LinkUse::Call(who)) => self.call_lost(&who, why),
@@ -327,14 +326,14 @@ impl Session {
         self.cx.reply(id, result);
     }
 
-    /// The safety number with a peer, by the key that they use now or were known by.
+    /// Computes the safety number with a peer, by the key that they use now or were known by.
     fn verify(&mut self, who: &str, matches: bool) -> Result<Reply, Failure> {
         let who: Username = who.parse().map_err(|_| Failure::UnknownPeer)?;
         let key = self.chats.key(&who).or_else(|| self.account.known_key(&who));
         self.account.verify(&mut self.cx, &who, key.ok_or(Failure::UnknownPeer)?, matches)
     }
 
-    /// Blocks somebody or no longer. What there is with them ends.
+    /// Blocks somebody, or unblocks them. A block ends every request and chat with them.
     fn block(&mut self, who: &str, on: bool) -> Result<Reply, Failure> {
         let who: Username = who.parse().map_err(|_| Failure::WhomToBlock)?;
         let changed = self.account.block(&mut self.cx, &who, on)?;
@@ -346,7 +345,8 @@ impl Session {
         Ok(Reply::BlockSet { who: who.to_string(), on, changed })
     }
 
-    /// Says goodbye to everybody; finished when the last chat has delivered or given up.
+    /// Says goodbye to everybody. The session is finished when the last chat has delivered its
+    /// messages or given up.
     fn quit(&mut self, id: RequestId) {
         self.quitting = Some(id);
         self.calls.end_all(&mut self.cx, &Failure::Cancelled(Cancel::Quitting));
@@ -371,20 +371,20 @@ impl Session {
         if self.server.needs_account() || self.has_peers() || !self.account.close() {
             return;
         }
-        // Whoever arrived came to this account, and was introduced to it.
+        // Arrived links came to this account and its introductions.
         self.close_newcomers();
         self.requests = Requests::default();
         self.cx.push(Effect::CloseAccount);
     }
 
-    /// Closes the links of those who arrived and of whom the user has not heard.
+    /// Closes the arrived links of which the user has not heard.
     fn close_newcomers(&mut self) {
         for link in self.cx.links.newcomers() {
             self.cx.close(link);
         }
     }
 
-    /// Whether anything is open or being opened with anybody, under the present account.
+    /// Returns true if a chat or a request for one exists under the present account.
     fn has_peers(&self) -> bool {
         !(self.chats.is_empty() && self.calls.is_empty() && self.requests.is_empty())
     }
@@ -408,7 +408,7 @@ impl Session {
     }
 }
 
-/// Returns whom a word of the user means: the only one there is if no word was given.
+/// Returns the person that the user means: the named one or, without a name, the only one.
 fn choose<'a>(
     among: Among,
     word: Option<&str>,

@@ -7,99 +7,55 @@ use serde::Serialize;
 use crate::conversation::{MessageState, Via, digits};
 use crate::event::KeyState;
 
-/// What came of a request. Serialised as the fields of a JSON reply; the crate `letschat-commands` adds
-/// the sentences.
+/// The outcome of a request. Serialised as the fields of a JSON reply. The crate
+/// `letschat-commands` adds the sentences.
+#[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Reply {
-    /// It is done; there is nothing to add.
+    /// It is done, and there is nothing to add.
     Done {},
-    /// Words worth showing: the server's, or those of a command.
-    Said {
-        /// The words.
-        message: String,
-    },
-    /// An account is made.
+    /// A text worth showing, of the server or of a command.
+    Said { message: String },
+    /// The account was created.
     SignedUp {
-        /// Whose.
         #[serde(skip)]
         username: String,
     },
-    /// Logged in.
-    LoggedIn {
-        /// As whom.
-        username: String,
-    },
-    /// The active clients.
-    Users {
-        /// In the order of names.
-        users: Vec<User>,
-    },
-    /// A chat is open.
-    Chat {
-        /// With whom.
-        with: String,
-        /// Of their key.
-        fingerprint: String,
-        /// What is known of that key.
-        key: KeyState,
-    },
-    /// A message is on its way.
+    /// The user is logged in.
+    LoggedIn { username: String },
+    /// The active clients, sorted by name.
+    Users { users: Vec<User> },
+    /// A chat is open. `fingerprint` and `key` are about the other side's key.
+    Chat { with: String, fingerprint: String, key: KeyState },
+    /// A message is on its way. `number` counts the messages of the chat. A JSON reply has
+    /// `message_id` instead of `id`, which names its request.
     Sent {
-        /// To whom.
         to: String,
-        /// Its number in this chat.
         number: u64,
-        /// Its name. Not `id`, which a JSON reply has of its request.
         #[serde(serialize_with = "digits")]
         message_id: MessageId,
-        /// What has become of it so far.
         state: MessageState,
-        /// How it is carried.
         via: Via,
     },
-    /// A broadcast is in the log.
-    Broadcast {
-        /// Its number.
-        number: u64,
-        /// When, RFC 3339.
-        time: String,
-    },
-    /// The safety number with a peer.
-    Safety {
-        /// Who.
-        with: String,
-        /// Sixty digits in groups of five.
-        safety_number: String,
-        /// Of their key.
-        fingerprint: String,
-        /// Whether it has been compared.
-        verified: bool,
-    },
-    /// A peer's changed key is pinned.
-    Trusted {
-        /// Whose key it is.
-        with: String,
-        /// Of the pinned key.
-        fingerprint: String,
-    },
-    /// Somebody is blocked from now on, or no more.
+    /// A broadcast is in the log. `time` is as in RFC 3339.
+    Broadcast { number: u64, time: String },
+    /// The safety number with a peer, sixty digits in groups of five. `fingerprint` is that of
+    /// their key. `verified` is true if the number has been compared.
+    Safety { with: String, safety_number: String, fingerprint: String, verified: bool },
+    /// A peer's changed key is pinned. `fingerprint` is that of the pinned key.
+    Trusted { with: String, fingerprint: String },
+    /// Somebody is blocked, or no longer. `changed` is true if that is new.
     BlockSet {
-        /// Who.
         #[serde(skip)]
         who: String,
-        /// Whether they are blocked now.
         #[serde(skip)]
         on: bool,
-        /// Whether that is new.
         #[serde(skip)]
         changed: bool,
     },
-    /// Those who are blocked.
-    Blocked {
-        /// In the order of names.
-        blocked: Vec<String>,
-    },
+    /// The blocked people, sorted by name.
+    Blocked { blocked: Vec<String> },
     /// The client's state.
     Status(Box<Status>),
 }
@@ -107,11 +63,11 @@ pub enum Reply {
 /// An active client in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct User {
-    /// Who.
+    /// The username.
     pub username: String,
-    /// Where.
+    /// The address.
     pub address: String,
-    /// The receiver's port; none for a session typed by hand.
+    /// The receiver's port, or none for a session typed by hand.
     pub port: Option<u16>,
 }
 
@@ -128,39 +84,40 @@ impl From<&Listed> for User {
 /// The client's state, for `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The server as it was given.
+    /// The server as given.
     pub server: String,
-    /// Of the server's key, once it is known.
+    /// The fingerprint of the server's key, once it is known.
     pub server_fingerprint: Option<String>,
     /// `offline`, `connecting`, `connected`, `logged_in` or `waiting` (to try again).
     pub state: &'static str,
-    /// As whom.
+    /// The user's name.
     pub username: Option<String>,
-    /// Of one's own key.
+    /// The fingerprint of the user's key.
     pub fingerprint: Option<String>,
-    /// One's own address as the server sees it, with the receiver's port: what a friend can use.
+    /// The user's address as the server sees it, with the receiver's port. A friend can connect to
+    /// it.
     pub address: Option<String>,
     /// The receiver's port.
     pub port: u16,
-    /// Whether broadcasts come over UDP.
+    /// True if broadcasts come over UDP.
     pub udp: bool,
     /// The open chats.
     pub chats: Vec<ChatStatus>,
-    /// Who asks for a chat.
+    /// The people who ask for a chat.
     pub requests: Vec<String>,
 }
 
 /// A chat in a [`Status`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChatStatus {
-    /// With whom.
+    /// The other side.
     pub with: String,
     /// `calling`, `open` or `interrupted`.
     pub state: &'static str,
-    /// Whether plain text goes there.
+    /// True if plain text goes there.
     pub current: bool,
-    /// Messages of which no arrival was confirmed yet.
+    /// The number of unconfirmed messages.
     pub unconfirmed: usize,
-    /// What is known of their key.
+    /// The state of the other side's key.
     pub key: KeyState,
 }

@@ -1,6 +1,6 @@
-//! What a client does after its link to the server ended, and when.
+//! The client's reaction to the end of its link to the server.
 //!
-//! | reason | what the client does |
+//! | reason | reaction |
 //! |---|---|
 //! | link lost, server terminated, silent, not reading | comes back, on the schedule [`SOON`] |
 //! | busy, no server found | tries again on the schedule [`LATER`], then gives up and asks |
@@ -13,19 +13,19 @@ use letschat_protocol::dialogue::Closing;
 use super::backoff::{Backoff, LATER, SOON};
 use crate::codes::LinkEnd;
 
-/// What comes next.
+/// A reaction to the end of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Back as soon as possible, for as long as it takes.
+    /// Come back as soon as possible, without a limit.
     Return,
-    /// A few tries, then the user is asked.
+    /// Try a few times, then ask the user.
     TryLater,
-    /// Nothing until the user wants it.
+    /// Wait for the user.
     WaitForUser,
 }
 
 impl LinkEnd {
-    /// The table above.
+    /// Returns the reaction by the table above.
     pub(super) fn action(self, return_after_idle: bool) -> Action {
         match self {
             LinkEnd::Lost => Action::Return,
@@ -46,8 +46,8 @@ impl LinkEnd {
     }
 }
 
-/// The rows of failures of the link to the server. Each kind of action has its own row, so that a
-/// server that fails in two ways by turns does not keep beginning anew.
+/// The rows of failures of the link to the server. Each action has its own row, so that a server
+/// with alternating failures does not reset them.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     returns: Backoff,
@@ -55,7 +55,7 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// Notes a failure. Returns the number of the next attempt, from 1, and the wait before it;
+    /// Notes a failure. Returns the number of the next attempt, from 1, and the wait before it, or
     /// `None` to give up.
     pub(super) fn fail(&mut self, now_ms: u64, action: Action, jitter: f64) -> Option<(u32, u64)> {
         let (backoff, schedule) = match action {
@@ -67,7 +67,7 @@ impl Retries {
         Some((backoff.failures(), wait_ms))
     }
 
-    /// Notes that a login has ended that was up since then.
+    /// Notes the end of a login and the time since which it was up.
     pub(super) fn login_ended(&mut self, now_ms: u64, up_since_ms: u64) {
         self.returns.lived(now_ms, up_since_ms);
         self.later.lived(now_ms, up_since_ms);

@@ -1,4 +1,4 @@
-//! The session by itself, driven by hand: what the simulation does not single out.
+//! Tests of the session alone, driven by hand, for cases that the simulation does not single out.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ mod loops;
 mod server;
 mod typing;
 
-/// A session of alice's, with its effects at hand.
+/// Alice's session, with its effects at hand.
 struct TestSession {
     session: Session,
     now: Now,
@@ -67,7 +67,7 @@ impl TestSession {
         client
     }
 
-    /// What is told is displayed at once.
+    /// Handles an input. Events are confirmed as displayed at once.
     fn put(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = self.put_undisplayed(input);
         let displayed = |effect: &Effect| match effect {
@@ -105,7 +105,7 @@ impl TestSession {
         self.put(Input::Tick)
     }
 
-    /// The server answers a dial, up to its question.
+    /// Answers a dial as the server, up to its question.
     fn reach(&mut self) -> Vec<Effect> {
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = "10.0.0.100:4400".parse().unwrap();
@@ -125,7 +125,7 @@ impl TestSession {
         })))
     }
 
-    /// The server answers a dial and lets alice in.
+    /// Answers a dial as the server and lets alice in.
     fn come_in(&mut self) -> Vec<Effect> {
         let effects = self.reach();
         if effects.iter().any(|effect| matches!(effect, Effect::OpenAccount { .. })) {
@@ -142,7 +142,7 @@ impl TestSession {
         self.put(Input::Server(FromServer::Reply(welcome.to_reply())))
     }
 
-    /// Somebody is introduced, arrives and calls; the link is returned.
+    /// Introduces somebody, who arrives and calls. Returns the link.
     fn called_by(&mut self, who: &str, seed: u8) -> (LinkId, Vec<Effect>) {
         let receiver = format!("10.0.0.{seed}:4401").parse().unwrap();
         let introduction = Introduction { username: name(who), receiver, key: key(seed) };
@@ -155,7 +155,7 @@ impl TestSession {
         (link, self.put(Input::Peer { link, message }))
     }
 
-    /// A chat with somebody who called.
+    /// Opens a chat with somebody who called.
     fn chat_with(&mut self, who: &str, seed: u8) -> LinkId {
         let (link, _) = self.called_by(who, seed);
         let (id, _) = self.ask(Request::Approve(Some(who.into())));
@@ -166,7 +166,7 @@ impl TestSession {
         link
     }
 
-    /// A request to connect to somebody whom the list has, up to the server's answer.
+    /// Requests to connect to somebody in the list, up to the server's answer.
     fn connecting_to(&mut self, who: &str, seed: u8) -> RequestId {
         let (id, _) = self.ask(Request::Connect { who: who.into(), force: true, switch: true });
         let introduced = format!("{who} 10.0.0.{seed} 4401 {} introduced", key(seed));
@@ -190,7 +190,7 @@ fn code(effects: &[Effect], id: RequestId) -> &'static str {
     answer(effects, id).unwrap().as_ref().unwrap_err().code().name()
 }
 
-/// The events that programs are told.
+/// Returns the events that programs are told.
 fn told(effects: &[Effect]) -> Vec<&Event> {
     let mut all = Vec::new();
     for effect in effects {

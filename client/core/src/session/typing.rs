@@ -1,24 +1,24 @@
-//! Where a typed line goes that is not marked as a command.
+//! The meaning of a typed line that is not marked as a command.
 
 use letschat_protocol::username::Username;
 
 use super::context::Context;
 use crate::notice::Notice;
 
-/// What a typed line without a `/` means.
+/// The meaning of a typed line without a `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Typing {
-    /// It is a command: no chat is current.
+    /// It is a command, since no chat is current.
     #[default]
     Commands,
-    /// It is said in this chat.
+    /// It is a text for this chat.
     Chat(Username),
-    /// It goes nowhere: this chat was current, and ended by no act of the user.
+    /// It goes nowhere, since this current chat ended by no act of the user.
     Over(Username),
 }
 
 impl Typing {
-    /// The chat that the line is meant for, over or not.
+    /// Returns the chat that the line is meant for, open or over.
     pub fn chat(&self) -> Option<&Username> {
         match self {
             Typing::Commands => None,
@@ -26,7 +26,7 @@ impl Typing {
         }
     }
 
-    /// The chat that plain text goes to.
+    /// Returns the open chat that the line goes to.
     pub(super) fn current(&self) -> Option<&Username> {
         match self {
             Typing::Chat(with) => Some(with),
@@ -34,8 +34,8 @@ impl Typing {
         }
     }
 
-    /// A chat opened. It becomes current if its user asked for that, or if lines are commands. While lines go
-    /// to another chat, or nowhere since that is over, its user may be typing for that one.
+    /// Notes that a chat opened. It becomes current if its user asked for that, or if lines are
+    /// commands. Otherwise the user may be typing for another chat, open or over.
     pub(super) fn opened(&mut self, cx: &mut Context, who: &Username, switch: bool) {
         if self.chat().is_some_and(|before| before != who) {
             if !switch {
@@ -46,8 +46,8 @@ impl Typing {
         *self = Typing::Chat(who.clone());
     }
 
-    /// A chat closed. Its user may be typing for it, and learns from a failure that it is over, unless it
-    /// was the user who ended it.
+    /// Notes that a chat closed. If the user did not end it, they may be typing for it, and learn
+    /// of its end from a failure.
     pub(super) fn closed(&mut self, who: &Username, by_user: bool) {
         if self.current() == Some(who) {
             *self = match by_user {
@@ -57,7 +57,7 @@ impl Typing {
         }
     }
 
-    /// The user knows that this chat is over: typed lines are commands again.
+    /// Notes that the user knows of this chat's end. Typed lines are commands again.
     pub(super) fn accept_end(&mut self, who: &Username) {
         if matches!(self, Typing::Over(over) if over == who) {
             *self = Typing::Commands;

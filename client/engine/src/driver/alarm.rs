@@ -1,4 +1,4 @@
-//! The one timer of a session, which is set as seldom as possible: each time costs a system call.
+//! The only timer of a session. It is set rarely, since setting it costs a system call.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,15 @@ use async_io::Timer;
 
 use letschat_flags::clock;
 
-/// The boot clock runs on while the machine sleeps, and timers do not: after a sleep a deadline is
-/// noticed at most this late.
+/// The longest wait. The boot clock runs on while the machine sleeps, but timers do not: after a
+/// sleep a deadline is noticed at most this late.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
-/// Rings at a deadline, or before it: who is woken looks whether anything is due. Every message
-/// puts a deadline off, and the timer is only set anew once it has rung in vain.
+/// A timer that rings at a deadline or earlier, so its user has to check the deadline. Every
+/// message moves the deadline, but the timer is set again only after it has rung.
 pub(super) struct Alarm {
     timer: Timer,
-    /// When it will ring, on the clock of timers, which stands while the machine sleeps.
+    /// The time at which it rings, on the clock of timers, which stops while the machine sleeps.
     rings: Option<Instant>,
 }
 
@@ -25,7 +25,7 @@ impl Default for Alarm {
 }
 
 impl Alarm {
-    /// From now on it rings at this time at the latest.
+    /// Sets the latest time at which it rings.
     pub(super) fn set(&mut self, due_boot_ms: Option<u64>) {
         let Some(due) = due_boot_ms else {
             return;
@@ -39,7 +39,7 @@ impl Alarm {
         self.rings = Some(at);
     }
 
-    /// Returns when it rings.
+    /// Waits until it rings.
     pub(super) async fn rung(&mut self) {
         (&mut self.timer).await;
         self.rings = None;

@@ -1,4 +1,4 @@
-//! From what the session wants to what is done.
+//! The handling of the session's effects.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,11 +24,11 @@ use letschat_core::notice::Notice;
 use letschat_core::session::{Account, AccountError, Effect, Input, LinkId, PeerLoss, Save};
 use letschat_flags::clock;
 
-/// Closed links that may still be letting out their last words; the oldest are cut short.
+/// The most closed links that may still be sending. Beyond that the oldest are cut.
 const MAX_CLOSING: usize = 64;
 
-/// A new log position is on disk after this time at the latest. Losing it to a crash costs a
-/// second look at a few broadcasts; writing each at once would cost a disk flush per broadcast.
+/// The longest delay until a new log position is on disk. A crash then repeats a few broadcasts,
+/// but a write for each would cost a disk flush per broadcast.
 const POSITION_DELAY_MS: u64 = 1_000;
 
 impl Running<'_> {
@@ -82,7 +82,7 @@ impl Running<'_> {
         self.words.push_back(ForFrontEnd::Event(event, None));
     }
 
-    /// Tells front ends what there is for them.
+    /// Sends the queued answers and events to front ends.
     pub(super) fn tell_front_ends(&mut self) {
         if self.words.is_empty() {
             return;
@@ -90,14 +90,14 @@ impl Running<'_> {
         let now_ms = clock::now().boot_ms;
         for word in self.words.drain(..) {
             match word {
-                // Who asked may have stopped waiting.
+                // The receiver of the answer may have gone.
                 ForFrontEnd::Answer(answer, result) => drop(answer.try_send(result)),
                 ForFrontEnd::Event(event, displayed) => self.telling.tell(event, displayed, now_ms),
             }
         }
     }
 
-    /// Hears what the front end has displayed, and how far it is behind.
+    /// Reads the front end's confirmations and its backlog.
     pub(super) fn note_displayed(&mut self) {
         for displayed in self.telling.displayed() {
             self.handle(Input::Displayed(displayed));
@@ -185,8 +185,8 @@ impl Running<'_> {
         }
     }
 
-    /// If no socket can be had, the server's challenge stays unanswered and broadcasts come over
-    /// TCP.
+    /// Opens the UDP socket. If that fails, the server's challenge stays unanswered and broadcasts
+    /// come over TCP.
     fn open_datagrams(&mut self, session: SessionId, port: u16) {
         let Some((address, keys)) = &self.secured else {
             return;
@@ -213,7 +213,7 @@ impl Running<'_> {
         }
     }
 
-    /// Keeps a closed link's task until its last words are out, or for a while.
+    /// Keeps a closed link's task until it has sent everything, or for a while.
     fn let_out(&mut self, link: Task<()>) {
         self.closing.retain(|task| !task.is_finished());
         if self.closing.len() == MAX_CLOSING {

@@ -1,4 +1,4 @@
-//! From what happened to what the session is told.
+//! The conversion of occurrences to inputs of the session.
 
 use letschat_protocol::tls::Exported;
 
@@ -14,7 +14,7 @@ use letschat_core::session::{Input, LinkId, Request, RequestId};
 use letschat_flags::clock;
 
 impl Running<'_> {
-    /// A front end wants something.
+    /// Handles a message of a front end.
     pub(super) fn note_wish(&mut self, wish: FromFrontEnd) -> Option<Input> {
         match wish {
             FromFrontEnd::Request(request, answer) => {
@@ -23,24 +23,25 @@ impl Running<'_> {
                 Some(Input::Request { id, request })
             }
             FromFrontEnd::Subscribe(answer) => {
-                // The view has all events up to now, and the subscriber is to have none of them again.
+                // The view includes all events up to now, and the subscriber must not get any of
+                // them again.
                 self.tell_front_ends();
                 let subscription =
                     Subscription { view: self.shared.view(), events: self.telling.subscribe() };
-                // Whoever asked may have stopped waiting.
+                // The receiver of the answer may have gone.
                 let _ = answer.try_send(subscription);
                 None
             }
         }
     }
 
-    /// Nobody can ask for anything any more, so the client quits.
+    /// Lets the client quit, since nobody can send requests any more.
     pub(super) fn abandon(&mut self) -> Input {
         self.abandoned = true;
         Input::Request { id: self.next_request(), request: Request::Quit }
     }
 
-    /// The session's deadline, or only the driver's own.
+    /// Handles the session's deadline, or the driver's own.
     pub(super) fn note_deadline(&mut self) -> Option<Input> {
         let now_ms = clock::now().boot_ms;
         if self.position.as_ref().is_some_and(|unsaved| unsaved.due_boot_ms <= now_ms) {
@@ -51,7 +52,7 @@ impl Running<'_> {
         is_due.then_some(Input::Tick)
     }
 
-    /// News of a link; `None` if it is of one that is closed already.
+    /// Converts an occurrence, or returns `None` if its link is closed already.
     pub(super) fn note(&mut self, occurrence: Occurrence) -> Option<Input> {
         match occurrence {
             Occurrence::ServerSecured(generation, secured) => {

@@ -1,4 +1,4 @@
-//! What front ends are told, what they have displayed, and how far they are behind.
+//! The events told to front ends, their confirmations, and the backlog.
 
 use std::collections::VecDeque;
 use std::mem::size_of;
@@ -10,36 +10,36 @@ use crate::events::{Confirmed, Events, Receipt, Told};
 use letschat_core::event::Event;
 use letschat_core::session::{Backlog, Displayed};
 
-/// Events that wait to be displayed, in bytes. Beyond this nothing is taken from peers.
+/// The limit of unconfirmed events, in bytes. Beyond it nothing is read from peers.
 const PEERS_BYTES: usize = 512 * 1024;
 
-/// Beyond this broadcasts are skipped, and other events dropped.
+/// The limit beyond which broadcasts are skipped and other events dropped, in bytes.
 const FULL_BYTES: usize = 8 * 1024 * 1024;
 
-/// Events of own messages that wait, in bytes. They hold up no peer, who did not cause them; beyond this they
-/// are dropped.
+/// The limit of unconfirmed events of own messages, in bytes. They never hold up peers, who did not
+/// cause them. Beyond it they are dropped.
 const OWN_BYTES: usize = 2 * 1024 * 1024;
 
-/// So many confirmations are passed on even if nothing else asks for it.
+/// The number of confirmations that are passed on without another cause.
 const CONFIRMATIONS_AT_ONCE: usize = 32;
 
-/// The front end's confirmations are looked at when something else happens, or after this time. Only
-/// then are they waited for: a wake of the session for each message would cost more than the message.
+/// The wait before confirmations are read, unless another cause comes first. Only then does the
+/// session wait for them: waking it for each message would cost more than the message.
 const LOOK_MS: u64 = 10;
 
-/// While they are waited for, they are looked at so often: a slow reader may confirm few.
+/// The interval of reading confirmations during that wait, since a slow reader may send few.
 const LOOK_AGAIN_MS: u64 = 500;
 
 /// The session's side of the events.
 #[derive(Default)]
 pub(super) struct Telling {
     subscribers: Vec<Subscriber>,
-    /// How many were told.
+    /// The number of told events.
     told: u64,
-    /// Those that are not confirmed, oldest first.
+    /// The unconfirmed events, oldest first.
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    /// Of events of own messages, which are not in `bytes`.
+    /// The bytes of unconfirmed events of own messages, which are not in `bytes`.
     own_bytes: usize,
     backlog: Backlog,
     dropped: u64,
@@ -52,15 +52,15 @@ struct Subscriber {
     confirmed: Arc<Confirmed>,
 }
 
-/// When the confirmations are looked at.
+/// The time at which confirmations are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Look {
-    /// None is missing.
+    /// Never, since none is missing.
     #[default]
     Never,
-    /// When something else happens, or at this time.
+    /// With the next input, or at this time.
     At(u64),
-    /// When a batch of them has come, or at this time.
+    /// With a batch of them, or at this time.
     Batch(u64),
 }
 
@@ -71,9 +71,9 @@ struct Waiting {
 }
 
 impl Telling {
-    /// Returns the events from now on.
+    /// Adds a subscriber. Returns the events from now on.
     pub(super) fn subscribe(&mut self) -> Events {
-        // The bound is kept here: a queue that knows it takes its memory at once.
+        // The backlog is the bound. A bounded channel would allocate its memory at once.
         let (events, told) = async_channel::unbounded();
         self.subscribers.retain(|subscriber| !subscriber.events.is_closed());
         self.subscribers.push(Subscriber { events, confirmed: Confirmed::after(self.told) });
@@ -83,8 +83,8 @@ impl Telling {
     /// Tells an event to all subscribers, or drops it if one of them is too far behind.
     pub(super) fn tell(&mut self, event: Event, displayed: Option<Displayed>, now_ms: u64) {
         let bytes = size_of::<Told>() + event.text_bytes();
-        // The backlog keeps what the session has to know of far below this. Undelivered texts are named
-        // nowhere else, and each request is one of few.
+        // The backlog keeps events with a confirmation far below this limit. Undelivered texts are
+        // reported nowhere else, and requests are few.
         let is_lasting = matches!(event, Event::ChatClosed { .. } | Event::Request { .. });
         let is_own = event.is_of_own_message();
         let has_room = match is_own {
@@ -107,7 +107,7 @@ impl Telling {
         }
     }
 
-    /// Whether enough has happened that the session should know of it now.
+    /// Returns true if the session should read the confirmations now.
     pub(super) fn has_news(&self) -> bool {
         self.new_confirmations() >= CONFIRMATIONS_AT_ONCE || self.level() != self.backlog
     }
@@ -118,14 +118,14 @@ impl Telling {
         live.min_by_key(|subscriber| subscriber.confirmed.count())
     }
 
-    /// Counts the events that were displayed since the last look. Without a subscriber all were.
+    /// Counts the events displayed since the last look. Without a subscriber all count.
     fn new_confirmations(&self) -> usize {
         let confirmed = self.slowest().map_or(self.told, |slowest| slowest.confirmed.count());
         let unconfirmed = usize::try_from(self.told - confirmed).unwrap_or(0);
         self.waiting.len().saturating_sub(unconfirmed)
     }
 
-    /// What was displayed since the last time. Of messages that follow each other in a chat, the last
+    /// Returns the confirmations since the last look. Of consecutive messages of a chat, the last
     /// one stands for all.
     pub(super) fn displayed(&mut self) -> Vec<Displayed> {
         let mut displayed = Vec::new();
@@ -146,14 +146,13 @@ impl Telling {
         displayed
     }
 
-    /// How far the front end is behind, if that has changed.
+    /// Returns the backlog if it has changed.
     pub(super) fn changed_backlog(&mut self) -> Option<Backlog> {
         let level = self.level();
         (std::mem::replace(&mut self.backlog, level) != level).then_some(level)
     }
 
-    /// How far the front end is behind. It has caught up when half of what made it fall behind is
-    /// displayed.
+    /// Returns the backlog. A level ends when half of the bytes that caused it are displayed.
     fn level(&self) -> Backlog {
         let rising = match self.bytes {
             FULL_BYTES.. => Backlog::Full,
@@ -168,19 +167,19 @@ impl Telling {
         self.backlog.clamp(rising, falling)
     }
 
-    /// Whether peers are to wait.
+    /// Returns true if nothing is read from peers.
     pub(super) fn holds_peers(&self) -> bool {
         self.backlog != Backlog::None
     }
 
-    /// How many events were dropped, to be told once the front end keeps up again.
+    /// Returns the number of dropped events, once the front end keeps up again.
     pub(super) fn take_dropped(&mut self) -> Option<u64> {
         let keeps_up = self.backlog == Backlog::None && self.own_bytes * 2 <= OWN_BYTES;
         let dropped = if keeps_up { std::mem::take(&mut self.dropped) } else { 0 };
         (dropped > 0).then_some(dropped)
     }
 
-    /// When the confirmations are to be looked at, whatever else happens.
+    /// Returns the time at which confirmations are read without another cause.
     pub(super) fn next_look(&self) -> Option<u64> {
         match self.look {
             Look::At(at_ms) | Look::Batch(at_ms) => Some(at_ms),
@@ -188,14 +187,14 @@ impl Telling {
         }
     }
 
-    /// The confirmations were looked at: those that are missing are waited for.
+    /// Notes that the confirmations were read. If some are missing, starts to wait for them.
     pub(super) fn looked(&mut self, now_ms: u64) {
         if self.next_look().is_some_and(|at_ms| at_ms <= now_ms) {
             self.look = Look::Batch(now_ms + LOOK_AGAIN_MS);
         }
     }
 
-    /// Returns when a batch of confirmations has come, if they are waited for.
+    /// Waits for a batch of confirmations, if the session waits for them.
     pub(super) async fn confirmed(&self) {
         if !matches!(self.look, Look::Batch(_)) {
             return std::future::pending().await;
@@ -243,7 +242,7 @@ mod tests {
         telling.tell(notice(1), None, 0);
         telling.tell(notice(1), displayed(2), 0);
         assert_eq!(telling.displayed(), []);
-        // Taken from the queue, but dropped unconfirmed.
+        // The event is received, but dropped unconfirmed.
         drop(told.try_recv().unwrap());
         assert_eq!(telling.displayed(), []);
         told.try_recv().unwrap().receipt.confirm();

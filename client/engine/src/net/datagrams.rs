@@ -1,4 +1,4 @@
-//! Sealed datagrams from and to the server. All of them may be lost: no error stops anything here.
+//! Sealed datagrams from and to the server. All of them may be lost, so errors stop nothing.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -14,8 +14,8 @@ use letschat_protocol::limits::MAX_DATAGRAM_BYTES;
 
 use super::Occurrence;
 
-/// After an error of `recv` (the server's machine says that nobody takes datagrams there, mostly)
-/// the next is awaited a little later, so that no error can keep the client busy.
+/// The pause after an error of `recv`, mostly because nothing listens on the server's port. It
+/// keeps errors from making the client busy.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The datagrams of one session with the server.
@@ -50,7 +50,7 @@ impl Datagrams {
         })
     }
 
-    /// Seals and sends. What the kernel does not take now is lost.
+    /// Seals and sends a datagram. If the kernel does not accept it now, it is lost.
     pub(crate) fn send(&mut self, message: &ToServer) {
         let _ = self.socket.get_ref().send(&self.sealer.seal(message));
     }
@@ -62,7 +62,7 @@ async fn receive(
     generation: u64,
     queue: Sender<Occurrence>,
 ) {
-    // A byte more than the largest, so that one that is larger still is not taken for whole.
+    // One byte more than the largest datagram, so that a larger one is not taken for complete.
     let mut buffer = [0; MAX_DATAGRAM_BYTES + 1];
     loop {
         let Ok(length) = socket.recv(&mut buffer).await else {

@@ -1,5 +1,5 @@
-//! Several addresses of one name, tried as RFC 8305 ("Happy Eyeballs") says: one after the other at
-//! short intervals, side by side, and the first that works wins.
+//! Attempts at several addresses of one name, as in RFC 8305 ("Happy Eyeballs"). They start one
+//! after the other at short intervals and run side by side, and the first success wins.
 
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::FutureExt as _;
 
-/// The next attempt begins so long after the last one (RFC 8305, section 5), or when that has failed.
+/// The delay until the next attempt (RFC 8305, section 5), unless the last one fails earlier.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// An attempt under way.
 type Attempt<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
 
-/// RequestQueue addresses so that IPv6 and IPv4 alternate (RFC 8305, section 4). The first one stays the
+/// Orders addresses so that IPv6 and IPv4 alternate (RFC 8305, section 4). The first one stays the
 /// first, and each family keeps its order.
 pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
@@ -33,8 +33,8 @@ pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// Makes an attempt at each address, in their order, and returns the first success. The other
-/// attempts are dropped. If none succeeds, returns all failures.
+/// Attempts each address in order, and returns the first success. The other attempts are dropped.
+/// If none succeeds, returns all failures.
 pub(super) async fn first_success<T, E>(
     addresses: &[SocketAddr],
     attempt: impl AsyncFn(SocketAddr) -> Result<T, E>,
@@ -65,7 +65,7 @@ pub(super) async fn first_success<T, E>(
     }
 }
 
-/// Waits for an attempt to end, and takes it out.
+/// Waits for an attempt to end, and removes it.
 async fn next_end<R>(running: &mut Vec<Attempt<'_, R>>) -> R {
     poll_fn(|context| {
         for index in 0..running.len() {

@@ -1,4 +1,4 @@
-//! Frames in and out over one secured stream, the same for the server and for peers.
+//! Frames in and out over one secured stream, for the server and for peers.
 
 use std::io;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use letschat_protocol::frame::{Decoder, Frame, Mode};
 use super::outbox::{Outbox, Step};
 use crate::settling::when_woken;
 
-/// After our end was sent, the other side has this long to send its own. Closing at once could
-/// make the kernel throw away our last words with what we have not read.
+/// The time that the other side has to end the stream after we have. If we closed at once, the
+/// kernel could discard our last bytes because of unread ones.
 const LINGER: Duration = Duration::from_secs(1);
 
 const READ_BYTES: usize = 16 * 1024;
 
-/// How a link came to its end.
+/// The way in which a link ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The outbox was closed, and all that was in it is out.
+    /// The outbox was closed, and all of it was sent.
     Closed,
-    /// The other side ended it, or it broke.
+    /// The other side ended the link, or it broke.
     Broken,
-    /// What came in was not of the protocol.
+    /// The other side sent something that is not of the protocol.
     Unreadable,
 }
 
-/// What came in was not of the protocol.
+/// The error for input that is not of the protocol.
 pub(crate) struct Unreadable;
 
-/// Hands each frame that arrives to `take` and sends what is in the outbox, until either side ends.
+/// Passes each received frame to `take` and sends the outbox, until either side ends.
 pub(crate) async fn run(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     outbox: &Outbox,
@@ -56,7 +56,7 @@ pub(crate) async fn run(
     overflowing.or(reading).or(writing).await
 }
 
-/// Returns `Ok` when the other side has ended, well or badly.
+/// Reads frames. Returns `Ok` when the other side has ended, in order or not.
 async fn read_frames(
     mut reader: impl AsyncRead + Unpin,
     mut take: impl AsyncFnMut(&Frame) -> Result<(), Unreadable>,
@@ -80,7 +80,7 @@ async fn write_steps(mut writer: impl AsyncWrite + Unpin, outbox: &Outbox) -> io
         match outbox.next().await {
             Step::Send(bytes) => {
                 writer.write_all(&bytes).await?;
-                // TLS keeps what it was given until it is flushed.
+                // TLS buffers its output until it is flushed.
                 writer.flush().await?;
             }
             Step::Close => {

@@ -1,16 +1,17 @@
-//! What moves bytes: thin tasks around the session, which decides everything.
+//! Thin tasks that move bytes around the session, which decides everything.
 //!
 //! * [`tls`] – an account's own key in TLS
-//! * [`outbox`] – what is to go out over one link, bounded
+//! * [`outbox`] – the bounded send queue of one link
 //! * [`link`] – frames in and out over one secured stream
 //! * [`server_link`] – the link to the server
-//! * `happy_eyeballs` – several addresses of one name
+//! * `happy_eyeballs` – attempts at several addresses of one name
 //! * [`peer_link`] – a link to a peer, over any byte stream
-//! * [`receiver`] – where peers arrive
+//! * [`receiver`] – the listener for peers
 //! * [`datagrams`] – sealed datagrams from and to the server
 //!
-//! Whatever happens is told to the driver as an [`Occurrence`], over one bounded queue: a driver
-//! that is behind slows the readers down, and they their senders.
+//! Everything is reported to the driver as an [`Occurrence`], over one bounded queue for the
+//! server and one for peers. They give backpressure: a slow driver slows the readers, and they slow
+//! their senders.
 
 pub(crate) mod datagrams;
 mod happy_eyeballs;
@@ -35,40 +36,40 @@ use letschat_core::session::{Input, LinkId};
 use peer_link::PeerStream;
 use server_link::Secured;
 
-/// A dial or a handshake that takes longer has failed.
+/// The timeout of a dial or a handshake.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a link still has to say when it is closed must be out within this time.
+/// The time that a closed link has to send the rest of its outbox.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Occurrences that may wait for the driver.
+/// The most occurrences that may wait for the driver.
 pub(crate) const QUEUE_LENGTH: usize = 256;
 
-/// What the driver is told. The numbers say of which link, so that what an earlier one still had
-/// in the queue is not taken for news of the present one.
+/// An event for the driver. The numbers name its link, so that queued events of an earlier link are
+/// not taken for those of the present one.
 pub(crate) enum Occurrence {
     /// The server of this generation was reached and its key is trusted.
     ServerSecured(u64, Box<Secured>),
-    /// Something else about the server of this generation.
+    /// Another event of the server of this generation.
     Server(u64, Input),
-    /// A genuine datagram from the server of this generation.
+    /// An authentic datagram from the server of this generation.
     Datagram(u64, ToClient),
-    /// Somebody reached the receiver and is to prove who they are.
+    /// A peer reached the receiver and has to prove its key.
     Connected(TcpStream, SocketAddr),
-    /// They did, to the account of this generation.
+    /// That peer proved its key to the account of this generation.
     Arrived(u64, Box<Arrival>),
-    /// Something about a peer link.
+    /// An event of a peer link.
     Peer(LinkId, Input),
 }
 
-/// A peer that proved to have a key.
+/// A peer that has proved its key.
 pub(crate) struct Arrival {
     pub(crate) stream: PeerStream,
     pub(crate) key: PublicKey,
     pub(crate) from: SocketAddr,
 }
 
-/// The future's result, or a time-out.
+/// Returns the future's result, or a timeout error.
 async fn within<T>(limit: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let expired = async {
         async_io::Timer::after(limit).await;

@@ -1,14 +1,14 @@
-//! What is to go out over one link.
+//! The send queue of one link.
 //!
-//! The driver puts it here without ever waiting; the link's task takes it. More than fits is never
-//! kept: a link that has fallen so far behind counts as broken.
+//! The driver adds frames without ever waiting, and the link's task takes them. The queue never
+//! exceeds its limit: a link that falls so far behind counts as broken.
 
 use std::cell::RefCell;
 
 use event_listener::Event;
 use letschat_protocol::frame::Frame;
 
-/// Shared between the driver and one link's task, on one thread.
+/// A send queue shared by the driver and one link's task, on one thread.
 pub(crate) struct Outbox {
     limit_bytes: usize,
     state: RefCell<State>,
@@ -18,18 +18,18 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct State {
     bytes: Vec<u8>,
-    /// Bytes that the task has taken and not yet passed on.
+    /// The bytes that the task has taken and not yet sent.
     in_flight: usize,
     overflowed: bool,
     closed: bool,
 }
 
-/// What the link's task is to do next.
+/// The next step for the link's task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Send these. Ask for the next step when they are out.
+    /// Send these bytes, then ask for the next step.
     Send(Vec<u8>),
-    /// Everything is out; close.
+    /// Close the link: everything is sent.
     Close,
 }
 
@@ -52,24 +52,24 @@ impl Outbox {
         self.changed.notify(usize::MAX);
     }
 
-    /// Lets out what is in, then ends the link.
+    /// Closes the outbox. The link ends after the rest is sent.
     pub(crate) fn close(&self) {
         self.state.borrow_mut().closed = true;
         self.changed.notify(usize::MAX);
     }
 
-    /// Returns when [`close`](Self::close) was called, whatever is still in.
+    /// Waits until [`close`](Self::close) was called, even if the outbox is not empty.
     pub(crate) async fn closed(&self) {
         self.until(|state| state.closed.then_some(())).await;
     }
 
-    /// Returns when more was to be sent than may wait. Some of it is missing: the link is broken,
-    /// even if its task waits for the network and asks for no next step.
+    /// Waits until the limit is exceeded. Frames are then missing, so the link is broken, even if
+    /// its task waits for the network and asks for no next step.
     pub(crate) async fn overflowed(&self) {
         self.until(|state| state.overflowed.then_some(())).await;
     }
 
-    /// The next step; what the last one was to send counts as out.
+    /// Returns the next step. The bytes of the last one count as sent.
     pub(crate) async fn next(&self) -> Step {
         self.state.borrow_mut().in_flight = 0;
         self.until(State::step).await
@@ -159,7 +159,7 @@ mod tests {
                         outbox.send(&Frame::line("x".repeat(size)));
                         waiting.extend(Frame::line("x".repeat(size)).to_bytes());
                     }
-                    // The task comes back for more: what it took is out.
+                    // The task asks for the next step, so its last bytes are sent.
                     None => {
                         let step = step_of(&outbox);
                         prop_assert_eq!(&step, &(!waiting.is_empty()).then(|| Step::Send(waiting.clone())));

@@ -1,5 +1,6 @@
 //! A link to a peer: TLS with both sides' raw public keys over any byte stream, then the messages
-//! of the peer protocol. Over what it runs, and whether anybody still listens, is not its business.
+//! of the peer protocol. It depends neither on the kind of stream nor on a listener for its
+//! occurrences.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,21 +24,20 @@ use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
 use letschat_core::session::delivery::{MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES};
 use letschat_core::session::{Input, LinkId, PeerLoss};
 
-/// Messages that may wait for a peer that does not read. A link that is further behind is broken;
-/// what was not delivered is still with the session.
-/// All that a chat may have unconfirmed fits, since it goes out at once when a link is taken up
-/// again, with a line of at most so many bytes for each, and some room for what else is said.
+/// The limit of the outbox. A link that is further behind is broken, and the session still has its
+/// undelivered messages. All unconfirmed messages of a chat fit with a line each, since they are
+/// sent at once when a link is resumed. There is some room for other messages.
 const OUTBOX_BYTES: usize = MAX_UNCONFIRMED_BYTES + MAX_UNCONFIRMED * LINE_BYTES + 64 * 1024;
 
-/// `MESSAGE`, two numbers of 20 digits at most, and what separates them.
+/// The bytes of `MESSAGE`, two numbers of at most 20 digits, and their separators.
 const LINE_BYTES: usize = 64;
 
-/// What a peer link runs over: TCP, or whatever carries bytes both ways.
+/// A byte stream for a peer link: TCP, or anything that carries bytes both ways.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for S {}
 
-/// A stream with a peer whose key is proven.
+/// A stream to a peer whose key is proved.
 pub(crate) type PeerStream = Pin<Box<dyn ByteStream>>;
 
 /// One link, from its dial or arrival to its end.
@@ -47,7 +47,7 @@ pub(crate) struct PeerLink {
 }
 
 impl PeerLink {
-    /// Begins to dial somebody who must have this key.
+    /// Starts to dial a peer that must have this key.
     pub(crate) fn dial(
         executor: &LocalExecutor<'static>,
         link: LinkId,
@@ -72,7 +72,7 @@ impl PeerLink {
         })
     }
 
-    /// Takes up a link that arrived.
+    /// Starts on a link that has arrived.
     pub(crate) fn arrived(
         executor: &LocalExecutor<'static>,
         link: LinkId,
@@ -93,12 +93,12 @@ impl PeerLink {
         PeerLink { outbox, task: executor.spawn(async move { run(shared).await }) }
     }
 
-    /// Says something.
+    /// Sends a message.
     pub(crate) fn send(&self, message: &PeerMessage) {
         self.outbox.send(&message.to_frame());
     }
 
-    /// Lets out what was said, then closes; a dial is given up. The task ends by itself.
+    /// Sends the outbox, then closes. A dial is given up. The task ends by itself.
     pub(crate) fn close(self) -> Task<()> {
         self.outbox.close();
         self.task
@@ -116,7 +116,7 @@ async fn dial(to: SocketAddr, tls: &PeerTls, key: PublicKey) -> Result<PeerStrea
     })
 }
 
-/// Proves who we are to somebody who must have this key.
+/// Proves our key to a peer that must have this key.
 pub(crate) async fn secure_as_dialler(
     stream: impl ByteStream + 'static,
     tls: &PeerTls,
@@ -126,7 +126,7 @@ pub(crate) async fn secure_as_dialler(
     Ok(Box::pin(connector.connect(unused_name(), stream).await?))
 }
 
-/// Proves who we are to somebody, and learns their key.
+/// Proves our key to a peer, and returns theirs.
 pub(crate) async fn secure_as_receiver(
     stream: impl ByteStream + 'static,
     tls: &PeerTls,
@@ -151,7 +151,7 @@ async fn converse(stream: PeerStream, link: LinkId, outbox: &Outbox, queue: &Sen
     tell(queue, link, Input::PeerLost { link, why }).await;
 }
 
-/// That the queue is closed means that the driver has ended.
+/// Reports an input. A closed queue means that the driver has ended.
 async fn tell(queue: &Sender<Occurrence>, link: LinkId, input: Input) {
     let _ = queue.send(Occurrence::Peer(link, input)).await;
 }

@@ -1,4 +1,4 @@
-//! Where peers arrive: a listener, and handshakes with those who reached it.
+//! The listener for peers, and their handshakes.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -15,18 +15,18 @@ use super::tls::PeerTls;
 use super::{Arrival, HANDSHAKE_TIMEOUT, Occurrence, within};
 use letschat_core::crowd::gives_way;
 
-/// Strangers that may be in their handshake at once. Beyond that the oldest of the address with the
-/// most gives way, so that silent connections keep nobody out.
+/// The most peers in their handshakes. Beyond that the oldest of the address with the most is
+/// evicted, so that silent connections keep nobody out.
 const MAX_HANDSHAKES: usize = 64;
 
-/// Connections that the kernel keeps until they are accepted.
+/// The most connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 128;
 
-/// After an error of `accept` (no descriptors left, mostly) it would fail again at once.
+/// The pause after an error of `accept`, mostly for lack of descriptors, which would recur at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Listens for peers at this address; at `None` on every one, IPv6 and IPv4, or IPv4 alone where
-/// the machine has no IPv6. When the wanted port is taken, on any that is free.
+/// Listens for peers at this address. `None` means every address, IPv6 and IPv4, or IPv4 alone if
+/// the machine has no IPv6. If the wanted port is taken, any free one is used.
 pub(crate) fn listen(address: Option<IpAddr>, wanted_port: u16) -> io::Result<TcpListener> {
     listen_on(address, wanted_port).or_else(|error| match error.kind() {
         io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => listen_on(address, 0),
@@ -51,25 +51,25 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Does not share a port with a listener that lives: it only does not wait for connections of
-    // an earlier one to time out.
+    // This does not share the port with a live listener. It only saves waiting for an earlier one's
+    // connections to time out.
     socket.set_reuse_address(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Accepts connections and, while an account is open, has each prove whose it is.
+/// A receiver that accepts connections and, while an account is open, has each prove its key.
 pub(crate) struct Receiver {
     _accepting: Task<()>,
     queue: Sender<Occurrence>,
     account: Option<(u64, PeerTls)>,
-    /// The oldest first.
+    /// Handshakes under way, oldest first.
     handshakes: Vec<(IpAddr, Task<()>)>,
 }
 
 impl Receiver {
-    /// Begins to accept, with no account open.
+    /// Starts to accept, with no account open.
     pub(crate) fn start(
         executor: &LocalExecutor<'static>,
         listener: TcpListener,
@@ -80,19 +80,19 @@ impl Receiver {
         Ok(Receiver { _accepting: accepting, queue, account: None, handshakes: Vec::new() })
     }
 
-    /// From now on answers as this account.
+    /// Answers as this account from now on.
     pub(crate) fn open(&mut self, generation: u64, tls: PeerTls) {
         self.close();
         self.account = Some((generation, tls));
     }
 
-    /// From now on answers nobody; handshakes under way are dropped.
+    /// Answers as no account from now on. Handshakes under way are dropped.
     pub(crate) fn close(&mut self) {
         self.account = None;
         self.handshakes.clear();
     }
 
-    /// Has a newcomer prove whose they are.
+    /// Starts the handshake with a new connection.
     pub(crate) fn admit(
         &mut self,
         executor: &LocalExecutor<'static>,
@@ -108,7 +108,7 @@ impl Receiver {
         if self.handshakes.len() > MAX_HANDSHAKES
             && let Some(oldest) = gives_way(self.handshakes.iter().map(|(address, _)| *address))
         {
-            // A task ends when it is dropped, and the connection with it.
+            // Dropping a task ends it and its connection.
             drop(self.handshakes.remove(oldest));
         }
     }
@@ -139,10 +139,10 @@ async fn greet(
         stream.set_nodelay(true)?;
         secure_as_receiver(stream, &tls).await
     });
-    // Who can't say who they are is no concern of the user's.
+    // Failed handshakes are of no interest to the user.
     if let Ok((stream, key)) = secured.await {
         let arrival = Box::new(Arrival { stream, key, from });
-        // That the queue is closed means that the driver has ended.
+        // A closed queue means that the driver has ended.
         let _ = queue.send(Occurrence::Arrived(generation, arrival)).await;
     }
 }

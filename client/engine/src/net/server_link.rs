@@ -1,4 +1,4 @@
-//! The link to the server: dialled, secured, judged, then frames in and out.
+//! The link to the server: dialling, TLS, the check of its key, then frames in and out.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,18 +23,18 @@ use crate::address::ServerAddress;
 use crate::trust::{KnownServers, Verdict};
 use letschat_core::session::{Input, Unreached};
 
-/// Requests that may wait for a server that does not read. Several of the largest fit.
+/// The limit of the outbox of requests. Several of the largest fit.
 const OUTBOX_BYTES: usize = 256 * 1024;
 
-/// Which server, and what makes its key the right one.
+/// The server to dial, and the means to check its key.
 pub(crate) struct Target {
     pub(crate) address: ServerAddress,
     pub(crate) known: KnownServers,
-    /// Whether a key that was never seen may be accepted.
+    /// True to accept a key that has never been seen.
     pub(crate) may_accept: bool,
 }
 
-/// What came of a dial that came through.
+/// The result of a successful dial.
 pub(crate) struct Secured {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) verdict: Verdict,
@@ -42,14 +42,14 @@ pub(crate) struct Secured {
     pub(crate) keys: Exported,
 }
 
-/// One link, from its dial to its end. What it tells carries its generation.
+/// One link, from its dial to its end. Its occurrences carry its generation.
 pub(crate) struct ServerLink {
     outbox: Rc<Outbox>,
     task: Task<()>,
 }
 
 impl ServerLink {
-    /// Begins to dial.
+    /// Starts to dial.
     pub(crate) fn dial(
         executor: &LocalExecutor<'static>,
         generation: u64,
@@ -61,12 +61,12 @@ impl ServerLink {
         ServerLink { outbox, task: executor.spawn(run) }
     }
 
-    /// Says something.
+    /// Sends a request.
     pub(crate) fn send(&self, request: &Request) {
         self.outbox.send(&request.to_frame());
     }
 
-    /// Lets out what was said, then closes; a dial is given up. The task ends by itself.
+    /// Sends the outbox, then closes. A dial is given up. The task ends by itself.
     pub(crate) fn close(self) -> Task<()> {
         self.outbox.close();
         self.task
@@ -81,7 +81,7 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
     let Some(dialled) = async { Some(dial(&target).await) }.or(given_up).await else {
         return;
     };
-    // That the queue is closed means that the driver has ended, here as below.
+    // A closed queue means that the driver has ended, here and below.
     let tell = async |occurrence| drop(queue.send(occurrence).await);
     let stream = match dialled {
         Ok((stream, secured)) => {
@@ -102,14 +102,14 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
     };
     match link::run(stream, &outbox, take).await {
         End::Closed => {}
-        // A server that talks nonsense is as good as none.
+        // A server that sends invalid data is as good as none.
         End::Broken | End::Unreadable => {
             tell(Occurrence::Server(generation, Input::ServerLost)).await;
         }
     }
 }
 
-/// A link to the right server.
+/// The stream to the right server.
 type Linked = (TlsStream<TcpStream>, Secured);
 
 async fn dial(target: &Target) -> Result<Linked, Unreached> {
@@ -118,15 +118,15 @@ async fn dial(target: &Target) -> Result<Linked, Unreached> {
     reach(target, resolved.map_err(|error| unreached(&error))?).await
 }
 
-/// Reaches the server at the first of these addresses where somebody proves to have its key. Each
-/// address has the whole time for its handshake, also the last one.
+/// Reaches the server at the first of these addresses where it proves its key. Each address has the
+/// whole timeout for its handshake, also the last one.
 async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Unreached> {
     let addresses = interleaved(addresses);
     let failures = match first_success(&addresses, async |at| dial_one(target, at).await).await {
         Ok(linked) => return Ok(linked),
         Err(failures) => failures,
     };
-    // The one that came furthest says most.
+    // The failure of the attempt that got furthest says most.
     let failure = failures.into_iter().max_by_key(|failure| failure.step);
     Err(failure.map_or_else(
         || Unreached::NoServer("the name has no address".into()),
@@ -134,7 +134,7 @@ async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Un
     ))
 }
 
-/// How far a dial came.
+/// The furthest step that a dial reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Connect,
@@ -182,7 +182,7 @@ fn unreached(error: &io::Error) -> Unreached {
     Unreached::NoServer(reason(error))
 }
 
-/// What failed, in words that go on after "because".
+/// Returns the reason of an error, as a clause that can follow "because".
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),

@@ -1,4 +1,4 @@
-//! The server's broadcasts: each is shown once, and those that are missing are asked for.
+//! The server's broadcasts. Each is shown once, and missing ones are requested again.
 
 mod shown;
 
@@ -14,54 +14,56 @@ use super::{Displayed, Effect, LogPosition};
 use crate::conversation::{ConversationId, Via};
 use crate::event::Event;
 
-/// A gap in the broadcasts is repaired after this time, since datagrams overtake each other.
+/// The wait before a gap is repaired, since datagrams overtake each other.
 const REORDERING_MS: u64 = 60;
 
-/// The log that is followed, and the repair of its gaps.
+/// The followed log and the repair of its gaps.
 #[derive(Debug, Default)]
 pub(super) struct Broadcasts {
     shown: Shown,
-    /// Counts the logs that were followed, so that what was displayed of one is not taken for another's.
+    /// The number of logs followed so far. It keeps a confirmation for one log from counting for
+    /// another.
     logs: u64,
-    /// At which server and to whom they have been shown.
+    /// The server and the user to whom the broadcasts were shown.
     shown_to: Option<(Fingerprint, Username)>,
-    /// Whether broadcasts are skipped, since the front end is far behind.
+    /// True while broadcasts are skipped, since the front end is far behind.
     is_skipping: bool,
     repair: Repair,
-    /// Replays that did not bring what was missing, and the time before which none is asked for.
+    /// The replays that did not bring the missing broadcasts, and the time before which none is
+    /// requested.
     replays: Backoff,
     no_replay_before_ms: u64,
 }
 
-/// How far the repair of missing broadcasts has come.
+/// The state of the repair of missing broadcasts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Repair {
-    /// Nobody is logged in who could ask for a replay.
+    /// Nobody is logged in, so no replay can be requested.
     #[default]
     Offline,
     Idle,
-    /// A replay is to be asked for at that time.
+    /// A replay will be requested at that time.
     Planned {
         at_ms: u64,
     },
-    /// A replay was asked for.
+    /// A replay was requested.
     Asked(Missing),
-    /// It has begun: its end is to be taken for it.
+    /// A replay has begun. The next end of a replay is its end.
     Running(Missing),
 }
 
-/// What was known of the broadcasts when a replay was asked for.
+/// The state of the broadcasts at the request for a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Missing {
-    /// The highest number that there is.
+    /// The highest number known to exist.
     head: u64,
-    /// How many had come.
+    /// The number of broadcasts that had arrived.
     taken: u64,
 }
 
 impl Broadcasts {
-    /// Follows the log of a server, from where an earlier run stopped. Who comes back has not
-    /// forgotten what was shown after a gap.
+    /// Follows the log of a server from the position where an earlier run stopped. If the user
+    /// comes back to the same log, what was shown after a gap is still known.
     pub(super) fn follow(&mut self, log: Option<(Fingerprint, Username)>, position: LogPosition) {
         if self.shown_to != log {
             self.shown = Shown::default();
@@ -71,7 +73,7 @@ impl Broadcasts {
         self.shown.resume(position);
     }
 
-    /// The user is logged in: the log has this epoch and goes up to this number.
+    /// Notes a login: the log has this epoch and goes up to this number.
     pub(super) fn logged_in(&mut self, epoch: u64, head: u64) {
         self.repair = Repair::Idle;
         if self.shown.welcome(epoch, head) {
@@ -79,20 +81,20 @@ impl Broadcasts {
         }
     }
 
-    /// The link to the server is no more.
+    /// Notes that the link to the server ended.
     pub(super) fn link_ended(&mut self) {
         self.repair = Repair::Offline;
         self.replays = Backoff::default();
         self.no_replay_before_ms = 0;
     }
 
-    /// Skips what comes from now on, or takes it again and asks for what was skipped.
+    /// Starts to skip broadcasts, or stops and requests the skipped ones.
     pub(super) fn skip(&mut self, cx: &Context, is_skipping: bool) {
         self.is_skipping = is_skipping;
         self.plan_repair(cx);
     }
 
-    /// A broadcast came: shows it if it is new. Returns false if it was skipped.
+    /// Takes a broadcast, and shows it if it is new. Returns false if it was skipped.
     pub(super) fn take(
         &mut self,
         cx: &mut Context,
@@ -107,7 +109,7 @@ impl Broadcasts {
         }
         if self.shown.take(entry) {
             if is_blocked {
-                // Taken even if it is not shown: it is no gap.
+                // A blocked person's broadcast counts as displayed, so that it leaves no gap.
                 self.shown.display(entry.number);
             } else {
                 let event = Event::Broadcast {
@@ -129,7 +131,8 @@ impl Broadcasts {
         true
     }
 
-    /// The front end has displayed a broadcast of a log. Returns false if that is another log.
+    /// Notes that the front end has displayed a broadcast of a log. Returns false if that log is
+    /// not followed any more.
     pub(super) fn displayed(&mut self, log: u64, number: u64) -> bool {
         let is_followed = log == self.logs;
         if is_followed {
@@ -138,19 +141,19 @@ impl Broadcasts {
         is_followed
     }
 
-    /// Where the next run is to go on.
+    /// Returns the position from which the next run continues.
     pub(super) fn position(&self) -> LogPosition {
         self.shown.position()
     }
 
-    /// The log goes up to this number at least.
+    /// Notes that the log goes up to this number at least.
     pub(super) fn learn(&mut self, cx: &Context, head: u64) {
         self.shown.learn(head);
         self.plan_repair(cx);
     }
 
-    /// A gap may close by itself in a moment; if not, it is repaired over TCP. A front end that is
-    /// far behind would only skip it again.
+    /// Plans the repair of a gap over TCP, after a moment in which it may close by itself. A front
+    /// end that is far behind would only skip the broadcasts again.
     fn plan_repair(&mut self, cx: &Context) {
         let is_wanted = self.shown.missing().is_some() && !self.is_skipping;
         self.repair = match self.repair {
@@ -163,7 +166,7 @@ impl Broadcasts {
         };
     }
 
-    /// When a replay is to be asked for.
+    /// Returns the time at which a replay will be requested.
     pub(super) fn repair_due_ms(&self) -> Option<u64> {
         match self.repair {
             Repair::Planned { at_ms } => Some(at_ms),
@@ -171,7 +174,7 @@ impl Broadcasts {
         }
     }
 
-    /// Begins a repair. Returns the number to ask for a replay from, if one may be asked for.
+    /// Begins a repair. Returns the number from which to request a replay, if one may be requested.
     pub(super) fn begin_repair(&mut self) -> Option<u64> {
         if !matches!(self.repair, Repair::Idle | Repair::Planned { .. }) {
             return None;
@@ -184,21 +187,22 @@ impl Broadcasts {
         Some(from)
     }
 
-    /// The server answers that a replay begins, or that it does not.
+    /// Handles the server's answer to the request for a replay.
     pub(super) fn replay_answered(&mut self, cx: &mut Context, is_granted: bool) {
         match self.repair {
             Repair::Asked(missing) if is_granted => self.repair = Repair::Running(missing),
             _ if is_granted => {}
             _ => {
-                // Slowed, perhaps: the next head or broadcast asks again.
+                // The server may have limited the rate. The next head or broadcast requests it
+                // again.
                 self.repair = Repair::Idle;
                 self.replay_failed(cx);
             }
         }
     }
 
-    /// A replay is done. Returns false for the end of one that was not asked for, which says nothing
-    /// about what is missing.
+    /// Handles the end of a replay. Returns false if that replay was not requested: its end says
+    /// nothing about missing broadcasts.
     pub(super) fn replayed(&mut self, cx: &mut Context, through: u64) -> bool {
         let Repair::Running(missing) = self.repair else {
             return false;
@@ -214,7 +218,7 @@ impl Broadcasts {
         true
     }
 
-    /// A replay did not bring what the server says there is, or nothing at all: the next one waits.
+    /// Delays the next replay, since this one brought nothing or did not reach the server's head.
     fn replay_failed(&mut self, cx: &mut Context) {
         self.replays.lived(cx.now_ms(), self.no_replay_before_ms);
         let jitter = cx.jitter();

@@ -1,7 +1,7 @@
-//! Which broadcasts have been shown, and which are missing.
+//! A record of the broadcasts that have been shown and of those that are missing.
 //!
-//! A broadcast is *taken* when it is handed to the front end, and *displayed* when the front end says
-//! so. Only the position of what was displayed is remembered beyond this run.
+//! A broadcast is *taken* when it is handed to the front end, and *displayed* when the front end
+//! confirms it. Only the position of the displayed ones is saved for the next run.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -11,23 +11,24 @@ use letschat_protocol::username::Username;
 use crate::session::LogPosition;
 use crate::watermark::{MAX_NUMBER, Watermark};
 
-/// Numbers remembered beyond the first gap; a server keeps 10,000 entries at most.
+/// The most numbers remembered beyond the first gap. A server keeps at most 10,000 entries.
 const MAX_BEYOND: usize = 16_384;
-/// Broadcasts remembered by sender and time, against a second showing under another number.
+/// The most broadcasts remembered by sender and time, so that none is shown again under another
+/// number.
 const MAX_NAMED: usize = 16_384;
 
-/// What has been shown of a server's numbered log: everything up to a number, and a few beyond it.
+/// The shown part of a server's numbered log: all numbers up to one, and a few beyond it.
 #[derive(Debug)]
 pub(super) struct Shown {
     epoch: u64,
     come: Watermark,
-    /// The highest number that is known to exist.
+    /// The highest number known to exist.
     head: u64,
-    /// Taken, but not displayed yet.
+    /// The numbers of broadcasts that are taken, but not displayed yet.
     waiting: BTreeSet<u64>,
-    /// Whether a broadcast was skipped since the last replay began.
+    /// True if a broadcast was skipped since the last replay began.
     skipped: bool,
-    /// How many have come, each number counted once.
+    /// The number of broadcasts that have arrived, each counted once.
     taken: u64,
     named: HashSet<(Username, u64)>,
     order: VecDeque<(Username, u64)>,
@@ -49,15 +50,15 @@ impl Default for Shown {
 }
 
 impl Shown {
-    /// Goes on where an earlier run stopped.
+    /// Continues from the position where an earlier run stopped.
     pub(super) fn resume(&mut self, position: LogPosition) {
         if self.epoch != position.epoch || self.come.through() < position.through {
             self.follow(position.epoch, position.through);
         }
     }
 
-    /// A login: the server's log has this epoch and goes up to this number. Another epoch is
-    /// another log, of which nothing has been shown; then the result is `true`.
+    /// Notes a login: the server's log has this epoch and goes up to this number. Returns true for
+    /// a new epoch, which is another log, of which nothing has been shown.
     pub(super) fn welcome(&mut self, epoch: u64, head: u64) -> bool {
         let is_new = self.epoch != epoch;
         if is_new {
@@ -67,29 +68,30 @@ impl Shown {
         is_new
     }
 
-    /// The log goes up to this number at least.
+    /// Notes that the log goes up to this number at least.
     pub(super) fn learn(&mut self, head: u64) {
         self.head = self.head.max(head.min(MAX_NUMBER));
     }
 
-    /// Which log it is.
+    /// Returns the epoch of the log.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The highest number that is known to exist.
+    /// Returns the highest number known to exist.
     pub(super) fn head(&self) -> u64 {
         self.head
     }
 
-    /// How many broadcasts have come.
+    /// Returns the number of broadcasts that have arrived.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// A broadcast came. Whether it is to be shown: each is, once.
+    /// Notes an arrived broadcast. Returns true if it is to be shown, which is the case once for
+    /// each.
     pub(super) fn take(&mut self, entry: &Broadcast) -> bool {
-        // A gap that is given up was never filled; what the server holds now is what there is.
+        // Numbers in an abandoned gap count as taken, since the server no longer holds them.
         if !self.come.take(entry.number) {
             return false;
         }
@@ -102,43 +104,43 @@ impl Shown {
         is_new
     }
 
-    /// The front end has displayed this broadcast, or it is not to be displayed at all.
+    /// Notes that the front end has displayed this broadcast, or that it will not be displayed.
     pub(super) fn display(&mut self, number: u64) {
         self.waiting.remove(&number);
     }
 
-    /// A broadcast came that can't be shown now: it stays missing.
+    /// Notes a broadcast that can't be shown now. It stays missing.
     pub(super) fn skip(&mut self, number: u64) {
         self.learn(number);
         self.skipped = true;
     }
 
-    /// A replay begins.
+    /// Notes that a replay begins.
     pub(super) fn replaying(&mut self) {
         self.skipped = false;
     }
 
-    /// A replay is done: what it did not bring up to this number is gone for good.
+    /// Notes the end of a replay. Missing numbers up to this one are gone for good.
     pub(super) fn replayed(&mut self, through: u64) {
-        // What was skipped is missing, and not gone.
+        // Skipped broadcasts are still at the server.
         if !self.skipped {
             self.come.advance(through);
         }
     }
 
-    /// The first number that is missing, if any is.
+    /// Returns the first missing number.
     pub(super) fn missing(&self) -> Option<u64> {
         (self.come.through() < self.head).then_some(self.come.through() + 1)
     }
 
-    /// Where the next run is to go on.
+    /// Returns the position from which the next run continues.
     pub(super) fn position(&self) -> LogPosition {
         let through = self.come.through();
         let displayed = self.waiting.first().map_or(through, |first| first - 1);
         LogPosition { epoch: self.epoch, through: through.min(displayed) }
     }
 
-    /// Begins with another log, or at another place in this one.
+    /// Starts with another log, or at another place in this one.
     fn follow(&mut self, epoch: u64, through: u64) {
         self.epoch = epoch;
         self.come = Watermark::new(through, MAX_BEYOND);
@@ -279,8 +281,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
-        /// Against a model that remembers everything: numbers that came twice, entries that came
-        /// again under another number, heads, and replays that say what is gone.
+        /// Compares with a model that remembers everything: repeated numbers, entries repeated
+        /// under other numbers, heads, and replays that say what is gone.
         #[test]
         fn whatever_comes_is_shown_once_and_what_is_missing_is_known(
             steps in prop::collection::vec((0_u8..12, 1_u64..40, 1_u64..40), 0..50),
@@ -299,7 +301,8 @@ mod tests {
                         numbers.extend(1..=number);
                     }
                     _ => {
-                        // Mostly a time of its own; else one that another number may have too.
+                        // Most entries have a time of their own; some share one with another
+                        // number.
                         let time = if step < 10 { number } else { time };
                         let entry = Broadcast { time_ms: time, ..entry(number) };
                         head = head.max(number);

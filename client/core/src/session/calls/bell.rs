@@ -6,16 +6,16 @@ use letschat_protocol::username::Username;
 
 use crate::session::backoff::{AT_ONCE, Backoff, STABLE_MS};
 
-/// Callers who are remembered at most. Beyond that the one who may ring soonest is forgotten.
+/// The most callers that are remembered. Beyond that the one who may ring soonest is evicted.
 const MAX_BELLS: usize = 256;
 
-/// How often others called of late.
+/// The recent calls of others.
 #[derive(Debug, Default)]
 pub(super) struct Bells {
     bells: BTreeMap<Username, Bell>,
 }
 
-/// The calls of one caller who was not let in.
+/// The recent calls of one caller who was not let in.
 #[derive(Debug, Default)]
 struct Bell {
     row: Backoff,
@@ -44,7 +44,7 @@ impl Bells {
         may_ring
     }
 
-    /// Lets a caller ring as if for the first time.
+    /// Forgets a caller's earlier rings.
     pub(super) fn forget(&mut self, who: &Username) {
         self.bells.remove(who);
     }

@@ -1,21 +1,21 @@
-//! Who is about to call, by the server's word.
+//! The server's introductions of people who are about to call.
 
 use std::collections::VecDeque;
 
 use letschat_protocol::dialogue::Introduction;
 use letschat_protocol::identity::PublicKey;
 
-/// An introduction is good for this long.
+/// The validity of an introduction.
 const INTRODUCED_MS: u64 = 120_000;
-/// Introductions that are remembered, at most: of one user, and in all. Beyond that the oldest gives
-/// way, so that nobody who is introduced again and again keeps others out.
+/// The most introductions that are remembered, of one user and in all. Beyond that the oldest is
+/// evicted. The limit for one user keeps repeated introductions from evicting others'.
 const MAX_INTRODUCED_OF_ONE: usize = 4;
 const MAX_INTRODUCED: usize = 256;
 
-/// Those for whom the server vouches.
+/// The people for whom the server vouches.
 #[derive(Debug, Default)]
 pub(super) struct Introductions {
-    /// With the end of its validity; the oldest first.
+    /// Introductions with the ends of their validity, oldest first.
     introduced: VecDeque<(Introduction, u64)>,
 }
 
@@ -35,7 +35,7 @@ impl Introductions {
         self.introduced.push_back((who, now_ms + INTRODUCED_MS));
     }
 
-    /// Returns the introduction of this key.
+    /// Returns the valid introduction of this key.
     pub(super) fn of(&self, now_ms: u64, key: &PublicKey) -> Option<&Introduction> {
         let mut valid = self.introduced.iter().filter(|(_, until_ms)| *until_ms > now_ms);
         valid.find(|(one, _)| one.key == *key).map(|(one, _)| one)

@@ -1,9 +1,9 @@
-//! Asking for a chat and being asked.
+//! Requests for chats, in both directions.
 //!
-//! The server introduces both sides; the caller dials, proves its key in the handshake and calls.
-//! The other side's user approves; the caller confirms that it is still there; only then is the
-//! chat open. When two call each other, that is approval on both sides, and the link that the
-//! lower fingerprint dialled is the one that stays.
+//! The server introduces both sides. The caller dials, proves its key in the handshake and calls.
+//! The other side's user approves, and the caller confirms that it is still there. Only then is the
+//! chat open. When two call each other, that is approval on both sides, and the link that the lower
+//! fingerprint dialled stays.
 //!
 //! * `own` – the user's own requests
 //! * `requests` – others' requests; `bell` limits how often one rings, `introductions` says who may
@@ -27,26 +27,26 @@ use crate::failure::{Cancel, Failure};
 pub(in crate::session) use own::Calls;
 pub(in crate::session) use requests::Requests;
 
-/// A user approves within this time.
+/// The time in which a user approves.
 const APPROVAL_MS: u64 = 60_000;
 
-/// A chat that one side has proposed.
+/// A proposed chat.
 #[derive(Debug)]
 pub(in crate::session) struct Proposal {
     pub(in crate::session) id: ChatId,
     /// The other side's key.
     pub(in crate::session) key: PublicKey,
     pub(in crate::session) receiver: Option<SocketAddr>,
-    /// Whether this side proposed it.
+    /// True if this side proposed it.
     pub(in crate::session) caller: bool,
     pub(in crate::session) link: LinkId,
-    /// Requests of the user that are answered once the chat is open.
+    /// The user's requests that are answered once the chat is open.
     pub(in crate::session) waiting: Vec<RequestId>,
-    /// Whether the chat becomes current when it opens.
+    /// True if the chat becomes current when it opens.
     pub(in crate::session) switch: bool,
 }
 
-/// Calling.
+/// The user's own calls.
 impl Session {
     pub(super) fn connect(&mut self, id: RequestId, who: String, force: bool, switch: bool) {
         if let Ok(name) = who.parse::<Username>()
@@ -73,12 +73,11 @@ impl Session {
         if force || self.server.has_listed(own, &who) {
             return self.ask_connect(id, &who, switch);
         }
-        // The last list may be old: only a fresh one is worth a warning.
+        // The last list may be outdated. Only a fresh one justifies a warning.
         self.server.ask_list(&mut self.cx, ListFor::Connect(id, who, switch));
     }
 
-    /// Goes on with what there is already: their request, a chat, or one's own request. `false` if there is
-    /// nothing.
+    /// Continues with an existing request or chat with this person. Returns false if there is none.
     fn is_under_way(&mut self, id: RequestId, who: &Username, switch: bool) -> bool {
         if self.requests.want(who, switch) {
             self.approve(id, Some(who.as_str()));
@@ -97,7 +96,7 @@ impl Session {
         if self.account.is_blocked(&name) {
             return self.cx.fail(id, Failure::Blocked(name));
         }
-        // While the list was on its way, they may have called themselves.
+        // They may have called while the list was on its way.
         if self.is_under_way(id, &name, switch) {
             return;
         }
@@ -105,12 +104,12 @@ impl Session {
         self.server.ask(&mut self.cx, request, Expected::Connect(name));
     }
 
-    /// The server does not introduce us.
+    /// Handles the server's refusal to introduce the two sides.
     pub(super) fn refuse_connect(&mut self, who: &Username, why: &Failure) {
         self.calls.refuse(&mut self.cx, who, why);
     }
 
-    /// An address turned out to be somebody's.
+    /// Handles the server's answer that an address belongs to somebody.
     pub(super) fn granted_address(
         &mut self,
         id: RequestId,
@@ -131,7 +130,7 @@ impl Session {
         }
     }
 
-    /// The server introduces us: the other side is dialled, if its key is the known one.
+    /// Handles an introduction by the server: dials the other side if its key is the known one.
     pub(super) fn granted_connect(&mut self, who: &Username, to: Introduction) {
         if to.username != *who {
             return self.refuse_connect(who, &Failure::OtherPerson);
@@ -148,14 +147,14 @@ impl Session {
         self.calls.dial(&mut self.cx, who, to);
     }
 
-    /// The link to somebody who is called is up.
+    /// Calls over a link that was dialled and is up now.
     pub(super) fn say_call(&mut self, who: &Username, link: LinkId) {
         if let Some(own) = self.account.name() {
             self.calls.call(&mut self.cx, who, link, own.clone());
         }
     }
 
-    /// What the other side of one's own call says.
+    /// Handles a message of the called side.
     pub(super) fn call_answered(&mut self, who: &Username, message: PeerMessage) {
         let why = match message {
             PeerMessage::Ringing => return self.calls.ring(&mut self.cx, who),
@@ -188,14 +187,14 @@ impl Session {
         self.call_failed(who, &why);
     }
 
-    /// One's own link came to nothing; the other side's may do.
+    /// Handles a failed call. If the other side calls too, that call is accepted.
     fn call_failed(&mut self, who: &Username, why: &Failure) {
         if let Some(theirs) = self.calls.fail(&mut self.cx, who, why) {
             self.requests.accept(&mut self.cx, who, theirs);
         }
     }
 
-    /// Withdraws an own request, or stops trying for the server.
+    /// Withdraws an own request, or stops trying to reach the server.
     pub(super) fn cancel(&mut self, who: Option<&str>) -> Result<Reply, Failure> {
         let is_called =
             |who: &str| who.parse().is_ok_and(|who: Username| self.calls.contains(&who));
@@ -212,9 +211,9 @@ impl Session {
     }
 }
 
-/// Being called.
+/// Others' calls.
 impl Session {
-    /// The server vouches for somebody who is about to call.
+    /// Notes the introduction of somebody who is about to call.
     pub(super) fn introduced(&mut self, who: Introduction) {
         let key = who.key;
         self.requests.introduce(self.cx.now_ms(), who);
@@ -232,7 +231,7 @@ impl Session {
         }
     }
 
-    /// What somebody says who arrived and is not understood yet.
+    /// Handles a message on a link that has arrived and has no purpose yet.
     pub(super) fn newcomer_said(&mut self, link: LinkId, message: PeerMessage) {
         let Some(arrived) = self.cx.links.arrived(link) else {
             return;
@@ -250,8 +249,8 @@ impl Session {
         }
     }
 
-    /// Somebody calls. Who it is, the server or one's own memory says, by the key. The caller's own
-    /// word has to agree: a server can't pass a caller off as somebody else.
+    /// Handles a call. The server or the known keys say who has this key. The caller's own word has
+    /// to agree, so that a server can't pass a caller off as somebody else.
     fn called(&mut self, link: LinkId, id: ChatId, name: Username) {
         let now_ms = self.cx.now_ms();
         let Some(arrived) = self.cx.links.arrived(link) else {
@@ -272,8 +271,8 @@ impl Session {
         self.requests.ring(&mut self.cx, &mut self.account, name, proposal, from);
     }
 
-    /// Both call at the same moment. The lower fingerprint's link stays; the other is kept as a
-    /// way out by the lower one, and accepted in turn by the higher one.
+    /// Resolves two calls at the same moment. The lower fingerprint's link stays. That side keeps
+    /// the other call as a fallback, and the higher one accepts.
     fn both_call(&mut self, who: &Username, theirs: Proposal) {
         if self.account.key_state(who, &theirs.key) == KeyState::Changed {
             return self.cx.close(theirs.link);
@@ -287,14 +286,14 @@ impl Session {
         }
     }
 
-    /// The user approves a request; answered when the chat is open.
+    /// Approves a request. The user's request is answered when the chat is open.
     pub(super) fn approve(&mut self, id: RequestId, who: Option<&str>) {
         if let Err(why) = self.requests.approve(&mut self.cx, &mut self.account, id, who) {
             self.cx.fail(id, why);
         }
     }
 
-    /// What somebody says who asks for a chat.
+    /// Handles a message of somebody who asks for a chat.
     pub(super) fn asker_said(&mut self, who: &Username, message: PeerMessage) {
         match message {
             PeerMessage::Ping | PeerMessage::Pong => {}
@@ -306,7 +305,7 @@ impl Session {
         }
     }
 
-    /// Whoever asked hung up.
+    /// Handles the end of the link of somebody who asked for a chat.
     pub(super) fn asker_gone(&mut self, who: &Username) {
         self.requests.gone(&mut self.cx, &mut self.account, who);
         self.calls.unpark(&mut self.cx, who);

@@ -15,10 +15,10 @@ use crate::session::context::Context;
 use crate::session::links::LinkUse;
 use crate::session::{ChatStatus, LinkId, RequestId, choose};
 
-/// The asking side waits a little longer, so that the other side's answer comes first.
+/// The extra wait of the calling side, so that the other side's answer comes first.
 const APPROVAL_SLACK_MS: u64 = 10_000;
 
-/// The own requests, by whom they are for.
+/// The user's own requests, by person.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Calls {
     calls: BTreeMap<Username, Call>,
@@ -28,19 +28,19 @@ pub(in crate::session) struct Calls {
 struct Call {
     phase: CallPhase,
     waiting: Vec<RequestId>,
-    /// The user was told that the other side is being asked.
+    /// True if the user was told that the other side is being asked.
     ringing: bool,
-    /// The other side's own call: used if this one comes to nothing.
+    /// The other side's own call, used if this one fails.
     parked: Option<Proposal>,
-    /// Whether the chat becomes current when it opens.
+    /// True if the chat becomes current when it opens.
     switch: bool,
 }
 
 #[derive(Debug)]
 enum CallPhase {
-    /// The server is being asked.
+    /// The server was asked for an introduction.
     Introducing,
-    /// The other side is being dialled, then asked.
+    /// The other side is being dialled, and then asked.
     Calling { chat: ChatId, link: LinkId, to: Introduction, due_ms: u64 },
 }
 
@@ -53,7 +53,7 @@ impl Calls {
         self.calls.contains_key(who)
     }
 
-    /// Returns whom a word of the user means, of those who are called.
+    /// Returns the called person that the user means.
     pub(super) fn choose(&self, who: Option<&str>) -> Result<Username, Failure> {
         choose(Among::Called, who, self.calls.keys())
     }
@@ -74,14 +74,14 @@ impl Calls {
         })
     }
 
-    /// Begins a call, for which the server is being asked.
+    /// Begins a call for which the server was asked.
     pub(super) fn begin(&mut self, who: Username, id: RequestId, switch: bool) {
         let (phase, waiting) = (CallPhase::Introducing, vec![id]);
         self.calls.insert(who, Call { phase, waiting, ringing: false, parked: None, switch });
     }
 
-    /// Answers another request of the user together with the call to this person. Returns false if
-    /// there is none.
+    /// Adds another request of the user that is answered with the call to this person. Returns
+    /// false if there is no call.
     pub(super) fn join(&mut self, who: &Username, id: RequestId, switch: bool) -> bool {
         let Some(call) = self.calls.get_mut(who) else {
             return false;
@@ -95,7 +95,7 @@ impl Calls {
         self.calls.get(who).is_some_and(|call| matches!(call.phase, CallPhase::Introducing))
     }
 
-    /// The server introduces us: dials the other side.
+    /// Dials the other side after the server's introduction.
     pub(super) fn dial(&mut self, cx: &mut Context, who: &Username, to: Introduction) {
         if let Some(call) = self.calls.get_mut(who) {
             let chat = cx.new_chat_id();
@@ -105,7 +105,7 @@ impl Calls {
         }
     }
 
-    /// The link is up: calls by this name.
+    /// Calls under this name over a link that is up now.
     pub(super) fn call(&self, cx: &mut Context, who: &Username, link: LinkId, from: Username) {
         if let Some(call) = self.calls.get(who)
             && let CallPhase::Calling { chat, .. } = call.phase
@@ -114,7 +114,7 @@ impl Calls {
         }
     }
 
-    /// The other side's user is being asked.
+    /// Notes that the other side's user is being asked.
     pub(super) fn ring(&mut self, cx: &mut Context, who: &Username) {
         if let Some(call) = self.calls.get_mut(who)
             && !std::mem::replace(&mut call.ringing, true)
@@ -123,7 +123,7 @@ impl Calls {
         }
     }
 
-    /// The other side approved: confirms that we are there. Returns the chat that both agreed on.
+    /// Handles the other side's approval with a confirmation. Returns the chat that both agreed on.
     pub(super) fn approved(&mut self, cx: &mut Context, who: &Username) -> Option<Proposal> {
         let Call { phase, waiting, parked, switch, .. } = self.calls.remove(who)?;
         let CallPhase::Calling { chat: id, link, to, .. } = phase else {
@@ -137,7 +137,7 @@ impl Calls {
         Some(Proposal { id, key, receiver, caller: true, link, waiting, switch })
     }
 
-    /// Keeps the other side's call, in case one's own comes to nothing.
+    /// Keeps the other side's call, in case the own one fails.
     pub(super) fn park(&mut self, cx: &mut Context, who: &Username, theirs: Proposal) {
         cx.links.serve(theirs.link, LinkUse::Asked(who.clone()));
         let call = self.calls.get_mut(who);
@@ -146,14 +146,14 @@ impl Calls {
         }
     }
 
-    /// The other side hung up its own call.
+    /// Notes that the other side withdrew its own call.
     pub(super) fn unpark(&mut self, cx: &mut Context, who: &Username) {
         if let Some(parked) = self.calls.get_mut(who).and_then(|call| call.parked.take()) {
             cx.close(parked.link);
         }
     }
 
-    /// Gives the call up for the other side's, which takes over those who wait for it.
+    /// Gives up the call for the other side's, which takes over the waiting requests.
     pub(super) fn give_way(
         &mut self,
         cx: &mut Context,
@@ -167,8 +167,8 @@ impl Calls {
         Some(Proposal { waiting, switch, ..theirs })
     }
 
-    /// One's own link came to nothing. Returns the other side's call, which may do: if it was made with the key
-    /// that the server gave for our own call. Two keys for one person are no chance to take.
+    /// Ends a failed call. Returns the other side's call if it came with the key that the server gave for our own
+    /// call. A server that introduces two keys for one person is not trusted with either.
     pub(super) fn fail(
         &mut self,
         cx: &mut Context,
@@ -185,7 +185,7 @@ impl Calls {
         None
     }
 
-    /// The server does not introduce us.
+    /// Handles the server's refusal to introduce the two sides.
     pub(super) fn refuse(&mut self, cx: &mut Context, who: &Username, why: &Failure) {
         if self.is_introducing(who) {
             self.end(cx, who, why);

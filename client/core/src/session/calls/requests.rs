@@ -20,12 +20,12 @@ use crate::session::context::Context;
 use crate::session::links::LinkUse;
 use crate::session::{Reply, RequestId, choose};
 
-/// The caller confirms within this time.
+/// The time in which the caller confirms.
 const OPENING_MS: u64 = 10_000;
-/// Requests that wait for the user at most.
+/// The most requests that may wait for the user.
 const MAX_ASKED: usize = 16;
 
-/// Others' requests, by whom they are from, and who may make one.
+/// Others' requests by person, and the limits on them.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Requests {
     asked: BTreeMap<Username, Asked>,
@@ -37,7 +37,7 @@ pub(in crate::session) struct Requests {
 #[derive(Debug)]
 struct Asked {
     proposal: Proposal,
-    /// From where; `None` if the user called as well.
+    /// The caller's address, or `None` if the user called as well.
     from: Option<IpAddr>,
     phase: AskedPhase,
     due_ms: u64,
@@ -45,9 +45,9 @@ struct Asked {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AskedPhase {
-    /// The user has not said anything.
+    /// The user has not answered.
     Ringing,
-    /// The user approved; the caller has to confirm.
+    /// The user approved, and the caller has to confirm.
     Approved,
 }
 
@@ -56,7 +56,7 @@ impl Requests {
         self.asked.is_empty()
     }
 
-    /// Returns those who ask.
+    /// Returns the people who ask for a chat.
     pub(in crate::session) fn names(&self) -> impl Iterator<Item = &Username> {
         self.asked.keys()
     }
@@ -65,22 +65,22 @@ impl Requests {
         choose(Among::Asking, who, self.asked.keys())
     }
 
-    /// The server vouches for somebody who is about to call.
+    /// Notes the introduction of somebody who is about to call.
     pub(super) fn introduce(&mut self, now_ms: u64, who: Introduction) {
         self.introductions.add(now_ms, who);
     }
 
-    /// Returns the introduction of this key.
+    /// Returns the valid introduction of this key.
     pub(super) fn introduction(&self, now_ms: u64, key: &PublicKey) -> Option<&Introduction> {
         self.introductions.of(now_ms, key)
     }
 
-    /// Lets a caller ring as if for the first time.
+    /// Forgets a caller's earlier rings.
     pub(in crate::session) fn forget_bell(&mut self, who: &Username) {
         self.bells.forget(who);
     }
 
-    /// Somebody asks for a chat: asks the user, if this caller may ring.
+    /// Handles a request for a chat: asks the user, if this caller may ring.
     pub(super) fn ring(
         &mut self,
         cx: &mut Context,
@@ -90,7 +90,8 @@ impl Requests {
         from: SocketAddr,
     ) {
         let (link, key) = (proposal.link, proposal.key);
-        // Before the look at the blocked: `busy` must not give a block away.
+        // This check comes before that of the blocked people, since `busy` must not give a block
+        // away.
         if !self.bells.may_ring(cx.now_ms(), &who) {
             return cx.refuse(link, Refusal::Busy);
         }
@@ -125,8 +126,8 @@ impl Requests {
         self.asked.insert(who, Asked { proposal, from, phase, due_ms });
     }
 
-    /// Whether there is room for one more request, perhaps because an older one gives way: that of
-    /// the address with the most, unless that is the newcomer's own.
+    /// Makes room for one more request, if necessary by evicting one from the address with the
+    /// most. Returns false if that is the newcomer's own network.
     fn make_room(&mut self, cx: &mut Context, account: &mut AccountState, from: IpAddr) -> bool {
         if self.asked.len() < MAX_ASKED {
             return true;
@@ -149,7 +150,7 @@ impl Requests {
         true
     }
 
-    /// Approves a call because one called oneself.
+    /// Approves a call because the user called that person too.
     pub(super) fn accept(&mut self, cx: &mut Context, who: &Username, proposal: Proposal) {
         cx.links.serve(proposal.link, LinkUse::Asked(who.clone()));
         cx.send(proposal.link, PeerMessage::Approve);
@@ -157,13 +158,14 @@ impl Requests {
         self.asked.insert(who.clone(), Asked { proposal, from: None, phase, due_ms });
     }
 
-    /// The user asks for a chat as well. Returns false if there is no request of this person.
+    /// Notes that the user asks for a chat as well. Returns false if there is no request of this
+    /// person.
     pub(super) fn want(&mut self, who: &Username, switch: bool) -> bool {
         let asked = self.asked.get_mut(who);
         asked.map(|asked| asked.proposal.switch |= switch).is_some()
     }
 
-    /// The user approves; answered when the chat is open.
+    /// Approves a request. The user's request is answered when the chat is open.
     pub(in crate::session) fn approve(
         &mut self,
         cx: &mut Context,
@@ -188,7 +190,7 @@ impl Requests {
         Ok(())
     }
 
-    /// The user denies.
+    /// Denies a request.
     pub(in crate::session) fn deny(
         &mut self,
         cx: &mut Context,
@@ -215,14 +217,14 @@ impl Requests {
         }
     }
 
-    /// The caller confirms. Returns the chat if the user has approved it.
+    /// Handles the caller's confirmation. Returns the chat if the user has approved it.
     pub(super) fn confirmed(&mut self, who: &Username) -> Option<Proposal> {
         let is_approved = |asked: &&mut Asked| asked.phase == AskedPhase::Approved;
         self.asked.get_mut(who).filter(is_approved)?;
         self.asked.remove(who).map(|asked| asked.proposal)
     }
 
-    /// Whoever asked hung up.
+    /// Removes the request of somebody who hung up.
     pub(super) fn gone(&mut self, cx: &mut Context, account: &mut AccountState, who: &Username) {
         if let Some(Asked { proposal, .. }) = self.asked.remove(who) {
             account.withdraw_offer(who, proposal.key);
@@ -250,7 +252,7 @@ impl Requests {
         }
     }
 
-    /// Returns how many callers and introductions are remembered.
+    /// Returns the numbers of remembered callers and introductions.
     #[cfg(test)]
     pub(in crate::session) fn remembered(&self) -> [usize; 2] {
         [self.bells.len(), self.introductions.len()]

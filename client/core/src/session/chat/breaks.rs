@@ -1,4 +1,4 @@
-//! Breaks of a chat's link, and taking the chat up again.
+//! Breaks of a chat's link, and the resumption of the chat.
 
 use letschat_protocol::peer::{PeerMessage, Refusal};
 
@@ -11,14 +11,14 @@ use crate::session::backoff::{AT_ONCE, Backoff};
 use crate::session::context::Context;
 use crate::session::links::LinkUse;
 
-/// A broken link is taken up again within this time, or the chat is over.
+/// The time in which a chat is resumed after a break. Later it is over.
 const RESUME_MS: u64 = 60_000;
-/// The side that is dialled waits longer, since it may notice the break earlier.
+/// The extra wait of the dialled side, since it may notice the break earlier.
 const RESUME_SLACK_MS: u64 = 45_000;
-/// Links that break soon and failed dials in a row, at most. Whoever keeps to the schedule of dials
-/// makes half as many in the time there is.
+/// The most short-lived links and failed dials in a row. A peer that keeps to the schedule makes
+/// half as many in [`RESUME_MS`].
 const MAX_BREAKS: u32 = 32;
-/// While nothing is read from the link, the other side is told so often that we live.
+/// The interval of signs of life to the other side while nothing is read from the link.
 const HELD_PONG_MS: u64 = 3_000;
 
 impl Chat {
@@ -29,12 +29,12 @@ impl Chat {
         }
     }
 
-    /// Returns true if this link was dialled to take up the chat, which it has not done yet.
+    /// Returns true if this link was dialled to resume the chat and has not done so yet.
     pub(in crate::session) fn is_resuming_on(&self, link: LinkId) -> bool {
         self.path == Path::Broken { redial: Redial::Under(link) }
     }
 
-    /// The link broke or could not be dialled.
+    /// Handles a link that broke or could not be dialled.
     pub(in crate::session) fn link_broke(&mut self, cx: &mut Context, link: LinkId) {
         cx.close(link);
         let jitter = cx.jitter();
@@ -42,7 +42,7 @@ impl Chat {
             return;
         }
         self.pinged_ms = None;
-        // Taking up the chat says how far we have come.
+        // The resumption acknowledges as well.
         self.acknowledgement_due_ms = None;
         let was_whole = self.is_whole();
         let wait_ms = self.note_break(cx.now_ms(), jitter);
@@ -61,8 +61,8 @@ impl Chat {
         self.backoff.fail(now_ms, &AT_ONCE, jitter).unwrap_or_default()
     }
 
-    /// When a chat that is interrupted is over. Counted from the first break of a row, so that links
-    /// that never live long do not keep a chat for ever.
+    /// Returns the time at which an interrupted chat is over. It counts from the first break of a
+    /// row, so that short-lived links can't keep a chat for ever.
     pub(super) fn given_up_ms(&self) -> u64 {
         if self.backoff.failures() > MAX_BREAKS {
             return 0;
@@ -71,7 +71,7 @@ impl Chat {
         self.backoff.since_ms().map_or(u64::MAX, |since_ms| since_ms + limit_ms)
     }
 
-    /// Whether a chat whose link has broken is to be given up.
+    /// Returns true if it is time to give up an interrupted chat.
     pub(super) fn is_given_up(&self, now_ms: u64) -> bool {
         self.given_up_ms() <= now_ms
     }
@@ -83,14 +83,14 @@ impl Chat {
         }
     }
 
-    /// The link is there again: says how far we have come.
+    /// Asks the other side over a new link to resume the chat, and acknowledges.
     pub(in crate::session) fn resume(&mut self, cx: &mut Context, link: LinkId) {
         self.heard(cx.now_ms());
         let received = self.delivery.acknowledge();
         cx.send(link, PeerMessage::Resume { chat: self.id, received });
     }
 
-    /// The other side takes up the chat over a new link, and says how far it has come.
+    /// Handles the other side's request to resume the chat over a new link.
     pub(in crate::session) fn resumed_by_peer(
         &mut self,
         cx: &mut Context,
@@ -116,7 +116,7 @@ impl Chat {
         self.resumed(cx, link, received)
     }
 
-    /// The other side said how far it has come.
+    /// Resumes the chat after the other side's acknowledgement.
     pub(super) fn resumed(
         &mut self,
         cx: &mut Context,
@@ -138,7 +138,7 @@ impl Chat {
         self.end_if_done()
     }
 
-    /// Nothing is read from the link from now on, or it is read again. The clocks that judge the
+    /// Holds the link, so that nothing is read from it, or releases it. The clocks that judge the
     /// other side's silence stand meanwhile.
     pub(in crate::session) fn hold(&mut self, now_ms: u64, is_held: bool) {
         self.held_pong_ms = is_held.then_some(now_ms + HELD_PONG_MS);
@@ -149,7 +149,7 @@ impl Chat {
         }
     }
 
-    /// Sends the sign of life that is due while the link is not read.
+    /// Sends the sign of life that is due while the link is held.
     pub(super) fn send_held_pong(&mut self, cx: &mut Context) {
         if self.held_pong_ms.is_some_and(|due_ms| due_ms <= cx.now_ms()) {
             self.held_pong_ms = Some(cx.now_ms() + HELD_PONG_MS);

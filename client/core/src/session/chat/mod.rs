@@ -1,8 +1,8 @@
-//! An open chat: its path, its messages, its deadlines. `breaks` takes it up again over a new link.
+//! An open chat: its path, its messages and its deadlines. `breaks` resumes it over a new link.
 //!
-//! A chat is not a link. When the link breaks, the side that called dials again for a minute
-//! under the same approval, and both take up where they stood. A minute after the first of several
-//! breaks the chat is over too, unless a link lived for a while between them.
+//! A chat outlives its links. When a link breaks, the side that called dials again for a minute
+//! under the same approval, and both sides continue where they were. A minute after the first of
+//! several breaks the chat is over too, unless a link lived for a while between them.
 
 mod breaks;
 
@@ -25,52 +25,52 @@ use crate::session::delivery::{Arrival, Delivery, Full};
 use crate::session::{ChatStatus, Displayed, Effect, LinkId, Reply, RequestId};
 use crate::view::ChatState;
 
-/// A link is asked for a sign of life after this long without one.
+/// The silence after which the other side is asked for a sign of life.
 const QUIET_MS: u64 = 20_000;
-/// And after this long if messages are unconfirmed.
+/// The same while messages are unconfirmed.
 const UNCONFIRMED_MS: u64 = 4_000;
-/// A displayed message is acknowledged with the next thing that is said, or after this long. That it
-/// was displayed may be noticed as much later.
+/// The longest delay of an acknowledgement, unless another message carries it earlier. The display
+/// itself may be noticed as much later.
 const ACKNOWLEDGEMENT_DELAY_MS: u64 = 10;
-/// Without a sign of life for so long after that, the link is broken.
+/// The wait for a sign of life, after which the link counts as broken.
 const PONG_MS: u64 = 8_000;
-/// An end waits this long for the last confirmations.
+/// The wait for the last confirmations when a chat ends.
 const ENDING_MS: u64 = 3_000;
 
-/// A chat that was approved and opened. Where a method returns a [`ChatEnd`], the chat is to be closed.
+/// An approved and opened chat. If a method returns a [`ChatEnd`], the caller has to close the
+/// chat.
 #[derive(Debug)]
 pub(in crate::session) struct Chat {
     with: Username,
     id: ChatId,
-    /// Which of this run's chats.
+    /// The number of this chat in this run.
     count: u64,
     /// The user's own key.
     author: PublicKey,
     key: PublicKey,
     receiver: Option<SocketAddr>,
-    /// Whether this side called, and so dials again.
+    /// True if this side called, and so dials again.
     caller: bool,
     path: Path,
-    /// When the present link, or the last one, took the chat up.
+    /// The time at which the present link, or the last one, resumed the chat.
     whole_since_ms: u64,
-    /// Links that broke soon, and dials that failed.
+    /// The failures in a row: short-lived links and failed dials.
     backoff: Backoff,
     delivery: Delivery,
-    /// When something last came over the link, and whether a sign of life was asked for since.
+    /// The time at which something last arrived, and that of the ping sent since, if any.
     heard_ms: u64,
     pinged_ms: Option<u64>,
-    /// When the oldest unconfirmed message was sent on this link.
+    /// The time at which the oldest unconfirmed message was sent on this link.
     unconfirmed_since_ms: Option<u64>,
-    /// When what came is to be acknowledged, if it has not been. It goes out before that with
-    /// whatever else is said.
+    /// The deadline of the owed acknowledgement, if any. Any other message carries it earlier.
     acknowledgement_due_ms: Option<u64>,
-    /// Set while the front end is behind and nothing is read from the link: when the other side is
-    /// to be told next that we live. What it says can't be judged by its silence meanwhile.
+    /// The time of the next sign of life, while the front end is behind and nothing is read from
+    /// the link. The other side's silence can't be judged meanwhile.
     held_pong_ms: Option<u64>,
     ending: Option<Ending>,
 }
 
-/// How messages reach the other side. A relay, say, would be another path.
+/// The path of messages to the other side. A relay would be another variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path {
     Direct(LinkId),
@@ -82,10 +82,10 @@ enum Path {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Redial {
-    /// The other side dials.
+    /// The other side has to dial.
     Theirs,
     At(u64),
-    /// Dialled, or waiting for the other side's word on it.
+    /// A link is being dialled, or waits for the other side's answer.
     Under(LinkId),
 }
 
@@ -96,7 +96,7 @@ struct Ending {
 }
 
 impl Chat {
-    /// A chat that both sides have agreed on.
+    /// Returns a chat that both sides have agreed on.
     pub(in crate::session) fn new(
         with: &Username,
         agreed: &Proposal,
@@ -134,7 +134,7 @@ impl Chat {
         self.count == count
     }
 
-    /// Returns true if the other side may take up the chat by this name and with this key.
+    /// Returns true if the other side may resume the chat by this name and with this key.
     pub(in crate::session) fn is_resumed_by(&self, id: ChatId, key: &PublicKey) -> bool {
         self.id == id && self.key == *key && !self.caller
     }
@@ -143,7 +143,7 @@ impl Chat {
         self.ending.is_some()
     }
 
-    /// Returns true if the link is there and was not found to be broken.
+    /// Returns true if the link is up, as far as is known.
     fn is_whole(&self) -> bool {
         matches!(self.path, Path::Direct(_))
     }
@@ -169,7 +169,7 @@ impl Chat {
         }
     }
 
-    /// When something about this chat falls due.
+    /// Returns the chat's next deadline.
     pub(in crate::session) fn due_ms(&self) -> Option<u64> {
         let ending = self.ending.as_ref().map(|ending| ending.until_ms);
         let path = match (self.path, self.held_pong_ms) {
@@ -181,7 +181,7 @@ impl Chat {
         ending.into_iter().chain(self.acknowledgement_due_ms).chain([path]).min()
     }
 
-    /// When a sign of life is to be asked for, or, after that, when it counts as missing.
+    /// Returns the time at which a sign of life is requested or, after that, counts as missing.
     fn life_due_ms(&self) -> u64 {
         if let Some(pinged) = self.pinged_ms {
             return pinged + PONG_MS;
@@ -192,7 +192,7 @@ impl Chat {
         unconfirmed.map_or(quiet, |unconfirmed| unconfirmed.min(quiet))
     }
 
-    /// Does what is due.
+    /// Handles the deadlines that are due.
     pub(in crate::session) fn tick(&mut self, cx: &mut Context) -> Option<ChatEnd> {
         let now_ms = cx.now_ms();
         if self.ending.as_ref().is_some_and(|ending| ending.until_ms <= now_ms) {
@@ -224,7 +224,7 @@ impl Chat {
     }
 }
 
-/// Messages.
+/// The messages of a chat.
 impl Chat {
     /// Sends a text. Returns its id and its number.
     pub(in crate::session) fn send(
@@ -242,7 +242,7 @@ impl Chat {
         Ok((MessageId::in_chat(self.id, &self.author, number), number))
     }
 
-    /// Takes what the other side says. Messages of people who are blocked are not shown.
+    /// Handles a message of the other side. Texts of blocked people are not shown.
     pub(in crate::session) fn hear(
         &mut self,
         cx: &mut Context,
@@ -274,7 +274,7 @@ impl Chat {
             }
             PeerMessage::Pong => None,
             PeerMessage::Bye => Some(ChatEnd::PeerEnded),
-            // Our confirmation came too late: the other side has given up.
+            // The confirmation came too late, and the other side has given up.
             PeerMessage::Refuse(_) => Some(ChatEnd::Lost),
             _ => Some(ChatEnd::Protocol),
         }
@@ -289,9 +289,9 @@ impl Chat {
     ) -> Option<ChatEnd> {
         match self.delivery.receive(number) {
             Arrival::Gap => return Some(ChatEnd::Protocol),
-            // Our acknowledgement was lost with an earlier link, or is still to come.
+            // The acknowledgement was lost with an earlier link, or is still to be sent.
             Arrival::Again => self.owe_acknowledgement(cx.now_ms()),
-            // Said while the chat with them was being ended.
+            // The person was blocked, and the chat is being ended.
             Arrival::Next if is_blocked => {}
             Arrival::Next => {
                 let displayed = Displayed::Message { chat: self.count, number };
@@ -312,16 +312,16 @@ impl Chat {
         None
     }
 
-    /// The front end has displayed everything up to this number.
+    /// Notes that the front end has displayed everything up to this number.
     pub(in crate::session) fn displayed(&mut self, now_ms: u64, number: u64) {
         self.delivery.display(number);
         self.owe_acknowledgement(now_ms);
     }
 
-    /// What came is to be acknowledged by and by.
+    /// Sets the deadline of the next acknowledgement.
     fn owe_acknowledgement(&mut self, now_ms: u64) {
         if !self.is_whole() {
-            // Taking up the chat says how far we have come.
+            // The resumption acknowledges as well.
             return;
         }
         let delay_ms = if self.delivery.owes_much() { 0 } else { ACKNOWLEDGEMENT_DELAY_MS };
@@ -339,8 +339,8 @@ impl Chat {
         }
     }
 
-    /// The other side has everything up to this number. Returns the numbers that are confirmed by
-    /// that, or `None` if the number was never sent.
+    /// Handles the other side's acknowledgement up to this number. Returns the numbers that it
+    /// confirms, or `None` if the number was never sent.
     fn confirm(&mut self, cx: &Context, through: u64) -> Option<RangeInclusive<u64>> {
         let confirmed = self.delivery.confirm(through)?;
         let is_waiting = self.delivery.waiting() > 0;
@@ -348,7 +348,7 @@ impl Chat {
         Some(confirmed)
     }
 
-    /// Tells what has become of own messages.
+    /// Tells the new state of own messages.
     fn tell_state(&self, cx: &mut Context, numbers: RangeInclusive<u64>, state: MessageState) {
         for number in numbers {
             let conversation = ConversationId::Person(self.with.clone());
@@ -358,9 +358,9 @@ impl Chat {
     }
 }
 
-/// The end.
+/// The end of a chat.
 impl Chat {
-    /// Ends the chat once what was said is confirmed or a moment has passed.
+    /// Ends the chat once all messages are confirmed or a moment has passed.
     pub(in crate::session) fn end(
         &mut self,
         now_ms: u64,
@@ -377,7 +377,7 @@ impl Chat {
         (self.is_ending() && self.delivery.waiting() == 0).then_some(ChatEnd::Ended)
     }
 
-    /// Closes the link, and says goodbye where the other side does not know of the end.
+    /// Closes the link, and says goodbye if the other side does not know of the end.
     pub(in crate::session) fn hang_up(&mut self, cx: &mut Context, reason: ChatEnd) {
         let Some(link) = self.link() else { return };
         if self.is_whole() && reason != ChatEnd::PeerEnded {
@@ -387,7 +387,7 @@ impl Chat {
         cx.close(link);
     }
 
-    /// Tells that the chat is over, and names what was not delivered.
+    /// Tells that the chat is over, with the undelivered messages.
     pub(in crate::session) fn tell_end(self, cx: &mut Context, reason: ChatEnd) {
         if let Some(failed) = self.delivery.unconfirmed_numbers() {
             self.tell_state(cx, failed, MessageState::Failed);

@@ -1,4 +1,5 @@
-//! Over the link of an open chat: numbered, acknowledged, and sent again after a break.
+//! The route over the link of an open chat: messages are numbered, acknowledged, and sent again
+//! after a break.
 
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -10,7 +11,7 @@ pub(super) fn is_open(session: &Session, to: &Username) -> bool {
     session.chats.is_open(to)
 }
 
-/// Returns the message's id and its place in the chat.
+/// Sends a text. Returns the message's id and its number in the chat.
 pub(super) fn send(
     session: &mut Session,
     to: &Username,

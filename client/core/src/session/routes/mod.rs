@@ -1,4 +1,4 @@
-//! The ways by which a message reaches a person: a row of the table, and a file, for each.
+//! The ways by which a message reaches a person. Each has a row in the table and a file.
 
 mod direct;
 
@@ -10,7 +10,8 @@ use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::Event;
 use crate::failure::Failure;
 
-/// Sends a text over an open route. Returns the message's id and its place in the chat.
+/// A function that sends a text over an open route. It returns the message's id and its number in
+/// the chat.
 type SendText = fn(&mut Session, &Username, &str) -> Result<(MessageId, u64), Failure>;
 
 /// A way to a person.
@@ -21,7 +22,7 @@ struct Route {
     send: SendText,
 }
 
-/// The routes in the order in which they are tried. A message takes the first that is open.
+/// The routes in the order in which they are tried. A message takes the first open one.
 const ROUTES: &[Route] =
     &[Route { via: Via::Direct, is_open: direct::is_open, send: direct::send }];
 

@@ -1,4 +1,4 @@
-//! What a logged-in user asks of the server, and the answers.
+//! Requests of a logged-in user to the server, and the answers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,24 +16,24 @@ use crate::failure::{Failure, Text};
 use crate::session::context::Context;
 use crate::session::{Reply, Request, RequestId, Session, User};
 
-/// A list has at most so many names on so many pages, and is there after this time. A server whose
-/// list does not end is not followed any further.
+/// The limits of a list: its names, its pages and its time. A server whose list exceeds them is not
+/// followed any further.
 const MAX_LISTED: usize = 100_000;
 const MAX_PAGES: usize = 1_000;
 const LIST_MS: u64 = 120_000;
 
-/// The pages of a list that have come.
+/// The pages of a list that have arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::session) struct Pages {
     begun_ms: u64,
     count: usize,
     listed: Vec<Listed>,
-    /// The name after which the last page was asked for. Names come in order, so it only grows.
+    /// The name after which the last page was requested. Names are sorted, so it only grows.
     after: Option<Username>,
 }
 
 impl Pages {
-    /// Whether another page may be asked for.
+    /// Returns true if another page may be requested.
     fn may_go_on(&self, now_ms: u64) -> bool {
         self.count < MAX_PAGES
             && self.listed.len() < MAX_LISTED
@@ -42,7 +42,7 @@ impl Pages {
 }
 
 impl Request {
-    /// Whether only the client itself knows that its user made it. The server sees the others.
+    /// Returns true for a request that is the user's activity, but that the server does not see.
     pub(in crate::session) fn is_local_activity(&self) -> bool {
         match self {
             Request::Approve(_)
@@ -70,7 +70,7 @@ impl Request {
         }
     }
 
-    /// Whether it is asked of the server, and of nobody else.
+    /// Returns true for a request to the server alone.
     pub(in crate::session) fn is_for_server(&self) -> bool {
         matches!(
             self,
@@ -93,14 +93,14 @@ impl ServerSide {
         self.ask(cx, ServerRequest::Watch(on), Expected::Watch(Some(id)));
     }
 
-    /// Goes on being told who comes and goes, after a return.
+    /// Watches the comings and goings again, after a return.
     pub(super) fn watch_again(&mut self, cx: &mut Context) {
         if self.watching {
             self.ask(cx, ServerRequest::Watch(true), Expected::Watch(None));
         }
     }
 
-    /// The server judges the new password, as it does at a sign-up.
+    /// Asks the server to change the password. The server judges the new one, as at a sign-up.
     pub(in crate::session) fn change_password(
         &mut self,
         cx: &mut Context,
@@ -129,8 +129,8 @@ impl ServerSide {
         self.ask(cx, ServerRequest::Broadcast { text }, Expected::Broadcast(id));
     }
 
-    /// A page of the list came; the next is asked for if there is one. Returns the purpose of a list
-    /// that is whole.
+    /// Takes a page of the list, and requests the next if there is one. Returns the purpose of a
+    /// complete list.
     fn take_page(
         &mut self,
         cx: &mut Context,
@@ -164,7 +164,7 @@ impl ServerSide {
         None
     }
 
-    /// Whether the last list has somebody other than the user whom these words name.
+    /// Returns true if these words name somebody in the last list other than the user.
     pub(in crate::session) fn has_listed(&self, own: Option<&Username>, who: &str) -> bool {
         let receiver: Option<SocketAddr> = who.parse().ok();
         let address: Option<IpAddr> = who.parse().ok();
@@ -179,7 +179,7 @@ impl ServerSide {
         self.last_list.iter().any(|listed| Some(&listed.username) != own && is_meant(listed))
     }
 
-    /// Whether these words name the user, by what is known.
+    /// Returns true if these words name the user, as far as is known.
     pub(in crate::session) fn names_oneself(
         &self,
         cx: &Context,
@@ -195,7 +195,7 @@ impl ServerSide {
 }
 
 impl Session {
-    /// The reply to something that only a logged-in user asks.
+    /// Handles the server's reply to a request of a logged-in user.
     pub(super) fn asked_and_answered(&mut self, what: Expected, reply: &ServerReply) {
         if reply.code.is_success() {
             return self.granted(what, reply);
@@ -246,7 +246,7 @@ impl Session {
         }
     }
 
-    /// A whole list has come.
+    /// Handles a complete list.
     fn listed(&mut self, what_for: ListFor) {
         match what_for {
             ListFor::User(id) => {
@@ -262,7 +262,7 @@ impl Session {
         }
     }
 
-    /// A request to the server came to nothing.
+    /// Fails a request to the server.
     pub(super) fn fail_expected(&mut self, what: Expected, why: Failure) {
         match what {
             Expected::SignUp(id, _)
@@ -284,7 +284,7 @@ impl Session {
     }
 }
 
-/// Whether somebody with this receiver is at an address that the user gave, with or without a port.
+/// Returns true if this receiver is at the address that the user gave, with or without a port.
 pub(in crate::session) fn is_at(who: &str, receiver: SocketAddr) -> bool {
     let ip = receiver.ip().to_canonical();
     if let Ok(asked) = who.parse::<SocketAddr>() {

@@ -1,4 +1,4 @@
-//! The datagrams that are exchanged with the server: keep-alives, and whether they arrive.
+//! The keep-alives over UDP, and a check that datagrams arrive.
 
 use letschat_protocol::datagram::ToServer;
 use letschat_protocol::dialogue::SessionId;
@@ -7,22 +7,23 @@ use letschat_protocol::limits::{MISSED_KEEPALIVES, UDP_KEEPALIVE_MS};
 use crate::session::Effect;
 use crate::session::context::Context;
 
-/// How much later than due the answer to a keep-alive may come.
+/// The tolerated delay of the answer to a keep-alive.
 const KEEPALIVE_SLACK_MS: u64 = 5_000;
-/// Until the server's first challenge came, datagrams are sent at these times after the login.
+/// The times after the login at which datagrams are sent until the server's first challenge
+/// arrives.
 const FIRST_DATAGRAMS_MS: [u64; 3] = [1_000, 3_000, 10_000];
-/// After a gap, keep-alives go out at these times, unless another gap comes first. Where much is
-/// lost, the newest broadcast and all that would tell of it may be too.
+/// The times after a gap at which keep-alives are sent, unless another gap comes first. If much is
+/// lost, the newest broadcast and the datagrams that reveal it may be lost too.
 const AFTER_GAP_MS: [u64; 3] = [2_000, 5_000, 12_000];
 
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
     is_open: bool,
-    /// The server proved our address and answers from it.
+    /// True once the server has proved our address and answers from it.
     work: bool,
     next_ms: u64,
     heard_ms: u64,
-    /// Keep-alives beyond the regular ones are due so long after this.
+    /// The time from which the additional keep-alives are counted.
     since_ms: u64,
     due_after_ms: &'static [u64],
 }
@@ -45,37 +46,38 @@ impl Datagrams {
         }
     }
 
-    /// Returns true if the server is known to receive and send them.
+    /// Returns true if datagrams are known to work both ways.
     pub(super) fn work(&self) -> bool {
         self.work
     }
 
-    /// Notes that a datagram came. Returns false if none is expected.
+    /// Notes a received datagram. Returns false if none is expected.
     pub(super) fn heard(&mut self, now_ms: u64) -> bool {
         self.heard_ms = now_ms;
         self.is_open
     }
 
-    /// The server answers from the address that it proved.
+    /// Notes that the server answers from the address that it proved.
     pub(super) fn proved(&mut self) {
         if !std::mem::replace(&mut self.work, true) {
             self.due_after_ms = &[];
         }
     }
 
-    /// Some were lost: more keep-alives than the regular ones go out.
+    /// Schedules additional keep-alives after a loss.
     pub(super) fn hurry(&mut self, now_ms: u64) {
         if self.work {
             self.since_ms = now_ms;
             self.due_after_ms = &AFTER_GAP_MS;
             let regular_ms = self.next_ms;
             self.plan_next(now_ms);
-            // However many gaps there are, what is regular stays so.
+            // Gaps do not delay the regular keep-alive.
             self.next_ms = self.next_ms.min(regular_ms);
         }
     }
 
-    /// Notes that they work no more if the server has been silent for too long. Returns true then.
+    /// Returns true if the server has been silent for too long. Datagrams then count as not
+    /// working.
     pub(super) fn fell_silent(&mut self, now_ms: u64) -> bool {
         let is_silent = self.silent_at_ms().is_some_and(|at| at <= now_ms);
         self.work &= !is_silent;
@@ -100,7 +102,7 @@ impl Datagrams {
         self.work.then_some(self.heard_ms + limit)
     }
 
-    /// The next keep-alive: one of those that are due beyond the regular ones, if any are left.
+    /// Schedules the next keep-alive: an additional one if any are left, or a regular one.
     fn plan_next(&mut self, now_ms: u64) {
         let regular_ms = now_ms + UDP_KEEPALIVE_MS;
         let mut due_ms = self.due_after_ms.iter().map(|after_ms| self.since_ms + after_ms);

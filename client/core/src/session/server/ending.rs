@@ -1,4 +1,4 @@
-//! The end of the link to the server, wanted or not, and what comes after it.
+//! The end of the link to the server, wanted or not, and the reaction to it.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use crate::session::retry::{Action, Retries};
 use crate::session::{Effect, Session};
 
 impl ServerSide {
-    /// Forgets the link. Returns what waits for an answer.
+    /// Forgets the link. Returns the requests that wait for an answer.
     fn drop_link(&mut self, cx: &mut Context) -> VecDeque<Pending> {
         cx.push(Effect::CloseServer);
         self.datagrams.close(cx);
@@ -25,7 +25,8 @@ impl ServerSide {
     /// Tells that the link ended, and tries again if that is wanted.
     fn link_ended(&mut self, cx: &mut Context, reason: LinkEnd, was_logged_in: bool) {
         let why = Failure::LinkEnded(reason);
-        // That there is no place is told with the next try; that nobody logged in, to nobody.
+        // A full server is told with the next try. If nobody wanted to log in, a timeout concerns
+        // nobody.
         let turned_away = reason == LinkEnd::Closed(Closing::Busy);
         let unused = reason == LinkEnd::Closed(Closing::TooSlow) && !self.has_work();
         if !turned_away && !unused {
@@ -40,7 +41,7 @@ impl ServerSide {
     pub(super) fn try_again(&mut self, cx: &mut Context, reason: LinkEnd, why: Failure) {
         let action = reason.action(cx.config().return_after_idle);
         let action = match action {
-            // A program that never got in does not insist; one that was in comes back.
+            // A client that never logged in gives up early. One that was logged in comes back.
             Action::Return if !self.is_returning() => Action::TryLater,
             action => action,
         };
@@ -54,19 +55,21 @@ impl ServerSide {
             action != Action::TryLater || cx.config().tries.is_none_or(|tries| attempt < tries)
         };
         let Some((attempt, wait)) = next.filter(|(attempt, _)| may_try(*attempt)) else {
-            // What a closing server said has been told already, but not to those who wait.
+            // The user has been told the server's reason, but the waiting requests have not been
+            // answered.
             let waiting = self.goal.as_ref().is_some_and(|goal| goal.is_awaited());
             let waiting = waiting || !self.sign_ups.is_empty();
             let told = action == Action::WaitForUser && !waiting;
             return self.give_up(cx, &why, told);
         };
         self.link = Link::Waiting { until_ms: cx.now_ms() + wait };
-        // That a link ended has been told already; that there is no server or place has not.
+        // The end of a link has been told already. That the server is absent or full has not.
         let why = (action != Action::Return).then_some(why);
         cx.tell(Event::Retrying { reason, attempt, in_ms: wait, why });
     }
 
-    /// Nothing more is tried: those who wait are told, or else the user is. `told`: the user knows why.
+    /// Stops trying and fails the waiting requests, or else tells the user. `told` says that the
+    /// user knows the reason.
     pub(super) fn give_up(&mut self, cx: &mut Context, why: &Failure, told: bool) {
         self.link = Link::Down;
         self.retries = Retries::default();
@@ -74,7 +77,7 @@ impl ServerSide {
         self.give_up_login(cx, why, told);
     }
 
-    /// The user wants nothing more of the server. Whoever waits for it is told.
+    /// Drops all wishes at the server, and fails the requests that wait for them.
     fn stop_work(&mut self, cx: &mut Context, why: &Failure) {
         if let Some(goal) = self.goal.take() {
             goal.fail(cx, why);
@@ -82,7 +85,8 @@ impl ServerSide {
         self.fail_sign_ups(cx, why);
     }
 
-    /// Gives up asking the server for an introduction to somebody; whoever waits is told.
+    /// Stops asking the server for an introduction to somebody, and fails the requests that wait
+    /// for it.
     pub(in crate::session) fn cancel_connecting(
         &mut self,
         cx: &mut Context,
@@ -106,7 +110,7 @@ impl ServerSide {
 }
 
 impl Session {
-    /// The link is no more. What comes next depends on why: see the table in `retry`.
+    /// Handles the end of the link. The reaction depends on the reason: see the table in `retry`.
     pub(in crate::session) fn server_down(&mut self, reason: LinkEnd) {
         if matches!(self.server.link, Link::Down | Link::Waiting { .. }) {
             return;
@@ -119,7 +123,7 @@ impl Session {
         self.server.link_ended(&mut self.cx, reason, was_logged_in);
     }
 
-    /// Forgets the link; what waited for an answer is told so.
+    /// Forgets the link, and fails the requests that wait for an answer.
     pub(super) fn drop_link(&mut self, why: &Failure) {
         let unanswered = self.server.drop_link(&mut self.cx);
         self.broadcasts.link_ended();
@@ -128,7 +132,7 @@ impl Session {
         }
     }
 
-    /// Stops all that goes on at the server, and closes the link, politely if it is up.
+    /// Stops all work at the server and closes the link, politely if it is up.
     pub(in crate::session) fn stop_server(&mut self, why: &Failure) {
         self.server.stop_work(&mut self.cx, why);
         if self.server.is_up() {
@@ -149,9 +153,9 @@ impl Session {
         }
     }
 
-    /// Stops trying for the server, if that is what goes on.
+    /// Stops trying to reach the server. Returns false if no try was under way.
     pub(in crate::session) fn cancel_trying(&mut self) -> bool {
-        // A sign-up that is at the server is no work any more, but it is still tried.
+        // A sign-up that was sent is not in the queue any more, but it is still under way.
         let under_way = self.server.has_work() || self.server.link == Link::Busy;
         let trying = under_way && !self.server.is_logged_in();
         if trying {

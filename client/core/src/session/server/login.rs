@@ -1,4 +1,4 @@
-//! Signing up and logging in: the user's goal, kept until it is reached or given up.
+//! Signing up and logging in. The goal of being logged in is kept until it is reached or given up.
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{
@@ -16,18 +16,18 @@ use crate::session::account::AccountState;
 use crate::session::context::Context;
 use crate::session::{Account, AccountError, Effect, Reply, Request, RequestId, Session};
 
-/// Requests that may wait for the return of a user who was dropped as idle.
+/// The most requests that may wait for the login of a user who was dropped as idle.
 const MAX_WAITING: usize = 64;
 
-/// Being logged in, and those who wait for it.
+/// The goal of being logged in, and the requests that wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Goal {
     username: Option<Username>,
-    /// Forgotten once the server knows the key.
+    /// The password, forgotten once the server knows the key.
     password: Option<Secret>,
     take: bool,
     waiting: Vec<Waiting>,
-    /// Whether it was achieved before, so that this is a return.
+    /// True if the user was logged in before, so that the next login is a return.
     returning: bool,
 }
 
@@ -35,11 +35,11 @@ pub(super) struct Goal {
 #[derive(Debug)]
 struct Waiting {
     id: RequestId,
-    /// What is to be done then; `None`: nothing, the login was all that was asked for.
+    /// The request to carry out after the login, or `None` if the login was all.
     then: Option<Request>,
 }
 
-/// An account that is to be made.
+/// A sign-up that is queued.
 #[derive(Debug)]
 pub(super) struct SignUp {
     id: RequestId,
@@ -59,7 +59,7 @@ impl Goal {
         self.username.as_ref().is_none_or(|name| name == username)
     }
 
-    /// Adds another wish to be logged in. Returns false if it is about somebody else.
+    /// Merges another goal. Returns false if it is about another account.
     fn join(&mut self, other: Goal) -> bool {
         if !other.username.as_ref().is_none_or(|name| self.is_for(name)) {
             return false;
@@ -93,7 +93,8 @@ impl ServerSide {
         self.reach(cx, account);
     }
 
-    /// Does this once the user is logged in again, if they were dropped as idle; otherwise it fails.
+    /// Queues a request until a user who was dropped as idle is logged in again. For others it
+    /// fails.
     pub(in crate::session) fn ask_when_back(
         &mut self,
         cx: &mut Context,
@@ -108,7 +109,7 @@ impl ServerSide {
             .goal
             .get_or_insert_with(|| Goal { username: Some(username.clone()), ..Goal::default() });
         if !goal.is_for(&username) {
-            // Somebody else is being logged in.
+            // Another account is being logged in.
             return cx.fail(id, Failure::NotLoggedIn);
         }
         if goal.waiting.len() >= MAX_WAITING {
@@ -118,13 +119,13 @@ impl ServerSide {
         self.reach(cx, account);
     }
 
-    /// Nothing is under way at the server: does the next thing that is to be achieved there.
+    /// Notes that the server waits for a sign-up or a login, and sends the next one.
     pub(super) fn choose(&mut self, cx: &mut Context, account: &AccountState) {
         self.link = Link::Choosing;
         self.advance(cx, account);
     }
 
-    /// Does the next thing that is to be achieved: sign-ups first, then the login.
+    /// Sends the next sign-up or, if there is none, the login.
     pub(super) fn advance(&mut self, cx: &mut Context, account: &AccountState) {
         while let Some(SignUp { id, username, password, repeated }) = self.sign_ups.pop_front() {
             if username.is_empty() || username.contains(char::is_whitespace) {
@@ -185,7 +186,7 @@ impl ServerSide {
     ) {
         match reply.code {
             Code::SignedUp => {
-                // The user's own word, whatever name the answer has.
+                // The user's own spelling counts, not the server's.
                 cx.answer(id, Reply::SignedUp { username: wanted.to_ascii_lowercase() });
             }
             code => cx.fail(id, Failure::refused(code, reply.last_line())),
@@ -193,7 +194,7 @@ impl ServerSide {
         self.choose(cx, account);
     }
 
-    /// The login comes to nothing; the link stays.
+    /// Gives up a refused login. The link stays.
     fn refuse_login(&mut self, cx: &mut Context, account: &AccountState, why: &Failure) {
         self.give_up_login(cx, why, false);
         self.choose(cx, account);
@@ -203,7 +204,7 @@ impl ServerSide {
         let Some(goal) = self.goal.take() else {
             return;
         };
-        // Who was dropped as idle has been told that the next request logs in.
+        // A user who was dropped as idle knows that the next request logs in.
         if goal.waiting.is_empty() && why.code() != FailureCode::Idle {
             let username = goal.username.clone();
             let trouble = Trouble::LoginEnded { why: why.clone(), told, username };
@@ -220,7 +221,7 @@ impl ServerSide {
         self.goal.as_ref().is_some_and(|goal| goal.returning)
     }
 
-    /// The user is logged in. Returns the requests that waited for that.
+    /// Notes the login. Returns the requests that waited for it.
     fn logged_in(&mut self, cx: &mut Context, welcome: &Welcome) -> Vec<(RequestId, Request)> {
         self.link = Link::LoggedIn;
         self.logged_in_ms = cx.now_ms();
@@ -323,8 +324,8 @@ impl Session {
             (Code::LoggedIn, None) => return self.server_down(LinkEnd::Lost),
             (Code::Busy, _) => return self.server_down(LinkEnd::Closed(Closing::Busy)),
             (Code::StoreUnavailable | Code::SlowDown, _) if self.server.is_returning() => {
-                // The accounts are away for a moment, or somebody at our address guesses: that
-                // passes.
+                // The account store is down for a moment, or somebody at our address guesses
+                // passwords. Both pass.
                 return self.server_down(LinkEnd::Lost);
             }
             (Code::LoggedInElsewhere, _) => Failure::LoggedInElsewhere(own),

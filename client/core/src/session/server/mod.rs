@@ -1,10 +1,10 @@
 //! The link to the server: dialling, staying connected, coming back.
 //!
-//! * `asking` – what a logged-in user asks of the server, and the answers
+//! * `asking` – requests of a logged-in user, and the answers
 //! * `datagrams` – keep-alives over UDP
-//! * `ending` – the end of the link, and what comes after it
+//! * `ending` – the end of the link, and the reaction to it
 //! * `login` – signing up and logging in
-//! * `news` – what comes by itself: broadcasts, introductions, datagrams
+//! * `news` – unasked messages: broadcasts, introductions, datagrams
 
 mod asking;
 mod datagrams;
@@ -36,15 +36,15 @@ use crate::failure::Failure;
 use crate::view::LinkState;
 pub(super) use asking::is_at;
 
-/// An answer that takes longer than this does not come.
+/// The time after which an answer counts as missing.
 const ANSWER_MS: u64 = 30_000;
 
-/// All that concerns the server.
+/// The state that concerns the server.
 #[derive(Debug, Default)]
 pub(in crate::session) struct ServerSide {
     link: Link,
     pending: VecDeque<Pending>,
-    /// What is to be achieved once the link is there.
+    /// The goal of being logged in, if there is one.
     goal: Option<Goal>,
     sign_ups: VecDeque<SignUp>,
     fingerprint: Option<Fingerprint>,
@@ -52,16 +52,16 @@ pub(in crate::session) struct ServerSide {
     binding: ChannelBinding,
     own_address: Option<IpAddr>,
     retries: Retries,
-    /// When the last login succeeded.
+    /// The time of the last login.
     logged_in_ms: u64,
     next_ping_ms: u64,
-    /// When the server was last told that the user is active.
+    /// The time of the last report to the server that the user is active.
     reported_ms: Option<u64>,
     datagrams: Datagrams,
-    /// Everybody who was here when that was last asked.
+    /// The last complete list of active clients.
     last_list: Vec<Listed>,
     watching: bool,
-    /// Who was dropped as idle: the user's next request logs them in again by key first.
+    /// The user whom the server dropped as idle. Their next request logs in again by key first.
     away: Option<Username>,
 }
 
@@ -69,21 +69,21 @@ pub(in crate::session) struct ServerSide {
 enum Link {
     #[default]
     Down,
-    /// Tried again at that time.
+    /// The next try is at that time.
     Waiting {
         until_ms: u64,
     },
     Dialling,
-    /// Up; the server's greeting or its answer to HELLO is awaited.
+    /// The link is up. The server's greeting or its answer to HELLO is awaited.
     Greeting,
-    /// Log in or sign up?
+    /// The server waits for a login or a sign-up.
     Choosing,
     /// A sign-up or a login is under way.
     Busy,
     LoggedIn,
 }
 
-/// A request whose reply has not come yet; replies come in the order of requests.
+/// A request without its reply. Replies come in the order of requests.
 #[derive(Debug)]
 struct Pending {
     since_ms: u64,
@@ -94,29 +94,29 @@ struct Pending {
 pub(in crate::session) enum Expected {
     Greeting,
     Hello,
-    /// The account that is to be made.
+    /// A sign-up under this name.
     SignUp(RequestId, String),
     Login,
     ChangePassword(RequestId),
-    /// A page of the list, after those that have come.
+    /// A page of the list, after the earlier ones.
     List(ListFor, Pages),
     Watch(Option<RequestId>),
     Connect(Username),
-    /// The same, for an address: whose it is comes with the answer.
+    /// A connection to an address, whose owner comes with the answer.
     ConnectAddress(RequestId, String, bool),
     Broadcast(RequestId),
     Replay,
     Ping,
     Active,
-    /// The user wants the answer no more.
+    /// A request whose answer the user no longer wants.
     Forgotten,
 }
 
-/// Why a list was asked for.
+/// The purpose of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::session) enum ListFor {
     User(RequestId),
-    /// To see whether a request to connect can be valid.
+    /// The check of a request to connect.
     Connect(RequestId, String, bool),
 }
 
@@ -151,18 +151,18 @@ impl ServerSide {
         }
     }
 
-    /// Whether something is to be achieved at the server.
+    /// Returns true if a login or a sign-up is wanted.
     fn has_work(&self) -> bool {
         self.goal.is_some() || !self.sign_ups.is_empty()
     }
 
-    /// Whether the account is used, or about to be, at the server.
+    /// Returns true if the account is used, or about to be, at the server.
     pub(in crate::session) fn needs_account(&self) -> bool {
         self.goal.is_some() || self.is_logged_in()
     }
 
-    /// An address that the server told, with the scope of the link to the server if it is one of a
-    /// link alone: an address on the wire has none (RFC 4007, section 11).
+    /// Returns an address from the server. A link-local one gets the scope of the link to the
+    /// server, since addresses on the wire have none (RFC 4007, section 11).
     pub(in crate::session) fn scoped(&self, address: SocketAddr) -> SocketAddr {
         match (address, self.address) {
             (SocketAddr::V6(mut address), Some(SocketAddr::V6(server)))
@@ -179,7 +179,7 @@ impl ServerSide {
         !matches!(self.link, Link::Down | Link::Waiting { .. } | Link::Dialling)
     }
 
-    /// The user wants something of the server: at once, whatever was waited for.
+    /// Dials the server without further wait, or uses the open link.
     fn reach(&mut self, cx: &mut Context, account: &AccountState) {
         match self.link {
             Link::Down | Link::Waiting { .. } => {
@@ -196,7 +196,7 @@ impl ServerSide {
         cx.push(Effect::DialServer);
     }
 
-    /// The link is up, and the server's key is the trusted one.
+    /// Handles a link that is up and whose server key is trusted.
     pub(in crate::session) fn secured(
         &mut self,
         cx: &Context,
@@ -213,7 +213,7 @@ impl ServerSide {
         }
     }
 
-    /// The server can't be reached.
+    /// Handles a failed dial.
     pub(in crate::session) fn unreached(&mut self, cx: &mut Context, why: Unreached) {
         if self.link != Link::Dialling {
             return;
@@ -237,7 +237,7 @@ impl ServerSide {
         self.pending.push_back(Pending { since_ms: cx.now_ms(), what });
     }
 
-    /// Asks the server for something.
+    /// Sends a request to the server.
     pub(in crate::session) fn ask(
         &mut self,
         cx: &mut Context,
@@ -253,7 +253,7 @@ impl ServerSide {
         self.next_ping_ms = cx.now_ms() + interval;
     }
 
-    /// Tells the server that the user is active, now and then.
+    /// Tells the server that the user is active, at most once in a while.
     pub(in crate::session) fn report_activity(&mut self, cx: &mut Context) {
         let due = self.reported_ms.is_none_or(|last| last + ACTIVITY_REPORT_MS <= cx.now_ms());
         if due && self.is_logged_in() {
@@ -276,7 +276,7 @@ impl ServerSide {
         self.pending.front().map(|pending| pending.since_ms + ANSWER_MS)
     }
 
-    /// Dials and pings when that is due. Returns false if an answer does not come.
+    /// Dials and pings when that is due. Returns false if an answer is missing.
     fn tick(&mut self, cx: &mut Context) -> bool {
         if matches!(self.link, Link::Waiting { until_ms } if until_ms <= cx.now_ms()) {
             self.dial(cx);
@@ -292,7 +292,7 @@ impl ServerSide {
 
     fn tick_datagrams(&mut self, cx: &mut Context) {
         if self.datagrams.fell_silent(cx.now_ms()) {
-            // Either only UDP is gone or all of it: the answer to this tells.
+            // The answer to this ping shows whether only UDP or the whole link is gone.
             self.ask(cx, ServerRequest::Ping, Expected::Ping);
         }
         self.datagrams.tick(cx);
@@ -309,7 +309,7 @@ impl Session {
             FromServer::Notice(notice) => self.server_noticed(notice),
             FromServer::Reply(reply) => match self.server.pending.pop_front() {
                 Some(pending) => self.server_replied(pending.what, reply),
-                // A reply to nothing: the two sides do not understand each other.
+                // A reply without a request: the two sides are out of step.
                 None => self.server_down(LinkEnd::Lost),
             },
         }

@@ -1,4 +1,4 @@
-//! What comes from the server by itself: over TCP and UDP.
+//! Unasked messages from the server, over TCP and UDP.
 
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Broadcast, Notice, Request as ServerRequest};
@@ -61,7 +61,7 @@ impl Session {
         self.account.save_position(&mut self.cx, self.broadcasts.position());
     }
 
-    /// Asks for the broadcasts that are missing, if that may be.
+    /// Requests the missing broadcasts, if a replay is allowed now.
     pub(super) fn repair(&mut self) {
         if let Some(from) = self.broadcasts.begin_repair() {
             self.server.datagrams.hurry(self.cx.now_ms());

@@ -1,10 +1,10 @@
-//! When a message that came is acknowledged.
+//! The times at which messages are acknowledged.
 
 use super::*;
 
 const NOTHING: [u64; 0] = [];
 
-/// The numbers of the acknowledgements that go out.
+/// Returns the numbers of the sent acknowledgements.
 fn acknowledged(effects: &[Effect]) -> Vec<u64> {
     let number = |effect: &Effect| match effect {
         Effect::SendPeer { message: PeerMessage::Acknowledge { through }, .. } => Some(*through),

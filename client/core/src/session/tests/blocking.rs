@@ -1,4 +1,4 @@
-//! Those whom the user does not want to hear of.
+//! Blocked people.
 
 use super::*;
 use std::collections::BTreeSet;

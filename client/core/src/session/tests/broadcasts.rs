@@ -1,4 +1,4 @@
-//! Broadcasts: what is shown, what is a gap, and how the newest is learnt of.
+//! Broadcasts: shown ones, gaps, and the ways to learn of the newest.
 
 use letschat_protocol::datagram::{ToClient, ToServer};
 

@@ -1,4 +1,4 @@
-//! Asking for a chat and being asked.
+//! Requests for chats, in both directions.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Open chats: where text goes, and the end.
+//! Open chats: the target of a text, and the end.
 
 use letschat_protocol::message_id::MessageId;
 
@@ -20,7 +20,7 @@ fn text_never_moves_to_another_chat_by_itself() {
     assert!(answer(&effects, id).unwrap().is_ok());
 }
 
-/// The own messages that are told of: their ids, and what became of them.
+/// Returns the told ids and states of own messages.
 fn own(effects: &[Effect]) -> Vec<(MessageId, MessageState)> {
     let state = |event: &Event| match event {
         Event::Message { own: true, id, .. } => Some((*id, MessageState::Sent)),

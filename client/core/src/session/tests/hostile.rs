@@ -1,4 +1,4 @@
-//! Servers and peers who lie, or take places that are meant for others.
+//! Servers and peers that lie, or take places that are meant for others.
 
 use letschat_protocol::datagram::ToClient;
 
@@ -9,7 +9,7 @@ fn introduce(client: &mut TestSession, who: &str, key: PublicKey) -> Vec<Effect>
     client.notice(Notice::Introduction(Introduction { username: name(who), receiver, key }))
 }
 
-/// The n-th of many keys.
+/// Returns the n-th of many keys.
 fn some_key(n: u32) -> PublicKey {
     let mut seed = [7; 32];
     seed[..4].copy_from_slice(&n.to_be_bytes());
@@ -20,7 +20,7 @@ fn rings(effects: &[Effect]) -> bool {
     told(effects).iter().any(|event| matches!(event, Event::Request { .. }))
 }
 
-/// Somebody who has been introduced arrives from there and calls.
+/// Introduces somebody, who arrives from this address and calls.
 fn calls_from(client: &mut TestSession, who: &str, n: u32, from: &str) -> Vec<Effect> {
     introduce(client, who, some_key(n));
     let link = LinkId::arrived(u64::from(n));
@@ -36,7 +36,7 @@ fn refused(effects: &[Effect], why: Refusal) -> Option<LinkId> {
     })
 }
 
-/// Somebody on a new link calls, and hangs up at once.
+/// Lets somebody call on a new link and hang up at once. Returns true if the call rang.
 fn rings_and_hangs_up(client: &mut TestSession, who: &str, seed: u8) -> bool {
     let (link, effects) = client.called_by(who, seed);
     client.put(Input::PeerLost { link, why: PeerLoss::Broken });

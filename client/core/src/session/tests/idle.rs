@@ -1,4 +1,4 @@
-//! A user who was dropped as idle, and what counts as activity.
+//! Users who were dropped as idle, and activity.
 
 use letschat_protocol::limits::ACTIVITY_REPORT_MS;
 

@@ -1,8 +1,8 @@
-//! A key that changes: what is shown of it, and which one `trust` pins.
+//! Changed keys: how they are shown, and which one `trust` pins.
 
 use super::*;
 
-/// Alice has chatted with bob, whose key is that of the seed 2.
+/// Returns alice's session after a chat with bob, whose key is that of the seed 2.
 fn knows_bob() -> TestSession {
     let mut client = TestSession::logged_in();
     let link = client.chat_with("bob", 2);
@@ -30,7 +30,7 @@ fn trust(client: &mut TestSession) -> Result<String, Failure> {
     }
 }
 
-/// The failure that shows both keys of bob.
+/// Returns the failure that shows both keys of bob.
 fn shows(seed: u8, trusting: bool) -> Failure {
     let (known, new) = (Some(key(2)), key(seed));
     Failure::KeyChanged { who: name("bob"), known, new, trusting }

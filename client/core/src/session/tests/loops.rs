@@ -1,4 +1,4 @@
-//! Servers and peers that would keep the client busy: each loop backs off or ends.
+//! Servers and peers that try to keep the client busy. Each loop backs off or ends.
 
 use std::cell::Cell;
 
@@ -8,14 +8,14 @@ use super::*;
 
 const TEN_MINUTES_MS: u64 = 600_000;
 
-/// Ends a link to the server.
+/// A function that ends a link to the server.
 type Ending = fn(&mut TestSession) -> Vec<Effect>;
 
 const ENDINGS: [Ending; 4] = [
     |client| client.notice(Notice::Closing(Closing::Terminated)),
     |client| client.notice(Notice::Closing(Closing::Silent)),
     |client| client.put(Input::ServerLost),
-    // A reply to nothing.
+    // A reply without a request.
     |client| client.server(Code::Ok, "250"),
 ];
 
@@ -78,7 +78,7 @@ fn server_that_is_full_and_lost_by_turns_is_given_up() {
     panic!("it was never given up");
 }
 
-/// A chat of alice's own making, without a server. The link is returned.
+/// Opens a chat that alice called for, without a server. Returns the link.
 fn calling_alone(client: &mut TestSession) -> LinkId {
     client.connecting_to("bob", 2);
     let link = LinkId::dialled(1);
@@ -101,7 +101,8 @@ fn is_lost(effects: &[Effect]) -> bool {
         .any(|event| matches!(event, Event::ChatClosed { reason: ChatEnd::Lost, .. }))
 }
 
-/// What a peer does with a link that was dialled to take up a chat.
+/// Redials the peer of a chat until it is over, with these answers of the peer. Returns the number
+/// of dials.
 fn dials_until_lost(peer: impl Fn(&mut TestSession, LinkId) -> Vec<Effect>) -> usize {
     let mut client = TestSession::logged_in();
     let link = calling_alone(&mut client);
@@ -192,7 +193,7 @@ fn peer_that_resumes_again_and_again_is_given_up() {
     }
 }
 
-/// How many replays are asked for in ten minutes of a server that says what it likes to each.
+/// Counts the requested replays in ten minutes with a server that gives these answers.
 fn replays(answer: impl Fn(&mut TestSession)) -> usize {
     let mut client = TestSession::logged_in();
     let entry = |number| Broadcast { number, sender: name("bob"), time_ms: 1, text: "a".into() };
@@ -246,7 +247,7 @@ fn replay_that_brings_something_is_soon_followed() {
     for number in (2..200).step_by(2) {
         let entry = Broadcast { number, sender: name("bob"), time_ms: number, text: "a".into() };
         client.notice(Notice::Broadcast { entry: entry.clone(), own: false });
-        // Only datagrams that were overtaken are waited for.
+        // The client waits only for datagrams that were overtaken.
         client.now.boot_ms += 60;
         let effects = client.put(Input::Tick);
         assert!(asks_server(&effects, |request| matches!(request, ServerRequest::Replay { .. })));
@@ -257,8 +258,8 @@ fn replay_that_brings_something_is_soon_followed() {
     }
 }
 
-/// Asks for the list of a server that sends these pages. The code of the failure, and how many
-/// pages were asked for.
+/// Asks for the list of a server that sends these pages. Returns the code of the failure, and the
+/// number of requested pages.
 fn failed_list(page: impl Fn(u64) -> (Vec<String>, String), pause_ms: u64) -> (&'static str, u64) {
     let mut client = TestSession::logged_in();
     let (id, mut effects) = client.ask(Request::List);

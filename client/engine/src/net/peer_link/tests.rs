@@ -19,7 +19,7 @@ fn side(seed: u8) -> Side {
 
 type Occurrences = async_channel::Receiver<Occurrence>;
 
-/// A receiver of this side's on a free port.
+/// Starts a receiver on a free port.
 fn receive(
     executor: &LocalExecutor<'static>,
     side: &Side,
@@ -84,7 +84,7 @@ fn both_sides_learn_the_others_key_and_messages_flow_both_ways() {
         let heard = peer_input(&called).await;
         assert!(matches!(heard, Input::Peer { message: PeerMessage::Ringing, .. }));
 
-        // The last words arrive before the end, and only the other side hears of the end.
+        // The last messages arrive before the end, and only the other side is told of the end.
         callee.send(&PeerMessage::Bye);
         let closing = callee.close();
         let heard = peer_input(&called).await;
@@ -163,7 +163,7 @@ fn what_is_no_message_ends_the_link_as_such() {
     let (one, other) = (async_io::Async::new(one).unwrap(), async_io::Async::new(other).unwrap());
     let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
     block_on(executor.run(async {
-        // A pair of sockets that know no addresses: what a relay will be to the two.
+        // A pair of sockets without addresses, like the two sides of a relay.
         let (ours, theirs) = zip(
             secure_as_dialler(one, &alice.tls, bob.identity.public_key()),
             secure_as_receiver(other, &bob.tls),

@@ -1,4 +1,4 @@
-//! The server link against a TLS server that does what each test needs.
+//! Tests of the server link with a TLS server that does what each test needs.
 
 use super::*;
 use crate::net::QUEUE_LENGTH;
@@ -16,7 +16,7 @@ use rustls::pki_types::PrivateKeyDer;
 use std::net::Ipv4Addr;
 use tempfile::TempDir;
 
-/// A listener with a certificate of its own, and a client's folder.
+/// A listener with its own certificate, and a client's folder.
 struct World {
     executor: LocalExecutor<'static>,
     listener: async_net::TcpListener,
@@ -66,7 +66,7 @@ impl World {
         self.tls.accept(stream).await
     }
 
-    /// A link that is secured on both sides.
+    /// Returns a link that is secured on both sides.
     async fn linked(&self) -> (ServerLink, Occurrences, Accepted<TcpStream>, Secured) {
         let (link, occurrences) = self.dial(None);
         let (accepted, occurrence) = zip(self.accept(), occurrences.recv()).await;
@@ -135,7 +135,7 @@ fn words_flow_both_ways_and_the_last_ones_arrive_before_the_end() {
         link.send(&Request::Quit);
         let closing = link.close();
         let mut heard = String::new();
-        // An end without TLS's own would be an error here.
+        // An end without the one of TLS would be an error here.
         accepted.read_to_string(&mut heard).await.unwrap();
         assert_eq!(heard, "HELLO letschat/1\nQUIT\n");
         drop(accepted);
@@ -156,7 +156,7 @@ fn an_end_or_nonsense_is_a_lost_link_told_once() {
                 drop(accepted);
             }
             assert!(matches!(input(&occurrences).await, Input::ServerLost));
-            // The task was the only one that could tell.
+            // The task held the only sender.
             assert!(occurrences.recv().await.is_err());
         });
     }
@@ -189,12 +189,12 @@ fn a_dial_that_is_called_off_tells_nothing() {
     });
 }
 
-/// Accepts in the kernel, and says nothing.
+/// Returns a listener whose connections are accepted by the kernel and never answered.
 fn silent_listener() -> std::net::TcpListener {
     std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
 }
 
-/// Where nobody listens.
+/// Returns an address where nobody listens.
 fn dead_address() -> SocketAddr {
     silent_listener().local_addr().unwrap()
 }
