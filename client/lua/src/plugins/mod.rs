@@ -326,7 +326,7 @@ impl Plugins {
         clock::now().boot_ms.saturating_sub(typed_ms) as f64 / 1000.0
     }
 
-    /// Ends all plugins and writes their stores within [`SAVING_TIME`]. Returns the errors.
+    /// Ends all plugins and writes their stores within five seconds. Returns the errors.
     pub fn finish(&self) -> Vec<String> {
         let loaded = std::mem::take(&mut *self.lock());
         drop(loaded);
