@@ -1,4 +1,4 @@
-//! A client that is told commands and asked for events.
+//! A client that takes commands and reports events.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::programs::{PATIENCE, Running, program_by, without_settings};
 use crate::server::TestServer;
 
-/// The password of every account that a test makes.
+/// The password of every account of a test.
 pub const PASSWORD: &str = "correct horse battery";
 
 /// A running `letschat --json`.
@@ -19,29 +19,29 @@ pub struct TestClient {
     pub name: String,
     /// The data folder.
     pub data: TempDir,
-    /// What came and was not waited for yet.
+    /// The events and replies not yet waited for.
     mailbox: Vec<Value>,
     commands: u64,
 }
 
 impl TestClient {
-    /// Starts a client that knows the server and has done nothing yet.
+    /// Starts a client that knows the server and is not logged in.
     pub fn start(server: &TestServer, name: &str) -> TestClient {
         TestClient::start_at(&server.location(), name, &[])
     }
 
-    /// The same with an address and flags of the test's own.
+    /// Starts a client with this address and these flags.
     pub fn start_at(location: &str, name: &str, flags: &[&str]) -> TestClient {
         let data = tempfile::tempdir().unwrap();
         TestClient::start_in(data, location, name, flags)
     }
 
-    /// The same in a folder that may have been used before.
+    /// Starts a client in a folder that may have been used before.
     pub fn start_in(data: TempDir, location: &str, name: &str, flags: &[&str]) -> TestClient {
         TestClient::start_in_by(&[], data, location, name, flags)
     }
 
-    /// Starts a client by a program that then gives way to it, such as `env`.
+    /// Starts a client through programs that exec it, such as `env`.
     pub fn start_by(by: &[String], server: &TestServer, name: &str) -> TestClient {
         let data = tempfile::tempdir().unwrap();
         TestClient::start_in_by(by, data, &server.location(), name, &[])
@@ -69,7 +69,7 @@ impl TestClient {
         client
     }
 
-    /// Makes the account and logs in.
+    /// Signs up and logs in.
     pub fn sign_up_and_log_in(&mut self) {
         let credentials = json!({"username": self.name, "password": PASSWORD});
         self.ok("signup", credentials.clone());
@@ -77,7 +77,7 @@ impl TestClient {
         self.wait_event("logged_in");
     }
 
-    /// Tells a command and does not wait; the number names its reply.
+    /// Sends a command without waiting. Returns the number of its reply.
     pub fn tell(&mut self, command: &str, arguments: Value) -> u64 {
         self.commands += 1;
         let line = json!({"id": self.commands, "command": command, "arguments": arguments});
@@ -85,12 +85,12 @@ impl TestClient {
         self.commands
     }
 
-    /// The reply to a command that was told.
+    /// Waits for the reply with this number.
     pub fn reply(&mut self, id: u64) -> Value {
         self.wait("reply", |line| line.get("reply").is_some() && line["id"] == id)
     }
 
-    /// Tells a command, waits for its reply, and expects success.
+    /// Runs a command and expects success.
     pub fn ok(&mut self, command: &str, arguments: Value) -> Value {
         let id = self.tell(command, arguments);
         let reply = self.reply(id);
@@ -98,19 +98,19 @@ impl TestClient {
         reply
     }
 
-    /// Tells a command, waits for its reply, and expects a failure, whose code is returned.
+    /// Runs a command, expects a failure and returns its code.
     pub fn fails(&mut self, command: &str, arguments: Value) -> String {
         let (code, _) = self.refused(command, arguments);
         code
     }
 
-    /// The same, with the sentence that comes with the code.
+    /// Runs a command, expects a failure and returns its code and message.
     pub fn refused(&mut self, command: &str, arguments: Value) -> (String, String) {
         let id = self.tell(command, arguments);
         self.refusal(id)
     }
 
-    /// The code and the sentence with which a command failed that was told.
+    /// Waits for the reply with this number, expects a failure and returns its code and message.
     pub fn refusal(&mut self, id: u64) -> (String, String) {
         let reply = self.reply(id);
         let text = |field: &str| reply["error"][field].as_str().map(str::to_owned);
@@ -118,7 +118,7 @@ impl TestClient {
         refusal.unwrap_or_else(|| panic!("it did not fail: {reply}"))
     }
 
-    /// Expects to be out for this reason, with nothing being tried.
+    /// Expects the client to be logged out for this reason and not to reconnect.
     pub fn is_out_for_good(&mut self, reason: &str) {
         let closed = self.wait_event("disconnected");
         assert_eq!(closed["reason"], reason, "{closed}");
@@ -127,7 +127,7 @@ impl TestClient {
         assert!(tries.is_empty(), "{tries:?}");
     }
 
-    /// Expects to be logged in still, or again.
+    /// Expects the client to be logged in, at once or after a reconnection.
     pub fn is_in(&mut self) {
         assert_eq!(self.ok("status", json!({}))["state"], "logged_in");
     }
@@ -137,13 +137,13 @@ impl TestClient {
         self.wait(name, |line| line["event"] == name)
     }
 
-    /// Waits for an event of this name that has this in a field.
+    /// Waits for an event of this name with this value in a field.
     pub fn wait_event_with(&mut self, name: &str, field: &str, value: &str) -> Value {
         let wanted = format!("{name} with {field} {value}");
         self.wait(&wanted, |line| line["event"] == name && line[field] == value)
     }
 
-    /// Waits for something that fits. What came before and was not waited for counts.
+    /// Waits for output that fits. Earlier output counts if no call has taken it.
     pub fn wait(&mut self, wanted: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + PATIENCE;
         let found = self.wait_until(until, fits);
@@ -152,7 +152,7 @@ impl TestClient {
         })
     }
 
-    /// The same, but within a time, and nothing is an answer too.
+    /// Waits at most this long for output that fits.
     pub fn wait_within(&mut self, time: Duration, fits: impl Fn(&Value) -> bool) -> Option<Value> {
         self.wait_until(Instant::now() + time, fits)
     }
@@ -172,20 +172,20 @@ impl TestClient {
         }
     }
 
-    /// Everything that came so far and fits, waited for or not.
+    /// Returns all output so far that fits, taken or not.
     pub fn all(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let heard = self.process.heard.iter().map(|line| serde_json::from_str(line).unwrap());
         heard.filter(|value| fits(value)).collect()
     }
 
-    /// The same, with the time at which each came.
+    /// Returns all output so far that fits, with the time of each.
     pub fn all_with_times(&self, fits: impl Fn(&Value) -> bool) -> Vec<(Instant, Value)> {
         let heard = self.process.heard.iter().map(|line| serde_json::from_str(line).unwrap());
         let times = self.process.heard_at.iter().copied();
         times.zip(heard).filter(|(_, value)| fits(value)).collect()
     }
 
-    /// Asks for a chat and has it approved.
+    /// Requests a chat and has it approved.
     pub fn chat_with(&mut self, other: &mut TestClient) {
         let id = self.tell("connect", json!({"who": other.name}));
         other.wait_event_with("request", "from", &self.name);
@@ -196,14 +196,14 @@ impl TestClient {
         other.wait_event_with("chat_opened", "with", &self.name);
     }
 
-    /// Says something in a chat and sees that it arrives.
+    /// Sends a message in a chat and waits until it arrives.
     pub fn says_to(&mut self, other: &mut TestClient, text: &str) {
         self.ok("say", json!({"text": text, "to": other.name}));
         let message = other.wait_event_with("message", "text", text);
         assert_eq!(message["from"], self.name);
     }
 
-    /// Ends the client and expects that all was well.
+    /// Ends the client and expects success.
     pub fn quits(mut self) {
         self.process.end_input();
         assert_eq!(self.process.exit_code(), 0, "{}", self.process.transcript());

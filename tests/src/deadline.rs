@@ -1,5 +1,5 @@
-//! A deadline for each test that starts a program. One that is not done by then ends the run, by its name: a
-//! test that waits for ever would never be named by the harness.
+//! A deadline for each test that starts a program. A test that misses it ends the run with an error that
+//! names it, which the harness would not do.
 
 use std::convert::Infallible;
 use std::env;
@@ -12,34 +12,34 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Another deadline, in seconds.
+/// The variable that overrides the deadline, in seconds.
 const VARIABLE: &str = "TEST_DEADLINE_SECONDS";
 
 /// The exit status of a test program in which a test failed.
 const FAILED: i32 = 101;
 
 thread_local! {
-    /// Gone with the thread of its test.
+    /// Dropped when the test's thread ends.
     static WATCH: Watch = Watch::begin();
 }
 
-/// Has a thread of its own wait for the end of a test, and be told of it by the end of a channel.
+/// A thread that waits for the end of a test, which closes the channel.
 struct Watch {
-    /// Ends the channel when it is dropped.
+    /// Closes the channel on drop.
     _runs: Sender<Infallible>,
 }
 
-/// Begins the deadline of the test that runs on this thread, if it has not begun.
+/// Starts the deadline of the current thread's test, unless it has already started.
 pub(crate) fn begin() {
-    // A thread may come back for a program while its own end is under way.
+    // A thread may start a program while its thread-locals are being dropped.
     let _ = WATCH.try_with(|_| ());
 }
 
 impl Watch {
     fn begin() -> Watch {
         let (_runs, is_over) = channel();
-        // Each test has a thread, which is called like it. One after the other (`--test-threads=1`) they
-        // are on the main thread. Played in full, the tests of faults take half an hour.
+        // Each test runs on a thread with its name, or with `--test-threads=1` on the main thread. The full
+        // tests of faults take half an hour.
         let name = thread::current().name().map(str::to_owned);
         let name = name.filter(|name| name != "main" && env::var_os("CHAOS").is_none());
         if let Some(name) = name {
@@ -57,7 +57,7 @@ impl Watch {
 }
 
 fn fail(name: &str, deadline: Duration) -> ! {
-    // Not by a macro, whose output the harness would keep.
+    // The harness would capture the output of a macro.
     let _ = writeln!(
         io::stderr(),
         "test {name} ... FAILED: it was not done after {} s",
@@ -69,7 +69,7 @@ fn fail(name: &str, deadline: Duration) -> ! {
     exit(FAILED)
 }
 
-/// The programs that the tests have started and not ended (proc_pid_task_tid_children(5)).
+/// Returns the programs that the tests started and that still run (proc_pid_task_tid_children(5)).
 fn children() -> Vec<String> {
     let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     let paths = tasks.filter_map(|task| Some(task.ok()?.path().join("children")));

@@ -1,17 +1,17 @@
-//! How long and how hard a fault is played, and what is told of it.
+//! The duration and intensity of the fault tests, and their report.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// What is there of the short form, which `make test` plays, and of the full one of `make chaos`.
+/// Returns the first value for `make test`, the second for `make chaos`.
 pub fn short_or_full<T>(short: T, full: T) -> T {
     if is_full() { full } else { short }
 }
 
-/// Whether this is the full form. Only that one judges times as strictly as the table in
-/// docs/OPERATING.md: the short one runs beside other tests.
+/// Returns true for the full form. Only the full form enforces the limits of the table in
+/// docs/OPERATING.md, since the short one runs beside other tests.
 pub fn is_full() -> bool {
     static FORM: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("CHAOS").ok());
     match FORM.as_deref() {
@@ -21,7 +21,7 @@ pub fn is_full() -> bool {
     }
 }
 
-/// What chance is drawn from: CHAOS_SEED, or a seed of this run's own, which the table tells.
+/// Returns the random seed: CHAOS_SEED, or a new one that the report shows.
 pub fn seed() -> u64 {
     static SEED: LazyLock<u64> = LazyLock::new(|| match std::env::var("CHAOS_SEED") {
         Ok(seed) => seed.parse().expect("CHAOS_SEED is a number"),
@@ -34,15 +34,15 @@ pub fn seed() -> u64 {
     *SEED
 }
 
-/// A row of the table: a fault, how it was played, what was seen.
+/// Prints a row of the report: the fault, its form, and the result.
 pub fn tell(fault: &str, played: &str, seen: &str) {
     let row = format!("| {fault} | {played} | {seen} |");
     println!("seed {}: {row}", seed());
     add_to_table(&row);
 }
 
-/// A fault that can't be played on this machine. It is said past the test harness, too, which keeps
-/// quiet about a test that passes.
+/// Reports a fault that this machine can't play. It bypasses the test harness, which hides the output of
+/// passing tests.
 #[allow(
     clippy::explicit_write,
     reason = "what `eprintln!` says of a test that passes, nobody reads"
@@ -59,7 +59,7 @@ fn add_to_table(row: &str) {
     }
 }
 
-/// The value that this share of the times does not exceed (nearest rank).
+/// Returns the quantile by the nearest-rank method.
 pub fn quantile(times: &[Duration], share: f64) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();

@@ -1,45 +1,45 @@
-//! The kit of the tests that run real processes: it starts servers and clients, and breaks what is between them.
+//! The kit of the tests that run real processes. It starts servers and clients and breaks their network.
 //!
-//! Nothing here sleeps in order to wait: each step waits for what it needs to see, and fails with all that was seen
-//! when that does not come.
+//! No test sleeps in order to wait. Each step waits for the output that it needs, and fails with all output
+//! so far if that does not come.
 //!
 //! The suites are files and folders of `tests/`, for `cargo test -p letschat-tests --test NAME`:
 //!
 //! * `processes` – servers, clients and people who type, over loopback
 //! * `terminal` – the client at a terminal, key by key
-//! * `client` – the client where there is no server
+//! * `client` – the client without a server
 //! * `open_room` – the open room
 //! * `lua` – scripts, bots, plugins and the demo
-//! * `between` – somebody who sits between two programs and alters what passes
-//! * `faults` – crashes, floods, full disks, rough networks; `make chaos` plays them in full
+//! * `between` – an attacker between two programs who alters the traffic
+//! * `faults` – crashes, floods, full disks, rough networks; `make chaos` runs them in full
 //! * `store` – SQLite and MySQL
-//! * `net` – how the server starts, refuses and ends
-//! * `readme`, `assignments`, `transcripts` – the documents against the programs
+//! * `net` – the start, the refusals and the end of the server
+//! * `readme`, `assignments`, `transcripts` – the documents, checked against the programs
 //! * `sources` – rules for every source file
 //!
 //! Programs:
 //!
-//! * [`programs`] – builds the programs and runs one of them
-//! * [`server`] – a server in a folder of its own, to be stopped, killed and started again
+//! * [`programs`] – builds and runs the programs
+//! * [`server`] – a server in its own folder that can be stopped, killed and restarted
 //! * [`operator`] – the server's program with a subcommand, run to its end
 //! * [`room`] – an open room, and visitors with a socket each
-//! * [`client`] – a client that is told commands and asked for events
-//! * [`person`] – a client in a pseudo-terminal of its own
-//! * [`palette`] – colours as terminals show them
-//! * [`mysql_server`] – a database server to test with
+//! * [`client`] – a client that takes commands and reports events
+//! * [`person`] – a client in its own pseudo-terminal
+//! * [`palette`] – the colours of terminals
+//! * [`mysql_server`] – a database server for the tests
 //!
 //! Other ends of a connection:
 //!
-//! * [`typist`] – a TLS connection by which lines are typed
-//! * [`relay`] – stands between two programs and breaks the network
+//! * [`typist`] – a TLS connection that sends and reads lines
+//! * [`relay`] – a relay between two programs that breaks the network
 //! * [`pair`] – two people in a chat over a relay
-//! * [`rogue`] – a peer that is approved and then does as it likes
+//! * [`rogue`] – an approved peer that breaks the protocol
 //!
 //! Time, ports, results and files:
 //!
 //! * [`ports`] – free ports
 //! * [`pace`] – steps at a steady pace
-//! * [`form`] – how long and how hard a fault is played, and the table of `make chaos`
+//! * [`form`] – the duration and intensity of the fault tests, and the table of `make chaos`
 //! * [`project`] – the files of the project
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]

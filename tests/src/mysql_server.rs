@@ -1,5 +1,5 @@
-//! A server for the tests: the one that `LETSCHAT_TEST_MYSQL` names
-//! (`mysql://USER[:PASSWORD]@HOST[:PORT]`, who may do everything), else a throwaway one.
+//! A database server for the tests: the one that `LETSCHAT_TEST_MYSQL` names
+//! (`mysql://USER[:PASSWORD]@HOST[:PORT]`, with all privileges), else a temporary one.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -19,32 +19,32 @@ use tempfile::TempDir;
 
 use crate::ports::free_port;
 
-/// How long a server has to start. Far more than it takes, since the machine may be busy.
+/// The time limit for the server's start. It is generous, since the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Another program may take the port that was free a moment ago.
+/// The number of attempts to start: another program may take the free port first.
 const TRIES: usize = 5;
 
-/// Where a server is, and as whom it lets us do everything.
+/// The address of a database server and its administrator.
 pub struct MysqlServer {
-    /// The address of its port.
+    /// The address and port.
     pub address: SocketAddr,
     user: String,
     password: Option<String>,
 }
 
 impl MysqlServer {
-    /// The one for every test that can share it.
+    /// Returns the server for all tests that can share it.
     pub fn shared() -> &'static MysqlServer {
         NAMED.as_ref().unwrap_or_else(|| &Throwaway::shared().server)
     }
 
-    /// A connection that may do everything.
+    /// Opens a connection with all privileges.
     pub fn administrator(&self) -> Conn {
         Conn::new(self.options()).unwrap()
     }
 
-    /// Returns whether the server speaks TLS.
+    /// Returns true if the server supports TLS.
     pub fn offers_tls(&self) -> bool {
         let tls = SslOpts::default().with_danger_accept_invalid_certs(true);
         match Conn::new(self.options().ssl_opts(tls)) {
@@ -62,7 +62,7 @@ impl MysqlServer {
             .prefer_socket(false)
     }
 
-    /// A database, with the administrator's way into it.
+    /// Returns the location of a database, as the administrator.
     pub fn location(&self, database: &str) -> MysqlLocation {
         MysqlLocation {
             user: self.user.clone(),
@@ -74,14 +74,14 @@ impl MysqlServer {
         }
     }
 
-    /// Ends the connections that use a database, as if their programs had died.
+    /// Closes the connections that use a database, as if their programs had died.
     pub fn end_connections(&self, database: &str) {
         let mut administrator = self.administrator();
         let connections: Vec<::mysql::Row> = administrator.query("SHOW PROCESSLIST").unwrap();
         for row in connections {
             if row.get::<Option<String>, _>("db").unwrap().as_deref() == Some(database) {
                 let id: u64 = row.get("Id").unwrap();
-                // It may have ended by itself.
+                // The connection may have already closed.
                 let _ = administrator.query_drop(format!("KILL {id}"));
             }
         }
@@ -103,17 +103,17 @@ fn named(url: &str) -> MysqlServer {
     }
 }
 
-/// A server of this machine's own or in a container, with TLS, that ends with the tests.
+/// A temporary server on this machine or in a container, with TLS. It ends with the tests.
 pub struct Throwaway {
-    /// The server as its clients see it.
+    /// The server's address and administrator.
     pub server: MysqlServer,
     folder: PathBuf,
     process: Child,
 }
 
 impl Throwaway {
-    /// Whether there is one. Where a server was named there need not be, and then this says, past
-    /// the test harness that keeps quiet about what passes, what was not tested.
+    /// Returns true if a temporary server can be started. If not, and a server is named, it reports the
+    /// untested part past the harness, which hides the output of passing tests.
     #[allow(
         clippy::explicit_write,
         reason = "what `eprintln!` says of a test that passes, nobody reads"
@@ -131,7 +131,7 @@ impl Throwaway {
         *IS_HERE
     }
 
-    /// One for every test that needs no other.
+    /// Returns the server for every test that needs no other.
     pub fn shared() -> &'static Throwaway {
         static SHARED: LazyLock<Throwaway> = LazyLock::new(|| {
             let folder = TempDir::new().unwrap().keep();
@@ -140,23 +140,23 @@ impl Throwaway {
         &SHARED
     }
 
-    /// One for a single test, which can stop and start it.
+    /// Starts a server for a single test, which can stop and restart it.
     pub fn private(folder: &TempDir) -> Throwaway {
         Throwaway::start_on_any_port(folder.path(), &["--keep"])
     }
 
-    /// The certificate that vouches for the server's.
+    /// Returns the CA certificate of the server.
     pub fn authority(&self) -> PathBuf {
         self.folder.join("authority.pem")
     }
 
-    /// Ends it as a power cut does.
+    /// Kills the server, as a power cut would.
     pub fn stop(&mut self) {
         drop(self.process.stdin.take());
         self.process.wait().unwrap();
     }
 
-    /// Starts it again on the same port and data.
+    /// Restarts the server on the same port and data.
     pub fn start_again(&mut self) {
         let port = self.server.address.port();
         self.process = launch(&self.folder, &["--keep"], port).unwrap();
@@ -164,7 +164,7 @@ impl Throwaway {
 
     fn start_on_any_port(folder: &Path, flags: &[&str]) -> Throwaway {
         for _ in 0..TRIES {
-            // The folder goes with a server that did not start.
+            // The folder is gone if the server did not start.
             make_certificates(folder);
             let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
             match launch(folder, flags, address.port()) {
@@ -188,7 +188,7 @@ impl Drop for Throwaway {
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/throwaway-mysql.sh");
 
-/// Starts a server and waits until it listens; else what it said.
+/// Starts a server and waits until it listens. An error holds the server's output.
 fn launch(folder: &Path, flags: &[&str], port: u16) -> Result<Child, String> {
     let mut process = Command::new(SCRIPT)
         .args(flags)
@@ -220,7 +220,7 @@ fn launch(folder: &Path, flags: &[&str], port: u16) -> Result<Child, String> {
     }
 }
 
-/// What it says. Read to the end, since a full pipe would hold it up.
+/// Returns the output as lines. A thread reads it to the end, since a full pipe would block the server.
 fn lines_of(process: &mut Child) -> Receiver<String> {
     let (sender, lines) = channel();
     let stderr = BufReader::new(process.stderr.take().unwrap());
@@ -232,7 +232,7 @@ fn lines_of(process: &mut Child) -> Receiver<String> {
     lines
 }
 
-/// An authority, and a certificate of its for 127.0.0.1.
+/// Creates a CA, and a certificate for 127.0.0.1.
 fn make_certificates(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     let mut authority = CertificateParams::new([]).unwrap();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::programs::program;
 
-/// What came of it.
+/// The result of a command.
 pub struct CommandOutput {
     /// The exit status, or -1 after a signal.
     pub status: i32,
@@ -16,7 +16,7 @@ pub struct CommandOutput {
     pub errors: String,
 }
 
-/// The program without any settings of the machine's own, in a data folder.
+/// Returns the program for a data folder, without any settings of the machine.
 pub fn letschat_server(data: &Path) -> Command {
     let mut command = Command::new(program("letschat-server"));
     for (name, _) in std::env::vars_os() {
@@ -28,11 +28,11 @@ pub fn letschat_server(data: &Path) -> Command {
     command
 }
 
-/// Runs a program to its end on what it may read.
+/// Runs a program to its end with this input.
 pub fn run(command: &mut Command, input: &str) -> CommandOutput {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    // It may end before it has read anything.
+    // The program may end before it has read the input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let [said, errors] =
@@ -41,13 +41,13 @@ pub fn run(command: &mut Command, input: &str) -> CommandOutput {
 }
 
 impl CommandOutput {
-    /// Expects success, and returns what was said on standard output.
+    /// Expects success and returns the standard output.
     pub fn ok(self) -> String {
         assert_eq!(self.status, 0, "{}{}", self.output, self.errors);
         self.output
     }
 
-    /// Expects this status and one sentence on standard error, which is returned, and nothing else.
+    /// Expects this status and one sentence on standard error, which it returns.
     pub fn refused(self, status: i32) -> String {
         let CommandOutput { output, errors, .. } = &self;
         assert_eq!(self.status, status, "{output}{errors}");
@@ -60,7 +60,7 @@ impl CommandOutput {
         self.errors
     }
 
-    /// Expects that nothing was imported because of so many rows, and returns what was said of them.
+    /// Expects an import to refuse this number of rows and import none. Returns the report.
     pub fn refused_rows(self, bad: usize) -> String {
         assert_eq!((self.status, self.output.as_str()), (1, ""), "{}", self.errors);
         let (rows, end) = self.errors.trim_end().rsplit_once('\n').unwrap();

@@ -10,21 +10,21 @@ use crate::programs::PATIENCE;
 use crate::relay::Relay;
 use crate::server::TestServer;
 
-/// Two people of whom one, bob, can only be reached through a relay: the server sees him at its
-/// far side, so that this is where his friends dial.
+/// Two people. Bob can be reached only through a relay: the server sees him at the relay's far address, so
+/// peers dial that.
 pub struct Pair {
     _server: TestServer,
     _to_server: Relay,
-    /// The relay that alice dials to reach bob.
+    /// The relay that Alice dials to reach Bob.
     pub to_bob: Relay,
-    /// The one who asked for the chat.
+    /// The user who requested the chat.
     pub alice: TestClient,
-    /// The one behind the relay.
+    /// The user behind the relay.
     pub bob: TestClient,
 }
 
 impl Pair {
-    /// Has them meet. The relay is at this address of their own.
+    /// Starts a chat. The relay uses this address.
     pub fn chatting(seen_as: &str) -> Pair {
         let server = TestServer::start(&[]);
         let seen_as: IpAddr = seen_as.parse().unwrap();
@@ -44,7 +44,7 @@ impl Pair {
     }
 }
 
-/// That a message was shown is confirmed a moment later.
+/// Waits until a shown message has been confirmed, which happens a moment later.
 fn wait_confirmed(person: &mut TestClient) {
     let until = Instant::now() + PATIENCE;
     while person.ok("status", json!({}))["chats"][0]["unconfirmed"] != 0 {

@@ -1,12 +1,11 @@
-//! What terminals show for the sixteen colours that a program can name, and how well that can be
-//! read.
+//! The sixteen named colours of terminals, and their contrast.
 
 use vt100::{Cell, Color};
 
 /// Red, green and blue, as in `0xrrggbb`.
 pub type Rgb = u32;
 
-/// What a terminal shows.
+/// The colours of one terminal.
 #[derive(Debug)]
 pub struct Palette {
     /// The name of the terminal.
@@ -39,7 +38,7 @@ const CODE_DARK: [Rgb; 16] = [
     0x666666, 0xf14c4c, 0x23d18b, 0xf5f543, 0x3b8eea, 0xd670d6, 0x29b8db, 0xe5e5e5,
 ];
 
-/// Those with a light background, xterm's first.
+/// The palettes with a light background, xterm's first.
 pub const LIGHT: [Palette; 4] = [
     palette("xterm", 0x000000, 0xffffff, XTERM),
     palette("GNOME Terminal", 0x171421, 0xffffff, GNOME),
@@ -47,7 +46,7 @@ pub const LIGHT: [Palette; 4] = [
     palette("Visual Studio Code", 0x333333, 0xffffff, CODE_LIGHT),
 ];
 
-/// Those with a dark background, xterm's first, on black and on nearly black.
+/// The palettes with a dark background, xterm's first, on black and on nearly black.
 pub const DARK: [Palette; 5] = [
     palette("xterm", 0xe5e5e5, 0x000000, XTERM),
     palette("xterm on nearly black", 0xe5e5e5, 0x121212, XTERM),
@@ -66,12 +65,12 @@ const fn palette(
 }
 
 impl Palette {
-    /// The colours of a cell: of its text, and of what is behind it.
+    /// Returns the colours of a cell: its text and its background.
     pub fn colors(&self, cell: &Cell) -> (Rgb, Rgb) {
         let text = self.color(cell.fgcolor(), self.foreground);
         let behind = self.color(cell.bgcolor(), self.background);
         let (text, behind) = if cell.inverse() { (behind, text) } else { (text, behind) };
-        // Terminals show dim text as half text, half background, or a little better.
+        // Terminals show dim text at half intensity or a little more.
         (if cell.dim() { between(text, behind) } else { text }, behind)
     }
 
@@ -95,13 +94,13 @@ fn channels(color: Rgb) -> [u8; 3] {
     [r, g, b]
 }
 
-/// How well one can be told from the other: 1 to 21 (WCAG 2.2, "contrast ratio").
+/// Returns the contrast of two colours: 1 to 21 (WCAG 2.2, "contrast ratio").
 pub fn contrast(one: Rgb, other: Rgb) -> f64 {
     let (one, other) = (luminance(one), luminance(other));
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// From 0 for black to 1 for white (WCAG 2.2, "relative luminance").
+/// Returns the luminance from 0 for black to 1 for white (WCAG 2.2, "relative luminance").
 fn luminance(color: Rgb) -> f64 {
     let [r, g, b] = channels(color).map(|channel| {
         let share = f64::from(channel) / 255.0;

@@ -1,9 +1,9 @@
-//! Ports for programs that are told one.
+//! Free ports.
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-/// A port that is free for TCP and UDP. It lies below those that the kernel gives out by itself, so
-/// that nothing else on the machine is given it while whoever has it is away.
+/// Returns a port that is free for TCP and UDP. It lies below the kernel's ephemeral ports, so no other
+/// program gets it while its user is away.
 pub fn free_port() -> u16 {
     let is_free = |port: &u16| {
         let place = (Ipv4Addr::LOCALHOST, *port);

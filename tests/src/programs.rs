@@ -1,4 +1,4 @@
-//! Builds the programs and runs one of them, with what it says at hand.
+//! Builds and runs the programs, and records their output.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,20 +15,20 @@ use socket2::{Domain, Socket, Type};
 
 use crate::deadline;
 
-/// How long a test waits for something that must come. Far more than it takes, since the machine
-/// may be busy with other tests.
+/// The time limit for output that must come. It is generous, since the machine may be busy with other
+/// tests.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A settings file in which nothing is set: nobody's own is to change what a test sees.
+/// An empty settings file, so that the user's own does not affect the tests.
 pub const NO_SETTINGS: &str = "/dev/null";
 
-/// Variables of whoever runs the tests that would set something.
+/// Returns the variables of the environment that would change a setting.
 pub fn foreign_settings() -> Vec<OsString> {
     let names = env::vars_os().map(|(name, _)| name);
     names.filter(|name| name.as_encoded_bytes().starts_with(b"LETSCHAT_")).collect()
 }
 
-/// Takes the command to a machine where nothing was set.
+/// Removes all settings from the command's environment.
 pub fn without_settings(command: &mut Command) {
     for name in foreign_settings() {
         command.env_remove(name);
@@ -36,16 +36,16 @@ pub fn without_settings(command: &mut Command) {
     command.env("LETSCHAT_CONFIG", NO_SETTINGS).env("LETSCHAT_SERVER_CONFIG", NO_SETTINGS);
 }
 
-/// Returns the program of that name, built if it is not up to date, and begins the deadline of the test that asks.
+/// Returns the program of that name, built if necessary, and starts the calling test's deadline.
 pub fn program(name: &str) -> PathBuf {
     let program = folder().join(name);
-    // After the build, which may take long.
+    // The deadline starts after the build, which may take long.
     deadline::begin();
     program
 }
 
-/// Returns the folder of all programs, which are built if they are not up to date: cargo gives a test of one package
-/// no programs of others.
+/// Returns the folder of all programs, built if necessary. Cargo gives a test of one package no programs of
+/// others.
 pub fn folder() -> &'static Path {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = folder_above_this_one();
@@ -57,14 +57,13 @@ pub fn folder() -> &'static Path {
 
 fn build(folder: &Path) {
     let mut build = Command::new(env!("CARGO"));
-    // All of them: a package alone may be built with fewer features, and then everything anew.
+    // All packages: a package alone may be built with fewer features, which would rebuild everything.
     build.args(["build", "--quiet", "--workspace", "--bins"]);
     if folder.ends_with("release") {
         build.arg("--release");
     }
     build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    // What cargo tells a test of its package is not to be taken for a change of others: it would
-    // build them anew.
+    // Variables that cargo sets for this package's tests would make it rebuild the others.
     let is_of_a_package =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for name in env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
@@ -75,12 +74,12 @@ fn build(folder: &Path) {
     assert!(build.status().unwrap().success(), "the programs do not build");
 }
 
-/// Tests and examples are built in a folder below that of the programs.
+/// Returns the folder of the programs, which is above that of tests and examples.
 fn folder_above_this_one() -> PathBuf {
     env::current_exe().unwrap().ancestors().nth(2).unwrap().into()
 }
 
-/// The same, to be started by a program that then gives way to it, such as `env`, if one is named.
+/// Returns the program as a command, started through programs that exec it, such as `env`.
 pub fn program_by(by: &[String], name: &str) -> Command {
     let program = program(name);
     match by.split_first() {
@@ -93,40 +92,40 @@ pub fn program_by(by: &[String], name: &str) -> Command {
     }
 }
 
-/// A place where nobody listens, and which nobody else is given while the socket is held.
+/// Returns an address where nobody listens. Nobody else gets it while the socket is held.
 pub fn nobodys_address() -> (SocketAddr, Socket) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     (socket.local_addr().unwrap().as_socket().unwrap(), socket)
 }
 
-/// What a program said on standard error, and word of more.
+/// The standard error so far, and a signal for more.
 #[derive(Default)]
 struct Errors {
     text: Mutex<String>,
     more: Condvar,
 }
 
-/// A running program. Killed when it is dropped.
+/// A running program. Dropping it kills the program.
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<(Instant, String)>,
     errors: Arc<Errors>,
     collecting: Option<JoinHandle<()>>,
-    /// Everything that came on standard output so far.
+    /// All lines of standard output so far.
     pub heard: Vec<String>,
-    /// When each line of that came, whenever it was looked at.
+    /// The arrival time of each line, independent of when the test read it.
     pub heard_at: Vec<Instant>,
 }
 
 impl Running {
-    /// Starts a program, which reads what the test types.
+    /// Starts a program that reads the test's input.
     pub fn start(command: &mut Command) -> Running {
         Running::start_with_input(command, Stdio::piped())
     }
 
-    /// The same with a standard input of the test's own.
+    /// Starts a program with this standard input.
     pub fn start_with_input(command: &mut Command, input: Stdio) -> Running {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -169,7 +168,7 @@ impl Running {
         self.stdin = None;
     }
 
-    /// The next line on standard output, or `None` at its end.
+    /// Returns the next line of standard output, or `None` at its end.
     pub fn next_line(&mut self, until: Instant) -> Result<Option<String>, RecvTimeoutError> {
         let left = until.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
@@ -195,7 +194,7 @@ impl Running {
         }
     }
 
-    /// Waits for the program's end, and has all that it said.
+    /// Waits until the program exits, and reads the rest of its output.
     pub fn wait_exit(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         while let Ok(Some(_)) = self.next_line(until) {}
@@ -211,29 +210,29 @@ impl Running {
         }
     }
 
-    /// Waits for the end and returns the exit status, or -1 after a signal.
+    /// Waits for the exit and returns the status, or -1 after a signal.
     pub fn exit_code(&mut self) -> i32 {
         self.wait_exit().code().unwrap_or(-1)
     }
 
-    /// Sends a signal by its name, as `kill` knows it.
+    /// Sends a signal by its name, as in `kill`.
     pub fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
         assert!(kill.unwrap().success());
     }
 
-    /// Kills it as SIGKILL does: no last words.
+    /// Kills the program with SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// What it said on standard error so far.
+    /// Returns the standard error so far.
     pub fn errors(&self) -> String {
         self.errors.text.lock().unwrap().clone()
     }
 
-    /// Waits until it has said these words on standard error.
+    /// Waits until the standard error contains these words.
     pub fn wait_errors(&self, words: &str) {
         let text = self.errors.text.lock().unwrap();
         let is_missing = |text: &mut String| !text.contains(words);
@@ -241,7 +240,7 @@ impl Running {
         assert!(!waited.1.timed_out(), "no {words:?} in\n{}", *waited.0);
     }
 
-    /// Everything it said, for a failure's message.
+    /// Returns all output, for the message of a failed test.
     pub fn transcript(&self) -> String {
         format!("{}\n--- standard error:\n{}", self.heard.join("\n"), self.errors())
     }

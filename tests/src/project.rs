@@ -16,7 +16,7 @@ pub fn sources() -> Vec<(PathBuf, String)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Builds, and what git keeps.
+            // Skips build output and git's files.
             if name == "target" || name.starts_with('.') {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Stands between two programs, for TCP and UDP, and breaks the network as it is told.
+//! A relay between two programs, for TCP and UDP, that can break the network.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -13,34 +13,34 @@ use socket2::{Domain, Socket, Type};
 use crate::client::TestClient;
 use crate::server::TestServer;
 
-/// What becomes of what passes.
+/// The condition of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkCondition {
-    /// All goes through.
+    /// Everything passes.
     Fine,
-    /// Nothing goes through, and nobody says so.
+    /// Nothing passes, without an error.
     BlackHole,
-    /// Connections break, and new ones are cut at once.
+    /// Connections break, and new ones are closed at once.
     Broken,
 }
 
-/// What becomes of datagrams.
+/// The treatment of datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Datagrams {
-    /// All go through.
+    /// All pass.
     Pass,
-    /// Each goes through two times.
+    /// Each is duplicated.
     Twice,
-    /// None goes through.
+    /// None passes.
     Blocked,
-    /// 30 % are lost, 10 % doubled and 20 % overtaken by the next, as this seed has it.
+    /// 30 % are lost, 10 % doubled and 20 % overtaken by the next, by this seed.
     Rough(u64),
 }
 
-/// How long a datagram is held back so that the next can overtake it, if there is a next.
+/// The delay of a datagram that the next one may overtake.
 const HELD: Duration = Duration::from_millis(50);
 
-/// A relay that listens at one address and passes on to another.
+/// A relay that listens at one address and forwards to another.
 pub struct Relay {
     /// The address to connect to.
     pub address: SocketAddr,
@@ -49,23 +49,23 @@ pub struct Relay {
 
 struct Shared {
     to: SocketAddr,
-    /// Connections go out from here, so that the other side sees this address.
+    /// The source address of outgoing connections, which the other side sees.
     from: IpAddr,
     weather: Mutex<LinkCondition>,
     changed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
     datagrams: Mutex<Datagrams>,
-    /// Each way of each client's datagrams has a chance of its own.
+    /// The number of lanes so far. It seeds each direction of each client.
     lanes: AtomicU64,
-    /// What came to be passed on by UDP, in this order.
+    /// The UDP datagrams received, in order.
     captured: Mutex<Vec<Vec<u8>>>,
 }
 
-/// So many datagrams are kept for who wants to see them.
+/// The maximum number of captured datagrams.
 const MAX_CAPTURED: usize = 10_000;
 
 impl Relay {
-    /// Passes what comes to `at` (port 0: any) on to `to`, as if from `from`.
+    /// Forwards traffic from `at` (port 0: any) to `to`, with the source address `from`.
     pub fn start(at: SocketAddr, to: SocketAddr, from: IpAddr) -> Relay {
         let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
@@ -91,13 +91,13 @@ impl Relay {
         Relay { address, shared }
     }
 
-    /// In front of a server, at another address with the same port, for TCP and UDP.
+    /// Starts a relay for a server, at another address with the same port, for TCP and UDP.
     pub fn before(server: &TestServer, near: &str, seen_as: &str) -> Relay {
         let at = SocketAddr::new(near.parse().unwrap(), server.address.port());
         Relay::start(at, server.address, seen_as.parse().unwrap())
     }
 
-    /// Starts a client that comes by this way, signs it up and logs it in.
+    /// Starts a client that connects through the relay, signs it up and logs it in.
     pub fn join(&self, server: &TestServer, name: &str) -> TestClient {
         let location = format!("{}#{}", self.address, server.fingerprint);
         let mut client = TestClient::start_at(&location, name, &[]);
@@ -105,7 +105,7 @@ impl Relay {
         client
     }
 
-    /// From now on it is like this.
+    /// Sets the condition of the link.
     pub fn weather(&self, weather: LinkCondition) {
         *self.shared.weather.lock().unwrap() = weather;
         self.shared.changed.notify_all();
@@ -116,12 +116,12 @@ impl Relay {
         }
     }
 
-    /// Sets what becomes of datagrams from now on.
+    /// Sets the treatment of datagrams.
     pub fn datagrams(&self, datagrams: Datagrams) {
         *self.shared.datagrams.lock().unwrap() = datagrams;
     }
 
-    /// The datagrams that came to be passed on so far, as somebody on the way sees them.
+    /// Returns the datagrams received so far, as an observer on the path sees them.
     pub fn captured(&self) -> Vec<Vec<u8>> {
         self.shared.captured.lock().unwrap().clone()
     }
@@ -165,7 +165,7 @@ impl Shared {
         let _ = from.shutdown(Shutdown::Both);
     }
 
-    /// Each sender gets a socket of its own towards the other side.
+    /// Forwards datagrams. Each sender gets its own socket to the other side.
     fn pass_datagrams(self: Arc<Self>, near: &UdpSocket) {
         let mut far_sides: HashMap<SocketAddr, (UdpSocket, Lane)> = HashMap::new();
         let mut bytes = [0; 2_048];
@@ -205,7 +205,7 @@ impl Shared {
             loop {
                 match far.recv(&mut bytes) {
                     Ok(count) => lane.pass(shared.fates(), &bytes[..count], send),
-                    // Nobody listens there, for now.
+                    // Nobody listens there at the moment.
                     Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
                     Err(_) => lane.let_go(send),
                 }
@@ -223,11 +223,11 @@ impl Shared {
     }
 }
 
-/// One way of one client's datagrams.
+/// One direction of one client's datagrams.
 struct Lane {
     number: u64,
     random: Option<fastrand::Rng>,
-    /// What the next is to overtake.
+    /// The datagram that the next one will overtake.
     held: Option<Vec<u8>>,
 }
 

@@ -1,4 +1,4 @@
-//! A peer that is approved and then does as it likes: it speaks the peer protocol by hand.
+//! An approved peer that speaks the peer protocol by hand and can break its rules.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -16,18 +16,18 @@ use crate::programs::PATIENCE;
 use crate::server::TestServer;
 use crate::typist::{NO_RECEIVER, Typist};
 
-/// Its chats have this name.
+/// The id of its chats.
 const CHAT: ChatId = ChatId(7);
 
-/// A member without a client.
+/// A logged-in user without a client.
 pub struct Rogue {
     name: String,
     identity: Identity,
-    /// As long as it lives the rogue is logged in.
+    /// Keeps the rogue logged in while it lives.
     typist: Typist,
 }
 
-/// A link of a rogue's to somebody's receiver.
+/// A link from a rogue to a receiver.
 pub struct RogueLink {
     stream: StreamOwned<ClientConnection, TcpStream>,
     decoder: Decoder,
@@ -41,10 +41,10 @@ impl Rogue {
         Rogue { name: name.to_owned(), identity, typist }
     }
 
-    /// Has itself introduced to somebody, and calls.
+    /// Asks the server for an introduction, and calls.
     pub fn calls(&mut self, who: &str) -> RogueLink {
         self.typist.types(&format!("CONNECT {who}"));
-        // CODE NAME ADDRESS PORT KEY
+        // The words are CODE NAME ADDRESS PORT KEY.
         let introduction = self.typist.expects("250 ");
         let words: Vec<&str> = introduction.split(' ').collect();
         let (host, port): (IpAddr, u16) = (words[2].parse().unwrap(), words[3].parse().unwrap());
@@ -53,7 +53,7 @@ impl Rogue {
         link
     }
 
-    /// Calls, and is approved.
+    /// Calls, and has the call approved.
     pub fn chats_with(&mut self, who: &mut TestClient) -> RogueLink {
         let mut link = self.calls(&who.name);
         who.wait_event_with("request", "from", &self.name);
@@ -73,13 +73,13 @@ impl RogueLink {
         RogueLink { stream: StreamOwned::new(tls, tcp), decoder: Decoder::new() }
     }
 
-    /// Waits for the approval, and opens the chat.
+    /// Waits for the approval and opens the chat.
     pub fn is_approved(&mut self) {
         self.waits_for(&PeerMessage::Approve);
         self.says([PeerMessage::Open]);
     }
 
-    /// Sends messages as they are.
+    /// Sends messages unchanged.
     pub fn says(&mut self, messages: impl IntoIterator<Item = PeerMessage>) {
         let mut bytes = Vec::new();
         messages.into_iter().for_each(|message| message.to_frame().encode(&mut bytes));
@@ -87,7 +87,7 @@ impl RogueLink {
         self.stream.flush().unwrap();
     }
 
-    /// The next thing that the other side says, or `None` when it closed.
+    /// Returns the peer's next message, or `None` when it has closed.
     pub fn hears(&mut self) -> Option<PeerMessage> {
         let mut bytes = [0; 4_096];
         loop {
@@ -102,12 +102,12 @@ impl RogueLink {
         }
     }
 
-    /// Waits until the other side says this.
+    /// Waits until the peer sends this message.
     pub fn waits_for(&mut self, wanted: &PeerMessage) {
         while self.hears().unwrap_or_else(|| panic!("it closed before {wanted:?}")) != *wanted {}
     }
 
-    /// Sends messages, from this number on, until the other side has had enough.
+    /// Sends messages, numbered from `first`, until the peer closes.
     pub fn floods_without_end(mut self, first: u64) {
         let mut bytes = Vec::new();
         for number in first.. {
@@ -122,7 +122,7 @@ impl RogueLink {
         }
     }
 
-    /// Sends messages with these numbers as fast as they are taken.
+    /// Sends messages with these numbers as fast as possible.
     pub fn floods(&mut self, numbers: RangeInclusive<u64>, text: &str) {
         let numbers: Vec<u64> = numbers.collect();
         for some in numbers.chunks(512) {

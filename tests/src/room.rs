@@ -8,28 +8,28 @@ use tempfile::TempDir;
 use crate::ports::free_port;
 use crate::programs::{PATIENCE, Running, program, program_by, without_settings};
 
-/// A running room. Killed when it is dropped.
+/// A running room. Dropping it kills the program.
 pub struct TestRoom {
     /// The running program.
     pub process: Running,
     /// The port of the room.
     pub port: u16,
-    /// The home of the room's user, in which it is to leave nothing.
+    /// The home folder of the room's user. The room must leave nothing in it.
     pub home: TempDir,
 }
 
 impl TestRoom {
-    /// Starts a room on a free port of every address.
+    /// Starts a room on a free port of all addresses.
     pub fn start() -> TestRoom {
         TestRoom::start_on(free_port())
     }
 
-    /// The same on this port.
+    /// Starts a room on this port.
     pub fn start_on(port: u16) -> TestRoom {
         TestRoom::start_by(&[], port)
     }
 
-    /// The same by a program that then gives way to the room, such as `env`.
+    /// Starts a room through programs that exec it, such as `env`.
     pub fn start_by(by: &[String], port: u16) -> TestRoom {
         let home = tempfile::tempdir().unwrap();
         let mut process = Running::start(&mut TestRoom::command(by, port, &home));
@@ -37,7 +37,7 @@ impl TestRoom {
         TestRoom { process, port, home }
     }
 
-    /// What starts it.
+    /// Returns the command that starts a room.
     pub fn command(by: &[String], port: u16, home: &TempDir) -> Command {
         let mut command = program_by(by, "letschat-server");
         without_settings(&mut command);
@@ -46,37 +46,37 @@ impl TestRoom {
         command
     }
 
-    /// The room as this address of the machine has it.
+    /// Returns the room's address at this IP address.
     pub fn at(&self, ip: impl Into<IpAddr>) -> SocketAddr {
         SocketAddr::new(ip.into(), self.port)
     }
 
-    /// A visitor who has greeted the room.
+    /// Returns a visitor who has greeted the room.
     pub fn visitor(&self) -> Visitor {
         let visitor = Visitor::from(Ipv4Addr::LOCALHOST, self.at(Ipv4Addr::LOCALHOST));
         visitor.greets();
         visitor
     }
 
-    /// A client's program, without a terminal.
+    /// Starts a client without a terminal.
     pub fn client(&self) -> Running {
         client_of("127.0.0.1", self.port)
     }
 }
 
-/// The client's program for a room that may not be there.
+/// Starts a client for a room that may not exist.
 pub fn client_of(host: &str, port: u16) -> Running {
     let mut command = Command::new(program("letschat"));
     without_settings(&mut command);
     Running::start(command.args(["open-room", host, &port.to_string()]))
 }
 
-/// Somebody with a socket, who hears the room's address alone. What a test sends over loopback is in the room's
-/// socket when the call returns, so that the room takes it in that order.
+/// A visitor with a socket that receives only from the room. Over loopback a datagram is in the room's
+/// socket when the call returns, so the order is kept.
 pub struct Visitor(UdpSocket);
 
 impl Visitor {
-    /// A visitor at this address, of a room at that one.
+    /// Creates a visitor at this address for the room at that one.
     pub fn from(ip: impl Into<IpAddr>, room: SocketAddr) -> Visitor {
         let socket = UdpSocket::bind((ip.into(), 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -94,29 +94,29 @@ impl Visitor {
         self.sends(b"GREETING");
     }
 
-    /// Says a text to the room.
+    /// Sends a message to the room.
     pub fn says(&self, text: &str) {
         self.sends(format!("MESSAGE {text}").as_bytes());
     }
 
-    /// Sends a datagram as it is.
+    /// Sends a datagram unchanged.
     pub fn sends(&self, datagram: &[u8]) {
         assert_eq!(self.0.send(datagram).unwrap(), datagram.len());
     }
 
-    /// The next datagram.
+    /// Returns the next datagram.
     pub fn hears(&self) -> String {
         let mut buffer = vec![0; 65_536];
         let length = self.0.recv(&mut buffer).expect("the room says something");
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
-    /// Waits for this text from that address, and expects nothing else before it.
+    /// Expects this text from that address as the next datagram.
     pub fn hears_next(&self, from: SocketAddr, text: &str) {
         assert_eq!(self.hears(), format!("INCOMING {from} {text}"));
     }
 
-    /// All datagrams up to the one with this text at its end.
+    /// Returns all datagrams up to the one that ends with this text.
     pub fn hears_up_to(&self, text: &str) -> Vec<String> {
         let mut heard = Vec::new();
         while !heard.last().is_some_and(|last: &String| last.ends_with(text)) {

@@ -1,4 +1,4 @@
-//! A server in a folder of its own.
+//! A server in its own folder.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use crate::ports::free_port;
 use crate::programs::{Running, program_by, without_settings};
 
-/// A running server, and what it takes to start it again as it was.
+/// A running server, and its parameters for a restart.
 pub struct TestServer {
     /// The running program.
     pub process: Running,
-    /// The address that it listens at.
+    /// The address where it listens.
     pub address: SocketAddr,
     /// The fingerprint of its key.
     pub fingerprint: String,
@@ -30,17 +30,17 @@ impl TestServer {
         TestServer::start_with_input(flags, Stdio::piped())
     }
 
-    /// The same with a console of the test's own.
+    /// Starts a server with this standard input as its console.
     pub fn start_with_input(flags: &[&str], input: Stdio) -> TestServer {
         TestServer::launch_in(&[], tempfile::tempdir().unwrap(), flags, input)
     }
 
-    /// The same by a program that then gives way to the server, such as `env`.
+    /// Starts a server through programs that exec it, such as `env`.
     pub fn start_by(by: &[String], flags: &[&str]) -> TestServer {
         TestServer::launch_in(by, tempfile::tempdir().unwrap(), flags, Stdio::piped())
     }
 
-    /// Starts a server in a folder that was made ready for it.
+    /// Starts a server in a prepared folder.
     pub fn start_in(data: TempDir, flags: &[&str]) -> TestServer {
         TestServer::launch_in(&[], data, flags, Stdio::piped())
     }
@@ -51,23 +51,23 @@ impl TestServer {
         TestServer { process, address, fingerprint, data, by: by.to_vec(), flags }
     }
 
-    /// Where a client finds it, and by which key.
+    /// Returns the server's address and key fingerprint for clients.
     pub fn location(&self) -> String {
         format!("{}#{}", self.address, self.fingerprint)
     }
 
-    /// Ends it as an operator does.
+    /// Stops the server as an operator does.
     pub fn stop(&mut self) {
         self.process.signal("TERM");
         assert_eq!(self.process.exit_code(), 0, "{}", self.process.transcript());
     }
 
-    /// Ends it as a power cut does.
+    /// Kills the server, as a power cut would.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again on the same port and data.
+    /// Restarts the server on the same port and data.
     pub fn start_again(&mut self) {
         let port = self.address.port();
         let (process, address, fingerprint) =
@@ -81,7 +81,7 @@ impl TestServer {
         self.process.wait_errors(words);
     }
 
-    /// Types a line at the console and reads on to the line of the answer that begins like this.
+    /// Types a line at the console and reads the answer up to the line that starts with `last`.
     pub fn answers(&mut self, typed: &str, last: &str) -> Vec<String> {
         let before = self.process.heard.len();
         self.process.type_line(typed);
@@ -89,16 +89,16 @@ impl TestServer {
         self.process.heard[before..].to_vec()
     }
 
-    /// Returns how many descriptors it has open.
+    /// Returns the number of open descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process.pid())).unwrap().count()
     }
 
-    /// Returns the processor time that its threads have had.
+    /// Returns the processor time of all threads.
     pub fn processor_time(&self) -> Duration {
         let threads = fs::read_dir(format!("/proc/{}/task", self.process.pid())).unwrap();
         let times = threads.filter_map(|thread| {
-            // A thread may have ended meanwhile.
+            // A thread may have ended in the meantime.
             let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
             text.split(' ').next()?.parse::<u64>().ok()
         });

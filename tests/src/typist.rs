@@ -1,4 +1,4 @@
-//! A TLS connection by which lines are typed, as a person or a program of another make would.
+//! A TLS connection that sends lines, as a person or another program would.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,15 +16,15 @@ use crate::client::PASSWORD;
 use crate::programs::PATIENCE;
 use crate::server::TestServer;
 
-/// A port at which nobody receives: for those whom nobody calls.
+/// A port where nobody listens, for users whom nobody calls.
 pub const NO_RECEIVER: u16 = 9;
 
-/// Types lines and reads lines.
+/// A connection that sends and reads lines.
 pub struct Typist {
     /// The connection.
     pub stream: StreamOwned<ClientConnection, TcpStream>,
     decoder: Decoder,
-    /// Every line that was heard so far.
+    /// All lines read so far.
     pub heard: Vec<String>,
 }
 
@@ -34,31 +34,31 @@ impl Typist {
         Typist::over(TcpStream::connect(server).unwrap())
     }
 
-    /// The same over a connection of the test's own.
+    /// Connects over this TCP connection.
     pub fn over(tcp: TcpStream) -> Typist {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let stream = StreamOwned::new(tls(), tcp);
         Typist { stream, decoder: Decoder::new(), heard: Vec::new() }
     }
 
-    /// Types a line, and says whether the connection still took it.
+    /// Sends a line. Returns false if the connection has failed.
     pub fn tries_to_type(&mut self, line: &str) -> bool {
         let line = format!("{line}\n");
         self.stream.write_all(line.as_bytes()).and_then(|()| self.stream.flush()).is_ok()
     }
 
-    /// Types a line.
+    /// Sends a line.
     pub fn types(&mut self, line: &str) {
         self.sends(format!("{line}\n").as_bytes());
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub fn sends(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
         self.stream.flush().unwrap();
     }
 
-    /// The next frame, or `None` when the server closed.
+    /// Returns the next frame, or `None` when the server has closed.
     pub fn next_frame(&mut self) -> Option<Frame> {
         let until = Instant::now() + PATIENCE;
         let mut bytes = [0; 4_096];
@@ -80,7 +80,7 @@ impl Typist {
         }
     }
 
-    /// Waits for a line that begins like this.
+    /// Waits for a line that starts like this.
     pub fn expects(&mut self, beginning: &str) -> String {
         loop {
             let Some(frame) = self.next_frame() else {
@@ -92,19 +92,19 @@ impl Typist {
         }
     }
 
-    /// All that was heard, its rows put together where a word was broken.
+    /// Returns everything read, with words joined that a row had broken.
     pub fn put_together(&self) -> String {
         self.heard.join("\n").replace("\n*   ", "")
     }
 
-    /// Waits for a word, which may be broken.
+    /// Waits for a word, which may be broken across rows.
     pub fn hears(&mut self, word: &str) {
         while !self.put_together().contains(word) {
             assert!(self.next_frame().is_some(), "no {word:?} in {:?}", self.heard);
         }
     }
 
-    /// Waits for the server to close.
+    /// Waits until the server closes.
     pub fn expects_end(&mut self) {
         while self.next_frame().is_some() {}
     }
@@ -134,7 +134,7 @@ impl Typist {
         Typist::joins_with_key(server, name, &Identity::generate().unwrap(), port)
     }
 
-    /// The same with a key of the test's own.
+    /// Signs up and logs in as a program with this key.
     pub fn joins_with_key(
         server: &TestServer,
         name: &str,
@@ -151,7 +151,7 @@ impl Typist {
         typist
     }
 
-    /// Says HELLO as a program and no more.
+    /// Connects and says HELLO as a program.
     pub fn greeted_as_program(server: SocketAddr) -> Typist {
         Typist::connect(server).says_hello()
     }
@@ -164,7 +164,7 @@ impl Typist {
         self
     }
 
-    /// Logs in by a key that the account has, and returns the server's welcome.
+    /// Logs in with a key that the account has. Returns the server's welcome.
     pub fn logs_in_by_key(
         &mut self,
         server: &TestServer,
@@ -176,7 +176,7 @@ impl Typist {
         self.expects("230 ")
     }
 
-    /// Tries a password of somebody's, and says whether the connection still took it.
+    /// Tries a password. Returns false if the connection has failed.
     pub fn tries_password(&mut self, fingerprint: &str, name: &str, password: &str) -> bool {
         let identity = Identity::generate().unwrap();
         let credentials = self.credentials(fingerprint, name, &identity, NO_RECEIVER);
@@ -184,23 +184,23 @@ impl Typist {
         self.tries_to_type(&format!("LOGIN {name} {credentials} +{length}\n{password}"))
     }
 
-    /// What both ends of the TLS session know (RFC 5705).
+    /// Returns the keying material that both ends export (RFC 5705).
     pub fn exported(&self, context: &[u8]) -> [u8; 32] {
         let tls = &self.stream.conn;
         tls.export_keying_material([0; 32], EXPORTER_LABEL, Some(context)).unwrap()
     }
 
-    /// The connection below TLS.
+    /// Returns the TCP connection.
     pub fn tcp(&self) -> &TcpStream {
         &self.stream.sock
     }
 
-    /// TLS and the connection below it, for a test that does with them what nobody else does.
+    /// Returns the TLS state and the TCP connection, for a test that handles them itself.
     pub fn into_parts(self) -> (ClientConnection, TcpStream) {
         (self.stream.conn, self.stream.sock)
     }
 
-    /// A key, and the proof that this connection's end has it.
+    /// Returns a key, and the proof that this end of the connection has it.
     pub fn credentials(
         &self,
         fingerprint: &str,
@@ -216,7 +216,7 @@ impl Typist {
     }
 }
 
-/// TLS that has yet to shake hands, with whoever is there.
+/// Returns a TLS client without a handshake that accepts any server.
 pub fn tls() -> ClientConnection {
     ClientConnection::new(letschat_protocol::tls::client(), unused_name()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What docs/ASSIGNMENTS.md promises, held against the programs: commands, the CSV file, pictures.
+//! docs/ASSIGNMENTS.md, checked against the programs: commands, the CSV file, pictures.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::fs;
@@ -13,7 +13,7 @@ use letschat_tests::project::root;
 
 const DOCUMENT: &str = include_str!("../../docs/ASSIGNMENTS.md");
 
-/// The lines of all blocks with this fence.
+/// Returns the lines of all blocks with this fence.
 fn lines(fence: &str) -> Vec<&str> {
     let opening = format!("```{fence}\n");
     let blocks = DOCUMENT.split(&opening).skip(1).filter_map(|rest| rest.split_once("```"));
@@ -29,7 +29,7 @@ fn commands_for_a_shell_are_understood() {
         match words[0] {
             "letschat" => drop(Options::try_parse_from(&words).unwrap()),
             "letschat-server" => {
-                // With --help last, all before it is still judged.
+                // The final --help makes the program check the arguments before it and exit.
                 let output = Command::new(program("letschat-server"))
                     .args(&words[1..])
                     .arg("--help")

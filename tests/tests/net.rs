@@ -1,4 +1,4 @@
-//! The server as a process and as a value: how it starts, what it refuses, how it ends.
+//! The server as a process and as a value: start, refusals and end.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -31,7 +31,7 @@ fn command(data_folder: &Path) -> Command {
     command
 }
 
-/// A server's process, killed when the test is over.
+/// A server process. Dropping it kills the process.
 struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -57,7 +57,7 @@ impl Running {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for the end and hands back what was logged.
+    /// Waits for the end and returns the log.
     fn end(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
@@ -67,7 +67,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails if it has ended already, which is as well.
+        // This fails if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -103,8 +103,8 @@ fn two_servers_never_share_a_data_folder_or_a_store() {
     started_again(&settings(one.path()));
 }
 
-/// A server where one has just ended. Another test may be starting a process at this moment, which
-/// has the lock and the port for as long as it takes it to begin.
+/// Starts a server where one has just ended. Another test's new child process may still hold the lock and
+/// the port until it calls exec.
 fn started_again(settings: &ServerSettings) -> Server {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
@@ -185,7 +185,7 @@ fn unread_answers_hold_up_the_console_and_not_the_server() {
     let mut running = Running::start(command);
     let mut console = running.child.stdin.take().unwrap();
     console.write_all("help\n".repeat(1_000).as_bytes()).unwrap();
-    // A pipe takes 64 KiB, of which an answer that does not fit leaves less than a page.
+    // A pipe holds 64 KiB. An answer that does not fit leaves less than a page free.
     while rustix::io::ioctl_fionread(running.stdout.get_ref()).unwrap() < 60_000 {
         std::thread::yield_now();
     }
@@ -215,7 +215,7 @@ fn a_port_that_is_taken_is_one_sentence_and_status_1() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind((LOOPBACK, 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    // By the environment, which thereby is tested as well.
+    // This also tests the configuration by environment.
     let mut command = Command::new(program("letschat-server"));
     command
         .env_clear()

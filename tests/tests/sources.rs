@@ -1,13 +1,14 @@
-//! Rules for every Rust source file: short files, short names, and no exceptions for modules or unused code.
+//! Rules for every Rust source file: short files, short names, and no exceptions for modules or unused
+//! code.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use letschat_tests::project;
 
-/// A longer file tells two stories.
+/// The maximum length of a file. A longer one has a second topic.
 const MAX_LINES: usize = 500;
 
-/// A test's name is a short sentence.
+/// The maximum length of a test's name, which is a short sentence.
 const MAX_NAME: usize = 60;
 
 #[test]
@@ -39,7 +40,7 @@ fn unused_code_is_not_kept() {
     }
 }
 
-/// Expects that a check finds nothing in any file. It returns what it finds in a text.
+/// Expects a check to find nothing in any file. A check returns its finding in a text.
 fn assert_nowhere(check: fn(&str) -> Option<String>) {
     let sources = project::sources();
     assert!(sources.len() > 300, "only {} files", sources.len());
@@ -55,7 +56,7 @@ fn too_many_lines(text: &str) -> Option<String> {
     (lines > MAX_LINES).then(|| format!("{lines} lines"))
 }
 
-/// Looks at every function, since macros make tests of some.
+/// Checks every function name, since macros turn some into tests.
 fn long_name(text: &str) -> Option<String> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let names = text.split("fn ").skip(1).filter_map(|rest| rest.split(|c| !is_part(c)).next());

@@ -1,4 +1,4 @@
-//! What a command takes, and how that is read from a typed line or a JSON object.
+//! The parameters of commands, and their values from a typed line or a JSON object.
 //!
 //! Handlers only ever see [`Arguments`] that fit the command's [`Parameter`]s.
 
@@ -7,83 +7,83 @@ use std::fmt;
 use letschat_protocol::dialogue::Secret;
 use serde_json::{Map, Value};
 
-/// The longest name or address that a command takes, in bytes.
+/// The maximum length of a name or address, in bytes.
 const MAX_WORD_BYTES: usize = 320;
 
-/// Characters of an unknown argument's name that are shown.
+/// The number of characters of an unknown argument's name that an error shows.
 const MAX_SHOWN_CHARS: usize = 32;
 
-/// One thing that a command takes.
+/// A parameter of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name, as in a JSON object.
+    /// The name, as in a JSON object.
     pub name: &'static str,
-    /// What it is.
+    /// The kind of its value.
     pub kind: Kind,
-    /// Whether it may be left out.
+    /// True if it may be left out.
     pub optional: bool,
-    /// Whether it can be given in an object alone, not in a typed line.
+    /// True if only an object can give it, not a typed line.
     pub only_in_objects: bool,
-    /// The question that a typed line without it is answered with.
+    /// The question for a typed line without it.
     pub question: &'static str,
-    /// A few words on its value.
+    /// A few words about the value.
     pub help: &'static str,
 }
 
-/// What a parameter is.
+/// The kind of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One word.
     Word,
     /// A username or an address, which is one word too.
     User,
-    /// Somebody who asks for a chat, by name.
+    /// The name of a user who has requested a chat.
     Asker,
-    /// Somebody in an open chat, by name.
+    /// The name of a user in an open chat.
     Partner,
     /// The name of a command.
     Command,
     /// The name of an extension's part.
     Part,
-    /// In a typed line all the rest of it; in an object any text that is not empty.
+    /// The rest of a typed line, or any non-empty text in an object.
     Text,
-    /// A password: asked for, read from a file or given in an object, never in a typed line.
+    /// A password. It is asked for, read from a file or given in an object, never in a typed line.
     Secret,
-    /// There or not: the parameter's own name in a typed line, `true` in an object.
+    /// A flag: the parameter's own name in a typed line, `true` in an object.
     Flag,
-    /// One of these words, all of which stand in the usage.
+    /// One of these words. The usage lists them all.
     Choice(&'static [&'static str]),
-    /// One of these words, in whose place the parameter's name stands in the usage.
+    /// One of these words. The usage shows the parameter's name instead.
     Keyword(&'static [&'static str]),
 }
 
 impl Parameter {
-    /// A parameter that must be given.
+    /// Returns a required parameter.
     pub const fn required(name: &'static str, kind: Kind) -> Parameter {
         Parameter { name, kind, optional: false, only_in_objects: false, question: "", help: "" }
     }
 
-    /// A parameter that may be left out.
+    /// Returns an optional parameter.
     pub const fn optional(name: &'static str, kind: Kind) -> Parameter {
         Parameter { optional: true, ..Parameter::required(name, kind) }
     }
 
-    /// The same, with the question for a typed line without it.
+    /// Sets the question for a typed line without it.
     pub const fn asks(self, question: &'static str) -> Parameter {
         Parameter { question, ..self }
     }
 
-    /// The same, with a few words on its value.
+    /// Sets the words about the value.
     pub const fn help(self, help: &'static str) -> Parameter {
         Parameter { help, ..self }
     }
 
-    /// The same, but not in a typed line.
+    /// Keeps it out of typed lines.
     pub const fn only_in_objects(self) -> Parameter {
         Parameter { only_in_objects: true, ..self }
     }
 
-    /// Returns its name as a user reads it.
+    /// Returns the name as users read it.
     pub fn shown(&self) -> String {
         match self.kind {
             Kind::Flag => self.name.to_owned(),
@@ -93,13 +93,13 @@ impl Parameter {
         }
     }
 
-    /// Whether it can be given in a typed line.
+    /// Returns true if a typed line can give it.
     pub fn is_typed(&self) -> bool {
         !self.only_in_objects && self.kind != Kind::Secret
     }
 }
 
-/// How a parameter stands in a command's usage; nothing for one that is not typed.
+/// Formats the parameter for a command's usage; empty if it can't be typed.
 impl fmt::Display for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.is_typed() {
@@ -110,45 +110,36 @@ impl fmt::Display for Parameter {
     }
 }
 
-/// Valid arguments of one command.
+/// The valid arguments of one command.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Arguments(Vec<(Parameter, String)>);
 
-/// A fault in the arguments of a command. No value is repeated: it may be a password.
+/// An error in the arguments of a command. It never repeats a value, which may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // The variants' docs name their fields.
 pub enum ArgumentError {
-    /// Something that must be given was not.
+    /// A required argument is missing.
     #[error("`{}` is missing", .0.name)]
     Missing(Parameter),
     /// More words than the command takes.
     #[error("too many words")]
     TooMany,
-    /// More words than the command takes, where a password could be expected.
+    /// More words than the command takes, where a user may have typed a password.
     #[error(
         "a password is never typed in the line: it is asked for, read by --password-file, or \
          given in a JSON object"
     )]
     PasswordTyped,
-    /// The object has a name that the command does not know.
+    /// The object has an unknown `name`; `takes` lists the names that the command takes.
     #[error("it takes no `{name}`; it takes {takes}")]
-    Unknown {
-        /// The name in the object.
-        name: String,
-        /// The names that the command takes.
-        takes: String,
-    },
-    /// A value that does not fit.
+    Unknown { name: String, takes: String },
+    /// The value of the parameter `name` is invalid; `expected` describes valid ones.
     #[error("{name} must be {expected}")]
-    Invalid {
-        /// Of which parameter.
-        name: &'static str,
-        /// What fits.
-        expected: String,
-    },
+    Invalid { name: &'static str, expected: String },
 }
 
 impl Arguments {
-    /// Reads what follows the command's name in a typed line.
+    /// Parses the rest of a typed line after the command's name.
     pub fn from_line(parameters: &[Parameter], line: &str) -> Result<Arguments, ArgumentError> {
         let mut arguments = Arguments::default();
         let mut rest = line.trim_start();
@@ -181,7 +172,7 @@ impl Arguments {
         arguments.complete(parameters)
     }
 
-    /// Reads the `arguments` of a JSON object.
+    /// Parses the `arguments` of a JSON object.
     pub fn from_object(
         parameters: &[Parameter],
         object: &Map<String, Value>,
@@ -203,40 +194,40 @@ impl Arguments {
         arguments.complete(parameters)
     }
 
-    /// The value of a parameter that must be given.
+    /// Returns the value of a required parameter.
     pub fn required(&self, parameter: &Parameter) -> String {
         debug_assert!(!parameter.optional);
         self.optional(parameter).unwrap_or_default()
     }
 
-    /// The value of a parameter that may be left out.
+    /// Returns the value of an optional parameter.
     pub fn optional(&self, parameter: &Parameter) -> Option<String> {
         let found = self.0.iter().find(|(given, _)| given == parameter);
         found.map(|(_, value)| value.clone())
     }
 
-    /// The value of a secret parameter.
+    /// Returns the value of a secret parameter.
     pub fn secret(&self, parameter: &Parameter) -> Option<Secret> {
         self.optional(parameter).map(Secret)
     }
 
-    /// Adds what was asked for.
+    /// Adds a value that the user was asked for.
     pub(crate) fn give(&mut self, parameter: &Parameter, value: String) {
         self.0.push((*parameter, value));
     }
 
-    /// Puts another value in the place of one that was given.
+    /// Replaces a value.
     pub(crate) fn replace(&mut self, parameter: &Parameter, value: String) {
         self.0.retain(|(given, _)| given != parameter);
         self.give(parameter, value);
     }
 
-    /// Whether a flag, or a value, was given.
+    /// Returns true if a flag or value was given.
     pub fn has(&self, parameter: &Parameter) -> bool {
         self.optional(parameter).is_some()
     }
 
-    /// The parameters that a typed line can still give.
+    /// Returns the parameters that a typed line can still give.
     fn open(&self, parameters: &[Parameter]) -> impl Iterator<Item = Parameter> {
         let is_open = |parameter: &&Parameter| parameter.is_typed() && !self.has(parameter);
         parameters.iter().filter(is_open).copied()
@@ -257,7 +248,7 @@ impl Arguments {
 }
 
 impl Parameter {
-    /// Whether a value that is a text fits.
+    /// Checks a text value.
     pub(crate) fn check(&self, value: &str) -> Result<(), ArgumentError> {
         let is_word = !value.is_empty()
             && value.len() <= MAX_WORD_BYTES
@@ -280,7 +271,7 @@ impl Parameter {
     }
 }
 
-/// The error for an argument that the command does not take. Its name is shown as far as a name can be long.
+/// Returns the error for an unknown argument. It cuts a long name.
 pub fn unknown(name: &str, parameters: &[Parameter]) -> ArgumentError {
     let takes: Vec<String> = parameters.iter().map(|one| format!("`{}`", one.name)).collect();
     let takes = if takes.is_empty() { "nothing".to_owned() } else { takes.join(", ") };
@@ -288,13 +279,13 @@ pub fn unknown(name: &str, parameters: &[Parameter]) -> ArgumentError {
     ArgumentError::Unknown { name, takes }
 }
 
-/// A flag is its name, with or without two dashes.
+/// Returns true if the word is the flag's name, with or without two dashes.
 fn is_flag(parameter: &Parameter, word: &str) -> bool {
     let word = word.strip_prefix("--").unwrap_or(word);
     parameter.kind == Kind::Flag && word.eq_ignore_ascii_case(parameter.name)
 }
 
-/// Names alone: a value may be a password.
+/// Shows names only, since a value may be a password.
 impl fmt::Debug for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.iter().map(|(parameter, _)| parameter.name)).finish()

@@ -1,4 +1,4 @@
-//! Commands as data, and the one dispatcher that every front end goes through.
+//! Commands as data, and the dispatcher that every front end uses.
 
 mod reading;
 #[cfg(test)]
@@ -24,58 +24,58 @@ use letschat_core::session::{Phase, Reply, Request, Typing};
 use letschat_core::view::LinkState;
 use letschat_engine::client::Client;
 
-/// Something that a user can do.
+/// A command of the table.
 #[derive(Debug)]
 pub struct Command {
-    /// What it is called.
+    /// The name.
     pub name: &'static str,
-    /// What else it is called.
+    /// Other names.
     pub aliases: &'static [&'static str],
-    /// One line for help.
+    /// One line for the help.
     pub summary: &'static str,
-    /// A typed line that does something sensible.
+    /// An example of a typed line.
     pub example: &'static str,
-    /// A sentence for its own help alone; may be empty.
+    /// A sentence for the command's own help. May be empty.
     pub note: &'static str,
-    /// What it takes, in the order of a typed line.
+    /// The parameters, in the order of a typed line.
     pub parameters: &'static [Parameter],
-    /// When it is allowed; checked by the dispatcher.
+    /// The state in which the command is allowed. The dispatcher checks it.
     pub allowed: Allowed,
-    /// What the dispatcher asks for if it was not given.
+    /// The argument that the dispatcher asks for if it is missing.
     pub asks: Asks,
-    /// The role by which front ends find it.
+    /// The role by which front ends find the command.
     pub role: Option<Role>,
-    /// The text that it says to others. Extensions filter it, and no file keeps it.
+    /// The parameter with text for other users. Extensions filter it, and history files omit the line.
     pub says: Option<&'static Parameter>,
-    /// The chat that it is for, if not the current one.
+    /// The parameter that names the chat, if it is not the current one.
     pub chat: Option<&'static Parameter>,
-    /// Success has no reply of its own: an event or the next prompt shows it.
+    /// True if success has no reply of its own, because an event or the next prompt shows it.
     pub is_quiet: bool,
-    /// Does it. The arguments fit the parameters.
+    /// Runs the command. The arguments fit the parameters.
     pub run: fn(Context, &Arguments) -> CommandFuture,
 }
 
-/// When a command is allowed.
+/// The state in which a command is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowed {
     /// At any time.
     Always,
-    /// While logged in, or once the session has logged in again a user who was dropped as idle.
+    /// While logged in. If the idle timeout logged the user out, the session first logs in again.
     LoggedIn,
 }
 
-/// A purpose for which a front end runs a command without knowing its name.
+/// A role by which a front end runs a command without knowing its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Makes an account.
+    /// Creates an account.
     SignUp,
-    /// Logs in to one.
+    /// Logs in.
     LogIn,
-    /// Asks for a chat.
+    /// Requests a chat.
     Connect,
-    /// Says a text in a chat.
+    /// Sends a text to a chat.
     Say,
-    /// Makes another chat the current one.
+    /// Makes another chat current.
     Switch,
     /// Ends a chat.
     EndChat,
@@ -85,45 +85,45 @@ pub enum Role {
     Quit,
 }
 
-/// What is asked for if it was not given. A password may also come from the password file.
+/// A missing argument that the dispatcher asks for. A password may also come from the password file.
 #[derive(Debug, Clone, Copy)]
 pub enum Asks {
     /// None.
     Nothing,
-    /// That of an account, if this parameter names one.
+    /// The password of an account, if this parameter names one.
     Password(&'static Parameter),
-    /// One for a new account, which this parameter names, and the same again as `repeated`.
+    /// The password of a new account, which this parameter names, and its repetition as `repeated`.
     NewPassword(&'static Parameter),
     /// The account's present password, the one it is to have as `new_password`, and that again as
     /// `repeated`.
     ChangedPassword,
-    /// This text, by this question, if a person types the command.
+    /// This text, if a person types the command, with this question.
     Text(&'static Parameter, &'static str),
 }
 
-/// The result of a command, when it is there.
+/// The future result of a command.
 pub type CommandFuture = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
 
-/// What a command works with.
+/// The environment of a running command.
 #[derive(Clone)]
 pub struct Context {
     /// The client.
     pub client: Client,
     /// The source of added commands, if there is one.
     pub extension: Option<Arc<dyn Extension>>,
-    /// Whether a chat that is asked for becomes current when it opens.
+    /// True if a requested chat becomes current when it opens.
     pub switches: bool,
 }
 
 impl Context {
-    /// For commands that are one request.
+    /// Runs a command that is a single request.
     pub fn ask(self, request: Request) -> CommandFuture {
         Box::pin(async move { Ok(self.client.request(request).await?) })
     }
 }
 
 impl Command {
-    /// Returns a command without a name, which is to be given the fields that it differs in.
+    /// Returns a command without a name. Each command sets the fields that differ.
     pub(crate) const fn new(run: fn(Context, &Arguments) -> CommandFuture) -> Command {
         Command {
             name: "",
@@ -142,20 +142,20 @@ impl Command {
         }
     }
 
-    /// Returns the command of this role. Each has one, which a test sees to.
+    /// Returns the command of this role. A test checks that each role has one.
     pub fn of(role: Role) -> &'static Command {
         let mut commands = TABLE.iter();
         commands.find(|command| command.role == Some(role)).expect("a command has each role")
     }
 
-    /// How it is typed: `connect WHO [force]`.
+    /// Returns the usage, such as `connect WHO [force]`.
     pub fn usage(&self) -> String {
         let parameters: String = self.parameters.iter().map(Parameter::to_string).collect();
         format!("{}{parameters}", self.name)
     }
 }
 
-/// A command with arguments that fit it.
+/// A command with valid arguments.
 #[derive(Debug)]
 pub struct Call {
     command: &'static Command,
@@ -169,22 +169,22 @@ impl Call {
         Call { command, arguments, is_by_name: false }
     }
 
-    /// Returns the call of the command of this role, without arguments.
+    /// Returns a call of the command of this role, without arguments.
     pub fn of(role: Role) -> Call {
         Call::new(Command::of(role), Arguments::default())
     }
 
-    /// The command's name.
+    /// Returns the command's name.
     pub fn name(&self) -> &'static str {
         self.command.name
     }
 
-    /// The command.
+    /// Returns the command.
     pub fn command(&self) -> &'static Command {
         self.command
     }
 
-    /// The same for this chat, if it would be for the current one.
+    /// Aims the call at this chat if it would go to the current one.
     pub fn aimed_at(mut self, chat: &Username) -> Call {
         if let Some(chosen) = self.command.chat.filter(|chosen| !self.arguments.has(chosen)) {
             self.arguments.give(chosen, chat.to_string());
@@ -192,7 +192,7 @@ impl Call {
         self
     }
 
-    /// A typed command that the table does not have, but an extension.
+    /// Returns a call of an extension's command, if the line is one.
     fn added(extension: &dyn Extension, line: &str) -> Option<Call> {
         let line = line.trim();
         let line = line.strip_prefix('/').unwrap_or(line).trim_start();
@@ -204,7 +204,7 @@ impl Call {
         Some(Call::new(&extension::ADDED, arguments))
     }
 
-    /// The question that a person is asked for the text that is missing.
+    /// Returns the question for the missing text.
     pub fn question(&self) -> Option<&'static str> {
         match self.command.asks {
             Asks::Text(text, question) if !self.arguments.has(text) => Some(question),
@@ -212,7 +212,7 @@ impl Call {
         }
     }
 
-    /// The same with the answer to that question.
+    /// Returns the call with the answer to that question.
     pub fn answered(mut self, answer: String) -> Call {
         if let Asks::Text(text, _) = self.command.asks {
             self.arguments.give(text, answer);
@@ -222,7 +222,7 @@ impl Call {
 }
 
 impl Prepared {
-    /// Returns a login that asks nobody: by the password file, if one was named, or by key.
+    /// Returns a login that asks no questions: by the password file, if one is named, else by key.
     pub fn login(username: &str) -> Prepared {
         let mut call = Call::of(Role::LogIn);
         if let Some(account) = call.command.parameters.first() {
@@ -231,56 +231,56 @@ impl Prepared {
         Prepared(call)
     }
 
-    /// The command.
+    /// Returns the command.
     pub fn command(&self) -> &'static Command {
         self.0.command
     }
 }
 
-/// A call of which everything has been asked that there was to ask.
+/// A call with all missing arguments filled in.
 #[derive(Debug)]
 pub struct Prepared(Call);
 
-/// Why there is no [`Call`].
+/// The reason why a line or object is not a [`Call`].
 #[derive(Debug, Clone)]
 pub struct Rejection {
     /// The command, if it is known.
     pub command: Option<&'static Command>,
-    /// Why.
+    /// The failure.
     pub failure: Failure,
 }
 
-/// Runs commands of the table.
+/// The dispatcher, which runs commands of the table.
 #[derive(Clone)]
 pub struct Dispatcher {
     context: Context,
     passwords: Passwords,
-    /// Whether plugins filter what is sent.
+    /// True if plugins filter sent text.
     is_filtered: bool,
 }
 
 impl Dispatcher {
-    /// A dispatcher for one client.
+    /// Creates a dispatcher for a client.
     pub fn new(client: Client, passwords: Passwords) -> Dispatcher {
         let context = Context { client, extension: None, switches: true };
         Dispatcher { context, passwords, is_filtered: false }
     }
 
-    /// The same for a user whose plugins add commands and filter what is sent.
+    /// Lets an extension add commands and filter sent text.
     pub fn with_extension(mut self, extension: Arc<dyn Extension>) -> Dispatcher {
         self.context.extension = Some(extension);
         self.is_filtered = true;
         self
     }
 
-    /// The same for a plugin: what it sends it does not filter itself, and its user's text goes where it
-    /// went.
+    /// Adds an extension's commands but not its filters, for a plugin. A chat that the plugin requests does
+    /// not become current, so the user's text keeps its destination.
     pub fn below_extension(mut self, extension: Arc<dyn Extension>) -> Dispatcher {
         self.context.extension = Some(extension);
         self.at_a_prompt()
     }
 
-    /// The same for a prompt, which goes to a chat that was asked for if nothing has been typed.
+    /// Leaves requested chats to a prompt, which makes one current only if the user has typed nothing.
     pub fn at_a_prompt(mut self) -> Dispatcher {
         self.context.switches = false;
         self
@@ -290,34 +290,34 @@ impl Dispatcher {
         self.context.extension.as_deref()
     }
 
-    /// The client that the commands go to.
+    /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.context.client
     }
 
-    /// Where passwords come from.
+    /// Returns the source of passwords.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
     }
 
-    /// Reads a typed line: a command, or text for the current chat.
+    /// Parses a typed line: a command, or text for the current chat.
     pub fn parse_line(&self, line: &str) -> Result<Call, Rejection> {
         self.parse(line, &self.client().typing())
     }
 
-    /// Makes plain lines commands again if this one is a command and a chat was over when it was typed:
-    /// its user knows of that end. One that goes to another chat does more than that, or fails.
+    /// Accepts the end of a chat if the line is a command typed after that end, since its user knows of it.
+    /// A switch to another chat needs no such acceptance.
     pub async fn note_command(&self, line: &str, seen: &Typing) {
         if let Typing::Over(who) = seen
             && is_marked(line)
             && switch(line).is_none()
         {
-            // A client that has ended reads no more lines.
+            // The client may have ended.
             let _ = self.client().request(Request::AcceptEnd(who.clone())).await;
         }
     }
 
-    /// Reads a typed line where it is known what plain text means.
+    /// Parses a typed line with a known meaning of plain text.
     pub fn parse(&self, line: &str, typing: &Typing) -> Result<Call, Rejection> {
         let is_marked = is_marked(line);
         if let Typing::Over(who) = typing
@@ -335,9 +335,8 @@ impl Dispatcher {
         })
     }
 
-    /// Asks the user for what a call lacks. While this waits the user may be answering a question, so
-    /// a front end reads no lines meanwhile. A password file is read later, by [`run`](Self::run): that
-    /// may take for ever.
+    /// Asks the user for missing arguments. A front end reads no lines meanwhile, since the user may be
+    /// typing an answer. [`run`](Self::run) reads a password file later, since that may block forever.
     pub async fn prepare(&self, mut call: Call) -> Result<Prepared, Failure> {
         let arguments = &mut call.arguments;
         if arguments.has(&PASSWORD) {
@@ -386,16 +385,17 @@ impl Dispatcher {
         Ok(Prepared(call))
     }
 
-    /// Runs a call, if it is allowed now.
+    /// Runs a call if it is allowed now.
     pub async fn run(&self, call: Prepared) -> Result<Reply, Failure> {
         let Prepared(Call { command, mut arguments, is_by_name }) = call;
-        // A program that gives a command by name means no chat that is over. A plugin may, for its user.
+        // A program that gives a command by name does not mean a chat that has ended. A plugin may, for its
+        // user.
         if let Typing::Over(who) = self.client().typing()
             && is_by_name
             && self.context.switches
             && command.says.is_none()
         {
-            // A client that has ended runs nothing more.
+            // The client may have ended.
             let _ = self.client().request(Request::AcceptEnd(who)).await;
         }
         if command.allowed == Allowed::LoggedIn && self.context.client.phase() == Phase::Offline {
@@ -437,7 +437,7 @@ impl Dispatcher {
             }
     }
 
-    /// The password in the file, if one was named. The end of the client ends the wait for it.
+    /// Reads the password file, if one is named. The end of the client cancels it.
     async fn password_of_file(&self) -> Result<Option<Secret>, Failure> {
         let ended = async {
             self.client().finished().await;
@@ -446,7 +446,7 @@ impl Dispatcher {
         self.passwords.from_file().or(ended).await
     }
 
-    /// What is to be sent once the plugins have seen it; `None`: nothing.
+    /// Returns the arguments after the plugins' filters, or `None` to send nothing.
     async fn filtered(&self, command: &Command, mut arguments: Arguments) -> Option<Arguments> {
         let Some(text) = command.says else { return Some(arguments) };
         let to = command.chat.and_then(|chat| arguments.optional(chat));

@@ -1,19 +1,19 @@
-//! The exit status of a run. The first failure decides.
+//! The exit status of a run. The first failure determines it.
 
 use letschat_core::codes::FailureCode;
 
-/// All is well.
+/// No command failed.
 pub const SUCCESS: u8 = 0;
 /// A command failed.
 pub const FAILED: u8 = 1;
-/// The command line makes no sense.
+/// The command line is invalid.
 pub const USAGE: u8 = 2;
-/// No server, or none with a place.
+/// There is no server, or none with a free place.
 pub const NO_SERVER: u8 = 3;
-/// The server, or the client on its user's behalf, refused.
+/// The server refused, or the client refused on its user's behalf.
 pub const REFUSED: u8 = 4;
 
-/// The exit status of a run whose first failure has this code.
+/// Returns the exit status for a run's first failure.
 pub fn of_failure(code: FailureCode) -> u8 {
     match code {
         FailureCode::NoServer | FailureCode::Busy => NO_SERVER,

@@ -1,4 +1,4 @@
-//! Commands and filters that are added while a client runs. The plugins of `letschat-lua` are one extension.
+//! Commands and filters that are added at run time. The plugins of `letschat-lua` are one extension.
 
 use std::pin::Pin;
 
@@ -10,73 +10,73 @@ use letschat_protocol::rows::moved_in;
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 
-/// The result of something that an extension does, when it is there.
+/// The future result of an extension's operation.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Something that adds commands to a client and filters what its user sends.
+/// A source of commands, and of filters for sent text.
 pub trait Extension: Send + Sync {
-    /// Returns the added commands, in the order of their names.
+    /// Returns the added commands, by name.
     fn commands(&self) -> Vec<AddedCommand>;
 
-    /// Runs an added command with the rest of its typed line. The answer is shown.
+    /// Runs an added command with the rest of its typed line. Returns the answer to show.
     fn run<'a>(
         &'a self,
         name: &'a str,
         line: &'a str,
     ) -> Doing<'a, Result<Option<String>, Failure>>;
 
-    /// Returns the text to send in place of this one; `None`: none at all. Without `to` it goes to everybody, or to the
-    /// current chat.
+    /// Returns the text to send in place of this one, or `None` to send nothing. Without `to` it goes to
+    /// everybody or to the current chat.
     fn filter_sent<'a>(&'a self, to: Option<&'a str>, text: &'a str) -> Doing<'a, Option<String>>;
 
-    /// Returns when everything that the client starts with has been loaded.
+    /// Waits until everything that loads at the start has been loaded.
     fn ready(&self) -> Doing<'_, ()>;
 
-    /// Describes the parts that there are, a line each.
+    /// Returns a line about each part.
     fn list(&self) -> String;
 
-    /// Returns the names of all parts, loaded or not.
+    /// Returns the names of all parts, whether loaded or not.
     fn names(&self) -> Vec<String>;
 
-    /// Loads a part that is not loaded.
+    /// Loads a part that is not yet loaded.
     fn load<'a>(&'a self, name: &'a str) -> Doing<'a, Result<(), Failure>>;
 
-    /// Ends a part and removes what it has added.
+    /// Unloads a part and removes its commands and filters.
     fn unload<'a>(&'a self, name: &'a str) -> Doing<'a, Result<(), Failure>>;
 
-    /// Loads a part anew. The old one stays if the new one can't be loaded.
+    /// Loads a part again. The old one stays if the new one fails.
     fn reload<'a>(&'a self, name: &'a str) -> Doing<'a, Result<(), Failure>>;
 
-    /// Returns the added command of this name, in any case.
+    /// Returns the added command of this name, ignoring case.
     fn command(&self, name: &str) -> Option<AddedCommand> {
         self.commands().into_iter().find(|command| command.name.eq_ignore_ascii_case(name))
     }
 }
 
-/// A command that an extension has added.
+/// A command of an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddedCommand {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// One line for help.
+    /// One line for the help.
     pub summary: String,
-    /// What it takes.
+    /// The parameters.
     pub parameters: Vec<AddedParameter>,
 }
 
 /// A parameter of an added command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddedParameter {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Whether it may be left out.
+    /// True if it may be left out.
     pub is_optional: bool,
-    /// Whether it is all the rest of the line.
+    /// True if it takes the rest of the line.
     pub is_rest: bool,
 }
 
 impl AddedCommand {
-    /// Returns how it is typed: `away [TEXT...]`.
+    /// Returns the usage, such as `away [TEXT...]`.
     pub fn usage(&self) -> String {
         let parameters: String = self.parameters.iter().map(AddedParameter::usage).collect();
         format!("{}{parameters}", self.name)
@@ -84,7 +84,7 @@ impl AddedCommand {
 }
 
 impl AddedParameter {
-    /// Returns true if a username is likely meant.
+    /// Returns true if the value is probably a username.
     pub fn is_user(&self) -> bool {
         ["who", "user", "username", "to", "from"].contains(&self.name.as_str())
     }
@@ -99,7 +99,8 @@ impl AddedParameter {
 pub(crate) const CALLED: Parameter = Parameter::required("called", Kind::Word);
 pub(crate) const LINE: Parameter = Parameter::optional("line", Kind::Text);
 
-/// The command that a typed command of an extension becomes. It stands in no table: parts come and go.
+/// The command that runs any command of an extension. It is not in the table, since extensions change at
+/// run time.
 pub(crate) static ADDED: Command = Command {
     name: "added",
     summary: "Run a command that an extension has added.",

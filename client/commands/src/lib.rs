@@ -1,13 +1,13 @@
-//! The commands of Let's Chat, and everything that its users read.
+//! The commands of Let's Chat, and all text for its users.
 //!
-//! * [`command`] – a command as data, and the one dispatcher that every front end goes through
+//! * [`command`] – commands as data, and the dispatcher that every front end uses
 //! * [`commands`] – the table: a file for each command
-//! * [`arguments`] – what a command takes, read from a typed line or a JSON object
-//! * [`extension`] – commands and filters that are added while a client runs
-//! * [`passwords`] – where a password comes from that was not given
+//! * [`arguments`] – parameters, and their values from a typed line or a JSON object
+//! * [`extension`] – commands and filters that are added at run time
+//! * [`passwords`] – passwords from a file or from the user
 //! * [`render`] – replies and events as text that is safe for a terminal
-//! * [`failure`], [`text`] – a failed command, and the sentences for failures and events
-//! * [`exit_status`] – what a failure's code means to the shell
+//! * [`failure`], [`text`] – failures of commands, and the sentences for failures and events
+//! * [`exit_status`] – exit statuses for failure codes
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod arguments;

@@ -1,4 +1,4 @@
-//! Where a password comes from that was not given with its command.
+//! Passwords from a file or from the user, for commands that were given none.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -15,44 +15,44 @@ use crate::failure::Failure;
 use crate::text;
 use letschat_core::codes::FailureCode;
 
-/// An account's password, as commands take it.
+/// The parameter for an account's password.
 pub const PASSWORD: Parameter = Parameter::optional("password", Kind::Secret);
-/// The password that an account is to have.
+/// The parameter for an account's new password.
 pub const NEW_PASSWORD: Parameter = Parameter::optional("new_password", Kind::Secret);
-/// The same password again.
+/// The parameter for the repetition of the new password.
 pub const REPEATED: Parameter = Parameter::optional("repeated", Kind::Secret);
 
-/// A password file that is longer holds something else.
+/// The maximum size of a password file. A larger file is not one.
 const MAX_FILE_BYTES: u64 = 4 * 1024;
 
-/// Somebody who can be asked for a password, without it being shown.
+/// A prompt for passwords that does not show what is typed.
 pub trait Ask: Send + Sync {
-    /// Shows the prompt and waits for a line. Blocks; is called on a thread of its own.
+    /// Shows the prompt and reads a line. It blocks, so it runs on its own thread.
     fn ask(&self, prompt: &str) -> io::Result<Secret>;
 }
 
-/// The file, if one was named; else the user, if there is one to ask.
+/// The password file if one is named, else the user's answers.
 #[derive(Clone, Default)]
 pub struct Passwords {
     file: Option<Arc<PasswordFile>>,
     user: Option<Arc<dyn Ask>>,
 }
 
-/// The file that was named. A pipe (`<(pass show chat)`) gives what it holds once.
+/// The named file. A pipe such as `<(pass show chat)` can be read only once.
 struct PasswordFile {
     path: PathBuf,
-    /// The password, if the file can't be read again.
+    /// The password, kept if the file can't be read again.
     remembered: Mutex<Option<Secret>>,
 }
 
 impl Passwords {
-    /// Either may be missing.
+    /// Creates a source of passwords. Both arguments are optional.
     pub fn new(file: Option<PathBuf>, user: Option<Arc<dyn Ask>>) -> Passwords {
         let file = file.map(|path| PasswordFile { path, remembered: Mutex::default() });
         Passwords { file: file.map(Arc::new), user }
     }
 
-    /// Whether passwords come from a file. To read it may take for ever.
+    /// Returns true if there is a password file. Reading it may block forever.
     pub(crate) fn are_in_a_file(&self) -> bool {
         self.file.is_some()
     }
@@ -69,8 +69,8 @@ impl Passwords {
         Ok(new.map(|[password, repeated]| (password, repeated)))
     }
 
-    /// The password of an account; `None` where there is none to be had, and where the user gives
-    /// an empty one, so as to log in by key.
+    /// Returns the password of an account. `None` means there is no source, or the user gave an empty one
+    /// to log in by key.
     pub async fn for_login(&self) -> Result<Option<Secret>, Failure> {
         if let Some(password) = self.from_file().await? {
             return Ok(Some(password));
@@ -79,8 +79,8 @@ impl Passwords {
         Ok(password.filter(|password| !password.0.is_empty()))
     }
 
-    /// The present password, the new one, and that again. The file has the present one at most:
-    /// it would not be right any more afterwards.
+    /// Returns the present password, the new one and its repetition. The file supplies only the present
+    /// one, since its content would be wrong after the change.
     pub async fn for_change(
         &self,
         name: Option<&Username>,
@@ -93,7 +93,7 @@ impl Passwords {
         Ok(present.zip(new).map(|(present, [new, repeated])| [present, new, repeated]))
     }
 
-    /// Of a change, the new password and that again.
+    /// Asks for the new password of a change and its repetition.
     pub(crate) async fn new_for_change(
         &self,
         name: Option<&Username>,
@@ -101,8 +101,7 @@ impl Passwords {
         self.ask_new(name, "The new password: ", "The new password again: ").await
     }
 
-    /// Asks for a password that an account is to have, and for it again. Each answer is checked at once, and a
-    /// wrong one is asked for again.
+    /// Asks for a new password and its repetition. Each answer is checked at once; a wrong one is asked for again.
     async fn ask_new(
         &self,
         name: Option<&Username>,
@@ -124,8 +123,8 @@ impl Passwords {
         }
     }
 
-    /// The first line of the password file, if one was named. A thread reads it, since a FIFO may
-    /// keep it waiting.
+    /// Returns the first line of the password file, if one is named. A thread reads it, since a FIFO may
+    /// block.
     pub async fn from_file(&self) -> Result<Option<Secret>, Failure> {
         let Some(file) = &self.file else {
             return Ok(None);
@@ -149,7 +148,7 @@ impl Passwords {
 
 impl PasswordFile {
     async fn password(&self) -> io::Result<Secret> {
-        // Held while it is read: two readers would share what a pipe gives.
+        // Held while the file is read: two readers would split the content of a pipe.
         let mut remembered = self.remembered.lock().await;
         if let Some(password) = &*remembered {
             return Ok(password.clone());
@@ -163,7 +162,7 @@ impl PasswordFile {
     }
 }
 
-/// The password, and whether the file can be read again.
+/// Returns the password, and true if the file can be read again.
 fn first_line(path: &Path) -> io::Result<(Secret, bool)> {
     let file = File::open(path)?;
     let is_regular = file.metadata()?.is_file();
@@ -238,7 +237,7 @@ mod tests {
     fn what_a_pipe_gave_once_is_remembered() {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"from a pipe\n").unwrap();
-        // Still open: the line's end is enough.
+        // The writer is still open: the end of the line must suffice.
         let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
         let passwords = Passwords::new(Some(path.into()), None);
         for _ in 0..2 {

@@ -1,7 +1,7 @@
 //! Replies, failures and events as text for people.
 //!
-//! Everything passes [`Printable`], whoever it came from: what is returned has no control
-//! characters but the line ends that are made here.
+//! All output passes through [`Printable`], whatever its origin. It contains no control characters except
+//! the line ends that this module adds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ use letschat_core::event::{Event, KeyState};
 use letschat_core::session::{ChatStatus, Reply, Status, User};
 use letschat_core::view::ChatState;
 
-/// A reply; `None` where an event says the same.
+/// Formats a reply; `None` if an event says the same.
 pub fn reply(reply: &Reply) -> Option<String> {
     Some(match reply {
         Reply::Done {} => "Done.".into(),
@@ -51,13 +51,13 @@ pub fn reply(reply: &Reply) -> Option<String> {
     })
 }
 
-/// A failure. A script's error has several lines.
+/// Formats a failure. A script's error has several lines.
 pub fn failure(failure: &Failure) -> String {
     moved_in(&lines(&failure.message))
 }
 
-/// An event, and what it means for the chats that are open; `None` if people see what it says without a line:
-/// an own message as they typed it, and its state when it is lost.
+/// Formats an event and its effect on the open chats. `None` means that people need no line, as for an own
+/// message and for its state when it is lost.
 pub fn event(event: &Event, chats: &BTreeMap<Username, ChatState>) -> Option<String> {
     let others = |with: &Username| chats.keys().find(|other| *other != with);
     match event {
@@ -135,12 +135,12 @@ fn chat_event(event: &Event) -> String {
         Event::ChatResumed { with } => format!("The link to {with} is whole again."),
         Event::ChatClosed { with, reason, undelivered } => closed(with, *reason, undelivered),
         Event::Message { from, text, .. } => format!("{from}: {}", indented(text)),
-        // The others have their lines in `event`.
+        // `event` formats the others.
         _ => String::new(),
     }
 }
 
-/// A text of several lines. Those after the first begin so that none looks like a line of its own.
+/// Indents all lines after the first, so that none looks like a line of the client.
 fn indented(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| Printable(line).to_string()).collect();
     lines.join("\n  | ")
@@ -171,7 +171,7 @@ fn crowd(usernames: &[Username], count: u64, what: &str) -> String {
     format!("{} {what}.", names.join(", "))
 }
 
-/// The first 16 digits of a key, in fours. `status` and `verify` show it whole.
+/// Returns the first 16 digits of a key in groups of four. `status` and `verify` show all of it.
 fn short_key(fingerprint: &str) -> String {
     let digits: Vec<char> = Printable(fingerprint).to_string().chars().take(16).collect();
     let fours: Vec<String> = digits.chunks(4).map(String::from_iter).collect();
@@ -235,13 +235,13 @@ fn chat_line(chat: &ChatStatus) -> String {
     format!("{with}, {state}{current}, key {}, {unconfirmed} unconfirmed", key_state(*key))
 }
 
-/// The line ends of what the client itself says over several lines stay.
+/// Makes each line safe for a terminal and keeps the line ends. Only for text of the client itself.
 fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| Printable(line).to_string()).collect();
     lines.join("\n")
 }
 
-/// The time of day, as the clock on this machine's wall has it.
+/// Returns the local time of day.
 pub fn time_of_day(time_ms: u64) -> String {
     local_time(time_ms).format("%H:%M:%S").to_string()
 }
@@ -266,7 +266,7 @@ mod tests {
     use letschat_protocol::dialogue::Closing;
     use letschat_protocol::message_id::MessageId;
 
-    /// A text that clears the screen, rings, turns the writing around and ends the line.
+    /// A text that clears the screen, rings the bell, reverses the direction of writing and ends the line.
     const HOSTILE: &str = "a\x1b[2J\x07\u{9b}31m\u{202e}b\r\nc\x7f";
 
     fn assert_safe(text: &str, lines: usize) {

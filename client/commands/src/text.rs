@@ -1,6 +1,6 @@
-//! The sentences for replies, failures and events of the client.
+//! The sentences for the client's replies, failures and events.
 //!
-//! They are not yet safe for a terminal: names, addresses and the server's words go in as they came.
+//! They are not safe for a terminal: names, addresses and the server's text are unescaped.
 
 use letschat_core::codes::LinkEnd;
 use letschat_core::event::{Event, Trouble, fingerprint};
@@ -12,7 +12,7 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 use serde::Serialize;
 
-/// An event as programs see it: with the sentence, if it has one.
+/// An event for programs, with its sentence if it has one.
 #[derive(Debug, Serialize)]
 pub struct WithMessage<'a> {
     #[serde(flatten)]
@@ -27,7 +27,7 @@ impl<'a> From<&'a Event> for WithMessage<'a> {
     }
 }
 
-/// A reply as programs see it: with the sentence, if it has one.
+/// A reply for programs, with its sentence if it has one.
 #[derive(Debug, Serialize)]
 pub struct ReplyWithMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ impl<'a> From<&'a Reply> for ReplyWithMessage<'a> {
     }
 }
 
-/// The `message` of a reply, if it has one that is not a field of its own.
+/// Returns the `message` of a reply, if it has one that is not a field.
 pub fn reply(reply: &Reply) -> Option<String> {
     Some(match reply {
         Reply::SignedUp { username } => {
@@ -63,7 +63,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
     })
 }
 
-/// The `message` of an event, if it has one.
+/// Returns the `message` of an event, if it has one.
 pub fn message(event: &Event) -> Option<String> {
     match event {
         Event::Disconnected { why, .. } => Some(failure(why)),
@@ -115,7 +115,7 @@ fn in_trouble(trouble: &Trouble) -> String {
     }
 }
 
-/// What happened and what to do. One table; the longer sentences follow it.
+/// Returns a sentence that says what happened and what to do. The longer sentences follow this table.
 pub fn failure(failure: &Failure) -> String {
     let constant = match failure {
         Failure::Refused { said, choices, .. } => return refused(said, choices),
@@ -329,7 +329,7 @@ fn joined(names: &[Username]) -> String {
     names.join(", ")
 }
 
-/// Words as a sentence: the first letter large, and an end.
+/// Makes a sentence: adds an initial capital and a final full stop.
 pub(crate) fn sentence(words: &str) -> String {
     let mut chars = words.chars();
     let first = chars.next().map(|first| first.to_uppercase().collect::<String>());

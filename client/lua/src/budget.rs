@@ -1,4 +1,4 @@
-//! How long a script computes without giving way.
+//! The limit on the time that a script computes without yielding.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,15 +14,15 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::limits::SLICE;
 
-/// The time that is left to a script. Measured in time of its thread's processor, so that a busy
-/// machine is not held against it.
+/// The remaining slice of a script. It counts the thread's processor time, so that a busy machine does not
+/// use it up.
 #[derive(Default)]
 pub(super) struct Budget {
     started: Cell<Duration>,
-    /// When the time was last looked at, by a clock that steps every few milliseconds.
+    /// The time of the last check, on a clock that advances every few milliseconds.
     looked: Cell<Duration>,
     is_spent: Cell<bool>,
-    /// The script is over, whatever it thinks of that.
+    /// True once the script must end.
     stop: Arc<AtomicBool>,
 }
 
@@ -31,13 +31,13 @@ impl Budget {
         Rc::new(Budget { stop, ..Budget::default() })
     }
 
-    /// Sets the time anew: whatever runs in Lua begins with this.
+    /// Starts a new slice. Every call into Lua starts with this.
     pub(super) fn begin(&self) {
         self.started.set(processor_time());
         self.is_spent.set(false);
     }
 
-    /// Nothing more runs from now on.
+    /// Makes every later interrupt fail.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
@@ -46,8 +46,8 @@ impl Budget {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Has Luau ask before it goes on. Once the time is spent every answer is an error, so that no
-    /// `pcall` gets further than to the end of its own call.
+    /// Installs the interrupt. Once the slice is spent each interrupt returns an error, so a `pcall` can't
+    /// continue past the end of its own call.
     pub(super) fn watch(self: &Rc<Self>, lua: &Lua) {
         let budget = self.clone();
         lua.set_interrupt(move |_| budget.interrupt());
@@ -67,14 +67,14 @@ impl Budget {
         Ok(VmState::Continue)
     }
 
-    /// Interrupts come with every call, every round of a loop and every try of a pattern. Most find
-    /// the coarse clock where it was, which costs next to nothing to see.
+    /// Returns true if the coarse clock has advanced since the last check. Luau interrupts at every call,
+    /// loop iteration and pattern attempt, and reading this clock is cheap.
     fn is_time_to_look(&self) -> bool {
         let now = coarse_time();
         self.looked.replace(now) != now
     }
 
-    /// A future that runs Lua, with a slice of time for each of its turns.
+    /// Wraps a future that runs Lua. Each poll gets a new slice.
     pub(super) fn slices<F: Future>(self: &Rc<Self>, future: F) -> Slices<F> {
         Slices { budget: self.clone(), future: Box::pin(future) }
     }

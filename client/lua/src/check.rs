@@ -1,4 +1,4 @@
-//! `--check`: whether a script compiles. Nothing is run.
+//! `--check`: compiles a script without running it.
 
 use std::io;
 use std::path::Path;
@@ -11,9 +11,9 @@ use super::{modules, vm};
 /// An error that Luau's compiler found in a script. It stops at the first one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// From 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// What is wrong, in the compiler's words.
+    /// The compiler's message.
     pub message: String,
 }
 
@@ -21,18 +21,18 @@ pub struct Fault {
 ///
 /// # Errors
 ///
-/// It can't be read.
+/// The file can't be read.
 pub fn file(path: &Path) -> io::Result<Option<Fault>> {
     Ok(source(&modules::read_script(path)?))
 }
 
-/// Compiles a text.
+/// Compiles source text.
 pub fn source(source: &str) -> Option<Fault> {
     let error = vm::compile(&Lua::new(), "check", source).err()?;
     Some(fault(&error_text(&error)))
 }
 
-/// Luau says `check:LINE: what`.
+/// Parses the compiler's message, `check:LINE: MESSAGE`.
 fn fault(message: &str) -> Fault {
     let rest = message.strip_prefix("check:").unwrap_or(message);
     let parts = rest.split_once(": ").and_then(|(line, what)| Some((line.parse().ok()?, what)));

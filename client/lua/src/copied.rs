@@ -1,5 +1,5 @@
-//! Values on their way out of a VM. A copy is in no VM's memory any more, so that it has limits of
-//! its own, and they are kept before anything is copied.
+//! Values copied out of a VM. The VM's memory limit does not count a copy, so copies have limits of their
+//! own. They are checked before anything is copied.
 
 use std::ffi::c_void;
 
@@ -11,7 +11,7 @@ use super::limits::{COPIED_BYTES, COPIED_DEPTH, COPIED_VALUES, TEXT_BYTES};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// A text that a function of the API is given.
+/// A text argument of an API function.
 pub(super) struct Text(pub(super) String);
 
 impl FromLua for Text {
@@ -20,7 +20,7 @@ impl FromLua for Text {
     }
 }
 
-/// A text of at most [`TEXT_BYTES`]. A number is a fine text too.
+/// Returns a text of at most [`TEXT_BYTES`]. A number is converted to text.
 pub(super) fn text(value: &Value) -> LuaResult<String> {
     match value {
         Value::String(text) if text.as_bytes().len() > TEXT_BYTES => {
@@ -34,23 +34,24 @@ pub(super) fn text(value: &Value) -> LuaResult<String> {
     }
 }
 
-/// The beginning of a text, up to about so many bytes.
+/// Returns about the first `bytes` bytes of a text.
 pub(super) fn beginning(text: &LuaString, bytes: usize) -> String {
     let whole = text.as_bytes();
     String::from_utf8_lossy(&whole[..whole.len().min(bytes)]).into_owned()
 }
 
-/// A value as JSON: texts, numbers, booleans, and tables of them that are lists or have names.
+/// Converts a value to JSON. It accepts strings, numbers, booleans, and tables that are lists or have
+/// string keys.
 pub(super) fn to_json(value: &Value) -> LuaResult<Json> {
     Copying::default().value(value)
 }
 
-/// How far the copy of one value has come.
+/// The progress of one copy.
 #[derive(Default)]
 struct Copying {
     bytes: usize,
     values: usize,
-    /// The tables that are around what is being copied.
+    /// The tables that enclose the current value.
     around: Vec<*const c_void>,
 }
 

@@ -1,4 +1,4 @@
-//! Errors on their way into Lua and out of it.
+//! Conversion of errors between Rust and Lua.
 
 use letschat_protocol::printable::Printable;
 use mlua::{Error, Function, Lua, MultiValue, Table, Value};
@@ -8,23 +8,23 @@ use super::limits::LINE_BYTES;
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// Where the metatable of failures is kept.
+/// The registry key of the metatable for failures.
 const METATABLE: &str = "failure";
 
-/// What a function of the API comes to: a wrapper in Lua returns the value or raises the failure.
+/// The result of an API function. A Lua wrapper returns the value or raises the failure.
 pub(super) type LuaResult<T> = Result<T, Failure>;
 
-/// Something that a script did wrong.
+/// Returns the failure for a mistake of the script.
 pub(super) fn misuse(message: impl Into<String>) -> Failure {
     Failure::new(FailureCode::BadArguments, message)
 }
 
-/// One more than is allowed.
+/// Returns the failure for exceeding a limit.
 pub(super) fn too_many(what: &str, limit: usize) -> Failure {
     Failure::new(FailureCode::Limit, format!("There are {limit} {what}, and no more are allowed."))
 }
 
-/// A failure as a value with `code` and `message`, and the message as its text.
+/// Converts a failure to a table with `code` and `message`. `tostring` returns the message.
 pub(super) fn to_lua(lua: &Lua, failure: &Failure) -> mlua::Result<Table> {
     let value = lua.create_table()?;
     value.raw_set("code", failure.code.name())?;
@@ -33,7 +33,7 @@ pub(super) fn to_lua(lua: &Lua, failure: &Failure) -> mlua::Result<Table> {
     Ok(value)
 }
 
-/// To be called once for each VM, before [`to_lua`].
+/// Prepares a VM for [`to_lua`]. Call it once for each VM.
 pub(super) fn prepare(lua: &Lua) -> mlua::Result<()> {
     let metatable = lua.create_table()?;
     let text = |_: &Lua, value: Table| value.raw_get::<Value>("message");
@@ -42,7 +42,8 @@ pub(super) fn prepare(lua: &Lua) -> mlua::Result<()> {
     lua.set_named_registry_value(METATABLE, metatable)
 }
 
-/// What `xpcall` hands an error to. It is no Lua, so that it works when the time is spent.
+/// Returns the error handler for `xpcall`. It is not written in Lua, so it still works when the slice is
+/// spent.
 pub(super) fn tracer(lua: &Lua) -> mlua::Result<Function> {
     lua.create_function(|lua, error: Value| {
         let trace = lua.traceback(None, 1).map(|trace| trace.to_string_lossy());
@@ -50,14 +51,14 @@ pub(super) fn tracer(lua: &Lua) -> mlua::Result<Function> {
     })
 }
 
-/// The lines of a traceback that are the script's: how the client runs it helps nobody.
+/// Returns the script's lines of a traceback, without those of the client.
 fn own_lines(trace: &str) -> String {
     let is_own = |line: &&str| !line.starts_with("[C]:") && !line.starts_with("prelude:");
     let lines = trace.lines().skip(1).map(str::trim).filter(is_own);
     lines.map(|line| format!("\n    at {line}")).collect()
 }
 
-/// What `xpcall` returned: whether all was well, and the error with its traceback if not.
+/// Converts the result of `xpcall`: a success flag, then the values or the error with its traceback.
 pub(super) fn traced(result: mlua::Result<MultiValue>) -> Result<MultiValue, String> {
     let mut values = result.map_err(|error| error_text(&error))?;
     match values.pop_front() {
@@ -66,7 +67,7 @@ pub(super) fn traced(result: mlua::Result<MultiValue>) -> Result<MultiValue, Str
     }
 }
 
-/// An error as text, without running any code of the script.
+/// Converts an error to text without running any code of the script.
 pub(super) fn text(error: &Value) -> String {
     match error {
         Value::String(text) => beginning(text, LINE_BYTES),
@@ -82,7 +83,7 @@ pub(super) fn text(error: &Value) -> String {
     }
 }
 
-/// The innermost words: the outer ones are about calls between Rust and Lua.
+/// Returns the innermost message. The outer ones describe calls between Rust and Lua.
 pub(super) fn error_text(error: &Error) -> String {
     match error {
         Error::CallbackError { cause, .. } => error_text(cause),
@@ -92,7 +93,7 @@ pub(super) fn error_text(error: &Error) -> String {
     }
 }
 
-/// A text of several lines, safe for a terminal.
+/// Makes text of several lines safe for a terminal.
 pub(super) fn printable(text: &str) -> String {
     let lines = text.split('\n').map(|line| Printable(&line.replace('\t', "    ")).to_string());
     lines.collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! What is under way in one VM: tasks, timers, handlers, and how it ends.
+//! The tasks, timers and handlers of one VM, and its end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,16 +17,16 @@ use super::output::{OutputSink, Said, bounded};
 use super::vm::Runner;
 use letschat_commands::exit_status;
 
-/// How a script ends.
+/// The end of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// It asked for this exit status.
+    /// The script requested this exit status.
     Exit(u8),
-    /// After an error in itself, or too many in what it started.
+    /// The script failed, or too many of its tasks did.
     Failed,
 }
 
-/// Shared by everything that runs in one VM, on one thread.
+/// The state that everything in one VM shares. It stays on one thread.
 pub(super) struct Host {
     pub(super) runner: Runner,
     pub(super) executor: Rc<LocalExecutor<'static>>,
@@ -37,7 +37,7 @@ pub(super) struct Host {
     last_id: Cell<u64>,
     errors: Cell<usize>,
     end: Cell<Option<End>>,
-    /// Its output is closed or refused.
+    /// True if the output is closed or returned an error.
     is_unheard: Cell<bool>,
     changed: Wakeup,
 }
@@ -75,7 +75,7 @@ impl Host {
         }
     }
 
-    /// Ends a script that can't say anything: quietly if nobody reads it any more.
+    /// Ends a script whose output fails. It prints no error if the reader has closed the output.
     fn end_unheard(&self, error: &OutputError) {
         if self.is_unheard.replace(true) {
             return;
@@ -95,8 +95,8 @@ impl Host {
         self.last_id.get()
     }
 
-    /// Begins a function on the spot, up to where it first waits; the rest is a task. Waits for room
-    /// if there are too many tasks, so that nothing that is started is lost.
+    /// Runs a function until it first waits; the rest becomes a task. With too many tasks it waits for
+    /// room, so that no call is lost.
     pub(super) async fn start(self: &Rc<Self>, function: &Function, arguments: MultiValue) {
         self.until(|host| host.tasks.borrow().len() < MAX_TASKS).await;
         let (id, mut work) = self.work(function, arguments);
@@ -105,7 +105,7 @@ impl Host {
         }
     }
 
-    /// Runs something of Rust's as a task.
+    /// Runs a future of Rust code as a task.
     pub(super) fn add_task(
         self: &Rc<Self>,
         work: impl Future<Output = ()> + 'static,
@@ -122,7 +122,7 @@ impl Host {
         Ok(())
     }
 
-    /// Runs a function as a task.
+    /// Runs a Lua function as a task.
     pub(super) fn spawn(
         self: &Rc<Self>,
         function: &Function,
@@ -153,7 +153,7 @@ impl Host {
         (id, Box::pin(work))
     }
 
-    /// Something that goes on until it is removed, or has happened.
+    /// Adds a future that runs until it completes or is removed.
     pub(super) fn add_timer(
         self: &Rc<Self>,
         timer: impl Future<Output = ()> + 'static,
@@ -170,7 +170,7 @@ impl Host {
         Ok(id)
     }
 
-    /// Ends a timer or task, if it is still there.
+    /// Ends a timer or task if it still exists.
     pub(super) fn remove(&self, id: u64) {
         let timer = self.timers.borrow_mut().remove(&id);
         let task = self.tasks.borrow_mut().remove(&id);
@@ -191,7 +191,7 @@ impl Host {
         self.changed.notify(usize::MAX);
     }
 
-    /// Shows an error of something that was started. The rest goes on, unless there were too many.
+    /// Shows an error of a task. The script continues unless there were too many errors.
     pub(super) fn fail(&self, trace: String) {
         if self.end.get().is_some() || self.runner.budget.is_stopped() {
             return;
@@ -199,7 +199,7 @@ impl Host {
         self.say(Said::Error(trace));
         self.errors.set(self.errors.get() + 1);
         if self.errors.get() >= MAX_ERRORS {
-            // Whoever reads that it is over finds it so.
+            // The script ends first, so that a reader of the message finds it ended.
             self.end_by(End::Failed);
             self.say(Said::Error(format!("{MAX_ERRORS} errors are too many; this is the end.")));
         }
@@ -209,7 +209,7 @@ impl Host {
         self.errors.get() > 0
     }
 
-    /// Nothing more runs; the first end counts.
+    /// Ends the script. The first call decides the end.
     pub(super) fn end_by(&self, end: End) {
         if self.end.get().is_none() {
             self.end.set(Some(end));
@@ -218,18 +218,18 @@ impl Host {
         self.changed.notify(usize::MAX);
     }
 
-    /// How the script has been ended, if it has.
+    /// Returns the end of the script, if it has ended.
     pub(super) fn end(&self) -> Option<End> {
         self.end.get()
     }
 
-    /// Returns when the script has been ended.
+    /// Waits for the end of the script.
     pub(super) async fn ended(&self) -> End {
         self.until(|host| host.end.get().is_some()).await;
         self.end.get().unwrap_or(End::Failed)
     }
 
-    /// Returns when nothing is left that could still do something.
+    /// Waits until no handlers, timers or tasks are left.
     pub(super) async fn idle(&self) {
         self.until(|host| {
             host.handlers.get() == 0
@@ -239,7 +239,7 @@ impl Host {
         .await;
     }
 
-    /// Returns when every task has come to its end.
+    /// Waits until every task has ended.
     #[cfg(test)]
     pub(super) async fn tasks_done(&self) {
         self.until(|host| host.tasks.borrow().is_empty()).await;
@@ -255,7 +255,7 @@ impl Host {
         }
     }
 
-    /// Drops whatever is under way, and with it all that it holds.
+    /// Drops all timers and tasks, and everything that they own.
     pub(super) fn clear(&self) {
         let tasks = (self.timers.take(), self.tasks.take());
         drop(tasks);

@@ -1,17 +1,17 @@
-//! Lua: scripts that drive a client, and plugins of an interactive one.
+//! Lua scripts that drive a client, and Lua plugins of an interactive client.
 //!
-//! Each script or plugin has a VM of its own on a thread of its own, and speaks with the client
-//! through bounded queues: whatever it burns is its own. `docs/SCRIPTING.md` is for who writes them.
+//! Each script or plugin has a VM on its own thread. It talks to the client through bounded queues, so a
+//! busy script does not block the client. `docs/SCRIPTING.md` is the manual for authors.
 //!
-//! * [`limits`] – what one of them may use
+//! * [`limits`] – the limits of one script or plugin
 //! * [`script`] – `--script`
-//! * [`plugins`] – those of an interactive client
+//! * [`plugins`] – the plugins of an interactive client
 //! * [`check`] – `--check`
 //! * `vm`, `budget`, `modules`, `prelude.luau`, `guards.luau` – the sandbox
-//! * `copied` – values on their way out of it
-//! * `host` – what is under way in a VM
+//! * `copied` – values copied out of a VM
+//! * `host` – the tasks, timers and handlers of a VM
 //! * `script_client`, `mailbox`, `queue` – a client as a script sees it, and its events
-//! * `output`, `failure` – what is said, and what goes wrong
+//! * `output`, `failure` – output and errors
 //! * `api` – the members of the table `chat`
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,4 +1,4 @@
-//! Events that nobody has waited for yet.
+//! The queue of events that `chat.wait` has not yet taken.
 
 use std::collections::VecDeque;
 
@@ -14,8 +14,8 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Keeps an event. When there is no room the oldest goes, first of those that tell of own messages: few
-    /// scripts wait for these.
+    /// Queues an event. A full queue evicts the oldest event about own messages, which few scripts wait
+    /// for, else the oldest event.
     pub(super) fn put(&mut self, event: Value) {
         if self.events.len() == MAX_EVENTS {
             match self.events.iter().position(is_of_own_message) {
@@ -29,7 +29,7 @@ impl Mailbox {
         self.events.push_back(event);
     }
 
-    /// Takes out the oldest event that fits.
+    /// Removes and returns the oldest event that fits.
     pub(super) fn take<E>(
         &mut self,
         mut fits: impl FnMut(&Value) -> Result<bool, E>,
@@ -42,7 +42,7 @@ impl Mailbox {
         Ok(None)
     }
 
-    /// How many events went unread.
+    /// Returns the number of events lost. Evicted events about own messages are not counted.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }

@@ -1,4 +1,4 @@
-//! `require`: modules beside the script, and nothing else.
+//! `require`: modules from the script's folder only.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,19 +18,19 @@ use super::vm::{self, Runner};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// The folder in which modules are found; `None`: nowhere.
+/// The folder of the modules, or `None` if there is none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place(pub(super) Option<PathBuf>);
 
 enum Module {
-    /// It is being run: whoever requires it now would wait for itself.
+    /// The module is still running: requiring it now would deadlock.
     Begun,
     Done(Value),
 }
 
 type Loaded = Rc<RefCell<HashMap<PathBuf, Module>>>;
 
-/// The function `require`, which returns whether all was well, and a value.
+/// Returns the function `require`. It returns a success flag and a value.
 pub(super) fn require(lua: &Lua, place: Place, runner: &Runner) -> mlua::Result<Function> {
     let (place, loaded) = (Rc::new(place), Loaded::default());
     let runner = runner.clone();
@@ -86,7 +86,7 @@ async fn load(
 }
 
 impl Place {
-    /// The folder of a script.
+    /// Returns the folder of a script.
     pub(super) fn beside(script: &Path) -> Place {
         Place(script.parent().map(|folder| match folder.as_os_str().is_empty() {
             true => PathBuf::from("."),
@@ -94,7 +94,7 @@ impl Place {
         }))
     }
 
-    /// The file of a module: `NAME`, `./NAME` or `FOLDER/NAME`, without its ending.
+    /// Finds the file of a module: `NAME`, `./NAME` or `FOLDER/NAME`, without its extension.
     pub(super) fn find(&self, name: &str) -> LuaResult<PathBuf> {
         let is_plain = |part: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -112,23 +112,23 @@ impl Place {
         let found = ["lua", "luau"]
             .into_iter()
             .find_map(|ending| folder.join(format!("{inner}.{ending}")).canonicalize().ok());
-        // A link that leads out of the folder leads to nothing.
+        // A symbolic link out of the folder is refused.
         found.filter(|path| path.starts_with(&folder) && path.is_file()).ok_or_else(missing)
     }
 }
 
-/// Reads a script that a user names, which may be a pipe, as in `--script <(...)`.
+/// Reads a script that the user named. It may be a pipe, as in `--script <(...)`.
 pub(super) fn read_script(path: &Path) -> io::Result<String> {
     source(File::open(path)?)
 }
 
-/// Reads a module or a plugin, which is a regular file.
+/// Reads a module or plugin, which must be a regular file.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     source(files::open(path, File::options().read(true))?)
 }
 
-/// The source in a file, if it is not too long. As in every Lua, byte order marks say nothing, and a
-/// first line that begins with `#` is for the system, which may run a script as a program.
+/// Reads a source file of limited size. As in every Lua, it skips a byte order mark and a first line that
+/// starts with `#`.
 fn source(file: File) -> io::Result<String> {
     let mut source = String::new();
     file.take(SOURCE_BYTES + 1).read_to_string(&mut source)?;
@@ -137,7 +137,7 @@ fn source(file: File) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     let source = without_marks(&source);
-    // A comment instead, so that the numbers of lines stay.
+    // The line becomes a comment, so that line numbers stay the same.
     let comment = if source.starts_with('#') { "--" } else { "" };
     Ok(format!("{comment}{source}"))
 }

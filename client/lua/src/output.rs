@@ -1,4 +1,4 @@
-//! What a script or plugin says, on its way to whoever reads it.
+//! The output of scripts and plugins.
 
 use letschat_flags::output::{OutputError, Stream};
 use letschat_protocol::rows::{moved_in, wrap};
@@ -8,25 +8,25 @@ use super::limits::LINE_BYTES;
 use letschat_core::event::format_rfc3339;
 use letschat_flags::clock;
 
-/// Something that a script or plugin says.
+/// One piece of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// A text for people.
+    /// Text for people.
     Text(String),
-    /// A line for a log: how much it matters, and what.
+    /// A log line: its level and its text.
     Log(&'static str, String),
-    /// An error, with where it came from.
+    /// An error with its traceback.
     Error(String),
-    /// The bell.
+    /// The terminal's bell.
     Bell,
 }
 
-/// How much a logged line matters, from the least.
+/// The log levels, lowest first.
 pub(super) const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
 
-/// Where it goes.
+/// A destination for output.
 pub(super) trait OutputSink {
-    /// Says it. It fails if it does not get through to where it goes.
+    /// Writes one piece of output. Fails if the destination is closed or returns an error.
     fn say(&self, said: Said) -> Result<(), OutputError>;
 }
 
@@ -45,7 +45,7 @@ impl OutputSink for Streams {
     }
 }
 
-/// At a terminal, a text that somebody else may have written begins no line of its own.
+/// Writes text. At a terminal its continuation lines are indented: they may come from other people.
 fn write(stream: Stream, text: &str) -> Result<(), OutputError> {
     match stream.columns() {
         0 => stream.write_line(text),
@@ -53,7 +53,7 @@ fn write(stream: Stream, text: &str) -> Result<(), OutputError> {
     }
 }
 
-/// A text that is safe for a terminal, and no longer than a line may be.
+/// Makes a text safe for a terminal and cuts it to the length of a line.
 pub(super) fn bounded(mut text: String) -> String {
     if text.len() > LINE_BYTES {
         let end = (0..=LINE_BYTES).rev().find(|end| text.is_char_boundary(*end));

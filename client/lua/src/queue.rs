@@ -1,4 +1,4 @@
-//! From a client's events to a script or plugin, which may be busy with something else.
+//! Delivery of a client's events to a script or plugin.
 
 use std::rc::Rc;
 
@@ -12,8 +12,8 @@ use letschat_commands::text::WithMessage;
 use letschat_core::event::Event;
 use letschat_engine::events::{Events, Told};
 
-/// Hands the events of a client to a script, to their end. The script's handlers have each of them
-/// before the next one is taken: a script that is too slow for its client's peers slows them down.
+/// Delivers a client's events to a script until they end. The handlers of an event start before the next
+/// event is taken, so a slow script causes backpressure.
 pub(super) fn pump(script_client: &Rc<ScriptClient>, events: Events) {
     let (executor, script_client) = (script_client.host.executor.clone(), script_client.clone());
     let pump = async move {
@@ -22,16 +22,16 @@ pub(super) fn pump(script_client: &Rc<ScriptClient>, events: Events) {
                 script_client.deliver(to_value(&event)).await;
             }
             receipt.confirm();
-            // The script has its turn, however fast events come.
+            // Fast events must not starve the script.
             yield_now().await;
         }
         script_client.end();
     };
-    // It ends with the client's events, and is dropped with the VM.
+    // The task ends with the client's events, or is dropped with the VM.
     executor.spawn(pump).detach();
 }
 
-/// Hands waiting events to a script_client, to their end.
+/// Delivers queued events to a `script_client` until they end.
 pub(super) async fn deliver(script_client: &ScriptClient, events: Receiver<Value>) {
     while let Ok(event) = events.recv().await {
         script_client.deliver(event).await;
@@ -40,12 +40,12 @@ pub(super) async fn deliver(script_client: &ScriptClient, events: Receiver<Value
     script_client.end();
 }
 
-/// An event as in `--json`.
+/// Converts an event to the form of `--json`.
 pub(super) fn to_value(event: &Event) -> Value {
     serde_json::to_value(WithMessage::from(event)).unwrap_or_default()
 }
 
-/// What is said, once, when events are lost.
+/// Returns the warning for lost events, which is shown once.
 pub(super) fn too_slow() -> String {
     format!("More than {MAX_EVENTS} events wait for the plugin; the oldest are let go.")
 }

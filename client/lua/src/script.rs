@@ -1,4 +1,4 @@
-//! `--script`: a client that a script drives.
+//! `--script`: a client driven by a script.
 
 use std::future::pending;
 use std::path::{Path, PathBuf};
@@ -32,43 +32,39 @@ use letschat_core::session::Request;
 use letschat_engine::client::{Client, Config};
 use letschat_engine::events::Events;
 
-/// Deep recursion of a script needs room.
+/// The size of a script's stack. Deep recursion in Lua needs it.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
-/// A script, and the client that it drives.
+/// A script and its client.
 pub struct Script {
-    /// The file.
+    /// The path of the script.
     pub path: PathBuf,
-    /// What the file holds.
+    /// The source.
     pub source: String,
-    /// What it is given.
+    /// The script's arguments.
     pub arguments: Vec<String>,
-    /// How its client was started; further ones are started alike.
+    /// The config of the script's client, and the default for further ones.
     pub config: Config,
-    /// Its client.
+    /// The script's client.
     pub client: Client,
-    /// What its client tells.
+    /// The client's events.
     pub events: Events,
-    /// As whom to log in before it begins.
+    /// The user to log in before the script starts.
     pub login: Option<Username>,
-    /// Where passwords come from that the script does not give.
+    /// The source of passwords that the script does not give.
     pub passwords: Passwords,
-    /// Says that the script has to end, whatever it does.
+    /// The signal to end the script.
     pub stop: Receiver<()>,
 }
 
-/// Why a script can't be begun.
+/// An error that prevents a script from starting.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The variants' docs name their fields.
 pub enum ScriptError {
-    /// Its file.
+    /// The file can't be read.
     #[error("the script {path} can't be read: {source}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The system has no thread for it.
+    File { path: PathBuf, source: std::io::Error },
+    /// The thread can't be started.
     #[error("the script's thread can't be started: {0}")]
     Thread(#[source] std::io::Error),
 }
@@ -77,16 +73,16 @@ pub enum ScriptError {
 ///
 /// # Errors
 ///
-/// The file can't be read, or is no script.
+/// The file can't be read, or is not a script.
 pub fn read(path: &Path) -> Result<String, ScriptError> {
     modules::read_script(path).map_err(|source| ScriptError::File { path: path.to_owned(), source })
 }
 
-/// Runs a script to its end, on a thread of its own; the result is the exit status.
+/// Runs a script to its end on its own thread. Returns the exit status.
 ///
 /// # Errors
 ///
-/// There is no thread.
+/// The thread can't be started.
 pub fn run(script: Script) -> Result<u8, ScriptError> {
     let running = thread::Builder::new().name("script".into()).stack_size(STACK_BYTES);
     let running = running.spawn(move || perform(script)).map_err(ScriptError::Thread)?;
@@ -106,14 +102,14 @@ fn perform(mut script: Script) -> u8 {
                 exit_status::FAILED
             }
         };
-        // A client that has ended by itself says so, which is as good.
+        // An error means that the client has already ended.
         let _ = client.request(Request::Quit).await;
         client.finished().await;
         status
     }))
 }
 
-/// A VM with everything in it that a script needs.
+/// A VM prepared for a script.
 struct LoadedScript {
     lua: Lua,
     host: Rc<Host>,
@@ -142,7 +138,7 @@ impl LoadedScript {
         let script_client = ScriptClient::new(&lua, host.clone(), dispatcher.clone());
         let functions = api::of_client(&lua, &host, &script_client)?;
         api::add_common(&functions, &host)?;
-        // Nobody types to a script.
+        // A script has no typing user.
         output::add(&functions, &host, &arguments, || 0.0)?;
         store::add(&functions, &host, &store)?;
         clients::add(&functions, &host, &clients)?;
@@ -161,7 +157,7 @@ impl LoadedScript {
                 End::Failed
             }
         };
-        // One that could not say something may have come to its end all the same.
+        // A failure of the output may have ended the script.
         let end = self.host.end().unwrap_or(end);
         if let Err(error) = self.store.save() {
             self.host.say(Said::Error(format!("What it keeps could not be written: {error}.")));
@@ -174,10 +170,11 @@ impl LoadedScript {
         }
     }
 
-    /// The end when the system or the user asks for it: a good one, unless there were errors before.
+    /// Waits for a request of the system or the user to end. The exit status is success unless there were
+    /// errors.
     async fn stopped(&self) -> End {
         if self.stop.recv().await.is_err() {
-            // Nobody is left who could ask.
+            // The sender is gone, so no request can come.
             return pending().await;
         }
         let end = match self.host.has_failed() {
@@ -188,8 +185,7 @@ impl LoadedScript {
         end
     }
 
-    /// Runs the script, and then what it has begun, until nothing is left of that or its client has
-    /// ended.
+    /// Runs the script, then waits until its handlers, timers and tasks have ended or the client has.
     async fn perform(&self, main: Function) -> End {
         if let Err(failure) = self.log_in().await {
             self.host.say(Said::Error(failure.message));
@@ -211,7 +207,7 @@ impl LoadedScript {
 }
 
 impl LoadedScript {
-    /// By the password file, if one was named, or by key.
+    /// Logs in by the password file, if one is named, else by key.
     async fn log_in(&self) -> Result<(), Failure> {
         let Some(username) = &self.login else { return Ok(()) };
         self.dispatcher.run(Prepared::login(username.as_str())).await.map(drop)

@@ -1,4 +1,4 @@
-//! One client as a script sees it: its commands, its events, who waits for them.
+//! One client as a script sees it: its commands, events and waiting calls.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use super::mailbox::{Mailbox, is_own_message};
 use super::output::Said;
 use letschat_commands::command::Dispatcher;
 
-/// A client that takes part.
+/// One client of a script.
 pub(super) struct ScriptClient {
     pub(super) host: Rc<Host>,
     pub(super) dispatcher: Dispatcher,
@@ -22,7 +22,7 @@ pub(super) struct ScriptClient {
     handlers: RefCell<Vec<Handler>>,
     mailbox: RefCell<Mailbox>,
     arrived: Wakeup,
-    /// Whether anything was ever waited for; if not, nobody misses what the mailbox loses.
+    /// True if the script has ever waited for an event. Otherwise lost events need no warning.
     is_waited_for: Cell<bool>,
     is_loss_told: Cell<bool>,
     is_over: Cell<bool>,
@@ -31,7 +31,7 @@ pub(super) struct ScriptClient {
 struct Handler {
     id: u64,
     event: String,
-    /// Whether it is told own messages. Answers to them would never end.
+    /// True if it receives own messages. A handler that answers them would loop forever.
     own: bool,
     function: Function,
 }
@@ -51,7 +51,7 @@ impl ScriptClient {
         })
     }
 
-    /// Takes in an event: it is kept for whoever waits, and handlers are started in their order.
+    /// Queues an event for `chat.wait`, and starts its handlers in order.
     pub(super) async fn deliver(&self, event: Value) {
         let name = event["event"].as_str().unwrap_or_default().to_owned();
         self.mailbox.borrow_mut().put(event.clone());
@@ -75,7 +75,7 @@ impl ScriptClient {
         }
     }
 
-    /// No more events will come.
+    /// Records that no more events will come.
     pub(super) fn end(&self) {
         self.is_over.set(true);
         let handlers = self.handlers.take();
@@ -102,7 +102,7 @@ impl ScriptClient {
         self.host.remove_handlers(before - handlers.len());
     }
 
-    /// Waits for an event that fits; `None` once no more can come.
+    /// Waits for an event that fits. Returns `None` once no more can come.
     pub(super) async fn wait(
         &self,
         fits: impl Fn(&Value) -> LuaResult<bool>,
@@ -110,7 +110,7 @@ impl ScriptClient {
         self.is_waited_for.set(true);
         loop {
             let arrived = self.arrived.listen();
-            // Whether an event fits may be asked of the script, which may look for events itself.
+            // `fits` may call the script, which may itself use the mailbox.
             let mut mailbox = self.mailbox.take();
             let found = mailbox.take(&fits);
             self.mailbox.replace(mailbox);
@@ -134,7 +134,7 @@ impl ScriptClient {
     }
 }
 
-/// A JSON value as Lua has it: what is `null` is not there.
+/// Converts a JSON value to Lua. Fields that are `null` are absent.
 pub(super) fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<mlua::Value> {
     let options = mlua::serde::SerializeOptions::new()
         .serialize_none_to_null(false)
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// A script_client of a client that does nothing, and what its script says.
+    /// Returns a `script_client` of an idle client, and the script's output.
     fn script_client(lua: &mut Option<Lua>) -> (Rc<ScriptClient>, Rc<RefCell<Vec<Said>>>) {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {

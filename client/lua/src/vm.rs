@@ -1,4 +1,4 @@
-//! A Luau VM that reaches nothing but what it is given.
+//! A sandboxed Luau VM.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -10,23 +10,23 @@ use super::budget::Budget;
 use super::limits::{MAX_ARGUMENTS, MEMORY_BYTES};
 use super::{failure, modules};
 
-/// Steps of a search or of a pattern between two questions whether to go on: some 100 ms of them.
+/// The steps of a search or pattern between two interrupts, about 100 ms.
 const MOST_STEPS: u64 = 1 << 26;
 
-/// A pattern, or a format of what is packed or of a time.
+/// The length in bytes of a pattern, or of a format of `string.pack` or `os.date`.
 const LONGEST_FORMAT: usize = 64 * 1024;
 
-/// Elements of a table that are joined or moved at once.
+/// The number of elements of a table that one call joins or moves.
 const MOST_ELEMENTS: usize = 1_000_000;
 
-/// A replacement of `string.gsub`, which is read again for each match.
+/// The length of a replacement for `string.gsub`, which reads it again for each match.
 const LONGEST_REPLACEMENT: usize = 1024 * 1024;
 
-/// What Luau has that is not for scripts: code from text, other functions' environments, and the
-/// collector of garbage.
+/// The globals removed from Luau: code from text, access to other functions' environments, and the garbage
+/// collector.
 const ABSENT: &[&str] = &["loadstring", "getfenv", "setfenv", "newproxy", "debug", "gcinfo"];
 
-/// Makes a VM whose scripts may `require` modules of this place, and what runs functions in it.
+/// Creates a VM whose scripts may `require` modules from `place`, and its runner.
 pub(super) fn make(budget: Rc<Budget>, place: modules::Place) -> mlua::Result<(Lua, Runner)> {
     let libraries = StdLib::TABLE
         | StdLib::STRING
@@ -48,7 +48,7 @@ pub(super) fn make(budget: Rc<Budget>, place: modules::Place) -> mlua::Result<(L
         globals.raw_set(*name, Value::Nil)?;
     }
     globals.raw_set("collectgarbage", lua.create_function(collectgarbage)?)?;
-    // Without its lines, which errors of the library would name in place of the script's.
+    // Line information would make errors name the library's lines instead of the script's.
     let without_lines = Compiler::new().set_debug_level(0);
     let guards = lua.load(include_str!("guards.luau")).set_name("=prelude");
     let guards = guards.set_compiler(without_lines);
@@ -63,7 +63,7 @@ pub(super) fn make(budget: Rc<Budget>, place: modules::Place) -> mlua::Result<(L
     Ok((lua, runner))
 }
 
-/// From now on scripts run here, and change nothing but their own globals.
+/// Seals the VM: from now on scripts can change only their own globals.
 pub(super) fn seal(lua: &Lua, chat: &Table) -> mlua::Result<()> {
     lua.globals().raw_set("chat", chat)?;
     lua.sandbox(true)
@@ -74,13 +74,13 @@ pub(super) fn compile(lua: &Lua, name: &str, source: impl AsRef<[u8]>) -> mlua::
     lua.load(source.as_ref()).set_name(format!("@{name}")).set_mode(ChunkMode::Text).into_function()
 }
 
-/// Runs functions of a VM, and does not keep it alive.
+/// Runs functions of a VM without keeping the VM alive.
 #[derive(Clone)]
 pub(super) struct Runner {
     pub(super) budget: Rc<Budget>,
-    /// Turns functions that return failures into functions that raise them.
+    /// Wraps a function that returns failures so that it raises them.
     raising: Function,
-    /// The same for functions that wait.
+    /// Wraps a waiting function in the same way.
     waits: Function,
     /// Calls a function by `xpcall` in a coroutine that no script may resume.
     run: Function,
@@ -89,17 +89,17 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// The same function, with failures raised.
+    /// Returns the function wrapped so that it raises failures.
     pub(super) fn raising(&self, function: Function) -> mlua::Result<Function> {
         self.raising.call(function)
     }
 
-    /// The same function, which waits, with failures raised.
+    /// Returns the waiting function wrapped so that it raises failures.
     pub(super) fn waiting(&self, function: Function) -> mlua::Result<Function> {
         self.waits.call(function)
     }
 
-    /// Calls a function that can't wait; an error comes with its traceback.
+    /// Calls a function that can't wait. An error includes its traceback.
     pub(super) fn call(
         &self,
         function: &Function,
@@ -109,7 +109,7 @@ impl Runner {
         failure::traced(self.xpcall.call::<MultiValue>(arguments))
     }
 
-    /// Calls a function in the time of whoever runs already; an error comes with its traceback.
+    /// Calls a function within the slice of its caller. An error includes its traceback.
     pub(super) fn within(
         &self,
         function: &Function,
@@ -118,7 +118,7 @@ impl Runner {
         async move { failure::traced(running.await) }
     }
 
-    /// Runs a function to its end; an error comes with its traceback.
+    /// Runs a function to its end. An error includes its traceback.
     pub(super) fn run(
         &self,
         function: &Function,
@@ -133,7 +133,7 @@ impl Runner {
             if result.is_err()
                 && let Some(lua) = lua.try_upgrade()
             {
-                // It may have been for want of memory, which is then free again.
+                // The function may have run out of memory, which can now be freed.
                 let _ = lua.gc_collect();
             }
             result
@@ -141,7 +141,7 @@ impl Runner {
     }
 }
 
-/// How much memory is in use, in KiB, whatever is asked.
+/// Returns the memory in use, in KiB, for any argument.
 fn collectgarbage(lua: &Lua, _: MultiValue) -> mlua::Result<f64> {
     Ok(lua.used_memory() as f64 / 1024.0)
 }

@@ -1,4 +1,4 @@
-//! What was written into files or by programs on this machine, and may be anything.
+//! Arbitrary content of files and of other programs' output.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::choices::Choices;
 
-/// A settings file is used or refused, in one sentence.
+/// Checks that a settings file is accepted, or refused with one sentence.
 pub fn settings(bytes: &[u8]) {
     thread_local!(static FOLDER: TempDir = folder());
     let file = FOLDER.with(|folder| folder.path().join("settings.toml"));
@@ -27,7 +27,7 @@ pub fn settings(bytes: &[u8]) {
     }
 }
 
-/// A line of `--json` is a command, or is refused with a sentence.
+/// Checks that a line of `--json` is a command, or is refused with a sentence.
 pub fn json(bytes: &[u8]) {
     let line = String::from_utf8_lossy(bytes);
     for in_chat in [false, true] {
@@ -37,7 +37,7 @@ pub fn json(bytes: &[u8]) {
     }
 }
 
-/// Whatever the rows of a database hold, the store reads them or says that it can't.
+/// Checks that the store reads arbitrary rows or reports that it can't.
 pub fn store_rows(bytes: &[u8]) {
     thread_local!(static DATABASE: RefCell<Database> = RefCell::new(Database::new()));
     DATABASE.with(|database| database.borrow_mut().hold(Choices::new(bytes)));
@@ -71,7 +71,7 @@ impl Database {
             .execute_batch("DELETE FROM account_keys; DELETE FROM accounts; DELETE FROM broadcasts")
             .expect("rows can be removed");
         while !choices.is_over() {
-            // A row that the tables themselves refuse is none.
+            // The table's constraints may refuse the row.
             let _ = self.insert(&mut choices);
         }
         self.read();
@@ -128,7 +128,7 @@ fn key() -> PublicKey {
     Identity::from_seed(&[1; 32]).public_key()
 }
 
-/// What can't be read is named; that the database is away or another's is no answer to odd rows.
+/// Expects success or an error about the rows, not one about the database's availability or owner.
 fn judge<T>(result: Result<T, StoreError>) {
     match result {
         Ok(_) | Err(StoreError::Content(_) | StoreError::Database(_)) => {}

@@ -1,7 +1,7 @@
-//! A server's hub, with clients who say anything at any time.
+//! A server's hub, with clients that may send anything at any time.
 //!
-//! What a driver promises is kept (a line only when one was asked for, an end only once); all else
-//! is chosen by the input.
+//! The driver's guarantees hold: it passes a line only when the hub wants one, and an end only once. The
+//! input chooses everything else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ const PLACES: usize = 3;
 const NAMES: &[&str] = &["alice", "bob", "carol", "a", "no name", "Alice", "127.0.0.1"];
 const PASSWORD: &str = "correct horse battery";
 
-/// Lines that bring a dialogue on, or nearly.
+/// Lines that advance a dialogue, or nearly do.
 const LINES: &[&str] = &[
     "HELLO",
     "HELLO letschat/1",
@@ -55,10 +55,11 @@ const LINES: &[&str] = &[
     "REPLAY FROM 18446744073709551615",
 ];
 
-/// After a sleep of the machine a few things may fall due one after the other.
+/// The maximum number of consecutive ticks. After a suspend of the machine several deadlines may have
+/// passed.
 const MAX_TICKS: usize = 8;
 
-/// Runs what the input says.
+/// Runs the input.
 pub fn run(bytes: &[u8]) {
     let mut world = World::new(Choices::new(bytes));
     while !world.choices.is_over() && !world.is_stopped {
@@ -143,7 +144,7 @@ impl<'a> World<'a> {
         self.handle(Input::Accepted { connection, peer, local: [127, 0, 0, 1].into() });
     }
 
-    /// One of the connections that are like this.
+    /// Chooses a connection that satisfies the predicate.
     fn some(&mut self, is_like_this: impl Fn(&Connection) -> bool) -> Option<ConnectionId> {
         let all = self.open.iter().filter(|(_, connection)| is_like_this(connection));
         let all: Vec<ConnectionId> = all.map(|(id, _)| *id).collect();
@@ -243,7 +244,7 @@ impl<'a> World<'a> {
             StoreRequest::Append { broadcasts, .. } => {
                 self.appends -= 1;
                 let first = self.last_number + 1;
-                // A commit whose answer is lost takes its numbers along.
+                // A commit whose answer is lost still uses its numbers.
                 if verdict.is_ok() || self.choices.flip() {
                     self.last_number += broadcasts.len() as u64;
                 }
@@ -264,7 +265,7 @@ impl<'a> World<'a> {
 
     fn datagram(&mut self) {
         let sessions: Vec<SessionId> = self.sessions.iter().copied().collect();
-        // What is of no session does not open, and never gets here.
+        // The driver drops datagrams without a valid session.
         let Some(session) = self.choices.one(&sessions) else { return };
         let token = match self.choices.one(&self.tokens) {
             Some(token) if self.choices.flip() => token,

@@ -1,13 +1,12 @@
-//! Everything that takes what came from outside, handed bytes that a fuzzer chooses.
+//! Fuzzing bodies for all code that handles outside input.
 //!
-//! A body reads its input as it likes (as bytes from a network, or as a list of choices), drives the
-//! real code with it and asserts what must hold whatever came. It panics where that does not hold.
-//! The fuzzers in `fuzz/fuzz_targets` run one body each, for as long as they are let; the tests of
-//! this crate run all of them on the corpora and on seeded random input.
+//! A body reads its input as bytes from a network or as a sequence of choices. It drives the real code and
+//! panics if an assertion fails. Each fuzzer in `fuzz/fuzz_targets` runs one body. The tests of this crate
+//! run all bodies on the corpora and on seeded random input.
 //!
 //! * [`wire`] – frames, the dialogue, peer messages, sealed datagrams, printable text
-//! * [`hub`] – a server's hub, with hostile clients, a slow store and time
-//! * [`open_room`] – an open room, with datagrams from anywhere
+//! * [`hub`] – a server's hub, with hostile clients, a slow store and passing time
+//! * [`open_room`] – an open room that receives datagrams from any address
 //! * [`session`] – a client's session, with a hostile server and hostile peers
 //! * [`files`] – a settings file, lines of `--json`, rows of a database
 
@@ -21,13 +20,13 @@ pub mod wire;
 /// One fuzz target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// As the fuzzer and its corpus are called.
+    /// The name of the fuzzer and of its corpus.
     pub name: &'static str,
-    /// What is run.
+    /// The function to run.
     pub body: fn(&[u8]),
 }
 
-/// Every target there is, in the order of the names.
+/// All targets, by name.
 pub const TARGETS: &[Target] = &[
     Target { name: "datagram", body: wire::datagram },
     Target { name: "dialogue", body: wire::dialogue },

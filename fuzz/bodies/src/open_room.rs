@@ -1,4 +1,4 @@
-//! An open room, and a client that hears it, with datagrams of any kind from anywhere.
+//! An open room and its client, with arbitrary datagrams from any address.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -21,7 +21,8 @@ const SENDERS: &[&str] = &[
     "[2001:db8::1]:9",
 ];
 
-/// Only who has greeted is heard, only near ones are greeted, and what is said arrives as it was.
+/// Checks that only greeted addresses are heard, that only near ones are greeted, and that messages arrive
+/// unchanged.
 pub fn run(bytes: &[u8]) {
     let _ = Incoming::parse(bytes);
     let mut choices = Choices::new(bytes);
@@ -54,7 +55,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// Any bytes, and often something that the room knows or nearly knows.
+/// Chooses bytes that often begin like a datagram of the room.
 fn datagram(choices: &mut Choices<'_>) -> Vec<u8> {
     let word: &[u8] = match choices.below(6) {
         0 | 1 => b"GREETING",

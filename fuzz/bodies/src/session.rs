@@ -1,7 +1,7 @@
-//! A client's session, with a server and peers who say anything at any time.
+//! A client's session, with a server and peers that may send anything at any time.
 //!
-//! What a driver promises is kept (nothing comes over a link that is closed, each dial is answered
-//! once); all else is chosen by the input.
+//! The driver's guarantees hold: nothing arrives over a closed link, and each dial has one result. The
+//! input chooses everything else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use crate::choices::Choices;
 
 const NAMES: &[&str] = &["alice", "bob", "carol"];
 
-/// What events have told is what the session says when it is asked.
+/// Checks that the events agree with the session's status.
 fn agrees(told: &SessionState, status: &Status) {
     assert_eq!(told.link.name(), status.state);
     assert_eq!(told.username.as_ref().map(|name| name.to_string()), status.username);
@@ -39,10 +39,11 @@ fn agrees(told: &SessionState, status: &Status) {
     assert_eq!(chats, open.map(|chat| (chat.with.as_str(), chat.state)).collect::<Vec<_>>());
 }
 
-/// After a sleep of the machine a few things may fall due one after the other.
+/// The maximum number of consecutive ticks. After a suspend of the machine several deadlines may have
+/// passed.
 const MAX_TICKS: usize = 8;
 
-/// Runs what the input says.
+/// Runs the input.
 pub fn run(bytes: &[u8]) {
     let mut world = World::new(Choices::new(bytes));
     while !world.choices.is_over() && !world.is_finished {
@@ -64,7 +65,7 @@ struct World<'a> {
     server: ServerLink,
     assembler: ReplyAssembler,
     account_asked: Option<Option<Username>>,
-    /// Whose account was opened last.
+    /// The username of the last opened account.
     account: Option<Username>,
     has_datagrams: bool,
     dialled: BTreeSet<LinkId>,
@@ -73,10 +74,10 @@ struct World<'a> {
     chats: Vec<ChatId>,
     requests: u64,
     unanswered: BTreeMap<RequestId, Request>,
-    /// Told and not displayed yet.
+    /// The events not yet displayed.
     waiting: VecDeque<Displayed>,
     is_finished: bool,
-    /// What events tell a front end that was there from the beginning, and one that came later.
+    /// The views of a front end that subscribed at the start, and of one that subscribed later.
     view: View,
     late_view: View,
 }
@@ -374,7 +375,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// One of the links there are.
+    /// Chooses one of the links.
     fn link(&mut self) -> LinkId {
         let links: Vec<LinkId> = self.links.iter().copied().collect();
         self.choices.one(&links).expect("there is one")
@@ -417,7 +418,7 @@ impl<'a> World<'a> {
     }
 
     fn handle(&mut self, input: Input) {
-        // A front end that subscribes now has to see the same as one that did at the beginning.
+        // A front end that subscribes now must see the same state as one that subscribed at the start.
         if self.choices.below(8) == 0 {
             self.late_view = self.view.clone();
         }
@@ -469,7 +470,7 @@ impl<'a> World<'a> {
                 }
             }
             Effect::ClosePeer { link } => {
-                // One that has just ended by itself may be closed too.
+                // The link may have just ended.
                 self.links.remove(&link);
                 self.dialled.remove(&link);
             }

@@ -1,4 +1,4 @@
-//! What decodes bytes of a network.
+//! Decoders of bytes from a network.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use letschat_protocol::rows::{most_columns, moved_in, wrap};
 
 use crate::choices::Choices;
 
-/// Frames come out the same in whatever pieces the bytes arrive, the decoder's buffer has a bound,
-/// and a frame survives being written and read again.
+/// Checks that frames do not depend on how the bytes are split. The decoder's buffer is bounded, and each
+/// frame survives a round trip.
 pub fn frame(bytes: &[u8]) {
     let Some((pieces, stream)) = bytes.split_first() else { return };
     let size = usize::from(*pieces % 31) + 1;
@@ -30,8 +30,8 @@ pub fn frame(bytes: &[u8]) {
             None => Frame::line(decoded.as_line()),
             Some(payload) => Frame::with_payload(decoded.as_line(), payload),
         };
-        // A line that was as long as can be has no room for what keeps its last word a word, and
-        // one that ends in a carriage return can't be told from one without.
+        // A line of maximum length has no room for the escape of its last word. A final carriage return is
+        // part of the line's end.
         let is_long = decoded.as_line().len() + 16 > MAX_LINE_BYTES;
         if !is_long && !frame.as_line().ends_with('\r') {
             assert_eq!(decode([frame.to_bytes().as_slice()], Mode::Frame), [Ok(frame)]);
@@ -64,12 +64,12 @@ fn decode<'a>(
     frames
 }
 
-/// Whatever comes as a request, a reply or a notice is understood or refused; what is understood
-/// survives being written and read again.
+/// Checks that each request, reply or notice is parsed or refused, and that a parsed one survives a round
+/// trip.
 pub fn dialogue(bytes: &[u8]) {
     let mut assembler = ReplyAssembler::default();
     for frame in decode([bytes], Mode::Frame).into_iter().flatten() {
-        // A carriage return inside a line is taken, and never sent.
+        // A carriage return inside a line is accepted but never sent.
         let is_writable = !frame.as_line().contains('\r');
         if let (Ok(request), true) = (Request::from_frame(&frame), is_writable) {
             assert_eq!(Request::from_frame(&request.to_frame()).as_ref(), Ok(&request));
@@ -86,13 +86,13 @@ pub fn dialogue(bytes: &[u8]) {
                 assert_eq!(again, Ok(Some(FromServer::Notice(notice))));
             }
             Ok(_) => {}
-            // A client hangs up here.
+            // A client would close the connection here.
             Err(_) => return,
         }
     }
 }
 
-/// The same for what a peer says.
+/// Checks the same for peer messages.
 pub fn peer(bytes: &[u8]) {
     for frame in decode([bytes], Mode::Frame).into_iter().flatten() {
         if let Ok(message) = PeerMessage::from_frame(&frame) {
@@ -104,11 +104,11 @@ pub fn peer(bytes: &[u8]) {
 const SESSION: SessionId = SessionId(7);
 const KEY: [u8; 32] = [7; 32];
 
-/// As many counters behind the highest as an opener is sure to remember.
+/// The number of counters below the highest that an opener's replay window certainly covers.
 const REMEMBERED: usize = 900;
 
-/// A network that loses, doubles, reorders, changes and invents datagrams: what was sealed opens
-/// once and as it was, and nothing else opens.
+/// Simulates a network that loses, duplicates, reorders, alters and forges datagrams. Checks that a sealed
+/// datagram opens once and unchanged, and that nothing else opens.
 pub fn datagram(bytes: &[u8]) {
     let _ = (ToServer::decode(bytes), ToClient::decode(bytes), session_of(bytes));
     let mut choices = Choices::new(bytes);
@@ -143,8 +143,8 @@ pub fn datagram(bytes: &[u8]) {
     }
 }
 
-/// Nothing that could steer a terminal comes out, text that could not is as it was, and no row of it
-/// reaches over the edge.
+/// Checks that the output contains no terminal control, that harmless text stays unchanged, and that no row
+/// is too wide.
 pub fn printable(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let shown = Printable(&text).to_string();

@@ -1,4 +1,4 @@
-//! The fuzzers' bodies, on the inputs that were kept and on random ones.
+//! Runs the fuzzing bodies on the corpora and on random input.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use letschat_fuzz_bodies::{TARGETS, Target};
 
-/// Random inputs for each target.
+/// The number of random inputs for each target.
 const ROUNDS: u64 = 3_000;
 
 fn corpus(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target.name)
 }
 
-/// A random input. Most bytes are small, since those choose; some are any.
+/// Returns a random input. Most bytes are small, since small ones select choices.
 fn input(random: &mut fastrand::Rng) -> Vec<u8> {
     let length = random.usize(0..1_500);
     let wild = random.u8(..);

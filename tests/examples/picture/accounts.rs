@@ -12,7 +12,7 @@ use crate::recording;
 
 const WINDOW: Window = Window { rows: 21, columns: 80 };
 
-/// What the operator, Alice and Bob have before them at the end.
+/// Returns the final screens of the operator, Alice and Bob.
 pub(crate) fn play() -> [(String, Screen); 3] {
     let server = TestServer::start(&[]);
     let csv = format!("username,password\nalice,{PASSWORD}\nbob,{PASSWORD}\n");

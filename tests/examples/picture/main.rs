@@ -1,9 +1,9 @@
 //! Draws the pictures in README.md and docs/ASSIGNMENTS.md; `scripts/picture.sh` runs it.
 //!
-//! * `picture session FILE` – two people, by a session that is played for it
-//! * `picture accounts FILE` – an operator who imports accounts, and two who have them
-//! * `picture open-room FILE` – an open room and two who talk there
-//! * `picture recording TITLE RECORDING FILE` – what a program printed, from a file
+//! * `picture session FILE` – a session of two people
+//! * `picture accounts FILE` – an operator who imports accounts, and two of their users
+//! * `picture open-room FILE` – an open room and two people who talk there
+//! * `picture recording TITLE RECORDING FILE` – a program's recorded output
 
 #![allow(clippy::unwrap_used)]
 

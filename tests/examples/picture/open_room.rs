@@ -10,7 +10,7 @@ use crate::recording;
 
 const WINDOW: Window = Window { rows: 4, columns: 80 };
 
-/// What the server and the two have before them at the end.
+/// Returns the final screens of the server and of the two people.
 pub(crate) fn play() -> [(String, Screen); 3] {
     let room = TestRoom::start();
     let (first, second) = (enters(&room, "first"), enters(&room, "second"));

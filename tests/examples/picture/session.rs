@@ -1,7 +1,7 @@
 //! Plays a short session between a real server and two real clients, each at a terminal of its own.
 //!
-//! Each step waits for what has to come on a screen; if it does not, there is no picture. The people
-//! and their terminals are those of the tests.
+//! Each step waits for text on a screen and fails without it. The people and their terminals are those of
+//! the tests.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::person::{Person, Window};
@@ -12,7 +12,7 @@ use vt100::Screen;
 const ALICES: Window = Window { rows: 31, columns: 80 };
 const BOBS: Window = Window { rows: 17, columns: 80 };
 
-/// What Alice and Bob have before them at the end.
+/// Returns the final screens of Alice and Bob.
 pub(crate) fn play() -> [(String, Screen); 2] {
     let server = TestServer::start(&[]);
     let mut carol = TestClient::join(&server, "carol");

@@ -1,26 +1,26 @@
-//! Screens as a picture: windows one below the other, in Scalable Vector Graphics.
+//! Screens as a picture: windows stacked vertically, in Scalable Vector Graphics.
 
 use std::fmt::{self, Display, Formatter};
 
 use letschat_tests::palette::{DARK, Palette, Rgb};
 use vt100::{Cell, Screen};
 
-/// What the terminal of the picture shows.
+/// The palette of the picture's terminals.
 const PALETTE: &Palette = &DARK[2];
 
-// All in pixels.
+// All lengths are in pixels.
 const CELL_WIDTH: f32 = 8.4;
 const CELL_HEIGHT: f32 = 18.0;
 const FONT_SIZE: f32 = 14.0;
-/// From the top of a row to the line that its letters stand on.
+/// The distance from the top of a row to the baseline of its text.
 const BASELINE: f32 = 13.5;
 const PADDING: f32 = 14.0;
 const TITLE_HEIGHT: f32 = 30.0;
 const GAP: f32 = 14.0;
-/// So that the frames are not cut in half.
+/// Keeps the frames' borders inside the picture.
 const MARGIN: f32 = 1.0;
 
-/// Windows, each with its own title, and the title of the whole.
+/// The titled windows, and the title of the picture.
 pub(crate) struct Picture<'a> {
     pub(crate) title: &'a str,
     pub(crate) windows: &'a [(String, Screen)],
@@ -50,7 +50,7 @@ impl Display for Picture<'_> {
     }
 }
 
-/// Width and height of a window.
+/// Returns the width and height of a window.
 fn size(screen: &Screen) -> (f32, f32) {
     let (rows, columns) = screen.size();
     let width = f32::from(columns.get()) * CELL_WIDTH + 2.0 * PADDING;
@@ -106,8 +106,8 @@ fn write_cursor(svg: &mut Formatter<'_>, screen: &Screen) -> fmt::Result {
     )
 }
 
-/// Cells side by side that look the same. A wide character is alone, so that it and what follows
-/// it stand in their columns in whatever font it is found.
+/// Adjacent cells of the same style. A wide character is a run of its own, so that it and its successor
+/// keep their columns in any font.
 struct Run {
     column: u16,
     columns: u16,
@@ -138,7 +138,7 @@ impl Look {
     }
 }
 
-/// The runs of a row.
+/// Splits a row into runs.
 fn runs<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (column, cell) in (0..).zip(cells) {
@@ -177,7 +177,7 @@ impl Run {
         }
         write!(svg, r#"<text x="{x:.1}" y="{:.1}""#, y + BASELINE)?;
         if !self.is_wide {
-            // Whatever font is at hand, its letters are spread over their columns.
+            // The text is stretched to its columns, whatever font is available.
             let columns = u16::try_from(text.chars().count()).unwrap_or(self.columns);
             write!(svg, r#" textLength="{:.1}""#, f32::from(columns) * CELL_WIDTH)?;
         }
@@ -197,7 +197,7 @@ impl Run {
     }
 }
 
-/// As CSS has it.
+/// A colour in CSS notation.
 struct Hex(Rgb);
 
 impl Display for Hex {
@@ -206,7 +206,7 @@ impl Display for Hex {
     }
 }
 
-/// As text has to stand in XML.
+/// Text escaped for XML.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {

@@ -1,5 +1,5 @@
-//! On the way of datagrams: what is not as it was sent is not heard, and what is missing is asked
-//! for over TCP.
+//! An attacker on the path of datagrams. Altered datagrams are ignored, and missing broadcasts are
+//! requested over TCP.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::records::Between;
 fn altered_datagrams_leave_each_broadcast_shown_once_as_sent() {
     let server = TestServer::start(&["--broadcast-burst", "100000"]);
     let here = IpAddr::from([127, 0, 5, 4]);
-    // Where clients look for it.
+    // Clients send to this address.
     let at = SocketAddr::new(here, server.address.port());
     let tamperer = Tamperer::start(at, server.address, here, seed());
     let tcp = Between::start(at, server.address, here);
@@ -29,7 +29,7 @@ fn altered_datagrams_leave_each_broadcast_shown_once_as_sent() {
     let mut said = Vec::new();
     for number in 0..broadcasts {
         if number > broadcasts * 3 / 4 && number % 2 == 0 {
-            // What registers her address is handled too, and mixed with what other sessions sent.
+            // The registration of her address is altered too, and mixed with other sessions' datagrams.
             alice.ok("leave", json!({}));
             alice.ok("login", json!({}));
         }

@@ -1,4 +1,4 @@
-//! Passes datagrams on, and does something else to each.
+//! A relay that alters every datagram.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,28 +7,28 @@ use std::thread;
 
 use crate::records::Way;
 
-/// What becomes of datagrams, one after the other and again from the first.
+/// The treatment of a datagram. The treatments are used in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It arrives as it is.
+    /// It arrives unchanged.
     Passed,
-    /// A bit of it is another, somewhere.
+    /// One bit is flipped.
     Flipped,
     /// The last byte is missing.
     Shortened,
-    /// There is a byte too many.
+    /// One byte is added.
     Lengthened,
     /// It arrives twice.
     Twice,
-    /// An older one arrives in its place, and again after it.
+    /// An older datagram arrives in its place, and again after it.
     Older,
     /// It arrives after the next one.
     Late,
-    /// Its number is one that was used before, or is yet to come.
+    /// Its counter is changed to an earlier or later one.
     Renumbered,
 }
 
-/// Each of them, and in between what arrives: word of what is missing does so some time.
+/// The treatments in order. Some datagrams pass, so that news of missing broadcasts gets through.
 const FATES: [Fate; 14] = [
     Fate::Passed,
     Fate::Flipped,
@@ -46,10 +46,10 @@ const FATES: [Fate; 14] = [
     Fate::Flipped,
 ];
 
-/// A session's number and then a counter, in the clear.
+/// The offset of the counter, after the session id. Both are unencrypted.
 const COUNTER_AT: usize = 8;
 
-/// Sits on the way of one client's datagrams.
+/// A relay that tampers with one client's datagrams.
 pub(crate) struct Tamperer {
     shared: Arc<Shared>,
 }
@@ -57,13 +57,13 @@ pub(crate) struct Tamperer {
 #[derive(Default)]
 struct Shared {
     has_begun: AtomicBool,
-    /// The client, as it was last seen.
+    /// The client's last known address.
     client: Mutex<Option<SocketAddr>>,
-    /// How many datagrams were not passed as they were, each way.
+    /// The number of altered datagrams in each direction.
     played: Mutex<[u64; 2]>,
 }
 
-/// What one direction has seen.
+/// The state of one direction.
 struct Lane {
     way: Way,
     random: fastrand::Rng,
@@ -74,8 +74,7 @@ struct Lane {
 }
 
 impl Tamperer {
-    /// Passes on what comes to `at`, and back to whoever sent it, as if from `from`; at first as
-    /// it is.
+    /// Relays traffic between `at` and `to`, with the source address `from`. At first it changes nothing.
     pub(crate) fn start(at: SocketAddr, to: SocketAddr, from: IpAddr, seed: u64) -> Tamperer {
         let near = Arc::new(UdpSocket::bind(at).unwrap());
         let far = Arc::new(UdpSocket::bind((from, 0)).unwrap());
@@ -113,19 +112,19 @@ impl Tamperer {
         Tamperer { shared }
     }
 
-    /// From now on nothing is sure to arrive as it was sent.
+    /// Starts to alter datagrams.
     pub(crate) fn begin(&self) {
         self.shared.has_begun.store(true, Ordering::SeqCst);
     }
 
-    /// How many datagrams were not passed as they were, to the server and from it.
+    /// Returns the number of altered datagrams to the server and from it.
     pub(crate) fn played(&self) -> [u64; 2] {
         *self.shared.played.lock().unwrap()
     }
 }
 
 impl Lane {
-    /// What arrives instead of this one.
+    /// Returns the datagrams to send in place of this one.
     fn handle(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
         if !self.shared.has_begun.load(Ordering::SeqCst) {
             return vec![datagram.to_vec()];

@@ -1,4 +1,4 @@
-//! What a client believes of a server that lies, and how long it follows one that leads nowhere.
+//! A server that lies. The client checks its answers and follows a limited number of misleading ones.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,10 +17,10 @@ use serde_json::json;
 
 use crate::keys::Faces;
 
-/// What a server answers to the words of a request.
+/// The server's answer to the words of a request.
 type Answers = dyn Fn(&[&str]) -> String + Send + Sync;
 
-/// Answers each request as it likes.
+/// Starts a server that answers each request with this function.
 fn start(answers: impl Fn(&[&str]) -> String + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -29,7 +29,7 @@ fn start(answers: impl Fn(&[&str]) -> String + Send + Sync + 'static) -> SocketA
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (tls, answers) = (tls.clone(), answers.clone());
-            // A client that goes away ends it.
+            // The connection ends when the client goes away.
             thread::spawn(move || drop(block_on(serve(stream, tls, &*answers))));
         }
     });
@@ -56,7 +56,7 @@ async fn serve(stream: TcpStream, tls: Arc<ServerConfig>, answers: &Answers) -> 
     }
 }
 
-/// What an honest server would answer, but for the name with which it lets people in.
+/// Returns an honest server's answer, except for the name in the welcome.
 fn as_usual(words: &[&str], let_in_as: &str) -> String {
     match words[0] {
         "HELLO" => "300 log in or sign up?\n".into(),

@@ -1,4 +1,4 @@
-//! Ends TLS at both sides with keys of its own, and reads along.
+//! A relay that ends TLS on both sides with its own keys and reads the traffic.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,14 +14,14 @@ use rcgen::generate_simple_self_signed;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, ServerConfig};
 
-/// As whom it shows itself, to who dials and to who listens.
+/// The TLS identities that the relay shows to the dialler and to the listener.
 pub(crate) struct Faces {
     pub(crate) to_dialler: Arc<ServerConfig>,
     to_listener: Arc<ClientConfig>,
 }
 
 impl Faces {
-    /// A server with a certificate of its own, and a client.
+    /// Returns the identities of a server with its own certificate, and of a client.
     pub(crate) fn of_a_server() -> Faces {
         let made = generate_simple_self_signed(vec!["server".into()]).unwrap();
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -29,7 +29,7 @@ impl Faces {
         Faces { to_dialler, to_listener: tls::client() }
     }
 
-    /// A peer on both sides, who shows these public keys and has another private one.
+    /// Returns the identities of peers that show these public keys but have another private key.
     pub(crate) fn of_peers(to_dialler: PublicKey, to_listener: PublicKey) -> Faces {
         let shown = |key| tls::raw_key(key, &own_identity()).unwrap();
         Faces {
@@ -39,28 +39,28 @@ impl Faces {
     }
 }
 
-/// Its own key pair.
+/// Returns the relay's own key pair.
 pub(crate) fn own_identity() -> Identity {
     Identity::from_seed(&[7; 32])
 }
 
-/// Sits on a way.
+/// A running relay.
 pub(crate) struct Swapper {
     pub(crate) address: SocketAddr,
     overheard: Arc<Mutex<Overheard>>,
 }
 
-/// What it could read.
+/// The text that the relay could read.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Overheard {
-    /// Connections that are over, all said.
+    /// The number of ended connections, whose text is complete.
     pub(crate) connections: usize,
     pub(crate) of_dialler: Vec<u8>,
     pub(crate) of_listener: Vec<u8>,
 }
 
 impl Swapper {
-    /// Answers at `at`, and dials `to`.
+    /// Listens at `at` and dials `to`.
     pub(crate) fn start(at: SocketAddr, to: SocketAddr, faces: Faces) -> Swapper {
         let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
@@ -70,7 +70,7 @@ impl Swapper {
             for near in listener.incoming().flatten() {
                 let (faces, heard) = (faces.clone(), heard.clone());
                 thread::spawn(move || {
-                    // Whom it is not believed by ends it.
+                    // An error means that one side refused the relay's key.
                     let _ = block_on(sit_between(near, to, &faces, &heard));
                     lock(&heard).connections += 1;
                 });
@@ -88,7 +88,7 @@ fn lock(heard: &Mutex<Overheard>) -> std::sync::MutexGuard<'_, Overheard> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Both sides by themselves: who is not believed by one may be by the other.
+/// Connects to both sides independently, since one may refuse the relay's key and the other accept it.
 async fn sit_between(
     near: std::net::TcpStream,
     to: SocketAddr,
@@ -115,7 +115,7 @@ async fn sit_between(
             copy(near, nowhere, |bytes| lock(heard).of_dialler.extend(bytes)).await
         }
         (_, Ok(mut far)) => {
-            // It calls, as the one whom it pretends to be.
+            // The relay calls under the name that it claims.
             far.write_all(format!("CALL {:032x} alice\n", 1).as_bytes()).await?;
             far.flush().await?;
             let nowhere = futures_lite::io::sink();

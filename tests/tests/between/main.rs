@@ -1,13 +1,13 @@
-//! Somebody who sits between two programs and does with what passes whatever they like: shows keys
-//! of their own, drops, repeats, swaps, cuts and changes. It is always noticed, nothing altered is
-//! ever shown or done, and in a chat nothing is lost or doubled.
+//! An attacker between two programs, who shows other keys, or drops, repeats, swaps, cuts and alters
+//! traffic. It is always noticed. Altered text is never shown or acted on, and a chat loses and doubles
+//! nothing.
 //!
-//! * [`records`] – sits on a TCP connection and handles TLS records
-//! * [`datagrams`] – sits on the way of datagrams
-//! * [`keys`] – ends TLS and begins it anew, with keys of their own
-//! * `stalled` – front ends that are flooded, or that nobody reads
-//! * `hostile_server` – is no server at all, and lies to a client
-//! * `server_link`, `peer_link`, `swapped_keys`, `broadcasts` – what comes of it
+//! * [`records`] – a relay on a TCP connection that alters TLS records
+//! * [`datagrams`] – a relay that alters datagrams
+//! * [`keys`] – a relay that ends TLS and starts it again with its own keys
+//! * `stalled` – front ends that are flooded, or whose output nobody reads
+//! * `hostile_server` – a server that lies to its client
+//! * `server_link`, `peer_link`, `swapped_keys`, `broadcasts` – the effects on the programs
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]

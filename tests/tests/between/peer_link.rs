@@ -1,4 +1,4 @@
-//! On the way between two who chat.
+//! An attacker between two users in a chat.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -11,14 +11,13 @@ use serde_json::{Value, json};
 
 use crate::records::{Between, Change, Plan, WAYS, Which, changes};
 
-/// What is waited for before something more is said, which may be what a record that is held back
-/// waits for.
+/// The wait before a further message. A record may be held back until that message follows.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// Records of a link that is taken up again, either way.
+/// The number of records of a resumed link, in each direction.
 const RESUMING_RECORDS: usize = 4;
 
-/// Two who chat, with somebody in between. What they said so far is in the order of saying it.
+/// Two users in a chat with a relay between them, and their messages in order.
 struct Chat {
     alice: TestClient,
     bob: TestClient,
@@ -28,7 +27,7 @@ struct Chat {
 }
 
 impl Chat {
-    /// The server sees bob at the far side of who is in between, so that alice dials there.
+    /// Opens a chat. The server sees Bob at the relay's far address, so Alice dials the relay.
     fn open() -> Chat {
         let server = TestServer::start(&[]);
         let seen_as = IpAddr::from([127, 0, 5, 3]);
@@ -45,7 +44,7 @@ impl Chat {
         Chat { alice, bob, between, said: Default::default(), _server: (server, to_server) }
     }
 
-    /// Each says something to the other.
+    /// Sends a message each way.
     fn say(&mut self, what: &str) {
         let Chat { alice, bob, .. } = self;
         for (person, other, said) in [(alice, "bob", 0), (bob, "alice", 1)] {
@@ -55,7 +54,7 @@ impl Chat {
         }
     }
 
-    /// Both go on saying something until the link breaks, and until it is whole again.
+    /// Sends messages each way until the link breaks, and then until it has resumed.
     fn is_broken_and_taken_up(&mut self, what: &str) {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -68,18 +67,18 @@ impl Chat {
         self.alice.wait_event("chat_resumed");
     }
 
-    /// Everything has arrived, and they chat anew: a chat with too many short links is given up.
+    /// Waits for all messages and opens a new chat, since a chat with too many short links is given up.
     fn begins_anew(&mut self) {
         self.all_has_arrived();
         self.alice.ok("disconnect", json!({}));
         self.bob.wait_event("chat_closed");
-        // What was told of the old chat is not to be taken for news of the new one.
+        // Events of the old chat must not count for the new one.
         let is_of_a_link = |line: &Value| is_interrupted(line) || line["event"] == "chat_resumed";
         while self.alice.wait_within(Duration::ZERO, is_of_a_link).is_some() {}
         self.alice.chat_with(&mut self.bob);
     }
 
-    /// Everything arrives, once, in order and as it was said.
+    /// Checks that every message arrives once, in order and unchanged.
     fn all_has_arrived(&mut self) {
         self.say("the last");
         let Chat { alice, bob, said, .. } = self;
@@ -124,7 +123,7 @@ fn altered_resumption_loses_and_doubles_nothing() {
     for way in WAYS {
         for number in 0..RESUMING_RECORDS {
             for change in changes(short_or_full(2, 20)) {
-                // A handshake that lacks a record ends only when it has taken too long.
+                // A handshake without a record ends only by its timeout.
                 if matches!(change, Change::Drop | Change::Swap) && !is_full() {
                     continue;
                 }
@@ -134,7 +133,7 @@ fn altered_resumption_loses_and_doubles_nothing() {
                 chat.alice.wait("interruption", is_interrupted);
                 chat.between.plan(Plan { way, which: Which::Number(number), change });
                 chat.alice.wait_event("chat_resumed");
-                // What came through at first may have broken at a record behind.
+                // The first message may break a link whose altered record comes later.
                 chat.say(&what);
                 cases += usize::from(chat.between.done().is_some());
                 chat.begins_anew();
@@ -151,7 +150,7 @@ fn altered_resumption_loses_and_doubles_nothing() {
 #[test]
 fn a_message_of_which_only_a_part_arrives_is_not_shown() {
     let mut chat = Chat::open();
-    // More than one record holds (RFC 8446, section 5.1).
+    // The text exceeds one record (RFC 8446, section 5.1).
     let long = "x".repeat(16 * 1024);
     for change in [Change::CutAfter, Change::CutWithin] {
         chat.between.plan(Plan { way: WAYS[0], which: Which::Next, change });

@@ -1,4 +1,4 @@
-//! Passes TLS records on, and does something to one of them.
+//! A relay that alters one TLS record.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,63 +8,62 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-/// A record that nothing follows within this time can't be dropped or swapped so that it shows: to
-/// whoever waits it is only late.
+/// The time within which a record must be followed by another. Without one, dropping or swapping it would
+/// only look like a delay.
 const FOLLOWS: Duration = Duration::from_millis(400);
 
-/// The content type of a `change_cipher_spec`, which TLS 1.3 throws away unread (RFC 8446,
-/// appendix D.4).
+/// The content type of a `change_cipher_spec`, which TLS 1.3 ignores (RFC 8446, appendix D.4).
 pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
 
-/// A record begins with its type, two bytes of version and two of length.
+/// The length of a record's header: its type, two bytes of version and two of length.
 const HEADER: usize = 5;
 
-/// Which way a record goes.
+/// The direction of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// From who dialled.
+    /// From the dialler.
     There,
-    /// To who dialled.
+    /// To the dialler.
     Back,
 }
 
-/// Both.
+/// Both directions.
 pub(crate) const WAYS: [Way; 2] = [Way::There, Way::Back];
 
-/// Everything that can be done to a record, with bits flipped in so many places.
+/// Returns every kind of change, with this number of flipped bits.
 pub(crate) fn changes(flips: u32) -> Vec<Change> {
     let flips = (0..flips).map(|n| Change::Flip(f64::from(n) / f64::from(flips - 1)));
     let others = [Change::Drop, Change::Repeat, Change::Swap, Change::CutAfter, Change::CutWithin];
     others.into_iter().chain(flips).collect()
 }
 
-/// What is done to a record.
+/// A change to a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Change {
-    /// It never arrives; those after it do.
+    /// It is dropped; later records arrive.
     Drop,
     /// It arrives twice.
     Repeat,
-    /// The next one overtakes it.
+    /// It arrives after the next record.
     Swap,
-    /// A bit of it is another, at this share of its bytes from the type to the last.
+    /// One bit is flipped, at this fraction of the record's length.
     Flip(f64),
-    /// It arrives, and then the connection ends without TLS's farewell.
+    /// It arrives, and then the connection ends without TLS's close_notify.
     CutAfter,
-    /// The first half of it arrives, and then the connection ends.
+    /// Its first half arrives, and then the connection ends.
     CutWithin,
 }
 
-/// Which record of a connection.
+/// The record to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Whichever comes next.
+    /// The next record.
     Next,
-    /// So many go before it, on a connection that begins later.
+    /// The record after this number of others, on a connection that starts later.
     Number(usize),
 }
 
-/// A plan for one record.
+/// A planned change to one record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) way: Way,
@@ -72,7 +71,7 @@ pub(crate) struct Plan {
     pub(crate) change: Change,
 }
 
-/// Listens at one address and passes on to another.
+/// A relay that listens at one address and forwards to another.
 pub(crate) struct Between {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -85,7 +84,7 @@ struct Shared {
 }
 
 impl Between {
-    /// Passes on what comes to `at` as if from `from`.
+    /// Forwards connections at `at` with the source address `from`.
     pub(crate) fn start(at: SocketAddr, to: SocketAddr, from: IpAddr) -> Between {
         let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
@@ -94,20 +93,19 @@ impl Between {
         let accepting = shared.clone();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                // Who is not there can't be passed on to; the dialler sees that.
+                // If nobody listens there, the dialler sees its connection close.
                 let _ = accepting.clone().pass_on(near);
             }
         });
         Between { address, shared }
     }
 
-    /// From now on lies in wait for a record.
+    /// Plans a change to a record.
     pub(crate) fn plan(&self, plan: Plan) {
         self.shared.state.lock().unwrap().begin(Some(plan));
     }
 
-    /// The type of the record to which it was done; `None` if none came that fits the plan, which
-    /// is dropped.
+    /// Returns the type of the changed record and drops the plan. `None` means that no record fitted it.
     pub(crate) fn done(&self) -> Option<u8> {
         self.shared.state.lock().unwrap().begin(None)
     }
@@ -122,7 +120,7 @@ impl Shared {
         for (way, from, to) in ways {
             let shared = self.clone();
             thread::spawn(move || {
-                // A connection that breaks is broken on both sides; one that ends, as it ended.
+                // An error closes both sides. An end of stream closes one direction, as a half-close.
                 if shared.pump(way, &from, &to).is_err() {
                     let _ = from.shutdown(Shutdown::Both);
                 }
@@ -141,7 +139,7 @@ impl Shared {
                 to.write_all(&record)?;
                 continue;
             };
-            // Before anything comes of it, so that who sees that also sees this.
+            // Recorded before the record is sent, so that a test that sees its effect also sees this.
             let kind = record[0];
             let is_done = || self.state.lock().unwrap().note(round, kind);
             match change {
@@ -167,7 +165,7 @@ impl Shared {
                     };
                     number += 1;
                     let (first, last) = match (is_done(), change) {
-                        // It was given up while the record was held back.
+                        // The plan was dropped while the record was held back.
                         (false, _) => (record, Some(next)),
                         (true, Change::Swap) => (next, Some(record)),
                         (true, _) => (next, None),
@@ -180,7 +178,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The record after one that is held back. If none comes the plan is for another.
+    /// Returns the record after a held-back one. If none follows, the plan applies to a later record.
     fn next(
         &self,
         from: &TcpStream,
@@ -204,7 +202,7 @@ impl Shared {
         }
     }
 
-    /// What is to be done to this record, once.
+    /// Takes the change for this record, if the plan is for it.
     fn take(&self, way: Way, number: usize) -> Option<(Change, u64)> {
         let mut state = self.state.lock().unwrap();
         let fits = |which| which == Which::Next || which == Which::Number(number);
@@ -213,26 +211,26 @@ impl Shared {
     }
 }
 
-/// What is planned, and what came of it.
+/// The plan and its outcome.
 #[derive(Default)]
 struct State {
-    /// Counts the plans, those to do nothing among them: who still holds a record back for an earlier
-    /// one lets it go.
+    /// The number of plans so far, including empty ones. A record held back for an earlier plan is sent
+    /// unchanged.
     round: u64,
     plan: Option<Plan>,
-    /// The content type of the record to which it was done.
+    /// The content type of the changed record.
     done: Option<u8>,
 }
 
 impl State {
-    /// Begins anew. What was done before.
+    /// Replaces the plan. Returns the content type of the record that the last one changed.
     fn begin(&mut self, plan: Option<Plan>) -> Option<u8> {
         self.round += 1;
         self.plan = plan;
         self.done.take()
     }
 
-    /// Whether it still is to be done; if so, it counts as done.
+    /// Records the change unless the plan has been replaced. Returns true if it was recorded.
     fn note(&mut self, round: u64, kind: u8) -> bool {
         let is_current = self.round == round;
         if is_current {
@@ -242,8 +240,8 @@ impl State {
     }
 }
 
-/// Somebody may come to listen at the port that the connection is given; so that they can, it may
-/// be given one that an earlier connection to the same place still has, and is given another then.
+/// Connects from an address. Others may later listen at the chosen port, so the kernel may choose that of an
+/// earlier connection to the same address; then it tries another.
 fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     loop {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
@@ -256,8 +254,8 @@ fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Flips a bit. Not in the second byte of the version, which whoever reads must ignore (RFC 8446,
-/// section 5.1), nor in the length: whoever waits for bytes that never come is only kept waiting.
+/// Flips a bit. It spares the second byte of the version, which readers ignore (RFC 8446, section 5.1). It
+/// spares the length, since a reader would only wait for more bytes.
 fn flip(record: &mut [u8], share: f64) {
     let places = record.len() - HEADER + 2;
     let place = ((places - 1) as f64 * share) as usize;
@@ -265,7 +263,7 @@ fn flip(record: &mut [u8], share: f64) {
     record[at] ^= 0x10;
 }
 
-/// `None` at the end.
+/// Reads a record; `None` at the end of the stream.
 fn read_record(mut from: &TcpStream) -> io::Result<Option<Vec<u8>>> {
     let mut record = vec![0; HEADER];
     if from.read(&mut record[..1])? == 0 {

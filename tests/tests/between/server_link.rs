@@ -1,4 +1,4 @@
-//! On the way between a client and its server.
+//! An attacker between a client and its server.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -11,14 +11,13 @@ use serde_json::{Value, json};
 
 use crate::records::{Between, CHANGE_CIPHER_SPEC, Plan, WAYS, Which, changes};
 
-/// Either way, as far as the request to log in.
+/// The number of records in each direction up to the login request.
 const HANDSHAKE_RECORDS: usize = 5;
 
-/// What is waited for before something more is said, which may be what a record that is held back
-/// waits for.
+/// The wait before a further request. A record may be held back until that request follows.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// Somebody in between on the way to the server.
+/// Starts a relay in front of the server.
 fn before(server: &TestServer) -> Between {
     let here = IpAddr::from([127, 0, 5, 1]);
     Between::start(SocketAddr::new(here, 0), server.address, here)
@@ -48,7 +47,7 @@ fn altered_record_ends_a_session_and_never_comes_through() {
                     assert!(Instant::now() < until, "{way:?} {change:?} was not noticed");
                 }
                 assert!(between.done().is_some(), "{way:?} {change:?}: lost without a reason");
-                // At once: links that are short make the client wait ever longer before it comes back.
+                // Log in at once, since short links lengthen the client's backoff.
                 alice.ok("login", json!({}));
                 cases += 1;
             }
@@ -93,17 +92,17 @@ fn altered_handshake_keeps_the_user_out_and_is_told() {
     for way in WAYS {
         for number in 0..HANDSHAKE_RECORDS {
             for change in changes(short_or_full(3, 20)) {
-                // What was told of the last one is not to be taken for this one's.
+                // Skip the events of the last change.
                 while alice.wait_within(Duration::ZERO, is_lost).is_some() {}
                 between.plan(Plan { way, which: Which::Number(number), change });
                 let id = alice.tell("login", json!({"username": "alice"}));
                 let reply = alice.reply(id);
                 let done = between.done();
                 match (reply["error"]["code"].as_str(), done) {
-                    // None came, or none after it.
+                    // No record fitted the plan, or none followed it.
                     (None, None) => {}
                     (None, Some(CHANGE_CIPHER_SPEC)) => unread += 1,
-                    // After the answer to the login, as when that is what came twice.
+                    // The link broke after the login reply, for example by a repeated reply.
                     (None, Some(_)) => {
                         alice.wait(&format!("end by {way:?} {number} {change:?}"), is_lost);
                         noticed += 1;

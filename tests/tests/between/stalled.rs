@@ -1,4 +1,4 @@
-//! Clients that are flooded by a peer, and clients whose output nobody reads.
+//! Clients flooded by a peer, and clients whose output nobody reads.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,10 +14,10 @@ use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Beyond what a client ever let wait for its front end.
+/// The number of messages in a flood: more than a client ever queues for its front end.
 const FLOOD: u64 = 40_000;
 
-/// More than a pipe holds, in lines of an event each.
+/// The number of event lines that more than fill a pipe.
 const MANY: usize = 300;
 
 #[test]
@@ -58,7 +58,7 @@ fn a_flood_of_messages_does_not_end_the_echo_bot() {
     let mut rogue = Rogue::join(&server, "rogue");
     let mut link = rogue.calls("echo");
     link.is_approved();
-    // It reads nothing, so that the echoes get stuck.
+    // The rogue reads nothing, so the echoes block.
     link.floods(1..=FLOOD / 4, "x");
     let mut alice = TestClient::join(&server, "alice");
     alice.ok("connect", json!({"who": "echo"}));
@@ -91,7 +91,7 @@ fn a_script_in_a_flood_without_end_obeys_a_signal() {
     let mut link = rogue.calls("echo");
     link.is_approved();
     let flood = thread::spawn(move || link.floods_without_end(1));
-    // The chat is under way when somebody else gets an answer. On a busy machine that takes several calls.
+    // The chat is open when someone else gets an answer. On a busy machine that takes several calls.
     let mut alice = TestClient::join(&server, "alice");
     let mut is_answered = || {
         let id = alice.tell("connect", json!({"who": "echo"}));
@@ -143,7 +143,7 @@ fn broadcasts_that_nobody_read_are_delivered_again() {
     for text in &texts {
         alice.ok("broadcast", json!({"text": text}));
     }
-    // What came before this has reached the client too.
+    // The client has received everything before this.
     alice.tell("connect", json!({"who": "bob"}));
     alice.wait_event_with("notice", "code", "ringing");
     bob.kill();
@@ -163,12 +163,12 @@ fn text_of(line: &Value, event: &str) -> Option<String> {
     (line["event"] == event).then(|| line["text"].as_str().unwrap().to_owned())
 }
 
-/// So that 300 texts fill a pipe.
+/// Returns padding: 300 such texts fill a pipe.
 fn pad() -> String {
     "x".repeat(700)
 }
 
-/// The data folder of somebody who signed up and was logged in.
+/// Returns the data folder of a user who has signed up and logged in.
 fn account(server: &TestServer, name: &str) -> TempDir {
     let joined = TestClient::join(server, name);
     let TestClient { mut process, data, .. } = joined;
@@ -177,7 +177,7 @@ fn account(server: &TestServer, name: &str) -> TempDir {
     data
 }
 
-/// A client that logs in by key.
+/// Starts a client that logs in by key.
 fn client(server: &TestServer, name: &str, data: &TempDir) -> Command {
     let mut command = Command::new(program("letschat"));
     without_settings(&mut command);
@@ -186,7 +186,7 @@ fn client(server: &TestServer, name: &str, data: &TempDir) -> Command {
     command
 }
 
-/// The echo bot that we ship, logged in.
+/// Starts the shipped echo bot and logs it in.
 fn echo(server: &TestServer) -> (Running, TempDir) {
     let data = account(server, "echo");
     let mut command = client(server, "echo", &data);
@@ -199,7 +199,7 @@ fn shipped(name: &str) -> PathBuf {
     root().join("lua").join(name)
 }
 
-/// A `letschat --json` whose output is read only where the test says so.
+/// A `letschat --json` whose output the test reads explicitly.
 struct Unread {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -216,7 +216,7 @@ impl Unread {
         let mut command = client(server, name, &data);
         command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // What is read ahead would be room for more than a pipe's.
+        // A larger buffer would read ahead, beyond the pipe's capacity.
         let output = BufReader::with_capacity(1, child.stdout.take().unwrap());
         let mut unread = Unread { child, output, name: name.to_owned(), data };
         unread.reads_until(|line| line["event"] == "logged_in");
@@ -237,14 +237,14 @@ impl Unread {
         }
     }
 
-    /// A line, or `None` at the end. One that was cut off by a kill can't be read.
+    /// Reads a line, or `None` at the end or at a line cut off by a kill.
     fn reads(&mut self) -> Option<Value> {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         serde_json::from_str(line.strip_suffix('\n')?).ok()
     }
 
-    /// What a reader that goes on after the client's end still finds.
+    /// Reads the rest of the output after the client has ended.
     fn reads_rest(&mut self) -> Vec<Value> {
         std::iter::from_fn(|| self.reads()).collect()
     }
@@ -254,7 +254,7 @@ impl Unread {
         self.child.wait().unwrap();
     }
 
-    /// The next run in the same folder.
+    /// Starts the next run in the same folder.
     fn comes_again(self, server: &TestServer) -> Unread {
         let name = self.name.clone();
         Unread::start(server, &name, self.data)

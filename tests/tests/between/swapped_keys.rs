@@ -1,5 +1,5 @@
-//! Somebody in between who ends TLS at both sides: with a key of their own, or with the public key
-//! of whom they pretend to be.
+//! An attacker who ends TLS on both sides, with their own key or with the public key of the user they
+//! impersonate.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::keys::{Faces, Overheard, Swapper, own_identity};
 use crate::records::Between;
 
-/// Waits until so many connections are over, and tells what was overheard.
+/// Waits for this number of ended connections and returns the overheard text.
 fn overheard(swapper: &Swapper, connections: usize) -> Overheard {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -54,7 +54,7 @@ fn false_server_at_first_sight_can_not_pass_a_login_on() {
     let location = swapper.address.to_string();
     let mut alice = TestClient::start_at(&location, "alice", &["--accept-new-server"]);
     let login = json!({"username": "alice", "password": PASSWORD});
-    // By the right password, and what was signed is good for another server and another session.
+    // The password is right, but the signature is for another server and another TLS session.
     assert_eq!(alice.fails("login", login), "key_refused");
     drop(alice);
     let heard = overheard(&swapper, 1);
@@ -63,7 +63,7 @@ fn false_server_at_first_sight_can_not_pass_a_login_on() {
     tell("a login passed on by who was taken for the server", "once", "refused by the server");
 }
 
-/// By which key the server knows somebody.
+/// Returns the key under which the server knows a user.
 fn key_of(server: &TestServer, name: &str) -> PublicKey {
     let database = std::fs::read_dir(server.data.path())
         .unwrap()
@@ -101,7 +101,7 @@ fn who_sits_between_two_peers_is_believed_by_neither() {
         assert!(["wrong_key", "unreachable"].contains(&&code[..]), "{code}: {message}");
         let heard = overheard(&swapper, 1);
         assert_eq!(heard.of_dialler, b"");
-        // That it is not known is all that is said to it, if it has a key at all.
+        // The attacker learns only that the key is unknown, if it has a key at all.
         let said = String::from_utf8(heard.of_listener).unwrap();
         assert!(said.is_empty() || !pretends, "{said}");
         assert!(!said.contains("RINGING") && !said.contains("APPROVE"), "{said}");

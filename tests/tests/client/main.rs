@@ -1,4 +1,4 @@
-//! The program `letschat` where there is no server: its input, its output and its settings.
+//! The program `letschat` without a server: its input, output and settings.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

@@ -1,4 +1,4 @@
-//! The program `letschat` as a shell or another program sees it, where there is no server.
+//! The program `letschat` as a shell or another program uses it, without a server.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Output, Stdio};
@@ -34,10 +34,10 @@ fn start(arguments: &[&str]) -> Program {
     Program { child, _data: data }
 }
 
-/// Runs the program on an input to its end.
+/// Runs the program to its end with this input.
 fn run(arguments: &[&str], input: &[u8]) -> Output {
     let mut program = start(arguments);
-    // It may end before it has read everything.
+    // The program may end before it has read everything.
     let _ = program.child.stdin.take().unwrap().write_all(input);
     program.child.wait_with_output().unwrap()
 }

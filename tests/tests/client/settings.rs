@@ -1,4 +1,4 @@
-//! The settings file of `letschat`, as the program reads it.
+//! The settings file of `letschat`.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use letschat_tests::programs::{foreign_settings, program};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Somebody's home, with the folders that settings and data are in by default.
+/// A home folder with the default folders for settings and data.
 struct Home {
     folder: TempDir,
 }
@@ -19,7 +19,7 @@ impl Home {
         Home { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Somebody who has this in their settings file.
+    /// Creates a home with this settings file.
     fn with(settings: &str) -> Home {
         let home = Home::new();
         let path = home.settings();
@@ -50,12 +50,12 @@ impl Home {
 fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may end before it has read anything.
+    // The program may end before it has read anything.
     let _ = child.stdin.take().unwrap().write_all(b"status\n");
     child.wait_with_output().unwrap()
 }
 
-/// The server that the program would go to.
+/// Returns the server that the program would use.
 fn server(command: &mut Command) -> String {
     let output = run(command);
     assert!(output.status.success(), "{output:?}");
@@ -63,7 +63,7 @@ fn server(command: &mut Command) -> String {
     status["server"].as_str().unwrap().to_owned()
 }
 
-/// What is said on standard error by a program that refuses to start.
+/// Returns the standard error of a program that refuses to start.
 fn refusal(command: &mut Command) -> String {
     let output = run(command);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
@@ -122,7 +122,7 @@ fn empty_variable_counts_as_unset() {
     assert_eq!(server(&mut command), "127.0.0.1:3");
 }
 
-/// What is answered to `status` by a program that is told these variables alone.
+/// Returns the answer to `status` of a program with only these variables.
 fn answer(variables: &[(&str, &str)]) -> Output {
     let home = Home::with("json = false");
     let mut command = Command::new(program("letschat"));
@@ -165,6 +165,6 @@ fn wrong_variable_is_told_by_its_name() {
 #[test]
 fn variable_gives_way_to_the_command_line() {
     let home = Home::new();
-    // These tests' own flags say --json.
+    // The tests' usual flags contain --json.
     assert_eq!(server(home.command(&[]).env("LETSCHAT_PLAIN", "1")), "127.0.0.1:4400");
 }

@@ -1,5 +1,5 @@
-//! The wall clock is set, back and forth, by hours and days: what is measured in time takes as
-//! long as before, and no sender has a time twice.
+//! The wall clock is set back and forth by hours and days. Durations stay the same, and the times of
+//! broadcasts stay unique.
 
 use std::fs;
 use std::path::Path;
@@ -16,8 +16,8 @@ use tempfile::TempDir;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// A wall clock for the programs that are started by it, which runs as the real one does, from
-/// wherever it was set to. The clocks that nobody can set are the machine's.
+/// A wall clock for programs started through it. It runs at normal speed from any time that it was set to.
+/// The monotonic clocks are the machine's.
 struct WallClock {
     folder: TempDir,
     library: String,
@@ -50,7 +50,7 @@ impl WallClock {
         ]
     }
 
-    /// Sets it so far ahead of the real one.
+    /// Sets the clock this far ahead of the real one.
     fn set(&mut self, ahead_seconds: i64) {
         let (new, file) = (self.folder.path().join("new"), self.folder.path().join("offset"));
         fs::write(&new, format!("{ahead_seconds:+}\n")).unwrap();
@@ -59,7 +59,7 @@ impl WallClock {
         self.times_set += 1;
     }
 
-    /// Sets it by an hour or a day, in either direction.
+    /// Sets the clock by an hour or a day in either direction.
     fn jump(&mut self) {
         let others = [0, HOUR, -HOUR, DAY, -DAY].into_iter().filter(|at| *at != self.ahead_seconds);
         let others: Vec<i64> = others.collect();
@@ -67,7 +67,7 @@ impl WallClock {
         self.set(to);
     }
 
-    /// Whether this is about what it shows now.
+    /// Returns true if the clock shows about this time.
     fn shows(&self, time: DateTime<Utc>) -> bool {
         let now = Utc::now() + TimeDelta::seconds(self.ahead_seconds);
         (now - time).abs() < TimeDelta::minutes(10)
@@ -75,7 +75,7 @@ impl WallClock {
 }
 
 impl Drop for WallClock {
-    /// A program that is killed leaves behind what faketime had it share with its children.
+    /// Removes the shared memory that faketime leaves behind when its program is killed.
     fn drop(&mut self) {
         let Ok(shared) = fs::read_dir("/dev/shm") else { return };
         for path in shared.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -93,24 +93,24 @@ fn time_of(line: &Value) -> DateTime<Utc> {
     line["time"].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap()
 }
 
-/// How late something may be that is due.
+/// Returns the allowed delay of a timer.
 fn slack() -> Duration {
     short_or_full(Duration::from_secs(10), Duration::from_secs(1))
 }
 
-/// Less than the clocks' own precision: what is due is never earlier.
+/// The tolerance for early timers, due to the clocks' precision.
 const PRECISION: Duration = Duration::from_millis(3);
 
-/// A broadcast on its way to being forgotten.
+/// A broadcast that will expire.
 struct Sent {
     number: u64,
     before: Instant,
     after: Instant,
 }
 
-/// A server whose clock is set, and what it was told.
+/// A server whose clock is set, and its broadcasts.
 struct Aging {
-    // The clock outlives who looks at it.
+    // The programs that use the clock are dropped before it.
     alice: TestClient,
     server: TestServer,
     clock: WallClock,
@@ -143,7 +143,7 @@ impl Aging {
         time
     }
 
-    /// The lowest number that is still kept, by the server's own account.
+    /// Returns the lowest number that the server still keeps, from its console.
     fn first_kept(&mut self) -> u64 {
         self.server.process.type_line("stats");
         let line =
@@ -156,7 +156,7 @@ impl Aging {
         last + 1 - kept
     }
 
-    /// Sees what is forgotten by now: nothing too early and nothing too late.
+    /// Checks that no broadcast expired too early or too late.
     fn look(&mut self) {
         let asked = Instant::now();
         let first = self.first_kept();
@@ -174,7 +174,7 @@ impl Aging {
         self.latest = self.latest.max(oldest.saturating_sub(self.retention));
     }
 
-    /// Waits for a moment, in which nobody is sent away.
+    /// Waits for a moment and checks that nobody is disconnected.
     fn waits(&mut self) {
         let moment = Duration::from_millis(50);
         let is_disconnected = |line: &Value| line["event"] == "disconnected";
@@ -186,7 +186,7 @@ impl Aging {
 fn broadcast_is_kept_for_its_time_by_any_wall_clock() {
     let (retention, rounds) = short_or_full((3, 1), (20, 5));
     let mut aging = Aging::new(Duration::from_secs(retention));
-    // The server believes the clock, so what follows shows something.
+    // Check first that the server uses the clock.
     for ahead in [HOUR, DAY] {
         aging.clock.set(ahead);
         let time = aging.broadcasts();
@@ -198,7 +198,7 @@ fn broadcast_is_kept_for_its_time_by_any_wall_clock() {
             aging.broadcasts();
             aging.look();
         }
-        // Also over a restart, for which ages are written down.
+        // The ages must also survive a restart, for which they are stored.
         aging.server.kill();
         aging.clock.jump();
         aging.server.start_again();
@@ -210,7 +210,7 @@ fn broadcast_is_kept_for_its_time_by_any_wall_clock() {
             aging.waits();
         }
     }
-    // Nothing is left that would remember the times.
+    // No stored broadcast is left to keep the times increasing.
     aging.clock.set(-DAY);
     aging.broadcasts();
     tell(
@@ -245,7 +245,7 @@ fn who_is_idle_is_let_go_in_time_whatever_the_wall_clock_says() {
         }
         assert!(after.elapsed() <= Duration::from_secs(idle) + slack(), "it is not let go");
     };
-    // Keep-alives went on meanwhile, or it would be for silence.
+    // Keep-alives continued, or the reason would be silence.
     assert_eq!(told["reason"], "idle", "{told}");
     let (least, most) = (after.elapsed(), before.elapsed());
     assert!(most + PRECISION >= Duration::from_secs(idle), "let go after {most:?}");
@@ -285,7 +285,7 @@ fn client_whose_clock_is_set_chats_on_and_comes_back_in_time() {
         clock.jump();
         alice.wait_event("logged_in");
         let took = begin.elapsed();
-        // The longest pause between two tries, at first, and some for the login.
+        // The longest backoff between early attempts, plus the login.
         assert!(took <= Duration::from_secs(5) + slack(), "back after {took:?}");
         slowest = slowest.max(took);
         bob.wait_event("logged_in");

@@ -1,4 +1,4 @@
-//! A chat's link is cut again and again, each time for a while, and both sides go on talking.
+//! A chat's link is cut again and again for a while. Both sides keep sending.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use letschat_tests::pair::Pair;
 use letschat_tests::relay::LinkCondition;
 use serde_json::{Value, json};
 
-/// How often each side says something while the link is cut.
+/// The interval of messages while the link is cut.
 const SAYS_EVERY: Duration = Duration::from_millis(200);
 
-/// A link that lives so long is no failed one: cuts after it begin to count anew.
+/// A link that lives this long is not a failed one, so the count of failures starts again.
 const STABLE: Duration = Duration::from_secs(11);
 
 #[test]
@@ -41,7 +41,7 @@ fn chat_whose_link_is_cut_again_and_again_suffers_nothing() {
 struct Cutting {
     pair: Pair,
     random: fastrand::Rng,
-    /// How much each has said.
+    /// The number of messages that each side has sent.
     said: usize,
     cut_for: Duration,
 }
@@ -64,7 +64,7 @@ impl Cutting {
             self.cut_for += cut;
             self.pair.to_bob.weather(LinkCondition::Fine);
             self.say();
-            // Else the cuts could add up to more than a chat outlives.
+            // Otherwise the cuts could add up to more than a chat survives.
             let last = format!("number {}", self.said - 1);
             self.pair.alice.wait_event_with("message", "text", &last);
             self.pair.bob.wait_event_with("message", "text", &last);
@@ -92,7 +92,7 @@ impl Cutting {
     }
 }
 
-/// What came in the chat, but for what was said before it was cut for the first time.
+/// Returns the messages in the chat, without those from before the first cut.
 fn heard(person: &TestClient) -> Vec<String> {
     let messages = person.all(|line: &Value| line["event"] == "message");
     let texts = messages.iter().map(|line| line["text"].as_str().unwrap().to_owned());

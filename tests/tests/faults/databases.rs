@@ -1,5 +1,5 @@
-//! A database that hangs, dies and comes back: who is logged in chats on, what needs the database
-//! fails soon and with a reason, and all of it works again by itself.
+//! A database that hangs, dies and comes back. Logged-in users keep chatting, requests that need the
+//! database soon fail with a reason, and service returns by itself.
 
 use std::fs;
 use std::process::Command;
@@ -13,9 +13,9 @@ use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A server, its database, and people who talk to each other.
+/// A server, its database, and its users.
 struct Town {
-    // Dropped in this order: who uses the database ends before it does.
+    // The fields are dropped in this order: the database's users end first.
     people: People,
     server: TestServer,
     database: Throwaway,
@@ -28,13 +28,13 @@ struct Town {
 struct People {
     alice: TestClient,
     bob: TestClient,
-    /// Leaves and comes again.
+    /// Leaves and returns.
     carol: TestClient,
-    /// Has no account and would like one.
+    /// Has no account and tries to sign up.
     newcomer: TestClient,
 }
 
-/// How long what needs the database may take to fail, and to work again.
+/// Returns the time limit for a request to fail without the database.
 fn told_within() -> Duration {
     short_or_full(Duration::from_secs(6), Duration::from_secs(3))
 }
@@ -50,8 +50,8 @@ impl Town {
         let password = folder.path().join("password");
         fs::write(&password, PASSWORD).unwrap();
         let mut administrator = database.server.administrator();
-        // A password as operators have it: MySQL compares it by what it remembers of the last
-        // login, or the long way round when it has just been started.
+        // A password like an operator's. MySQL compares it with its cache of the last login, or after a
+        // restart by the slow full check.
         let create = format!("CREATE USER chat IDENTIFIED BY '{PASSWORD}'");
         for statement in [&create, "GRANT ALL ON letschat.* TO chat"] {
             administrator.query_drop(statement).unwrap();
@@ -72,7 +72,7 @@ impl Town {
         Town { people, server, database, folder, accepted, refused, random }
     }
 
-    /// What the database calls itself.
+    /// Returns the database's name for itself.
     fn kind(&self) -> String {
         let version = self.database.server.administrator().query_first("SELECT version()");
         let version: String = version.unwrap().unwrap();
@@ -82,8 +82,8 @@ impl Town {
         }
     }
 
-    /// The process that serves. None where it is not on this machine, as in the container of an
-    /// engine elsewhere, which is told.
+    /// Returns the database's process. On another machine or in a remote container there is none, which is
+    /// reported.
     fn daemon(&self, test: &str) -> Option<String> {
         let daemon = self.process_of_ours();
         if daemon.is_none() {
@@ -92,8 +92,7 @@ impl Town {
         daemon
     }
 
-    /// Of a container, the number that the server knows of itself is not ours; what it was started
-    /// with is.
+    /// Finds the process by its command line: in a container, its own process id would not be ours.
     fn process_of_ours(&self) -> Option<String> {
         let flag = format!("--pid-file={}", self.folder.path().join("pid").display());
         let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -104,14 +103,14 @@ impl Town {
         Some(processes.into_iter().find(serves)?.file_name().into_string().unwrap())
     }
 
-    /// Broadcasts are on their way while the fault is done; each is accepted or refused in time.
+    /// Causes the fault while broadcasts are in progress. Each is accepted or refused within the limit.
     fn broadcasts_during(&mut self, fault: impl FnOnce(&mut Town)) -> Duration {
         let texts: Vec<String> =
             (0..20).map(|n| format!("under way {n} {}", self.name())).collect();
         let alice = &mut self.people.alice;
         let told: Vec<u64> =
             texts.iter().map(|text| alice.tell("broadcast", json!({"text": text}))).collect();
-        // The fault finds one of them in the middle of its way.
+        // One broadcast is awaited first, so that the fault interrupts the others.
         let awaited = self.random.usize(0..10);
         self.note(told[awaited], &texts[awaited]);
         fault(self);
@@ -124,12 +123,12 @@ impl Town {
         begin.elapsed()
     }
 
-    /// A text that was not there before.
+    /// Returns a text that has not been used before.
     fn name(&self) -> String {
         (self.accepted.len() + self.refused.len()).to_string()
     }
 
-    /// Waits for what became of a broadcast; whether it was accepted.
+    /// Waits for the outcome of a broadcast. Returns true if it was accepted.
     fn note(&mut self, id: u64, text: &str) -> bool {
         let reply = self.people.alice.reply(id);
         let is_accepted = reply["number"].is_u64();
@@ -142,7 +141,7 @@ impl Town {
         is_accepted
     }
 
-    /// The database is away: what needs it fails with a reason. Returns how long the last took.
+    /// Checks that requests fail with a reason without the database. Returns the time of the slowest.
     fn what_needs_it_fails(&mut self) -> Duration {
         let text = self.name();
         let People { alice, carol, newcomer, .. } = &mut self.people;
@@ -166,7 +165,7 @@ impl Town {
         slowest.max(begin.elapsed())
     }
 
-    /// Who is logged in talks to peers, is told of others, and hears the operator.
+    /// Checks that logged-in users can chat, list users, and hear the operator.
     fn those_inside_go_on(&mut self) {
         let text = self.name();
         let People { alice, bob, .. } = &mut self.people;
@@ -179,7 +178,7 @@ impl Town {
         }
     }
 
-    /// Tries until a broadcast is accepted; how long that took.
+    /// Retries until a broadcast is accepted. Returns the time that took.
     fn comes_back(&mut self) -> Duration {
         let begin = Instant::now();
         loop {
@@ -193,7 +192,7 @@ impl Town {
         }
     }
 
-    /// One who left meanwhile is let in again, and the others hear of it.
+    /// Logs Carol in again. The others are notified.
     fn carol_comes_back(&mut self) {
         let People { alice, carol, .. } = &mut self.people;
         carol.ok("login", json!({}));
@@ -208,7 +207,8 @@ impl Town {
         });
     }
 
-    /// What was accepted was shown once, and is kept; what was refused was never shown.
+    /// Checks that accepted broadcasts were shown once and are kept, and that refused ones were never
+    /// shown.
     fn nothing_was_lost(&mut self) {
         for text in &self.accepted {
             self.people.bob.wait_event_with("broadcast", "text", text);
@@ -236,7 +236,7 @@ fn signal(name: &str, pid: &str) {
     assert!(Command::new("kill").args(["-s", name, pid]).status().unwrap().success());
 }
 
-/// What was slowest, of one kind of fault.
+/// The slowest times for one kind of fault.
 #[derive(Default)]
 struct Slowest {
     told: Duration,
@@ -244,11 +244,11 @@ struct Slowest {
 }
 
 impl Slowest {
-    /// The database is away at this moment, and was already when these had to be told.
+    /// Records the refusals while the database is away. It was already away for those that took `told`.
     fn note_away(&mut self, town: &mut Town, told: Duration) {
         self.told = self.told.max(told).max(town.what_needs_it_fails());
         town.those_inside_go_on();
-        // Again, now that it is known to be away.
+        // A second time, now that the server knows that the database is away.
         self.told = self.told.max(town.what_needs_it_fails());
         assert!(self.told <= told_within(), "told after {:?}", self.told);
     }

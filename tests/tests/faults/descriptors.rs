@@ -1,5 +1,5 @@
-//! No descriptors left: who is in notices nothing, nothing spins, and newcomers come in as soon as
-//! there is room.
+//! A server without free descriptors. Logged-in users notice nothing, the server does not spin, and
+//! newcomers get in as soon as there is room.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -10,20 +10,21 @@ use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-/// Descriptors that the server may have, far more than it needs for itself.
+/// The server's limit of descriptors, far above its own needs.
 const LIMIT: usize = 100;
 
-/// How long its processor time is measured.
+/// The time over which processor use is measured.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// The server has what one address may have before a login, so the crowd comes from many.
+/// The number of connections from one address. The server limits them before the login, so the crowd uses
+/// many addresses.
 const FROM_ONE_ADDRESS: usize = 12;
 
-/// Connections that say nothing.
+/// Silent connections.
 struct Crowd(Vec<TcpStream>);
 
 impl Crowd {
-    /// Comes until the server has no descriptor left.
+    /// Opens connections until the server has no descriptor left.
     fn fill(server: &TestServer) -> Crowd {
         let mut crowd = Crowd(Vec::new());
         for number in 0..2 * LIMIT {
@@ -34,7 +35,7 @@ impl Crowd {
     }
 }
 
-/// A connection from one of this machine's many addresses.
+/// Connects from one of this machine's loopback addresses.
 fn connection_from(number: usize, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let from = Ipv4Addr::new(127, 0, 1, u8::try_from(number).unwrap());
@@ -43,7 +44,7 @@ fn connection_from(number: usize, to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Both broadcast and both are shown it.
+/// Lets both broadcast, and waits until both are shown.
 fn they_talk(alice: &mut TestClient, bob: &mut TestClient, text: &str) {
     alice.ok("broadcast", json!({"text": format!("alice {text}")}));
     bob.wait_event_with("broadcast", "text", &format!("alice {text}"));
@@ -53,8 +54,8 @@ fn they_talk(alice: &mut TestClient, bob: &mut TestClient, text: &str) {
     bob.says_to(alice, &format!("hello {text}"));
 }
 
-/// The share of a processor that the server takes while nothing happens but that it has no
-/// descriptors. The silent are sent away after a while, so a window in which that happened is none.
+/// Returns the server's processor use while it has no descriptors. `None` means that silent connections
+/// timed out in this window, so it does not count.
 fn share_of_a_processor(server: &TestServer, alice: &mut TestClient) -> Option<f64> {
     let is_used_up = || server.descriptors() >= LIMIT;
     let (was_used_up, begin, before) = (is_used_up(), Instant::now(), server.processor_time());

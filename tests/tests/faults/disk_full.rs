@@ -1,5 +1,5 @@
-//! SQLite's file on a disk that fills up: an error for who wants something kept, nothing spoilt,
-//! and it goes on when there is room.
+//! A full disk under SQLite's file. Writes fail with an error, the database stays intact, and writes work
+//! again once there is room.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
@@ -14,17 +14,17 @@ use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A disk of a few MiB, in memory, that only those see who are started by [`SmallDisk::by`].
+/// A tmpfs of a few MiB, visible only to programs started by [`SmallDisk::by`].
 struct SmallDisk {
-    /// Where it is, for those who see it.
+    /// The mount point, as those programs see it.
     folder: TempDir,
-    /// Holds it; ends with its standard input.
+    /// Holds the mount. Ends when its standard input closes.
     holder: Child,
     by: Vec<String>,
 }
 
 impl SmallDisk {
-    /// `None` where the machine lets nobody do this, which is told.
+    /// Mounts a disk. `None` if the machine does not allow it, which is reported.
     fn mount(test: &str) -> Option<SmallDisk> {
         let root: &[&str] = &["--mount"];
         let anybody: &[&str] = &["--user", "--map-root-user", "--mount"];
@@ -66,13 +66,13 @@ impl SmallDisk {
         format!("sqlite:{}", self.folder.path().join("letschat.sqlite").display())
     }
 
-    /// The same place for those who do not see it.
+    /// Returns the path of a file for programs outside the mount.
     fn outside(&self, name: &str) -> PathBuf {
         let inside = self.folder.path().strip_prefix("/").unwrap();
         Path::new("/proc").join(self.holder.id().to_string()).join("root").join(inside).join(name)
     }
 
-    /// Writes until nothing more fits.
+    /// Fills the disk completely.
     fn fill(&self) {
         let mut file = File::options().create(true).append(true).open(self.outside("filler"));
         let file = file.as_mut().unwrap();
@@ -91,7 +91,7 @@ impl SmallDisk {
         fs::remove_file(self.outside("filler")).unwrap();
     }
 
-    /// The database is sound; nobody may be writing it.
+    /// Checks the database. Nobody may write to it meanwhile.
     fn is_sound(&self) {
         let copy = tempfile::tempdir().unwrap();
         for name in ["letschat.sqlite", "letschat.sqlite-wal"] {
@@ -104,7 +104,7 @@ impl SmallDisk {
     }
 }
 
-/// SQLite's own judgement of a database.
+/// Runs SQLite's integrity check.
 pub(crate) fn is_sound(database: &Path) {
     let database = rusqlite::Connection::open(database).unwrap();
     let judgement: String =
@@ -119,11 +119,11 @@ impl Drop for SmallDisk {
     }
 }
 
-/// A server on the small disk, and those who use it.
+/// A server on the small disk, and its users.
 struct Town {
     alice: TestClient,
     bob: TestClient,
-    /// Comes and goes, by key, for which nothing has to be written.
+    /// Logs in and out by key, which writes nothing.
     carol: TestClient,
     newcomer: TestClient,
     server: TestServer,
@@ -144,9 +144,9 @@ impl Town {
         Town { alice, bob, carol, newcomer, server, disk, accepted, refused }
     }
 
-    /// Broadcasts; whether it was accepted.
+    /// Broadcasts a text. Returns true if it was accepted.
     fn broadcasts(&mut self) -> bool {
-        // Long ones fill what room is left in pages that are taken already.
+        // A long text also fills the free space in allocated pages.
         let text = format!("{:0>800}", self.accepted.len() + self.refused.len());
         let id = self.alice.tell("broadcast", json!({"text": text}));
         let reply = self.alice.reply(id);
@@ -160,7 +160,7 @@ impl Town {
         is_accepted
     }
 
-    /// The disk is full: who wants something kept is told no, and everybody else goes on.
+    /// Checks that a full disk refuses writes and disturbs nobody else.
     fn is_full(&mut self) {
         let mut more = 0..20;
         while self.broadcasts() {
@@ -178,7 +178,7 @@ impl Town {
         assert_eq!(users.as_array().unwrap().len(), 3, "{users}");
     }
 
-    /// There is room: how long until something is kept again.
+    /// Frees the disk. Returns the time until a write succeeds.
     fn goes_on(&mut self) -> Duration {
         self.disk.make_room();
         let begin = Instant::now();
@@ -189,7 +189,7 @@ impl Town {
         begin.elapsed()
     }
 
-    /// A server that finds the disk full says so in one sentence.
+    /// Checks that a server on a full disk exits with one sentence.
     fn does_not_start(&self) {
         let mut command = program_by(&self.disk.by, "letschat-server");
         without_settings(&mut command);
@@ -201,7 +201,7 @@ impl Town {
         assert!(said.lines().count() == 1 && said.contains("disk is full"), "{said}");
     }
 
-    /// What was accepted was shown once and is kept, and nothing that was refused.
+    /// Checks that accepted broadcasts were shown once and are kept, and that refused ones were not.
     fn nothing_was_lost(&mut self) {
         self.bob.wait_event_with("broadcast", "text", self.accepted.last().unwrap());
         self.server.stop();

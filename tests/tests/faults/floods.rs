@@ -1,5 +1,5 @@
-//! Floods of lines, of sign-ups and of wrong passwords from one address: they are slowed, then
-//! closed, and people at other addresses notice nothing.
+//! Floods of lines, sign-ups and wrong passwords from one address. The server slows and then closes them.
+//! People at other addresses notice nothing.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,14 +19,14 @@ use rustix::time::Timespec;
 use crate::honest::Honest;
 use crate::members::{Member, connect_from, foreign_address, server_with_members};
 
-/// As many broadcasts as anybody likes: it is others who flood here.
+/// Lifts the limit on broadcasts for honest users.
 const NO_RATE: [&str; 2] = ["--broadcast-burst", "100000"];
 
-/// Commands that are answered at once, and then in a second.
+/// The number of commands that are answered at once; then the number in a second.
 const BURST: f64 = 50.0;
 const PER_SECOND: f64 = 20.0;
 
-/// What an attacker did and what came of it.
+/// The commands of an attacker and their outcome.
 struct Flood {
     answers: usize,
     closed: bool,
@@ -40,7 +40,7 @@ fn a_flood_of_lines_is_slowed_and_closed() {
     let from_there = || connect_from(foreign_address(0), server.address);
     let member = Member::log_in(&server, 0, from_there()).typist;
     let stranger = Typist::over(from_there()).says_hello();
-    // In full a member's flood ends with its connection; a stranger has to log in before that.
+    // In the full form a member's flood ends with its connection. A stranger must log in before that.
     let patience = short_or_full(Duration::from_secs(4), Duration::from_secs(90));
     let floods = [member, stranger].map(|typist| thread::spawn(move || pour(typist, patience)));
     honest.go_on_until(|| floods.iter().all(|flood| flood.is_finished()));
@@ -61,7 +61,7 @@ fn a_flood_of_lines_is_slowed_and_closed() {
     );
 }
 
-/// Sends lines as fast as they are taken, and reads what comes, until the server has enough.
+/// Sends lines as fast as possible and reads the answers until the server closes the connection.
 fn pour(typist: Typist, patience: Duration) -> Flood {
     let begin = Instant::now();
     let (mut tls, mut tcp) = typist.into_parts();
@@ -72,7 +72,7 @@ fn pour(typist: Typist, patience: Duration) -> Flood {
         if !tls.wants_write() {
             tls.writer().write_all("PING\n".repeat(200).as_bytes()).unwrap();
         }
-        // What is not taken now is taken later, and an end shows when reading.
+        // A full socket takes the rest later, and a closed one shows when reading.
         let _ = tls.write_tls(&mut tcp);
         closed = match tls.read_tls(&mut tcp) {
             Ok(count) => count == 0 || tls.process_new_packets().unwrap().peer_has_closed(),
@@ -89,7 +89,7 @@ fn pour(typist: Typist, patience: Duration) -> Flood {
     Flood { answers, closed, took: begin.elapsed() }
 }
 
-/// Waits for a moment until something can be read.
+/// Waits briefly for readable data.
 fn wait_for(tcp: &TcpStream) {
     let mut socket = [PollFd::new(tcp, PollFlags::IN)];
     let moment = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
@@ -107,7 +107,7 @@ fn a_flood_of_sign_ups_is_slowed_and_closed() {
     });
     honest.go_on_until(|| attack.is_over());
     let [done, slowed, closed] = attack.end();
-    // So many at once, then one in each ten seconds.
+    // A burst, then one in every ten seconds.
     assert!(done <= burst + 10, "{done} accounts were made");
     let seen = honest.verdict();
     tell(
@@ -138,21 +138,21 @@ fn a_flood_of_wrong_passwords_is_slowed_and_closed() {
     );
 }
 
-/// A password, twice.
+/// A password and its repetition.
 const PASSWORDS: &str = "correct horse battery\ncorrect horse battery";
 
-/// Connections at a time: as many as the server lets one address have before the login.
+/// The number of simultaneous connections: the server's limit for one address before the login.
 const AT_ONCE: usize = 16;
 
-/// One address that tries without a pause, over as many connections as it may have.
+/// An attack from one address, over as many connections as the server allows.
 struct Attack {
     threads: Vec<JoinHandle<()>>,
     came: Arc<Came>,
 }
 
-/// What came of it.
+/// The outcome.
 struct Came {
-    /// It ends then at the earliest.
+    /// The earliest end.
     until: Instant,
     tries: AtomicUsize,
     done: AtomicUsize,
@@ -161,7 +161,7 @@ struct Came {
 }
 
 impl Attack {
-    /// Lets each connection try again and again: `does` is handed the number of the try.
+    /// Starts the attack. Each connection calls `does` repeatedly with the number of the attempt.
     fn start(
         server: &TestServer,
         does: impl Fn(usize, &mut Typist) -> bool + Clone + Send + 'static,
@@ -188,7 +188,7 @@ impl Attack {
         self.came.is_enough()
     }
 
-    /// How many were let through, slowed and closed.
+    /// Returns the numbers of accepted, slowed and closed attempts.
     fn end(self) -> [usize; 3] {
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
         let Came { done, slowed, closed, .. } = &*self.came;
@@ -197,7 +197,7 @@ impl Attack {
 }
 
 impl Came {
-    /// Whether its time is over, and it has been slowed, and in full been closed.
+    /// Returns true once time is up and the attack was slowed, and in the full form also closed.
     fn is_enough(&self) -> bool {
         let late = Instant::now().saturating_duration_since(self.until);
         assert!(late < PATIENCE, "it is not slowed, or not closed");
@@ -205,7 +205,7 @@ impl Came {
         late > Duration::ZERO && came(&self.slowed) && (came(&self.closed) || !is_full())
     }
 
-    /// Tries over one connection. `None`: the server has closed it.
+    /// Runs attempts on one connection. `None` means that the server closed it.
     fn tries(&self, mut typist: Typist, does: impl Fn(usize, &mut Typist) -> bool) -> Option<()> {
         typist.next_frame()?;
         typist.tries_to_type("HELLO letschat/1").then_some(())?;

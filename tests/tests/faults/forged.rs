@@ -1,5 +1,5 @@
-//! Forged, replayed and random datagrams, tens of thousands a second, some of them with the names of
-//! real sessions: none is taken for genuine, none is answered, and broadcasts flow on.
+//! Forged, replayed and random datagrams, tens of thousands a second, some with ids of real sessions. The
+//! server accepts and answers none, and broadcasts continue.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,20 +18,20 @@ use serde_json::json;
 
 use crate::members::foreign_address;
 
-/// The bytes of a datagram that name its session, and all that are in the clear.
+/// The length of the session id at the start of a datagram, and of the unencrypted header.
 const SESSION_BYTES: usize = 8;
 const HEADER_BYTES: usize = 16;
 
-/// The most that UDP can carry over IPv4.
+/// The maximum payload of UDP over IPv4.
 const LONGEST_BYTES: usize = 65_507;
 
-/// The forger sends so often, a batch each time.
+/// The interval of the forger's batches.
 const BATCH_EVERY: Duration = Duration::from_millis(2);
 
-/// People broadcast so often, in turn: slow enough that nobody is slowed for it.
+/// The interval of honest broadcasts, in turn. It stays below the rate limit.
 const BROADCAST_EVERY: Duration = Duration::from_millis(20);
 
-/// The forger's sockets, each at an address of its own.
+/// The number of the forger's sockets, each with its own address.
 const SOCKETS: usize = 8;
 
 #[test]
@@ -51,7 +51,7 @@ fn forged_datagrams_get_no_answer_and_broadcasts_flow_on() {
         rounds += 1;
     }
     let (forger, took) = forging.join().unwrap();
-    // Datagrams are taken in their order, so after this all have been.
+    // Datagrams are processed in order, so the server has now processed all of them.
     delays.extend(broadcast_to_all(&mut people, rounds));
 
     assert_eq!(forger.answers(), 0, "somebody answered the forger");
@@ -77,7 +77,7 @@ fn forged_datagrams_get_no_answer_and_broadcasts_flow_on() {
     );
 }
 
-/// How long it takes until each has been shown a broadcast of one of them.
+/// Broadcasts from one user. Returns the time until each user is shown it.
 fn broadcast_to_all(people: &mut [TestClient], round: usize) -> Vec<Duration> {
     let (text, begin) = (format!("round {round}"), Instant::now());
     let sender = round % people.len();
@@ -100,8 +100,8 @@ fn sees_each_once(person: &TestClient, rounds: usize) {
     assert_eq!(texts, sent, "as {} saw it", person.name);
 }
 
-/// Datagrams to this port for which there was no room: the last column of what the system tells of
-/// its sockets.
+/// Returns the datagrams to this port that the kernel dropped for lack of room, the last column of its
+/// socket table.
 fn dropped_by_the_kernel(port: u16) -> u64 {
     let tables = ["/proc/net/udp", "/proc/net/udp6"]
         .map(|table| fs::read_to_string(table).unwrap_or_default());
@@ -113,7 +113,7 @@ fn dropped_by_the_kernel(port: u16) -> u64 {
     ours.map(|socket| socket.split_whitespace().last().unwrap().parse::<u64>().unwrap()).sum()
 }
 
-/// The genuine datagrams that the server has heard, as its console counts them.
+/// Returns the number of genuine datagrams that the server received, from its console.
 fn datagrams_heard(mut server: TestServer) -> u64 {
     server.process.type_line("stats");
     let line = server.process.wait_line("count", |line| line.starts_with("heard "));
@@ -121,7 +121,7 @@ fn datagrams_heard(mut server: TestServer) -> u64 {
     count.unwrap().parse().unwrap()
 }
 
-/// Somebody who sees genuine datagrams on their way and has no key.
+/// An attacker who captures genuine datagrams but has no key.
 struct Forger {
     captured: Vec<Vec<u8>>,
     sockets: Vec<UdpSocket>,
@@ -139,7 +139,7 @@ impl Forger {
         Forger { captured, sockets: sockets.collect(), random: Rng::with_seed(seed()) }
     }
 
-    /// Sends so many at this rate, and says how long that took.
+    /// Sends `count` datagrams at this rate. Returns the time that took.
     fn start(mut self, rate: usize, count: usize) -> JoinHandle<(Forger, Duration)> {
         let begin = Instant::now();
         thread::spawn(move || {
@@ -150,7 +150,7 @@ impl Forger {
                     pace.wait();
                 }
                 let datagram = self.datagram();
-                // What the kernel does not take is as good as lost.
+                // A datagram that the kernel refuses counts as lost.
                 let _ = self.sockets[sent % SOCKETS].send(&datagram);
             }
             (self, begin.elapsed())
@@ -161,14 +161,14 @@ impl Forger {
         let known = self.random.usize(..self.captured.len());
         let mut datagram = self.captured[known].clone();
         match self.random.u8(..100) {
-            // As it was.
+            // A replay.
             0..30 => {}
-            // With one bit changed, be it in the session, the counter, the message or the tag.
+            // One bit is flipped: in the session, the counter, the message or the tag.
             30..60 => {
                 let at = self.random.usize(..datagram.len());
                 datagram[at] ^= 1 << self.random.u8(..8);
             }
-            // Of a real session, with a message of the forger's own.
+            // A real session id with a random message.
             60..80 => {
                 datagram.truncate(SESSION_BYTES);
                 let length = self.random.usize(..MAX_DATAGRAM_BYTES);
@@ -192,7 +192,7 @@ impl Forger {
         bytes
     }
 
-    /// How many of its sockets have been sent something, or told that nobody is there.
+    /// Returns the number of sockets that received a datagram or an error.
     fn answers(&self) -> usize {
         let is_answered = |socket: &&UdpSocket| {
             socket.set_nonblocking(true).unwrap();

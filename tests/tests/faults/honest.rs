@@ -1,4 +1,4 @@
-//! What people who do no harm notice meanwhile: how long a list, a broadcast and a login take.
+//! Honest users during a fault, and the latency of their lists, broadcasts and logins.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use letschat_tests::pace::Pace;
 use letschat_tests::server::TestServer;
 use serde_json::json;
 
-/// Slow enough that nobody is slowed for it.
+/// The interval of rounds. It stays below the rate limit.
 const ROUND_EVERY: Duration = Duration::from_millis(150);
 
-/// Three people with the program that everybody has, at 127.0.0.1.
+/// Three users of the usual program, at 127.0.0.1.
 pub(crate) struct Honest {
     alice: TestClient,
     bob: TestClient,
-    /// Comes and goes.
+    /// Logs out and in.
     carol: TestClient,
     rounds: usize,
     lists: Vec<Duration>,
@@ -32,7 +32,7 @@ impl Honest {
         Honest { alice, bob, carol, rounds: 0, lists, broadcasts, logins }
     }
 
-    /// Each does once what people do.
+    /// Runs one round: each user does what people do.
     pub(crate) fn round(&mut self) {
         self.rounds += 1;
         let begin = Instant::now();
@@ -50,7 +50,7 @@ impl Honest {
         self.logins.push(begin.elapsed());
     }
 
-    /// Goes on until this is over, and for a few rounds at least.
+    /// Runs rounds until the condition holds, and at least a few.
     pub(crate) fn go_on_until(&mut self, is_over: impl Fn() -> bool) {
         let mut pace = Pace::every(ROUND_EVERY);
         while !is_over() || self.rounds < 5 {
@@ -59,7 +59,7 @@ impl Honest {
         }
     }
 
-    /// Sees that nobody noticed anything, and says what they saw.
+    /// Checks that nobody noticed the fault. Returns a summary.
     pub(crate) fn verdict(&self) -> String {
         let (quick, login) = if is_full() {
             (Duration::from_millis(250), Duration::from_secs(1))

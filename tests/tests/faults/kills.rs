@@ -1,4 +1,4 @@
-//! SIGKILL at any moment, while people broadcast and chat.
+//! SIGKILL at any moment while people broadcast and chat.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::disk_full::is_sound;
 
-/// Within this time of the server's listening nearly all are back, and within the second all.
+/// The time limits from the server's listening until nearly all clients are back, and until all are.
 const MOST_WITHIN: Duration = Duration::from_secs(5);
 const ALL_WITHIN: Duration = Duration::from_secs(15);
 
-/// Broadcasts that are under way when the server dies, at most.
+/// The maximum number of broadcasts in progress when the server dies.
 const AT_ONCE: usize = 20;
 
 #[test]
@@ -57,7 +57,7 @@ fn server_killed_at_any_moment_loses_nothing_acknowledged() {
     );
 }
 
-/// Everybody there is; the first two are in a chat.
+/// All users. The first two are in a chat.
 struct Crowd {
     people: Vec<TestClient>,
     acknowledged: HashMap<u64, String>,
@@ -73,7 +73,8 @@ impl Crowd {
         Crowd { people, acknowledged: HashMap::new(), said: Vec::new() }
     }
 
-    /// All broadcast at once; who said what, as their clients number it.
+    /// Sends broadcasts from everyone at once. Returns the sender, the request's number and the text of
+    /// each.
     fn broadcast(&mut self, round: usize) -> Vec<(usize, u64, String)> {
         let count = self.people.len();
         let tell = |n: usize| {
@@ -93,7 +94,7 @@ impl Crowd {
         }
     }
 
-    /// The two who chat say something to each other, and see it arrive.
+    /// Sends a message each way in the chat and waits until both arrive.
     fn chat(&mut self, round: usize, when: &str) {
         let text = format!("round {round}, {when}");
         let (one, other) = self.people.split_at_mut(1);
@@ -102,13 +103,12 @@ impl Crowd {
         self.said.push(text);
     }
 
-    /// When each was logged in again after this many kills and one more. Then each logs in anew:
-    /// what the user asks for ends the row of links that were short, after which a client waits
-    /// ever longer.
+    /// Returns the times at which each user was logged in again after `kills` kills and one more. Each then
+    /// logs in anew: a user's request resets the backoff that short links cause.
     fn come_back(&mut self, kills: usize) -> impl Iterator<Item = Instant> {
         self.people.iter_mut().map(move |person| {
             let is_back = |line: &Value| line["event"] == "logged_in";
-            // Once for the first login, and twice for each kill before.
+            // One for the first login, and two for each earlier kill.
             let wanted = 2 * kills + 2;
             let times = loop {
                 let times = person.all_with_times(is_back);
@@ -123,7 +123,8 @@ impl Crowd {
         })
     }
 
-    /// Everything acknowledged is shown by everybody under its number, and no number or text twice.
+    /// Checks that everybody was shown every acknowledged broadcast under its number, and no number or text
+    /// twice.
     fn check_broadcasts(&mut self) -> usize {
         let mut texts: HashMap<u64, String> = HashMap::new();
         for person in &mut self.people {
@@ -146,7 +147,7 @@ impl Crowd {
         self.acknowledged.len()
     }
 
-    /// Nobody in the chat noticed anything of the server.
+    /// Checks that the chat was not disturbed.
     fn check_chat(&self) {
         for person in &self.people[..2] {
             let messages = person.all(|line| line["event"] == "message");

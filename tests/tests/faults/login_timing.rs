@@ -1,8 +1,8 @@
-//! A login that is refused takes as long for a name that exists as for one that does not.
+//! A refused login takes equally long for existing and unknown names.
 //!
-//! Tries with the one and the other take turns, in an order drawn by chance, so that whatever else
-//! goes on meets both alike. They are judged by a rank test (Mann and Whitney, 1947), which minds no
-//! try that took a hundred times as long, and in full by their medians too.
+//! Attempts with both names alternate in random order, so that other load affects both alike. The
+//! Mann-Whitney rank test (1947) compares them, since it tolerates outliers. The full form also compares
+//! the medians.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -18,12 +18,12 @@ const KNOWN: &str = "known-one";
 const UNKNOWN: &str = "other-one";
 const WRONG: &str = "not the password";
 
-/// As many of the deviations that chance alone makes come once in a hundred times; in the short
-/// form, which many run often, once in a hundred thousand.
+/// The limits in standard deviations. Chance alone exceeds the first once in a hundred runs. The short form
+/// runs often, so chance exceeds its limit once in a hundred thousand.
 const FULL_DEVIATIONS: f64 = 2.58;
 const SHORT_DEVIATIONS: f64 = 4.5;
 
-/// By how much the medians may differ in full.
+/// The allowed relative difference of the medians in the full form.
 const MEDIANS_APART: f64 = 0.05;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +45,16 @@ fn refused_key_takes_as_long_for_any_name() {
 fn takes_as_long(by: By, what: &str) {
     let server = TestServer::start(&[]);
     TestClient::join(&server, KNOWN).quits();
-    // A hash takes a hundred times as long as all the rest, and gives way to whatever else there is.
-    // Fewer than twenty could not be told apart by ranks even if none were like another; by key, it
-    // takes thousands to see what a row costs that is found.
+    // A hash takes a hundred times as long as the rest and yields to other load. Below 20 attempts the rank
+    // test could not tell even disjoint times apart. By key it takes thousands to see the cost of finding a
+    // row.
     let tries = match by {
         By::Password => short_or_full(20, 500),
         By::Key => short_or_full(200, 3_000),
     };
     let mut seen = measure(&server, by, tries, seed());
     if is_full() && !seen.is_alike() {
-        // Once in a hundred times it is chance: then it is not seen again.
+        // Chance fails once in a hundred runs, so the test measures again.
         seen = measure(&server, by, tries, seed() + 1);
     }
     assert!(seen.is_alike(), "{seen:?}");
@@ -68,7 +68,7 @@ fn takes_as_long(by: By, what: &str) {
     );
 }
 
-/// The medians, and by how many standard deviations the ranks of the known are off.
+/// The medians, and the rank deviation of the known name in standard deviations.
 #[derive(Debug)]
 struct Seen {
     known: Duration,
@@ -103,7 +103,7 @@ fn measure(server: &TestServer, by: By, tries: usize, seed: u64) -> Seen {
     Seen { known: quantile(&known, 0.5), unknown: quantile(&unknown, 0.5), deviations }
 }
 
-/// Somebody at an address from which nobody has failed yet, so that nobody is slowed.
+/// Connects from an address without failed logins, which the server does not slow.
 fn stranger(server: &TestServer, random: &mut fastrand::Rng) -> Typist {
     let from = IpAddr::from([127, random.u8(1..), random.u8(..), random.u8(1..255)]);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -117,7 +117,7 @@ fn stranger(server: &TestServer, random: &mut fastrand::Rng) -> Typist {
     typist
 }
 
-/// How long the answer takes to a login that comes to nothing.
+/// Returns the time until a login is refused.
 fn refused(typist: &mut Typist, server: &TestServer, by: By, name: &str) -> Duration {
     let identity = Identity::generate().unwrap();
     let credentials = typist.credentials(&server.fingerprint, name, &identity, 1);
@@ -131,8 +131,8 @@ fn refused(typist: &mut Typist, server: &TestServer, by: By, name: &str) -> Dura
     begin.elapsed()
 }
 
-/// The U of Mann and Whitney for the first, as standard deviations from what is expected if both
-/// are drawn alike: the normal approximation, with its correction for ties.
+/// Returns the Mann-Whitney U of `first`, in standard deviations from its expectation for equal
+/// distributions. It uses the normal approximation with the correction for ties.
 fn rank_deviations(first: &[Duration], second: &[Duration]) -> f64 {
     let mark = |times: &[Duration], is_first: bool| -> Vec<(Duration, bool)> {
         times.iter().map(|time| (*time, is_first)).collect()
@@ -158,10 +158,10 @@ fn the_rank_test_sees_what_differs_and_nothing_else() {
     let times = |millis: &[u64]| -> Vec<Duration> {
         millis.iter().map(|millis| Duration::from_millis(*millis)).collect()
     };
-    // By hand: U is 2 where 8 is expected, and the variance 4 * 4 * 9 / 12.
+    // By hand: U is 2, its expectation 8, and its variance 4 * 4 * 9 / 12.
     let deviations = rank_deviations(&times(&[1, 2, 3, 6]), &times(&[4, 5, 7, 8]));
     assert!((deviations - (2.0 - 8.0) / 12f64.sqrt()).abs() < 1e-9, "{deviations}");
-    // With a tie of four, all of rank 3.5: U is 8 less 6.
+    // With four tied values of rank 3.5, U is 6 below its expectation.
     let tied = rank_deviations(&times(&[1, 2, 2]), &times(&[2, 2, 3]));
     let variance = 9.0 / 12.0 * (7.0 - 60.0 / 30.0);
     assert!((tied - (2.0 - 4.5) / f64::sqrt(variance)).abs() < 1e-9, "{tied}");

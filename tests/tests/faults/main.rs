@@ -1,24 +1,24 @@
-//! What goes wrong in the world, done to real processes, and what must hold meanwhile.
+//! Faults of the environment, caused for real processes, and the properties that must hold.
 //!
-//! `make test` plays each fault in a short form, `make chaos` in full, one after the other, and
-//! makes a table of what it saw: docs/OPERATING.md has one. Chance is drawn from a seed, which is
-//! printed; `CHAOS_SEED=n make chaos` draws the same again.
+//! `make test` runs each fault in a short form. `make chaos` runs them in full, one after the other, and
+//! prints a table like that in docs/OPERATING.md. It prints its random seed; `CHAOS_SEED=n make chaos`
+//! repeats a run.
 //!
 //! * `rough_network` – datagrams are lost, doubled and reordered
 //! * `cut_chats` – a chat's link is cut again and again
 //! * `kills` – SIGKILL at any moment
-//! * `termination` – SIGTERM, again and again
+//! * `termination` – SIGTERM, repeatedly
 //! * `databases` – a database hangs, dies and comes back
-//! * `disk_full` – the disk of the SQLite file is full
-//! * `descriptors` – there are none left
+//! * `disk_full` – a full disk under the SQLite file
+//! * `descriptors` – no free descriptors
 //! * `clocks` – the wall clock is set
-//! * `silent` – connections that say nothing
+//! * `silent` – silent connections
 //! * `slow_readers` – members that stop reading
-//! * `floods` – lines, sign-ups and wrong passwords without end
-//! * `login_timing` – whether a refused login takes longer for a name that exists
-//! * `forged` – datagrams that are no client's, or come again
-//! * [`honest`] – what people who do no harm notice meanwhile
-//! * [`members`] – accounts made beforehand, and lean clients for them
+//! * `floods` – endless lines, sign-ups and wrong passwords
+//! * `login_timing` – the time of refused logins for known and unknown names
+//! * `forged` – forged and replayed datagrams
+//! * [`honest`] – honest users during a fault
+//! * [`members`] – accounts made in advance, and lightweight clients for them
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]

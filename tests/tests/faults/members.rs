@@ -1,5 +1,5 @@
-//! Members whose accounts are there before the server starts, and their lean clients: thousands of
-//! sign-ups would only show how long a password takes to hash.
+//! Accounts that exist before the server starts, and lightweight clients for them. Thousands of sign-ups
+//! would only measure password hashing.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -25,20 +25,19 @@ use letschat_tests::typist::Typist;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-/// When the accounts were made, in milliseconds: any time will do.
+/// The creation time of the accounts, in milliseconds. Any time will do.
 const MADE_MS: u64 = 1_700_000_000_000;
 
-/// Memory that looks like a disk. A power cut is no fault that these tests do, and how long a disk
-/// takes is not what they measure.
+/// A folder in memory. These tests neither simulate power cuts nor measure the disk.
 const QUICK_DISK: &str = "/dev/shm";
 
-/// How often a thread that receives sees whether it is to end.
+/// The interval at which a receiving thread checks for its end.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// Room for all that comes while a listener's thread does not have its turn.
+/// Room for the datagrams that arrive while a listener's thread is not scheduled.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 
-/// Starts a server that knows the members from 0 to this one.
+/// Starts a server with `count` members, numbered from 0.
 pub(crate) fn server_with_members(count: usize, flags: &[&str]) -> TestServer {
     let data = tempfile::tempdir_in(QUICK_DISK).or_else(|_| tempfile::tempdir()).unwrap();
     make_accounts(&data, count);
@@ -58,25 +57,25 @@ fn make_accounts(data: &TempDir, count: usize) {
     }
 }
 
-/// The member's username.
+/// Returns the member's username.
 pub(crate) fn name(number: usize) -> String {
     format!("member{number:05}")
 }
 
-/// The member's key.
+/// Returns the member's key.
 fn identity(number: usize) -> Identity {
     let mut seed = [7; 32];
     seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
     Identity::from_seed(&seed)
 }
 
-/// A loopback address for the n-th of those who come from many; nobody honest has one of these.
+/// Returns the n-th loopback address for a crowd. Honest users have other addresses.
 pub(crate) fn foreign_address(number: usize) -> Ipv4Addr {
     const PER_NETWORK: usize = 250;
     Ipv4Addr::new(127, 0, (100 + number / PER_NETWORK) as u8, (1 + number % PER_NETWORK) as u8)
 }
 
-/// A TCP connection from an address of the test's own.
+/// Connects over TCP from this address.
 pub(crate) fn connect_from(source: Ipv4Addr, server: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
@@ -84,7 +83,7 @@ pub(crate) fn connect_from(source: Ipv4Addr, server: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// A member that is logged in by key and has no UDP.
+/// A member logged in by key, without UDP.
 pub(crate) struct Member {
     pub(crate) typist: Typist,
     session: SessionId,
@@ -98,7 +97,7 @@ impl Member {
         Member { typist, session: SessionId(session) }
     }
 
-    /// Registers for datagrams and receives them from now on.
+    /// Registers for datagrams and starts to receive them.
     pub(crate) fn listen(self, server: SocketAddr) -> Listener {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
@@ -114,18 +113,18 @@ impl Member {
     }
 }
 
-/// A broadcast's number, as its text begins with it, and when it came.
+/// The number at the start of a broadcast's text, and its arrival time.
 pub(crate) type Arrival = (usize, Instant);
 
-/// A member that notes when broadcasts come by UDP.
+/// A member that records broadcasts by UDP.
 pub(crate) struct Listener {
     heard: Arc<Heard>,
     thread: Option<JoinHandle<()>>,
-    /// As long as it lives the member is logged in.
+    /// Keeps the member logged in while it lives.
     _typist: Typist,
 }
 
-/// What a listener and its thread share.
+/// The state that a listener shares with its thread.
 #[derive(Default)]
 struct Heard {
     state: Mutex<State>,
@@ -135,18 +134,18 @@ struct Heard {
 
 #[derive(Default)]
 struct State {
-    /// The server knows that datagrams reach this one.
+    /// True once the server knows that datagrams reach it.
     is_reached: bool,
     arrivals: Vec<Arrival>,
 }
 
 impl Listener {
-    /// Waits until the server sends to it by UDP.
+    /// Waits until the server sends to it over UDP.
     pub(crate) fn wait_until_reached(&self) {
         drop(self.wait("no datagram reaches it", |state| state.is_reached));
     }
 
-    /// Waits for so many broadcasts.
+    /// Waits for this number of broadcasts.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Arrival> {
         self.wait("a broadcast is missing", |state| state.arrivals.len() >= count).arrivals.clone()
     }
@@ -182,7 +181,7 @@ impl Receiving {
             match self.socket.recv(&mut bytes) {
                 Ok(length) => self.take(&bytes[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // The server is gone.
+                // The server has ended.
                 Err(_) => return,
             }
         }
@@ -211,8 +210,7 @@ impl Receiving {
     }
 }
 
-/// The memory that the process has resident, in KiB, and the most that it had since
-/// [`forget_peak`].
+/// Returns the process's resident memory in KiB, and its peak since [`forget_peak`].
 pub(crate) fn resident_kib(pid: u32) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let field = |name: &str| -> u64 {

@@ -1,4 +1,4 @@
-//! A network that loses 30 % of the datagrams, doubles 10 % and lets 20 % be overtaken.
+//! A network that loses 30 % of the datagrams, doubles 10 % and reorders 20 %.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use letschat_tests::relay::{Datagrams, Relay};
 use letschat_tests::server::TestServer;
 use serde_json::json;
 
-/// Broadcasts that follow each other closely, before a pause that makes the last one isolated.
+/// The number of broadcasts in quick succession. A pause then isolates the last one.
 const AT_ONCE: usize = 20;
 
 #[test]
@@ -32,7 +32,7 @@ fn rough_network_shows_everybody_each_broadcast_once_and_soon() {
         people[number % clients].tell("broadcast", json!({"text": text}));
         let is_last = number % AT_ONCE == AT_ONCE - 1;
         let pause = Duration::from_millis(if is_last { 2_000 } else { 50 });
-        // Somebody listens meanwhile; nothing is waited for.
+        // This reads output during the pause and waits for nothing.
         people[0].wait_within(pause, |_| false);
     }
     let (delays, over_tcp) = shown_once(&mut people, &sent);
@@ -52,7 +52,8 @@ fn rough_network_shows_everybody_each_broadcast_once_and_soon() {
     );
 }
 
-/// Everybody is shown each of these once. How long each took to each, and how many came over TCP.
+/// Checks that everybody is shown each broadcast once. Returns the latency of each, and the number that
+/// came over TCP.
 fn shown_once(
     people: &mut [TestClient],
     sent: &HashMap<String, Instant>,

@@ -1,5 +1,5 @@
-//! Thousands of connections that say nothing, or a byte a second, and come again in waves when they
-//! are dropped: they share the antechamber's places, and who has a key gets in past them.
+//! Thousands of connections that are silent or send a byte a second, and return in waves when dropped. They
+//! share the antechamber's places, and users with a key still get in.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -25,23 +25,23 @@ use socket2::{Domain, Socket, Type};
 
 use crate::members::foreign_address;
 
-/// Places before the login, as the server has them.
+/// The number of places before the login, as in the server.
 const ANTECHAMBER_PLACES: usize = 256;
 
-/// Descriptors beyond these places: connections that are being opened and closed just then.
+/// The descriptors beyond these places, for connections that are being opened or closed.
 const MAX_MORE_DESCRIPTORS: usize = 64;
 
-/// The addresses that they come from: with fewer the bound for each address would do.
+/// The number of source addresses. With fewer, the limit for each address would suffice.
 const ADDRESSES: usize = 250;
 
-/// Those that were dropped are opened again so often, all at once: without a pause they would be so
-/// many in a minute that it is the kernel's tables that are full, and not the server.
+/// The interval at which dropped connections are reopened, all at once. Without a pause the kernel's tables
+/// would fill up before the server.
 const WAVE_EVERY: Duration = Duration::from_secs(1);
 
-/// Somebody logs in so often.
+/// The interval of logins.
 const LOGIN_EVERY: Duration = Duration::from_millis(130);
 
-/// Of so many connections, one says nothing; the others a byte a second.
+/// One connection of this number is silent; the others send a byte a second.
 const ONE_IS_MUTE_OF: usize = 2;
 
 #[test]
@@ -83,7 +83,7 @@ fn thousands_who_say_nothing_do_not_keep_out_those_who_log_in() {
     );
 }
 
-/// Connections that are kept open by a thread of their own.
+/// Connections that a thread keeps open.
 struct Silent {
     dropped: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
@@ -99,7 +99,7 @@ impl Silent {
         Silent { dropped, over, thread }
     }
 
-    /// How often the server has dropped one.
+    /// Returns the number of connections that the server has dropped.
     fn dropped(&self) -> usize {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -124,7 +124,7 @@ struct Crowd {
     server: SocketAddr,
     epoll: OwnedFd,
     connections: Vec<Option<Slow>>,
-    /// The beginning of a TLS handshake, to be sent byte by byte.
+    /// The start of a TLS handshake, sent byte by byte.
     hello: Vec<u8>,
     dropped: Arc<AtomicUsize>,
 }
@@ -171,7 +171,7 @@ impl Crowd {
         let source: Ipv4Addr = foreign_address(number % ADDRESSES);
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        // It ends with a reset, which leaves nothing behind in the kernel.
+        // The connection closes with a reset, which leaves nothing behind in the kernel.
         socket.set_linger(Some(Duration::ZERO))?;
         socket.bind(&SocketAddr::from((source, 0)).into())?;
         match socket.connect(&self.server.into()) {
@@ -184,7 +184,7 @@ impl Crowd {
         Ok(Slow { tcp: socket.into(), said: 0 })
     }
 
-    /// The server has closed it, or has said something for once.
+    /// Handles a connection that the server has closed or has sent data on.
     fn look_at(&mut self, number: usize) {
         let Some(slow) = &mut self.connections[number] else { return };
         match slow.tcp.read(&mut [0; 256]) {

@@ -1,5 +1,5 @@
-//! Hundreds of members that stop reading and have no UDP, while broadcasts flow: what waits for
-//! them is bounded, they are dropped, and the others notice nothing.
+//! Hundreds of members that stop reading and have no UDP, while broadcasts continue. Their queues are
+//! bounded, they are dropped, and the others notice nothing.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
@@ -17,37 +17,37 @@ use crate::members::{
     Listener, Member, foreign_address, forget_peak, resident_kib, server_with_members,
 };
 
-/// What may wait for one client, as docs/PROTOCOL.md says.
+/// The size of a client's outbox, as in docs/PROTOCOL.md.
 const OUTBOX_KIB: u64 = 96;
-/// What else a server grows by: the log of broadcasts above all, and pieces that stay unused.
+/// The allowance for the server's other growth: mainly the broadcast log, and unused allocations.
 const SLACK_KIB: u64 = 6 * 1_024;
-/// Without progress for so long a client is dropped.
+/// The time without progress after which a client is dropped.
 const STALL: Duration = Duration::from_secs(10);
-/// So long it may take until everything in between is full, and that is noticed.
+/// The allowed time until all buffers are full and that is noticed.
 const FILLING: Duration = Duration::from_secs(15);
 
-/// What a slow reader's kernel takes in, about: the system gives the least that it may.
+/// The requested receive buffer of a slow reader. The kernel raises it to its minimum.
 const RECEIVE_BUFFER_BYTES: usize = 1;
 
-/// Those who read.
+/// The number of users that read.
 const LISTENERS: usize = 10;
-/// Those who broadcast, in turn: so many that none is slowed for it.
+/// The number of users that broadcast in turn. None exceeds the rate limit.
 const SENDERS: usize = 4;
-/// One broadcast is sent in each such time.
+/// The interval of broadcasts.
 const BROADCAST_EVERY: Duration = Duration::from_millis(20);
 
-/// A run without slow readers, and one with them.
+/// A run without slow readers and one with them.
 struct Pair {
     without: Seen,
     with: Seen,
 }
 
-/// What one run showed.
+/// The measurements of one run.
 struct Seen {
-    /// From sending a broadcast to its arrival, for each listener.
+    /// The latency of each broadcast for each listener.
     delays: Vec<Duration>,
     grown_kib: u64,
-    /// When the last of the slow readers was dropped.
+    /// The time until the last slow reader was dropped.
     dropped_after: Duration,
 }
 
@@ -83,7 +83,8 @@ fn who_stops_reading_is_dropped_and_nobody_else_notices() {
 }
 
 impl Pair {
-    /// The p99 with slow readers as a part of what is allowed, without them, and with them.
+    /// Returns the p99 with slow readers relative to the limit, the p99 without them, and the p99 with
+    /// them.
     fn compared(&self) -> (f64, Duration, Duration) {
         let (without, with) =
             (quantile(&self.without.delays, 0.99), quantile(&self.with.delays, 0.99));
@@ -112,7 +113,7 @@ fn run(slow: usize) -> Seen {
     flow(&server, senders, &listeners, &slow)
 }
 
-/// A connection whose kernel takes in as little as possible.
+/// Opens a connection with the smallest receive buffer.
 fn small_connection(number: usize, server: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
@@ -121,7 +122,7 @@ fn small_connection(number: usize, server: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Lets broadcasts flow until all slow readers are dropped, and at least for a while.
+/// Sends broadcasts until all slow readers are dropped, and for a minimum time.
 fn flow(
     server: &TestServer,
     mut senders: Vec<Member>,
@@ -153,7 +154,7 @@ fn flow(
     Seen { delays, grown_kib: most_kib.saturating_sub(before_kib), dropped_after }
 }
 
-/// Whether the server has not closed it. Nothing is read for that.
+/// Returns true if the server has not closed the connection. It reads no data.
 fn is_connected(member: &Member) -> bool {
     let mut socket = [PollFd::from_borrowed_fd(member.typist.tcp().as_fd(), PollFlags::RDHUP)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,4 +1,4 @@
-//! SIGTERM: everybody is told, nothing that was accepted is lost, and the server is gone soon.
+//! SIGTERM: everybody is notified, accepted broadcasts are kept, and the server soon exits.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use letschat_tests::form::{quantile, short_or_full, tell};
 use letschat_tests::server::TestServer;
 use serde_json::json;
 
-/// As long as the server may take to end, with slack where other tests run beside.
+/// Returns the time limit for the server's exit, with slack if other tests run in parallel.
 fn gone_within() -> Duration {
     short_or_full(Duration::from_secs(10), Duration::from_secs(3))
 }
@@ -37,13 +37,13 @@ fn terminated_server_delivers_says_goodbye_and_ends_in_time() {
         server.start_again();
         for person in &mut people {
             person.wait_event("logged_in");
-            // Else links that are short would add up, and the returns be ever rarer.
+            // Otherwise short links would add up, and the backoff would grow.
             person.ok("detach", json!({}));
             person.ok("login", json!({}));
             person.wait_event("logged_in");
         }
     }
-    // What comes once more comes before this.
+    // A duplicate would arrive before this.
     people[0].ok("broadcast", json!({"text": "the end"}));
     for person in &mut people {
         person.wait_event_with("broadcast", "text", "the end");

@@ -1,4 +1,4 @@
-//! Plugins that attack, and a user who does not notice.
+//! Plugins that attack, and a user who notices nothing.
 
 use std::time::{Duration, Instant};
 
@@ -9,37 +9,37 @@ use serde_json::json;
 
 use crate::plugins::{folder, with};
 
-/// In which the prompt answers and a message passes.
+/// The time limit for an answer at the prompt and for a message.
 const PROMPT: Duration = Duration::from_millis(100);
 
-/// Messages there and back in one window of time.
+/// The number of round trips in one window.
 const PROBES: usize = 8;
 
-/// Of the times in a window so many have to be short, and one of so many windows has to be like that:
-/// the machine may be busy with other tests, which is not the plugins' fault.
+/// The number of times in a window that must be short. One window must pass, since the machine may be busy
+/// with other tests.
 const SHORT: usize = PROBES * 2 * 3 / 4;
 const WINDOWS: usize = 10;
 
-/// Computes again and again for as long as it may and still goes on, also where all is slow.
+/// Computes for 100 ms again and again. That fits in a slice, so it goes on even on a slow machine.
 const BURNS: &str = "local began = os.clock()\n\
     while os.clock() - began < 0.1 do pcall(string.find, string.rep('a', 200), 'a*a*b') end";
 
-/// Fills its memory and lets it go.
+/// Fills its memory and frees it.
 const HOARDS: &str = "local hoard = {}\n\
     pcall(function() for i = 1, 100 do hoard[i] = string.rep('x', 1e6) .. i end end)";
 
-/// Asks for whatever it can ask for. It prints nothing, or the lines that are waited for would be
-/// gone from the screen before a busy machine has looked.
+/// Requests everything available. It prints nothing, since a flood could push the awaited lines off the
+/// screen.
 const FLOODS: &str = "for i = 1, 10 do\n\
     pcall(chat.store.set, 'key' .. i, string.rep('x', 1e3)) pcall(chat.say, {to = 'nobody'})\n\
     pcall(chat.after, 0.001, function() end) pcall(chat.wait, 'message', nil, {timeout = 0}) end";
 
-/// Is late with every filter and handles every event with a loop, until that is its end.
+/// Misses every filter deadline and loops in every handler until it is ended.
 const STALLS: &str = "local function stall() while true do end end\n\
     chat.filter('send', stall) chat.filter('show', stall)\n\
     chat.on('message', stall) chat.every(0.01, stall)";
 
-/// A plugin that does this again and again, and has a command that tells how often it did.
+/// Returns a plugin that repeats `round` and has a command that reports the number of rounds.
 fn attacker(name: &str, round: &str) -> String {
     format!(
         "local rounds = 0\n\
@@ -52,7 +52,7 @@ fn attacker(name: &str, round: &str) -> String {
     )
 }
 
-/// Waits until an attacker has made more rounds than this.
+/// Waits until an attacker has completed more rounds than this.
 fn goes_on(alice: &Person, name: &str, rounds: usize) {
     alice.types(&format!("/{name} {rounds}"));
     alice.sees(&format!("{name} is beyond round {rounds}."));
@@ -83,7 +83,7 @@ fn the_prompt_answers_while_three_plugins_attack() {
         is_well
     });
     assert!(is_well, "{windows:#?}");
-    // They attacked before, and have not come to an end meanwhile.
+    // The attackers were active before and still are.
     for name in attackers {
         goes_on(&alice, name, 5);
     }
@@ -91,7 +91,7 @@ fn the_prompt_answers_while_three_plugins_attack() {
     alice.sees("stalls: ended");
 }
 
-/// How long a typed line takes to another client, and an answer to the screen.
+/// Measures the time of a typed line to another client and of an answer to the screen.
 fn window(alice: &Person, bob: &mut TestClient, number: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for probe in 0..PROBES {

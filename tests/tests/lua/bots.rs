@@ -59,14 +59,14 @@ fn echo_comes_back_after_an_idle_timeout() {
     let mut echo = Script::bot(&server, "echo", &["--return-after-idle"], &[]);
     echo.process.wait_line("word of echo", |line| line.starts_with("echo is here"));
     server.wait_log("idle");
-    // She is sent away as well if it takes long.
+    // She is disconnected too if this takes long.
     let location = server.location();
     let mut alice = TestClient::start_at(&location, "alice", &["--return-after-idle"]);
     alice.sign_up_and_log_in();
     assert_eq!(called_again_and_again(&mut alice, "echo")["with"], "echo");
 }
 
-/// Asks for a chat until there is one: who is asked is about to come.
+/// Requests a chat until there is one, since the other user is about to log in.
 fn called_again_and_again(client: &mut TestClient, who: &str) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -113,7 +113,7 @@ fn bots_that_are_called_wrongly_say_how_they_are_used() {
         ("echo", &["twice"]),
         ("greeter", &["Hello,", "--once"]),
     ] {
-        // It does not even come to a login.
+        // The bot ends before it logs in.
         let ended = Script::start(NOWHERE, &shipped(&format!("bots/{bot}.lua")), arguments).ends();
         let usage = format!("usage: {bot}.lua");
         assert_eq!((ended.status, ended.errors.as_str()), (2, ""), "{bot} {arguments:?}");
@@ -132,7 +132,7 @@ fn greeter_welcomes_who_comes_by_name_and_once() {
     alice.ok("leave", json!({}));
     alice.ok("login", json!({"username": "alice"}));
     let mut bob = TestClient::join(&server, "bob");
-    // Those before come by TCP and may be overtaken.
+    // Earlier ones come by TCP and may be overtaken.
     bob.wait_event_with("broadcast", "text", "Hello, bob!");
     bob.wait_event_with("broadcast", "text", "Hello, alice!");
     let hellos = bob.all(|line| line["text"] == "Hello, alice!");

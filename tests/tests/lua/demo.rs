@@ -1,4 +1,4 @@
-//! The demo, as `make demo-local` runs it, and its verdict when a step fails.
+//! The demo of `make demo-local`, and its verdict when a step fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use tempfile::TempDir;
 
 use crate::run::shipped;
 
-/// Longer than the demo's own time limit.
+/// The time limit of the tests, above the demo's own.
 const LONGEST: Duration = Duration::from_secs(100);
 
-/// A run of the demo, with a folder for all that it leaves behind meanwhile.
+/// A run of the demo, and the folder of its temporary files.
 struct Demo {
     process: Running,
     folder: TempDir,
     has_ended: bool,
 }
 
-/// A test that fails leaves nothing behind: what the demo has started it ends itself.
+/// Makes the demo end its own processes if a test fails.
 impl Drop for Demo {
     fn drop(&mut self) {
         if !self.has_ended {
@@ -40,8 +40,7 @@ impl Demo {
 
     fn start_with(lua: &Path, variables: &[(&str, &str)]) -> Demo {
         let folder = tempfile::tempdir().unwrap();
-        // A shell can't trap what was ignored when it began, as it is where tests run in the
-        // background.
+        // A shell can't trap a signal that was ignored at its start, as SIGINT is for background tests.
         let mut script = Command::new("env");
         script.args(["--default-signal=INT,TERM", "bash"]);
         script.arg(root().join("scripts/demo.sh")).arg("local");
@@ -51,7 +50,7 @@ impl Demo {
         Demo { process: Running::start(&mut script), folder, has_ended: false }
     }
 
-    /// Waits for its end: the status, and all that it said. Nothing of it is left then.
+    /// Waits for its end. Returns the status and the output, and checks that nothing is left behind.
     fn ends(mut self) -> (i32, String) {
         let is_verdict = |line: &str| line.starts_with("demo    ") && !line.contains(" ✓ ");
         let until = Instant::now() + LONGEST;
@@ -68,17 +67,17 @@ impl Demo {
     }
 }
 
-/// The command lines that name a folder.
+/// Returns the command lines that name a folder.
 fn processes_with(folder: &Path) -> Vec<String> {
     let folder = folder.display().to_string();
     let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    // One that has ended since has no command line.
+    // A process that has ended has no command line.
     let lines = processes.filter_map(|process| fs::read(process.join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| line.contains(&folder)).collect()
 }
 
-/// Copies the scripts, and replaces a text in Bob's.
+/// Copies the scripts and replaces a text in Bob's.
 fn story_with(from: &str, to: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let copied = Command::new("cp").arg("-r").arg(shipped(".")).arg(folder.path()).status();
@@ -173,7 +172,7 @@ fn the_images_are_built_with_the_right_rust_and_of_all_packages() {
     }
 }
 
-/// The last rule of a .dockerignore that fits a path decides.
+/// Returns true if a .dockerignore does not exclude the path: the last matching rule decides.
 fn is_sent(rules: &str, path: &str) -> bool {
     let below = |folder: &str| format!("{path}/").starts_with(&format!("{folder}/"));
     let fits = |rule: &str| match rule.strip_prefix("**/") {

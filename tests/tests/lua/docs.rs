@@ -1,4 +1,4 @@
-//! The Lua blocks of docs/SCRIPTING.md and README.md against what there is.
+//! The Lua blocks of docs/SCRIPTING.md and README.md, run as they are.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::run::{Script, shipped};
 const SCRIPTING: &str = include_str!("../../../docs/SCRIPTING.md");
 const README: &str = include_str!("../../../README.md");
 
-/// Somebody who lets everybody chat, calls who comes, and greets.
+/// A user who approves every chat, calls newcomers, and greets them.
 const BOB: &str = "chat.login('bob')\n\
     chat.on('request', function(request) pcall(chat.approve, request.from) end)\n\
     chat.on('chat_opened', function(chat_) chat.say('hello ' .. chat_.with, {to = chat_.with}) end)\n\
@@ -23,7 +23,7 @@ const BOB: &str = "chat.login('bob')\n\
     chat.watch('on')\n\
     print('bob is here')";
 
-/// The insides of a text's blocks with this fence.
+/// Returns the contents of a text's blocks with this fence.
 fn blocks(text: &'static str, fence: &str) -> Vec<&'static str> {
     let inside = text.split("```").skip(1).step_by(2);
     inside.filter_map(|part| part.strip_prefix(fence)?.strip_prefix('\n')).collect()
@@ -91,7 +91,7 @@ fn the_plugin_in_the_text_works() {
     alice.sees("rolled 1 for luck");
     alice.types("/plugin reload dice");
     alice.sees("dice is loaded anew.");
-    // With six sides again it would be something else, sooner or later.
+    // A roll of six sides eventually differs.
     for rolls in 2..=10 {
         alice.types("/roll");
         alice.sees_times("rolled 1 ", rolls);

@@ -1,16 +1,16 @@
-//! Lua against a real server: scripts, bots, stories, plugins, and whoever attacks by them.
+//! Lua with a real server: scripts, bots, stories, plugins, and attacks by them.
 //!
-//! * [`run`] – a client that a script drives
-//! * `scripts` – what `--script` promises
-//! * `bots` – those that are in `lua/bots`
-//! * `stories` – those in `lua/tests`, each against a server of its own
-//! * `demo` – scripts/demo.sh with the parts in `lua/demo`
-//! * `plugins` – those of a line client, shipped ones among them
-//! * `sandbox`, `attacks` – attacks by scripts and by plugins, and what comes of them
-//! * `traced` – what a script asks of the system
-//! * `signals` – how a script ends that the system ends
-//! * `docs` – the Lua of docs/SCRIPTING.md and README.md
-//! * `types` – lua/letschat.d.luau against what there is
+//! * [`run`] – a client driven by a script
+//! * `scripts` – the features of `--script`
+//! * `bots` – the bots in `lua/bots`
+//! * `stories` – the stories in `lua/tests`, each with its own server
+//! * `demo` – scripts/demo.sh with the scripts in `lua/demo`
+//! * `plugins` – plugins of a line client, including the shipped ones
+//! * `sandbox`, `attacks` – attacks by scripts and by plugins
+//! * `traced` – the system calls of a script
+//! * `signals` – scripts ended by a signal
+//! * `docs` – the Lua blocks of docs/SCRIPTING.md and README.md
+//! * `types` – lua/letschat.d.luau, checked against the client
 
 #![allow(clippy::unwrap_used)]
 

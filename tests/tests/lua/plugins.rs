@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::run::shipped;
 
-/// A folder with these plugins.
+/// Returns a folder with these plugins.
 pub(crate) fn folder(plugins: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, source) in plugins {
@@ -30,7 +30,7 @@ fn shipped_plugin(name: &str) -> TempDir {
     folder(&[(name, &fs::read_to_string(shipped(&format!("plugins/{name}.lua"))).unwrap())])
 }
 
-/// Somebody who has these plugins, once they are loaded.
+/// Starts a client with these plugins and waits until they are loaded.
 pub(crate) fn with(server: &TestServer, plugins: &TempDir) -> Person {
     let flags = ["--plugins", plugins.path().to_str().unwrap()];
     let person = Person::join_with(server, "alice", &flags, &[]);
@@ -153,8 +153,8 @@ fn reload_keeps_the_state_and_a_broken_one_changes_nothing() {
     alice.sees("version 2 counts 3");
 }
 
-/// What a filter does may be left out on a busy machine, where it is late: it is tried again, with
-/// plugins that have not been late yet.
+/// Repeats an attempt until it succeeds. On a busy machine filters may miss their deadline, so it reloads
+/// the plugins to reset the count of misses.
 fn in_time(alice: &Person, plugins: &[&str], mut attempt: impl FnMut(usize) -> bool) {
     let is_well = (0..20).any(|number| {
         let is_well = attempt(number);
@@ -300,7 +300,7 @@ fn a_plugin_that_would_wait_for_itself_is_told_at_once() {
     let load = "chat.plugin('load', 'a')";
     let plugins = folder(&[("a", &tries("a")), ("b", load), ("c", again)]);
     let alice = with(&server, &plugins);
-    // In a row its name stands once, but the login may come between.
+    // Consecutive lines of a plugin show its name once, but the login may appear between them.
     for action in ["load", "reload", "unload"] {
         alice.sees(&format!("{action} false plugin"));
     }
@@ -338,8 +338,7 @@ fn without_plugins_there_are_none() {
 #[test]
 fn notify_rings_when_nothing_was_typed_for_a_while() {
     let server = TestServer::start(&[]);
-    // Handlers start in the order in which they were registered: whoever sees this sees what came
-    // of the message.
+    // Handlers start in the order of registration, so this output comes after the effects of the message.
     let tells = "\nchat.on('message', function(event) print('heard ' .. event.text) end)";
     let source = fs::read_to_string(shipped("plugins/notify.lua")).unwrap() + tells;
     let alice = with(&server, &folder(&[("notify", &source)]));

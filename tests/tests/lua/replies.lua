@@ -1,4 +1,4 @@
--- Calls every command, and prints the names and types of what comes back, a line for each table:
+-- Calls every command and prints the fields of the replies with their types, a line for each table:
 -- COMMAND PATH FIELD:TYPE,FIELD:TYPE
 local PASSWORD = "correct horse battery"
 
@@ -42,7 +42,7 @@ call(alice, "list")
 call(alice, "broadcast", "hello")
 call(alice, "passwd", { password = PASSWORD, new_password = PASSWORD .. "!" })
 
--- A chat, from the request to its end; both sides' states are seen before and while it is open.
+-- A chat from its request to its end. It shows both sides' states before it opens and while it is open.
 local function ask(caller, who)
     return chat.spawn(function()
         local ok, reply = pcall(caller.connect, who)
@@ -84,7 +84,7 @@ carol.wait("request")
 call(alice, "cancel", "carol")
 answered(alice)
 
--- Bob comes back with another key.
+-- Bob returns with another key.
 call(bob, "leave")
 call(bob, "quit")
 local again = enter()

@@ -1,4 +1,4 @@
-//! A client that a script drives.
+//! A client driven by a script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,22 @@ use letschat_tests::project::root;
 use letschat_tests::server::TestServer;
 use tempfile::TempDir;
 
-/// A place where nobody listens: the port is reserved.
+/// An address where nobody listens: the port is reserved.
 pub(crate) const NOWHERE: &str = "127.0.0.1:1";
 
-/// A running script, and the folder of its client.
+/// A running script and its client's folder.
 pub(crate) struct Script {
     pub(crate) process: Running,
     pub(crate) data: TempDir,
 }
 
 impl Script {
-    /// Runs a file.
+    /// Runs a script file.
     pub(crate) fn start(location: &str, file: &Path, arguments: &[&str]) -> Script {
         Script::start_in(tempfile::tempdir().unwrap(), location, file, &[], arguments)
     }
 
-    /// The same in a folder that may have been used before, and with flags.
+    /// Runs a script in a folder that may have been used before, with these flags.
     pub(crate) fn start_in(
         data: TempDir,
         location: &str,
@@ -32,7 +32,7 @@ impl Script {
         flags: &[&str],
         arguments: &[&str],
     ) -> Script {
-        // The tests may have been started so as to outlive a hang-up.
+        // The tests may run with SIGHUP ignored, as under nohup.
         let by = ["env", "--default-signal=HUP"].map(str::to_owned);
         let mut command = program_by(&by, "letschat");
         without_settings(&mut command);
@@ -41,7 +41,7 @@ impl Script {
         Script { process: Running::start(&mut command), data }
     }
 
-    /// Runs one of those that are shipped, as somebody who has an account here.
+    /// Runs a shipped script as a user who has an account.
     pub(crate) fn bot(server: &TestServer, name: &str, flags: &[&str], args: &[&str]) -> Script {
         let mut before = TestClient::start(server, name);
         before.sign_up_and_log_in();
@@ -52,14 +52,14 @@ impl Script {
         Script::start_in(before.data, &server.location(), &file, &flags, args)
     }
 
-    /// Waits for its end: the exit status, what it said, and its errors.
+    /// Waits for the end. Returns the exit status, the output and the errors.
     pub(crate) fn ends(mut self) -> Ended {
         let status = self.process.exit_code();
         Ended { status, said: self.process.heard.join("\n"), errors: self.process.errors() }
     }
 }
 
-/// What came of a script.
+/// The result of a script.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) status: i32,
@@ -67,13 +67,13 @@ pub(crate) struct Ended {
     pub(crate) errors: String,
 }
 
-/// Runs a text as a script where there is no server.
+/// Runs a text as a script without a server.
 pub(crate) fn run(source: &str) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     run_in(&folder, source)
 }
 
-/// The same in a folder that may have modules in it.
+/// Runs a text as a script in a folder that may contain modules.
 pub(crate) fn run_in(folder: &TempDir, source: &str) -> Ended {
     let file = folder.path().join("test.lua");
     fs::write(&file, source).unwrap();
@@ -81,7 +81,7 @@ pub(crate) fn run_in(folder: &TempDir, source: &str) -> Ended {
     Script::start_in(data, NOWHERE, &file, &["--tries", "1"], &["one", "two"]).ends()
 }
 
-/// A file below `lua/`.
+/// Returns a file below `lua/`.
 pub(crate) fn shipped(path: &str) -> PathBuf {
     root().join("lua").join(path)
 }

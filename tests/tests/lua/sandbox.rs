@@ -1,16 +1,17 @@
-//! Attacks by a script, and what comes of them.
+//! Attacks by a script.
 
 use std::time::{Duration, Instant};
 
 use crate::run::run;
 
-/// Far more than 250 ms, since the machine may be busy, and far less than these would take.
+/// The time limit of an attack. It is far above 250 ms, since the machine may be busy, and far below the
+/// time of an unlimited attack.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What whoever computes without an end is told.
+/// The error of a script that computes without end.
 const SPENT: &str = "it computed for 250 ms without giving way";
 
-/// Each attack, and the words by which it ends.
+/// The endless attacks, and the error of each.
 const ENDLESS: &[(&str, &str)] = &[
     ("while true do end", SPENT),
     ("while true do pcall(function() while true do end end) end", SPENT),
@@ -60,7 +61,7 @@ const ENDLESS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What a library would be at for long without asking whether to go on.
+/// Library calls that would run for long without an interrupt.
 const HEAVY: &[(&str, &str)] = &[
     (
         "string.find(string.rep('a', 2e6), string.rep('a', 1e6) .. 'b', 1, true)",
@@ -131,7 +132,7 @@ fn what_takes_a_library_long_is_refused_or_stopped() {
     }
 }
 
-/// Runs an attack, which ends soon, and by these words.
+/// Runs an attack and checks that it soon ends with this error.
 fn is_stopped(attack: &str, words: &str) {
     let began = Instant::now();
     let ended = run(attack);

@@ -1,4 +1,4 @@
-//! What `--script` promises.
+//! The features of `--script`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

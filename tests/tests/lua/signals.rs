@@ -1,4 +1,4 @@
-//! How a script ends that the system, or whoever sits at the terminal, ends.
+//! Scripts ended by a signal.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::run::Script;
 
-/// Somebody who lets everybody chat, keeps a note, and waits in as many ways as there are.
+/// A user who approves every chat, writes to the store, and waits in every possible way.
 const WAITING: &str = "chat.on('message', print)\n\
     chat.spawn(function() local event = chat.wait('joined') print(event.count) end)\n\
     chat.every(0.01, function() pcall(chat.sleep, 100) end)\n\
@@ -19,7 +19,7 @@ const WAITING: &str = "chat.on('message', print)\n\
     local message = chat.wait('message')\n\
     print('not reached', message.text)";
 
-/// A script that waits, in a chat with Alice.
+/// Starts a script that waits, in a chat with Alice.
 fn in_a_chat(server: &TestServer, alice: &mut TestClient, name: &str, before: &str) -> Script {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("waiting.lua");
@@ -44,7 +44,7 @@ fn a_signal_ends_a_script_in_order_and_well() {
         let said = script.process.transcript();
         assert_eq!((status, script.process.errors().as_str()), (0, ""), "{signal}: {said}");
         assert!(!said.contains("not reached"), "{signal}: {said}");
-        // Nobody has to find out by themselves that it is gone.
+        // The script closes its chats, so that peers need no timeout.
         let closed = alice.wait_event_with("chat_closed", "with", name);
         assert_eq!(closed["reason"], "peer_ended", "{signal}: {closed}");
         let kept = fs::read_to_string(script.data.path().join("scripts/waiting.json")).unwrap();
@@ -70,7 +70,7 @@ fn who_is_started_to_outlive_a_hang_up_does() {
     let mut alice = TestClient::start_by(&nohup, &server, "alice");
     alice.sign_up_and_log_in();
     alice.process.signal("HUP");
-    // Long after the signal would have ended it.
+    // This waits long enough for the signal to have ended it.
     for _ in 0..60 {
         alice.ok("list", json!({}));
     }

@@ -8,7 +8,7 @@ use letschat_tests::server::TestServer;
 #[test]
 fn every_story_goes_as_it_is_told() {
     let stories = fs::read_dir(shipped("tests")).unwrap().map(|entry| entry.unwrap().path());
-    // What is in play.lua the stories have in common.
+    // play.lua is a module that the stories share.
     let stories = stories.filter(|path| path.file_name().unwrap() != "play.lua");
     let mut count = 0;
     for story in stories {

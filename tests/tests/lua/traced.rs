@@ -1,4 +1,4 @@
-//! What a script asks of the system, seen from outside by `strace`.
+//! The system calls of a script, as `strace` sees them.
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::NOWHERE;
 use letschat_tests::programs::{Running, program, without_settings};
 
-/// Tries whatever could reach outside, and computes, prints and hoards besides.
+/// A script that tries everything that could reach outside. It also computes, prints and uses memory.
 const ATTACK: &str = "print('begin')\n\
     local tried = {}\n\
     local function try(thing)\n\
@@ -24,12 +24,12 @@ const ATTACK: &str = "print('begin')\n\
     pcall(function() local t = {} for i = 1, 100 do t[i] = string.rep('x', 1e6) .. i end end)\n\
     print('end')";
 
-/// System calls that open, make, change or write a file, start or meddle with a process, or reach
-/// the network; by classes of `strace`, and by name what is in none of them.
+/// The system calls that access files, processes or the network: classes of `strace`, and names of calls in
+/// none of them.
 const OUTSIDE: &str = "trace=%file,%process,%network,%desc,ptrace,process_vm_readv,\
     process_vm_writev,io_uring_setup,io_uring_enter,bpf,mount,setns,unshare";
 
-/// How a thread waits for others and for time.
+/// The calls by which a thread waits for other threads and for time.
 const WAITING: &[&str] =
     &["epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "poll", "ppoll", "timerfd_settime"];
 
@@ -54,26 +54,26 @@ fn an_attack_touches_no_file_no_process_and_no_network() {
         let found = lines.iter().position(|line| line.contains(&format!("\"{words}\\n\"")));
         found.unwrap_or_else(|| panic!("no {words} in\n{calls}"))
     };
-    // The client's other threads go about their own business: what the script does is on its own.
+    // The client's other threads do their own work; the script has its own thread.
     let thread = lines[said("begin")].split_whitespace().next();
     let own = lines[said("begin") + 1..said("end")].iter();
     let own = own.filter(|line| line.split_whitespace().next() == thread);
     let touched: Vec<&str> = own.copied().filter(|line| !is_harmless(line)).collect();
     assert_eq!(touched, [""; 0], "{calls}");
-    // The trace does see what the program itself opens and writes.
+    // The trace does show the files that the program itself opens and writes.
     for names in [&["openat"][..], &["write"], &["socket"], &["clone3", "clone"]] {
         let is_seen = lines.iter().any(|line| names.contains(&name_of(line)));
         assert!(is_seen, "none of {names:?} in\n{calls}");
     }
 }
 
-/// The name of a call; empty where a line is only the end of one.
+/// Returns the name of a call; empty if the line is only the end of one.
 fn name_of(line: &str) -> &str {
     let call = line.split_whitespace().nth(1).unwrap_or_default();
     call.split_once('(').map_or("", |(name, _)| name)
 }
 
-/// Whether a call reaches nothing: it waits, wakes another thread, or asks for memory.
+/// Returns true if a call only waits, wakes another thread, or allocates memory.
 fn is_harmless(line: &str) -> bool {
     match name_of(line) {
         "" => true,

@@ -1,6 +1,6 @@
-//! lua/letschat.d.luau against the client's own table, and against what its commands return.
+//! lua/letschat.d.luau, checked against the command table and against the commands' replies.
 //!
-//! No analyser of Luau is at hand, so the types are read here: as far as they go in that file.
+//! No analyser for Luau is available, so this file parses the subset of types that is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,16 +13,16 @@ use crate::run::{NOWHERE, Script, run};
 
 const TYPES: &str = include_str!("../../../lua/letschat.d.luau");
 
-/// Calls every command, and prints the fields of what comes back.
+/// A script that calls every command and prints the fields of the replies.
 const REPLIES: &str = include_str!("replies.lua");
 
-/// Only a client at a terminal has plugins: there a person types it.
+/// The commands that a script can't run: only a client at a terminal has plugins.
 const NOT_CALLED: &[&str] = &["plugin"];
 
-/// The fields of a table, each with its type; `?` ends the type of one that may be missing.
+/// The fields of a table with their types. The type of an optional field ends in `?`.
 type Fields = BTreeMap<String, String>;
 
-/// A type that is told, as it is written, with the comments left out.
+/// Returns the definition of a type, without comments.
 fn definition(types: &str, name: &str) -> String {
     let rest = types.split_once(&format!("\nexport type {name} =")).map(|(_, rest)| rest);
     let rest = rest.unwrap_or_else(|| panic!("there is no type {name}"));
@@ -38,7 +38,7 @@ fn definition(types: &str, name: &str) -> String {
     text
 }
 
-/// What is between the braces of a type, part by part.
+/// Returns the parts between the braces of a type.
 fn parts(table: &str) -> Vec<&str> {
     let inside = table.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let inside = inside.unwrap_or_else(|| panic!("{table:?} is no table"));
@@ -64,7 +64,7 @@ fn fields(table: &str) -> Fields {
     parts(table).into_iter().map(field).collect()
 }
 
-/// What each command of the types returns.
+/// Returns the type that each command returns.
 fn returned(types: &str) -> BTreeMap<&'static str, String> {
     let client = fields(&definition(types, "Client"));
     let reply = |name: &'static str| {
@@ -75,7 +75,7 @@ fn returned(types: &str) -> BTreeMap<&'static str, String> {
     TABLE.iter().map(|command| reply(command.name)).collect()
 }
 
-/// The types that a table may have at this place of a reply, as they are written.
+/// Returns the possible types at this path of a reply.
 fn at_path(types: &str, reply: &str, path: &str) -> Vec<String> {
     let mut found: Vec<String> = reply.split(" | ").map(str::to_owned).collect();
     let path = path.strip_prefix("reply").unwrap().replace("[]", ".[]");
@@ -91,18 +91,18 @@ fn at_path(types: &str, reply: &str, path: &str) -> Vec<String> {
     found.iter().map(|told| resolved(types, told)).collect()
 }
 
-/// What a list has, if it is one.
+/// Returns the element type of a list, or `None` for other tables.
 fn listed(table: &str) -> Option<&str> {
     parts(table).into_iter().find(|part| !part.contains(": "))
 }
 
-/// A name of a type as what it stands for.
+/// Replaces the name of a type by its definition.
 fn resolved(types: &str, told: &str) -> String {
     let told = told.trim_end_matches('?').trim();
     if told.starts_with(char::is_uppercase) { definition(types, told) } else { told.to_owned() }
 }
 
-/// What `type` says of a value of this type.
+/// Returns the result of Lua's `type` for a value of this type.
 fn lua_type(types: &str, told: &str) -> String {
     let told = resolved(types, told);
     match told.trim().chars().next() {
@@ -112,7 +112,7 @@ fn lua_type(types: &str, told: &str) -> String {
     }
 }
 
-/// Holds a table's fields against a type: `None` if they fit, else what does not.
+/// Compares a table's fields with a type. `None` means that they fit; otherwise it returns the difference.
 fn misfit(types: &str, table: &str, found: &Fields) -> Option<String> {
     if !table.trim().starts_with('{') {
         return Some(format!("a table, not a {table}"));
@@ -136,7 +136,7 @@ fn misfit(types: &str, table: &str, found: &Fields) -> Option<String> {
     told.iter().find(is_missing).map(|(name, _)| format!("{name} is missing"))
 }
 
-/// Holds all that was printed against the types; the faults.
+/// Compares all printed fields with the types. Returns the differences.
 fn faults(types: &str, printed: &[String]) -> Vec<String> {
     let returned = returned(types);
     let mut faults = Vec::new();
@@ -155,7 +155,7 @@ fn faults(types: &str, printed: &[String]) -> Vec<String> {
         let names = found.into_keys();
         seen.extend(names.map(|name| (format!("{command} {path}"), name)));
     }
-    // What may be missing must have been there at least once.
+    // An optional field must have been present at least once.
     for name in fields(&definition(types, "Status")).into_keys() {
         if !seen.contains(&("status reply".into(), name.clone())) {
             faults.push(format!("status: {name} was never there"));
@@ -199,12 +199,12 @@ fn what_commands_return_is_what_the_types_tell() {
     }
 }
 
-/// The members of `chat`, as the types tell.
+/// Returns the members of `chat` in the types.
 fn members() -> BTreeSet<String> {
     let (_, own) = TYPES.split_once("declare chat: Client & {").unwrap();
     let own = own.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
     let own = own.map(|(name, _)| name.to_owned());
-    // A further client alone has a name.
+    // Only a further client has a name.
     let common = fields(&definition(TYPES, "Client")).into_keys().filter(|name| name != "name");
     common.chain(own).collect()
 }
@@ -240,7 +240,7 @@ fn the_types_have_every_parameter() {
     }
 }
 
-/// Each function of `chat` that is no command, called as the types tell.
+/// Calls each function of `chat` that is not a command, as the types describe it.
 #[test]
 fn functions_take_what_the_types_tell() {
     let (_, own) = TYPES.split_once("declare chat: Client & {").unwrap();

@@ -1,4 +1,4 @@
-//! What the operator does with accounts, while the server runs and while it does not.
+//! The operator's account commands, with and without a running server.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -17,23 +17,23 @@ use tempfile::TempDir;
 
 const NEW_PASSWORD: &str = "another horse entirely";
 
-/// `letschat-server account` in this folder.
+/// Runs `letschat-server account` in this folder.
 fn account(data: &Path, arguments: &[&str], input: &str) -> CommandOutput {
     run(letschat_server(data).arg("account").args(arguments), input)
 }
 
-/// The same with a password on standard input.
+/// Runs it with a password on standard input.
 fn with_password(data: &Path, task: &str, name: &str, password: &str) -> CommandOutput {
     account(data, &[task, name, "--password-file", "-"], &format!("{password}\n"))
 }
 
-/// The accounts as programs see them.
+/// Returns the accounts as JSON.
 fn listed(data: &Path) -> Vec<Value> {
     let output = account(data, &["list", "--json"], "").ok();
     output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Whether somebody may log in with this password, or by which code they are refused.
+/// Logs in with this password. An error holds the code of the refusal.
 fn login(server: &TestServer, name: &str, password: &str) -> Result<(), String> {
     let mut client = TestClient::start(server, name);
     let id = client.tell("login", json!({"username": name, "password": password}));
@@ -86,7 +86,7 @@ fn a_ban_counts_from_the_next_login_until_it_is_lifted() {
     alice.ok("leave", json!({}));
     let (code, sentence) = alice.refused("login", json!({"username": "alice"}));
     assert_eq!(code, "banned");
-    // Not how many tries are left: the answer was right.
+    // The sentence shows no remaining attempts, since the password was right.
     assert_eq!(sentence, "The operator has banned this account.");
     assert_eq!(login(&server, "alice", PASSWORD), refused("banned"));
     assert_eq!(login(&server, "alice", "a wrong password"), refused("wrong_password"));
@@ -240,7 +240,7 @@ fn the_fingerprint_is_the_one_that_clients_are_told() {
     assert_eq!(fingerprint(), format!("{}\n", server.fingerprint));
 }
 
-/// The operator at a terminal. What is run is followed by its status and the terminal's settings.
+/// An operator at a terminal. Each program's exit status and the terminal's settings are printed after it.
 struct AtTerminal {
     terminal: Pty,
     child: Child,
@@ -262,7 +262,7 @@ impl AtTerminal {
         AtTerminal { terminal, child, seen: String::new() }
     }
 
-    /// Waits until the screen has these words, and returns all that it had.
+    /// Waits until the screen shows these words. Returns all output.
     fn sees(&mut self, words: &str) -> &str {
         let patience = Timespec::try_from(PATIENCE).unwrap();
         let mut bytes = [0; 1_024];
@@ -281,8 +281,7 @@ impl AtTerminal {
         self.terminal.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Expects the end with this status, on a terminal that shows what is typed. Returns all that
-    /// it had.
+    /// Expects this exit status and a terminal that echoes again. Returns all output.
     fn ends_with(mut self, status: i32) -> String {
         self.sees("over\r\n");
         let seen = std::mem::take(&mut self.seen);
@@ -299,7 +298,7 @@ impl Drop for AtTerminal {
     }
 }
 
-/// A folder with alice's account.
+/// Returns a folder with Alice's account.
 fn alices() -> TempDir {
     let data = tempfile::tempdir().unwrap();
     with_password(data.path(), "add", "alice", PASSWORD).ok();

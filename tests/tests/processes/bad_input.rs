@@ -1,4 +1,4 @@
-//! Lines and datagrams that make no sense: told what was expected, bounded, and without an echo.
+//! Invalid lines and datagrams. The answers say what was expected, are bounded and do not repeat the input.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -11,13 +11,13 @@ use letschat_tests::programs::{PATIENCE, nobodys_address};
 use letschat_tests::server::TestServer;
 use letschat_tests::typist::Typist;
 
-/// Sees that the session goes on.
+/// Checks that the session still works.
 fn goes_on(typist: &mut Typist) {
     typist.types("PING");
     typist.expects("250 ");
 }
 
-/// Sees that strangers are still served, from the first line to the datagrams.
+/// Checks that new clients are still served, from the first line to datagrams.
 fn serves(server: &TestServer, name: &str) -> TestClient {
     let client = TestClient::join(server, name);
     server.wait_log(&format!("datagrams reach {name}"));
@@ -143,16 +143,16 @@ fn no_error_repeats_what_was_sent() {
     assert!(!server.process.errors().contains('\u{1b}'), "{}", server.process.errors());
 }
 
-/// Bytes that look like nothing.
+/// Returns random bytes.
 fn garbage(random: &mut fastrand::Rng, length: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(length).collect()
 }
 
-/// Sends this without TLS, and reads what comes of it to the end.
+/// Sends bytes without TLS and reads the answer to its end.
 fn plain_tcp(server: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // The server may have closed before it was sent everything.
+    // The server may have closed before everything was sent.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -168,13 +168,13 @@ fn who_speaks_no_tls_is_closed_with_an_alert_at_most() {
     let binary = garbage(&mut random, 2_000);
     for bytes in [&binary[..], b"HELLO\n", b"GET / HTTP/1.1\r\n\r\n"] {
         let answer = plain_tcp(server.address, bytes);
-        // An alert is a record of type 21 with two bytes in it (RFC 8446, section 6).
+        // An alert is a record of type 21 with a payload of two bytes (RFC 8446, section 6).
         assert!(answer.is_empty() || (answer.len() == 7 && answer[0] == 21), "{answer:?}");
     }
     serves(&server, "alice");
 }
 
-/// The session's name, as a program's login was told it; it is no secret.
+/// Returns the session id from the reply to a program's login. It is not secret.
 fn session_of(typist: &Typist) -> u64 {
     let welcome = typist.heard.last().unwrap();
     u64::from_str_radix(welcome.split(' ').nth(2).unwrap(), 16).unwrap()
@@ -193,15 +193,15 @@ fn a_datagram_that_does_not_open_is_not_answered_by_one_byte() {
         socket.send_to(&bytes, server.address).unwrap();
         socket.send_to(&[&session[..], &bytes].concat(), server.address).unwrap();
     }
-    // Datagrams are taken in their order: after this all of them have been.
+    // Datagrams are processed in order, so the server has now processed all of them.
     serves(&server, "alice");
     socket.set_nonblocking(true).unwrap();
     let answer = socket.recv_from(&mut [0; 2_000]);
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
-/// Sends garbage as fast as the server takes it, so that it is the server that throws it away and
-/// not the kernel.
+/// Sends random datagrams as fast as the server takes them, so that the server drops them and not the
+/// kernel.
 fn flood_with_datagrams(server: SocketAddr, random: &mut fastrand::Rng, count: usize) {
     const AT_ONCE: usize = 50;
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -218,8 +218,8 @@ fn flood_with_datagrams(server: SocketAddr, random: &mut fastrand::Rng, count: u
     }
 }
 
-/// What the kernel holds for the UDP socket of this port, from its table (proc(5)). The table is no
-/// snapshot: while other sockets come and go a reading can miss a row, and then this is `None`.
+/// Returns the kernel's queue in bytes for the UDP socket of this port, from its table (proc(5)). The table
+/// is no snapshot: it can miss a row while other sockets change, and then this is `None`.
 fn udp_queue_bytes(port: u16) -> Option<u64> {
     let table = fs::read_to_string("/proc/net/udp").unwrap();
     let ending = format!(":{port:04X}");
@@ -244,7 +244,7 @@ fn garbage_does_not_grow_the_server() {
             plain_tcp(server.address, &garbage(&mut random, 2_000));
         }
     };
-    // What every server comes to hold, once it has seen a few of each.
+    // The server first allocates what every server comes to hold.
     serves(&server, "alice").quits();
     bother(1_000, 50);
     let before = resident_kib(server.process.pid());

@@ -1,4 +1,4 @@
-//! Broadcasts: each is shown once, to those who are here and those who come in time.
+//! Broadcasts: each is shown once, to everyone who is logged in or logs in within the retention period.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use letschat_tests::relay::{Datagrams, Relay};
 use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 
-/// As many as anybody likes: the tests are not about rates.
+/// Lifts the rate limit, which these tests do not test.
 const NO_RATE: [&str; 2] = ["--broadcast-burst", "100000"];
 
 fn texts_shown(client: &TestClient) -> Vec<String> {
@@ -76,7 +76,7 @@ fn the_same_datagram_twice_is_shown_once() {
     }
     let last = bob.wait_event_with("broadcast", "text", "number 30");
     assert_eq!(last["over"], "udp");
-    // What was doubled of the last ones would arrive before this.
+    // A duplicate would arrive before this.
     alice.ok("broadcast", json!({"text": "end"}));
     bob.wait_event_with("broadcast", "text", "end");
     let mut shown = texts_shown(&bob);
@@ -103,7 +103,7 @@ fn a_log_longer_than_the_outbox_is_replayed_whole_and_in_order() {
     let server = TestServer::start(&NO_RATE);
     let mut alice = TestClient::join(&server, "alice");
     let text = |n: usize| format!("{n:04} {}", "x".repeat(890));
-    let count = 160; // 140 KiB and more, where the outbox has 96
+    let count = 160; // at least 140 KiB; the outbox holds 96 KiB
     for n in 0..count {
         alice.ok("broadcast", json!({"text": text(n)}));
     }
@@ -148,8 +148,8 @@ fn killed_server_loses_nothing_and_uses_no_number_twice() {
     assert!(acknowledged.len() >= 6, "nothing was acknowledged before the kills");
 }
 
-/// What was acknowledged was shown, under its number; nothing and no number was shown twice. A
-/// repair may come after the last broadcast, so what is missing is waited for.
+/// Checks that acknowledged broadcasts were shown under their numbers, and no number or text twice. It
+/// waits for missing ones, since a repair may follow the last broadcast.
 fn shown_all_once(person: &mut TestClient, acknowledged: &[(u64, String)]) {
     for (number, text) in acknowledged {
         let is = |line: &Value| line["event"] == "broadcast" && line["text"] == *text;
@@ -185,7 +185,7 @@ fn an_account_that_was_acknowledged_outlives_a_kill() {
 fn a_server_on_all_addresses_reaches_clients_over_udp_at_each() {
     for listen in ["0.0.0.0", "::"] {
         let server = TestServer::start(&["--listen", listen]);
-        // On loopback the kernel answers from 127.0.0.1, if it may choose.
+        // On loopback the kernel would answer from 127.0.0.1 if it could choose.
         for (name, address) in [("alice", "127.0.0.1"), ("bob", "127.0.0.5")] {
             let location = format!("{address}:{}#{}", server.address.port(), server.fingerprint);
             let mut client = TestClient::start_at(&location, name, &[]);

@@ -1,4 +1,4 @@
-//! People who have nothing but `openssl s_client` or `ncat --ssl`, and have read nothing.
+//! People who use only `openssl s_client` or `ncat --ssl` and have read no documentation.
 
 use std::process::Command;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use letschat_tests::server::TestServer;
 use letschat_tests::typist::Typist;
 use serde_json::{Value, json};
 
-/// Somebody at a terminal, with one of the two programs.
+/// A user at a terminal with one of the two programs.
 struct Person {
     program: Running,
 }
@@ -32,12 +32,12 @@ impl Person {
         Person { program: Running::start(Command::new(program).args(arguments)) }
     }
 
-    /// Reads on to a line that begins like this.
+    /// Reads up to a line that starts like this.
     fn reads(&mut self, beginning: &str) -> String {
         self.program.wait_line(beginning, |line| line.starts_with(beginning))
     }
 
-    /// Types each line and reads on to its answer, which has these words in it.
+    /// Types each line and reads up to its answer, which contains these words.
     fn goes_through(&mut self, dialogue: &[(&str, &str, &str)]) {
         for (line, beginning, words) in dialogue {
             self.program.type_line(line);
@@ -46,13 +46,13 @@ impl Person {
         }
     }
 
-    /// Reads to the end of the connection. (`ncat` itself waits for its input to end too.)
+    /// Reads to the end of the connection. (`ncat` itself also waits for its input to end.)
     fn sees_the_end(&mut self) {
         let until = Instant::now() + PATIENCE;
         while self.program.next_line(until).expect("the connection has an end").is_some() {}
     }
 
-    /// Signs up and logs in without a slip.
+    /// Signs up and logs in without a mistake.
     fn joins(&mut self, name: &str) {
         self.reads("220 ");
         self.goes_through(&[
@@ -68,7 +68,7 @@ impl Person {
     }
 }
 
-/// From knowing nothing to a broadcast: whatever is typed, what was read last names it.
+/// Plays a newcomer up to a first broadcast. The preceding output names every line to type.
 fn finds_the_way(mut harry: Person, server: &TestServer) {
     let mut alice = TestClient::join(server, "alice");
     let greeting = harry.reads("220 ");
@@ -133,7 +133,7 @@ fn slips_at_the_signup_are_explained_and_asked_again() {
     ]);
 }
 
-/// The moment of a broadcast as a person reads it and as a program is told it, both in seconds.
+/// Parses the time of a broadcast, in seconds, as people and programs see it.
 fn seconds(text: &str, format: &str) -> NaiveDateTime {
     let (time, _) = NaiveDateTime::parse_and_remainder(text, format).unwrap();
     time

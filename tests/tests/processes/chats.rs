@@ -1,4 +1,4 @@
-//! Direct chats: by name and address, over breaks of the network, and without the server.
+//! Direct chats by name and by address, across network breaks and without the server.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use serde_json::json;
 
 const BREAK: Duration = Duration::from_secs(20);
 
-/// Both say something every now and then while the network is like that, and it all arrives.
+/// Sends messages both ways under this link condition and checks that all arrive.
 fn nothing_is_lost_or_doubled(mut pair: Pair, weather: LinkCondition) {
     pair.to_bob.weather(weather);
     let texts: Vec<String> = (1..=10).map(|n| format!("number {n}")).collect();
     for text in &texts {
         pair.alice.ok("say", json!({"text": text}));
         pair.bob.ok("say", json!({"text": text}));
-        // The break takes its time; whatever came in it would fail the test at the end.
+        // The break takes its time. An unexpected message in it would fail the test at the end.
         pair.bob.wait_within(BREAK / 10, |_| false);
     }
     pair.to_bob.weather(LinkCondition::Fine);
@@ -74,7 +74,7 @@ fn own_messages_are_printed_for_programs_that_ask() {
     assert_eq!((&own["id"], &heard["id"]), (&sent["message_id"], &sent["message_id"]));
     let state = alice.wait_event("message_state");
     assert_eq!((&state["id"], &state["state"]), (&own["id"], &json!("delivered")));
-    // A program of version 0.1 that answers every message does not answer itself.
+    // A program of version 0.1 that answers every message must not answer itself.
     bob.ok("say", json!({"text": "and back"}));
     alice.wait_event_with("message", "text", "and back");
     bob.wait_event("message_state");
@@ -132,7 +132,7 @@ fn changed_key_is_a_loud_warning_and_opens_nothing() {
     bob.quits();
     alice.wait_event("chat_closed");
 
-    // Bob on another machine: the same account, another key.
+    // Bob logs in from another machine: the same account, another key.
     let mut bob = TestClient::start(&server, "bob");
     bob.ok("login", json!({"username": "bob", "password": PASSWORD}));
     assert_eq!(alice.fails("connect", json!({"who": "bob"})), "key_changed");

@@ -1,4 +1,4 @@
-//! What the operator types while the server runs, and what comes of it.
+//! The operator's console commands while the server runs.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A program and a person, and the server they are at.
+/// Starts a server with a client and a person.
 fn company() -> (TestServer, TestClient, Typist) {
     let server = TestServer::start(&[]);
     let alice = TestClient::join(&server, "alice");
@@ -19,7 +19,7 @@ fn company() -> (TestServer, TestClient, Typist) {
     (server, alice, harry)
 }
 
-/// What stands in a line of columns, which are two blanks apart at least.
+/// Splits a line into columns, which are at least two blanks apart.
 fn columns(line: &str) -> Vec<&str> {
     line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
 }
@@ -84,7 +84,7 @@ fn a_mistyped_command_is_told_to_nobody_unless_say_forces_it() {
         assert!(shown[0].contains("`say` before a text says it to everybody."), "{shown:?}");
     }
     assert_eq!(server.answers("say lst", "said"), ["said to 2: lst"]);
-    // Nothing came before it.
+    // No line came before it.
     assert_eq!(harry.expects("* "), "* Server: lst");
     alice.wait_event_with("notice", "message", "Server: lst");
     let said = alice.all(|line| line["code"] == "server_says");
@@ -177,7 +177,7 @@ fn help_shows_the_commands_of_the_document() {
     assert_eq!(told, shown);
 }
 
-/// A FIFO in a folder of its own.
+/// A FIFO in a folder.
 struct Fifo {
     _folder: TempDir,
     path: PathBuf,
@@ -191,14 +191,14 @@ impl Fifo {
         Fifo { _folder: folder, path }
     }
 
-    /// For reads that do not wait, as whoever starts a service may open it; nobody writes yet.
+    /// Opens it for non-blocking reads, as the starter of a service may. It has no writer yet.
     fn input(&self) -> File {
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
         OpenOptions::new().read(true).custom_flags(flags).open(&self.path).unwrap()
     }
 }
 
-/// As a shell's `>` does it: opens, writes, closes.
+/// Opens, writes and closes a file, as a shell's `>` does.
 fn write_to(path: &Path, text: &[u8]) {
     fs::write(path, text).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Accounts from CSV files and into them, while the server runs and while it does not.
+//! Import and export of accounts by CSV file, with and without a running server.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBhY2NvdW50Lg\
                     $dGhpcyBpcyBub3QgdGhlIGhhc2ggb2YgYW55dGhpbmc";
 
-/// `letschat-server account` in this folder.
+/// Runs `letschat-server account` in this folder.
 fn account(data: &Path, arguments: &[&str], input: &str) -> CommandOutput {
     run(letschat_server(data).arg("account").args(arguments), input)
 }
@@ -28,7 +28,7 @@ fn import(data: &Path, csv: &str) -> CommandOutput {
     account(data, &["import", "-"], csv)
 }
 
-/// A client of an account that came from a file.
+/// Logs in with an account that came from a file.
 fn log_in(server: &TestServer, name: &str, password: &str) -> TestClient {
     let mut client = TestClient::start(server, name);
     client.ok("login", json!({"username": name, "password": password}));
@@ -50,7 +50,7 @@ fn broadcast_reaches_each_imported_account_in_time() {
     alice.ok("broadcast", json!({"text": "lunch at noon"}));
     hears(&mut alice, "lunch at noon");
     hears(&mut bob, "lunch at noon");
-    // Not active yet when it was said.
+    // The account was not yet active when the broadcast was sent.
     hears(&mut log_in(&server, "carol", PASSWORD), "lunch at noon");
 }
 
@@ -67,7 +67,7 @@ fn exported_accounts_log_in_at_another_server() {
     assert_eq!(account(to.data.path(), &["import", name], "").ok(), "2 imported\n");
     log_in(&to, "alice", PASSWORD).quits();
     log_in(&to, "bob", "comma, \"quote\" and é").quits();
-    // What went through an import is exported as it was.
+    // An imported account is exported unchanged.
     let again = account(to.data.path(), &["export"], "").ok();
     assert_eq!(again, fs::read_to_string(&file).unwrap());
 }
@@ -129,7 +129,7 @@ fn endless_line_ends_the_import_early() {
     let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let chunk = [b'x'; 64 * 1024];
-    // It hangs up long before a gigabyte.
+    // The server closes its input long before a gigabyte.
     let written = (0..16 * 1024).take_while(|_| input.write_all(&chunk).is_ok()).count();
     assert!(written < 64, "{written} chunks were read");
     drop(input);
@@ -179,7 +179,7 @@ fn terminal_shows_how_far_the_hashing_is() {
     let command = PtyCommand::new(program("letschat-server")).arg("--data").arg(data.path());
     let mut child = command.args(["account", "import"]).arg(&file).spawn(line).unwrap();
     let mut shown = Vec::new();
-    // The end of the last program at a terminal is an error there.
+    // When the last program closes the terminal, reading ends with an error.
     let _ = terminal.read_to_end(&mut shown);
     assert!(child.wait().unwrap().success());
     let shown = String::from_utf8(shown).unwrap();

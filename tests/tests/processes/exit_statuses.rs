@@ -1,4 +1,4 @@
-//! What the client says to a shell: its exit status, plain lines, and no secrets.
+//! The client in a shell: its exit status, plain lines, and no secrets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Somebody's folder, with their password in a file.
+/// A user's folder with a password file.
 struct Home {
     folder: TempDir,
 }
 
-/// What came of a run of the client.
+/// The result of a run of the client.
 struct Ran {
     status: i32,
     output: Vec<String>,
@@ -41,7 +41,7 @@ impl Home {
         self.folder.path().join("password")
     }
 
-    /// Runs the client on these lines to its end.
+    /// Runs the client to its end on these lines.
     fn run(&self, location: &str, flags: &[&str], lines: &[&str]) -> Ran {
         let mut command = Command::new(program("letschat"));
         without_settings(&mut command);
@@ -65,7 +65,7 @@ impl Ran {
         format!("{}\n{}", self.output.join("\n"), self.errors)
     }
 
-    /// The codes of the failures, where the output is JSON.
+    /// Returns the codes of the failures in JSON output.
     fn codes(&self) -> Vec<String> {
         let lines = self.output.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter_map(|line| line["error"]["code"].as_str().map(str::to_owned)).collect()
@@ -106,7 +106,7 @@ fn only_account_of_a_machine_is_logged_in_by_key() {
     let ran = home.run(&server.location(), &[], &["list"]);
     assert_eq!(ran.status, 0, "{}", ran.everything());
     assert!(ran.output.iter().any(|said| said == "Logged in as alice, by key."));
-    // To a program a reply is to something that it asked.
+    // A program gets replies only to its own requests.
     let ran = home.run(&server.location(), &["--json"], &["list"]);
     let has = |words: &str| ran.output.iter().any(|line| line.contains(words));
     assert!(has("\"event\":\"logged_in\"") && has("\"reply\":\"list\""), "{}", ran.everything());
@@ -186,7 +186,7 @@ fn a_penalty_is_4() {
     }
 }
 
-/// A fingerprint that no key has.
+/// Returns a fingerprint that belongs to no key.
 fn wrong_fingerprint() -> String {
     "0".repeat(64)
 }
@@ -227,7 +227,7 @@ fn known_server_under_another_name_is_no_new_one() {
     let lines = ["signup alice", "login alice"];
     assert_eq!(home.run(&server.address.to_string(), &["--json"], &lines).status, 0);
     let other_name = format!("localhost:{}", server.address.port());
-    // Logged in by itself, as the only account that this machine has there.
+    // The client logs in with the only account of this machine.
     let ran = home.run(&other_name, &["--json"], &["list"]);
     let everything = ran.everything();
     assert_eq!(ran.status, 0, "{everything}");
@@ -251,7 +251,7 @@ fn a_password_in_a_typed_line_is_refused_and_not_repeated() {
     assert!(!server.process.errors().contains("came from"), "{}", server.process.errors());
 }
 
-/// Whether any file in there has these words, whatever else it has.
+/// Returns true if any file in the folder contains these words.
 fn anything_has(folder: &Path, words: &str) -> bool {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
         if path.is_dir() {

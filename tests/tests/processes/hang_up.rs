@@ -1,4 +1,4 @@
-//! SIGHUP: the terminal that the server was started from is closed.
+//! SIGHUP: the server's terminal is closed.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::server::TestServer;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 #[test]
 fn a_hang_up_ends_the_server_as_sigterm_does() {
-    // Whoever runs the tests may ignore it.
+    // The tests may run with SIGHUP ignored.
     let by = ["env", "--default-signal=HUP"].map(str::to_owned);
     let mut server = TestServer::start_by(&by, &[]);
     let mut alice = TestClient::join(&server, "alice");

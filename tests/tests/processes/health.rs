@@ -1,4 +1,4 @@
-//! Whether a server answers, as those who watch over containers ask it.
+//! The health check for containers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -78,11 +78,11 @@ fn who_says_nothing_is_given_up_after_three_seconds() {
     assert!((Duration::from_secs(3)..Duration::from_secs(20)).contains(&took), "{took:?}");
 }
 
-/// Answers one connection with these bytes, in the clear or over TLS.
+/// Starts a server that answers one connection with these bytes, in the clear or over TLS.
 fn stranger(answer: &'static [u8], tls: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // Ends with its only connection.
+    // The thread ends with its only connection.
     thread::spawn(move || {
         let (mut tcp, _) = listener.accept().unwrap();
         if tls {

@@ -1,4 +1,4 @@
-//! Who does nothing for a while is let go; who gives commands or chats is not.
+//! The idle timeout. It disconnects users who do nothing, but not those who give commands or chat.
 
 use std::fs;
 use std::process::Command;
@@ -20,7 +20,7 @@ fn an_idle_client_is_let_go_and_its_next_command_logs_in_again() {
         ("login", json!({})),
     ] {
         alice.is_out_for_good("idle");
-        // What needs no server does not log in.
+        // A command that needs no server does not log in.
         alice.ok("help", json!({}));
         assert_eq!(alice.ok("status", json!({}))["state"], "offline");
         alice.ok(command, arguments);
@@ -79,7 +79,7 @@ fn commands_and_broadcasts_put_the_end_off() {
     }
 }
 
-/// Where in the server's log it says that somebody was let go for idleness.
+/// Returns the position in the log at which the idle timeout disconnected a user.
 fn when_let_go(server: &TestServer, name: &str) -> usize {
     let line = format!("{name} left: closed, idle");
     server.wait_log(&line);
@@ -90,7 +90,7 @@ fn when_let_go(server: &TestServer, name: &str) -> usize {
 fn a_chat_puts_the_end_off_for_both_sides() {
     let server = TestServer::start(&["--idle-seconds", "5"]);
     let mut people = ["alice", "bob", "carol"].map(|name| TestClient::join(&server, name));
-    // In again by key, which takes no time, so that all are in while the chat opens.
+    // They log in by key, which is quick, so that all are logged in while the chat opens.
     for person in &mut people {
         person.ok("leave", json!({}));
         person.ok("login", json!({}));

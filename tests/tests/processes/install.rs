@@ -1,4 +1,4 @@
-//! What `make install` puts where.
+//! The files that `make install` installs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

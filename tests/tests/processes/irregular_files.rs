@@ -1,4 +1,4 @@
-//! What is no regular file in the place of one that a program keeps, and files that keep it waiting.
+//! Irregular files in place of a program's files, and files that block it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -93,7 +93,7 @@ fn signal_ends_a_program_that_reads_from_a_fifo() {
     script.arg(folder.path().join("client")).arg("--script");
     for mut command in [server, script] {
         let mut program = Running::start(command.arg(&fifo));
-        // Returns when the program has it open, too.
+        // This returns when the program has opened it too.
         let _writer = File::options().write(true).open(&fifo).unwrap();
         program.signal("TERM");
         assert_eq!(program.wait_exit().signal(), Some(Signal::TERM.as_raw()));

@@ -1,4 +1,4 @@
-//! A test that does not end.
+//! A test that does not end, which the deadline catches.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use letschat_tests::programs::{PATIENCE, program};
 use letschat_tests::project::root;
 use letschat_tests::server::TestServer;
 
-/// Set for a test that is to wait for ever.
+/// The variable that makes a test wait forever.
 const WAITS: &str = "TEST_WAITS_FOR_EVER";
 
 #[test]
@@ -26,7 +26,7 @@ fn a_test_waits_if_it_is_told_to() {
 
 #[test]
 fn a_test_that_is_late_ends_the_run_by_its_name() {
-    // What it starts is built by then.
+    // Build the program that the test starts first.
     program("letschat-server");
     let name = "late::a_test_waits_if_it_is_told_to";
     let run = Command::new(env::current_exe().unwrap())
@@ -38,12 +38,12 @@ fn a_test_that_is_late_ends_the_run_by_its_name() {
     let errors = String::from_utf8_lossy(&run.stderr);
     assert_eq!(run.status.code(), Some(101), "{errors}");
     assert!(errors.contains(&format!("test {name} ... FAILED")), "{errors}");
-    // What it had started is gone as well.
+    // The programs that it started are gone as well.
     let output = String::from_utf8_lossy(&run.stdout);
     let pid = output.split("started ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let state = format!("/proc/{}/stat", pid.unwrap());
     let lives = || fs::read_to_string(&state).is_ok_and(|state| !state.contains(") Z "));
-    // A process that was killed may take a moment to give its memory back.
+    // A killed process may take a moment to free its memory.
     let until = Instant::now() + PATIENCE;
     while lives() {
         assert!(Instant::now() < until, "{output}");
@@ -51,7 +51,7 @@ fn a_test_that_is_late_ends_the_run_by_its_name() {
     }
 }
 
-/// Runs a stand-in for the test harness by `scripts/deadline.sh`, with a second where a minute is usual.
+/// Runs a fake test harness by `scripts/deadline.sh`, with a second instead of the usual minute.
 fn run_by_deadline(harness: &str) -> (Option<i32>, String) {
     let run = Command::new(root().join("scripts/deadline.sh"))
         .args(["sh", "-c", harness])

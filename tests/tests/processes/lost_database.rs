@@ -1,4 +1,4 @@
-//! SQLite's file is taken away from a running server, or holds what can't be used.
+//! The SQLite file of a running server is removed or replaced by unusable content.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ fn removed_database_fails_requests_until_it_is_back() {
         assert_eq!(newcomer.fails(command, credentials.clone()), "store_unavailable");
     }
     server.wait_log(LOST);
-    // One line says it, however many requests failed.
+    // One line reports it, however many requests failed.
     let errors = server.process.errors();
     assert_eq!(errors.matches(LOST).count(), 1, "{errors}");
     assert!(errors.contains(file.to_str().unwrap()), "{errors}");

@@ -1,8 +1,8 @@
-//! Real processes over loopback: `letschat-server` and `letschat --json`, started by the tests on
-//! free ports, and people who type through a TLS client.
+//! Real processes over loopback: `letschat-server` and `letschat --json` on free ports, and people who type
+//! through a TLS client.
 //!
-//! Nothing here sleeps in order to wait: each step waits for what it needs to see, and fails with
-//! all that was seen when that does not come.
+//! No test sleeps in order to wait. Each step waits for the output that it needs, and fails with all output
+//! so far if that does not come.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used)]

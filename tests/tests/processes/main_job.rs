@@ -1,4 +1,4 @@
-//! The whole way, by programs.
+//! A whole session of programs.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::server::TestServer;
@@ -22,7 +22,7 @@ fn three_people_meet_talk_and_go_on_without_the_server() {
         .collect();
     assert_eq!(names, ["alice", "bob", "carol"]);
 
-    // Everybody hears a broadcast once UDP is known to work, over it.
+    // Everybody is shown a broadcast over UDP once UDP is known to work.
     for name in ["alice", "bob", "carol"] {
         server.wait_log(&format!("datagrams reach {name}"));
     }
@@ -37,7 +37,7 @@ fn three_people_meet_talk_and_go_on_without_the_server() {
     alice.says_to(&mut bob, "hello, bob");
     bob.says_to(&mut alice, "hello, alice");
 
-    // The server goes; the chat stays.
+    // The server stops; the chat continues.
     server.stop();
     for person in [&mut alice, &mut bob, &mut carol] {
         let gone = person.wait_event("disconnected");
@@ -48,7 +48,7 @@ fn three_people_meet_talk_and_go_on_without_the_server() {
     alice.says_to(&mut bob, "still there?");
     bob.says_to(&mut alice, "still here");
 
-    // It comes back; everybody is in again, by key.
+    // The server restarts, and everybody is logged in again by key.
     server.start_again();
     for person in [&mut alice, &mut bob, &mut carol] {
         let back = person.wait_event("logged_in");

@@ -9,10 +9,10 @@ use letschat_tests::programs::{program, without_settings};
 use letschat_tests::server::TestServer;
 use tempfile::{TempDir, tempdir};
 
-/// A run of a program: which, its arguments, what is typed, and its status when all is well.
+/// A run: the program, its arguments, its input, and its status on success.
 type Run = (&'static str, Vec<String>, &'static str, i32);
 
-/// Runs of which each prints something, in a folder where all they need is.
+/// Returns runs that each print something, in a folder with everything they need.
 fn runs(folder: &TempDir) -> Vec<Run> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(path("says.lua"), "print('hello') print('again')").unwrap();
@@ -30,7 +30,7 @@ fn runs(folder: &TempDir) -> Vec<Run> {
     vec![
         ("letschat", client(&["--plain"]), "help\n", 0),
         ("letschat", client(&["--json"]), "help\n", 0),
-        // These logins are pending, or lines wait, when it is noticed that nobody reads.
+        // The end of the output is noticed during a login or while lines are queued.
         ("letschat", client(&["--plain", "--as", "alice"]), "", 0),
         ("letschat", client(&["--json", "--as", "alice"]), "", 0),
         ("letschat", client(&["--plain"]), "help\nnonsense\nnonsense\n", 0),
@@ -47,7 +47,7 @@ fn runs(folder: &TempDir) -> Vec<Run> {
     ]
 }
 
-/// A folder in which a server has run, with an account.
+/// Returns a folder in which a server has run, with an account.
 fn folder() -> TempDir {
     let mut server = TestServer::start(&[]);
     server.stop();
@@ -65,7 +65,7 @@ fn full() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
 
-/// The end of a pipe that nobody reads.
+/// Returns the write end of a pipe without a reader.
 fn unread() -> Stdio {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
@@ -78,7 +78,7 @@ fn perform(run: &Run, output: Stdio, errors: Stdio) -> Output {
     without_settings(&mut command);
     command.args(arguments).stdin(Stdio::piped()).stdout(output).stderr(errors);
     let mut child = command.spawn().unwrap();
-    // It may end before it has read everything.
+    // The program may end before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
     child.wait_with_output().unwrap()
 }

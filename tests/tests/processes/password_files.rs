@@ -1,4 +1,4 @@
-//! Passwords from files of every kind, and passwords that are written in two ways.
+//! Passwords from files of every kind, and passwords with two Unicode spellings.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use letschat_tests::server::TestServer;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A pipe with a name, which gives nothing until somebody writes to it.
+/// A named pipe, which blocks until it has a writer.
 struct Fifo {
     _folder: TempDir,
     path: PathBuf,
@@ -41,7 +41,7 @@ fn client_answers_while_it_waits_for_a_fifo() {
     let reply = alice.reply(login);
     assert_eq!(reply["error"], json!(null), "{reply}");
 
-    // Nothing more comes out of the pipe.
+    // The pipe is now empty.
     alice.ok("leave", json!({}));
     alice.ok("login", json!({"username": "alice"}));
 }
@@ -55,7 +55,7 @@ fn client_that_waits_for_a_fifo_can_quit() {
     let login = alice.tell("login", json!({"username": "alice"}));
     alice.ok("quit", json!({}));
     assert_eq!(alice.refusal(login).0, "ended");
-    // As always when a program's command has failed.
+    // The status is that of a failed command.
     assert_eq!(alice.process.exit_code(), 1);
 }
 

@@ -1,4 +1,4 @@
-//! Changing one's password, and blocking somebody, with real processes.
+//! Password changes and blocked users, with real processes.
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::server::TestServer;
@@ -23,7 +23,7 @@ fn changed_password_counts_and_other_machines_need_it() {
     assert_eq!(laptop.fails("passwd", change(PASSWORD, "short")), "password_weak");
     laptop.ok("passwd", change(PASSWORD, OTHER));
 
-    // Its own key is still good, the other machine's is not, and nor is the old password.
+    // Its own key still works; the other machine's key and the old password do not.
     laptop.ok("leave", json!({}));
     laptop.ok("login", json!({"username": "alice"}));
     let (code, sentence) = desktop.refused("login", json!({"username": "alice", "take": true}));
@@ -45,7 +45,7 @@ fn guesser_of_an_open_sessions_password_is_out_after_three() {
     alice.ok("login", credentials);
 }
 
-/// To who is blocked it rings as to anybody; nobody answers.
+/// Checks that a blocked user's call rings as usual and gets no answer.
 fn calls_in_vain(mallory: &mut TestClient) {
     let id = mallory.tell("connect", json!({"who": "alice"}));
     mallory.wait("ringing", |line| line["code"] == "ringing");
@@ -67,7 +67,7 @@ fn somebody_blocked_is_not_heard_until_unblocked() {
     alice.wait_event_with("broadcast", "text", "hello all");
     bob.wait_event_with("broadcast", "text", "buy this");
 
-    // It is remembered by the next run, and taken back.
+    // The next run remembers the block and removes it.
     let shown = |line: &Value| line["event"] == "request" || line["from"] == "mallory";
     assert!(alice.all(shown).is_empty());
     let TestClient { process, data, .. } = alice;

@@ -1,4 +1,4 @@
-//! A full server, and no server at all.
+//! A full server, and a missing one.
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::programs::nobodys_address;
@@ -9,7 +9,7 @@ fn credentials(client: &TestClient) -> Value {
     json!({"username": client.name, "password": PASSWORD})
 }
 
-/// A server whose two places are taken by alice and bob, and carol, who has an account.
+/// A server whose two places Alice and Bob occupy, and Carol, who has an account.
 struct FullServer {
     server: TestServer,
     alice: TestClient,
@@ -27,7 +27,7 @@ fn full_server(carols_flags: &[&str]) -> FullServer {
     FullServer { server, alice, bob, carol }
 }
 
-/// The first try is announced with its time, about five seconds.
+/// Checks that the first retry is announced with its delay, about five seconds.
 fn is_announced(client: &mut TestClient, reason: &str) {
     let retrying = client.wait_event("retrying");
     assert_eq!((&retrying["reason"], &retrying["attempt"]), (&json!(reason), &json!(1)));

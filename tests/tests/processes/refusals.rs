@@ -1,4 +1,4 @@
-//! What is refused, by which word, and what it costs: by programs.
+//! Refusals for programs: their codes and their penalties.
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::programs::nobodys_address;
@@ -10,7 +10,7 @@ fn credentials(username: &str, password: &str) -> Value {
     json!({"username": username, "password": password})
 }
 
-/// A client that has an account, and is not logged in.
+/// Returns a client that has an account and is not logged in.
 fn signed_up(server: &TestServer, name: &str) -> TestClient {
     let mut client = TestClient::start(server, name);
     client.ok("signup", credentials(name, PASSWORD));
@@ -129,7 +129,7 @@ fn a_login_from_elsewhere_is_refused_until_it_takes_over() {
     elsewhere.is_in();
 }
 
-/// Asks by force, is thrown out for it, and can come back by key.
+/// Checks that a forced request is refused with a disconnection, after which the client can log in by key.
 fn is_penalised(client: &mut TestClient, who: &str, code: &str) {
     assert_eq!(client.fails("connect", json!({"who": who, "force": true})), code, "{who}");
     client.is_out_for_good("penalty");
@@ -156,7 +156,7 @@ fn to_ask_for_oneself_costs_the_connection() {
     }
 }
 
-/// Asks without force, and is refused by the client itself: the server hears nothing of it.
+/// Checks that the client itself refuses the request without force, and that the server hears nothing.
 fn is_warned(server: &TestServer, client: &mut TestClient, who: &str, code: &str) {
     assert_eq!(client.fails("connect", json!({"who": who})), code, "{who}");
     client.ok("broadcast", json!({"text": "still here"}));

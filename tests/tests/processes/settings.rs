@@ -1,4 +1,4 @@
-//! The settings of `letschat-server` by flag, by variable and by file; and how it logs.
+//! The settings of `letschat-server` by flag, variable and file, and its logging.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use letschat_tests::typist::Typist;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Somewhere to put settings files and data.
+/// Folders for settings files and data.
 struct Machine {
     folder: TempDir,
 }
@@ -23,7 +23,7 @@ impl Machine {
         Machine { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Writes a settings file, the user's own by default.
+    /// Writes a settings file. The default is the user's own.
     fn with(self, place: &str, settings: &str) -> Machine {
         let path = self.path(place);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -45,7 +45,7 @@ impl Machine {
 
 const USERS_OWN: &str = "config/letschat-server/settings.toml";
 
-/// How many places a server has that is started like this: it says so on its console.
+/// Starts a server and returns its number of places, from its console.
 fn places(command: &mut Command) -> String {
     let mut server = Running::start(command);
     server.type_line("list");
@@ -142,7 +142,7 @@ fn subcommands_go_by_the_same_settings() {
     }
 }
 
-/// The lines of a log in objects.
+/// Parses a log of JSON objects.
 fn objects(log: &str) -> Vec<Value> {
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     log.lines().map(parse).collect()

@@ -1,4 +1,5 @@
-//! A server that can't start: one sentence that says what to do, a status, and nobody listens.
+//! A server that can't start: it prints one sentence that says what to do, exits with a status, and does
+//! not listen.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -13,7 +14,7 @@ use letschat_tests::server::TestServer;
 use socket2::Socket;
 use tempfile::TempDir;
 
-/// What is wrong, and what has to be in the sentence: what it is about, and what to do.
+/// A failure, and the words that its sentence must contain: the subject and the remedy.
 struct Failure {
     name: &'static str,
     command: Command,
@@ -21,7 +22,7 @@ struct Failure {
     told: Vec<String>,
 }
 
-/// A folder with one of each thing that can be in the way, and an address where nobody is.
+/// A folder with one obstacle of each kind, and an address where nobody listens.
 struct Obstacles {
     folder: TempDir,
     nobody: (SocketAddr, Socket),
@@ -36,7 +37,7 @@ impl Obstacles {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// A start on any port, with data where nothing is in the way.
+    /// Returns the command to start on any port, with data in an unobstructed folder.
     fn start(&self, flags: &[&str]) -> Command {
         self.start_in(&self.path("data"), flags)
     }
@@ -61,7 +62,7 @@ impl Obstacles {
     }
 }
 
-/// A server that is not to start, once for each reason.
+/// Returns the failures to start, one for each reason.
 fn failures(obstacles: &Obstacles, other: &TestServer) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut fails = |name, status, command, told: &[&str]| {
@@ -73,7 +74,7 @@ fn failures(obstacles: &Obstacles, other: &TestServer) -> Vec<Failure> {
     let others_data = other.data.path().to_str().unwrap();
     let others_store = format!("sqlite:{others_data}/letschat.sqlite");
 
-    // Other ways to the same file.
+    // These are other paths to the same file.
     let [to_file, to_folder, hard] =
         ["to-file.sqlite", "to-folder", "hard.sqlite"].map(|name| obstacles.path(name));
     let others_file = format!("{others_data}/letschat.sqlite");
@@ -170,14 +171,14 @@ fn failures(obstacles: &Obstacles, other: &TestServer) -> Vec<Failure> {
     failures
 }
 
-/// A database with a page of noise in it.
+/// Creates a database with a page of random bytes.
 fn spoilt_database(obstacles: &Obstacles) -> String {
     let path = obstacles.path("spoilt.sqlite");
     let database = rusqlite::Connection::open(&path).unwrap();
     database.execute_batch("CREATE TABLE accounts (username TEXT)").unwrap();
     drop(database);
     let mut bytes = fs::read(&path).unwrap();
-    // The first page's tree begins after the header of 100 bytes.
+    // The first page's B-tree starts after the header of 100 bytes.
     bytes[100..200].fill(0xa5);
     fs::write(&path, bytes).unwrap();
     path

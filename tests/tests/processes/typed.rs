@@ -1,4 +1,4 @@
-//! Typed lines in plain lines and in `--json`: text for a chat, or commands, and never one for the other.
+//! Typed lines in plain mode and in `--json`: messages and commands are never confused.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const SECRET: &str = "all right, the code of the safe is 4711";
 
-/// Somebody with an account who types lines into a client with these flags.
+/// A user with an account who types lines into a client with these flags.
 struct Typing {
     process: Running,
     name: String,
@@ -36,7 +36,7 @@ impl Typing {
         self.process.type_line(line);
     }
 
-    /// Asks somebody for a chat, who approves.
+    /// Requests a chat, which the other user approves.
     fn chats_with(&mut self, other: &mut TestClient, command: &str) {
         self.types(&format!("{command} {}", other.name));
         other.wait_event_with("request", "from", &self.name);
@@ -77,7 +77,7 @@ fn text_is_no_command_after_the_other_side_left() {
         alice.types("broadcast it");
         alice.types("//all");
         alice.types("switch bob");
-        // A command ends it.
+        // A command accepts the end of the chat.
         alice.types("/broadcast knowingly");
         let heard = bob.wait_event("broadcast");
         assert_eq!(heard["text"], "knowingly", "{flags:?}");
@@ -137,7 +137,7 @@ fn text_goes_to_the_chat_that_was_asked_for() {
         alice.chats_with(&mut carol, "/connect");
         alice.types("secret for carol");
         carol.wait_event_with("message", "text", "secret for carol");
-        // Somebody who asks and is approved does not take the text.
+        // A newly approved chat does not receive the text.
         dave.tell("connect", json!({"who": "alice"}));
         alice.process.wait_line("request", |line| is_in(line, "dave at", "\"request\""));
         alice.types("/approve dave");
@@ -170,7 +170,7 @@ fn json_that_is_no_object_is_said_to_nobody() {
         let refused = |line: &str| line.contains("\"code\":\"malformed\"");
         alice.process.wait_line("refusal", refused);
     }
-    // With a mark it is the object that it looks like.
+    // With a byte order mark it is still the object that it looks like.
     alice.types(&format!("\u{feff}{passwd}"));
     alice.process.wait_line("reply", |line| line.contains("\"reply\":\"passwd\""));
     let id = "340282366920938463463374607431768211457";
@@ -218,7 +218,7 @@ fn command_of_a_program_ends_the_wait_for_a_chat_that_is_over() {
         other.wait_event_with("message", "text", &text);
         other.ok("disconnect", json!({}));
         alice.wait_event_with("chat_closed", "with", &other.name);
-        // A text is no such command: it goes nowhere.
+        // A message does not accept the end of the chat, so it goes nowhere.
         assert_eq!(alice.fails("say", json!({"text": "too late"})), "no_chat");
     }
 }

@@ -1,4 +1,5 @@
-//! The tables of docs/CLIENT.md against the client: commands, replies, events, codes, exit statuses.
+//! The tables of docs/CLIENT.md, checked against the client: commands, replies, events, codes, exit
+//! statuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,7 @@ pub(crate) fn events(document: &str) -> Checked {
     same(listed.collect(), every_event().iter().map(name).collect())
 }
 
-/// The event's name and its fields, in the order of the alphabet.
+/// Returns the event's name and its fields, in alphabetical order.
 pub(crate) fn shape(event: &Event) -> String {
     shape_of(serde_json::to_value(WithMessage::from(event)).unwrap().as_object().unwrap())
 }
@@ -104,7 +105,7 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::notice(Notice::Ringing(bob())),
         Event::Error { code: FailureCode::NotSaved, trouble },
     ];
-    // An event that is new does not compile here before it is told of above and in CLIENT.md.
+    // A new event fails to compile here until it is added above and to CLIENT.md.
     for event in &events {
         match event {
             Event::Connected { .. } | Event::Disconnected { .. } | Event::Retrying { .. } => {}
@@ -114,14 +115,14 @@ pub(crate) fn every_event() -> Vec<Event> {
             Event::ChatClosed { .. } | Event::Message { .. } | Event::Broadcast { .. } => {}
             Event::Joined { .. } | Event::Left { .. } | Event::MessageState { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
-            // No program is told of them.
+            // Programs do not receive these.
             Event::State(_) | Event::People(_) => {}
         }
     }
     events
 }
 
-/// The fields of each kind of reply are those of a row, and the other way round.
+/// Checks that the fields of each kind of reply equal those of a row.
 pub(crate) fn replies(document: &str) -> Checked {
     let fields_of = |cell: &str| {
         let outer = cell.split(": each").next().unwrap_or_default();
@@ -180,7 +181,7 @@ fn every_reply() -> Vec<Reply> {
         Reply::Blocked { blocked: vec![] },
         Reply::Status(Box::new(status)),
     ];
-    // A new reply does not compile here before it is added above and to docs/CLIENT.md.
+    // A new reply fails to compile here until it is added above and to docs/CLIENT.md.
     for reply in &replies {
         match reply {
             Reply::Done {} | Reply::Said { .. } | Reply::LoggedIn { .. } | Reply::Users { .. } => {}
@@ -192,7 +193,7 @@ fn every_reply() -> Vec<Reply> {
     replies
 }
 
-/// Each kind of event has exactly its own reasons.
+/// Checks that each kind of event has exactly its own reasons.
 pub(crate) fn reasons(document: &str) -> Checked {
     let rows = table(document, "| reason in |");
     let told = |events: &[&str]| -> BTreeSet<String> {

@@ -1,4 +1,4 @@
-//! Links, files and tests that any document names.
+//! The links, files and tests that the documents name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +34,7 @@ fn every_file_and_test_that_is_named_exists() {
     }
 }
 
-/// Links to other files and to headings; those to elsewhere are not followed.
+/// Checks links to other files and to headings. External links are not followed.
 fn links(document: &Path, text: &str) -> Checked {
     let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
     for target in targets.filter(|target| !target.contains("://")) {
@@ -53,7 +53,8 @@ fn links(document: &Path, text: &str) -> Checked {
     Ok(())
 }
 
-/// As they stand in links: in lower case, without punctuation, with hyphens for spaces.
+/// Returns the anchors of a document's headings: in lower case, without punctuation, with hyphens for
+/// spaces.
 fn headings(document: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(document).unwrap();
     let slug = |heading: &str| -> String {
@@ -80,14 +81,14 @@ const FOLDERS: &[&str] = &[
     ".ci/",
 ];
 
-/// Files of the tree and tests, by name.
+/// Checks the names of files and tests.
 fn names(text: &str) -> Checked {
     for word in quoted(text) {
         let is_of_the_tree = FOLDERS.iter().any(|folder| word.starts_with(folder));
         if is_of_the_tree && !root().join(word).exists() {
             return Err(format!("there is no {word}"));
         }
-        // A test stands as a function or in the list of what all stores do.
+        // A test is a function or an entry in the list of behaviours of all stores.
         let as_function = format!("fn {word}(");
         let as_item = format!(" {word},\n");
         if is_test_name(word) && !sources().contains(&as_function) && !sources().contains(&as_item)
@@ -98,13 +99,13 @@ fn names(text: &str) -> Checked {
     Ok(())
 }
 
-/// Nothing else has so many words in it.
+/// Returns true for a name with many words: only tests have such names.
 fn is_test_name(word: &str) -> bool {
     word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && word.matches('_').count() >= 3
 }
 
-/// All sources in one text.
+/// Returns all sources as one text.
 fn sources() -> &'static str {
     static SOURCES: LazyLock<String> =
         LazyLock::new(|| project::sources().into_iter().map(|(_, text)| text).collect());

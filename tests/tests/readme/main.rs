@@ -1,14 +1,14 @@
-//! What README.md and its neighbours promise, held against the programs: commands, events, exit
-//! statuses, flags, targets of make, sessions, links, and the tests that docs/SECURITY.md names.
+//! README.md and other documents, checked against the programs: commands, events, exit statuses, flags,
+//! make targets, sessions, links, and the tests that docs/SECURITY.md names.
 //!
-//! Each check is a function of the text, so that [`what_is_told_wrong_is_found_out`] can hand it
-//! a text with a fault. Blocks of README.md that are checked are fenced as
+//! Each check is a function of the text, so that [`what_is_told_wrong_is_found_out`] can pass it a text
+//! with an error. The checked blocks of README.md have these fences:
 //!
-//! | fence | what it is |
+//! | fence | content |
 //! |---|---|
-//! | `hand` | a session by hand: lines that begin with a code or a `*` are the server's |
-//! | `chat` | a session of `letschat`: what is typed begins with `> ` |
-//! | `json-session` | the same with `--json`: `> ` in, `< ` out |
+//! | `hand` | a session by hand: lines that start with a code or a `*` are the server's |
+//! | `chat` | a session of `letschat`: typed lines start with `> ` |
+//! | `json-session` | a session with `--json`: `> ` in, `< ` out |
 //! | `sh` | commands for a shell |
 #![allow(clippy::unwrap_used)]
 
@@ -33,7 +33,7 @@ use letschat_tests::project::root;
 use sessions::{session_by_hand, sessions, shell_commands};
 use text::{Checked, all_in, at_least, blocks, quoted, same, table};
 
-/// What is checked, in which text, and how.
+/// The name of a check, its document and its function.
 type Check = (&'static str, &'static str, fn(&str) -> Checked);
 
 const README: &str = include_str!("../../../README.md");
@@ -41,10 +41,10 @@ const CLIENT: &str = include_str!("../../../docs/CLIENT.md");
 const OPERATING: &str = include_str!("../../../docs/OPERATING.md");
 const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
 
-/// Lines that README.md may have.
+/// The maximum number of lines of README.md.
 const MAX_README_LINES: usize = 150;
 
-/// Every check of one document; the others are about all of them.
+/// All checks of a single document.
 const CHECKS: &[Check] = &[
     ("commands", CLIENT, client::commands),
     ("replies", CLIENT, client::replies),
@@ -151,7 +151,7 @@ fn flags(readme: &str) -> Checked {
     Ok(())
 }
 
-/// Flags of other programs: docker, systemctl, ncat, cargo.
+/// The flags of other programs: docker, systemctl, ncat, cargo.
 const FOREIGN_FLAGS: &[&str] = &[
     "--detach",
     "--env",
@@ -171,7 +171,7 @@ const FOREIGN_FLAGS: &[&str] = &[
     "--volume",
 ];
 
-/// Each does what its own help says, and none is missing.
+/// Checks that the subcommands are complete and described as in their own help.
 fn subcommands(readme: &str) -> Checked {
     let rows = table(readme, "| subcommand of `letschat-server` |");
     let told: Vec<String> = rows
@@ -231,7 +231,7 @@ fn server_help() -> &'static str {
     HELP.get_or_init(|| help_of("") + &SUBCOMMANDS.iter().copied().map(help_of).collect::<String>())
 }
 
-/// What the server says of one of its subcommands, or of itself.
+/// Returns the help of one of the server's subcommands, or of the server itself.
 fn help_of(subcommand: &str) -> String {
     let program = program("letschat-server");
     let arguments = subcommand.split_whitespace().chain(["--help"]);
@@ -278,7 +278,7 @@ fn tree(readme: &str) -> Checked {
     }
 }
 
-/// They are drawn from what the programs do now, small, and told in words to who can't see them.
+/// Checks that the pictures are up to date and small, and have a description for people who can't see them.
 fn pictures(readme: &str) -> Checked {
     let name = |name: &str| name.parse::<Username>().unwrap();
     let no_chats = BTreeMap::new();
@@ -310,8 +310,8 @@ fn pictures(readme: &str) -> Checked {
     Ok(())
 }
 
-/// Those of the three, as their scripts have them, and those of the stage: its server starts, stops,
-/// starts again and stops, and three are let in.
+/// Counts the steps in the three scripts and those of the stage: its server starts twice and stops twice,
+/// and three users are let in.
 fn demo_steps() -> usize {
     let of = |name: &str| {
         let part = fs::read_to_string(root().join("lua/demo").join(name)).unwrap();

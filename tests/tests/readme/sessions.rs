@@ -1,4 +1,4 @@
-//! Sessions in README.md: what is typed is understood, and what is answered is what the programs say.
+//! The sessions in README.md: typed lines are valid, and the answers are those of the programs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::client::{every_event, shape, shape_of};
 use crate::text::{Checked, all_in, at_least, blocks, same};
 
-/// What is typed is put to a hub; what comes of it has to be the block.
+/// Passes typed lines to a hub. Its answers must equal the block.
 pub(crate) fn session_by_hand(readme: &str) -> Checked {
     for told in blocks(readme, "hand") {
         let is_said = |line: &str| {
@@ -34,18 +34,18 @@ pub(crate) fn session_by_hand(readme: &str) -> Checked {
     at_least(1, blocks(readme, "hand").len(), "sessions by hand")
 }
 
-/// Somebody who types, alone at a new server.
+/// A user who types, alone on a new server.
 struct Person {
     hub: Hub,
     decoder: Decoder,
-    /// How the next line is taken, if one is wanted.
+    /// The mode of the next line, if the hub wants one.
     asked: Option<Mode>,
     heard: Vec<u8>,
     accounts: BTreeMap<Username, Secret>,
 }
 
 const CONNECTION: ConnectionId = ConnectionId(1);
-/// When the session in README.md took place.
+/// The time of the session in README.md.
 const NOW: Now = Now { boot_ms: 0, wall_ms: 1_795_254_442_617 };
 
 impl Person {

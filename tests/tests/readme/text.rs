@@ -1,15 +1,15 @@
-//! Tables and blocks of a document.
+//! The tables and blocks of a document.
 
 use std::collections::BTreeSet;
 
 pub(crate) type Checked = Result<(), String>;
 
-/// The cells of the table whose header begins like this.
+/// Returns the cells of the table whose header starts like this.
 pub(crate) fn table(text: &str, header: &str) -> Vec<Vec<String>> {
     let rows = text.lines().skip_while(|line| !line.starts_with(header)).skip(2);
     rows.take_while(|line| line.starts_with('|'))
         .map(|line| {
-            // A bar inside a cell is written as `\|`.
+            // `\|` is a bar inside a cell.
             let line = line.replace("\\|", "\u{0}");
             let cells = line.trim_matches('|').split('|');
             cells.map(|cell| cell.trim().replace('\u{0}', "|")).collect()
@@ -17,13 +17,13 @@ pub(crate) fn table(text: &str, header: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The insides of the blocks with this fence.
+/// Returns the contents of the blocks with this fence.
 pub(crate) fn blocks<'a>(text: &'a str, fence: &str) -> Vec<&'a str> {
     let opening = format!("```{fence}\n");
     text.split(&opening).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
 }
 
-/// What stands in backquotes, outside of blocks.
+/// Returns the text in backquotes outside of blocks.
 pub(crate) fn quoted(text: &str) -> impl Iterator<Item = &str> {
     let outside = text.split("```").step_by(2);
     outside.flat_map(|part| part.split('`').skip(1).step_by(2))

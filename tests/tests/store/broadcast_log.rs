@@ -1,4 +1,4 @@
-//! The broadcast log, as every database has to keep it.
+//! The broadcast log of every database.
 
 use letschat_server::store::{NewBroadcast, StoreError, StoredLog};
 
@@ -56,7 +56,7 @@ pub(crate) fn a_number_is_never_used_twice(database: &dyn Database) {
 pub(crate) fn entries_are_committed_all_or_none(database: &dyn Database) {
     let mut store = database.open();
     store.append(0, &[broadcast(1)]).unwrap();
-    // Times end where a signed column does, which shows when it is this entry's turn.
+    // The time exceeds a signed column, so this entry fails when its turn comes.
     let unstorable = NewBroadcast { boot_ms: u64::MAX, ..broadcast(3) };
     assert!(store.append(1, &[broadcast(2), unstorable]).is_err());
     let log = store.load_log().unwrap();

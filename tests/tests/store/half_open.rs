@@ -1,4 +1,4 @@
-//! A connection that one side has lost and the other side has not noticed.
+//! A connection that one side has lost without the other side noticing.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Passes connections on to a server.
+/// A relay to a server.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     links: Arc<Mutex<Links>>,
@@ -14,9 +14,9 @@ pub(crate) struct Relay {
 
 #[derive(Default)]
 struct Links {
-    /// Each pair: from the client, to the server.
+    /// Pairs of streams: the client's and the server's.
     streams: Vec<(TcpStream, TcpStream)>,
-    /// What the next client to say these words is not to hear the answer to.
+    /// The words whose answer the relay drops for the next client that sends them.
     unanswered: Option<&'static [u8]>,
 }
 
@@ -26,7 +26,7 @@ impl Relay {
         let address = listener.local_addr().unwrap();
         let links = Arc::new(Mutex::new(Links::default()));
         let all = Arc::clone(&links);
-        // Ends with the test's process.
+        // The thread ends with the test's process.
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), TcpStream::connect(to).unwrap());
@@ -39,20 +39,20 @@ impl Relay {
         Relay { address, links }
     }
 
-    /// Breaks all connections for the client. The server's stay as they are.
+    /// Closes all connections to the client. Those to the server stay open.
     pub(crate) fn cut_off_the_client(&self) {
         for (client, _) in &self.links.lock().unwrap().streams {
             client.shutdown(Shutdown::Both).unwrap();
         }
     }
 
-    /// Passes these words on, the next time they are said, and nothing that comes back after them.
+    /// Forwards these words when they are next sent, and drops everything that comes back after them.
     pub(crate) fn lose_the_answer_to(&self, words: &'static [u8]) {
         self.links.lock().unwrap().unanswered = Some(words);
     }
 }
 
-/// Passes everything on, and notes when the words are said whose answer is to be lost.
+/// Forwards everything, and notes when the words are sent whose answer is to be dropped.
 fn watching(links: Arc<Mutex<Links>>, is_lost: Arc<AtomicBool>) -> impl Fn(&[u8]) -> bool {
     move |said| {
         let unanswered = &mut links.lock().unwrap().unanswered;
@@ -65,7 +65,7 @@ fn watching(links: Arc<Mutex<Links>>, is_lost: Arc<AtomicBool>) -> impl Fn(&[u8]
     }
 }
 
-/// Passes on what is wanted.
+/// Forwards the data that `wanted` accepts.
 fn pass_on(from: &TcpStream, to: &TcpStream, wanted: impl Fn(&[u8]) -> bool + Send + 'static) {
     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Many accounts at once, as an import adds them and an export reads them.
+//! Many accounts at once, as in an import and an export.
 
 use letschat_protocol::username::Username;
 use letschat_server::store::Created;
@@ -6,7 +6,7 @@ use letschat_server::store::admin::NewAccount;
 
 use super::{Database, alice, name, with_accounts};
 
-/// More than a statement or a page holds, and not a multiple of it.
+/// The number of accounts: above one statement or page, and not a multiple of it.
 const CROWD: usize = 1_234;
 
 fn crowd() -> Vec<NewAccount> {
@@ -37,7 +37,7 @@ pub(super) fn import_with_a_taken_name_adds_nobody(database: &dyn Database) {
     assert_eq!(operator.import_accounts(&accounts, 1).unwrap(), Created::Taken);
     assert_eq!(store.account(&accounts[0].username).unwrap(), None);
     assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "phc");
-    // The connection is as good as before.
+    // The connection still works.
     accounts.pop();
     assert_eq!(operator.import_accounts(&accounts, 1).unwrap(), Created::New);
     let twice = [accounts[0].clone(), accounts[0].clone()];

@@ -1,4 +1,4 @@
-//! What every database must do, asked of each that there is, and what only concerns one of them.
+//! The behaviour of every available database, and tests of single kinds.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -28,19 +28,19 @@ use imports::*;
 use mysql_schema::MysqlSchema;
 use sqlite_file::SqliteFile;
 
-/// An empty database that can be opened again and again.
+/// An empty database that can be opened repeatedly.
 trait Database {
     fn open(&self) -> Box<dyn Store>;
 
     fn location(&self) -> StoreLocation;
 
-    /// Opens it as the operator's tool does, beside a server that may be running.
+    /// Opens it as the operator's tool does, in parallel to a server.
     fn open_beside_server(&self) -> Box<dyn AccountAdmin> {
         open_beside_server(&self.location(), Absent::Refuse).unwrap()
     }
 }
 
-/// A test for each behaviour, with a fresh database of this kind.
+/// Declares a test for each behaviour, with a new database of this kind.
 macro_rules! behaves_as_a_store {
     ($kind:ident, $new:expr) => {
         behaves_as_a_store!($kind, $new =>
@@ -228,7 +228,7 @@ fn a_new_password_forgets_all_keys_but_the_one_to_keep(database: &dyn Database) 
         assert_eq!(keys_of_alice(&mut *store, 0..10), left);
     }
     assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "new");
-    // The same again is a change too, as far as anybody is told.
+    // Setting the same password again counts as a change.
     assert!(store.set_password(&alice(), "new", None).unwrap());
     assert_eq!(store.account(&bob()).unwrap().unwrap().phc, "phc");
     assert_eq!(store.check_key(&bob(), &key(7), 2).unwrap(), Verdict::Accepted);
@@ -368,7 +368,7 @@ fn the_operator_makes_a_database_only_when_told(database: &dyn Database) {
 fn a_database_that_the_operator_made_is_good_for_a_server(database: &dyn Database) {
     let mut operator = open_beside_server(&database.location(), Absent::Make).unwrap();
     operator.create_account(&alice(), "phc", 1).unwrap();
-    // Still open: the operator keeps no server out.
+    // The operator's store is still open, and must not keep a server out.
     let mut store = server_on(&database.location());
     assert_eq!(store.account(&alice()).unwrap().unwrap().phc, "phc");
     store.append(0, &[broadcast(1)]).unwrap();
@@ -429,7 +429,7 @@ fn key(seed: u8) -> PublicKey {
     Identity::from_seed(&[seed; 32]).public_key()
 }
 
-/// A broadcast whose parts all differ, so that none can stand in for another.
+/// Returns a broadcast whose fields all differ, so that a mix-up shows.
 fn broadcast(number: u64) -> NewBroadcast {
     NewBroadcast {
         sender: alice(),
@@ -440,7 +440,7 @@ fn broadcast(number: u64) -> NewBroadcast {
     }
 }
 
-/// The same as it is stored under this number.
+/// Returns the same broadcast as stored under this number.
 fn entry(number: u64) -> StoredEntry {
     broadcast(number).numbered(number)
 }
@@ -453,14 +453,14 @@ fn with_accounts(database: &dyn Database) -> Box<dyn Store> {
     store
 }
 
-/// Adds keys to alice's account, each used a little later than the one before.
+/// Adds keys to Alice's account, each used a little later than the one before.
 fn fill_with_keys(store: &mut dyn Store, seeds: impl Iterator<Item = u8>) {
     for seed in seeds {
         store.add_key(&alice(), &key(seed), 1_000 + u64::from(seed)).unwrap();
     }
 }
 
-/// Which of these keys alice has.
+/// Returns those of these keys that Alice has.
 fn keys_of_alice(store: &mut dyn Store, seeds: impl Iterator<Item = u8>) -> Vec<u8> {
     let mut has =
         |seed: &u8| store.check_key(&alice(), &key(*seed), 20_000).unwrap() == Verdict::Accepted;

@@ -1,4 +1,4 @@
-//! MySQL and MariaDB, and what only concerns a database that is elsewhere.
+//! MySQL and MariaDB, and tests of remote databases.
 
 use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader};
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::half_open::Relay;
 use crate::{Database, alice, broadcast, entry, key, with_accounts};
 
-/// A database of its own on a server, gone with the test.
+/// A database on a server, dropped with the test.
 pub(crate) struct MysqlSchema<'a> {
     server: &'a MysqlServer,
     location: MysqlLocation,
@@ -46,8 +46,7 @@ impl<'a> MysqlSchema<'a> {
         administrator.query_drop(statement).unwrap();
     }
 
-    /// A user with a password and the rights that operators are told to grant, over TLS only if
-    /// that is wanted.
+    /// Creates a user with a password and the documented rights, with TLS required if requested.
     fn location_of_a_new_user(&self, requirement: &str) -> MysqlLocation {
         let user = format!("user{:016x}", fastrand::u64(..));
         let mut administrator = self.server.administrator();
@@ -64,7 +63,7 @@ impl<'a> MysqlSchema<'a> {
 
 const PASSWORD: &str = "correct horse battery";
 
-/// What docs/OPERATING.md has operators grant.
+/// Returns the rights that docs/OPERATING.md tells operators to grant.
 fn rights() -> &'static str {
     let told = include_str!("../../../docs/OPERATING.md");
     let rest = told.split("\nGRANT ").nth(1).unwrap();
@@ -85,7 +84,7 @@ impl Drop for MysqlSchema<'_> {
 
 impl Database for MysqlSchema<'_> {
     fn open(&self) -> Box<dyn Store> {
-        // A store that a test never closed has died, and its connection with it.
+        // A store that a test never closed counts as dead, and its connection must go.
         self.server.end_connections(&self.location.database);
         Box::new(Mysql::open(&self.location).unwrap())
     }
@@ -217,7 +216,7 @@ fn broadcast_refused_for_want_of_an_answer_is_not_kept() {
     assert_eq!(store.load_log().unwrap().entries, [entry(1), entry(3)]);
 }
 
-/// The numbers in the database, whoever has it.
+/// Returns the numbers in the database, even while another program has it open.
 fn numbers_in(database: &MysqlSchema<'_>) -> Vec<u64> {
     let name = &database.location.database;
     let select = format!("SELECT number FROM `{name}`.broadcasts ORDER BY number");
@@ -292,7 +291,7 @@ fn a_user_without_rights_to_make_databases_can_use_one() {
 fn a_password_is_taken_with_tls_and_without() {
     for tls in [Tls::Off, Tls::Required] {
         let mut server = MysqlServer::shared();
-        // The one that was named may offer no TLS.
+        // The named server may not support TLS.
         if tls == Tls::Required && !server.offers_tls() {
             if !Throwaway::is_here_to_test("a_password_is_taken_with_tls_and_without: with it") {
                 return;
@@ -300,7 +299,7 @@ fn a_password_is_taken_with_tls_and_without() {
             server = &Throwaway::shared().server;
         }
         let database = MysqlSchema::on(server);
-        // A new user each time: the database remembers whom it has seen, and asks them for less.
+        // A new user each time: the database caches users and then asks less of them.
         let user = database.location_of_a_new_user("NONE");
         Mysql::open(&MysqlLocation { wanted_tls: Some(tls.clone()), ..user })
             .unwrap_or_else(|error| panic!("{tls:?}: {error}"));
@@ -323,7 +322,7 @@ fn a_wrong_password_is_one_sentence_without_it() {
 fn an_unknown_user_is_one_sentence() {
     let database = MysqlSchema::new();
     let error = refusal(&MysqlLocation { user: "nobody".into(), ..database.location.clone() });
-    // MySQL lets on nothing, and asks unknown users for a password by some method or other.
+    // MySQL does not reveal unknown users, and asks them for a password by any method.
     let methods = ["Access denied", "does not know the user"];
     assert!(methods.iter().any(|method| error.contains(method)), "{error}");
 }
@@ -348,7 +347,7 @@ fn tls_is_what_was_asked_for() {
 
 #[test]
 fn a_database_that_is_away_is_one_sentence_at_once() {
-    // Bound, so that nobody else is given the port, and not listened on.
+    // The port is bound, so that nobody else gets it, but not listened on.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let nobody = socket.local_addr().unwrap().as_socket().unwrap();
@@ -376,7 +375,7 @@ fn the_password_is_in_nothing_that_is_shown() {
     assert!(!format!("{store:?} {store:#?} {location:?} {location}").contains(PASSWORD));
 }
 
-/// The server as it is started by people.
+/// Returns the server's program as people start it.
 fn letschat_server(folder: &TempDir, location: &MysqlLocation) -> Command {
     let mut command = Command::new(program("letschat-server"));
     let store = location.to_string();
@@ -390,7 +389,7 @@ fn letschat_server(folder: &TempDir, location: &MysqlLocation) -> Command {
     command
 }
 
-/// Runs a program that is to end by itself; what it said on standard error, and its status.
+/// Runs a program that must exit. Returns its standard error and its status.
 fn run_to_its_end(mut command: Command) -> (String, Option<i32>) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(40);

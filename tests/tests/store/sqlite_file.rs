@@ -1,4 +1,4 @@
-//! SQLite, and what only concerns a database in a file.
+//! SQLite, and tests of databases in a file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{Database, alice, broadcast, entry};
 
-/// SQLite in a folder that goes with the test.
+/// SQLite in a folder that is removed with the test.
 pub(crate) struct SqliteFile {
     pub(crate) folder: TempDir,
 }

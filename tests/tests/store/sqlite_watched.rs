@@ -1,4 +1,4 @@
-//! A database whose files are taken away, replaced or cut short while it is open, and the lock on it.
+//! A database whose files are removed, replaced or truncated while it is open, and its lock.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use letschat_server::store::{Created, Store, StoreError, Verdict};
 use crate::sqlite_file::SqliteFile;
 use crate::{Database as _, alice, bob, broadcast, entry, key, name, with_accounts};
 
-/// Nothing is written or answered, and the sentence names the file.
+/// Checks that nothing is written or answered, and that the error names the file.
 fn refuses(store: &mut dyn Store, file: &Path) {
     let failures = [
         store.create_account(&name("carol"), "phc", 2).err(),
@@ -32,7 +32,7 @@ fn refuses(store: &mut dyn Store, file: &Path) {
     }
 }
 
-/// All that was acknowledged is there and nothing else, and more can be kept.
+/// Checks that everything acknowledged is there and nothing else, and that writes work.
 fn goes_on(store: &mut dyn Store) {
     assert_eq!(store.load_log().unwrap().entries, [entry(1)]);
     assert_eq!(store.account(&name("carol")).unwrap(), None);

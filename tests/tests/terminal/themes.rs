@@ -25,7 +25,7 @@ const TEXTS: [&str; 8] = [
     "carol to all: lunch?",
     "bob: hello",
     "Logged in as alice, by key.",
-    "bob>",
+    "→ bob>",
     "/connect",
 ];
 /// What a hint says.
@@ -93,7 +93,7 @@ fn the_usual_theme_can_be_read_on_light_and_on_dark() {
 fn each_theme_colours_what_matters_in_its_own_way() {
     let warnings_and_prompts = ["both", "light", "dark"].map(|theme| {
         let (alice, _server, _bob) = at_a_busy_screen(&["--theme", theme]);
-        [TEXTS[0], "bob>"].map(|words| alice.cells_of(words)[0].fgcolor())
+        [TEXTS[0], "→ bob>"].map(|words| alice.cells_of(words)[0].fgcolor())
     });
     let [both, light, dark] = warnings_and_prompts;
     for colors in [both, light, dark] {

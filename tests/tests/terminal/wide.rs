@@ -55,7 +55,8 @@ fn typed_line_of_two_rows_stays_whole_as_messages_arrive() {
         let columns = usize::from(window.columns);
         let typed: String = ('a'..='z').cycle().take(columns + 20).collect();
         let whole = format!("→ bob> {typed}");
-        let rows = [&whole[..columns], &whole[columns..]];
+        let (edge, _) = whole.char_indices().nth(columns).unwrap();
+        let rows = [&whole[..edge], &whole[edge..]];
         alice.press(&typed);
         alice.is_prompted_over(&rows);
         bob.ok("say", json!({"text": "in the middle"}));
@@ -144,7 +145,7 @@ fn wide_table_of_commands_wraps_below_its_second_column() {
 fn a_typed_line_that_just_fills_its_row_overwrites_nothing() {
     for window in [WIDE, USUAL] {
         let (_server, alice, mut bob) = in_a_chat(window);
-        let room = usize::from(window.columns) - "→ bob> ".len();
+        let room = usize::from(window.columns) - "→ bob> ".chars().count();
         let mut said = Vec::new();
         for length in [room - 1, room, room + 1] {
             let typed = "x".repeat(length);
@@ -153,7 +154,7 @@ fn a_typed_line_that_just_fills_its_row_overwrites_nothing() {
             bob.ok("say", json!({"text": format!("{length} letters")}));
             said.push(format!("bob: {length} letters"));
             alice.sees(said.last().unwrap());
-            alice.sees(&format!("{length} letters bob> {typed}"));
+            alice.sees(&format!("{length} letters → bob> {typed}"));
             alice.press(CTRL_C);
             alice.is_prompted("→ bob> ");
             let rows = alice.rows();

@@ -1,20 +1,20 @@
-//! docs/PROTOCOL.md against the code: its transcripts are played to a real hub, and its tables are
+//! docs/PROTOCOL.md, checked against the code: its transcripts are played to a real hub, and its tables are
 //! compared with the types.
 //!
-//! A transcript is a block fenced as `transcript`, about one connection. Its lines:
+//! A transcript is a block with the fence `transcript`, about one connection. Its lines:
 //!
 //! | line | meaning |
 //! |---|---|
 //! | `C: …` | the client sends this line |
-//! | `C+ …` | and this one, which belongs to the payload |
-//! | `S: …`, `S+ …` | this is the next line that the server says, in a payload or not |
-//! | `S(bob): …`, `S(bob)+ …` | the same for bob, whom a directive has logged in |
+//! | `C+ …` | the client also sends this line, which belongs to the payload |
+//! | `S: …`, `S+ …` | the server's next line, without or in a payload |
+//! | `S(bob): …`, `S(bob)+ …` | the server's next line to bob, whom a directive has logged in |
 //! | `# …` | a directive: see [`DIRECTIVES`] |
 //!
-//! In a server's line `<some words>` stands for one word or a part of one, and `<rest>` for anything
-//! at all. In a client's line `<key>` and `<signature>` are those of the user whom the line names.
-//! What the server says and the transcript does not is a failure too, and so is an end of the
-//! connection that the transcript does not tell. The clock stands still unless a directive moves it.
+//! In a server's line `<some words>` stands for one word or a part of one, and `<rest>` for anything. In a
+//! client's line `<key>` and `<signature>` are those of the user whom the line names. Any further line of
+//! the server is a failure, and so is an end of the connection that the transcript does not show. The clock
+//! stands still unless a directive moves it.
 #![allow(clippy::unwrap_used)]
 
 mod test_hub;
@@ -37,12 +37,12 @@ use test_hub::{LoginKind, TestHub, name};
 
 const DOCUMENT: &str = include_str!("../../../docs/PROTOCOL.md");
 
-/// Fewer blocks than this and somebody has lost some.
+/// The minimum number of blocks, in case some are lost.
 const MIN_TRANSCRIPTS: usize = 16;
 
-/// What can be said about the scene. NAME is a username, TEXT the rest of the line. Whoever logs in
-/// by a directive has an account too. All passwords are [`hub::PASSWORD`]. The client of the transcript
-/// is at 10.0.0.1, the others at 10.0.0.2, 10.0.0.3 and so on, in their order.
+/// The directives. NAME is a username, TEXT the rest of the line. A user whom a directive logs in also gets
+/// an account. All passwords are [`hub::PASSWORD`]. The transcript's client is at 10.0.0.1, the others at
+/// 10.0.0.2, 10.0.0.3 and so on, in their order.
 const DIRECTIVES: &[(&str, Directive)] = &[
     ("NAME has an account", |replay, words| replay.hub.add_account(&name(words[0]))),
     ("NAME is logged in", |replay, words| replay.other(words[0], LoginKind::Program, None)),
@@ -149,7 +149,7 @@ fn the_test_vectors_are_what_the_code_makes() {
     assert_eq!(listed, made);
 }
 
-/// The rows of the first table under a heading, without its head and without back quotes.
+/// Returns the rows of the first table under a heading, without its header and without back quotes.
 fn rows_under(heading: &str) -> impl Iterator<Item = Vec<String>> {
     let is_heading = move |line: &&str| line.trim_start_matches('#').trim() != heading;
     let table = DOCUMENT.lines().skip_while(is_heading).skip_while(|line| !line.starts_with('|'));
@@ -162,10 +162,10 @@ fn first_cells(heading: &str) -> Vec<String> {
     rows_under(heading).map(|row| row[0].clone()).collect()
 }
 
-/// A block of the document.
+/// A transcript of the document.
 struct Transcript<'a> {
     heading: &'a str,
-    /// With their numbers in the document.
+    /// The lines with their numbers in the document.
     lines: Vec<(usize, &'a str)>,
 }
 
@@ -204,14 +204,14 @@ impl Transcript<'_> {
     }
 }
 
-/// A transcript under way.
+/// A transcript that is being played.
 struct Replay {
     hub: TestHub,
     client: Option<ConnectionId>,
     others: BTreeMap<Username, ConnectionId>,
-    /// Whose lines the transcript shows, beside the client's.
+    /// The users whose lines the transcript shows, besides the client.
     shown: BTreeSet<Username>,
-    /// What the client has begun to send.
+    /// The incomplete frame from the client.
     sending: Vec<u8>,
     told_of_end: bool,
 }
@@ -228,7 +228,7 @@ impl Replay {
         }
     }
 
-    /// Plays a line. A frame is sent when the `next` line does not belong to it.
+    /// Plays a line. A frame is complete unless the `next` line belongs to it.
     fn line(&mut self, line: &str, next: &str) -> Result<(), String> {
         if let Some(directive) = line.strip_prefix("# ") {
             self.direct(directive)?;
@@ -291,7 +291,7 @@ impl Replay {
         }
     }
 
-    /// Whatever the server said is in the transcript.
+    /// Checks that the transcript contains everything the server sent.
     fn nothing_unsaid(&self) -> Result<(), String> {
         let shown = self.shown.iter().map(|name| self.others[name]);
         let mut unsaid = self.client.into_iter().chain(shown).filter_map(|id| {
@@ -308,7 +308,7 @@ impl Replay {
         Ok(())
     }
 
-    /// The client's connection, made when it is first spoken of.
+    /// Returns the client's connection, and opens it on first use.
     fn connected(&mut self) -> ConnectionId {
         let hub = &mut self.hub;
         *self.client.get_or_insert_with(|| hub.connect("10.0.0.1"))
@@ -335,7 +335,7 @@ impl Replay {
         let from = self.others[&name(who)];
         let request = Request::Broadcast { text: text.into() };
         self.hub.receive(from, &request.to_frame().to_bytes());
-        // What the sender hears of it is not what the transcript is about.
+        // The transcript does not show the sender's own lines.
         self.hub.wires.get_mut(&from).unwrap().heard.clear();
     }
 
@@ -347,7 +347,8 @@ impl Replay {
     }
 }
 
-/// The words in the place of NAME, ADDRESS, NUMBER and TEXT, if the text has this form.
+/// Returns the words in place of NAME, ADDRESS, NUMBER and TEXT, or `None` if the text does not match the
+/// form.
 fn fill<'a>(form: &str, text: &'a str) -> Option<Vec<&'a str>> {
     let (mut filled, mut rest) = (Vec::new(), text);
     for part in form.split_inclusive(' ') {
@@ -366,7 +367,7 @@ fn fill<'a>(form: &str, text: &'a str) -> Option<Vec<&'a str>> {
     rest.is_empty().then_some(filled)
 }
 
-/// Whether a line is as the transcript has it, with its placeholders.
+/// Returns true if a line matches the transcript's line with its placeholders.
 fn matches(pattern: &str, text: &str) -> bool {
     let placeholder = pattern.split_once('<').and_then(|(before, rest)| {
         let (name, after) = rest.split_once('>')?;

@@ -1,4 +1,4 @@
-//! The scene of a transcript: a real hub, a store that answers at once, and connections that are values.
+//! The test setup of a transcript: a real hub, a store that answers at once, and in-memory connections.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use letschat_server::store::{
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
-/// How somebody logs in.
+/// A user's kind of login.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoginKind {
     Program,
@@ -25,7 +25,7 @@ pub(crate) enum LoginKind {
     Hand,
 }
 
-/// A hub, its store and its clock, and what everybody was told.
+/// A hub, its store, its clock, and the lines that each connection received.
 pub(crate) struct TestHub {
     hub: Hub,
     now: Now,
@@ -42,11 +42,11 @@ pub(crate) struct Accounts {
     pub(crate) away: bool,
 }
 
-/// One TCP connection.
+/// A TCP connection.
 #[derive(Default)]
 pub(crate) struct Wire {
     decoder: Decoder,
-    /// The hub wants a line, taken so.
+    /// The mode of the line that the hub wants.
     wanted: Option<Mode>,
     pub(crate) heard: VecDeque<String>,
     pub(crate) closed: bool,
@@ -123,7 +123,7 @@ impl TestHub {
         assert!(heard.iter().any(|line| line.starts_with("230 ")), "{who} is refused: {heard:?}");
     }
 
-    /// The line with the key and the signature of the user whom it names.
+    /// Returns the line with the key and the signature of the user whom it names.
     pub(crate) fn signed(&self, line: &str, connection: ConnectionId) -> String {
         let who = line.split(' ').nth(1).and_then(|word| word.parse::<Username>().ok());
         let Some(who) = who.filter(|_| line.contains("<signature>")) else {
@@ -134,7 +134,7 @@ impl TestHub {
             .replace("<signature>", &sign(&identity, &who, connection).to_string())
     }
 
-    /// Bytes come from a client. The hub gets a line each time it wants one.
+    /// Receives bytes from a client. The hub gets a line each time it wants one.
     pub(crate) fn receive(&mut self, connection: ConnectionId, bytes: &[u8]) {
         self.wires.get_mut(&connection).unwrap().decoder.extend(bytes);
         self.run();
@@ -194,7 +194,7 @@ impl TestHub {
 }
 
 impl Wire {
-    /// Takes whole frames, which must be of the protocol.
+    /// Reads whole frames, which must be valid.
     fn hear(&mut self, bytes: Vec<u8>) {
         let (mut decoder, mut assembler) = (Decoder::new(), ReplyAssembler::default());
         decoder.extend(&bytes);

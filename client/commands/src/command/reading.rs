@@ -1,4 +1,4 @@
-//! From typed lines and JSON objects to calls.
+//! Parsing of typed lines and JSON objects into calls.
 
 use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
@@ -9,8 +9,8 @@ use crate::commands::TABLE;
 use crate::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// Reads a typed line. A `/` makes it a command anywhere; in a chat anything else is said there,
-/// and `//` says a text that begins with a `/`.
+/// Parses a typed line. `/` starts a command anywhere. In a chat other lines are messages, and `//` starts
+/// a message that begins with `/`.
 pub fn parse_line(line: &str, in_chat: bool) -> Result<Call, Rejection> {
     let line = line.trim_end_matches(['\r', '\n']);
     let command = match line.trim_start().strip_prefix('/') {
@@ -23,7 +23,7 @@ pub fn parse_line(line: &str, in_chat: bool) -> Result<Call, Rejection> {
     let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
     let command = find(name)?;
     let arguments = match (command.asks, rest.trim()) {
-        // It is asked for.
+        // The dispatcher asks for the text.
         (Asks::Text(..), "") => Ok(Arguments::default()),
         _ => Arguments::from_line(command.parameters, rest),
     };
@@ -37,13 +37,13 @@ pub(super) fn is_marked(line: &str) -> bool {
     line.trim_start().strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
 }
 
-/// A line that goes to another chat, even while plain text goes nowhere.
+/// Returns the call if the line switches to another chat, even while plain text goes nowhere.
 pub(super) fn switch(line: &str) -> Option<Call> {
     let call = parse_line(line, false).ok()?;
     (call.command.role == Some(Role::Switch)).then_some(call)
 }
 
-/// Returns true for words that an alias would say to others: `all right, then` may be meant for somebody.
+/// Returns true for words that an alias would send to others: `all right, then` may be meant for the peer.
 pub(super) fn is_said_by_alias(line: &str) -> bool {
     let (name, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
     let command = find(name).ok().filter(|command| command.says.is_some());
@@ -64,7 +64,7 @@ pub(super) fn said_too_late(who: &Username) -> Rejection {
     Rejection { command, failure: Failure::new(FailureCode::NoChat, why) }
 }
 
-/// Reads a command and the `arguments` of a JSON object.
+/// Parses a command and the `arguments` of a JSON object.
 pub fn parse_object(name: &str, arguments: &Map<String, Value>) -> Result<Call, Rejection> {
     let command = find(name)?;
     let arguments = Arguments::from_object(command.parameters, arguments);
@@ -81,7 +81,7 @@ fn say(text: &str) -> Result<Call, Rejection> {
         .map_err(|error| misused(command, &error))
 }
 
-/// The command of a name or alias, in any case.
+/// Finds a command by name or alias, ignoring case.
 pub fn find(name: &str) -> Result<&'static Command, Rejection> {
     let is_it = |word: &&str| word.eq_ignore_ascii_case(name);
     let found =

@@ -1,4 +1,4 @@
-//! The table of commands, and typed lines.
+//! Tests of the command table and of typed lines.
 
 use super::*;
 use std::collections::HashSet;
@@ -48,7 +48,7 @@ fn no_other_file_names_a_command() {
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let own = clients.join("commands/src/commands");
     let mut searched = 0;
-    // The crates below do not know that there are commands.
+    // The crates below must not depend on the commands.
     let above = ["commands", "lua", "terminal"].map(|name| clients.join(name).join("src"));
     let files = above.iter().flat_map(|folder| sources(folder));
     for path in files.filter(|path| !path.starts_with(&own)) {
@@ -66,7 +66,7 @@ fn no_other_file_names_a_command() {
     assert!(searched > 50, "{searched}");
 }
 
-/// The source files below a folder, but for those of tests.
+/// Returns the source files below a folder, without tests.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,4 +1,4 @@
-//! Yes to a request.
+//! `approve`: accepts a chat request.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! Somebody one does not want to hear of.
+//! `block`: blocks or unblocks a user, or lists the blocked ones.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! A text for everybody.
+//! `broadcast`: sends a text to everybody.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Allowed, Asks, Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! A request of one's own, withdrawn.
+//! `cancel`: withdraws chat requests, or stops reconnecting.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! A chat, asked for.
+//! `connect`: requests a chat.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Allowed, Command, CommandFuture, Context, Role};

@@ -1,4 +1,4 @@
-//! No to a request.
+//! `deny`: declines a chat request.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! The link to the server, closed while chats go on.
+//! `detach`: closes the link to the server and keeps the chats.
 
 use crate::arguments::Arguments;
 use crate::command::{Command, CommandFuture, Context};

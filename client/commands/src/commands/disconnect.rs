@@ -1,4 +1,4 @@
-//! The end of a chat.
+//! `disconnect`: ends a chat.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};

@@ -1,4 +1,4 @@
-//! What can be typed. Made from the table.
+//! `help`: lists the commands, from the table.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{self, Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! The link to the server, closed.
+//! `leave`: closes the link to the server.
 
 use crate::arguments::Arguments;
 use crate::command::{Command, CommandFuture, Context, Role};

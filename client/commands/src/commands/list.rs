@@ -1,4 +1,4 @@
-//! The active clients.
+//! `list`: lists the active clients.
 
 use crate::arguments::Arguments;
 use crate::command::{Allowed, Command, CommandFuture, Context};

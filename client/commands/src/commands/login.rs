@@ -1,4 +1,4 @@
-//! In, by password or by key.
+//! `login`: logs in by password or by key.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Asks, Command, CommandFuture, Context, Role};

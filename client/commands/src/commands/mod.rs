@@ -1,4 +1,4 @@
-//! Everything that a user can do: a file for each command, and a line of the table.
+//! The commands: a file for each, and a table with a line for each.
 
 use crate::command::Command;
 
@@ -25,7 +25,7 @@ mod trust;
 mod verify;
 mod watch;
 
-/// All commands, in the order of help.
+/// All commands, in the order of the help.
 pub static TABLE: &[&Command] = &[
     &help::COMMAND,
     &status::COMMAND,

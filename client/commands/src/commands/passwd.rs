@@ -1,4 +1,4 @@
-//! Another password for one's own account.
+//! `passwd`: changes the password of one's own account.
 
 use crate::arguments::Arguments;
 use crate::command::{Allowed, Asks, Command, CommandFuture, Context};
@@ -24,7 +24,7 @@ fn run(context: Context, arguments: &Arguments) -> CommandFuture {
     else {
         return Box::pin(async { Err(no_password()) });
     };
-    // Who gives it in an object need not repeat it: a program makes no slips.
+    // A program that gives it in an object need not repeat it, since it makes no typing mistakes.
     let repeated = arguments.secret(&REPEATED).unwrap_or_else(|| new.clone());
     context.ask(Request::ChangePassword { password, new, repeated })
 }

@@ -1,4 +1,4 @@
-//! Plugins: which there are, and more or fewer of them.
+//! `plugin`: lists, loads, unloads and reloads plugins.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! The end.
+//! `quit`: ends the client.
 
 use crate::arguments::Arguments;
 use crate::command::{Command, CommandFuture, Context, Role};

@@ -1,4 +1,4 @@
-//! A message to a peer.
+//! `say`: sends a message to a peer.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};

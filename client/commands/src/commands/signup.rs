@@ -1,4 +1,4 @@
-//! A new account.
+//! `signup`: creates an account.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Asks, Command, CommandFuture, Context, Role};
@@ -26,7 +26,7 @@ fn run(context: Context, arguments: &Arguments) -> CommandFuture {
     let Some(password) = arguments.secret(&PASSWORD) else {
         return Box::pin(async { Err(no_password()) });
     };
-    // Who gives it in an object need not repeat it: a program makes no slips.
+    // A program that gives it in an object need not repeat it, since it makes no typing mistakes.
     let repeated = arguments.secret(&REPEATED).unwrap_or_else(|| password.clone());
     let username = arguments.required(&USERNAME);
     context.ask(Request::SignUp { username, password, repeated })

@@ -1,4 +1,4 @@
-//! Who am I, where, by what key, which chats?
+//! `status`: shows the user, the server, the key and the chats.
 
 use crate::arguments::Arguments;
 use crate::command::{Command, CommandFuture, Context};

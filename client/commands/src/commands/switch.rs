@@ -1,4 +1,4 @@
-//! The current chat, changed.
+//! `switch`: changes the current chat.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};

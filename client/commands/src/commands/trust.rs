@@ -1,4 +1,4 @@
-//! A peer's changed key, accepted.
+//! `trust`: accepts a peer's changed key.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};

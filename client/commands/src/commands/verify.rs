@@ -1,4 +1,4 @@
-//! The safety number with a peer.
+//! `verify`: shows the safety number of a peer.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};

@@ -1,4 +1,4 @@
-//! Who comes and goes.
+//! `watch`: reports users who log in and out.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Allowed, Command, CommandFuture, Context};

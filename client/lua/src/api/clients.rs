@@ -1,4 +1,4 @@
-//! Further clients of one script: whole ones, in the same process.
+//! `chat.client`: further clients of one script, in the same process.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use letschat_engine::client::{Client, Config};
 
 /// The clients that a script has started, and their folders.
 pub(crate) struct ScriptClients {
-    /// What is not said of one is as for the script's own client.
+    /// The config of the script's own client. It supplies the defaults of the others.
     config: Config,
     members: RefCell<Vec<(Client, Option<TempDir>)>>,
 }
@@ -34,11 +34,11 @@ impl ScriptClients {
         Rc::new(ScriptClients { config, members: RefCell::default() })
     }
 
-    /// Ends them all, and removes the folders that were only theirs.
+    /// Ends all clients and removes their temporary folders.
     pub(crate) async fn dismiss(&self) {
         let members = self.members.take();
         for (client, _) in &members {
-            // One that has ended by itself says so, which is as good.
+            // An error means that the client has already ended.
             let _ = client.request(Request::Quit).await;
             client.finished().await;
         }

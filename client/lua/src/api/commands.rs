@@ -1,4 +1,4 @@
-//! The commands of the table. There is no second list: a command that is new is here by itself.
+//! The table's commands as Lua functions. A command added to the table appears here without further code.
 
 use std::rc::Rc;
 
@@ -43,7 +43,7 @@ async fn run(
     to_lua(lua, &only_list(reply)).map_err(lua_failed)
 }
 
-/// Arguments by name: a table has their names, and others are in the order of the parameters.
+/// Returns the arguments by name. A table gives names; other values follow the order of the parameters.
 fn named(command: &Command, values: MultiValue) -> LuaResult<Map<String, Json>> {
     let mut arguments = Map::new();
     let mut parameters = command.parameters.iter();
@@ -52,7 +52,8 @@ fn named(command: &Command, values: MultiValue) -> LuaResult<Map<String, Json>> 
             for pair in table.pairs::<Value, Value>() {
                 let (name, value) = pair.map_err(lua_failed)?;
                 let name = copied::text(&name)?;
-                // What the command does not take is not even copied: the copy is in nobody's limit.
+                // Unknown arguments are refused before they are copied, since no VM's limit counts the
+                // copy.
                 let Some(parameter) = command.parameters.iter().find(|p| p.name == name) else {
                     let why = unknown(&name, command.parameters);
                     return Err(misuse(format!("{}: {why}.", command.name)));
@@ -71,7 +72,7 @@ fn named(command: &Command, values: MultiValue) -> LuaResult<Map<String, Json>> 
     Ok(arguments)
 }
 
-/// A flag is given as `true`, or by its word as in a typed line.
+/// Reads one argument. A flag is `true`, or its word as in a typed line.
 fn argument(command: &Command, parameter: &Parameter, value: Value) -> LuaResult<Json> {
     match value {
         Value::Boolean(value) => Ok(Json::Bool(value)),
@@ -90,7 +91,7 @@ fn argument(command: &Command, parameter: &Parameter, value: Value) -> LuaResult
     }
 }
 
-/// A reply that is nothing but a list is that list.
+/// Returns the list alone if the reply has no other field.
 fn only_list(reply: Json) -> Json {
     match reply {
         Json::Object(fields) if fields.len() == 1 && fields.values().all(Json::is_array) => {

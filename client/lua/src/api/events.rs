@@ -1,4 +1,4 @@
-//! Events: by handlers, and by waiting.
+//! Events: `chat.on` registers handlers, `chat.wait` waits for one event.
 
 use std::future::pending;
 use std::rc::Rc;
@@ -63,13 +63,13 @@ async fn wait_for(
     }
 }
 
-/// Whether a handler is told own messages, as the options say.
+/// Reads the option `own`: true if the handler receives own messages.
 fn own(options: &Table) -> LuaResult<bool> {
     has_only(options, "A handler", &["own"])?;
     Ok(options.raw_get::<Option<bool>>("own").map_err(lua_failed)?.unwrap_or(false))
 }
 
-/// How long to wait, as the options say. One that is misspelt would wait for ever.
+/// Reads the option `timeout`. An unknown option is refused: a misspelt timeout would wait forever.
 fn timeout(options: &Table) -> LuaResult<Option<Duration>> {
     has_only(options, "A wait", &["timeout"])?;
     let given = options.raw_get::<Option<f64>>("timeout").map_err(lua_failed)?;
@@ -92,11 +92,11 @@ fn check_name(name: &str) -> LuaResult<()> {
     Err(misuse(format!("There is no event {name}; there are: {}.", event::NAMES.join(", "))))
 }
 
-/// Which events are meant.
+/// A condition on an event.
 enum Filter {
-    /// Those that have these fields.
+    /// The event has these fields.
     Fields(Map<String, Json>),
-    /// Those that the script says.
+    /// This function of the script returns true.
     Asked(Function),
 }
 
@@ -113,7 +113,8 @@ impl Filter {
         }
     }
 
-    /// An own message fits only a filter that names `own`: most scripts wait for an answer.
+    /// Returns true if the event fits. An own message fits only a filter that names `own`, since most
+    /// scripts wait for an answer.
     fn fits(&self, lua: &Lua, host: &Host, event: &Json) -> LuaResult<bool> {
         let names_own = matches!(self, Filter::Fields(fields) if fields.contains_key("own"));
         if is_own_message(event) && !names_own {
@@ -134,7 +135,7 @@ impl Filter {
     }
 }
 
-/// Lua has one kind of number.
+/// Compares two values. Integers and floats are equal if their values are, since Lua has one number type.
 fn is_same(one: &Json, other: &Json) -> bool {
     match (one.as_f64(), other.as_f64()) {
         (Some(one), Some(other)) => one == other,
@@ -142,7 +143,7 @@ fn is_same(one: &Json, other: &Json) -> bool {
     }
 }
 
-/// What is given back for something that can be removed again.
+/// Returns a table with the function `remove`.
 pub(super) fn handle(lua: &Lua, remove: impl Fn() + 'static) -> LuaResult<Table> {
     let make = || {
         let handle = lua.create_table()?;

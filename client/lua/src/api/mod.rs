@@ -1,4 +1,4 @@
-//! What scripts call: the members of the table `chat`, a file for each group of them.
+//! The functions of the Lua table `chat`, one file for each group.
 //!
 //! * `commands` – every command of the table, by the table
 //! * `events` – `on`, `wait`
@@ -26,7 +26,7 @@ use super::host::Host;
 use super::script_client::ScriptClient;
 use letschat_core::codes::FailureCode;
 
-/// A table that is being filled with functions.
+/// A Lua table under construction.
 pub(super) struct FunctionTable<'a> {
     lua: &'a Lua,
     host: &'a Host,
@@ -38,7 +38,7 @@ impl<'a> FunctionTable<'a> {
         Ok(FunctionTable { lua, host, table: lua.create_table()? })
     }
 
-    /// A function that answers at once.
+    /// Adds a function that returns at once.
     pub(super) fn add<A: FromLuaMulti, R: IntoLuaMulti>(
         &self,
         name: &str,
@@ -51,7 +51,7 @@ impl<'a> FunctionTable<'a> {
         self.table.raw_set(name, self.host.runner.raising(inner)?)
     }
 
-    /// A function that waits.
+    /// Adds a function that can wait.
     pub(super) fn add_waiting<A, R, F>(
         &self,
         name: &str,
@@ -90,19 +90,19 @@ fn answer<R: IntoLuaMulti>(lua: &Lua, outcome: LuaResult<R>) -> mlua::Result<Mul
     Ok(values)
 }
 
-/// What Lua itself could not do.
+/// Returns the failure for an error of Lua itself.
 pub(super) fn lua_failed(error: mlua::Error) -> letschat_commands::failure::Failure {
     letschat_commands::failure::Failure::new(FailureCode::Lua, error_text(&error))
 }
 
-/// So much of a name that means nothing is told.
+/// The number of characters of an unknown option's name that an error shows.
 const LONGEST_NAME: usize = 40;
 
-/// Refuses a table of options that has more than these: a slip, which would go unnoticed.
+/// Refuses a table with any other option: it is probably misspelt.
 fn has_only(table: &Table, what: &str, names: &[&str]) -> LuaResult<()> {
     for pair in table.pairs::<Value, Value>() {
         let (key, _) = pair.map_err(lua_failed)?;
-        // A table could have its own say in how it is written.
+        // `tostring` could run code of the script here.
         let key = match key.as_string() {
             Some(key) => {
                 String::from_utf8_lossy(&key.as_bytes()).chars().take(LONGEST_NAME).collect()
@@ -116,7 +116,7 @@ fn has_only(table: &Table, what: &str, names: &[&str]) -> LuaResult<()> {
     Ok(())
 }
 
-/// A table with what every script and every further client has: commands and events.
+/// Returns a table with the functions of one client: commands and events.
 pub(super) fn of_client<'a>(
     lua: &'a Lua,
     host: &'a Host,
@@ -128,7 +128,7 @@ pub(super) fn of_client<'a>(
     Ok(functions)
 }
 
-/// Adds what is there once in each VM.
+/// Adds the functions that exist once in each VM.
 pub(super) fn add_common(functions: &FunctionTable<'_>, host: &Rc<Host>) -> mlua::Result<()> {
     timers::add(functions, host)
 }

@@ -1,4 +1,4 @@
-//! What a script says, and how it ends.
+//! A script's output, arguments and exit.
 
 use std::rc::Rc;
 
@@ -13,8 +13,8 @@ use crate::output::{LEVELS, Said};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// Adds what is said by a script or plugin of these arguments. `idle` tells for how many seconds
-/// the user has typed nothing.
+/// Adds the functions for a script or plugin with these arguments. `idle` returns the seconds since the
+/// user last typed.
 pub(crate) fn add(
     functions: &FunctionTable<'_>,
     host: &Rc<Host>,
@@ -57,12 +57,12 @@ fn exit_status(given: &Value) -> LuaResult<u8> {
     status.ok_or_else(|| misuse("A status is a whole number from 0 to 255."))
 }
 
-/// `print` says what `chat.print` says.
+/// Replaces `print` by `chat.print`.
 pub(crate) fn replace_print(lua: &Lua, chat: &Table) -> mlua::Result<()> {
     lua.globals().raw_set("print", chat.raw_get::<Function>("print")?)
 }
 
-/// A line of these, of which no more is copied than is shown.
+/// Joins values into one line. It copies little more than what will be shown.
 fn joined(lua: &Lua, host: &Host, values: &[Value]) -> LuaResult<String> {
     let tostring: Function = lua.globals().get("tostring").map_err(lua_failed)?;
     let mut line = String::new();
@@ -78,7 +78,7 @@ fn joined(lua: &Lua, host: &Host, values: &[Value]) -> LuaResult<String> {
     Ok(line)
 }
 
-/// A value as `tostring` has it.
+/// Converts a value with `tostring`.
 fn shown(host: &Host, tostring: &Function, value: &Value) -> LuaResult<String> {
     if let Value::String(text) = value {
         return Ok(beginning(text, LINE_BYTES + 1));

@@ -1,4 +1,4 @@
-//! What plugins add to the client: commands and filters.
+//! `chat.command` and `chat.filter`: commands and filters that plugins add to the client.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use crate::plugins::instance::{Functions, Registrations};
 use letschat_commands::command;
 use letschat_commands::extension::{AddedCommand, AddedParameter};
 
-/// Where a plugin registers what it adds.
+/// The registry of one plugin's commands and filters.
 pub(crate) struct Registrar {
     pub(crate) plugin: String,
     pub(crate) plugins: Plugins,
@@ -49,7 +49,7 @@ pub(crate) fn add(
             handle(lua, move || registrar.remove_filter(id))
         },
     )?;
-    // What a filter returns to let nothing through.
+    // A filter returns `DROP` to discard a message.
     functions.table.raw_set("DROP", false)
 }
 
@@ -127,13 +127,13 @@ impl Registrar {
         self.functions.borrow_mut().filters.remove(&id);
     }
 
-    /// Nobody panics while holding this lock.
+    /// Locks the registrations. No code panics while it holds this lock.
     fn registrations(&self) -> MutexGuard<'_, Registrations> {
         self.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The parameters that a command declares.
+/// Reads the parameters that a command declares.
 fn parameters(declared: &Table) -> LuaResult<Vec<AddedParameter>> {
     let list: Option<Table> = declared.raw_get("parameters").map_err(lua_failed)?;
     let Some(list) = list else { return Ok(Vec::new()) };

@@ -1,4 +1,4 @@
-//! A small store of a script's own, in a file of the user's data folder.
+//! `chat.store`: a script's small store, in a file of the user's data folder.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,12 +19,12 @@ use letschat_core::codes::FailureCode;
 use letschat_engine::private_file;
 use letschat_flags::files;
 
-/// What a script keeps. Read when it is first asked for. The old and the new one of a plugin that is
-/// being reloaded have the same store.
+/// The persistent values of one script. They are read on first use. During a reload, the old and the new
+/// instance of a plugin share one store.
 pub(crate) struct Store {
     path: PathBuf,
     kept: Mutex<Kept>,
-    /// Held by whoever writes the file.
+    /// Held while the file is written.
     writing: Mutex<()>,
 }
 
@@ -80,7 +80,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what has changed.
+    /// Writes the store if it has changed.
     pub(crate) fn save(&self) -> io::Result<()> {
         let _writing = lock(&self.writing);
         let values = {
@@ -92,7 +92,7 @@ impl Store {
         };
         let written = self.write(&values);
         if written.is_err() {
-            // It is tried again with the next change or the next round.
+            // The next change or the next interval tries again.
             lock(&self.kept).is_changed = true;
         }
         written
@@ -106,7 +106,7 @@ impl Store {
     }
 }
 
-/// Nobody panics while holding one of these locks.
+/// Locks a mutex. No code panics while it holds one of these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

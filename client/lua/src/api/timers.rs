@@ -1,4 +1,4 @@
-//! Time: later, again and again, and at the same time.
+//! Timers and tasks: `after`, `every`, `sleep`, `spawn` and `now`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::failure::{LuaResult, misuse};
 use crate::host::Host;
 use letschat_flags::clock;
 
-/// A year: what is later is a slip.
+/// The longest delay, one year. A longer one is probably a mistake.
 const LONGEST_S: f64 = 365.0 * 24.0 * 3600.0;
 
-/// Something done more often than this is done all the time.
+/// The shortest period of `every`. A shorter one would keep the thread busy.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 
 pub(super) fn add(functions: &FunctionTable<'_>, host: &Rc<Host>) -> mlua::Result<()> {
@@ -33,7 +33,7 @@ pub(super) fn add(functions: &FunctionTable<'_>, host: &Rc<Host>) -> mlua::Resul
     functions.add("every", move |lua, (period, function): (f64, Function)| {
         let (host, period) = (every.clone(), seconds(period)?.max(SHORTEST_PERIOD));
         let id = every.add_timer(async move {
-            // The next round begins when the last is over, and never two at once.
+            // The period starts after the last round has ended, so two rounds never overlap.
             loop {
                 Timer::after(period).await;
                 run(&host, &function).await;
@@ -50,7 +50,7 @@ pub(super) fn add(functions: &FunctionTable<'_>, host: &Rc<Host>) -> mlua::Resul
     })?;
     functions.add_waiting("sleep", |_, delay: f64| async move {
         let delay = seconds(delay)?;
-        // A time that is over already is no pause by itself, and the script asked for one.
+        // A timer that has already expired does not yield, and the script asked for a pause.
         futures_lite::future::yield_now().await;
         Timer::after(delay).await;
         Ok(())
@@ -64,7 +64,7 @@ async fn run(host: &Rc<Host>, function: &Function) {
     }
 }
 
-/// A number of seconds as a script gives it.
+/// Converts a script's number of seconds.
 pub(super) fn seconds(seconds: f64) -> LuaResult<Duration> {
     let fits = (0.0..=LONGEST_S).contains(&seconds);
     let duration = Duration::try_from_secs_f64(seconds).ok().filter(|_| fits);

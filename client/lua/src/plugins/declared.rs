@@ -1,4 +1,4 @@
-//! Commands and filters as plugins declare them.
+//! The commands and filters that plugins declare.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::{LuaResult, misuse};
 
-/// Reads the parameter `name`, `[name]`, `name...` or `[name...]`.
+/// Parses the parameter `name`, `[name]`, `name...` or `[name...]`.
 pub(crate) fn read_parameter(text: &str) -> LuaResult<AddedParameter> {
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let name = inner.unwrap_or(text);
@@ -23,13 +23,13 @@ pub(crate) fn read_parameter(text: &str) -> LuaResult<AddedParameter> {
     })
 }
 
-/// What commands and parameters may be called.
+/// Returns true for a valid name of a command or parameter.
 pub(crate) fn is_word(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     (1..=32).contains(&name.len()) && name.chars().all(allowed)
 }
 
-/// Refuses parameters that leave a doubt about what a word is.
+/// Refuses parameters that make a line ambiguous.
 pub(crate) fn check_parameters(parameters: &[AddedParameter]) -> LuaResult<()> {
     let rest = parameters.iter().position(|parameter| parameter.is_rest);
     let optional = parameters.iter().position(|parameter| parameter.is_optional);
@@ -42,7 +42,7 @@ pub(crate) fn check_parameters(parameters: &[AddedParameter]) -> LuaResult<()> {
     Ok(())
 }
 
-/// Reads the arguments by name from the rest of a typed line.
+/// Parses the rest of a typed line into arguments by name.
 pub(crate) fn read_arguments(command: &AddedCommand, line: &str) -> LuaResult<Map<String, Value>> {
     let wrong =
         |what: String| misuse(format!("{}: {what}. Usage: {}", command.name, command.usage()));
@@ -67,17 +67,17 @@ pub(crate) fn read_arguments(command: &AddedCommand, line: &str) -> LuaResult<Ma
     }
 }
 
-/// What a filter looks at.
+/// The kind of text that a filter sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FilterKind {
-    /// What the user sends: `say` and `broadcast`.
+    /// Text that the user sends with `say` and `broadcast`.
     Send,
-    /// Messages and broadcasts that are about to be shown.
+    /// Messages and broadcasts before they are shown.
     Show,
 }
 
-/// A filter of a plugin. The least priority comes first, then the plugins' names decide, and within
-/// one plugin what was registered first.
+/// A filter of a plugin. Filters run by ascending priority, then by the plugin's name, then by order of
+/// registration.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PluginFilter {
     pub(crate) priority: f64,

@@ -1,4 +1,4 @@
-//! The plugins as the extension that the dispatcher knows.
+//! The dispatcher's [`Extension`] for the plugins.
 
 use letschat_commands::extension::{AddedCommand, Doing, Extension};
 use letschat_commands::failure::Failure;

@@ -1,4 +1,4 @@
-//! What becomes of what is sent and shown, by the filters of all plugins.
+//! The filters of all plugins, applied to sent and shown text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::output::Said;
 use crate::queue;
 use letschat_core::event::Event;
 
-/// How much of its time each plugin has left for one message.
+/// The remaining filter time of each plugin for one message.
 type Left = BTreeMap<String, Duration>;
 
 impl Plugins {
-    /// What is to be sent instead of this text; `None`: nothing.
+    /// Returns the text to send in place of this one, or `None` to send nothing.
     pub(super) async fn filter_text(&self, to: Option<&str>, text: &str) -> Option<String> {
         let message = json!({"text": text, "to": to});
         self.filter(FilterKind::Send, message).await
     }
 
-    /// An event as it is to be shown; `None`: not at all.
+    /// Returns the event to show, or `None` to hide it.
     pub async fn filter_shown(&self, event: &Event) -> Option<Event> {
         let is_shown = matches!(event, Event::Message { .. } | Event::Broadcast { .. });
         if !is_shown || event.is_own_message() {
@@ -45,7 +45,7 @@ impl Plugins {
         filtered
     }
 
-    /// All filters of this kind, in their order.
+    /// Returns all filters of this kind in the order in which they run.
     fn filters(&self, kind: FilterKind) -> Vec<(PluginFilter, Arc<Instance>)> {
         let mut filters = Vec::new();
         for (_, instance) in self.instances() {
@@ -57,7 +57,7 @@ impl Plugins {
         filters
     }
 
-    /// A plugin whose filters are late again and again costs every message its time: it ends.
+    /// Ends a plugin whose filters missed the deadline too many times in a row: each miss delays a message.
     fn note_times(&self, left: &Left) {
         let mut plugins = self.lock();
         for (name, left) in left {
@@ -72,15 +72,15 @@ impl Plugins {
     }
 }
 
-/// Ends a plugin, unless it has ended.
+/// Ends a plugin. Returns false if it has already ended.
 fn end(plugin: &mut Loaded) -> bool {
     let Some(instance) = plugin.instance.take() else { return false };
     instance.end();
     true
 }
 
-/// Hands a message from filter to filter; `None`: one of them lets it through to nobody. Each plugin
-/// has one piece of time for all its filters; once that is gone it is passed over.
+/// Passes a message through the filters; `None` if one drops it. All filters of a plugin share one
+/// deadline, and a plugin that misses it is skipped.
 async fn pass(
     filters: &[(PluginFilter, Arc<Instance>)],
     mut message: Value,
@@ -105,7 +105,7 @@ async fn pass(
     message["text"].as_str().map(str::to_owned)
 }
 
-/// What a filter decides; `None`: its plugin can't be asked, or has ended meanwhile.
+/// Asks one filter for its decision; `None` if its plugin can't be asked or has ended.
 async fn ask(instance: &Instance, id: u64, message: &Value, until: Instant) -> Option<Filtered> {
     let (answer, answered) = async_channel::bounded(1);
     let ask = Ask::Filter { id, message: message.clone(), until, answer };

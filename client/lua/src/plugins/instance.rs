@@ -1,4 +1,4 @@
-//! One running plugin: its thread, and what is asked of it.
+//! One running plugin: its thread and its requests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -38,44 +38,44 @@ use letschat_commands::extension::AddedCommand;
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// Deep recursion of a plugin needs room.
+/// The size of a plugin's stack. Deep recursion in Lua needs it.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Questions that may wait for a plugin; then the next is as good as unanswered.
+/// The size of a plugin's request queue. A request that finds it full is dropped.
 const MAX_ASKED: usize = 64;
 
-/// How often what a plugin keeps is written, if it has changed.
+/// The interval at which a changed store is written.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Something that a plugin is asked.
+/// A request to a plugin.
 pub(super) enum Ask {
-    /// To run a command of its own; the answer is shown.
+    /// Runs a command of the plugin. The client shows the answer.
     Command { name: String, arguments: Json, answer: Sender<Result<Option<String>, Failure>> },
-    /// What becomes of a message. Later nobody waits for the answer.
+    /// Filters a message. The answer is ignored after `until`.
     Filter { id: u64, message: Json, until: Instant, answer: Sender<Filtered> },
-    /// What the next one of this name is to know.
+    /// Returns the state for the next instance after a reload.
     Save { answer: Sender<Option<Json>> },
-    /// What the last one of this name knew.
+    /// Passes the state of the last instance before a reload.
     Restore { state: Json },
 }
 
-/// What a filter decides.
+/// A filter's decision.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Filtered {
     Kept,
-    /// By this text.
+    /// The message gets this text.
     Replaced(String),
     Dropped,
 }
 
-/// What a plugin has registered, seen by the client and changed by the plugin.
+/// The registered commands and filters. The plugin writes them and the client reads them.
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     pub(crate) commands: Vec<AddedCommand>,
     pub(crate) filters: Vec<PluginFilter>,
 }
 
-/// A running plugin, seen from the client. When it is dropped the plugin ends.
+/// A running plugin as the client sees it. Dropping it ends the plugin.
 pub(super) struct Instance {
     pub(super) registrations: Arc<Mutex<Registrations>>,
     pub(super) asks: Sender<Ask>,
@@ -85,7 +85,7 @@ pub(super) struct Instance {
     stop: Arc<AtomicBool>,
 }
 
-/// What it takes to start one.
+/// The parameters of a new plugin.
 pub(super) struct PluginSetup {
     pub(super) name: String,
     pub(super) source: String,
@@ -97,7 +97,7 @@ pub(super) struct PluginSetup {
 }
 
 impl Instance {
-    /// Starts a plugin; it is ready when its file has been run. An error ends it.
+    /// Starts a plugin and waits until its file has run. An error ends the plugin.
     pub(super) async fn start(setup: PluginSetup) -> Result<Arc<Instance>, String> {
         let (asks, asked) = async_channel::bounded(MAX_ASKED);
         let (events, told) = async_channel::bounded(MAX_EVENTS);
@@ -112,8 +112,8 @@ impl Instance {
         };
         let (store, lost) = (setup.store.clone(), AtomicBool::new(false));
         let instance = Arc::new(Instance { registrations, asks, store, events, lost, stop });
-        // Whoever drops the instance ends the thread; nobody waits for it, since a plugin may not
-        // hear that it is over before its time is spent.
+        // Dropping the instance ends the thread. The client does not join it: the plugin may not notice
+        // before its slice is spent.
         thread::Builder::new()
             .name(format!("plugin {}", setup.name))
             .stack_size(STACK_BYTES)
@@ -126,12 +126,12 @@ impl Instance {
         }
     }
 
-    /// Whether it runs nothing any more, even if its thread has not come to its end yet.
+    /// Returns true if the plugin runs no more code. Its thread may still be ending.
     pub(super) fn has_ended(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Hands over an event. A plugin that is too slow loses the oldest, which is said once.
+    /// Queues an event. A full queue evicts the oldest event, and the first eviction returns a warning.
     pub(super) fn tell(&self, event: Json) -> Option<String> {
         let lost = self.events.force_send(event).ok().flatten();
         (lost.is_some() && !self.lost.swap(true, Ordering::SeqCst)).then(queue::too_slow)
@@ -139,7 +139,7 @@ impl Instance {
 }
 
 impl Instance {
-    /// Nothing more runs in it, whoever still holds it.
+    /// Ends the plugin, even if others still hold the instance.
     pub(super) fn end(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.asks.close();
@@ -162,11 +162,11 @@ struct PluginSide {
     ready: Sender<Result<(), String>>,
 }
 
-/// How much less of the processor a plugin gets than the client, where both want it.
+/// The niceness of plugin threads, so that the client runs first when both need the processor.
 const NICENESS: i32 = 10;
 
 fn perform(setup: PluginSetup, inside: PluginSide) {
-    // Linux keeps a priority for each thread; elsewhere plugins are as good as the client.
+    // Linux has a priority for each thread. Elsewhere plugins run at the client's priority.
     if let Ok(own) = getpriority_process(Some(gettid())) {
         let _ = setpriority_process(Some(gettid()), own + NICENESS);
     }
@@ -177,7 +177,7 @@ fn perform(setup: PluginSetup, inside: PluginSide) {
         let ready = inside.ready.clone();
         match Plugin::set(setup, inside, executor) {
             Ok((plugin, source)) => plugin.live(&source).await,
-            // Nobody may be waiting any more.
+            // The caller may have stopped waiting.
             Err(error) => drop(ready.try_send(Err(error_text(&error)))),
         }
     }));
@@ -185,21 +185,21 @@ fn perform(setup: PluginSetup, inside: PluginSide) {
     plugins.note_end(&name, &registrations);
 }
 
-/// Functions that a plugin has registered.
+/// The Lua functions of a plugin's commands and filters.
 #[derive(Default)]
 pub(crate) struct Functions {
     pub(crate) commands: HashMap<String, Function>,
     pub(crate) filters: HashMap<u64, Function>,
 }
 
-/// A plugin on its own thread.
+/// A plugin, on its own thread.
 struct Plugin {
     name: String,
     lua: Lua,
     host: Rc<Host>,
     script_client: Rc<ScriptClient>,
     store: Arc<Store>,
-    /// That it can't be written is said once.
+    /// True after a failed write, so that it is reported once.
     is_store_failing: Cell<bool>,
     functions: Rc<RefCell<Functions>>,
     asked: Receiver<Ask>,
@@ -259,7 +259,7 @@ impl Plugin {
             Err(error) => Err(error_text(&error)),
         };
         let is_well = main.is_ok();
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = self.ready.try_send(main);
         if is_well {
             let ended = async {
@@ -276,7 +276,7 @@ impl Plugin {
         self.functions.take();
     }
 
-    /// Answers what is asked, until nobody can ask any more.
+    /// Answers requests until the queue closes.
     async fn answer(&self) {
         while let Ok(ask) = self.asked.recv().await {
             match ask {
@@ -304,7 +304,7 @@ impl Plugin {
         }
     }
 
-    /// A command may wait for a long time, and the next is not kept waiting by it.
+    /// Runs a command as a task. It may wait for long, and the next request must not wait for it.
     fn run_command(
         &self,
         function: Option<Function>,
@@ -335,7 +335,7 @@ impl Plugin {
         let Some(function) = function else { return Filtered::Kept };
         let arguments = to_lua(&self.lua, message).and_then(|m| m.into_lua_multi(&self.lua));
         let Ok(arguments) = arguments else { return Filtered::Kept };
-        // One that is late is not waited for, and what is asked next is answered.
+        // A filter that misses the deadline is abandoned, so that the next request is answered.
         let expired = async {
             Timer::at(until).await;
             None
@@ -352,13 +352,13 @@ impl Plugin {
         })
     }
 
-    /// Begins something that may wait for long: what is asked next is not kept waiting by it. With
-    /// too much under way already it is dropped, and whoever waits for an answer sees that.
+    /// Runs work as a task, since it may wait for long and the next request must not. With too many tasks
+    /// the work is dropped, and the caller sees the closed channel.
     fn begin(&self, work: impl Future<Output = ()> + 'static) {
         let _ = self.host.add_task(work);
     }
 
-    /// Calls a function that a plugin may have, or not.
+    /// Calls a global function of the plugin, if it exists.
     fn call_global(
         &self,
         name: &'static str,
@@ -403,12 +403,12 @@ impl Plugin {
     }
 }
 
-/// What a filter has returned.
+/// Reads the value that a filter returned.
 fn read_decision(value: &Value) -> Result<Filtered, String> {
     match value {
         Value::Nil => Ok(Filtered::Kept),
         Value::Boolean(false) => Ok(Filtered::Dropped),
-        // Nothing else of the table is looked at, and so nothing else is copied.
+        // Other fields are ignored, so they are not copied.
         Value::Table(table) => match table.raw_get("text").map_err(|error| error_text(&error))? {
             Value::Nil => Ok(Filtered::Kept),
             value => copied::text(&value).map(Filtered::Replaced).map_err(|why| why.message),
@@ -417,7 +417,7 @@ fn read_decision(value: &Value) -> Result<Filtered, String> {
     }
 }
 
-/// What a command has returned, for people.
+/// Converts a command's result to text for people.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => beginning(text, TEXT_BYTES),
@@ -428,7 +428,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What a plugin was asked and did not answer.
+/// Returns the failure for a request without an answer.
 pub(super) fn unanswered() -> LuaResult<Option<String>> {
     Err(Failure::new(
         FailureCode::Plugin,

@@ -1,4 +1,4 @@
-//! An output that says no more than a user can read.
+//! Rate-limited output of a plugin.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -9,14 +9,14 @@ use letschat_flags::output::OutputError;
 use crate::limits::{LINES_AT_ONCE, LINES_PER_SECOND};
 use crate::output::{OutputSink, Said};
 
-/// The output of one plugin.
+/// The rate-limited output of one plugin.
 pub(super) struct Measured {
     plugin: String,
     heard: Sender<(String, Said)>,
     allowance: RefCell<Allowance>,
 }
 
-/// How many lines may still be said at once.
+/// The lines that a plugin may still print: a token bucket.
 struct Allowance {
     lines: f64,
     at: Instant,
@@ -31,13 +31,13 @@ impl Measured {
     }
 
     fn tell(&self, said: Said) {
-        // What finds no room is left out too.
+        // A line that finds the queue full is dropped.
         let _ = self.heard.try_send((self.plugin.clone(), said));
     }
 }
 
 impl OutputSink for Measured {
-    /// Never fails: what finds no room is left out.
+    /// Queues a line, or drops it. Never fails.
     fn say(&self, said: Said) -> Result<(), OutputError> {
         let mut allowance = self.allowance.borrow_mut();
         let earned = allowance.at.elapsed().as_secs_f64() * f64::from(LINES_PER_SECOND);
@@ -71,7 +71,7 @@ mod tests {
         for number in 0..at_once + 1_000 {
             output.say(Said::Text(number.to_string())).unwrap();
         }
-        // The machine may take its time to say them.
+        // A slow machine earns some lines during the loop.
         let said = hearing.len();
         assert!((at_once..at_once + 100).contains(&said), "{said}");
         while hearing.try_recv().is_ok() {}

@@ -1,10 +1,10 @@
-//! Plugins of an interactive client: which there are, and what they have registered.
+//! The plugins of an interactive client, and their registrations.
 //!
 //! * `instance` – a running plugin, on a thread of its own
-//! * `extension` – what the dispatcher knows of them
-//! * `filtering` – what becomes of what is sent and shown
-//! * `measured` – what a plugin says, as far as a user can read it
-//! * [`declared`] – commands and filters as plugins declare them
+//! * `extension` – the dispatcher's view of them
+//! * `filtering` – filters for sent and shown text
+//! * `measured` – rate-limited output
+//! * [`declared`] – the commands and filters that plugins declare
 
 pub mod declared;
 mod extension;
@@ -42,20 +42,20 @@ use letschat_core::event::Event;
 use letschat_engine::client::Client;
 use letschat_flags::clock;
 
-/// A plugin that is not ready after this long is given up.
+/// The deadline for a plugin to become ready.
 const LOADING_TIME: Duration = Duration::from_secs(5);
 
-/// What plugins keep is written within this, when they are unloaded or the client ends.
+/// The deadline for writing the stores at unload and at the client's end.
 const SAVING_TIME: Duration = Duration::from_secs(5);
 
-/// What plugins say waits here until it is shown; then the rest is left out.
+/// The size of the output queue of all plugins. Lines that find it full are dropped.
 const MAX_WAITING_LINES: usize = 256;
 
-/// All plugins of a client. A handle: clones are the same plugins.
+/// All plugins of a client. Clones share the same state.
 #[derive(Clone)]
 pub struct Plugins {
     inner: Arc<Inner>,
-    /// Whether this handle is a plugin's: others may be waiting for whoever holds it.
+    /// True for a plugin's own handle, which must not wait until all plugins are loaded.
     is_inside: bool,
 }
 
@@ -66,19 +66,19 @@ struct Inner {
     heard: Sender<(String, Said)>,
     typed_ms: AtomicU64,
     loaded: Mutex<BTreeMap<String, Loaded>>,
-    /// Those that are being loaded or unloaded just now.
+    /// The plugins that are now being loaded or unloaded.
     changing: Mutex<BTreeSet<String>>,
-    /// What plugins keep, as long as one of that name is there.
+    /// The stores in use, by the plugin's name.
     stores: Mutex<BTreeMap<String, Weak<Store>>>,
-    /// Whether all of the folder have been tried.
+    /// True once every plugin of the folder has been tried.
     is_ready: AtomicBool,
     made_ready: Wakeup,
 }
 
 struct Loaded {
-    /// `None`: it has ended, by itself or after too many errors.
+    /// `None` once the plugin has ended, by itself or after too many errors.
     instance: Option<Arc<Instance>>,
-    /// For how many messages in a row its filters did not answer in time.
+    /// The number of consecutive messages for which its filters missed the deadline.
     late: usize,
 }
 
@@ -88,12 +88,12 @@ impl Loaded {
     }
 }
 
-/// What plugins say, and which of them.
+/// The output of plugins, with the plugin's name.
 pub type Heard = Receiver<(String, Said)>;
 
 impl Plugins {
-    /// The plugins of a folder for a client, none of them loaded yet. What they keep is in the
-    /// client's data folder.
+    /// Creates the plugins of a folder for a client. None is loaded yet. Their stores are in the client's
+    /// data folder.
     pub fn new(folder: PathBuf, data: &Path, client: Client) -> (Plugins, Heard) {
         let (heard, hearing) = async_channel::bounded(MAX_WAITING_LINES);
         let inner = Inner {
@@ -111,22 +111,22 @@ impl Plugins {
         (Plugins { inner: Arc::new(inner), is_inside: false }, hearing)
     }
 
-    /// The same for a plugin.
+    /// Returns a handle for a plugin.
     fn inside(&self) -> Plugins {
         Plugins { inner: self.inner.clone(), is_inside: true }
     }
 
-    /// Loads every plugin of the folder, in the order of their names. Errors are said.
+    /// Loads every plugin of the folder, by name. Errors go to the output queue.
     pub async fn load_all(&self) {
         let mut names: Vec<String> = self.available();
         names.sort_unstable();
         for name in names {
-            // One before it may have loaded it.
+            // An earlier plugin may have loaded it.
             if self.is_loaded(&name) {
                 continue;
             }
             if let Err(failure) = self.load_one(&name).await {
-                // A queue that is full has lines enough to read.
+                // If the queue is full, the user already has enough lines to read.
                 let _ = self.inner.heard.try_send((name, Said::Error(bounded(failure.message))));
             }
         }
@@ -134,8 +134,8 @@ impl Plugins {
         self.inner.made_ready.notify(usize::MAX);
     }
 
-    /// Returns when the folder's plugins have been loaded. A plugin does not wait for that, since it
-    /// may be one of them.
+    /// Waits until the folder's plugins have been loaded. A plugin does not wait, since it may be one of
+    /// them.
     async fn all_loaded(&self) {
         if self.is_inside {
             return;
@@ -149,7 +149,7 @@ impl Plugins {
         }
     }
 
-    /// The plugins that the folder has.
+    /// Lists the plugins in the folder.
     fn available(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.inner.folder) else { return Vec::new() };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -171,7 +171,7 @@ impl Plugins {
         Ok(())
     }
 
-    /// Ends a plugin, removes all that it has registered and writes what it keeps.
+    /// Ends a plugin, removes its registrations and writes its store.
     async fn unload_one(&self, name: &str) -> LuaResult<()> {
         let _change = self.begin_change(name)?;
         let removed = self.lock().remove(name).ok_or_else(|| not_loaded(name))?;
@@ -186,7 +186,7 @@ impl Plugins {
         }
     }
 
-    /// Loads a plugin anew. The old one stays if the new one can't be run.
+    /// Loads a plugin again. The old instance stays if the new one fails.
     async fn load_anew(&self, name: &str) -> LuaResult<()> {
         let _change = self.begin_change(name)?;
         let old = match self.lock().get(name) {
@@ -201,7 +201,7 @@ impl Plugins {
                 answered.recv().await.ok()?
             };
             if let Some(state) = within(LOADING_TIME, state).await.flatten() {
-                // A plugin that has ended meanwhile restores nothing.
+                // This fails if the new instance has already ended.
                 let _ = new.asks.send(Ask::Restore { state }).await;
             }
         }
@@ -209,8 +209,8 @@ impl Plugins {
         Ok(())
     }
 
-    /// Nothing else is done with a plugin while it is being loaded, least of all by itself: it would
-    /// wait for its own end, or be loaded again and again.
+    /// Locks a plugin against other loading or unloading until the guard is dropped. It also stops a plugin
+    /// from reloading itself, which would deadlock or never end.
     fn begin_change(&self, name: &str) -> LuaResult<Change> {
         if !lock(&self.inner.changing).insert(name.to_owned()) {
             let why = format!("{name} is being loaded or unloaded; try it when that is done.");
@@ -223,7 +223,7 @@ impl Plugins {
         self.lock().get(name).is_some_and(|loaded| loaded.running().is_some())
     }
 
-    /// What a plugin keeps. One that is still ending and one that is being loaded have it together.
+    /// Returns the store of a plugin. An instance that is ending and one that is being loaded share it.
     fn store(&self, name: &str) -> Arc<Store> {
         let mut stores = lock(&self.inner.stores);
         stores.retain(|_, store| store.strong_count() > 0);
@@ -261,7 +261,7 @@ impl Plugins {
         started.map_err(failed)
     }
 
-    /// A plugin's thread has come to its end by itself.
+    /// Records that a plugin's thread has ended by itself.
     fn note_end(&self, name: &str, registrations: &Arc<Mutex<Registrations>>) {
         let mut loaded = self.lock();
         if let Some(plugin) = loaded.get_mut(name)
@@ -274,7 +274,7 @@ impl Plugins {
         }
     }
 
-    /// Which other plugin has a command of this name.
+    /// Returns the name of another plugin that has this command.
     pub(super) fn owner(&self, command: &str, but: &str) -> Option<String> {
         let has = |instance: &Instance| {
             lock(&instance.registrations).commands.iter().any(|known| known.name == command)
@@ -283,7 +283,7 @@ impl Plugins {
         owner.map(|(name, _)| name)
     }
 
-    /// Runs a plugin's command; the answer is shown.
+    /// Runs a plugin's command and returns the answer to show.
     async fn run_command(&self, name: &str, line: &str) -> LuaResult<Option<String>> {
         let command = self.command(name).ok_or_else(|| {
             Failure::new(
@@ -306,7 +306,7 @@ impl Plugins {
         answered.recv().await.unwrap_or_else(|_| unanswered())
     }
 
-    /// Tells every plugin an event.
+    /// Sends an event to every plugin.
     pub fn tell(&self, event: &Event) {
         for (name, instance) in self.instances() {
             if let Some(warning) = instance.tell(queue::to_value(event)) {
@@ -315,19 +315,18 @@ impl Plugins {
         }
     }
 
-    /// The user has typed something.
+    /// Records that the user has typed something.
     pub fn note_typing(&self) {
         self.inner.typed_ms.store(clock::now().boot_ms, Ordering::SeqCst);
     }
 
-    /// For how long the user has typed nothing.
+    /// Returns the seconds since the user last typed.
     pub(super) fn idle_seconds(&self) -> f64 {
         let typed_ms = self.inner.typed_ms.load(Ordering::SeqCst);
         clock::now().boot_ms.saturating_sub(typed_ms) as f64 / 1000.0
     }
 
-    /// Ends them all and writes what they keep, as far as that can be done in a second. Returns what
-    /// went wrong.
+    /// Ends all plugins and writes their stores within five seconds. Returns the errors.
     pub fn finish(&self) -> Vec<String> {
         let loaded = std::mem::take(&mut *self.lock());
         drop(loaded);
@@ -336,11 +335,11 @@ impl Plugins {
         let write = move || {
             for (name, store) in stores {
                 let saved = store.upgrade().map_or(Ok(()), |store| store.save());
-                // Whoever has gone away waits for nothing.
+                // The receiver is gone after the deadline.
                 let _ = written.send(saved.map_err(|error| (name, error.to_string())));
             }
         };
-        // A disk that hangs must not keep the client from its end, so nobody waits for the thread.
+        // The client does not join the thread, since a disk that hangs must not block its exit.
         let thread = thread::Builder::new().name("stores".into()).spawn(write);
         let mut wrong: Vec<String> =
             thread.err().map(|error| error.to_string()).into_iter().collect();
@@ -371,7 +370,7 @@ impl Plugins {
     }
 }
 
-/// What is being done with a plugin, until it is dropped.
+/// A guard for a change to one plugin.
 struct Change {
     plugins: Plugins,
     name: String,
@@ -383,7 +382,7 @@ impl Drop for Change {
     }
 }
 
-/// For people, after the name of a plugin.
+/// Returns a plugin's commands and filters as text for people.
 fn registered(registrations: &Registrations) -> String {
     if registrations.commands.is_empty() {
         return String::new();
@@ -409,7 +408,7 @@ async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T>
     async { Some(future.await) }.or(expired).await
 }
 
-/// Nobody panics while holding one of these locks.
+/// Locks a mutex. No code panics while it holds one of these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
