@@ -5,6 +5,7 @@
 //! * [`codes`] – stable words: failure codes, notice codes, reasons
 //! * [`event`] – events, under the same names everywhere
 //! * [`failure`] – reasons for which requests fail, as data
+//! * [`trust`] – which server is the right one
 //! * [`view`] – the client as a front end shows it, updated by events alone
 //! * [`watermark`] – a record of received sequence numbers
 //! * [`notice`] – the subjects of `notice` events, as data
@@ -20,5 +21,6 @@ pub mod event;
 pub mod failure;
 pub mod notice;
 pub mod session;
+pub mod trust;
 pub mod view;
 pub mod watermark;

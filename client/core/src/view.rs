@@ -157,6 +157,10 @@ impl View {
     fn set_session(&mut self, session: &SessionState) {
         self.session = session.clone();
         self.requests.retain(|who, _| session.requests.contains(who));
+        if session.link != LinkState::LoggedIn {
+            // Nobody says any more who comes and goes.
+            self.people.clear();
+        }
         if session.username.is_some() && session.username != self.account {
             self.account.clone_from(&session.username);
             self.conversations.clear();

@@ -1,4 +1,4 @@
-//! The check of the server's key, which was given, remembered, or is seen for the first time.
+//! The keys of known servers, in a file. The core judges them.
 //!
 //! The file `known_servers.json` maps `host:port` to the fingerprint of the server's key. An entry
 //! changes only when the user names another fingerprint, or removes it.
@@ -14,6 +14,8 @@ use letschat_protocol::identity::Fingerprint;
 use crate::address::ServerAddress;
 use crate::private_file;
 use letschat_core::session::Unreached;
+pub(crate) use letschat_core::trust::Verdict;
+use letschat_core::trust::judge;
 
 const FILE: &str = "known_servers.json";
 const LOCK_FILE: &str = "known_servers.lock";
@@ -21,20 +23,6 @@ const LOCK_FILE: &str = "known_servers.lock";
 /// The file of known servers.
 pub(crate) struct KnownServers {
     folder: PathBuf,
-}
-
-/// The reason for which the server's key is trusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is the remembered key.
-    Known,
-    /// It is the key that the user gave, and is now remembered.
-    AsGiven,
-    /// It is remembered for this other address, `host:port`. It is now remembered for this address
-    /// too, and the user is told.
-    KnownAs(String),
-    /// It was never seen before. It is now remembered, and the user is told.
-    FirstSight,
 }
 
 impl KnownServers {
@@ -85,7 +73,7 @@ impl KnownServers {
         let remembered = self.entry(&known, server).map_err(unusable)?;
         let may_accept = may_accept || reached_at.to_canonical().is_loopback();
         let verdict =
-            decide(server.fingerprint, remembered, found, || elsewhere(&known, found), may_accept)?;
+            judge(server.fingerprint, remembered, found, || elsewhere(&known, found), may_accept)?;
         if verdict != Verdict::Known {
             self.remember(server, found).map_err(unusable)?;
         }
@@ -121,28 +109,6 @@ impl KnownServers {
 
     fn path(&self) -> PathBuf {
         self.folder.join(FILE)
-    }
-}
-
-/// Judges a key without the file. A key that the user gave precedes a remembered one: this is how a
-/// user accepts that a server's key has changed.
-fn decide(
-    given: Option<Fingerprint>,
-    remembered: Option<Fingerprint>,
-    found: Fingerprint,
-    elsewhere: impl FnOnce() -> Option<String>,
-    may_accept: bool,
-) -> Result<Verdict, Unreached> {
-    match (given, remembered) {
-        (Some(given), _) if given != found => Err(Unreached::KeyChanged { known: given, found }),
-        (_, Some(remembered)) if remembered == found => Ok(Verdict::Known),
-        (Some(_), _) => Ok(Verdict::AsGiven),
-        (None, Some(known)) => Err(Unreached::KeyChanged { known, found }),
-        (None, None) => match elsewhere() {
-            Some(address) => Ok(Verdict::KnownAs(address)),
-            None if may_accept => Ok(Verdict::FirstSight),
-            None => Err(Unreached::KeyUnknown { found }),
-        },
     }
 }
 

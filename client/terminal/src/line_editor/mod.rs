@@ -1,7 +1,7 @@
 //! A line editor for a terminal that other things write to as well.
 //!
-//! It is our own because reedline and rustyline clear or overwrite the rows above a tall line, ask the terminal
-//! where its cursor is, and read keys on a thread of their own.
+//! It is our own because reedline clears the rows above a line as tall as the window and asks the terminal where its
+//! cursor is, and because reedline and rustyline both block while they wait for keys.
 //!
 //! * `keys` – bytes in, keys out
 //! * `buffer` – the text, its cursor, and edits by grapheme

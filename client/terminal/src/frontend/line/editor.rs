@@ -163,6 +163,8 @@ pub(super) struct Editor {
     receipts: Vec<Receipt>,
     /// The chat, or nothing, to which the line goes that is being typed.
     target: Typing,
+    /// The prompt that names the target.
+    prompt: String,
     /// The target of other lines, if it has been said that this line goes elsewhere.
     announced: Option<Typing>,
     /// The next line follows one that was entered, which may have been a command to go elsewhere.
@@ -203,6 +205,7 @@ impl Editor {
             speaker: None,
             receipts: Vec::new(),
             target: Typing::Commands,
+            prompt: String::new(),
             announced: None,
             after_a_line: true,
             is_due: true,
@@ -313,7 +316,7 @@ impl Editor {
                     // It comes back as the user's own message.
                     self.tty.erase();
                 } else {
-                    self.tty.leave(&Line::entered(&self.prompt(), &text, &self.look));
+                    self.tty.leave(&Line::entered(&self.prompt, &text, &self.look));
                 }
                 self.memory.keep(&text, in_chat);
                 self.speaker = None;
@@ -404,6 +407,8 @@ impl Editor {
     /// Aims an empty line at the current chat. One that has been begun keeps its target; if the
     /// current chat is another by now, that is said.
     fn aim(&mut self) {
+        // The session before the typing: a prompt never says that a chat is over while its line goes there.
+        let session = self.standing.read_view(|view| view.session.clone());
         let typing = self.standing.typing();
         let follows = std::mem::take(&mut self.after_a_line);
         let is_empty = self.line.is_empty();
@@ -414,20 +419,17 @@ impl Editor {
             self.tell(&format!("{} Ctrl+C clears it.", place(&self.target, &typing)));
             self.announced = Some(typing);
         }
+        self.prompt = prompt(&session, &self.target);
     }
 
     fn in_chat(&self) -> bool {
         self.target != Typing::Commands
     }
 
-    fn prompt(&self) -> String {
-        self.standing.read_view(|view| prompt(&view.session, &self.target))
-    }
-
     fn draw_line(&mut self) {
         let completion = Completion { standing: &self.standing, in_chat: self.in_chat() };
         let lines = self.memory.lines();
-        self.tty.draw(&self.line.scene(&self.prompt(), &self.look, lines, &completion));
+        self.tty.draw(&self.line.scene(&self.prompt, &self.look, lines, &completion));
     }
 
     /// Says something of the prompt's own.
