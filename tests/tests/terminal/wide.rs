@@ -55,7 +55,8 @@ fn typed_line_of_two_rows_stays_whole_as_messages_arrive() {
         let columns = usize::from(window.columns);
         let typed: String = ('a'..='z').cycle().take(columns + 20).collect();
         let whole = format!("→ bob> {typed}");
-        let (edge, _) = whole.char_indices().nth(columns).unwrap();
+        // The arrow is two columns wide in some terminals.
+        let (edge, _) = whole.char_indices().nth(columns - 1).unwrap();
         let rows = [&whole[..edge], &whole[edge..]];
         alice.press(&typed);
         alice.is_prompted_over(&rows);

@@ -1,6 +1,7 @@
 //! The line client: a prompt with editing, history and completion, and above it what happens.
 //!
 //! * `editor` – the prompt
+//! * `handles` – the prompt's ends for the others here
 //! * `input` – from what was typed to what is asked for
 //! * `welcome` – the first run, step by step
 //! * [`home`] – which server, at the first run
@@ -16,6 +17,7 @@
 mod aloud;
 mod completion;
 mod editor;
+mod handles;
 mod hidden;
 mod history;
 pub mod home;
@@ -39,7 +41,8 @@ use letschat_flags::output;
 use letschat_protocol::printable::Printable;
 
 use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
-use editor::{Editor, Keyboard, Screen};
+use editor::Editor;
+use handles::{Keyboard, Screen};
 pub use hidden::{HiddenQuestion, HiddenQuestions};
 use home::HomeServer;
 use input::{Progress, Typist};
@@ -78,8 +81,11 @@ pub struct Setting {
 
 /// Runs the front end; the result is the exit status.
 pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
-    // A terminal that keeps echoing looks worse, but works.
-    let _ = setting.terminal.take_keys();
+    // A terminal that keeps echoing would show passwords.
+    if let Err(error) = setting.terminal.take_keys() {
+        output::complain("letschat", format!("the terminal can't be used: {error}"));
+        return exit_status::FAILED;
+    }
     let plugins = setting.plugins.map(|folder| {
         let client = front_end.dispatcher.client().clone();
         Plugins::new(folder, &setting.data, client)

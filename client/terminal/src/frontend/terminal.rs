@@ -1,7 +1,9 @@
 //! The user's terminal: asked for a password without echo, and handed back while the program is stopped.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,9 @@ use async_channel::{Receiver, Sender};
 use letschat_protocol::dialogue::Secret;
 use rustix::fs::OFlags;
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group, kill_process};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, ttyname,
+};
 
 use crate::line_editor::BRACKETS_OFF;
 use letschat_commands::passwords::Ask;
@@ -147,18 +151,27 @@ impl Ask for Terminal {
     }
 }
 
+/// Opens the terminal: that of the process or, without one, that of standard input.
+fn open_with(flags: OFlags) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = flags | OFlags::NOCTTY;
+    options.read(true).write(true).custom_flags(flags.bits().cast_signed());
+    options.open("/dev/tty").or_else(|_| {
+        let name = ttyname(io::stdin(), Vec::new())?;
+        options.open(OsStr::from_bytes(name.as_bytes()))
+    })
+}
+
 fn open() -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open("/dev/tty")
+    open_with(OFlags::empty())
 }
 
 /// Sets modes and writes a text. In the background the terminal is somebody else's, and to change it would stop
 /// us.
 fn set(modes: &Termios, text: &str) {
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let mut options = OpenOptions::new();
-    let opened = options.read(true).write(true).custom_flags(nonblocking).open("/dev/tty");
-    if let Ok(mut terminal) = opened
-        && tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp())
+    // Without job control no group is in the background.
+    if let Ok(mut terminal) = open_with(OFlags::NONBLOCK)
+        && tcgetpgrp(&terminal).map_or(true, |group| group == getpgrp())
     {
         // A terminal that is gone, or that takes nothing, needs neither.
         let _ = tcsetattr(&terminal, OptionalActions::Now, modes);

@@ -51,7 +51,18 @@ pub(crate) enum Key {
 pub(super) struct Keys {
     bytes: Vec<u8>,
     paste: Option<Paste>,
+    /// A paste was ended by silence or Ctrl+C: more of it may come, which is not typed.
+    cut_short: Option<CutShort>,
     fed_ms: u64,
+}
+
+/// The fate of what a paste that was ended brings later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CutShort {
+    /// It is another paste.
+    BySilence,
+    /// It is dropped.
+    ByCtrlC,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +83,9 @@ impl Keys {
     pub(super) fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Vec<Key> {
         self.fed_ms = now_ms;
         self.bytes.extend_from_slice(bytes);
+        if let Some(cut_short) = self.cut_short {
+            self.look_for_rest(cut_short);
+        }
         let mut keys = Vec::new();
         loop {
             if self.paste.is_some() {
@@ -111,6 +125,7 @@ impl Keys {
         let bytes = std::mem::take(&mut self.bytes);
         if let Some(mut paste) = self.paste.take() {
             paste.push(&bytes);
+            self.cut_short = Some(CutShort::BySilence);
             return Some(paste.into_key());
         }
         match bytes[..] {
@@ -129,6 +144,21 @@ impl Keys {
         }
     }
 
+    /// Takes bytes for the rest of a paste that was ended if its end is among them, or a line end with more behind
+    /// it: nobody types that fast. A line end alone at the end is typed.
+    fn look_for_rest(&mut self, cut_short: CutShort) {
+        let has_end = self.bytes.windows(PASTE_END.len()).any(|bytes| bytes == PASTE_END);
+        let line_end = self.bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let is_typed = line_end.is_some_and(|end| end + 1 == self.bytes.len());
+        if has_end || line_end.is_some() && !is_typed {
+            let is_too_long = cut_short == CutShort::ByCtrlC;
+            self.paste = Some(Paste { is_too_long, ..Paste::default() });
+        }
+        if has_end || is_typed {
+            self.cut_short = None;
+        }
+    }
+
     /// Goes on with a paste, and returns it if its end is there. Ctrl+C calls it off, as the last key that has
     /// come in: within a text that is pasted it is a part of this.
     fn take_paste(&mut self) -> Option<Key> {
@@ -142,6 +172,7 @@ impl Keys {
         if self.bytes.last() == Some(&CTRL_C) {
             self.bytes.clear();
             self.paste = None;
+            self.cut_short = Some(CutShort::ByCtrlC);
             return Some(Key::PasteCalledOff);
         }
         let may_end = (0..PASTE_END.len()).rev();
@@ -289,6 +320,36 @@ mod tests {
 
     fn chars(text: &str) -> Vec<Key> {
         text.chars().map(Key::Char).collect()
+    }
+
+    #[test]
+    fn rest_of_a_paste_that_stalled_is_not_typed() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.feed(b"\x1b[200~one", 0), []);
+        assert_eq!(keys.flush(SILENCE_MS), Some(Key::Paste("one".into())));
+        let late = keys.feed(b" end\rtwo\rthree\r\x1b[201~", 5_000);
+        assert_eq!(late, [Key::Paste(" end\ntwo\nthree\n".into())]);
+        assert_eq!(keys.feed(b"a\r", 6_000), [Key::Char('a'), Key::Enter]);
+    }
+
+    #[test]
+    fn rest_of_a_paste_that_was_called_off_is_dropped() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.feed(b"\x1b[200~one\rtwo\x03", 0), [Key::PasteCalledOff]);
+        assert_eq!(keys.feed(b"rest\rmore\r\x1b[201~", 100), [Key::PasteTooLong]);
+        assert_eq!(
+            keys.feed(b"a\rb\r", 200),
+            [Key::Char('a'), Key::Enter, Key::Char('b'), Key::Enter]
+        );
+    }
+
+    #[test]
+    fn line_typed_after_a_paste_that_stalled_is_typed() {
+        let mut keys = Keys::default();
+        keys.feed(b"\x1b[200~one", 0);
+        keys.flush(SILENCE_MS);
+        assert_eq!(keys.feed(b"a\r", 5_000), [Key::Char('a'), Key::Enter]);
+        assert_eq!(keys.feed(b"b\rc", 6_000), [Key::Char('b'), Key::Enter, Key::Char('c')]);
     }
 
     #[test]

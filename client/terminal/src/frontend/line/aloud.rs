@@ -7,7 +7,7 @@ use futures_lite::future::zip;
 use letschat_protocol::rows::moved_in;
 
 use super::BELL;
-use super::editor::Screen;
+use super::handles::Screen;
 use super::theme::{Kind, Theme};
 use letschat_lua::Said;
 use letschat_lua::plugins::{Heard, Plugins};

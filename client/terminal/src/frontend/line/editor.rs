@@ -14,127 +14,20 @@ use letschat_protocol::username::Username;
 
 use super::BELL;
 use super::completion::Completion;
+use super::handles::{EditorRequest, Keyboard, Screen, Text, Typed};
 use super::hidden::HiddenQuestion;
 use super::history::Memory;
 use super::input::is_said;
 use super::prompt::{place, prompt};
 use super::standing::Standing;
 use super::theme::Theme;
-use crate::frontend::{OutputClosed, Terminal};
+use crate::frontend::Terminal;
 use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
 
 /// Texts that may wait to be shown. Then whoever has more waits.
 const MAX_WAITING_TEXTS: usize = 256;
-
-/// A wish to the keyboard.
-pub(super) enum EditorRequest {
-    /// A line, or a key that means something by itself.
-    Line,
-    /// The answer to a question.
-    Answer(String),
-}
-
-/// An answer of the keyboard.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Typed {
-    /// A line, and the target that its prompt named.
-    Line { text: String, target: Typing },
-    /// Ctrl+C on an empty line.
-    Interrupt { target: Typing },
-    /// A chat that the user asked for is open, and nothing was typed.
-    Opened(Username),
-    /// Ctrl+X.
-    Leave,
-    /// Ctrl+D on an empty line, or there is no terminal any more.
-    End,
-    /// To a question; `None` if the user called it off.
-    Answer(Option<String>),
-}
-
-/// Something to be shown above the prompt, of one or more lines.
-struct Text {
-    /// Empty: nothing is shown.
-    text: String,
-    /// The plugin that says it, and what is shown right after another text of that plugin.
-    follows: Option<(String, String)>,
-    /// Of the event that it shows.
-    receipt: Option<Receipt>,
-}
-
-/// The source of lines.
-#[derive(Clone)]
-pub(super) struct Keyboard {
-    requests: Sender<EditorRequest>,
-    typed: Receiver<Typed>,
-}
-
-/// The way of texts to the terminal.
-#[derive(Clone)]
-pub(super) struct Screen {
-    texts: Sender<Text>,
-    looks: Sender<()>,
-}
-
-impl Keyboard {
-    /// Waits for what was ordered; the end, if the editor is no more.
-    pub(super) async fn order(&self, order: EditorRequest) -> Typed {
-        match self.requests.send(order).await {
-            Ok(()) => self.typed.recv().await.unwrap_or(Typed::End),
-            Err(_) => Typed::End,
-        }
-    }
-
-    /// Asks a question; `None` if it was called off.
-    pub(super) async fn ask(&self, question: impl Into<String>) -> Option<String> {
-        match self.order(EditorRequest::Answer(question.into())).await {
-            Typed::Answer(answer) => answer,
-            _ => None,
-        }
-    }
-
-    /// Nothing more is wanted: the editor takes its prompt off the screen, shows what is left and ends.
-    pub(super) fn close(&self) {
-        self.requests.close();
-    }
-}
-
-impl Screen {
-    /// Shows a text, of one or more lines, above the prompt.
-    pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
-        self.put(Text { text: text.into(), follows: None, receipt: None }).await
-    }
-
-    /// The same for a plugin. Right after another text of the plugin's, `next` is shown instead.
-    pub(super) async fn show_from(
-        &self,
-        plugin: String,
-        text: String,
-        next: String,
-    ) -> Result<(), OutputClosed> {
-        self.put(Text { text, follows: Some((plugin, next)), receipt: None }).await
-    }
-
-    /// Shows what an event says, and confirms the event when that is on the screen.
-    pub(super) async fn show_event(
-        &self,
-        text: String,
-        receipt: Receipt,
-    ) -> Result<(), OutputClosed> {
-        self.put(Text { text, follows: None, receipt: Some(receipt) }).await
-    }
-
-    async fn put(&self, text: Text) -> Result<(), OutputClosed> {
-        self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)
-    }
-
-    /// Makes the prompt show how things stand now.
-    pub(super) fn look_again(&self) {
-        // A call that waits to be answered is enough.
-        let _ = self.looks.try_send(());
-    }
-}
 
 /// A reason for the editor to do something.
 enum Wake {
@@ -167,6 +60,8 @@ pub(super) struct Editor {
     prompt: String,
     /// The target of other lines, if it has been said that this line goes elsewhere.
     announced: Option<Typing>,
+    /// The reason that was told last for a refused key, if no key was taken since.
+    refused: Option<&'static str>,
     /// The next line follows one that was entered, which may have been a command to go elsewhere.
     after_a_line: bool,
     /// Things may stand otherwise than the prompt says.
@@ -207,6 +102,7 @@ impl Editor {
             target: Typing::Commands,
             prompt: String::new(),
             announced: None,
+            refused: None,
             after_a_line: true,
             is_due: true,
         };
@@ -306,7 +202,10 @@ impl Editor {
         let in_chat = self.in_chat();
         let completion = Completion { standing: &self.standing, in_chat };
         match self.line.press(key, self.memory.lines(), &completion) {
-            Outcome::Edited => None,
+            Outcome::Edited => {
+                self.refused = None;
+                None
+            }
             Outcome::Cleared => {
                 self.is_due = true;
                 None
@@ -332,7 +231,7 @@ impl Editor {
                 Some(Typed::End)
             }
             Outcome::Refused(why) => {
-                self.tell(why);
+                self.refuse(why);
                 None
             }
             Outcome::Other(Key::Ctrl('x')) => {
@@ -364,7 +263,7 @@ impl Editor {
             let text = match outcome {
                 Outcome::Edited => continue,
                 Outcome::Refused(why) => {
-                    self.tell(why);
+                    self.refuse(why);
                     continue;
                 }
                 Outcome::Other(key) => {
@@ -430,6 +329,13 @@ impl Editor {
         let completion = Completion { standing: &self.standing, in_chat: self.in_chat() };
         let lines = self.memory.lines();
         self.tty.draw(&self.line.scene(&self.prompt, &self.look, lines, &completion));
+    }
+
+    /// Says why a key was refused: once, however many follow it.
+    fn refuse(&mut self, why: &'static str) {
+        if self.refused.replace(why) != Some(why) {
+            self.tell(why);
+        }
     }
 
     /// Says something of the prompt's own.

@@ -10,7 +10,7 @@ use event_listener::Event as Wakeup;
 use futures_lite::FutureExt as _;
 use serde_json::value::RawValue;
 
-use super::editor::{EditorRequest, Keyboard, Screen, Typed};
+use super::handles::{EditorRequest, Keyboard, Screen, Typed};
 use super::standing::Standing;
 use super::welcome;
 use crate::frontend::{Entry, Input};

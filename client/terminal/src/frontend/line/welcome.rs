@@ -8,7 +8,7 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
-use super::editor::{Keyboard, Screen};
+use super::handles::{Keyboard, Screen};
 use letschat_commands::command::{Command, Dispatcher, Prepared, Role, parse_object};
 use letschat_commands::failure::Failure;
 use letschat_commands::passwords::{PASSWORD, REPEATED};
