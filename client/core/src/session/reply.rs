@@ -39,7 +39,14 @@ pub enum Reply {
         via: Via,
     },
     /// A broadcast is in the log. `time` is as in RFC 3339.
-    Broadcast { number: u64, time: String },
+    Broadcast {
+        number: u64,
+        time: String,
+        #[serde(serialize_with = "digits")]
+        message_id: MessageId,
+        state: MessageState,
+        via: Via,
+    },
     /// The safety number with a peer, sixty digits in groups of five. `fingerprint` is that of
     /// their key. `verified` is true if the number has been compared.
     Safety { with: String, safety_number: String, fingerprint: String, verified: bool },

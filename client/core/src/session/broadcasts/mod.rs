@@ -62,6 +62,11 @@ struct Missing {
 }
 
 impl Broadcasts {
+    /// Returns the id of a broadcast by its number in the log.
+    pub(super) fn message_id(&self, number: u64) -> MessageId {
+        MessageId::of_broadcast(self.shown.epoch(), number)
+    }
+
     /// Follows the log of a server from the position where an earlier run stopped. If the user
     /// comes back to the same log, what was shown after a gap is still known.
     pub(super) fn follow(&mut self, log: Option<(Fingerprint, Username)>, position: LogPosition) {
@@ -120,7 +125,7 @@ impl Broadcasts {
                     own,
                     over,
                     conversation: ConversationId::Everyone,
-                    id: MessageId::of_broadcast(self.shown.epoch(), entry.number),
+                    id: self.message_id(entry.number),
                     via: Via::Server,
                 };
                 let displayed = Displayed::Broadcast { log: self.logs, number: entry.number };

@@ -11,6 +11,7 @@ use letschat_protocol::printable::{has_control, is_blank};
 use letschat_protocol::username::Username;
 
 use super::{Expected, ListFor, ServerSide};
+use crate::conversation::{MessageState, Via};
 use crate::event::{Event, format_rfc3339};
 use crate::failure::{Failure, Text};
 use crate::session::context::Context;
@@ -227,9 +228,13 @@ impl Session {
             }
             Expected::Broadcast(id) => {
                 let result = match (reply.field(0), reply.field(1)) {
-                    (Some(number), Some(time_ms)) => {
-                        Ok(Reply::Broadcast { number, time: format_rfc3339(time_ms) })
-                    }
+                    (Some(number), Some(time_ms)) => Ok(Reply::Broadcast {
+                        number,
+                        time: format_rfc3339(time_ms),
+                        message_id: self.broadcasts.message_id(number),
+                        state: MessageState::Sent,
+                        via: Via::Server,
+                    }),
                     _ => Err(Failure::NotUnderstood),
                 };
                 self.cx.reply(id, result);
