@@ -153,6 +153,37 @@ fn who_wants_no_questions_gets_a_prompt() {
 }
 
 #[test]
+fn help_and_quit_work_at_the_first_questions() {
+    let server = TestServer::start(&[]);
+    let mut alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("help");
+    alice.sees("Ctrl+C skips the questions");
+    alice.is_prompted("Do you have an account here (y/n)? ");
+    alice.types("n");
+    alice.sees("The name you want");
+    alice.types("/quit");
+    assert_eq!(alice.sees_the_end(), 0);
+}
+
+#[test]
+fn short_password_is_asked_for_again_at_once() {
+    let server = TestServer::start(&[]);
+    let alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("n");
+    alice.sees("The name you want");
+    alice.types("alice");
+    alice.sees("Password for the new account:");
+    alice.types("short");
+    alice.sees("A password has at least 8 characters.");
+    alice.types(PASSWORD);
+    alice.sees("The same password again:");
+    alice.types(PASSWORD);
+    alice.sees("Logged in as alice, by password.");
+}
+
+#[test]
 fn cancelled_password_ends_the_command_and_not_the_client() {
     let server = TestServer::start(&[]);
     let alice = Person::join(&server, "alice");

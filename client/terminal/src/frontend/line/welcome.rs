@@ -16,7 +16,7 @@ use letschat_commands::render;
 use letschat_core::session::{Reply, Request};
 
 const GREETING: &str = "\
-Welcome to Let's Chat. A few questions, and you are in; Ctrl+C leads past them.";
+Welcome to Let's Chat. A few questions, and you are in; Ctrl+C skips them.";
 
 /// A server that does not answer is tried for long. After this time there is a prompt.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,11 +26,14 @@ const LEFT_OUT: &str = "\
 
 const NEXT: &str = "\
 What next?
-  list            shows who is here
-  connect NAME    asks somebody for a chat; in a chat just type
-  broadcast TEXT  tells everybody who is here
-  help            shows everything that can be typed
-  quit            ends, as does Ctrl+D";
+  /list            shows who is here
+  /connect NAME    asks somebody for a chat; in a chat just type
+  /broadcast TEXT  tells everybody who is here
+  /help            shows all commands
+  /quit            ends, as does Ctrl+D";
+
+const AT_QUESTIONS: &str = "\
+Answer the question. Ctrl+C skips the questions, `quit` ends.";
 
 /// Leads to a login, or past it. The screen outlives this, so nothing that is shown is lost.
 pub(super) async fn lead(dispatcher: &Dispatcher, keyboard: &Keyboard, screen: &Screen) {
@@ -59,7 +62,7 @@ impl Guide<'_> {
     /// `None` if the user calls it off.
     async fn lead(&self) -> Option<()> {
         loop {
-            let answer = self.keyboard.ask("Do you have an account here (y/n)? ").await?;
+            let answer = self.ask("Do you have an account here (y/n)? ").await?;
             let is_in = match answer.to_lowercase().as_str() {
                 "y" | "yes" => self.log_in().await?,
                 "n" | "no" => self.sign_up().await?,
@@ -71,8 +74,24 @@ impl Guide<'_> {
         }
     }
 
+    /// Asks a question. Returns `None` if the user skips it, or ends the client instead.
+    async fn ask(&self, question: &str) -> Option<String> {
+        loop {
+            let answer = self.keyboard.ask(question).await?;
+            match answer.trim_start_matches('/').to_lowercase().as_str() {
+                "help" | "?" => self.show(AT_QUESTIONS).await,
+                "quit" | "exit" => {
+                    // A client that has ended needs no other word.
+                    let _ = self.dispatcher.client().request(Request::Quit).await;
+                    return None;
+                }
+                _ => return Some(answer),
+            }
+        }
+    }
+
     async fn log_in(&self) -> Option<bool> {
-        let name = self.keyboard.ask("Your name: ").await?;
+        let name = self.ask("Your name: ").await?;
         let password = self.dispatcher.passwords().for_login().await.ok()?;
         let Some(password) = password else { return self.log_in_by_key(name).await };
         let mut arguments = username(name);
@@ -102,7 +121,7 @@ impl Guide<'_> {
     /// A name that the server can't refuse for its letters, before a password is thought up for it.
     async fn ask_for_name(&self) -> Option<String> {
         loop {
-            let name = self.keyboard.ask("The name you want (a-z, 0-9, _ - .): ").await?;
+            let name = self.ask("The name you want (a-z, 0-9, _ - .): ").await?;
             match name.parse::<Username>() {
                 Ok(_) => return Some(name),
                 Err(error) => self.show(&format!("Sorry: {error}.")).await,
