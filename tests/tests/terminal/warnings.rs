@@ -1,6 +1,6 @@
 //! What must not be overlooked at the prompt.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::person::Person;
@@ -81,4 +81,21 @@ fn changed_key_is_a_loud_warning_and_opens_nothing() {
     alice.types("approve");
     assert_eq!(bob.reply(asked)["with"], "alice");
     alice.is_prompted("→ bob> ");
+}
+
+#[test]
+fn retries_for_one_reason_are_told_once() {
+    let mut server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    server.kill();
+    let listener = TcpListener::bind(server.address).unwrap();
+    for _ in 0..3 {
+        drop(listener.accept().unwrap());
+    }
+    drop(listener);
+    alice.is_prompted("letschat · reconnecting> ");
+    server.start_again();
+    alice.sees("Logged in as alice, by key.");
+    let told = alice.all_rows().iter().filter(|row| row.contains("Trying again")).count();
+    assert_eq!(told, 1, "{}", alice.screen());
 }

@@ -27,7 +27,7 @@ mod standing;
 pub mod theme;
 mod welcome;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ use home::HomeServer;
 use input::{Progress, Typist};
 use letschat_commands::command::{Command, Dispatcher, Role};
 use letschat_commands::{exit_status, render};
+use letschat_core::codes::LinkEnd;
 use letschat_core::event::Event;
 use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
@@ -122,6 +123,7 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
         theme: setting.theme,
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
+        retry: Cell::default(),
     };
     let executor = LocalExecutor::new();
     let editing = executor.spawn(editor.run());
@@ -156,12 +158,29 @@ struct Console {
     theme: Theme,
     welcome: bool,
     home: RefCell<Option<HomeServer>>,
+    /// The reason of the retry that was shown last.
+    retry: Cell<Option<LinkEnd>>,
 }
 
 impl Console {
+    /// Returns true for a retry with the same reason as the one before. The prompt shows that it goes on.
+    fn is_another_retry(&self, event: &Event) -> bool {
+        match event {
+            Event::Retrying { reason, .. } => self.retry.replace(Some(*reason)) == Some(*reason),
+            Event::Connected { .. } | Event::Disconnected { .. } | Event::LeftServer { .. } => {
+                self.retry.set(None);
+                false
+            }
+            _ => false,
+        }
+    }
+
     async fn show(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
         if matches!(event, Event::State(_)) {
             self.screen.look_again();
+        }
+        if self.is_another_retry(event) {
+            return self.screen.show_event(String::new(), receipt).await;
         }
         let shown = render::own_message(event)
             .or_else(|| self.standing.read_view(|view| render::event(event, &view.session.chats)));
