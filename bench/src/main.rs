@@ -11,7 +11,7 @@
 //! * [`process`], [`machine`], [`statistics`] – clocks, memory, many numbers in few
 //! * [`report`] – the table and the JSON
 //!
-//! What is deliberately absent: any way into the server but the wire. It is a process of its own,
+//! Deliberately absent: any way into the server but the wire. It is a process of its own,
 //! as it was built for people.
 
 mod accounts;

@@ -6,7 +6,7 @@ use letschat_protocol::limits::UDP_KEEPALIVE_MS;
 
 const KEEPALIVE: Duration = Duration::from_millis(UDP_KEEPALIVE_MS);
 
-/// What is measured, with how many, for how long.
+/// The sizes and durations of the measurements.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// `full`, `quick` or `smoke`.
@@ -41,7 +41,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What the figures are set for; at most ten minutes.
+    /// The form that the bars are set for; at most ten minutes.
     pub(crate) fn full() -> Plan {
         Plan {
             form: "full",
@@ -116,7 +116,7 @@ impl Plan {
         Plan { crowds: vec![clients], ..self }
     }
 
-    /// Whether a crowd is only there to see how figures grow. The bars are set for large ones.
+    /// True if a crowd is only there to see how figures grow. The bars are set for large ones.
     pub(crate) fn is_small(&self, clients: usize) -> bool {
         clients < JUDGED_CLIENTS && clients < self.largest()
     }

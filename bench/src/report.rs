@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and as JSON for programs.
+//! The measurements, as a table for people and as JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ pub(crate) struct Spread {
     pub(crate) high: f64,
 }
 
-/// What is to be reached.
+/// The bar of a figure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bar {
     AtMost(f64),
@@ -101,7 +101,7 @@ impl Row {
         Row { bar: Some(bar), ..self }
     }
 
-    /// Whether it has a bar and misses it.
+    /// Returns true if it has a bar and misses it.
     pub(crate) fn is_over(&self) -> bool {
         match self.bar {
             None => false,

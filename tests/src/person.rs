@@ -26,7 +26,7 @@ pub struct Window {
     pub columns: u16,
 }
 
-/// What most terminals begin with.
+/// The usual size of a terminal.
 pub const USUAL: Window = Window { rows: 24, columns: 80 };
 
 /// Rows that a terminal keeps which have left its screen.
@@ -60,7 +60,7 @@ pub struct Person {
     child: Child,
 }
 
-/// What the terminal was sent.
+/// The bytes that the terminal was sent.
 struct Seen {
     terminal: Mutex<Terminal>,
     changed: Condvar,
@@ -268,7 +268,7 @@ impl Person {
         assert!(lost.is_none(), "{lost:?} is lost in\n{}", all.join("\n"));
     }
 
-    /// What is on the screen.
+    /// Returns the text on the screen.
     pub fn screen(&self) -> String {
         self.seen.lock().contents()
     }

@@ -1,4 +1,4 @@
-//! What the ratios are taken against: the same work without Let's Chat, measured in the same run.
+//! The baselines of the ratios: the same work without Let's Chat, measured in the same run.
 //!
 //! * [`sendmmsg`] – datagrams of the same size to the same crowd, in one thread
 //! * [`argon2`] – passwords hashed on two threads

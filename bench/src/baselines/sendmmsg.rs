@@ -1,4 +1,4 @@
-//! What the kernel takes for a datagram to each of a crowd: a bare loop of `sendmmsg`.
+//! The kernel's cost of a datagram to each of a crowd: a bare loop of `sendmmsg`.
 //!
 //! The datagrams are as long as a broadcast's and sealed, though not within the time that counts.
 //! As many sockets as there are clients receive them, at the same pace, in a thread that takes

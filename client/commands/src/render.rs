@@ -3,7 +3,6 @@
 //! All output passes through [`Printable`], whatever its origin. It contains no control characters except
 //! the line ends that this module adds.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Local, TimeZone as _};
@@ -15,8 +14,12 @@ use crate::failure::Failure;
 use crate::text;
 use letschat_core::codes::{ChatEnd, RequestEnd};
 use letschat_core::event::{Event, KeyState};
+use letschat_core::session::Typing;
 use letschat_core::session::{ChatStatus, Reply, Status, User};
-use letschat_core::view::ChatState;
+use letschat_core::view::SessionState;
+
+/// The beginning of each further line of a message, so that none looks like a line of its own.
+pub const NEXT_LINE: &str = "\n  | ";
 
 /// Formats a reply; `None` if an event says the same.
 pub fn reply(reply: &Reply) -> Option<String> {
@@ -58,24 +61,29 @@ pub fn failure(failure: &Failure) -> String {
 
 /// Formats an event and its effect on the open chats. `None` means that people need no line, as for an own
 /// message and for its state when it is lost.
-pub fn event(event: &Event, chats: &BTreeMap<Username, ChatState>) -> Option<String> {
-    let others = |with: &Username| chats.keys().find(|other| *other != with);
+pub fn event(event: &Event, session: &SessionState) -> Option<String> {
     match event {
         Event::Message { own: true, .. }
         | Event::MessageState { .. }
         | Event::State(_)
         | Event::People(_) => None,
-        Event::Disconnected { .. } if !chats.is_empty() => {
+        Event::Disconnected { .. } if !session.chats.is_empty() => {
             Some(format!("{} Your chats continue.", line(event)))
         }
         Event::ChatClosed { with, .. } => {
-            let other = others(with).map(|other| {
-                format!("\nYour chat with {other} is still open: `/switch {other}` goes there.")
-            });
-            Some(line(event) + &other.unwrap_or_default())
+            Some(line(event) + &other_chat(with, session).unwrap_or_default())
         }
         _ => Some(line(event)),
     }
+}
+
+/// Offers another chat after one has closed, unless text goes to another already.
+fn other_chat(closed: &Username, session: &SessionState) -> Option<String> {
+    if matches!(&session.typing, Typing::Chat(current) if current != closed) {
+        return None;
+    }
+    let other = session.chats.keys().find(|other| *other != closed)?;
+    Some(format!("\nYour chat with {other} is still open: `/switch {other}` goes there."))
 }
 
 /// Returns the line of an own message, for a front end that shows them: `you → bob: yes`.
@@ -143,7 +151,7 @@ fn chat_event(event: &Event) -> String {
 /// Indents all lines after the first, so that none looks like a line of the client.
 fn indented(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| Printable(line).to_string()).collect();
-    lines.join("\n  | ")
+    lines.join(NEXT_LINE)
 }
 
 fn closed(with: &Username, reason: ChatEnd, undelivered: &[String]) -> String {
@@ -263,8 +271,10 @@ mod tests {
     use letschat_core::event::Trouble;
     use letschat_core::failure::Failure as Why;
     use letschat_core::notice::Notice;
+    use letschat_core::view::ChatState;
     use letschat_protocol::dialogue::Closing;
     use letschat_protocol::message_id::MessageId;
+    use std::collections::BTreeMap;
 
     /// A text that clears the screen, rings the bell, reverses the direction of writing and ends the line.
     const HOSTILE: &str = "a\x1b[2J\x07\u{9b}31m\u{202e}b\r\nc\x7f";
@@ -332,28 +342,31 @@ mod tests {
         ];
         for event in &events {
             let lines = if matches!(event, Event::Message { .. }) { 2 } else { 1 };
-            assert_safe(&super::event(event, &BTreeMap::new()).unwrap(), lines);
+            assert_safe(&super::event(event, &SessionState::default()).unwrap(), lines);
         }
         let undelivered = vec![hostile(), hostile()];
         let closed = Event::ChatClosed { with: bob(), reason: ChatEnd::Lost, undelivered };
-        assert_safe(&super::event(&closed, &BTreeMap::new()).unwrap(), 3);
+        assert_safe(&super::event(&closed, &SessionState::default()).unwrap(), 3);
     }
 
     #[test]
     fn end_of_one_thing_says_what_goes_on() {
         let chats = BTreeMap::from([(bob(), ChatState::Open)]);
+        let session = SessionState { chats, ..SessionState::default() };
         let closing = LinkEnd::Closed(Closing::Terminated);
         let ended = Event::Disconnected { reason: closing, why: Why::LinkEnded(closing) };
-        assert_eq!(super::event(&ended, &BTreeMap::new()).unwrap(), "Server: terminated.");
+        assert_eq!(super::event(&ended, &SessionState::default()).unwrap(), "Server: terminated.");
         assert_eq!(
-            super::event(&ended, &chats).unwrap(),
+            super::event(&ended, &session).unwrap(),
             "Server: terminated. Your chats continue."
         );
         let with = "carol".parse().unwrap();
         let closed = Event::ChatClosed { with, reason: ChatEnd::Ended, undelivered: Vec::new() };
         let told =
             "Chat with carol is over.\nYour chat with bob is still open: `/switch bob` goes there.";
-        assert_eq!(super::event(&closed, &chats).unwrap(), told);
+        assert_eq!(super::event(&closed, &session).unwrap(), told);
+        let session = SessionState { typing: Typing::Chat(bob()), ..session };
+        assert_eq!(super::event(&closed, &session).unwrap(), "Chat with carol is over.");
     }
 
     #[test]
@@ -370,7 +383,7 @@ mod tests {
             Event::Left { usernames: vec![], count: 9 },
         ];
         for event in &events {
-            assert_safe(&super::event(event, &BTreeMap::new()).unwrap(), 1);
+            assert_safe(&super::event(event, &SessionState::default()).unwrap(), 1);
         }
     }
 

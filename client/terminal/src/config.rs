@@ -1,4 +1,4 @@
-//! What is said on the command line, in the environment and in the settings file.
+//! The settings on the command line, in the environment and in the settings file.
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -16,7 +16,7 @@ use letschat_engine::account;
 use letschat_engine::address::{AddressError, ServerAddress};
 use letschat_engine::client::Config;
 
-/// Where peers arrive unless told otherwise.
+/// The default port for peers.
 pub const DEFAULT_PEER_PORT: u16 = 4401;
 
 /// Direct, encrypted chat between terminals.
@@ -73,6 +73,10 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_PLAIN", global = true)]
     plain: bool,
 
+    /// Plain lines for a screen reader: each begins with its sender, and nothing is drawn again
+    #[arg(long, env = "LETSCHAT_SCREEN_READER", conflicts_with = "json")]
+    screen_reader: bool,
+
     /// When to use colours; NO_COLOR is honoured
     #[arg(long, env = "LETSCHAT_COLOR", value_name = "WHEN", value_enum, default_value_t)]
     color: ColorChoice,
@@ -128,7 +132,7 @@ pub struct Options {
     task: Option<Task>,
 }
 
-/// What is done instead of going to a server.
+/// A task in place of a session.
 #[derive(Debug, Clone, Subcommand)]
 enum Task {
     /// Talk in an open room: by UDP, in clear text, without an account. Each line goes to everybody
@@ -164,7 +168,7 @@ pub enum OptionsError {
     NoDataFolder,
 }
 
-/// Where the settings file is.
+/// Returns the places of the settings file.
 pub fn settings_place() -> SettingsPlace<'static> {
     let folder = dirs::config_dir().map(|folder| folder.join("letschat"));
     let defaults = folder.into_iter().map(|folder| folder.join("settings.toml")).collect();
@@ -207,34 +211,39 @@ impl Options {
         }
     }
 
-    /// Where plugins are, if there are to be some.
+    /// Returns the folder of plugins, unless none are wanted.
     pub fn plugins(&self) -> Option<PathBuf> {
         let usual = || Some(dirs::config_dir()?.join("letschat").join("plugins"));
         if self.no_plugins { None } else { self.plugins.clone().or_else(usual) }
     }
 
-    /// Whether a program drives the client.
+    /// Returns true if a program drives the client.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether that program is told own messages.
+    /// Returns true if that program is told own messages.
     pub fn tells_own_messages(&self) -> bool {
         self.own_messages
     }
 
-    /// Whether a person types the commands and sees what comes of them.
+    /// Returns true if a person types the commands and sees what comes of them.
     pub fn is_interactive(&self) -> bool {
         !self.is_driven() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Whether there is a terminal for a prompt that is edited, and nothing plainer is wanted.
+    /// Returns true if there is a terminal for a prompt that is edited, and nothing plainer is wanted.
     pub fn is_line(&self) -> bool {
         let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-        is_terminal && !self.is_driven() && !self.plain && !is_dumb()
+        is_terminal && !self.is_driven() && !self.plain && !self.screen_reader && !is_dumb()
     }
 
-    /// Whether a program or a script takes the place of a person.
+    /// Returns true if a screen reader speaks what is printed.
+    pub fn has_screen_reader(&self) -> bool {
+        self.screen_reader
+    }
+
+    /// Returns true if a program or a script takes the place of a person.
     fn is_driven(&self) -> bool {
         self.json || !self.script.is_empty()
     }
@@ -245,12 +254,12 @@ impl Options {
         Theme::new(self.theme, self.color, std::env::var_os("NO_COLOR").is_some_and(is_set))
     }
 
-    /// Whether to lead to an account somebody who is not logged in at the start.
+    /// Returns true to lead to an account somebody who is not logged in at the start.
     pub fn wants_welcome(&self) -> bool {
         !self.no_login
     }
 
-    /// Where to ask for the server and to remember the answer: at a terminal, if no server is named
+    /// Returns the place of the remembered answer if the server is to be asked for: at a terminal, if no server is named
     /// anywhere, no account was ever used, and there is no settings file that could name one.
     pub fn asks_for_server(&self) -> Option<PathBuf> {
         let is_named = self.server.is_some() || self.host.is_some() || self.config.is_some();
@@ -267,12 +276,12 @@ impl Options {
         Options { server: Some(server), ..self }
     }
 
-    /// Where passwords are read from, if a file was named.
+    /// Returns the password file, if one was named.
     pub fn password_file(&self) -> Option<PathBuf> {
         self.password_file.clone()
     }
 
-    /// What the client is to be started with.
+    /// Returns the config of the client.
     pub fn to_config(&self) -> Result<Config, OptionsError> {
         Ok(Config {
             server: self.server()?,
@@ -307,7 +316,7 @@ impl Options {
         }
     }
 
-    /// Where keys and state are kept.
+    /// Returns the folder of keys and state.
     pub fn data_folder(&self) -> Result<PathBuf, OptionsError> {
         match &self.data {
             Some(folder) => Ok(folder.clone()),

@@ -123,7 +123,7 @@ fn run(options: Options) -> Result<u8, Failed> {
     } else if options.is_line() {
         line::run(front_end, setting)
     } else {
-        plain::run(front_end)
+        plain::run(front_end, options.has_screen_reader())
     };
     terminal.restore();
     Ok(status)

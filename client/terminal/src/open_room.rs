@@ -42,7 +42,7 @@ pub enum OpenRoomError {
     /// The host has no address, or none that can be reached from here.
     #[error("can't reach {room}: {source}")]
     Unreachable {
-        /// Where.
+        /// The address.
         room: String,
         /// Why not.
         source: io::Error,
@@ -50,7 +50,7 @@ pub enum OpenRoomError {
     /// The terminal can't be opened.
     #[error("the terminal can't be opened: {0}")]
     Terminal(io::Error),
-    /// What is said can't be shown.
+    /// The terminal takes no output.
     #[error(transparent)]
     Output(#[from] OutputError),
 }

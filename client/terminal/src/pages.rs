@@ -18,7 +18,7 @@ pub fn write(folder: &Path) -> io::Result<()> {
     pages::write(&Options::command(), &[commands(), files()], folder)
 }
 
-/// What can be typed, as `help` has it.
+/// Returns the commands, as `help` shows them.
 fn commands() -> Section {
     let entry = |command: &&letschat_commands::command::Command| {
         let text = format!("{} Example: {}", command.summary, command.example);

@@ -1,4 +1,4 @@
-//! Who gets what.
+//! The receivers of each text.
 
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 

@@ -17,7 +17,7 @@ mod documents;
 mod sessions;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -26,6 +26,7 @@ use clap::CommandFactory as _;
 use letschat::config::Options;
 use letschat_commands::render;
 use letschat_core::event::Event;
+use letschat_core::view::SessionState;
 use letschat_protocol::username::Username;
 use letschat_tests::programs::program;
 use letschat_tests::project::root;
@@ -281,7 +282,7 @@ fn tree(readme: &str) -> Checked {
 /// Checks that the pictures are up to date and small, and have a description for people who can't see them.
 fn pictures(readme: &str) -> Checked {
     let name = |name: &str| name.parse::<Username>().unwrap();
-    let no_chats = BTreeMap::new();
+    let no_chats = SessionState::default();
     let session = vec![
         render::event(&Event::LoggedIn { username: name("alice"), by: "password" }, &no_chats)
             .unwrap(),

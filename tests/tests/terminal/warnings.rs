@@ -1,4 +1,4 @@
-//! What must not be overlooked at the prompt.
+//! Warnings at the prompt.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
@@ -11,7 +11,7 @@ use vt100::Color;
 
 const LIGHT_RED: Color = Color::Idx(9);
 
-/// Whether these words stand on the screen as a warning does.
+/// Returns true if these words stand on the screen as a warning does.
 fn is_warned(person: &Person, words: &str) -> bool {
     let cells = person.cells_of(words);
     cells.iter().all(|cell| cell.bold() && cell.fgcolor() == LIGHT_RED)

@@ -180,7 +180,7 @@ impl Session {
         self.account.peers()
     }
 
-    /// What a typed line means now.
+    /// Returns the target of a typed line.
     pub fn typing(&self) -> &Typing {
         self.chats.typing()
     }

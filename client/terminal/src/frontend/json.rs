@@ -30,7 +30,7 @@ pub fn run(front_end: FrontEnd, own_messages: bool) -> u8 {
 }
 
 struct Json {
-    /// Whether own messages are printed. Programs of version 0.1 answer every message.
+    /// True if own messages are printed. Programs of version 0.1 answer every message.
     own_messages: bool,
 }
 
@@ -78,7 +78,7 @@ fn read(line: &str) -> Option<Entry> {
     }
 }
 
-/// What a line asks for where no plugin adds commands: the id of its reply, and the call or why there
+/// Parses a line where no plugin adds commands: the id of its reply, and the call or why there
 /// is none. `None`: an empty line.
 pub fn read_call(line: &str, in_chat: bool) -> Option<(Option<Id>, Result<Call, Rejection>)> {
     read(line).map(|entry| entry.into_call(|line| parse_line(line, in_chat)))

@@ -60,21 +60,21 @@ use theme::{Kind, Theme};
 /// How long the prompt has at the end to leave the screen, at a terminal that may take nothing.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What the line client needs beside the [`FrontEnd`].
+/// The parts that the line client needs beside the [`FrontEnd`].
 pub struct Setting {
     /// The terminal whose keys are taken.
     pub terminal: Arc<Terminal>,
     /// The passwords that are asked for.
     pub questions: Receiver<HiddenQuestion>,
-    /// Where plugins are; `None`: there are to be none.
+    /// The folder of plugins; `None`: no plugins are loaded.
     pub plugins: Option<PathBuf>,
     /// The user's data folder, in which plugins keep what is theirs.
     pub data: PathBuf,
-    /// Where the commands of earlier runs are kept.
+    /// The file of the commands of earlier runs.
     pub history: PathBuf,
     /// How lines look.
     pub theme: Theme,
-    /// Whether to lead a user who has no account here to one.
+    /// True to lead a user who has no account here to one.
     pub welcome: bool,
     /// The server that the user just named, to be remembered once they are logged in there.
     pub home: Option<HomeServer>,
@@ -183,7 +183,7 @@ impl Console {
             return self.screen.show_event(String::new(), receipt).await;
         }
         let shown = render::own_message(event)
-            .or_else(|| self.standing.read_view(|view| render::event(event, &view.session.chats)));
+            .or_else(|| self.standing.read_view(|view| render::event(event, &view.session)));
         let Some(text) = shown else {
             // Those before it may not be on the screen yet.
             return self.screen.show_event(String::new(), receipt).await;

@@ -16,7 +16,7 @@ use letschat_core::codes::FailureCode;
 /// A line that is longer is skipped. Fits the largest message with every character escaped.
 const MAX_LINE_BYTES: usize = 128 * 1024;
 
-/// What was read.
+/// A result of reading.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
     /// A line without its end.
@@ -71,7 +71,7 @@ impl Input for Entries {
 struct Lines {
     wanted: Sender<()>,
     lines: Receiver<Line>,
-    /// Whether a line has been asked for and not been received.
+    /// True while a line is requested and has not been received.
     is_asked: bool,
 }
 

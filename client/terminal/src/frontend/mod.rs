@@ -50,7 +50,7 @@ pub use terminal::Terminal;
 /// Lines that may wait for the one that is being done. Then reading stops.
 const MAX_IN_ORDER: usize = 256;
 
-/// What may be done at the same time beside these. Then reading stops.
+/// The entries that may run beside these at the same time. At this limit reading stops.
 const MAX_BESIDE: usize = 64;
 
 /// When the client has ended, what is still being done has this long to say so.
@@ -58,7 +58,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// How a front end speaks: everything else is the same for all.
 pub(crate) trait Dialect {
-    /// Where entries come from.
+    /// The source of entries.
     type Input: Input;
     /// Begins to read.
     fn input(&self) -> Self::Input;
@@ -68,7 +68,7 @@ pub(crate) trait Dialect {
     async fn result(&self, outcome: &CommandResult) -> Result<(), OutputClosed>;
 }
 
-/// What is asked for, one thing after the other.
+/// A source of entries, one after the other.
 pub(crate) trait Input {
     /// The next one; `None` at the end of input.
     async fn next(&mut self) -> Option<Entry>;
@@ -109,7 +109,7 @@ impl Entry {
     }
 }
 
-/// What came of an [`Entry`].
+/// The result of an [`Entry`].
 pub(crate) struct CommandResult {
     /// `None` if no command was understood.
     pub(crate) command: Option<&'static Command>,
@@ -123,7 +123,7 @@ impl CommandResult {
     }
 }
 
-/// What is written does not get through.
+/// The output is closed.
 #[derive(Debug)]
 pub(crate) enum OutputClosed {
     /// Nobody reads it any more.
@@ -147,15 +147,15 @@ pub enum FirstLogin {
     As(Username),
 }
 
-/// What a front end needs to run.
+/// The parts that a front end needs.
 pub struct FrontEnd {
     /// To which the commands go.
     pub dispatcher: Dispatcher,
-    /// What the client tells.
+    /// The events of the client.
     pub events: Events,
     /// Done before the first line.
     pub login: FirstLogin,
-    /// Whether a person types the lines: then a failed command is no failure of the run.
+    /// True if a person types the lines: a failed command is then no failure of the run.
     pub interactive: bool,
 }
 
@@ -196,12 +196,12 @@ struct Run<D> {
     /// The user has quit, the client has ended, or nobody reads what is written: lines that still
     /// wait are not begun.
     is_over: Cell<bool>,
-    /// What is written does not get through. What fails from then on is not told and does not count.
+    /// The output is closed. Later failures are not told and do not count.
     is_unheard: Cell<bool>,
     output_closed: Wakeup,
     /// Output was refused, and that has been said.
     output_failed: Cell<bool>,
-    /// What runs beside the lines in order.
+    /// The tasks that run beside the lines in order.
     beside: RefCell<Vec<Task<()>>>,
 }
 

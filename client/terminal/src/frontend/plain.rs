@@ -1,6 +1,6 @@
 //! Plain lines, for shell scripts and for people who want nothing on their screen to move.
 //!
-//! What happens and what commands say goes to standard output, failures to standard error. There
+//! Events and replies go to standard output, failures to standard error. There
 //! are no control sequences. At a terminal long lines are broken, and their rests moved in.
 
 use letschat_flags::output::Stream;
@@ -15,19 +15,21 @@ use letschat_engine::client::Client;
 use letschat_engine::events::Receipt;
 
 /// Runs the front end; the result is the exit status.
-pub fn run(mut front_end: FrontEnd) -> u8 {
+pub fn run(mut front_end: FrontEnd, screen_reader: bool) -> u8 {
     let (client, interactive) = (front_end.dispatcher.client().clone(), front_end.interactive);
     if front_end.interactive {
         // A terminal does not tell if a line has been begun.
         front_end.dispatcher = front_end.dispatcher.at_a_prompt();
     }
-    super::run(front_end, Plain { client, interactive })
+    super::run(front_end, Plain { client, interactive, screen_reader })
 }
 
 struct Plain {
     client: Client,
     /// A person types at a terminal.
     interactive: bool,
+    /// Each line of a message begins with its sender.
+    screen_reader: bool,
 }
 
 impl Plain {
@@ -54,7 +56,8 @@ impl Dialect for Plain {
     }
 
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        let text = self.client.read_view(|view| render::event(event, &view.session.chats));
+        let text = self.client.read_view(|view| render::event(event, &view.session));
+        let text = text.map(|text| if self.screen_reader { spoken(event, &text) } else { text });
         match (text, event) {
             (None, _) => {}
             (Some(text), Event::Error { .. }) => write(Stream::Error, &text)?,
@@ -75,6 +78,14 @@ impl Dialect for Plain {
     }
 }
 
+/// Puts the sender before each line of a message.
+fn spoken(event: &Event, text: &str) -> String {
+    match event {
+        Event::Message { from, .. } => text.replace(render::NEXT_LINE, &format!("\n{from}: ")),
+        _ => text.to_owned(),
+    }
+}
+
 fn read(line: &str) -> Option<Entry> {
     (!line.trim().is_empty()).then(|| Entry::Typed(line.to_owned()))
 }
@@ -84,5 +95,29 @@ fn write(stream: Stream, text: &str) -> Result<(), OutputClosed> {
         // The failures of a run count whether somebody reads of them or not.
         Err(error) if stream == Stream::Error && error.is_not_read() => Ok(()),
         written => Ok(written?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letschat_core::conversation::{ConversationId, Via};
+    use letschat_core::view::SessionState;
+    use letschat_protocol::message_id::MessageId;
+
+    #[test]
+    fn each_line_for_a_screen_reader_begins_with_its_sender() {
+        let event = Event::Message {
+            from: "bob".parse().unwrap(),
+            number: 1,
+            text: "one\ntwo".into(),
+            time_ms: 0,
+            conversation: ConversationId::Person("bob".parse().unwrap()),
+            id: MessageId::of_broadcast(1, 1),
+            own: false,
+            via: Via::Direct,
+        };
+        let text = render::event(&event, &SessionState::default()).unwrap();
+        assert_eq!(spoken(&event, &text), "bob: one\nbob: two");
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Link {
     is_refused: Cell<bool>,
 }
 
-/// What came of listening.
+/// The result of listening.
 #[derive(Debug)]
 pub(super) enum Heard {
     /// Somebody said something: the line that shows it.
@@ -138,7 +138,7 @@ impl Link {
         }
     }
 
-    /// Whether the system says that nobody listens there.
+    /// Returns true if the system says that nobody listens there.
     pub(super) fn is_nobody_there(&self) -> bool {
         self.is_refused.get()
     }

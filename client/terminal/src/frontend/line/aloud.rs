@@ -1,4 +1,4 @@
-//! What plugins say, above the prompt.
+//! The output of plugins, above the prompt.
 
 use std::thread;
 
@@ -12,7 +12,7 @@ use super::theme::{Kind, Theme};
 use letschat_lua::Said;
 use letschat_lua::plugins::{Heard, Plugins};
 
-/// What stands before a line that goes on with what its plugin has said. No line of a plugin looks like a
+/// The mark before a line that goes on with what its plugin has said. No line of a plugin looks like a
 /// message.
 const GOES_ON: &str = "  | ";
 

@@ -1,4 +1,4 @@
-//! What could be typed next: completion by Tab, hints behind the cursor, known words made bold.
+//! The continuation of a line: completion by Tab, hints behind the cursor, known words made bold.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

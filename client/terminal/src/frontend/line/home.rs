@@ -12,7 +12,7 @@ use letschat_engine::address::ServerAddress;
 /// A longer line names no server.
 const MAX_LINE_BYTES: u64 = 1_024;
 
-/// Where the answer goes once somebody is logged in there.
+/// The place of the answer once somebody is logged in there.
 #[derive(Debug, Clone)]
 pub struct HomeServer {
     /// The one that was named.

@@ -93,7 +93,7 @@ impl Typist {
         Entry::Call { id, call }
     }
 
-    /// What a line means at a prompt that said where it goes, wherever others go by now.
+    /// Parses a line for the target that its prompt named, whatever the present target is.
     async fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
         let call = self.dispatcher.parse(line, target)?;
         self.dispatcher.note_command(line, target).await;

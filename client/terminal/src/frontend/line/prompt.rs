@@ -1,4 +1,4 @@
-//! What stands before the line: where it goes, and what is amiss.
+//! The prompt: the target of the line, and what is amiss.
 
 use letschat_core::session::Typing;
 use letschat_core::view::{ChatState, LinkState, SessionState};

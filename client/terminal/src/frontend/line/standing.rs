@@ -1,4 +1,4 @@
-//! What prompt and completion know of the client: its view, and what is the prompt's own.
+//! The state that prompt and completion share: the client's view, and the prompt's own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -36,7 +36,7 @@ pub enum ThemeName {
     Plain,
 }
 
-/// What a piece of text is.
+/// The kind of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Time,
@@ -48,7 +48,7 @@ pub(super) enum Kind {
     Chat,
     Server,
     Warning,
-    /// What could be typed next.
+    /// A hint on what to type.
     Hint,
     /// The name of a command while it is typed.
     Command,

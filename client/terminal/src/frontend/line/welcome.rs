@@ -9,7 +9,7 @@ use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
 use super::handles::{Keyboard, Screen};
-use letschat_commands::command::{Command, Dispatcher, Prepared, Role, parse_object};
+use letschat_commands::command::{Command, Dispatcher, Prepared, Role, find, parse_object};
 use letschat_commands::failure::Failure;
 use letschat_commands::passwords::{PASSWORD, REPEATED};
 use letschat_commands::render;
@@ -78,14 +78,14 @@ impl Guide<'_> {
     async fn ask(&self, question: &str) -> Option<String> {
         loop {
             let answer = self.keyboard.ask(question).await?;
-            match answer.trim_start_matches('/').to_lowercase().as_str() {
-                "help" | "?" => self.show(AT_QUESTIONS).await,
-                "quit" | "exit" => {
+            match find(answer.trim_start_matches('/')) {
+                Ok(command) if command.role == Some(Role::Quit) => {
                     // A client that has ended needs no other word.
                     let _ = self.dispatcher.client().request(Request::Quit).await;
                     return None;
                 }
-                _ => return Some(answer),
+                Ok(_) => self.show(AT_QUESTIONS).await,
+                Err(_) => return Some(answer),
             }
         }
     }
@@ -129,7 +129,7 @@ impl Guide<'_> {
         }
     }
 
-    /// Whether it succeeded; `None` if that is not known yet. What came of it is shown.
+    /// Runs a command and shows its result. Returns true if it succeeded, `None` if that is not known yet.
     async fn run(&self, role: Role, arguments: &Map<String, Value>) -> Option<bool> {
         let result = in_time(self.carry_out(role, arguments)).await?;
         // What comes after a sign-up is done here, not by the user.
