@@ -261,8 +261,11 @@ fn make_folder_of(location: &StoreLocation, flags: &Flags) -> Result<(), Box<dyn
     match (location, flags.data_folder()) {
         (StoreLocation::Sqlite(path), Ok(folder)) if path.parent() == Some(&folder) => {
             letschat_server::make_data_folder(&folder).map_err(|error| {
-                format!("can't use the folder {}, which --data chooses: {error}", folder.display())
-                    .into()
+                format!(
+                    "can't use the data folder {}: {error}; --data chooses another",
+                    folder.display()
+                )
+                .into()
             })
         }
         _ => Ok(()),

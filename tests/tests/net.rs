@@ -233,12 +233,12 @@ fn unusable_folder_or_store_is_one_sentence_and_status_1() {
     std::fs::write(&file, "no folder and no database, but long enough to be looked at").unwrap();
     let output = command(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(complaint(&output).contains("can't use the folder"));
+    assert!(complaint(&output).contains("can't use the data folder"));
 
     let store = format!("sqlite:{}", file.display());
     let output = command(folder.path()).args(["--store", &store]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(complaint(&output).contains("can't use the store"));
+    assert!(complaint(&output).contains("can't use the database"));
 }
 
 #[test]
