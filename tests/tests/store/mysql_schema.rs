@@ -425,7 +425,7 @@ fn the_program_says_in_one_line_why_it_can_not_start() {
     location.password = Some(Secret("hunter22".into()));
     let (said, status) = run_to_its_end(letschat_server(&folder, &location));
     assert_eq!(status, Some(1), "{said}");
-    assert!(said.starts_with("letschat-server: can't use the store mysql://"), "{said}");
+    assert!(said.starts_with("letschat-server: can't use the database mysql://"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(!said.contains("hunter22"), "{said}");
 }
