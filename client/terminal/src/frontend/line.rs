@@ -84,7 +84,10 @@ pub struct Setting {
 pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     // A terminal that keeps echoing would show passwords.
     if let Err(error) = setting.terminal.take_keys() {
-        output::complain("letschat", format!("the terminal can't be used: {error}"));
+        output::complain(
+            "letschat",
+            format!("the terminal can't be used: {error}; `--plain` needs none"),
+        );
         return exit_status::FAILED;
     }
     let plugins = setting.plugins.map(|folder| {

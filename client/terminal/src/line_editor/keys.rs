@@ -69,6 +69,8 @@ enum CutShort {
 struct Paste {
     bytes: Vec<u8>,
     is_too_long: bool,
+    /// It was called off, or begun before a question that it does not answer.
+    is_dropped: bool,
 }
 
 /// A parsed piece of the input.
@@ -140,7 +142,7 @@ impl Keys {
     pub(super) fn discard(&mut self) {
         self.bytes.clear();
         if let Some(paste) = &mut self.paste {
-            paste.is_too_long = true;
+            paste.is_dropped = true;
         }
     }
 
@@ -151,8 +153,8 @@ impl Keys {
         let line_end = self.bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         let is_typed = line_end.is_some_and(|end| end + 1 == self.bytes.len());
         if has_end || line_end.is_some() && !is_typed {
-            let is_too_long = cut_short == CutShort::ByCtrlC;
-            self.paste = Some(Paste { is_too_long, ..Paste::default() });
+            let is_dropped = cut_short == CutShort::ByCtrlC;
+            self.paste = Some(Paste { is_dropped, ..Paste::default() });
         }
         if has_end || is_typed {
             self.cut_short = None;
@@ -193,6 +195,9 @@ impl Paste {
     }
 
     fn into_key(self) -> Key {
+        if self.is_dropped {
+            return Key::PasteCalledOff;
+        }
         if self.is_too_long {
             return Key::PasteTooLong;
         }
@@ -336,7 +341,7 @@ mod tests {
     fn rest_of_a_paste_that_was_called_off_is_dropped() {
         let mut keys = Keys::default();
         assert_eq!(keys.feed(b"\x1b[200~one\rtwo\x03", 0), [Key::PasteCalledOff]);
-        assert_eq!(keys.feed(b"rest\rmore\r\x1b[201~", 100), [Key::PasteTooLong]);
+        assert_eq!(keys.feed(b"rest\rmore\r\x1b[201~", 100), [Key::PasteCalledOff]);
         assert_eq!(
             keys.feed(b"a\rb\r", 200),
             [Key::Char('a'), Key::Enter, Key::Char('b'), Key::Enter]
@@ -431,7 +436,7 @@ mod tests {
         let mut keys = Keys::default();
         assert_eq!(keys.feed(b"\x1b[200~one", 0), []);
         keys.discard();
-        assert_eq!(keys.feed(b"two\rquit\r\x1b[201~x", 0), [Key::PasteTooLong, Key::Char('x')]);
+        assert_eq!(keys.feed(b"two\rquit\r\x1b[201~x", 0), [Key::PasteCalledOff, Key::Char('x')]);
     }
 
     #[test]
