@@ -27,7 +27,8 @@ const MAX_FILE_BYTES: u64 = 4 * 1024;
 
 /// A prompt for passwords that does not show what is typed.
 pub trait Ask: Send + Sync {
-    /// Shows the prompt and reads a line. It blocks, so it runs on its own thread.
+    /// Shows the prompt and reads a line. It blocks, so it runs on its own thread. An error of the kind
+    /// `Interrupted` means that the user called it off, and `UnexpectedEof` that the input is at its end.
     fn ask(&self, prompt: &str) -> io::Result<Secret>;
 }
 
@@ -141,7 +142,14 @@ impl Passwords {
         };
         let prompt = prompt.to_owned();
         smol::unblock(move || user.ask(&prompt)).await.map(Some).map_err(|error| {
-            Failure::new(FailureCode::NoPassword, format!("No password could be read: {error}."))
+            let (code, why) = match error.kind() {
+                io::ErrorKind::Interrupted => (FailureCode::Cancelled, "You called it off.".into()),
+                io::ErrorKind::UnexpectedEof => {
+                    (FailureCode::NoPassword, "No password was given, so nothing was done.".into())
+                }
+                _ => (FailureCode::NoPassword, format!("No password could be read: {error}.")),
+            };
+            Failure::new(code, why)
         })
     }
 }

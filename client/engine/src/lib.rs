@@ -26,3 +26,4 @@ mod settling;
 mod trust;
 
 pub use client::{Client, Config, Ended, StartError};
+pub use net::server_link::probe;

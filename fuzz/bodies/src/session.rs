@@ -161,7 +161,7 @@ impl<'a> World<'a> {
         let who = self.who();
         let somebody = who.clone().unwrap_or_else(|| "127.0.0.2:4401".into());
         let (password, on) = (Secret("correct horse battery".into()), self.choices.flip());
-        let request = match self.choices.below(20) {
+        let request = match self.choices.below(21) {
             0 => Request::SignUp { username: somebody, repeated: password.clone(), password },
             1 => Request::ChangePassword {
                 repeated: password.clone(),
@@ -170,6 +170,7 @@ impl<'a> World<'a> {
             },
             2 | 3 => Request::Login { username: who, password: on.then_some(password), take: on },
             4 => Request::Leave,
+            19 => Request::Reach,
             5 => Request::Detach,
             6 => Request::List,
             7 => Request::Watch(on),

@@ -1,6 +1,7 @@
 //! From nothing to an account, and what stays on the disk.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use letschat_tests::client::{PASSWORD, TestClient};
@@ -61,6 +62,9 @@ fn first_run_asks_for_the_server_and_the_next_remembers_it() {
     alice.is_prompted("Server (empty: 127.0.0.1:4400, this machine's): ");
     alice.types("no server/at all");
     alice.sees("That names no server");
+    alice.types("127.0.0.1:1");
+    alice.sees("Can't reach 127.0.0.1:1: connection refused.");
+    alice.is_prompted("Server (empty: 127.0.0.1:1): ");
     alice.types(&server.address.to_string());
     alice.sees("Do you have an account here (y/n)?");
     alice.types("n");
@@ -129,7 +133,7 @@ fn nothing_is_printed_into_a_password() {
 }
 
 #[test]
-fn a_name_that_is_refused_is_asked_for_again() {
+fn name_that_is_taken_is_asked_for_again_alone() {
     let server = TestServer::start(&[]);
     let _taken = Person::join(&server, "alice");
     let second = Person::sit_down(&server, "second");
@@ -139,7 +143,59 @@ fn a_name_that_is_refused_is_asked_for_again() {
     second.types("alice");
     second.chooses_password();
     second.sees("Somebody has that username; choose another.");
-    second.is_prompted("Do you have an account here (y/n)? ");
+    second.is_prompted("The name you want (a-z, 0-9, _ - .): ");
+    second.types("second");
+    second.sees("Logged in as second, by password.");
+}
+
+#[test]
+fn wrong_password_is_asked_for_again_with_its_name_kept() {
+    let server = TestServer::start(&[]);
+    TestClient::join(&server, "alice").quits();
+    let alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("y");
+    alice.is_prompted("Your name: ");
+    alice.types("alice");
+    alice.sees("Password (empty");
+    alice.types("wrong horse battery");
+    alice.is_prompted("Your name (empty: alice): ");
+    alice.types("");
+    alice.is_prompted("Password (empty: log in by this machine's key): ");
+    alice.types(PASSWORD);
+    alice.sees("Logged in as alice, by password.");
+}
+
+#[test]
+fn absent_server_is_told_before_any_other_question() {
+    let mut server = TestServer::start(&[]);
+    server.stop();
+    let mut alice = Person::sit_down(&server, "alice");
+    alice.sees(&format!("Can't reach {}: connection refused.", server.address));
+    alice.is_prompted("Press Enter to try again. ");
+    alice.types("");
+    alice.is_prompted("Press Enter to try again. ");
+    assert!(!alice.bytes().contains("Do you have an account"));
+    alice.press(CTRL_D);
+    assert_eq!(alice.sees_the_end(), 0);
+}
+
+#[test]
+fn silent_server_keeps_no_key_from_its_effect() {
+    let mut server = TestServer::start(&[]);
+    server.stop();
+    // It accepts and says nothing.
+    let _silent = TcpListener::bind(server.address).unwrap();
+    let address = server.address;
+    for (key, status) in [(CTRL_C, None), (CTRL_D, Some(0)), ("quit\r", Some(0))] {
+        let mut alice = Person::sit_down(&server, "alice");
+        alice.is_prompted(&format!("Connecting to {address}… (Ctrl+C skips)"));
+        alice.press(key);
+        match status {
+            Some(status) => assert_eq!(alice.sees_the_end(), status),
+            None => alice.is_prompted("letschat · offline> "),
+        }
+    }
 }
 
 #[test]
@@ -167,6 +223,22 @@ fn help_and_quit_work_at_the_first_questions() {
 }
 
 #[test]
+fn ctrl_d_ends_at_each_of_the_first_questions() {
+    let server = TestServer::start(&[]);
+    let steps = [("Do you have an account here (y/n)?", "n"), ("The name you want", "alice")];
+    for count in 0..=steps.len() {
+        let mut alice = Person::sit_down(&server, "alice");
+        for (question, answer) in &steps[..count] {
+            alice.sees(question);
+            alice.types(answer);
+        }
+        alice.sees(steps.get(count).map_or("Password for the new account:", |step| step.0));
+        alice.press(CTRL_D);
+        assert_eq!(alice.sees_the_end(), 0, "at question {count}");
+    }
+}
+
+#[test]
 fn short_password_is_asked_for_again_at_once() {
     let server = TestServer::start(&[]);
     let alice = Person::sit_down(&server, "alice");
@@ -190,7 +262,7 @@ fn cancelled_password_ends_the_command_and_not_the_client() {
     alice.types("login bob");
     alice.sees("Password (empty");
     alice.press(CTRL_C);
-    alice.sees("called off");
+    alice.sees("You called it off.");
     alice.is_prompted("letschat> ");
 }
 

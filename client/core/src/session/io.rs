@@ -228,6 +228,9 @@ pub enum Save {
 #[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
+    /// Connect to the server, without a login. Answered once the server waits for one, or by the reason of the
+    /// first failure.
+    Reach,
     /// Create an account.
     SignUp { username: String, password: Secret, repeated: Secret },
     /// Change the user's password at the server.

@@ -286,6 +286,7 @@ impl Session {
             return server.ask_when_back(cx, account, id, request);
         }
         let result = match request {
+            Request::Reach => return server.reach_only(cx, account, id),
             Request::SignUp { username, password, repeated } => {
                 return server.sign_up(cx, account, id, username, (password, repeated));
             }

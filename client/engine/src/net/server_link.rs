@@ -113,17 +113,46 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
 type Linked = (TlsStream<TcpStream>, Secured);
 
 async fn dial(target: &Target) -> Result<Linked, Unreached> {
-    let ServerAddress { host, port, .. } = &target.address;
-    let resolved = within(HANDSHAKE_TIMEOUT, async_net::resolve((host.as_str(), *port))).await;
-    reach(target, resolved.map_err(|error| unreached(&error))?).await
+    reach(target, resolve(&target.address).await?).await
 }
 
-/// Reaches the server at the first of these addresses where it proves its key. Each address has the
-/// whole timeout for its handshake, also the last one.
+/// Reaches the server at the first of these addresses where it proves its key.
 async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Unreached> {
-    let addresses = interleaved(addresses);
-    let failures = match first_success(&addresses, async |at| dial_one(target, at).await).await {
-        Ok(linked) => return Ok(linked),
+    first_reached(addresses, async |at| {
+        let stream = handshake(at).await?;
+        judge(target, stream, at).map_err(|why| Failed { step: Step::Judgement, why })
+    })
+    .await
+}
+
+/// Shakes hands with a server and leaves, before there is a client for it. Its key is not judged.
+///
+/// # Errors
+///
+/// The server is not reached. The text says why, as a clause.
+pub fn probe(server: &ServerAddress) -> Result<(), String> {
+    let probed = async_io::block_on(async {
+        first_reached(resolve(server).await?, async |at| handshake(at).await.map(drop)).await
+    });
+    probed.map_err(|why| match why {
+        Unreached::NoServer(detail) => detail,
+        // Only a judgement has other reasons.
+        _ => "the handshake failed".into(),
+    })
+}
+
+async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, Unreached> {
+    let resolved = async_net::resolve((server.host.as_str(), server.port));
+    within(HANDSHAKE_TIMEOUT, resolved).await.map_err(|error| unreached(&error))
+}
+
+/// Attempts each of these addresses, in order. Each has the whole timeout for its handshake, also the last one.
+async fn first_reached<T>(
+    addresses: Vec<SocketAddr>,
+    attempt: impl AsyncFn(SocketAddr) -> Result<T, Failed>,
+) -> Result<T, Unreached> {
+    let failures = match first_success(&interleaved(addresses), attempt).await {
+        Ok(reached) => return Ok(reached),
         Err(failures) => failures,
     };
     // The failure of the attempt that got furthest says most.
@@ -147,7 +176,7 @@ struct Failed {
     why: Unreached,
 }
 
-async fn dial_one(target: &Target, address: SocketAddr) -> Result<Linked, Failed> {
+async fn handshake(address: SocketAddr) -> Result<TlsStream<TcpStream>, Failed> {
     let mut step = Step::Connect;
     let secured = within(HANDSHAKE_TIMEOUT, async {
         let stream = TcpStream::connect(address).await?;
@@ -156,12 +185,7 @@ async fn dial_one(target: &Target, address: SocketAddr) -> Result<Linked, Failed
         let connector = TlsConnector::from(tls::client());
         connector.connect(tls::unused_name(), stream).await
     });
-    let secured = secured.await;
-    let judged = match secured {
-        Ok(stream) => judge(target, stream, address),
-        Err(error) => return Err(Failed { step, why: unreached(&error) }),
-    };
-    judged.map_err(|why| Failed { step: Step::Judgement, why })
+    secured.await.map_err(|error| Failed { step, why: unreached(&error) })
 }
 
 fn judge(

@@ -58,7 +58,8 @@ impl Request {
             | Request::Block { .. }
             | Request::Blocked
             | Request::Status => true,
-            Request::SignUp { .. }
+            Request::Reach
+            | Request::SignUp { .. }
             | Request::Login { .. }
             | Request::ChangePassword { .. }
             | Request::Leave

@@ -45,6 +45,7 @@ impl ServerSide {
             Action::Return if !self.is_returning() => Action::TryLater,
             action => action,
         };
+        self.fail_reaching(cx, &why);
         if !self.has_work() {
             self.link = Link::Down;
             return;
@@ -73,6 +74,7 @@ impl ServerSide {
     pub(super) fn give_up(&mut self, cx: &mut Context, why: &Failure, told: bool) {
         self.link = Link::Down;
         self.retries = Retries::default();
+        self.fail_reaching(cx, why);
         self.fail_sign_ups(cx, why);
         self.give_up_login(cx, why, told);
     }
@@ -82,6 +84,7 @@ impl ServerSide {
         if let Some(goal) = self.goal.take() {
             goal.fail(cx, why);
         }
+        self.fail_reaching(cx, why);
         self.fail_sign_ups(cx, why);
     }
 
@@ -156,7 +159,8 @@ impl Session {
     /// Stops trying to reach the server. Returns false if no try was under way.
     pub(in crate::session) fn cancel_trying(&mut self) -> bool {
         // A sign-up that was sent is not in the queue any more, but it is still under way.
-        let under_way = self.server.has_work() || self.server.link == Link::Busy;
+        let is_reaching = !self.server.reaching.is_empty();
+        let under_way = is_reaching || self.server.has_work() || self.server.link == Link::Busy;
         let trying = under_way && !self.server.is_logged_in();
         if trying {
             self.stop_server(&Failure::Cancelled(Cancel::StoppedTrying));

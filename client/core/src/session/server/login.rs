@@ -122,6 +122,9 @@ impl ServerSide {
     /// Notes that the server waits for a sign-up or a login, and sends the next one.
     pub(super) fn choose(&mut self, cx: &mut Context, account: &AccountState) {
         self.link = Link::Choosing;
+        for id in std::mem::take(&mut self.reaching) {
+            cx.answer(id, Reply::Done {});
+        }
         self.advance(cx, account);
     }
 

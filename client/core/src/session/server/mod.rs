@@ -29,7 +29,7 @@ use self::login::{Goal, SignUp};
 use super::account::AccountState;
 use super::context::Context;
 use super::retry::Retries;
-use super::{Effect, RequestId, Session, Unreached};
+use super::{Effect, Reply, RequestId, Session, Unreached};
 use crate::codes::LinkEnd;
 use crate::event::Event;
 use crate::failure::Failure;
@@ -47,6 +47,8 @@ pub(in crate::session) struct ServerSide {
     /// The goal of being logged in, if there is one.
     goal: Option<Goal>,
     sign_ups: VecDeque<SignUp>,
+    /// The requests that only wait for the link.
+    reaching: Vec<RequestId>,
     fingerprint: Option<Fingerprint>,
     address: Option<SocketAddr>,
     binding: ChannelBinding,
@@ -177,6 +179,25 @@ impl ServerSide {
 
     fn is_up(&self) -> bool {
         !matches!(self.link, Link::Down | Link::Waiting { .. } | Link::Dialling)
+    }
+
+    /// Dials the server for its own sake. The first failure is the answer: whoever asks this way decides about the
+    /// next try.
+    pub(in crate::session) fn reach_only(
+        &mut self,
+        cx: &mut Context,
+        account: &AccountState,
+        id: RequestId,
+    ) {
+        if matches!(self.link, Link::Choosing | Link::Busy | Link::LoggedIn) {
+            return cx.answer(id, Reply::Done {});
+        }
+        self.reaching.push(id);
+        self.reach(cx, account);
+    }
+
+    fn fail_reaching(&mut self, cx: &mut Context, why: &Failure) {
+        cx.fail_all(self.reaching.drain(..), why);
     }
 
     /// Dials the server without further wait, or uses the open link.

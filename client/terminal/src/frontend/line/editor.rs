@@ -2,6 +2,7 @@
 //!
 //! Texts wait in a bounded queue. Keys and texts take turns, however fast either come.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::path::Path;
@@ -114,7 +115,8 @@ impl Editor {
         while let Some(request) = self.next_request().await {
             let typed = match request {
                 EditorRequest::Line => self.read_line().await,
-                EditorRequest::Answer(question) => Typed::Answer(self.read_answer(&question).await),
+                EditorRequest::Answer(question) => self.read_answer(&question).await,
+                EditorRequest::Wait(text, done) => self.wait(&text, &done).await,
             };
             self.flush().await;
             if self.typed.send(typed).await.is_err() {
@@ -245,38 +247,79 @@ impl Editor {
         }
     }
 
-    /// Asks a question; `None` if the user calls it off, or if the client ends meanwhile.
-    async fn read_answer(&mut self, question: &str) -> Option<String> {
+    /// Asks a question, unless the client ends meanwhile.
+    async fn read_answer(&mut self, question: &str) -> Typed {
         let mut answer = Line::default();
         loop {
             if self.requests.is_closed() {
-                return None;
+                return Typed::End;
             }
             self.tty.draw(&answer.scene(question, &self.look, &[], &()));
             self.flush().await;
             let wake = self.wake().await;
             let outcome = match self.attend(wake).await {
                 Some(Input::Key(key)) => answer.press(key, &[], &()),
-                Some(Input::Over) => return None,
+                Some(Input::Over) => return Typed::End,
                 Some(Input::Redraw) | None => Outcome::Edited,
             };
-            let text = match outcome {
+            let text = match &outcome {
                 Outcome::Edited => continue,
                 Outcome::Refused(why) => {
                     self.refuse(why);
                     continue;
                 }
                 Outcome::Other(key) => {
-                    self.press_other(&key).await;
+                    self.press_other(key).await;
                     continue;
                 }
-                Outcome::Entered(text) => Some(text),
+                Outcome::Entered(text) => Some(text.trim().to_owned()),
                 Outcome::Cleared | Outcome::Interrupted | Outcome::Ended => None,
             };
             let shown = text.as_deref().unwrap_or_default();
             self.tty.leave(&Line::entered(question, shown, &self.look));
-            return text.map(|text| text.trim().to_owned());
+            return if matches!(outcome, Outcome::Ended) {
+                Typed::End
+            } else {
+                Typed::Answer(text)
+            };
         }
+    }
+
+    /// Takes keys without showing them, until the channel closes.
+    async fn wait(&mut self, text: &str, done: &Receiver<Infallible>) -> Typed {
+        let (scene, mut typed) = (Line::entered(text, "", &self.look), Line::default());
+        while !self.requests.is_closed() {
+            self.tty.draw(&scene);
+            self.flush().await;
+            let waited = async {
+                let _ = done.recv().await;
+                None
+            };
+            let Some(wake) = race(waited, async { Some(self.wake().await) }).await else {
+                self.tty.erase();
+                return Typed::Waited;
+            };
+            let key = match self.attend(wake).await {
+                Some(Input::Key(key)) => key,
+                Some(Input::Over) => break,
+                Some(Input::Redraw) | None => continue,
+            };
+            let ended_by = match key {
+                Key::Ctrl('c') => Typed::Answer(None),
+                Key::Ctrl('d') => Typed::End,
+                key => match typed.press(key, &[], &()) {
+                    Outcome::Entered(text) => Typed::Answer(Some(text)),
+                    Outcome::Other(key) => {
+                        self.press_other(&key).await;
+                        continue;
+                    }
+                    _ => continue,
+                },
+            };
+            self.tty.erase();
+            return ended_by;
+        }
+        Typed::End
     }
 
     /// Takes a key that is none of the line's.

@@ -1,6 +1,10 @@
 //! The handles of the prompt: lines come from one, texts go to the other.
 
+use std::convert::Infallible;
+use std::future::pending;
+
 use async_channel::{Receiver, Sender};
+use futures_lite::FutureExt as _;
 use letschat_protocol::username::Username;
 
 use crate::frontend::OutputClosed;
@@ -13,6 +17,8 @@ pub(super) enum EditorRequest {
     Line,
     /// The answer to a question.
     Answer(String),
+    /// Keys until the channel closes, while this text says what is waited for.
+    Wait(String, Receiver<Infallible>),
 }
 
 /// An answer of the keyboard.
@@ -28,8 +34,10 @@ pub(super) enum Typed {
     Leave,
     /// Ctrl+D on an empty line, or there is no terminal any more.
     End,
-    /// To a question; `None` if the user called it off.
+    /// To a question, or a line that was typed during a wait; `None` if the user called it off.
     Answer(Option<String>),
+    /// The wait is over.
+    Waited,
 }
 
 /// Something to be shown above the prompt, of one or more lines.
@@ -71,6 +79,38 @@ impl Keyboard {
             Typed::Answer(answer) => answer,
             _ => None,
         }
+    }
+
+    /// Takes keys while something is done, and shows this text. A line that is typed meanwhile goes to `heard`, which
+    /// returns false to end the wait.
+    ///
+    /// # Errors
+    ///
+    /// The user ended the wait, by this.
+    pub(super) async fn wait<T>(
+        &self,
+        text: &str,
+        work: impl Future<Output = T>,
+        heard: impl AsyncFn(&str) -> bool,
+    ) -> Result<T, Typed> {
+        let (working, done) = async_channel::bounded(1);
+        let mut result = None;
+        let work = async {
+            result = Some(work.await);
+            drop(working);
+            // The editor still has to say that it takes no more keys.
+            pending().await
+        };
+        let typing = async {
+            loop {
+                match self.order(EditorRequest::Wait(text.to_owned(), done.clone())).await {
+                    Typed::Answer(Some(line)) if heard(&line).await => {}
+                    typed => return typed,
+                }
+            }
+        };
+        let ended_by = typing.or(work).await;
+        result.ok_or(ended_by)
     }
 
     /// Nothing more is wanted: the editor takes its prompt off the screen, shows what is left and ends.

@@ -83,6 +83,9 @@ impl HiddenQuestion {
             };
             match key {
                 Key::Enter => return Ok(Secret(text)),
+                Key::Ctrl('d') if text.is_empty() => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
                 Key::Ctrl('c' | 'd') | Key::Esc => break,
                 Key::Ctrl('u') => text.clear(),
                 Key::Ctrl('z') => {

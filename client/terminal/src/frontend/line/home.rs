@@ -12,6 +12,8 @@ use letschat_engine::address::ServerAddress;
 /// A longer line names no server.
 const MAX_LINE_BYTES: u64 = 1_024;
 
+const WHICH: &str = "Which server? HOST, HOST:PORT or, with its key, HOST:PORT#FINGERPRINT.";
+
 /// The place of the answer once somebody is logged in there.
 #[derive(Debug, Clone)]
 pub struct HomeServer {
@@ -21,8 +23,8 @@ pub struct HomeServer {
     pub settings: PathBuf,
 }
 
-/// Asks which server it is; an empty answer is the usual one, and none, as by Ctrl+D, is `None`. The
-/// terminal still edits its lines itself.
+/// Asks for the server until one is named that `probe` reaches. An empty answer means the usual one, or the one
+/// that was named last. No answer, as by Ctrl+D, is `None`. The terminal still edits its lines itself.
 ///
 /// # Errors
 ///
@@ -31,10 +33,12 @@ pub fn ask(
     usual: &ServerAddress,
     mut input: impl BufRead,
     mut output: impl Write,
+    probe: impl Fn(&ServerAddress) -> Result<(), String>,
 ) -> io::Result<Option<ServerAddress>> {
-    writeln!(output, "Which server? HOST, HOST:PORT or, with its key, HOST:PORT#FINGERPRINT.")?;
+    writeln!(output, "{WHICH}")?;
+    let (mut offered, mut which) = (usual.clone(), ", this machine's");
     loop {
-        write!(output, "Server (empty: {usual}, this machine's): ")?;
+        write!(output, "Server (empty: {offered}{which}): ")?;
         output.flush()?;
         let mut line = Vec::new();
         let count = match input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
@@ -51,13 +55,27 @@ pub fn ask(
             let _ = writeln!(output);
             return Ok(None);
         }
-        if answer.is_empty() {
-            return Ok(Some(usual.clone()));
+        let server = match answer.parse() {
+            _ if answer.is_empty() => offered.clone(),
+            _ if answer.eq_ignore_ascii_case("quit") => return Ok(None),
+            _ if answer.eq_ignore_ascii_case("help") => {
+                writeln!(output, "{WHICH} `quit` ends.")?;
+                continue;
+            }
+            Ok(server) => server,
+            Err(error) => {
+                writeln!(output, "That names no server: {error}.")?;
+                continue;
+            }
+        };
+        match probe(&server) {
+            Ok(()) => return Ok(Some(server)),
+            Err(why) => writeln!(
+                output,
+                "Can't reach {server}: {why}. Another server, or empty to try it again; Ctrl+D ends."
+            )?,
         }
-        match answer.parse() {
-            Ok(server) => return Ok(Some(server)),
-            Err(error) => writeln!(output, "That names no server: {error}.")?,
-        }
+        (offered, which) = (server, "");
     }
 }
 
@@ -94,7 +112,11 @@ mod tests {
     fn asked(answers: &str) -> (String, String) {
         let usual = "127.0.0.1:4400".parse().unwrap();
         let mut output = Vec::new();
-        let server = ask(&usual, answers.as_bytes(), &mut output).unwrap();
+        let probe = |server: &ServerAddress| match server.port {
+            1 => Err("connection refused".into()),
+            _ => Ok(()),
+        };
+        let server = ask(&usual, answers.as_bytes(), &mut output, probe).unwrap();
         (
             server.map(|server| server.to_string()).unwrap_or_default(),
             String::from_utf8(output).unwrap(),
@@ -111,6 +133,9 @@ mod tests {
             ("  chat.example.org:99 \r\n", "chat.example.org:99"),
             ("chat.example.org 99\n", "chat.example.org:99"),
             ("letschat chat.example.org\n", "chat.example.org:4400"),
+            ("there:1\nthere\n", "there:4400"),
+            ("quit\n", ""),
+            ("help\nthere\n", "there:4400"),
         ] {
             assert_eq!(asked(answers).0, server, "{answers:?}");
         }
@@ -121,6 +146,14 @@ mod tests {
         let (server, shown) = asked("a/b\nthere:0\nthere\n");
         assert_eq!(server, "there:4400");
         assert_eq!(shown.matches("That names no server").count(), 2, "{shown}");
+    }
+
+    #[test]
+    fn unreached_server_is_offered_again() {
+        let (server, shown) = asked("there:1\n\n");
+        assert_eq!(server, "");
+        assert_eq!(shown.matches("Can't reach there:1: connection refused.").count(), 2, "{shown}");
+        assert_eq!(shown.matches("Server (empty: there:1): ").count(), 2, "{shown}");
     }
 
     #[test]

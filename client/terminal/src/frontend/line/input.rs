@@ -171,7 +171,7 @@ impl Input for Typist {
                     let switch = Request::Switch(with.to_string());
                     let _ = self.dispatcher.client().request(switch).await;
                 }
-                Typed::Answer(_) => {}
+                Typed::Answer(_) | Typed::Waited => {}
                 // What is pending, a login that is tried again say, is not waited for: nobody could
                 // stop it, since no more keys are read.
                 Typed::End if !self.ended => {

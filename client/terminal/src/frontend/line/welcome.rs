@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::FutureExt as _;
+use letschat_protocol::password;
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
-use super::handles::{Keyboard, Screen};
+use super::handles::{EditorRequest, Keyboard, Screen, Typed};
 use letschat_commands::command::{Command, Dispatcher, Prepared, Role, find, parse_object};
 use letschat_commands::failure::Failure;
 use letschat_commands::passwords::{PASSWORD, REPEATED};
 use letschat_commands::render;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::{Reply, Request};
+use letschat_protocol::dialogue::Secret;
 
 const GREETING: &str = "\
 Welcome to Let's Chat. A few questions, and you are in; Ctrl+C skips them.";
@@ -33,14 +36,24 @@ What next?
   /quit            ends, as does Ctrl+D";
 
 const AT_QUESTIONS: &str = "\
-Answer the question. Ctrl+C skips the questions, `quit` ends.";
+Answer the question. Ctrl+C skips the questions, `quit` or Ctrl+D ends.";
+
+/// The user does not go on with the questions.
+enum Stop {
+    Skip,
+    Quit,
+}
 
 /// Leads to a login, or past it. The screen outlives this, so nothing that is shown is lost.
 pub(super) async fn lead(dispatcher: &Dispatcher, keyboard: &Keyboard, screen: &Screen) {
     let guide = Guide { dispatcher, keyboard, screen };
-    guide.greet().await;
-    let text = if guide.lead().await.is_some() { NEXT } else { LEFT_OUT };
-    guide.show(text).await;
+    guide.show(GREETING).await;
+    match guide.lead().await {
+        Ok(()) => guide.show(NEXT).await,
+        Err(Stop::Skip) => guide.show(LEFT_OUT).await,
+        // A client that has ended needs no other word.
+        Err(Stop::Quit) => drop(dispatcher.client().request(Request::Quit).await),
+    }
 }
 
 struct Guide<'a> {
@@ -50,114 +63,164 @@ struct Guide<'a> {
 }
 
 impl Guide<'_> {
-    async fn greet(&self) {
-        self.show(GREETING).await;
-        if let Ok(Reply::Status(status)) = self.dispatcher.client().request(Request::Status).await {
-            let server = Printable(&status.server);
-            let text = format!("The server is {server}; `letschat HOST [PORT]` names another.");
-            self.show(&text).await;
-        }
-    }
-
-    /// `None` if the user calls it off.
-    async fn lead(&self) -> Option<()> {
+    async fn lead(&self) -> Result<(), Stop> {
+        self.reach_server().await?;
         loop {
             let answer = self.ask("Do you have an account here (y/n)? ").await?;
-            let is_in = match answer.to_lowercase().as_str() {
-                "y" | "yes" => self.log_in().await?,
-                "n" | "no" => self.sign_up().await?,
-                _ => false,
-            };
-            if is_in {
-                return Some(());
+            match answer.to_lowercase().as_str() {
+                "y" | "yes" => return self.log_in().await,
+                "n" | "no" => return self.sign_up().await,
+                _ => {}
             }
         }
     }
 
-    /// Asks a question. Returns `None` if the user skips it, or ends the client instead.
-    async fn ask(&self, question: &str) -> Option<String> {
-        loop {
-            let answer = self.keyboard.ask(question).await?;
-            match find(answer.trim_start_matches('/')) {
-                Ok(command) if command.role == Some(Role::Quit) => {
-                    // A client that has ended needs no other word.
-                    let _ = self.dispatcher.client().request(Request::Quit).await;
-                    return None;
-                }
-                Ok(_) => self.show(AT_QUESTIONS).await,
-                Err(_) => return Some(answer),
-            }
-        }
-    }
-
-    async fn log_in(&self) -> Option<bool> {
-        let name = self.ask("Your name: ").await?;
-        let password = self.dispatcher.passwords().for_login().await.ok()?;
-        let Some(password) = password else { return self.log_in_by_key(name).await };
-        let mut arguments = username(name);
-        arguments.insert(PASSWORD.name.into(), password.0.into());
-        self.run(Role::LogIn, &arguments).await
-    }
-
-    async fn log_in_by_key(&self, name: String) -> Option<bool> {
-        let result = in_time(self.dispatcher.run(Prepared::login(&name))).await?;
-        self.tell(&result).await;
-        Some(result.is_ok())
-    }
-
-    async fn sign_up(&self) -> Option<bool> {
-        let name = self.ask_for_name().await?;
-        let (password, repeated) = self.dispatcher.passwords().for_signup(&name).await.ok()??;
-        let mut arguments = username(name);
-        arguments.insert(PASSWORD.name.into(), password.0.into());
-        let login = arguments.clone();
-        arguments.insert(REPEATED.name.into(), repeated.0.into());
-        match self.run(Role::SignUp, &arguments).await? {
-            true => self.run(Role::LogIn, &login).await,
-            false => Some(false),
-        }
-    }
-
-    /// A name that the server can't refuse for its letters, before a password is thought up for it.
-    async fn ask_for_name(&self) -> Option<String> {
-        loop {
-            let name = self.ask("The name you want (a-z, 0-9, _ - .): ").await?;
-            match name.parse::<Username>() {
-                Ok(_) => return Some(name),
-                Err(error) => self.show(&format!("Sorry: {error}.")).await,
-            }
-        }
-    }
-
-    /// Runs a command and shows its result. Returns true if it succeeded, `None` if that is not known yet.
-    async fn run(&self, role: Role, arguments: &Map<String, Value>) -> Option<bool> {
-        let result = in_time(self.carry_out(role, arguments)).await?;
-        // What comes after a sign-up is done here, not by the user.
-        if result.is_err() || role != Role::SignUp {
-            self.tell(&result).await;
-        }
-        Some(result.is_ok())
-    }
-
-    async fn tell(&self, result: &Result<Reply, Failure>) {
-        let text = match result {
-            Ok(reply) => render::reply(reply),
-            Err(failure) => Some(render::failure(failure)),
+    /// Names and passwords are of use only where there is a server.
+    async fn reach_server(&self) -> Result<(), Stop> {
+        let server = match self.dispatcher.client().request(Request::Status).await {
+            Ok(Reply::Status(status)) => Printable(&status.server).to_string(),
+            _ => return Err(Stop::Quit),
         };
-        if let Some(text) = text {
-            self.show(&text).await;
+        loop {
+            let reaching = self.dispatcher.client().request(Request::Reach);
+            let reached = self.wait(&format!("Connecting to {server}"), reaching).await?;
+            let Err(failure) = reached else { return Ok(()) };
+            self.show(&render::failure(&failure.into())).await;
+            self.show("Another server: `quit`, then `letschat HOST [PORT]`.").await;
+            self.ask("Press Enter to try again. ").await?;
         }
     }
 
-    async fn carry_out(
+    /// Asks a question. Answers that are commands are carried out instead.
+    async fn ask(&self, question: &str) -> Result<String, Stop> {
+        loop {
+            match self.keyboard.order(EditorRequest::Answer(question.to_owned())).await {
+                Typed::Answer(Some(answer)) => match command(&answer) {
+                    None => return Ok(answer),
+                    Some(Role::Quit) => return Err(Stop::Quit),
+                    Some(_) => self.show(AT_QUESTIONS).await,
+                },
+                typed => return Err(stop(&typed)),
+            }
+        }
+    }
+
+    /// Waits for something with the server. Gives it up if the user does.
+    async fn wait<T>(&self, text: &str, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let heard = async |line: &str| match command(line) {
+            Some(Role::Quit) => false,
+            Some(_) => {
+                self.show(AT_QUESTIONS).await;
+                true
+            }
+            None => true,
+        };
+        let waited = self.keyboard.wait(&format!("{text}… (Ctrl+C skips)"), work, heard).await;
+        match waited {
+            Ok(result) => Ok(result),
+            Err(typed) => {
+                // It may be done by now.
+                let _ = self.dispatcher.client().request(Request::Cancel(None)).await;
+                Err(stop(&typed))
+            }
+        }
+    }
+
+    async fn log_in(&self) -> Result<(), Stop> {
+        let mut name = None;
+        loop {
+            let username = self.ask_for_name("Your name", name.as_ref()).await?;
+            let password = self.dispatcher.passwords().for_login().await;
+            let result = match password.map_err(|failure| refused(&failure))? {
+                Some(password) => {
+                    let login = arguments(&username, [(PASSWORD.name, password)]);
+                    self.run(Role::LogIn, &login).await?
+                }
+                None => {
+                    let login = self.dispatcher.run(Prepared::login(username.as_str()));
+                    self.wait("Logging in", in_time(login)).await?.ok_or(Stop::Skip)?
+                }
+            };
+            let Err(failure) = result else { return Ok(()) };
+            self.show(&render::failure(&failure)).await;
+            name = Some(username);
+        }
+    }
+
+    async fn sign_up(&self) -> Result<(), Stop> {
+        let mut name = self.ask_for_new_name().await?;
+        let mut chosen = None;
+        loop {
+            let password = match chosen.take().filter(|chosen| is_good(chosen, &name)) {
+                Some(password) => password,
+                None => self.ask_for_password(&name).await?,
+            };
+            let repeated = (REPEATED.name, password.clone());
+            let sign_up = arguments(&name, [(PASSWORD.name, password.clone()), repeated]);
+            let Err(failure) = self.run(Role::SignUp, &sign_up).await? else {
+                let login = arguments(&name, [(PASSWORD.name, password)]);
+                return match self.run(Role::LogIn, &login).await? {
+                    Ok(_) => Ok(()),
+                    Err(failure) => {
+                        self.show(&render::failure(&failure)).await;
+                        Err(Stop::Skip)
+                    }
+                };
+            };
+            self.show(&render::failure(&failure)).await;
+            match failure.code {
+                // The password is as good for another name.
+                FailureCode::NameTaken | FailureCode::NameInvalid => {
+                    name = self.ask_for_new_name().await?;
+                    chosen = Some(password);
+                }
+                FailureCode::PasswordWeak | FailureCode::PasswordsDiffer => {}
+                _ => return Err(Stop::Skip),
+            }
+        }
+    }
+
+    async fn ask_for_new_name(&self) -> Result<Username, Stop> {
+        self.ask_for_name("The name you want (a-z, 0-9, _ - .)", None).await
+    }
+
+    /// Asks for a name that the server can't refuse for its letters. An empty answer means the `usual` one.
+    async fn ask_for_name(
+        &self,
+        question: &str,
+        usual: Option<&Username>,
+    ) -> Result<Username, Stop> {
+        let hint = usual.map(|usual| format!(" (empty: {usual})")).unwrap_or_default();
+        loop {
+            let answer = self.ask(&format!("{question}{hint}: ")).await?;
+            match (answer.parse::<Username>(), usual) {
+                (Ok(name), _) => return Ok(name),
+                (Err(_), Some(usual)) if answer.is_empty() => return Ok(usual.clone()),
+                (Err(error), _) => self.show(&format!("Sorry: {error}.")).await,
+            }
+        }
+    }
+
+    async fn ask_for_password(&self, name: &Username) -> Result<Secret, Stop> {
+        let chosen = self.dispatcher.passwords().for_signup(name.as_str()).await;
+        let chosen = chosen.map_err(|failure| refused(&failure))?;
+        chosen.map(|(password, _)| password).ok_or(Stop::Skip)
+    }
+
+    /// Runs a command that has all it needs. The outer result is an error if that goes on for too long.
+    async fn run(
         &self,
         role: Role,
         arguments: &Map<String, Value>,
-    ) -> Result<Reply, Failure> {
-        let call = parse_object(Command::of(role).name, arguments)
-            .map_err(|rejection| rejection.failure)?;
-        let call = self.dispatcher.prepare(call).await?;
-        self.dispatcher.run(call).await
+    ) -> Result<Result<Reply, Failure>, Stop> {
+        let work = async {
+            let call = parse_object(Command::of(role).name, arguments)
+                .map_err(|rejection| rejection.failure)?;
+            let call = self.dispatcher.prepare(call).await?;
+            self.dispatcher.run(call).await
+        };
+        let text = if role == Role::SignUp { "Making your account" } else { "Logging in" };
+        self.wait(text, in_time(work)).await?.ok_or(Stop::Skip)
     }
 
     async fn show(&self, text: &str) {
@@ -166,7 +229,26 @@ impl Guide<'_> {
     }
 }
 
-/// `None` if it takes longer than somebody wants to look at a welcome.
+/// Returns the role of an answer that is a command. Any but that of quitting stands for all others.
+fn command(answer: &str) -> Option<Role> {
+    let command = find(answer.trim().trim_start_matches('/')).ok()?;
+    Some(command.role.unwrap_or(Role::Say))
+}
+
+fn stop(typed: &Typed) -> Stop {
+    if matches!(typed, Typed::Answer(None)) { Stop::Skip } else { Stop::Quit }
+}
+
+/// Returns what the end of a hidden question means.
+fn refused(failure: &Failure) -> Stop {
+    if failure.code == FailureCode::Cancelled { Stop::Skip } else { Stop::Quit }
+}
+
+fn is_good(password: &Secret, name: &Username) -> bool {
+    password::check(&password.0, name).is_ok()
+}
+
+/// Returns `None` if it takes longer than somebody wants to look at a welcome.
 async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     let expired = async {
         Timer::after(PATIENCE).await;
@@ -175,6 +257,8 @@ async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     async { Some(work.await) }.or(expired).await
 }
 
-fn username(name: String) -> Map<String, Value> {
-    Map::from_iter([("username".to_owned(), Value::String(name))])
+fn arguments<const N: usize>(name: &Username, secrets: [(&str, Secret); N]) -> Map<String, Value> {
+    let secrets = secrets.map(|(key, secret)| (key.to_owned(), Value::String(secret.0)));
+    let name = ("username".to_owned(), Value::String(name.to_string()));
+    [name].into_iter().chain(secrets).collect()
 }
