@@ -18,7 +18,18 @@ pub mod output;
 pub mod pages;
 pub mod settings_file;
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
+
+/// Parses an IP address without a port, for `clap`.
+///
+/// # Errors
+///
+/// The text is no IP address. The error follows the name of a flag or setting.
+pub fn ip_address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| "must be an IP address without a port, such as 192.0.2.1 or ::1".into())
+}
 
 /// Returns a parser, for `clap`, of numbers in a range.
 ///

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use letschat_flags::number;
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
+use letschat_flags::{ip_address, number};
 use letschat_server::hub;
 use letschat_server::settings::{DEFAULT_PORT, ServerSettings, StoreLocation};
 
@@ -24,7 +24,8 @@ const MAX_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
 #[command(name = "letschat-server", version, disable_help_subcommand = true)]
 pub(crate) struct Flags {
     /// The address to listen on [default: all, IPv6 and IPv4]
-    #[arg(long, env = "LETSCHAT_SERVER_LISTEN", value_name = "ADDRESS", global = true)]
+    #[arg(long, env = "LETSCHAT_SERVER_LISTEN", value_name = "ADDRESS",
+          value_parser = ip_address, global = true)]
     listen: Option<IpAddr>,
 
     /// The port, for TCP and UDP; 0 takes any that is free

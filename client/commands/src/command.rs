@@ -331,8 +331,21 @@ impl Dispatcher {
         }
         parse_line(line, in_chat).or_else(|rejection| {
             let extension = self.extension().filter(|_| is_marked || !in_chat);
-            extension.and_then(|extension| Call::added(extension, line)).ok_or(rejection)
+            let call = extension.and_then(|extension| Call::added(extension, line));
+            call.ok_or_else(|| if in_chat { rejection } else { self.offering_a_chat(rejection) })
         })
+    }
+
+    /// Names an open chat to somebody whose line is no command: the line may have been meant for it.
+    fn offering_a_chat(&self, mut rejection: Rejection) -> Rejection {
+        if rejection.failure.code == FailureCode::UnknownCommand
+            && let Some(who) =
+                self.client().read_view(|view| view.session.chats.keys().next().cloned())
+        {
+            let way = format!(" Your chat with {who} is open: `/switch {who}` goes there.");
+            rejection.failure.message.push_str(&way);
+        }
+        rejection
     }
 
     /// Asks the user for missing arguments. A front end reads no lines meanwhile, since the user may be

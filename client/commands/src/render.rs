@@ -86,6 +86,20 @@ fn other_chat(closed: &Username, session: &SessionState) -> Option<String> {
     Some(format!("\nYour chat with {other} is still open: `/switch {other}` goes there."))
 }
 
+/// Says how to go to a chat that has opened while what is typed goes elsewhere.
+pub fn way_to(with: &str, typing: &Typing) -> Option<String> {
+    let (name, with) = (with, Printable(with));
+    match typing {
+        Typing::Chat(current) if current.as_str() != name => {
+            Some(format!("What you type still goes to {current}; `/switch {with}` goes to {with}."))
+        }
+        Typing::Over(current) if current.as_str() != name => Some(format!(
+            "The chat with {current} is over, and what you type still goes nowhere; `/switch {with}` goes to {with}."
+        )),
+        _ => None,
+    }
+}
+
 /// Returns the line of an own message, for a front end that shows them: `you → bob: yes`.
 pub fn own_message(event: &Event) -> Option<String> {
     match event {
@@ -252,6 +266,11 @@ fn lines(text: &str) -> String {
 /// Returns the local time of day.
 pub fn time_of_day(time_ms: u64) -> String {
     local_time(time_ms).format("%H:%M:%S").to_string()
+}
+
+/// Returns the local date, as in ISO 8601.
+pub fn date(time_ms: u64) -> String {
+    local_time(time_ms).format("%Y-%m-%d").to_string()
 }
 
 fn date_and_time(time_ms: u64) -> String {

@@ -228,8 +228,12 @@ pub fn failure(failure: &Failure) -> String {
         Failure::Withdrawn(Withdrawal::CalledAnew) => "They called anew; approve that.",
         Failure::Withdrawn(Withdrawal::Over) => "The request is over.",
 
-        Failure::ChatOpen => {
-            "A direct chat is open, so nothing was done; `/disconnect` it first, or `/detach`."
+        Failure::ChatOpen(names) => {
+            return format!(
+                "Nothing was done, since chats are open: {}. `/disconnect NAME` ends one; `/detach` leaves \
+                 the server and keeps them.",
+                joined(names)
+            );
         }
         Failure::NoChatWith(who) => {
             return format!("No chat with {who} is open; `/connect {who}` asks for one.");

@@ -123,7 +123,7 @@ pub enum Failure {
     Withdrawn(Withdrawal),
 
     /// A chat is open, so that the user can't leave the server.
-    ChatOpen,
+    ChatOpen(Vec<Username>),
     /// No chat with that person is open.
     NoChatWith(String),
     /// No chat is open.
@@ -240,7 +240,7 @@ impl Failure {
             Failure::HungUp(_) => FailureCode::HungUp,
             Failure::OtherLanguage(_) | Failure::OutOfTurn => FailureCode::Protocol,
             Failure::Withdrawn(_) => FailureCode::Withdrawn,
-            Failure::ChatOpen => FailureCode::ChatOpen,
+            Failure::ChatOpen(_) => FailureCode::ChatOpen,
             Failure::NoChatWith(_)
             | Failure::NoChat
             | Failure::CurrentChatOver

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use letschat_flags::number;
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
+use letschat_flags::{ip_address, number};
 use letschat_protocol::username::Username;
 
 use crate::frontend::FirstLogin;
@@ -58,7 +58,7 @@ pub struct Options {
     peer_port: u16,
 
     /// The address for peers [default: all, IPv6 and IPv4]
-    #[arg(long, env = "LETSCHAT_PEER_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "LETSCHAT_PEER_LISTEN", value_name = "ADDRESS", value_parser = ip_address)]
     peer_listen: Option<IpAddr>,
 
     /// Read and write JSON lines, for programs

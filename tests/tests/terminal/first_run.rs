@@ -205,7 +205,7 @@ fn who_wants_no_questions_gets_a_prompt() {
     alice.sees("Do you have an account here (y/n)?");
     alice.press(CTRL_C);
     alice.sees("`/signup NAME` makes an account");
-    alice.is_prompted("letschat · offline> ");
+    alice.is_prompted("letschat · not logged in> ");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn ctrl_x_leaves_the_server_unless_a_chat_is_open() {
     alice.press("unfinished");
     alice.is_prompted("→ bob> unfinished");
     alice.press(CTRL_X);
-    alice.sees("A direct chat is open, so nothing was done");
+    alice.sees("Nothing was done, since chats are open: bob.");
     alice.is_prompted("→ bob> unfinished");
     alice.types("");
     bob.wait_event_with("message", "text", "unfinished");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use letschat_tests::client::{PASSWORD, TestClient};
-use letschat_tests::person::{CTRL_C, CTRL_D, HOME, Person, TAB};
+use letschat_tests::person::{CTRL_C, CTRL_D, CTRL_X, HOME, Person, TAB};
 use letschat_tests::programs::{NO_SETTINGS, program};
 use letschat_tests::server::TestServer;
 use serde_json::json;
@@ -218,7 +218,7 @@ fn a_bare_broadcast_asks_for_its_text() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
     let question = "What do you want to say to everybody? (An empty line: nothing.) ";
-    for (command, text) in [("broadcast", "hello, all"), ("all", "/quit")] {
+    for (command, text) in [("broadcast", "hello, all"), ("all", "/shrug")] {
         alice.types(command);
         alice.is_prompted(question);
         alice.types(text);
@@ -260,6 +260,34 @@ fn a_bare_broadcast_asks_in_plain_lines_too() {
     alice.sees_times("What do you want to say to everybody?", 2);
     alice.types("");
     alice.sees("Nothing was sent.");
+    alice.types("broadcast");
+    alice.sees_times("What do you want to say to everybody?", 3);
+    alice.types("/status");
+    alice.sees("Nothing was sent; give `/status` as a command now.");
+}
+
+#[test]
+fn two_chats_are_told_apart_at_each_step() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    let mut others = ["bob", "carol"].map(|name| TestClient::join(&server, name));
+    for other in &mut others {
+        other.tell("connect", json!({"who": "alice"}));
+        alice.sees(&format!("{} at", other.name));
+        alice.types(&format!("/approve {}", other.name));
+        alice.sees(&format!("Chat with {} is open.", other.name));
+    }
+    alice.sees("What you type still goes to bob; `/switch carol` goes to carol.");
+    alice.types("list");
+    alice.sees("`list` is sent as text; `/list` is the command.");
+    others[0].wait_event_with("message", "text", "list");
+    alice.press(CTRL_X);
+    alice.sees("Nothing was done, since chats are open: bob, carol.");
+    alice.press(CTRL_C);
+    alice.sees("Your chat with carol is still open: `/switch carol` goes there.");
+    alice.is_prompted("letschat> ");
+    alice.types("hello carol");
+    alice.sees("Your chat with carol is open: `/switch carol` goes there.");
 }
 
 #[test]

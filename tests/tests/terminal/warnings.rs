@@ -93,7 +93,7 @@ fn retries_for_one_reason_are_told_once() {
         drop(listener.accept().unwrap());
     }
     drop(listener);
-    alice.is_prompted("letschat · reconnecting> ");
+    alice.sees("letschat · attempt ");
     server.start_again();
     alice.sees("Logged in as alice, by key.");
     let told = alice.all_rows().iter().filter(|row| row.contains("Trying again")).count();

@@ -42,6 +42,10 @@ impl Chats {
         self.open.len()
     }
 
+    pub(super) fn names(&self) -> Vec<Username> {
+        self.open.keys().cloned().collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

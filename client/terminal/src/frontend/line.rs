@@ -54,7 +54,7 @@ use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 use letschat_flags::clock;
 use letschat_lua::plugins::Plugins;
-use standing::Standing;
+use standing::{Attempt, Standing};
 use theme::{Kind, Theme};
 
 /// How long the prompt has at the end to leave the screen, at a terminal that may take nothing.
@@ -127,6 +127,7 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
         retry: Cell::default(),
+        date: DateShown::new(render::date(clock::now().wall_ms)),
     };
     let executor = LocalExecutor::new();
     let editing = executor.spawn(editor.run());
@@ -163,13 +164,20 @@ struct Console {
     home: RefCell<Option<HomeServer>>,
     /// The reason of the retry that was shown last.
     retry: Cell<Option<LinkEnd>>,
+    /// The date of the line that was shown last.
+    date: DateShown,
 }
 
 impl Console {
-    /// Returns true for a retry with the same reason as the one before. The prompt shows that it goes on.
+    /// Returns true for a retry with the same reason as the one before. The prompt shows the next attempt.
     fn is_another_retry(&self, event: &Event) -> bool {
         match event {
-            Event::Retrying { reason, .. } => self.retry.replace(Some(*reason)) == Some(*reason),
+            Event::Retrying { reason, attempt, in_ms, .. } => {
+                let at_ms = clock::now().wall_ms + in_ms;
+                self.standing.note_attempt(Attempt { number: *attempt, at_ms });
+                self.screen.look_again();
+                self.retry.replace(Some(*reason)) == Some(*reason)
+            }
             Event::Connected { .. } | Event::Disconnected { .. } | Event::LeftServer { .. } => {
                 self.retry.set(None);
                 false
@@ -196,8 +204,13 @@ impl Console {
             // It has its date and time in it.
             Event::Broadcast { .. } => String::new(),
             _ => {
-                let time = render::time_of_day(time_ms.unwrap_or_else(|| clock::now().wall_ms));
-                self.theme.paint(Kind::Time, &format!("{time} "))
+                let time_ms = time_ms.unwrap_or_else(|| clock::now().wall_ms);
+                let time = format!(
+                    "{}{} ",
+                    self.date.row(render::date(time_ms)),
+                    render::time_of_day(time_ms)
+                );
+                self.theme.paint(Kind::Time, &time)
             }
         };
         line.push_str(&self.theme.paint_event(kind, &text));
@@ -245,13 +258,16 @@ impl Dialect for Console {
     async fn result(&self, outcome: &CommandResult) -> Result<(), OutputClosed> {
         let shown = match &outcome.result {
             Ok(reply) => {
-                if let Reply::Chat { with, .. } = reply
-                    && outcome.has_role(Role::Connect)
-                {
-                    self.standing.learn_opened(with);
+                let mut elsewhere = None;
+                if let Reply::Chat { with, .. } = reply {
+                    if outcome.has_role(Role::Connect) {
+                        self.standing.learn_opened(with);
+                    } else {
+                        elsewhere = render::way_to(with, &self.standing.typing());
+                    }
                 }
                 self.screen.look_again();
-                reply_text(outcome.command, reply)
+                reply_text(outcome.command, reply).or(elsewhere)
             }
             Err(failure) => {
                 let unsent = self.progress.said(outcome.id.as_deref());
@@ -265,6 +281,24 @@ impl Dialect for Console {
         }
         self.progress.conclude(outcome.id.as_deref());
         Ok(())
+    }
+}
+
+/// The date of the line that was shown last.
+struct DateShown(RefCell<String>);
+
+impl DateShown {
+    fn new(date: String) -> DateShown {
+        DateShown(RefCell::new(date))
+    }
+
+    /// Returns a row for the date of the next line, if it is another one.
+    fn row(&self, date: String) -> String {
+        if *self.0.borrow() == date {
+            return String::new();
+        }
+        self.0.replace(date.clone());
+        format!("{date}\n")
     }
 }
 
@@ -306,5 +340,20 @@ fn appearance(event: &Event) -> (Kind, Option<u64>) {
         | Event::State(_)
         | Event::People(_)
         | Event::Notice { .. } => (Kind::Server, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn date_is_shown_when_it_changes() {
+        let shown = DateShown::new("2026-11-26".into());
+        let row = |date: &str| shown.row(date.into());
+        assert_eq!(row("2026-11-26"), "");
+        assert_eq!(row("2026-11-27"), "2026-11-27\n");
+        assert_eq!(row("2026-11-27"), "");
+        assert_eq!(row("2026-11-26"), "2026-11-26\n");
     }
 }

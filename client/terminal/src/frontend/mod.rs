@@ -37,7 +37,7 @@ use serde_json::{Map, Value};
 use smol::lock::{Semaphore, SemaphoreGuardArc};
 
 use letschat_commands::command::{
-    Call, Command, Dispatcher, Prepared, Rejection, Role, parse_object,
+    Call, Command, Dispatcher, Prepared, Rejection, Role, find, parse_object,
 };
 use letschat_commands::exit_status;
 use letschat_commands::failure::Failure;
@@ -298,10 +298,18 @@ impl<D: Dialect + 'static> Run<D> {
         call: Call,
     ) -> Option<(Option<Id>, Result<Call, Rejection>)> {
         let Some(question) = call.question() else { return Some((id, Ok(call))) };
-        match input.ask(question).await.filter(|answer| !answer.trim().is_empty()) {
-            Some(answer) => Some((id, Ok(call.answered(answer)))),
-            None => {
-                let reply = Reply::Said { message: "Nothing was sent.".into() };
+        let answer = input.ask(question).await.unwrap_or_default();
+        let named = answer.trim().strip_prefix('/').and_then(|text| text.split_whitespace().next());
+        match answer.trim() {
+            text if !text.is_empty() && named.is_none_or(|name| find(name).is_err()) => {
+                Some((id, Ok(call.answered(answer))))
+            }
+            text => {
+                let message = match text {
+                    "" => "Nothing was sent.".to_owned(),
+                    command => format!("Nothing was sent; give `{command}` as a command now."),
+                };
+                let reply = Reply::Said { message };
                 let command = Some(call.command());
                 self.conclude(&CommandResult { command, id, result: Ok(reply) }).await;
                 None

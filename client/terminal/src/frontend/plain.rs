@@ -10,7 +10,7 @@ use super::lines::Entries;
 use super::{CommandResult, Dialect, Entry, FrontEnd, OutputClosed};
 use letschat_commands::render;
 use letschat_core::event::Event;
-use letschat_core::session::{Reply, Typing};
+use letschat_core::session::Reply;
 use letschat_engine::client::Client;
 use letschat_engine::events::Receipt;
 
@@ -36,15 +36,7 @@ impl Plain {
     /// How to go to a chat that was asked for, where lines go to another one.
     fn way_there(&self, reply: &Reply) -> Option<String> {
         let (true, Reply::Chat { with, .. }) = (self.interactive, reply) else { return None };
-        match self.client.typing() {
-            Typing::Chat(current) if current.as_str() != with => Some(format!(
-                "What you type still goes to {current}; `/switch {with}` goes to {with}."
-            )),
-            Typing::Over(current) if current.as_str() != with => Some(format!(
-                "The chat with {current} is over, and what you type still goes nowhere; `/switch {with}` goes to {with}."
-            )),
-            _ => None,
-        }
+        render::way_to(with, &self.client.typing())
     }
 }
 

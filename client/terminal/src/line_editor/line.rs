@@ -7,6 +7,9 @@ use super::keys::Key;
 use super::screen::Scene;
 use super::{Assistant, Candidate, Look};
 
+/// The maximum length of a search term. Nobody remembers a longer one.
+const MAX_TERM_BYTES: usize = 256;
+
 const CALLED_OFF: &str = "The paste was called off; nothing was added.";
 const NO_ROOM: &str = "There is no room for that in one line; nothing was added.";
 
@@ -179,10 +182,11 @@ impl Line {
         let search = self.search.as_mut()?;
         let newest = history.len();
         match key {
-            Key::Char(letter) => {
+            Key::Char(letter) if search.term.len() < MAX_TERM_BYTES => {
                 search.term.push(letter);
                 search.find(history, newest);
             }
+            Key::Char(_) => {}
             Key::Backspace => {
                 search.term.pop();
                 search.find(history, newest);

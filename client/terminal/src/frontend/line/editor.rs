@@ -361,7 +361,7 @@ impl Editor {
             self.tell(&format!("{} Ctrl+C clears it.", place(&self.target, &typing)));
             self.announced = Some(typing);
         }
-        self.prompt = prompt(&session, &self.target);
+        self.prompt = prompt(&session, &self.target, self.standing.attempt());
     }
 
     fn in_chat(&self) -> bool {

@@ -14,7 +14,7 @@ use super::handles::{EditorRequest, Keyboard, Screen, Typed};
 use super::standing::Standing;
 use super::welcome;
 use crate::frontend::{Entry, Input};
-use letschat_commands::command::{Call, Dispatcher, Rejection, Role};
+use letschat_commands::command::{Call, Dispatcher, Rejection, Role, find};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_core::session::{Request, Typing};
@@ -156,6 +156,12 @@ impl Input for Typist {
                 Typed::Line { text, target } => {
                     let call = self.aimed(&text, &target).await;
                     let said = is_said(&text, &target).then_some(text);
+                    if let Some(word) = said.as_deref().filter(|text| find(text.trim()).is_ok()) {
+                        let hint =
+                            format!("`{0}` is sent as text; `/{0}` is the command.", word.trim());
+                        // The screen outlives the input.
+                        let _ = self.screen.show(hint).await;
+                    }
                     return Some(self.entry(call, said));
                 }
                 Typed::Interrupt { target } => {

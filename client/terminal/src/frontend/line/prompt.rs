@@ -1,14 +1,21 @@
 //! The prompt: the target of the line, and what is amiss.
 
+use letschat_commands::render;
 use letschat_core::session::Typing;
 use letschat_core::view::{ChatState, LinkState, SessionState};
 
+use super::standing::Attempt;
+
 /// Returns the prompt of a line that goes to a chat, nowhere, or is a command: `→ bob> ` in a chat, `letschat> `
 /// elsewhere, with a mark if something is amiss. Nobody's message begins with an arrow.
-pub(super) fn prompt(session: &SessionState, target: &Typing) -> String {
+pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) -> String {
     let target = target.chat();
     let name = target.map_or("letschat".to_owned(), |target| format!("→ {target}"));
     let mark = match (target.map(|target| session.chats.get(target)), session.link) {
+        (None, LinkState::Waiting) if attempt.number > 0 => {
+            let Attempt { number, at_ms } = attempt;
+            return format!("{name} · attempt {number} at {}> ", render::time_of_day(at_ms));
+        }
         (Some(None), _) => " · over",
         (Some(Some(ChatState::Interrupted)), _) => " · reconnecting",
         (_, LinkState::LoggedIn) => "",
@@ -41,13 +48,15 @@ mod tests {
         let chats = chats.iter().map(|chat| (name(chat), ChatState::Open)).collect();
         let session = SessionState { link, chats, ..SessionState::default() };
         let target = target.map_or(Typing::Commands, |target| Typing::Chat(name(target)));
-        prompt(&session, &target)
+        prompt(&session, &target, Attempt { number: 3, at_ms: 0 })
     }
 
     #[test]
     fn it_says_where_a_line_goes_and_what_is_amiss() {
         assert_eq!(shown(LinkState::LoggedIn, &[], None), "letschat> ");
-        assert_eq!(shown(LinkState::Waiting, &[], None), "letschat · reconnecting> ");
+        let attempt = shown(LinkState::Waiting, &[], None);
+        assert_eq!(attempt, format!("letschat · attempt 3 at {}> ", render::time_of_day(0)));
+        assert_eq!(shown(LinkState::Waiting, &["bob"], Some("bob")), "→ bob · reconnecting> ");
         assert_eq!(shown(LinkState::Offline, &[], None), "letschat · offline> ");
         assert_eq!(shown(LinkState::LoggedIn, &["bob"], Some("bob")), "→ bob> ");
         assert_eq!(shown(LinkState::LoggedIn, &["bob"], None), "letschat> ");

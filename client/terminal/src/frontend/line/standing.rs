@@ -15,12 +15,23 @@ pub(super) struct Standing {
     plugins: Option<Plugins>,
     /// A chat that the user asked for and that has opened, until the prompt has gone there or said how to.
     opened: Arc<Mutex<Option<Username>>>,
+    /// The next attempt to reach the server.
+    attempt: Arc<Mutex<Attempt>>,
+}
+
+/// An attempt to reach the server that is to be made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Attempt {
+    /// Counts from 1.
+    pub(super) number: u32,
+    /// The time of the clock.
+    pub(super) at_ms: u64,
 }
 
 impl Standing {
     /// Of a client that may have plugins.
     pub(super) fn new(client: Client, plugins: Option<Plugins>) -> Standing {
-        Standing { client, plugins, opened: Arc::default() }
+        Standing { client, plugins, opened: Arc::default(), attempt: Arc::default() }
     }
 
     pub(super) fn plugins(&self) -> Option<&Plugins> {
@@ -37,16 +48,26 @@ impl Standing {
 
     /// Notes that a chat is open which the user asked for.
     pub(super) fn learn_opened(&self, with: &str) {
-        *self.opened() = with.parse().ok();
+        *lock(&self.opened) = with.parse().ok();
     }
 
     /// That chat, once.
     pub(super) fn take_opened(&self) -> Option<Username> {
-        self.opened().take()
+        lock(&self.opened).take()
     }
 
-    /// Nobody panics while holding this lock.
-    fn opened(&self) -> MutexGuard<'_, Option<Username>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes the next attempt to reach the server.
+    pub(super) fn note_attempt(&self, attempt: Attempt) {
+        *lock(&self.attempt) = attempt;
     }
+
+    /// Returns the attempt that was noted last.
+    pub(super) fn attempt(&self) -> Attempt {
+        *lock(&self.attempt)
+    }
+}
+
+/// Nobody panics while holding one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
