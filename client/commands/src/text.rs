@@ -127,22 +127,23 @@ pub fn failure(failure: &Failure) -> String {
         Failure::NotUnderstood => {
             "The server's answer was not understood; it may be of another version."
         }
-        Failure::EndlessList => "The server's list makes no sense or does not end.",
+        Failure::EndlessList => {
+            "The server's list is invalid: it is not in order, or does not end."
+        }
         Failure::OtherAccount => {
             "The server's answer names another account than the one asked for; do not trust this server."
         }
-        Failure::OtherPerson => "The server introduced somebody else than the one asked for.",
+        Failure::OtherPerson => "The server introduced another person than the one you asked for.",
         Failure::ServerKeyChanged { server, known, found } => {
             return format!(
                 "The server's key is not the expected one: expected {known}, found {found}. \
-                 Somebody may sit in between. If its operator confirms the new one, give the address as \
-                 {server}#{found}."
+                 Somebody may sit in between. If its operator confirms the new one: `letschat {server}#{found}`"
             );
         }
         Failure::ServerKeyUnknown { server, found } => {
             return format!(
                 "This server's key has not been seen before: {found}. If its operator confirms \
-                 it, give the address as {server}#{found}, or use --accept-new-server."
+                 it: `letschat {server}#{found}`, or use --accept-new-server."
             );
         }
         Failure::Folder(why) => return sentence(why),
@@ -216,16 +217,16 @@ pub fn failure(failure: &Failure) -> String {
             );
         }
         Failure::WrongKey(who) => {
-            return format!("Whoever answers at {who}'s address is not {who}; nothing was sent.");
+            return format!("{who}'s address is answered by somebody else; nothing was sent.");
         }
         Failure::HungUp(who) | Failure::Withdrawn(Withdrawal::HungUp(who)) => {
             return format!("{who} hung up.");
         }
         Failure::OtherLanguage(who) => {
-            return format!("{who}'s program spoke no language of ours.");
+            return format!("{who}'s client uses another version of the protocol.");
         }
         Failure::OutOfTurn => "The other side spoke out of turn.",
-        Failure::Withdrawn(Withdrawal::CalledAnew) => "They called anew; approve that.",
+        Failure::Withdrawn(Withdrawal::CalledAnew) => "They sent a new request; approve that one.",
         Failure::Withdrawn(Withdrawal::Over) => "The request is over.",
 
         Failure::ChatOpen(names) => {

@@ -86,7 +86,7 @@ impl Closing {
             Closing::Replaced => "Your account logged in again, from elsewhere.",
             Closing::Kicked => "The operator closed your connection.",
             Closing::Penalty => {
-                "An invalid request to connect costs the connection. LIST shows who is here."
+                "You asked for somebody who is not here, so the connection is closed. LIST shows who is here."
             }
             Closing::WrongAnswers => "Too many wrong answers. Connect again to try further.",
             Closing::TooSlow => "That took too long. Connect again to try further.",

@@ -238,7 +238,7 @@ impl Hub {
                 self.broadcast(now, id, rest().to_owned());
             }
             ["CONNECT"] => {
-                let question = "To whom? Somebody who is not in LIST costs the connection. (An empty line: nobody.)";
+                let question = "To whom? For somebody who is not in LIST you are disconnected. (An empty line: nobody.)";
                 self.ask_member(now, id, MemberQuestion::Who, Code::AskWho, question);
             }
             ["CONNECT", _] => self.connect(now, id, rest()),

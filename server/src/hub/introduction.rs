@@ -25,7 +25,7 @@ fn sharing(count: usize) -> String {
 }
 
 impl Hub {
-    /// Introduces two clients to each other. An invalid request costs the connection.
+    /// Introduces two clients to each other. A client with an invalid request is disconnected.
     pub(super) fn connect(&mut self, now: Now, id: ConnectionId, who: &str) {
         self.asked(id, "CONNECT");
         let Some(who) = Target::parse(who) else {

@@ -172,7 +172,7 @@ fn to_ask_for_nobody_is_explained_and_ends_the_program() {
             ("nobody", "550 ", "Nobody is here by that name or address."),
         ]);
         let why = person.reads("* ");
-        assert!(why.contains("An invalid request to connect costs the connection."), "{why}");
+        assert!(why.contains("so the connection is closed."), "{why}");
         person.sees_the_end();
     }
 }
