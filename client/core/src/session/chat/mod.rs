@@ -273,9 +273,8 @@ impl Chat {
                 None
             }
             PeerMessage::Pong => None,
-            PeerMessage::Bye => Some(ChatEnd::PeerEnded),
-            // The confirmation came too late, and the other side has given up.
-            PeerMessage::Refuse(_) => Some(ChatEnd::Lost),
+            // The other side may give up before it has our confirmation.
+            PeerMessage::Bye | PeerMessage::Refuse(_) => Some(ChatEnd::PeerEnded),
             _ => Some(ChatEnd::Protocol),
         }
     }

@@ -104,3 +104,14 @@ fn messages_before_the_approval_are_never_shown() {
     let effects = client.put(Input::Peer { link, message: PeerMessage::Open });
     assert!(!told(&effects).iter().any(|event| matches!(event, Event::ChatOpened { .. })));
 }
+
+#[test]
+fn refusal_of_an_open_chat_is_the_peers_end() {
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
+    let message = PeerMessage::Refuse(Refusal::NoAnswer);
+    let effects = client.put(Input::Peer { link, message });
+    let ended =
+        |event: &&Event| matches!(event, Event::ChatClosed { reason: ChatEnd::PeerEnded, .. });
+    assert!(told(&effects).iter().any(ended), "{effects:?}");
+}

@@ -145,3 +145,22 @@ fn a_change_of_password_is_the_servers_to_judge() {
         assert_eq!(answer.err().map(|failure| failure.code().name()), expected);
     }
 }
+
+#[test]
+fn reaching_is_answered_by_the_link_or_its_first_failure() {
+    let mut client = TestSession::new(None);
+    let (first, _) = client.ask(Request::Reach);
+    let effects = client.put(Input::ServerUnreached(Unreached::NoServer("refused".into())));
+    assert_eq!(code(&effects, first), "no_server");
+    assert!(client.session.next_deadline().is_none(), "it is not tried again");
+    let (second, _) = client.ask(Request::Reach);
+    assert!(answer(&client.reach(), second).unwrap().is_ok());
+    let (third, effects) = client.ask(Request::Reach);
+    assert!(answer(&effects, third).unwrap().is_ok());
+
+    let mut client = TestSession::new(None);
+    let (reaching, _) = client.ask(Request::Reach);
+    let (id, effects) = client.ask(Request::Cancel(None));
+    assert!(answer(&effects, id).unwrap().is_ok());
+    assert_eq!(code(&effects, reaching), "cancelled");
+}
