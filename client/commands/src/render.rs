@@ -113,7 +113,7 @@ pub fn own_message(event: &Event) -> Option<String> {
 fn line(event: &Event) -> String {
     match event {
         Event::Connected { server, fingerprint } => {
-            format!("Connected to {}, key {}.", Printable(server), short_key(fingerprint))
+            format!("Connected to {}, key {}.", Printable(server), text::short_key(fingerprint))
         }
         Event::Disconnected { .. }
         | Event::Retrying { .. }
@@ -137,7 +137,7 @@ fn chat_event(event: &Event) -> String {
         Event::Request { from, address, fingerprint, key, .. } => format!(
             "{from} at {} asks for a chat. Key {}, {}. `/approve {from}` or `/deny {from}`?",
             Printable(address),
-            short_key(fingerprint),
+            text::short_key(fingerprint),
             key_state(*key)
         ),
         Event::RequestEnded { from, reason: RequestEnd::Withdrawn } => {
@@ -148,7 +148,7 @@ fn chat_event(event: &Event) -> String {
         }
         Event::ChatOpened { with, fingerprint, key } => format!(
             "Chat with {with} is open. Key {}, {}.",
-            short_key(fingerprint),
+            text::short_key(fingerprint),
             key_state(*key)
         ),
         Event::ChatInterrupted { with } => {
@@ -191,13 +191,6 @@ fn crowd(usernames: &[Username], count: u64, what: &str) -> String {
     }
     let names: Vec<&str> = usernames.iter().map(Username::as_str).collect();
     format!("{} {what}.", names.join(", "))
-}
-
-/// Returns the first 16 digits of a key in groups of four. `status` and `verify` show all of it.
-fn short_key(fingerprint: &str) -> String {
-    let digits: Vec<char> = Printable(fingerprint).to_string().chars().take(16).collect();
-    let fours: Vec<String> = digits.chunks(4).map(String::from_iter).collect();
-    fours.join(" ")
 }
 
 fn key_state(key: KeyState) -> &'static str {

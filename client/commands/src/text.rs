@@ -9,6 +9,7 @@ use letschat_core::notice::Notice;
 use letschat_core::session::Reply;
 use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::PublicKey;
+use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use serde::Serialize;
 
@@ -81,8 +82,9 @@ pub fn message(event: &Event) -> Option<String> {
 fn noticed(notice: &Notice) -> String {
     match notice {
         Notice::ServerKeyPinned { server, fingerprint } => format!(
-            "The server {server} is new here. From now on only this key is accepted there: \
-             {fingerprint}. Its operator can tell you whether it is the right one."
+            "The server {server} is new here. From now on only this key is accepted there: {} \
+             (`/status` shows all of it). Its operator can tell you whether it is the right one.",
+            short_key(&fingerprint.to_string())
         ),
         Notice::ServerKnown { server, known_as } => {
             format!("The server {server} is the one that you know as {known_as}.")
@@ -332,6 +334,13 @@ fn key_changed(
 fn joined(names: &[Username]) -> String {
     let names: Vec<&str> = names.iter().map(Username::as_str).collect();
     names.join(", ")
+}
+
+/// Returns the first 16 digits of a key in groups of four. `status` and `verify` show all of it.
+pub(crate) fn short_key(fingerprint: &str) -> String {
+    let digits: Vec<char> = Printable(fingerprint).to_string().chars().take(16).collect();
+    let fours: Vec<String> = digits.chunks(4).map(String::from_iter).collect();
+    fours.join(" ")
 }
 
 /// Makes a sentence: adds an initial capital and a final full stop.

@@ -23,7 +23,7 @@ fn somebody_new_is_led_to_an_account_and_told_what_can_be_done() {
     alice.sees("Sorry: a username is made of");
     alice.types("alice");
     alice.chooses_password();
-    alice.sees(&server.fingerprint);
+    alice.sees("is new here. From now on only this key is accepted there: ");
     alice.sees("Logged in as alice, by password.");
     alice.sees("What next?");
     alice.is_prompted("letschat> ");
