@@ -34,11 +34,11 @@ const ROLES: &[&str] = &[
 pub enum Reserved {
     /// A name of the server or its operator, or a word that the client uses for a person.
     #[error(
-        "that name could be taken for the server, its operator, everybody or a word of the program"
+        "that name is reserved: it could be mistaken for the server, its operator or everybody"
     )]
     Role,
     /// A name that looks like an IP address.
-    #[error("that name could be taken for an address")]
+    #[error("that name is reserved: it could be mistaken for an address")]
     Address,
 }
 

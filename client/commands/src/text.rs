@@ -137,9 +137,10 @@ pub fn failure(failure: &Failure) -> String {
         }
         Failure::OtherPerson => "The server introduced another person than the one you asked for.",
         Failure::ServerKeyChanged { server, known, found } => {
+            let [known, new] = [known, found].map(|key| short_key(&key.to_string()));
             return format!(
-                "The server's key is not the expected one: expected {known}, found {found}. \
-                 Somebody may sit in between. If its operator confirms the new one: `letschat {server}#{found}`"
+                "The server's key is not the expected one: expected {known}, found {new}. Somebody may sit \
+                 in between. If its operator confirms the new one: `letschat {server}#{found}`"
             );
         }
         Failure::ServerKeyUnknown { server, found } => {
@@ -165,7 +166,9 @@ pub fn failure(failure: &Failure) -> String {
             return format!("Another client on this machine uses the account {name}.");
         }
         Failure::NoKey(name) => {
-            return format!("This machine has no key of {name}'s yet; log in with the password.");
+            return format!(
+                "This machine has no key of {name}'s for this server; `/login {name}` asks for the password."
+            );
         }
         Failure::KeyRefused(name) => return key_refused(name.as_ref()),
         Failure::LoggedInElsewhere(name) => {
@@ -279,7 +282,7 @@ fn cancelled(how: Cancel) -> &'static str {
     match how {
         Cancel::LeftServer => "You left the server.",
         Cancel::Withdrawn => "You withdrew the request.",
-        Cancel::StoppedTrying => "You stopped it.",
+        Cancel::StoppedTrying => "You stopped the attempts.",
         Cancel::Blocked => "You have blocked them.",
         Cancel::Quitting => "The client is about to end.",
     }

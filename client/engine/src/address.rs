@@ -24,11 +24,11 @@ pub struct ServerAddress {
 }
 
 /// The reason for which a text is no server address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// The host is missing, or has characters that no host has.
-    #[error("that is not a host name or an address; chat.example.org:4400 and [::1]:4400 are")]
-    Host,
+    #[error("{0:?} is not a host name or an address; chat.example.org:4400 and [::1]:4400 are")]
+    Host(String),
     /// The port is not a number from 1 to 65535.
     #[error("the port after the colon must be a number from 1 to 65535")]
     Port,
@@ -64,7 +64,7 @@ impl ServerAddress {
             return Err(AddressError::PortAlone(alone));
         }
         if host.is_empty() || host.len() > MAX_HOST_BYTES || !(is_name || is_ipv6(&host)) {
-            return Err(AddressError::Host);
+            return Err(AddressError::Host(host));
         }
         if port == 0 {
             return Err(AddressError::Port);

@@ -204,7 +204,9 @@ impl Options {
             Some(Task::OpenRoom { room_host, room_port }) => {
                 match ServerAddress::with_port(room_host, *room_port)? {
                     // A room has no key.
-                    room if room.fingerprint.is_some() => Err(AddressError::Host.into()),
+                    room if room.fingerprint.is_some() => {
+                        Err(AddressError::Host(room_host.clone()).into())
+                    }
                     room => Ok(Some(room)),
                 }
             }

@@ -158,8 +158,10 @@ fn ask_for_server(options: Options) -> Result<Option<(Options, Option<HomeServer
         return Ok(Some((options, None)));
     };
     let usual = ServerAddress::on_this_machine();
-    let server = home::ask(&usual, io::stdin().lock(), io::stdout().lock(), letschat_engine::probe)
-        .map_err(|error| (exit_status::FAILED, error.to_string()))?;
+    let columns = output::Stream::Output.columns();
+    let server =
+        home::ask(&usual, io::stdin().lock(), io::stdout().lock(), columns, letschat_engine::probe)
+            .map_err(|error| (exit_status::FAILED, error.to_string()))?;
     Ok(server.map(|server| {
         let options = options.with_server(server.clone());
         // What is meant anyway need not be remembered.

@@ -148,7 +148,7 @@ fn wrong_variable_is_told_by_its_name() {
     for (name, value, why) in [
         ("LETSCHAT_JSON", "maybe", "expected true or false, yes or no, 1 or 0"),
         ("LETSCHAT_TRIES", "many", "must be a number from 1 to 4294967295"),
-        ("LETSCHAT_SERVER", "a b", "that is not a host name or an address"),
+        ("LETSCHAT_SERVER", "a b", "\"a b\" is not a host name or an address"),
         ("LETSCHAT_COLOR", "red", "expected one of "),
     ] {
         let output = answer(&[(name, value)]);

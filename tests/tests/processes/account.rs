@@ -66,7 +66,7 @@ fn a_reserved_name_is_the_operators_to_give() {
         let (code, why) =
             mallory.refused("signup", json!({"username": name, "password": PASSWORD}));
         assert_eq!(code, "name_invalid", "{why}");
-        assert!(why.starts_with("That name could be taken for "), "{why}");
+        assert!(why.starts_with("That name is reserved: "), "{why}");
         let added = with_password(server.data.path(), "add", name, PASSWORD);
         assert!(added.errors.starts_with(&format!("Nobody can sign up as {name}: ")));
         assert_eq!(added.ok(), format!("{name} has an account now\n"));

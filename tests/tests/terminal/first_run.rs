@@ -239,6 +239,29 @@ fn ctrl_d_ends_at_each_of_the_first_questions() {
 }
 
 #[test]
+fn password_typed_ahead_is_never_shown() {
+    let server = TestServer::start(&[]);
+    let alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("n");
+    alice.sees("The name you want");
+    alice.press("alice\rtyped too early\r");
+    alice.chooses_password();
+    alice.sees("Logged in as alice, by password.");
+    alice.is_prompted("letschat> ");
+    assert!(!alice.bytes().contains("typed too early"), "{}", alice.screen());
+}
+
+#[test]
+fn plain_lines_begin_with_what_to_type() {
+    let server = TestServer::start(&[]);
+    let flags = &["--screen-reader"];
+    let data = tempfile::tempdir().unwrap();
+    let alice = Person::sit_down_with(&server, "alice", data, flags, &[]);
+    alice.sees("`/signup NAME` makes an account, `/login NAME` logs in, `/help` shows everything.");
+}
+
+#[test]
 fn short_password_is_asked_for_again_at_once() {
     let server = TestServer::start(&[]);
     let alice = Person::sit_down(&server, "alice");

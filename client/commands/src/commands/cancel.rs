@@ -12,6 +12,7 @@ pub(crate) static COMMAND: Command = Command {
     summary: "Withdraw your request, or stop trying to reach the server.",
     example: "cancel",
     parameters: &[WHO],
+    is_quiet: true,
     ..Command::new(run)
 };
 

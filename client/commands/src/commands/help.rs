@@ -47,8 +47,8 @@ fn overview(added: &[AddedCommand]) -> String {
     let lines = commands.iter().map(|(usage, summary)| format!("{usage:width$}  {summary}\n"));
     let mut text: String = lines.collect();
     text.push_str(
-        "In a chat, plain text goes to the other side and commands begin with a /. When the other\n\
-         side has ended the chat, plain text goes nowhere until you enter a command with a /.\n\
+        "In a chat, plain text goes to the other side and commands begin with a /. When the other side \
+         has ended the chat, plain text goes nowhere until you enter a command with a /.\n\
          Keys: Ctrl+C clears the line or ends the chat, Ctrl+X leaves the server, Ctrl+D quits.\n\
          `help COMMAND` explains one command.",
     );

@@ -218,7 +218,10 @@ fn reason(error: &io::Error) -> String {
             "it closed the connection at once".into()
         }
         io::ErrorKind::InvalidData => "what answers there does not speak TLS 1.3".into(),
-        _ => error.to_string(),
+        _ => {
+            let text = error.to_string();
+            text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
+        }
     }
 }
 

@@ -47,8 +47,9 @@ pub use hidden::{HiddenQuestion, HiddenQuestions};
 use home::HomeServer;
 use input::{Progress, Typist};
 use letschat_commands::command::{Command, Dispatcher, Role};
+use letschat_commands::failure::Failure;
 use letschat_commands::{exit_status, render};
-use letschat_core::codes::LinkEnd;
+use letschat_core::codes::{FailureCode, LinkEnd};
 use letschat_core::event::Event;
 use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
@@ -269,6 +270,8 @@ impl Dialect for Console {
                 self.screen.look_again();
                 reply_text(outcome.command, reply).or(elsewhere)
             }
+            // Its user has just said so.
+            Err(Failure { code: FailureCode::Quitting, .. }) => None,
             Err(failure) => {
                 let unsent = self.progress.said(outcome.id.as_deref());
                 let unsent = unsent.map(|text| format!("Not sent: {}\n", Printable(&text)));

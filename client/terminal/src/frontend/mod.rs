@@ -47,6 +47,10 @@ use letschat_engine::client::{Client, Ended};
 use letschat_engine::events::{Events, Receipt, Told};
 pub use terminal::Terminal;
 
+/// What somebody who is not logged in can type first.
+const FIRST_COMMANDS: &str = "\
+`/signup NAME` makes an account, `/login NAME` logs in, `/help` shows everything.";
+
 /// Lines that may wait for the one that is being done. Then reading stops.
 const MAX_IN_ORDER: usize = 256;
 

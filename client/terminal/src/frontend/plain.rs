@@ -7,7 +7,7 @@ use letschat_flags::output::Stream;
 use letschat_protocol::rows::wrap;
 
 use super::lines::Entries;
-use super::{CommandResult, Dialect, Entry, FrontEnd, OutputClosed};
+use super::{CommandResult, Dialect, Entry, FIRST_COMMANDS, FirstLogin, FrontEnd, OutputClosed};
 use letschat_commands::render;
 use letschat_core::event::Event;
 use letschat_core::session::Reply;
@@ -20,6 +20,10 @@ pub fn run(mut front_end: FrontEnd, screen_reader: bool) -> u8 {
     if front_end.interactive {
         // A terminal does not tell if a line has been begun.
         front_end.dispatcher = front_end.dispatcher.at_a_prompt();
+        if front_end.login == FirstLogin::None {
+            // Output that nobody reads is noticed by the first event.
+            let _ = write(Stream::Output, FIRST_COMMANDS);
+        }
     }
     super::run(front_end, Plain { client, interactive, screen_reader })
 }

@@ -163,7 +163,9 @@ impl Session {
         let under_way = is_reaching || self.server.has_work() || self.server.link == Link::Busy;
         let trying = under_way && !self.server.is_logged_in();
         if trying {
-            self.stop_server(&Failure::Cancelled(Cancel::StoppedTrying));
+            let why = Failure::Cancelled(Cancel::StoppedTrying);
+            self.server.give_up_login(&mut self.cx, &why, false);
+            self.stop_server(&why);
         }
         trying
     }

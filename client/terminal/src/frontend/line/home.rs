@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use letschat_protocol::printable::Printable;
+use letschat_protocol::rows::wrap;
 use rustix::io::Errno;
 
 use letschat_engine::address::ServerAddress;
@@ -33,9 +34,10 @@ pub fn ask(
     usual: &ServerAddress,
     mut input: impl BufRead,
     mut output: impl Write,
+    columns: usize,
     probe: impl Fn(&ServerAddress) -> Result<(), String>,
 ) -> io::Result<Option<ServerAddress>> {
-    writeln!(output, "{WHICH}")?;
+    writeln!(output, "{}", wrap(WHICH, columns))?;
     let (mut offered, mut which) = (usual.clone(), ", this machine's");
     loop {
         write!(output, "Server (empty: {offered}{which}): ")?;
@@ -48,8 +50,11 @@ pub fn ask(
         };
         let line = String::from_utf8_lossy(&line);
         // Somebody may paste the whole command line that a friend sent.
-        let words = line.split_whitespace().filter(|word| *word != "letschat");
-        let answer = words.collect::<Vec<_>>().join(":");
+        let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "letschat").collect();
+        let answer = match words[..] {
+            [host, port] if port.parse::<u16>().is_ok() => format!("{host}:{port}"),
+            _ => words.join(" "),
+        };
         if count == 0 {
             // Nobody may be there to see it.
             let _ = writeln!(output);
@@ -59,21 +64,21 @@ pub fn ask(
             _ if answer.is_empty() => offered.clone(),
             _ if answer.eq_ignore_ascii_case("quit") => return Ok(None),
             _ if answer.eq_ignore_ascii_case("help") => {
-                writeln!(output, "{WHICH} `quit` ends.")?;
+                writeln!(output, "{}", wrap(&format!("{WHICH} `quit` ends."), columns))?;
                 continue;
             }
             Ok(server) => server,
             Err(error) => {
-                writeln!(output, "That names no server: {error}.")?;
+                writeln!(output, "{}", wrap(&format!("That names no server: {error}."), columns))?;
                 continue;
             }
         };
         match probe(&server) {
             Ok(()) => return Ok(Some(server)),
-            Err(why) => writeln!(
-                output,
-                "Can't reach {server}: {why}. Another server, or empty to try it again; Ctrl+D ends."
-            )?,
+            Err(why) => {
+                let told = format!("Can't reach {server}: {why}. Another, or empty to try again?");
+                writeln!(output, "{}", wrap(&told, columns))?;
+            }
         }
         (offered, which) = (server, "");
     }
@@ -86,7 +91,7 @@ impl HomeServer {
         let path = Printable(&self.settings.display().to_string()).to_string();
         match begin(&self.settings, &self.server) {
             Ok(()) => Some(format!(
-                "{} is your server from now on, by {path}; `letschat HOST [PORT]` names another.",
+                "{} is your server from now on (saved in {path}); `letschat HOST [PORT]` names another.",
                 self.server
             )),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
@@ -116,7 +121,7 @@ mod tests {
             1 => Err("connection refused".into()),
             _ => Ok(()),
         };
-        let server = ask(&usual, answers.as_bytes(), &mut output, probe).unwrap();
+        let server = ask(&usual, answers.as_bytes(), &mut output, 0, probe).unwrap();
         (
             server.map(|server| server.to_string()).unwrap_or_default(),
             String::from_utf8(output).unwrap(),
@@ -129,6 +134,7 @@ mod tests {
             ("\n", "127.0.0.1:4400"),
             ("", ""),
             ("no server/\n", ""),
+            ("my server\nthere 99\n", "there:99"),
             ("chat.example.org\n", "chat.example.org:4400"),
             ("  chat.example.org:99 \r\n", "chat.example.org:99"),
             ("chat.example.org 99\n", "chat.example.org:99"),

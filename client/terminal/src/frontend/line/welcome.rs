@@ -10,6 +10,7 @@ use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
 use super::handles::{EditorRequest, Keyboard, Screen, Typed};
+use crate::frontend::FIRST_COMMANDS;
 use letschat_commands::command::{Command, Dispatcher, Prepared, Role, find, parse_object};
 use letschat_commands::failure::Failure;
 use letschat_commands::passwords::{PASSWORD, REPEATED};
@@ -23,9 +24,6 @@ Welcome to Let's Chat. A few questions, and you are in; Ctrl+C skips them.";
 
 /// A server that does not answer is tried for long. After this time there is a prompt.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-const LEFT_OUT: &str = "\
-`/signup NAME` makes an account, `/login NAME` logs in, `/help` shows everything.";
 
 const NEXT: &str = "\
 What next?
@@ -50,7 +48,7 @@ pub(super) async fn lead(dispatcher: &Dispatcher, keyboard: &Keyboard, screen: &
     guide.show(GREETING).await;
     match guide.lead().await {
         Ok(()) => guide.show(NEXT).await,
-        Err(Stop::Skip) => guide.show(LEFT_OUT).await,
+        Err(Stop::Skip) => guide.show(FIRST_COMMANDS).await,
         // A client that has ended needs no other word.
         Err(Stop::Quit) => drop(dispatcher.client().request(Request::Quit).await),
     }
