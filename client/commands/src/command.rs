@@ -81,6 +81,8 @@ pub enum Role {
     EndChat,
     /// Leaves the server.
     Leave,
+    /// Explains the commands.
+    Help,
     /// Ends the client.
     Quit,
 }

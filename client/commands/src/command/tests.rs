@@ -36,6 +36,7 @@ fn each_role_has_one_command() {
         Role::Switch,
         Role::EndChat,
         Role::Leave,
+        Role::Help,
         Role::Quit,
     ] {
         let of_role = TABLE.iter().filter(|command| command.role == Some(role));

@@ -1,7 +1,7 @@
 //! `help`: lists the commands, from the table.
 
 use crate::arguments::{Arguments, Kind, Parameter};
-use crate::command::{self, Command, CommandFuture, Context};
+use crate::command::{self, Command, CommandFuture, Context, Role};
 use crate::commands::TABLE;
 use crate::extension::AddedCommand;
 use crate::failure::Failure;
@@ -16,6 +16,7 @@ pub(crate) static COMMAND: Command = Command {
     summary: "Show all commands, or one of them in detail.",
     example: "help connect",
     parameters: &[COMMAND_NAME],
+    role: Some(Role::Help),
     ..Command::new(run)
 };
 
@@ -47,8 +48,8 @@ fn overview(added: &[AddedCommand]) -> String {
     let lines = commands.iter().map(|(usage, summary)| format!("{usage:width$}  {summary}\n"));
     let mut text: String = lines.collect();
     text.push_str(
-        "In a chat, plain text goes to the other side and commands begin with a /. When the other side \
-         has ended the chat, plain text goes nowhere until you enter a command with a /.\n\
+        "In a chat, plain text goes to the other side, and commands begin with a /.\n\
+         After the other side ends it, text goes nowhere until a command with a /.\n\
          Keys: Ctrl+C clears the line or ends the chat, Ctrl+X leaves the server, Ctrl+D quits.\n\
          `help COMMAND` explains one command.",
     );

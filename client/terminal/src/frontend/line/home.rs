@@ -8,6 +8,7 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap;
 use rustix::io::Errno;
 
+use letschat_commands::command::{Role, find};
 use letschat_engine::address::ServerAddress;
 
 /// A longer line names no server.
@@ -60,10 +61,11 @@ pub fn ask(
             let _ = writeln!(output);
             return Ok(None);
         }
+        let role = find(&answer).ok().and_then(|command| command.role);
         let server = match answer.parse() {
             _ if answer.is_empty() => offered.clone(),
-            _ if answer.eq_ignore_ascii_case("quit") => return Ok(None),
-            _ if answer.eq_ignore_ascii_case("help") => {
+            _ if role == Some(Role::Quit) => return Ok(None),
+            _ if role == Some(Role::Help) => {
                 writeln!(output, "{}", wrap(&format!("{WHICH} `quit` ends."), columns))?;
                 continue;
             }

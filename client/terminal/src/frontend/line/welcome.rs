@@ -227,10 +227,17 @@ impl Guide<'_> {
     }
 }
 
-/// Returns the role of an answer that is a command. Any but that of quitting stands for all others.
+/// Returns the role of an answer that is a command: one of those that the questions name, or any with a slash.
 fn command(answer: &str) -> Option<Role> {
-    let command = find(answer.trim().trim_start_matches('/')).ok()?;
-    Some(command.role.unwrap_or(Role::Say))
+    let (is_marked, name) = match answer.trim().strip_prefix('/') {
+        Some(name) => (true, name),
+        None => (false, answer.trim()),
+    };
+    let role = find(name).ok().and_then(|command| command.role);
+    match role {
+        Some(Role::Quit | Role::Help) => role,
+        _ => is_marked.then_some(Role::Help),
+    }
 }
 
 fn stop(typed: &Typed) -> Stop {
