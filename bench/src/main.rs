@@ -1,18 +1,17 @@
-//! `letschat-bench`: what Let's Chat costs. It starts a real server, is itself a crowd of clients,
-//! and prints what it measured beside what is to be reached. docs/PERFORMANCE.md explains each
-//! figure.
+//! `letschat-bench`: starts a real server, runs its clients, and prints the measurements beside their
+//! limits. docs/PERFORMANCE.md explains each figure.
 //!
-//! * [`run`] – what is measured, in which order; [`plan`] – how big and how long
+//! * [`run`] – the order of the figures; [`plan`] – their sizes and durations
 //! * [`figures`] – one file for each figure
-//! * [`baselines`] – what ratios are taken against
-//! * [`load`] – a crowd of clients on one thread
-//! * [`people`], [`sides`] – two clients of the library in a chat, each on a core of its own
-//! * [`server`], [`under_load`], [`accounts`] – a server of its own, its crowd, everybody's account
-//! * [`process`], [`machine`], [`statistics`] – clocks, memory, many numbers in few
+//! * [`baselines`] – the baselines of the ratios
+//! * [`load`] – many clients on one thread
+//! * [`people`], [`sides`] – two clients of the library in a chat, each on its own core
+//! * [`server`], [`under_load`], [`accounts`] – the measured server, its clients, and their accounts
+//! * [`process`], [`machine`], [`statistics`] – clocks, memory, summaries
 //! * [`report`] – the table and the JSON
 //!
-//! Deliberately absent: any way into the server but the wire. It is a process of its own,
-//! as it was built for people.
+//! Deliberately absent: any access to the server other than the wire. It is a separate process of the
+//! release build.
 
 mod accounts;
 mod baselines;
@@ -44,7 +43,7 @@ use programs::{BenchResult, Programs};
 use report::Report;
 use run::Bench;
 
-/// What Let's Chat costs.
+/// Measures the cost of Let's Chat.
 #[derive(Debug, Parser)]
 #[command(name = "letschat-bench", version)]
 struct Flags {
@@ -68,7 +67,7 @@ struct Flags {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     clients: Option<u16>,
 
-    /// Where the numbers are written as JSON [default: bench.json in the folder of all builds]
+    /// The JSON file for the figures [default: bench.json in the folder of all builds]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! How big and how long: the whole form, the quick one, and one that only shows that all works.
+//! The sizes and durations of the whole form, the quick form and the smoke test.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ pub(crate) struct Plan {
     pub(crate) form: &'static str,
     /// Crowds of so many clients, from small to large.
     pub(crate) crowds: Vec<usize>,
-    /// How long a crowd stands still before the server's memory is read.
+    /// The time that clients are idle before the server's memory is read.
     pub(crate) settling: Duration,
-    /// How long an idle server is watched: whole rounds of keep-alives, since those who came
-    /// together keep alive together.
+    /// The time that an idle server is observed: whole rounds of keep-alives, since clients that logged in
+    /// together send them together.
     pub(crate) idle: Duration,
-    /// How often a server and the bare loop it is compared with are measured, in turns.
+    /// The number of alternating measurements of a server and its baseline.
     pub(crate) turns: usize,
     /// The broadcasts in one of the server's turns, 20 a second.
     pub(crate) stream: usize,
@@ -26,9 +26,9 @@ pub(crate) struct Plan {
     pub(crate) isolated: usize,
     /// Broadcasts whose way to the last client is timed.
     pub(crate) delays: usize,
-    /// How long the server is away before everybody comes back.
+    /// The downtime of the server before all clients return.
     pub(crate) away: Duration,
-    /// How long passwords are compared, by the server and without it.
+    /// The time for which passwords are compared, by the server and without it.
     pub(crate) hashing: Duration,
     /// Clients that are logged in meanwhile, and the names on the page that they ask for.
     pub(crate) listed: usize,

@@ -24,7 +24,7 @@ pub(crate) struct Row {
     /// Which figure it belongs to.
     pub(crate) figure: &'static str,
     pub(crate) what: String,
-    /// How many were logged in, where that is what matters.
+    /// The number of logged-in clients, for figures that depend on it.
     pub(crate) clients: Option<usize>,
     pub(crate) measured: f64,
     pub(crate) unit: &'static str,
@@ -33,7 +33,7 @@ pub(crate) struct Row {
     pub(crate) bar: Option<Bar>,
 }
 
-/// How far single measurements lie apart.
+/// The spread of single measurements.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
@@ -121,7 +121,7 @@ pub(crate) fn of_crowd(rows: Vec<Row>, clients: usize, is_judged: bool) -> Vec<R
 }
 
 impl Report {
-    /// How many figures are missed.
+    /// Returns the number of missed figures.
     pub(crate) fn missed(&self) -> usize {
         self.rows.iter().filter(|row| row.is_over()).count()
     }

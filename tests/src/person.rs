@@ -17,7 +17,7 @@ use crate::client::{PASSWORD, TestClient};
 use crate::programs::{NO_SETTINGS, PATIENCE, foreign_settings, program};
 use crate::server::TestServer;
 
-/// How big a terminal is.
+/// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Its height.
@@ -326,7 +326,7 @@ impl Person {
     /// The same after these keys, of which something is shown.
     pub fn closes_the_terminal_by(&mut self, keys: &str) -> i32 {
         self.seen.lock().is_closing = true;
-        // Who watches wakes at what is shown, and lets go.
+        // The echo wakes the watching thread, which then ends.
         self.press(keys);
         self.wait("end of the watch", |terminal| terminal.is_over);
         // Another one, at which nobody sits; with this the last hold on the old one is gone.

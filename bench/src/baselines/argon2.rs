@@ -11,7 +11,7 @@ use rustix::process::{getpriority_process, setpriority_process};
 
 use crate::programs::{BenchResult, Failed};
 
-/// How much the server's hashing threads give way to the others.
+/// The niceness of the server's hashing threads.
 const NICENESS: i32 = 10;
 
 /// Hashes a second.

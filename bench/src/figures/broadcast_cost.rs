@@ -44,7 +44,7 @@ pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>>
         row("server CPU a delivery", Samples::new(server), "us"),
         row("bare sendmmsg a datagram", Samples::new(bare), "us"),
         row("server CPU a delivery of an isolated one", isolated, "us"),
-        // What TCP repairs in pages costs less, so losing datagrams must not look like a gain.
+        // A repair over TCP costs less than datagrams, so a loss must not look like a gain.
         Row::new(
             FIGURE,
             "deliveries over TCP, the datagram being lost: most",

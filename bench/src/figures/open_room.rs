@@ -33,7 +33,7 @@ const A_SECOND: usize = 20;
 /// Greetings that find room in any socket.
 const AT_ONCE: usize = 50;
 
-/// How long the last datagrams have to arrive.
+/// The time in which the last datagrams have to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const EVENTS: usize = 1_024;
@@ -65,7 +65,7 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let rows = vec![
         row("open room, CPU a delivery, to bare sendmmsg", ratios, "x").judged(Bar::AtMost(1.3)),
         row("open room, CPU a delivery", Samples::new(costs), "us"),
-        // What is dropped costs less, so losing datagrams must not look like a gain.
+        // Dropped datagrams cost less, so a loss must not look like a gain.
         Row::new(FIGURE, "open room, datagrams lost: most", Samples::new(lost).most(), "%")
             .judged(Bar::AtMost(1.0)),
     ];

@@ -1,10 +1,10 @@
-//! What a terminal would obey and a reader would fall for, and how it is told that none of it
-//! came through. Nothing here asks `Printable`: that is what is on trial.
+//! Characters that steer a terminal or deceive a reader, and the check that none of them
+//! came through. Nothing here uses `Printable`, which is under test.
 
 use std::str;
 
-/// What a program that draws a prompt writes itself. Of these, and of sequences that begin with
-/// them, one is told apart by what follows.
+/// Characters that a program with a prompt writes itself. The text that follows shows whether one of them came
+/// from a peer.
 const OF_A_PROMPT: &str = "\u{1b}\r\n\u{7}";
 
 /// Sequences that begin something (ECMA-48, 5.3 and 5.6), as two characters and as one of C1.
@@ -96,14 +96,14 @@ pub(crate) fn assert_tamed(written: &[u8], but: &[char]) {
 pub(crate) fn assert_harmless(written: &[u8]) -> &str {
     let shown = str::from_utf8(written);
     let shown = shown.unwrap_or_else(|error| panic!("a raw byte was written: {error}"));
-    // What reads a pipe for a test puts this in the place of a raw byte.
+    // The test kit replaces a raw byte from a pipe by this character.
     assert!(!shown.contains('\u{fffd}'), "a raw byte was written:\n{shown:?}");
     for c in characters().into_iter().filter(|c| !OF_A_PROMPT.contains(*c)) {
         assert!(!shown.contains(c), "{c:?} was written:\n{shown:?}");
     }
     // A prompt makes lines of its own wherever it breaks one.
     let all = pieces(&['\n']);
-    // What is left out of some way's pieces moves the numbers of the others.
+    // A piece that one way leaves out shifts the numbers of the others.
     for piece in all.iter().map(|piece| &piece[..piece.len() - 4]) {
         let raw = shown.match_indices(piece).map(|(at, _)| &shown[at + piece.len()..]);
         let raw = raw.filter(|rest| is_number(rest)).count();

@@ -14,7 +14,7 @@ fn in_a_chat() -> (TestServer, Person, TestClient) {
     (server, alice, bob)
 }
 
-/// How often the prompt of the chat stands on the screen or above it.
+/// Counts the prompts of the chat on the screen and above it.
 fn prompts(alice: &Person) -> usize {
     alice.all_rows().iter().filter(|row| row.starts_with("→ bob>")).count()
 }

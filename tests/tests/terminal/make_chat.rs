@@ -1,4 +1,4 @@
-//! What `make chat` and `make stop` run, in a home of its own.
+//! The scripts behind `make chat` and `make stop`, with a home folder of their own.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -103,14 +103,14 @@ fn a_server_on_another_port_has_a_folder_of_its_own() {
         assert!(home.is_served());
         somebody
     });
-    // Whoever started a server need not have gone when it is stopped.
+    // The client that started the server may still run when it is stopped.
     let stopped = other.stop();
     assert!(String::from_utf8_lossy(&stopped.stdout).contains("The server has stopped."));
     assert!(!other.is_served() && home.is_served());
     drop(both);
 }
 
-/// What make would run for these words, with cargo's folder of builds as these variables have it.
+/// Returns the commands that make would run for these words and variables.
 fn would_run(words: &[&str], variables: &[(&str, &Path)]) -> String {
     let mut make = std::process::Command::new("make");
     make.args(["--dry-run", "--no-print-directory", "--directory"]);

@@ -14,7 +14,7 @@ use crate::hostile::{pieces, texts};
 
 type Stream = StreamOwned<ServerConnection, TcpStream>;
 
-/// What ends a line or separates its words can't be within one.
+/// Characters that end a line, so that they can't be within one.
 pub(crate) const NOT_IN_A_LINE: &[char] = &['\n', '\r'];
 
 /// Takes everybody for its account, and puts something hostile into all that it says.

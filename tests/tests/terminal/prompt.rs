@@ -140,7 +140,7 @@ fn text_is_no_command_after_the_other_side_left() {
         alice.types("");
         alice.sees_times("The chat with bob is over, so this went nowhere.", 2);
         alice.is_prompted("→ bob · over> ");
-        // Who mistypes the way to another chat does not mean a command next.
+        // After a mistyped switch the next line is not meant as a command.
         alice.types("/switch carrol");
         alice.types("all my love");
         alice.sees_times("The chat with bob is over, so this went nowhere.", 3);

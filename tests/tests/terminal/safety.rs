@@ -221,7 +221,7 @@ fn hostile_text_reaches_no_servers_terminal_or_log_raw() {
             for greeting in ["HELLO", "HELLO letschat/1"] {
                 let mut typist = Typist::connect(server.address);
                 for said in ["HELLO \u{9b}2J", greeting, &line, &words, &line] {
-                    // Whoever was shown out is told no more.
+                    // A disconnected client gets no more answers.
                     let answered = typist.next_frame();
                     if answered.is_none() || tries(&mut typist, said).is_err() {
                         break;

@@ -1,4 +1,4 @@
-//! What the themes show can be read: on a light background, on a dark one, and the usual one on
+//! The contrast of the themes: on a light background, on a dark one, and of the default on
 //! both.
 
 use letschat_tests::client::TestClient;
@@ -17,7 +17,7 @@ const FAINT: f64 = 2.8;
 
 const TALL: Window = Window { rows: 60, columns: 100 };
 
-/// What people read, with a warning first.
+/// Texts that people read, a warning first.
 const TEXTS: [&str; 8] = [
     "There is no such command; `/help` lists them.",
     "bob at 127.0.0.1 asks for a chat.",
@@ -28,7 +28,7 @@ const TEXTS: [&str; 8] = [
     "→ bob>",
     "/connect",
 ];
-/// What a hint says.
+/// The text of a hint.
 const HINT: &str = "WHO [force]";
 
 /// Sees everything that has a look of its own, and begins a line.

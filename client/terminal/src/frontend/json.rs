@@ -2,8 +2,8 @@
 //!
 //! A line in is a command as a user types it, or an object:
 //! `{"id": 7, "command": "connect", "arguments": {"who": "bob"}}`. The reply carries the id, a
-//! number or a string of the program's own choice, as it was written. One that a terminal could obey is
-//! an error: its program writes such characters as escapes. So is a line that begins with `{`, `[` or
+//! number or a string of the program's choice, exactly as written. An id with raw control characters is
+//! an error: the program has to escape them. So is a line that begins with `{`, `[` or
 //! `"` and is no such object.
 
 use std::fmt;
@@ -24,7 +24,7 @@ use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
 use letschat_engine::events::Receipt;
 
-/// Runs the front end, with or without own messages among the events; the result is the exit status.
+/// Runs the front end, with or without own messages among the events. Returns the exit status.
 pub fn run(front_end: FrontEnd, own_messages: bool) -> u8 {
     super::run(front_end, Json { own_messages })
 }
@@ -34,7 +34,7 @@ struct Json {
     own_messages: bool,
 }
 
-/// A reply or a failure, as it is written.
+/// A reply or a failure in its JSON form.
 #[derive(Serialize)]
 struct ReplyLine<'a> {
     reply: Option<&'static str>,
@@ -67,8 +67,8 @@ impl Dialect for Json {
     }
 }
 
-/// Reads a line. One that looks like JSON is an object or an error, and never text for a chat: it may
-/// hold a password. The same goes for one that would look so without characters that nobody sees.
+/// Reads a line. A line that looks like JSON, even after invisible characters, is an object or an error. It is never
+/// text for a chat, since it may hold a password.
 fn read(line: &str) -> Option<Entry> {
     let visible = line.trim_start_matches(|c: char| c.is_whitespace() || may_hide(c));
     match visible.chars().next() {
@@ -78,8 +78,8 @@ fn read(line: &str) -> Option<Entry> {
     }
 }
 
-/// Parses a line where no plugin adds commands: the id of its reply, and the call or why there
-/// is none. `None`: an empty line.
+/// Parses a line without commands of plugins into the id for the reply, and the call or the reason why there
+/// is none. Returns `None` for an empty line.
 pub fn read_call(line: &str, in_chat: bool) -> Option<(Option<Id>, Result<Call, Rejection>)> {
     read(line).map(|entry| entry.into_call(|line| parse_line(line, in_chat)))
 }
@@ -123,7 +123,7 @@ fn read_object(text: &str) -> Entry {
     if !id.as_ref().is_none_or(is_id) {
         return malformed(None, "a number or a string as \"id\"");
     }
-    // It is echoed as it is written: no number is rounded, and no character becomes an escape.
+    // Echoed as written: no number is rounded, and no character is escaped.
     if !id.as_ref().is_none_or(|id| is_printable(id.get())) {
         return malformed(None, "\\u escapes for the characters of \"id\" that can't be shown");
     }
@@ -140,7 +140,7 @@ fn read_object(text: &str) -> Entry {
     Entry::Object { id, command, arguments: arguments.unwrap_or_default() }
 }
 
-/// The members of an object as they are written, those that are there twice included.
+/// The members of an object as written, including repeated ones.
 struct Members(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -166,7 +166,7 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 fn write(value: &impl Serialize) -> Result<(), OutputClosed> {
-    // What is written here has no keys that could fail.
+    // These values have string keys only, so serialising them does not fail.
     let line = line_of(value).map_err(|_| OutputClosed::NotRead)?;
     Ok(Stream::Output.write_line(&line)?)
 }

@@ -1,20 +1,19 @@
-//! The line client: a prompt with editing, history and completion, and above it what happens.
+//! The line client: a prompt with editing, history and completion, with events above it.
 //!
 //! * `editor` – the prompt
-//! * `handles` – the prompt's ends for the others here
-//! * `input` – from what was typed to what is asked for
-//! * `welcome` – the first run, step by step
-//! * [`home`] – which server, at the first run
-//! * `hidden` – questions whose answers nobody sees
-//! * `standing` – what prompt and completion need to know of the client
-//! * `completion`, `history`, `prompt` – what the editor is given
-//! * `aloud` – what plugins say
-//! * [`theme`] – which kind of line looks how
+//! * `handles` – channels to and from the prompt
+//! * `input` – from typed lines to entries
+//! * `welcome` – the questions of the first run
+//! * [`home`] – the question for the server at the first run
+//! * `hidden` – questions without echo
+//! * `prompt_state` – the state that prompt and completion share
+//! * `completion`, `history`, `prompt` – parts of the editor
+//! * `plugin_output` – the output of plugins
+//! * [`theme`] – colours and styles
 //!
 //! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
-//! line alone. After a chat that the other side ended, lines go nowhere until the user has given a command.
+//! line only. After the other side ends a chat, lines go nowhere until the user enters a command.
 
-mod aloud;
 mod completion;
 mod editor;
 mod handles;
@@ -22,8 +21,9 @@ mod hidden;
 mod history;
 pub mod home;
 mod input;
+mod plugin_output;
 mod prompt;
-mod standing;
+mod prompt_state;
 pub mod theme;
 mod welcome;
 
@@ -55,35 +55,35 @@ use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 use letschat_flags::clock;
 use letschat_lua::plugins::Plugins;
-use standing::{Attempt, Standing};
+use prompt_state::{Attempt, PromptState};
 use theme::{Kind, Theme};
 
-/// How long the prompt has at the end to leave the screen, at a terminal that may take nothing.
+/// The time limit for removing the prompt at the end, since the terminal may accept no output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The parts that the line client needs beside the [`FrontEnd`].
 pub struct Setting {
-    /// The terminal whose keys are taken.
+    /// The terminal.
     pub terminal: Arc<Terminal>,
-    /// The passwords that are asked for.
+    /// The questions for passwords.
     pub questions: Receiver<HiddenQuestion>,
-    /// The folder of plugins; `None`: no plugins are loaded.
+    /// The folder of plugins, or `None` to load none.
     pub plugins: Option<PathBuf>,
-    /// The user's data folder, in which plugins keep what is theirs.
+    /// The user's data folder, which also holds the data of plugins.
     pub data: PathBuf,
-    /// The file of the commands of earlier runs.
+    /// The history file.
     pub history: PathBuf,
-    /// How lines look.
+    /// The styles of lines.
     pub theme: Theme,
-    /// True to lead a user who has no account here to one.
+    /// True to ask the questions of the first run.
     pub welcome: bool,
-    /// The server that the user just named, to be remembered once they are logged in there.
+    /// The server that the user has named, saved after the first login there.
     pub home: Option<HomeServer>,
 }
 
-/// Runs the front end; the result is the exit status.
+/// Runs the front end. Returns the exit status.
 pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
-    // A terminal that keeps echoing would show passwords.
+    // With echo the terminal would show passwords.
     if let Err(error) = setting.terminal.take_keys() {
         output::complain(
             "letschat",
@@ -97,9 +97,9 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     });
     let (plugins, heard) = plugins.unzip();
     let client = front_end.dispatcher.client().clone();
-    let standing = Standing::new(client, plugins.clone());
+    let prompt_state = PromptState::new(client, plugins.clone());
     let opened = Editor::open(
-        &standing,
+        &prompt_state,
         &setting.terminal,
         setting.theme,
         &setting.history,
@@ -115,14 +115,14 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     };
     front_end.dispatcher = front_end.dispatcher.at_a_prompt();
     if let (Some(plugins), Some(heard)) = (&plugins, heard) {
-        aloud::speak(plugins, heard, screen.clone(), setting.theme);
+        plugin_output::speak(plugins, heard, screen.clone(), setting.theme);
         front_end.dispatcher = front_end.dispatcher.with_extension(Arc::new(plugins.clone()));
     }
     let console = Console {
         dispatcher: front_end.dispatcher.clone(),
         screen: screen.clone(),
         keyboard: keyboard.clone(),
-        standing,
+        prompt_state,
         progress: Rc::default(),
         theme: setting.theme,
         welcome: setting.welcome,
@@ -153,17 +153,17 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     status
 }
 
-/// Shows what happens and what comes of commands.
+/// Shows events and replies.
 struct Console {
     dispatcher: Dispatcher,
     screen: Screen,
     keyboard: Keyboard,
-    standing: Standing,
+    prompt_state: PromptState,
     progress: Rc<Progress>,
     theme: Theme,
     welcome: bool,
     home: RefCell<Option<HomeServer>>,
-    /// The reason of the retry that was shown last.
+    /// The reason of the retry that was last shown.
     retry: Cell<Option<LinkEnd>>,
     /// The date of the line that was shown last.
     date: DateShown,
@@ -175,7 +175,7 @@ impl Console {
         match event {
             Event::Retrying { reason, attempt, in_ms, .. } => {
                 let at_ms = clock::now().wall_ms + in_ms;
-                self.standing.note_attempt(Attempt { number: *attempt, at_ms });
+                self.prompt_state.note_attempt(Attempt { number: *attempt, at_ms });
                 self.screen.look_again();
                 self.retry.replace(Some(*reason)) == Some(*reason)
             }
@@ -195,14 +195,14 @@ impl Console {
             return self.screen.show_event(String::new(), receipt).await;
         }
         let shown = render::own_message(event)
-            .or_else(|| self.standing.read_view(|view| render::event(event, &view.session)));
+            .or_else(|| self.prompt_state.read_view(|view| render::event(event, &view.session)));
         let Some(text) = shown else {
-            // Those before it may not be on the screen yet.
+            // Confirm in order: earlier events may not be on the screen yet.
             return self.screen.show_event(String::new(), receipt).await;
         };
         let (kind, time_ms) = appearance(event);
         let mut line = match event {
-            // It has its date and time in it.
+            // Its text contains the date and time.
             Event::Broadcast { .. } => String::new(),
             _ => {
                 let time_ms = time_ms.unwrap_or_else(|| clock::now().wall_ms);
@@ -236,14 +236,14 @@ impl Dialect for Console {
             self.dispatcher.clone(),
             self.keyboard.clone(),
             self.screen.clone(),
-            self.standing.clone(),
+            self.prompt_state.clone(),
             self.progress.clone(),
             self.welcome,
         )
     }
 
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        let Some(plugins) = self.standing.plugins() else {
+        let Some(plugins) = self.prompt_state.plugins() else {
             return self.show(event, receipt).await;
         };
         if !event.is_for_views() {
@@ -251,7 +251,7 @@ impl Dialect for Console {
         }
         match plugins.filter_shown(event).await {
             Some(event) => self.show(&event, receipt).await,
-            // Those before it may not be on the screen yet.
+            // Confirm in order: earlier events may not be on the screen yet.
             None => self.screen.show_event(String::new(), receipt).await,
         }
     }
@@ -262,15 +262,15 @@ impl Dialect for Console {
                 let mut elsewhere = None;
                 if let Reply::Chat { with, .. } = reply {
                     if outcome.has_role(Role::Connect) {
-                        self.standing.learn_opened(with);
+                        self.prompt_state.learn_opened(with);
                     } else {
-                        elsewhere = render::way_to(with, &self.standing.typing());
+                        elsewhere = render::way_to(with, &self.prompt_state.typing());
                     }
                 }
                 self.screen.look_again();
                 reply_text(outcome.command, reply).or(elsewhere)
             }
-            // Its user has just said so.
+            // The user has just quit.
             Err(Failure { code: FailureCode::Quitting, .. }) => None,
             Err(failure) => {
                 let unsent = self.progress.said(outcome.id.as_deref());
@@ -307,7 +307,7 @@ impl DateShown {
 
 const BELL: char = '\u{7}';
 
-/// A reply, unless an event or the next prompt says the same.
+/// Formats a reply, unless an event or the next prompt shows the same.
 fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
     match (command, reply) {
         (Some(Command { is_quiet: true, .. }), Reply::Done {}) => None,
@@ -315,7 +315,7 @@ fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
     }
 }
 
-/// How an event looks, and when it happened if it says so.
+/// Returns the kind of an event, and its own time if it has one.
 fn appearance(event: &Event) -> (Kind, Option<u64>) {
     use letschat_core::event::KeyState;
     match event {

@@ -1,7 +1,7 @@
 //! Standard input, a line at a time.
 //!
-//! A thread reads, since a terminal or a pipe can't be awaited in the same way; it reads only when
-//! a line is wanted, so that nothing is taken from a terminal on which a password is being asked.
+//! A thread reads, since terminals, pipes and files can't all be awaited. It reads only on request,
+//! so that it takes no keys while a password is being asked for.
 
 use std::io::{self, BufRead, Write as _};
 use std::thread;
@@ -13,7 +13,7 @@ use super::{Entry, Input};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// A line that is longer is skipped. Fits the largest message with every character escaped.
+/// The maximum length of a line; longer ones are skipped. It fits the largest message with every character escaped.
 const MAX_LINE_BYTES: usize = 128 * 1024;
 
 /// A result of reading.
@@ -21,7 +21,7 @@ const MAX_LINE_BYTES: usize = 128 * 1024;
 enum Line {
     /// A line without its end.
     Text(String),
-    /// One that can't be taken, and what was expected.
+    /// A line that is not accepted, and the expected form.
     Malformed(String),
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    /// Starts to read. `read` says what a line asks for; `None`: nothing.
+    /// Starts to read. `read` parses a line into an entry, or ignores it.
     pub(crate) fn start(read: fn(&str) -> Option<Entry>) -> Entries {
         Entries { lines: Lines::start(), read }
     }
@@ -55,7 +55,7 @@ impl Input for Entries {
         }
     }
 
-    /// On standard error, which is a terminal where somebody types.
+    /// Shows the question on standard error, which is a terminal when a person types.
     async fn ask(&mut self, question: &str) -> Option<String> {
         let mut terminal = io::stderr().lock();
         writeln!(terminal, "{question}").and_then(|()| terminal.flush()).ok()?;
@@ -76,14 +76,14 @@ struct Lines {
 }
 
 impl Lines {
-    /// Starts the thread. It ends with the process, or with its input: a read can't be called off.
+    /// Starts the thread. It ends with the process or its input, since a read can't be cancelled.
     fn start() -> Lines {
         let (wanted, asked) = async_channel::bounded(1);
         let (lines_in, lines) = async_channel::bounded(1);
         let read = move || {
             let mut input = io::stdin().lock();
             while asked.recv_blocking().is_ok() {
-                // An input that can't be read has ended.
+                // A read error ends the input.
                 let Ok(Some(line)) = read_line(&mut input) else {
                     return;
                 };
@@ -92,12 +92,12 @@ impl Lines {
                 }
             }
         };
-        // Without a thread there is no input; the receiver sees its end.
+        // If no thread starts, the receiver sees the end of input.
         let _ = thread::Builder::new().name("input".into()).spawn(read);
         Lines { wanted, lines, is_asked: false }
     }
 
-    /// The next line, or `None` at the end. May be dropped while it waits.
+    /// Returns the next line, or `None` at the end. The future may be dropped.
     async fn next(&mut self) -> Option<Line> {
         if !self.is_asked {
             self.wanted.send(()).await.ok()?;
@@ -109,7 +109,7 @@ impl Lines {
     }
 }
 
-/// Reads a line without ever holding more than [`MAX_LINE_BYTES`]; `None` at the end.
+/// Reads a line of at most [`MAX_LINE_BYTES`]. Returns `None` at the end.
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     let mut is_too_long = false;

@@ -1,7 +1,7 @@
-//! Plain lines, for shell scripts and for people who want nothing on their screen to move.
+//! Plain lines, for shell scripts, screen readers, and terminals without cursor control.
 //!
 //! Events and replies go to standard output, failures to standard error. There
-//! are no control sequences. At a terminal long lines are broken, and their rests moved in.
+//! are no control sequences. At a terminal long lines are wrapped with an indent.
 
 use letschat_flags::output::Stream;
 use letschat_protocol::rows::wrap;
@@ -14,14 +14,14 @@ use letschat_core::session::Reply;
 use letschat_engine::client::Client;
 use letschat_engine::events::Receipt;
 
-/// Runs the front end; the result is the exit status.
+/// Runs the front end. Returns the exit status.
 pub fn run(mut front_end: FrontEnd, screen_reader: bool) -> u8 {
     let (client, interactive) = (front_end.dispatcher.client().clone(), front_end.interactive);
     if front_end.interactive {
-        // A terminal does not tell if a line has been begun.
+        // A terminal in line mode does not show whether a line has been begun.
         front_end.dispatcher = front_end.dispatcher.at_a_prompt();
         if front_end.login == FirstLogin::None {
-            // Output that nobody reads is noticed by the first event.
+            // The first event reports a closed output.
             let _ = write(Stream::Output, FIRST_COMMANDS);
         }
     }
@@ -30,14 +30,14 @@ pub fn run(mut front_end: FrontEnd, screen_reader: bool) -> u8 {
 
 struct Plain {
     client: Client,
-    /// A person types at a terminal.
+    /// True if a person types at a terminal.
     interactive: bool,
-    /// Each line of a message begins with its sender.
+    /// True if each line of a message begins with its sender.
     screen_reader: bool,
 }
 
 impl Plain {
-    /// How to go to a chat that was asked for, where lines go to another one.
+    /// Says how to reach a chat that has opened, if lines go to another one.
     fn way_there(&self, reply: &Reply) -> Option<String> {
         let (true, Reply::Chat { with, .. }) = (self.interactive, reply) else { return None };
         render::way_to(with, &self.client.typing())
@@ -88,7 +88,7 @@ fn read(line: &str) -> Option<Entry> {
 
 fn write(stream: Stream, text: &str) -> Result<(), OutputClosed> {
     match stream.write_line(&wrap(text, stream.columns())) {
-        // The failures of a run count whether somebody reads of them or not.
+        // A closed standard error does not end the run; its failures still count.
         Err(error) if stream == Stream::Error && error.is_not_read() => Ok(()),
         written => Ok(written?),
     }

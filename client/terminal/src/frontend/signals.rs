@@ -1,4 +1,4 @@
-//! An orderly end when the system or the user asks for one.
+//! Orderly shutdown on signals, and job control.
 
 use std::future::{Future, pending};
 use std::io::{self, IsTerminal as _};
@@ -20,14 +20,14 @@ use letschat_commands::exit_status;
 use letschat_core::session::Request;
 use letschat_engine::client::Client;
 
-/// Chats and the server are told of the end; what takes longer is cut short.
+/// The time for the farewells to peers and the server.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// How soon the end of a terminal is noticed where the system does not tell it.
+/// The interval of checks for a closed terminal, where no signal reports it.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Quits at the first SIGTERM, SIGINT or SIGHUP, if that is not to mean nothing, and when the terminal at which
-/// the user types is gone.
+/// Quits at the first SIGTERM, SIGINT or SIGHUP (unless SIGHUP is ignored), and when the user's terminal
+/// closes.
 pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()> {
     let quit = async move {
         let _ = client.request(Request::Quit).await;
@@ -35,8 +35,8 @@ pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()
     on_signals(end_of_terminal()?, quit, terminal)
 }
 
-/// Says at the first SIGTERM, SIGINT or SIGHUP that one has come. A script stops before its client
-/// does, or it would see the end of the client and take that for a failure.
+/// Returns a receiver that reports the first SIGTERM, SIGINT or SIGHUP. A script stops before its client,
+/// or it would take the end of the client for a failure.
 pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     let (teller, told) = async_channel::bounded(1);
     let tell = async move {
@@ -46,7 +46,7 @@ pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     on_signals(pending(), tell, terminal).map(|()| told)
 }
 
-/// The same, also when the terminal at which the user types is gone.
+/// Returns a receiver that also reports the close of the user's terminal.
 pub fn told_of_end(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     let (teller, told) = async_channel::bounded(1);
     let tell = async move {
@@ -55,8 +55,8 @@ pub fn told_of_end(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     on_signals(end_of_terminal()?, tell, terminal).map(|()| told)
 }
 
-/// Does this at the first signal, or after this end, and ends the process at another signal but SIGHUP, or if
-/// the process has not ended by itself. On a thread of its own, so that an output that nobody reads can't keep
+/// Runs `first` at the first signal or after `end`. Exits the process at a second signal other than SIGHUP, or after
+/// [`GRACE`]. It has a thread of its own, so that a blocked output can't keep
 /// the process alive.
 fn on_signals(
     end: impl Future<Output = ()> + Send + 'static,
@@ -73,11 +73,11 @@ fn on_signals(
         signal.or(end).await;
         let end = async {
             first.await;
-            // The end itself is the front end's: this thread goes with the process.
+            // Usually the front end exits first, and this thread with it.
             Timer::after(GRACE).await;
         };
         let again = async {
-            // A terminal that is closed may say so twice, by the system and by the shell.
+            // The system and the shell may both send SIGHUP for a closed terminal.
             while next_end(&mut signals, &terminal).await == Signal::Hup {}
         };
         end.or(again).await;
@@ -88,15 +88,15 @@ fn on_signals(
     thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
 }
 
-/// Returns the next signal that asks for the end. Meanwhile it stops the process, and takes the terminal again,
-/// whenever a signal asks for that.
+/// Returns at the next signal that ends the program. Until then it handles SIGTSTP and SIGCONT: it gives the terminal
+/// back and takes it again.
 async fn next_end(signals: &mut Signals, terminal: &Terminal) -> Signal {
     let mut is_stopping = false;
     loop {
         let next = async {
             match signals.next().await {
                 Some(Ok(signal)) => Some(signal),
-                // Signals can't be heard any more.
+                // No more signals can be received.
                 Some(Err(_)) | None => pending().await,
             }
         };
@@ -112,7 +112,7 @@ async fn next_end(signals: &mut Signals, terminal: &Terminal) -> Signal {
                 terminal.stop();
                 is_stopping = true;
             }
-            // Without the signal there was no stop: nobody could have continued it.
+            // Without SIGCONT the process was not stopped: it has no shell that could continue it.
             Some(Signal::Cont) | None => {
                 is_stopping = false;
                 terminal.note_continued();
@@ -122,8 +122,8 @@ async fn next_end(signals: &mut Signals, terminal: &Terminal) -> Signal {
     }
 }
 
-/// Returns when the terminal on standard input is gone; never, if there is none. Under nohup(1) no signal
-/// tells it, and nobody reads it while a command is being carried out.
+/// Returns when the terminal on standard input has closed, or never if there is none. Under nohup(1) no signal
+/// reports it, and no read does while a command runs.
 fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (gone, is_gone) = async_channel::bounded::<()>(1);
     let is_terminal = io::stdin().is_terminal();
@@ -136,7 +136,7 @@ fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         thread::Builder::new().name("terminal".into()).spawn(watch)?;
     }
     Ok(async move {
-        // The end of another input is for whoever reads it.
+        // The reader of any other input notices its end.
         if !is_terminal {
             pending::<()>().await;
         }
@@ -147,7 +147,7 @@ fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 fn wait_for_hang_up() {
     let input = io::stdin();
     loop {
-        // A hang-up is told unasked.
+        // poll(2) reports a hang-up without being asked.
         let mut polled = [PollFd::new(&input, PollFlags::empty())];
         match poll(&mut polled, Some(&LOOK_AGAIN)) {
             Ok(0) | Err(Errno::INTR) => {}

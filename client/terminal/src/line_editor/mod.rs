@@ -1,7 +1,7 @@
-//! A line editor for a terminal that other things write to as well.
+//! A line editor for a terminal with output above the line.
 //!
-//! It is our own because reedline clears the rows above a line as tall as the window and asks the terminal where its
-//! cursor is, and because reedline and rustyline both block while they wait for keys.
+//! No library fits: reedline clears the rows above a line as tall as the window, and queries the terminal for its
+//! cursor. reedline and rustyline both block while they wait for keys.
 //!
 //! * `keys` – bytes in, keys out
 //! * `buffer` – the text, its cursor, and edits by grapheme
@@ -24,7 +24,7 @@ pub(crate) use line::{Line, Outcome};
 use nu_ansi_term::Style;
 pub(crate) use tty::{BRACKETS_OFF, Input, Tty};
 
-/// A text in bytes, typed or pasted. A longer one is refused.
+/// The maximum length of a typed or pasted text.
 const MAX_TEXT_BYTES: usize = 4 * letschat_protocol::limits::MAX_MESSAGE_BYTES;
 
 /// The styles of a line.
@@ -33,34 +33,34 @@ pub(crate) struct Look {
     pub(crate) prompt: Style,
     pub(crate) hint: Style,
     pub(crate) known: Style,
-    /// Without colours a hint could be taken for something typed, so that there is none.
+    /// True if hints are shown. Without colours a hint would look like typed text.
     pub(crate) has_hints: bool,
 }
 
-/// A word that a line could go on with.
+/// A candidate of a completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) value: String,
     pub(crate) description: Option<String>,
 }
 
-/// The knowledge that an editor lacks about the language of its lines. By default there is none.
+/// The language of the lines: completion, hints and highlighting. By default there is none.
 pub(crate) trait Assistant {
-    /// Returns the words that could stand at the end of a text, and the offset at which they would begin.
+    /// Returns the candidates for the end of a text, and the offset at which they begin.
     fn candidates(&self, typed: &str) -> (usize, Vec<Candidate>) {
         (typed.len(), Vec::new())
     }
 
-    /// Returns the text to show behind a whole line.
+    /// Returns the hint behind a line.
     fn hint(&self, _line: &str) -> Option<String> {
         None
     }
 
-    /// Returns the part of a line that is a known word.
+    /// Returns the range of a known word.
     fn known_word(&self, _line: &str) -> Range<usize> {
         0..0
     }
 }
 
-/// No knowledge at all.
+/// No completion.
 impl Assistant for () {}

@@ -1,4 +1,4 @@
-//! The terminal of a line editor: keys come in, rows go out, and nothing is asked of it.
+//! The terminal of a line editor: reads keys, writes rows, and sends no queries.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -18,28 +18,28 @@ use rustix::termios::{tcgetwinsize, ttyname};
 use super::keys::{Key, Keys};
 use super::screen::{Scene, Screen, Window};
 
-/// The size of a terminal that does not tell it.
+/// The size of a terminal that does not report one.
 const UNKNOWN: Window = Window { rows: 24, columns: 60 };
 
-/// The most that is read at once.
+/// The size of a read.
 const READ_BYTES: usize = 4_096;
 
-/// Keys that may wait. Then they wait in the terminal.
+/// The maximum number of queued keys. Beyond it keys stay in the kernel's queue.
 const MAX_KEYS: usize = 16_384;
 
-/// Asks the terminal to bracket what is pasted.
+/// Switches bracketed paste on.
 const BRACKETS_ON: &str = "\x1b[?2004h";
 
-/// Undoes what a [`Tty`] has asked of its terminal.
+/// Switches bracketed paste off.
 pub(crate) const BRACKETS_OFF: &str = "\x1b[?2004l";
 
-/// A terminal whose keys are taken.
+/// A terminal in raw mode.
 #[derive(Debug)]
 pub(crate) struct Tty {
-    /// An open file of our own: that it does not block is no concern of the shell's.
+    /// An open file description of our own, so that O_NONBLOCK does not affect the shell.
     terminal: Async<File>,
     resized: Signals,
-    /// Somebody else had the terminal meanwhile.
+    /// Signals that the process was continued after a stop.
     continued: Receiver<()>,
     keys: Keys,
     waiting: VecDeque<Key>,
@@ -49,13 +49,13 @@ pub(crate) struct Tty {
     begin: Instant,
 }
 
-/// Something that came from the terminal.
+/// An input from the terminal.
 #[derive(Debug)]
 pub(crate) enum Input {
     Key(Key),
-    /// The screen has to be drawn anew.
+    /// The screen has to be redrawn.
     Redraw,
-    /// The terminal is gone.
+    /// The terminal has closed.
     Over,
 }
 
@@ -72,7 +72,7 @@ impl Tty {
     ///
     /// # Errors
     ///
-    /// There is none, or the system has no descriptors left.
+    /// There is no terminal, or no file descriptor is left.
     pub(crate) fn open(continued: Receiver<()>) -> io::Result<Tty> {
         Ok(Tty {
             terminal: Async::new(open()?)?,
@@ -87,7 +87,7 @@ impl Tty {
         })
     }
 
-    /// Waits for a key, or for a reason to draw anew. May be dropped while it waits.
+    /// Waits for a key or a reason to redraw. The future may be dropped.
     pub(crate) async fn next(&mut self) -> Input {
         loop {
             if let Some(key) = self.waiting.pop_front() {
@@ -132,10 +132,10 @@ impl Tty {
         read.or(continued).or(resized).or(expired).await
     }
 
-    /// Leaves the terminal to somebody else, until this returns.
+    /// Leaves the terminal to another program until `meanwhile` returns.
     pub(crate) async fn step_aside(&mut self, meanwhile: impl FnOnce()) {
         self.erase();
-        // A terminal that is gone is noticed by the next read.
+        // The next read reports a closed terminal.
         let _ = self.flush().await;
         meanwhile();
         while self.continued.try_recv().is_ok() {}
@@ -147,25 +147,25 @@ impl Tty {
         self.output.push_str(BRACKETS_ON);
     }
 
-    /// Returns true if a key was pressed that nobody has taken.
+    /// Returns true if a key is queued here or in the kernel.
     pub(crate) fn has_keys(&mut self) -> bool {
         self.read_now();
         !self.waiting.is_empty() || self.keys.next_deadline().is_some()
     }
 
-    /// Returns true if a key has been read that nobody has taken.
+    /// Returns true if a key is queued here.
     pub(crate) fn is_behind(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Throws away every key that was pressed so far.
+    /// Drops all queued keys, here and in the kernel.
     pub(crate) fn discard_keys(&mut self) {
         self.read_now();
         self.waiting.clear();
         self.keys.discard();
     }
 
-    /// Reads what there is, without waiting.
+    /// Reads the available bytes without waiting.
     fn read_now(&mut self) {
         while !self.is_over && self.waiting.len() < MAX_KEYS {
             match read(self.terminal.get_ref()) {
@@ -204,30 +204,30 @@ impl Tty {
         })
     }
 
-    /// Draws a scene in the place of the one before. Like the other changes it is seen after
+    /// Replaces the drawn scene. Like all changes it is written by
     /// [`Tty::flush`].
     pub(crate) fn draw(&mut self, scene: &Scene) {
         self.screen.draw(scene, self.window(), &mut self.output);
     }
 
-    /// Draws a scene and leaves it, whole, above what comes next.
+    /// Draws a whole scene and leaves it on the screen.
     pub(crate) fn leave(&mut self, scene: &Scene) {
         self.screen.leave(scene, self.window(), &mut self.output);
     }
 
-    /// Takes the scene off the screen.
+    /// Erases the scene.
     pub(crate) fn erase(&mut self) {
         self.screen.erase(&mut self.output);
     }
 
-    /// Prints lines in the place of the scene.
+    /// Erases the scene and prints lines.
     pub(crate) fn print(&mut self, text: &str) {
         self.erase();
         self.output.push_str(&text.replace('\n', "\r\n"));
         self.output.push_str("\r\n");
     }
 
-    /// Moves everything up that is on the screen.
+    /// Scrolls the screen's content up.
     pub(crate) fn clear(&mut self) {
         self.erase();
         self.output.push_str(&"\r\n".repeat(self.window().rows));
@@ -238,11 +238,11 @@ impl Tty {
         self.output.push('\u{7}');
     }
 
-    /// Writes every change so far, in one piece.
+    /// Writes all changes so far.
     ///
     /// # Errors
     ///
-    /// The terminal is gone.
+    /// The terminal has closed.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         let output = std::mem::take(&mut self.output);
         let mut rest = output.as_bytes();
@@ -260,7 +260,7 @@ fn read(mut terminal: &File) -> io::Result<Vec<u8>> {
     Ok(bytes[..count].to_vec())
 }
 
-/// Somebody who is another user by now may not open the terminal by its name.
+/// Opens the terminal by its name, or by `/dev/tty` if the user has changed since the login.
 fn open() -> io::Result<File> {
     let mut options = OpenOptions::new();
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -1,4 +1,4 @@
-//! The prompt `] `, and above it what is heard.
+//! The prompt `] `, with messages above it.
 
 use std::io;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
 
 const PROMPT: &str = "] ";
 
-/// Lines that may wait to be sent. Then typing waits.
+/// The maximum number of unsent lines. Beyond it typing waits.
 const MAX_WAITING_LINES: usize = 64;
 
-/// Lines that the arrow keys bring back.
+/// The length of the history.
 const MAX_LINES: usize = 1_000;
 
-/// Texts that may wait to be shown. Then listening waits, and the kernel drops what its buffer can't hold.
+/// The maximum number of queued texts. Beyond it receiving waits, and the kernel drops datagrams.
 const MAX_WAITING_TEXTS: usize = 256;
 
 /// A prompt whose lines go to a room.
@@ -33,16 +33,16 @@ pub(super) struct Prompt {
     texts: Receiver<String>,
 }
 
-/// A reason for the prompt to do something.
+/// An input of the prompt.
 enum Wake {
     Input(Input),
-    /// `None`: there are no more.
+    /// A text, or `None` at the end of texts.
     Text(Option<String>),
 }
 
 impl Prompt {
-    /// Opens the terminal. The lines that are typed come from the receiver, which closes at the end of input. The
-    /// prompt ends when the way of its texts is closed.
+    /// Opens the terminal. The receiver yields typed lines, and closes at the end of input. The
+    /// prompt ends when the sender of texts closes.
     pub(super) fn open(
         terminal: &Arc<Terminal>,
         theme: Theme,
@@ -97,15 +97,15 @@ impl Prompt {
             self.print(&text);
         }
         self.tty.erase();
-        // A terminal that is gone shows nothing.
+        // The terminal may have closed.
         let _ = self.tty.flush().await;
     }
 
-    /// Sends what was typed: more than one line, if they were pasted.
+    /// Sends a typed line, or the lines of a paste.
     async fn send(&mut self, text: String) {
         self.tty.leave(&Line::entered(PROMPT, &text, &self.look));
         for line in text.lines().filter(|line| !is_blank(line)) {
-            // Whoever sends them ends before the prompt does.
+            // The receiver may have ended.
             let _ = self.typed.send(line.to_owned()).await;
         }
         if !is_blank(&text) && self.history.last() != Some(&text) {

@@ -1,11 +1,11 @@
-//! The continuation of a line: completion by Tab, hints behind the cursor, known words made bold.
+//! Completion by Tab, hints behind the cursor, and highlighting of known commands.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use letschat_protocol::username::Username;
 
-use super::standing::Standing;
+use super::prompt_state::PromptState;
 use crate::line_editor::{Assistant, Candidate};
 use letschat_commands::arguments::{Kind as ParameterKind, Parameter};
 use letschat_commands::command::{self, Command};
@@ -14,16 +14,16 @@ use letschat_commands::extension::{AddedParameter, Extension as _};
 use letschat_core::view::View;
 use letschat_lua::plugins::Plugins;
 
-/// The language of the prompt's lines, with the names that can be typed just now.
+/// The completion of a line, with the present names of users and commands.
 pub(super) struct Completion<'a> {
-    pub(super) standing: &'a Standing,
-    /// Lines are text for a chat.
+    pub(super) prompt_state: &'a PromptState,
+    /// True if lines are text for a chat.
     pub(super) in_chat: bool,
 }
 
 impl Completion<'_> {
     fn command_names(&self, start: &str) -> Vec<Candidate> {
-        let added = self.standing.plugins().map(Plugins::commands).unwrap_or_default();
+        let added = self.prompt_state.plugins().map(Plugins::commands).unwrap_or_default();
         let start_lower = start.to_lowercase();
         let fits = added.into_iter().filter(|command| command.name.starts_with(&start_lower));
         let added = fits
@@ -33,23 +33,23 @@ impl Completion<'_> {
 
     fn is_known(&self, name: &str) -> bool {
         let is_added = |plugins: &Plugins| plugins.command(name).is_some();
-        command::find(name).is_ok() || self.standing.plugins().is_some_and(is_added)
+        command::find(name).is_ok() || self.prompt_state.plugins().is_some_and(is_added)
     }
 
-    /// Users, where a plugin's command asks for one.
+    /// Users, for a plugin's parameter that takes one.
     fn added_arguments(&self, name: &str, before: &[&str], start: &str) -> Vec<Candidate> {
-        let command = self.standing.plugins().and_then(|plugins| plugins.command(name));
+        let command = self.prompt_state.plugins().and_then(|plugins| plugins.command(name));
         let place = command.as_ref().and_then(|command| command.parameters.get(before.len()));
         if !place.is_some_and(AddedParameter::is_user) {
             return Vec::new();
         }
-        let names = self.standing.read_view(known_users).into_iter();
+        let names = self.prompt_state.read_view(known_users).into_iter();
         candidates(names.map(|name| name.to_string()), start)
     }
 
-    /// Names of commands and parts that plugins have added.
+    /// The names of added commands and loaded plugins.
     fn added_names(&self, command: &Command, before: &[&str], start: &str) -> Vec<Candidate> {
-        let Some(plugins) = self.standing.plugins() else { return Vec::new() };
+        let Some(plugins) = self.prompt_state.plugins() else { return Vec::new() };
         let names = match command.parameters.get(before.len()).map(|parameter| parameter.kind) {
             Some(ParameterKind::Part) => plugins.names(),
             Some(ParameterKind::Command) => {
@@ -74,7 +74,7 @@ impl Assistant for Completion<'_> {
             Typed::Name(start) => self.command_names(start),
             Typed::Arguments { command, before, start } => {
                 let mut candidates =
-                    self.standing.read_view(|view| arguments(command, &before, start, view));
+                    self.prompt_state.read_view(|view| arguments(command, &before, start, view));
                 candidates.extend(self.added_names(command, &before, start));
                 candidates
             }
@@ -88,7 +88,7 @@ impl Assistant for Completion<'_> {
 
     /// Shows what a command takes next.
     fn hint(&self, line: &str) -> Option<String> {
-        usage_hint(line, self.in_chat, self.standing.plugins())
+        usage_hint(line, self.in_chat, self.prompt_state.plugins())
     }
 
     /// Finds the name of a known command.
@@ -103,15 +103,15 @@ impl Assistant for Completion<'_> {
     }
 }
 
-/// The part of a line before the cursor.
+/// The kind of the text before the cursor.
 enum Typed<'a> {
     /// Text for a chat.
     Said,
     /// The beginning of a command's name.
     Name(&'a str),
-    /// Whole arguments, and the beginning of another.
+    /// Complete arguments, and the beginning of another.
     Arguments { command: &'static Command, before: Vec<&'a str>, start: &'a str },
-    /// The same of what may be a plugin's command.
+    /// Arguments of what may be a plugin's command.
     Unknown { name: &'a str, before: Vec<&'a str>, start: &'a str },
 }
 
@@ -187,7 +187,7 @@ fn known_users(view: &View) -> BTreeSet<Username> {
     people.iter().chain(session.chats.keys()).chain(&session.requests).cloned().collect()
 }
 
-/// Returns what a command takes, once its name and a space are there and nothing else is.
+/// Returns the parameters of a command as a hint, if the line is its name and a space.
 fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<String> {
     let (usage, before) = match Typed::read(line, in_chat) {
         Typed::Arguments { command, before, start: "" } => (command.usage(), before),

@@ -1,6 +1,6 @@
-//! The prompt: lines and answers that are typed, and above them the texts that are to be shown.
+//! The prompt: reads lines and answers, and prints texts above them.
 //!
-//! Texts wait in a bounded queue. Keys and texts take turns, however fast either come.
+//! Texts wait in a bounded queue. Keys and texts are handled in turns, so neither can starve the other.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -20,17 +20,17 @@ use super::hidden::HiddenQuestion;
 use super::history::Memory;
 use super::input::is_said;
 use super::prompt::{place, prompt};
-use super::standing::Standing;
+use super::prompt_state::PromptState;
 use super::theme::Theme;
 use crate::frontend::Terminal;
 use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
 
-/// Texts that may wait to be shown. Then whoever has more waits.
+/// The maximum number of queued texts. Senders wait beyond it.
 const MAX_WAITING_TEXTS: usize = 256;
 
-/// A reason for the editor to do something.
+/// An input of the editor.
 enum Wake {
     Input(Input),
     Text(Text),
@@ -43,7 +43,7 @@ pub(super) struct Editor {
     tty: Tty,
     line: Line,
     memory: Memory,
-    standing: Standing,
+    prompt_state: PromptState,
     terminal: Arc<Terminal>,
     look: Look,
     requests: Receiver<EditorRequest>,
@@ -51,21 +51,21 @@ pub(super) struct Editor {
     texts: Receiver<Text>,
     looks: Receiver<()>,
     questions: Receiver<HiddenQuestion>,
-    /// The plugin that spoke last, if nothing else came since.
+    /// The plugin whose text was printed last.
     speaker: Option<String>,
-    /// Of texts that are about to be written.
+    /// The receipts of texts that are not yet written.
     receipts: Vec<Receipt>,
-    /// The chat, or nothing, to which the line goes that is being typed.
+    /// The destination of the line being typed.
     target: Typing,
-    /// The prompt that names the target.
+    /// The prompt, which names the target.
     prompt: String,
-    /// The target of other lines, if it has been said that this line goes elsewhere.
+    /// The new target, once the user has been told that this line keeps its old one.
     announced: Option<Typing>,
-    /// The reason that was told last for a refused key, if no key was taken since.
+    /// The reason shown for the last refused key, until a key is accepted.
     refused: Option<&'static str>,
-    /// The next line follows one that was entered, which may have been a command to go elsewhere.
+    /// True right after a line was entered, which may have changed the target.
     after_a_line: bool,
-    /// Things may stand otherwise than the prompt says.
+    /// True if the prompt may be outdated.
     is_due: bool,
 }
 
@@ -76,7 +76,7 @@ impl Editor {
     ///
     /// It can't be opened.
     pub(super) fn open(
-        standing: &Standing,
+        prompt_state: &PromptState,
         terminal: &Arc<Terminal>,
         theme: Theme,
         history: &Path,
@@ -90,7 +90,7 @@ impl Editor {
             tty: Tty::open(terminal.redraws())?,
             line: Line::default(),
             memory: Memory::open(history),
-            standing: standing.clone(),
+            prompt_state: prompt_state.clone(),
             terminal: terminal.clone(),
             look: theme.look(),
             requests: ordered,
@@ -110,7 +110,7 @@ impl Editor {
         Ok((editor, Keyboard { requests, typed }, Screen { texts, looks }))
     }
 
-    /// Does what is ordered until nothing more is.
+    /// Serves requests until the channel closes.
     pub(super) async fn run(mut self) {
         while let Some(request) = self.next_request().await {
             let typed = match request {
@@ -127,7 +127,7 @@ impl Editor {
         self.flush().await;
     }
 
-    /// Shows texts and asks hidden questions until something is ordered; `None` at the end.
+    /// Prints texts and asks hidden questions until the next request. Returns `None` at the end.
     async fn next_request(&mut self) -> Option<EditorRequest> {
         loop {
             let request = async { Ok(self.requests.recv().await.ok()) };
@@ -140,13 +140,13 @@ impl Editor {
         }
     }
 
-    /// Waits for a key or another reason to do something.
+    /// Waits for a key or another input.
     async fn wake(&mut self) -> Wake {
         let input = async { Wake::Input(self.tty.next().await) };
         race(input, other(&self.texts, &self.looks, &self.questions)).await
     }
 
-    /// Sees to whatever is no key.
+    /// Handles an input. Returns it if it comes from the terminal.
     async fn attend(&mut self, wake: Wake) -> Option<Input> {
         match wake {
             Wake::Input(input) => return Some(input),
@@ -167,7 +167,7 @@ impl Editor {
         None
     }
 
-    /// Reads a line; what is to be shown meanwhile is shown above it.
+    /// Reads a line, and prints texts above it meanwhile.
     async fn read_line(&mut self) -> Typed {
         self.is_due = true;
         loop {
@@ -199,10 +199,10 @@ impl Editor {
         }
     }
 
-    /// Takes a key of the line.
+    /// Handles a key. Returns a result if the key ends the line.
     async fn press(&mut self, key: Key) -> Option<Typed> {
         let in_chat = self.in_chat();
-        let completion = Completion { standing: &self.standing, in_chat };
+        let completion = Completion { prompt_state: &self.prompt_state, in_chat };
         match self.line.press(key, self.memory.lines(), &completion) {
             Outcome::Edited => {
                 self.refused = None;
@@ -214,7 +214,7 @@ impl Editor {
             }
             Outcome::Entered(text) => {
                 if is_said(&text, &self.target) {
-                    // It comes back as the user's own message.
+                    // The event of the own message shows it.
                     self.tty.erase();
                 } else {
                     self.tty.leave(&Line::entered(&self.prompt, &text, &self.look));
@@ -285,7 +285,7 @@ impl Editor {
         }
     }
 
-    /// Takes keys without showing them, until the channel closes.
+    /// Reads keys without echo until the channel closes.
     async fn wait(&mut self, text: &str, done: &Receiver<Infallible>) -> Typed {
         let (scene, mut typed) = (Line::entered(text, "", &self.look), Line::default());
         while !self.requests.is_closed() {
@@ -322,21 +322,21 @@ impl Editor {
         Typed::End
     }
 
-    /// Takes a key that is none of the line's.
+    /// Handles a key that does not edit the line.
     async fn press_other(&mut self, key: &Key) {
         match key {
             Key::Ctrl('l') => self.tty.clear(),
-            // It is no signal while the keys are taken.
+            // In raw mode the key sends no signal.
             Key::Ctrl('z') => self.tty.step_aside(|| self.terminal.suspend()).await,
             _ => {}
         }
     }
 
-    /// Returns a chat that the user asked for, to go there. A line that has been begun stays where it is, and is
-    /// told how to go there.
+    /// Returns the chat that the user requested, to switch there. If a line has been begun, its target stays, and
+    /// the command to switch is shown.
     fn opened(&mut self) -> Option<Username> {
-        let opened = self.standing.take_opened()?;
-        if self.standing.typing() == Typing::Chat(opened.clone()) {
+        let opened = self.prompt_state.take_opened()?;
+        if self.prompt_state.typing() == Typing::Chat(opened.clone()) {
             return None;
         }
         if self.line.is_empty() && !self.tty.has_keys() {
@@ -346,12 +346,12 @@ impl Editor {
         None
     }
 
-    /// Aims an empty line at the current chat. One that has been begun keeps its target; if the
-    /// current chat is another by now, that is said.
+    /// Sets the target of an empty line to the current chat. A line that has been begun keeps its target; if the
+    /// current chat has changed, a text says so.
     fn aim(&mut self) {
-        // The session before the typing: a prompt never says that a chat is over while its line goes there.
-        let session = self.standing.read_view(|view| view.session.clone());
-        let typing = self.standing.typing();
+        // Read the session first: otherwise the prompt could show a chat as over while its line still goes there.
+        let session = self.prompt_state.read_view(|view| view.session.clone());
+        let typing = self.prompt_state.typing();
         let follows = std::mem::take(&mut self.after_a_line);
         let is_empty = self.line.is_empty();
         if is_empty && (follows || typing == self.target || !self.tty.has_keys()) {
@@ -361,7 +361,7 @@ impl Editor {
             self.tell(&format!("{} Ctrl+C clears it.", place(&self.target, &typing)));
             self.announced = Some(typing);
         }
-        self.prompt = prompt(&session, &self.target, self.standing.attempt());
+        self.prompt = prompt(&session, &self.target, self.prompt_state.attempt());
     }
 
     fn in_chat(&self) -> bool {
@@ -369,26 +369,26 @@ impl Editor {
     }
 
     fn draw_line(&mut self) {
-        let completion = Completion { standing: &self.standing, in_chat: self.in_chat() };
+        let completion = Completion { prompt_state: &self.prompt_state, in_chat: self.in_chat() };
         let lines = self.memory.lines();
         self.tty.draw(&self.line.scene(&self.prompt, &self.look, lines, &completion));
     }
 
-    /// Says why a key was refused: once, however many follow it.
+    /// Shows the reason for a refused key, once for a series of them.
     fn refuse(&mut self, why: &'static str) {
         if self.refused.replace(why) != Some(why) {
             self.tell(why);
         }
     }
 
-    /// Says something of the prompt's own.
+    /// Prints a text of the prompt itself.
     fn tell(&mut self, text: &str) {
         self.speaker = None;
         self.tty.print(&wrap(text, self.tty.columns()));
         self.is_due = true;
     }
 
-    /// Prints what waits.
+    /// Prints the queued texts.
     fn print_waiting(&mut self) {
         for _ in 0..MAX_WAITING_TEXTS {
             let Ok(text) = self.texts.try_recv() else { return };
@@ -396,7 +396,7 @@ impl Editor {
         }
     }
 
-    /// Prints a text in the place of the prompt.
+    /// Prints a text above the prompt.
     fn print(&mut self, Text { text, follows, receipt }: Text) {
         self.receipts.extend(receipt);
         if text.is_empty() {
@@ -411,7 +411,7 @@ impl Editor {
         self.tty.print(&wrap(&shown, self.tty.columns()));
     }
 
-    /// Writes what was printed, and confirms its events. A terminal that is gone is noticed by the next read.
+    /// Flushes the output and confirms its events. The next read reports a closed terminal.
     async fn flush(&mut self) {
         let is_written = self.tty.flush().await.is_ok();
         self.receipts.drain(..).filter(|_| is_written).for_each(Receipt::confirm);
@@ -433,7 +433,7 @@ async fn other(
     race(text, race(look, question)).await
 }
 
-/// Receives from somebody who may be gone.
+/// Receives an item, or waits forever if the channel is closed.
 async fn received<T>(receiver: &Receiver<T>) -> T {
     match receiver.recv().await {
         Ok(item) => item,

@@ -1,4 +1,4 @@
-//! The handles of the prompt: lines come from one, texts go to the other.
+//! The channels of the prompt: one for lines, one for texts.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -11,42 +11,42 @@ use crate::frontend::OutputClosed;
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
 
-/// A wish to the keyboard.
+/// A request to the editor.
 pub(super) enum EditorRequest {
-    /// A line, or a key that means something by itself.
+    /// A line, or a key with a meaning of its own.
     Line,
     /// The answer to a question.
     Answer(String),
-    /// Keys until the channel closes, while this text says what is waited for.
+    /// Reading keys until the channel closes, while this text shows what is awaited.
     Wait(String, Receiver<Infallible>),
 }
 
-/// An answer of the keyboard.
+/// The editor's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A line, and the target that its prompt named.
+    /// A line, and the target named by its prompt.
     Line { text: String, target: Typing },
     /// Ctrl+C on an empty line.
     Interrupt { target: Typing },
-    /// A chat that the user asked for is open, and nothing was typed.
+    /// A requested chat has opened, and nothing was typed.
     Opened(Username),
     /// Ctrl+X.
     Leave,
-    /// Ctrl+D on an empty line, or there is no terminal any more.
+    /// Ctrl+D on an empty line, or the terminal has closed.
     End,
-    /// To a question, or a line that was typed during a wait; `None` if the user called it off.
+    /// The answer to a question, or a line that was typed during a wait; `None` if the user cancelled.
     Answer(Option<String>),
     /// The wait is over.
     Waited,
 }
 
-/// Something to be shown above the prompt, of one or more lines.
+/// A text to print above the prompt, of one or more lines.
 pub(super) struct Text {
-    /// Empty: nothing is shown.
+    /// The text; empty to only confirm the receipt.
     pub(super) text: String,
-    /// The plugin that says it, and what is shown right after another text of that plugin.
+    /// The plugin that says it, and the text to use right after another text of that plugin.
     pub(super) follows: Option<(String, String)>,
-    /// Of the event that it shows.
+    /// The receipt of the event that it shows.
     pub(super) receipt: Option<Receipt>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Keyboard {
     pub(super) typed: Receiver<Typed>,
 }
 
-/// The way of texts to the terminal.
+/// The sender of texts to the terminal.
 #[derive(Clone)]
 pub(super) struct Screen {
     pub(super) texts: Sender<Text>,
@@ -65,7 +65,7 @@ pub(super) struct Screen {
 }
 
 impl Keyboard {
-    /// Waits for what was ordered; the end, if the editor is no more.
+    /// Sends a request and returns the answer, or `End` if the editor has ended.
     pub(super) async fn order(&self, order: EditorRequest) -> Typed {
         match self.requests.send(order).await {
             Ok(()) => self.typed.recv().await.unwrap_or(Typed::End),
@@ -73,7 +73,7 @@ impl Keyboard {
         }
     }
 
-    /// Asks a question; `None` if it was called off.
+    /// Asks a question. Returns `None` if the user cancels.
     pub(super) async fn ask(&self, question: impl Into<String>) -> Option<String> {
         match self.order(EditorRequest::Answer(question.into())).await {
             Typed::Answer(answer) => answer,
@@ -81,12 +81,12 @@ impl Keyboard {
         }
     }
 
-    /// Takes keys while something is done, and shows this text. A line that is typed meanwhile goes to `heard`, which
+    /// Reads keys while `work` runs, and shows this text. A line typed meanwhile goes to `heard`, which
     /// returns false to end the wait.
     ///
     /// # Errors
     ///
-    /// The user ended the wait, by this.
+    /// The user ended the wait with this answer.
     pub(super) async fn wait<T>(
         &self,
         text: &str,
@@ -98,7 +98,7 @@ impl Keyboard {
         let work = async {
             result = Some(work.await);
             drop(working);
-            // The editor still has to say that it takes no more keys.
+            // The editor still has to end its wait.
             pending().await
         };
         let typing = async {
@@ -113,7 +113,7 @@ impl Keyboard {
         result.ok_or(ended_by)
     }
 
-    /// Nothing more is wanted: the editor takes its prompt off the screen, shows what is left and ends.
+    /// Closes the requests: the editor removes its prompt, prints the queued texts and ends.
     pub(super) fn close(&self) {
         self.requests.close();
     }
@@ -125,7 +125,7 @@ impl Screen {
         self.put(Text { text: text.into(), follows: None, receipt: None }).await
     }
 
-    /// The same for a plugin. Right after another text of the plugin's, `next` is shown instead.
+    /// Shows a plugin's text. Right after another text of the plugin, `next` is shown instead.
     pub(super) async fn show_from(
         &self,
         plugin: String,
@@ -135,7 +135,7 @@ impl Screen {
         self.put(Text { text, follows: Some((plugin, next)), receipt: None }).await
     }
 
-    /// Shows what an event says, and confirms the event when that is on the screen.
+    /// Shows an event's text, and confirms the event once that is written.
     pub(super) async fn show_event(
         &self,
         text: String,
@@ -148,9 +148,9 @@ impl Screen {
         self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)
     }
 
-    /// Makes the prompt show how things stand now.
+    /// Updates the prompt.
     pub(super) fn look_again(&self) {
-        // A call that waits to be answered is enough.
+        // One pending request is enough.
         let _ = self.looks.try_send(());
     }
 }

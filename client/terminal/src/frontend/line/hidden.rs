@@ -1,4 +1,4 @@
-//! Questions whose answers nobody sees: passwords.
+//! Questions without echo, for passwords.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use crate::frontend::Terminal;
 use crate::line_editor::{Input, Key, Line, Look, Tty};
 use letschat_commands::passwords::Ask;
 
-/// A longer text is no password.
+/// The maximum length of a password.
 const MAX_SECRET_BYTES: usize = 1_024;
 
-/// A question that waits for its answer.
+/// A pending question.
 pub struct HiddenQuestion {
     question: String,
     answer: Sender<io::Result<Secret>>,
@@ -23,7 +23,7 @@ pub struct HiddenQuestion {
 pub struct HiddenQuestions(Sender<HiddenQuestion>);
 
 impl HiddenQuestions {
-    /// Returns the questions' way to the prompt too.
+    /// Returns the asking side, and the receiver for the prompt.
     pub fn new() -> (HiddenQuestions, Receiver<HiddenQuestion>) {
         let (questions, asked) = async_channel::bounded(1);
         (HiddenQuestions(questions), asked)
@@ -33,15 +33,15 @@ impl HiddenQuestions {
 impl Ask for HiddenQuestions {
     fn ask(&self, prompt: &str) -> io::Result<Secret> {
         let (answer, answered) = async_channel::bounded(1);
-        // Without a prompt, or when the client ends meanwhile, nobody answers.
+        // Without a prompt, or when the client ends, the channel closes.
         let _ = self.0.send_blocking(HiddenQuestion { question: prompt.to_owned(), answer });
         answered.recv_blocking().unwrap_or_else(|_| Err(called_off()))
     }
 }
 
 impl HiddenQuestion {
-    /// Asks, and passes the answer on. Nothing is printed meanwhile. After each of the `looks` the client may have
-    /// ended.
+    /// Asks the question and sends the answer. Nothing is printed meanwhile. Each of the `looks` is a reason to
+    /// check whether the client has ended.
     pub(super) async fn ask(
         self,
         tty: &mut Tty,
@@ -50,12 +50,12 @@ impl HiddenQuestion {
         looks: &Receiver<()>,
         is_over: impl Fn() -> bool,
     ) {
-        // What was typed before the question is not its answer, and what was typed too much is for no prompt.
+        // Keys from before the question are not its answer. Surplus keys are not for the next prompt.
         tty.discard_keys();
         let answer = self.read(tty, terminal, look, looks, is_over).await;
         tty.discard_keys();
         tty.leave(&Line::entered(&self.question, "", &look));
-        // Whoever asked may be gone.
+        // The asking task may be gone.
         let _ = self.answer.try_send(answer);
     }
 

@@ -1,4 +1,4 @@
-//! The server that somebody calls home: asked for at the first run, remembered once it was reached.
+//! The user's server: asked for at the first run, saved after the first login.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read as _, Write};
@@ -11,17 +11,17 @@ use rustix::io::Errno;
 use letschat_commands::command::{Role, find};
 use letschat_engine::address::ServerAddress;
 
-/// A longer line names no server.
+/// The maximum length of an answer.
 const MAX_LINE_BYTES: u64 = 1_024;
 
 const WHICH: &str = "Which server? HOST, HOST:PORT or, with its key, HOST:PORT#FINGERPRINT.";
 
-/// The place of the answer once somebody is logged in there.
+/// The answer, and the file to save it in.
 #[derive(Debug, Clone)]
 pub struct HomeServer {
-    /// The one that was named.
+    /// The named server.
     pub server: ServerAddress,
-    /// The settings file to begin.
+    /// The settings file to create.
     pub settings: PathBuf,
 }
 
@@ -45,19 +45,19 @@ pub fn ask(
         output.flush()?;
         let mut line = Vec::new();
         let count = match input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
-            // So it is with a terminal that is gone.
+            // Linux returns this error for a closed terminal.
             Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => 0,
             result => result?,
         };
         let line = String::from_utf8_lossy(&line);
-        // Somebody may paste the whole command line that a friend sent.
+        // The user may paste a whole command line from a friend.
         let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "letschat").collect();
         let answer = match words[..] {
             [host, port] if port.parse::<u16>().is_ok() => format!("{host}:{port}"),
             _ => words.join(" "),
         };
         if count == 0 {
-            // Nobody may be there to see it.
+            // The terminal may be closed.
             let _ = writeln!(output);
             return Ok(None);
         }
@@ -87,8 +87,8 @@ pub fn ask(
 }
 
 impl HomeServer {
-    /// Begins the settings file, and says what a user should know of it. One that is there by now is
-    /// left alone.
+    /// Creates the settings file, and returns a text about it for the user. It does not change an existing
+    /// file.
     pub(super) fn remember(&self) -> Option<String> {
         let path = Printable(&self.settings.display().to_string()).to_string();
         match begin(&self.settings, &self.server) {

@@ -1,4 +1,4 @@
-//! From what was typed to what is asked for.
+//! From typed lines to entries.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -11,7 +11,7 @@ use futures_lite::FutureExt as _;
 use serde_json::value::RawValue;
 
 use super::handles::{EditorRequest, Keyboard, Screen, Typed};
-use super::standing::Standing;
+use super::prompt_state::PromptState;
 use super::welcome;
 use crate::frontend::{Entry, Input};
 use letschat_commands::command::{Call, Dispatcher, Rejection, Role, find};
@@ -19,21 +19,21 @@ use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_core::session::{Request, Typing};
 
-/// The next prompt waits for what the last line does, but not for longer: asking somebody for a
-/// chat takes as long as they think about it.
+/// The maximum wait of the next prompt for the result of the last line. A chat request takes as long as the other
+/// side needs to decide.
 const MAX_WAIT: Duration = Duration::from_millis(300);
 
-/// Lines of the keyboard as entries.
+/// The typed lines as entries.
 pub(super) struct Typist {
     dispatcher: Dispatcher,
     keyboard: Keyboard,
     screen: Screen,
-    standing: Standing,
+    prompt_state: PromptState,
     progress: Rc<Progress>,
-    /// The rest of many lines that were pasted at once.
+    /// The remaining lines of a paste.
     pasted: VecDeque<(String, Typing)>,
     welcome: bool,
-    /// The user is going: nothing more is read.
+    /// True once the user has quit.
     ended: bool,
     last_id: u64,
 }
@@ -43,19 +43,29 @@ impl Typist {
         dispatcher: Dispatcher,
         keyboard: Keyboard,
         screen: Screen,
-        standing: Standing,
+        prompt_state: PromptState,
         progress: Rc<Progress>,
         welcome: bool,
     ) -> Typist {
         let pasted = VecDeque::new();
         let (ended, last_id) = (false, 0);
-        Typist { dispatcher, keyboard, screen, standing, progress, pasted, welcome, ended, last_id }
+        Typist {
+            dispatcher,
+            keyboard,
+            screen,
+            prompt_state,
+            progress,
+            pasted,
+            welcome,
+            ended,
+            last_id,
+        }
     }
 
-    /// Asks what is to become of many lines. What is left of them is in `self.pasted`.
+    /// Asks how to send a paste of several lines. The lines to send are then in `self.pasted`.
     async fn sort_out(&mut self, text: String, target: Typing) {
         if let Typing::Over(_) = target {
-            // It goes nowhere, and the failure says so.
+            // It goes nowhere; the failure shows that.
             self.pasted.push_back((literal(&text), target));
             return;
         }
@@ -85,7 +95,7 @@ impl Typist {
         }
     }
 
-    /// Numbers a call. A text that is said is no longer on the screen, and kept for the case that it fails.
+    /// Numbers a call. A text for a chat leaves the screen, so it is kept until the call succeeds.
     fn entry(&mut self, call: Result<Call, Rejection>, said: Option<String>) -> Entry {
         self.last_id += 1;
         self.progress.begin(self.last_id, said);
@@ -93,7 +103,7 @@ impl Typist {
         Entry::Call { id, call }
     }
 
-    /// Parses a line for the target that its prompt named, whatever the present target is.
+    /// Parses a line for the target that its prompt named, even if the target has changed since.
     async fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
         let call = self.dispatcher.parse(line, target)?;
         self.dispatcher.note_command(line, target).await;
@@ -119,7 +129,7 @@ impl Typist {
             }
             Typing::Over(target) => {
                 let hint = format!("The chat with {target} is over. Lines are commands again.");
-                // A client that has ended reads no more lines.
+                // The client may have ended.
                 let _ = self.dispatcher.client().request(Request::AcceptEnd(target)).await;
                 hint
             }
@@ -145,7 +155,7 @@ impl Input for Typist {
                 return Some(self.entry(call, None));
             }
             let typed = self.keyboard.order(EditorRequest::Line).await;
-            if let Some(plugins) = self.standing.plugins() {
+            if let Some(plugins) = self.prompt_state.plugins() {
                 plugins.note_typing();
             }
             match typed {
@@ -173,13 +183,13 @@ impl Input for Typist {
                     return Some(self.entry(Ok(Call::of(Role::Leave)), None));
                 }
                 Typed::Opened(with) => {
-                    // It may be over again.
+                    // The chat may be over already.
                     let switch = Request::Switch(with.to_string());
                     let _ = self.dispatcher.client().request(switch).await;
                 }
                 Typed::Answer(_) | Typed::Waited => {}
-                // What is pending, a login that is tried again say, is not waited for: nobody could
-                // stop it, since no more keys are read.
+                // Pending commands, such as a login that is retried, are not awaited: no key could cancel them
+                // any more.
                 Typed::End if !self.ended => {
                     self.ended = true;
                     return Some(self.entry(Ok(Call::of(Role::Quit)), None));
@@ -209,10 +219,10 @@ fn literal(text: &str) -> String {
     }
 }
 
-/// Which entries are being done.
+/// The entries in progress.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// By their ids, with the text of those that say one.
+    /// By their ids, with the text of messages.
     under_way: RefCell<BTreeMap<u64, Option<String>>>,
     changed: Wakeup,
 }
@@ -222,7 +232,7 @@ impl Progress {
         self.under_way.borrow_mut().insert(id, said);
     }
 
-    /// Returns the text that an entry says.
+    /// Returns the message text of an entry.
     pub(super) fn said(&self, id: Option<&RawValue>) -> Option<String> {
         let id = id.and_then(|id| id.get().parse().ok())?;
         self.under_way.borrow().get(&id).cloned().flatten()

@@ -1,13 +1,13 @@
-//! The prompt: the target of the line, and what is amiss.
+//! The text of the prompt: the target of the line, and the state of the links.
 
 use letschat_commands::render;
 use letschat_core::session::Typing;
 use letschat_core::view::{ChatState, LinkState, SessionState};
 
-use super::standing::Attempt;
+use super::prompt_state::Attempt;
 
-/// Returns the prompt of a line that goes to a chat, nowhere, or is a command: `→ bob> ` in a chat, `letschat> `
-/// elsewhere, with a mark if something is amiss. Nobody's message begins with an arrow.
+/// Returns the prompt: `→ bob> ` for a line to a chat, `letschat> ` for a command, with a mark if a link is
+/// down. No message begins with an arrow, so the prompt can't be read as a speaker.
 pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) -> String {
     let target = target.chat();
     let name = target.map_or("letschat".to_owned(), |target| format!("→ {target}"));
@@ -27,7 +27,7 @@ pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) 
     format!("{name}{mark}> ")
 }
 
-/// Says where a line goes that was begun while lines went there, and others go elsewhere by now.
+/// Says that a line keeps its target although the current chat has changed.
 pub(super) fn place(target: &Typing, others: &Typing) -> String {
     match target.chat() {
         Some(name) if *others == Typing::Over(name.clone()) => {

@@ -1,9 +1,8 @@
-//! Which kind of line looks how.
+//! The colours and styles of lines.
 //!
-//! Only the sixteen colours that a terminal's own palette defines are used, so that its user's
-//! choice of palette holds. What common palettes show for them has to be readable, which the tests
-//! at a terminal measure: a contrast of 3:1, and of 4.5:1 where xterm shows a theme on the background
-//! that it is for. Times and hints alone may be a little fainter.
+//! The themes use only the sixteen colours of the terminal's palette, so the user's choice of palette
+//! applies. Tests measure the contrast in common palettes: at least 3:1, and 4.5:1 for a theme in xterm on
+//! its own background. Times and hints may be a little fainter.
 
 use clap::ValueEnum;
 use nu_ansi_term::{Color, Style};
@@ -56,9 +55,9 @@ pub(super) enum Kind {
 
 /// The styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].
 ///
-/// Of the colours of common palettes light blue and light red can be read best on light and on dark:
-/// purple gets as faint as 2.4:1 on a dark background, and red falls below 3:1. So does dark grey,
-/// and what is to stand back there is dimmed instead.
+/// In common palettes light blue and light red are the most readable on both backgrounds. Purple falls to 2.4:1 on a
+/// dark background; red and dark grey fall below 3:1, so secondary text is dimmed
+/// instead.
 fn styles(kind: Kind) -> [Style; 3] {
     let plain = Style::new();
     let on = |color: Color| color.normal();
@@ -76,12 +75,12 @@ fn styles(kind: Kind) -> [Style; 3] {
     }
 }
 
-/// How everything looks.
+/// The colours and styles of the line client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme(ThemeName);
 
 impl Theme {
-    /// The theme as the user wants it. `plainly` is whether NO_COLOR is set (no-color.org) or the
+    /// Returns the user's theme. `plainly` is true if NO_COLOR is set (no-color.org) or the
     /// terminal has no colours.
     pub fn new(name: ThemeName, choice: ColorChoice, plainly: bool) -> Theme {
         match choice {
@@ -91,7 +90,7 @@ impl Theme {
         }
     }
 
-    /// The styles of a line that is being typed.
+    /// Returns the styles of the line being typed.
     pub(crate) fn look(self) -> Look {
         Look {
             prompt: self.style(Kind::Prompt),
@@ -111,7 +110,7 @@ impl Theme {
         }
     }
 
-    /// A text with the style of its kind, line by line, so that no style runs over a line's end.
+    /// Styles a text line by line, so that no style continues over a line end.
     pub(super) fn paint(self, kind: Kind, text: &str) -> String {
         let style = self.style(kind);
         let lines: Vec<String> =
@@ -119,7 +118,7 @@ impl Theme {
         lines.join("\n")
     }
 
-    /// An event's text. Of what somebody says only the speaker is styled.
+    /// Styles an event's text. In a message only the sender is styled.
     pub(super) fn paint_event(self, kind: Kind, text: &str) -> String {
         match (kind, text.split_once(": ")) {
             (Kind::Message | Kind::OwnMessage | Kind::Broadcast, Some((speaker, said))) => {

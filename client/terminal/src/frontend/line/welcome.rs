@@ -1,4 +1,4 @@
-//! The first run: to an account, step by step.
+//! The questions of the first run, up to the login.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use letschat_protocol::dialogue::Secret;
 const GREETING: &str = "\
 Welcome to Let's Chat. A few questions, and you are in; Ctrl+C skips them.";
 
-/// A server that does not answer is tried for long. After this time there is a prompt.
+/// The maximum wait for the server's answer. The attempt goes on after it, at the prompt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const NEXT: &str = "\
@@ -36,20 +36,20 @@ What next?
 const AT_QUESTIONS: &str = "\
 Answer the question. Ctrl+C skips the questions, `quit` or Ctrl+D ends.";
 
-/// The user does not go on with the questions.
+/// The user's way out of the questions.
 enum Stop {
     Skip,
     Quit,
 }
 
-/// Leads to a login, or past it. The screen outlives this, so nothing that is shown is lost.
+/// Asks the questions up to the login, unless the user skips them.
 pub(super) async fn lead(dispatcher: &Dispatcher, keyboard: &Keyboard, screen: &Screen) {
     let guide = Guide { dispatcher, keyboard, screen };
     guide.show(GREETING).await;
     match guide.lead().await {
         Ok(()) => guide.show(NEXT).await,
         Err(Stop::Skip) => guide.show(FIRST_COMMANDS).await,
-        // A client that has ended needs no other word.
+        // The client may have ended.
         Err(Stop::Quit) => drop(dispatcher.client().request(Request::Quit).await),
     }
 }
@@ -73,7 +73,7 @@ impl Guide<'_> {
         }
     }
 
-    /// Names and passwords are of use only where there is a server.
+    /// Connects to the server before asking for a name and a password.
     async fn reach_server(&self) -> Result<(), Stop> {
         let server = match self.dispatcher.client().request(Request::Status).await {
             Ok(Reply::Status(status)) => Printable(&status.server).to_string(),
@@ -89,7 +89,7 @@ impl Guide<'_> {
         }
     }
 
-    /// Asks a question. Answers that are commands are carried out instead.
+    /// Asks a question. An answer may be `help` or `quit` instead.
     async fn ask(&self, question: &str) -> Result<String, Stop> {
         loop {
             match self.keyboard.order(EditorRequest::Answer(question.to_owned())).await {
@@ -103,7 +103,7 @@ impl Guide<'_> {
         }
     }
 
-    /// Waits for something with the server. Gives it up if the user does.
+    /// Waits for the server. Cancels the work if the user gives up.
     async fn wait<T>(&self, text: &str, work: impl Future<Output = T>) -> Result<T, Stop> {
         let heard = async |line: &str| match command(line) {
             Some(Role::Quit) => false,
@@ -117,7 +117,7 @@ impl Guide<'_> {
         match waited {
             Ok(result) => Ok(result),
             Err(typed) => {
-                // It may be done by now.
+                // The work may be done already.
                 let _ = self.dispatcher.client().request(Request::Cancel(None)).await;
                 Err(stop(&typed))
             }
@@ -167,7 +167,7 @@ impl Guide<'_> {
             };
             self.show(&render::failure(&failure)).await;
             match failure.code {
-                // The password is as good for another name.
+                // Keep the password for another name.
                 FailureCode::NameTaken | FailureCode::NameInvalid => {
                     name = self.ask_for_new_name().await?;
                     chosen = Some(password);
@@ -182,7 +182,7 @@ impl Guide<'_> {
         self.ask_for_name("The name you want (a-z, 0-9, _ - .)", None).await
     }
 
-    /// Asks for a name that the server can't refuse for its letters. An empty answer means the `usual` one.
+    /// Asks for a valid name. An empty answer means the `usual` one.
     async fn ask_for_name(
         &self,
         question: &str,
@@ -205,7 +205,7 @@ impl Guide<'_> {
         chosen.map(|(password, _)| password).ok_or(Stop::Skip)
     }
 
-    /// Runs a command that has all it needs. The outer result is an error if that goes on for too long.
+    /// Runs a command with its arguments. The outer result is an error after [`PATIENCE`].
     async fn run(
         &self,
         role: Role,
@@ -222,7 +222,7 @@ impl Guide<'_> {
     }
 
     async fn show(&self, text: &str) {
-        // The screen is open as long as anybody asks.
+        // The screen outlives the questions.
         let _ = self.screen.show(text).await;
     }
 }
@@ -244,7 +244,7 @@ fn stop(typed: &Typed) -> Stop {
     if matches!(typed, Typed::Answer(None)) { Stop::Skip } else { Stop::Quit }
 }
 
-/// Returns what the end of a hidden question means.
+/// Returns the meaning of a hidden question's failure.
 fn refused(failure: &Failure) -> Stop {
     if failure.code == FailureCode::Cancelled { Stop::Skip } else { Stop::Quit }
 }
@@ -253,7 +253,7 @@ fn is_good(password: &Secret, name: &Username) -> bool {
     password::check(&password.0, name).is_ok()
 }
 
-/// Returns `None` if it takes longer than somebody wants to look at a welcome.
+/// Runs the work for at most [`PATIENCE`].
 async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     let expired = async {
         Timer::after(PATIENCE).await;

@@ -8,30 +8,30 @@ use letschat_engine::client::Client;
 use letschat_lua::plugins::Plugins;
 use letschat_protocol::username::Username;
 
-/// Shared by the threads of the front end and of the editor.
+/// Shared by the tasks of the front end and the editor.
 #[derive(Clone)]
-pub(super) struct Standing {
+pub(super) struct PromptState {
     client: Client,
     plugins: Option<Plugins>,
-    /// A chat that the user asked for and that has opened, until the prompt has gone there or said how to.
+    /// A requested chat that has opened, until the prompt has handled it.
     opened: Arc<Mutex<Option<Username>>>,
     /// The next attempt to reach the server.
     attempt: Arc<Mutex<Attempt>>,
 }
 
-/// An attempt to reach the server that is to be made.
+/// A scheduled attempt to reach the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Attempt {
-    /// Counts from 1.
+    /// The number, from 1.
     pub(super) number: u32,
-    /// The time of the clock.
+    /// The wall-clock time.
     pub(super) at_ms: u64,
 }
 
-impl Standing {
-    /// Of a client that may have plugins.
-    pub(super) fn new(client: Client, plugins: Option<Plugins>) -> Standing {
-        Standing { client, plugins, opened: Arc::default(), attempt: Arc::default() }
+impl PromptState {
+    /// Creates the state of a client with or without plugins.
+    pub(super) fn new(client: Client, plugins: Option<Plugins>) -> PromptState {
+        PromptState { client, plugins, opened: Arc::default(), attempt: Arc::default() }
     }
 
     pub(super) fn plugins(&self) -> Option<&Plugins> {
@@ -46,12 +46,12 @@ impl Standing {
         self.client.typing()
     }
 
-    /// Notes that a chat is open which the user asked for.
+    /// Notes that a requested chat has opened.
     pub(super) fn learn_opened(&self, with: &str) {
         *lock(&self.opened) = with.parse().ok();
     }
 
-    /// That chat, once.
+    /// Takes that chat.
     pub(super) fn take_opened(&self) -> Option<Username> {
         lock(&self.opened).take()
     }
@@ -61,13 +61,13 @@ impl Standing {
         *lock(&self.attempt) = attempt;
     }
 
-    /// Returns the attempt that was noted last.
+    /// Returns the next attempt.
     pub(super) fn attempt(&self) -> Attempt {
         *lock(&self.attempt)
     }
 }
 
-/// Nobody panics while holding one of these locks.
+/// Locks a value. No code panics while it holds such a lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

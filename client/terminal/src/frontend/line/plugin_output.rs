@@ -12,11 +12,11 @@ use super::theme::{Kind, Theme};
 use letschat_lua::Said;
 use letschat_lua::plugins::{Heard, Plugins};
 
-/// The mark before a line that goes on with what its plugin has said. No line of a plugin looks like a
+/// The mark before further lines of a plugin's text, so that none looks like a
 /// message.
 const GOES_ON: &str = "  | ";
 
-/// Loads the plugins and shows what they say, on a thread of its own: neither holds up the prompt.
+/// Loads the plugins and shows their output, on a thread of its own, so that neither delays the prompt.
 pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Theme) {
     let plugins = plugins.clone();
     let speaking = async move {
@@ -45,18 +45,18 @@ pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Them
             }
         }
     };
-    // Without a thread there are no plugins. The thread lasts as long as the process.
+    // If no thread starts, there are no plugins. The thread ends with the process.
     let _ = thread::Builder::new()
         .name("plugins".into())
         .spawn(move || block_on(zip(plugins.load_all(), speaking)));
 }
 
-/// A text whose first line begins like this.
+/// Returns a text with this beginning and marked further lines.
 fn said_by(beginning: &str, text: &str) -> String {
     format!("{beginning}{}", text.replace('\n', &format!("\n{GOES_ON}")))
 }
 
-/// A warning names its plugin, unless its text begins with that.
+/// Returns a warning with its plugin's name, unless the text begins with it.
 fn warning(plugin: &str, text: &str) -> String {
     if text.starts_with(&format!("{plugin}.lua:")) {
         format!("plugin {text}")
