@@ -57,7 +57,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::BlockSet { who, on, changed } => match (on, changed) {
             (true, true) => format!("{who} is blocked; `/block {who} off` takes it back."),
             (true, false) => format!("{who} was blocked already."),
-            (false, true) => format!("{who} is blocked no more."),
+            (false, true) => format!("{who} is no longer blocked."),
             (false, false) => format!("{who} was not blocked."),
         },
         _ => return None,
@@ -205,8 +205,12 @@ pub fn failure(failure: &Failure) -> String {
         Failure::KeyChanged { who, known, new, trusting } => {
             return key_changed(who, known.as_ref(), new, *trusting);
         }
-        Failure::UnknownPeer => "No key of theirs is known yet; open a chat first.",
-        Failure::NothingToTrust => "No changed key of theirs is waiting to be trusted.",
+        Failure::UnknownPeer(who) => {
+            return format!("No key of {who} is known yet; `/connect {who}` opens a chat first.");
+        }
+        Failure::NothingToTrust(who) => {
+            return format!("No changed key of {who} is waiting to be trusted.");
+        }
 
         Failure::Denied(who) => return format!("{who} said no."),
         Failure::NoAnswer(who) => return format!("{who} did not answer."),

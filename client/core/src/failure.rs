@@ -96,10 +96,10 @@ pub enum Failure {
     /// The person's key is not the known one. `new` can be trusted from now on. `trusting` is true
     /// if the user wanted to trust a key, which may be another one.
     KeyChanged { who: Username, known: Option<PublicKey>, new: PublicKey, trusting: bool },
-    /// No key of theirs is known.
-    UnknownPeer,
-    /// No changed key of theirs waits to be trusted.
-    NothingToTrust,
+    /// No key of this person, as typed, is known.
+    UnknownPeer(String),
+    /// No changed key of this person, as typed, waits to be trusted.
+    NothingToTrust(String),
 
     /// They denied the request.
     Denied(Username),
@@ -229,8 +229,8 @@ impl Failure {
             Failure::Blocked(_) => FailureCode::Blocked,
             Failure::NotListed(_) => FailureCode::NotListed,
             Failure::KeyChanged { .. } => FailureCode::KeyChanged,
-            Failure::UnknownPeer => FailureCode::UnknownPeer,
-            Failure::NothingToTrust => FailureCode::NothingToTrust,
+            Failure::UnknownPeer(_) => FailureCode::UnknownPeer,
+            Failure::NothingToTrust(_) => FailureCode::NothingToTrust,
             Failure::Denied(_) => FailureCode::Denied,
             Failure::NoAnswer(_) => FailureCode::NoAnswer,
             Failure::PeerBusy(_) => FailureCode::PeerBusy,

@@ -70,7 +70,7 @@ fn block_silences_somebody_and_can_be_seen_and_taken_back() {
     alice.is_prompted("letschat> ");
     assert!(!alice.screen().contains("asks for a chat"), "{}", alice.screen());
     alice.types("block mallory off");
-    alice.sees("mallory is blocked no more.");
+    alice.sees("mallory is no longer blocked.");
     mallory.tell("connect", json!({"who": "alice"}));
     alice.sees("mallory at 127.0.0.1 asks for a chat.");
     alice.hears_bells(1);

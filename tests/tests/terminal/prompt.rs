@@ -281,6 +281,8 @@ fn two_chats_are_told_apart_at_each_step() {
     alice.types("list");
     alice.sees("`list` is sent as text; `/list` is the command.");
     others[0].wait_event_with("message", "text", "list");
+    alice.types("verify bob");
+    alice.sees("`verify bob` is sent as text; `/verify bob` is the command.");
     alice.press(CTRL_X);
     alice.sees("Nothing was done, since chats are open: bob, carol.");
     alice.press(CTRL_C);

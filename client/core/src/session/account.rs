@@ -167,8 +167,9 @@ impl AccountState {
     /// Accepts the changed key that the user was shown last. A key that was not shown yet is shown
     /// instead.
     pub(super) fn trust(&mut self, cx: &mut Context, who: &str) -> Result<Reply, Failure> {
-        let who = who.parse::<Username>().map_err(|_| Failure::NothingToTrust)?;
-        let Offered { key, is_shown } = *self.offered.get(&who).ok_or(Failure::NothingToTrust)?;
+        let nothing = || Failure::NothingToTrust(who.to_owned());
+        let who = who.parse::<Username>().map_err(|_| nothing())?;
+        let Offered { key, is_shown } = *self.offered.get(&who).ok_or_else(nothing)?;
         if !is_shown {
             return Err(self.show_offer(&who, key, true));
         }

@@ -329,9 +329,10 @@ impl Session {
 
     /// Computes the safety number with a peer, by the key that they use now or were known by.
     fn verify(&mut self, who: &str, matches: bool) -> Result<Reply, Failure> {
-        let who: Username = who.parse().map_err(|_| Failure::UnknownPeer)?;
+        let unknown = || Failure::UnknownPeer(who.to_owned());
+        let who: Username = who.parse().map_err(|_| unknown())?;
         let key = self.chats.key(&who).or_else(|| self.account.known_key(&who));
-        self.account.verify(&mut self.cx, &who, key.ok_or(Failure::UnknownPeer)?, matches)
+        self.account.verify(&mut self.cx, &who, key.ok_or_else(unknown)?, matches)
     }
 
     /// Blocks somebody, or unblocks them. A block ends every request and chat with them.

@@ -46,7 +46,7 @@ fn changed_key_is_shown_beside_the_known_one_and_then_trusted() {
     assert_eq!(connect(&mut client, 3).unwrap_err(), shows(3, false));
     assert_eq!(trust(&mut client).unwrap(), print(3));
     assert_eq!(pinned(&client), print(3));
-    assert_eq!(trust(&mut client).unwrap_err(), Failure::NothingToTrust);
+    assert_eq!(trust(&mut client).unwrap_err(), Failure::NothingToTrust("bob".into()));
     connect(&mut client, 3).unwrap();
 }
 
@@ -99,5 +99,5 @@ fn offer_is_forgotten_when_the_known_key_is_back() {
     let mut client = knows_bob();
     connect(&mut client, 3).unwrap_err();
     connect(&mut client, 2).unwrap();
-    assert_eq!(trust(&mut client).unwrap_err(), Failure::NothingToTrust);
+    assert_eq!(trust(&mut client).unwrap_err(), Failure::NothingToTrust("bob".into()));
 }

@@ -14,7 +14,7 @@ use super::handles::{EditorRequest, Keyboard, Screen, Typed};
 use super::prompt_state::PromptState;
 use super::welcome;
 use crate::frontend::{Entry, Input};
-use letschat_commands::command::{Call, Dispatcher, Rejection, Role, find};
+use letschat_commands::command::{Call, Dispatcher, Rejection, Role, parse_line};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_core::session::{Request, Typing};
@@ -166,9 +166,9 @@ impl Input for Typist {
                 Typed::Line { text, target } => {
                     let call = self.aimed(&text, &target).await;
                     let said = is_said(&text, &target).then_some(text);
-                    if let Some(word) = said.as_deref().filter(|text| find(text.trim()).is_ok()) {
+                    if let Some(line) = said.as_deref().filter(|text| is_command(text)) {
                         let hint =
-                            format!("`{0}` is sent as text; `/{0}` is the command.", word.trim());
+                            format!("`{0}` is sent as text; `/{0}` is the command.", line.trim());
                         // The screen outlives the input.
                         let _ = self.screen.show(hint).await;
                     }
@@ -209,6 +209,11 @@ pub(super) fn is_said(line: &str, target: &Typing) -> bool {
     let line = line.trim();
     let is_command = line.starts_with('/') && !line.starts_with("//");
     matches!(target, Typing::Chat(_)) && !line.is_empty() && !line.contains('\n') && !is_command
+}
+
+/// Returns true for text that would be a command outside a chat, other than one with text for other people.
+fn is_command(text: &str) -> bool {
+    parse_line(text, false).is_ok_and(|call| call.command().says.is_none())
 }
 
 /// Marks a line as text for a chat, whatever it begins with.
