@@ -6,7 +6,7 @@
 //! counter is the nonce and feeds a replay window (RFC 6479). Datagrams that don't open are dropped
 //! without an answer.
 
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::dialogue::{Broadcast, SessionId};

@@ -1,12 +1,12 @@
-//! Identities: public keys, fingerprints, login signatures, safety numbers.
+//! Identities: key pairs, fingerprints, safety numbers.
 
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use data_encoding::HEXLOWER_PERMISSIVE as HEX;
-use ring::digest;
-use ring::rand::SystemRandom;
-use ring::signature::{self, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 use crate::username::Username;
 
@@ -82,13 +82,6 @@ impl PublicKey {
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_spki(&self.to_spki())
     }
-
-    /// Returns true if this key signed the login of this user in this TLS session.
-    pub fn verifies_login(&self, signature: &Signature, statement: &LoginStatement<'_>) -> bool {
-        UnparsedPublicKey::new(&signature::ED25519, &self.0)
-            .verify(&statement.to_bytes(), &signature.0)
-            .is_ok()
-    }
 }
 
 impl Fingerprint {
@@ -109,27 +102,6 @@ impl Fingerprint {
     pub fn short(&self) -> String {
         let text = self.to_string();
         format!("{} {}", &text[..4], &text[4..8])
-    }
-}
-
-/// The content of a login signature: the user, the server and the TLS session. The signature is
-/// therefore useless at another server, for another account or on another connection.
-#[derive(Debug, Clone, Copy)]
-pub struct LoginStatement<'a> {
-    /// The server's key.
-    pub server: &'a Fingerprint,
-    /// The account.
-    pub username: &'a Username,
-    /// The value exported from the TLS session with [`EXPORTER_CONTEXT_LOGIN`].
-    pub binding: &'a ChannelBinding,
-}
-
-impl LoginStatement<'_> {
-    fn to_bytes(self) -> Vec<u8> {
-        let name = self.username.as_str().as_bytes();
-        // Only the name has a variable length, and it comes last, so distinct statements have
-        // distinct bytes.
-        [b"letschat login v1\0", &self.server.0[..], &self.binding[..], name].concat()
     }
 }
 
@@ -179,11 +151,18 @@ impl Identity {
         PublicKey(bytes)
     }
 
-    /// Signs a login.
-    pub fn sign_login(&self, statement: &LoginStatement<'_>) -> Signature {
-        let mut bytes = [0; 64];
-        bytes.copy_from_slice(self.pair.sign(&statement.to_bytes()).as_ref());
-        Signature(bytes)
+    /// Signs bytes, for [`Identity::sign`] alone.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> Signature {
+        let mut signature = [0; 64];
+        signature.copy_from_slice(self.pair.sign(bytes).as_ref());
+        Signature(signature)
+    }
+}
+
+impl Signature {
+    /// Returns the signature's 64 bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
     }
 }
 
@@ -285,28 +264,6 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_good_for_one_user_one_server_one_session() {
-        let identity = Identity::generate().unwrap();
-        let (alice, bob) = (name("alice"), name("bob"));
-        let server = Fingerprint::of_spki(b"server");
-        let statement = LoginStatement { server: &server, username: &alice, binding: &[1; 32] };
-        let signature = identity.sign_login(&statement);
-        let key = identity.public_key();
-        assert!(key.verifies_login(&signature, &statement));
-
-        let elsewhere = Fingerprint::of_spki(b"another server");
-        for other in [
-            LoginStatement { username: &bob, ..statement },
-            LoginStatement { server: &elsewhere, ..statement },
-            LoginStatement { binding: &[2; 32], ..statement },
-        ] {
-            assert!(!key.verifies_login(&signature, &other), "{other:?}");
-        }
-        let stranger = Identity::generate().unwrap().public_key();
-        assert!(!stranger.verifies_login(&signature, &statement));
-    }
-
-    #[test]
     fn a_key_survives_its_file_its_spki_and_its_text() {
         let identity = Identity::generate().unwrap();
         let key = identity.public_key();
@@ -315,6 +272,16 @@ mod tests {
         assert_eq!(key.to_string().parse(), Ok(key));
         assert_eq!("abc".parse::<PublicKey>(), Err(IdentityError::Digits(64)));
         assert_eq!(PublicKey::from_spki(&[0; 44]), Err(IdentityError::KeyKind));
+    }
+
+    #[test]
+    fn key_file_of_version_0_1_is_still_read() {
+        // PKCS #8 version 2 (RFC 5958), as version 0.1 wrote it.
+        let file = "3051020101300506032b657004220420f729f8dee6bb958abf2dad4ced1abe9c0525c4a50c56993cc225\
+                    8716c91dd48181210043807073ccc6d7b52df87d11e5e341350fdcddd99f023710f224fbd4a9eedb7a";
+        let identity = Identity::from_pkcs8(&HEX.decode(file.as_bytes()).unwrap()).unwrap();
+        let public = "43807073ccc6d7b52df87d11e5e341350fdcddd99f023710f224fbd4a9eedb7a";
+        assert_eq!(identity.public_key().to_string(), public);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! * [`message_id`] – the ids of messages
 //! * [`datagram`] – sealed UDP and its replay window
 //! * [`open_room`] – the open room over UDP, independent of all of these
-//! * [`identity`] – keys, fingerprints, login signatures, safety numbers
+//! * [`identity`] – keys, fingerprints, safety numbers
+//! * [`signing`] – signatures, each for one purpose
 //! * `tls` – TLS configs, verifiers and exported keys (feature `tls`)
 //! * [`clock`] – the time as a value
 //! * [`username`], [`password`] – the rules for new accounts
@@ -34,6 +35,7 @@ pub mod password;
 pub mod peer;
 pub mod printable;
 pub mod rows;
+pub mod signing;
 pub mod text;
 #[cfg(feature = "tls")]
 pub mod tls;

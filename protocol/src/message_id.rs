@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use ring::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::identity::PublicKey;
 use crate::peer::ChatId;

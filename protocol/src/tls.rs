@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature,
     verify_tls13_signature_with_raw_key,
 };
 use rustls::pki_types::{
@@ -142,7 +142,7 @@ pub fn export<Data>(connection: &ConnectionCommon<Data>) -> Result<Exported, Err
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(aws_lc_rs::default_provider())
 }
 
 fn tls13<Side: rustls::ConfigSide>(
@@ -315,5 +315,66 @@ impl ClientCertVerifier for Verifier {
 
     fn requires_raw_public_keys(&self) -> bool {
         self.has_raw_key()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::NamedGroup;
+    use rustls::crypto::SupportedKxGroup;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+
+    fn server_config() -> Arc<ServerConfig> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        server(certificate.der().clone(), key.into()).unwrap()
+    }
+
+    fn peer() -> Arc<CertifiedKey> {
+        let identity = Identity::generate().unwrap();
+        raw_key(identity.public_key(), &identity).unwrap()
+    }
+
+    /// Shakes hands in memory. Returns the group of the key exchange.
+    fn negotiated(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> NamedGroup {
+        let mut client = ClientConnection::new(client, unused_name()).unwrap();
+        let mut server = ServerConnection::new(server).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            server.read_tls(&mut &bytes[..]).unwrap();
+            server.process_new_packets().unwrap();
+            bytes.clear();
+            server.write_tls(&mut bytes).unwrap();
+            client.read_tls(&mut &bytes[..]).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        let groups =
+            [client.negotiated_key_exchange_group(), server.negotiated_key_exchange_group()];
+        let [ours, theirs] = groups.map(|group| group.map(SupportedKxGroup::name).unwrap());
+        assert_eq!(ours, theirs);
+        ours
+    }
+
+    #[test]
+    fn current_programs_exchange_keys_with_ml_kem() {
+        let hybrid = NamedGroup::X25519MLKEM768;
+        assert_eq!(negotiated(client(), server_config()), hybrid);
+        assert_eq!(negotiated(dialler(peer(), None), receiver(peer())), hybrid);
+    }
+
+    #[test]
+    fn older_programs_exchange_keys_with_x25519() {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+        let verifier = Arc::new(Verifier::new(Accepted::AnyCertificate));
+        let older = tls13(ClientConfig::builder_with_details(Arc::new(provider), Arc::new(NoTime)))
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        assert_eq!(negotiated(Arc::new(older), server_config()), NamedGroup::X25519);
     }
 }

@@ -48,10 +48,10 @@ use std::path::{Path, PathBuf};
 
 use async_channel::{Receiver, Sender};
 use async_executor::Task;
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use letschat_protocol::identity::Fingerprint;
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 pub use data_folder::make as make_data_folder;
 use data_folder::{DataFolder, LockError};
@@ -282,7 +282,7 @@ fn boot_id() -> io::Result<u64> {
     let Ok(text) = std::fs::read("/proc/sys/kernel/random/boot_id") else {
         return Ok(u64::from_ne_bytes(random()?));
     };
-    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&digest.as_ref()[..8]);
     Ok(u64::from_be_bytes(bytes))

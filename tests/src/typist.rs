@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use letschat_protocol::dialogue::{Credentials, PROGRAM};
 use letschat_protocol::frame::{Decoder, Frame, Mode};
-use letschat_protocol::identity::{
-    EXPORTER_CONTEXT_LOGIN, EXPORTER_LABEL, Identity, LoginStatement,
-};
+use letschat_protocol::identity::{EXPORTER_CONTEXT_LOGIN, EXPORTER_LABEL, Identity};
+use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::tls::unused_name;
 use rustls::{ClientConnection, StreamOwned};
 
@@ -211,7 +210,7 @@ impl Typist {
         let binding = self.exported(EXPORTER_CONTEXT_LOGIN);
         let (server, username) = (fingerprint.parse().unwrap(), name.parse().unwrap());
         let statement = LoginStatement { server: &server, username: &username, binding: &binding };
-        let (key, signature) = (identity.public_key(), identity.sign_login(&statement));
+        let (key, signature) = (identity.public_key(), identity.sign(&statement));
         Credentials { key, signature, port, take: false }
     }
 }

@@ -132,7 +132,7 @@ fn a_stopped_server_says_so_and_lets_go_of_its_port() {
 fn tls_1_2_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(settings(folder.path())).unwrap();
-    let mut provider = rustls::crypto::ring::default_provider();
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.cipher_suites.retain(|suite| suite.tls13().is_none());
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS12])

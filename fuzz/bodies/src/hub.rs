@@ -10,7 +10,8 @@ use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Credentials, Request, Secret, SessionId};
 use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
-use letschat_protocol::identity::{Fingerprint, Identity, LoginStatement};
+use letschat_protocol::identity::{Fingerprint, Identity};
+use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::username::Username;
 use letschat_server::hub::{
     ConnectionId, Effect, Hub, Input, LinkEnd, Operator, ServerInstance, Settings,
@@ -208,7 +209,7 @@ impl<'a> World<'a> {
             LoginStatement { server: &fingerprint(), username: &name, binding: &binding };
         Credentials {
             key: self.identity.public_key(),
-            signature: self.identity.sign_login(&statement),
+            signature: self.identity.sign(&statement),
             port: 1 + self.choices.below(3) as u16,
             take: self.choices.flip(),
         }

@@ -51,7 +51,7 @@ pub enum Request {
 pub struct Credentials {
     /// The account's key on this machine.
     pub key: PublicKey,
-    /// The signature over [`LoginStatement`](crate::identity::LoginStatement).
+    /// The signature over [`LoginStatement`](crate::signing::LoginStatement).
     pub signature: Signature,
     /// The TCP port on which the program receives peers.
     pub port: u16,

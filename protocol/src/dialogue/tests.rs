@@ -5,7 +5,7 @@ use super::*;
 use crate::code::Code;
 use crate::frame::{Decoder, Frame, Mode};
 use crate::identity::Identity;
-use crate::identity::LoginStatement;
+use crate::signing::LoginStatement;
 use crate::username::Username;
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ fn credentials(take: bool) -> Credentials {
         username: &name("alice"),
         binding: &[0; 32],
     };
-    let signature = identity.sign_login(&statement);
+    let signature = identity.sign(&statement);
     Credentials { key: identity.public_key(), signature, port: 4401, take }
 }
 

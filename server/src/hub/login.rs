@@ -3,7 +3,7 @@
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Credentials, Reply, Secret, SessionId, Welcome};
 use letschat_protocol::frame::Mode;
-use letschat_protocol::identity::LoginStatement;
+use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::username::Username;
 
 use super::admission::TooMany;
@@ -37,7 +37,7 @@ impl Hub {
         };
         let proven = username.as_ref().is_some_and(|username| {
             let server = &self.instance.fingerprint;
-            key.verifies_login(signature, &LoginStatement { server, username, binding })
+            key.verifies(signature, &LoginStatement { server, username, binding })
         });
         let by = if password.is_some() { "password" } else { "key" };
         let attempt = LoginAttempt {

@@ -14,7 +14,8 @@ use letschat_protocol::dialogue::{
     Broadcast, Closing, Credentials, FromServer, Notice, Reply, ReplyAssembler, Request, Welcome,
 };
 use letschat_protocol::frame::{Decoder, Frame, Mode};
-use letschat_protocol::identity::{Fingerprint, Identity, LoginStatement};
+use letschat_protocol::identity::{Fingerprint, Identity};
+use letschat_protocol::signing::LoginStatement;
 
 use super::*;
 use crate::store::{StoreAnswer, StoreRequest, StoredEntry, Verdict};
@@ -113,7 +114,7 @@ impl TestHub {
             LoginStatement { server: &server_key(), username: &username, binding: &[7; 32] };
         let credentials = Credentials {
             key: identity.public_key(),
-            signature: identity.sign_login(&statement),
+            signature: identity.sign(&statement),
             port: 4401,
             take,
         };

@@ -1,6 +1,6 @@
 //! Random numbers that nobody can guess.
 
-use ring::hmac;
+use aws_lc_rs::hmac;
 
 /// A generator whose earlier numbers don't reveal later ones.
 pub(super) struct Tokens {

@@ -21,9 +21,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 

@@ -1,6 +1,6 @@
 //! People who use only `openssl s_client` or `ncat --ssl` and have read no documentation.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use chrono::NaiveDateTime;
@@ -65,6 +65,28 @@ impl Person {
             (name, "332 ", "password"),
             (PASSWORD, "230 ", "Type LIST, BROADCAST, CONNECT"),
         ]);
+    }
+}
+
+#[test]
+fn openssl_with_ml_kem_exchanges_keys_with_it() {
+    let server = TestServer::start(&[]);
+    let address = server.address.to_string();
+    let connect = |group: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-connect", &address, "-groups", group]);
+        let output = openssl.stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let classic = connect("X25519");
+    assert!(
+        classic.contains("Server Temp Key: X25519") || classic.contains("group: X25519"),
+        "{classic}"
+    );
+    // OpenSSL before 3.5 does not know the group.
+    let hybrid = connect("X25519MLKEM768");
+    if !hybrid.contains("Error with command") && !hybrid.contains("Call to SSL_CONF_cmd") {
+        assert!(hybrid.contains("group: X25519MLKEM768"), "{hybrid}");
     }
 }
 

@@ -25,11 +25,10 @@ use data_encoding::HEXLOWER;
 use letschat_protocol::code::Code;
 use letschat_protocol::datagram::{Sealer, ToServer};
 use letschat_protocol::dialogue::{Closing, Request, SessionId, USAGE};
-use letschat_protocol::identity::{
-    Fingerprint, Identity, LoginStatement, PublicKey, safety_number,
-};
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey, safety_number};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::{ChatId, Refusal};
+use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::username::Username;
 use letschat_server::hub::{ConnectionId, Input, LinkEnd, Operator, Settings};
 
@@ -139,7 +138,7 @@ fn the_test_vectors_are_what_the_code_makes() {
         key.to_string(),
         key.fingerprint().to_string(),
         server.to_string(),
-        alice.sign_login(&statement).to_string(),
+        alice.sign(&statement).to_string(),
         HEXLOWER.encode(&datagram),
         MessageId::in_chat(ChatId(1), &PublicKey::from_bytes([7; 32]), 3).to_string(),
         MessageId::of_broadcast(5, 9).to_string(),

@@ -6,9 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use letschat_protocol::clock::Now;
 use letschat_protocol::dialogue::{Credentials, ReplyAssembler, Request};
 use letschat_protocol::frame::{Decoder, Mode};
-use letschat_protocol::identity::{
-    ChannelBinding, Fingerprint, Identity, LoginStatement, PublicKey, Signature,
-};
+use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey, Signature};
+use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::username::Username;
 use letschat_server::hub::{ConnectionId, Effect, Hub, Input, ServerInstance, Settings};
 use letschat_server::store::{
@@ -71,7 +70,7 @@ fn binding(connection: ConnectionId) -> ChannelBinding {
 
 fn sign(identity: &Identity, username: &Username, connection: ConnectionId) -> Signature {
     let (server, binding) = (server_key(), binding(connection));
-    identity.sign_login(&LoginStatement { server: &server, username, binding: &binding })
+    identity.sign(&LoginStatement { server: &server, username, binding: &binding })
 }
 
 impl TestHub {

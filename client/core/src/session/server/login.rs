@@ -4,7 +4,7 @@ use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{
     Closing, Credentials, Reply as ServerReply, Request as ServerRequest, Secret, Welcome,
 };
-use letschat_protocol::identity::LoginStatement;
+use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::username::{Username, UsernameError};
 
 use super::{Expected, Link, ServerSide};
@@ -167,7 +167,7 @@ impl ServerSide {
         let statement = LoginStatement { server, username: &account.username, binding };
         let credentials = Credentials {
             key: account.identity.public_key(),
-            signature: account.identity.sign_login(&statement),
+            signature: account.identity.sign(&statement),
             port: cx.config().port,
             take: goal.take,
         };
