@@ -415,7 +415,9 @@ impl Dispatcher {
         }
         if command.allowed == Allowed::LoggedIn && self.context.client.phase() == Phase::Offline {
             let message = match self.client().read_view(|view| view.session.link) {
-                LinkState::Offline => "You are not logged in; `/login NAME` first.",
+                LinkState::Offline | LinkState::Connected => {
+                    "You are not logged in; `/login NAME` first."
+                }
                 _ => "Not logged in yet; reconnecting…",
             };
             return Err(Failure::new(FailureCode::NotLoggedIn, message));

@@ -22,6 +22,10 @@ pub const NEW_PASSWORD: Parameter = Parameter::optional("new_password", Kind::Se
 /// The parameter for the repetition of the new password.
 pub const REPEATED: Parameter = Parameter::optional("repeated", Kind::Secret);
 
+/// The parameter to replace the account's session elsewhere.
+pub const TAKE: Parameter =
+    Parameter::optional("take", Kind::Flag).help("end the account's session elsewhere");
+
 /// The maximum size of a password file. A larger file is not one.
 const MAX_FILE_BYTES: u64 = 4 * 1024;
 
@@ -143,7 +147,9 @@ impl Passwords {
         let prompt = prompt.to_owned();
         smol::unblock(move || user.ask(&prompt)).await.map(Some).map_err(|error| {
             let (code, why) = match error.kind() {
-                io::ErrorKind::Interrupted => (FailureCode::Cancelled, "You called it off.".into()),
+                io::ErrorKind::Interrupted => {
+                    (FailureCode::Cancelled, "Cancelled; nothing was changed.".into())
+                }
                 io::ErrorKind::UnexpectedEof => {
                     (FailureCode::NoPassword, "No password was given, so nothing was done.".into())
                 }

@@ -104,7 +104,14 @@ fn noticed(notice: &Notice) -> String {
 
 fn in_trouble(trouble: &Trouble) -> String {
     match trouble {
-        Trouble::LoginEnded { why: why @ Failure::KeyRefused(_), .. } => failure(why),
+        // These sentences name the next command themselves.
+        Trouble::LoginEnded {
+            why:
+                why @ (Failure::KeyRefused(_)
+                | Failure::ServerKeyChanged { .. }
+                | Failure::ServerKeyUnknown { .. }),
+            ..
+        } => failure(why),
         Trouble::LoginEnded { why, told, username } => {
             let why = if *told { String::new() } else { failure(why) + " " };
             let name = username.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
@@ -140,7 +147,7 @@ pub fn failure(failure: &Failure) -> String {
             let [known, new] = [known, found].map(|key| short_key(&key.to_string()));
             return format!(
                 "The server's key is not the expected one: expected {known}, found {new}. Somebody may sit \
-                 in between. If its operator confirms the new one: `letschat {server}#{found}`"
+                 in between. If its operator confirms the new one: `quit`, then `letschat {server}#{found}`"
             );
         }
         Failure::ServerKeyUnknown { server, found } => {

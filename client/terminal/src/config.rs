@@ -23,7 +23,7 @@ pub const DEFAULT_PEER_PORT: u16 = 4401;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "letschat", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub struct Options {
-    /// The server's name or address; the same as --server, which it replaces
+    /// The server's name or address, in place of --server
     #[arg(value_name = "HOST")]
     host: Option<String>,
 

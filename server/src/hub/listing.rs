@@ -52,7 +52,11 @@ impl Hub {
         if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
             member.watching = on;
         }
-        let words = if on { "You will be told who comes and goes." } else { "No more of that." };
+        let words = if on {
+            "Arrivals and departures are announced from now on."
+        } else {
+            "Arrivals and departures are no longer announced."
+        };
         self.answer(now, id, &Reply::new(Code::Ok, words));
     }
 

@@ -72,7 +72,7 @@ impl Hub {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.wrong_answers = 0;
                 }
-                let done = "Your password is changed; other machines log in with it anew.";
+                let done = "Your password is changed. Your other machines log in with it once.";
                 self.answer(now, id, &Reply::new(Code::Ok, done));
             }
             Ok(Verdict::Refused) => self.wrong_present_password(now, id),

@@ -15,7 +15,7 @@ fn a_password_is_changed_by_three_answers_that_nobody_sees() {
     let other = "other horse battery";
     for (present, answer) in [
         ("not it at all", "That is not your present password."),
-        (PASSWORD, "Your password is changed; other machines log in with it anew."),
+        (PASSWORD, "Your password is changed. Your other machines log in with it once."),
     ] {
         alice.types("passwd");
         alice.is_prompted("Your present password: ");
@@ -85,7 +85,7 @@ fn status_and_watch_tell_who_one_is_and_who_comes() {
         alice.sees(part);
     }
     alice.types("watch");
-    alice.sees("You will be told who comes and goes.");
+    alice.sees("Arrivals and departures are announced from now on.");
     let bob = TestClient::join(&server, "bob");
     alice.sees("bob came.");
     bob.quits();

@@ -239,6 +239,25 @@ fn ctrl_d_ends_at_each_of_the_first_questions() {
 }
 
 #[test]
+fn session_elsewhere_is_replaced_on_request() {
+    let server = TestServer::start(&[]);
+    let elsewhere = Person::join(&server, "alice");
+    let alice = Person::sit_down(&server, "alice");
+    alice.sees("Do you have an account here (y/n)?");
+    alice.types("perhaps");
+    alice.sees("Please answer `y` or `n`.");
+    alice.types("y");
+    alice.is_prompted("Your name: ");
+    alice.types("alice");
+    alice.sees("Password (empty");
+    alice.types(PASSWORD);
+    alice.is_prompted("alice is logged in elsewhere. End that session (y/n)? ");
+    alice.types("y");
+    alice.sees("Logged in as alice, by password.");
+    elsewhere.sees("Your account logged in again, from elsewhere.");
+}
+
+#[test]
 fn password_typed_ahead_is_never_shown() {
     let server = TestServer::start(&[]);
     let alice = Person::sit_down(&server, "alice");
@@ -285,7 +304,7 @@ fn cancelled_password_ends_the_command_and_not_the_client() {
     alice.types("login bob");
     alice.sees("Password (empty");
     alice.press(CTRL_C);
-    alice.sees("You called it off.");
+    alice.sees("Cancelled; nothing was changed.");
     alice.is_prompted("letschat> ");
 }
 

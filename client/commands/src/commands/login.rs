@@ -2,13 +2,11 @@
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Asks, Command, CommandFuture, Context, Role};
-use crate::passwords::PASSWORD;
+use crate::passwords::{PASSWORD, TAKE};
 use letschat_core::session::Request;
 
 const USERNAME: Parameter = Parameter::optional("username", Kind::Word)
     .help("the account; not needed if this machine has one alone");
-const TAKE: Parameter =
-    Parameter::optional("take", Kind::Flag).help("end the account's session elsewhere");
 
 pub(crate) static COMMAND: Command = Command {
     name: "login",

@@ -10,7 +10,7 @@ use letschat_core::session::Request;
 pub(crate) static COMMAND: Command = Command {
     name: "passwd",
     aliases: &["password"],
-    summary: "Change your password; other machines then log in with it anew.",
+    summary: "Change your password. Your other machines log in with it once.",
     example: "passwd",
     parameters: &[PASSWORD, NEW_PASSWORD, REPEATED],
     allowed: Allowed::LoggedIn,

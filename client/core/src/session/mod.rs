@@ -305,7 +305,9 @@ impl Session {
             Request::Approve(who) => return self.approve(id, who.as_deref()),
             Request::Disconnect(who) => return self.chats.disconnect(cx, id, who.as_deref()),
             Request::Quit => return self.quit(id),
-            Request::Leave if !self.chats.is_empty() => Err(Failure::ChatOpen(self.chats.names())),
+            Request::Leave if !self.chats.is_empty() && !server.is_offline() => {
+                Err(Failure::ChatOpen(self.chats.names()))
+            }
             Request::Leave | Request::Detach => {
                 self.leave_server();
                 Ok(Reply::Done {})

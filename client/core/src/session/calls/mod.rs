@@ -84,7 +84,7 @@ impl Session {
             return true;
         }
         self.chats.go_to(&mut self.cx, &self.account, id, who, switch)
-            || self.calls.join(who, id, switch)
+            || self.calls.join(&mut self.cx, who, id, switch)
     }
 
     pub(super) fn ask_connect(&mut self, id: RequestId, who: &str, switch: bool) {

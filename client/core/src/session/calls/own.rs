@@ -82,12 +82,21 @@ impl Calls {
 
     /// Adds another request of the user that is answered with the call to this person. Returns
     /// false if there is no call.
-    pub(super) fn join(&mut self, who: &Username, id: RequestId, switch: bool) -> bool {
+    pub(super) fn join(
+        &mut self,
+        cx: &mut Context,
+        who: &Username,
+        id: RequestId,
+        switch: bool,
+    ) -> bool {
         let Some(call) = self.calls.get_mut(who) else {
             return false;
         };
         call.switch |= switch;
         call.waiting.push(id);
+        if call.ringing {
+            cx.notify(Notice::Ringing(who.clone()));
+        }
         true
     }
 

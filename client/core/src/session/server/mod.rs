@@ -153,6 +153,11 @@ impl ServerSide {
         }
     }
 
+    /// Returns true if there is no link to leave, and none is wanted.
+    pub(in crate::session) fn is_offline(&self) -> bool {
+        self.link == Link::Down
+    }
+
     /// Returns true if a login or a sign-up is wanted.
     fn has_work(&self) -> bool {
         self.goal.is_some() || !self.sign_ups.is_empty()

@@ -156,3 +156,29 @@ fn waiting_call_of_another_key_is_no_way_out() {
     let effects = client.put(Input::Peer { link, message: PeerMessage::Open });
     assert!(told(&effects).is_empty() && client.session.peers().is_empty(), "{effects:?}");
 }
+
+#[test]
+fn repeated_request_is_told_that_it_rings() {
+    let mut client = TestSession::logged_in();
+    client.connecting_to("bob", 2);
+    let link = LinkId::dialled(1);
+    client.put(Input::PeerDialled { link });
+    let bell = Event::notice(crate::notice::Notice::Ringing(name("bob")));
+    let ringing = |event: &&Event| **event == bell;
+    let first = client.put(Input::Peer { link, message: PeerMessage::Ringing });
+    assert!(told(&first).iter().any(ringing), "{first:?}");
+    let again = Request::Connect { who: "bob".into(), force: false, switch: true };
+    let (_, effects) = client.ask(again);
+    assert!(told(&effects).iter().any(ringing), "{effects:?}");
+}
+
+#[test]
+fn leaving_twice_beside_a_chat_is_no_failure() {
+    let mut client = TestSession::logged_in();
+    client.chat_with("bob", 2);
+    let (id, effects) = client.ask(Request::Leave);
+    assert_eq!(code(&effects, id), "chat_open");
+    client.ask(Request::Detach);
+    let (id, effects) = client.ask(Request::Leave);
+    assert!(answer(&effects, id).unwrap().is_ok(), "there is nothing to leave");
+}

@@ -110,7 +110,11 @@ impl Typist {
         match target.chat() {
             Some(target) => Ok(call.aimed_at(target)),
             None if call.command().role == Some(Role::Say) => {
-                let why = "No chat was current when you typed this; `/switch NAME` makes one so.";
+                let has_chats = self.prompt_state.read_view(|view| !view.session.chats.is_empty());
+                let why = match has_chats {
+                    true => "No chat was current when you typed this; `/switch NAME` makes one so.",
+                    false => "No chat is open; `/connect NAME` asks for one.",
+                };
                 Err(Rejection {
                     command: Some(call.command()),
                     failure: Failure::new(FailureCode::NoChat, why),
