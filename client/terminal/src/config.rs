@@ -154,13 +154,13 @@ Exit status: 0 all well, 1 a command or script failed, 2 wrong usage, 3 no serve
 penalty, key changed). The first failure decides. SIGTERM, SIGINT and SIGHUP (not under nohup)
 end it in order: 0 if all was well until then.";
 
-/// Why options that clap took make no sense after all.
+/// Options that clap accepts but that make no sense together.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
     /// HOST and PORT are no address.
     #[error("HOST: {0}")]
     Host(#[from] AddressError),
-    /// An open room is for lines that people read.
+    /// JSON and scripts do not apply to an open room.
     #[error("an open room is talked in at a prompt or with --plain, not with --json or --script")]
     OpenRoom,
     /// The system has no data folder for this user.
@@ -168,7 +168,7 @@ pub enum OptionsError {
     NoDataFolder,
 }
 
-/// Returns the places of the settings file.
+/// Returns the locations of the settings file.
 pub fn settings_place() -> SettingsPlace<'static> {
     let folder = dirs::config_dir().map(|folder| folder.join("letschat"));
     let defaults = folder.into_iter().map(|folder| folder.join("settings.toml")).collect();
@@ -185,18 +185,18 @@ impl Options {
         }
     }
 
-    /// The script that is to drive the client, and what it is given.
+    /// Returns the script that drives the client, and its arguments.
     pub fn script(&self) -> Option<(&Path, &[String])> {
         let (file, arguments) = self.script.split_first()?;
         Some((Path::new(file), arguments))
     }
 
-    /// The script that is only to be checked.
+    /// Returns the script to check.
     pub fn check(&self) -> Option<&Path> {
         self.check.as_deref()
     }
 
-    /// The open room in which to talk instead of going to a server.
+    /// Returns the open room to join instead of a server.
     pub fn open_room(&self) -> Result<Option<ServerAddress>, OptionsError> {
         match &self.task {
             None => Ok(None),
@@ -227,18 +227,18 @@ impl Options {
         self.own_messages
     }
 
-    /// Returns true if a person types the commands and sees what comes of them.
+    /// Returns true if a person types the commands and sees the results.
     pub fn is_interactive(&self) -> bool {
         !self.is_driven() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Returns true if there is a terminal for a prompt that is edited, and nothing plainer is wanted.
+    /// Returns true if the terminal supports an edited prompt and no plainer output is requested.
     pub fn is_line(&self) -> bool {
         let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         is_terminal && !self.is_driven() && !self.plain && !self.screen_reader && !is_dumb()
     }
 
-    /// Returns true if a screen reader speaks what is printed.
+    /// Returns true if a screen reader speaks the output.
     pub fn has_screen_reader(&self) -> bool {
         self.screen_reader
     }
@@ -248,19 +248,19 @@ impl Options {
         self.json || !self.script.is_empty()
     }
 
-    /// How the line client looks.
+    /// Returns the theme of the line client.
     pub fn theme(&self) -> Theme {
         let is_set = |value: std::ffi::OsString| !value.is_empty();
         Theme::new(self.theme, self.color, std::env::var_os("NO_COLOR").is_some_and(is_set))
     }
 
-    /// Returns true to lead to an account somebody who is not logged in at the start.
+    /// Returns true to lead a user who is not logged in at the start through the first run.
     pub fn wants_welcome(&self) -> bool {
         !self.no_login
     }
 
-    /// Returns the place of the remembered answer if the server is to be asked for: at a terminal, if no server is named
-    /// anywhere, no account was ever used, and there is no settings file that could name one.
+    /// Returns the settings file for the answer if the user should be asked for the server. That is the case at a
+    /// terminal if no server is named, no account was ever used, and no settings file exists.
     pub fn asks_for_server(&self) -> Option<PathBuf> {
         let is_named = self.server.is_some() || self.host.is_some() || self.config.is_some();
         if is_named || !self.is_line() || !self.wants_welcome() {
@@ -271,7 +271,7 @@ impl Options {
         (!has_account && !place.exists()).then_some(place)
     }
 
-    /// The same with a server that the user named meanwhile.
+    /// Returns the options with the server that the user has named.
     pub fn with_server(self, server: ServerAddress) -> Options {
         Options { server: Some(server), ..self }
     }
@@ -295,13 +295,13 @@ impl Options {
         })
     }
 
-    /// As whom to log in at the start: without a name, as the only free account that this machine
-    /// has for the server, if the server is known.
+    /// Returns the account to log in with at the start. Without a name it is the only free account that this
+    /// machine has for the server, if the server is known.
     pub fn first_login(&self, config: &Config) -> FirstLogin {
         let account = match &self.account {
             _ if self.no_login => None,
             Some(account) => Some(account.clone()),
-            // A script says itself who it is.
+            // A script logs in by itself.
             None if self.script().is_some() => None,
             None => config.only_account(),
         };
@@ -328,7 +328,7 @@ impl Options {
     }
 }
 
-/// The flag that was meant by one that there is not.
+/// Suggests a flag for an unknown one.
 fn meant(word: &str, arguments: &[OsString]) -> Option<String> {
     if !matches!(word, "--port" | "-p") {
         return None;
@@ -345,7 +345,7 @@ fn meant(word: &str, arguments: &[OsString]) -> Option<String> {
     ))
 }
 
-/// A terminal that can't move its cursor.
+/// Returns true for a terminal that can't move its cursor.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`config`] – flags, environment and settings file
 //! * [`frontend`] – a prompt at a terminal, plain lines, JSON lines
-//! * `line_editor` – a line that is typed at a terminal, and the rows around it
+//! * `line_editor` – the input line at a terminal
 //! * [`open_room`] – the client of an open room, which shares nothing with sessions and accounts
 //! * [`pages`] – the man page and completions, from the same declarations
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -19,7 +19,7 @@ use letschat_flags::output;
 use letschat_lua::check::{self, Fault};
 use letschat_lua::script::{self, Script};
 
-/// The exit status, and what to say on standard error.
+/// The exit status, and the message for standard error.
 type Failed = (u8, String);
 
 fn main() -> ExitCode {
@@ -61,7 +61,7 @@ fn run(options: Options) -> Result<u8, Failed> {
     if let Some(room) = options.open_room().map_err(|error| wrong(&error))? {
         return talk_in_open_room(&room, &options);
     }
-    // Before anybody is welcomed.
+    // Check this before the first run starts.
     let data = options.data_folder().map_err(|error| wrong(&error))?;
     client::make_data_folder(&data).map_err(|error| failed(&error))?;
     let Some((options, home)) = ask_for_server(options)? else {
@@ -77,7 +77,8 @@ fn run(options: Options) -> Result<u8, Failed> {
 
     let terminal = Arc::new(Terminal::default());
     if let Some((path, arguments)) = options.script() {
-        // A script may be a pipe that keeps it waiting: until then a signal ends it at once.
+        // A script may come from a pipe that blocks: until it is read, a signal ends the process at
+        // once.
         let source = script::read(path).map_err(|error| failed(&error))?;
         let stop = signals::told_of_signals(terminal).map_err(|error| failed(&error))?;
         let script = Script {
@@ -139,7 +140,7 @@ fn talk_in_open_room(room: &ServerAddress, options: &Options) -> Result<u8, Fail
     ended.map_err(|error| (error.exit_status(), error.to_string()))
 }
 
-/// Says why a script does not compile, as compilers do: `FILE:LINE: what`.
+/// Reports why a script does not compile, like compilers do: `FILE:LINE: what`.
 fn check_script(path: &Path) -> Result<u8, Failed> {
     let unread = |error: io::Error| format!("{} can't be read: {error}", path.display());
     let fault = check::file(path).map_err(|error| (exit_status::FAILED, unread(error)))?;
@@ -151,8 +152,8 @@ fn check_script(path: &Path) -> Result<u8, Failed> {
     Ok(exit_status::FAILED)
 }
 
-/// The first run at a terminal begins with the server, since all else depends on it. `None`: its
-/// user goes.
+/// Asks for the server on the first run at a terminal, since everything else depends on it. Returns
+/// `None` if the user leaves.
 fn ask_for_server(options: Options) -> Result<Option<(Options, Option<HomeServer>)>, Failed> {
     let Some(settings) = options.asks_for_server() else {
         return Ok(Some((options, None)));
@@ -162,7 +163,7 @@ fn ask_for_server(options: Options) -> Result<Option<(Options, Option<HomeServer
         .map_err(|error| (exit_status::FAILED, error.to_string()))?;
     Ok(server.map(|server| {
         let options = options.with_server(server.clone());
-        // What is meant anyway need not be remembered.
+        // The default need not be remembered.
         let home = (server != usual).then_some(HomeServer { server, settings });
         (options, home)
     }))

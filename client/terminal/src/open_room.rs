@@ -1,10 +1,10 @@
-//! The client of an open room: each line goes to everybody there, and what they say is shown.
+//! The client of an open room: each line goes to everybody there, and their lines are shown.
 //!
-//! * `link` – the socket: greets, says, hears
+//! * `link` – the socket: greets, sends, receives
 //! * `prompt` – the prompt `] ` at a terminal
 //!
-//! At a terminal the prompt stays whole under what comes in. Elsewhere, and with `--plain`, lines come in and go
-//! out without a prompt; at the end of input everything has been sent, and replies have a moment to arrive.
+//! At a terminal the prompt stays intact below incoming lines. Elsewhere, and with `--plain`, there is no prompt.
+//! At the end of input every line has been sent, and replies have a moment to arrive.
 //!
 //! Deliberately absent: sessions, accounts, keys and files.
 
@@ -33,30 +33,30 @@ use letschat_engine::address::ServerAddress;
 use link::{Heard, Link};
 use prompt::Prompt;
 
-/// How long replies may take after the end of input.
+/// The wait for replies after the end of input.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Why the client of an open room ends.
+/// The reason why the client of an open room ends.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenRoomError {
-    /// The host has no address, or none that can be reached from here.
+    /// The host has no address, or none that is reachable.
     #[error("can't reach {room}: {source}")]
     Unreachable {
         /// The address.
         room: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The terminal can't be opened.
     #[error("the terminal can't be opened: {0}")]
     Terminal(io::Error),
-    /// The terminal takes no output.
+    /// The output can't be written.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
 impl OpenRoomError {
-    /// The exit status that it means.
+    /// Returns the exit status of the error.
     pub fn exit_status(&self) -> u8 {
         match self {
             OpenRoomError::Unreachable { .. } => exit_status::NO_SERVER,
@@ -65,12 +65,11 @@ impl OpenRoomError {
     }
 }
 
-/// Talks in the room until the end of input or until it is told to stop; the result is the exit status. With a
-/// theme there is a prompt.
+/// Runs the client until the end of input or a signal. Returns the exit status. With a theme there is a prompt.
 ///
 /// # Errors
 ///
-/// The room's host can't be reached, or what is heard can't be shown.
+/// The room's host can't be reached, or received lines can't be shown.
 pub fn run(
     room: &ServerAddress,
     theme: Option<Theme>,
@@ -92,7 +91,7 @@ pub fn run(
     }
 }
 
-/// Shows what somebody said, on one line that steers no terminal. What is no UTF-8 in it is replaced.
+/// Formats a message as one line that is safe for a terminal. Invalid UTF-8 is replaced.
 pub fn shown(incoming: &Incoming<'_>) -> String {
     let text = String::from_utf8_lossy(incoming.text);
     format!("<From {}>: {}", incoming.from, Printable(&text))
@@ -104,7 +103,7 @@ fn run_at_terminal(
     terminal: &Arc<Terminal>,
     stop: &Receiver<()>,
 ) -> Result<u8, OpenRoomError> {
-    // A terminal that keeps echoing looks worse, but works.
+    // With echo the terminal looks worse, but works.
     let _ = terminal.take_keys();
     let (prompt, lines, texts) = Prompt::open(terminal, theme).map_err(OpenRoomError::Terminal)?;
     let typing = async {
@@ -176,7 +175,7 @@ fn run_plainly(link: &Link, stop: &Receiver<()>) -> Result<u8, OpenRoomError> {
     };
     match block_on(stopped.or(typing).or(hearing).or(greeting)) {
         Err(error) if !error.is_not_read() => Err(error.into()),
-        // Whoever has read enough may hang up.
+        // A reader may close the output early.
         Err(_) => Ok(status.get()),
         Ok(()) if link.is_nobody_there() => Ok(exit_status::NO_SERVER),
         Ok(()) => Ok(status.get()),

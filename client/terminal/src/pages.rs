@@ -9,7 +9,7 @@ use letschat_flags::pages::{self, Section};
 use crate::config::Options;
 use letschat_commands::commands::TABLE;
 
-/// Writes them below a folder, as [`pages`] has it.
+/// Writes the pages below a folder, in the layout of [`pages`].
 ///
 /// # Errors
 ///
@@ -18,7 +18,7 @@ pub fn write(folder: &Path) -> io::Result<()> {
     pages::write(&Options::command(), &[commands(), files()], folder)
 }
 
-/// Returns the commands, as `help` shows them.
+/// Returns the section of commands, as `help` shows them.
 fn commands() -> Section {
     let entry = |command: &&letschat_commands::command::Command| {
         let text = format!("{} Example: {}", command.summary, command.example);

@@ -1,10 +1,9 @@
-//! `--json`: for programs. Every line out is an object, with `"event"` or `"reply"`.
+//! `--json`: the front end for programs. Every output line is an object with `"event"` or `"reply"`.
 //!
-//! A line in is a command as a user types it, or an object:
-//! `{"id": 7, "command": "connect", "arguments": {"who": "bob"}}`. The reply carries the id, a
-//! number or a string of the program's own choice, as it was written. One that a terminal could obey is
-//! an error: its program writes such characters as escapes. So is a line that begins with `{`, `[` or
-//! `"` and is no such object.
+//! An input line is a command as a user types it, or an object:
+//! `{"id": 7, "command": "connect", "arguments": {"who": "bob"}}`. The reply repeats the id, a number or a string,
+//! exactly as written. An id that could control a terminal is an error: the program has to write such characters as
+//! escapes. A line that begins with `{`, `[` or `"` and is not such an object is also an error.
 
 use std::fmt;
 
@@ -24,17 +23,17 @@ use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
 use letschat_engine::events::Receipt;
 
-/// Runs the front end, with or without own messages among the events; the result is the exit status.
+/// Runs the front end, with or without own messages among the events. Returns the exit status.
 pub fn run(front_end: FrontEnd, own_messages: bool) -> u8 {
     super::run(front_end, Json { own_messages })
 }
 
 struct Json {
-    /// True if own messages are printed. Programs of version 0.1 answer every message.
+    /// True if own messages are printed. Off by default, since programs of version 0.1 answer every message.
     own_messages: bool,
 }
 
-/// A reply or a failure, as it is written.
+/// A reply or a failure in its JSON form.
 #[derive(Serialize)]
 struct ReplyLine<'a> {
     reply: Option<&'static str>,
@@ -67,8 +66,8 @@ impl Dialect for Json {
     }
 }
 
-/// Reads a line. One that looks like JSON is an object or an error, and never text for a chat: it may
-/// hold a password. The same goes for one that would look so without characters that nobody sees.
+/// Parses a line. A line that looks like JSON, invisible characters aside, is an object or an error. It is never
+/// text for a chat, since it may hold a password.
 fn read(line: &str) -> Option<Entry> {
     let visible = line.trim_start_matches(|c: char| c.is_whitespace() || may_hide(c));
     match visible.chars().next() {
@@ -78,8 +77,8 @@ fn read(line: &str) -> Option<Entry> {
     }
 }
 
-/// Parses a line where no plugin adds commands: the id of its reply, and the call or why there
-/// is none. `None`: an empty line.
+/// Parses a line without plugin commands. Returns the id of the reply, and the call or its rejection. Returns
+/// `None` for an empty line.
 pub fn read_call(line: &str, in_chat: bool) -> Option<(Option<Id>, Result<Call, Rejection>)> {
     read(line).map(|entry| entry.into_call(|line| parse_line(line, in_chat)))
 }
@@ -123,7 +122,7 @@ fn read_object(text: &str) -> Entry {
     if !id.as_ref().is_none_or(is_id) {
         return malformed(None, "a number or a string as \"id\"");
     }
-    // It is echoed as it is written: no number is rounded, and no character becomes an escape.
+    // The id is echoed verbatim: no number is rounded, and no character becomes an escape.
     if !id.as_ref().is_none_or(|id| is_printable(id.get())) {
         return malformed(None, "\\u escapes for the characters of \"id\" that can't be shown");
     }
@@ -140,7 +139,7 @@ fn read_object(text: &str) -> Entry {
     Entry::Object { id, command, arguments: arguments.unwrap_or_default() }
 }
 
-/// The members of an object as they are written, those that are there twice included.
+/// The members of an object as written, including duplicates.
 struct Members(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -166,7 +165,7 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 fn write(value: &impl Serialize) -> Result<(), OutputClosed> {
-    // What is written here has no keys that could fail.
+    // These types have no keys that could fail to serialise.
     let line = line_of(value).map_err(|_| OutputClosed::NotRead)?;
     Ok(Stream::Output.write_line(&line)?)
 }

@@ -1,18 +1,18 @@
-//! The line client: a prompt with editing, history and completion, and above it what happens.
+//! The line client: a prompt with editing, history and completion, below the output.
 //!
 //! * `editor` – the prompt
-//! * `handles` – the prompt's ends for the others here
-//! * `input` – from what was typed to what is asked for
+//! * `handles` – the handles by which the other modules use the prompt
+//! * `input` – parses typed lines into requests
 //! * `welcome` – the first run, step by step
-//! * [`home`] – which server, at the first run
-//! * `hidden` – questions whose answers nobody sees
-//! * `standing` – what prompt and completion need to know of the client
-//! * `completion`, `history`, `prompt` – what the editor is given
-//! * `aloud` – what plugins say
-//! * [`theme`] – which kind of line looks how
+//! * [`home`] – the choice of the server on the first run
+//! * `hidden` – questions with hidden answers
+//! * `standing` – the client's state for prompt and completion
+//! * `completion`, `history`, `prompt` – the parts of the editor
+//! * `aloud` – the output of plugins
+//! * [`theme`] – the styles of lines
 //!
-//! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
-//! line alone. After a chat that the other side ended, lines go nowhere until the user has given a command.
+//! A line goes to the chat that its prompt names. A chat that opens meanwhile changes only the prompt of an empty
+//! line. After the other side has ended a chat, lines go nowhere until the user gives a command.
 
 mod aloud;
 mod completion;
@@ -57,30 +57,30 @@ use letschat_lua::plugins::Plugins;
 use standing::{Attempt, Standing};
 use theme::{Kind, Theme};
 
-/// How long the prompt has at the end to leave the screen, at a terminal that may take nothing.
+/// The timeout for removing the prompt from the screen at the end. The terminal may be blocked.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The parts that the line client needs beside the [`FrontEnd`].
+/// The parameters of the line client besides the [`FrontEnd`].
 pub struct Setting {
-    /// The terminal whose keys are taken.
+    /// The terminal that supplies the keys.
     pub terminal: Arc<Terminal>,
-    /// The passwords that are asked for.
+    /// The password questions.
     pub questions: Receiver<HiddenQuestion>,
-    /// The folder of plugins; `None`: no plugins are loaded.
+    /// The folder of plugins, or `None` to load none.
     pub plugins: Option<PathBuf>,
-    /// The user's data folder, in which plugins keep what is theirs.
+    /// The user's data folder, which holds the plugins' stores.
     pub data: PathBuf,
-    /// The file of the commands of earlier runs.
+    /// The history file.
     pub history: PathBuf,
-    /// How lines look.
+    /// The styles of lines.
     pub theme: Theme,
-    /// True to lead a user who has no account here to one.
+    /// True to lead a user without an account through the first run.
     pub welcome: bool,
-    /// The server that the user just named, to be remembered once they are logged in there.
+    /// The server that the user just named, remembered after the first login there.
     pub home: Option<HomeServer>,
 }
 
-/// Runs the front end; the result is the exit status.
+/// Runs the front end. Returns the exit status.
 pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     // A terminal that keeps echoing would show passwords.
     if let Err(error) = setting.terminal.take_keys() {
@@ -152,7 +152,7 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     status
 }
 
-/// Shows what happens and what comes of commands.
+/// The display of events and of commands' results.
 struct Console {
     dispatcher: Dispatcher,
     screen: Screen,
@@ -162,14 +162,14 @@ struct Console {
     theme: Theme,
     welcome: bool,
     home: RefCell<Option<HomeServer>>,
-    /// The reason of the retry that was shown last.
+    /// The reason of the last retry shown.
     retry: Cell<Option<LinkEnd>>,
-    /// The date of the line that was shown last.
+    /// The date of the last line shown.
     date: DateShown,
 }
 
 impl Console {
-    /// Returns true for a retry with the same reason as the one before. The prompt shows the next attempt.
+    /// Returns true for a retry with the same reason as the last one. The prompt shows the next attempt.
     fn is_another_retry(&self, event: &Event) -> bool {
         match event {
             Event::Retrying { reason, attempt, in_ms, .. } => {
@@ -196,12 +196,12 @@ impl Console {
         let shown = render::own_message(event)
             .or_else(|| self.standing.read_view(|view| render::event(event, &view.session)));
         let Some(text) = shown else {
-            // Those before it may not be on the screen yet.
+            // Earlier events may not be on the screen yet.
             return self.screen.show_event(String::new(), receipt).await;
         };
         let (kind, time_ms) = appearance(event);
         let mut line = match event {
-            // It has its date and time in it.
+            // The text already contains the date and time.
             Event::Broadcast { .. } => String::new(),
             _ => {
                 let time_ms = time_ms.unwrap_or_else(|| clock::now().wall_ms);
@@ -250,7 +250,7 @@ impl Dialect for Console {
         }
         match plugins.filter_shown(event).await {
             Some(event) => self.show(&event, receipt).await,
-            // Those before it may not be on the screen yet.
+            // Earlier events may not be on the screen yet.
             None => self.screen.show_event(String::new(), receipt).await,
         }
     }
@@ -284,7 +284,7 @@ impl Dialect for Console {
     }
 }
 
-/// The date of the line that was shown last.
+/// The date of the last line shown.
 struct DateShown(RefCell<String>);
 
 impl DateShown {
@@ -292,7 +292,7 @@ impl DateShown {
         DateShown(RefCell::new(date))
     }
 
-    /// Returns a row for the date of the next line, if it is another one.
+    /// Returns a row for the date of the next line if it differs from the last one.
     fn row(&self, date: String) -> String {
         if *self.0.borrow() == date {
             return String::new();
@@ -304,7 +304,7 @@ impl DateShown {
 
 const BELL: char = '\u{7}';
 
-/// A reply, unless an event or the next prompt says the same.
+/// Formats a reply, unless an event or the next prompt shows the same.
 fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
     match (command, reply) {
         (Some(Command { is_quiet: true, .. }), Reply::Done {}) => None,
@@ -312,7 +312,7 @@ fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
     }
 }
 
-/// How an event looks, and when it happened if it says so.
+/// Returns the style of an event, and its time if the text shows one.
 fn appearance(event: &Event) -> (Kind, Option<u64>) {
     use letschat_core::event::KeyState;
     match event {

@@ -1,7 +1,7 @@
-//! Standard input, a line at a time.
+//! Standard input, line by line.
 //!
-//! A thread reads, since a terminal or a pipe can't be awaited in the same way; it reads only when
-//! a line is wanted, so that nothing is taken from a terminal on which a password is being asked.
+//! A thread reads, since terminals and pipes can't be awaited in the same way. It reads only when a
+//! line is wanted, so that it takes nothing from a terminal that asks for a password.
 
 use std::io::{self, BufRead, Write as _};
 use std::thread;
@@ -13,7 +13,8 @@ use super::{Entry, Input};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 
-/// A line that is longer is skipped. Fits the largest message with every character escaped.
+/// The maximum length of a line; longer ones are skipped. The largest message fits with every
+/// character escaped.
 const MAX_LINE_BYTES: usize = 128 * 1024;
 
 /// A result of reading.
@@ -21,7 +22,7 @@ const MAX_LINE_BYTES: usize = 128 * 1024;
 enum Line {
     /// A line without its end.
     Text(String),
-    /// One that can't be taken, and what was expected.
+    /// An unusable line, with the expected form.
     Malformed(String),
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    /// Starts to read. `read` says what a line asks for; `None`: nothing.
+    /// Starts to read. `read` parses a line, or returns `None` for an empty one.
     pub(crate) fn start(read: fn(&str) -> Option<Entry>) -> Entries {
         Entries { lines: Lines::start(), read }
     }
@@ -55,7 +56,7 @@ impl Input for Entries {
         }
     }
 
-    /// On standard error, which is a terminal where somebody types.
+    /// Asks on standard error, which is a terminal if a person types.
     async fn ask(&mut self, question: &str) -> Option<String> {
         let mut terminal = io::stderr().lock();
         writeln!(terminal, "{question}").and_then(|()| terminal.flush()).ok()?;
@@ -76,14 +77,15 @@ struct Lines {
 }
 
 impl Lines {
-    /// Starts the thread. It ends with the process, or with its input: a read can't be called off.
+    /// Starts the thread. It ends with the process or with its input, since a read can't be
+    /// cancelled.
     fn start() -> Lines {
         let (wanted, asked) = async_channel::bounded(1);
         let (lines_in, lines) = async_channel::bounded(1);
         let read = move || {
             let mut input = io::stdin().lock();
             while asked.recv_blocking().is_ok() {
-                // An input that can't be read has ended.
+                // An unreadable input counts as ended.
                 let Ok(Some(line)) = read_line(&mut input) else {
                     return;
                 };
@@ -92,12 +94,12 @@ impl Lines {
                 }
             }
         };
-        // Without a thread there is no input; the receiver sees its end.
+        // Without a thread there is no input, and the receiver sees its end.
         let _ = thread::Builder::new().name("input".into()).spawn(read);
         Lines { wanted, lines, is_asked: false }
     }
 
-    /// The next line, or `None` at the end. May be dropped while it waits.
+    /// Returns the next line, or `None` at the end. May be dropped while it waits.
     async fn next(&mut self) -> Option<Line> {
         if !self.is_asked {
             self.wanted.send(()).await.ok()?;
@@ -109,7 +111,7 @@ impl Lines {
     }
 }
 
-/// Reads a line without ever holding more than [`MAX_LINE_BYTES`]; `None` at the end.
+/// Reads a line and never holds more than [`MAX_LINE_BYTES`]. Returns `None` at the end.
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     let mut is_too_long = false;
@@ -140,7 +142,7 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
         Line::Malformed(format!("Expected a line of at most {MAX_LINE_BYTES} bytes."))
     } else {
         match String::from_utf8(line) {
-            // Nobody types it; it is half a character of UTF-16.
+            // Nobody types a NUL. It is half a character of UTF-16.
             Ok(text) if text.contains('\0') => {
                 Line::Malformed("Expected a line without NULs.".into())
             }
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
     use std::io::{BufReader, Read};
 
-    /// All lines of an input that comes in chunks of this size.
+    /// Returns all lines of an input that arrives in chunks of this size.
     fn lines(input: &[u8], chunk_bytes: usize) -> Vec<Line> {
         let mut input = BufReader::with_capacity(chunk_bytes, input);
         std::iter::from_fn(|| read_line(&mut input).unwrap()).collect()

@@ -1,15 +1,14 @@
-//! Front ends: what reads lines, has them done, and writes what comes of it.
+//! Front ends: they read lines, run them, and write the results.
 //!
-//! * [`json`] – JSON lines out; objects or typed lines in
-//! * [`line`] – a prompt at a terminal, for people
+//! * [`json`] – JSON lines as output; objects or typed lines as input
+//! * [`line`] – a prompt at a terminal
 //! * [`plain`] – plain lines, for shell scripts and for people
-//! * `lines` – standard input, a bounded line at a time, when one is wanted
-//! * `terminal` – passwords, asked for without echo
-//! * [`signals`] – an orderly end on SIGTERM and the like
+//! * `lines` – standard input, read on demand in bounded lines
+//! * `terminal` – passwords, read without echo
+//! * [`signals`] – an orderly end on SIGTERM, SIGINT and SIGHUP
 //!
-//! A line waits for the one before, unless it is an object with an id or a person types it: these
-//! run beside the others. At the end of input everything pending is finished, then the client
-//! quits.
+//! A line waits for the one before it, unless it is an object with an id or a person types it.
+//! These run concurrently. At the end of input all pending work is finished, then the client quits.
 
 pub mod json;
 pub mod line;
@@ -47,55 +46,55 @@ use letschat_engine::client::{Client, Ended};
 use letschat_engine::events::{Events, Receipt, Told};
 pub use terminal::Terminal;
 
-/// Lines that may wait for the one that is being done. Then reading stops.
+/// The most lines that may wait for the current one. At this limit reading stops.
 const MAX_IN_ORDER: usize = 256;
 
-/// The entries that may run beside these at the same time. At this limit reading stops.
+/// The most entries that may run concurrently. At this limit reading stops.
 const MAX_BESIDE: usize = 64;
 
-/// When the client has ended, what is still being done has this long to say so.
+/// The time that pending work has for its results after the client has ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// How a front end speaks: everything else is the same for all.
+/// The format of a front end. Everything else is the same for all.
 pub(crate) trait Dialect {
     /// The source of entries.
     type Input: Input;
-    /// Begins to read.
+    /// Starts to read.
     fn input(&self) -> Self::Input;
     /// Writes an event, and confirms it once it is written.
     async fn event(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed>;
-    /// Writes what came of an entry.
+    /// Writes the result of an entry.
     async fn result(&self, outcome: &CommandResult) -> Result<(), OutputClosed>;
 }
 
 /// A source of entries, one after the other.
 pub(crate) trait Input {
-    /// The next one; `None` at the end of input.
+    /// Returns the next entry, or `None` at the end of input.
     async fn next(&mut self) -> Option<Entry>;
-    /// Asks whoever types for a line of text; `None` if they give none.
+    /// Asks the user for a line of text. Returns `None` without an answer.
     async fn ask(&mut self, question: &str) -> Option<String>;
 }
 
-/// The id of an object, as it was written: a number or a string.
+/// The id of an object as written: a number or a string.
 pub type Id = Box<RawValue>;
 
-/// One thing that was asked for, and what a typed line meant at that moment.
+/// An entry, and the meaning of a typed line at that moment.
 type Asked = (Entry, Typing);
 
-/// One thing that was asked for.
+/// One request.
 pub(crate) enum Entry {
     /// A line as a user types it.
     Typed(String),
     /// A command by name.
     Object { id: Option<Id>, command: String, arguments: Map<String, Value> },
-    /// A line whose meaning was settled where it was typed.
+    /// A line that was parsed where it was typed.
     Call { id: Option<Id>, call: Result<Call, Rejection> },
-    /// Nothing that can be understood.
+    /// An entry that can't be understood.
     Malformed { id: Option<Id>, failure: Failure },
 }
 
 impl Entry {
-    /// The id of its reply, and the call that is asked for or why there is none.
+    /// Returns the id of the reply, and the call or its rejection.
     fn into_call(
         self,
         parse_line: impl FnOnce(&str) -> Result<Call, Rejection>,
@@ -111,7 +110,7 @@ impl Entry {
 
 /// The result of an [`Entry`].
 pub(crate) struct CommandResult {
-    /// `None` if no command was understood.
+    /// The command, or `None` if none was understood.
     pub(crate) command: Option<&'static Command>,
     pub(crate) id: Option<Id>,
     pub(crate) result: Result<Reply, Failure>,
@@ -123,12 +122,12 @@ impl CommandResult {
     }
 }
 
-/// The output is closed.
+/// The reason why the output is closed.
 #[derive(Debug)]
 pub(crate) enum OutputClosed {
-    /// Nobody reads it any more.
+    /// The reader has closed it.
     NotRead,
-    /// The system refuses it.
+    /// The system reported an error.
     Failed(OutputError),
 }
 
@@ -138,34 +137,34 @@ impl From<OutputError> for OutputClosed {
     }
 }
 
-/// As whom to log in before the first line.
+/// The login before the first line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirstLogin {
-    /// Not at all.
+    /// No login.
     None,
-    /// As this account.
+    /// A login with this account.
     As(Username),
 }
 
-/// The parts that a front end needs.
+/// The parameters of a front end.
 pub struct FrontEnd {
-    /// To which the commands go.
+    /// The dispatcher that runs the commands.
     pub dispatcher: Dispatcher,
     /// The events of the client.
     pub events: Events,
-    /// Done before the first line.
+    /// The login before the first line.
     pub login: FirstLogin,
-    /// True if a person types the lines: a failed command is then no failure of the run.
+    /// True if a person types the lines. A failed command then does not fail the run.
     pub interactive: bool,
 }
 
-/// Runs a front end until the client has ended; the result is the exit status.
+/// Runs a front end until the client has ended. Returns the exit status.
 pub(crate) fn run(front_end: FrontEnd, dialect: impl Dialect + 'static) -> u8 {
     let executor = LocalExecutor::new();
     async_io::block_on(executor.run(conduct(&executor, front_end, dialect)))
 }
 
-/// The same beside other tasks of an executor.
+/// Runs a front end beside other tasks of an executor.
 pub(crate) async fn conduct(
     executor: &LocalExecutor<'static>,
     front_end: FrontEnd,
@@ -191,17 +190,17 @@ struct Run<D> {
     dispatcher: Dispatcher,
     dialect: D,
     interactive: bool,
-    /// The exit status that it means.
+    /// The exit status of the first failure.
     first_failure: Cell<Option<u8>>,
-    /// The user has quit, the client has ended, or nobody reads what is written: lines that still
-    /// wait are not begun.
+    /// True once the user has quit, the client has ended, or the output is closed. Waiting lines
+    /// are then dropped.
     is_over: Cell<bool>,
-    /// The output is closed. Later failures are not told and do not count.
+    /// True once the output is closed. Later failures are neither shown nor counted.
     is_unheard: Cell<bool>,
     output_closed: Wakeup,
-    /// Output was refused, and that has been said.
+    /// True once a failed write has been reported.
     output_failed: Cell<bool>,
-    /// The tasks that run beside the lines in order.
+    /// The concurrent tasks.
     beside: RefCell<Vec<Task<()>>>,
 }
 
@@ -226,7 +225,7 @@ impl<D: Dialect + 'static> Run<D> {
             }
             worker = None;
             self.finish_beside().await;
-            // What comes of it is seen by the end of the events.
+            // The end of the events shows the effect.
             let _ = self.client.request(Request::Quit).await;
             pending().await
         };
@@ -254,14 +253,14 @@ impl<D: Dialect + 'static> Run<D> {
         self.exit_status().await
     }
 
-    /// Shows events to their end; `false` if nobody reads what is shown.
+    /// Shows events to their end. Returns `false` if the output is closed.
     async fn show(&self, events: &Events) -> bool {
         while let Ok(Told { event, receipt }) = events.recv().await {
             if let Err(closed) = self.dialect.event(&event, receipt).await {
                 self.note(closed);
                 return false;
             }
-            // Input has its turn, however fast events come.
+            // Fast events must not starve the input.
             yield_now().await;
         }
         true
@@ -275,7 +274,7 @@ impl<D: Dialect + 'static> Run<D> {
             let typing = self.client.typing();
             if self.interactive || matches!(entry, Entry::Object { id: Some(_), .. }) {
                 let slot = slots.acquire_arc().await;
-                // Before the next line is read: what is asked for is no command.
+                // Prepare before the next line is read: an answer is not a command.
                 let (id, call) = self.read_call((entry, typing)).await;
                 let completed = match call {
                     Ok(call) if self.interactive => self.complete(&mut input, id, call).await,
@@ -290,7 +289,8 @@ impl<D: Dialect + 'static> Run<D> {
         }
     }
 
-    /// Asks for a text that a call lacks. `None`: the user gives none, and has been answered.
+    /// Asks for a text that a call lacks. Returns `None` if the user gave none and has been
+    /// answered.
     async fn complete(
         &self,
         input: &mut D::Input,
@@ -333,7 +333,7 @@ impl<D: Dialect + 'static> Run<D> {
         beside.push(task);
     }
 
-    /// Does one entry after the other, until there are no more.
+    /// Runs the entries one after the other.
     async fn work(self: Rc<Self>, login: FirstLogin, waiting: Receiver<Asked>) {
         if let FirstLogin::As(username) = login {
             self.log_in(username).await;
@@ -348,18 +348,18 @@ impl<D: Dialect + 'static> Run<D> {
         }
     }
 
-    /// By the password file, if one was named, or by key: nobody has asked to be asked.
+    /// Logs in by the password file, if one was named, or by key. It does not ask the user.
     async fn log_in(&self, username: Username) {
         let login = Prepared::login(username.as_str());
         let command = Some(login.command());
         let result = self.dispatcher.run(login).await;
-        // That it is done, an event says; a reply would be one to nothing.
+        // An event reports success; a reply would answer no request.
         if result.is_err() {
             self.conclude(&CommandResult { command, id: None, result }).await;
         }
     }
 
-    /// The call that an entry asks for.
+    /// Parses an entry into a call.
     async fn read_call(&self, (entry, typing): Asked) -> (Option<Id>, Result<Call, Rejection>) {
         let line = match &entry {
             Entry::Typed(line) => line.clone(),

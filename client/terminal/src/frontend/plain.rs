@@ -1,7 +1,7 @@
-//! Plain lines, for shell scripts and for people who want nothing on their screen to move.
+//! Plain lines, for shell scripts and for people who want no cursor movements.
 //!
-//! Events and replies go to standard output, failures to standard error. There
-//! are no control sequences. At a terminal long lines are broken, and their rests moved in.
+//! Events and replies go to standard output, failures to standard error. There are no control
+//! sequences. At a terminal, long lines are broken and their continuation rows are indented.
 
 use letschat_flags::output::Stream;
 use letschat_protocol::rows::wrap;
@@ -14,11 +14,11 @@ use letschat_core::session::Reply;
 use letschat_engine::client::Client;
 use letschat_engine::events::Receipt;
 
-/// Runs the front end; the result is the exit status.
+/// Runs the front end. Returns the exit status.
 pub fn run(mut front_end: FrontEnd, screen_reader: bool) -> u8 {
     let (client, interactive) = (front_end.dispatcher.client().clone(), front_end.interactive);
     if front_end.interactive {
-        // A terminal does not tell if a line has been begun.
+        // A terminal in line mode does not tell if a line has been begun.
         front_end.dispatcher = front_end.dispatcher.at_a_prompt();
     }
     super::run(front_end, Plain { client, interactive, screen_reader })
@@ -26,14 +26,14 @@ pub fn run(mut front_end: FrontEnd, screen_reader: bool) -> u8 {
 
 struct Plain {
     client: Client,
-    /// A person types at a terminal.
+    /// True if a person types at a terminal.
     interactive: bool,
-    /// Each line of a message begins with its sender.
+    /// True if each line of a message begins with its sender.
     screen_reader: bool,
 }
 
 impl Plain {
-    /// How to go to a chat that was asked for, where lines go to another one.
+    /// Returns a hint on switching to a requested chat, if lines go to another one.
     fn way_there(&self, reply: &Reply) -> Option<String> {
         let (true, Reply::Chat { with, .. }) = (self.interactive, reply) else { return None };
         render::way_to(with, &self.client.typing())
@@ -84,7 +84,7 @@ fn read(line: &str) -> Option<Entry> {
 
 fn write(stream: Stream, text: &str) -> Result<(), OutputClosed> {
     match stream.write_line(&wrap(text, stream.columns())) {
-        // The failures of a run count whether somebody reads of them or not.
+        // Failures of a run count even if the reader has closed standard error.
         Err(error) if stream == Stream::Error && error.is_not_read() => Ok(()),
         written => Ok(written?),
     }

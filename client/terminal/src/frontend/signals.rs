@@ -1,4 +1,4 @@
-//! An orderly end when the system or the user asks for one.
+//! An orderly end on request of the system or the user.
 
 use std::future::{Future, pending};
 use std::io::{self, IsTerminal as _};
@@ -20,14 +20,13 @@ use letschat_commands::exit_status;
 use letschat_core::session::Request;
 use letschat_engine::client::Client;
 
-/// Chats and the server are told of the end; what takes longer is cut short.
+/// The time for telling chats and the server of the end. The process then exits.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// How soon the end of a terminal is noticed where the system does not tell it.
+/// The interval of checks for the end of a terminal, where the system does not report it.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Quits at the first SIGTERM, SIGINT or SIGHUP, if that is not to mean nothing, and when the terminal at which
-/// the user types is gone.
+/// Quits at the first SIGTERM, SIGINT or SIGHUP that is not ignored, and when the user's terminal is gone.
 pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()> {
     let quit = async move {
         let _ = client.request(Request::Quit).await;
@@ -35,8 +34,8 @@ pub fn quit_on_signals(client: Client, terminal: Arc<Terminal>) -> io::Result<()
     on_signals(end_of_terminal()?, quit, terminal)
 }
 
-/// Says at the first SIGTERM, SIGINT or SIGHUP that one has come. A script stops before its client
-/// does, or it would see the end of the client and take that for a failure.
+/// Reports the first SIGTERM, SIGINT or SIGHUP. A script stops before its client does. Otherwise it would see the
+/// end of the client as a failure.
 pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     let (teller, told) = async_channel::bounded(1);
     let tell = async move {
@@ -46,7 +45,7 @@ pub fn told_of_signals(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     on_signals(pending(), tell, terminal).map(|()| told)
 }
 
-/// The same, also when the terminal at which the user types is gone.
+/// Reports the first signal, and the end of the user's terminal.
 pub fn told_of_end(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     let (teller, told) = async_channel::bounded(1);
     let tell = async move {
@@ -55,9 +54,8 @@ pub fn told_of_end(terminal: Arc<Terminal>) -> io::Result<Receiver<()>> {
     on_signals(end_of_terminal()?, tell, terminal).map(|()| told)
 }
 
-/// Does this at the first signal, or after this end, and ends the process at another signal but SIGHUP, or if
-/// the process has not ended by itself. On a thread of its own, so that an output that nobody reads can't keep
-/// the process alive.
+/// Runs an action at the first signal or at this end. Ends the process at another signal except SIGHUP, or if it
+/// has not ended in time. It uses a separate thread, so that blocked output can't keep the process alive.
 fn on_signals(
     end: impl Future<Output = ()> + Send + 'static,
     first: impl Future<Output = ()> + Send + 'static,
@@ -73,30 +71,30 @@ fn on_signals(
         signal.or(end).await;
         let end = async {
             first.await;
-            // The end itself is the front end's: this thread goes with the process.
+            // The front end ends the process by itself, and this thread with it.
             Timer::after(GRACE).await;
         };
         let again = async {
-            // A terminal that is closed may say so twice, by the system and by the shell.
+            // The system and the shell may both report a closed terminal.
             while next_end(&mut signals, &terminal).await == Signal::Hup {}
         };
         end.or(again).await;
         terminal.restore();
         std::process::exit(i32::from(exit_status::FAILED));
     };
-    // The thread lasts as long as the process, so nobody waits for it.
+    // The thread lasts as long as the process, so it is not joined.
     thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
 }
 
-/// Returns the next signal that asks for the end. Meanwhile it stops the process, and takes the terminal again,
-/// whenever a signal asks for that.
+/// Returns the next signal that asks for the end. Meanwhile it stops the process and takes the terminal again when
+/// signals ask for that.
 async fn next_end(signals: &mut Signals, terminal: &Terminal) -> Signal {
     let mut is_stopping = false;
     loop {
         let next = async {
             match signals.next().await {
                 Some(Ok(signal)) => Some(signal),
-                // Signals can't be heard any more.
+                // No more signals can be received.
                 Some(Err(_)) | None => pending().await,
             }
         };
@@ -112,7 +110,7 @@ async fn next_end(signals: &mut Signals, terminal: &Terminal) -> Signal {
                 terminal.stop();
                 is_stopping = true;
             }
-            // Without the signal there was no stop: nobody could have continued it.
+            // Without SIGTSTP the process was not stopped, so there is nothing to continue.
             Some(Signal::Cont) | None => {
                 is_stopping = false;
                 terminal.note_continued();
@@ -122,8 +120,8 @@ async fn next_end(signals: &mut Signals, terminal: &Terminal) -> Signal {
     }
 }
 
-/// Returns when the terminal on standard input is gone; never, if there is none. Under nohup(1) no signal
-/// tells it, and nobody reads it while a command is being carried out.
+/// Returns when the terminal on standard input is gone, or never without one. Under nohup(1) no signal reports
+/// that, and nobody reads the terminal while a command runs.
 fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (gone, is_gone) = async_channel::bounded::<()>(1);
     let is_terminal = io::stdin().is_terminal();
@@ -132,11 +130,11 @@ fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
             wait_for_hang_up();
             drop(gone);
         };
-        // The thread lasts as long as the process, so nobody waits for it.
+        // The thread lasts as long as the process, so it is not joined.
         thread::Builder::new().name("terminal".into()).spawn(watch)?;
     }
     Ok(async move {
-        // The end of another input is for whoever reads it.
+        // The reader of another kind of input detects its end.
         if !is_terminal {
             pending::<()>().await;
         }
@@ -147,7 +145,7 @@ fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 fn wait_for_hang_up() {
     let input = io::stdin();
     loop {
-        // A hang-up is told unasked.
+        // A hang-up is reported without a request.
         let mut polled = [PollFd::new(&input, PollFlags::empty())];
         match poll(&mut polled, Some(&LOOK_AGAIN)) {
             Ok(0) | Err(Errno::INTR) => {}

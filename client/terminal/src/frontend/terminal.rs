@@ -1,4 +1,4 @@
-//! The user's terminal: asked for a password without echo, and handed back while the program is stopped.
+//! The user's terminal: passwords without echo, and job control.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -19,34 +19,34 @@ use rustix::termios::{
 use crate::line_editor::BRACKETS_OFF;
 use letschat_commands::passwords::Ask;
 
-/// A longer text is no password.
+/// The maximum length of a password.
 const MAX_BYTES: usize = 1024;
 
-/// A stop takes effect within this time, or none takes place.
+/// The time within which a stop takes effect, or does not happen.
 pub(super) const STOPPING: Duration = Duration::from_millis(300);
 
 /// The terminal of this process, whatever its standard streams are.
 pub struct Terminal {
     state: Mutex<State>,
     continued: Condvar,
-    /// Wakes whoever has to draw the screen anew.
+    /// Wakes the task that redraws the screen.
     redraw: (Sender<()>, Receiver<()>),
 }
 
 #[derive(Default)]
 struct State {
     taken: Option<Taken>,
-    /// Counts how often the process was continued after a stop.
+    /// The number of continuations after a stop.
     continuations: u64,
 }
 
-/// The terminal's modes before they were changed, and now.
+/// The terminal's modes before they were changed, and the current ones.
 struct Taken {
     before: Termios,
     during: Termios,
-    /// Undoes what else was asked of the terminal.
+    /// The text that resets other modes of the terminal.
     farewell: &'static str,
-    /// The question that is open.
+    /// The open question.
     question: String,
 }
 
@@ -58,41 +58,40 @@ impl Default for Terminal {
 }
 
 impl Terminal {
-    /// From now on every key is for the program to read: nothing is echoed, no key is a signal.
+    /// Switches to raw mode: nothing is echoed, and no key is a signal.
     pub fn take_keys(&self) -> io::Result<()> {
         let terminal = open()?;
         let before = tcgetattr(&terminal)?;
         let mut during = before.clone();
         during.make_raw();
-        // Line ends that are written stay line ends.
+        // Written line ends stay line ends.
         during.output_modes = before.output_modes;
         let question = String::new();
         let taken = Taken { before, during: during.clone(), farewell: BRACKETS_OFF, question };
-        // Before the change: whatever ends the program finds what to restore.
+        // Store the modes before the change, so that every exit can restore them.
         self.lock().taken = Some(taken);
         Ok(tcsetattr(&terminal, OptionalActions::Now, &during)?)
     }
 
-    /// Gives the terminal back as it was, if it was changed. To be called before the process ends.
+    /// Restores the terminal if it was changed. Call this before the process ends.
     pub fn restore(&self) {
         if let Some(taken) = self.lock().taken.take() {
             taken.give_back();
         }
     }
 
-    /// Stops the program and the rest of its job, as Ctrl+Z does where keys are signals. Returns when the job goes
-    /// on.
+    /// Stops the process and its job, as Ctrl+Z does in cooked mode. Returns when the job continues.
     pub(crate) fn suspend(&self) {
         let state = self.lock();
         let before = state.continuations;
-        // Whoever watches the signals has this one too, and calls `stop`.
+        // The watcher of signals receives this one too, and calls `stop`.
         let _ = kill_current_process_group(Signal::TSTP);
         let is_stopping = |state: &mut State| state.continuations == before;
         drop(self.continued.wait_timeout_while(state, 2 * STOPPING, is_stopping));
     }
 
-    /// Stops this process, with the terminal as the shell knows it. A job that nobody could continue is not
-    /// stopped: the kernel sees to that by this signal as by SIGTSTP, which is caught.
+    /// Stops this process, with the terminal in the shell's modes. The kernel does not stop an orphaned job by this
+    /// signal, just as by SIGTSTP, which is caught.
     pub(crate) fn stop(&self) {
         if let Some(taken) = &self.lock().taken {
             taken.give_back();
@@ -100,19 +99,19 @@ impl Terminal {
         let _ = kill_process(getpid(), Signal::TTOU);
     }
 
-    /// The process was stopped and goes on: meanwhile a shell had the terminal, and changed it.
+    /// Records that the process was continued. A shell had the terminal meanwhile and may have changed it.
     pub(crate) fn note_continued(&self) {
         let mut state = self.lock();
         state.continuations += 1;
         if let Some(taken) = &state.taken {
             set(&taken.during, &taken.question);
         }
-        // A call that waits to be answered is enough.
+        // One pending wake-up is enough.
         let _ = self.redraw.0.try_send(());
         self.continued.notify_all();
     }
 
-    /// Returns what says that the screen has to be drawn anew.
+    /// Returns the channel that requests a redraw.
     pub(crate) fn redraws(&self) -> Receiver<()> {
         self.redraw.1.clone()
     }
@@ -125,11 +124,11 @@ impl Terminal {
         let question = question.to_owned();
         let taken = Taken { before, during: during.clone(), farewell: "", question };
         self.lock().taken = Some(taken);
-        // What was typed before the question is not its answer.
+        // Keys typed before the question are not its answer.
         Ok(tcsetattr(terminal, OptionalActions::Flush, &during)?)
     }
 
-    /// Nobody panics while holding this lock.
+    /// Locks the state. No code panics while it holds this lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,7 +150,7 @@ impl Ask for Terminal {
     }
 }
 
-/// Opens the terminal: that of the process or, without one, that of standard input.
+/// Opens the terminal of the process or, without one, that of standard input.
 fn open_with(flags: OFlags) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let flags = flags | OFlags::NOCTTY;
@@ -166,21 +165,20 @@ fn open() -> io::Result<File> {
     open_with(OFlags::empty())
 }
 
-/// Sets modes and writes a text. In the background the terminal is somebody else's, and to change it would stop
-/// us.
+/// Sets modes and writes a text. A background process must not change the terminal: that would stop it.
 fn set(modes: &Termios, text: &str) {
     // Without job control no group is in the background.
     if let Ok(mut terminal) = open_with(OFlags::NONBLOCK)
         && tcgetpgrp(&terminal).map_or(true, |group| group == getpgrp())
     {
-        // A terminal that is gone, or that takes nothing, needs neither.
+        // A terminal that is gone or blocked needs neither.
         let _ = tcsetattr(&terminal, OptionalActions::Now, modes);
         let _ = terminal.write_all(text.as_bytes());
     }
 }
 
-/// A terminal hands out a line at a time, so reading byte by byte takes nothing of the next one. The end of
-/// the input, by Ctrl+D or because the terminal is gone, is no answer.
+/// Reads a line. A terminal passes on one line at a time, so reading byte by byte takes nothing of the next one.
+/// The end of the input, by Ctrl+D or a closed terminal, is no answer.
 fn read_line(terminal: &mut impl io::Read) -> io::Result<Secret> {
     let mut line = Vec::new();
     let mut byte = [0];

@@ -1,26 +1,26 @@
-//! A text with a cursor, edited by what a reader sees as characters.
+//! A text with a cursor, edited by grapheme clusters.
 
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation as _};
 
 use super::MAX_TEXT_BYTES;
 
-/// Edits that can be taken back.
+/// The maximum number of undo steps.
 const MAX_UNDO: usize = 100;
 
-/// The text of a line that is being typed. It may have several lines.
+/// The text of the input line. It may have several lines.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     text: String,
-    /// An offset between two graphemes.
+    /// The cursor, an offset between two graphemes.
     cursor: usize,
-    /// The text that was killed last.
+    /// The last killed text.
     killed: String,
     undo: Vec<(String, usize)>,
-    /// The last edit was a letter, and the next one joins it.
+    /// True if the last edit was a letter, which the next one joins.
     is_typing: bool,
 }
 
-/// A way from the cursor to another place.
+/// A motion of the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Motion {
     Back,
@@ -50,7 +50,7 @@ impl Buffer {
         self.cursor == self.text.len()
     }
 
-    /// Takes the text away.
+    /// Takes the text, and leaves an empty one.
     pub(super) fn take(&mut self) -> String {
         self.undo.clear();
         self.is_typing = false;
@@ -58,12 +58,12 @@ impl Buffer {
         std::mem::take(&mut self.text)
     }
 
-    /// Puts another text in its place, with the cursor at the end.
+    /// Replaces the text, with the cursor at the end.
     pub(super) fn set(&mut self, text: &str) {
         self.replace(0, self.text.len(), text);
     }
 
-    /// Inserts a text at the cursor. Returns false if it has no room.
+    /// Inserts a text at the cursor. Returns false if it does not fit.
     pub(super) fn insert(&mut self, text: &str) -> bool {
         if self.text.len() + text.len() > MAX_TEXT_BYTES {
             return false;
@@ -78,7 +78,7 @@ impl Buffer {
         true
     }
 
-    /// Puts a text in the place of a part. The cursor goes behind it.
+    /// Replaces a part of the text. The cursor moves behind it.
     pub(super) fn replace(&mut self, start: usize, end: usize, text: &str) {
         if self.text[start..end] == *text {
             return self.put_cursor(start + text.len());
@@ -129,7 +129,7 @@ impl Buffer {
         }
     }
 
-    /// Takes the last edit back.
+    /// Undoes the last edit.
     pub(super) fn undo(&mut self) {
         if let Some((text, cursor)) = self.undo.pop() {
             self.text = text;
@@ -138,7 +138,7 @@ impl Buffer {
         self.is_typing = false;
     }
 
-    /// Goes a line up. Returns false on the first line.
+    /// Moves a line up. Returns false on the first line.
     pub(super) fn up(&mut self) -> bool {
         let start = self.end_of(Motion::LineStart);
         let Some(end_above) = start.checked_sub(1) else { return false };
@@ -147,7 +147,7 @@ impl Buffer {
         true
     }
 
-    /// Goes a line down. Returns false on the last line.
+    /// Moves a line down. Returns false on the last line.
     pub(super) fn down(&mut self) -> bool {
         let end = self.end_of(Motion::LineEnd);
         if end == self.text.len() {
@@ -184,7 +184,8 @@ impl Buffer {
         }
     }
 
-    /// An edit may have joined what stood on both sides: then the cursor goes behind that.
+    /// Sets the cursor. If an edit has joined the characters on both sides, the cursor moves behind
+    /// them.
     fn put_cursor(&mut self, cursor: usize) {
         let mut at = GraphemeCursor::new(cursor, self.text.len(), true);
         let is_between = at.is_boundary(&self.text, 0).unwrap_or(true);
@@ -203,7 +204,7 @@ impl Buffer {
     }
 }
 
-/// The bytes up to the end of the first run of these graphemes.
+/// Returns the bytes up to the end of the first run of these graphemes.
 fn length_to<'a>(graphemes: impl Iterator<Item = &'a str>, is_in: fn(&str) -> bool) -> usize {
     let mut has_begun = false;
     graphemes
@@ -229,7 +230,7 @@ mod tests {
     use Motion::*;
     use proptest::prelude::*;
 
-    /// A buffer with its cursor at the `|`.
+    /// Returns a buffer with its cursor at the `|`.
     fn at(text: &str) -> Buffer {
         let cursor = text.find('|').unwrap();
         Buffer { text: text.replacen('|', "", 1), cursor, ..Buffer::default() }

@@ -1,29 +1,29 @@
-//! Bytes from a terminal, as keys. Sequences are those of ECMA-48 and xterm.
+//! Keys decoded from a terminal's bytes. Sequences are those of ECMA-48 and xterm.
 
 use std::str::from_utf8;
 
 use super::MAX_TEXT_BYTES;
 
-/// An escape that nothing follows for so long is the key itself.
+/// The silence after which an escape is the Escape key.
 const LONE_ESCAPE_MS: u64 = 50;
 
-/// A paste or a sequence whose end does not come is over after so long a silence.
+/// The silence after which an unfinished paste or sequence is over.
 const SILENCE_MS: u64 = 1_000;
 
-/// A longer sequence is none.
+/// The maximum length of a sequence.
 const MAX_SEQUENCE_BYTES: usize = 4_096;
 
 const ESCAPE: u8 = 0x1b;
 const CTRL_C: u8 = 0x03;
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// A key, or a text that was pasted at once.
+/// A key, or a pasted text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Char(char),
-    /// With a lower-case letter or a sign.
+    /// Ctrl with a lower-case letter or a sign.
     Ctrl(char),
-    /// With any character; `\r` is Enter and `\x7f` Backspace.
+    /// Alt with any character; `\r` is Enter and `\x7f` Backspace.
     Alt(char),
     Enter,
     Tab,
@@ -38,30 +38,30 @@ pub(crate) enum Key {
     WordRight,
     Home,
     End,
-    /// Its line ends are `\n`. Other controls stay in it.
+    /// A pasted text. Its line ends are `\n`, and other controls are kept.
     Paste(String),
     /// A paste of more than [`MAX_TEXT_BYTES`], which is dropped.
     PasteTooLong,
-    /// A paste that Ctrl+C called off, which is dropped.
+    /// A paste cancelled by Ctrl+C, which is dropped.
     PasteCalledOff,
 }
 
-/// The beginning of a key that has not come in whole.
+/// The start of an incomplete key.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     bytes: Vec<u8>,
     paste: Option<Paste>,
-    /// A paste was ended by silence or Ctrl+C: more of it may come, which is not typed.
+    /// Set after a paste was ended by silence or Ctrl+C. Its rest may still arrive, and is not typed.
     cut_short: Option<CutShort>,
     fed_ms: u64,
 }
 
-/// The fate of what a paste that was ended brings later.
+/// The treatment of the rest of an ended paste.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CutShort {
-    /// It is another paste.
+    /// The rest is another paste.
     BySilence,
-    /// It is dropped.
+    /// The rest is dropped.
     ByCtrlC,
 }
 
@@ -69,7 +69,7 @@ enum CutShort {
 struct Paste {
     bytes: Vec<u8>,
     is_too_long: bool,
-    /// It was called off, or begun before a question that it does not answer.
+    /// True if the paste was cancelled, or began before a question that it does not answer.
     is_dropped: bool,
 }
 
@@ -81,7 +81,7 @@ enum Token {
 }
 
 impl Keys {
-    /// Takes bytes as they were read, and returns the keys that are complete.
+    /// Takes bytes, and returns the complete keys.
     pub(super) fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Vec<Key> {
         self.fed_ms = now_ms;
         self.bytes.extend_from_slice(bytes);
@@ -121,7 +121,7 @@ impl Keys {
         Some(self.fed_ms + wait_ms)
     }
 
-    /// Returns what the bytes so far mean, if nothing follows them for too long.
+    /// Returns the meaning of the pending bytes, if nothing follows them in time.
     pub(super) fn flush(&mut self, now_ms: u64) -> Option<Key> {
         self.next_deadline().filter(|due_ms| *due_ms <= now_ms)?;
         let bytes = std::mem::take(&mut self.bytes);
@@ -138,7 +138,7 @@ impl Keys {
         }
     }
 
-    /// Throws the beginning of a key away, and all of a paste that has begun.
+    /// Discards an incomplete key, and all of a paste that has begun.
     pub(super) fn discard(&mut self) {
         self.bytes.clear();
         if let Some(paste) = &mut self.paste {
@@ -146,8 +146,8 @@ impl Keys {
         }
     }
 
-    /// Takes bytes for the rest of a paste that was ended if its end is among them, or a line end with more behind
-    /// it: nobody types that fast. A line end alone at the end is typed.
+    /// Treats bytes as the rest of an ended paste if they contain its end, or a line end with more text behind it:
+    /// nobody types that fast. A single line end at the end is typed.
     fn look_for_rest(&mut self, cut_short: CutShort) {
         let has_end = self.bytes.windows(PASTE_END.len()).any(|bytes| bytes == PASTE_END);
         let line_end = self.bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
@@ -161,8 +161,8 @@ impl Keys {
         }
     }
 
-    /// Goes on with a paste, and returns it if its end is there. Ctrl+C calls it off, as the last key that has
-    /// come in: within a text that is pasted it is a part of this.
+    /// Continues a paste, and returns it once its end has arrived. Ctrl+C as the last byte cancels it; inside the
+    /// paste it is part of the text.
     fn take_paste(&mut self) -> Option<Key> {
         let paste = self.paste.as_mut()?;
         let end = self.bytes.windows(PASTE_END.len()).position(|bytes| bytes == PASTE_END);
@@ -206,7 +206,7 @@ impl Paste {
     }
 }
 
-/// Parses the first key of some bytes, and counts its bytes; `None` if more are needed.
+/// Parses the first key of some bytes. Returns it with its length, or `None` if more bytes are needed.
 fn token(bytes: &[u8]) -> Option<(Token, usize)> {
     let key = match bytes[0] {
         ESCAPE => return escape(bytes),
@@ -224,7 +224,7 @@ fn token(bytes: &[u8]) -> Option<(Token, usize)> {
     Some((Token::Key(key), 1))
 }
 
-/// The first character, or U+FFFD for bytes that are none.
+/// Returns the first character, or U+FFFD for invalid bytes.
 fn letter(bytes: &[u8]) -> Option<(char, usize)> {
     let first = &bytes[..bytes.len().min(4)];
     let valid = match from_utf8(first) {
@@ -252,7 +252,7 @@ fn escape(bytes: &[u8]) -> Option<(Token, usize)> {
     }
 }
 
-/// Parses a sequence that CSI begins. A control character within it ends it.
+/// Parses a sequence that starts with CSI. A control character ends it.
 fn control_sequence(bytes: &[u8]) -> Option<(Token, usize)> {
     if bytes.get(2) == Some(&b'[') {
         // A function key of the Linux console.
@@ -269,7 +269,7 @@ fn control_sequence(bytes: &[u8]) -> Option<(Token, usize)> {
     let parameters = from_utf8(parameters).unwrap_or_default();
     let mut numbers = parameters.split(';').map(|number| number.parse().unwrap_or(1_u16));
     let (first, modifiers) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
-    // Alt and Ctrl; Shift changes no key here.
+    // Bits of Alt and Ctrl. Shift changes no key here.
     let is_modified = modifiers.saturating_sub(1) & 0b110 != 0;
     Some((named(last, first, is_modified), 3 + length))
 }
@@ -293,7 +293,7 @@ fn named(last: u8, number: u16, is_modified: bool) -> Token {
     Token::Key(key)
 }
 
-/// Skips a string that nobody asked for, such as OSC, to its terminator.
+/// Skips an unsolicited string, such as OSC, to its terminator.
 fn string(bytes: &[u8]) -> Option<(Token, usize)> {
     let is_end = |byte: &u8| *byte < 0x20;
     let Some(length) = bytes[2..].iter().position(is_end) else {
@@ -456,7 +456,7 @@ mod tests {
             let mut keys = Keys::default();
             let mut apart: Vec<Key> = all.iter().flat_map(|byte| keys.feed(&[*byte], 0)).collect();
             apart.extend(keys.flush(SILENCE_MS));
-            // A Ctrl+C that ends a read means something else within a paste.
+            // A Ctrl+C at the end of a read means something else within a paste.
             prop_assume!(!all.contains(&CTRL_C));
             prop_assert_eq!(typed(&all), apart);
         }

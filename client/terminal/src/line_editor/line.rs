@@ -1,4 +1,4 @@
-//! A line that is being typed: its keys, its history, the search in this, and completion.
+//! The input line: its keys, its history, history search, and completion.
 
 use letschat_protocol::printable::Printable;
 
@@ -7,23 +7,23 @@ use super::keys::Key;
 use super::screen::Scene;
 use super::{Assistant, Candidate, Look};
 
-/// The maximum length of a search term. Nobody remembers a longer one.
+/// The maximum length of a search term.
 const MAX_TERM_BYTES: usize = 256;
 
 const CALLED_OFF: &str = "The paste was called off; nothing was added.";
 const NO_ROOM: &str = "There is no room for that in one line; nothing was added.";
 
-/// The line and whatever stands around its text.
+/// The line and its editing state.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     buffer: Buffer,
     recalled: Option<Recalled>,
     search: Option<Search>,
-    /// Candidates are listed below the line.
+    /// True while candidates are listed below the line.
     is_listing: bool,
 }
 
-/// An earlier line that stands in the place of one that was begun.
+/// A recalled line, and the line that it replaced.
 #[derive(Debug)]
 struct Recalled {
     at: usize,
@@ -34,26 +34,26 @@ struct Recalled {
 #[derive(Debug, Default)]
 struct Search {
     term: String,
-    /// The line that was found. `None`: none has the term.
+    /// The matching line, or `None` if no line matches.
     found: Option<usize>,
 }
 
-/// A key's meaning for whoever asked for the line.
+/// The effect of a key on the reader of the line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The line goes on.
+    /// The line was edited.
     Edited,
-    /// The line has ended, and is empty again.
+    /// The line was entered, and is empty again.
     Entered(String),
-    /// Ctrl+C took a text away.
+    /// Ctrl+C cleared the line.
     Cleared,
     /// Ctrl+C on an empty line.
     Interrupted,
     /// Ctrl+D on an empty line.
     Ended,
-    /// The line took nothing, for this reason.
+    /// The key was refused, for this reason.
     Refused(&'static str),
-    /// The key means nothing here.
+    /// The line does not use this key.
     Other(Key),
 }
 
@@ -62,7 +62,7 @@ impl Line {
         self.buffer.is_empty() && self.search.is_none()
     }
 
-    /// Takes a key.
+    /// Handles a key.
     pub(crate) fn press(
         &mut self,
         key: Key,
@@ -114,7 +114,7 @@ impl Line {
         if has_room { Outcome::Edited } else { Outcome::Refused(NO_ROOM) }
     }
 
-    /// The keys of Emacs, as in most shells.
+    /// Handles the keys of Emacs, as in most shells.
     fn edit(&mut self, key: Key) -> Outcome {
         let buffer = &mut self.buffer;
         match key {
@@ -138,7 +138,7 @@ impl Line {
         Outcome::Edited
     }
 
-    /// Finds an earlier line that goes on from the one that was begun.
+    /// Recalls an earlier line with the same beginning.
     fn recall_earlier(&mut self, history: &[String]) {
         let recalled = self.recalled(history);
         let is_next =
@@ -169,7 +169,7 @@ impl Line {
         }
     }
 
-    /// The place in the history. An earlier line that has been changed is a new one.
+    /// Returns the position in the history. A changed recalled line is a new one.
     fn recalled(&mut self, history: &[String]) -> Recalled {
         let text = self.buffer.text();
         let recalled = self.recalled.take();
@@ -177,7 +177,7 @@ impl Line {
         unchanged.unwrap_or_else(|| Recalled { at: history.len(), begun: text.to_owned() })
     }
 
-    /// Takes a key of a search. A key that ends the search and means something else too is returned.
+    /// Handles a key of a search. Returns a key that ends the search and has another meaning too.
     fn press_in_search(&mut self, key: Key, history: &[String]) -> Option<Key> {
         let search = self.search.as_mut()?;
         let newest = history.len();
@@ -192,7 +192,7 @@ impl Line {
                 search.find(history, newest);
             }
             Key::Ctrl('r') | Key::Up => search.find(history, search.found.unwrap_or(newest)),
-            // They only end the search: nothing else is ended by a slip.
+            // These keys only end the search, so that a slip does no harm.
             Key::Ctrl('c' | 'd' | 'g' | 'x' | 'z') | Key::Esc => self.search = None,
             key => {
                 let found = self.search.take().and_then(|search| search.found);
@@ -205,7 +205,7 @@ impl Line {
         None
     }
 
-    /// Takes the hint over, at the end of a line that an earlier one goes on from.
+    /// Accepts the hint at the end of a line that an earlier one continues.
     fn take_hint(&mut self, key: &Key, history: &[String], assistant: &impl Assistant) -> bool {
         let is_whole = matches!(key, Key::Right | Key::End | Key::Ctrl('f' | 'e'));
         let is_word = matches!(key, Key::WordRight | Key::Alt('f'));
@@ -218,7 +218,7 @@ impl Line {
         self.buffer.insert(if is_word { &rest[..word] } else { rest })
     }
 
-    /// The rest of the last line that begins like this one.
+    /// Returns the rest of the last line with the same beginning.
     fn earlier_rest<'a>(&self, history: &'a [String]) -> Option<&'a str> {
         let text = self.buffer.text();
         if text.is_empty() || !self.buffer.is_at_end() {
@@ -228,7 +228,7 @@ impl Line {
         rests.into_iter().find(|rest| !rest.is_empty() && !rest.contains('\n'))
     }
 
-    /// Completes the word before the cursor as far as it is certain, or lists what it could be.
+    /// Completes the word before the cursor as far as it is unique, or lists the candidates.
     fn complete(&mut self, assistant: &impl Assistant) {
         let cursor = self.buffer.cursor();
         let (start, candidates) = assistant.candidates(&self.buffer.text()[..cursor]);
@@ -247,7 +247,7 @@ impl Line {
         }
     }
 
-    /// Returns the line as it is to be shown behind a prompt.
+    /// Returns the line as shown after a prompt.
     pub(crate) fn scene(
         &self,
         prompt: &str,
@@ -278,7 +278,7 @@ impl Line {
         scene
     }
 
-    /// Returns the line as it stays on the screen once it has been entered.
+    /// Returns the line as it stays on the screen after it was entered.
     pub(crate) fn entered(prompt: &str, text: &str, look: &Look) -> Scene {
         let (prompt, text) = (prompt.to_owned(), text.to_owned());
         Scene { prompt, cursor: text.len(), text, look: *look, ..Scene::default() }
@@ -290,12 +290,12 @@ impl Line {
 }
 
 impl Search {
-    /// Looks for the term in the lines before this one.
+    /// Searches the lines before this one.
     fn find(&mut self, history: &[String], before: usize) {
         let found = history[..before.min(history.len())]
             .iter()
             .rposition(|line| !self.term.is_empty() && line.contains(&self.term));
-        // Beyond the first line that has it, the search stays there.
+        // If no further line matches, the search stays at the last match.
         let is_further = before < history.len();
         self.found = found.or(self.found.filter(|_| is_further));
     }
@@ -324,7 +324,7 @@ mod tests {
         ["list", "call anna", "call bob", "list", "two\nlines"].map(str::to_owned).to_vec()
     }
 
-    /// The line after these keys.
+    /// Returns the line after these keys.
     fn typed(keys: impl IntoIterator<Item = Key>) -> Line {
         let mut line = Line::default();
         for key in keys {

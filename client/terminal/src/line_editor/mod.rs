@@ -1,15 +1,15 @@
-//! A line editor for a terminal that other things write to as well.
+//! A line editor for a terminal that is also printed to.
 //!
-//! It is our own because reedline clears the rows above a line as tall as the window and asks the terminal where its
-//! cursor is, and because reedline and rustyline both block while they wait for keys.
+//! Existing editors do not fit. reedline erases the rows above a line as tall as the window and queries the
+//! cursor's position. reedline and rustyline both block while they wait for keys.
 //!
-//! * `keys` – bytes in, keys out
+//! * `keys` – decodes bytes into keys
 //! * `buffer` – the text, its cursor, and edits by grapheme
 //! * `line` – a line with history, search and completion: a key in, an outcome out
-//! * `screen` – rows on a terminal, drawn with relative moves only
+//! * `screen` – rows on a terminal, drawn only with relative cursor movements
 //! * `tty` – the terminal itself: reads, writes, signals
 //!
-//! Deliberately absent: chats, commands, and any question to the terminal.
+//! Deliberately absent: chats, commands, and any query to the terminal.
 
 mod buffer;
 mod keys;
@@ -24,7 +24,7 @@ pub(crate) use line::{Line, Outcome};
 use nu_ansi_term::Style;
 pub(crate) use tty::{BRACKETS_OFF, Input, Tty};
 
-/// A text in bytes, typed or pasted. A longer one is refused.
+/// The maximum length of a typed or pasted text, in bytes. A longer one is refused.
 const MAX_TEXT_BYTES: usize = 4 * letschat_protocol::limits::MAX_MESSAGE_BYTES;
 
 /// The styles of a line.
@@ -33,34 +33,34 @@ pub(crate) struct Look {
     pub(crate) prompt: Style,
     pub(crate) hint: Style,
     pub(crate) known: Style,
-    /// Without colours a hint could be taken for something typed, so that there is none.
+    /// True if hints are shown. Without colours a hint could be mistaken for typed text.
     pub(crate) has_hints: bool,
 }
 
-/// A word that a line could go on with.
+/// A word that could complete a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) value: String,
     pub(crate) description: Option<String>,
 }
 
-/// The knowledge that an editor lacks about the language of its lines. By default there is none.
+/// The editor's source of completions and hints. By default it has none.
 pub(crate) trait Assistant {
-    /// Returns the words that could stand at the end of a text, and the offset at which they would begin.
+    /// Returns the words that could end a text, and the offset at which they begin.
     fn candidates(&self, typed: &str) -> (usize, Vec<Candidate>) {
         (typed.len(), Vec::new())
     }
 
-    /// Returns the text to show behind a whole line.
+    /// Returns the hint to show after a line.
     fn hint(&self, _line: &str) -> Option<String> {
         None
     }
 
-    /// Returns the part of a line that is a known word.
+    /// Returns the range of a known word in a line.
     fn known_word(&self, _line: &str) -> Range<usize> {
         0..0
     }
 }
 
-/// No knowledge at all.
+/// An assistant without completions and hints.
 impl Assistant for () {}

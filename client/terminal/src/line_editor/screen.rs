@@ -1,8 +1,8 @@
 //! A prompt and its line as rows of a terminal.
 //!
-//! Rows break where this module breaks them, never at the terminal's edge: a character counts as the most columns
-//! that a terminal may give it. The cursor is put by writing its row again up to it. So nothing depends on the
-//! columns that a terminal really gives, and nothing has to be asked.
+//! Rows break where this module breaks them, never at the terminal's edge: each character counts as the most
+//! columns that any terminal gives it. The cursor is placed by writing its row again up to it. The result therefore
+//! does not depend on the terminal's real widths, and no query is needed.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,23 +15,23 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::{Candidate, Look};
 
-/// The text before each further line of a text.
+/// The prefix of continuation lines of a text.
 const NEXT_LINE: &str = "| ";
 
 const TAB: &str = "    ";
 
-/// Everything that is to be seen.
+/// A prompt with its line, its hint and its list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scene {
     pub(super) prompt: String,
     pub(super) text: String,
-    /// An offset in the text.
+    /// The cursor, an offset in the text.
     pub(super) cursor: usize,
     /// A known word in the text.
     pub(super) known: Range<usize>,
-    /// Stands behind the text, as far as there is room in its row.
+    /// The hint after the text, as far as it fits in the row.
     pub(super) hint: String,
-    /// Stands below the text, as far as there is room in the window.
+    /// The list below the text, as far as it fits in the window.
     pub(super) list: Vec<Candidate>,
     pub(super) look: Look,
 }
@@ -43,8 +43,7 @@ pub(super) struct Window {
     pub(super) columns: usize,
 }
 
-/// The rows that are drawn on the terminal, and the cursor in them. The cursor is at the first column if there are
-/// none.
+/// The rows drawn on the terminal, and the cursor in them. Without rows the cursor is in the first column.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     drawn: Vec<String>,
@@ -61,7 +60,7 @@ struct Picture {
 }
 
 impl Screen {
-    /// Draws a scene in the place of the one before: at most one row less than the window has, those around the
+    /// Draws a scene in place of the last one. It shows at most one row less than the window has, around the
     /// cursor.
     pub(super) fn draw(&mut self, scene: &Scene, window: Window, output: &mut String) {
         let max_rows = window.rows.saturating_sub(1).max(1);
@@ -70,10 +69,10 @@ impl Screen {
         self.show(picture, window, output);
     }
 
-    /// Draws a whole scene, however high, and leaves it where it is.
+    /// Draws a whole scene of any height, and leaves it on the screen.
     pub(super) fn leave(&mut self, scene: &Scene, window: Window, output: &mut String) {
         let mut picture = Picture::new(scene, window.columns, 0);
-        // The row that only the cursor would stand in.
+        // Remove the row that would hold only the cursor.
         picture.rows.pop_if(|row| row.is_empty());
         picture.cursor_row = picture.rows.len().saturating_sub(1);
         picture.before_cursor = picture.rows.last().cloned().unwrap_or_default();
@@ -82,7 +81,7 @@ impl Screen {
         self.forget();
     }
 
-    /// Takes the rows off the terminal.
+    /// Erases the rows.
     pub(super) fn erase(&mut self, output: &mut String) {
         if !self.drawn.is_empty() {
             move_up(self.cursor_row, output);
@@ -91,7 +90,7 @@ impl Screen {
         }
     }
 
-    /// The terminal was somebody else's meanwhile: the rows are not there any more.
+    /// Forgets the rows after another program has used the terminal.
     pub(super) fn forget(&mut self) {
         self.drawn.clear();
         self.cursor_row = 0;
@@ -103,7 +102,7 @@ impl Screen {
         let same = pairs.take_while(|(old, new)| old == new && !is_resized).count();
         let is_changed = same < self.drawn.len().max(picture.rows.len());
         if is_changed {
-            // A row that is drawn already, and that will be there.
+            // The row is already drawn and stays.
             let last = self.drawn.len().min(picture.rows.len()).saturating_sub(1);
             let first = same.min(last);
             move_between(self.cursor_row, first, output);
@@ -140,7 +139,7 @@ fn move_down(rows: usize, output: &mut String) {
 }
 
 impl Picture {
-    /// Lays a scene out, with as much of its list as leaves it below this number of rows.
+    /// Lays a scene out, with as much of its list as keeps it below this number of rows.
     fn new(scene: &Scene, columns: usize, max_rows: usize) -> Picture {
         let look = &scene.look;
         let mut rows = Rows::new(columns);
@@ -173,7 +172,7 @@ impl Picture {
         self.cursor_row + 1 == self.rows.len() && self.rows.last() == Some(&self.before_cursor)
     }
 
-    /// Leaves only so many rows, with the cursor among them.
+    /// Keeps only this many rows, including that of the cursor.
     fn clip(&mut self, max_rows: usize) {
         let hidden = self.rows.len().saturating_sub(max_rows);
         let above = self.cursor_row.saturating_sub(max_rows / 2).min(hidden);
@@ -183,11 +182,11 @@ impl Picture {
     }
 }
 
-/// Rows that are being written.
+/// Rows that are being laid out.
 struct Rows {
     columns: usize,
     rows: Vec<String>,
-    /// The next one to be written in, of the last row.
+    /// The next column of the last row.
     column: usize,
     style: Style,
 }
@@ -203,7 +202,7 @@ impl Rows {
         self.column = 0;
     }
 
-    /// Begins a row if this does not fit into the present one.
+    /// Begins a row if the piece does not fit into the current one.
     fn make_room(&mut self, piece: &str) {
         if self.column + most_columns(piece).min(self.columns) > self.columns {
             self.begin_row();
@@ -242,7 +241,7 @@ impl Rows {
         }
     }
 
-    /// The present row, and its text so far.
+    /// Returns the current row's number and its text so far.
     fn place(&self) -> (usize, String) {
         let text = self.rows.last().cloned().unwrap_or_default();
         (self.rows.len() - 1, format!("{text}{}", self.style.suffix()))
@@ -262,7 +261,7 @@ impl Rows {
     }
 }
 
-/// The characters of a text as they are shown, with their offsets: nothing in them steers a terminal.
+/// Returns the characters of a text as shown, with their offsets. They can't control the terminal.
 fn pieces(text: &str) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
     let mut escaped = escaped(text).peekable();
     text.grapheme_indices(true).map(move |(at, grapheme)| {
@@ -291,7 +290,7 @@ fn symbol(letter: char) -> String {
     }
 }
 
-/// The rows of a list, as many as there is room for.
+/// Returns the rows of a list that fit.
 fn list(scene: &Scene, columns: usize, room: usize) -> Vec<String> {
     let candidates = &scene.list;
     let width = candidates.iter().map(|candidate| most_columns(&candidate.value)).max();
@@ -316,7 +315,7 @@ fn list(scene: &Scene, columns: usize, room: usize) -> Vec<String> {
     rows
 }
 
-/// The beginning of a text that fits, with a mark if that is not all.
+/// Returns the part of a text that fits, with a mark if it is cut.
 fn shorten(text: &str, columns: usize) -> String {
     if most_columns(text) <= columns {
         return text.to_owned();
@@ -324,7 +323,7 @@ fn shorten(text: &str, columns: usize) -> String {
     format!("{}{}", cut(text, columns.saturating_sub(3)), cut("...", columns))
 }
 
-/// The beginning of a text that fits.
+/// Returns the part of a text that fits.
 fn cut(text: &str, columns: usize) -> String {
     let mut column = 0;
     let fitting = Printable(text).to_string();
@@ -357,7 +356,7 @@ mod tests {
         terminal
     }
 
-    /// Every row that there is or was.
+    /// Returns all rows, including those that were scrolled off.
     fn all_rows(terminal: &mut Parser) -> Vec<String> {
         let (height, width) = terminal.screen().size();
         let height = usize::from(height.get());

@@ -1,4 +1,4 @@
-//! The terminal of a line editor: keys come in, rows go out, and nothing is asked of it.
+//! The terminal of a line editor: it reads keys and writes rows, without any query.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -18,28 +18,28 @@ use rustix::termios::{tcgetwinsize, ttyname};
 use super::keys::{Key, Keys};
 use super::screen::{Scene, Screen, Window};
 
-/// The size of a terminal that does not tell it.
+/// The assumed size of a terminal that reports none.
 const UNKNOWN: Window = Window { rows: 24, columns: 60 };
 
-/// The most that is read at once.
+/// The most bytes of one read.
 const READ_BYTES: usize = 4_096;
 
-/// Keys that may wait. Then they wait in the terminal.
+/// The most queued keys. Beyond it, keys wait in the terminal.
 const MAX_KEYS: usize = 16_384;
 
-/// Asks the terminal to bracket what is pasted.
+/// Enables bracketed paste.
 const BRACKETS_ON: &str = "\x1b[?2004h";
 
-/// Undoes what a [`Tty`] has asked of its terminal.
+/// Resets the modes that a [`Tty`] has set.
 pub(crate) const BRACKETS_OFF: &str = "\x1b[?2004l";
 
-/// A terminal whose keys are taken.
+/// A terminal in raw mode.
 #[derive(Debug)]
 pub(crate) struct Tty {
-    /// An open file of our own: that it does not block is no concern of the shell's.
+    /// Our own open file: its non-blocking mode does not affect the shell.
     terminal: Async<File>,
     resized: Signals,
-    /// Somebody else had the terminal meanwhile.
+    /// Notified after another program had the terminal.
     continued: Receiver<()>,
     keys: Keys,
     waiting: VecDeque<Key>,
@@ -49,17 +49,17 @@ pub(crate) struct Tty {
     begin: Instant,
 }
 
-/// Something that came from the terminal.
+/// An input from the terminal.
 #[derive(Debug)]
 pub(crate) enum Input {
     Key(Key),
-    /// The screen has to be drawn anew.
+    /// The screen has to be redrawn.
     Redraw,
     /// The terminal is gone.
     Over,
 }
 
-/// The reason why a terminal wakes its reader.
+/// The reason for waking the reader of a terminal.
 enum Wake {
     Read(io::Result<Vec<u8>>),
     Expired,
@@ -72,7 +72,7 @@ impl Tty {
     ///
     /// # Errors
     ///
-    /// There is none, or the system has no descriptors left.
+    /// There is no terminal, or the system has no descriptors left.
     pub(crate) fn open(continued: Receiver<()>) -> io::Result<Tty> {
         Ok(Tty {
             terminal: Async::new(open()?)?,
@@ -87,7 +87,7 @@ impl Tty {
         })
     }
 
-    /// Waits for a key, or for a reason to draw anew. May be dropped while it waits.
+    /// Waits for a key or a reason to redraw. May be dropped while it waits.
     pub(crate) async fn next(&mut self) -> Input {
         loop {
             if let Some(key) = self.waiting.pop_front() {
@@ -132,10 +132,10 @@ impl Tty {
         read.or(continued).or(resized).or(expired).await
     }
 
-    /// Leaves the terminal to somebody else, until this returns.
+    /// Gives the terminal to another program until `meanwhile` returns.
     pub(crate) async fn step_aside(&mut self, meanwhile: impl FnOnce()) {
         self.erase();
-        // A terminal that is gone is noticed by the next read.
+        // The next read detects a terminal that is gone.
         let _ = self.flush().await;
         meanwhile();
         while self.continued.try_recv().is_ok() {}
@@ -147,25 +147,25 @@ impl Tty {
         self.output.push_str(BRACKETS_ON);
     }
 
-    /// Returns true if a key was pressed that nobody has taken.
+    /// Returns true if an unread key is pending.
     pub(crate) fn has_keys(&mut self) -> bool {
         self.read_now();
         !self.waiting.is_empty() || self.keys.next_deadline().is_some()
     }
 
-    /// Returns true if a key has been read that nobody has taken.
+    /// Returns true if a key was read and not yet taken.
     pub(crate) fn is_behind(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Throws away every key that was pressed so far.
+    /// Discards all pending keys.
     pub(crate) fn discard_keys(&mut self) {
         self.read_now();
         self.waiting.clear();
         self.keys.discard();
     }
 
-    /// Reads what there is, without waiting.
+    /// Reads the available bytes without waiting.
     fn read_now(&mut self) {
         while !self.is_over && self.waiting.len() < MAX_KEYS {
             match read(self.terminal.get_ref()) {
@@ -204,30 +204,29 @@ impl Tty {
         })
     }
 
-    /// Draws a scene in the place of the one before. Like the other changes it is seen after
-    /// [`Tty::flush`].
+    /// Draws a scene in place of the last one. [`Tty::flush`] makes this and other changes visible.
     pub(crate) fn draw(&mut self, scene: &Scene) {
         self.screen.draw(scene, self.window(), &mut self.output);
     }
 
-    /// Draws a scene and leaves it, whole, above what comes next.
+    /// Draws a whole scene and leaves it above the following output.
     pub(crate) fn leave(&mut self, scene: &Scene) {
         self.screen.leave(scene, self.window(), &mut self.output);
     }
 
-    /// Takes the scene off the screen.
+    /// Erases the scene.
     pub(crate) fn erase(&mut self) {
         self.screen.erase(&mut self.output);
     }
 
-    /// Prints lines in the place of the scene.
+    /// Prints lines in place of the scene.
     pub(crate) fn print(&mut self, text: &str) {
         self.erase();
         self.output.push_str(&text.replace('\n', "\r\n"));
         self.output.push_str("\r\n");
     }
 
-    /// Moves everything up that is on the screen.
+    /// Scrolls the whole screen up.
     pub(crate) fn clear(&mut self) {
         self.erase();
         self.output.push_str(&"\r\n".repeat(self.window().rows));
@@ -238,7 +237,7 @@ impl Tty {
         self.output.push('\u{7}');
     }
 
-    /// Writes every change so far, in one piece.
+    /// Writes all changes so far at once.
     ///
     /// # Errors
     ///
@@ -260,7 +259,7 @@ fn read(mut terminal: &File) -> io::Result<Vec<u8>> {
     Ok(bytes[..count].to_vec())
 }
 
-/// Somebody who is another user by now may not open the terminal by its name.
+/// Opens the terminal. A process that has changed its user may not open it by its name.
 fn open() -> io::Result<File> {
     let mut options = OpenOptions::new();
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -1,7 +1,7 @@
-//! The socket of somebody in an open room.
+//! The socket of a client of an open room.
 //!
-//! No datagram confirms a greeting, so that greetings are repeated: with a growing interval, and before each
-//! message. A room that was started anew knows its clients again within the longest interval.
+//! No datagram confirms a greeting, so greetings are repeated at growing intervals and before each message. A
+//! restarted room knows its clients again within the longest interval.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -18,43 +18,43 @@ use socket2::SockRef;
 
 use letschat_engine::address::ServerAddress;
 
-/// Greetings are repeated after this time, then after twice as long each time.
+/// The first interval between greetings. It doubles each time.
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The longest time between two greetings. Keeps the way through a NAT open (RFC 4787, section 4.3).
+/// The longest interval between greetings. It keeps a NAT binding open (RFC 4787, section 4.3).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long an address has to refuse a greeting, where the host has others.
+/// The time that an address has to refuse a greeting, if the host has others.
 const REFUSAL: Duration = Duration::from_millis(100);
 
-/// How long a message waits for its own copy before the next one goes. Lines that come by the thousand are as
-/// fast as the room, and do not overflow its socket.
+/// The longest wait for a message's own copy before the next message is sent. It paces thousands of lines to the
+/// speed of the room, so that its socket does not overflow.
 const ECHO: Duration = Duration::from_millis(100);
 
-/// How long to leave the socket alone after an error that is not about one datagram.
+/// The pause after a socket error that is not about one datagram.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// Room for a burst in the kernel, in bytes. It gives less where the system allows no more.
+/// The requested receive buffer for a burst, in bytes. The system may give less.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// The way to a room.
+/// The link to a room.
 pub(super) struct Link {
     socket: Async<UdpSocket>,
-    /// As the user wrote it.
+    /// The room as the user wrote it.
     room: String,
-    /// The last message, until its copy has come.
+    /// The last message, until its copy has arrived.
     awaited: RefCell<Option<Vec<u8>>>,
     echo: Wakeup,
-    /// The system says that nobody listens there, and nothing was heard since.
+    /// True if the system reports that nobody listens there, and nothing was received since.
     is_refused: Cell<bool>,
 }
 
 /// The result of listening.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// Somebody said something: the line that shows it.
+    /// A message, as the line that shows it.
     Said(String),
-    /// There is no room here. Told once until something is heard.
+    /// There is no room. Reported once until something is received.
     Nobody(String),
 }
 
@@ -64,7 +64,7 @@ pub(super) enum Heard {
 pub(super) struct TooLong;
 
 impl Link {
-    /// Resolves the host and greets the room, at the first of its addresses where it is not refused.
+    /// Resolves the host and greets the room at the first address that does not refuse.
     pub(super) async fn open(room: &ServerAddress) -> io::Result<Link> {
         let addresses = async_net::resolve((room.host.as_str(), room.port)).await?;
         let mut opened = Err(ErrorKind::AddrNotAvailable.into());
@@ -86,7 +86,7 @@ impl Link {
         Ok(Link { socket: opened?, room: room.to_string(), awaited, echo, is_refused })
     }
 
-    /// Repeats the greeting for good.
+    /// Repeats the greeting forever.
     pub(super) async fn greet(&self) {
         for interval in intervals() {
             Timer::after(interval).await;
@@ -94,7 +94,7 @@ impl Link {
         }
     }
 
-    /// Says a line, and waits a little for its copy from the room.
+    /// Sends a line, and waits briefly for its copy from the room.
     pub(super) async fn say(&self, line: &str) -> Result<(), TooLong> {
         let text = line.trim_end_matches(['\r', '\n', '\0']).as_bytes();
         if text.len() > MAX_TEXT_BYTES {
@@ -112,9 +112,9 @@ impl Link {
         Ok(())
     }
 
-    /// Waits for what somebody says.
+    /// Waits for a message.
     pub(super) async fn hear(&self) -> Heard {
-        // One byte more than allowed, so that a longer datagram is seen to be too long.
+        // One byte more than the limit, so that a longer datagram is recognised as too long.
         let mut buffer = vec![0; MAX_FROM_ROOM_BYTES + 1];
         loop {
             match self.socket.recv(&mut buffer).await {
@@ -138,7 +138,7 @@ impl Link {
         }
     }
 
-    /// Returns true if the system says that nobody listens there.
+    /// Returns true if the system reports that nobody listens there.
     pub(super) fn is_nobody_there(&self) -> bool {
         self.is_refused.get()
     }
@@ -163,14 +163,14 @@ fn intervals() -> impl Iterator<Item = Duration> {
     iter::successors(Some(FIRST_INTERVAL), |last| Some((*last * 2).min(LONGEST_INTERVAL)))
 }
 
-/// A socket that hears this address alone.
+/// Opens a socket that receives only from this address.
 fn connect(address: SocketAddr) -> io::Result<Async<UdpSocket>> {
     let any: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0))?;
-    // A small buffer is no reason to stay outside.
+    // A small buffer is acceptable.
     let _ = SockRef::from(&socket).set_recv_buffer_size(BUFFER_BYTES);
     socket.connect(address)?;
     Async::new(socket)
@@ -185,7 +185,8 @@ async fn is_refused(socket: &Async<UdpSocket>) -> bool {
     answer.or(expired).await.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// Sends a datagram, which the network may lose. A refusal is about an earlier one, and keeps this one from going.
+/// Sends a datagram, which the network may lose. A reported refusal is that of an earlier datagram, and prevents
+/// this one from being sent.
 async fn send(socket: &Async<UdpSocket>, datagram: &ToRoom<'_>) {
     let bytes = datagram.to_bytes();
     if let Err(error) = socket.send(&bytes).await

@@ -1,4 +1,4 @@
-//! The prompt `] `, and above it what is heard.
+//! The prompt `] `, below the received lines.
 
 use std::io;
 use std::sync::Arc;
@@ -14,13 +14,14 @@ use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
 
 const PROMPT: &str = "] ";
 
-/// Lines that may wait to be sent. Then typing waits.
+/// The most lines that may wait to be sent. Beyond it, typing waits.
 const MAX_WAITING_LINES: usize = 64;
 
-/// Lines that the arrow keys bring back.
+/// The number of lines in the history.
 const MAX_LINES: usize = 1_000;
 
-/// Texts that may wait to be shown. Then listening waits, and the kernel drops what its buffer can't hold.
+/// The most texts that may wait to be shown. Beyond it, receiving waits, and the kernel drops datagrams that its
+/// buffer can't hold.
 const MAX_WAITING_TEXTS: usize = 256;
 
 /// A prompt whose lines go to a room.
@@ -33,16 +34,16 @@ pub(super) struct Prompt {
     texts: Receiver<String>,
 }
 
-/// A reason for the prompt to do something.
+/// An event for the prompt.
 enum Wake {
     Input(Input),
-    /// `None`: there are no more.
+    /// A text, or `None` if there are no more.
     Text(Option<String>),
 }
 
 impl Prompt {
-    /// Opens the terminal. The lines that are typed come from the receiver, which closes at the end of input. The
-    /// prompt ends when the way of its texts is closed.
+    /// Opens the terminal. The receiver gets the typed lines and closes at the end of input. The prompt ends when
+    /// the channel of its texts is closed.
     pub(super) fn open(
         terminal: &Arc<Terminal>,
         theme: Theme,
@@ -60,7 +61,7 @@ impl Prompt {
         Ok((prompt, lines, texts))
     }
 
-    /// Reads lines and shows texts until either end.
+    /// Reads lines and shows texts until either ends.
     pub(super) async fn run(mut self) {
         let mut line = Line::default();
         loop {
@@ -101,11 +102,11 @@ impl Prompt {
         let _ = self.tty.flush().await;
     }
 
-    /// Sends what was typed: more than one line, if they were pasted.
+    /// Sends typed text, which may be several pasted lines.
     async fn send(&mut self, text: String) {
         self.tty.leave(&Line::entered(PROMPT, &text, &self.look));
         for line in text.lines().filter(|line| !is_blank(line)) {
-            // Whoever sends them ends before the prompt does.
+            // The receiver may end before the prompt does.
             let _ = self.typed.send(line.to_owned()).await;
         }
         if !is_blank(&text) && self.history.last() != Some(&text) {

@@ -12,11 +12,10 @@ use super::theme::{Kind, Theme};
 use letschat_lua::Said;
 use letschat_lua::plugins::{Heard, Plugins};
 
-/// The mark before a line that goes on with what its plugin has said. No line of a plugin looks like a
-/// message.
+/// The mark of continuation lines of a plugin's output. It keeps plugin output from looking like a message.
 const GOES_ON: &str = "  | ";
 
-/// Loads the plugins and shows what they say, on a thread of its own: neither holds up the prompt.
+/// Loads the plugins and shows their output, on a separate thread, so that neither blocks the prompt.
 pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Theme) {
     let plugins = plugins.clone();
     let speaking = async move {
@@ -51,12 +50,12 @@ pub(super) fn speak(plugins: &Plugins, heard: Heard, screen: Screen, theme: Them
         .spawn(move || block_on(zip(plugins.load_all(), speaking)));
 }
 
-/// A text whose first line begins like this.
+/// Prefixes the first line of a text.
 fn said_by(beginning: &str, text: &str) -> String {
     format!("{beginning}{}", text.replace('\n', &format!("\n{GOES_ON}")))
 }
 
-/// A warning names its plugin, unless its text begins with that.
+/// Prefixes a warning with the plugin's name, unless its text already begins with it.
 fn warning(plugin: &str, text: &str) -> String {
     if text.starts_with(&format!("{plugin}.lua:")) {
         format!("plugin {text}")

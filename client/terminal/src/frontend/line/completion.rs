@@ -1,4 +1,4 @@
-//! The continuation of a line: completion by Tab, hints behind the cursor, known words made bold.
+//! Completion by Tab, hints behind the cursor, and highlighting of known words.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,10 +14,10 @@ use letschat_commands::extension::{AddedParameter, Extension as _};
 use letschat_core::view::View;
 use letschat_lua::plugins::Plugins;
 
-/// The language of the prompt's lines, with the names that can be typed just now.
+/// The assistant for the prompt's lines, with the names that are valid now.
 pub(super) struct Completion<'a> {
     pub(super) standing: &'a Standing,
-    /// Lines are text for a chat.
+    /// True if lines are text for a chat.
     pub(super) in_chat: bool,
 }
 
@@ -36,7 +36,7 @@ impl Completion<'_> {
         command::find(name).is_ok() || self.standing.plugins().is_some_and(is_added)
     }
 
-    /// Users, where a plugin's command asks for one.
+    /// Returns users, where a plugin's command takes one.
     fn added_arguments(&self, name: &str, before: &[&str], start: &str) -> Vec<Candidate> {
         let command = self.standing.plugins().and_then(|plugins| plugins.command(name));
         let place = command.as_ref().and_then(|command| command.parameters.get(before.len()));
@@ -47,7 +47,7 @@ impl Completion<'_> {
         candidates(names.map(|name| name.to_string()), start)
     }
 
-    /// Names of commands and parts that plugins have added.
+    /// Returns the names of commands and parts that plugins have added.
     fn added_names(&self, command: &Command, before: &[&str], start: &str) -> Vec<Candidate> {
         let Some(plugins) = self.standing.plugins() else { return Vec::new() };
         let names = match command.parameters.get(before.len()).map(|parameter| parameter.kind) {
@@ -86,12 +86,12 @@ impl Assistant for Completion<'_> {
         (typed.len() - word.len() + slashes, candidates)
     }
 
-    /// Shows what a command takes next.
+    /// Returns the next parameters of a command.
     fn hint(&self, line: &str) -> Option<String> {
         usage_hint(line, self.in_chat, self.standing.plugins())
     }
 
-    /// Finds the name of a known command.
+    /// Returns the range of a known command's name.
     fn known_word(&self, line: &str) -> Range<usize> {
         let name = line.trim_start();
         let indent = line.len() - name.len();
@@ -107,11 +107,11 @@ impl Assistant for Completion<'_> {
 enum Typed<'a> {
     /// Text for a chat.
     Said,
-    /// The beginning of a command's name.
+    /// The start of a command's name.
     Name(&'a str),
-    /// Whole arguments, and the beginning of another.
+    /// Complete arguments, and the start of another.
     Arguments { command: &'static Command, before: Vec<&'a str>, start: &'a str },
-    /// The same of what may be a plugin's command.
+    /// The same for a possible plugin command.
     Unknown { name: &'a str, before: Vec<&'a str>, start: &'a str },
 }
 
@@ -187,7 +187,7 @@ fn known_users(view: &View) -> BTreeSet<Username> {
     people.iter().chain(session.chats.keys()).chain(&session.requests).cloned().collect()
 }
 
-/// Returns what a command takes, once its name and a space are there and nothing else is.
+/// Returns a command's parameters once its name and a space are typed and nothing else.
 fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<String> {
     let (usage, before) = match Typed::read(line, in_chat) {
         Typed::Arguments { command, before, start: "" } => (command.usage(), before),

@@ -1,6 +1,6 @@
-//! The prompt: lines and answers that are typed, and above them the texts that are to be shown.
+//! The prompt: it reads lines and answers, and prints texts above them.
 //!
-//! Texts wait in a bounded queue. Keys and texts take turns, however fast either come.
+//! Texts wait in a bounded queue. Keys and texts take turns, so that neither can block the other.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -27,10 +27,10 @@ use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
 
-/// Texts that may wait to be shown. Then whoever has more waits.
+/// The most queued texts. Beyond it, senders wait.
 const MAX_WAITING_TEXTS: usize = 256;
 
-/// A reason for the editor to do something.
+/// An event for the editor.
 enum Wake {
     Input(Input),
     Text(Text),
@@ -51,21 +51,21 @@ pub(super) struct Editor {
     texts: Receiver<Text>,
     looks: Receiver<()>,
     questions: Receiver<HiddenQuestion>,
-    /// The plugin that spoke last, if nothing else came since.
+    /// The plugin that printed last, if nothing else was printed since.
     speaker: Option<String>,
-    /// Of texts that are about to be written.
+    /// The receipts of texts that are about to be written.
     receipts: Vec<Receipt>,
-    /// The chat, or nothing, to which the line goes that is being typed.
+    /// The chat that the typed line goes to, if any.
     target: Typing,
     /// The prompt that names the target.
     prompt: String,
-    /// The target of other lines, if it has been said that this line goes elsewhere.
+    /// The target of new lines, if the user has been told that the current line goes elsewhere.
     announced: Option<Typing>,
-    /// The reason that was told last for a refused key, if no key was taken since.
+    /// The last reported reason for a refused key, if no key was accepted since.
     refused: Option<&'static str>,
-    /// The next line follows one that was entered, which may have been a command to go elsewhere.
+    /// True if the next line follows an entered one, which may have been a command to switch chats.
     after_a_line: bool,
-    /// Things may stand otherwise than the prompt says.
+    /// True if the prompt may be out of date.
     is_due: bool,
 }
 
@@ -74,7 +74,7 @@ impl Editor {
     ///
     /// # Errors
     ///
-    /// It can't be opened.
+    /// The terminal can't be opened.
     pub(super) fn open(
         standing: &Standing,
         terminal: &Arc<Terminal>,
@@ -110,7 +110,7 @@ impl Editor {
         Ok((editor, Keyboard { requests, typed }, Screen { texts, looks }))
     }
 
-    /// Does what is ordered until nothing more is.
+    /// Handles requests until the last one.
     pub(super) async fn run(mut self) {
         while let Some(request) = self.next_request().await {
             let typed = match request {
@@ -127,7 +127,7 @@ impl Editor {
         self.flush().await;
     }
 
-    /// Shows texts and asks hidden questions until something is ordered; `None` at the end.
+    /// Shows texts and asks hidden questions until the next request. Returns `None` at the end.
     async fn next_request(&mut self) -> Option<EditorRequest> {
         loop {
             let request = async { Ok(self.requests.recv().await.ok()) };
@@ -140,13 +140,13 @@ impl Editor {
         }
     }
 
-    /// Waits for a key or another reason to do something.
+    /// Waits for a key or another event.
     async fn wake(&mut self) -> Wake {
         let input = async { Wake::Input(self.tty.next().await) };
         race(input, other(&self.texts, &self.looks, &self.questions)).await
     }
 
-    /// Sees to whatever is no key.
+    /// Handles an event other than a key.
     async fn attend(&mut self, wake: Wake) -> Option<Input> {
         match wake {
             Wake::Input(input) => return Some(input),
@@ -167,7 +167,7 @@ impl Editor {
         None
     }
 
-    /// Reads a line; what is to be shown meanwhile is shown above it.
+    /// Reads a line. Texts that arrive meanwhile are shown above it.
     async fn read_line(&mut self) -> Typed {
         self.is_due = true;
         loop {
@@ -199,7 +199,7 @@ impl Editor {
         }
     }
 
-    /// Takes a key of the line.
+    /// Handles a key of the line.
     async fn press(&mut self, key: Key) -> Option<Typed> {
         let in_chat = self.in_chat();
         let completion = Completion { standing: &self.standing, in_chat };
@@ -214,7 +214,7 @@ impl Editor {
             }
             Outcome::Entered(text) => {
                 if is_said(&text, &self.target) {
-                    // It comes back as the user's own message.
+                    // The line is shown again as the user's own message.
                     self.tty.erase();
                 } else {
                     self.tty.leave(&Line::entered(&self.prompt, &text, &self.look));
@@ -285,7 +285,7 @@ impl Editor {
         }
     }
 
-    /// Takes keys without showing them, until the channel closes.
+    /// Reads keys without showing them, until the channel closes.
     async fn wait(&mut self, text: &str, done: &Receiver<Infallible>) -> Typed {
         let (scene, mut typed) = (Line::entered(text, "", &self.look), Line::default());
         while !self.requests.is_closed() {
@@ -322,18 +322,18 @@ impl Editor {
         Typed::End
     }
 
-    /// Takes a key that is none of the line's.
+    /// Handles a key that the line does not use.
     async fn press_other(&mut self, key: &Key) {
         match key {
             Key::Ctrl('l') => self.tty.clear(),
-            // It is no signal while the keys are taken.
+            // In raw mode Ctrl+Z is not a signal.
             Key::Ctrl('z') => self.tty.step_aside(|| self.terminal.suspend()).await,
             _ => {}
         }
     }
 
-    /// Returns a chat that the user asked for, to go there. A line that has been begun stays where it is, and is
-    /// told how to go there.
+    /// Returns the chat that the user asked for and that has opened, to switch to it. If a line has been begun, it
+    /// keeps its target and the user is told how to switch.
     fn opened(&mut self) -> Option<Username> {
         let opened = self.standing.take_opened()?;
         if self.standing.typing() == Typing::Chat(opened.clone()) {
@@ -346,10 +346,10 @@ impl Editor {
         None
     }
 
-    /// Aims an empty line at the current chat. One that has been begun keeps its target; if the
-    /// current chat is another by now, that is said.
+    /// Aims an empty line at the current chat. A line that has been begun keeps its target. If another chat is
+    /// current by then, the user is told.
     fn aim(&mut self) {
-        // The session before the typing: a prompt never says that a chat is over while its line goes there.
+        // Read the session before the typing: a prompt must not say that a chat is over while its line goes there.
         let session = self.standing.read_view(|view| view.session.clone());
         let typing = self.standing.typing();
         let follows = std::mem::take(&mut self.after_a_line);
@@ -374,21 +374,21 @@ impl Editor {
         self.tty.draw(&self.line.scene(&self.prompt, &self.look, lines, &completion));
     }
 
-    /// Says why a key was refused: once, however many follow it.
+    /// Reports why a key was refused, once for consecutive refusals.
     fn refuse(&mut self, why: &'static str) {
         if self.refused.replace(why) != Some(why) {
             self.tell(why);
         }
     }
 
-    /// Says something of the prompt's own.
+    /// Prints a message of the prompt itself.
     fn tell(&mut self, text: &str) {
         self.speaker = None;
         self.tty.print(&wrap(text, self.tty.columns()));
         self.is_due = true;
     }
 
-    /// Prints what waits.
+    /// Prints the queued texts.
     fn print_waiting(&mut self) {
         for _ in 0..MAX_WAITING_TEXTS {
             let Ok(text) = self.texts.try_recv() else { return };
@@ -396,7 +396,7 @@ impl Editor {
         }
     }
 
-    /// Prints a text in the place of the prompt.
+    /// Prints a text in place of the prompt.
     fn print(&mut self, Text { text, follows, receipt }: Text) {
         self.receipts.extend(receipt);
         if text.is_empty() {
@@ -411,7 +411,7 @@ impl Editor {
         self.tty.print(&wrap(&shown, self.tty.columns()));
     }
 
-    /// Writes what was printed, and confirms its events. A terminal that is gone is noticed by the next read.
+    /// Writes the output and confirms its events. The next read detects a terminal that is gone.
     async fn flush(&mut self) {
         let is_written = self.tty.flush().await.is_ok();
         self.receipts.drain(..).filter(|_| is_written).for_each(Receipt::confirm);
@@ -433,7 +433,7 @@ async fn other(
     race(text, race(look, question)).await
 }
 
-/// Receives from somebody who may be gone.
+/// Receives from a channel. Waits forever once its senders are gone.
 async fn received<T>(receiver: &Receiver<T>) -> T {
     match receiver.recv().await {
         Ok(item) => item,

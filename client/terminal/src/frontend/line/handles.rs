@@ -1,4 +1,4 @@
-//! The handles of the prompt: lines come from one, texts go to the other.
+//! The handles of the prompt: one supplies lines, the other accepts texts.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -11,53 +11,53 @@ use crate::frontend::OutputClosed;
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
 
-/// A wish to the keyboard.
+/// A request to the editor.
 pub(super) enum EditorRequest {
-    /// A line, or a key that means something by itself.
+    /// Read a line, or a key with a meaning of its own.
     Line,
-    /// The answer to a question.
+    /// Ask this question and read the answer.
     Answer(String),
-    /// Keys until the channel closes, while this text says what is waited for.
+    /// Read keys until the channel closes, and show this text meanwhile.
     Wait(String, Receiver<Infallible>),
 }
 
-/// An answer of the keyboard.
+/// The editor's answer to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
     /// A line, and the target that its prompt named.
     Line { text: String, target: Typing },
     /// Ctrl+C on an empty line.
     Interrupt { target: Typing },
-    /// A chat that the user asked for is open, and nothing was typed.
+    /// A chat that the user asked for has opened, and nothing was typed.
     Opened(Username),
     /// Ctrl+X.
     Leave,
-    /// Ctrl+D on an empty line, or there is no terminal any more.
+    /// Ctrl+D on an empty line, or the terminal is gone.
     End,
-    /// To a question, or a line that was typed during a wait; `None` if the user called it off.
+    /// The answer to a question, or a line typed during a wait. `None` if the user cancelled it.
     Answer(Option<String>),
     /// The wait is over.
     Waited,
 }
 
-/// Something to be shown above the prompt, of one or more lines.
+/// A text of one or more lines to show above the prompt.
 pub(super) struct Text {
-    /// Empty: nothing is shown.
+    /// The text. If it is empty, nothing is shown.
     pub(super) text: String,
-    /// The plugin that says it, and what is shown right after another text of that plugin.
+    /// The plugin that prints the text, and the text to show instead right after another of that plugin.
     pub(super) follows: Option<(String, String)>,
-    /// Of the event that it shows.
+    /// The receipt of the event that the text shows.
     pub(super) receipt: Option<Receipt>,
 }
 
-/// The source of lines.
+/// The handle that supplies lines.
 #[derive(Clone)]
 pub(super) struct Keyboard {
     pub(super) requests: Sender<EditorRequest>,
     pub(super) typed: Receiver<Typed>,
 }
 
-/// The way of texts to the terminal.
+/// The handle that accepts texts.
 #[derive(Clone)]
 pub(super) struct Screen {
     pub(super) texts: Sender<Text>,
@@ -65,7 +65,7 @@ pub(super) struct Screen {
 }
 
 impl Keyboard {
-    /// Waits for what was ordered; the end, if the editor is no more.
+    /// Waits for the answer to a request. Returns the end if the editor is gone.
     pub(super) async fn order(&self, order: EditorRequest) -> Typed {
         match self.requests.send(order).await {
             Ok(()) => self.typed.recv().await.unwrap_or(Typed::End),
@@ -73,7 +73,7 @@ impl Keyboard {
         }
     }
 
-    /// Asks a question; `None` if it was called off.
+    /// Asks a question. Returns `None` if the user cancelled it.
     pub(super) async fn ask(&self, question: impl Into<String>) -> Option<String> {
         match self.order(EditorRequest::Answer(question.into())).await {
             Typed::Answer(answer) => answer,
@@ -81,12 +81,12 @@ impl Keyboard {
         }
     }
 
-    /// Takes keys while something is done, and shows this text. A line that is typed meanwhile goes to `heard`, which
+    /// Reads keys while work is in progress, and shows this text. A line typed meanwhile goes to `heard`, which
     /// returns false to end the wait.
     ///
     /// # Errors
     ///
-    /// The user ended the wait, by this.
+    /// The user's input that ended the wait.
     pub(super) async fn wait<T>(
         &self,
         text: &str,
@@ -98,7 +98,7 @@ impl Keyboard {
         let work = async {
             result = Some(work.await);
             drop(working);
-            // The editor still has to say that it takes no more keys.
+            // The editor still has to report that it reads no more keys.
             pending().await
         };
         let typing = async {
@@ -113,19 +113,19 @@ impl Keyboard {
         result.ok_or(ended_by)
     }
 
-    /// Nothing more is wanted: the editor takes its prompt off the screen, shows what is left and ends.
+    /// Closes the editor: it removes its prompt, shows the remaining texts and ends.
     pub(super) fn close(&self) {
         self.requests.close();
     }
 }
 
 impl Screen {
-    /// Shows a text, of one or more lines, above the prompt.
+    /// Shows a text of one or more lines above the prompt.
     pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
         self.put(Text { text: text.into(), follows: None, receipt: None }).await
     }
 
-    /// The same for a plugin. Right after another text of the plugin's, `next` is shown instead.
+    /// Shows a text of a plugin. Right after another text of the plugin, shows `next` instead.
     pub(super) async fn show_from(
         &self,
         plugin: String,
@@ -135,7 +135,7 @@ impl Screen {
         self.put(Text { text, follows: Some((plugin, next)), receipt: None }).await
     }
 
-    /// Shows what an event says, and confirms the event when that is on the screen.
+    /// Shows the text of an event, and confirms the event once the text is on the screen.
     pub(super) async fn show_event(
         &self,
         text: String,
@@ -148,9 +148,9 @@ impl Screen {
         self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)
     }
 
-    /// Makes the prompt show how things stand now.
+    /// Makes the prompt show the current state.
     pub(super) fn look_again(&self) {
-        // A call that waits to be answered is enough.
+        // One pending wake-up is enough.
         let _ = self.looks.try_send(());
     }
 }

@@ -1,4 +1,4 @@
-//! Questions whose answers nobody sees: passwords.
+//! Questions with hidden answers: passwords.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::frontend::Terminal;
 use crate::line_editor::{Input, Key, Line, Look, Tty};
 use letschat_commands::passwords::Ask;
 
-/// A longer text is no password.
+/// The maximum length of a secret. No valid password is longer.
 const MAX_SECRET_BYTES: usize = 1_024;
 
 /// A question that waits for its answer.
@@ -19,11 +19,11 @@ pub struct HiddenQuestion {
     answer: Sender<io::Result<Secret>>,
 }
 
-/// Asks at the prompt, without echo.
+/// Asks questions at the prompt, without echo.
 pub struct HiddenQuestions(Sender<HiddenQuestion>);
 
 impl HiddenQuestions {
-    /// Returns the questions' way to the prompt too.
+    /// Returns the questions, and the receiver for the prompt.
     pub fn new() -> (HiddenQuestions, Receiver<HiddenQuestion>) {
         let (questions, asked) = async_channel::bounded(1);
         (HiddenQuestions(questions), asked)
@@ -33,15 +33,15 @@ impl HiddenQuestions {
 impl Ask for HiddenQuestions {
     fn ask(&self, prompt: &str) -> io::Result<Secret> {
         let (answer, answered) = async_channel::bounded(1);
-        // Without a prompt, or when the client ends meanwhile, nobody answers.
+        // Without a prompt, or if the client ends meanwhile, there is no answer.
         let _ = self.0.send_blocking(HiddenQuestion { question: prompt.to_owned(), answer });
         answered.recv_blocking().unwrap_or_else(|_| Err(called_off()))
     }
 }
 
 impl HiddenQuestion {
-    /// Asks, and passes the answer on. Nothing is printed meanwhile. After each of the `looks` the client may have
-    /// ended.
+    /// Asks the question and passes the answer on. Nothing is printed meanwhile. After each of the `looks` it
+    /// checks whether the client has ended.
     pub(super) async fn ask(
         self,
         tty: &mut Tty,
@@ -50,12 +50,12 @@ impl HiddenQuestion {
         looks: &Receiver<()>,
         is_over: impl Fn() -> bool,
     ) {
-        // What was typed before the question is not its answer, and what was typed too much is for no prompt.
+        // Keys typed before the question are not its answer, and surplus keys are for no prompt.
         tty.discard_keys();
         let answer = self.read(tty, terminal, look, looks, is_over).await;
         tty.discard_keys();
         tty.leave(&Line::entered(&self.question, "", &look));
-        // Whoever asked may be gone.
+        // The asker may be gone.
         let _ = self.answer.try_send(answer);
     }
 

@@ -1,7 +1,7 @@
-//! The lines of this run, and the commands of earlier ones.
+//! The history: the lines of this run, and the commands of earlier runs.
 //!
-//! The file has commands alone: what was said, to one or to all, stays in memory, and a line that could
-//! hold a password is kept nowhere.
+//! The file holds only commands. Text for others stays in memory, and a line that could hold a password is not kept
+//! at all.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -11,7 +11,7 @@ use letschat_commands::command::{self, Asks, Call, parse_line};
 use letschat_engine::private_file;
 use letschat_flags::files;
 
-/// Lines that are kept.
+/// The maximum number of lines.
 const MAX_LINES: usize = 1_000;
 
 /// The lines that were typed, oldest first.
@@ -22,7 +22,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Reads the file and opens it for more. Where that fails, there is no memory beyond this run.
+    /// Reads the file and opens it for appending. If that fails, the history lasts only for this run.
     pub(super) fn open(path: &Path) -> Memory {
         let mut memory = Memory::default();
         if let Ok(earlier) = read(path) {
@@ -36,7 +36,7 @@ impl Memory {
         &self.lines
     }
 
-    /// Keeps a line where it may be kept.
+    /// Keeps a line where that is allowed.
     pub(super) fn keep(&mut self, line: &str, in_chat: bool) {
         match keeping(line, in_chat) {
             Keeping::Nowhere => return,
@@ -46,7 +46,7 @@ impl Memory {
         self.push(line.to_owned());
     }
 
-    /// A line that is repeated stands there once.
+    /// Adds a line, unless it repeats the last one.
     fn push(&mut self, line: String) {
         if line.trim().is_empty() || self.lines.last() == Some(&line) {
             return;
@@ -66,7 +66,7 @@ impl Memory {
     }
 }
 
-/// The last lines of the file, which is cut down to them if it has far more.
+/// Returns the last lines of the file. A much longer file is truncated to them.
 fn read(path: &Path) -> io::Result<Vec<String>> {
     let (content, is_cut) = private_file::read_last_lines(path)?;
     let content = String::from_utf8_lossy(&content);
@@ -79,7 +79,7 @@ fn read(path: &Path) -> io::Result<Vec<String>> {
     Ok(last.iter().map(|line| (*line).to_owned()).collect())
 }
 
-/// The place where a line may be remembered.
+/// The place where a line may be kept.
 #[derive(Debug, PartialEq, Eq)]
 enum Keeping {
     Nowhere,
@@ -96,18 +96,18 @@ fn keeping(line: &str, in_chat: bool) -> Keeping {
     let word = line.trim_start().trim_start_matches('/').split_whitespace().next().unwrap_or("");
     let asks = command::find(word).map(|command| command.asks);
     match (asks, parse_line(line, in_chat)) {
-        // A password may have been typed where none is taken.
+        // The user may have typed a password where the command takes none.
         (Ok(Asks::Password(_) | Asks::NewPassword(_) | Asks::ChangedPassword), Err(_)) => {
             Keeping::Nowhere
         }
         (Ok(_), Ok(call)) if !is_said(&call) && !line.contains('\n') => Keeping::InFile,
         (Ok(_), _) => Keeping::InMemory,
-        // No command: it may be anything, an answer typed too early included.
+        // It is not a command and may be anything, for instance an answer typed too early.
         (Err(_), _) => Keeping::Nowhere,
     }
 }
 
-/// Returns true for what is said to others, which is in no file.
+/// Returns true for text to others, which is never written to the file.
 fn is_said(call: &Call) -> bool {
     call.command().says.is_some()
 }

@@ -1,4 +1,4 @@
-//! The server that somebody calls home: asked for at the first run, remembered once it was reached.
+//! The home server: asked for on the first run and saved after the first login.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read as _, Write};
@@ -9,26 +9,26 @@ use rustix::io::Errno;
 
 use letschat_engine::address::ServerAddress;
 
-/// A longer line names no server.
+/// The maximum length of an answer.
 const MAX_LINE_BYTES: u64 = 1_024;
 
 const WHICH: &str = "Which server? HOST, HOST:PORT or, with its key, HOST:PORT#FINGERPRINT.";
 
-/// The place of the answer once somebody is logged in there.
+/// The named server, and the settings file that will hold it.
 #[derive(Debug, Clone)]
 pub struct HomeServer {
-    /// The one that was named.
+    /// The named server.
     pub server: ServerAddress,
-    /// The settings file to begin.
+    /// The settings file to create.
     pub settings: PathBuf,
 }
 
-/// Asks for the server until one is named that `probe` reaches. An empty answer means the usual one, or the one
-/// that was named last. No answer, as by Ctrl+D, is `None`. The terminal still edits its lines itself.
+/// Asks for a server until `probe` reaches the named one. An empty answer means the usual server, or the last one
+/// named. Returns `None` without an answer, as on Ctrl+D. The terminal is still in its line mode.
 ///
 /// # Errors
 ///
-/// The terminal fails.
+/// The terminal failed.
 pub fn ask(
     usual: &ServerAddress,
     mut input: impl BufRead,
@@ -42,16 +42,16 @@ pub fn ask(
         output.flush()?;
         let mut line = Vec::new();
         let count = match input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
-            // So it is with a terminal that is gone.
+            // A terminal that is gone reports this error.
             Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => 0,
             result => result?,
         };
         let line = String::from_utf8_lossy(&line);
-        // Somebody may paste the whole command line that a friend sent.
+        // Users may paste the whole command line that somebody sent them.
         let words = line.split_whitespace().filter(|word| *word != "letschat");
         let answer = words.collect::<Vec<_>>().join(":");
         if count == 0 {
-            // Nobody may be there to see it.
+            // The terminal may be gone.
             let _ = writeln!(output);
             return Ok(None);
         }
@@ -80,8 +80,7 @@ pub fn ask(
 }
 
 impl HomeServer {
-    /// Begins the settings file, and says what a user should know of it. One that is there by now is
-    /// left alone.
+    /// Creates the settings file, and returns a notice for the user. An existing file is left unchanged.
     pub(super) fn remember(&self) -> Option<String> {
         let path = Printable(&self.settings.display().to_string()).to_string();
         match begin(&self.settings, &self.server) {

@@ -1,4 +1,4 @@
-//! From what was typed to what is asked for.
+//! Converts typed lines to requests.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,21 +19,21 @@ use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
 use letschat_core::session::{Request, Typing};
 
-/// The next prompt waits for what the last line does, but not for longer: asking somebody for a
-/// chat takes as long as they think about it.
+/// The longest wait before the next prompt for the effect of the last line. A chat request can take as long as the
+/// other user thinks.
 const MAX_WAIT: Duration = Duration::from_millis(300);
 
-/// Lines of the keyboard as entries.
+/// The lines of the keyboard as entries.
 pub(super) struct Typist {
     dispatcher: Dispatcher,
     keyboard: Keyboard,
     screen: Screen,
     standing: Standing,
     progress: Rc<Progress>,
-    /// The rest of many lines that were pasted at once.
+    /// The remaining lines of a paste.
     pasted: VecDeque<(String, Typing)>,
     welcome: bool,
-    /// The user is going: nothing more is read.
+    /// True once the user is leaving. No more lines are read.
     ended: bool,
     last_id: u64,
 }
@@ -52,10 +52,10 @@ impl Typist {
         Typist { dispatcher, keyboard, screen, standing, progress, pasted, welcome, ended, last_id }
     }
 
-    /// Asks what is to become of many lines. What is left of them is in `self.pasted`.
+    /// Asks what to do with several pasted lines. The lines to send are in `self.pasted`.
     async fn sort_out(&mut self, text: String, target: Typing) {
         if let Typing::Over(_) = target {
-            // It goes nowhere, and the failure says so.
+            // The text goes nowhere, and the failure says so.
             self.pasted.push_back((literal(&text), target));
             return;
         }
@@ -85,7 +85,7 @@ impl Typist {
         }
     }
 
-    /// Numbers a call. A text that is said is no longer on the screen, and kept for the case that it fails.
+    /// Numbers a call. The text of a message is kept in case of a failure, since it is no longer on the screen.
     fn entry(&mut self, call: Result<Call, Rejection>, said: Option<String>) -> Entry {
         self.last_id += 1;
         self.progress.begin(self.last_id, said);
@@ -93,7 +93,7 @@ impl Typist {
         Entry::Call { id, call }
     }
 
-    /// Parses a line for the target that its prompt named, whatever the present target is.
+    /// Parses a line for the target that its prompt named, not the current target.
     async fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
         let call = self.dispatcher.parse(line, target)?;
         self.dispatcher.note_command(line, target).await;
@@ -173,13 +173,13 @@ impl Input for Typist {
                     return Some(self.entry(Ok(Call::of(Role::Leave)), None));
                 }
                 Typed::Opened(with) => {
-                    // It may be over again.
+                    // The chat may have ended by now.
                     let switch = Request::Switch(with.to_string());
                     let _ = self.dispatcher.client().request(switch).await;
                 }
                 Typed::Answer(_) | Typed::Waited => {}
-                // What is pending, a login that is tried again say, is not waited for: nobody could
-                // stop it, since no more keys are read.
+                // Pending work, such as a retried login, is not awaited: no keys are read any more, so nobody could
+                // stop it.
                 Typed::End if !self.ended => {
                     self.ended = true;
                     return Some(self.entry(Ok(Call::of(Role::Quit)), None));
@@ -194,14 +194,14 @@ impl Input for Typist {
     }
 }
 
-/// Returns true for a line of text that its prompt sends to a chat.
+/// Returns true for a line that its prompt sends to a chat.
 pub(super) fn is_said(line: &str, target: &Typing) -> bool {
     let line = line.trim();
     let is_command = line.starts_with('/') && !line.starts_with("//");
     matches!(target, Typing::Chat(_)) && !line.is_empty() && !line.contains('\n') && !is_command
 }
 
-/// Marks a line as text for a chat, whatever it begins with.
+/// Marks a line as chat text, even if it looks like a command.
 fn literal(text: &str) -> String {
     match text.trim_start() {
         rest if rest.starts_with('/') => format!("/{rest}"),
@@ -209,10 +209,10 @@ fn literal(text: &str) -> String {
     }
 }
 
-/// Which entries are being done.
+/// The entries in progress.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// By their ids, with the text of those that say one.
+    /// The entries by id, with the text of those that send one.
     under_way: RefCell<BTreeMap<u64, Option<String>>>,
     changed: Wakeup,
 }
@@ -222,7 +222,7 @@ impl Progress {
         self.under_way.borrow_mut().insert(id, said);
     }
 
-    /// Returns the text that an entry says.
+    /// Returns the text that an entry sends.
     pub(super) fn said(&self, id: Option<&RawValue>) -> Option<String> {
         let id = id.and_then(|id| id.get().parse().ok())?;
         self.under_way.borrow().get(&id).cloned().flatten()
@@ -235,7 +235,7 @@ impl Progress {
         }
     }
 
-    /// Waits until an entry is done, or for [`MAX_WAIT`].
+    /// Waits until an entry is done, at most for [`MAX_WAIT`].
     async fn wait(&self, id: u64) {
         let done = async {
             loop {

@@ -1,4 +1,4 @@
-//! The prompt: the target of the line, and what is amiss.
+//! The text of the prompt: the target of the line, and any problem.
 
 use letschat_commands::render;
 use letschat_core::session::Typing;
@@ -6,8 +6,8 @@ use letschat_core::view::{ChatState, LinkState, SessionState};
 
 use super::standing::Attempt;
 
-/// Returns the prompt of a line that goes to a chat, nowhere, or is a command: `→ bob> ` in a chat, `letschat> `
-/// elsewhere, with a mark if something is amiss. Nobody's message begins with an arrow.
+/// Returns the prompt for a target: `→ bob> ` in a chat, `letschat> ` elsewhere, with a mark if there is a problem.
+/// No message begins with an arrow.
 pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) -> String {
     let target = target.chat();
     let name = target.map_or("letschat".to_owned(), |target| format!("→ {target}"));
@@ -27,7 +27,7 @@ pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) 
     format!("{name}{mark}> ")
 }
 
-/// Says where a line goes that was begun while lines went there, and others go elsewhere by now.
+/// Describes the target of a line that was begun before the target of new lines changed.
 pub(super) fn place(target: &Typing, others: &Typing) -> String {
     match target.chat() {
         Some(name) if *others == Typing::Over(name.clone()) => {

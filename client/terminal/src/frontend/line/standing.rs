@@ -1,4 +1,4 @@
-//! The state that prompt and completion share: the client's view, and the prompt's own.
+//! The state that prompt and completion share: the client's view, and the prompt's own state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,28 +8,29 @@ use letschat_engine::client::Client;
 use letschat_lua::plugins::Plugins;
 use letschat_protocol::username::Username;
 
-/// Shared by the threads of the front end and of the editor.
+/// State shared by the threads of the front end and of the editor.
 #[derive(Clone)]
 pub(super) struct Standing {
     client: Client,
     plugins: Option<Plugins>,
-    /// A chat that the user asked for and that has opened, until the prompt has gone there or said how to.
+    /// A chat that the user asked for and that has opened. It is kept until the prompt has switched to it or told
+    /// the user how to.
     opened: Arc<Mutex<Option<Username>>>,
     /// The next attempt to reach the server.
     attempt: Arc<Mutex<Attempt>>,
 }
 
-/// An attempt to reach the server that is to be made.
+/// A scheduled attempt to reach the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Attempt {
-    /// Counts from 1.
+    /// The number of the attempt, from 1.
     pub(super) number: u32,
-    /// The time of the clock.
+    /// The time of the attempt on the wall clock.
     pub(super) at_ms: u64,
 }
 
 impl Standing {
-    /// Of a client that may have plugins.
+    /// Creates the state for a client, with its plugins if any.
     pub(super) fn new(client: Client, plugins: Option<Plugins>) -> Standing {
         Standing { client, plugins, opened: Arc::default(), attempt: Arc::default() }
     }
@@ -46,28 +47,28 @@ impl Standing {
         self.client.typing()
     }
 
-    /// Notes that a chat is open which the user asked for.
+    /// Records that a requested chat has opened.
     pub(super) fn learn_opened(&self, with: &str) {
         *lock(&self.opened) = with.parse().ok();
     }
 
-    /// That chat, once.
+    /// Takes that chat.
     pub(super) fn take_opened(&self) -> Option<Username> {
         lock(&self.opened).take()
     }
 
-    /// Notes the next attempt to reach the server.
+    /// Records the next attempt to reach the server.
     pub(super) fn note_attempt(&self, attempt: Attempt) {
         *lock(&self.attempt) = attempt;
     }
 
-    /// Returns the attempt that was noted last.
+    /// Returns the last recorded attempt.
     pub(super) fn attempt(&self) -> Attempt {
         *lock(&self.attempt)
     }
 }
 
-/// Nobody panics while holding one of these locks.
+/// Locks a mutex. No code panics while it holds one of these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
-//! Which kind of line looks how.
+//! The styles of each kind of line.
 //!
-//! Only the sixteen colours that a terminal's own palette defines are used, so that its user's
-//! choice of palette holds. What common palettes show for them has to be readable, which the tests
-//! at a terminal measure: a contrast of 3:1, and of 4.5:1 where xterm shows a theme on the background
-//! that it is for. Times and hints alone may be a little fainter.
+//! Only the sixteen colours of the terminal's own palette are used, so that the user's choice of palette applies.
+//! The colours of common palettes have to be readable, which the terminal tests measure. They require a contrast of
+//! 3:1, and of 4.5:1 where xterm shows a theme on its intended background. Only times and hints may be a little
+//! fainter.
 
 use clap::ValueEnum;
 use nu_ansi_term::{Color, Style};
@@ -48,17 +48,17 @@ pub(super) enum Kind {
     Chat,
     Server,
     Warning,
-    /// A hint on what to type.
+    /// A hint about the next input.
     Hint,
-    /// The name of a command while it is typed.
+    /// The name of a command in the input.
     Command,
 }
 
 /// The styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].
 ///
-/// Of the colours of common palettes light blue and light red can be read best on light and on dark:
-/// purple gets as faint as 2.4:1 on a dark background, and red falls below 3:1. So does dark grey,
-/// and what is to stand back there is dimmed instead.
+/// Among the colours of common palettes, light blue and light red are the most readable on light and on dark.
+/// Purple falls to 2.4:1 on a dark background, and red below 3:1. So does dark grey, and secondary text is dimmed
+/// instead.
 fn styles(kind: Kind) -> [Style; 3] {
     let plain = Style::new();
     let on = |color: Color| color.normal();
@@ -76,13 +76,13 @@ fn styles(kind: Kind) -> [Style; 3] {
     }
 }
 
-/// How everything looks.
+/// The styles of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme(ThemeName);
 
 impl Theme {
-    /// The theme as the user wants it. `plainly` is whether NO_COLOR is set (no-color.org) or the
-    /// terminal has no colours.
+    /// Returns the theme that the user chose. `plainly` is true if NO_COLOR is set (no-color.org) or the terminal
+    /// has no colours.
     pub fn new(name: ThemeName, choice: ColorChoice, plainly: bool) -> Theme {
         match choice {
             ColorChoice::Never => Theme(ThemeName::Plain),
@@ -91,7 +91,7 @@ impl Theme {
         }
     }
 
-    /// The styles of a line that is being typed.
+    /// Returns the styles of the input line.
     pub(crate) fn look(self) -> Look {
         Look {
             prompt: self.style(Kind::Prompt),
@@ -111,7 +111,7 @@ impl Theme {
         }
     }
 
-    /// A text with the style of its kind, line by line, so that no style runs over a line's end.
+    /// Styles a text line by line, so that no style runs over a line's end.
     pub(super) fn paint(self, kind: Kind, text: &str) -> String {
         let style = self.style(kind);
         let lines: Vec<String> =
@@ -119,7 +119,7 @@ impl Theme {
         lines.join("\n")
     }
 
-    /// An event's text. Of what somebody says only the speaker is styled.
+    /// Styles an event's text. In a message only the sender is styled.
     pub(super) fn paint_event(self, kind: Kind, text: &str) -> String {
         match (kind, text.split_once(": ")) {
             (Kind::Message | Kind::OwnMessage | Kind::Broadcast, Some((speaker, said))) => {

@@ -1,4 +1,4 @@
-//! The first run: to an account, step by step.
+//! The first run: leads to an account, step by step.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use letschat_protocol::dialogue::Secret;
 const GREETING: &str = "\
 Welcome to Let's Chat. A few questions, and you are in; Ctrl+C skips them.";
 
-/// A server that does not answer is tried for long. After this time there is a prompt.
+/// The time after which the prompt appears even if the server has not answered. The client keeps trying.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const LEFT_OUT: &str = "\
@@ -38,20 +38,20 @@ What next?
 const AT_QUESTIONS: &str = "\
 Answer the question. Ctrl+C skips the questions, `quit` or Ctrl+D ends.";
 
-/// The user does not go on with the questions.
+/// The reason to end the questions.
 enum Stop {
     Skip,
     Quit,
 }
 
-/// Leads to a login, or past it. The screen outlives this, so nothing that is shown is lost.
+/// Leads to a login, or gives up. The screen outlives this, so nothing shown is lost.
 pub(super) async fn lead(dispatcher: &Dispatcher, keyboard: &Keyboard, screen: &Screen) {
     let guide = Guide { dispatcher, keyboard, screen };
     guide.show(GREETING).await;
     match guide.lead().await {
         Ok(()) => guide.show(NEXT).await,
         Err(Stop::Skip) => guide.show(LEFT_OUT).await,
-        // A client that has ended needs no other word.
+        // A client that has ended needs no message.
         Err(Stop::Quit) => drop(dispatcher.client().request(Request::Quit).await),
     }
 }
@@ -75,7 +75,7 @@ impl Guide<'_> {
         }
     }
 
-    /// Names and passwords are of use only where there is a server.
+    /// Waits for the server first: names and passwords are useless without one.
     async fn reach_server(&self) -> Result<(), Stop> {
         let server = match self.dispatcher.client().request(Request::Status).await {
             Ok(Reply::Status(status)) => Printable(&status.server).to_string(),
@@ -105,7 +105,7 @@ impl Guide<'_> {
         }
     }
 
-    /// Waits for something with the server. Gives it up if the user does.
+    /// Waits for work with the server. Cancels it if the user does.
     async fn wait<T>(&self, text: &str, work: impl Future<Output = T>) -> Result<T, Stop> {
         let heard = async |line: &str| match command(line) {
             Some(Role::Quit) => false,
@@ -119,7 +119,7 @@ impl Guide<'_> {
         match waited {
             Ok(result) => Ok(result),
             Err(typed) => {
-                // It may be done by now.
+                // The work may have finished.
                 let _ = self.dispatcher.client().request(Request::Cancel(None)).await;
                 Err(stop(&typed))
             }
@@ -169,7 +169,7 @@ impl Guide<'_> {
             };
             self.show(&render::failure(&failure)).await;
             match failure.code {
-                // The password is as good for another name.
+                // The same password works for another name.
                 FailureCode::NameTaken | FailureCode::NameInvalid => {
                     name = self.ask_for_new_name().await?;
                     chosen = Some(password);
@@ -184,7 +184,7 @@ impl Guide<'_> {
         self.ask_for_name("The name you want (a-z, 0-9, _ - .)", None).await
     }
 
-    /// Asks for a name that the server can't refuse for its letters. An empty answer means the `usual` one.
+    /// Asks for a name with valid characters. An empty answer means the `usual` one.
     async fn ask_for_name(
         &self,
         question: &str,
@@ -207,7 +207,7 @@ impl Guide<'_> {
         chosen.map(|(password, _)| password).ok_or(Stop::Skip)
     }
 
-    /// Runs a command that has all it needs. The outer result is an error if that goes on for too long.
+    /// Runs a complete command. The outer result is an error if it takes too long.
     async fn run(
         &self,
         role: Role,
@@ -224,12 +224,12 @@ impl Guide<'_> {
     }
 
     async fn show(&self, text: &str) {
-        // The screen is open as long as anybody asks.
+        // The screen stays open while a question is open.
         let _ = self.screen.show(text).await;
     }
 }
 
-/// Returns the role of an answer that is a command. Any but that of quitting stands for all others.
+/// Returns the role of an answer that is a command. Any role but quit stands for all others.
 fn command(answer: &str) -> Option<Role> {
     let command = find(answer.trim().trim_start_matches('/')).ok()?;
     Some(command.role.unwrap_or(Role::Say))
@@ -239,7 +239,7 @@ fn stop(typed: &Typed) -> Stop {
     if matches!(typed, Typed::Answer(None)) { Stop::Skip } else { Stop::Quit }
 }
 
-/// Returns what the end of a hidden question means.
+/// Converts the end of a hidden question.
 fn refused(failure: &Failure) -> Stop {
     if failure.code == FailureCode::Cancelled { Stop::Skip } else { Stop::Quit }
 }
@@ -248,7 +248,7 @@ fn is_good(password: &Secret, name: &Username) -> bool {
     password::check(&password.0, name).is_ok()
 }
 
-/// Returns `None` if it takes longer than somebody wants to look at a welcome.
+/// Returns `None` if the work exceeds the patience for a welcome.
 async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     let expired = async {
         Timer::after(PATIENCE).await;
