@@ -2,17 +2,17 @@
 //! and prints what it measured beside what is to be reached. docs/PERFORMANCE.md explains each
 //! figure.
 //!
-//! * [`run`] – what is measured, in which order; [`plan`] – how big and how long
+//! * [`run`] – the measurements and their order; [`plan`] – their sizes and durations
 //! * [`figures`] – one file for each figure
-//! * [`baselines`] – what ratios are taken against
+//! * [`baselines`] – the baselines of the ratios
 //! * [`load`] – a crowd of clients on one thread
 //! * [`people`], [`sides`] – two clients of the library in a chat, each on a core of its own
-//! * [`server`], [`under_load`], [`accounts`] – a server of its own, its crowd, everybody's account
-//! * [`process`], [`machine`], [`statistics`] – clocks, memory, many numbers in few
+//! * [`server`], [`under_load`], [`accounts`] – a real server, its crowd, the accounts
+//! * [`process`], [`machine`], [`statistics`] – clocks, memory, summaries of samples
 //! * [`report`] – the table and the JSON
 //!
-//! Deliberately absent: any way into the server but the wire. It is a process of its own,
-//! as it was built for people.
+//! Deliberately absent: any access to the server except over the network. It runs as its own
+//! process, as users run it.
 
 mod accounts;
 mod baselines;

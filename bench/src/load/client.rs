@@ -155,7 +155,7 @@ impl Client {
     }
 
     fn link_is_ready(&mut self, around: &SharedByClients, tally: &mut Tally) {
-        // Readiness of an earlier link does not concern this one.
+        // The readiness of an earlier link does not concern this one.
         let Some(link) = &mut self.link else { return };
         let mut news = Vec::new();
         let result = link.advance(&mut news);
