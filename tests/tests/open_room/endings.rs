@@ -1,4 +1,4 @@
-//! How the room starts and ends.
+//! The start and the end of the room.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
@@ -10,7 +10,7 @@ use letschat_tests::room::TestRoom;
 #[test]
 fn signal_ends_the_room_in_order() {
     for signal in ["INT", "TERM", "HUP"] {
-        // Whoever runs the tests may ignore SIGHUP.
+        // The tests may run with SIGHUP ignored.
         let by = ["env", "--default-signal=HUP"].map(str::to_owned);
         let mut room = TestRoom::start_by(&by, free_port());
         let alice = room.visitor();

@@ -1,4 +1,4 @@
-//! Bytes that are no usual keys: blanks, controls, broken pastes, and no text at all.
+//! Unusual input: blanks, controls, unfinished pastes, and bytes that are not text.
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::person::{CTRL_C, Person, UP};
@@ -14,7 +14,7 @@ fn in_a_chat() -> (TestServer, Person, TestClient) {
     (server, alice, bob)
 }
 
-/// How often the prompt of the chat stands on the screen or above it.
+/// Returns the number of times that the chat's prompt is on the screen or above it.
 fn prompts(alice: &Person) -> usize {
     alice.all_rows().iter().filter(|row| row.starts_with("→ bob>")).count()
 }
@@ -26,7 +26,7 @@ fn tabs_in_a_line_leave_no_copies_of_the_prompt() {
         bob.ok("say", json!({"text": format!("number {number}")}));
     }
     alice.sees("bob: number 29");
-    // At the bottom of the screen, and wider than it.
+    // The input is at the bottom of the screen and wider than it.
     let text = format!("a{}x", "\t".repeat(25));
     alice.pastes(&text);
     alice.press("y");

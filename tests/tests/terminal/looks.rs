@@ -1,4 +1,4 @@
-//! Colours, and who wants none.
+//! Colours, and the options without them.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::person::{CTRL_D, Person};
@@ -6,7 +6,7 @@ use letschat_tests::programs::{Running, program};
 use letschat_tests::server::TestServer;
 use serde_json::json;
 
-/// What sets a colour or a style, as opposed to what resets it.
+/// Returns true if a sequence sets a colour or a style, rather than resetting it.
 fn is_colored(bytes: &str) -> bool {
     let mut sequences = bytes.split("\x1b[").skip(1);
     sequences.any(|sequence| {

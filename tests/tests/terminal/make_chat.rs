@@ -1,4 +1,4 @@
-//! What `make chat` and `make stop` run, in a home of its own.
+//! The script of `make chat` and `make stop`, in a home folder of its own.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/chat.sh");
 
-/// A user's home, and a free port. Its server is stopped at the end.
+/// A user's home folder and a free port. Its server is stopped at the end.
 struct Home {
     folder: Rc<TempDir>,
     port: u16,
@@ -23,7 +23,7 @@ impl Home {
         Home { folder: Rc::new(tempfile::tempdir().unwrap()), port: free_port() }
     }
 
-    /// The same home, with a server on another port.
+    /// Returns the same home, with a server on another port.
     fn on_another_port(&self) -> Home {
         Home { folder: self.folder.clone(), port: free_port() }
     }
@@ -103,14 +103,15 @@ fn a_server_on_another_port_has_a_folder_of_its_own() {
         assert!(home.is_served());
         somebody
     });
-    // Whoever started a server need not have gone when it is stopped.
+    // The user who started a server may still be there when it is stopped.
     let stopped = other.stop();
     assert!(String::from_utf8_lossy(&stopped.stdout).contains("The server has stopped."));
     assert!(!other.is_served() && home.is_served());
     drop(both);
 }
 
-/// What make would run for these words, with cargo's folder of builds as these variables have it.
+/// Returns the commands that make would run for these words. The variables set cargo's build
+/// folder.
 fn would_run(words: &[&str], variables: &[(&str, &Path)]) -> String {
     let mut make = std::process::Command::new("make");
     make.args(["--dry-run", "--no-print-directory", "--directory"]);

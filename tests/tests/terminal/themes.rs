@@ -1,4 +1,4 @@
-//! What the themes show can be read: on a light background, on a dark one, and the usual one on
+//! The contrast of the themes: on a light background, on a dark one, and of the default theme on
 //! both.
 
 use letschat_tests::client::TestClient;
@@ -8,16 +8,16 @@ use letschat_tests::server::TestServer;
 use serde_json::json;
 use vt100::{Cell, Color};
 
-/// For text (WCAG 2.2, 1.4.3).
+/// The contrast for text (WCAG 2.2, 1.4.3).
 const GOOD: f64 = 4.5;
-/// For large text, and for what a palette may make of a theme that is not made for it.
+/// The contrast for large text, and for themes on a background that they are not made for.
 const FAIR: f64 = 3.0;
-/// Times and hints are there to stand back.
+/// The contrast for times and hints, which may be fainter.
 const FAINT: f64 = 2.8;
 
 const TALL: Window = Window { rows: 60, columns: 100 };
 
-/// What people read, with a warning first.
+/// The texts to read, with a warning first.
 const TEXTS: [&str; 8] = [
     "There is no such command; `/help` lists them.",
     "bob at 127.0.0.1 asks for a chat.",
@@ -28,10 +28,10 @@ const TEXTS: [&str; 8] = [
     "→ bob>",
     "/connect",
 ];
-/// What a hint says.
+/// The text of a hint.
 const HINT: &str = "WHO [force]";
 
-/// Sees everything that has a look of its own, and begins a line.
+/// Shows one of everything that has a style, and begins a line.
 fn at_a_busy_screen(theme: &[&str]) -> (Person, TestServer, TestClient) {
     let server = TestServer::start(&[]);
     let alice = Person::join_at(&server, "alice", TALL, theme, &[]);
