@@ -248,7 +248,7 @@ impl Client {
                 return Some(Input::Displayed(displayed));
             }
             Effect::Tell(Event::LoggedIn { .. }) => tally.logins += 1,
-            // These clients store and show nothing, and call nobody.
+            // These clients store nothing, show nothing and call no peers.
             Effect::CloseAccount
             | Effect::Save(_)
             | Effect::Tell(_)

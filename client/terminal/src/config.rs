@@ -222,7 +222,7 @@ impl Options {
         self.json
     }
 
-    /// Returns true if that program is told own messages.
+    /// Returns true if that program receives own messages.
     pub fn tells_own_messages(&self) -> bool {
         self.own_messages
     }
