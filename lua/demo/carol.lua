@@ -1,4 +1,5 @@
--- Carol's part of the demo: she comes late, is turned down, and pays for asking after nobody.
+-- Carol's part of the demo: she arrives late, is denied, and is penalised for a request to an
+-- absent user.
 
 local play = require("tests/play")
 local story = require("demo/story")
