@@ -1,5 +1,4 @@
--- Carol's part of the demo: she arrives late, is denied, and is penalised for a request to an
--- absent user.
+-- Carol's part of the demo: she arrives late, is denied, and is penalised for a wrong request.
 
 local play = require("tests/play")
 local story = require("demo/story")
