@@ -53,7 +53,7 @@ impl fmt::Display for MessageId {
 mod tests {
     use super::*;
 
-    /// The test vectors of PROTOCOL.md, computed by Python's hashlib.
+    /// Checks the test vectors of PROTOCOL.md, computed by Python's hashlib.
     #[test]
     fn ids_are_the_documented_hashes() {
         let author = PublicKey::from_bytes([7; 32]);

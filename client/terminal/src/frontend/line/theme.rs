@@ -54,7 +54,7 @@ pub(super) enum Kind {
     Command,
 }
 
-/// The styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].
+/// Returns the styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].
 ///
 /// Among the colours of common palettes, light blue and light red are the most readable on light and on dark.
 /// Purple falls to 2.4:1 on a dark background, and red below 3:1. So does dark grey, and secondary text is dimmed
