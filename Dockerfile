@@ -1,5 +1,5 @@
 # Images of the server (the default) and, with --target client, of the client.
-# docs/OPERATING.md tells how the server's is run.
+# docs/OPERATING.md explains how to run the server's image.
 
 FROM rust:1.95-slim-bookworm AS builder
 # Luau is written in C++, and the slim image compiles only C.
@@ -7,7 +7,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /letschat
-# The libraries first, with nothing of ours: this layer stands until a manifest changes.
+# Build the libraries first, without our code: this layer is cached until a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY flags/Cargo.toml flags/
@@ -45,7 +45,7 @@ ENV LETSCHAT_DATA=/var/lib/letschat/data
 EXPOSE 4401/tcp
 ENTRYPOINT ["letschat"]
 
-# The client with the scripts of the three who play in docker-compose.yml.
+# The client with the scripts of the three actors in docker-compose.yml.
 FROM client AS demo
 COPY lua /usr/local/share/letschat/lua
 
@@ -57,6 +57,6 @@ USER letschat-server
 ENV LETSCHAT_SERVER_DATA=/var/lib/letschat-server
 VOLUME /var/lib/letschat-server
 EXPOSE 4400/tcp 4400/udp
-# It goes by the server's own settings where they are variables or in a file.
+# The check uses the server's own settings, from variables or a file.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["letschat-server", "health"]
 ENTRYPOINT ["letschat-server"]

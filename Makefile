@@ -1,17 +1,17 @@
-# Two commands do everything: `make chat` opens a chat, `make test` tests all there is.
+# The two main commands: `make chat` opens a chat, `make test` runs all tests.
 
 PROFILE ?= release
 DATA ?=
 PORT ?=
 
 cargo_profile = $(if $(filter release,$(PROFILE)),--release)
-# Where cargo builds: CARGO_TARGET_DIR, or what cargo's settings say. Asked for only where it is needed.
+# Cargo's build folder: CARGO_TARGET_DIR, or the one in cargo's settings. Evaluated only where it is needed.
 target = $(or $(shell cargo metadata --no-deps --offline --format-version 1 2>/dev/null \
 	| sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'),target)
 binaries = $(target)/$(if $(filter release,$(PROFILE)),release,debug)
 
-# Lua's virtual machine is C++. Its library goes into the program where the machine has it in that form: the system's
-# own would be larger in memory, and has to be there.
+# Lua's virtual machine is C++. Its library is linked statically where the machine has a static one: a shared one
+# uses more memory and would have to be installed.
 ifneq ($(filter /%,$(shell $(CXX) -print-file-name=libstdc++.a 2>/dev/null)),)
 export CXXSTDLIB := static:-bundle=stdc++
 endif
@@ -27,17 +27,17 @@ build: ## Build server and client into target/release.
 chat: build ## Open a client, and start a server on this machine if none answers.
 	@PORT=$(PORT) DATA=$(DATA) scripts/chat.sh open "$(binaries)"
 
-stop: ## End the server that `make chat` started.
+stop: ## Stop the server that `make chat` started.
 	@PORT=$(PORT) scripts/chat.sh stop
 
 run: build ## Start a server on TCP and UDP 4400, with SQLite in its data folder. Ctrl+C ends it.
 	"$(binaries)/letschat-server" $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
 
-install: ## Install what was built (or is, now) below PREFIX (/usr/local), inside DESTDIR.
+install: ## Install the programs below PREFIX (/usr/local), inside DESTDIR; builds them if they are missing.
 	@[ -x "$(target)/release/letschat-server" ] || $(MAKE) --no-print-directory build PROFILE=release
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release"
 
-demo: ## Tell the story of three clients and a server, in containers; README.md says more.
+demo: ## Play the demo with three clients and a server, in containers; see README.md.
 	@scripts/demo.sh containers
 
 demo-local: build ## The same without Docker: with processes and SQLite.
@@ -53,7 +53,7 @@ lint: ## Check the format, the lints and the dependencies.
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/check-dependencies.sh
 
-bench: bench-build ## Measure what it costs, within ten minutes; docs/PERFORMANCE.md explains it.
+bench: bench-build ## Measure the performance, within ten minutes; see docs/PERFORMANCE.md.
 	"$(target)/release/letschat-bench" $(BENCH)
 
 bench-quick: bench-build ## The same with fewer clients, within one minute.
@@ -62,16 +62,16 @@ bench-quick: bench-build ## The same with fewer clients, within one minute.
 bench-build:
 	cargo build --locked --release --workspace --bins
 
-fuzz: ## Let every fuzzer search for a minute (SECONDS_EACH=60); installs cargo-fuzz if it is missing.
+fuzz: ## Run every fuzzer for a minute (SECONDS_EACH=60); installs cargo-fuzz if it is missing.
 	scripts/fuzz.sh
 
-chaos: check-tools bench-build ## Play every fault in full, in half an hour, and print a table of what was seen.
+chaos: check-tools bench-build ## Play every fault in full, in half an hour, and print a table of the results.
 	scripts/chaos.sh
 
-check-tools: ## See that openssl, ncat, python3, strace and faketime are here, which the tests use, and a MySQL or MariaDB to use.
+check-tools: ## Check for the programs that the tests use, and install missing ones.
 	@scripts/install-tools.sh openssl ncat python3 strace faketime
 	@[ -n "$$LETSCHAT_TEST_MYSQL" ] || scripts/throwaway-mysql.sh --check \
 		|| scripts/install-tools.sh mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
 
-clean: ## Remove what was built.
+clean: ## Remove all build output.
 	cargo clean

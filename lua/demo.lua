@@ -1,6 +1,6 @@
 -- Plays a part of the demo, as in `letschat --script lua/demo.lua alice`.
 --
--- scripts/demo.sh obeys the lines of these forms, and shows all others:
+-- scripts/demo.sh acts on lines of these forms, and shows all others:
 --
 --   begins: STEP   a step begins
 --   done           it went as told
@@ -22,7 +22,7 @@ for _, event in { "disconnected", "retrying" } do
     end)
 end
 
--- A part is a list of cues and of steps, which are a name, a function and its arguments.
+-- A part is a list of cues and of steps. A step is a name, a function and its arguments.
 for _, step in require("demo/" .. chat.arguments[1]) do
     if step.cue then
         print("cue: " .. step.cue)

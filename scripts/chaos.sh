@@ -1,6 +1,6 @@
 #!/bin/sh
-# Plays every fault of tests/tests/faults and tests/tests/between in full, or those that are
-# named, and prints a table of what was seen. CHAOS_SEED=n draws chance as it was drawn before.
+# Runs every fault of tests/tests/faults and tests/tests/between in full, or only the named ones, and prints a table
+# of the results. CHAOS_SEED=n repeats a run with its random seed.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,13 +16,13 @@ export CHAOS_SEED CHAOS_TABLE
 } >"$CHAOS_TABLE"
 
 status=0
-# Two at a time: much of it is waiting, for cut links and for clocks, and leaves the processor to the other.
+# Two at a time: the tests mostly wait, for cut links and for clocks, and leave the processor to each other.
 play() {
     cargo test --locked --release --workspace --test faults --test between -- --test-threads=2 --nocapture "$@" || status=$?
 }
 
 play "$@"
-# What a restart of MySQL forgets, MariaDB never had: its logins are checked against a cache.
+# MySQL checks logins against a cache that a restart clears. MariaDB has no such cache.
 if [ $# = 0 ]; then
     export LETSCHAT_TEST_MYSQL_IMAGE=mysql:9.7
     if docker info >/dev/null 2>&1 && scripts/stand-in-images.sh && scripts/throwaway-mysql.sh --check; then

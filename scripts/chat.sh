@@ -21,10 +21,10 @@ stop="make stop"
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
 
-# A process that has ended and that nobody has asked after yet (Z) runs no more.
+# A zombie (Z) has ended but was not reaped yet.
 runs() { grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null; }
 
-# Only a server that we started, and that still is one, is ever ended.
+# True for a server that this script started and that still runs. No other is ended.
 ours() {
     [ -r "$pid_file" ] && read -r pid <"$pid_file" \
         && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = letschat-server ] && runs "$pid"
@@ -32,7 +32,8 @@ ours() {
 
 start_server() {
     mkdir -p "$state"
-    # From a shell of its own, so that it is no child of the client that this becomes.
+    # Start the server from its own shell, so that it is no child of the client that this process
+    # becomes.
     (
         setsid "$1/letschat-server" --port "$port" ${data:+--data "$data"} </dev/null >>"$log" 2>&1 &
         echo $! >"$pid_file"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs tests, and ends the run by name when one of them takes longer than two minutes.
+# Runs tests, and ends the run with the test's name if a test takes longer than two minutes.
 #
 #   scripts/deadline.sh cargo test ...
 #
 # The test harness names a test that has run for a minute. It does so only with more than one thread.
 set -uo pipefail
 
-# From that line on.
+# Wait from that line on.
 rest=${DEADLINE_REST_SECONDS:-60}
 
 lines=$(mktemp -u)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs the demo: a server that is stopped in the middle, and a client for each of Alice, Bob and Carol.
-# Exits with status 0 if every step went as told and with 1 if not, and leaves nothing running.
+# Runs the demo: a server that is stopped in the middle, and the clients of Alice, Bob and Carol. Exits with status
+# 0 if every step succeeded and 1 if not, and leaves nothing running.
 #
 #   demo.sh local FOLDER   on this machine, with SQLite and the two programs in FOLDER
 #   demo.sh containers     in the containers of docker-compose.yml, whose images it builds first
 #
-# scripts/demo/local.sh and scripts/demo/containers.sh hold the difference. Every line of every program comes
-# through one pipe. lua/demo.lua lists the lines that this script obeys.
+# scripts/demo/local.sh and scripts/demo/containers.sh contain the differences. Every line of every program comes
+# through one pipe. lua/demo.lua lists the lines that this script acts on.
 #
 # DEMO_LUA replaces the folder lua in the local demo, and DEMO_SECONDS the time limit. DEMO_COLOR=always asks
 # for colors without a terminal.
@@ -33,13 +33,13 @@ main() {
     trap clear_away EXIT
     trap 'exit 130' HUP INT TERM PIPE
     mkfifo "$work/lines"
-    # Only this script reads: when it ends, no program is left waiting for room in the pipe.
+    # Only this script reads: when it ends, no program blocks on a full pipe.
     exec 3<>"$work/lines"
     exec 4>"$work/lines"
     # shellcheck source=scripts/demo/local.sh
     . "scripts/demo/$1.sh"
 
-    # Bash may crash if a trap exits from within `read`, and sees a signal that comes just before when it returns.
+    # Bash may crash if a trap exits from within `read`. A signal that comes just before `read` is handled after it.
     local who kind text is_over=
     trap 'is_over=yes' HUP INT TERM PIPE
     verdict="the story was broken off" SECONDS=0
@@ -78,7 +78,7 @@ take_cues() {
     done
 }
 
-# Runs a program as NAME, in a session of its own: Ctrl+C at the terminal reaches this script alone.
+# Runs a program as NAME, in a session of its own, so that Ctrl+C at the terminal reaches only this script.
 run() {
     setsid "${@:2}" </dev/null > >(exec 3>&-; relay "$1") 2>&1 3>&- 4>&- &
     running[$1]=$!
@@ -93,7 +93,7 @@ relay() {
     printf '%s\tends\t\n' "$1" >&4
 }
 
-# Does what a line says, or shows it.
+# Acts on a line, or shows it.
 obey() {
     case "$kind $text" in
     "ends "*) see_off ;;
@@ -111,7 +111,7 @@ obey() {
     esac
 }
 
-# Checks that a program has ended as it should, the server on a cue and a client at the end of its part.
+# Checks the exit of a program: the server ends on a cue, a client at the end of its part.
 see_off() {
     local status=0
     wait "${running[$who]}" || status=$?
@@ -147,14 +147,14 @@ out_of_time() {
     exit 1
 }
 
-# Ends everything, for whatever reason the script exits.
+# Ends everything, whatever the reason for the exit.
 clear_away() {
     local result=$? color=$bad signal tries
-    # A copy of this script that is about to become a program has the traps, too, for a moment.
+    # A subshell that is about to exec a program briefly has the traps, too.
     [ $BASHPID = $$ ] || exit 1
     trap '' HUP INT TERM PIPE
     exec 3>&- 4>&-
-    # Such a copy may lose the first signal.
+    # Such a subshell may lose the first signal.
     for signal in TERM TERM KILL; do
         kill -$signal "${running[@]}" 2>/dev/null || true
         for ((tries = 30; tries > 0; tries--)); do
@@ -169,7 +169,7 @@ clear_away() {
     exit $result
 }
 
-# Removes what the programs leave behind.
+# Removes the programs' leftovers.
 remove() { :; }
 
 # Prints a line of NAME in a color.

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Sees that programs are here which the tests or the demo use, and installs them where that is possible: as
-# root on Debian and its relatives. Each argument is a program and the Debian package of that name,
-# or PROGRAM:PACKAGE. No package may be one that starts a service.
+# Checks for the programs that the tests or the demo use. Installs missing ones if possible: as root on Debian and
+# its derivatives. Each argument is a program with a Debian package of the same name, or PROGRAM:PACKAGE. No package
+# may be one that starts a service.
 set -eu
 PATH=$PATH:/usr/sbin
 

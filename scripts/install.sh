@@ -1,13 +1,13 @@
 #!/bin/sh
-# Installs both programs, their man pages and the completions of bash, zsh and fish. They write
-# these pages themselves, so that they are those of the programs installed.
+# Installs both programs, their man pages and the completions of bash, zsh and fish. The installed
+# programs generate these pages, so that they match.
 #
 #   install.sh FOLDER   FOLDER has the two programs
 #
-# PREFIX is where they are to be used from (/usr/local), DESTDIR stands before it while a package
-# is made.
+# PREFIX is the final location (/usr/local). DESTDIR is a root folder before it, for building
+# packages.
 set -eu
-# What is installed is for everybody, whatever the installer keeps to themselves.
+# Installed files are readable by everybody, whatever the installer's umask.
 umask 022
 
 programs=$1

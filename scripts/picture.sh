@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws the pictures in README.md and docs/ASSIGNMENTS.md from what the programs do now. Times, ports, addresses and keys are
-# other ones each time.
+# Draws the pictures in README.md and docs/ASSIGNMENTS.md from the programs' current output. Times, ports, addresses
+# and keys differ each time.
 #
 #   picture.sh session    docs/session.svg: plays a session, and draws what its two people see
 #   picture.sh accounts   docs/accounts.svg: imports accounts, and draws an operator and two people

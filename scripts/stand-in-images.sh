@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# Makes the three public images that the demo builds on, on this machine, where no image registry
-# can be reached: of the same distributions and versions, so that the same Dockerfile and
-# docker-compose.yml work with them.
+# Builds the three public images of the demo on this machine, if no image registry can be reached. They have the
+# same distributions and versions, so that the same Dockerfile and docker-compose.yml work with them.
 #
 #   debian:bookworm-slim      a minimal Debian 12
 #   rust:1.95-slim-bookworm   the same with a C compiler and this machine's own Rust and certificates
 #   mysql:9.7                 Debian unstable with its MySQL; sets itself up as the official image does
 #
-# An image that is there is left alone, and one that a registry hands out is taken from it. The
-# packages come from wherever this machine gets its own. It takes about two minutes, root, and a
-# Debian for the machine.
+# Existing images are left alone, and images are pulled if a registry has them. The packages come from this
+# machine's own sources. The script takes about two minutes, and needs root and Debian.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -61,13 +59,13 @@ see_what_it_takes() {
         echo "a stand-in for $rust takes Rust 1.95, and here is ${here:-none}" >&2
         exit 1
     fi
-    # What apt goes through, debootstrap has to go through as well.
+    # debootstrap needs the same proxy as apt.
     proxy=
     eval "$(apt-config shell proxy Acquire::http::Proxy)"
     [ -z "$proxy" ] || export http_proxy=$proxy
 }
 
-# Where this machine's own packages come from. What its source is shows once the lists are here.
+# The URL of this machine's own Debian packages. It is known only after the package lists were downloaded.
 debian_mirror() {
     apt-get update -qq >&2
     # shellcheck disable=SC2016 # what is replaced is apt's
@@ -90,10 +88,10 @@ make_bookworm() {
     fi
     wanted $rust || return 0
     install_packages gcc libc6-dev
-    # Its documentation is more than half of it.
+    # The documentation is more than half of the toolchain.
     mkdir -p "$root/usr/local/rust" "$root/usr/local/cargo"
     tar -C "$(rustc --print sysroot)" --exclude=./share -c . | tar -C "$root/usr/local/rust" -x
-    # Whoever reaches crates.io by a way of their own does so in the container, too.
+    # A private configuration for crates.io applies in the container, too.
     for file in config.toml config; do
         file=${CARGO_HOME:-${HOME:-/root}/.cargo}/$file
         [ ! -e "$file" ] || cp "$file" "$root/usr/local/cargo"
@@ -110,7 +108,7 @@ make_mysql() {
     chroot "$root" groupadd --system --gid 999 mysql
     chroot "$root" useradd --system --uid 999 --gid 999 --home-dir /var/lib/mysql --shell /usr/sbin/nologin mysql
     install -d -o 999 -g 999 "$root/var/lib/mysql"
-    # Not /var/run, which is a link to this machine's own folder as long as nobody is in there.
+    # Not /var/run: until the change of root it is a link to this machine's own folder.
     install -d -o 999 -g 999 -m 1777 "$root/run/mysqld"
     install -d -o 999 -g 999 -m 750 "$root/var/lib/mysql-files"
     cat >"$root/etc/my.cnf" <<'CONFIGURATION'
@@ -132,22 +130,22 @@ CONFIGURATION
         -c 'ENTRYPOINT ["docker-entrypoint.sh"]' -c 'CMD ["mysqld"]'
 }
 
-# A minimal Debian of that release in $root, which trusts whom this machine trusts.
+# Installs a minimal Debian of that release in $root, which trusts the same certificates as this machine.
 bootstrap() {
     debootstrap --variant=minbase --include=ca-certificates "$1" "$root" "$mirror"
     cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
-    # Nothing that is installed here may start.
+    # No installed service may start.
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
 }
 
-# A mirror may lag behind what it copies: what it has is signed all the same.
+# A mirror may lag behind its origin, but its packages are signed all the same.
 install_packages() {
     chroot "$root" apt-get update -qq -o Acquire::Check-Valid-Until=false
     chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
-# The folder $root as an image of that name; more arguments are docker's.
+# Imports the folder $root as an image of that name. Further arguments are docker's.
 import() {
     image=$1
     shift

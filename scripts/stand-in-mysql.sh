@@ -1,13 +1,13 @@
 #!/bin/bash
-# The entry point of the stand-in for the image of MySQL that stand-in-images.sh makes. At the first
-# start it sets the server up as the variables say, as the official image does:
+# The entry point of the stand-in for the MySQL image, built by stand-in-images.sh. At the first
+# start it sets the server up according to these variables, like the official image:
 #
 #   MYSQL_ROOT_PASSWORD        the password of root, from anywhere (or MYSQL_ALLOW_EMPTY_PASSWORD)
 #   MYSQL_DATABASE             a database to make
 #   MYSQL_USER, MYSQL_PASSWORD a user to make, with all rights on that database
 set -euo pipefail
 
-# Another program than the server is just run.
+# Another program than the server is run as it is.
 if [ "${1:-}" != mysqld ]; then
     exec "$@"
 fi
@@ -23,13 +23,13 @@ if [ -z "${MYSQL_ROOT_PASSWORD:-}${MYSQL_ALLOW_EMPTY_PASSWORD:-}" ]; then
     exit 1
 fi
 
-# A text as it stands in SQL.
+# Quotes a text for SQL.
 quoted() {
     local text=${1//\\/\\\\}
     printf "'%s'" "${text//\'/\'\'}"
 }
 
-# A name as it stands in SQL.
+# Quotes a name for SQL.
 # shellcheck disable=SC2016 # these quotes are SQL's
 named() { printf '`%s`' "${1//\`/\`\`}"; }
 
@@ -45,7 +45,7 @@ setup=$(mktemp)
     if [ -n "${MYSQL_USER:-}" ] && [ -n "${MYSQL_PASSWORD:-}" ]; then
         user="$(quoted "$MYSQL_USER")@'%'"
         echo "CREATE USER $user IDENTIFIED BY $(quoted "$MYSQL_PASSWORD");"
-        # As in any grant, _ and % would stand for other characters.
+        # In a grant, _ and % would be wildcards.
         database=${MYSQL_DATABASE:-}
         database=${database//_/\\_}
         [ -z "$database" ] || echo "GRANT ALL ON $(named "${database//%/\\%}").* TO $user;"

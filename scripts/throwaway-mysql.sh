@@ -1,14 +1,13 @@
 #!/bin/sh
-# Runs a throwaway MySQL or MariaDB server for tests: whichever is on this machine, else one in a
-# container, if Docker has an image of one here. Nothing is downloaded. LETSCHAT_TEST_MYSQL_IMAGE=NAME
-# wants this image's, whatever else is here.
+# Runs a throwaway MySQL or MariaDB server for tests: one on this machine, else one in a container, if Docker has an
+# image of one here. Nothing is downloaded. LETSCHAT_TEST_MYSQL_IMAGE=NAME selects this image.
 #
 # usage: throwaway-mysql.sh --check
 #        throwaway-mysql.sh [--keep] PORT FOLDER [OPTION...]
 #
-# --check only sees whether there is one. Otherwise the server listens on 127.0.0.1, reads no
-# settings of the system's, and lets `root` in without a password. It ends when standard input does,
-# so that it outlives nobody who started it, and the folder goes with it unless --keep is given.
+# --check only checks whether there is one. Otherwise the server listens on 127.0.0.1, reads no system settings, and
+# lets `root` in without a password. It ends with its standard input, so that it does not outlive its starter. Its
+# folder is removed then unless --keep is given.
 set -eu
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
@@ -46,7 +45,7 @@ find_server() {
     *MariaDB*) kind=mariadb ;;
     *) kind=mysql ;;
     esac
-    # MariaDB needs it to make a database, and has it among the client programs.
+    # MariaDB needs this client program to create a database.
     [ $kind = mysql ] || command -v my_print_defaults >/dev/null
 }
 
@@ -55,7 +54,7 @@ check_here() {
 }
 
 run_here() {
-    # The servers refuse to run as root unless told so.
+    # The servers refuse to run as root without this option.
     user=
     [ "$(id -u)" != 0 ] || user=--user=root
 
@@ -68,20 +67,20 @@ run_here() {
         fi
     fi
 
-    # A commit survives a killed server, if not a power cut: nobody waits for the disk.
+    # Commits do not wait for the disk: they survive a killed server, but not a power cut.
     "$server" --no-defaults $user --datadir="$folder/data" --bind-address=127.0.0.1 --port="$port" \
         --socket="$folder/socket" --pid-file="$folder/pid" --secure-file-priv="$folder" \
         --skip-log-bin --loose-mysqlx=0 --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=2 "$@" </dev/null &
     pid=$!
 
-    # Signals meant for everybody end the server, and nobody may be reading any more; we stay to clean up.
+    # Signals to the process group end the server, and the output may be closed; this script stays to clean up.
     trap '' HUP INT TERM PIPE
     exec 3<&0
     { cat <&3; kill -s KILL $pid; } >/dev/null 2>&1 &
     watcher=$!
 
     wait $pid || true
-    # The id may be somebody else's by the time that standard input ends.
+    # By then the id may belong to another process.
     kill "$watcher" 2>/dev/null || true
 }
 
@@ -90,7 +89,7 @@ find_image() {
     [ -n "$image" ]
 }
 
-# An engine on another machine has the image, but not our files.
+# A remote engine has the image, but not our files.
 check_in_container() {
     in_container "$image" /throwaway-mysql.sh --check </dev/null || {
         echo "Docker can't run this script in the image $image; what it said is above. An engine on another machine has the image, but not our files: name a server in LETSCHAT_TEST_MYSQL instead" >&2
@@ -98,12 +97,12 @@ check_in_container() {
     }
 }
 
-# The script itself runs in there. It is asked from outside the container's network, so not as
-# `localhost`; and not every engine can have a socket in a folder that it shares with the machine.
+# This script also runs in the container. The server is queried from outside the container's network, so not as
+# `localhost`. Not every engine supports a socket in a shared folder.
 run_in_container() {
     printf '%s\n' "CREATE USER IF NOT EXISTS root@'%';" "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;" \
         >"$folder/root.sql"
-    # Signals meant for everybody end those who use the server; we stay until it has ended.
+    # Signals to the process group end the users of the server; this script stays until the server has ended.
     trap '' HUP INT TERM PIPE
     in_container --publish "127.0.0.1:$port:$port" --mount "type=bind,source=$folder,target=$folder" \
         "$image" /throwaway-mysql.sh --keep "$port" "$folder" --bind-address=0.0.0.0 --skip-name-resolve \
@@ -111,7 +110,7 @@ run_in_container() {
 }
 
 in_container() {
-    # The files are to be ours. Where the engine is not root, root in a container is us already.
+    # The files should belong to this user. With a rootless engine, root in a container is this user already.
     user=
     case $(docker info --format '{{.SecurityOptions}}' 2>/dev/null) in
     '' | *rootless*) ;;

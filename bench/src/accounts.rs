@@ -64,7 +64,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Returns the n-th account, from 0. The caller keeps within the number that was made.
+    /// Returns the n-th account, from 0. Panics beyond the created number.
     pub(crate) fn member(&self, number: usize) -> &Member {
         &self.members[number]
     }

@@ -55,7 +55,7 @@ impl Person {
         self.client.request(request).await
     }
 
-    /// Waits for the next message and formats it as a front end does.
+    /// Waits for the next message, and formats it like a front end.
     pub(crate) async fn reads(&self) -> BenchResult<usize> {
         loop {
             let Told { event, receipt } = self.events.recv().await?;

@@ -54,7 +54,7 @@ impl Bench {
         })?;
         self.figure(Figure::OpenRoom, &mut rows, || open_room::measure(self))?;
         self.crowds(&mut rows)?;
-        // Put a figure's crowds side by side to show its growth.
+        // Put the crowds of a figure side by side to show its growth.
         rows.sort_by_key(|row| Figure::place_of(row.figure));
         Ok(rows)
     }
@@ -107,8 +107,8 @@ pub(crate) fn say(what: impl Display) {
     output::complain("letschat-bench", what);
 }
 
-/// Raises the soft limit of descriptors: every client needs two here, and the usual 1,024 is for
-/// old programs.
+/// Raises the soft limit of descriptors. Every client needs two here, and the usual 1,024 is a
+/// limit for old programs.
 fn raise_descriptor_limit(clients: usize) -> BenchResult<()> {
     let limit = getrlimit(Resource::Nofile);
     let needed = clients as u64 * 3 + SPARE_DESCRIPTORS;

@@ -1,6 +1,6 @@
 //! The two sides of a conversation, each on a core of its own, if the machine has two.
 //!
-//! Otherwise the scheduler would move both between one core and two from second to second. Waking a
+//! Otherwise the scheduler would switch both between one core and two every few seconds. Waking a
 //! thread on another core takes five times as long.
 
 use std::io;

@@ -1,20 +1,20 @@
-//! Many measurements in few numbers.
+//! Summaries of samples.
 
 use std::time::Duration;
 
-/// Measurements in order of size.
+/// Sorted measurements.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
-    /// The measurements in their unit.
+    /// Sorts measurements of any unit.
     pub(crate) fn new(values: impl IntoIterator<Item = f64>) -> Samples {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         Samples(values)
     }
 
-    /// Times in milliseconds.
+    /// Converts times to milliseconds.
     pub(crate) fn of_times_ms(times: impl IntoIterator<Item = Duration>) -> Samples {
         Samples::new(times.into_iter().map(|time| time.as_secs_f64() * 1_000.0))
     }
@@ -24,23 +24,24 @@ impl Samples {
         Samples::new(costs.iter().zip(baselines).map(|(cost, baseline)| cost / baseline))
     }
 
-    /// The value that this share of them does not exceed (nearest rank); 0 of none.
+    /// Returns the value that this share of them does not exceed (nearest rank), or 0 if there are
+    /// none.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    /// The middle one.
+    /// Returns the median.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    /// The smallest.
+    /// Returns the smallest value.
     pub(crate) fn least(&self) -> f64 {
         self.quantile(0.0)
     }
 
-    /// The largest.
+    /// Returns the largest value.
     pub(crate) fn most(&self) -> f64 {
         self.quantile(1.0)
     }

@@ -1,9 +1,9 @@
--- Lets everybody chat who asks, and says back whatever it is told.
+-- Approves every request for a chat, and sends back every message.
 --
 --   letschat --return-after-idle --as echo --script echo.lua
 --
--- Without --as it logs in as the only account of this machine. An idle server sends it away after an
--- hour; --return-after-idle brings it back.
+-- Without --as it logs in as the only account of this machine. The server drops an idle client after an hour;
+-- --return-after-idle logs it in again.
 
 if #chat.arguments > 0 then
     chat.print("usage: echo.lua")
@@ -25,11 +25,11 @@ chat.on("chat_opened", function(opened)
     chat.log("info", "chat with " .. opened.with)
 end)
 
--- Those who can't be answered: that is logged once of each, until it works again.
+-- Peers that can't be answered. Each is logged once, until an answer succeeds again.
 local unanswered = {}
 
 chat.on("message", function(message)
-    -- The chat may be over by now, or its other side reads nothing.
+    -- The chat may be over by now, or the other side may not be reading.
     local ok, failure = pcall(chat.say, message.text, { to = message.from })
     if not ok and not unanswered[message.from] then
         chat.log("warn", "no echo to " .. message.from .. ": " .. tostring(failure))

@@ -1,8 +1,8 @@
--- Welcomes by a broadcast those who come, each once in a while.
+-- Greets arriving users by a broadcast, each at most once an hour.
 --
 --   letschat --as greeter --script greeter.lua [TEXT...]
 --
--- NAME in the text stands for who came.
+-- NAME in the text stands for the user who arrived.
 
 local PAUSE = 3600 -- seconds before somebody is welcomed again
 
@@ -26,7 +26,7 @@ chat.watch("on")
 local welcomed = {}
 
 chat.on("joined", function(joined)
-    -- Of a crowd only the number is told, and nobody is welcomed.
+    -- For a crowd only the number is known, and nobody is greeted.
     for _, name in joined.usernames do
         local before = welcomed[name]
         if not before or chat.now() - before > PAUSE then

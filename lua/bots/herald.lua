@@ -1,8 +1,8 @@
--- Broadcasts a text again and again.
+-- Broadcasts a text repeatedly.
 --
 --   letschat --as herald --script herald.lua SECONDS TEXT... [--times N]
 --
--- With --times it ends after so many broadcasts.
+-- With --times it ends after that many broadcasts.
 
 local YEAR = 365 * 24 * 3600 -- the longest that a timer waits, in seconds
 
@@ -25,7 +25,7 @@ while index <= #chat.arguments do
         usage()
     elseif not period then
         period = tonumber(word)
-        -- What is no number at all is neither more nor less.
+        -- NaN is neither less nor greater.
         if not period or not (period > 0 and period <= YEAR) then
             usage()
         end
@@ -48,7 +48,7 @@ local sent = 0
 local function announce()
     local ok, failure = pcall(chat.broadcast, text)
     if not ok then
-        -- The server may be away for a moment, or want broadcasts to come more slowly.
+        -- The server may be away for a moment, or limit the rate of broadcasts.
         chat.log("warn", tostring(failure))
         return
     end

@@ -1,4 +1,4 @@
--- Alice's part of the demo: she is the first to come, and gives the cues.
+-- Alice's part of the demo: she arrives first, and gives the cues.
 
 local play = require("tests/play")
 local story = require("demo/story")
@@ -35,7 +35,7 @@ return {
             shared[user.address] = (shared[user.address] or 0) + 1
         end
         play.expect(here.alice and here.bob and here.carol, "alice, bob and carol in the list")
-        -- The port tells apart clients that share an address.
+        -- The port distinguishes clients that share an address.
         local address = here.bob.address
         if shared[address] > 1 then
             address ..= ":" .. here.bob.port

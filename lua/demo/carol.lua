@@ -1,4 +1,4 @@
--- Carol's part of the demo: she comes late, is turned down, and pays for asking after nobody.
+-- Carol's part of the demo: she arrives late, is denied, and is penalised for a wrong request.
 
 local play = require("tests/play")
 local story = require("demo/story")

@@ -1,4 +1,4 @@
--- The things that happen to more than one of the three.
+-- Steps that several of the three actors share.
 
 local play = require("tests/play")
 
@@ -9,14 +9,14 @@ function story.hears(from, text)
     play.sees(chat, "broadcast", { from = from, text = text })
 end
 
--- Waits for the next message, which has to be this one.
+-- Waits for the next message, which must be this one.
 function story.is_told(by, text)
     local message = play.sees(chat, "message", { from = by })
     play.expect(message.text == text, text .. ", not", message.text)
 end
 
--- Compares the number that stands for both keys with the other's. People read it to each other on the
--- telephone; here it goes through the chat.
+-- Compares the safety number with the other user's. People read it to each other on the telephone; here it goes
+-- through the chat.
 function story.compares_safety_numbers_with(who)
     local number = chat.verify(who).safety_number
     print("safety number " .. number)
@@ -30,7 +30,7 @@ function story.sees_the_server_stop()
     play.sees(chat, "disconnected", { reason = "terminated" })
 end
 
--- Waits for the login that follows by itself, without a password.
+-- Waits for the automatic login, without a password.
 function story.comes_back()
     play.sees(chat, "logged_in", { by = "key" })
     chat.broadcast(chat.status().username .. " is back")

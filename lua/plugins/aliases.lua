@@ -1,4 +1,4 @@
--- Short names for texts that are sent often.
+-- Short names for frequent texts.
 --
 --   /alias brb Be right back.
 --   brb                      (in a chat: says "Be right back.")

@@ -1,4 +1,4 @@
--- Answers for you while you are away, each person once in a while.
+-- Answers messages while you are away, each user at most once in five minutes.
 --
 --   /away At lunch.
 --   /away            shows whether you are

@@ -1,4 +1,4 @@
--- Marks words that matter to you, in what others say.
+-- Marks chosen words in the messages of others.
 --
 --   /highlight deploy      marks *deploy*
 --   /highlight deploy off  no more
@@ -8,7 +8,7 @@ local words = chat.store.get("words") or {}
 
 local function marked(text)
     for word in words do
-        -- Letters in either case; everything else as it is.
+        -- Letters match in either case; other characters match themselves.
         local pattern = string.gsub(word, "[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0")
         pattern = string.gsub(pattern, "%a", function(letter)
             return "[" .. string.lower(letter) .. string.upper(letter) .. "]"

@@ -1,4 +1,4 @@
--- Names and passwords: what is refused, and why.
+-- Names and passwords: which are refused, and why.
 
 local play = require("play")
 local alice = chat.client { as = "alice" }

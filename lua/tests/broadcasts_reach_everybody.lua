@@ -1,4 +1,5 @@
--- A broadcast reaches everybody once, its sender too; who comes later is told what they missed.
+-- A broadcast reaches every user once, including its sender. Users who log in later get the ones
+-- they missed.
 
 local play = require("play")
 local alice, bob = play.enter("alice"), play.enter("bob")
@@ -18,7 +19,7 @@ for _, actor in { alice, bob, carol } do
     play.sees_nothing(actor, "broadcast", nil, 0.3)
 end
 
--- Whoever blocks somebody does not hear them.
+-- A user does not see the broadcasts of a blocked user.
 carol.block("bob")
 bob.broadcast("now")
 play.sees(alice, "broadcast", { text = "now" })

@@ -1,4 +1,4 @@
--- What a client says is an event of its own, but no script answers itself by accident.
+-- A client's own messages are events as well, but no script answers itself by accident.
 
 local play = require("play")
 local alice, bob = play.enter("alice"), play.enter("bob")
@@ -22,7 +22,7 @@ play.expect(own.id == sent.message_id and own.conversation == "bob", "the own me
 local state = play.sees(alice, "message_state", { id = sent.message_id })
 play.expect(state.state == "delivered", "delivered, not", state.state)
 
--- Without a word about own messages, only the other's answer is found.
+-- Without the option for own messages, only the other's answer is found.
 play.expect(play.sees(alice, "message", {}).text == "you said hello", "the answer")
 play.sees_nothing(alice, "message", {}, 0.3)
 play.expect(answers == 1 and seen == 1, "one answer and one own message")

@@ -1,4 +1,4 @@
--- Alice watches. Bob comes and leaves; his chat with her goes on without the server.
+-- Alice watches. Bob logs in and leaves; his chat with her continues without the server.
 
 local play = require("play")
 local alice = play.enter("alice")
@@ -15,7 +15,7 @@ play.sees(bob, "left_server")
 local went = play.sees(alice, "left")
 play.expect(went.usernames[1] == "bob", "bob to go")
 
--- The server does not see him any more, and Alice still does.
+-- The server does not list him any more, but Alice's chat with him is open.
 for _, user in alice.list() do
     play.expect(user.username ~= "bob", "bob not to be listed")
 end

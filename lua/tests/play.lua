@@ -1,4 +1,5 @@
--- Actors and what they see, for the stories and for the demo. An actor is a client, such as `chat`.
+-- Actors and their observations, for the stories and for the demo. An actor is a client, such as
+-- `chat`.
 
 local play = {}
 
@@ -6,14 +7,14 @@ local PATIENCE = 30 -- seconds for anything that has to come
 
 play.PASSWORD = "correct horse battery"
 
--- Fails unless it is so, and shows what was expected.
+-- Fails unless the condition holds, and shows the expectation.
 function play.expect(ok, ...)
     if not ok then
         error("expected " .. table.concat({ ... }, " "), 2)
     end
 end
 
--- Somebody with a client of their own, who has an account and is logged in.
+-- Returns a new client with an account, logged in.
 function play.enter(name)
     local actor = chat.client { as = name }
     actor.signup { username = name, password = play.PASSWORD }
@@ -21,7 +22,7 @@ function play.enter(name)
     return actor
 end
 
--- Waits for an event that an actor has to see, and returns it.
+-- Waits for an event of an actor, and returns it.
 function play.sees(actor, event, fields)
     local seen = actor.wait(event, fields, { timeout = PATIENCE })
     if not seen then
@@ -34,7 +35,7 @@ function play.sees(actor, event, fields)
     return seen
 end
 
--- What an actor must not see for as long as it takes to be sure.
+-- Fails if an actor sees this event within this time.
 function play.sees_nothing(actor, event, fields, seconds)
     local seen = actor.wait(event, fields, { timeout = seconds })
     if seen then
@@ -42,7 +43,7 @@ function play.sees_nothing(actor, event, fields, seconds)
     end
 end
 
--- Expects that a command fails with this code, and shows why.
+-- Expects a command to fail with this code, and shows its message.
 function play.fails(code, command, ...)
     local ok, failure = pcall(command, ...)
     if ok or type(failure) ~= "table" or failure.code ~= code then
@@ -51,7 +52,7 @@ function play.fails(code, command, ...)
     print(failure.message)
 end
 
--- What is not told by an event, but comes about soon.
+-- Waits for a condition that no event reports.
 function play.comes(is_there, what)
     local until_then = chat.now() + PATIENCE
     while not is_there() do
@@ -60,7 +61,7 @@ function play.comes(is_there, what)
     end
 end
 
--- One asks, the other approves, both see the chat.
+-- Opens a chat: one requests, the other approves, both see it.
 function play.chat(caller, asked)
     chat.spawn(function()
         caller.connect(asked.name)
@@ -71,7 +72,7 @@ function play.chat(caller, asked)
     play.sees(asked, "chat_opened", { with = caller.name })
 end
 
--- One says something, and the other hears it.
+-- Sends a message from one to the other, who receives it.
 function play.says(speaker, text, hearer)
     speaker.say(text, { to = hearer.name })
     play.sees(hearer, "message", { from = speaker.name, text = text })

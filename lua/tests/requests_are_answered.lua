@@ -1,4 +1,4 @@
--- Deny, withdraw, nobody there: whoever asks for a chat gets a clear answer.
+-- Denied, withdrawn, absent: every request for a chat gets a clear answer.
 
 local play = require("play")
 local alice, bob = play.enter("alice"), play.enter("bob")
@@ -25,7 +25,7 @@ alice.cancel("bob")
 local ended = play.sees(bob, "request_ended", { from = "alice" })
 play.expect(ended.reason == "withdrawn", "withdrawn, not", ended.reason)
 
--- What alice's own list says is not here is not even asked.
+-- A user who is missing in Alice's own list is not requested from the server at all.
 alice.list()
 play.fails("not_listed", alice.connect, "mallory")
 play.expect(alice.status().state == "logged_in", "alice still logged in")

@@ -1,10 +1,10 @@
--- Alice asks Bob for a chat. It opens only when he approves, carries any text in order, and ends
+-- Alice asks Bob for a chat. It opens only after he approves, delivers any text in order, and ends
 -- for both when one of them ends it.
 
 local play = require("play")
 local alice, bob = play.enter("alice"), play.enter("bob")
 
--- Alice sees who is here.
+-- Alice lists the users.
 local here = {}
 for _, user in alice.list() do
     here[user.username] = user
@@ -12,7 +12,7 @@ end
 play.expect(here.alice and here.bob, "alice and bob in the list")
 play.expect(here.bob.port == bob.status().port, "bob's port in the list")
 
--- She asks, and Bob sees who asks before anything opens.
+-- She asks, and Bob sees the request before anything opens.
 local reply
 chat.spawn(function()
     reply = alice.connect("bob")
@@ -28,7 +28,7 @@ play.comes(function()
 end, "an answer to alice")
 play.expect(reply.with == "bob", "bob, not", reply.with)
 
--- They talk; order is kept.
+-- They talk; the order is kept.
 for number = 1, 20 do
     alice.say("line " .. number)
 end

@@ -2,7 +2,7 @@
 //!
 //! An id is the first 16 bytes of the SHA-256 of a label, a zero byte and some fields. Each field
 //! is preceded by its length in four bytes, big-endian. The author's key is one of the fields, so
-//! that nobody else can use up an author's ids.
+//! that no other client can use up an author's ids.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ impl fmt::Display for MessageId {
 mod tests {
     use super::*;
 
-    /// The test vectors of PROTOCOL.md, computed by Python's hashlib.
+    /// Checks the test vectors of PROTOCOL.md, computed by Python's hashlib.
     #[test]
     fn ids_are_the_documented_hashes() {
         let author = PublicKey::from_bytes([7; 32]);

@@ -10,7 +10,7 @@ if ! docker compose version >/dev/null 2>&1; then
     scripts/install-tools.sh docker-compose
     compose=(docker-compose)
 fi
-# Another demo on the same engine has another name.
+# Each demo on the same engine has its own name.
 export COMPOSE_PROJECT_NAME=letschat-demo-$$ COMPOSE_FILE=docker-compose.yml:scripts/demo/containers.yml
 
 container() { "${compose[@]}" ps --all --quiet "$1"; }

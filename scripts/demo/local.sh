@@ -2,10 +2,10 @@
 # The demo as processes on this machine. scripts/demo.sh reads this file, and calls `start` with a name.
 
 programs=${2:-target/release} lua=${DEMO_LUA:-lua}
-# Another demo has another address. The kernel gives no such port to anybody while the server is away.
+# Each demo has its own address. The kernel gives its port to no other program while the server is away.
 host=127.$((RANDOM % 250 + 1)).$((RANDOM % 250)).1 port=$((20000 + RANDOM % 12000))
 
-# Settings for other servers and clients do not count here.
+# Settings for other servers and clients must not apply here.
 unset "${!LETSCHAT_@}"
 export LETSCHAT_CONFIG=/dev/null LETSCHAT_SERVER_CONFIG=/dev/null
 

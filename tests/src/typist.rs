@@ -15,7 +15,7 @@ use crate::client::PASSWORD;
 use crate::programs::PATIENCE;
 use crate::server::TestServer;
 
-/// A port where nobody listens, for users whom nobody calls.
+/// A port without a listener, for users who get no calls.
 pub const NO_RECEIVER: u16 = 9;
 
 /// A connection that sends and reads lines.

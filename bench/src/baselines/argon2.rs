@@ -1,5 +1,5 @@
-//! Passwords hashed by the library alone, with the server's parameters, on as many threads of the
-//! same low priority, each in memory of its own that is there already.
+//! Passwords hashed by the library alone, with the server's parameters. It uses as many threads of
+//! the same low priority, each with its own allocated memory.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::programs::{BenchResult, Failed};
 /// The niceness of the server's hashing threads.
 const NICENESS: i32 = 10;
 
-/// Hashes a second.
+/// Returns the hashes per second.
 pub(crate) fn rate(time: Duration) -> BenchResult<f64> {
     let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(failed)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
@@ -32,7 +32,7 @@ pub(crate) fn rate(time: Duration) -> BenchResult<f64> {
 
 fn hash(argon2: &Argon2<'_>, until: Instant) -> Result<u32, argon2::Error> {
     let thread = Some(rustix::thread::gettid());
-    // Without the lower priority the rate is the same where nothing else runs.
+    // Without the lower priority, the rate on an idle machine is the same.
     let _ = getpriority_process(thread).and_then(|own| setpriority_process(thread, own + NICENESS));
     let mut memory = vec![Block::default(); argon2.params().block_count()];
     let (password, salt) = (b"correct horse battery", b"sixteen bytes ok");

@@ -1,5 +1,5 @@
-//! Bytes there and back between two threads, each with the executor that a client has: over bare
-//! TCP, and over TLS with the settings of a link between peers.
+//! Round trips of bytes between two threads, each with the executor of a client: over bare TCP, and
+//! over TLS with the configs of a peer link.
 
 use std::future::Future;
 use std::io;
@@ -107,6 +107,6 @@ async fn answer(
 
 async fn send(mut stream: impl AsyncWrite + Unpin, message: &[u8]) -> io::Result<()> {
     stream.write_all(message).await?;
-    // TLS keeps what it was given until it is flushed.
+    // TLS buffers its output until it is flushed.
     stream.flush().await
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`sendmmsg`] – datagrams of the same size to the same crowd, in one thread
 //! * [`argon2`] – passwords hashed on two threads
-//! * [`echo`] – bytes there and back over TCP and over TLS, on the same runtime
+//! * [`echo`] – round trips over TCP and over TLS, on the same runtime
 
 pub(crate) mod argon2;
 pub(crate) mod echo;

@@ -1,8 +1,8 @@
-//! The kernel's cost of a datagram to each of a crowd: a bare loop of `sendmmsg`.
+//! The kernel's cost of one datagram to each client of a crowd: a bare loop of `sendmmsg`.
 //!
-//! The datagrams are as long as a broadcast's and sealed, though not within the time that counts.
-//! As many sockets as there are clients receive them, at the same pace, in a thread that takes
-//! them off and opens them as the crowd does, so that they are as awake.
+//! The datagrams are as long as a broadcast's, and are sealed outside the measured time. As many
+//! sockets as there are clients receive them, at the same pace. A thread receives and opens them as
+//! the crowd does, so that they are equally awake.
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -27,7 +27,7 @@ use crate::programs::BenchResult;
 /// Datagrams in one system call.
 const BATCH: usize = 64;
 
-/// Room in the kernel, as the server asks for it.
+/// The kernel's buffer size, as the server requests it.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 const EVENTS: usize = 1_024;
@@ -36,8 +36,8 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// Any key seals in the same time.
 const KEY: [u8; 32] = [5; 32];
 
-/// Sends to so many, so many times at this interval. Microseconds of processor time for each
-/// datagram, one value a round.
+/// Sends rounds of datagrams to this many sockets at this interval. Returns the processor time of
+/// each datagram in microseconds, one value for each round.
 pub(crate) fn measure(
     receivers: usize,
     rounds: usize,
@@ -100,7 +100,7 @@ fn through(address: SocketAddr, ipv6: bool) -> SocketAddr {
     }
 }
 
-/// One datagram to each. Only the system calls count.
+/// Sends one datagram to each socket. Only the system calls are measured.
 fn send(
     socket: &UdpSocket,
     destinations: &mut [(Sealer, SocketAddrAny)],
@@ -137,7 +137,7 @@ fn broadcast(number: u64) -> ToClient {
     ToClient::Broadcast { entry, own: false }
 }
 
-/// Takes datagrams off all sockets and opens them.
+/// Receives datagrams from all sockets and opens them.
 fn receive(sockets: &mut [Datagrams], is_over: &AtomicBool) -> io::Result<()> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     for (number, datagrams) in sockets.iter().enumerate() {
@@ -156,7 +156,7 @@ fn receive(sockets: &mut [Datagrams], is_over: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-/// The processor time of this thread.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     let spent = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)

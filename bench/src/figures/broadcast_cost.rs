@@ -14,11 +14,12 @@ use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "broadcast_cost";
 
-/// Broadcasts in a second, by so many clients in turn.
+/// The number of broadcasts per second, by clients in turn.
 const A_SECOND: usize = 20;
 const SENDERS: usize = 20;
 
-/// The last head is repeated 1.5 s after the last broadcast; then there is nothing more to do.
+/// The wait for the last repeated head, 1.5 s after the last broadcast. After it the server has
+/// nothing left to do.
 const UNTIL_QUIET: Duration = Duration::from_millis(1_700);
 
 /// Compares streams of broadcasts with runs of the baseline, in turns; then sends a few isolated
@@ -80,7 +81,7 @@ fn stream(under_load: &ServerUnderLoad<'_>, interval: Duration) -> BenchResult<S
     })
 }
 
-/// Broadcasts that are so far apart that each has its three repeated heads.
+/// Sends broadcasts so far apart that all heads of each are repeated.
 fn isolated(under_load: &ServerUnderLoad<'_>) -> BenchResult<Samples> {
     let clients = under_load.clients();
     let mut costs = Vec::new();
@@ -112,7 +113,7 @@ impl Reading {
         Ok(Reading { spent: under_load.server.cpu_time()?, shown, over_tcp })
     }
 
-    /// Microseconds for each delivery since then.
+    /// Returns the microseconds for each delivery since an earlier reading.
     fn cost_since(&self, earlier: &Reading) -> f64 {
         let microseconds = (self.spent - earlier.spent).as_secs_f64() * 1e6;
         microseconds / (self.shown - earlier.shown).max(1) as f64

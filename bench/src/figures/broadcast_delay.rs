@@ -47,7 +47,7 @@ pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>>
             .judged(Bar::AtMost(100.0)),
         row("last", "p99", last.quantile(0.99)).judged(Bar::AtMost(250.0)),
         row("last", "longest", last.most()),
-        // Shows the share of the store's commit, whose disk others may be using.
+        // This shows the share of the store's commit, whose disk may be busy.
         row("first", "median", first.median()).with_spread(first.least(), first.most()),
         row("first", "p99", first.quantile(0.99)),
     ];

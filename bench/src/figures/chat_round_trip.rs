@@ -1,4 +1,4 @@
-//! A message to somebody and one back, as two front ends see it: numbered, acknowledged, escaped.
+//! A message to a peer and one back, as two front ends see it: numbered, acknowledged, escaped.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use crate::statistics::Samples;
 const FIGURE: &str = "chat_round_trip";
 const TEXT_BYTES: usize = 200;
 
-/// The chat and both echoes take turns: how long it takes to wake a core changes all of them, and
-/// from time to time.
+/// The number of turns. The chat and both echoes alternate, since the time to wake a core affects
+/// all of them and varies.
 const TURNS: usize = 5;
 
 /// Measures the chat and both echoes in turns.

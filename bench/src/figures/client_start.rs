@@ -1,5 +1,5 @@
 //! The time from the client's start to its prompt at a terminal, logged in by key, and its memory
-//! then.
+//! at that point.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 /// The prompt of a logged-in user in no chat.
 const PROMPT: &[u8] = b"letschat> ";
 
-/// The query for the cursor's position (ECMA-48, DSR 6), for whose answer programs wait.
+/// The query for the cursor's position (ECMA-48, DSR 6). Programs that send it wait for an answer.
 const WHERE_IS_THE_CURSOR: &[u8] = b"\x1b[6n";
 const IN_THE_CORNER: &[u8] = b"\x1b[1;1R";
 

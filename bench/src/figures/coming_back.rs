@@ -1,5 +1,5 @@
-//! The time until all clients are back after a restart of the server. They log in by key and retry
-//! by themselves, as people's clients do.
+//! The time until all clients have reconnected after a restart of the server. They log in by key
+//! and retry by themselves, as real clients do.
 
 use std::thread;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Logins by password: their rate, their memory, and the delay of clients that are logged in.
+//! Logins by password: their rate, their memory, and the latency of logged-in clients.
 
 use std::time::Duration;
 

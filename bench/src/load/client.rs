@@ -155,7 +155,7 @@ impl Client {
     }
 
     fn link_is_ready(&mut self, around: &SharedByClients, tally: &mut Tally) {
-        // Readiness of an earlier link does not concern this one.
+        // The readiness of an earlier link does not concern this one.
         let Some(link) = &mut self.link else { return };
         let mut news = Vec::new();
         let result = link.advance(&mut news);
@@ -248,7 +248,7 @@ impl Client {
                 return Some(Input::Displayed(displayed));
             }
             Effect::Tell(Event::LoggedIn { .. }) => tally.logins += 1,
-            // These clients store and show nothing, and call nobody.
+            // These clients store nothing, show nothing and call no peers.
             Effect::CloseAccount
             | Effect::Save(_)
             | Effect::Tell(_)

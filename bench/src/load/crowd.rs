@@ -115,7 +115,7 @@ impl Crowd {
         self.step(number, |client, around, tally| client.request(request, around, tally));
     }
 
-    /// Serves the crowd until it is told to end.
+    /// Serves the crowd until the request to end.
     pub(super) fn run(mut self, orders: &Receiver<CrowdRequest>) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
         loop {

@@ -96,8 +96,7 @@ pub enum Asks {
     Password(&'static Parameter),
     /// The password of a new account, which this parameter names, and its repetition as `repeated`.
     NewPassword(&'static Parameter),
-    /// The account's present password, the one it is to have as `new_password`, and that again as
-    /// `repeated`.
+    /// The account's present password, the new one as `new_password`, and its repetition as `repeated`.
     ChangedPassword,
     /// This text, if a person types the command, with this question.
     Text(&'static Parameter, &'static str),
@@ -338,7 +337,7 @@ impl Dispatcher {
         })
     }
 
-    /// Names an open chat to somebody whose line is no command: the line may have been meant for it.
+    /// Adds the name of an open chat to a rejected line: the line may have been meant for that chat.
     fn offering_a_chat(&self, mut rejection: Rejection) -> Rejection {
         if rejection.failure.code == FailureCode::UnknownCommand
             && let Some(who) =

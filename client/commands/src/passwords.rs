@@ -62,7 +62,7 @@ impl Passwords {
         self.file.is_some()
     }
 
-    /// Returns the password of a new account of this name, and the same again; `None` if there is nobody to ask.
+    /// Returns the password of a new account of this name, and its repetition; `None` without a user to ask.
     pub async fn for_signup(&self, name: &str) -> Result<Option<(Secret, Secret)>, Failure> {
         if let Some(password) = self.from_file().await? {
             return Ok(Some((password.clone(), password)));

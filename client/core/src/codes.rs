@@ -89,7 +89,7 @@ words! {
     KeyRefused = "key_refused",
     /// The account is banned.
     Banned = "banned",
-    /// Nobody has that name or address; the server closed the connection.
+    /// No user has that name or address; the server closed the connection.
     Nobody = "nobody",
     /// The user named themselves.
     Yourself = "yourself",
@@ -125,7 +125,7 @@ words! {
 
     /// The server's key is not the known one.
     ServerKeyChanged = "server_key_changed",
-    /// The server's key has not been seen before, and nobody accepts it.
+    /// The server's key has not been seen before, and it was not accepted.
     ServerKeyUnknown = "server_key_unknown",
     /// There is no account on this machine to log in as.
     NoAccount = "no_account",
@@ -176,7 +176,7 @@ words! {
     NotIntroduced = "not_introduced",
     /// The other side can't be reached at its address.
     Unreachable = "unreachable",
-    /// Somebody else answers at the other side's address.
+    /// Another key answers at the other side's address.
     WrongKey = "wrong_key",
     /// The other side hung up.
     HungUp = "hung_up",
@@ -189,7 +189,7 @@ words! {
     ChatOpen = "chat_open",
     /// No chat is open there.
     NoChat = "no_chat",
-    /// The command matches nobody of that name.
+    /// No user of that name fits the command.
     NobodySuch = "nobody_such",
     /// The command could mean several people.
     WhichOne = "which_one",
@@ -236,7 +236,7 @@ words! {
     ChatOpen = "chat_open",
     /// Another chat became the current one.
     CurrentChat = "current_chat",
-    /// Events were dropped because nobody read them.
+    /// Events were dropped because the front end did not read them.
     EventsDropped = "events_dropped",
     /// The record of shown broadcasts was lost.
     PositionLost = "position_lost",
@@ -259,7 +259,7 @@ words! {
 }
 
 words! {
-    /// The reason for which somebody's request for a chat ended.
+    /// The reason for which a peer's request for a chat ended.
     RequestEnd:
 
     /// They withdrew it.
@@ -273,7 +273,7 @@ words! {
 pub enum LinkEnd {
     /// It broke.
     Lost,
-    /// Nobody answers there.
+    /// No server answers there.
     NoServer,
     /// The server closed it and said why.
     Closed(Closing),

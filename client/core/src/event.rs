@@ -1,5 +1,5 @@
-//! The events that a client tells its front ends. Their names are the same here, in `--json` and in
-//! Lua.
+//! The events that a client emits to its front ends. They have the same names here, in `--json` and
+//! in Lua.
 
 use chrono::{SecondsFormat, TimeZone as _, Utc};
 use letschat_protocol::identity::PublicKey;
@@ -43,7 +43,7 @@ pub enum Event {
     /// The server is reached, and its key is trusted. `server` is its host and port as given,
     /// `fingerprint` that of its key.
     Connected { server: String, fingerprint: String },
-    /// The link to the server ended, and not because the user wanted it. `why` is `reason` with the
+    /// The link to the server ended, and not on the user's request. `why` is `reason` with the
     /// details for people.
     Disconnected {
         reason: LinkEnd,
@@ -52,7 +52,7 @@ pub enum Event {
     },
     /// The server will be tried again in `in_ms` milliseconds. `reason` says why the last try
     /// failed, and `attempt` counts from 1 since the link was lost. `why` has the details for
-    /// people, or is `None` if they have been told.
+    /// people, or is `None` if the user knows them.
     Retrying {
         reason: LinkEnd,
         attempt: u32,
@@ -66,11 +66,11 @@ pub enum Event {
         username: Username,
         by: &'static str,
     },
-    /// The link to the server ended because the user wanted it. `chats` is the number of chats that
-    /// go on.
+    /// The link to the server ended on the user's request. `chats` is the number of chats that
+    /// continue.
     LeftServer { chats: usize },
-    /// Somebody asks for a chat. `fingerprint` and `key` are about the caller's key. `time_ms` is
-    /// in milliseconds since the Unix epoch.
+    /// A peer requests a chat. `fingerprint` and `key` are about the caller's key. `time_ms` is in
+    /// milliseconds since the Unix epoch.
     Request {
         #[serde(serialize_with = "name")]
         from: Username,
@@ -80,7 +80,7 @@ pub enum Event {
         #[serde(rename = "time", serialize_with = "rfc3339")]
         time_ms: u64,
     },
-    /// Somebody's request for a chat ended.
+    /// A peer's request for a chat ended.
     RequestEnded {
         #[serde(serialize_with = "name")]
         from: Username,
@@ -110,9 +110,9 @@ pub enum Event {
         reason: ChatEnd,
         undelivered: Vec<String>,
     },
-    /// A message of a chat, one's own included. `number` counts from 1 in the chat. `time_ms` is
-    /// the time of its arrival or, for an own message, of its sending, in milliseconds since the
-    /// Unix epoch.
+    /// A message of a chat, also an own one. `number` counts from 1 in the chat. `time_ms` is the
+    /// time of its arrival or, for an own message, of its sending, in milliseconds since the Unix
+    /// epoch.
     Message {
         #[serde(serialize_with = "name")]
         from: Username,
@@ -134,9 +134,9 @@ pub enum Event {
         state: MessageState,
         via: Via,
     },
-    /// A broadcast, which is told once. `number` is its place in the server's log, and `over` is
-    /// `udp` or `tcp`. `time_ms` is the time at which the server accepted it, in milliseconds since
-    /// the Unix epoch. `conversation` is always everyone.
+    /// A broadcast, which is reported once. `number` is its place in the server's log, and `over`
+    /// is `udp` or `tcp`. `time_ms` is the time at which the server accepted it, in milliseconds
+    /// since the Unix epoch. `conversation` is always everyone.
     Broadcast {
         #[serde(serialize_with = "name")]
         from: Username,
@@ -151,13 +151,13 @@ pub enum Event {
         id: MessageId,
         via: Via,
     },
-    /// Clients became active. `usernames` is empty if only the count is told.
+    /// Clients became active. `usernames` is empty if only the count is known.
     Joined {
         #[serde(serialize_with = "names")]
         usernames: Vec<Username>,
         count: u64,
     },
-    /// Clients became inactive. `usernames` is empty if only the count is told.
+    /// Clients became inactive. `usernames` is empty if only the count is known.
     Left {
         #[serde(serialize_with = "names")]
         usernames: Vec<Username>,
@@ -206,12 +206,12 @@ impl Event {
         matches!(self, Event::State(_) | Event::People(_))
     }
 
-    /// Returns true for a message of one's own.
+    /// Returns true for an own message.
     pub fn is_own_message(&self) -> bool {
         matches!(self, Event::Message { own: true, .. })
     }
 
-    /// Returns true for a message of one's own, and for a change of its state.
+    /// Returns true for an own message, and for a change of its state.
     pub fn is_of_own_message(&self) -> bool {
         self.is_own_message() || matches!(self, Event::MessageState { .. })
     }

@@ -32,7 +32,7 @@ pub enum Failure {
     OtherPerson,
     /// The server's key is not the known one. `server` is its address as given.
     ServerKeyChanged { server: String, known: Fingerprint, found: Fingerprint },
-    /// The server's key is new, and nobody accepts it. `server` is its address as given.
+    /// The server's key is new, and it was not accepted. `server` is its address as given.
     ServerKeyUnknown { server: String, found: Fingerprint },
     /// The data folder or a file in it can't be used. The text says why.
     Folder(String),
@@ -41,7 +41,7 @@ pub enum Failure {
     NotLoggedIn,
     /// The user is logged in.
     AlreadyLoggedIn,
-    /// The user is logged in, or has chats, as somebody else.
+    /// The user is logged in, or has chats, with another account.
     AlreadyLoggedInAs(Username),
     /// Another login is under way.
     AlreadyLoggingIn,
@@ -71,14 +71,14 @@ pub enum Failure {
     /// The client has ended.
     Ended,
 
-    /// The name matches nobody, or there is nobody to choose from. `named` is true if a name was
-    /// given, and `among` says who could be meant.
+    /// The name matches no user, or there is no user to choose from. `named` is true if a name was
+    /// given, and `among` is the group of possible users.
     Nobody { among: Among, named: bool },
     /// The command could mean several people.
     WhichOne(Vec<Username>),
     /// There is nothing to cancel.
     NothingToCancel,
-    /// The words name neither a person nor an address.
+    /// The words name neither a user nor an address.
     WhomToCall,
     /// Only a username can be blocked.
     WhomToBlock,
@@ -111,7 +111,7 @@ pub enum Failure {
     NotIntroduced(Username),
     /// They can't be reached at their address.
     Unreachable(Username),
-    /// Somebody else answers at their address.
+    /// Another key answers at their address.
     WrongKey(Username),
     /// They hung up.
     HungUp(Username),
@@ -168,7 +168,7 @@ pub enum Among {
     Chatting,
 }
 
-/// The way in which somebody's request for a chat ended.
+/// The way in which a peer's request for a chat ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withdrawal {
     /// They called again.

@@ -1,11 +1,11 @@
-//! The core of a client of Let's Chat: its knowledge and its decisions, as a value.
+//! The core of a client of Let's Chat: its knowledge and its decisions, as a pure state machine.
 //!
 //! * [`session`] – takes an input and the time, returns effects
 //! * [`conversation`] – targets, ways and states of messages
 //! * [`codes`] – stable words: failure codes, notice codes, reasons
 //! * [`event`] – events, under the same names everywhere
 //! * [`failure`] – reasons for which requests fail, as data
-//! * [`trust`] – which server is the right one
+//! * [`trust`] – the decision whether a server's key is trusted
 //! * [`view`] – the client as a front end shows it, updated by events alone
 //! * [`watermark`] – a record of received sequence numbers
 //! * [`notice`] – the subjects of `notice` events, as data

@@ -23,7 +23,7 @@ pub enum Notice {
     ChatOpen(Username),
     /// The chat with this person became the current one.
     CurrentChat(Username),
-    /// Events were dropped because nobody read them.
+    /// Events were dropped because the front end did not read them.
     EventsDropped { count: u64 },
     /// The record of shown broadcasts was lost. The text says why.
     PositionLost(String),

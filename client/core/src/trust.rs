@@ -1,4 +1,4 @@
-//! The decision whether a server is the right one. The engine has the file of known keys.
+//! The decision whether a server's key is trusted. The engine has the file of known keys.
 
 use letschat_protocol::identity::Fingerprint;
 
@@ -11,10 +11,10 @@ pub enum Verdict {
     Known,
     /// It is the key that the user gave, and is now remembered.
     AsGiven,
-    /// It is remembered for this other address, `host:port`. It is now remembered for this address
-    /// too, and the user is told.
+    /// It is remembered for this other address, `host:port`. It is now remembered for this address too, and the
+    /// user gets a notice.
     KnownAs(String),
-    /// It was never seen before. It is now remembered, and the user is told.
+    /// It was never seen before. It is now remembered, and the user gets a notice.
     FirstSight,
 }
 
@@ -24,7 +24,7 @@ pub enum Verdict {
 ///
 /// # Errors
 ///
-/// The key is another than the expected one, or an unknown one that nobody has accepted.
+/// The key is not the expected one, or is unknown and not accepted.
 pub fn judge(
     given: Option<Fingerprint>,
     remembered: Option<Fingerprint>,

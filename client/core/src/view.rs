@@ -80,7 +80,7 @@ pub struct RecentMessage {
     pub state: Option<MessageState>,
 }
 
-/// A session's state, which is told whenever it changes.
+/// A session's state, which is reported whenever it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionState {
     /// The link to the server.
@@ -123,7 +123,7 @@ pub enum ChatState {
 }
 
 impl View {
-    /// Applies an event. Events are applied in the order in which they are told.
+    /// Applies an event. Events have to be applied in the order in which they were emitted.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::State(session) => self.set_session(session),
@@ -158,7 +158,7 @@ impl View {
         self.session = session.clone();
         self.requests.retain(|who, _| session.requests.contains(who));
         if session.link != LinkState::LoggedIn {
-            // Nobody says any more who comes and goes.
+            // No more notices of arrivals and departures come.
             self.people.clear();
         }
         if session.username.is_some() && session.username != self.account {
@@ -257,7 +257,7 @@ mod tests {
         ConversationId::Person(name.parse().unwrap())
     }
 
-    /// Returns a message in the conversation with somebody, who says or hears it.
+    /// Returns a message in the conversation with this peer, who sends or receives it.
     fn message(with: &str, number: u64, own: bool, text: &str) -> Event {
         Event::Message {
             from: if own { "alice" } else { with }.parse().unwrap(),
@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    /// Returns a state in which plain lines go to somebody, or are commands.
+    /// Returns a state in which plain lines go to this peer, or are commands.
     fn typing_to(with: Option<&str>) -> Event {
         let typing = with.map_or(Typing::Commands, |with| Typing::Chat(with.parse().unwrap()));
         let username = Some("alice".parse().unwrap());

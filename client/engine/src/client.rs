@@ -219,7 +219,7 @@ impl Shared {
         self.lock().clone()
     }
 
-    /// No code panics while it holds this lock.
+    /// Locks the view. No code panics while it holds this lock.
     fn lock(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -270,7 +270,7 @@ impl<'a> Running<'a> {
 
     fn handle(&mut self, input: Input) {
         let effects = self.session.handle(clock::now(), input);
-        // The view is updated first, so that whoever gets an answer finds the matching state.
+        // The view is updated first, so that it matches the state when a request is answered.
         self.shared.apply(&effects);
         for effect in effects {
             self.perform(effect);

@@ -1,4 +1,4 @@
-//! The events for a front end, and its confirmations that they were displayed.
+//! The events for a front end, and its confirmations that it has displayed them.
 //!
 //! A front end confirms each event after it has displayed it. Only then does the client acknowledge
 //! messages and save its position in the server's log, so that a killed front end loses nothing. A
@@ -20,8 +20,8 @@ use letschat_core::view::View;
 pub struct Subscription {
     /// The state. It stays the client's state while each event is [applied](View::apply) to it.
     pub view: View,
-    /// The later events. A notice tells if some were dropped. Then only another subscription has
-    /// the whole state again.
+    /// The later events. A notice reports dropped ones. Only another subscription then has the
+    /// whole state again.
     pub events: Events,
 }
 

@@ -1,5 +1,5 @@
 //! Runs a client of Let's Chat: a [`Client`] takes [`Request`](letschat_core::session::Request)s
-//! and tells [`Event`](letschat_core::event::Event)s.
+//! and emits [`Event`](letschat_core::event::Event)s.
 //!
 //! * [`client`] – the handle: start, request, events, end
 //! * [`events`] – events for a front end, and its confirmations

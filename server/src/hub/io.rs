@@ -12,7 +12,7 @@ use super::operator::{Operator, OperatorAnswer};
 use crate::store::{StoreAnswer, StoreRequest};
 
 /// The id of a TCP connection. It counts up and is never reused, so late effects on a closed
-/// connection reach nobody.
+/// connection have no target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
@@ -115,7 +115,7 @@ pub enum Record {
     PasswordNotChanged { username: Username },
     /// A logged-in client sent a request with this verb.
     Asked { username: Username, verb: &'static str },
-    /// A client, who had asked for it, was introduced to another.
+    /// A client was introduced to another on its request.
     Introduced { username: Username, to: Username },
     /// A broadcast was committed and sent.
     Broadcast { username: Username, number: u64, recipients: usize },

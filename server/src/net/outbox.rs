@@ -198,8 +198,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
-        /// For any sends and any speed of the task, taken bytes arrive in order and the limit is
-        /// never exceeded.
+        /// Checks that taken bytes arrive in order and the limit is never exceeded, for any sends
+        /// and any speed of the task.
         #[test]
         fn outbox_holds_its_limit_and_says_when_it_loses_something(
             steps in prop::collection::vec((0_u8..4, 0_usize..50_000), 1..16),

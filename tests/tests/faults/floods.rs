@@ -1,5 +1,5 @@
-//! Floods of lines, sign-ups and wrong passwords from one address. The server slows and then closes them.
-//! People at other addresses notice nothing.
+//! Floods of lines, sign-ups and wrong passwords from one address. The server slows and then closes them. Users at
+//! other addresses notice nothing.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! Thousands of connections that are silent or send a byte a second, and return in waves when dropped. They
-//! share the antechamber's places, and users with a key still get in.
+//! Thousands of connections that are silent or send a byte a second, and reconnect in waves when dropped. They
+//! share the pre-login places, and users with a key still log in.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -20,7 +20,7 @@ const PROBES: usize = 8;
 const SHORT: usize = PROBES * 2 * 3 / 4;
 const WINDOWS: usize = 10;
 
-/// Computes for 100 ms again and again. That fits in a slice, so it goes on even on a slow machine.
+/// Computes for 100 ms again and again. That fits in a slice, so it continues even on a slow machine.
 const BURNS: &str = "local began = os.clock()\n\
     while os.clock() - began < 0.1 do pcall(string.find, string.rep('a', 200), 'a*a*b') end";
 

@@ -1,11 +1,11 @@
 //! The open room: real processes over loopback, and clients that are plain UDP sockets.
 //!
-//! * `relaying` – who gets what
-//! * `noise` – garbage, clients that are gone, many at once
+//! * `relaying` – the receivers of each text
+//! * `noise` – invalid datagrams, clients that are gone, many datagrams at once
 //! * `python` – a client of twenty lines, in another language
 //! * `pipes` – `letschat open-room` without a terminal
-//! * `prompt` – the same at a terminal
-//! * `endings` – how the room starts and ends
+//! * `prompt` – `letschat open-room` at a terminal
+//! * `endings` – the start and the end of the room
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it has seen")]
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! Garbage, clients that are gone, many at once: nothing of that changes anything.
+//! Invalid datagrams, clients that are gone, and many datagrams at once change nothing.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const CLIENTS: usize = 1_000;
 
-/// Few enough for the room's socket, which may be as small as the system's default.
+/// A number that fits the room's socket, which may have the system's default size.
 const AT_ONCE: usize = 50;
 
 #[test]
@@ -62,7 +62,7 @@ fn garbage_empty_and_huge_datagrams_change_nothing() {
     for (number, datagram) in noise.iter().cycle().take(20 * noise.len()).enumerate() {
         stranger.sends(datagram);
         alice.sends(datagram);
-        // Also the room's turn: more would not fit into its socket.
+        // Wait for the room after each batch, since its socket holds no more.
         alice.says(&number.to_string());
         alice.hears_next(alice.address(), &number.to_string());
     }
@@ -73,7 +73,7 @@ fn clients_that_are_gone_keep_nobody_from_hearing() {
     let room = TestRoom::start();
     let alice = room.visitor();
     for _ in 0..3 * AT_ONCE {
-        // Its socket is closed at once, and the system refuses what comes for it.
+        // The socket closes at once, and the system refuses datagrams to it.
         drop(room.visitor());
     }
     let bob = room.visitor();

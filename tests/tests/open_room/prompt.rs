@@ -18,7 +18,7 @@ fn alice_in(room: &TestRoom) -> Person {
     alice
 }
 
-/// The address that the room has of whoever said this.
+/// Returns the address that the room shows for the sender of this text.
 fn sender(visitor: &Visitor, text: &str) -> String {
     let heard = visitor.hears();
     let rest = heard.strip_prefix("INCOMING ").unwrap();

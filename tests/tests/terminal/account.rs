@@ -1,4 +1,4 @@
-//! One's own account and those of others, as commands at the prompt.
+//! Commands at the prompt about the user's own account and those of others.
 
 use std::fs;
 use std::process::Command;
@@ -62,7 +62,7 @@ fn block_silences_somebody_and_can_be_seen_and_taken_back() {
     alice.types("block mallory");
     alice.sees("mallory is blocked; `/block mallory off` takes it back.");
     mallory.tell("connect", json!({"who": "alice"}));
-    // To her it rings as anybody's request does.
+    // To a blocked caller it rings like any other request.
     mallory.wait("ringing", |line| line["code"] == "ringing");
     mallory.ok("cancel", json!({"who": "alice"}));
     alice.types("block");
@@ -99,7 +99,7 @@ fn safety_numbers_are_compared_at_the_prompt() {
     alice.chats_with(&mut bob);
     let number = bob.ok("verify", json!({"who": "alice"}))["safety_number"].clone();
     alice.types("/verify bob");
-    // At the edge of the window it is wrapped between its groups.
+    // At the edge of the window the number is wrapped between its groups.
     for group in number.as_str().unwrap().split(' ') {
         alice.sees(group);
     }

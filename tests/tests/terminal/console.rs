@@ -1,11 +1,12 @@
-//! The server's console at a terminal that shows its log too.
+//! The server's console at a terminal that also shows its log.
 
 use letschat_tests::person::{CTRL_D, Person};
 use letschat_tests::programs::program;
 use pty_process::blocking::Command;
 use tempfile::tempdir;
 
-/// Sits down at a server of one's own. Without echo the screen has what the server writes alone.
+/// Starts an operator's server at a terminal. Without echo the screen shows only the server's
+/// output.
 fn operator(echo: &str) -> Person {
     let data = tempdir().unwrap();
     let command = Command::new("sh")
@@ -38,7 +39,7 @@ fn answers_and_the_log_share_the_screen_line_by_line() {
         operator.types(&format!("text {number}"));
     }
     operator.sees("said to nobody: text 199");
-    // At its end the server does not wait for long until the log is written.
+    // At its end the server does not wait long for the log to be written.
     while operator.bytes().matches("the operator spoke to everybody").count() < 200 {
         operator.sees("the operator spoke to everybody");
     }

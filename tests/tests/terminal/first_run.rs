@@ -1,4 +1,4 @@
-//! From nothing to an account, and what stays on the disk.
+//! The first run, from nothing to an account, and the files that it leaves.
 
 use std::fs;
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ fn somebody_new_is_led_to_an_account_and_told_what_can_be_done() {
     alice.sees("Do you have an account here (y/n)?");
     alice.types("n");
     alice.sees("The name you want");
-    // Before a password is thought up for it.
+    // An invalid name is refused before a password is asked for.
     alice.types("Al ice!");
     alice.sees("Sorry: a username is made of");
     alice.types("alice");
@@ -184,7 +184,7 @@ fn absent_server_is_told_before_any_other_question() {
 fn silent_server_keeps_no_key_from_its_effect() {
     let mut server = TestServer::start(&[]);
     server.stop();
-    // It accepts and says nothing.
+    // This listener accepts connections and never answers.
     let _silent = TcpListener::bind(server.address).unwrap();
     let address = server.address;
     for (key, status) in [(CTRL_C, None), (CTRL_D, Some(0)), ("quit\r", Some(0))] {

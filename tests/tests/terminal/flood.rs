@@ -1,4 +1,4 @@
-//! A peer that sends faster than a terminal shows.
+//! A peer that sends faster than the terminal displays.
 
 use std::thread;
 
@@ -7,7 +7,7 @@ use letschat_tests::person::Person;
 use letschat_tests::rogue::Rogue;
 use letschat_tests::server::TestServer;
 
-/// Beyond what a client ever let wait for its front end.
+/// The number of messages in a flood: more than a client ever queued for its front end.
 const FLOOD: u64 = 20_000;
 
 #[test]

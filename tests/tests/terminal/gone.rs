@@ -1,4 +1,4 @@
-//! A terminal that goes away from programs that ignore the hang-up, as those that nohup(1) starts.
+//! A terminal that is closed under programs that ignore the hang-up, as under nohup(1).
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use pty_process::blocking::Command;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// Somebody at a client that ignores hang-ups. Its folder may have been used before.
+/// Starts a client that ignores hang-ups. Its folder may have been used before.
 fn deaf_client(server: &TestServer, data: TempDir, flags: &[&str]) -> Person {
     let shell = Command::new("sh").args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
     let shell = foreign_settings().into_iter().fold(shell, |shell, name| shell.env_remove(name));
@@ -47,7 +47,7 @@ fn client_ends_in_order_with_its_terminal_without_a_signal() {
         bob.wait_event_with("chat_opened", "with", "alice");
         let begin = Instant::now();
         alice.closes_the_terminal();
-        // Else it is cut short after eight seconds.
+        // Otherwise the client is cut short after eight seconds.
         assert!(begin.elapsed() < Duration::from_secs(7), "{flags:?}: {:?}", begin.elapsed());
         let closed = bob.wait_event_with("chat_closed", "with", "alice");
         assert_eq!(closed["reason"], "peer_ended", "{flags:?}");
@@ -58,7 +58,7 @@ fn client_ends_in_order_with_its_terminal_without_a_signal() {
 #[test]
 fn a_client_ends_while_it_waits_for_a_server_or_asks_a_question() {
     for flags in [&[][..], &["--plain"]] {
-        // A password is asked for.
+        // The client asks for a password.
         let server = TestServer::start(&[]);
         let mut alice = deaf_client(&server, account(&server), flags);
         alice.sees("Logged in as alice");
@@ -67,7 +67,7 @@ fn a_client_ends_while_it_waits_for_a_server_or_asks_a_question() {
         alice.closes_the_terminal_by("\r");
         server.wait_log("alice left: said QUIT");
     }
-    // A server that is gone is tried for long.
+    // The client retries a server that is gone for a long time.
     let mut server = TestServer::start(&[]);
     let data = account(&server);
     server.stop();

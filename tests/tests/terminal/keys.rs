@@ -1,4 +1,4 @@
-//! The keys that mean something by themselves.
+//! The keys with a meaning of their own.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::person::{CTRL_C, CTRL_D, CTRL_R, CTRL_X, Person};

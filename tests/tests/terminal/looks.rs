@@ -1,4 +1,4 @@
-//! Colours, and who wants none.
+//! Colours, and the options without them.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::person::{CTRL_D, Person};

@@ -1,18 +1,17 @@
-//! The line client at a real terminal: keys go in, and what a person would see is read off the
-//! screen. The peers are other processes.
+//! The line client at a real terminal: the tests send keys and read the screen. The peers are other processes.
 //!
-//! Nothing here sleeps in order to wait: each step waits for what it needs to see, and fails with
-//! the screen when that does not come.
+//! No test sleeps in order to wait. Each step waits for the text that it needs, and fails with the screen if that
+//! does not come.
 //!
-//! * `first_run`, `account`, `prompt`, `keys`, `input`, `tall`, `wide`, `looks`, `themes`, `warnings` – what a person
-//!   would notice
-//! * `flood` – a peer that sends faster than a terminal shows
+//! * `first_run`, `account`, `prompt`, `keys`, `input`, `tall`, `wide`, `looks`, `themes`, `warnings` – the visible
+//! behaviour
+//! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
-//! * `make_chat` – what `make chat` and `make stop` run
-//! * `console` – the server's operator, at a terminal of their own
-//! * `safety` – whatever could steer a terminal, from everybody who might say it
-//! * [`hostile`] – what that is
-//! * [`pretender`] – a server that says it
+//! * `make_chat` – the script of `make chat` and `make stop`
+//! * `console` – the server's operator, at a terminal
+//! * `safety` – text that could control a terminal, over every channel
+//! * [`hostile`] – such text
+//! * [`pretender`] – a server that sends it
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,4 @@
-//! Nothing that somebody else wrote begins a row of anybody's screen, however wide a terminal draws
-//! it.
+//! No text of another user begins a row of a screen, however wide the terminal draws it.
 
 use std::fs;
 
@@ -13,7 +12,7 @@ use serde_json::json;
 
 const FORGED: &str = "332 Your password?";
 
-/// Texts of which a narrow reckoning would put the forged line at the beginning of a row.
+/// Returns texts whose forged line would begin a row if widths were underestimated.
 fn texts() -> Vec<String> {
     let mut texts: Vec<String> =
         (0..80).step_by(7).map(|blanks| format!("hi{}{FORGED}", " ".repeat(blanks))).collect();
@@ -26,7 +25,7 @@ fn texts() -> Vec<String> {
     texts
 }
 
-/// Fails unless each row fits, and begins with one of these.
+/// Fails unless each row fits, and begins with one of these texts.
 fn assert_moved_in(rows: &[String], columns: usize, beginnings: &[&str]) {
     for row in rows {
         assert!(most_columns(row.trim_end()) <= columns, "{row:?} of\n{}", rows.join("\n"));
@@ -35,7 +34,7 @@ fn assert_moved_in(rows: &[String], columns: usize, beginnings: &[&str]) {
     }
 }
 
-/// A client at a terminal that draws nothing, of somebody who has an account.
+/// Starts a client with an account at a terminal that draws nothing.
 fn at_a_plain_terminal(server: &TestServer, name: &str, flags: &[&str]) -> Person {
     let mut before = TestClient::start(server, name);
     before.sign_up_and_log_in();

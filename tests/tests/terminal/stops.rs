@@ -1,5 +1,5 @@
-//! Ctrl+Z, and what a shell does with a job: the terminal is the shell's meanwhile, and the client's again
-//! after `fg`.
+//! Ctrl+Z and job control: the terminal is the shell's while the client is stopped, and the client's again after
+//! `fg`.
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::person::{CTRL_Z, Person};
@@ -9,11 +9,11 @@ use pty_process::blocking::Command;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A shell with job control that starts a program, and says how it finds the terminal when that has stopped.
+/// A shell with job control that starts a program. It prints the terminal's state after the program has stopped.
 const SHELL: &str = "set -m; \"$0\" \"$@\"; \
     echo \"stopped by $?\"; stty -a | grep -o '[-]*echo ' ; read -r line; fg; echo \"ended by $?\"; read -r line";
 
-/// Somebody who has started this program in a shell.
+/// Starts a program in a shell.
 fn in_a_shell(data: TempDir, name: &str, arguments: &[&str]) -> Person {
     let shell = Command::new("bash").args(["--norc", "-c", SHELL]);
     let shell = foreign_settings().into_iter().fold(shell, |shell, name| shell.env_remove(name));
@@ -52,7 +52,7 @@ fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
     alice.sees(&format!("→ bob> {begun}"));
     alice.press(CTRL_Z);
     alice.sees("stopped by");
-    // The shell can be typed into.
+    // The terminal echoes again, so the shell can be used.
     alice.sees("echo");
     assert!(!alice.screen().contains("-echo"), "{}", alice.screen());
     bob.ok("say", json!({"text": "are you there?"}));
@@ -66,7 +66,7 @@ fn ctrl_z_stops_the_client_and_fg_brings_the_line_back() {
     alice.is_prompted("→ bob> ");
 }
 
-/// Sends a signal to the program that a shell has started.
+/// Sends a signal to the program in a shell.
 fn kill_job(shell: &Person, signal: &str) {
     let shell = shell.process_id();
     let children = format!("/proc/{shell}/task/{shell}/children");
@@ -95,7 +95,7 @@ fn stop_gives_the_terminal_back_and_fg_takes_it() {
         assert!(alice.bytes().contains("\x1b[?2004l"), "pastes stay bracketed in the shell");
         alice.types("");
         alice.is_prompted("letschat> con");
-        // A terminal that edits its lines itself keeps these keys.
+        // A terminal in line mode keeps these keys.
         alice.press("n\t");
         alice.is_hinted("letschat> connect ", "WHO [force]");
         alice.press("\x03");

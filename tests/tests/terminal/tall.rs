@@ -1,4 +1,4 @@
-//! Input as high as the window, or higher: nothing that stands above it is lost.
+//! Input as high as the window, or higher. The text above it is never lost.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::person::{CTRL_C, HOME, Person, USUAL, Window};
@@ -16,7 +16,7 @@ fn in_a_chat(window: Window) -> (TestServer, Person, TestClient) {
     (server, alice, bob)
 }
 
-/// Says so many messages, and waits until the last one is shown.
+/// Sends this many messages, and waits until the last one is shown.
 fn says(bob: &mut TestClient, alice: &Person, told: &mut Vec<String>, count: usize) {
     for _ in 0..count {
         let text = format!("message {}.", told.len());
@@ -45,7 +45,7 @@ fn tall_paste_loses_no_message_before_or_after_it() {
         says(&mut bob, &alice, &mut told, 26);
         alice.pastes(pasted);
         alice.sees(last);
-        // The input leaves one row of the window at least to what comes meanwhile.
+        // The input leaves at least one row of the window for new messages.
         says(&mut bob, &alice, &mut told, 3);
         alice.keeps(&told);
         alice.press(HOME);

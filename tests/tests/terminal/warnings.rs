@@ -11,7 +11,7 @@ use vt100::Color;
 
 const LIGHT_RED: Color = Color::Idx(9);
 
-/// Returns true if these words stand on the screen as a warning does.
+/// Returns true if these words are on the screen in the style of a warning.
 fn is_warned(person: &Person, words: &str) -> bool {
     let cells = person.cells_of(words);
     cells.iter().all(|cell| cell.bold() && cell.fgcolor() == LIGHT_RED)
@@ -39,8 +39,8 @@ fn what_could_not_be_delivered_is_named() {
     }
 }
 
-/// Somebody who can only be reached through a relay: the server sees them at its far side, so that
-/// this is where their friends dial.
+/// Starts a client that can be reached only through a relay. The server sees it at the relay's far
+/// side, so peers dial that address.
 fn behind_a_relay(server: &TestServer, name: &str) -> (TestClient, Relay, Relay) {
     let seen_as: IpAddr = [127, 0, 4, 2].into();
     let to_server = Relay::start(SocketAddr::from(([127, 0, 4, 1], 0)), server.address, seen_as);
@@ -62,7 +62,7 @@ fn changed_key_is_a_loud_warning_and_opens_nothing() {
     alice.sees("bob has ended the chat.");
     alice.is_prompted("→ bob · over> ");
 
-    // Bob on another machine: the same account, another key.
+    // Bob logs in on another machine: the same account, another key.
     let mut bob = TestClient::start(&server, "bob");
     bob.ok("login", json!({"username": "bob", "password": PASSWORD}));
     alice.types("/connect bob");

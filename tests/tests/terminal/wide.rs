@@ -1,4 +1,4 @@
-//! Wide windows and usual ones: lines end where they should.
+//! Line breaks in wide windows and in usual ones.
 
 use letschat_commands::commands::TABLE;
 use letschat_tests::client::TestClient;
@@ -19,7 +19,7 @@ fn in_a_chat(window: Window) -> (TestServer, Person, TestClient) {
     (server, alice, bob)
 }
 
-/// The rows from the one that has these words to the last but the prompt's.
+/// Returns the rows from the one with these words to the last one above the prompt.
 fn rows_from(person: &Person, words: &str) -> Vec<String> {
     let rows = person.rows().into_iter();
     let mut rows: Vec<String> = rows.skip_while(|row| !row.contains(words)).collect();
@@ -63,7 +63,7 @@ fn typed_line_of_two_rows_stays_whole_as_messages_arrive() {
         bob.ok("say", json!({"text": "in the middle"}));
         alice.sees("bob: in the middle");
         alice.is_prompted_over(&rows);
-        // The cursor goes back over the edge, and what is put in goes over it.
+        // The cursor moves back over the edge, and the inserted text crosses it.
         alice.press(HOME);
         alice.press("// ");
         bob.ok("say", json!({"text": "and at the beginning"}));

@@ -1,7 +1,7 @@
 //! The open account: the user's own name and key, the known keys of peers, and the blocked people.
 //!
-//! A blocked person's requests do not ring, and their broadcasts are not shown. They are not told:
-//! to them it looks as if nobody answers.
+//! A blocked user's requests do not ring, and their broadcasts are not shown. They are not
+//! notified: to them the request seems to go unanswered.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) struct AccountState {
     offered: BTreeMap<Username, Offered>,
 }
 
-/// A key that was offered for somebody whose known key is another.
+/// A key that was offered for a peer whose known key is another.
 #[derive(Debug, Clone, Copy)]
 struct Offered {
     key: PublicKey,
@@ -135,9 +135,9 @@ impl AccountState {
         })
     }
 
-    /// Notes that a key other than the known one was offered for somebody, unasked. The first one
-    /// is shown as it arrives. A later one does not count as shown: a user who is about to trust
-    /// the first could overlook it.
+    /// Notes an unsolicited offer of a key other than the known one of a peer. The first one is
+    /// shown as it arrives. A later one does not count as shown: a user who is about to trust the
+    /// first could overlook it.
     pub(super) fn note_offer(&mut self, who: &Username, key: PublicKey) {
         let earlier = self.offered.get(who);
         let is_shown = earlier.is_none_or(|earlier| earlier.key == key && earlier.is_shown);
@@ -185,7 +185,7 @@ impl AccountState {
         self.open.as_ref().is_some_and(|account| account.blocked.contains(who))
     }
 
-    /// Blocks somebody, or unblocks them. Returns true if that changed anything.
+    /// Blocks or unblocks a user. Returns true if that changed anything.
     pub(super) fn block(
         &mut self,
         cx: &mut Context,

@@ -55,7 +55,7 @@ impl Chats {
         self.open.get(who).is_some_and(|chat| !chat.is_ending())
     }
 
-    /// Returns the key of somebody with whom a chat is open.
+    /// Returns the key of a peer with whom a chat is open.
     pub(super) fn key(&self, who: &Username) -> Option<PublicKey> {
         self.open.get(who).map(Chat::key)
     }

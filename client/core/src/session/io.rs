@@ -107,14 +107,14 @@ pub enum Unreached {
     Folder(String),
     /// The server's key is not the known one.
     KeyChanged { known: Fingerprint, found: Fingerprint },
-    /// The server's key has not been seen before, and nobody accepts it.
+    /// The server's key has not been seen before, and it was not accepted.
     KeyUnknown { found: Fingerprint },
 }
 
 /// The reason for which a peer link ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerLoss {
-    /// Nobody listens there, or the address can't be reached.
+    /// No client listens there, or the address can't be reached.
     Unreachable,
     /// The peer there does not have the expected key.
     WrongKey,
@@ -241,15 +241,15 @@ pub enum Request {
     Login { username: Option<String>, password: Option<Secret>, take: bool },
     /// Close the link to the server, if no chat is open.
     Leave,
-    /// Close the link to the server. Chats go on.
+    /// Close the link to the server. Chats continue.
     Detach,
     /// List the active clients.
     List,
-    /// Start or stop watching who comes and goes.
+    /// Start or stop the notices of arrivals and departures.
     Watch(bool),
-    /// Ask somebody for a chat. Answered when they have approved. `who` is a username, an address,
-    /// or an address with a port. `force` asks even if that looks invalid. The chat becomes current
-    /// with `switch`, or if no other chat is.
+    /// Ask a user for a chat. Answered when they have approved. `who` is a username, an address, or an address with
+    /// a port. `force` asks even if that looks invalid. The chat becomes current with `switch`, or if no other chat
+    /// is.
     Connect { who: String, force: bool, switch: bool },
     /// Approve a request. `None` means the only one.
     Approve(Option<String>),
@@ -273,7 +273,7 @@ pub enum Request {
     Verify { who: String, matches: bool },
     /// Accept a peer's changed key.
     Trust(String),
-    /// Block somebody by username, or unblock them.
+    /// Block a user by username, or unblock them.
     Block { who: String, on: bool },
     /// List the blocked people.
     Blocked,

@@ -13,7 +13,7 @@
 //! * `account` – the user's own key, the keys of peers (known, changed, verified), the blocked
 //! * `server` – the link to the server: logging in, staying logged in, asking
 //! * `retry` – the reaction to the end of that link, as a table
-//! * `backoff` – the retry policy of every loop that somebody else could drive
+//! * `backoff` – the retry policy of every loop that a server or a peer could drive
 //! * `broadcasts` – a record of shown broadcasts, and the repair of missing ones
 //! * `calls` – requests for chats, in both directions
 //! * `chats` – the open chats; `chat` – messages, breaks, the end of one of them
@@ -337,7 +337,7 @@ impl Session {
         self.account.verify(&mut self.cx, &who, key.ok_or_else(unknown)?, matches)
     }
 
-    /// Blocks somebody, or unblocks them. A block ends every request and chat with them.
+    /// Blocks or unblocks a user. A block ends every request and chat with them.
     fn block(&mut self, who: &str, on: bool) -> Result<Reply, Failure> {
         let who: Username = who.parse().map_err(|_| Failure::WhomToBlock)?;
         let changed = self.account.block(&mut self.cx, &who, on)?;

@@ -15,7 +15,7 @@ use crate::event::KeyState;
 pub enum Reply {
     /// It is done, and there is nothing to add.
     Done {},
-    /// A text worth showing, of the server or of a command.
+    /// A text of the server or of a command to show.
     Said { message: String },
     /// The account was created.
     SignedUp {
@@ -52,7 +52,7 @@ pub enum Reply {
     Safety { with: String, safety_number: String, fingerprint: String, verified: bool },
     /// A peer's changed key is pinned. `fingerprint` is that of the pinned key.
     Trusted { with: String, fingerprint: String },
-    /// Somebody is blocked, or no longer. `changed` is true if that is new.
+    /// A user is blocked or unblocked. `changed` is true if that is new.
     BlockSet {
         #[serde(skip)]
         who: String,

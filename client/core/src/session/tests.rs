@@ -142,7 +142,7 @@ impl TestSession {
         self.put(Input::Server(FromServer::Reply(welcome.to_reply())))
     }
 
-    /// Introduces somebody, who arrives and calls. Returns the link.
+    /// Introduces a peer, who connects and calls. Returns the link.
     fn called_by(&mut self, who: &str, seed: u8) -> (LinkId, Vec<Effect>) {
         let receiver = format!("10.0.0.{seed}:4401").parse().unwrap();
         let introduction = Introduction { username: name(who), receiver, key: key(seed) };
@@ -155,7 +155,7 @@ impl TestSession {
         (link, self.put(Input::Peer { link, message }))
     }
 
-    /// Opens a chat with somebody who called.
+    /// Opens a chat with a peer who called.
     fn chat_with(&mut self, who: &str, seed: u8) -> LinkId {
         let (link, _) = self.called_by(who, seed);
         let (id, _) = self.ask(Request::Approve(Some(who.into())));
@@ -166,7 +166,7 @@ impl TestSession {
         link
     }
 
-    /// Requests to connect to somebody in the list, up to the server's answer.
+    /// Requests to connect to a user in the list, up to the server's answer.
     fn connecting_to(&mut self, who: &str, seed: u8) -> RequestId {
         let (id, _) = self.ask(Request::Connect { who: who.into(), force: true, switch: true });
         let introduced = format!("{who} 10.0.0.{seed} 4401 {} introduced", key(seed));
@@ -190,7 +190,7 @@ fn code(effects: &[Effect], id: RequestId) -> &'static str {
     answer(effects, id).unwrap().as_ref().unwrap_err().code().name()
 }
 
-/// Returns the events that programs are told.
+/// Returns the events for programs.
 fn told(effects: &[Effect]) -> Vec<&Event> {
     let mut all = Vec::new();
     for effect in effects {

@@ -1,4 +1,4 @@
-//! The events told to front ends, their confirmations, and the backlog.
+//! The events for front ends, their confirmations, and the backlog.
 
 use std::collections::VecDeque;
 use std::mem::size_of;
@@ -80,7 +80,7 @@ impl Telling {
         told
     }
 
-    /// Tells an event to all subscribers, or drops it if one of them is too far behind.
+    /// Sends an event to all subscribers, or drops it if one of them is too far behind.
     pub(super) fn tell(&mut self, event: Event, displayed: Option<Displayed>, now_ms: u64) {
         let bytes = size_of::<Told>() + event.text_bytes();
         // The backlog keeps events with a confirmation far below this limit. Undelivered texts are

@@ -62,7 +62,7 @@ async fn receive(
     generation: u64,
     queue: Sender<Occurrence>,
 ) {
-    // One byte more than the largest datagram, so that a larger one is not taken for complete.
+    // One byte more than the limit, so that a longer datagram is recognised as too long.
     let mut buffer = [0; MAX_DATAGRAM_BYTES + 1];
     loop {
         let Ok(length) = socket.recv(&mut buffer).await else {

@@ -46,7 +46,7 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const QUEUE_LENGTH: usize = 256;
 
 /// An event for the driver. The numbers name its link, so that queued events of an earlier link are
-/// not taken for those of the present one.
+/// not mistaken for those of the present one.
 pub(crate) enum Occurrence {
     /// The server of this generation was reached and its key is trusted.
     ServerSecured(u64, Box<Secured>),

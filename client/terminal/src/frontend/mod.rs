@@ -1,7 +1,7 @@
 //! Front ends: each reads lines, runs them as commands, and writes replies and events.
 //!
-//! * [`json`] – JSON lines out; objects or typed lines in
-//! * [`line`] – a prompt at a terminal, for people
+//! * [`json`] – JSON lines as output; objects or typed lines as input
+//! * [`line`] – a prompt at a terminal
 //! * [`plain`] – plain lines, for shell scripts and for people
 //! * `lines` – standard input, one bounded line at a time, on request
 //! * `terminal` – the terminal's modes, and passwords without echo
@@ -127,7 +127,7 @@ impl CommandResult {
     }
 }
 
-/// The output is closed.
+/// The reason why the output is closed.
 #[derive(Debug)]
 pub(crate) enum OutputClosed {
     /// The reader has closed it.
@@ -147,11 +147,11 @@ impl From<OutputError> for OutputClosed {
 pub enum FirstLogin {
     /// None.
     None,
-    /// As this account.
+    /// A login with this account.
     As(Username),
 }
 
-/// The parts that a front end needs.
+/// The parameters of a front end.
 pub struct FrontEnd {
     /// The dispatcher of the commands.
     pub dispatcher: Dispatcher,

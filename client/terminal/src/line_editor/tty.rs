@@ -59,7 +59,7 @@ pub(crate) enum Input {
     Over,
 }
 
-/// The reason why a terminal wakes its reader.
+/// The reason for waking the reader of a terminal.
 enum Wake {
     Read(io::Result<Vec<u8>>),
     Expired,

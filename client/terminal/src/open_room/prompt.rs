@@ -60,7 +60,7 @@ impl Prompt {
         Ok((prompt, lines, texts))
     }
 
-    /// Reads lines and shows texts until either end.
+    /// Reads lines and shows texts until either ends.
     pub(super) async fn run(mut self) {
         let mut line = Line::default();
         loop {

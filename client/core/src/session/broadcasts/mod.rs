@@ -38,7 +38,7 @@ pub(super) struct Broadcasts {
 /// The state of the repair of missing broadcasts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Repair {
-    /// Nobody is logged in, so no replay can be requested.
+    /// The user is not logged in, so no replay can be requested.
     #[default]
     Offline,
     Idle,

@@ -109,7 +109,7 @@ impl Session {
         self.calls.refuse(&mut self.cx, who, why);
     }
 
-    /// Handles the server's answer that an address belongs to somebody.
+    /// Handles the server's answer to an address: the user who has it.
     pub(super) fn granted_address(
         &mut self,
         id: RequestId,
@@ -213,7 +213,7 @@ impl Session {
 
 /// Others' calls.
 impl Session {
-    /// Notes the introduction of somebody who is about to call.
+    /// Notes the introduction of a peer who is about to call.
     pub(super) fn introduced(&mut self, who: Introduction) {
         let key = who.key;
         self.requests.introduce(self.cx.now_ms(), who);
@@ -249,8 +249,8 @@ impl Session {
         }
     }
 
-    /// Handles a call. The server or the known keys say who has this key. The caller's own word has
-    /// to agree, so that a server can't pass a caller off as somebody else.
+    /// Handles a call. The server or the known keys say whose key this is. The caller's claimed
+    /// name has to agree, so that a server can't pass one user off as another.
     fn called(&mut self, link: LinkId, id: ChatId, name: Username) {
         let now_ms = self.cx.now_ms();
         let Some(arrived) = self.cx.links.arrived(link) else {
@@ -293,7 +293,7 @@ impl Session {
         }
     }
 
-    /// Handles a message of somebody who asks for a chat.
+    /// Handles a message of a peer who requests a chat.
     pub(super) fn asker_said(&mut self, who: &Username, message: PeerMessage) {
         match message {
             PeerMessage::Ping | PeerMessage::Pong => {}
@@ -305,7 +305,7 @@ impl Session {
         }
     }
 
-    /// Handles the end of the link of somebody who asked for a chat.
+    /// Handles the end of the link of a peer who requested a chat.
     pub(super) fn asker_gone(&mut self, who: &Username) {
         self.requests.gone(&mut self.cx, &mut self.account, who);
         self.calls.unpark(&mut self.cx, who);

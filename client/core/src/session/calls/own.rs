@@ -201,7 +201,7 @@ impl Calls {
         }
     }
 
-    /// Ends the call to somebody, if there is one.
+    /// Ends the call to a peer, if there is one.
     pub(in crate::session) fn end(&mut self, cx: &mut Context, who: &Username, why: &Failure) {
         let Some(call) = self.calls.remove(who) else {
             return;

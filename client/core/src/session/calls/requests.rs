@@ -33,7 +33,7 @@ pub(in crate::session) struct Requests {
     introductions: Introductions,
 }
 
-/// Somebody else's request for a chat.
+/// A peer's request for a chat.
 #[derive(Debug)]
 struct Asked {
     proposal: Proposal,
@@ -65,7 +65,7 @@ impl Requests {
         choose(Among::Asking, who, self.asked.keys())
     }
 
-    /// Notes the introduction of somebody who is about to call.
+    /// Notes the introduction of a peer who is about to call.
     pub(super) fn introduce(&mut self, now_ms: u64, who: Introduction) {
         self.introductions.add(now_ms, who);
     }
@@ -202,7 +202,7 @@ impl Requests {
         Ok(Reply::Done {})
     }
 
-    /// Refuses somebody's request, if there is one.
+    /// Refuses a peer's request, if there is one.
     pub(in crate::session) fn turn_down(
         &mut self,
         cx: &mut Context,
@@ -224,7 +224,7 @@ impl Requests {
         self.asked.remove(who).map(|asked| asked.proposal)
     }
 
-    /// Removes the request of somebody who hung up.
+    /// Removes the request of a peer who hung up.
     pub(super) fn gone(&mut self, cx: &mut Context, account: &mut AccountState, who: &Username) {
         if let Some(Asked { proposal, .. }) = self.asked.remove(who) {
             account.withdraw_offer(who, proposal.key);

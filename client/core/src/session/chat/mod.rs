@@ -347,7 +347,7 @@ impl Chat {
         Some(confirmed)
     }
 
-    /// Tells the new state of own messages.
+    /// Reports the new state of own messages.
     fn tell_state(&self, cx: &mut Context, numbers: RangeInclusive<u64>, state: MessageState) {
         for number in numbers {
             let conversation = ConversationId::Person(self.with.clone());
@@ -386,7 +386,7 @@ impl Chat {
         cx.close(link);
     }
 
-    /// Tells that the chat is over, with the undelivered messages.
+    /// Reports that the chat is over, with the undelivered messages.
     pub(in crate::session) fn tell_end(self, cx: &mut Context, reason: ChatEnd) {
         if let Some(failed) = self.delivery.unconfirmed_numbers() {
             self.tell_state(cx, failed, MessageState::Failed);

@@ -95,7 +95,7 @@ impl ServerSide {
         self.ask(cx, ServerRequest::Watch(on), Expected::Watch(Some(id)));
     }
 
-    /// Watches the comings and goings again, after a return.
+    /// Subscribes to arrivals and departures again, after a reconnection.
     pub(super) fn watch_again(&mut self, cx: &mut Context) {
         if self.watching {
             self.ask(cx, ServerRequest::Watch(true), Expected::Watch(None));
@@ -166,7 +166,7 @@ impl ServerSide {
         None
     }
 
-    /// Returns true if these words name somebody in the last list other than the user.
+    /// Returns true if these words name a user in the last list other than the client's own.
     pub(in crate::session) fn has_listed(&self, own: Option<&Username>, who: &str) -> bool {
         let receiver: Option<SocketAddr> = who.parse().ok();
         let address: Option<IpAddr> = who.parse().ok();

@@ -22,11 +22,11 @@ impl ServerSide {
         std::mem::take(&mut self.pending)
     }
 
-    /// Tells that the link ended, and tries again if that is wanted.
+    /// Reports that the link ended, and tries again if that is wanted.
     fn link_ended(&mut self, cx: &mut Context, reason: LinkEnd, was_logged_in: bool) {
         let why = Failure::LinkEnded(reason);
-        // A full server is told with the next try. If nobody wanted to log in, a timeout concerns
-        // nobody.
+        // A full server is reported with the next try. A timeout is reported only if the user
+        // wanted to log in.
         let turned_away = reason == LinkEnd::Closed(Closing::Busy);
         let unused = reason == LinkEnd::Closed(Closing::TooSlow) && !self.has_work();
         if !turned_away && !unused {
@@ -64,7 +64,7 @@ impl ServerSide {
             return self.give_up(cx, &why, told);
         };
         self.link = Link::Waiting { until_ms: cx.now_ms() + wait };
-        // The end of a link has been told already. That the server is absent or full has not.
+        // The end of a link has been reported already. An absent or full server has not.
         let why = (action != Action::Return).then_some(why);
         cx.tell(Event::Retrying { reason, attempt, in_ms: wait, why });
     }
@@ -88,8 +88,8 @@ impl ServerSide {
         self.fail_sign_ups(cx, why);
     }
 
-    /// Stops asking the server for an introduction to somebody, and fails the requests that wait
-    /// for it.
+    /// Stops asking the server for an introduction to a user, and fails the requests that wait for
+    /// it.
     pub(in crate::session) fn cancel_connecting(
         &mut self,
         cx: &mut Context,

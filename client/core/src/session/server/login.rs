@@ -327,8 +327,8 @@ impl Session {
             (Code::LoggedIn, None) => return self.server_down(LinkEnd::Lost),
             (Code::Busy, _) => return self.server_down(LinkEnd::Closed(Closing::Busy)),
             (Code::StoreUnavailable | Code::SlowDown, _) if self.server.is_returning() => {
-                // The account store is down for a moment, or somebody at our address guesses
-                // passwords. Both pass.
+                // Both reasons pass: the account store is down for a moment, or another user at our
+                // address guesses passwords.
                 return self.server_down(LinkEnd::Lost);
             }
             (Code::LoggedInElsewhere, _) => Failure::LoggedInElsewhere(own),

@@ -186,8 +186,8 @@ impl ServerSide {
         !matches!(self.link, Link::Down | Link::Waiting { .. } | Link::Dialling)
     }
 
-    /// Dials the server for its own sake. The first failure is the answer: whoever asks this way decides about the
-    /// next try.
+    /// Dials the server only to reach it. The first failure is the answer, since the caller decides about the next
+    /// try.
     pub(in crate::session) fn reach_only(
         &mut self,
         cx: &mut Context,

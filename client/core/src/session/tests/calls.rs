@@ -118,7 +118,7 @@ fn cancel_withdraws_a_request_before_the_server_answers() {
     }
 }
 
-/// Two who call each other: our own call is dialled, theirs waits over another link.
+/// Lets both sides call each other: our own call is dialled, theirs waits over another link.
 fn both_call(own_dials: u8, theirs: u8) -> (TestSession, RequestId, LinkId, Vec<Effect>) {
     let mut client = TestSession::logged_in();
     let id = client.connecting_to("bob", own_dials);
@@ -126,7 +126,7 @@ fn both_call(own_dials: u8, theirs: u8) -> (TestSession, RequestId, LinkId, Vec<
     (client, id, link, effects)
 }
 
-/// A seed whose key has a higher fingerprint than alice's, so that a call with it waits.
+/// Returns a seed whose key has a higher fingerprint than alice's, so that a call with it waits.
 fn waiting_seed(but: u8) -> u8 {
     let own = TestSession::logged_in().session.account.key().map(|key| key.fingerprint());
     let waits = |seed: &u8| Some(key(*seed).fingerprint()) > own && *seed != but;

@@ -20,7 +20,7 @@ fn rings(effects: &[Effect]) -> bool {
     told(effects).iter().any(|event| matches!(event, Event::Request { .. }))
 }
 
-/// Introduces somebody, who arrives from this address and calls.
+/// Introduces a peer, who connects from this address and calls.
 fn calls_from(client: &mut TestSession, who: &str, n: u32, from: &str) -> Vec<Effect> {
     introduce(client, who, some_key(n));
     let link = LinkId::arrived(u64::from(n));
@@ -36,7 +36,7 @@ fn refused(effects: &[Effect], why: Refusal) -> Option<LinkId> {
     })
 }
 
-/// Lets somebody call on a new link and hang up at once. Returns true if the call rang.
+/// Lets a peer call on a new link and hang up at once. Returns true if the call rang.
 fn rings_and_hangs_up(client: &mut TestSession, who: &str, seed: u8) -> bool {
     let (link, effects) = client.called_by(who, seed);
     client.put(Input::PeerLost { link, why: PeerLoss::Broken });

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Sends an own request to somebody. Returns the link for the other side's answer.
+/// Sends an own request to a user. Returns the link for the other side's answer.
 fn ringing(client: &mut TestSession, who: &str, seed: u8) -> LinkId {
     client.connecting_to(who, seed);
     let link = client.session.cx.links.last_dialled();
@@ -26,7 +26,7 @@ fn after_the_other_side_ended_text_goes_nowhere() {
     assert_eq!(*client.session.typing(), chat("bob"));
     client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
     assert_eq!(*client.session.typing(), over("bob"));
-    // To know of another chat's end is not to know of this one's.
+    // Knowing of another chat's end is not knowing of this one's.
     client.ask(Request::AcceptEnd(name("carol")));
     assert_eq!(*client.session.typing(), over("bob"));
     client.ask(Request::AcceptEnd(name("bob")));
@@ -81,7 +81,7 @@ fn whoever_ends_a_chat_that_is_over_knows_of_it() {
 fn a_chat_becomes_current_when_its_user_asked_for_it() {
     let mut client = TestSession::logged_in();
     client.chat_with("bob", 2);
-    // The approval of somebody else's request leaves the current chat.
+    // The approval of another request leaves the current chat.
     let (dave, _) = client.called_by("dave", 4);
     client.ask(Request::Approve(Some("dave".into())));
     client.put(Input::Peer { link: dave, message: PeerMessage::Open });
@@ -103,7 +103,7 @@ fn a_request_that_is_answered_by_a_request_is_the_users_wish() {
     client.ask(Request::Connect { who: "carol".into(), force: false, switch: true });
     client.put(Input::Peer { link, message: PeerMessage::Open });
     assert_eq!(*client.session.typing(), chat("carol"));
-    // The chat is open, so the user goes there and is told so.
+    // The chat is open, so it becomes current and the user is told so.
     let again = Request::Connect { who: "bob".into(), force: false, switch: true };
     let (id, effects) = client.ask(again);
     assert!(answer(&effects, id).unwrap().is_ok());

@@ -74,7 +74,7 @@ impl Editor {
     ///
     /// # Errors
     ///
-    /// It can't be opened.
+    /// The terminal can't be opened.
     pub(super) fn open(
         prompt_state: &PromptState,
         terminal: &Arc<Terminal>,
