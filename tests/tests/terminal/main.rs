@@ -4,7 +4,7 @@
 //! does not come.
 //!
 //! * `first_run`, `account`, `prompt`, `keys`, `input`, `tall`, `wide`, `looks`, `themes`, `warnings` – the visible
-//! behaviour
+//!   behaviour
 //! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
 //! * `make_chat` – the script of `make chat` and `make stop`
