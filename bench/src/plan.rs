@@ -11,7 +11,7 @@ const KEEPALIVE: Duration = Duration::from_millis(UDP_KEEPALIVE_MS);
 pub(crate) struct Plan {
     /// `full`, `quick` or `smoke`.
     pub(crate) form: &'static str,
-    /// The sizes of the crowds, ascending.
+    /// Crowds of so many clients, from small to large.
     pub(crate) crowds: Vec<usize>,
     /// The time that clients are idle before the server's memory is read.
     pub(crate) settling: Duration,
@@ -20,28 +20,28 @@ pub(crate) struct Plan {
     pub(crate) idle: Duration,
     /// The number of alternating measurements of a server and its baseline.
     pub(crate) turns: usize,
-    /// The number of broadcasts in one turn of the server, 20 a second.
+    /// The broadcasts in one of the server's turns, 20 a second.
     pub(crate) stream: usize,
-    /// The number of broadcasts that no other follows soon.
+    /// Broadcasts that nobody follows up.
     pub(crate) isolated: usize,
-    /// The number of broadcasts whose delivery time is measured.
+    /// Broadcasts whose way to the last client is timed.
     pub(crate) delays: usize,
     /// The downtime of the server before all clients return.
     pub(crate) away: Duration,
     /// The time for which passwords are compared, by the server and without it.
     pub(crate) hashing: Duration,
-    /// The number of other logged-in clients, and of names on the page that they request.
+    /// Clients that are logged in meanwhile, and the names on the page that they ask for.
     pub(crate) listed: usize,
-    /// The number of round trips.
+    /// Messages there and back.
     pub(crate) round_trips: usize,
-    /// The number of messages in one direction.
+    /// Messages one way.
     pub(crate) messages: usize,
-    /// The number of starts of the client.
+    /// Starts of the client.
     pub(crate) starts: usize,
 }
 
 impl Plan {
-    /// Returns the form for which the targets are set. It takes at most ten minutes.
+    /// The form that the bars are set for; at most ten minutes.
     pub(crate) fn full() -> Plan {
         Plan {
             form: "full",
@@ -61,7 +61,7 @@ impl Plan {
         }
     }
 
-    /// Returns a smaller form, which takes at most one minute.
+    /// The same with fewer and shorter; at most one minute.
     pub(crate) fn quick() -> Plan {
         Plan {
             form: "quick",
@@ -81,7 +81,7 @@ impl Plan {
         }
     }
 
-    /// Returns a form of a few seconds, also for unoptimised programs.
+    /// A few seconds, also for programs that were not optimised.
     pub(crate) fn smoke() -> Plan {
         Plan {
             form: "smoke",
@@ -101,28 +101,26 @@ impl Plan {
         }
     }
 
-    /// Returns the size of the largest crowd.
+    /// The largest crowd.
     pub(crate) fn largest(&self) -> usize {
         self.crowds.last().copied().unwrap_or_default()
     }
 
-    /// Returns the number of the baseline's rounds in one of its turns. Each round sends one
-    /// datagram to each client.
+    /// Rounds of the bare loop in one of its turns, a datagram to each client in each.
     pub(crate) fn bare_rounds(&self) -> usize {
         (self.stream / 4).max(1)
     }
 
-    /// Returns the plan with one crowd of this size.
+    /// The same with one crowd alone.
     pub(crate) fn with_crowd(self, clients: usize) -> Plan {
         Plan { crowds: vec![clients], ..self }
     }
 
-    /// Returns true for a crowd that only shows how figures grow. The targets are set for large
-    /// ones.
+    /// True if a crowd is only there to see how figures grow. The bars are set for large ones.
     pub(crate) fn is_small(&self, clients: usize) -> bool {
         clients < JUDGED_CLIENTS && clients < self.largest()
     }
 }
 
-/// The smallest crowd that is judged.
+/// Crowds of so many are judged.
 const JUDGED_CLIENTS: usize = 1_000;

@@ -18,10 +18,10 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
 }
 
-/// One measured value.
+/// One number.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
-    /// The figure that it belongs to.
+    /// Which figure it belongs to.
     pub(crate) figure: &'static str,
     pub(crate) what: String,
     /// The number of logged-in clients, for figures that depend on it.
@@ -40,7 +40,7 @@ pub(crate) struct Spread {
     pub(crate) high: f64,
 }
 
-/// The target of a figure.
+/// The bar of a figure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bar {
     AtMost(f64),
@@ -64,7 +64,7 @@ impl Bar {
 }
 
 impl Row {
-    /// Returns a value without a target.
+    /// A number that is only told.
     pub(crate) fn new(
         figure: &'static str,
         what: impl Into<String>,
@@ -75,7 +75,7 @@ impl Row {
         Row { figure, what, clients: None, measured, unit, spread: None, bar: None }
     }
 
-    /// Returns the median of several measurements, with the smallest and the largest as its spread.
+    /// The median of several measurements, with the least and the greatest as its spread.
     pub(crate) fn median_of(
         figure: &'static str,
         what: impl Into<String>,
@@ -86,22 +86,22 @@ impl Row {
         row.with_spread(samples.least(), samples.most())
     }
 
-    /// Sets the number of logged-in clients.
+    /// With so many logged in.
     pub(crate) fn with_clients(self, clients: usize) -> Row {
         Row { clients: Some(clients), ..self }
     }
 
-    /// Sets the spread.
+    /// Single measurements lie in between.
     pub(crate) fn with_spread(self, low: f64, high: f64) -> Row {
         Row { spread: Some(Spread { low, high }), ..self }
     }
 
-    /// Sets the target.
+    /// It is to be judged.
     pub(crate) fn judged(self, bar: Bar) -> Row {
         Row { bar: Some(bar), ..self }
     }
 
-    /// Returns true if the value misses its target.
+    /// Returns true if it has a bar and misses it.
     pub(crate) fn is_over(&self) -> bool {
         match self.bar {
             None => false,
@@ -111,7 +111,7 @@ impl Row {
     }
 }
 
-/// Returns the rows with the size of their crowd. Only large crowds are judged.
+/// Rows about a crowd of so many; only large ones are judged.
 pub(crate) fn of_crowd(rows: Vec<Row>, clients: usize, is_judged: bool) -> Vec<Row> {
     let of_it = |row: Row| {
         let bar = row.bar.filter(|_| is_judged);
@@ -126,7 +126,7 @@ impl Report {
         self.rows.iter().filter(|row| row.is_over()).count()
     }
 
-    /// Formats the report for people.
+    /// For people.
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
         // Writing to a String can't fail.
@@ -178,7 +178,7 @@ fn cells(row: &Row) -> [String; 6] {
     ]
 }
 
-/// Formats a value with three significant digits.
+/// Three digits that mean something.
 fn number(value: f64) -> String {
     match value.abs() {
         small if small < 9.995 => format!("{value:.2}"),

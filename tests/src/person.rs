@@ -1,4 +1,4 @@
-//! A person at a terminal: a line client, its screen, and the keys.
+//! Somebody at a terminal: a line client, its screen, and the keys.
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -20,16 +20,16 @@ use crate::server::TestServer;
 /// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// The height.
+    /// Its height.
     pub rows: u16,
-    /// The width.
+    /// Its width.
     pub columns: u16,
 }
 
 /// The usual size of a terminal.
 pub const USUAL: Window = Window { rows: 24, columns: 80 };
 
-/// The number of rows that a terminal keeps after they have left its screen.
+/// Rows that a terminal keeps which have left its screen.
 const SCROLLBACK: usize = 10_000;
 
 /// The key Ctrl+C.
@@ -60,7 +60,7 @@ pub struct Person {
     child: Child,
 }
 
-/// The terminal's state, and a signal for its changes.
+/// The bytes that the terminal was sent.
 struct Seen {
     terminal: Mutex<Terminal>,
     changed: Condvar,
@@ -73,7 +73,7 @@ struct Terminal {
     is_over: bool,
 }
 
-/// Counts the rings of the bell. The terminal answers no query, so a program that sends one waits forever.
+/// Counts how often the bell has rung. It answers no question: a program that asks one waits for ever.
 #[derive(Default)]
 struct Bells(usize);
 
@@ -84,12 +84,12 @@ impl Callbacks for Bells {
 }
 
 impl Person {
-    /// Starts a client that was never run.
+    /// Sits down at a client that was never run.
     pub fn sit_down(server: &TestServer, name: &str) -> Person {
         Person::sit_down_with(server, name, tempfile::tempdir().unwrap(), &[], &[])
     }
 
-    /// Starts a client with this folder, these flags and this environment.
+    /// The same with a folder, flags and environment of the test's own.
     pub fn sit_down_with(
         server: &TestServer,
         name: &str,
@@ -100,7 +100,7 @@ impl Person {
         Person::sit_down_at(server, name, data, USUAL, flags, environment)
     }
 
-    /// Starts a client in a window of this size.
+    /// The same at a window of that size.
     pub fn sit_down_at(
         server: &TestServer,
         name: &str,
@@ -123,12 +123,12 @@ impl Person {
         Person::run_at(command, name, data, window)
     }
 
-    /// Starts a command that runs a client.
+    /// Sits down at whatever runs a client.
     pub fn run(command: Command, name: &str, data: TempDir) -> Person {
         Person::run_at(command, name, data, USUAL)
     }
 
-    /// Starts a command in a window of this size.
+    /// The same at a window of that size.
     pub fn run_at(command: Command, name: &str, data: TempDir, window: Window) -> Person {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(window.rows, window.columns)).unwrap();
@@ -140,12 +140,12 @@ impl Person {
         Person { name: name.to_owned(), data, keys, seen, child }
     }
 
-    /// Starts a client of an existing account, logged in by its key.
+    /// The same with an account, logged in by its key.
     pub fn join(server: &TestServer, name: &str) -> Person {
         Person::join_with(server, name, &[], &[])
     }
 
-    /// Starts such a client with these flags and this environment.
+    /// The same with flags and environment of the test's own.
     pub fn join_with(
         server: &TestServer,
         name: &str,
@@ -155,7 +155,7 @@ impl Person {
         Person::join_at(server, name, USUAL, flags, environment)
     }
 
-    /// Starts such a client in a window of this size.
+    /// The same at a window of that size.
     pub fn join_at(
         server: &TestServer,
         name: &str,
@@ -176,16 +176,16 @@ impl Person {
         person
     }
 
-    /// Returns the process id of the started program.
+    /// The program that was started.
     pub fn process_id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Returns the names of the client's threads.
+    /// The names of the client's threads.
     pub fn threads(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let paths = tasks.filter_map(|task| Some(task.ok()?.path().join("comm")));
-        // A thread that ends meanwhile has no name any more.
+        // One that ends meanwhile has no name any more.
         let names = paths.filter_map(|path| std::fs::read_to_string(path).ok());
         names.map(|name| name.trim_end().to_owned()).collect()
     }
@@ -195,27 +195,27 @@ impl Person {
         (&*self.keys).write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Sends bytes unchanged, which need not be text.
+    /// Sends bytes as they are, which need not be text.
     pub fn press_bytes(&self, bytes: &[u8]) {
         (&*self.keys).write_all(bytes).unwrap();
     }
 
-    /// Types a line and enters it.
+    /// Types a line and sends it off.
     pub fn types(&self, line: &str) {
         self.press(&format!("{line}\r"));
     }
 
-    /// Pastes a text, as a terminal with bracketed paste does.
+    /// Pastes as a terminal does that brackets what is pasted.
     pub fn pastes(&self, text: &str) {
         self.press(&format!("\x1b[200~{text}\x1b[201~"));
     }
 
-    /// Waits until these words are on the screen. They may be broken across rows.
+    /// Waits until these words are on the screen. Words may be broken at its edge.
     pub fn sees(&self, words: &str) {
         self.sees_times(words, 1);
     }
 
-    /// Waits until these words are on the screen at least this many times.
+    /// The same, so often or more.
     pub fn sees_times(&self, words: &str, times: usize) {
         let wanted: String = words.split_whitespace().collect();
         self.wait(&format!("{times} times {words:?}"), |terminal| {
@@ -231,7 +231,7 @@ impl Person {
         });
     }
 
-    /// Waits until the last line is this one, with the cursor before a hint.
+    /// The same, where a hint follows the cursor.
     pub fn is_hinted(&self, line: &str, hint: &str) {
         let whole = format!("{line}{hint}");
         self.wait(&format!("hint {whole:?}"), |terminal| {
@@ -239,7 +239,7 @@ impl Person {
         });
     }
 
-    /// Waits until the last rows are these, with the cursor at their end.
+    /// The same of a line that goes over the edge: waits until the last rows are these.
     pub fn is_prompted_over(&self, rows: &[&str]) {
         self.wait(&format!("prompt {rows:?}"), |terminal| {
             let shown = terminal.rows();
@@ -249,17 +249,18 @@ impl Person {
         });
     }
 
-    /// Returns the rows of the screen without trailing blanks, and without empty rows at the end.
+    /// The rows of the screen, each without the blanks at its end; not those that are empty below
+    /// the last.
     pub fn rows(&self) -> Vec<String> {
         self.seen.lock().rows()
     }
 
-    /// Returns the rows of the screen and those that have scrolled off its top.
+    /// The same with the rows that have left the screen at its top.
     pub fn all_rows(&self) -> Vec<String> {
         self.seen.lock().all_rows()
     }
 
-    /// Expects these texts on the screen or above it, each in one row and in this order.
+    /// Expects these texts on the screen or above it, each in a row and in this order.
     pub fn keeps(&self, texts: &[String]) {
         let all = self.all_rows();
         let mut rows = all.iter();
@@ -272,18 +273,18 @@ impl Person {
         self.seen.lock().contents()
     }
 
-    /// Returns the screen with its colours.
+    /// The same, with its colours.
     pub fn looks_at_the_screen(&self) -> Screen {
         self.seen.lock().parser.screen().clone()
     }
 
-    /// Returns the cells that are not blank, row by row.
+    /// The cells that are not blank, row by row.
     pub fn all_cells(&self) -> Vec<Cell> {
         cells(&self.looks_at_the_screen())
     }
 
-    /// Waits until these words are on the screen, and returns their cells. If the words occur more than once, it
-    /// returns the last ones.
+    /// Waits until these words are on the screen, and looks at their cells: the last ones, if they
+    /// are there more than once.
     pub fn cells_of(&self, words: &str) -> Vec<Cell> {
         let found = RefCell::new(Vec::new());
         self.wait(words, |terminal| {
@@ -293,17 +294,17 @@ impl Person {
         found.into_inner()
     }
 
-    /// Returns everything that was written to the terminal, including control sequences.
+    /// Everything that the terminal was sent, control sequences and all.
     pub fn bytes(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().bytes).into_owned()
     }
 
-    /// Returns everything that was written to the terminal, byte for byte.
+    /// The same, byte for byte.
     pub fn raw_bytes(&self) -> Vec<u8> {
         self.seen.lock().bytes.clone()
     }
 
-    /// Waits until the bell has rung this many times.
+    /// Waits until the bell has rung so often.
     pub fn hears_bells(&self, count: usize) {
         self.wait("bell", |terminal| terminal.parser.callbacks().0 == count);
     }
@@ -316,32 +317,33 @@ impl Person {
         self.keys.resize(Size::new(rows.get(), columns)).unwrap();
     }
 
-    /// Closes the terminal, which both the system and a shell report. Returns the client's exit status.
+    /// Closes the terminal, which both the system and a shell tell; the result is the client's exit
+    /// status.
     pub fn closes_the_terminal(&mut self) -> i32 {
         self.closes_the_terminal_by("x")
     }
 
-    /// Closes the terminal after these keys, of which something is shown.
+    /// The same after these keys, of which something is shown.
     pub fn closes_the_terminal_by(&mut self, keys: &str) -> i32 {
         self.seen.lock().is_closing = true;
         // The echo wakes the watching thread, which then ends.
         self.press(keys);
         self.wait("end of the watch", |terminal| terminal.is_over);
-        // Replace the terminal by an unused one. This drops the last handle of the old one.
+        // Another one, at which nobody sits; with this the last hold on the old one is gone.
         self.keys = Arc::new(open().unwrap().0);
         let hang_up = format!("kill -s HUP {}", self.child.id());
-        // The system's signal may have been enough.
+        // The system's own word may have been enough.
         let _ = std::process::Command::new("sh").args(["-c", &hang_up]).output();
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
-    /// Waits for the client's end. Returns its exit status.
+    /// Waits for the client's end; the result is its exit status.
     pub fn sees_the_end(&mut self) -> i32 {
         self.wait("end of the client", |terminal| terminal.is_over);
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
-    /// Requests a chat, which the other user approves. The prompt then names the other user.
+    /// Asks somebody for a chat, who approves. The prompt then names them.
     pub fn chats_with(&self, other: &mut TestClient) {
         self.types(&format!("connect {}", other.name));
         other.wait_event_with("request", "from", &self.name);
@@ -382,11 +384,11 @@ impl Seen {
         Seen { terminal: Mutex::new(terminal), changed: Condvar::new() }
     }
 
-    /// Plays the terminal until the program has closed it.
+    /// Is the terminal, until the program has closed it.
     fn watch(&self, pty: &Pty) {
         let mut bytes = [0; 4_096];
         let mut pty = pty;
-        // Reading a closed pseudo-terminal is an error.
+        // The end of a pseudo-terminal is an error to its reader.
         while let Ok(count @ 1..) = pty.read(&mut bytes) {
             let mut terminal = self.lock();
             if terminal.is_closing {
@@ -401,7 +403,7 @@ impl Seen {
         self.changed.notify_all();
     }
 
-    /// Locks the terminal. A test that failed while it held the lock has already reported its failure.
+    /// A test that failed while it held this lock has said all that there is to say.
     fn lock(&self) -> MutexGuard<'_, Terminal> {
         self.terminal.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -460,7 +462,7 @@ impl Terminal {
     }
 }
 
-/// Returns the cells that are not blank, row by row.
+/// Those that are not blank, row by row.
 fn cells(screen: &Screen) -> Vec<Cell> {
     let (rows, columns) = screen.size();
     let places = (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |at| (row, at)));
@@ -468,7 +470,7 @@ fn cells(screen: &Screen) -> Vec<Cell> {
     cells.filter(|cell| !cell.contents().trim().is_empty()).cloned().collect()
 }
 
-/// Returns the width of a line without wide characters.
+/// Of a line that has no wide characters.
 fn width(line: &str) -> usize {
     line.chars().count()
 }

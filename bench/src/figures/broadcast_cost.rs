@@ -14,12 +14,11 @@ use crate::under_load::ServerUnderLoad;
 
 const FIGURE: &str = "broadcast_cost";
 
-/// The number of broadcasts per second, by clients in turn.
+/// Broadcasts in a second, by so many clients in turn.
 const A_SECOND: usize = 20;
 const SENDERS: usize = 20;
 
-/// The wait for the last repeated head, 1.5 s after the last broadcast. After it the server has
-/// nothing left to do.
+/// The last head is repeated 1.5 s after the last broadcast; then there is nothing more to do.
 const UNTIL_QUIET: Duration = Duration::from_millis(1_700);
 
 /// Compares streams of broadcasts with runs of the baseline, in turns; then sends a few isolated
@@ -81,7 +80,7 @@ fn stream(under_load: &ServerUnderLoad<'_>, interval: Duration) -> BenchResult<S
     })
 }
 
-/// Sends broadcasts so far apart that all heads of each are repeated.
+/// Broadcasts that are so far apart that each has its three repeated heads.
 fn isolated(under_load: &ServerUnderLoad<'_>) -> BenchResult<Samples> {
     let clients = under_load.clients();
     let mut costs = Vec::new();
@@ -113,7 +112,7 @@ impl Reading {
         Ok(Reading { spent: under_load.server.cpu_time()?, shown, over_tcp })
     }
 
-    /// Returns the microseconds for each delivery since an earlier reading.
+    /// Microseconds for each delivery since then.
     fn cost_since(&self, earlier: &Reading) -> f64 {
         let microseconds = (self.spent - earlier.spent).as_secs_f64() * 1e6;
         microseconds / (self.shown - earlier.shown).max(1) as f64

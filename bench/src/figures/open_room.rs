@@ -24,13 +24,13 @@ use crate::statistics::Samples;
 
 const FIGURE: &str = "open_room";
 
-/// The largest crowd, for which the target is set.
+/// The crowd that the bar is set for.
 const MOST_CLIENTS: usize = 1_000;
 
-/// The number of messages per second.
+/// Messages in a second.
 const A_SECOND: usize = 20;
 
-/// The number of greetings that fit in any socket.
+/// Greetings that find room in any socket.
 const AT_ONCE: usize = 50;
 
 /// The time in which the last datagrams have to arrive.
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const EVENTS: usize = 1_024;
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
-/// The last byte of a message that counts.
+/// Ends the text of a message that counts.
 const COUNTED: u8 = b'x';
 
 /// Compares streams of messages to a crowd with runs of the baseline, in turns.
@@ -80,7 +80,7 @@ struct RoomProcess {
 
 impl RoomProcess {
     fn start(bench: &Bench) -> BenchResult<RoomProcess> {
-        // The port is free again when the room opens it.
+        // The port is free again when the room asks for it.
         let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let mut child = Command::new(&bench.programs.server)
             .args(["--config", "/dev/null", "--log", "warn", "open-room", &port.to_string()])
@@ -106,13 +106,13 @@ impl RoomProcess {
 
 impl Drop for RoomProcess {
     fn drop(&mut self) {
-        // This fails only if the room has ended already.
+        // Fails if it has ended already, which is as well.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Returns the sockets of this many clients that have greeted. The first one sends the messages.
+/// So many clients who have greeted. The first one speaks.
 fn gather(room: &RoomProcess, clients: usize) -> BenchResult<Vec<UdpSocket>> {
     let mut crowd: Vec<UdpSocket> = Vec::with_capacity(clients);
     for number in 0..clients {
@@ -122,7 +122,7 @@ fn gather(room: &RoomProcess, clients: usize) -> BenchResult<Vec<UdpSocket>> {
         socket.send(&ToRoom::Greeting.to_bytes())?;
         crowd.push(socket);
         if number % AT_ONCE == 0 || number + 1 == clients {
-            // When the copy arrives, the room has handled all earlier datagrams.
+            // When the copy is here, the room has taken all that was sent before.
             crowd[0].send(&ToRoom::Message(b"is everybody there?").to_bytes())?;
             crowd[0].recv(&mut [0; 1_024])?;
         }
@@ -185,7 +185,7 @@ fn speak(
     })
 }
 
-/// Receives datagrams from all sockets and counts those that count.
+/// Takes datagrams off all sockets and counts those that count.
 fn receive(crowd: &[UdpSocket], received: &AtomicU64, is_over: &AtomicBool) -> std::io::Result<()> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     for (number, socket) in crowd.iter().enumerate() {

@@ -168,7 +168,7 @@ pub enum OptionsError {
     NoDataFolder,
 }
 
-/// Returns the locations of the settings file.
+/// Returns the places of the settings file.
 pub fn settings_place() -> SettingsPlace<'static> {
     let folder = dirs::config_dir().map(|folder| folder.join("letschat"));
     let defaults = folder.into_iter().map(|folder| folder.join("settings.toml")).collect();

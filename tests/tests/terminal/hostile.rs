@@ -7,7 +7,7 @@ use std::str;
 /// from a peer.
 const OF_A_PROMPT: &str = "\u{1b}\r\n\u{7}";
 
-/// Sequence openers (ECMA-48, 5.3 and 5.6), as two characters and as one of C1.
+/// Sequences that begin something (ECMA-48, 5.3 and 5.6), as two characters and as one of C1.
 const OPENERS: &[&str] = &[
     "\u{1b}[2J\u{1b}[31m",                    // CSI: erase, colour
     "\u{1b}]0;owned\u{7}",                    // OSC: the window's title
@@ -27,7 +27,7 @@ const OPENERS: &[&str] = &[
     "\u{9f}owned\u{9c}",
 ];
 
-/// Returns every character that must not come through.
+/// Every character that must not come through.
 pub(crate) fn characters() -> Vec<char> {
     let ranges = [
         '\0'..='\u{1f}',           // C0
@@ -57,8 +57,8 @@ pub(crate) fn characters() -> Vec<char> {
     ranges.into_iter().flatten().collect()
 }
 
-/// Returns each character and each opener, followed by a unique word. Excludes those that the
-/// channel can't carry.
+/// Each character and each opener, with a word after it that occurs nowhere else. Left out is
+/// what the way there can't carry.
 pub(crate) fn pieces(but: &[char]) -> Vec<String> {
     let characters = characters().into_iter().map(String::from);
     let all = characters.chain(OPENERS.iter().map(|opener| (*opener).to_owned()));
@@ -66,7 +66,7 @@ pub(crate) fn pieces(but: &[char]) -> Vec<String> {
     carried.enumerate().map(|(number, piece)| format!("{piece}{number:03}q")).collect()
 }
 
-/// Returns the pieces in texts of at most this many bytes. The last text ends with a word to wait
+/// The pieces in texts of at most so many bytes, with a word at the end by which they are waited
 /// for.
 pub(crate) fn texts(but: &[char], max_bytes: usize, end: &str) -> Vec<String> {
     let mut texts = vec![String::from("a")];
@@ -81,10 +81,10 @@ pub(crate) fn texts(but: &[char], max_bytes: usize, end: &str) -> Vec<String> {
     texts
 }
 
-/// Fails if any of [`pieces`] is in the output, or if one of them was not shown at all.
+/// Fails if anything of [`pieces`] is in what was written, or if one of them was not shown at all.
 pub(crate) fn assert_tamed(written: &[u8], but: &[char]) {
     let shown = assert_harmless(written);
-    // Long lines are broken at the edge, within a word if there is no other place.
+    // A long line is broken at the edge, in the middle of a word if there is no other place.
     let unbroken: String = shown.split_whitespace().collect();
     for piece in pieces(but) {
         let word = &piece[piece.len() - 4..];
@@ -92,7 +92,7 @@ pub(crate) fn assert_tamed(written: &[u8], but: &[char]) {
     }
 }
 
-/// Fails if any of [`pieces`] is in the output of a program that may draw a prompt.
+/// Fails if anything of [`pieces`] is in what was written by a program that may draw a prompt.
 pub(crate) fn assert_harmless(written: &[u8]) -> &str {
     let shown = str::from_utf8(written);
     let shown = shown.unwrap_or_else(|error| panic!("a raw byte was written: {error}"));
@@ -101,7 +101,7 @@ pub(crate) fn assert_harmless(written: &[u8]) -> &str {
     for c in characters().into_iter().filter(|c| !OF_A_PROMPT.contains(*c)) {
         assert!(!shown.contains(c), "{c:?} was written:\n{shown:?}");
     }
-    // A prompt adds line ends where it breaks a line.
+    // A prompt makes lines of its own wherever it breaks one.
     let all = pieces(&['\n']);
     // A piece that one way leaves out shifts the numbers of the others.
     for piece in all.iter().map(|piece| &piece[..piece.len() - 4]) {

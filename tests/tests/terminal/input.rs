@@ -1,4 +1,4 @@
-//! Unusual input: blanks, controls, unfinished pastes, and bytes that are not text.
+//! Bytes that are no usual keys: blanks, controls, broken pastes, and no text at all.
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::person::{CTRL_C, Person, UP};
@@ -26,7 +26,7 @@ fn tabs_in_a_line_leave_no_copies_of_the_prompt() {
         bob.ok("say", json!({"text": format!("number {number}")}));
     }
     alice.sees("bob: number 29");
-    // The input is at the bottom of the screen and wider than it.
+    // At the bottom of the screen, and wider than it.
     let text = format!("a{}x", "\t".repeat(25));
     alice.pastes(&text);
     alice.press("y");

@@ -1,4 +1,4 @@
-//! Colours, and the options without them.
+//! Colours, and who wants none.
 
 use letschat_tests::client::TestClient;
 use letschat_tests::person::{CTRL_D, Person};

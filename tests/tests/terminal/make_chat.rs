@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/chat.sh");
 
-/// A user's home folder and a free port. Its server is stopped at the end.
+/// A user's home, and a free port. Its server is stopped at the end.
 struct Home {
     folder: Rc<TempDir>,
     port: u16,
@@ -23,7 +23,7 @@ impl Home {
         Home { folder: Rc::new(tempfile::tempdir().unwrap()), port: free_port() }
     }
 
-    /// Returns the same home, with a server on another port.
+    /// The same home, with a server on another port.
     fn on_another_port(&self) -> Home {
         Home { folder: self.folder.clone(), port: free_port() }
     }

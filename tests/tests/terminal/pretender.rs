@@ -1,4 +1,4 @@
-//! A server that sends hostile text.
+//! A server that says what no honest one would.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ type Stream = StreamOwned<ServerConnection, TcpStream>;
 /// Characters that end a line, so that they can't be within one.
 pub(crate) const NOT_IN_A_LINE: &[char] = &['\n', '\r'];
 
-/// A server that logs everybody in and puts hostile text into all of its messages.
+/// Takes everybody for its account, and puts something hostile into all that it says.
 pub(crate) struct Pretender {
     pub(crate) address: SocketAddr,
 }
@@ -39,7 +39,7 @@ impl Pretender {
     }
 }
 
-/// Answers each request until the client has gone.
+/// Answers each request, until the client has gone.
 fn converse(mut stream: Stream) {
     let words = pieces(NOT_IN_A_LINE).concat();
     let mut decoder = Decoder::new();
@@ -71,7 +71,7 @@ fn answer(frame: &Frame, words: &str) -> String {
             let name = asked.next().unwrap_or_default();
             format!("230 {name} 1 1 0 9 127.0.0.1 {words}\n")
         }
-        // This request marks the point at which the client is ready to listen.
+        // Asks for nothing: it is what tells the pretender that somebody is ready to listen.
         "WATCH" => {
             let names = notices_about_names(words);
             format!("250 {words}\n{names}{}{}", broadcasts(), said())
@@ -83,7 +83,7 @@ fn answer(frame: &Frame, words: &str) -> String {
     }
 }
 
-/// Returns notices with words in place of names. None of the words is a valid name.
+/// None of these has a name that could be one.
 fn notices_about_names(words: &str) -> String {
     let key = "0".repeat(64);
     [

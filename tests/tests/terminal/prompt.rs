@@ -1,4 +1,4 @@
-//! The input line: its completion, and its fate while events arrive.
+//! The line that is being typed: what is completed, and what becomes of it while things happen.
 
 use std::time::{Duration, Instant};
 
@@ -135,7 +135,7 @@ fn text_is_no_command_after_the_other_side_left() {
         alice.types("all right, the code of the safe is 4711");
         alice.sees("The chat with bob is over, so this went nowhere.");
         alice.is_prompted("→ bob · over> ");
-        // Pasted lines do not lead to a question either.
+        // Many lines are not asked about either.
         alice.pastes("/all right,\nthe code");
         alice.types("");
         alice.sees_times("The chat with bob is over, so this went nowhere.", 2);
@@ -145,11 +145,11 @@ fn text_is_no_command_after_the_other_side_left() {
         alice.types("all my love");
         alice.sees_times("The chat with bob is over, so this went nowhere.", 3);
         alice.is_prompted("→ bob · over> ");
-        // Each of these shows that the user knows of the end.
+        // Either is the word of somebody who knows.
         alice.press(end);
         alice.is_prompted("letschat> ");
     }
-    // A word that begins many sentences sends nothing without a slash.
+    // A word that begins many a sentence sends nothing without a slash.
     alice.types("all right, then");
     alice.sees("This was sent to nobody.");
     for command in ["broadcast knowingly", "/all knowingly"] {
@@ -198,7 +198,7 @@ fn keys_typed_ahead_stay_with_the_chat_of_their_prompt() {
     let (mut bob, mut carol) =
         (TestClient::join(&server, "bob"), TestClient::join(&server, "carol"));
     alice.chats_with(&mut bob);
-    // No prompt appears between the lines, so the second can't be meant for one that names carol.
+    // No prompt is shown between the lines, so they can't be for one that names carol.
     alice.press("/connect carol\rfor bob");
     carol.wait_event_with("request", "from", "alice");
     carol.ok("approve", json!({"who": "alice"}));
@@ -206,7 +206,7 @@ fn keys_typed_ahead_stay_with_the_chat_of_their_prompt() {
     alice.is_prompted("→ bob> for bob");
     alice.types("");
     bob.wait_event_with("message", "text", "for bob");
-    // A command of the user takes effect at once.
+    // A command that the user gives is followed at once.
     alice.press("/switch carol\rfor carol\r");
     carol.wait_event_with("message", "text", "for carol");
     alice.press("/switch bob\rfor bob again\r");
@@ -305,7 +305,7 @@ fn a_chat_that_opens_takes_no_plain_line_at_a_terminal() {
     alice.sees("What you type still goes to bob; `/switch carol` goes to carol.");
     alice.types("for bob");
     others[0].wait_event_with("message", "text", "for bob");
-    // A line that was meant for bob, who is gone by then, is not sent either.
+    // Nor one that was meant for bob, who is gone by then.
     let mut dave = TestClient::join(&server, "dave");
     alice.types("/connect dave");
     dave.wait_event_with("request", "from", "alice");
@@ -353,7 +353,7 @@ fn many_pasted_lines_are_asked_about() {
         bob.wait_event_with("message", "text", text);
     }
     alice.is_prompted("→ bob> ");
-    // In a chat, pasted text that looks like a command is still text.
+    // In a chat even what looks like a command is text.
     alice.pastes("/broadcast nine\n  /quit\n//seven");
     alice.sees("//seven");
     alice.types("");
@@ -438,7 +438,7 @@ fn a_terminal_that_is_closed_takes_its_client_along_in_order() {
     alice.chats_with(&mut bob);
     let begin = Instant::now();
     assert_eq!(alice.closes_the_terminal(), 0, "{}", alice.screen());
-    // Otherwise the client is cut short after eight seconds.
+    // Else it is cut short after eight seconds.
     assert!(begin.elapsed() < Duration::from_secs(7), "it took {:?}", begin.elapsed());
     let closed = bob.wait_event_with("chat_closed", "with", "alice");
     assert_eq!(closed["reason"], "peer_ended");

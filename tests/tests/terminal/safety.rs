@@ -1,6 +1,6 @@
-//! No text of one user controls another's terminal or appears raw in a log. The tests send every
-//! control character, every opener of a sequence, and every bidirectional and invisible character,
-//! over every channel. They check the bytes as written.
+//! Nothing that anybody says steers the terminal of anybody else, or stands raw in a log: every
+//! control character, every opener of a sequence, what turns writing around and what hides, by
+//! every way there is. What is judged are the bytes as they were written.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -18,10 +18,10 @@ use tempfile::tempdir;
 use crate::hostile::{assert_harmless, assert_tamed, characters, pieces, texts};
 use crate::pretender::{NOT_IN_A_LINE, Pretender};
 
-/// A window so wide that few lines are broken.
+/// So wide that little is broken at its edge.
 const WIDE: Window = Window { rows: 60, columns: 500 };
 
-/// Starts a client whose output goes to a pipe.
+/// Somebody who reads what is written to a pipe.
 fn reads_lines(server: &TestServer, name: &str, flags: &[&str]) -> Running {
     let mut before = TestClient::start(server, name);
     before.sign_up_and_log_in();
@@ -30,7 +30,7 @@ fn reads_lines(server: &TestServer, name: &str, flags: &[&str]) -> Running {
     let mut command = Command::new(program("letschat"));
     without_settings(&mut command);
     command.args(["--peer-port", "0", "--server", &server.location(), "--data"]);
-    // The folder is kept, and the system deletes it later.
+    // The folder is left to the system, which throws it away some day.
     command.arg(before.data.keep()).args(flags);
     let mut process = Running::start(&mut command);
     process.wait_line("login", |line| line.contains("Logged in as"));
@@ -112,13 +112,13 @@ fn what_a_server_says_steers_nothing() {
     assert_tamed(&alice.raw_bytes(), &[]);
 }
 
-/// Returns a text as a Lua literal, with a number for each byte.
+/// A text as it is written in Lua, each byte by its number.
 fn in_lua(text: &str) -> String {
     let bytes: Vec<String> = text.bytes().map(|byte| format!("\\{byte:03}")).collect();
     format!("\"{}\"", bytes.concat())
 }
 
-/// Bytes of C1 that are not valid UTF-8.
+/// Bytes of C1 as they stand in no UTF-8.
 const RAW_BYTES: &str = "\"\\155[2J\\144q\\156\\157x\"";
 
 #[test]
@@ -177,14 +177,14 @@ fn what_a_script_says_steers_nothing() {
     ] {
         let ended = run(source);
         for written in [ended.stdout, ended.stderr] {
-            // Here U+FFFD replaces raw bytes of the script itself.
+            // Here U+FFFD is what a script's own raw bytes became.
             let written = str::from_utf8(&written).unwrap().replace('\u{fffd}', "?");
             assert_harmless(written.as_bytes());
         }
     }
 }
 
-/// Returns lines with these words in each place that a stranger can choose.
+/// Lines with this in each place where a line has something that others chose.
 fn lines_of_a_stranger(words: &str) -> Vec<String> {
     let payload = format!("+{}\n{words}", words.len());
     let verbs = [

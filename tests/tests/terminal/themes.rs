@@ -8,11 +8,11 @@ use letschat_tests::server::TestServer;
 use serde_json::json;
 use vt100::{Cell, Color};
 
-/// The contrast for text (WCAG 2.2, 1.4.3).
+/// For text (WCAG 2.2, 1.4.3).
 const GOOD: f64 = 4.5;
-/// The contrast for large text, and for themes on a background that they are not made for.
+/// For large text, and for what a palette may make of a theme that is not made for it.
 const FAIR: f64 = 3.0;
-/// The contrast for times and hints, which may be fainter.
+/// Times and hints are there to stand back.
 const FAINT: f64 = 2.8;
 
 const TALL: Window = Window { rows: 60, columns: 100 };
@@ -31,7 +31,7 @@ const TEXTS: [&str; 8] = [
 /// The text of a hint.
 const HINT: &str = "WHO [force]";
 
-/// Shows one of everything that has a style, and begins a line.
+/// Sees everything that has a look of its own, and begins a line.
 fn at_a_busy_screen(theme: &[&str]) -> (Person, TestServer, TestClient) {
     let server = TestServer::start(&[]);
     let alice = Person::join_at(&server, "alice", TALL, theme, &[]);

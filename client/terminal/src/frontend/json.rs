@@ -1,4 +1,4 @@
-//! `--json`: the front end for programs. Every output line is an object with `"event"` or `"reply"`.
+//! `--json`: for programs. Every line out is an object, with `"event"` or `"reply"`.
 //!
 //! A line in is a command as a user types it, or an object:
 //! `{"id": 7, "command": "connect", "arguments": {"who": "bob"}}`. The reply carries the id, a
@@ -30,7 +30,7 @@ pub fn run(front_end: FrontEnd, own_messages: bool) -> u8 {
 }
 
 struct Json {
-    /// True if own messages are printed. Off by default, since programs of version 0.1 answer every message.
+    /// True if own messages are printed. Programs of version 0.1 answer every message.
     own_messages: bool,
 }
 

@@ -61,7 +61,7 @@ use theme::{Kind, Theme};
 /// The time limit for removing the prompt at the end, since the terminal may accept no output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The parameters of the line client besides the [`FrontEnd`].
+/// The parts that the line client needs beside the [`FrontEnd`].
 pub struct Setting {
     /// The terminal.
     pub terminal: Arc<Terminal>,
@@ -165,12 +165,12 @@ struct Console {
     home: RefCell<Option<HomeServer>>,
     /// The reason of the retry that was last shown.
     retry: Cell<Option<LinkEnd>>,
-    /// The date of the last line shown.
+    /// The date of the line that was shown last.
     date: DateShown,
 }
 
 impl Console {
-    /// Returns true for a retry with the same reason as the last one. The prompt shows the next attempt.
+    /// Returns true for a retry with the same reason as the one before. The prompt shows the next attempt.
     fn is_another_retry(&self, event: &Event) -> bool {
         match event {
             Event::Retrying { reason, attempt, in_ms, .. } => {
@@ -287,7 +287,7 @@ impl Dialect for Console {
     }
 }
 
-/// The date of the last line shown.
+/// The date of the line that was shown last.
 struct DateShown(RefCell<String>);
 
 impl DateShown {
@@ -295,7 +295,7 @@ impl DateShown {
         DateShown(RefCell::new(date))
     }
 
-    /// Returns a row for the date of the next line if it differs from the last one.
+    /// Returns a row for the date of the next line, if it is another one.
     fn row(&self, date: String) -> String {
         if *self.0.borrow() == date {
             return String::new();

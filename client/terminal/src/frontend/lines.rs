@@ -1,4 +1,4 @@
-//! Standard input, line by line.
+//! Standard input, a line at a time.
 //!
 //! A thread reads, since terminals, pipes and files can't all be awaited. It reads only on request,
 //! so that it takes no keys while a password is being asked for.
@@ -140,7 +140,7 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
         Line::Malformed(format!("Expected a line of at most {MAX_LINE_BYTES} bytes."))
     } else {
         match String::from_utf8(line) {
-            // Nobody types a NUL. It is half a character of UTF-16.
+            // Nobody types it; it is half a character of UTF-16.
             Ok(text) if text.contains('\0') => {
                 Line::Malformed("Expected a line without NULs.".into())
             }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use std::io::{BufReader, Read};
 
-    /// Returns all lines of an input that arrives in chunks of this size.
+    /// All lines of an input that comes in chunks of this size.
     fn lines(input: &[u8], chunk_bytes: usize) -> Vec<Line> {
         let mut input = BufReader::with_capacity(chunk_bytes, input);
         std::iter::from_fn(|| read_line(&mut input).unwrap()).collect()

@@ -1,7 +1,7 @@
 //! Front ends: each reads lines, runs them as commands, and writes replies and events.
 //!
-//! * [`json`] – JSON lines as output; objects or typed lines as input
-//! * [`line`] – a prompt at a terminal
+//! * [`json`] – JSON lines out; objects or typed lines in
+//! * [`line`] – a prompt at a terminal, for people
 //! * [`plain`] – plain lines, for shell scripts and for people
 //! * `lines` – standard input, one bounded line at a time, on request
 //! * `terminal` – the terminal's modes, and passwords without echo
@@ -127,7 +127,7 @@ impl CommandResult {
     }
 }
 
-/// The reason why the output is closed.
+/// The output is closed.
 #[derive(Debug)]
 pub(crate) enum OutputClosed {
     /// The reader has closed it.
@@ -147,11 +147,11 @@ impl From<OutputError> for OutputClosed {
 pub enum FirstLogin {
     /// None.
     None,
-    /// A login with this account.
+    /// As this account.
     As(Username),
 }
 
-/// The parameters of a front end.
+/// The parts that a front end needs.
 pub struct FrontEnd {
     /// The dispatcher of the commands.
     pub dispatcher: Dispatcher,

@@ -84,7 +84,7 @@ fn on_signals(
         terminal.restore();
         std::process::exit(i32::from(exit_status::FAILED));
     };
-    // The thread lasts as long as the process, so it is not joined.
+    // The thread lasts as long as the process, so nobody waits for it.
     thread::Builder::new().name("signals".into()).spawn(|| async_io::block_on(watch)).map(drop)
 }
 
@@ -132,7 +132,7 @@ fn end_of_terminal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
             wait_for_hang_up();
             drop(gone);
         };
-        // The thread lasts as long as the process, so it is not joined.
+        // The thread lasts as long as the process, so nobody waits for it.
         thread::Builder::new().name("terminal".into()).spawn(watch)?;
     }
     Ok(async move {

@@ -40,13 +40,13 @@ struct State {
     continuations: u64,
 }
 
-/// The terminal's modes before they were changed, and the current ones.
+/// The terminal's modes before they were changed, and now.
 struct Taken {
     before: Termios,
     during: Termios,
     /// The sequence that undoes other changes to the terminal.
     farewell: &'static str,
-    /// The open question.
+    /// The question that is open.
     question: String,
 }
 

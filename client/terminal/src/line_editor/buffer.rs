@@ -11,7 +11,7 @@ const MAX_UNDO: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     text: String,
-    /// The cursor, an offset between two graphemes.
+    /// An offset between two graphemes.
     cursor: usize,
     /// The last killed text.
     killed: String,
@@ -229,7 +229,7 @@ mod tests {
     use Motion::*;
     use proptest::prelude::*;
 
-    /// Returns a buffer with its cursor at the `|`.
+    /// A buffer with its cursor at the `|`.
     fn at(text: &str) -> Buffer {
         let cursor = text.find('|').unwrap();
         Buffer { text: text.replacen('|', "", 1), cursor, ..Buffer::default() }

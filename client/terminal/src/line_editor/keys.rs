@@ -61,7 +61,7 @@ pub(super) struct Keys {
 enum CutShort {
     /// It becomes another paste.
     BySilence,
-    /// The rest is dropped.
+    /// It is dropped.
     ByCtrlC,
 }
 
@@ -456,7 +456,7 @@ mod tests {
             let mut keys = Keys::default();
             let mut apart: Vec<Key> = all.iter().flat_map(|byte| keys.feed(&[*byte], 0)).collect();
             apart.extend(keys.flush(SILENCE_MS));
-            // A Ctrl+C at the end of a read means something else within a paste.
+            // A Ctrl+C that ends a read means something else within a paste.
             prop_assume!(!all.contains(&CTRL_C));
             prop_assert_eq!(typed(&all), apart);
         }

@@ -324,7 +324,7 @@ mod tests {
         ["list", "call anna", "call bob", "list", "two\nlines"].map(str::to_owned).to_vec()
     }
 
-    /// Returns the line after these keys.
+    /// The line after these keys.
     fn typed(keys: impl IntoIterator<Item = Key>) -> Line {
         let mut line = Line::default();
         for key in keys {

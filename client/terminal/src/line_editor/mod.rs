@@ -3,13 +3,13 @@
 //! No library fits: reedline clears the rows above a line as tall as the window, and queries the terminal for its
 //! cursor. reedline and rustyline both block while they wait for keys.
 //!
-//! * `keys` – decodes bytes into keys
+//! * `keys` – bytes in, keys out
 //! * `buffer` – the text, its cursor, and edits by grapheme
 //! * `line` – a line with history, search and completion: a key in, an outcome out
-//! * `screen` – rows on a terminal, drawn only with relative cursor movements
+//! * `screen` – rows on a terminal, drawn with relative moves only
 //! * `tty` – the terminal itself: reads, writes, signals
 //!
-//! Deliberately absent: chats, commands, and any query to the terminal.
+//! Deliberately absent: chats, commands, and any question to the terminal.
 
 mod buffer;
 mod keys;

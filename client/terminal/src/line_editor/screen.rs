@@ -25,7 +25,7 @@ const TAB: &str = "    ";
 pub(crate) struct Scene {
     pub(super) prompt: String,
     pub(super) text: String,
-    /// The cursor, an offset in the text.
+    /// An offset in the text.
     pub(super) cursor: usize,
     /// A known word in the text.
     pub(super) known: Range<usize>,
@@ -357,7 +357,7 @@ mod tests {
         terminal
     }
 
-    /// Returns all rows, including those that were scrolled off.
+    /// Every row that there is or was.
     fn all_rows(terminal: &mut Parser) -> Vec<String> {
         let (height, width) = terminal.screen().size();
         let height = usize::from(height.get());

@@ -59,7 +59,7 @@ pub(crate) enum Input {
     Over,
 }
 
-/// The reason for waking the reader of a terminal.
+/// The reason why a terminal wakes its reader.
 enum Wake {
     Read(io::Result<Vec<u8>>),
     Expired,

@@ -114,7 +114,7 @@ impl Link {
 
     /// Waits for a message.
     pub(super) async fn hear(&self) -> Heard {
-        // One byte more than the limit, so that a longer datagram is recognised as too long.
+        // One byte more than allowed, so that a longer datagram is seen to be too long.
         let mut buffer = vec![0; MAX_FROM_ROOM_BYTES + 1];
         loop {
             match self.socket.recv(&mut buffer).await {

@@ -60,7 +60,7 @@ impl Prompt {
         Ok((prompt, lines, texts))
     }
 
-    /// Reads lines and shows texts until either ends.
+    /// Reads lines and shows texts until either end.
     pub(super) async fn run(mut self) {
         let mut line = Line::default();
         loop {

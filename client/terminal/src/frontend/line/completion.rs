@@ -86,12 +86,12 @@ impl Assistant for Completion<'_> {
         (typed.len() - word.len() + slashes, candidates)
     }
 
-    /// Returns the next parameters of a command.
+    /// Shows what a command takes next.
     fn hint(&self, line: &str) -> Option<String> {
         usage_hint(line, self.in_chat, self.prompt_state.plugins())
     }
 
-    /// Returns the range of a known command's name.
+    /// Finds the name of a known command.
     fn known_word(&self, line: &str) -> Range<usize> {
         let name = line.trim_start();
         let indent = line.len() - name.len();
@@ -107,7 +107,7 @@ impl Assistant for Completion<'_> {
 enum Typed<'a> {
     /// Text for a chat.
     Said,
-    /// The start of a command's name.
+    /// The beginning of a command's name.
     Name(&'a str),
     /// Complete arguments, and the beginning of another.
     Arguments { command: &'static Command, before: Vec<&'a str>, start: &'a str },

@@ -74,7 +74,7 @@ impl Editor {
     ///
     /// # Errors
     ///
-    /// The terminal can't be opened.
+    /// It can't be opened.
     pub(super) fn open(
         prompt_state: &PromptState,
         terminal: &Arc<Terminal>,

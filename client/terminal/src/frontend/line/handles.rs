@@ -15,7 +15,7 @@ use letschat_engine::events::Receipt;
 pub(super) enum EditorRequest {
     /// A line, or a key with a meaning of its own.
     Line,
-    /// Ask this question and read the answer.
+    /// The answer to a question.
     Answer(String),
     /// Reading keys until the channel closes, while this text shows what is awaited.
     Wait(String, Receiver<Infallible>),
@@ -50,7 +50,7 @@ pub(super) struct Text {
     pub(super) receipt: Option<Receipt>,
 }
 
-/// The handle that supplies lines.
+/// The source of lines.
 #[derive(Clone)]
 pub(super) struct Keyboard {
     pub(super) requests: Sender<EditorRequest>,
@@ -120,7 +120,7 @@ impl Keyboard {
 }
 
 impl Screen {
-    /// Shows a text of one or more lines above the prompt.
+    /// Shows a text, of one or more lines, above the prompt.
     pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
         self.put(Text { text: text.into(), follows: None, receipt: None }).await
     }

@@ -19,7 +19,7 @@ pub struct HiddenQuestion {
     answer: Sender<io::Result<Secret>>,
 }
 
-/// Asks questions at the prompt, without echo.
+/// Asks at the prompt, without echo.
 pub struct HiddenQuestions(Sender<HiddenQuestion>);
 
 impl HiddenQuestions {

@@ -25,12 +25,12 @@ pub struct HomeServer {
     pub settings: PathBuf,
 }
 
-/// Asks for a server until `probe` reaches the named one. An empty answer means the usual server, or the last one
-/// named. Returns `None` without an answer, as on Ctrl+D. The terminal is still in its line mode.
+/// Asks for the server until one is named that `probe` reaches. An empty answer means the usual one, or the one
+/// that was named last. No answer, as by Ctrl+D, is `None`. The terminal still edits its lines itself.
 ///
 /// # Errors
 ///
-/// The terminal failed.
+/// The terminal fails.
 pub fn ask(
     usual: &ServerAddress,
     mut input: impl BufRead,

@@ -208,7 +208,7 @@ impl Input for Typist {
     }
 }
 
-/// Returns true for a line that its prompt sends to a chat.
+/// Returns true for a line of text that its prompt sends to a chat.
 pub(super) fn is_said(line: &str, target: &Typing) -> bool {
     let line = line.trim();
     let is_command = line.starts_with('/') && !line.starts_with("//");
@@ -254,7 +254,7 @@ impl Progress {
         }
     }
 
-    /// Waits until an entry is done, at most for [`MAX_WAIT`].
+    /// Waits until an entry is done, or for [`MAX_WAIT`].
     async fn wait(&self, id: u64) {
         let done = async {
             loop {

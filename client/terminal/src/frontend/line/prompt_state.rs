@@ -1,4 +1,4 @@
-//! The state that prompt and completion share: the client's view, and the prompt's own state.
+//! The state that prompt and completion share: the client's view, and the prompt's own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,7 +56,7 @@ impl PromptState {
         lock(&self.opened).take()
     }
 
-    /// Records the next attempt to reach the server.
+    /// Notes the next attempt to reach the server.
     pub(super) fn note_attempt(&self, attempt: Attempt) {
         *lock(&self.attempt) = attempt;
     }

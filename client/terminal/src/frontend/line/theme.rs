@@ -47,13 +47,13 @@ pub(super) enum Kind {
     Chat,
     Server,
     Warning,
-    /// A hint about the next input.
+    /// A hint on what to type.
     Hint,
-    /// The name of a command in the input.
+    /// The name of a command while it is typed.
     Command,
 }
 
-/// Returns the styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].
+/// The styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].
 ///
 /// In common palettes light blue and light red are the most readable on both backgrounds. Purple falls to 2.4:1 on a
 /// dark background; red and dark grey fall below 3:1, so secondary text is dimmed
