@@ -72,6 +72,8 @@ codes! {
     NoReceiver = 452 "no_receiver",
     /// The account is logged in with another key.
     LoggedInElsewhere = 453 "logged_in_elsewhere",
+    /// The mailbox of a recipient's device is full.
+    MailboxFull = 454 "mailbox_full",
     /// Not understood as a line or payload.
     Malformed = 500 "malformed",
     /// The verb is known, but its arguments are invalid.
@@ -102,6 +104,12 @@ codes! {
     TextTooLong = 552 "text_too_long",
     /// The text is empty or has characters that can't be sent.
     TextInvalid = 553 "text_invalid",
+    /// No account has that name.
+    UnknownUser = 554 "unknown_user",
+    /// The account has no device that envelopes can be sealed to.
+    NoDevice = 555 "no_device",
+    /// Not understood as an envelope.
+    EnvelopeInvalid = 556 "envelope_invalid",
 }
 
 impl Code {

@@ -160,6 +160,11 @@ impl Identity {
 }
 
 impl Signature {
+    /// Returns the signature with these 64 bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 64]) -> Self {
+        Signature(bytes)
+    }
+
     /// Returns the signature's 64 bytes.
     pub(crate) fn as_bytes(&self) -> &[u8; 64] {
         &self.0

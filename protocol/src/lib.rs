@@ -5,6 +5,10 @@
 //! * [`code`] – the reply codes and their stable names
 //! * [`peer`] – client and client: calls, approval, numbered messages
 //! * [`message_id`] – the ids of messages
+//! * [`prekey`] – the keys to which envelopes are sealed
+//! * [`body`] – signed bodies, the content of envelopes
+//! * [`envelope`] – envelopes and their headers
+//! * `sealing` – seals and opens envelopes (feature `tls`)
 //! * [`datagram`] – sealed UDP and its replay window
 //! * [`open_room`] – the open room over UDP, independent of all of these
 //! * [`identity`] – keys, fingerprints, safety numbers
@@ -22,10 +26,13 @@
 #![doc = include_str!("../../docs/PROTOCOL.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod body;
 pub mod clock;
 pub mod code;
 pub mod datagram;
 pub mod dialogue;
+pub mod envelope;
+mod fields;
 pub mod frame;
 pub mod identity;
 pub mod limits;
@@ -33,8 +40,11 @@ pub mod message_id;
 pub mod open_room;
 pub mod password;
 pub mod peer;
+pub mod prekey;
 pub mod printable;
 pub mod rows;
+#[cfg(feature = "tls")]
+pub mod sealing;
 pub mod signing;
 pub mod text;
 #[cfg(feature = "tls")]

@@ -29,6 +29,15 @@ pub const MAX_BROADCAST_BYTES: usize = 900;
 /// The longest message of a direct chat, in bytes of UTF-8.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 
+/// The largest envelope, in bytes.
+pub const MAX_ENVELOPE_BYTES: usize = MAX_PAYLOAD_BYTES;
+/// The most devices that one envelope is for.
+pub const MAX_RECIPIENT_DEVICES: usize = 160;
+/// The most bytes of envelopes on a connection that the client has not acknowledged. One envelope always fits.
+pub const MAX_MAIL_IN_FLIGHT_BYTES: usize = 64 * 1024;
+/// The most numbers in one acknowledgement of envelopes.
+pub const MAX_ACKNOWLEDGED: usize = 64;
+
 /// The interval at which a client proves that UDP works and keeps its NAT binding.
 pub const UDP_KEEPALIVE_MS: u64 = 25_000;
 

@@ -1,10 +1,11 @@
-//! The ids of messages: the same on every device, and never sent.
+//! The ids of messages: the same on every device, and derived, so that a message need not carry its own.
 //!
 //! An id is the first 16 bytes of the SHA-256 of a label, a zero byte and some fields. Each field
 //! is preceded by its length in four bytes, big-endian. The author's key is one of the fields, so
 //! that no other client can use up an author's ids.
 
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -28,18 +29,43 @@ impl MessageId {
         MessageId::derive(b"letschat broadcast v1", &[&fields[0], &fields[1]])
     }
 
+    /// Returns the id of a message that its author device counts in a conversation. `conversation` is the name by
+    /// which the author calls it.
+    pub fn in_conversation(author: &PublicKey, conversation: &str, sequence: u64) -> MessageId {
+        let fields = [author.as_bytes(), conversation.as_bytes(), &sequence.to_be_bytes()[..]];
+        MessageId::derive(b"letschat message v1", &fields)
+    }
+
+    /// Returns the id with these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> MessageId {
+        MessageId(u128::from_be_bytes(bytes))
+    }
+
+    /// Returns the id's 16 bytes.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     fn derive(label: &[u8], fields: &[&[u8]]) -> MessageId {
         let mut hash = Context::new(&SHA256);
         hash.update(label);
         hash.update(&[0]);
         for field in fields {
-            // No field has more than 32 bytes.
+            // A name of a conversation is short, and the other fields have at most 32 bytes.
             hash.update(&(field.len() as u32).to_be_bytes());
             hash.update(field);
         }
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash.finish().as_ref()[..16]);
         MessageId(u128::from_be_bytes(bytes))
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(MessageId)
     }
 }
 
@@ -72,6 +98,10 @@ mod tests {
             MessageId::in_chat(ChatId(1), &author(7), 4),
             MessageId::of_broadcast(1, 3),
             MessageId::of_broadcast(3, 1),
+            MessageId::in_conversation(&author(7), "bob", 3),
+            MessageId::in_conversation(&author(7), "bob", 4),
+            MessageId::in_conversation(&author(7), "carol", 3),
+            MessageId::in_conversation(&author(8), "bob", 3),
         ];
         let different: std::collections::HashSet<MessageId> = ids.into_iter().collect();
         assert_eq!(different.len(), ids.len());

@@ -3,12 +3,14 @@
 //! * `request` – requests of a program, and the credentials that it logs in with
 //! * `reply` – answers with codes and lines; the entries of a list, and introductions
 //! * `notice` – unsolicited notices, and the reasons for closing
+//! * `mail` – envelopes: outcomes of a POST, keys, deliveries
 //! * `assembly` – a client's assembly of the server's frames
 //!
 //! The types are the reference. Each is encoded and decoded in one place, and the two are inverse.
 //! The server itself parses lines typed by hand, more leniently.
 
 mod assembly;
+mod mail;
 mod notice;
 mod reply;
 mod request;
@@ -16,6 +18,7 @@ mod request;
 mod tests;
 
 pub use assembly::{FromServer, NotAReply, ReplyAssembler};
+pub use mail::{DeviceKeys, Mail, Outcome, Posted};
 pub use notice::{Broadcast, Closing, Notice};
 pub use reply::{Introduction, Listed, Reply, SessionId, Welcome};
 pub use request::{Credentials, Request, RequestError, Secret, USAGE};

@@ -1,5 +1,6 @@
 //! Unsolicited notices of the server.
 
+use super::mail::Mail;
 use super::reply::Introduction;
 use crate::frame::Frame;
 use crate::username::Username;
@@ -115,6 +116,8 @@ pub enum Notice {
     Left(Vec<Username>),
     /// The numbers of users who came and went, when there are too many to name.
     Crowd { joined: u64, left: u64 },
+    /// An envelope for this device.
+    Mail(Mail),
     /// A message from the operator.
     Say(String),
     /// The reason why the server closes the connection after this notice.
@@ -136,6 +139,10 @@ impl Notice {
             Notice::Joined(names) => Frame::line(format!("* JOINED {}", join(names))),
             Notice::Left(names) => Frame::line(format!("* LEFT {}", join(names))),
             Notice::Crowd { joined, left } => Frame::line(format!("* CROWD {joined} {left}")),
+            Notice::Mail(Mail { number, id, sender, time_ms, envelope }) => Frame::with_payload(
+                format!("* MAIL {number} {id} {sender} {time_ms}"),
+                envelope.as_slice(),
+            ),
             Notice::Say(text) => Frame::with_payload("* SAY", text.as_bytes()),
             Notice::Closing(why) => {
                 Frame::line(format!("* CLOSING {} {}", why.name(), why.sentence()))
@@ -163,6 +170,13 @@ impl Notice {
             ["CROWD", joined, left] => {
                 Notice::Crowd { joined: joined.parse().ok()?, left: left.parse().ok()? }
             }
+            ["MAIL", number, id, sender, time_ms] => Notice::Mail(Mail {
+                number: number.parse().ok().filter(|number| *number > 0)?,
+                id: id.parse().ok()?,
+                sender: sender.parse().ok()?,
+                time_ms: time_ms.parse().ok()?,
+                envelope: frame.payload()?.to_vec(),
+            }),
             ["SAY"] => Notice::Say(frame.text()?.into()),
             ["CLOSING", name, ..] => {
                 Notice::Closing(*Closing::ALL.iter().find(|why| why.name() == *name)?)

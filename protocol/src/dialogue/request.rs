@@ -4,8 +4,11 @@ use std::fmt;
 
 use super::PROGRAM;
 use crate::code::Code;
+use crate::envelope::EnvelopeId;
 use crate::frame::Frame;
 use crate::identity::{PublicKey, Signature};
+use crate::limits::MAX_ACKNOWLEDGED;
+use crate::prekey::SignedPrekey;
 use crate::username::Username;
 
 /// A request of a program to the server. Names and passwords are sent as the user typed them. The
@@ -36,6 +39,14 @@ pub enum Request {
     Broadcast { text: String },
     /// Asks for the broadcasts from the number `from` on.
     Replay { from: u64 },
+    /// Publishes this device's prekey, in place of an earlier one.
+    Prekey(SignedPrekey),
+    /// Asks for the devices of an account and their prekeys.
+    Keys { name: String },
+    /// Posts an envelope to the devices that its headers name. The envelope is the payload.
+    Post { id: EnvelopeId, envelope: Vec<u8> },
+    /// Confirms deliveries that this device has displayed or stored. The server deletes them.
+    Acknowledge { numbers: Vec<u64> },
     /// Keeps the connection alive. The reply carries the log's head.
     Ping,
     /// Reports activity that the server does not see, such as a message in a chat.
@@ -90,6 +101,10 @@ pub const USAGE: &[(&str, &str)] = &[
     ("CONNECT", "CONNECT NAME, CONNECT ADDRESS or CONNECT ADDRESS:PORT"),
     ("BROADCAST", "BROADCAST +N, the payload being the text"),
     ("REPLAY", "REPLAY FROM NUMBER"),
+    ("PREKEY", "PREKEY KEY SUITES UNTIL_MS SIGNATURE"),
+    ("KEYS", "KEYS NAME"),
+    ("POST", "POST ID +N, the payload being an envelope"),
+    ("ACK", "ACK NUMBER..., at most 64 numbers"),
     ("PING", "PING"),
     ("ACTIVE", "ACTIVE"),
     ("HELP", "HELP"),
@@ -121,6 +136,15 @@ impl Request {
             Request::Connect { who } => Frame::line(format!("CONNECT {who}")),
             Request::Broadcast { text } => Frame::with_payload("BROADCAST", text.as_bytes()),
             Request::Replay { from } => Frame::line(format!("REPLAY FROM {from}")),
+            Request::Prekey(prekey) => Frame::line(format!("PREKEY {prekey}")),
+            Request::Keys { name } => Frame::line(format!("KEYS {name}")),
+            Request::Post { id, envelope } => {
+                Frame::with_payload(format!("POST {id}"), envelope.as_slice())
+            }
+            Request::Acknowledge { numbers } => {
+                let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+                Frame::line(format!("ACK {}", numbers.join(" ")))
+            }
             Request::Ping => Frame::line("PING"),
             Request::Active => Frame::line("ACTIVE"),
             Request::Help => Frame::line("HELP"),
@@ -141,7 +165,7 @@ impl Request {
     }
 
     fn from_words(verb: &str, words: &[&str], frame: &Frame) -> Option<Request> {
-        let wants_payload = matches!(verb, "SIGNUP" | "LOGIN" | "PASSWD" | "BROADCAST");
+        let wants_payload = matches!(verb, "SIGNUP" | "LOGIN" | "PASSWD" | "BROADCAST" | "POST");
         if frame.payload().is_some() != wants_payload {
             return None;
         }
@@ -184,6 +208,16 @@ impl Request {
             ("BROADCAST", []) => Request::Broadcast { text: frame.text()?.into() },
             ("REPLAY", [from, number]) if is(from, "FROM") => {
                 Request::Replay { from: number.parse().ok()? }
+            }
+            ("PREKEY", words) => Request::Prekey(SignedPrekey::from_words(words)?),
+            ("KEYS", [name]) => Request::Keys { name: (*name).into() },
+            ("POST", [id]) => {
+                Request::Post { id: id.parse().ok()?, envelope: frame.payload()?.to_vec() }
+            }
+            ("ACK", numbers) if (1..=MAX_ACKNOWLEDGED).contains(&numbers.len()) => {
+                let numbers: Result<Vec<u64>, _> =
+                    numbers.iter().map(|number| number.parse()).collect();
+                Request::Acknowledge { numbers: numbers.ok()? }
             }
             ("PING", []) => Request::Ping,
             ("ACTIVE", []) => Request::Active,

@@ -3,8 +3,10 @@
 use super::assembly::MAX_REPLY_BYTES;
 use super::*;
 use crate::code::Code;
+use crate::envelope::EnvelopeId;
 use crate::frame::{Decoder, Frame, Mode};
 use crate::identity::Identity;
+use crate::prekey::{PrekeyPublic, SignedPrekey};
 use crate::signing::LoginStatement;
 use crate::username::Username;
 use proptest::prelude::*;
@@ -22,6 +24,35 @@ fn credentials(take: bool) -> Credentials {
     };
     let signature = identity.sign(&statement);
     Credentials { key: identity.public_key(), signature, port: 4401, take }
+}
+
+fn prekey() -> SignedPrekey {
+    let (identity, server) =
+        (Identity::from_seed(&[1; 32]), crate::identity::Fingerprint::of_spki(b"s"));
+    SignedPrekey::sign(&identity, &server, &name("alice"), PrekeyPublic([9; 32]), 7)
+}
+
+#[test]
+fn items_about_envelopes_survive_the_wire() {
+    let device = Identity::from_seed(&[2; 32]).public_key();
+    for outcome in Outcome::ALL {
+        let posted = Posted { recipient: name("bob"), device, outcome: *outcome };
+        assert_eq!(Posted::parse(&posted.to_string()), Some(posted));
+    }
+    let keys = DeviceKeys { device, prekey: prekey() };
+    assert_eq!(DeviceKeys::parse(&keys.to_string()), Some(keys));
+    assert_eq!(DeviceKeys::parse(&device.to_string()), None);
+}
+
+#[test]
+fn acknowledgement_is_a_line_of_numbers() {
+    let line = |count: u64| Request::Acknowledge { numbers: (0..count).collect() }.to_frame();
+    assert!(Request::from_frame(&line(64)).is_ok());
+    assert!(Request::from_frame(&line(65)).is_err());
+    assert!(Request::from_frame(&Frame::line("ACK")).is_err());
+    assert!(Request::from_frame(&Frame::line("ACK -1")).is_err());
+    let longest = Request::Acknowledge { numbers: vec![u64::MAX; 64] }.to_frame().to_bytes();
+    assert!(longest.len() <= crate::limits::MAX_LINE_BYTES);
 }
 
 #[test]
@@ -52,6 +83,11 @@ fn every_request_survives_the_wire() {
         Request::Connect { who: "10.0.0.1:4401".into() },
         Request::Broadcast { text: "hi, all".into() },
         Request::Replay { from: 7 },
+        Request::Prekey(prekey()),
+        Request::Keys { name: "bob".into() },
+        Request::Post { id: EnvelopeId(7), envelope: vec![0xff, 0, b'\n'] },
+        Request::Acknowledge { numbers: vec![1] },
+        Request::Acknowledge { numbers: (u64::MAX - 63..=u64::MAX).collect() },
         Request::Ping,
         Request::Active,
         Request::Help,
@@ -115,6 +151,13 @@ fn every_notice_survives_the_wire() {
         Notice::Joined(vec![name("a"), name("b")]),
         Notice::Left(vec![name("c")]),
         Notice::Crowd { joined: 4_000, left: 2 },
+        Notice::Mail(Mail {
+            number: 3,
+            id: EnvelopeId(7),
+            sender: name("bob"),
+            time_ms: 99,
+            envelope: vec![0xff, 0, b'\n'],
+        }),
         Notice::Say("back in five minutes +5".into()),
     ];
     notices.extend(Closing::ALL.iter().map(|why| Notice::Closing(*why)));

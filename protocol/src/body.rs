@@ -1,0 +1,347 @@
+//! Signed bodies: the content of envelopes.
+//!
+//! A body names its sender, the sender's device, its recipients and its place in the conversation, and the device
+//! signs all of that. Nobody can therefore re-address it, replay it as another message, or alter it. It is padded to
+//! a power of two of at least 256 bytes, so that its length tells little about the text.
+
+use crate::fields::{self, Reader};
+use crate::identity::{Fingerprint, Identity, PublicKey, Signature};
+use crate::limits::MAX_MESSAGE_BYTES;
+use crate::message_id::MessageId;
+use crate::peer::ChatId;
+use crate::prekey::Suite;
+use crate::signing::Statement;
+use crate::username::Username;
+
+/// The size of the smallest padded body, in bytes.
+const MIN_PADDED_BYTES: usize = 256;
+/// The most recipients: one for each member of a group.
+const MAX_RECIPIENTS: usize = 64;
+/// The most messages that one receipt confirms.
+pub const MAX_RECEIPT_IDS: usize = 256;
+
+const TEXT: u8 = 1;
+const RECEIPT: u8 = 2;
+
+/// A body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The algorithms by which it is sealed, so that the outside of the envelope can't claim others.
+    pub suite: Suite,
+    /// The author.
+    pub sender: Username,
+    /// The author's device, which signs.
+    pub device: PublicKey,
+    /// The author's device list.
+    pub list: DeviceListRef,
+    /// All recipients.
+    pub recipients: Vec<Username>,
+    /// The conversation as the author sees it: the name of a person.
+    pub conversation: String,
+    /// Its place in the conversation.
+    pub place: Place,
+    /// The author's time of day, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The content.
+    pub content: Content,
+}
+
+/// A reference to a device list: its number and its hash. Number 0 with a zero hash stands for an account without a
+/// list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceListRef {
+    /// The list's number, from 1.
+    pub number: u64,
+    /// The SHA-256 of the list.
+    pub hash: [u8; 32],
+}
+
+/// The place of a message in its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// The author device's count in this conversation, from 1. Receipts are not counted and have 0.
+    Sequence(u64),
+    /// The number of a message in a direct chat that ended before the message was confirmed.
+    Chat {
+        /// The chat.
+        chat: ChatId,
+        /// The number, from 1.
+        number: u64,
+    },
+}
+
+/// The content of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A text for people.
+    Text(String),
+    /// A confirmation that a device has displayed these messages of the recipient.
+    Receipt(Vec<MessageId>),
+    /// A kind of content that this version does not know.
+    Unknown(u8),
+}
+
+impl Body {
+    /// Returns the id of the message, which its author and all recipients derive alike.
+    pub fn message_id(&self) -> MessageId {
+        match self.place {
+            Place::Sequence(sequence) => {
+                MessageId::in_conversation(&self.device, &self.conversation, sequence)
+            }
+            Place::Chat { chat, number } => MessageId::in_chat(chat, &self.device, number),
+        }
+    }
+
+    /// Signs the body, and returns its padded bytes. `identity` is the device's.
+    pub fn sign(&self, identity: &Identity, server: &Fingerprint) -> Vec<u8> {
+        let fields = self.fields();
+        let signature = identity.sign(&BodyStatement { server, fields: &fields });
+        let mut bytes = Vec::new();
+        fields::write(&mut bytes, &fields);
+        bytes.extend_from_slice(signature.as_bytes());
+        let padded = bytes.len().next_power_of_two().max(MIN_PADDED_BYTES);
+        bytes.resize(padded, 0);
+        bytes
+    }
+
+    /// Parses padded bytes, and checks that the device that the body names has signed it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason for which it is no valid body.
+    pub fn verify(bytes: &[u8], server: &Fingerprint) -> Result<Body, BodyError> {
+        let mut reader = Reader(bytes);
+        let fields = reader.field().ok_or(BodyError::Malformed)?;
+        let signature = reader.array().ok_or(BodyError::Malformed)?;
+        let is_padding = reader.0.iter().all(|byte| *byte == 0);
+        let body = Body::read(fields).filter(|_| is_padding).ok_or(BodyError::Malformed)?;
+        let statement = BodyStatement { server, fields };
+        match body.device.verifies(&Signature::from_bytes(signature), &statement) {
+            true => Ok(body),
+            false => Err(BodyError::Forged),
+        }
+    }
+
+    fn fields(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        fields::write(&mut bytes, &[self.suite.0]);
+        fields::write(&mut bytes, self.sender.as_str().as_bytes());
+        fields::write(&mut bytes, self.device.as_bytes());
+        fields::write(&mut bytes, &self.list.number.to_be_bytes());
+        fields::write(&mut bytes, &self.list.hash);
+        let mut recipients = Vec::new();
+        for recipient in &self.recipients {
+            fields::write(&mut recipients, recipient.as_str().as_bytes());
+        }
+        fields::write(&mut bytes, &recipients);
+        fields::write(&mut bytes, self.conversation.as_bytes());
+        fields::write(&mut bytes, &self.place.to_bytes());
+        fields::write(&mut bytes, &self.time_ms.to_be_bytes());
+        let (kind, content) = self.content.to_bytes();
+        fields::write(&mut bytes, &[kind]);
+        fields::write(&mut bytes, &content);
+        bytes
+    }
+
+    fn read(fields: &[u8]) -> Option<Body> {
+        let mut reader = Reader(fields);
+        let [suite] = reader.fixed()?;
+        let sender = reader.text()?.parse().ok()?;
+        let device = PublicKey::from_bytes(reader.fixed()?);
+        let list = DeviceListRef { number: reader.number()?, hash: reader.fixed()? };
+        let recipients = read_recipients(reader.field()?)?;
+        let conversation = reader.text()?.to_owned();
+        let place = Place::read(reader.field()?)?;
+        let time_ms = reader.number()?;
+        let [kind] = reader.fixed()?;
+        let content = Content::read(kind, reader.field()?)?;
+        let suite = Suite(suite);
+        let body =
+            Body { suite, sender, device, list, recipients, conversation, place, time_ms, content };
+        reader.0.is_empty().then_some(body)
+    }
+}
+
+/// The reason for which bytes are no valid body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The bytes have another form.
+    #[error("expected a signed body")]
+    Malformed,
+    /// The device that the body names did not sign it for this server.
+    #[error("the signature is not that of the device that the body names")]
+    Forged,
+}
+
+fn read_recipients(bytes: &[u8]) -> Option<Vec<Username>> {
+    let (mut reader, mut recipients) = (Reader(bytes), Vec::new());
+    while !reader.0.is_empty() {
+        if recipients.len() == MAX_RECIPIENTS {
+            return None;
+        }
+        recipients.push(reader.text()?.parse().ok()?);
+    }
+    Some(recipients)
+}
+
+impl Place {
+    fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Place::Sequence(sequence) => sequence.to_be_bytes().to_vec(),
+            Place::Chat { chat, number } => {
+                [&chat.0.to_be_bytes()[..], &number.to_be_bytes()].concat()
+            }
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Place> {
+        let mut reader = Reader(bytes);
+        let place = match bytes.len() {
+            8 => Place::Sequence(u64::from_be_bytes(reader.array()?)),
+            24 => Place::Chat {
+                chat: ChatId(u128::from_be_bytes(reader.array()?)),
+                number: u64::from_be_bytes(reader.array()?),
+            },
+            _ => return None,
+        };
+        Some(place)
+    }
+}
+
+impl Content {
+    fn to_bytes(&self) -> (u8, Vec<u8>) {
+        match self {
+            Content::Text(text) => (TEXT, text.as_bytes().to_vec()),
+            Content::Receipt(ids) => (RECEIPT, ids.iter().flat_map(|id| id.to_bytes()).collect()),
+            Content::Unknown(kind) => (*kind, Vec::new()),
+        }
+    }
+
+    fn read(kind: u8, bytes: &[u8]) -> Option<Content> {
+        match kind {
+            TEXT => {
+                let text = std::str::from_utf8(bytes).ok()?;
+                (text.len() <= MAX_MESSAGE_BYTES).then(|| Content::Text(text.to_owned()))
+            }
+            RECEIPT => {
+                let ids = bytes.chunks(16).map(|id| id.try_into().ok().map(MessageId::from_bytes));
+                let ids: Vec<MessageId> = ids.collect::<Option<_>>()?;
+                (ids.len() <= MAX_RECEIPT_IDS).then_some(Content::Receipt(ids))
+            }
+            kind => Some(Content::Unknown(kind)),
+        }
+    }
+}
+
+/// The statement by which a device signs a body.
+struct BodyStatement<'a> {
+    server: &'a Fingerprint,
+    fields: &'a [u8],
+}
+
+impl Statement for BodyStatement<'_> {
+    const PURPOSE: &'static str = "body";
+
+    fn server(&self) -> &Fingerprint {
+        self.server
+    }
+
+    fn write_fields(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.fields);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn identity() -> Identity {
+        Identity::from_seed(&[7; 32])
+    }
+
+    fn server() -> Fingerprint {
+        Fingerprint::of_spki(b"server")
+    }
+
+    fn body(content: Content) -> Body {
+        Body {
+            suite: Suite::X25519,
+            sender: "alice".parse().unwrap(),
+            device: identity().public_key(),
+            list: DeviceListRef::default(),
+            recipients: vec!["bob".parse().unwrap()],
+            conversation: "bob".into(),
+            place: Place::Sequence(3),
+            time_ms: 1_700_000_000_000,
+            content,
+        }
+    }
+
+    #[test]
+    fn body_survives_its_bytes() {
+        let ids = vec![MessageId::of_broadcast(1, 2), MessageId::of_broadcast(1, 3)];
+        for content in [Content::Text("hé".into()), Content::Receipt(ids), Content::Unknown(99)] {
+            let mut body = body(content);
+            assert_eq!(
+                Body::verify(&body.sign(&identity(), &server()), &server()),
+                Ok(body.clone())
+            );
+            body.place = Place::Chat { chat: ChatId(5), number: 6 };
+            assert_eq!(Body::verify(&body.sign(&identity(), &server()), &server()), Ok(body));
+        }
+    }
+
+    #[test]
+    fn length_is_a_power_of_two() {
+        for (text, expected) in [(0, 256), (100, 512), (200, 512), (400, 1_024), (16_384, 32_768)] {
+            let bytes = body(Content::Text("x".repeat(text))).sign(&identity(), &server());
+            assert_eq!(bytes.len(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn forged_body_is_refused() {
+        let bytes = body(Content::Text("hello".into())).sign(&identity(), &server());
+        let other = Fingerprint::of_spki(b"other");
+        assert_eq!(Body::verify(&bytes, &other), Err(BodyError::Forged));
+        let stranger = Identity::from_seed(&[8; 32]);
+        let bytes = body(Content::Text("hello".into())).sign(&stranger, &server());
+        assert_eq!(Body::verify(&bytes, &server()), Err(BodyError::Forged));
+    }
+
+    #[test]
+    fn no_bit_of_a_body_can_be_changed() {
+        let bytes = body(Content::Text("hello".into())).sign(&identity(), &server());
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(Body::verify(&changed, &server()).is_err(), "{bit}");
+        }
+    }
+
+    #[test]
+    fn text_and_receipt_have_limits() {
+        let long = "x".repeat(MAX_MESSAGE_BYTES + 1);
+        let ids = vec![MessageId::of_broadcast(1, 2); MAX_RECEIPT_IDS + 1];
+        for content in [Content::Text(long), Content::Receipt(ids)] {
+            let bytes = body(content).sign(&identity(), &server());
+            assert_eq!(Body::verify(&bytes, &server()), Err(BodyError::Malformed));
+        }
+        let mut crowd = body(Content::Unknown(9));
+        crowd.recipients = vec!["bob".parse().unwrap(); MAX_RECIPIENTS + 1];
+        let bytes = crowd.sign(&identity(), &server());
+        assert_eq!(Body::verify(&bytes, &server()), Err(BodyError::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_without_a_signature(
+            bytes in prop::collection::vec(any::<u8>(), 0..600),
+        ) {
+            prop_assert!(Body::verify(&bytes, &server()).is_err());
+            prop_assert!(Body::read(&bytes).is_none_or(|body| body.fields() == bytes
+                || matches!(body.content, Content::Unknown(_))));
+        }
+    }
+}
