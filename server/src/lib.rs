@@ -1,10 +1,10 @@
-//! The server of Let's Chat. It tracks who is online, relays broadcasts and introduces clients to
-//! each other. Chats don't pass through it.
+//! The server of Let's Chat. It tracks who is online, relays broadcasts, introduces clients to each
+//! other, and keeps sealed envelopes for devices that are away. Chats don't pass through it.
 //!
 //! * [`Server`] – starts and stops everything
 //! * [`settings`] – the operator's settings
 //! * [`hub`] – every decision, as a pure value: inputs in, effects out
-//! * [`store`] – accounts and broadcasts, kept by threads of their own
+//! * [`store`] – accounts, broadcasts and envelopes, kept by threads of their own
 //! * `net` – sockets, TLS, datagrams: thin tasks that move bytes
 //! * [`open_room`] – a chat room in clear text over UDP, instead of all the others
 //! * `driver` – the one task that runs the hub and carries its effects out
@@ -24,7 +24,7 @@
 //!
 //! # Deliberately absent
 //!
-//! * Messages between two people: they never pass through the server.
+//! * The text of messages between people: it passes through the server only in sealed envelopes.
 //! * TLS 1.2, session tickets and client certificates.
 //! * Passwords in memory for longer than their hashing takes, and passwords in a log.
 //! * Global state: several servers can run in one process, as in the tests.

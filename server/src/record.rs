@@ -37,6 +37,9 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
         Record::Broadcast { username, number, recipients } => {
             info!("{username} broadcast number {number} to {recipients}");
         }
+        Record::Posted { username, to, bytes, outcome } => {
+            info!("{username} -> {to}, 1 envelope, {bytes} bytes, {}", outcome.name());
+        }
         Record::Datagrams { username, work: true } => debug!("datagrams reach {username}"),
         Record::Datagrams { username, work: false } => {
             debug!("datagrams do not reach {username} any more");

@@ -101,6 +101,10 @@ fn statistics(stats: &Stats) -> Vec<String> {
         "{} sent, {} kept, the last has number {}",
         tally.broadcasts, stats.broadcasts_kept, stats.last_broadcast
     );
+    let envelopes = format!(
+        "{} posted, {} delivered to devices",
+        tally.envelopes_posted, tally.envelopes_delivered
+    );
     let logins = format!("{} accepted, {} refused", tally.logins_accepted, tally.logins_refused);
     let sent = format!("{} over TCP, {} datagrams", amount(tally.bytes_sent), tally.datagrams_sent);
     let heard =
@@ -112,6 +116,7 @@ fn statistics(stats: &Stats) -> Vec<String> {
         ("accounts made", tally.sign_ups.to_string()),
         ("logins", logins),
         ("broadcasts", broadcasts),
+        ("envelopes", envelopes),
         ("sent", sent),
         ("heard", heard),
         ("store failures", tally.store_failures.to_string()),
@@ -224,6 +229,8 @@ harriet-the-typist  10.0.0.1  -     by hand  2026-11-21 09:47:22  1 h 3 min  12 
                 logins_accepted: 12,
                 logins_refused: 3,
                 broadcasts: 7,
+                envelopes_posted: 9,
+                envelopes_delivered: 8,
                 store_failures: 1,
                 lines_heard: 523,
                 bytes_sent: 106_500,
@@ -238,6 +245,7 @@ connections     120, turned away for want of a place: 2
 accounts made   4
 logins          12 accepted, 3 refused
 broadcasts      7 sent, 5 kept, the last has number 42
+envelopes       9 posted, 8 delivered to devices
 sent            104.0 KiB over TCP, 310 datagrams
 heard           523 lines over TCP, 312 datagrams
 store failures  1";

@@ -11,6 +11,7 @@ use letschat_protocol::limits::{
 use letschat_protocol::username::Username;
 
 use super::io::Destination;
+use super::mailbox::MailLink;
 use super::rate::Bucket;
 use crate::store::StoreRequest;
 
@@ -161,7 +162,9 @@ pub(super) struct Member {
     pub(super) heard_ms: u64,
     pub(super) watching: bool,
     pub(super) datagrams: Datagrams,
+    pub(super) pages: Pages,
     pub(super) stream: Stream,
+    pub(super) mail: MailLink,
     /// The pending question to a person.
     pub(super) question: Option<MemberQuestion>,
 }
@@ -184,8 +187,47 @@ pub(super) struct Datagrams {
     pub(super) heard_ms: u64,
 }
 
-/// The part of the broadcast log that goes over TCP. It is sent in pages, each when the last has
-/// drained, so that a long log fits the outbox.
+/// The pages of broadcasts and mail. Each is sent when the last has drained, so that a long log and
+/// a full mailbox fit the outbox.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    /// True while a page is draining.
+    pub(super) draining: bool,
+    /// True while the store reads mail whose turn it is.
+    pub(super) reserved: bool,
+    /// The bytes of mail that were sent beside the page.
+    pub(super) pushed_bytes: usize,
+    /// The kind of the last page.
+    last: Option<Page>,
+}
+
+/// The kind of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    Broadcasts,
+    Mail,
+}
+
+impl Pages {
+    /// Records that a page is sent.
+    pub(super) fn begin(&mut self, page: Page) {
+        self.draining = true;
+        self.last = Some(page);
+    }
+
+    /// Records that everything was sent. Returns the kind of the next page: if there are both, they
+    /// take turns.
+    pub(super) fn drained(&mut self) -> Page {
+        self.draining = false;
+        self.pushed_bytes = 0;
+        match self.last {
+            Some(Page::Broadcasts) => Page::Mail,
+            Some(Page::Mail) | None => Page::Broadcasts,
+        }
+    }
+}
+
+/// The part of the broadcast log that goes over TCP, in pages.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     /// The next number to send.
@@ -194,8 +236,6 @@ pub(super) struct Stream {
     pub(super) until: Option<u64>,
     /// True if the client waits for the end of a replay.
     pub(super) replaying: bool,
-    /// True while a page is draining.
-    pub(super) draining: bool,
 }
 
 impl Connection {

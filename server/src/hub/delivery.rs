@@ -11,7 +11,7 @@ use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{Broadcast, Notice, Reply, SessionId};
 use letschat_protocol::limits::MAX_PAGE_BYTES;
 
-use super::connection::Member;
+use super::connection::{Member, Page, Pages};
 use super::directory::Location;
 use super::io::Destination;
 use super::{ConnectionId, Effect, Hub, Record, interactive};
@@ -102,7 +102,7 @@ impl Hub {
             member.stream.next = recent;
             member.stream.until = Some(head);
         }
-        member.stream.draining = false;
+        member.pages = Pages::default();
         self.stream_page(id, LAST_PAGE_BYTES);
     }
 
@@ -119,7 +119,7 @@ impl Hub {
         let Some(member) = connection.member_mut() else {
             return;
         };
-        if member.stream.draining || !member.streams() {
+        if member.pages.draining || member.pages.reserved || !member.streams() {
             return;
         }
         let mut page = Vec::new();
@@ -152,14 +152,22 @@ impl Hub {
         if page.is_empty() {
             return;
         }
-        member.stream.draining = true;
+        member.pages.begin(Page::Broadcasts);
         self.effects.push(Effect::Send { connection: id, bytes: page });
         self.effects.push(Effect::TellWhenDrained { connection: id });
     }
 
-    pub(super) fn drained(&mut self, id: ConnectionId) {
+    pub(super) fn drained(&mut self, now: Now, id: ConnectionId) {
+        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+            return;
+        };
+        let turn = member.pages.drained();
+        if turn == Page::Broadcasts {
+            self.stream(id);
+        }
+        let reads = self.read_mail(now, id);
         if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
-            member.stream.draining = false;
+            member.pages.reserved = reads && turn == Page::Mail;
         }
         self.stream(id);
     }

@@ -70,7 +70,8 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         |names: &[Username]| names.iter().map(Username::as_str).collect::<Vec<_>>().join(", ");
     let line = match notice {
         Notice::Broadcast { entry, own } => broadcast(entry, *own),
-        Notice::Replayed { .. } => return Vec::new(),
+        // A person has no key, so no envelope is for them.
+        Notice::Replayed { .. } | Notice::Mail(_) => return Vec::new(),
         Notice::Introduction(who) => format!("{} asks for you.", who.username),
         Notice::Joined(joined) => format!("Joined: {}.", names(joined)),
         Notice::Left(left) => format!("Left: {}.", names(left)),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::datagram::{ToClient, ToServer};
-use letschat_protocol::dialogue::{Closing, SessionId};
+use letschat_protocol::dialogue::{Closing, Outcome, SessionId};
 use letschat_protocol::frame::{Frame, FrameError, Mode};
 use letschat_protocol::identity::ChannelBinding;
 use letschat_protocol::username::Username;
@@ -119,6 +119,9 @@ pub enum Record {
     Introduced { username: Username, to: Username },
     /// A broadcast was committed and sent.
     Broadcast { username: Username, number: u64, recipients: usize },
+    /// An envelope was committed. There is a record for each of the recipients. `bytes` is its size,
+    /// and `outcome` the best one among the recipient's devices.
+    Posted { username: Username, to: Username, bytes: usize, outcome: Outcome },
     /// A client's UDP started or stopped to work.
     Datagrams { username: Username, work: bool },
     /// A connection ended. `username` is the account that was logged in.

@@ -8,10 +8,11 @@ use letschat_protocol::username::Username;
 
 use super::admission::TooMany;
 use super::connection::{
-    Datagrams, Delayed, DelayedAction, LoginAttempt, LoginStep, MAX_WRONG_ANSWERS, Member, Phase,
-    StoreWork, Stream,
+    Datagrams, Delayed, DelayedAction, LoginAttempt, LoginStep, MAX_WRONG_ANSWERS, Member, Pages,
+    Phase, StoreWork, Stream,
 };
 use super::directory::{Entry, Location};
+use super::mailbox::MailLink;
 use super::{ConnectionId, Effect, Hub, Record, interactive};
 use crate::store::{StoreRequest, Unavailable, Verdict};
 use letschat_protocol::clock::Now;
@@ -206,7 +207,9 @@ impl Hub {
             heard_ms: now.boot_ms,
             watching: false,
             datagrams: Datagrams::default(),
+            pages: Pages::default(),
             stream,
+            mail: attempt.key.map_or_else(MailLink::default, |_| MailLink::of_device()),
             question: None,
         }));
         self.pre_login.leave(id, peer.ip());
@@ -234,6 +237,7 @@ impl Hub {
             address: peer.ip(),
         };
         self.answer(now, id, &welcome.to_reply());
+        self.read_mail(now, id);
     }
 
     /// Sends a person the kept broadcasts without a request, since a person has no log.

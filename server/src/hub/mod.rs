@@ -37,6 +37,7 @@
 //! * `introduction` – CONNECT
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
+//! * `mailbox` – PREKEY, KEYS, POST and ACK; sealed envelopes and their delivery
 //! * `operator` – the operator's commands
 //!
 //! Values with a single concern: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
@@ -48,7 +49,8 @@
 //! * Notices come only between whole replies, since each reply is one effect.
 //! * No member is without a place, and no account is a member twice.
 //! * A broadcast is published and acknowledged only after its commit. At most one commit is under
-//!   way.
+//!   way. The same holds for envelopes.
+//! * A device's envelopes are sent in the order of their numbers, each once on a connection.
 
 mod admission;
 mod broadcast_log;
@@ -62,6 +64,7 @@ mod introduction;
 pub mod io;
 mod listing;
 mod login;
+mod mailbox;
 mod operator;
 mod password_change;
 mod presence;
@@ -89,6 +92,7 @@ use self::broadcasting::Uncommitted;
 use self::connection::{Connection, Phase};
 use self::delivery::HeadRepeats;
 use self::directory::{Directory, Location};
+use self::mailbox::Mailbox;
 use self::presence::Presence;
 use self::rate::Buckets;
 use self::tokens::Tokens;
@@ -97,7 +101,7 @@ pub(crate) use admission::PRE_LOGIN_PLACES;
 pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Record};
 use letschat_protocol::clock::Now;
 pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
-pub use settings::Settings;
+pub use settings::{DAY_MS, Settings};
 pub use tally::Tally;
 
 /// One run of a server: its identity and its random seed.
@@ -137,6 +141,7 @@ pub struct Hub {
     head_repeats: HeadRepeats,
     /// The rate limit of each account's broadcasts, over all its sessions.
     broadcast_rates: Buckets<Username>,
+    mailbox: Mailbox,
     effects: Vec<Effect>,
 }
 
@@ -161,6 +166,7 @@ impl Hub {
             uncommitted: Uncommitted::default(),
             head_repeats: HeadRepeats::default(),
             broadcast_rates: Buckets::default(),
+            mailbox: Mailbox::new(now.boot_ms),
             settings,
             effects: Vec::new(),
         }
@@ -175,7 +181,7 @@ impl Hub {
             }
             Input::Secured { connection, binding } => self.secured(now, connection, binding),
             Input::Line { connection, line } => self.line(now, connection, line),
-            Input::Drained { connection } => self.drained(connection),
+            Input::Drained { connection } => self.drained(now, connection),
             Input::Gone { connection, why } => self.forget(now, connection, LeaveReason::Link(why)),
             Input::Stored(answer) => self.stored(now, answer),
             Input::Datagram { session, from, message } => {
@@ -194,7 +200,8 @@ impl Hub {
         let connection = self.deadlines.first().map(|(due, _)| *due);
         let others =
             [self.presence.due_ms(), self.log.next_expiry_ms(), self.head_repeats.due_ms()];
-        connection.into_iter().chain(others.into_iter().flatten()).min()
+        let mailbox = self.mailbox.due_ms();
+        connection.into_iter().chain(others.into_iter().flatten()).chain([mailbox]).min()
     }
 
     /// Returns the number of sessions.
@@ -243,6 +250,7 @@ impl Hub {
         self.tell_watchers(&notices);
         self.expire_broadcasts(now);
         self.repeat_head(now);
+        self.mailbox_due(now);
     }
 
     fn connection_due(&mut self, now: Now, id: ConnectionId) {

@@ -6,6 +6,8 @@
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Reply, Request, USAGE};
 use letschat_protocol::frame::Frame;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
 
 use super::connection::{Idle, LoginStep, Member};
 use super::{ConnectionId, Effect, Hub, Record};
@@ -59,6 +61,20 @@ impl Hub {
                 self.change_password(now, id, password, new, &repeated);
             }
             Request::Active => self.answer(now, id, &Reply::new(Code::Ok, "noted")),
+            Request::Prekey(_)
+            | Request::Keys { .. }
+            | Request::Post { .. }
+            | Request::Acknowledge { .. }
+                if self.device_of(id).is_none() =>
+            {
+                self.refuse(now, id, Code::WrongPhase, "expected a login with a key first");
+            }
+            Request::Prekey(prekey) => self.prekey(now, id, prekey),
+            Request::Keys { name } => self.keys(now, id, &name),
+            Request::Post { id: envelope_id, envelope } => {
+                self.post(now, id, envelope_id, &envelope);
+            }
+            Request::Acknowledge { numbers } => self.acknowledge(id, numbers),
             Request::Ping => self.pong(now, id),
             Request::Help => self.answer(now, id, &usage()),
             Request::Quit => self.goodbye(now, id),
@@ -82,6 +98,7 @@ impl Hub {
                 self.password_changed(now, connection, result);
             }
             StoreAnswer::Appended { result } => self.appended(now, result),
+            StoreAnswer::Mail(answer) => self.mail_answered(now, answer),
         }
     }
 
@@ -92,6 +109,12 @@ impl Hub {
     fn pong(&mut self, now: Now, id: ConnectionId) {
         let pong = format!("{} pong", self.log.head());
         self.answer(now, id, &Reply::new(Code::Ok, pong));
+    }
+
+    /// Returns the account and the device of a session that logged in with a key.
+    pub(super) fn device_of(&self, id: ConnectionId) -> Option<(Username, PublicKey)> {
+        let member = self.member_of(id)?;
+        Some((member.username.clone(), member.key?))
     }
 
     pub(super) fn was_active(&mut self, id: ConnectionId, now: Now) {
@@ -116,9 +139,13 @@ impl Hub {
     }
 }
 
-/// Returns true for a request that only a user triggers. A program sends the others by itself.
+/// Returns true for a request that only a user triggers, and for messages: an envelope that is posted
+/// or was shown. A program sends the others by itself.
 fn is_activity(request: &Request) -> bool {
-    !matches!(request, Request::Ping | Request::Replay { .. })
+    !matches!(
+        request,
+        Request::Ping | Request::Replay { .. } | Request::Prekey(_) | Request::Keys { .. }
+    )
 }
 
 /// Returns the available requests, as a reply to HELP.

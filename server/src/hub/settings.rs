@@ -1,5 +1,8 @@
 //! The hub's settings.
 
+/// A day, in milliseconds.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// The hub's settings, set by the operator.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -13,6 +16,12 @@ pub struct Settings {
     pub broadcast_burst: u32,
     /// The interval of an account's further broadcasts.
     pub broadcast_interval_ms: u64,
+    /// The number of envelopes that an account may post at once.
+    pub post_burst: u32,
+    /// The interval of an account's further envelopes.
+    pub post_interval_ms: u64,
+    /// The retention period of envelopes that a device has not acknowledged.
+    pub mail_retention_ms: u64,
     /// The number of accounts that may be created from one address at once.
     pub sign_up_burst: u32,
     /// The interval of further accounts from one address.
@@ -27,6 +36,9 @@ impl Default for Settings {
             retention_ms: 30 * 60_000,
             broadcast_burst: 5,
             broadcast_interval_ms: 2_000,
+            post_burst: 30,
+            post_interval_ms: 200,
+            mail_retention_ms: 14 * DAY_MS,
             sign_up_burst: 50,
             sign_up_interval_ms: 10_000,
         }

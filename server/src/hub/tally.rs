@@ -17,6 +17,10 @@ pub struct Tally {
     pub logins_refused: u64,
     /// Broadcasts that were delivered.
     pub broadcasts: u64,
+    /// Envelopes that were posted and committed.
+    pub envelopes_posted: u64,
+    /// Envelopes that devices have acknowledged, each once for every device.
+    pub envelopes_delivered: u64,
     /// Requests at which the store failed.
     pub store_failures: u64,
     /// Lines received over TCP.

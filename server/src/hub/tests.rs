@@ -3,6 +3,7 @@
 mod broadcasting;
 mod idle;
 mod login;
+mod mailbox;
 mod operator;
 mod password_change;
 mod requests;
@@ -53,7 +54,9 @@ impl TestHub {
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
         let instance =
             ServerInstance { fingerprint: server_key(), udp_port: 4400, boot_id: 1, seed: [3; 32] };
-        let hub = Hub::new(settings, instance, stored(entries, text, now), now);
+        let mut hub = Hub::new(settings, instance, stored(entries, text, now), now);
+        // A start deletes expired mail.
+        hub.handle(now, Input::Tick);
         TestHub { hub, now, connections: 0, effects: Vec::new() }
     }
 

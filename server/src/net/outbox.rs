@@ -9,8 +9,9 @@ use std::task::{Context, Poll, Waker};
 
 use letschat_protocol::frame::Mode;
 
-/// The most bytes that may wait for one connection. A client that exceeds it is dropped.
-pub(crate) const OUTBOX_BYTES: usize = 96 * 1024;
+/// The most bytes that may wait for one connection. A client that exceeds it is dropped. The largest
+/// page of mail (64 KiB) fits beside the largest reply (32 KiB) and smaller notices.
+pub(crate) const OUTBOX_BYTES: usize = 128 * 1024;
 
 /// The outbox shared by the hub's driver and one connection's task.
 #[derive(Default)]

@@ -1,6 +1,7 @@
-//! Persistent data: accounts, their keys, and the broadcast log.
+//! Persistent data: accounts, their keys, the broadcast log, and envelopes that wait for a device.
 //!
 //! * [`Store`] – the operations of any database; blocking
+//! * [`mailbox`] – its operations on prekeys and envelopes
 //! * [`admin`] – operations for the operator, beside a running server
 //! * [`sqlite`] – the embedded default
 //! * [`mysql`] – a database elsewhere
@@ -10,6 +11,7 @@
 //! The hub sends a [`StoreRequest`] and gets a [`StoreAnswer`]; it never waits.
 
 pub mod admin;
+pub mod mailbox;
 pub mod mysql;
 pub mod password;
 pub mod service;
@@ -19,10 +21,11 @@ use letschat_protocol::dialogue::{Broadcast, Secret};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
+use self::mailbox::{MailAnswer, MailRequest, Mailbox};
 use crate::hub::ConnectionId;
 
-/// A database of accounts and broadcasts. Every call may block and may fail.
-pub trait Store: Send {
+/// A database of accounts, broadcasts and envelopes. Every call may block and may fail.
+pub trait Store: Mailbox + Send {
     /// Adds an account. `phc` is its argon2id hash as a PHC string.
     fn create_account(
         &mut self,
@@ -34,8 +37,8 @@ pub trait Store: Send {
     /// Returns an account, or `None` if there is no such account.
     fn account(&mut self, username: &Username) -> Result<Option<Account>, StoreError>;
 
-    /// Sets an account's password hash, and removes all its keys but `keep`. Returns `false` if
-    /// there is no such account.
+    /// Sets an account's password hash, and removes all its keys but `keep`, with their prekeys and
+    /// mail. Returns `false` if there is no such account.
     fn set_password(
         &mut self,
         username: &Username,
@@ -65,7 +68,7 @@ pub trait Store: Send {
     ) -> Result<Verdict, StoreError>;
 
     /// Adds a key to an account, or records its use. An account keeps at most [`MAX_KEYS`], and the
-    /// least recently used one is evicted.
+    /// least recently used one is evicted, with its prekey and mail.
     fn add_key(
         &mut self,
         username: &Username,
@@ -217,6 +220,8 @@ pub enum StoreRequest {
     Append { after: u64, broadcasts: Vec<NewBroadcast> },
     /// Delete broadcasts up to and including the number `through`. There is no answer.
     Forget { through: u64 },
+    /// A request to the mailbox.
+    Mail(MailRequest),
 }
 
 /// A logged-in session's request to change its password.
@@ -236,7 +241,7 @@ pub struct PasswordChange {
 
 /// An answer to the hub.
 #[allow(missing_docs)] // The variants' docs name their fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAnswer {
     /// The answer to [`StoreRequest::SignUp`].
     SignedUp { connection: ConnectionId, result: Result<Created, Unavailable> },
@@ -247,6 +252,8 @@ pub enum StoreAnswer {
     /// The answer to [`StoreRequest::Append`]: the number of the first broadcast. Either all are
     /// durable or none is.
     Appended { result: Result<u64, Unavailable> },
+    /// The answer to [`StoreRequest::Mail`].
+    Mail(MailAnswer),
 }
 
 /// Converts a time from the database. A negative one was not written by a server and becomes 0, so

@@ -3,6 +3,7 @@
 //! * [`location`] – the database's address and credentials
 //! * `session` – the one connection, and the lock that keeps a second server out
 //! * `schema` – the tables, and their migrations
+//! * `mailbox` – prekeys and envelopes
 //! * `failure` – errors as sentences
 //! * `admin` – the operator's tool, beside a server
 //!
@@ -16,6 +17,7 @@
 mod admin;
 mod failure;
 pub mod location;
+mod mailbox;
 mod schema;
 mod session;
 
@@ -249,10 +251,8 @@ fn set_password(
     let name = username.as_str();
     conn.exec_drop("UPDATE accounts SET phc = ? WHERE username = ?", (phc, name))?;
     let changed = conn.affected_rows();
-    // No key is the empty text, so without a key to keep all are deleted.
     let keep = keep.map(PublicKey::to_string).unwrap_or_default();
-    let delete = "DELETE FROM account_keys WHERE username = ? AND public_key <> ?";
-    conn.exec_drop(delete, (name, &keep))?;
+    mailbox::delete_keys(conn, name, &keep)?;
     Ok(changed == 1)
 }
 
@@ -272,11 +272,14 @@ fn add_key(
     let row: Option<Row> = conn.exec_first(count, (name,))?;
     let count = row.map_or(Ok(0), |row| column::<usize>(&row, "count"))?;
     // The given key stays whatever the clock says: it must not evict itself.
-    conn.exec_drop(
-        "DELETE FROM account_keys WHERE username = ? AND public_key <> ?
+    let evicted: Vec<Row> = conn.exec(
+        "SELECT public_key FROM account_keys WHERE username = ? AND public_key <> ?
          ORDER BY used_ms, added_ms LIMIT ?",
         (name, &key, count.saturating_sub(MAX_KEYS)),
     )?;
+    for row in &evicted {
+        mailbox::delete_key(conn, name, &column::<String>(row, "public_key")?)?;
+    }
     Ok(())
 }
 

@@ -26,8 +26,8 @@ use letschat_flags::clock::now;
 
 pub use self::steps::unavailable;
 
-/// The most clients' requests that wait at once. It exceeds the number of connections, each of
-/// which has at most one request.
+/// The most clients' requests that wait at once. Each connection has at most one request, and one
+/// that reads its mail.
 pub const MAX_WAITING: usize = 1024;
 
 /// The number of passwords that are hashed at once.
@@ -81,18 +81,18 @@ impl StoreService {
     /// # Errors
     ///
     /// Returns the request if [`MAX_WAITING`] are waiting already; [`unavailable`] is then its
-    /// answer. `Append` and `Forget` are always accepted.
+    /// answer. `Append`, `Forget` and `Post` are always accepted.
     pub fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         self.shared.queues.submit(request)
     }
 
-    /// Drops this connection's waiting request without an answer. A request in progress is finished
+    /// Drops this connection's waiting requests without an answer. A request in progress is finished
     /// and may be answered.
     pub fn cancel(&self, connection: ConnectionId) {
         self.shared.queues.cancel(connection);
     }
 
-    /// Commits all pending requests of the log, and waits for that. Steps in progress are finished;
+    /// Commits all pending broadcasts and envelopes, and waits for that. Steps in progress are finished;
     /// clients' waiting requests are answered as unavailable.
     pub fn stop(self) {
         drop(self);

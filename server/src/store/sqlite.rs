@@ -4,6 +4,7 @@
 //! * `schema` – the tables, and their migrations
 //! * `accounts` – accounts and their keys
 //! * `log` – the broadcasts
+//! * `mailbox` – prekeys and envelopes
 //! * `admin` – the operator's tool, beside a server
 //!
 //! SQLite's integers are signed. Numbers and times stay in their range; the epoch and the boot's id
@@ -13,6 +14,7 @@ mod accounts;
 mod admin;
 mod files;
 mod log;
+mod mailbox;
 mod schema;
 
 use std::fmt::Display;
@@ -102,6 +104,19 @@ impl Sqlite {
         noted
     }
 
+    /// Runs some work in a transaction that does not wait for the disk. A power failure may undo
+    /// it, though never more than it.
+    fn transact_without_waiting<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.is_synced = false;
+        accounts::wait_for_disk(&self.connection, false)?;
+        let result = self.run(work);
+        self.sync_commits()?;
+        result
+    }
+
     /// Runs some work in a transaction that may write. It takes the write lock at its start: a
     /// transaction that started by reading could not wait for the lock.
     fn transact<T>(
@@ -109,6 +124,13 @@ impl Sqlite {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.sync_commits()?;
+        self.run(work)
+    }
+
+    fn run<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let Sqlite { connection, files, .. } = self;
         // The transaction's changes are in memory and would hide that the file is gone.
         files.check(connection)?;
@@ -128,6 +150,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         .map_err(|error| unusable(path, &error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // Acknowledged envelopes are overwritten.
+    connection.pragma_update(None, "secure_delete", true)?;
     accounts::wait_for_disk(&connection, true)?;
     Ok(connection)
 }

@@ -20,6 +20,7 @@
 
 mod ages;
 mod faults;
+mod mailbox;
 mod peers;
 mod people;
 mod promises;

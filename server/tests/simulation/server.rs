@@ -20,7 +20,7 @@ use crate::world::{Event, World};
 pub(crate) type WireId = u64;
 
 /// The limit of the real server.
-const OUTBOX_BYTES: usize = 96 * 1024;
+const OUTBOX_BYTES: usize = 128 * 1024;
 
 pub(crate) struct Server {
     hub: Option<Hub>,
@@ -469,5 +469,10 @@ impl World {
 /// Returns true if a line is a user's command. The hub does not report refused ones.
 fn is_activity(line: &Frame) -> bool {
     let request = Request::from_frame(line);
-    request.is_ok_and(|request| !matches!(request, Request::Ping | Request::Replay { .. }))
+    request.is_ok_and(|request| {
+        !matches!(
+            request,
+            Request::Ping | Request::Replay { .. } | Request::Prekey(_) | Request::Keys { .. }
+        )
+    })
 }

@@ -10,6 +10,7 @@ use letschat_server::store::{
 };
 
 use crate::faults::Hit;
+use crate::mailbox::SimulatedMailbox;
 use crate::world::World;
 
 /// The contents of the database.
@@ -19,6 +20,7 @@ pub(crate) struct SimulatedStore {
     keys: BTreeSet<(Username, PublicKey)>,
     pub(crate) entries: Vec<StoredEntry>,
     head: u64,
+    mailbox: SimulatedMailbox,
 }
 
 impl SimulatedStore {
@@ -32,6 +34,7 @@ impl SimulatedStore {
             StoreRequest::SignUp { connection, username, password } => {
                 let taken = self.passwords.contains_key(&username);
                 if !taken {
+                    self.mailbox.add_account(&username);
                     self.passwords.insert(username, password.0);
                 }
                 let result = Ok(if taken { Created::Taken } else { Created::New });
@@ -59,6 +62,9 @@ impl SimulatedStore {
                 self.entries.retain(|entry| entry.broadcast.number > through);
                 return None;
             }
+            StoreRequest::Mail(request) => {
+                StoreAnswer::Mail(request.run(&mut self.mailbox).expect("memory does not fail"))
+            }
         })
     }
 
@@ -83,6 +89,7 @@ fn refusal(request: &StoreRequest) -> Option<StoreAnswer> {
             StoreAnswer::Checked { connection: *connection, result: Err(Unavailable) }
         }
         StoreRequest::Append { .. } => StoreAnswer::Appended { result: Err(Unavailable) },
+        StoreRequest::Mail(request) => StoreAnswer::Mail(request.unavailable()),
         StoreRequest::ChangePassword(_) | StoreRequest::Forget { .. } => return None,
     })
 }

@@ -4,10 +4,10 @@ use ::mysql::prelude::Queryable as _;
 use ::mysql::{Row, Value};
 use letschat_protocol::username::Username;
 
-use super::Mysql;
 use super::failure::{Failure, column, refused_as_duplicate};
 use super::location::MysqlLocation;
 use super::session::{Role, Session};
+use super::{Mysql, mailbox};
 use crate::store::admin::{Absent, AccountAdmin, AccountSummary, NewAccount};
 use crate::store::{Created, StoreError, time_from_column};
 
@@ -63,8 +63,8 @@ impl AccountAdmin for Mysql {
     }
 
     fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError> {
-        // The foreign key deletes the account's keys with it.
-        self.session.run(|conn| {
+        self.session.transact(|conn| {
+            mailbox::delete_keys(conn, username.as_str(), "")?;
             conn.exec_drop("DELETE FROM accounts WHERE username = ?", (username.as_str(),))?;
             Ok(conn.affected_rows() == 1)
         })

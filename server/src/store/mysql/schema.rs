@@ -11,7 +11,9 @@ use crate::store::admin::{Version, too_new};
 
 /// The migrations. A released one is never changed. MySQL commits each schema statement by itself
 /// and an interrupted migration starts again, so each statement must be repeatable.
-const MIGRATIONS: &[&[&str]] = &[&[
+const MIGRATIONS: &[&[&str]] = &[ACCOUNTS_AND_LOG, MAILBOX];
+
+const ACCOUNTS_AND_LOG: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS accounts (
         username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
         phc        VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -39,7 +41,48 @@ const MIGRATIONS: &[&[&str]] = &[&[
         epoch      BIGINT UNSIGNED NOT NULL,
         head       BIGINT UNSIGNED NOT NULL
     ) ENGINE = InnoDB",
-]];
+];
+
+/// An acknowledged delivery does not wait, and has neither envelope nor header. The number of an
+/// envelope is that of its first delivery. A full mailbox is counted in the index `waiting` alone.
+const MAILBOX: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS prekeys (
+        username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        public_key CHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        prekey     VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        PRIMARY KEY (username, public_key),
+        FOREIGN KEY (username, public_key) REFERENCES account_keys (username, public_key)
+            ON DELETE CASCADE
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS envelopes (
+        number      BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+        time_ms     BIGINT       NOT NULL,
+        sealed_body MEDIUMBLOB   NOT NULL,
+        KEY by_time (time_ms)
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS deliveries (
+        number     BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+        sender     VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        id         BINARY(16)   NOT NULL,
+        recipient  VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        device     CHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        time_ms    BIGINT       NOT NULL,
+        bytes      BIGINT UNSIGNED NOT NULL,
+        waiting    BOOLEAN      NOT NULL,
+        envelope   BIGINT UNSIGNED,
+        header     VARBINARY(255),
+        UNIQUE KEY once (sender, id, recipient, device),
+        KEY waiting (recipient, device, waiting, number, sender, bytes),
+        KEY by_envelope (envelope),
+        KEY by_time (time_ms),
+        FOREIGN KEY (recipient, device) REFERENCES account_keys (username, public_key)
+            ON DELETE CASCADE
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS mailbox (
+        only       TINYINT      NOT NULL PRIMARY KEY CHECK (only = 1),
+        head       BIGINT UNSIGNED NOT NULL
+    ) ENGINE = InnoDB",
+];
 
 /// Migrates the tables. The caller holds the database's lock.
 pub(super) fn migrate(conn: &mut Conn) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! The queues of the database thread and the hashing threads.
 //!
-//! Clients' new requests are bounded and come last. The log's requests and the last steps of
-//! requests in progress come first, so that members don't wait for those who log in.
+//! Clients' new requests are bounded and come last. The log's requests, envelopes and the last steps
+//! of requests in progress come first, so that members don't wait for those who log in.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::MAX_WAITING;
 use super::steps::{DatabaseJob, HashingJob};
 use crate::hub::ConnectionId;
+use crate::store::mailbox::MailRequest;
 use crate::store::{StoreAnswer, StoreRequest};
 
 /// The queues between the hub and the working threads.
@@ -21,7 +22,7 @@ pub(super) struct Queues {
 
 #[derive(Default)]
 struct Waiting {
-    /// The log's requests and last steps.
+    /// The log's requests, envelopes and last steps.
     urgent: VecDeque<DatabaseJob>,
     /// Clients' requests that have not begun.
     requests: VecDeque<StoreRequest>,
@@ -32,12 +33,14 @@ struct Waiting {
 
 impl Queues {
     /// Queues a request, or returns it if [`MAX_WAITING`] are waiting already. The log's requests
-    /// are always accepted: the hub has at most one append under way, and requests to forget are
-    /// merged.
+    /// and envelopes are always accepted: the hub has at most one commit of each under way, and
+    /// requests to forget are merged.
     pub(super) fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         let mut waiting = self.lock();
         match request {
-            StoreRequest::Append { .. } => waiting.urgent.push_back(DatabaseJob::Begin(request)),
+            StoreRequest::Append { .. } | StoreRequest::Mail(MailRequest::Post { .. }) => {
+                waiting.urgent.push_back(DatabaseJob::Begin(request));
+            }
             StoreRequest::Forget { through } => waiting.forget(through),
             _ if waiting.is_full() => return Err(request),
             _ => waiting.requests.push_back(request),
@@ -63,7 +66,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Removes this connection's waiting request, unless it is in progress.
+    /// Removes this connection's waiting requests, unless they are in progress.
     pub(super) fn cancel(&self, connection: ConnectionId) {
         let mut waiting = self.lock();
         waiting.hashes.retain(|job| job.connection() != connection);
@@ -140,6 +143,7 @@ fn asker(request: &StoreRequest) -> Option<ConnectionId> {
         | StoreRequest::CheckPassword { connection, .. }
         | StoreRequest::CheckKey { connection, .. } => Some(*connection),
         StoreRequest::ChangePassword(change) => Some(change.connection),
+        StoreRequest::Mail(request) => request.asker(),
         StoreRequest::Append { .. } | StoreRequest::Forget { .. } => None,
     }
 }

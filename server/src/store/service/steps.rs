@@ -6,7 +6,7 @@
 //! SignUp         look up -> hash -> create
 //! CheckPassword  look up -> compare -> admit
 //! ChangePassword look up -> compare and hash -> set
-//! CheckKey, Append, Forget: a single step
+//! All others: a single step
 //! ```
 
 use letschat_protocol::dialogue::Secret;
@@ -113,6 +113,7 @@ impl DatabaseJob {
             DatabaseJob::Begin(StoreRequest::ChangePassword(_)) => "looking up an account",
             DatabaseJob::Begin(StoreRequest::Append { .. }) => "committing broadcasts",
             DatabaseJob::Begin(StoreRequest::Forget { .. }) => "forgetting broadcasts",
+            DatabaseJob::Begin(StoreRequest::Mail(request)) => request.what(),
             DatabaseJob::CreateAccount { .. } => "creating an account",
             DatabaseJob::Admit { .. } => "admitting an account",
             DatabaseJob::SetPassword { .. } => "setting a password",
@@ -152,6 +153,7 @@ fn begin(request: StoreRequest, store: &mut dyn Store, wall_ms: u64) -> Result<S
             store.forget(through)?;
             Step::Done
         }
+        StoreRequest::Mail(request) => Step::Answer(StoreAnswer::Mail(request.run(store)?)),
     })
 }
 
@@ -251,6 +253,7 @@ pub fn unavailable(request: &StoreRequest) -> Option<StoreAnswer> {
         StoreRequest::ChangePassword(change) => Some(change_unavailable(change.connection)),
         StoreRequest::Append { .. } => Some(StoreAnswer::Appended { result: Err(Unavailable) }),
         StoreRequest::Forget { .. } => None,
+        StoreRequest::Mail(request) => Some(StoreAnswer::Mail(request.unavailable())),
     }
 }
 

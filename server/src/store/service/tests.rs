@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use letschat_protocol::dialogue::Secret;
+use letschat_protocol::dialogue::{DeviceKeys, Secret};
 use letschat_protocol::identity::{Identity, PublicKey};
+use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::mailbox::{
+    MailAnswer, MailPage, MailQuery, MailRequest, Mailbox, NewEnvelope, Placement,
+};
 use crate::store::sqlite::Sqlite;
 use crate::store::{
     Account, Created, NewBroadcast, PasswordChange, StoreError, StoredLog, Unavailable, Verdict,
@@ -246,7 +250,9 @@ fn asker(answer: &StoreAnswer) -> ConnectionId {
         StoreAnswer::SignedUp { connection, .. }
         | StoreAnswer::Checked { connection, .. }
         | StoreAnswer::PasswordChanged { connection, .. } => *connection,
-        StoreAnswer::Appended { .. } => panic!("nobody asked for {answer:?}"),
+        StoreAnswer::Appended { .. } | StoreAnswer::Mail(_) => {
+            panic!("nobody asked for {answer:?}")
+        }
     }
 }
 
@@ -412,6 +418,46 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Store for Keys<F> {
     }
 
     fn forget(&mut self, _: u64) -> Result<(), StoreError> {
+        away()
+    }
+}
+
+impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Mailbox for Keys<F> {
+    fn publish_prekey(
+        &mut self,
+        _: &Username,
+        _: &PublicKey,
+        _: &SignedPrekey,
+    ) -> Result<bool, StoreError> {
+        away()
+    }
+
+    fn prekeys(&mut self, _: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError> {
+        away()
+    }
+
+    fn post(
+        &mut self,
+        _: u64,
+        _: &[Arc<NewEnvelope>],
+    ) -> Result<Vec<Vec<Placement>>, StoreError> {
+        away()
+    }
+
+    fn waiting_mail(&mut self, _: &MailQuery) -> Result<MailPage, StoreError> {
+        away()
+    }
+
+    fn acknowledge(
+        &mut self,
+        _: &Username,
+        _: &PublicKey,
+        _: &[u64],
+    ) -> Result<u64, StoreError> {
+        away()
+    }
+
+    fn expire_mail(&mut self, _: u64) -> Result<bool, StoreError> {
         away()
     }
 }

@@ -6,7 +6,8 @@ use crate::store::StoreError;
 use crate::store::admin::too_new;
 
 /// The migrations to each version from the one before. A released one is never changed.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE accounts (
         username   TEXT    NOT NULL PRIMARY KEY,
         phc        TEXT    NOT NULL,
@@ -33,7 +34,57 @@ pub(super) const MIGRATIONS: &[&str] = &["
         epoch      INTEGER NOT NULL,
         head       INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE prekeys (
+        username   TEXT    NOT NULL,
+        public_key TEXT    NOT NULL,
+        prekey     TEXT    NOT NULL,
+        PRIMARY KEY (username, public_key),
+        FOREIGN KEY (username, public_key) REFERENCES account_keys ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    -- The sealed bodies. The number is that of the first delivery.
+    CREATE TABLE envelopes (
+        number      INTEGER NOT NULL PRIMARY KEY,
+        sealed_body BLOB    NOT NULL
+    ) STRICT;
+    -- An acknowledged delivery has neither envelope nor header.
+    CREATE TABLE deliveries (
+        number     INTEGER NOT NULL PRIMARY KEY,
+        sender     TEXT    NOT NULL,
+        id         BLOB    NOT NULL CHECK (length(id) = 16),
+        recipient  TEXT    NOT NULL,
+        device     TEXT    NOT NULL,
+        time_ms    INTEGER NOT NULL,
+        bytes      INTEGER NOT NULL,
+        envelope   INTEGER,
+        header     BLOB,
+        UNIQUE (sender, id, recipient, device),
+        FOREIGN KEY (recipient, device) REFERENCES account_keys ON DELETE CASCADE
+    ) STRICT;
+    -- A full mailbox is counted in this index alone.
+    CREATE INDEX deliveries_waiting ON deliveries
+        (recipient, device, number, sender, bytes, envelope) WHERE envelope IS NOT NULL;
+    CREATE INDEX deliveries_by_envelope ON deliveries (envelope) WHERE envelope IS NOT NULL;
+    -- Keys are removed with all their deliveries, acknowledged ones too.
+    CREATE INDEX deliveries_by_device ON deliveries (recipient, device);
+    CREATE INDEX deliveries_by_time ON deliveries (time_ms);
+    CREATE TRIGGER delivery_deleted AFTER DELETE ON deliveries WHEN old.envelope IS NOT NULL BEGIN
+        DELETE FROM envelopes WHERE number = old.envelope
+            AND NOT EXISTS (SELECT 1 FROM deliveries WHERE envelope = old.envelope);
+    END;
+    CREATE TRIGGER delivery_acknowledged AFTER UPDATE OF envelope ON deliveries
+        WHEN old.envelope IS NOT NULL AND new.envelope IS NULL BEGIN
+        DELETE FROM envelopes WHERE number = old.envelope
+            AND NOT EXISTS (SELECT 1 FROM deliveries WHERE envelope = old.envelope);
+    END;
+    CREATE TABLE mailbox (
+        only       INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        head       INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO mailbox (only, head) VALUES (1, 0);
+",
+];
 
 /// Migrates the tables to the current version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

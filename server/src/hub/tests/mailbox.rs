@@ -1,0 +1,1 @@
+//! Prekeys, envelopes and their delivery, with the hub and a real database.

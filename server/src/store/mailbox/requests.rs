@@ -1,0 +1,139 @@
+//! The hub's requests to the mailbox, and the answers. Each takes a single step.
+
+use std::sync::Arc;
+
+use letschat_protocol::dialogue::DeviceKeys;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::prekey::SignedPrekey;
+use letschat_protocol::username::Username;
+
+use super::{MailPage, MailQuery, Mailbox, NewEnvelope, Placement};
+use crate::hub::ConnectionId;
+use crate::store::{StoreError, Unavailable};
+
+/// A request of the hub.
+#[allow(missing_docs)] // The variants' docs name their fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailRequest {
+    /// Set the prekey of a device. Its signature has been verified.
+    PublishPrekey {
+        connection: ConnectionId,
+        username: Username,
+        device: PublicKey,
+        prekey: Box<SignedPrekey>,
+    },
+    /// Look up the prekeys of an account.
+    Prekeys { connection: ConnectionId, username: Username },
+    /// Commit envelopes in this order. The hub sends only one such request at a time. `after` is
+    /// the highest number of a delivery that it knows.
+    Post { after: u64, envelopes: Vec<Arc<NewEnvelope>> },
+    /// Read the next deliveries of a device.
+    Read { connection: ConnectionId, query: Box<MailQuery> },
+    /// Delete the deliveries that a device acknowledges.
+    Acknowledge {
+        connection: ConnectionId,
+        username: Username,
+        device: PublicKey,
+        numbers: Vec<u64>,
+    },
+    /// Delete some of the deliveries that were taken at this time of the wall clock or before.
+    Expire { through_ms: u64 },
+}
+
+/// An answer to the hub.
+#[allow(missing_docs)] // The variants' docs name their fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailAnswer {
+    /// The answer to [`MailRequest::PublishPrekey`]: `false` if the account does not have the
+    /// device's key.
+    PrekeyPublished { connection: ConnectionId, result: Result<bool, Unavailable> },
+    /// The answer to [`MailRequest::Prekeys`]: `None` if there is no such account.
+    Prekeys { connection: ConnectionId, result: Result<Option<Vec<DeviceKeys>>, Unavailable> },
+    /// The answer to [`MailRequest::Post`]: what became of each header of each envelope. Either
+    /// all are durable or none is.
+    Posted { result: Result<Vec<Vec<Placement>>, Unavailable> },
+    /// The answer to [`MailRequest::Read`].
+    Read { connection: ConnectionId, result: Result<MailPage, Unavailable> },
+    /// The answer to [`MailRequest::Acknowledge`], with its numbers: the number of deliveries that
+    /// were deleted.
+    Acknowledged { connection: ConnectionId, numbers: Vec<u64>, result: Result<u64, Unavailable> },
+    /// The answer to [`MailRequest::Expire`]: true if more may be left.
+    Expired { result: Result<bool, Unavailable> },
+}
+
+impl MailRequest {
+    /// Carries out the request.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does. The answer is then [`unavailable`](Self::unavailable).
+    pub fn run(self, mailbox: &mut (impl Mailbox + ?Sized)) -> Result<MailAnswer, StoreError> {
+        Ok(match self {
+            MailRequest::PublishPrekey { connection, username, device, prekey } => {
+                let result = Ok(mailbox.publish_prekey(&username, &device, &prekey)?);
+                MailAnswer::PrekeyPublished { connection, result }
+            }
+            MailRequest::Prekeys { connection, username } => {
+                MailAnswer::Prekeys { connection, result: Ok(mailbox.prekeys(&username)?) }
+            }
+            MailRequest::Post { after, envelopes } => {
+                MailAnswer::Posted { result: Ok(mailbox.post(after, &envelopes)?) }
+            }
+            MailRequest::Read { connection, query } => {
+                MailAnswer::Read { connection, result: Ok(mailbox.waiting_mail(&query)?) }
+            }
+            MailRequest::Acknowledge { connection, username, device, numbers } => {
+                let result = Ok(mailbox.acknowledge(&username, &device, &numbers)?);
+                MailAnswer::Acknowledged { connection, numbers, result }
+            }
+            MailRequest::Expire { through_ms } => {
+                MailAnswer::Expired { result: Ok(mailbox.expire_mail(through_ms)?) }
+            }
+        })
+    }
+
+    /// Returns the answer to a request that the store can't carry out.
+    pub fn unavailable(&self) -> MailAnswer {
+        match self {
+            MailRequest::PublishPrekey { connection, .. } => {
+                let connection = *connection;
+                MailAnswer::PrekeyPublished { connection, result: Err(Unavailable) }
+            }
+            MailRequest::Prekeys { connection, .. } => {
+                MailAnswer::Prekeys { connection: *connection, result: Err(Unavailable) }
+            }
+            MailRequest::Post { .. } => MailAnswer::Posted { result: Err(Unavailable) },
+            MailRequest::Read { connection, .. } => {
+                MailAnswer::Read { connection: *connection, result: Err(Unavailable) }
+            }
+            MailRequest::Acknowledge { connection, numbers, .. } => {
+                let (connection, numbers) = (*connection, numbers.clone());
+                MailAnswer::Acknowledged { connection, numbers, result: Err(Unavailable) }
+            }
+            MailRequest::Expire { .. } => MailAnswer::Expired { result: Err(Unavailable) },
+        }
+    }
+
+    /// Returns the connection that asked, if the request is of no use to others.
+    pub fn asker(&self) -> Option<ConnectionId> {
+        match self {
+            MailRequest::PublishPrekey { connection, .. }
+            | MailRequest::Prekeys { connection, .. }
+            | MailRequest::Read { connection, .. }
+            | MailRequest::Acknowledge { connection, .. } => Some(*connection),
+            MailRequest::Post { .. } | MailRequest::Expire { .. } => None,
+        }
+    }
+
+    /// Names the request for the operator's log.
+    pub(in crate::store) fn what(&self) -> &'static str {
+        match self {
+            MailRequest::PublishPrekey { .. } => "publishing a prekey",
+            MailRequest::Prekeys { .. } => "looking up prekeys",
+            MailRequest::Post { .. } => "committing envelopes",
+            MailRequest::Read { .. } => "reading mail",
+            MailRequest::Acknowledge { .. } => "deleting acknowledged mail",
+            MailRequest::Expire { .. } => "deleting expired mail",
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Prekeys and envelopes.
+//!
+//! A commit whose answer is lost is reported as a failure. The client then posts the envelope
+//! again, and the deliveries that were committed after all count as repeated.
+//!
+//! An envelope is looked up and inserted with a few statements for all of its headers, since each
+//! statement is a round trip.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ::mysql::prelude::Queryable as _;
+use ::mysql::{Conn, Row, Value};
+use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome};
+use letschat_protocol::envelope::Header;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::prekey::SignedPrekey;
+use letschat_protocol::username::Username;
+
+use super::failure::{Failure, column};
+use super::{Mysql, next_numbers};
+use crate::store::mailbox::{
+    EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
+    mail_from_columns, prekey_from_column,
+};
+use crate::store::{MAX_KEYS, StoreError, time_from_column};
+
+/// The most deliveries in a page. Smaller ones than the bytes of a page divided by this don't
+/// exist.
+const MAX_PAGE_MAIL: usize = 500;
+
+/// A device as the database names it: the account and the key.
+type Device = (String, String);
+
+impl Mailbox for Mysql {
+    fn publish_prekey(
+        &mut self,
+        username: &Username,
+        device: &PublicKey,
+        prekey: &SignedPrekey,
+    ) -> Result<bool, StoreError> {
+        let (device, prekey) = (device.to_string(), prekey.to_string());
+        self.session.run(|conn| {
+            conn.exec_drop(
+                "INSERT INTO prekeys (username, public_key, prekey)
+                 SELECT username, public_key, ? FROM account_keys
+                 WHERE username = ? AND public_key = ?
+                 ON DUPLICATE KEY UPDATE prekey = ?",
+                (&prekey, username.as_str(), &device, &prekey),
+            )?;
+            Ok(conn.affected_rows() > 0)
+        })
+    }
+
+    fn prekeys(&mut self, username: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError> {
+        self.session.run(|conn| {
+            let select = "SELECT username FROM accounts WHERE username = ?";
+            if conn.exec_first::<Row, _, _>(select, (username.as_str(),))?.is_none() {
+                return Ok(None);
+            }
+            let rows: Vec<Row> = conn.exec(
+                "SELECT p.public_key, p.prekey FROM prekeys AS p JOIN account_keys AS k
+                 ON k.username = p.username AND k.public_key = p.public_key
+                 WHERE p.username = ? ORDER BY k.used_ms DESC, k.added_ms DESC LIMIT ?",
+                (username.as_str(), MAX_KEYS),
+            )?;
+            let device = |row: &Row| {
+                let (device, prekey): (String, String) =
+                    (column(row, "public_key")?, column(row, "prekey")?);
+                Ok(prekey_from_column(&device, &prekey)?)
+            };
+            rows.iter().map(device).collect::<Result<_, Failure>>().map(Some)
+        })
+    }
+
+    fn post(
+        &mut self,
+        after: u64,
+        envelopes: &[Arc<NewEnvelope>],
+    ) -> Result<Vec<Vec<Placement>>, StoreError> {
+        self.session.transact(|conn| {
+            let mut last = head(conn)?.max(after);
+            let mut placements = Vec::with_capacity(envelopes.len());
+            for envelope in envelopes {
+                placements.push(post(conn, &mut last, envelope)?);
+            }
+            conn.exec_drop("UPDATE mailbox SET head = ?", (last,))?;
+            Ok(placements)
+        })
+    }
+
+    fn waiting_mail(&mut self, query: &MailQuery) -> Result<MailPage, StoreError> {
+        let device = query.device.to_string();
+        self.session.run(|conn| {
+            // The sizes come first: the database would send all that a longer query asks for.
+            let rows: Vec<Row> = conn.exec(
+                "SELECT number, bytes FROM deliveries
+                 WHERE recipient = ? AND device = ? AND waiting = 1 AND number > ? AND time_ms > ?
+                 ORDER BY number LIMIT ?",
+                (query.username.as_str(), &device, query.after, query.expired_ms, MAX_PAGE_MAIL),
+            )?;
+            let (mut page, mut left, mut last) = (MailPage::default(), query.max_bytes, None);
+            for row in &rows {
+                let bytes: usize = column(row, "bytes")?;
+                let Some(rest) = left.checked_sub(bytes) else {
+                    page.next_bytes = Some(bytes);
+                    break;
+                };
+                left = rest;
+                last = Some(column::<u64>(row, "number")?);
+            }
+            let Some(last) = last else { return Ok(page) };
+            let rows: Vec<Row> = conn.exec(
+                "SELECT d.number, d.sender, d.id, d.time_ms, d.header, e.sealed_body
+                 FROM deliveries AS d JOIN envelopes AS e ON e.number = d.envelope
+                 WHERE d.recipient = ? AND d.device = ? AND d.waiting = 1 AND d.number > ?
+                 AND d.number <= ? AND d.time_ms > ? ORDER BY d.number",
+                (query.username.as_str(), &device, query.after, last, query.expired_ms),
+            )?;
+            page.mail = rows.iter().map(mail).collect::<Result<_, Failure>>()?;
+            Ok(page)
+        })
+    }
+
+    fn acknowledge(
+        &mut self,
+        username: &Username,
+        device: &PublicKey,
+        numbers: &[u64],
+    ) -> Result<u64, StoreError> {
+        if numbers.is_empty() {
+            return Ok(0);
+        }
+        self.session.transact(|conn| {
+            let select = format!(
+                "SELECT number, envelope FROM deliveries
+                 WHERE recipient = ? AND device = ? AND waiting = 1 AND number IN {}",
+                list(numbers.len())
+            );
+            let mut values: Vec<Value> = vec![username.as_str().into(), device.to_string().into()];
+            values.extend(numbers.iter().map(Value::from));
+            let rows: Vec<Row> = conn.exec(select, values)?;
+            let numbers: Vec<u64> = columns(&rows, "number")?;
+            if numbers.is_empty() {
+                return Ok(0);
+            }
+            let update = format!(
+                "UPDATE deliveries SET waiting = 0, envelope = NULL, header = NULL
+                 WHERE number IN {}",
+                list(numbers.len())
+            );
+            conn.exec_drop(update, numbers.iter().map(Value::from).collect::<Vec<_>>())?;
+            delete_bodies(conn, &columns(&rows, "envelope")?)?;
+            Ok(numbers.len() as u64)
+        })
+    }
+
+    fn expire_mail(&mut self, through_ms: u64) -> Result<bool, StoreError> {
+        self.session.run(|conn| {
+            // A delivery and its envelope have the same time.
+            let mut is_full = false;
+            for table in ["deliveries", "envelopes"] {
+                let delete = format!("DELETE FROM {table} WHERE time_ms <= ? LIMIT ?");
+                conn.exec_drop(delete, (through_ms, EXPIRED_AT_ONCE))?;
+                is_full |= conn.affected_rows() == EXPIRED_AT_ONCE;
+            }
+            Ok(is_full)
+        })
+    }
+}
+
+/// Deletes an account's keys but `keep`, with their prekeys and deliveries. No key is the empty
+/// text, so without a key to keep all are deleted.
+///
+/// The foreign keys delete prekeys and deliveries, but not the sealed bodies, which other devices
+/// may need.
+pub(super) fn delete_keys(conn: &mut Conn, username: &str, keep: &str) -> Result<(), Failure> {
+    // A locked key gets no delivery meanwhile.
+    let _: Vec<Row> = conn.exec(
+        "SELECT public_key FROM account_keys WHERE username = ? AND public_key <> ? FOR UPDATE",
+        (username, keep),
+    )?;
+    let rows: Vec<Row> = conn.exec(
+        "SELECT DISTINCT envelope FROM deliveries
+         WHERE recipient = ? AND device <> ? AND waiting = 1",
+        (username, keep),
+    )?;
+    let bodies = columns(&rows, "envelope")?;
+    let delete = "DELETE FROM account_keys WHERE username = ? AND public_key <> ?";
+    conn.exec_drop(delete, (username, keep))?;
+    delete_bodies(conn, &bodies)
+}
+
+/// Deletes one key of an account, as [`delete_keys`] does.
+pub(super) fn delete_key(conn: &mut Conn, username: &str, key: &str) -> Result<(), Failure> {
+    let rows: Vec<Row> = conn.exec(
+        "SELECT DISTINCT envelope FROM deliveries
+         WHERE recipient = ? AND device = ? AND waiting = 1",
+        (username, key),
+    )?;
+    let bodies = columns(&rows, "envelope")?;
+    let delete = "DELETE FROM account_keys WHERE username = ? AND public_key = ?";
+    conn.exec_drop(delete, (username, key))?;
+    delete_bodies(conn, &bodies)
+}
+
+/// Deletes those of these sealed bodies that no delivery needs any more.
+fn delete_bodies(conn: &mut Conn, numbers: &[u64]) -> Result<(), Failure> {
+    for some in numbers.chunks(1_000) {
+        let delete = format!(
+            "DELETE FROM envelopes WHERE number IN {} AND NOT EXISTS (
+                 SELECT 1 FROM deliveries WHERE deliveries.envelope = envelopes.number)",
+            list(some.len())
+        );
+        conn.exec_drop(delete, some.iter().map(Value::from).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// Returns the number of the last delivery, and creates the counter at the first call.
+fn head(conn: &mut Conn) -> Result<u64, Failure> {
+    if let Some(row) = conn.query_first::<Row, _>("SELECT head FROM mailbox")? {
+        return Ok(column(&row, "head")?);
+    }
+    conn.query_drop("INSERT INTO mailbox (only, head) VALUES (1, 0)")?;
+    Ok(0)
+}
+
+/// Stores an envelope. `last` is the number of the last delivery.
+fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Vec<Placement>, Failure> {
+    let known = Known::of(conn, new)?;
+    let mut placements = Vec::with_capacity(new.envelope.headers.len());
+    let mut rows = Vec::new();
+    let first = next_numbers(*last, 0, new.envelope.headers.len())?.start;
+    for header in &new.envelope.headers {
+        let head = new.head_for(header);
+        let bytes = (head.len() + new.envelope.sealed_body.len()) as u64;
+        placements.push(match known.refusal(header, bytes) {
+            Some(placement) => placement,
+            None => {
+                *last += 1;
+                rows.push(row_of(new, header, [*last, first, bytes], head));
+                Placement::Stored { number: *last }
+            }
+        });
+    }
+    if rows.is_empty() {
+        return Ok(placements);
+    }
+    // The sealed body has the number of its first delivery.
+    conn.exec_drop(
+        "INSERT INTO envelopes (number, time_ms, sealed_body) VALUES (?, ?, ?)",
+        (first, new.time_ms, &new.envelope.sealed_body),
+    )?;
+    let insert = format!(
+        "INSERT INTO deliveries
+             (number, sender, id, recipient, device, time_ms, bytes, waiting, envelope, header)
+         VALUES {}",
+        vec!["(?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"; rows.len()].join(", ")
+    );
+    conn.exec_drop(insert, rows.concat())?;
+    Ok(placements)
+}
+
+fn row_of(
+    new: &NewEnvelope,
+    header: &Header,
+    [number, body, bytes]: [u64; 3],
+    head: Vec<u8>,
+) -> Vec<Value> {
+    vec![
+        number.into(),
+        new.sender.as_str().into(),
+        new.id.0.to_be_bytes().to_vec().into(),
+        header.recipient.as_str().into(),
+        header.device.to_string().into(),
+        new.time_ms.into(),
+        bytes.into(),
+        body.into(),
+        head.into(),
+    ]
+}
+
+/// The facts about an envelope's recipients that decide what is stored.
+struct Known {
+    accounts: HashSet<String>,
+    prekeys: HashSet<Device>,
+    /// The times of the deliveries that were stored before.
+    repeated: HashMap<Device, i64>,
+    usage: HashMap<Device, Usage>,
+}
+
+impl Known {
+    fn of(conn: &mut Conn, new: &NewEnvelope) -> Result<Known, Failure> {
+        let headers = &new.envelope.headers;
+        let names: HashSet<&str> = headers.iter().map(|header| header.recipient.as_str()).collect();
+        let names: Vec<Value> = names.into_iter().map(Value::from).collect();
+        let devices = vec!["(?, ?)"; headers.len()].join(", ");
+        let keys = headers.iter().flat_map(|header| -> [Value; 2] {
+            [header.recipient.as_str().into(), header.device.to_string().into()]
+        });
+        let (id, sender) = (new.id.0.to_be_bytes().to_vec(), new.sender.as_str());
+
+        let select =
+            format!("SELECT username FROM accounts WHERE username IN {}", list(names.len()));
+        let rows: Vec<Row> = conn.exec(select, names.clone())?;
+        let accounts = columns(&rows, "username")?.into_iter().collect();
+
+        let select = format!(
+            "SELECT username, public_key FROM prekeys WHERE username IN {}",
+            list(names.len())
+        );
+        let rows: Vec<Row> = conn.exec(select, names)?;
+        let device = |row| Ok((column(row, "username")?, column(row, "public_key")?));
+        let prekeys = rows.iter().map(device).collect::<Result<_, Failure>>()?;
+
+        let select = format!(
+            "SELECT recipient, device, time_ms FROM deliveries
+             WHERE sender = ? AND id = ? AND (recipient, device) IN ({devices})"
+        );
+        let values = [Value::from(sender), Value::from(id)].into_iter().chain(keys.clone());
+        let rows: Vec<Row> = conn.exec(select, values.collect::<Vec<_>>())?;
+        let time = |row| Ok((recipient(row)?, column(row, "time_ms")?));
+        let repeated = rows.iter().map(time).collect::<Result<_, Failure>>()?;
+
+        let select = format!(
+            "SELECT recipient, device, count(*) AS envelopes,
+                    CAST(sum(bytes) AS UNSIGNED) AS bytes,
+                    CAST(sum(sender = ?) AS UNSIGNED) AS of_sender
+             FROM deliveries WHERE waiting = 1 AND (recipient, device) IN ({devices})
+             GROUP BY recipient, device"
+        );
+        let values = [Value::from(sender)].into_iter().chain(keys);
+        let rows: Vec<Row> = conn.exec(select, values.collect::<Vec<_>>())?;
+        let usage = rows.iter().map(usage).collect::<Result<_, Failure>>()?;
+        Ok(Known { accounts, prekeys, repeated, usage })
+    }
+
+    /// Returns the reason why a delivery is not stored, if there is one. An envelope has one header
+    /// for each device, so that its own deliveries need not be counted.
+    fn refusal(&self, header: &Header, bytes: u64) -> Option<Placement> {
+        let device = (header.recipient.to_string(), header.device.to_string());
+        if let Some(time_ms) = self.repeated.get(&device) {
+            return Some(Placement::Repeated { time_ms: time_from_column(*time_ms) });
+        }
+        if !self.accounts.contains(&device.0) {
+            return Some(Placement::Refused(Outcome::UnknownUser));
+        }
+        if !self.prekeys.contains(&device) {
+            return Some(Placement::Refused(Outcome::NoDevice));
+        }
+        let usage = self.usage.get(&device).copied().unwrap_or_default();
+        (!usage.has_room_for(bytes)).then_some(Placement::Refused(Outcome::MailboxFull))
+    }
+}
+
+fn recipient(row: &Row) -> Result<Device, Failure> {
+    Ok((column(row, "recipient")?, column(row, "device")?))
+}
+
+fn usage(row: &Row) -> Result<(Device, Usage), Failure> {
+    let usage = Usage {
+        envelopes: column(row, "envelopes")?,
+        bytes: column(row, "bytes")?,
+        of_sender: column(row, "of_sender")?,
+    };
+    Ok((recipient(row)?, usage))
+}
+
+fn mail(row: &Row) -> Result<Mail, Failure> {
+    let (sender, id): (String, Vec<u8>) = (column(row, "sender")?, column(row, "id")?);
+    let time_ms = time_from_column(column(row, "time_ms")?);
+    let parts = [column(row, "header")?, column(row, "sealed_body")?];
+    Ok(mail_from_columns(column(row, "number")?, &sender, &id, time_ms, parts)?)
+}
+
+/// Returns one column of all rows.
+fn columns<T: ::mysql::prelude::FromValue>(rows: &[Row], name: &str) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(|row| column(row, name)).collect()
+}
+
+/// Returns a list of this many placeholders.
+fn list(count: usize) -> String {
+    format!("({})", vec!["?"; count].join(", "))
+}

@@ -1,0 +1,293 @@
+//! Prekeys and envelopes.
+//!
+//! Triggers delete a sealed body with the last delivery that needs it, also when an account or a
+//! key is removed.
+
+use std::sync::Arc;
+
+use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome};
+use letschat_protocol::envelope::Header;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::prekey::SignedPrekey;
+use letschat_protocol::username::Username;
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+
+use super::{Sqlite, accounts, from_column, next_numbers, to_column};
+use crate::store::mailbox::{
+    EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
+    mail_from_columns, prekey_from_column,
+};
+use crate::store::{MAX_KEYS, StoreError, time_from_column};
+
+impl Mailbox for Sqlite {
+    fn publish_prekey(
+        &mut self,
+        username: &Username,
+        device: &PublicKey,
+        prekey: &SignedPrekey,
+    ) -> Result<bool, StoreError> {
+        let published = self
+            .connection()?
+            .prepare_cached(
+                "INSERT INTO prekeys (username, public_key, prekey)
+                 SELECT username, public_key, ?3 FROM account_keys
+                 WHERE username = ?1 AND public_key = ?2
+                 ON CONFLICT (username, public_key) DO UPDATE SET prekey = excluded.prekey",
+            )?
+            .execute([username.as_str(), &device.to_string(), &prekey.to_string()])?;
+        Ok(published == 1)
+    }
+
+    fn prekeys(&mut self, username: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError> {
+        let connection = self.connection()?;
+        if accounts::find(connection, username)?.is_none() {
+            return Ok(None);
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT public_key, prekey FROM prekeys JOIN account_keys USING (username, public_key)
+             WHERE username = ?1 ORDER BY used_ms DESC, added_ms DESC LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![username.as_str(), MAX_KEYS as i64])?;
+        let mut devices = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (device, prekey): (String, String) = (row.get("public_key")?, row.get("prekey")?);
+            devices.push(prekey_from_column(&device, &prekey)?);
+        }
+        Ok(Some(devices))
+    }
+
+    fn post(
+        &mut self,
+        after: u64,
+        envelopes: &[Arc<NewEnvelope>],
+    ) -> Result<Vec<Vec<Placement>>, StoreError> {
+        self.transact(|transaction| {
+            let mut last = head(transaction)?.max(after);
+            let mut placements = Vec::with_capacity(envelopes.len());
+            for envelope in envelopes {
+                placements.push(post(transaction, &mut last, envelope)?);
+            }
+            transaction
+                .prepare_cached("UPDATE mailbox SET head = ?1")?
+                .execute([to_column(last)?])?;
+            Ok(placements)
+        })
+    }
+
+    fn waiting_mail(&mut self, query: &MailQuery) -> Result<MailPage, StoreError> {
+        let mut statement = self.connection()?.prepare_cached(
+            "SELECT d.number, d.sender, d.id, d.time_ms, d.bytes, d.header, e.sealed_body
+             FROM deliveries AS d JOIN envelopes AS e ON e.number = d.envelope
+             WHERE d.recipient = ?1 AND d.device = ?2 AND d.envelope IS NOT NULL
+             AND d.number > ?3 AND d.time_ms > ?4 ORDER BY d.number",
+        )?;
+        let (device, after) = (query.device.to_string(), to_column(query.after)?);
+        let expired_ms = to_column(query.expired_ms)?;
+        let mut rows =
+            statement.query(params![query.username.as_str(), device, after, expired_ms])?;
+        let (mut page, mut left) = (MailPage::default(), query.max_bytes);
+        while let Some(row) = rows.next()? {
+            let bytes = row.get::<_, u32>("bytes")? as usize;
+            let Some(rest) = left.checked_sub(bytes) else {
+                page.next_bytes = Some(bytes);
+                break;
+            };
+            left = rest;
+            page.mail.push(mail(row)?);
+        }
+        Ok(page)
+    }
+
+    fn acknowledge(
+        &mut self,
+        username: &Username,
+        device: &PublicKey,
+        numbers: &[u64],
+    ) -> Result<u64, StoreError> {
+        let device = device.to_string();
+        self.transact_without_waiting(|transaction| {
+            let mut deleted = 0;
+            let mut statement = transaction.prepare_cached(
+                "UPDATE deliveries SET envelope = NULL, header = NULL WHERE number = ?1
+                 AND recipient = ?2 AND device = ?3 AND envelope IS NOT NULL",
+            )?;
+            for number in numbers.iter().filter_map(|number| i64::try_from(*number).ok()) {
+                deleted += statement.execute(params![number, username.as_str(), device])? as u64;
+            }
+            Ok(deleted)
+        })
+    }
+
+    fn expire_mail(&mut self, through_ms: u64) -> Result<bool, StoreError> {
+        let (through_ms, limit) = (to_column(through_ms)?, to_column(EXPIRED_AT_ONCE)?);
+        let expired = self.transact(|transaction| {
+            Ok(transaction
+                .prepare_cached(
+                    "DELETE FROM deliveries WHERE number IN (
+                         SELECT number FROM deliveries WHERE time_ms <= ?1 LIMIT ?2)",
+                )?
+                .execute([through_ms, limit])?)
+        })?;
+        Ok(expired as u64 == EXPIRED_AT_ONCE)
+    }
+}
+
+/// Returns the number of the last delivery.
+fn head(transaction: &Transaction<'_>) -> Result<u64, StoreError> {
+    let head: i64 = transaction
+        .prepare_cached("SELECT head FROM mailbox")?
+        .query_row([], |row| row.get("head"))?;
+    from_column(head)
+}
+
+/// Stores an envelope. `last` is the number of the last delivery.
+fn post(
+    transaction: &Transaction<'_>,
+    last: &mut u64,
+    new: &NewEnvelope,
+) -> Result<Vec<Placement>, StoreError> {
+    // The sealed body has the number of its first delivery.
+    let mut body = None;
+    let mut placements = Vec::with_capacity(new.envelope.headers.len());
+    for header in &new.envelope.headers {
+        let head = new.head_for(header);
+        let bytes = (head.len() + new.envelope.sealed_body.len()) as u64;
+        let refused = match repeated(transaction, new, header)? {
+            Some(repeated) => Some(repeated),
+            None => refusal(transaction, new, header, bytes)?,
+        };
+        if let Some(placement) = refused {
+            placements.push(placement);
+            continue;
+        }
+        let number = next_numbers(*last, 0, 1)?.start;
+        let body = match body {
+            Some(body) => body,
+            None => *body.insert(insert_body(transaction, number, new)?),
+        };
+        insert(transaction, number, body, new, header, (&head, bytes))?;
+        *last = number;
+        placements.push(Placement::Stored { number });
+    }
+    Ok(placements)
+}
+
+fn repeated(
+    transaction: &Transaction<'_>,
+    new: &NewEnvelope,
+    header: &Header,
+) -> Result<Option<Placement>, StoreError> {
+    let time_ms: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT time_ms FROM deliveries
+             WHERE sender = ?1 AND id = ?2 AND recipient = ?3 AND device = ?4",
+        )?
+        .query_row(
+            params![
+                new.sender.as_str(),
+                new.id.0.to_be_bytes(),
+                header.recipient.as_str(),
+                header.device.to_string()
+            ],
+            |row| row.get("time_ms"),
+        )
+        .optional()?;
+    Ok(time_ms.map(|time_ms| Placement::Repeated { time_ms: time_from_column(time_ms) }))
+}
+
+/// Returns the reason why a delivery can't be stored, if there is one.
+fn refusal(
+    transaction: &Transaction<'_>,
+    new: &NewEnvelope,
+    header: &Header,
+    bytes: u64,
+) -> Result<Option<Placement>, StoreError> {
+    let (recipient, device) = (header.recipient.as_str(), header.device.to_string());
+    let (has_account, has_prekey): (bool, bool) = transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM accounts WHERE username = ?1),
+                    EXISTS (SELECT 1 FROM prekeys WHERE username = ?1 AND public_key = ?2)",
+        )?
+        .query_row([recipient, &device], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let outcome = match (has_account, has_prekey) {
+        (false, _) => Some(Outcome::UnknownUser),
+        (true, false) => Some(Outcome::NoDevice),
+        (true, true) => {
+            let usage = usage(transaction, recipient, &device, &new.sender)?;
+            (!usage.has_room_for(bytes)).then_some(Outcome::MailboxFull)
+        }
+    };
+    Ok(outcome.map(Placement::Refused))
+}
+
+/// The query for the usage of a mailbox. An index holds all that it reads.
+const USAGE: &str = "
+    SELECT count(*) AS envelopes, ifnull(sum(bytes), 0) AS bytes,
+           count(*) FILTER (WHERE sender = ?3) AS of_sender
+    FROM deliveries WHERE recipient = ?1 AND device = ?2 AND envelope IS NOT NULL";
+
+fn usage(
+    connection: &Connection,
+    recipient: &str,
+    device: &str,
+    sender: &Username,
+) -> Result<Usage, StoreError> {
+    let [envelopes, bytes, of_sender]: [i64; 3] = connection
+        .prepare_cached(USAGE)?
+        .query_row([recipient, device, sender.as_str()], |row| {
+            Ok([row.get("envelopes")?, row.get("bytes")?, row.get("of_sender")?])
+        })?;
+    Ok(Usage {
+        envelopes: from_column(envelopes)?,
+        bytes: from_column(bytes)?,
+        of_sender: from_column(of_sender)?,
+    })
+}
+
+fn insert_body(
+    transaction: &Transaction<'_>,
+    number: u64,
+    new: &NewEnvelope,
+) -> Result<i64, StoreError> {
+    let number = to_column(number)?;
+    transaction
+        .prepare_cached("INSERT INTO envelopes (number, sealed_body) VALUES (?1, ?2)")?
+        .execute(params![number, new.envelope.sealed_body])?;
+    Ok(number)
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    number: u64,
+    body: i64,
+    new: &NewEnvelope,
+    header: &Header,
+    (head, bytes): (&[u8], u64),
+) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO deliveries
+                 (number, sender, id, recipient, device, time_ms, bytes, envelope, header)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            to_column(number)?,
+            new.sender.as_str(),
+            new.id.0.to_be_bytes(),
+            header.recipient.as_str(),
+            header.device.to_string(),
+            to_column(new.time_ms)?,
+            to_column(bytes)?,
+            body,
+            head,
+        ])?;
+    Ok(())
+}
+
+fn mail(row: &Row<'_>) -> Result<Mail, StoreError> {
+    let (sender, id): (String, Vec<u8>) = (row.get("sender")?, row.get("id")?);
+    let number = from_column(row.get("number")?)?;
+    let time_ms = time_from_column(row.get("time_ms")?);
+    let parts = [row.get("header")?, row.get("sealed_body")?];
+    mail_from_columns(number, &sender, &id, time_ms, parts)
+}
