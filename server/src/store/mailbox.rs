@@ -88,6 +88,11 @@ pub struct NewEnvelope {
 }
 
 impl NewEnvelope {
+    /// Returns the size of a device's envelope.
+    pub fn bytes_for(&self, header: &Header) -> usize {
+        self.head_for(header).len() + self.envelope.sealed_body.len()
+    }
+
     /// Returns the part of a device's envelope before the sealed body. The body is the end of an
     /// envelope, so the two parts only have to be joined.
     pub fn head_for(&self, header: &Header) -> Vec<u8> {

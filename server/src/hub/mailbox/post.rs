@@ -122,7 +122,8 @@ impl Hub {
                 }
             }
             Err(Unavailable) => {
-                for Committing { from, .. } in committed {
+                for Committing { from, envelope, .. } in committed {
+                    self.look_for_mail(now, &envelope);
                     let reply = self.envelope_not_kept();
                     self.answer_later(now, from, &reply);
                 }

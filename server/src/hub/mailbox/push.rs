@@ -101,20 +101,32 @@ impl Hub {
         let Some(id) = self.connection_of(&header.recipient, &header.device) else {
             return false;
         };
-        let mail = new.mail_for(header, number);
-        let bytes = mail.envelope.len();
-        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+        let Some(link) = self.mail_link(id) else {
             return false;
         };
-        let is_next = !member.mail.reading && member.mail.next_bytes.is_none();
-        if is_next && self.send_mail(id, vec![mail]).is_none() {
+        let is_next = !link.reading && link.next_bytes.is_none();
+        if is_next && self.send_mail(id, vec![new.mail_for(header, number)]).is_none() {
             return true;
         }
         if let Some(link) = self.mail_link(id) {
-            link.next_bytes.get_or_insert(bytes);
+            link.next_bytes.get_or_insert(new.bytes_for(header));
         }
         self.read_mail(now, id);
         false
+    }
+
+    /// Reads the mail of an envelope's devices that are here. Its commit failed, and may have
+    /// succeeded all the same: then only the answer was lost.
+    pub(super) fn look_for_mail(&mut self, now: Now, new: &NewEnvelope) {
+        for Header { recipient, device, .. } in &new.envelope.headers {
+            let Some(id) = self.connection_of(recipient, device) else {
+                continue;
+            };
+            if let Some(link) = self.mail_link(id) {
+                link.next_bytes.get_or_insert(0);
+            }
+            self.read_mail(now, id);
+        }
     }
 
     /// Returns the connection of a device that is here.

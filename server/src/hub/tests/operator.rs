@@ -178,6 +178,8 @@ fn the_statistics_count_what_has_happened_since_the_start() {
     assert_eq!((broadcasts_kept, last_broadcast), (4, 4));
     assert!(tally.bytes_sent > 100, "{tally:?}");
     let expected = Tally {
+        envelopes_posted: 0,
+        envelopes_delivered: 0,
         connections: 3,
         turned_away: 1,
         sign_ups: 0,

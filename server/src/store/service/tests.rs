@@ -13,9 +13,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::mailbox::{
-    MailAnswer, MailPage, MailQuery, MailRequest, Mailbox, NewEnvelope, Placement,
-};
+use crate::store::mailbox::{MailPage, MailQuery, MailRequest, Mailbox, NewEnvelope, Placement};
 use crate::store::sqlite::Sqlite;
 use crate::store::{
     Account, Created, NewBroadcast, PasswordChange, StoreError, StoredLog, Unavailable, Verdict,
@@ -115,6 +113,12 @@ fn append(time_ms: u64) -> StoreRequest {
     let (sender, text) = (name("alice"), "hi".to_owned());
     let broadcast = NewBroadcast { sender, time_ms, text, boot_ms: 1, boot_id: 1 };
     StoreRequest::Append { after: 0, broadcasts: vec![broadcast] }
+}
+
+fn acknowledge(connection: u64) -> MailRequest {
+    let connection = ConnectionId(connection);
+    let (username, device) = (name("alice"), key(1));
+    MailRequest::Acknowledge { connection, username, device, numbers: vec![1] }
 }
 
 fn signed_up(connection: u64, result: Result<Created, Unavailable>) -> StoreAnswer {
@@ -316,6 +320,12 @@ fn each_request_fails_in_its_own_words() {
     assert_eq!(bench.ask(sign_up(1, "alice")), signed_up(1, Err(Unavailable)));
     assert_eq!(bench.ask(log_in(2, Some("alice"), RIGHT)), checked(2, Err(Unavailable)));
     assert_eq!(bench.ask(append(1)), StoreAnswer::Appended { result: Err(Unavailable) });
+    let post = MailRequest::Post { after: 0, envelopes: Vec::new() };
+    let expired = MailRequest::Expire { through_ms: 1 };
+    for request in [post, expired, acknowledge(3)] {
+        let expected = StoreAnswer::Mail(request.unavailable());
+        assert_eq!(bench.ask(StoreRequest::Mail(request)), expected);
+    }
     bench.submit(StoreRequest::Forget { through: 1 });
     assert_eq!(bench.stop(), []);
 }
@@ -436,11 +446,7 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Mailbox for Keys<F> {
         away()
     }
 
-    fn post(
-        &mut self,
-        _: u64,
-        _: &[Arc<NewEnvelope>],
-    ) -> Result<Vec<Vec<Placement>>, StoreError> {
+    fn post(&mut self, _: u64, _: &[Arc<NewEnvelope>]) -> Result<Vec<Vec<Placement>>, StoreError> {
         away()
     }
 
@@ -448,12 +454,7 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Mailbox for Keys<F> {
         away()
     }
 
-    fn acknowledge(
-        &mut self,
-        _: &Username,
-        _: &PublicKey,
-        _: &[u64],
-    ) -> Result<u64, StoreError> {
+    fn acknowledge(&mut self, _: &Username, _: &PublicKey, _: &[u64]) -> Result<u64, StoreError> {
         away()
     }
 
