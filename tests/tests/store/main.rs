@@ -6,6 +6,7 @@
 mod broadcast_log;
 mod half_open;
 mod imports;
+mod mailbox;
 mod mysql_schema;
 mod sqlite_file;
 mod sqlite_watched;
@@ -25,6 +26,7 @@ use letschat_server::store::{
 
 use broadcast_log::*;
 use imports::*;
+use mailbox::*;
 use mysql_schema::MysqlSchema;
 use sqlite_file::SqliteFile;
 
@@ -33,6 +35,9 @@ trait Database {
     fn open(&self) -> Box<dyn Store>;
 
     fn location(&self) -> StoreLocation;
+
+    /// Returns the number of sealed bodies of envelopes.
+    fn sealed_bodies(&self) -> u64;
 
     /// Opens it as the operator's tool does, in parallel to a server.
     fn open_beside_server(&self) -> Box<dyn AccountAdmin> {
@@ -83,6 +88,21 @@ macro_rules! behaves_as_a_store {
             import_adds_a_crowd_beside_a_server,
             import_with_a_taken_name_adds_nobody,
             credentials_come_in_pages_with_their_bans,
+            prekey_is_told_with_its_device,
+            envelope_waits_as_it_was_posted,
+            each_header_has_its_own_outcome,
+            repeated_envelope_is_stored_once,
+            numbers_of_deliveries_are_never_used_twice,
+            mail_comes_in_pages_in_order,
+            acknowledged_envelope_is_deleted,
+            envelopes_are_committed_together_or_not_at_all,
+            mailbox_has_room_for_so_many_envelopes,
+            mailbox_has_room_for_so_many_bytes,
+            expired_mail_is_deleted_in_parts,
+            removed_key_takes_its_mail_along,
+            evicted_key_takes_its_mail_along,
+            largest_crowd_gets_an_envelope,
+            envelope_is_there_although_nobody_closed_the_store,
         );
     };
     ($kind:ident, $new:expr => $($behaviour:ident,)+) => {

@@ -92,6 +92,11 @@ impl Database for MysqlSchema<'_> {
     fn location(&self) -> StoreLocation {
         StoreLocation::Mysql(self.location.clone())
     }
+
+    fn sealed_bodies(&self) -> u64 {
+        let count = format!("SELECT count(*) FROM `{}`.envelopes", self.location.database);
+        self.server.administrator().query_first(count).unwrap().unwrap()
+    }
 }
 
 fn at(address: SocketAddr, location: &MysqlLocation) -> MysqlLocation {

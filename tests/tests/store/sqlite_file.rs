@@ -41,6 +41,12 @@ impl Database for SqliteFile {
     fn location(&self) -> StoreLocation {
         StoreLocation::Sqlite(self.path())
     }
+
+    fn sealed_bodies(&self) -> u64 {
+        let count: i64 =
+            self.raw().query_row("SELECT count(*) FROM envelopes", [], |row| row.get(0)).unwrap();
+        count.unsigned_abs()
+    }
 }
 
 fn mode(path: &Path) -> u32 {

@@ -24,6 +24,10 @@ fn refuses(store: &mut dyn Store, file: &Path) {
         store.check_key(&alice(), &key(1), 2).err(),
         store.account(&alice()).err(),
         store.forget(1).err(),
+        store.post(0, &[]).err(),
+        store.prekeys(&alice()).err(),
+        store.acknowledge(&alice(), &key(1), &[1]).err(),
+        store.expire_mail(1).err(),
     ];
     for (at, failure) in failures.into_iter().enumerate() {
         let error = failure.unwrap_or_else(|| panic!("number {at} was done without {file:?}"));
