@@ -25,8 +25,8 @@ use crate::store::mailbox::{
 };
 use crate::store::{MAX_KEYS, StoreError, time_from_column};
 
-/// The most deliveries in a page. Smaller ones than the bytes of a page divided by this don't
-/// exist.
+/// The most deliveries in a page. An envelope has at least 150 bytes, so that no more fit the 64 KiB
+/// that a device is sent at once.
 const MAX_PAGE_MAIL: usize = 500;
 
 /// A device as the database names it: the account and the key.
@@ -99,7 +99,8 @@ impl Mailbox for Mysql {
                  ORDER BY number LIMIT ?",
                 (query.username.as_str(), &device, query.after, query.expired_ms, MAX_PAGE_MAIL),
             )?;
-            let (mut page, mut left, mut last) = (MailPage::default(), query.max_bytes, None);
+            let (mut page, mut left) = (MailPage::default(), query.max_bytes);
+            let mut numbers: Vec<u64> = Vec::new();
             for row in &rows {
                 let bytes: usize = column(row, "bytes")?;
                 let Some(rest) = left.checked_sub(bytes) else {
@@ -107,16 +108,18 @@ impl Mailbox for Mysql {
                     break;
                 };
                 left = rest;
-                last = Some(column::<u64>(row, "number")?);
+                numbers.push(column(row, "number")?);
             }
-            let Some(last) = last else { return Ok(page) };
-            let rows: Vec<Row> = conn.exec(
+            if numbers.is_empty() {
+                return Ok(page);
+            }
+            let select = format!(
                 "SELECT d.number, d.sender, d.id, d.time_ms, d.header, e.sealed_body
                  FROM deliveries AS d JOIN envelopes AS e ON e.number = d.envelope
-                 WHERE d.recipient = ? AND d.device = ? AND d.waiting = 1 AND d.number > ?
-                 AND d.number <= ? AND d.time_ms > ? ORDER BY d.number",
-                (query.username.as_str(), &device, query.after, last, query.expired_ms),
-            )?;
+                 WHERE d.number IN {} ORDER BY d.number",
+                list(numbers.len())
+            );
+            let rows: Vec<Row> = conn.exec(select, values(&numbers))?;
             page.mail = rows.iter().map(mail).collect::<Result<_, Failure>>()?;
             Ok(page)
         })
@@ -137,9 +140,9 @@ impl Mailbox for Mysql {
                  WHERE recipient = ? AND device = ? AND waiting = 1 AND number IN {}",
                 list(numbers.len())
             );
-            let mut values: Vec<Value> = vec![username.as_str().into(), device.to_string().into()];
-            values.extend(numbers.iter().map(Value::from));
-            let rows: Vec<Row> = conn.exec(select, values)?;
+            let mut asked: Vec<Value> = vec![username.as_str().into(), device.to_string().into()];
+            asked.extend(values(numbers));
+            let rows: Vec<Row> = conn.exec(select, asked)?;
             let numbers: Vec<u64> = columns(&rows, "number")?;
             if numbers.is_empty() {
                 return Ok(0);
@@ -149,7 +152,7 @@ impl Mailbox for Mysql {
                  WHERE number IN {}",
                 list(numbers.len())
             );
-            conn.exec_drop(update, numbers.iter().map(Value::from).collect::<Vec<_>>())?;
+            conn.exec_drop(update, values(&numbers))?;
             delete_bodies(conn, &columns(&rows, "envelope")?)?;
             Ok(numbers.len() as u64)
         })
@@ -212,7 +215,7 @@ fn delete_bodies(conn: &mut Conn, numbers: &[u64]) -> Result<(), Failure> {
                  SELECT 1 FROM deliveries WHERE deliveries.envelope = envelopes.number)",
             list(some.len())
         );
-        conn.exec_drop(delete, some.iter().map(Value::from).collect::<Vec<_>>())?;
+        conn.exec_drop(delete, values(some))?;
     }
     Ok(())
 }
@@ -377,6 +380,10 @@ fn mail(row: &Row) -> Result<Mail, Failure> {
 /// Returns one column of all rows.
 fn columns<T: ::mysql::prelude::FromValue>(rows: &[Row], name: &str) -> Result<Vec<T>, StoreError> {
     rows.iter().map(|row| column(row, name)).collect()
+}
+
+fn values(numbers: &[u64]) -> Vec<Value> {
+    numbers.iter().map(Value::from).collect()
 }
 
 /// Returns a list of this many placeholders.

@@ -75,12 +75,7 @@ impl Mailbox for Sqlite {
     }
 
     fn waiting_mail(&mut self, query: &MailQuery) -> Result<MailPage, StoreError> {
-        let mut statement = self.connection()?.prepare_cached(
-            "SELECT d.number, d.sender, d.id, d.time_ms, d.bytes, d.header, e.sealed_body
-             FROM deliveries AS d JOIN envelopes AS e ON e.number = d.envelope
-             WHERE d.recipient = ?1 AND d.device = ?2 AND d.envelope IS NOT NULL
-             AND d.number > ?3 AND d.time_ms > ?4 ORDER BY d.number",
-        )?;
+        let mut statement = self.connection()?.prepare_cached(WAITING)?;
         let (device, after) = (query.device.to_string(), to_column(query.after)?);
         let expired_ms = to_column(query.expired_ms)?;
         let mut rows =
@@ -131,6 +126,15 @@ impl Mailbox for Sqlite {
         Ok(expired as u64 == EXPIRED_AT_ONCE)
     }
 }
+
+/// The query for the next deliveries of a device. The index leaves out acknowledged ones, of which
+/// there may be many more.
+const WAITING: &str = "
+    SELECT d.number, d.sender, d.id, d.time_ms, d.bytes, d.header, e.sealed_body
+    FROM deliveries AS d INDEXED BY deliveries_waiting
+    JOIN envelopes AS e ON e.number = d.envelope
+    WHERE d.recipient = ?1 AND d.device = ?2 AND d.envelope IS NOT NULL
+    AND d.number > ?3 AND d.time_ms > ?4 ORDER BY d.number";
 
 /// Returns the number of the last delivery.
 fn head(transaction: &Transaction<'_>) -> Result<u64, StoreError> {
@@ -290,4 +294,79 @@ fn mail(row: &Row<'_>) -> Result<Mail, StoreError> {
     let time_ms = time_from_column(row.get("time_ms")?);
     let parts = [row.get("header")?, row.get("sealed_body")?];
     mail_from_columns(number, &sender, &id, time_ms, parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::MIGRATIONS;
+    use super::*;
+    use crate::store::Store as _;
+    use letschat_protocol::identity::Identity;
+
+    fn plan(connection: &Connection, query: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let values = vec!["x"; statement.parameter_count()];
+        let rows = statement.query_map(rusqlite::params_from_iter(values), |row| row.get("detail"));
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn full_mailbox_is_read_in_one_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("letschat.db")).unwrap();
+        let index = "INDEX deliveries_waiting (recipient=? AND device=?";
+        for (query, steps) in [
+            (USAGE, vec![format!("SEARCH deliveries USING COVERING {index})")]),
+            (
+                WAITING,
+                vec![
+                    format!("SEARCH d USING {index} AND number>?)"),
+                    "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)".into(),
+                ],
+            ),
+        ] {
+            assert_eq!(plan(&store.connection, query), steps);
+        }
+    }
+
+    #[test]
+    fn deleted_content_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("letschat.db")).unwrap();
+        let secure = |row: &Row<'_>| row.get::<_, i64>(0);
+        let is_secure = store.connection.query_row("PRAGMA secure_delete", [], secure).unwrap();
+        assert_eq!(is_secure, 1);
+    }
+
+    #[test]
+    fn database_of_version_0_1_gets_a_mailbox() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letschat.db");
+        let (bob, device) = ("bob".parse().unwrap(), Identity::from_seed(&[1; 32]).public_key());
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.execute_batch(&format!(
+            "PRAGMA user_version = 1; INSERT INTO accounts VALUES ('bob', 'phc', 1, 0);
+             INSERT INTO account_keys VALUES ('bob', '{device}', 1, 1);"
+        ))
+        .unwrap();
+        drop(old);
+        let mut store = Sqlite::open(&path).unwrap();
+        assert_eq!(store.account(&bob).unwrap().unwrap().phc, "phc");
+        assert_eq!(store.prekeys(&bob).unwrap(), Some(vec![]));
+        let prekey = "11".repeat(32) + " 1 9 " + &"22".repeat(64);
+        let prekey = DeviceKeys::parse(&format!("{device} {prekey}")).unwrap().prekey;
+        assert!(store.publish_prekey(&bob, &device, &prekey).unwrap());
+        assert_eq!(store.prekeys(&bob).unwrap(), Some(vec![DeviceKeys { device, prekey }]));
+    }
+
+    #[test]
+    fn commits_wait_for_the_disk_after_an_acknowledgement() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::open(&folder.path().join("letschat.db")).unwrap();
+        let (bob, device) = ("bob".parse().unwrap(), Identity::from_seed(&[1; 32]).public_key());
+        assert_eq!(store.acknowledge(&bob, &device, &[1]).unwrap(), 0);
+        let full = store.connection.query_row("PRAGMA synchronous", [], |row| row.get(0));
+        assert_eq!((full, store.is_synced), (Ok(2), true));
+    }
 }
