@@ -19,7 +19,7 @@ use letschat_server::store::{MAX_KEYS, Store};
 use crate::{Database, alice, bob, key, name, with_accounts};
 
 /// A device: an account and the seed of a key.
-type Device<'a> = (&'a str, u8);
+pub(crate) type Device<'a> = (&'a str, u8);
 
 fn prekey(seed: u8, until_ms: u64) -> SignedPrekey {
     let server = Fingerprint::of_spki(b"server");
@@ -28,7 +28,7 @@ fn prekey(seed: u8, until_ms: u64) -> SignedPrekey {
 }
 
 /// Returns a store where these devices have prekeys.
-fn with_devices(database: &dyn Database, devices: &[Device]) -> Box<dyn Store> {
+pub(crate) fn with_devices(database: &dyn Database, devices: &[Device]) -> Box<dyn Store> {
     let mut store = with_accounts(database);
     for device in devices {
         publish(&mut *store, *device);
@@ -52,7 +52,12 @@ fn header((username, seed): Device) -> Header {
 }
 
 /// Returns an envelope whose body has every byte.
-fn envelope(sender: &str, id: u128, to: &[Device], body_bytes: usize) -> Arc<NewEnvelope> {
+pub(crate) fn envelope(
+    sender: &str,
+    id: u128,
+    to: &[Device],
+    body_bytes: usize,
+) -> Arc<NewEnvelope> {
     Arc::new(NewEnvelope {
         sender: name(sender),
         id: EnvelopeId(id),
@@ -80,7 +85,7 @@ fn waiting(store: &mut dyn Store, device: Device) -> Vec<Mail> {
     mail
 }
 
-fn numbers(store: &mut dyn Store, device: Device) -> Vec<u64> {
+pub(crate) fn numbers(store: &mut dyn Store, device: Device) -> Vec<u64> {
     waiting(store, device).iter().map(|mail| mail.number).collect()
 }
 

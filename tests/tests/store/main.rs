@@ -7,6 +7,7 @@ mod broadcast_log;
 mod half_open;
 mod imports;
 mod mailbox;
+mod mysql_mail;
 mod mysql_schema;
 mod sqlite_file;
 mod sqlite_watched;

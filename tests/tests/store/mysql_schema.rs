@@ -23,8 +23,8 @@ use crate::{Database, alice, broadcast, entry, key, with_accounts};
 
 /// A database on a server, dropped with the test.
 pub(crate) struct MysqlSchema<'a> {
-    server: &'a MysqlServer,
-    location: MysqlLocation,
+    pub(crate) server: &'a MysqlServer,
+    pub(crate) location: MysqlLocation,
     users: RefCell<Vec<String>>,
 }
 
@@ -99,7 +99,7 @@ impl Database for MysqlSchema<'_> {
     }
 }
 
-fn at(address: SocketAddr, location: &MysqlLocation) -> MysqlLocation {
+pub(crate) fn at(address: SocketAddr, location: &MysqlLocation) -> MysqlLocation {
     MysqlLocation {
         host: address.ip().to_string(),
         port: address.port(),
