@@ -4,9 +4,10 @@
 //! again, and the deliveries that were committed after all count as repeated.
 //!
 //! An envelope is looked up and inserted with a few statements for all of its headers, since each
-//! statement is a round trip.
+//! statement is a round trip. The statements name their index where the database might choose one
+//! that holds the whole of a full mailbox.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use ::mysql::prelude::Queryable as _;
@@ -94,7 +95,7 @@ impl Mailbox for Mysql {
         self.session.run(|conn| {
             // The sizes come first: the database would send all that a longer query asks for.
             let rows: Vec<Row> = conn.exec(
-                "SELECT number, bytes FROM deliveries
+                "SELECT number, bytes FROM deliveries FORCE INDEX (waiting)
                  WHERE recipient = ? AND device = ? AND waiting = 1 AND number > ? AND time_ms > ?
                  ORDER BY number LIMIT ?",
                 (query.username.as_str(), &device, query.after, query.expired_ms, MAX_PAGE_MAIL),
@@ -136,7 +137,7 @@ impl Mailbox for Mysql {
         }
         self.session.transact(|conn| {
             let select = format!(
-                "SELECT number, envelope FROM deliveries
+                "SELECT number, recipient, device, bytes, envelope FROM deliveries
                  WHERE recipient = ? AND device = ? AND waiting = 1 AND number IN {}",
                 list(numbers.len())
             );
@@ -153,23 +154,67 @@ impl Mailbox for Mysql {
                 list(numbers.len())
             );
             conn.exec_drop(update, values(&numbers))?;
+            uncount(conn, rows.iter())?;
             delete_bodies(conn, &columns(&rows, "envelope")?)?;
             Ok(numbers.len() as u64)
         })
     }
 
     fn expire_mail(&mut self, through_ms: u64) -> Result<bool, StoreError> {
-        self.session.run(|conn| {
-            // A delivery and its envelope have the same time.
-            let mut is_full = false;
-            for table in ["deliveries", "envelopes"] {
-                let delete = format!("DELETE FROM {table} WHERE time_ms <= ? LIMIT ?");
-                conn.exec_drop(delete, (through_ms, EXPIRED_AT_ONCE))?;
-                is_full |= conn.affected_rows() == EXPIRED_AT_ONCE;
+        self.session.transact(|conn| {
+            let select = "SELECT number, recipient, device, bytes, waiting FROM deliveries
+                          WHERE time_ms <= ? LIMIT ?";
+            let rows: Vec<Row> = conn.exec(select, (through_ms, EXPIRED_AT_ONCE))?;
+            let numbers: Vec<u64> = columns(&rows, "number")?;
+            if !numbers.is_empty() {
+                let delete = format!("DELETE FROM deliveries WHERE number IN {}", list(rows.len()));
+                conn.exec_drop(delete, values(&numbers))?;
+                let waits = |row: &&Row| column(row, "waiting").unwrap_or(false);
+                uncount(conn, rows.iter().filter(waits))?;
             }
-            Ok(is_full)
+            // An envelope is as old as its deliveries, which have to be deleted first.
+            if numbers.len() as u64 == EXPIRED_AT_ONCE {
+                return Ok(true);
+            }
+            let delete = "DELETE FROM envelopes WHERE time_ms <= ? LIMIT ?";
+            conn.exec_drop(delete, (through_ms, EXPIRED_AT_ONCE))?;
+            Ok(conn.affected_rows() == EXPIRED_AT_ONCE)
         })
     }
+}
+
+/// A change of the counts of one device: deliveries and bytes.
+type Change = (i64, i64);
+
+/// Changes the counts of waiting deliveries in the rows of their devices.
+fn count(conn: &mut Conn, changes: BTreeMap<Device, Change>) -> Result<(), Failure> {
+    // One statement for all devices with the same change: sizes differ by the length of a name only.
+    let mut alike: BTreeMap<Change, Vec<Device>> = BTreeMap::new();
+    for (device, change) in changes {
+        alike.entry(change).or_default().push(device);
+    }
+    for ((waiting, bytes), devices) in alike {
+        let update = format!(
+            "UPDATE prekeys SET waiting = waiting + ?, bytes = bytes + ?
+             WHERE (username, public_key) IN ({})",
+            vec!["(?, ?)"; devices.len()].join(", ")
+        );
+        let mut values: Vec<Value> = vec![waiting.into(), bytes.into()];
+        values.extend(devices.into_iter().flat_map(|(name, key)| [name.into(), key.into()]));
+        conn.exec_drop(update, values)?;
+    }
+    Ok(())
+}
+
+/// Subtracts the deliveries of these rows from the counts of their devices.
+fn uncount<'a>(conn: &mut Conn, rows: impl Iterator<Item = &'a Row>) -> Result<(), Failure> {
+    let mut changes: BTreeMap<Device, Change> = BTreeMap::new();
+    for row in rows {
+        let (waiting, bytes) = changes.entry(recipient(row)?).or_default();
+        *waiting -= 1;
+        *bytes -= column::<i64>(row, "bytes")?;
+    }
+    count(conn, changes)
 }
 
 /// Deletes an account's keys but `keep`, with their prekeys and deliveries. No key is the empty
@@ -233,7 +278,7 @@ fn head(conn: &mut Conn) -> Result<u64, Failure> {
 fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Vec<Placement>, Failure> {
     let known = Known::of(conn, new)?;
     let mut placements = Vec::with_capacity(new.envelope.headers.len());
-    let mut rows = Vec::new();
+    let (mut rows, mut changes) = (Vec::new(), BTreeMap::new());
     let first = next_numbers(*last, 0, new.envelope.headers.len())?.start;
     for header in &new.envelope.headers {
         let head = new.head_for(header);
@@ -242,6 +287,7 @@ fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Vec<Placem
             Some(placement) => placement,
             None => {
                 *last += 1;
+                changes.insert(device_of(header), (1, bytes as i64));
                 rows.push(row_of(new, header, [*last, first, bytes], head));
                 Placement::Stored { number: *last }
             }
@@ -262,6 +308,7 @@ fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Vec<Placem
         vec!["(?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"; rows.len()].join(", ")
     );
     conn.exec_drop(insert, rows.concat())?;
+    count(conn, changes)?;
     Ok(placements)
 }
 
@@ -284,13 +331,19 @@ fn row_of(
     ]
 }
 
+fn device_of(header: &Header) -> Device {
+    (header.recipient.to_string(), header.device.to_string())
+}
+
 /// The facts about an envelope's recipients that decide what is stored.
 struct Known {
     accounts: HashSet<String>,
-    prekeys: HashSet<Device>,
+    /// The devices with a prekey, and the deliveries and bytes that wait for them.
+    prekeys: HashMap<Device, (u64, u64)>,
     /// The times of the deliveries that were stored before.
     repeated: HashMap<Device, i64>,
-    usage: HashMap<Device, Usage>,
+    /// The numbers of deliveries from the same sender.
+    of_sender: HashMap<Device, u64>,
 }
 
 impl Known {
@@ -306,19 +359,22 @@ impl Known {
 
         let select =
             format!("SELECT username FROM accounts WHERE username IN {}", list(names.len()));
-        let rows: Vec<Row> = conn.exec(select, names.clone())?;
+        let rows: Vec<Row> = conn.exec(select, names)?;
         let accounts = columns(&rows, "username")?.into_iter().collect();
 
         let select = format!(
-            "SELECT username, public_key FROM prekeys WHERE username IN {}",
-            list(names.len())
+            "SELECT username, public_key, waiting, bytes FROM prekeys
+             WHERE (username, public_key) IN ({devices})"
         );
-        let rows: Vec<Row> = conn.exec(select, names)?;
-        let device = |row| Ok((column(row, "username")?, column(row, "public_key")?));
+        let rows: Vec<Row> = conn.exec(select, keys.clone().collect::<Vec<_>>())?;
+        let device = |row| {
+            let device = (column(row, "username")?, column(row, "public_key")?);
+            Ok((device, (column(row, "waiting")?, column(row, "bytes")?)))
+        };
         let prekeys = rows.iter().map(device).collect::<Result<_, Failure>>()?;
 
         let select = format!(
-            "SELECT recipient, device, time_ms FROM deliveries
+            "SELECT recipient, device, time_ms FROM deliveries FORCE INDEX (once)
              WHERE sender = ? AND id = ? AND (recipient, device) IN ({devices})"
         );
         let values = [Value::from(sender), Value::from(id)].into_iter().chain(keys.clone());
@@ -327,47 +383,39 @@ impl Known {
         let repeated = rows.iter().map(time).collect::<Result<_, Failure>>()?;
 
         let select = format!(
-            "SELECT recipient, device, count(*) AS envelopes,
-                    CAST(sum(bytes) AS UNSIGNED) AS bytes,
-                    CAST(sum(sender = ?) AS UNSIGNED) AS of_sender
-             FROM deliveries WHERE waiting = 1 AND (recipient, device) IN ({devices})
+            "SELECT recipient, device, count(*) AS envelopes
+             FROM deliveries FORCE INDEX (by_sender)
+             WHERE sender = ? AND (recipient, device) IN ({devices}) AND waiting = 1
              GROUP BY recipient, device"
         );
         let values = [Value::from(sender)].into_iter().chain(keys);
         let rows: Vec<Row> = conn.exec(select, values.collect::<Vec<_>>())?;
-        let usage = rows.iter().map(usage).collect::<Result<_, Failure>>()?;
-        Ok(Known { accounts, prekeys, repeated, usage })
+        let envelopes = |row| Ok((recipient(row)?, column(row, "envelopes")?));
+        let of_sender = rows.iter().map(envelopes).collect::<Result<_, Failure>>()?;
+        Ok(Known { accounts, prekeys, repeated, of_sender })
     }
 
     /// Returns the reason why a delivery is not stored, if there is one. An envelope has one header
     /// for each device, so that its own deliveries need not be counted.
     fn refusal(&self, header: &Header, bytes: u64) -> Option<Placement> {
-        let device = (header.recipient.to_string(), header.device.to_string());
+        let device = device_of(header);
         if let Some(time_ms) = self.repeated.get(&device) {
             return Some(Placement::Repeated { time_ms: time_from_column(*time_ms) });
         }
         if !self.accounts.contains(&device.0) {
             return Some(Placement::Refused(Outcome::UnknownUser));
         }
-        if !self.prekeys.contains(&device) {
+        let Some((envelopes, waiting_bytes)) = self.prekeys.get(&device).copied() else {
             return Some(Placement::Refused(Outcome::NoDevice));
-        }
-        let usage = self.usage.get(&device).copied().unwrap_or_default();
+        };
+        let of_sender = self.of_sender.get(&device).copied().unwrap_or_default();
+        let usage = Usage { envelopes, bytes: waiting_bytes, of_sender };
         (!usage.has_room_for(bytes)).then_some(Placement::Refused(Outcome::MailboxFull))
     }
 }
 
 fn recipient(row: &Row) -> Result<Device, Failure> {
     Ok((column(row, "recipient")?, column(row, "device")?))
-}
-
-fn usage(row: &Row) -> Result<(Device, Usage), Failure> {
-    let usage = Usage {
-        envelopes: column(row, "envelopes")?,
-        bytes: column(row, "bytes")?,
-        of_sender: column(row, "of_sender")?,
-    };
-    Ok((recipient(row)?, usage))
 }
 
 fn mail(row: &Row) -> Result<Mail, Failure> {

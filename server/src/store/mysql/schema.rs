@@ -43,13 +43,16 @@ const ACCOUNTS_AND_LOG: &[&str] = &[
     ) ENGINE = InnoDB",
 ];
 
-/// An acknowledged delivery does not wait, and has neither envelope nor header. The number of an
-/// envelope is that of its first delivery. A full mailbox is counted in the index `waiting` alone.
+/// A prekey's row also counts the deliveries that wait for the device. An acknowledged delivery does
+/// not wait, and has neither envelope nor header. The number of an envelope is that of its first
+/// delivery.
 const MAILBOX: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS prekeys (
         username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
         public_key CHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
         prekey     VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        waiting    BIGINT       NOT NULL DEFAULT 0,
+        bytes      BIGINT       NOT NULL DEFAULT 0,
         PRIMARY KEY (username, public_key),
         FOREIGN KEY (username, public_key) REFERENCES account_keys (username, public_key)
             ON DELETE CASCADE
@@ -67,12 +70,13 @@ const MAILBOX: &[&str] = &[
         recipient  VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
         device     CHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
         time_ms    BIGINT       NOT NULL,
-        bytes      BIGINT UNSIGNED NOT NULL,
+        bytes      BIGINT       NOT NULL,
         waiting    BOOLEAN      NOT NULL,
         envelope   BIGINT UNSIGNED,
         header     VARBINARY(255),
         UNIQUE KEY once (sender, id, recipient, device),
-        KEY waiting (recipient, device, waiting, number, sender, bytes),
+        KEY waiting (recipient, device, waiting, number),
+        KEY by_sender (sender, recipient, device, waiting),
         KEY by_envelope (envelope),
         KEY by_time (time_ms),
         FOREIGN KEY (recipient, device) REFERENCES account_keys (username, public_key)

@@ -1,7 +1,7 @@
 //! Prekeys and envelopes.
 //!
-//! Triggers delete a sealed body with the last delivery that needs it, also when an account or a
-//! key is removed.
+//! Triggers count the deliveries that wait for a device, and delete a sealed body with the last
+//! delivery that needs it, also when an account or a key is removed.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use letschat_protocol::envelope::Header;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use super::{Sqlite, accounts, from_column, next_numbers, to_column};
 use crate::store::mailbox::{
@@ -207,46 +207,36 @@ fn refusal(
     bytes: u64,
 ) -> Result<Option<Placement>, StoreError> {
     let (recipient, device) = (header.recipient.as_str(), header.device.to_string());
-    let (has_account, has_prekey): (bool, bool) = transaction
+    let has_account: bool = transaction
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM accounts WHERE username = ?1)")?
+        .query_row([recipient], |row| row.get(0))?;
+    if !has_account {
+        return Ok(Some(Placement::Refused(Outcome::UnknownUser)));
+    }
+    let waiting: Option<(i64, i64)> = transaction
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM accounts WHERE username = ?1),
-                    EXISTS (SELECT 1 FROM prekeys WHERE username = ?1 AND public_key = ?2)",
+            "SELECT waiting, bytes FROM prekeys WHERE username = ?1 AND public_key = ?2",
         )?
-        .query_row([recipient, &device], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let outcome = match (has_account, has_prekey) {
-        (false, _) => Some(Outcome::UnknownUser),
-        (true, false) => Some(Outcome::NoDevice),
-        (true, true) => {
-            let usage = usage(transaction, recipient, &device, &new.sender)?;
-            (!usage.has_room_for(bytes)).then_some(Outcome::MailboxFull)
-        }
+        .query_row([recipient, &device], |row| Ok((row.get("waiting")?, row.get("bytes")?)))
+        .optional()?;
+    let Some((envelopes, waiting_bytes)) = waiting else {
+        return Ok(Some(Placement::Refused(Outcome::NoDevice)));
     };
-    Ok(outcome.map(Placement::Refused))
-}
-
-/// The query for the usage of a mailbox. An index holds all that it reads.
-const USAGE: &str = "
-    SELECT count(*) AS envelopes, ifnull(sum(bytes), 0) AS bytes,
-           count(*) FILTER (WHERE sender = ?3) AS of_sender
-    FROM deliveries WHERE recipient = ?1 AND device = ?2 AND envelope IS NOT NULL";
-
-fn usage(
-    connection: &Connection,
-    recipient: &str,
-    device: &str,
-    sender: &Username,
-) -> Result<Usage, StoreError> {
-    let [envelopes, bytes, of_sender]: [i64; 3] = connection
-        .prepare_cached(USAGE)?
-        .query_row([recipient, device, sender.as_str()], |row| {
-            Ok([row.get("envelopes")?, row.get("bytes")?, row.get("of_sender")?])
-        })?;
-    Ok(Usage {
+    let of_sender: i64 = transaction
+        .prepare_cached(OF_SENDER)?
+        .query_row([new.sender.as_str(), recipient, &device], |row| row.get(0))?;
+    let usage = Usage {
         envelopes: from_column(envelopes)?,
-        bytes: from_column(bytes)?,
+        bytes: from_column(waiting_bytes)?,
         of_sender: from_column(of_sender)?,
-    })
+    };
+    Ok((!usage.has_room_for(bytes)).then_some(Placement::Refused(Outcome::MailboxFull)))
 }
+
+/// The query for the number of deliveries from one sender that wait for a device.
+const OF_SENDER: &str = "
+    SELECT count(*) FROM deliveries
+    WHERE sender = ?1 AND recipient = ?2 AND device = ?3 AND envelope IS NOT NULL";
 
 fn insert_body(
     transaction: &Transaction<'_>,
@@ -302,6 +292,7 @@ mod tests {
     use super::*;
     use crate::store::Store as _;
     use letschat_protocol::identity::Identity;
+    use rusqlite::Connection;
 
     fn plan(connection: &Connection, query: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
@@ -311,19 +302,17 @@ mod tests {
     }
 
     #[test]
-    fn full_mailbox_is_read_in_one_index() {
+    fn full_mailbox_costs_no_more_than_a_look_into_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(&folder.path().join("letschat.db")).unwrap();
-        let index = "INDEX deliveries_waiting (recipient=? AND device=?";
+        let search = |table, index| format!("SEARCH {table} USING {index}");
+        let by_sender = "COVERING INDEX deliveries_by_sender \
+                         (sender=? AND recipient=? AND device=? AND envelope>?)";
+        let waiting = "INDEX deliveries_waiting (recipient=? AND device=? AND number>?)";
+        let body = "INTEGER PRIMARY KEY (rowid=?)";
         for (query, steps) in [
-            (USAGE, vec![format!("SEARCH deliveries USING COVERING {index})")]),
-            (
-                WAITING,
-                vec![
-                    format!("SEARCH d USING {index} AND number>?)"),
-                    "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)".into(),
-                ],
-            ),
+            (OF_SENDER, vec![search("deliveries", by_sender)]),
+            (WAITING, vec![search("d", waiting), search("e", body)]),
         ] {
             assert_eq!(plan(&store.connection, query), steps);
         }

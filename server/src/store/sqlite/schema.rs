@@ -36,10 +36,13 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     "
+    -- A device with its prekey, and the deliveries that wait for it: triggers count them.
     CREATE TABLE prekeys (
         username   TEXT    NOT NULL,
         public_key TEXT    NOT NULL,
         prekey     TEXT    NOT NULL,
+        waiting    INTEGER NOT NULL DEFAULT 0,
+        bytes      INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (username, public_key),
         FOREIGN KEY (username, public_key) REFERENCES account_keys ON DELETE CASCADE
     ) STRICT, WITHOUT ROWID;
@@ -62,19 +65,28 @@ pub(super) const MIGRATIONS: &[&str] = &[
         UNIQUE (sender, id, recipient, device),
         FOREIGN KEY (recipient, device) REFERENCES account_keys ON DELETE CASCADE
     ) STRICT;
-    -- A full mailbox is counted in this index alone.
     CREATE INDEX deliveries_waiting ON deliveries
-        (recipient, device, number, sender, bytes, envelope) WHERE envelope IS NOT NULL;
+        (recipient, device, number) WHERE envelope IS NOT NULL;
+    CREATE INDEX deliveries_by_sender ON deliveries
+        (sender, recipient, device, envelope) WHERE envelope IS NOT NULL;
     CREATE INDEX deliveries_by_envelope ON deliveries (envelope) WHERE envelope IS NOT NULL;
     -- Keys are removed with all their deliveries, acknowledged ones too.
     CREATE INDEX deliveries_by_device ON deliveries (recipient, device);
     CREATE INDEX deliveries_by_time ON deliveries (time_ms);
+    CREATE TRIGGER delivery_added AFTER INSERT ON deliveries BEGIN
+        UPDATE prekeys SET waiting = waiting + 1, bytes = bytes + new.bytes
+            WHERE username = new.recipient AND public_key = new.device;
+    END;
     CREATE TRIGGER delivery_deleted AFTER DELETE ON deliveries WHEN old.envelope IS NOT NULL BEGIN
+        UPDATE prekeys SET waiting = waiting - 1, bytes = bytes - old.bytes
+            WHERE username = old.recipient AND public_key = old.device;
         DELETE FROM envelopes WHERE number = old.envelope
             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE envelope = old.envelope);
     END;
     CREATE TRIGGER delivery_acknowledged AFTER UPDATE OF envelope ON deliveries
         WHEN old.envelope IS NOT NULL AND new.envelope IS NULL BEGIN
+        UPDATE prekeys SET waiting = waiting - 1, bytes = bytes - old.bytes
+            WHERE username = old.recipient AND public_key = old.device;
         DELETE FROM envelopes WHERE number = old.envelope
             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE envelope = old.envelope);
     END;
