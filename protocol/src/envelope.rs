@@ -12,8 +12,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER_PERMISSIVE as HEX;
+
+use crate::body::BodyError;
 use crate::fields::Reader;
-use crate::identity::PublicKey;
+use crate::identity::{IdentityError, PublicKey};
 use crate::limits::{MAX_ENVELOPE_BYTES, MAX_RECIPIENT_DEVICES};
 use crate::prekey::{PrekeyPublic, Suite};
 use crate::username::Username;
@@ -30,10 +33,12 @@ impl fmt::Display for EnvelopeId {
 }
 
 impl FromStr for EnvelopeId {
-    type Err = std::num::ParseIntError;
+    type Err = IdentityError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(EnvelopeId)
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let wrong = IdentityError::Digits(32);
+        let bytes = HEX.decode(text.as_bytes()).map_err(|_| wrong)?;
+        Ok(EnvelopeId(u128::from_be_bytes(bytes.try_into().map_err(|_| wrong)?)))
     }
 }
 
@@ -63,10 +68,44 @@ pub struct Envelope {
     pub sealed_body: Vec<u8>,
 }
 
+/// A device that an envelope is sealed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The account of the device.
+    pub username: Username,
+    /// The device's identity key.
+    pub device: PublicKey,
+    /// The device's prekey.
+    pub prekey: PrekeyPublic,
+}
+
 /// Bytes that are no envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected an envelope with 1 to {MAX_RECIPIENT_DEVICES} headers, each for another device")]
 pub struct NotAnEnvelope;
+
+/// The reason for which an envelope can't be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It is sealed by other algorithms, outside or inside.
+    #[error("the envelope is sealed by algorithms that this version does not know")]
+    Suite,
+    /// It is sealed for another device, or to a prekey that is gone.
+    #[error("this device has no key for the envelope")]
+    NoKey,
+    /// It was altered, or sealed for another server or from another sender.
+    #[error("the envelope was altered, or it is not from this sender")]
+    Altered,
+    /// Its content is no body signed by the device that it names.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It names another sender than the server does.
+    #[error("the envelope names another sender than the server")]
+    OtherSender,
+    /// It is not addressed to this account.
+    #[error("the envelope is not addressed to this account")]
+    NotAddressed,
+}
 
 impl Envelope {
     /// Parses an envelope.

@@ -5,7 +5,6 @@
 //! that no other client can use up an author's ids.
 
 use std::fmt;
-use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -58,14 +57,6 @@ impl MessageId {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash.finish().as_ref()[..16]);
         MessageId(u128::from_be_bytes(bytes))
-    }
-}
-
-impl FromStr for MessageId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(MessageId)
     }
 }
 

@@ -12,8 +12,8 @@ use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_CHACHA20_POLY1305
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke as _, HpkePrivateKey, HpkePublicKey};
 use zeroize::Zeroizing;
 
-use crate::body::{Body, BodyError};
-use crate::envelope::{Envelope, Header};
+use crate::body::Body;
+use crate::envelope::{Envelope, Header, OpenError, Recipient};
 use crate::fields;
 use crate::identity::{Fingerprint, Identity, PublicKey};
 use crate::prekey::{PrekeyPublic, Suite};
@@ -57,44 +57,10 @@ impl Prekey {
     }
 }
 
-/// A device that an envelope is sealed for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipient {
-    /// The account of the device.
-    pub username: Username,
-    /// The device's identity key.
-    pub device: PublicKey,
-    /// The device's prekey.
-    pub prekey: PrekeyPublic,
-}
-
 /// A failure of the system's random source, or a prekey that is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the envelope could not be sealed")]
 pub struct SealError;
-
-/// The reason for which an envelope can't be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// It is sealed by other algorithms, outside or inside.
-    #[error("the envelope is sealed by algorithms that this version does not know")]
-    Suite,
-    /// It is sealed for another device, or to a prekey that is gone.
-    #[error("this device has no key for the envelope")]
-    NoKey,
-    /// It was altered, or sealed for another server or from another sender.
-    #[error("the envelope was altered, or it is not from this sender")]
-    Altered,
-    /// Its content is no body signed by the device that it names.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    /// It names another sender than the server does.
-    #[error("the envelope names another sender than the server")]
-    OtherSender,
-    /// It is not addressed to this account.
-    #[error("the envelope is not addressed to this account")]
-    NotAddressed,
-}
 
 /// Signs a body and seals it for these devices.
 ///
@@ -174,7 +140,7 @@ pub fn open(
         )
         .map(Zeroizing::new)
         .map_err(|_| OpenError::Altered)?;
-    let key = aead(&*content_key).ok_or(OpenError::Altered)?;
+    let key = aead(&content_key).ok_or(OpenError::Altered)?;
     let mut bytes = envelope.sealed_body.clone();
     let bytes = key
         .open_in_place(zero_nonce(), Aad::empty(), &mut bytes)
