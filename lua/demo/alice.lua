@@ -71,5 +71,22 @@ return {
         chat.disconnect("bob")
         play.sees(chat, "chat_closed", { with = "bob", reason = "ended" })
     end },
+    { "is thanked by Bob, through the server", story.is_told, "bob", "Thanks for the ramen!" },
+    { "sees Carol leave, and writes to her", function()
+        play.comes(function()
+            for _, user in chat.list() do
+                if user.username == "carol" then
+                    return nil
+                end
+            end
+            return true
+        end, "the end of Carol's session")
+        local sent = chat.send("carol", "Soup tomorrow?")
+        play.expect(sent.state == "kept", "a message that the server keeps, not " .. sent.state)
+    end },
+    { "sees that Carol has read it", function()
+        play.sees(chat, "message_state", { conversation = "carol", state = "delivered" })
+    end },
+    { "reads Carol's answer", story.is_told, "carol", "Gladly!" },
     { "leaves", story.leaves },
 }

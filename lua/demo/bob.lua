@@ -40,7 +40,11 @@ return {
     { "hears Carol's apology", story.hears, "carol", "Sorry about that" },
     { "sees Alice end the chat", function()
         play.sees(chat, "chat_closed", { with = "alice", reason = "peer_ended" })
-        play.fails("no_chat", chat.say, "Still there?")
+    end },
+    { "thanks her all the same, through the server", function()
+        local sent = chat.say("Thanks for the ramen!")
+        play.expect(sent.to == "alice" and sent.via == "server", "a message through the server")
+        play.sees(chat, "message_state", { id = sent.message_id, state = "delivered" })
     end },
     { "leaves", story.leaves },
 }

@@ -3,6 +3,8 @@
 local play = require("tests/play")
 local story = require("demo/story")
 
+local AWAY = 5 -- seconds, in which Alice writes
+
 return {
     { "signs up and logs in", function()
         chat.signup("carol", play.PASSWORD)
@@ -28,6 +30,21 @@ return {
         local mine = chat.login("carol")
         play.expect(mine.username == "carol", "carol to be logged in")
         chat.broadcast("Sorry about that")
+    end },
+    { "leaves for a while", function()
+        chat.leave()
+        chat.sleep(AWAY)
+    end },
+    { "is back, and approves who has written to her meanwhile", function()
+        chat.login("carol")
+        local request = play.sees(chat, "request", { kind = "message" })
+        print(request.from .. " has written, with a " .. request.key .. " key")
+        chat.approve("alice")
+        story.is_told("alice", "Soup tomorrow?")
+    end },
+    { "answers her", function()
+        local sent = chat.send("alice", "Gladly!")
+        play.sees(chat, "message_state", { id = sent.message_id, state = "delivered" })
     end },
     { "leaves", story.leaves },
 }

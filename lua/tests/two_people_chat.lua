@@ -41,6 +41,10 @@ play.says(bob, "two\nlines, and a ☕", alice)
 -- Bob hangs up.
 bob.disconnect()
 play.expect(play.sees(alice, "chat_closed", { with = "bob" }).reason == "peer_ended", "bob's end")
-play.fails("no_chat", alice.say, "still there?")
+
+-- The conversation stays, and goes on through the server.
+local sent = alice.say("still there?")
+play.expect(sent.via == "server" and sent.to == "bob", "a message through the server")
+play.expect(play.sees(bob, "message", { from = "alice" }).text == "still there?", "the message")
 
 chat.print("two people chat: as told")

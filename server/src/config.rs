@@ -84,15 +84,15 @@ pub(crate) struct Flags {
     post_burst: u32,
 
     /// Time until an account may post one more
-    #[arg(long, env = "LETSCHAT_SERVER_POST_INTERVAL", value_name = "MILLISECONDS",
+    #[arg(long, env = "LETSCHAT_SERVER_POST_INTERVAL_MS", value_name = "MILLISECONDS",
           default_value_t = 200,
           value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
-    post_interval: u64,
+    post_interval_ms: u64,
 
     /// Keep envelopes for devices that are away for this long
-    #[arg(long, env = "LETSCHAT_SERVER_MAIL_RETENTION", value_name = "DAYS", default_value_t = 14,
+    #[arg(long, env = "LETSCHAT_SERVER_MAIL_RETENTION_DAYS", value_name = "DAYS", default_value_t = 14,
           value_parser = number::<u64>(1..=30))]
-    mail_retention: u64,
+    mail_retention_days: u64,
 
     /// Accounts that may be made from one address at once
     #[arg(long, env = "LETSCHAT_SERVER_SIGNUP_BURST", value_name = "COUNT", default_value_t = 50,
@@ -199,8 +199,8 @@ impl Flags {
             broadcast_burst: self.broadcast_burst,
             broadcast_interval_ms: self.broadcast_interval_ms,
             post_burst: self.post_burst,
-            post_interval_ms: self.post_interval,
-            mail_retention_ms: self.mail_retention * hub::DAY_MS,
+            post_interval_ms: self.post_interval_ms,
+            mail_retention_ms: self.mail_retention_days * hub::DAY_MS,
             sign_up_burst: self.signup_burst,
             sign_up_interval_ms: self.signup_interval_ms,
         };

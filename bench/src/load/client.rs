@@ -1,6 +1,6 @@
 //! One client: its session, and the handling of the session's effects.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use letschat_core::event::Event;
+use letschat_core::mail::{StoredMail, StoredPrekey};
 use letschat_core::session::{
     Account, Effect, Input, LogPosition, Phase, Reply, Request, RequestId, Session, SessionConfig,
     Unreached,
 };
 use letschat_flags::clock::now;
 use letschat_protocol::datagram::{DatagramKeys, ToClient};
+use letschat_protocol::prekey::PrekeyPublic;
 use letschat_protocol::tls::Exported;
 use rustix::event::epoll;
 use rustls::ClientConfig;
@@ -58,6 +60,8 @@ pub(super) struct Client {
     link: Option<Link>,
     keys: Option<DatagramKeys>,
     datagrams: Option<Datagrams>,
+    /// The account's file.
+    mail: StoredMail,
     requests: u64,
     /// Pending requests for the list, with their start.
     lists: HashMap<RequestId, Instant>,
@@ -86,6 +90,7 @@ impl Client {
             link: None,
             keys: None,
             datagrams: None,
+            mail: StoredMail::default(),
             requests: 0,
             lists: HashMap::new(),
             course: Behaviour::Stay,
@@ -185,18 +190,16 @@ impl Client {
     }
 
     fn handle(&mut self, input: Input, around: &SharedByClients, tally: &mut Tally) {
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
             for effect in self.session.handle(now(), input) {
-                if let Some(answer) = self.perform(effect, around, tally) {
-                    next = Some(answer);
-                }
+                inputs.extend(self.perform(effect, around, tally));
             }
         }
         self.note_phase(tally);
     }
 
-    /// Carries out the session's effects. Some are answered at once, one at a time.
+    /// Carries out an effect of the session. Some are answered at once.
     fn perform(
         &mut self,
         effect: Effect,
@@ -219,6 +222,14 @@ impl Client {
                 }
             }
             Effect::OpenAccount { .. } => return Some(Input::Account(Ok(self.account()))),
+            Effect::Commit { commit, changes } => {
+                changes.iter().for_each(|change| self.mail.apply(change));
+                return Some(Input::Committed { commit, result: Ok(()) });
+            }
+            Effect::MakePrekey { created_ms, until_ms } => {
+                return Some(self.make_prekey(created_ms, until_ms));
+            }
+            Effect::Seal { .. } => return Some(Input::Sealed(None)),
             Effect::OpenDatagrams { session, port } => {
                 let server = SocketAddr::new(around.server.ip(), port);
                 let keys = self.keys.as_ref().map(|keys| (&keys.to_server, &keys.to_client));
@@ -248,7 +259,7 @@ impl Client {
                 return Some(Input::Displayed(displayed));
             }
             Effect::Tell(Event::LoggedIn { .. }) => tally.logins += 1,
-            // These clients store nothing, show nothing and call no peers.
+            // These clients show nothing else, and call no peers.
             Effect::CloseAccount
             | Effect::Save(_)
             | Effect::Tell(_)
@@ -268,6 +279,14 @@ impl Client {
         Ok(())
     }
 
+    /// Makes a prekey without its private half: nobody writes to these clients.
+    fn make_prekey(&mut self, created_ms: u64, until_ms: u64) -> Input {
+        let key = PrekeyPublic([1 + self.mail.prekeys.len() as u8; 32]);
+        let prekey = StoredPrekey { key, created_ms, until_ms, published: None };
+        self.mail.prekeys.push(prekey);
+        Input::PrekeyMade(Ok(prekey))
+    }
+
     fn account(&self) -> Account {
         Account {
             username: self.member.username.clone(),
@@ -276,6 +295,7 @@ impl Client {
             peers: BTreeMap::new(),
             blocked: BTreeSet::new(),
             position: LogPosition::default(),
+            mail: self.mail.clone(),
         }
     }
 

@@ -13,7 +13,7 @@ use letschat_protocol::dialogue::Secret;
 use letschat_protocol::username::Username;
 
 pub use self::reading::{find, parse_line, parse_object};
-use self::reading::{is_marked, is_said_by_alias, misused, needs_a_slash, said_too_late, switch};
+use self::reading::{is_marked, is_said_by_alias, misused, needs_a_slash};
 use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::commands::TABLE;
 use crate::extension::{self, Extension};
@@ -161,13 +161,11 @@ impl Command {
 pub struct Call {
     command: &'static Command,
     arguments: Arguments,
-    /// True if a program gave it by name, false for a typed line.
-    is_by_name: bool,
 }
 
 impl Call {
     fn new(command: &'static Command, arguments: Arguments) -> Call {
-        Call { command, arguments, is_by_name: false }
+        Call { command, arguments }
     }
 
     /// Returns a call of the command of this role, without arguments.
@@ -306,26 +304,9 @@ impl Dispatcher {
         self.parse(line, &self.client().typing())
     }
 
-    /// Accepts the end of a chat if the line is a command typed after that end, since its user knows of it.
-    /// A switch to another chat needs no such acceptance.
-    pub async fn note_command(&self, line: &str, seen: &Typing) {
-        if let Typing::Over(who) = seen
-            && is_marked(line)
-            && switch(line).is_none()
-        {
-            // The client may have ended.
-            let _ = self.client().request(Request::AcceptEnd(who.clone())).await;
-        }
-    }
-
     /// Parses a typed line with a known meaning of plain text.
     pub fn parse(&self, line: &str, typing: &Typing) -> Result<Call, Rejection> {
         let is_marked = is_marked(line);
-        if let Typing::Over(who) = typing
-            && !is_marked
-        {
-            return switch(line).ok_or_else(|| said_too_late(who));
-        }
         let in_chat = matches!(typing, Typing::Chat(_));
         if !self.context.switches && !is_marked && !in_chat && is_said_by_alias(line) {
             return Err(needs_a_slash());
@@ -401,17 +382,7 @@ impl Dispatcher {
 
     /// Runs a call if it is allowed now.
     pub async fn run(&self, call: Prepared) -> Result<Reply, Failure> {
-        let Prepared(Call { command, mut arguments, is_by_name }) = call;
-        // A program that gives a command by name does not mean a chat that has ended. A plugin may, for its
-        // user.
-        if let Typing::Over(who) = self.client().typing()
-            && is_by_name
-            && self.context.switches
-            && command.says.is_none()
-        {
-            // The client may have ended.
-            let _ = self.client().request(Request::AcceptEnd(who)).await;
-        }
+        let Prepared(Call { command, mut arguments }) = call;
         if command.allowed == Allowed::LoggedIn && self.context.client.phase() == Phase::Offline {
             let message = match self.client().read_view(|view| view.session.link) {
                 LinkState::Offline | LinkState::Connected => {

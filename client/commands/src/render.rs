@@ -13,7 +13,7 @@ use letschat_protocol::username::Username;
 use crate::failure::Failure;
 use crate::text;
 use letschat_core::codes::{ChatEnd, RequestEnd};
-use letschat_core::event::{Event, KeyState};
+use letschat_core::event::{Event, KeyState, RequestKind};
 use letschat_core::session::Typing;
 use letschat_core::session::{ChatStatus, Reply, Status, User};
 use letschat_core::view::SessionState;
@@ -25,14 +25,12 @@ pub const NEXT_LINE: &str = "\n  | ";
 pub fn reply(reply: &Reply) -> Option<String> {
     Some(match reply {
         Reply::Done {} => "Done.".into(),
-        Reply::LoggedIn { .. }
-        | Reply::Chat { .. }
-        | Reply::Sent { .. }
-        | Reply::Broadcast { .. } => return None,
+        Reply::LoggedIn { .. } | Reply::Chat { .. } | Reply::Broadcast { .. } => return None,
         Reply::Said { message } => lines(message),
-        Reply::SignedUp { .. } | Reply::Trusted { .. } | Reply::BlockSet { .. } => {
-            lines(&text::reply(reply)?)
-        }
+        Reply::SignedUp { .. }
+        | Reply::Trusted { .. }
+        | Reply::BlockSet { .. }
+        | Reply::Sent { .. } => lines(&text::reply(reply)?),
         Reply::Users { users } => user_table(users),
         Reply::Safety { with, safety_number, fingerprint, verified } => {
             let with = Printable(with);
@@ -64,7 +62,7 @@ pub fn failure(failure: &Failure) -> String {
 pub fn event(event: &Event, session: &SessionState) -> Option<String> {
     match event {
         Event::Message { own: true, .. }
-        | Event::MessageState { .. }
+        | Event::MessageState { is_news: false, .. }
         | Event::State(_)
         | Event::People(_) => None,
         Event::Disconnected { .. } if !session.chats.is_empty() => {
@@ -93,9 +91,6 @@ pub fn way_to(with: &str, typing: &Typing) -> Option<String> {
         Typing::Chat(current) if current.as_str() != name => {
             Some(format!("What you type still goes to {current}; `/switch {with}` goes to {with}."))
         }
-        Typing::Over(current) if current.as_str() != name => Some(format!(
-            "The chat with {current} is over, and what you type still goes nowhere; `/switch {with}` goes to {with}."
-        )),
         _ => None,
     }
 }
@@ -134,12 +129,20 @@ fn line(event: &Event) -> String {
 
 fn chat_event(event: &Event) -> String {
     match event {
-        Event::Request { from, address, fingerprint, key, .. } => format!(
-            "{from} at {} asks for a chat. Key {}, {}. `/approve {from}` or `/deny {from}`?",
-            Printable(address),
+        Event::Request { from, kind: RequestKind::Message, fingerprint, key, .. } => format!(
+            "{from} has written to you. Key {}, {}. `/approve {from}` shows it; or `/deny {from}`?",
             text::short_key(fingerprint),
             key_state(*key)
         ),
+        Event::Request { from, address, fingerprint, key, .. } => format!(
+            "{from} at {} asks for a chat. Key {}, {}. `/approve {from}` or `/deny {from}`?",
+            Printable(address.as_deref().unwrap_or_default()),
+            text::short_key(fingerprint),
+            key_state(*key)
+        ),
+        Event::MessageState { conversation, state, code, .. } => {
+            text::message_state(&conversation.to_string(), *state, *code).unwrap_or_default()
+        }
         Event::RequestEnded { from, reason: RequestEnd::Withdrawn } => {
             format!("{from} withdrew the request.")
         }
@@ -237,7 +240,7 @@ fn status_lines(status: &Status) -> String {
         add("Chat", &Some(chat_line(chat)));
     }
     for from in &status.requests {
-        add("Asks for a chat", &Some(from.clone()));
+        add("Asks", &Some(from.clone()));
     }
     let lines: Vec<String> =
         rows.iter().map(|(name, value)| format!("{name}: {}", Printable(value))).collect();
@@ -279,7 +282,7 @@ fn local_time(time_ms: u64) -> DateTime<Local> {
 mod tests {
     use super::*;
     use letschat_core::codes::{FailureCode, LinkEnd};
-    use letschat_core::conversation::{ConversationId, Via};
+    use letschat_core::conversation::{ConversationId, MessageState, Via};
     use letschat_core::event::Trouble;
     use letschat_core::failure::Failure as Why;
     use letschat_core::notice::Notice;
@@ -309,13 +312,25 @@ mod tests {
     fn message(text: &str) -> Event {
         Event::Message {
             from: bob(),
-            number: 1,
+            number: Some(1),
             text: text.to_owned(),
             time_ms: u64::MAX,
+            sent_ms: u64::MAX,
             conversation: ConversationId::Person(bob()),
             id: MessageId::of_broadcast(1, 1),
             own: false,
             via: Via::Direct,
+        }
+    }
+
+    fn state(state: MessageState, code: Option<FailureCode>) -> Event {
+        Event::MessageState {
+            conversation: ConversationId::Person(bob()),
+            id: MessageId::of_broadcast(1, 1),
+            state,
+            via: Via::Server,
+            code,
+            is_news: true,
         }
     }
 
@@ -328,7 +343,16 @@ mod tests {
             Event::Retrying { reason: LinkEnd::NoServer, attempt: 1, in_ms: 1, why: None },
             Event::Request {
                 from: bob(),
-                address: hostile(),
+                kind: RequestKind::Chat,
+                address: Some(hostile()),
+                fingerprint: hostile(),
+                key,
+                time_ms: 0,
+            },
+            Event::Request {
+                from: bob(),
+                kind: RequestKind::Message,
+                address: None,
                 fingerprint: hostile(),
                 key,
                 time_ms: 0,
@@ -391,6 +415,10 @@ mod tests {
             Event::RequestEnded { from: bob(), reason: RequestEnd::NoAnswer },
             Event::ChatInterrupted { with: bob() },
             Event::ChatResumed { with: bob() },
+            state(MessageState::Kept, None),
+            state(MessageState::Delivered, None),
+            state(MessageState::Expired, None),
+            state(MessageState::Failed, Some(FailureCode::UnknownUser)),
             Event::Joined { usernames: vec![bob()], count: 1 },
             Event::Left { usernames: vec![], count: 9 },
         ];

@@ -2,7 +2,7 @@
 //!
 //! They are not safe for a terminal: names, addresses and the server's text are unescaped.
 
-use letschat_core::codes::LinkEnd;
+use letschat_core::codes::{FailureCode, LinkEnd};
 use letschat_core::event::{Event, Trouble, fingerprint};
 use letschat_core::failure::{Among, Cancel, Failure, Text, Withdrawal};
 use letschat_core::notice::Notice;
@@ -12,6 +12,10 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use serde::Serialize;
+
+mod states;
+
+pub(crate) use states::message_state;
 
 /// An event for programs, with its sentence if it has one.
 #[derive(Debug, Serialize)]
@@ -60,6 +64,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
             (false, true) => format!("{who} is no longer blocked."),
             (false, false) => format!("{who} was not blocked."),
         },
+        Reply::Sent { to, state, code, .. } => return message_state(to, *state, *code),
         _ => return None,
     })
 }
@@ -75,6 +80,9 @@ pub fn message(event: &Event) -> Option<String> {
         }
         Event::Notice { notice, .. } => Some(noticed(notice)),
         Event::Error { trouble, .. } => Some(in_trouble(trouble)),
+        Event::MessageState { conversation, state, code, is_news: true, .. } => {
+            message_state(&conversation.to_string(), *state, *code)
+        }
         _ => None,
     }
 }
@@ -99,6 +107,12 @@ fn noticed(notice: &Notice) -> String {
              things stand."
         ),
         Notice::PositionLost(why) => why.clone(),
+        Notice::MailRefused { from, why } => {
+            format!("A message of {from} can't be shown and was dropped: {why}.")
+        }
+        Notice::NewerVersion(from) => {
+            format!("{from} has sent something that needs a newer version of this client.")
+        }
     }
 }
 
@@ -127,6 +141,9 @@ fn in_trouble(trouble: &Trouble) -> String {
 /// Returns a sentence that says what happened and what to do. The longer sentences follow this table.
 pub fn failure(failure: &Failure) -> String {
     let constant = match failure {
+        Failure::Refused { code: FailureCode::UnknownUser, .. } => {
+            "Nobody has that name here; nothing was sent."
+        }
         Failure::Refused { said, choices, .. } => return refused(said, choices),
         Failure::LinkEnded(end) => link_ended(*end),
         Failure::Unreached { server, detail, .. } => {
@@ -196,7 +213,14 @@ pub fn failure(failure: &Failure) -> String {
         Failure::NothingToCancel => "There is nothing to cancel.",
         Failure::WhomToCall => "Say whom: a username, an address, or an address with a port.",
         Failure::WhomToBlock => "Say whom by username; an address can be somebody else's tomorrow.",
-        Failure::CallsOneself | Failure::BlocksOneself => "That is you.",
+        Failure::CallsOneself | Failure::BlocksOneself | Failure::WritesToOneself => "That is you.",
+        Failure::WhomToWrite => "Say to whom: a username, or `everyone`.",
+        Failure::KeysInvalid(who) => {
+            return format!(
+                "The server's keys of {who} are not signed by {who}; do not trust this server."
+            );
+        }
+        Failure::OutboxFull => "Too many messages wait on this machine already; it was not added.",
         Failure::TooManyBlocked { limit } => {
             return format!("You block {limit} already; `/block NAME off` makes room.");
         }
@@ -253,12 +277,14 @@ pub fn failure(failure: &Failure) -> String {
             );
         }
         Failure::NoChatWith(who) => {
-            return format!("No chat with {who} is open; `/connect {who}` asks for one.");
+            return format!(
+                "You have no chat with {who}; `/connect {who}` asks for one, `/send {who} TEXT` writes."
+            );
         }
-        Failure::NoChat => "No chat is open; `/connect NAME` asks for one.",
-        Failure::CurrentChatOver => {
-            "Your current chat is over; `/switch NAME` goes to another one."
+        Failure::NoChat => {
+            "No chat is open; `/connect NAME` asks for one, `/send NAME TEXT` writes."
         }
+        Failure::NoConversation => "Say to whom: `/switch NAME` lets your text go there.",
         Failure::ChatEnding => "That chat is about to end.",
         Failure::TooManyUnconfirmed => {
             "Too many messages wait to be confirmed; say it again in a moment."
@@ -317,7 +343,7 @@ fn key_refused(name: Option<&Username>) -> String {
 
 fn nobody(among: Among, named: bool) -> String {
     let does = match among {
-        Among::Asking => "asks for a chat",
+        Among::Asking => "asks you for anything",
         Among::Called => "is being asked for a chat",
         Among::Chatting => "has a chat open with you",
     };
@@ -371,7 +397,6 @@ pub(crate) fn sentence(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use letschat_core::codes::FailureCode;
     use serde_json::json;
 
     fn bob() -> Username {
@@ -405,7 +430,7 @@ mod tests {
     #[test]
     fn nobody_is_told_by_what_was_asked() {
         let named = Failure::Nobody { among: Among::Asking, named: true };
-        assert_eq!(failure(&named), "Nobody asks for a chat by that name.");
+        assert_eq!(failure(&named), "Nobody asks you for anything by that name.");
         let none = Failure::Nobody { among: Among::Called, named: false };
         assert_eq!(failure(&none), "Nobody is being asked for a chat.");
     }

@@ -67,6 +67,8 @@ words! {
     NoReceiver = "no_receiver",
     /// The account is logged in with another key.
     LoggedInElsewhere = "logged_in_elsewhere",
+    /// The mailbox of the recipient's device is full.
+    MailboxFull = "mailbox_full",
     /// A line, an object or a server's answer was not understood.
     Malformed = "malformed",
     /// The command was understood, but not its arguments.
@@ -98,6 +100,12 @@ words! {
     /// The text is empty or has characters that can't be sent.
     TextInvalid = "text_invalid",
 
+    /// No account has that name.
+    UnknownUser = "unknown_user",
+    /// The account has no device that messages can be sealed to.
+    NoDevice = "no_device",
+    /// The server refuses the envelope.
+    EnvelopeInvalid = "envelope_invalid",
     /// The link to the server broke.
     Lost = "lost",
     /// No server answers there.
@@ -162,6 +170,10 @@ words! {
     TooMany = "too_many",
     /// That person's key is not the known one.
     KeyChanged = "key_changed",
+    /// The server's keys of that person are not signed by them.
+    KeysInvalid = "keys_invalid",
+    /// The outbox is full.
+    OutboxFull = "outbox_full",
     /// No key of that person is known.
     UnknownPeer = "unknown_peer",
     /// No changed key of that person waits to be trusted.
@@ -240,6 +252,10 @@ words! {
     EventsDropped = "events_dropped",
     /// The record of shown broadcasts was lost.
     PositionLost = "position_lost",
+    /// A message could not be opened.
+    MailRefused = "mail_refused",
+    /// A message needs a newer version of the client.
+    NewerVersion = "newer_version",
 }
 
 words! {
@@ -359,6 +375,10 @@ impl From<Code> for FailureCode {
             Code::Yourself => FailureCode::Yourself,
             Code::TextTooLong => FailureCode::TextTooLong,
             Code::TextInvalid => FailureCode::TextInvalid,
+            Code::MailboxFull => FailureCode::MailboxFull,
+            Code::UnknownUser => FailureCode::UnknownUser,
+            Code::NoDevice => FailureCode::NoDevice,
+            Code::EnvelopeInvalid => FailureCode::EnvelopeInvalid,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Conversations, and the state of the messages in them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use letschat_protocol::message_id::MessageId;
-use letschat_protocol::username::Username;
+use letschat_protocol::username::{Username, UsernameError};
 use serde::{Serialize, Serializer};
+
+/// The name of the conversation with everybody, which no account may have.
+const EVERYONE: &str = "everyone";
 
 /// The target of a message. It is typed and written as `bob` or `everyone`, which no account may be
 /// called.
@@ -24,25 +28,54 @@ pub enum Via {
     Direct,
     /// Through the server.
     Server,
+    /// None yet: it waits on disk.
+    Outbox,
 }
 
 /// The state of an own message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageState {
+    /// It waits in the outbox.
+    Waiting,
     /// It is sent, but not confirmed.
     Sent,
+    /// The server keeps it, since the recipient is away.
+    Kept,
     /// The other side has displayed it.
     Delivered,
-    /// The chat ended before its arrival was confirmed.
+    /// The server has given it up, and nobody has confirmed it.
+    Expired,
+    /// It will not arrive.
     Failed,
+}
+
+impl ConversationId {
+    /// Returns the person, if it is a conversation with one.
+    pub fn person(&self) -> Option<&Username> {
+        match self {
+            ConversationId::Person(who) => Some(who),
+            ConversationId::Everyone => None,
+        }
+    }
+}
+
+impl FromStr for ConversationId {
+    type Err = UsernameError;
+
+    fn from_str(text: &str) -> Result<Self, UsernameError> {
+        match text.parse::<Username>()? {
+            name if name.as_str() == EVERYONE => Ok(ConversationId::Everyone),
+            name => Ok(ConversationId::Person(name)),
+        }
+    }
 }
 
 impl fmt::Display for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConversationId::Person(name) => f.write_str(name.as_str()),
-            ConversationId::Everyone => f.write_str("everyone"),
+            ConversationId::Everyone => f.write_str(EVERYONE),
         }
     }
 }

@@ -69,12 +69,15 @@ pub enum Event {
     /// The link to the server ended on the user's request. `chats` is the number of chats that
     /// continue.
     LeftServer { chats: usize },
-    /// A peer requests a chat. `fingerprint` and `key` are about the caller's key. `time_ms` is in
-    /// milliseconds since the Unix epoch.
+    /// A peer requests a chat, or somebody whom the user has not approved has written. `address` is
+    /// the caller's, `fingerprint` and `key` are about their key. `time_ms` is in milliseconds since
+    /// the Unix epoch.
     Request {
         #[serde(serialize_with = "name")]
         from: Username,
-        address: String,
+        kind: RequestKind,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
         fingerprint: String,
         key: KeyState,
         #[serde(rename = "time", serialize_with = "rfc3339")]
@@ -110,29 +113,38 @@ pub enum Event {
         reason: ChatEnd,
         undelivered: Vec<String>,
     },
-    /// A message of a chat, also an own one. `number` counts from 1 in the chat. `time_ms` is the
-    /// time of its arrival or, for an own message, of its sending, in milliseconds since the Unix
-    /// epoch.
+    /// A message to or from a person. `number` counts from 1 in a direct chat. `time_ms` is the
+    /// time of its arrival or, for an own message, of its sending, and `sent_ms` the author's, in
+    /// milliseconds since the Unix epoch.
     Message {
         #[serde(serialize_with = "name")]
         from: Username,
-        number: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
         text: String,
         #[serde(rename = "time", serialize_with = "rfc3339")]
         time_ms: u64,
+        #[serde(rename = "sent", serialize_with = "rfc3339")]
+        sent_ms: u64,
         conversation: ConversationId,
         #[serde(serialize_with = "digits")]
         id: MessageId,
         own: bool,
         via: Via,
     },
-    /// The state of an own message changed. `via` is the way by which it was sent.
+    /// The state of an own message changed. `via` is the way by which it was sent. `code` says why
+    /// it waits or failed. `is_news` is true if people need a line about it, since no reply says the
+    /// same.
     MessageState {
         conversation: ConversationId,
         #[serde(serialize_with = "digits")]
         id: MessageId,
         state: MessageState,
         via: Via,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<FailureCode>,
+        #[serde(skip)]
+        is_news: bool,
     },
     /// A broadcast, which is reported once. `number` is its place in the server's log, and `over`
     /// is `udp` or `tcp`. `time_ms` is the time at which the server accepted it, in milliseconds
@@ -236,6 +248,16 @@ impl Event {
     }
 }
 
+/// The subject of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// A chat.
+    Chat,
+    /// Messages of somebody whom the user has not approved.
+    Message,
+}
+
 /// The state of a peer's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -248,6 +270,13 @@ pub enum KeyState {
     Verified,
     /// It is not the known one.
     Changed,
+}
+
+impl KeyState {
+    /// Returns true for a key that messages are shown from.
+    pub fn is_known(self) -> bool {
+        matches!(self, KeyState::Known | KeyState::Verified)
+    }
 }
 
 fn name<S: Serializer>(username: &Username, serializer: S) -> Result<S::Ok, S::Error> {

@@ -86,6 +86,14 @@ pub enum Failure {
     CallsOneself,
     /// The user blocks themselves.
     BlocksOneself,
+    /// The user writes to themselves.
+    WritesToOneself,
+    /// The words name nobody to whom messages can be sent.
+    WhomToWrite,
+    /// The server's keys of this person are not signed by them.
+    KeysInvalid(Username),
+    /// Too many messages wait in the outbox.
+    OutboxFull,
     /// The list of blocked people is full: it holds `limit` names.
     TooManyBlocked { limit: usize },
     /// The user has blocked them.
@@ -128,8 +136,8 @@ pub enum Failure {
     NoChatWith(String),
     /// No chat is open.
     NoChat,
-    /// The current chat is over, and others are open.
-    CurrentChatOver,
+    /// No conversation is current.
+    NoConversation,
     /// The chat is about to end.
     ChatEnding,
     /// Too many messages wait to be confirmed.
@@ -223,8 +231,14 @@ impl Failure {
             Failure::Blank(_) | Failure::ControlCharacters => FailureCode::TextInvalid,
             Failure::Nobody { .. } | Failure::NothingToCancel => FailureCode::NobodySuch,
             Failure::WhichOne(_) => FailureCode::WhichOne,
-            Failure::WhomToCall | Failure::WhomToBlock => FailureCode::BadArguments,
-            Failure::CallsOneself | Failure::BlocksOneself => FailureCode::Yourself,
+            Failure::WhomToCall | Failure::WhomToBlock | Failure::WhomToWrite => {
+                FailureCode::BadArguments
+            }
+            Failure::CallsOneself | Failure::BlocksOneself | Failure::WritesToOneself => {
+                FailureCode::Yourself
+            }
+            Failure::KeysInvalid(_) => FailureCode::KeysInvalid,
+            Failure::OutboxFull => FailureCode::OutboxFull,
             Failure::TooManyBlocked { .. } => FailureCode::TooMany,
             Failure::Blocked(_) => FailureCode::Blocked,
             Failure::NotListed(_) => FailureCode::NotListed,
@@ -243,7 +257,7 @@ impl Failure {
             Failure::ChatOpen(_) => FailureCode::ChatOpen,
             Failure::NoChatWith(_)
             | Failure::NoChat
-            | Failure::CurrentChatOver
+            | Failure::NoConversation
             | Failure::ChatEnding => FailureCode::NoChat,
             Failure::TooManyUnconfirmed => FailureCode::TooManyUnconfirmed,
         }

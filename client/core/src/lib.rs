@@ -5,6 +5,7 @@
 //! * [`codes`] – stable words: failure codes, notice codes, reasons
 //! * [`event`] – events, under the same names everywhere
 //! * [`failure`] – reasons for which requests fail, as data
+//! * [`mail`] – messages and keys that outlive a run
 //! * [`trust`] – the decision whether a server's key is trusted
 //! * [`view`] – the client as a front end shows it, updated by events alone
 //! * [`watermark`] – a record of received sequence numbers
@@ -19,6 +20,7 @@ pub mod conversation;
 pub mod crowd;
 pub mod event;
 pub mod failure;
+pub mod mail;
 pub mod notice;
 pub mod session;
 pub mod trust;

@@ -1,5 +1,6 @@
 //! The subjects of `notice` events, as data. The crate `letschat-commands` has the sentences.
 
+use letschat_protocol::envelope::OpenError;
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
@@ -27,6 +28,10 @@ pub enum Notice {
     EventsDropped { count: u64 },
     /// The record of shown broadcasts was lost. The text says why.
     PositionLost(String),
+    /// A message of this person could not be opened, and was dropped.
+    MailRefused { from: Username, why: OpenError },
+    /// A message of this person has content that this version does not know.
+    NewerVersion(Username),
 }
 
 impl Notice {
@@ -42,6 +47,8 @@ impl Notice {
             Notice::CurrentChat(_) => NoticeCode::CurrentChat,
             Notice::EventsDropped { .. } => NoticeCode::EventsDropped,
             Notice::PositionLost(_) => NoticeCode::PositionLost,
+            Notice::MailRefused { .. } => NoticeCode::MailRefused,
+            Notice::NewerVersion(_) => NoticeCode::NewerVersion,
         }
     }
 

@@ -6,7 +6,7 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use crate::conversation::{ConversationId, MessageState, Via};
-use crate::event::{Event, KeyState};
+use crate::event::{Event, KeyState, RequestKind};
 use crate::session::{Phase, Typing};
 
 /// The most names that are kept. A list of active clients may be far longer.
@@ -36,12 +36,14 @@ pub struct View {
     pub account: Option<Username>,
 }
 
-/// A request for a chat that waits for the user.
+/// A request that waits for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRequest {
-    /// The caller's address.
-    pub address: String,
-    /// The fingerprint of the caller's key.
+    /// Its subject.
+    pub kind: RequestKind,
+    /// The caller's address, if they ask for a chat.
+    pub address: Option<String>,
+    /// The fingerprint of their key.
     pub fingerprint: String,
     /// The state of that key.
     pub key: KeyState,
@@ -133,9 +135,10 @@ impl View {
             }
             Event::Joined { usernames, .. } => self.add(usernames),
             Event::Left { usernames, .. } => self.people.retain(|who| !usernames.contains(who)),
-            Event::Request { from, address, fingerprint, key, time_ms } => {
+            Event::Request { from, kind, address, fingerprint, key, time_ms } => {
                 let (address, fingerprint) = (address.clone(), fingerprint.clone());
-                let request = OpenRequest { address, fingerprint, key: *key, time_ms: *time_ms };
+                let (kind, key, time_ms) = (*kind, *key, *time_ms);
+                let request = OpenRequest { kind, address, fingerprint, key, time_ms };
                 self.requests.insert(from.clone(), request);
             }
             Event::Message { from, text, time_ms, conversation, id, own, via, .. }
@@ -261,9 +264,10 @@ mod tests {
     fn message(with: &str, number: u64, own: bool, text: &str) -> Event {
         Event::Message {
             from: if own { "alice" } else { with }.parse().unwrap(),
-            number,
+            number: Some(number),
             text: text.into(),
             time_ms: number,
+            sent_ms: number,
             conversation: person(with),
             id: MessageId::of_broadcast(1, number),
             own,
@@ -324,6 +328,8 @@ mod tests {
             id: MessageId::of_broadcast(1, 1),
             state: MessageState::Delivered,
             via: Via::Direct,
+            code: None,
+            is_news: false,
         });
         let said = &view.conversations[&person("bob")].recent[0];
         assert_eq!((said.own, said.state), (true, Some(MessageState::Delivered)));

@@ -46,6 +46,16 @@ impl Watermark {
         self.through
     }
 
+    /// Returns true if the number has arrived, or was given up.
+    pub fn has(&self, number: u64) -> bool {
+        number <= self.through || self.beyond.contains(&number)
+    }
+
+    /// Returns the numbers beyond the first gap, ascending.
+    pub fn beyond(&self) -> impl Iterator<Item = u64> {
+        self.beyond.iter().copied()
+    }
+
     fn close_up(&mut self) {
         while self.beyond.remove(&(self.through + 1)) {
             self.through += 1;

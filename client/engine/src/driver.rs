@@ -17,14 +17,12 @@ use futures_lite::FutureExt as _;
 use futures_lite::future;
 use letschat_protocol::datagram::DatagramKeys;
 
-use crate::account::AccountFolder;
 use crate::client::{Config, Ended, Shared};
 use crate::events::Subscription;
 use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::receiver::Receiver;
 use crate::net::server_link::{ServerLink, Target};
-use crate::net::tls::PeerTls;
 use crate::net::{Occurrence, QUEUE_LENGTH};
 use crate::trust::KnownServers;
 use letschat_core::event::Event;
@@ -37,9 +35,11 @@ use letschat_flags::clock;
 mod alarm;
 mod effects;
 mod inputs;
+mod mail;
 mod telling;
 
 use alarm::Alarm;
+use mail::OpenAccount;
 use telling::Telling;
 
 /// The most open links to peers. Further ones fail.
@@ -124,7 +124,7 @@ struct Running<'a> {
     datagrams: Option<Datagrams>,
 
     receiver: Receiver,
-    account: Option<(AccountFolder, PeerTls)>,
+    account: Option<OpenAccount>,
     /// The number of opened accounts so far. Arrivals for earlier ones are dropped.
     account_generation: u64,
     position: Option<UnsavedPosition>,

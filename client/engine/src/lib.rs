@@ -20,6 +20,7 @@ pub mod address;
 pub mod client;
 mod driver;
 pub mod events;
+mod mail_store;
 mod net;
 pub mod private_file;
 mod settling;

@@ -3,6 +3,8 @@
 //! The driver's guarantees hold: it passes a line only when the hub wants one, and an end only once. The
 //! input chooses everything else.
 
+mod mail;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -88,6 +90,8 @@ struct World<'a> {
     sessions: BTreeSet<SessionId>,
     tokens: Vec<u64>,
     is_stopped: bool,
+    /// The number of the last delivery.
+    mail_number: u64,
 }
 
 fn fingerprint() -> Fingerprint {
@@ -118,6 +122,7 @@ impl<'a> World<'a> {
             sessions: BTreeSet::new(),
             tokens: Vec::new(),
             is_stopped: false,
+            mail_number: 0,
         }
     }
 
@@ -172,6 +177,7 @@ impl<'a> World<'a> {
     fn line(&mut self, connection: ConnectionId, mode: Mode) -> Result<Frame, FrameError> {
         let bytes = match self.choices.below(4) {
             0 => [self.choices.bytes(200), b"\n"].concat(),
+            1 if self.choices.flip() => self.mail_line().to_bytes(),
             1 => self.request(connection).to_frame().to_bytes(),
             _ => Frame::line(self.choices.one(LINES).unwrap_or_default()).to_bytes(),
         };
@@ -252,6 +258,7 @@ impl<'a> World<'a> {
                 self.published = if verdict.is_ok() { self.last_number } else { self.published };
                 StoreAnswer::Appended { result: verdict.map(|_| first) }
             }
+            StoreRequest::Mail(request) => StoreAnswer::Mail(self.mail_answer(request)),
             StoreRequest::Forget { .. } => return,
         };
         self.handle(Input::Stored(answer));

@@ -3,6 +3,9 @@
 //! The driver's guarantees hold: nothing arrives over a closed link, and each dial has one result. The
 //! input chooses everything else.
 
+mod dialogue;
+mod mail;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,17 +15,14 @@ use letschat_core::session::{
     Reply as Told, Request, RequestId, Session, SessionConfig, Status, Unreached,
 };
 use letschat_core::view::{SessionState, View};
-use letschat_protocol::code::Code;
 use letschat_protocol::datagram::ToClient;
-use letschat_protocol::dialogue::{
-    Broadcast, Closing, FromServer, Introduction, Listed, Notice, Reply, ReplyAssembler, Secret,
-    SessionId, Welcome,
-};
+use letschat_protocol::dialogue::{FromServer, ReplyAssembler, Secret};
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
+use self::mail::Disk;
 use crate::choices::Choices;
 
 const NAMES: &[&str] = &["alice", "bob", "carol"];
@@ -77,6 +77,7 @@ struct World<'a> {
     /// The events not yet displayed.
     waiting: VecDeque<Displayed>,
     is_finished: bool,
+    disk: Disk,
     /// The views of a front end that subscribed at the start, and of one that subscribed later.
     view: View,
     late_view: View,
@@ -113,14 +114,16 @@ impl<'a> World<'a> {
             unanswered: BTreeMap::new(),
             waiting: VecDeque::new(),
             is_finished: false,
+            disk: Disk::default(),
             view: View::default(),
             late_view: View::default(),
         }
     }
 
     fn step(&mut self) {
-        match self.choices.below(14) {
+        match self.choices.below(15) {
             0 | 1 => self.request(),
+            14 => self.mail(),
             2 => self.reach_server(),
             3..=5 => self.server_says(),
             6 => self.answer_account(),
@@ -161,7 +164,7 @@ impl<'a> World<'a> {
         let who = self.who();
         let somebody = who.clone().unwrap_or_else(|| "127.0.0.2:4401".into());
         let (password, on) = (Secret("correct horse battery".into()), self.choices.flip());
-        let request = match self.choices.below(21) {
+        let request = match self.choices.below(23) {
             0 => Request::SignUp { username: somebody, repeated: password.clone(), password },
             1 => Request::ChangePassword {
                 repeated: password.clone(),
@@ -171,6 +174,7 @@ impl<'a> World<'a> {
             2 | 3 => Request::Login { username: who, password: on.then_some(password), take: on },
             4 => Request::Leave,
             19 => Request::Reach,
+            20 | 21 => Request::Send { to: somebody, text: self.choices.text(100) },
             5 => Request::Detach,
             6 => Request::List,
             7 => Request::Watch(on),
@@ -185,11 +189,9 @@ impl<'a> World<'a> {
             17 => Request::Block { who: somebody, on },
             18 => [Request::Switch(somebody.clone()), Request::Trust(somebody)][usize::from(on)]
                 .clone(),
-            _ => {
-                [Request::Status, Request::Blocked, Request::AcceptEnd(self.name()), Request::Quit]
-                    [self.choices.below(4)]
-                .clone()
-            }
+            _ => [Request::Status, Request::Blocked, Request::Deny(None), Request::Quit]
+                [self.choices.below(4)]
+            .clone(),
         };
         self.requests += 1;
         let id = RequestId(self.requests);
@@ -250,68 +252,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn reply(&mut self) -> Reply {
-        match self.choices.below(8) {
-            0 => Reply::new(Code::Ready, "letschat-server"),
-            1 => Reply::new(Code::WhichWay, "log in or sign up?"),
-            2 => {
-                let (other, head) = (self.name(), self.choices.number());
-                let own = self.account.clone().filter(|_| self.choices.below(4) > 0);
-                let username = own.unwrap_or(other);
-                let (epoch, address) = (self.choices.below(2) as u64 + 1, [127, 0, 0, 1].into());
-                let session = SessionId(3);
-                Welcome { username, session, epoch, head, udp_port: 4400, address }.to_reply()
-            }
-            3 => {
-                let listed = (0..self.choices.below(5)).map(|_| self.listed().to_string());
-                let listed: Vec<String> = listed.collect();
-                let last = match self.choices.flip() {
-                    true => format!("{} more after {}", listed.len(), self.name()),
-                    false => "done".into(),
-                };
-                Reply::long(Code::Ok, listed, last)
-            }
-            4 => Reply::new(Code::Ok, self.introduction().to_string()),
-            5 => {
-                Reply::new(Code::Ok, format!("{} {}", self.choices.number(), self.choices.number()))
-            }
-            _ => {
-                let code = self.choices.one(Code::ALL).unwrap_or(Code::Ok);
-                Reply::new(code, self.choices.text(60))
-            }
-        }
-    }
-
-    fn listed(&mut self) -> Listed {
-        let port = self.choices.flip().then_some(4401);
-        Listed { username: self.name(), address: [127, 0, 0, 2].into(), port }
-    }
-
-    fn introduction(&mut self) -> Introduction {
-        let receiver = SocketAddr::from(([127, 0, 0, 2], 4401));
-        Introduction { username: self.name(), receiver, key: key(self.choices.below(3)) }
-    }
-
-    fn broadcast(&mut self) -> Broadcast {
-        Broadcast {
-            number: self.choices.number(),
-            sender: self.name(),
-            time_ms: self.choices.number(),
-            text: self.choices.text(50),
-        }
-    }
-
-    fn notice(&mut self) -> Notice {
-        match self.choices.below(7) {
-            0 | 1 => Notice::Broadcast { entry: self.broadcast(), own: self.choices.flip() },
-            2 => Notice::Replayed { through: self.choices.number() },
-            3 => Notice::Introduction(self.introduction()),
-            4 => Notice::Joined(vec![self.name()]),
-            5 => Notice::Crowd { joined: self.choices.number(), left: self.choices.number() },
-            _ => Notice::Closing(self.choices.one(Closing::ALL).unwrap_or(Closing::Idle)),
-        }
-    }
-
     fn answer_account(&mut self) {
         let Some(asked) = self.account_asked.take() else { return };
         let username = match asked {
@@ -330,6 +270,7 @@ impl<'a> World<'a> {
                 peers: BTreeMap::new(),
                 blocked: BTreeSet::new(),
                 position: LogPosition { epoch: 1, through: self.choices.below(3) as u64 },
+                mail: self.disk.stored(),
             }),
         };
         self.handle(Input::Account(result));
@@ -444,6 +385,7 @@ impl<'a> World<'a> {
         if let Some(Told::Status(status)) = status {
             agrees(&self.view.session, &status);
         }
+        self.answer_disk();
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -457,7 +399,10 @@ impl<'a> World<'a> {
             }
             Effect::CloseServer => self.server = ServerLink::Down,
             Effect::OpenAccount { username, .. } => self.account_asked = Some(username),
-            Effect::CloseAccount => self.account_asked = None,
+            Effect::CloseAccount => {
+                self.account_asked = None;
+                self.disk.close();
+            }
             Effect::OpenDatagrams { .. } => self.has_datagrams = true,
             Effect::CloseDatagrams => self.has_datagrams = false,
             Effect::Datagram(_) => assert!(self.has_datagrams, "there are keys for it"),
@@ -481,6 +426,9 @@ impl<'a> World<'a> {
             Effect::Finished => {
                 assert!(self.unanswered.is_empty(), "{:?} had no answer", self.unanswered);
                 self.is_finished = true;
+            }
+            Effect::Commit { .. } | Effect::Seal { .. } | Effect::MakePrekey { .. } => {
+                self.disk.ask(effect);
             }
             Effect::Display(_, displayed) => self.waiting.push_back(displayed),
             Effect::Save(_) | Effect::Tell(_) => {}

@@ -20,6 +20,7 @@ pub(crate) struct Faults {
 pub(crate) enum Fault {
     ServerDies,
     ServerStarts,
+    ClientDies(usize),
     ServerLinkBreaks(usize),
     ServerLinkStalls(usize),
     PeerLinkBreaks,
@@ -40,6 +41,7 @@ pub(crate) enum Hit {
     DatagramBlocked,
     DatagramToAnOldAddress,
     ServerDied,
+    ClientDied,
     ServerLinkBroke,
     ServerLinkStalled,
     PeerLinkBroke,
@@ -60,6 +62,7 @@ impl Hit {
         Hit::DatagramBlocked,
         Hit::DatagramToAnOldAddress,
         Hit::ServerDied,
+        Hit::ClientDied,
         Hit::ServerLinkBroke,
         Hit::ServerLinkStalled,
         Hit::PeerLinkBroke,
@@ -122,6 +125,7 @@ impl World {
                 self.at(back, Event::Fault(Fault::ServerStarts));
             }
             let some = self.people.len();
+            self.plan_some(2, |random| Fault::ClientDies(random.usize(0..some)));
             self.plan_some(3, |random| Fault::ServerLinkBreaks(random.usize(0..some)));
             self.plan_some(4, |random| Fault::ServerLinkStalls(random.usize(0..some)));
             self.plan_some(6, |_| Fault::PeerLinkBreaks);
@@ -161,6 +165,7 @@ impl World {
         match fault {
             Fault::ServerDies => self.server_dies(),
             Fault::ServerStarts => self.server_starts(),
+            Fault::ClientDies(person) => self.client_dies(person),
             Fault::ServerLinkBreaks(person) => self.break_server_link(person),
             Fault::ServerLinkStalls(person) => self.stall_server_link(person),
             Fault::PeerLinkBreaks => self.break_peer_link(),

@@ -11,6 +11,7 @@
 //! * [`server`] – the simulated server process: connections, crashes
 //! * [`store`] – the persistent data
 //! * [`people`] – the clients and the actions of their users
+//! * [`disk`] – a client's file, and the sealing of envelopes
 //! * [`peers`] – links between clients
 //! * [`promises`] – the properties that must hold
 //! * [`ages`] – checks of expiry
@@ -19,6 +20,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ages;
+mod disk;
 mod faults;
 mod mailbox;
 mod peers;

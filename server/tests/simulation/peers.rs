@@ -44,7 +44,8 @@ impl World {
         let there = self.people.iter().position(|other| other.address() == to.ip());
         let key_of = |world: &World, person: usize| world.people[person].public_key();
         let Some(other) = there.filter(|other| key_of(self, *other) == expected) else {
-            return self.at(delay, Event::PeerUnreachable { person, link });
+            let life = self.people[person].life;
+            return self.at(delay, Event::PeerUnreachable { person, life, link });
         };
         self.peers.made += 1;
         let wire = self.peers.made;
@@ -74,8 +75,20 @@ impl World {
         self.session(dialler, Input::PeerDialled { link: dialled });
     }
 
-    pub(crate) fn peer_unreachable(&mut self, person: usize, link: LinkId) {
-        self.session(person, Input::PeerLost { link, why: PeerLoss::Unreachable });
+    pub(crate) fn peer_unreachable(&mut self, person: usize, life: u64, link: LinkId) {
+        if life == self.people[person].life {
+            self.session(person, Input::PeerLost { link, why: PeerLoss::Unreachable });
+        }
+    }
+
+    /// Ends all links of a person whose client dies.
+    pub(crate) fn hang_up_all_peers(&mut self, person: usize) {
+        let ends = self.peers.wires.values().flat_map(|wire| [&wire.dialler, &wire.receiver]);
+        let open: Vec<LinkId> =
+            ends.filter(|end| end.person == person && end.open).map(|end| end.link).collect();
+        for link in open {
+            self.hang_up_peer(person, link);
+        }
     }
 
     /// Finds the open end of a person's link.

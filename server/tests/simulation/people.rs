@@ -1,22 +1,24 @@
 //! The clients, their folders, and the actions of their users.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use letschat_core::codes::{FailureCode, LinkEnd};
-use letschat_core::event::Event as Told;
+use letschat_core::conversation::{MessageState, Via};
+use letschat_core::event::{Event as Told, RequestKind};
 use letschat_core::failure::Failure;
 use letschat_core::session::{
-    Account, Effect, Input, KnownPeer, LogPosition, Phase, Reply, Request, RequestId, Save,
-    Session, SessionConfig,
+    Account, Displayed, Effect, Input, KnownPeer, LogPosition, Phase, Reply, Request, RequestId,
+    Save, Session, SessionConfig,
 };
 use letschat_protocol::datagram::ToClient;
-use letschat_protocol::dialogue::{Closing, Secret, SessionId};
+use letschat_protocol::dialogue::{Closing, FromServer, Notice, Secret, SessionId};
 use letschat_protocol::identity::Identity;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
+use crate::disk::{self, Disk};
 use crate::faults::Hit;
 use crate::server::WireId;
 use crate::world::{Event, Plan, World};
@@ -34,6 +36,7 @@ pub(crate) enum Act {
     Approve(Username),
     Deny(Username),
     Say,
+    Send(usize),
     Disconnect,
     Leave,
     Detach,
@@ -48,6 +51,9 @@ pub(crate) struct Person {
     identity: Arc<Identity>,
     peers: BTreeMap<Username, KnownPeer>,
     position: LogPosition,
+    pub(crate) disk: Disk,
+    /// The number of this run of the client.
+    pub(crate) life: u64,
     pub(crate) wire: Option<WireId>,
     /// Counts dials and hang-ups, so that the answer to an old dial is ignored.
     pub(crate) dials: u64,
@@ -69,8 +75,14 @@ pub(crate) struct Person {
 /// A person's observations and actions, for the promises.
 #[derive(Default)]
 pub(crate) struct History {
-    /// Own messages with an unknown outcome.
-    under_way: HashSet<MessageId>,
+    /// The own messages.
+    pub(crate) own: BTreeMap<MessageId, Own>,
+    /// Others' messages, as they were shown.
+    pub(crate) heard: Vec<Heard>,
+    /// The people whose first message was a request, so that some were dropped or denied.
+    pub(crate) strangers: BTreeSet<Username>,
+    /// The number of times that the client was killed.
+    pub(crate) kills: u64,
     /// The broadcasts shown: number, sender, time, text.
     pub(crate) shown: Vec<(u64, Username, u64, String)>,
     /// The texts of own broadcasts that the server acknowledged.
@@ -82,6 +94,23 @@ pub(crate) struct History {
     pub(crate) opened: u64,
 }
 
+/// An own message.
+pub(crate) struct Own {
+    pub(crate) to: Username,
+    pub(crate) text: String,
+    /// The way that it took first.
+    pub(crate) via: Via,
+    /// The state that was told last.
+    pub(crate) state: MessageState,
+}
+
+/// A message of somebody else.
+pub(crate) struct Heard {
+    pub(crate) from: Username,
+    pub(crate) id: MessageId,
+    pub(crate) via: Via,
+}
+
 /// One chat, from its opening to its end.
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(crate) struct ChatHistory {
@@ -89,27 +118,34 @@ pub(crate) struct ChatHistory {
     pub(crate) received: Vec<String>,
     pub(crate) undelivered: Vec<String>,
     pub(crate) closed: bool,
+    /// True if the client was killed meanwhile. It forgets messages that were not confirmed.
+    pub(crate) killed: bool,
+}
+
+fn session(seed: u64) -> Session {
+    Session::new(SessionConfig {
+        server: "simulated:4400".into(),
+        port: 4401,
+        detach_on_chat: false,
+        tries: None,
+        return_after_idle: true,
+        seed,
+    })
 }
 
 impl Person {
     pub(crate) fn new(number: usize, seed: u64) -> Person {
         let mut secret = [number as u8 + 1; 32];
         secret[..8].copy_from_slice(&seed.to_be_bytes());
-        let config = SessionConfig {
-            server: "simulated:4400".into(),
-            port: 4401,
-            detach_on_chat: false,
-            tries: None,
-            return_after_idle: true,
-            seed,
-        };
         Person {
             number,
             name: format!("person{number}").parse().unwrap(),
-            session: Session::new(config),
+            session: session(seed),
             identity: Arc::new(Identity::from_seed(&secret)),
             peers: BTreeMap::new(),
             position: LogPosition::default(),
+            disk: Disk::default(),
+            life: 0,
             wire: None,
             dials: 0,
             datagrams: None,
@@ -132,6 +168,16 @@ impl Person {
 
     pub(crate) fn is_logged_in(&self) -> bool {
         self.session.phase() == Phase::LoggedIn
+    }
+
+    /// Opens an envelope, as the real driver does.
+    pub(crate) fn note_server(&self, said: FromServer) -> Input {
+        match said {
+            FromServer::Notice(Notice::Mail(mail)) => {
+                self.disk.open(&mail, &self.name, &self.identity)
+            }
+            said => Input::Server(said),
+        }
     }
 
     fn password(&self) -> Secret {
@@ -170,6 +216,8 @@ impl World {
             Act::Approve(name) => Request::Approve(Some(name.to_string())),
             Act::Deny(name) => Request::Deny(Some(name.to_string())),
             Act::Say => Request::Say { to: None, text },
+            Act::Send(other) if other == person => return,
+            Act::Send(other) => Request::Send { to: self.people[other].name.to_string(), text },
             Act::Disconnect => Request::Disconnect(None),
             Act::Leave => Request::Leave,
             Act::Detach => Request::Detach,
@@ -236,9 +284,11 @@ impl World {
                     // Nobody blocks anybody in the simulation.
                     blocked: BTreeSet::new(),
                     position: who.position,
+                    mail: who.disk.stored(),
                 };
                 // Answered after the other effects, as the real driver does.
-                self.at(0, Event::AccountOpened { person, account: Box::new(account) });
+                let opened = Input::Account(Ok(account));
+                self.engine(person, opened);
             }
             Effect::CloseAccount
             | Effect::Finished
@@ -252,11 +302,36 @@ impl World {
             Effect::SendPeer { link, message } => self.say_to_peer(person, link, message),
             Effect::ClosePeer { link } => self.hang_up_peer(person, link),
             Effect::Answer { id, result } => self.answered(person, id, result),
+            Effect::Commit { commit, changes } => {
+                self.people[person].disk.commit(&changes);
+                self.engine(person, Input::Committed { commit, result: Ok(()) });
+            }
+            Effect::Seal { body, recipients } => {
+                let sealed = disk::seal(&body, &self.people[person].identity, &recipients);
+                self.engine(person, sealed);
+            }
+            Effect::MakePrekey { created_ms, until_ms } => {
+                let made = self.people[person].disk.make_prekey(created_ms, until_ms);
+                self.engine(person, made);
+            }
             Effect::Tell(told) => self.told(person, told),
             Effect::Display(told, displayed) => {
                 self.told(person, told);
-                self.at(DISPLAY_MS, Event::Displayed { person, displayed });
+                let life = self.people[person].life;
+                self.at(DISPLAY_MS, Event::Displayed { person, life, displayed });
             }
+        }
+    }
+
+    /// Answers an effect after the other effects, as the real driver does.
+    fn engine(&mut self, person: usize, input: Input) {
+        let life = self.people[person].life;
+        self.at(0, Event::Engine { person, life, input: Box::new(input) });
+    }
+
+    pub(crate) fn engine_answered(&mut self, person: usize, life: u64, input: Input) {
+        if life == self.people[person].life {
+            self.session(person, input);
         }
     }
 
@@ -282,7 +357,10 @@ impl World {
             (Request::Broadcast(text), Ok(_)) => {
                 self.people[person].history.acknowledged.insert(text);
             }
-            (Request::Say { text, .. }, Ok(Reply::Sent { to, .. })) => {
+            (
+                Request::Say { text, .. } | Request::Send { text, .. },
+                Ok(Reply::Sent { to, via: Via::Direct, .. }),
+            ) => {
                 let to: Username = to.parse().unwrap();
                 self.people[person].chat(&to).sent.push(text);
             }
@@ -297,12 +375,31 @@ impl World {
             Told::Broadcast { from, number, text, time_ms, .. } => {
                 who.history.shown.push((number, from, time_ms, text));
             }
-            Told::Message { own: true, id, .. } => {
-                assert!(who.history.under_way.insert(id), "an id names one message");
+            Told::Message { own: true, id, conversation, text, via, .. } => {
+                let to = conversation.person().expect("it is to a person").clone();
+                let state = match via {
+                    Via::Outbox => MessageState::Waiting,
+                    Via::Direct | Via::Server => MessageState::Sent,
+                };
+                let earlier = who.history.own.insert(id, Own { to, text, via, state });
+                assert!(earlier.is_none(), "an id names one message");
             }
-            Told::Message { from, text, .. } => who.chat(&from).received.push(text),
-            Told::MessageState { id, .. } => {
-                assert!(who.history.under_way.remove(&id), "a message ends once");
+            Told::Message { from, id, text, via, .. } => {
+                if via == Via::Direct {
+                    who.chat(&from).received.push(text);
+                }
+                who.history.heard.push(Heard { from, id, via });
+            }
+            Told::MessageState { id, state, .. } => {
+                // The client may have been killed between the record and the event.
+                if let Some(own) = who.history.own.get_mut(&id) {
+                    let is_over = matches!(
+                        own.state,
+                        MessageState::Delivered | MessageState::Failed | MessageState::Expired
+                    );
+                    assert!(!is_over, "{} is {state:?} after {:?}", own.text, own.state);
+                    own.state = state;
+                }
             }
             Told::ChatOpened { with, .. } => {
                 who.history.opened += 1;
@@ -315,7 +412,10 @@ impl World {
                 chat.closed = true;
             }
             Told::LoggedIn { .. } => who.history.returned += 1,
-            Told::Request { from, .. } => {
+            Told::Request { from, kind, .. } => {
+                if kind == RequestKind::Message {
+                    who.history.strangers.insert(from.clone());
+                }
                 let act = match self.chance(85) {
                     true => Act::Approve(from),
                     false => Act::Deny(from),
@@ -346,6 +446,38 @@ impl World {
                 panic!("person {person} was thrown out without a reason: {told:?}");
             }
             _ => {}
+        }
+    }
+}
+
+impl World {
+    /// Kills a client. It comes back by itself, with what is on its disk.
+    pub(crate) fn client_dies(&mut self, person: usize) {
+        if self.people[person].history.returned == 0 {
+            return; // nothing is to be lost yet
+        }
+        self.hit(Hit::ClientDied);
+        self.hang_up_all_peers(person);
+        self.hang_up_server(person);
+        let seed = self.random.u64(..);
+        let who = &mut self.people[person];
+        who.session = session(seed);
+        who.life += 1;
+        who.datagrams = None;
+        who.tick_at = None;
+        who.open_requests.clear();
+        who.history.kills += 1;
+        for chat in who.history.chats.values_mut().flatten() {
+            chat.killed |= !chat.closed;
+            chat.closed = true;
+        }
+        let back = self.random.u64(100..20_000);
+        self.at(back, Event::Act { person, act: Act::LogIn });
+    }
+
+    pub(crate) fn displayed(&mut self, person: usize, life: u64, displayed: Displayed) {
+        if life == self.people[person].life {
+            self.session(person, Input::Displayed(displayed));
         }
     }
 }

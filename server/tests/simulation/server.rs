@@ -224,7 +224,8 @@ impl World {
         }
         for one in said {
             if self.people[person].wire == Some(id) {
-                self.session(person, SessionInput::Server(one));
+                let input = self.people[person].note_server(one);
+                self.session(person, input);
             }
         }
     }

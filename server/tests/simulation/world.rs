@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem;
 
-use letschat_core::session::{Account, Displayed, Input as SessionInput, LinkId};
+use letschat_core::session::{Displayed, Input as SessionInput, LinkId};
 use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::SessionId;
@@ -41,13 +41,16 @@ pub(crate) enum Event {
     /// One side notices the end of the stream.
     EndAtServer(WireId),
     EndAtClient(WireId),
-    AccountOpened {
+    /// The engine answers an effect.
+    Engine {
         person: usize,
-        account: Box<Account>,
+        life: u64,
+        input: Box<SessionInput>,
     },
     /// The front end has displayed an event.
     Displayed {
         person: usize,
+        life: u64,
         displayed: Displayed,
     },
     Refused {
@@ -85,6 +88,7 @@ pub(crate) enum Event {
     },
     PeerUnreachable {
         person: usize,
+        life: u64,
         link: LinkId,
     },
     Act {
@@ -175,7 +179,8 @@ impl World {
                 let act = match self.random.u64(0..100) {
                     0..35 => Act::Broadcast,
                     35..55 => Act::Connect(self.random.usize(0..self.people.len())),
-                    55..92 => Act::Say,
+                    55..75 => Act::Say,
+                    75..92 => Act::Send(self.random.usize(0..self.people.len())),
                     92..95 => Act::Disconnect,
                     95 => Act::Leave,
                     96 => Act::Detach,
@@ -231,12 +236,8 @@ impl World {
             Event::BytesToClient(wire, bytes) => self.bytes_to_client(wire, &bytes),
             Event::EndAtServer(wire) => self.end_at_server(wire),
             Event::EndAtClient(wire) => self.end_at_client(wire),
-            Event::AccountOpened { person, account } => {
-                self.session(person, SessionInput::Account(Ok(*account)));
-            }
-            Event::Displayed { person, displayed } => {
-                self.session(person, SessionInput::Displayed(displayed));
-            }
+            Event::Engine { person, life, input } => self.engine_answered(person, life, *input),
+            Event::Displayed { person, life, displayed } => self.displayed(person, life, displayed),
             Event::Refused { person, dial } => self.refused(person, dial),
             Event::Stored { life, request, fails } => self.stored(life, request, fails),
             Event::DatagramToServer { person, session, number, message } => {
@@ -250,7 +251,9 @@ impl World {
                 self.peer_said(wire, to_dialler, message);
             }
             Event::PeerDown { wire, at_dialler } => self.peer_down(wire, at_dialler),
-            Event::PeerUnreachable { person, link } => self.peer_unreachable(person, link),
+            Event::PeerUnreachable { person, life, link } => {
+                self.peer_unreachable(person, life, link);
+            }
             Event::Act { person, act } => self.act(person, act),
             Event::Fault(fault) => self.fault(fault),
         }

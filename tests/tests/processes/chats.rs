@@ -46,14 +46,18 @@ fn a_chat_outlives_twenty_seconds_in_which_nothing_gets_through() {
 }
 
 #[test]
-fn what_could_not_be_delivered_is_named_when_the_chat_ends() {
+fn unconfirmed_message_waits_when_the_chat_ends() {
     let mut pair = Pair::chatting("127.0.3.4");
     pair.to_bob.weather(LinkCondition::Broken);
     pair.alice.wait_event("chat_interrupted");
-    pair.alice.ok("say", json!({"text": "into the void"}));
+    let said = pair.alice.ok("say", json!({"text": "into the void"}));
     pair.alice.ok("disconnect", json!({}));
+    let waits = pair.alice.wait_event_with("message_state", "state", "waiting");
+    assert_eq!((&waits["id"], &waits["via"]), (&said["message_id"], &json!("outbox")));
     let closed = pair.alice.wait_event("chat_closed");
-    assert_eq!(closed["undelivered"], json!(["into the void"]));
+    assert_eq!(closed["undelivered"], json!([]));
+    // Nothing goes to somebody whom the user has blocked.
+    pair.alice.ok("block", json!({"who": "bob"}));
 }
 
 #[test]

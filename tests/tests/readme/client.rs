@@ -8,7 +8,7 @@ use letschat_commands::exit_status;
 use letschat_commands::text::{ReplyWithMessage, WithMessage};
 use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
-use letschat_core::event::{self, Event, KeyState, Trouble};
+use letschat_core::event::{self, Event, KeyState, RequestKind, Trouble};
 use letschat_core::failure::Failure;
 use letschat_core::notice::Notice;
 use letschat_core::session::{Reply, Status};
@@ -67,7 +67,14 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::Retrying { reason: LinkEnd::Lost, attempt: 1, in_ms: 1, why: None },
         Event::LoggedIn { username: bob(), by: "" },
         Event::LeftServer { chats: 0 },
-        Event::Request { from: bob(), address: text(), fingerprint: text(), key, time_ms: 0 },
+        Event::Request {
+            from: bob(),
+            kind: RequestKind::Chat,
+            address: Some(text()),
+            fingerprint: text(),
+            key,
+            time_ms: 0,
+        },
         Event::RequestEnded { from: bob(), reason: RequestEnd::Withdrawn },
         Event::ChatOpened { with: bob(), fingerprint: text(), key },
         Event::ChatInterrupted { with: bob() },
@@ -75,9 +82,10 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::ChatClosed { with: bob(), reason: ChatEnd::Ended, undelivered: vec![] },
         Event::Message {
             from: bob(),
-            number,
+            number: Some(number),
             text: text(),
             time_ms: 0,
+            sent_ms: 0,
             conversation: ConversationId::Person(bob()),
             id,
             own: false,
@@ -88,6 +96,8 @@ pub(crate) fn every_event() -> Vec<Event> {
             id,
             state: MessageState::Delivered,
             via: Via::Direct,
+            code: Some(FailureCode::UnknownUser),
+            is_news: false,
         },
         Event::Broadcast {
             from: bob(),
@@ -169,10 +179,11 @@ fn every_reply() -> Vec<Reply> {
         Reply::Chat { with: text(), fingerprint: text(), key },
         Reply::Sent {
             to: text(),
-            number: 1,
+            number: Some(1),
             message_id: MessageId::of_broadcast(1, 1),
             state: MessageState::Sent,
             via: Via::Direct,
+            code: Some(FailureCode::UnknownUser),
         },
         Reply::Broadcast {
             number: 1,

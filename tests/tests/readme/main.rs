@@ -97,8 +97,8 @@ fn what_is_told_wrong_is_found_out() {
         ("exit statuses", "| 2 | the flags", "| 5 | the flags"),
         (
             "replies",
-            "| `say` | `to`, `number`, `message_id`, `state`, `via` |",
-            "| `say` | `to`, `id` |",
+            "| `say`, `send` | `to`, `number`, `message_id`, `state`, `via`, `code` |",
+            "| `say`, `send` | `to`, `id` |",
         ),
         ("replies", "| `login` | `username` |", "| `log_in` | `username` |"),
         ("reasons", "| `chat_closed` | `lost` |", "| `chat_closed` | `gone` |"),

@@ -12,23 +12,21 @@
 //! | `# …` | a directive: see [`DIRECTIVES`] |
 //!
 //! In a server's line `<some words>` stands for one word or a part of one, and `<rest>` for anything. In a
-//! client's line `<key>` and `<signature>` are those of the user whom the line names. Any further line of
-//! the server is a failure, and so is an end of the connection that the transcript does not show. The clock
+//! client's line `<key>` and `<signature>` are those of the user whom the line names; in a PREKEY, `<prekey>`
+//! and `<signature>` are the client's own. `<envelope for NAME>` alone in a payload's line is an envelope that the
+//! client seals for NAME, or one from the server that NAME can open. Any further line of the server is a failure, and so is an end of the connection that the transcript does not show. The clock
 //! stands still unless a directive moves it.
 #![allow(clippy::unwrap_used)]
 
+mod mail;
 mod test_hub;
+mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use data_encoding::HEXLOWER;
 use letschat_protocol::code::Code;
-use letschat_protocol::datagram::{Sealer, ToServer};
-use letschat_protocol::dialogue::{Closing, Request, SessionId, USAGE};
-use letschat_protocol::identity::{Fingerprint, Identity, PublicKey, safety_number};
-use letschat_protocol::message_id::MessageId;
-use letschat_protocol::peer::{ChatId, Refusal};
-use letschat_protocol::signing::LoginStatement;
+use letschat_protocol::dialogue::{Closing, Outcome, Request, USAGE};
+use letschat_protocol::peer::Refusal;
 use letschat_protocol::username::Username;
 use letschat_server::hub::{ConnectionId, Input, LinkEnd, Operator, Settings};
 
@@ -54,6 +52,13 @@ const DIRECTIVES: &[(&str, Directive)] = &[
     }),
     ("C is NAME, logged in", |replay, words| replay.client_is(words[0])),
     ("NAME hangs up", |replay, words| replay.hang_up(words[0])),
+    ("NAME has published a prekey", |replay, words| {
+        let connection = replay.user(words[0]);
+        replay.hub.publish_prekey(connection);
+    }),
+    ("NAME posts an envelope to NAME", |replay, words| {
+        replay.hub.post(replay.others[&name(words[0])], &name(words[1]));
+    }),
     ("NAME broadcasts TEXT", |replay, words| replay.broadcast(words[0], words[1])),
     ("NUMBER s pass", |replay, words| replay.hub.pass(words[0].parse::<u64>().unwrap() * 1_000)),
     ("all places are taken", |replay, _| replay.fill_all_places()),
@@ -102,6 +107,19 @@ fn a_transcript_that_tells_it_wrong_is_found_out() {
 }
 
 #[test]
+fn envelope_for_somebody_else_is_found_out() {
+    let right = "## Title\n```transcript\n# alice is logged in\n# C is bob, logged in\n\
+                 # bob has published a prekey\n# alice posts an envelope to bob\n\
+                 S: * MAIL 1 <id> alice <time> +423\nS+ <envelope for bob>\n```\n";
+    let replay = |text: &str| transcripts_of(text)[0].replay();
+    assert_eq!(replay(right), Ok(()));
+    for wrong in ["<envelope for carol>", "<envelope>"] {
+        let error = replay(&right.replace("<envelope for bob>", wrong)).expect_err(wrong);
+        assert!(error.starts_with("docs/PROTOCOL.md:8:"), "{error}");
+    }
+}
+
+#[test]
 fn the_table_of_codes_is_that_of_the_code() {
     let listed: Vec<(String, String)> =
         rows_under("Reply codes").map(|row| (row[0].clone(), row[1].clone())).collect();
@@ -127,25 +145,9 @@ fn every_request_has_a_section_of_its_own() {
 }
 
 #[test]
-fn the_test_vectors_are_what_the_code_makes() {
-    let (alice, bob) = (Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32]));
-    let key = alice.public_key();
-    let server = Fingerprint::of_spki(b"letschat");
-    let statement = LoginStatement { server: &server, username: &name("alice"), binding: &[4; 32] };
-    let datagram = Sealer::new(SessionId(5), &[6; 32]).seal(&ToServer::Answer(9));
-    let safety = safety_number((&name("alice"), &key), (&name("bob"), &bob.public_key()));
-    let made = [
-        key.to_string(),
-        key.fingerprint().to_string(),
-        server.to_string(),
-        alice.sign(&statement).to_string(),
-        HEXLOWER.encode(&datagram),
-        MessageId::in_chat(ChatId(1), &PublicKey::from_bytes([7; 32]), 3).to_string(),
-        MessageId::of_broadcast(5, 9).to_string(),
-        safety,
-    ];
-    let listed: Vec<String> = rows_under("Test vectors").map(|row| row[1].clone()).collect();
-    assert_eq!(listed, made);
+fn table_of_outcomes_is_that_of_the_code() {
+    let outcomes: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+    assert_eq!(first_cells("POST"), outcomes);
 }
 
 /// Returns the rows of the first table under a heading, without its header and without back quotes.
@@ -271,8 +273,7 @@ impl Replay {
         if self.hub.wires[&client].closed {
             return Err("expected: an open connection\ngot:      an end".into());
         }
-        let text = self.hub.signed(text, client);
-        self.sending.extend_from_slice(text.as_bytes());
+        self.sending.extend(self.hub.filled(text, client));
         self.sending.push(b'\n');
         if !next.starts_with("C+") {
             let bytes = std::mem::take(&mut self.sending);
@@ -325,6 +326,14 @@ impl Replay {
         self.others.insert(name(who), other);
     }
 
+    /// Returns the connection of a user whom a directive has logged in.
+    fn user(&mut self, who: &str) -> ConnectionId {
+        match self.others.get(&name(who)) {
+            Some(other) => *other,
+            None => self.connected(),
+        }
+    }
+
     fn hang_up(&mut self, who: &str) {
         let connection = self.others[&name(who)];
         self.hub.put(Input::Gone { connection, why: LinkEnd::Ended });
@@ -368,6 +377,9 @@ fn fill<'a>(form: &str, text: &'a str) -> Option<Vec<&'a str>> {
 
 /// Returns true if a line matches the transcript's line with its placeholders.
 fn matches(pattern: &str, text: &str) -> bool {
+    if pattern.starts_with("<envelope for ") {
+        return pattern == text;
+    }
     let placeholder = pattern.split_once('<').and_then(|(before, rest)| {
         let (name, after) = rest.split_once('>')?;
         Some((before, name, after))

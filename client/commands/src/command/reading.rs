@@ -1,6 +1,5 @@
 //! Parsing of typed lines and JSON objects into calls.
 
-use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
 use super::{Asks, Call, Command, Rejection, Role};
@@ -37,16 +36,11 @@ pub(super) fn is_marked(line: &str) -> bool {
     line.trim_start().strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
 }
 
-/// Returns the call if the line switches to another chat, even while plain text goes nowhere.
-pub(super) fn switch(line: &str) -> Option<Call> {
-    let call = parse_line(line, false).ok()?;
-    (call.command.role == Some(Role::Switch)).then_some(call)
-}
-
-/// Returns true for words that an alias would send to others: `all right, then` may be meant for the peer.
+/// Returns true for words that an alias would send to everybody: `all right, then` may be meant for the peer.
 pub(super) fn is_said_by_alias(line: &str) -> bool {
     let (name, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-    let command = find(name).ok().filter(|command| command.says.is_some());
+    let to_everybody = |command: &&Command| command.says.is_some() && command.chat.is_none();
+    let command = find(name).ok().filter(to_everybody);
     !rest.is_empty() && command.is_some_and(|command| !command.name.eq_ignore_ascii_case(name))
 }
 
@@ -55,21 +49,12 @@ pub(super) fn needs_a_slash() -> Rejection {
     Rejection { command: None, failure: Failure::new(FailureCode::UnknownCommand, why) }
 }
 
-pub(super) fn said_too_late(who: &Username) -> Rejection {
-    let why = format!(
-        "The chat with {who} is over, so this went nowhere. `/switch NAME` goes to another chat; \
-         after any command with a `/` plain lines are commands again."
-    );
-    let command = Some(Command::of(Role::Say));
-    Rejection { command, failure: Failure::new(FailureCode::NoChat, why) }
-}
-
 /// Parses a command and the `arguments` of a JSON object.
 pub fn parse_object(name: &str, arguments: &Map<String, Value>) -> Result<Call, Rejection> {
     let command = find(name)?;
     let arguments = Arguments::from_object(command.parameters, arguments);
     arguments
-        .map(|arguments| Call { is_by_name: true, ..Call::new(command, arguments) })
+        .map(|arguments| Call::new(command, arguments))
         .map_err(|error| misused(command, &error))
 }
 

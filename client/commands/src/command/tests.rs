@@ -59,7 +59,9 @@ fn no_other_file_names_a_command() {
         for line in shipped.lines().filter(is_code) {
             for command in TABLE {
                 let name = format!("\"{}\"", command.name);
-                assert!(!line.contains(&name), "{}: {line}", path.display());
+                // A plugin's filters have kinds, one of which is called like a command.
+                let is_kind = line.contains("FilterKind::");
+                assert!(is_kind || !line.contains(&name), "{}: {line}", path.display());
             }
         }
         searched += 1;

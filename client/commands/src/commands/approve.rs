@@ -1,4 +1,4 @@
-//! `approve`: accepts a chat request.
+//! `approve`: accepts a request for a chat or for messages.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
@@ -10,7 +10,7 @@ const WHO: Parameter =
 pub(crate) static COMMAND: Command = Command {
     name: "approve",
     aliases: &["accept"],
-    summary: "Let somebody who asks chat with you.",
+    summary: "Let somebody who asks chat with you or write to you.",
     example: "approve bob",
     parameters: &[WHO],
     is_quiet: true,

@@ -10,7 +10,7 @@ const OFF: Parameter = Parameter::optional("off", Kind::Flag).help("unblock them
 
 pub(crate) static COMMAND: Command = Command {
     name: "block",
-    summary: "Block somebody's requests and broadcasts, or list the blocked.",
+    summary: "Block somebody's requests, messages and broadcasts, or list them.",
     example: "block mallory",
     parameters: &[WHO, OFF],
     ..Command::new(run)

@@ -1,4 +1,4 @@
-//! `deny`: declines a chat request.
+//! `deny`: declines a request for a chat or for messages.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
@@ -10,7 +10,7 @@ const WHO: Parameter =
 pub(crate) static COMMAND: Command = Command {
     name: "deny",
     aliases: &["refuse"],
-    summary: "Turn somebody who asks down.",
+    summary: "Decline the request of somebody who asks or has written.",
     example: "deny bob",
     parameters: &[WHO],
     ..Command::new(run)

@@ -18,6 +18,7 @@ mod passwd;
 mod plugin;
 mod quit;
 mod say;
+mod send;
 mod signup;
 mod status;
 mod switch;
@@ -39,6 +40,7 @@ pub static TABLE: &[&Command] = &[
     &approve::COMMAND,
     &deny::COMMAND,
     &cancel::COMMAND,
+    &send::COMMAND,
     &say::COMMAND,
     &switch::COMMAND,
     &disconnect::COMMAND,

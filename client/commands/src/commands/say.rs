@@ -1,4 +1,4 @@
-//! `say`: sends a message to a peer.
+//! `say`: sends a message in the current conversation.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};
@@ -8,11 +8,11 @@ const TEXT: Parameter =
     Parameter::required("text", Kind::Text).asks("Say what?").help("the message");
 const TO: Parameter = Parameter::optional("to", Kind::User)
     .only_in_objects()
-    .help("the chat; without it, the current one");
+    .help("the person; without it, the current one");
 
 pub(crate) static COMMAND: Command = Command {
     name: "say",
-    summary: "Say something in the current chat.",
+    summary: "Say something in the current conversation.",
     example: "say hello",
     parameters: &[TEXT, TO],
     role: Some(Role::Say),

@@ -1,4 +1,4 @@
-//! `switch`: changes the current chat.
+//! `switch`: changes the current conversation.
 
 use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context, Role};
@@ -6,11 +6,11 @@ use letschat_core::session::Request;
 
 const WHO: Parameter = Parameter::required("who", Kind::Partner)
     .asks("Switch to whom?")
-    .help("the other side of an open chat");
+    .help("somebody whom you know, with or without an open chat");
 
 pub(crate) static COMMAND: Command = Command {
     name: "switch",
-    summary: "Make another chat the one your text goes to.",
+    summary: "Let your text go to somebody else.",
     example: "switch bob",
     parameters: &[WHO],
     role: Some(Role::Switch),

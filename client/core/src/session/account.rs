@@ -144,6 +144,13 @@ impl AccountState {
         self.offered.insert(who.clone(), Offered { key, is_shown });
     }
 
+    /// Notes an offer of a key that the user is not shown yet. It is shown before it can be trusted.
+    pub(super) fn note_unshown_offer(&mut self, who: &Username, key: PublicKey) {
+        let earlier = self.offered.get(who);
+        let is_shown = earlier.is_some_and(|earlier| earlier.key == key && earlier.is_shown);
+        self.offered.insert(who.clone(), Offered { key, is_shown });
+    }
+
     /// Notes that the user is shown an offered key. Returns the failure that shows it.
     pub(super) fn show_offer(&mut self, who: &Username, new: PublicKey, trusting: bool) -> Failure {
         self.offered.insert(who.clone(), Offered { key: new, is_shown: true });

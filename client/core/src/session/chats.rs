@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use letschat_protocol::identity::PublicKey;
-use letschat_protocol::limits::MAX_MESSAGE_BYTES;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
-use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
 
 use super::account::AccountState;
 use super::calls::Proposal;
-use super::chat::Chat;
+use super::chat::{Chat, Ended, Unconfirmed};
 use super::context::Context;
 use super::links::LinkUse;
+use super::mail::ChatProgress;
 use super::{ChatStatus, LinkId, Reply, RequestId, Session, Typing, choose};
 use crate::codes::ChatEnd;
+use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, KeyState, fingerprint};
-use crate::failure::{Among, Failure, Text};
+use crate::failure::{Among, Failure};
+use crate::mail::Stream;
 use crate::notice::Notice;
 use crate::view::ChatState;
 
@@ -31,6 +32,8 @@ pub(super) struct Chats {
     typing: Typing,
     /// True while nothing is read from the links, since the front end is behind.
     is_held: bool,
+    /// The chats that have ended and are not reported yet.
+    ended: Vec<Ended>,
 }
 
 impl Chats {
@@ -66,7 +69,7 @@ impl Chats {
 
     pub(super) fn statuses(&self, account: &AccountState) -> impl Iterator<Item = ChatStatus> {
         self.open.iter().map(|(who, chat)| {
-            let is_current = self.typing.current() == Some(who);
+            let is_current = self.typing.chat() == Some(who);
             chat.status(is_current, account.key_state(who, &chat.key()))
         })
     }
@@ -119,15 +122,20 @@ impl Chats {
         true
     }
 
-    /// Makes a chat the current one.
-    pub(super) fn switch(&mut self, to: &str) -> Result<Reply, Failure> {
-        self.typing = Typing::Chat(self.named(to)?);
-        Ok(Reply::Done {})
+    /// Makes a conversation the current one.
+    pub(super) fn switch(&mut self, to: Username) {
+        self.typing = Typing::Chat(to);
     }
 
-    /// Notes that the user knows that a chat is over.
-    pub(super) fn accept_end(&mut self, who: &Username) {
-        self.typing.accept_end(who);
+    /// Returns the progress of the chat that this stream is of.
+    pub(super) fn progress(&self, with: &Username, stream: &Stream) -> Option<ChatProgress> {
+        let chat = self.open.get(with).filter(|chat| chat.stream() == *stream)?;
+        Some(chat.progress())
+    }
+
+    /// Returns the chats that have ended since the last call.
+    pub(super) fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
     }
 
     fn named(&self, who: &str) -> Result<Username, Failure> {
@@ -135,14 +143,13 @@ impl Chats {
         chosen.map_err(|_| Failure::NoChatWith(who.to_owned()))
     }
 
-    /// Returns the chat that the user means: the named one, or the current one. If there is
-    /// neither, it fails even if just one chat is left, so that text never goes astray.
-    fn meant(&self, who: Option<&str>) -> Result<Username, Failure> {
-        match (who, self.typing.current()) {
-            (None, Some(current)) => Ok(current.clone()),
-            (Some(who), _) => self.named(who),
-            (None, None) if self.open.is_empty() => Err(Failure::NoChat),
-            (None, None) => Err(Failure::CurrentChatOver),
+    /// Returns the person of the current conversation. If there is none, it fails even if just one
+    /// chat is left, so that text never goes astray.
+    pub(super) fn current(&self) -> Result<Username, Failure> {
+        match self.typing.chat() {
+            Some(current) => Ok(current.clone()),
+            None if self.open.is_empty() => Err(Failure::NoChat),
+            None => Err(Failure::NoConversation),
         }
     }
 
@@ -176,11 +183,11 @@ impl Chats {
         is_message && end.is_none()
     }
 
-    /// Notes that the front end has displayed a message and all before it in its chat.
-    pub(super) fn displayed(&mut self, cx: &Context, count: u64, number: u64) {
-        if let Some(chat) = self.open.values_mut().find(|chat| chat.is_number(count)) {
-            chat.displayed(cx.now_ms(), number);
-        }
+    /// Notes that the front end has displayed a message and all before it in its chat. Returns false
+    /// if the chat has ended.
+    pub(super) fn displayed(&mut self, cx: &Context, count: u64, number: u64) -> bool {
+        let chat = self.open.values_mut().find(|chat| chat.is_number(count));
+        chat.map(|chat| chat.displayed(cx.now_ms(), number)).is_some()
     }
 
     /// Holds all links, so that nothing is read from them, or releases them.
@@ -223,17 +230,18 @@ impl Chats {
     }
 
     pub(super) fn disconnect(&mut self, cx: &mut Context, id: RequestId, who: Option<&str>) {
-        match self.meant(who) {
+        let is_current =
+            |name: &Username| who.is_none_or(|who| who.eq_ignore_ascii_case(name.as_str()));
+        if let Some(current) = self.typing.chat().filter(|name| is_current(name))
+            && !self.open.contains_key(current)
+        {
+            // The conversation has no chat, so that leaving it is all.
+            self.typing = Typing::Commands;
+            return cx.answer(id, Reply::Done {});
+        }
+        match who.map_or_else(|| self.current(), |who| self.named(who)) {
             Ok(who) => self.end(cx, &who, Some(id)),
-            Err(failure) => {
-                // The user wanted the chat to end, and it has.
-                if let Typing::Over(over) = &self.typing
-                    && who.is_none_or(|who| who.eq_ignore_ascii_case(over.as_str()))
-                {
-                    self.typing = Typing::Commands;
-                }
-                cx.fail(id, failure);
-            }
+            Err(failure) => cx.fail(id, failure),
         }
     }
 
@@ -260,7 +268,7 @@ impl Chats {
         if let Some(mut chat) = self.open.remove(who) {
             chat.hang_up(cx, reason);
             self.typing.closed(who, reason == ChatEnd::Ended || chat.is_ending());
-            chat.tell_end(cx, reason);
+            self.ended.push(chat.into_ended(reason));
         }
     }
 
@@ -283,25 +291,52 @@ impl Session {
         };
         // If a chat is open, they called again, so they have forgotten it.
         self.chats.close(&mut self.cx, who, ChatEnd::Replaced);
+        self.note_ended_chats();
         let state = self.account.pin(&mut self.cx, who, agreed.key);
         self.requests.forget_bell(who);
         self.chats.open(&mut self.cx, who, agreed, author, state);
+        self.release_held(who);
         self.server.report_activity(&mut self.cx);
         if self.cx.config().detach_on_chat {
             self.leave_server();
         }
     }
 
-    /// Sends the user's text in a chat.
-    pub(super) fn say(&mut self, to: Option<&str>, text: &str) -> Result<Reply, Failure> {
-        let who = self.chats.meant(to)?;
-        if is_blank(text) {
-            return Err(Failure::Blank(Text::Message));
+    /// Reports the chats that have ended. Their unconfirmed messages take the next route.
+    pub(super) fn note_ended_chats(&mut self) {
+        for ended in self.chats.take_ended() {
+            let Ended { with, reason, stream, progress, unconfirmed, waiting, .. } = ended;
+            let mut undelivered = Vec::new();
+            for Unconfirmed { id, place, text } in unconfirmed {
+                if !self.hand_over(&with, place, id, &text) {
+                    self.cx.tell(Event::MessageState {
+                        conversation: ConversationId::Person(with.clone()),
+                        id,
+                        state: MessageState::Failed,
+                        via: Via::Direct,
+                        code: None,
+                        is_news: false,
+                    });
+                    undelivered.push(text);
+                }
+            }
+            self.note_ended_chat(stream, progress);
+            self.cx.tell(Event::ChatClosed { with, reason, undelivered });
+            for id in waiting {
+                self.cx.answer(id, Reply::Done {});
+            }
         }
-        if text.len() > MAX_MESSAGE_BYTES {
-            let (limit, bytes) = (MAX_MESSAGE_BYTES, text.len());
-            return Err(Failure::TextTooLong { text: Text::Message, limit, bytes });
-        }
-        self.send_to(&who, text)
+    }
+
+    /// Makes a conversation the current one: that of an open chat, or with a person who is known.
+    pub(super) fn switch(&mut self, to: &str) -> Result<Reply, Failure> {
+        let unknown = || Failure::NoChatWith(to.to_owned());
+        let who: Username = to.parse().map_err(|_| unknown())?;
+        let is_known = self.chats.is_open(&who)
+            || self.account.known_key(&who).is_some()
+            || self.server.has_listed(self.account.name(), to);
+        is_known.then_some(()).ok_or_else(unknown)?;
+        self.chats.switch(who);
+        Ok(Reply::Done {})
     }
 }

@@ -108,20 +108,14 @@ impl Delivery {
         (first..).zip(&self.unconfirmed)
     }
 
-    /// Returns the numbers of the unconfirmed messages, or `None` if there are none.
-    pub(super) fn unconfirmed_numbers(&self) -> Option<RangeInclusive<u64>> {
-        let first = self.sent - self.unconfirmed.len() as u64 + 1;
-        (first <= self.sent).then_some(first..=self.sent)
+    /// Returns the numbers of the last message received and of the last one displayed.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.received, self.displayed)
     }
 
     /// Returns the number of unconfirmed messages.
     pub(super) fn waiting(&self) -> usize {
         self.unconfirmed.len()
-    }
-
-    /// Ends the delivery. Returns the unconfirmed texts.
-    pub(super) fn into_undelivered(self) -> Vec<String> {
-        self.unconfirmed.into()
     }
 }
 
@@ -141,7 +135,6 @@ mod tests {
         assert!(old.is_empty(), "an old confirmation changes nothing");
         assert_eq!(delivery.unconfirmed().collect::<Vec<_>>(), [(3, &"three".to_owned())]);
         assert_eq!(delivery.confirm(4), None);
-        assert_eq!(delivery.into_undelivered(), ["three"]);
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use letschat_protocol::body::Body;
 pub use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{FromServer, Request as ServerRequest, Secret, SessionId};
+use letschat_protocol::envelope::Recipient;
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey};
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::reply::Reply;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::mail::{Arrived, MailChange, StoredMail, StoredPrekey};
 
 /// The id of a user's request until it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +57,14 @@ pub enum Input {
     ServerLost,
     /// The answer to [`Effect::OpenAccount`].
     Account(Result<Account, AccountError>),
+    /// The answer to [`Effect::Commit`]. The text says why it failed.
+    Committed { commit: u64, result: Result<(), String> },
+    /// The server delivered an envelope, which takes the place of its notice.
+    Mail(Box<Arrived>),
+    /// The answer to [`Effect::Seal`]: the envelope, or `None` if a key is no key.
+    Sealed(Option<Vec<u8>>),
+    /// The answer to [`Effect::MakePrekey`]. The text says why it failed.
+    PrekeyMade(Result<StoredPrekey, String>),
     /// An authentic datagram from the server.
     Datagram(ToClient),
     /// [`Effect::DialPeer`] succeeded: TLS is up and the peer has the expected key.
@@ -80,6 +91,8 @@ pub enum Displayed {
     /// A message of a chat, and all before it. `chat` counts the chats of this run, `number` the
     /// messages of the chat.
     Message { chat: u64, number: u64 },
+    /// A message from an envelope, and all such before it. `count` counts those of this account.
+    Mail { count: u64 },
     /// A broadcast. `log` counts the logs that this run has followed, and `number` is its number in
     /// the log.
     Broadcast { log: u64, number: u64 },
@@ -139,6 +152,8 @@ pub struct Account {
     pub blocked: BTreeSet<Username>,
     /// The shown part of the server's broadcasts.
     pub position: LogPosition,
+    /// The messages and prekeys.
+    pub mail: StoredMail,
 }
 
 /// The reason for which no account could be opened.
@@ -188,6 +203,12 @@ pub enum Effect {
     CloseAccount,
     /// Write to the open account's folder.
     Save(Save),
+    /// Record changes durably, all or none. Answered by [`Input::Committed`].
+    Commit { commit: u64, changes: Vec<MailChange> },
+    /// Sign a body and seal it for these devices. Answered by [`Input::Sealed`].
+    Seal { body: Box<Body>, recipients: Vec<Recipient> },
+    /// Make a prekey and keep its private half. Answered by [`Input::PrekeyMade`].
+    MakePrekey { created_ms: u64, until_ms: u64 },
     /// Start to exchange this session's datagrams with the server at this UDP port, with keys exported from its
     /// TLS session.
     OpenDatagrams { session: SessionId, port: u16 },
@@ -251,21 +272,20 @@ pub enum Request {
     /// a port. `force` asks even if that looks invalid. The chat becomes current with `switch`, or if no other chat
     /// is.
     Connect { who: String, force: bool, switch: bool },
-    /// Approve a request. `None` means the only one.
+    /// Approve a request for a chat or for messages. `None` means the only one.
     Approve(Option<String>),
     /// Deny a request. `None` means the only one.
     Deny(Option<String>),
     /// Withdraw the user's own request. `None` means the only one. Also stops trying to reach the
     /// server.
     Cancel(Option<String>),
-    /// Send a text in a chat. `None` means the current one.
+    /// Send a text in a conversation. `None` means the current one.
     Say { to: Option<String>, text: String },
-    /// Make a chat the current one.
+    /// Send a text to a person or to everyone, by the best route.
+    Send { to: String, text: String },
+    /// Make a conversation the current one.
     Switch(String),
-    /// Take typed lines as commands again, after this chat, which was current, ended by no act of
-    /// the user.
-    AcceptEnd(Username),
-    /// End a chat. `None` means the current one.
+    /// End a chat, or leave a conversation without one. `None` means the current one.
     Disconnect(Option<String>),
     /// Send a text to everybody.
     Broadcast(String),

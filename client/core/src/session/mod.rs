@@ -17,6 +17,7 @@
 //! * `broadcasts` – a record of shown broadcasts, and the repair of missing ones
 //! * `calls` – requests for chats, in both directions
 //! * `chats` – the open chats; `chat` – messages, breaks, the end of one of them
+//! * `mail` – messages in envelopes, also to people who are away
 //! * `typing` – the meaning of a typed line
 //! * `routes` – the ways by which a message reaches a person
 //! * `delivery` – one chat's messages, on any path
@@ -26,8 +27,9 @@
 //! * Each request is answered exactly once, also when links break or the user quits.
 //! * A chat opens only after one side's user approved and the other side said it is still there.
 //! * Chats do not depend on the link to the server.
-//! * The current chat changes only by the user's own act. When the other side ends it, typed text
-//!   goes nowhere until the user has acknowledged that: it never becomes a command.
+//! * The current conversation changes only by the user's own act. When the other side ends a chat, typed text takes
+//!   the next route: it never becomes a command.
+//! * A message is recorded before it is sent, and acknowledged after it was displayed and recorded.
 
 mod account;
 mod backoff;
@@ -39,6 +41,7 @@ mod context;
 pub mod delivery;
 pub mod io;
 mod links;
+mod mail;
 mod reply;
 mod retry;
 mod routes;
@@ -59,6 +62,7 @@ use self::calls::{Calls, Requests};
 use self::chats::Chats;
 use self::context::Context;
 use self::links::LinkUse;
+use self::mail::Mail;
 use self::server::{ListFor, ServerSide};
 use crate::codes::LinkEnd;
 use crate::event::{Event, fingerprint};
@@ -108,6 +112,7 @@ pub struct Session {
     /// Others' requests for a chat.
     requests: Requests,
     chats: Chats,
+    mail: Mail,
     quitting: Option<RequestId>,
     /// The last state that front ends were told.
     told: SessionState,
@@ -124,6 +129,7 @@ impl Session {
             calls: Calls::default(),
             requests: Requests::default(),
             chats: Chats::default(),
+            mail: Mail::default(),
             quitting: None,
             told: SessionState::default(),
         }
@@ -141,6 +147,10 @@ impl Session {
             Input::Server(said) => self.server_said(said),
             Input::ServerLost => self.server_down(LinkEnd::Lost),
             Input::Account(result) => self.account_opened(result),
+            Input::Committed { commit, result } => self.committed(commit, result),
+            Input::Mail(mail) => self.mail_arrived(*mail),
+            Input::Sealed(envelope) => self.sealed(envelope),
+            Input::PrekeyMade(made) => self.prekey_made(made),
             Input::Datagram(message) => self.datagram(message),
             Input::PeerDialled { link } => self.peer_dialled(link),
             Input::PeerArrived { link, key, from } => self.peer_arrived(link, key, from),
@@ -154,6 +164,7 @@ impl Session {
             Input::Tick => {}
         }
         self.tick();
+        self.note_ended_chats();
         self.release_account();
         self.tell_if_changed();
         self.finish_quitting();
@@ -169,6 +180,7 @@ impl Session {
             self.requests.next_deadline(),
             self.cx.links.next_deadline(),
             self.chats.next_deadline(),
+            self.mail.next_deadline(self.server.is_logged_in()),
         ]
         .into_iter()
         .flatten()
@@ -202,7 +214,7 @@ impl Session {
             && told.username.as_ref() == self.account.name()
             && told.typing == *self.typing()
             && told.chats.iter().map(|(who, state)| (who, *state)).eq(self.chats.states())
-            && told.requests.iter().eq(self.requests.names());
+            && told.requests == self.asking();
         if is_told {
             return;
         }
@@ -212,15 +224,25 @@ impl Session {
             username: self.account.name().cloned(),
             typing: self.typing().clone(),
             chats: self.chats.states().map(|(who, state)| (who.clone(), state)).collect(),
-            requests: self.requests.names().cloned().collect(),
+            requests: self.asking(),
         };
         self.cx.tell(Event::State(Box::new(self.told.clone())));
+    }
+
+    /// Returns the people who ask for a chat or have written without approval.
+    fn asking(&self) -> BTreeSet<Username> {
+        self.requests.names().chain(self.mail.asking()).cloned().collect()
     }
 
     /// Handles a confirmation of the front end. A message counts as delivered only now.
     fn displayed(&mut self, what: Displayed) {
         match what {
-            Displayed::Message { chat, number } => self.chats.displayed(&self.cx, chat, number),
+            Displayed::Message { chat, number } => {
+                if !self.chats.displayed(&self.cx, chat, number) {
+                    self.displayed_in_ended_chat(chat, number);
+                }
+            }
+            Displayed::Mail { count } => self.mail_displayed(count),
             Displayed::Broadcast { log, number } => {
                 if self.broadcasts.displayed(log, number) {
                     self.save_position();
@@ -237,6 +259,7 @@ impl Session {
             self.cx.refuse(link, why);
         }
         self.chats.tick(&mut self.cx);
+        self.tick_mail();
     }
 
     /// Handles a dialled link that is up.
@@ -312,16 +335,13 @@ impl Session {
                 self.leave_server();
                 Ok(Reply::Done {})
             }
-            Request::Deny(who) => self.requests.deny(cx, account, who.as_deref()),
+            Request::Deny(who) => self.deny(who.as_deref()),
             Request::Cancel(who) => self.cancel(who.as_deref()),
-            Request::Say { to, text } => self.say(to.as_deref(), &text),
-            Request::Switch(to) => self.chats.switch(&to),
-            Request::AcceptEnd(who) => {
-                self.chats.accept_end(&who);
-                Ok(Reply::Done {})
-            }
+            Request::Say { to, text } => return self.say(id, to, text),
+            Request::Send { to, text } => return self.send(id, to, text),
+            Request::Switch(to) => self.switch(&to),
             Request::Verify { who, matches } => self.verify(&who, matches),
-            Request::Trust(who) => account.trust(cx, &who),
+            Request::Trust(who) => self.trust(&who),
             Request::Block { who, on } => self.block(&who, on),
             Request::Blocked => account.list_blocked(),
             Request::Status => Ok(Reply::Status(Box::new(self.status()))),
@@ -337,6 +357,28 @@ impl Session {
         self.account.verify(&mut self.cx, &who, key.ok_or_else(unknown)?, matches)
     }
 
+    /// Accepts a peer's changed key, and shows their held messages.
+    fn trust(&mut self, who: &str) -> Result<Reply, Failure> {
+        let reply = self.account.trust(&mut self.cx, who)?;
+        if let Ok(who) = who.parse() {
+            self.release_held(&who);
+            self.resume_posting(&who);
+        }
+        Ok(reply)
+    }
+
+    /// Denies a request for a chat or for messages.
+    fn deny(&mut self, who: Option<&str>) -> Result<Reply, Failure> {
+        let who = self.choose_asking(who)?;
+        self.requests.turn_down(&mut self.cx, &mut self.account, &who, Refusal::Denied);
+        self.deny_messages(&who);
+        Ok(Reply::Done {})
+    }
+
+    fn choose_asking(&self, who: Option<&str>) -> Result<Username, Failure> {
+        choose(Among::Asking, who, self.asking().iter())
+    }
+
     /// Blocks or unblocks a user. A block ends every request and chat with them.
     fn block(&mut self, who: &str, on: bool) -> Result<Reply, Failure> {
         let who: Username = who.parse().map_err(|_| Failure::WhomToBlock)?;
@@ -345,6 +387,8 @@ impl Session {
             self.requests.turn_down(&mut self.cx, &mut self.account, &who, Refusal::Denied);
             self.calls.end(&mut self.cx, &who, &Failure::Cancelled(Cancel::Blocked));
             self.chats.end(&mut self.cx, &who, None);
+            self.deny_messages(&who);
+            self.stop_writing_to(&who);
         }
         Ok(Reply::BlockSet { who: who.to_string(), on, changed })
     }
@@ -361,7 +405,7 @@ impl Session {
     }
 
     fn finish_quitting(&mut self) {
-        if !self.chats.is_empty() {
+        if !self.chats.is_empty() || !self.mail.is_recorded() {
             return;
         }
         if let Some(id) = self.quitting.take() {
@@ -372,9 +416,11 @@ impl Session {
 
     /// Unlocks the account once neither the server nor a peer needs it.
     fn release_account(&mut self) {
-        if self.server.needs_account() || self.has_peers() || !self.account.close() {
+        let is_needed = self.server.needs_account() || self.has_peers();
+        if is_needed || !self.mail.is_recorded() || !self.account.close() {
             return;
         }
+        self.close_mail();
         // Arrived links came to this account and its introductions.
         self.close_newcomers();
         self.requests = Requests::default();
@@ -407,7 +453,7 @@ impl Session {
             port,
             udp: self.server.datagrams_work(),
             chats: chats.collect(),
-            requests: self.requests.names().map(Username::to_string).collect(),
+            requests: self.asking().iter().map(Username::to_string).collect(),
         }
     }
 }

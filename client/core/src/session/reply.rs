@@ -4,6 +4,7 @@ use letschat_protocol::dialogue::Listed;
 use letschat_protocol::message_id::MessageId;
 use serde::Serialize;
 
+use crate::codes::FailureCode;
 use crate::conversation::{MessageState, Via, digits};
 use crate::event::KeyState;
 
@@ -28,15 +29,18 @@ pub enum Reply {
     Users { users: Vec<User> },
     /// A chat is open. `fingerprint` and `key` are about the other side's key.
     Chat { with: String, fingerprint: String, key: KeyState },
-    /// A message is on its way. `number` counts the messages of the chat. A JSON reply has
-    /// `message_id` instead of `id`, which names its request.
+    /// A message is on its way, or waits. `number` counts the messages of a direct chat, and `code`
+    /// says why it waits. A JSON reply has `message_id` instead of `id`, which names its request.
     Sent {
         to: String,
-        number: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
         #[serde(serialize_with = "digits")]
         message_id: MessageId,
         state: MessageState,
         via: Via,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<FailureCode>,
     },
     /// A broadcast is in the log. `time` is as in RFC 3339.
     Broadcast {

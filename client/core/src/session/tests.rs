@@ -25,6 +25,7 @@ mod hostile;
 mod idle;
 mod keys;
 mod loops;
+mod mail;
 mod server;
 mod typing;
 
@@ -34,6 +35,9 @@ struct TestSession {
     now: Now,
     requests: u64,
     links: u64,
+    disk: mail::Disk,
+    /// The server's answer to a prekey.
+    prekeys: Code,
 }
 
 fn key(seed: u8) -> PublicKey {
@@ -55,7 +59,8 @@ impl TestSession {
             seed: 1,
         };
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
-        TestSession { session: Session::new(config), now, requests: 0, links: 0 }
+        let (session, disk) = (Session::new(config), mail::Disk::default());
+        TestSession { session, now, requests: 0, links: 0, disk, prekeys: Code::Ok }
     }
 
     fn logged_in() -> TestSession {
@@ -69,19 +74,28 @@ impl TestSession {
 
     /// Handles an input. Events are confirmed as displayed at once.
     fn put(&mut self, input: Input) -> Vec<Effect> {
-        let mut effects = self.put_undisplayed(input);
-        let displayed = |effect: &Effect| match effect {
-            Effect::Display(_, displayed) => Some(*displayed),
-            _ => None,
-        };
-        for displayed in effects.iter().filter_map(displayed).collect::<Vec<_>>() {
-            effects.extend(self.put_undisplayed(Input::Displayed(displayed)));
-        }
-        effects
+        self.put_with(input, true)
     }
 
     fn put_undisplayed(&mut self, input: Input) -> Vec<Effect> {
-        self.session.handle(self.now, input)
+        self.put_with(input, false)
+    }
+
+    /// Handles an input, and answers the effects that need no network, in their order.
+    fn put_with(&mut self, input: Input, displays: bool) -> Vec<Effect> {
+        let mut effects = self.session.handle(self.now, input);
+        let mut done = 0;
+        while done < effects.len() {
+            let answer = match &effects[done] {
+                Effect::Display(_, displayed) if displays => Some(Input::Displayed(*displayed)),
+                effect => self.disk.answer(effect),
+            };
+            done += 1;
+            if let Some(input) = answer {
+                effects.extend(self.session.handle(self.now, input));
+            }
+        }
+        effects
     }
 
     fn ask(&mut self, request: Request) -> (RequestId, Vec<Effect>) {
@@ -115,13 +129,18 @@ impl TestSession {
     }
 
     fn open_account(&mut self) -> Vec<Effect> {
+        self.open_account_with(BTreeMap::new())
+    }
+
+    fn open_account_with(&mut self, peers: BTreeMap<Username, KnownPeer>) -> Vec<Effect> {
         self.put(Input::Account(Ok(Account {
             username: name("alice"),
             identity: Arc::new(Identity::from_seed(&[1; 32])),
             has_key: true,
-            peers: BTreeMap::new(),
+            peers,
             blocked: BTreeSet::new(),
             position: LogPosition::default(),
+            mail: self.disk.stored(),
         })))
     }
 
@@ -131,6 +150,10 @@ impl TestSession {
         if effects.iter().any(|effect| matches!(effect, Effect::OpenAccount { .. })) {
             self.open_account();
         }
+        self.welcome()
+    }
+
+    fn welcome(&mut self) -> Vec<Effect> {
         let welcome = Welcome {
             username: name("alice"),
             session: SessionId(1),
@@ -139,7 +162,11 @@ impl TestSession {
             udp_port: 4400,
             address: "10.0.0.1".parse().unwrap(),
         };
-        self.put(Input::Server(FromServer::Reply(welcome.to_reply())))
+        let mut effects = self.put(Input::Server(FromServer::Reply(welcome.to_reply())));
+        if asks_server(&effects, |request| matches!(request, ServerRequest::Prekey(_))) {
+            effects.extend(self.server(self.prekeys, "published"));
+        }
+        effects
     }
 
     /// Introduces a peer, who connects and calls. Returns the link.

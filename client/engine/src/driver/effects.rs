@@ -10,9 +10,11 @@ use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
+use super::mail::OpenAccount;
 use super::{ForFrontEnd, MAX_PEER_LINKS, Running, UnsavedPosition};
 use crate::account;
 use crate::client::Ended;
+use crate::mail_store::MailStore;
 use crate::net::CLOSE_TIMEOUT;
 use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
@@ -47,6 +49,11 @@ impl Running<'_> {
             }
             Effect::CloseAccount => self.close_account(),
             Effect::Save(save) => self.save(save),
+            Effect::Commit { commit, changes } => self.commit(commit, &changes),
+            Effect::Seal { body, recipients } => self.seal(&body, &recipients),
+            Effect::MakePrekey { created_ms, until_ms } => {
+                self.make_prekey(created_ms, until_ms);
+            }
             Effect::OpenDatagrams { session, port } => self.open_datagrams(session, port),
             Effect::CloseDatagrams => self.datagrams = None,
             Effect::Datagram(message) => {
@@ -111,8 +118,8 @@ impl Running<'_> {
     }
 
     pub(super) fn save_position(&mut self) {
-        if let (Some(unsaved), Some((folder, _))) = (self.position.take(), &self.account) {
-            let result = folder.save_position(unsaved.position);
+        if let (Some(unsaved), Some(account)) = (self.position.take(), &self.account) {
+            let result = account.folder.save_position(unsaved.position);
             self.tell_if_not_saved(result);
         }
     }
@@ -138,7 +145,11 @@ impl Running<'_> {
         username: Option<Username>,
     ) -> Result<Account, AccountError> {
         self.close_account();
-        let (account, folder) = account::open(&self.config.data_folder, server, username)?;
+        let top = &self.config.data_folder;
+        let (mut account, folder) = account::open(top, server, username)?;
+        let (mail, stored) = MailStore::open(top, &folder.mail_path())
+            .map_err(|error| AccountError::Folder(format!("{error}.")))?;
+        account.mail = stored;
         let tls = PeerTls::new(&account.identity).map_err(|error| {
             AccountError::Folder(format!("The account's key can't be used: {error}."))
         })?;
@@ -146,7 +157,9 @@ impl Running<'_> {
         if let Some(why) = folder.lost_position.clone() {
             self.tell(Event::notice(Notice::PositionLost(why)));
         }
-        self.account = Some((folder, tls));
+        let (username, identity) = (account.username.clone(), account.identity.clone());
+        let server = *server;
+        self.account = Some(OpenAccount { folder, tls, mail, server, username, identity });
         Ok(account)
     }
 
@@ -158,7 +171,7 @@ impl Running<'_> {
     }
 
     fn save(&mut self, save: Save) {
-        let Some((folder, _)) = &self.account else {
+        let Some(OpenAccount { folder, .. }) = &self.account else {
             return;
         };
         let result = match save {
@@ -201,7 +214,7 @@ impl Running<'_> {
 
     fn dial_peer(&mut self, link: LinkId, to: SocketAddr, key: PublicKey) {
         match &self.account {
-            Some((_, tls)) if self.peers.len() < MAX_PEER_LINKS => {
+            Some(OpenAccount { tls, .. }) if self.peers.len() < MAX_PEER_LINKS => {
                 let (tls, queue) = (tls.clone(), self.peer_queue.clone());
                 let peer = PeerLink::dial(self.executor, link, (to, key), tls, queue);
                 self.peers.insert(link, peer);

@@ -1,5 +1,6 @@
 //! The conversion of occurrences to inputs of the session.
 
+use letschat_protocol::dialogue::{FromServer, Notice as ServerNotice};
 use letschat_protocol::tls::Exported;
 
 use super::{FromFrontEnd, MAX_PEER_LINKS, Running};
@@ -66,7 +67,12 @@ impl Running<'_> {
                     self.server = None;
                     self.secured = None;
                 }
-                Some(input)
+                match input {
+                    Input::Server(FromServer::Notice(ServerNotice::Mail(mail))) => {
+                        self.note_mail(&mail)
+                    }
+                    input => Some(input),
+                }
             }
             Occurrence::Datagram(generation, message) => {
                 let is_open = self.datagrams.is_some() && self.is_current(generation);

@@ -125,8 +125,8 @@ impl Telling {
         self.waiting.len().saturating_sub(unconfirmed)
     }
 
-    /// Returns the confirmations since the last look. Of consecutive messages of a chat, the last
-    /// one stands for all.
+    /// Returns the confirmations since the last look. Of consecutive messages of a chat, or from
+    /// envelopes, the last one stands for all.
     pub(super) fn displayed(&mut self) -> Vec<Displayed> {
         let mut displayed = Vec::new();
         for waiting in self.waiting.drain(..self.new_confirmations()) {
@@ -137,6 +137,9 @@ impl Telling {
                     Some(Displayed::Message { chat, number }),
                     Some(Displayed::Message { chat: same, number: next }),
                 ) if *chat == same => *number = next,
+                (Some(Displayed::Mail { count }), Some(Displayed::Mail { count: next })) => {
+                    *count = next;
+                }
                 (_, next) => displayed.extend(next),
             }
         }
@@ -298,7 +301,11 @@ mod tests {
         for _ in 0..100_000 {
             let conversation = ConversationId::Everyone;
             let (state, via) = (MessageState::Delivered, Via::Direct);
-            telling.tell(Event::MessageState { conversation, id, state, via }, None, 0);
+            telling.tell(
+                Event::MessageState { conversation, id, state, via, code: None, is_news: false },
+                None,
+                0,
+            );
             telling.changed_backlog();
             assert_eq!(telling.take_dropped(), None, "each word of it would wait as well");
         }

@@ -42,7 +42,7 @@ use letschat_commands::command::{
 use letschat_commands::exit_status;
 use letschat_commands::failure::Failure;
 use letschat_core::event::Event;
-use letschat_core::session::{Reply, Request, Typing};
+use letschat_core::session::{Reply, Request};
 use letschat_engine::client::{Client, Ended};
 use letschat_engine::events::{Events, Receipt, Told};
 pub use terminal::Terminal;
@@ -82,9 +82,6 @@ pub(crate) trait Input {
 
 /// The id of an object as written: a number or a string.
 pub type Id = Box<RawValue>;
-
-/// An entry, and the meaning of a typed line when it was read.
-type Asked = (Entry, Typing);
 
 /// One command or text from the input.
 pub(crate) enum Entry {
@@ -272,15 +269,14 @@ impl<D: Dialect + 'static> Run<D> {
     }
 
     /// Reads to the end of input.
-    async fn read(self: &Rc<Self>, executor: &LocalExecutor<'static>, in_order: &Sender<Asked>) {
+    async fn read(self: &Rc<Self>, executor: &LocalExecutor<'static>, in_order: &Sender<Entry>) {
         let slots = Arc::new(Semaphore::new(MAX_BESIDE));
         let mut input = self.dialect.input();
         while let Some(entry) = input.next().await {
-            let typing = self.client.typing();
             if self.interactive || matches!(entry, Entry::Object { id: Some(_), .. }) {
                 let slot = slots.acquire_arc().await;
                 // Before the next line is read, since that may be the answer to a question.
-                let (id, call) = self.read_call((entry, typing)).await;
+                let (id, call) = self.read_call(entry);
                 let completed = match call {
                     Ok(call) if self.interactive => self.complete(&mut input, id, call).await,
                     call => Some((id, call)),
@@ -288,7 +284,7 @@ impl<D: Dialect + 'static> Run<D> {
                 let Some((id, call)) = completed else { continue };
                 let prepared = self.prepare(call).await;
                 self.begin_beside(executor, (id, prepared), slot);
-            } else if in_order.send((entry, typing)).await.is_err() {
+            } else if in_order.send(entry).await.is_err() {
                 return;
             }
         }
@@ -338,15 +334,15 @@ impl<D: Dialect + 'static> Run<D> {
     }
 
     /// Runs the queued entries one after the other.
-    async fn work(self: Rc<Self>, login: FirstLogin, waiting: Receiver<Asked>) {
+    async fn work(self: Rc<Self>, login: FirstLogin, waiting: Receiver<Entry>) {
         if let FirstLogin::As(username) = login {
             self.log_in(username).await;
         }
-        while let Ok(asked) = waiting.recv().await {
+        while let Ok(entry) = waiting.recv().await {
             if self.is_over.get() {
                 return;
             }
-            let (id, call) = self.read_call(asked).await;
+            let (id, call) = self.read_call(entry);
             let prepared = self.prepare(call).await;
             self.carry_out(id, prepared).await;
         }
@@ -364,16 +360,8 @@ impl<D: Dialect + 'static> Run<D> {
     }
 
     /// Returns the call of an entry.
-    async fn read_call(&self, (entry, typing): Asked) -> (Option<Id>, Result<Call, Rejection>) {
-        let line = match &entry {
-            Entry::Typed(line) => line.clone(),
-            _ => String::new(),
-        };
-        let (id, call) = entry.into_call(|line| self.dispatcher.parse_line(line));
-        if call.is_ok() {
-            self.dispatcher.note_command(&line, &typing).await;
-        }
-        (id, call)
+    fn read_call(&self, entry: Entry) -> (Option<Id>, Result<Call, Rejection>) {
+        entry.into_call(|line| self.dispatcher.parse_line(line))
     }
 
     /// Asks for the passwords that a call needs.

@@ -105,9 +105,10 @@ mod tests {
     fn each_line_for_a_screen_reader_begins_with_its_sender() {
         let event = Event::Message {
             from: "bob".parse().unwrap(),
-            number: 1,
+            number: Some(1),
             text: "one\ntwo".into(),
             time_ms: 0,
+            sent_ms: 0,
             conversation: ConversationId::Person("bob".parse().unwrap()),
             id: MessageId::of_broadcast(1, 1),
             own: false,

@@ -130,7 +130,6 @@ impl Hub {
 
     /// Publishes the prekey of the session's device.
     pub(super) fn prekey(&mut self, now: Now, id: ConnectionId, prekey: SignedPrekey) {
-        self.asked(id, "PREKEY");
         let Some((username, device)) = self.device_of(id) else {
             return;
         };
@@ -161,7 +160,6 @@ impl Hub {
 
     /// Looks up the devices of an account that envelopes can be sealed to.
     pub(super) fn keys(&mut self, now: Now, id: ConnectionId, name: &str) {
-        self.asked(id, "KEYS");
         match name.parse() {
             Ok(username) => self.ask_mailbox(MailRequest::Prekeys { connection: id, username }),
             Err(_) => self.answer(now, id, &unknown_user()),

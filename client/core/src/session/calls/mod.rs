@@ -286,11 +286,23 @@ impl Session {
         }
     }
 
-    /// Approves a request. The user's request is answered when the chat is open.
+    /// Approves a request for a chat, for messages, or for both. The user's request is answered when
+    /// the chat is open.
     pub(super) fn approve(&mut self, id: RequestId, who: Option<&str>) {
-        if let Err(why) = self.requests.approve(&mut self.cx, &mut self.account, id, who) {
+        if let Err(why) = self.try_to_approve(id, who) {
             self.cx.fail(id, why);
         }
+    }
+
+    fn try_to_approve(&mut self, id: RequestId, who: Option<&str>) -> Result<(), Failure> {
+        let who = self.choose_asking(who)?;
+        if !self.requests.contains(&who) {
+            self.approve_messages(&who)?;
+            self.cx.answer(id, Reply::Done {});
+            return Ok(());
+        }
+        // An open chat shows the held messages of its key.
+        self.requests.approve(&mut self.cx, &mut self.account, id, &who)
     }
 
     /// Handles a message of a peer who requests a chat.

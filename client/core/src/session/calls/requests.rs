@@ -13,12 +13,12 @@ use super::introductions::Introductions;
 use super::{APPROVAL_MS, Proposal};
 use crate::codes::RequestEnd;
 use crate::crowd::{gives_way, network};
-use crate::event::{Event, KeyState, fingerprint};
-use crate::failure::{Among, Failure, Withdrawal};
+use crate::event::{Event, KeyState, RequestKind, fingerprint};
+use crate::failure::{Failure, Withdrawal};
+use crate::session::RequestId;
 use crate::session::account::AccountState;
 use crate::session::context::Context;
 use crate::session::links::LinkUse;
-use crate::session::{Reply, RequestId, choose};
 
 /// The time in which the caller confirms.
 const OPENING_MS: u64 = 10_000;
@@ -61,8 +61,9 @@ impl Requests {
         self.asked.keys()
     }
 
-    fn choose(&self, who: Option<&str>) -> Result<Username, Failure> {
-        choose(Among::Asking, who, self.asked.keys())
+    /// Returns true if this person asks for a chat.
+    pub(in crate::session) fn contains(&self, who: &Username) -> bool {
+        self.asked.contains_key(who)
     }
 
     /// Notes the introduction of a peer who is about to call.
@@ -116,7 +117,8 @@ impl Requests {
         cx.send(link, PeerMessage::Ringing);
         cx.tell(Event::Request {
             from: who.clone(),
-            address: from.ip().to_canonical().to_string(),
+            kind: RequestKind::Chat,
+            address: Some(from.ip().to_canonical().to_string()),
             fingerprint: fingerprint(&key),
             key: state,
             time_ms: cx.wall_ms(),
@@ -171,15 +173,14 @@ impl Requests {
         cx: &mut Context,
         account: &mut AccountState,
         id: RequestId,
-        who: Option<&str>,
+        who: &Username,
     ) -> Result<(), Failure> {
-        let who = self.choose(who)?;
-        let Some(asked) = self.asked.get_mut(&who) else {
+        let Some(asked) = self.asked.get_mut(who) else {
             return Ok(());
         };
         let key = asked.proposal.key;
-        if account.key_state(&who, &key) == KeyState::Changed {
-            return Err(account.show_offer(&who, key, false));
+        if account.key_state(who, &key) == KeyState::Changed {
+            return Err(account.show_offer(who, key, false));
         }
         asked.proposal.waiting.push(id);
         if asked.phase == AskedPhase::Ringing {
@@ -188,18 +189,6 @@ impl Requests {
             cx.send(asked.proposal.link, PeerMessage::Approve);
         }
         Ok(())
-    }
-
-    /// Denies a request.
-    pub(in crate::session) fn deny(
-        &mut self,
-        cx: &mut Context,
-        account: &mut AccountState,
-        who: Option<&str>,
-    ) -> Result<Reply, Failure> {
-        let who = self.choose(who)?;
-        self.turn_down(cx, account, &who, Refusal::Denied);
-        Ok(Reply::Done {})
     }
 
     /// Refuses a peer's request, if there is one.

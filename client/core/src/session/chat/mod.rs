@@ -9,6 +9,7 @@ mod breaks;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use letschat_protocol::body::Place;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
@@ -18,10 +19,12 @@ use crate::codes::ChatEnd;
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, KeyState, fingerprint};
 use crate::failure::Failure;
+use crate::mail::{Stream, StreamSource};
 use crate::session::backoff::Backoff;
 use crate::session::calls::Proposal;
 use crate::session::context::Context;
 use crate::session::delivery::{Arrival, Delivery, Full};
+use crate::session::mail::ChatProgress;
 use crate::session::{ChatStatus, Displayed, Effect, LinkId, Reply, RequestId};
 use crate::view::ChatState;
 
@@ -224,8 +227,41 @@ impl Chat {
     }
 }
 
+/// A chat that has ended.
+#[derive(Debug)]
+pub(in crate::session) struct Ended {
+    pub(in crate::session) with: Username,
+    pub(in crate::session) reason: ChatEnd,
+    /// The stream of the other side's messages, and how far it came.
+    pub(in crate::session) stream: Stream,
+    pub(in crate::session) progress: ChatProgress,
+    /// The own messages that were never confirmed, oldest first.
+    pub(in crate::session) unconfirmed: Vec<Unconfirmed>,
+    /// The user's requests that wait for the end.
+    pub(in crate::session) waiting: Vec<RequestId>,
+}
+
+/// An own message of a chat that was never confirmed.
+#[derive(Debug)]
+pub(in crate::session) struct Unconfirmed {
+    pub(in crate::session) id: MessageId,
+    pub(in crate::session) place: Place,
+    pub(in crate::session) text: String,
+}
+
 /// The messages of a chat.
 impl Chat {
+    /// Returns the stream of the other side's messages.
+    pub(in crate::session) fn stream(&self) -> Stream {
+        Stream { device: self.key, source: StreamSource::Chat(self.id) }
+    }
+
+    /// Returns how far the other side's messages came.
+    pub(in crate::session) fn progress(&self) -> ChatProgress {
+        let (received, displayed) = self.delivery.progress();
+        ChatProgress { count: self.count, received, displayed }
+    }
+
     /// Sends a text. Returns its id and its number.
     pub(in crate::session) fn send(
         &mut self,
@@ -297,9 +333,10 @@ impl Chat {
                 let id = MessageId::in_chat(self.id, &self.key, number);
                 let event = Event::Message {
                     from: self.with.clone(),
-                    number,
+                    number: Some(number),
                     text,
                     time_ms: cx.wall_ms(),
+                    sent_ms: cx.wall_ms(),
                     conversation: ConversationId::Person(self.with.clone()),
                     id,
                     own: false,
@@ -352,7 +389,15 @@ impl Chat {
         for number in numbers {
             let conversation = ConversationId::Person(self.with.clone());
             let id = MessageId::in_chat(self.id, &self.author, number);
-            cx.tell(Event::MessageState { conversation, id, state, via: Via::Direct });
+            let via = Via::Direct;
+            cx.tell(Event::MessageState {
+                conversation,
+                id,
+                state,
+                via,
+                code: None,
+                is_news: false,
+            });
         }
     }
 }
@@ -386,15 +431,20 @@ impl Chat {
         cx.close(link);
     }
 
-    /// Reports that the chat is over, with the undelivered messages.
-    pub(in crate::session) fn tell_end(self, cx: &mut Context, reason: ChatEnd) {
-        if let Some(failed) = self.delivery.unconfirmed_numbers() {
-            self.tell_state(cx, failed, MessageState::Failed);
-        }
-        let undelivered = self.delivery.into_undelivered();
-        cx.tell(Event::ChatClosed { with: self.with, reason, undelivered });
-        for id in self.ending.into_iter().flat_map(|ending| ending.waiting) {
-            cx.answer(id, Reply::Done {});
+    /// Ends the chat for good.
+    pub(in crate::session) fn into_ended(self, reason: ChatEnd) -> Ended {
+        let unconfirmed = self.delivery.unconfirmed().map(|(number, text)| Unconfirmed {
+            id: MessageId::in_chat(self.id, &self.author, number),
+            place: Place::Chat { chat: self.id, number },
+            text: text.clone(),
+        });
+        Ended {
+            reason,
+            stream: self.stream(),
+            progress: self.progress(),
+            unconfirmed: unconfirmed.collect(),
+            waiting: self.ending.map(|ending| ending.waiting).unwrap_or_default(),
+            with: self.with,
         }
     }
 }

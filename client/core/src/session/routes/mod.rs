@@ -1,51 +1,72 @@
 //! The ways by which a message reaches a person. Each has a row in the table and a file.
 
 mod direct;
+mod envelope;
 
-use letschat_protocol::message_id::MessageId;
+use letschat_protocol::limits::MAX_MESSAGE_BYTES;
+use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
 
-use super::{Reply, Session};
-use crate::conversation::{ConversationId, MessageState, Via};
-use crate::event::Event;
-use crate::failure::Failure;
+use super::{Request, RequestId, Session};
+use crate::conversation::ConversationId;
+use crate::failure::{Failure, Text};
 
-/// A function that sends a text over an open route. It returns the message's id and its number in
-/// the chat.
-type SendText = fn(&mut Session, &Username, &str) -> Result<(MessageId, u64), Failure>;
+/// A function that sends a text over an open route, and answers the request.
+type SendText = fn(&mut Session, RequestId, &Username, String);
 
 /// A way to a person.
 struct Route {
-    via: Via,
     /// Returns true if the route leads to this person now.
     is_open: fn(&Session, &Username) -> bool,
     send: SendText,
 }
 
-/// The routes in the order in which they are tried. A message takes the first open one.
-const ROUTES: &[Route] =
-    &[Route { via: Via::Direct, is_open: direct::is_open, send: direct::send }];
+/// The routes in the order in which they are tried. A message takes the first open one. If a chat ends before a
+/// message is confirmed, the message takes the next. Envelopes wait in the outbox until the server takes them, so
+/// that this route is always open.
+const ROUTES: &[Route] = &[
+    Route { is_open: direct::is_open, send: direct::send },
+    Route { is_open: envelope::is_open, send: envelope::send },
+];
 
 impl Session {
-    /// Sends a text to a person by the best route, and tells it as an own message.
-    pub(super) fn send_to(&mut self, to: &Username, text: &str) -> Result<Reply, Failure> {
-        let open = ROUTES.iter().find(|route| (route.is_open)(self, to));
-        let route = open.ok_or(Failure::ChatEnding)?;
-        let (id, number) = (route.send)(self, to, text)?;
-        if let Some(from) = self.account.name().cloned() {
-            let time_ms = self.cx.wall_ms();
-            self.cx.tell(Event::Message {
-                from,
-                number,
-                text: text.to_owned(),
-                time_ms,
-                conversation: ConversationId::Person(to.clone()),
-                id,
-                own: true,
-                via: route.via,
-            });
+    /// Sends a text in the named or the current conversation.
+    pub(super) fn say(&mut self, id: RequestId, to: Option<String>, text: String) {
+        match to.map_or_else(|| self.chats.current().map(|who| who.to_string()), Ok) {
+            Ok(to) => self.send(id, to, text),
+            Err(why) => self.cx.fail(id, why),
         }
-        let (to, state) = (to.to_string(), MessageState::Sent);
-        Ok(Reply::Sent { to, number, message_id: id, state, via: route.via })
     }
+
+    /// Sends a text to a person or to everyone.
+    pub(super) fn send(&mut self, id: RequestId, to: String, text: String) {
+        let who = match to.parse() {
+            Ok(ConversationId::Everyone) => return self.request(id, Request::Broadcast(text)),
+            Ok(ConversationId::Person(who)) => who,
+            Err(_) => return self.cx.fail(id, Failure::WhomToWrite),
+        };
+        if let Err(why) = check(&text) {
+            return self.cx.fail(id, why);
+        }
+        let has_chat = direct::is_open(self, &who);
+        if !has_chat && self.server.is_away() && !self.server.is_logged_in() {
+            // Whoever was dropped as idle logs in again by writing.
+            let request = Request::Send { to, text };
+            return self.server.ask_when_back(&mut self.cx, &self.account, id, request);
+        }
+        if let Some(route) = ROUTES.iter().find(|route| (route.is_open)(self, &who)) {
+            (route.send)(self, id, &who, text);
+        }
+    }
+}
+
+fn check(text: &str) -> Result<(), Failure> {
+    if is_blank(text) {
+        return Err(Failure::Blank(Text::Message));
+    }
+    if text.len() > MAX_MESSAGE_BYTES {
+        let (limit, bytes) = (MAX_MESSAGE_BYTES, text.len());
+        return Err(Failure::TextTooLong { text: Text::Message, limit, bytes });
+    }
+    Ok(())
 }

@@ -51,7 +51,6 @@ impl Request {
             | Request::Cancel(_)
             | Request::Say { .. }
             | Request::Switch(_)
-            | Request::AcceptEnd(_)
             | Request::Disconnect(_)
             | Request::Verify { .. }
             | Request::Trust(_)
@@ -68,6 +67,7 @@ impl Request {
             | Request::Watch(_)
             | Request::Connect { .. }
             | Request::Broadcast(_)
+            | Request::Send { .. }
             | Request::Quit => false,
         }
     }
@@ -285,6 +285,10 @@ impl Session {
             | Expected::Replay
             | Expected::Ping
             | Expected::Active
+            | Expected::Prekey
+            | Expected::Keys
+            | Expected::Post
+            | Expected::Acknowledged
             | Expected::Forgotten => {}
         }
     }

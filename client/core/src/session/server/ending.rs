@@ -130,6 +130,7 @@ impl Session {
     pub(super) fn drop_link(&mut self, why: &Failure) {
         let unanswered = self.server.drop_link(&mut self.cx);
         self.broadcasts.link_ended();
+        self.mail_link_ended();
         for Pending { what, .. } in unanswered {
             self.fail_expected(what, Failure::Unanswered(Box::new(why.clone())));
         }

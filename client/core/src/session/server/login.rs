@@ -292,10 +292,12 @@ impl Session {
 
     pub(in crate::session) fn account_opened(&mut self, result: Result<Account, AccountError>) {
         match result {
-            Ok(account) => {
+            Ok(mut account) => {
+                let mail = std::mem::take(&mut account.mail);
                 let log = self.server.fingerprint.map(|key| (key, account.username.clone()));
                 self.broadcasts.follow(log, account.position);
                 self.account.open(account);
+                self.open_mail(mail);
                 if self.server.link == Link::Busy {
                     self.server.send_login(&mut self.cx, &self.account);
                 }
@@ -344,6 +346,7 @@ impl Session {
         self.broadcasts.logged_in(welcome.epoch, welcome.head);
         self.repair();
         self.server.watch_again(&mut self.cx);
+        self.mail_logged_in(welcome.epoch);
         for (id, request) in wanted {
             self.request(id, request);
         }

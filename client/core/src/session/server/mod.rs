@@ -110,6 +110,10 @@ pub(in crate::session) enum Expected {
     Replay,
     Ping,
     Active,
+    Prekey,
+    Keys,
+    Post,
+    Acknowledged,
     /// A request whose answer the user no longer wants.
     Forgotten,
 }
@@ -364,7 +368,10 @@ impl Session {
             Expected::Replay => {
                 self.broadcasts.replay_answered(&mut self.cx, reply.code.is_success());
             }
-            Expected::Active | Expected::Forgotten => {}
+            Expected::Active | Expected::Acknowledged | Expected::Forgotten => {}
+            Expected::Prekey => self.prekey_answered(reply.code.is_success()),
+            Expected::Keys => self.keys_answered(&reply),
+            Expected::Post => self.posted(&reply),
             Expected::Ping => {
                 if let Some(head) = reply.field(0) {
                     self.broadcasts.learn(&self.cx, head);

@@ -18,6 +18,8 @@ impl Session {
                     self.save_position();
                 }
             }
+            // The driver opens envelopes: see `Input::Mail`.
+            Notice::Mail(_) => {}
             Notice::Introduction(who) => self.introduced(who),
             Notice::Joined(usernames) => {
                 self.cx.tell(Event::Joined { count: usernames.len() as u64, usernames });

@@ -14,34 +14,26 @@ fn chat(who: &str) -> Typing {
     Typing::Chat(name(who))
 }
 
-fn over(who: &str) -> Typing {
-    Typing::Over(name(who))
-}
-
 #[test]
-fn after_the_other_side_ended_text_goes_nowhere() {
+fn conversation_stays_current_when_the_other_side_ends_the_chat() {
     let mut client = TestSession::logged_in();
     assert_eq!(*client.session.typing(), Typing::Commands);
     let bob = client.chat_with("bob", 2);
     assert_eq!(*client.session.typing(), chat("bob"));
     client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
-    assert_eq!(*client.session.typing(), over("bob"));
-    // Knowing of another chat's end is not knowing of this one's.
-    client.ask(Request::AcceptEnd(name("carol")));
-    assert_eq!(*client.session.typing(), over("bob"));
-    client.ask(Request::AcceptEnd(name("bob")));
-    assert_eq!(*client.session.typing(), Typing::Commands);
+    assert_eq!(*client.session.typing(), chat("bob"));
 }
 
 #[test]
-fn a_chat_whose_link_is_lost_is_over_as_well() {
+fn conversation_stays_current_when_the_link_is_lost() {
     let mut client = TestSession::logged_in();
     let bob = client.chat_with("bob", 2);
     client.put(Input::PeerLost { link: bob, why: PeerLoss::Broken });
     assert_eq!(*client.session.typing(), chat("bob"));
     client.now.boot_ms += 300_000;
     client.put(Input::Tick);
-    assert_eq!(*client.session.typing(), over("bob"));
+    assert!(client.session.chats.is_empty());
+    assert_eq!(*client.session.typing(), chat("bob"));
 }
 
 #[test]
@@ -66,15 +58,27 @@ fn a_chat_that_the_user_ends_leaves_commands() {
 }
 
 #[test]
-fn whoever_ends_a_chat_that_is_over_knows_of_it() {
+fn conversation_without_a_chat_can_be_left() {
     for who in [None, Some("Bob".to_owned())] {
         let mut client = TestSession::logged_in();
         let bob = client.chat_with("bob", 2);
         client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
         let (id, effects) = client.ask(Request::Disconnect(who));
-        assert_eq!(code(&effects, id), "no_chat");
+        assert!(answer(&effects, id).unwrap().is_ok());
         assert_eq!(*client.session.typing(), Typing::Commands);
     }
+}
+
+#[test]
+fn known_person_becomes_current_without_a_chat() {
+    let mut client = TestSession::logged_in();
+    let bob = client.chat_with("bob", 2);
+    client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
+    client.ask(Request::Disconnect(None));
+    let (id, effects) = client.ask(Request::Switch("carol".into()));
+    assert_eq!(code(&effects, id), "no_chat");
+    client.ask(Request::Switch("bob".into()));
+    assert_eq!(*client.session.typing(), chat("bob"));
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn a_login_while_logged_in_says_so() {
 }
 
 #[test]
-fn chat_that_opens_takes_no_line_for_one_that_is_over() {
+fn chat_that_opens_takes_no_line_for_another_person() {
     // The user asked for carol and approved dave before bob ended the chat.
     let mut client = TestSession::logged_in();
     let bob = client.chat_with("bob", 2);
@@ -146,7 +150,7 @@ fn chat_that_opens_takes_no_line_for_one_that_is_over() {
     client.put(Input::Peer { link: bob, message: PeerMessage::Bye });
     for link in [carol, dave] {
         client.put(Input::Peer { link, message: PeerMessage::Open });
-        assert_eq!(*client.session.typing(), over("bob"));
+        assert_eq!(*client.session.typing(), chat("bob"));
     }
     client.ask(Request::Switch("carol".into()));
     assert_eq!(*client.session.typing(), chat("carol"));

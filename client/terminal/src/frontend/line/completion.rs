@@ -11,6 +11,7 @@ use letschat_commands::arguments::{Kind as ParameterKind, Parameter};
 use letschat_commands::command::{self, Command};
 use letschat_commands::commands::TABLE;
 use letschat_commands::extension::{AddedParameter, Extension as _};
+use letschat_core::conversation::ConversationId;
 use letschat_core::view::View;
 use letschat_lua::plugins::Plugins;
 
@@ -162,7 +163,11 @@ fn arguments(command: &Command, before: &[&str], start: &str, view: &View) -> Ve
     let values: Vec<String> = match place.map(|parameter| parameter.kind) {
         Some(ParameterKind::User) => names(known_users(view).iter()),
         Some(ParameterKind::Asker) => names(view.session.requests.iter()),
-        Some(ParameterKind::Partner) => names(view.session.chats.keys()),
+        Some(ParameterKind::Partner) => {
+            let written = view.conversations.keys().filter_map(ConversationId::person);
+            let known: BTreeSet<&Username> = view.session.chats.keys().chain(written).collect();
+            names(known.into_iter())
+        }
         Some(ParameterKind::Choice(words) | ParameterKind::Keyword(words)) => {
             words.iter().map(|word| (*word).into()).collect()
         }

@@ -349,7 +349,7 @@ impl Editor {
     /// Sets the target of an empty line to the current chat. A line that has been begun keeps its target; if the
     /// current chat has changed, a text says so.
     fn aim(&mut self) {
-        // Read the session first: otherwise the prompt could show a chat as over while its line still goes there.
+        // Read the session first: otherwise the prompt could show no chat while its line still goes over one.
         let session = self.prompt_state.read_view(|view| view.session.clone());
         let typing = self.prompt_state.typing();
         let follows = std::mem::take(&mut self.after_a_line);
@@ -358,7 +358,7 @@ impl Editor {
             self.target = typing;
             self.announced = None;
         } else if typing != self.target && self.announced.as_ref() != Some(&typing) {
-            self.tell(&format!("{} Ctrl+C clears it.", place(&self.target, &typing)));
+            self.tell(&format!("{} Ctrl+C clears it.", place(&self.target)));
             self.announced = Some(typing);
         }
         self.prompt = prompt(&session, &self.target, self.prompt_state.attempt());

@@ -64,11 +64,6 @@ impl Typist {
 
     /// Asks how to send a paste of several lines. The lines to send are then in `self.pasted`.
     async fn sort_out(&mut self, text: String, target: Typing) {
-        if let Typing::Over(_) = target {
-            // It goes nowhere; the failure shows that.
-            self.pasted.push_back((literal(&text), target));
-            return;
-        }
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let count = lines.len();
         let question = match target.chat() {
@@ -104,16 +99,17 @@ impl Typist {
     }
 
     /// Parses a line for the target that its prompt named, even if the target has changed since.
-    async fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
+    fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
         let call = self.dispatcher.parse(line, target)?;
-        self.dispatcher.note_command(line, target).await;
         match target.chat() {
             Some(target) => Ok(call.aimed_at(target)),
             None if call.command().role == Some(Role::Say) => {
                 let has_chats = self.prompt_state.read_view(|view| !view.session.chats.is_empty());
                 let why = match has_chats {
                     true => "No chat was current when you typed this; `/switch NAME` makes one so.",
-                    false => "No chat is open; `/connect NAME` asks for one.",
+                    false => {
+                        "No chat is open; `/connect NAME` asks for one, `/send NAME TEXT` writes."
+                    }
                 };
                 Err(Rejection {
                     command: Some(call.command()),
@@ -124,23 +120,13 @@ impl Typist {
         }
     }
 
-    /// Ends the chat that the prompt named.
+    /// Ends the chat that the prompt named, or leaves its conversation.
     async fn interrupted(&mut self, target: Typing) -> Option<Entry> {
-        let hint = match target {
-            Typing::Chat(target) => {
-                let call = Call::of(Role::EndChat).aimed_at(&target);
-                return Some(self.entry(Ok(call), None));
-            }
-            Typing::Over(target) => {
-                let hint = format!("The chat with {target} is over. Lines are commands again.");
-                // The client may have ended.
-                let _ = self.dispatcher.client().request(Request::AcceptEnd(target)).await;
-                hint
-            }
-            Typing::Commands => {
-                "No chat to end here. To leave, type `/quit` or press Ctrl+D.".to_owned()
-            }
-        };
+        if let Typing::Chat(target) = target {
+            let call = Call::of(Role::EndChat).aimed_at(&target);
+            return Some(self.entry(Ok(call), None));
+        }
+        let hint = "No chat to end here. To leave, type `/quit` or press Ctrl+D.";
         // The screen outlives the input.
         let _ = self.screen.show(hint).await;
         None
@@ -155,7 +141,7 @@ impl Input for Typist {
         loop {
             self.progress.wait(self.last_id).await;
             if let Some((line, target)) = self.pasted.pop_front() {
-                let call = self.aimed(&line, &target).await;
+                let call = self.aimed(&line, &target);
                 return Some(self.entry(call, None));
             }
             let typed = self.keyboard.order(EditorRequest::Line).await;
@@ -168,7 +154,7 @@ impl Input for Typist {
                     self.sort_out(text, target).await;
                 }
                 Typed::Line { text, target } => {
-                    let call = self.aimed(&text, &target).await;
+                    let call = self.aimed(&text, &target);
                     let said = is_said(&text, &target).then_some(text);
                     if let Some(line) = said.as_deref().filter(|text| is_command(text)) {
                         let hint =

@@ -16,7 +16,7 @@ pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) 
             let Attempt { number, at_ms } = attempt;
             return format!("{name} · attempt {number} at {}> ", render::time_of_day(at_ms));
         }
-        (Some(None), _) => " · over",
+        (Some(None), LinkState::LoggedIn) => " · no chat",
         (Some(Some(ChatState::Interrupted)), _) => " · reconnecting",
         (_, LinkState::LoggedIn) => "",
         (_, LinkState::Connected) => " · not logged in",
@@ -27,12 +27,9 @@ pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) 
     format!("{name}{mark}> ")
 }
 
-/// Says that a line keeps its target although the current chat has changed.
-pub(super) fn place(target: &Typing, others: &Typing) -> String {
+/// Says that a line keeps its target although the current conversation has changed.
+pub(super) fn place(target: &Typing) -> String {
     match target.chat() {
-        Some(name) if *others == Typing::Over(name.clone()) => {
-            format!("The chat with {name} is over; this line goes nowhere.")
-        }
         Some(name) => format!("This line still goes to {name}."),
         None => "This line is still a command.".into(),
     }
@@ -61,6 +58,7 @@ mod tests {
         assert_eq!(shown(LinkState::LoggedIn, &["bob"], Some("bob")), "→ bob> ");
         assert_eq!(shown(LinkState::LoggedIn, &["bob"], None), "letschat> ");
         assert_eq!(shown(LinkState::Offline, &["bob"], Some("bob")), "→ bob · offline> ");
-        assert_eq!(shown(LinkState::LoggedIn, &[], Some("bob")), "→ bob · over> ");
+        assert_eq!(shown(LinkState::LoggedIn, &[], Some("bob")), "→ bob · no chat> ");
+        assert_eq!(shown(LinkState::Waiting, &[], Some("bob")), "→ bob · reconnecting> ");
     }
 }

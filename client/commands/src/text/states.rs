@@ -1,0 +1,52 @@
+//! The sentences for the states of own messages.
+
+use letschat_core::codes::FailureCode;
+use letschat_core::conversation::MessageState;
+
+/// Returns a sentence about the state of an own message, unless it is on its way.
+pub(crate) fn message_state(
+    to: &str,
+    state: MessageState,
+    code: Option<FailureCode>,
+) -> Option<String> {
+    let why = code.map(|code| why_waiting(to, code));
+    Some(match (state, why) {
+        (MessageState::Sent, _) => return None,
+        (MessageState::Kept, _) => {
+            format!("{to} is away; the server keeps your message and delivers it later.")
+        }
+        (MessageState::Delivered, _) => format!("{to} has received your message."),
+        (MessageState::Expired, _) => {
+            format!("{to} did not confirm a message in time, so that it may not have arrived.")
+        }
+        (MessageState::Failed, why) => {
+            format!("Your message to {to} will not arrive: {}.", why.unwrap_or_default())
+        }
+        (MessageState::Waiting, Some(why)) => {
+            format!("Your message to {to} waits on this machine: {why}.")
+        }
+        (MessageState::Waiting, None) => {
+            format!("Your message to {to} waits on this machine until the server is reached.")
+        }
+    })
+}
+
+/// Returns the reason for which a message waits or has failed, as a clause.
+fn why_waiting(to: &str, code: FailureCode) -> String {
+    match code {
+        FailureCode::UnknownUser => "nobody has that name here".into(),
+        FailureCode::MailboxFull => format!("{to}'s mailbox is full"),
+        FailureCode::NoDevice => {
+            format!("{to} has no client that takes messages, or has not been here for 60 days")
+        }
+        FailureCode::KeyChanged => {
+            format!("{to}'s key is not the one you know; ask them, then `/trust {to}` sends it")
+        }
+        FailureCode::KeysInvalid => {
+            format!("the server's keys of {to} are not signed by {to}; do not trust this server")
+        }
+        FailureCode::StoreUnavailable => "the server's database does not answer".into(),
+        FailureCode::UnknownCommand => "this server is too old to keep messages".into(),
+        code => format!("{code}"),
+    }
+}

@@ -1,0 +1,288 @@
+//! The messages that arrive in envelopes: each is displayed once, recorded, and only then acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::username::Username;
+
+use crate::mail::{Held, MailChange, OwedReceipt, Received, Stream};
+use crate::watermark::Watermark;
+
+/// The most numbers of a stream beyond its first gap. If there are more, the gap is given up.
+const MAX_BEYOND: usize = 1_024;
+/// The longest delay of the record of a displayed message. One record serves all displayed meanwhile.
+const RECORD_DELAY_MS: u64 = 10;
+/// The bytes of displayed messages that are recorded without delay: a quarter of what the server has in flight.
+const RECORDED_AT_ONCE_BYTES: usize = 16 * 1024;
+
+/// The most direct chats of which a record is kept. Each that ends adds one, and its messages can come again for as
+/// long as a server keeps envelopes.
+const MAX_CHATS: usize = 2_000;
+
+/// The received messages.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    recorded: BTreeMap<Stream, Watermark>,
+    /// The recorded direct chats, oldest first.
+    chats: VecDeque<Stream>,
+    /// The messages that front ends are displaying, in the order in which they were told.
+    displaying: BTreeMap<u64, Arrival>,
+    told: u64,
+    /// The displayed messages that are not recorded yet.
+    displayed: Vec<Arrival>,
+    record_due_ms: Option<u64>,
+    /// The direct chats that ended in this run while front ends still displayed their messages.
+    ended_chats: Vec<EndedChat>,
+}
+
+/// A message from its arrival to its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) stream: Stream,
+    pub(super) number: u64,
+    pub(super) id: MessageId,
+    /// The numbers of its deliveries: more than one if the server repeated it.
+    pub(super) deliveries: Vec<u64>,
+    pub(super) bytes: usize,
+    /// The author, if they get a receipt.
+    pub(super) receipt_to: Option<Username>,
+    /// True if the message was held until now.
+    pub(super) was_held: bool,
+}
+
+/// The progress of a direct chat, live or ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::session) struct ChatProgress {
+    /// The number of the chat in this run.
+    pub(in crate::session) count: u64,
+    /// The number of the last message that arrived.
+    pub(in crate::session) received: u64,
+    /// The number of the last message that was displayed.
+    pub(in crate::session) displayed: u64,
+}
+
+#[derive(Debug)]
+struct EndedChat {
+    stream: Stream,
+    progress: ChatProgress,
+}
+
+/// The way to handle an arriving message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Display it.
+    New,
+    /// It is recorded, so that its delivery can be acknowledged.
+    Recorded,
+    /// It is being displayed. Its delivery is acknowledged later.
+    Pending,
+}
+
+impl Arrivals {
+    pub(super) fn new(stored: Vec<Received>) -> Arrivals {
+        let recorded = stored.into_iter().map(|row| {
+            let mut watermark = Watermark::new(row.through, MAX_BEYOND);
+            for number in row.beyond {
+                watermark.take(number);
+            }
+            (row.stream, watermark)
+        });
+        let recorded: Vec<(Stream, Watermark)> = recorded.collect();
+        let streams = recorded.iter().map(|(stream, _)| stream);
+        let chats = streams.filter(|stream| stream.is_chat()).cloned().collect();
+        Arrivals { chats, recorded: recorded.into_iter().collect(), ..Arrivals::default() }
+    }
+
+    /// Judges an arriving message. `chat` is the progress of its live chat, if it names one.
+    pub(super) fn judge(
+        &mut self,
+        (stream, number): (&Stream, u64),
+        delivery: u64,
+        chat: Option<ChatProgress>,
+    ) -> Verdict {
+        let is_recorded = |watermark: &Watermark| watermark.has(number);
+        if self.recorded.get(stream).is_some_and(is_recorded) {
+            return Verdict::Recorded;
+        }
+        let is_same =
+            |arrival: &&mut Arrival| arrival.stream == *stream && arrival.number == number;
+        let pending = self.displaying.values_mut().chain(&mut self.displayed);
+        if let Some(same) = pending.into_iter().find(is_same) {
+            same.deliveries.push(delivery);
+            return Verdict::Pending;
+        }
+        let ended = self.ended_chats.iter().find(|chat| chat.stream == *stream);
+        match chat.or_else(|| ended.map(|ended| ended.progress.clone())) {
+            Some(progress) if number <= progress.displayed => Verdict::Recorded,
+            // The chat's own event is on its way to the front end. The next login delivers the envelope again.
+            Some(progress) if number <= progress.received => Verdict::Pending,
+            _ => Verdict::New,
+        }
+    }
+
+    /// Notes that a message is told to the front ends. Returns the count for their confirmation.
+    pub(super) fn tell(&mut self, arrival: Arrival) -> u64 {
+        self.told += 1;
+        self.displaying.insert(self.told, arrival);
+        self.told
+    }
+
+    /// Notes that the front ends have displayed all messages up to this count.
+    pub(super) fn displayed(&mut self, count: u64, now_ms: u64) {
+        let later = self.displaying.split_off(&(count + 1));
+        let displayed = std::mem::replace(&mut self.displaying, later);
+        self.displayed.extend(displayed.into_values());
+        self.set_due(now_ms);
+    }
+
+    fn set_due(&mut self, now_ms: u64) {
+        if self.displayed.is_empty() {
+            return;
+        }
+        let bytes: usize = self.displayed.iter().map(|arrival| arrival.bytes).sum();
+        let delay_ms = if bytes >= RECORDED_AT_ONCE_BYTES { 0 } else { RECORD_DELAY_MS };
+        let due_ms = now_ms + delay_ms;
+        self.record_due_ms = Some(self.record_due_ms.map_or(due_ms, |due| due.min(due_ms)));
+    }
+
+    /// Returns the time at which displayed messages are recorded.
+    pub(super) fn record_due_ms(&self) -> Option<u64> {
+        self.record_due_ms
+    }
+
+    /// Returns true if no envelope is being handled.
+    pub(super) fn is_idle(&self) -> bool {
+        self.displaying.is_empty() && self.displayed.is_empty()
+    }
+
+    /// Takes the displayed messages. Returns the changes that record them, the receipts that they owe, and the
+    /// deliveries to acknowledge then.
+    pub(super) fn record(&mut self) -> (Vec<MailChange>, Vec<OwedReceipt>, Vec<u64>) {
+        self.record_due_ms = None;
+        let displayed = std::mem::take(&mut self.displayed);
+        let mut streams = BTreeSet::new();
+        let (mut changes, mut owed, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
+        for arrival in displayed {
+            let Arrival { stream, number, id, .. } = arrival;
+            changes.extend(self.take(&stream, number));
+            streams.insert(stream);
+            if arrival.was_held {
+                changes.push(MailChange::Released(id));
+            }
+            owed.extend(arrival.receipt_to.map(|to| OwedReceipt { to, id }));
+            deliveries.extend(arrival.deliveries);
+        }
+        changes.extend(streams.iter().filter_map(|stream| self.row(stream)));
+        changes.extend(owed.iter().cloned().map(MailChange::Owed));
+        (changes, owed, deliveries)
+    }
+
+    /// Records a message that is not displayed. Returns the change.
+    pub(super) fn skip(&mut self, stream: &Stream, number: u64) -> Vec<MailChange> {
+        let dropped = self.take(stream, number);
+        self.row(stream).into_iter().chain(dropped).collect()
+    }
+
+    /// Records a number. Returns the change that drops another record, if there are too many.
+    fn take(&mut self, stream: &Stream, number: u64) -> Option<MailChange> {
+        let dropped = self.make_room(stream);
+        let new = || Watermark::new(0, MAX_BEYOND);
+        self.recorded.entry(stream.clone()).or_insert_with(new).take(number);
+        dropped
+    }
+
+    /// Drops the oldest record of a chat if this stream is another chat and there are too many.
+    fn make_room(&mut self, stream: &Stream) -> Option<MailChange> {
+        if !stream.is_chat() || self.recorded.contains_key(stream) {
+            return None;
+        }
+        self.chats.push_back(stream.clone());
+        let oldest = (self.chats.len() > MAX_CHATS).then(|| self.chats.pop_front()).flatten()?;
+        self.recorded.remove(&oldest);
+        Some(MailChange::Unrecorded(oldest))
+    }
+
+    fn row(&self, stream: &Stream) -> Option<MailChange> {
+        let watermark = self.recorded.get(stream)?;
+        let (through, beyond) = (watermark.through(), watermark.beyond().collect());
+        Some(MailChange::Received(Received { stream: stream.clone(), through, beyond }))
+    }
+
+    /// Notes the end of a direct chat: its messages may come again in envelopes. Returns the change that records the
+    /// displayed ones.
+    pub(super) fn chat_ended(&mut self, stream: Stream, progress: ChatProgress) -> Vec<MailChange> {
+        if progress.received == 0 {
+            return Vec::new();
+        }
+        let dropped = self.make_room(&stream);
+        let new = || Watermark::new(0, MAX_BEYOND);
+        self.recorded.entry(stream.clone()).or_insert_with(new).advance(progress.displayed);
+        let row = self.row(&stream);
+        if progress.displayed < progress.received {
+            self.ended_chats.push(EndedChat { stream, progress });
+        }
+        row.into_iter().chain(dropped).collect()
+    }
+
+    /// Notes that the front ends have displayed the messages of an ended chat up to this number. Returns the change
+    /// that records them.
+    pub(super) fn displayed_in_chat(&mut self, count: u64, number: u64) -> Option<MailChange> {
+        let place = self.ended_chats.iter().position(|chat| chat.progress.count == count)?;
+        let ended = &mut self.ended_chats[place];
+        ended.progress.displayed = number.min(ended.progress.received);
+        let (stream, progress) = (ended.stream.clone(), ended.progress.clone());
+        if progress.displayed == progress.received {
+            self.ended_chats.remove(place);
+        }
+        self.recorded.get_mut(&stream)?.advance(progress.displayed);
+        self.row(&stream)
+    }
+}
+
+/// Returns a held message as an arrival that is displayed now.
+pub(super) fn released(held: &Held) -> Arrival {
+    Arrival {
+        stream: held.stream.clone(),
+        number: held.number,
+        id: held.id,
+        deliveries: Vec::new(),
+        bytes: held.text.len(),
+        receipt_to: Some(held.from.clone()),
+        was_held: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::StreamSource;
+    use letschat_protocol::identity::PublicKey;
+    use letschat_protocol::peer::ChatId;
+
+    fn chat(n: u128) -> Stream {
+        Stream { device: PublicKey::from_bytes([1; 32]), source: StreamSource::Chat(ChatId(n)) }
+    }
+
+    #[test]
+    fn records_of_chats_are_bounded_and_the_oldest_gives_way() {
+        let mut arrivals = Arrivals::default();
+        let progress = || ChatProgress { count: 1, received: 1, displayed: 1 };
+        let mut rows = Vec::new();
+        for n in 0..MAX_CHATS as u128 + 1 {
+            // Ids are random, so that their order says nothing.
+            let changes = arrivals.chat_ended(chat(u128::MAX - n), progress());
+            for change in changes {
+                match change {
+                    MailChange::Received(row) => rows.push(row),
+                    MailChange::Unrecorded(stream) => rows.retain(|row| row.stream != stream),
+                    change => panic!("{change:?}"),
+                }
+            }
+        }
+        assert_eq!(rows.len(), MAX_CHATS);
+        let mut again = Arrivals::new(rows);
+        assert_eq!(again.judge((&chat(u128::MAX), 1), 1, None), Verdict::New);
+        let newest = chat(u128::MAX - MAX_CHATS as u128);
+        assert_eq!(again.judge((&newest, 1), 1, None), Verdict::Recorded);
+    }
+}

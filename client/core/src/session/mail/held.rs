@@ -1,0 +1,115 @@
+//! The messages of people whom the user has not approved. They wait without being shown.
+
+use std::collections::BTreeSet;
+
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use crate::mail::{Held, Stream};
+
+/// The most people whose messages are held.
+pub(super) const MAX_PEOPLE: usize = 16;
+/// The most held messages of one person.
+pub(super) const MAX_OF_ONE: usize = 3;
+
+/// The held messages, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct HeldMessages {
+    messages: Vec<Held>,
+    /// The people who have a held message.
+    people: BTreeSet<Username>,
+}
+
+impl HeldMessages {
+    pub(super) fn new(messages: Vec<Held>) -> HeldMessages {
+        let people = messages.iter().map(|held| held.from.clone()).collect();
+        HeldMessages { messages, people }
+    }
+
+    /// Returns the people who have a held message.
+    pub(super) fn people(&self) -> &BTreeSet<Username> {
+        &self.people
+    }
+
+    /// Returns the first held message of each person.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = &Held> {
+        self.people.iter().filter_map(|who| self.messages.iter().find(|held| held.from == *who))
+    }
+
+    /// Returns the device whose messages of this person are held.
+    pub(super) fn device(&self, who: &Username) -> Option<PublicKey> {
+        self.messages.iter().find(|held| held.from == *who).map(|held| held.stream.device)
+    }
+
+    /// Returns true if a message is held already.
+    pub(super) fn contains(&self, stream: &Stream, number: u64) -> bool {
+        self.messages.iter().any(|held| held.stream == *stream && held.number == number)
+    }
+
+    /// Holds a message if there is room for it. Only one device of a person is heard.
+    pub(super) fn add(&mut self, held: Held) -> bool {
+        let has_room = match self.device(&held.from) {
+            None => self.people.len() < MAX_PEOPLE,
+            Some(device) => {
+                let count = self.messages.iter().filter(|other| other.from == held.from).count();
+                device == held.stream.device && count < MAX_OF_ONE
+            }
+        };
+        if has_room {
+            self.people.insert(held.from.clone());
+            self.messages.push(held);
+        }
+        has_room
+    }
+
+    /// Removes and returns the held messages of a person.
+    pub(super) fn take(&mut self, who: &Username) -> Vec<Held> {
+        self.people.remove(who);
+        let messages = std::mem::take(&mut self.messages);
+        let (theirs, others) = messages.into_iter().partition(|held| held.from == *who);
+        self.messages = others;
+        theirs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::StreamSource;
+    use letschat_protocol::identity::Identity;
+    use letschat_protocol::message_id::MessageId;
+
+    fn held(from: &str, device: u8, number: u64) -> Held {
+        let device = Identity::from_seed(&[device; 32]).public_key();
+        let source = StreamSource::Conversation("alice".into());
+        Held {
+            id: MessageId::in_conversation(&device, "alice", number),
+            from: from.parse().unwrap(),
+            stream: Stream { device, source },
+            number,
+            text: "hello".into(),
+            sent_ms: 1,
+            time_ms: 1,
+        }
+    }
+
+    #[test]
+    fn held_messages_are_bounded() {
+        let mut messages = HeldMessages::default();
+        let kept = (0..1_000_u64).filter(|n| {
+            let who = format!("user{}", n % 100);
+            messages.add(held(&who, (n % 100) as u8, *n))
+        });
+        assert_eq!(kept.count(), MAX_PEOPLE * MAX_OF_ONE);
+    }
+
+    #[test]
+    fn one_device_of_a_person_is_held() {
+        let mut messages = HeldMessages::default();
+        assert!(messages.add(held("bob", 2, 1)));
+        assert!(!messages.add(held("bob", 3, 1)));
+        assert_eq!(messages.take(&"bob".parse().unwrap()).len(), 1);
+        assert!(messages.people().is_empty());
+        assert!(messages.add(held("bob", 3, 1)));
+    }
+}

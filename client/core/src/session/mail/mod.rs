@@ -1,0 +1,237 @@
+//! Messages in envelopes: to anybody with an account, through the server, also while they are away.
+//!
+//! * `outbox` – own messages until their fate is known
+//! * `posting` – their way to the server, one envelope at a time
+//! * `arrivals` – others' messages, from the envelope to the acknowledgement
+//! * `held` – messages of people whom the user has not approved
+//! * `prekeys` – the keys that others seal envelopes to
+//! * `sending`, `receiving` – the session's part of both directions
+//! * `commits` – steps that wait for the disk
+
+mod arrivals;
+mod commits;
+mod held;
+mod outbox;
+mod posting;
+mod prekeys;
+mod receiving;
+mod sending;
+
+use letschat_protocol::dialogue::Request as ServerRequest;
+use letschat_protocol::prekey::{PREKEY_VALID_MS, SignedPrekey};
+use letschat_protocol::username::Username;
+
+use self::arrivals::Arrivals;
+pub(in crate::session) use self::arrivals::ChatProgress;
+use self::commits::{After, Commits};
+use self::held::HeldMessages;
+use self::outbox::Outbox;
+use self::posting::Posting;
+use self::prekeys::{Prekeys, Step};
+use super::server::Expected;
+use super::{Effect, Session};
+use crate::conversation::{ConversationId, MessageState, Via};
+use crate::event::{Event, Trouble};
+use crate::failure::Failure;
+use crate::mail::{MailChange, Outgoing, StoredMail, StoredPrekey};
+
+/// The messages in envelopes of the open account.
+#[derive(Debug, Default)]
+pub(super) struct Mail {
+    outbox: Outbox,
+    posting: Posting,
+    arrivals: Arrivals,
+    held: HeldMessages,
+    prekeys: Prekeys,
+    commits: Commits,
+    /// The time of the last notice about an envelope that could not be shown.
+    refused_ms: Option<u64>,
+}
+
+impl Mail {
+    /// Returns the people who have a held message.
+    pub(super) fn asking(&self) -> impl Iterator<Item = &Username> {
+        self.held.people().iter()
+    }
+
+    /// Returns true if nothing is on its way to the disk.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.commits.is_empty() && self.arrivals.record_due_ms().is_none()
+    }
+
+    /// Returns the next deadline. Nothing is posted while the user is not logged in.
+    pub(super) fn next_deadline(&self, is_logged_in: bool) -> Option<u64> {
+        let posting = is_logged_in.then(|| {
+            let waiting = self.outbox.ready();
+            self.posting.next_deadline(waiting)
+        });
+        [posting.flatten(), self.arrivals.record_due_ms(), self.prekeys.check_due_ms()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Session {
+    /// Takes over the stored messages of an account that opens.
+    pub(super) fn open_mail(&mut self, stored: StoredMail) {
+        let StoredMail { sequences, outbox, received, held, receipts, prekeys } = stored;
+        self.mail = Mail {
+            outbox: Outbox::new(sequences, outbox),
+            posting: Posting::new(receipts),
+            arrivals: Arrivals::new(received),
+            held: HeldMessages::new(held),
+            prekeys: Prekeys::new(prekeys),
+            ..Mail::default()
+        };
+        for who in self.mail.asking().cloned().collect::<Vec<_>>() {
+            // The last run may have ended between the approval and the record.
+            self.release_held(&who);
+        }
+        self.tell_held_requests();
+        self.expire_messages();
+    }
+
+    /// Forgets the messages of an account that closes. They stay on disk.
+    pub(super) fn close_mail(&mut self) {
+        for (request, message) in self.mail.outbox.close() {
+            let reply = message.map(|message| reply_waiting(&message, None));
+            self.cx.reply(request, reply.ok_or(Failure::NotLoggedIn));
+        }
+        self.mail = Mail::default();
+    }
+
+    /// Handles the result of a commit. The text says why it failed.
+    pub(super) fn committed(&mut self, commit: u64, result: Result<(), String>) {
+        let Some(after) = self.mail.commits.end(commit) else {
+            return;
+        };
+        if let Err(why) = &result {
+            let folder = String::new();
+            let trouble = Trouble::NotSaved { folder, why: why.clone() };
+            self.cx.tell(Event::Error { code: crate::codes::FailureCode::NotSaved, trouble });
+        }
+        match (after, result) {
+            (After::Queued(id), result) => self.queued(id, result),
+            (After::HandedOver(id), Ok(())) => self.mail.outbox.durable(&id),
+            (After::HandedOver(id), Err(why)) => {
+                if let Some(message) = self.mail.outbox.take_back(&id) {
+                    self.tell_failed(&message, &Failure::Folder(why));
+                }
+            }
+            (After::Acknowledge(deliveries), Ok(())) => self.acknowledge(deliveries),
+            // The next login delivers them again.
+            (After::Acknowledge(_), Err(_)) | (After::Nothing, _) => {}
+        }
+        self.post_next();
+    }
+
+    /// Records changes, then takes the next step.
+    fn commit(&mut self, changes: Vec<MailChange>, after: After) {
+        if let (true, After::Acknowledge(deliveries)) = (changes.is_empty(), &after) {
+            return self.acknowledge(deliveries.clone());
+        }
+        self.mail.commits.begin(&mut self.cx, changes, after);
+    }
+
+    /// Begins to receive and to send mail after a login.
+    pub(super) fn mail_logged_in(&mut self, epoch: u64) {
+        self.mail.prekeys.logged_in(epoch, self.cx.now_ms());
+        self.expire_messages();
+        self.advance_prekeys();
+        self.post_next();
+    }
+
+    /// Notes the end of the link to the server.
+    pub(super) fn mail_link_ended(&mut self) {
+        self.mail.prekeys.link_ended();
+        self.mail.posting.link_ended();
+        for message in self.mail.outbox.waiting_to(None) {
+            self.answer_waiting(&message, None);
+        }
+    }
+
+    pub(super) fn tick_mail(&mut self) {
+        let now_ms = self.cx.now_ms();
+        if self.mail.arrivals.record_due_ms().is_some_and(|due| due <= now_ms) {
+            self.record_displayed();
+        }
+        if self.mail.prekeys.check_due_ms().is_some_and(|due| due <= now_ms) {
+            let (wall_ms, is_idle) = (self.cx.wall_ms(), self.mail.arrivals.is_idle());
+            let gone = self.mail.prekeys.check(now_ms, wall_ms, is_idle);
+            if !gone.is_empty() {
+                self.commit(gone.into_iter().map(MailChange::Forgotten).collect(), After::Nothing);
+            }
+            self.expire_messages();
+            self.advance_prekeys();
+        }
+        self.post_next();
+    }
+
+    /// Makes or publishes a prekey if that is due.
+    fn advance_prekeys(&mut self) {
+        let wall_ms = self.cx.wall_ms();
+        match self.mail.prekeys.begin(wall_ms) {
+            None => {}
+            Some(Step::Make) => {
+                let (created_ms, until_ms) = (wall_ms, wall_ms + PREKEY_VALID_MS);
+                self.cx.push(Effect::MakePrekey { created_ms, until_ms });
+            }
+            Some(Step::Publish(prekey)) => self.publish_prekey(prekey),
+        }
+    }
+
+    fn publish_prekey(&mut self, prekey: StoredPrekey) {
+        let (Some(account), Some(server)) = (self.account.opened(), self.server.fingerprint())
+        else {
+            return self.mail.prekeys.failed();
+        };
+        let StoredPrekey { key, until_ms, .. } = prekey;
+        // The server refuses one that is valid for longer, as one that was made by a clock that was ahead.
+        let until_ms = until_ms.min(self.cx.wall_ms() + PREKEY_VALID_MS);
+        let signed =
+            SignedPrekey::sign(&account.identity, &server, &account.username, key, until_ms);
+        self.server.ask(&mut self.cx, ServerRequest::Prekey(signed), Expected::Prekey);
+    }
+
+    /// Handles a prekey that the engine has made, or the reason for which it has none.
+    pub(super) fn prekey_made(&mut self, made: Result<StoredPrekey, String>) {
+        match made {
+            Ok(prekey) => {
+                self.mail.prekeys.made(prekey);
+                self.advance_prekeys();
+            }
+            Err(why) => {
+                self.mail.prekeys.failed();
+                let trouble = Trouble::NotSaved { folder: String::new(), why };
+                self.cx.tell(Event::Error { code: crate::codes::FailureCode::NotSaved, trouble });
+            }
+        }
+    }
+
+    /// Handles the server's answer to a prekey. A server of version 0.1 refuses it.
+    pub(super) fn prekey_answered(&mut self, is_published: bool) {
+        if !is_published {
+            return self.mail.prekeys.failed();
+        }
+        if let Some((key, at_ms, epoch)) = self.mail.prekeys.published(self.cx.wall_ms()) {
+            self.commit(vec![MailChange::Published { key, at_ms, epoch }], After::Nothing);
+        }
+    }
+}
+
+/// Returns the reply for a message that waits in the outbox.
+fn reply_waiting(message: &Outgoing, why: Option<&Failure>) -> super::Reply {
+    super::Reply::Sent {
+        to: message.to.to_string(),
+        number: None,
+        message_id: message.id,
+        state: MessageState::Waiting,
+        via: Via::Outbox,
+        code: why.map(Failure::code),
+    }
+}
+
+fn conversation(message: &Outgoing) -> ConversationId {
+    ConversationId::Person(message.to.clone())
+}

@@ -1,0 +1,252 @@
+//! The own messages whose fate is not known yet. They are on disk before anything else happens to them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use letschat_protocol::body::Place;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::username::Username;
+
+use crate::failure::Failure;
+use crate::mail::{Outgoing, Stage};
+use crate::session::RequestId;
+
+/// The most messages that wait for a route.
+pub(super) const MAX_WAITING: usize = 2_000;
+/// The most bytes of their texts.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// The most messages that wait for a confirmation.
+const MAX_UNCONFIRMED: usize = 10_000;
+
+/// The outbox.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// The last sequence number in each conversation.
+    sequences: BTreeMap<String, u64>,
+    /// The messages that wait for a route, oldest first.
+    waiting: VecDeque<Outgoing>,
+    waiting_bytes: usize,
+    /// The messages that the server has taken.
+    taken: BTreeMap<MessageId, Outgoing>,
+    /// The waiting messages that are not on disk yet.
+    undurable: BTreeSet<MessageId>,
+    /// The user's requests that are answered when the next thing happens to the message.
+    requests: BTreeMap<MessageId, RequestId>,
+}
+
+impl Outbox {
+    pub(super) fn new(sequences: BTreeMap<String, u64>, stored: Vec<Outgoing>) -> Outbox {
+        let mut outbox = Outbox { sequences, ..Outbox::default() };
+        for message in stored {
+            match message.stage {
+                Stage::Waiting => outbox.push(message),
+                Stage::Sent { .. } | Stage::Kept { .. } => {
+                    outbox.taken.insert(message.id, message);
+                }
+            }
+        }
+        outbox
+    }
+
+    fn push(&mut self, message: Outgoing) {
+        self.waiting_bytes += message.text.len();
+        self.waiting.push_back(message);
+    }
+
+    /// Fails if there is no room for a text of this length.
+    pub(super) fn check_room(&self, bytes: usize) -> Result<(), Failure> {
+        let is_full = self.waiting.len() >= MAX_WAITING
+            || self.waiting_bytes + bytes > MAX_WAITING_BYTES
+            || self.taken.len() >= MAX_UNCONFIRMED;
+        if is_full { Err(Failure::OutboxFull) } else { Ok(()) }
+    }
+
+    /// Adds a message of the user under the next number of its conversation. It waits for its record.
+    pub(super) fn add(
+        &mut self,
+        author: &PublicKey,
+        to: &Username,
+        text: String,
+        time_ms: u64,
+    ) -> Outgoing {
+        let conversation = to.to_string();
+        let last = self.sequences.entry(conversation.clone()).or_default();
+        *last += 1;
+        let id = MessageId::in_conversation(author, &conversation, *last);
+        let place = Place::Sequence(*last);
+        self.add_under(Outgoing { id, to: to.clone(), place, time_ms, text, stage: Stage::Waiting })
+    }
+
+    /// Adds a message that has its id already. It waits for its record.
+    pub(super) fn add_under(&mut self, message: Outgoing) -> Outgoing {
+        self.undurable.insert(message.id);
+        self.push(message.clone());
+        message
+    }
+
+    /// Lets a request wait for the next change of a message.
+    pub(super) fn await_change(&mut self, id: MessageId, request: RequestId) {
+        self.requests.insert(id, request);
+    }
+
+    /// Returns true if a request waits for the next change of a message.
+    pub(super) fn is_awaited(&self, id: &MessageId) -> bool {
+        self.requests.contains_key(id)
+    }
+
+    /// Returns the request that waits for the next change of a message.
+    pub(super) fn take_request(&mut self, id: &MessageId) -> Option<RequestId> {
+        self.requests.remove(id)
+    }
+
+    /// Notes that a message is on disk.
+    pub(super) fn durable(&mut self, id: &MessageId) {
+        self.undurable.remove(id);
+    }
+
+    pub(super) fn get(&self, id: &MessageId) -> Option<&Outgoing> {
+        self.waiting.iter().find(|message| message.id == *id).or_else(|| self.taken.get(id))
+    }
+
+    /// Returns the oldest waiting message to somebody who is ready. Messages to one person keep their order.
+    pub(super) fn next(&self, is_ready: impl Fn(&Username) -> bool) -> Option<&Outgoing> {
+        let durable = self.waiting.iter().filter(|message| !self.undurable.contains(&message.id));
+        durable.into_iter().find(|message| is_ready(&message.to))
+    }
+
+    /// Returns the recipients of the messages that are ready.
+    pub(super) fn ready(&self) -> impl Iterator<Item = &Username> {
+        let durable = self.waiting.iter().filter(|message| !self.undurable.contains(&message.id));
+        durable.map(|message| &message.to)
+    }
+
+    /// Returns the messages that wait for a route to this person, or to anybody.
+    pub(super) fn waiting_to(&self, who: Option<&Username>) -> Vec<Outgoing> {
+        let is_meant = |message: &&Outgoing| who.is_none_or(|who| message.to == *who);
+        self.waiting.iter().filter(is_meant).cloned().collect()
+    }
+
+    /// Notes that the server has taken a message. Its text is not needed any more. Returns the new entry.
+    pub(super) fn take(&mut self, id: &MessageId, stage: Stage) -> Option<Outgoing> {
+        let message = Outgoing { stage, text: String::new(), ..self.remove_waiting(id)? };
+        self.taken.insert(*id, message.clone());
+        Some(message)
+    }
+
+    /// Removes a message whose fate is known.
+    pub(super) fn settle(&mut self, id: &MessageId) -> Option<Outgoing> {
+        self.taken.remove(id).or_else(|| self.remove_waiting(id))
+    }
+
+    /// Removes a message that could not be recorded. Its number is given to the next one.
+    pub(super) fn take_back(&mut self, id: &MessageId) -> Option<Outgoing> {
+        let message = self.settle(id)?;
+        if let Place::Sequence(number) = message.place
+            && let Some(last) = self.sequences.get_mut(message.to.as_str())
+            && *last == number
+        {
+            *last -= 1;
+        }
+        Some(message)
+    }
+
+    fn remove_waiting(&mut self, id: &MessageId) -> Option<Outgoing> {
+        self.undurable.remove(id);
+        let place = self.waiting.iter().position(|message| message.id == *id)?;
+        let message = self.waiting.remove(place)?;
+        self.waiting_bytes -= message.text.len();
+        Some(message)
+    }
+
+    /// Removes and returns the messages that the server has given up by this time of day.
+    pub(super) fn expire(&mut self, wall_ms: u64) -> Vec<Outgoing> {
+        let is_over = |message: &Outgoing| match message.stage {
+            Stage::Sent { until_ms } | Stage::Kept { until_ms } => until_ms <= wall_ms,
+            Stage::Waiting => false,
+        };
+        let over: Vec<MessageId> =
+            self.taken.values().filter(|message| is_over(message)).map(|one| one.id).collect();
+        over.iter().filter_map(|id| self.taken.remove(id)).collect()
+    }
+
+    /// Forgets everything. Returns the requests that wait, with their messages.
+    pub(super) fn close(&mut self) -> Vec<(RequestId, Option<Outgoing>)> {
+        let requests = std::mem::take(&mut self.requests);
+        let closed =
+            requests.into_iter().map(|(id, request)| (request, self.get(&id).cloned())).collect();
+        *self = Outbox::default();
+        closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letschat_protocol::identity::Identity;
+
+    fn key() -> PublicKey {
+        Identity::from_seed(&[1; 32]).public_key()
+    }
+
+    fn bob() -> Username {
+        "bob".parse().unwrap()
+    }
+
+    fn add(outbox: &mut Outbox, text: &str) -> Outgoing {
+        let message = outbox.add(&key(), &bob(), text.into(), 1);
+        outbox.durable(&message.id);
+        message
+    }
+
+    #[test]
+    fn message_is_ready_once_it_is_on_disk() {
+        let mut outbox = Outbox::default();
+        let message = outbox.add(&key(), &bob(), "hello".into(), 1);
+        assert_eq!(outbox.next(|_| true), None);
+        outbox.durable(&message.id);
+        assert_eq!(outbox.next(|_| true), Some(&message));
+        assert_eq!(outbox.next(|who| *who != bob()), None);
+    }
+
+    #[test]
+    fn number_of_an_unrecorded_message_is_used_again() {
+        let mut outbox = Outbox::default();
+        let first = outbox.add(&key(), &bob(), "lost".into(), 1);
+        assert_eq!(outbox.take_back(&first.id), Some(first.clone()));
+        assert_eq!(add(&mut outbox, "kept").place, first.place);
+    }
+
+    #[test]
+    fn waiting_messages_are_bounded() {
+        let mut outbox = Outbox::default();
+        let taken = (0..).take_while(|_| {
+            let has_room = outbox.check_room(1).is_ok();
+            has_room.then(|| add(&mut outbox, "x")).is_some()
+        });
+        assert_eq!(taken.count(), MAX_WAITING);
+        let outbox = Outbox::default();
+        assert!(outbox.check_room(MAX_WAITING_BYTES).is_ok());
+        assert!(outbox.check_room(MAX_WAITING_BYTES + 1).is_err());
+    }
+
+    #[test]
+    fn taken_message_expires_at_its_time() {
+        let mut outbox = Outbox::default();
+        let message = add(&mut outbox, "hello");
+        let taken = outbox.take(&message.id, Stage::Kept { until_ms: 100 }).unwrap();
+        assert_eq!((taken.text.as_str(), outbox.waiting_to(None)), ("", Vec::new()));
+        assert_eq!(outbox.expire(99), []);
+        assert_eq!(outbox.expire(100), [taken]);
+        assert_eq!(outbox.settle(&message.id), None);
+    }
+
+    #[test]
+    fn stored_outbox_continues_its_sequences() {
+        let mut outbox = Outbox::default();
+        let message = add(&mut outbox, "one");
+        let stored = outbox.waiting_to(None);
+        let mut outbox = Outbox::new(BTreeMap::from([("bob".into(), 1)]), stored);
+        assert_eq!(outbox.next(|_| true), Some(&message));
+        assert_eq!(add(&mut outbox, "two").place, Place::Sequence(2));
+    }
+}

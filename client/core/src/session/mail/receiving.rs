@@ -1,0 +1,254 @@
+//! Others' messages in envelopes, and requests to receive them.
+
+use letschat_protocol::body::{Body, Content};
+use letschat_protocol::dialogue::Request as ServerRequest;
+use letschat_protocol::envelope::OpenError;
+use letschat_protocol::limits::MAX_ACKNOWLEDGED;
+use letschat_protocol::printable::is_blank;
+use letschat_protocol::username::Username;
+
+use super::arrivals::{Arrival, ChatProgress, Verdict, released};
+use super::commits::After;
+use crate::conversation::{ConversationId, Via};
+use crate::event::{Event, KeyState, RequestKind, fingerprint};
+use crate::failure::Failure;
+use crate::mail::{Arrived, Held, MailChange, Stream};
+use crate::notice::Notice;
+use crate::session::server::Expected;
+use crate::session::{Displayed, Effect, Session};
+use crate::watermark::MAX_NUMBER;
+
+/// The shortest interval of notices about envelopes that could not be shown. A hostile sender can post many.
+const REFUSED_INTERVAL_MS: u64 = 60_000;
+
+impl Session {
+    /// Handles an envelope. Whatever it holds, its delivery is acknowledged in the end, so that it holds up nothing.
+    pub(in crate::session) fn mail_arrived(&mut self, mail: Arrived) {
+        if self.account.opened().is_none() {
+            return;
+        }
+        if self.account.is_blocked(&mail.sender) {
+            return self.acknowledge(vec![mail.number]);
+        }
+        match mail.opened.clone() {
+            Ok(body) => self.body_arrived(&mail, body),
+            Err(why) => self.refuse_mail(&mail, why),
+        }
+    }
+
+    fn body_arrived(&mut self, mail: &Arrived, body: Body) {
+        match body.content.clone() {
+            Content::Receipt(ids) => {
+                if self.account.key_state(&body.sender, &body.device).is_known() {
+                    let settled = self.delivered(&body.sender, &ids);
+                    self.commit(settled, After::Acknowledge(vec![mail.number]));
+                } else {
+                    self.acknowledge(vec![mail.number]);
+                }
+            }
+            Content::Text(text) => self.text_arrived(mail, &body, text),
+            Content::Unknown(_) => {
+                self.notify_refused(Notice::NewerVersion(body.sender));
+                self.acknowledge(vec![mail.number]);
+            }
+        }
+    }
+
+    fn text_arrived(&mut self, mail: &Arrived, body: &Body, text: String) {
+        let own = self.account.name().map(Username::as_str);
+        let (stream, number) = Stream::of(body);
+        let is_countable = (1..=MAX_NUMBER).contains(&number);
+        if own != Some(body.conversation.as_str()) || !is_countable || is_blank(&text) {
+            return self.refuse_mail(mail, OpenError::NotAddressed);
+        }
+        let chat = self.chats.progress(&body.sender, &stream);
+        match self.mail.arrivals.judge((&stream, number), mail.number, chat) {
+            Verdict::Recorded => return self.acknowledge(vec![mail.number]),
+            Verdict::Pending => return,
+            Verdict::New => {}
+        }
+        if !self.account.key_state(&body.sender, &body.device).is_known() {
+            return self.hold(mail, body, stream, number, text);
+        }
+        let arrival = Arrival {
+            stream,
+            number,
+            id: body.message_id(),
+            deliveries: vec![mail.number],
+            bytes: mail.bytes,
+            receipt_to: Some(body.sender.clone()),
+            was_held: false,
+        };
+        let from = body.sender.clone();
+        self.display(arrival, from, text, body.time_ms, self.cx.wall_ms());
+    }
+
+    fn display(
+        &mut self,
+        arrival: Arrival,
+        from: Username,
+        text: String,
+        sent_ms: u64,
+        time_ms: u64,
+    ) {
+        let id = arrival.id;
+        let count = self.mail.arrivals.tell(arrival);
+        let event = Event::Message {
+            conversation: ConversationId::Person(from.clone()),
+            from,
+            number: None,
+            text,
+            time_ms,
+            sent_ms,
+            id,
+            own: false,
+            via: Via::Server,
+        };
+        self.cx.push(Effect::Display(event, Displayed::Mail { count }));
+    }
+
+    /// Notes that the front ends have displayed all messages up to this count.
+    pub(in crate::session) fn mail_displayed(&mut self, count: u64) {
+        self.mail.arrivals.displayed(count, self.cx.now_ms());
+    }
+
+    /// Notes that the front ends have displayed the messages of an ended chat up to this number.
+    pub(in crate::session) fn displayed_in_ended_chat(&mut self, chat: u64, number: u64) {
+        if let Some(change) = self.mail.arrivals.displayed_in_chat(chat, number) {
+            self.commit(vec![change], After::Nothing);
+        }
+    }
+
+    /// Notes the end of a direct chat: its author may send its unconfirmed messages again in envelopes.
+    pub(in crate::session) fn note_ended_chat(&mut self, stream: Stream, progress: ChatProgress) {
+        if self.account.opened().is_none() {
+            return;
+        }
+        let changes = self.mail.arrivals.chat_ended(stream, progress);
+        if !changes.is_empty() {
+            self.commit(changes, After::Nothing);
+        }
+    }
+
+    /// Records the displayed messages. Their acknowledgement follows.
+    pub(super) fn record_displayed(&mut self) {
+        let (changes, owed, deliveries) = self.mail.arrivals.record();
+        owed.into_iter().for_each(|owed| self.mail.posting.owe(owed));
+        self.commit(changes, After::Acknowledge(deliveries));
+    }
+
+    /// Lets the server delete deliveries.
+    pub(super) fn acknowledge(&mut self, deliveries: Vec<u64>) {
+        if !self.server.is_logged_in() {
+            return;
+        }
+        for numbers in deliveries.chunks(MAX_ACKNOWLEDGED) {
+            let request = ServerRequest::Acknowledge { numbers: numbers.to_vec() };
+            self.server.ask(&mut self.cx, request, Expected::Acknowledged);
+        }
+    }
+
+    /// Drops an envelope that can't be shown, and tells the user.
+    fn refuse_mail(&mut self, mail: &Arrived, why: OpenError) {
+        self.notify_refused(Notice::MailRefused { from: mail.sender.clone(), why });
+        self.acknowledge(vec![mail.number]);
+    }
+
+    fn notify_refused(&mut self, notice: Notice) {
+        let now_ms = self.cx.now_ms();
+        if self.mail.refused_ms.is_none_or(|last| last + REFUSED_INTERVAL_MS <= now_ms) {
+            self.mail.refused_ms = Some(now_ms);
+            self.cx.notify(notice);
+        }
+    }
+}
+
+/// Messages of people whom the user has not approved.
+impl Session {
+    /// Holds a message until the user approves its author. One beyond the limits is dropped.
+    fn hold(&mut self, mail: &Arrived, body: &Body, stream: Stream, number: u64, text: String) {
+        if self.mail.held.contains(&stream, number) {
+            return self.acknowledge(vec![mail.number]);
+        }
+        let from = body.sender.clone();
+        let held = Held {
+            id: body.message_id(),
+            from: from.clone(),
+            stream,
+            number,
+            text,
+            sent_ms: body.time_ms,
+            time_ms: self.cx.wall_ms(),
+        };
+        let is_first = self.mail.held.device(&from).is_none();
+        if !self.mail.held.add(held.clone()) {
+            return self.acknowledge(vec![mail.number]);
+        }
+        if is_first {
+            self.tell_held_request(&held);
+        }
+        self.commit(vec![MailChange::Held(held)], After::Acknowledge(vec![mail.number]));
+    }
+
+    /// Tells the requests of all held messages.
+    pub(super) fn tell_held_requests(&mut self) {
+        for held in self.mail.held.firsts().cloned().collect::<Vec<_>>() {
+            self.tell_held_request(&held);
+        }
+    }
+
+    fn tell_held_request(&mut self, held: &Held) {
+        let key = self.account.key_state(&held.from, &held.stream.device);
+        if key == KeyState::Changed {
+            self.account.note_offer(&held.from, held.stream.device);
+        }
+        self.cx.tell(Event::Request {
+            from: held.from.clone(),
+            kind: RequestKind::Message,
+            address: None,
+            fingerprint: fingerprint(&held.stream.device),
+            key,
+            time_ms: held.time_ms,
+        });
+    }
+
+    /// Approves the author of held messages, and shows these.
+    pub(in crate::session) fn approve_messages(&mut self, who: &Username) -> Result<(), Failure> {
+        let Some(device) = self.mail.held.device(who) else {
+            return Ok(());
+        };
+        if self.account.key_state(who, &device) == KeyState::Changed {
+            return Err(self.account.show_offer(who, device, false));
+        }
+        self.account.pin(&mut self.cx, who, device);
+        self.release_held(who);
+        Ok(())
+    }
+
+    /// Shows the held messages of a person if they come from the known key.
+    pub(in crate::session) fn release_held(&mut self, who: &Username) {
+        let device = self.mail.held.device(who);
+        if !device.is_some_and(|device| self.account.key_state(who, &device).is_known()) {
+            return;
+        }
+        for held in self.mail.held.take(who) {
+            let arrival = released(&held);
+            self.display(arrival, held.from, held.text, held.sent_ms, held.time_ms);
+        }
+    }
+
+    /// Drops the held messages of a person. Returns false if there are none.
+    pub(in crate::session) fn deny_messages(&mut self, who: &Username) -> bool {
+        let denied = self.mail.held.take(who);
+        let mut changes = Vec::new();
+        for held in &denied {
+            changes.push(MailChange::Released(held.id));
+            changes.extend(self.mail.arrivals.skip(&held.stream, held.number));
+        }
+        if let Some(first) = denied.first() {
+            self.account.withdraw_offer(who, first.stream.device);
+            self.commit(changes, After::Nothing);
+        }
+        !denied.is_empty()
+    }
+}

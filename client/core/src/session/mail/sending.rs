@@ -1,0 +1,442 @@
+//! Own messages in envelopes, and receipts.
+
+use letschat_protocol::body::{Body, Content, DeviceListRef, MAX_RECEIPT_IDS, Place};
+use letschat_protocol::dialogue::{
+    DeviceKeys, Outcome, Posted, Reply as ServerReply, Request as ServerRequest,
+};
+use letschat_protocol::envelope::{EnvelopeId, Recipient};
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::prekey::{CLOCK_TOLERANCE_MS, Suite};
+use letschat_protocol::username::Username;
+
+use super::commits::After;
+use super::posting::{Job, Letter};
+use super::{conversation, reply_waiting};
+use crate::codes::FailureCode;
+use crate::conversation::{MessageState, Via};
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::mail::{MailChange, Outgoing, Stage};
+use crate::session::server::Expected;
+use crate::session::{Effect, Reply, RequestId, Session};
+
+/// Messages, from the user to the outbox.
+impl Session {
+    /// Puts a text for a person into the outbox. The request is answered when the server has it, or when it is known
+    /// to wait.
+    pub(in crate::session) fn enqueue(&mut self, id: RequestId, to: &Username, text: String) {
+        match self.enqueued(to, text) {
+            Ok(message) => {
+                self.mail.outbox.await_change(message.id, id);
+                // A user who writes again wants another attempt.
+                self.mail.posting.resume(to);
+                let queued = After::Queued(message.id);
+                self.commit(vec![MailChange::Outgoing(message)], queued);
+            }
+            Err(why) => self.cx.fail(id, why),
+        }
+    }
+
+    fn enqueued(&mut self, to: &Username, text: String) -> Result<Outgoing, Failure> {
+        let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
+        if *to == account.username {
+            return Err(Failure::WritesToOneself);
+        }
+        if self.account.is_blocked(to) {
+            return Err(Failure::Blocked(to.clone()));
+        }
+        self.mail.outbox.check_room(text.len())?;
+        let author = account.identity.public_key();
+        Ok(self.mail.outbox.add(&author, to, text, self.cx.wall_ms()))
+    }
+
+    /// Handles the result of the record of a new message.
+    pub(super) fn queued(&mut self, id: MessageId, result: Result<(), String>) {
+        if let Err(why) = result {
+            self.mail.outbox.take_back(&id);
+            if let Some(request) = self.mail.outbox.take_request(&id) {
+                self.cx.fail(request, Failure::Folder(why));
+            }
+            return;
+        }
+        self.mail.outbox.durable(&id);
+        let (Some(message), Some(from)) =
+            (self.mail.outbox.get(&id).cloned(), self.account.name().cloned())
+        else {
+            return;
+        };
+        let is_logged_in = self.server.is_logged_in();
+        self.cx.tell(Event::Message {
+            from,
+            number: None,
+            text: message.text.clone(),
+            time_ms: message.time_ms,
+            sent_ms: message.time_ms,
+            conversation: conversation(&message),
+            id,
+            own: true,
+            via: if is_logged_in { Via::Server } else { Via::Outbox },
+        });
+        if !is_logged_in {
+            self.answer_waiting(&message, None);
+        }
+    }
+
+    /// Hands an unconfirmed message of a chat that ended to the outbox, under the same id. Returns false if it can't
+    /// be handed over.
+    pub(in crate::session) fn hand_over(
+        &mut self,
+        to: &Username,
+        place: Place,
+        id: MessageId,
+        text: &str,
+    ) -> bool {
+        let can = self.account.opened().is_some()
+            && !self.account.is_blocked(to)
+            && self.mail.outbox.check_room(text.len()).is_ok();
+        if can {
+            let (text, time_ms) = (text.to_owned(), self.cx.wall_ms());
+            let message =
+                Outgoing { id, to: to.clone(), place, time_ms, text, stage: Stage::Waiting };
+            let message = self.mail.outbox.add_under(message);
+            self.tell_state(&message, MessageState::Waiting, Via::Outbox, None);
+            self.commit(vec![MailChange::Outgoing(message)], After::HandedOver(id));
+        }
+        can
+    }
+
+    /// Writes to a person again without further wait.
+    pub(in crate::session) fn resume_posting(&mut self, who: &Username) {
+        self.mail.posting.resume(who);
+        self.post_next();
+    }
+
+    /// Answers the request of a message that waits.
+    pub(super) fn answer_waiting(&mut self, message: &Outgoing, why: Option<&Failure>) {
+        if let Some(request) = self.mail.outbox.take_request(&message.id) {
+            self.cx.answer(request, reply_waiting(message, why));
+        }
+    }
+
+    fn tell_state(
+        &mut self,
+        message: &Outgoing,
+        state: MessageState,
+        via: Via,
+        code: Option<FailureCode>,
+    ) {
+        let conversation = conversation(message);
+        let is_awaited = self.mail.outbox.is_awaited(&message.id);
+        let was_kept = matches!(message.stage, Stage::Kept { .. });
+        let is_news = !is_awaited
+            && match state {
+                MessageState::Kept | MessageState::Expired | MessageState::Failed => true,
+                // That of a message to somebody who is here goes without saying.
+                MessageState::Delivered => was_kept,
+                MessageState::Waiting | MessageState::Sent => false,
+            };
+        self.cx.tell(Event::MessageState {
+            conversation,
+            id: message.id,
+            state,
+            via,
+            code,
+            is_news,
+        });
+    }
+
+    /// Reports that a message will never arrive, to the request that waits or as an event.
+    pub(super) fn tell_failed(&mut self, message: &Outgoing, why: &Failure) {
+        self.tell_state(message, MessageState::Failed, Via::Outbox, Some(why.code()));
+        if let Some(request) = self.mail.outbox.take_request(&message.id) {
+            self.cx.fail(request, why.clone());
+        }
+    }
+
+    /// Reports the messages that the server has given up.
+    pub(super) fn expire_messages(&mut self) {
+        // The clocks of the two machines differ.
+        let wall_ms = self.cx.wall_ms().saturating_sub(CLOCK_TOLERANCE_MS);
+        let expired = self.mail.outbox.expire(wall_ms);
+        for message in &expired {
+            self.tell_state(message, MessageState::Expired, Via::Server, None);
+        }
+        if !expired.is_empty() {
+            let settled = expired.iter().map(|message| MailChange::Settled(message.id));
+            self.commit(settled.collect(), After::Nothing);
+        }
+    }
+
+    /// Gives up the messages that wait for a person whom the user blocks.
+    pub(in crate::session) fn stop_writing_to(&mut self, who: &Username) {
+        for message in self.mail.outbox.waiting_to(Some(who)) {
+            self.fail_message(&message.id, &Failure::Blocked(who.clone()));
+        }
+    }
+
+    /// Notes that a device of `from` has displayed these messages.
+    pub(super) fn delivered(&mut self, from: &Username, ids: &[MessageId]) -> Vec<MailChange> {
+        let mut changes = Vec::new();
+        for id in ids {
+            // Only the recipient confirms a message.
+            if self.mail.outbox.get(id).is_some_and(|message| message.to == *from)
+                && let Some(message) = self.mail.outbox.settle(id)
+            {
+                self.tell_state(&message, MessageState::Delivered, Via::Server, None);
+                if let Some(request) = self.mail.outbox.take_request(id) {
+                    self.cx.answer(request, reply(&message, MessageState::Delivered));
+                }
+                changes.push(MailChange::Settled(*id));
+            }
+        }
+        changes
+    }
+}
+
+/// Envelopes, from the outbox to the server.
+impl Session {
+    /// Begins the next job, if one is possible.
+    pub(in crate::session) fn post_next(&mut self) {
+        let now_ms = self.cx.now_ms();
+        if !self.server.is_logged_in() || !self.mail.posting.is_free(now_ms) {
+            return;
+        }
+        let posting = &self.mail.posting;
+        let message = self.mail.outbox.next(|who| posting.why_paused(who, now_ms).is_none());
+        let job = match message {
+            Some(message) => {
+                let id = EnvelopeId(u128::from_be_bytes(message.id.to_bytes()));
+                Job { id, to: message.to.clone(), what: Letter::Message(message.id) }
+            }
+            None => match posting.next_receipt(now_ms, MAX_RECEIPT_IDS) {
+                Some((to, ids)) => {
+                    let id = EnvelopeId(self.cx.new_chat_id().0);
+                    Job { id, to, what: Letter::Receipt(ids) }
+                }
+                None => return,
+            },
+        };
+        self.begin_job(job);
+    }
+
+    fn begin_job(&mut self, job: Job) {
+        let to = job.to.clone();
+        self.mail.posting.begin(job);
+        match self.mail.posting.recipient(&to, self.cx.now_ms()) {
+            Some(recipient) => self.seal(recipient),
+            None => {
+                let request = ServerRequest::Keys { name: to.to_string() };
+                self.server.ask(&mut self.cx, request, Expected::Keys);
+            }
+        }
+    }
+
+    /// Lets the engine sign and seal the body of the job.
+    fn seal(&mut self, recipient: Recipient) {
+        let (Some(job), Some(account)) = (self.mail.posting.job(), self.account.opened()) else {
+            return;
+        };
+        let (place, time_ms, content) = match &job.what {
+            Letter::Receipt(ids) => {
+                (Place::Sequence(0), self.cx.wall_ms(), Content::Receipt(ids.clone()))
+            }
+            Letter::Message(id) => match self.mail.outbox.get(id) {
+                Some(message) => {
+                    (message.place, message.time_ms, Content::Text(message.text.clone()))
+                }
+                None => return self.finish_job(),
+            },
+        };
+        let body = Body {
+            suite: Suite::X25519,
+            sender: account.username.clone(),
+            device: account.identity.public_key(),
+            list: DeviceListRef::default(),
+            recipients: vec![job.to.clone()],
+            conversation: job.to.to_string(),
+            place,
+            time_ms,
+            content,
+        };
+        self.cx.push(Effect::Seal { body: Box::new(body), recipients: vec![recipient] });
+    }
+
+    /// Handles the sealed envelope of the job, or none if it could not be sealed.
+    pub(in crate::session) fn sealed(&mut self, envelope: Option<Vec<u8>>) {
+        let Some(job) = self.mail.posting.job() else {
+            return;
+        };
+        match envelope {
+            Some(envelope) if self.server.is_logged_in() => {
+                let request = ServerRequest::Post { id: job.id, envelope };
+                self.server.ask(&mut self.cx, request, Expected::Post);
+            }
+            Some(_) => {}
+            None => {
+                let why = Failure::KeysInvalid(job.to.clone());
+                self.job_has_to_wait(why);
+            }
+        }
+    }
+
+    /// Handles the server's answer to KEYS.
+    pub(in crate::session) fn keys_answered(&mut self, reply: &ServerReply) {
+        let Some(to) = self.mail.posting.job().map(|job| job.to.clone()) else {
+            return;
+        };
+        if !reply.code.is_success() {
+            let why = Failure::refused(reply.code, reply.last_line());
+            return self.job_refused(why);
+        }
+        let items = &reply.lines[..reply.lines.len().saturating_sub(1)];
+        let listed: Vec<DeviceKeys> =
+            items.iter().filter_map(|line| DeviceKeys::parse(line)).collect();
+        match self.choose_device(&to, &listed) {
+            Ok(recipient) => {
+                self.mail.posting.learn(recipient.clone(), self.cx.now_ms());
+                self.release_held(&to);
+                self.seal(recipient);
+            }
+            Err(why) => self.job_has_to_wait(why),
+        }
+    }
+
+    /// Handles the server's answer to POST.
+    pub(in crate::session) fn posted(&mut self, reply: &ServerReply) {
+        if !reply.code.is_success() {
+            let why = Failure::refused(reply.code, reply.last_line());
+            return self.job_refused(why);
+        }
+        let outcome = reply.lines.first().and_then(|line| Posted::parse(line));
+        let until_ms = reply.field(0);
+        let (Some(Posted { outcome, .. }), Some(until_ms)) = (outcome, until_ms) else {
+            return self.job_has_to_wait(Failure::NotUnderstood);
+        };
+        match outcome {
+            Outcome::Pushed => self.job_done(MessageState::Sent, Stage::Sent { until_ms }),
+            Outcome::Kept => self.job_done(MessageState::Kept, Stage::Kept { until_ms }),
+            Outcome::UnknownUser => self.job_refused(refused(FailureCode::UnknownUser)),
+            Outcome::NoDevice => self.job_refused(refused(FailureCode::NoDevice)),
+            Outcome::MailboxFull => self.job_refused(refused(FailureCode::MailboxFull)),
+        }
+    }
+
+    /// Finishes a job whose envelope the server has.
+    fn job_done(&mut self, state: MessageState, stage: Stage) {
+        let Some(Job { to, what, .. }) = self.mail.posting.end() else {
+            return;
+        };
+        self.mail.posting.succeeded(&to);
+        match what {
+            Letter::Message(id) => {
+                if let Some(message) = self.mail.outbox.take(&id, stage) {
+                    self.tell_state(&message, state, Via::Server, None);
+                    if let Some(request) = self.mail.outbox.take_request(&id) {
+                        self.cx.answer(request, reply(&message, state));
+                    }
+                    self.commit(vec![MailChange::Outgoing(message)], After::Nothing);
+                }
+            }
+            Letter::Receipt(ids) => self.receipt_done(&to, ids),
+        }
+        self.post_next();
+    }
+
+    fn receipt_done(&mut self, to: &Username, ids: Vec<MessageId>) {
+        self.mail.posting.confirmed(to, &ids, self.cx.now_ms());
+        self.commit(vec![MailChange::Confirmed(ids)], After::Nothing);
+    }
+
+    /// Handles a refusal of the job by the server.
+    fn job_refused(&mut self, why: Failure) {
+        match why.code() {
+            FailureCode::SlowDown | FailureCode::StoreUnavailable => self.server_is_busy(&why),
+            // The name has no account, so that no message to it will ever arrive.
+            FailureCode::UnknownUser => self.job_fails_for_all(&why),
+            FailureCode::EnvelopeInvalid | FailureCode::TextTooLong => self.job_fails(&why),
+            _ => self.job_has_to_wait(why),
+        }
+    }
+
+    fn server_is_busy(&mut self, why: &Failure) {
+        let jitter = self.cx.jitter();
+        self.mail.posting.wait(self.cx.now_ms(), jitter);
+        self.mail.posting.end();
+        if why.code() == FailureCode::StoreUnavailable {
+            for message in self.mail.outbox.waiting_to(None) {
+                self.answer_waiting(&message, Some(why));
+            }
+        }
+    }
+
+    fn job_fails(&mut self, why: &Failure) {
+        match self.mail.posting.end().map(|job| (job.to, job.what)) {
+            Some((_, Letter::Message(id))) => self.fail_message(&id, why),
+            Some((to, Letter::Receipt(ids))) => self.receipt_done(&to, ids),
+            None => {}
+        }
+        self.post_next();
+    }
+
+    fn job_fails_for_all(&mut self, why: &Failure) {
+        let Some(Job { to, what, .. }) = self.mail.posting.end() else {
+            return;
+        };
+        if let Letter::Receipt(ids) = what {
+            self.receipt_done(&to, ids);
+        }
+        for message in self.mail.outbox.waiting_to(Some(&to)) {
+            self.fail_message(&message.id, why);
+        }
+        self.post_next();
+    }
+
+    fn fail_message(&mut self, id: &MessageId, why: &Failure) {
+        if let Some(message) = self.mail.outbox.settle(id) {
+            self.tell_failed(&message, why);
+            self.commit(vec![MailChange::Settled(*id)], After::Nothing);
+        }
+    }
+
+    /// Lets everything to the job's recipient wait: the next attempt comes later, or when the user writes again.
+    fn job_has_to_wait(&mut self, why: Failure) {
+        let Some(Job { to, what, .. }) = self.mail.posting.end() else {
+            return;
+        };
+        let is_told = self.mail.posting.pause(&to, self.cx.now_ms(), why.clone());
+        if let Letter::Receipt(ids) = what
+            && why.code() != FailureCode::MailboxFull
+        {
+            // A receipt is not worth waiting for.
+            self.receipt_done(&to, ids);
+        }
+        for message in self.mail.outbox.waiting_to(Some(&to)) {
+            if !is_told || self.mail.outbox.is_awaited(&message.id) {
+                self.tell_state(&message, MessageState::Waiting, Via::Outbox, Some(why.code()));
+            }
+            self.answer_waiting(&message, Some(&why));
+        }
+        self.post_next();
+    }
+
+    /// Ends a job that has become pointless.
+    fn finish_job(&mut self) {
+        self.mail.posting.end();
+        self.post_next();
+    }
+}
+
+fn refused(code: FailureCode) -> Failure {
+    Failure::refused(code, "")
+}
+
+fn reply(message: &Outgoing, state: MessageState) -> Reply {
+    Reply::Sent {
+        to: message.to.to_string(),
+        number: None,
+        message_id: message.id,
+        state,
+        via: Via::Server,
+        code: None,
+    }
+}

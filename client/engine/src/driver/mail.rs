@@ -1,0 +1,76 @@
+//! The account's messages and prekeys: their file, and the sealing and opening of envelopes.
+//!
+//! The session names keys and bodies; the private halves of keys stay here. Opening an envelope takes a fifth of a
+//! millisecond and happens as it arrives, on the session's thread.
+
+use std::sync::Arc;
+
+use letschat_core::mail::{Arrived, MailChange, StoredPrekey};
+use letschat_core::session::Input;
+use letschat_protocol::body::Body;
+use letschat_protocol::dialogue::Mail;
+use letschat_protocol::envelope::{Envelope, OpenError, Recipient};
+use letschat_protocol::identity::{Fingerprint, Identity};
+use letschat_protocol::sealing::{self, Receiver};
+use letschat_protocol::username::Username;
+
+use super::Running;
+use crate::account::AccountFolder;
+use crate::mail_store::MailStore;
+use crate::net::tls::PeerTls;
+
+/// The open account.
+pub(super) struct OpenAccount {
+    // The store is dropped before the folder, whose lock keeps other clients away from it.
+    pub(super) mail: MailStore,
+    pub(super) folder: AccountFolder,
+    pub(super) tls: PeerTls,
+    pub(super) server: Fingerprint,
+    pub(super) username: Username,
+    pub(super) identity: Arc<Identity>,
+}
+
+impl OpenAccount {
+    fn open_envelope(&self, mail: &Mail) -> Result<Body, OpenError> {
+        let envelope = Envelope::parse(&mail.envelope).map_err(|_| OpenError::Altered)?;
+        let device = self.identity.public_key();
+        let receiver = Receiver { server: &self.server, username: &self.username, device: &device };
+        sealing::open(&envelope, &mail.sender, receiver, |public| self.mail.prekey(public))
+    }
+}
+
+impl Running<'_> {
+    /// Opens a delivered envelope. Returns `None` if no account is open.
+    pub(super) fn note_mail(&self, mail: &Mail) -> Option<Input> {
+        let opened = self.account.as_ref()?.open_envelope(mail);
+        let Mail { number, sender, envelope, .. } = mail;
+        let (number, sender, bytes) = (*number, sender.clone(), envelope.len());
+        Some(Input::Mail(Box::new(Arrived { number, sender, bytes, opened })))
+    }
+
+    pub(super) fn commit(&mut self, commit: u64, changes: &[MailChange]) {
+        let result = match &mut self.account {
+            Some(account) => account.mail.commit(changes).map_err(|error| error.to_string()),
+            None => Err("the account is closed".into()),
+        };
+        self.at_once.push_back(Input::Committed { commit, result });
+    }
+
+    pub(super) fn seal(&mut self, body: &Body, recipients: &[Recipient]) {
+        let Some(OpenAccount { identity, server, .. }) = &self.account else {
+            return;
+        };
+        let sealed = sealing::seal(body, identity, server, recipients);
+        self.at_once.push_back(Input::Sealed(sealed.ok().map(|envelope| envelope.to_bytes())));
+    }
+
+    pub(super) fn make_prekey(&mut self, created_ms: u64, until_ms: u64) {
+        let made: Result<StoredPrekey, String> = match &mut self.account {
+            Some(account) => {
+                account.mail.make_prekey(created_ms, until_ms).map_err(|error| error.to_string())
+            }
+            None => Err("the account is closed".into()),
+        };
+        self.at_once.push_back(Input::PrekeyMade(made));
+    }
+}

@@ -1,0 +1,184 @@
+//! The changes, as statements. Each can be repeated.
+
+use letschat_core::mail::{
+    Held, MailChange, Outgoing, OwedReceipt, Received, Stage, StoredPrekey, Stream, StreamSource,
+};
+use letschat_protocol::body::Place;
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
+
+/// Returns true if the change may delete a text.
+pub(super) fn deletes_text(change: &MailChange) -> bool {
+    // An outgoing message may replace one that had its text.
+    matches!(change, MailChange::Outgoing(_) | MailChange::Settled(_) | MailChange::Released(_))
+}
+
+/// Applies a change.
+pub(super) fn apply(connection: &Connection, change: &MailChange) -> rusqlite::Result<()> {
+    let run = |sql, id: [u8; 16]| run(connection, sql, [id]);
+    match change {
+        MailChange::Outgoing(message) => put_outgoing(connection, message),
+        MailChange::Settled(id) => run("DELETE FROM outbox WHERE id = ?1", id.to_bytes()),
+        MailChange::Received(record) => put_received(connection, record),
+        MailChange::Unrecorded(stream) => {
+            let (is_chat, source) = source_columns(stream);
+            self::run(
+                connection,
+                "DELETE FROM received WHERE device = ?1 AND is_chat = ?2 AND source = ?3",
+                params![stream.device.as_bytes(), is_chat, source],
+            )
+        }
+        MailChange::Held(message) => add_held(connection, message),
+        MailChange::Released(id) => run("DELETE FROM held WHERE id = ?1", id.to_bytes()),
+        MailChange::Owed(receipt) => add_receipt(connection, receipt),
+        MailChange::Confirmed(ids) => {
+            ids.iter().try_for_each(|id| run("DELETE FROM receipts WHERE id = ?1", id.to_bytes()))
+        }
+        MailChange::Published { key, at_ms, epoch } => self::run(
+            connection,
+            "UPDATE prekeys SET published_ms = ?2, epoch = ?3 WHERE public = ?1",
+            params![key.0, column(*at_ms), column(*epoch)],
+        ),
+        MailChange::Forgotten(key) => {
+            self::run(connection, "DELETE FROM prekeys WHERE public = ?1", [key.0])
+        }
+    }
+}
+
+/// Adds a prekey.
+pub(super) fn add_prekey(
+    connection: &Connection,
+    prekey: &StoredPrekey,
+    private: &[u8; 32],
+) -> rusqlite::Result<()> {
+    let StoredPrekey { key, created_ms, until_ms, published } = *prekey;
+    run(
+        connection,
+        "INSERT INTO prekeys (public, private, created_ms, until_ms, published_ms, epoch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            key.0,
+            private,
+            column(created_ms),
+            column(until_ms),
+            published.map(|(at_ms, _)| column(at_ms)),
+            published.map(|(_, epoch)| column(epoch)),
+        ],
+    )
+}
+
+fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result<()> {
+    let Outgoing { id, to, place, time_ms, text, stage } = message;
+    let (chat, number) = match place {
+        Place::Sequence(number) => {
+            raise_sequence(connection, to.as_str(), *number)?;
+            (None, *number)
+        }
+        Place::Chat { chat, number } => (Some(chat.to_string()), *number),
+    };
+    let (stage, until_ms) = match *stage {
+        Stage::Waiting => ("waiting", None),
+        Stage::Sent { until_ms } => ("sent", Some(column(until_ms))),
+        Stage::Kept { until_ms } => ("kept", Some(column(until_ms))),
+    };
+    run(
+        connection,
+        "INSERT INTO outbox (id, recipient, chat, number, time_ms, text, stage, until_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (id) DO UPDATE SET
+             recipient = excluded.recipient, chat = excluded.chat, number = excluded.number,
+             time_ms = excluded.time_ms, text = excluded.text, stage = excluded.stage,
+             until_ms = excluded.until_ms",
+        params![
+            id.to_bytes(),
+            to.as_str(),
+            chat,
+            column(number),
+            column(*time_ms),
+            text,
+            stage,
+            until_ms
+        ],
+    )
+}
+
+/// Raises the last number of a conversation. SQLite would compare the largest numbers as negative ones.
+fn raise_sequence(
+    connection: &Connection,
+    conversation: &str,
+    number: u64,
+) -> rusqlite::Result<()> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT last FROM sequences WHERE conversation = ?1")?
+        .query_row([conversation], |row| row.get(0))
+        .optional()?;
+    if last.is_some_and(|last| last.cast_unsigned() >= number) {
+        return Ok(());
+    }
+    run(
+        connection,
+        "INSERT INTO sequences (conversation, last) VALUES (?1, ?2)
+         ON CONFLICT (conversation) DO UPDATE SET last = excluded.last",
+        params![conversation, column(number)],
+    )
+}
+
+fn put_received(connection: &Connection, record: &Received) -> rusqlite::Result<()> {
+    let Received { stream, through, beyond } = record;
+    let (is_chat, source) = source_columns(stream);
+    let beyond: Vec<u8> = beyond.iter().flat_map(|number| number.to_be_bytes()).collect();
+    run(
+        connection,
+        "INSERT INTO received (device, is_chat, source, through, beyond)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (device, is_chat, source) DO UPDATE SET
+             through = excluded.through, beyond = excluded.beyond",
+        params![stream.device.as_bytes(), is_chat, source, column(*through), beyond],
+    )
+}
+
+fn add_held(connection: &Connection, message: &Held) -> rusqlite::Result<()> {
+    let Held { id, from, stream, number, text, sent_ms, time_ms } = message;
+    let (is_chat, source) = source_columns(stream);
+    run(
+        connection,
+        "INSERT INTO held
+             (id, author, device, is_chat, source, number, text, sent_ms, time_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (id) DO NOTHING",
+        params![
+            id.to_bytes(),
+            from.as_str(),
+            stream.device.as_bytes(),
+            is_chat,
+            source,
+            column(*number),
+            text,
+            column(*sent_ms),
+            column(*time_ms),
+        ],
+    )
+}
+
+fn add_receipt(connection: &Connection, receipt: &OwedReceipt) -> rusqlite::Result<()> {
+    run(
+        connection,
+        "INSERT INTO receipts (id, author) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
+        params![receipt.id.to_bytes(), receipt.to.as_str()],
+    )
+}
+
+fn source_columns(stream: &Stream) -> (bool, String) {
+    match &stream.source {
+        StreamSource::Conversation(name) => (false, name.clone()),
+        StreamSource::Chat(chat) => (true, chat.to_string()),
+    }
+}
+
+fn run(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute(params)?;
+    Ok(())
+}
+
+fn column(number: u64) -> i64 {
+    number.cast_signed()
+}

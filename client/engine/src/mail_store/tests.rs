@@ -1,0 +1,123 @@
+mod limits;
+mod refusals;
+mod round_trips;
+mod secrets;
+
+use super::*;
+use std::fs;
+
+use letschat_core::mail::{Held, Outgoing, OwedReceipt, Received, Stage, Stream, StreamSource};
+use letschat_protocol::body::Place;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::username::Username;
+use tempfile::TempDir;
+
+const FILE: &str = "account.sqlite";
+
+/// A folder with a database.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    /// Makes a database, changes it as another program would, and closes it.
+    fn with(sql: &str) -> Folder {
+        let folder = Folder::new();
+        drop(folder.open());
+        folder.execute(sql);
+        folder
+    }
+
+    fn execute(&self, sql: &str) {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.pragma_update(None, "ignore_check_constraints", true).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join(FILE)
+    }
+
+    fn companion(&self, suffix: &str) -> PathBuf {
+        files::with_suffix(&self.path(), suffix)
+    }
+
+    fn open(&self) -> (MailStore, StoredMail) {
+        MailStore::open(self.0.path(), &self.path()).unwrap()
+    }
+
+    fn error(&self) -> MailStoreError {
+        MailStore::open(self.0.path(), &self.path()).err().unwrap()
+    }
+
+    fn read(&self) -> StoredMail {
+        self.open().1
+    }
+
+    /// Copies the files of an open database: they are as after a kill.
+    fn copy(&self) -> Folder {
+        let copy = Folder::new();
+        for entry in fs::read_dir(self.0.path()).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, copy.0.path().join(path.file_name().unwrap())).unwrap();
+        }
+        copy
+    }
+
+    /// Returns the names of the files that hold these bytes.
+    fn files_with(&self, bytes: &[u8]) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap());
+        let holding = entries.filter(|entry| {
+            let content = fs::read(entry.path()).unwrap();
+            content.windows(bytes.len()).any(|window| window == bytes)
+        });
+        holding.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+}
+
+fn name(text: &str) -> Username {
+    text.parse().unwrap()
+}
+
+fn id(number: u64) -> MessageId {
+    MessageId::of_broadcast(1, number)
+}
+
+fn outgoing(number: u64, text: &str) -> Outgoing {
+    Outgoing {
+        id: id(number),
+        to: name("bob"),
+        place: Place::Sequence(number),
+        time_ms: 1_700_000_000_000 + number,
+        text: text.into(),
+        stage: Stage::Waiting,
+    }
+}
+
+fn stream(conversation: &str) -> Stream {
+    let device = PublicKey::from_bytes([5; 32]);
+    Stream { device, source: StreamSource::Conversation(conversation.into()) }
+}
+
+fn held(number: u64, text: &str) -> Held {
+    Held {
+        id: id(number),
+        from: name("mallory"),
+        stream: stream("alice"),
+        number,
+        text: text.into(),
+        sent_ms: 5,
+        time_ms: 6,
+    }
+}
+
+fn receipt(number: u64) -> OwedReceipt {
+    OwedReceipt { to: name("bob"), id: id(number) }
+}
+
+fn received(conversation: &str, through: u64, beyond: &[u64]) -> Received {
+    Received { stream: stream(conversation), through, beyond: beyond.to_vec() }
+}

@@ -1,0 +1,135 @@
+//! The mailbox in the hub's world: any answer that a database may give.
+
+use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
+use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome, Request};
+use letschat_protocol::envelope::{Envelope, EnvelopeId, Header};
+use letschat_protocol::frame::Frame;
+use letschat_protocol::prekey::{PREKEY_VALID_MS, PrekeyPublic, SignedPrekey, Suite};
+use letschat_protocol::username::Username;
+use letschat_server::store::Unavailable;
+use letschat_server::store::mailbox::{MailAnswer, MailPage, MailRequest, Placement};
+
+use super::{NAMES, World, fingerprint};
+
+impl World<'_> {
+    /// Returns a request about envelopes.
+    pub(super) fn mail_line(&mut self) -> Frame {
+        let name = self.choices.one(&NAMES[..3]).unwrap_or("bob").to_owned();
+        let request = match self.choices.below(5) {
+            0 => Request::Prekey(self.prekey(&name)),
+            1 => Request::Keys { name },
+            2 => {
+                let number = self.choices.below(4) as u64 + self.mail_number.saturating_sub(3);
+                Request::Acknowledge { numbers: vec![number, self.choices.number()] }
+            }
+            3 => {
+                let envelope = self.choices.bytes(100).to_vec();
+                Request::Post { id: EnvelopeId(1), envelope }
+            }
+            _ => {
+                let envelope = self.envelope(&name).to_bytes();
+                Request::Post { id: EnvelopeId(u128::from(self.choices.number())), envelope }
+            }
+        };
+        request.to_frame()
+    }
+
+    fn prekey(&mut self, name: &str) -> SignedPrekey {
+        let account: Username = name.parse().expect("a valid name");
+        let until_ms = self.now.wall_ms.saturating_add(PREKEY_VALID_MS);
+        SignedPrekey::sign(
+            &self.identity,
+            &fingerprint(),
+            &account,
+            PrekeyPublic([1; 32]),
+            until_ms,
+        )
+    }
+
+    fn envelope(&mut self, name: &str) -> Envelope {
+        let body = Body {
+            suite: Suite::X25519,
+            sender: "alice".parse().expect("a valid name"),
+            device: self.identity.public_key(),
+            list: DeviceListRef::default(),
+            recipients: Vec::new(),
+            conversation: name.into(),
+            place: Place::Sequence(1),
+            time_ms: 1,
+            content: Content::Text(self.choices.text(100)),
+        };
+        let header = Header {
+            recipient: name.parse().expect("a valid name"),
+            device: self.identity.public_key(),
+            prekey: PrekeyPublic([1; 32]),
+            encapsulated: [2; 32],
+            content_key: [3; 48],
+        };
+        let sealed_body = body.sign(&self.identity, &fingerprint());
+        Envelope { suite: Suite::X25519, headers: vec![header], sealed_body }
+    }
+
+    /// Answers a request to the mailbox.
+    pub(super) fn mail_answer(&mut self, request: MailRequest) -> MailAnswer {
+        if self.choices.below(6) == 0 {
+            return request.unavailable();
+        }
+        match request {
+            MailRequest::PublishPrekey { connection, .. } => {
+                MailAnswer::PrekeyPublished { connection, result: Ok(self.choices.flip()) }
+            }
+            MailRequest::Prekeys { connection, username } => {
+                let keys = match self.choices.below(3) {
+                    0 => None,
+                    1 => Some(Vec::new()),
+                    _ => {
+                        let prekey = self.prekey(username.as_str());
+                        Some(vec![DeviceKeys { device: self.identity.public_key(), prekey }])
+                    }
+                };
+                MailAnswer::Prekeys { connection, result: Ok(keys) }
+            }
+            MailRequest::Post { after, envelopes } => {
+                self.mail_number = self.mail_number.max(after);
+                let mut placements = Vec::new();
+                for envelope in envelopes {
+                    let headers = &envelope.envelope.headers;
+                    placements.push(headers.iter().map(|_| self.placement()).collect());
+                }
+                MailAnswer::Posted { result: Ok(placements) }
+            }
+            MailRequest::Read { connection, query } => {
+                let mut page = MailPage::default();
+                let mut number = query.after;
+                for _ in 0..self.choices.below(3) {
+                    number = number.saturating_add(1 + self.choices.below(3) as u64);
+                    let envelope = self.envelope(query.username.as_str()).to_bytes();
+                    let (id, sender) = (EnvelopeId(1), query.username.clone());
+                    page.mail.push(Mail { number, id, sender, time_ms: 1, envelope });
+                }
+                self.mail_number = self.mail_number.max(number);
+                page.next_bytes = self.choices.flip().then_some(700);
+                MailAnswer::Read { connection, result: Ok(page) }
+            }
+            MailRequest::Acknowledge { connection, numbers, .. } => {
+                let count = numbers.len() as u64;
+                MailAnswer::Acknowledged { connection, numbers, result: Ok(count) }
+            }
+            MailRequest::Expire { .. } => {
+                let result = if self.choices.flip() { Ok(false) } else { Err(Unavailable) };
+                MailAnswer::Expired { result }
+            }
+        }
+    }
+
+    fn placement(&mut self) -> Placement {
+        match self.choices.below(4) {
+            0 => Placement::Repeated { time_ms: 1 },
+            1 => Placement::Refused(Outcome::MailboxFull),
+            _ => {
+                self.mail_number = self.mail_number.saturating_add(1);
+                Placement::Stored { number: self.mail_number }
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Envelopes in the session's world: the account's file, and bodies of any sender.
+
+use letschat_core::mail::{Arrived, StoredMail, StoredPrekey};
+use letschat_core::session::{Effect, Input};
+use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{DeviceKeys, Outcome, Posted, Reply};
+use letschat_protocol::envelope::OpenError;
+use letschat_protocol::identity::{Fingerprint, Identity};
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::peer::ChatId;
+use letschat_protocol::prekey::{PrekeyPublic, SignedPrekey, Suite};
+
+use super::{World, key};
+
+/// The account's file, and the effects that it has not answered.
+#[derive(Default)]
+pub(super) struct Disk {
+    mail: StoredMail,
+    waiting: Vec<Effect>,
+}
+
+impl Disk {
+    pub(super) fn stored(&self) -> StoredMail {
+        self.mail.clone()
+    }
+
+    /// Forgets the effects for an account that closes.
+    pub(super) fn close(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(super) fn ask(&mut self, effect: Effect) {
+        self.waiting.push(effect);
+    }
+}
+
+impl World<'_> {
+    /// Answers the effects for the disk, as the engine does before any other input.
+    pub(super) fn answer_disk(&mut self) {
+        while !self.disk.waiting.is_empty() {
+            let fails = self.choices.below(8) == 0;
+            let input = match self.disk.waiting.remove(0) {
+                Effect::Commit { commit, .. } if fails => {
+                    Input::Committed { commit, result: Err("the disk is full".into()) }
+                }
+                Effect::Commit { commit, changes } => {
+                    changes.iter().for_each(|change| self.disk.mail.apply(change));
+                    Input::Committed { commit, result: Ok(()) }
+                }
+                Effect::MakePrekey { created_ms, until_ms } => {
+                    let key = PrekeyPublic([self.disk.mail.prekeys.len() as u8; 32]);
+                    let prekey = StoredPrekey { key, created_ms, until_ms, published: None };
+                    self.disk.mail.prekeys.push(prekey);
+                    Input::PrekeyMade(if fails {
+                        Err("the disk is full".into())
+                    } else {
+                        Ok(prekey)
+                    })
+                }
+                Effect::Seal { .. } => Input::Sealed((!fails).then(|| vec![1; 300])),
+                effect => unreachable!("{effect:?} is for the disk"),
+            };
+            self.handle(input);
+        }
+    }
+
+    /// Delivers an envelope.
+    pub(super) fn mail(&mut self) {
+        let (sender, number) = (self.name(), self.choices.number());
+        let opened = match self.choices.below(8) {
+            0 => Err(OpenError::Altered),
+            1 => Err(OpenError::NoKey),
+            _ => Ok(self.body()),
+        };
+        let sender = opened.as_ref().map_or(sender, |body| body.sender.clone());
+        self.handle(Input::Mail(Box::new(Arrived { number, sender, bytes: 700, opened })));
+    }
+
+    fn body(&mut self) -> Body {
+        let place = match self.choices.below(3) {
+            0 => Place::Sequence(self.choices.number()),
+            1 => Place::Sequence(self.choices.below(5) as u64),
+            _ => {
+                let chat = self.choices.one(&self.chats).unwrap_or(ChatId(1));
+                Place::Chat { chat, number: self.choices.below(4) as u64 }
+            }
+        };
+        let content = match self.choices.below(6) {
+            0 => Content::Unknown(9),
+            1 => Content::Receipt(vec![self.some_message()]),
+            _ => Content::Text(self.choices.text(30)),
+        };
+        let own = self.account.as_ref().map(ToString::to_string);
+        let conversation = match self.choices.below(8) {
+            0 => self.choices.text(10),
+            _ => own.unwrap_or_default(),
+        };
+        Body {
+            suite: Suite::X25519,
+            sender: self.name(),
+            device: key(self.choices.below(4)),
+            list: DeviceListRef::default(),
+            recipients: Vec::new(),
+            conversation,
+            place,
+            time_ms: self.choices.number(),
+            content,
+        }
+    }
+
+    /// Returns an own message that may be confirmed.
+    fn some_message(&mut self) -> MessageId {
+        let ids: Vec<MessageId> = self.disk.mail.outbox.iter().map(|message| message.id).collect();
+        self.choices.one(&ids).unwrap_or(MessageId::of_broadcast(1, 1))
+    }
+
+    /// Returns a reply to KEYS, POST or ACK.
+    pub(super) fn mail_reply(&mut self) -> Reply {
+        match self.choices.below(6) {
+            0 => Reply::new(Code::UnknownUser, "no account has that name"),
+            1 => Reply::new(Code::NoDevice, "no device"),
+            2 => Reply::new(Code::EnvelopeInvalid, "no envelope"),
+            3 => {
+                let n = self.choices.below(4);
+                let (identity, account) = (Identity::from_seed(&[n as u8 + 1; 32]), self.name());
+                let (server, until_ms) = (Fingerprint::of_spki(b"fuzz"), u64::MAX);
+                let prekey = PrekeyPublic([n as u8; 32]);
+                let prekey = SignedPrekey::sign(&identity, &server, &account, prekey, until_ms);
+                let item = DeviceKeys { device: identity.public_key(), prekey }.to_string();
+                Reply::long(Code::Ok, [item], "1 devices".into())
+            }
+            _ => {
+                let outcome = self.choices.one(Outcome::ALL).unwrap_or(Outcome::Kept);
+                let item = Posted { recipient: self.name(), device: key(1), outcome }.to_string();
+                Reply::long(Code::Ok, [item], format!("{} 1", self.choices.number()))
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A client's engine as far as envelopes are concerned: the account's file, prekeys, and the sealing of bodies.
+//!
+//! Bodies are signed and verified, but not sealed: sealing is random, and the same seed has to give the same world.
+
+use letschat_core::mail::{Arrived, MailChange, StoredMail, StoredPrekey};
+use letschat_core::session::Input;
+use letschat_protocol::body::Body;
+use letschat_protocol::dialogue::Mail;
+use letschat_protocol::envelope::{Envelope, Header, OpenError, Recipient};
+use letschat_protocol::identity::Identity;
+use letschat_protocol::prekey::{PrekeyPublic, Suite};
+use letschat_protocol::username::Username;
+
+use crate::server::fingerprint;
+
+/// The file of an account, which outlives the client.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    mail: StoredMail,
+    prekeys_made: u8,
+}
+
+impl Disk {
+    /// Returns what a starting client reads.
+    pub(crate) fn stored(&self) -> StoredMail {
+        self.mail.clone()
+    }
+
+    pub(crate) fn commit(&mut self, changes: &[MailChange]) {
+        changes.iter().for_each(|change| self.mail.apply(change));
+    }
+
+    pub(crate) fn make_prekey(&mut self, created_ms: u64, until_ms: u64) -> Input {
+        self.prekeys_made += 1;
+        let key = PrekeyPublic([self.prekeys_made; 32]);
+        let prekey = StoredPrekey { key, created_ms, until_ms, published: None };
+        self.mail.prekeys.push(prekey);
+        Input::PrekeyMade(Ok(prekey))
+    }
+
+    fn has_prekey(&self, key: &PrekeyPublic) -> bool {
+        self.mail.prekeys.iter().any(|prekey| prekey.key == *key)
+    }
+
+    /// Opens a delivered envelope.
+    pub(crate) fn open(&self, mail: &Mail, username: &Username, identity: &Identity) -> Input {
+        let (number, sender, bytes) = (mail.number, mail.sender.clone(), mail.envelope.len());
+        let opened = self.open_envelope(mail, username, identity);
+        Input::Mail(Box::new(Arrived { number, sender, bytes, opened }))
+    }
+
+    fn open_envelope(
+        &self,
+        mail: &Mail,
+        username: &Username,
+        identity: &Identity,
+    ) -> Result<Body, OpenError> {
+        let envelope = Envelope::parse(&mail.envelope).map_err(|_| OpenError::Altered)?;
+        let [header] = &envelope.headers[..] else {
+            panic!("a delivered envelope has the header of its device");
+        };
+        assert_eq!((&header.recipient, header.device), (username, identity.public_key()));
+        assert!(self.has_prekey(&header.prekey), "the device still has the prekey");
+        let body = Body::verify(&envelope.sealed_body, &fingerprint())?;
+        assert_eq!(body.sender, mail.sender);
+        Ok(body)
+    }
+}
+
+/// Signs a body and addresses it.
+pub(crate) fn seal(body: &Body, identity: &Identity, recipients: &[Recipient]) -> Input {
+    let header = |to: &Recipient| Header {
+        recipient: to.username.clone(),
+        device: to.device,
+        prekey: to.prekey,
+        encapsulated: [0; 32],
+        content_key: [0; 48],
+    };
+    let headers = recipients.iter().map(header).collect();
+    let sealed_body = body.sign(identity, &fingerprint());
+    let envelope = Envelope { suite: Suite::X25519, headers, sealed_body };
+    Input::Sealed(Some(envelope.to_bytes()))
+}

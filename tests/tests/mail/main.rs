@@ -1,0 +1,59 @@
+//! Messages to people who may be away, with real programs: sealed envelopes, the server's mailbox, the outbox.
+
+#![allow(clippy::unwrap_used)]
+
+mod away;
+mod consent;
+mod lost;
+mod searched;
+mod ways;
+
+use letschat_tests::client::TestClient;
+use letschat_tests::server::TestServer;
+use serde_json::{Value, json};
+
+/// Sends a message and returns the reply.
+fn send(from: &mut TestClient, to: &str, text: &str) -> Value {
+    from.ok("send", json!({"to": to, "text": text}))
+}
+
+/// Waits for a message with this text, and checks its way.
+fn wait_mail(to: &mut TestClient, text: &str) -> Value {
+    let message = to.wait_event_with("message", "text", text);
+    assert_eq!((&message["via"], &message["own"]), (&json!("server"), &json!(false)));
+    message
+}
+
+/// Returns a server, and two people who have approved each other's messages.
+fn friends(flags: &[&str]) -> (TestServer, TestClient, TestClient) {
+    let server = TestServer::start(flags);
+    let (mut alice, mut bob) =
+        (TestClient::join(&server, "alice"), TestClient::join(&server, "bob"));
+    befriend(&mut alice, &mut bob);
+    (server, alice, bob)
+}
+
+fn befriend(alice: &mut TestClient, bob: &mut TestClient) {
+    send(alice, &bob.name, "may I?");
+    bob.wait_event_with("request", "kind", "message");
+    bob.ok("approve", json!({}));
+    wait_mail(bob, "may I?");
+    alice.wait_event_with("message_state", "state", "delivered");
+    send(bob, &alice.name, "you may");
+    wait_mail(alice, "you may");
+}
+
+/// Ends a client and returns its folder.
+fn leave(client: TestClient) -> tempfile::TempDir {
+    let TestClient { mut process, data, .. } = client;
+    process.end_input();
+    assert_eq!(process.exit_code(), 0, "{}", process.transcript());
+    data
+}
+
+/// Starts a client in a folder that has its account, and logs it in.
+fn come_back(data: tempfile::TempDir, server: &TestServer, name: &str) -> TestClient {
+    let mut client = TestClient::start_in(data, &server.location(), name, &[]);
+    client.ok("login", json!({"username": name}));
+    client
+}

@@ -1,0 +1,98 @@
+//! The test vectors of docs/PROTOCOL.md, compared with what the code makes of the same values.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
+use letschat_protocol::datagram::{Sealer, ToServer};
+use letschat_protocol::dialogue::SessionId;
+use letschat_protocol::envelope::{Envelope, OpenError};
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey, safety_number};
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::peer::ChatId;
+use letschat_protocol::prekey::{PrekeyPublic, SignedPrekey, Suite};
+use letschat_protocol::sealing::{Prekey, Receiver, open};
+use letschat_protocol::signing::LoginStatement;
+
+use super::rows_under;
+use super::test_hub::name;
+
+/// The time at which alice writes, in milliseconds since the Unix epoch.
+const WRITTEN_MS: u64 = 1_700_000_000_000;
+
+fn alice() -> Identity {
+    Identity::from_seed(&[1; 32])
+}
+
+fn bob() -> Identity {
+    Identity::from_seed(&[2; 32])
+}
+
+fn server() -> Fingerprint {
+    Fingerprint::of_spki(b"letschat")
+}
+
+/// Returns the body of alice's third message to bob.
+fn body() -> Body {
+    Body {
+        suite: Suite::X25519,
+        sender: name("alice"),
+        device: alice().public_key(),
+        list: DeviceListRef::default(),
+        recipients: vec![name("bob")],
+        conversation: "bob".into(),
+        place: Place::Sequence(3),
+        time_ms: WRITTEN_MS,
+        content: Content::Text("hello".into()),
+    }
+}
+
+/// Returns the values of the table, without back quotes.
+fn listed() -> Vec<String> {
+    rows_under("Test vectors").map(|row| row[1].clone()).collect()
+}
+
+#[test]
+fn the_test_vectors_are_what_the_code_makes() {
+    let key = alice().public_key();
+    let statement =
+        LoginStatement { server: &server(), username: &name("alice"), binding: &[4; 32] };
+    let datagram = Sealer::new(SessionId(5), &[6; 32]).seal(&ToServer::Answer(9));
+    let author = PublicKey::from_bytes([7; 32]);
+    let prekey = PrekeyPublic([9; 32]);
+    let prekey = SignedPrekey::sign(&alice(), &server(), &name("alice"), prekey, 1_000_000);
+    let signed = body().sign(&alice(), &server());
+    let made = [
+        key.to_string(),
+        key.fingerprint().to_string(),
+        server().to_string(),
+        alice().sign(&statement).to_string(),
+        HEXLOWER.encode(&datagram),
+        MessageId::in_chat(ChatId(1), &author, 3).to_string(),
+        MessageId::of_broadcast(5, 9).to_string(),
+        MessageId::in_conversation(&author, "bob", 3).to_string(),
+        safety_number((&name("alice"), &key), (&name("bob"), &bob().public_key())),
+        prekey.signature.to_string(),
+        HEXLOWER.encode(digest(&SHA256, &signed).as_ref()),
+    ];
+    // The prekey and the envelope follow: see below.
+    let listed = listed();
+    assert_eq!(listed[..listed.len() - 2], made);
+}
+
+/// Opens the envelope of the table with bob's prekey, as a delivery from this sender.
+fn opened(envelope: &Envelope, sender: &str) -> Result<Body, OpenError> {
+    let public: PrekeyPublic = listed().iter().nth_back(1).unwrap().parse().unwrap();
+    let device = bob().public_key();
+    let receiver = Receiver { server: &server(), username: &name("bob"), device: &device };
+    open(envelope, &name(sender), receiver, |key| {
+        (*key == public).then(|| Prekey::from_bytes(public, [10; 32]))
+    })
+}
+
+#[test]
+fn envelope_of_the_test_vectors_opens() {
+    let bytes = HEXLOWER.decode(listed().last().unwrap().as_bytes()).unwrap();
+    let envelope = Envelope::parse(&bytes).unwrap();
+    assert_eq!(opened(&envelope, "alice"), Ok(body()));
+    assert_eq!(opened(&envelope, "carol"), Err(OpenError::Altered));
+}
