@@ -73,14 +73,7 @@ return {
     end },
     { "is thanked by Bob, through the server", story.is_told, "bob", "Thanks for the ramen!" },
     { "sees Carol leave, and writes to her", function()
-        play.comes(function()
-            for _, user in chat.list() do
-                if user.username == "carol" then
-                    return nil
-                end
-            end
-            return true
-        end, "the end of Carol's session")
+        story.sees_the_end_of("carol")
         local sent = chat.send("carol", "Soup tomorrow?")
         play.expect(sent.state == "kept", "a message that the server keeps, not " .. sent.state)
     end },

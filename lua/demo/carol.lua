@@ -44,7 +44,8 @@ return {
     end },
     { "answers her", function()
         local sent = chat.send("alice", "Gladly!")
-        play.sees(chat, "message_state", { id = sent.message_id, state = "delivered" })
+        play.expect(sent.state == "sent", "an answer that is on its way, not " .. sent.state)
     end },
+    { "sees Alice leave, who has read it by then", story.sees_the_end_of, "alice" },
     { "leaves", story.leaves },
 }

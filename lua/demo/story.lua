@@ -36,6 +36,18 @@ function story.comes_back()
     chat.broadcast(chat.status().username .. " is back")
 end
 
+-- Waits until somebody is out of the directory.
+function story.sees_the_end_of(name)
+    play.comes(function()
+        for _, user in chat.list() do
+            if user.username == name then
+                return nil
+            end
+        end
+        return true
+    end, "the end of " .. name .. "'s session")
+end
+
 function story.leaves()
     chat.leave()
     play.sees(chat, "left_server")

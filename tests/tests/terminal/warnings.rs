@@ -61,7 +61,8 @@ fn changed_key_is_a_loud_warning_and_opens_nothing() {
     alice.chats_with(&mut bob);
     bob.quits();
     alice.sees("bob has ended the chat.");
-    alice.is_prompted("→ bob · over> ");
+    alice.types("/disconnect");
+    alice.is_prompted("letschat> ");
 
     // Bob logs in on another machine: the same account, another key.
     let mut bob = TestClient::start(&server, "bob");
