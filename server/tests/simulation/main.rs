@@ -10,6 +10,7 @@
 //! * [`faults`] – the faults, and how often each took effect
 //! * [`server`] – the simulated server process: connections, crashes
 //! * [`store`] – the persistent data
+//! * [`mailbox`] – the mailboxes of the store
 //! * [`people`] – the clients and the actions of their users
 //! * [`disk`] – a client's file, and the sealing of envelopes
 //! * [`peers`] – links between clients

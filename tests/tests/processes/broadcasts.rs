@@ -103,7 +103,7 @@ fn a_log_longer_than_the_outbox_is_replayed_whole_and_in_order() {
     let server = TestServer::start(&NO_RATE);
     let mut alice = TestClient::join(&server, "alice");
     let text = |n: usize| format!("{n:04} {}", "x".repeat(890));
-    let count = 160; // at least 140 KiB; the outbox holds 96 KiB
+    let count = 160; // at least 140 KiB; the outbox holds 128 KiB
     for n in 0..count {
         alice.ok("broadcast", json!({"text": text(n)}));
     }

@@ -15,7 +15,7 @@ use letschat_server::store::{Created, StoreAnswer, StoreRequest, StoredLog, Verd
 use serde_json::{Map, Value};
 
 use crate::client::{every_event, shape, shape_of};
-use crate::text::{Checked, all_in, at_least, blocks, same};
+use crate::text::{Checked, at_least, blocks, same};
 
 /// Passes typed lines to a hub. Its answers must equal the block.
 pub(crate) fn session_by_hand(readme: &str) -> Checked {
