@@ -133,6 +133,10 @@ impl Chats {
         Some(chat.progress())
     }
 
+    pub(super) fn stream(&self, with: &Username) -> Option<Stream> {
+        self.open.get(with).map(Chat::stream)
+    }
+
     /// Returns the chats that have ended since the last call.
     pub(super) fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
@@ -170,7 +174,7 @@ impl Chats {
         who: &Username,
         link: LinkId,
         message: PeerMessage,
-        is_blocked: bool,
+        is_hidden: bool,
     ) -> bool {
         let Some(chat) = self.open.get_mut(who) else {
             cx.close(link);
@@ -178,7 +182,7 @@ impl Chats {
         };
         let is_message =
             matches!(message, PeerMessage::Message { .. }) && !chat.is_resuming_on(link);
-        let end = chat.hear(cx, link, message, is_blocked);
+        let end = chat.hear(cx, link, message, is_hidden);
         self.close_if(cx, who, end);
         is_message && end.is_none()
     }

@@ -277,8 +277,9 @@ impl Session {
             Some(LinkUse::Call(who)) => self.call_answered(&who, message),
             Some(LinkUse::Asked(who)) => self.asker_said(&who, message),
             Some(LinkUse::Chat(who)) => {
-                let is_blocked = self.account.is_blocked(&who);
-                if self.chats.hear(&mut self.cx, &who, link, message, is_blocked) {
+                let is_hidden =
+                    self.account.is_blocked(&who) || self.came_in_envelope(&who, &message);
+                if self.chats.hear(&mut self.cx, &who, link, message, is_hidden) {
                     self.server.report_activity(&mut self.cx);
                 }
             }

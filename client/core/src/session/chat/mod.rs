@@ -278,13 +278,13 @@ impl Chat {
         Ok((MessageId::in_chat(self.id, &self.author, number), number))
     }
 
-    /// Handles a message of the other side. Texts of blocked people are not shown.
+    /// Handles a message of the other side. A hidden text is not shown.
     pub(in crate::session) fn hear(
         &mut self,
         cx: &mut Context,
         link: LinkId,
         message: PeerMessage,
-        is_blocked: bool,
+        is_hidden: bool,
     ) -> Option<ChatEnd> {
         self.heard(cx.now_ms());
         if self.is_resuming_on(link) {
@@ -296,7 +296,7 @@ impl Chat {
             return None;
         }
         match message {
-            PeerMessage::Message { number, text } => self.receive(cx, number, text, is_blocked),
+            PeerMessage::Message { number, text } => self.receive(cx, number, text, is_hidden),
             PeerMessage::Acknowledge { through } => {
                 let Some(confirmed) = self.confirm(cx, through) else {
                     return Some(ChatEnd::Protocol);
@@ -320,14 +320,14 @@ impl Chat {
         cx: &mut Context,
         number: u64,
         text: String,
-        is_blocked: bool,
+        is_hidden: bool,
     ) -> Option<ChatEnd> {
         match self.delivery.receive(number) {
             Arrival::Gap => return Some(ChatEnd::Protocol),
             // The acknowledgement was lost with an earlier link, or is still to be sent.
             Arrival::Again => self.owe_acknowledgement(cx.now_ms()),
-            // The person was blocked, and the chat is being ended.
-            Arrival::Next if is_blocked => {}
+            // The person was blocked, or has ended the chat and sent the text in an envelope as well.
+            Arrival::Next if is_hidden => {}
             Arrival::Next => {
                 let displayed = Displayed::Message { chat: self.count, number };
                 let id = MessageId::in_chat(self.id, &self.key, number);

@@ -120,6 +120,13 @@ impl Arrivals {
         }
     }
 
+    /// Returns true if this message came in an envelope, and was told to the front ends.
+    pub(super) fn has(&self, stream: &Stream, number: u64) -> bool {
+        let mut told = self.displaying.values().chain(&self.displayed);
+        self.recorded.get(stream).is_some_and(|recorded| recorded.has(number))
+            || told.any(|arrival| arrival.stream == *stream && arrival.number == number)
+    }
+
     /// Notes that a message is told to the front ends. Returns the count for their confirmation.
     pub(super) fn tell(&mut self, arrival: Arrival) -> u64 {
         self.told += 1;

@@ -4,6 +4,7 @@ use letschat_protocol::body::{Body, Content};
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::envelope::OpenError;
 use letschat_protocol::limits::MAX_ACKNOWLEDGED;
+use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
 
@@ -81,6 +82,20 @@ impl Session {
         };
         let from = body.sender.clone();
         self.display(arrival, from, text, body.time_ms, self.cx.wall_ms());
+    }
+
+    /// Returns true for a text of an open chat that came in an envelope before: its author has ended the chat, and
+    /// the link was slower.
+    pub(in crate::session) fn came_in_envelope(
+        &self,
+        from: &Username,
+        message: &PeerMessage,
+    ) -> bool {
+        let PeerMessage::Message { number, .. } = message else {
+            return false;
+        };
+        let stream = self.chats.stream(from);
+        stream.is_some_and(|stream| self.mail.arrivals.has(&stream, *number))
     }
 
     fn display(

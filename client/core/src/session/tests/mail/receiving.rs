@@ -174,6 +174,20 @@ fn message_of_a_chat_that_was_displayed_is_not_shown_again() {
 }
 
 #[test]
+fn message_that_an_envelope_brought_is_not_shown_by_the_slower_chat() {
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
+    let place = Place::Chat { chat: ChatId(1), number: 1 };
+    let body = BOB.body(place, Content::Text("one".into()));
+    assert_eq!(shown(&client.mail_of(&BOB, 7, body)), ["one"]);
+    let late = |number, text: &str| PeerMessage::Message { number, text: text.into() };
+    let effects = client.put(Input::Peer { link, message: late(1, "one") });
+    assert_eq!(shown(&effects), Vec::<&str>::new());
+    let effects = client.put(Input::Peer { link, message: late(2, "two") });
+    assert_eq!(shown(&effects), ["two"]);
+}
+
+#[test]
 fn message_of_a_chat_is_acknowledged_after_its_display() {
     let mut client = TestSession::logged_in();
     let link = client.chat_with("bob", 2);
