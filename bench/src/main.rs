@@ -5,7 +5,8 @@
 //! * [`figures`] – one file for each figure
 //! * [`baselines`] – the baselines of the ratios
 //! * [`load`] – many clients on one thread
-//! * [`people`], [`sides`] – two clients of the library in a chat, each on its own core
+//! * [`people`], [`sides`] – two clients of the library, each on its own core
+//! * [`letters`] – envelopes that are sealed before the clock runs
 //! * [`server`], [`under_load`], [`accounts`] – the measured server, its clients, and their accounts
 //! * [`process`], [`machine`], [`statistics`] – clocks, memory, summaries
 //! * [`report`] – the table and the JSON
@@ -16,6 +17,7 @@
 mod accounts;
 mod baselines;
 mod figures;
+mod letters;
 mod load;
 mod machine;
 mod people;

@@ -1,16 +1,21 @@
-//! Two people in a chat: two clients of the library, each on a core of its own, with the simplest
-//! possible front end.
+//! People with a client of the library and the simplest possible front end. Two in a conversation are each on a core
+//! of its own.
 
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_channel::{Sender, bounded};
-use async_io::block_on;
-use letschat_core::event::Event;
+use async_io::{Timer, block_on};
+use futures_lite::future;
+use letschat_core::conversation::MessageState;
+use letschat_core::event::{Event, RequestKind};
 use letschat_core::failure::Failure;
 use letschat_core::session::{Reply, Request};
 use letschat_engine::events::{Events, Told};
 use letschat_engine::{Client, Config};
+use letschat_protocol::dialogue::Secret;
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 
@@ -19,6 +24,9 @@ use crate::programs::{BenchResult, Failed};
 use crate::run::Bench;
 use crate::server::ServerProcess;
 use crate::sides;
+
+/// The timeout of people whose messages come through the server.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One person with a client.
 pub(crate) struct Person {
@@ -34,19 +42,75 @@ impl Person {
         data: &Path,
         act: impl AsyncFnOnce(&Person) -> BenchResult<T>,
     ) -> BenchResult<T> {
+        Person::start(server, data, async |person| {
+            person.log_in(&member.username, Some(password())).await?;
+            act(person).await
+        })
+    }
+
+    /// Runs `act` with a client that has the keys in this folder and no link yet.
+    pub(crate) fn start<T>(
+        server: &ServerProcess,
+        data: &Path,
+        act: impl AsyncFnOnce(&Person) -> BenchResult<T>,
+    ) -> BenchResult<T> {
         let config = config(server, data.to_owned())?;
         let client = Client::start(config)?;
         block_on(async {
             let events = client.subscribe().await?.events;
-            let person = Person { client, events };
-            person.log_in(&member.username).await?;
-            act(&person).await
+            act(&Person { client, events }).await
         })
     }
 
-    async fn log_in(&self, username: &Username) -> BenchResult<()> {
+    /// Logs in, by key if there is no password.
+    pub(crate) async fn log_in(
+        &self,
+        username: &Username,
+        password: Option<Secret>,
+    ) -> BenchResult<()> {
         let username = Some(username.to_string());
-        self.asks(Request::Login { username, password: Some(password()), take: false }).await?;
+        self.asks(Request::Login { username, password, take: false }).await?;
+        Ok(())
+    }
+
+    /// Quits, and waits for the client's end.
+    pub(crate) async fn quits(&self) -> BenchResult<()> {
+        self.asks(Request::Quit).await?;
+        self.client.finished().await;
+        Ok(())
+    }
+
+    /// Waits until the server has the prekey of a client that has just logged in.
+    pub(crate) async fn has_prekey(&self) -> BenchResult<()> {
+        // The client publishes it at once, and the server answers in order.
+        self.asks(Request::List).await?;
+        Ok(())
+    }
+
+    /// Sends a message in an envelope to somebody online.
+    pub(crate) async fn writes(&self, to: &Username, text: String) -> BenchResult<()> {
+        match self.asks(Request::Send { to: to.to_string(), text }).await? {
+            Reply::Sent { state: MessageState::Waiting, code, .. } => {
+                Err(Failed(format!("a message waits in the outbox: {code:?}")).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Approves this many people who write for the first time, and reads their messages.
+    pub(crate) async fn approves(&self, people: usize) -> BenchResult<()> {
+        let mut read = 0;
+        while read < people {
+            let Told { event, receipt } = self.events.recv().await?;
+            receipt.confirm();
+            match event {
+                Event::Request { from, kind: RequestKind::Message, .. } => {
+                    self.asks(Request::Approve(Some(from.to_string()))).await?;
+                }
+                Event::Message { own: false, .. } => read += 1,
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -108,6 +172,51 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
         || Person::live(server, members[0], folders[0].path(), calls),
         || Person::live(server, members[1], folders[1].path(), is_called),
     )
+}
+
+/// Logs in two people who approve each other's messages, and runs a function for each.
+pub(crate) fn as_friends<A: Send, B: Send>(
+    server: &ServerProcess,
+    members: [&Member; 2],
+    one: impl AsyncFnOnce(&Person) -> BenchResult<A> + Send,
+    other: impl AsyncFnOnce(&Person) -> BenchResult<B> + Send,
+) -> BenchResult<(A, B)> {
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let [first, second] = members.map(|member| &member.username);
+    let (there, is_there) = bounded(1);
+    let writes = async |person: &Person| {
+        in_time(async {
+            is_there.recv().await?;
+            // The author of a first message accepts the answer.
+            person.writes(second, "hello".into()).await?;
+            person.reads().await?;
+            one(person).await
+        })
+        .await
+    };
+    let is_written_to = async |person: &Person| {
+        in_time(async {
+            person.has_prekey().await?;
+            tell(&there).await?;
+            person.approves(1).await?;
+            person.writes(first, "hello".into()).await?;
+            other(person).await
+        })
+        .await
+    };
+    sides::both(
+        || Person::live(server, members[0], folders[0].path(), writes),
+        || Person::live(server, members[1], folders[1].path(), is_written_to),
+    )
+}
+
+/// Fails if something takes too long, so that a fault of one side does not keep the other waiting.
+pub(crate) async fn in_time<T>(what: impl Future<Output = BenchResult<T>>) -> BenchResult<T> {
+    let too_late = async {
+        Timer::after(PATIENCE).await;
+        Err(Failed("somebody waited in vain for a message".into()).into())
+    };
+    future::or(what, too_late).await
 }
 
 async fn tell(what: &Sender<()>) -> BenchResult<()> {

@@ -36,6 +36,12 @@ pub(crate) struct Plan {
     pub(crate) round_trips: usize,
     /// Messages one way.
     pub(crate) messages: usize,
+    /// Messages in envelopes to somebody online, in each turn.
+    pub(crate) sends: usize,
+    /// Envelopes that each client of a crowd posts, in each turn.
+    pub(crate) envelopes: usize,
+    /// Kept envelopes of each of ten senders for somebody who returns.
+    pub(crate) kept: usize,
     /// Starts of the client.
     pub(crate) starts: usize,
 }
@@ -57,6 +63,9 @@ impl Plan {
             listed: 100,
             round_trips: 10_000,
             messages: 1_000_000,
+            sends: 40,
+            envelopes: 15,
+            kept: 200,
             starts: 20,
         }
     }
@@ -77,6 +86,9 @@ impl Plan {
             listed: 100,
             round_trips: 2_000,
             messages: 200_000,
+            sends: 40,
+            envelopes: 10,
+            kept: 200,
             starts: 5,
         }
     }
@@ -97,6 +109,9 @@ impl Plan {
             listed: 8,
             round_trips: 20,
             messages: 1_000,
+            sends: 4,
+            envelopes: 3,
+            kept: 3,
             starts: 1,
         }
     }

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::accounts::Accounts;
 use crate::figures::{
     Figure, broadcast_cost, broadcast_delay, chat_round_trip, chat_throughput, client_start,
-    coming_back, idle, memory, open_room, passwords,
+    coming_back, envelopes, idle, kept_mail, memory, open_room, passwords, send,
 };
 use crate::plan::Plan;
 use crate::programs::{BenchResult, Failed, Programs};
@@ -49,10 +49,13 @@ impl Bench {
         self.figure(Figure::ClientStart, &mut rows, || client_start::measure(self))?;
         self.figure(Figure::ChatRoundTrip, &mut rows, || chat_round_trip::measure(self))?;
         self.figure(Figure::ChatThroughput, &mut rows, || chat_throughput::measure(self))?;
+        self.figure(Figure::Send, &mut rows, || send::measure(self))?;
+        self.figure(Figure::KeptMail, &mut rows, || kept_mail::measure(self))?;
         self.figure(Figure::Passwords, &mut rows, || {
             passwords::measure(&ServerUnderLoad::open(self, self.plan.listed)?)
         })?;
         self.figure(Figure::OpenRoom, &mut rows, || open_room::measure(self))?;
+        self.figure(Figure::Envelopes, &mut rows, || envelopes::measure(self))?;
         self.crowds(&mut rows)?;
         // Put the crowds of a figure side by side to show its growth.
         rows.sort_by_key(|row| Figure::place_of(row.figure));

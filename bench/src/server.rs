@@ -32,6 +32,10 @@ const SETTINGS: &[&str] = &[
     "1000000",
     "--broadcast-interval-ms",
     "1",
+    "--post-burst",
+    "1000000",
+    "--post-interval-ms",
+    "1",
     "--signup-burst",
     "1000000",
 ];
@@ -91,6 +95,11 @@ impl ServerProcess {
     /// Returns the server's location for the client: its address and its key.
     pub(crate) fn location(&self) -> String {
         format!("{}#{}", self.address(), self.fingerprint)
+    }
+
+    /// Returns the fingerprint of the server's key, which envelopes name.
+    pub(crate) fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
     }
 
     /// Returns the processor time used so far.

@@ -17,6 +17,9 @@ const FIGURES: &[&str] = &[
     "passwords",
     "chat_round_trip",
     "chat_throughput",
+    "send",
+    "envelopes",
+    "kept_mail",
     "client_start",
     "idle",
 ];

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use async_executor::LocalExecutor;
@@ -16,17 +17,17 @@ use letschat_protocol::tls;
 use crate::programs::BenchResult;
 use crate::sides;
 
-/// Measures each round trip over bare TCP.
-pub(crate) fn over_tcp(count: usize, bytes: usize) -> BenchResult<Vec<Duration>> {
+/// Measures each round trip over bare TCP. A pause precedes each.
+pub(crate) fn over_tcp(count: usize, bytes: usize, pause: Duration) -> BenchResult<Vec<Duration>> {
     let listener = listen()?;
     let address = listener.local_addr()?;
-    let asking = async { ask(connect(address).await?, count, bytes).await };
+    let asking = async { ask(connect(address).await?, count, bytes, pause).await };
     let answering = async { answer(accept(&listener).await?, count, bytes).await };
     both(asking, answering)
 }
 
-/// Measures each round trip over TLS, after the handshake. Both sides prove their keys.
-pub(crate) fn over_tls(count: usize, bytes: usize) -> BenchResult<Vec<Duration>> {
+/// Measures each round trip over TLS, after the handshake. Both sides prove their keys. A pause precedes each.
+pub(crate) fn over_tls(count: usize, bytes: usize, pause: Duration) -> BenchResult<Vec<Duration>> {
     let (one, other) = (Identity::generate()?, Identity::generate()?);
     let dialler = tls::dialler(tls::raw_key(one.public_key(), &one)?, Some(other.public_key()));
     let receiver = tls::receiver(tls::raw_key(other.public_key(), &other)?);
@@ -36,7 +37,7 @@ pub(crate) fn over_tls(count: usize, bytes: usize) -> BenchResult<Vec<Duration>>
     let asking = async {
         let stream = connect(address).await?;
         let stream = TlsConnector::from(dialler).connect(tls::unused_name(), stream).await?;
-        ask(stream, count, bytes).await
+        ask(stream, count, bytes, pause).await
     };
     let answering = async {
         let stream = accept(&listener).await?;
@@ -80,10 +81,15 @@ async fn ask(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     count: usize,
     bytes: usize,
+    pause: Duration,
 ) -> io::Result<Vec<Duration>> {
     let mut buffer = vec![0; bytes];
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
+        if !pause.is_zero() {
+            // Nothing else runs on this thread.
+            thread::sleep(pause);
+        }
         let begin = Instant::now();
         send(&mut stream, &buffer).await?;
         stream.read_exact(&mut buffer).await?;

@@ -3,7 +3,9 @@
 //! * [`sendmmsg`] – datagrams of the same size to the same crowd, in one thread
 //! * [`argon2`] – passwords hashed on two threads
 //! * [`echo`] – round trips over TCP and over TLS, on the same runtime
+//! * [`message_parts`] – the commits, the sealing and the opening of a message in an envelope
 
 pub(crate) mod argon2;
 pub(crate) mod echo;
+pub(crate) mod message_parts;
 pub(crate) mod sendmmsg;

@@ -14,6 +14,7 @@ use crate::statistics::Samples;
 
 const FIGURE: &str = "chat_round_trip";
 const TEXT_BYTES: usize = 200;
+const NO_PAUSE: Duration = Duration::ZERO;
 
 /// The number of turns. The chat and both echoes alternate, since the time to wake a core affects
 /// all of them and varies.
@@ -25,8 +26,8 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let (mut tcp, mut tls, mut chat) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        tcp.push(median_us(echo::over_tcp(count, TEXT_BYTES)?));
-        tls.push(median_us(echo::over_tls(count, TEXT_BYTES)?));
+        tcp.push(median_us(echo::over_tcp(count, TEXT_BYTES, NO_PAUSE)?));
+        tls.push(median_us(echo::over_tls(count, TEXT_BYTES, NO_PAUSE)?));
         let ask = async |person: &Person| ask(person, count).await;
         let answer = async |person: &Person| answer(person, count).await;
         let (times, ()) = in_a_chat(bench, &server, ask, answer)?;

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Instant;
 
-use letschat_core::session::Request;
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
 
@@ -37,9 +36,7 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let data = tempfile::tempdir()?;
     Person::live(&server, bench.accounts.member(0), data.path(), async |person| {
-        person.asks(Request::Quit).await?;
-        person.client.finished().await;
-        Ok(())
+        person.quits().await
     })?;
 
     let mut times = Vec::new();

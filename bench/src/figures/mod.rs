@@ -6,10 +6,13 @@ pub(crate) mod chat_round_trip;
 pub(crate) mod chat_throughput;
 pub(crate) mod client_start;
 pub(crate) mod coming_back;
+pub(crate) mod envelopes;
 pub(crate) mod idle;
+pub(crate) mod kept_mail;
 pub(crate) mod memory;
 pub(crate) mod open_room;
 pub(crate) mod passwords;
+pub(crate) mod send;
 
 use clap::ValueEnum;
 
@@ -32,6 +35,12 @@ pub(crate) enum Figure {
     ChatRoundTrip,
     /// Messages one way.
     ChatThroughput,
+    /// A message in an envelope to somebody online.
+    Send,
+    /// Envelopes a second through one server, and its CPU for each.
+    Envelopes,
+    /// Kept envelopes, delivered to somebody who returns.
+    KeptMail,
     /// From the start of the client to its prompt, and its memory there.
     ClientStart,
     /// A server that has nothing to do but to keep its clients.

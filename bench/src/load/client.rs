@@ -8,23 +8,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use letschat_core::event::Event;
-use letschat_core::mail::{StoredMail, StoredPrekey};
+use letschat_core::mail::{MailChange, StoredMail, StoredPrekey};
 use letschat_core::session::{
     Account, Effect, Input, LogPosition, Phase, Reply, Request, RequestId, Session, SessionConfig,
     Unreached,
 };
 use letschat_flags::clock::now;
 use letschat_protocol::datagram::{DatagramKeys, ToClient};
-use letschat_protocol::prekey::PrekeyPublic;
+use letschat_protocol::dialogue::{FromServer, Notice};
+use letschat_protocol::envelope::Recipient;
+use letschat_protocol::sealing::Prekey;
 use letschat_protocol::tls::Exported;
 use rustix::event::epoll;
 use rustls::ClientConfig;
 
+use super::correspondence::Correspondence;
 use super::datagrams::{Buffer, Datagrams};
 use super::link::{Link, News};
 use super::source;
 use super::tally::Tally;
 use crate::accounts::{Member, password};
+use crate::letters::Letter;
 
 /// The receiver port that every client announces. It gets no calls.
 const PEER_PORT: u16 = 4401;
@@ -52,6 +56,13 @@ pub(super) enum Behaviour {
     ComeAndGo,
 }
 
+/// The part of a client that sent a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Session,
+    Correspondence,
+}
+
 pub(super) struct Client {
     number: usize,
     member: Member,
@@ -62,6 +73,9 @@ pub(super) struct Client {
     datagrams: Option<Datagrams>,
     /// The account's file.
     mail: StoredMail,
+    correspondence: Correspondence,
+    /// The parts that await the server's next replies, in order.
+    askers: VecDeque<Asker>,
     requests: u64,
     /// Pending requests for the list, with their start.
     lists: HashMap<RequestId, Instant>,
@@ -91,6 +105,8 @@ impl Client {
             keys: None,
             datagrams: None,
             mail: StoredMail::default(),
+            correspondence: Correspondence::default(),
+            askers: VecDeque::new(),
             requests: 0,
             lists: HashMap::new(),
             course: Behaviour::Stay,
@@ -166,17 +182,18 @@ impl Client {
         let result = link.advance(&mut news);
         let was_secured = link.is_secured;
         for news in news {
-            let input = match news {
-                News::Said(said) => Input::Server(said),
+            match news {
+                News::Said(said) => self.server_said(said, around, tally),
                 News::Secured(fingerprint, Exported { binding, keys }) => {
                     self.keys = Some(keys);
-                    Input::ServerSecured { fingerprint, binding, address: around.server }
+                    let address = around.server;
+                    let input = Input::ServerSecured { fingerprint, binding, address };
+                    self.handle(input, around, tally);
                 }
-            };
-            self.handle(input, around, tally);
+            }
         }
         match result {
-            Ok(()) => self.watch_link(around),
+            Ok(()) => self.correspond(around, tally),
             Err(error) if self.link.take().is_some() => {
                 let input = match was_secured {
                     true => Input::ServerLost,
@@ -187,6 +204,58 @@ impl Client {
             // The session has closed it already.
             Err(_) => {}
         }
+    }
+
+    /// Passes a message of the server to the part that it is for.
+    fn server_said(&mut self, said: FromServer, around: &SharedByClients, tally: &mut Tally) {
+        let asker = match &said {
+            FromServer::Reply(_) => self.askers.pop_front(),
+            _ => None,
+        };
+        match said {
+            FromServer::Notice(Notice::Mail(mail)) => self.correspondence.delivered(&mail, tally),
+            FromServer::Reply(reply) if asker == Some(Asker::Correspondence) => {
+                self.correspondence.answered(&reply, tally);
+            }
+            said => self.handle(Input::Server(said), around, tally),
+        }
+    }
+
+    /// Posts envelopes, one at a time.
+    pub(super) fn post(
+        &mut self,
+        letters: Vec<Letter>,
+        around: &SharedByClients,
+        tally: &mut Tally,
+    ) {
+        self.correspondence.post(letters);
+        self.correspond(around, tally);
+    }
+
+    /// Asks for the devices of an account.
+    pub(super) fn ask_keys(&mut self, name: String, around: &SharedByClients, tally: &mut Tally) {
+        self.correspondence.look_up(name);
+        self.correspond(around, tally);
+    }
+
+    /// Returns this device, if it has a prekey.
+    pub(super) fn recipient(&self) -> Option<Recipient> {
+        let Member { username, identity } = &self.member;
+        let prekey = self.mail.prekeys.last()?.key;
+        Some(Recipient { username: username.clone(), device: identity.public_key(), prekey })
+    }
+
+    /// Sends the requests about envelopes that can be sent now.
+    fn correspond(&mut self, around: &SharedByClients, tally: &mut Tally) {
+        while self.is_logged_in
+            && let Some(link) = &mut self.link
+            && let Some(request) = self.correspondence.next_request(tally)
+        {
+            self.askers.push_back(Asker::Correspondence);
+            // An error will show when the socket is read.
+            let _ = link.send(&request);
+        }
+        self.watch_link(around);
     }
 
     fn handle(&mut self, input: Input, around: &SharedByClients, tally: &mut Tally) {
@@ -212,6 +281,7 @@ impl Client {
                 return self.dial(around).err().map(|error| unreached(&error));
             }
             Effect::SendServer(request) => {
+                self.askers.push_back(Asker::Session);
                 // An error will show when the socket is read.
                 let _ = self.link.as_mut().map(|link| link.send(&request));
                 self.watch_link(around);
@@ -223,7 +293,11 @@ impl Client {
             }
             Effect::OpenAccount { .. } => return Some(Input::Account(Ok(self.account()))),
             Effect::Commit { commit, changes } => {
-                changes.iter().for_each(|change| self.mail.apply(change));
+                for change in &changes {
+                    self.mail.apply(change);
+                    let is_published = matches!(change, MailChange::Published { .. });
+                    tally.mail.published += usize::from(is_published);
+                }
                 return Some(Input::Committed { commit, result: Ok(()) });
             }
             Effect::MakePrekey { created_ms, until_ms } => {
@@ -275,16 +349,21 @@ impl Client {
     fn dial(&mut self, around: &SharedByClients) -> io::Result<()> {
         let link = Link::dial(self.source, around.server, around.tls.clone())?;
         self.link = Some(link);
+        // The server greets before it is asked.
+        self.askers = VecDeque::from([Asker::Session]);
+        self.correspondence.link_ended();
         self.watch_link(around);
         Ok(())
     }
 
-    /// Makes a prekey without its private half: nobody writes to these clients.
+    /// Makes a prekey. Its private half is dropped, since these clients open no envelopes.
     fn make_prekey(&mut self, created_ms: u64, until_ms: u64) -> Input {
-        let key = PrekeyPublic([1 + self.mail.prekeys.len() as u8; 32]);
-        let prekey = StoredPrekey { key, created_ms, until_ms, published: None };
-        self.mail.prekeys.push(prekey);
-        Input::PrekeyMade(Ok(prekey))
+        let made = Prekey::generate().map(|prekey| {
+            let key = prekey.public();
+            StoredPrekey { key, created_ms, until_ms, published: None }
+        });
+        self.mail.prekeys.extend(made);
+        Input::PrekeyMade(made.map_err(|error| error.to_string()))
     }
 
     fn account(&self) -> Account {

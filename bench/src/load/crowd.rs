@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use letschat_core::session::Request;
 use letschat_flags::clock::now;
+use letschat_protocol::envelope::Recipient;
 use letschat_protocol::tls;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -19,6 +20,7 @@ use super::client::{Behaviour, Client, SharedByClients, socket_of};
 use super::datagrams::{Buffer, EMPTY};
 use super::tally::Tally;
 use crate::accounts::Member;
+use crate::letters::Letter;
 
 /// The number of events per round.
 const EVENTS: usize = 1_024;
@@ -113,6 +115,21 @@ impl Crowd {
     /// Lets a client send a user's request.
     pub(crate) fn request(&mut self, number: usize, request: Request) {
         self.step(number, |client, around, tally| client.request(request, around, tally));
+    }
+
+    /// Lets a client post envelopes, one at a time.
+    pub(crate) fn post(&mut self, number: usize, letters: Vec<Letter>) {
+        self.step(number, |client, around, tally| client.post(letters, around, tally));
+    }
+
+    /// Lets a client ask for the devices of an account.
+    pub(crate) fn ask_keys(&mut self, number: usize, name: String) {
+        self.step(number, |client, around, tally| client.ask_keys(name, around, tally));
+    }
+
+    /// Returns a client's device, if it has a prekey.
+    pub(crate) fn recipient(&self, number: usize) -> Option<Recipient> {
+        self.clients[number].recipient()
     }
 
     /// Serves the crowd until the request to end.

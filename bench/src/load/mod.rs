@@ -7,11 +7,13 @@
 //!
 //! * [`crowd`] – all clients, their sockets and their deadlines
 //! * `client` – one client: its session, and the handling of the session's effects
+//! * [`correspondence`] – the envelopes that a client posts and receives beside its session
 //! * `link` – non-blocking TLS to the server
 //! * [`datagrams`] – a socket for sealed datagrams
 //! * [`tally`] – the crowd's counters
 
 mod client;
+pub(crate) mod correspondence;
 pub(crate) mod crowd;
 pub(crate) mod datagrams;
 mod link;

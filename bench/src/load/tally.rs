@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::correspondence::MailTally;
+
 /// Counters that the crowd's thread updates.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -22,6 +24,8 @@ pub(crate) struct Tally {
     pub(crate) broadcasts: Vec<Delivery>,
     /// The durations of requests for the list.
     pub(crate) lists: Vec<Duration>,
+    /// The crowd's envelopes.
+    pub(crate) mail: MailTally,
     /// Failed requests.
     pub(crate) failures: Vec<String>,
 }
@@ -65,12 +69,16 @@ impl Tally {
 /// The text for an error after a timeout.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { logged_in, proven, dials, logins, shown, over_tcp, .. } = self;
+        let Tally { logged_in, proven, dials, logins, shown, over_tcp, mail, .. } = self;
         write!(
             f,
             "logged in {logged_in}, by UDP {proven}, dials {dials}, logins {logins}, \
-             shown {shown}, of these over TCP {over_tcp}, sent {}, failures {}",
+             shown {shown}, of these over TCP {over_tcp}, sent {}, envelopes posted {}, \
+             delivered {}, acknowledged {}, failures {}",
             self.broadcasts.len(),
+            mail.posted,
+            mail.delivered,
+            mail.acknowledged,
             self.failures.len()
         )?;
         self.failures.last().map_or(Ok(()), |failure| write!(f, ", the last: {failure}"))
