@@ -47,7 +47,8 @@ impl TestClient {
         TestClient::start_in_by(by, data, &server.location(), name, &[])
     }
 
-    fn start_in_by(
+    /// Starts a client through programs that exec it, in a folder that may exist for it alone.
+    pub fn start_in_by(
         by: &[String],
         data: TempDir,
         location: &str,

@@ -358,12 +358,12 @@ impl Client {
 
     /// Makes a prekey. Its private half is dropped, since these clients open no envelopes.
     fn make_prekey(&mut self, created_ms: u64, until_ms: u64) -> Input {
-        let made = Prekey::generate().map(|prekey| {
+        let made = Prekey::generate().ok().map(|prekey| {
             let key = prekey.public();
             StoredPrekey { key, created_ms, until_ms, published: None }
         });
         self.mail.prekeys.extend(made);
-        Input::PrekeyMade(made.map_err(|error| error.to_string()))
+        Input::PrekeyMade(made)
     }
 
     fn account(&self) -> Account {

@@ -35,7 +35,7 @@ impl Disk {
         let key = PrekeyPublic([self.prekeys_made; 32]);
         let prekey = StoredPrekey { key, created_ms, until_ms, published: None };
         self.mail.prekeys.push(prekey);
-        Input::PrekeyMade(Ok(prekey))
+        Input::PrekeyMade(Some(prekey))
     }
 
     fn has_prekey(&self, key: &PrekeyPublic) -> bool {

@@ -223,6 +223,36 @@ impl Town {
 }
 
 #[test]
+fn client_on_a_full_disk_says_where_to_make_room() {
+    let this = "client_on_a_full_disk_says_where_to_make_room";
+    let Some(disk) = SmallDisk::mount(this) else { return };
+    let server = TestServer::start(&[]);
+    let mut bob = TestClient::join(&server, "bob");
+    // Inside the mount the client makes it again.
+    let data = tempfile::tempdir_in(disk.folder.path()).unwrap();
+    let folder = data.path().display().to_string();
+    let mut alice = TestClient::start_in_by(&disk.by, data, &server.location(), "alice", &[]);
+    alice.sign_up_and_log_in();
+    alice.ok("send", json!({"to": "bob", "text": "before"}));
+    disk.fill();
+    // The first writes may fit into allocated blocks.
+    let refused = (0..50).find_map(|_| {
+        let id = alice.tell("send", json!({"to": "bob", "text": "x".repeat(1_000)}));
+        alice.reply(id)["error"]["code"].as_str().map(str::to_owned)
+    });
+    assert_eq!(refused.as_deref(), Some("folder"));
+    let told = alice.wait_event_with("error", "code", "not_saved");
+    let sentence = told["message"].as_str().unwrap();
+    assert!(sentence.contains(&folder) && sentence.contains("Make room there"), "{sentence}");
+    assert!(sentence.contains("disk is full"), "{sentence}");
+    disk.make_room();
+    alice.ok("send", json!({"to": "bob", "text": "after"}));
+    bob.wait_event_with("request", "from", "alice");
+    bob.ok("approve", json!({"who": "alice"}));
+    bob.wait_event_with("message", "text", "before");
+}
+
+#[test]
 fn full_disk_fails_only_what_has_to_be_kept() {
     let this = "full_disk_fails_only_what_has_to_be_kept";
     let Some(disk) = SmallDisk::mount(this) else { return };

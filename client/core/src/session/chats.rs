@@ -133,6 +133,7 @@ impl Chats {
         Some(chat.progress())
     }
 
+    /// Returns the stream of the other side's messages in the open chat.
     pub(super) fn stream(&self, with: &Username) -> Option<Stream> {
         self.open.get(with).map(Chat::stream)
     }

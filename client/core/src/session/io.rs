@@ -63,8 +63,8 @@ pub enum Input {
     Mail(Box<Arrived>),
     /// The answer to [`Effect::Seal`]: the envelope, or `None` if a key is no key.
     Sealed(Option<Vec<u8>>),
-    /// The answer to [`Effect::MakePrekey`]. The text says why it failed.
-    PrekeyMade(Result<StoredPrekey, String>),
+    /// The answer to [`Effect::MakePrekey`]: the prekey, or `None` if it could not be stored.
+    PrekeyMade(Option<StoredPrekey>),
     /// An authentic datagram from the server.
     Datagram(ToClient),
     /// [`Effect::DialPeer`] succeeded: TLS is up and the peer has the expected key.

@@ -192,10 +192,15 @@ impl Running<'_> {
 
     fn tell_if_not_saved(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
-            let folder = self.config.data_folder.display().to_string();
-            let trouble = Trouble::NotSaved { folder, why: error.to_string() };
-            self.tell(Event::Error { code: FailureCode::NotSaved, trouble });
+            self.tell_not_saved(error.to_string());
         }
+    }
+
+    /// Tells the user that a file of the account could not be written.
+    pub(super) fn tell_not_saved(&mut self, why: String) {
+        let folder = self.config.data_folder.display().to_string();
+        let trouble = Trouble::NotSaved { folder, why };
+        self.tell(Event::Error { code: FailureCode::NotSaved, trouble });
     }
 
     /// Opens the UDP socket. If that fails, the server's challenge stays unanswered and broadcasts

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use letschat_core::mail::{Arrived, MailChange, StoredPrekey};
+use letschat_core::mail::{Arrived, MailChange};
 use letschat_core::session::Input;
 use letschat_protocol::body::Body;
 use letschat_protocol::dialogue::Mail;
@@ -53,6 +53,9 @@ impl Running<'_> {
             Some(account) => account.mail.commit(changes).map_err(|error| error.to_string()),
             None => Err("the account is closed".into()),
         };
+        if let Err(why) = &result {
+            self.tell_not_saved(why.clone());
+        }
         self.at_once.push_back(Input::Committed { commit, result });
     }
 
@@ -65,12 +68,10 @@ impl Running<'_> {
     }
 
     pub(super) fn make_prekey(&mut self, created_ms: u64, until_ms: u64) {
-        let made: Result<StoredPrekey, String> = match &mut self.account {
-            Some(account) => {
-                account.mail.make_prekey(created_ms, until_ms).map_err(|error| error.to_string())
-            }
-            None => Err("the account is closed".into()),
-        };
+        let made =
+            self.account.as_mut().map(|account| account.mail.make_prekey(created_ms, until_ms));
+        let made =
+            made.and_then(|made| made.inspect_err(|why| self.tell_not_saved(why.to_string())).ok());
         self.at_once.push_back(Input::PrekeyMade(made));
     }
 }

@@ -1,4 +1,4 @@
-//! What the server in the session's world says.
+//! Replies and notices of the server in the session's world.
 
 use std::net::SocketAddr;
 

@@ -52,11 +52,7 @@ impl World<'_> {
                     let key = PrekeyPublic([self.disk.mail.prekeys.len() as u8; 32]);
                     let prekey = StoredPrekey { key, created_ms, until_ms, published: None };
                     self.disk.mail.prekeys.push(prekey);
-                    Input::PrekeyMade(if fails {
-                        Err("the disk is full".into())
-                    } else {
-                        Ok(prekey)
-                    })
+                    Input::PrekeyMade((!fails).then_some(prekey))
                 }
                 Effect::Seal { .. } => Input::Sealed((!fails).then(|| vec![1; 300])),
                 effect => unreachable!("{effect:?} is for the disk"),

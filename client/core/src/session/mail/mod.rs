@@ -31,7 +31,6 @@ use self::prekeys::{Prekeys, Step};
 use super::server::Expected;
 use super::{Effect, Session};
 use crate::conversation::{ConversationId, MessageState, Via};
-use crate::event::{Event, Trouble};
 use crate::failure::Failure;
 use crate::mail::{MailChange, Outgoing, StoredMail, StoredPrekey};
 
@@ -101,16 +100,11 @@ impl Session {
         self.mail = Mail::default();
     }
 
-    /// Handles the result of a commit. The text says why it failed.
+    /// Handles the result of a commit. The text says why it failed, which the engine has told.
     pub(super) fn committed(&mut self, commit: u64, result: Result<(), String>) {
         let Some(after) = self.mail.commits.end(commit) else {
             return;
         };
-        if let Err(why) = &result {
-            let folder = String::new();
-            let trouble = Trouble::NotSaved { folder, why: why.clone() };
-            self.cx.tell(Event::Error { code: crate::codes::FailureCode::NotSaved, trouble });
-        }
         match (after, result) {
             (After::Queued(id), result) => self.queued(id, result),
             (After::HandedOver(id), Ok(())) => self.mail.outbox.durable(&id),
@@ -194,18 +188,14 @@ impl Session {
         self.server.ask(&mut self.cx, ServerRequest::Prekey(signed), Expected::Prekey);
     }
 
-    /// Handles a prekey that the engine has made, or the reason for which it has none.
-    pub(super) fn prekey_made(&mut self, made: Result<StoredPrekey, String>) {
+    /// Handles a prekey that the engine has made, or none if it could not be stored.
+    pub(super) fn prekey_made(&mut self, made: Option<StoredPrekey>) {
         match made {
-            Ok(prekey) => {
+            Some(prekey) => {
                 self.mail.prekeys.made(prekey);
                 self.advance_prekeys();
             }
-            Err(why) => {
-                self.mail.prekeys.failed();
-                let trouble = Trouble::NotSaved { folder: String::new(), why };
-                self.cx.tell(Event::Error { code: crate::codes::FailureCode::NotSaved, trouble });
-            }
+            None => self.mail.prekeys.failed(),
         }
     }
 

@@ -45,13 +45,13 @@ impl Disk {
                 self.sealed.push((**body).clone());
                 Input::Sealed(Some(vec![7; 100]))
             }
-            Effect::MakePrekey { .. } if self.is_full => Input::PrekeyMade(Err(full())),
+            Effect::MakePrekey { .. } if self.is_full => Input::PrekeyMade(None),
             Effect::MakePrekey { created_ms, until_ms } => {
                 let key = PrekeyPublic([self.mail.prekeys.len() as u8 + 1; 32]);
                 let (created_ms, until_ms, published) = (*created_ms, *until_ms, None);
                 let prekey = StoredPrekey { key, created_ms, until_ms, published };
                 self.mail.prekeys.push(prekey);
-                Input::PrekeyMade(Ok(prekey))
+                Input::PrekeyMade(Some(prekey))
             }
             _ => return None,
         })
