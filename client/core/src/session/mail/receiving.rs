@@ -13,7 +13,7 @@ use super::commits::After;
 use crate::conversation::{ConversationId, Via};
 use crate::event::{Event, KeyState, RequestKind, fingerprint};
 use crate::failure::Failure;
-use crate::mail::{Arrived, Held, MailChange, Stream};
+use crate::mail::{Arrived, Held, MailChange, OwedReceipt, Stream};
 use crate::notice::Notice;
 use crate::session::server::Expected;
 use crate::session::{Displayed, Effect, Session};
@@ -64,7 +64,7 @@ impl Session {
         }
         let chat = self.chats.progress(&body.sender, &stream);
         match self.mail.arrivals.judge((&stream, number), mail.number, chat) {
-            Verdict::Recorded => return self.acknowledge(vec![mail.number]),
+            Verdict::Recorded => return self.arrived_again(mail, body, &stream),
             Verdict::Pending => return,
             Verdict::New => {}
         }
@@ -82,6 +82,17 @@ impl Session {
         };
         let from = body.sender.clone();
         self.display(arrival, from, text, body.time_ms, self.cx.wall_ms());
+    }
+
+    /// Handles a message that was displayed before. If the chat has shown it, its author may not know that.
+    fn arrived_again(&mut self, mail: &Arrived, body: &Body, stream: &Stream) {
+        let mut changes = Vec::new();
+        if stream.is_chat() && self.account.key_state(&body.sender, &body.device).is_known() {
+            let owed = OwedReceipt { to: body.sender.clone(), id: body.message_id() };
+            self.mail.posting.owe(owed.clone());
+            changes.push(MailChange::Owed(owed));
+        }
+        self.commit(changes, After::Acknowledge(vec![mail.number]));
     }
 
     /// Returns true for a text of an open chat that came in an envelope before: its author has ended the chat, and

@@ -174,6 +174,21 @@ fn message_of_a_chat_that_was_displayed_is_not_shown_again() {
 }
 
 #[test]
+fn author_learns_that_the_chat_has_shown_a_message() {
+    let mut client = TestSession::logged_in();
+    let link = client.chat_with("bob", 2);
+    let message = PeerMessage::Message { number: 1, text: "one".into() };
+    client.put(Input::Peer { link, message });
+    client.put(Input::Peer { link, message: PeerMessage::Bye });
+    let place = Place::Chat { chat: ChatId(1), number: 1 };
+    let body = BOB.body(place, Content::Text("one".into()));
+    client.mail_of(&BOB, 7, body.clone());
+    client.answer_keys_of(&BOB);
+    let receipt = client.disk.sealed.last().unwrap();
+    assert_eq!(receipt.content, Content::Receipt(vec![body.message_id()]));
+}
+
+#[test]
 fn message_that_an_envelope_brought_is_not_shown_by_the_slower_chat() {
     let mut client = TestSession::logged_in();
     let link = client.chat_with("bob", 2);
