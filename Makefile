@@ -53,7 +53,7 @@ lint: ## Check the format, the lints and the dependencies.
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/check-dependencies.sh
 
-bench: bench-build ## Measure the performance, within ten minutes; see docs/PERFORMANCE.md.
+bench: bench-build ## Measure the performance, in some ten minutes; see docs/PERFORMANCE.md.
 	"$(target)/release/letschat-bench" $(BENCH)
 
 bench-quick: bench-build ## The same with fewer clients, within one minute.

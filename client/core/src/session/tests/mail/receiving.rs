@@ -189,7 +189,7 @@ fn author_learns_that_the_chat_has_shown_a_message() {
 }
 
 #[test]
-fn message_that_an_envelope_brought_is_not_shown_by_the_slower_chat() {
+fn envelope_and_slower_chat_show_a_message_once() {
     let mut client = TestSession::logged_in();
     let link = client.chat_with("bob", 2);
     let place = Place::Chat { chat: ChatId(1), number: 1 };
