@@ -59,15 +59,13 @@ pub trait Mailbox {
     /// Returns the next waiting deliveries of a device, in the order of their numbers.
     fn waiting_mail(&mut self, query: &MailQuery) -> Result<MailPage, StoreError>;
 
-    /// Deletes the content of deliveries that the device acknowledges, and returns their number.
-    /// Ignores numbers that are not this device's or were acknowledged before. A power failure may
-    /// undo it: the device then gets them again.
+    /// Deletes the content of acknowledged deliveries, of all or of none, and returns the number of
+    /// deliveries of each acknowledgement. Ignores numbers that are not the device's or were
+    /// acknowledged before. A power failure may undo it: the devices then get them again.
     fn acknowledge(
         &mut self,
-        username: &Username,
-        device: &PublicKey,
-        numbers: &[u64],
-    ) -> Result<u64, StoreError>;
+        acknowledgements: &[Arc<Acknowledgement>],
+    ) -> Result<Vec<u64>, StoreError>;
 
     /// Deletes deliveries, and remainders of deliveries, that were taken at this time or before.
     /// Deletes at most [`EXPIRED_AT_ONCE`] of them, and returns true if more may be left.
@@ -125,6 +123,17 @@ pub enum Placement {
     },
     /// It is not stored, for this reason.
     Refused(Outcome),
+}
+
+/// The deliveries that a device acknowledges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The account of the device.
+    pub username: Username,
+    /// The device's key.
+    pub device: PublicKey,
+    /// The numbers of the deliveries.
+    pub numbers: Vec<u64>,
 }
 
 /// A query for waiting deliveries.

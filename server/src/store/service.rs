@@ -81,7 +81,7 @@ impl StoreService {
     /// # Errors
     ///
     /// Returns the request if [`MAX_WAITING`] are waiting already; [`unavailable`] is then its
-    /// answer. `Append`, `Forget` and `Post` are always accepted.
+    /// answer. `Append`, `Forget`, `Post` and `Acknowledge` are always accepted.
     pub fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         self.shared.queues.submit(request)
     }

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
+use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
@@ -45,6 +46,9 @@ pub struct Sqlite {
 /// The longest wait for another process (a backup, the operator's tool) that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
+/// The most prepared statements that are kept: more than this program has.
+const CACHED_STATEMENTS: usize = 64;
 
 impl Sqlite {
     /// Opens the database and migrates its tables. A missing file is created, readable by its owner
@@ -152,6 +156,9 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Acknowledged envelopes are overwritten.
     connection.pragma_update(None, "secure_delete", true)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Otherwise SQLite plans a query again for each new value of a bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     accounts::wait_for_disk(&connection, true)?;
     Ok(connection)
 }

@@ -10,8 +10,8 @@ use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 use letschat_server::store::StoreError;
 use letschat_server::store::mailbox::{
-    EXPIRED_AT_ONCE, MAX_WAITING_BYTES, MAX_WAITING_ENVELOPES, MAX_WAITING_OF_SENDER, MailPage,
-    MailQuery, Mailbox, NewEnvelope, Placement,
+    Acknowledgement, EXPIRED_AT_ONCE, MAX_WAITING_BYTES, MAX_WAITING_ENVELOPES,
+    MAX_WAITING_OF_SENDER, MailPage, MailQuery, Mailbox, NewEnvelope, Placement,
 };
 
 /// A device of an account.
@@ -141,22 +141,24 @@ impl Mailbox for SimulatedMailbox {
 
     fn acknowledge(
         &mut self,
-        username: &Username,
-        device: &PublicKey,
-        numbers: &[u64],
-    ) -> Result<u64, StoreError> {
-        let mut deleted = 0;
-        for number in numbers {
-            if let Some(delivery) = self.deliveries.get_mut(number)
-                && (&delivery.to.0, &delivery.to.1) == (username, device)
-                && delivery.waits
-            {
-                delivery.waits = false;
-                delivery.mail.envelope = Vec::new();
-                deleted += 1;
+        acknowledgements: &[Arc<Acknowledgement>],
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut counts = Vec::new();
+        for Acknowledgement { username, device, numbers } in acknowledgements.iter().map(|a| &**a) {
+            let mut deleted = 0;
+            for number in numbers {
+                if let Some(delivery) = self.deliveries.get_mut(number)
+                    && (&delivery.to.0, &delivery.to.1) == (username, device)
+                    && delivery.waits
+                {
+                    delivery.waits = false;
+                    delivery.mail.envelope = Vec::new();
+                    deleted += 1;
+                }
             }
+            counts.push(deleted);
         }
-        Ok(deleted)
+        Ok(counts)
     }
 
     fn expire_mail(&mut self, through_ms: u64) -> Result<bool, StoreError> {

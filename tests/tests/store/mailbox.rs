@@ -11,8 +11,8 @@ use letschat_protocol::prekey::{PrekeyPublic, SignedPrekey, Suite};
 use letschat_protocol::username::Username;
 use letschat_server::store::mailbox::Placement::{Refused, Repeated, Stored};
 use letschat_server::store::mailbox::{
-    EXPIRED_AT_ONCE, MAX_WAITING_BYTES, MAX_WAITING_ENVELOPES, MAX_WAITING_OF_SENDER, MailPage,
-    MailQuery, NewEnvelope, Placement,
+    Acknowledgement, EXPIRED_AT_ONCE, MAX_WAITING_BYTES, MAX_WAITING_ENVELOPES,
+    MAX_WAITING_OF_SENDER, MailPage, MailQuery, NewEnvelope, Placement,
 };
 use letschat_server::store::{MAX_KEYS, Store};
 
@@ -89,8 +89,13 @@ pub(crate) fn numbers(store: &mut dyn Store, device: Device) -> Vec<u64> {
     waiting(store, device).iter().map(|mail| mail.number).collect()
 }
 
-fn acknowledge(store: &mut dyn Store, (username, seed): Device, numbers: &[u64]) -> u64 {
-    store.acknowledge(&name(username), &key(seed), numbers).unwrap()
+fn acknowledgement((username, seed): Device, numbers: &[u64]) -> Arc<Acknowledgement> {
+    let (username, device, numbers) = (name(username), key(seed), numbers.to_vec());
+    Arc::new(Acknowledgement { username, device, numbers })
+}
+
+fn acknowledge(store: &mut dyn Store, device: Device, numbers: &[u64]) -> u64 {
+    store.acknowledge(&[acknowledgement(device, numbers)]).unwrap()[0]
 }
 
 pub(crate) fn prekey_is_told_with_its_device(database: &dyn Database) {
@@ -218,8 +223,12 @@ pub(crate) fn acknowledged_envelope_is_deleted(database: &dyn Database) {
     assert_eq!(acknowledge(&mut *store, alice, &[]), 0);
     assert_eq!(acknowledge(&mut *store, alice, &[0, 2, 4, 99, u64::MAX]), 0);
     assert_eq!(acknowledge(&mut *store, ("bob", 1), &[1, 2]), 0);
-    assert_eq!(acknowledge(&mut *store, alice, &[1, 1, 2, 3]), 2);
-    assert_eq!(acknowledge(&mut *store, alice, &[1, 3]), 0);
+    let batch = [
+        acknowledgement(alice, &[1, 1, 2]),
+        acknowledgement(bob, &[1, 3]),
+        acknowledgement(alice, &[1, 3]),
+    ];
+    assert_eq!(store.acknowledge(&batch).unwrap(), [1, 0, 1]);
     assert_eq!(numbers(&mut *store, alice), [0; 0]);
     assert_eq!((numbers(&mut *store, bob), database.sealed_bodies()), (vec![2, 4], 2));
     assert_eq!(acknowledge(&mut *store, bob, &[4]), 1);

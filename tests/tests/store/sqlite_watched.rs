@@ -26,7 +26,7 @@ fn refuses(store: &mut dyn Store, file: &Path) {
         store.forget(1).err(),
         store.post(0, &[]).err(),
         store.prekeys(&alice()).err(),
-        store.acknowledge(&alice(), &key(1), &[1]).err(),
+        store.acknowledge(&[]).err(),
         store.expire_mail(1).err(),
     ];
     for (at, failure) in failures.into_iter().enumerate() {

@@ -111,9 +111,9 @@ impl World<'_> {
                 page.next_bytes = self.choices.flip().then_some(700);
                 MailAnswer::Read { connection, result: Ok(page) }
             }
-            MailRequest::Acknowledge { connection, numbers, .. } => {
-                let count = numbers.len() as u64;
-                MailAnswer::Acknowledged { connection, numbers, result: Ok(count) }
+            MailRequest::Acknowledge { acknowledgements } => {
+                let counts = acknowledgements.iter().map(|each| each.numbers.len() as u64);
+                MailAnswer::Acknowledged { result: Ok(counts.collect()) }
             }
             MailRequest::Expire { .. } => {
                 let result = if self.choices.flip() { Ok(false) } else { Err(Unavailable) };

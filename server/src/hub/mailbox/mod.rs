@@ -8,11 +8,13 @@
 //! ```
 //!
 //! * `post` – a POST from the request through the store to its answer
-//! * `push` – the deliveries to a device that is here, and their acknowledgement
+//! * `push` – the deliveries to a device that is here
+//! * `acknowledge` – their acknowledgement
 //! * here – prekeys, and the deletion of expired mail
 //!
 //! The server can read neither the sealed bodies nor the keys in the headers.
 
+mod acknowledge;
 mod post;
 mod push;
 
@@ -21,6 +23,7 @@ use letschat_protocol::dialogue::{DeviceKeys, Reply};
 use letschat_protocol::prekey::{CLOCK_TOLERANCE_MS, PREKEY_VALID_MS, SignedPrekey};
 use letschat_protocol::username::Username;
 
+use self::acknowledge::Unacknowledged;
 use self::post::Unposted;
 pub(super) use self::push::MailLink;
 use super::rate::Buckets;
@@ -40,6 +43,7 @@ const MAX_PREKEY_MS: u64 = PREKEY_VALID_MS + 2 * CLOCK_TOLERANCE_MS;
 #[derive(Debug)]
 pub(super) struct Mailbox {
     unposted: Unposted,
+    unacknowledged: Unacknowledged,
     /// The rate limit of each account's envelopes, over all its sessions.
     rates: Buckets<Username>,
     /// The highest number of a delivery.
@@ -55,6 +59,7 @@ impl Mailbox {
     pub(super) fn new(now_ms: u64) -> Mailbox {
         Mailbox {
             unposted: Unposted::default(),
+            unacknowledged: Unacknowledged::default(),
             rates: Buckets::default(),
             last: 0,
             expiry_ms: now_ms,
@@ -80,9 +85,7 @@ impl Hub {
             }
             MailAnswer::Posted { result } => self.posted(now, result),
             MailAnswer::Read { connection, result } => self.mail_read(now, connection, result),
-            MailAnswer::Acknowledged { connection, numbers, result } => {
-                self.acknowledged(now, connection, &numbers, result);
-            }
+            MailAnswer::Acknowledged { result } => self.acknowledged(now, result),
             MailAnswer::Expired { result } => self.mail_expired(now, result),
         }
     }

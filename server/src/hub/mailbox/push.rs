@@ -1,4 +1,4 @@
-//! Deliveries to a device that is here, and their acknowledgement.
+//! Deliveries to a device that is here.
 //!
 //! The deliveries of a device are sent in the order of their numbers, each once on a connection. At
 //! most [`MAX_MAIL_IN_FLIGHT_BYTES`] of them are unacknowledged, so a device that acknowledges
@@ -7,8 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use letschat_protocol::code::Code;
-use letschat_protocol::dialogue::{Mail, Notice, Reply};
+use letschat_protocol::dialogue::{Mail, Notice};
 use letschat_protocol::envelope::Header;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::limits::{MAX_ENVELOPE_BYTES, MAX_MAIL_IN_FLIGHT_BYTES};
@@ -83,8 +82,11 @@ impl MailLink {
         true
     }
 
-    fn acknowledge(&mut self, number: u64) {
-        self.in_flight_bytes -= self.in_flight.remove(&number).unwrap_or_default();
+    /// Frees the window of these deliveries.
+    pub(super) fn acknowledge(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.in_flight_bytes -= self.in_flight.remove(number).unwrap_or_default();
+        }
     }
 }
 
@@ -138,7 +140,7 @@ impl Hub {
         }
     }
 
-    fn mail_link(&mut self, id: ConnectionId) -> Option<&mut MailLink> {
+    pub(super) fn mail_link(&mut self, id: ConnectionId) -> Option<&mut MailLink> {
         Some(&mut self.connections.get_mut(&id)?.member_mut()?.mail)
     }
 
@@ -224,35 +226,5 @@ impl Hub {
         self.read_mail(now, id);
         // Broadcasts may have waited for the mail.
         self.stream(id);
-    }
-
-    /// Passes an acknowledgement to the store.
-    pub(in crate::hub) fn acknowledge(&mut self, id: ConnectionId, numbers: Vec<u64>) {
-        let Some((username, device)) = self.device_of(id) else {
-            return;
-        };
-        self.ask_mailbox(MailRequest::Acknowledge { connection: id, username, device, numbers });
-    }
-
-    /// Frees the window of what was acknowledged, and continues with what waits.
-    pub(super) fn acknowledged(
-        &mut self,
-        now: Now,
-        id: ConnectionId,
-        numbers: &[u64],
-        result: Result<u64, Unavailable>,
-    ) {
-        self.tally.envelopes_delivered += result.unwrap_or_default();
-        let reply = match result {
-            Ok(count) => Reply::new(Code::Ok, count.to_string()),
-            Err(Unavailable) => self.store_failed("delete acknowledged mail"),
-        };
-        if let (Ok(_), Some(link)) = (result, self.mail_link(id)) {
-            for number in numbers {
-                link.acknowledge(*number);
-            }
-        }
-        self.answer_later(now, id, &reply);
-        self.read_mail(now, id);
     }
 }

@@ -7,7 +7,7 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 
-use super::{MailPage, MailQuery, Mailbox, NewEnvelope, Placement};
+use super::{Acknowledgement, MailPage, MailQuery, Mailbox, NewEnvelope, Placement};
 use crate::hub::ConnectionId;
 use crate::store::{StoreError, Unavailable};
 
@@ -29,13 +29,8 @@ pub enum MailRequest {
     Post { after: u64, envelopes: Vec<Arc<NewEnvelope>> },
     /// Read the next deliveries of a device.
     Read { connection: ConnectionId, query: Box<MailQuery> },
-    /// Delete the deliveries that a device acknowledges.
-    Acknowledge {
-        connection: ConnectionId,
-        username: Username,
-        device: PublicKey,
-        numbers: Vec<u64>,
-    },
+    /// Delete acknowledged deliveries. The hub sends only one such request at a time.
+    Acknowledge { acknowledgements: Vec<Arc<Acknowledgement>> },
     /// Delete some of the deliveries that were taken at this time of the wall clock or before.
     Expire { through_ms: u64 },
 }
@@ -54,9 +49,9 @@ pub enum MailAnswer {
     Posted { result: Result<Vec<Vec<Placement>>, Unavailable> },
     /// The answer to [`MailRequest::Read`].
     Read { connection: ConnectionId, result: Result<MailPage, Unavailable> },
-    /// The answer to [`MailRequest::Acknowledge`], with its numbers: the number of deliveries that
-    /// were deleted.
-    Acknowledged { connection: ConnectionId, numbers: Vec<u64>, result: Result<u64, Unavailable> },
+    /// The answer to [`MailRequest::Acknowledge`]: how many deliveries of each acknowledgement were
+    /// deleted.
+    Acknowledged { result: Result<Vec<u64>, Unavailable> },
     /// The answer to [`MailRequest::Expire`]: true if more may be left.
     Expired { result: Result<bool, Unavailable> },
 }
@@ -82,9 +77,8 @@ impl MailRequest {
             MailRequest::Read { connection, query } => {
                 MailAnswer::Read { connection, result: Ok(mailbox.waiting_mail(&query)?) }
             }
-            MailRequest::Acknowledge { connection, username, device, numbers } => {
-                let result = Ok(mailbox.acknowledge(&username, &device, &numbers)?);
-                MailAnswer::Acknowledged { connection, numbers, result }
+            MailRequest::Acknowledge { acknowledgements } => {
+                MailAnswer::Acknowledged { result: Ok(mailbox.acknowledge(&acknowledgements)?) }
             }
             MailRequest::Expire { through_ms } => {
                 MailAnswer::Expired { result: Ok(mailbox.expire_mail(through_ms)?) }
@@ -106,9 +100,8 @@ impl MailRequest {
             MailRequest::Read { connection, .. } => {
                 MailAnswer::Read { connection: *connection, result: Err(Unavailable) }
             }
-            MailRequest::Acknowledge { connection, numbers, .. } => {
-                let (connection, numbers) = (*connection, numbers.clone());
-                MailAnswer::Acknowledged { connection, numbers, result: Err(Unavailable) }
+            MailRequest::Acknowledge { .. } => {
+                MailAnswer::Acknowledged { result: Err(Unavailable) }
             }
             MailRequest::Expire { .. } => MailAnswer::Expired { result: Err(Unavailable) },
         }
@@ -119,9 +112,10 @@ impl MailRequest {
         match self {
             MailRequest::PublishPrekey { connection, .. }
             | MailRequest::Prekeys { connection, .. }
-            | MailRequest::Read { connection, .. }
-            | MailRequest::Acknowledge { connection, .. } => Some(*connection),
-            MailRequest::Post { .. } | MailRequest::Expire { .. } => None,
+            | MailRequest::Read { connection, .. } => Some(*connection),
+            MailRequest::Post { .. }
+            | MailRequest::Acknowledge { .. }
+            | MailRequest::Expire { .. } => None,
         }
     }
 

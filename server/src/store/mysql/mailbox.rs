@@ -21,7 +21,7 @@ use letschat_protocol::username::Username;
 use super::failure::{Failure, column};
 use super::{Mysql, next_numbers};
 use crate::store::mailbox::{
-    EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
+    Acknowledgement, EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
     mail_from_columns, prekey_from_column,
 };
 use crate::store::{MAX_KEYS, StoreError, time_from_column};
@@ -128,36 +128,10 @@ impl Mailbox for Mysql {
 
     fn acknowledge(
         &mut self,
-        username: &Username,
-        device: &PublicKey,
-        numbers: &[u64],
-    ) -> Result<u64, StoreError> {
-        if numbers.is_empty() {
-            return Ok(0);
-        }
-        self.session.transact(|conn| {
-            let select = format!(
-                "SELECT number, recipient, device, bytes, envelope FROM deliveries
-                 WHERE recipient = ? AND device = ? AND waiting = 1 AND number IN {}",
-                list(numbers.len())
-            );
-            let mut asked: Vec<Value> = vec![username.as_str().into(), device.to_string().into()];
-            asked.extend(values(numbers));
-            let rows: Vec<Row> = conn.exec(select, asked)?;
-            let numbers: Vec<u64> = columns(&rows, "number")?;
-            if numbers.is_empty() {
-                return Ok(0);
-            }
-            let update = format!(
-                "UPDATE deliveries SET waiting = 0, envelope = NULL, header = NULL
-                 WHERE number IN {}",
-                list(numbers.len())
-            );
-            conn.exec_drop(update, values(&numbers))?;
-            uncount(conn, rows.iter())?;
-            delete_bodies(conn, &columns(&rows, "envelope")?)?;
-            Ok(numbers.len() as u64)
-        })
+        acknowledgements: &[Arc<Acknowledgement>],
+    ) -> Result<Vec<u64>, StoreError> {
+        self.session
+            .transact(|conn| acknowledgements.iter().map(|each| acknowledge(conn, each)).collect())
     }
 
     fn expire_mail(&mut self, through_ms: u64) -> Result<bool, StoreError> {
@@ -272,6 +246,34 @@ fn head(conn: &mut Conn) -> Result<u64, Failure> {
     }
     conn.query_drop("INSERT INTO mailbox (only, head) VALUES (1, 0)")?;
     Ok(0)
+}
+
+/// Deletes the content of acknowledged deliveries. Returns their number.
+fn acknowledge(conn: &mut Conn, acknowledgement: &Acknowledgement) -> Result<u64, Failure> {
+    let Acknowledgement { username, device, numbers } = acknowledgement;
+    if numbers.is_empty() {
+        return Ok(0);
+    }
+    let select = format!(
+        "SELECT number, recipient, device, bytes, envelope FROM deliveries
+         WHERE recipient = ? AND device = ? AND waiting = 1 AND number IN {}",
+        list(numbers.len())
+    );
+    let mut asked: Vec<Value> = vec![username.as_str().into(), device.to_string().into()];
+    asked.extend(values(numbers));
+    let rows: Vec<Row> = conn.exec(select, asked)?;
+    let numbers: Vec<u64> = columns(&rows, "number")?;
+    if numbers.is_empty() {
+        return Ok(0);
+    }
+    let update = format!(
+        "UPDATE deliveries SET waiting = 0, envelope = NULL, header = NULL WHERE number IN {}",
+        list(numbers.len())
+    );
+    conn.exec_drop(update, values(&numbers))?;
+    uncount(conn, rows.iter())?;
+    delete_bodies(conn, &columns(&rows, "envelope")?)?;
+    Ok(numbers.len() as u64)
 }
 
 /// Stores an envelope. `last` is the number of the last delivery.

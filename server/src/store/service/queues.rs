@@ -1,7 +1,7 @@
 //! The queues of the database thread and the hashing threads.
 //!
-//! Clients' new requests are bounded and come last. The log's requests, envelopes and the last steps
-//! of requests in progress come first, so that members don't wait for those who log in.
+//! Clients' new requests are bounded and come last. The log's requests, envelopes, acknowledgements
+//! and the last steps of requests in progress come first, so that members don't wait for those who log in.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub(super) struct Queues {
 
 #[derive(Default)]
 struct Waiting {
-    /// The log's requests, envelopes and last steps.
+    /// The log's requests, envelopes, acknowledgements and last steps.
     urgent: VecDeque<DatabaseJob>,
     /// Clients' requests that have not begun.
     requests: VecDeque<StoreRequest>,
@@ -32,13 +32,14 @@ struct Waiting {
 }
 
 impl Queues {
-    /// Queues a request, or returns it if [`MAX_WAITING`] are waiting already. The log's requests
-    /// and envelopes are always accepted: the hub has at most one commit of each under way, and
+    /// Queues a request, or returns it if [`MAX_WAITING`] are waiting already. The log's requests,
+    /// envelopes and acknowledgements are always accepted: the hub has at most one commit of each under way, and
     /// requests to forget are merged.
     pub(super) fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         let mut waiting = self.lock();
         match request {
-            StoreRequest::Append { .. } | StoreRequest::Mail(MailRequest::Post { .. }) => {
+            StoreRequest::Append { .. }
+            | StoreRequest::Mail(MailRequest::Post { .. } | MailRequest::Acknowledge { .. }) => {
                 waiting.urgent.push_back(DatabaseJob::Begin(request));
             }
             StoreRequest::Forget { through } => waiting.forget(through),

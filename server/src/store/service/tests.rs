@@ -13,7 +13,9 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::mailbox::{MailPage, MailQuery, MailRequest, Mailbox, NewEnvelope, Placement};
+use crate::store::mailbox::{
+    Acknowledgement, MailPage, MailQuery, MailRequest, Mailbox, NewEnvelope, Placement,
+};
 use crate::store::sqlite::Sqlite;
 use crate::store::{
     Account, Created, NewBroadcast, PasswordChange, StoreError, StoredLog, Unavailable, Verdict,
@@ -115,10 +117,10 @@ fn append(time_ms: u64) -> StoreRequest {
     StoreRequest::Append { after: 0, broadcasts: vec![broadcast] }
 }
 
-fn acknowledge(connection: u64) -> MailRequest {
-    let connection = ConnectionId(connection);
-    let (username, device) = (name("alice"), key(1));
-    MailRequest::Acknowledge { connection, username, device, numbers: vec![1] }
+fn acknowledge() -> MailRequest {
+    let (username, device, numbers) = (name("alice"), key(1), vec![1]);
+    let acknowledgement = Acknowledgement { username, device, numbers };
+    MailRequest::Acknowledge { acknowledgements: vec![Arc::new(acknowledgement)] }
 }
 
 fn signed_up(connection: u64, result: Result<Created, Unavailable>) -> StoreAnswer {
@@ -322,7 +324,7 @@ fn each_request_fails_in_its_own_words() {
     assert_eq!(bench.ask(append(1)), StoreAnswer::Appended { result: Err(Unavailable) });
     let post = MailRequest::Post { after: 0, envelopes: Vec::new() };
     let expired = MailRequest::Expire { through_ms: 1 };
-    for request in [post, expired, acknowledge(3)] {
+    for request in [post, expired, acknowledge()] {
         let expected = StoreAnswer::Mail(request.unavailable());
         assert_eq!(bench.ask(StoreRequest::Mail(request)), expected);
     }
@@ -454,7 +456,7 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Mailbox for Keys<F> {
         away()
     }
 
-    fn acknowledge(&mut self, _: &Username, _: &PublicKey, _: &[u64]) -> Result<u64, StoreError> {
+    fn acknowledge(&mut self, _: &[Arc<Acknowledgement>]) -> Result<Vec<u64>, StoreError> {
         away()
     }
 

@@ -10,11 +10,11 @@ use letschat_protocol::envelope::Header;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::{Sqlite, accounts, from_column, next_numbers, to_column};
 use crate::store::mailbox::{
-    EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
+    Acknowledgement, EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
     mail_from_columns, prekey_from_column,
 };
 use crate::store::{MAX_KEYS, StoreError, time_from_column};
@@ -75,11 +75,13 @@ impl Mailbox for Sqlite {
     }
 
     fn waiting_mail(&mut self, query: &MailQuery) -> Result<MailPage, StoreError> {
-        let mut statement = self.connection()?.prepare_cached(WAITING)?;
-        let (device, after) = (query.device.to_string(), to_column(query.after)?);
-        let expired_ms = to_column(query.expired_ms)?;
-        let mut rows =
-            statement.query(params![query.username.as_str(), device, after, expired_ms])?;
+        let connection = self.connection()?;
+        let Some(device) = device_number(connection, &query.username, &query.device)? else {
+            return Ok(MailPage::default());
+        };
+        let mut statement = connection.prepare_cached(WAITING)?;
+        let (after, expired_ms) = (to_column(query.after)?, to_column(query.expired_ms)?);
+        let mut rows = statement.query([device, after, expired_ms])?;
         let (mut page, mut left) = (MailPage::default(), query.max_bytes);
         while let Some(row) = rows.next()? {
             let bytes = row.get::<_, u32>("bytes")? as usize;
@@ -95,21 +97,10 @@ impl Mailbox for Sqlite {
 
     fn acknowledge(
         &mut self,
-        username: &Username,
-        device: &PublicKey,
-        numbers: &[u64],
-    ) -> Result<u64, StoreError> {
-        let device = device.to_string();
+        acknowledgements: &[Arc<Acknowledgement>],
+    ) -> Result<Vec<u64>, StoreError> {
         self.transact_without_waiting(|transaction| {
-            let mut deleted = 0;
-            let mut statement = transaction.prepare_cached(
-                "UPDATE deliveries SET envelope = NULL, header = NULL WHERE number = ?1
-                 AND recipient = ?2 AND device = ?3 AND envelope IS NOT NULL",
-            )?;
-            for number in numbers.iter().filter_map(|number| i64::try_from(*number).ok()) {
-                deleted += statement.execute(params![number, username.as_str(), device])? as u64;
-            }
-            Ok(deleted)
+            acknowledgements.iter().map(|each| acknowledge(transaction, each)).collect()
         })
     }
 
@@ -133,8 +124,20 @@ const WAITING: &str = "
     SELECT d.number, d.sender, d.id, d.time_ms, d.bytes, d.header, e.sealed_body
     FROM deliveries AS d INDEXED BY deliveries_waiting
     JOIN envelopes AS e ON e.number = d.envelope
-    WHERE d.recipient = ?1 AND d.device = ?2 AND d.envelope IS NOT NULL
-    AND d.number > ?3 AND d.time_ms > ?4 ORDER BY d.number";
+    WHERE d.device = ?1 AND d.envelope IS NOT NULL
+    AND d.number > ?2 AND d.time_ms > ?3 ORDER BY d.number";
+
+/// Returns the device's number, or `None` if it has no prekey.
+fn device_number(
+    connection: &Connection,
+    username: &Username,
+    device: &PublicKey,
+) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT device FROM prekeys WHERE username = ?1 AND public_key = ?2")?;
+    let number = statement.query_row([username.as_str(), &device.to_string()], |row| row.get(0));
+    Ok(number.optional()?)
+}
 
 /// Returns the number of the last delivery.
 fn head(transaction: &Transaction<'_>) -> Result<u64, StoreError> {
@@ -156,87 +159,75 @@ fn post(
     for header in &new.envelope.headers {
         let head = new.head_for(header);
         let bytes = (head.len() + new.envelope.sealed_body.len()) as u64;
-        let refused = match repeated(transaction, new, header)? {
-            Some(repeated) => Some(repeated),
-            None => refusal(transaction, new, header, bytes)?,
+        let device = match place(transaction, new, header, bytes)? {
+            Ok(device) => device,
+            Err(placement) => {
+                placements.push(placement);
+                continue;
+            }
         };
-        if let Some(placement) = refused {
-            placements.push(placement);
-            continue;
-        }
         let number = next_numbers(*last, 0, 1)?.start;
         let body = match body {
             Some(body) => body,
             None => *body.insert(insert_body(transaction, number, new)?),
         };
-        insert(transaction, number, body, new, header, (&head, bytes))?;
+        insert(transaction, number, device, body, new, (&head, bytes))?;
         *last = number;
         placements.push(Placement::Stored { number });
     }
     Ok(placements)
 }
 
-fn repeated(
-    transaction: &Transaction<'_>,
-    new: &NewEnvelope,
-    header: &Header,
-) -> Result<Option<Placement>, StoreError> {
-    let time_ms: Option<i64> = transaction
-        .prepare_cached(
-            "SELECT time_ms FROM deliveries
-             WHERE sender = ?1 AND id = ?2 AND recipient = ?3 AND device = ?4",
-        )?
-        .query_row(
-            params![
-                new.sender.as_str(),
-                new.id.0.to_be_bytes(),
-                header.recipient.as_str(),
-                header.device.to_string()
-            ],
-            |row| row.get("time_ms"),
-        )
-        .optional()?;
-    Ok(time_ms.map(|time_ms| Placement::Repeated { time_ms: time_from_column(time_ms) }))
-}
-
-/// Returns the reason why a delivery can't be stored, if there is one.
-fn refusal(
+/// Returns the number of the device to store a delivery for, or the reason why it is not stored.
+fn place(
     transaction: &Transaction<'_>,
     new: &NewEnvelope,
     header: &Header,
     bytes: u64,
-) -> Result<Option<Placement>, StoreError> {
-    let (recipient, device) = (header.recipient.as_str(), header.device.to_string());
-    let has_account: bool = transaction
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM accounts WHERE username = ?1)")?
-        .query_row([recipient], |row| row.get(0))?;
-    if !has_account {
-        return Ok(Some(Placement::Refused(Outcome::UnknownUser)));
-    }
-    let waiting: Option<(i64, i64)> = transaction
+) -> Result<Result<i64, Placement>, StoreError> {
+    let found = transaction
         .prepare_cached(
-            "SELECT waiting, bytes FROM prekeys WHERE username = ?1 AND public_key = ?2",
+            "SELECT device, deliveries, bytes FROM prekeys JOIN waiting USING (device)
+             WHERE username = ?1 AND public_key = ?2",
         )?
-        .query_row([recipient, &device], |row| Ok((row.get("waiting")?, row.get("bytes")?)))
+        .query_row([header.recipient.as_str(), &header.device.to_string()], |row| {
+            Ok((row.get("device")?, row.get("deliveries")?, row.get("bytes")?))
+        })
         .optional()?;
-    let Some((envelopes, waiting_bytes)) = waiting else {
-        return Ok(Some(Placement::Refused(Outcome::NoDevice)));
+    let Some((device, deliveries, waiting_bytes)) = found else {
+        let outcome = match accounts::find(transaction, &header.recipient)? {
+            Some(_) => Outcome::NoDevice,
+            None => Outcome::UnknownUser,
+        };
+        return Ok(Err(Placement::Refused(outcome)));
     };
-    let of_sender: i64 = transaction
+    let repeated: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT time_ms FROM deliveries WHERE device = ?1 AND sender = ?2 AND id = ?3",
+        )?
+        .query_row(params![device, new.sender.as_str(), new.id.0.to_be_bytes()], |row| row.get(0))
+        .optional()?;
+    if let Some(time_ms) = repeated {
+        return Ok(Err(Placement::Repeated { time_ms: time_from_column(time_ms) }));
+    }
+    let of_sender = transaction
         .prepare_cached(OF_SENDER)?
-        .query_row([new.sender.as_str(), recipient, &device], |row| row.get(0))?;
+        .query_row(params![device, new.sender.as_str()], |row| row.get(0))?;
     let usage = Usage {
-        envelopes: from_column(envelopes)?,
+        envelopes: from_column(deliveries)?,
         bytes: from_column(waiting_bytes)?,
         of_sender: from_column(of_sender)?,
     };
-    Ok((!usage.has_room_for(bytes)).then_some(Placement::Refused(Outcome::MailboxFull)))
+    Ok(match usage.has_room_for(bytes) {
+        true => Ok(device),
+        false => Err(Placement::Refused(Outcome::MailboxFull)),
+    })
 }
 
 /// The query for the number of deliveries from one sender that wait for a device.
 const OF_SENDER: &str = "
     SELECT count(*) FROM deliveries
-    WHERE sender = ?1 AND recipient = ?2 AND device = ?3 AND envelope IS NOT NULL";
+    WHERE device = ?1 AND sender = ?2 AND envelope IS NOT NULL";
 
 fn insert_body(
     transaction: &Transaction<'_>,
@@ -253,29 +244,48 @@ fn insert_body(
 fn insert(
     transaction: &Transaction<'_>,
     number: u64,
+    device: i64,
     body: i64,
     new: &NewEnvelope,
-    header: &Header,
     (head, bytes): (&[u8], u64),
 ) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
             "INSERT INTO deliveries
-                 (number, sender, id, recipient, device, time_ms, bytes, envelope, header)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 (number, device, sender, id, time_ms, bytes, envelope, header)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             to_column(number)?,
+            device,
             new.sender.as_str(),
             new.id.0.to_be_bytes(),
-            header.recipient.as_str(),
-            header.device.to_string(),
             to_column(new.time_ms)?,
             to_column(bytes)?,
             body,
             head,
         ])?;
     Ok(())
+}
+
+/// Deletes the content of acknowledged deliveries. Returns their number.
+fn acknowledge(
+    transaction: &Transaction<'_>,
+    acknowledgement: &Acknowledgement,
+) -> Result<u64, StoreError> {
+    let Acknowledgement { username, device, numbers } = acknowledgement;
+    let Some(device) = device_number(transaction, username, device)? else {
+        return Ok(0);
+    };
+    let mut statement = transaction.prepare_cached(
+        "UPDATE deliveries SET envelope = NULL, header = NULL
+         WHERE number = ?1 AND device = ?2 AND envelope IS NOT NULL",
+    )?;
+    let mut deleted = 0;
+    for number in numbers.iter().filter_map(|number| i64::try_from(*number).ok()) {
+        deleted += statement.execute([number, device])? as u64;
+    }
+    Ok(deleted)
 }
 
 fn mail(row: &Row<'_>) -> Result<Mail, StoreError> {
@@ -292,7 +302,6 @@ mod tests {
     use super::*;
     use crate::store::Store as _;
     use letschat_protocol::identity::Identity;
-    use rusqlite::Connection;
 
     fn plan(connection: &Connection, query: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
@@ -306,9 +315,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(&folder.path().join("letschat.db")).unwrap();
         let search = |table, index| format!("SEARCH {table} USING {index}");
-        let by_sender = "COVERING INDEX deliveries_by_sender \
-                         (sender=? AND recipient=? AND device=? AND envelope>?)";
-        let waiting = "INDEX deliveries_waiting (recipient=? AND device=? AND number>?)";
+        let by_sender =
+            "COVERING INDEX deliveries_by_sender (device=? AND sender=? AND envelope>?)";
+        let waiting = "INDEX deliveries_waiting (device=? AND number>?)";
         let body = "INTEGER PRIMARY KEY (rowid=?)";
         for (query, steps) in [
             (OF_SENDER, vec![search("deliveries", by_sender)]),
@@ -353,8 +362,11 @@ mod tests {
     fn commits_wait_for_the_disk_after_an_acknowledgement() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Sqlite::open(&folder.path().join("letschat.db")).unwrap();
-        let (bob, device) = ("bob".parse().unwrap(), Identity::from_seed(&[1; 32]).public_key());
-        assert_eq!(store.acknowledge(&bob, &device, &[1]).unwrap(), 0);
+        let (username, device) =
+            ("bob".parse().unwrap(), Identity::from_seed(&[1; 32]).public_key());
+        let numbers = vec![1];
+        let acknowledgement = Arc::new(Acknowledgement { username, device, numbers });
+        assert_eq!(store.acknowledge(&[acknowledgement]).unwrap(), [0]);
         let full = store.connection.query_row("PRAGMA synchronous", [], |row| row.get(0));
         assert_eq!((full, store.is_synced), (Ok(2), true));
     }

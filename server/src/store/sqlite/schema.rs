@@ -36,16 +36,25 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     "
-    -- A device with its prekey, and the deliveries that wait for it: triggers count them.
+    -- A device with its prekey.
     CREATE TABLE prekeys (
+        device     INTEGER NOT NULL PRIMARY KEY,
         username   TEXT    NOT NULL,
         public_key TEXT    NOT NULL,
         prekey     TEXT    NOT NULL,
-        waiting    INTEGER NOT NULL DEFAULT 0,
-        bytes      INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY (username, public_key),
+        UNIQUE (username, public_key),
         FOREIGN KEY (username, public_key) REFERENCES account_keys ON DELETE CASCADE
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
+    -- How much waits for a device: triggers count it. These rows change with every delivery, so
+    -- they are small and share few pages.
+    CREATE TABLE waiting (
+        device     INTEGER NOT NULL PRIMARY KEY REFERENCES prekeys ON DELETE CASCADE,
+        deliveries INTEGER NOT NULL,
+        bytes      INTEGER NOT NULL
+    ) STRICT;
+    CREATE TRIGGER device_added AFTER INSERT ON prekeys BEGIN
+        INSERT INTO waiting (device, deliveries, bytes) VALUES (new.device, 0, 0);
+    END;
     -- The sealed bodies. The number is that of the first delivery.
     CREATE TABLE envelopes (
         number      INTEGER NOT NULL PRIMARY KEY,
@@ -54,39 +63,35 @@ pub(super) const MIGRATIONS: &[&str] = &[
     -- An acknowledged delivery has neither envelope nor header.
     CREATE TABLE deliveries (
         number     INTEGER NOT NULL PRIMARY KEY,
+        device     INTEGER NOT NULL REFERENCES prekeys ON DELETE CASCADE,
         sender     TEXT    NOT NULL,
         id         BLOB    NOT NULL CHECK (length(id) = 16),
-        recipient  TEXT    NOT NULL,
-        device     TEXT    NOT NULL,
         time_ms    INTEGER NOT NULL,
         bytes      INTEGER NOT NULL,
         envelope   INTEGER,
         header     BLOB,
-        UNIQUE (sender, id, recipient, device),
-        FOREIGN KEY (recipient, device) REFERENCES account_keys ON DELETE CASCADE
+        UNIQUE (device, sender, id)
     ) STRICT;
-    CREATE INDEX deliveries_waiting ON deliveries
-        (recipient, device, number) WHERE envelope IS NOT NULL;
+    -- Most of these indexes hold only what waits, which is little while everybody is here.
+    CREATE INDEX deliveries_waiting ON deliveries (device, number) WHERE envelope IS NOT NULL;
     CREATE INDEX deliveries_by_sender ON deliveries
-        (sender, recipient, device, envelope) WHERE envelope IS NOT NULL;
+        (device, sender, envelope) WHERE envelope IS NOT NULL;
     CREATE INDEX deliveries_by_envelope ON deliveries (envelope) WHERE envelope IS NOT NULL;
-    -- Keys are removed with all their deliveries, acknowledged ones too.
-    CREATE INDEX deliveries_by_device ON deliveries (recipient, device);
     CREATE INDEX deliveries_by_time ON deliveries (time_ms);
     CREATE TRIGGER delivery_added AFTER INSERT ON deliveries BEGIN
-        UPDATE prekeys SET waiting = waiting + 1, bytes = bytes + new.bytes
-            WHERE username = new.recipient AND public_key = new.device;
+        UPDATE waiting SET deliveries = deliveries + 1, bytes = bytes + new.bytes
+            WHERE device = new.device;
     END;
     CREATE TRIGGER delivery_deleted AFTER DELETE ON deliveries WHEN old.envelope IS NOT NULL BEGIN
-        UPDATE prekeys SET waiting = waiting - 1, bytes = bytes - old.bytes
-            WHERE username = old.recipient AND public_key = old.device;
+        UPDATE waiting SET deliveries = deliveries - 1, bytes = bytes - old.bytes
+            WHERE device = old.device;
         DELETE FROM envelopes WHERE number = old.envelope
             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE envelope = old.envelope);
     END;
     CREATE TRIGGER delivery_acknowledged AFTER UPDATE OF envelope ON deliveries
         WHEN old.envelope IS NOT NULL AND new.envelope IS NULL BEGIN
-        UPDATE prekeys SET waiting = waiting - 1, bytes = bytes - old.bytes
-            WHERE username = old.recipient AND public_key = old.device;
+        UPDATE waiting SET deliveries = deliveries - 1, bytes = bytes - old.bytes
+            WHERE device = old.device;
         DELETE FROM envelopes WHERE number = old.envelope
             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE envelope = old.envelope);
     END;

@@ -135,6 +135,47 @@ fn numbers_of_other_devices_are_ignored() {
 }
 
 #[test]
+fn acknowledgements_that_come_meanwhile_share_a_commit() {
+    let mut office = office();
+    let (alice, bob) = (office.device("alice", 1), office.device("bob", 2));
+    let carol = office.device("carol", 3);
+    let devices = [("alice", 1), ("bob", 2), ("carol", 3)];
+    office.has_prekey("alice", 1);
+    office.has_prekey("carol", 3);
+    assert_eq!(office.post(alice, 1, &devices, 50), [Pushed; 3]);
+    for (number, device) in (1..).zip([alice, bob, carol]) {
+        let line = Ok(acknowledge(&[number]).to_frame());
+        office.put(Input::Line { connection: device, line });
+    }
+    let mut batches = Vec::new();
+    while let Some(MailRequest::Acknowledge { acknowledgements }) = office.requests.front() {
+        batches.push(acknowledgements.len());
+        office.answer();
+    }
+    assert_eq!(batches, [1, 2]);
+    for device in [alice, bob, carol] {
+        assert_eq!(office.reply(device).last_line(), "1");
+    }
+}
+
+#[test]
+fn acknowledgement_fails_alone_with_its_commit() {
+    let mut office = office();
+    let (alice, bob) = (office.device("alice", 1), office.device("bob", 2));
+    office.post(alice, 1, &[("bob", 2)], 50);
+    assert_eq!(office.numbers(bob), [1]);
+    for (connection, number) in [(bob, 1), (alice, 9)] {
+        let line = Ok(acknowledge(&[number]).to_frame());
+        office.put(Input::Line { connection, line });
+    }
+    office.fail();
+    office.settle();
+    assert_eq!(office.reply(bob).code, Code::StoreUnavailable);
+    assert_eq!(office.reply(alice).last_line(), "0");
+    assert_eq!(office.ask(bob, &acknowledge(&[1])).last_line(), "1");
+}
+
+#[test]
 fn session_that_is_replaced_loses_nothing_in_flight() {
     let mut office = office();
     let (alice, old) = (office.device("alice", 1), office.device("bob", 2));
@@ -328,7 +369,9 @@ fn every_envelope_arrives_in_order_and_within_the_window() {
                 _ if !office.requests.is_empty() => {
                     let request = office.requests.pop_front().unwrap();
                     let done = match &request {
-                        MailRequest::Acknowledge { numbers, .. } => numbers.clone(),
+                        MailRequest::Acknowledge { acknowledgements } => {
+                            acknowledgements.iter().flat_map(|each| each.numbers.clone()).collect()
+                        }
                         _ => Vec::new(),
                     };
                     let answer = request.run(&mut office.store).unwrap();
