@@ -7,6 +7,7 @@ mod json;
 
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _, Write};
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -28,6 +29,10 @@ use self::json::JsonLines;
 
 /// The capacity of the queue, in lines.
 const QUEUE_LINES: usize = 4_096;
+
+/// The pause after a write. Otherwise each line of a busy server would wake the thread, which costs
+/// more than the line.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The longest wait for the last lines when the program exits.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -102,18 +107,26 @@ fn has_colours() -> bool {
     io::stderr().is_terminal() && !is_unwanted
 }
 
+/// Writes the lines of the queue, those that have gathered with one call.
 fn write_all(queue: &Receiver<Item>, lost: &AtomicU64, format: LogFormat) {
-    for item in queue {
-        let mut stderr = io::stderr().lock();
-        // A failure of standard error can't be reported anywhere.
-        match item {
-            Item::Line(line) => drop(stderr.write_all(&in_rows(line, format))),
-            Item::Flush(done) => drop(done.try_send(())),
+    while let Ok(first) = queue.recv() {
+        let (mut bytes, mut flushes) = (Vec::new(), Vec::new());
+        for item in iter::once(first).chain(queue.try_iter().take(QUEUE_LINES)) {
+            match item {
+                Item::Line(line) => bytes.extend(in_rows(line, format)),
+                Item::Flush(done) => flushes.push(done),
+            }
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let _ = stderr.write_all(gap(lost, format).as_bytes());
+            bytes.extend(gap(lost, format).as_bytes());
         }
+        // A failure of standard error can't be reported anywhere.
+        let _ = io::stderr().lock().write_all(&bytes);
+        for done in flushes {
+            let _ = done.try_send(());
+        }
+        thread::sleep(PAUSE);
     }
 }
 
