@@ -88,3 +88,25 @@ fn killed_recipient_sees_each_message_at_least_once() {
         alice.wait_event_with("message_state", "state", "delivered");
     }
 }
+
+#[test]
+fn reader_who_leaves_at_once_has_confirmed_what_was_read() {
+    let (_server, mut alice, mut bob) = friends(&[]);
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        ids.push(send(&mut alice, "bob", text)["message_id"].clone());
+        wait_mail(&mut bob, text);
+    }
+    leave(bob);
+    for id in ids {
+        alice.wait("delivery", |line| line["state"] == "delivered" && line["id"] == id);
+    }
+}
+
+#[test]
+fn author_who_leaves_at_once_has_sent_what_was_written() {
+    let (_server, mut alice, mut bob) = friends(&[]);
+    alice.tell("send", json!({"to": "bob", "text": "and good bye"}));
+    leave(alice);
+    wait_mail(&mut bob, "and good bye");
+}

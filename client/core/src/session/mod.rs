@@ -72,6 +72,9 @@ pub use io::*;
 pub use reply::*;
 pub use typing::Typing;
 
+/// The longest time for which a session that quits posts what it owes.
+const LAST_POSTS_MS: u64 = 1_000;
+
 /// The session config.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -114,6 +117,8 @@ pub struct Session {
     chats: Chats,
     mail: Mail,
     quitting: Option<RequestId>,
+    /// The time at which the session leaves the server at the latest, while it posts what it owes before it quits.
+    leave_by_ms: Option<u64>,
     /// The last state that front ends were told.
     told: SessionState,
 }
@@ -131,6 +136,7 @@ impl Session {
             chats: Chats::default(),
             mail: Mail::default(),
             quitting: None,
+            leave_by_ms: None,
             told: SessionState::default(),
         }
     }
@@ -166,6 +172,7 @@ impl Session {
         self.tick();
         self.note_ended_chats();
         self.release_account();
+        self.stop_server_if_posted();
         self.tell_if_changed();
         self.finish_quitting();
         self.cx.finish()
@@ -181,6 +188,7 @@ impl Session {
             self.cx.links.next_deadline(),
             self.chats.next_deadline(),
             self.mail.next_deadline(self.server.is_logged_in()),
+            self.leave_by_ms,
         ]
         .into_iter()
         .flatten()
@@ -241,6 +249,7 @@ impl Session {
                 if !self.chats.displayed(&self.cx, chat, number) {
                     self.displayed_in_ended_chat(chat, number);
                 }
+                self.handle_mail_in_chats();
             }
             Displayed::Mail { count } => self.mail_displayed(count),
             Displayed::Broadcast { log, number } => {
@@ -394,19 +403,32 @@ impl Session {
         Ok(Reply::BlockSet { who: who.to_string(), on, changed })
     }
 
-    /// Says goodbye to everybody. The session is finished when the last chat has delivered its
-    /// messages or given up.
+    /// Says goodbye to everybody, to the server once it has the messages and receipts that can go now. The session is
+    /// finished when the last chat has delivered its messages or given up.
     fn quit(&mut self, id: RequestId) {
         self.quitting = Some(id);
         self.calls.end_all(&mut self.cx, &Failure::Cancelled(Cancel::Quitting));
         self.requests.end_all(&mut self.cx, &mut self.account);
         self.close_newcomers();
         self.chats.end_all(&mut self.cx);
-        self.stop_server(&Failure::Quitting);
+        self.mail.hurry();
+        self.leave_by_ms = Some(self.cx.now_ms() + LAST_POSTS_MS);
+        self.post_next();
+    }
+
+    /// Leaves the server if the session quits and has nothing more to post, or no more time for it.
+    fn stop_server_if_posted(&mut self) {
+        let Some(leave_by_ms) = self.leave_by_ms else {
+            return;
+        };
+        if leave_by_ms <= self.cx.now_ms() || !self.has_mail_to_post() {
+            self.leave_by_ms = None;
+            self.stop_server(&Failure::Quitting);
+        }
     }
 
     fn finish_quitting(&mut self) {
-        if !self.chats.is_empty() || !self.mail.is_recorded() {
+        if self.leave_by_ms.is_some() || !self.chats.is_empty() || !self.mail.is_recorded() {
             return;
         }
         if let Some(id) = self.quitting.take() {

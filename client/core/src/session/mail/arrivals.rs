@@ -12,8 +12,8 @@ use crate::watermark::Watermark;
 const MAX_BEYOND: usize = 1_024;
 /// The longest delay of the record of a displayed message. One record serves all displayed meanwhile.
 const RECORD_DELAY_MS: u64 = 10;
-/// The bytes of displayed messages that are recorded without delay: a quarter of what the server has in flight.
-const RECORDED_AT_ONCE_BYTES: usize = 16 * 1024;
+/// The bytes of displayed messages that are recorded without delay: half of what the server has in flight.
+const RECORDED_AT_ONCE_BYTES: usize = 32 * 1024;
 
 /// The most direct chats of which a record is kept. Each that ends adds one, and its messages can come again for as
 /// long as a server keeps envelopes.
@@ -76,6 +76,8 @@ pub(super) enum Verdict {
     Recorded,
     /// It is being displayed. Its delivery is acknowledged later.
     Pending,
+    /// It is being displayed for its chat. It is judged again after that.
+    InChat,
 }
 
 impl Arrivals {
@@ -114,8 +116,7 @@ impl Arrivals {
         let ended = self.ended_chats.iter().find(|chat| chat.stream == *stream);
         match chat.or_else(|| ended.map(|ended| ended.progress.clone())) {
             Some(progress) if number <= progress.displayed => Verdict::Recorded,
-            // The chat's own event is on its way to the front end. The next login delivers the envelope again.
-            Some(progress) if number <= progress.received => Verdict::Pending,
+            Some(progress) if number <= progress.received => Verdict::InChat,
             _ => Verdict::New,
         }
     }

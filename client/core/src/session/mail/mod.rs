@@ -32,7 +32,7 @@ use super::server::Expected;
 use super::{Effect, Session};
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::failure::Failure;
-use crate::mail::{MailChange, Outgoing, StoredMail, StoredPrekey};
+use crate::mail::{Arrived, MailChange, Outgoing, StoredMail, StoredPrekey};
 
 /// The messages in envelopes of the open account.
 #[derive(Debug, Default)]
@@ -43,6 +43,8 @@ pub(super) struct Mail {
     held: HeldMessages,
     prekeys: Prekeys,
     commits: Commits,
+    /// The envelopes with messages that front ends are displaying for their chats. They are handled after that.
+    in_chats: Vec<Arrived>,
     /// The time of the last notice about an envelope that could not be shown.
     refused_ms: Option<u64>,
 }
@@ -56,6 +58,11 @@ impl Mail {
     /// Returns true if nothing is on its way to the disk.
     pub(super) fn is_recorded(&self) -> bool {
         self.commits.is_empty() && self.arrivals.record_due_ms().is_none()
+    }
+
+    /// Lets receipts go without their usual delay.
+    pub(super) fn hurry(&mut self) {
+        self.posting.hurry();
     }
 
     /// Returns the next deadline. Nothing is posted while the user is not logged in.
@@ -140,6 +147,8 @@ impl Session {
     pub(super) fn mail_link_ended(&mut self) {
         self.mail.prekeys.link_ended();
         self.mail.posting.link_ended();
+        // The next login delivers them again.
+        self.mail.in_chats.clear();
         for message in self.mail.outbox.waiting_to(None) {
             self.answer_waiting(&message, None);
         }

@@ -38,6 +38,8 @@ pub(super) struct Posting {
     backoff: Backoff,
     /// The displayed messages that have to be confirmed to their authors, and the time of the next receipt.
     owed: BTreeMap<Username, Owed>,
+    /// True if receipts go without delay, since the session quits.
+    is_hurried: bool,
 }
 
 /// An envelope that is on its way to the server.
@@ -82,6 +84,11 @@ impl Posting {
         let mut posting = Posting::default();
         owed.into_iter().for_each(|one| posting.owe(one));
         posting
+    }
+
+    /// Lets receipts go without delay.
+    pub(super) fn hurry(&mut self) {
+        self.is_hurried = true;
     }
 
     /// Adds a message to the next receipt to its author.
@@ -167,7 +174,7 @@ impl Posting {
         limit: usize,
     ) -> Option<(Username, Vec<MessageId>)> {
         let is_due = |(who, owed): &(&Username, &Owed)| {
-            let is_time = !owed.ids.is_empty() && owed.due_ms <= now_ms;
+            let is_time = !owed.ids.is_empty() && (self.is_hurried || owed.due_ms <= now_ms);
             is_time && self.why_paused(who, now_ms).is_none()
         };
         let (who, owed) = self.owed.iter().find(is_due)?;

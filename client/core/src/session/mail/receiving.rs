@@ -21,6 +21,8 @@ use crate::watermark::MAX_NUMBER;
 
 /// The shortest interval of notices about envelopes that could not be shown. A hostile sender can post many.
 const REFUSED_INTERVAL_MS: u64 = 60_000;
+/// The most envelopes that wait for a chat's display.
+const MAX_IN_CHATS: usize = 256;
 
 impl Session {
     /// Handles an envelope. Whatever it holds, its delivery is acknowledged in the end, so that it holds up nothing.
@@ -66,6 +68,7 @@ impl Session {
         match self.mail.arrivals.judge((&stream, number), mail.number, chat) {
             Verdict::Recorded => return self.arrived_again(mail, body, &stream),
             Verdict::Pending => return,
+            Verdict::InChat => return self.mail_in_chat(mail),
             Verdict::New => {}
         }
         if !self.account.key_state(&body.sender, &body.device).is_known() {
@@ -93,6 +96,21 @@ impl Session {
             changes.push(MailChange::Owed(owed));
         }
         self.commit(changes, After::Acknowledge(vec![mail.number]));
+    }
+
+    /// Keeps an envelope until front ends have displayed its message for the chat.
+    fn mail_in_chat(&mut self, mail: &Arrived) {
+        // The next login delivers others again.
+        if self.mail.in_chats.len() < MAX_IN_CHATS {
+            self.mail.in_chats.push(mail.clone());
+        }
+    }
+
+    /// Handles the kept envelopes again, since front ends have displayed messages of a chat.
+    pub(in crate::session) fn handle_mail_in_chats(&mut self) {
+        for mail in std::mem::take(&mut self.mail.in_chats) {
+            self.mail_arrived(mail);
+        }
     }
 
     /// Returns true for a text of an open chat that came in an envelope before: its author has ended the chat, and

@@ -219,6 +219,21 @@ impl Session {
         self.begin_job(job);
     }
 
+    /// Returns true if something can be posted now or soon: a message that is not paused, or a receipt, also for a
+    /// message that is being displayed.
+    pub(in crate::session) fn has_mail_to_post(&self) -> bool {
+        let (mail, now_ms) = (&self.mail, self.cx.now_ms());
+        let is_under_way =
+            mail.posting.job().is_some() || !mail.commits.is_empty() || !mail.arrivals.is_idle();
+        let can_post = || {
+            let is_reached = |who: &Username| mail.posting.why_paused(who, now_ms).is_none();
+            mail.posting.is_free(now_ms)
+                && (mail.outbox.next(is_reached).is_some()
+                    || mail.posting.next_receipt(now_ms, MAX_RECEIPT_IDS).is_some())
+        };
+        self.server.is_logged_in() && (is_under_way || can_post())
+    }
+
     fn begin_job(&mut self, job: Job) {
         let to = job.to.clone();
         self.mail.posting.begin(job);

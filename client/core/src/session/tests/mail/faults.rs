@@ -199,6 +199,53 @@ fn author_whose_clock_is_off_is_shown_with_both_times() {
     }
 }
 
+/// Returns true if the session says goodbye to the server.
+fn leaves(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::SendServer(ServerRequest::Quit)))
+}
+
+fn answer_acknowledgement(client: &mut TestSession) {
+    client.put(Input::Server(FromServer::Reply(ServerReply::new(Code::Ok, "1"))));
+}
+
+fn pass(client: &mut TestSession, ms: u64) -> Vec<Effect> {
+    client.now.boot_ms += ms;
+    client.put(Input::Tick)
+}
+
+#[test]
+fn session_that_quits_first_confirms_what_it_has_shown() {
+    let mut client = TestSession::logged_in();
+    client.post(&BOB, "hello", Outcome::Pushed);
+    client.mail_of(&BOB, 7, BOB.text(1, "one"));
+    pass(&mut client, 10);
+    answer_acknowledgement(&mut client);
+    client.answer_post(&BOB, Outcome::Pushed);
+    // The next receipt would come a second later.
+    client.mail_of(&BOB, 8, BOB.text(2, "two"));
+    let (quit, effects) = client.ask(Request::Quit);
+    assert!(!leaves(&effects) && answer(&effects, quit).is_none());
+    let effects = pass(&mut client, 10);
+    assert!(!leaves(&effects) && answer(&effects, quit).is_none(), "the receipt is on its way");
+    let receipt = client.disk.sealed.last().unwrap();
+    assert_eq!(receipt.content, Content::Receipt(vec![BOB.text(2, "two").message_id()]));
+    answer_acknowledgement(&mut client);
+    let effects = client.answer_post(&BOB, Outcome::Pushed);
+    assert!(leaves(&effects) && answer(&effects, quit).is_some());
+}
+
+#[test]
+fn session_that_quits_first_sends_what_waits_but_not_for_ever() {
+    let mut client = TestSession::logged_in();
+    client.send("bob", "hello");
+    let (_, effects) = client.ask(Request::Quit);
+    assert!(!leaves(&effects));
+    client.answer_keys_of(&BOB);
+    assert!(!leaves(&pass(&mut client, 900)));
+    assert!(leaves(&pass(&mut client, 100)), "the server does not answer");
+    assert_eq!(client.disk.mail.outbox.len(), 1);
+}
+
 #[test]
 fn quitting_waits_for_the_record_of_the_last_message() {
     let mut client = TestSession::logged_in();

@@ -217,9 +217,11 @@ fn message_of_a_chat_is_acknowledged_after_its_display() {
     let body = BOB.body(place, Content::Text("one".into()));
     let again = client.mail_of(&BOB, 7, body.clone());
     assert_eq!((shown(&again), acknowledged(&again)), (vec![], vec![]));
-    client.put(Input::Displayed(displayed.unwrap()));
-    let again = client.mail_of(&BOB, 7, body);
-    assert_eq!((shown(&again), acknowledged(&again)), (vec![], vec![7]));
+    let effects = client.put(Input::Displayed(displayed.unwrap()));
+    assert_eq!((shown(&effects), acknowledged(&effects)), (vec![], vec![7]));
+    client.answer_keys_of(&BOB);
+    let receipt = client.disk.sealed.last().unwrap();
+    assert_eq!(receipt.content, Content::Receipt(vec![body.message_id()]));
 }
 
 #[test]
