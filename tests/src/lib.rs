@@ -38,6 +38,7 @@
 //! Time, ports, results and files:
 //!
 //! * [`ports`] – free ports
+//! * [`clock`] – a wall clock that tests set
 //! * [`pace`] – steps at a steady pace
 //! * [`form`] – the duration and intensity of the fault tests, and the table of `make chaos`
 //! * [`project`] – the files of the project
@@ -46,6 +47,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 pub mod client;
+pub mod clock;
 mod deadline;
 pub mod form;
 pub mod mysql_server;

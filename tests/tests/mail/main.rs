@@ -4,7 +4,9 @@
 
 mod away;
 mod consent;
+mod limits;
 mod lost;
+mod rotated;
 mod searched;
 mod ways;
 

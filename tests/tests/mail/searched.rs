@@ -11,7 +11,8 @@ use super::*;
 /// A word that nothing else contains.
 const SECRET: &str = "xylophonic-zeppelin-quagmire";
 
-fn is_in_a_file(folder: &Path, word: &str) -> bool {
+/// Returns true if a file in the folder or below contains the word.
+pub(crate) fn is_in_a_file(folder: &Path, word: impl AsRef<[u8]> + Copy) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         match path.is_dir() {
@@ -46,8 +47,9 @@ fn is_in_memory(pid: u32, word: &str) -> bool {
     false
 }
 
-fn contains(bytes: &[u8], word: &str) -> bool {
-    bytes.windows(word.len()).any(|window| window == word.as_bytes())
+fn contains(bytes: &[u8], word: impl AsRef<[u8]>) -> bool {
+    let word = word.as_ref();
+    bytes.windows(word.len()).any(|window| window == word)
 }
 
 #[test]
