@@ -8,6 +8,7 @@ use letschat::config::Options;
 use letschat::frontend::json::read_call;
 use letschat_protocol::identity::{Identity, PublicKey};
 use letschat_protocol::username::Username;
+use letschat_server::store::mailbox::{MailQuery, Mailbox as _};
 use letschat_server::store::sqlite::Sqlite;
 use letschat_server::store::{NewBroadcast, Store, StoreError};
 use rusqlite::{Connection, params};
@@ -68,7 +69,10 @@ impl Database {
 
     fn hold(&mut self, mut choices: Choices<'_>) {
         self.rows
-            .execute_batch("DELETE FROM account_keys; DELETE FROM accounts; DELETE FROM broadcasts")
+            .execute_batch(
+                "DELETE FROM account_keys; DELETE FROM accounts; DELETE FROM broadcasts;
+                 DELETE FROM envelopes",
+            )
             .expect("rows can be removed");
         while !choices.is_over() {
             // The table's constraints may refuse the row.
@@ -83,7 +87,7 @@ impl Database {
             n => NAMES[n - 1].to_owned(),
         };
         let (number, time) = (choices.number() as i64, choices.number() as i64);
-        match choices.below(4) {
+        match choices.below(6) {
             0 => self.rows.execute(
                 "INSERT INTO accounts VALUES (?, ?, ?, ?)",
                 params![name, choices.text(100), time, choices.below(3) as i64],
@@ -100,6 +104,27 @@ impl Database {
                 "INSERT INTO broadcasts VALUES (?, ?, ?, ?, ?, ?)",
                 params![number, name, time, choices.text(950), number, time],
             ),
+            3 => {
+                let prekey = match choices.flip() {
+                    true => {
+                        format!("{} 1 {} {}", "11".repeat(32), choices.number(), "22".repeat(64))
+                    }
+                    false => choices.text(200),
+                };
+                let insert = "INSERT INTO prekeys (username, public_key, prekey) VALUES (?, ?, ?)";
+                self.rows.execute(insert, params![name, key().to_string(), prekey])
+            }
+            4 => {
+                self.rows.execute(
+                    "INSERT INTO envelopes VALUES (?, ?)",
+                    params![number, choices.bytes(300)],
+                )?;
+                let (id, bytes) = (choices.bytes(17), choices.below(2_000) as i64);
+                self.rows.execute(
+                    "INSERT INTO deliveries SELECT ?1, device, ?2, ?3, ?4, ?5, ?1, ?6 FROM prekeys LIMIT 1",
+                    params![number, name, id, time, bytes, choices.bytes(200)],
+                )
+            }
             _ => self.rows.execute("UPDATE log SET epoch = ?, head = ?", params![number, time]),
         }
     }
@@ -109,6 +134,8 @@ impl Database {
             judge(self.store.account(&name));
             judge(self.store.check_key(&name, &key(), 1));
             judge(self.store.add_key(&name, &key(), 1));
+            judge(self.store.prekeys(&name));
+            self.read_mail(&name);
         }
         let log = self.store.load_log();
         if let Ok(log) = &log {
@@ -121,6 +148,26 @@ impl Database {
         }
         judge(log);
         judge(self.store.forget(u64::MAX));
+    }
+}
+
+impl Database {
+    /// Reads a device's mail page by page. Each page ends, and no delivery comes twice.
+    fn read_mail(&mut self, username: &Username) {
+        let mut after = 0;
+        loop {
+            let (username, device) = (username.clone(), key());
+            let (expired_ms, max_bytes) = (0, 1_000);
+            let query = MailQuery { username, device, after, expired_ms, max_bytes };
+            let page = match self.store.waiting_mail(&query) {
+                Ok(page) => page,
+                Err(error) => return judge::<()>(Err(error)),
+            };
+            assert!(page.mail.is_sorted_by(|one, next| one.number < next.number));
+            assert!(page.mail.first().is_none_or(|mail| mail.number > after));
+            let Some(last) = page.mail.last() else { return };
+            after = last.number;
+        }
     }
 }
 

@@ -5,12 +5,14 @@
 //! run all bodies on the corpora and on seeded random input.
 //!
 //! * [`wire`] – frames, the dialogue, peer messages, sealed datagrams, printable text
+//! * [`envelopes`] – envelopes and the bodies inside, with a server that alters them
 //! * [`hub`] – a server's hub, with hostile clients, a slow store and passing time
 //! * [`open_room`] – an open room that receives datagrams from any address
 //! * [`session`] – a client's session, with a hostile server and hostile peers
 //! * [`files`] – a settings file, lines of `--json`, rows of a database
 
 pub mod choices;
+pub mod envelopes;
 pub mod files;
 pub mod hub;
 pub mod open_room;
@@ -30,6 +32,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "datagram", body: wire::datagram },
     Target { name: "dialogue", body: wire::dialogue },
+    Target { name: "envelope", body: envelopes::envelope },
     Target { name: "frame", body: wire::frame },
     Target { name: "hub", body: hub::run },
     Target { name: "json", body: files::json },
