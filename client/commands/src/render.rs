@@ -141,7 +141,7 @@ fn chat_event(event: &Event) -> String {
             key_state(*key)
         ),
         Event::MessageState { conversation, state, code, .. } => {
-            text::message_state(&conversation.to_string(), *state, *code).unwrap_or_default()
+            text::message_state(&conversation.to_string(), *state, *code)
         }
         Event::RequestEnded { from, reason: RequestEnd::Withdrawn } => {
             format!("{from} withdrew the request.")

@@ -3,6 +3,7 @@
 //! They are not safe for a terminal: names, addresses and the server's text are unescaped.
 
 use letschat_core::codes::{FailureCode, LinkEnd};
+use letschat_core::conversation::MessageState;
 use letschat_core::event::{Event, Trouble, fingerprint};
 use letschat_core::failure::{Among, Cancel, Failure, Text, Withdrawal};
 use letschat_core::notice::Notice;
@@ -64,7 +65,9 @@ pub fn reply(reply: &Reply) -> Option<String> {
             (false, true) => format!("{who} is no longer blocked."),
             (false, false) => format!("{who} was not blocked."),
         },
-        Reply::Sent { to, state, code, .. } => return message_state(to, *state, *code),
+        // The message itself is shown.
+        Reply::Sent { state: MessageState::Sent, .. } => return None,
+        Reply::Sent { to, state, code, .. } => message_state(to, *state, *code),
         _ => return None,
     })
 }
@@ -81,7 +84,7 @@ pub fn message(event: &Event) -> Option<String> {
         Event::Notice { notice, .. } => Some(noticed(notice)),
         Event::Error { trouble, .. } => Some(in_trouble(trouble)),
         Event::MessageState { conversation, state, code, is_news: true, .. } => {
-            message_state(&conversation.to_string(), *state, *code)
+            Some(message_state(&conversation.to_string(), *state, *code))
         }
         _ => None,
     }

@@ -25,7 +25,9 @@ use letschat_core::mail::{MailChange, StoredMail, StoredPrekey};
 use letschat_protocol::prekey::PrekeyPublic;
 use letschat_protocol::sealing::Prekey;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior,
+};
 
 /// The largest value or row, in bytes. The largest one that this program writes is the record of a stream.
 const MAX_ROW_BYTES: i32 = 128 * 1024;
@@ -58,7 +60,8 @@ pub(crate) enum MailStoreError {
     },
     /// A file is damaged, or this program did not write it.
     #[error(
-        "{} can't be used: {reason}; repair it or move it away (it is left as it is)",
+        "{} can't be used: {reason}; repair it, or move away the whole folder that it is in, so that this \
+         device gets a new key (it is left as it is)",
         .path.display()
     )]
     Content {
@@ -159,12 +162,23 @@ impl MailStore {
         Ok(stored)
     }
 
-    /// Returns the prekey with its private half, or `None` if it is unknown or can't be read.
-    pub(crate) fn prekey(&self, public: &PrekeyPublic) -> Option<Prekey> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT private FROM prekeys WHERE public = ?1").ok()?;
-        let private = statement.query_row([public.0], |row| row.get(0)).ok()?;
-        Some(Prekey::from_bytes(*public, private))
+    /// Returns the prekey with its private half, or `None` if it is unknown or its row is damaged.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read.
+    pub(crate) fn prekey(&self, public: &PrekeyPublic) -> Result<Option<Prekey>, MailStoreError> {
+        let read = || {
+            let select = "SELECT private FROM prekeys WHERE public = ?1";
+            let mut statement = self.connection.prepare_cached(select)?;
+            statement.query_row([public.0], |row| row.get(0)).optional()
+        };
+        match read() {
+            Ok(private) => Ok(private.map(|private| Prekey::from_bytes(*public, private))),
+            // The row is read, and is no prekey.
+            Err(error) if error.sqlite_error_code().is_none() => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     fn transact<T>(

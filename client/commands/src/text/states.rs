@@ -3,15 +3,11 @@
 use letschat_core::codes::FailureCode;
 use letschat_core::conversation::MessageState;
 
-/// Returns a sentence about the state of an own message, unless it is on its way.
-pub(crate) fn message_state(
-    to: &str,
-    state: MessageState,
-    code: Option<FailureCode>,
-) -> Option<String> {
+/// Returns a sentence about the state of an own message.
+pub(crate) fn message_state(to: &str, state: MessageState, code: Option<FailureCode>) -> String {
     let why = code.map(|code| why_waiting(to, code));
-    Some(match (state, why) {
-        (MessageState::Sent, _) => return None,
+    match (state, why) {
+        (MessageState::Sent, _) => format!("Your message to {to} has been sent."),
         (MessageState::Kept, _) => {
             format!("{to} is away; the server keeps your message and delivers it later.")
         }
@@ -28,7 +24,7 @@ pub(crate) fn message_state(
         (MessageState::Waiting, None) => {
             format!("Your message to {to} waits on this machine until the server is reached.")
         }
-    })
+    }
 }
 
 /// Returns the reason for which a message waits or has failed, as a clause.

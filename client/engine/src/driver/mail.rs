@@ -16,7 +16,7 @@ use letschat_protocol::username::Username;
 
 use super::Running;
 use crate::account::AccountFolder;
-use crate::mail_store::MailStore;
+use crate::mail_store::{MailStore, MailStoreError};
 use crate::net::tls::PeerTls;
 
 /// The open account.
@@ -31,18 +31,36 @@ pub(super) struct OpenAccount {
 }
 
 impl OpenAccount {
-    fn open_envelope(&self, mail: &Mail) -> Result<Body, OpenError> {
-        let envelope = Envelope::parse(&mail.envelope).map_err(|_| OpenError::Altered)?;
+    /// Opens a delivered envelope.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the account's file can't be read. What the envelope holds is not known then.
+    fn open_envelope(&self, mail: &Mail) -> Result<Result<Body, OpenError>, MailStoreError> {
+        let Ok(envelope) = Envelope::parse(&mail.envelope) else {
+            return Ok(Err(OpenError::Altered));
+        };
         let device = self.identity.public_key();
         let receiver = Receiver { server: &self.server, username: &self.username, device: &device };
-        sealing::open(&envelope, &mail.sender, receiver, |public| self.mail.prekey(public))
+        let mut unreadable = None;
+        let prekey_of = |public: &_| {
+            let prekey = self.mail.prekey(public);
+            prekey.unwrap_or_else(|error| {
+                unreadable = Some(error);
+                None
+            })
+        };
+        let opened = sealing::open(&envelope, &mail.sender, receiver, prekey_of);
+        unreadable.map_or(Ok(opened), Err)
     }
 }
 
 impl Running<'_> {
-    /// Opens a delivered envelope. Returns `None` if no account is open.
-    pub(super) fn note_mail(&self, mail: &Mail) -> Option<Input> {
+    /// Opens a delivered envelope. Returns `None` if no account is open, or if its file can't be read: the next login
+    /// delivers the envelope again.
+    pub(super) fn note_mail(&mut self, mail: &Mail) -> Option<Input> {
         let opened = self.account.as_ref()?.open_envelope(mail);
+        let opened = opened.inspect_err(|why| self.tell_not_saved(why.to_string())).ok()?;
         let Mail { number, sender, envelope, .. } = mail;
         let (number, sender, bytes) = (*number, sender.clone(), envelope.len());
         Some(Input::Mail(Box::new(Arrived { number, sender, bytes, opened })))

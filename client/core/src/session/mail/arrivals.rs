@@ -15,9 +15,9 @@ const RECORD_DELAY_MS: u64 = 10;
 /// The bytes of displayed messages that are recorded without delay: half of what the server has in flight.
 const RECORDED_AT_ONCE_BYTES: usize = 32 * 1024;
 
-/// The most direct chats of which a record is kept. Each that ends adds one, and its messages can come again for as
-/// long as a server keeps envelopes.
-const MAX_CHATS: usize = 2_000;
+/// The most direct chats with one device of which a record is kept. Each that ends adds one, and its messages can come
+/// again for as long as a server keeps envelopes.
+const MAX_CHATS: usize = 500;
 
 /// The received messages.
 #[derive(Debug, Default)]
@@ -163,7 +163,7 @@ impl Arrivals {
         self.displaying.is_empty() && self.displayed.is_empty()
     }
 
-    /// Takes the displayed messages. Returns the changes that record them, the receipts that they owe, and the
+    /// Takes the displayed messages. Returns the changes that record them, the receipts that are owed for them, and the
     /// deliveries to acknowledge then.
     pub(super) fn record(&mut self) -> (Vec<MailChange>, Vec<OwedReceipt>, Vec<u64>) {
         self.record_due_ms = None;
@@ -181,7 +181,6 @@ impl Arrivals {
             deliveries.extend(arrival.deliveries);
         }
         changes.extend(streams.iter().filter_map(|stream| self.row(stream)));
-        changes.extend(owed.iter().cloned().map(MailChange::Owed));
         (changes, owed, deliveries)
     }
 
@@ -199,13 +198,16 @@ impl Arrivals {
         dropped
     }
 
-    /// Drops the oldest record of a chat if this stream is another chat and there are too many.
+    /// Drops the oldest record of a chat with the same device, if this stream is another chat and there are too many.
     fn make_room(&mut self, stream: &Stream) -> Option<MailChange> {
         if !stream.is_chat() || self.recorded.contains_key(stream) {
             return None;
         }
+        let with_device = |chat: &&Stream| chat.device == stream.device;
+        let is_full = self.chats.iter().filter(with_device).count() >= MAX_CHATS;
+        let oldest = self.chats.iter().position(|chat| is_full && chat.device == stream.device);
         self.chats.push_back(stream.clone());
-        let oldest = (self.chats.len() > MAX_CHATS).then(|| self.chats.pop_front()).flatten()?;
+        let oldest = self.chats.remove(oldest?)?;
         self.recorded.remove(&oldest);
         Some(MailChange::Unrecorded(oldest))
     }

@@ -41,9 +41,9 @@ impl HeldMessages {
         self.messages.iter().find(|held| held.from == *who).map(|held| held.stream.device)
     }
 
-    /// Returns true if a message is held already.
-    pub(super) fn contains(&self, stream: &Stream, number: u64) -> bool {
-        self.messages.iter().any(|held| held.stream == *stream && held.number == number)
+    /// Returns a held message.
+    pub(super) fn get(&self, stream: &Stream, number: u64) -> Option<&Held> {
+        self.messages.iter().find(|held| held.stream == *stream && held.number == number)
     }
 
     /// Holds a message if there is room for it. Only one device of a person is heard.

@@ -3,11 +3,13 @@
 //! * `outbox` – own messages until their fate is known
 //! * `posting` – their way to the server, one envelope at a time
 //! * `arrivals` – others' messages, from the envelope to the acknowledgement
+//! * `acknowledging` – the acknowledgements on their way to the server
 //! * `held` – messages of people whom the user has not approved
 //! * `prekeys` – the keys that others seal envelopes to
 //! * `sending`, `receiving` – the session's part of both directions
 //! * `commits` – steps that wait for the disk
 
+mod acknowledging;
 mod arrivals;
 mod commits;
 mod held;
@@ -21,6 +23,7 @@ use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::prekey::{PREKEY_VALID_MS, SignedPrekey};
 use letschat_protocol::username::Username;
 
+use self::acknowledging::Acknowledging;
 use self::arrivals::Arrivals;
 pub(in crate::session) use self::arrivals::ChatProgress;
 use self::commits::{After, Commits};
@@ -40,6 +43,7 @@ pub(super) struct Mail {
     outbox: Outbox,
     posting: Posting,
     arrivals: Arrivals,
+    acknowledging: Acknowledging,
     held: HeldMessages,
     prekeys: Prekeys,
     commits: Commits,
@@ -71,10 +75,16 @@ impl Mail {
             let waiting = self.outbox.ready();
             self.posting.next_deadline(waiting)
         });
-        [posting.flatten(), self.arrivals.record_due_ms(), self.prekeys.check_due_ms()]
-            .into_iter()
-            .flatten()
-            .min()
+        let acknowledging = self.acknowledging.next_deadline();
+        [
+            posting.flatten(),
+            acknowledging,
+            self.arrivals.record_due_ms(),
+            self.prekeys.check_due_ms(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 
@@ -136,8 +146,8 @@ impl Session {
     }
 
     /// Begins to receive and to send mail after a login.
-    pub(super) fn mail_logged_in(&mut self, epoch: u64) {
-        self.mail.prekeys.logged_in(epoch, self.cx.now_ms());
+    pub(super) fn mail_logged_in(&mut self, epoch: u64, by_key: bool) {
+        self.mail.prekeys.logged_in(epoch, by_key, self.cx.now_ms());
         self.expire_messages();
         self.advance_prekeys();
         self.post_next();
@@ -147,7 +157,8 @@ impl Session {
     pub(super) fn mail_link_ended(&mut self) {
         self.mail.prekeys.link_ended();
         self.mail.posting.link_ended();
-        // The next login delivers them again.
+        // The next login delivers again what was not acknowledged.
+        self.mail.acknowledging = Acknowledging::default();
         self.mail.in_chats.clear();
         for message in self.mail.outbox.waiting_to(None) {
             self.answer_waiting(&message, None);
@@ -168,6 +179,7 @@ impl Session {
             self.expire_messages();
             self.advance_prekeys();
         }
+        self.acknowledge_next();
         self.post_next();
     }
 

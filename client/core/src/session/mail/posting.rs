@@ -26,6 +26,8 @@ const PAUSE_MS: u64 = 60_000;
 const MAX_PAUSE_MS: u64 = 60 * 60 * 1_000;
 /// The interval of receipts to one author.
 const RECEIPT_INTERVAL_MS: u64 = 1_000;
+/// The most messages that wait for their confirmation to one author: as many as that author may have unconfirmed.
+const MAX_OWED: usize = 10_000;
 
 /// The job under way, and the reasons for which others wait.
 #[derive(Debug, Default)]
@@ -82,7 +84,9 @@ struct Owed {
 impl Posting {
     pub(super) fn new(owed: Vec<OwedReceipt>) -> Posting {
         let mut posting = Posting::default();
-        owed.into_iter().for_each(|one| posting.owe(one));
+        for one in owed {
+            posting.owe(one);
+        }
         posting
     }
 
@@ -91,9 +95,15 @@ impl Posting {
         self.is_hurried = true;
     }
 
-    /// Adds a message to the next receipt to its author.
-    pub(super) fn owe(&mut self, owed: OwedReceipt) {
-        self.owed.entry(owed.to).or_default().ids.push(owed.id);
+    /// Adds a message to the next receipt to its author. Returns false if too many wait already, as those to an author
+    /// whose mailbox stays full: the author then learns nothing of this message.
+    pub(super) fn owe(&mut self, owed: OwedReceipt) -> bool {
+        let ids = &mut self.owed.entry(owed.to).or_default().ids;
+        let has_room = ids.len() < MAX_OWED;
+        if has_room {
+            ids.push(owed.id);
+        }
+        has_room
     }
 
     /// Notes the end of the link. The job is begun again on the next one.
@@ -264,7 +274,9 @@ mod tests {
     fn receipts_to_one_author_come_once_a_second() {
         let ids: Vec<MessageId> = (1..=300).map(|n| MessageId::of_broadcast(1, n)).collect();
         let mut posting = Posting::default();
-        ids.iter().for_each(|id| posting.owe(OwedReceipt { to: bob(), id: *id }));
+        for id in &ids {
+            assert!(posting.owe(OwedReceipt { to: bob(), id: *id }));
+        }
         let (who, first) = posting.next_receipt(1_000, 256).unwrap();
         assert_eq!((who, first.len()), (bob(), 256));
         posting.confirmed(&bob(), &first, 1_000);

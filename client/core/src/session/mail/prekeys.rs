@@ -17,6 +17,8 @@ pub(super) struct Prekeys {
     stored: Vec<StoredPrekey>,
     /// The epoch of the server's log, once the session is logged in.
     epoch: Option<u64>,
+    /// True if the server may have dropped the published prekey.
+    is_dropped: bool,
     /// True while one is being made or published.
     is_busy: bool,
     /// The time of the next check on the boot clock.
@@ -38,9 +40,11 @@ impl Prekeys {
         Prekeys { stored, ..Prekeys::default() }
     }
 
-    /// Notes a login at a server with a log of this epoch.
-    pub(super) fn logged_in(&mut self, epoch: u64, now_ms: u64) {
+    /// Notes a login at a server with a log of this epoch. A server that accepts the key of a device has its prekey. One
+    /// that needs the password may have removed the key, and the prekey with it.
+    pub(super) fn logged_in(&mut self, epoch: u64, by_key: bool, now_ms: u64) {
         self.epoch = Some(epoch);
+        self.is_dropped = !by_key;
         self.is_busy = false;
         self.check_ms = Some(now_ms + DRAINING_MS);
     }
@@ -62,10 +66,10 @@ impl Prekeys {
         let step = match self.stored.last() {
             None => Some(Step::Make),
             Some(newest) if is_old(newest, wall_ms) => Some(Step::Make),
-            Some(newest) if newest.published.is_none_or(|(_, at)| at != epoch) => {
-                Some(Step::Publish(*newest))
+            Some(newest) => {
+                let is_there = newest.published.is_some_and(|(_, at)| at == epoch);
+                (!is_there || self.is_dropped).then_some(Step::Publish(*newest))
             }
-            Some(_) => None,
         };
         self.is_busy = step.is_some();
         step
@@ -86,6 +90,7 @@ impl Prekeys {
     /// epoch.
     pub(super) fn published(&mut self, wall_ms: u64) -> Option<(PrekeyPublic, u64, u64)> {
         self.is_busy = false;
+        self.is_dropped = false;
         let epoch = self.epoch?;
         let newest = self.stored.last_mut()?;
         // The clock may have been ahead at the first publication.
@@ -127,8 +132,12 @@ impl Prekeys {
     }
 }
 
-/// Returns true if a prekey needs a successor. One that was made in the future was made by a wrong clock.
+/// Returns true if a prekey needs a successor. One that was made in the future was made by a wrong clock. One that was
+/// never published, as at a server of version 0.1, serves until it expires.
 fn is_old(prekey: &StoredPrekey, wall_ms: u64) -> bool {
+    if prekey.published.is_none() {
+        return wall_ms >= prekey.until_ms;
+    }
     wall_ms >= prekey.created_ms.saturating_add(PREKEY_ROTATION_MS)
         || prekey.created_ms > wall_ms.saturating_add(PREKEY_ROTATION_MS)
 }
@@ -153,7 +162,7 @@ mod tests {
     /// Returns a device that made and published a prekey on day 0.
     fn device() -> Prekeys {
         let mut prekeys = Prekeys::default();
-        prekeys.logged_in(1, 0);
+        prekeys.logged_in(1, true, 0);
         assert_eq!(prekeys.begin(BEGIN), Some(Step::Make));
         assert_eq!(prekeys.begin(BEGIN), None, "one step at a time");
         prekeys.made(made(1, BEGIN));
@@ -172,7 +181,7 @@ mod tests {
     }
 
     fn gone(prekeys: &mut Prekeys, day: u64) -> Vec<PrekeyPublic> {
-        prekeys.logged_in(1, 0);
+        prekeys.logged_in(1, true, 0);
         prekeys.check(DRAINING_MS, BEGIN + day * DAY_MS, true)
     }
 
@@ -204,7 +213,7 @@ mod tests {
     fn nothing_is_deleted_while_mail_arrives() {
         let mut prekeys = device();
         rotate(&mut prekeys, 2, 7);
-        prekeys.logged_in(1, 0);
+        prekeys.logged_in(1, true, 0);
         assert_eq!(prekeys.check(DRAINING_MS - 1, BEGIN + 90 * DAY_MS, true), []);
         assert_eq!(prekeys.check(DRAINING_MS, BEGIN + 90 * DAY_MS, false), []);
         assert_eq!(prekeys.check(DRAINING_MS * 2, BEGIN + 90 * DAY_MS, true).len(), 1);
@@ -221,10 +230,28 @@ mod tests {
     #[test]
     fn server_that_lost_its_database_gets_the_prekey_again() {
         let mut prekeys = device();
-        prekeys.logged_in(1, 0);
+        prekeys.logged_in(1, true, 0);
         assert_eq!(prekeys.begin(BEGIN), None);
-        prekeys.logged_in(2, 0);
+        prekeys.logged_in(2, true, 0);
         assert!(matches!(prekeys.begin(BEGIN), Some(Step::Publish(_))));
+    }
+
+    #[test]
+    fn login_by_password_publishes_the_prekey_again() {
+        let mut prekeys = device();
+        prekeys.logged_in(1, false, 0);
+        assert!(matches!(prekeys.begin(BEGIN), Some(Step::Publish(_))));
+        prekeys.published(BEGIN);
+        assert_eq!(prekeys.begin(BEGIN), None);
+    }
+
+    #[test]
+    fn prekey_that_no_server_takes_is_not_replaced_every_week() {
+        let mut prekeys = Prekeys::new(vec![made(1, BEGIN)]);
+        prekeys.logged_in(1, true, 0);
+        assert!(matches!(prekeys.begin(BEGIN + 59 * DAY_MS), Some(Step::Publish(_))));
+        prekeys.failed();
+        assert_eq!(prekeys.begin(BEGIN + 60 * DAY_MS), Some(Step::Make));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use letschat_protocol::body::{Body, Content};
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::envelope::OpenError;
-use letschat_protocol::limits::MAX_ACKNOWLEDGED;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
@@ -51,7 +50,7 @@ impl Session {
             }
             Content::Text(text) => self.text_arrived(mail, &body, text),
             Content::Unknown(_) => {
-                self.notify_refused(Notice::NewerVersion(body.sender));
+                self.notify_refused(&mail.sender, Notice::NewerVersion(body.sender));
                 self.acknowledge(vec![mail.number]);
             }
         }
@@ -92,8 +91,9 @@ impl Session {
         let mut changes = Vec::new();
         if stream.is_chat() && self.account.key_state(&body.sender, &body.device).is_known() {
             let owed = OwedReceipt { to: body.sender.clone(), id: body.message_id() };
-            self.mail.posting.owe(owed.clone());
-            changes.push(MailChange::Owed(owed));
+            if self.mail.posting.owe(owed.clone()) {
+                changes.push(MailChange::Owed(owed));
+            }
         }
         self.commit(changes, After::Acknowledge(vec![mail.number]));
     }
@@ -176,30 +176,51 @@ impl Session {
 
     /// Records the displayed messages. Their acknowledgement follows.
     pub(super) fn record_displayed(&mut self) {
-        let (changes, owed, deliveries) = self.mail.arrivals.record();
-        owed.into_iter().for_each(|owed| self.mail.posting.owe(owed));
+        let (mut changes, owed, deliveries) = self.mail.arrivals.record();
+        for owed in owed {
+            if self.mail.posting.owe(owed.clone()) {
+                changes.push(MailChange::Owed(owed));
+            }
+        }
         self.commit(changes, After::Acknowledge(deliveries));
     }
 
     /// Lets the server delete deliveries.
     pub(super) fn acknowledge(&mut self, deliveries: Vec<u64>) {
-        if !self.server.is_logged_in() {
-            return;
+        // Otherwise the next login delivers them again.
+        if self.server.is_logged_in() {
+            self.mail.acknowledging.add(deliveries);
+            self.acknowledge_next();
         }
-        for numbers in deliveries.chunks(MAX_ACKNOWLEDGED) {
-            let request = ServerRequest::Acknowledge { numbers: numbers.to_vec() };
+    }
+
+    /// Sends the next acknowledgement, if one can be sent now.
+    pub(super) fn acknowledge_next(&mut self) {
+        if let Some(numbers) = self.mail.acknowledging.begin(self.cx.now_ms()) {
+            let request = ServerRequest::Acknowledge { numbers };
             self.server.ask(&mut self.cx, request, Expected::Acknowledged);
         }
     }
 
+    /// Handles the server's answer to an acknowledgement.
+    pub(in crate::session) fn acknowledgement_answered(&mut self, is_done: bool) {
+        let (now_ms, jitter) = (self.cx.now_ms(), self.cx.jitter());
+        self.mail.acknowledging.answered(is_done, now_ms, jitter);
+        self.acknowledge_next();
+    }
+
     /// Drops an envelope that can't be shown, and tells the user.
     fn refuse_mail(&mut self, mail: &Arrived, why: OpenError) {
-        self.notify_refused(Notice::MailRefused { from: mail.sender.clone(), why });
+        self.notify_refused(&mail.sender, Notice::MailRefused { from: mail.sender.clone(), why });
         self.acknowledge(vec![mail.number]);
     }
 
-    fn notify_refused(&mut self, notice: Notice) {
+    /// Tells the user about an envelope that can't be shown. Those of strangers go unnoticed, as their messages do.
+    fn notify_refused(&mut self, from: &Username, notice: Notice) {
         let now_ms = self.cx.now_ms();
+        if self.account.known_key(from).is_none() {
+            return;
+        }
         if self.mail.refused_ms.is_none_or(|last| last + REFUSED_INTERVAL_MS <= now_ms) {
             self.mail.refused_ms = Some(now_ms);
             self.cx.notify(notice);
@@ -211,8 +232,10 @@ impl Session {
 impl Session {
     /// Holds a message until the user approves its author. One beyond the limits is dropped.
     fn hold(&mut self, mail: &Arrived, body: &Body, stream: Stream, number: u64, text: String) {
-        if self.mail.held.contains(&stream, number) {
-            return self.acknowledge(vec![mail.number]);
+        if let Some(held) = self.mail.held.get(&stream, number) {
+            // The record may have failed the last time.
+            let changes = vec![MailChange::Held(held.clone())];
+            return self.commit(changes, After::Acknowledge(vec![mail.number]));
         }
         let from = body.sender.clone();
         let held = Held {

@@ -131,9 +131,11 @@ impl Session {
         let is_news = !is_awaited
             && match state {
                 MessageState::Kept | MessageState::Expired | MessageState::Failed => true,
+                // The user was told that it waits, unless a chat handed it over.
+                MessageState::Sent => matches!(message.place, Place::Sequence(_)),
                 // That of a message to somebody who is here goes without saying.
                 MessageState::Delivered => was_kept,
-                MessageState::Waiting | MessageState::Sent => false,
+                MessageState::Waiting => false,
             };
         self.cx.tell(Event::MessageState {
             conversation,

@@ -342,11 +342,12 @@ impl Session {
 
     fn logged_in(&mut self, welcome: &Welcome) {
         self.account.key_taken(&mut self.cx);
+        let by_key = self.server.goal.as_ref().is_none_or(|goal| goal.password.is_none());
         let wanted = self.server.logged_in(&mut self.cx, welcome);
         self.broadcasts.logged_in(welcome.epoch, welcome.head);
         self.repair();
         self.server.watch_again(&mut self.cx);
-        self.mail_logged_in(welcome.epoch);
+        self.mail_logged_in(welcome.epoch, by_key);
         for (id, request) in wanted {
             self.request(id, request);
         }

@@ -368,7 +368,8 @@ impl Session {
             Expected::Replay => {
                 self.broadcasts.replay_answered(&mut self.cx, reply.code.is_success());
             }
-            Expected::Active | Expected::Acknowledged | Expected::Forgotten => {}
+            Expected::Active | Expected::Forgotten => {}
+            Expected::Acknowledged => self.acknowledgement_answered(reply.code.is_success()),
             Expected::Prekey => self.prekey_answered(reply.code.is_success()),
             Expected::Keys => self.keys_answered(&reply),
             Expected::Post => self.posted(&reply),

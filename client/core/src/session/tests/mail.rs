@@ -151,6 +151,13 @@ impl TestSession {
         self.mail(number, peer.name, Ok(body))
     }
 
+    /// Answers an acknowledgement, and lets time pass until the next one can go.
+    fn answer_acknowledgement(&mut self) -> Vec<Effect> {
+        self.server(Code::Ok, "1");
+        self.now.boot_ms += 50;
+        self.put(Input::Tick)
+    }
+
     /// Ends the process and starts another one with the same disk, logged in.
     fn crash(&mut self) {
         let mut next = TestSession::new(None);

@@ -124,7 +124,8 @@ fn file_of_another_program_is_refused_and_left_alone() {
         set_mode(&folder.path(), 0o600);
         let error = folder.error();
         let expected = format!(
-            "{} can't be used: it is no SQLite file; repair it or move it away (it is left as it is)",
+            "{} can't be used: it is no SQLite file; repair it, or move away the whole folder that it \
+             is in, so that this device gets a new key (it is left as it is)",
             folder.path().display()
         );
         assert_eq!(error.to_string(), expected);
@@ -223,7 +224,7 @@ fn prekey_that_cannot_be_read_is_unknown() {
         "INSERT INTO prekeys VALUES (1, zeroblob(32), zeroblob(31), 1, 1, NULL, NULL)",
     );
     let (store, _) = folder.open();
-    assert!(store.prekey(&PrekeyPublic([0; 32])).is_none());
+    assert!(store.prekey(&PrekeyPublic([0; 32])).unwrap().is_none());
 }
 
 #[test]

@@ -183,12 +183,12 @@ fn prekey_has_the_private_half_that_was_made() {
     let folder = Folder::new();
     let (mut store, _) = folder.open();
     let made = store.make_prekey(1, 2).unwrap();
-    let private = *store.prekey(&made.key).unwrap().private_bytes();
+    let private = *store.prekey(&made.key).unwrap().unwrap().private_bytes();
     drop(store);
     let (store, _) = folder.open();
-    let prekey = store.prekey(&made.key).unwrap();
+    let prekey = store.prekey(&made.key).unwrap().unwrap();
     assert_eq!((prekey.public(), prekey.private_bytes()), (made.key, &private));
-    assert!(store.prekey(&PrekeyPublic([1; 32])).is_none());
+    assert!(store.prekey(&PrekeyPublic([1; 32])).unwrap().is_none());
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn failed_commit_changes_nothing() {
     let expected = format!("{} can't be used: no room", folder.path().display());
     assert_eq!(error.to_string(), expected);
     assert_eq!(reading::read(&store.connection).unwrap(), before);
-    assert!(store.prekey(&key).is_some());
+    assert!(store.prekey(&key).unwrap().is_some());
     // The store is still usable.
     store.connection.execute_batch("DROP TRIGGER full").unwrap();
     store.commit(&changes).unwrap();
@@ -229,7 +229,7 @@ fn commits_survive_a_kill() {
     let second = folder.copy();
     let mail = first.read();
     assert_eq!((mail.outbox, mail.prekeys), (vec![outgoing(1, "one")], vec![prekey]));
-    assert!(first.open().0.prekey(&prekey.key).is_some());
+    assert!(first.open().0.prekey(&prekey.key).unwrap().is_some());
     let mail = second.read();
     assert_eq!((mail.outbox, mail.held), (vec![], vec![held(2, "two")]));
 }

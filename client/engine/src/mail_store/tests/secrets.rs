@@ -10,7 +10,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 }
 
 fn private_of(store: &MailStore, prekey: &StoredPrekey) -> [u8; 32] {
-    *store.prekey(&prekey.key).unwrap().private_bytes()
+    *store.prekey(&prekey.key).unwrap().unwrap().private_bytes()
 }
 
 /// Moves the log's pages into the database, so that both hold them.
@@ -39,7 +39,7 @@ fn forgotten_prekey_is_in_no_file() {
     store.commit(&[MailChange::Forgotten(old.key)]).unwrap();
     assert_eq!(folder.files_with(&old_half), [""; 0]);
     assert_eq!(folder.files_with(&new_half), [FILE]);
-    assert!(store.prekey(&old.key).is_none());
+    assert!(store.prekey(&old.key).unwrap().is_none());
     assert_eq!(private_of(&store, &new), new_half);
 }
 
@@ -64,7 +64,9 @@ fn forgotten_prekeys_leave_no_copies_on_pages() {
     store.erase_log().unwrap();
     let copies = gone.iter().filter(|half| !folder.files_with(&half[..]).is_empty());
     assert_eq!(copies.count(), 0);
-    assert!(kept.iter().all(|(key, half)| store.prekey(key).unwrap().private_bytes() == half));
+    assert!(
+        kept.iter().all(|(key, half)| store.prekey(key).unwrap().unwrap().private_bytes() == half)
+    );
 }
 
 #[test]

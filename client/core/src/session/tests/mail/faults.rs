@@ -26,11 +26,20 @@ fn envelope_that_can_not_be_opened_is_dropped_with_a_notice() {
     ];
     for fault in faults {
         let mut client = TestSession::logged_in();
+        client.post(&BOB, "hello", Outcome::Pushed);
         let effects = client.mail(7, "bob", Err(fault));
         assert_eq!(notices(&effects), [NoticeCode::MailRefused]);
         assert_eq!((shown(&effects), acknowledged(&effects)), (vec![], vec![7]));
+        client.answer_acknowledgement();
         let more = client.mail(8, "bob", Err(fault));
         assert_eq!((notices(&more), acknowledged(&more)), (vec![], vec![8]), "a flood is quiet");
+        client.answer_acknowledgement();
+        let strange = client.mail(9, "carol", Err(fault));
+        assert_eq!(
+            (notices(&strange), acknowledged(&strange)),
+            (vec![], vec![9]),
+            "a stranger is too"
+        );
     }
 }
 
@@ -47,6 +56,7 @@ fn body_of_another_conversation_is_refused() {
     ] {
         let effects = client.mail_of(&BOB, 7, body);
         assert_eq!((shown(&effects), acknowledged(&effects)), (vec![], vec![7]));
+        client.answer_acknowledgement();
     }
     assert_eq!(client.disk.mail.received, []);
 }
@@ -54,6 +64,7 @@ fn body_of_another_conversation_is_refused() {
 #[test]
 fn unknown_content_asks_for_a_newer_version() {
     let mut client = TestSession::logged_in();
+    client.post(&BOB, "hello", Outcome::Pushed);
     let effects = client.mail_of(&BOB, 7, BOB.body(Place::Sequence(1), Content::Unknown(9)));
     assert_eq!(notices(&effects), [NoticeCode::NewerVersion]);
     assert_eq!(acknowledged(&effects), [7]);
@@ -152,6 +163,7 @@ fn receipt_of_another_person_or_key_confirms_nothing() {
         let receipt = peer.body(Place::Sequence(0), Content::Receipt(vec![id]));
         let effects = client.mail_of(peer, 7, receipt);
         assert_eq!((states(&effects), acknowledged(&effects)), (vec![], vec![7]));
+        client.answer_acknowledgement();
     }
     let unknown = MessageId::of_broadcast(1, 1);
     let receipt = BOB.body(Place::Sequence(0), Content::Receipt(vec![unknown, id, id]));
@@ -204,10 +216,6 @@ fn leaves(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| matches!(effect, Effect::SendServer(ServerRequest::Quit)))
 }
 
-fn answer_acknowledgement(client: &mut TestSession) {
-    client.put(Input::Server(FromServer::Reply(ServerReply::new(Code::Ok, "1"))));
-}
-
 fn pass(client: &mut TestSession, ms: u64) -> Vec<Effect> {
     client.now.boot_ms += ms;
     client.put(Input::Tick)
@@ -219,7 +227,7 @@ fn session_that_quits_first_confirms_what_it_has_shown() {
     client.post(&BOB, "hello", Outcome::Pushed);
     client.mail_of(&BOB, 7, BOB.text(1, "one"));
     pass(&mut client, 10);
-    answer_acknowledgement(&mut client);
+    client.answer_acknowledgement();
     client.answer_post(&BOB, Outcome::Pushed);
     // The next receipt would come a second later.
     client.mail_of(&BOB, 8, BOB.text(2, "two"));
@@ -229,7 +237,7 @@ fn session_that_quits_first_confirms_what_it_has_shown() {
     assert!(!leaves(&effects) && answer(&effects, quit).is_none(), "the receipt is on its way");
     let receipt = client.disk.sealed.last().unwrap();
     assert_eq!(receipt.content, Content::Receipt(vec![BOB.text(2, "two").message_id()]));
-    answer_acknowledgement(&mut client);
+    client.answer_acknowledgement();
     let effects = client.answer_post(&BOB, Outcome::Pushed);
     assert!(leaves(&effects) && answer(&effects, quit).is_some());
 }

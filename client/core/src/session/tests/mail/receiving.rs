@@ -103,6 +103,7 @@ fn request_outlives_a_restart() {
 fn denied_message_is_never_shown() {
     let mut client = TestSession::logged_in();
     client.mail_of(&BOB, 7, BOB.text(1, "hello"));
+    client.answer_acknowledgement();
     let (id, effects) = client.ask(Request::Deny(Some("bob".into())));
     assert!(answer(&effects, id).unwrap().is_ok());
     assert_eq!(client.disk.mail.held, []);
@@ -116,6 +117,7 @@ fn denied_message_is_never_shown() {
 fn blocked_person_is_neither_held_nor_shown() {
     let mut client = TestSession::logged_in();
     client.mail_of(&BOB, 7, BOB.text(1, "hello"));
+    client.answer_acknowledgement();
     client.ask(Request::Block { who: "bob".into(), on: true });
     assert_eq!(client.disk.mail.held, []);
     let effects = client.mail_of(&BOB, 8, BOB.text(2, "hello?"));
@@ -136,7 +138,7 @@ fn answer_to_a_stranger_approves_them() {
 fn ten_thousand_messages_of_strangers_hold_little() {
     let mut client = TestSession::logged_in();
     let strangers: Vec<String> = (0..100).map(|n| format!("stranger{n}")).collect();
-    let mut acknowledgements = 0;
+    let (mut lines, mut acknowledgements) = (0, 0);
     for number in 1..=10_000_u64 {
         let index = (number % 100) as usize;
         let device = key(100 + index as u8);
@@ -144,11 +146,32 @@ fn ten_thousand_messages_of_strangers_hold_little() {
         let body = Body { sender, device, ..BOB.text(number, "buy this") };
         let effects = client.mail(number, &strangers[index], Ok(body));
         assert_eq!(shown(&effects), Vec::<&str>::new());
-        acknowledgements += acknowledged(&effects).len();
+        // A thousand arrive in a second.
+        client.now.boot_ms += 1;
+        let mut numbers = acknowledged(&effects);
+        numbers.extend(acknowledged(&client.put(Input::Tick)));
+        if !numbers.is_empty() {
+            (lines, acknowledgements) = (lines + 1, acknowledgements + numbers.len());
+            assert_eq!(acknowledged(&client.server(Code::Ok, "1")), [0; 0]);
+        }
     }
-    assert_eq!(acknowledgements, 10_000);
+    // A server takes 20 lines in a second.
+    assert!(lines <= 201, "{lines}");
+    assert!(acknowledgements > 10_000 - 64, "{acknowledgements}");
     assert_eq!(client.disk.mail.held.len(), 16 * 3);
     assert_eq!(client.disk.mail.received, [], "nothing is remembered of the others");
+}
+
+#[test]
+fn acknowledgement_that_fails_is_repeated_with_those_that_came_meanwhile() {
+    let mut client = friend_of_bob();
+    client.mail_of(&BOB, 7, BOB.text(1, "one"));
+    assert_eq!(acknowledged(&settle(&mut client)), [7]);
+    client.mail_of(&BOB, 8, BOB.text(2, "two"));
+    settle(&mut client);
+    assert_eq!(acknowledged(&client.server(Code::StoreUnavailable, "later")), [0; 0]);
+    client.now.boot_ms += 600;
+    assert_eq!(acknowledged(&client.put(Input::Tick)), [7, 8]);
 }
 
 #[test]
