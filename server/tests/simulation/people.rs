@@ -42,6 +42,7 @@ pub(crate) enum Act {
     Detach,
     Cancel,
     List,
+    Quit,
 }
 
 pub(crate) struct Person {
@@ -79,10 +80,12 @@ pub(crate) struct History {
     pub(crate) own: BTreeMap<MessageId, Own>,
     /// Others' messages, as they were shown.
     pub(crate) heard: Vec<Heard>,
-    /// The people whose first message was a request, so that some were dropped or denied.
-    pub(crate) strangers: BTreeSet<Username>,
+    /// The people whose first message was a request, with the time of the decision on it. Some of the messages that they
+    /// had written by then were dropped or denied.
+    pub(crate) strangers: BTreeMap<Username, Option<u64>>,
     /// The number of times that the client was killed.
     pub(crate) kills: u64,
+    pub(crate) quits: u64,
     /// The broadcasts shown: number, sender, time, text.
     pub(crate) shown: Vec<(u64, Username, u64, String)>,
     /// The texts of own broadcasts that the server acknowledged.
@@ -98,6 +101,8 @@ pub(crate) struct History {
 pub(crate) struct Own {
     pub(crate) to: Username,
     pub(crate) text: String,
+    /// The time at which it was written, on the boot clock.
+    pub(crate) written_ms: u64,
     /// The way that it took first.
     pub(crate) via: Via,
     /// The state that was told last.
@@ -213,8 +218,14 @@ impl World {
                 force: false,
                 switch: true,
             },
-            Act::Approve(name) => Request::Approve(Some(name.to_string())),
-            Act::Deny(name) => Request::Deny(Some(name.to_string())),
+            Act::Approve(name) => {
+                self.decided(person, &name);
+                Request::Approve(Some(name.to_string()))
+            }
+            Act::Deny(name) => {
+                self.decided(person, &name);
+                Request::Deny(Some(name.to_string()))
+            }
             Act::Say => Request::Say { to: None, text },
             Act::Send(other) if other == person => return,
             Act::Send(other) => Request::Send { to: self.people[other].name.to_string(), text },
@@ -223,12 +234,20 @@ impl World {
             Act::Detach => Request::Detach,
             Act::Cancel => Request::Cancel(None),
             Act::List => Request::List,
+            Act::Quit => Request::Quit,
         };
         let who = &mut self.people[person];
         who.requests += 1;
         let id = RequestId(who.requests);
         who.open_requests.insert(id, request.clone());
         self.session(person, Input::Request { id, request });
+    }
+
+    /// Notes a decision on the messages of a stranger.
+    fn decided(&mut self, person: usize, stranger: &Username) {
+        if let Some(decided) = self.people[person].history.strangers.get_mut(stranger) {
+            *decided = Some(self.now.boot_ms);
+        }
     }
 
     pub(crate) fn person_tick(&mut self, person: usize) {
@@ -290,9 +309,11 @@ impl World {
                 let opened = Input::Account(Ok(account));
                 self.engine(person, opened);
             }
-            Effect::CloseAccount
-            | Effect::Finished
-            | Effect::Save(Save::Identity | Save::Blocked(_)) => {}
+            Effect::Finished => {
+                self.people[person].history.quits += 1;
+                self.client_runs_again(person);
+            }
+            Effect::CloseAccount | Effect::Save(Save::Identity | Save::Blocked(_)) => {}
             Effect::Save(Save::Position(position)) => self.people[person].position = position,
             Effect::Save(Save::Peers(peers)) => self.people[person].peers = peers,
             Effect::OpenDatagrams { session, .. } => self.people[person].datagrams = Some(session),
@@ -381,7 +402,8 @@ impl World {
                     Via::Outbox => MessageState::Waiting,
                     Via::Direct | Via::Server => MessageState::Sent,
                 };
-                let earlier = who.history.own.insert(id, Own { to, text, via, state });
+                let written_ms = self.now.boot_ms;
+                let earlier = who.history.own.insert(id, Own { to, text, written_ms, via, state });
                 assert!(earlier.is_none(), "an id names one message");
             }
             Told::Message { from, id, text, via, .. } => {
@@ -414,7 +436,7 @@ impl World {
             Told::LoggedIn { .. } => who.history.returned += 1,
             Told::Request { from, kind, .. } => {
                 if kind == RequestKind::Message {
-                    who.history.strangers.insert(from.clone());
+                    who.history.strangers.insert(from.clone(), None);
                 }
                 let act = match self.chance(85) {
                     true => Act::Approve(from),
@@ -457,6 +479,17 @@ impl World {
             return; // nothing is to be lost yet
         }
         self.hit(Hit::ClientDied);
+        let history = &mut self.people[person].history;
+        history.kills += 1;
+        for chat in history.chats.values_mut().flatten() {
+            chat.killed |= !chat.closed;
+            chat.closed = true;
+        }
+        self.client_runs_again(person);
+    }
+
+    /// Starts a client after the end of its last run.
+    fn client_runs_again(&mut self, person: usize) {
         self.hang_up_all_peers(person);
         self.hang_up_server(person);
         let seed = self.random.u64(..);
@@ -466,11 +499,6 @@ impl World {
         who.datagrams = None;
         who.tick_at = None;
         who.open_requests.clear();
-        who.history.kills += 1;
-        for chat in who.history.chats.values_mut().flatten() {
-            chat.killed |= !chat.closed;
-            chat.closed = true;
-        }
         let back = self.random.u64(100..20_000);
         self.at(back, Event::Act { person, act: Act::LogIn });
     }

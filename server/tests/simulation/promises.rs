@@ -34,8 +34,8 @@ fn each_acknowledged_broadcast_was_shown_once_to_everybody(world: &World) {
             *times_shown.entry(text).or_default() += 1;
         }
         for (text, times) in &times_shown {
-            // A client that is killed forgets up to a second of what it showed.
-            let most = 1 + person.history.kills;
+            // A client that ends forgets what it was just showing, and one that is killed up to a second of it.
+            let most = 1 + person.history.kills + person.history.quits;
             assert!(*times <= most, "{} was shown {text:?} {times} times", person.name);
         }
         if world.plan == Plan::FewPlaces && !person.is_logged_in() {
@@ -116,7 +116,10 @@ fn each_message_was_shown_once_or_its_author_knows(world: &World) {
                 MessageState::Delivered => assert!(was_shown, "{:?} was never shown", own.text),
                 MessageState::Waiting | MessageState::Failed | MessageState::Expired => {}
                 MessageState::Sent | MessageState::Kept => {
-                    let is_excused = receiver.history.strangers.contains(&author.name)
+                    let decided = receiver.history.strangers.get(&author.name);
+                    let was_held = decided
+                        .is_some_and(|at_ms| at_ms.is_none_or(|at_ms| own.written_ms <= at_ms));
+                    let is_excused = was_held
                         || own.via == Via::Direct && author.history.kills > 0
                         || world.plan == Plan::FewPlaces && !receiver.is_logged_in();
                     assert!(

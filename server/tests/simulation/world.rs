@@ -185,6 +185,7 @@ impl World {
                     95 => Act::Leave,
                     96 => Act::Detach,
                     97 => Act::Cancel,
+                    98 => Act::Quit,
                     _ => Act::List,
                 };
                 self.at(when, Event::Act { person, act });

@@ -42,6 +42,7 @@ pub mod delivery;
 pub mod io;
 mod links;
 mod mail;
+mod quitting;
 mod reply;
 mod retry;
 mod routes;
@@ -63,6 +64,7 @@ use self::chats::Chats;
 use self::context::Context;
 use self::links::LinkUse;
 use self::mail::Mail;
+use self::quitting::Quitting;
 use self::server::{ListFor, ServerSide};
 use crate::codes::LinkEnd;
 use crate::event::{Event, fingerprint};
@@ -71,9 +73,6 @@ use crate::view::SessionState;
 pub use io::*;
 pub use reply::*;
 pub use typing::Typing;
-
-/// The longest time for which a session that quits posts what it owes.
-const LAST_POSTS_MS: u64 = 1_000;
 
 /// The session config.
 #[derive(Debug, Clone)]
@@ -116,9 +115,7 @@ pub struct Session {
     requests: Requests,
     chats: Chats,
     mail: Mail,
-    quitting: Option<RequestId>,
-    /// The time at which the session leaves the server at the latest, while it posts what it owes before it quits.
-    leave_by_ms: Option<u64>,
+    quitting: Option<Quitting>,
     /// The last state that front ends were told.
     told: SessionState,
 }
@@ -136,7 +133,6 @@ impl Session {
             chats: Chats::default(),
             mail: Mail::default(),
             quitting: None,
-            leave_by_ms: None,
             told: SessionState::default(),
         }
     }
@@ -171,8 +167,8 @@ impl Session {
         }
         self.tick();
         self.note_ended_chats();
+        self.go_on_quitting();
         self.release_account();
-        self.stop_server_if_posted();
         self.tell_if_changed();
         self.finish_quitting();
         self.cx.finish()
@@ -188,7 +184,7 @@ impl Session {
             self.cx.links.next_deadline(),
             self.chats.next_deadline(),
             self.mail.next_deadline(self.server.is_logged_in()),
-            self.leave_by_ms,
+            self.quitting.as_ref().and_then(|quitting| quitting.until_ms(self.cx.now_ms())),
         ]
         .into_iter()
         .flatten()
@@ -403,43 +399,9 @@ impl Session {
         Ok(Reply::BlockSet { who: who.to_string(), on, changed })
     }
 
-    /// Says goodbye to everybody, to the server once it has the messages and receipts that can go now. The session is
-    /// finished when the last chat has delivered its messages or given up.
-    fn quit(&mut self, id: RequestId) {
-        self.quitting = Some(id);
-        self.calls.end_all(&mut self.cx, &Failure::Cancelled(Cancel::Quitting));
-        self.requests.end_all(&mut self.cx, &mut self.account);
-        self.close_newcomers();
-        self.chats.end_all(&mut self.cx);
-        self.mail.hurry();
-        self.leave_by_ms = Some(self.cx.now_ms() + LAST_POSTS_MS);
-        self.post_next();
-    }
-
-    /// Leaves the server if the session quits and has nothing more to post, or no more time for it.
-    fn stop_server_if_posted(&mut self) {
-        let Some(leave_by_ms) = self.leave_by_ms else {
-            return;
-        };
-        if leave_by_ms <= self.cx.now_ms() || !self.has_mail_to_post() {
-            self.leave_by_ms = None;
-            self.stop_server(&Failure::Quitting);
-        }
-    }
-
-    fn finish_quitting(&mut self) {
-        if self.leave_by_ms.is_some() || !self.chats.is_empty() || !self.mail.is_recorded() {
-            return;
-        }
-        if let Some(id) = self.quitting.take() {
-            self.cx.answer(id, Reply::Done {});
-            self.cx.push(Effect::Finished);
-        }
-    }
-
     /// Unlocks the account once neither the server nor a peer needs it.
     fn release_account(&mut self) {
-        let is_needed = self.server.needs_account() || self.has_peers();
+        let is_needed = self.server.needs_account() || self.has_peers() || self.waits_for_display();
         if is_needed || !self.mail.is_recorded() || !self.account.close() {
             return;
         }

@@ -163,6 +163,11 @@ impl Arrivals {
         self.displaying.is_empty() && self.displayed.is_empty()
     }
 
+    /// Returns true if front ends still display messages of a chat that has ended.
+    pub(super) fn has_undisplayed_chats(&self) -> bool {
+        !self.ended_chats.is_empty()
+    }
+
     /// Takes the displayed messages. Returns the changes that record them, the receipts that are owed for them, and the
     /// deliveries to acknowledge then.
     pub(super) fn record(&mut self) -> (Vec<MailChange>, Vec<OwedReceipt>, Vec<u64>) {

@@ -64,6 +64,11 @@ impl Mail {
         self.commits.is_empty() && self.arrivals.record_due_ms().is_none()
     }
 
+    /// Returns true while front ends display a message, or while its record waits.
+    pub(super) fn is_displaying(&self) -> bool {
+        !self.arrivals.is_idle() || self.arrivals.has_undisplayed_chats()
+    }
+
     /// Lets receipts go without their usual delay.
     pub(super) fn hurry(&mut self) {
         self.posting.hurry();

@@ -221,12 +221,10 @@ impl Session {
         self.begin_job(job);
     }
 
-    /// Returns true if something can be posted now or soon: a message that is not paused, or a receipt, also for a
-    /// message that is being displayed.
+    /// Returns true if something can be posted now: a message that is not paused, or a receipt.
     pub(in crate::session) fn has_mail_to_post(&self) -> bool {
         let (mail, now_ms) = (&self.mail, self.cx.now_ms());
-        let is_under_way =
-            mail.posting.job().is_some() || !mail.commits.is_empty() || !mail.arrivals.is_idle();
+        let is_under_way = mail.posting.job().is_some() || !mail.commits.is_empty();
         let can_post = || {
             let is_reached = |who: &Username| mail.posting.why_paused(who, now_ms).is_none();
             mail.posting.is_free(now_ms)
