@@ -49,7 +49,7 @@
 //! * Notices come only between whole replies, since each reply is one effect.
 //! * No member is without a place, and no account is a member twice.
 //! * A broadcast is published and acknowledged only after its commit. At most one commit is under
-//!   way. The same holds for envelopes.
+//!   way. The same holds for envelopes and for acknowledgements of mail.
 //! * A device's envelopes are sent in the order of their numbers, each once on a connection.
 
 mod admission;

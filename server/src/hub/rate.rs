@@ -18,28 +18,35 @@ impl Bucket {
         Bucket { burst: u64::from(burst.max(1)), interval_ms, full_at_ms: 0 }
     }
 
-    /// Returns the milliseconds until the next token, or 0 if there is one.
-    fn wait_ms(&self, now_ms: u64) -> u64 {
-        let depth = self.full_at_after(now_ms).saturating_sub(now_ms);
+    /// Returns the milliseconds until there are this many tokens, or 0 if there are.
+    fn wait_ms(&self, count: u64, now_ms: u64) -> u64 {
+        let depth = self.full_at_after(count, now_ms).saturating_sub(now_ms);
         // An operator may set both numbers arbitrarily high: the product then saturates, and there
-        // is always a token.
+        // are always enough tokens.
         depth.saturating_sub(self.burst.saturating_mul(self.interval_ms))
     }
 
     /// Takes a token, or returns the milliseconds until the next one.
     pub(super) fn take(&mut self, now_ms: u64) -> Result<(), u64> {
-        match self.wait_ms(now_ms) {
+        self.take_several(1, now_ms)
+    }
+
+    /// Takes this many tokens, or returns the milliseconds until there are that many. Takes no more
+    /// than the burst, so that a full bucket always has enough.
+    fn take_several(&mut self, count: u64, now_ms: u64) -> Result<(), u64> {
+        let count = count.min(self.burst);
+        match self.wait_ms(count, now_ms) {
             0 => {
-                self.full_at_ms = self.full_at_after(now_ms);
+                self.full_at_ms = self.full_at_after(count, now_ms);
                 Ok(())
             }
             wait_ms => Err(wait_ms),
         }
     }
 
-    /// Returns the time at which the bucket will be full if a token is taken now.
-    fn full_at_after(&self, now_ms: u64) -> u64 {
-        self.full_at_ms.max(now_ms).saturating_add(self.interval_ms)
+    /// Returns the time at which the bucket will be full if this many tokens are taken now.
+    fn full_at_after(&self, count: u64, now_ms: u64) -> u64 {
+        self.full_at_ms.max(now_ms).saturating_add(count.saturating_mul(self.interval_ms))
     }
 }
 
@@ -63,16 +70,28 @@ impl<K> Default for Buckets<K> {
 impl<K: Eq + Hash + Clone> Buckets<K> {
     /// Returns the milliseconds until the sender's next token, or 0 if there is one.
     pub(super) fn wait_ms(&self, sender: &K, now_ms: u64) -> u64 {
-        self.by_sender.get(sender).map_or(0, |bucket| bucket.wait_ms(now_ms))
+        self.by_sender.get(sender).map_or(0, |bucket| bucket.wait_ms(1, now_ms))
     }
 
     /// Takes a token of this sender, or returns the milliseconds until the next one. `first` is the
     /// initial bucket of a new sender.
     pub(super) fn take(&mut self, sender: K, first: Bucket, now_ms: u64) -> Result<(), u64> {
+        self.take_several(1, sender, first, now_ms)
+    }
+
+    /// Takes several tokens of this sender as [`take`](Self::take) takes one, but no more than the
+    /// burst.
+    pub(super) fn take_several(
+        &mut self,
+        count: u64,
+        sender: K,
+        first: Bucket,
+        now_ms: u64,
+    ) -> Result<(), u64> {
         if self.by_sender.len() >= MAX_BUCKETS && !self.by_sender.contains_key(&sender) {
             self.make_room(now_ms);
         }
-        self.by_sender.entry(sender).or_insert(first).take(now_ms)
+        self.by_sender.entry(sender).or_insert(first).take_several(count, now_ms)
     }
 
     /// Evicts the full buckets, which equal new ones, or else the one nearest to full.
@@ -110,11 +129,25 @@ mod tests {
     }
 
     #[test]
+    fn several_tokens_are_taken_at_once_or_not_at_all() {
+        let mut bucket = Bucket::new(5, 100);
+        assert_eq!(bucket.take_several(3, 1_000), Ok(()));
+        assert_eq!(bucket.take_several(3, 1_000), Err(100));
+        assert_eq!(bucket.take_several(2, 1_000), Ok(()), "the refusal took none");
+        assert_eq!(bucket.take(1_000), Err(100));
+        assert_eq!(bucket.take_several(9, 1_499), Err(1), "it takes the burst");
+        assert_eq!(bucket.take_several(9, 1_500), Ok(()));
+    }
+
+    #[test]
     fn absurd_limits_let_everything_through() {
         for (burst, interval_ms) in [(1 << 31, 1 << 33), (u32::MAX, u64::MAX), (2, u64::MAX)] {
             let mut bucket = Bucket::new(burst, interval_ms);
             for now_ms in [0, 1, 1 << 40, u64::MAX] {
-                assert_eq!(bucket.take(now_ms), Ok(()), "{burst} {interval_ms} {now_ms}");
+                for count in [1, u64::MAX] {
+                    let taken = bucket.take_several(count, now_ms);
+                    assert_eq!(taken, Ok(()), "{burst} {interval_ms} {now_ms} {count}");
+                }
             }
         }
     }

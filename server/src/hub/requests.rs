@@ -74,7 +74,7 @@ impl Hub {
             Request::Post { id: envelope_id, envelope } => {
                 self.post(now, id, envelope_id, &envelope);
             }
-            Request::Acknowledge { numbers } => self.acknowledge(id, numbers),
+            Request::Acknowledge { numbers } => self.acknowledge(now, id, numbers),
             Request::Ping => self.pong(now, id),
             Request::Help => self.answer(now, id, &usage()),
             Request::Quit => self.goodbye(now, id),

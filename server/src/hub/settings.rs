@@ -16,7 +16,8 @@ pub struct Settings {
     pub broadcast_burst: u32,
     /// The interval of an account's further broadcasts.
     pub broadcast_interval_ms: u64,
-    /// The number of envelopes that an account may post at once.
+    /// The number of envelopes that an account may post at once. One with many headers counts as
+    /// several.
     pub post_burst: u32,
     /// The interval of an account's further envelopes.
     pub post_interval_ms: u64,

@@ -17,7 +17,7 @@ pub struct Tally {
     pub logins_refused: u64,
     /// Broadcasts that were delivered.
     pub broadcasts: u64,
-    /// Envelopes that were posted and committed.
+    /// Posted envelopes of which at least one delivery was stored. A repeated POST does not count.
     pub envelopes_posted: u64,
     /// Envelopes that devices have acknowledged, each once for every device.
     pub envelopes_delivered: u64,

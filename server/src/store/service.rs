@@ -26,8 +26,9 @@ use letschat_flags::clock::now;
 
 pub use self::steps::unavailable;
 
-/// The most clients' requests that wait at once. Each connection has at most one request, and one
-/// that reads its mail.
+/// The most clients' requests that wait at once. Each connection has at most one. Reads of mail are
+/// not among them: each connection has at most one of these, too, and they have a queue of their own
+/// without this bound.
 pub const MAX_WAITING: usize = 1024;
 
 /// The number of passwords that are hashed at once.
@@ -81,7 +82,7 @@ impl StoreService {
     /// # Errors
     ///
     /// Returns the request if [`MAX_WAITING`] are waiting already; [`unavailable`] is then its
-    /// answer. `Append`, `Forget`, `Post` and `Acknowledge` are always accepted.
+    /// answer. `Append`, `Forget`, `Post`, `Acknowledge` and `Read` are always accepted.
     pub fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         self.shared.queues.submit(request)
     }

@@ -12,6 +12,7 @@
 //! * [`store`] – the persistent data
 //! * [`mailbox`] – the mailboxes of the store
 //! * [`people`] – the clients and the actions of their users
+//! * [`history`] – what each person saw and did
 //! * [`disk`] – a client's file, and the sealing of envelopes
 //! * [`peers`] – links between clients
 //! * [`promises`] – the properties that must hold
@@ -23,6 +24,7 @@
 mod ages;
 mod disk;
 mod faults;
+mod history;
 mod mailbox;
 mod peers;
 mod people;

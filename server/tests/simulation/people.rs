@@ -15,11 +15,11 @@ use letschat_core::session::{
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::dialogue::{Closing, FromServer, Notice, Secret, SessionId};
 use letschat_protocol::identity::Identity;
-use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use crate::disk::{self, Disk};
 use crate::faults::Hit;
+use crate::history::{ChatHistory, Heard, History, Own};
 use crate::server::WireId;
 use crate::world::{Event, Plan, World};
 
@@ -71,60 +71,6 @@ pub(crate) struct Person {
     tick_at: Option<u64>,
     said: u64,
     pub(crate) history: History,
-}
-
-/// A person's observations and actions, for the promises.
-#[derive(Default)]
-pub(crate) struct History {
-    /// The own messages.
-    pub(crate) own: BTreeMap<MessageId, Own>,
-    /// Others' messages, as they were shown.
-    pub(crate) heard: Vec<Heard>,
-    /// The people whose first message was a request, with the time of the decision on it. Some of the messages that they
-    /// had written by then were dropped or denied.
-    pub(crate) strangers: BTreeMap<Username, Option<u64>>,
-    /// The number of times that the client was killed.
-    pub(crate) kills: u64,
-    pub(crate) quits: u64,
-    /// The broadcasts shown: number, sender, time, text.
-    pub(crate) shown: Vec<(u64, Username, u64, String)>,
-    /// The texts of own broadcasts that the server acknowledged.
-    pub(crate) acknowledged: BTreeSet<String>,
-    /// The chats with each person, in their order.
-    pub(crate) chats: BTreeMap<Username, Vec<ChatHistory>>,
-    pub(crate) resumed: u64,
-    pub(crate) returned: u64,
-    pub(crate) opened: u64,
-}
-
-/// An own message.
-pub(crate) struct Own {
-    pub(crate) to: Username,
-    pub(crate) text: String,
-    /// The time at which it was written, on the boot clock.
-    pub(crate) written_ms: u64,
-    /// The way that it took first.
-    pub(crate) via: Via,
-    /// The state that was told last.
-    pub(crate) state: MessageState,
-}
-
-/// A message of somebody else.
-pub(crate) struct Heard {
-    pub(crate) from: Username,
-    pub(crate) id: MessageId,
-    pub(crate) via: Via,
-}
-
-/// One chat, from its opening to its end.
-#[derive(Default, Debug, PartialEq, Eq)]
-pub(crate) struct ChatHistory {
-    pub(crate) sent: Vec<String>,
-    pub(crate) received: Vec<String>,
-    pub(crate) undelivered: Vec<String>,
-    pub(crate) closed: bool,
-    /// True if the client was killed meanwhile. It forgets messages that were not confirmed.
-    pub(crate) killed: bool,
 }
 
 fn session(seed: u64) -> Session {

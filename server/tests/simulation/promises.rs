@@ -8,7 +8,8 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use crate::faults::Hit;
-use crate::people::{ChatHistory, Heard, Person};
+use crate::history::{ChatHistory, Heard};
+use crate::people::Person;
 use crate::world::{Plan, World};
 
 /// Checks every promise at the end of a world.

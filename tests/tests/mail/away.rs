@@ -1,7 +1,6 @@
 //! People who are here, away, or have no account.
 
 use letschat_tests::client::TestClient;
-use letschat_tests::mysql_server::Throwaway;
 use letschat_tests::operator::{letschat_server, run};
 use letschat_tests::server::TestServer;
 use serde_json::json;
@@ -59,13 +58,8 @@ fn sqlite_keeps_a_message_over_a_kill() {
 #[test]
 fn mysql_keeps_a_message_over_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Throwaway::private(&folder);
-    let mut administrator = database.server.administrator();
-    for statement in ["CREATE USER chat", "GRANT ALL ON letschat.* TO chat"] {
-        ::mysql::prelude::Queryable::query_drop(&mut administrator, statement).unwrap();
-    }
-    let store = format!("mysql://chat@{}/letschat", database.server.address);
-    kept_over_a_kill(TestServer::start(&["--store", &store]));
+    let (_database, server) = server_with_mysql(&folder);
+    kept_over_a_kill(server);
 }
 
 #[test]

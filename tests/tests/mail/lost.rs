@@ -1,4 +1,4 @@
-//! Nothing is lost: clients are killed, servers are away, chats end.
+//! Nothing is lost: clients are killed, servers and databases are away, chats end.
 
 use std::time::Duration;
 
@@ -28,6 +28,30 @@ fn client_killed_with_a_full_outbox_sends_it_when_it_runs_again() {
     }
     for _ in 0..100 {
         alice.wait_event_with("message_state", "state", "delivered");
+    }
+}
+
+#[test]
+fn message_waits_for_the_database_and_goes_out_by_itself() {
+    if !Throwaway::is_here_to_test("message_waits_for_the_database_and_goes_out_by_itself") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut database, server) = server_with_mysql(&folder);
+    let (mut alice, mut bob) =
+        (TestClient::join(&server, "alice"), TestClient::join(&server, "bob"));
+    befriend(&mut alice, &mut bob);
+    database.stop();
+    let sent = send(&mut alice, "bob", "are you there?");
+    assert_eq!((&sent["state"], &sent["code"]), (&json!("waiting"), &json!("store_unavailable")));
+    database.start_again();
+    let heard = wait_mail(&mut bob, "are you there?");
+    assert_eq!(heard["id"], sent["message_id"]);
+    alice.wait("delivery", |line| line["state"] == "delivered" && line["id"] == sent["message_id"]);
+    let shown = bob.all(|line| line["text"] == "are you there?");
+    assert_eq!(shown, [heard], "it is shown once");
+    for person in [&alice, &bob] {
+        assert!(person.all(|line| line["event"] == "disconnected").is_empty());
     }
 }
 

@@ -10,9 +10,12 @@ mod rotated;
 mod searched;
 mod ways;
 
+use ::mysql::prelude::Queryable as _;
 use letschat_tests::client::TestClient;
+use letschat_tests::mysql_server::Throwaway;
 use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// Sends a message and returns the reply.
 fn send(from: &mut TestClient, to: &str, text: &str) -> Value {
@@ -45,8 +48,20 @@ fn befriend(alice: &mut TestClient, bob: &mut TestClient) {
     wait_mail(alice, "you may");
 }
 
+/// Starts a MySQL server in a folder, and a server that stores its mail there.
+fn server_with_mysql(folder: &TempDir) -> (Throwaway, TestServer) {
+    let database = Throwaway::private(folder);
+    let mut administrator = database.server.administrator();
+    for statement in ["CREATE USER chat", "GRANT ALL ON letschat.* TO chat"] {
+        administrator.query_drop(statement).unwrap();
+    }
+    let store = format!("mysql://chat@{}/letschat", database.server.address);
+    let server = TestServer::start(&["--store", &store]);
+    (database, server)
+}
+
 /// Ends a client and returns its folder.
-fn leave(client: TestClient) -> tempfile::TempDir {
+fn leave(client: TestClient) -> TempDir {
     let TestClient { mut process, data, .. } = client;
     process.end_input();
     assert_eq!(process.exit_code(), 0, "{}", process.transcript());
@@ -54,7 +69,7 @@ fn leave(client: TestClient) -> tempfile::TempDir {
 }
 
 /// Starts a client in a folder that has its account, and logs it in.
-fn come_back(data: tempfile::TempDir, server: &TestServer, name: &str) -> TestClient {
+fn come_back(data: TempDir, server: &TestServer, name: &str) -> TestClient {
     let mut client = TestClient::start_in(data, &server.location(), name, &[]);
     client.ok("login", json!({"username": name}));
     client

@@ -56,7 +56,7 @@ impl Years {
 }
 
 #[test]
-fn device_that_was_away_for_50_days_reads_all_that_the_server_kept() {
+fn device_away_for_50_days_reads_all_that_the_server_kept() {
     let clock = WallClock::new();
     let server = TestServer::start_by(&clock.by(), &["--mail-retention-days", "30"]);
     let mut years = Years { server, clock };

@@ -187,6 +187,30 @@ fn a_chat_that_was_asked_for_takes_an_empty_line_and_no_other() {
 }
 
 #[test]
+fn message_reaches_somebody_without_a_chat_and_tells_its_fate() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.types("/send bob may I?");
+    bob.wait_event_with("request", "kind", "message");
+    bob.ok("approve", json!({}));
+    bob.wait_event_with("message", "text", "may I?");
+    alice.types("/send bob hello");
+    let heard = bob.wait_event_with("message", "text", "hello");
+    assert_eq!((&heard["from"], &heard["via"]), (&json!("alice"), &json!("server")));
+    alice.sees("you → bob: hello");
+    let TestClient { mut process, data, .. } = bob;
+    process.end_input();
+    assert_eq!(process.exit_code(), 0);
+    alice.types("/send bob good night");
+    alice.sees("bob is away; the server keeps your message and delivers it later.");
+    let mut bob = TestClient::start_in(data, &server.location(), "bob", &[]);
+    bob.ok("login", json!({"username": "bob"}));
+    bob.wait_event_with("message", "text", "good night");
+    alice.sees("bob has received your message.");
+    alice.is_prompted("letschat> ");
+}
+
+#[test]
 fn keys_typed_ahead_stay_with_the_chat_of_their_prompt() {
     let server = TestServer::start(&[]);
     let alice = Person::join(&server, "alice");

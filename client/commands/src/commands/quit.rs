@@ -9,7 +9,7 @@ pub(crate) static COMMAND: Command = Command {
     aliases: &["exit", "bye"],
     summary: "End your chats, leave the server and end.",
     example: "quit",
-    note: "Ctrl+D on an empty line quits too.",
+    note: "What can be sent within a second goes first. Ctrl+D on an empty line quits too.",
     role: Some(Role::Quit),
     is_quiet: true,
     ..Command::new(run)

@@ -25,11 +25,26 @@ pub(super) struct Unacknowledged {
 }
 
 impl Hub {
-    /// Queues an acknowledgement. It is answered after its commit.
-    pub(in crate::hub) fn acknowledge(&mut self, id: ConnectionId, numbers: Vec<u64>) {
+    /// Queues an acknowledgement of deliveries that are in flight on this connection. It is answered
+    /// after its commit. Other numbers are ignored, so that nothing is deleted that the device has
+    /// not received.
+    pub(in crate::hub) fn acknowledge(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        mut numbers: Vec<u64>,
+    ) {
         let Some((username, device)) = self.device_of(id) else {
             return;
         };
+        numbers.sort_unstable();
+        numbers.dedup();
+        if let Some(link) = self.mail_link(id) {
+            numbers.retain(|number| link.is_in_flight(*number));
+        }
+        if numbers.is_empty() {
+            return self.answer(now, id, &Reply::new(Code::Ok, "0"));
+        }
         // As with POST, a connection has at most one here.
         let acknowledgement = Acknowledgement { username, device, numbers };
         self.mailbox.unacknowledged.waiting.push_back((id, Arc::new(acknowledgement)));

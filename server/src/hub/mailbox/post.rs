@@ -23,6 +23,9 @@ use letschat_protocol::clock::Now;
 /// others wait for the database.
 const MAX_BATCH_DELIVERIES: usize = 256;
 
+/// The headers of an envelope that one token of the rate limit pays for.
+const HEADERS_PER_TOKEN: usize = 16;
+
 /// Envelopes that are not committed yet.
 #[derive(Debug, Default)]
 pub(super) struct Unposted {
@@ -64,7 +67,7 @@ impl Hub {
             Ok(envelope) => envelope,
             Err(reply) => return self.answer(now, from, &reply),
         };
-        if let Some(reply) = self.post_too_soon(now, &sender) {
+        if let Some(reply) = self.post_too_soon(now, &sender, &envelope) {
             return self.answer(now, from, &reply);
         }
         self.asked(from, "POST");
@@ -76,10 +79,14 @@ impl Hub {
         self.commit_envelopes(now);
     }
 
-    fn post_too_soon(&mut self, now: Now, sender: &Username) -> Option<Reply> {
+    /// Returns the refusal of an envelope that exceeds the sender's rate limit. An envelope takes a
+    /// token for each [`HEADERS_PER_TOKEN`] headers that it begins, since each header is a delivery.
+    fn post_too_soon(&mut self, now: Now, sender: &Username, envelope: &Envelope) -> Option<Reply> {
         let Settings { post_burst, post_interval_ms, .. } = self.settings;
         let first = Bucket::new(post_burst, post_interval_ms);
-        let wait_ms = self.mailbox.rates.take(sender.clone(), first, now.boot_ms).err()?;
+        let tokens = envelope.headers.len().div_ceil(HEADERS_PER_TOKEN) as u64;
+        let rates = &mut self.mailbox.rates;
+        let wait_ms = rates.take_several(tokens, sender.clone(), first, now.boot_ms).err()?;
         let why = format!("too many envelopes; the next in {wait_ms} ms");
         Some(Reply::new(Code::SlowDown, why))
     }
@@ -158,6 +165,9 @@ impl Hub {
             let Header { recipient, device, .. } = header;
             items.push(Posted { recipient: recipient.clone(), device: *device, outcome });
         }
+        if placements.iter().any(|placement| matches!(placement, Placement::Stored { .. })) {
+            self.tally.envelopes_posted += 1;
+        }
         self.record_posted(&new.sender, committed.bytes, &items);
         let until_ms = taken_ms.saturating_add(self.settings.mail_retention_ms);
         let last = format!("{until_ms} {}", items.len());
@@ -166,7 +176,6 @@ impl Hub {
 
     /// Records an envelope once for each recipient, with the best outcome of the devices.
     fn record_posted(&mut self, sender: &Username, bytes: usize, items: &[Posted]) {
-        self.tally.envelopes_posted += 1;
         let mut recipients: Vec<(&Username, Outcome)> = Vec::new();
         for Posted { recipient, outcome, .. } in items {
             match recipients.iter_mut().find(|(known, _)| *known == recipient) {

@@ -82,6 +82,11 @@ impl MailLink {
         true
     }
 
+    /// Returns true if this delivery was sent and its acknowledgement is not committed.
+    pub(super) fn is_in_flight(&self, number: u64) -> bool {
+        self.in_flight.contains_key(&number)
+    }
+
     /// Frees the window of these deliveries.
     pub(super) fn acknowledge(&mut self, numbers: &[u64]) {
         for number in numbers {

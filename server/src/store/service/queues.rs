@@ -1,7 +1,8 @@
 //! The queues of the database thread and the hashing threads.
 //!
-//! Clients' new requests are bounded and come last. The log's requests, envelopes, acknowledgements
-//! and the last steps of requests in progress come first, so that members don't wait for those who log in.
+//! The log's requests, envelopes, acknowledgements and the last steps of requests in progress come
+//! first, so that members don't wait for those who log in. Clients' new requests follow and are
+//! bounded. Reads of mail come last: each connection has at most one, which bounds them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ struct Waiting {
     urgent: VecDeque<DatabaseJob>,
     /// Clients' requests that have not begun.
     requests: VecDeque<StoreRequest>,
+    /// Reads of mail.
+    reads: VecDeque<StoreRequest>,
     hashes: VecDeque<HashingJob>,
     closed_to_people: bool,
     closed: bool,
@@ -33,8 +36,9 @@ struct Waiting {
 
 impl Queues {
     /// Queues a request, or returns it if [`MAX_WAITING`] are waiting already. The log's requests,
-    /// envelopes and acknowledgements are always accepted: the hub has at most one commit of each under way, and
-    /// requests to forget are merged.
+    /// envelopes and acknowledgements are always accepted: the hub has at most one commit of each
+    /// under way, and requests to forget are merged. So are reads of mail, at most one for each
+    /// connection: refused, they would all come again at once.
     pub(super) fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         let mut waiting = self.lock();
         match request {
@@ -43,6 +47,7 @@ impl Queues {
                 waiting.urgent.push_back(DatabaseJob::Begin(request));
             }
             StoreRequest::Forget { through } => waiting.forget(through),
+            StoreRequest::Mail(MailRequest::Read { .. }) => waiting.reads.push_back(request),
             _ if waiting.is_full() => return Err(request),
             _ => waiting.requests.push_back(request),
         }
@@ -72,17 +77,22 @@ impl Queues {
         let mut waiting = self.lock();
         waiting.hashes.retain(|job| job.connection() != connection);
         waiting.requests.retain(|request| asker(request) != Some(connection));
+        waiting.reads.retain(|request| asker(request) != Some(connection));
     }
 
     /// Waits for work. Returns `None` if none is left and none will come.
     pub(super) fn next_for_database(&self) -> Option<DatabaseJob> {
         let idle = |waiting: &mut Waiting| {
-            waiting.urgent.is_empty() && waiting.requests.is_empty() && !waiting.closed
+            let Waiting { urgent, requests, reads, closed, .. } = waiting;
+            urgent.is_empty() && requests.is_empty() && reads.is_empty() && !*closed
         };
         let waiting = self.database_work.wait_while(self.lock(), idle);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        let urgent = waiting.urgent.pop_front();
-        urgent.or_else(|| waiting.requests.pop_front().map(DatabaseJob::Begin))
+        if let Some(urgent) = waiting.urgent.pop_front() {
+            return Some(urgent);
+        }
+        let request = waiting.requests.pop_front().or_else(|| waiting.reads.pop_front());
+        request.map(DatabaseJob::Begin)
     }
 
     /// Waits for work. Returns `None` if none will come. If no password is waiting to overwrite the
@@ -103,7 +113,8 @@ impl Queues {
         let mut waiting = self.lock();
         waiting.closed_to_people = true;
         self.hashing_work.notify_all();
-        let requests = std::mem::take(&mut waiting.requests);
+        let mut requests = std::mem::take(&mut waiting.requests);
+        requests.append(&mut waiting.reads);
         let hashes = std::mem::take(&mut waiting.hashes);
         let hashes = hashes.iter().map(HashingJob::unavailable);
         requests.iter().filter_map(super::unavailable).chain(hashes).collect()
@@ -152,7 +163,9 @@ fn asker(request: &StoreRequest) -> Option<ConnectionId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::mailbox::MailQuery;
     use letschat_protocol::dialogue::Secret;
+    use letschat_protocol::identity::PublicKey;
 
     fn sign_up(connection: u64) -> StoreRequest {
         StoreRequest::SignUp {
@@ -173,6 +186,17 @@ mod tests {
 
     fn forget(through: u64) -> StoreRequest {
         StoreRequest::Forget { through }
+    }
+
+    fn read(connection: u64) -> StoreRequest {
+        let query = Box::new(MailQuery {
+            username: "alice".parse().unwrap(),
+            device: PublicKey::from_bytes([1; 32]),
+            after: 0,
+            expired_ms: 0,
+            max_bytes: 1,
+        });
+        StoreRequest::Mail(MailRequest::Read { connection: ConnectionId(connection), query })
     }
 
     fn append() -> StoreRequest {
@@ -216,6 +240,36 @@ mod tests {
     }
 
     #[test]
+    fn reads_of_mail_keep_nobody_out_and_come_last() {
+        let queues = Queues::default();
+        for connection in 1..=2 * MAX_WAITING as u64 {
+            queues.submit(read(connection)).unwrap();
+        }
+        for connection in 1..=MAX_WAITING as u64 {
+            queues.submit(sign_up(connection)).unwrap();
+        }
+        queues.submit(read(u64::MAX)).unwrap();
+        queues.submit(append()).unwrap();
+        queues.cancel(ConnectionId(2));
+        let jobs = drain(&queues);
+        assert_eq!(jobs.len(), 3 * MAX_WAITING);
+        assert_eq!(jobs[..2], [append(), sign_up(1)].map(DatabaseJob::Begin));
+        let reads = &jobs[MAX_WAITING..];
+        assert_eq!(reads[..2], [read(1), read(3)].map(DatabaseJob::Begin));
+        assert_eq!(reads.last(), Some(&DatabaseJob::Begin(read(u64::MAX))));
+    }
+
+    #[test]
+    fn read_of_mail_wakes_the_database_thread() {
+        let queues = Queues::default();
+        std::thread::scope(|scope| {
+            let job = scope.spawn(|| queues.next_for_database());
+            queues.submit(read(1)).unwrap();
+            assert_eq!(job.join().unwrap(), Some(DatabaseJob::Begin(read(1))));
+        });
+    }
+
+    #[test]
     fn a_hang_up_takes_its_hash_along_and_no_other() {
         let queues = Queues::default();
         for connection in [1, 2, 3] {
@@ -242,10 +296,13 @@ mod tests {
     #[test]
     fn at_the_end_the_log_is_kept_and_people_are_told() {
         let queues = Queues::default();
+        queues.submit(read(4)).unwrap();
         queues.submit(sign_up(1)).unwrap();
         queues.submit(append()).unwrap();
         queues.continue_hashing(hash(2)).unwrap();
-        let told = [super::super::unavailable(&sign_up(1)), Some(hash(2).unavailable())];
+        let [sign_up, read] =
+            [sign_up(1), read(4)].map(|request| super::super::unavailable(&request));
+        let told = [sign_up, read, Some(hash(2).unavailable())];
         assert_eq!(queues.close_to_people().into_iter().map(Some).collect::<Vec<_>>(), told);
         assert_eq!(queues.continue_hashing(hash(3)), Err(hash(3)));
         assert_eq!(drain(&queues), [DatabaseJob::Begin(append())]);

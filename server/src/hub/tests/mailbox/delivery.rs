@@ -135,6 +135,51 @@ fn numbers_of_other_devices_are_ignored() {
 }
 
 #[test]
+fn delivery_that_was_not_sent_is_not_deleted() {
+    let mut office = office();
+    let (alice, bob) = (office.device("alice", 1), office.device("bob", 2));
+    let body = body_for(MAX_MAIL_IN_FLIGHT_BYTES);
+    assert_eq!(office.post(alice, 1, &[("bob", 2)], body), [Pushed]);
+    assert_eq!(office.post(alice, 2, &[("bob", 2)], body), [Kept]);
+    office.put(Input::Line { connection: bob, line: Ok(acknowledge(&[2]).to_frame()) });
+    assert_eq!(office.requests, [], "the store is not asked");
+    assert_eq!(office.reply(bob).last_line(), "0");
+    assert_eq!(office.numbers(bob), [1]);
+    assert_eq!(office.ask(bob, &acknowledge(&[1, 2])).last_line(), "1");
+    assert_eq!(office.numbers(bob), [2]);
+    // A new connection begins anew, before its mail is read.
+    let bob = office.arrive("bob", 2);
+    office.put(Input::Line { connection: bob, line: Ok(acknowledge(&[2]).to_frame()) });
+    office.settle();
+    assert_eq!(office.reply(bob).last_line(), "0");
+    assert_eq!(office.numbers(bob), [2]);
+    assert_eq!(office.ask(bob, &acknowledge(&[2])).last_line(), "1");
+}
+
+#[test]
+fn number_counts_once_and_can_be_repeated_after_a_failure() {
+    let mut office = office();
+    let (alice, bob) = (office.device("alice", 1), office.device("bob", 2));
+    let size = MAX_MAIL_IN_FLIGHT_BYTES / 2;
+    for id in 1..=3 {
+        office.post(alice, id, &[("bob", 2)], body_for(size));
+    }
+    assert_eq!(office.numbers(bob), [1, 2]);
+    let again = acknowledge(&[1, 1, 1]);
+    for _ in 0..2 {
+        office.put(Input::Line { connection: bob, line: Ok(again.to_frame()) });
+        office.fail();
+        office.settle();
+        assert_eq!(office.reply(bob).code, Code::StoreUnavailable);
+        assert_eq!(office.numbers(bob), [0; 0], "the window is full");
+    }
+    assert_eq!(office.ask(bob, &again).last_line(), "1");
+    assert_eq!(office.numbers(bob), [3]);
+    assert_eq!(office.ask(bob, &again).last_line(), "0");
+    assert_eq!(office.post(alice, 4, &[("bob", 2)], body_for(size)), [Kept]);
+}
+
+#[test]
 fn acknowledgements_that_come_meanwhile_share_a_commit() {
     let mut office = office();
     let (alice, bob) = (office.device("alice", 1), office.device("bob", 2));
@@ -162,16 +207,17 @@ fn acknowledgements_that_come_meanwhile_share_a_commit() {
 fn acknowledgement_fails_alone_with_its_commit() {
     let mut office = office();
     let (alice, bob) = (office.device("alice", 1), office.device("bob", 2));
-    office.post(alice, 1, &[("bob", 2)], 50);
-    assert_eq!(office.numbers(bob), [1]);
-    for (connection, number) in [(bob, 1), (alice, 9)] {
+    office.has_prekey("alice", 1);
+    assert_eq!(office.post(alice, 1, &[("bob", 2), ("alice", 1)], 50), [Pushed; 2]);
+    for (connection, number) in [(bob, 1), (alice, 2)] {
+        assert_eq!(office.numbers(connection), [number]);
         let line = Ok(acknowledge(&[number]).to_frame());
         office.put(Input::Line { connection, line });
     }
     office.fail();
     office.settle();
     assert_eq!(office.reply(bob).code, Code::StoreUnavailable);
-    assert_eq!(office.reply(alice).last_line(), "0");
+    assert_eq!(office.reply(alice).last_line(), "1");
     assert_eq!(office.ask(bob, &acknowledge(&[1])).last_line(), "1");
 }
 

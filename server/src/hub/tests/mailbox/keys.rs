@@ -96,6 +96,9 @@ fn session_that_is_not_logged_in_has_no_mailbox() {
 fn store_that_fails_is_told_once_for_each_request() {
     let mut office = Office::new();
     let bob = office.device("bob", 2);
+    office.has_prekey("bob", 2);
+    office.post(bob, 9, &[("bob", 2)], 9);
+    assert_eq!(office.numbers(bob), [1]);
     let prekey = prekey("bob", 2, office.server.now.wall_ms + DAY_MS);
     for request in [
         Request::Prekey(prekey),

@@ -168,6 +168,32 @@ fn rate_is_the_accounts_over_all_its_sessions() {
 }
 
 #[test]
+fn envelope_takes_a_token_for_each_16_headers() {
+    let settings = Settings { post_burst: 12, post_interval_ms: 200, ..Settings::default() };
+    let names: Vec<String> = (0..160).map(|n| format!("user{n}")).collect();
+    let crowd: Vec<(&str, u8)> = names.iter().map(|name| (name.as_str(), 9)).collect();
+    for (headers, tokens) in [(1, 1), (16, 1), (17, 2), (32, 2), (145, 10), (160, 10)] {
+        let mut office = Office::with(settings.clone());
+        let alice = office.device("alice", 1);
+        assert_eq!(office.ask(alice, &post(1, &crowd[..headers], 50)).code, Code::Ok);
+        for left in (0..=12 - tokens).rev() {
+            let code = if left > 0 { Code::Ok } else { Code::SlowDown };
+            assert_eq!(office.ask(alice, &post(2, &[("bob", 2)], 50)).code, code, "{headers}");
+        }
+    }
+    // A full bucket is always enough.
+    let mut office = Office::with(Settings { post_burst: 3, ..settings });
+    let alice = office.device("alice", 1);
+    for code in [Code::Ok, Code::SlowDown] {
+        assert_eq!(office.ask(alice, &post(1, &crowd, 50)).code, code);
+    }
+    office.pass(599);
+    assert_eq!(office.ask(alice, &post(1, &crowd, 50)).code, Code::SlowDown);
+    office.pass(1);
+    assert_eq!(office.ask(alice, &post(1, &crowd, 50)).code, Code::Ok);
+}
+
+#[test]
 fn payload_that_is_no_envelope_is_refused() {
     let mut office = Office::new();
     let alice = office.device("alice", 1);
@@ -207,9 +233,12 @@ fn envelopes_are_counted() {
     let (alice, bob) = (office.device("alice", 1), office.device("bob", 2));
     office.has_prekey("bob", 2);
     office.post(alice, 1, &[("bob", 2)], 50);
-    office.post(alice, 2, &[("bob", 2)], 50);
+    assert_eq!(office.post(alice, 2, &[("bob", 2), ("dave", 9)], 50), [Pushed, UnknownUser]);
     let numbers = office.numbers(bob);
     office.ask(bob, &acknowledge(&numbers[..1]));
+    // Neither a repetition nor an envelope that is refused for each device counts.
+    assert_eq!(office.post(alice, 2, &[("bob", 2)], 50), [Kept]);
+    assert_eq!(office.post(alice, 3, &[("dave", 9), ("carol", 4)], 50), [UnknownUser, NoDevice]);
     office.put(Input::Operator(Operator::Stats));
     let tally = office.effects.iter().find_map(|effect| match effect {
         Effect::Answer(OperatorAnswer::Stats(stats)) => Some(stats.tally),

@@ -163,7 +163,7 @@ fn ten_thousand_messages_of_strangers_hold_little() {
 }
 
 #[test]
-fn acknowledgement_that_fails_is_repeated_with_those_that_came_meanwhile() {
+fn acknowledgement_that_fails_is_repeated_with_later_ones() {
     let mut client = friend_of_bob();
     client.mail_of(&BOB, 7, BOB.text(1, "one"));
     assert_eq!(acknowledged(&settle(&mut client)), [7]);
