@@ -45,6 +45,11 @@ impl Acknowledging {
         }
     }
 
+    /// Returns true if a line waits to be sent or answered.
+    pub(super) fn is_busy(&self) -> bool {
+        !(self.ready.is_empty() && self.asked.is_empty())
+    }
+
     /// Returns the time at which a line can be sent.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         (self.asked.is_empty() && !self.ready.is_empty()).then_some(self.next_ms)

@@ -221,10 +221,12 @@ impl Session {
         self.begin_job(job);
     }
 
-    /// Returns true if something can be posted now: a message that is not paused, or a receipt.
+    /// Returns true if something can be posted now (a message that is not paused, or a receipt) or acknowledged.
     pub(in crate::session) fn has_mail_to_post(&self) -> bool {
         let (mail, now_ms) = (&self.mail, self.cx.now_ms());
-        let is_under_way = mail.posting.job().is_some() || !mail.commits.is_empty();
+        let is_under_way = mail.posting.job().is_some()
+            || !mail.commits.is_empty()
+            || mail.acknowledging.is_busy();
         let can_post = || {
             let is_reached = |who: &Username| mail.posting.why_paused(who, now_ms).is_none();
             mail.posting.is_free(now_ms)
