@@ -8,6 +8,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /letschat
 # Build the libraries first, without our code: this layer is cached until a manifest changes.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY flags/Cargo.toml flags/

@@ -110,6 +110,9 @@ fn noticed(notice: &Notice) -> String {
              things stand."
         ),
         Notice::PositionLost(why) => why.clone(),
+        Notice::MessagesMissing { from, count } => format!(
+            "Messages of {from} before the next one have not arrived: {count}. Ask {from} to send them again."
+        ),
         Notice::MailRefused { from, why } => {
             format!("A message of {from} can't be shown and was dropped: {why}.")
         }

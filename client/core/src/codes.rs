@@ -252,6 +252,8 @@ words! {
     EventsDropped = "events_dropped",
     /// The record of shown broadcasts was lost.
     PositionLost = "position_lost",
+    /// Messages of a person have not arrived.
+    MessagesMissing = "messages_missing",
     /// A message could not be opened.
     MailRefused = "mail_refused",
     /// A message needs a newer version of the client.

@@ -28,6 +28,8 @@ pub enum Notice {
     EventsDropped { count: u64 },
     /// The record of shown broadcasts was lost. The text says why.
     PositionLost(String),
+    /// This many messages of a person, before the one that follows, have not arrived.
+    MessagesMissing { from: Username, count: u64 },
     /// A message of this person could not be opened, and was dropped.
     MailRefused { from: Username, why: OpenError },
     /// A message of this person has content that this version does not know.
@@ -47,6 +49,7 @@ impl Notice {
             Notice::CurrentChat(_) => NoticeCode::CurrentChat,
             Notice::EventsDropped { .. } => NoticeCode::EventsDropped,
             Notice::PositionLost(_) => NoticeCode::PositionLost,
+            Notice::MessagesMissing { .. } => NoticeCode::MessagesMissing,
             Notice::MailRefused { .. } => NoticeCode::MailRefused,
             Notice::NewerVersion(_) => NoticeCode::NewerVersion,
         }

@@ -51,6 +51,12 @@ impl Watermark {
         number <= self.through || self.beyond.contains(&number)
     }
 
+    /// Returns the highest number that has arrived, or `None` if there is none.
+    pub fn highest(&self) -> Option<u64> {
+        let through = (self.through > 0).then_some(self.through);
+        self.beyond.last().copied().or(through)
+    }
+
     /// Returns the numbers beyond the first gap, ascending.
     pub fn beyond(&self) -> impl Iterator<Item = u64> {
         self.beyond.iter().copied()

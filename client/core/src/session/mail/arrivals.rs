@@ -128,6 +128,16 @@ impl Arrivals {
             || told.any(|arrival| arrival.stream == *stream && arrival.number == number)
     }
 
+    /// Returns the number of messages that are missing between a message and the one with the highest number before it.
+    /// Returns 0 if none of the conversation is known: its author may have begun it with another device.
+    pub(super) fn missing_before(&self, stream: &Stream, number: u64) -> u64 {
+        let recorded = self.recorded.get(stream).and_then(Watermark::highest);
+        let told = self.displaying.values().chain(&self.displayed);
+        let told = told.filter(|arrival| arrival.stream == *stream).map(|arrival| arrival.number);
+        let last = told.chain(recorded).max();
+        last.map_or(0, |last| number.saturating_sub(last + 1))
+    }
+
     /// Notes that a message is told to the front ends. Returns the count for their confirmation.
     pub(super) fn tell(&mut self, arrival: Arrival) -> u64 {
         self.told += 1;

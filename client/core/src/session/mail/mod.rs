@@ -49,8 +49,8 @@ pub(super) struct Mail {
     commits: Commits,
     /// The envelopes with messages that front ends are displaying for their chats. They are handled after that.
     in_chats: Vec<Arrived>,
-    /// The time of the last notice about an envelope that could not be shown.
-    refused_ms: Option<u64>,
+    /// The time of the last notice about mail.
+    noticed_ms: Option<u64>,
 }
 
 impl Mail {

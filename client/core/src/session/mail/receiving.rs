@@ -18,8 +18,8 @@ use crate::session::server::Expected;
 use crate::session::{Displayed, Effect, Session};
 use crate::watermark::MAX_NUMBER;
 
-/// The shortest interval of notices about envelopes that could not be shown. A hostile sender can post many.
-const REFUSED_INTERVAL_MS: u64 = 60_000;
+/// The shortest interval of notices about mail. A hostile sender can cause many.
+const NOTICE_INTERVAL_MS: u64 = 60_000;
 /// The most envelopes that wait for a chat's display.
 const MAX_IN_CHATS: usize = 256;
 
@@ -50,7 +50,7 @@ impl Session {
             }
             Content::Text(text) => self.text_arrived(mail, &body, text),
             Content::Unknown(_) => {
-                self.notify_refused(&mail.sender, Notice::NewerVersion(body.sender));
+                self.notify_of_mail(&mail.sender, Notice::NewerVersion(body.sender));
                 self.acknowledge(vec![mail.number]);
             }
         }
@@ -72,6 +72,11 @@ impl Session {
         }
         if !self.account.key_state(&body.sender, &body.device).is_known() {
             return self.hold(mail, body, stream, number, text);
+        }
+        let count = self.mail.arrivals.missing_before(&stream, number);
+        if count > 0 && !stream.is_chat() {
+            let from = body.sender.clone();
+            self.notify_of_mail(&mail.sender, Notice::MessagesMissing { from, count });
         }
         let arrival = Arrival {
             stream,
@@ -211,18 +216,18 @@ impl Session {
 
     /// Drops an envelope that can't be shown, and tells the user.
     fn refuse_mail(&mut self, mail: &Arrived, why: OpenError) {
-        self.notify_refused(&mail.sender, Notice::MailRefused { from: mail.sender.clone(), why });
+        self.notify_of_mail(&mail.sender, Notice::MailRefused { from: mail.sender.clone(), why });
         self.acknowledge(vec![mail.number]);
     }
 
-    /// Tells the user about an envelope that can't be shown. Those of strangers go unnoticed, as their messages do.
-    fn notify_refused(&mut self, from: &Username, notice: Notice) {
+    /// Tells the user what is wrong with the mail of a person. That of strangers goes unnoticed, as their messages do.
+    fn notify_of_mail(&mut self, from: &Username, notice: Notice) {
         let now_ms = self.cx.now_ms();
         if self.account.known_key(from).is_none() {
             return;
         }
-        if self.mail.refused_ms.is_none_or(|last| last + REFUSED_INTERVAL_MS <= now_ms) {
-            self.mail.refused_ms = Some(now_ms);
+        if self.mail.noticed_ms.is_none_or(|last| last + NOTICE_INTERVAL_MS <= now_ms) {
+            self.mail.noticed_ms = Some(now_ms);
             self.cx.notify(notice);
         }
     }

@@ -208,3 +208,13 @@ fn sent(effects: &[Effect], id: RequestId) -> (MessageState, Option<FailureCode>
         reply => panic!("{reply:?}"),
     }
 }
+
+fn notices(effects: &[Effect]) -> Vec<NoticeCode> {
+    told(effects)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Notice { code, .. } => Some(*code),
+            _ => None,
+        })
+        .collect()
+}

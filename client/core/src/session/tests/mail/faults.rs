@@ -3,16 +3,6 @@
 use super::*;
 use letschat_protocol::body::BodyError;
 
-fn notices(effects: &[Effect]) -> Vec<NoticeCode> {
-    told(effects)
-        .into_iter()
-        .filter_map(|event| match event {
-            Event::Notice { code, .. } => Some(*code),
-            _ => None,
-        })
-        .collect()
-}
-
 #[test]
 fn envelope_that_can_not_be_opened_is_dropped_with_a_notice() {
     let faults = [
