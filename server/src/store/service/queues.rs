@@ -1,8 +1,8 @@
 //! The queues of the database thread and the hashing threads.
 //!
 //! The log's requests, envelopes, acknowledgements and the last steps of requests in progress come
-//! first, so that members don't wait for those who log in. Clients' new requests follow and are
-//! bounded. Reads of mail come last: each connection has at most one, which bounds them.
+//! first, so that members don't wait for those who log in. Clients' new requests are bounded. Reads
+//! of mail take turns with them: each connection has at most one, which bounds them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,8 @@ struct Waiting {
     requests: VecDeque<StoreRequest>,
     /// Reads of mail.
     reads: VecDeque<StoreRequest>,
+    /// True if a read comes before the next request.
+    is_turn_of_reads: bool,
     hashes: VecDeque<HashingJob>,
     closed_to_people: bool,
     closed: bool,
@@ -91,7 +93,13 @@ impl Queues {
         if let Some(urgent) = waiting.urgent.pop_front() {
             return Some(urgent);
         }
-        let request = waiting.requests.pop_front().or_else(|| waiting.reads.pop_front());
+        let Waiting { requests, reads, is_turn_of_reads, .. } = &mut *waiting;
+        let (first, second) = match is_turn_of_reads {
+            true => (reads, requests),
+            false => (requests, reads),
+        };
+        let request = first.pop_front().or_else(|| second.pop_front());
+        *is_turn_of_reads = !matches!(request, Some(StoreRequest::Mail(MailRequest::Read { .. })));
         request.map(DatabaseJob::Begin)
     }
 
@@ -240,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_of_mail_keep_nobody_out_and_come_last() {
+    fn reads_of_mail_keep_nobody_out_and_take_turns() {
         let queues = Queues::default();
         for connection in 1..=2 * MAX_WAITING as u64 {
             queues.submit(read(connection)).unwrap();
@@ -253,10 +261,9 @@ mod tests {
         queues.cancel(ConnectionId(2));
         let jobs = drain(&queues);
         assert_eq!(jobs.len(), 3 * MAX_WAITING);
-        assert_eq!(jobs[..2], [append(), sign_up(1)].map(DatabaseJob::Begin));
-        let reads = &jobs[MAX_WAITING..];
-        assert_eq!(reads[..2], [read(1), read(3)].map(DatabaseJob::Begin));
-        assert_eq!(reads.last(), Some(&DatabaseJob::Begin(read(u64::MAX))));
+        let first = [append(), sign_up(1), read(1), sign_up(3), read(3), sign_up(4), read(4)];
+        assert_eq!(jobs[..7], first.map(DatabaseJob::Begin));
+        assert_eq!(jobs.last(), Some(&DatabaseJob::Begin(read(u64::MAX))));
     }
 
     #[test]

@@ -228,9 +228,14 @@ impl Arrivals {
     }
 
     fn row(&self, stream: &Stream) -> Option<MailChange> {
+        self.received(stream).map(MailChange::Received)
+    }
+
+    /// Returns the record of a stream.
+    pub(super) fn received(&self, stream: &Stream) -> Option<Received> {
         let watermark = self.recorded.get(stream)?;
         let (through, beyond) = (watermark.through(), watermark.beyond().collect());
-        Some(MailChange::Received(Received { stream: stream.clone(), through, beyond }))
+        Some(Received { stream: stream.clone(), through, beyond })
     }
 
     /// Notes the end of a direct chat: its messages may come again in envelopes. Returns the change that records the

@@ -9,6 +9,9 @@ use crate::mail::MailChange;
 use crate::session::Effect;
 use crate::session::context::Context;
 
+/// The wait before a record that failed is tried again, such as on a full disk.
+const RETRY_MS: u64 = 30_000;
+
 /// The step that follows a commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum After {
@@ -16,8 +19,8 @@ pub(super) enum After {
     Queued(MessageId),
     /// An own message of a chat that ended is in the outbox.
     HandedOver(MessageId),
-    /// The deliveries of these numbers can be acknowledged.
-    Acknowledge(Vec<u64>),
+    /// The deliveries of these numbers can be acknowledged, since these changes record them.
+    Acknowledge(Vec<u64>, Vec<MailChange>),
     /// Nothing waits for it.
     Nothing,
 }
@@ -27,6 +30,10 @@ pub(super) enum After {
 pub(super) struct Commits {
     last: u64,
     waiting: VecDeque<(u64, After)>,
+    /// The records that failed, each with the deliveries that wait for it.
+    failed: Vec<(Vec<MailChange>, Vec<u64>)>,
+    /// The time at which they are tried again.
+    retry_ms: Option<u64>,
 }
 
 impl Commits {
@@ -41,6 +48,35 @@ impl Commits {
     pub(super) fn end(&mut self, commit: u64) -> Option<After> {
         let place = self.waiting.iter().position(|(number, _)| *number == commit)?;
         self.waiting.remove(place).map(|(_, after)| after)
+    }
+
+    /// Keeps a record that failed, to try it again.
+    pub(super) fn keep_failed(
+        &mut self,
+        changes: Vec<MailChange>,
+        deliveries: Vec<u64>,
+        now_ms: u64,
+    ) {
+        self.failed.push((changes, deliveries));
+        self.retry_ms.get_or_insert(now_ms + RETRY_MS);
+    }
+
+    /// Takes the records that failed, if it is time to try them again.
+    pub(super) fn take_failed(&mut self, now_ms: u64) -> Vec<(Vec<MailChange>, Vec<u64>)> {
+        match self.retry_ms.take_if(|retry_ms| *retry_ms <= now_ms) {
+            Some(_) => std::mem::take(&mut self.failed),
+            None => Vec::new(),
+        }
+    }
+
+    /// Forgets the records that failed. The server delivers their messages again.
+    pub(super) fn forget_failed(&mut self) {
+        self.failed.clear();
+        self.retry_ms = None;
+    }
+
+    pub(super) fn retry_ms(&self) -> Option<u64> {
+        self.retry_ms
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -59,6 +59,20 @@ impl Mail {
         self.held.people().iter()
     }
 
+    /// Returns true if a change of a failed record still holds. Updates that of a stream.
+    fn is_still_true(&self, change: &mut MailChange) -> bool {
+        match change {
+            MailChange::Received(row) => {
+                if let Some(current) = self.arrivals.received(&row.stream) {
+                    *row = current;
+                }
+                true
+            }
+            MailChange::Held(held) => self.held.get(&held.stream, held.number).is_some(),
+            _ => true,
+        }
+    }
+
     /// Returns true if nothing is on its way to the disk.
     pub(super) fn is_recorded(&self) -> bool {
         self.commits.is_empty() && self.arrivals.record_due_ms().is_none()
@@ -83,6 +97,7 @@ impl Mail {
         let acknowledging = self.acknowledging.next_deadline();
         [
             posting.flatten(),
+            self.commits.retry_ms(),
             acknowledging,
             self.arrivals.record_due_ms(),
             self.prekeys.check_due_ms(),
@@ -135,19 +150,35 @@ impl Session {
                     self.tell_failed(&message, &Failure::Folder(why));
                 }
             }
-            (After::Acknowledge(deliveries), Ok(())) => self.acknowledge(deliveries),
-            // The next login delivers them again.
-            (After::Acknowledge(_), Err(_)) | (After::Nothing, _) => {}
+            (After::Acknowledge(deliveries, _), Ok(())) => self.acknowledge(deliveries),
+            (After::Acknowledge(deliveries, changes), Err(_)) => {
+                // The server sends little more until they are acknowledged.
+                self.mail.commits.keep_failed(changes, deliveries, self.cx.now_ms());
+            }
+            (After::Nothing, _) => {}
         }
         self.post_next();
     }
 
     /// Records changes, then takes the next step.
     fn commit(&mut self, changes: Vec<MailChange>, after: After) {
-        if let (true, After::Acknowledge(deliveries)) = (changes.is_empty(), &after) {
-            return self.acknowledge(deliveries.clone());
-        }
         self.mail.commits.begin(&mut self.cx, changes, after);
+    }
+
+    /// Records changes, then acknowledges deliveries.
+    fn commit_and_acknowledge(&mut self, changes: Vec<MailChange>, deliveries: Vec<u64>) {
+        match changes.is_empty() {
+            true => self.acknowledge(deliveries),
+            false => self.commit(changes.clone(), After::Acknowledge(deliveries, changes)),
+        }
+    }
+
+    /// Tries records again that failed. What they record of a stream may have grown meanwhile.
+    fn retry_records(&mut self) {
+        for (mut changes, deliveries) in self.mail.commits.take_failed(self.cx.now_ms()) {
+            changes.retain_mut(|change| self.mail.is_still_true(change));
+            self.commit_and_acknowledge(changes, deliveries);
+        }
     }
 
     /// Begins to receive and to send mail after a login.
@@ -164,6 +195,7 @@ impl Session {
         self.mail.posting.link_ended();
         // The next login delivers again what was not acknowledged.
         self.mail.acknowledging = Acknowledging::default();
+        self.mail.commits.forget_failed();
         self.mail.in_chats.clear();
         for message in self.mail.outbox.waiting_to(None) {
             self.answer_waiting(&message, None);
@@ -184,6 +216,7 @@ impl Session {
             self.expire_messages();
             self.advance_prekeys();
         }
+        self.retry_records();
         self.acknowledge_next();
         self.post_next();
     }

@@ -43,7 +43,7 @@ impl Session {
             Content::Receipt(ids) => {
                 if self.account.key_state(&body.sender, &body.device).is_known() {
                     let settled = self.delivered(&body.sender, &ids);
-                    self.commit(settled, After::Acknowledge(vec![mail.number]));
+                    self.commit_and_acknowledge(settled, vec![mail.number]);
                 } else {
                     self.acknowledge(vec![mail.number]);
                 }
@@ -100,7 +100,7 @@ impl Session {
                 changes.push(MailChange::Owed(owed));
             }
         }
-        self.commit(changes, After::Acknowledge(vec![mail.number]));
+        self.commit_and_acknowledge(changes, vec![mail.number]);
     }
 
     /// Keeps an envelope until front ends have displayed its message for the chat.
@@ -187,7 +187,7 @@ impl Session {
                 changes.push(MailChange::Owed(owed));
             }
         }
-        self.commit(changes, After::Acknowledge(deliveries));
+        self.commit_and_acknowledge(changes, deliveries);
     }
 
     /// Lets the server delete deliveries.
@@ -240,7 +240,7 @@ impl Session {
         if let Some(held) = self.mail.held.get(&stream, number) {
             // The record may have failed the last time.
             let changes = vec![MailChange::Held(held.clone())];
-            return self.commit(changes, After::Acknowledge(vec![mail.number]));
+            return self.commit_and_acknowledge(changes, vec![mail.number]);
         }
         let from = body.sender.clone();
         let held = Held {
@@ -259,7 +259,7 @@ impl Session {
         if is_first {
             self.tell_held_request(&held);
         }
-        self.commit(vec![MailChange::Held(held)], After::Acknowledge(vec![mail.number]));
+        self.commit_and_acknowledge(vec![MailChange::Held(held)], vec![mail.number]);
     }
 
     /// Tells the requests of all held messages.

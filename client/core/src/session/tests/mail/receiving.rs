@@ -185,6 +185,26 @@ fn gap_in_the_numbers_of_an_author_is_told() {
 }
 
 #[test]
+fn record_that_fails_is_tried_again_before_the_acknowledgement() {
+    let mut client = friend_of_bob();
+    client.disk.is_full = true;
+    for (delivery, number) in [(7, 1), (8, 2)] {
+        let effects = client.mail_of(&BOB, delivery, BOB.text(number, "hi"));
+        assert_eq!(shown(&effects), ["hi"]);
+        assert_eq!(acknowledged(&settle(&mut client)), [0; 0]);
+    }
+    client.answer_post(&BOB, Outcome::Pushed);
+    client.now.boot_ms += 30_000;
+    assert_eq!(acknowledged(&client.put(Input::Tick)), [0; 0], "the disk is still full");
+    client.answer_post(&BOB, Outcome::Pushed);
+    client.disk.is_full = false;
+    client.now.boot_ms += 30_000;
+    assert_eq!(acknowledged(&client.put(Input::Tick)), [7]);
+    assert_eq!(acknowledged(&client.answer_acknowledgement()), [8]);
+    assert_eq!(client.disk.mail.received[0].through, 2);
+}
+
+#[test]
 fn acknowledgement_that_fails_is_repeated_with_later_ones() {
     let mut client = friend_of_bob();
     client.mail_of(&BOB, 7, BOB.text(1, "one"));
