@@ -1,4 +1,4 @@
-//! What a person saw and did, for the promises.
+//! The observations and actions of a person. The promises are checked against them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -12,7 +12,7 @@
 //! * [`store`] – the persistent data
 //! * [`mailbox`] – the mailboxes of the store
 //! * [`people`] – the clients and the actions of their users
-//! * [`history`] – what each person saw and did
+//! * [`history`] – the observations and actions of each person
 //! * [`disk`] – a client's file, and the sealing of envelopes
 //! * [`peers`] – links between clients
 //! * [`promises`] – the properties that must hold

@@ -45,8 +45,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
         UNIQUE (username, public_key),
         FOREIGN KEY (username, public_key) REFERENCES account_keys ON DELETE CASCADE
     ) STRICT;
-    -- How much waits for a device: triggers count it. These rows change with every delivery, so
-    -- they are small and share few pages.
+    -- The number and the bytes of the deliveries that wait for a device: triggers count them. These
+    -- rows change with every delivery, so they are small and share few pages.
     CREATE TABLE waiting (
         device     INTEGER NOT NULL PRIMARY KEY REFERENCES prekeys ON DELETE CASCADE,
         deliveries INTEGER NOT NULL,

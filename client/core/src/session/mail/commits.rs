@@ -1,5 +1,5 @@
 //! Changes that are on their way to the disk, and the steps that wait for them. Nothing is sent or acknowledged
-//! before its record is durable.
+//! before its record is durable. A record of deliveries that fails is kept here and tried again.
 
 use std::collections::VecDeque;
 
