@@ -258,6 +258,8 @@ words! {
     MailRefused = "mail_refused",
     /// A message needs a newer version of the client.
     NewerVersion = "newer_version",
+    /// The server refused this device's prekey.
+    PrekeyRefused = "prekey_refused",
 }
 
 words! {

@@ -40,7 +40,7 @@ pub enum MessageState {
     Waiting,
     /// It is sent, but not confirmed.
     Sent,
-    /// The server keeps it, since the recipient is away.
+    /// The server keeps it, since the recipient is away or has much to take.
     Kept,
     /// The other side has displayed it.
     Delivered,

@@ -34,6 +34,8 @@ pub enum Notice {
     MailRefused { from: Username, why: OpenError },
     /// A message of this person has content that this version does not know.
     NewerVersion(Username),
+    /// The server refused this device's prekey because of its dates: one of the two clocks is wrong.
+    PrekeyRefused,
 }
 
 impl Notice {
@@ -52,6 +54,7 @@ impl Notice {
             Notice::MessagesMissing { .. } => NoticeCode::MessagesMissing,
             Notice::MailRefused { .. } => NoticeCode::MailRefused,
             Notice::NewerVersion(_) => NoticeCode::NewerVersion,
+            Notice::PrekeyRefused => NoticeCode::PrekeyRefused,
         }
     }
 

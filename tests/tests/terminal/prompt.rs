@@ -202,7 +202,7 @@ fn message_reaches_somebody_without_a_chat_and_tells_its_fate() {
     process.end_input();
     assert_eq!(process.exit_code(), 0);
     alice.types("/send bob good night");
-    alice.sees("bob is away; the server keeps your message and delivers it later.");
+    alice.sees("The server keeps your message for bob and delivers it later.");
     let mut bob = TestClient::start_in(data, &server.location(), "bob", &[]);
     bob.ok("login", json!({"username": "bob"}));
     bob.wait_event_with("message", "text", "good night");

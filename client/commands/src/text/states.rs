@@ -9,7 +9,7 @@ pub(crate) fn message_state(to: &str, state: MessageState, code: Option<FailureC
     match (state, why) {
         (MessageState::Sent, _) => format!("Your message to {to} has been sent."),
         (MessageState::Kept, _) => {
-            format!("{to} is away; the server keeps your message and delivers it later.")
+            format!("The server keeps your message for {to} and delivers it later.")
         }
         (MessageState::Delivered, _) => format!("{to} has received your message."),
         (MessageState::Expired, _) => {

@@ -19,6 +19,7 @@ mod prekeys;
 mod receiving;
 mod sending;
 
+use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::prekey::{PREKEY_VALID_MS, SignedPrekey};
 use letschat_protocol::username::Username;
@@ -36,6 +37,7 @@ use super::{Effect, Session};
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::failure::Failure;
 use crate::mail::{Arrived, MailChange, Outgoing, StoredMail, StoredPrekey};
+use crate::notice::Notice;
 
 /// The messages in envelopes of the open account.
 #[derive(Debug, Default)]
@@ -258,9 +260,13 @@ impl Session {
         }
     }
 
-    /// Handles the server's answer to a prekey. A server of version 0.1 refuses it.
-    pub(super) fn prekey_answered(&mut self, is_published: bool) {
-        if !is_published {
+    /// Handles the server's answer to a prekey. A server of version 0.1 does not know the request.
+    pub(super) fn prekey_answered(&mut self, code: Code) {
+        if !code.is_success() {
+            if code == Code::BadArguments {
+                // It takes one that is valid from now on, for 60 days at most.
+                self.cx.notify(Notice::PrekeyRefused);
+            }
             return self.mail.prekeys.failed();
         }
         if let Some((key, at_ms, epoch)) = self.mail.prekeys.published(self.cx.wall_ms()) {

@@ -61,6 +61,16 @@ pub(super) enum Letter {
     Receipt(Vec<MessageId>),
 }
 
+impl Job {
+    /// Returns the id of the message of the outbox, if it is one.
+    pub(super) fn message(&self) -> Option<MessageId> {
+        match self.what {
+            Letter::Message(id) => Some(id),
+            Letter::Receipt(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Known {
     recipient: Recipient,

@@ -169,10 +169,14 @@ impl Session {
         }
     }
 
-    /// Gives up the messages that wait for a person whom the user blocks.
+    /// Gives up the messages that wait for a person whom the user blocks. The server may have the one under way: its
+    /// answer decides about that.
     pub(in crate::session) fn stop_writing_to(&mut self, who: &Username) {
+        let under_way = self.mail.posting.job().and_then(Job::message);
         for message in self.mail.outbox.waiting_to(Some(who)) {
-            self.fail_message(&message.id, &Failure::Blocked(who.clone()));
+            if under_way != Some(message.id) {
+                self.fail_message(&message.id, &Failure::Blocked(who.clone()));
+            }
         }
     }
 
@@ -378,7 +382,11 @@ impl Session {
     fn server_is_busy(&mut self, why: &Failure) {
         let jitter = self.cx.jitter();
         self.mail.posting.wait(self.cx.now_ms(), jitter);
-        self.mail.posting.end();
+        if let Some(job) = self.mail.posting.end()
+            && self.account.is_blocked(&job.to)
+        {
+            self.stop_writing_to(&job.to);
+        }
         if why.code() == FailureCode::StoreUnavailable {
             for message in self.mail.outbox.waiting_to(None) {
                 self.answer_waiting(&message, Some(why));
@@ -420,6 +428,9 @@ impl Session {
         let Some(Job { to, what, .. }) = self.mail.posting.end() else {
             return;
         };
+        if self.account.is_blocked(&to) {
+            self.stop_writing_to(&to);
+        }
         let is_told = self.mail.posting.pause(&to, self.cx.now_ms(), why.clone());
         if let Letter::Receipt(ids) = what
             && why.code() != FailureCode::MailboxFull

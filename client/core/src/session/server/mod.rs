@@ -370,7 +370,7 @@ impl Session {
             }
             Expected::Active | Expected::Forgotten => {}
             Expected::Acknowledged => self.acknowledgement_answered(reply.code.is_success()),
-            Expected::Prekey => self.prekey_answered(reply.code.is_success()),
+            Expected::Prekey => self.prekey_answered(reply.code),
             Expected::Keys => self.keys_answered(&reply),
             Expected::Post => self.posted(&reply),
             Expected::Ping => {

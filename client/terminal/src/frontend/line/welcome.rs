@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const NEXT: &str = "\
 What next?
   /list            shows who is here
+  /send NAME TEXT  writes to anybody, also to those who are away
   /connect NAME    asks somebody for a chat; in a chat just type
   /broadcast TEXT  tells everybody who is here
   /help            shows all commands

@@ -217,6 +217,24 @@ fn block_gives_up_what_waits_for_that_person() {
 }
 
 #[test]
+fn block_leaves_the_message_that_the_server_may_have() {
+    for (outcome, state) in [
+        (Outcome::Kept, (MessageState::Kept, None)),
+        (Outcome::MailboxFull, (MessageState::Failed, Some(FailureCode::Blocked))),
+    ] {
+        let mut client = TestSession::logged_in();
+        client.send("bob", "under way");
+        client.answer_keys_of(&BOB);
+        client.send("bob", "behind it");
+        let (_, effects) = client.ask(Request::Block { who: "bob".into(), on: true });
+        assert_eq!(states(&effects), [(MessageState::Failed, Some(FailureCode::Blocked))]);
+        let effects = client.answer_post(&BOB, outcome);
+        assert_eq!(states(&effects), [state]);
+        assert!(!asks_server(&effects, |request| matches!(request, ServerRequest::Post { .. })));
+    }
+}
+
+#[test]
 fn say_without_a_chat_writes_to_the_current_person() {
     let mut client = TestSession::logged_in();
     let bob = client.chat_with("bob", 2);
@@ -277,6 +295,18 @@ fn prekey_is_made_published_and_replaced() {
     client.now.boot_ms += 60_000;
     client.put(Input::Tick);
     assert!(!client.disk.mail.prekeys.iter().any(|prekey| prekey.key == first.key));
+}
+
+#[test]
+fn refused_prekey_is_told() {
+    for (code, told) in [(Code::BadArguments, 1), (Code::UnknownCommand, 0)] {
+        let mut client = TestSession::new(None);
+        client.prekeys = code;
+        client.ask(log_in(Some("alice")));
+        let effects = client.come_in();
+        let refused = |notice: &&NoticeCode| **notice == NoticeCode::PrekeyRefused;
+        assert_eq!(notices(&effects).iter().filter(refused).count(), told, "{code:?}");
+    }
 }
 
 #[test]
