@@ -1,5 +1,8 @@
 //! The current time as a value, passed to all code that makes decisions.
 
+/// A day, in milliseconds.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// One moment on two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {

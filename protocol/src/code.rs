@@ -72,7 +72,8 @@ codes! {
     NoReceiver = 452 "no_receiver",
     /// The account is logged in with another key.
     LoggedInElsewhere = 453 "logged_in_elsewhere",
-    /// The mailbox of a recipient's device is full.
+    /// The mailbox of a recipient's device is full. No reply has this code: the reply to POST names
+    /// it as the outcome for a device.
     MailboxFull = 454 "mailbox_full",
     /// Not understood as a line or payload.
     Malformed = 500 "malformed",
@@ -128,7 +129,19 @@ impl fmt::Display for Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialogue::Outcome;
     use std::collections::HashSet;
+
+    #[test]
+    fn refusals_of_a_delivery_have_the_names_of_codes() {
+        for (outcome, code) in [
+            (Outcome::UnknownUser, Code::UnknownUser),
+            (Outcome::NoDevice, Code::NoDevice),
+            (Outcome::MailboxFull, Code::MailboxFull),
+        ] {
+            assert_eq!(outcome.name(), code.name());
+        }
+    }
 
     #[test]
     fn numbers_and_names_are_unique_and_in_order() {

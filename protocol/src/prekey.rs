@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use data_encoding::HEXLOWER_PERMISSIVE as HEX;
 
+use crate::clock::DAY_MS;
 use crate::fields;
 use crate::identity::{Fingerprint, Identity, IdentityError, PublicKey, Signature};
 use crate::signing::Statement;
@@ -19,7 +20,6 @@ pub const PREKEY_VALID_MS: u64 = 60 * DAY_MS;
 pub const PREKEY_ROTATION_MS: u64 = 7 * DAY_MS;
 /// The difference between two machines' clocks that is tolerated.
 pub const CLOCK_TOLERANCE_MS: u64 = DAY_MS;
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The most suites that a prekey names.
 const MAX_SUITES: usize = 8;
 

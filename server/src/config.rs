@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_flags::{ip_address, number};
+use letschat_protocol::clock::DAY_MS;
 use letschat_server::hub;
 use letschat_server::settings::{DEFAULT_PORT, ServerSettings, StoreLocation};
 
@@ -78,7 +79,8 @@ pub(crate) struct Flags {
           value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
     broadcast_interval_ms: u64,
 
-    /// Envelopes that an account may post at once
+    /// Envelopes that an account may post at once; one to many devices counts
+    /// once for each 16 devices
     #[arg(long, env = "LETSCHAT_SERVER_POST_BURST", value_name = "COUNT", default_value_t = 30,
           value_parser = number::<u32>(1..=u32::MAX.into()))]
     post_burst: u32,
@@ -200,7 +202,7 @@ impl Flags {
             broadcast_interval_ms: self.broadcast_interval_ms,
             post_burst: self.post_burst,
             post_interval_ms: self.post_interval_ms,
-            mail_retention_ms: self.mail_retention_days * hub::DAY_MS,
+            mail_retention_ms: self.mail_retention_days * DAY_MS,
             sign_up_burst: self.signup_burst,
             sign_up_interval_ms: self.signup_interval_ms,
         };
@@ -245,6 +247,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
     use letschat_flags::settings_file::sample;
+    use letschat_server::hub::HEADERS_PER_TOKEN;
 
     #[test]
     fn the_flags_are_consistent() {
@@ -255,6 +258,14 @@ mod tests {
     fn the_sample_settings_are_all_there_are() {
         let sample = include_str!("../settings.sample.toml");
         assert_eq!(sample::check::<Flags>(sample, &settings_place()), Ok(()));
+    }
+
+    #[test]
+    fn help_tells_how_many_headers_a_token_pays_for() {
+        let flags = Flags::command();
+        let flag = flags.get_arguments().find(|flag| flag.get_id() == "post_burst").unwrap();
+        let help = flag.get_help().unwrap().to_string();
+        assert!(help.contains(&format!("each {HEADERS_PER_TOKEN} devices")), "{help}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use letschat_protocol::username::Username;
 use tracing::{debug, error, info, warn};
 
 use crate::hub::{ConnectionId, LeaveReason, LinkEnd, Record};
@@ -37,8 +38,9 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
         Record::Broadcast { username, number, recipients } => {
             info!("{username} broadcast number {number} to {recipients}");
         }
-        Record::Posted { username, to, bytes, outcome } => {
-            info!("{username} -> {to}, 1 envelope, {bytes} bytes, {}", outcome.name());
+        Record::Posted { username, to, others, bytes, outcome } => {
+            let (to, outcome) = (Recipients(to, *others), outcome.name());
+            info!("{username} -> {to}, 1 envelope, {bytes} bytes, {outcome}");
         }
         Record::Datagrams { username, work: true } => debug!("datagrams reach {username}"),
         Record::Datagrams { username, work: false } => {
@@ -68,6 +70,23 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The recipients of an envelope: `bob, carol, dave and 157 others`.
+struct Recipients<'a>(&'a [Username], usize);
+
+impl fmt::Display for Recipients<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, name) in self.0.iter().enumerate() {
+            let before = if place == 0 { "" } else { ", " };
+            write!(f, "{before}{name}")?;
+        }
+        match self.1 {
+            0 => Ok(()),
+            1 => f.write_str(" and 1 other"),
+            others => write!(f, " and {others} others"),
+        }
+    }
+}
+
 struct Reason(LeaveReason);
 
 impl fmt::Display for Reason {
@@ -80,5 +99,23 @@ impl fmt::Display for Reason {
             LeaveReason::Link(LinkEnd::NotReading) => "did not read what was sent",
             LeaveReason::Closed(closing) => return write!(f, "closed, {}", closing.name()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipients_are_named_and_the_rest_is_counted() {
+        let names = ["bob", "carol", "dave"].map(|name| name.parse().unwrap());
+        for (named, others, line) in [
+            (1, 0, "bob"),
+            (2, 0, "bob, carol"),
+            (3, 1, "bob, carol, dave and 1 other"),
+            (3, 157, "bob, carol, dave and 157 others"),
+        ] {
+            assert_eq!(Recipients(&names[..named], others).to_string(), line);
+        }
     }
 }

@@ -119,9 +119,10 @@ pub enum Record {
     Introduced { username: Username, to: Username },
     /// A broadcast was committed and sent.
     Broadcast { username: Username, number: u64, recipients: usize },
-    /// An envelope was committed. There is a record for each of the recipients. `bytes` is its size,
-    /// and `outcome` the best one among the recipient's devices.
-    Posted { username: Username, to: Username, bytes: usize, outcome: Outcome },
+    /// An envelope was committed. There is a record for each outcome that recipients have, and the
+    /// best one among a recipient's devices counts. `to` names the first of these recipients, and
+    /// `others` counts the rest. `bytes` is the envelope's size.
+    Posted { username: Username, to: Vec<Username>, others: usize, bytes: usize, outcome: Outcome },
     /// A client's UDP started or stopped to work.
     Datagrams { username: Username, work: bool },
     /// A connection ended. `username` is the account that was logged in.

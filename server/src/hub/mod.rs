@@ -100,8 +100,9 @@ use crate::store::StoredLog;
 pub(crate) use admission::PRE_LOGIN_PLACES;
 pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Record};
 use letschat_protocol::clock::Now;
+pub use mailbox::HEADERS_PER_TOKEN;
 pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
-pub use settings::{DAY_MS, Settings};
+pub use settings::Settings;
 pub use tally::Tally;
 
 /// One run of a server: its identity and its random seed.

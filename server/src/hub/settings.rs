@@ -1,7 +1,6 @@
 //! The hub's settings.
 
-/// A day, in milliseconds.
-pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+use letschat_protocol::clock::DAY_MS;
 
 /// The hub's settings, set by the operator.
 #[derive(Debug, Clone)]

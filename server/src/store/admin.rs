@@ -20,7 +20,7 @@ pub trait AccountAdmin: Store {
     /// Bans or unbans an account. Returns `false` if there is no such account.
     fn set_banned(&mut self, username: &Username, banned: bool) -> Result<bool, StoreError>;
 
-    /// Deletes an account with its keys. Returns `false` if there is no such account.
+    /// Deletes an account with its keys, their prekeys and waiting mail. Returns `false` if there is no such account.
     fn delete_account(&mut self, username: &Username) -> Result<bool, StoreError>;
 
     /// Adds all accounts or none. Returns [`Created::Taken`] if one of the names is taken.

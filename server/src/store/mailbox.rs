@@ -2,7 +2,8 @@
 //!
 //! A delivery is an envelope for one device. It has a number, and waits until the device
 //! acknowledges it. Its content is then deleted, and a remainder (sender, id, recipient, device)
-//! stays until the retention period is over, so that a repeated POST stores nothing twice.
+//! stays until the retention period is over, so that a repeated POST stores nothing twice. It stays
+//! even if the device is removed, since one transaction can't delete a million of them.
 
 mod requests;
 

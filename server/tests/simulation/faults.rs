@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use letschat_protocol::clock;
+
 use crate::world::{Event, FAULTY_MS, LONG_AFTER_MS, Plan, World};
 
 /// The fault rates of the network and the store. All chances are in percent.
@@ -79,7 +81,7 @@ impl Hit {
 pub(crate) type Hits = BTreeMap<Hit, u64>;
 
 const HOUR_MS: i64 = 60 * 60_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
+const DAY_MS: i64 = clock::DAY_MS.cast_signed();
 
 /// The jumps of the wall clock in every faulty world.
 const JUMPS: &[(i64, Hit)] = &[

@@ -361,6 +361,40 @@ pub(crate) fn evicted_key_takes_its_mail_along(database: &dyn Database) {
     assert_eq!(post(&mut *store, &envelope("carol", 2, &[old], 100)), [Refused(NoDevice)]);
 }
 
+/// There may be a million acknowledged deliveries, too many for the removal's transaction.
+pub(crate) fn acknowledged_mail_of_a_removed_key_expires_in_parts(database: &dyn Database) {
+    let (old, other) = (("alice", 1), ("bob", 2));
+    let mut store = with_devices(database, &[other, old]);
+    let senders = EXPIRED_AT_ONCE / MAX_WAITING_OF_SENDER;
+    let mut acknowledged = 0;
+    for round in 0..=senders {
+        fill(&mut *store, old, round..round + 1);
+        let numbers = numbers(&mut *store, old);
+        acknowledged += acknowledge(&mut *store, old, &numbers);
+    }
+    let last = EXPIRED_AT_ONCE + MAX_WAITING_OF_SENDER;
+    assert_eq!(acknowledged, last);
+    let unread = envelope("carol", 1, &[old, other], 100);
+    post(&mut *store, &unread);
+    assert!(store.set_password(&alice(), "new", None).unwrap());
+    // The removal deletes only what waits for the device.
+    assert_eq!((database.deliveries(), database.sealed_bodies()), (last + 1, 1));
+    // A device that follows inherits nothing.
+    let new = ("alice", 3);
+    publish(&mut *store, new);
+    assert_eq!(numbers(&mut *store, new), [0; 0]);
+    let repeated = envelope("sender0", 0, &[new], 1);
+    assert!(matches!(post(&mut *store, &repeated)[..], [Stored { .. }]));
+    // Nor does the removed one when its key comes back.
+    publish(&mut *store, old);
+    assert_eq!(numbers(&mut *store, old), [0; 0]);
+    assert!(matches!(post(&mut *store, &unread)[..], [Stored { .. }, Repeated { .. }]));
+    assert!(store.expire_mail(1_000).unwrap(), "the first part is not all");
+    assert_eq!(database.deliveries(), last + 3 - EXPIRED_AT_ONCE);
+    while store.expire_mail(1_000).unwrap() {}
+    assert_eq!((database.deliveries(), database.sealed_bodies()), (0, 0));
+}
+
 pub(crate) fn largest_crowd_gets_an_envelope(database: &dyn Database) {
     let mut store = with_accounts(database);
     let names: Vec<Username> = (0..5).map(|n| name(&format!("user{n}"))).collect();

@@ -40,6 +40,9 @@ trait Database {
     /// Returns the number of sealed bodies of envelopes.
     fn sealed_bodies(&self) -> u64;
 
+    /// Returns the number of deliveries, acknowledged ones included.
+    fn deliveries(&self) -> u64;
+
     /// Opens it as the operator's tool does, in parallel to a server.
     fn open_beside_server(&self) -> Box<dyn AccountAdmin> {
         open_beside_server(&self.location(), Absent::Refuse).unwrap()
@@ -102,6 +105,7 @@ macro_rules! behaves_as_a_store {
             expired_mail_is_deleted_in_parts,
             removed_key_takes_its_mail_along,
             evicted_key_takes_its_mail_along,
+            acknowledged_mail_of_a_removed_key_expires_in_parts,
             largest_crowd_gets_an_envelope,
             envelope_is_there_although_nobody_closed_the_store,
         );

@@ -40,6 +40,11 @@ impl<'a> MysqlSchema<'a> {
         MysqlSchema { server, location: server.location(&name), users: RefCell::default() }
     }
 
+    fn rows_in(&self, table: &str) -> u64 {
+        let count = format!("SELECT count(*) FROM `{}`.{table}", self.location.database);
+        self.server.administrator().query_first(count).unwrap().unwrap()
+    }
+
     fn administer(&self, statement: &str) {
         let mut administrator = self.server.administrator();
         administrator.query_drop(format!("USE `{}`", self.location.database)).unwrap();
@@ -94,8 +99,11 @@ impl Database for MysqlSchema<'_> {
     }
 
     fn sealed_bodies(&self) -> u64 {
-        let count = format!("SELECT count(*) FROM `{}`.envelopes", self.location.database);
-        self.server.administrator().query_first(count).unwrap().unwrap()
+        self.rows_in("envelopes")
+    }
+
+    fn deliveries(&self) -> u64 {
+        self.rows_in("deliveries")
     }
 }
 

@@ -31,6 +31,12 @@ impl SqliteFile {
     pub(crate) fn raw(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
+
+    fn rows_in(&self, table: &str) -> u64 {
+        let count = format!("SELECT count(*) FROM {table}");
+        let count: i64 = self.raw().query_row(&count, [], |row| row.get(0)).unwrap();
+        count.unsigned_abs()
+    }
 }
 
 impl Database for SqliteFile {
@@ -43,9 +49,11 @@ impl Database for SqliteFile {
     }
 
     fn sealed_bodies(&self) -> u64 {
-        let count: i64 =
-            self.raw().query_row("SELECT count(*) FROM envelopes", [], |row| row.get(0)).unwrap();
-        count.unsigned_abs()
+        self.rows_in("envelopes")
+    }
+
+    fn deliveries(&self) -> u64 {
+        self.rows_in("deliveries")
     }
 }
 

@@ -24,6 +24,7 @@ use letschat_protocol::prekey::{CLOCK_TOLERANCE_MS, PREKEY_VALID_MS, SignedPreke
 use letschat_protocol::username::Username;
 
 use self::acknowledge::Unacknowledged;
+pub use self::post::HEADERS_PER_TOKEN;
 use self::post::Unposted;
 pub(super) use self::push::MailLink;
 use super::rate::Buckets;

@@ -24,7 +24,10 @@ use letschat_protocol::clock::Now;
 const MAX_BATCH_DELIVERIES: usize = 256;
 
 /// The headers of an envelope that one token of the rate limit pays for.
-const HEADERS_PER_TOKEN: usize = 16;
+pub const HEADERS_PER_TOKEN: usize = 16;
+
+/// The recipients that a record of an envelope names. The others are counted.
+const NAMED_RECIPIENTS: usize = 3;
 
 /// Envelopes that are not committed yet.
 #[derive(Debug, Default)]
@@ -174,18 +177,19 @@ impl Hub {
         Reply::long(Code::Ok, items.iter().map(Posted::to_string), last)
     }
 
-    /// Records an envelope once for each recipient, with the best outcome of the devices.
+    /// Records an envelope once for each outcome, so that one with many recipients can't flood the
+    /// log. The best outcome of a recipient's devices counts.
     fn record_posted(&mut self, sender: &Username, bytes: usize, items: &[Posted]) {
-        let mut recipients: Vec<(&Username, Outcome)> = Vec::new();
-        for Posted { recipient, outcome, .. } in items {
-            match recipients.iter_mut().find(|(known, _)| *known == recipient) {
-                Some((_, best)) => *best = (*best).min(*outcome),
-                None => recipients.push((recipient, *outcome)),
+        let best = best_outcomes(items);
+        for outcome in Outcome::ALL.iter().copied() {
+            let mut alike = best.iter().filter(|(_, best)| *best == outcome).map(|(name, _)| *name);
+            let to: Vec<Username> = alike.by_ref().take(NAMED_RECIPIENTS).cloned().collect();
+            if to.is_empty() {
+                continue;
             }
-        }
-        for (recipient, outcome) in recipients {
-            let (username, to) = (sender.clone(), recipient.clone());
-            self.effects.push(Effect::Record(Record::Posted { username, to, bytes, outcome }));
+            let (username, others) = (sender.clone(), alike.count());
+            let record = Record::Posted { username, to, others, bytes, outcome };
+            self.effects.push(Effect::Record(record));
         }
     }
 
@@ -194,6 +198,18 @@ impl Hub {
         let why = "The envelope could not be kept, so it was not sent. Try again.";
         Reply::new(Code::StoreUnavailable, why)
     }
+}
+
+/// Returns each recipient once, in order, with the best outcome of the devices.
+fn best_outcomes(items: &[Posted]) -> Vec<(&Username, Outcome)> {
+    let mut recipients: Vec<(&Username, Outcome)> = Vec::new();
+    for Posted { recipient, outcome, .. } in items {
+        match recipients.iter_mut().find(|(known, _)| *known == recipient) {
+            Some((_, best)) => *best = (*best).min(*outcome),
+            None => recipients.push((recipient, *outcome)),
+        }
+    }
+    recipients
 }
 
 /// Parses the payload of a POST, or returns the refusal.

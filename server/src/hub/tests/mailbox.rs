@@ -6,6 +6,7 @@ mod posting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use letschat_protocol::clock::DAY_MS;
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Mail, Outcome, Posted};
 use letschat_protocol::envelope::{Envelope, EnvelopeId, Header};

@@ -191,39 +191,45 @@ fn uncount<'a>(conn: &mut Conn, rows: impl Iterator<Item = &'a Row>) -> Result<(
     count(conn, changes)
 }
 
-/// Deletes an account's keys but `keep`, with their prekeys and deliveries. No key is the empty
-/// text, so without a key to keep all are deleted.
+/// Deletes an account's keys but `keep`, with their prekeys and waiting deliveries. No key is the
+/// empty text, so without a key to keep all are deleted.
 ///
-/// The foreign keys delete prekeys and deliveries, but not the sealed bodies, which other devices
-/// may need.
+/// Acknowledged deliveries stay until they expire: there may be very many.
 pub(super) fn delete_keys(conn: &mut Conn, username: &str, keep: &str) -> Result<(), Failure> {
-    // A locked key gets no delivery meanwhile.
-    let _: Vec<Row> = conn.exec(
+    let rows: Vec<Row> = conn.exec(
         "SELECT public_key FROM account_keys WHERE username = ? AND public_key <> ? FOR UPDATE",
         (username, keep),
     )?;
-    let rows: Vec<Row> = conn.exec(
-        "SELECT DISTINCT envelope FROM deliveries
-         WHERE recipient = ? AND device <> ? AND waiting = 1",
-        (username, keep),
-    )?;
-    let bodies = columns(&rows, "envelope")?;
     let delete = "DELETE FROM account_keys WHERE username = ? AND public_key <> ?";
     conn.exec_drop(delete, (username, keep))?;
-    delete_bodies(conn, &bodies)
+    let keys: Vec<String> = columns(&rows, "public_key")?;
+    keys.iter().try_for_each(|key| delete_waiting(conn, username, key))
 }
 
 /// Deletes one key of an account, as [`delete_keys`] does.
 pub(super) fn delete_key(conn: &mut Conn, username: &str, key: &str) -> Result<(), Failure> {
-    let rows: Vec<Row> = conn.exec(
-        "SELECT DISTINCT envelope FROM deliveries
-         WHERE recipient = ? AND device = ? AND waiting = 1",
-        (username, key),
-    )?;
-    let bodies = columns(&rows, "envelope")?;
     let delete = "DELETE FROM account_keys WHERE username = ? AND public_key = ?";
     conn.exec_drop(delete, (username, key))?;
-    delete_bodies(conn, &bodies)
+    delete_waiting(conn, username, key)
+}
+
+/// Deletes what waits for a device, but not the sealed bodies that other devices need.
+///
+/// The device's key has been deleted. The foreign key deleted the prekey with it, so that no
+/// delivery follows: a POST locks the prekeys that it finds.
+fn delete_waiting(conn: &mut Conn, username: &str, key: &str) -> Result<(), Failure> {
+    // A locking read sees what was committed after the transaction's first read.
+    let rows: Vec<Row> = conn.exec(
+        "SELECT number, envelope FROM deliveries FORCE INDEX (waiting)
+         WHERE recipient = ? AND device = ? AND waiting = 1 FOR UPDATE",
+        (username, key),
+    )?;
+    let numbers: Vec<u64> = columns(&rows, "number")?;
+    for some in numbers.chunks(1_000) {
+        let delete = format!("DELETE FROM deliveries WHERE number IN {}", list(some.len()));
+        conn.exec_drop(delete, values(some))?;
+    }
+    delete_bodies(conn, &columns(&rows, "envelope")?)
 }
 
 /// Deletes those of these sealed bodies that no delivery needs any more.
@@ -364,9 +370,10 @@ impl Known {
         let rows: Vec<Row> = conn.exec(select, names)?;
         let accounts = columns(&rows, "username")?.into_iter().collect();
 
+        // The operator's tool can't remove a locked device before the commit.
         let select = format!(
             "SELECT username, public_key, waiting, bytes FROM prekeys
-             WHERE (username, public_key) IN ({devices})"
+             WHERE (username, public_key) IN ({devices}) FOR UPDATE"
         );
         let rows: Vec<Row> = conn.exec(select, keys.clone().collect::<Vec<_>>())?;
         let device = |row| {

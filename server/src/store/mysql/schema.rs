@@ -46,6 +46,9 @@ const ACCOUNTS_AND_LOG: &[&str] = &[
 /// A prekey's row also counts the deliveries that wait for the device. An acknowledged delivery does
 /// not wait, and has neither envelope nor header. The number of an envelope is that of its first
 /// delivery.
+///
+/// Deliveries have no foreign key. It would delete a million acknowledged ones with their device, in
+/// one transaction.
 const MAILBOX: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS prekeys (
         username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -78,9 +81,7 @@ const MAILBOX: &[&str] = &[
         KEY waiting (recipient, device, waiting, number),
         KEY by_sender (sender, recipient, device, waiting),
         KEY by_envelope (envelope),
-        KEY by_time (time_ms),
-        FOREIGN KEY (recipient, device) REFERENCES account_keys (username, public_key)
-            ON DELETE CASCADE
+        KEY by_time (time_ms)
     ) ENGINE = InnoDB",
     "CREATE TABLE IF NOT EXISTS mailbox (
         only       TINYINT      NOT NULL PRIMARY KEY CHECK (only = 1),

@@ -1,7 +1,7 @@
 //! Prekeys and envelopes.
 //!
-//! Triggers count the deliveries that wait for a device, and delete a sealed body with the last
-//! delivery that needs it, also when an account or a key is removed.
+//! Triggers count the deliveries that wait for a device, delete them when the account or its key is
+//! removed, and delete a sealed body with the last delivery that needs it.
 
 use std::sync::Arc;
 

@@ -36,9 +36,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     "
-    -- A device with its prekey.
+    -- A device with its prekey. Its number is never used again (AUTOINCREMENT): acknowledged
+    -- deliveries keep the number of a device that was removed.
     CREATE TABLE prekeys (
-        device     INTEGER NOT NULL PRIMARY KEY,
+        device     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         username   TEXT    NOT NULL,
         public_key TEXT    NOT NULL,
         prekey     TEXT    NOT NULL,
@@ -60,10 +61,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
         number      INTEGER NOT NULL PRIMARY KEY,
         sealed_body BLOB    NOT NULL
     ) STRICT;
-    -- An acknowledged delivery has neither envelope nor header.
+    -- An acknowledged delivery has neither envelope nor header. It stays when its device is removed,
+    -- and expires: there may be a million of them, too many for one transaction.
     CREATE TABLE deliveries (
         number     INTEGER NOT NULL PRIMARY KEY,
-        device     INTEGER NOT NULL REFERENCES prekeys ON DELETE CASCADE,
+        device     INTEGER NOT NULL,
         sender     TEXT    NOT NULL,
         id         BLOB    NOT NULL CHECK (length(id) = 16),
         time_ms    INTEGER NOT NULL,
@@ -78,6 +80,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
         (device, sender, envelope) WHERE envelope IS NOT NULL;
     CREATE INDEX deliveries_by_envelope ON deliveries (envelope) WHERE envelope IS NOT NULL;
     CREATE INDEX deliveries_by_time ON deliveries (time_ms);
+    -- A limited number of deliveries waits for a device. The index leaves out the others.
+    CREATE TRIGGER device_removed AFTER DELETE ON prekeys BEGIN
+        DELETE FROM deliveries WHERE number IN (
+            SELECT number FROM deliveries INDEXED BY deliveries_waiting
+            WHERE device = old.device AND envelope IS NOT NULL);
+    END;
     CREATE TRIGGER delivery_added AFTER INSERT ON deliveries BEGIN
         UPDATE waiting SET deliveries = deliveries + 1, bytes = bytes + new.bytes
             WHERE device = new.device;

@@ -9,8 +9,6 @@ use letschat_protocol::limits::{MAX_ENVELOPE_BYTES, MAX_MAIL_IN_FLIGHT_BYTES};
 use super::*;
 use crate::store::mailbox::NewEnvelope;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-
 /// Returns an office where Alice can post at any rate and Bob's device 2 has a prekey.
 fn office() -> Office {
     let mut office = Office::with(Settings { post_burst: 1_000_000, ..Settings::default() });

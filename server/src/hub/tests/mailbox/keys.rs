@@ -4,8 +4,6 @@ use letschat_protocol::dialogue::DeviceKeys;
 
 use super::*;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-
 fn publish(office: &mut Office, from: ConnectionId, prekey: SignedPrekey) -> Code {
     office.ask(from, &Request::Prekey(prekey)).code
 }

@@ -5,12 +5,14 @@ use letschat_protocol::dialogue::Outcome::{Kept, MailboxFull, NoDevice, Pushed, 
 use super::*;
 
 /// The retention period of the default settings.
-const RETENTION_MS: u64 = 14 * 24 * 60 * 60 * 1_000;
+const RETENTION_MS: u64 = 14 * DAY_MS;
 
 fn lines(effects: &[Effect]) -> Vec<String> {
     let line = |effect: &Effect| match effect {
-        Effect::Record(Record::Posted { username, to, bytes, outcome }) => {
-            Some(format!("{username} {to} {bytes} {}", outcome.name()))
+        Effect::Record(Record::Posted { username, to, others, bytes, outcome }) => {
+            let to: Vec<&str> = to.iter().map(Username::as_str).collect();
+            let (to, outcome) = (to.join(" "), outcome.name());
+            Some(format!("{username} {to} +{others} {bytes} {outcome}"))
         }
         _ => None,
     };
@@ -37,9 +39,30 @@ fn each_device_has_its_outcome_in_order() {
     assert_eq!(
         lines(&office.effects),
         [
-            format!("alice dave {bytes} unknown_user"),
-            format!("alice bob {bytes} pushed"),
-            format!("alice carol {bytes} no_device"),
+            format!("alice bob +0 {bytes} pushed"),
+            format!("alice dave +0 {bytes} unknown_user"),
+            format!("alice carol +0 {bytes} no_device"),
+        ]
+    );
+}
+
+#[test]
+fn envelope_to_160_strangers_is_one_line_of_the_log() {
+    let mut office = Office::new();
+    let (alice, _bob) = (office.device("alice", 1), office.device("bob", 2));
+    office.has_prekey("bob", 2);
+    let mut crowd = vec![("bob", 2), ("bob", 3)];
+    let names: Vec<String> = (0..158).map(|n| format!("user{n}")).collect();
+    crowd.extend(names.iter().map(|name| (name.as_str(), 9)));
+    let request = post(1, &crowd, 50);
+    let Request::Post { envelope, .. } = &request else { unreachable!() };
+    let bytes = envelope.len();
+    assert_eq!(office.ask(alice, &request).code, Code::Ok);
+    assert_eq!(
+        lines(&office.effects),
+        [
+            format!("alice bob +0 {bytes} pushed"),
+            format!("alice user0 user1 user2 +155 {bytes} unknown_user"),
         ]
     );
 }
@@ -218,7 +241,8 @@ fn one_sender_can_not_fill_a_mailbox() {
         assert_eq!(office.post(alice, id, &[("bob", 2)], 50), [Kept], "{id}");
         office.server.now.boot_ms += 100;
     }
-    assert_eq!(office.post(alice, 200, &[("bob", 2)], 50), [MailboxFull]);
+    let reply = office.ask(alice, &post(200, &[("bob", 2)], 50));
+    assert_eq!((reply.code, outcomes(&reply)), (Code::Ok, vec![MailboxFull]));
     assert_eq!(office.post(carol, 1, &[("bob", 2)], 50), [Kept]);
     let bob = office.device("bob", 2);
     let numbers = office.numbers(bob);
