@@ -29,6 +29,9 @@ pub const MAX_BROADCAST_BYTES: usize = 900;
 /// The longest message of a direct chat, in bytes of UTF-8.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 
+/// The largest padded body, in bytes: that of the longest text.
+pub const MAX_BODY_BYTES: usize = 32 * 1024;
+
 /// The largest envelope, in bytes.
 pub const MAX_ENVELOPE_BYTES: usize = MAX_PAYLOAD_BYTES;
 /// The most devices that one envelope is for.

@@ -5,6 +5,7 @@
 //! that no other client can use up an author's ids.
 
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -59,6 +60,22 @@ impl MessageId {
         MessageId(u128::from_be_bytes(bytes))
     }
 }
+
+impl FromStr for MessageId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<MessageId, NotAnId> {
+        let is_canonical =
+            text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| is_canonical);
+        id.map(MessageId).ok_or(NotAnId)
+    }
+}
+
+/// A text that is no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected 32 lower-case hexadecimal digits")]
+pub struct NotAnId;
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,14 +1,21 @@
 //! The protocol of two clients over one stream, encrypted end to end.
 //!
-//! The caller dials, the other side approves, and the caller opens the chat. Only then do messages
-//! flow, numbered from 1 in each direction and acknowledged cumulatively. The exchange runs over
-//! any byte stream, so that a relay can carry it.
+//! The first message says what the link is for:
+//!
+//! * `CALL` or `RESUME`: a chat. The caller dials, the other side approves, and the caller opens the chat. Only then do
+//!   messages flow, numbered from 1 in each direction and acknowledged cumulatively.
+//! * `DELIVER`: messages outside of a chat, while the server is away. Each is a signed body and is acknowledged by its id.
+//! * `KNOCK`: a hint that the server is back. The server sends it under a key that is used once, so that it proves
+//!   nothing.
+//!
+//! The exchange runs over any byte stream, so that a relay can carry it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::frame::Frame;
-use crate::limits::MAX_MESSAGE_BYTES;
+use crate::limits::{MAX_BODY_BYTES, MAX_MESSAGE_BYTES};
+use crate::message_id::MessageId;
 use crate::username::Username;
 
 /// The id of a chat on both sides. The caller chooses it at random, so that a broken link can be
@@ -30,7 +37,7 @@ impl FromStr for ChatId {
     }
 }
 
-/// The reason why a call or a resumption is refused.
+/// The reason why a call, a resumption or a delivery is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The user refused.
@@ -92,6 +99,12 @@ pub enum PeerMessage {
     Pong,
     /// The chat is over.
     Bye,
+    /// A message outside of a chat: a body that its sender has signed and padded (see [`crate::body`]).
+    Deliver { body: Vec<u8> },
+    /// A delivered message has been displayed and recorded, or had been before.
+    Delivered { id: MessageId },
+    /// The server is back.
+    Knock,
 }
 
 /// A frame that is no message of this protocol.
@@ -121,6 +134,9 @@ impl PeerMessage {
             PeerMessage::Ping => Frame::line("PING"),
             PeerMessage::Pong => Frame::line("PONG"),
             PeerMessage::Bye => Frame::line("BYE"),
+            PeerMessage::Deliver { body } => Frame::with_payload("DELIVER", body.as_slice()),
+            PeerMessage::Delivered { id } => Frame::line(format!("ACK {id}")),
+            PeerMessage::Knock => Frame::line("KNOCK"),
         }
     }
 
@@ -154,6 +170,11 @@ impl PeerMessage {
             ["PING"] => PeerMessage::Ping,
             ["PONG"] => PeerMessage::Pong,
             ["BYE"] => PeerMessage::Bye,
+            ["DELIVER"] => PeerMessage::Deliver {
+                body: frame.payload().filter(|body| body.len() <= MAX_BODY_BYTES)?.to_vec(),
+            },
+            ["ACK", id] => PeerMessage::Delivered { id: id.parse().ok()? },
+            ["KNOCK"] => PeerMessage::Knock,
             _ => return None,
         })
     }
@@ -181,6 +202,9 @@ mod tests {
             PeerMessage::Ping,
             PeerMessage::Pong,
             PeerMessage::Bye,
+            PeerMessage::Deliver { body: vec![0xff; MAX_BODY_BYTES] },
+            PeerMessage::Delivered { id: MessageId::of_broadcast(1, 2) },
+            PeerMessage::Knock,
         ];
         messages.extend(Refusal::ALL.iter().map(|why| PeerMessage::Refuse(*why)));
         for message in messages {
@@ -197,6 +221,10 @@ mod tests {
             Frame::with_payload("MESSAGE 0", "text"),
             Frame::with_payload("MESSAGE 1", long),
             Frame::with_payload("MESSAGE 1", [0xff]),
+            Frame::line("DELIVER"),
+            Frame::with_payload("DELIVER", vec![0; MAX_BODY_BYTES + 1]),
+            Frame::line("ACK 12"),
+            Frame::line("ACK +0000000000000000000000000000001"),
             Frame::line("CALL letschat/2 0 alice"),
         ] {
             assert_eq!(PeerMessage::from_frame(&frame), Err(NotAPeerMessage));
@@ -215,6 +243,10 @@ mod tests {
             any::<u64>().prop_map(|received| PeerMessage::Resumed { received }),
             prop::sample::select(Refusal::ALL).prop_map(PeerMessage::Refuse),
             (1_u64.., text).prop_map(|(number, text)| PeerMessage::Message { number, text }),
+            prop::collection::vec(any::<u8>(), 0..300)
+                .prop_map(|body| PeerMessage::Deliver { body }),
+            any::<[u8; 16]>()
+                .prop_map(|id| PeerMessage::Delivered { id: MessageId::from_bytes(id) }),
             any::<u64>().prop_map(|through| PeerMessage::Acknowledge { through }),
             prop::sample::select(vec![
                 PeerMessage::Ringing,
@@ -222,7 +254,8 @@ mod tests {
                 PeerMessage::Open,
                 PeerMessage::Ping,
                 PeerMessage::Pong,
-                PeerMessage::Bye
+                PeerMessage::Bye,
+                PeerMessage::Knock
             ]),
         ]
     }

@@ -110,6 +110,9 @@ pub enum Notice {
     Replayed { through: u64 },
     /// An introduction of a client that was granted a connection to this one.
     Introduction(Introduction),
+    /// A client of a classroom, whom the others reach without the server. `is_new` is true if it came for the first
+    /// time.
+    Client { who: Introduction, is_new: bool },
     /// Users who logged in.
     Joined(Vec<Username>),
     /// Users who left.
@@ -136,6 +139,10 @@ impl Notice {
             }
             Notice::Replayed { through } => Frame::line(format!("* REPLAYED {through}")),
             Notice::Introduction(who) => Frame::line(format!("* INTRODUCTION {who}")),
+            Notice::Client { who, is_new } => {
+                let kind = if *is_new { "new" } else { "known" };
+                Frame::line(format!("* CLIENT {kind} {who}"))
+            }
             Notice::Joined(names) => Frame::line(format!("* JOINED {}", join(names))),
             Notice::Left(names) => Frame::line(format!("* LEFT {}", join(names))),
             Notice::Crowd { joined, left } => Frame::line(format!("* CROWD {joined} {left}")),
@@ -165,6 +172,14 @@ impl Notice {
             ["INTRODUCTION", who @ ..] => {
                 Notice::Introduction(Introduction::parse(&who.join(" "))?)
             }
+            ["CLIENT", kind, who @ ..] => Notice::Client {
+                who: Introduction::parse(&who.join(" "))?,
+                is_new: match *kind {
+                    "new" => true,
+                    "known" => false,
+                    _ => return None,
+                },
+            },
             ["JOINED", names @ ..] => Notice::Joined(parse_all(names)?),
             ["LEFT", names @ ..] => Notice::Left(parse_all(names)?),
             ["CROWD", joined, left] => {

@@ -147,7 +147,9 @@ fn every_notice_survives_the_wire() {
         Notice::Broadcast { entry: entry.clone(), own: true },
         Notice::Broadcast { entry, own: false },
         Notice::Replayed { through: 9 },
-        Notice::Introduction(introduction),
+        Notice::Introduction(introduction.clone()),
+        Notice::Client { who: introduction.clone(), is_new: true },
+        Notice::Client { who: introduction, is_new: false },
         Notice::Joined(vec![name("a"), name("b")]),
         Notice::Left(vec![name("c")]),
         Notice::Crowd { joined: 4_000, left: 2 },
@@ -284,6 +286,13 @@ fn any_notice() -> impl Strategy<Value = Notice> {
             let key = Identity::from_seed(&[1; 32]).public_key();
             Notice::Introduction(Introduction { username, receiver: (ip, port).into(), key })
         }),
+        (any_name(), any::<std::net::IpAddr>(), any::<(u16, bool)>()).prop_map(
+            |(username, ip, (port, is_new))| {
+                let key = Identity::from_seed(&[1; 32]).public_key();
+                let who = Introduction { username, receiver: (ip, port).into(), key };
+                Notice::Client { who, is_new }
+            }
+        ),
         names().prop_map(Notice::Joined),
         names().prop_map(Notice::Left),
         any::<(u64, u64)>().prop_map(|(joined, left)| Notice::Crowd { joined, left }),
