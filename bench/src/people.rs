@@ -234,5 +234,6 @@ fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResult<Config> {
         detach_on_chat: false,
         tries: Some(1),
         return_after_idle: false,
+        classroom: None,
     })
 }

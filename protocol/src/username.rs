@@ -8,7 +8,8 @@ use crate::limits::MAX_USERNAME_CHARS;
 /// An account's name: 1 to 32 of `a`–`z`, `0`–`9`, `_`, `-` and `.`, upper case folded to lower.
 ///
 /// The alphabet is ASCII, so that names in different scripts can't look alike. A name starts with a
-/// letter or digit, so that it can't pass for an option or a hidden file.
+/// letter or digit, so that it can't pass for an option or a hidden file. It has a letter or is made of
+/// digits alone, so that it can't pass for an address.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Username(Box<str>);
 
@@ -27,8 +28,10 @@ pub enum UsernameError {
     /// The text begins with `_`, `-` or `.`.
     #[error("a username begins with a letter or a digit")]
     BadStart,
-    /// The text has no letter, so it could be read as an address.
-    #[error("a username has at least one letter, so that it can't be taken for an address")]
+    /// The text has no letter but other signs than digits, so it could be read as an address.
+    #[error(
+        "a username has a letter or is made of digits alone, so that it can't be taken for an address"
+    )]
     NoLetter,
 }
 
@@ -56,7 +59,8 @@ impl FromStr for Username {
         if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return Err(UsernameError::BadStart);
         }
-        if !text.contains(|c: char| c.is_ascii_alphabetic()) {
+        let is_number = text.chars().all(|c| c.is_ascii_digit());
+        if !is_number && !text.contains(|c: char| c.is_ascii_alphabetic()) {
             return Err(UsernameError::NoLetter);
         }
         Ok(Username(text.to_ascii_lowercase().into()))
@@ -110,6 +114,14 @@ mod tests {
         assert_eq!(parse("-take"), Err(UsernameError::BadStart));
         assert_eq!(parse("..a"), Err(UsernameError::BadStart));
         assert_eq!(parse("10.0.0.1"), Err(UsernameError::NoLetter));
+        assert_eq!(parse("1-2"), Err(UsernameError::NoLetter));
+    }
+
+    #[test]
+    fn name_may_be_a_number() {
+        for name in ["1", "42", "007"] {
+            assert_eq!(parse(name).unwrap().as_str(), name);
+        }
     }
 
     #[test]

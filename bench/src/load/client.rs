@@ -94,6 +94,8 @@ impl Client {
             detach_on_chat: false,
             tries: None,
             return_after_idle: false,
+            known_server: None,
+            classroom: false,
             seed: number as u64,
         };
         Client {

@@ -20,6 +20,7 @@ use crate::extension::{self, Extension};
 use crate::failure::Failure;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
 use letschat_core::codes::FailureCode;
+use letschat_core::conversation::ConversationId;
 use letschat_core::session::{Phase, Reply, Request, Typing};
 use letschat_core::view::LinkState;
 use letschat_engine::client::Client;
@@ -183,10 +184,10 @@ impl Call {
         self.command
     }
 
-    /// Aims the call at this chat if it would go to the current one.
-    pub fn aimed_at(mut self, chat: &Username) -> Call {
+    /// Aims the call at this conversation if it would go to the current one.
+    pub fn aimed_at(mut self, conversation: &ConversationId) -> Call {
         if let Some(chosen) = self.command.chat.filter(|chosen| !self.arguments.has(chosen)) {
-            self.arguments.give(chosen, chat.to_string());
+            self.arguments.give(chosen, conversation.to_string());
         }
         self
     }
@@ -307,7 +308,7 @@ impl Dispatcher {
     /// Parses a typed line with a known meaning of plain text.
     pub fn parse(&self, line: &str, typing: &Typing) -> Result<Call, Rejection> {
         let is_marked = is_marked(line);
-        let in_chat = matches!(typing, Typing::Chat(_));
+        let in_chat = *typing != Typing::Commands;
         if !self.context.switches && !is_marked && !in_chat && is_said_by_alias(line) {
             return Err(needs_a_slash());
         }

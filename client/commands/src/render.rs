@@ -12,7 +12,8 @@ use letschat_protocol::username::Username;
 
 use crate::failure::Failure;
 use crate::text;
-use letschat_core::codes::{ChatEnd, RequestEnd};
+use letschat_core::codes::{ChatEnd, LinkEnd, RequestEnd};
+use letschat_core::conversation::ConversationId;
 use letschat_core::event::{Event, KeyState, RequestKind};
 use letschat_core::session::Typing;
 use letschat_core::session::{ChatStatus, Reply, Status, User};
@@ -60,6 +61,11 @@ pub fn failure(failure: &Failure) -> String {
 /// Formats an event and its effect on the open chats. `None` means that people need no line, as for an own
 /// message and for its state when it is lost.
 pub fn event(event: &Event, session: &SessionState) -> Option<String> {
+    if session.classroom
+        && let Some(shown) = in_classroom(event)
+    {
+        return shown;
+    }
     match event {
         Event::Message { own: true, .. }
         | Event::MessageState { is_news: false, .. }
@@ -75,6 +81,27 @@ pub fn event(event: &Event, session: &SessionState) -> Option<String> {
     }
 }
 
+/// Formats an event as the clients of a classroom see it: talk and little else. Returns `None` for one that looks the
+/// same everywhere.
+fn in_classroom(event: &Event) -> Option<Option<String>> {
+    Some(match event {
+        Event::Message { own: true, .. } | Event::Broadcast { own: true, .. } => None,
+        Event::Broadcast { from, text, .. }
+        | Event::Message { from, text, conversation: ConversationId::Everyone, .. } => {
+            Some(client_says(from, text))
+        }
+        Event::Connected { returned, .. } => returned.then(|| "Server: initiated".into()),
+        // The client goes on without it, and says when it is back.
+        Event::Retrying { reason: LinkEnd::Lost | LinkEnd::Closed(_), .. }
+        | Event::LoggedIn { .. } => None,
+        _ => return None,
+    })
+}
+
+fn client_says(who: &Username, text: &str) -> String {
+    format!("Client {who}: {}", indented(text))
+}
+
 /// Offers another chat after one has closed, unless text goes to another already.
 fn other_chat(closed: &Username, session: &SessionState) -> Option<String> {
     if matches!(&session.typing, Typing::Chat(current) if current != closed) {
@@ -88,16 +115,21 @@ fn other_chat(closed: &Username, session: &SessionState) -> Option<String> {
 pub fn way_to(with: &str, typing: &Typing) -> Option<String> {
     let (name, with) = (with, Printable(with));
     match typing {
-        Typing::Chat(current) if current.as_str() != name => {
-            Some(format!("What you type still goes to {current}; `/switch {with}` goes to {with}."))
-        }
-        _ => None,
+        Typing::Chat(current) if current.as_str() == name => None,
+        Typing::Commands => None,
+        typing => typing.conversation().map(|current| {
+            format!("What you type still goes to {current}; `/switch {with}` goes to {with}.")
+        }),
     }
 }
 
 /// Returns the line of an own message, for a front end that shows them: `you → bob: yes`.
-pub fn own_message(event: &Event) -> Option<String> {
+pub fn own_message(event: &Event, session: &SessionState) -> Option<String> {
     match event {
+        Event::Broadcast { own: true, from, text, .. }
+        | Event::Message {
+            own: true, from, text, conversation: ConversationId::Everyone, ..
+        } if session.classroom => Some(client_says(from, text)),
         Event::Message { own: true, conversation, text, .. } => {
             Some(format!("you → {conversation}: {}", indented(text)))
         }
@@ -107,7 +139,7 @@ pub fn own_message(event: &Event) -> Option<String> {
 
 fn line(event: &Event) -> String {
     match event {
-        Event::Connected { server, fingerprint } => {
+        Event::Connected { server, fingerprint, .. } => {
             format!("Connected to {}, key {}.", Printable(server), text::short_key(fingerprint))
         }
         Event::Disconnected { .. }
@@ -115,6 +147,7 @@ fn line(event: &Event) -> String {
         | Event::Notice { .. }
         | Event::Error { .. } => Printable(&text::message(event).unwrap_or_default()).to_string(),
         Event::LoggedIn { username, by } => format!("Logged in as {username}, by {by}."),
+        Event::Initiated { username } => format!("Client {username}: initiated"),
         Event::LeftServer { chats: 0 } => "Left the server.".into(),
         Event::LeftServer { chats } => format!("Left the server; open chats: {chats}."),
         Event::Joined { usernames, count } => crowd(usernames, *count, "came"),
@@ -338,7 +371,7 @@ mod tests {
     fn no_event_steers_a_terminal() {
         let key = KeyState::Changed;
         let events = [
-            Event::Connected { server: hostile(), fingerprint: hostile() },
+            Event::Connected { server: hostile(), fingerprint: hostile(), returned: false },
             Event::Disconnected { reason: LinkEnd::Lost, why: Why::Folder(hostile()) },
             Event::Retrying { reason: LinkEnd::NoServer, attempt: 1, in_ms: 1, why: None },
             Event::Request {

@@ -231,6 +231,11 @@ pub fn failure(failure: &Failure) -> String {
                 "The server's keys of {who} are not signed by {who}; do not trust this server."
             );
         }
+        Failure::WithoutServer => {
+            "No server is reached. Messages go straight to people with whom you have chatted; others wait on \
+             this machine."
+        }
+        Failure::NobodyToWrite => "The server is away, and no other client is known yet.",
         Failure::OutboxFull => "Too many messages wait on this machine already; it was not added.",
         Failure::TooManyBlocked { limit } => {
             return format!("You block {limit} already; `/block NAME off` makes room.");

@@ -28,6 +28,8 @@ pub enum Via {
     Direct,
     /// Through the server.
     Server,
+    /// Straight to a device of theirs, without a chat, while the server is away.
+    Peer,
     /// None yet: it waits on disk.
     Outbox,
 }

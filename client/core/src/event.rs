@@ -29,6 +29,7 @@ pub const NAMES: &[&str] = &[
     "message",
     "message_state",
     "broadcast",
+    "initiated",
     "joined",
     "left",
     "notice",
@@ -41,8 +42,8 @@ pub const NAMES: &[&str] = &[
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The server is reached, and its key is trusted. `server` is its host and port as given,
-    /// `fingerprint` that of its key.
-    Connected { server: String, fingerprint: String },
+    /// `fingerprint` that of its key. `returned` is true if the user was logged in before, or would have been.
+    Connected { server: String, fingerprint: String, returned: bool },
     /// The link to the server ended, and not on the user's request. `why` is `reason` with the
     /// details for people.
     Disconnected {
@@ -132,13 +133,15 @@ pub enum Event {
         own: bool,
         via: Via,
     },
-    /// The state of an own message changed. `via` is the way by which it was sent. `code` says why
-    /// it waits or failed. `is_news` is true if people need a line about it, since no reply says the
+    /// The state of an own message changed: for all recipients or, of a message to everyone, for `to`. `via` is the way
+    /// by which it was sent. `code` says why it waits or failed. `is_news` is true if people need a line about it, since no reply says the
     /// same.
     MessageState {
         conversation: ConversationId,
         #[serde(serialize_with = "digits")]
         id: MessageId,
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "option_name")]
+        to: Option<Username>,
         state: MessageState,
         via: Via,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +165,11 @@ pub enum Event {
         #[serde(serialize_with = "digits")]
         id: MessageId,
         via: Via,
+    },
+    /// A client came to the classroom for the first time. It may be this one.
+    Initiated {
+        #[serde(serialize_with = "name")]
+        username: Username,
     },
     /// Clients became active. `usernames` is empty if only the count is known.
     Joined {
@@ -281,6 +289,13 @@ impl KeyState {
 
 fn name<S: Serializer>(username: &Username, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(username.as_str())
+}
+
+fn option_name<S: Serializer>(
+    username: &Option<Username>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    username.as_ref().map(Username::as_str).serialize(serializer)
 }
 
 fn names<S: Serializer>(usernames: &[Username], serializer: S) -> Result<S::Ok, S::Error> {

@@ -92,6 +92,10 @@ pub enum Failure {
     WhomToWrite,
     /// The server's keys of this person are not signed by them.
     KeysInvalid(Username),
+    /// The server is not reached. The account is open, and the client keeps trying.
+    WithoutServer,
+    /// The server is away, and nobody is known who could be reached without it.
+    NobodyToWrite,
     /// Too many messages wait in the outbox.
     OutboxFull,
     /// The list of blocked people is full: it holds `limit` names.
@@ -210,7 +214,8 @@ impl Failure {
             Failure::ServerKeyChanged { .. } => FailureCode::ServerKeyChanged,
             Failure::ServerKeyUnknown { .. } => FailureCode::ServerKeyUnknown,
             Failure::Folder(_) => FailureCode::Folder,
-            Failure::NotLoggedIn => FailureCode::NotLoggedIn,
+            Failure::NotLoggedIn | Failure::NobodyToWrite => FailureCode::NotLoggedIn,
+            Failure::WithoutServer => FailureCode::NoServer,
             Failure::AlreadyLoggedIn | Failure::AlreadyLoggedInAs(_) => {
                 FailureCode::AlreadyLoggedIn
             }

@@ -11,6 +11,8 @@ use letschat_protocol::peer::ChatId;
 use letschat_protocol::prekey::PrekeyPublic;
 use letschat_protocol::username::Username;
 
+use crate::conversation::ConversationId;
+
 /// The stored state, as read when the account opens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredMail {
@@ -28,13 +30,15 @@ pub struct StoredMail {
     pub prekeys: Vec<StoredPrekey>,
 }
 
-/// An own message whose fate is not known yet.
+/// An own message to one recipient whose fate is not known yet. A message to everyone has one of these for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The message's id.
     pub id: MessageId,
     /// The recipient.
     pub to: Username,
+    /// The conversation: with the recipient, or with everyone.
+    pub conversation: ConversationId,
     /// Its place in the conversation.
     pub place: Place,
     /// The time at which the user sent it, in milliseconds since the Unix epoch.
@@ -43,6 +47,27 @@ pub struct Outgoing {
     pub text: String,
     /// Its stage.
     pub stage: Stage,
+}
+
+/// Identifies an [`Outgoing`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutgoingKey {
+    /// The message's id.
+    pub id: MessageId,
+    /// The recipient.
+    pub to: Username,
+}
+
+impl Outgoing {
+    /// Returns the key of this entry.
+    pub fn key(&self) -> OutgoingKey {
+        OutgoingKey { id: self.id, to: self.to.clone() }
+    }
+
+    /// Returns true if this is the entry with this key.
+    pub fn is(&self, key: &OutgoingKey) -> bool {
+        self.id == key.id && self.to == key.to
+    }
 }
 
 /// The stage of an own message whose fate is not known yet.
@@ -158,7 +183,7 @@ pub enum MailChange {
     /// Add an own message, or replace it. The sequence of its conversation advances to its number.
     Outgoing(Outgoing),
     /// Remove an own message, whose fate is known.
-    Settled(MessageId),
+    Settled(OutgoingKey),
     /// Replace the record of a stream.
     Received(Received),
     /// Remove the record of a stream, since there are too many.
@@ -190,15 +215,16 @@ impl StoredMail {
         match change {
             MailChange::Outgoing(message) => {
                 if let Place::Sequence(number) = message.place {
-                    let last = self.sequences.entry(message.to.to_string()).or_default();
+                    let conversation = message.conversation.to_string();
+                    let last = self.sequences.entry(conversation).or_default();
                     *last = number.max(*last);
                 }
-                match self.outbox.iter_mut().find(|other| other.id == message.id) {
+                match self.outbox.iter_mut().find(|other| other.is(&message.key())) {
                     Some(other) => *other = message.clone(),
                     None => self.outbox.push(message.clone()),
                 }
             }
-            MailChange::Settled(id) => self.outbox.retain(|message| message.id != *id),
+            MailChange::Settled(key) => self.outbox.retain(|message| !message.is(key)),
             MailChange::Received(row) => {
                 self.received.retain(|other| other.stream != row.stream);
                 self.received.push(row.clone());

@@ -97,6 +97,8 @@ pub struct SessionState {
     pub chats: BTreeMap<Username, ChatState>,
     /// The people who ask for a chat.
     pub requests: BTreeSet<Username>,
+    /// True for a client of a classroom.
+    pub classroom: bool,
 }
 
 /// The state of the link to the server.
@@ -168,8 +170,8 @@ impl View {
             self.account.clone_from(&session.username);
             self.conversations.clear();
         }
-        if let Typing::Chat(who) = &session.typing
-            && let Some(current) = self.conversations.get_mut(&ConversationId::Person(who.clone()))
+        if let Some(current) = session.typing.conversation()
+            && let Some(current) = self.conversations.get_mut(&current)
         {
             current.unread = 0;
         }
@@ -185,10 +187,7 @@ impl View {
             self.make_room();
             self.conversations.insert(conversation.clone(), Conversation::default());
         }
-        let is_current = match (&self.session.typing, conversation) {
-            (Typing::Chat(current), ConversationId::Person(who)) => current == who,
-            _ => false,
-        };
+        let is_current = self.session.typing.conversation().as_ref() == Some(conversation);
         let Some(heard) = self.conversations.get_mut(conversation) else { return };
         heard.unread = if is_current || message.own { 0 } else { heard.unread + 1 };
         heard.push(message);
@@ -326,6 +325,7 @@ mod tests {
         view.apply(&Event::MessageState {
             conversation: person("bob"),
             id: MessageId::of_broadcast(1, 1),
+            to: None,
             state: MessageState::Delivered,
             via: Via::Direct,
             code: None,

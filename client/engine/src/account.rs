@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +46,14 @@ pub(crate) struct AccountFolder {
 struct StoredPeer {
     key: String,
     verified: bool,
+    /// The last address at which they received others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    receiver: Option<SocketAddr>,
+}
+
+/// Returns true if the server has accepted a key of this account.
+pub(crate) fn has_key(data_folder: &Path, server: &Fingerprint, username: &Username) -> bool {
+    accounts_folder(data_folder, server).join(username.as_str()).join(IDENTITY_FILE).exists()
 }
 
 /// Locks and reads an account. Without a name, opens the only one that has a key and is not in use.
@@ -114,7 +123,8 @@ impl AccountFolder {
         let stored: BTreeMap<&str, StoredPeer> = peers
             .iter()
             .map(|(name, peer)| {
-                let stored = StoredPeer { key: peer.key.to_string(), verified: peer.verified };
+                let KnownPeer { key, verified, receiver } = *peer;
+                let stored = StoredPeer { key: key.to_string(), verified, receiver };
                 (name.as_str(), stored)
             })
             .collect();
@@ -230,7 +240,8 @@ fn read_peers(path: &Path) -> Result<BTreeMap<Username, KnownPeer>, AccountError
     for (name, peer) in stored {
         let name: Username = name.parse().map_err(|error| unusable(path, &error))?;
         let key: PublicKey = peer.key.parse().map_err(|error| unusable(path, &error))?;
-        peers.insert(name, KnownPeer { key, verified: peer.verified });
+        let StoredPeer { verified, receiver, .. } = peer;
+        peers.insert(name, KnownPeer { key, verified, receiver });
     }
     Ok(peers)
 }

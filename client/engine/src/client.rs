@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use async_channel::Sender;
 use event_listener::Event as Wakeup;
+use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
 use crate::account;
@@ -16,6 +17,7 @@ use crate::address::ServerAddress;
 use crate::driver::{Driver, FromFrontEnd};
 use crate::events::Subscription;
 use crate::net::receiver;
+use crate::net::server_link::bound_to;
 use crate::private_file;
 use crate::settling::settling;
 use crate::trust::KnownServers;
@@ -45,6 +47,25 @@ pub struct Config {
     pub tries: Option<u32>,
     /// True to come back without a request after an idle timeout.
     pub return_after_idle: bool,
+    /// The part in a classroom, for a client of one.
+    pub classroom: Option<Classroom>,
+}
+
+/// The part of a client in a classroom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classroom {
+    /// The local port of connections to the server.
+    pub server_port: u16,
+}
+
+impl Classroom {
+    /// Opens the receiver at the very port that the user chose, and checks the other one.
+    fn listen(&self, config: &Config) -> Result<TcpListener, StartError> {
+        let taken = |port| move |source| StartError::Port { port, source };
+        bound_to(self.server_port, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .map_err(taken(self.server_port))?;
+        receiver::listen_on(config.peer_listen, config.peer_port).map_err(taken(config.peer_port))
+    }
 }
 
 impl Config {
@@ -52,10 +73,14 @@ impl Config {
     /// machine has for the server. The server must have been met before, at this or another
     /// loopback address.
     pub fn only_account(&self) -> Option<Username> {
+        account::only_one(&self.data_folder, &self.known_server()?)
+    }
+
+    /// Returns the key of the server, if it was met before.
+    fn known_server(&self) -> Option<Fingerprint> {
         let known = KnownServers::in_folder(&self.data_folder);
         // An unreadable list is reported when the server is dialled.
-        let server = known.expected(&self.server).ok().flatten()?;
-        account::only_one(&self.data_folder, &server)
+        known.expected(&self.server).ok().flatten()
     }
 }
 
@@ -69,6 +94,9 @@ pub enum StartError {
     /// No port could be opened for peers.
     #[error("no port can be opened for peers: {0}")]
     Receiver(#[source] io::Error),
+    /// A port that the user chose can't be used.
+    #[error("port {port} can't be used: {source}")]
+    Port { port: u16, source: io::Error },
     /// The system has no thread for the client.
     #[error("the client's thread can't be started: {0}")]
     Thread(#[source] io::Error),
@@ -114,8 +142,11 @@ impl Client {
     /// dial the server before a request needs it.
     pub fn start(config: Config) -> Result<Client, StartError> {
         make_data_folder(&config.data_folder)?;
-        let listener =
-            receiver::listen(config.peer_listen, config.peer_port).map_err(StartError::Receiver)?;
+        let listener = match &config.classroom {
+            None => receiver::listen(config.peer_listen, config.peer_port)
+                .map_err(StartError::Receiver)?,
+            Some(classroom) => classroom.listen(&config)?,
+        };
         let port = listener.local_addr().map_err(StartError::Receiver)?.port();
         let session_config = SessionConfig {
             server: config.server.to_string(),
@@ -123,6 +154,8 @@ impl Client {
             detach_on_chat: config.detach_on_chat,
             tries: config.tries,
             return_after_idle: config.return_after_idle,
+            known_server: config.known_server(),
+            classroom: config.classroom.is_some(),
             seed: fastrand::u64(..),
         };
 
@@ -264,6 +297,7 @@ mod tests {
             detach_on_chat: false,
             tries: Some(1),
             return_after_idle: false,
+            classroom: None,
         }
     }
 

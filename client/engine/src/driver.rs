@@ -184,6 +184,7 @@ impl<'a> Running<'a> {
             address: config.server.clone(),
             known: KnownServers::in_folder(&config.data_folder),
             may_accept: config.accept_new,
+            local_port: config.classroom.as_ref().map(|classroom| classroom.server_port),
         };
         Ok(Running {
             executor,

@@ -179,6 +179,7 @@ mod tests {
             detach_on_chat: false,
             tries: Some(1),
             return_after_idle: false,
+            classroom: None,
         };
         let client = Client::start(config).unwrap();
         let (made, runner) = vm::make(Budget::new(Arc::default()), Place(None)).unwrap();

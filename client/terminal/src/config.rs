@@ -2,26 +2,32 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_flags::{ip_address, number};
-use letschat_protocol::username::Username;
+use letschat_protocol::username::{Username, UsernameError};
 
 use crate::frontend::FirstLogin;
 use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
 use letschat_engine::account;
 use letschat_engine::address::{AddressError, ServerAddress};
-use letschat_engine::client::Config;
+use letschat_engine::client::{Classroom, Config};
 
 /// The default port for peers.
 pub const DEFAULT_PEER_PORT: u16 = 4401;
 
 /// Direct, encrypted chat between terminals.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "letschat", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(
+    name = "letschat",
+    version,
+    override_usage = USAGE,
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true
+)]
 pub struct Options {
     /// The server's name or address, in place of --server
     #[arg(value_name = "HOST")]
@@ -30,6 +36,15 @@ pub struct Options {
     /// The server's port
     #[arg(value_name = "PORT", requires = "host", value_parser = number::<u16>(1..=u16::MAX.into()))]
     port: Option<u16>,
+
+    /// With ID PORT1 PORT2: join a classroom on this machine as ID, from PORT1, with PORT2 for peers
+    #[arg(
+        value_name = "PORT2",
+        requires = "port",
+        conflicts_with_all = ["account", "no_login", "detach_on_chat", "script"],
+        value_parser = number::<u16>(1..=u16::MAX.into())
+    )]
+    class_port: Option<u16>,
 
     /// The server; with #FINGERPRINT only that key is accepted, and remembered
     /// [default: 127.0.0.1:4400; the first run at a terminal asks]
@@ -147,6 +162,11 @@ enum Task {
     },
 }
 
+const USAGE: &str = "\
+letschat [OPTIONS] [HOST [PORT]]
+       letschat [OPTIONS] ID PORT1 PORT2
+       letschat open-room HOST PORT";
+
 const AFTER_HELP: &str = "\
 Commands are read from standard input; `/help` lists them.
 
@@ -160,6 +180,9 @@ pub enum OptionsError {
     /// HOST and PORT are not an address.
     #[error("HOST: {0}")]
     Host(#[from] AddressError),
+    /// ID is no username.
+    #[error("ID: {0}")]
+    Id(#[from] UsernameError),
     /// An open room has no JSON or script mode.
     #[error("an open room is talked in at a prompt or with --plain, not with --json or --script")]
     OpenRoom,
@@ -285,21 +308,39 @@ impl Options {
 
     /// Returns the config of the client.
     pub fn to_config(&self) -> Result<Config, OptionsError> {
+        let server = self.server()?;
+        let classroom = self.classroom();
+        // Nobody elsewhere is in a class on this machine.
+        let is_local =
+            classroom.is_some() && server.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let peer_listen = self.peer_listen.or(is_local.then_some(Ipv4Addr::LOCALHOST.into()));
         Ok(Config {
-            server: self.server()?,
+            server,
             data_folder: self.data_folder()?,
-            accept_new: self.accept_new_server || self.is_interactive() || self.is_line(),
-            peer_port: self.peer_port,
-            peer_listen: self.peer_listen,
+            accept_new: self.accept_new_server
+                || classroom.is_some()
+                || self.is_interactive()
+                || self.is_line(),
+            peer_port: self.class_port.unwrap_or(self.peer_port),
+            peer_listen,
+            classroom,
             detach_on_chat: self.detach_on_chat,
             tries: self.tries,
             return_after_idle: self.return_after_idle,
         })
     }
 
+    /// Returns the part in a classroom, if this is a client of one.
+    fn classroom(&self) -> Option<Classroom> {
+        self.class_port.and(self.port).map(|server_port| Classroom { server_port })
+    }
+
     /// Returns the login at the start. Without a name it is the only unused account of this machine
     /// for the server.
-    pub fn first_login(&self, config: &Config) -> FirstLogin {
+    pub fn first_login(&self, config: &Config) -> Result<FirstLogin, OptionsError> {
+        if let (Some(id), Some(_)) = (&self.host, self.class_port) {
+            return Ok(FirstLogin::As(id.parse()?));
+        }
         let account = match &self.account {
             _ if self.no_login => None,
             Some(account) => Some(account.clone()),
@@ -307,11 +348,14 @@ impl Options {
             None if self.script().is_some() => None,
             None => config.only_account(),
         };
-        account.map_or(FirstLogin::None, FirstLogin::As)
+        Ok(account.map_or(FirstLogin::None, FirstLogin::As))
     }
 
     fn server(&self) -> Result<ServerAddress, AddressError> {
         match (&self.host, self.port) {
+            _ if self.class_port.is_some() => {
+                Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine))
+            }
             (None, _) => Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine)),
             (Some(host), None) => host.parse(),
             (Some(host), Some(port)) => ServerAddress::with_port(host, port),
@@ -353,118 +397,4 @@ fn is_dumb() -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-    use letschat_flags::settings_file::sample;
-
-    fn options(arguments: &[&str]) -> Result<Options, clap::Error> {
-        Options::try_parse_from([&["letschat", "--data", "/nowhere"], arguments].concat())
-    }
-
-    fn config(arguments: &[&str]) -> Config {
-        options(arguments).unwrap().to_config().unwrap()
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Options::command().debug_assert();
-    }
-
-    #[test]
-    fn the_sample_settings_are_all_there_are() {
-        let sample = include_str!("../settings.sample.toml");
-        assert_eq!(sample::check::<Options>(sample, &settings_place()), Ok(()));
-    }
-
-    #[test]
-    fn the_server_is_given_by_position_or_by_flag() {
-        let server = |arguments: &[&str]| config(arguments).server.to_string();
-        assert_eq!(server(&["--server", "there:1"]), "there:1");
-        assert_eq!(server(&["there"]), "there:4400");
-        assert_eq!(server(&["there", "99"]), "there:99");
-        assert_eq!(server(&["there", "99", "--server", "elsewhere"]), "there:99");
-        let fingerprint = "ab".repeat(32);
-        let given = config(&[&format!("there#{fingerprint}"), "99"]).server;
-        assert_eq!(given.fingerprint.unwrap().to_string(), fingerprint);
-        assert_eq!(given.port, 99);
-    }
-
-    #[test]
-    fn open_room_is_a_command_and_every_other_word_a_host() {
-        let room = |arguments: &[&str]| options(arguments).unwrap().open_room();
-        let address = room(&["open-room", "::1", "9090"]).unwrap().unwrap();
-        assert_eq!(address.to_string(), "[::1]:9090");
-        for line in [&["there", "99"][..], &["open"], &["openroom"], &["--server", "open-room"]] {
-            assert!(room(line).unwrap().is_none(), "{line:?}");
-        }
-        for plain in [&["--plain", "open-room", "a", "1"][..], &["open-room", "a", "1", "--plain"]]
-        {
-            assert!(options(plain).unwrap().plain, "{plain:?}");
-        }
-        assert!(room(&["open-room", "a b", "1"]).is_err());
-        assert!(room(&["--json", "open-room", "a", "1"]).is_err());
-        for line in [&["open-room"][..], &["open-room", "a"], &["open-room", "a", "0"]] {
-            assert!(options(line).is_err(), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn wrong_usage_is_refused() {
-        for arguments in [
-            &["there", "0"][..],
-            &["there", "x"],
-            &["--server", "a b"],
-            &["--as", "-x"],
-            &["--as", "alice", "--no-login"],
-            &["--json", "--plain"],
-            &["--tries", "0"],
-            &["a", "1", "c"],
-        ] {
-            assert!(options(arguments).is_err(), "{arguments:?}");
-        }
-        assert!(options(&["a b"]).unwrap().to_config().is_err());
-    }
-
-    #[test]
-    fn port_as_a_flag_is_told_where_it_belongs() {
-        for (arguments, told) in [
-            (&["--port", "99"][..], "letschat HOST 99"),
-            (&["-p", "99"], "--server HOST:99"),
-            (&["--port=99"], "letschat HOST PORT"),
-            (&["open-room", "there", "--port", "99"], "'letschat open-room HOST 99'"),
-        ] {
-            let arguments = ["letschat"].iter().chain(arguments).map(OsString::from);
-            let error = Options::read(arguments).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
-        }
-    }
-
-    #[test]
-    fn ports_in_the_wrong_place_are_told() {
-        let server =
-            |arguments: &[&str]| options(arguments).unwrap().to_config().unwrap_err().to_string();
-        for arguments in [&["9090"][..], &["9090", "98"]] {
-            let told = server(arguments);
-            assert!(told.contains("127.0.0.1:9090") && told.contains("--peer-port"), "{told}");
-        }
-        let told = server(&["127.0.0.1:99", "98"]);
-        assert!(told.contains("two ports, 99 and 98"), "{told}");
-        let told = options(&["--server", "9090"]).unwrap_err().to_string();
-        assert!(told.contains("127.0.0.1:9090"), "{told}");
-        let room = |host| options(&["open-room", host, "98"]).unwrap().open_room();
-        assert!(room("a:99").unwrap_err().to_string().contains("two ports, 99 and 98"));
-        assert!(room(&format!("a#{}", "ab".repeat(32))).is_err());
-    }
-
-    #[test]
-    fn the_first_login_is_as_told() {
-        let login = |arguments: &[&str]| {
-            let options = options(arguments).unwrap();
-            options.first_login(&options.to_config().unwrap())
-        };
-        assert_eq!(login(&["--as", "Alice"]), FirstLogin::As("alice".parse().unwrap()));
-        assert_eq!(login(&["--no-login"]), FirstLogin::None);
-        assert_eq!(login(&[]), FirstLogin::None);
-    }
-}
+mod tests;

@@ -68,7 +68,7 @@ fn run(options: Options) -> Result<u8, Failed> {
         return Ok(exit_status::SUCCESS);
     };
     let config = options.to_config().map_err(|error| wrong(&error))?;
-    let login = options.first_login(&config);
+    let login = options.first_login(&config).map_err(|error| wrong(&error))?;
     let script_config = config.clone();
     let history = config.data_folder.join("history");
     let client = Client::start(config).map_err(|error| failed(&error))?;

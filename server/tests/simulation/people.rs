@@ -14,13 +14,13 @@ use letschat_core::session::{
 };
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::dialogue::{Closing, FromServer, Notice, Secret, SessionId};
-use letschat_protocol::identity::Identity;
+use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::username::Username;
 
 use crate::disk::{self, Disk};
 use crate::faults::Hit;
 use crate::history::{ChatHistory, Heard, History, Own};
-use crate::server::WireId;
+use crate::server::{WireId, fingerprint};
 use crate::world::{Event, Plan, World};
 
 /// The time that a front end takes to display an event.
@@ -73,13 +73,15 @@ pub(crate) struct Person {
     pub(crate) history: History,
 }
 
-fn session(seed: u64) -> Session {
+fn session(seed: u64, known_server: Option<Fingerprint>) -> Session {
     Session::new(SessionConfig {
         server: "simulated:4400".into(),
         port: 4401,
         detach_on_chat: false,
         tries: None,
         return_after_idle: true,
+        known_server,
+        classroom: false,
         seed,
     })
 }
@@ -91,7 +93,7 @@ impl Person {
         Person {
             number,
             name: format!("person{number}").parse().unwrap(),
-            session: session(seed),
+            session: session(seed, None),
             identity: Arc::new(Identity::from_seed(&secret)),
             peers: BTreeMap::new(),
             position: LogPosition::default(),
@@ -346,7 +348,7 @@ impl World {
                 let to = conversation.person().expect("it is to a person").clone();
                 let state = match via {
                     Via::Outbox => MessageState::Waiting,
-                    Via::Direct | Via::Server => MessageState::Sent,
+                    Via::Direct | Via::Server | Via::Peer => MessageState::Sent,
                 };
                 let written_ms = self.now.boot_ms;
                 let earlier = who.history.own.insert(id, Own { to, text, written_ms, via, state });
@@ -440,7 +442,7 @@ impl World {
         self.hang_up_server(person);
         let seed = self.random.u64(..);
         let who = &mut self.people[person];
-        who.session = session(seed);
+        who.session = session(seed, Some(fingerprint()));
         who.life += 1;
         who.datagrams = None;
         who.tick_at = None;

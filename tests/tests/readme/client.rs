@@ -62,7 +62,7 @@ pub(crate) fn every_event() -> Vec<Event> {
     let bob = || "bob".parse::<Username>().unwrap();
     let trouble = Trouble::NotSaved { folder: text(), why: text() };
     let events = vec![
-        Event::Connected { server: text(), fingerprint: text() },
+        Event::Connected { server: text(), fingerprint: text(), returned: true },
         Event::Disconnected { reason: LinkEnd::Lost, why: Failure::Ended },
         Event::Retrying { reason: LinkEnd::Lost, attempt: 1, in_ms: 1, why: None },
         Event::LoggedIn { username: bob(), by: "" },

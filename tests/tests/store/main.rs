@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod broadcast_log;
+mod claims;
 mod half_open;
 mod imports;
 mod mailbox;
@@ -26,6 +27,7 @@ use letschat_server::store::{
 };
 
 use broadcast_log::*;
+use claims::*;
 use imports::*;
 use mailbox::*;
 use mysql_schema::MysqlSchema;
@@ -89,6 +91,10 @@ macro_rules! behaves_as_a_store {
             a_log_can_be_appended_to_before_it_was_loaded,
             forgetting_is_up_to_and_including,
             what_was_committed_is_there_although_nobody_closed_the_store,
+            new_name_belongs_to_the_key_that_claims_it,
+            claim_of_an_account_changes_nothing,
+            no_password_is_right_for_a_claimed_name,
+            name_has_one_owner_however_many_want_it,
             import_adds_a_crowd_beside_a_server,
             import_with_a_taken_name_adds_nobody,
             credentials_come_in_pages_with_their_bans,

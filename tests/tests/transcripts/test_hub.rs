@@ -320,7 +320,7 @@ impl Database {
                 };
                 StoreAnswer::Checked { connection, result: Ok(verdict) }
             }
-            StoreRequest::CheckKey { connection, username, key } => {
+            StoreRequest::CheckKey { connection, username, key, .. } => {
                 let verdict = store.check_key(&username, &key, now_ms)?;
                 StoreAnswer::Checked { connection, result: Ok(verdict) }
             }

@@ -4,6 +4,7 @@
 //! notified: to them the request seems to go unanswered.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use letschat_protocol::identity::{PublicKey, safety_number};
 use letschat_protocol::username::Username;
@@ -15,6 +16,9 @@ use crate::failure::Failure;
 
 /// The most people that can be blocked, more than any user needs.
 const MAX_BLOCKED: usize = 10_000;
+
+/// The most people whom a classroom adds to the known ones.
+const MAX_MET: usize = 10_000;
 
 /// The account, while it is open.
 #[derive(Debug, Default)]
@@ -82,6 +86,61 @@ impl AccountState {
         self.open.as_ref().map(|account| account.peers.clone()).unwrap_or_default()
     }
 
+    /// Returns a known peer.
+    pub(super) fn peer(&self, who: &Username) -> Option<KnownPeer> {
+        self.open.as_ref()?.peers.get(who).copied()
+    }
+
+    /// Returns the known person with this key, unless they are blocked.
+    pub(super) fn name_of(&self, key: &PublicKey) -> Option<Username> {
+        let mut peers = self.open.iter().flat_map(|account| &account.peers);
+        let found = peers.find(|(_, peer)| peer.key == *key).map(|(who, _)| who.clone());
+        found.filter(|who| !self.is_blocked(who))
+    }
+
+    /// Returns the people who can be reached without the server, if nobody else answers at their address.
+    pub(super) fn reachable_people(&self) -> Vec<Username> {
+        let peers = self.open.iter().flat_map(|account| &account.peers);
+        let is_reachable = |(who, peer): &(&Username, &KnownPeer)| {
+            peer.receiver.is_some() && !self.is_blocked(who)
+        };
+        peers.filter(is_reachable).map(|(who, _)| who.clone()).collect()
+    }
+
+    /// Remembers a client of a classroom and its address. A changed key is not accepted.
+    pub(super) fn meet(
+        &mut self,
+        cx: &mut Context,
+        who: &Username,
+        key: PublicKey,
+        receiver: SocketAddr,
+    ) {
+        let Some(account) = &self.open else {
+            return;
+        };
+        if !account.peers.contains_key(who) && account.peers.len() < MAX_MET {
+            let peer = KnownPeer { key, verified: false, receiver: Some(receiver) };
+            return self.remember(cx, who, peer);
+        }
+        self.locate(cx, who, key, receiver);
+    }
+
+    /// Notes the address at which a peer with this key receives others.
+    pub(super) fn locate(
+        &mut self,
+        cx: &mut Context,
+        who: &Username,
+        key: PublicKey,
+        receiver: SocketAddr,
+    ) {
+        if let Some(peer) = self.peer(who)
+            && peer.key == key
+            && peer.receiver != Some(receiver)
+        {
+            self.remember(cx, who, KnownPeer { receiver: Some(receiver), ..peer });
+        }
+    }
+
     /// Returns the known key of a peer.
     pub(super) fn known_key(&self, who: &Username) -> Option<PublicKey> {
         self.open.as_ref()?.peers.get(who).map(|peer| peer.key)
@@ -100,7 +159,7 @@ impl AccountState {
     pub(super) fn pin(&mut self, cx: &mut Context, who: &Username, key: PublicKey) -> KeyState {
         let state = self.key_state(who, &key);
         if state == KeyState::New {
-            self.remember(cx, who, KnownPeer { key, verified: false });
+            self.remember(cx, who, KnownPeer { key, verified: false, receiver: None });
         }
         state
     }
@@ -125,7 +184,8 @@ impl AccountState {
         let own = account.identity.public_key();
         let safety_number = safety_number((&account.username, &own), (who, &key));
         if matches && matches!(self.key_state(who, &key), KeyState::New | KeyState::Known) {
-            self.remember(cx, who, KnownPeer { key, verified: true });
+            let receiver = self.peer(who).and_then(|peer| peer.receiver);
+            self.remember(cx, who, KnownPeer { key, verified: true, receiver });
         }
         Ok(Reply::Safety {
             with: who.to_string(),
@@ -181,7 +241,8 @@ impl AccountState {
             return Err(self.show_offer(&who, key, true));
         }
         self.forget_offer(&who);
-        self.remember(cx, &who, KnownPeer { key, verified: false });
+        // The address is that of the person with the earlier key.
+        self.remember(cx, &who, KnownPeer { key, verified: false, receiver: None });
         Ok(Reply::Trusted { with: who.to_string(), fingerprint: fingerprint(&key) })
     }
 }

@@ -37,6 +37,11 @@ pub(super) struct Chats {
 }
 
 impl Chats {
+    /// Returns no chats. Typed lines first mean this.
+    pub(super) fn new(typing: Typing) -> Chats {
+        Chats { typing, ..Chats::default() }
+    }
+
     pub(super) fn typing(&self) -> &Typing {
         &self.typing
     }
@@ -123,8 +128,11 @@ impl Chats {
     }
 
     /// Makes a conversation the current one.
-    pub(super) fn switch(&mut self, to: Username) {
-        self.typing = Typing::Chat(to);
+    pub(super) fn switch(&mut self, to: ConversationId) {
+        self.typing = match to {
+            ConversationId::Person(who) => Typing::Chat(who),
+            ConversationId::Everyone => Typing::Everyone,
+        };
     }
 
     /// Returns the progress of the chat that this stream is of.
@@ -148,11 +156,11 @@ impl Chats {
         chosen.map_err(|_| Failure::NoChatWith(who.to_owned()))
     }
 
-    /// Returns the person of the current conversation. If there is none, it fails even if just one
-    /// chat is left, so that text never goes astray.
-    pub(super) fn current(&self) -> Result<Username, Failure> {
-        match self.typing.chat() {
-            Some(current) => Ok(current.clone()),
+    /// Returns the current conversation. If there is none, it fails even if just one chat is left, so that text never
+    /// goes astray.
+    pub(super) fn current(&self) -> Result<ConversationId, Failure> {
+        match self.typing.conversation() {
+            Some(current) => Ok(current),
             None if self.open.is_empty() => Err(Failure::NoChat),
             None => Err(Failure::NoConversation),
         }
@@ -237,14 +245,21 @@ impl Chats {
     pub(super) fn disconnect(&mut self, cx: &mut Context, id: RequestId, who: Option<&str>) {
         let is_current =
             |name: &Username| who.is_none_or(|who| who.eq_ignore_ascii_case(name.as_str()));
-        if let Some(current) = self.typing.chat().filter(|name| is_current(name))
-            && !self.open.contains_key(current)
-        {
-            // The conversation has no chat, so that leaving it is all.
+        let has_no_chat = match &self.typing {
+            Typing::Commands => false,
+            Typing::Chat(current) => is_current(current) && !self.open.contains_key(current),
+            Typing::Everyone => who.is_none(),
+        };
+        if has_no_chat {
+            // Leaving the conversation is all.
             self.typing = Typing::Commands;
             return cx.answer(id, Reply::Done {});
         }
-        match who.map_or_else(|| self.current(), |who| self.named(who)) {
+        let current = || match self.current()? {
+            ConversationId::Person(who) => Ok(who),
+            ConversationId::Everyone => Err(Failure::NoConversation),
+        };
+        match who.map_or_else(current, |who| self.named(who)) {
             Ok(who) => self.end(cx, &who, Some(id)),
             Err(failure) => cx.fail(id, failure),
         }
@@ -298,6 +313,9 @@ impl Session {
         self.chats.close(&mut self.cx, who, ChatEnd::Replaced);
         self.note_ended_chats();
         let state = self.account.pin(&mut self.cx, who, agreed.key);
+        if let Some(receiver) = agreed.receiver {
+            self.account.locate(&mut self.cx, who, agreed.key, receiver);
+        }
         self.requests.forget_bell(who);
         self.chats.open(&mut self.cx, who, agreed, author, state);
         self.release_held(who);
@@ -317,6 +335,7 @@ impl Session {
                     self.cx.tell(Event::MessageState {
                         conversation: ConversationId::Person(with.clone()),
                         id,
+                        to: None,
                         state: MessageState::Failed,
                         via: Via::Direct,
                         code: None,
@@ -336,12 +355,16 @@ impl Session {
     /// Makes a conversation the current one: that of an open chat, or with a person who is known.
     pub(super) fn switch(&mut self, to: &str) -> Result<Reply, Failure> {
         let unknown = || Failure::NoChatWith(to.to_owned());
-        let who: Username = to.parse().map_err(|_| unknown())?;
+        let who: ConversationId = to.parse().map_err(|_| unknown())?;
+        let ConversationId::Person(who) = who else {
+            self.chats.switch(ConversationId::Everyone);
+            return Ok(Reply::Done {});
+        };
         let is_known = self.chats.is_open(&who)
             || self.account.known_key(&who).is_some()
             || self.server.has_listed(self.account.name(), to);
         is_known.then_some(()).ok_or_else(unknown)?;
-        self.chats.switch(who);
+        self.chats.switch(ConversationId::Person(who));
         Ok(Reply::Done {})
     }
 }

@@ -174,6 +174,8 @@ pub struct KnownPeer {
     pub key: PublicKey,
     /// True if the users compared the safety number.
     pub verified: bool,
+    /// The last address at which they received others, if it is known.
+    pub receiver: Option<SocketAddr>,
 }
 
 /// A position in a server's broadcast log.
@@ -197,8 +199,8 @@ pub enum Effect {
     CloseServer,
     /// Find, lock and read the account in the user's folder, for the server of this fingerprint.
     /// Answered by [`Input::Account`]. The receiver then uses this account's key. Without a name,
-    /// the only account is meant.
-    OpenAccount { server: Fingerprint, username: Option<Username> },
+    /// the only account is meant. With `is_offline`, only one that has a key is opened.
+    OpenAccount { server: Fingerprint, username: Option<Username>, is_offline: bool },
     /// Unlock the account. The receiver accepts no more new links.
     CloseAccount,
     /// Write to the open account's folder.

@@ -17,6 +17,8 @@ const INTRODUCTION_WAIT_MS: u64 = 5_000;
 /// The most links that have arrived and have no purpose yet. Beyond that the oldest of the address
 /// with the most is evicted.
 const MAX_ARRIVED: usize = 64;
+/// The time after which an idle link for deliveries is closed.
+const DELIVERIES_MS: u64 = 300_000;
 /// The most links of blocked people.
 const MAX_IGNORED: usize = 16;
 
@@ -39,6 +41,10 @@ pub(super) enum LinkUse {
     Chat(Username),
     /// None yet: the link has arrived.
     Arrived(Arrived),
+    /// The delivery of own messages to this person, outside of a chat.
+    Deliver(Username),
+    /// The deliveries of the person with this key. It is closed if none comes until that time.
+    Deliveries { key: PublicKey, until_ms: u64 },
     /// None: a blocked person waits for an answer until this time.
     Ignored { until_ms: u64 },
 }
@@ -127,6 +133,35 @@ impl Links {
         })
     }
 
+    /// Uses a link for the deliveries of the person with this key. Returns their earlier links.
+    pub(super) fn serve_deliveries(
+        &mut self,
+        link: LinkId,
+        key: PublicKey,
+        now_ms: u64,
+    ) -> Vec<LinkId> {
+        self.serve(link, LinkUse::Deliveries { key, until_ms: now_ms + DELIVERIES_MS });
+        let is_earlier = |(other, one): (&LinkId, &LinkUse)| {
+            let is_theirs =
+                matches!(one, LinkUse::Deliveries { key: theirs, .. } if *theirs == key);
+            (is_theirs && *other != link).then_some(*other)
+        };
+        self.uses.iter().filter_map(is_earlier).collect()
+    }
+
+    /// Returns the links for deliveries on which none has come for long.
+    pub(super) fn idle(&self, now_ms: u64) -> Vec<LinkId> {
+        let is_idle = |one: &LinkUse| matches!(one, LinkUse::Deliveries { until_ms, .. } if *until_ms <= now_ms);
+        self.uses.iter().filter(|(_, one)| is_idle(one)).map(|(link, _)| *link).collect()
+    }
+
+    /// Returns the links for deliveries in both directions.
+    pub(super) fn for_deliveries(&self) -> Vec<LinkId> {
+        let is_one =
+            |one: &LinkUse| matches!(one, LinkUse::Deliver(_) | LinkUse::Deliveries { .. });
+        self.uses.iter().filter(|(_, one)| is_one(one)).map(|(link, _)| *link).collect()
+    }
+
     /// Keeps the link of a blocked person. Returns false if there are too many.
     pub(super) fn ignore(&mut self, link: LinkId, until_ms: u64) -> bool {
         let has_room = self.all_ignored().count() < MAX_IGNORED;
@@ -152,7 +187,12 @@ impl Links {
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let arrived = self.all_arrived().map(|(_, one)| one.due_ms);
-        arrived.chain(self.all_ignored().map(|(_, until_ms)| until_ms)).min()
+        let ignored = self.all_ignored().map(|(_, until_ms)| until_ms);
+        let deliveries = self.uses.values().filter_map(|one| match one {
+            LinkUse::Deliveries { until_ms, .. } => Some(*until_ms),
+            _ => None,
+        });
+        arrived.chain(ignored).chain(deliveries).min()
     }
 
     fn all_arrived(&self) -> impl Iterator<Item = (LinkId, &Arrived)> {

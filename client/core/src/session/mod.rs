@@ -54,6 +54,7 @@ mod typing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::peer::{PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
@@ -87,6 +88,10 @@ pub struct SessionConfig {
     pub tries: Option<u32>,
     /// True to come back without a request after an idle timeout.
     pub return_after_idle: bool,
+    /// The key of the server, if it was met before.
+    pub known_server: Option<Fingerprint>,
+    /// True for a client of a classroom. Its texts to everyone go straight to the others while the server is away.
+    pub classroom: bool,
     /// A random seed for chat names and jitter. It is not secret.
     pub seed: u64,
 }
@@ -123,6 +128,7 @@ pub struct Session {
 impl Session {
     /// Returns a new, offline session.
     pub fn new(config: SessionConfig) -> Session {
+        let chats = Chats::new(if config.classroom { Typing::Everyone } else { Typing::Commands });
         Session {
             cx: Context::new(config),
             account: AccountState::default(),
@@ -130,7 +136,7 @@ impl Session {
             broadcasts: Broadcasts::default(),
             calls: Calls::default(),
             requests: Requests::default(),
-            chats: Chats::default(),
+            chats,
             mail: Mail::default(),
             quitting: None,
             told: SessionState::default(),
@@ -217,6 +223,7 @@ impl Session {
             && told.phase == self.phase()
             && told.username.as_ref() == self.account.name()
             && told.typing == *self.typing()
+            && told.classroom == self.cx.config().classroom
             && told.chats.iter().map(|(who, state)| (who, *state)).eq(self.chats.states())
             && told.requests == self.asking();
         if is_told {
@@ -229,6 +236,7 @@ impl Session {
             typing: self.typing().clone(),
             chats: self.chats.states().map(|(who, state)| (who.clone(), state)).collect(),
             requests: self.asking(),
+            classroom: self.cx.config().classroom,
         };
         self.cx.tell(Event::State(Box::new(self.told.clone())));
     }
@@ -263,6 +271,9 @@ impl Session {
         for (link, why) in self.cx.links.overdue(self.cx.now_ms()) {
             self.cx.refuse(link, why);
         }
+        for link in self.cx.links.idle(self.cx.now_ms()) {
+            self.cx.close(link);
+        }
         self.chats.tick(&mut self.cx);
         self.tick_mail();
     }
@@ -272,6 +283,7 @@ impl Session {
         match self.cx.links.purpose(link).cloned() {
             Some(LinkUse::Call(who)) => self.say_call(&who, link),
             Some(LinkUse::Chat(who)) => self.chats.resume(&mut self.cx, &who, link),
+            Some(LinkUse::Deliver(who)) => self.peer_reached(&who, link),
             _ => self.cx.close(link),
         }
     }
@@ -289,6 +301,12 @@ impl Session {
                 }
             }
             Some(LinkUse::Arrived(_)) => self.newcomer_said(link, message),
+            Some(LinkUse::Deliver(who)) => self.delivery_answered(&who, link, &message),
+            Some(LinkUse::Deliveries { key, .. }) => match message {
+                PeerMessage::Deliver { body } => self.delivery_arrived(link, key, &body),
+                PeerMessage::Ping | PeerMessage::Pong => {}
+                _ => self.cx.close(link),
+            },
             Some(LinkUse::Ignored { .. }) | None => {}
         }
     }
@@ -299,7 +317,9 @@ impl Session {
             Some(LinkUse::Call(who)) => self.call_lost(&who, why),
             Some(LinkUse::Asked(who)) => self.asker_gone(&who),
             Some(LinkUse::Chat(who)) => self.chats.link_broke(&mut self.cx, &who, link),
-            Some(LinkUse::Arrived(_) | LinkUse::Ignored { .. }) | None => {}
+            Some(LinkUse::Deliver(who)) => self.peer_unreached(&who),
+            Some(LinkUse::Arrived(_) | LinkUse::Deliveries { .. } | LinkUse::Ignored { .. })
+            | None => {}
         }
     }
 
@@ -310,6 +330,13 @@ impl Session {
         let (cx, account, server) = (&mut self.cx, &mut self.account, &mut self.server);
         if request.is_local_activity() {
             server.report_activity(cx);
+        }
+        if let Request::Broadcast(text) = &request
+            && cx.config().classroom
+            && !server.is_logged_in()
+        {
+            let text = text.clone();
+            return self.send_to_everyone(id, text);
         }
         if request.is_for_server() && !server.is_logged_in() {
             return server.ask_when_back(cx, account, id, request);

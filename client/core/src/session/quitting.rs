@@ -16,6 +16,11 @@ pub(super) struct Quitting {
 }
 
 impl Quitting {
+    /// Returns true once nothing more is begun.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_left_server
+    }
+
     /// Returns the deadline.
     pub(super) fn until_ms(&self, now_ms: u64) -> Option<u64> {
         (self.until_ms > now_ms || !self.has_left_server).then_some(self.until_ms)

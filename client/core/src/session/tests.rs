@@ -50,12 +50,18 @@ fn name(text: &str) -> Username {
 
 impl TestSession {
     fn new(tries: Option<u32>) -> TestSession {
+        TestSession::with(tries, None, false)
+    }
+
+    fn with(tries: Option<u32>, known_server: Option<Fingerprint>, classroom: bool) -> TestSession {
         let config = SessionConfig {
             server: "there:4400".into(),
             port: 4401,
             detach_on_chat: false,
             tries,
             return_after_idle: false,
+            known_server,
+            classroom,
             seed: 1,
         };
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };

@@ -3,6 +3,7 @@
 use letschat_protocol::username::Username;
 
 use super::context::Context;
+use crate::conversation::ConversationId;
 use crate::notice::Notice;
 
 /// The meaning of a typed line without a `/`.
@@ -13,21 +14,33 @@ pub enum Typing {
     Commands,
     /// It is a text for this person, over an open chat or by another route.
     Chat(Username),
+    /// It is a text for everyone.
+    Everyone,
 }
 
 impl Typing {
     /// Returns the person whom the line is for.
     pub fn chat(&self) -> Option<&Username> {
         match self {
-            Typing::Commands => None,
+            Typing::Commands | Typing::Everyone => None,
             Typing::Chat(with) => Some(with),
+        }
+    }
+
+    /// Returns the conversation that the line is for.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Typing::Commands => None,
+            Typing::Chat(with) => Some(ConversationId::Person(with.clone())),
+            Typing::Everyone => Some(ConversationId::Everyone),
         }
     }
 
     /// Notes that a chat opened. It becomes current if its user asked for that, or if lines are
     /// commands. Otherwise the user may be typing for somebody else.
     pub(super) fn opened(&mut self, cx: &mut Context, who: &Username, switch: bool) {
-        if self.chat().is_some_and(|before| before != who) {
+        let is_elsewhere = *self != Typing::Commands && self.chat() != Some(who);
+        if is_elsewhere {
             if !switch {
                 return;
             }

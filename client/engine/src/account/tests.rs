@@ -28,8 +28,10 @@ fn error(data: &Path, username: Option<&str>) -> AccountError {
 fn what_is_saved_is_there_again() {
     let data = tempfile::tempdir().unwrap();
     let (account, folder) = open(data.path(), &server(), Some(name("alice"))).ok().unwrap();
-    let key = account.identity.public_key();
-    let bob = KnownPeer { key: Identity::from_seed(&[2; 32]).public_key(), verified: true };
+    let own = account.identity.public_key();
+    let key = Identity::from_seed(&[2; 32]).public_key();
+    let receiver = Some("[fe80::1%3]:4401".parse().unwrap());
+    let bob = KnownPeer { key, verified: true, receiver };
     let peers = BTreeMap::from([(name("bob"), bob)]);
     let position = LogPosition { epoch: u64::MAX, through: 7 };
     folder.save_identity().unwrap();
@@ -41,7 +43,7 @@ fn what_is_saved_is_there_again() {
 
     let (account, _folder) = open(data.path(), &server(), None).ok().unwrap();
     assert_eq!(account.username, name("alice"));
-    assert_eq!(account.identity.public_key(), key);
+    assert_eq!(account.identity.public_key(), own);
     assert_eq!(account.peers, peers);
     assert_eq!(account.blocked, blocked);
     assert_eq!(account.position, position);

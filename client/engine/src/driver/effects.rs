@@ -43,8 +43,15 @@ impl Running<'_> {
                 }
             }
             Effect::CloseServer => self.close_server(),
-            Effect::OpenAccount { server, username } => {
-                let result = self.open_account(&server, username);
+            Effect::OpenAccount { server, username, is_offline } => {
+                let top = &self.config.data_folder;
+                let is_missing = |name: &Username| !account::has_key(top, &server, name);
+                let result = match &username {
+                    Some(name) if is_offline && is_missing(name) => {
+                        Err(AccountError::NotOne(Vec::new()))
+                    }
+                    _ => self.open_account(&server, username),
+                };
                 self.at_once.push_back(Input::Account(result));
             }
             Effect::CloseAccount => self.close_account(),

@@ -302,7 +302,15 @@ mod tests {
             let conversation = ConversationId::Everyone;
             let (state, via) = (MessageState::Delivered, Via::Direct);
             telling.tell(
-                Event::MessageState { conversation, id, state, via, code: None, is_news: false },
+                Event::MessageState {
+                    conversation,
+                    id,
+                    to: None,
+                    state,
+                    via,
+                    code: None,
+                    is_news: false,
+                },
                 None,
                 0,
             );

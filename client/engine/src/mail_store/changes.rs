@@ -1,7 +1,8 @@
 //! The changes, as statements. Each can be repeated.
 
 use letschat_core::mail::{
-    Held, MailChange, Outgoing, OwedReceipt, Received, Stage, StoredPrekey, Stream, StreamSource,
+    Held, MailChange, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, StoredPrekey, Stream,
+    StreamSource,
 };
 use letschat_protocol::body::Place;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
@@ -17,7 +18,11 @@ pub(super) fn apply(connection: &Connection, change: &MailChange) -> rusqlite::R
     let run = |sql, id: [u8; 16]| run(connection, sql, [id]);
     match change {
         MailChange::Outgoing(message) => put_outgoing(connection, message),
-        MailChange::Settled(id) => run("DELETE FROM outbox WHERE id = ?1", id.to_bytes()),
+        MailChange::Settled(OutgoingKey { id, to }) => self::run(
+            connection,
+            "DELETE FROM outbox WHERE id = ?1 AND recipient = ?2",
+            params![id.to_bytes(), to.as_str()],
+        ),
         MailChange::Received(record) => put_received(connection, record),
         MailChange::Unrecorded(stream) => {
             let (is_chat, source) = source_columns(stream);
@@ -67,10 +72,11 @@ pub(super) fn add_prekey(
 }
 
 fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result<()> {
-    let Outgoing { id, to, place, time_ms, text, stage } = message;
+    let Outgoing { id, to, conversation, place, time_ms, text, stage } = message;
+    let conversation = conversation.to_string();
     let (chat, number) = match place {
         Place::Sequence(number) => {
-            raise_sequence(connection, to.as_str(), *number)?;
+            raise_sequence(connection, &conversation, *number)?;
             (None, *number)
         }
         Place::Chat { chat, number } => (Some(chat.to_string()), *number),
@@ -82,15 +88,17 @@ fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result
     };
     run(
         connection,
-        "INSERT INTO outbox (id, recipient, chat, number, time_ms, text, stage, until_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (id) DO UPDATE SET
-             recipient = excluded.recipient, chat = excluded.chat, number = excluded.number,
+        "INSERT INTO outbox
+             (id, recipient, conversation, chat, number, time_ms, text, stage, until_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (id, recipient) DO UPDATE SET
+             conversation = excluded.conversation, chat = excluded.chat, number = excluded.number,
              time_ms = excluded.time_ms, text = excluded.text, stage = excluded.stage,
              until_ms = excluded.until_ms",
         params![
             id.to_bytes(),
             to.as_str(),
+            conversation,
             chat,
             column(number),
             column(*time_ms),

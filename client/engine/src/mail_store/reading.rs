@@ -67,7 +67,7 @@ fn sequences(connection: &Connection) -> rusqlite::Result<Vec<(String, u64)>> {
 }
 
 fn outbox(connection: &Connection) -> rusqlite::Result<Vec<Outgoing>> {
-    let query = "SELECT id, recipient, chat, number, time_ms, text, stage, until_ms
+    let query = "SELECT id, recipient, chat, number, time_ms, text, stage, until_ms, conversation
                  FROM outbox ORDER BY position";
     rows(
         connection,
@@ -94,6 +94,7 @@ fn outbox(connection: &Connection) -> rusqlite::Result<Vec<Outgoing>> {
             Ok(Outgoing {
                 id: id(row, 0)?,
                 to: username(row, 1)?,
+                conversation: row.get_ref(8)?.as_str()?.parse().map_err(refused)?,
                 place,
                 time_ms: number(row, 4)?,
                 text: row.get(5)?,

@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::reading::refused;
 
 /// The migrations to each version from the one before. A released one is never changed.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE sequences (
         conversation TEXT    NOT NULL PRIMARY KEY,
         last         INTEGER NOT NULL
@@ -66,7 +67,29 @@ pub(super) const MIGRATIONS: &[&str] = &["
         is_due       INTEGER NOT NULL CHECK (is_due IN (0, 1))
     ) STRICT;
     INSERT INTO erasure VALUES (1, 0);
-"];
+",
+    "
+    ALTER TABLE outbox RENAME TO earlier_outbox;
+    CREATE TABLE outbox (
+        position     INTEGER NOT NULL PRIMARY KEY,
+        id           BLOB    NOT NULL CHECK (length(id) = 16),
+        recipient    TEXT    NOT NULL,
+        -- The recipient's name, or `everyone`.
+        conversation TEXT    NOT NULL,
+        chat         TEXT,
+        number       INTEGER NOT NULL,
+        time_ms      INTEGER NOT NULL,
+        text         TEXT    NOT NULL,
+        stage        TEXT    NOT NULL CHECK (stage IN ('waiting', 'sent', 'kept')),
+        until_ms     INTEGER CHECK ((until_ms IS NULL) = (stage = 'waiting')),
+        UNIQUE (id, recipient)
+    ) STRICT;
+    INSERT INTO outbox
+        SELECT position, id, recipient, recipient, chat, number, time_ms, text, stage, until_ms
+        FROM earlier_outbox;
+    DROP TABLE earlier_outbox;
+",
+];
 
 /// Returns the version of the tables, or 0 for an empty database. This is the first read of the file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {

@@ -6,7 +6,10 @@ mod secrets;
 use super::*;
 use std::fs;
 
-use letschat_core::mail::{Held, Outgoing, OwedReceipt, Received, Stage, Stream, StreamSource};
+use letschat_core::conversation::ConversationId;
+use letschat_core::mail::{
+    Held, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, Stream, StreamSource,
+};
 use letschat_protocol::body::Place;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
@@ -90,11 +93,17 @@ fn outgoing(number: u64, text: &str) -> Outgoing {
     Outgoing {
         id: id(number),
         to: name("bob"),
+        conversation: ConversationId::Person(name("bob")),
         place: Place::Sequence(number),
         time_ms: 1_700_000_000_000 + number,
         text: text.into(),
         stage: Stage::Waiting,
     }
+}
+
+/// Returns the change that removes an own message to bob.
+fn settled(number: u64) -> MailChange {
+    MailChange::Settled(OutgoingKey { id: id(number), to: name("bob") })
 }
 
 fn stream(conversation: &str) -> Stream {

@@ -34,7 +34,8 @@ pub(crate) fn listen(address: Option<IpAddr>, wanted_port: u16) -> io::Result<Tc
     })
 }
 
-fn listen_on(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
+/// Listens at this port alone.
+pub(crate) fn listen_on(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     if let Some(address) = address {
         return listen_at(SocketAddr::new(address, port));
     }

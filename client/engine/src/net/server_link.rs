@@ -1,11 +1,12 @@
 //! The link to the server: dialling, TLS, the check of its key, then frames in and out.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use async_channel::Sender;
 use async_executor::{LocalExecutor, Task};
+use async_io::Async;
 use async_net::TcpStream;
 use futures_lite::FutureExt as _;
 use futures_rustls::TlsConnector;
@@ -14,6 +15,8 @@ use letschat_protocol::dialogue::{ReplyAssembler, Request};
 use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::tls::{self, Exported};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::happy_eyeballs::{first_success, interleaved};
 use super::link::{self, End, Unreadable};
@@ -32,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) known: KnownServers,
     /// True to accept a key that has never been seen.
     pub(crate) may_accept: bool,
+    /// The port of this machine from which it is dialled, or `None` for any.
+    pub(crate) local_port: Option<u16>,
 }
 
 /// The result of a successful dial.
@@ -119,7 +124,7 @@ async fn dial(target: &Target) -> Result<Linked, Unreached> {
 /// Reaches the server at the first of these addresses where it proves its key.
 async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Unreached> {
     first_reached(addresses, async |at| {
-        let stream = handshake(at).await?;
+        let stream = handshake(at, target.local_port).await?;
         judge(target, stream, at).map_err(|why| Failed { step: Step::Judgement, why })
     })
     .await
@@ -132,7 +137,7 @@ async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Un
 /// The server is not reached. The text says why, as a clause.
 pub fn probe(server: &ServerAddress) -> Result<(), String> {
     let probed = async_io::block_on(async {
-        first_reached(resolve(server).await?, async |at| handshake(at).await.map(drop)).await
+        first_reached(resolve(server).await?, async |at| handshake(at, None).await.map(drop)).await
     });
     probed.map_err(|why| match why {
         Unreached::NoServer(detail) => detail,
@@ -176,16 +181,51 @@ struct Failed {
     why: Unreached,
 }
 
-async fn handshake(address: SocketAddr) -> Result<TlsStream<TcpStream>, Failed> {
+async fn handshake(
+    address: SocketAddr,
+    local_port: Option<u16>,
+) -> Result<TlsStream<TcpStream>, Failed> {
     let mut step = Step::Connect;
     let secured = within(HANDSHAKE_TIMEOUT, async {
-        let stream = TcpStream::connect(address).await?;
+        let stream = match local_port {
+            Some(port) => connect_from(port, address).await?,
+            None => TcpStream::connect(address).await?,
+        };
         step = Step::Handshake;
         stream.set_nodelay(true)?;
         let connector = TlsConnector::from(tls::client());
         connector.connect(tls::unused_name(), stream).await
     });
     secured.await.map_err(|error| Failed { step, why: unreached(&error) })
+}
+
+/// Connects from this port, also if an earlier connection from it is not forgotten yet.
+async fn connect_from(port: u16, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = bound_to(port, to)?;
+    socket.set_nonblocking(true)?;
+    let begun = socket.connect(&to.into());
+    begun.or_else(|error| match Errno::from_io_error(&error) {
+        Some(Errno::INPROGRESS) => Ok(()),
+        _ => Err(error),
+    })?;
+    let stream = Async::new_nonblocking(std::net::TcpStream::from(socket))?;
+    stream.writable().await?;
+    match stream.get_ref().take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream.into()),
+    }
+}
+
+/// Returns a socket that is bound to this port of the address family.
+pub(crate) fn bound_to(port: u16, family_of: SocketAddr) -> io::Result<Socket> {
+    let any: IpAddr = match family_of {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = Socket::new(Domain::for_address(family_of), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::new(any, port).into())?;
+    Ok(socket)
 }
 
 fn judge(
@@ -210,6 +250,9 @@ fn unreached(error: &io::Error) -> Unreached {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => {
+            "another program uses this client's port for the server".into()
+        }
         io::ErrorKind::TimedOut => "there was no answer in time".into(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             "there is no way to that address".into()

@@ -194,8 +194,10 @@ impl Console {
         if self.is_another_retry(event) {
             return self.screen.show_event(String::new(), receipt).await;
         }
-        let shown = render::own_message(event)
-            .or_else(|| self.prompt_state.read_view(|view| render::event(event, &view.session)));
+        let shown = self.prompt_state.read_view(|view| {
+            let own = render::own_message(event, &view.session);
+            own.or_else(|| render::event(event, &view.session))
+        });
         let Some(text) = shown else {
             // Confirm in order: earlier events may not be on the screen yet.
             return self.screen.show_event(String::new(), receipt).await;
@@ -338,6 +340,7 @@ fn appearance(event: &Event) -> (Kind, Option<u64>) {
         | Event::Retrying { .. }
         | Event::LoggedIn { .. }
         | Event::LeftServer { .. }
+        | Event::Initiated { .. }
         | Event::Joined { .. }
         | Event::Left { .. }
         | Event::State(_)

@@ -357,6 +357,10 @@ impl<D: Dialect + 'static> Run<D> {
         if result.is_err() {
             self.conclude(&CommandResult { command, id: None, result }).await;
         }
+        if self.client.read_view(|view| view.session.classroom && view.session.username.is_some()) {
+            // A class goes on without its server.
+            self.first_failure.set(None);
+        }
     }
 
     /// Returns the call of an entry.

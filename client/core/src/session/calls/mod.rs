@@ -244,6 +244,14 @@ impl Session {
                 let key = arrived.key;
                 self.chats.resumed_by_peer(&mut self.cx, (link, &key), chat, received);
             }
+            PeerMessage::Deliver { body } => {
+                let key = arrived.key;
+                self.delivery_arrived(link, key, &body);
+            }
+            PeerMessage::Knock => {
+                let key = arrived.key;
+                self.knocked(link, key);
+            }
             PeerMessage::Ping | PeerMessage::Pong => {}
             _ => self.cx.close(link),
         }

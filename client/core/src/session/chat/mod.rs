@@ -393,6 +393,7 @@ impl Chat {
             cx.tell(Event::MessageState {
                 conversation,
                 id,
+                to: None,
                 state,
                 via,
                 code: None,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
+use crate::conversation::Via;
 use crate::mail::{Held, MailChange, OwedReceipt, Received, Stream};
+use crate::session::LinkId;
 use crate::watermark::Watermark;
 
 /// The most numbers of a stream beyond its first gap. If there are more, the gap is given up.
@@ -35,16 +37,35 @@ pub(super) struct Arrivals {
     ended_chats: Vec<EndedChat>,
 }
 
+/// A delivery, to be acknowledged to whoever delivered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// The server delivered an envelope under this number.
+    Server(u64),
+    /// The author delivered the message of this id over this link.
+    Peer(LinkId, MessageId),
+}
+
+impl Delivery {
+    /// Returns the way by which the message came.
+    pub(super) fn via(self) -> Via {
+        match self {
+            Delivery::Server(_) => Via::Server,
+            Delivery::Peer(..) => Via::Peer,
+        }
+    }
+}
+
 /// A message from its arrival to its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) stream: Stream,
     pub(super) number: u64,
     pub(super) id: MessageId,
-    /// The numbers of its deliveries: more than one if the server repeated it.
-    pub(super) deliveries: Vec<u64>,
+    /// Its deliveries: more than one if it was repeated.
+    pub(super) deliveries: Vec<Delivery>,
     pub(super) bytes: usize,
-    /// The author, if they get a receipt.
+    /// The author, if they get a receipt through the server.
     pub(super) receipt_to: Option<Username>,
     /// True if the message was held until now.
     pub(super) was_held: bool,
@@ -95,11 +116,12 @@ impl Arrivals {
         Arrivals { chats, recorded: recorded.into_iter().collect(), ..Arrivals::default() }
     }
 
-    /// Judges an arriving message. `chat` is the progress of its live chat, if it names one.
+    /// Judges an arriving message. `receipt_to` is its author if this delivery calls for a receipt, and `chat` is the
+    /// progress of its live chat if it names one.
     pub(super) fn judge(
         &mut self,
         (stream, number): (&Stream, u64),
-        delivery: u64,
+        (delivery, receipt_to): (Delivery, Option<&Username>),
         chat: Option<ChatProgress>,
     ) -> Verdict {
         let is_recorded = |watermark: &Watermark| watermark.has(number);
@@ -111,6 +133,7 @@ impl Arrivals {
         let pending = self.displaying.values_mut().chain(&mut self.displayed);
         if let Some(same) = pending.into_iter().find(is_same) {
             same.deliveries.push(delivery);
+            same.receipt_to = same.receipt_to.take().or(receipt_to.cloned());
             return Verdict::Pending;
         }
         let ended = self.ended_chats.iter().find(|chat| chat.stream == *stream);
@@ -180,7 +203,7 @@ impl Arrivals {
 
     /// Takes the displayed messages. Returns the changes that record them, the receipts that are owed for them, and the
     /// deliveries to acknowledge then.
-    pub(super) fn record(&mut self) -> (Vec<MailChange>, Vec<OwedReceipt>, Vec<u64>) {
+    pub(super) fn record(&mut self) -> (Vec<MailChange>, Vec<OwedReceipt>, Vec<Delivery>) {
         self.record_due_ms = None;
         let displayed = std::mem::take(&mut self.displayed);
         let mut streams = BTreeSet::new();
@@ -311,8 +334,11 @@ mod tests {
         }
         assert_eq!(rows.len(), MAX_CHATS);
         let mut again = Arrivals::new(rows);
-        assert_eq!(again.judge((&chat(u128::MAX), 1), 1, None), Verdict::New);
+        assert_eq!(
+            again.judge((&chat(u128::MAX), 1), (Delivery::Server(1), None), None),
+            Verdict::New
+        );
         let newest = chat(u128::MAX - MAX_CHATS as u128);
-        assert_eq!(again.judge((&newest, 1), 1, None), Verdict::Recorded);
+        assert_eq!(again.judge((&newest, 1), (Delivery::Server(1), None), None), Verdict::Recorded);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use letschat_protocol::message_id::MessageId;
 
+use super::arrivals::Delivery;
 use crate::mail::MailChange;
 use crate::session::Effect;
 use crate::session::context::Context;
@@ -19,8 +20,8 @@ pub(super) enum After {
     Queued(MessageId),
     /// An own message of a chat that ended is in the outbox.
     HandedOver(MessageId),
-    /// The deliveries of these numbers can be acknowledged, since these changes record them.
-    Acknowledge(Vec<u64>, Vec<MailChange>),
+    /// These deliveries can be acknowledged, since these changes record them.
+    Acknowledge(Vec<Delivery>, Vec<MailChange>),
     /// Nothing waits for it.
     Nothing,
 }
@@ -31,7 +32,7 @@ pub(super) struct Commits {
     last: u64,
     waiting: VecDeque<(u64, After)>,
     /// The records that failed, each with the deliveries that wait for it.
-    failed: Vec<(Vec<MailChange>, Vec<u64>)>,
+    failed: Vec<(Vec<MailChange>, Vec<Delivery>)>,
     /// The time at which they are tried again.
     retry_ms: Option<u64>,
 }
@@ -54,7 +55,7 @@ impl Commits {
     pub(super) fn keep_failed(
         &mut self,
         changes: Vec<MailChange>,
-        deliveries: Vec<u64>,
+        deliveries: Vec<Delivery>,
         now_ms: u64,
     ) {
         self.failed.push((changes, deliveries));
@@ -62,14 +63,14 @@ impl Commits {
     }
 
     /// Takes the records that failed, if it is time to try them again.
-    pub(super) fn take_failed(&mut self, now_ms: u64) -> Vec<(Vec<MailChange>, Vec<u64>)> {
+    pub(super) fn take_failed(&mut self, now_ms: u64) -> Vec<(Vec<MailChange>, Vec<Delivery>)> {
         match self.retry_ms.take_if(|retry_ms| *retry_ms <= now_ms) {
             Some(_) => std::mem::take(&mut self.failed),
             None => Vec::new(),
         }
     }
 
-    /// Forgets the records that failed. The server delivers their messages again.
+    /// Forgets the records that failed. Their messages are delivered again.
     pub(super) fn forget_failed(&mut self) {
         self.failed.clear();
         self.retry_ms = None;

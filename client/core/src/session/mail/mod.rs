@@ -1,7 +1,9 @@
-//! Messages in envelopes: to anybody with an account, through the server, also while they are away.
+//! Messages outside of chats: to anybody with an account, through the server, also while they are away. While the
+//! server is away they go straight to people whose key and address are known.
 //!
 //! * `outbox` – own messages until their fate is known
 //! * `posting` – their way to the server, one envelope at a time
+//! * `peering` – their way straight to people, while the server is away
 //! * `arrivals` – others' messages, from the envelope to the acknowledgement
 //! * `acknowledging` – the acknowledgements on their way to the server
 //! * `held` – messages of people whom the user has not approved
@@ -14,6 +16,7 @@ mod arrivals;
 mod commits;
 mod held;
 mod outbox;
+mod peering;
 mod posting;
 mod prekeys;
 mod receiving;
@@ -25,18 +28,20 @@ use letschat_protocol::prekey::{PREKEY_VALID_MS, SignedPrekey};
 use letschat_protocol::username::Username;
 
 use self::acknowledging::Acknowledging;
-use self::arrivals::Arrivals;
 pub(in crate::session) use self::arrivals::ChatProgress;
+use self::arrivals::{Arrivals, Delivery};
 use self::commits::{After, Commits};
 use self::held::HeldMessages;
 use self::outbox::Outbox;
+use self::peering::Peering;
 use self::posting::Posting;
 use self::prekeys::{Prekeys, Step};
+use self::receiving::Incoming;
 use super::server::Expected;
 use super::{Effect, Session};
-use crate::conversation::{ConversationId, MessageState, Via};
+use crate::conversation::{MessageState, Via};
 use crate::failure::Failure;
-use crate::mail::{Arrived, MailChange, Outgoing, StoredMail, StoredPrekey};
+use crate::mail::{MailChange, Outgoing, StoredMail, StoredPrekey};
 use crate::notice::Notice;
 
 /// The messages in envelopes of the open account.
@@ -44,13 +49,14 @@ use crate::notice::Notice;
 pub(super) struct Mail {
     outbox: Outbox,
     posting: Posting,
+    peering: Peering,
     arrivals: Arrivals,
     acknowledging: Acknowledging,
     held: HeldMessages,
     prekeys: Prekeys,
     commits: Commits,
     /// The envelopes with messages that front ends are displaying for their chats. They are handled after that.
-    in_chats: Vec<Arrived>,
+    in_chats: Vec<Incoming>,
     /// The time of the last notice about mail.
     noticed_ms: Option<u64>,
 }
@@ -93,12 +99,14 @@ impl Mail {
     /// Returns the next deadline. Nothing is posted while the user is not logged in.
     pub(super) fn next_deadline(&self, is_logged_in: bool) -> Option<u64> {
         let posting = is_logged_in.then(|| {
-            let waiting = self.outbox.ready();
+            // The acknowledgement or the end of a link lets the others go on.
+            let waiting = self.outbox.ready().filter(|who| !self.peering.is_busy(who));
             self.posting.next_deadline(waiting)
         });
         let acknowledging = self.acknowledging.next_deadline();
         [
             posting.flatten(),
+            self.peering.next_deadline(),
             self.commits.retry_ms(),
             acknowledging,
             self.arrivals.record_due_ms(),
@@ -136,6 +144,9 @@ impl Session {
             let reply = message.map(|message| reply_waiting(&message, None));
             self.cx.reply(request, reply.ok_or(Failure::NotLoggedIn));
         }
+        for link in self.cx.links.for_deliveries() {
+            self.cx.close(link);
+        }
         self.mail = Mail::default();
     }
 
@@ -148,8 +159,8 @@ impl Session {
             (After::Queued(id), result) => self.queued(id, result),
             (After::HandedOver(id), Ok(())) => self.mail.outbox.durable(&id),
             (After::HandedOver(id), Err(why)) => {
-                if let Some(message) = self.mail.outbox.take_back(&id) {
-                    self.tell_failed(&message, &Failure::Folder(why));
+                for message in self.mail.outbox.take_back(&id) {
+                    self.tell_failed(&message, &Failure::Folder(why.clone()));
                 }
             }
             (After::Acknowledge(deliveries, _), Ok(())) => self.acknowledge(deliveries),
@@ -168,7 +179,7 @@ impl Session {
     }
 
     /// Records changes, then acknowledges deliveries.
-    fn commit_and_acknowledge(&mut self, changes: Vec<MailChange>, deliveries: Vec<u64>) {
+    fn commit_and_acknowledge(&mut self, changes: Vec<MailChange>, deliveries: Vec<Delivery>) {
         match changes.is_empty() {
             true => self.acknowledge(deliveries),
             false => self.commit(changes.clone(), After::Acknowledge(deliveries, changes)),
@@ -200,7 +211,10 @@ impl Session {
         self.mail.commits.forget_failed();
         self.mail.in_chats.clear();
         for message in self.mail.outbox.waiting_to(None) {
-            self.answer_waiting(&message, None);
+            // A message that goes by another route is answered when that succeeds or fails.
+            if !self.is_reachable(&message.to) {
+                self.answer_waiting(&message, None);
+            }
         }
     }
 
@@ -220,6 +234,7 @@ impl Session {
         }
         self.retry_records();
         self.acknowledge_next();
+        self.tick_peering();
         self.post_next();
     }
 
@@ -278,15 +293,11 @@ impl Session {
 /// Returns the reply for a message that waits in the outbox.
 fn reply_waiting(message: &Outgoing, why: Option<&Failure>) -> super::Reply {
     super::Reply::Sent {
-        to: message.to.to_string(),
+        to: message.conversation.to_string(),
         number: None,
         message_id: message.id,
         state: MessageState::Waiting,
         via: Via::Outbox,
         code: why.map(Failure::code),
     }
-}
-
-fn conversation(message: &Outgoing) -> ConversationId {
-    ConversationId::Person(message.to.clone())
 }

@@ -7,12 +7,15 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
+use crate::conversation::ConversationId;
 use crate::failure::Failure;
-use crate::mail::{Outgoing, Stage};
+use crate::mail::{Outgoing, OutgoingKey, Stage};
 use crate::session::RequestId;
 
 /// The most messages that wait for a route.
 pub(super) const MAX_WAITING: usize = 2_000;
+/// The most messages to everyone that wait for one person. Later ones are not kept for somebody who is away for long.
+const MAX_WAITING_FOR_EVERYONE: usize = 200;
 /// The most bytes of their texts.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// The most messages that wait for a confirmation.
@@ -27,7 +30,7 @@ pub(super) struct Outbox {
     waiting: VecDeque<Outgoing>,
     waiting_bytes: usize,
     /// The messages that the server has taken.
-    taken: BTreeMap<MessageId, Outgoing>,
+    taken: BTreeMap<OutgoingKey, Outgoing>,
     /// The waiting messages that are not on disk yet.
     undurable: BTreeSet<MessageId>,
     /// The user's requests that are answered when the next thing happens to the message.
@@ -41,7 +44,7 @@ impl Outbox {
             match message.stage {
                 Stage::Waiting => outbox.push(message),
                 Stage::Sent { .. } | Stage::Kept { .. } => {
-                    outbox.taken.insert(message.id, message);
+                    outbox.taken.insert(message.key(), message);
                 }
             }
         }
@@ -55,13 +58,14 @@ impl Outbox {
 
     /// Fails if there is no room for a text of this length.
     pub(super) fn check_room(&self, bytes: usize) -> Result<(), Failure> {
-        let is_full = self.waiting.len() >= MAX_WAITING
+        let is_to_person = |message: &&Outgoing| message.conversation != ConversationId::Everyone;
+        let is_full = self.waiting.iter().filter(is_to_person).count() >= MAX_WAITING
             || self.waiting_bytes + bytes > MAX_WAITING_BYTES
             || self.taken.len() >= MAX_UNCONFIRMED;
         if is_full { Err(Failure::OutboxFull) } else { Ok(()) }
     }
 
-    /// Adds a message of the user under the next number of its conversation. It waits for its record.
+    /// Adds a message of the user to a person, under the next number of the conversation. It waits for its record.
     pub(super) fn add(
         &mut self,
         author: &PublicKey,
@@ -69,12 +73,50 @@ impl Outbox {
         text: String,
         time_ms: u64,
     ) -> Outgoing {
-        let conversation = to.to_string();
-        let last = self.sequences.entry(conversation.clone()).or_default();
+        let (to, conversation) = (to.clone(), ConversationId::Person(to.clone()));
+        let (id, place) = self.next_in(author, &conversation);
+        let stage = Stage::Waiting;
+        self.add_under(Outgoing { id, to, conversation, place, time_ms, text, stage })
+    }
+
+    /// Adds a message of the user to everyone, for each of these people, under the next number of the conversation. It
+    /// waits for its record. Nothing is added for a person for whom many such messages wait already.
+    pub(super) fn add_for_everyone(
+        &mut self,
+        author: &PublicKey,
+        recipients: impl IntoIterator<Item = Username>,
+        text: &str,
+        time_ms: u64,
+    ) -> Vec<Outgoing> {
+        let conversation = ConversationId::Everyone;
+        let (id, place) = self.next_in(author, &conversation);
+        let mut added = Vec::new();
+        for to in recipients {
+            if self.has_room_for_everyone(&to, text.len()) {
+                let (conversation, text) = (conversation.clone(), text.to_owned());
+                let stage = Stage::Waiting;
+                let message = Outgoing { id, to, conversation, place, time_ms, text, stage };
+                added.push(self.add_under(message));
+            }
+        }
+        added
+    }
+
+    fn has_room_for_everyone(&self, to: &Username, bytes: usize) -> bool {
+        let is_theirs = |message: &&Outgoing| {
+            message.to == *to && message.conversation == ConversationId::Everyone
+        };
+        self.waiting_bytes + bytes <= MAX_WAITING_BYTES
+            && self.taken.len() < MAX_UNCONFIRMED
+            && self.waiting.iter().filter(is_theirs).count() < MAX_WAITING_FOR_EVERYONE
+    }
+
+    /// Returns the id and the place of the next message in a conversation.
+    fn next_in(&mut self, author: &PublicKey, to: &ConversationId) -> (MessageId, Place) {
+        let name = to.to_string();
+        let last = self.sequences.entry(name.clone()).or_default();
         *last += 1;
-        let id = MessageId::in_conversation(author, &conversation, *last);
-        let place = Place::Sequence(*last);
-        self.add_under(Outgoing { id, to: to.clone(), place, time_ms, text, stage: Stage::Waiting })
+        (MessageId::in_conversation(author, &name, *last), Place::Sequence(*last))
     }
 
     /// Adds a message that has its id already. It waits for its record.
@@ -104,8 +146,13 @@ impl Outbox {
         self.undurable.remove(id);
     }
 
-    pub(super) fn get(&self, id: &MessageId) -> Option<&Outgoing> {
-        self.waiting.iter().find(|message| message.id == *id).or_else(|| self.taken.get(id))
+    pub(super) fn get(&self, key: &OutgoingKey) -> Option<&Outgoing> {
+        self.waiting.iter().find(|message| message.is(key)).or_else(|| self.taken.get(key))
+    }
+
+    /// Returns the entries of a message that wait for a route: one for each recipient.
+    pub(super) fn waiting_of(&self, id: &MessageId) -> impl Iterator<Item = &Outgoing> {
+        self.waiting.iter().filter(|message| message.id == *id)
     }
 
     /// Returns the oldest waiting message to somebody who is ready. Messages to one person keep their order.
@@ -120,6 +167,21 @@ impl Outbox {
         durable.map(|message| &message.to)
     }
 
+    /// Returns the oldest ready messages to a person that are not among `except`, at most `limit`.
+    pub(super) fn ready_to(
+        &self,
+        who: &Username,
+        except: &[MessageId],
+        limit: usize,
+    ) -> Vec<&Outgoing> {
+        let is_ready = |message: &&Outgoing| {
+            message.to == *who
+                && !self.undurable.contains(&message.id)
+                && !except.contains(&message.id)
+        };
+        self.waiting.iter().filter(is_ready).take(limit).collect()
+    }
+
     /// Returns the messages that wait for a route to this person, or to anybody.
     pub(super) fn waiting_to(&self, who: Option<&Username>) -> Vec<Outgoing> {
         let is_meant = |message: &&Outgoing| who.is_none_or(|who| message.to == *who);
@@ -127,32 +189,33 @@ impl Outbox {
     }
 
     /// Notes that the server has taken a message. Its text is not needed any more. Returns the new entry.
-    pub(super) fn take(&mut self, id: &MessageId, stage: Stage) -> Option<Outgoing> {
-        let message = Outgoing { stage, text: String::new(), ..self.remove_waiting(id)? };
-        self.taken.insert(*id, message.clone());
+    pub(super) fn take(&mut self, key: &OutgoingKey, stage: Stage) -> Option<Outgoing> {
+        let message = Outgoing { stage, text: String::new(), ..self.remove_waiting(key)? };
+        self.taken.insert(key.clone(), message.clone());
         Some(message)
     }
 
     /// Removes a message whose fate is known.
-    pub(super) fn settle(&mut self, id: &MessageId) -> Option<Outgoing> {
-        self.taken.remove(id).or_else(|| self.remove_waiting(id))
+    pub(super) fn settle(&mut self, key: &OutgoingKey) -> Option<Outgoing> {
+        self.taken.remove(key).or_else(|| self.remove_waiting(key))
     }
 
     /// Removes a message that could not be recorded. Its number is given to the next one.
-    pub(super) fn take_back(&mut self, id: &MessageId) -> Option<Outgoing> {
-        let message = self.settle(id)?;
-        if let Place::Sequence(number) = message.place
-            && let Some(last) = self.sequences.get_mut(message.to.as_str())
-            && *last == number
+    pub(super) fn take_back(&mut self, id: &MessageId) -> Vec<Outgoing> {
+        self.undurable.remove(id);
+        let keys: Vec<OutgoingKey> = self.waiting_of(id).map(Outgoing::key).collect();
+        let taken: Vec<Outgoing> = keys.iter().filter_map(|key| self.remove_waiting(key)).collect();
+        if let Some(Outgoing { place: Place::Sequence(number), conversation, .. }) = taken.first()
+            && let Some(last) = self.sequences.get_mut(&conversation.to_string())
+            && last == number
         {
             *last -= 1;
         }
-        Some(message)
+        taken
     }
 
-    fn remove_waiting(&mut self, id: &MessageId) -> Option<Outgoing> {
-        self.undurable.remove(id);
-        let place = self.waiting.iter().position(|message| message.id == *id)?;
+    fn remove_waiting(&mut self, key: &OutgoingKey) -> Option<Outgoing> {
+        let place = self.waiting.iter().position(|message| message.is(key))?;
         let message = self.waiting.remove(place)?;
         self.waiting_bytes -= message.text.len();
         Some(message)
@@ -164,16 +227,18 @@ impl Outbox {
             Stage::Sent { until_ms } | Stage::Kept { until_ms } => until_ms <= wall_ms,
             Stage::Waiting => false,
         };
-        let over: Vec<MessageId> =
-            self.taken.values().filter(|message| is_over(message)).map(|one| one.id).collect();
-        over.iter().filter_map(|id| self.taken.remove(id)).collect()
+        let over: Vec<OutgoingKey> =
+            self.taken.values().filter(|message| is_over(message)).map(Outgoing::key).collect();
+        over.iter().filter_map(|key| self.taken.remove(key)).collect()
     }
 
     /// Forgets everything. Returns the requests that wait, with their messages.
     pub(super) fn close(&mut self) -> Vec<(RequestId, Option<Outgoing>)> {
         let requests = std::mem::take(&mut self.requests);
-        let closed =
-            requests.into_iter().map(|(id, request)| (request, self.get(&id).cloned())).collect();
+        let closed = requests
+            .into_iter()
+            .map(|(id, request)| (request, self.waiting_of(&id).next().cloned()))
+            .collect();
         *self = Outbox::default();
         closed
     }
@@ -212,7 +277,7 @@ mod tests {
     fn number_of_an_unrecorded_message_is_used_again() {
         let mut outbox = Outbox::default();
         let first = outbox.add(&key(), &bob(), "lost".into(), 1);
-        assert_eq!(outbox.take_back(&first.id), Some(first.clone()));
+        assert_eq!(outbox.take_back(&first.id), [first.clone()]);
         assert_eq!(add(&mut outbox, "kept").place, first.place);
     }
 
@@ -233,11 +298,11 @@ mod tests {
     fn taken_message_expires_at_its_time() {
         let mut outbox = Outbox::default();
         let message = add(&mut outbox, "hello");
-        let taken = outbox.take(&message.id, Stage::Kept { until_ms: 100 }).unwrap();
+        let taken = outbox.take(&message.key(), Stage::Kept { until_ms: 100 }).unwrap();
         assert_eq!((taken.text.as_str(), outbox.waiting_to(None)), ("", Vec::new()));
         assert_eq!(outbox.expire(99), []);
         assert_eq!(outbox.expire(100), [taken]);
-        assert_eq!(outbox.settle(&message.id), None);
+        assert_eq!(outbox.settle(&message.key()), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use letschat_protocol::username::Username;
 use crate::codes::FailureCode;
 use crate::event::KeyState;
 use crate::failure::Failure;
-use crate::mail::OwedReceipt;
+use crate::mail::{OutgoingKey, OwedReceipt};
 use crate::session::Session;
 use crate::session::backoff::{Backoff, SOON};
 
@@ -56,16 +56,16 @@ pub(super) struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Letter {
     /// A message of the outbox.
-    Message(MessageId),
+    Message(OutgoingKey),
     /// A confirmation of these messages.
     Receipt(Vec<MessageId>),
 }
 
 impl Job {
-    /// Returns the id of the message of the outbox, if it is one.
-    pub(super) fn message(&self) -> Option<MessageId> {
-        match self.what {
-            Letter::Message(id) => Some(id),
+    /// Returns the message of the outbox, if it is one.
+    pub(super) fn message(&self) -> Option<&OutgoingKey> {
+        match &self.what {
+            Letter::Message(key) => Some(key),
             Letter::Receipt(_) => None,
         }
     }

@@ -7,7 +7,7 @@ use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
 
-use super::arrivals::{Arrival, ChatProgress, Verdict, released};
+use super::arrivals::{Arrival, ChatProgress, Delivery, Verdict, released};
 use super::commits::After;
 use crate::conversation::{ConversationId, Via};
 use crate::event::{Event, KeyState, RequestKind, fingerprint};
@@ -23,14 +23,40 @@ const NOTICE_INTERVAL_MS: u64 = 60_000;
 /// The most envelopes that wait for a chat's display.
 const MAX_IN_CHATS: usize = 256;
 
+/// The parts of a message that front ends show.
+struct Shown {
+    from: Username,
+    conversation: ConversationId,
+    text: String,
+    sent_ms: u64,
+    time_ms: u64,
+    via: Via,
+}
+
+/// A message from the server or from its author, opened if it could be.
+#[derive(Debug, Clone)]
+pub(super) struct Incoming {
+    pub(super) delivery: Delivery,
+    /// The author, or the account that posted an envelope which could not be opened.
+    pub(super) sender: Username,
+    pub(super) bytes: usize,
+    pub(super) opened: Result<Body, OpenError>,
+}
+
 impl Session {
-    /// Handles an envelope. Whatever it holds, its delivery is acknowledged in the end, so that it holds up nothing.
+    /// Handles an envelope from the server.
     pub(in crate::session) fn mail_arrived(&mut self, mail: Arrived) {
+        let Arrived { number, sender, bytes, opened } = mail;
+        self.take_in(Incoming { delivery: Delivery::Server(number), sender, bytes, opened });
+    }
+
+    /// Handles a message. Whatever it holds, its delivery is acknowledged in the end, so that it holds up nothing.
+    pub(super) fn take_in(&mut self, mail: Incoming) {
         if self.account.opened().is_none() {
             return;
         }
         if self.account.is_blocked(&mail.sender) {
-            return self.acknowledge(vec![mail.number]);
+            return self.acknowledge(vec![mail.delivery]);
         }
         match mail.opened.clone() {
             Ok(body) => self.body_arrived(&mail, body),
@@ -38,34 +64,40 @@ impl Session {
         }
     }
 
-    fn body_arrived(&mut self, mail: &Arrived, body: Body) {
+    fn body_arrived(&mut self, mail: &Incoming, body: Body) {
         match body.content.clone() {
             Content::Receipt(ids) => {
                 if self.account.key_state(&body.sender, &body.device).is_known() {
-                    let settled = self.delivered(&body.sender, &ids);
-                    self.commit_and_acknowledge(settled, vec![mail.number]);
+                    let settled = self.delivered(&body.sender, &ids, Via::Server);
+                    self.commit_and_acknowledge(settled, vec![mail.delivery]);
                 } else {
-                    self.acknowledge(vec![mail.number]);
+                    self.acknowledge(vec![mail.delivery]);
                 }
             }
             Content::Text(text) => self.text_arrived(mail, &body, text),
             Content::Unknown(_) => {
                 self.notify_of_mail(&mail.sender, Notice::NewerVersion(body.sender));
-                self.acknowledge(vec![mail.number]);
+                self.acknowledge(vec![mail.delivery]);
             }
         }
     }
 
-    fn text_arrived(&mut self, mail: &Arrived, body: &Body, text: String) {
-        let own = self.account.name().map(Username::as_str);
+    fn text_arrived(&mut self, mail: &Incoming, body: &Body, text: String) {
         let (stream, number) = Stream::of(body);
         let is_countable = (1..=MAX_NUMBER).contains(&number);
-        if own != Some(body.conversation.as_str()) || !is_countable || is_blank(&text) {
+        let conversation = self.conversation_of(body).filter(|_| is_countable && !is_blank(&text));
+        let Some(conversation) = conversation else {
             return self.refuse_mail(mail, OpenError::NotAddressed);
-        }
+        };
         let chat = self.chats.progress(&body.sender, &stream);
-        match self.mail.arrivals.judge((&stream, number), mail.number, chat) {
-            Verdict::Recorded => return self.arrived_again(mail, body, &stream),
+        // An author who delivers it is told by the acknowledgement.
+        let receipt_to = match mail.delivery {
+            Delivery::Server(_) => Some(&body.sender),
+            Delivery::Peer(..) => None,
+        };
+        let delivery = (mail.delivery, receipt_to);
+        match self.mail.arrivals.judge((&stream, number), delivery, chat) {
+            Verdict::Recorded => return self.arrived_again(mail, body),
             Verdict::Pending => return,
             Verdict::InChat => return self.mail_in_chat(mail),
             Verdict::New => {}
@@ -74,7 +106,8 @@ impl Session {
             return self.hold(mail, body, stream, number, text);
         }
         let count = self.mail.arrivals.missing_before(&stream, number);
-        if count > 0 && !stream.is_chat() {
+        // Those to everyone are not for people who were unknown to the author.
+        if count > 0 && !stream.is_chat() && conversation != ConversationId::Everyone {
             let from = body.sender.clone();
             self.notify_of_mail(&mail.sender, Notice::MessagesMissing { from, count });
         }
@@ -82,29 +115,54 @@ impl Session {
             stream,
             number,
             id: body.message_id(),
-            deliveries: vec![mail.number],
+            deliveries: vec![mail.delivery],
             bytes: mail.bytes,
-            receipt_to: Some(body.sender.clone()),
+            receipt_to: receipt_to.cloned(),
             was_held: false,
         };
-        let from = body.sender.clone();
-        self.display(arrival, from, text, body.time_ms, self.cx.wall_ms());
+        self.display(
+            arrival,
+            Shown {
+                from: body.sender.clone(),
+                conversation,
+                text,
+                sent_ms: body.time_ms,
+                time_ms: self.cx.wall_ms(),
+                via: mail.delivery.via(),
+            },
+        );
     }
 
-    /// Handles a message that was displayed before. If the chat has shown it, its author may not know that.
-    fn arrived_again(&mut self, mail: &Arrived, body: &Body, stream: &Stream) {
+    /// Returns the conversation of an arriving body, as this user sees it. Only the clients of a classroom write to
+    /// everyone without the server.
+    fn conversation_of(&self, body: &Body) -> Option<ConversationId> {
+        let own = self.account.name().map(Username::as_str);
+        match body.conversation.parse().ok()? {
+            ConversationId::Everyone if self.cx.config().classroom => {
+                Some(ConversationId::Everyone)
+            }
+            _ if own == Some(body.conversation.as_str()) => {
+                Some(ConversationId::Person(body.sender.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Handles a message that was displayed before. If it came another way then, its author may not know that.
+    fn arrived_again(&mut self, mail: &Incoming, body: &Body) {
         let mut changes = Vec::new();
-        if stream.is_chat() && self.account.key_state(&body.sender, &body.device).is_known() {
+        let is_from_server = matches!(mail.delivery, Delivery::Server(_));
+        if is_from_server && self.account.key_state(&body.sender, &body.device).is_known() {
             let owed = OwedReceipt { to: body.sender.clone(), id: body.message_id() };
             if self.mail.posting.owe(owed.clone()) {
                 changes.push(MailChange::Owed(owed));
             }
         }
-        self.commit_and_acknowledge(changes, vec![mail.number]);
+        self.commit_and_acknowledge(changes, vec![mail.delivery]);
     }
 
     /// Keeps an envelope until front ends have displayed its message for the chat.
-    fn mail_in_chat(&mut self, mail: &Arrived) {
+    fn mail_in_chat(&mut self, mail: &Incoming) {
         // The next login delivers others again.
         if self.mail.in_chats.len() < MAX_IN_CHATS {
             self.mail.in_chats.push(mail.clone());
@@ -114,7 +172,7 @@ impl Session {
     /// Handles the kept envelopes again, since front ends have displayed messages of a chat.
     pub(in crate::session) fn handle_mail_in_chats(&mut self) {
         for mail in std::mem::take(&mut self.mail.in_chats) {
-            self.mail_arrived(mail);
+            self.take_in(mail);
         }
     }
 
@@ -132,27 +190,13 @@ impl Session {
         stream.is_some_and(|stream| self.mail.arrivals.has(&stream, *number))
     }
 
-    fn display(
-        &mut self,
-        arrival: Arrival,
-        from: Username,
-        text: String,
-        sent_ms: u64,
-        time_ms: u64,
-    ) {
+    fn display(&mut self, arrival: Arrival, shown: Shown) {
         let id = arrival.id;
         let count = self.mail.arrivals.tell(arrival);
-        let event = Event::Message {
-            conversation: ConversationId::Person(from.clone()),
-            from,
-            number: None,
-            text,
-            time_ms,
-            sent_ms,
-            id,
-            own: false,
-            via: Via::Server,
-        };
+        let Shown { from, conversation, text, sent_ms, time_ms, via } = shown;
+        let (number, own) = (None, false);
+        let event =
+            Event::Message { from, number, text, time_ms, sent_ms, conversation, id, own, via };
         self.cx.push(Effect::Display(event, Displayed::Mail { count }));
     }
 
@@ -190,11 +234,18 @@ impl Session {
         self.commit_and_acknowledge(changes, deliveries);
     }
 
-    /// Lets the server delete deliveries.
-    pub(super) fn acknowledge(&mut self, deliveries: Vec<u64>) {
+    /// Acknowledges deliveries. The server then deletes its own.
+    pub(super) fn acknowledge(&mut self, deliveries: Vec<Delivery>) {
+        let mut numbers = Vec::new();
+        for delivery in deliveries {
+            match delivery {
+                Delivery::Server(number) => numbers.push(number),
+                Delivery::Peer(link, id) => self.acknowledge_to_peer(link, id),
+            }
+        }
         // Otherwise the next login delivers them again.
-        if self.server.is_logged_in() {
-            self.mail.acknowledging.add(deliveries);
+        if self.server.is_logged_in() && !numbers.is_empty() {
+            self.mail.acknowledging.add(numbers);
             self.acknowledge_next();
         }
     }
@@ -215,9 +266,9 @@ impl Session {
     }
 
     /// Drops an envelope that can't be shown, and tells the user.
-    fn refuse_mail(&mut self, mail: &Arrived, why: OpenError) {
+    fn refuse_mail(&mut self, mail: &Incoming, why: OpenError) {
         self.notify_of_mail(&mail.sender, Notice::MailRefused { from: mail.sender.clone(), why });
-        self.acknowledge(vec![mail.number]);
+        self.acknowledge(vec![mail.delivery]);
     }
 
     /// Tells the user what is wrong with the mail of a person. That of strangers goes unnoticed, as their messages do.
@@ -236,11 +287,11 @@ impl Session {
 /// Messages of people whom the user has not approved.
 impl Session {
     /// Holds a message until the user approves its author. One beyond the limits is dropped.
-    fn hold(&mut self, mail: &Arrived, body: &Body, stream: Stream, number: u64, text: String) {
+    fn hold(&mut self, mail: &Incoming, body: &Body, stream: Stream, number: u64, text: String) {
         if let Some(held) = self.mail.held.get(&stream, number) {
             // The record may have failed the last time.
             let changes = vec![MailChange::Held(held.clone())];
-            return self.commit_and_acknowledge(changes, vec![mail.number]);
+            return self.commit_and_acknowledge(changes, vec![mail.delivery]);
         }
         let from = body.sender.clone();
         let held = Held {
@@ -254,12 +305,12 @@ impl Session {
         };
         let is_first = self.mail.held.device(&from).is_none();
         if !self.mail.held.add(held.clone()) {
-            return self.acknowledge(vec![mail.number]);
+            return self.acknowledge(vec![mail.delivery]);
         }
         if is_first {
             self.tell_held_request(&held);
         }
-        self.commit_and_acknowledge(vec![MailChange::Held(held)], vec![mail.number]);
+        self.commit_and_acknowledge(vec![MailChange::Held(held)], vec![mail.delivery]);
     }
 
     /// Tells the requests of all held messages.
@@ -305,7 +356,10 @@ impl Session {
         }
         for held in self.mail.held.take(who) {
             let arrival = released(&held);
-            self.display(arrival, held.from, held.text, held.sent_ms, held.time_ms);
+            let Held { from, text, sent_ms, time_ms, .. } = held;
+            let conversation = ConversationId::Person(from.clone());
+            let via = Via::Server;
+            self.display(arrival, Shown { from, conversation, text, sent_ms, time_ms, via });
         }
     }
 

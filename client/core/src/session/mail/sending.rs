@@ -11,14 +11,14 @@ use letschat_protocol::username::Username;
 
 use super::commits::After;
 use super::posting::{Job, Letter};
-use super::{conversation, reply_waiting};
+use super::{Mail, reply_waiting};
 use crate::codes::FailureCode;
-use crate::conversation::{MessageState, Via};
+use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::mail::{MailChange, Outgoing, Stage};
+use crate::mail::{MailChange, Outgoing, OutgoingKey, Stage};
 use crate::session::server::Expected;
-use crate::session::{Effect, Reply, RequestId, Session};
+use crate::session::{Account, Effect, Reply, RequestId, Session};
 
 /// Messages, from the user to the outbox.
 impl Session {
@@ -30,6 +30,7 @@ impl Session {
                 self.mail.outbox.await_change(message.id, id);
                 // A user who writes again wants another attempt.
                 self.mail.posting.resume(to);
+                self.mail.peering.resume(to);
                 let queued = After::Queued(message.id);
                 self.commit(vec![MailChange::Outgoing(message)], queued);
             }
@@ -50,6 +51,21 @@ impl Session {
         Ok(self.mail.outbox.add(&author, to, text, self.cx.wall_ms()))
     }
 
+    /// Puts a text for everyone into the outbox: for each person who can be reached without the server.
+    pub(in crate::session) fn enqueue_for_everyone(&mut self, id: RequestId, text: &str) {
+        let Some(author) = self.account.key() else {
+            return self.cx.fail(id, Failure::NotLoggedIn);
+        };
+        let (now_ms, recipients) = (self.cx.wall_ms(), self.account.reachable_people());
+        let messages = self.mail.outbox.add_for_everyone(&author, recipients, text, now_ms);
+        let Some(first) = messages.first().map(|message| message.id) else {
+            return self.cx.fail(id, Failure::NobodyToWrite);
+        };
+        self.mail.outbox.await_change(first, id);
+        let changes = messages.into_iter().map(MailChange::Outgoing).collect();
+        self.commit(changes, After::Queued(first));
+    }
+
     /// Handles the result of the record of a new message.
     pub(super) fn queued(&mut self, id: MessageId, result: Result<(), String>) {
         if let Err(why) = result {
@@ -61,23 +77,32 @@ impl Session {
         }
         self.mail.outbox.durable(&id);
         let (Some(message), Some(from)) =
-            (self.mail.outbox.get(&id).cloned(), self.account.name().cloned())
+            (self.mail.outbox.waiting_of(&id).next().cloned(), self.account.name().cloned())
         else {
             return;
         };
-        let is_logged_in = self.server.is_logged_in();
+        let via = match self.server.is_logged_in() {
+            true => Via::Server,
+            false if self.is_reachable(&message.to) => Via::Peer,
+            false => Via::Outbox,
+        };
         self.cx.tell(Event::Message {
             from,
             number: None,
             text: message.text.clone(),
             time_ms: message.time_ms,
             sent_ms: message.time_ms,
-            conversation: conversation(&message),
+            conversation: message.conversation.clone(),
             id,
             own: true,
-            via: if is_logged_in { Via::Server } else { Via::Outbox },
+            via,
         });
-        if !is_logged_in {
+        if message.conversation == ConversationId::Everyone {
+            // It is delivered to each person at another time.
+            if let Some(request) = self.mail.outbox.take_request(&id) {
+                self.cx.answer(request, reply(&message, MessageState::Sent, Via::Peer));
+            }
+        } else if via == Via::Outbox {
             self.answer_waiting(&message, None);
         }
     }
@@ -96,8 +121,9 @@ impl Session {
             && self.mail.outbox.check_room(text.len()).is_ok();
         if can {
             let (text, time_ms) = (text.to_owned(), self.cx.wall_ms());
-            let message =
-                Outgoing { id, to: to.clone(), place, time_ms, text, stage: Stage::Waiting };
+            let (to, conversation) = (to.clone(), ConversationId::Person(to.clone()));
+            let stage = Stage::Waiting;
+            let message = Outgoing { id, to, conversation, place, time_ms, text, stage };
             let message = self.mail.outbox.add_under(message);
             self.tell_state(&message, MessageState::Waiting, Via::Outbox, None);
             self.commit(vec![MailChange::Outgoing(message)], After::HandedOver(id));
@@ -108,6 +134,7 @@ impl Session {
     /// Writes to a person again without further wait.
     pub(in crate::session) fn resume_posting(&mut self, who: &Username) {
         self.mail.posting.resume(who);
+        self.mail.peering.resume(who);
         self.post_next();
     }
 
@@ -125,10 +152,12 @@ impl Session {
         via: Via,
         code: Option<FailureCode>,
     ) {
-        let conversation = conversation(message);
-        let is_awaited = self.mail.outbox.is_awaited(&message.id);
+        let (conversation, is_awaited) =
+            (message.conversation.clone(), self.mail.outbox.is_awaited(&message.id));
+        let is_for_everyone = conversation == ConversationId::Everyone;
         let was_kept = matches!(message.stage, Stage::Kept { .. });
         let is_news = !is_awaited
+            && !is_for_everyone
             && match state {
                 MessageState::Kept | MessageState::Expired | MessageState::Failed => true,
                 // The user was told that it waits, unless a chat handed it over.
@@ -140,6 +169,7 @@ impl Session {
         self.cx.tell(Event::MessageState {
             conversation,
             id: message.id,
+            to: is_for_everyone.then(|| message.to.clone()),
             state,
             via,
             code,
@@ -164,7 +194,7 @@ impl Session {
             self.tell_state(message, MessageState::Expired, Via::Server, None);
         }
         if !expired.is_empty() {
-            let settled = expired.iter().map(|message| MailChange::Settled(message.id));
+            let settled = expired.iter().map(|message| MailChange::Settled(message.key()));
             self.commit(settled.collect(), After::Nothing);
         }
     }
@@ -172,27 +202,32 @@ impl Session {
     /// Gives up the messages that wait for a person whom the user blocks. The server may have the one under way: its
     /// answer decides about that.
     pub(in crate::session) fn stop_writing_to(&mut self, who: &Username) {
-        let under_way = self.mail.posting.job().and_then(Job::message);
+        let under_way = self.mail.posting.job().and_then(Job::message).cloned();
         for message in self.mail.outbox.waiting_to(Some(who)) {
-            if under_way != Some(message.id) {
-                self.fail_message(&message.id, &Failure::Blocked(who.clone()));
+            let is_under_way = under_way.as_ref().is_some_and(|key| message.is(key));
+            if !is_under_way && !self.mail.peering.has_in_flight(who, &message.id) {
+                self.fail_message(&message.key(), &Failure::Blocked(who.clone()));
             }
         }
     }
 
     /// Notes that a device of `from` has displayed these messages.
-    pub(super) fn delivered(&mut self, from: &Username, ids: &[MessageId]) -> Vec<MailChange> {
+    pub(super) fn delivered(
+        &mut self,
+        from: &Username,
+        ids: &[MessageId],
+        via: Via,
+    ) -> Vec<MailChange> {
         let mut changes = Vec::new();
         for id in ids {
             // Only the recipient confirms a message.
-            if self.mail.outbox.get(id).is_some_and(|message| message.to == *from)
-                && let Some(message) = self.mail.outbox.settle(id)
-            {
-                self.tell_state(&message, MessageState::Delivered, Via::Server, None);
+            let key = OutgoingKey { id: *id, to: from.clone() };
+            if let Some(message) = self.mail.outbox.settle(&key) {
+                self.tell_state(&message, MessageState::Delivered, via, None);
                 if let Some(request) = self.mail.outbox.take_request(id) {
-                    self.cx.answer(request, reply(&message, MessageState::Delivered));
+                    self.cx.answer(request, reply(&message, MessageState::Delivered, via));
                 }
-                changes.push(MailChange::Settled(*id));
+                changes.push(MailChange::Settled(key));
             }
         }
         changes
@@ -204,15 +239,20 @@ impl Session {
     /// Begins the next job, if one is possible.
     pub(in crate::session) fn post_next(&mut self) {
         let now_ms = self.cx.now_ms();
-        if !self.server.is_logged_in() || !self.mail.posting.is_free(now_ms) {
+        if !self.server.is_logged_in() {
+            return self.deliver_to_peers();
+        }
+        if !self.mail.posting.is_free(now_ms) {
             return;
         }
-        let posting = &self.mail.posting;
-        let message = self.mail.outbox.next(|who| posting.why_paused(who, now_ms).is_none());
+        let Mail { posting, peering, outbox, .. } = &self.mail;
+        let is_ready =
+            |who: &Username| posting.why_paused(who, now_ms).is_none() && !peering.is_busy(who);
+        let message = outbox.next(is_ready);
         let job = match message {
             Some(message) => {
-                let id = EnvelopeId(u128::from_be_bytes(message.id.to_bytes()));
-                Job { id, to: message.to.clone(), what: Letter::Message(message.id) }
+                let (id, to) = (envelope_id(message), message.to.clone());
+                Job { id, to, what: Letter::Message(message.key()) }
             }
             None => match posting.next_receipt(now_ms, MAX_RECEIPT_IDS) {
                 Some((to, ids)) => {
@@ -232,12 +272,17 @@ impl Session {
             || !mail.commits.is_empty()
             || mail.acknowledging.is_busy();
         let can_post = || {
-            let is_reached = |who: &Username| mail.posting.why_paused(who, now_ms).is_none();
+            let is_reached = |who: &Username| {
+                mail.posting.why_paused(who, now_ms).is_none() && !mail.peering.is_busy(who)
+            };
             mail.posting.is_free(now_ms)
                 && (mail.outbox.next(is_reached).is_some()
                     || mail.posting.next_receipt(now_ms, MAX_RECEIPT_IDS).is_some())
         };
-        self.server.is_logged_in() && (is_under_way || can_post())
+        match self.server.is_logged_in() {
+            true => is_under_way || can_post(),
+            false => mail.peering.is_active(),
+        }
     }
 
     fn begin_job(&mut self, job: Job) {
@@ -257,27 +302,12 @@ impl Session {
         let (Some(job), Some(account)) = (self.mail.posting.job(), self.account.opened()) else {
             return;
         };
-        let (place, time_ms, content) = match &job.what {
-            Letter::Receipt(ids) => {
-                (Place::Sequence(0), self.cx.wall_ms(), Content::Receipt(ids.clone()))
-            }
-            Letter::Message(id) => match self.mail.outbox.get(id) {
-                Some(message) => {
-                    (message.place, message.time_ms, Content::Text(message.text.clone()))
-                }
+        let body = match &job.what {
+            Letter::Receipt(ids) => receipt_body(account, &job.to, ids.clone(), self.cx.wall_ms()),
+            Letter::Message(key) => match self.mail.outbox.get(key) {
+                Some(message) => text_body(account, message),
                 None => return self.finish_job(),
             },
-        };
-        let body = Body {
-            suite: Suite::X25519,
-            sender: account.username.clone(),
-            device: account.identity.public_key(),
-            list: DeviceListRef::default(),
-            recipients: vec![job.to.clone()],
-            conversation: job.to.to_string(),
-            place,
-            time_ms,
-            content,
         };
         self.cx.push(Effect::Seal { body: Box::new(body), recipients: vec![recipient] });
     }
@@ -349,11 +379,11 @@ impl Session {
         };
         self.mail.posting.succeeded(&to);
         match what {
-            Letter::Message(id) => {
-                if let Some(message) = self.mail.outbox.take(&id, stage) {
+            Letter::Message(key) => {
+                if let Some(message) = self.mail.outbox.take(&key, stage) {
                     self.tell_state(&message, state, Via::Server, None);
-                    if let Some(request) = self.mail.outbox.take_request(&id) {
-                        self.cx.answer(request, reply(&message, state));
+                    if let Some(request) = self.mail.outbox.take_request(&key.id) {
+                        self.cx.answer(request, reply(&message, state, Via::Server));
                     }
                     self.commit(vec![MailChange::Outgoing(message)], After::Nothing);
                 }
@@ -396,7 +426,7 @@ impl Session {
 
     fn job_fails(&mut self, why: &Failure) {
         match self.mail.posting.end().map(|job| (job.to, job.what)) {
-            Some((_, Letter::Message(id))) => self.fail_message(&id, why),
+            Some((_, Letter::Message(key))) => self.fail_message(&key, why),
             Some((to, Letter::Receipt(ids))) => self.receipt_done(&to, ids),
             None => {}
         }
@@ -411,15 +441,15 @@ impl Session {
             self.receipt_done(&to, ids);
         }
         for message in self.mail.outbox.waiting_to(Some(&to)) {
-            self.fail_message(&message.id, why);
+            self.fail_message(&message.key(), why);
         }
         self.post_next();
     }
 
-    fn fail_message(&mut self, id: &MessageId, why: &Failure) {
-        if let Some(message) = self.mail.outbox.settle(id) {
+    fn fail_message(&mut self, key: &OutgoingKey, why: &Failure) {
+        if let Some(message) = self.mail.outbox.settle(key) {
             self.tell_failed(&message, why);
-            self.commit(vec![MailChange::Settled(*id)], After::Nothing);
+            self.commit(vec![MailChange::Settled(key.clone())], After::Nothing);
         }
     }
 
@@ -458,13 +488,49 @@ fn refused(code: FailureCode) -> Failure {
     Failure::refused(code, "")
 }
 
-fn reply(message: &Outgoing, state: MessageState) -> Reply {
-    Reply::Sent {
-        to: message.to.to_string(),
-        number: None,
-        message_id: message.id,
-        state,
-        via: Via::Server,
-        code: None,
+fn reply(message: &Outgoing, state: MessageState, via: Via) -> Reply {
+    let to = message.conversation.to_string();
+    Reply::Sent { to, number: None, message_id: message.id, state, via, code: None }
+}
+
+/// Returns the id of a message's envelope. The server knows envelopes by author and id, so that those of a message to
+/// everyone need different ones.
+fn envelope_id(message: &Outgoing) -> EnvelopeId {
+    let id = match message.conversation {
+        ConversationId::Person(_) => message.id,
+        ConversationId::Everyone => message.id.for_recipient(&message.to),
+    };
+    EnvelopeId(u128::from_be_bytes(id.to_bytes()))
+}
+
+/// Returns the body of a message for its recipient.
+pub(super) fn text_body(account: &Account, message: &Outgoing) -> Body {
+    let conversation = message.conversation.to_string();
+    let (place, content) = (message.place, Content::Text(message.text.clone()));
+    body(account, &message.to, conversation, (place, message.time_ms), content)
+}
+
+fn receipt_body(account: &Account, to: &Username, ids: Vec<MessageId>, time_ms: u64) -> Body {
+    let content = Content::Receipt(ids);
+    body(account, to, to.to_string(), (Place::Sequence(0), time_ms), content)
+}
+
+fn body(
+    account: &Account,
+    to: &Username,
+    conversation: String,
+    (place, time_ms): (Place, u64),
+    content: Content,
+) -> Body {
+    Body {
+        suite: Suite::X25519,
+        sender: account.username.clone(),
+        device: account.identity.public_key(),
+        list: DeviceListRef::default(),
+        recipients: vec![to.clone()],
+        conversation,
+        place,
+        time_ms,
+        content,
     }
 }

@@ -41,7 +41,7 @@ impl Session {
     /// Sends a text to a person or to everyone.
     pub(super) fn send(&mut self, id: RequestId, to: String, text: String) {
         let who = match to.parse() {
-            Ok(ConversationId::Everyone) => return self.request(id, Request::Broadcast(text)),
+            Ok(ConversationId::Everyone) => return self.send_to_everyone(id, text),
             Ok(ConversationId::Person(who)) => who,
             Err(_) => return self.cx.fail(id, Failure::WhomToWrite),
         };
@@ -56,6 +56,17 @@ impl Session {
         }
         if let Some(route) = ROUTES.iter().find(|route| (route.is_open)(self, &who)) {
             (route.send)(self, id, &who, text);
+        }
+    }
+
+    /// Sends a text to everyone: by a broadcast or, in a classroom without its server, straight to each client.
+    pub(super) fn send_to_everyone(&mut self, id: RequestId, text: String) {
+        if !self.cx.config().classroom || self.server.is_logged_in() {
+            return self.request(id, Request::Broadcast(text));
+        }
+        match check(&text) {
+            Ok(()) => self.enqueue_for_everyone(id, &text),
+            Err(why) => self.cx.fail(id, why),
         }
     }
 }

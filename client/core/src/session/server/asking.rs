@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{
-    Introduction, Listed, Reply as ServerReply, Request as ServerRequest, Secret,
+    Closing, Introduction, Listed, Reply as ServerReply, Request as ServerRequest, Secret,
 };
 use letschat_protocol::limits::MAX_BROADCAST_BYTES;
 use letschat_protocol::printable::{has_control, is_blank};
 use letschat_protocol::username::Username;
 
 use super::{Expected, ListFor, ServerSide};
+use crate::codes::LinkEnd;
 use crate::conversation::{MessageState, Via};
 use crate::event::{Event, format_rfc3339};
 use crate::failure::{Failure, Text};
@@ -128,7 +129,11 @@ impl ServerSide {
         if has_control(&text) {
             return cx.fail(id, Failure::ControlCharacters);
         }
-        self.ask(cx, ServerRequest::Broadcast { text }, Expected::Broadcast(id));
+        self.ask(
+            cx,
+            ServerRequest::Broadcast { text: text.clone() },
+            Expected::Broadcast(id, text),
+        );
     }
 
     /// Takes a page of the list, and requests the next if there is one. Returns the purpose of a
@@ -227,7 +232,7 @@ impl Session {
                 let message = reply.last_line().to_owned();
                 self.cx.answer(id, Reply::Said { message });
             }
-            Expected::Broadcast(id) => {
+            Expected::Broadcast(id, _) => {
                 let result = match (reply.field(0), reply.field(1)) {
                     (Some(number), Some(time_ms)) => Ok(Reply::Broadcast {
                         number,
@@ -271,9 +276,13 @@ impl Session {
     /// Fails a request to the server.
     pub(super) fn fail_expected(&mut self, what: Expected, why: Failure) {
         match what {
+            // The server has taken nothing that it did not answer before it said goodbye.
+            Expected::Broadcast(id, text) if self.cx.config().classroom && is_farewell(&why) => {
+                self.enqueue_for_everyone(id, &text);
+            }
             Expected::SignUp(id, _)
             | Expected::ChangePassword(id)
-            | Expected::Broadcast(id)
+            | Expected::Broadcast(id, _)
             | Expected::ConnectAddress(id, ..)
             | Expected::List(ListFor::User(id) | ListFor::Connect(id, ..), _)
             | Expected::Watch(Some(id)) => self.cx.fail(id, why),
@@ -292,6 +301,12 @@ impl Session {
             | Expected::Forgotten => {}
         }
     }
+}
+
+/// Returns true if a request is unanswered since the server is stopping.
+fn is_farewell(why: &Failure) -> bool {
+    let terminated = Failure::LinkEnded(LinkEnd::Closed(Closing::Terminated));
+    matches!(why, Failure::Unanswered(why) if **why == terminated)
 }
 
 /// Returns true if this receiver is at the address that the user gave, with or without a port.

@@ -6,7 +6,7 @@ use letschat_protocol::dialogue::{Closing, Request as ServerRequest};
 
 use super::{Expected, Link, ListFor, Pending, ServerSide};
 use crate::codes::LinkEnd;
-use crate::event::Event;
+use crate::event::{Event, Trouble};
 use crate::failure::{Cancel, Failure};
 use crate::session::context::Context;
 use crate::session::retry::{Action, Retries};
@@ -67,6 +67,16 @@ impl ServerSide {
         // The end of a link has been reported already. An absent or full server has not.
         let why = (action != Action::Return).then_some(why);
         cx.tell(Event::Retrying { reason, attempt, in_ms: wait, why });
+    }
+
+    /// Tries again later after another server has answered. The user is told once.
+    pub(super) fn try_again_in_vain(&mut self, cx: &mut Context, why: Failure) {
+        if !std::mem::replace(&mut self.told_key_changed, true) {
+            let username = self.goal_name();
+            let trouble = Trouble::LoginEnded { why: why.clone(), told: false, username };
+            cx.tell(Event::Error { code: why.code(), trouble });
+        }
+        self.try_again(cx, LinkEnd::Lost, why);
     }
 
     /// Stops trying and fails the waiting requests, or else tells the user. `told` says that the

@@ -146,10 +146,13 @@ impl ServerSide {
             return;
         };
         self.link = Link::Busy;
-        if account.name().is_some_and(|name| goal.is_for(name)) {
+        let is_of_server = self.account_server == Some(server);
+        if is_of_server && account.name().is_some_and(|name| goal.is_for(name)) {
             self.send_login(cx, account);
         } else {
-            cx.push(Effect::OpenAccount { server, username: goal.username.clone() });
+            let (username, is_offline) = (goal.username.clone(), false);
+            self.account_server = Some(server);
+            cx.push(Effect::OpenAccount { server, username, is_offline });
         }
     }
 
@@ -159,7 +162,8 @@ impl ServerSide {
         else {
             return;
         };
-        if goal.password.is_none() && !account.has_key {
+        // A classroom takes a new name with a new key.
+        if goal.password.is_none() && !account.has_key && !cx.config().classroom {
             let why = Failure::NoKey(account.username.clone());
             return self.refuse_login(cx, state, &why);
         }
@@ -218,6 +222,41 @@ impl ServerSide {
 
     pub(super) fn fail_sign_ups(&mut self, cx: &mut Context, why: &Failure) {
         cx.fail_all(self.sign_ups.drain(..).map(|sign_up| sign_up.id), why);
+    }
+
+    /// Looks for the account while the server is away: messages to known people go without it. The account must have a
+    /// key that the server has accepted.
+    pub(super) fn seek_account(&mut self, cx: &mut Context) {
+        let (Some(goal), Some(server)) = (&self.goal, cx.config().known_server) else {
+            return;
+        };
+        if self.fingerprint.is_none() && !std::mem::replace(&mut self.sought_account, true) {
+            let (username, is_offline) = (goal.username.clone(), true);
+            self.account_server = Some(server);
+            cx.push(Effect::OpenAccount { server, username, is_offline });
+        }
+    }
+
+    /// Goes on without the server, and keeps trying to reach it. The user's login has failed for now.
+    fn go_on_without(&mut self, cx: &mut Context, account: &AccountState) {
+        self.fingerprint = cx.config().known_server;
+        let (true, Some(goal)) = (cx.config().tries.is_none(), &mut self.goal) else {
+            return;
+        };
+        goal.returning = true;
+        goal.username = account.name().cloned();
+        let waiting = std::mem::take(&mut goal.waiting);
+        for Waiting { id, then } in waiting {
+            match then {
+                Some(_) => cx.fail(id, Failure::NotLoggedIn),
+                None => cx.fail(id, Failure::WithoutServer),
+            }
+        }
+    }
+
+    /// Returns the name of the account that is to be logged in.
+    pub(super) fn goal_name(&self) -> Option<Username> {
+        self.goal.as_ref().and_then(|goal| goal.username.clone())
     }
 
     pub(super) fn is_returning(&self) -> bool {
@@ -294,16 +333,25 @@ impl Session {
         match result {
             Ok(mut account) => {
                 let mail = std::mem::take(&mut account.mail);
-                let log = self.server.fingerprint.map(|key| (key, account.username.clone()));
+                let log = self.server.account_server.map(|key| (key, account.username.clone()));
                 self.broadcasts.follow(log, account.position);
                 self.account.open(account);
+                if self.server.link != Link::Busy {
+                    self.server.go_on_without(&mut self.cx, &self.account);
+                }
                 self.open_mail(mail);
-                if self.server.link == Link::Busy {
-                    self.server.send_login(&mut self.cx, &self.account);
+                match self.server.link {
+                    Link::Busy => self.server.send_login(&mut self.cx, &self.account),
+                    _ => self.knock_at_peers(),
                 }
             }
             Err(error) => {
+                let is_in_use = matches!(error, AccountError::InUse(_));
                 let why = account_failure(error);
+                if matches!(self.server.link, Link::Waiting { .. }) && !is_in_use {
+                    // It was only looked for. The server may know an account by password.
+                    return;
+                }
                 if matches!(self.server.link, Link::Busy | Link::Choosing) {
                     self.server.refuse_login(&mut self.cx, &self.account, &why);
                 } else {

@@ -36,6 +36,8 @@ use crate::failure::Failure;
 use crate::view::LinkState;
 pub(super) use asking::is_at;
 
+/// The shortest interval of dials that hints lead to.
+const KNOCK_INTERVAL_MS: u64 = 1_000;
 /// The time after which an answer counts as missing.
 const ANSWER_MS: u64 = 30_000;
 
@@ -65,6 +67,14 @@ pub(in crate::session) struct ServerSide {
     watching: bool,
     /// The user whom the server dropped as idle. Their next request logs in again by key first.
     away: Option<Username>,
+    /// The time of the last dial that a hint led to.
+    knocked_ms: Option<u64>,
+    /// The server whose account was opened last.
+    account_server: Option<Fingerprint>,
+    /// True if the account was looked for without the server, whether or not it was found.
+    sought_account: bool,
+    /// True if the user knows that another server answers.
+    told_key_changed: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +116,7 @@ pub(in crate::session) enum Expected {
     Connect(Username),
     /// A connection to an address, whose owner comes with the answer.
     ConnectAddress(RequestId, String, bool),
-    Broadcast(RequestId),
+    Broadcast(RequestId, String),
     Replay,
     Ping,
     Active,
@@ -226,6 +236,17 @@ impl ServerSide {
         cx.push(Effect::DialServer);
     }
 
+    /// Handles a hint that the server is back. Anybody can give it, so that it leads to few dials, and only to the
+    /// known server.
+    pub(in crate::session) fn knocked(&mut self, cx: &mut Context) {
+        let now_ms = cx.now_ms();
+        let is_allowed = self.knocked_ms.is_none_or(|last| last + KNOCK_INTERVAL_MS <= now_ms);
+        if matches!(self.link, Link::Waiting { .. }) && is_allowed {
+            self.knocked_ms = Some(now_ms);
+            self.dial(cx);
+        }
+    }
+
     /// Handles a link that is up and whose server key is trusted.
     pub(in crate::session) fn secured(
         &mut self,
@@ -236,6 +257,7 @@ impl ServerSide {
     ) {
         if self.link == Link::Dialling {
             self.link = Link::Greeting;
+            self.told_key_changed = false;
             self.fingerprint = Some(fingerprint);
             self.binding = binding;
             self.address = Some(address);
@@ -251,12 +273,18 @@ impl ServerSide {
         let server = cx.config().server.clone();
         let why = match why {
             Unreached::NoServer(detail) => {
+                self.seek_account(cx);
                 let end = if self.is_returning() { LinkEnd::Lost } else { LinkEnd::NoServer };
                 return self.try_again(cx, end, Failure::Unreached { end, server, detail });
             }
             Unreached::Folder(why) => Failure::Folder(why),
             Unreached::KeyChanged { known, found } => {
-                Failure::ServerKeyChanged { server, known, found }
+                let why = Failure::ServerKeyChanged { server, known, found };
+                if self.is_returning() && cx.config().classroom {
+                    // The clients go on without a server while another program has its port.
+                    return self.try_again_in_vain(cx, why);
+                }
+                why
             }
             Unreached::KeyUnknown { found } => Failure::ServerKeyUnknown { server, found },
         };
@@ -351,7 +379,8 @@ impl Session {
                 let fingerprint = self.server.fingerprint.map(|key| key.to_string());
                 let (server, fingerprint) =
                     (self.cx.config().server.clone(), fingerprint.unwrap_or_default());
-                self.cx.tell(Event::Connected { server, fingerprint });
+                let returned = self.server.is_returning();
+                self.cx.tell(Event::Connected { server, fingerprint, returned });
                 self.server.ask(&mut self.cx, ServerRequest::Hello, Expected::Hello);
             }
             Expected::Greeting if reply.code == Code::Busy => {

@@ -1,7 +1,7 @@
 //! Unasked messages from the server, over TCP and UDP.
 
 use letschat_protocol::datagram::{ToClient, ToServer};
-use letschat_protocol::dialogue::{Broadcast, Notice, Request as ServerRequest};
+use letschat_protocol::dialogue::{Broadcast, Introduction, Notice, Request as ServerRequest};
 
 use super::Expected;
 use crate::codes::LinkEnd;
@@ -21,6 +21,7 @@ impl Session {
             // The driver opens envelopes: see `Input::Mail`.
             Notice::Mail(_) => {}
             Notice::Introduction(who) => self.introduced(who),
+            Notice::Client { who, is_new } => self.client_introduced(&who, is_new),
             Notice::Joined(usernames) => {
                 self.cx.tell(Event::Joined { count: usernames.len() as u64, usernames });
             }
@@ -33,6 +34,22 @@ impl Session {
             }
             Notice::Say(text) => self.cx.notify(notice::Notice::ServerSays(text)),
             Notice::Closing(why) => self.server_down(LinkEnd::Closed(why)),
+        }
+    }
+
+    /// Handles the introduction of a client of a classroom: from now on it is reached without the server as well.
+    fn client_introduced(&mut self, who: &Introduction, is_new: bool) {
+        if !self.cx.config().classroom {
+            return;
+        }
+        let username = who.username.clone();
+        if self.account.name() != Some(&username) {
+            let receiver = self.server.scoped(who.receiver);
+            self.account.meet(&mut self.cx, &username, who.key, receiver);
+            self.resume_posting(&username);
+        }
+        if is_new {
+            self.cx.tell(Event::Initiated { username });
         }
     }
 

@@ -11,7 +11,9 @@ use crate::conversation::{MessageState, Via};
 use crate::event::RequestKind;
 use crate::mail::{Arrived, Held, Outgoing, Received, Stage, StoredMail, StoredPrekey};
 
+mod classroom;
 mod faults;
+mod peering;
 mod receiving;
 mod sending;
 

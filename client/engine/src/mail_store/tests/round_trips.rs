@@ -1,3 +1,4 @@
+use super::refusals::set_mode;
 use super::*;
 use letschat_protocol::peer::ChatId;
 use std::collections::BTreeMap;
@@ -27,6 +28,12 @@ fn every_addition_is_there_in_the_next_run() {
         Outgoing { place, ..outgoing(9, "h\u{e9}\0\n") },
         Outgoing { stage: Stage::Sent { until_ms: 8 }, ..outgoing(8, "") },
         Outgoing { stage: Stage::Kept { until_ms: 9 }, to: name("carol"), ..outgoing(2, "") },
+        Outgoing { conversation: ConversationId::Everyone, ..outgoing(3, "to all") },
+        Outgoing {
+            conversation: ConversationId::Everyone,
+            to: name("zoe"),
+            ..outgoing(3, "to all")
+        },
     ];
     let chat_stream = Stream { source: StreamSource::Chat(chat), ..stream("") };
     let received = vec![
@@ -64,7 +71,7 @@ fn every_removal_is_there_in_the_next_run() {
         MailChange::Owed(receipt(1)),
         MailChange::Owed(receipt(2)),
         MailChange::Owed(receipt(3)),
-        MailChange::Settled(id(1)),
+        settled(1),
         MailChange::Released(id(1)),
         MailChange::Confirmed(vec![id(1), id(3)]),
         MailChange::Published { key: new.key, at_ms: 5, epoch: u64::MAX },
@@ -92,7 +99,7 @@ fn changes_can_be_repeated() {
     let changes = [
         MailChange::Outgoing(outgoing(1, "one")),
         MailChange::Outgoing(outgoing(2, "two")),
-        MailChange::Settled(id(1)),
+        settled(1),
         MailChange::Received(received("alice", 4, &[6])),
         MailChange::Held(held(1, "one")),
         MailChange::Held(held(2, "two")),
@@ -119,7 +126,7 @@ fn outbox_keeps_the_order_of_first_insertion() {
     }
     let sent = Outgoing { stage: Stage::Sent { until_ms: 1 }, ..outgoing(5, "") };
     store.commit(&[MailChange::Outgoing(sent.clone())]).unwrap();
-    let changes = [MailChange::Settled(id(4)), MailChange::Outgoing(outgoing(1, "last"))];
+    let changes = [settled(4), MailChange::Outgoing(outgoing(1, "last"))];
     store.commit(&changes).unwrap();
     drop(store);
     for _ in 0..2 {
@@ -136,7 +143,7 @@ fn sequence_only_rises() {
         store.commit(&[MailChange::Outgoing(outgoing(number, ""))]).unwrap();
         assert_eq!(last(&store), expected);
     }
-    store.commit(&[MailChange::Settled(id(1 << 63))]).unwrap();
+    store.commit(&[settled(1 << 63)]).unwrap();
     assert_eq!(last(&store), 1 << 63);
 }
 
@@ -192,6 +199,22 @@ fn prekey_has_the_private_half_that_was_made() {
 }
 
 #[test]
+fn outbox_of_the_first_version_is_taken_over() {
+    let folder = Folder::new();
+    let connection = Connection::open(folder.path()).unwrap();
+    connection.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    let row = "PRAGMA user_version = 1;
+               INSERT INTO outbox VALUES (4, x'00000000000000000000000000000007', 'bob', NULL, 7,
+                                          1700000000007, 'first', 'waiting', NULL)";
+    connection.execute_batch(row).unwrap();
+    drop(connection);
+    set_mode(&folder.path(), 0o600);
+    let (_, mail) = folder.open();
+    let id = MessageId::from_bytes(7_u128.to_be_bytes());
+    assert_eq!(mail.outbox, [Outgoing { id, ..outgoing(7, "first") }]);
+}
+
+#[test]
 fn failed_commit_changes_nothing() {
     let folder = Folder::new();
     let (mut store, _) = folder.open();
@@ -202,7 +225,7 @@ fn failed_commit_changes_nothing() {
                    BEGIN SELECT raise(ABORT, 'no room'); END";
     store.connection.execute_batch(trigger).unwrap();
     let changes = [
-        MailChange::Settled(id(1)),
+        settled(1),
         MailChange::Outgoing(outgoing(2, "two")),
         MailChange::Forgotten(key),
         MailChange::Owed(receipt(1)),
@@ -225,7 +248,7 @@ fn commits_survive_a_kill() {
     let prekey = store.make_prekey(1, 2).unwrap();
     store.commit(&[MailChange::Outgoing(outgoing(1, "one"))]).unwrap();
     let first = folder.copy();
-    store.commit(&[MailChange::Settled(id(1)), MailChange::Held(held(2, "two"))]).unwrap();
+    store.commit(&[settled(1), MailChange::Held(held(2, "two"))]).unwrap();
     let second = folder.copy();
     let mail = first.read();
     assert_eq!((mail.outbox, mail.prekeys), (vec![outgoing(1, "one")], vec![prekey]));

@@ -126,7 +126,7 @@ fn add_and_delete_texts(seed: u64, add: &dyn Fn(u64, &str) -> MailChange) {
             kept.push(number);
         } else {
             let number = kept.swap_remove(random.usize(0..kept.len()));
-            let deletions = [MailChange::Settled(id(number)), MailChange::Released(id(number))];
+            let deletions = [settled(number), MailChange::Released(id(number))];
             store.commit(&deletions).unwrap();
             gone += 1;
         }
@@ -168,7 +168,7 @@ fn texts_that_a_killed_run_deleted_are_erased_at_open() {
         if is_checkpointed {
             checkpoint(&store);
         }
-        store.commit(&[MailChange::Settled(id(1)), MailChange::Released(id(2))]).unwrap();
+        store.commit(&[settled(1), MailChange::Released(id(2))]).unwrap();
         let copy = folder.copy();
         for number in [1, 2] {
             assert_ne!(copy.files_with(marker(number).as_bytes()), [""; 0]);
@@ -208,8 +208,8 @@ fn deleted_text_leaves_the_log_within_1000_pages() {
         store.commit(&added).unwrap();
         let in_log = || markers(&fs::read(folder.companion("-wal")).unwrap());
         assert_eq!(in_log().len(), added.len());
-        let settled: Vec<_> = (0..count).map(|number| MailChange::Settled(id(number))).collect();
-        store.commit(&settled).unwrap();
+        let deletions: Vec<_> = (0..count).map(settled).collect();
+        store.commit(&deletions).unwrap();
         // Each commit writes at least one page.
         for number in 0..1_000 {
             store.commit(&[MailChange::Received(received("alice", number, &[]))]).unwrap();

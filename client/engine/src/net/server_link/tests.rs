@@ -48,6 +48,7 @@ impl World {
             address: ServerAddress { fingerprint: given, ..address },
             known: KnownServers::in_folder(self.folder.path()),
             may_accept: false,
+            local_port: None,
         }
     }
 

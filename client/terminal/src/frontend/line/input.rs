@@ -17,6 +17,7 @@ use crate::frontend::{Entry, Input};
 use letschat_commands::command::{Call, Dispatcher, Rejection, Role, parse_line};
 use letschat_commands::failure::Failure;
 use letschat_core::codes::FailureCode;
+use letschat_core::conversation::ConversationId;
 use letschat_core::session::{Request, Typing};
 
 /// The maximum wait of the next prompt for the result of the last line. A chat request takes as long as the other
@@ -66,14 +67,17 @@ impl Typist {
     async fn sort_out(&mut self, text: String, target: Typing) {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let count = lines.len();
-        let question = match target.chat() {
-            Some(name) => format!(
+        let question = match target.conversation() {
+            Some(ConversationId::Person(name)) => format!(
                 "Send {count} lines to {name}: as (o)ne message, (l)ine by line, (n)ot at all? "
             ),
+            Some(ConversationId::Everyone) => {
+                format!("Send {count} lines to everyone: (l)ine by line, (n)ot at all? ")
+            }
             None => format!("Carry out {count} lines one by one: (l)ine by line, (n)ot at all? "),
         };
         let answer = self.keyboard.ask(question).await.unwrap_or_default().to_lowercase();
-        let meant = |text: &str| match target.chat() {
+        let meant = |text: &str| match target.conversation() {
             Some(_) => literal(text),
             None => text.to_owned(),
         };
@@ -101,8 +105,8 @@ impl Typist {
     /// Parses a line for the target that its prompt named, even if the target has changed since.
     fn aimed(&self, line: &str, target: &Typing) -> Result<Call, Rejection> {
         let call = self.dispatcher.parse(line, target)?;
-        match target.chat() {
-            Some(target) => Ok(call.aimed_at(target)),
+        match target.conversation() {
+            Some(target) => Ok(call.aimed_at(&target)),
             None if call.command().role == Some(Role::Say) => {
                 let has_chats = self.prompt_state.read_view(|view| !view.session.chats.is_empty());
                 let why = match has_chats {
@@ -122,7 +126,7 @@ impl Typist {
 
     /// Ends the chat that the prompt named, or leaves its conversation.
     async fn interrupted(&mut self, target: Typing) -> Option<Entry> {
-        if let Typing::Chat(target) = target {
+        if let Some(target @ ConversationId::Person(_)) = target.conversation() {
             let call = Call::of(Role::EndChat).aimed_at(&target);
             return Some(self.entry(Ok(call), None));
         }
@@ -198,7 +202,7 @@ impl Input for Typist {
 pub(super) fn is_said(line: &str, target: &Typing) -> bool {
     let line = line.trim();
     let is_command = line.starts_with('/') && !line.starts_with("//");
-    matches!(target, Typing::Chat(_)) && !line.is_empty() && !line.contains('\n') && !is_command
+    *target != Typing::Commands && !line.is_empty() && !line.contains('\n') && !is_command
 }
 
 /// Returns true for text that would be a command outside a chat, other than one with text for other people.

@@ -9,8 +9,9 @@ use super::prompt_state::Attempt;
 /// Returns the prompt: `→ bob> ` for a line to a chat, `letschat> ` for a command, with a mark if a link is
 /// down. No message begins with an arrow, so the prompt can't be read as a speaker.
 pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) -> String {
+    let conversation = target.conversation();
+    let name = conversation.map_or("letschat".to_owned(), |target| format!("→ {target}"));
     let target = target.chat();
-    let name = target.map_or("letschat".to_owned(), |target| format!("→ {target}"));
     let mark = match (target.map(|target| session.chats.get(target)), session.link) {
         (None, LinkState::Waiting) if attempt.number > 0 => {
             let Attempt { number, at_ms } = attempt;
@@ -29,7 +30,7 @@ pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) 
 
 /// Says that a line keeps its target although the current conversation has changed.
 pub(super) fn place(target: &Typing) -> String {
-    match target.chat() {
+    match target.conversation() {
         Some(name) => format!("This line still goes to {name}."),
         None => "This line is still a command.".into(),
     }
