@@ -1,5 +1,6 @@
 //! A client that takes commands and reports events.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -59,7 +60,25 @@ impl TestClient {
         without_settings(&mut command);
         command.args(["--json", "--no-login", "--peer-port", "0", "--server", location, "--data"]);
         command.arg(data.path()).args(flags);
-        let process = Running::start(&mut command);
+        TestClient::run(&mut command, name, data)
+    }
+
+    /// Starts a client of a classroom with these two ports.
+    pub fn start_in_class(
+        server: &TestServer,
+        id: &str,
+        ports: (u16, u16),
+        data: TempDir,
+    ) -> TestClient {
+        let mut command = program_by(&[], "letschat");
+        without_settings(&mut command);
+        command.args([id, &ports.0.to_string(), &ports.1.to_string(), "--json"]);
+        command.args(["--server", &server.location(), "--data"]).arg(data.path());
+        TestClient::run(&mut command, id, data)
+    }
+
+    fn run(command: &mut Command, name: &str, data: TempDir) -> TestClient {
+        let process = Running::start(command);
         TestClient { process, name: name.to_owned(), data, mailbox: Vec::new(), commands: 0 }
     }
 

@@ -8,6 +8,7 @@
 //! * `processes` – servers, clients and people who type, over loopback
 //! * `terminal` – the client at a terminal, key by key
 //! * `client` – the client without a server
+//! * `classroom` – clients that join with an ID and two ports, and go on without the server
 //! * `open_room` – the open room
 //! * `lua` – scripts, bots, plugins and the demo
 //! * `between` – an attacker between two programs who alters the traffic

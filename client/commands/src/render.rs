@@ -360,6 +360,7 @@ mod tests {
         Event::MessageState {
             conversation: ConversationId::Person(bob()),
             id: MessageId::of_broadcast(1, 1),
+            to: None,
             state,
             via: Via::Server,
             code,

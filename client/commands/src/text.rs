@@ -231,6 +231,11 @@ pub fn failure(failure: &Failure) -> String {
                 "The server's keys of {who} are not signed by {who}; do not trust this server."
             );
         }
+        Failure::IdTaken(id) => {
+            return format!(
+                "The ID {id} belongs to another client of this class; choose another one."
+            );
+        }
         Failure::WithoutServer => {
             "No server is reached. Messages go straight to people with whom you have chatted; others wait on \
              this machine."

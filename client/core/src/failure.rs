@@ -92,6 +92,8 @@ pub enum Failure {
     WhomToWrite,
     /// The server's keys of this person are not signed by them.
     KeysInvalid(Username),
+    /// Another client of the classroom has this name.
+    IdTaken(Username),
     /// The server is not reached. The account is open, and the client keeps trying.
     WithoutServer,
     /// The server is away, and nobody is known who could be reached without it.
@@ -216,6 +218,7 @@ impl Failure {
             Failure::Folder(_) => FailureCode::Folder,
             Failure::NotLoggedIn | Failure::NobodyToWrite => FailureCode::NotLoggedIn,
             Failure::WithoutServer => FailureCode::NoServer,
+            Failure::IdTaken(_) => FailureCode::KeyRefused,
             Failure::AlreadyLoggedIn | Failure::AlreadyLoggedInAs(_) => {
                 FailureCode::AlreadyLoggedIn
             }

@@ -44,7 +44,7 @@ pub struct Options {
         conflicts_with_all = ["account", "no_login", "detach_on_chat", "script"],
         value_parser = number::<u16>(1..=u16::MAX.into())
     )]
-    class_port: Option<u16>,
+    port2: Option<u16>,
 
     /// The server; with #FINGERPRINT only that key is accepted, and remembered
     /// [default: 127.0.0.1:4400; the first run at a terminal asks]
@@ -321,7 +321,7 @@ impl Options {
                 || classroom.is_some()
                 || self.is_interactive()
                 || self.is_line(),
-            peer_port: self.class_port.unwrap_or(self.peer_port),
+            peer_port: self.port2.unwrap_or(self.peer_port),
             peer_listen,
             classroom,
             detach_on_chat: self.detach_on_chat,
@@ -332,13 +332,13 @@ impl Options {
 
     /// Returns the part in a classroom, if this is a client of one.
     fn classroom(&self) -> Option<Classroom> {
-        self.class_port.and(self.port).map(|server_port| Classroom { server_port })
+        self.port2.and(self.port).map(|server_port| Classroom { server_port })
     }
 
     /// Returns the login at the start. Without a name it is the only unused account of this machine
     /// for the server.
     pub fn first_login(&self, config: &Config) -> Result<FirstLogin, OptionsError> {
-        if let (Some(id), Some(_)) = (&self.host, self.class_port) {
+        if let (Some(id), Some(_)) = (&self.host, self.port2) {
             return Ok(FirstLogin::As(id.parse()?));
         }
         let account = match &self.account {
@@ -353,7 +353,7 @@ impl Options {
 
     fn server(&self) -> Result<ServerAddress, AddressError> {
         match (&self.host, self.port) {
-            _ if self.class_port.is_some() => {
+            _ if self.port2.is_some() => {
                 Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine))
             }
             (None, _) => Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine)),

@@ -170,6 +170,10 @@ struct Console {
 }
 
 impl Console {
+    fn is_in_classroom(&self) -> bool {
+        self.prompt_state.read_view(|view| view.session.classroom)
+    }
+
     /// Returns true for a retry with the same reason as the one before. The prompt shows the next attempt.
     fn is_another_retry(&self, event: &Event) -> bool {
         match event {
@@ -205,7 +209,7 @@ impl Console {
         let (kind, time_ms) = appearance(event);
         let mut line = match event {
             // Its text contains the date and time.
-            Event::Broadcast { .. } => String::new(),
+            Event::Broadcast { .. } if !self.is_in_classroom() => String::new(),
             _ => {
                 let time_ms = time_ms.unwrap_or_else(|| clock::now().wall_ms);
                 let time = format!(

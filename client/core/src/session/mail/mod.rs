@@ -1,7 +1,7 @@
 //! Messages outside of chats: to anybody with an account, through the server, also while they are away. While the
 //! server is away they go straight to people whose key and address are known.
 //!
-//! * `outbox` – own messages until their fate is known
+//! * `outbox` – own messages until their fate is known; `waiting` – those without a route
 //! * `posting` – their way to the server, one envelope at a time
 //! * `peering` – their way straight to people, while the server is away
 //! * `arrivals` – others' messages, from the envelope to the acknowledgement
@@ -21,6 +21,7 @@ mod posting;
 mod prekeys;
 mod receiving;
 mod sending;
+mod waiting;
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;

@@ -1,21 +1,25 @@
 //! The own messages whose fate is not known yet. They are on disk before anything else happens to them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::body::Place;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
+use super::waiting::Waiting;
 use crate::conversation::ConversationId;
 use crate::failure::Failure;
 use crate::mail::{Outgoing, OutgoingKey, Stage};
 use crate::session::RequestId;
 
-/// The most messages that wait for a route.
+/// The most messages to people that wait for a route.
 pub(super) const MAX_WAITING: usize = 2_000;
-/// The most messages to everyone that wait for one person. Later ones are not kept for somebody who is away for long.
-const MAX_WAITING_FOR_EVERYONE: usize = 200;
+/// The most messages that wait for one person when another one to everyone is added. Somebody who is away for long does
+/// not get the later ones.
+const MAX_WAITING_FOR_ONE: usize = 1_000;
+/// The most waiting messages, when another one to everyone is added.
+const MAX_WAITING_IN_ALL: usize = 16_000;
 /// The most bytes of their texts.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// The most messages that wait for a confirmation.
@@ -26,9 +30,8 @@ const MAX_UNCONFIRMED: usize = 10_000;
 pub(super) struct Outbox {
     /// The last sequence number in each conversation.
     sequences: BTreeMap<String, u64>,
-    /// The messages that wait for a route, oldest first.
-    waiting: VecDeque<Outgoing>,
-    waiting_bytes: usize,
+    /// The messages that wait for a route.
+    waiting: Waiting,
     /// The messages that the server has taken.
     taken: BTreeMap<OutgoingKey, Outgoing>,
     /// The waiting messages that are not on disk yet.
@@ -42,7 +45,7 @@ impl Outbox {
         let mut outbox = Outbox { sequences, ..Outbox::default() };
         for message in stored {
             match message.stage {
-                Stage::Waiting => outbox.push(message),
+                Stage::Waiting => outbox.waiting.push(message),
                 Stage::Sent { .. } | Stage::Kept { .. } => {
                     outbox.taken.insert(message.key(), message);
                 }
@@ -51,16 +54,10 @@ impl Outbox {
         outbox
     }
 
-    fn push(&mut self, message: Outgoing) {
-        self.waiting_bytes += message.text.len();
-        self.waiting.push_back(message);
-    }
-
     /// Fails if there is no room for a text of this length.
     pub(super) fn check_room(&self, bytes: usize) -> Result<(), Failure> {
-        let is_to_person = |message: &&Outgoing| message.conversation != ConversationId::Everyone;
-        let is_full = self.waiting.iter().filter(is_to_person).count() >= MAX_WAITING
-            || self.waiting_bytes + bytes > MAX_WAITING_BYTES
+        let is_full = self.waiting.to_people() >= MAX_WAITING
+            || self.waiting.bytes() + bytes > MAX_WAITING_BYTES
             || self.taken.len() >= MAX_UNCONFIRMED;
         if is_full { Err(Failure::OutboxFull) } else { Ok(()) }
     }
@@ -103,12 +100,10 @@ impl Outbox {
     }
 
     fn has_room_for_everyone(&self, to: &Username, bytes: usize) -> bool {
-        let is_theirs = |message: &&Outgoing| {
-            message.to == *to && message.conversation == ConversationId::Everyone
-        };
-        self.waiting_bytes + bytes <= MAX_WAITING_BYTES
+        self.waiting.bytes() + bytes <= MAX_WAITING_BYTES
+            && self.waiting.len() < MAX_WAITING_IN_ALL
             && self.taken.len() < MAX_UNCONFIRMED
-            && self.waiting.iter().filter(is_theirs).count() < MAX_WAITING_FOR_EVERYONE
+            && self.waiting.to(to).count() < MAX_WAITING_FOR_ONE
     }
 
     /// Returns the id and the place of the next message in a conversation.
@@ -122,7 +117,7 @@ impl Outbox {
     /// Adds a message that has its id already. It waits for its record.
     pub(super) fn add_under(&mut self, message: Outgoing) -> Outgoing {
         self.undurable.insert(message.id);
-        self.push(message.clone());
+        self.waiting.push(message.clone());
         message
     }
 
@@ -147,24 +142,24 @@ impl Outbox {
     }
 
     pub(super) fn get(&self, key: &OutgoingKey) -> Option<&Outgoing> {
-        self.waiting.iter().find(|message| message.is(key)).or_else(|| self.taken.get(key))
+        self.waiting.get(key).or_else(|| self.taken.get(key))
     }
 
     /// Returns the entries of a message that wait for a route: one for each recipient.
     pub(super) fn waiting_of(&self, id: &MessageId) -> impl Iterator<Item = &Outgoing> {
-        self.waiting.iter().filter(|message| message.id == *id)
+        self.waiting.of(id)
     }
 
     /// Returns the oldest waiting message to somebody who is ready. Messages to one person keep their order.
     pub(super) fn next(&self, is_ready: impl Fn(&Username) -> bool) -> Option<&Outgoing> {
-        let durable = self.waiting.iter().filter(|message| !self.undurable.contains(&message.id));
-        durable.into_iter().find(|message| is_ready(&message.to))
+        let firsts = self.waiting.firsts(|message| self.is_durable(message));
+        let ready = firsts.filter(|(_, message)| is_ready(&message.to));
+        ready.min_by_key(|(order, _)| *order).map(|(_, message)| message)
     }
 
     /// Returns the recipients of the messages that are ready.
     pub(super) fn ready(&self) -> impl Iterator<Item = &Username> {
-        let durable = self.waiting.iter().filter(|message| !self.undurable.contains(&message.id));
-        durable.map(|message| &message.to)
+        self.waiting.firsts(|message| self.is_durable(message)).map(|(_, message)| &message.to)
     }
 
     /// Returns the oldest ready messages to a person that are not among `except`, at most `limit`.
@@ -174,37 +169,40 @@ impl Outbox {
         except: &[MessageId],
         limit: usize,
     ) -> Vec<&Outgoing> {
-        let is_ready = |message: &&Outgoing| {
-            message.to == *who
-                && !self.undurable.contains(&message.id)
-                && !except.contains(&message.id)
-        };
-        self.waiting.iter().filter(is_ready).take(limit).collect()
+        let is_ready =
+            |message: &&Outgoing| self.is_durable(message) && !except.contains(&message.id);
+        self.waiting.to(who).filter(is_ready).take(limit).collect()
     }
 
-    /// Returns the messages that wait for a route to this person, or to anybody.
+    fn is_durable(&self, message: &Outgoing) -> bool {
+        !self.undurable.contains(&message.id)
+    }
+
+    /// Returns the messages that wait for a route to this person, or to anybody, oldest first.
     pub(super) fn waiting_to(&self, who: Option<&Username>) -> Vec<Outgoing> {
-        let is_meant = |message: &&Outgoing| who.is_none_or(|who| message.to == *who);
-        self.waiting.iter().filter(is_meant).cloned().collect()
+        match who {
+            Some(who) => self.waiting.to(who).cloned().collect(),
+            None => self.waiting.all().into_iter().cloned().collect(),
+        }
     }
 
     /// Notes that the server has taken a message. Its text is not needed any more. Returns the new entry.
     pub(super) fn take(&mut self, key: &OutgoingKey, stage: Stage) -> Option<Outgoing> {
-        let message = Outgoing { stage, text: String::new(), ..self.remove_waiting(key)? };
+        let message = Outgoing { stage, text: String::new(), ..self.waiting.remove(key)? };
         self.taken.insert(key.clone(), message.clone());
         Some(message)
     }
 
     /// Removes a message whose fate is known.
     pub(super) fn settle(&mut self, key: &OutgoingKey) -> Option<Outgoing> {
-        self.taken.remove(key).or_else(|| self.remove_waiting(key))
+        self.taken.remove(key).or_else(|| self.waiting.remove(key))
     }
 
     /// Removes a message that could not be recorded. Its number is given to the next one.
     pub(super) fn take_back(&mut self, id: &MessageId) -> Vec<Outgoing> {
         self.undurable.remove(id);
         let keys: Vec<OutgoingKey> = self.waiting_of(id).map(Outgoing::key).collect();
-        let taken: Vec<Outgoing> = keys.iter().filter_map(|key| self.remove_waiting(key)).collect();
+        let taken: Vec<Outgoing> = keys.iter().filter_map(|key| self.waiting.remove(key)).collect();
         if let Some(Outgoing { place: Place::Sequence(number), conversation, .. }) = taken.first()
             && let Some(last) = self.sequences.get_mut(&conversation.to_string())
             && last == number
@@ -212,13 +210,6 @@ impl Outbox {
             *last -= 1;
         }
         taken
-    }
-
-    fn remove_waiting(&mut self, key: &OutgoingKey) -> Option<Outgoing> {
-        let place = self.waiting.iter().position(|message| message.is(key))?;
-        let message = self.waiting.remove(place)?;
-        self.waiting_bytes -= message.text.len();
-        Some(message)
     }
 
     /// Removes and returns the messages that the server has given up by this time of day.

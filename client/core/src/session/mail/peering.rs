@@ -271,7 +271,7 @@ impl Session {
                 if self.mail.peering.acknowledged(who, id, now_ms) {
                     let changes = self.delivered(who, &[*id], Via::Peer);
                     self.commit(changes, super::After::Nothing);
-                    self.post_next();
+                    if self.server.is_logged_in() { self.post_next() } else { self.deliver_to(who) }
                 }
             }
             PeerMessage::Ping | PeerMessage::Pong => {}

@@ -382,7 +382,10 @@ impl Session {
                 return self.server_down(LinkEnd::Lost);
             }
             (Code::LoggedInElsewhere, _) => Failure::LoggedInElsewhere(own),
-            (Code::KeyRefused, _) => Failure::KeyRefused(own),
+            (Code::KeyRefused, _) => match own {
+                Some(id) if self.cx.config().classroom => Failure::IdTaken(id),
+                own => Failure::KeyRefused(own),
+            },
             (code, _) => Failure::refused(code, reply.last_line()),
         };
         self.server.refuse_login(&mut self.cx, &self.account, &why);

@@ -18,7 +18,7 @@ const KEY: &str = "unhex(printf('%064x', n))";
 fn tables_are_read_up_to_their_limits() {
     let folder = Folder::with("");
     let row_counts = [
-        ("outbox", reading::OUTBOX, format!("{ID}, 'bob', NULL, n, 1, '', 'waiting', NULL")),
+        ("outbox", reading::OUTBOX, format!("{ID}, 'bob', 'bob', NULL, n, 1, '', 'waiting', NULL")),
         ("received", reading::STREAMS, "zeroblob(32), 0, 'room' || n, n, x''".into()),
         ("held", reading::HELD, format!("{ID}, 'bob', zeroblob(32), 0, '', n, '', 1, 1")),
         ("receipts", reading::RECEIPTS, format!("{ID}, 'bob'")),
@@ -30,14 +30,14 @@ fn tables_are_read_up_to_their_limits() {
     }
     let mail = folder.read();
     let counts = [
-        (mail.outbox.len(), 12_500),
+        (mail.outbox.len(), 30_000),
         (mail.received.len(), 10_000),
         (mail.held.len(), 64),
         (mail.receipts.len(), 100_000),
         (mail.prekeys.len(), 32),
     ];
     assert!(counts.iter().all(|(read, expected)| read == expected), "{counts:?}");
-    assert_eq!(mail.outbox.last().unwrap().id, id_of(12_500));
+    assert_eq!(mail.outbox.last().unwrap().id, id_of(30_000));
     assert_eq!(mail.received.last().unwrap().through, 10_000);
     assert_eq!(mail.held.last().unwrap().number, 64);
     assert_eq!(mail.receipts.last().unwrap().id, id_of(100_000));
@@ -50,7 +50,7 @@ fn texts_of_the_outbox_are_read_up_to_17_mib() {
     let text = "CAST(zeroblob(16384) AS TEXT)";
     folder.execute(&format!(
         "{} INSERT INTO outbox
-             SELECT n, {ID}, 'bob', NULL, n, 1, {text}, 'waiting', NULL FROM n",
+             SELECT n, {ID}, 'bob', 'bob', NULL, n, 1, {text}, 'waiting', NULL FROM n",
         numbers(1_100)
     ));
     assert_eq!(folder.read().outbox.len(), 1_088);

@@ -189,13 +189,16 @@ fn content_or_newer(path: &Path, error: &MailStoreError) -> bool {
 fn row_that_this_program_did_not_write_is_refused() {
     let (short_id, id, key) = ("zeroblob(15)", "zeroblob(16)", "zeroblob(32)");
     let rows = [
-        format!("outbox VALUES (1, {short_id}, 'bob', NULL, 1, 1, '', 'waiting', NULL)"),
-        format!("outbox VALUES (1, {id}, 'no name', NULL, 1, 1, '', 'waiting', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', 'xyz', 1, 1, '', 'waiting', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', NULL, 1, 1, '', 'lost', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', NULL, 1, 1, '', 'waiting', 5)"),
-        format!("outbox VALUES (1, {id}, 'bob', NULL, 1, 1, '', 'sent', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', NULL, 1, 1, CAST(x'ff' AS TEXT), 'kept', 1)"),
+        format!("outbox VALUES (1, {short_id}, 'bob', 'bob', NULL, 1, 1, '', 'waiting', NULL)"),
+        format!("outbox VALUES (1, {id}, 'no name', 'bob', NULL, 1, 1, '', 'waiting', NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'no name', NULL, 1, 1, '', 'waiting', NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', 'xyz', 1, 1, '', 'waiting', NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'lost', NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'waiting', 5)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'sent', NULL)"),
+        format!(
+            "outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, CAST(x'ff' AS TEXT), 'kept', 1)"
+        ),
         format!("received VALUES (1, {short_id}, 0, '', 1, x'')"),
         format!("received VALUES (1, {key}, 1, 'xyz', 1, x'')"),
         format!("received VALUES (1, {key}, 0, '', 1, x'02')"),

@@ -27,7 +27,7 @@ fn every_addition_is_there_in_the_next_run() {
         outgoing(7, "first"),
         Outgoing { place, ..outgoing(9, "h\u{e9}\0\n") },
         Outgoing { stage: Stage::Sent { until_ms: 8 }, ..outgoing(8, "") },
-        Outgoing { stage: Stage::Kept { until_ms: 9 }, to: name("carol"), ..outgoing(2, "") },
+        Outgoing { stage: Stage::Kept { until_ms: 9 }, ..outgoing(2, "") },
         Outgoing { conversation: ConversationId::Everyone, ..outgoing(3, "to all") },
         Outgoing {
             conversation: ConversationId::Everyone,
@@ -51,7 +51,7 @@ fn every_addition_is_there_in_the_next_run() {
     store.commit(&changes).unwrap();
     let prekeys = vec![store.make_prekey(1, 2).unwrap(), store.make_prekey(3, 4).unwrap()];
     drop(store);
-    let sequences = BTreeMap::from([("bob".into(), 8), ("carol".into(), 2)]);
+    let sequences = BTreeMap::from([("bob".into(), 8), ("everyone".into(), 3)]);
     let expected = StoredMail { sequences, outbox, received, held, receipts, prekeys };
     assert_eq!(folder.read(), expected);
     // Erasing at the end of a run keeps what is left.

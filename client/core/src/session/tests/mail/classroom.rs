@@ -127,11 +127,11 @@ fn what_waits_for_somebody_away_goes_through_the_server_later() {
 fn client_that_is_away_for_long_does_not_fill_the_outbox() {
     let mut client = in_class();
     terminate(&mut client);
-    for n in 0..300 {
+    for n in 0..1_100 {
         let (id, effects) = say(&mut client, &format!("{n}"));
-        assert!(answer(&effects, id).is_some_and(Result::is_ok) || n >= 200, "{n}");
+        assert!(answer(&effects, id).is_some_and(Result::is_ok) || n >= 1_000, "{n}");
     }
-    assert_eq!(client.disk.mail.outbox.len(), 400);
+    assert_eq!(client.disk.mail.outbox.len(), 2_000);
 }
 
 #[test]
