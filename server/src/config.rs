@@ -3,15 +3,19 @@
 mod mysql;
 
 use std::ffi::OsString;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_flags::{ip_address, number};
 use letschat_protocol::clock::DAY_MS;
+use letschat_server::clients_file::MAX_CLIENTS;
 use letschat_server::hub;
-use letschat_server::settings::{DEFAULT_PORT, ServerSettings, StoreLocation};
+use letschat_server::settings::{CLIENTS_FILE, DEFAULT_PORT, ServerSettings, StoreLocation};
+
+use tracing::Level;
 
 use self::mysql::{MysqlFlags, MysqlFlagsError, StoreParser};
 use crate::account_admin::AccountTask;
@@ -107,9 +111,20 @@ pub(crate) struct Flags {
           value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
     signup_interval_ms: u64,
 
+    /// Serve a classroom: clients need no password, a new name belongs to the key that first uses
+    /// it, and there is no limit on broadcasts and on idle time. Listens on 127.0.0.1 without
+    /// --listen
+    #[arg(long, env = "LETSCHAT_SERVER_CLASSROOM")]
+    classroom: bool,
+
+    /// The file of a classroom's clients, a line for each [default: clients.txt in the data folder]
+    #[arg(long, env = "LETSCHAT_SERVER_CLIENTS_FILE", value_name = "FILE")]
+    clients_file: Option<PathBuf>,
+
     /// The level of the log: error, warn, info, debug or trace
-    #[arg(long, env = "LETSCHAT_SERVER_LOG", value_name = "LEVEL", default_value = "info")]
-    pub(crate) log: tracing::Level,
+    /// [default: info, or warn in a classroom]
+    #[arg(long, env = "LETSCHAT_SERVER_LOG", value_name = "LEVEL")]
+    log: Option<Level>,
 
     /// The format of the log
     #[arg(
@@ -177,6 +192,15 @@ pub(crate) enum SettingsError {
     /// The system does not provide the user's data folder.
     #[error("there is no home folder to keep data in; choose a folder with --data")]
     NoDataFolder,
+    /// A file is named and not used.
+    #[error("--clients-file is of use only with --classroom")]
+    UselessClientsFile,
+    /// A classroom has fewer places.
+    #[error("a classroom has at most {MAX_CLIENTS} places; choose fewer with --places")]
+    TooManyPlaces,
+    /// The file's folder is unknown.
+    #[error("can't use {path}, which --clients-file names: {source}", path = path.display())]
+    ClientsFile { path: PathBuf, source: io::Error },
     /// The credentials for the database are incomplete.
     #[error(transparent)]
     Mysql(#[from] MysqlFlagsError),
@@ -194,6 +218,7 @@ impl Flags {
     /// Returns the settings of the server.
     pub(crate) fn settings(&self) -> Result<ServerSettings, SettingsError> {
         let (data_folder, store) = (self.data_folder()?, self.store()?);
+        let clients_file = self.clients_file(&data_folder)?;
         let hub = hub::Settings {
             places: self.places,
             idle_ms: self.idle_seconds * 1_000,
@@ -205,8 +230,35 @@ impl Flags {
             mail_retention_ms: self.mail_retention_days * DAY_MS,
             sign_up_burst: self.signup_burst,
             sign_up_interval_ms: self.signup_interval_ms,
+            classroom: false,
         };
-        Ok(ServerSettings { listen: self.listen, port: self.port, data_folder, store, hub })
+        let hub = if self.classroom { hub.in_classroom() } else { hub };
+        let here = self.classroom.then_some(Ipv4Addr::LOCALHOST.into());
+        let (listen, port) = (self.listen.or(here), self.port);
+        Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub })
+    }
+
+    /// Returns the path of the classroom's file, with its folder.
+    fn clients_file(&self, data_folder: &Path) -> Result<PathBuf, SettingsError> {
+        if self.classroom && self.places > MAX_CLIENTS {
+            return Err(SettingsError::TooManyPlaces);
+        }
+        match &self.clients_file {
+            Some(_) if !self.classroom => Err(SettingsError::UselessClientsFile),
+            Some(path) => std::path::absolute(path)
+                .map_err(|source| SettingsError::ClientsFile { path: path.clone(), source }),
+            None => Ok(data_folder.join(CLIENTS_FILE)),
+        }
+    }
+
+    /// Returns true if the server serves a classroom.
+    pub(crate) fn is_classroom(&self) -> bool {
+        self.classroom && self.task.is_none()
+    }
+
+    /// Returns the level of the log. In a classroom the terminal shows what is said.
+    pub(crate) fn log_level(&self) -> Level {
+        self.log.unwrap_or(if self.is_classroom() { Level::WARN } else { Level::INFO })
     }
 
     /// Returns the address to listen on, or `None` for all addresses.
@@ -292,6 +344,50 @@ mod tests {
         ] {
             let error = Flags::read(["letschat-server", word].map(OsString::from)).unwrap_err();
             assert!(error.to_string().contains(told), "{error}");
+        }
+    }
+
+    fn settings(arguments: &[&str]) -> Result<ServerSettings, SettingsError> {
+        let always = ["letschat-server", "--data", "/data"];
+        Flags::parse_from(always.iter().chain(arguments)).settings()
+    }
+
+    #[test]
+    fn classroom_is_on_this_machine_unless_told_otherwise() {
+        let classroom = settings(&["--classroom"]).unwrap();
+        assert_eq!(classroom.listen, Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!(classroom.clients_file, Path::new("/data/clients.txt"));
+        assert!(classroom.hub.classroom);
+        let told = ["--classroom", "--listen", "::", "--clients-file", "/c.txt"];
+        let classroom = settings(&told).unwrap();
+        assert_eq!(classroom.listen, Some("::".parse().unwrap()));
+        assert_eq!(classroom.clients_file, Path::new("/c.txt"));
+    }
+
+    #[test]
+    fn clients_file_gets_a_folder() {
+        let classroom = settings(&["--classroom", "--clients-file", "c.txt"]).unwrap();
+        assert_eq!(classroom.clients_file, std::env::current_dir().unwrap().join("c.txt"));
+    }
+
+    #[test]
+    fn contradictions_about_a_classroom_are_refused() {
+        for arguments in [&["--clients-file", "/c.txt"][..], &["--classroom", "--places", "257"]] {
+            assert!(settings(arguments).is_err(), "{arguments:?}");
+        }
+        assert!(settings(&["--classroom", "--places", "256"]).is_ok());
+    }
+
+    #[test]
+    fn classroom_logs_little_unless_told_otherwise() {
+        for (arguments, level) in [
+            (&[][..], Level::INFO),
+            (&["--classroom"], Level::WARN),
+            (&["--classroom", "--log", "info"], Level::INFO),
+            (&["--classroom", "open-room", "9090"], Level::INFO),
+        ] {
+            let flags = Flags::parse_from(["letschat-server"].iter().chain(arguments));
+            assert_eq!(flags.log_level(), level, "{arguments:?}");
         }
     }
 

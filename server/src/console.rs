@@ -6,13 +6,16 @@
 //! * `lines` – bounded lines from a terminal or a pipe
 //! * `command` – parsing of lines into commands
 //! * `answer` – answers as lines of text
+//! * `screen` – what happens in a classroom, on the same standard output
 
 mod answer;
 mod command;
 mod lines;
+mod screen;
 pub(crate) use command::COMMANDS;
+pub(crate) use screen::Screen;
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::thread;
 
 use letschat_flags::output::{OutputError, Stream};
@@ -24,16 +27,42 @@ use letschat_server::hub::{Operator, OperatorAnswer, SessionPage, SessionSummary
 use command::Command;
 use lines::{Line, Source, next_line};
 
+/// The rules by which a line is a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// A line that looks like a command is none of the texts.
+    Usual,
+    /// Only `Exit` and a line that begins with a slash are commands: everything else is said.
+    /// `is_typed` is true if a terminal shows what is typed, so that the text needs no answer.
+    Classroom { is_typed: bool },
+}
+
+impl Rules {
+    /// Returns the rules of a classroom.
+    pub(crate) fn of_classroom() -> Rules {
+        let is_typed = io::stdin().is_terminal() && Stream::Output.columns() > 0;
+        Rules::Classroom { is_typed }
+    }
+
+    /// Returns the sign before a command.
+    fn mark(self) -> &'static str {
+        match self {
+            Rules::Usual => "",
+            Rules::Classroom { .. } => "/",
+        }
+    }
+}
+
 /// Starts the console if standard input is a terminal or a pipe. The server outlives the end of the
 /// input.
-pub(crate) fn listen(controls: Controls) -> io::Result<()> {
+pub(crate) fn listen(controls: Controls, rules: Rules) -> io::Result<()> {
     let Some(source) = Source::standard_input()? else {
         return Ok(());
     };
     let obey = move || {
         let operate = |operator| smol::block_on(controls.operate(operator));
         let print = |lines: &[String]| print(lines, Stream::Output.columns());
-        converse(BufReader::new(source), operate, print);
+        converse(rules, BufReader::new(source), operate, print);
     };
     // Never joined: a read of a terminal can't be cancelled, so this thread lasts until the process
     // exits. A blocked standard output stops only this thread.
@@ -43,6 +72,7 @@ pub(crate) fn listen(controls: Controls) -> io::Result<()> {
 
 /// Answers line by line, until the input or the server has ended.
 fn converse(
+    rules: Rules,
     mut input: impl BufRead,
     operate: impl Fn(Operator) -> Option<OperatorAnswer>,
     mut print: impl FnMut(&[String]) -> Result<(), OutputError>,
@@ -54,7 +84,7 @@ fn converse(
             Ok(None) => return,
             Err(error) => return tracing::warn!("the console can't be read any more: {error}"),
         };
-        let Some(answer) = respond(line, &operate) else {
+        let Some(answer) = respond(rules, line, &operate) else {
             return;
         };
         // A command is carried out even if its answer can't be printed.
@@ -76,6 +106,7 @@ fn print(lines: &[String], columns: usize) -> Result<(), OutputError> {
 
 /// Carries out the command of a line. Returns `None` once the server has been stopped.
 fn respond(
+    rules: Rules,
     line: Line,
     operate: impl Fn(Operator) -> Option<OperatorAnswer>,
 ) -> Option<Vec<String>> {
@@ -84,13 +115,13 @@ fn respond(
         Line::TooLong { bytes } => return Some(answer::too_long(bytes)),
         Line::NotUtf8 => return Some(answer::not_utf8()),
     };
-    let command = match Command::understand(&line) {
+    let command = match Command::understand(rules, &line) {
         None => return Some(Vec::new()),
-        Some(Err(mistake)) => return Some(answer::mistake(mistake)),
+        Some(Err(mistake)) => return Some(answer::mistake(rules, mistake)),
         Some(Ok(command)) => command,
     };
     let answer = match command {
-        Command::Help => return Some(answer::help()),
+        Command::Help => return Some(answer::help(rules)),
         Command::Say(text) if text.len() > MAX_BROADCAST_BYTES => {
             return Some(answer::too_long(text.len() as u64));
         }
@@ -103,7 +134,7 @@ fn respond(
         Command::Stats => operate(Operator::Stats),
         Command::Exit => operate(Operator::Stop),
     };
-    answer.map(|answer| answer::lines(&answer))
+    answer.map(|answer| answer::lines(rules, &answer))
 }
 
 /// Fetches all pages of the list before printing, so that its columns can be aligned.
@@ -129,6 +160,8 @@ mod tests {
     use letschat_server::hub::Occupancy;
     use std::cell::RefCell;
 
+    const CLASSROOM: Rules = Rules::Classroom { is_typed: false };
+
     /// The effects and the output of typed lines.
     struct Obeyed {
         wanted: Vec<Operator>,
@@ -137,6 +170,10 @@ mod tests {
 
     /// Types lines to an empty server, which ends when it is stopped.
     fn typed(input: &[u8]) -> Obeyed {
+        typed_by(Rules::Usual, input)
+    }
+
+    fn typed_by(rules: Rules, input: &[u8]) -> Obeyed {
         let wanted = RefCell::new(Vec::new());
         let operate = |operator: Operator| {
             wanted.borrow_mut().push(operator.clone());
@@ -146,14 +183,18 @@ mod tests {
                 _ => None,
             }
         };
-        let shown = shown(input, operate);
+        let shown = shown(rules, input, operate);
         Obeyed { wanted: wanted.into_inner(), shown }
     }
 
     /// Returns the printed answers with their line ends.
-    fn shown(input: &[u8], operate: impl Fn(Operator) -> Option<OperatorAnswer>) -> String {
+    fn shown(
+        rules: Rules,
+        input: &[u8],
+        operate: impl Fn(Operator) -> Option<OperatorAnswer>,
+    ) -> String {
         let mut shown = String::new();
-        converse(input, operate, |lines| {
+        converse(rules, input, operate, |lines| {
             shown.extend(lines.iter().flat_map(|line| [line, "\n"]));
             Ok(())
         });
@@ -164,6 +205,37 @@ mod tests {
     fn exit_in_any_case_stops_and_the_end_of_input_does_not() {
         assert_eq!(typed(b"ExIt\nstats\n").wanted, [Operator::Stop]);
         assert_eq!(typed(b"\n \n").wanted, []);
+    }
+
+    #[test]
+    fn in_a_classroom_only_exit_and_a_slash_are_commands() {
+        let typed = typed_by(CLASSROOM, b"list\nkick bob\nexit now\n/kick bob\n/say list\nEXIT\n");
+        let said = |text: &str| Operator::Say(text.into());
+        let bob = Operator::Kick("bob".parse().unwrap());
+        let wanted = [said("list"), said("kick bob"), said("exit now"), bob, said("list")];
+        assert_eq!(typed.wanted[..5], wanted);
+        assert_eq!(typed.wanted[5..], [Operator::Stop]);
+    }
+
+    #[test]
+    fn text_that_a_terminal_shows_is_not_repeated() {
+        let operate = |_| Some(OperatorAnswer::Said { text: "good day".into(), recipients: 2 });
+        for (is_typed, expected) in [(true, ""), (false, "Server: good day\n")] {
+            let rules = Rules::Classroom { is_typed };
+            assert_eq!(shown(rules, b"good day\n", operate), expected);
+        }
+    }
+
+    #[test]
+    fn in_a_classroom_a_mistake_is_not_said() {
+        let typed = typed_by(CLASSROOM, b"/lst\n/kick\n/nonsense\n/\nhe\x1b[Dllo\n");
+        assert_eq!(typed.wanted, []);
+        let shown: Vec<&str> = typed.shown.lines().collect();
+        let say = "`/say` before a text says it to everybody.";
+        assert_eq!(shown[0], format!("Nothing was done: did you mean `/list`? {say}"));
+        assert_eq!(shown[1], format!("Nothing was done: the command is `/kick NAME`. {say}"));
+        assert_eq!(shown.len(), 5);
+        assert!(shown.iter().all(|line| line.ends_with(say)), "{shown:?}");
     }
 
     #[test]
@@ -239,7 +311,7 @@ mod tests {
                 occupancy: Occupancy { taken: 3, places: 3, before_login: 0 },
             }))
         };
-        let shown = shown(b"list\n", operate);
+        let shown = shown(Rules::Usual, b"list\n", operate);
         let names: Vec<&str> =
             shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(names, ["username", "user0", "user1", "user2", "3"]);

@@ -16,6 +16,7 @@ use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use letschat_protocol::datagram::DatagramKeys;
 
+use crate::classroom::Classroom;
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
 use crate::net::accept_limit::PreLoginPlace;
@@ -48,6 +49,7 @@ pub(crate) struct Driver {
     pub(crate) links: Links,
     pub(crate) datagrams: Datagrams,
     pub(crate) store: StoreService,
+    pub(crate) classroom: Classroom,
     pub(crate) listener: Option<Task<()>>,
     /// The channel for the answer to the operator's current command.
     pub(crate) operating: Option<Sender<OperatorAnswer>>,
@@ -73,6 +75,7 @@ impl Driver {
         let stopping = smol::unblock(move || store.stop());
         // The broadcast log is committed by now, and a running hash is not worth a wait.
         future::or(stopping, wait_until(stop_by)).await;
+        future::or(self.classroom.finish(), wait_until(stop_by)).await;
         drop(self.stopped);
     }
 
@@ -188,6 +191,8 @@ impl Driver {
             }
             Effect::CloseDatagrams { session } => self.datagrams.close(session),
             Effect::Datagram { to, message } => self.datagrams.send(to, &message),
+            Effect::WriteClients(entries) => self.classroom.write(entries),
+            Effect::Show(line) => self.classroom.show(line),
             Effect::CancelStore { connection } => self.store.cancel(connection),
             Effect::Answer(answer) => {
                 if let Some(operating) = self.operating.take() {

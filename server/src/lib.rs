@@ -7,6 +7,8 @@
 //! * [`store`] – accounts, broadcasts and envelopes, kept by threads of their own
 //! * `net` – sockets, TLS, datagrams: thin tasks that move bytes
 //! * [`open_room`] – a chat room in clear text over UDP, instead of all the others
+//! * [`clients_file`] – the file of a classroom's clients
+//! * `classroom` – that file's writer, the server's screen, and the knocks after a restart
 //! * `driver` – the one task that runs the hub and carries its effects out
 //! * `record` – the hub's records as lines of the log
 //! * [`reserved_names`] – names that are refused at sign-up
@@ -30,6 +32,8 @@
 //! * Global state: several servers can run in one process, as in the tests.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod classroom;
+pub mod clients_file;
 mod data_folder;
 mod driver;
 pub mod hub;
@@ -53,10 +57,12 @@ use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use letschat_protocol::identity::Fingerprint;
 
+use classroom::Classroom;
+use clients_file::ClientEntry;
 pub use data_folder::make as make_data_folder;
 use data_folder::{DataFolder, LockError};
 use driver::{Driver, Links, QUEUE_EVENTS};
-use hub::{Hub, Input, Operator, OperatorAnswer, ServerInstance};
+use hub::{Hub, Input, Operator, OperatorAnswer, ServerInstance, Shown};
 use letschat_flags::clock;
 use net::Event;
 use net::datagrams::Datagrams;
@@ -78,6 +84,7 @@ pub struct Server {
     address: SocketAddr,
     fingerprint: Fingerprint,
     controls: Controls,
+    shown: Receiver<Shown>,
     // Fields drop in this order: first the running parts, then the locks that exclude other
     // servers.
     _driver: Option<Task<()>>,
@@ -152,14 +159,21 @@ impl Server {
             boot_id: boot_id()?,
             seed: random()?,
         };
+        let known = known_clients(&settings);
+        let mut hub = Hub::new(settings.hub, instance, log, clock::now());
+        hub.restore_clients(known.iter().flatten().cloned());
         let listener = Listener::new(ports.tcp)?.run(events.clone());
+        let path = settings.clients_file;
+        let (classroom, shown) =
+            Classroom::start(known.as_deref(), path, ports.address, &spawner, &events);
         let (stopping, stopped) = async_channel::bounded(1);
         let driver = Driver {
-            hub: Hub::new(settings.hub, instance, log, clock::now()),
+            hub,
             events: inbox,
             links: Links::new(TlsAcceptor::from(config), spawner.clone(), events.clone()),
             datagrams: Datagrams::start(ports.udp, &spawner, events.clone())?,
             store,
+            classroom,
             listener: spawner.essential("the task that accepts connections", listener),
             operating: None,
             stopped: stopping,
@@ -168,6 +182,7 @@ impl Server {
             address: ports.address,
             fingerprint,
             controls: Controls { events, stopped },
+            shown,
             _driver: spawner.essential("the hub's task", driver.run()),
             _runtime: runtime,
             _data_folder: data_folder,
@@ -188,6 +203,12 @@ impl Server {
     /// Returns another handle on the server.
     pub fn controls(&self) -> Controls {
         self.controls.clone()
+    }
+
+    /// Returns the lines for the screen of a classroom's server. They end when the server has
+    /// stopped. Lines that nobody takes are dropped.
+    pub fn shown(&self) -> Receiver<Shown> {
+        self.shown.clone()
     }
 
     /// Carries out a command of the operator: see [`Controls::operate`].
@@ -222,6 +243,12 @@ impl Controls {
         // Nothing is ever sent here: the close of the channel is the signal.
         let _ = self.stopped.recv().await;
     }
+}
+
+/// Returns the clients of the last run, or `None` outside of a classroom.
+fn known_clients(settings: &ServerSettings) -> Option<Vec<ClientEntry>> {
+    let read = || classroom::read_clients(&settings.clients_file, settings.hub.places);
+    settings.hub.classroom.then(read)
 }
 
 fn lock_error(path: &Path, error: LockError) -> StartError {

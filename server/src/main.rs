@@ -32,6 +32,7 @@ use letschat_server::open_room::OpenRoom;
 
 use account_admin::AdminError;
 use config::{Flags, SettingsError, Task};
+use console::{Rules, Screen};
 use log::Log;
 
 fn main() -> ExitCode {
@@ -81,7 +82,7 @@ fn with_log(
     flags: &Flags,
     serve: impl FnOnce() -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
-    let log = Log::start(flags.log, flags.log_format)?;
+    let log = Log::start(flags.log_level(), flags.log_format)?;
     let result = serve();
     log.flush();
     result
@@ -95,14 +96,20 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let signals = signals()?;
     let server = Server::start(settings)?;
     announce(&server)?;
-    console::listen(server.controls())?;
-    smol::block_on(async {
+    let rules = if flags.is_classroom() { Rules::of_classroom() } else { Rules::Usual };
+    let screen = Screen::start(server.shown())?;
+    console::listen(server.controls(), rules)?;
+    let result = smol::block_on(async {
         let stopped = async {
             server.stopped().await;
             Ok(())
         };
         stopped.or(obey_signals(&server, signals)).await
-    })
+    });
+    if result.is_ok() {
+        screen.finish();
+    }
+    result
 }
 
 /// Serves an open room until a signal ends it.

@@ -17,7 +17,13 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
 /// Returns the man page's section about the console's commands.
 fn console() -> Section {
     let entry = |(usage, summary): &(&str, &str)| ((*usage).to_owned(), (*summary).to_owned());
-    Section { title: "CONSOLE", entries: console::COMMANDS.iter().map(entry).collect() }
+    let mut entries: Vec<_> = console::COMMANDS.iter().map(entry).collect();
+    entries.push(entry(&(
+        "/COMMAND",
+        "In a classroom: each command but exit begins with a slash, and any other text is said to \
+         everybody.",
+    )));
+    Section { title: "CONSOLE", entries }
 }
 
 fn files() -> Section {
@@ -30,7 +36,8 @@ fn files() -> Section {
         ),
         file(
             "~/.local/share/letschat-server/",
-            "The data folder: the server's key (server-key.pem) and its database (letschat.sqlite).",
+            "The data folder: the server's key (server-key.pem), its database (letschat.sqlite) and, \
+             in a classroom, a list of the clients (clients.txt).",
         ),
     ];
     Section { title: "FILES", entries }

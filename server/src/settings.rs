@@ -11,6 +11,9 @@ use crate::store::mysql::location::{MysqlLocation, MysqlLocationError};
 /// The default port, for TCP and UDP.
 pub const DEFAULT_PORT: u16 = 4400;
 
+/// The default name of the file of a classroom's clients, in the data folder.
+pub const CLIENTS_FILE: &str = "clients.txt";
+
 /// The input of [`Server::start`](crate::Server::start).
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -22,6 +25,8 @@ pub struct ServerSettings {
     pub data_folder: PathBuf,
     /// The store of accounts and broadcasts.
     pub store: StoreLocation,
+    /// The file of the clients, in a classroom. A path with a folder, or an absolute one.
+    pub clients_file: PathBuf,
     /// The limits that the hub enforces.
     pub hub: hub::Settings,
 }
@@ -33,6 +38,7 @@ impl ServerSettings {
             listen: None,
             port: DEFAULT_PORT,
             store: StoreLocation::in_folder(&data_folder),
+            clients_file: data_folder.join(CLIENTS_FILE),
             data_folder,
             hub: hub::Settings::default(),
         }

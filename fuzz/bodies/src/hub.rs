@@ -361,7 +361,11 @@ impl<'a> World<'a> {
             Effect::Store(request) => self.ask_store(request),
             Effect::Stopped => self.is_stopped = true,
             Effect::LoggedIn { connection } => drop(self.connection(connection)),
-            Effect::CancelStore { .. } | Effect::Record(_) | Effect::Answer(_) => {}
+            Effect::CancelStore { .. }
+            | Effect::Record(_)
+            | Effect::Answer(_)
+            | Effect::WriteClients(_)
+            | Effect::Show(_) => {}
         }
     }
 

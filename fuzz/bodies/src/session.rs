@@ -95,6 +95,8 @@ impl<'a> World<'a> {
             detach_on_chat: false,
             tries: None,
             return_after_idle: true,
+            known_server: None,
+            classroom: false,
             seed: 7,
         };
         World {

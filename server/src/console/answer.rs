@@ -8,35 +8,46 @@ use letschat_protocol::limits::MAX_BROADCAST_BYTES;
 use letschat_protocol::printable::Printable;
 use letschat_server::hub::{Occupancy, OperatorAnswer, SessionPage, SessionSummary, Stats};
 
+use super::Rules;
 use super::command::{COMMANDS, Mistake};
 
 const COLUMNS: [&str; 8] =
     ["username", "address", "port", "kind", "since (UTC)", "for", "idle", "delivery"];
 
-/// Returns the lines to print for an answer.
-pub(super) fn lines(answer: &OperatorAnswer) -> Vec<String> {
+/// Returns the lines to print for an answer. In a classroom a text that was said needs none on a
+/// terminal, which shows it already.
+pub(super) fn lines(rules: Rules, answer: &OperatorAnswer) -> Vec<String> {
     match answer {
         OperatorAnswer::Sessions(page) => list(page),
         OperatorAnswer::Said { text, recipients: 0 } => {
             vec![format!("said to nobody: {}", Printable(text))]
         }
-        OperatorAnswer::Said { text, recipients } => {
-            vec![format!("said to {recipients}: {}", Printable(text))]
-        }
+        OperatorAnswer::Said { text, recipients } => match rules {
+            Rules::Usual => vec![format!("said to {recipients}: {}", Printable(text))],
+            Rules::Classroom { is_typed: true } => Vec::new(),
+            Rules::Classroom { is_typed: false } => vec![format!("Server: {}", Printable(text))],
+        },
         OperatorAnswer::Kicked { username } => {
             vec![format!("{} was told so, and is out.", Printable(username.as_str()))]
         }
         OperatorAnswer::NotHere { username } => {
-            let name = Printable(username.as_str());
-            vec![format!("Nobody was kicked: {name} is not here; `list` shows who is.")]
+            let (name, mark) = (Printable(username.as_str()), rules.mark());
+            vec![format!("Nobody was kicked: {name} is not here; `{mark}list` shows who is.")]
         }
         OperatorAnswer::Stats(stats) => statistics(stats),
     }
 }
 
 /// Returns all commands, one per line.
-pub(super) fn help() -> Vec<String> {
-    aligned(COMMANDS.iter().map(|(usage, summary)| [(*usage).into(), (*summary).into()]).collect())
+pub(super) fn help(rules: Rules) -> Vec<String> {
+    let entry = |(usage, summary): &(&str, &str)| {
+        [format!("{}{usage}", rules.mark()), (*summary).to_owned()]
+    };
+    let mut lines = aligned(COMMANDS.iter().map(entry).collect());
+    if rules != Rules::Usual {
+        lines.push("Any other text is said to everybody, and `exit` needs no slash.".into());
+    }
+    lines
 }
 
 pub(super) fn too_long(bytes: u64) -> Vec<String> {
@@ -49,14 +60,15 @@ pub(super) fn not_utf8() -> Vec<String> {
     vec!["Nothing was said: that line is not UTF-8.".into()]
 }
 
-pub(super) fn mistake(mistake: Mistake) -> Vec<String> {
+pub(super) fn mistake(rules: Rules, mistake: Mistake) -> Vec<String> {
+    let mark = rules.mark();
     let meant = match mistake {
-        Mistake::Misused(usage) => format!("the command is `{usage}`."),
-        Mistake::Mistyped(usage) => format!("did you mean `{usage}`?"),
-        Mistake::Foreign => "that is no command here; `help` shows which are.".into(),
+        Mistake::Misused(usage) => format!("the command is `{mark}{usage}`."),
+        Mistake::Mistyped(usage) => format!("did you mean `{mark}{usage}`?"),
+        Mistake::Foreign => format!("that is no command here; `{mark}help` shows which are."),
         Mistake::Unprintable => "the line has control characters, as arrow keys type them.".into(),
     };
-    vec![format!("Nothing was done: {meant} `say` before a text says it to everybody.")]
+    vec![format!("Nothing was done: {meant} `{mark}say` before a text says it to everybody.")]
 }
 
 pub(super) fn no_username(why: impl fmt::Display) -> Vec<String> {
@@ -203,14 +215,14 @@ username            address   port  kind     since (UTC)          for        idl
 al                  10.0.0.1  4401  program  2026-11-21 09:47:22  1 h 3 min  12 s  UDP
 harriet-the-typist  10.0.0.1  -     by hand  2026-11-21 09:47:22  1 h 3 min  12 s  TCP
 2 of 50 places taken; 1 connection before login";
-        assert_eq!(lines(&OperatorAnswer::Sessions(page)).join("\n"), expected);
+        assert_eq!(lines(Rules::Usual, &OperatorAnswer::Sessions(page)).join("\n"), expected);
     }
 
     #[test]
     fn where_nobody_is_the_list_is_the_count() {
         let occupancy = Occupancy { taken: 0, places: 3, before_login: 0 };
         let page = SessionPage { sessions: Vec::new(), more: false, occupancy };
-        let shown = lines(&OperatorAnswer::Sessions(page));
+        let shown = lines(Rules::Usual, &OperatorAnswer::Sessions(page));
         assert_eq!(shown, ["0 of 3 places taken; 0 connections before login"]);
     }
 
@@ -249,14 +261,14 @@ envelopes       9 posted, 8 delivered to devices
 sent            104.0 KiB over TCP, 310 datagrams
 heard           523 lines over TCP, 312 datagrams
 store failures  1";
-        assert_eq!(lines(&OperatorAnswer::Stats(stats)).join("\n"), expected);
+        assert_eq!(lines(Rules::Usual, &OperatorAnswer::Stats(stats)).join("\n"), expected);
     }
 
     #[test]
     fn what_was_said_is_shown_as_it_can_be() {
         let said = |recipients| OperatorAnswer::Said { text: "lst\u{1b}[2J".into(), recipients };
-        assert_eq!(lines(&said(3)), [r"said to 3: lst\u{1b}[2J"]);
-        assert_eq!(lines(&said(0)), [r"said to nobody: lst\u{1b}[2J"]);
+        assert_eq!(lines(Rules::Usual, &said(3)), [r"said to 3: lst\u{1b}[2J"]);
+        assert_eq!(lines(Rules::Usual, &said(0)), [r"said to nobody: lst\u{1b}[2J"]);
     }
 
     #[test]

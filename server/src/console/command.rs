@@ -3,6 +3,7 @@
 use clap::CommandFactory as _;
 use letschat_protocol::printable::{Printable, is_blank};
 
+use super::Rules;
 use crate::config::Flags;
 
 /// The console's commands with their help texts.
@@ -93,8 +94,38 @@ impl Command {
     /// Parses a line: a command in any case of letters, or a text for everybody. Returns `None` for
     /// an empty line. A line that resembles a command but is none is a mistake, so that clients
     /// never see a mistyped command.
-    pub(super) fn understand(line: &str) -> Option<Result<Command, Mistake>> {
-        let line = line.trim();
+    pub(super) fn understand(rules: Rules, line: &str) -> Option<Result<Command, Mistake>> {
+        match rules {
+            Rules::Usual => Command::usual(line.trim()),
+            Rules::Classroom { .. } => Command::in_classroom(line.trim()),
+        }
+    }
+
+    /// Parses a line in a classroom, where only `exit` needs no slash. A text is not compared with
+    /// the commands, but keys that the terminal does not edit are refused too.
+    fn in_classroom(line: &str) -> Option<Result<Command, Mistake>> {
+        if line.eq_ignore_ascii_case("exit") {
+            return Some(Ok(Command::Exit));
+        }
+        let Some(command) = line.strip_prefix('/') else {
+            return match line {
+                _ if is_blank(line) => None,
+                _ if is_unprintable(line) => Some(Err(Mistake::Unprintable)),
+                text => Some(Ok(Command::Say(Printable(text).to_string()))),
+            };
+        };
+        let explicit = command.split(char::is_whitespace).next().unwrap_or_default();
+        match Command::usual(command) {
+            // Without `say`, it is a command that the console does not have.
+            Some(Ok(Command::Say(_))) if !explicit.eq_ignore_ascii_case("say") => {
+                Some(Err(Mistake::Foreign))
+            }
+            None => Some(Err(Mistake::Foreign)),
+            understood => understood,
+        }
+    }
+
+    fn usual(line: &str) -> Option<Result<Command, Mistake>> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let word = word.to_lowercase();
         Some(Ok(match (word.as_str(), rest.trim_start()) {
@@ -115,7 +146,7 @@ impl Command {
 
 /// Returns the mistake in a line, or `None` if it is a text.
 fn mistake(line: &str, word: &str, rest: &str) -> Option<Mistake> {
-    if line.contains(|c: char| c.is_control() && c != '\t') {
+    if is_unprintable(line) {
         return Some(Mistake::Unprintable);
     }
     // `//list` and `kick,bob` begin with a command as well.
@@ -143,6 +174,10 @@ fn is_foreign(word: &str, letters: &str, rest: &str) -> bool {
         || Flags::command().find_subcommand(word).is_some()
 }
 
+fn is_unprintable(line: &str) -> bool {
+    line.contains(|c: char| c.is_control() && c != '\t')
+}
+
 fn is_one_word(text: &str) -> bool {
     text.split_whitespace().count() == 1
 }
@@ -151,15 +186,17 @@ fn is_one_word(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const CLASSROOM: Rules = Rules::Classroom { is_typed: false };
+
     fn said(line: &str) -> Option<String> {
-        match Command::understand(line)? {
+        match Command::understand(Rules::Usual, line)? {
             Ok(Command::Say(text)) => Some(text),
             other => panic!("{line:?} is {other:?}"),
         }
     }
 
     fn mistaken(line: &str) -> Mistake {
-        match Command::understand(line) {
+        match Command::understand(Rules::Usual, line) {
             Some(Err(mistake)) => mistake,
             other => panic!("{line:?} is {other:?}"),
         }
@@ -175,7 +212,7 @@ mod tests {
             ("kick bob", Command::Kick("bob".into())),
             ("Kick   Bob ", Command::Kick("Bob".into())),
         ] {
-            assert_eq!(Command::understand(line), Some(Ok(command)), "{line:?}");
+            assert_eq!(Command::understand(Rules::Usual, line), Some(Ok(command)), "{line:?}");
         }
     }
 
@@ -291,7 +328,7 @@ mod tests {
         for command in letschat_commands::commands::TABLE {
             for name in [&command.name].into_iter().chain(command.aliases) {
                 for line in [(*name).to_owned(), format!("/{name} bob")] {
-                    let understood = Command::understand(&line).unwrap();
+                    let understood = Command::understand(Rules::Usual, &line).unwrap();
                     assert!(!matches!(understood, Ok(Command::Say(_))), "{line:?}");
                 }
             }
@@ -323,7 +360,7 @@ mod tests {
     #[test]
     fn an_empty_line_says_nothing() {
         for line in ["", "  ", "\t\r", "\u{200b}\u{2800}"] {
-            assert_eq!(Command::understand(line), None, "{line:?}");
+            assert_eq!(Command::understand(Rules::Usual, line), None, "{line:?}");
         }
     }
 
@@ -335,11 +372,35 @@ mod tests {
 
     #[test]
     fn whatever_help_shows_is_a_command() {
-        for (usage, _) in COMMANDS {
-            let typed = usage.replace("NAME", "bob").replace("TEXT", "list");
-            let command = Command::understand(&typed).unwrap();
-            assert!(command.is_ok(), "{usage} is a mistake");
-            assert_ne!(command, Ok(Command::Say(typed)), "{usage} would be said");
+        for rules in [Rules::Usual, CLASSROOM] {
+            for (usage, _) in COMMANDS {
+                let typed = usage.replace("NAME", "bob").replace("TEXT", "list");
+                let typed = format!("{}{typed}", rules.mark());
+                let command = Command::understand(rules, &typed).unwrap();
+                assert!(command.is_ok(), "{usage} is a mistake");
+                assert_ne!(command, Ok(Command::Say(typed)), "{usage} would be said");
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_said_in_a_classroom() {
+        for line in ["list", "stop", "exit now", ":q", "account list", "sya hello", "...", "a\tb"] {
+            let said = Command::Say(Printable(line).to_string());
+            assert_eq!(Command::understand(CLASSROOM, line), Some(Ok(said)), "{line:?}");
+        }
+        for line in ["", "  ", "\u{200b}"] {
+            assert_eq!(Command::understand(CLASSROOM, line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn slash_without_a_command_is_not_said() {
+        for line in
+            ["/", "//", "/ list", "/hello", "/help me", "/sayhello", "/usr/bin", "/exit now"]
+        {
+            let understood = Command::understand(CLASSROOM, line);
+            assert!(matches!(understood, Some(Err(_))), "{line:?} is {understood:?}");
         }
     }
 }

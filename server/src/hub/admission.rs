@@ -52,18 +52,24 @@ impl AddressBlock {
 /// Connections that are not logged in, bounded in total and for each block. When the places are
 /// full, the oldest connection of the block with the most connections is evicted. Silent clients of
 /// few addresses can therefore never evict a client of another one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PreLogin {
+    max_per_address: usize,
     waiting: usize,
     by_block: HashMap<AddressBlock, BTreeSet<ConnectionId>>,
 }
 
 /// The most connections that may wait in total.
 pub(crate) const PRE_LOGIN_PLACES: usize = 256;
-/// The most connections that may wait from one address.
+/// The most connections that may wait from one address, outside of a classroom.
 pub(super) const MAX_WAITING_PER_ADDRESS: usize = 16;
 
 impl PreLogin {
+    /// Returns free places, of which one address may take this many.
+    pub(super) fn new(max_per_address: usize) -> Self {
+        PreLogin { max_per_address, waiting: 0, by_block: HashMap::new() }
+    }
+
     /// Admits a connection and returns the one to evict for it, if any. Ids count up, so the oldest
     /// connection has the smallest.
     pub(super) fn enter(&mut self, connection: ConnectionId, from: IpAddr) -> Option<ConnectionId> {
@@ -72,7 +78,7 @@ impl PreLogin {
             let waiting = self.by_block.entry(block).or_default();
             let is_new = waiting.insert(connection);
             self.waiting += usize::from(is_new && block.is_widest());
-            if waiting.len() > MAX_WAITING_PER_ADDRESS * block.share() as usize {
+            if waiting.len() > self.max_per_address * block.share() as usize {
                 leaves = leaves.or(waiting.first().copied());
             }
         }
@@ -240,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_an_address_leaves_first_and_others_stay() {
-        let mut pre_login = PreLogin::default();
+        let mut pre_login = PreLogin::new(MAX_WAITING_PER_ADDRESS);
         assert_eq!(pre_login.enter(ConnectionId(0), address(1)), None);
         for n in 1..=MAX_WAITING_PER_ADDRESS as u64 {
             assert_eq!(pre_login.enter(ConnectionId(n), address(2)), None);
@@ -251,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_all_leaves_when_all_places_are_taken() {
-        let mut pre_login = PreLogin::default();
+        let mut pre_login = PreLogin::new(MAX_WAITING_PER_ADDRESS);
         for n in 0..PRE_LOGIN_PLACES as u64 {
             assert_eq!(pre_login.enter(ConnectionId(n), address(n as u32)), None);
         }
@@ -264,7 +270,7 @@ mod tests {
 
     #[test]
     fn crowd_of_few_addresses_pushes_out_only_its_own() {
-        let mut pre_login = PreLogin::default();
+        let mut pre_login = PreLogin::new(MAX_WAITING_PER_ADDRESS);
         assert_eq!(pre_login.enter(ConnectionId(0), address(0)), None);
         for n in 1..10 * PRE_LOGIN_PLACES as u64 {
             let from = address(1 + n as u32 % (PRE_LOGIN_PLACES as u32 - 2));
@@ -279,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_household_of_ipv6_addresses_counts_as_one() {
-        let mut pre_login = PreLogin::default();
+        let mut pre_login = PreLogin::new(MAX_WAITING_PER_ADDRESS);
         let leaves = (0..=MAX_WAITING_PER_ADDRESS as u64).filter_map(|n| {
             let from = format!("2001:db8::{n:x}").parse().unwrap();
             pre_login.enter(ConnectionId(n), from)
@@ -367,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_crowd_of_an_ipv6_site_pushes_out_nobody_elsewhere() {
-        let mut pre_login = PreLogin::default();
+        let mut pre_login = PreLogin::new(MAX_WAITING_PER_ADDRESS);
         assert_eq!(pre_login.enter(ConnectionId(0), address(0)), None);
         for n in 1..10 * PRE_LOGIN_PLACES as u64 {
             let from = |n: u64| format!("2001:db8:1:{n:x}::1").parse().unwrap();

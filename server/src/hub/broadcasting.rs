@@ -111,6 +111,7 @@ impl Hub {
             recipients: self.directory.len(),
         };
         self.effects.push(Effect::Record(record));
+        self.show_said(&entry.broadcast.sender, &entry.broadcast.text);
         self.deliver(&entry.broadcast);
     }
 

@@ -30,10 +30,10 @@ const KEEPALIVE_SLACK_MS: u64 = 5_000;
 pub(super) const MAX_WRONG_ANSWERS: u8 = 3;
 /// The number of consecutive invalid lines after which the connection is closed.
 pub(super) const MAX_INVALID_LINES: u8 = 5;
-/// The burst of the command rate limit.
-const COMMAND_BURST: u32 = 50;
-/// The interval of the command rate limit after the burst.
-const COMMAND_INTERVAL_MS: u64 = 50;
+/// The command rate limit: the burst, and the interval after it in milliseconds.
+pub(super) const COMMAND_RATE: (u32, u64) = (50, 50);
+/// The same in a classroom, where text is pasted.
+pub(super) const PASTE_RATE: (u32, u64) = (10_000, 1);
 /// The surplus of delayed over undelayed commands at which a client is closed as a flood.
 pub(super) const MAX_SLOWED: u32 = 1_200;
 
@@ -239,7 +239,7 @@ pub(super) struct Stream {
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, local: IpAddr, now_ms: u64) -> Self {
+    pub(super) fn new(peer: SocketAddr, local: IpAddr, commands: Bucket, now_ms: u64) -> Self {
         Connection {
             peer,
             local,
@@ -249,7 +249,7 @@ impl Connection {
             login_by_ms: now_ms + INTERACTIVE_LOGIN_MS,
             wrong_answers: 0,
             invalid_lines: 0,
-            commands: Bucket::new(COMMAND_BURST, COMMAND_INTERVAL_MS),
+            commands,
             slowed: 0,
             delayed: None,
             deadline_ms: None,

@@ -13,6 +13,7 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
 
+use super::classroom;
 use super::connection::{LoginAttempt, LoginStep, MemberQuestion, Question};
 use super::sign_up::new_name;
 use super::{ConnectionId, Hub};
@@ -72,6 +73,8 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         Notice::Broadcast { entry, own } => broadcast(entry, *own),
         // A person has no key, so no envelope is for them.
         Notice::Replayed { .. } | Notice::Mail(_) => return Vec::new(),
+        Notice::Client { who, is_new: true } => classroom::initiated(&who.username),
+        Notice::Client { is_new: false, .. } => return Vec::new(),
         Notice::Introduction(who) => format!("{} asks for you.", who.username),
         Notice::Joined(joined) => format!("Joined: {}.", names(joined)),
         Notice::Left(left) => format!("Left: {}.", names(left)),

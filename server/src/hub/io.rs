@@ -8,7 +8,9 @@ use letschat_protocol::frame::{Frame, FrameError, Mode};
 use letschat_protocol::identity::ChannelBinding;
 use letschat_protocol::username::Username;
 
+use super::classroom::Shown;
 use super::operator::{Operator, OperatorAnswer};
+use crate::clients_file::ClientEntry;
 use crate::store::{StoreAnswer, StoreRequest};
 
 /// The id of a TCP connection. It counts up and is never reused, so late effects on a closed
@@ -37,6 +39,8 @@ pub enum Input {
     Datagram { session: SessionId, from: SocketAddr, message: ToServer },
     /// The operator gave a command.
     Operator(Operator),
+    /// After a restart, no client answered at an address of the classroom's file.
+    KnockFailed { receiver: SocketAddr },
     /// The [`next_deadline`](super::Hub::next_deadline) has passed.
     Tick,
 }
@@ -78,6 +82,10 @@ pub enum Effect {
     Store(StoreRequest),
     /// Cancel work that has not begun, for a client that has gone.
     CancelStore { connection: ConnectionId },
+    /// Write the classroom's clients to their file. Only the latest list counts.
+    WriteClients(Vec<ClientEntry>),
+    /// Show a line on the screen of a classroom's server.
+    Show(Shown),
     /// Write a line of the log.
     Record(Record),
     /// Answer the command that the operator gave with this very input.

@@ -3,6 +3,7 @@
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Credentials, Reply, Secret, SessionId, Welcome};
 use letschat_protocol::frame::Mode;
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::username::Username;
 
@@ -53,10 +54,27 @@ impl Hub {
             // No account has an invalid name, but the answer must take as long as for a valid one.
             (Some(password), None) => self.check_password(now, id, attempt, password),
             (None, Some(username)) if proven => {
-                let request = StoreRequest::CheckKey { connection: id, username, key: *key };
-                self.check(now, id, attempt, request);
+                self.check_key(now, id, attempt, username, *key);
             }
             _ => self.refuse_login(now, id, Code::KeyRefused, "The key's signature is not good."),
+        }
+    }
+
+    /// Sends a key to the store. In a classroom a new name becomes the key's.
+    fn check_key(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        attempt: LoginAttempt,
+        username: Username,
+        key: PublicKey,
+    ) {
+        match self.may_claim(now, id, &username) {
+            Ok(claim) => {
+                let request = StoreRequest::CheckKey { connection: id, username, key, claim };
+                self.check(now, id, attempt, request);
+            }
+            Err(reply) => self.back_to_choice(now, id, &reply),
         }
     }
 
@@ -121,8 +139,8 @@ impl Hub {
                 self.refuse_login(now, id, Code::Banned, why);
             }
             (Ok(Verdict::Accepted | Verdict::Refused), _) if attempt.by == "key" => {
-                let why = "This account and key are not known here; log in with the password.";
-                self.refuse_login(now, id, Code::KeyRefused, why);
+                let why = self.key_refusal(attempt.username.as_ref());
+                self.refuse_login(now, id, Code::KeyRefused, &why);
             }
             (Ok(Verdict::Accepted | Verdict::Refused), _) => {
                 self.refuse_login(now, id, Code::WrongPassword, WRONG);
@@ -237,6 +255,7 @@ impl Hub {
             address: peer.ip(),
         };
         self.answer(now, id, &welcome.to_reply());
+        self.enter_classroom(now, id);
         self.read_mail(now, id);
     }
 

@@ -38,6 +38,7 @@
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
 //! * `mailbox` – PREKEY, KEYS, POST and ACK; sealed envelopes and their delivery
+//! * `classroom` – the list of a classroom's clients, whom the others reach without the server
 //! * `operator` – the operator's commands
 //!
 //! Values with a single concern: `admission`, `directory`, `broadcast_log`, `presence`, `rate`,
@@ -55,6 +56,7 @@
 mod admission;
 mod broadcast_log;
 mod broadcasting;
+mod classroom;
 mod connection;
 mod delivery;
 mod directory;
@@ -89,6 +91,7 @@ use letschat_protocol::username::Username;
 use self::admission::{Failures, PreLogin, SignUps};
 use self::broadcast_log::BroadcastLog;
 use self::broadcasting::Uncommitted;
+use self::classroom::Clients;
 use self::connection::{Connection, Phase};
 use self::delivery::HeadRepeats;
 use self::directory::{Directory, Location};
@@ -98,6 +101,7 @@ use self::rate::Buckets;
 use self::tokens::Tokens;
 use crate::store::StoredLog;
 pub(crate) use admission::PRE_LOGIN_PLACES;
+pub use classroom::Shown;
 pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Record};
 use letschat_protocol::clock::Now;
 pub use mailbox::HEADERS_PER_TOKEN;
@@ -143,6 +147,7 @@ pub struct Hub {
     /// The rate limit of each account's broadcasts, over all its sessions.
     broadcast_rates: Buckets<Username>,
     mailbox: Mailbox,
+    clients: Clients,
     effects: Vec<Effect>,
 }
 
@@ -158,7 +163,7 @@ impl Hub {
             connections: BTreeMap::new(),
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
-            pre_login: PreLogin::default(),
+            pre_login: PreLogin::new(settings.waiting_per_address()),
             failures: Failures::default(),
             sign_ups: SignUps::new(settings.sign_up_burst, settings.sign_up_interval_ms),
             directory: Directory::default(),
@@ -168,6 +173,7 @@ impl Hub {
             head_repeats: HeadRepeats::default(),
             broadcast_rates: Buckets::default(),
             mailbox: Mailbox::new(now.boot_ms),
+            clients: Clients::default(),
             settings,
             effects: Vec::new(),
         }
@@ -189,6 +195,7 @@ impl Hub {
                 self.datagram(now, session, from, &message);
             }
             Input::Operator(operator) => self.operator(now, operator),
+            Input::KnockFailed { receiver } => self.knock_failed(receiver),
             Input::Tick => {}
         }
         self.tick(now);
@@ -212,7 +219,8 @@ impl Hub {
 
     fn accepted(&mut self, now: Now, id: ConnectionId, peer: SocketAddr, local: IpAddr) {
         self.effects.push(Effect::Record(Record::Came { connection: id, peer }));
-        self.connections.insert(id, Connection::new(peer, local, now.boot_ms));
+        let commands = self.settings.command_rate();
+        self.connections.insert(id, Connection::new(peer, local, commands, now.boot_ms));
         if let Some(oldest) = self.pre_login.enter(id, peer.ip()) {
             self.effects.push(Effect::Close { connection: oldest });
             self.forget(now, oldest, LeaveReason::Evicted);
@@ -296,6 +304,9 @@ impl Hub {
                 }
                 if self.directory.remove(&member.username, Location::Local(id), now.boot_ms) {
                     self.presence.leave(&member.username, now.boot_ms);
+                }
+                if why == LeaveReason::Quit && member.key.is_some() {
+                    self.leave_classroom(&member.username);
                 }
                 username = Some(member.username);
             }

@@ -95,7 +95,10 @@ impl Hub {
                 connection.slowed = connection.slowed.saturating_sub(1);
                 self.effects.push(Effect::Read { connection: id, mode });
             }
-            Err(_) if connection.slowed >= MAX_SLOWED => self.close(now, id, Closing::Flood),
+            // A classroom slows down a paste that is too long, and lets it end.
+            Err(_) if connection.slowed >= MAX_SLOWED && !self.settings.classroom => {
+                self.close(now, id, Closing::Flood);
+            }
             Err(wait_ms) => {
                 // The delay pays for the token, so the token is taken at its end.
                 connection.slowed += 1;

@@ -40,17 +40,23 @@ impl Hub {
         username: Username,
         password: Secret,
     ) {
-        let peer = self.connections[&id].peer;
-        if let Err(wait_ms) = self.sign_ups.take(peer.ip(), now.boot_ms) {
-            let seconds = wait_ms.div_ceil(1_000);
-            let why = format!("too many sign-ups from your address; the next in {seconds} s");
-            return self.back_to_choice(now, id, &Reply::new(Code::SlowDown, why));
+        if let Some(reply) = self.sign_up_too_soon(now, id) {
+            return self.back_to_choice(now, id, &reply);
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.await_store(StoreWork::SignUp { username: username.clone() }, now.boot_ms);
         }
         let request = StoreRequest::SignUp { connection: id, username, password };
         self.effects.push(Effect::Store(request));
+    }
+
+    /// Counts a sign-up, or returns its refusal.
+    pub(super) fn sign_up_too_soon(&mut self, now: Now, id: ConnectionId) -> Option<Reply> {
+        let peer = self.connections[&id].peer;
+        let wait_ms = self.sign_ups.take(peer.ip(), now.boot_ms).err()?;
+        let seconds = wait_ms.div_ceil(1_000);
+        let why = format!("too many sign-ups from your address; the next in {seconds} s");
+        Some(Reply::new(Code::SlowDown, why))
     }
 
     /// Handles the store's answer to a sign-up.

@@ -1,6 +1,7 @@
 //! Tests of the hub alone, for details that the simulation and the transcripts don't cover.
 
 mod broadcasting;
+mod classroom;
 mod idle;
 mod login;
 mod mailbox;

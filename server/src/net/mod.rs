@@ -7,6 +7,7 @@
 //! * [`connection`] – one task for each TCP connection
 //! * [`outbox`] – the hub's instructions to a connection, bounded
 //! * [`stream`] – a TCP stream that records its last write
+//! * [`knock`] – tells a classroom's clients that the server is back
 //! * [`datagrams`] – sealed datagrams, in and out
 //!
 //! All tasks report to the driver with [`Event`]s over one bounded queue.
@@ -14,6 +15,7 @@
 pub(crate) mod accept_limit;
 pub(crate) mod connection;
 pub(crate) mod datagrams;
+pub(crate) mod knock;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod ports;

@@ -85,6 +85,16 @@ pub trait Store: Mailbox + Send {
         now_ms: u64,
     ) -> Result<Verdict, StoreError>;
 
+    /// Checks a key like [`check_key`](Store::check_key), and creates the account with this key if
+    /// nobody has the name. No password is right for such an account. Of several keys that claim a
+    /// name at once, one gets it.
+    fn claim_name(
+        &mut self,
+        username: &Username,
+        key: &PublicKey,
+        now_ms: u64,
+    ) -> Result<Verdict, StoreError>;
+
     /// Returns the committed log. The first call creates its epoch.
     fn load_log(&mut self) -> Result<StoredLog, StoreError>;
 
@@ -210,8 +220,9 @@ pub enum StoreRequest {
         password: Secret,
         key: Option<PublicKey>,
     },
-    /// Check a key. Its signature has been verified.
-    CheckKey { connection: ConnectionId, username: Username, key: PublicKey },
+    /// Check a key. Its signature has been verified. With `claim`, create the account if nobody has
+    /// the name.
+    CheckKey { connection: ConnectionId, username: Username, key: PublicKey, claim: bool },
     /// Compare the present password and, if it is right, set the new one. All keys of the account
     /// but the session's are removed.
     ChangePassword(Box<PasswordChange>),

@@ -30,6 +30,7 @@ use letschat_protocol::username::Username;
 use self::failure::{Failure, column, refused_as_duplicate};
 use self::location::MysqlLocation;
 use self::session::{Role, Session};
+use super::password::NO_PASSWORD;
 use super::sqlite::{next_numbers, random_epoch};
 use super::{
     Account, Created, KEY_USE_MS, MAX_KEYS, NewBroadcast, Store, StoreError, StoredEntry,
@@ -68,14 +69,7 @@ impl Store for Mysql {
         phc: &str,
         created_ms: u64,
     ) -> Result<Created, StoreError> {
-        self.session.run(|conn| {
-            let insert = "INSERT INTO accounts (username, phc, created_ms) VALUES (?, ?, ?)";
-            match conn.exec_drop(insert, (username.as_str(), phc, created_ms)) {
-                Ok(()) => Ok(Created::New),
-                Err(error) if refused_as_duplicate(&error) => Ok(Created::Taken),
-                Err(error) => Err(error.into()),
-            }
-        })
+        self.session.run(|conn| create_account(conn, username, phc, created_ms))
     }
 
     fn account(&mut self, username: &Username) -> Result<Option<Account>, StoreError> {
@@ -170,6 +164,26 @@ impl Store for Mysql {
         })
     }
 
+    fn claim_name(
+        &mut self,
+        username: &Username,
+        key: &PublicKey,
+        now_ms: u64,
+    ) -> Result<Verdict, StoreError> {
+        match self.check_key(username, key, now_ms)? {
+            Verdict::Refused => self.session.transact(|conn| {
+                Ok(match create_account(conn, username, NO_PASSWORD, now_ms)? {
+                    Created::Taken => Verdict::Refused,
+                    Created::New => {
+                        add_key(conn, username, key, now_ms)?;
+                        Verdict::Accepted
+                    }
+                })
+            }),
+            verdict => Ok(verdict),
+        }
+    }
+
     fn load_log(&mut self) -> Result<StoredLog, StoreError> {
         let (epoch, head, entries) = self.session.transact(|conn| {
             let (epoch, head) = epoch_and_head(conn)?;
@@ -225,6 +239,20 @@ impl Store for Mysql {
 impl Mysql {
     fn head(&mut self) -> Result<u64, StoreError> {
         self.session.transact(|conn| Ok(epoch_and_head(conn)?.1))
+    }
+}
+
+fn create_account(
+    conn: &mut ::mysql::Conn,
+    username: &Username,
+    phc: &str,
+    created_ms: u64,
+) -> Result<Created, Failure> {
+    let insert = "INSERT INTO accounts (username, phc, created_ms) VALUES (?, ?, ?)";
+    match conn.exec_drop(insert, (username.as_str(), phc, created_ms)) {
+        Ok(()) => Ok(Created::New),
+        Err(error) if refused_as_duplicate(&error) => Ok(Created::Taken),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -187,6 +187,10 @@ const PARAMETERS: Params = match Params::new(MEMORY_KIB, PASSES, LANES, None) {
     Err(_) => panic!("these are no parameters of argon2"),
 };
 
+/// The hash of an account that has no password. Nothing is known to match it, and it is exported and
+/// imported like others.
+pub(super) const NO_PASSWORD: &str = NOBODY;
+
 /// The hash for comparisons without an account. It has the shape of a real hash, but a made-up
 /// output.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBhY2NvdW50Lg\

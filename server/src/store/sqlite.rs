@@ -32,6 +32,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use self::files::Files;
 pub use self::files::Lock;
+use super::password::NO_PASSWORD;
 use super::{Account, Created, KEY_USE_MS, NewBroadcast, Store, StoreError, StoredLog, Verdict};
 
 /// The store in an SQLite file.
@@ -264,6 +265,26 @@ impl Store for Sqlite {
             tracing::debug!(%error, "the use of a key is not written down");
         }
         Ok(verdict)
+    }
+
+    fn claim_name(
+        &mut self,
+        username: &Username,
+        key: &PublicKey,
+        now_ms: u64,
+    ) -> Result<Verdict, StoreError> {
+        match self.check_key(username, key, now_ms)? {
+            Verdict::Refused => self.transact(|transaction| {
+                Ok(match accounts::create(transaction, username, NO_PASSWORD, now_ms)? {
+                    Created::Taken => Verdict::Refused,
+                    Created::New => {
+                        accounts::add_key(transaction, username, key, now_ms)?;
+                        Verdict::Accepted
+                    }
+                })
+            }),
+            verdict => Ok(verdict),
+        }
     }
 
     fn load_log(&mut self) -> Result<StoredLog, StoreError> {

@@ -437,6 +437,8 @@ impl World {
                 self.server.datagrams_worked += 1;
             }
             Effect::LoggedIn { .. }
+            | Effect::WriteClients(_)
+            | Effect::Show(_)
             | Effect::CancelStore { .. }
             | Effect::Record(_)
             | Effect::Answer(_)

@@ -49,7 +49,7 @@ impl SimulatedStore {
                 let result = Ok(if right { Verdict::Accepted } else { Verdict::Refused });
                 StoreAnswer::Checked { connection, result }
             }
-            StoreRequest::CheckKey { connection, username, key } => {
+            StoreRequest::CheckKey { connection, username, key, .. } => {
                 let known = self.keys.contains(&(username, key));
                 let result = Ok(if known { Verdict::Accepted } else { Verdict::Refused });
                 StoreAnswer::Checked { connection, result }

@@ -38,3 +38,4 @@ mod rough_network;
 mod silent;
 mod slow_readers;
 mod termination;
+mod without_server;

@@ -138,8 +138,11 @@ fn begin(request: StoreRequest, store: &mut dyn Store, wall_ms: u64) -> Result<S
             };
             Step::Hashing(HashingJob::Compare { connection, password, account, key })
         }
-        StoreRequest::CheckKey { connection, username, key } => {
+        StoreRequest::CheckKey { connection, username, key, claim: false } => {
             checked(connection, store.check_key(&username, &key, wall_ms)?)
+        }
+        StoreRequest::CheckKey { connection, username, key, claim: true } => {
+            checked(connection, store.claim_name(&username, &key, wall_ms)?)
         }
         StoreRequest::ChangePassword(change) => {
             let account = store.account(&change.username)?;

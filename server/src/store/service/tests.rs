@@ -108,7 +108,12 @@ fn change_password(username: &str, password: &str, new: &str, key: PublicKey) ->
 }
 
 fn check_key(connection: u64, username: &str, key: PublicKey) -> StoreRequest {
-    StoreRequest::CheckKey { connection: ConnectionId(connection), username: name(username), key }
+    StoreRequest::CheckKey {
+        connection: ConnectionId(connection),
+        username: name(username),
+        key,
+        claim: false,
+    }
 }
 
 fn append(time_ms: u64) -> StoreRequest {
@@ -419,6 +424,10 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Store for Keys<F> {
 
     fn check_key(&mut self, _: &Username, _: &PublicKey, _: u64) -> Result<Verdict, StoreError> {
         (self.0)()
+    }
+
+    fn claim_name(&mut self, _: &Username, _: &PublicKey, _: u64) -> Result<Verdict, StoreError> {
+        away()
     }
 
     fn load_log(&mut self) -> Result<StoredLog, StoreError> {

@@ -1,0 +1,91 @@
+//! A network of its own: a bridge and a network namespace for each machine on it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::form::tell_not_played;
+
+/// Makes the bridge and the machines, prints their process ids, and holds them until its input ends. `$1` is their number.
+const SCRIPT: &str = "
+    set -e
+    ip link add bridge type bridge && ip link set bridge up
+    for n in $(seq $1); do
+        unshare --net sleep infinity &
+        pids=\"$pids $!\"
+    done
+    trap 'kill $pids' EXIT
+    n=0
+    for pid in $pids; do
+        n=$((n + 1))
+        until [ \"$(readlink /proc/$pid/ns/net)\" != \"$(readlink /proc/self/ns/net)\" ]; do sleep 0.01; done
+        ip link add port$n type veth peer name eth0 netns $pid
+        ip link set port$n master bridge up
+        for command in 'link set lo up' \"addr add 10.77.0.$n/24 dev eth0\" 'link set eth0 up'; do
+            nsenter --net --target $pid ip $command
+        done
+    done
+    echo ready$pids
+    cat >/dev/null
+";
+
+/// Machines on one network. It ends with this value.
+pub struct Network {
+    holder: Child,
+    machines: Vec<String>,
+    is_of_user: bool,
+}
+
+impl Network {
+    /// Makes a network of so many machines. `None` if this machine does not allow it, which is reported.
+    pub fn of(count: usize, test: &str) -> Option<Network> {
+        let root: &[&str] = &["--net"];
+        let anybody: &[&str] = &["--user", "--map-root-user", "--net"];
+        let network = [root, anybody].into_iter().find_map(|flags| Network::make(count, flags));
+        if network.is_none() {
+            tell_not_played(test, "nobody may make a network of their own here");
+        }
+        network
+    }
+
+    fn make(count: usize, flags: &[&str]) -> Option<Network> {
+        let mut holder = Command::new("unshare")
+            .args(flags)
+            .args(["sh", "-c", SCRIPT, "sh", &count.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take()?).read_line(&mut said).unwrap();
+        let Some(machines) = said.trim_end().strip_prefix("ready ") else {
+            holder.wait().unwrap();
+            return None;
+        };
+        let machines = machines.split(' ').map(str::to_owned).collect();
+        Some(Network { holder, machines, is_of_user: flags.contains(&"--user") })
+    }
+
+    /// Returns the program that runs others on the n-th machine, from 1.
+    pub fn by(&self, n: usize) -> Vec<String> {
+        let machine = self.machines[n - 1].as_str();
+        let mut by: Vec<&str> = vec!["nsenter", "--net", "--target", machine];
+        if self.is_of_user {
+            by.extend(["--user", "--preserve-credentials"]);
+        }
+        by.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Returns the address of the n-th machine, from 1.
+    pub fn address(n: usize) -> String {
+        format!("10.77.0.{n}")
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // The script ends with its input.
+        drop(self.holder.stdin.take());
+        self.holder.wait().ok();
+    }
+}
