@@ -5,6 +5,7 @@
 #   picture.sh session    docs/session.svg: plays a session, and draws what its two people see
 #   picture.sh accounts   docs/accounts.svg: imports accounts, and draws an operator and two people
 #   picture.sh open-room  docs/open-room.svg: draws an open room and two people in it
+#   picture.sh classroom  docs/classroom.svg: plays a class, and draws the server and three of its clients
 #   picture.sh demo       docs/demo.svg: runs `make demo`, and draws the end of what it prints
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +15,7 @@ picture() {
 }
 
 case ${1:-} in
-session | accounts | open-room)
+session | accounts | open-room | classroom)
     cargo build --locked --bins
     picture "$1" "docs/$1.svg"
     ;;
@@ -25,7 +26,7 @@ demo)
     picture recording "make demo" "$recording" docs/demo.svg
     ;;
 *)
-    echo "usage: picture.sh session | accounts | open-room | demo" >&2
+    echo "usage: picture.sh session | accounts | open-room | classroom | demo" >&2
     exit 2
     ;;
 esac

@@ -5,6 +5,7 @@
 //! * `CALL` or `RESUME`: a chat. The caller dials, the other side approves, and the caller opens the chat. Only then do
 //!   messages flow, numbered from 1 in each direction and acknowledged cumulatively.
 //! * `DELIVER`: messages outside of a chat, while the server is away. Each is a signed body and is acknowledged by its id.
+//! * `HERE`: the caller runs again while the server is away, so that others deliver what waits for it.
 //! * `KNOCK`: a hint that the server is back. The server sends it under a key that is used once, so that it proves
 //!   nothing.
 //!
@@ -103,6 +104,8 @@ pub enum PeerMessage {
     Deliver { body: Vec<u8> },
     /// A delivered message has been displayed and recorded, or had been before.
     Delivered { id: MessageId },
+    /// The sender is here, and receives others at this port.
+    Here { port: u16 },
     /// The server is back.
     Knock,
 }
@@ -136,6 +139,7 @@ impl PeerMessage {
             PeerMessage::Bye => Frame::line("BYE"),
             PeerMessage::Deliver { body } => Frame::with_payload("DELIVER", body.as_slice()),
             PeerMessage::Delivered { id } => Frame::line(format!("ACK {id}")),
+            PeerMessage::Here { port } => Frame::line(format!("HERE {port}")),
             PeerMessage::Knock => Frame::line("KNOCK"),
         }
     }
@@ -174,6 +178,9 @@ impl PeerMessage {
                 body: frame.payload().filter(|body| body.len() <= MAX_BODY_BYTES)?.to_vec(),
             },
             ["ACK", id] => PeerMessage::Delivered { id: id.parse().ok()? },
+            ["HERE", port] => {
+                PeerMessage::Here { port: port.parse().ok().filter(|port| *port > 0)? }
+            }
             ["KNOCK"] => PeerMessage::Knock,
             _ => return None,
         })
@@ -204,6 +211,7 @@ mod tests {
             PeerMessage::Bye,
             PeerMessage::Deliver { body: vec![0xff; MAX_BODY_BYTES] },
             PeerMessage::Delivered { id: MessageId::of_broadcast(1, 2) },
+            PeerMessage::Here { port: 4401 },
             PeerMessage::Knock,
         ];
         messages.extend(Refusal::ALL.iter().map(|why| PeerMessage::Refuse(*why)));
@@ -221,6 +229,8 @@ mod tests {
             Frame::with_payload("MESSAGE 0", "text"),
             Frame::with_payload("MESSAGE 1", long),
             Frame::with_payload("MESSAGE 1", [0xff]),
+            Frame::line("HERE 0"),
+            Frame::line("HERE 65536"),
             Frame::line("DELIVER"),
             Frame::with_payload("DELIVER", vec![0; MAX_BODY_BYTES + 1]),
             Frame::line("ACK 12"),
@@ -245,6 +255,7 @@ mod tests {
             (1_u64.., text).prop_map(|(number, text)| PeerMessage::Message { number, text }),
             prop::collection::vec(any::<u8>(), 0..300)
                 .prop_map(|body| PeerMessage::Deliver { body }),
+            (1..=u16::MAX).prop_map(|port| PeerMessage::Here { port }),
             any::<[u8; 16]>()
                 .prop_map(|id| PeerMessage::Delivered { id: MessageId::from_bytes(id) }),
             any::<u64>().prop_map(|through| PeerMessage::Acknowledge { through }),

@@ -58,7 +58,11 @@ impl TestClient {
     ) -> TestClient {
         let mut command = program_by(by, "letschat");
         without_settings(&mut command);
-        command.args(["--json", "--no-login", "--peer-port", "0", "--server", location, "--data"]);
+        command.args(["--json", "--no-login"]);
+        if !flags.contains(&"--peer-port") {
+            command.args(["--peer-port", "0"]);
+        }
+        command.args(["--server", location, "--data"]);
         command.arg(data.path()).args(flags);
         TestClient::run(&mut command, name, data)
     }

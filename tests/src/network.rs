@@ -76,6 +76,30 @@ impl Network {
         by.into_iter().map(str::to_owned).collect()
     }
 
+    /// Returns the number of IPv4 multicasts that the n-th machine has sent, from 1.
+    pub fn multicasts_from(&self, n: usize) -> u64 {
+        let counters = self.run(n, &["cat", "/proc/net/netstat"]);
+        // A line of names is followed by a line of their values.
+        let mut lines = counters.lines().filter(|line| line.starts_with("IpExt:"));
+        let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+        let mut counters = names.split(' ').zip(values.split(' '));
+        let (_, sent) = counters.find(|(name, _)| *name == "OutMcastPkts").unwrap();
+        sent.parse().unwrap()
+    }
+
+    /// Takes the n-th machine off the network, from 1.
+    pub fn cut_off(&self, n: usize) {
+        self.run(n, &["ip", "link", "set", "eth0", "down"]);
+    }
+
+    /// Runs a program on the n-th machine, and returns its output.
+    fn run(&self, n: usize, program: &[&str]) -> String {
+        let by = self.by(n);
+        let output = Command::new(&by[0]).args(&by[1..]).args(program).output().unwrap();
+        assert!(output.status.success(), "{program:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Returns the address of the n-th machine, from 1.
     pub fn address(n: usize) -> String {
         format!("10.77.0.{n}")

@@ -111,7 +111,7 @@ fn noticed(notice: &Notice) -> String {
         ),
         Notice::PositionLost(why) => why.clone(),
         Notice::MessagesMissing { from, count } => format!(
-            "Messages of {from} before the next one have not arrived: {count}. Ask {from} to send them again."
+            "Messages of {from} before the next one have not arrived, or were given up: {count}. {from} can send them again."
         ),
         Notice::MailRefused { from, why } => {
             format!("A message of {from} can't be shown and was dropped: {why}.")
@@ -398,7 +398,7 @@ fn joined(names: &[Username]) -> String {
 }
 
 /// Returns the first 16 digits of a key in groups of four. `status` and `verify` show all of it.
-pub(crate) fn short_key(fingerprint: &str) -> String {
+pub fn short_key(fingerprint: &str) -> String {
     let digits: Vec<char> = Printable(fingerprint).to_string().chars().take(16).collect();
     let fours: Vec<String> = digits.chunks(4).map(String::from_iter).collect();
     fours.join(" ")

@@ -8,6 +8,7 @@ use letschat::config::Options;
 use letschat::frontend::json::read_call;
 use letschat_protocol::identity::{Identity, PublicKey};
 use letschat_protocol::username::Username;
+use letschat_server::clients_file::{self, MAX_CLIENTS, Parsed};
 use letschat_server::store::mailbox::{MailQuery, Mailbox as _};
 use letschat_server::store::sqlite::Sqlite;
 use letschat_server::store::{NewBroadcast, Store, StoreError};
@@ -26,6 +27,16 @@ pub fn settings(bytes: &[u8]) {
         Ok(options) => drop(options.to_config()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+}
+
+/// Checks that what is read of a classroom's file is bounded, and survives being written.
+pub fn clients_file(bytes: &[u8]) {
+    let Parsed { entries, skipped } = clients_file::parse(bytes, MAX_CLIENTS);
+    assert!(entries.len() <= MAX_CLIENTS);
+    assert!(skipped.is_none_or(|skipped| skipped.lines > 0 && skipped.first > 0));
+    let written = clients_file::render(&entries);
+    let again = clients_file::parse(written.as_bytes(), MAX_CLIENTS);
+    assert_eq!((again.entries, again.skipped), (entries, None));
 }
 
 /// Checks that a line of `--json` is a command, or is refused with a sentence.

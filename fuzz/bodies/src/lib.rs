@@ -9,7 +9,7 @@
 //! * [`hub`] – a server's hub, with hostile clients, a slow store and passing time
 //! * [`open_room`] – an open room that receives datagrams from any address
 //! * [`session`] – a client's session, with a hostile server and hostile peers
-//! * [`files`] – a settings file, lines of `--json`, rows of a database
+//! * [`files`] – a settings file, a classroom's file, lines of `--json`, rows of a database
 
 pub mod choices;
 pub mod envelopes;
@@ -30,6 +30,7 @@ pub struct Target {
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "clients_file", body: files::clients_file },
     Target { name: "datagram", body: wire::datagram },
     Target { name: "dialogue", body: wire::dialogue },
     Target { name: "envelope", body: envelopes::envelope },

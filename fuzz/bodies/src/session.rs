@@ -88,15 +88,16 @@ fn key(n: usize) -> PublicKey {
 }
 
 impl<'a> World<'a> {
-    fn new(choices: Choices<'a>) -> World<'a> {
+    fn new(mut choices: Choices<'a>) -> World<'a> {
+        let (classroom, was_met) = (choices.flip(), choices.flip());
         let config = SessionConfig {
             server: "localhost:4400".into(),
             port: 4401,
             detach_on_chat: false,
             tries: None,
             return_after_idle: true,
-            known_server: None,
-            classroom: false,
+            known_server: was_met.then(|| Fingerprint::of_spki(b"fuzz")),
+            classroom,
             seed: 7,
         };
         World {
@@ -332,7 +333,12 @@ impl<'a> World<'a> {
         let link = self.link();
         let chat = self.choices.one(&self.chats).unwrap_or(ChatId(2));
         let number = self.choices.number();
-        let message = match self.choices.below(12) {
+        let message = match self.choices.below(16) {
+            12 | 13 => PeerMessage::Deliver { body: self.signed_body() },
+            14 => PeerMessage::Delivered { id: self.some_message() },
+            15 => {
+                [PeerMessage::Here { port: 1 }, PeerMessage::Knock][self.choices.below(2)].clone()
+            }
             0 => PeerMessage::Call { chat: ChatId(u128::from(number)), from: self.name() },
             1 => PeerMessage::Resume { chat, received: number },
             2 => PeerMessage::Ringing,

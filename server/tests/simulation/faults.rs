@@ -123,7 +123,9 @@ impl World {
             for _ in 0..self.how_often(3) {
                 let dies = self.random.u64(15_000..FAULTY_MS - 30_000);
                 self.at(dies, Event::Fault(Fault::ServerDies));
-                let back = dies + self.random.u64(100..25_000);
+                // Now and then it stays away for long.
+                let most = if self.chance(25) { 120_000 } else { 25_000 };
+                let back = dies + self.random.u64(100..most);
                 self.at(back, Event::Fault(Fault::ServerStarts));
             }
             let some = self.people.len();

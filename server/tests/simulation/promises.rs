@@ -18,7 +18,7 @@ pub(crate) fn check(world: &World) {
     no_number_and_no_time_names_two_broadcasts(world);
     no_message_of_a_chat_was_doubled_or_reordered(world);
     each_message_was_shown_once_or_its_author_knows(world);
-    messages_through_the_server_keep_their_order(world);
+    messages_outside_of_chats_keep_their_order(world);
     every_request_was_answered(world);
     if world.plan != Plan::FewPlaces {
         everybody_is_back(world);
@@ -137,16 +137,16 @@ fn each_message_was_shown_once_or_its_author_knows(world: &World) {
     }
 }
 
-/// Checks that messages of one author through the server are shown in the order in which they were written. Those that
-/// fell back from a chat are older.
-fn messages_through_the_server_keep_their_order(world: &World) {
+/// Checks that messages of one author, through the server or straight, are shown in the order in which they were
+/// written. Those that fell back from a chat are older.
+fn messages_outside_of_chats_keep_their_order(world: &World) {
     for author in &world.people {
         for receiver in &world.people {
             let mut seen = BTreeSet::new();
             let mut last = 0;
             for Heard { from, id, via } in &receiver.history.heard {
                 let own = author.history.own.get(id).filter(|own| own.via != Via::Direct);
-                let (Some(own), true) = (own, *from == author.name && *via == Via::Server) else {
+                let (Some(own), true) = (own, *from == author.name && *via != Via::Direct) else {
                     continue;
                 };
                 if seen.insert(*id) {
@@ -204,6 +204,8 @@ pub(crate) struct Seen {
     returned: u64,
     /// Messages through the server, and those of them that were delivered, were kept, or fell back from a chat.
     mailed: [u64; 4],
+    /// Messages that came straight from their authors while the server was away.
+    straight: u64,
     over_udp: u64,
     idled: u64,
     forgotten: u64,
@@ -228,6 +230,8 @@ impl Seen {
                 self.mailed[0] += u64::from(own.via != Via::Direct);
                 self.mailed[1] += u64::from(own.via != Via::Direct && is_delivered);
             }
+            let straight = history.heard.iter().filter(|heard| heard.via == Via::Peer);
+            self.straight += straight.count() as u64;
             let heard = history.heard.iter().filter(|heard| heard.via == Via::Server);
             for Heard { from, id, .. } in heard {
                 let author = world.people.iter().find(|person| person.name == *from);
@@ -257,6 +261,7 @@ impl Seen {
             (&mut self.opened, other.opened),
             (&mut self.resumed, other.resumed),
             (&mut self.returned, other.returned),
+            (&mut self.straight, other.straight),
             (&mut self.over_udp, other.over_udp),
             (&mut self.idled, other.idled),
             (&mut self.forgotten, other.forgotten),
@@ -277,6 +282,7 @@ impl Seen {
         let [mailed, delivered, offline, fell_back] = self.mailed;
         assert!(mailed > self.worlds * 5 && delivered * 3 > mailed * 2);
         assert!(offline > self.worlds / 2 && fell_back > self.worlds / 10);
+        assert!(self.straight > self.worlds / 4);
         assert!(self.over_udp > self.worlds);
     }
 
@@ -293,8 +299,8 @@ impl fmt::Display for Seen {
             "{worlds} worlds: {returned} logins, {broadcasts} broadcasts, {opened} chat ends opened, \
              {resumed} resumed, {messages} messages, {over_udp} times UDP was proven, {} idled, \
              {} broadcasts expired; messages through the server, delivered, written offline, fallen \
-             back from a chat: {:?}; hit by",
-            self.idled, self.forgotten, self.mailed
+             back from a chat: {:?}; straight from their authors: {}; hit by",
+            self.idled, self.forgotten, self.mailed, self.straight
         )?;
         self.hit.iter().try_for_each(|(hit, worlds)| writeln!(f, "  {hit:?} in {worlds}"))
     }

@@ -3,6 +3,7 @@
 //! * `picture session FILE` – a session of two people
 //! * `picture accounts FILE` – an operator who imports accounts, and two of their users
 //! * `picture open-room FILE` – an open room and two people who talk there
+//! * `picture classroom FILE` – a class, whose server ends and comes back
 //! * `picture recording TITLE RECORDING FILE` – a program's recorded output
 
 #![allow(clippy::unwrap_used)]
@@ -13,6 +14,7 @@ use std::fs;
 use svg::Picture;
 
 mod accounts;
+mod classroom;
 mod open_room;
 mod recording;
 mod session;
@@ -27,12 +29,13 @@ fn main() {
         }
         ["accounts", file] => ("Accounts from a CSV file", accounts::play().to_vec(), file),
         ["open-room", file] => ("An open room over UDP", open_room::play().to_vec(), file),
+        ["classroom", file] => ("A classroom", classroom::play(), file),
         ["recording", title, recording, file] => {
             let printed = fs::read_to_string(recording).expect("the recording can be read");
             (title, vec![(title.to_owned(), recording::screen(&printed))], file)
         }
         _ => panic!(
-            "usage: picture session FILE | accounts FILE | open-room FILE | recording TITLE RECORDING FILE"
+            "usage: picture session FILE | accounts FILE | open-room FILE | classroom FILE | recording TITLE RECORDING FILE"
         ),
     };
     let picture = Picture { title, windows: &windows };

@@ -94,6 +94,7 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::MessageState {
             conversation: ConversationId::Person(bob()),
             id,
+            to: Some(bob()),
             state: MessageState::Delivered,
             via: Via::Direct,
             code: Some(FailureCode::UnknownUser),
@@ -110,6 +111,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             id,
             via: Via::Server,
         },
+        Event::Initiated { username: bob() },
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
         Event::notice(Notice::Ringing(bob())),
@@ -124,6 +126,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             Event::ChatInterrupted { .. } | Event::ChatResumed { .. } => {}
             Event::ChatClosed { .. } | Event::Message { .. } | Event::Broadcast { .. } => {}
             Event::Joined { .. } | Event::Left { .. } | Event::MessageState { .. } => {}
+            Event::Initiated { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
             // Programs do not receive these.
             Event::State(_) | Event::People(_) => {}

@@ -5,6 +5,7 @@
 //!
 //! * `first_run`, `account`, `prompt`, `keys`, `input`, `tall`, `wide`, `looks`, `themes`, `warnings` – the visible
 //!   behaviour
+//! * `found` – servers that announce themselves on the local network
 //! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
 //! * `make_chat` – the script of `make chat` and `make stop`
@@ -19,6 +20,7 @@ mod account;
 mod console;
 mod first_run;
 mod flood;
+mod found;
 mod gone;
 mod hostile;
 mod input;

@@ -49,7 +49,7 @@ fn overview(added: &[AddedCommand]) -> String {
     let mut text: String = lines.collect();
     text.push_str(
         "In a chat, plain text goes to the other side, and commands begin with a /.\n\
-         After the other side ends it, text goes nowhere until a command with a /.\n\
+         After the other side ends it, text still goes to them, through the server.\n\
          At the prompt Ctrl+C clears the line or ends the chat, Ctrl+X leaves the server.\n\
          Ctrl+D on an empty line quits.\n\
          `help COMMAND` explains one command.",

@@ -31,6 +31,7 @@ pub(crate) fn message_state(to: &str, state: MessageState, code: Option<FailureC
 fn why_waiting(to: &str, code: FailureCode) -> String {
     match code {
         FailureCode::UnknownUser => "nobody has that name here".into(),
+        FailureCode::Blocked => format!("you have blocked {to}"),
         FailureCode::MailboxFull => format!("{to}'s mailbox is full"),
         FailureCode::NoDevice => {
             format!("{to} has no client that takes messages, or has not been here for 60 days")

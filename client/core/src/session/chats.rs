@@ -135,6 +135,13 @@ impl Chats {
         };
     }
 
+    /// Makes the conversation with a person whose messages were approved the current one, unless another is.
+    pub(super) fn go_on_with(&mut self, who: &Username) {
+        if self.typing == Typing::Commands {
+            self.typing = Typing::Chat(who.clone());
+        }
+    }
+
     /// Returns the progress of the chat that this stream is of.
     pub(super) fn progress(&self, with: &Username, stream: &Stream) -> Option<ChatProgress> {
         let chat = self.open.get(with).filter(|chat| chat.stream() == *stream)?;

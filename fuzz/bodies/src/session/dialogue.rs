@@ -63,7 +63,11 @@ impl World<'_> {
     }
 
     pub(super) fn notice(&mut self) -> Notice {
-        match self.choices.below(7) {
+        match self.choices.below(9) {
+            7 | 8 => {
+                let who = self.introduction();
+                Notice::Client { who, is_new: self.choices.flip() }
+            }
             0 | 1 => Notice::Broadcast { entry: self.broadcast(), own: self.choices.flip() },
             2 => Notice::Replayed { through: self.choices.number() },
             3 => Notice::Introduction(self.introduction()),

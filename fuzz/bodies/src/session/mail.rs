@@ -73,6 +73,18 @@ impl World<'_> {
         self.handle(Input::Mail(Box::new(Arrived { number, sender, bytes: 700, opened })));
     }
 
+    /// Returns a body as its author delivers it, or bytes that are none.
+    pub(super) fn signed_body(&mut self) -> Vec<u8> {
+        let n = self.choices.below(4);
+        let identity = Identity::from_seed(&[n as u8 + 1; 32]);
+        let own = self.account.clone();
+        let body = Body { device: key(n), recipients: own.into_iter().collect(), ..self.body() };
+        match self.choices.below(6) {
+            0 => self.choices.bytes(300).to_vec(),
+            _ => body.sign(&identity, &Fingerprint::of_spki(b"fuzz")),
+        }
+    }
+
     fn body(&mut self) -> Body {
         let place = match self.choices.below(3) {
             0 => Place::Sequence(self.choices.number()),
@@ -90,6 +102,7 @@ impl World<'_> {
         let own = self.account.as_ref().map(ToString::to_string);
         let conversation = match self.choices.below(8) {
             0 => self.choices.text(10),
+            1 => "everyone".into(),
             _ => own.unwrap_or_default(),
         };
         Body {
@@ -106,7 +119,7 @@ impl World<'_> {
     }
 
     /// Returns an own message that may be confirmed.
-    fn some_message(&mut self) -> MessageId {
+    pub(super) fn some_message(&mut self) -> MessageId {
         let ids: Vec<MessageId> = self.disk.mail.outbox.iter().map(|message| message.id).collect();
         self.choices.one(&ids).unwrap_or(MessageId::of_broadcast(1, 1))
     }

@@ -248,9 +248,13 @@ impl Session {
                 let key = arrived.key;
                 self.delivery_arrived(link, key, &body);
             }
+            PeerMessage::Here { port } => {
+                let (key, address) = (arrived.key, arrived.from.ip());
+                self.person_is_here(link, key, SocketAddr::new(address, port));
+            }
             PeerMessage::Knock => {
-                let key = arrived.key;
-                self.knocked(link, key);
+                self.cx.close(link);
+                self.server.knocked(&mut self.cx);
             }
             PeerMessage::Ping | PeerMessage::Pong => {}
             _ => self.cx.close(link),
@@ -306,10 +310,14 @@ impl Session {
         let who = self.choose_asking(who)?;
         if !self.requests.contains(&who) {
             self.approve_messages(&who)?;
+            self.chats.go_on_with(&who);
             self.cx.answer(id, Reply::Done {});
             return Ok(());
         }
-        // An open chat shows the held messages of its key.
+        // The chat may not come about, and the user has approved the person in any case.
+        if self.mail.held_device(&who) == self.requests.key(&who) {
+            self.approve_messages(&who)?;
+        }
         self.requests.approve(&mut self.cx, &mut self.account, id, &who)
     }
 

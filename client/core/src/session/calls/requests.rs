@@ -66,6 +66,11 @@ impl Requests {
         self.asked.contains_key(who)
     }
 
+    /// Returns the key of a person who asks.
+    pub(super) fn key(&self, who: &Username) -> Option<PublicKey> {
+        self.asked.get(who).map(|asked| asked.proposal.key)
+    }
+
     /// Notes the introduction of a peer who is about to call.
     pub(super) fn introduce(&mut self, now_ms: u64, who: Introduction) {
         self.introductions.add(now_ms, who);

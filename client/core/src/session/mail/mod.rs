@@ -25,6 +25,7 @@ mod waiting;
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::{PREKEY_VALID_MS, SignedPrekey};
 use letschat_protocol::username::Username;
 
@@ -66,6 +67,11 @@ impl Mail {
     /// Returns the people who have a held message.
     pub(super) fn asking(&self) -> impl Iterator<Item = &Username> {
         self.held.people().iter()
+    }
+
+    /// Returns the device whose messages of this person are held.
+    pub(super) fn held_device(&self, who: &Username) -> Option<PublicKey> {
+        self.held.device(who)
     }
 
     /// Returns true if a change of a failed record still holds. Updates that of a stream.

@@ -8,6 +8,7 @@
 //! A message stays in the outbox until it is acknowledged. If the server is back first, it goes there under the same id.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use letschat_protocol::body::Body;
 use letschat_protocol::identity::PublicKey;
@@ -30,7 +31,7 @@ const ANSWER_MS: u64 = 30_000;
 /// The time after which an idle link is closed.
 const IDLE_MS: u64 = 120_000;
 /// The most people who are told that this client is here.
-const MAX_KNOCKS: usize = 64;
+const MAX_GREETED: usize = 64;
 /// The wait before another attempt to reach somebody who refuses, since they don't know this device.
 const REFUSED_MS: u64 = 60_000;
 
@@ -243,8 +244,8 @@ impl Session {
     }
 
     /// Tells known people that this client is here, so that they deliver what waits for it.
-    pub(in crate::session) fn knock_at_peers(&mut self) {
-        for who in self.account.reachable_people().into_iter().take(MAX_KNOCKS) {
+    pub(in crate::session) fn greet_peers(&mut self) {
+        for who in self.account.reachable_people().into_iter().take(MAX_GREETED) {
             self.reach_peer(&who);
         }
     }
@@ -253,7 +254,7 @@ impl Session {
     pub(in crate::session) fn peer_reached(&mut self, who: &Username, link: LinkId) {
         self.mail.peering.came_up(who, link, self.cx.now_ms());
         if self.mail.outbox.ready_to(who, &[], 1).is_empty() {
-            self.cx.send(link, PeerMessage::Knock);
+            self.cx.send(link, PeerMessage::Here { port: self.cx.config().port });
         }
         self.post_next();
     }
@@ -340,15 +341,20 @@ impl Session {
         self.take_in(Incoming { delivery, sender, bytes: bytes.len(), opened });
     }
 
-    /// Handles a hint that the server is back or, from a known person, that they are.
-    pub(in crate::session) fn knocked(&mut self, link: LinkId, key: PublicKey) {
+    /// Handles the word of a person that they are here. That of strangers says nothing.
+    pub(in crate::session) fn person_is_here(
+        &mut self,
+        link: LinkId,
+        key: PublicKey,
+        receiver: SocketAddr,
+    ) {
         let Some(who) = self.account.name_of(&key) else {
-            self.cx.close(link);
-            return self.server.knocked(&mut self.cx);
+            return self.cx.close(link);
         };
         for earlier in self.cx.links.serve_deliveries(link, key, self.cx.now_ms()) {
             self.cx.close(earlier);
         }
+        self.account.locate(&mut self.cx, &who, key, receiver);
         self.mail.peering.resume(&who);
         self.post_next();
     }

@@ -342,7 +342,7 @@ impl Session {
                 self.open_mail(mail);
                 match self.server.link {
                     Link::Busy => self.server.send_login(&mut self.cx, &self.account),
-                    _ => self.knock_at_peers(),
+                    _ => self.greet_peers(),
                 }
             }
             Err(error) => {

@@ -229,14 +229,15 @@ fn client_that_starts_without_the_server_delivers_its_outbox() {
 }
 
 #[test]
-fn known_person_who_knocks_gets_what_waits() {
+fn known_person_who_is_back_gets_what_waits_where_they_are() {
     let mut client = without_server();
     let (_, effects) = client.send("bob", "hello");
     let link = dials(&effects)[0].0;
     client.put(Input::PeerLost { link, why: PeerLoss::Unreachable });
     let link = LinkId::arrived(77);
     let key = BOB.identity().public_key();
-    client.put(Input::PeerArrived { link, key, from: "10.0.0.2:9".parse().unwrap() });
-    let effects = client.put(Input::Peer { link, message: PeerMessage::Knock });
-    assert_eq!(dials(&effects).len(), 1);
+    client.put(Input::PeerArrived { link, key, from: "10.0.0.77:9".parse().unwrap() });
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Here { port: 4499 } });
+    let [(_, to)] = dials(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(to, "10.0.0.77:4499".parse().unwrap());
 }

@@ -125,6 +125,18 @@ fn blocked_person_is_neither_held_nor_shown() {
 }
 
 #[test]
+fn approval_of_a_chat_shows_messages_even_if_none_opens() {
+    let mut client = TestSession::logged_in();
+    client.mail_of(&BOB, 1, BOB.text(1, "hello"));
+    let (link, _) = client.called_by("bob", BOB.seed);
+    let (_, effects) = client.ask(Request::Approve(Some("bob".into())));
+    assert_eq!(shown(&effects), ["hello"]);
+    client.put(Input::PeerLost { link, why: PeerLoss::Broken });
+    let effects = client.mail_of(&BOB, 2, BOB.text(2, "still me"));
+    assert_eq!(shown(&effects), ["still me"]);
+}
+
+#[test]
 fn answer_to_a_stranger_approves_them() {
     let mut client = TestSession::logged_in();
     client.mail_of(&BOB, 7, BOB.text(1, "hello"));
