@@ -9,10 +9,11 @@
 //! * `held` – messages of people whom the user has not approved
 //! * `prekeys` – the keys that others seal envelopes to
 //! * `sending`, `receiving` – the session's part of both directions
-//! * `commits` – steps that wait for the disk
+//! * `bodies` – what is signed; `commits` – steps that wait for the disk
 
 mod acknowledging;
 mod arrivals;
+mod bodies;
 mod commits;
 mod held;
 mod outbox;

@@ -17,8 +17,8 @@ use letschat_protocol::peer::{PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
 use super::arrivals::Delivery;
+use super::bodies::text_body;
 use super::receiving::Incoming;
-use super::sending::text_body;
 use crate::conversation::Via;
 use crate::session::backoff::{Backoff, SOON};
 use crate::session::links::LinkUse;

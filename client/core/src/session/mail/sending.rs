@@ -1,14 +1,15 @@
 //! Own messages in envelopes, and receipts.
 
-use letschat_protocol::body::{Body, Content, DeviceListRef, MAX_RECEIPT_IDS, Place};
+use letschat_protocol::body::{MAX_RECEIPT_IDS, Place};
 use letschat_protocol::dialogue::{
     DeviceKeys, Outcome, Posted, Reply as ServerReply, Request as ServerRequest,
 };
 use letschat_protocol::envelope::{EnvelopeId, Recipient};
 use letschat_protocol::message_id::MessageId;
-use letschat_protocol::prekey::{CLOCK_TOLERANCE_MS, Suite};
+use letschat_protocol::prekey::CLOCK_TOLERANCE_MS;
 use letschat_protocol::username::Username;
 
+use super::bodies::{envelope_id, receipt_body, text_body};
 use super::commits::After;
 use super::posting::{Job, Letter};
 use super::{Mail, reply_waiting};
@@ -18,7 +19,7 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::mail::{MailChange, Outgoing, OutgoingKey, Stage};
 use crate::session::server::Expected;
-use crate::session::{Account, Effect, Reply, RequestId, Session};
+use crate::session::{Effect, Reply, RequestId, Session};
 
 /// Messages, from the user to the outbox.
 impl Session {
@@ -491,46 +492,4 @@ fn refused(code: FailureCode) -> Failure {
 fn reply(message: &Outgoing, state: MessageState, via: Via) -> Reply {
     let to = message.conversation.to_string();
     Reply::Sent { to, number: None, message_id: message.id, state, via, code: None }
-}
-
-/// Returns the id of a message's envelope. The server knows envelopes by author and id, so that those of a message to
-/// everyone need different ones.
-fn envelope_id(message: &Outgoing) -> EnvelopeId {
-    let id = match message.conversation {
-        ConversationId::Person(_) => message.id,
-        ConversationId::Everyone => message.id.for_recipient(&message.to),
-    };
-    EnvelopeId(u128::from_be_bytes(id.to_bytes()))
-}
-
-/// Returns the body of a message for its recipient.
-pub(super) fn text_body(account: &Account, message: &Outgoing) -> Body {
-    let conversation = message.conversation.to_string();
-    let (place, content) = (message.place, Content::Text(message.text.clone()));
-    body(account, &message.to, conversation, (place, message.time_ms), content)
-}
-
-fn receipt_body(account: &Account, to: &Username, ids: Vec<MessageId>, time_ms: u64) -> Body {
-    let content = Content::Receipt(ids);
-    body(account, to, to.to_string(), (Place::Sequence(0), time_ms), content)
-}
-
-fn body(
-    account: &Account,
-    to: &Username,
-    conversation: String,
-    (place, time_ms): (Place, u64),
-    content: Content,
-) -> Body {
-    Body {
-        suite: Suite::X25519,
-        sender: account.username.clone(),
-        device: account.identity.public_key(),
-        list: DeviceListRef::default(),
-        recipients: vec![to.clone()],
-        conversation,
-        place,
-        time_ms,
-        content,
-    }
 }
