@@ -224,7 +224,7 @@ async fn tell(what: &Sender<()>) -> BenchResult<()> {
 }
 
 /// Returns the config of a client of this server, with its keys in this folder.
-fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResult<Config> {
+pub(crate) fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResult<Config> {
     Ok(Config {
         server: server.location().parse()?,
         data_folder,

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) kept: usize,
     /// Starts of the client.
     pub(crate) starts: usize,
+    /// The clients of a class.
+    pub(crate) class: usize,
 }
 
 impl Plan {
@@ -67,6 +69,7 @@ impl Plan {
             envelopes: 15,
             kept: 200,
             starts: 20,
+            class: 50,
         }
     }
 
@@ -90,6 +93,7 @@ impl Plan {
             envelopes: 10,
             kept: 200,
             starts: 5,
+            class: 50,
         }
     }
 
@@ -113,6 +117,7 @@ impl Plan {
             envelopes: 3,
             kept: 3,
             starts: 1,
+            class: 4,
         }
     }
 

@@ -48,17 +48,27 @@ pub(crate) struct ServerProcess {
     port: u16,
     fingerprint: Fingerprint,
     ipv6: bool,
+    settings: &'static [&'static str],
 }
 
 impl ServerProcess {
     /// Starts a server on a free port, with all accounts.
     pub(crate) fn start(bench: &Bench) -> BenchResult<ServerProcess> {
+        ServerProcess::start_with(bench, SETTINGS)
+    }
+
+    /// Starts a server of a classroom.
+    pub(crate) fn start_class(bench: &Bench) -> BenchResult<ServerProcess> {
+        ServerProcess::start_with(bench, &["--classroom"])
+    }
+
+    fn start_with(bench: &Bench, settings: &'static [&'static str]) -> BenchResult<ServerProcess> {
         let data = tempfile::tempdir()?;
         bench.accounts.copy_to(data.path())?;
         let program = bench.programs.server.clone();
-        let Launched { child, address, fingerprint } = launch(&program, &data, 0)?;
+        let Launched { child, address, fingerprint } = launch(&program, &data, 0, settings)?;
         let (port, ipv6) = (address.port(), address.is_ipv6());
-        Ok(ServerProcess { child, program, data, port, fingerprint, ipv6 })
+        Ok(ServerProcess { child, program, data, port, fingerprint, ipv6, settings })
     }
 
     /// Stops the server as an operator does, and waits for its end.
@@ -78,7 +88,7 @@ impl ServerProcess {
 
     /// Starts the server again on the same port and data. Returns when it listens.
     pub(crate) fn start_again(&mut self) -> BenchResult<()> {
-        self.child = launch(&self.program, &self.data, self.port)?.child;
+        self.child = launch(&self.program, &self.data, self.port, self.settings)?.child;
         Ok(())
     }
 
@@ -149,12 +159,12 @@ struct Launched {
 }
 
 /// Starts the server with its log in a file, as under a service manager.
-fn launch(program: &Path, data: &TempDir, port: u16) -> BenchResult<Launched> {
+fn launch(program: &Path, data: &TempDir, port: u16, settings: &[&str]) -> BenchResult<Launched> {
     let log = File::options().create(true).append(true).open(data.path().join(LOG))?;
     let mut command = Command::new(program);
     // The operator's own settings must not affect the measurement.
     command.env_clear().env("HOME", data.path());
-    command.args(["--port", &port.to_string(), "--data"]).arg(data.path()).args(SETTINGS);
+    command.args(["--port", &port.to_string(), "--data"]).arg(data.path()).args(settings);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn()?;
     // The process id allows for other measuring tools.

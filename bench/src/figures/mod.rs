@@ -4,6 +4,7 @@ pub(crate) mod broadcast_cost;
 pub(crate) mod broadcast_delay;
 pub(crate) mod chat_round_trip;
 pub(crate) mod chat_throughput;
+pub(crate) mod class;
 pub(crate) mod client_start;
 pub(crate) mod coming_back;
 pub(crate) mod envelopes;
@@ -41,6 +42,8 @@ pub(crate) enum Figure {
     Envelopes,
     /// Kept envelopes, delivered to somebody who returns.
     KeptMail,
+    /// A message to all other clients of a class without its server.
+    Class,
     /// From the start of the client to its prompt, and its memory there.
     ClientStart,
     /// A server that has nothing to do but to keep its clients.
