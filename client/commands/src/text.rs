@@ -233,7 +233,7 @@ pub fn failure(failure: &Failure) -> String {
         }
         Failure::IdTaken(id) => {
             return format!(
-                "The ID {id} belongs to another client of this class; choose another one."
+                "The server does not take the ID {id}: it belongs to another client, or this is no classroom."
             );
         }
         Failure::WithoutServer => {

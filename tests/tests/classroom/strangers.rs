@@ -21,6 +21,7 @@ fn name_that_belongs_to_another_key_is_refused() {
     let mut impostor = Classmate::start(&server, "2", (free_port(), free_port()), data);
     let refused = impostor.client.wait("refusal", |line| line["error"]["code"] == "key_refused");
     assert!(refused["error"]["message"].as_str().unwrap().contains("another client"), "{refused}");
+    assert_eq!(impostor.client.process.exit_code(), 4);
     all_talk(&mut class, "undisturbed");
 }
 
@@ -29,7 +30,7 @@ fn used_id_on_the_same_account_is_refused() {
     let (server, class) = class_of(1);
     let mut second = run_in_class(&server, "1", (free_port(), free_port()), &class[0].client.data);
     second.wait_errors("uses the account 1");
-    second.kill();
+    assert_eq!(second.exit_code(), 1);
 }
 
 #[test]

@@ -178,6 +178,7 @@ pub(crate) async fn conduct(
         dialect,
         interactive: front_end.interactive,
         first_failure: Cell::new(None),
+        not_joined: Cell::new(None),
         is_over: Cell::new(false),
         is_unheard: Cell::new(false),
         output_closed: Wakeup::new(),
@@ -194,6 +195,8 @@ struct Run<D> {
     interactive: bool,
     /// The exit status of the first failure.
     first_failure: Cell<Option<u8>>,
+    /// The exit status of a client that could not join its classroom.
+    not_joined: Cell<Option<u8>>,
     /// True once the user has quit, the client has ended, or the output is closed. Queued lines are then
     /// dropped.
     is_over: Cell<bool>,
@@ -354,12 +357,20 @@ impl<D: Dialect + 'static> Run<D> {
         let command = Some(login.command());
         let result = self.dispatcher.run(login).await;
         // An event shows the success. There was no command to reply to.
-        if result.is_err() {
-            self.conclude(&CommandResult { command, id: None, result }).await;
-        }
-        if self.client.read_view(|view| view.session.classroom && view.session.username.is_some()) {
+        let Err(failure) = &result else { return };
+        let status = exit_status::of_failure(failure.code);
+        self.conclude(&CommandResult { command, id: None, result }).await;
+        let (is_class, is_open) = self
+            .client
+            .read_view(|view| (view.session.classroom, view.session.username.is_some()));
+        if is_class && is_open {
             // A class goes on without its server.
             self.first_failure.set(None);
+        } else if is_class {
+            // Nobody can join the class by a command.
+            self.not_joined.set(Some(status));
+            self.is_over.set(true);
+            let _ = self.client.request(Request::Quit).await;
         }
     }
 
@@ -421,6 +432,7 @@ impl<D: Dialect + 'static> Run<D> {
     async fn exit_status(&self) -> u8 {
         let ended = self.client.finished().await;
         let failed = self.first_failure.get().filter(|_| !self.interactive);
+        let failed = failed.or(self.not_joined.get());
         match ended {
             _ if self.output_failed.get() => exit_status::FAILED,
             Ended::Quit => failed.unwrap_or(exit_status::SUCCESS),
