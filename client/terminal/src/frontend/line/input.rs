@@ -67,16 +67,6 @@ impl Typist {
     async fn sort_out(&mut self, text: String, target: Typing) {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let count = lines.len();
-        let first_is_command = |call: Call| call.command().role != Some(Role::Say);
-        if target != Typing::Commands
-            && lines.first().is_some_and(|line| parse_line(line, true).is_ok_and(first_is_command))
-        {
-            // The user may take it for a command, and the lines would go to somebody else.
-            let hint = "Nothing was sent: a command has one line. The arrow keys bring it back.";
-            // The screen outlives the input.
-            let _ = self.screen.show(hint).await;
-            return;
-        }
         let question = match target.conversation() {
             Some(ConversationId::Person(name)) => format!(
                 "Send {count} lines to {name}: as (o)ne message, (l)ine by line, (n)ot at all? "
