@@ -11,6 +11,7 @@
 //! * `sealing` – seals and opens envelopes (feature `tls`)
 //! * [`datagram`] – sealed UDP and its replay window
 //! * [`open_room`] – the open room over UDP, independent of all of these
+//! * [`discovery`] – a server's announcement on the local network
 //! * [`identity`] – keys, fingerprints, safety numbers
 //! * [`signing`] – signatures, each for one purpose
 //! * `tls` – TLS configs, verifiers and exported keys (feature `tls`)
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod code;
 pub mod datagram;
 pub mod dialogue;
+pub mod discovery;
 pub mod envelope;
 mod fields;
 pub mod frame;

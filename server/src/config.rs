@@ -121,6 +121,10 @@ pub(crate) struct Flags {
     #[arg(long, env = "LETSCHAT_SERVER_CLIENTS_FILE", value_name = "FILE")]
     clients_file: Option<PathBuf>,
 
+    /// Offer this server to people on the local network, by mDNS, under this machine's name
+    #[arg(long, env = "LETSCHAT_SERVER_ANNOUNCE")]
+    announce: bool,
+
     /// The level of the log: error, warn, info, debug or trace
     /// [default: info, or warn in a classroom]
     #[arg(long, env = "LETSCHAT_SERVER_LOG", value_name = "LEVEL")]
@@ -201,6 +205,12 @@ pub(crate) enum SettingsError {
     /// The file's folder is unknown.
     #[error("can't use {path}, which --clients-file names: {source}", path = path.display())]
     ClientsFile { path: PathBuf, source: io::Error },
+    /// Nobody on the network reaches the server that is to be announced to it.
+    #[error(
+        "--announce offers the server to other machines, and none of them reaches {0}; \
+         choose an address of the network with --listen"
+    )]
+    AnnouncedAlone(IpAddr),
     /// The credentials for the database are incomplete.
     #[error(transparent)]
     Mysql(#[from] MysqlFlagsError),
@@ -235,6 +245,12 @@ impl Flags {
         let hub = if self.classroom { hub.in_classroom() } else { hub };
         let here = self.classroom.then_some(Ipv4Addr::LOCALHOST.into());
         let (listen, port) = (self.listen.or(here), self.port);
+        match listen {
+            Some(ip) if self.announce && ip.to_canonical().is_loopback() => {
+                return Err(SettingsError::AnnouncedAlone(ip));
+            }
+            _ => {}
+        }
         Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub })
     }
 
@@ -254,6 +270,11 @@ impl Flags {
     /// Returns true if the server serves a classroom.
     pub(crate) fn is_classroom(&self) -> bool {
         self.classroom && self.task.is_none()
+    }
+
+    /// Returns true if the server offers itself on the local network.
+    pub(crate) fn announces(&self) -> bool {
+        self.announce
     }
 
     /// Returns the level of the log. In a classroom the terminal shows what is said.
@@ -376,6 +397,27 @@ mod tests {
             assert!(settings(arguments).is_err(), "{arguments:?}");
         }
         assert!(settings(&["--classroom", "--places", "256"]).is_ok());
+    }
+
+    #[test]
+    fn only_a_server_that_others_reach_is_announced() {
+        for arguments in [
+            &["--announce"][..],
+            &["--announce", "--listen", "192.0.2.1"],
+            &["--announce", "--classroom", "--listen", "::"],
+        ] {
+            assert!(settings(arguments).is_ok(), "{arguments:?}");
+        }
+        for arguments in [
+            &["--announce", "--listen", "127.0.0.1"][..],
+            &["--announce", "--listen", "::1"],
+            &["--announce", "--listen", "::ffff:127.0.0.1"],
+            &["--announce", "--classroom"],
+        ] {
+            let error = settings(arguments).unwrap_err();
+            assert!(matches!(error, SettingsError::AnnouncedAlone(_)), "{arguments:?}: {error}");
+        }
+        assert!(!Flags::parse_from(["letschat-server"]).announces());
     }
 
     #[test]

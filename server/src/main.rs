@@ -3,11 +3,13 @@
 //! * `config` – flags, environment and settings file
 //! * `log` – the log, for people or for programs
 //! * `console` – the operator's commands while the server runs
+//! * `announce` – offers the server on the local network
 //! * `account_admin`, `fingerprint`, `health` – the subcommands
 //! * `pages` – man pages and completions
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod account_admin;
+mod announce;
 mod config;
 mod console;
 mod fingerprint;
@@ -31,6 +33,7 @@ use letschat_server::hub::Operator;
 use letschat_server::open_room::OpenRoom;
 
 use account_admin::AdminError;
+use announce::Announcement;
 use config::{Flags, SettingsError, Task};
 use console::{Rules, Screen};
 use log::Log;
@@ -95,7 +98,8 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     // Handle signals before the server is reachable, so that none arrives unhandled.
     let signals = signals()?;
     let server = Server::start(settings)?;
-    announce(&server)?;
+    print_start(&server)?;
+    let announcement = flags.announces().then(|| Announcement::start(&server));
     let rules = if flags.is_classroom() { Rules::of_classroom() } else { Rules::Usual };
     let screen = Screen::start(server.shown())?;
     console::listen(server.controls(), rules)?;
@@ -106,6 +110,7 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
         };
         stopped.or(obey_signals(&server, signals)).await
     });
+    drop(announcement);
     if result.is_ok() {
         screen.finish();
     }
@@ -131,7 +136,7 @@ fn serve_open_room(
 }
 
 /// Prints two lines at the start: the server's address and its key.
-fn announce(server: &Server) -> Result<(), OutputError> {
+fn print_start(server: &Server) -> Result<(), OutputError> {
     let (address, fingerprint) = (server.address(), server.fingerprint());
     output::print(&format!("listening on {address}\nfingerprint {fingerprint}\n"))
 }

@@ -38,13 +38,25 @@ pub struct Network {
 impl Network {
     /// Makes a network of so many machines. `None` if this machine does not allow it, which is reported.
     pub fn of(count: usize, test: &str) -> Option<Network> {
-        let root: &[&str] = &["--net"];
-        let anybody: &[&str] = &["--user", "--map-root-user", "--net"];
-        let network = [root, anybody].into_iter().find_map(|flags| Network::make(count, flags));
+        let network = Network::if_allowed(count);
         if network.is_none() {
             tell_not_played(test, "nobody may make a network of their own here");
         }
         network
+    }
+
+    /// Makes a machine that nobody else hears, and returns the program that runs others on it. Where that is not
+    /// allowed they run on this machine.
+    pub fn alone() -> (Option<Network>, Vec<String>) {
+        let network = Network::if_allowed(1);
+        let by = network.as_ref().map_or_else(|| vec!["env".to_owned()], |network| network.by(1));
+        (network, by)
+    }
+
+    fn if_allowed(count: usize) -> Option<Network> {
+        let root: &[&str] = &["--net"];
+        let anybody: &[&str] = &["--user", "--map-root-user", "--net"];
+        [root, anybody].into_iter().find_map(|flags| Network::make(count, flags))
     }
 
     fn make(count: usize, flags: &[&str]) -> Option<Network> {

@@ -4,6 +4,7 @@
 //! * [`client`] – the handle: start, request, events, end
 //! * [`events`] – events for a front end, and its confirmations
 //! * [`address`] – the address of a server as a user writes it
+//! * [`discovery`] – servers that announce themselves on the local network
 //! * [`private_file`] – files that only their owner can read
 //! * `driver` – runs the session: inputs in, effects carried out, in order, on one thread
 //! * `net` – thin tasks that move bytes: the server, peers, datagrams
@@ -18,6 +19,7 @@
 pub mod account;
 pub mod address;
 pub mod client;
+pub mod discovery;
 mod driver;
 pub mod events;
 mod mail_store;

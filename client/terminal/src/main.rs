@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_io::block_on;
 use letschat::config::Options;
@@ -14,10 +15,13 @@ use letschat_commands::command::Dispatcher;
 use letschat_commands::exit_status;
 use letschat_commands::passwords::{Ask, Passwords};
 use letschat_engine::address::ServerAddress;
-use letschat_engine::{Client, client};
+use letschat_engine::{Client, client, discovery};
 use letschat_flags::output;
 use letschat_lua::check::{self, Fault};
 use letschat_lua::script::{self, Script};
+
+/// The time of the first run's search for servers.
+const SEARCH: Duration = Duration::from_secs(2);
 
 /// The exit status, and the text for standard error.
 type Failed = (u8, String);
@@ -159,9 +163,10 @@ fn ask_for_server(options: Options) -> Result<Option<(Options, Option<HomeServer
     };
     let usual = ServerAddress::on_this_machine();
     let columns = output::Stream::Output.columns();
-    let server =
-        home::ask(&usual, io::stdin().lock(), io::stdout().lock(), columns, letschat_engine::probe)
-            .map_err(|error| (exit_status::FAILED, error.to_string()))?;
+    let look = || discovery::find_servers(SEARCH);
+    let (input, output) = (io::stdin().lock(), io::stdout().lock());
+    let server = home::ask(&usual, look, input, output, columns, letschat_engine::probe)
+        .map_err(|error| (exit_status::FAILED, error.to_string()))?;
     Ok(server.map(|server| {
         let options = options.with_server(server.clone());
         // The default need not be saved.

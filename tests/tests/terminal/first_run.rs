@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use letschat_tests::client::{PASSWORD, TestClient};
+use letschat_tests::network::Network;
 use letschat_tests::person::{CTRL_C, CTRL_D, Person, UP};
 use letschat_tests::programs::program;
 use letschat_tests::server::TestServer;
@@ -48,11 +49,15 @@ fn unusable_data_folder_is_told_instead_of_a_welcome() {
 
 #[test]
 fn first_run_asks_for_the_server_and_the_next_remembers_it() {
-    let server = TestServer::start(&[]);
+    // The first run looks for servers on the local network.
+    let (_network, by) = Network::alone();
+    let server = TestServer::start_by(&by, &[]);
     let home = tempfile::tempdir().unwrap();
     let path = |folder: &str| home.path().join(folder).display().to_string();
     let letschat = || {
-        Command::new(program("letschat"))
+        Command::new(&by[0])
+            .args(&by[1..])
+            .arg(program("letschat"))
             .args(["--peer-port", "0"])
             .env("XDG_CONFIG_HOME", path("config"))
             .env("XDG_DATA_HOME", path("data"))

@@ -5,6 +5,7 @@
 //! * `input` – from typed lines to entries
 //! * `welcome` – the questions of the first run
 //! * [`home`] – the question for the server at the first run
+//! * `found` – the servers on the local network, as a list
 //! * `hidden` – questions without echo
 //! * `prompt_state` – the state that prompt and completion share
 //! * `completion`, `history`, `prompt` – parts of the editor
@@ -16,6 +17,7 @@
 
 mod completion;
 mod editor;
+mod found;
 mod handles;
 mod hidden;
 mod history;

@@ -8,8 +8,10 @@ use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap;
 use rustix::io::Errno;
 
+use super::found;
 use letschat_commands::command::{Role, find};
 use letschat_engine::address::ServerAddress;
+use letschat_engine::discovery::FoundServer;
 
 /// The maximum length of an answer.
 const MAX_LINE_BYTES: u64 = 1_024;
@@ -25,23 +27,33 @@ pub struct HomeServer {
     pub settings: PathBuf,
 }
 
-/// Asks for the server until one is named that `probe` reaches. An empty answer means the usual one, or the one
-/// that was named last. No answer, as by Ctrl+D, is `None`. The terminal still edits its lines itself.
+const LOOKING: &str = "Looking for servers on the local network…";
+
+/// Asks for the server until one is named that `probe` reaches, and offers those that `look` finds. An empty answer
+/// means the usual one, the only one found, or the one that was named last. No answer, as by Ctrl+D, is `None`. The
+/// terminal still edits its lines itself.
 ///
 /// # Errors
 ///
 /// The terminal fails.
 pub fn ask(
     usual: &ServerAddress,
+    look: impl FnOnce() -> Vec<FoundServer>,
     mut input: impl BufRead,
     mut output: impl Write,
     columns: usize,
     probe: impl Fn(&ServerAddress) -> Result<(), String>,
 ) -> io::Result<Option<ServerAddress>> {
-    writeln!(output, "{}", wrap(WHICH, columns))?;
-    let (mut offered, mut which) = (usual.clone(), ", this machine's");
+    writeln!(output, "{}", wrap(&format!("{WHICH} {LOOKING}"), columns))?;
+    let servers = look();
+    write!(output, "{}", wrap(&found::list(&servers), columns))?;
+    let number = if servers.is_empty() { "" } else { "a number, or " };
+    let (mut offered, mut which) = match &servers[..] {
+        [only] => (only.address.clone(), ", the one above"),
+        _ => (usual.clone(), ", this machine's"),
+    };
     loop {
-        write!(output, "Server (empty: {offered}{which}): ")?;
+        write!(output, "Server ({number}empty: {offered}{which}): ")?;
         output.flush()?;
         let mut line = Vec::new();
         let count = match input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
@@ -62,11 +74,12 @@ pub fn ask(
             return Ok(None);
         }
         let role = find(&answer).ok().and_then(|command| command.role);
-        let server = match answer.parse() {
+        let server = match found::numbered(&servers, &answer).map_or_else(|| answer.parse(), Ok) {
             _ if answer.is_empty() => offered.clone(),
             _ if role == Some(Role::Quit) => return Ok(None),
             _ if role == Some(Role::Help) => {
                 writeln!(output, "{}", wrap(&format!("{WHICH} `quit` ends."), columns))?;
+                write!(output, "{}", wrap(&found::list(&servers), columns))?;
                 continue;
             }
             Ok(server) => server,
@@ -107,9 +120,14 @@ fn begin(path: &Path, server: &ServerAddress) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     let mut file = File::create_new(path)?;
-    let fingerprint = server.fingerprint.map(|key| format!("#{key}")).unwrap_or_default();
     writeln!(file, "# Settings of letschat; `letschat --help` has the names.")?;
-    writeln!(file, "server = \"{server}{fingerprint}\"")
+    writeln!(file, "server = \"{}\"", with_key(server))
+}
+
+/// Formats an address as the user writes it, with the fingerprint that it may have.
+fn with_key(server: &ServerAddress) -> String {
+    let fingerprint = server.fingerprint.map(|key| format!("#{key}")).unwrap_or_default();
+    format!("{server}{fingerprint}")
 }
 
 #[cfg(test)]
@@ -117,15 +135,25 @@ mod tests {
     use super::*;
 
     fn asked(answers: &str) -> (String, String) {
+        asked_with(&[], answers)
+    }
+
+    /// Asks after these were found, with `NAME ADDRESS` each. Returns the server with its key.
+    fn asked_with(found: &[&str], answers: &str) -> (String, String) {
+        let found = found.iter().map(|found| {
+            let (name, address) = found.split_once(' ').unwrap();
+            FoundServer { name: name.into(), address: address.parse().unwrap() }
+        });
         let usual = "127.0.0.1:4400".parse().unwrap();
         let mut output = Vec::new();
         let probe = |server: &ServerAddress| match server.port {
             1 => Err("connection refused".into()),
             _ => Ok(()),
         };
-        let server = ask(&usual, answers.as_bytes(), &mut output, 0, probe).unwrap();
+        let look = || found.collect();
+        let server = ask(&usual, look, answers.as_bytes(), &mut output, 0, probe).unwrap();
         (
-            server.map(|server| server.to_string()).unwrap_or_default(),
+            server.map(|server| with_key(&server)).unwrap_or_default(),
             String::from_utf8(output).unwrap(),
         )
     }
@@ -162,6 +190,50 @@ mod tests {
         assert_eq!(server, "");
         assert_eq!(shown.matches("Can't reach there:1: connection refused.").count(), 2, "{shown}");
         assert_eq!(shown.matches("Server (empty: there:1): ").count(), 2, "{shown}");
+    }
+
+    #[test]
+    fn found_server_is_chosen_by_its_number() {
+        let key = "ab".repeat(32);
+        let (alpha, beta) = (format!("10.0.0.1:4400#{key}"), "10.0.0.2:99");
+        let found = [&*format!("alpha {alpha}"), &*format!("beta {beta}")];
+        for (answers, server) in [
+            ("1\n", &*alpha),
+            (" 2 \n", beta),
+            ("\n", "127.0.0.1:4400"),
+            ("3\n1\n", &alpha),
+            ("there\n", "there:4400"),
+            ("there:1\n2\n", beta),
+            ("help\n2\n", beta),
+            ("quit\n", ""),
+        ] {
+            assert_eq!(asked_with(&found, answers).0, server, "{answers:?}");
+        }
+        let (_, shown) = asked_with(&found, "\n");
+        let question = "Server (a number, or empty: 127.0.0.1:4400, this machine's): ";
+        assert!(shown.ends_with(question), "{shown}");
+    }
+
+    #[test]
+    fn only_server_found_is_the_empty_answer() {
+        let alpha = format!("10.0.0.1:4400#{}", "ab".repeat(32));
+        let (server, shown) = asked_with(&[&format!("alpha {alpha}")], "\n");
+        assert_eq!(server, alpha);
+        assert!(shown.contains("empty: 10.0.0.1:4400, the one above"), "{shown}");
+        // An unreached server keeps its key.
+        let alpha = format!("10.0.0.1:1#{}", "ab".repeat(32));
+        let (server, shown) = asked_with(&[&format!("alpha {alpha}")], "1\n\n10.0.0.1:2\n");
+        assert_eq!(server, "10.0.0.1:2");
+        assert_eq!(shown.matches("Can't reach 10.0.0.1:1").count(), 2, "{shown}");
+    }
+
+    #[test]
+    fn question_tells_that_it_looks_on_the_network() {
+        let (_, shown) = asked("\n");
+        assert!(
+            shown.contains("Looking for servers on the local network…\nServer (empty"),
+            "{shown}"
+        );
     }
 
     #[test]
