@@ -11,7 +11,6 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::identity::PublicKey;
 use crate::peer::ChatId;
-use crate::username::Username;
 
 /// The id of a message. Written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,12 +34,6 @@ impl MessageId {
     pub fn in_conversation(author: &PublicKey, conversation: &str, sequence: u64) -> MessageId {
         let fields = [author.as_bytes(), conversation.as_bytes(), &sequence.to_be_bytes()[..]];
         MessageId::derive(b"letschat message v1", &fields)
-    }
-
-    /// Returns another id for each recipient of a message to several people.
-    pub fn for_recipient(self, to: &Username) -> MessageId {
-        let id = self.to_bytes();
-        MessageId::derive(b"letschat message to one of several v1", &[&id, to.as_str().as_bytes()])
     }
 
     /// Returns the id with these bytes.

@@ -1,6 +1,6 @@
-//! The classroom's share of the driver: the file of its clients, the screen, and the knocks after a
-//! restart.
+//! The driver's part for a classroom: the clients' file, the screen, and the knocks after a restart.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use crate::net::Event;
 use crate::net::knock::Knocker;
 use crate::runtime::Spawner;
 
-/// The parts that carry out a classroom's effects. A server without a classroom has only the screen,
-/// on which nothing is shown.
+/// The parts that carry out a classroom's effects. Outside of a classroom there is only the screen,
+/// and it stays empty.
 pub(crate) struct Classroom {
     screen: Screen,
     writer: Option<ClientsWriter>,
@@ -23,8 +23,8 @@ pub(crate) struct Classroom {
 }
 
 impl Classroom {
-    /// Starts the writer of the file `path` and the knocks at the `known` clients, unless these are
-    /// `None`. Returns the lines of the screen as well, which end with the server.
+    /// Starts the writer of the file `path` and the knocks at the `known` clients. Outside of a
+    /// classroom `known` is `None`, and neither is started. Also returns the lines of the screen.
     pub(crate) fn start(
         known: Option<&[ClientEntry]>,
         path: PathBuf,
@@ -85,16 +85,16 @@ impl Screen {
     }
 }
 
-/// Reads the file of the clients at the start, at most so many. What can't be read is skipped with
-/// one warning.
-pub(crate) fn read_clients(path: &Path, most: usize) -> Vec<ClientEntry> {
+/// Reads at most `most` clients at the start. Skips bad lines with one warning. Also returns true if all lines are bad.
+pub(crate) fn read_clients(path: &Path, most: usize) -> (Vec<ClientEntry>, bool) {
     let Parsed { entries, skipped } = match clients_file::read(path, most) {
         Ok(parsed) => parsed,
         Err(error) => {
             tracing::warn!("{} can't be read, so no client is known: {error}", path.display());
-            return Vec::new();
+            return (Vec::new(), false);
         }
     };
+    let is_other = entries.is_empty() && skipped.is_some();
     if let Some(skipped) = skipped {
         tracing::warn!(
             "skipped {} of {}, first line {}: expected `ID ADDRESS PORT`, each ID once, at most {most}",
@@ -103,14 +103,14 @@ pub(crate) fn read_clients(path: &Path, most: usize) -> Vec<ClientEntry> {
             skipped.first,
         );
     }
-    entries
+    (entries, is_other)
 }
 
 fn lines(count: usize) -> String {
     if count == 1 { "1 line".into() } else { format!("{count} lines") }
 }
 
-/// A writer of the clients' file. It writes the latest list and skips those that it is too slow for.
+/// A writer of the clients' file. It writes the latest list. Older lists that still wait are dropped.
 struct ClientsWriter {
     lists: Sender<Vec<ClientEntry>>,
     task: Option<Task<()>>,
@@ -145,8 +145,8 @@ async fn write_all(path: PathBuf, latest: Receiver<Vec<ClientEntry>>) {
     }
 }
 
-/// Tells each client that the server is back, and the hub which of them did not answer. Each address
-/// is knocked at once. A server that only this machine reaches contacts only this machine.
+/// Knocks at each address once, all at the same time. A server on a loopback address knocks only at
+/// loopback addresses.
 fn knock_at_all(
     entries: &[ClientEntry],
     server: SocketAddr,
@@ -166,23 +166,58 @@ fn knock_at_all(
     receivers.dedup();
     let knock = |receiver| {
         let (knocker, events) = (knocker.clone(), events.clone());
-        spawner.spawn(async move {
-            if let Err(error) = knocker.knock(receiver).await {
-                tracing::info!("no client answers at {receiver}: {error}");
-                // Without a driver there is nobody to notify.
-                let _ = events.send(Event::Input(Input::KnockFailed { receiver })).await;
-            }
-        })
+        spawner.spawn(async move { knock_at(&knocker, receiver, &events).await })
     };
     receivers.into_iter().filter_map(knock).collect()
+}
+
+/// Knocks at an address. Tells the hub if nobody listens there. After another failure the client may
+/// still be there, on a slow machine or a bad network.
+async fn knock_at(knocker: &Knocker, receiver: SocketAddr, events: &Sender<Event>) {
+    let Err(error) = knocker.knock(receiver).await else {
+        return;
+    };
+    tracing::info!("no client answers at {receiver}: {error}");
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        // Without a driver there is nobody to notify.
+        let _ = events.send(Event::Input(Input::KnockRefused { receiver })).await;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_net::TcpListener;
+    use futures_lite::future;
 
     fn said(text: String) -> Shown {
         Shown::Said { client: "bob".parse().unwrap(), text }
+    }
+
+    /// Knocks at an address. Returns the addresses that the hub removes.
+    async fn refused(receiver: SocketAddr) -> Vec<SocketAddr> {
+        let (events, inbox) = async_channel::unbounded();
+        knock_at(&Knocker::new().unwrap(), receiver, &events).await;
+        let refused = |event| match event {
+            Event::Input(Input::KnockRefused { receiver }) => receiver,
+            _ => panic!("another event"),
+        };
+        std::iter::from_fn(|| inbox.try_recv().ok()).map(refused).collect()
+    }
+
+    #[test]
+    fn only_a_refused_knock_removes_a_client() {
+        smol::block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let receiver = listener.local_addr().unwrap();
+            let hang_up = async { drop(listener.accept().await.unwrap()) };
+            let (after_hang_up, ()) = future::zip(refused(receiver), hang_up).await;
+            assert_eq!(after_hang_up, []);
+            // The system accepts the connection, and nobody answers.
+            assert_eq!(refused(receiver).await, []);
+            drop(listener);
+            assert_eq!(refused(receiver).await, [receiver]);
+        });
     }
 
     #[test]

@@ -30,8 +30,8 @@ use lines::{Line, Source, next_line};
 /// The rules by which a line is a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rules {
-    /// A line that looks like a command is none of the texts.
-    Usual,
+    /// A line that looks like a command is never said.
+    Standard,
     /// Only `Exit` and a line that begins with a slash are commands: everything else is said.
     /// `is_typed` is true if a terminal shows what is typed, so that the text needs no answer.
     Classroom { is_typed: bool },
@@ -47,7 +47,7 @@ impl Rules {
     /// Returns the sign before a command.
     fn mark(self) -> &'static str {
         match self {
-            Rules::Usual => "",
+            Rules::Standard => "",
             Rules::Classroom { .. } => "/",
         }
     }
@@ -170,7 +170,7 @@ mod tests {
 
     /// Types lines to an empty server, which ends when it is stopped.
     fn typed(input: &[u8]) -> Obeyed {
-        typed_by(Rules::Usual, input)
+        typed_by(Rules::Standard, input)
     }
 
     fn typed_by(rules: Rules, input: &[u8]) -> Obeyed {
@@ -311,7 +311,7 @@ mod tests {
                 occupancy: Occupancy { taken: 3, places: 3, before_login: 0 },
             }))
         };
-        let shown = shown(Rules::Usual, b"list\n", operate);
+        let shown = shown(Rules::Standard, b"list\n", operate);
         let names: Vec<&str> =
             shown.lines().filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(names, ["username", "user0", "user1", "user2", "3"]);

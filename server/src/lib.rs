@@ -72,7 +72,7 @@ use net::tls::Credentials;
 pub use net::tls::{TlsError, stored_fingerprint};
 use runtime::Runtime;
 pub use settings::ServerSettings;
-use settings::StoreLocation;
+use settings::{CLIENTS_FILE, StoreLocation};
 use store::mysql::Mysql;
 use store::service::StoreService;
 use store::sqlite::{Lock, Sqlite};
@@ -127,6 +127,11 @@ pub enum StartError {
     /// The address can't be listened on.
     #[error("can't listen on {address}, which --listen and --port choose: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    /// The file of a classroom's clients has other content.
+    #[error(
+        "{0} has no line ID ADDRESS PORT and would be replaced; --clients-file chooses another"
+    )]
+    NoClientsFile(PathBuf),
     /// The system provides no threads, no random numbers or no sockets.
     #[error("the system refused what a server needs: {0}")]
     System(#[from] io::Error),
@@ -159,7 +164,7 @@ impl Server {
             boot_id: boot_id()?,
             seed: random()?,
         };
-        let known = known_clients(&settings);
+        let known = known_clients(&settings)?;
         let mut hub = Hub::new(settings.hub, instance, log, clock::now());
         hub.restore_clients(known.iter().flatten().cloned());
         let listener = Listener::new(ports.tcp)?.run(events.clone());
@@ -245,10 +250,19 @@ impl Controls {
     }
 }
 
-/// Returns the clients of the last run, or `None` outside of a classroom.
-fn known_clients(settings: &ServerSettings) -> Option<Vec<ClientEntry>> {
-    let read = || classroom::read_clients(&settings.clients_file, settings.hub.places);
-    settings.hub.classroom.then(read)
+/// Returns the clients of the last run, or `None` outside of a classroom. Fails if the operator named a file that is
+/// something else: it would be replaced.
+fn known_clients(settings: &ServerSettings) -> Result<Option<Vec<ClientEntry>>, StartError> {
+    if !settings.hub.classroom {
+        return Ok(None);
+    }
+    let path = &settings.clients_file;
+    let (clients, is_other) = classroom::read_clients(path, settings.hub.places);
+    let is_named = *path != settings.data_folder.join(CLIENTS_FILE);
+    match is_named && is_other {
+        true => Err(StartError::NoClientsFile(path.clone())),
+        false => Ok(Some(clients)),
+    }
 }
 
 fn lock_error(path: &Path, error: LockError) -> StartError {

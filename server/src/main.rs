@@ -100,7 +100,7 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let server = Server::start(settings)?;
     print_start(&server)?;
     let announcement = flags.announces().then(|| Announcement::start(&server));
-    let rules = if flags.is_classroom() { Rules::of_classroom() } else { Rules::Usual };
+    let rules = if flags.is_classroom() { Rules::of_classroom() } else { Rules::Standard };
     let screen = Screen::start(server.shown())?;
     console::listen(server.controls(), rules)?;
     let result = smol::block_on(async {

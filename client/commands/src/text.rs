@@ -119,6 +119,9 @@ fn noticed(notice: &Notice) -> String {
         Notice::NewerVersion(from) => {
             format!("{from} has sent something that needs a newer version of this client.")
         }
+        Notice::ClientKeyChanged(who) => {
+            format!("Client {who} has another key than before; `/trust {who}` if you know why.")
+        }
         Notice::PrekeyRefused => {
             "Nobody new can write to you: the clock of this machine differs from the server's \
                                   by days. Set it right, then log in again."

@@ -260,6 +260,8 @@ words! {
     NewerVersion = "newer_version",
     /// The server refused this device's prekey.
     PrekeyRefused = "prekey_refused",
+    /// A client of the classroom has another key.
+    ClientKeyChanged = "client_key_changed",
 }
 
 words! {

@@ -36,6 +36,8 @@ pub enum Notice {
     NewerVersion(Username),
     /// The server refused this device's prekey because of its dates: one of the two clocks is wrong.
     PrekeyRefused,
+    /// A client of the classroom has another key than the known one.
+    ClientKeyChanged(Username),
 }
 
 impl Notice {
@@ -55,6 +57,7 @@ impl Notice {
             Notice::MailRefused { .. } => NoticeCode::MailRefused,
             Notice::NewerVersion(_) => NoticeCode::NewerVersion,
             Notice::PrekeyRefused => NoticeCode::PrekeyRefused,
+            Notice::ClientKeyChanged(_) => NoticeCode::ClientKeyChanged,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -180,6 +180,9 @@ pub enum OptionsError {
     /// HOST and PORT are not an address.
     #[error("HOST: {0}")]
     Host(#[from] AddressError),
+    /// The two ports of a classroom's client are one.
+    #[error("PORT1 and PORT2 have to differ")]
+    SamePorts,
     /// ID is no username.
     #[error("ID: {0}")]
     Id(#[from] UsernameError),
@@ -310,10 +313,12 @@ impl Options {
     pub fn to_config(&self) -> Result<Config, OptionsError> {
         let server = self.server()?;
         let classroom = self.classroom();
+        if classroom.is_some() && self.port == self.port2 {
+            return Err(OptionsError::SamePorts);
+        }
         // Nobody elsewhere is in a class on this machine.
-        let is_local =
-            classroom.is_some() && server.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        let peer_listen = self.peer_listen.or(is_local.then_some(Ipv4Addr::LOCALHOST.into()));
+        let here = server.host.parse().ok().filter(IpAddr::is_loopback);
+        let peer_listen = self.peer_listen.or(here.filter(|_| classroom.is_some()));
         Ok(Config {
             server,
             data_folder: self.data_folder()?,

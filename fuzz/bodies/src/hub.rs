@@ -1,4 +1,4 @@
-//! A server's hub, with clients that may send anything at any time.
+//! A server's hub, with clients that may send anything at any time. Some of the servers are a classroom's.
 //!
 //! The driver's guarantees hold: it passes a line only when the hub wants one, and an end only once. The
 //! input chooses everything else.
@@ -15,15 +15,19 @@ use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
 use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::signing::LoginStatement;
 use letschat_protocol::username::Username;
+use letschat_server::clients_file::{ClientEntry, MAX_CLIENTS};
 use letschat_server::hub::{
     ConnectionId, Effect, Hub, Input, LinkEnd, Operator, ServerInstance, Settings,
 };
+use letschat_server::reserved_names;
 use letschat_server::store::{Created, StoreAnswer, StoreRequest, StoredLog, Unavailable, Verdict};
 
 use crate::choices::Choices;
 
 const PLACES: usize = 3;
 const NAMES: &[&str] = &["alice", "bob", "carol", "a", "no name", "Alice", "127.0.0.1"];
+/// The names of a classroom: more than there are places, and one that nobody may claim.
+const CLASS_NAMES: &[&str] = &["alice", "bob", "carol", "a", "b", "c", "server"];
 const PASSWORD: &str = "correct horse battery";
 
 /// Lines that advance a dialogue, or nearly do.
@@ -64,7 +68,9 @@ const MAX_TICKS: usize = 8;
 
 /// Runs the input.
 pub fn run(bytes: &[u8]) {
-    let mut world = World::new(Choices::new(bytes));
+    // The last byte decides, so that the other choices of an input mean the same in both.
+    let is_classroom = bytes.last().is_some_and(|byte| byte % 2 == 1);
+    let mut world = World::new(Choices::new(bytes), is_classroom);
     while !world.choices.is_over() && !world.is_stopped {
         world.step();
     }
@@ -80,6 +86,9 @@ struct World<'a> {
     choices: Choices<'a>,
     hub: Hub,
     now: Now,
+    is_classroom: bool,
+    /// The most sessions, and the most clients on a classroom's list.
+    places: usize,
     identity: Identity,
     open: BTreeMap<ConnectionId, Connection>,
     accepted: u64,
@@ -99,7 +108,7 @@ fn fingerprint() -> Fingerprint {
 }
 
 impl<'a> World<'a> {
-    fn new(choices: Choices<'a>) -> World<'a> {
+    fn new(mut choices: Choices<'a>, is_classroom: bool) -> World<'a> {
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
         let instance = ServerInstance {
             fingerprint: fingerprint(),
@@ -108,10 +117,23 @@ impl<'a> World<'a> {
             seed: [3; 32],
         };
         let log = StoredLog { epoch: 9, head: 0, entries: Vec::new() };
+        let mut settings = Settings { places: PLACES, ..Settings::default() };
+        if is_classroom {
+            settings.places = choices.one(&[PLACES, usize::MAX]).unwrap_or(PLACES);
+            settings = settings.in_classroom();
+        }
+        let places = settings.places;
+        assert!(places <= MAX_CLIENTS, "{places} places");
+        let mut hub = Hub::new(settings, instance, log, now);
+        if is_classroom {
+            hub.restore_clients(restored(choices.below(2 * places)));
+        }
         World {
             choices,
-            hub: Hub::new(Settings { places: PLACES, ..Settings::default() }, instance, log, now),
+            hub,
             now,
+            is_classroom,
+            places,
             identity: Identity::from_seed(&[5; 32]),
             open: BTreeMap::new(),
             accepted: 0,
@@ -128,6 +150,7 @@ impl<'a> World<'a> {
 
     fn step(&mut self) {
         match self.choices.below(12) {
+            0 if self.is_classroom && self.choices.flip() => self.join(),
             0 => self.accept(),
             1 => self.secure(),
             2..=5 => self.say(),
@@ -148,6 +171,25 @@ impl<'a> World<'a> {
         let made = Connection { secured: false, wanted: None, tell_when_drained: false };
         self.open.insert(connection, made);
         self.handle(Input::Accepted { connection, peer, local: [127, 0, 0, 1].into() });
+    }
+
+    /// Lets a client come that logs in by key. Without a shortcut too few inputs get that far.
+    fn join(&mut self) {
+        self.accept();
+        let connection = ConnectionId(self.accepted);
+        self.open.entry(connection).and_modify(|open| open.secured = true);
+        self.handle(Input::Secured { connection, binding: binding(connection) });
+        let username = self.choices.one(CLASS_NAMES).unwrap_or_default().to_owned();
+        let credentials = self.credentials(connection, &username);
+        for request in [Request::Hello, Request::Key { username, credentials }] {
+            let open = self.open.get_mut(&connection);
+            if open.and_then(|open| open.wanted.take()).is_some() {
+                self.handle(Input::Line { connection, line: Ok(request.to_frame()) });
+            }
+        }
+        if self.choices.flip() {
+            self.answer_from_store();
+        }
     }
 
     /// Chooses a connection that satisfies the predicate.
@@ -187,7 +229,8 @@ impl<'a> World<'a> {
     }
 
     fn request(&mut self, connection: ConnectionId) -> Request {
-        let username = self.choices.one(NAMES).unwrap_or_default().to_owned();
+        let names = if self.is_classroom { CLASS_NAMES } else { NAMES };
+        let username = self.choices.one(names).unwrap_or_default().to_owned();
         let password = Secret(PASSWORD.into());
         match self.choices.below(6) {
             0 => Request::SignUp { username, repeated: password.clone(), password },
@@ -199,6 +242,8 @@ impl<'a> World<'a> {
                     Request::Key { username, credentials }
                 }
             }
+            // Random bytes are hardly ever a text without control characters.
+            3 if self.is_classroom && self.choices.flip() => Request::Broadcast { text: username },
             3 => Request::Broadcast { text: self.choices.text(1_000) },
             4 => {
                 let new = Secret(self.choices.text(20));
@@ -293,6 +338,10 @@ impl<'a> World<'a> {
             (1..=4, after) => Operator::List { after },
             (5..=9, Some(name)) => Operator::Kick(name),
             (10..=12, _) => Operator::Say(self.choices.text(100)),
+            (13..=14, _) if self.is_classroom => {
+                let receiver = receiver(1 + self.choices.below(3) as u16);
+                return self.handle(Input::KnockRefused { receiver });
+            }
             _ => Operator::Stats,
         };
         self.handle(Input::Operator(operator));
@@ -318,7 +367,7 @@ impl<'a> World<'a> {
         for effect in self.hub.handle(self.now, input) {
             self.carry_out(effect);
         }
-        assert!(self.hub.members() <= PLACES, "{} are in", self.hub.members());
+        assert!(self.hub.members() <= self.places, "{} are in", self.hub.members());
     }
 
     fn connection(&mut self, id: ConnectionId) -> &mut Connection {
@@ -359,17 +408,34 @@ impl<'a> World<'a> {
                 }
             }
             Effect::Store(request) => self.ask_store(request),
-            Effect::Stopped => self.is_stopped = true,
+            Effect::Stopped => {
+                assert_eq!(self.appends, 0, "a commit under way is answered before the farewell");
+                assert!(self.open.is_empty(), "all have been told");
+                self.is_stopped = true;
+            }
+            Effect::WriteClients(entries) => self.check_clients(&entries),
+            Effect::Show(line) => {
+                assert!(self.is_classroom, "only a classroom has a screen");
+                assert!(!line.to_string().contains(char::is_control), "{line:?} is printable");
+            }
             Effect::LoggedIn { connection } => drop(self.connection(connection)),
-            Effect::CancelStore { .. }
-            | Effect::Record(_)
-            | Effect::Answer(_)
-            | Effect::WriteClients(_)
-            | Effect::Show(_) => {}
+            Effect::CancelStore { .. } | Effect::Record(_) | Effect::Answer(_) => {}
         }
     }
 
+    /// Checks a list of clients that is written to the file.
+    fn check_clients(&self, entries: &[ClientEntry]) {
+        assert!(self.is_classroom, "only a classroom has a list of clients");
+        assert!(entries.len() <= self.places, "{} clients are listed", entries.len());
+        let is_before = |a: &ClientEntry, b: &ClientEntry| a.username < b.username;
+        assert!(entries.is_sorted_by(is_before), "{entries:?} are sorted, each once");
+    }
+
     fn ask_store(&mut self, request: StoreRequest) {
+        if let StoreRequest::CheckKey { claim: true, username, .. } = &request {
+            assert!(self.is_classroom, "only in a classroom a key claims a name");
+            assert_eq!(reserved_names::check(username), Ok(()));
+        }
         if let StoreRequest::Append { after, broadcasts } = &request {
             self.appends += 1;
             assert_eq!(self.appends, 1, "one commit is under way at a time");
@@ -378,6 +444,21 @@ impl<'a> World<'a> {
         }
         self.store.push_back(request);
     }
+}
+
+/// Returns the clients of an earlier run: first those of the usual names, then strangers.
+fn restored(count: usize) -> impl Iterator<Item = ClientEntry> {
+    let names = CLASS_NAMES.iter().map(|name| (*name).to_owned());
+    let strangers = (0..).map(|number| format!("stranger{number}"));
+    let entry = |name: String| ClientEntry {
+        username: name.parse().expect("a valid name"),
+        receiver: receiver(1),
+    };
+    names.chain(strangers).take(count).map(entry)
+}
+
+fn receiver(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn binding(connection: ConnectionId) -> [u8; 32] {

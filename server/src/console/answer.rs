@@ -23,7 +23,7 @@ pub(super) fn lines(rules: Rules, answer: &OperatorAnswer) -> Vec<String> {
             vec![format!("said to nobody: {}", Printable(text))]
         }
         OperatorAnswer::Said { text, recipients } => match rules {
-            Rules::Usual => vec![format!("said to {recipients}: {}", Printable(text))],
+            Rules::Standard => vec![format!("said to {recipients}: {}", Printable(text))],
             Rules::Classroom { is_typed: true } => Vec::new(),
             Rules::Classroom { is_typed: false } => vec![format!("Server: {}", Printable(text))],
         },
@@ -44,7 +44,7 @@ pub(super) fn help(rules: Rules) -> Vec<String> {
         [format!("{}{usage}", rules.mark()), (*summary).to_owned()]
     };
     let mut lines = aligned(COMMANDS.iter().map(entry).collect());
-    if rules != Rules::Usual {
+    if rules != Rules::Standard {
         lines.push("Any other text is said to everybody, and `exit` needs no slash.".into());
     }
     lines
@@ -215,14 +215,14 @@ username            address   port  kind     since (UTC)          for        idl
 al                  10.0.0.1  4401  program  2026-11-21 09:47:22  1 h 3 min  12 s  UDP
 harriet-the-typist  10.0.0.1  -     by hand  2026-11-21 09:47:22  1 h 3 min  12 s  TCP
 2 of 50 places taken; 1 connection before login";
-        assert_eq!(lines(Rules::Usual, &OperatorAnswer::Sessions(page)).join("\n"), expected);
+        assert_eq!(lines(Rules::Standard, &OperatorAnswer::Sessions(page)).join("\n"), expected);
     }
 
     #[test]
     fn where_nobody_is_the_list_is_the_count() {
         let occupancy = Occupancy { taken: 0, places: 3, before_login: 0 };
         let page = SessionPage { sessions: Vec::new(), more: false, occupancy };
-        let shown = lines(Rules::Usual, &OperatorAnswer::Sessions(page));
+        let shown = lines(Rules::Standard, &OperatorAnswer::Sessions(page));
         assert_eq!(shown, ["0 of 3 places taken; 0 connections before login"]);
     }
 
@@ -261,14 +261,14 @@ envelopes       9 posted, 8 delivered to devices
 sent            104.0 KiB over TCP, 310 datagrams
 heard           523 lines over TCP, 312 datagrams
 store failures  1";
-        assert_eq!(lines(Rules::Usual, &OperatorAnswer::Stats(stats)).join("\n"), expected);
+        assert_eq!(lines(Rules::Standard, &OperatorAnswer::Stats(stats)).join("\n"), expected);
     }
 
     #[test]
     fn what_was_said_is_shown_as_it_can_be() {
         let said = |recipients| OperatorAnswer::Said { text: "lst\u{1b}[2J".into(), recipients };
-        assert_eq!(lines(Rules::Usual, &said(3)), [r"said to 3: lst\u{1b}[2J"]);
-        assert_eq!(lines(Rules::Usual, &said(0)), [r"said to nobody: lst\u{1b}[2J"]);
+        assert_eq!(lines(Rules::Standard, &said(3)), [r"said to 3: lst\u{1b}[2J"]);
+        assert_eq!(lines(Rules::Standard, &said(0)), [r"said to nobody: lst\u{1b}[2J"]);
     }
 
     #[test]

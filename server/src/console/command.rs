@@ -96,7 +96,7 @@ impl Command {
     /// never see a mistyped command.
     pub(super) fn understand(rules: Rules, line: &str) -> Option<Result<Command, Mistake>> {
         match rules {
-            Rules::Usual => Command::usual(line.trim()),
+            Rules::Standard => Command::standard(line.trim()),
             Rules::Classroom { .. } => Command::in_classroom(line.trim()),
         }
     }
@@ -115,7 +115,7 @@ impl Command {
             };
         };
         let explicit = command.split(char::is_whitespace).next().unwrap_or_default();
-        match Command::usual(command) {
+        match Command::standard(command) {
             // Without `say`, it is a command that the console does not have.
             Some(Ok(Command::Say(_))) if !explicit.eq_ignore_ascii_case("say") => {
                 Some(Err(Mistake::Foreign))
@@ -125,7 +125,7 @@ impl Command {
         }
     }
 
-    fn usual(line: &str) -> Option<Result<Command, Mistake>> {
+    fn standard(line: &str) -> Option<Result<Command, Mistake>> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let word = word.to_lowercase();
         Some(Ok(match (word.as_str(), rest.trim_start()) {
@@ -189,14 +189,14 @@ mod tests {
     const CLASSROOM: Rules = Rules::Classroom { is_typed: false };
 
     fn said(line: &str) -> Option<String> {
-        match Command::understand(Rules::Usual, line)? {
+        match Command::understand(Rules::Standard, line)? {
             Ok(Command::Say(text)) => Some(text),
             other => panic!("{line:?} is {other:?}"),
         }
     }
 
     fn mistaken(line: &str) -> Mistake {
-        match Command::understand(Rules::Usual, line) {
+        match Command::understand(Rules::Standard, line) {
             Some(Err(mistake)) => mistake,
             other => panic!("{line:?} is {other:?}"),
         }
@@ -212,7 +212,7 @@ mod tests {
             ("kick bob", Command::Kick("bob".into())),
             ("Kick   Bob ", Command::Kick("Bob".into())),
         ] {
-            assert_eq!(Command::understand(Rules::Usual, line), Some(Ok(command)), "{line:?}");
+            assert_eq!(Command::understand(Rules::Standard, line), Some(Ok(command)), "{line:?}");
         }
     }
 
@@ -328,7 +328,7 @@ mod tests {
         for command in letschat_commands::commands::TABLE {
             for name in [&command.name].into_iter().chain(command.aliases) {
                 for line in [(*name).to_owned(), format!("/{name} bob")] {
-                    let understood = Command::understand(Rules::Usual, &line).unwrap();
+                    let understood = Command::understand(Rules::Standard, &line).unwrap();
                     assert!(!matches!(understood, Ok(Command::Say(_))), "{line:?}");
                 }
             }
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn an_empty_line_says_nothing() {
         for line in ["", "  ", "\t\r", "\u{200b}\u{2800}"] {
-            assert_eq!(Command::understand(Rules::Usual, line), None, "{line:?}");
+            assert_eq!(Command::understand(Rules::Standard, line), None, "{line:?}");
         }
     }
 
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn whatever_help_shows_is_a_command() {
-        for rules in [Rules::Usual, CLASSROOM] {
+        for rules in [Rules::Standard, CLASSROOM] {
             for (usage, _) in COMMANDS {
                 let typed = usage.replace("NAME", "bob").replace("TEXT", "list");
                 let typed = format!("{}{typed}", rules.mark());

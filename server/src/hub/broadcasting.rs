@@ -8,7 +8,8 @@
 //!
 //! The database numbers broadcasts when it commits them. Only then are they delivered, and after
 //! that their senders are answered. At most one commit is under way; broadcasts that arrive
-//! meanwhile form the next batch.
+//! meanwhile form the next batch. If the server is told to stop, they are neither committed nor
+//! answered.
 
 use std::collections::VecDeque;
 
@@ -32,6 +33,12 @@ pub(super) struct Uncommitted {
     waiting: VecDeque<Waiting>,
     /// The batch being committed, with the connections to answer.
     committing: Vec<(ConnectionId, NewBroadcast)>,
+}
+
+impl Uncommitted {
+    pub(super) fn is_committing(&self) -> bool {
+        !self.committing.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -70,7 +77,7 @@ impl Hub {
 
     /// Sends the waiting broadcasts to the store, unless a commit is under way.
     fn commit_next(&mut self, now: Now) {
-        if !self.uncommitted.committing.is_empty() || self.uncommitted.waiting.is_empty() {
+        if self.uncommitted.is_committing() || self.uncommitted.waiting.is_empty() {
             return;
         }
         let count = self.uncommitted.waiting.len().min(MAX_BATCH);
@@ -98,6 +105,9 @@ impl Hub {
             };
             self.answer(now, from, &reply);
             self.reschedule(from);
+        }
+        if self.is_stopping {
+            return self.say_farewell(now);
         }
         self.commit_next(now);
     }

@@ -1,8 +1,8 @@
-//! The clients of a classroom, whom all others reach without the server.
+//! The list of a classroom's clients, which reach each other even while the server is away.
 //!
-//! A client enters the list at its first login and leaves it when it says QUIT, or if it does not
-//! answer after a restart. Each is introduced to all others, so that they reach each other when the
-//! server is gone.
+//! A client enters the list at its first login. It leaves the list when it says QUIT, or if nobody
+//! listens at its address after a restart. The server introduces each client to all others, with
+//! its address and key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,12 +43,12 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Returns the words about a newcomer, which a person who types sees as well.
+/// Returns the announcement of a newcomer, for the screen and for people who type.
 pub(super) fn initiated(client: &Username) -> String {
     format!("Client {client}: initiated")
 }
 
-/// The list of clients, also of those that are away. Outside of a classroom it is empty.
+/// The list of clients, including absent ones. Outside of a classroom it is empty.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     by_name: BTreeMap<Username, Client>,
@@ -66,7 +66,7 @@ struct Client {
 /// The result of entering a client.
 struct Entered {
     is_new: bool,
-    /// True if the list reads otherwise than before.
+    /// True if the file has to be written.
     is_changed: bool,
 }
 
@@ -95,8 +95,8 @@ impl Clients {
 }
 
 impl Hub {
-    /// Returns true if the key of a login may claim the name, unless an account has it. A reserved
-    /// name is never claimed. A name beyond the list counts as a sign-up.
+    /// Returns true if a login by key may claim the name, provided that no account has it. A reserved
+    /// name is never claimed. A name that is not on the list counts as a sign-up.
     pub(super) fn may_claim(
         &mut self,
         now: Now,
@@ -194,8 +194,8 @@ impl Hub {
         }
     }
 
-    /// Removes the client that has been away the longest if there are too many. There is one: all
-    /// that are here have a place.
+    /// Removes the client that has been away the longest if there are too many. At least one is
+    /// away, since there are no more sessions than places.
     fn make_room_for(&mut self, newcomer: &Username) {
         if self.clients.by_name.len() <= self.most_clients() {
             return;
@@ -216,8 +216,8 @@ impl Hub {
         }
     }
 
-    /// Removes the clients at an address where nobody answered after a restart.
-    pub(super) fn knock_failed(&mut self, receiver: SocketAddr) {
+    /// Removes the clients at an address after a refused knock, unless they are logged in.
+    pub(super) fn knock_refused(&mut self, receiver: SocketAddr) {
         let is_there = |(name, client): (&Username, &Client)| {
             (client.receiver == receiver && !self.is_here(name)).then(|| name.clone())
         };
@@ -232,7 +232,7 @@ impl Hub {
         self.effects.push(Effect::WriteClients(self.clients.entries()));
     }
 
-    /// Shows a text to the operator of a classroom, who takes part in it.
+    /// Shows a text on the screen of a classroom's server, since its operator takes part.
     pub(super) fn show_said(&mut self, client: &Username, text: &str) {
         if self.settings.classroom {
             let shown = Shown::Said { client: client.clone(), text: text.to_owned() };

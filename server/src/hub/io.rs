@@ -39,8 +39,8 @@ pub enum Input {
     Datagram { session: SessionId, from: SocketAddr, message: ToServer },
     /// The operator gave a command.
     Operator(Operator),
-    /// After a restart, no client answered at an address of the classroom's file.
-    KnockFailed { receiver: SocketAddr },
+    /// After a restart, nobody listens at an address of the classroom's file.
+    KnockRefused { receiver: SocketAddr },
     /// The [`next_deadline`](super::Hub::next_deadline) has passed.
     Tick,
 }

@@ -148,6 +148,8 @@ pub struct Hub {
     broadcast_rates: Buckets<Username>,
     mailbox: Mailbox,
     clients: Clients,
+    /// True if the operator told the server to stop, so that no further broadcast is committed.
+    is_stopping: bool,
     effects: Vec<Effect>,
 }
 
@@ -174,6 +176,7 @@ impl Hub {
             broadcast_rates: Buckets::default(),
             mailbox: Mailbox::new(now.boot_ms),
             clients: Clients::default(),
+            is_stopping: false,
             settings,
             effects: Vec::new(),
         }
@@ -195,7 +198,7 @@ impl Hub {
                 self.datagram(now, session, from, &message);
             }
             Input::Operator(operator) => self.operator(now, operator),
-            Input::KnockFailed { receiver } => self.knock_failed(receiver),
+            Input::KnockRefused { receiver } => self.knock_refused(receiver),
             Input::Tick => {}
         }
         self.tick(now);

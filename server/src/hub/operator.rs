@@ -25,7 +25,7 @@ pub enum Operator {
     Kick(Username),
     /// Returns the server's statistics.
     Stats,
-    /// Notifies everybody and stops.
+    /// Finishes the commit of broadcasts that is under way, notifies everybody, and stops.
     Stop,
 }
 
@@ -188,7 +188,17 @@ impl Hub {
         }
     }
 
+    /// Stops, once no commit of broadcasts is under way. A client relies on this order: the server
+    /// keeps no broadcast that it did not answer before the farewell.
     fn stop(&mut self, now: Now) {
+        self.is_stopping = true;
+        if !self.uncommitted.is_committing() {
+            self.say_farewell(now);
+        }
+    }
+
+    /// Closes all connections with the reason, as the last action.
+    pub(super) fn say_farewell(&mut self, now: Now) {
         let everybody: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in everybody {
             self.stream_the_last(now, id);

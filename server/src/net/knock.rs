@@ -1,7 +1,7 @@
 //! KNOCK: a hint to a client that the server is back.
 //!
-//! The server dials the client's receiver like a peer, with a key that is used for one start. It
-//! proves nothing: the client then dials the server that it knows.
+//! The server dials the client's receiver like a peer, with a key that it generates at each start.
+//! The client does not trust the hint: it dials the server that it knows.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,8 +16,8 @@ use letschat_protocol::identity::Identity;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::tls;
 
-/// The time for connecting, the TLS handshake and the message.
-const SAID: Duration = Duration::from_millis(1_500);
+/// The timeout of a knock: connecting, the TLS handshake and the message.
+const KNOCK_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The time after the message in which the client may hang up first.
 const LINGER: Duration = Duration::from_millis(500);
@@ -38,10 +38,11 @@ impl Knocker {
     ///
     /// # Errors
     ///
-    /// Fails if no client answers there in time.
+    /// Fails with [`io::ErrorKind::ConnectionRefused`] if nobody listens there, and with another kind
+    /// if no client answers in time or as it should.
     pub(crate) async fn knock(&self, receiver: SocketAddr) -> io::Result<()> {
         let too_long = async {
-            Timer::after(SAID).await;
+            Timer::after(KNOCK_TIMEOUT).await;
             Err(io::ErrorKind::TimedOut.into())
         };
         let stream = self.say(receiver).or(too_long).await?;
@@ -58,11 +59,11 @@ impl Knocker {
     }
 }
 
-/// Ends a link whose message is sent. The client hangs up first, since a reset could overtake the
+/// Closes a link after its message. The client may hang up first, since a reset could overtake the
 /// message.
 async fn hang_up(mut stream: TlsStream<TcpStream>) {
     let hung_up = async {
-        // This sends close_notify. How the link ends does not matter.
+        // Sends close_notify. Ignores errors: the message is already sent.
         let _ = stream.close().await;
         let _ = stream.read(&mut [0]).await;
     };
@@ -101,12 +102,13 @@ mod tests {
             knocked.unwrap();
             assert_eq!(heard, "KNOCK\n");
             drop(listener);
-            assert!(knocker.knock(receiver).await.is_err());
+            let refused = knocker.knock(receiver).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         });
     }
 
     #[test]
-    fn somebody_who_is_silent_is_given_up() {
+    fn silent_receiver_times_out() {
         smol::block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let receiver = listener.local_addr().unwrap();

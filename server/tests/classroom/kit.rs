@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -54,6 +54,24 @@ impl Classroom {
     /// Types a line at the server's console.
     pub(crate) fn types(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Waits until the server has received so many lines from clients. Asks for its statistics again
+    /// and again, since an unanswered line shows nowhere else.
+    pub(crate) fn has_heard(&mut self, lines: u64) {
+        let heard = format!("heard           {lines} lines");
+        loop {
+            self.types("/stats");
+            loop {
+                let line = self.shows();
+                if line.starts_with(&heard) {
+                    return;
+                }
+                if line.starts_with("store failures") {
+                    break;
+                }
+            }
+        }
     }
 
     /// Returns the next line on the server's screen.
@@ -149,13 +167,29 @@ impl Client {
         self.link.as_mut().unwrap().ask(request)
     }
 
+    /// Sends a request and does not wait for its answer.
+    pub(crate) fn sends(&mut self, request: &Request) {
+        self.link.as_mut().unwrap().send(&request.to_frame().to_bytes());
+    }
+
+    /// Waits until the server closes the connection without a notice.
+    pub(crate) fn is_dropped(&mut self) {
+        let mut link = self.link.take().unwrap();
+        assert_eq!(link.notices.pop_front(), None);
+        // The read fails if the server ends without close_notify.
+        let ended = link.stream.read(&mut [0]).or_else(|error| match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => Ok(0),
+            _ => Err(error),
+        });
+        assert_eq!(ended.unwrap(), 0);
+    }
+
     /// Sends requests without waiting, and then takes all answers.
     pub(crate) fn pastes(&mut self, requests: &[Request]) -> Vec<Code> {
         let link = self.link.as_mut().unwrap();
         let mut bytes = Vec::new();
         requests.iter().for_each(|request| request.to_frame().encode(&mut bytes));
-        link.stream.write_all(&bytes).unwrap();
-        link.stream.flush().unwrap();
+        link.send(&bytes);
         requests.iter().map(|_| link.reply().code).collect()
     }
 
@@ -237,9 +271,13 @@ impl Link {
         }
     }
 
-    fn ask(&mut self, request: &Request) -> Reply {
-        self.stream.write_all(&request.to_frame().to_bytes()).unwrap();
+    fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
         self.stream.flush().unwrap();
+    }
+
+    fn ask(&mut self, request: &Request) -> Reply {
+        self.send(&request.to_frame().to_bytes());
         self.reply()
     }
 
@@ -279,7 +317,8 @@ impl Link {
     }
 }
 
-/// Waits until the file of the clients has this content.
+/// Waits until the file of the clients has this content. The server replaces it some time after its
+/// answers and reports that to nobody, so the file is polled.
 pub(crate) fn wait_for_file(path: &Path, content: &str) {
     let until = std::time::Instant::now() + PATIENCE;
     while fs::read_to_string(path).unwrap_or_default() != content {

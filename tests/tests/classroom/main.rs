@@ -6,6 +6,7 @@ mod returning;
 mod screens;
 mod strangers;
 mod talk;
+mod to_the_letter;
 
 use std::fs;
 

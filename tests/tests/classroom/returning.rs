@@ -17,17 +17,21 @@ fn all_return(server: &mut TestServer, class: &mut [Classmate]) -> Duration {
     begun.elapsed()
 }
 
+/// Waits until the clients' own next attempts come late, so that the server has to call them.
+fn wait_long(class: &mut [Classmate]) {
+    for mate in class {
+        mate.client.wait("a long wait", |line| {
+            line["event"] == "retrying" && line["in_ms"].as_u64().is_some_and(|ms| ms > 3_000)
+        });
+    }
+}
+
 #[test]
 fn five_clients_are_back_within_two_seconds() {
     let (mut server, mut class) = class_of(5);
     exit(&mut server, &mut class);
     all_talk(&mut class, "alone");
-    for mate in &mut class {
-        // Their own next attempts come late, so that the server has to call them.
-        mate.client.wait("a long wait", |line| {
-            line["event"] == "retrying" && line["in_ms"].as_u64().is_some_and(|ms| ms > 3_000)
-        });
-    }
+    wait_long(&mut class);
     let took = all_return(&mut server, &mut class);
     assert!(took < Duration::from_secs(2), "{took:?}");
     for id in 1..=5 {
@@ -46,8 +50,14 @@ fn five_clients_are_back_within_two_seconds() {
 fn fifty_clients_are_back_within_five_seconds() {
     let (mut server, mut class) = class_of(50);
     exit(&mut server, &mut class);
+    wait_long(&mut class);
     let took = all_return(&mut server, &mut class);
     assert!(took < Duration::from_secs(5), "{took:?}");
+    for id in 1..=50 {
+        server_shows(&mut server, &format!("Client {id}: reconnected"));
+    }
+    let initiated = server.process.heard.iter().filter(|line| line.contains("initiated"));
+    assert_eq!(initiated.count(), 0);
     class[0].says("all here?");
     for mate in &mut class[1..] {
         mate.hears("1", "all here?");

@@ -51,6 +51,20 @@ fn taken_ports_are_named() {
 }
 
 #[test]
+fn file_of_something_else_is_not_replaced() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("notes");
+    fs::write(&file, "dear diary\n").unwrap();
+    let mut command = program_by(&[], "letschat-server");
+    without_settings(&mut command);
+    command.args(["--classroom", "--port", "0", "--data"]).arg(data.path());
+    let mut server = Running::start(command.arg("--clients-file").arg(&file));
+    assert_eq!(server.exit_code(), 1);
+    assert!(server.errors().contains("--clients-file chooses another"), "{}", server.errors());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "dear diary\n");
+}
+
+#[test]
 fn another_server_on_the_port_gets_nobody() {
     let (mut server, mut class) = class_of(2);
     exit(&mut server, &mut class);

@@ -1,5 +1,7 @@
 //! Talk with the server and without it.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 
 #[test]
@@ -85,8 +87,12 @@ fn killed_client_gets_what_it_missed_when_it_is_back() {
 #[test]
 fn clients_file_has_a_line_for_each() {
     let (server, class) = class_of(3);
-    let expected: String = (class.iter())
-        .map(|mate| format!("{} 127.0.0.1 {}\n", mate.client.name, mate.ports.1))
-        .collect();
-    assert_eq!(clients_file(&server), expected);
+    let line = |mate: &Classmate| format!("{} 127.0.0.1 {}\n", mate.client.name, mate.ports.1);
+    let expected: String = class.iter().map(line).collect();
+    // The file is written beside the announcements.
+    let until = Instant::now() + Duration::from_secs(5);
+    while clients_file(&server) != expected {
+        assert!(Instant::now() < until, "{}", clients_file(&server));
+        std::thread::yield_now();
+    }
 }

@@ -18,12 +18,17 @@ use crate::failure::Failure;
 const MAX_BLOCKED: usize = 10_000;
 
 /// The most people whom a classroom adds to the known ones.
-const MAX_MET: usize = 10_000;
+const MAX_INTRODUCED: usize = 10_000;
+
+/// The longest delay until introduced people are on disk. A class introduces many at once.
+const PEERS_DELAY_MS: u64 = 50;
 
 /// The account, while it is open.
 #[derive(Debug, Default)]
 pub(super) struct AccountState {
     open: Option<Account>,
+    /// The time at which introduced people are saved.
+    save_peers_ms: Option<u64>,
     /// Keys that the server vouches for and that differ from the known ones, until the user trusts
     /// them.
     offered: BTreeMap<Username, Offered>,
@@ -43,7 +48,8 @@ impl AccountState {
     }
 
     /// Closes the account. Returns false if none was open.
-    pub(super) fn close(&mut self) -> bool {
+    pub(super) fn close(&mut self, cx: &mut Context) -> bool {
+        self.save_peers(cx);
         self.offered.clear();
         self.open.take().is_some()
     }
@@ -98,6 +104,11 @@ impl AccountState {
         found.filter(|who| !self.is_blocked(who))
     }
 
+    /// Returns true if this is the key of a known person.
+    pub(super) fn knows(&self, key: &PublicKey) -> bool {
+        self.open.iter().flat_map(|account| account.peers.values()).any(|peer| peer.key == *key)
+    }
+
     /// Returns the people who can be reached without the server, if nobody else answers at their address.
     pub(super) fn reachable_people(&self) -> Vec<Username> {
         let peers = self.open.iter().flat_map(|account| &account.peers);
@@ -108,7 +119,7 @@ impl AccountState {
     }
 
     /// Remembers a client of a classroom and its address. A changed key is not accepted.
-    pub(super) fn meet(
+    pub(super) fn add_introduced(
         &mut self,
         cx: &mut Context,
         who: &Username,
@@ -118,9 +129,9 @@ impl AccountState {
         let Some(account) = &self.open else {
             return;
         };
-        if !account.peers.contains_key(who) && account.peers.len() < MAX_MET {
+        if !account.peers.contains_key(who) && account.peers.len() < MAX_INTRODUCED {
             let peer = KnownPeer { key, verified: false, receiver: Some(receiver) };
-            return self.remember(cx, who, peer);
+            return self.remember_soon(cx, who, peer);
         }
         self.locate(cx, who, key, receiver);
     }
@@ -137,7 +148,7 @@ impl AccountState {
             && peer.key == key
             && peer.receiver != Some(receiver)
         {
-            self.remember(cx, who, KnownPeer { receiver: Some(receiver), ..peer });
+            self.remember_soon(cx, who, KnownPeer { receiver: Some(receiver), ..peer });
         }
     }
 
@@ -162,6 +173,31 @@ impl AccountState {
             self.remember(cx, who, KnownPeer { key, verified: false, receiver: None });
         }
         state
+    }
+
+    fn remember_soon(&mut self, cx: &Context, who: &Username, peer: KnownPeer) {
+        if let Some(account) = &mut self.open {
+            account.peers.insert(who.clone(), peer);
+            self.save_peers_ms.get_or_insert(cx.now_ms() + PEERS_DELAY_MS);
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.save_peers_ms
+    }
+
+    /// Saves introduced people if that is due.
+    pub(super) fn tick(&mut self, cx: &mut Context) {
+        if self.save_peers_ms.is_some_and(|due_ms| due_ms <= cx.now_ms()) {
+            self.save_peers(cx);
+        }
+    }
+
+    /// Saves the known people if some are not on disk.
+    pub(super) fn save_peers(&mut self, cx: &mut Context) {
+        if let (Some(_), Some(account)) = (self.save_peers_ms.take(), &self.open) {
+            cx.save(Save::Peers(account.peers.clone()));
+        }
     }
 
     fn remember(&mut self, cx: &mut Context, who: &Username, peer: KnownPeer) {

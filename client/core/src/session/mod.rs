@@ -167,6 +167,7 @@ impl Session {
             Input::Displayed(what) => self.displayed(what),
             Input::Backlog(backlog) => {
                 self.chats.hold(&self.cx, backlog != Backlog::None);
+                self.hold_peering(backlog != Backlog::None);
                 self.broadcasts.skip(&self.cx, backlog == Backlog::Full);
             }
             Input::Tick => {}
@@ -189,6 +190,7 @@ impl Session {
             self.requests.next_deadline(),
             self.cx.links.next_deadline(),
             self.chats.next_deadline(),
+            self.account.next_deadline(),
             self.mail.next_deadline(self.server.is_logged_in()),
             self.quitting.as_ref().and_then(|quitting| quitting.until_ms(self.cx.now_ms())),
         ]
@@ -275,6 +277,7 @@ impl Session {
             self.cx.close(link);
         }
         self.chats.tick(&mut self.cx);
+        self.account.tick(&mut self.cx);
         self.tick_mail();
     }
 
@@ -331,9 +334,8 @@ impl Session {
         if request.is_local_activity() {
             server.report_activity(cx);
         }
-        if let Request::Broadcast(text) = &request
-            && cx.config().classroom
-            && !server.is_logged_in()
+        if let (Request::Broadcast(text), true) =
+            (&request, cx.config().classroom && !server.is_logged_in())
         {
             let text = text.clone();
             return self.send_to_everyone(id, text);
@@ -395,6 +397,7 @@ impl Session {
         let reply = self.account.trust(&mut self.cx, who)?;
         if let Ok(who) = who.parse() {
             self.release_held(&who);
+            self.forget_peer(&who);
             self.resume_posting(&who);
         }
         Ok(reply)
@@ -429,7 +432,7 @@ impl Session {
     /// Unlocks the account once neither the server nor a peer needs it.
     fn release_account(&mut self) {
         let is_needed = self.server.needs_account() || self.has_peers() || self.waits_for_display();
-        if is_needed || !self.mail.is_recorded() || !self.account.close() {
+        if is_needed || !self.mail.is_recorded() || !self.account.close(&mut self.cx) {
             return;
         }
         self.close_mail();

@@ -27,9 +27,9 @@ pub(super) const MAX_BEYOND: usize = 1_024;
 /// The room for a name, in bytes. Usernames are shorter.
 const NAME_BYTES: usize = 64;
 
-/// The core keeps 2,000 messages to people that wait, 200 to everyone for each person, and 10,000 that the server has.
-/// Those that wait have 16 MiB of text.
-pub(super) const OUTBOX: Limit = Limit { rows: 30_000, bytes: 17 * 1024 * 1024 };
+/// The core keeps 2,000 waiting messages to people, 10,000 that the server has, and 1,000 to everyone for each of
+/// 256 clients. The waiting ones have 16 MiB of text, and 256 KiB for each client.
+pub(super) const OUTBOX: Limit = Limit { rows: 300_000, bytes: 96 * 1024 * 1024 };
 pub(super) const STREAMS: Limit =
     Limit { rows: 10_000, bytes: 10_000 * (8 * MAX_BEYOND + NAME_BYTES) };
 pub(super) const HELD: Limit = Limit { rows: 64, bytes: 64 * 16 * 1024 };

@@ -251,7 +251,7 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => {
-            "another program uses this client's port for the server".into()
+            "this client's port for the server is in use, or was a moment ago".into()
         }
         io::ErrorKind::TimedOut => "there was no answer in time".into(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {

@@ -117,9 +117,11 @@ fn classroom_is_joined_by_an_id_and_two_ports() {
     let config = options.to_config().unwrap();
     assert_eq!(config.server.to_string(), "127.0.0.1:4400");
     assert_eq!((config.classroom, config.peer_port), (Some(Classroom { server_port: 5007 }), 6007));
-    assert_eq!(config.peer_listen, Some(Ipv4Addr::LOCALHOST.into()));
+    assert_eq!(config.peer_listen, Some("127.0.0.1".parse().unwrap()));
     let login = options.first_login(&options.to_config().unwrap()).unwrap();
     assert_eq!(login, FirstLogin::As("7".parse().unwrap()));
+    let ipv6 = self::config(&["7", "5007", "6007", "--server", "[::1]:99"]);
+    assert_eq!(ipv6.peer_listen, Some("::1".parse().unwrap()));
     let elsewhere = self::config(&["7", "5007", "6007", "--server", "school:99"]);
     assert_eq!((elsewhere.server.to_string(), elsewhere.peer_listen), ("school:99".into(), None));
 }
@@ -131,6 +133,8 @@ fn classroom_refuses_what_is_no_id_or_port() {
         let login = options.first_login(&options.to_config().unwrap());
         assert!(matches!(login, Err(OptionsError::Id(_))), "{id}");
     }
+    let same = options(&["1", "5001", "5001"]).unwrap().to_config();
+    assert!(matches!(same, Err(OptionsError::SamePorts)));
     assert!(options(&["1", "0", "6001"]).is_err());
     assert!(options(&["1", "5001", "65536"]).is_err());
     assert!(options(&["1", "5001", "6001", "--as", "bob"]).is_err());

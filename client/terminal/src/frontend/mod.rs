@@ -360,9 +360,8 @@ impl<D: Dialect + 'static> Run<D> {
         let Err(failure) = &result else { return };
         let status = exit_status::of_failure(failure.code);
         self.conclude(&CommandResult { command, id: None, result }).await;
-        let (is_class, is_open) = self
-            .client
-            .read_view(|view| (view.session.classroom, view.session.username.is_some()));
+        let (is_class, is_open) =
+            self.client.read_view(|view| (view.session.classroom, view.session.username.is_some()));
         if is_class && is_open {
             // A class goes on without its server.
             self.first_failure.set(None);

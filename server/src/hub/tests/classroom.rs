@@ -161,18 +161,18 @@ fn restored_client_is_introduced_once_its_key_is_known() {
 }
 
 #[test]
-fn client_that_does_not_answer_leaves_unless_it_came_back() {
+fn refused_knock_removes_a_client_unless_it_came_back() {
     let mut server = classroom();
     let list = ["1", "22", "333"].map(|name| entry(name, "127.0.0.1:9001"));
     let [_, two, _] = list.clone();
     server.hub.restore_clients(list.into_iter().chain([entry("4444", "127.0.0.1:9004")]));
     server.comes("1", "127.0.0.1");
     let receiver = two.receiver;
-    let effects = server.put(Input::KnockFailed { receiver }).to_vec();
+    let effects = server.put(Input::KnockRefused { receiver }).to_vec();
     let left = [entry("1", "127.0.0.1:4401"), entry("4444", "127.0.0.1:9004")];
     assert_eq!(written(&effects).unwrap(), left);
     let receiver = "127.0.0.1:4401".parse().unwrap();
-    assert_eq!(written(server.put(Input::KnockFailed { receiver })), None, "it is here");
+    assert_eq!(written(server.put(Input::KnockRefused { receiver })), None, "it is here");
 }
 
 #[test]
@@ -290,10 +290,13 @@ fn idle_class_is_not_dropped() {
 fn whole_class_may_come_at_once() {
     let mut server = classroom();
     let all: Vec<ConnectionId> = (0..50).map(|_| server.arrive("127.0.0.1")).collect();
-    assert_eq!(all.len(), 50);
-    server.secure(all[0]);
-    server.say(all[0], &Request::Hello);
-    assert_eq!(server.key_login(all[0], "1", 1, false).code, Code::LoggedIn);
+    for (connection, seed) in all.into_iter().zip(1..) {
+        server.secure(connection);
+        server.say(connection, &Request::Hello);
+        let reply = server.key_login(connection, &seed.to_string(), seed, false);
+        assert_eq!(reply.code, Code::LoggedIn, "{seed}");
+    }
+    assert_eq!(server.hub.members(), 50);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The operator's commands and their answers.
 
+use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Secret;
 
 use super::*;
@@ -264,6 +265,36 @@ fn stopping_tells_everybody_answers_nothing_and_ends() {
     assert!(closes(&effects, alice) && closes(&effects, harry));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer(_))));
     assert_eq!(effects.last(), Some(&Effect::Stopped));
+}
+
+#[test]
+fn stop_answers_the_commit_under_way_and_begins_no_other() {
+    let text = |text: &str| Request::Broadcast { text: text.into() };
+    for result in [Ok(1), Err(crate::store::Unavailable)] {
+        let mut server = TestHub::empty();
+        let [alice, bob, carol] =
+            ["alice", "bob", "carol"].map(|name| server.member(name, "10.0.0.1").0);
+        server.say(alice, &text("committing"));
+        server.say(bob, &text("waiting"));
+        for _ in 0..2 {
+            assert_eq!(server.put(Input::Operator(Operator::Stop)), []);
+        }
+        let late = server.say(carol, &text("late"));
+        assert!(matches!(late, [Effect::Record(_)]), "{late:?}");
+
+        let effects = server.put(Input::Stored(StoreAnswer::Appended { result })).to_vec();
+        let code = if result.is_ok() { Code::Ok } else { Code::StoreUnavailable };
+        for (client, answers) in [(alice, vec![code]), (bob, vec![]), (carol, vec![])] {
+            let replies: Vec<Code> = replies(&effects, client).iter().map(|r| r.code).collect();
+            assert_eq!(replies, answers);
+            let farewell = FromServer::Notice(Notice::Closing(Closing::Terminated));
+            assert_eq!(said(&effects, client).last(), Some(&farewell));
+            let heard = notices(&effects, client).len() - 1;
+            assert_eq!(heard, usize::from(result.is_ok()), "the committed broadcast");
+        }
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Store(_))));
+        assert_eq!(effects.last(), Some(&Effect::Stopped));
+    }
 }
 
 #[test]

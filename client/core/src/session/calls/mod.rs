@@ -249,8 +249,9 @@ impl Session {
                 self.delivery_arrived(link, key, &body);
             }
             PeerMessage::Here { port } => {
-                let (key, address) = (arrived.key, arrived.from.ip());
-                self.person_is_here(link, key, SocketAddr::new(address, port));
+                let (key, mut receiver) = (arrived.key, arrived.from);
+                receiver.set_port(port);
+                self.person_is_here(link, key, receiver);
             }
             PeerMessage::Knock => {
                 self.cx.close(link);

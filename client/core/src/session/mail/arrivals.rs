@@ -132,6 +132,10 @@ impl Arrivals {
             |arrival: &&mut Arrival| arrival.stream == *stream && arrival.number == number;
         let pending = self.displaying.values_mut().chain(&mut self.displayed);
         if let Some(same) = pending.into_iter().find(is_same) {
+            if let Delivery::Peer(..) = delivery {
+                // Its author delivers it again since an earlier link is gone.
+                same.deliveries.retain(|earlier| matches!(earlier, Delivery::Server(_)));
+            }
             same.deliveries.push(delivery);
             same.receipt_to = same.receipt_to.take().or(receipt_to.cloned());
             return Verdict::Pending;

@@ -6,18 +6,12 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::prekey::Suite;
 use letschat_protocol::username::Username;
 
-use crate::conversation::ConversationId;
 use crate::mail::Outgoing;
 use crate::session::Account;
 
-/// Returns the id of a message's envelope. The server knows envelopes by author and id, so that those of a message to
-/// everyone need different ones.
+/// Returns the id of a message's envelope.
 pub(super) fn envelope_id(message: &Outgoing) -> EnvelopeId {
-    let id = match message.conversation {
-        ConversationId::Person(_) => message.id,
-        ConversationId::Everyone => message.id.for_recipient(&message.to),
-    };
-    EnvelopeId(u128::from_be_bytes(id.to_bytes()))
+    EnvelopeId(u128::from_be_bytes(message.id.to_bytes()))
 }
 
 /// Returns the body of a message for its recipient.

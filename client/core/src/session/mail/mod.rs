@@ -6,6 +6,7 @@
 //! * `peering` – their way straight to people, while the server is away
 //! * `arrivals` – others' messages, from the envelope to the acknowledgement
 //! * `acknowledging` – the acknowledgements on their way to the server
+//! * `held_talk` – lines to everyone that wait for older ones
 //! * `held` – messages of people whom the user has not approved
 //! * `prekeys` – the keys that others seal envelopes to
 //! * `sending`, `receiving` – the session's part of both directions
@@ -16,6 +17,7 @@ mod arrivals;
 mod bodies;
 mod commits;
 mod held;
+mod held_talk;
 mod outbox;
 mod peering;
 mod posting;
@@ -35,6 +37,7 @@ pub(in crate::session) use self::arrivals::ChatProgress;
 use self::arrivals::{Arrivals, Delivery};
 use self::commits::{After, Commits};
 use self::held::HeldMessages;
+use self::held_talk::HeldTalk;
 use self::outbox::Outbox;
 use self::peering::Peering;
 use self::posting::Posting;
@@ -53,6 +56,7 @@ pub(super) struct Mail {
     outbox: Outbox,
     posting: Posting,
     peering: Peering,
+    held_talk: HeldTalk,
     arrivals: Arrivals,
     acknowledging: Acknowledging,
     held: HeldMessages,
@@ -115,6 +119,7 @@ impl Mail {
         [
             posting.flatten(),
             self.peering.next_deadline(),
+            self.held_talk.next_deadline(),
             self.commits.retry_ms(),
             acknowledging,
             self.arrivals.record_due_ms(),
@@ -152,6 +157,7 @@ impl Session {
             let reply = message.map(|message| reply_waiting(&message, None));
             self.cx.reply(request, reply.ok_or(Failure::NotLoggedIn));
         }
+        self.drop_talk();
         for link in self.cx.links.for_deliveries() {
             self.cx.close(link);
         }
@@ -218,7 +224,7 @@ impl Session {
         self.mail.acknowledging = Acknowledging::default();
         self.mail.commits.forget_failed();
         self.mail.in_chats.clear();
-        for message in self.mail.outbox.waiting_to(None) {
+        for message in self.mail.outbox.awaited() {
             // A message that goes by another route is answered when that succeeds or fails.
             if !self.is_reachable(&message.to) {
                 self.answer_waiting(&message, None);

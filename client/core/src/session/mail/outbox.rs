@@ -15,11 +15,10 @@ use crate::session::RequestId;
 
 /// The most messages to people that wait for a route.
 pub(super) const MAX_WAITING: usize = 2_000;
-/// The most messages that wait for one person when another one to everyone is added. Somebody who is away for long does
-/// not get the later ones.
-const MAX_WAITING_FOR_ONE: usize = 1_000;
-/// The most waiting messages, when another one to everyone is added.
-const MAX_WAITING_IN_ALL: usize = 16_000;
+/// The most messages to everyone that wait for one client, and the bytes of their texts: for one that is reached, and for
+/// one that is away and does not get the later ones.
+const WAITING_FOR_ONE: (usize, usize) = (2_000, 1024 * 1024);
+const WAITING_FOR_ONE_AWAY: (usize, usize) = (1_000, 256 * 1024);
 /// The most bytes of their texts.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// The most messages that wait for a confirmation.
@@ -56,8 +55,9 @@ impl Outbox {
 
     /// Fails if there is no room for a text of this length.
     pub(super) fn check_room(&self, bytes: usize) -> Result<(), Failure> {
-        let is_full = self.waiting.to_people() >= MAX_WAITING
-            || self.waiting.bytes() + bytes > MAX_WAITING_BYTES
+        let (count, waiting_bytes) = self.waiting.to_people();
+        let is_full = count >= MAX_WAITING
+            || waiting_bytes + bytes > MAX_WAITING_BYTES
             || self.taken.len() >= MAX_UNCONFIRMED;
         if is_full { Err(Failure::OutboxFull) } else { Ok(()) }
     }
@@ -77,33 +77,30 @@ impl Outbox {
     }
 
     /// Adds a message of the user to everyone, for each of these people, under the next number of the conversation. It
-    /// waits for its record. Nothing is added for a person for whom many such messages wait already.
+    /// waits for its record. `true` stands for a person who is reached. Returns the added messages, and those for which
+    /// there is no room.
     pub(super) fn add_for_everyone(
         &mut self,
         author: &PublicKey,
-        recipients: impl IntoIterator<Item = Username>,
+        recipients: impl IntoIterator<Item = (Username, bool)>,
         text: &str,
         time_ms: u64,
-    ) -> Vec<Outgoing> {
+    ) -> (Vec<Outgoing>, Vec<Outgoing>) {
         let conversation = ConversationId::Everyone;
         let (id, place) = self.next_in(author, &conversation);
-        let mut added = Vec::new();
-        for to in recipients {
-            if self.has_room_for_everyone(&to, text.len()) {
-                let (conversation, text) = (conversation.clone(), text.to_owned());
-                let stage = Stage::Waiting;
-                let message = Outgoing { id, to, conversation, place, time_ms, text, stage };
-                added.push(self.add_under(message));
+        let (mut added, mut left_out) = (Vec::new(), Vec::new());
+        for (to, is_reached) in recipients {
+            let limit = if is_reached { WAITING_FOR_ONE } else { WAITING_FOR_ONE_AWAY };
+            let has_room = self.waiting.has_room_for_everyone(&to, text.len(), limit);
+            let (conversation, text, stage) =
+                (conversation.clone(), text.to_owned(), Stage::Waiting);
+            let message = Outgoing { id, to, conversation, place, time_ms, text, stage };
+            match has_room {
+                true => added.push(self.add_under(message)),
+                false => left_out.push(message),
             }
         }
-        added
-    }
-
-    fn has_room_for_everyone(&self, to: &Username, bytes: usize) -> bool {
-        self.waiting.bytes() + bytes <= MAX_WAITING_BYTES
-            && self.waiting.len() < MAX_WAITING_IN_ALL
-            && self.taken.len() < MAX_UNCONFIRMED
-            && self.waiting.to(to).count() < MAX_WAITING_FOR_ONE
+        (added, left_out)
     }
 
     /// Returns the id and the place of the next message in a conversation.
@@ -150,40 +147,65 @@ impl Outbox {
         self.waiting.of(id)
     }
 
-    /// Returns the oldest waiting message to somebody who is ready. Messages to one person keep their order.
+    /// Returns the oldest message for the server to somebody who is ready. Messages to one person keep their order.
     pub(super) fn next(&self, is_ready: impl Fn(&Username) -> bool) -> Option<&Outgoing> {
-        let firsts = self.waiting.firsts(|message| self.is_durable(message));
+        let firsts = self.waiting.firsts(|message| self.is_for_server(message));
         let ready = firsts.filter(|(_, message)| is_ready(&message.to));
         ready.min_by_key(|(order, _)| *order).map(|(_, message)| message)
     }
 
-    /// Returns the recipients of the messages that are ready.
+    /// Returns the recipients of the messages for the server that are ready.
     pub(super) fn ready(&self) -> impl Iterator<Item = &Username> {
-        self.waiting.firsts(|message| self.is_durable(message)).map(|(_, message)| &message.to)
+        self.waiting.firsts(|message| self.is_for_server(message)).map(|(_, message)| &message.to)
     }
 
-    /// Returns the oldest ready messages to a person that are not among `except`, at most `limit`.
-    pub(super) fn ready_to(
+    /// Returns the people to whom messages can go straight: those to everyone and, perhaps, those to people.
+    pub(super) fn for_peers(&self, with_people: bool) -> Vec<Username> {
+        let firsts = self.waiting.firsts(|message| self.is_for_peer(message, with_people));
+        firsts.map(|(_, message)| message.to.clone()).collect()
+    }
+
+    /// Returns the oldest such messages to a person that are not among `except`, at most `limit`.
+    pub(super) fn for_peer(
         &self,
         who: &Username,
+        with_people: bool,
         except: &[MessageId],
         limit: usize,
     ) -> Vec<&Outgoing> {
-        let is_ready =
-            |message: &&Outgoing| self.is_durable(message) && !except.contains(&message.id);
+        let is_ready = |message: &&Outgoing| {
+            self.is_for_peer(message, with_people) && !except.contains(&message.id)
+        };
         self.waiting.to(who).filter(is_ready).take(limit).collect()
+    }
+
+    fn is_for_server(&self, message: &Outgoing) -> bool {
+        message.conversation != ConversationId::Everyone && self.is_durable(message)
+    }
+
+    fn is_for_peer(&self, message: &Outgoing, with_people: bool) -> bool {
+        let is_meant = with_people || message.conversation == ConversationId::Everyone;
+        is_meant && self.is_durable(message)
     }
 
     fn is_durable(&self, message: &Outgoing) -> bool {
         !self.undurable.contains(&message.id)
     }
 
-    /// Returns the messages that wait for a route to this person, or to anybody, oldest first.
-    pub(super) fn waiting_to(&self, who: Option<&Username>) -> Vec<Outgoing> {
-        match who {
-            Some(who) => self.waiting.to(who).cloned().collect(),
-            None => self.waiting.all().into_iter().cloned().collect(),
-        }
+    /// Returns the messages that wait for a route to this person, oldest first.
+    pub(super) fn waiting_to(&self, who: &Username) -> Vec<Outgoing> {
+        self.waiting.to(who).cloned().collect()
+    }
+
+    /// Returns the people for whom messages in this conversation wait.
+    pub(super) fn recipients_in(&self, conversation: &ConversationId) -> Vec<Username> {
+        let firsts = self.waiting.firsts(|message| message.conversation == *conversation);
+        firsts.map(|(_, message)| message.to.clone()).collect()
+    }
+
+    /// Returns the messages whose request waits for the next change.
+    pub(super) fn awaited(&self) -> Vec<Outgoing> {
+        self.requests.keys().filter_map(|id| self.waiting_of(id).next().cloned()).collect()
     }
 
     /// Notes that the server has taken a message. Its text is not needed any more. Returns the new entry.
@@ -290,7 +312,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let message = add(&mut outbox, "hello");
         let taken = outbox.take(&message.key(), Stage::Kept { until_ms: 100 }).unwrap();
-        assert_eq!((taken.text.as_str(), outbox.waiting_to(None)), ("", Vec::new()));
+        assert_eq!((taken.text.as_str(), outbox.waiting_to(&bob())), ("", Vec::new()));
         assert_eq!(outbox.expire(99), []);
         assert_eq!(outbox.expire(100), [taken]);
         assert_eq!(outbox.settle(&message.key()), None);
@@ -300,7 +322,7 @@ mod tests {
     fn stored_outbox_continues_its_sequences() {
         let mut outbox = Outbox::default();
         let message = add(&mut outbox, "one");
-        let stored = outbox.waiting_to(None);
+        let stored = outbox.waiting_to(&bob());
         let mut outbox = Outbox::new(BTreeMap::from([("bob".into(), 1)]), stored);
         assert_eq!(outbox.next(|_| true), Some(&message));
         assert_eq!(add(&mut outbox, "two").place, Place::Sequence(2));

@@ -1,13 +1,13 @@
-//! The way of messages straight to people while the server is away: one link in each direction, a few messages in
-//! flight.
+//! Peer route: messages go straight to people whose key and address are known, while the server is away.
 //!
 //! ```text
-//! a message waits ── the receiver at its last address is dialled ──▶ DELIVER ◀── ACK ID
+//! a message waits ── dial the receiver at its last address ──▶ HERE, DELIVER … ◀── ACK ID
 //! ```
 //!
-//! A message stays in the outbox until it is acknowledged. If the server is back first, it goes there under the same id.
+//! A link serves one direction. A message stays in the outbox until it is acknowledged. If the server is back first, a
+//! message to a person goes there under the same id. One to everyone has only this route.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use letschat_protocol::body::Body;
@@ -26,12 +26,12 @@ use crate::session::{KnownPeer, LinkId, Session};
 
 /// The most messages on a link that are not acknowledged.
 const MAX_IN_FLIGHT: usize = 16;
-/// The longest wait for an acknowledgement. The other side first displays a message.
-const ANSWER_MS: u64 = 30_000;
+/// The longest wait for an acknowledgement. The other side displays a message first.
+const ACK_TIMEOUT_MS: u64 = 30_000;
 /// The time after which an idle link is closed.
 const IDLE_MS: u64 = 120_000;
-/// The most people who are told that this client is here.
-const MAX_GREETED: usize = 64;
+/// The most people who are told that this client is here. A class is smaller.
+const MAX_GREETED: usize = 256;
 /// The wait before another attempt to reach somebody who refuses, since they don't know this device.
 const REFUSED_MS: u64 = 60_000;
 
@@ -39,6 +39,8 @@ const REFUSED_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct Peering {
     people: BTreeMap<Username, Person>,
+    /// True while nothing is read from the links, since the front end is behind.
+    is_held: bool,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,7 @@ struct Up {
 
 impl Up {
     fn due_ms(&self) -> u64 {
-        self.since_ms + if self.in_flight.is_empty() { IDLE_MS } else { ANSWER_MS }
+        self.since_ms + if self.in_flight.is_empty() { IDLE_MS } else { ACK_TIMEOUT_MS }
     }
 }
 
@@ -91,6 +93,25 @@ impl Peering {
     pub(super) fn resume(&mut self, who: &Username) {
         if let Some(Person { state: State::Down { retry_ms }, .. }) = self.people.get_mut(who) {
             *retry_ms = None;
+        }
+    }
+
+    /// Stops or restarts the clock of the links: nothing is read from them while the front end is behind.
+    pub(super) fn hold(&mut self, now_ms: u64, is_held: bool) {
+        if std::mem::replace(&mut self.is_held, is_held) && !is_held {
+            for person in self.people.values_mut() {
+                if let State::Up(up) = &mut person.state {
+                    up.since_ms = now_ms;
+                }
+            }
+        }
+    }
+
+    /// Forgets the link to a person. Returns it.
+    fn forget(&mut self, who: &Username) -> Option<LinkId> {
+        match self.people.remove(who)?.state {
+            State::Up(up) => Some(up.link),
+            _ => None,
         }
     }
 
@@ -167,7 +188,7 @@ impl Peering {
         let due_ms = |person: &Person| match &person.state {
             State::Down { retry_ms } => *retry_ms,
             State::Dialling => None,
-            State::Up(up) => Some(up.due_ms()),
+            State::Up(up) => (!self.is_held).then_some(up.due_ms()),
         };
         self.people.values().filter_map(due_ms).min()
     }
@@ -179,7 +200,7 @@ impl Peering {
         for (who, person) in &mut self.people {
             match &mut person.state {
                 State::Down { retry_ms } => drop(retry_ms.take_if(|retry_ms| *retry_ms <= now_ms)),
-                State::Up(up) if up.due_ms() <= now_ms => {
+                State::Up(up) if up.due_ms() <= now_ms && !self.is_held => {
                     over.push((who.clone(), up.link, up.in_flight.is_empty()));
                 }
                 State::Dialling | State::Up(_) => {}
@@ -197,15 +218,16 @@ impl Session {
         self.account.peer(who).is_some_and(has_address) && self.mail.peering.may_reach(who)
     }
 
-    /// Sends the waiting messages to the people who can be reached without the server.
+    /// Sends the waiting messages that have this route now: those to everyone and, while the server is away, those to
+    /// people.
     pub(super) fn deliver_to_peers(&mut self) {
         if self.account.opened().is_none()
             || self.quitting.as_ref().is_some_and(|one| one.is_over())
         {
             return;
         }
-        let people: BTreeSet<Username> = self.mail.outbox.ready().cloned().collect();
-        for who in people {
+        let with_people = !self.server.is_logged_in();
+        for who in self.mail.outbox.for_peers(with_people) {
             self.deliver_to(&who);
         }
     }
@@ -222,10 +244,18 @@ impl Session {
         can_dial
     }
 
+    /// Closes the link to a person whose key is another now.
+    pub(in crate::session) fn forget_peer(&mut self, who: &Username) {
+        if let Some(link) = self.mail.peering.forget(who) {
+            self.cx.close(link);
+        }
+    }
+
     fn deliver_to(&mut self, who: &Username) {
         if self.reach_peer(who) {
             return;
         }
+        let with_people = !self.server.is_logged_in();
         let (Some(account), Some(server), Some(up)) =
             (self.account.opened(), self.server.fingerprint(), self.mail.peering.up_mut(who))
         else {
@@ -233,7 +263,7 @@ impl Session {
         };
         let room = MAX_IN_FLIGHT.saturating_sub(up.in_flight.len());
         let in_flight = up.in_flight.make_contiguous();
-        for message in self.mail.outbox.ready_to(who, in_flight, room) {
+        for message in self.mail.outbox.for_peer(who, with_people, in_flight, room) {
             let body = text_body(account, message).sign(&account.identity, &server);
             if up.in_flight.is_empty() {
                 up.since_ms = self.cx.now_ms();
@@ -253,9 +283,7 @@ impl Session {
     /// Handles a link to a person that is up.
     pub(in crate::session) fn peer_reached(&mut self, who: &Username, link: LinkId) {
         self.mail.peering.came_up(who, link, self.cx.now_ms());
-        if self.mail.outbox.ready_to(who, &[], 1).is_empty() {
-            self.cx.send(link, PeerMessage::Here { port: self.cx.config().port });
-        }
+        self.cx.send(link, PeerMessage::Here { port: self.cx.config().port });
         self.post_next();
     }
 
@@ -272,7 +300,10 @@ impl Session {
                 if self.mail.peering.acknowledged(who, id, now_ms) {
                     let changes = self.delivered(who, &[*id], Via::Peer);
                     self.commit(changes, super::After::Nothing);
-                    if self.server.is_logged_in() { self.post_next() } else { self.deliver_to(who) }
+                    self.deliver_to(who);
+                    if self.server.is_logged_in() {
+                        self.post_next();
+                    }
                 }
             }
             PeerMessage::Ping | PeerMessage::Pong => {}
@@ -291,12 +322,20 @@ impl Session {
     fn not_delivered(&mut self, who: &Username, wait_ms: Option<u64>) {
         let (now_ms, jitter) = (self.cx.now_ms(), self.cx.jitter());
         self.mail.peering.failed(who, now_ms, wait_ms, jitter);
+        if self.account.is_blocked(who) {
+            self.stop_writing_to(who);
+        }
         if !self.server.is_logged_in() {
-            for message in self.mail.outbox.waiting_to(Some(who)) {
+            for message in self.mail.outbox.waiting_to(who) {
                 self.answer_waiting(&message, None);
             }
         }
         self.post_next();
+    }
+
+    /// Notes whether the front end is behind.
+    pub(in crate::session) fn hold_peering(&mut self, is_held: bool) {
+        self.mail.peering.hold(self.cx.now_ms(), is_held);
     }
 
     pub(super) fn tick_peering(&mut self) {
@@ -322,6 +361,10 @@ impl Session {
         let (Some(own), Some(server)) = (self.account.name(), self.server.fingerprint()) else {
             return self.cx.close(link);
         };
+        // A stranger's signature is not worth the time.
+        if !self.account.knows(&key) {
+            return self.cx.refuse(link, Refusal::Unknown);
+        }
         let body = Body::verify(bytes, &server).ok().filter(|body| {
             body.device == key
                 && self.account.known_key(&body.sender) == Some(key)
@@ -333,15 +376,19 @@ impl Session {
         if self.account.is_blocked(&body.sender) {
             return self.cx.refuse(link, Refusal::Denied);
         }
-        for earlier in self.cx.links.serve_deliveries(link, key, self.cx.now_ms()) {
-            self.cx.close(earlier);
-        }
+        self.use_for_deliveries(link, key);
         let delivery = Delivery::Peer(link, body.message_id());
         let (sender, opened) = (body.sender.clone(), Ok(body));
         self.take_in(Incoming { delivery, sender, bytes: bytes.len(), opened });
     }
 
-    /// Handles the word of a person that they are here. That of strangers says nothing.
+    fn use_for_deliveries(&mut self, link: LinkId, key: PublicKey) {
+        for earlier in self.cx.links.serve_deliveries(link, key, self.cx.now_ms()) {
+            self.cx.close(earlier);
+        }
+    }
+
+    /// Handles HERE. Ignores strangers.
     pub(in crate::session) fn person_is_here(
         &mut self,
         link: LinkId,
@@ -351,9 +398,7 @@ impl Session {
         let Some(who) = self.account.name_of(&key) else {
             return self.cx.close(link);
         };
-        for earlier in self.cx.links.serve_deliveries(link, key, self.cx.now_ms()) {
-            self.cx.close(earlier);
-        }
+        self.use_for_deliveries(link, key);
         self.account.locate(&mut self.cx, &who, key, receiver);
         self.mail.peering.resume(&who);
         self.post_next();
@@ -361,7 +406,7 @@ impl Session {
 
     /// Tells the author that a message was displayed and recorded.
     pub(super) fn acknowledge_to_peer(&mut self, link: LinkId, id: MessageId) {
-        // Otherwise the author delivers it again.
+        // If the link is gone, the author delivers it again and gets the acknowledgement then.
         if matches!(self.cx.links.purpose(link), Some(LinkUse::Deliveries { .. })) {
             self.cx.send(link, PeerMessage::Delivered { id });
         }

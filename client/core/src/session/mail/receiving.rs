@@ -85,7 +85,8 @@ impl Session {
     fn text_arrived(&mut self, mail: &Incoming, body: &Body, text: String) {
         let (stream, number) = Stream::of(body);
         let is_countable = (1..=MAX_NUMBER).contains(&number);
-        let conversation = self.conversation_of(body).filter(|_| is_countable && !is_blank(&text));
+        let conversation =
+            self.conversation_of(mail, body).filter(|_| is_countable && !is_blank(&text));
         let Some(conversation) = conversation else {
             return self.refuse_mail(mail, OpenError::NotAddressed);
         };
@@ -106,7 +107,7 @@ impl Session {
             return self.hold(mail, body, stream, number, text);
         }
         let count = self.mail.arrivals.missing_before(&stream, number);
-        // Those to everyone are not for people who were unknown to the author.
+        // Messages to everyone skip people whom the author did not know, so gaps are normal.
         if count > 0 && !stream.is_chat() && conversation != ConversationId::Everyone {
             let from = body.sender.clone();
             self.notify_of_mail(&mail.sender, Notice::MessagesMissing { from, count });
@@ -134,11 +135,12 @@ impl Session {
     }
 
     /// Returns the conversation of an arriving body, as this user sees it. Only the clients of a classroom write to
-    /// everyone without the server.
-    fn conversation_of(&self, body: &Body) -> Option<ConversationId> {
+    /// everyone, and only straight.
+    fn conversation_of(&self, mail: &Incoming, body: &Body) -> Option<ConversationId> {
         let own = self.account.name().map(Username::as_str);
+        let is_straight = matches!(mail.delivery, Delivery::Peer(..));
         match body.conversation.parse().ok()? {
-            ConversationId::Everyone if self.cx.config().classroom => {
+            ConversationId::Everyone if is_straight && self.cx.config().classroom => {
                 Some(ConversationId::Everyone)
             }
             _ if own == Some(body.conversation.as_str()) => {

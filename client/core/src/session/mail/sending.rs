@@ -57,13 +57,28 @@ impl Session {
         let Some(author) = self.account.key() else {
             return self.cx.fail(id, Failure::NotLoggedIn);
         };
-        let (now_ms, recipients) = (self.cx.wall_ms(), self.account.reachable_people());
-        let messages = self.mail.outbox.add_for_everyone(&author, recipients, text, now_ms);
-        let Some(first) = messages.first().map(|message| message.id) else {
+        let people = self.account.reachable_people();
+        if people.is_empty() {
             return self.cx.fail(id, Failure::NobodyToWrite);
+        }
+        let recipients: Vec<(Username, bool)> =
+            people.into_iter().map(|who| (who.clone(), self.is_reachable(&who))).collect();
+        let now_ms = self.cx.wall_ms();
+        let (added, left_out) =
+            self.mail.outbox.add_for_everyone(&author, recipients, text, now_ms);
+        for message in &left_out {
+            self.tell_state(
+                message,
+                MessageState::Failed,
+                Via::Outbox,
+                Some(FailureCode::OutboxFull),
+            );
+        }
+        let Some(first) = added.first().map(|message| message.id) else {
+            return self.cx.fail(id, Failure::OutboxFull);
         };
         self.mail.outbox.await_change(first, id);
-        let changes = messages.into_iter().map(MailChange::Outgoing).collect();
+        let changes = added.into_iter().map(MailChange::Outgoing).collect();
         self.commit(changes, After::Queued(first));
     }
 
@@ -99,7 +114,7 @@ impl Session {
             via,
         });
         if message.conversation == ConversationId::Everyone {
-            // It is delivered to each person at another time.
+            // Answer now: the recipients confirm at different times.
             if let Some(request) = self.mail.outbox.take_request(&id) {
                 self.cx.answer(request, reply(&message, MessageState::Sent, Via::Peer));
             }
@@ -204,7 +219,7 @@ impl Session {
     /// answer decides about that.
     pub(in crate::session) fn stop_writing_to(&mut self, who: &Username) {
         let under_way = self.mail.posting.job().and_then(Job::message).cloned();
-        for message in self.mail.outbox.waiting_to(Some(who)) {
+        for message in self.mail.outbox.waiting_to(who) {
             let is_under_way = under_way.as_ref().is_some_and(|key| message.is(key));
             if !is_under_way && !self.mail.peering.has_in_flight(who, &message.id) {
                 self.fail_message(&message.key(), &Failure::Blocked(who.clone()));
@@ -240,10 +255,9 @@ impl Session {
     /// Begins the next job, if one is possible.
     pub(in crate::session) fn post_next(&mut self) {
         let now_ms = self.cx.now_ms();
-        if !self.server.is_logged_in() {
-            return self.deliver_to_peers();
-        }
-        if !self.mail.posting.is_free(now_ms) {
+        self.deliver_to_peers();
+        self.release_talk();
+        if !self.server.is_logged_in() || !self.mail.posting.is_free(now_ms) {
             return;
         }
         let Mail { posting, peering, outbox, .. } = &self.mail;
@@ -419,7 +433,7 @@ impl Session {
             self.stop_writing_to(&job.to);
         }
         if why.code() == FailureCode::StoreUnavailable {
-            for message in self.mail.outbox.waiting_to(None) {
+            for message in self.mail.outbox.awaited() {
                 self.answer_waiting(&message, Some(why));
             }
         }
@@ -441,7 +455,7 @@ impl Session {
         if let Letter::Receipt(ids) = what {
             self.receipt_done(&to, ids);
         }
-        for message in self.mail.outbox.waiting_to(Some(&to)) {
+        for message in self.mail.outbox.waiting_to(&to) {
             self.fail_message(&message.key(), why);
         }
         self.post_next();
@@ -469,7 +483,7 @@ impl Session {
             // A receipt is not worth waiting for.
             self.receipt_done(&to, ids);
         }
-        for message in self.mail.outbox.waiting_to(Some(&to)) {
+        for message in self.mail.outbox.waiting_to(&to) {
             if !is_told || self.mail.outbox.is_awaited(&message.id) {
                 self.tell_state(&message, MessageState::Waiting, Via::Outbox, Some(why.code()));
             }

@@ -14,9 +14,6 @@ pub(super) struct Waiting {
     queues: BTreeMap<Username, VecDeque<Entry>>,
     /// The number of messages added so far.
     added: u64,
-    /// The bytes of all texts.
-    bytes: usize,
-    len: usize,
 }
 
 #[derive(Debug)]
@@ -26,11 +23,19 @@ struct Entry {
     message: Outgoing,
 }
 
+impl Entry {
+    fn is_for_everyone(&self) -> bool {
+        self.message.conversation == ConversationId::Everyone
+    }
+
+    fn bytes(&self) -> usize {
+        self.message.text.len()
+    }
+}
+
 impl Waiting {
     pub(super) fn push(&mut self, message: Outgoing) {
         self.added += 1;
-        self.bytes += message.text.len();
-        self.len += 1;
         let entry = Entry { order: self.added, message };
         self.queues.entry(entry.message.to.clone()).or_default().push_back(entry);
     }
@@ -43,8 +48,6 @@ impl Waiting {
         if queue.is_empty() {
             self.queues.remove(&key.to);
         }
-        self.bytes -= message.text.len();
-        self.len -= 1;
         Some(message)
     }
 
@@ -52,24 +55,9 @@ impl Waiting {
         self.to(&key.to).find(|message| message.id == key.id)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Returns the messages to this person, oldest first.
     pub(super) fn to(&self, who: &Username) -> impl Iterator<Item = &Outgoing> {
         self.queues.get(who).into_iter().flatten().map(|entry| &entry.message)
-    }
-
-    /// Returns all messages, oldest first.
-    pub(super) fn all(&self) -> Vec<&Outgoing> {
-        let mut all: Vec<&Entry> = self.queues.values().flatten().collect();
-        all.sort_by_key(|entry| entry.order);
-        all.into_iter().map(|entry| &entry.message).collect()
     }
 
     /// Returns the entries of a message: one for each recipient.
@@ -79,11 +67,24 @@ impl Waiting {
         entries.filter(move |message| message.id == id)
     }
 
-    /// Returns the number of messages to people, without those to everyone.
-    pub(super) fn to_people(&self) -> usize {
-        let is_to_person =
-            |entry: &&Entry| matches!(entry.message.conversation, ConversationId::Person(_));
-        self.queues.values().flatten().filter(is_to_person).count()
+    /// Returns the number of messages to people, without those to everyone, and the bytes of their texts.
+    pub(super) fn to_people(&self) -> (usize, usize) {
+        let entries = self.queues.values().flatten();
+        let texts = entries.filter(|entry| !entry.is_for_everyone()).map(Entry::bytes);
+        texts.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes))
+    }
+
+    /// Returns true if a person's messages to everyone leave room for another one within this number and these bytes.
+    pub(super) fn has_room_for_everyone(
+        &self,
+        to: &Username,
+        bytes: usize,
+        (most, most_bytes): (usize, usize),
+    ) -> bool {
+        let entries = self.queues.get(to).into_iter().flatten();
+        let texts = entries.filter(|entry| entry.is_for_everyone()).map(Entry::bytes);
+        let (count, sum) = texts.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+        count < most && sum + bytes <= most_bytes
     }
 
     /// Returns the oldest fitting message of each person, in the order of the names.

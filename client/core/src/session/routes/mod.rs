@@ -7,6 +7,7 @@ use letschat_protocol::limits::MAX_MESSAGE_BYTES;
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
 
+use super::server::check_broadcast;
 use super::{Request, RequestId, Session};
 use crate::conversation::ConversationId;
 use crate::failure::{Failure, Text};
@@ -61,12 +62,19 @@ impl Session {
 
     /// Sends a text to everyone: by a broadcast or, in a classroom without its server, straight to each client.
     pub(super) fn send_to_everyone(&mut self, id: RequestId, text: String) {
-        if !self.cx.config().classroom || self.server.is_logged_in() {
+        if !self.cx.config().classroom {
             return self.request(id, Request::Broadcast(text));
         }
-        match check(&text) {
-            Ok(()) => self.enqueue_for_everyone(id, &text),
+        // A pasted line may have tabs, which a broadcast may not.
+        let text = text.replace('\t', "    ");
+        match check_broadcast(&text) {
             Err(why) => self.cx.fail(id, why),
+            Ok(()) if !self.server.is_logged_in() => self.enqueue_for_everyone(id, &text),
+            Ok(()) => {
+                if let Some(text) = self.hold_talk(id, text) {
+                    self.server.broadcast(&mut self.cx, id, text);
+                }
+            }
         }
     }
 }

@@ -119,15 +119,8 @@ impl ServerSide {
     }
 
     pub(in crate::session) fn broadcast(&mut self, cx: &mut Context, id: RequestId, text: String) {
-        if text.len() > MAX_BROADCAST_BYTES {
-            let (limit, bytes) = (MAX_BROADCAST_BYTES, text.len());
-            return cx.fail(id, Failure::TextTooLong { text: Text::Broadcast, limit, bytes });
-        }
-        if is_blank(&text) {
-            return cx.fail(id, Failure::Blank(Text::Broadcast));
-        }
-        if has_control(&text) {
-            return cx.fail(id, Failure::ControlCharacters);
+        if let Err(why) = check_broadcast(&text) {
+            return cx.fail(id, why);
         }
         self.ask(
             cx,
@@ -301,6 +294,21 @@ impl Session {
             | Expected::Forgotten => {}
         }
     }
+}
+
+/// Fails if a text can't be a broadcast.
+pub(in crate::session) fn check_broadcast(text: &str) -> Result<(), Failure> {
+    if text.len() > MAX_BROADCAST_BYTES {
+        let (limit, bytes) = (MAX_BROADCAST_BYTES, text.len());
+        return Err(Failure::TextTooLong { text: Text::Broadcast, limit, bytes });
+    }
+    if is_blank(text) {
+        return Err(Failure::Blank(Text::Broadcast));
+    }
+    if has_control(text) {
+        return Err(Failure::ControlCharacters);
+    }
+    Ok(())
 }
 
 /// Returns true if a request is unanswered since the server is stopping.

@@ -70,7 +70,7 @@ impl ServerSide {
     }
 
     /// Tries again later after another server has answered. The user is told once.
-    pub(super) fn try_again_in_vain(&mut self, cx: &mut Context, why: Failure) {
+    pub(super) fn retry_after_key_change(&mut self, cx: &mut Context, why: Failure) {
         if !std::mem::replace(&mut self.told_key_changed, true) {
             let username = self.goal_name();
             let trouble = Trouble::LoginEnded { why: why.clone(), told: false, username };
@@ -140,6 +140,8 @@ impl Session {
     pub(super) fn drop_link(&mut self, why: &Failure) {
         let unanswered = self.server.drop_link(&mut self.cx);
         self.broadcasts.link_ended();
+        // From now on others are reached only by what is on disk, also after a kill.
+        self.account.save_peers(&mut self.cx);
         self.mail_link_ended();
         for Pending { what, .. } in unanswered {
             self.fail_expected(what, Failure::Unanswered(Box::new(why.clone())));

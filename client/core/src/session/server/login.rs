@@ -151,7 +151,7 @@ impl ServerSide {
             self.send_login(cx, account);
         } else {
             let (username, is_offline) = (goal.username.clone(), false);
-            self.account_server = Some(server);
+            self.opening_for = Some(server);
             cx.push(Effect::OpenAccount { server, username, is_offline });
         }
     }
@@ -226,19 +226,19 @@ impl ServerSide {
 
     /// Looks for the account while the server is away: messages to known people go without it. The account must have a
     /// key that the server has accepted.
-    pub(super) fn seek_account(&mut self, cx: &mut Context) {
+    pub(super) fn open_offline(&mut self, cx: &mut Context) {
         let (Some(goal), Some(server)) = (&self.goal, cx.config().known_server) else {
             return;
         };
-        if self.fingerprint.is_none() && !std::mem::replace(&mut self.sought_account, true) {
+        if self.fingerprint.is_none() && !std::mem::replace(&mut self.tried_offline, true) {
             let (username, is_offline) = (goal.username.clone(), true);
-            self.account_server = Some(server);
+            self.opening_for = Some(server);
             cx.push(Effect::OpenAccount { server, username, is_offline });
         }
     }
 
     /// Goes on without the server, and keeps trying to reach it. The user's login has failed for now.
-    fn go_on_without(&mut self, cx: &mut Context, account: &AccountState) {
+    fn continue_offline(&mut self, cx: &mut Context, account: &AccountState) {
         self.fingerprint = cx.config().known_server;
         let (true, Some(goal)) = (cx.config().tries.is_none(), &mut self.goal) else {
             return;
@@ -332,12 +332,17 @@ impl Session {
     pub(in crate::session) fn account_opened(&mut self, result: Result<Account, AccountError>) {
         match result {
             Ok(mut account) => {
+                if self.account.opened().is_some() {
+                    // It was opened without the server, and is one of another server.
+                    self.close_mail();
+                }
+                self.server.account_server = self.server.opening_for.take();
                 let mail = std::mem::take(&mut account.mail);
                 let log = self.server.account_server.map(|key| (key, account.username.clone()));
                 self.broadcasts.follow(log, account.position);
                 self.account.open(account);
                 if self.server.link != Link::Busy {
-                    self.server.go_on_without(&mut self.cx, &self.account);
+                    self.server.continue_offline(&mut self.cx, &self.account);
                 }
                 self.open_mail(mail);
                 match self.server.link {

@@ -34,7 +34,7 @@ use crate::codes::LinkEnd;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::view::LinkState;
-pub(super) use asking::is_at;
+pub(super) use asking::{check_broadcast, is_at};
 
 /// The shortest interval of dials that hints lead to.
 const KNOCK_INTERVAL_MS: u64 = 1_000;
@@ -69,10 +69,13 @@ pub(in crate::session) struct ServerSide {
     away: Option<Username>,
     /// The time of the last dial that a hint led to.
     knocked_ms: Option<u64>,
-    /// The server whose account was opened last.
+    /// The time of the next try, while such a dial is under way.
+    next_try_ms: Option<u64>,
+    /// The server whose account is being opened, and the one whose account was opened last.
+    opening_for: Option<Fingerprint>,
     account_server: Option<Fingerprint>,
     /// True if the account was looked for without the server, whether or not it was found.
-    sought_account: bool,
+    tried_offline: bool,
     /// True if the user knows that another server answers.
     told_key_changed: bool,
 }
@@ -233,6 +236,7 @@ impl ServerSide {
 
     fn dial(&mut self, cx: &mut Context) {
         self.link = Link::Dialling;
+        self.next_try_ms = None;
         cx.push(Effect::DialServer);
     }
 
@@ -241,9 +245,10 @@ impl ServerSide {
     pub(in crate::session) fn knocked(&mut self, cx: &mut Context) {
         let now_ms = cx.now_ms();
         let is_allowed = self.knocked_ms.is_none_or(|last| last + KNOCK_INTERVAL_MS <= now_ms);
-        if matches!(self.link, Link::Waiting { .. }) && is_allowed {
+        if let (Link::Waiting { until_ms }, true) = (self.link, is_allowed) {
             self.knocked_ms = Some(now_ms);
             self.dial(cx);
+            self.next_try_ms = Some(until_ms);
         }
     }
 
@@ -270,10 +275,15 @@ impl ServerSide {
         if self.link != Link::Dialling {
             return;
         }
+        if let (Unreached::NoServer(_), Some(until_ms)) = (&why, self.next_try_ms.take()) {
+            // Somebody knocked without reason: the user need not know.
+            self.link = Link::Waiting { until_ms };
+            return;
+        }
         let server = cx.config().server.clone();
         let why = match why {
             Unreached::NoServer(detail) => {
-                self.seek_account(cx);
+                self.open_offline(cx);
                 let end = if self.is_returning() { LinkEnd::Lost } else { LinkEnd::NoServer };
                 return self.try_again(cx, end, Failure::Unreached { end, server, detail });
             }
@@ -282,7 +292,7 @@ impl ServerSide {
                 let why = Failure::ServerKeyChanged { server, known, found };
                 if self.is_returning() && cx.config().classroom {
                     // The clients go on without a server while another program has its port.
-                    return self.try_again_in_vain(cx, why);
+                    return self.retry_after_key_change(cx, why);
                 }
                 why
             }

@@ -5,7 +5,7 @@ use letschat_protocol::dialogue::{Broadcast, Introduction, Notice, Request as Se
 
 use super::Expected;
 use crate::codes::LinkEnd;
-use crate::event::Event;
+use crate::event::{Event, KeyState};
 use crate::notice;
 use crate::session::{Effect, Session};
 
@@ -45,7 +45,11 @@ impl Session {
         let username = who.username.clone();
         if self.account.name() != Some(&username) {
             let receiver = self.server.scoped(who.receiver);
-            self.account.meet(&mut self.cx, &username, who.key, receiver);
+            self.account.add_introduced(&mut self.cx, &username, who.key, receiver);
+            if self.account.key_state(&username, &who.key) == KeyState::Changed {
+                self.account.note_offer(&username, who.key);
+                self.cx.notify(notice::Notice::ClientKeyChanged(username.clone()));
+            }
             self.resume_posting(&username);
         }
         if is_new {

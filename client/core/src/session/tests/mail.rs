@@ -160,6 +160,19 @@ impl TestSession {
         self.put(Input::Tick)
     }
 
+    /// Lets time pass until the server is dialled. Nobody else is reached.
+    fn wait_for_dial(&mut self) {
+        loop {
+            let effects = self.wait();
+            for (link, _) in peering::dials(&effects) {
+                self.put(Input::PeerLost { link, why: PeerLoss::Unreachable });
+            }
+            if effects.iter().any(|effect| matches!(effect, Effect::DialServer)) {
+                return;
+            }
+        }
+    }
+
     /// Ends the process and starts another one with the same disk, logged in.
     fn crash(&mut self) {
         let mut next = TestSession::new(None);

@@ -30,14 +30,14 @@ fn tables_are_read_up_to_their_limits() {
     }
     let mail = folder.read();
     let counts = [
-        (mail.outbox.len(), 30_000),
+        (mail.outbox.len(), 300_000),
         (mail.received.len(), 10_000),
         (mail.held.len(), 64),
         (mail.receipts.len(), 100_000),
         (mail.prekeys.len(), 32),
     ];
     assert!(counts.iter().all(|(read, expected)| read == expected), "{counts:?}");
-    assert_eq!(mail.outbox.last().unwrap().id, id_of(30_000));
+    assert_eq!(mail.outbox.last().unwrap().id, id_of(300_000));
     assert_eq!(mail.received.last().unwrap().through, 10_000);
     assert_eq!(mail.held.last().unwrap().number, 64);
     assert_eq!(mail.receipts.last().unwrap().id, id_of(100_000));
@@ -45,15 +45,15 @@ fn tables_are_read_up_to_their_limits() {
 }
 
 #[test]
-fn texts_of_the_outbox_are_read_up_to_17_mib() {
+fn texts_of_the_outbox_are_read_up_to_96_mib() {
     let folder = Folder::with("");
     let text = "CAST(zeroblob(16384) AS TEXT)";
     folder.execute(&format!(
         "{} INSERT INTO outbox
              SELECT n, {ID}, 'bob', 'bob', NULL, n, 1, {text}, 'waiting', NULL FROM n",
-        numbers(1_100)
+        numbers(6_200)
     ));
-    assert_eq!(folder.read().outbox.len(), 1_088);
+    assert_eq!(folder.read().outbox.len(), 6_144);
 }
 
 #[test]

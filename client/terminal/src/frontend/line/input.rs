@@ -67,6 +67,12 @@ impl Typist {
     async fn sort_out(&mut self, text: String, target: Typing) {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let count = lines.len();
+        if self.prompt_state.read_view(|view| view.session.classroom) && target == Typing::Everyone
+        {
+            // A class is asked nothing.
+            self.pasted.extend(lines.into_iter().map(|line| (literal(line), target.clone())));
+            return;
+        }
         let question = match target.conversation() {
             Some(ConversationId::Person(name)) => format!(
                 "Send {count} lines to {name}: as (o)ne message, (l)ine by line, (n)ot at all? "

@@ -24,11 +24,6 @@ fn terminate(client: &mut TestSession) -> Vec<Effect> {
     client.notice(Notice::Closing(Closing::Terminated))
 }
 
-/// Lets time pass until the server is dialled.
-fn wait_for_dial(client: &mut TestSession) {
-    while !client.wait().iter().any(|effect| matches!(effect, Effect::DialServer)) {}
-}
-
 fn say(client: &mut TestSession, text: &str) -> (RequestId, Vec<Effect>) {
     client.ask(Request::Say { to: None, text: text.into() })
 }
@@ -55,6 +50,21 @@ fn classes_are_not_taken_from_other_servers() {
     client.chat_with("bob", 2);
     let effects = client.mail_of(&BOB, 1, body);
     assert_eq!(shown(&effects), Vec::<&str>::new());
+}
+
+#[test]
+fn introduced_clients_are_saved_together_and_when_the_server_ends() {
+    let saves = |effects: &[Effect]| {
+        let is_save = |effect: &&Effect| matches!(effect, Effect::Save(Save::Peers(_)));
+        effects.iter().filter(is_save).count()
+    };
+    let mut client = in_class();
+    let one_by_one: usize =
+        (4..9).map(|n| saves(&introduce(&mut client, &format!("client{n}"), n, true))).sum();
+    client.now.boot_ms += 50;
+    assert_eq!((one_by_one, saves(&client.put(Input::Tick))), (0, 1));
+    introduce(&mut client, "last", 9, true);
+    assert_eq!(saves(&terminate(&mut client)), 1);
 }
 
 #[test]
@@ -105,7 +115,7 @@ fn message_to_everyone_is_shown_as_such() {
 }
 
 #[test]
-fn what_waits_for_somebody_away_goes_through_the_server_later() {
+fn what_waits_for_somebody_away_is_delivered_when_they_return() {
     let mut client = in_class();
     terminate(&mut client);
     let (_, effects) = say(&mut client, "hello");
@@ -113,46 +123,68 @@ fn what_waits_for_somebody_away_goes_through_the_server_later() {
         client.put(Input::PeerLost { link, why: PeerLoss::Unreachable });
     }
     assert_eq!(client.disk.mail.outbox.len(), 2);
-    wait_for_dial(&mut client);
-    client.come_in();
-    client.answer_keys_of(&BOB);
-    let body = &client.disk.sealed[0];
-    assert_eq!(
-        (body.conversation.as_str(), &body.recipients[..]),
-        ("everyone", &[name("bob")][..])
-    );
+    client.wait_for_dial();
+    let effects = client.come_in();
+    let asks_keys = |request: &ServerRequest| matches!(request, ServerRequest::Keys { .. });
+    assert!(!asks_server(&effects, asks_keys), "the server is not asked to pass it on");
+    let effects = introduce(&mut client, "bob", 2, false);
+    let [(link, _)] = dials(&effects)[..] else { panic!("{effects:?}") };
+    let effects = client.put(Input::PeerDialled { link });
+    assert_eq!(delivered_over(&effects, link)[0].conversation, "everyone");
 }
 
 #[test]
 fn client_that_is_away_for_long_does_not_fill_the_outbox() {
     let mut client = in_class();
     terminate(&mut client);
+    let mut failed = 0;
     for n in 0..1_100 {
-        let (id, effects) = say(&mut client, &format!("{n}"));
-        assert!(answer(&effects, id).is_some_and(Result::is_ok) || n >= 1_000, "{n}");
+        let (_, effects) = say(&mut client, &format!("{n}"));
+        // Bob is away, and carol is here.
+        for (link, to) in dials(&effects) {
+            let input = match to.port() {
+                6_002 => Input::PeerLost { link, why: PeerLoss::Unreachable },
+                _ => Input::PeerDialled { link },
+            };
+            client.put(input);
+        }
+        let state = (MessageState::Failed, Some(FailureCode::OutboxFull));
+        failed += states(&effects).iter().filter(|one| **one == state).count();
     }
-    assert_eq!(client.disk.mail.outbox.len(), 2_000);
+    let rows = |who: &str| client.disk.mail.outbox.iter().filter(|row| row.to == name(who)).count();
+    assert_eq!((rows("bob"), rows("carol"), failed), (1_000, 1_100, 100));
 }
 
 #[test]
 fn stranger_who_knocks_causes_one_dial_a_second() {
     let mut client = in_class();
     terminate(&mut client);
+    // The client's own next attempt comes late.
+    for _ in 0..5 {
+        client.wait_for_dial();
+        client.put(Input::ServerUnreached(Unreached::NoServer("refused".into())));
+    }
     let mut dialled = 0;
     for n in 0..50 {
         let link = LinkId::arrived(100 + n);
         let from = "127.0.0.1:9".parse().unwrap();
         client.put(Input::PeerArrived { link, key: key(99), from });
         let effects = client.put(Input::Peer { link, message: PeerMessage::Knock });
-        dialled += effects.iter().filter(|effect| matches!(effect, Effect::DialServer)).count();
+        let is_dial = |effect: &&Effect| matches!(effect, Effect::DialServer);
+        let is_dialled = effects.iter().filter(is_dial).count();
+        dialled += is_dialled;
         assert_eq!(told(&effects).len(), 0, "{effects:?}");
         let closes = |effect: &Effect| matches!(effect, Effect::ClosePeer { link: closed } if *closed == link);
         assert!(effects.iter().any(closes));
         assert_eq!(sent_to_peers(&effects), []);
-        client.put(Input::ServerUnreached(Unreached::NoServer("refused".into())));
+        if is_dialled > 0 {
+            let unreached = Unreached::NoServer("refused".into());
+            let effects = client.put(Input::ServerUnreached(unreached));
+            assert_eq!(told(&effects).len(), 0, "{effects:?}");
+        }
         client.now.boot_ms += 50;
     }
-    assert!((3..=9).contains(&dialled), "{dialled} in 2.5 s, with the client's own");
+    assert_eq!(dialled, 3, "in 2.5 s");
 }
 
 #[test]
@@ -163,7 +195,7 @@ fn another_server_on_the_port_is_told_once_and_ends_nothing() {
         || Unreached::KeyChanged { known: server_key(), found: Fingerprint::of_spki(b"x") };
     let mut told_count = 0;
     for _ in 0..5 {
-        wait_for_dial(&mut client);
+        client.wait_for_dial();
         let effects = client.put(Input::ServerUnreached(changed()));
         told_count +=
             told(&effects).iter().filter(|event| matches!(event, Event::Error { .. })).count();
@@ -171,4 +203,75 @@ fn another_server_on_the_port_is_told_once_and_ends_nothing() {
     assert_eq!(told_count, 1);
     let (_, effects) = say(&mut client, "go on");
     assert_eq!(dials(&effects).len(), 2);
+}
+
+#[test]
+fn lines_wait_for_older_ones_when_the_server_is_back() {
+    let mut client = in_class();
+    terminate(&mut client);
+    let (_, effects) = say(&mut client, "older");
+    let links: Vec<LinkId> = dials(&effects).into_iter().map(|(link, _)| link).collect();
+    let mut bodies = Vec::new();
+    for link in &links {
+        let effects = client.put(Input::PeerDialled { link: *link });
+        bodies.extend(delivered_over(&effects, *link));
+    }
+    while !client.wait().iter().any(|effect| matches!(effect, Effect::DialServer)) {}
+    client.come_in();
+    let is_broadcast = |request: &ServerRequest| matches!(request, ServerRequest::Broadcast { .. });
+    let (_, effects) = say(&mut client, "newer");
+    assert!(!asks_server(&effects, is_broadcast), "it would overtake the older one");
+    let id = bodies[0].message_id();
+    let acknowledge = |client: &mut TestSession, link| {
+        client.put(Input::Peer { link, message: PeerMessage::Delivered { id } })
+    };
+    assert!(!asks_server(&acknowledge(&mut client, links[0]), is_broadcast));
+    assert!(asks_server(&acknowledge(&mut client, links[1]), is_broadcast));
+}
+
+#[test]
+fn lines_do_not_wait_long_for_older_ones() {
+    let mut client = in_class();
+    terminate(&mut client);
+    let (_, effects) = say(&mut client, "older");
+    for (link, _) in dials(&effects) {
+        client.put(Input::PeerDialled { link });
+    }
+    while !client.wait().iter().any(|effect| matches!(effect, Effect::DialServer)) {}
+    client.come_in();
+    say(&mut client, "newer");
+    client.now.boot_ms += 2_000;
+    let effects = client.put(Input::Tick);
+    assert!(asks_server(&effects, |request| matches!(request, ServerRequest::Broadcast { .. })));
+}
+
+#[test]
+fn line_has_the_same_limits_with_and_without_the_server() {
+    let mut client = in_class();
+    for is_alone in [false, true] {
+        if is_alone {
+            terminate(&mut client);
+        }
+        for (text, expected) in
+            [("x".repeat(901), "text_too_long"), ("bell\u{7}".into(), "text_invalid")]
+        {
+            let (id, effects) = say(&mut client, &text);
+            assert_eq!(code(&effects, id), expected, "{is_alone}");
+        }
+    }
+    let (_, effects) = say(&mut client, "a\ttab");
+    let link = dials(&effects)[0].0;
+    let effects = client.put(Input::PeerDialled { link });
+    let text = Content::Text("a    tab".into());
+    assert_eq!(delivered_over(&effects, link)[0].content, text);
+}
+
+#[test]
+fn another_key_of_a_client_is_told() {
+    let mut client = in_class();
+    let effects = introduce(&mut client, "bob", 9, false);
+    assert_eq!(notices(&effects), [NoticeCode::ClientKeyChanged]);
+    let (id, effects) = client.ask(Request::Trust("bob".into()));
+    assert!(answer(&effects, id).unwrap().is_ok());
+    assert_eq!(client.session.peers()[&name("bob")].key, key(9));
 }

@@ -128,7 +128,7 @@ fn server_that_is_back_gets_what_was_not_acknowledged() {
     let link = dials(&effects)[0].0;
     let effects = client.put(Input::PeerDialled { link });
     let body = delivered_over(&effects, link).remove(0);
-    client.wait();
+    client.wait_for_dial();
     let effects = client.come_in();
     let asks_keys = |request: &ServerRequest| matches!(request, ServerRequest::Keys { .. });
     assert!(!asks_server(&effects, asks_keys), "it may still be acknowledged");
@@ -160,7 +160,7 @@ fn message_that_also_comes_through_the_server_is_shown_once() {
     let mut client = without_server();
     let body = BOB.text(1, "hello");
     client.delivery_of(&BOB, &body);
-    client.wait();
+    client.wait_for_dial();
     client.come_in();
     let effects = client.mail_of(&BOB, 1, body.clone());
     assert_eq!(shown(&effects), Vec::<&str>::new());
@@ -240,4 +240,77 @@ fn known_person_who_is_back_gets_what_waits_where_they_are() {
     let effects = client.put(Input::Peer { link, message: PeerMessage::Here { port: 4499 } });
     let [(_, to)] = dials(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(to, "10.0.0.77:4499".parse().unwrap());
+}
+
+#[test]
+fn trusted_new_key_ends_deliveries_to_the_old_one() {
+    let mut client = without_server();
+    let (_, effects) = client.send("bob", "hello");
+    let link = dials(&effects)[0].0;
+    let effects = client.put(Input::PeerDialled { link });
+    let body = delivered_over(&effects, link).remove(0);
+    acknowledge(&mut client, link, &body);
+    client.delivery_of(&OTHER_BOB, &OTHER_BOB.text(1, "a new device"));
+    client.wait_for_dial();
+    client.come_in();
+    client.mail_of(&OTHER_BOB, 1, OTHER_BOB.text(1, "a new device"));
+    client.ask(Request::Trust("bob".into()));
+    client.put(Input::ServerLost);
+    let (_, effects) = client.send("bob", "secret");
+    assert_eq!(delivered_over(&effects, link), [], "the device with the old key");
+}
+
+#[test]
+fn block_ends_deliveries_once_the_link_is_lost() {
+    let mut client = without_server();
+    let (_, effects) = client.send("bob", "hello");
+    let link = dials(&effects)[0].0;
+    client.put(Input::PeerDialled { link });
+    client.ask(Request::Block { who: "bob".into(), on: true });
+    assert_eq!(client.disk.mail.outbox.len(), 1, "it may have arrived");
+    let effects = client.put(Input::PeerLost { link, why: PeerLoss::Broken });
+    assert_eq!(states(&effects), [(MessageState::Failed, Some(FailureCode::Blocked))]);
+    assert_eq!(client.disk.mail.outbox, []);
+}
+
+#[test]
+fn stalled_front_end_repeats_no_deliveries() {
+    let mut client = without_server();
+    let (_, effects) = client.send("bob", "hello");
+    let link = dials(&effects)[0].0;
+    client.put(Input::PeerDialled { link });
+    // Acknowledgements are not read while the front end is behind.
+    client.put(Input::Backlog(Backlog::Peers));
+    client.now.boot_ms += 300_000;
+    let closes = |effect: &Effect| matches!(effect, Effect::ClosePeer { .. });
+    assert!(!client.put(Input::Tick).iter().any(closes));
+    client.put(Input::Backlog(Backlog::None));
+    client.now.boot_ms += 29_000;
+    assert!(!client.put(Input::Tick).iter().any(closes));
+    client.now.boot_ms += 1_000;
+    assert!(client.put(Input::Tick).iter().any(closes));
+}
+
+#[test]
+fn address_is_told_before_the_first_message() {
+    let mut client = without_server();
+    let (_, effects) = client.send("bob", "hello");
+    let link = dials(&effects)[0].0;
+    let effects = client.put(Input::PeerDialled { link });
+    let first = sent_to_peers(&effects).into_iter().next();
+    assert_eq!(first, Some((link, &PeerMessage::Here { port: 4401 })));
+}
+
+#[test]
+fn account_opened_offline_is_not_used_at_another_server() {
+    let mut client = TestSession::with(None, Some(Fingerprint::of_spki(b"earlier")), false);
+    client.ask(log_in(Some("alice")));
+    client.put(Input::ServerUnreached(Unreached::NoServer("refused".into())));
+    client.open_account();
+    client.send("bob", "hello");
+    client.wait_for_dial();
+    // The user has named another key for this address.
+    let effects = client.reach();
+    let opens = |effect: &Effect| matches!(effect, Effect::OpenAccount { server, is_offline: false, .. } if *server == server_key());
+    assert!(effects.iter().any(opens), "{effects:?}");
 }
