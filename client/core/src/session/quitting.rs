@@ -17,7 +17,7 @@ pub(super) struct Quitting {
 
 impl Quitting {
     /// Returns true once nothing more is begun.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn has_left_server(&self) -> bool {
         self.has_left_server
     }
 

@@ -55,7 +55,7 @@ enum State {
     Down {
         retry_ms: Option<u64>,
     },
-    Dialling,
+    Dialling(LinkId),
     Up(Up),
 }
 
@@ -110,8 +110,8 @@ impl Peering {
     /// Forgets the link to a person. Returns it.
     fn forget(&mut self, who: &Username) -> Option<LinkId> {
         match self.people.remove(who)?.state {
-            State::Up(up) => Some(up.link),
-            _ => None,
+            State::Down { .. } => None,
+            State::Dialling(link) | State::Up(Up { link, .. }) => Some(link),
         }
     }
 
@@ -119,7 +119,7 @@ impl Peering {
     pub(super) fn is_active(&self) -> bool {
         self.people.values().any(|person| match &person.state {
             State::Down { .. } => false,
-            State::Dialling => true,
+            State::Dialling(_) => true,
             State::Up(up) => !up.in_flight.is_empty(),
         })
     }
@@ -148,14 +148,14 @@ impl Peering {
         }
     }
 
-    /// Notes an attempt. Returns false if none can be made now.
-    fn begin(&mut self, who: &Username) -> bool {
-        let person = self.people.entry(who.clone()).or_default();
-        let can_dial = matches!(person.state, State::Down { retry_ms: None });
-        if can_dial {
-            person.state = State::Dialling;
-        }
-        can_dial
+    /// Returns true if an attempt can be made now.
+    fn can_dial(&self, who: &Username) -> bool {
+        let is_ready = |person: &Person| matches!(person.state, State::Down { retry_ms: None });
+        self.people.get(who).is_none_or(is_ready)
+    }
+
+    fn dialling(&mut self, who: &Username, link: LinkId) {
+        self.people.entry(who.clone()).or_default().state = State::Dialling(link);
     }
 
     fn came_up(&mut self, who: &Username, link: LinkId, now_ms: u64) {
@@ -187,7 +187,7 @@ impl Peering {
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let due_ms = |person: &Person| match &person.state {
             State::Down { retry_ms } => *retry_ms,
-            State::Dialling => None,
+            State::Dialling(_) => None,
             State::Up(up) => (!self.is_held).then_some(up.due_ms()),
         };
         self.people.values().filter_map(due_ms).min()
@@ -203,7 +203,7 @@ impl Peering {
                 State::Up(up) if up.due_ms() <= now_ms && !self.is_held => {
                     over.push((who.clone(), up.link, up.in_flight.is_empty()));
                 }
-                State::Dialling | State::Up(_) => {}
+                State::Dialling(_) | State::Up(_) => {}
             }
         }
         over
@@ -222,7 +222,7 @@ impl Session {
     /// people.
     pub(super) fn deliver_to_peers(&mut self) {
         if self.account.opened().is_none()
-            || self.quitting.as_ref().is_some_and(|one| one.is_over())
+            || self.quitting.as_ref().is_some_and(|one| one.has_left_server())
         {
             return;
         }
@@ -237,9 +237,10 @@ impl Session {
         let Some(KnownPeer { key, receiver: Some(receiver), .. }) = self.account.peer(who) else {
             return false;
         };
-        let can_dial = self.mail.peering.begin(who);
+        let can_dial = self.mail.peering.can_dial(who);
         if can_dial {
-            self.cx.dial(LinkUse::Deliver(who.clone()), receiver, key);
+            let link = self.cx.dial(LinkUse::Deliver(who.clone()), receiver, key);
+            self.mail.peering.dialling(who, link);
         }
         can_dial
     }

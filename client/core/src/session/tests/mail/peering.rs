@@ -261,6 +261,21 @@ fn trusted_new_key_ends_deliveries_to_the_old_one() {
 }
 
 #[test]
+fn trusted_new_key_ends_a_dial_to_the_old_one() {
+    let mut client = without_server();
+    let (_, effects) = client.send("bob", "secret");
+    let link = dials(&effects)[0].0;
+    // Bob's new key comes through the server while the old device is dialled.
+    while !client.wait().iter().any(|effect| matches!(effect, Effect::DialServer)) {}
+    client.come_in();
+    client.mail_of(&OTHER_BOB, 1, OTHER_BOB.text(1, "a new device"));
+    client.ask(Request::Trust("bob".into()));
+    client.put(Input::ServerLost);
+    let effects = client.put(Input::PeerDialled { link });
+    assert_eq!(delivered_over(&effects, link), [], "the device with the old key");
+}
+
+#[test]
 fn block_ends_deliveries_once_the_link_is_lost() {
     let mut client = without_server();
     let (_, effects) = client.send("bob", "hello");
