@@ -65,7 +65,8 @@ impl Rogue {
 }
 
 impl RogueLink {
-    fn dial(to: SocketAddr, identity: &Identity) -> RogueLink {
+    /// Dials a receiver.
+    pub fn dial(to: SocketAddr, identity: &Identity) -> RogueLink {
         let tcp = TcpStream::connect(to).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let own = tls::raw_key(identity.public_key(), identity).unwrap();

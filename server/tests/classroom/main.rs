@@ -161,6 +161,7 @@ fn stop_without_a_commit_ends_without_a_farewell() {
     let data = tempfile::tempdir().unwrap();
     let mut server = Classroom::start(data.path(), &[]);
     let mut one = Client::join(&server, "1");
+    assert_eq!(one.hears_of(), ("1".into(), true));
     let store = rusqlite::Connection::open(data.path().join("letschat.sqlite")).unwrap();
     store.execute_batch("BEGIN IMMEDIATE").unwrap();
     one.sends(&say("kept or not"));

@@ -1,10 +1,15 @@
 //! Names of others, ports of others, and another server.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use letschat_protocol::identity::Identity;
+use letschat_protocol::peer::PeerMessage;
 
 use super::*;
 use letschat_tests::programs::{Running, program_by, without_settings};
+use letschat_tests::rogue::RogueLink;
 
 fn run_in_class(server: &TestServer, id: &str, ports: (u16, u16), data: &TempDir) -> Running {
     let mut command = program_by(&[], "letschat");
@@ -89,4 +94,33 @@ fn another_server_on_the_port_gets_nobody() {
             .wait_within(Duration::from_secs(10), |line| line["event"] == "logged_in")
             .unwrap();
     }
+}
+
+#[test]
+fn stranger_who_knocks_causes_few_dials_and_no_word() {
+    let (mut server, mut class) = class_of(1);
+    exit(&mut server, &mut class);
+    // Whoever listens in the server's place proves no key.
+    let listener = TcpListener::bind(server.address).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let receiver = SocketAddr::from((Ipv4Addr::LOCALHOST, class[0].ports.1));
+    let began = Instant::now();
+    let mut dials = 0;
+    while began.elapsed() < Duration::from_secs(4) {
+        let identity = Identity::generate().unwrap();
+        RogueLink::dial(receiver, &identity).says([PeerMessage::Knock]);
+        while let Ok((link, _)) = listener.accept() {
+            drop(link);
+            dials += 1;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    // One dial a second by KNOCK, and the attempts of the client itself.
+    assert!((3..=10).contains(&dials), "{dials} dials");
+    let client = &mut class[0].client;
+    client.ok("status", json!({}));
+    let told: Vec<Value> = client.all(|line| line.get("event").is_some());
+    let told: Vec<&str> = told.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    let end = told.iter().position(|event| *event == "disconnected").unwrap();
+    assert!(told[end + 1..].iter().all(|event| *event == "retrying"), "{told:?}");
 }
