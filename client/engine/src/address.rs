@@ -35,7 +35,7 @@ pub enum AddressError {
     /// A number stands where a host is expected.
     #[error(
         "{0} is a port alone; a server is named by HOST:PORT, as in 127.0.0.1:{0}, and this \
-         client's own port by --peer-port"
+         client's own port by --peer-port; in a classroom, ID, PORT1 and PORT2 are given"
     )]
     PortAlone(u16),
     /// One port follows the colon, and another stands beside it.

@@ -1,5 +1,6 @@
 //! Talk with the server and without it.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -82,6 +83,21 @@ fn killed_client_gets_what_it_missed_when_it_is_back() {
     class.push(third);
     all_talk(&mut class, "after");
     assert_eq!(class[2].count("is 3 there?"), 1);
+}
+
+#[test]
+fn killed_client_does_not_show_again_what_it_has_shown() {
+    let (server, mut class) = class_of(2);
+    class[0].says("before");
+    class[1].hears("1", "before");
+    thread::sleep(Duration::from_millis(500));
+    class[1].client.process.kill();
+    class[0].says("meanwhile");
+    let mut second = class.pop().unwrap().killed_and_back(&server);
+    second.hears("1", "meanwhile");
+    class.push(second);
+    all_talk(&mut class, "after");
+    assert_eq!((class[1].count("before"), class[1].count("meanwhile")), (0, 1));
 }
 
 #[test]

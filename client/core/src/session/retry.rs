@@ -3,7 +3,7 @@
 //! | reason | reaction |
 //! |---|---|
 //! | link lost, server terminated, silent, not reading | comes back, on the schedule [`SOON`] |
-//! | busy, no server found | tries again on the schedule [`LATER`], then gives up and asks |
+//! | busy, no server found | tries again on the schedule [`LATER`], then gives up and asks; in a classroom, comes for an absent server as above |
 //! | idle | waits for its user, whose next request logs in again by key; comes back at once if it was asked to |
 //! | kicked, penalty, replaced, wrong answers, too slow, flood | waits for its user |
 //! | key changed, key unknown, login refused | stops and explains: no link ended, so nothing is tried |

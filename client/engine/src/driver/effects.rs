@@ -31,7 +31,7 @@ const MAX_CLOSING: usize = 64;
 
 /// The longest delay until a new log position is on disk. A crash then repeats a few broadcasts,
 /// but a write for each would cost a disk flush per broadcast.
-const POSITION_DELAY_MS: u64 = 1_000;
+const POSITION_DELAY_MS: u64 = 100;
 
 impl Running<'_> {
     pub(super) fn perform(&mut self, effect: Effect) {

@@ -188,7 +188,7 @@ async fn handshake(
     let mut step = Step::Connect;
     let secured = within(HANDSHAKE_TIMEOUT, async {
         let stream = match local_port {
-            Some(port) => connect_from(port, address).await?,
+            Some(port) => connect_from(port, address).await.map_err(|error| named(port, error))?,
             None => TcpStream::connect(address).await?,
         };
         step = Step::Handshake;
@@ -213,6 +213,17 @@ async fn connect_from(port: u16, to: SocketAddr) -> io::Result<TcpStream> {
     match stream.get_ref().take_error()? {
         Some(error) => Err(error),
         None => Ok(stream.into()),
+    }
+}
+
+/// Names the port in an error that says that it is taken.
+fn named(port: u16, error: io::Error) -> io::Error {
+    match error.kind() {
+        kind @ (io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
+            let why = format!("this client's port {port} is in use, or was a moment ago");
+            io::Error::new(kind, why)
+        }
+        _ => error,
     }
 }
 
@@ -250,9 +261,6 @@ fn unreached(error: &io::Error) -> Unreached {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => {
-            "this client's port for the server is in use, or was a moment ago".into()
-        }
         io::ErrorKind::TimedOut => "there was no answer in time".into(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             "there is no way to that address".into()

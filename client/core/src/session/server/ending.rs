@@ -40,7 +40,10 @@ impl ServerSide {
 
     pub(super) fn try_again(&mut self, cx: &mut Context, reason: LinkEnd, why: Failure) {
         let action = reason.action(cx.config().return_after_idle);
+        let is_absent = reason == LinkEnd::NoServer;
         let action = match action {
+            // A client of a classroom may start before its server.
+            Action::TryLater if is_absent && cx.config().classroom => Action::Return,
             // A client that never logged in gives up early. One that was logged in comes back.
             Action::Return if !self.is_returning() => Action::TryLater,
             action => action,
@@ -53,7 +56,8 @@ impl ServerSide {
         let jitter = cx.jitter();
         let next = self.retries.fail(cx.now_ms(), action, jitter);
         let may_try = |attempt: u32| {
-            action != Action::TryLater || cx.config().tries.is_none_or(|tries| attempt < tries)
+            let is_limited = action == Action::TryLater || is_absent;
+            !is_limited || cx.config().tries.is_none_or(|tries| attempt < tries)
         };
         let Some((attempt, wait)) = next.filter(|(attempt, _)| may_try(*attempt)) else {
             // The user has been told the server's reason, but the waiting requests have not been
@@ -65,7 +69,8 @@ impl ServerSide {
         };
         self.link = Link::Waiting { until_ms: cx.now_ms() + wait };
         // The end of a link has been reported already. An absent or full server has not.
-        let why = (action != Action::Return).then_some(why);
+        let is_news = action != Action::Return || (is_absent && attempt == 1);
+        let why = is_news.then_some(why);
         cx.tell(Event::Retrying { reason, attempt, in_ms: wait, why });
     }
 

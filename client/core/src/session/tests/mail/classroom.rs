@@ -206,6 +206,26 @@ fn another_server_on_the_port_is_told_once_and_ends_nothing() {
 }
 
 #[test]
+fn client_that_starts_first_waits_for_the_server() {
+    let mut client = TestSession::with(None, None, true);
+    let mut effects = client.ask(log_in(Some("alice"))).1;
+    let (mut reasons, mut longest_ms) = (0, 0);
+    for _ in 0..20 {
+        let tried_ms = client.now.boot_ms;
+        effects.extend(client.put(Input::ServerUnreached(Unreached::NoServer("refused".into()))));
+        reasons += told(&effects)
+            .iter()
+            .filter(|event| matches!(event, Event::Retrying { why: Some(_), .. }))
+            .count();
+        client.wait_for_dial();
+        effects.clear();
+        longest_ms = longest_ms.max(client.now.boot_ms - tried_ms);
+    }
+    assert_eq!(reasons, 1, "the reason is told once");
+    assert!(longest_ms <= 4_800, "{longest_ms} ms");
+}
+
+#[test]
 fn lines_wait_for_older_ones_when_the_server_is_back() {
     let mut client = in_class();
     terminate(&mut client);
