@@ -2,7 +2,8 @@
 //!
 //! Bodies are signed and verified, but not sealed: sealing is random, and the same seed has to give the same world.
 
-use letschat_core::mail::{Arrived, MailChange, StoredMail, StoredPrekey};
+use letschat_core::conversation::ConversationId;
+use letschat_core::mail::{Arrived, MailChange, Stage, StoredMail, StoredPrekey};
 use letschat_core::session::Input;
 use letschat_protocol::body::Body;
 use letschat_protocol::dialogue::Mail;
@@ -12,6 +13,10 @@ use letschat_protocol::prekey::{PrekeyPublic, Suite};
 use letschat_protocol::username::Username;
 
 use crate::server::fingerprint;
+use crate::world::{Plan, World};
+
+/// The time that a commit takes in a classroom.
+const COMMIT_MS: u64 = 8;
 
 /// The file of an account, which outlives the client.
 #[derive(Debug, Default)]
@@ -26,7 +31,7 @@ impl Disk {
         self.mail.clone()
     }
 
-    pub(crate) fn commit(&mut self, changes: &[MailChange]) {
+    fn commit(&mut self, changes: &[MailChange]) {
         changes.iter().for_each(|change| self.mail.apply(change));
     }
 
@@ -36,6 +41,13 @@ impl Disk {
         let prekey = StoredPrekey { key, created_ms, until_ms, published: None };
         self.mail.prekeys.push(prekey);
         Input::PrekeyMade(Some(prekey))
+    }
+
+    /// Returns the texts of the messages to everyone that wait for somebody.
+    pub(crate) fn waiting_for_everyone(&self) -> Vec<String> {
+        let outbox = self.mail.outbox.iter();
+        let waiting = outbox.filter(|message| message.conversation == ConversationId::Everyone);
+        waiting.map(|message| format!("{:?} to {}", message.text, message.to)).collect()
     }
 
     fn has_prekey(&self, key: &PrekeyPublic) -> bool {
@@ -64,6 +76,21 @@ impl Disk {
         let body = Body::verify(&envelope.sealed_body, &fingerprint())?;
         assert_eq!(body.sender, mail.sender);
         Ok(body)
+    }
+}
+
+impl World {
+    /// Records changes. In a classroom a new message may meet a full disk.
+    pub(crate) fn commit(&mut self, person: usize, commit: u64, changes: &[MailChange]) {
+        let is_class = self.plan == Plan::Classroom;
+        let is_new = matches!(changes, [MailChange::Outgoing(message), ..] if message.stage == Stage::Waiting);
+        let fails = is_class && is_new && self.faults.store_failure > 0 && self.chance(5);
+        let result = if fails { Err("disk full".into()) } else { Ok(()) };
+        if !fails {
+            self.people[person].disk.commit(changes);
+        }
+        let after_ms = if is_class { COMMIT_MS } else { 0 };
+        self.engine(person, after_ms, Input::Committed { commit, result });
     }
 }
 

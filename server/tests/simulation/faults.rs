@@ -15,12 +15,16 @@ pub(crate) struct Faults {
     pub(crate) latency_ms: u64,
     pub(crate) store_ms: u64,
     pub(crate) store_failure: u64,
+    /// The time that a front end takes to display an event.
+    pub(crate) display_ms: u64,
 }
 
 /// A fault of the simulation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     ServerDies,
+    /// The operator stops the server.
+    ServerStops,
     ServerStarts,
     ClientDies(usize),
     ServerLinkBreaks(usize),
@@ -34,7 +38,7 @@ pub(crate) enum Fault {
     Healing,
 }
 
-/// A fault that took effect: it hit a message, link, address, commit or clock.
+/// A fault that took effect: it hit a message, link, address, commit or clock. Knocks count as such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hit {
     DatagramLost,
@@ -53,10 +57,16 @@ pub(crate) enum Hit {
     ClockWentBackAnHour,
     ClockWentOnADay,
     ClockWentBackADay,
+    /// A classroom's server stopped in order.
+    ServerStopped,
+    /// It knocked after a start, and the client dialled at once.
+    KnockHelped,
+    /// It knocked at the address of a client that was down.
+    KnockRefused,
 }
 
 impl Hit {
-    /// All kinds.
+    /// All kinds outside of a classroom.
     pub(crate) const ALL: &[Hit] = &[
         Hit::DatagramLost,
         Hit::DatagramDoubled,
@@ -74,6 +84,17 @@ impl Hit {
         Hit::ClockWentBackAnHour,
         Hit::ClockWentOnADay,
         Hit::ClockWentBackADay,
+    ];
+
+    /// The kinds that matter to a classroom.
+    pub(crate) const CLASSROOM: &[Hit] = &[
+        Hit::ServerDied,
+        Hit::ServerStopped,
+        Hit::ClientDied,
+        Hit::ServerLinkBroke,
+        Hit::PeerLinkBroke,
+        Hit::PeerLinkStalled,
+        Hit::KnockHelped,
     ];
 }
 
@@ -103,6 +124,8 @@ impl Faults {
             latency_ms: random.u64(1..150),
             store_ms: random.u64(1..400),
             store_failure: random.u64(0..8),
+            // A front end of a classroom may be slower than a link that comes back.
+            display_ms: if plan == Plan::Classroom && random.bool() { 2_000 } else { 5 },
         }
     }
 
@@ -113,6 +136,7 @@ impl Faults {
         latency_ms: 1,
         store_ms: 1,
         store_failure: 0,
+        display_ms: 5,
     };
 }
 
@@ -122,9 +146,13 @@ impl World {
         if self.plan != Plan::FewPlaces {
             for _ in 0..self.how_often(3) {
                 let dies = self.random.u64(15_000..FAULTY_MS - 30_000);
-                self.at(dies, Event::Fault(Fault::ServerDies));
+                let is_class = self.plan == Plan::Classroom;
+                let stops = is_class && self.chance(50);
+                let fault = if stops { Fault::ServerStops } else { Fault::ServerDies };
+                self.at(dies, Event::Fault(fault));
                 // Now and then it stays away for long.
-                let most = if self.chance(25) { 120_000 } else { 25_000 };
+                let is_long = self.chance(if is_class { 60 } else { 25 });
+                let most = if is_long { 120_000 } else { 25_000 };
                 let back = dies + self.random.u64(100..most);
                 self.at(back, Event::Fault(Fault::ServerStarts));
             }
@@ -168,6 +196,7 @@ impl World {
     pub(crate) fn fault(&mut self, fault: Fault) {
         match fault {
             Fault::ServerDies => self.server_dies(),
+            Fault::ServerStops => self.server_stops(),
             Fault::ServerStarts => self.server_starts(),
             Fault::ClientDies(person) => self.client_dies(person),
             Fault::ServerLinkBreaks(person) => self.break_server_link(person),
@@ -194,8 +223,8 @@ impl World {
     }
 
     fn heal(&mut self) {
-        let Faults { latency_ms, store_ms, .. } = self.faults;
-        self.faults = Faults { latency_ms, store_ms, ..Faults::NONE };
+        let Faults { latency_ms, store_ms, display_ms, .. } = self.faults;
+        self.faults = Faults { latency_ms, store_ms, display_ms, ..Faults::NONE };
         for person in &mut self.people {
             person.blocked_until_ms = 0;
         }

@@ -6,9 +6,13 @@ use letschat_core::conversation::{MessageState, Via};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
+use crate::classroom::ClassHistory;
+
 /// A person's observations and actions, for the promises.
 #[derive(Default)]
 pub(crate) struct History {
+    /// The lines to everyone in a classroom.
+    pub(crate) class: ClassHistory,
     /// The own messages.
     pub(crate) own: BTreeMap<MessageId, Own>,
     /// Others' messages, as they were shown.

@@ -12,6 +12,7 @@
 //! * [`store`] – the persistent data
 //! * [`mailbox`] – the mailboxes of the store
 //! * [`people`] – the clients and the actions of their users
+//! * [`classroom`] – a class, whose lines go to everyone with and without the server
 //! * [`history`] – the observations and actions of each person
 //! * [`disk`] – a client's file, and the sealing of envelopes
 //! * [`peers`] – links between clients
@@ -22,6 +23,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ages;
+mod classroom;
 mod disk;
 mod faults;
 mod history;
@@ -46,6 +48,9 @@ const SEEDS: u64 = 1_000;
 
 /// The number of seeds of long worlds, which simulate an hour and a quarter and are slow.
 const LONG_SEEDS: u64 = 60;
+
+/// The number of seeds of classrooms.
+const CLASS_SEEDS: u64 = 200;
 
 /// Seeds that failed once.
 const KEPT: &[u64] = &[132, 233, 604];
@@ -127,6 +132,16 @@ fn everything_expires_in_time_under_a_jumping_wall_clock() {
     println!("{seen}");
     if seeds.len() > 1 {
         seen.assert_that_things_expired();
+    }
+}
+
+#[test]
+fn class_hears_every_line_once_with_and_without_its_server() {
+    let seeds = seeds(CLASS_SEEDS);
+    let seen = play_all(&seeds, Plan::Classroom);
+    println!("{seen}");
+    if seeds.len() > 1 {
+        seen.assert_that_the_class_was_worth_it();
     }
 }
 

@@ -32,6 +32,14 @@ struct End {
     stalled_until_ms: u64,
 }
 
+impl PeerWires {
+    /// Returns the id of a link that arrives and that is not simulated as a wire.
+    pub(crate) fn arriving(&mut self) -> LinkId {
+        self.made += 1;
+        LinkId::arrived(self.made)
+    }
+}
+
 impl World {
     pub(crate) fn dial_peer(
         &mut self,
@@ -41,7 +49,8 @@ impl World {
         expected: PublicKey,
     ) {
         let delay = self.latency();
-        let there = self.people.iter().position(|other| other.address() == to.ip());
+        let there =
+            self.people.iter().position(|other| other.address() == to.ip() && !other.is_down);
         let key_of = |world: &World, person: usize| world.people[person].public_key();
         let Some(other) = there.filter(|other| key_of(self, *other) == expected) else {
             let life = self.people[person].life;

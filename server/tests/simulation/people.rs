@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use letschat_core::codes::{FailureCode, LinkEnd};
-use letschat_core::conversation::{MessageState, Via};
+use letschat_core::conversation::{ConversationId, MessageState, Via};
 use letschat_core::event::{Event as Told, RequestKind};
 use letschat_core::failure::Failure;
 use letschat_core::session::{
@@ -17,14 +17,12 @@ use letschat_protocol::dialogue::{Closing, FromServer, Notice, Secret, SessionId
 use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::username::Username;
 
+use crate::classroom::line_of;
 use crate::disk::{self, Disk};
 use crate::faults::Hit;
 use crate::history::{ChatHistory, Heard, History, Own};
 use crate::server::{WireId, fingerprint};
 use crate::world::{Event, Plan, World};
-
-/// The time that a front end takes to display an event.
-const DISPLAY_MS: u64 = 5;
 
 /// A user's action.
 #[derive(Debug, Clone)]
@@ -55,6 +53,8 @@ pub(crate) struct Person {
     pub(crate) disk: Disk,
     /// The number of this run of the client.
     pub(crate) life: u64,
+    /// In a classroom, true until the client runs again.
+    pub(crate) is_down: bool,
     pub(crate) wire: Option<WireId>,
     /// Counts dials and hang-ups, so that the answer to an old dial is ignored.
     pub(crate) dials: u64,
@@ -73,7 +73,7 @@ pub(crate) struct Person {
     pub(crate) history: History,
 }
 
-fn session(seed: u64, known_server: Option<Fingerprint>) -> Session {
+fn session(seed: u64, known_server: Option<Fingerprint>, plan: Plan) -> Session {
     Session::new(SessionConfig {
         server: "simulated:4400".into(),
         port: 4401,
@@ -81,24 +81,25 @@ fn session(seed: u64, known_server: Option<Fingerprint>) -> Session {
         tries: None,
         return_after_idle: true,
         known_server,
-        classroom: false,
+        classroom: plan == Plan::Classroom,
         seed,
     })
 }
 
 impl Person {
-    pub(crate) fn new(number: usize, seed: u64) -> Person {
+    pub(crate) fn new(number: usize, seed: u64, plan: Plan) -> Person {
         let mut secret = [number as u8 + 1; 32];
         secret[..8].copy_from_slice(&seed.to_be_bytes());
         Person {
             number,
             name: format!("person{number}").parse().unwrap(),
-            session: session(seed, None),
+            session: session(seed, None, plan),
             identity: Arc::new(Identity::from_seed(&secret)),
             peers: BTreeMap::new(),
             position: LogPosition::default(),
             disk: Disk::default(),
             life: 0,
+            is_down: false,
             wire: None,
             dials: 0,
             datagrams: None,
@@ -156,8 +157,10 @@ impl World {
                 }
             }
             Act::LogIn => {
-                let (username, password) = (who.name.to_string(), who.password());
-                Request::Login { username: Some(username), password: Some(password), take: false }
+                who.is_down = false;
+                let username = Some(who.name.to_string());
+                let password = (self.plan != Plan::Classroom).then(|| who.password());
+                Request::Login { username, password, take: false }
             }
             Act::Broadcast => Request::Broadcast(text),
             Act::Connect(other) if other == person => return,
@@ -185,6 +188,9 @@ impl World {
             Act::Quit => Request::Quit,
         };
         let who = &mut self.people[person];
+        if let Some(text) = line_of(&request).filter(|_| self.plan == Plan::Classroom) {
+            who.history.class.typed(text, who.session.peers());
+        }
         who.requests += 1;
         let id = RequestId(who.requests);
         who.open_requests.insert(id, request.clone());
@@ -255,7 +261,7 @@ impl World {
                 };
                 // Answered after the other effects, as the real driver does.
                 let opened = Input::Account(Ok(account));
-                self.engine(person, opened);
+                self.engine(person, 0, opened);
             }
             Effect::Finished => {
                 self.people[person].history.quits += 1;
@@ -271,31 +277,28 @@ impl World {
             Effect::SendPeer { link, message } => self.say_to_peer(person, link, message),
             Effect::ClosePeer { link } => self.hang_up_peer(person, link),
             Effect::Answer { id, result } => self.answered(person, id, result),
-            Effect::Commit { commit, changes } => {
-                self.people[person].disk.commit(&changes);
-                self.engine(person, Input::Committed { commit, result: Ok(()) });
-            }
+            Effect::Commit { commit, changes } => self.commit(person, commit, &changes),
             Effect::Seal { body, recipients } => {
                 let sealed = disk::seal(&body, &self.people[person].identity, &recipients);
-                self.engine(person, sealed);
+                self.engine(person, 0, sealed);
             }
             Effect::MakePrekey { created_ms, until_ms } => {
                 let made = self.people[person].disk.make_prekey(created_ms, until_ms);
-                self.engine(person, made);
+                self.engine(person, 0, made);
             }
             Effect::Tell(told) => self.told(person, told),
             Effect::Display(told, displayed) => {
                 self.told(person, told);
                 let life = self.people[person].life;
-                self.at(DISPLAY_MS, Event::Displayed { person, life, displayed });
+                self.at(self.faults.display_ms, Event::Displayed { person, life, displayed });
             }
         }
     }
 
     /// Answers an effect after the other effects, as the real driver does.
-    fn engine(&mut self, person: usize, input: Input) {
+    pub(crate) fn engine(&mut self, person: usize, after_ms: u64, input: Input) {
         let life = self.people[person].life;
-        self.at(0, Event::Engine { person, life, input: Box::new(input) });
+        self.at(after_ms, Event::Engine { person, life, input: Box::new(input) });
     }
 
     pub(crate) fn engine_answered(&mut self, person: usize, life: u64, input: Input) {
@@ -309,6 +312,9 @@ impl World {
         let request = self.people[person].open_requests.remove(&id);
         let request = request.expect("a request is answered exactly once");
         self.people[person].answered += 1;
+        if let Some(text) = line_of(&request).filter(|_| self.plan == Plan::Classroom) {
+            self.people[person].history.class.answered(text, &result);
+        }
         match (request, result) {
             (Request::SignUp { .. }, Ok(_)) => self.at(50, Event::Act { person, act: Act::LogIn }),
             (Request::SignUp { .. }, Err(failure)) => {
@@ -323,7 +329,7 @@ impl World {
                 let back = 1_000 + self.random.u64(0..20_000);
                 self.at(back, Event::Act { person, act: Act::LogIn });
             }
-            (Request::Broadcast(text), Ok(_)) => {
+            (Request::Broadcast(text) | Request::Say { text, .. }, Ok(Reply::Broadcast { .. })) => {
                 self.people[person].history.acknowledged.insert(text);
             }
             (
@@ -343,6 +349,14 @@ impl World {
         match told {
             Told::Broadcast { from, number, text, time_ms, .. } => {
                 who.history.shown.push((number, from, time_ms, text));
+            }
+            Told::Message { conversation: ConversationId::Everyone, from, id, text, .. } => {
+                who.history.class.shown(from, id, text);
+            }
+            Told::MessageState {
+                conversation: ConversationId::Everyone, id, to, state, ..
+            } => {
+                who.history.class.state_told(id, to.expect("each is told apart"), state);
             }
             Told::Message { own: true, id, conversation, text, via, .. } => {
                 let to = conversation.person().expect("it is to a person").clone();
@@ -442,8 +456,9 @@ impl World {
         self.hang_up_server(person);
         let seed = self.random.u64(..);
         let who = &mut self.people[person];
-        who.session = session(seed, Some(fingerprint()));
+        who.session = session(seed, Some(fingerprint()), self.plan);
         who.life += 1;
+        who.is_down = self.plan == Plan::Classroom;
         who.datagrams = None;
         who.tick_at = None;
         who.open_requests.clear();

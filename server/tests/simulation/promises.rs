@@ -7,6 +7,7 @@ use letschat_core::conversation::{MessageState, Via};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
+use crate::classroom;
 use crate::faults::Hit;
 use crate::history::{ChatHistory, Heard};
 use crate::people::Person;
@@ -22,6 +23,9 @@ pub(crate) fn check(world: &World) {
     every_request_was_answered(world);
     if world.plan != Plan::FewPlaces {
         everybody_is_back(world);
+    }
+    if world.plan == Plan::Classroom {
+        classroom::check(world);
     }
     if world.plan == Plan::LongAfter {
         world.check_that_all_has_expired();
@@ -103,7 +107,10 @@ fn each_message_was_shown_once_or_its_author_knows(world: &World) {
         for Heard { from, id, .. } in &receiver.history.heard {
             *times.entry((from, *id)).or_default() += 1;
         }
-        let most = 1 + receiver.history.kills;
+        // A client that quits does not wait for a slow front end, as there may be in a classroom.
+        let is_class = world.plan == Plan::Classroom;
+        let quits = if is_class { receiver.history.quits } else { 0 };
+        let most = 1 + receiver.history.kills + quits;
         for ((from, id), times) in &times {
             assert!(*times <= most, "{} was shown {id} of {from} {times} times", receiver.name);
         }
@@ -138,12 +145,13 @@ fn each_message_was_shown_once_or_its_author_knows(world: &World) {
 }
 
 /// Checks that messages of one author, through the server or straight, are shown in the order in which they were
-/// written. Those that fell back from a chat are older.
+/// written. Those that fell back from a chat are older. In a classroom, where everybody is reached straight, later
+/// ones overtake those that a server keeps while it is away.
 fn messages_outside_of_chats_keep_their_order(world: &World) {
     for author in &world.people {
         for receiver in &world.people {
             let mut seen = BTreeSet::new();
-            let mut last = 0;
+            let mut last = [0; 2];
             for Heard { from, id, via } in &receiver.history.heard {
                 let own = author.history.own.get(id).filter(|own| own.via != Via::Direct);
                 let (Some(own), true) = (own, *from == author.name && *via != Via::Direct) else {
@@ -151,8 +159,9 @@ fn messages_outside_of_chats_keep_their_order(world: &World) {
                 };
                 if seen.insert(*id) {
                     let number = number_of(&own.text);
+                    let route = usize::from(world.plan == Plan::Classroom && *via == Via::Peer);
+                    let last = std::mem::replace(&mut last[route], number);
                     assert!(number > last, "{:?} came after number {last}", own.text);
-                    last = number;
                 }
             }
         }
@@ -160,7 +169,7 @@ fn messages_outside_of_chats_keep_their_order(world: &World) {
 }
 
 /// Returns the number in a text such as `person3 says 17`.
-fn number_of(text: &str) -> u64 {
+pub(crate) fn number_of(text: &str) -> u64 {
     text.split(' ').nth(2).and_then(|number| number.parse().ok()).expect("texts are numbered")
 }
 
@@ -206,6 +215,8 @@ pub(crate) struct Seen {
     mailed: [u64; 4],
     /// Messages that came straight from their authors while the server was away.
     straight: u64,
+    /// Lines to everyone in a classroom that were sent without the server.
+    straight_lines: u64,
     over_udp: u64,
     idled: u64,
     forgotten: u64,
@@ -223,6 +234,7 @@ impl Seen {
         for person in &world.people {
             let history = &person.history;
             self.broadcasts += history.acknowledged.len() as u64;
+            self.straight_lines += history.class.straight();
             let chats = history.chats.values().flatten();
             self.messages += chats.map(|chat| chat.received.len() as u64).sum::<u64>();
             for own in history.own.values() {
@@ -262,6 +274,7 @@ impl Seen {
             (&mut self.resumed, other.resumed),
             (&mut self.returned, other.returned),
             (&mut self.straight, other.straight),
+            (&mut self.straight_lines, other.straight_lines),
             (&mut self.over_udp, other.over_udp),
             (&mut self.idled, other.idled),
             (&mut self.forgotten, other.forgotten),
@@ -286,6 +299,15 @@ impl Seen {
         assert!(self.over_udp > self.worlds);
     }
 
+    pub(crate) fn assert_that_the_class_was_worth_it(&self) {
+        for hit in Hit::CLASSROOM {
+            let worlds = self.hit.get(hit).copied().unwrap_or(0);
+            assert!(worlds * 2 > self.worlds, "{hit:?} in {worlds} of {} worlds", self.worlds);
+        }
+        assert!(self.hit.contains_key(&Hit::KnockRefused));
+        assert!(self.broadcasts > self.worlds && self.straight_lines > self.worlds);
+    }
+
     pub(crate) fn assert_that_things_expired(&self) {
         assert!(self.idled > self.worlds && self.forgotten > self.worlds);
     }
@@ -299,8 +321,8 @@ impl fmt::Display for Seen {
             "{worlds} worlds: {returned} logins, {broadcasts} broadcasts, {opened} chat ends opened, \
              {resumed} resumed, {messages} messages, {over_udp} times UDP was proven, {} idled, \
              {} broadcasts expired; messages through the server, delivered, written offline, fallen \
-             back from a chat: {:?}; straight from their authors: {}; hit by",
-            self.idled, self.forgotten, self.mailed, self.straight
+             back from a chat: {:?}; straight from their authors: {}, to everyone: {}; hit by",
+            self.idled, self.forgotten, self.mailed, self.straight, self.straight_lines
         )?;
         self.hit.iter().try_for_each(|(hit, worlds)| writeln!(f, "  {hit:?} in {worlds}"))
     }

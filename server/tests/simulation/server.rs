@@ -9,13 +9,14 @@ use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{ReplyAssembler, Request, SessionId};
 use letschat_protocol::frame::{Decoder, Frame, Mode};
 use letschat_protocol::identity::Fingerprint;
+use letschat_server::clients_file::ClientEntry;
 use letschat_server::hub::{
     ConnectionId, Destination, Effect, Hub, Input, LinkEnd, Record, ServerInstance, Settings,
 };
 
 use crate::faults::Hit;
 use crate::store::SimulatedStore;
-use crate::world::{Event, World};
+use crate::world::{Event, Plan, World};
 
 pub(crate) type WireId = u64;
 
@@ -27,6 +28,9 @@ pub(crate) struct Server {
     /// The number of the server's current run.
     pub(crate) life: u64,
     places: usize,
+    plan: Plan,
+    /// The file of a classroom's clients.
+    pub(crate) clients: Vec<ClientEntry>,
     connections: u64,
     pub(crate) store: SimulatedStore,
     wires: BTreeMap<WireId, Wire>,
@@ -62,11 +66,13 @@ pub(crate) fn fingerprint() -> Fingerprint {
 }
 
 impl Server {
-    pub(crate) fn new(random: &mut fastrand::Rng, places: usize, now: Now) -> Server {
+    pub(crate) fn new(random: &mut fastrand::Rng, places: usize, plan: Plan, now: Now) -> Server {
         let mut server = Server {
             hub: None,
             life: 0,
             places,
+            plan,
+            clients: Vec::new(),
             connections: 0,
             store: SimulatedStore::default(),
             wires: BTreeMap::new(),
@@ -83,13 +89,24 @@ impl Server {
 
     fn start(&mut self, random: &mut fastrand::Rng, now: Now) {
         let settings = Settings { places: self.places, broadcast_burst: 50, ..Settings::default() };
+        let settings =
+            if self.plan == Plan::Classroom { settings.in_classroom() } else { settings };
         let mut seed = [0; 32];
         random.fill(&mut seed);
         let instance =
             ServerInstance { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed };
-        self.hub = Some(Hub::new(settings, instance, self.store.log(), now));
+        let hub = self.hub.insert(Hub::new(settings, instance, self.store.log(), now));
+        hub.restore_clients(self.clients.iter().cloned());
         self.life += 1;
         self.tick_at = None;
+    }
+
+    /// Ends the process. Each client notices the end of its connection later.
+    fn end(&mut self) {
+        self.hub = None;
+        self.life += 1;
+        self.sessions.clear();
+        self.wires.values_mut().for_each(|wire| wire.open_at_server = false);
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -289,17 +306,13 @@ impl World {
     }
 
     pub(crate) fn server_dies(&mut self) {
-        if self.server.hub.take().is_none() {
+        if !self.server.is_up() {
             return;
         }
         self.hit(Hit::ServerDied);
-        self.server.life += 1;
-        self.server.sessions.clear();
+        self.server.end();
         let wires: Vec<WireId> = self.server.wires.keys().copied().collect();
         for id in wires {
-            if let Some(wire) = self.server.wires.get_mut(&id) {
-                wire.open_at_server = false;
-            }
             let delay = self.latency();
             self.at(delay, Event::EndAtClient(id));
         }
@@ -309,6 +322,7 @@ impl World {
         if self.server.hub.is_none() {
             self.server.start(&mut self.random, self.now);
             self.note(format_args!("the server starts"));
+            self.knock_at_all();
         }
     }
 
@@ -436,13 +450,14 @@ impl World {
             Effect::Record(Record::Datagrams { work: true, .. }) => {
                 self.server.datagrams_worked += 1;
             }
+            Effect::WriteClients(entries) => self.server.clients = entries,
+            // The hub has closed all connections after their last bytes.
+            Effect::Stopped => self.server.end(),
             Effect::LoggedIn { .. }
-            | Effect::WriteClients(_)
             | Effect::Show(_)
             | Effect::CancelStore { .. }
             | Effect::Record(_)
-            | Effect::Answer(_)
-            | Effect::Stopped => {}
+            | Effect::Answer(_) => {}
         }
     }
 

@@ -49,7 +49,11 @@ impl SimulatedStore {
                 let result = Ok(if right { Verdict::Accepted } else { Verdict::Refused });
                 StoreAnswer::Checked { connection, result }
             }
-            StoreRequest::CheckKey { connection, username, key, .. } => {
+            StoreRequest::CheckKey { connection, username, key, claim } => {
+                if claim && !self.has_account(&username) {
+                    self.mailbox.add_account(&username);
+                    self.keys.insert((username.clone(), key));
+                }
                 let known = self.keys.contains(&(username, key));
                 let result = Ok(if known { Verdict::Accepted } else { Verdict::Refused });
                 StoreAnswer::Checked { connection, result }
@@ -66,6 +70,11 @@ impl SimulatedStore {
                 StoreAnswer::Mail(request.run(&mut self.mailbox).expect("memory does not fail"))
             }
         })
+    }
+
+    fn has_account(&self, username: &Username) -> bool {
+        let has_key = self.keys.iter().any(|(owner, _)| owner == username);
+        has_key || self.passwords.contains_key(username)
     }
 
     fn append(&mut self, after: u64, broadcasts: Vec<NewBroadcast>) -> u64 {

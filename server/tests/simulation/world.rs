@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem;
+use std::net::SocketAddr;
 
 use letschat_core::session::{Displayed, Input as SessionInput, LinkId};
 use letschat_protocol::clock::Now;
@@ -27,6 +28,8 @@ pub(crate) enum Plan {
     FewPlaces,
     /// All faults, then long enough for everything to expire, under a wall clock that jumps.
     LongAfter,
+    /// All faults in a classroom, whose server also stops in order.
+    Classroom,
 }
 
 /// A future event.
@@ -86,6 +89,11 @@ pub(crate) enum Event {
         wire: u64,
         at_dialler: bool,
     },
+    /// The server that has started knocks at a client.
+    Knock {
+        life: u64,
+        receiver: SocketAddr,
+    },
     PeerUnreachable {
         person: usize,
         life: u64,
@@ -140,8 +148,8 @@ impl World {
         let places = if plan == Plan::FewPlaces { count - 1 } else { count };
         let after_ms = if plan == Plan::LongAfter { LONG_AFTER_MS } else { SETTLING_MS };
         let mut world = World {
-            server: Server::new(&mut random, places, now),
-            people: (0..count).map(|n| Person::new(n, random.u64(..))).collect(),
+            server: Server::new(&mut random, places, plan, now),
+            people: (0..count).map(|n| Person::new(n, random.u64(..), plan)).collect(),
             peers: PeerWires::default(),
             hits: Hits::new(),
             ages: Ages::default(),
@@ -160,7 +168,10 @@ impl World {
             is_watched: false,
             ends_ms: now.boot_ms + FAULTY_MS + after_ms,
         };
-        world.plan_lives();
+        match plan {
+            Plan::Classroom => world.plan_class(),
+            Plan::Everything | Plan::FewPlaces | Plan::LongAfter => world.plan_lives(),
+        }
         for _ in 0..world.random.u64(1..16) {
             world.plan_chorus();
         }
@@ -252,6 +263,7 @@ impl World {
                 self.peer_said(wire, to_dialler, message);
             }
             Event::PeerDown { wire, at_dialler } => self.peer_down(wire, at_dialler),
+            Event::Knock { life, receiver } => self.knock(life, receiver),
             Event::PeerUnreachable { person, life, link } => {
                 self.peer_unreachable(person, life, link);
             }

@@ -188,13 +188,21 @@ impl Outbox {
         is_meant && self.is_durable(message)
     }
 
-    fn is_durable(&self, message: &Outgoing) -> bool {
+    /// Returns true if a message is on disk.
+    pub(super) fn is_durable(&self, message: &Outgoing) -> bool {
         !self.undurable.contains(&message.id)
     }
 
     /// Returns the messages that wait for a route to this person, oldest first.
     pub(super) fn waiting_to(&self, who: &Username) -> Vec<Outgoing> {
         self.waiting.to(who).cloned().collect()
+    }
+
+    /// Returns the messages to this person alone that wait for a route, oldest first. Those to everyone never go through
+    /// the server.
+    pub(super) fn waiting_to_alone(&self, who: &Username) -> Vec<Outgoing> {
+        let is_alone = |message: &&Outgoing| message.conversation != ConversationId::Everyone;
+        self.waiting.to(who).filter(is_alone).cloned().collect()
     }
 
     /// Returns the people for whom messages in this conversation wait.

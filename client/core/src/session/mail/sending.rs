@@ -120,6 +120,10 @@ impl Session {
             }
         } else if via == Via::Outbox {
             self.answer_waiting(&message, None);
+        } else if via == Via::Server
+            && let Some(why) = self.mail.posting.why_paused(&message.to, self.cx.now_ms()).cloned()
+        {
+            self.answer_waiting(&message, Some(&why));
         }
     }
 
@@ -154,8 +158,11 @@ impl Session {
         self.post_next();
     }
 
-    /// Answers the request of a message that waits.
+    /// Answers the request of a message that waits. One that is not on disk yet is answered after its record.
     pub(super) fn answer_waiting(&mut self, message: &Outgoing, why: Option<&Failure>) {
+        if !self.mail.outbox.is_durable(message) {
+            return;
+        }
         if let Some(request) = self.mail.outbox.take_request(&message.id) {
             self.cx.answer(request, reply_waiting(message, why));
         }
@@ -455,7 +462,7 @@ impl Session {
         if let Letter::Receipt(ids) = what {
             self.receipt_done(&to, ids);
         }
-        for message in self.mail.outbox.waiting_to(&to) {
+        for message in self.mail.outbox.waiting_to_alone(&to) {
             self.fail_message(&message.key(), why);
         }
         self.post_next();
@@ -483,7 +490,7 @@ impl Session {
             // A receipt is not worth waiting for.
             self.receipt_done(&to, ids);
         }
-        for message in self.mail.outbox.waiting_to(&to) {
+        for message in self.mail.outbox.waiting_to_alone(&to) {
             if !is_told || self.mail.outbox.is_awaited(&message.id) {
                 self.tell_state(&message, MessageState::Waiting, Via::Outbox, Some(why.code()));
             }
