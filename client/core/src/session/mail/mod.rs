@@ -9,13 +9,14 @@
 //! * `held_talk` – lines to everyone that wait for older ones
 //! * `held` – messages of people whom the user has not approved
 //! * `prekeys` – the keys that others seal envelopes to
-//! * `sending`, `receiving` – the session's part of both directions
+//! * `enqueuing`, `sending`, `receiving` – the session's part of both directions
 //! * `bodies` – what is signed; `commits` – steps that wait for the disk
 
 mod acknowledging;
 mod arrivals;
 mod bodies;
 mod commits;
+mod enqueuing;
 mod held;
 mod held_talk;
 mod outbox;

@@ -53,7 +53,7 @@ fn classes_are_not_taken_from_other_servers() {
 }
 
 #[test]
-fn introduced_clients_are_saved_together_and_when_the_server_ends() {
+fn introduced_clients_are_saved_together_or_at_the_end() {
     let saves = |effects: &[Effect]| {
         let is_save = |effect: &&Effect| matches!(effect, Effect::Save(Save::Peers(_)));
         effects.iter().filter(is_save).count()

@@ -1,0 +1,144 @@
+//! Own messages on their way into the outbox.
+
+use letschat_protocol::body::Place;
+use letschat_protocol::message_id::MessageId;
+use letschat_protocol::username::Username;
+
+use super::commits::After;
+use super::sending::reply;
+use crate::codes::FailureCode;
+use crate::conversation::{ConversationId, MessageState, Via};
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::mail::{MailChange, Outgoing, Stage};
+use crate::session::{RequestId, Session};
+
+impl Session {
+    /// Puts a text for a person into the outbox. The request is answered when the server has it, or when it is known
+    /// to wait.
+    pub(in crate::session) fn enqueue(&mut self, id: RequestId, to: &Username, text: String) {
+        match self.enqueued(to, text) {
+            Ok(message) => {
+                self.mail.outbox.await_change(message.id, id);
+                // A user who writes again wants another attempt.
+                self.mail.posting.resume(to);
+                self.mail.peering.resume(to);
+                let queued = After::Queued(message.id);
+                self.commit(vec![MailChange::Outgoing(message)], queued);
+            }
+            Err(why) => self.cx.fail(id, why),
+        }
+    }
+
+    fn enqueued(&mut self, to: &Username, text: String) -> Result<Outgoing, Failure> {
+        let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
+        if *to == account.username {
+            return Err(Failure::WritesToOneself);
+        }
+        if self.account.is_blocked(to) {
+            return Err(Failure::Blocked(to.clone()));
+        }
+        self.mail.outbox.check_room(text.len())?;
+        let author = account.identity.public_key();
+        Ok(self.mail.outbox.add(&author, to, text, self.cx.wall_ms()))
+    }
+
+    /// Puts a text for everyone into the outbox: for each person who can be reached without the server.
+    pub(in crate::session) fn enqueue_for_everyone(&mut self, id: RequestId, text: &str) {
+        let Some(author) = self.account.key() else {
+            return self.cx.fail(id, Failure::NotLoggedIn);
+        };
+        let people = self.account.reachable_people();
+        if people.is_empty() {
+            return self.cx.fail(id, Failure::NobodyToWrite);
+        }
+        let recipients: Vec<(Username, bool)> =
+            people.into_iter().map(|who| (who.clone(), self.is_reachable(&who))).collect();
+        let now_ms = self.cx.wall_ms();
+        let (added, left_out) =
+            self.mail.outbox.add_for_everyone(&author, recipients, text, now_ms);
+        for message in &left_out {
+            self.tell_state(
+                message,
+                MessageState::Failed,
+                Via::Outbox,
+                Some(FailureCode::OutboxFull),
+            );
+        }
+        let Some(first) = added.first().map(|message| message.id) else {
+            return self.cx.fail(id, Failure::OutboxFull);
+        };
+        self.mail.outbox.await_change(first, id);
+        let changes = added.into_iter().map(MailChange::Outgoing).collect();
+        self.commit(changes, After::Queued(first));
+    }
+
+    /// Handles the result of the record of a new message.
+    pub(super) fn queued(&mut self, id: MessageId, result: Result<(), String>) {
+        if let Err(why) = result {
+            self.mail.outbox.take_back(&id);
+            if let Some(request) = self.mail.outbox.take_request(&id) {
+                self.cx.fail(request, Failure::Folder(why));
+            }
+            return;
+        }
+        self.mail.outbox.durable(&id);
+        let (Some(message), Some(from)) =
+            (self.mail.outbox.waiting_of(&id).next().cloned(), self.account.name().cloned())
+        else {
+            return;
+        };
+        let via = match self.server.is_logged_in() {
+            true => Via::Server,
+            false if self.is_reachable(&message.to) => Via::Peer,
+            false => Via::Outbox,
+        };
+        self.cx.tell(Event::Message {
+            from,
+            number: None,
+            text: message.text.clone(),
+            time_ms: message.time_ms,
+            sent_ms: message.time_ms,
+            conversation: message.conversation.clone(),
+            id,
+            own: true,
+            via,
+        });
+        if message.conversation == ConversationId::Everyone {
+            // Answer now: the recipients confirm at different times.
+            if let Some(request) = self.mail.outbox.take_request(&id) {
+                self.cx.answer(request, reply(&message, MessageState::Sent, Via::Peer));
+            }
+        } else if via == Via::Outbox {
+            self.answer_waiting(&message, None);
+        } else if via == Via::Server
+            && let Some(why) = self.mail.posting.why_paused(&message.to, self.cx.now_ms()).cloned()
+        {
+            self.answer_waiting(&message, Some(&why));
+        }
+    }
+
+    /// Hands an unconfirmed message of a chat that ended to the outbox, under the same id. Returns false if it can't
+    /// be handed over.
+    pub(in crate::session) fn hand_over(
+        &mut self,
+        to: &Username,
+        place: Place,
+        id: MessageId,
+        text: &str,
+    ) -> bool {
+        let can = self.account.opened().is_some()
+            && !self.account.is_blocked(to)
+            && self.mail.outbox.check_room(text.len()).is_ok();
+        if can {
+            let (text, time_ms) = (text.to_owned(), self.cx.wall_ms());
+            let (to, conversation) = (to.clone(), ConversationId::Person(to.clone()));
+            let stage = Stage::Waiting;
+            let message = Outgoing { id, to, conversation, place, time_ms, text, stage };
+            let message = self.mail.outbox.add_under(message);
+            self.tell_state(&message, MessageState::Waiting, Via::Outbox, None);
+            self.commit(vec![MailChange::Outgoing(message)], After::HandedOver(id));
+        }
+        can
+    }
+}
