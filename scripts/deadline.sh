@@ -11,7 +11,8 @@ rest=${DEADLINE_REST_SECONDS:-60}
 
 lines=$(mktemp -u)
 mkfifo "$lines"
-setsid "$@" >"$lines" 2>&1 &
+# A shell starts background processes with SIGINT ignored, and Ctrl+C has to end the programs that are tested.
+setsid env --default-signal=INT,QUIT "$@" >"$lines" 2>&1 &
 tests=$!
 exec 3<"$lines"
 rm "$lines"
