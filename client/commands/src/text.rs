@@ -243,7 +243,7 @@ pub fn failure(failure: &Failure) -> String {
             "No server is reached. Messages go straight to people with whom you have chatted; others wait on \
              this machine."
         }
-        Failure::NobodyToWrite => "The server is away, and no other client is known yet.",
+        Failure::NobodyToWrite => "No class is joined yet; wait, or join by `/login ID`.",
         Failure::OutboxFull => "Too many messages wait on this machine already; it was not added.",
         Failure::TooManyBlocked { limit } => {
             return format!("You block {limit} already; `/block NAME off` makes room.");

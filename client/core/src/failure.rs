@@ -96,7 +96,7 @@ pub enum Failure {
     IdTaken(Username),
     /// The server is not reached. The account is open, and the client keeps trying.
     WithoutServer,
-    /// The server is away, and nobody is known who could be reached without it.
+    /// In a classroom: the server is not reached, and nobody is known who could be reached without it.
     NobodyToWrite,
     /// Too many messages wait in the outbox.
     OutboxFull,

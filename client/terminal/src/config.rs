@@ -112,7 +112,7 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_DETACH_ON_CHAT")]
     detach_on_chat: bool,
 
-    /// Attempts before giving up on a server that is busy or not there [default: tries for minutes]
+    /// Attempts before giving up on a server that is busy or not there [default: tries for minutes, in a classroom without end]
     #[arg(long, env = "LETSCHAT_TRIES", value_name = "N", value_parser = number::<u32>(1..=u32::MAX.into()))]
     tries: Option<u32>,
 

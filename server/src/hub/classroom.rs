@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
+use letschat_protocol::clock::Now;
 use letschat_protocol::dialogue::{Introduction, Notice, Reply};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::printable::Printable;
@@ -16,7 +17,6 @@ use letschat_protocol::username::Username;
 use super::{ConnectionId, Effect, Hub};
 use crate::clients_file::{ClientEntry, MAX_CLIENTS};
 use crate::reserved_names;
-use letschat_protocol::clock::Now;
 
 /// A line on the server's own screen. `Display` makes it printable.
 #[allow(missing_docs)] // The variants' docs name their fields.

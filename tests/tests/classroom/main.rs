@@ -9,6 +9,8 @@ mod talk;
 mod to_the_letter;
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use letschat_tests::client::TestClient;
 use letschat_tests::ports::free_port;
@@ -51,6 +53,22 @@ impl Classmate {
             let is_talk = line["event"] == "broadcast" || line["event"] == "message";
             is_talk && line["own"] == false && line["from"] == from && line["text"] == text
         })
+    }
+
+    /// Waits until the client has recorded that a broadcast was shown. Nothing reports it, so the file is polled.
+    fn has_saved(&self, server: &TestServer, number: &Value) {
+        let folder = format!("servers/{}/accounts/{}", server.fingerprint, self.client.name);
+        let file = self.client.data.path().join(folder).join("position.json");
+        let until = Instant::now() + Duration::from_millis(900);
+        let is_saved = || {
+            let position = fs::read(&file).unwrap_or_default();
+            serde_json::from_slice::<Value>(&position)
+                .is_ok_and(|position| position["through"] == *number)
+        };
+        while !is_saved() {
+            assert!(Instant::now() < until, "{number} is not recorded");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Returns how often a text of others has appeared.

@@ -1,13 +1,13 @@
 //! Names of others, ports of others, and another server.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use letschat_protocol::identity::Identity;
 use letschat_protocol::peer::PeerMessage;
 
 use super::*;
+use letschat_tests::pace::Pace;
 use letschat_tests::programs::{Running, program_by, without_settings};
 use letschat_tests::rogue::RogueLink;
 
@@ -105,7 +105,7 @@ fn stranger_who_knocks_causes_few_dials_and_no_word() {
     listener.set_nonblocking(true).unwrap();
     let receiver = SocketAddr::from((Ipv4Addr::LOCALHOST, class[0].ports.1));
     let began = Instant::now();
-    let mut dials = 0;
+    let (mut dials, mut pace) = (0, Pace::every(Duration::from_millis(50)));
     while began.elapsed() < Duration::from_secs(4) {
         let identity = Identity::generate().unwrap();
         RogueLink::dial(receiver, &identity).says([PeerMessage::Knock]);
@@ -113,7 +113,7 @@ fn stranger_who_knocks_causes_few_dials_and_no_word() {
             drop(link);
             dials += 1;
         }
-        thread::sleep(Duration::from_millis(50));
+        pace.wait();
     }
     // One dial a second by KNOCK, and the attempts of the client itself.
     assert!((3..=10).contains(&dials), "{dials} dials");

@@ -1,6 +1,5 @@
 //! Talk with the server and without it.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -89,8 +88,8 @@ fn killed_client_gets_what_it_missed_when_it_is_back() {
 fn killed_client_does_not_show_again_what_it_has_shown() {
     let (server, mut class) = class_of(2);
     class[0].says("before");
-    class[1].hears("1", "before");
-    thread::sleep(Duration::from_millis(500));
+    let shown = class[1].hears("1", "before");
+    class[1].has_saved(&server, &shown["number"]);
     class[1].client.process.kill();
     class[0].says("meanwhile");
     let mut second = class.pop().unwrap().killed_and_back(&server);

@@ -46,7 +46,7 @@ impl Session {
     /// Puts a text for everyone into the outbox: for each person who can be reached without the server.
     pub(in crate::session) fn enqueue_for_everyone(&mut self, id: RequestId, text: &str) {
         let Some(author) = self.account.key() else {
-            return self.cx.fail(id, Failure::NotLoggedIn);
+            return self.cx.fail(id, Failure::NobodyToWrite);
         };
         let people = self.account.reachable_people();
         if people.is_empty() {

@@ -1,4 +1,4 @@
-//! Own messages in envelopes, and receipts.
+//! Own messages from the outbox to their end: their states, their envelopes, and receipts.
 
 use letschat_protocol::body::{MAX_RECEIPT_IDS, Place};
 use letschat_protocol::dialogue::{
@@ -21,7 +21,7 @@ use crate::mail::{MailChange, Outgoing, OutgoingKey, Stage};
 use crate::session::server::Expected;
 use crate::session::{Effect, Reply, Session};
 
-/// The states of messages.
+/// Their states.
 impl Session {
     /// Writes to a person again without further wait.
     pub(in crate::session) fn resume_posting(&mut self, who: &Username) {
