@@ -32,6 +32,7 @@
 //! Other ends of a connection:
 //!
 //! * [`typist`] – a TLS connection that sends and reads lines
+//! * [`namespace`] – a Linux namespace of a test's own
 //! * [`network`] – machines on a network of their own
 //! * [`relay`] – a relay between two programs that breaks the network
 //! * [`pair`] – two people in a chat over a relay
@@ -53,6 +54,7 @@ pub mod clock;
 mod deadline;
 pub mod form;
 pub mod mysql_server;
+pub mod namespace;
 pub mod network;
 pub mod operator;
 pub mod pace;

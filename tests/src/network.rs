@@ -1,9 +1,9 @@
 //! A network of its own: a bridge and a network namespace for each machine on it.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::form::tell_not_played;
+use crate::namespace::Namespace;
 
 /// Makes the bridge and the machines, prints their process ids, and holds them until its input ends. `$1` is their number.
 const SCRIPT: &str = "
@@ -30,9 +30,9 @@ const SCRIPT: &str = "
 
 /// Machines on one network. It ends with this value.
 pub struct Network {
-    holder: Child,
+    namespace: Namespace,
+    /// A process on each.
     machines: Vec<String>,
-    is_of_user: bool,
 }
 
 impl Network {
@@ -54,38 +54,14 @@ impl Network {
     }
 
     fn if_allowed(count: usize) -> Option<Network> {
-        let root: &[&str] = &["--net"];
-        let anybody: &[&str] = &["--user", "--map-root-user", "--net"];
-        [root, anybody].into_iter().find_map(|flags| Network::make(count, flags))
-    }
-
-    fn make(count: usize, flags: &[&str]) -> Option<Network> {
-        let mut holder = Command::new("unshare")
-            .args(flags)
-            .args(["sh", "-c", SCRIPT, "sh", &count.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take()?).read_line(&mut said).unwrap();
-        let Some(machines) = said.trim_end().strip_prefix("ready ") else {
-            holder.wait().unwrap();
-            return None;
-        };
+        let (namespace, machines) = Namespace::make("--net", SCRIPT, &[&count.to_string()])?;
         let machines = machines.split(' ').map(str::to_owned).collect();
-        Some(Network { holder, machines, is_of_user: flags.contains(&"--user") })
+        Some(Network { namespace, machines })
     }
 
     /// Returns the program that runs others on the n-th machine, from 1.
     pub fn by(&self, n: usize) -> Vec<String> {
-        let machine = self.machines[n - 1].as_str();
-        let mut by: Vec<&str> = vec!["nsenter", "--net", "--target", machine];
-        if self.is_of_user {
-            by.extend(["--user", "--preserve-credentials"]);
-        }
-        by.into_iter().map(str::to_owned).collect()
+        self.namespace.by(&self.machines[n - 1])
     }
 
     /// Returns the number of IPv4 multicasts that the n-th machine has sent, from 1.
@@ -115,13 +91,5 @@ impl Network {
     /// Returns the address of the n-th machine, from 1.
     pub fn address(n: usize) -> String {
         format!("10.77.0.{n}")
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        // The script ends with its input.
-        drop(self.holder.stdin.take());
-        self.holder.wait().ok();
     }
 }

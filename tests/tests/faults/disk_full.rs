@@ -2,13 +2,13 @@
 //! again once there is room.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::form::{short_or_full, tell, tell_not_played};
+use letschat_tests::namespace::Namespace;
 use letschat_tests::programs::{Running, program_by, without_settings};
 use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
@@ -18,48 +18,22 @@ use tempfile::TempDir;
 struct SmallDisk {
     /// The mount point, as those programs see it.
     folder: TempDir,
-    /// Holds the mount. Ends when its standard input closes.
-    holder: Child,
+    namespace: Namespace,
     by: Vec<String>,
 }
 
 impl SmallDisk {
     /// Mounts a disk. `None` if the machine does not allow it, which is reported.
     fn mount(test: &str) -> Option<SmallDisk> {
-        let root: &[&str] = &["--mount"];
-        let anybody: &[&str] = &["--user", "--map-root-user", "--mount"];
-        let disk = [root, anybody].into_iter().find_map(SmallDisk::mount_by);
-        if disk.is_none() {
-            tell_not_played(test, "nobody may mount a disk of their own here");
-        }
-        disk
-    }
-
-    fn mount_by(flags: &[&str]) -> Option<SmallDisk> {
         let folder = tempfile::tempdir().unwrap();
-        let script = "mount -t tmpfs -o size=2m,mode=0700 tmpfs \"$1\" && echo mounted && exec cat";
-        let mut holder = Command::new("unshare")
-            .args(flags)
-            .args(["sh", "-c", script, "sh"])
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        if said != "mounted\n" {
-            holder.wait().unwrap();
+        let script = "mount -t tmpfs -o size=2m,mode=0700 tmpfs \"$1\" && echo ready && exec cat";
+        let made = Namespace::make("--mount", script, &[folder.path().to_str().unwrap()]);
+        let Some((namespace, _)) = made else {
+            tell_not_played(test, "nobody may mount a disk of their own here");
             return None;
-        }
-        let pid = holder.id().to_string();
-        let mut by: Vec<String> =
-            ["nsenter", "--mount", "--target", &pid].map(str::to_owned).into();
-        if flags.contains(&"--user") {
-            by.extend(["--user", "--preserve-credentials"].map(str::to_owned));
-        }
-        Some(SmallDisk { folder, holder, by })
+        };
+        let by = namespace.by(&namespace.pid());
+        Some(SmallDisk { folder, namespace, by })
     }
 
     fn store(&self) -> String {
@@ -69,7 +43,7 @@ impl SmallDisk {
     /// Returns the path of a file for programs outside the mount.
     fn outside(&self, name: &str) -> PathBuf {
         let inside = self.folder.path().strip_prefix("/").unwrap();
-        Path::new("/proc").join(self.holder.id().to_string()).join("root").join(inside).join(name)
+        Path::new("/proc").join(self.namespace.pid()).join("root").join(inside).join(name)
     }
 
     /// Fills the disk completely.
@@ -110,13 +84,6 @@ pub(crate) fn is_sound(database: &Path) {
     let judgement: String =
         database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(judgement, "ok");
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        let _ = self.holder.wait();
-    }
 }
 
 /// A server on the small disk, and its users.
