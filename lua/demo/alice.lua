@@ -71,7 +71,7 @@ return {
         chat.disconnect("bob")
         play.sees(chat, "chat_closed", { with = "bob", reason = "ended" })
     end },
-    { "is thanked by Bob, through the server", story.is_told, "bob", "Thanks for the ramen!" },
+    { "is thanked by Bob, from his laptop", story.is_told, "bob", "Thanks for the ramen!" },
     { "sees Carol leave, and writes to her", function()
         story.sees_the_end_of("carol")
         local sent = chat.send("carol", "Soup tomorrow?")

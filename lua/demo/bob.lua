@@ -1,7 +1,9 @@
--- Bob's part of the demo: he talks with Alice, also while there is no server.
+-- Bob's part of the demo: he talks with Alice, also while there is no server, and writes to her from his laptop.
 
 local play = require("tests/play")
 local story = require("demo/story")
+
+local laptop -- his second device
 
 return {
     { "is refused Alice's name", play.fails, "name_taken", chat.signup, "alice", play.PASSWORD },
@@ -41,10 +43,23 @@ return {
     { "sees Alice end the chat", function()
         play.sees(chat, "chat_closed", { with = "alice", reason = "peer_ended" })
     end },
-    { "thanks her all the same, through the server", function()
-        local sent = chat.say("Thanks for the ramen!")
-        play.expect(sent.to == "alice" and sent.via == "server", "a message through the server")
-        play.sees(chat, "message_state", { id = sent.message_id, state = "delivered" })
+    { "adds his laptop, by the code that it shows", function()
+        laptop = chat.client { as = "bob's laptop" }
+        laptop.login { username = "bob", password = play.PASSWORD }
+        local waiting = play.sees(chat, "device_waiting")
+        print(waiting.name .. " at " .. waiting.address .. " wants to be one of his devices")
+        local code = laptop.devices().code
+        print("his laptop shows " .. code)
+        chat.device("approve", code)
+        play.sees(laptop, "notice", { code = "device_listed" })
+    end },
+    { "thanks Alice from there, and sees it here too", function()
+        local sent = laptop.send("alice", "Thanks for the ramen!")
+        play.expect(sent.via == "server", "a message through the server")
+        local copy = play.sees(chat, "message", { id = sent.message_id, own = true })
+        print("from " .. copy.device .. ": " .. copy.text)
+        play.sees(laptop, "message_state", { id = sent.message_id, state = "delivered" })
+        laptop.quit()
     end },
     { "leaves", story.leaves },
 }

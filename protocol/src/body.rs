@@ -19,9 +19,16 @@ const MIN_PADDED_BYTES: usize = 256;
 const MAX_RECIPIENTS: usize = 64;
 /// The most messages that one receipt confirms.
 pub const MAX_RECEIPT_IDS: usize = 256;
+/// The most people in one body.
+pub const MAX_PEOPLE: usize = 256;
 
 const TEXT: u8 = 1;
 const RECEIPT: u8 = 2;
+const PEOPLE: u8 = 3;
+
+const HAS_KEY: u8 = 1;
+const IS_VERIFIED: u8 = 2;
+const IS_BLOCKED: u8 = 4;
 
 /// A body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +84,47 @@ pub enum Content {
     Text(String),
     /// A confirmation that a device has displayed these messages of the recipient.
     Receipt(Vec<MessageId>),
+    /// What a device tells the other devices of its account about people.
+    People(Vec<Person>),
     /// A kind of content that this version does not know.
     Unknown(u8),
+}
+
+/// A person as a device knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The username.
+    pub name: Username,
+    /// Their key, if it is known.
+    pub key: Option<PublicKey>,
+    /// True if the users compared the safety number.
+    pub is_verified: bool,
+    /// True if they are blocked.
+    pub is_blocked: bool,
+}
+
+impl Person {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let Person { name, key, is_verified, is_blocked } = self;
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        let flags = flag(key.is_some(), HAS_KEY)
+            | flag(*is_verified, IS_VERIFIED)
+            | flag(*is_blocked, IS_BLOCKED);
+        fields::write(bytes, name.as_str().as_bytes());
+        bytes.push(flags);
+        bytes.extend(key.iter().flat_map(PublicKey::as_bytes));
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Person> {
+        let name = reader.text()?.parse().ok()?;
+        let [flags] = reader.array()?;
+        let is = |flag: u8| flags & flag != 0;
+        let key = match is(HAS_KEY) {
+            true => Some(PublicKey::from_bytes(reader.array()?)),
+            false => None,
+        };
+        Some(Person { name, key, is_verified: is(IS_VERIFIED), is_blocked: is(IS_BLOCKED) })
+    }
 }
 
 impl Body {
@@ -213,6 +259,11 @@ impl Content {
         match self {
             Content::Text(text) => (TEXT, text.as_bytes().to_vec()),
             Content::Receipt(ids) => (RECEIPT, ids.iter().flat_map(|id| id.to_bytes()).collect()),
+            Content::People(people) => {
+                let mut bytes = Vec::new();
+                people.iter().for_each(|person| person.write(&mut bytes));
+                (PEOPLE, bytes)
+            }
             Content::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -227,6 +278,16 @@ impl Content {
                 let ids = bytes.chunks(16).map(|id| id.try_into().ok().map(MessageId::from_bytes));
                 let ids: Vec<MessageId> = ids.collect::<Option<_>>()?;
                 (ids.len() <= MAX_RECEIPT_IDS).then_some(Content::Receipt(ids))
+            }
+            PEOPLE => {
+                let (mut reader, mut people) = (Reader(bytes), Vec::new());
+                while !reader.0.is_empty() {
+                    if people.len() == MAX_PEOPLE {
+                        return None;
+                    }
+                    people.push(Person::read(&mut reader)?);
+                }
+                Some(Content::People(people))
             }
             kind => Some(Content::Unknown(kind)),
         }
@@ -281,7 +342,19 @@ mod tests {
     #[test]
     fn body_survives_its_bytes() {
         let ids = vec![MessageId::of_broadcast(1, 2), MessageId::of_broadcast(1, 3)];
-        for content in [Content::Text("hé".into()), Content::Receipt(ids), Content::Unknown(99)] {
+        let person = |key, is_blocked: bool| Person {
+            name: "carol".parse().unwrap(),
+            key,
+            is_verified: !is_blocked,
+            is_blocked,
+        };
+        let people = vec![person(Some(identity().public_key()), false), person(None, true)];
+        for content in [
+            Content::Text("hé".into()),
+            Content::Receipt(ids),
+            Content::People(people),
+            Content::Unknown(99),
+        ] {
             let mut body = body(content);
             assert_eq!(
                 Body::verify(&body.sign(&identity(), &server()), &server()),
@@ -324,7 +397,16 @@ mod tests {
     fn text_and_receipt_have_limits() {
         let long = "x".repeat(MAX_MESSAGE_BYTES + 1);
         let ids = vec![MessageId::of_broadcast(1, 2); MAX_RECEIPT_IDS + 1];
-        for content in [Content::Text(long), Content::Receipt(ids)] {
+        let person = Person {
+            name: "a".repeat(32).parse().unwrap(),
+            key: Some(identity().public_key()),
+            is_verified: true,
+            is_blocked: true,
+        };
+        let largest = body(Content::People(vec![person.clone(); MAX_PEOPLE]));
+        assert!(largest.sign(&identity(), &server()).len() <= crate::limits::MAX_BODY_BYTES);
+        let crowd = Content::People(vec![person; MAX_PEOPLE + 1]);
+        for content in [Content::Text(long), Content::Receipt(ids), crowd] {
             let bytes = body(content).sign(&identity(), &server());
             assert_eq!(Body::verify(&bytes, &server()), Err(BodyError::Malformed));
         }

@@ -75,6 +75,8 @@ codes! {
     /// The mailbox of a recipient's device is full. No reply has this code: the reply to POST names
     /// it as the outcome for a device.
     MailboxFull = 454 "mailbox_full",
+    /// The account's device list has changed meanwhile: a change has to follow the newest one.
+    ListChanged = 455 "list_changed",
     /// Not understood as a line or payload.
     Malformed = 500 "malformed",
     /// The verb is known, but its arguments are invalid.
@@ -111,6 +113,8 @@ codes! {
     NoDevice = 555 "no_device",
     /// Not understood as an envelope.
     EnvelopeInvalid = 556 "envelope_invalid",
+    /// Not a change that can follow the account's device list.
+    ListInvalid = 557 "list_invalid",
 }
 
 impl Code {

@@ -93,6 +93,11 @@ impl Fingerprint {
         Fingerprint(bytes)
     }
 
+    /// Returns the fingerprint with these 32 bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Fingerprint(bytes)
+    }
+
     /// Returns the 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

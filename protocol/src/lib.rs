@@ -6,6 +6,7 @@
 //! * [`peer`] – client and client: calls, approval, numbered messages
 //! * [`message_id`] – the ids of messages
 //! * [`prekey`] – the keys to which envelopes are sealed
+//! * [`devices`] – the devices of an account, as a chain of signed changes
 //! * [`body`] – signed bodies, the content of envelopes
 //! * [`envelope`] – envelopes and their headers
 //! * `sealing` – seals and opens envelopes (feature `tls`)
@@ -31,6 +32,7 @@ pub mod body;
 pub mod clock;
 pub mod code;
 pub mod datagram;
+pub mod devices;
 pub mod dialogue;
 pub mod discovery;
 pub mod envelope;

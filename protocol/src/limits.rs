@@ -41,6 +41,9 @@ pub const MAX_MAIL_IN_FLIGHT_BYTES: usize = 64 * 1024;
 /// The most numbers in one acknowledgement of envelopes.
 pub const MAX_ACKNOWLEDGED: usize = 64;
 
+/// The most devices of an account.
+pub const MAX_DEVICES: usize = 32;
+
 /// The interval at which a client proves that UDP works and keeps its NAT binding.
 pub const UDP_KEEPALIVE_MS: u64 = 25_000;
 

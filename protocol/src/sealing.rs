@@ -152,7 +152,8 @@ pub fn open(
     if body.sender != *sender {
         return Err(OpenError::OtherSender);
     }
-    if !body.recipients.contains(username) {
+    // A device gets copies of what its account's other devices send.
+    if !body.recipients.contains(username) && body.sender != *username {
         return Err(OpenError::NotAddressed);
     }
     Ok(body)

@@ -31,7 +31,10 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
         }
         Record::PasswordChanged { username } => info!("{username} changed the password"),
         Record::PasswordNotChanged { username } => {
-            warn!("the session of {username} gave a wrong password to change it");
+            warn!("the session of {username} gave a wrong password");
+        }
+        Record::DevicesChanged { username, number } => {
+            info!("{username} changed the devices: list {number}");
         }
         Record::Asked { username, verb } => info!("{username} asked: {verb}"),
         Record::Introduced { username, to } => info!("{username} was introduced to {to}"),

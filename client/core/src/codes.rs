@@ -69,6 +69,8 @@ words! {
     LoggedInElsewhere = "logged_in_elsewhere",
     /// The mailbox of the recipient's device is full.
     MailboxFull = "mailbox_full",
+    /// Another device has changed the account's device list meanwhile.
+    ListChanged = "list_changed",
     /// A line, an object or a server's answer was not understood.
     Malformed = "malformed",
     /// The command was understood, but not its arguments.
@@ -106,6 +108,8 @@ words! {
     NoDevice = "no_device",
     /// The server refuses the envelope.
     EnvelopeInvalid = "envelope_invalid",
+    /// The change does not fit the account's device list.
+    ListInvalid = "list_invalid",
     /// The link to the server broke.
     Lost = "lost",
     /// No server answers there.
@@ -114,7 +118,7 @@ words! {
     Terminated = "terminated",
     /// The server closed after a long time without activity.
     Idle = "idle",
-    /// The account logged in again, elsewhere.
+    /// The same device logged in again or, at a server of version 0.1, the same account.
     Replaced = "replaced",
     /// The operator closed the connection.
     Kicked = "kicked",
@@ -130,6 +134,8 @@ words! {
     Flood = "flood",
     /// The server closed because it heard nothing from this client.
     Silent = "silent",
+    /// Another device of the account has removed this one, or changed the password.
+    Removed = "removed",
 
     /// The server's key is not the known one.
     ServerKeyChanged = "server_key_changed",
@@ -178,6 +184,10 @@ words! {
     UnknownPeer = "unknown_peer",
     /// No changed key of that person waits to be trusted.
     NothingToTrust = "nothing_to_trust",
+    /// This device is not in the account's device list.
+    DeviceUnlisted = "device_unlisted",
+    /// No device of the account fits.
+    NoSuchDevice = "no_such_device",
     /// The other side denied the request.
     Denied = "denied",
     /// The other side did not answer.
@@ -262,6 +272,22 @@ words! {
     PrekeyRefused = "prekey_refused",
     /// A client of the classroom has another key.
     ClientKeyChanged = "client_key_changed",
+    /// This device is not in the account's device list.
+    DeviceUnlisted = "device_unlisted",
+    /// This device is in the account's device list now.
+    DeviceListed = "device_listed",
+    /// The account has another device list.
+    DeviceListReplaced = "device_list_replaced",
+    /// A device that wants to be listed is not this account's.
+    DeviceConsentInvalid = "device_consent_invalid",
+    /// A device list is not signed as it has to be.
+    DeviceListInvalid = "device_list_invalid",
+    /// The server shows an older device list than it did.
+    DeviceListOld = "device_list_old",
+    /// The server withholds a device list.
+    DeviceListWithheld = "device_list_withheld",
+    /// The server shows different device lists to different people.
+    DeviceListsDiffer = "device_lists_differ",
 }
 
 words! {
@@ -336,6 +362,7 @@ impl From<LinkEnd> for FailureCode {
                 Closing::NotReading => FailureCode::NotReading,
                 Closing::Flood => FailureCode::Flood,
                 Closing::Silent => FailureCode::Silent,
+                Closing::Removed => FailureCode::Removed,
                 Closing::Busy => FailureCode::Busy,
             },
         }
@@ -385,6 +412,8 @@ impl From<Code> for FailureCode {
             Code::UnknownUser => FailureCode::UnknownUser,
             Code::NoDevice => FailureCode::NoDevice,
             Code::EnvelopeInvalid => FailureCode::EnvelopeInvalid,
+            Code::ListChanged => FailureCode::ListChanged,
+            Code::ListInvalid => FailureCode::ListInvalid,
         }
     }
 }

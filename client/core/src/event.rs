@@ -2,6 +2,7 @@
 //! in Lua.
 
 use chrono::{SecondsFormat, TimeZone as _, Utc};
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -32,6 +33,8 @@ pub const NAMES: &[&str] = &[
     "initiated",
     "joined",
     "left",
+    "device_waiting",
+    "device_changed",
     "notice",
     "error",
 ];
@@ -131,6 +134,9 @@ pub enum Event {
         #[serde(serialize_with = "digits")]
         id: MessageId,
         own: bool,
+        /// The other device of this account that sent it.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "option_device")]
+        device: Option<DeviceName>,
         via: Via,
     },
     /// The state of an own message changed: for all recipients or, of a message to everyone, for `to`. `via` is the way
@@ -191,6 +197,23 @@ pub enum Event {
     /// event.
     #[serde(skip)]
     People(Vec<Username>),
+    /// A device of this account wants to be in its list. `key` is its fingerprint, and `name` the name that it gave
+    /// itself.
+    DeviceWaiting {
+        key: String,
+        address: String,
+        #[serde(serialize_with = "device")]
+        name: DeviceName,
+    },
+    /// The list of the account's devices changed. `key` is the fingerprint of the device, and `by` that of the device
+    /// which changed the list.
+    DeviceChanged {
+        key: String,
+        #[serde(serialize_with = "device")]
+        name: DeviceName,
+        change: DeviceChange,
+        by: String,
+    },
     /// A notice to the user. `code` is a stable word.
     Notice {
         code: NoticeCode,
@@ -256,6 +279,16 @@ impl Event {
     }
 }
 
+/// A change of the list of the account's devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChange {
+    /// The device was added.
+    Added,
+    /// The device was removed.
+    Removed,
+}
+
 /// The subject of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -296,6 +329,17 @@ fn option_name<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     username.as_ref().map(Username::as_str).serialize(serializer)
+}
+
+fn device<S: Serializer>(name: &DeviceName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name.as_str())
+}
+
+fn option_device<S: Serializer>(
+    name: &Option<DeviceName>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    name.as_ref().map(DeviceName::as_str).serialize(serializer)
 }
 
 fn names<S: Serializer>(usernames: &[Username], serializer: S) -> Result<S::Ok, S::Error> {

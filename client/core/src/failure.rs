@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use letschat_protocol::devices::ListError;
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::{Username, UsernameError};
 
@@ -115,6 +116,21 @@ pub enum Failure {
     /// No changed key of this person, as typed, waits to be trusted.
     NothingToTrust(String),
 
+    /// This device is not in the account's device list.
+    DeviceUnlisted,
+    /// The text is no code of a device.
+    NotADeviceCode,
+    /// No device with that code waits to be listed.
+    NoDeviceWaits,
+    /// No device of the account has this name or key, as typed.
+    NoSuchDevice(String),
+    /// Several devices of the account have this name or key, as typed.
+    WhichDevice(String),
+    /// Another change of the device list is under way.
+    DeviceChangeUnderWay,
+    /// The change does not fit the account's device list.
+    ListInvalid(ListError),
+
     /// They denied the request.
     Denied(Username),
     /// They did not answer.
@@ -203,6 +219,11 @@ pub enum Text {
 }
 
 impl Failure {
+    /// Returns true if the server will be able to answer soon.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.code(), FailureCode::SlowDown | FailureCode::StoreUnavailable)
+    }
+
     /// Returns the stable word for programs.
     pub fn code(&self) -> FailureCode {
         match self {
@@ -253,6 +274,13 @@ impl Failure {
             Failure::KeyChanged { .. } => FailureCode::KeyChanged,
             Failure::UnknownPeer(_) => FailureCode::UnknownPeer,
             Failure::NothingToTrust(_) => FailureCode::NothingToTrust,
+            Failure::DeviceUnlisted => FailureCode::DeviceUnlisted,
+            Failure::NotADeviceCode => FailureCode::BadArguments,
+            Failure::NoDeviceWaits | Failure::NoSuchDevice(_) | Failure::WhichDevice(_) => {
+                FailureCode::NoSuchDevice
+            }
+            Failure::DeviceChangeUnderWay => FailureCode::ListChanged,
+            Failure::ListInvalid(_) => FailureCode::ListInvalid,
             Failure::Denied(_) => FailureCode::Denied,
             Failure::NoAnswer(_) => FailureCode::NoAnswer,
             Failure::PeerBusy(_) => FailureCode::PeerBusy,

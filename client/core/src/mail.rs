@@ -1,9 +1,10 @@
 //! The state of an account's messages that outlives a run: the outbox, held messages, the record of received ones,
 //! prekeys. The engine keeps it in `account.sqlite`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::body::{Body, Place};
+use letschat_protocol::devices::DeviceList;
 use letschat_protocol::envelope::OpenError;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
@@ -28,6 +29,10 @@ pub struct StoredMail {
     pub receipts: Vec<OwedReceipt>,
     /// The prekeys, oldest first. The engine keeps the private halves.
     pub prekeys: Vec<StoredPrekey>,
+    /// The held device lists by account.
+    pub lists: BTreeMap<Username, DeviceList>,
+    /// The people about whom the account's other devices have to be told.
+    pub people: BTreeSet<Username>,
 }
 
 /// An own message to one recipient whose fate is not known yet. A message to everyone has one of these for each.
@@ -207,6 +212,14 @@ pub enum MailChange {
     },
     /// Delete a prekey with its private half, so that nothing on disk opens what was sealed to it.
     Forgotten(PrekeyPublic),
+    /// Hold this device list of an account, in place of an earlier one.
+    List(Username, Box<DeviceList>),
+    /// Hold no device list of an account.
+    NoList(Username),
+    /// Note that the other devices have to be told about these people.
+    PeopleOwed(Vec<Username>),
+    /// Note that they have been told.
+    PeopleTold(Vec<Username>),
 }
 
 impl StoredMail {
@@ -239,6 +252,10 @@ impl StoredMail {
                 found.into_iter().for_each(|prekey| prekey.published = Some((*at_ms, *epoch)));
             }
             MailChange::Forgotten(key) => self.prekeys.retain(|prekey| prekey.key != *key),
+            MailChange::List(who, list) => drop(self.lists.insert(who.clone(), (**list).clone())),
+            MailChange::NoList(who) => drop(self.lists.remove(who)),
+            MailChange::PeopleOwed(names) => self.people.extend(names.iter().cloned()),
+            MailChange::PeopleTold(names) => self.people.retain(|name| !names.contains(name)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The subjects of `notice` events, as data. The crate `letschat-commands` has the sentences.
 
+use letschat_protocol::devices::DeviceCode;
 use letschat_protocol::envelope::OpenError;
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
@@ -38,6 +39,22 @@ pub enum Notice {
     PrekeyRefused,
     /// A client of the classroom has another key than the known one.
     ClientKeyChanged(Username),
+    /// This device is not in the account's device list. A listed device adds it by this code.
+    DeviceUnlisted(DeviceCode),
+    /// This device is in the account's device list now.
+    DeviceListed,
+    /// The account has another device list than the one that this device is in.
+    DeviceListReplaced,
+    /// A device that wants to be listed has not agreed to be in this account's list.
+    DeviceConsentInvalid,
+    /// The server's device list of this person is not signed as it has to be.
+    DeviceListInvalid(Username),
+    /// The server's device list of this person is older than the known one.
+    DeviceListOld(Username),
+    /// The server does not show the device list that this person's device has.
+    DeviceListWithheld(Username),
+    /// This person's device has another device list of the same number.
+    DeviceListsDiffer(Username),
 }
 
 impl Notice {
@@ -58,6 +75,14 @@ impl Notice {
             Notice::NewerVersion(_) => NoticeCode::NewerVersion,
             Notice::PrekeyRefused => NoticeCode::PrekeyRefused,
             Notice::ClientKeyChanged(_) => NoticeCode::ClientKeyChanged,
+            Notice::DeviceUnlisted(_) => NoticeCode::DeviceUnlisted,
+            Notice::DeviceListed => NoticeCode::DeviceListed,
+            Notice::DeviceListReplaced => NoticeCode::DeviceListReplaced,
+            Notice::DeviceConsentInvalid => NoticeCode::DeviceConsentInvalid,
+            Notice::DeviceListInvalid(_) => NoticeCode::DeviceListInvalid,
+            Notice::DeviceListOld(_) => NoticeCode::DeviceListOld,
+            Notice::DeviceListWithheld(_) => NoticeCode::DeviceListWithheld,
+            Notice::DeviceListsDiffer(_) => NoticeCode::DeviceListsDiffer,
         }
     }
 

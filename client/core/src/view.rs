@@ -270,6 +270,7 @@ mod tests {
             conversation: person(with),
             id: MessageId::of_broadcast(1, number),
             own,
+            device: None,
             via: Via::Direct,
         }
     }

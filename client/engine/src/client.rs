@@ -9,6 +9,7 @@ use std::thread;
 
 use async_channel::Sender;
 use event_listener::Event as Wakeup;
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub tries: Option<u32>,
     /// True to come back without a request after an idle timeout.
     pub return_after_idle: bool,
+    /// The name of this device, or `None` for the host's.
+    pub device_name: Option<DeviceName>,
     /// The part in a classroom, for a client of one.
     pub classroom: Option<Classroom>,
 }
@@ -137,6 +140,12 @@ pub fn make_data_folder(path: &Path) -> Result<(), StartError> {
         .map_err(|source| StartError::DataFolder { path: path.to_owned(), source })
 }
 
+/// Returns the name of this host, as that of a device.
+fn host_name() -> DeviceName {
+    let system = rustix::system::uname();
+    DeviceName::like(&system.nodename().to_string_lossy())
+}
+
 impl Client {
     /// Starts a client on its own thread. It opens its receiver and waits for requests. It does not
     /// dial the server before a request needs it.
@@ -155,6 +164,7 @@ impl Client {
             tries: config.tries,
             return_after_idle: config.return_after_idle,
             known_server: config.known_server(),
+            device_name: config.device_name.clone().unwrap_or_else(host_name),
             classroom: config.classroom.is_some(),
             seed: fastrand::u64(..),
         };
@@ -297,6 +307,7 @@ mod tests {
             detach_on_chat: false,
             tries: Some(1),
             return_after_idle: false,
+            device_name: None,
             classroom: None,
         }
     }

@@ -179,6 +179,7 @@ mod tests {
             detach_on_chat: false,
             tries: Some(1),
             return_after_idle: false,
+            device_name: None,
             classroom: None,
         };
         let client = Client::start(config).unwrap();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_flags::{ip_address, number};
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::username::{Username, UsernameError};
 
 use crate::frontend::FirstLogin;
@@ -119,6 +120,10 @@ pub struct Options {
     /// Log in again by itself after an idle timeout
     #[arg(long, env = "LETSCHAT_RETURN_AFTER_IDLE")]
     return_after_idle: bool,
+
+    /// The name of this device, for your other devices [default: the host's name]
+    #[arg(long, env = "LETSCHAT_DEVICE_NAME", value_name = "NAME")]
+    device_name: Option<DeviceName>,
 
     /// Run a Lua script with the arguments that follow; see docs/SCRIPTING.md
     #[arg(
@@ -332,6 +337,7 @@ impl Options {
             detach_on_chat: self.detach_on_chat,
             tries: self.tries,
             return_after_idle: self.return_after_idle,
+            device_name: self.device_name.clone(),
         })
     }
 

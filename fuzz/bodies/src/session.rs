@@ -16,6 +16,7 @@ use letschat_core::session::{
 };
 use letschat_core::view::{SessionState, View};
 use letschat_protocol::datagram::ToClient;
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::dialogue::{FromServer, ReplyAssembler, Secret};
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
@@ -97,6 +98,7 @@ impl<'a> World<'a> {
             tries: None,
             return_after_idle: true,
             known_server: was_met.then(|| Fingerprint::of_spki(b"fuzz")),
+            device_name: DeviceName::like("fuzz"),
             classroom,
             seed: 7,
         };

@@ -3,6 +3,7 @@
 //! * `request` – requests of a program, and the credentials that it logs in with
 //! * `reply` – answers with codes and lines; the entries of a list, and introductions
 //! * `notice` – unsolicited notices, and the reasons for closing
+//! * `devices` – device lists, and devices that want to be in one
 //! * `mail` – envelopes: outcomes of a POST, keys, deliveries
 //! * `assembly` – a client's assembly of the server's frames
 //!
@@ -10,6 +11,7 @@
 //! The server itself parses lines typed by hand, more leniently.
 
 mod assembly;
+mod devices;
 mod mail;
 mod notice;
 mod reply;
@@ -18,7 +20,8 @@ mod request;
 mod tests;
 
 pub use assembly::{FromServer, NotAReply, ReplyAssembler};
-pub use mail::{DeviceKeys, Mail, Outcome, Posted};
+pub use devices::{DeviceEntries, Enrolling, MAX_ENTRIES};
+pub use mail::{AccountKeys, DeviceKeys, Mail, Outcome, Posted};
 pub use notice::{Broadcast, Closing, Notice};
 pub use reply::{Introduction, Listed, Reply, SessionId, Welcome};
 pub use request::{Credentials, Request, RequestError, Secret, USAGE};

@@ -1,5 +1,6 @@
 //! Unsolicited notices of the server.
 
+use super::devices::Enrolling;
 use super::mail::Mail;
 use super::reply::Introduction;
 use crate::frame::Frame;
@@ -26,7 +27,7 @@ pub enum Closing {
     Terminated,
     /// The session had no activity for an hour.
     Idle,
-    /// The same account logged in again.
+    /// The same device logged in again, or with version 0.1 the same account.
     Replaced,
     /// The operator kicked the session.
     Kicked,
@@ -42,6 +43,8 @@ pub enum Closing {
     Flood,
     /// The client was silent for too long.
     Silent,
+    /// Another device of the account has removed this one, or changed the password.
+    Removed,
     /// All places are taken.
     Busy,
 }
@@ -59,6 +62,7 @@ impl Closing {
         Closing::NotReading,
         Closing::Flood,
         Closing::Silent,
+        Closing::Removed,
         Closing::Busy,
     ];
 
@@ -75,6 +79,7 @@ impl Closing {
             Closing::NotReading => "not_reading",
             Closing::Flood => "flood",
             Closing::Silent => "silent",
+            Closing::Removed => "removed",
             Closing::Busy => "busy",
         }
     }
@@ -94,6 +99,9 @@ impl Closing {
             Closing::NotReading => "You did not read what was sent to you.",
             Closing::Flood => "Too many lines too fast, or too many that made no sense.",
             Closing::Silent => "Nothing was heard of you for too long.",
+            Closing::Removed => {
+                "Another of your devices has logged this one out. Log in with your password."
+            }
             Closing::Busy => "All places are taken. Try again later.",
         }
     }
@@ -121,6 +129,10 @@ pub enum Notice {
     Crowd { joined: u64, left: u64 },
     /// An envelope for this device.
     Mail(Mail),
+    /// The device list of this client's account has changed. `number` is that of the new list.
+    Devices { number: u64 },
+    /// A device of this client's account that is not in the list and wants to be.
+    Enrolling(Enrolling),
     /// A message from the operator.
     Say(String),
     /// The reason why the server closes the connection after this notice.
@@ -150,6 +162,8 @@ impl Notice {
                 format!("* MAIL {number} {id} {sender} {time_ms}"),
                 envelope.as_slice(),
             ),
+            Notice::Devices { number } => Frame::line(format!("* DEVICES {number}")),
+            Notice::Enrolling(who) => Frame::line(format!("* ENROLLING {who}")),
             Notice::Say(text) => Frame::with_payload("* SAY", text.as_bytes()),
             Notice::Closing(why) => {
                 Frame::line(format!("* CLOSING {} {}", why.name(), why.sentence()))
@@ -192,6 +206,8 @@ impl Notice {
                 time_ms: time_ms.parse().ok()?,
                 envelope: frame.payload()?.to_vec(),
             }),
+            ["DEVICES", number] => Notice::Devices { number: number.parse().ok()? },
+            ["ENROLLING", who @ ..] => Notice::Enrolling(Enrolling::from_words(who)?),
             ["SAY"] => Notice::Say(frame.text()?.into()),
             ["CLOSING", name, ..] => {
                 Notice::Closing(*Closing::ALL.iter().find(|why| why.name() == *name)?)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::PROGRAM;
 use crate::code::Code;
+use crate::devices::{DeviceEntry, DeviceName};
 use crate::envelope::EnvelopeId;
 use crate::frame::Frame;
 use crate::identity::{PublicKey, Signature};
@@ -43,6 +44,15 @@ pub enum Request {
     Prekey(SignedPrekey),
     /// Asks for the devices of an account and their prekeys.
     Keys { name: String },
+    /// Asks for the entries of an account's device list after this number.
+    Devices { name: String, after: u64 },
+    /// Asks the account's listed devices to add this one. `consent` is its signature over
+    /// [`ConsentStatement`](crate::devices::ConsentStatement).
+    Enrol { name: DeviceName, consent: Signature },
+    /// Changes the account's device list. `number` is that of the new list.
+    Change { number: u64, entry: Box<DeviceEntry> },
+    /// Begins a new device list with this device alone, since the others are lost. The payload is the password.
+    Recover { entry: Box<DeviceEntry>, password: Secret },
     /// Posts an envelope to the devices that its headers name. The envelope is the payload.
     Post { id: EnvelopeId, envelope: Vec<u8> },
     /// Confirms deliveries that this device has displayed or stored. The server deletes them.
@@ -103,6 +113,10 @@ pub const USAGE: &[(&str, &str)] = &[
     ("REPLAY", "REPLAY FROM NUMBER"),
     ("PREKEY", "PREKEY KEY SUITES UNTIL_MS SIGNATURE"),
     ("KEYS", "KEYS NAME"),
+    ("DEVICES", "DEVICES NAME AFTER NUMBER"),
+    ("ENROL", "ENROL DEVICENAME CONSENT"),
+    ("CHANGE", "CHANGE NUMBER ENTRY"),
+    ("RECOVER", "RECOVER ENTRY +N, the payload being the password"),
     ("POST", "POST ID +N, the payload being an envelope"),
     ("ACK", "ACK NUMBER..., at most 64 numbers"),
     ("PING", "PING"),
@@ -138,6 +152,14 @@ impl Request {
             Request::Replay { from } => Frame::line(format!("REPLAY FROM {from}")),
             Request::Prekey(prekey) => Frame::line(format!("PREKEY {prekey}")),
             Request::Keys { name } => Frame::line(format!("KEYS {name}")),
+            Request::Devices { name, after } => {
+                Frame::line(format!("DEVICES {name} AFTER {after}"))
+            }
+            Request::Enrol { name, consent } => Frame::line(format!("ENROL {name} {consent}")),
+            Request::Change { number, entry } => Frame::line(format!("CHANGE {number} {entry}")),
+            Request::Recover { entry, password } => {
+                Frame::with_payload(format!("RECOVER {entry}"), password.0.as_bytes())
+            }
             Request::Post { id, envelope } => {
                 Frame::with_payload(format!("POST {id}"), envelope.as_slice())
             }
@@ -165,7 +187,8 @@ impl Request {
     }
 
     fn from_words(verb: &str, words: &[&str], frame: &Frame) -> Option<Request> {
-        let wants_payload = matches!(verb, "SIGNUP" | "LOGIN" | "PASSWD" | "BROADCAST" | "POST");
+        let wants_payload =
+            matches!(verb, "SIGNUP" | "LOGIN" | "PASSWD" | "BROADCAST" | "RECOVER" | "POST");
         if frame.payload().is_some() != wants_payload {
             return None;
         }
@@ -211,6 +234,20 @@ impl Request {
             }
             ("PREKEY", words) => Request::Prekey(SignedPrekey::from_words(words)?),
             ("KEYS", [name]) => Request::Keys { name: (*name).into() },
+            ("DEVICES", [name, after, number]) if is(after, "AFTER") => {
+                Request::Devices { name: (*name).into(), after: number.parse().ok()? }
+            }
+            ("ENROL", [name, consent]) => {
+                Request::Enrol { name: name.parse().ok()?, consent: consent.parse().ok()? }
+            }
+            ("CHANGE", [number, entry @ ..]) => Request::Change {
+                number: number.parse().ok().filter(|number| *number > 0)?,
+                entry: Box::new(DeviceEntry::from_words(entry)?),
+            },
+            ("RECOVER", entry) => Request::Recover {
+                entry: Box::new(DeviceEntry::from_words(entry)?),
+                password: Secret(frame.text()?.into()),
+            },
             ("POST", [id]) => {
                 Request::Post { id: id.parse().ok()?, envelope: frame.payload()?.to_vec() }
             }

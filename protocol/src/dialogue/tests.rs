@@ -2,7 +2,9 @@
 
 use super::assembly::MAX_REPLY_BYTES;
 use super::*;
+use crate::body::DeviceListRef;
 use crate::code::Code;
+use crate::devices::{DeviceEntry, DeviceName};
 use crate::envelope::EnvelopeId;
 use crate::frame::{Decoder, Frame, Mode};
 use crate::identity::Identity;
@@ -32,6 +34,27 @@ fn prekey() -> SignedPrekey {
     SignedPrekey::sign(&identity, &server, &name("alice"), PrekeyPublic([9; 32]), 7)
 }
 
+fn entry() -> DeviceEntry {
+    let server = crate::identity::Fingerprint::of_spki(b"s");
+    let name = DeviceName::like("laptop");
+    let alice = "alice".parse().unwrap();
+    DeviceEntry::first(&Identity::from_seed(&[1; 32]), (&server, &alice), name)
+}
+
+#[test]
+fn entries_of_a_list_survive_the_wire_and_fit_a_reply() {
+    for count in [0, 1, MAX_ENTRIES] {
+        let list = DeviceListRef { number: 1_000, hash: [7; 32] };
+        let entries = DeviceEntries { entries: vec![entry(); count], list };
+        let reply = entries.to_reply();
+        assert_eq!(DeviceEntries::from_reply(&reply), Some(entries));
+        let mut bytes = Vec::new();
+        reply.encode(&mut bytes);
+        // The longest name has 32 characters.
+        assert!(bytes.len() + count * 26 < 64 * 1024, "{}", bytes.len());
+    }
+}
+
 #[test]
 fn items_about_envelopes_survive_the_wire() {
     let device = Identity::from_seed(&[2; 32]).public_key();
@@ -39,8 +62,13 @@ fn items_about_envelopes_survive_the_wire() {
         let posted = Posted { recipient: name("bob"), device, outcome: *outcome };
         assert_eq!(Posted::parse(&posted.to_string()), Some(posted));
     }
-    let keys = DeviceKeys { device, prekey: prekey() };
-    assert_eq!(DeviceKeys::parse(&keys.to_string()), Some(keys));
+    for used_ms in [None, Some(9)] {
+        let keys = DeviceKeys { device, prekey: prekey(), used_ms };
+        assert_eq!(DeviceKeys::parse(&keys.to_string()), Some(keys.clone()));
+        let list = DeviceListRef { number: 3, hash: [7; 32] };
+        let keys = AccountKeys { devices: vec![keys], list };
+        assert_eq!(AccountKeys::from_reply(&keys.to_reply()), Some(keys));
+    }
     assert_eq!(DeviceKeys::parse(&device.to_string()), None);
 }
 
@@ -85,6 +113,10 @@ fn every_request_survives_the_wire() {
         Request::Replay { from: 7 },
         Request::Prekey(prekey()),
         Request::Keys { name: "bob".into() },
+        Request::Devices { name: "bob".into(), after: 7 },
+        Request::Enrol { name: DeviceName::like("laptop"), consent: credentials(false).signature },
+        Request::Change { number: 2, entry: Box::new(entry()) },
+        Request::Recover { entry: Box::new(entry()), password: secret("correct horse +5") },
         Request::Post { id: EnvelopeId(7), envelope: vec![0xff, 0, b'\n'] },
         Request::Acknowledge { numbers: vec![1] },
         Request::Acknowledge { numbers: (u64::MAX - 63..=u64::MAX).collect() },
@@ -159,6 +191,13 @@ fn every_notice_survives_the_wire() {
             sender: name("bob"),
             time_ms: 99,
             envelope: vec![0xff, 0, b'\n'],
+        }),
+        Notice::Devices { number: 2 },
+        Notice::Enrolling(Enrolling {
+            device: Identity::from_seed(&[2; 32]).public_key(),
+            address: "10.0.0.1".parse().unwrap(),
+            name: DeviceName::like("laptop"),
+            consent: credentials(false).signature,
         }),
         Notice::Say("back in five minutes +5".into()),
     ];

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use letschat_protocol::devices::DeviceEntry;
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::frame::Mode;
 use letschat_protocol::identity::{ChannelBinding, PublicKey};
@@ -10,6 +11,7 @@ use letschat_protocol::limits::{
 };
 use letschat_protocol::username::Username;
 
+use super::devices::Enrolment;
 use super::io::Destination;
 use super::mailbox::MailLink;
 use super::rate::Bucket;
@@ -165,6 +167,10 @@ pub(super) struct Member {
     pub(super) pages: Pages,
     pub(super) stream: Stream,
     pub(super) mail: MailLink,
+    /// The wish of the device to be in the account's list.
+    pub(super) enrolment: Option<Enrolment>,
+    /// The new list of a recovery whose password is being checked.
+    pub(super) recovery: Option<Box<DeviceEntry>>,
     /// The pending question to a person.
     pub(super) question: Option<MemberQuestion>,
 }

@@ -57,7 +57,7 @@ pub(super) struct Sessions(Vec<Entry>);
 pub(super) struct Replacement {
     /// The sessions that end.
     pub(super) sessions: Vec<Entry>,
-    /// True if one of them belongs to another device, so that the login requires TAKE.
+    /// True if one of them may belong to somebody else, so that the login requires TAKE.
     pub(super) needs_take: bool,
 }
 
@@ -66,16 +66,12 @@ impl Sessions {
         self.0.iter()
     }
 
-    /// Returns the session that LIST shows and CONNECT reaches.
-    pub(super) fn latest(&self) -> Option<&Entry> {
-        self.0.last()
-    }
-
-    /// Decides which sessions a login with this device key ends: **an account has one session**.
-    /// For one session per device, this is the function to change.
+    /// Decides which sessions a login with this device key ends: **a device has one session**. Sessions
+    /// typed by hand count as one device, whose user can't be told from another.
     fn replaced_by(&self, key: Option<PublicKey>) -> Replacement {
-        let needs_take = self.iter().any(|entry| entry.key.is_none() || entry.key != key);
-        Replacement { sessions: self.0.clone(), needs_take }
+        let same = self.iter().filter(|entry| entry.key == key);
+        let sessions: Vec<Entry> = same.copied().collect();
+        Replacement { needs_take: key.is_none() && !sessions.is_empty(), sessions }
     }
 }
 
@@ -221,7 +217,7 @@ impl Directory {
         self.forget_oldest(now_ms);
         match who {
             Target::Name(name) if name == viewer.username => Lookup::Oneself,
-            Target::Name(name) => match self.here.get(name).and_then(Sessions::latest) {
+            Target::Name(name) => match self.here.get(name).and_then(|its| its.0.last()) {
                 Some(entry) => Lookup::One(name.clone(), *entry),
                 None if self.away.contains_key(name) => Lookup::Away,
                 None => Lookup::Nobody,
@@ -389,19 +385,20 @@ mod tests {
     }
 
     #[test]
-    fn login_replaces_the_session_of_its_account() {
+    fn login_replaces_the_session_of_its_device() {
         let mut all = directory(&[("bob", "10.0.0.2", 4401)]);
-        let by_hand = all.replaced_by(&name("bob"), None);
-        assert!(by_hand.needs_take && by_hand.sessions.len() == 1);
-        all.remove(&name("bob"), Location::Local(ConnectionId(0)), 0);
-        assert!(all.replaced_by(&name("bob"), device(1)).sessions.is_empty());
         let address = "10.0.0.2".parse().unwrap();
         all.add(&name("bob"), Entry { key: device(1), ..entry(1, address, Some(4401)) });
-        for (key, needs_take) in [(device(1), false), (device(2), true), (None, true)] {
+        // A session typed by hand may be another person's.
+        for (key, sessions, needs_take) in
+            [(device(1), 1, false), (device(2), 0, false), (None, 1, true)]
+        {
             let replacement = all.replaced_by(&name("bob"), key);
-            assert_eq!((replacement.sessions.len(), replacement.needs_take), (1, needs_take));
+            let replaced = (replacement.sessions.len(), replacement.needs_take);
+            assert_eq!(replaced, (sessions, needs_take));
+            assert!(replacement.sessions.iter().all(|entry| entry.key == key));
         }
-        assert!(!all.replaced_by(&name("alice"), device(1)).needs_take);
+        assert!(!all.replaced_by(&name("alice"), None).needs_take);
     }
 
     #[test]

@@ -71,8 +71,11 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         |names: &[Username]| names.iter().map(Username::as_str).collect::<Vec<_>>().join(", ");
     let line = match notice {
         Notice::Broadcast { entry, own } => broadcast(entry, *own),
-        // A person has no key, so no envelope is for them.
-        Notice::Replayed { .. } | Notice::Mail(_) => return Vec::new(),
+        // A person has no key, so no envelope is for them, and they have no device.
+        Notice::Replayed { .. }
+        | Notice::Mail(_)
+        | Notice::Devices { .. }
+        | Notice::Enrolling(_) => return Vec::new(),
         Notice::Client { who, is_new: true } => classroom::initiated(&who.username),
         Notice::Client { is_new: false, .. } => return Vec::new(),
         Notice::Introduction(who) => format!("{} asks for you.", who.username),

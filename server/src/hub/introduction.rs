@@ -44,7 +44,14 @@ impl Hub {
             server: connection.local,
         };
         match self.directory.find(&who, viewer, now.boot_ms) {
-            Lookup::One(username, entry) => self.introduce(now, id, &username, entry),
+            Lookup::One(username, entry) => {
+                let reached = match who {
+                    Target::Name(_) => self.reached_session(self.directory.sessions(&username)),
+                    Target::Address(_) | Target::Receiver(_) => None,
+                };
+                let entry = reached.copied().unwrap_or(entry);
+                self.introduce(now, id, &username, entry);
+            }
             Lookup::Several(several) => {
                 let shown = several.iter().take(MAX_SHARING);
                 let lines = shown.map(|(name, entry)| listed(name, entry, viewer).to_string());

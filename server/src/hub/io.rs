@@ -119,7 +119,9 @@ pub enum Record {
     LoginRefused { connection: ConnectionId, peer: SocketAddr, code: &'static str },
     /// An account's password was changed.
     PasswordChanged { username: Username },
-    /// A session gave a wrong present password for a change.
+    /// An account's device list was changed. `number` is that of the new list.
+    DevicesChanged { username: Username, number: u64 },
+    /// A session gave a wrong present password.
     PasswordNotChanged { username: Username },
     /// A logged-in client sent a request with this verb.
     Asked { username: Username, verb: &'static str },

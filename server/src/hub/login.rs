@@ -125,6 +125,9 @@ impl Hub {
         id: ConnectionId,
         result: Result<Verdict, Unavailable>,
     ) {
+        if self.recovery_checked(now, id, result) {
+            return;
+        }
         let Some(StoreWork::Login(attempt)) = self.store_work(id) else {
             return;
         };
@@ -188,6 +191,9 @@ impl Hub {
         for replaced in replacement.sessions {
             self.end_session(now, &replaced, Closing::Replaced);
         }
+        if let Some(excess) = self.session_in_excess(&username).filter(|_| attempt.key.is_some()) {
+            self.end_session(now, &excess, Closing::Replaced);
+        }
         if self.directory.len() >= self.settings.places {
             return self.turn_away(now, id);
         }
@@ -228,6 +234,8 @@ impl Hub {
             pages: Pages::default(),
             stream,
             mail: attempt.key.map_or_else(MailLink::default, |_| MailLink::of_device()),
+            enrolment: None,
+            recovery: None,
             question: None,
         }));
         self.pre_login.leave(id, peer.ip());
@@ -255,6 +263,7 @@ impl Hub {
             address: peer.ip(),
         };
         self.answer(now, id, &welcome.to_reply());
+        self.tell_enrolling(id);
         self.enter_classroom(now, id);
         self.read_mail(now, id);
     }

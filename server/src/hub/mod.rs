@@ -37,6 +37,7 @@
 //! * `introduction` – CONNECT
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
+//! * `devices` – DEVICES, ENROL, CHANGE and RECOVER; several sessions of one account
 //! * `mailbox` – PREKEY, KEYS, POST and ACK; sealed envelopes and their delivery
 //! * `classroom` – the list of a classroom's clients, whom the others reach without the server
 //! * `operator` – the operator's commands
@@ -48,7 +49,7 @@
 //!
 //! * A connection's next line is read only when its last one has been answered.
 //! * Notices come only between whole replies, since each reply is one effect.
-//! * No member is without a place, and no account is a member twice.
+//! * No member is without a place, and no device is a member twice.
 //! * A broadcast is published and acknowledged only after its commit. At most one commit is under
 //!   way. The same holds for envelopes and for acknowledgements of mail.
 //! * A device's envelopes are sent in the order of their numbers, each once on a connection.
@@ -59,6 +60,7 @@ mod broadcasting;
 mod classroom;
 mod connection;
 mod delivery;
+mod devices;
 mod directory;
 mod greeting;
 mod interactive;
@@ -146,6 +148,8 @@ pub struct Hub {
     head_repeats: HeadRepeats,
     /// The rate limit of each account's broadcasts, over all its sessions.
     broadcast_rates: Buckets<Username>,
+    /// The rate limit of changes to each account's device list.
+    change_rates: Buckets<Username>,
     mailbox: Mailbox,
     clients: Clients,
     /// True if the operator told the server to stop, so that no further broadcast is committed.
@@ -174,6 +178,7 @@ impl Hub {
             uncommitted: Uncommitted::default(),
             head_repeats: HeadRepeats::default(),
             broadcast_rates: Buckets::default(),
+            change_rates: Buckets::default(),
             mailbox: Mailbox::new(now.boot_ms),
             clients: Clients::default(),
             is_stopping: false,

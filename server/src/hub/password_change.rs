@@ -3,9 +3,11 @@
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Reply, Secret};
 use letschat_protocol::password;
+use letschat_protocol::username::Username;
 
 use super::admission::TooMany;
 use super::connection::{Delayed, DelayedAction, MAX_WRONG_ANSWERS};
+use super::directory::{Entry, Location};
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
 use letschat_protocol::clock::Now;
@@ -37,9 +39,18 @@ impl Hub {
         if let Some(reply) = refusal {
             return self.answer(now, id, &reply);
         }
-        let peer = self.connections[&id].peer;
         let change = PasswordChange { connection: id, username, password, new, key };
-        let request = StoreRequest::ChangePassword(Box::new(change));
+        self.check_present_password(now, id, StoreRequest::ChangePassword(Box::new(change)));
+    }
+
+    /// Sends a request with the present password to the store, with the rate limit of a login.
+    pub(super) fn check_present_password(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        request: StoreRequest,
+    ) {
+        let peer = self.connections[&id].peer;
         match self.failures.wait_ms(peer.ip(), now.boot_ms) {
             Ok(0) => self.effects.push(Effect::Store(request)),
             Ok(wait_ms) => {
@@ -68,10 +79,12 @@ impl Hub {
         let username = member.username.clone();
         match result {
             Ok(Verdict::Accepted) => {
-                self.effects.push(Effect::Record(Record::PasswordChanged { username }));
+                let record = Record::PasswordChanged { username: username.clone() };
+                self.effects.push(Effect::Record(record));
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.wrong_answers = 0;
                 }
+                self.end_other_sessions(now, id, &username);
                 let done = "Your password is changed. Your other machines log in with it once.";
                 self.answer(now, id, &Reply::new(Code::Ok, done));
             }
@@ -88,7 +101,15 @@ impl Hub {
         self.reschedule(id);
     }
 
-    fn wrong_present_password(&mut self, now: Now, id: ConnectionId) {
+    /// Ends the other sessions of an account whose password was changed: somebody else may have them.
+    fn end_other_sessions(&mut self, now: Now, own: ConnectionId, username: &Username) {
+        let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
+        for session in sessions.iter().filter(|entry| entry.location != Location::Local(own)) {
+            self.end_session(now, session, Closing::Removed);
+        }
+    }
+
+    pub(super) fn wrong_present_password(&mut self, now: Now, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };

@@ -63,6 +63,10 @@ impl Hub {
             Request::Active => self.answer(now, id, &Reply::new(Code::Ok, "noted")),
             Request::Prekey(_)
             | Request::Keys { .. }
+            | Request::Devices { .. }
+            | Request::Enrol { .. }
+            | Request::Change { .. }
+            | Request::Recover { .. }
             | Request::Post { .. }
             | Request::Acknowledge { .. }
                 if self.device_of(id).is_none() =>
@@ -71,6 +75,10 @@ impl Hub {
             }
             Request::Prekey(prekey) => self.prekey(now, id, prekey),
             Request::Keys { name } => self.keys(now, id, &name),
+            Request::Devices { name, after } => self.devices(id, now, &name, after),
+            Request::Enrol { name, consent } => self.enrol(now, id, name, consent),
+            Request::Change { number, entry } => self.change_list(now, id, number, *entry),
+            Request::Recover { entry, password } => self.recover(now, id, entry, password),
             Request::Post { id: envelope_id, envelope } => {
                 self.post(now, id, envelope_id, &envelope);
             }
@@ -144,7 +152,12 @@ impl Hub {
 fn is_activity(request: &Request) -> bool {
     !matches!(
         request,
-        Request::Ping | Request::Replay { .. } | Request::Prekey(_) | Request::Keys { .. }
+        Request::Ping
+            | Request::Replay { .. }
+            | Request::Prekey(_)
+            | Request::Keys { .. }
+            | Request::Devices { .. }
+            | Request::Enrol { .. }
     )
 }
 

@@ -1,21 +1,23 @@
-//! The mailbox: prekeys, and envelopes that wait for their devices.
+//! The mailbox: device lists, prekeys, and envelopes that wait for their devices.
 //!
 //! A delivery is an envelope for one device. It has a number, and waits until the device
 //! acknowledges it. Its content is then deleted, and a remainder (sender, id, recipient, device)
 //! stays until the retention period is over, so that a repeated POST stores nothing twice. It stays
 //! even if the device is removed, since one transaction can't delete a million of them.
 
+pub(super) mod devices;
 mod requests;
 
 use std::sync::Arc;
 
-use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome};
+use letschat_protocol::dialogue::{AccountKeys, DeviceEntries, DeviceKeys, Mail, Outcome};
 use letschat_protocol::envelope::{Envelope, EnvelopeId, Header};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 
 use super::StoreError;
+pub use devices::{ListChange, ListChanged};
 pub use requests::{MailAnswer, MailRequest};
 
 /// The most deliveries that wait for one device.
@@ -41,11 +43,24 @@ pub trait Mailbox {
         prekey: &SignedPrekey,
     ) -> Result<bool, StoreError>;
 
-    /// Returns the devices of an account that have a prekey, the one used last first. Returns
-    /// `None` if there is no such account.
-    fn prekeys(&mut self, username: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError>;
+    /// Returns the devices of an account that have a prekey, the one used last first, and the number
+    /// and hash of its device list. Of an account with a list these are listed devices only. Returns `None` if
+    /// there is no such account.
+    fn prekeys(&mut self, username: &Username) -> Result<Option<AccountKeys>, StoreError>;
 
-    /// Commits all envelopes durably, or none, and returns what became of each header, in order.
+    /// Returns the next entries of an account's device list after this number, or `None` if there is
+    /// no such account.
+    fn device_entries(
+        &mut self,
+        username: &Username,
+        after: u64,
+    ) -> Result<Option<DeviceEntries>, StoreError>;
+
+    /// Changes an account's device list. A removed device loses its key, its prekey and its mail. A
+    /// recovery removes all other devices.
+    fn change_list(&mut self, change: &ListChange) -> Result<ListChanged, StoreError>;
+
+    /// Commits all envelopes durably, or none, and returns what became of each.
     /// Deliveries are numbered in this order. Numbers start above both the stored counter and
     /// `after`, so a database that lost its last commits reuses none.
     ///
@@ -55,7 +70,7 @@ pub trait Mailbox {
         &mut self,
         after: u64,
         envelopes: &[Arc<NewEnvelope>],
-    ) -> Result<Vec<Vec<Placement>>, StoreError>;
+    ) -> Result<Vec<Placements>, StoreError>;
 
     /// Returns the next waiting deliveries of a device, in the order of their numbers.
     fn waiting_mail(&mut self, query: &MailQuery) -> Result<MailPage, StoreError>;
@@ -100,6 +115,26 @@ impl NewEnvelope {
         Envelope { suite, headers, sealed_body: Vec::new() }.to_bytes()
     }
 
+    /// Returns those of a recipient's listed devices that have a prekey and no header. Each device is
+    /// a key, and true if it has a prekey. The sender knows the own devices.
+    pub(super) fn without_header(
+        &self,
+        recipient: &Username,
+        listed: &[(String, bool)],
+    ) -> Vec<(Username, PublicKey)> {
+        if *recipient == self.sender {
+            return Vec::new();
+        }
+        let with_prekey = listed.iter().filter(|(_, has_prekey)| *has_prekey);
+        let keys = with_prekey.filter_map(|(key, _)| key.parse().ok());
+        let has_header = |key: &PublicKey| {
+            let headers = &mut self.envelope.headers.iter();
+            headers.any(|header| header.recipient == *recipient && header.device == *key)
+        };
+        let missing = keys.filter(|key| !has_header(key));
+        missing.map(|key| (recipient.clone(), key)).collect()
+    }
+
     /// Returns the delivery with this number for a device.
     pub fn mail_for(&self, header: &Header, number: u64) -> Mail {
         let NewEnvelope { sender, id, time_ms, envelope } = self;
@@ -107,6 +142,15 @@ impl NewEnvelope {
         bytes.extend_from_slice(&envelope.sealed_body);
         Mail { number, id: *id, sender: sender.clone(), time_ms: *time_ms, envelope: bytes }
     }
+}
+
+/// The result of a POST.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placements {
+    /// The result for each header, in order.
+    pub headers: Vec<Placement>,
+    /// The listed devices of the recipients, other than the sender, that have a prekey and no header.
+    pub missing: Vec<(Username, PublicKey)>,
 }
 
 /// The result of a POST for one device.
@@ -183,8 +227,12 @@ impl Usage {
 }
 
 /// Parses a prekey that a database holds.
-pub(super) fn prekey_from_column(device: &str, prekey: &str) -> Result<DeviceKeys, StoreError> {
-    DeviceKeys::parse(&format!("{device} {prekey}"))
+pub(super) fn prekey_from_column(
+    device: &str,
+    prekey: &str,
+    used_ms: u64,
+) -> Result<DeviceKeys, StoreError> {
+    DeviceKeys::parse(&format!("{device} {prekey} {used_ms}"))
         .ok_or_else(|| StoreError::Content(format!("the prekey of {device}")))
 }
 

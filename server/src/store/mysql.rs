@@ -3,6 +3,7 @@
 //! * [`location`] – the database's address and credentials
 //! * `session` – the one connection, and the lock that keeps a second server out
 //! * `schema` – the tables, and their migrations
+//! * `devices` – device lists
 //! * `mailbox` – prekeys and envelopes
 //! * `failure` – errors as sentences
 //! * `admin` – the operator's tool, beside a server
@@ -15,6 +16,7 @@
 //! `innodb_flush_log_at_trx_commit = 1`.
 
 mod admin;
+mod devices;
 mod failure;
 pub mod location;
 mod mailbox;
@@ -299,10 +301,13 @@ fn add_key(
     let count = "SELECT count(*) AS count FROM account_keys WHERE username = ?";
     let row: Option<Row> = conn.exec_first(count, (name,))?;
     let count = row.map_or(Ok(0), |row| column::<usize>(&row, "count"))?;
-    // The given key stays whatever the clock says: it must not evict itself.
+    // The given key stays whatever the clock says: it must not evict itself. An unlisted device evicts no
+    // listed one as long as there are other unlisted ones.
     let evicted: Vec<Row> = conn.exec(
-        "SELECT public_key FROM account_keys WHERE username = ? AND public_key <> ?
-         ORDER BY used_ms, added_ms LIMIT ?",
+        "SELECT k.public_key FROM account_keys AS k LEFT JOIN listed_devices AS l
+         ON l.username = k.username AND l.public_key = k.public_key
+         WHERE k.username = ? AND k.public_key <> ?
+         ORDER BY l.name IS NOT NULL, k.used_ms, k.added_ms LIMIT ?",
         (name, &key, count.saturating_sub(MAX_KEYS)),
     )?;
     for row in &evicted {

@@ -4,6 +4,7 @@
 //! * `schema` – the tables, and their migrations
 //! * `accounts` – accounts and their keys
 //! * `log` – the broadcasts
+//! * `devices` – device lists
 //! * `mailbox` – prekeys and envelopes
 //! * `admin` – the operator's tool, beside a server
 //!
@@ -12,6 +13,7 @@
 
 mod accounts;
 mod admin;
+mod devices;
 mod files;
 mod log;
 mod mailbox;

@@ -2,10 +2,13 @@
 //!
 //! Bodies are signed and verified, but not sealed: sealing is random, and the same seed has to give the same world.
 
+use std::collections::BTreeMap;
+
 use letschat_core::conversation::ConversationId;
 use letschat_core::mail::{Arrived, MailChange, Stage, StoredMail, StoredPrekey};
 use letschat_core::session::Input;
 use letschat_protocol::body::Body;
+use letschat_protocol::devices::DeviceList;
 use letschat_protocol::dialogue::Mail;
 use letschat_protocol::envelope::{Envelope, Header, OpenError, Recipient};
 use letschat_protocol::identity::Identity;
@@ -48,6 +51,11 @@ impl Disk {
         let outbox = self.mail.outbox.iter();
         let waiting = outbox.filter(|message| message.conversation == ConversationId::Everyone);
         waiting.map(|message| format!("{:?} to {}", message.text, message.to)).collect()
+    }
+
+    /// Returns the held device lists by account.
+    pub(crate) fn lists(&self) -> &BTreeMap<Username, DeviceList> {
+        &self.mail.lists
     }
 
     fn has_prekey(&self, key: &PrekeyPublic) -> bool {

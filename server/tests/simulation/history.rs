@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_core::conversation::{MessageState, Via};
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
@@ -17,6 +18,8 @@ pub(crate) struct History {
     pub(crate) own: BTreeMap<MessageId, Own>,
     /// Others' messages, as they were shown.
     pub(crate) heard: Vec<Heard>,
+    /// The messages of the account's other devices, as they were shown.
+    pub(crate) copies: BTreeSet<MessageId>,
     /// The people whose first message was a request, with the time of the decision on it. Some of the messages that they
     /// had written by then were dropped or denied.
     pub(crate) strangers: BTreeMap<Username, Option<u64>>,
@@ -40,6 +43,10 @@ pub(crate) struct Own {
     pub(crate) text: String,
     /// The time at which it was written, on the boot clock.
     pub(crate) written_ms: u64,
+    /// The devices that it has to reach, if the server delivers it: the recipient's, and the author's others.
+    pub(crate) devices: BTreeSet<PublicKey>,
+    /// False if the author's device was not listed. Others may then drop it.
+    pub(crate) is_by_listed: bool,
     /// The way that it took first.
     pub(crate) via: Via,
     /// The state that was told last.

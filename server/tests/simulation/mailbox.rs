@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome};
+use letschat_protocol::devices::{DeviceEntry, DeviceList};
+use letschat_protocol::dialogue::{
+    AccountKeys, DeviceEntries, DeviceKeys, MAX_ENTRIES, Mail, Outcome,
+};
 use letschat_protocol::envelope::EnvelopeId;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 use letschat_server::store::StoreError;
 use letschat_server::store::mailbox::{
-    Acknowledgement, EXPIRED_AT_ONCE, MAX_WAITING_BYTES, MAX_WAITING_ENVELOPES,
-    MAX_WAITING_OF_SENDER, MailPage, MailQuery, Mailbox, NewEnvelope, Placement,
+    Acknowledgement, EXPIRED_AT_ONCE, ListChange, ListChanged, MAX_WAITING_BYTES,
+    MAX_WAITING_ENVELOPES, MAX_WAITING_OF_SENDER, MailPage, MailQuery, Mailbox, NewEnvelope,
+    Placement, Placements,
 };
 
 /// A device of an account.
@@ -22,6 +26,7 @@ type Device = (Username, PublicKey);
 pub(crate) struct SimulatedMailbox {
     accounts: BTreeSet<Username>,
     prekeys: BTreeMap<Username, BTreeMap<String, DeviceKeys>>,
+    lists: BTreeMap<Username, (DeviceList, Vec<DeviceEntry>)>,
     /// The deliveries by number. An acknowledged one has no envelope.
     deliveries: BTreeMap<u64, Delivery>,
     head: u64,
@@ -39,6 +44,24 @@ impl SimulatedMailbox {
         self.accounts.insert(username.clone());
     }
 
+    /// Returns the list of an account's devices.
+    pub(crate) fn device_list(&self, account: &Username) -> Option<&DeviceList> {
+        self.lists.get(account).map(|(list, _)| list)
+    }
+
+    /// Returns the devices of an account that mail can reach: those listed that have a prekey, which is valid by this
+    /// wall clock.
+    pub(crate) fn devices(
+        &self,
+        account: &Username,
+        wall_ms: u64,
+    ) -> impl Iterator<Item = PublicKey> {
+        let devices = self.prekeys.get(account).into_iter().flat_map(BTreeMap::values);
+        let devices = devices.filter(move |keys| keys.prekey.is_valid_at(wall_ms));
+        let devices = devices.map(|keys| (account.clone(), keys.device));
+        devices.filter(|device| self.is_listed(device)).map(|(_, key)| key)
+    }
+
     fn waiting<'a>(&'a self, to: &'a Device) -> impl Iterator<Item = &'a Mail> {
         let its = move |delivery: &&Delivery| delivery.waits && delivery.to == *to;
         self.deliveries.values().filter(its).map(|delivery| &delivery.mail)
@@ -54,7 +77,8 @@ impl SimulatedMailbox {
 
     fn refusal(&self, sender: &Username, to: &Device, bytes: usize) -> Option<Placement> {
         let devices = self.prekeys.get(&to.0);
-        let has_prekey = devices.is_some_and(|devices| devices.contains_key(&to.1.to_string()));
+        let has_prekey = devices.is_some_and(|devices| devices.contains_key(&to.1.to_string()))
+            && self.is_listed(to);
         let outcome = if !self.accounts.contains(&to.0) {
             Outcome::UnknownUser
         } else if !has_prekey {
@@ -76,7 +100,28 @@ impl SimulatedMailbox {
         Some(Placement::Refused(outcome))
     }
 
-    fn store(&mut self, new: &NewEnvelope) -> Vec<Placement> {
+    /// Returns true for a listed device, and for any device of an account without a list.
+    fn is_listed(&self, device: &Device) -> bool {
+        self.lists.get(&device.0).is_none_or(|(list, _)| list.contains(&device.1))
+    }
+
+    fn missing(&self, new: &NewEnvelope) -> Vec<Device> {
+        let headers = new.envelope.headers.iter();
+        let named: BTreeSet<Device> =
+            headers.map(|header| (header.recipient.clone(), header.device)).collect();
+        let recipients: BTreeSet<&Username> =
+            named.iter().map(|(name, _)| name).filter(|name| **name != new.sender).collect();
+        let lists = recipients.into_iter().filter_map(|name| Some((name, self.lists.get(name)?)));
+        let devices = lists.flat_map(|(name, (list, _))| {
+            list.devices().iter().map(|device| (name.clone(), device.key))
+        });
+        let has_prekey = |(name, key): &Device| {
+            self.prekeys.get(name).is_some_and(|devices| devices.contains_key(&key.to_string()))
+        };
+        devices.filter(|device| has_prekey(device) && !named.contains(device)).collect()
+    }
+
+    fn store(&mut self, new: &NewEnvelope) -> Placements {
         let mut placements = Vec::new();
         for header in &new.envelope.headers {
             let to = (header.recipient.clone(), header.device);
@@ -89,7 +134,7 @@ impl SimulatedMailbox {
                 Placement::Stored { number: self.head }
             }));
         }
-        placements
+        Placements { headers: placements, missing: self.missing(new) }
     }
 }
 
@@ -100,24 +145,59 @@ impl Mailbox for SimulatedMailbox {
         device: &PublicKey,
         prekey: &SignedPrekey,
     ) -> Result<bool, StoreError> {
-        let keys = DeviceKeys { device: *device, prekey: prekey.clone() };
+        let keys = DeviceKeys { device: *device, prekey: prekey.clone(), used_ms: None };
         self.prekeys.entry(username.clone()).or_default().insert(device.to_string(), keys);
         Ok(true)
     }
 
-    fn prekeys(&mut self, username: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError> {
+    fn prekeys(&mut self, username: &Username) -> Result<Option<AccountKeys>, StoreError> {
         if !self.accounts.contains(username) {
             return Ok(None);
         }
-        let devices = self.prekeys.get(username);
-        Ok(Some(devices.map_or_else(Vec::new, |devices| devices.values().cloned().collect())))
+        let devices = self.prekeys.get(username).into_iter().flat_map(BTreeMap::values);
+        let is_listed = |keys: &&DeviceKeys| self.is_listed(&(username.clone(), keys.device));
+        let devices = devices.filter(is_listed).cloned().collect();
+        let list = self.device_list(username).map(DeviceList::reference).unwrap_or_default();
+        Ok(Some(AccountKeys { devices, list }))
+    }
+
+    fn device_entries(
+        &mut self,
+        username: &Username,
+        after: u64,
+    ) -> Result<Option<DeviceEntries>, StoreError> {
+        if !self.accounts.contains(username) {
+            return Ok(None);
+        }
+        let entries = self.lists.get(username).map(|(_, entries)| entries.as_slice());
+        let entries = entries.unwrap_or_default();
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let list = self.device_list(username).map(DeviceList::reference).unwrap_or_default();
+        let entries = entries.iter().skip(after).take(MAX_ENTRIES).cloned().collect();
+        Ok(Some(DeviceEntries { entries, list }))
+    }
+
+    fn change_list(&mut self, change: &ListChange) -> Result<ListChanged, StoreError> {
+        let ListChange { username, entry, is_recovery, .. } = change;
+        let stored = self.lists.get(username);
+        let list = match change.apply(stored.map(|(list, _)| list)) {
+            Ok(list) => list,
+            Err(refused) => return Ok(refused),
+        };
+        let earlier = stored.filter(|_| !is_recovery).map(|(_, entries)| entries.clone());
+        let entries = earlier.into_iter().flatten().chain([entry.clone()]).collect();
+        if let Some(prekeys) = self.prekeys.get_mut(username) {
+            prekeys.retain(|_, keys| keys.device != entry.device || list.contains(&keys.device));
+        }
+        self.lists.insert(username.clone(), (list, entries));
+        Ok(ListChanged::Done)
     }
 
     fn post(
         &mut self,
         after: u64,
         envelopes: &[Arc<NewEnvelope>],
-    ) -> Result<Vec<Vec<Placement>>, StoreError> {
+    ) -> Result<Vec<Placements>, StoreError> {
         assert!(after <= self.head, "number {after} was pushed and is not committed");
         Ok(envelopes.iter().map(|new| self.store(new)).collect())
     }

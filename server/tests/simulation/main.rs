@@ -1,6 +1,6 @@
 //! A whole network as a value: one hub, many sessions, and time that the test advances.
 //!
-//! Each seed makes its own network: its delays, losses, duplicates and reordering, broken links and
+//! Accounts have up to three devices. Each seed makes its own network: its delays, losses, duplicates and reordering, broken links and
 //! crashes, the store's speed, and people's actions. At the end the faults stop, everything
 //! settles, and the promises are checked. A failing seed is run once more and printed with its last
 //! events. `SIMULATION_SEED=n cargo test -p letschat-server --test simulation` runs it again, and
@@ -12,6 +12,7 @@
 //! * [`store`] – the persistent data
 //! * [`mailbox`] – the mailboxes of the store
 //! * [`people`] – the clients and the actions of their users
+//! * [`reactions`] – what they do about answers and events
 //! * [`classroom`] – a class, whose lines go to everyone with and without the server
 //! * [`history`] – the observations and actions of each person
 //! * [`disk`] – a client's file, and the sealing of envelopes
@@ -31,6 +32,7 @@ mod mailbox;
 mod peers;
 mod people;
 mod promises;
+mod reactions;
 mod server;
 mod store;
 mod world;

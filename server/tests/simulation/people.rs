@@ -1,26 +1,23 @@
-//! The clients, their folders, and the actions of their users.
+//! The clients, their folders, and the actions of their users. Some users have several.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use letschat_core::codes::{FailureCode, LinkEnd};
-use letschat_core::conversation::{ConversationId, MessageState, Via};
-use letschat_core::event::{Event as Told, RequestKind};
-use letschat_core::failure::Failure;
 use letschat_core::session::{
-    Account, Displayed, Effect, Input, KnownPeer, LogPosition, Phase, Reply, Request, RequestId,
-    Save, Session, SessionConfig,
+    Account, Displayed, Effect, Input, KnownPeer, LogPosition, Phase, Request, RequestId, Save,
+    Session, SessionConfig,
 };
 use letschat_protocol::datagram::ToClient;
-use letschat_protocol::dialogue::{Closing, FromServer, Notice, Secret, SessionId};
-use letschat_protocol::identity::{Fingerprint, Identity};
+use letschat_protocol::devices::{DeviceCode, DeviceList, DeviceName};
+use letschat_protocol::dialogue::{FromServer, Notice, Secret, SessionId};
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::username::Username;
 
 use crate::classroom::line_of;
 use crate::disk::{self, Disk};
 use crate::faults::Hit;
-use crate::history::{ChatHistory, Heard, History, Own};
+use crate::history::History;
 use crate::server::{WireId, fingerprint};
 use crate::world::{Event, Plan, World};
 
@@ -41,10 +38,13 @@ pub(crate) enum Act {
     Cancel,
     List,
     Quit,
+    ApproveDevice(DeviceCode),
 }
 
+/// A device of a person, with its client.
 pub(crate) struct Person {
     number: usize,
+    /// The account, which is another device's too.
     pub(crate) name: Username,
     pub(crate) session: Session,
     identity: Arc<Identity>,
@@ -80,6 +80,7 @@ fn session(seed: u64, known_server: Option<Fingerprint>, plan: Plan) -> Session 
         detach_on_chat: false,
         tries: None,
         return_after_idle: true,
+        device_name: DeviceName::like("laptop"),
         known_server,
         classroom: plan == Plan::Classroom,
         seed,
@@ -87,12 +88,13 @@ fn session(seed: u64, known_server: Option<Fingerprint>, plan: Plan) -> Session 
 }
 
 impl Person {
-    pub(crate) fn new(number: usize, seed: u64, plan: Plan) -> Person {
+    /// Returns a device of an account, both numbered from 0.
+    pub(crate) fn new(number: usize, account: usize, seed: u64, plan: Plan) -> Person {
         let mut secret = [number as u8 + 1; 32];
         secret[..8].copy_from_slice(&seed.to_be_bytes());
         Person {
             number,
-            name: format!("person{number}").parse().unwrap(),
+            name: format!("person{account}").parse().unwrap(),
             session: session(seed, None, plan),
             identity: Arc::new(Identity::from_seed(&secret)),
             peers: BTreeMap::new(),
@@ -134,6 +136,22 @@ impl Person {
         }
     }
 
+    /// Returns the beginning of this device's texts.
+    pub(crate) fn voice(&self) -> String {
+        format!("{}.{} says", self.name, self.number)
+    }
+
+    pub(crate) fn public_key(&self) -> PublicKey {
+        self.identity.public_key()
+    }
+
+    /// Returns the other devices of the account that this one knows.
+    pub(crate) fn other_devices(&self) -> impl Iterator<Item = PublicKey> {
+        let list = self.disk.lists().get(&self.name);
+        let listed = list.map_or(&[][..], DeviceList::devices).iter().map(|device| device.key);
+        listed.filter(|key| *key != self.public_key())
+    }
+
     fn password(&self) -> Secret {
         Secret(format!("the secret of {}", self.name))
     }
@@ -143,7 +161,7 @@ impl World {
     pub(crate) fn act(&mut self, person: usize, act: Act) {
         let who = &mut self.people[person];
         who.said += 1;
-        let mut text = format!("{} says {}", who.name, who.said);
+        let mut text = format!("{} {}", who.voice(), who.said);
         if matches!(act, Act::Broadcast) && self.long_winded {
             text.push_str(&" and on".repeat(115));
         }
@@ -163,7 +181,7 @@ impl World {
                 Request::Login { username, password, take: false }
             }
             Act::Broadcast => Request::Broadcast(text),
-            Act::Connect(other) if other == person => return,
+            Act::Connect(other) | Act::Send(other) if self.are_one(person, other) => return,
             Act::Connect(other) => Request::Connect {
                 who: self.people[other].name.to_string(),
                 force: false,
@@ -178,7 +196,6 @@ impl World {
                 Request::Deny(Some(name.to_string()))
             }
             Act::Say => Request::Say { to: None, text },
-            Act::Send(other) if other == person => return,
             Act::Send(other) => Request::Send { to: self.people[other].name.to_string(), text },
             Act::Disconnect => Request::Disconnect(None),
             Act::Leave => Request::Leave,
@@ -186,6 +203,7 @@ impl World {
             Act::Cancel => Request::Cancel(None),
             Act::List => Request::List,
             Act::Quit => Request::Quit,
+            Act::ApproveDevice(code) => Request::ApproveDevice(code.to_string()),
         };
         let who = &mut self.people[person];
         if let Some(text) = line_of(&request).filter(|_| self.plan == Plan::Classroom) {
@@ -195,6 +213,11 @@ impl World {
         let id = RequestId(who.requests);
         who.open_requests.insert(id, request.clone());
         self.session(person, Input::Request { id, request });
+    }
+
+    /// Returns true for two devices of one account.
+    fn are_one(&self, one: usize, other: usize) -> bool {
+        self.people[one].name == self.people[other].name
     }
 
     /// Notes a decision on the messages of a stranger.
@@ -306,132 +329,6 @@ impl World {
             self.session(person, input);
         }
     }
-
-    fn answered(&mut self, person: usize, id: RequestId, result: Result<Reply, Failure>) {
-        self.note(format_args!("person {person} is answered {result:?}"));
-        let request = self.people[person].open_requests.remove(&id);
-        let request = request.expect("a request is answered exactly once");
-        self.people[person].answered += 1;
-        if let Some(text) = line_of(&request).filter(|_| self.plan == Plan::Classroom) {
-            self.people[person].history.class.answered(text, &result);
-        }
-        match (request, result) {
-            (Request::SignUp { .. }, Ok(_)) => self.at(50, Event::Act { person, act: Act::LogIn }),
-            (Request::SignUp { .. }, Err(failure)) => {
-                let act =
-                    if failure.code() == FailureCode::NameTaken { Act::LogIn } else { Act::SignUp };
-                self.at(2_000, Event::Act { person, act });
-            }
-            (Request::Login { .. }, Err(_)) => {
-                self.at(5_000, Event::Act { person, act: Act::LogIn });
-            }
-            (Request::Leave | Request::Detach | Request::Cancel(_), Ok(_)) => {
-                let back = 1_000 + self.random.u64(0..20_000);
-                self.at(back, Event::Act { person, act: Act::LogIn });
-            }
-            (Request::Broadcast(text) | Request::Say { text, .. }, Ok(Reply::Broadcast { .. })) => {
-                self.people[person].history.acknowledged.insert(text);
-            }
-            (
-                Request::Say { text, .. } | Request::Send { text, .. },
-                Ok(Reply::Sent { to, via: Via::Direct, .. }),
-            ) => {
-                let to: Username = to.parse().unwrap();
-                self.people[person].chat(&to).sent.push(text);
-            }
-            _ => {}
-        }
-    }
-
-    fn told(&mut self, person: usize, told: Told) {
-        self.note(format_args!("person {person} is told {told:?}"));
-        let who = &mut self.people[person];
-        match told {
-            Told::Broadcast { from, number, text, time_ms, .. } => {
-                who.history.shown.push((number, from, time_ms, text));
-            }
-            Told::Message { conversation: ConversationId::Everyone, from, id, text, .. } => {
-                who.history.class.shown(from, id, text);
-            }
-            Told::MessageState {
-                conversation: ConversationId::Everyone, id, to, state, ..
-            } => {
-                who.history.class.state_told(id, to.expect("each is told apart"), state);
-            }
-            Told::Message { own: true, id, conversation, text, via, .. } => {
-                let to = conversation.person().expect("it is to a person").clone();
-                let state = match via {
-                    Via::Outbox => MessageState::Waiting,
-                    Via::Direct | Via::Server | Via::Peer => MessageState::Sent,
-                };
-                let written_ms = self.now.boot_ms;
-                let earlier = who.history.own.insert(id, Own { to, text, written_ms, via, state });
-                assert!(earlier.is_none(), "an id names one message");
-            }
-            Told::Message { from, id, text, via, .. } => {
-                if via == Via::Direct {
-                    who.chat(&from).received.push(text);
-                }
-                who.history.heard.push(Heard { from, id, via });
-            }
-            Told::MessageState { id, state, .. } => {
-                // The client may have been killed between the record and the event.
-                if let Some(own) = who.history.own.get_mut(&id) {
-                    let is_over = matches!(
-                        own.state,
-                        MessageState::Delivered | MessageState::Failed | MessageState::Expired
-                    );
-                    assert!(!is_over, "{} is {state:?} after {:?}", own.text, own.state);
-                    own.state = state;
-                }
-            }
-            Told::ChatOpened { with, .. } => {
-                who.history.opened += 1;
-                who.history.chats.entry(with).or_default().push(ChatHistory::default());
-            }
-            Told::ChatResumed { .. } => who.history.resumed += 1,
-            Told::ChatClosed { with, undelivered, .. } => {
-                let chat = who.chat(&with);
-                chat.undelivered = undelivered;
-                chat.closed = true;
-            }
-            Told::LoggedIn { .. } => who.history.returned += 1,
-            Told::Request { from, kind, .. } => {
-                if kind == RequestKind::Message {
-                    who.history.strangers.insert(from.clone(), None);
-                }
-                let act = match self.chance(85) {
-                    true => Act::Approve(from),
-                    false => Act::Deny(from),
-                };
-                let after = self.random.u64(100..9_000);
-                self.at(after, Event::Act { person, act });
-            }
-            Told::Error { code: FailureCode::Lost | FailureCode::Terminated, .. } => {
-                panic!("person {person} did not come back alone: {told:?}");
-            }
-            // After any other final error the user tries again.
-            Told::Error { .. } => self.at(5_000, Event::Act { person, act: Act::LogIn }),
-            // The server's checks cover the time of this.
-            Told::Disconnected { reason: LinkEnd::Closed(Closing::Idle), .. }
-                if self.plan == Plan::LongAfter => {}
-            Told::Disconnected {
-                reason:
-                    LinkEnd::Closed(
-                        Closing::Idle
-                        | Closing::Penalty
-                        | Closing::Kicked
-                        | Closing::Replaced
-                        | Closing::Flood
-                        | Closing::NotReading,
-                    ),
-                ..
-            } => {
-                panic!("person {person} was thrown out without a reason: {told:?}");
-            }
-            _ => {}
-        }
-    }
 }
 
 impl World {
@@ -470,20 +367,5 @@ impl World {
         if life == self.people[person].life {
             self.session(person, Input::Displayed(displayed));
         }
-    }
-}
-
-impl Person {
-    fn chat(&mut self, with: &Username) -> &mut ChatHistory {
-        let chats = self.history.chats.get_mut(with);
-        chats
-            .and_then(|chats| chats.last_mut())
-            .expect("a message or an end belongs to an open chat")
-    }
-}
-
-impl Person {
-    pub(crate) fn public_key(&self) -> letschat_protocol::identity::PublicKey {
-        self.identity.public_key()
     }
 }

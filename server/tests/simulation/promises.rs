@@ -9,7 +9,7 @@ use letschat_protocol::username::Username;
 
 use crate::classroom;
 use crate::faults::Hit;
-use crate::history::{ChatHistory, Heard};
+use crate::history::{ChatHistory, Heard, Own};
 use crate::people::Person;
 use crate::world::{Plan, World};
 
@@ -19,10 +19,12 @@ pub(crate) fn check(world: &World) {
     no_number_and_no_time_names_two_broadcasts(world);
     no_message_of_a_chat_was_doubled_or_reordered(world);
     each_message_was_shown_once_or_its_author_knows(world);
+    what_the_server_delivered_reached_every_device(world);
     messages_outside_of_chats_keep_their_order(world);
     every_request_was_answered(world);
     if world.plan != Plan::FewPlaces {
         everybody_is_back(world);
+        everybody_holds_one_list_of_each_account(world);
     }
     if world.plan == Plan::Classroom {
         classroom::check(world);
@@ -72,16 +74,12 @@ fn no_number_and_no_time_names_two_broadcasts(world: &World) {
 fn no_message_of_a_chat_was_doubled_or_reordered(world: &World) {
     for sender in &world.people {
         for (with, chats) in &sender.history.chats {
-            let receiver = world.people.iter().find(|person| person.name == *with).unwrap();
-            let heard: Vec<&String> = receiver
-                .history
-                .chats
-                .get(&sender.name)
-                .into_iter()
-                .flatten()
-                .flat_map(|chat| &chat.received)
-                .collect();
-            check_stream(sender, receiver, chats, &heard);
+            for receiver in world.devices_of(with) {
+                let received = receiver.history.chats.get(&sender.name).into_iter().flatten();
+                let received = received.flat_map(|chat| &chat.received);
+                let heard = received.filter(|text| text.starts_with(&sender.voice()));
+                check_stream(sender, receiver, chats, &heard.collect::<Vec<_>>());
+            }
         }
     }
 }
@@ -117,19 +115,16 @@ fn each_message_was_shown_once_or_its_author_knows(world: &World) {
     }
     for author in &world.people {
         for (id, own) in &author.history.own {
-            let receiver = world.people.iter().find(|person| person.name == own.to).unwrap();
-            let is_it = |heard: &Heard| heard.id == *id && heard.from == author.name;
-            let was_shown = receiver.history.heard.iter().any(is_it);
+            let was_shown = world.devices_of(&own.to).any(|device| device.has_heard(*id));
             match own.state {
                 MessageState::Delivered => assert!(was_shown, "{:?} was never shown", own.text),
                 MessageState::Waiting | MessageState::Failed | MessageState::Expired => {}
                 MessageState::Sent | MessageState::Kept => {
-                    let decided = receiver.history.strangers.get(&author.name);
-                    let was_held = decided
-                        .is_some_and(|at_ms| at_ms.is_none_or(|at_ms| own.written_ms <= at_ms));
-                    let is_excused = was_held
+                    let is_away = |device: &Person| !device.is_logged_in();
+                    let is_excused = !own.is_by_listed
+                        || world.was_held(own, &author.name)
                         || own.via == Via::Direct && author.history.kills > 0
-                        || world.plan == Plan::FewPlaces && !receiver.is_logged_in();
+                        || world.plan == Plan::FewPlaces && world.devices_of(&own.to).any(is_away);
                     assert!(
                         was_shown || is_excused,
                         "{:?} to {} by {:?} was lost, and is {:?} to its author",
@@ -144,9 +139,74 @@ fn each_message_was_shown_once_or_its_author_knows(world: &World) {
     }
 }
 
+/// Checks that what reached one device through the server reached all of that account, and the author's others.
+fn what_the_server_delivered_reached_every_device(world: &World) {
+    for author in &world.people {
+        for (id, own) in &author.history.own {
+            let by_server = |heard: &Heard| {
+                heard.id == *id && heard.from == author.name && heard.via == Via::Server
+            };
+            let mut theirs = world.devices_of(&own.to);
+            if !theirs.any(|device| device.history.heard.iter().any(by_server)) {
+                continue;
+            }
+            let is_one = |device: &&Person| {
+                // With too few places, someone is always refused.
+                let is_here = world.plan != Plan::FewPlaces || device.is_logged_in();
+                is_here && own.devices.contains(&device.public_key())
+            };
+            for device in world.devices_of(&own.to).filter(is_one) {
+                let is_there =
+                    device.has_heard(*id) || !own.is_by_listed || world.was_held(own, &author.name);
+                assert!(is_there, "{:?} never reached {}", own.text, device.voice());
+            }
+            for device in world.devices_of(&author.name).filter(is_one) {
+                let is_there = device.history.copies.contains(id);
+                assert!(is_there, "no copy of {:?} reached {}", own.text, device.voice());
+            }
+        }
+    }
+}
+
+/// Checks that all devices are listed, and that everybody holds the server's list of every account, or an earlier one.
+fn everybody_holds_one_list_of_each_account(world: &World) {
+    for person in &world.people {
+        let list = world.server.store.device_list(&person.name).expect("each account has a list");
+        assert!(list.contains(&person.public_key()), "{} is not listed", person.voice());
+        assert_eq!(person.disk.lists().get(&person.name), Some(list), "{}", person.voice());
+    }
+    for person in &world.people {
+        for (account, held) in person.disk.lists() {
+            let list = world.server.store.device_list(account).expect("it is of an account");
+            let is_of_it = list.hash_of(held.number()) == Some(held.hash());
+            assert!(is_of_it, "{} holds another list of {account}", person.voice());
+        }
+    }
+}
+
+impl World {
+    fn devices_of(&self, account: &Username) -> impl Iterator<Item = &Person> {
+        self.people.iter().filter(move |person| person.name == *account)
+    }
+
+    /// Returns true if the recipient may have dropped a message, since its author was a stranger.
+    fn was_held(&self, own: &Own, author: &Username) -> bool {
+        self.devices_of(&own.to).any(|device| {
+            let decided = device.history.strangers.get(author);
+            decided.is_some_and(|at_ms| at_ms.is_none_or(|at_ms| own.written_ms <= at_ms))
+        })
+    }
+}
+
+impl Person {
+    fn has_heard(&self, id: MessageId) -> bool {
+        self.history.heard.iter().any(|heard| heard.id == id)
+    }
+}
+
 /// Checks that messages of one author, through the server or straight, are shown in the order in which they were
-/// written. Those that fell back from a chat are older. In a classroom, where everybody is reached straight, later
-/// ones overtake those that a server keeps while it is away.
+/// written. Those that fell back from a chat are older. Those that come straight overtake what a server has taken and
+/// could not hand over before it went away.
 fn messages_outside_of_chats_keep_their_order(world: &World) {
     for author in &world.people {
         for receiver in &world.people {
@@ -159,7 +219,7 @@ fn messages_outside_of_chats_keep_their_order(world: &World) {
                 };
                 if seen.insert(*id) {
                     let number = number_of(&own.text);
-                    let route = usize::from(world.plan == Plan::Classroom && *via == Via::Peer);
+                    let route = usize::from(*via == Via::Peer);
                     let last = std::mem::replace(&mut last[route], number);
                     assert!(number > last, "{:?} came after number {last}", own.text);
                 }
@@ -211,6 +271,8 @@ pub(crate) struct Seen {
     opened: u64,
     resumed: u64,
     returned: u64,
+    /// Own messages of other devices that were shown.
+    copies: u64,
     /// Messages through the server, and those of them that were delivered, were kept, or fell back from a chat.
     mailed: [u64; 4],
     /// Messages that came straight from their authors while the server was away.
@@ -255,6 +317,7 @@ impl Seen {
             self.opened += history.opened;
             self.resumed += history.resumed;
             self.returned += history.returned;
+            self.copies += history.copies.len() as u64;
         }
     }
 
@@ -273,6 +336,7 @@ impl Seen {
             (&mut self.opened, other.opened),
             (&mut self.resumed, other.resumed),
             (&mut self.returned, other.returned),
+            (&mut self.copies, other.copies),
             (&mut self.straight, other.straight),
             (&mut self.straight_lines, other.straight_lines),
             (&mut self.over_udp, other.over_udp),
@@ -296,7 +360,7 @@ impl Seen {
         assert!(mailed > self.worlds * 5 && delivered * 3 > mailed * 2);
         assert!(offline > self.worlds / 2 && fell_back > self.worlds / 10);
         assert!(self.straight > self.worlds / 4);
-        assert!(self.over_udp > self.worlds);
+        assert!(self.over_udp > self.worlds && self.copies > self.worlds);
     }
 
     pub(crate) fn assert_that_the_class_was_worth_it(&self) {
@@ -321,8 +385,13 @@ impl fmt::Display for Seen {
             "{worlds} worlds: {returned} logins, {broadcasts} broadcasts, {opened} chat ends opened, \
              {resumed} resumed, {messages} messages, {over_udp} times UDP was proven, {} idled, \
              {} broadcasts expired; messages through the server, delivered, written offline, fallen \
-             back from a chat: {:?}; straight from their authors: {}, to everyone: {}; hit by",
-            self.idled, self.forgotten, self.mailed, self.straight, self.straight_lines
+             back from a chat: {:?}; straight from their authors: {}, to everyone: {}; copies for other devices: {}; hit by",
+            self.idled,
+            self.forgotten,
+            self.mailed,
+            self.straight,
+            self.straight_lines,
+            self.copies
         )?;
         self.hit.iter().try_for_each(|(hit, worlds)| writeln!(f, "  {hit:?} in {worlds}"))
     }

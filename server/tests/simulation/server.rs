@@ -7,13 +7,14 @@ use letschat_core::session::{Input as SessionInput, Unreached};
 use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{ReplyAssembler, Request, SessionId};
-use letschat_protocol::frame::{Decoder, Frame, Mode};
+use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::Fingerprint;
 use letschat_server::clients_file::ClientEntry;
 use letschat_server::hub::{
     ConnectionId, Destination, Effect, Hub, Input, LinkEnd, Record, ServerInstance, Settings,
 };
 
+use crate::ages::is_activity;
 use crate::faults::Hit;
 use crate::store::SimulatedStore;
 use crate::world::{Event, Plan, World};
@@ -214,9 +215,9 @@ impl World {
         };
         if let Some(line) = wire.decoder.next(mode).transpose() {
             wire.wanted = None;
-            let (connection, person) = (wire.connection, wire.person);
+            let connection = wire.connection;
             if line.as_ref().is_ok_and(is_activity) {
-                self.was_active(&self.people[person].name.clone());
+                self.was_active(connection);
             }
             self.hub(Input::Line { connection, line });
         }
@@ -320,6 +321,7 @@ impl World {
 
     pub(crate) fn server_starts(&mut self) {
         if self.server.hub.is_none() {
+            self.ages.server_ended();
             self.server.start(&mut self.random, self.now);
             self.note(format_args!("the server starts"));
             self.knock_at_all();
@@ -482,15 +484,4 @@ impl World {
         }
         self.at_time(when, Event::BytesToClient(id, bytes));
     }
-}
-
-/// Returns true if a line is a user's command. The hub does not report refused ones.
-fn is_activity(line: &Frame) -> bool {
-    let request = Request::from_frame(line);
-    request.is_ok_and(|request| {
-        !matches!(
-            request,
-            Request::Ping | Request::Replay { .. } | Request::Prekey(_) | Request::Keys { .. }
-        )
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use letschat_protocol::devices::DeviceList;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 use letschat_server::hub::Input;
@@ -27,6 +28,20 @@ impl SimulatedStore {
     /// Returns the log that a starting server loads.
     pub(crate) fn log(&self) -> StoredLog {
         StoredLog { epoch: 77, head: self.head, entries: self.entries.clone() }
+    }
+
+    /// Returns the list of an account's devices.
+    pub(crate) fn device_list(&self, account: &Username) -> Option<&DeviceList> {
+        self.mailbox.device_list(account)
+    }
+
+    /// Returns the devices of an account that mail can reach.
+    pub(crate) fn devices(
+        &self,
+        account: &Username,
+        wall_ms: u64,
+    ) -> impl Iterator<Item = PublicKey> {
+        self.mailbox.devices(account, wall_ms)
     }
 
     fn answer(&mut self, request: StoreRequest) -> Option<StoreAnswer> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::iter;
 use std::mem;
 use std::net::SocketAddr;
 
@@ -139,17 +140,30 @@ const SETTLING_MS: u64 = 7 * 60_000;
 pub(crate) const LONG_AFTER_MS: u64 = 75 * 60_000;
 const RECENT: usize = 120;
 
+/// Returns the account of each device. In a classroom, where a name belongs to a key, each has one.
+fn draw_accounts(plan: Plan, random: &mut fastrand::Rng) -> Vec<usize> {
+    if plan == Plan::Classroom {
+        return (0..random.usize(3..8)).collect();
+    }
+    let accounts = random.usize(3..5);
+    let devices = |account| iter::repeat_n(account, random.usize(1..4));
+    (0..accounts).flat_map(devices).collect()
+}
+
 impl World {
     pub(crate) fn new(seed: u64, plan: Plan) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
         let now = Now { boot_ms: 1_000_000, wall_ms: 1_763_700_000_000 };
         let faults = Faults::draw(plan, &mut random);
-        let count = random.usize(3..8);
+        let accounts = draw_accounts(plan, &mut random);
+        let count = accounts.len();
         let places = if plan == Plan::FewPlaces { count - 1 } else { count };
         let after_ms = if plan == Plan::LongAfter { LONG_AFTER_MS } else { SETTLING_MS };
         let mut world = World {
             server: Server::new(&mut random, places, plan, now),
-            people: (0..count).map(|n| Person::new(n, random.u64(..), plan)).collect(),
+            people: (0..count)
+                .map(|device| Person::new(device, accounts[device], random.u64(..), plan))
+                .collect(),
             peers: PeerWires::default(),
             hits: Hits::new(),
             ages: Ages::default(),

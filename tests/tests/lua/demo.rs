@@ -126,7 +126,7 @@ fn an_error_in_a_part_of_the_demo_is_told() {
     let story = story_with("return {", "error('no idea')\nreturn {");
     let (status, said) = Demo::start(story.path()).ends();
     assert_eq!(status, 1, "{said}");
-    assert!(said.contains("bob.lua:6: no idea"), "{said}");
+    assert!(said.contains("bob.lua:8: no idea"), "{said}");
     assert!(said.contains("bob        ✗ comes: ended with status 1"), "{said}");
 }
 

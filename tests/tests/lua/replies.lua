@@ -90,6 +90,20 @@ call(bob, "leave")
 call(bob, "quit")
 local again = enter()
 again.login { username = "bob", password = PASSWORD }
+call(again, "devices")
+call(again, "recover", { password = PASSWORD })
 assert(not pcall(alice.connect, "bob"), "a changed key is refused")
 call(alice, "trust", "bob")
+
+-- A second device of Alice.
+local laptop = enter()
+laptop.login { username = "alice", password = PASSWORD .. "!" }
+alice.wait("device_waiting")
+call(alice, "devices")
+call(alice, "device", "approve", laptop.devices().code)
+for _, device in alice.devices().devices do
+    if not device.this then
+        call(alice, "device", "remove", device.key)
+    end
+end
 print("complete")

@@ -4,6 +4,7 @@
 
 mod away;
 mod consent;
+mod devices;
 mod limits;
 mod lost;
 mod rotated;
@@ -39,6 +40,8 @@ fn friends(flags: &[&str]) -> (TestServer, TestClient, TestClient) {
 }
 
 fn befriend(alice: &mut TestClient, bob: &mut TestClient) {
+    // The server answers in order, so that it has the prekey then.
+    bob.ok("list", json!({}));
     send(alice, &bob.name, "may I?");
     bob.wait_event_with("request", "kind", "message");
     bob.ok("approve", json!({}));

@@ -168,14 +168,6 @@ fn a_login_without_a_password_or_a_key_is_4() {
 }
 
 #[test]
-fn an_account_that_is_logged_in_elsewhere_is_4() {
-    let server = TestServer::start(&[]);
-    let _alice = TestClient::join(&server, "alice");
-    let ran = Home::new().run(&server.location(), &["--json"], &["login alice"]);
-    assert_eq!((ran.status, ran.codes()), (4, vec!["logged_in_elsewhere".into()]));
-}
-
-#[test]
 fn a_penalty_is_4() {
     let server = TestServer::start(&[]);
     for (name, who, code) in [("alice", "nobody", "nobody"), ("bob", "bob", "yourself")] {

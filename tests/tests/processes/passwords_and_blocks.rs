@@ -15,18 +15,18 @@ fn changed_password_counts_and_other_machines_need_it() {
     let server = TestServer::start(&[]);
     let mut desktop = TestClient::join(&server, "alice");
     let mut laptop = TestClient::start(&server, "alice");
-    let login = |password| json!({"username": "alice", "password": password, "take": true});
+    let login = |password| json!({"username": "alice", "password": password});
     laptop.ok("login", login(PASSWORD));
-    assert_eq!(desktop.wait_event("disconnected")["reason"], "replaced");
 
     assert_eq!(laptop.fails("passwd", change("not it at all", OTHER)), "wrong_password");
     assert_eq!(laptop.fails("passwd", change(PASSWORD, "short")), "password_weak");
     laptop.ok("passwd", change(PASSWORD, OTHER));
+    desktop.is_out_for_good("removed");
 
     // Its own key still works; the other machine's key and the old password do not.
     laptop.ok("leave", json!({}));
     laptop.ok("login", json!({"username": "alice"}));
-    let (code, sentence) = desktop.refused("login", json!({"username": "alice", "take": true}));
+    let (code, sentence) = desktop.refused("login", json!({"username": "alice"}));
     assert_eq!(code, "key_refused");
     assert!(sentence.ends_with("`/login alice` asks for the password."), "{sentence}");
     assert_eq!(desktop.fails("login", login(PASSWORD)), "wrong_password");

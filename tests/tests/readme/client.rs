@@ -8,10 +8,11 @@ use letschat_commands::exit_status;
 use letschat_commands::text::{ReplyWithMessage, WithMessage};
 use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
-use letschat_core::event::{self, Event, KeyState, RequestKind, Trouble};
+use letschat_core::event::{self, DeviceChange, Event, KeyState, RequestKind, Trouble};
 use letschat_core::failure::Failure;
 use letschat_core::notice::Notice;
-use letschat_core::session::{Reply, Status};
+use letschat_core::session::{OwnDevice, Reply, Status, WaitingDevice};
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
@@ -89,6 +90,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             conversation: ConversationId::Person(bob()),
             id,
             own: false,
+            device: Some(DeviceName::like("laptop")),
             via: Via::Direct,
         },
         Event::MessageState {
@@ -114,6 +116,13 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::Initiated { username: bob() },
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
+        Event::DeviceWaiting { key: text(), address: text(), name: DeviceName::like("phone") },
+        Event::DeviceChanged {
+            key: text(),
+            name: DeviceName::like("phone"),
+            change: DeviceChange::Added,
+            by: text(),
+        },
         Event::notice(Notice::Ringing(bob())),
         Event::Error { code: FailureCode::NotSaved, trouble },
     ];
@@ -126,7 +135,8 @@ pub(crate) fn every_event() -> Vec<Event> {
             Event::ChatInterrupted { .. } | Event::ChatResumed { .. } => {}
             Event::ChatClosed { .. } | Event::Message { .. } | Event::Broadcast { .. } => {}
             Event::Joined { .. } | Event::Left { .. } | Event::MessageState { .. } => {}
-            Event::Initiated { .. } => {}
+            Event::Initiated { .. } | Event::DeviceWaiting { .. } => {}
+            Event::DeviceChanged { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
             // Programs do not receive these.
             Event::State(_) | Event::People(_) => {}
@@ -200,6 +210,13 @@ fn every_reply() -> Vec<Reply> {
         Reply::BlockSet { who: text(), on: true, changed: true },
         Reply::Blocked { blocked: vec![] },
         Reply::Status(Box::new(status)),
+        Reply::Devices {
+            devices: vec![OwnDevice { name: text(), key: text(), used: Some(text()), this: true }],
+            waiting: vec![WaitingDevice { name: text(), key: text(), address: text() }],
+            code: Some(text()),
+        },
+        Reply::DeviceAdded { name: text(), key: text() },
+        Reply::DeviceRemoved { name: text(), key: text() },
     ];
     // A new reply fails to compile here until it is added above and to docs/CLIENT.md.
     for reply in &replies {
@@ -208,6 +225,7 @@ fn every_reply() -> Vec<Reply> {
             Reply::Chat { .. } | Reply::Sent { .. } | Reply::Broadcast { .. } => {}
             Reply::Safety { .. } | Reply::Trusted { .. } | Reply::Blocked { .. } => {}
             Reply::SignedUp { .. } | Reply::BlockSet { .. } | Reply::Status(_) => {}
+            Reply::Devices { .. } | Reply::DeviceAdded { .. } | Reply::DeviceRemoved { .. } => {}
         }
     }
     replies

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use letschat_protocol::dialogue::Mail;
 use letschat_protocol::dialogue::Outcome::{MailboxFull, NoDevice, UnknownUser};
+use letschat_protocol::dialogue::{AccountKeys, DeviceKeys, Mail};
 use letschat_protocol::envelope::{Envelope, EnvelopeId, Header};
 use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::prekey::{PrekeyPublic, SignedPrekey, Suite};
@@ -12,7 +12,7 @@ use letschat_protocol::username::Username;
 use letschat_server::store::mailbox::Placement::{Refused, Repeated, Stored};
 use letschat_server::store::mailbox::{
     Acknowledgement, EXPIRED_AT_ONCE, MAX_WAITING_BYTES, MAX_WAITING_ENVELOPES,
-    MAX_WAITING_OF_SENDER, MailPage, MailQuery, NewEnvelope, Placement,
+    MAX_WAITING_OF_SENDER, MailPage, MailQuery, NewEnvelope, Placement, Placements,
 };
 use letschat_server::store::{MAX_KEYS, Store};
 
@@ -36,7 +36,7 @@ pub(crate) fn with_devices(database: &dyn Database, devices: &[Device]) -> Box<d
     store
 }
 
-fn publish(store: &mut dyn Store, (username, seed): Device) {
+pub(crate) fn publish(store: &mut dyn Store, (username, seed): Device) {
     store.add_key(&name(username), &key(seed), 1).unwrap();
     assert!(store.publish_prekey(&name(username), &key(seed), &prekey(seed, 9)).unwrap());
 }
@@ -71,7 +71,12 @@ pub(crate) fn envelope(
 }
 
 fn post(store: &mut dyn Store, new: &Arc<NewEnvelope>) -> Vec<Placement> {
-    store.post(0, std::slice::from_ref(new)).unwrap().remove(0)
+    store.post(0, std::slice::from_ref(new)).unwrap().remove(0).headers
+}
+
+/// Returns what became of the headers of each envelope.
+pub(crate) fn headers(placed: Vec<Placements>) -> Vec<Vec<Placement>> {
+    placed.into_iter().map(|placed| placed.headers).collect()
 }
 
 fn query((username, seed): Device) -> MailQuery {
@@ -101,7 +106,7 @@ fn acknowledge(store: &mut dyn Store, device: Device, numbers: &[u64]) -> u64 {
 pub(crate) fn prekey_is_told_with_its_device(database: &dyn Database) {
     let mut store = with_accounts(database);
     assert_eq!(store.prekeys(&name("nobody")).unwrap(), None);
-    assert_eq!(store.prekeys(&alice()).unwrap(), Some(vec![]));
+    assert_eq!(store.prekeys(&alice()).unwrap(), Some(AccountKeys::default()));
     assert!(!store.publish_prekey(&alice(), &key(1), &prekey(1, 9)).unwrap(), "without the key");
     for (seed, used_ms) in [(1, 500), (2, 900), (3, 700)] {
         store.add_key(&alice(), &key(seed), used_ms).unwrap();
@@ -115,8 +120,10 @@ pub(crate) fn prekey_is_told_with_its_device(database: &dyn Database) {
     }
     drop(store);
     let devices = database.open().prekeys(&alice()).unwrap().unwrap();
-    let devices: Vec<_> = devices.into_iter().map(|keys| (keys.device, keys.prekey)).collect();
-    assert_eq!(devices, [(key(2), prekey(2, 9)), (key(1), prekey(1, u64::MAX))]);
+    let told = |keys: DeviceKeys| (keys.device, keys.prekey, keys.used_ms);
+    let devices: Vec<_> = devices.devices.into_iter().map(told).collect();
+    let expected = [(key(2), prekey(2, 9), Some(900)), (key(1), prekey(1, u64::MAX), Some(500))];
+    assert_eq!(devices, expected);
 }
 
 pub(crate) fn envelope_waits_as_it_was_posted(database: &dyn Database) {
@@ -167,7 +174,7 @@ pub(crate) fn repeated_envelope_is_stored_once(database: &dyn Database) {
     // The same envelope twice in one commit is one.
     let twice = [envelope("alice", 9, &[bob], 10), envelope("alice", 9, &[bob], 10)];
     let placed = store.post(0, &twice).unwrap();
-    assert_eq!(placed, [[Stored { number: 5 }], [repeated]]);
+    assert_eq!(headers(placed), [[Stored { number: 5 }], [repeated]]);
 }
 
 pub(crate) fn numbers_of_deliveries_are_never_used_twice(database: &dyn Database) {
@@ -175,7 +182,7 @@ pub(crate) fn numbers_of_deliveries_are_never_used_twice(database: &dyn Database
     let mut store = with_devices(database, &[bob]);
     for (after, id, number) in [(0, 1, 1), (0, 2, 2), (9, 3, 10), (3, 4, 11)] {
         let placed = store.post(after, &[envelope("alice", id, &[bob], 10)]).unwrap();
-        assert_eq!(placed, [[Stored { number }]]);
+        assert_eq!(headers(placed), [[Stored { number }]]);
     }
     assert_eq!(acknowledge(&mut *store, bob, &[11]), 1);
     assert!(!store.expire_mail(1_000).unwrap());
@@ -258,7 +265,8 @@ fn fill(store: &mut dyn Store, to: Device, senders: Range<u64>) {
         let some: Vec<_> =
             (0..MAX_WAITING_OF_SENDER).map(|id| envelope(&sender, id.into(), &[to], 1)).collect();
         let placed = store.post(0, &some).unwrap();
-        assert!(placed.iter().all(|placed| matches!(placed[..], [Stored { .. }])), "{sender}");
+        let is_stored = |placed: &Vec<Placement>| matches!(placed[..], [Stored { .. }]);
+        assert!(headers(placed).iter().all(is_stored), "{sender}");
     }
 }
 
@@ -357,7 +365,7 @@ pub(crate) fn evicted_key_takes_its_mail_along(database: &dyn Database) {
     }
     assert_eq!(database.sealed_bodies(), 0);
     assert_eq!(numbers(&mut *store, old), [0; 0]);
-    assert_eq!(store.prekeys(&alice()).unwrap(), Some(vec![]));
+    assert_eq!(store.prekeys(&alice()).unwrap(), Some(AccountKeys::default()));
     assert_eq!(post(&mut *store, &envelope("carol", 2, &[old], 100)), [Refused(NoDevice)]);
 }
 
@@ -410,7 +418,7 @@ pub(crate) fn largest_crowd_gets_an_envelope(database: &dyn Database) {
     let expected: Vec<Placement> = (1..=160).map(|number| Stored { number }).collect();
     assert_eq!(placed, expected);
     assert_eq!(numbers(&mut *store, devices[159]), [160]);
-    assert_eq!(store.prekeys(&names[4]).unwrap().unwrap().len(), MAX_KEYS);
+    assert_eq!(store.prekeys(&names[4]).unwrap().unwrap().devices.len(), MAX_KEYS);
 }
 
 pub(crate) fn envelope_is_there_although_nobody_closed_the_store(database: &dyn Database) {

@@ -11,7 +11,7 @@ use letschat_server::store::mysql::Mysql;
 
 use crate::Database as _;
 use crate::half_open::Relay;
-use crate::mailbox::{envelope, numbers, with_devices};
+use crate::mailbox::{envelope, headers, numbers, with_devices};
 use crate::mysql_schema::{MysqlSchema, at};
 
 #[test]
@@ -33,7 +33,7 @@ fn post_whose_commit_is_in_doubt_is_stored_once() {
         }
         std::thread::yield_now();
     };
-    assert_eq!(placed, [[Repeated { time_ms: 1_000 }], [Stored { number: 2 }]]);
+    assert_eq!(headers(placed), [[Repeated { time_ms: 1_000 }], [Stored { number: 2 }]]);
     assert_eq!(numbers(&mut store, bob), [1, 2]);
 }
 
@@ -52,7 +52,7 @@ fn post_waits_for_the_removal_of_its_device() {
         operator.query_drop("COMMIT").unwrap();
         post.join().unwrap().unwrap()
     });
-    assert_eq!(placed, [[Refused(NoDevice)]]);
+    assert_eq!(headers(placed), [[Refused(NoDevice)]]);
     assert_eq!((database.deliveries(), database.sealed_bodies()), (0, 0));
 }
 

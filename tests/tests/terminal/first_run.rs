@@ -244,7 +244,7 @@ fn ctrl_d_ends_at_each_of_the_first_questions() {
 }
 
 #[test]
-fn session_elsewhere_is_replaced_on_request() {
+fn account_is_used_on_a_second_machine() {
     let server = TestServer::start(&[]);
     let elsewhere = Person::join(&server, "alice");
     let alice = Person::sit_down(&server, "alice");
@@ -256,10 +256,9 @@ fn session_elsewhere_is_replaced_on_request() {
     alice.types("alice");
     alice.sees("Password (empty");
     alice.types(PASSWORD);
-    alice.is_prompted("alice is logged in elsewhere. End that session (y/n)? ");
-    alice.types("y");
     alice.sees("Logged in as alice, by password.");
-    elsewhere.sees("Your account logged in again, from elsewhere.");
+    alice.sees("This device is new to your account");
+    elsewhere.sees("wants to be one of yours");
 }
 
 #[test]

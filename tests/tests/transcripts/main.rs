@@ -13,7 +13,7 @@
 //!
 //! In a server's line `<some words>` stands for one word or a part of one, and `<rest>` for anything. In a
 //! client's line `<key>` and `<signature>` are those of the user whom the line names; in a PREKEY, `<prekey>`
-//! and `<signature>` are the client's own. `<envelope for NAME>` alone in a payload's line is an envelope that the
+//! and `<signature>` are the client's own. `<first entry>` is that of the client's device list. `<envelope for NAME>` alone in a payload's line is an envelope that the
 //! client seals for NAME, or one from the server that NAME can open. Any further line of the server is a failure, and so is an end of the connection that the transcript does not show. The clock
 //! stands still unless a directive moves it.
 #![allow(clippy::unwrap_used)]

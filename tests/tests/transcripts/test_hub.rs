@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::clock::Now;
+use letschat_protocol::devices::{DeviceEntry, DeviceName};
 use letschat_protocol::dialogue::{Credentials, ReplyAssembler, Request};
 use letschat_protocol::envelope::EnvelopeId;
 use letschat_protocol::frame::{Decoder, Mode};
@@ -20,6 +21,9 @@ use letschat_server::store::{
 use tempfile::TempDir;
 
 use super::mail::{Prekeys, addressee, described};
+
+/// The notation of the first entry of the sender's device list.
+const FIRST_ENTRY: &str = "<first entry>";
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
@@ -176,8 +180,17 @@ impl TestHub {
         match addressee(line) {
             Some(to) => self.envelope(connection, &to),
             None if line.contains("<prekey>") => self.with_prekey(line, connection).into(),
+            None if line.contains(FIRST_ENTRY) => self.with_entry(line, connection).into(),
             None => with_login(line, connection).into(),
         }
+    }
+
+    /// Returns a request with the first entry of a device list of the user who sends it.
+    fn with_entry(&self, line: &str, connection: ConnectionId) -> String {
+        let who = &self.members[&connection];
+        let (identity, laptop) = (identity(who, LoginKind::Program), DeviceName::like("laptop"));
+        let entry = DeviceEntry::first(&identity, (&server_key(), who), laptop);
+        line.replace(FIRST_ENTRY, &entry.to_string())
     }
 
     /// Returns a PREKEY with the prekey of the user who sends it, and its signature.

@@ -4,6 +4,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
 use letschat_protocol::datagram::{Sealer, ToServer};
+use letschat_protocol::devices::{
+    Change, ConsentStatement, DeviceCode, DeviceEntry, DeviceList, DeviceName,
+};
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::envelope::{Envelope, OpenError};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey, safety_number};
@@ -51,6 +54,34 @@ fn listed() -> Vec<String> {
     rows_under("Test vectors").map(|row| row[1].clone()).collect()
 }
 
+/// Returns the entries of alice's devices, each with the hash of its list, and the code of the second one.
+fn devices() -> [String; 7] {
+    let (alice, phone, server, account) =
+        (alice(), Identity::from_seed(&[3; 32]), server(), name("alice"));
+    let place = (&server, &account);
+    let after = |list, entry: &DeviceEntry| DeviceList::after(list, place, entry).unwrap();
+    let first = DeviceEntry::first(&alice, place, "laptop".parse().unwrap());
+    let one = after(None, &first);
+    let phones: DeviceName = "phone".parse().unwrap();
+    let consent =
+        ConsentStatement { server: &server, account: &account, chain: &one.chain(), name: &phones };
+    let consent = phone.sign(&consent);
+    let add = Change::Add { name: phones, consent };
+    let second = DeviceEntry::sign(&alice, place, Some(&one), phone.public_key(), add);
+    let two = after(Some(&one), &second);
+    let third = DeviceEntry::sign(&phone, place, Some(&two), alice.public_key(), Change::Remove);
+    let three = after(Some(&two), &third);
+    [
+        first.to_string(),
+        HEXLOWER.encode(&one.hash()),
+        DeviceCode::of(&server, &account, &phone.public_key()).to_string(),
+        second.to_string(),
+        HEXLOWER.encode(&two.hash()),
+        third.to_string(),
+        HEXLOWER.encode(&three.hash()),
+    ]
+}
+
 #[test]
 fn the_test_vectors_are_what_the_code_makes() {
     let key = alice().public_key();
@@ -76,7 +107,7 @@ fn the_test_vectors_are_what_the_code_makes() {
     ];
     // The prekey and the envelope follow: see below.
     let listed = listed();
-    assert_eq!(listed[..listed.len() - 2], made);
+    assert_eq!(listed[..listed.len() - 2], [&made[..], &devices()].concat());
 }
 
 /// Opens the envelope of the table with bob's prekey, as a delivery from this sender.

@@ -9,6 +9,8 @@ mod cancel;
 mod connect;
 mod deny;
 mod detach;
+mod device;
+mod devices;
 mod disconnect;
 mod help;
 mod leave;
@@ -17,6 +19,7 @@ mod login;
 mod passwd;
 mod plugin;
 mod quit;
+mod recover;
 mod say;
 mod send;
 mod signup;
@@ -49,6 +52,9 @@ pub static TABLE: &[&Command] = &[
     &verify::COMMAND,
     &trust::COMMAND,
     &block::COMMAND,
+    &devices::COMMAND,
+    &device::COMMAND,
+    &recover::COMMAND,
     &plugin::COMMAND,
     &quit::COMMAND,
 ];

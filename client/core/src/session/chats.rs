@@ -319,7 +319,10 @@ impl Session {
         // If a chat is open, they called again, so they have forgotten it.
         self.chats.close(&mut self.cx, who, ChatEnd::Replaced);
         self.note_ended_chats();
-        let state = self.account.pin(&mut self.cx, who, agreed.key);
+        let state = self.pin(who, agreed.key);
+        if state == KeyState::New {
+            self.share_person(who);
+        }
         if let Some(receiver) = agreed.receiver {
             self.account.locate(&mut self.cx, who, agreed.key, receiver);
         }

@@ -299,6 +299,14 @@ pub enum Request {
     Block { who: String, on: bool },
     /// List the blocked people.
     Blocked,
+    /// List the account's devices.
+    Devices,
+    /// Add the waiting device with this code to the account's devices.
+    ApproveDevice(String),
+    /// Remove a device, named by its name or by the beginning of its key's fingerprint.
+    RemoveDevice(String),
+    /// Begin a new device list with this device alone.
+    RecoverDevices(Secret),
     /// Show the client's state.
     Status,
     /// Say goodbye to everybody and finish.

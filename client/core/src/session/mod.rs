@@ -17,7 +17,9 @@
 //! * `broadcasts` – a record of shown broadcasts, and the repair of missing ones
 //! * `calls` – requests for chats, in both directions
 //! * `chats` – the open chats; `chat` – messages, breaks, the end of one of them
+//! * `devices` – the devices of people and of the account itself
 //! * `mail` – messages in envelopes, also to people who are away
+//! * `people` – the user's decisions about people
 //! * `typing` – the meaning of a typed line
 //! * `routes` – the ways by which a message reaches a person
 //! * `delivery` – one chat's messages, on any path
@@ -39,9 +41,11 @@ mod chat;
 mod chats;
 mod context;
 pub mod delivery;
+mod devices;
 pub mod io;
 mod links;
 mod mail;
+mod people;
 mod quitting;
 mod reply;
 mod retry;
@@ -54,8 +58,9 @@ mod typing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::identity::Fingerprint;
-use letschat_protocol::peer::{PeerMessage, Refusal};
+use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
 
 use self::account::AccountState;
@@ -63,13 +68,15 @@ use self::broadcasts::Broadcasts;
 use self::calls::{Calls, Requests};
 use self::chats::Chats;
 use self::context::Context;
+use self::devices::Devices;
 use self::links::LinkUse;
 use self::mail::Mail;
+use self::people::choose;
 use self::quitting::Quitting;
 use self::server::{ListFor, ServerSide};
 use crate::codes::LinkEnd;
 use crate::event::{Event, fingerprint};
-use crate::failure::{Among, Cancel, Failure};
+use crate::failure::Failure;
 use crate::view::SessionState;
 pub use io::*;
 pub use reply::*;
@@ -90,6 +97,8 @@ pub struct SessionConfig {
     pub return_after_idle: bool,
     /// The key of the server, if it was met before.
     pub known_server: Option<Fingerprint>,
+    /// The name of this device, for the user's other devices.
+    pub device_name: DeviceName,
     /// True for a client of a classroom. Its texts to everyone go straight to the others while the server is away.
     pub classroom: bool,
     /// A random seed for chat names and jitter. It is not secret.
@@ -120,6 +129,7 @@ pub struct Session {
     requests: Requests,
     chats: Chats,
     mail: Mail,
+    devices: Devices,
     quitting: Option<Quitting>,
     /// The last state that front ends were told.
     told: SessionState,
@@ -138,6 +148,7 @@ impl Session {
             requests: Requests::default(),
             chats,
             mail: Mail::default(),
+            devices: Devices::default(),
             quitting: None,
             told: SessionState::default(),
         }
@@ -191,6 +202,7 @@ impl Session {
             self.cx.links.next_deadline(),
             self.chats.next_deadline(),
             self.account.next_deadline(),
+            self.devices.next_deadline(),
             self.mail.next_deadline(self.server.is_logged_in()),
             self.quitting.as_ref().and_then(|quitting| quitting.until_ms(self.cx.now_ms())),
         ]
@@ -278,6 +290,7 @@ impl Session {
         }
         self.chats.tick(&mut self.cx);
         self.account.tick(&mut self.cx);
+        self.tick_devices();
         self.tick_mail();
     }
 
@@ -379,54 +392,13 @@ impl Session {
             Request::Trust(who) => self.trust(&who),
             Request::Block { who, on } => self.block(&who, on),
             Request::Blocked => account.list_blocked(),
+            Request::Devices => return self.list_devices(id),
+            Request::ApproveDevice(code) => return self.approve_device(id, &code),
+            Request::RemoveDevice(word) => return self.remove_device(id, &word),
+            Request::RecoverDevices(password) => return self.recover_devices(id, password),
             Request::Status => Ok(Reply::Status(Box::new(self.status()))),
         };
         self.cx.reply(id, result);
-    }
-
-    /// Computes the safety number with a peer, by the key that they use now or were known by.
-    fn verify(&mut self, who: &str, matches: bool) -> Result<Reply, Failure> {
-        let unknown = || Failure::UnknownPeer(who.to_owned());
-        let who: Username = who.parse().map_err(|_| unknown())?;
-        let key = self.chats.key(&who).or_else(|| self.account.known_key(&who));
-        self.account.verify(&mut self.cx, &who, key.ok_or_else(unknown)?, matches)
-    }
-
-    /// Accepts a peer's changed key, and shows their held messages.
-    fn trust(&mut self, who: &str) -> Result<Reply, Failure> {
-        let reply = self.account.trust(&mut self.cx, who)?;
-        if let Ok(who) = who.parse() {
-            self.release_held(&who);
-            self.forget_peer(&who);
-            self.resume_posting(&who);
-        }
-        Ok(reply)
-    }
-
-    /// Denies a request for a chat or for messages.
-    fn deny(&mut self, who: Option<&str>) -> Result<Reply, Failure> {
-        let who = self.choose_asking(who)?;
-        self.requests.turn_down(&mut self.cx, &mut self.account, &who, Refusal::Denied);
-        self.deny_messages(&who);
-        Ok(Reply::Done {})
-    }
-
-    fn choose_asking(&self, who: Option<&str>) -> Result<Username, Failure> {
-        choose(Among::Asking, who, self.asking().iter())
-    }
-
-    /// Blocks or unblocks a user. A block ends every request and chat with them.
-    fn block(&mut self, who: &str, on: bool) -> Result<Reply, Failure> {
-        let who: Username = who.parse().map_err(|_| Failure::WhomToBlock)?;
-        let changed = self.account.block(&mut self.cx, &who, on)?;
-        if on {
-            self.requests.turn_down(&mut self.cx, &mut self.account, &who, Refusal::Denied);
-            self.calls.end(&mut self.cx, &who, &Failure::Cancelled(Cancel::Blocked));
-            self.chats.end(&mut self.cx, &who, None);
-            self.deny_messages(&who);
-            self.stop_writing_to(&who);
-        }
-        Ok(Reply::BlockSet { who: who.to_string(), on, changed })
     }
 
     /// Unlocks the account once neither the server nor a peer needs it.
@@ -470,24 +442,5 @@ impl Session {
             chats: chats.collect(),
             requests: self.asking().iter().map(Username::to_string).collect(),
         }
-    }
-}
-
-/// Returns the person that the user means: the named one or, without a name, the only one.
-fn choose<'a>(
-    among: Among,
-    word: Option<&str>,
-    names: impl Iterator<Item = &'a Username>,
-) -> Result<Username, Failure> {
-    let names: BTreeSet<&Username> = names.collect();
-    if let Some(word) = word {
-        let found = word.parse::<Username>().ok().filter(|name| names.contains(name));
-        return found.ok_or(Failure::Nobody { among, named: true });
-    }
-    let mut rest = names.iter();
-    match (rest.next(), rest.next()) {
-        (None, _) => Err(Failure::Nobody { among, named: false }),
-        (Some(only), None) => Ok((*only).clone()),
-        _ => Err(Failure::WhichOne(names.into_iter().cloned().collect())),
     }
 }

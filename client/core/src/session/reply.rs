@@ -42,6 +42,17 @@ pub enum Reply {
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<FailureCode>,
     },
+    /// The account's devices, those that wait to be listed, and the code of this one if it is not listed.
+    Devices {
+        devices: Vec<OwnDevice>,
+        waiting: Vec<WaitingDevice>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
+    /// A device was added to the account's list. `key` is its fingerprint.
+    DeviceAdded { name: String, key: String },
+    /// A device was removed from the account's list. `key` is its fingerprint.
+    DeviceRemoved { name: String, key: String },
     /// A broadcast is in the log. `time` is as in RFC 3339.
     Broadcast {
         number: u64,
@@ -131,4 +142,29 @@ pub struct ChatStatus {
     pub unconfirmed: usize,
     /// The state of the other side's key.
     pub key: KeyState,
+}
+
+/// A device of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwnDevice {
+    /// The name that it gave itself.
+    pub name: String,
+    /// The fingerprint of its key.
+    pub key: String,
+    /// The time of its last login as in RFC 3339, if the server has told it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<String>,
+    /// True for this device.
+    pub this: bool,
+}
+
+/// A device that wants to be in the account's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitingDevice {
+    /// The name that it gave itself.
+    pub name: String,
+    /// The fingerprint of its key.
+    pub key: String,
+    /// Its address as the server sees it.
+    pub address: String,
 }

@@ -40,6 +40,7 @@ impl LinkEnd {
                 | Closing::Penalty
                 | Closing::WrongAnswers
                 | Closing::TooSlow
+                | Closing::Removed
                 | Closing::Flood => Action::WaitForUser,
             },
         }

@@ -8,7 +8,7 @@ use letschat_protocol::dialogue::{
     Broadcast, Closing, FromServer, Introduction, Notice, Reply as ServerReply,
     Request as ServerRequest, Secret, SessionId, Welcome,
 };
-use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey, Signature};
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 
 use super::*;
@@ -21,6 +21,7 @@ mod blocking;
 mod broadcasts;
 mod calls;
 mod chats;
+mod devices;
 mod hostile;
 mod idle;
 mod keys;
@@ -61,6 +62,7 @@ impl TestSession {
             tries,
             return_after_idle: false,
             known_server,
+            device_name: DeviceName::like("laptop"),
             classroom,
             seed: 1,
         };
@@ -169,6 +171,10 @@ impl TestSession {
             address: "10.0.0.1".parse().unwrap(),
         };
         let mut effects = self.put(Input::Server(FromServer::Reply(welcome.to_reply())));
+        // Most tests are about one device of each account.
+        if asks_server(&effects, |request| matches!(request, ServerRequest::Devices { .. })) {
+            effects.extend(self.server(Code::UnknownCommand, "no lists"));
+        }
         if asks_server(&effects, |request| matches!(request, ServerRequest::Prekey(_))) {
             effects.extend(self.server(self.prekeys, "published"));
         }

@@ -5,6 +5,8 @@ use letschat_core::mail::{
     StreamSource,
 };
 use letschat_protocol::body::Place;
+use letschat_protocol::devices::{Device, DeviceList};
+use letschat_protocol::username::Username;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 
 /// Returns true if the change may delete a text.
@@ -45,6 +47,17 @@ pub(super) fn apply(connection: &Connection, change: &MailChange) -> rusqlite::R
         ),
         MailChange::Forgotten(key) => {
             self::run(connection, "DELETE FROM prekeys WHERE public = ?1", [key.0])
+        }
+        MailChange::List(account, list) => put_list(connection, account, list),
+        MailChange::PeopleOwed(names) => names.iter().try_for_each(|name| {
+            let insert = "INSERT INTO people_owed (name) VALUES (?1) ON CONFLICT (name) DO NOTHING";
+            self::run(connection, insert, [name.as_str()])
+        }),
+        MailChange::PeopleTold(names) => names.iter().try_for_each(|name| {
+            self::run(connection, "DELETE FROM people_owed WHERE name = ?1", [name.as_str()])
+        }),
+        MailChange::NoList(account) => {
+            self::run(connection, "DELETE FROM device_lists WHERE account = ?1", [account.as_str()])
         }
     }
 }
@@ -164,6 +177,21 @@ fn add_held(connection: &Connection, message: &Held) -> rusqlite::Result<()> {
             column(*sent_ms),
             column(*time_ms),
         ],
+    )
+}
+
+fn put_list(
+    connection: &Connection,
+    account: &Username,
+    list: &DeviceList,
+) -> rusqlite::Result<()> {
+    let device = |device: &Device| format!("{} {}", device.key, device.name);
+    let devices: Vec<String> = list.devices().iter().map(device).collect();
+    run(
+        connection,
+        "INSERT INTO device_lists (account, devices, hashes) VALUES (?1, ?2, ?3)
+         ON CONFLICT (account) DO UPDATE SET devices = excluded.devices, hashes = excluded.hashes",
+        params![account.as_str(), devices.join("\n"), list.hashes().concat()],
     )
 }
 

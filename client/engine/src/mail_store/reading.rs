@@ -6,6 +6,7 @@ use letschat_core::mail::{
     Held, Outgoing, OwedReceipt, Received, Stage, StoredMail, StoredPrekey, Stream, StreamSource,
 };
 use letschat_protocol::body::Place;
+use letschat_protocol::devices::{Device, DeviceList};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::prekey::PrekeyPublic;
@@ -35,6 +36,9 @@ pub(super) const STREAMS: Limit =
 pub(super) const HELD: Limit = Limit { rows: 64, bytes: 64 * 16 * 1024 };
 pub(super) const RECEIPTS: Limit = Limit { rows: 100_000, bytes: usize::MAX };
 pub(super) const PREKEYS: Limit = Limit { rows: 32, bytes: usize::MAX };
+/// A list has at most 1,000 hashes and 32 devices.
+pub(super) const LISTS: Limit = Limit { rows: 20_000, bytes: 64 * 1024 * 1024 };
+pub(super) const PEOPLE: Limit = Limit { rows: 20_000, bytes: usize::MAX };
 const SEQUENCES: Limit = Limit { rows: 100_000, bytes: 100_000 * NAME_BYTES };
 
 /// Reads everything, up to the limits.
@@ -46,6 +50,8 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<StoredMail> {
         held: held(connection)?,
         receipts: receipts(connection)?,
         prekeys: prekeys(connection)?,
+        lists: lists(connection)?.into_iter().collect(),
+        people: people(connection)?.into_iter().collect(),
     })
 }
 
@@ -170,6 +176,28 @@ fn prekeys(connection: &Connection) -> rusqlite::Result<Vec<StoredPrekey>> {
             })
         },
     )
+}
+
+fn lists(connection: &Connection) -> rusqlite::Result<Vec<(Username, DeviceList)>> {
+    let query = "SELECT account, devices, hashes FROM device_lists ORDER BY account";
+    let size = |(_, list): &(Username, DeviceList)| 32 * list.hashes().len();
+    rows(connection, query, LISTS, size, |row| {
+        let device = |line: &str| {
+            let (key, name) = line.split_once(' ')?;
+            Some(Device { key: key.parse().ok()?, name: name.parse().ok()? })
+        };
+        let devices: Option<Vec<Device>> = row.get_ref(1)?.as_str()?.lines().map(device).collect();
+        let (hashes, rest) = row.get_ref(2)?.as_blob()?.as_chunks();
+        let list = devices
+            .filter(|_| rest.is_empty())
+            .and_then(|devices| DeviceList::restore(devices, hashes.to_vec()));
+        Ok((username(row, 0)?, list.ok_or_else(|| refused("a device list that no chain makes"))?))
+    })
+}
+
+fn people(connection: &Connection) -> rusqlite::Result<Vec<Username>> {
+    let query = "SELECT name FROM people_owed ORDER BY name";
+    rows(connection, query, PEOPLE, |_| 0, |row| username(row, 0))
 }
 
 /// Reads rows in order, up to the limit.

@@ -89,6 +89,19 @@ pub(super) const MIGRATIONS: &[&str] = &[
         FROM earlier_outbox;
     DROP TABLE earlier_outbox;
 ",
+    "
+    -- The held device list of each account. `devices` has a line `KEY NAME` for each device, and `hashes` the hash
+    -- of each list of the chain.
+    CREATE TABLE device_lists (
+        account      TEXT    NOT NULL PRIMARY KEY,
+        devices      TEXT    NOT NULL,
+        hashes       BLOB    NOT NULL CHECK (length(hashes) % 32 = 0)
+    ) STRICT, WITHOUT ROWID;
+    -- The people about whom the account's other devices have to be told.
+    CREATE TABLE people_owed (
+        name         TEXT    NOT NULL PRIMARY KEY
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Returns the version of the tables, or 0 for an empty database. This is the first read of the file.

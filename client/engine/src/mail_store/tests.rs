@@ -11,6 +11,7 @@ use letschat_core::mail::{
     Held, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, Stream, StreamSource,
 };
 use letschat_protocol::body::Place;
+use letschat_protocol::devices::{Device, DeviceList, DeviceName};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -83,6 +84,11 @@ impl Folder {
 
 fn name(text: &str) -> Username {
     text.parse().unwrap()
+}
+
+fn list(seed: u8) -> DeviceList {
+    let device = Device { key: PublicKey::from_bytes([seed; 32]), name: DeviceName::like("x") };
+    DeviceList::restore(vec![device; 2], vec![[seed; 32]; 3]).unwrap()
 }
 
 fn id(number: u64) -> MessageId {

@@ -333,7 +333,9 @@ fn appearance(event: &Event) -> (Kind, Option<u64>) {
         Event::Broadcast { time_ms, .. } => (Kind::Broadcast, Some(*time_ms)),
         Event::Request { time_ms, key: KeyState::Changed, .. } => (Kind::Warning, Some(*time_ms)),
         Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),
-        Event::ChatOpened { key: KeyState::Changed, .. }
+        Event::DeviceWaiting { .. } => (Kind::Request, None),
+        Event::DeviceChanged { .. }
+        | Event::ChatOpened { key: KeyState::Changed, .. }
         | Event::Error { .. }
         | Event::Disconnected { .. } => (Kind::Warning, None),
         Event::ChatClosed { undelivered, .. } if !undelivered.is_empty() => (Kind::Warning, None),

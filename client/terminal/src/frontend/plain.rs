@@ -112,6 +112,7 @@ mod tests {
             conversation: ConversationId::Person("bob".parse().unwrap()),
             id: MessageId::of_broadcast(1, 1),
             own: false,
+            device: None,
             via: Via::Direct,
         };
         let text = render::event(&event, &SessionState::default()).unwrap();

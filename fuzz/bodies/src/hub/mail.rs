@@ -1,13 +1,18 @@
 //! The mailbox in the hub's world: any answer that a database may give.
 
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
-use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome, Request};
+use letschat_protocol::devices::{DeviceEntry, DeviceName, ListError};
+use letschat_protocol::dialogue::{
+    AccountKeys, DeviceEntries, DeviceKeys, Mail, Outcome, Request, Secret,
+};
 use letschat_protocol::envelope::{Envelope, EnvelopeId, Header};
 use letschat_protocol::frame::Frame;
 use letschat_protocol::prekey::{PREKEY_VALID_MS, PrekeyPublic, SignedPrekey, Suite};
 use letschat_protocol::username::Username;
 use letschat_server::store::Unavailable;
-use letschat_server::store::mailbox::{MailAnswer, MailPage, MailRequest, Placement};
+use letschat_server::store::mailbox::{
+    ListChanged, MailAnswer, MailPage, MailRequest, Placement, Placements,
+};
 
 use super::{NAMES, World, fingerprint};
 
@@ -15,7 +20,21 @@ impl World<'_> {
     /// Returns a request about envelopes.
     pub(super) fn mail_line(&mut self) -> Frame {
         let name = self.choices.one(&NAMES[..3]).unwrap_or("bob").to_owned();
-        let request = match self.choices.below(5) {
+        let request = match self.choices.below(9) {
+            5 => Request::Devices { name, after: self.choices.number() },
+            6 => Request::Enrol {
+                name: DeviceName::like(&name),
+                consent: self.entry(&name).signature,
+            },
+            7 => {
+                let number = self.choices.number().max(1);
+                Request::Change { number, entry: Box::new(self.entry(&name)) }
+            }
+            8 => {
+                let (entry, password) =
+                    (Box::new(self.entry(&name)), Secret("correct horse".into()));
+                Request::Recover { entry, password }
+            }
             0 => Request::Prekey(self.prekey(&name)),
             1 => Request::Keys { name },
             2 => {
@@ -69,6 +88,13 @@ impl World<'_> {
         Envelope { suite: Suite::X25519, headers: vec![header], sealed_body }
     }
 
+    /// Returns the first entry of this account's device list.
+    fn entry(&self, name: &str) -> DeviceEntry {
+        let account = name.parse().expect("a valid name");
+        let name = DeviceName::like("laptop");
+        DeviceEntry::first(&self.identity, (&fingerprint(), &account), name)
+    }
+
     /// Answers a request to the mailbox.
     pub(super) fn mail_answer(&mut self, request: MailRequest) -> MailAnswer {
         if self.choices.below(6) == 0 {
@@ -81,20 +107,40 @@ impl World<'_> {
             MailRequest::Prekeys { connection, username } => {
                 let keys = match self.choices.below(3) {
                     0 => None,
-                    1 => Some(Vec::new()),
+                    1 => Some(AccountKeys::default()),
                     _ => {
                         let prekey = self.prekey(username.as_str());
-                        Some(vec![DeviceKeys { device: self.identity.public_key(), prekey }])
+                        let device = self.identity.public_key();
+                        let devices = vec![DeviceKeys { device, prekey, used_ms: Some(1) }];
+                        Some(AccountKeys { devices, ..AccountKeys::default() })
                     }
                 };
-                MailAnswer::Prekeys { connection, result: Ok(keys) }
+                MailAnswer::Prekeys { connection, username, result: Ok(keys) }
+            }
+            MailRequest::Entries { connection, .. } => {
+                let entries = self.choices.flip().then(DeviceEntries::default);
+                MailAnswer::Entries { connection, result: Ok(entries) }
+            }
+            MailRequest::ChangeList { connection, change } => {
+                let result = match self.choices.below(3) {
+                    0 => ListChanged::Late,
+                    1 => ListChanged::Refused(ListError::Pointless),
+                    _ => ListChanged::Done,
+                };
+                MailAnswer::ListChanged { connection, change, result: Ok(result) }
             }
             MailRequest::Post { after, envelopes } => {
                 self.mail_number = self.mail_number.max(after);
                 let mut placements = Vec::new();
                 for envelope in envelopes {
                     let headers = &envelope.envelope.headers;
-                    placements.push(headers.iter().map(|_| self.placement()).collect());
+                    let headers: Vec<Placement> =
+                        headers.iter().map(|_| self.placement()).collect();
+                    let missing = match self.choices.flip() {
+                        true => vec![(envelope.sender.clone(), self.identity.public_key())],
+                        false => Vec::new(),
+                    };
+                    placements.push(Placements { headers, missing });
                 }
                 MailAnswer::Posted { result: Ok(placements) }
             }

@@ -4,7 +4,7 @@ use letschat_core::mail::{Arrived, StoredMail, StoredPrekey};
 use letschat_core::session::{Effect, Input};
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
 use letschat_protocol::code::Code;
-use letschat_protocol::dialogue::{DeviceKeys, Outcome, Posted, Reply};
+use letschat_protocol::dialogue::{AccountKeys, DeviceKeys, Outcome, Posted, Reply};
 use letschat_protocol::envelope::OpenError;
 use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::message_id::MessageId;
@@ -136,8 +136,11 @@ impl World<'_> {
                 let (server, until_ms) = (Fingerprint::of_spki(b"fuzz"), u64::MAX);
                 let prekey = PrekeyPublic([n as u8; 32]);
                 let prekey = SignedPrekey::sign(&identity, &server, &account, prekey, until_ms);
-                let item = DeviceKeys { device: identity.public_key(), prekey }.to_string();
-                Reply::long(Code::Ok, [item], "1 devices".into())
+                let device = identity.public_key();
+                let devices = vec![DeviceKeys { device, prekey, used_ms: None }];
+                let hash = [self.choices.below(2) as u8; 32];
+                let list = DeviceListRef { number: self.choices.below(3) as u64, hash };
+                AccountKeys { devices, list }.to_reply()
             }
             _ => {
                 let outcome = self.choices.one(Outcome::ALL).unwrap_or(Outcome::Kept);

@@ -19,7 +19,7 @@ mod post;
 mod push;
 
 use letschat_protocol::code::Code;
-use letschat_protocol::dialogue::{DeviceKeys, Reply};
+use letschat_protocol::dialogue::{AccountKeys, Reply};
 use letschat_protocol::prekey::{CLOCK_TOLERANCE_MS, PREKEY_VALID_MS, SignedPrekey};
 use letschat_protocol::username::Username;
 
@@ -81,8 +81,14 @@ impl Hub {
             MailAnswer::PrekeyPublished { connection, result } => {
                 self.prekey_published(now, connection, result);
             }
-            MailAnswer::Prekeys { connection, result } => {
-                self.prekeys_found(now, connection, result);
+            MailAnswer::Prekeys { connection, username, result } => {
+                self.prekeys_found(now, connection, &username, result);
+            }
+            MailAnswer::Entries { connection, result } => {
+                self.entries_found(now, connection, result);
+            }
+            MailAnswer::ListChanged { connection, change, result } => {
+                self.list_changed(now, connection, &change, result);
             }
             MailAnswer::Posted { result } => self.posted(now, result),
             MailAnswer::Read { connection, result } => self.mail_read(now, connection, result),
@@ -128,7 +134,7 @@ impl Hub {
         now.wall_ms.saturating_sub(self.settings.mail_retention_ms)
     }
 
-    fn ask_mailbox(&mut self, request: MailRequest) {
+    pub(super) fn ask_mailbox(&mut self, request: MailRequest) {
         self.effects.push(Effect::Store(StoreRequest::Mail(request)));
     }
 
@@ -174,16 +180,20 @@ impl Hub {
         &mut self,
         now: Now,
         id: ConnectionId,
-        found: Result<Option<Vec<DeviceKeys>>, Unavailable>,
+        username: &Username,
+        found: Result<Option<AccountKeys>, Unavailable>,
     ) {
+        let is_own = self.device_of(id).is_some_and(|(own, _)| own == *username);
         let reply = match found {
             Ok(None) => unknown_user(),
-            Ok(Some(devices)) if devices.is_empty() => {
+            Ok(Some(keys)) if keys.devices.is_empty() => {
                 Reply::new(Code::NoDevice, "no device of that account has published a prekey")
             }
-            Ok(Some(devices)) => {
-                let last = format!("{} devices", devices.len());
-                Reply::long(Code::Ok, devices.iter().map(DeviceKeys::to_string), last)
+            Ok(Some(mut keys)) => {
+                if !is_own {
+                    keys.devices.iter_mut().for_each(|device| device.used_ms = None);
+                }
+                keys.to_reply()
             }
             Err(Unavailable) => self.store_failed("look up prekeys"),
         };
@@ -191,12 +201,12 @@ impl Hub {
     }
 
     /// Answers a request that waited for the store, unless its connection has gone meanwhile.
-    fn answer_later(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
+    pub(super) fn answer_later(&mut self, now: Now, id: ConnectionId, reply: &Reply) {
         self.answer(now, id, reply);
         self.reschedule(id);
     }
 }
 
-fn unknown_user() -> Reply {
+pub(super) fn unknown_user() -> Reply {
     Reply::new(Code::UnknownUser, "no account has that name")
 }

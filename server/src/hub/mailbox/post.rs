@@ -16,7 +16,7 @@ use letschat_protocol::username::Username;
 use super::super::rate::Bucket;
 use super::super::{ConnectionId, Effect, Hub, Record, Settings};
 use crate::store::Unavailable;
-use crate::store::mailbox::{MailRequest, NewEnvelope, Placement};
+use crate::store::mailbox::{MailRequest, NewEnvelope, Placement, Placements};
 use letschat_protocol::clock::Now;
 
 /// The most deliveries in one commit, unless a single envelope has more. It bounds the time that
@@ -120,9 +120,9 @@ impl Hub {
         self.ask_mailbox(MailRequest::Post { after, envelopes });
     }
 
-    /// Handles the result of a commit: what became of each header, or a failure. Every sender is
+    /// Handles the result of a commit: what became of each envelope, or a failure. Every sender is
     /// answered, also if the connection of another one has gone.
-    pub(super) fn posted(&mut self, now: Now, result: Result<Vec<Vec<Placement>>, Unavailable>) {
+    pub(super) fn posted(&mut self, now: Now, result: Result<Vec<Placements>, Unavailable>) {
         let committed = std::mem::take(&mut self.mailbox.unposted.committing);
         match result {
             Ok(placements) => {
@@ -147,7 +147,7 @@ impl Hub {
         &mut self,
         now: Now,
         committed: &Committing,
-        placements: &[Placement],
+        Placements { headers: placements, missing }: &Placements,
     ) -> Reply {
         let new = &committed.envelope;
         let mut taken_ms = new.time_ms;
@@ -168,6 +168,10 @@ impl Hub {
             let Header { recipient, device, .. } = header;
             items.push(Posted { recipient: recipient.clone(), device: *device, outcome });
         }
+        items.extend(missing.iter().map(|(recipient, device)| {
+            let (recipient, outcome) = (recipient.clone(), Outcome::Missing);
+            Posted { recipient, device: *device, outcome }
+        }));
         if placements.iter().any(|placement| matches!(placement, Placement::Stored { .. })) {
             self.tally.envelopes_posted += 1;
         }
@@ -180,7 +184,11 @@ impl Hub {
     /// Records an envelope once for each outcome, so that one with many recipients can't flood the
     /// log. The best outcome of a recipient's devices counts.
     fn record_posted(&mut self, sender: &Username, bytes: usize, items: &[Posted]) {
-        let best = best_outcomes(items);
+        let mut best = best_outcomes(items);
+        if best.len() > 1 {
+            // The sender's own devices get a copy.
+            best.retain(|(name, _)| *name != sender);
+        }
         for outcome in Outcome::ALL.iter().copied() {
             let mut alike = best.iter().filter(|(_, best)| *best == outcome).map(|(name, _)| *name);
             let to: Vec<Username> = alike.by_ref().take(NAMED_RECIPIENTS).cloned().collect();

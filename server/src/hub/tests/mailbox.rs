@@ -1,6 +1,7 @@
 //! Prekeys and envelopes: the hub with a real database.
 
 mod delivery;
+mod devices;
 mod keys;
 mod posting;
 

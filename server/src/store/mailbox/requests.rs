@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use letschat_protocol::dialogue::DeviceKeys;
+use letschat_protocol::dialogue::{AccountKeys, DeviceEntries};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 
-use super::{Acknowledgement, MailPage, MailQuery, Mailbox, NewEnvelope, Placement};
+use super::{
+    Acknowledgement, ListChange, ListChanged, MailPage, MailQuery, Mailbox, NewEnvelope, Placements,
+};
 use crate::hub::ConnectionId;
 use crate::store::{StoreError, Unavailable};
 
@@ -24,6 +26,10 @@ pub enum MailRequest {
     },
     /// Look up the prekeys of an account.
     Prekeys { connection: ConnectionId, username: Username },
+    /// Look up entries of an account's device list.
+    Entries { connection: ConnectionId, username: Username, after: u64 },
+    /// Change a device list.
+    ChangeList { connection: ConnectionId, change: Arc<ListChange> },
     /// Commit envelopes in this order. The hub sends only one such request at a time. `after` is
     /// the highest number of a delivery that it knows.
     Post { after: u64, envelopes: Vec<Arc<NewEnvelope>> },
@@ -43,10 +49,22 @@ pub enum MailAnswer {
     /// device's key.
     PrekeyPublished { connection: ConnectionId, result: Result<bool, Unavailable> },
     /// The answer to [`MailRequest::Prekeys`]: `None` if there is no such account.
-    Prekeys { connection: ConnectionId, result: Result<Option<Vec<DeviceKeys>>, Unavailable> },
-    /// The answer to [`MailRequest::Post`]: what became of each header of each envelope. Either
-    /// all are durable or none is.
-    Posted { result: Result<Vec<Vec<Placement>>, Unavailable> },
+    Prekeys {
+        connection: ConnectionId,
+        username: Username,
+        result: Result<Option<AccountKeys>, Unavailable>,
+    },
+    /// The answer to [`MailRequest::Entries`]: `None` if there is no such account.
+    Entries { connection: ConnectionId, result: Result<Option<DeviceEntries>, Unavailable> },
+    /// The answer to [`MailRequest::ChangeList`].
+    ListChanged {
+        connection: ConnectionId,
+        change: Arc<ListChange>,
+        result: Result<ListChanged, Unavailable>,
+    },
+    /// The answer to [`MailRequest::Post`]: what became of each envelope. Either all are durable or
+    /// none is.
+    Posted { result: Result<Vec<Placements>, Unavailable> },
     /// The answer to [`MailRequest::Read`].
     Read { connection: ConnectionId, result: Result<MailPage, Unavailable> },
     /// The answer to [`MailRequest::Acknowledge`]: how many deliveries of each acknowledgement were
@@ -69,7 +87,16 @@ impl MailRequest {
                 MailAnswer::PrekeyPublished { connection, result }
             }
             MailRequest::Prekeys { connection, username } => {
-                MailAnswer::Prekeys { connection, result: Ok(mailbox.prekeys(&username)?) }
+                let result = Ok(mailbox.prekeys(&username)?);
+                MailAnswer::Prekeys { connection, username, result }
+            }
+            MailRequest::Entries { connection, username, after } => {
+                let result = Ok(mailbox.device_entries(&username, after)?);
+                MailAnswer::Entries { connection, result }
+            }
+            MailRequest::ChangeList { connection, change } => {
+                let result = Ok(mailbox.change_list(&change)?);
+                MailAnswer::ListChanged { connection, change, result }
             }
             MailRequest::Post { after, envelopes } => {
                 MailAnswer::Posted { result: Ok(mailbox.post(after, &envelopes)?) }
@@ -93,8 +120,16 @@ impl MailRequest {
                 let connection = *connection;
                 MailAnswer::PrekeyPublished { connection, result: Err(Unavailable) }
             }
-            MailRequest::Prekeys { connection, .. } => {
-                MailAnswer::Prekeys { connection: *connection, result: Err(Unavailable) }
+            MailRequest::Prekeys { connection, username } => {
+                let (connection, username) = (*connection, username.clone());
+                MailAnswer::Prekeys { connection, username, result: Err(Unavailable) }
+            }
+            MailRequest::Entries { connection, .. } => {
+                MailAnswer::Entries { connection: *connection, result: Err(Unavailable) }
+            }
+            MailRequest::ChangeList { connection, change } => {
+                let (connection, change) = (*connection, Arc::clone(change));
+                MailAnswer::ListChanged { connection, change, result: Err(Unavailable) }
             }
             MailRequest::Post { .. } => MailAnswer::Posted { result: Err(Unavailable) },
             MailRequest::Read { connection, .. } => {
@@ -112,8 +147,10 @@ impl MailRequest {
         match self {
             MailRequest::PublishPrekey { connection, .. }
             | MailRequest::Prekeys { connection, .. }
+            | MailRequest::Entries { connection, .. }
             | MailRequest::Read { connection, .. } => Some(*connection),
-            MailRequest::Post { .. }
+            MailRequest::ChangeList { .. }
+            | MailRequest::Post { .. }
             | MailRequest::Acknowledge { .. }
             | MailRequest::Expire { .. } => None,
         }
@@ -124,6 +161,8 @@ impl MailRequest {
         match self {
             MailRequest::PublishPrekey { .. } => "publishing a prekey",
             MailRequest::Prekeys { .. } => "looking up prekeys",
+            MailRequest::Entries { .. } => "looking up a device list",
+            MailRequest::ChangeList { .. } => "changing a device list",
             MailRequest::Post { .. } => "committing envelopes",
             MailRequest::Read { .. } => "reading mail",
             MailRequest::Acknowledge { .. } => "deleting acknowledged mail",

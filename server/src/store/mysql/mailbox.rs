@@ -12,17 +12,17 @@ use std::sync::Arc;
 
 use ::mysql::prelude::Queryable as _;
 use ::mysql::{Conn, Row, Value};
-use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome};
+use letschat_protocol::dialogue::{AccountKeys, DeviceEntries, Mail, Outcome};
 use letschat_protocol::envelope::Header;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 
 use super::failure::{Failure, column};
-use super::{Mysql, next_numbers};
+use super::{Mysql, devices, next_numbers};
 use crate::store::mailbox::{
-    Acknowledgement, EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
-    mail_from_columns, prekey_from_column,
+    Acknowledgement, EXPIRED_AT_ONCE, ListChange, ListChanged, MailPage, MailQuery, Mailbox,
+    NewEnvelope, Placement, Placements, Usage, mail_from_columns, prekey_from_column,
 };
 use crate::store::{MAX_KEYS, StoreError, time_from_column};
 
@@ -53,32 +53,56 @@ impl Mailbox for Mysql {
         })
     }
 
-    fn prekeys(&mut self, username: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError> {
+    fn prekeys(&mut self, username: &Username) -> Result<Option<AccountKeys>, StoreError> {
         self.session.run(|conn| {
             let select = "SELECT username FROM accounts WHERE username = ?";
             if conn.exec_first::<Row, _, _>(select, (username.as_str(),))?.is_none() {
                 return Ok(None);
             }
             let rows: Vec<Row> = conn.exec(
-                "SELECT p.public_key, p.prekey FROM prekeys AS p JOIN account_keys AS k
+                "SELECT p.public_key, p.prekey, k.used_ms FROM prekeys AS p JOIN account_keys AS k
                  ON k.username = p.username AND k.public_key = p.public_key
                  WHERE p.username = ? ORDER BY k.used_ms DESC, k.added_ms DESC LIMIT ?",
                 (username.as_str(), MAX_KEYS),
             )?;
-            let device = |row: &Row| {
+            let listed = devices::listed(conn, &[username.as_str()])?.remove(username.as_str());
+            let mut devices = Vec::new();
+            for row in &rows {
                 let (device, prekey): (String, String) =
                     (column(row, "public_key")?, column(row, "prekey")?);
-                Ok(prekey_from_column(&device, &prekey)?)
-            };
-            rows.iter().map(device).collect::<Result<_, Failure>>().map(Some)
+                let is_device = |(key, _): &(String, bool)| *key == device;
+                if listed.as_ref().is_none_or(|listed| listed.iter().any(is_device)) {
+                    let used_ms = time_from_column(column(row, "used_ms")?);
+                    devices.push(prekey_from_column(&device, &prekey, used_ms)?);
+                }
+            }
+            Ok(Some(AccountKeys { devices, list: devices::newest(conn, username)? }))
         })
+    }
+
+    fn device_entries(
+        &mut self,
+        username: &Username,
+        after: u64,
+    ) -> Result<Option<DeviceEntries>, StoreError> {
+        self.session.run(|conn| {
+            let select = "SELECT username FROM accounts WHERE username = ?";
+            match conn.exec_first::<Row, _, _>(select, (username.as_str(),))? {
+                Some(_) => devices::entries(conn, username, after).map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn change_list(&mut self, change: &ListChange) -> Result<ListChanged, StoreError> {
+        self.session.transact(|conn| devices::change(conn, change))
     }
 
     fn post(
         &mut self,
         after: u64,
         envelopes: &[Arc<NewEnvelope>],
-    ) -> Result<Vec<Vec<Placement>>, StoreError> {
+    ) -> Result<Vec<Placements>, StoreError> {
         self.session.transact(|conn| {
             let mut last = head(conn)?.max(after);
             let mut placements = Vec::with_capacity(envelopes.len());
@@ -283,8 +307,9 @@ fn acknowledge(conn: &mut Conn, acknowledgement: &Acknowledgement) -> Result<u64
 }
 
 /// Stores an envelope. `last` is the number of the last delivery.
-fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Vec<Placement>, Failure> {
+fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Placements, Failure> {
     let known = Known::of(conn, new)?;
+    let missing = known.missing(new);
     let mut placements = Vec::with_capacity(new.envelope.headers.len());
     let (mut rows, mut changes) = (Vec::new(), BTreeMap::new());
     let first = next_numbers(*last, 0, new.envelope.headers.len())?.start;
@@ -302,7 +327,7 @@ fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Vec<Placem
         });
     }
     if rows.is_empty() {
-        return Ok(placements);
+        return Ok(Placements { headers: placements, missing });
     }
     // The sealed body has the number of its first delivery.
     conn.exec_drop(
@@ -317,7 +342,7 @@ fn post(conn: &mut Conn, last: &mut u64, new: &NewEnvelope) -> Result<Vec<Placem
     );
     conn.exec_drop(insert, rows.concat())?;
     count(conn, changes)?;
-    Ok(placements)
+    Ok(Placements { headers: placements, missing })
 }
 
 fn row_of(
@@ -346,6 +371,8 @@ fn device_of(header: &Header) -> Device {
 /// The facts about an envelope's recipients that decide what is stored.
 struct Known {
     accounts: HashSet<String>,
+    /// The listed devices of each account that has a list, each with true if it has a prekey.
+    listed: HashMap<String, Vec<(String, bool)>>,
     /// The devices with a prekey, and the deliveries and bytes that wait for them.
     prekeys: HashMap<Device, (u64, u64)>,
     /// The times of the deliveries that were stored before.
@@ -358,6 +385,7 @@ impl Known {
     fn of(conn: &mut Conn, new: &NewEnvelope) -> Result<Known, Failure> {
         let headers = &new.envelope.headers;
         let names: HashSet<&str> = headers.iter().map(|header| header.recipient.as_str()).collect();
+        let listed = devices::listed(conn, &names.iter().copied().collect::<Vec<_>>())?;
         let names: Vec<Value> = names.into_iter().map(Value::from).collect();
         let devices = vec!["(?, ?)"; headers.len()].join(", ");
         let keys = headers.iter().flat_map(|header| -> [Value; 2] {
@@ -401,7 +429,15 @@ impl Known {
         let rows: Vec<Row> = conn.exec(select, values.collect::<Vec<_>>())?;
         let envelopes = |row| Ok((recipient(row)?, column(row, "envelopes")?));
         let of_sender = rows.iter().map(envelopes).collect::<Result<_, Failure>>()?;
-        Ok(Known { accounts, prekeys, repeated, of_sender })
+        Ok(Known { accounts, listed, prekeys, repeated, of_sender })
+    }
+
+    /// Returns the listed devices of the recipients that have a prekey and no header.
+    fn missing(&self, new: &NewEnvelope) -> Vec<(Username, PublicKey)> {
+        let of = |(name, devices): (&String, &Vec<(String, bool)>)| {
+            name.parse().map_or(Vec::new(), |name| new.without_header(&name, devices))
+        };
+        self.listed.iter().flat_map(of).collect()
     }
 
     /// Returns the reason why a delivery is not stored, if there is one. An envelope has one header
@@ -413,6 +449,11 @@ impl Known {
         }
         if !self.accounts.contains(&device.0) {
             return Some(Placement::Refused(Outcome::UnknownUser));
+        }
+        let is_listed =
+            |listed: &Vec<(String, bool)>| listed.iter().any(|(key, _)| *key == device.1);
+        if !self.listed.get(&device.0).is_none_or(is_listed) {
+            return Some(Placement::Refused(Outcome::NoDevice));
         }
         let Some((envelopes, waiting_bytes)) = self.prekeys.get(&device).copied() else {
             return Some(Placement::Refused(Outcome::NoDevice));
@@ -444,6 +485,6 @@ fn values(numbers: &[u64]) -> Vec<Value> {
 }
 
 /// Returns a list of this many placeholders.
-fn list(count: usize) -> String {
+pub(super) fn list(count: usize) -> String {
     format!("({})", vec!["?"; count].join(", "))
 }

@@ -11,7 +11,7 @@ use crate::store::admin::{Version, too_new};
 
 /// The migrations. A released one is never changed. MySQL commits each schema statement by itself
 /// and an interrupted migration starts again, so each statement must be repeatable.
-const MIGRATIONS: &[&[&str]] = &[ACCOUNTS_AND_LOG, MAILBOX];
+const MIGRATIONS: &[&[&str]] = &[ACCOUNTS_AND_LOG, MAILBOX, DEVICE_LISTS];
 
 const ACCOUNTS_AND_LOG: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS accounts (
@@ -86,6 +86,27 @@ const MAILBOX: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS mailbox (
         only       TINYINT      NOT NULL PRIMARY KEY CHECK (only = 1),
         head       BIGINT UNSIGNED NOT NULL
+    ) ENGINE = InnoDB",
+];
+
+/// The chain of device lists of each account, and the newest list. `hash` is that of the list which
+/// the entry makes. A listed device need not have a key at the server.
+const DEVICE_LISTS: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS device_entries (
+        username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        number     BIGINT UNSIGNED NOT NULL,
+        entry      VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        hash       BINARY(32)   NOT NULL,
+        PRIMARY KEY (username, number),
+        FOREIGN KEY (username) REFERENCES accounts (username) ON DELETE CASCADE
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS listed_devices (
+        username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        public_key CHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        name       VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        number     BIGINT UNSIGNED NOT NULL,
+        PRIMARY KEY (username, public_key),
+        FOREIGN KEY (username) REFERENCES accounts (username) ON DELETE CASCADE
     ) ENGINE = InnoDB",
 ];
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use letschat_protocol::dialogue::{DeviceKeys, Secret};
+use letschat_protocol::dialogue::{AccountKeys, DeviceEntries, Secret};
 use letschat_protocol::identity::{Identity, PublicKey};
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::mailbox::{
-    Acknowledgement, MailPage, MailQuery, MailRequest, Mailbox, NewEnvelope, Placement,
+    Acknowledgement, ListChange, ListChanged, MailPage, MailQuery, MailRequest, Mailbox,
+    NewEnvelope, Placements,
 };
 use crate::store::sqlite::Sqlite;
 use crate::store::{
@@ -453,11 +454,23 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Mailbox for Keys<F> {
         away()
     }
 
-    fn prekeys(&mut self, _: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError> {
+    fn prekeys(&mut self, _: &Username) -> Result<Option<AccountKeys>, StoreError> {
         away()
     }
 
-    fn post(&mut self, _: u64, _: &[Arc<NewEnvelope>]) -> Result<Vec<Vec<Placement>>, StoreError> {
+    fn device_entries(
+        &mut self,
+        _: &Username,
+        _: u64,
+    ) -> Result<Option<DeviceEntries>, StoreError> {
+        away()
+    }
+
+    fn change_list(&mut self, _: &ListChange) -> Result<ListChanged, StoreError> {
+        away()
+    }
+
+    fn post(&mut self, _: u64, _: &[Arc<NewEnvelope>]) -> Result<Vec<Placements>, StoreError> {
         away()
     }
 

@@ -82,12 +82,16 @@ pub(super) fn add_key(
              ON CONFLICT (username, public_key) DO UPDATE SET used_ms = excluded.used_ms",
         )?
         .execute(params![name, key, now_ms])?;
-    // The given key sorts first whatever the clock says: it must not evict itself.
+    // The given key sorts first whatever the clock says: it must not evict itself. An unlisted device
+    // evicts no listed one as long as there are other unlisted ones.
     transaction
         .prepare_cached(
             "DELETE FROM account_keys WHERE username = ?1 AND public_key NOT IN (
-                 SELECT public_key FROM account_keys WHERE username = ?1
-                 ORDER BY public_key = ?2 DESC, used_ms DESC, added_ms DESC LIMIT ?3)",
+                 SELECT public_key FROM account_keys AS k WHERE username = ?1
+                 ORDER BY public_key = ?2 DESC, EXISTS (
+                     SELECT 1 FROM listed_devices AS l
+                     WHERE l.username = k.username AND l.public_key = k.public_key) DESC,
+                 used_ms DESC, added_ms DESC LIMIT ?3)",
         )?
         .execute(params![name, key, MAX_KEYS as i64])?;
     Ok(())

@@ -3,19 +3,20 @@
 //! Triggers count the deliveries that wait for a device, delete them when the account or its key is
 //! removed, and delete a sealed body with the last delivery that needs it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use letschat_protocol::dialogue::{DeviceKeys, Mail, Outcome};
+use letschat_protocol::dialogue::{AccountKeys, DeviceEntries, Mail, Outcome};
 use letschat_protocol::envelope::Header;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::{Sqlite, accounts, from_column, next_numbers, to_column};
+use super::{Sqlite, accounts, devices, from_column, next_numbers, to_column};
 use crate::store::mailbox::{
-    Acknowledgement, EXPIRED_AT_ONCE, MailPage, MailQuery, Mailbox, NewEnvelope, Placement, Usage,
-    mail_from_columns, prekey_from_column,
+    Acknowledgement, EXPIRED_AT_ONCE, ListChange, ListChanged, MailPage, MailQuery, Mailbox,
+    NewEnvelope, Placement, Placements, Usage, mail_from_columns, prekey_from_column,
 };
 use crate::store::{MAX_KEYS, StoreError, time_from_column};
 
@@ -38,29 +39,50 @@ impl Mailbox for Sqlite {
         Ok(published == 1)
     }
 
-    fn prekeys(&mut self, username: &Username) -> Result<Option<Vec<DeviceKeys>>, StoreError> {
+    fn prekeys(&mut self, username: &Username) -> Result<Option<AccountKeys>, StoreError> {
         let connection = self.connection()?;
         if accounts::find(connection, username)?.is_none() {
             return Ok(None);
         }
         let mut statement = connection.prepare_cached(
-            "SELECT public_key, prekey FROM prekeys JOIN account_keys USING (username, public_key)
+            "SELECT public_key, prekey, used_ms
+             FROM prekeys JOIN account_keys USING (username, public_key)
              WHERE username = ?1 ORDER BY used_ms DESC, added_ms DESC LIMIT ?2",
         )?;
+        let listed = devices::listed(connection, username)?;
         let mut rows = statement.query(params![username.as_str(), MAX_KEYS as i64])?;
         let mut devices = Vec::new();
         while let Some(row) = rows.next()? {
             let (device, prekey): (String, String) = (row.get("public_key")?, row.get("prekey")?);
-            devices.push(prekey_from_column(&device, &prekey)?);
+            if listed.is_empty() || listed.iter().any(|(key, _)| *key == device) {
+                let used_ms = time_from_column(row.get("used_ms")?);
+                devices.push(prekey_from_column(&device, &prekey, used_ms)?);
+            }
         }
-        Ok(Some(devices))
+        Ok(Some(AccountKeys { devices, list: devices::newest(connection, username)? }))
+    }
+
+    fn device_entries(
+        &mut self,
+        username: &Username,
+        after: u64,
+    ) -> Result<Option<DeviceEntries>, StoreError> {
+        let connection = self.connection()?;
+        match accounts::find(connection, username)? {
+            Some(_) => devices::entries(connection, username, after).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn change_list(&mut self, change: &ListChange) -> Result<ListChanged, StoreError> {
+        self.transact(|transaction| devices::change(transaction, change))
     }
 
     fn post(
         &mut self,
         after: u64,
         envelopes: &[Arc<NewEnvelope>],
-    ) -> Result<Vec<Vec<Placement>>, StoreError> {
+    ) -> Result<Vec<Placements>, StoreError> {
         self.transact(|transaction| {
             let mut last = head(transaction)?.max(after);
             let mut placements = Vec::with_capacity(envelopes.len());
@@ -152,11 +174,16 @@ fn post(
     transaction: &Transaction<'_>,
     last: &mut u64,
     new: &NewEnvelope,
-) -> Result<Vec<Placement>, StoreError> {
+) -> Result<Placements, StoreError> {
     // The sealed body has the number of its first delivery.
     let mut body = None;
     let mut placements = Vec::with_capacity(new.envelope.headers.len());
+    let mut listed = Listed::default();
     for header in &new.envelope.headers {
+        if !listed.admits(transaction, new, header)? {
+            placements.push(Placement::Refused(Outcome::NoDevice));
+            continue;
+        }
         let head = new.head_for(header);
         let bytes = (head.len() + new.envelope.sealed_body.len()) as u64;
         let device = match place(transaction, new, header, bytes)? {
@@ -175,7 +202,33 @@ fn post(
         *last = number;
         placements.push(Placement::Stored { number });
     }
-    Ok(placements)
+    Ok(Placements { headers: placements, missing: listed.missing })
+}
+
+/// The listed devices of the recipients so far, and those that have no header.
+#[derive(Default)]
+struct Listed {
+    devices: HashMap<Username, Vec<(String, bool)>>,
+    missing: Vec<(Username, PublicKey)>,
+}
+
+impl Listed {
+    /// Returns true if the device is listed, or if the account has no list.
+    fn admits(
+        &mut self,
+        transaction: &Transaction<'_>,
+        new: &NewEnvelope,
+        header: &Header,
+    ) -> Result<bool, StoreError> {
+        let recipient = &header.recipient;
+        if !self.devices.contains_key(recipient) {
+            let devices = devices::listed(transaction, recipient)?;
+            self.missing.extend(new.without_header(recipient, &devices));
+            self.devices.insert(recipient.clone(), devices);
+        }
+        let (key, listed) = (header.device.to_string(), &self.devices[recipient]);
+        Ok(listed.is_empty() || listed.iter().any(|(other, _)| *other == key))
+    }
 }
 
 /// Returns the number of the device to store a delivery for, or the reason why it is not stored.
@@ -301,6 +354,7 @@ mod tests {
     use super::super::schema::MIGRATIONS;
     use super::*;
     use crate::store::Store as _;
+    use letschat_protocol::dialogue::DeviceKeys;
     use letschat_protocol::identity::Identity;
 
     fn plan(connection: &Connection, query: &str) -> Vec<String> {
@@ -351,11 +405,11 @@ mod tests {
         drop(old);
         let mut store = Sqlite::open(&path).unwrap();
         assert_eq!(store.account(&bob).unwrap().unwrap().phc, "phc");
-        assert_eq!(store.prekeys(&bob).unwrap(), Some(vec![]));
+        assert_eq!(store.prekeys(&bob).unwrap(), Some(AccountKeys::default()));
         let prekey = "11".repeat(32) + " 1 9 " + &"22".repeat(64);
-        let prekey = DeviceKeys::parse(&format!("{device} {prekey}")).unwrap().prekey;
-        assert!(store.publish_prekey(&bob, &device, &prekey).unwrap());
-        assert_eq!(store.prekeys(&bob).unwrap(), Some(vec![DeviceKeys { device, prekey }]));
+        let keys = DeviceKeys::parse(&format!("{device} {prekey} 1")).unwrap();
+        assert!(store.publish_prekey(&bob, &device, &keys.prekey).unwrap());
+        assert_eq!(store.prekeys(&bob).unwrap().unwrap().devices, [keys]);
     }
 
     #[test]

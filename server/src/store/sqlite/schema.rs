@@ -109,6 +109,25 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
     INSERT INTO mailbox (only, head) VALUES (1, 0);
 ",
+    "
+    -- The chain of device lists of an account. `hash` is that of the list which the entry makes.
+    CREATE TABLE device_entries (
+        username   TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        number     INTEGER NOT NULL,
+        entry      TEXT    NOT NULL,
+        hash       BLOB    NOT NULL CHECK (length(hash) = 32),
+        PRIMARY KEY (username, number)
+    ) STRICT, WITHOUT ROWID;
+    -- The newest list of each account. A listed device need not have a key at the server: a change of
+    -- the password removes the keys, and the devices log in by password then.
+    CREATE TABLE listed_devices (
+        username   TEXT    NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        public_key TEXT    NOT NULL CHECK (length(public_key) = 64),
+        name       TEXT    NOT NULL,
+        number     INTEGER NOT NULL,
+        PRIMARY KEY (username, public_key)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Migrates the tables to the current version.

@@ -138,13 +138,28 @@ impl Session {
         if !self.calls.is_introducing(who) {
             return; // cancelled meanwhile
         }
+        if !self.park_introduction(who, &to) {
+            self.introduction_judged(who, to);
+        }
+    }
+
+    /// Dials an introduced person whose devices are known as well as they can be.
+    pub(super) fn introduction_judged(&mut self, who: &Username, to: Introduction) {
+        if !self.calls.is_introducing(who) {
+            return; // cancelled meanwhile
+        }
         if self.account.key_state(who, &to.key) == KeyState::Changed {
-            let why = self.account.show_offer(who, to.key, false);
-            return self.calls.end(&mut self.cx, who, &why);
+            return self.refuse_introduction(who, &to);
         }
         self.account.forget_offer(who);
         let to = Introduction { receiver: self.server.scoped(to.receiver), ..to };
         self.calls.dial(&mut self.cx, who, to);
+    }
+
+    /// Ends the call to a person who was introduced with an unknown key.
+    pub(super) fn refuse_introduction(&mut self, who: &Username, to: &Introduction) {
+        let why = self.account.show_offer(who, to.key, false);
+        self.calls.end(&mut self.cx, who, &why);
     }
 
     /// Calls over a link that was dialled and is up now.
@@ -269,13 +284,26 @@ impl Session {
         let Some(arrived) = self.cx.links.arrived(link) else {
             return;
         };
-        let (key, from) = (arrived.key, arrived.from);
-        let receiver = match self.requests.introduction(now_ms, &key) {
-            Some(who) if who.username == name => Some(who.receiver),
-            _ if self.account.known_key(&name) == Some(key) => None,
+        let key = arrived.key;
+        match self.requests.introduction(now_ms, &key) {
+            Some(who) if who.username == name => {}
+            _ if self.account.key_state(&name, &key).is_known() => {}
             Some(_) => return self.cx.refuse(link, Refusal::Unknown),
             None => return self.cx.links.await_introduction(now_ms, link, (id, name)),
+        }
+        if !self.park_call(&name, &key, (link, id)) {
+            self.call_judged(link, id, name);
+        }
+    }
+
+    /// Handles a call of a person whose devices are known as well as they can be.
+    pub(super) fn call_judged(&mut self, link: LinkId, id: ChatId, name: Username) {
+        let Some(arrived) = self.cx.links.arrived(link) else {
+            return;
         };
+        let (key, from) = (arrived.key, arrived.from);
+        let introduction = self.requests.introduction(self.cx.now_ms(), &key);
+        let receiver = introduction.map(|who| who.receiver);
         let (caller, waiting, switch) = (false, Vec::new(), false);
         let proposal = Proposal { id, key, receiver, caller, link, waiting, switch };
         if self.calls.contains(&name) {

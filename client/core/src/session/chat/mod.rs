@@ -340,6 +340,7 @@ impl Chat {
                     conversation: ConversationId::Person(self.with.clone()),
                     id,
                     own: false,
+                    device: None,
                     via: Via::Direct,
                 };
                 cx.push(Effect::Display(event, displayed));

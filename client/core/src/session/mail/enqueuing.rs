@@ -102,6 +102,7 @@ impl Session {
             conversation: message.conversation.clone(),
             id,
             own: true,
+            device: None,
             via,
         });
         if message.conversation == ConversationId::Everyone {

@@ -36,7 +36,7 @@ impl HeldMessages {
         self.people.iter().filter_map(|who| self.messages.iter().find(|held| held.from == *who))
     }
 
-    /// Returns the device whose messages of this person are held.
+    /// Returns the device whose message of this person was held first.
     pub(super) fn device(&self, who: &Username) -> Option<PublicKey> {
         self.messages.iter().find(|held| held.from == *who).map(|held| held.stream.device)
     }
@@ -46,13 +46,14 @@ impl HeldMessages {
         self.messages.iter().find(|held| held.stream == *stream && held.number == number)
     }
 
-    /// Holds a message if there is room for it. Only one device of a person is heard.
-    pub(super) fn add(&mut self, held: Held) -> bool {
+    /// Holds a message if there is room for it. Of a person's devices one is heard, and those that are in one list with
+    /// it.
+    pub(super) fn add(&mut self, held: Held, is_in_its_list: bool) -> bool {
         let has_room = match self.device(&held.from) {
             None => self.people.len() < MAX_PEOPLE,
             Some(device) => {
                 let count = self.messages.iter().filter(|other| other.from == held.from).count();
-                device == held.stream.device && count < MAX_OF_ONE
+                (device == held.stream.device || is_in_its_list) && count < MAX_OF_ONE
             }
         };
         if has_room {
@@ -98,18 +99,19 @@ mod tests {
         let mut messages = HeldMessages::default();
         let kept = (0..1_000_u64).filter(|n| {
             let who = format!("user{}", n % 100);
-            messages.add(held(&who, (n % 100) as u8, *n))
+            messages.add(held(&who, (n % 100) as u8, *n), false)
         });
         assert_eq!(kept.count(), MAX_PEOPLE * MAX_OF_ONE);
     }
 
     #[test]
-    fn one_device_of_a_person_is_held() {
+    fn one_device_of_a_person_is_held_and_those_in_its_list() {
         let mut messages = HeldMessages::default();
-        assert!(messages.add(held("bob", 2, 1)));
-        assert!(!messages.add(held("bob", 3, 1)));
-        assert_eq!(messages.take(&"bob".parse().unwrap()).len(), 1);
+        assert!(messages.add(held("bob", 2, 1), false));
+        assert!(!messages.add(held("bob", 3, 1), false));
+        assert!(messages.add(held("bob", 4, 1), true));
+        assert_eq!(messages.take(&"bob".parse().unwrap()).len(), 2);
         assert!(messages.people().is_empty());
-        assert!(messages.add(held("bob", 3, 1)));
+        assert!(messages.add(held("bob", 3, 1), false));
     }
 }

@@ -7,9 +7,11 @@
 //! * `arrivals` – others' messages, from the envelope to the acknowledgement
 //! * `acknowledging` – the acknowledgements on their way to the server
 //! * `held_talk` – lines to everyone that wait for older ones
+//! * `own_copies` – what the account's other devices send
+//! * `people` – what the devices tell each other about people
 //! * `held` – messages of people whom the user has not approved
 //! * `prekeys` – the keys that others seal envelopes to
-//! * `enqueuing`, `sending`, `receiving` – the session's part of both directions
+//! * `enqueuing`, `sending`, `receiving` – the session's part of both directions; `states` – what the user is told
 //! * `bodies` – what is signed; `commits` – steps that wait for the disk
 
 mod acknowledging;
@@ -20,12 +22,17 @@ mod enqueuing;
 mod held;
 mod held_talk;
 mod outbox;
+mod own_copies;
 mod peering;
+mod people;
 mod posting;
 mod prekeys;
 mod receiving;
 mod sending;
+mod states;
 mod waiting;
+
+use std::collections::BTreeSet;
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;
@@ -43,7 +50,7 @@ use self::outbox::Outbox;
 use self::peering::Peering;
 use self::posting::Posting;
 use self::prekeys::{Prekeys, Step};
-use self::receiving::Incoming;
+pub(in crate::session) use self::receiving::Incoming;
 use super::server::Expected;
 use super::{Effect, Session};
 use crate::conversation::{MessageState, Via};
@@ -63,6 +70,8 @@ pub(super) struct Mail {
     held: HeldMessages,
     prekeys: Prekeys,
     commits: Commits,
+    /// The people about whom the other devices have to be told.
+    people: BTreeSet<Username>,
     /// The envelopes with messages that front ends are displaying for their chats. They are handled after that.
     in_chats: Vec<Incoming>,
     /// The time of the last notice about mail.
@@ -135,13 +144,16 @@ impl Mail {
 impl Session {
     /// Takes over the stored messages of an account that opens.
     pub(super) fn open_mail(&mut self, stored: StoredMail) {
-        let StoredMail { sequences, outbox, received, held, receipts, prekeys } = stored;
+        // The account has taken the device lists.
+        let StoredMail { sequences, outbox, received, held, receipts, prekeys, people, .. } =
+            stored;
         self.mail = Mail {
             outbox: Outbox::new(sequences, outbox),
             posting: Posting::new(receipts),
             arrivals: Arrivals::new(received),
             held: HeldMessages::new(held),
             prekeys: Prekeys::new(prekeys),
+            people,
             ..Mail::default()
         };
         for who in self.mail.asking().cloned().collect::<Vec<_>>() {
@@ -193,6 +205,13 @@ impl Session {
         self.mail.commits.begin(&mut self.cx, changes, after);
     }
 
+    /// Records a change of the held device lists, if there is one.
+    pub(super) fn record_list(&mut self, change: Option<MailChange>) {
+        if let Some(change) = change {
+            self.commit(vec![change], After::Nothing);
+        }
+    }
+
     /// Records changes, then acknowledges deliveries.
     fn commit_and_acknowledge(&mut self, changes: Vec<MailChange>, deliveries: Vec<Delivery>) {
         match changes.is_empty() {
@@ -219,6 +238,7 @@ impl Session {
 
     /// Notes the end of the link to the server.
     pub(super) fn mail_link_ended(&mut self) {
+        self.devices_link_ended();
         self.mail.prekeys.link_ended();
         self.mail.posting.link_ended();
         // The next login delivers again what was not acknowledged.

@@ -262,10 +262,11 @@ impl Session {
         else {
             return;
         };
+        let list = self.account.own_reference();
         let room = MAX_IN_FLIGHT.saturating_sub(up.in_flight.len());
         let in_flight = up.in_flight.make_contiguous();
         for message in self.mail.outbox.for_peer(who, with_people, in_flight, room) {
-            let body = text_body(account, message).sign(&account.identity, &server);
+            let body = text_body((account, list), message).sign(&account.identity, &server);
             if up.in_flight.is_empty() {
                 up.since_ms = self.cx.now_ms();
             }
@@ -368,7 +369,7 @@ impl Session {
         }
         let body = Body::verify(bytes, &server).ok().filter(|body| {
             body.device == key
-                && self.account.known_key(&body.sender) == Some(key)
+                && self.account.key_state(&body.sender, &key).is_known()
                 && body.recipients.contains(own)
         });
         let Some(body) = body else {

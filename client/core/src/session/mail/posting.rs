@@ -1,19 +1,20 @@
 //! The way of own envelopes to the server: one at a time, so that messages to one person keep their order.
 //!
 //! ```text
-//! job ── KEYS, unless known ──▶ sealed by the engine ──▶ POST ──▶ outcome
+//! job ── KEYS of the recipient and of the own account, unless known ──▶ sealed by the engine ──▶ POST ──▶ outcome
+//!            └── another device list? DEVICES
 //! ```
 
 use std::collections::BTreeMap;
 
-use letschat_protocol::dialogue::DeviceKeys;
+use letschat_protocol::dialogue::{AccountKeys, DeviceKeys};
 use letschat_protocol::envelope::{EnvelopeId, Recipient};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::prekey::Suite;
 use letschat_protocol::username::Username;
 
 use crate::codes::FailureCode;
-use crate::event::KeyState;
+use crate::conversation::Via;
 use crate::failure::Failure;
 use crate::mail::{OutgoingKey, OwedReceipt};
 use crate::session::Session;
@@ -22,7 +23,7 @@ use crate::session::backoff::{Backoff, SOON};
 /// The time for which an account's keys are used without asking again.
 const KEYS_MS: u64 = 60 * 60 * 1_000;
 /// The wait before another attempt to reach a person who can't be written to now. It doubles with each failure.
-const PAUSE_MS: u64 = 60_000;
+const PAUSE_MS: u64 = 1_000;
 const MAX_PAUSE_MS: u64 = 60 * 60 * 1_000;
 /// The interval of receipts to one author.
 const RECEIPT_INTERVAL_MS: u64 = 1_000;
@@ -33,6 +34,9 @@ const MAX_OWED: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Posting {
     job: Option<Job>,
+    /// The messages that were posted, but perhaps not to all devices yet, each with the route of a confirmation. They
+    /// stay in the outbox although a device has displayed them.
+    unfinished: BTreeMap<OutgoingKey, Option<Via>>,
     keys: BTreeMap<Username, Known>,
     paused: BTreeMap<Username, Pause>,
     /// The time of the next attempt after the server was busy.
@@ -50,6 +54,12 @@ pub(super) struct Job {
     pub(super) id: EnvelopeId,
     pub(super) to: Username,
     pub(super) what: Letter,
+    /// The keys that the server has shown and that wait for the newest device list of their account.
+    pub(super) shown: Option<(Username, AccountKeys)>,
+    /// The accounts whose keys have been asked for: the server need not be asked twice.
+    pub(super) asked: Vec<Username>,
+    /// The number of times that the envelope was posted.
+    pub(super) posts: u8,
 }
 
 /// The content of an envelope that is on its way.
@@ -59,21 +69,27 @@ pub(super) enum Letter {
     Message(OutgoingKey),
     /// A confirmation of these messages.
     Receipt(Vec<MessageId>),
+    /// Knowledge of these people, for the account's other devices.
+    People(Vec<Username>),
 }
 
 impl Job {
+    pub(super) fn new(id: EnvelopeId, to: Username, what: Letter) -> Job {
+        Job { id, to, what, shown: None, asked: Vec::new(), posts: 0 }
+    }
+
     /// Returns the message of the outbox, if it is one.
     pub(super) fn message(&self) -> Option<&OutgoingKey> {
         match &self.what {
             Letter::Message(key) => Some(key),
-            Letter::Receipt(_) => None,
+            Letter::Receipt(_) | Letter::People(_) => None,
         }
     }
 }
 
 #[derive(Debug)]
 struct Known {
-    recipient: Recipient,
+    recipients: Vec<Recipient>,
     until_ms: u64,
 }
 
@@ -124,6 +140,13 @@ impl Posting {
         self.keys.clear();
     }
 
+    /// Leaves these people out of the letter under way, if it is about people: there is newer knowledge of them.
+    pub(super) fn forget_people(&mut self, names: &[Username]) {
+        if let Some(Job { what: Letter::People(told), .. }) = &mut self.job {
+            told.retain(|name| !names.contains(name));
+        }
+    }
+
     pub(super) fn job(&self) -> Option<&Job> {
         self.job.as_ref()
     }
@@ -135,6 +158,23 @@ impl Posting {
     /// Ends the job. Returns it.
     pub(super) fn end(&mut self) -> Option<Job> {
         self.job.take()
+    }
+
+    /// Notes that the job's envelope is on its way to the server.
+    pub(super) fn sent(&mut self) {
+        if let Some(key) = self.job.as_ref().and_then(Job::message) {
+            self.unfinished.entry(key.clone()).or_default();
+        }
+    }
+
+    /// Notes that a device has displayed a message. Returns false if the message is not being posted.
+    pub(super) fn confirm_unfinished(&mut self, key: &OutgoingKey, via: Via) -> bool {
+        self.unfinished.get_mut(key).map(|confirmed| *confirmed = Some(via)).is_some()
+    }
+
+    /// Notes that a message was posted to all devices, or is given up. Returns the route of a confirmation.
+    pub(super) fn finished(&mut self, key: &OutgoingKey) -> Option<Via> {
+        self.unfinished.remove(key).flatten()
     }
 
     /// Returns true if a job may begin.
@@ -176,15 +216,31 @@ impl Posting {
         self.paused.remove(who);
     }
 
-    /// Returns the device to seal for, if it is known.
-    pub(super) fn recipient(&self, who: &Username, now_ms: u64) -> Option<Recipient> {
+    /// Returns the devices to seal for, if they are known.
+    pub(super) fn recipients(&self, who: &Username, now_ms: u64) -> Option<&[Recipient]> {
         let known = self.keys.get(who).filter(|known| known.until_ms > now_ms)?;
-        Some(known.recipient.clone())
+        Some(&known.recipients)
     }
 
-    pub(super) fn learn(&mut self, recipient: Recipient, now_ms: u64) {
-        let until_ms = now_ms + KEYS_MS;
-        self.keys.insert(recipient.username.clone(), Known { recipient, until_ms });
+    /// Notes the devices to seal for. If some are missing, they are asked for again with the next envelope.
+    pub(super) fn learn(
+        &mut self,
+        who: &Username,
+        recipients: Vec<Recipient>,
+        is_whole: bool,
+        now_ms: u64,
+    ) {
+        let until_ms = now_ms + if is_whole { KEYS_MS } else { 1 };
+        self.keys.insert(who.clone(), Known { recipients, until_ms });
+    }
+
+    /// Forgets the devices of an account, since others may have taken their place.
+    pub(super) fn forget_keys(&mut self, who: &Username) {
+        self.keys.remove(who);
+    }
+
+    pub(super) fn job_mut(&mut self) -> Option<&mut Job> {
+        self.job.as_mut()
     }
 
     /// Returns the author whose receipt is due, with the messages that it confirms.
@@ -232,43 +288,85 @@ impl Posting {
 }
 
 impl Session {
-    /// Chooses the device of a person that an envelope is sealed for, from the server's answer. That is the device
-    /// with the known key or, of a person who was never heard of, the one used last, whose key is pinned.
-    pub(super) fn choose_device(
+    /// Chooses the devices of a person that an envelope is sealed for, from the server's answer. These are the devices
+    /// of the held list. Of a person without a list it is the device with the known key or, of one who was never
+    /// heard of, the one used last. The first device of a new person is pinned with their list.
+    pub(super) fn choose_devices(
         &mut self,
         who: &Username,
-        listed: &[DeviceKeys],
-    ) -> Result<Recipient, Failure> {
+        shown: &AccountKeys,
+    ) -> Result<Vec<Recipient>, Failure> {
         let no_device = || {
             let said = String::new();
             Failure::Refused { code: FailureCode::NoDevice, said, choices: Vec::new() }
         };
-        let known = self.account.known_key(who);
-        let newest = listed.first().ok_or_else(no_device)?;
-        let chosen = match known {
-            None => newest,
-            Some(key) => match listed.iter().find(|keys| keys.device == key) {
-                Some(keys) => keys,
-                None => {
-                    let (known, new) = (Some(key), newest.device);
-                    self.account.note_unshown_offer(who, new);
-                    let who = who.clone();
-                    return Err(Failure::KeyChanged { who, known, new, trusting: false });
-                }
-            },
-        };
-        let server = self.server.fingerprint().ok_or(Failure::NotLoggedIn)?;
-        let prekey = &chosen.prekey;
-        if !prekey.is_signed_by(&chosen.device, &server, who) {
-            return Err(Failure::KeysInvalid(who.clone()));
+        let newest = shown.devices.first().ok_or_else(no_device)?;
+        let is_new = self.account.known_key(who).is_none();
+        if is_new && shown.list.number == 0 {
+            self.check_keys(who, newest)?;
+            self.pin(who, newest.device);
+        } else if is_new {
+            let offered = self.account.offered(who);
+            let is_listed =
+                |keys: &&DeviceKeys| offered.is_some_and(|list| list.contains(&keys.device));
+            // A server that shows keys without their list is not believed.
+            let listed = shown.devices.iter().find(is_listed);
+            let listed = listed.ok_or_else(|| Failure::KeysInvalid(who.clone()))?;
+            self.check_keys(who, listed)?;
+            self.pin(who, listed.device);
         }
-        if !prekey.is_valid_at(self.cx.wall_ms()) || !prekey.suites.contains(&Suite::X25519) {
+        let is_known = |keys: &&DeviceKeys| self.account.key_state(who, &keys.device).is_known();
+        let known: Vec<&DeviceKeys> = shown.devices.iter().filter(is_known).collect();
+        if known.is_empty()
+            && self.account.offered(who).is_none()
+            && self.account.list(who).is_some()
+        {
+            // The listed devices have no prekeys.
             return Err(no_device());
         }
-        if self.account.key_state(who, &chosen.device) == KeyState::New {
-            self.account.pin(&mut self.cx, who, chosen.device);
+        if known.is_empty() {
+            let (known, new) = (self.account.known_key(who), newest.device);
+            self.account.note_unshown_offer(who, new);
+            return Err(Failure::KeyChanged { who: who.clone(), known, new, trusting: false });
         }
-        Ok(Recipient { username: who.clone(), device: chosen.device, prekey: prekey.key })
+        for keys in &known {
+            self.check_keys(who, keys)?;
+        }
+        Ok(self.usable(who, known))
+            .and_then(|usable| if usable.is_empty() { Err(no_device()) } else { Ok(usable) })
+    }
+
+    /// Fails if a prekey is not signed by its device.
+    fn check_keys(&self, who: &Username, keys: &DeviceKeys) -> Result<(), Failure> {
+        let server = self.server.fingerprint().ok_or(Failure::NotLoggedIn)?;
+        match keys.prekey.is_signed_by(&keys.device, &server, who) {
+            true => Ok(()),
+            false => Err(Failure::KeysInvalid(who.clone())),
+        }
+    }
+
+    /// Returns the devices whose prekeys are valid now.
+    fn usable(&self, who: &Username, devices: Vec<&DeviceKeys>) -> Vec<Recipient> {
+        let wall_ms = self.cx.wall_ms();
+        let is_usable = |keys: &&DeviceKeys| {
+            keys.prekey.is_valid_at(wall_ms) && keys.prekey.suites.contains(&Suite::X25519)
+        };
+        let recipient = |keys: &DeviceKeys| {
+            let (username, device, prekey) = (who.clone(), keys.device, keys.prekey.key);
+            Recipient { username, device, prekey }
+        };
+        devices.into_iter().filter(is_usable).map(recipient).collect()
+    }
+
+    /// Chooses the other devices of the own account. Those that are not listed, and keys that are not signed, are left
+    /// out.
+    pub(super) fn choose_own_devices(&self, own: &Username, shown: &AccountKeys) -> Vec<Recipient> {
+        let (Some(list), Some(key)) = (self.account.own_list(), self.account.key()) else {
+            return Vec::new();
+        };
+        let is_other = |keys: &&DeviceKeys| keys.device != key && list.contains(&keys.device);
+        let others = shown.devices.iter().filter(is_other);
+        self.usable(own, others.filter(|keys| self.check_keys(own, keys).is_ok()).collect())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Others' messages in envelopes, and requests to receive them.
 
 use letschat_protocol::body::{Body, Content};
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::envelope::OpenError;
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
@@ -24,23 +26,32 @@ const NOTICE_INTERVAL_MS: u64 = 60_000;
 const MAX_IN_CHATS: usize = 256;
 
 /// The parts of a message that front ends show.
-struct Shown {
-    from: Username,
-    conversation: ConversationId,
-    text: String,
-    sent_ms: u64,
-    time_ms: u64,
-    via: Via,
+pub(super) struct Shown {
+    pub(super) from: Username,
+    pub(super) conversation: ConversationId,
+    pub(super) text: String,
+    pub(super) sent_ms: u64,
+    pub(super) time_ms: u64,
+    pub(super) via: Via,
+    /// The own device that sent it, if it is an own message.
+    pub(super) device: Option<DeviceName>,
 }
 
 /// A message from the server or from its author, opened if it could be.
 #[derive(Debug, Clone)]
-pub(super) struct Incoming {
+pub(in crate::session) struct Incoming {
     pub(super) delivery: Delivery,
     /// The author, or the account that posted an envelope which could not be opened.
     pub(super) sender: Username,
     pub(super) bytes: usize,
     pub(super) opened: Result<Body, OpenError>,
+}
+
+impl Incoming {
+    /// Returns true for an envelope from the server.
+    pub(in crate::session) fn is_from_server(&self) -> bool {
+        matches!(self.delivery, Delivery::Server(_))
+    }
 }
 
 impl Session {
@@ -55,16 +66,30 @@ impl Session {
         if self.account.opened().is_none() {
             return;
         }
+        let is_blocked = self.account.is_blocked(&mail.sender);
+        let waits =
+            !is_blocked && mail.opened.as_ref().is_ok_and(|body| self.park_mail(&mail, body));
+        if !waits {
+            self.judge_mail(&mail);
+        }
+    }
+
+    /// Handles a message whose author's devices are known as well as they can be.
+    pub(in crate::session) fn judge_mail(&mut self, mail: &Incoming) {
         if self.account.is_blocked(&mail.sender) {
             return self.acknowledge(vec![mail.delivery]);
         }
         match mail.opened.clone() {
-            Ok(body) => self.body_arrived(&mail, body),
-            Err(why) => self.refuse_mail(&mail, why),
+            Ok(body) => self.body_arrived(mail, body),
+            Err(why) => self.refuse_mail(mail, why),
         }
     }
 
     fn body_arrived(&mut self, mail: &Incoming, body: Body) {
+        self.compare_lists(&body);
+        if self.account.name() == Some(&body.sender) {
+            return self.own_copy_arrived(mail, &body);
+        }
         match body.content.clone() {
             Content::Receipt(ids) => {
                 if self.account.key_state(&body.sender, &body.device).is_known() {
@@ -75,6 +100,8 @@ impl Session {
                 }
             }
             Content::Text(text) => self.text_arrived(mail, &body, text),
+            // Only a device of the own account is heard about people.
+            Content::People(_) => self.refuse_mail(mail, OpenError::NotAddressed),
             Content::Unknown(_) => {
                 self.notify_of_mail(&mail.sender, Notice::NewerVersion(body.sender));
                 self.acknowledge(vec![mail.delivery]);
@@ -106,6 +133,8 @@ impl Session {
         if !self.account.key_state(&body.sender, &body.device).is_known() {
             return self.hold(mail, body, stream, number, text);
         }
+        // Earlier ones may wait although their device is known by now.
+        self.release_held(&body.sender);
         let count = self.mail.arrivals.missing_before(&stream, number);
         // Messages to everyone skip people whom the author did not know, so gaps are normal.
         if count > 0 && !stream.is_chat() && conversation != ConversationId::Everyone {
@@ -130,6 +159,7 @@ impl Session {
                 sent_ms: body.time_ms,
                 time_ms: self.cx.wall_ms(),
                 via: mail.delivery.via(),
+                device: None,
             },
         );
     }
@@ -192,13 +222,23 @@ impl Session {
         stream.is_some_and(|stream| self.mail.arrivals.has(&stream, *number))
     }
 
-    fn display(&mut self, arrival: Arrival, shown: Shown) {
+    pub(super) fn display(&mut self, arrival: Arrival, shown: Shown) {
         let id = arrival.id;
         let count = self.mail.arrivals.tell(arrival);
-        let Shown { from, conversation, text, sent_ms, time_ms, via } = shown;
-        let (number, own) = (None, false);
-        let event =
-            Event::Message { from, number, text, time_ms, sent_ms, conversation, id, own, via };
+        let Shown { from, conversation, text, sent_ms, time_ms, via, device } = shown;
+        let (number, own) = (None, device.is_some());
+        let event = Event::Message {
+            from,
+            number,
+            text,
+            time_ms,
+            sent_ms,
+            conversation,
+            id,
+            own,
+            device,
+            via,
+        };
         self.cx.push(Effect::Display(event, Displayed::Mail { count }));
     }
 
@@ -268,13 +308,13 @@ impl Session {
     }
 
     /// Drops an envelope that can't be shown, and tells the user.
-    fn refuse_mail(&mut self, mail: &Incoming, why: OpenError) {
+    pub(super) fn refuse_mail(&mut self, mail: &Incoming, why: OpenError) {
         self.notify_of_mail(&mail.sender, Notice::MailRefused { from: mail.sender.clone(), why });
         self.acknowledge(vec![mail.delivery]);
     }
 
     /// Tells the user what is wrong with the mail of a person. That of strangers goes unnoticed, as their messages do.
-    fn notify_of_mail(&mut self, from: &Username, notice: Notice) {
+    pub(super) fn notify_of_mail(&mut self, from: &Username, notice: Notice) {
         let now_ms = self.cx.now_ms();
         if self.account.known_key(from).is_none() {
             return;
@@ -305,8 +345,9 @@ impl Session {
             sent_ms: body.time_ms,
             time_ms: self.cx.wall_ms(),
         };
-        let is_first = self.mail.held.device(&from).is_none();
-        if !self.mail.held.add(held.clone()) {
+        let first = self.mail.held.device(&from);
+        let (is_first, is_in_its_list) = (first.is_none(), self.are_in_one_list(&held, first));
+        if !self.mail.held.add(held.clone(), is_in_its_list) {
             return self.acknowledge(vec![mail.delivery]);
         }
         if is_first {
@@ -345,7 +386,8 @@ impl Session {
         if self.account.key_state(who, &device) == KeyState::Changed {
             return Err(self.account.show_offer(who, device, false));
         }
-        self.account.pin(&mut self.cx, who, device);
+        self.pin(who, device);
+        self.share_person(who);
         self.release_held(who);
         Ok(())
     }
@@ -357,12 +399,29 @@ impl Session {
             return;
         }
         for held in self.mail.held.take(who) {
+            if !self.account.key_state(who, &held.stream.device).is_known() {
+                // Its device has been removed since.
+                self.mail.held.add(held, true);
+                continue;
+            }
             let arrival = released(&held);
             let Held { from, text, sent_ms, time_ms, .. } = held;
             let conversation = ConversationId::Person(from.clone());
             let via = Via::Server;
-            self.display(arrival, Shown { from, conversation, text, sent_ms, time_ms, via });
+            let device = None;
+            self.display(
+                arrival,
+                Shown { from, conversation, text, sent_ms, time_ms, via, device },
+            );
         }
+    }
+
+    /// Returns true if a stranger's list has the device of a message and the one of which a message is held.
+    fn are_in_one_list(&self, held: &Held, first: Option<PublicKey>) -> bool {
+        let offered = self.account.offered(&held.from).zip(first);
+        offered.is_some_and(|(list, first)| {
+            list.contains(&first) && list.contains(&held.stream.device)
+        })
     }
 
     /// Drops the held messages of a person. Returns false if there are none.

@@ -1,135 +1,28 @@
-//! Own messages from the outbox to their end: their states, their envelopes, and receipts.
+//! Envelopes on their way from the outbox to the server: own messages, receipts, and what the own devices are told.
 
-use letschat_protocol::body::{MAX_RECEIPT_IDS, Place};
+use letschat_protocol::body::MAX_RECEIPT_IDS;
+use letschat_protocol::devices::DeviceList;
 use letschat_protocol::dialogue::{
-    DeviceKeys, Outcome, Posted, Reply as ServerReply, Request as ServerRequest,
+    AccountKeys, Outcome, Posted, Reply as ServerReply, Request as ServerRequest,
 };
 use letschat_protocol::envelope::{EnvelopeId, Recipient};
 use letschat_protocol::message_id::MessageId;
-use letschat_protocol::prekey::CLOCK_TOLERANCE_MS;
 use letschat_protocol::username::Username;
 
-use super::bodies::{envelope_id, receipt_body, text_body};
+use super::Mail;
+use super::bodies::{envelope_id, people_body, receipt_body, text_body};
 use super::commits::After;
 use super::posting::{Job, Letter};
-use super::{Mail, reply_waiting};
 use crate::codes::FailureCode;
-use crate::conversation::{ConversationId, MessageState, Via};
-use crate::event::Event;
+use crate::conversation::{MessageState, Via};
 use crate::failure::Failure;
 use crate::mail::{MailChange, Outgoing, OutgoingKey, Stage};
 use crate::session::server::Expected;
 use crate::session::{Effect, Reply, Session};
 
-/// Their states.
-impl Session {
-    /// Writes to a person again without further wait.
-    pub(in crate::session) fn resume_posting(&mut self, who: &Username) {
-        self.mail.posting.resume(who);
-        self.mail.peering.resume(who);
-        self.post_next();
-    }
+/// The most times that one envelope is posted while the recipient's devices change.
+const MAX_POSTS: u8 = 4;
 
-    /// Answers the request of a message that waits. One that is not on disk yet is answered after its record.
-    pub(super) fn answer_waiting(&mut self, message: &Outgoing, why: Option<&Failure>) {
-        if !self.mail.outbox.is_durable(message) {
-            return;
-        }
-        if let Some(request) = self.mail.outbox.take_request(&message.id) {
-            self.cx.answer(request, reply_waiting(message, why));
-        }
-    }
-
-    pub(super) fn tell_state(
-        &mut self,
-        message: &Outgoing,
-        state: MessageState,
-        via: Via,
-        code: Option<FailureCode>,
-    ) {
-        let (conversation, is_awaited) =
-            (message.conversation.clone(), self.mail.outbox.is_awaited(&message.id));
-        let is_for_everyone = conversation == ConversationId::Everyone;
-        let was_kept = matches!(message.stage, Stage::Kept { .. });
-        let is_news = !is_awaited
-            && !is_for_everyone
-            && match state {
-                MessageState::Kept | MessageState::Expired | MessageState::Failed => true,
-                // The user was told that it waits, unless a chat handed it over.
-                MessageState::Sent => matches!(message.place, Place::Sequence(_)),
-                // That of a message to somebody who is here goes without saying.
-                MessageState::Delivered => was_kept,
-                MessageState::Waiting => false,
-            };
-        self.cx.tell(Event::MessageState {
-            conversation,
-            id: message.id,
-            to: is_for_everyone.then(|| message.to.clone()),
-            state,
-            via,
-            code,
-            is_news,
-        });
-    }
-
-    /// Reports that a message will never arrive, to the request that waits or as an event.
-    pub(super) fn tell_failed(&mut self, message: &Outgoing, why: &Failure) {
-        self.tell_state(message, MessageState::Failed, Via::Outbox, Some(why.code()));
-        if let Some(request) = self.mail.outbox.take_request(&message.id) {
-            self.cx.fail(request, why.clone());
-        }
-    }
-
-    /// Reports the messages that the server has given up.
-    pub(super) fn expire_messages(&mut self) {
-        // The clocks of the two machines differ.
-        let wall_ms = self.cx.wall_ms().saturating_sub(CLOCK_TOLERANCE_MS);
-        let expired = self.mail.outbox.expire(wall_ms);
-        for message in &expired {
-            self.tell_state(message, MessageState::Expired, Via::Server, None);
-        }
-        if !expired.is_empty() {
-            let settled = expired.iter().map(|message| MailChange::Settled(message.key()));
-            self.commit(settled.collect(), After::Nothing);
-        }
-    }
-
-    /// Gives up the messages that wait for a person whom the user blocks. The server may have the one under way: its
-    /// answer decides about that.
-    pub(in crate::session) fn stop_writing_to(&mut self, who: &Username) {
-        let under_way = self.mail.posting.job().and_then(Job::message).cloned();
-        for message in self.mail.outbox.waiting_to(who) {
-            let is_under_way = under_way.as_ref().is_some_and(|key| message.is(key));
-            if !is_under_way && !self.mail.peering.has_in_flight(who, &message.id) {
-                self.fail_message(&message.key(), &Failure::Blocked(who.clone()));
-            }
-        }
-    }
-
-    /// Notes that a device of `from` has displayed these messages.
-    pub(super) fn delivered(
-        &mut self,
-        from: &Username,
-        ids: &[MessageId],
-        via: Via,
-    ) -> Vec<MailChange> {
-        let mut changes = Vec::new();
-        for id in ids {
-            // Only the recipient confirms a message.
-            let key = OutgoingKey { id: *id, to: from.clone() };
-            if let Some(message) = self.mail.outbox.settle(&key) {
-                self.tell_state(&message, MessageState::Delivered, via, None);
-                if let Some(request) = self.mail.outbox.take_request(id) {
-                    self.cx.answer(request, reply(&message, MessageState::Delivered, via));
-                }
-                changes.push(MailChange::Settled(key));
-            }
-        }
-        changes
-    }
-}
-
-/// Envelopes, from the outbox to the server.
 impl Session {
     /// Begins the next job, if one is possible.
     pub(in crate::session) fn post_next(&mut self) {
@@ -146,14 +39,14 @@ impl Session {
         let job = match message {
             Some(message) => {
                 let (id, to) = (envelope_id(message), message.to.clone());
-                Job { id, to, what: Letter::Message(message.key()) }
+                Job::new(id, to, Letter::Message(message.key()))
             }
             None => match posting.next_receipt(now_ms, MAX_RECEIPT_IDS) {
-                Some((to, ids)) => {
-                    let id = EnvelopeId(self.cx.new_chat_id().0);
-                    Job { id, to, what: Letter::Receipt(ids) }
-                }
-                None => return,
+                Some((to, ids)) => Job::new(self.new_envelope_id(), to, Letter::Receipt(ids)),
+                None => match self.people_job() {
+                    Some(job) => job,
+                    None => return,
+                },
             },
         };
         self.begin_job(job);
@@ -179,31 +72,67 @@ impl Session {
         }
     }
 
+    pub(super) fn new_envelope_id(&mut self) -> EnvelopeId {
+        EnvelopeId(self.cx.new_chat_id().0)
+    }
+
     fn begin_job(&mut self, job: Job) {
-        let to = job.to.clone();
         self.mail.posting.begin(job);
-        match self.mail.posting.recipient(&to, self.cx.now_ms()) {
-            Some(recipient) => self.seal(recipient),
-            None => {
-                let request = ServerRequest::Keys { name: to.to_string() };
-                self.server.ask(&mut self.cx, request, Expected::Keys);
+        self.go_on_with_job();
+    }
+
+    /// Asks for the keys that the job needs, and lets the engine seal it once they are known.
+    fn go_on_with_job(&mut self) {
+        let now_ms = self.cx.now_ms();
+        let (Some(job), Some(own)) = (self.mail.posting.job(), self.account.name()) else {
+            return;
+        };
+        let (to, own, is_message) = (job.to.clone(), own.clone(), job.message().is_some());
+        let Some(recipients) = self.mail.posting.recipients(&to, now_ms) else {
+            return self.ask_keys(to);
+        };
+        let mut recipients = recipients.to_vec();
+        if recipients.is_empty() {
+            return self.job_has_to_wait(refused(FailureCode::NoDevice));
+        }
+        if is_message && self.has_other_devices() {
+            match self.mail.posting.recipients(&own, now_ms) {
+                Some(others) => recipients.extend_from_slice(others),
+                None => return self.ask_keys(own),
             }
         }
+        self.seal(recipients);
+    }
+
+    fn ask_keys(&mut self, who: Username) {
+        let request = ServerRequest::Keys { name: who.to_string() };
+        if let Some(job) = self.mail.posting.job_mut() {
+            job.asked.push(who);
+        }
+        self.server.ask(&mut self.cx, request, Expected::Keys);
     }
 
     /// Lets the engine sign and seal the body of the job.
-    fn seal(&mut self, recipient: Recipient) {
+    fn seal(&mut self, recipients: Vec<Recipient>) {
         let (Some(job), Some(account)) = (self.mail.posting.job(), self.account.opened()) else {
             return;
         };
+        let list = self.account.own_reference();
         let body = match &job.what {
-            Letter::Receipt(ids) => receipt_body(account, &job.to, ids.clone(), self.cx.wall_ms()),
+            Letter::Receipt(ids) => {
+                receipt_body((account, list), &job.to, ids.clone(), self.cx.wall_ms())
+            }
+            Letter::People(names) if names.is_empty() => return self.finish_job(),
+            Letter::People(names) => {
+                let people = self.people(names);
+                people_body((account, list), people, self.cx.wall_ms())
+            }
             Letter::Message(key) => match self.mail.outbox.get(key) {
-                Some(message) => text_body(account, message),
+                Some(message) => text_body((account, list), message),
                 None => return self.finish_job(),
             },
         };
-        self.cx.push(Effect::Seal { body: Box::new(body), recipients: vec![recipient] });
+        self.cx.push(Effect::Seal { body: Box::new(body), recipients });
     }
 
     /// Handles the sealed envelope of the job, or none if it could not be sealed.
@@ -214,6 +143,7 @@ impl Session {
         match envelope {
             Some(envelope) if self.server.is_logged_in() => {
                 let request = ServerRequest::Post { id: job.id, envelope };
+                self.mail.posting.sent();
                 self.server.ask(&mut self.cx, request, Expected::Post);
             }
             Some(_) => {}
@@ -226,21 +156,83 @@ impl Session {
 
     /// Handles the server's answer to KEYS.
     pub(in crate::session) fn keys_answered(&mut self, reply: &ServerReply) {
-        let Some(to) = self.mail.posting.job().map(|job| job.to.clone()) else {
+        let Some((to, who)) = self
+            .mail
+            .posting
+            .job()
+            .and_then(|job| Some((job.to.clone(), job.asked.last()?.clone())))
+        else {
             return;
         };
+        let why = Failure::refused(reply.code, reply.last_line());
+        if who != to && !why.is_busy() {
+            // Without the own keys the other devices get no copy.
+            let shown = AccountKeys::from_reply(reply).unwrap_or_default();
+            return self.keys_shown(who, shown);
+        }
         if !reply.code.is_success() {
-            let why = Failure::refused(reply.code, reply.last_line());
             return self.job_refused(why);
         }
-        let items = &reply.lines[..reply.lines.len().saturating_sub(1)];
-        let listed: Vec<DeviceKeys> =
-            items.iter().filter_map(|line| DeviceKeys::parse(line)).collect();
-        match self.choose_device(&to, &listed) {
-            Ok(recipient) => {
-                self.mail.posting.learn(recipient.clone(), self.cx.now_ms());
-                self.release_held(&to);
-                self.seal(recipient);
+        match AccountKeys::from_reply(reply) {
+            Some(shown) => self.keys_shown(who, shown),
+            None => self.job_has_to_wait(Failure::NotUnderstood),
+        }
+    }
+
+    /// Uses the keys of an account, after a look at its device list if that is another than the held one.
+    fn keys_shown(&mut self, who: Username, shown: AccountKeys) {
+        let held = self.account.list(&who).map(DeviceList::reference).unwrap_or_default();
+        if shown.list != held && self.look_up(&who) {
+            if let Some(job) = self.mail.posting.job_mut() {
+                job.shown = Some((who, shown));
+            }
+            return;
+        }
+        self.use_keys(&who, &shown);
+    }
+
+    /// Forgets the keys of an account, whose devices are others now.
+    pub(in crate::session) fn forget_keys(&mut self, who: &Username) {
+        self.mail.posting.forget_keys(who);
+        self.mail.posting.resume(who);
+    }
+
+    /// Goes on with a job that waits for the newest device list of this account.
+    pub(in crate::session) fn job_keys_changed(&mut self, who: &Username) {
+        self.mail.posting.forget_keys(who);
+        let shown = self
+            .mail
+            .posting
+            .job_mut()
+            .and_then(|job| job.shown.take_if(|(waits_for, _)| waits_for == who));
+        if let Some((who, shown)) = shown {
+            self.use_keys(&who, &shown);
+        }
+    }
+
+    /// Lets a job wait that needs the newest device list of this account, if the server is too busy to show it.
+    pub(in crate::session) fn job_list_refused(&mut self, who: &Username, reply: &ServerReply) {
+        let why = Failure::refused(reply.code, reply.last_line());
+        let shown = self.mail.posting.job().and_then(|job| job.shown.as_ref());
+        if why.is_busy() && shown.is_some_and(|(waits_for, _)| waits_for == who) {
+            self.server_is_busy(&why);
+        }
+    }
+
+    fn use_keys(&mut self, who: &Username, shown: &AccountKeys) {
+        let now_ms = self.cx.now_ms();
+        if self.account.name() == Some(who) {
+            let others = self.choose_own_devices(who, shown);
+            let listed = self.account.own_list().map_or(0, |list| list.devices().len());
+            let is_whole = others.len() + 1 >= listed;
+            self.mail.posting.learn(who, others, is_whole, now_ms);
+            return self.go_on_with_job();
+        }
+        match self.choose_devices(who, shown) {
+            Ok(recipients) => {
+                self.mail.posting.learn(who, recipients, true, now_ms);
+                self.release_held(who);
+                self.go_on_with_job();
             }
             Err(why) => self.job_has_to_wait(why),
         }
@@ -252,16 +244,34 @@ impl Session {
             let why = Failure::refused(reply.code, reply.last_line());
             return self.job_refused(why);
         }
-        let outcome = reply.lines.first().and_then(|line| Posted::parse(line));
-        let until_ms = reply.field(0);
-        let (Some(Posted { outcome, .. }), Some(until_ms)) = (outcome, until_ms) else {
+        let Some(job) = self.mail.posting.job_mut() else {
+            return;
+        };
+        job.posts += 1;
+        let (to, is_last) = (job.to.clone(), job.posts >= MAX_POSTS);
+        let items = reply.lines.split_last().map_or(&[][..], |(_, items)| items);
+        let items = items.iter().filter_map(|line| Posted::parse(line));
+        let (missing, outcomes): (Vec<Posted>, Vec<Posted>) = items
+            .filter(|item| item.recipient == to)
+            .partition(|item| item.outcome == Outcome::Missing);
+        if outcomes.iter().any(|item| item.outcome == Outcome::NoDevice) || !missing.is_empty() {
+            // The person's devices are others now.
+            self.mail.posting.forget_keys(&to);
+        }
+        if !missing.is_empty() && !is_last {
+            return self.go_on_with_job();
+        }
+        let best = outcomes.iter().map(|item| item.outcome).min();
+        let (Some(best), Some(until_ms)) = (best, reply.field(0)) else {
             return self.job_has_to_wait(Failure::NotUnderstood);
         };
-        match outcome {
+        match best {
             Outcome::Pushed => self.job_done(MessageState::Sent, Stage::Sent { until_ms }),
             Outcome::Kept => self.job_done(MessageState::Kept, Stage::Kept { until_ms }),
             Outcome::UnknownUser => self.job_refused(refused(FailureCode::UnknownUser)),
-            Outcome::NoDevice => self.job_refused(refused(FailureCode::NoDevice)),
+            Outcome::NoDevice | Outcome::Missing => {
+                self.job_refused(refused(FailureCode::NoDevice));
+            }
             Outcome::MailboxFull => self.job_refused(refused(FailureCode::MailboxFull)),
         }
     }
@@ -274,7 +284,10 @@ impl Session {
         self.mail.posting.succeeded(&to);
         match what {
             Letter::Message(key) => {
-                if let Some(message) = self.mail.outbox.take(&key, stage) {
+                if let Some(via) = self.mail.posting.finished(&key) {
+                    let changes = self.delivered(&key.to, &[key.id], via);
+                    self.commit(changes, After::Nothing);
+                } else if let Some(message) = self.mail.outbox.take(&key, stage) {
                     self.tell_state(&message, state, Via::Server, None);
                     if let Some(request) = self.mail.outbox.take_request(&key.id) {
                         self.cx.answer(request, reply(&message, state, Via::Server));
@@ -283,6 +296,7 @@ impl Session {
                 }
             }
             Letter::Receipt(ids) => self.receipt_done(&to, ids),
+            Letter::People(names) => self.people_told(names),
         }
         self.post_next();
     }
@@ -295,7 +309,7 @@ impl Session {
     /// Handles a refusal of the job by the server.
     fn job_refused(&mut self, why: Failure) {
         match why.code() {
-            FailureCode::SlowDown | FailureCode::StoreUnavailable => self.server_is_busy(&why),
+            _ if why.is_busy() => self.server_is_busy(&why),
             // The name has no account, so that no message to it will ever arrive.
             FailureCode::UnknownUser => self.job_fails_for_all(&why),
             FailureCode::EnvelopeInvalid | FailureCode::TextTooLong => self.job_fails(&why),
@@ -322,6 +336,7 @@ impl Session {
         match self.mail.posting.end().map(|job| (job.to, job.what)) {
             Some((_, Letter::Message(key))) => self.fail_message(&key, why),
             Some((to, Letter::Receipt(ids))) => self.receipt_done(&to, ids),
+            Some((_, Letter::People(names))) => self.people_told(names),
             None => {}
         }
         self.post_next();
@@ -340,7 +355,8 @@ impl Session {
         self.post_next();
     }
 
-    fn fail_message(&mut self, key: &OutgoingKey, why: &Failure) {
+    pub(super) fn fail_message(&mut self, key: &OutgoingKey, why: &Failure) {
+        self.mail.posting.finished(key);
         if let Some(message) = self.mail.outbox.settle(key) {
             self.tell_failed(&message, why);
             self.commit(vec![MailChange::Settled(key.clone())], After::Nothing);

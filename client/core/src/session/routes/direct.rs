@@ -29,6 +29,7 @@ pub(super) fn send(session: &mut Session, request: RequestId, to: &Username, tex
             conversation: ConversationId::Person(to.clone()),
             id,
             own: true,
+            device: None,
             via,
         });
     }

@@ -57,7 +57,8 @@ impl Request {
             | Request::Trust(_)
             | Request::Block { .. }
             | Request::Blocked
-            | Request::Status => true,
+            | Request::Status
+            | Request::Devices => true,
             Request::Reach
             | Request::SignUp { .. }
             | Request::Login { .. }
@@ -69,6 +70,9 @@ impl Request {
             | Request::Connect { .. }
             | Request::Broadcast(_)
             | Request::Send { .. }
+            | Request::ApproveDevice(_)
+            | Request::RemoveDevice(_)
+            | Request::RecoverDevices(_)
             | Request::Quit => false,
         }
     }
@@ -81,6 +85,9 @@ impl Request {
                 | Request::Watch(_)
                 | Request::ChangePassword { .. }
                 | Request::Broadcast(_)
+                | Request::ApproveDevice(_)
+                | Request::RemoveDevice(_)
+                | Request::RecoverDevices(_)
         )
     }
 }
@@ -278,6 +285,7 @@ impl Session {
             | Expected::Broadcast(id, _)
             | Expected::ConnectAddress(id, ..)
             | Expected::List(ListFor::User(id) | ListFor::Connect(id, ..), _)
+            | Expected::OwnDevices(id)
             | Expected::Watch(Some(id)) => self.cx.fail(id, why),
             Expected::Connect(who) => self.refuse_connect(&who, &why),
             Expected::Greeting
@@ -289,6 +297,9 @@ impl Session {
             | Expected::Active
             | Expected::Prekey
             | Expected::Keys
+            | Expected::Devices(_)
+            | Expected::Enrol
+            | Expected::ListChange
             | Expected::Post
             | Expected::Acknowledged
             | Expected::Forgotten => {}

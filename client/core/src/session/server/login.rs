@@ -337,10 +337,11 @@ impl Session {
                     self.close_mail();
                 }
                 self.server.account_server = self.server.opening_for.take();
-                let mail = std::mem::take(&mut account.mail);
+                let mut mail = std::mem::take(&mut account.mail);
                 let log = self.server.account_server.map(|key| (key, account.username.clone()));
                 self.broadcasts.follow(log, account.position);
-                self.account.open(account);
+                let lists = std::mem::take(&mut mail.lists);
+                self.account.open(account, lists);
                 if self.server.link != Link::Busy {
                     self.server.continue_offline(&mut self.cx, &self.account);
                 }
@@ -403,6 +404,7 @@ impl Session {
         self.broadcasts.logged_in(welcome.epoch, welcome.head);
         self.repair();
         self.server.watch_again(&mut self.cx);
+        self.devices_logged_in();
         self.mail_logged_in(welcome.epoch, by_key);
         for (id, request) in wanted {
             self.request(id, request);

@@ -124,7 +124,16 @@ pub(in crate::session) enum Expected {
     Ping,
     Active,
     Prekey,
+    /// The keys of the job's recipient, or of the own account.
     Keys,
+    /// Entries of a device list.
+    Devices(Username),
+    /// The wish to be in the own device list.
+    Enrol,
+    /// A change of the own device list.
+    ListChange,
+    /// The own devices, for the user.
+    OwnDevices(RequestId),
     Post,
     Acknowledged,
     /// A request whose answer the user no longer wants.
@@ -411,6 +420,10 @@ impl Session {
             Expected::Acknowledged => self.acknowledgement_answered(reply.code.is_success()),
             Expected::Prekey => self.prekey_answered(reply.code),
             Expected::Keys => self.keys_answered(&reply),
+            Expected::Devices(who) => self.devices_answered(&who, &reply),
+            Expected::Enrol => self.enrol_answered(&reply),
+            Expected::ListChange => self.change_answered(&reply),
+            Expected::OwnDevices(id) => self.own_devices_answered(id, &reply),
             Expected::Post => self.posted(&reply),
             Expected::Ping => {
                 if let Some(head) = reply.field(0) {

@@ -32,6 +32,12 @@ impl Session {
                 self.cx.tell(Event::Joined { usernames: Vec::new(), count: joined });
                 self.cx.tell(Event::Left { usernames: Vec::new(), count: left });
             }
+            Notice::Devices { .. } => {
+                if let Some(own) = self.account.name().cloned() {
+                    self.look_up(&own);
+                }
+            }
+            Notice::Enrolling(enrolling) => self.device_enrolling(enrolling),
             Notice::Say(text) => self.cx.notify(notice::Notice::ServerSays(text)),
             Notice::Closing(why) => self.server_down(LinkEnd::Closed(why)),
         }

@@ -319,6 +319,7 @@ fn link_local_peer_is_dialled_on_the_link_to_the_server() {
         client.server(Code::WhichWay, "log in or sign up?");
         client.open_account();
         welcome(&mut client, "alice");
+        client.server(Code::UnknownCommand, "no lists");
         client.server(Code::Ok, "published");
         client.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
         let effects = client.server(Code::Ok, &format!("bob {told} 4401 {} introduced", key(2)));

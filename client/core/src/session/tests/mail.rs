@@ -1,7 +1,7 @@
 //! Messages in envelopes: the session against a server, a disk and an engine that the tests play.
 
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
-use letschat_protocol::dialogue::{DeviceKeys, Outcome, Posted};
+use letschat_protocol::dialogue::{AccountKeys, DeviceKeys, Outcome, Posted};
 use letschat_protocol::envelope::OpenError;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::prekey::{PREKEY_VALID_MS, PrekeyPublic, SignedPrekey, Suite};
@@ -89,6 +89,7 @@ impl Peer {
         DeviceKeys {
             device: identity.public_key(),
             prekey: SignedPrekey::sign(&identity, &server_key(), &account, prekey, until_ms),
+            used_ms: None,
         }
     }
 
@@ -118,8 +119,7 @@ impl TestSession {
 
     /// Answers KEYS.
     fn answer_keys(&mut self, listed: &[DeviceKeys]) -> Vec<Effect> {
-        let items = listed.iter().map(DeviceKeys::to_string);
-        let reply = ServerReply::long(Code::Ok, items, format!("{} devices", listed.len()));
+        let reply = AccountKeys { devices: listed.to_vec(), ..AccountKeys::default() }.to_reply();
         self.put(Input::Server(FromServer::Reply(reply)))
     }
 

@@ -101,13 +101,13 @@ fn missing_folder_is_an_error() {
 
 #[test]
 fn newer_version_is_refused_and_left_alone() {
-    for version in [3, 1_000, -1] {
+    for version in [4, 1_000, -1] {
         let folder = Folder::with(&format!("PRAGMA user_version = {version}"));
         let before = fs::read(folder.path()).unwrap();
         let error = folder.error();
         let expected = format!(
             "{} can't be used: a newer letschat wrote it (its version is {version}, and this \
-             program knows versions up to 2); install that one",
+             program knows versions up to 3); install that one",
             folder.path().display()
         );
         assert_eq!(error.to_string(), expected);

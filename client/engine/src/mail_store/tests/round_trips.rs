@@ -1,7 +1,7 @@
 use super::refusals::set_mode;
 use super::*;
 use letschat_protocol::peer::ChatId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn new_store_is_empty_and_syncs_its_commits() {
@@ -47,12 +47,17 @@ fn every_addition_is_there_in_the_next_run() {
         .chain(received.iter().cloned().map(MailChange::Received))
         .chain(held.iter().cloned().map(MailChange::Held))
         .chain(receipts.iter().cloned().map(MailChange::Owed))
+        .chain([MailChange::PeopleOwed(vec![name("zoe"), name("bob")])])
+        .chain([1, 2].map(|seed| MailChange::List(name("bob"), Box::new(list(seed)))))
         .collect();
     store.commit(&changes).unwrap();
     let prekeys = vec![store.make_prekey(1, 2).unwrap(), store.make_prekey(3, 4).unwrap()];
     drop(store);
     let sequences = BTreeMap::from([("bob".into(), 8), ("everyone".into(), 3)]);
-    let expected = StoredMail { sequences, outbox, received, held, receipts, prekeys };
+    let lists = BTreeMap::from([(name("bob"), list(2))]);
+    let people = BTreeSet::from([name("bob"), name("zoe")]);
+    let expected =
+        StoredMail { sequences, outbox, received, held, receipts, prekeys, lists, people };
     assert_eq!(folder.read(), expected);
     // Erasing at the end of a run keeps what is left.
     assert_eq!(folder.read(), expected);
@@ -76,10 +81,17 @@ fn every_removal_is_there_in_the_next_run() {
         MailChange::Confirmed(vec![id(1), id(3)]),
         MailChange::Published { key: new.key, at_ms: 5, epoch: u64::MAX },
         MailChange::Forgotten(old.key),
+        MailChange::List(name("bob"), Box::new(list(1))),
+        MailChange::List(name("zoe"), Box::new(list(1))),
+        MailChange::NoList(name("bob")),
+        MailChange::PeopleOwed(vec![name("zoe"), name("bob")]),
+        MailChange::PeopleTold(vec![name("zoe")]),
     ];
     store.commit(&changes).unwrap();
     drop(store);
     let expected = StoredMail {
+        lists: BTreeMap::from([(name("zoe"), list(1))]),
+        people: BTreeSet::from([name("bob")]),
         sequences: BTreeMap::from([("bob".into(), 2)]),
         outbox: vec![outgoing(2, "two")],
         received: vec![],

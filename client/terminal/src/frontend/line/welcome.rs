@@ -13,7 +13,7 @@ use super::handles::{EditorRequest, Keyboard, Screen, Typed};
 use crate::frontend::FIRST_COMMANDS;
 use letschat_commands::command::{Command, Dispatcher, Prepared, Role, find, parse_object};
 use letschat_commands::failure::Failure;
-use letschat_commands::passwords::{PASSWORD, REPEATED, TAKE};
+use letschat_commands::passwords::{PASSWORD, REPEATED};
 use letschat_commands::render;
 use letschat_core::codes::FailureCode;
 use letschat_core::session::{Reply, Request};
@@ -131,7 +131,10 @@ impl Guide<'_> {
             let username = self.ask_for_name("Your name", name.as_ref()).await?;
             let password = self.dispatcher.passwords().for_login().await;
             let result = match password.map_err(|failure| refused(&failure))? {
-                Some(password) => self.log_in_by_password(&username, password).await?,
+                Some(password) => {
+                    let login = arguments(&username, [(PASSWORD.name, password)]);
+                    self.run(Role::LogIn, &login).await?
+                }
                 None => {
                     let login = self.dispatcher.run(Prepared::login(username.as_str()));
                     self.wait("Logging in", in_time(login)).await?.ok_or(Stop::Skip)?
@@ -141,25 +144,6 @@ impl Guide<'_> {
             self.show(&render::failure(&failure)).await;
             name = Some(username);
         }
-    }
-
-    /// Logs in, and offers to replace a session elsewhere.
-    async fn log_in_by_password(
-        &self,
-        username: &Username,
-        password: Secret,
-    ) -> Result<Result<Reply, Failure>, Stop> {
-        let mut login = arguments(username, [(PASSWORD.name, password)]);
-        let result = self.run(Role::LogIn, &login).await?;
-        if !result.as_ref().is_err_and(|why| why.code == FailureCode::LoggedInElsewhere) {
-            return Ok(result);
-        }
-        let question = format!("{username} is logged in elsewhere. End that session (y/n)? ");
-        if !matches!(self.ask(&question).await?.to_lowercase().as_str(), "y" | "yes") {
-            return Ok(result);
-        }
-        login.insert(TAKE.name.into(), Value::Bool(true));
-        self.run(Role::LogIn, &login).await
     }
 
     async fn sign_up(&self) -> Result<(), Stop> {

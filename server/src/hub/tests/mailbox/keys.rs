@@ -1,6 +1,6 @@
 //! PREKEY and KEYS.
 
-use letschat_protocol::dialogue::DeviceKeys;
+use letschat_protocol::dialogue::{AccountKeys, DeviceKeys};
 
 use super::*;
 
@@ -13,9 +13,8 @@ fn keys(office: &mut Office, from: ConnectionId, name: &str) -> Result<Vec<Devic
     if reply.code != Code::Ok {
         return Err(reply.code);
     }
-    let (last, items) = reply.lines.split_last().unwrap();
-    assert_eq!(*last, format!("{} devices", items.len()));
-    Ok(items.iter().map(|item| DeviceKeys::parse(item).unwrap()).collect())
+    assert_eq!(reply.field::<usize>(0), Some(reply.lines.len() - 1));
+    Ok(AccountKeys::from_reply(&reply).unwrap().devices)
 }
 
 #[test]
@@ -28,7 +27,10 @@ fn published_prekey_is_told_to_others() {
         let prekey = prekey("bob", 2, until_ms + number);
         assert_eq!(publish(&mut office, bob, prekey.clone()), Code::Ok);
         let device = identity(2).public_key();
-        assert_eq!(keys(&mut office, alice, "BOB"), Ok(vec![DeviceKeys { device, prekey }]));
+        assert_eq!(
+            keys(&mut office, alice, "BOB"),
+            Ok(vec![DeviceKeys { device, prekey, used_ms: None }])
+        );
     }
     for nobody in ["dave", "-", "10.0.0.1"] {
         assert_eq!(keys(&mut office, alice, nobody), Err(Code::UnknownUser), "{nobody}");

@@ -1,11 +1,15 @@
 //! The open account: the user's own name and key, the known keys of peers, and the blocked people.
+//! `lists` has the device lists.
 //!
 //! A blocked user's requests do not ring, and their broadcasts are not shown. They are not
 //! notified: to them the request seems to go unanswered.
 
-use std::collections::BTreeMap;
+mod lists;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use letschat_protocol::devices::DeviceList;
 use letschat_protocol::identity::{PublicKey, safety_number};
 use letschat_protocol::username::Username;
 
@@ -13,6 +17,7 @@ use super::context::Context;
 use super::{Account, KnownPeer, LogPosition, Reply, Save};
 use crate::event::{KeyState, fingerprint};
 use crate::failure::Failure;
+pub(super) use lists::{Found, Shown};
 
 /// The most people that can be blocked, more than any user needs.
 const MAX_BLOCKED: usize = 10_000;
@@ -32,6 +37,12 @@ pub(super) struct AccountState {
     /// Keys that the server vouches for and that differ from the known ones, until the user trusts
     /// them.
     offered: BTreeMap<Username, Offered>,
+    /// The held device lists, that of the account itself included.
+    lists: BTreeMap<Username, DeviceList>,
+    /// The lists that the server showed and that are not held.
+    offered_lists: BTreeMap<Username, DeviceList>,
+    /// The people who have begun a new chain of device lists.
+    begun_anew: BTreeSet<Username>,
 }
 
 /// A key that was offered for a peer whose known key is another.
@@ -43,14 +54,20 @@ struct Offered {
 }
 
 impl AccountState {
-    pub(super) fn open(&mut self, account: Account) {
+    pub(super) fn open(&mut self, account: Account, lists: BTreeMap<Username, DeviceList>) {
         self.open = Some(account);
+        self.lists = lists;
+        self.offered_lists.clear();
+        self.begun_anew.clear();
     }
 
     /// Closes the account. Returns false if none was open.
     pub(super) fn close(&mut self, cx: &mut Context) -> bool {
         self.save_peers(cx);
         self.offered.clear();
+        self.lists.clear();
+        self.offered_lists.clear();
+        self.begun_anew.clear();
         self.open.take().is_some()
     }
 
@@ -100,13 +117,15 @@ impl AccountState {
     /// Returns the known person with this key, unless they are blocked.
     pub(super) fn name_of(&self, key: &PublicKey) -> Option<Username> {
         let mut peers = self.open.iter().flat_map(|account| &account.peers);
-        let found = peers.find(|(_, peer)| peer.key == *key).map(|(who, _)| who.clone());
+        let is_theirs = |(who, peer): &(&Username, &KnownPeer)| self.is_device_of(who, peer, key);
+        let found = peers.find(is_theirs).map(|(who, _)| who.clone());
         found.filter(|who| !self.is_blocked(who))
     }
 
     /// Returns true if this is the key of a known person.
     pub(super) fn knows(&self, key: &PublicKey) -> bool {
-        self.open.iter().flat_map(|account| account.peers.values()).any(|peer| peer.key == *key)
+        let mut peers = self.open.iter().flat_map(|account| &account.peers);
+        peers.any(|(who, peer)| self.is_device_of(who, peer, key))
     }
 
     /// Returns the people who can be reached without the server, if nobody else answers at their address.
@@ -136,7 +155,7 @@ impl AccountState {
         self.locate(cx, who, key, receiver);
     }
 
-    /// Notes the address at which a peer with this key receives others.
+    /// Notes the address at which a device of a peer receives others. The peer is reached there from now on.
     pub(super) fn locate(
         &mut self,
         cx: &mut Context,
@@ -145,10 +164,10 @@ impl AccountState {
         receiver: SocketAddr,
     ) {
         if let Some(peer) = self.peer(who)
-            && peer.key == key
-            && peer.receiver != Some(receiver)
+            && self.is_device_of(who, &peer, &key)
+            && (peer.key != key || peer.receiver != Some(receiver))
         {
-            self.remember_soon(cx, who, KnownPeer { receiver: Some(receiver), ..peer });
+            self.remember_soon(cx, who, KnownPeer { key, receiver: Some(receiver), ..peer });
         }
     }
 
@@ -160,7 +179,7 @@ impl AccountState {
     pub(super) fn key_state(&self, who: &Username, key: &PublicKey) -> KeyState {
         match self.open.as_ref().and_then(|account| account.peers.get(who)) {
             None => KeyState::New,
-            Some(known) if known.key != *key => KeyState::Changed,
+            Some(known) if !self.is_device_of(who, known, key) => KeyState::Changed,
             Some(known) if known.verified => KeyState::Verified,
             Some(_) => KeyState::Known,
         }
@@ -229,6 +248,13 @@ impl AccountState {
             fingerprint: fingerprint(&key),
             verified: self.key_state(who, &key) == KeyState::Verified,
         })
+    }
+
+    /// Notes that the user has compared the safety number of a known person on another device.
+    pub(super) fn note_verified(&mut self, cx: &mut Context, who: &Username) {
+        if let Some(peer) = self.peer(who).filter(|peer| !peer.verified) {
+            self.remember(cx, who, KnownPeer { verified: true, ..peer });
+        }
     }
 
     /// Notes an unsolicited offer of a key other than the known one of a peer. The first one is

@@ -1,0 +1,81 @@
+//! Copies of what the account's other devices send, and the comparison of device lists.
+
+use letschat_protocol::body::{Body, Content};
+use letschat_protocol::envelope::OpenError;
+use letschat_protocol::username::Username;
+
+use super::arrivals::{Arrival, Verdict};
+use super::receiving::Shown;
+use crate::conversation::ConversationId;
+use crate::mail::Stream;
+use crate::session::Session;
+use crate::session::mail::Incoming;
+use crate::watermark::MAX_NUMBER;
+
+impl Session {
+    /// Compares the list that a body names with the held one. A server that shows two people different lists is found
+    /// out here. A newer list is looked up, and its absence is told then.
+    pub(super) fn compare_lists(&mut self, body: &Body) {
+        let Some(list) = self.account.list(&body.sender) else {
+            return;
+        };
+        // What an unlisted device claims says nothing about the server.
+        if body.list.number == 0 || !list.contains(&body.device) {
+            return;
+        }
+        match list.hash_of(body.list.number) {
+            Some(_) => self.check_claim(&body.sender, body.list),
+            None => self.look_up_claim(&body.sender, body.list),
+        }
+    }
+
+    /// Shows a copy of a message that another device of this account has sent.
+    pub(super) fn own_copy_arrived(&mut self, mail: &Incoming, body: &Body) {
+        let device = self.account.own_list().and_then(|list| {
+            let devices = &mut list.devices().iter();
+            devices.find(|device| device.key == body.device).map(|device| device.name.clone())
+        });
+        let Some(device) = device else {
+            return self.acknowledge(vec![mail.delivery]);
+        };
+        if let Content::People(people) = &body.content {
+            self.take_over(people.clone());
+            return self.acknowledge(vec![mail.delivery]);
+        }
+        let (stream, number) = Stream::of(body);
+        let to: Option<Username> = body.conversation.parse().ok();
+        let (Content::Text(text), Some(to), true) =
+            (&body.content, to, (1..=MAX_NUMBER).contains(&number))
+        else {
+            return self.refuse_mail(mail, OpenError::NotAddressed);
+        };
+        match self.mail.arrivals.judge((&stream, number), (mail.delivery, None), None) {
+            Verdict::Recorded => return self.acknowledge(vec![mail.delivery]),
+            Verdict::Pending | Verdict::InChat => return,
+            Verdict::New => {}
+        }
+        // The user knows that person, although this device does not yet.
+        self.meet(&to);
+        let arrival = Arrival {
+            stream,
+            number,
+            id: body.message_id(),
+            deliveries: vec![mail.delivery],
+            bytes: mail.bytes,
+            receipt_to: None,
+            was_held: false,
+        };
+        self.display(
+            arrival,
+            Shown {
+                from: body.sender.clone(),
+                conversation: ConversationId::Person(to),
+                text: text.clone(),
+                sent_ms: body.time_ms,
+                time_ms: self.cx.wall_ms(),
+                via: mail.delivery.via(),
+                device: Some(device),
+            },
+        );
+    }
+}

@@ -1,0 +1,300 @@
+//! The devices of an account: DEVICES, ENROL, CHANGE and RECOVER.
+//!
+//! The server keeps the list and can't sign one. It passes the consent of a device that wants to be listed to the
+//! account's other sessions, and tells them when the list has changed.
+
+use std::sync::Arc;
+
+use letschat_protocol::clock::Now;
+use letschat_protocol::code::Code;
+use letschat_protocol::devices::{Change, DeviceEntry, DeviceName};
+use letschat_protocol::dialogue::{Closing, DeviceEntries, Enrolling, Notice, Reply, Secret};
+use letschat_protocol::identity::Signature;
+use letschat_protocol::username::Username;
+
+use super::directory::{Entry, Location};
+use super::mailbox::unknown_user;
+use super::rate::Bucket;
+use super::{ConnectionId, Effect, Hub, Record};
+use crate::store::mailbox::{ListChange, ListChanged, MailRequest};
+use crate::store::{StoreRequest, Unavailable, Verdict};
+
+/// The rate limit of changes to one list: the burst, and the interval after it in milliseconds. Each change is a
+/// notice to all sessions of the account, and a step for everybody who writes to it.
+const CHANGE_RATE: (u32, u64) = (40, 10_000);
+
+/// The most sessions of an account with a device key. One user takes no more places.
+pub(super) const MAX_SESSIONS: usize = 8;
+
+/// The request of a session's device to be in its account's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Enrolment {
+    name: DeviceName,
+    consent: Signature,
+}
+
+impl Hub {
+    /// Looks up entries of a device list.
+    pub(super) fn devices(&mut self, id: ConnectionId, now: Now, name: &str, after: u64) {
+        match name.parse() {
+            Ok(username) => {
+                self.ask_mailbox(MailRequest::Entries { connection: id, username, after });
+            }
+            Err(_) => self.answer(now, id, &unknown_user()),
+        }
+    }
+
+    pub(super) fn entries_found(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        found: Result<Option<DeviceEntries>, Unavailable>,
+    ) {
+        let reply = match found {
+            Ok(None) => unknown_user(),
+            Ok(Some(entries)) => entries.to_reply(),
+            Err(Unavailable) => self.store_failed("look up a device list"),
+        };
+        self.answer_later(now, id, &reply);
+    }
+
+    /// Passes the request of a device to be listed to the account's other sessions.
+    pub(super) fn enrol(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        name: DeviceName,
+        consent: Signature,
+    ) {
+        let Some((username, _)) = self.device_of(id) else {
+            return;
+        };
+        let enrolment = Some(Enrolment { name, consent });
+        if self.member_of(id).is_some_and(|member| member.enrolment == enrolment) {
+            return self.answer(now, id, &Reply::new(Code::Ok, "your other devices are told"));
+        }
+        if let Some(reply) = self.change_too_soon(now, &username) {
+            return self.answer(now, id, &reply);
+        }
+        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+            member.enrolment = enrolment;
+        }
+        if let Some(enrolling) = self.enrolling(id) {
+            for other in self.sessions_of(&username, id) {
+                self.tell(other, &Notice::Enrolling(enrolling.clone()));
+            }
+        }
+        self.answer(now, id, &Reply::new(Code::Ok, "your other devices are told"));
+    }
+
+    /// Tells a new session which devices of its account want to be listed.
+    pub(super) fn tell_enrolling(&mut self, id: ConnectionId) {
+        let Some((username, _)) = self.device_of(id) else {
+            return;
+        };
+        for other in self.sessions_of(&username, id) {
+            if let Some(enrolling) = self.enrolling(other) {
+                self.tell(id, &Notice::Enrolling(enrolling));
+            }
+        }
+    }
+
+    fn enrolling(&self, id: ConnectionId) -> Option<Enrolling> {
+        let connection = self.connections.get(&id)?;
+        let member = connection.member()?;
+        let Enrolment { name, consent } = member.enrolment.clone()?;
+        Some(Enrolling { device: member.key?, address: connection.peer.ip(), name, consent })
+    }
+
+    /// Returns the connections of an account's devices, without this one.
+    fn sessions_of(&self, username: &Username, without: ConnectionId) -> Vec<ConnectionId> {
+        let with_key = self.directory.sessions(username).filter(|entry| entry.key.is_some());
+        let connections = with_key.map(|entry| match entry.location {
+            Location::Local(id) => id,
+        });
+        connections.filter(|id| *id != without).collect()
+    }
+
+    /// Returns the session of an account that LIST shows and CONNECT reaches: of those that can be called the one
+    /// that was active last, and a device that is not listed yet only if there is no other.
+    pub(super) fn reached_session<'a>(
+        &self,
+        sessions: impl Iterator<Item = &'a Entry>,
+    ) -> Option<&'a Entry> {
+        sessions.max_by_key(|entry| {
+            let Location::Local(id) = entry.location;
+            let member = self.member_of(id);
+            let is_listed = member.is_some_and(|member| member.enrolment.is_none());
+            (entry.port.is_some(), is_listed, member.map(|member| member.active_ms))
+        })
+    }
+
+    /// Returns the session that a further one of this account ends, if there are as many as may be: that of an unlisted
+    /// device, or else the one that was active longest ago.
+    pub(super) fn session_in_excess(&self, username: &Username) -> Option<Entry> {
+        let sessions = self.directory.sessions(username);
+        let with_key: Vec<&Entry> = sessions.filter(|entry| entry.key.is_some()).collect();
+        let is_full = with_key.len() >= MAX_SESSIONS;
+        let first = with_key.into_iter().min_by_key(|entry| {
+            let Location::Local(id) = entry.location;
+            let member = self.member_of(id);
+            let is_listed = member.is_some_and(|member| member.enrolment.is_none());
+            (is_listed, member.map(|member| member.active_ms))
+        });
+        first.filter(|_| is_full).copied()
+    }
+
+    /// Changes the account's device list.
+    pub(super) fn change_list(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        number: u64,
+        entry: DeviceEntry,
+    ) {
+        let Some((username, device)) = self.device_of(id) else {
+            return;
+        };
+        if entry.signer != device {
+            let why = "expected a change that the key of this session has signed";
+            return self.answer(now, id, &Reply::new(Code::KeyRefused, why));
+        }
+        if let Some(reply) = self.change_too_soon(now, &username) {
+            return self.answer(now, id, &reply);
+        }
+        self.asked(id, "CHANGE");
+        self.send_change(id, username, number, entry, false);
+    }
+
+    fn change_too_soon(&mut self, now: Now, username: &Username) -> Option<Reply> {
+        let first = Bucket::new(CHANGE_RATE.0, CHANGE_RATE.1);
+        let wait_ms = self.change_rates.take(username.clone(), first, now.boot_ms).err()?;
+        let why = format!("too many changes of your devices; the next in {wait_ms} ms");
+        Some(Reply::new(Code::SlowDown, why))
+    }
+
+    fn send_change(
+        &mut self,
+        id: ConnectionId,
+        username: Username,
+        number: u64,
+        entry: DeviceEntry,
+        is_recovery: bool,
+    ) {
+        let server = self.instance.fingerprint;
+        let change = Arc::new(ListChange { server, username, number, entry, is_recovery });
+        self.ask_mailbox(MailRequest::ChangeList { connection: id, change });
+    }
+
+    pub(super) fn list_changed(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        change: &ListChange,
+        result: Result<ListChanged, Unavailable>,
+    ) {
+        let reply = match result {
+            Ok(ListChanged::Done) => Reply::new(Code::Ok, format!("{} changed", change.number)),
+            Ok(ListChanged::Late) => {
+                let why = "another device has changed the list meanwhile; look at it again";
+                Reply::new(Code::ListChanged, why)
+            }
+            Ok(ListChanged::Refused(why)) => Reply::new(Code::ListInvalid, why.to_string()),
+            Err(Unavailable) => self.store_failed("change a device list"),
+        };
+        self.answer_later(now, id, &reply);
+        if result == Ok(ListChanged::Done) {
+            self.apply_to_sessions(now, id, change);
+        }
+    }
+
+    /// Tells the account's sessions of the new list, and ends those of removed devices.
+    fn apply_to_sessions(&mut self, now: Now, changer: ConnectionId, change: &ListChange) {
+        let ListChange { username, number, entry, is_recovery, .. } = change;
+        let device = entry.device;
+        let record = Record::DevicesChanged { username: username.clone(), number: *number };
+        self.effects.push(Effect::Record(record));
+        let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
+        for session in sessions {
+            let Location::Local(id) = session.location;
+            let is_its_own = session.key == Some(device);
+            let is_removed = match (&entry.change, is_recovery) {
+                (Change::Remove, _) => is_its_own,
+                (Change::Add { .. }, true) => session.key.is_some() && !is_its_own,
+                (Change::Add { .. }, false) => false,
+            };
+            if is_removed {
+                self.end_session(now, &session, Closing::Removed);
+                continue;
+            }
+            if is_its_own
+                && let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut())
+            {
+                member.enrolment = None;
+            }
+            if session.key.is_some() && id != changer {
+                self.tell(id, &Notice::Devices { number: *number });
+            }
+        }
+    }
+
+    /// Begins a new list with this device alone if the password is right.
+    pub(super) fn recover(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        entry: Box<DeviceEntry>,
+        password: Secret,
+    ) {
+        let Some((username, device)) = self.device_of(id) else {
+            return;
+        };
+        if entry.signer != device || entry.device != device {
+            let why = "expected a list of the device of this session alone";
+            return self.answer(now, id, &Reply::new(Code::KeyRefused, why));
+        }
+        if let Some(reply) = self.change_too_soon(now, &username) {
+            return self.answer(now, id, &reply);
+        }
+        self.asked(id, "RECOVER");
+        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+            member.recovery = Some(entry);
+        }
+        let username = Some(username);
+        self.check_present_password(
+            now,
+            id,
+            StoreRequest::CheckPassword { connection: id, username, password, key: None },
+        );
+    }
+
+    /// Handles the verdict on the password of a recovery. Returns false if the connection has none.
+    pub(super) fn recovery_checked(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        result: Result<Verdict, Unavailable>,
+    ) -> bool {
+        let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) else {
+            return false;
+        };
+        let Some(entry) = member.recovery.take() else {
+            return false;
+        };
+        let username = member.username.clone();
+        match result {
+            Ok(Verdict::Accepted) => self.send_change(id, username, 1, *entry, true),
+            Ok(Verdict::Refused) => self.wrong_present_password(now, id),
+            Ok(Verdict::Banned) => {
+                let why = "The operator has banned this account.";
+                self.answer(now, id, &Reply::new(Code::Banned, why));
+            }
+            Err(Unavailable) => {
+                let reply = self.store_failed("judge a password");
+                self.answer(now, id, &reply);
+            }
+        }
+        self.reschedule(id);
+        true
+    }
+}
