@@ -69,6 +69,11 @@ struct Flags {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     clients: Option<u16>,
 
+    /// The devices of each account, all of which are clients; for crowds
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=32))]
+    devices: u16,
+
     /// The JSON file for the figures [default: bench.json in the folder of all builds]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -99,6 +104,7 @@ fn measure(flags: &Flags) -> BenchResult<Report> {
         Some(clients) => plan.with_crowd(clients.into()),
         None => plan,
     };
+    let plan = plan.with_devices(flags.devices.into());
     let form = plan.form;
     let rows = Bench::prepare(plan, programs, flags.only.clone())?.run()?;
     let report = Report { form, machine: Machine::describe(), circumstances: span.finish(), rows };

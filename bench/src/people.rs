@@ -234,6 +234,7 @@ pub(crate) fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResul
         detach_on_chat: false,
         tries: Some(1),
         return_after_idle: false,
+        device_name: None,
         classroom: None,
     })
 }

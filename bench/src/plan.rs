@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) form: &'static str,
     /// Crowds of so many clients, from small to large.
     pub(crate) crowds: Vec<usize>,
+    /// The devices of each account, all of which are clients.
+    pub(crate) devices: usize,
     /// The time that clients are idle before the server's memory is read.
     pub(crate) settling: Duration,
     /// The time that an idle server is observed: whole rounds of keep-alives, since clients that logged in
@@ -54,6 +56,7 @@ impl Plan {
         Plan {
             form: "full",
             crowds: vec![50, 1_000, 5_000],
+            devices: 1,
             settling: Duration::from_secs(60),
             idle: KEEPALIVE * 2,
             turns: 5,
@@ -78,6 +81,7 @@ impl Plan {
         Plan {
             form: "quick",
             crowds: vec![100, 1_000],
+            devices: 1,
             settling: Duration::from_secs(1),
             idle: KEEPALIVE,
             turns: 1,
@@ -102,6 +106,7 @@ impl Plan {
         Plan {
             form: "smoke",
             crowds: vec![4, 12],
+            devices: 1,
             settling: Duration::from_millis(100),
             idle: Duration::from_millis(300),
             turns: 1,
@@ -129,6 +134,11 @@ impl Plan {
     /// Rounds of the bare loop in one of its turns, a datagram to each client in each.
     pub(crate) fn bare_rounds(&self) -> usize {
         (self.stream / 4).max(1)
+    }
+
+    /// The same with several devices of each account.
+    pub(crate) fn with_devices(self, devices: usize) -> Plan {
+        Plan { devices, ..self }
     }
 
     /// The same with one crowd alone.

@@ -39,8 +39,10 @@ impl Bench {
     ) -> BenchResult<Bench> {
         raise_descriptor_limit(plan.largest())?;
         let count = plan.largest().max(plan.listed) + SPARE_ACCOUNTS;
-        say(format_args!("making {count} accounts"));
-        Ok(Bench { accounts: Accounts::make(count)?, plan, programs, wanted })
+        let devices = plan.devices;
+        say(format_args!("making accounts for {count} devices, {devices} of each"));
+        let accounts = Accounts::make(count, devices, &programs.server)?;
+        Ok(Bench { accounts, plan, programs, wanted })
     }
 
     /// Measures all figures. Those of a single client come first, while this process is small.

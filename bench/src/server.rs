@@ -71,6 +71,16 @@ impl ServerProcess {
         Ok(ServerProcess { child, program, data, port, fingerprint, ipv6, settings })
     }
 
+    /// Starts a server once, so that its key and its empty database are in this folder. Returns the key's fingerprint.
+    pub(crate) fn make_data(program: &Path, data: &TempDir) -> BenchResult<Fingerprint> {
+        let Launched { mut child, fingerprint, .. } = launch(program, data, 0, SETTINGS)?;
+        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        match child.wait()? {
+            status if status.success() => Ok(fingerprint),
+            status => Err(Failed(format!("the server ended: {status}")).into()),
+        }
+    }
+
     /// Stops the server as an operator does, and waits for its end.
     pub(crate) fn stop(&mut self) -> BenchResult<()> {
         let pid = Pid::from_child(&self.child);

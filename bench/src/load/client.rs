@@ -15,6 +15,7 @@ use letschat_core::session::{
 };
 use letschat_flags::clock::now;
 use letschat_protocol::datagram::{DatagramKeys, ToClient};
+use letschat_protocol::devices::DeviceName;
 use letschat_protocol::dialogue::{FromServer, Notice};
 use letschat_protocol::envelope::Recipient;
 use letschat_protocol::sealing::Prekey;
@@ -95,6 +96,7 @@ impl Client {
             tries: None,
             return_after_idle: false,
             known_server: None,
+            device_name: DeviceName::like("bench"),
             classroom: false,
             seed: number as u64,
         };
