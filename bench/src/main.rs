@@ -71,7 +71,7 @@ struct Flags {
 
     /// The devices of each account, all of which are clients; for crowds
     #[arg(long, value_name = "COUNT", default_value = "1")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=32))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=8))]
     devices: u16,
 
     /// The JSON file for the figures [default: bench.json in the folder of all builds]

@@ -84,7 +84,7 @@ pub enum Content {
     Text(String),
     /// A confirmation that a device has displayed these messages of the recipient.
     Receipt(Vec<MessageId>),
-    /// What a device tells the other devices of its account about people.
+    /// People as the sending device knows them, for the other devices of its account.
     People(Vec<Person>),
     /// A kind of content that this version does not know.
     Unknown(u8),

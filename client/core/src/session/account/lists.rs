@@ -1,7 +1,8 @@
 //! The device lists of known people and of the account itself.
 //!
-//! A list is held once it is the first that the server showed of a new person, follows the held one, or has a known
-//! person's key in it with that key's consent. Any other list is only offered, until the user trusts it.
+//! A list is held once the user accepts a new person whose key it has, once it follows the held one, or if a known
+//! person's key is in it with that key's consent; a verified key has to be its first. Any other list is only offered,
+//! until the user trusts it. The server alone must never cause a list to be replaced.
 
 use letschat_protocol::body::{Body, DeviceListRef};
 use letschat_protocol::devices::DeviceList;
