@@ -95,7 +95,7 @@ fn list(store: &mut Sqlite, server: Fingerprint, devices: &[Member]) -> BenchRes
         let place = (&server, username);
         let name: DeviceName = format!("device{number}").parse()?;
         let entry = match &list {
-            None => DeviceEntry::first(identity, place, name),
+            None => DeviceEntry::first(identity, place, name, 1),
             Some(list) => {
                 let (account, chain) = (username, &list.chain());
                 let statement = ConsentStatement { server: &server, account, chain, name: &name };

@@ -72,3 +72,13 @@ fn a_missed_figure_is_told_and_fails_the_run_if_that_is_asked() {
     assert_eq!(output.status.code(), Some(1), "{table}");
     assert!(table.contains("  over\n"), "{table}");
 }
+
+#[test]
+fn crowd_of_several_devices_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("bench.json");
+    let output = bench(&["--only", "memory", "--devices", "2"], &json);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = bench(&["--devices", "9"], &json);
+    assert_eq!(output.status.code(), Some(2), "an account has at most eight sessions");
+}

@@ -1,6 +1,7 @@
 //! Device lists: the devices of an account, as a chain of signed changes.
 //!
-//! List 1 has the device that signed it. Each later list adds or removes one device, names the hash of the list
+//! List 1 has the device that signed it, and a random number, so that a device that begins again begins another chain.
+//! Each later list adds or removes one device, names the hash of the list
 //! before it, and is signed by a device of that list. A server can therefore neither add a device, nor bring back an
 //! old list to somebody who has a newer one, nor show two people different lists without leaving a trace: bodies name
 //! the number and the hash of their author's list.
@@ -76,6 +77,13 @@ impl FromStr for DeviceName {
 /// The difference between a list and the one before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
+    /// The device begins a chain.
+    Begin {
+        /// The name that the device gave itself.
+        name: DeviceName,
+        /// A random number, which makes this chain another than any earlier one.
+        nonce: u128,
+    },
     /// The device is added.
     Add {
         /// The name that the device gave itself.
@@ -87,8 +95,8 @@ pub enum Change {
     Remove,
 }
 
-/// A signed change of a device list. Written as `ADD DEVICE NAME CONSENT SIGNER SIGNATURE` or
-/// `REMOVE DEVICE SIGNER SIGNATURE`.
+/// A signed change of a device list. Written as `BEGIN DEVICE NAME NONCE SIGNER SIGNATURE`,
+/// `ADD DEVICE NAME CONSENT SIGNER SIGNATURE` or `REMOVE DEVICE SIGNER SIGNATURE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceEntry {
     /// The device that is added or removed.
@@ -108,7 +116,7 @@ pub struct ConsentStatement<'a> {
     pub server: &'a Fingerprint,
     /// The account.
     pub account: &'a Username,
-    /// The hash of list 1, or zero bytes for the device that begins the chain.
+    /// The hash of list 1.
     pub chain: &'a [u8; 32],
     /// The name of the device.
     pub name: &'a DeviceName,
@@ -151,6 +159,11 @@ impl Statement for ListStatement<'_> {
         fields::write(bytes, self.previous);
         fields::write(bytes, self.device.as_bytes());
         match self.change {
+            Change::Begin { name, nonce } => {
+                fields::write(bytes, b"begin");
+                fields::write(bytes, name.as_str().as_bytes());
+                fields::write(bytes, &nonce.to_be_bytes());
+            }
             Change::Add { name, consent } => {
                 fields::write(bytes, b"add");
                 fields::write(bytes, name.as_str().as_bytes());
@@ -189,7 +202,7 @@ pub enum ListError {
     NoConsent,
     /// The device is in the list already, is not in it, or is its last one.
     #[error("the change does not fit the list before it")]
-    Pointless,
+    Inapplicable,
     /// The list has too many devices, or the chain too many lists.
     #[error("a list has at most {MAX_DEVICES} devices, and changes at most {MAX_LISTS} times")]
     Full,
@@ -217,21 +230,24 @@ impl DeviceEntry {
         DeviceEntry { device, change, signer, signature }
     }
 
-    /// Signs the first entry of a chain: the list has this device alone.
+    /// Signs the first entry of a chain: the list has this device alone. `nonce` is random.
     pub fn first(
         identity: &Identity,
         (server, account): (&Fingerprint, &Username),
         name: DeviceName,
+        nonce: u128,
     ) -> DeviceEntry {
-        let statement = ConsentStatement { server, account, chain: &[0; 32], name: &name };
-        let consent = identity.sign(&statement);
-        let change = Change::Add { name, consent };
+        let change = Change::Begin { name, nonce };
         DeviceEntry::sign(identity, (server, account), None, identity.public_key(), change)
     }
 
     /// Parses the words of an entry.
     pub fn from_words(words: &[&str]) -> Option<DeviceEntry> {
         let (device, change, signer, signature) = match words {
+            ["BEGIN", device, name, nonce, signer, signature] => {
+                let nonce = u128::from_str_radix(nonce, 16).ok()?;
+                (device, Change::Begin { name: name.parse().ok()?, nonce }, signer, signature)
+            }
             ["ADD", device, name, consent, signer, signature] => {
                 let (name, consent) = (name.parse().ok()?, consent.parse().ok()?);
                 (device, Change::Add { name, consent }, signer, signature)
@@ -261,6 +277,9 @@ impl fmt::Display for DeviceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DeviceEntry { device, change, signer, signature } = self;
         match change {
+            Change::Begin { name, nonce } => {
+                write!(f, "BEGIN {device} {name} {nonce:032x} {signer} {signature}")
+            }
             Change::Add { name, consent } => {
                 write!(f, "ADD {device} {name} {consent} {signer} {signature}")
             }
@@ -289,9 +308,10 @@ impl DeviceList {
         entry: &DeviceEntry,
     ) -> Result<DeviceList, ListError> {
         let DeviceEntry { device, change, signer, signature } = entry;
-        let may_sign = match list {
-            Some(list) => list.contains(signer),
-            None => signer == device && matches!(change, Change::Add { .. }),
+        let may_sign = match (list, change) {
+            (Some(list), Change::Add { .. } | Change::Remove) => list.contains(signer),
+            (None, Change::Begin { .. }) => signer == device,
+            (Some(_), Change::Begin { .. }) | (None, _) => false,
         };
         let (number, previous) = next_place(list);
         let previous = &previous;
@@ -301,6 +321,9 @@ impl DeviceList {
         }
         let mut next = list.cloned().unwrap_or(DeviceList { devices: vec![], hashes: vec![] });
         match change {
+            Change::Begin { name, .. } => {
+                next.devices.push(Device { key: *device, name: name.clone() });
+            }
             Change::Add { name, consent } => {
                 let chain = &next.chain();
                 let statement = ConsentStatement { server, account, chain, name };
@@ -308,14 +331,14 @@ impl DeviceList {
                     return Err(ListError::NoConsent);
                 }
                 if next.contains(device) {
-                    return Err(ListError::Pointless);
+                    return Err(ListError::Inapplicable);
                 }
                 next.devices.push(Device { key: *device, name: name.clone() });
             }
             Change::Remove if next.contains(device) && next.devices.len() > 1 => {
                 next.devices.retain(|other| other.key != *device);
             }
-            Change::Remove => return Err(ListError::Pointless),
+            Change::Remove => return Err(ListError::Inapplicable),
         }
         if next.devices.len() > MAX_DEVICES || number > MAX_LISTS {
             return Err(ListError::Full);
@@ -406,11 +429,15 @@ impl fmt::Display for DeviceCode {
 impl FromStr for DeviceCode {
     type Err = NotACode;
 
-    /// Parses a code in either case, with any spaces and hyphens.
+    /// Parses a code in either case, with any spaces and hyphens. A 0 is an O, and a 1 an I.
     fn from_str(text: &str) -> Result<Self, NotACode> {
         let is_digit = |c: &char| !matches!(c, ' ' | '-');
-        let digits: String =
-            text.chars().filter(is_digit).map(|c| c.to_ascii_uppercase()).collect();
+        let digit = |c: char| match c.to_ascii_uppercase() {
+            '0' => 'O',
+            '1' => 'I',
+            c => c,
+        };
+        let digits: String = text.chars().filter(is_digit).map(digit).collect();
         let bytes = BASE32.decode(digits.as_bytes()).map_err(|_| NotACode)?;
         Ok(DeviceCode(bytes.try_into().map_err(|_| NotACode)?))
     }

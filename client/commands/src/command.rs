@@ -97,8 +97,8 @@ pub enum Asks {
     Password(&'static Parameter),
     /// The password of a new account, which this parameter names, and its repetition as `repeated`.
     NewPassword(&'static Parameter),
-    /// The password of the account that is logged in.
-    OwnPassword,
+    /// The password of the account that is logged in, to give up its other devices.
+    Recovery,
     /// The account's present password, the new one as `new_password`, and its repetition as `repeated`.
     ChangedPassword,
     /// This text, if a person types the command, with this question.
@@ -348,7 +348,7 @@ impl Dispatcher {
                 let missing = ArgumentError::Missing(*text);
                 return Err(misused(call.command, &missing).failure);
             }
-            Asks::Password(_) | Asks::NewPassword(_) | Asks::OwnPassword if in_a_file => {}
+            Asks::Password(_) | Asks::NewPassword(_) | Asks::Recovery if in_a_file => {}
             Asks::ChangedPassword if in_a_file => {
                 if let Some([new, repeated]) =
                     self.passwords.new_for_change(self.own_name().as_ref()).await?
@@ -358,8 +358,13 @@ impl Dispatcher {
                 }
             }
             Asks::Password(account) if !arguments.has(account) => {}
-            Asks::Password(_) | Asks::OwnPassword => {
+            Asks::Password(_) => {
                 if let Some(password) = self.passwords.for_login().await? {
+                    arguments.give(&PASSWORD, password.0);
+                }
+            }
+            Asks::Recovery => {
+                if let Some(password) = self.passwords.for_recovery().await? {
                     arguments.give(&PASSWORD, password.0);
                 }
             }
@@ -422,7 +427,7 @@ impl Dispatcher {
             && match command.asks {
                 Asks::Nothing | Asks::Text(..) => false,
                 Asks::Password(account) => arguments.has(account),
-                Asks::NewPassword(_) | Asks::OwnPassword => true,
+                Asks::NewPassword(_) | Asks::Recovery => true,
                 Asks::ChangedPassword => arguments.has(&NEW_PASSWORD),
             }
     }

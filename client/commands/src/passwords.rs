@@ -84,6 +84,19 @@ impl Passwords {
         Ok(password.filter(|password| !password.0.is_empty()))
     }
 
+    /// Returns the password of the account that is logged in, to give up its other devices. An empty answer cancels.
+    pub async fn for_recovery(&self) -> Result<Option<Secret>, Failure> {
+        if let Some(password) = self.from_file().await? {
+            return Ok(Some(password));
+        }
+        let question = "All your other devices are given up, and your friends have to trust this one anew. \
+                        Your password (empty: leave all as it is): ";
+        match self.ask(question).await? {
+            Some(password) if password.0.is_empty() => Err(cancelled()),
+            password => Ok(password),
+        }
+    }
+
     /// Returns the present password, the new one and its repetition. The file supplies only the present
     /// one, since its content would be wrong after the change.
     pub async fn for_change(
@@ -147,9 +160,7 @@ impl Passwords {
         let prompt = prompt.to_owned();
         smol::unblock(move || user.ask(&prompt)).await.map(Some).map_err(|error| {
             let (code, why) = match error.kind() {
-                io::ErrorKind::Interrupted => {
-                    (FailureCode::Cancelled, "Cancelled; nothing was changed.".into())
-                }
+                io::ErrorKind::Interrupted => return cancelled(),
                 io::ErrorKind::UnexpectedEof => {
                     (FailureCode::NoPassword, "No password was given, so nothing was done.".into())
                 }
@@ -158,6 +169,10 @@ impl Passwords {
             Failure::new(code, why)
         })
     }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(FailureCode::Cancelled, "Cancelled; nothing was changed.")
 }
 
 impl PasswordFile {

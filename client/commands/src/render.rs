@@ -33,6 +33,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         | Reply::BlockSet { .. }
         | Reply::DeviceAdded { .. }
         | Reply::DeviceRemoved { .. }
+        | Reply::DevicesRecovered {}
         | Reply::Sent { .. } => lines(&text::reply(reply)?),
         Reply::Devices { devices, waiting, code } => {
             lines(&text::devices::table(devices, waiting, code.as_deref()))
@@ -276,6 +277,8 @@ fn status_lines(status: &Status) -> String {
     add("State", &Some(status.state.replace('_', " ")));
     add("You are", &status.username);
     add("Your key", &status.fingerprint);
+    let unlisted = if status.listed { "" } else { ", not in your list of devices" };
+    add("This device", &status.device.as_ref().map(|name| format!("{name}{unlisted}")));
     add("Friends reach you at", &status.address);
     add("Port for peers", &Some(status.port.to_string()));
     add("Broadcasts over", &Some(if status.udp { "UDP" } else { "TCP" }.into()));

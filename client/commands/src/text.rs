@@ -384,6 +384,13 @@ fn key_changed(
     new: &PublicKey,
     trusting: bool,
 ) -> String {
+    if known == Some(new) {
+        return format!(
+            "{who} has given up all other devices, and begun anew with one that you know: {}. Ask them by \
+             another way; `/trust {who}` accepts that.",
+            fingerprint(new)
+        );
+    }
     let known = known.map_or_else(|| "none".into(), fingerprint);
     let keys = format!("Known key: {known}. New key: {}.", fingerprint(new));
     match trusting {

@@ -134,8 +134,10 @@ words! {
     Flood = "flood",
     /// The server closed because it heard nothing from this client.
     Silent = "silent",
-    /// Another device of the account has removed this one, or changed the password.
+    /// A device of the account has removed this one, or changed the password.
     Removed = "removed",
+    /// The server closed since it could not check whether this device may stay logged in.
+    Recheck = "recheck",
 
     /// The server's key is not the known one.
     ServerKeyChanged = "server_key_changed",
@@ -363,6 +365,7 @@ impl From<LinkEnd> for FailureCode {
                 Closing::Flood => FailureCode::Flood,
                 Closing::Silent => FailureCode::Silent,
                 Closing::Removed => FailureCode::Removed,
+                Closing::Recheck => FailureCode::Recheck,
                 Closing::Busy => FailureCode::Busy,
             },
         }

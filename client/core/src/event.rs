@@ -197,22 +197,24 @@ pub enum Event {
     /// event.
     #[serde(skip)]
     People(Vec<Username>),
-    /// A device of this account wants to be in its list. `key` is its fingerprint, and `name` the name that it gave
-    /// itself.
+    /// A device that is not in the account's list has logged in. `key` is its fingerprint. If it wants to be in the
+    /// list, `name` is the name that it gave itself.
     DeviceWaiting {
         key: String,
         address: String,
-        #[serde(serialize_with = "device")]
-        name: DeviceName,
+        #[serde(serialize_with = "option_device", skip_serializing_if = "Option::is_none")]
+        name: Option<DeviceName>,
     },
-    /// The list of the account's devices changed. `key` is the fingerprint of the device, and `by` that of the device
-    /// which changed the list.
+    /// The list of the account's devices changed. `key` is the fingerprint of the device. `by` is that of the device
+    /// which changed the list, and `by_name` its name.
     DeviceChanged {
         key: String,
         #[serde(serialize_with = "device")]
         name: DeviceName,
         change: DeviceChange,
         by: String,
+        #[serde(serialize_with = "device")]
+        by_name: DeviceName,
     },
     /// A notice to the user. `code` is a stable word.
     Notice {

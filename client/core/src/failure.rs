@@ -128,6 +128,12 @@ pub enum Failure {
     WhichDevice(String),
     /// Another change of the device list is under way.
     DeviceChangeUnderWay,
+    /// The user's only device can't be removed.
+    OnlyDevice,
+    /// The own account has another list than this device holds.
+    OwnListOutdated(Username),
+    /// The server shows another list of the own account than the user has seen.
+    OwnListNotShown,
     /// The change does not fit the account's device list.
     ListInvalid(ListError),
 
@@ -279,6 +285,9 @@ impl Failure {
             Failure::NoDeviceWaits | Failure::NoSuchDevice(_) | Failure::WhichDevice(_) => {
                 FailureCode::NoSuchDevice
             }
+            Failure::OnlyDevice => FailureCode::ListInvalid,
+            Failure::OwnListOutdated(_) => FailureCode::DeviceUnlisted,
+            Failure::OwnListNotShown => FailureCode::KeyChanged,
             Failure::DeviceChangeUnderWay => FailureCode::ListChanged,
             Failure::ListInvalid(_) => FailureCode::ListInvalid,
             Failure::Denied(_) => FailureCode::Denied,

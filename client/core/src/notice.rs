@@ -1,6 +1,6 @@
 //! The subjects of `notice` events, as data. The crate `letschat-commands` has the sentences.
 
-use letschat_protocol::devices::DeviceCode;
+use letschat_protocol::devices::{Device, DeviceCode, DeviceName};
 use letschat_protocol::envelope::OpenError;
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
@@ -41,10 +41,10 @@ pub enum Notice {
     ClientKeyChanged(Username),
     /// This device is not in the account's device list. A listed device adds it by this code.
     DeviceUnlisted(DeviceCode),
-    /// This device is in the account's device list now.
-    DeviceListed,
-    /// The account has another device list than the one that this device is in.
-    DeviceListReplaced,
+    /// This device is in the account's device list now, with these others.
+    DeviceListed(Vec<DeviceName>),
+    /// The account, `own`, has another device list than this device knows, with these devices.
+    DeviceListReplaced { own: Username, devices: Vec<Device> },
     /// A device that wants to be listed has not agreed to be in this account's list.
     DeviceConsentInvalid,
     /// The server's device list of this person is not signed as it has to be.
@@ -76,8 +76,8 @@ impl Notice {
             Notice::PrekeyRefused => NoticeCode::PrekeyRefused,
             Notice::ClientKeyChanged(_) => NoticeCode::ClientKeyChanged,
             Notice::DeviceUnlisted(_) => NoticeCode::DeviceUnlisted,
-            Notice::DeviceListed => NoticeCode::DeviceListed,
-            Notice::DeviceListReplaced => NoticeCode::DeviceListReplaced,
+            Notice::DeviceListed(_) => NoticeCode::DeviceListed,
+            Notice::DeviceListReplaced { .. } => NoticeCode::DeviceListReplaced,
             Notice::DeviceConsentInvalid => NoticeCode::DeviceConsentInvalid,
             Notice::DeviceListInvalid(_) => NoticeCode::DeviceListInvalid,
             Notice::DeviceListOld(_) => NoticeCode::DeviceListOld,

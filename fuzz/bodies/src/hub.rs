@@ -276,8 +276,8 @@ impl<'a> World<'a> {
 
     fn answer_from_store(&mut self) {
         let Some(request) = self.store.pop_front() else { return };
-        let verdict = [Verdict::Accepted, Verdict::Refused, Verdict::Banned];
-        let verdict = match self.choices.below(6) {
+        let verdict = [Verdict::Accepted, Verdict::Unlisted, Verdict::Refused, Verdict::Banned];
+        let verdict = match self.choices.below(7) {
             0 => Err(Unavailable),
             n => Ok(verdict[n.saturating_sub(3)]),
         };
@@ -291,7 +291,11 @@ impl<'a> World<'a> {
                 StoreAnswer::Checked { connection, result: verdict }
             }
             StoreRequest::ChangePassword(change) => {
-                StoreAnswer::PasswordChanged { connection: change.connection, result: verdict }
+                let (connection, username) = (change.connection, change.username.clone());
+                match self.choices.below(4) {
+                    0 => StoreAnswer::PasswordInDoubt { connection, username },
+                    _ => StoreAnswer::PasswordChanged { connection, username, result: verdict },
+                }
             }
             StoreRequest::Append { broadcasts, .. } => {
                 self.appends -= 1;

@@ -22,7 +22,7 @@ fn name(text: &str) -> DeviceName {
 
 /// Returns the list of a device alone.
 fn list_of(seed: u8) -> DeviceList {
-    let entry = DeviceEntry::first(&identity(seed), (&server(), &bob()), name("laptop"));
+    let entry = DeviceEntry::first(&identity(seed), (&server(), &bob()), name("laptop"), 7);
     DeviceList::after(None, (&server(), &bob()), &entry).unwrap()
 }
 
@@ -66,7 +66,7 @@ fn unlisted_device_signs_no_list() {
     let (one, server, bob) = (list_of(1), server(), bob());
     let own = sign(&one, 3, 3, addition(one.chain(), 3));
     assert_eq!(after(&one, &own), Err(ListError::NotSigned));
-    let mut first = DeviceEntry::first(&identity(3), (&server, &bob), name("x"));
+    let mut first = DeviceEntry::first(&identity(3), (&server, &bob), name("x"), 7);
     first.device = key(4);
     assert_eq!(DeviceList::after(None, (&server, &bob), &first), Err(ListError::NotSigned));
     let removal = DeviceEntry::sign(&identity(3), (&server, &bob), None, key(3), Change::Remove);
@@ -111,11 +111,11 @@ fn device_is_added_with_its_consent_to_this_chain() {
 fn change_that_does_not_fit_is_refused() {
     let one = list_of(1);
     let last = sign(&one, 1, 1, Change::Remove);
-    assert_eq!(after(&one, &last), Err(ListError::Pointless));
+    assert_eq!(after(&one, &last), Err(ListError::Inapplicable));
     let absent = sign(&one, 1, 2, Change::Remove);
-    assert_eq!(after(&one, &absent), Err(ListError::Pointless));
+    assert_eq!(after(&one, &absent), Err(ListError::Inapplicable));
     let again = sign(&one, 1, 1, addition(one.chain(), 1));
-    assert_eq!(after(&one, &again), Err(ListError::Pointless));
+    assert_eq!(after(&one, &again), Err(ListError::Inapplicable));
 }
 
 #[test]
@@ -160,4 +160,18 @@ fn code_is_read_as_people_type_it() {
     assert_eq!("ABCD".parse::<DeviceCode>(), Err(NotACode));
     assert_eq!("".parse::<DeviceCode>(), Err(NotACode));
     assert_ne!(DeviceCode::of(&server(), &bob(), &key(2)), code);
+}
+
+#[test]
+fn device_that_begins_again_begins_another_chain() {
+    let (server, bob, laptop) = (server(), bob(), name("laptop"));
+    let begin = |nonce| {
+        let entry = DeviceEntry::first(&identity(1), (&server, &bob), laptop.clone(), nonce);
+        DeviceList::after(None, (&server, &bob), &entry).unwrap()
+    };
+    assert_ne!(begin(1).chain(), begin(2).chain());
+    // It continues no chain.
+    let again = DeviceEntry::first(&identity(1), (&server, &bob), laptop.clone(), 2);
+    let after = DeviceList::after(Some(&begin(1)), (&server, &bob), &again);
+    assert_eq!(after, Err(ListError::NotSigned));
 }

@@ -1,9 +1,12 @@
 //! Unsolicited notices of the server.
 
+use std::net::IpAddr;
+
 use super::devices::Enrolling;
 use super::mail::Mail;
 use super::reply::Introduction;
 use crate::frame::Frame;
+use crate::identity::PublicKey;
 use crate::username::Username;
 
 /// An entry of the numbered log.
@@ -43,8 +46,10 @@ pub enum Closing {
     Flood,
     /// The client was silent for too long.
     Silent,
-    /// Another device of the account has removed this one, or changed the password.
+    /// A device of the account has removed this one, or changed the password.
     Removed,
+    /// The database failed during a removal or a change of the password, which may have ended the right to this session.
+    Recheck,
     /// All places are taken.
     Busy,
 }
@@ -63,6 +68,7 @@ impl Closing {
         Closing::Flood,
         Closing::Silent,
         Closing::Removed,
+        Closing::Recheck,
         Closing::Busy,
     ];
 
@@ -80,6 +86,7 @@ impl Closing {
             Closing::Flood => "flood",
             Closing::Silent => "silent",
             Closing::Removed => "removed",
+            Closing::Recheck => "recheck",
             Closing::Busy => "busy",
         }
     }
@@ -100,8 +107,9 @@ impl Closing {
             Closing::Flood => "Too many lines too fast, or too many that made no sense.",
             Closing::Silent => "Nothing was heard of you for too long.",
             Closing::Removed => {
-                "Another of your devices has logged this one out. Log in with your password."
+                "One of your devices has logged this one out, or changed the password. Log in with your password."
             }
+            Closing::Recheck => "Your login has to be checked again.",
             Closing::Busy => "All places are taken. Try again later.",
         }
     }
@@ -133,6 +141,13 @@ pub enum Notice {
     Devices { number: u64 },
     /// A device of this client's account that is not in the list and wants to be.
     Enrolling(Enrolling),
+    /// A device that is not in the list has logged in to this client's account.
+    Unlisted {
+        /// Its identity key.
+        device: PublicKey,
+        /// Its address as the server sees it.
+        address: IpAddr,
+    },
     /// A message from the operator.
     Say(String),
     /// The reason why the server closes the connection after this notice.
@@ -164,6 +179,9 @@ impl Notice {
             ),
             Notice::Devices { number } => Frame::line(format!("* DEVICES {number}")),
             Notice::Enrolling(who) => Frame::line(format!("* ENROLLING {who}")),
+            Notice::Unlisted { device, address } => {
+                Frame::line(format!("* UNLISTED {device} {address}"))
+            }
             Notice::Say(text) => Frame::with_payload("* SAY", text.as_bytes()),
             Notice::Closing(why) => {
                 Frame::line(format!("* CLOSING {} {}", why.name(), why.sentence()))
@@ -208,6 +226,9 @@ impl Notice {
             }),
             ["DEVICES", number] => Notice::Devices { number: number.parse().ok()? },
             ["ENROLLING", who @ ..] => Notice::Enrolling(Enrolling::from_words(who)?),
+            ["UNLISTED", device, address] => {
+                Notice::Unlisted { device: device.parse().ok()?, address: address.parse().ok()? }
+            }
             ["SAY"] => Notice::Say(frame.text()?.into()),
             ["CLOSING", name, ..] => {
                 Notice::Closing(*Closing::ALL.iter().find(|why| why.name() == *name)?)

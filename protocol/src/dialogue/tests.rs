@@ -38,7 +38,7 @@ fn entry() -> DeviceEntry {
     let server = crate::identity::Fingerprint::of_spki(b"s");
     let name = DeviceName::like("laptop");
     let alice = "alice".parse().unwrap();
-    DeviceEntry::first(&Identity::from_seed(&[1; 32]), (&server, &alice), name)
+    DeviceEntry::first(&Identity::from_seed(&[1; 32]), (&server, &alice), name, 7)
 }
 
 #[test]
@@ -199,6 +199,10 @@ fn every_notice_survives_the_wire() {
             name: DeviceName::like("laptop"),
             consent: credentials(false).signature,
         }),
+        Notice::Unlisted {
+            device: Identity::from_seed(&[2; 32]).public_key(),
+            address: "fe80::1".parse().unwrap(),
+        },
         Notice::Say("back in five minutes +5".into()),
     ];
     notices.extend(Closing::ALL.iter().map(|why| Notice::Closing(*why)));

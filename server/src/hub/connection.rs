@@ -160,6 +160,10 @@ pub(super) struct Member {
     /// The time of the login, the user's last command, or the last activity in a chat. Broadcasts
     /// are not recorded here: see [`Idle`].
     pub(super) active_ms: u64,
+    /// The time of the login, or of the user's last command. A call reaches the device that was used last.
+    pub(super) used_ms: u64,
+    /// True if the next envelope is likely to be a receipt, since a message was shown.
+    pub(super) owes_receipt: bool,
     /// The time of the last line.
     pub(super) heard_ms: u64,
     pub(super) watching: bool,
@@ -167,7 +171,9 @@ pub(super) struct Member {
     pub(super) pages: Pages,
     pub(super) stream: Stream,
     pub(super) mail: MailLink,
-    /// The wish of the device to be in the account's list.
+    /// False if the account has a device list that the key is not in.
+    pub(super) is_listed: bool,
+    /// The wish of the device to be in that list.
     pub(super) enrolment: Option<Enrolment>,
     /// The new list of a recovery whose password is being checked.
     pub(super) recovery: Option<Box<DeviceEntry>>,

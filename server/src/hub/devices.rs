@@ -19,8 +19,8 @@ use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::mailbox::{ListChange, ListChanged, MailRequest};
 use crate::store::{StoreRequest, Unavailable, Verdict};
 
-/// The rate limit of changes to one list: the burst, and the interval after it in milliseconds. Each change is a
-/// notice to all sessions of the account, and a step for everybody who writes to it.
+/// The rate limit of changes by one device: the burst, and the interval after it in milliseconds. Each change is a
+/// notice to all sessions of the account, and a step for everybody who writes to it. A device uses up no other's turns.
 const CHANGE_RATE: (u32, u64) = (40, 10_000);
 
 /// The most sessions of an account with a device key. One user takes no more places.
@@ -73,37 +73,49 @@ impl Hub {
         if self.member_of(id).is_some_and(|member| member.enrolment == enrolment) {
             return self.answer(now, id, &Reply::new(Code::Ok, "your other devices are told"));
         }
-        if let Some(reply) = self.change_too_soon(now, &username) {
+        if let Some(reply) = self.change_too_soon(now, id) {
             return self.answer(now, id, &reply);
         }
         if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
             member.enrolment = enrolment;
         }
-        if let Some(enrolling) = self.enrolling(id) {
-            for other in self.sessions_of(&username, id) {
-                self.tell(other, &Notice::Enrolling(enrolling.clone()));
-            }
-        }
+        self.tell_others_of_unlisted(&username, id);
         self.answer(now, id, &Reply::new(Code::Ok, "your other devices are told"));
     }
 
-    /// Tells a new session which devices of its account want to be listed.
-    pub(super) fn tell_enrolling(&mut self, id: ConnectionId) {
+    /// Exchanges the notices of unlisted devices between a session and the account's others.
+    pub(super) fn tell_unlisted(&mut self, id: ConnectionId) {
         let Some((username, _)) = self.device_of(id) else {
             return;
         };
         for other in self.sessions_of(&username, id) {
-            if let Some(enrolling) = self.enrolling(other) {
-                self.tell(id, &Notice::Enrolling(enrolling));
+            if let Some(notice) = self.notice_of_unlisted(other) {
+                self.tell(id, &notice);
+            }
+        }
+        self.tell_others_of_unlisted(&username, id);
+    }
+
+    fn tell_others_of_unlisted(&mut self, username: &Username, id: ConnectionId) {
+        if let Some(notice) = self.notice_of_unlisted(id) {
+            for other in self.sessions_of(username, id) {
+                self.tell(other, &notice);
             }
         }
     }
 
-    fn enrolling(&self, id: ConnectionId) -> Option<Enrolling> {
+    /// Returns the notice of a session whose device is not listed.
+    fn notice_of_unlisted(&self, id: ConnectionId) -> Option<Notice> {
         let connection = self.connections.get(&id)?;
         let member = connection.member()?;
-        let Enrolment { name, consent } = member.enrolment.clone()?;
-        Some(Enrolling { device: member.key?, address: connection.peer.ip(), name, consent })
+        let (device, address) = (member.key?, connection.peer.ip());
+        match member.enrolment.clone() {
+            Some(Enrolment { name, consent }) => {
+                Some(Notice::Enrolling(Enrolling { device, address, name, consent }))
+            }
+            None if member.is_listed => None,
+            None => Some(Notice::Unlisted { device, address }),
+        }
     }
 
     /// Returns the connections of an account's devices, without this one.
@@ -116,7 +128,7 @@ impl Hub {
     }
 
     /// Returns the session of an account that LIST shows and CONNECT reaches: of those that can be called the one
-    /// that was active last, and a device that is not listed yet only if there is no other.
+    /// that was used last, and a device that is not listed yet only if there is no other.
     pub(super) fn reached_session<'a>(
         &self,
         sessions: impl Iterator<Item = &'a Entry>,
@@ -124,13 +136,13 @@ impl Hub {
         sessions.max_by_key(|entry| {
             let Location::Local(id) = entry.location;
             let member = self.member_of(id);
-            let is_listed = member.is_some_and(|member| member.enrolment.is_none());
-            (entry.port.is_some(), is_listed, member.map(|member| member.active_ms))
+            let is_listed = member.is_some_and(|member| member.is_listed);
+            (entry.port.is_some(), is_listed, member.map(|member| member.used_ms))
         })
     }
 
     /// Returns the session that a further one of this account ends, if there are as many as may be: that of an unlisted
-    /// device, or else the one that was active longest ago.
+    /// device, or else the one that was used longest ago.
     pub(super) fn session_in_excess(&self, username: &Username) -> Option<Entry> {
         let sessions = self.directory.sessions(username);
         let with_key: Vec<&Entry> = sessions.filter(|entry| entry.key.is_some()).collect();
@@ -138,8 +150,8 @@ impl Hub {
         let first = with_key.into_iter().min_by_key(|entry| {
             let Location::Local(id) = entry.location;
             let member = self.member_of(id);
-            let is_listed = member.is_some_and(|member| member.enrolment.is_none());
-            (is_listed, member.map(|member| member.active_ms))
+            let is_listed = member.is_some_and(|member| member.is_listed);
+            (is_listed, member.map(|member| member.used_ms))
         });
         first.filter(|_| is_full).copied()
     }
@@ -159,16 +171,17 @@ impl Hub {
             let why = "expected a change that the key of this session has signed";
             return self.answer(now, id, &Reply::new(Code::KeyRefused, why));
         }
-        if let Some(reply) = self.change_too_soon(now, &username) {
+        if let Some(reply) = self.change_too_soon(now, id) {
             return self.answer(now, id, &reply);
         }
         self.asked(id, "CHANGE");
         self.send_change(id, username, number, entry, false);
     }
 
-    fn change_too_soon(&mut self, now: Now, username: &Username) -> Option<Reply> {
+    fn change_too_soon(&mut self, now: Now, id: ConnectionId) -> Option<Reply> {
+        let (_, device) = self.device_of(id)?;
         let first = Bucket::new(CHANGE_RATE.0, CHANGE_RATE.1);
-        let wait_ms = self.change_rates.take(username.clone(), first, now.boot_ms).err()?;
+        let wait_ms = self.change_rates.take(device, first, now.boot_ms).err()?;
         let why = format!("too many changes of your devices; the next in {wait_ms} ms");
         Some(Reply::new(Code::SlowDown, why))
     }
@@ -203,37 +216,60 @@ impl Hub {
             Err(Unavailable) => self.store_failed("change a device list"),
         };
         self.answer_later(now, id, &reply);
-        if result == Ok(ListChanged::Done) {
-            self.apply_to_sessions(now, id, change);
+        match result {
+            Ok(ListChanged::Done) => self.apply_to_sessions(now, id, change),
+            // The commit may have succeeded; the next login finds out. Nobody has checked the entry, so a device that
+            // is not listed ends no other's session.
+            Err(Unavailable) if self.member_of(id).is_some_and(|member| member.is_listed) => {
+                self.end_changed(now, change, Closing::Recheck);
+            }
+            Ok(_) | Err(Unavailable) => {}
         }
     }
 
     /// Tells the account's sessions of the new list, and ends those of removed devices.
     fn apply_to_sessions(&mut self, now: Now, changer: ConnectionId, change: &ListChange) {
-        let ListChange { username, number, entry, is_recovery, .. } = change;
-        let device = entry.device;
+        let ListChange { username, number, entry, .. } = change;
         let record = Record::DevicesChanged { username: username.clone(), number: *number };
         self.effects.push(Effect::Record(record));
+        self.end_changed(now, change, Closing::Removed);
+        let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
+        for session in sessions.iter().filter(|session| session.key.is_some()) {
+            let Location::Local(id) = session.location;
+            if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+                if session.key == Some(entry.device) {
+                    (member.is_listed, member.enrolment) = (true, None);
+                } else if *number == 1 {
+                    member.is_listed = false;
+                }
+            }
+            if id != changer {
+                self.tell(id, &Notice::Devices { number: *number });
+            }
+        }
+        if *number == 1 {
+            self.tell_unlisted(changer);
+        }
+    }
+
+    /// Ends the sessions of the devices that a change removes. If it is in doubt, that of an added device has to be
+    /// checked too.
+    fn end_changed(&mut self, now: Now, change: &ListChange, why: Closing) {
+        let ListChange { username, entry, is_recovery, .. } = change;
         let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
         for session in sessions {
-            let Location::Local(id) = session.location;
-            let is_its_own = session.key == Some(device);
-            let is_removed = match (&entry.change, is_recovery) {
-                (Change::Remove, _) => is_its_own,
-                (Change::Add { .. }, true) => session.key.is_some() && !is_its_own,
-                (Change::Add { .. }, false) => false,
+            let is_its_own = session.key == Some(entry.device);
+            let is_removed = match entry.change {
+                Change::Remove => is_its_own,
+                Change::Begin { .. } => {
+                    *is_recovery
+                        && session.key.is_some()
+                        && (!is_its_own || why == Closing::Recheck)
+                }
+                Change::Add { .. } => is_its_own && why == Closing::Recheck,
             };
             if is_removed {
-                self.end_session(now, &session, Closing::Removed);
-                continue;
-            }
-            if is_its_own
-                && let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut())
-            {
-                member.enrolment = None;
-            }
-            if session.key.is_some() && id != changer {
-                self.tell(id, &Notice::Devices { number: *number });
+                self.end_session(now, &session, why);
             }
         }
     }
@@ -253,7 +289,7 @@ impl Hub {
             let why = "expected a list of the device of this session alone";
             return self.answer(now, id, &Reply::new(Code::KeyRefused, why));
         }
-        if let Some(reply) = self.change_too_soon(now, &username) {
+        if let Some(reply) = self.change_too_soon(now, id) {
             return self.answer(now, id, &reply);
         }
         self.asked(id, "RECOVER");
@@ -283,7 +319,9 @@ impl Hub {
         };
         let username = member.username.clone();
         match result {
-            Ok(Verdict::Accepted) => self.send_change(id, username, 1, *entry, true),
+            Ok(Verdict::Accepted | Verdict::Unlisted) => {
+                self.send_change(id, username, 1, *entry, true);
+            }
             Ok(Verdict::Refused) => self.wrong_present_password(now, id),
             Ok(Verdict::Banned) => {
                 let why = "The operator has banned this account.";

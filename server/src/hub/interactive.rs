@@ -75,7 +75,8 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         Notice::Replayed { .. }
         | Notice::Mail(_)
         | Notice::Devices { .. }
-        | Notice::Enrolling(_) => return Vec::new(),
+        | Notice::Enrolling(_)
+        | Notice::Unlisted { .. } => return Vec::new(),
         Notice::Client { who, is_new: true } => classroom::initiated(&who.username),
         Notice::Client { is_new: false, .. } => return Vec::new(),
         Notice::Introduction(who) => format!("{} asks for you.", who.username),

@@ -136,18 +136,18 @@ impl Hub {
                 let reply = self.store_failed("judge a login");
                 self.back_to_choice(now, id, &reply);
             }
-            (Ok(Verdict::Accepted), Some(username)) => self.welcome(now, id, username, attempt),
+            (Ok(verdict @ (Verdict::Accepted | Verdict::Unlisted)), Some(username)) => {
+                self.welcome(now, id, username, attempt, verdict == Verdict::Accepted);
+            }
             (Ok(Verdict::Banned), _) => {
                 let why = "The operator has banned this account.";
                 self.refuse_login(now, id, Code::Banned, why);
             }
-            (Ok(Verdict::Accepted | Verdict::Refused), _) if attempt.by == "key" => {
+            (Ok(_), _) if attempt.by == "key" => {
                 let why = self.key_refusal(attempt.username.as_ref());
                 self.refuse_login(now, id, Code::KeyRefused, &why);
             }
-            (Ok(Verdict::Accepted | Verdict::Refused), _) => {
-                self.refuse_login(now, id, Code::WrongPassword, WRONG);
-            }
+            (Ok(_), _) => self.refuse_login(now, id, Code::WrongPassword, WRONG),
         }
         self.reschedule(id);
     }
@@ -182,7 +182,14 @@ impl Hub {
     }
 
     /// Logs the client in, unless another session requires TAKE or all places are taken.
-    fn welcome(&mut self, now: Now, id: ConnectionId, username: Username, attempt: LoginAttempt) {
+    fn welcome(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        username: Username,
+        attempt: LoginAttempt,
+        is_listed: bool,
+    ) {
         let replacement = self.directory.replaced_by(&username, attempt.key);
         if replacement.needs_take && !attempt.take {
             let reply = Reply::new(Code::LoggedInElsewhere, interactive::elsewhere(&username));
@@ -197,7 +204,7 @@ impl Hub {
         if self.directory.len() >= self.settings.places {
             return self.turn_away(now, id);
         }
-        self.make_member(now, id, username, attempt);
+        self.make_member(now, id, username, attempt, is_listed);
     }
 
     /// Ends a session of the directory, at any location.
@@ -213,6 +220,7 @@ impl Hub {
         id: ConnectionId,
         username: Username,
         attempt: LoginAttempt,
+        is_listed: bool,
     ) {
         let session = SessionId(self.tokens.draw());
         let stream = Stream { next: self.log.head() + 1, ..Stream::default() };
@@ -228,12 +236,15 @@ impl Hub {
             session,
             since_ms: now.boot_ms,
             active_ms: now.boot_ms,
+            used_ms: now.boot_ms,
+            owes_receipt: false,
             heard_ms: now.boot_ms,
             watching: false,
             datagrams: Datagrams::default(),
             pages: Pages::default(),
             stream,
             mail: attempt.key.map_or_else(MailLink::default, |_| MailLink::of_device()),
+            is_listed,
             enrolment: None,
             recovery: None,
             question: None,
@@ -263,7 +274,7 @@ impl Hub {
             address: peer.ip(),
         };
         self.answer(now, id, &welcome.to_reply());
-        self.tell_enrolling(id);
+        self.tell_unlisted(id);
         self.enter_classroom(now, id);
         self.read_mail(now, id);
     }

@@ -87,7 +87,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use letschat_protocol::dialogue::{Closing, SessionId};
 use letschat_protocol::frame::{Frame, FrameError};
-use letschat_protocol::identity::Fingerprint;
+use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
 use self::admission::{Failures, PreLogin, SignUps};
@@ -149,7 +149,7 @@ pub struct Hub {
     /// The rate limit of each account's broadcasts, over all its sessions.
     broadcast_rates: Buckets<Username>,
     /// The rate limit of changes to each account's device list.
-    change_rates: Buckets<Username>,
+    change_rates: Buckets<PublicKey>,
     mailbox: Mailbox,
     clients: Clients,
     /// True if the operator told the server to stop, so that no further broadcast is committed.

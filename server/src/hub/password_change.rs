@@ -66,25 +66,28 @@ impl Hub {
     }
 
     /// Handles the store's verdict. The session had no other request meanwhile, so this answers its
-    /// last line.
+    /// last line. If it is gone, the password is changed all the same.
     pub(super) fn password_changed(
         &mut self,
         now: Now,
         id: ConnectionId,
+        username: &Username,
         result: Result<Verdict, Unavailable>,
     ) {
-        let Some(member) = self.member_of(id) else {
+        let is_changed = matches!(result, Ok(Verdict::Accepted | Verdict::Unlisted));
+        if is_changed {
+            let record = Record::PasswordChanged { username: username.clone() };
+            self.effects.push(Effect::Record(record));
+            self.end_other_sessions(now, id, username, Closing::Removed);
+        }
+        if self.member_of(id).is_none() {
             return;
-        };
-        let username = member.username.clone();
+        }
         match result {
-            Ok(Verdict::Accepted) => {
-                let record = Record::PasswordChanged { username: username.clone() };
-                self.effects.push(Effect::Record(record));
+            Ok(Verdict::Accepted | Verdict::Unlisted) => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.wrong_answers = 0;
                 }
-                self.end_other_sessions(now, id, &username);
                 let done = "Your password is changed. Your other machines log in with it once.";
                 self.answer(now, id, &Reply::new(Code::Ok, done));
             }
@@ -93,19 +96,37 @@ impl Hub {
                 let why = "The operator has banned this account.";
                 self.answer(now, id, &Reply::new(Code::Banned, why));
             }
-            Err(Unavailable) => {
-                let reply = self.store_failed("change a password");
-                self.answer(now, id, &reply);
-            }
+            Err(Unavailable) => self.change_failed(now, id),
         }
         self.reschedule(id);
     }
 
+    /// Handles the lost answer to a change by the right password.
+    pub(super) fn password_in_doubt(&mut self, now: Now, id: ConnectionId, username: &Username) {
+        // The commit may have succeeded; the next login finds out.
+        self.end_other_sessions(now, id, username, Closing::Recheck);
+        if self.member_of(id).is_some() {
+            self.change_failed(now, id);
+            self.reschedule(id);
+        }
+    }
+
+    fn change_failed(&mut self, now: Now, id: ConnectionId) {
+        let reply = self.store_failed("change a password");
+        self.answer(now, id, &reply);
+    }
+
     /// Ends the other sessions of an account whose password was changed: somebody else may have them.
-    fn end_other_sessions(&mut self, now: Now, own: ConnectionId, username: &Username) {
+    fn end_other_sessions(
+        &mut self,
+        now: Now,
+        own: ConnectionId,
+        username: &Username,
+        why: Closing,
+    ) {
         let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
         for session in sessions.iter().filter(|entry| entry.location != Location::Local(own)) {
-            self.end_session(now, session, Closing::Removed);
+            self.end_session(now, session, why);
         }
     }
 

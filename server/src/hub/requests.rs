@@ -50,6 +50,13 @@ impl Hub {
     fn member_request(&mut self, now: Now, id: ConnectionId, request: Request) {
         if is_activity(&request) {
             self.was_active(id, now);
+            match request {
+                // A message that was shown does not mean that somebody uses this device.
+                Request::Acknowledge { .. } => self.owes_receipt(id),
+                // Envelopes are looked at later.
+                Request::Post { .. } => {}
+                _ => self.was_used(id, now),
+            }
         }
         match request {
             Request::List { after } => self.list(now, id, after.as_ref()),
@@ -102,8 +109,11 @@ impl Hub {
             StoreAnswer::Checked { connection, result } => {
                 self.login_checked(now, connection, result);
             }
-            StoreAnswer::PasswordChanged { connection, result } => {
-                self.password_changed(now, connection, result);
+            StoreAnswer::PasswordChanged { connection, username, result } => {
+                self.password_changed(now, connection, &username, result);
+            }
+            StoreAnswer::PasswordInDoubt { connection, username } => {
+                self.password_in_doubt(now, connection, &username);
             }
             StoreAnswer::Appended { result } => self.appended(now, result),
             StoreAnswer::Mail(answer) => self.mail_answered(now, answer),
@@ -123,6 +133,26 @@ impl Hub {
     pub(super) fn device_of(&self, id: ConnectionId) -> Option<(Username, PublicKey)> {
         let member = self.member_of(id)?;
         Some((member.username.clone(), member.key?))
+    }
+
+    fn owes_receipt(&mut self, id: ConnectionId) {
+        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+            member.owes_receipt = true;
+        }
+    }
+
+    /// Notes an envelope to others: its user has written it, unless it is a receipt.
+    pub(super) fn has_posted(&mut self, id: ConnectionId, now: Now) {
+        let member = self.connections.get_mut(&id).and_then(|c| c.member_mut());
+        if member.is_some_and(|member| !std::mem::take(&mut member.owes_receipt)) {
+            self.was_used(id, now);
+        }
+    }
+
+    pub(super) fn was_used(&mut self, id: ConnectionId, now: Now) {
+        if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
+            member.used_ms = now.boot_ms;
+        }
     }
 
     pub(super) fn was_active(&mut self, id: ConnectionId, now: Now) {

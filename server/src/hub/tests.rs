@@ -112,6 +112,17 @@ impl TestHub {
     }
 
     fn key_login(&mut self, connection: ConnectionId, name: &str, seed: u8, take: bool) -> Reply {
+        self.key_login_with(connection, name, seed, take, Verdict::Accepted)
+    }
+
+    fn key_login_with(
+        &mut self,
+        connection: ConnectionId,
+        name: &str,
+        seed: u8,
+        take: bool,
+        verdict: Verdict,
+    ) -> Reply {
         let identity = Identity::from_seed(&[seed; 32]);
         let username = name.parse().unwrap();
         let statement =
@@ -123,7 +134,7 @@ impl TestHub {
             take,
         };
         self.say(connection, &Request::Key { username: name.into(), credentials });
-        self.put(Input::Stored(StoreAnswer::Checked { connection, result: Ok(Verdict::Accepted) }));
+        self.put(Input::Stored(StoreAnswer::Checked { connection, result: Ok(verdict) }));
         replies(&self.effects, connection).remove(0)
     }
 

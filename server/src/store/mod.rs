@@ -137,6 +137,8 @@ pub struct Account {
 pub enum Verdict {
     /// The credentials are right.
     Accepted,
+    /// The credentials are right, and the account has a device list that this key is not in.
+    Unlisted,
     /// The name is unknown, or the password or key is wrong. The verdict does not tell which.
     Refused,
     /// The credentials are right, but the account is banned.
@@ -259,7 +261,13 @@ pub enum StoreAnswer {
     /// The answer to [`StoreRequest::CheckPassword`] and [`StoreRequest::CheckKey`].
     Checked { connection: ConnectionId, result: Result<Verdict, Unavailable> },
     /// The answer to [`StoreRequest::ChangePassword`].
-    PasswordChanged { connection: ConnectionId, result: Result<Verdict, Unavailable> },
+    PasswordChanged {
+        connection: ConnectionId,
+        username: Username,
+        result: Result<Verdict, Unavailable>,
+    },
+    /// The same if the commit may have succeeded.
+    PasswordInDoubt { connection: ConnectionId, username: Username },
     /// The answer to [`StoreRequest::Append`]: the number of the first broadcast. Either all are
     /// durable or none is.
     Appended { result: Result<u64, Unavailable> },

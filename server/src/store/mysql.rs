@@ -105,6 +105,9 @@ impl Store for Mysql {
             let verdict = judge(conn, username, phc)?;
             if let (Verdict::Accepted, Some(key)) = (verdict, key) {
                 add_key(conn, username, key, now_ms)?;
+                if devices::is_unlisted(conn, username, &key.to_string())? {
+                    return Ok(Verdict::Unlisted);
+                }
             }
             Ok(verdict)
         })
@@ -162,7 +165,10 @@ impl Store for Mysql {
                     (now_ms, name, &key),
                 )?;
             }
-            Ok(Verdict::Accepted)
+            match devices::is_unlisted(conn, username, &key)? {
+                true => Ok(Verdict::Unlisted),
+                false => Ok(Verdict::Accepted),
+            }
         })
     }
 

@@ -219,6 +219,9 @@ impl Store for Sqlite {
             let verdict = accounts::judge(transaction, username, phc)?;
             if let (Verdict::Accepted, Some(key)) = (verdict, key) {
                 accounts::add_key(transaction, username, key, now_ms)?;
+                if devices::is_unlisted(transaction, username, key)? {
+                    return Ok(Verdict::Unlisted);
+                }
             }
             Ok(verdict)
         })
@@ -265,6 +268,10 @@ impl Store for Sqlite {
         {
             // A full disk must not lock out a user with a key.
             tracing::debug!(%error, "the use of a key is not written down");
+        }
+        if verdict == Verdict::Accepted && devices::is_unlisted(self.connection()?, username, key)?
+        {
+            return Ok(Verdict::Unlisted);
         }
         Ok(verdict)
     }

@@ -39,6 +39,7 @@ pub(crate) enum Act {
     List,
     Quit,
     ApproveDevice(DeviceCode),
+    TrustOwnList,
 }
 
 /// A device of a person, with its client.
@@ -48,6 +49,8 @@ pub(crate) struct Person {
     pub(crate) name: Username,
     pub(crate) session: Session,
     identity: Arc<Identity>,
+    /// True once the server has accepted the key. At first for every second device, as if it came from version 0.1.
+    has_key: bool,
     peers: BTreeMap<Username, KnownPeer>,
     position: LogPosition,
     pub(crate) disk: Disk,
@@ -97,6 +100,7 @@ impl Person {
             name: format!("person{account}").parse().unwrap(),
             session: session(seed, None, plan),
             identity: Arc::new(Identity::from_seed(&secret)),
+            has_key: plan == Plan::Classroom || number.is_multiple_of(2),
             peers: BTreeMap::new(),
             position: LogPosition::default(),
             disk: Disk::default(),
@@ -122,6 +126,12 @@ impl Person {
         IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1 + self.number as u8))
     }
 
+    /// Returns true if this device is in its own list.
+    pub(crate) fn is_listed(&self) -> bool {
+        let list = self.disk.lists().get(&self.name);
+        list.is_some_and(|list| list.contains(&self.public_key()))
+    }
+
     pub(crate) fn is_logged_in(&self) -> bool {
         self.session.phase() == Phase::LoggedIn
     }
@@ -145,9 +155,9 @@ impl Person {
         self.identity.public_key()
     }
 
-    /// Returns the other devices of the account that this one knows.
+    /// Returns the other devices of the account, if this one is in their list.
     pub(crate) fn other_devices(&self) -> impl Iterator<Item = PublicKey> {
-        let list = self.disk.lists().get(&self.name);
+        let list = self.disk.lists().get(&self.name).filter(|_| self.is_listed());
         let listed = list.map_or(&[][..], DeviceList::devices).iter().map(|device| device.key);
         listed.filter(|key| *key != self.public_key())
     }
@@ -204,6 +214,7 @@ impl World {
             Act::List => Request::List,
             Act::Quit => Request::Quit,
             Act::ApproveDevice(code) => Request::ApproveDevice(code.to_string()),
+            Act::TrustOwnList => Request::Trust(self.people[person].name.to_string()),
         };
         let who = &mut self.people[person];
         if let Some(text) = line_of(&request).filter(|_| self.plan == Plan::Classroom) {
@@ -275,7 +286,7 @@ impl World {
                 let account = Account {
                     username: who.name.clone(),
                     identity: who.identity.clone(),
-                    has_key: true,
+                    has_key: who.has_key,
                     peers: who.peers.clone(),
                     // Nobody blocks anybody in the simulation.
                     blocked: BTreeSet::new(),
@@ -290,7 +301,8 @@ impl World {
                 self.people[person].history.quits += 1;
                 self.client_runs_again(person);
             }
-            Effect::CloseAccount | Effect::Save(Save::Identity | Save::Blocked(_)) => {}
+            Effect::CloseAccount | Effect::Save(Save::Blocked(_)) => {}
+            Effect::Save(Save::Identity) => self.people[person].has_key = true,
             Effect::Save(Save::Position(position)) => self.people[person].position = position,
             Effect::Save(Save::Peers(peers)) => self.people[person].peers = peers,
             Effect::OpenDatagrams { session, .. } => self.people[person].datagrams = Some(session),

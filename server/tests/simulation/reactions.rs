@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use letschat_core::codes::{FailureCode, LinkEnd};
+use letschat_core::codes::{FailureCode, LinkEnd, NoticeCode};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
 use letschat_core::event::{self, Event as Told, RequestKind};
 use letschat_core::failure::Failure;
@@ -48,6 +48,10 @@ impl World {
             {
                 let act = Act::ApproveDevice(code.parse().unwrap());
                 self.at(5_000, Event::Act { person, act });
+            }
+            // The list has to be shown again after a login.
+            (Request::Trust(_), Err(_)) if !self.people[person].is_listed() => {
+                self.at(5_000, Event::Act { person, act: Act::TrustOwnList });
             }
             (Request::Leave | Request::Detach | Request::Cancel(_), Ok(_)) => {
                 let back = 1_000 + self.random.u64(0..20_000);
@@ -141,7 +145,12 @@ impl World {
                 let after = self.random.u64(100..9_000);
                 self.at(after, Event::Act { person, act });
             }
-            Told::DeviceWaiting { key, .. } => {
+            // Another device of the account has begun its list.
+            Told::Notice { code: NoticeCode::DeviceListReplaced, .. } => {
+                let after = self.random.u64(100..9_000);
+                self.at(after, Event::Act { person, act: Act::TrustOwnList });
+            }
+            Told::DeviceWaiting { key, name: Some(_), .. } => {
                 let asks = |other: &&Person| event::fingerprint(&other.public_key()) == key;
                 let other = self.people.iter().find(asks).expect("the server adds no device");
                 let code = DeviceCode::of(&fingerprint(), &other.name, &other.public_key());

@@ -58,10 +58,15 @@ impl SimulatedStore {
             StoreRequest::CheckPassword { connection, username, password, key } => {
                 let right = username.as_ref().and_then(|name| self.passwords.get(name));
                 let right = right == Some(&password.0);
-                if let (true, Some(username), Some(key)) = (right, username, key) {
-                    self.keys.insert((username, key));
-                }
-                let result = Ok(if right { Verdict::Accepted } else { Verdict::Refused });
+                let result = Ok(match (right, username, key) {
+                    (true, Some(username), Some(key)) => {
+                        let verdict = self.right(&username, &key);
+                        self.keys.insert((username, key));
+                        verdict
+                    }
+                    (true, ..) => Verdict::Accepted,
+                    (false, ..) => Verdict::Refused,
+                });
                 StoreAnswer::Checked { connection, result }
             }
             StoreRequest::CheckKey { connection, username, key, claim } => {
@@ -69,8 +74,9 @@ impl SimulatedStore {
                     self.mailbox.add_account(&username);
                     self.keys.insert((username.clone(), key));
                 }
+                let verdict = self.right(&username, &key);
                 let known = self.keys.contains(&(username, key));
-                let result = Ok(if known { Verdict::Accepted } else { Verdict::Refused });
+                let result = Ok(if known { verdict } else { Verdict::Refused });
                 StoreAnswer::Checked { connection, result }
             }
             StoreRequest::ChangePassword(_) => return None,
@@ -85,6 +91,15 @@ impl SimulatedStore {
                 StoreAnswer::Mail(request.run(&mut self.mailbox).expect("memory does not fail"))
             }
         })
+    }
+
+    /// Returns the verdict on right credentials.
+    fn right(&self, username: &Username, key: &PublicKey) -> Verdict {
+        let list = self.device_list(username);
+        match list.is_none_or(|list| list.contains(key)) {
+            true => Verdict::Accepted,
+            false => Verdict::Unlisted,
+        }
     }
 
     fn has_account(&self, username: &Username) -> bool {

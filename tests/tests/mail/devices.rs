@@ -1,5 +1,6 @@
 //! Several devices of one account.
 
+use letschat_protocol::devices::DeviceName;
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
@@ -145,6 +146,36 @@ fn lost_devices_are_given_up_by_password() {
     wait_mail(&mut bob, "all is lost");
     wait_mail(&mut phone, "who is that?");
     drop(lost);
+}
+
+#[test]
+fn device_is_named_like_its_host() {
+    let server = TestServer::start(&[]);
+    let mut alice = TestClient::join(&server, "alice");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let status = alice.ok("status", json!({}));
+    assert_eq!(status["device"], DeviceName::like(host.trim()).as_str());
+}
+
+#[test]
+fn stolen_device_is_given_up_by_the_one_that_began_the_list() {
+    let (server, mut laptop, mut desktop, mut bob) = two_devices();
+    assert!(laptop.ok("recover", json!({"password": PASSWORD}))["message"].is_string());
+    let ended = desktop.wait_event("disconnected");
+    assert_eq!(ended["reason"], "removed", "{ended}");
+    send(&mut laptop, "bob", "my desktop was stolen");
+    bob.wait_event_with("request", "key", "changed");
+    bob.fails("approve", json!({}));
+    bob.ok("trust", json!({"who": "alice"}));
+    wait_mail(&mut bob, "my desktop was stolen");
+    // With the password the thief is a new device, whose messages are held.
+    desktop.ok("login", json!({"username": "alice", "password": PASSWORD}));
+    desktop.wait_event_with("notice", "code", "device_list_replaced");
+    send(&mut desktop, "bob", "it is me");
+    bob.wait_event_with("request", "key", "changed");
+    laptop.wait_event("device_waiting");
+    assert!(bob.all(|line| line["text"] == "it is me").is_empty());
+    drop(server);
 }
 
 #[test]

@@ -116,12 +116,17 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::Initiated { username: bob() },
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
-        Event::DeviceWaiting { key: text(), address: text(), name: DeviceName::like("phone") },
+        Event::DeviceWaiting {
+            key: text(),
+            address: text(),
+            name: Some(DeviceName::like("phone")),
+        },
         Event::DeviceChanged {
             key: text(),
             name: DeviceName::like("phone"),
             change: DeviceChange::Added,
             by: text(),
+            by_name: DeviceName::like("laptop"),
         },
         Event::notice(Notice::Ringing(bob())),
         Event::Error { code: FailureCode::NotSaved, trouble },
@@ -177,6 +182,8 @@ fn every_reply() -> Vec<Reply> {
         state: "",
         username: None,
         fingerprint: None,
+        device: None,
+        listed: true,
         address: None,
         port: 0,
         udp: false,
@@ -217,6 +224,7 @@ fn every_reply() -> Vec<Reply> {
         },
         Reply::DeviceAdded { name: text(), key: text() },
         Reply::DeviceRemoved { name: text(), key: text() },
+        Reply::DevicesRecovered {},
     ];
     // A new reply fails to compile here until it is added above and to docs/CLIENT.md.
     for reply in &replies {
@@ -226,6 +234,7 @@ fn every_reply() -> Vec<Reply> {
             Reply::Safety { .. } | Reply::Trusted { .. } | Reply::Blocked { .. } => {}
             Reply::SignedUp { .. } | Reply::BlockSet { .. } | Reply::Status(_) => {}
             Reply::Devices { .. } | Reply::DeviceAdded { .. } | Reply::DeviceRemoved { .. } => {}
+            Reply::DevicesRecovered {} => {}
         }
     }
     replies

@@ -18,7 +18,12 @@ fn identity(seed: u8) -> Identity {
 }
 
 fn first(seed: u8) -> DeviceEntry {
-    DeviceEntry::first(&identity(seed), (&server(), &alice()), DeviceName::like("laptop"))
+    DeviceEntry::first(
+        &identity(seed),
+        (&server(), &alice()),
+        DeviceName::like("laptop"),
+        seed.into(),
+    )
 }
 
 /// Returns the entry by which `signer` adds or removes a device.
@@ -59,9 +64,19 @@ pub(crate) fn device_list_is_kept_as_its_devices_signed_it(database: &dyn Databa
     let one = first(1);
     let two = entry(&list_of(std::slice::from_ref(&one)), 1, 2, true);
     assert_eq!(change(&mut *store, 2, &two), ListChanged::Late);
+    for seed in [1, 2] {
+        let verdict = store.admit(&alice(), "phc", Some(&key(seed)), 1).unwrap();
+        assert_eq!(verdict, Verdict::Accepted, "without a list all are listed");
+    }
     assert_eq!(change(&mut *store, 1, &one), ListChanged::Done);
+    for (seed, verdict) in [(1, Verdict::Accepted), (2, Verdict::Unlisted)] {
+        assert_eq!(store.check_key(&alice(), &key(seed), 2).unwrap(), verdict);
+        assert_eq!(store.admit(&alice(), "phc", Some(&key(seed)), 3).unwrap(), verdict);
+    }
+    assert_eq!(store.admit(&alice(), "phc", None, 3).unwrap(), Verdict::Accepted);
     assert_eq!(change(&mut *store, 1, &first(3)), ListChanged::Late);
     assert_eq!(change(&mut *store, 2, &two), ListChanged::Done);
+    assert_eq!(store.check_key(&alice(), &key(2), 2).unwrap(), Verdict::Accepted);
     assert!(matches!(change(&mut *store, 3, &two), ListChanged::Refused(_)));
     drop(store);
     let mut store = database.open();

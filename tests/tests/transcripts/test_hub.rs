@@ -189,7 +189,7 @@ impl TestHub {
     fn with_entry(&self, line: &str, connection: ConnectionId) -> String {
         let who = &self.members[&connection];
         let (identity, laptop) = (identity(who, LoginKind::Program), DeviceName::like("laptop"));
-        let entry = DeviceEntry::first(&identity, (&server_key(), who), laptop);
+        let entry = DeviceEntry::first(&identity, (&server_key(), who), laptop, 7);
         line.replace(FIRST_ENTRY, &entry.to_string())
     }
 
@@ -341,7 +341,7 @@ impl Database {
                 let PasswordChange { connection, username, password, new, key } = *change;
                 let (old, new) = (password.0, new.0);
                 let verdict = store.replace_password(&username, &old, &new, key.as_ref())?;
-                StoreAnswer::PasswordChanged { connection, result: Ok(verdict) }
+                StoreAnswer::PasswordChanged { connection, username, result: Ok(verdict) }
             }
             StoreRequest::Append { after, broadcasts } => {
                 StoreAnswer::Appended { result: Ok(store.append(after, &broadcasts)?) }

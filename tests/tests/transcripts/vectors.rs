@@ -60,7 +60,7 @@ fn devices() -> [String; 7] {
         (alice(), Identity::from_seed(&[3; 32]), server(), name("alice"));
     let place = (&server, &account);
     let after = |list, entry: &DeviceEntry| DeviceList::after(list, place, entry).unwrap();
-    let first = DeviceEntry::first(&alice, place, "laptop".parse().unwrap());
+    let first = DeviceEntry::first(&alice, place, "laptop".parse().unwrap(), 7);
     let one = after(None, &first);
     let phones: DeviceName = "phone".parse().unwrap();
     let consent =

@@ -125,7 +125,7 @@ fn what_is_asked_for_is_a_parameter() {
         let asked: &[Parameter] = match asks {
             Asks::Nothing => &[],
             Asks::Password(account) => &[**account, PASSWORD],
-            Asks::OwnPassword => &[PASSWORD],
+            Asks::Recovery => &[PASSWORD],
             Asks::NewPassword(_) => &[PASSWORD, REPEATED],
             Asks::ChangedPassword => &[PASSWORD, NEW_PASSWORD, REPEATED],
             Asks::Text(text, _) => &[**text],

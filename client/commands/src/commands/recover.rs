@@ -14,7 +14,7 @@ pub(crate) static COMMAND: Command = Command {
     note: "Your friends are told that your key has changed, and have to `/trust` you again.",
     parameters: &[PASSWORD],
     allowed: Allowed::LoggedIn,
-    asks: Asks::OwnPassword,
+    asks: Asks::Recovery,
     ..Command::new(run)
 };
 

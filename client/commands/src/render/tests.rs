@@ -166,6 +166,8 @@ fn no_reply_steers_a_terminal() {
         state: "logged_in",
         username: Some(hostile()),
         fingerprint: None,
+        device: Some(hostile()),
+        listed: false,
         address: Some(hostile()),
         port: 4401,
         udp: true,
@@ -178,5 +180,5 @@ fn no_reply_steers_a_terminal() {
         }],
         requests: vec![hostile()],
     };
-    assert_safe(&reply(&Reply::Status(Box::new(status))).unwrap(), 9);
+    assert_safe(&reply(&Reply::Status(Box::new(status))).unwrap(), 10);
 }

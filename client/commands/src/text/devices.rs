@@ -1,11 +1,17 @@
 //! The sentences about devices.
 
-use letschat_core::event::{DeviceChange, Event};
+use chrono::{DateTime, Local};
+use letschat_core::event::{DeviceChange, Event, fingerprint};
 use letschat_core::failure::Failure;
 use letschat_core::notice::Notice;
 use letschat_core::session::{OwnDevice, Reply, WaitingDevice};
+use letschat_protocol::devices::{Device, DeviceName};
 
 use super::short_key;
+
+fn names(devices: &[DeviceName]) -> String {
+    devices.iter().map(DeviceName::as_str).collect::<Vec<_>>().join(", ")
+}
 
 /// Returns the sentence of a notice about devices, or `None` for another one.
 pub(crate) fn noticed(notice: &Notice) -> Option<String> {
@@ -14,14 +20,31 @@ pub(crate) fn noticed(notice: &Notice) -> Option<String> {
             "This device is new to your account, and your friends do not trust it yet. Type this on a device \
              that you use already: `/device approve {code}`. If you have no other any more: `/recover`"
         ),
-        Notice::DeviceListed => "This device is one of your account's now.".into(),
-        Notice::DeviceListReplaced => "Your account has another list of devices, without this one. If you began it \
-             yourself, by `/recover` on another device: `/trust` and your own name joins it. Otherwise somebody \
-             knows your password: change it."
-            .into(),
-        Notice::DeviceConsentInvalid => "A device wants to be one of yours, but it saw another list of your devices. \
+        Notice::DeviceListed(others) if others.is_empty() => {
+            "This device is listed as your account's only one now.".into()
+        }
+        Notice::DeviceListed(others) => format!(
+            "This device is listed as one of your account's now, beside {}. If you have not approved it there, do \
+             not trust this server.",
+            names(others)
+        ),
+        Notice::DeviceListReplaced { own, devices } => {
+            let shown = |device: &Device| {
+                format!("{}, key {}", device.name, short_key(&fingerprint(&device.key)))
+            };
+            let devices: Vec<String> = devices.iter().map(shown).collect();
+            format!(
+                "Your account has another list of devices than this one knows: {}. Compare the keys with `/devices` \
+                 there. If they are yours, `/trust {own}` asks them to add this device. Otherwise somebody knows \
+                 your password, or the server made the list up.",
+                devices.join("; ")
+            )
+        }
+        Notice::DeviceConsentInvalid => {
+            "A device wants to be one of yours, but it saw another list of your devices. \
              The server shows you and that device different ones; do not trust this server."
-            .into(),
+                .into()
+        }
         Notice::DeviceListInvalid(who) => format!(
             "The server's list of {who}'s devices is not signed by {who}; do not trust this server."
         ),
@@ -30,10 +53,10 @@ pub(crate) fn noticed(notice: &Notice) -> Option<String> {
              one still holds."
         ),
         Notice::DeviceListWithheld(who) => format!(
-            "{who} has a newer list of devices than the server shows you; do not trust this server."
+            "{who} names a newer list of devices than the server shows you: one of the two is not honest."
         ),
         Notice::DeviceListsDiffer(who) => format!(
-            "{who} has another list of devices than the one that the server showed you; do not trust this server."
+            "{who} names another list of devices than the server showed you: one of the two is not honest."
         ),
         _ => return None,
     })
@@ -57,6 +80,16 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
         Failure::WhichDevice(word) => {
             format!("Several devices of yours are named {word}; give more of the key, as `/devices` shows it.")
         }
+        Failure::OnlyDevice => {
+            "This is your only device, and an account keeps at least one. Add another one first.".into()
+        }
+        Failure::OwnListOutdated(own) => format!(
+            "Your account has another list of devices, as `/devices` shows it. `/trust {own}` asks them to add this \
+             one; an approval there lists it."
+        ),
+        Failure::OwnListNotShown => {
+            "The server has shown another list meanwhile. Look at it above before you trust it.".into()
+        }
         Failure::DeviceChangeUnderWay => {
             "Another change of your devices is under way; try again.".into()
         }
@@ -74,6 +107,11 @@ pub(crate) fn replied(reply: &Reply) -> Option<String> {
         Reply::DeviceRemoved { name, key } => {
             format!("{name}, key {}, is removed: it reads nothing new.", short_key(key))
         }
+        Reply::DevicesRecovered {} => {
+            "This is your account's only device now. Your friends are told that your key \
+             has changed, and have to `/trust` you again."
+                .into()
+        }
         _ => return None,
     })
 }
@@ -89,7 +127,9 @@ pub(crate) fn table(
         .map(|device| {
             let OwnDevice { name, key, used, this } = device;
             let this = if *this { ", this one" } else { "" };
-            let used = used.as_ref().map(|used| format!(", used {used}")).unwrap_or_default();
+            let used = used.as_ref().and_then(|used| DateTime::parse_from_rfc3339(used).ok());
+            let used = used.map(|used| used.with_timezone(&Local).format(", used %Y-%m-%d %H:%M"));
+            let used = used.map(|used| used.to_string()).unwrap_or_default();
             format!("{name}, key {}{used}{this}", short_key(key))
         })
         .collect();
@@ -110,21 +150,25 @@ pub(crate) fn table(
 /// Returns the line of an event about devices, or `None` for another one.
 pub(crate) fn event(event: &Event) -> Option<String> {
     Some(match event {
-        Event::DeviceWaiting { key, address, name } => format!(
+        Event::DeviceWaiting { key, address, name: None } => format!(
+            "A device at {address} has logged in to your account without being one of yours, key {}. If you do not \
+             know it, somebody knows your password: `/passwd` changes it.",
+            short_key(key)
+        ),
+        Event::DeviceWaiting { key, address, name: Some(name) } => format!(
             "A device named {name} at {address} wants to be one of yours, key {}. If it is: `/device approve` \
              and the code that it shows. If not, somebody knows your password: `/passwd` changes it.",
             short_key(key)
         ),
-        Event::DeviceChanged { key, name, change: DeviceChange::Added, by } => format!(
-            "{name}, key {}, is one of your devices now. {} has approved it.",
-            short_key(key),
-            short_key(by)
-        ),
-        Event::DeviceChanged { key, name, change: DeviceChange::Removed, by } => format!(
-            "Your device {name}, key {}, is removed. {} did that.",
-            short_key(key),
-            short_key(by)
-        ),
+        Event::DeviceChanged { key, name, change: DeviceChange::Added, by_name, .. } => {
+            format!(
+                "{name}, key {}, is one of your devices now; {by_name} has approved it.",
+                short_key(key)
+            )
+        }
+        Event::DeviceChanged { key, name, change: DeviceChange::Removed, by_name, .. } => {
+            format!("Your device {name}, key {}, is removed; {by_name} did that.", short_key(key))
+        }
         _ => return None,
     })
 }

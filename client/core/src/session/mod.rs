@@ -436,6 +436,8 @@ impl Session {
             state: self.server.link_state().name(),
             username: account.name().map(Username::to_string),
             fingerprint: account.key().map(|key| fingerprint(&key)),
+            device: account.name().map(|_| self.own_device_name().to_string()),
+            listed: self.is_listed(),
             address: address.map(|address| address.to_string()),
             port,
             udp: self.server.datagrams_work(),

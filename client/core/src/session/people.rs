@@ -25,7 +25,7 @@ impl Session {
     pub(super) fn trust(&mut self, who: &str) -> Result<Reply, Failure> {
         if let Ok(own) = who.parse()
             && self.account.name() == Some(&own)
-            && self.trust_own_list(&own)
+            && self.trust_own_list(&own)?
         {
             return Ok(Reply::Done {});
         }

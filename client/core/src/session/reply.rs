@@ -53,6 +53,8 @@ pub enum Reply {
     DeviceAdded { name: String, key: String },
     /// A device was removed from the account's list. `key` is its fingerprint.
     DeviceRemoved { name: String, key: String },
+    /// The account has a new device list with this device alone.
+    DevicesRecovered {},
     /// A broadcast is in the log. `time` is as in RFC 3339.
     Broadcast {
         number: u64,
@@ -116,6 +118,10 @@ pub struct Status {
     pub username: Option<String>,
     /// The fingerprint of the user's key.
     pub fingerprint: Option<String>,
+    /// The name of this device.
+    pub device: Option<String>,
+    /// True if this device is in the account's device list.
+    pub listed: bool,
     /// The user's address as the server sees it, with the receiver's port. A friend can connect to
     /// it.
     pub address: Option<String>,

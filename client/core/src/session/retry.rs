@@ -2,10 +2,10 @@
 //!
 //! | reason | reaction |
 //! |---|---|
-//! | link lost, server terminated, silent, not reading | comes back, on the schedule [`SOON`] |
+//! | link lost, server terminated, silent, not reading, recheck | comes back, on the schedule [`SOON`] |
 //! | busy, no server found | tries again on the schedule [`LATER`], then gives up and asks; in a classroom, comes for an absent server as above |
 //! | idle | waits for its user, whose next request logs in again by key; comes back at once if it was asked to |
-//! | kicked, penalty, replaced, wrong answers, too slow, flood | waits for its user |
+//! | kicked, penalty, replaced, wrong answers, too slow, flood, removed | waits for its user |
 //! | key changed, key unknown, login refused | stops and explains: no link ended, so nothing is tried |
 
 use letschat_protocol::dialogue::Closing;
@@ -31,7 +31,9 @@ impl LinkEnd {
             LinkEnd::Lost => Action::Return,
             LinkEnd::NoServer => Action::TryLater,
             LinkEnd::Closed(closing) => match closing {
-                Closing::Terminated | Closing::Silent | Closing::NotReading => Action::Return,
+                Closing::Terminated | Closing::Silent | Closing::NotReading | Closing::Recheck => {
+                    Action::Return
+                }
                 Closing::Busy => Action::TryLater,
                 Closing::Idle if return_after_idle => Action::Return,
                 Closing::Idle

@@ -137,14 +137,18 @@ impl TestSession {
     }
 
     fn open_account(&mut self) -> Vec<Effect> {
-        self.open_account_with(BTreeMap::new())
+        self.open_account_with(BTreeMap::new(), true)
     }
 
-    fn open_account_with(&mut self, peers: BTreeMap<Username, KnownPeer>) -> Vec<Effect> {
+    fn open_account_with(
+        &mut self,
+        peers: BTreeMap<Username, KnownPeer>,
+        has_key: bool,
+    ) -> Vec<Effect> {
         self.put(Input::Account(Ok(Account {
             username: name("alice"),
             identity: Arc::new(Identity::from_seed(&[1; 32])),
-            has_key: true,
+            has_key,
             peers,
             blocked: BTreeSet::new(),
             position: LogPosition::default(),

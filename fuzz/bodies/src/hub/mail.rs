@@ -92,7 +92,7 @@ impl World<'_> {
     fn entry(&self, name: &str) -> DeviceEntry {
         let account = name.parse().expect("a valid name");
         let name = DeviceName::like("laptop");
-        DeviceEntry::first(&self.identity, (&fingerprint(), &account), name)
+        DeviceEntry::first(&self.identity, (&fingerprint(), &account), name, 7)
     }
 
     /// Answers a request to the mailbox.
@@ -124,7 +124,7 @@ impl World<'_> {
             MailRequest::ChangeList { connection, change } => {
                 let result = match self.choices.below(3) {
                     0 => ListChanged::Late,
-                    1 => ListChanged::Refused(ListError::Pointless),
+                    1 => ListChanged::Refused(ListError::Inapplicable),
                     _ => ListChanged::Done,
                 };
                 MailAnswer::ListChanged { connection, change, result: Ok(result) }

@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Outcome, Posted, Reply};
 use letschat_protocol::envelope::{Envelope, EnvelopeId, Header, NotAnEnvelope};
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::limits::MAX_ENVELOPE_BYTES;
 use letschat_protocol::username::Username;
 
@@ -63,15 +65,21 @@ impl Hub {
         id: EnvelopeId,
         payload: &[u8],
     ) {
-        let Some((sender, _)) = self.device_of(from) else {
+        let Some((sender, device)) = self.device_of(from) else {
             return;
         };
+        let is_listed = self.member_of(from).is_some_and(|member| member.is_listed);
+        let id = if is_listed { id } else { id_of_unlisted(id, &device) };
         let envelope = match parse(payload) {
             Ok(envelope) => envelope,
             Err(reply) => return self.answer(now, from, &reply),
         };
         if let Some(reply) = self.post_too_soon(now, &sender, &envelope) {
             return self.answer(now, from, &reply);
+        }
+        // What the devices of an account tell each other is not the user's act.
+        if envelope.headers.iter().any(|header| header.recipient != sender) {
+            self.has_posted(from, now);
         }
         self.asked(from, "POST");
         // A connection has at most one uncommitted envelope, since its next line is read only after
@@ -218,6 +226,15 @@ fn best_outcomes(items: &[Posted]) -> Vec<(&Username, Outcome)> {
         }
     }
     recipients
+}
+
+/// Returns the id under which an envelope of an unlisted device is kept. Ids count for a whole account, and those of its
+/// messages can be guessed: a thief of the password must not use them up.
+fn id_of_unlisted(id: EnvelopeId, device: &PublicKey) -> EnvelopeId {
+    let bytes = [&b"letschat unlisted v1\0"[..], device.as_bytes(), &id.0.to_be_bytes()].concat();
+    let mut own = [0; 16];
+    own.copy_from_slice(&digest(&SHA256, &bytes).as_ref()[..16]);
+    EnvelopeId(u128::from_be_bytes(own))
 }
 
 /// Parses the payload of a POST, or returns the refusal.

@@ -160,11 +160,13 @@ impl Office {
     /// Logs a device in, without an answer to the first look for its mail.
     fn arrive(&mut self, name: &str, seed: u8) -> ConnectionId {
         let (username, key) = (name.parse().unwrap(), identity(seed).public_key());
-        self.store.add_key(&username, &key, self.server.now.wall_ms).unwrap();
+        let now_ms = self.server.now.wall_ms;
+        self.store.add_key(&username, &key, now_ms).unwrap();
+        let verdict = self.store.check_key(&username, &key, now_ms).unwrap();
         let connection = self.server.arrive("10.0.0.1");
         self.server.secure(connection);
         self.server.say(connection, &Request::Hello);
-        let reply = self.server.key_login(connection, name, seed, true);
+        let reply = self.server.key_login_with(connection, name, seed, true, verdict);
         assert_eq!(reply.code, Code::LoggedIn);
         let effects = std::mem::take(&mut self.server.effects);
         self.record(effects);

@@ -249,7 +249,8 @@ fn what_the_store_could_not_do_is_recorded_as_a_verb() {
     let (password, new) = (secret("correct horse"), secret("other horse"));
     server.say(alice, &Request::ChangePassword { password, repeated: new.clone(), new });
     let result = Err(crate::store::Unavailable);
-    let changed = StoreAnswer::PasswordChanged { connection: alice, result };
+    let username = "alice".parse().unwrap();
+    let changed = StoreAnswer::PasswordChanged { connection: alice, username, result };
     assert_eq!(failed(&mut server, changed), "change a password");
 }
 

@@ -33,8 +33,9 @@ impl TestHub {
             effects = self.pass(20_000);
         }
         assert!(asks_store(&effects), "{effects:?}");
-        let effects =
-            self.put(Input::Stored(StoreAnswer::PasswordChanged { connection, result })).to_vec();
+        let username = self.hub.member_of(connection).unwrap().username.clone();
+        let answer = StoreAnswer::PasswordChanged { connection, username, result };
+        let effects = self.put(Input::Stored(answer)).to_vec();
         replies(&effects, connection).remove(0).code
     }
 }
@@ -112,10 +113,49 @@ fn who_hangs_up_while_it_waits_wants_nothing_of_the_store() {
     server.say(alice, &change("other horse", "other horse"));
     let effects = server.put(Input::Gone { connection: alice, why: LinkEnd::Ended }).to_vec();
     assert!(effects.contains(&Effect::CancelStore { connection: alice }), "{effects:?}");
-    let result = Ok(Verdict::Accepted);
-    let late =
-        server.put(Input::Stored(StoreAnswer::PasswordChanged { connection: alice, result }));
-    assert_eq!(late, []);
+}
+
+/// Returns two sessions of alice. The first has asked for a change of the password.
+fn changing() -> (TestHub, ConnectionId, ConnectionId) {
+    let mut server = TestHub::empty();
+    let (changer, _) = server.member("alice", "10.0.0.1");
+    let other = server.arrive("10.0.0.2");
+    server.secure(other);
+    server.say(other, &Request::Hello);
+    server.key_login(other, "alice", 9, false);
+    server.say(changer, &change("other horse", "other horse"));
+    (server, changer, other)
+}
+
+fn alice() -> Username {
+    "alice".parse().unwrap()
+}
+
+#[test]
+fn password_of_a_session_that_is_gone_is_changed_all_the_same() {
+    let (mut server, connection, other) = changing();
+    server.put(Input::Gone { connection, why: LinkEnd::Ended });
+    let (username, result) = (alice(), Ok(Verdict::Accepted));
+    let late = StoreAnswer::PasswordChanged { connection, username: username.clone(), result };
+    let effects = server.put(Input::Stored(late)).to_vec();
+    assert!(effects.contains(&Effect::Record(Record::PasswordChanged { username })));
+    assert_eq!(notices(&effects, other), [Notice::Closing(Closing::Removed)]);
+}
+
+#[test]
+fn change_without_an_answer_lets_others_log_in_again() {
+    let (mut server, connection, other) = changing();
+    let username = alice();
+    let effects = server.put(Input::Stored(StoreAnswer::PasswordInDoubt { connection, username }));
+    assert_eq!(replies(effects, connection)[0].code, Code::StoreUnavailable);
+    assert_eq!(notices(effects, other), [Notice::Closing(Closing::Recheck)]);
+    // The store failed before it had compared the password.
+    let (mut server, connection, other) = changing();
+    let (username, result) = (alice(), Err(Unavailable));
+    let failed = StoreAnswer::PasswordChanged { connection, username, result };
+    let effects = server.put(Input::Stored(failed));
+    assert_eq!(replies(effects, connection)[0].code, Code::StoreUnavailable);
+    assert_eq!(notices(effects, other), []);
 }
 
 #[test]

@@ -113,3 +113,16 @@ pub(super) fn listed(
     }
     Ok(listed)
 }
+
+/// Returns true if the account has a list, and this device is not in it.
+pub(super) fn is_unlisted(
+    conn: &mut Conn,
+    username: &Username,
+    device: &str,
+) -> Result<bool, Failure> {
+    let select = "SELECT EXISTS (SELECT 1 FROM listed_devices WHERE username = ?) AND NOT EXISTS (
+                      SELECT 1 FROM listed_devices WHERE username = ? AND public_key = ?) AS unlisted";
+    let name = username.as_str();
+    let row: Option<Row> = conn.exec_first(select, (name, name, device))?;
+    Ok(row.map(|row| column(&row, "unlisted")).transpose()?.unwrap_or(false))
+}

@@ -89,7 +89,7 @@ impl DatabaseJob {
             }
             DatabaseJob::SetPassword { connection, username, old, new, key } => {
                 let verdict = store.replace_password(&username, &old, &new, key.as_ref())?;
-                changed(connection, verdict)
+                changed(connection, username, verdict)
             }
         })
     }
@@ -100,7 +100,10 @@ impl DatabaseJob {
             DatabaseJob::Begin(request) => unavailable(request),
             DatabaseJob::CreateAccount { connection, .. } => Some(sign_up_unavailable(*connection)),
             DatabaseJob::Admit { connection, .. } => Some(check_unavailable(*connection)),
-            DatabaseJob::SetPassword { connection, .. } => Some(change_unavailable(*connection)),
+            DatabaseJob::SetPassword { connection, username, .. } => {
+                let (connection, username) = (*connection, username.clone());
+                Some(StoreAnswer::PasswordInDoubt { connection, username })
+            }
         }
     }
 
@@ -186,14 +189,14 @@ impl HashingJob {
                 let right = is_right(hasher, &password, named)?;
                 match account {
                     Some(account) if right && account.banned => {
-                        changed(connection, Verdict::Banned)
+                        changed(connection, username, Verdict::Banned)
                     }
                     Some(Account { phc: old, .. }) if right => {
                         let new = hasher.hash(&new.0)?;
                         let job = DatabaseJob::SetPassword { connection, username, old, new, key };
                         Step::Database(job)
                     }
-                    _ => changed(connection, Verdict::Refused),
+                    _ => changed(connection, username, Verdict::Refused),
                 }
             }
         })
@@ -214,7 +217,7 @@ impl HashingJob {
         match self {
             HashingJob::Hash { connection, .. } => sign_up_unavailable(*connection),
             HashingJob::Compare { connection, .. } => check_unavailable(*connection),
-            HashingJob::Replace { change, .. } => change_unavailable(change.connection),
+            HashingJob::Replace { change, .. } => change_unavailable(change),
         }
     }
 
@@ -253,7 +256,7 @@ pub fn unavailable(request: &StoreRequest) -> Option<StoreAnswer> {
         StoreRequest::SignUp { connection, .. } => Some(sign_up_unavailable(*connection)),
         StoreRequest::CheckPassword { connection, .. }
         | StoreRequest::CheckKey { connection, .. } => Some(check_unavailable(*connection)),
-        StoreRequest::ChangePassword(change) => Some(change_unavailable(change.connection)),
+        StoreRequest::ChangePassword(change) => Some(change_unavailable(change)),
         StoreRequest::Append { .. } => Some(StoreAnswer::Appended { result: Err(Unavailable) }),
         StoreRequest::Forget { .. } => None,
         StoreRequest::Mail(request) => Some(StoreAnswer::Mail(request.unavailable())),
@@ -268,12 +271,13 @@ fn check_unavailable(connection: ConnectionId) -> StoreAnswer {
     StoreAnswer::Checked { connection, result: Err(Unavailable) }
 }
 
-fn change_unavailable(connection: ConnectionId) -> StoreAnswer {
-    StoreAnswer::PasswordChanged { connection, result: Err(Unavailable) }
+fn change_unavailable(change: &PasswordChange) -> StoreAnswer {
+    let (connection, username) = (change.connection, change.username.clone());
+    StoreAnswer::PasswordChanged { connection, username, result: Err(Unavailable) }
 }
 
-fn changed(connection: ConnectionId, verdict: Verdict) -> Step {
-    Step::Answer(StoreAnswer::PasswordChanged { connection, result: Ok(verdict) })
+fn changed(connection: ConnectionId, username: Username, verdict: Verdict) -> Step {
+    Step::Answer(StoreAnswer::PasswordChanged { connection, username, result: Ok(verdict) })
 }
 
 fn signed_up(connection: ConnectionId, created: Created) -> Step {

@@ -3,6 +3,7 @@
 use letschat_protocol::body::DeviceListRef;
 use letschat_protocol::devices::DeviceList;
 use letschat_protocol::dialogue::{DeviceEntries, MAX_ENTRIES};
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -123,4 +124,17 @@ pub(super) fn listed(
         Ok((row.get("public_key")?, row.get("has_prekey")?))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns true if the account has a list, and this device is not in it.
+pub(super) fn is_unlisted(
+    connection: &Connection,
+    username: &Username,
+    device: &PublicKey,
+) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM listed_devices WHERE username = ?1) AND NOT EXISTS (
+             SELECT 1 FROM listed_devices WHERE username = ?1 AND public_key = ?2)",
+    )?;
+    Ok(statement.query_row([username.as_str(), &device.to_string()], |row| row.get(0))?)
 }

@@ -2,7 +2,8 @@
 //!
 //! A list is held once the user accepts a new person whose key it has, once it follows the held one, or if a known
 //! person's key is in it with that key's consent; a verified key has to be its first. Any other list is only offered,
-//! until the user trusts it. The server alone must never cause a list to be replaced.
+//! until the user trusts it. A device with a new key holds its account's list as it is shown. The server alone must never
+//! cause a list to be replaced.
 
 use letschat_protocol::body::{Body, DeviceListRef};
 use letschat_protocol::devices::DeviceList;
@@ -17,7 +18,7 @@ const MAX_OFFERED: usize = 64;
 
 /// A list that the server showed, compared with the held one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::session) enum Shown {
+pub(in crate::session) enum Comparison {
     /// It is the held one, or now it is held.
     Held,
     /// It is an older one of the same chain.
@@ -65,18 +66,22 @@ impl AccountState {
         cx: &mut Context,
         who: &Username,
         found: Found,
-    ) -> (Shown, Option<MailChange>) {
+    ) -> (Comparison, Option<MailChange>) {
         let Found { list, vouches } = found;
         let shown = match self.list(who) {
             Some(held) if held.hash_of(list.number()) == Some(list.hash()) => {
                 let is_same = held.number() == list.number();
-                return (if is_same { Shown::Held } else { Shown::Older }, None);
+                if is_same {
+                    // The server has come back to it.
+                    self.offered_lists.remove(who);
+                }
+                return (if is_same { Comparison::Held } else { Comparison::Older }, None);
             }
-            Some(held) if list.hash_of(held.number()) == Some(held.hash()) => Shown::Held,
-            None if vouches => Shown::Held,
-            Some(_) | None => Shown::Other,
+            Some(held) if list.hash_of(held.number()) == Some(held.hash()) => Comparison::Held,
+            None if vouches => Comparison::Held,
+            Some(_) | None => Comparison::Other,
         };
-        if shown == Shown::Held {
+        if shown == Comparison::Held {
             return (shown, Some(self.hold_list(cx, who, list)));
         }
         if self.offered_lists.len() < MAX_OFFERED || self.offered_lists.contains_key(who) {
@@ -94,6 +99,10 @@ impl AccountState {
     ) -> MailChange {
         self.offered_lists.remove(who);
         self.begun_anew.remove(who);
+        if self.offered.get(who).is_some_and(|offered| list.contains(&offered.key)) {
+            // A known device has vouched for it.
+            self.forget_offer(who);
+        }
         if let Some(peer) = self.peer(who)
             && !list.contains(&peer.key)
             && let Some(first) = list.devices().first()

@@ -17,7 +17,7 @@ use super::context::Context;
 use super::{Account, KnownPeer, LogPosition, Reply, Save};
 use crate::event::{KeyState, fingerprint};
 use crate::failure::Failure;
-pub(super) use lists::{Found, Shown};
+pub(super) use lists::{Comparison, Found};
 
 /// The most people that can be blocked, more than any user needs.
 const MAX_BLOCKED: usize = 10_000;
@@ -32,6 +32,8 @@ const PEERS_DELAY_MS: u64 = 50;
 #[derive(Debug, Default)]
 pub(super) struct AccountState {
     open: Option<Account>,
+    /// True from the first login with the key until the server has been asked for the account's list.
+    key_is_new: bool,
     /// The time at which introduced people are saved.
     save_peers_ms: Option<u64>,
     /// Keys that the server vouches for and that differ from the known ones, until the user trusts
@@ -56,6 +58,7 @@ struct Offered {
 impl AccountState {
     pub(super) fn open(&mut self, account: Account, lists: BTreeMap<Username, DeviceList>) {
         self.open = Some(account);
+        self.key_is_new = false;
         self.lists = lists;
         self.offered_lists.clear();
         self.begun_anew.clear();
@@ -88,8 +91,13 @@ impl AccountState {
     pub(super) fn key_taken(&mut self, cx: &mut Context) {
         cx.save(Save::Identity);
         if let Some(account) = &mut self.open {
-            account.has_key = true;
+            self.key_is_new |= !std::mem::replace(&mut account.has_key, true);
         }
+    }
+
+    /// Returns true, once, if the key was made for this login: nobody can know it yet.
+    pub(super) fn take_key_is_new(&mut self) -> bool {
+        std::mem::take(&mut self.key_is_new)
     }
 
     /// Saves the position up to which the server's broadcasts have been shown.

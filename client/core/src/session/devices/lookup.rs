@@ -19,19 +19,21 @@ use letschat_protocol::peer::ChatId;
 use letschat_protocol::username::Username;
 
 use crate::event::KeyState;
+use crate::failure::Failure;
 use crate::notice::Notice;
-use crate::session::account::{Found, Shown};
+use crate::session::account::{Comparison, Found};
 use crate::session::mail::Incoming;
 use crate::session::server::Expected;
 use crate::session::{LinkId, Session};
 
 /// The most messages of a person that wait for a lookup. The next login delivers others again.
-const MAX_PARKED: usize = 256;
+pub(super) const MAX_PARKED: usize = 256;
 /// The most lists of which the user is told in a run that the server lies about them.
 const MAX_TOLD: usize = 256;
 /// The most of these about one person.
 const MAX_TOLD_OF_ONE: usize = 4;
-/// The lookups of a claimed list that the server may leave unanswered, since it may be busy.
+/// The lookups in a row that the server may leave unanswered, since it may be busy: of a claimed list, or for mail that
+/// waits.
 const MAX_UNANSWERED: u8 = 3;
 /// The interval of lookups that unknown devices of one person cause, as long as they change nothing.
 const INTERVAL_MS: u64 = 1_000;
@@ -40,7 +42,7 @@ const INTERVAL_MS: u64 = 1_000;
 #[derive(Debug, Default)]
 pub(in crate::session) struct Lookups {
     under_way: BTreeMap<Username, Lookup>,
-    fruitless_ms: BTreeMap<Username, u64>,
+    unchanged_ms: BTreeMap<Username, u64>,
     /// The lookups of claimed lists in a row that the server left unanswered.
     unanswered: BTreeMap<Username, u8>,
 }
@@ -50,37 +52,56 @@ pub(in crate::session) struct Lookups {
 struct Lookup {
     /// The list so far. It begins as the held one, unless that leads nowhere.
     list: Option<DeviceList>,
-    /// The entries after the held list, each with the name of its device.
-    entries: Vec<(DeviceEntry, DeviceName)>,
+    /// The changes after the held list.
+    changes: Vec<ListedChange>,
     /// True if it began with no list.
-    is_anew: bool,
+    from_start: bool,
     /// True if the known key of the person has agreed to be in this chain.
     vouches: bool,
     /// True if the list may have changed since the request.
     is_stale: bool,
     /// True if the person is known from now on, since another device of this account has written to them.
-    meets: bool,
+    makes_known: bool,
     mail: Vec<Incoming>,
     /// A list that a listed device claims to be the newest.
     claim: Option<DeviceListRef>,
     introduction: Option<Introduction>,
     calls: Vec<(LinkId, ChatId)>,
+    /// The refusals of a busy server so far.
+    refusals: u8,
+    /// The time of the next attempt after a refusal.
+    retry_ms: Option<u64>,
+}
+
+/// A verified change of a list.
+#[derive(Debug)]
+pub(super) struct ListedChange {
+    pub(super) entry: DeviceEntry,
+    /// The name of the device that is added or removed.
+    pub(super) name: DeviceName,
+    /// The name of the device that has signed.
+    pub(super) by: DeviceName,
 }
 
 /// The outcome of a lookup.
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// The comparison of the list with the held one, or `None` if there is no list.
-    pub(super) shown: Option<Shown>,
+    pub(super) shown: Option<Comparison>,
     /// True if the server has answered, with a list or without one.
     pub(super) is_answered: bool,
-    /// The entries, each with the name of its device, that led from the held list to the new one.
-    pub(super) entries: Vec<(DeviceEntry, DeviceName)>,
+    /// The changes that led from the held list to the new one.
+    pub(super) changes: Vec<ListedChange>,
     /// The list that the server showed.
     pub(super) list: Option<DeviceList>,
 }
 
 impl Lookups {
+    /// Returns the time of the next attempt at a refused lookup.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.under_way.values().filter_map(|lookup| lookup.retry_ms).min()
+    }
+
     /// Returns the introductions that wait.
     pub(super) fn into_introductions(self) -> impl Iterator<Item = (Username, Introduction)> {
         let lookups = self.under_way.into_iter();
@@ -94,7 +115,7 @@ impl Lookups {
 
     /// Returns true if a message may cause a lookup now.
     fn is_due(&self, who: &Username, now_ms: u64) -> bool {
-        self.fruitless_ms.get(who).is_none_or(|last_ms| last_ms + INTERVAL_MS <= now_ms)
+        self.unchanged_ms.get(who).is_none_or(|last_ms| last_ms + INTERVAL_MS <= now_ms)
     }
 }
 
@@ -109,7 +130,7 @@ impl Session {
             return true;
         }
         let list = self.account.list(who).cloned();
-        let is_anew = list.is_none();
+        let from_start = list.is_none();
         let mail = match self.account.name() == Some(who) {
             true => self.devices.own.take_mail(),
             false => Vec::new(),
@@ -119,15 +140,17 @@ impl Session {
             who.clone(),
             Lookup {
                 list,
-                entries: Vec::new(),
-                is_anew,
+                changes: Vec::new(),
+                from_start,
                 vouches: false,
                 is_stale: false,
-                meets: false,
+                makes_known: false,
                 mail,
                 claim: None,
                 introduction: None,
                 calls: Vec::new(),
+                refusals: 0,
+                retry_ms: None,
             },
         );
         true
@@ -148,12 +171,19 @@ impl Session {
     /// Returns false if it need not wait.
     pub(in crate::session) fn park_mail(&mut self, mail: &Incoming, body: &Body) -> bool {
         let who = &body.sender;
+        if self.account.name() == Some(who)
+            && mail.is_from_server()
+            && self.devices.own.keeps_mail()
+        {
+            self.devices.own.keep_mail(mail.clone());
+            return true;
+        }
         let is_known = match self.account.name() == Some(who) {
             true => self.account.list(who).is_some_and(|list| list.contains(&body.device)),
             false => self.account.key_state(who, &body.device) != KeyState::Changed,
         };
         let claims_another = self.account.claims_another_list(body);
-        let earlier_waits = self.devices.lookups.has_mail(who) || self.is_meeting(who);
+        let earlier_waits = self.devices.lookups.has_mail(who) || self.is_getting_known(who);
         let waits = mail.is_from_server()
             && (earlier_waits
                 || (!is_known || claims_another)
@@ -172,8 +202,8 @@ impl Session {
     }
 
     /// Returns true while a person is looked up to whom another device of this account has written.
-    fn is_meeting(&self, who: &Username) -> bool {
-        self.devices.lookups.under_way.get(who).is_some_and(|lookup| lookup.meets)
+    fn is_getting_known(&self, who: &Username) -> bool {
+        self.devices.lookups.under_way.get(who).is_some_and(|lookup| lookup.makes_known)
     }
 
     /// Looks up a list that a listed device claims to be the newest.
@@ -190,12 +220,12 @@ impl Session {
     }
 
     /// Makes a person known to whom another device of this account has written, with the devices that the server shows.
-    pub(in crate::session) fn meet(&mut self, who: &Username) {
+    pub(in crate::session) fn make_known(&mut self, who: &Username) {
         if self.account.known_key(who).is_none()
             && self.look_up(who)
             && let Some(lookup) = self.devices.lookups.under_way.get_mut(who)
         {
-            lookup.meets = true;
+            lookup.makes_known = true;
         }
     }
 
@@ -249,6 +279,9 @@ impl Session {
             self.job_list_refused(who, reply);
             if self.account.name() == Some(who) {
                 self.own_list_refused(reply);
+            } else if self.will_look_up_again(&mut lookup, reply) {
+                self.devices.lookups.under_way.insert(who.clone(), lookup);
+                return;
             }
             return self.lookup_done(who, lookup, false);
         };
@@ -257,8 +290,8 @@ impl Session {
         let reached = lookup.list.as_ref().map(DeviceList::reference).unwrap_or_default();
         let is_behind = reached.number < newest.number;
         let leads_there = follows && (is_behind || reached == newest);
-        if !leads_there && !lookup.is_anew {
-            let begun = Lookup { list: None, entries: Vec::new(), is_anew: true, ..lookup };
+        if !leads_there && !lookup.from_start {
+            let begun = Lookup { list: None, changes: Vec::new(), from_start: true, ..lookup };
             self.ask_devices(who, None);
             self.devices.lookups.under_way.insert(who.clone(), begun);
         } else if !leads_there {
@@ -273,6 +306,32 @@ impl Session {
                 self.cx.notify(Notice::DeviceListInvalid(who.clone()));
             }
             self.lookup_done(who, lookup, !is_behind);
+        }
+    }
+
+    /// Returns true if a refused lookup is tried again, since mail waits and the server is just busy.
+    fn will_look_up_again(&self, lookup: &mut Lookup, reply: &ServerReply) -> bool {
+        let is_busy = Failure::refused(reply.code, reply.last_line()).is_busy();
+        lookup.refusals += 1;
+        let again = is_busy && !lookup.mail.is_empty() && lookup.refusals < MAX_UNANSWERED;
+        if again {
+            lookup.retry_ms = Some(self.cx.now_ms() + u64::from(lookup.refusals) * INTERVAL_MS);
+        }
+        again
+    }
+
+    /// Tries refused lookups again.
+    pub(super) fn tick_lookups(&mut self) {
+        let now_ms = self.cx.now_ms();
+        let lookups = self.devices.lookups.under_way.iter_mut();
+        let due: Vec<(Username, Option<DeviceList>)> = lookups
+            .filter_map(|(who, lookup)| {
+                lookup.retry_ms.take_if(|due_ms| *due_ms <= now_ms)?;
+                Some((who.clone(), lookup.list.clone()))
+            })
+            .collect();
+        for (who, list) in due {
+            self.ask_devices(&who, list.as_ref());
         }
     }
 
@@ -301,11 +360,13 @@ impl Session {
                 return false;
             };
             lookup.vouches |= known == Some(entry.device);
-            let is_device = |device: &&Device| device.key == entry.device;
             let lists = [before.as_ref(), Some(&list)].into_iter().flatten();
-            let name = lists.flat_map(DeviceList::devices).find(is_device);
-            if let Some(name) = name.map(|device| device.name.clone()) {
-                lookup.entries.push((entry, name));
+            let devices: Vec<&Device> = lists.flat_map(DeviceList::devices).collect();
+            let name_of = |key: &PublicKey| {
+                devices.iter().find(|device| device.key == *key).map(|device| device.name.clone())
+            };
+            if let Some((name, by)) = name_of(&entry.device).zip(name_of(&entry.signer)) {
+                lookup.changes.push(ListedChange { entry, name, by });
             }
             lookup.list = Some(list);
         }
@@ -314,12 +375,14 @@ impl Session {
 
     /// Ends a lookup: judges the list, and lets everything go on that waited for it.
     fn lookup_done(&mut self, who: &Username, lookup: Lookup, is_answered: bool) {
-        let Lookup { list, entries, vouches, meets, mail, claim, introduction, calls, .. } = lookup;
-        let fruitless_ms = &mut self.devices.lookups.fruitless_ms;
+        let Lookup {
+            list, changes, vouches, makes_known, mail, claim, introduction, calls, ..
+        } = lookup;
+        let unchanged_ms = &mut self.devices.lookups.unchanged_ms;
         let is_caused = !mail.is_empty() || !calls.is_empty() || claim.is_some();
-        match entries.is_empty() && is_caused {
-            true => drop(fruitless_ms.insert(who.clone(), self.cx.now_ms())),
-            false => drop(fruitless_ms.remove(who)),
+        match changes.is_empty() && is_caused {
+            true => drop(unchanged_ms.insert(who.clone(), self.cx.now_ms())),
+            false => drop(unchanged_ms.remove(who)),
         }
         let is_own = self.account.name() == Some(who);
         let found = list.filter(|_| is_answered);
@@ -329,13 +392,21 @@ impl Session {
             // One who was verified is not known by devices that came before the verified one.
             false => vouches && !self.is_begun_by_another(who, found.as_ref()),
         };
-        let mut outcome = Outcome { shown: None, is_answered, entries, list: found.clone() };
+        let mut changes = changes;
+        if let (Some(found), Some(held)) = (&found, self.account.list(who)) {
+            // A lookup from the start repeats what is known.
+            let follows = found.hash_of(held.number()) == Some(held.hash());
+            let new = if follows { found.number() - held.number() } else { found.number() };
+            let known = changes.len().saturating_sub(usize::try_from(new).unwrap_or(usize::MAX));
+            changes.drain(..known);
+        }
+        let mut outcome = Outcome { shown: None, is_answered, changes, list: found.clone() };
         if let Some(list) = found {
             let (shown, change) =
                 self.account.take_list(&mut self.cx, who, Found { list, vouches });
             self.record_list(change);
             outcome.shown = Some(shown);
-            if shown == Shown::Older {
+            if shown == Comparison::Older {
                 self.cx.notify(Notice::DeviceListOld(who.clone()));
             }
         } else if is_answered && self.account.list(who).is_some() {
@@ -349,13 +420,13 @@ impl Session {
         {
             self.check_claim(who, claim);
         }
-        let offered = self.account.offered(who).filter(|_| meets);
+        let offered = self.account.offered(who).filter(|_| makes_known);
         if let Some(first) = offered.and_then(|list| list.devices().first()) {
             self.pin(who, first.key);
         }
         if is_own && self.devices.own.will_retry() {
             // Whether these come from an own device is known then.
-            self.devices.own.keep_mail(mail);
+            mail.into_iter().for_each(|mail| self.devices.own.keep_mail(mail));
         } else {
             for mail in mail {
                 self.judge_mail(&mail);
@@ -391,7 +462,7 @@ impl Session {
             Some(_) => Notice::DeviceListsDiffer(who.clone()),
             None => Notice::DeviceListWithheld(who.clone()),
         };
-        let told = &mut self.devices.told;
+        let told = &mut self.devices.warnings.lists;
         let of_one = told.iter().filter(|(about, _)| about == who).count();
         if of_one < MAX_TOLD_OF_ONE
             && told.len() < MAX_TOLD

@@ -1,49 +1,53 @@
-//! The own device list: its beginning, its changes, and the user's commands.
+//! The own device list as the server shows it, and the devices that want to be in it.
 //!
 //! ```text
 //! login ── no list ──▶ CHANGE 1                         listed
-//!       ── a list without this device ──▶ ENROL ──▶ waits until a listed device adds it
+//!       ── a list without this device
+//!             ├─ the key was made for this login ──▶ ENROL ──▶ waits until a listed device adds it
+//!             └─ people may know the key ──▶ the user trusts that list ──▶ ENROL
 //! ```
+//!
+//! ENROL has this device's consent to the list. People who know the key take any list that has it, so a server must
+//! not get one without the user.
 
 use std::net::IpAddr;
 
-use letschat_protocol::code::Code;
-use letschat_protocol::devices::{
-    Change, ConsentStatement, DeviceCode, DeviceEntry, DeviceList, DeviceName,
-};
+use letschat_protocol::devices::{Change, ConsentStatement, DeviceCode, DeviceList, DeviceName};
 use letschat_protocol::dialogue::{
-    AccountKeys, Enrolling, Reply as ServerReply, Request as ServerRequest, Secret,
+    AccountKeys, Enrolling, Reply as ServerReply, Request as ServerRequest,
 };
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
-use super::lookup::Outcome;
+use super::OtherList;
+use super::changes::{ChangeKind, OwnChange};
+use super::lookup::{ListedChange, MAX_PARKED, Outcome};
 use crate::event::{DeviceChange, Event, fingerprint, format_rfc3339};
 use crate::failure::Failure;
 use crate::notice::Notice;
-use crate::session::account::Shown;
+use crate::session::account::Comparison;
 use crate::session::backoff::{Backoff, SOON};
 use crate::session::context::Context;
 use crate::session::mail::Incoming;
 use crate::session::server::Expected;
 use crate::session::{OwnDevice, Reply, RequestId, Session, WaitingDevice};
 
-/// The most devices that wait to be listed.
+/// The most devices that wait to be listed, and as many that are not listed and do not wait.
 const MAX_ENROLLING: usize = 8;
-/// The attempts at a change while other devices change the list too.
-const MAX_ATTEMPTS: u8 = 3;
-/// The shortest part of a key's fingerprint that names a device.
-const MIN_DIGITS: usize = 4;
+/// The time in which a device that logs in says that it wants to be listed.
+const ENROLMENT_MS: u64 = 5_000;
 
 /// The state of the own devices.
 #[derive(Debug, Default)]
 pub(super) struct OwnDevices {
     /// The devices that want to be listed.
-    enrolling: Vec<Enrolling>,
+    pub(super) enrolling: Vec<Enrolling>,
+    /// The devices that have logged in without being listed.
+    unlisted: Vec<UnlistedLogin>,
     /// The change under way.
-    change: Option<OwnChange>,
+    pub(super) change: Option<OwnChange>,
     /// True if this device has told the others that it wants to be listed.
-    has_enrolled: bool,
+    pub(super) has_enrolled: bool,
     /// The time at which the own list is looked up again, since the server was busy.
     retry_ms: Option<u64>,
     backoff: Backoff,
@@ -51,23 +55,13 @@ pub(super) struct OwnDevices {
     mail: Vec<Incoming>,
 }
 
-/// A change of the own list by this device.
+/// A device that has logged in to the account, is not listed, and has not asked to be.
 #[derive(Debug)]
-struct OwnChange {
-    /// The user's request, or `None` for the first list.
-    request: Option<RequestId>,
-    what: What,
-    attempts: u8,
-    /// The list that the entry makes.
-    next: Option<DeviceList>,
-}
-
-#[derive(Debug, Clone)]
-enum What {
-    Begin,
-    Add(Box<Enrolling>),
-    Remove(PublicKey, DeviceName),
-    Recover(Secret),
+struct UnlistedLogin {
+    device: PublicKey,
+    address: IpAddr,
+    /// The time at which the user is told, if that is not done.
+    due_ms: Option<u64>,
 }
 
 impl OwnDevices {
@@ -75,8 +69,16 @@ impl OwnDevices {
         self.retry_ms.is_some()
     }
 
-    pub(super) fn keep_mail(&mut self, mail: Vec<Incoming>) {
-        self.mail = mail;
+    /// Returns true if mail waits, so that later mail has to.
+    pub(super) fn keeps_mail(&self) -> bool {
+        self.will_retry() && !self.mail.is_empty()
+    }
+
+    /// Keeps mail until the own list is looked up again. The next login delivers others again.
+    pub(super) fn keep_mail(&mut self, mail: Incoming) {
+        if self.mail.len() < MAX_PARKED {
+            self.mail.push(mail);
+        }
     }
 
     pub(super) fn take_mail(&mut self) -> Vec<Incoming> {
@@ -84,7 +86,7 @@ impl OwnDevices {
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.retry_ms
+        self.unlisted.iter().filter_map(|one| one.due_ms).chain(self.retry_ms).min()
     }
 
     /// Fails the user's request, since the link to the server has ended.
@@ -98,38 +100,74 @@ impl OwnDevices {
 impl Session {
     /// Handles the own list as the server shows it.
     pub(super) fn own_list_shown(&mut self, outcome: Outcome) {
-        let Outcome { shown, is_answered, entries, list } = outcome;
+        let Outcome { shown, is_answered, changes, list } = outcome;
         if !is_answered {
+            self.account.take_key_is_new();
             return self.retry_change(false);
         }
         self.devices.own.backoff = Backoff::default();
+        let is_listed = self.account.own_list().is_some();
+        let key_is_new = self.account.take_key_is_new();
+        let holds_none = self.account.name().is_some_and(|own| self.account.list(own).is_none());
         match (shown, list) {
-            (None, _) if self.account.own_list().is_none() => {
-                self.begin_change(None, What::Begin);
+            (None, _) if holds_none => self.begin_change(None, ChangeKind::Begin),
+            (Some(Comparison::Held), Some(_)) if is_listed => {
+                self.note_listed(&changes);
+                self.tell_changes(&changes);
             }
-            (Some(Shown::Held), Some(_)) if self.account.own_list().is_some() => {
-                if let Some(list) = self.account.own_list() {
-                    self.devices.own.enrolling.retain(|one| !list.contains(&one.device));
-                }
-                self.tell_changes(&entries);
-                if std::mem::take(&mut self.devices.own.has_enrolled) {
-                    self.cx.notify(Notice::DeviceListed);
-                }
-            }
-            // The list is held, or was never held: this device is not in it.
-            (Some(Shown::Held | Shown::Other), Some(list)) if self.account.own_list().is_none() => {
+            // This device was removed, or the user has trusted this list.
+            (Some(Comparison::Held), Some(list)) => self.enrol(&list),
+            (Some(Comparison::Other), Some(list)) if holds_none && key_is_new => {
+                self.hold_own_list(list.clone());
                 self.enrol(&list);
             }
-            // Only the user knows whether another device has begun a new list.
-            (Some(Shown::Other), Some(_)) => self.cx.notify(Notice::DeviceListReplaced),
+            // Only the user knows whether another device has begun this list.
+            (Some(Comparison::Other), Some(list)) => self.tell_other_list(&list),
             _ => {}
         }
         self.retry_change(true);
     }
 
+    /// Notes that this device is in the list.
+    fn note_listed(&mut self, changes: &[ListedChange]) {
+        let own = self.account.key();
+        let is_added = changes.iter().any(|change| {
+            own == Some(change.entry.device) && matches!(change.entry.change, Change::Add { .. })
+        });
+        let Some(list) = self.account.own_list() else {
+            return;
+        };
+        self.devices.own.enrolling.retain(|one| !list.contains(&one.device));
+        self.devices.own.unlisted.retain(|one| !list.contains(&one.device));
+        if std::mem::take(&mut self.devices.own.has_enrolled) || is_added {
+            let others = list.devices().iter().filter(|device| own != Some(device.key));
+            let others = others.map(|device| device.name.clone()).collect();
+            self.cx.notify(Notice::DeviceListed(others));
+            self.mail.note_listed();
+        }
+    }
+
+    /// Tells the user, once, of a list of the account that this device does not join by itself.
+    fn tell_other_list(&mut self, list: &DeviceList) {
+        let earlier = self.devices.warnings.other_list;
+        if earlier.is_some_and(|earlier| earlier.hash == list.hash()) {
+            return;
+        }
+        // A user who is about to trust an earlier one could overlook this one.
+        self.show_other_list(list, earlier.is_none());
+    }
+
+    fn show_other_list(&mut self, list: &DeviceList, is_shown: bool) {
+        if let Some(own) = self.account.name().cloned() {
+            self.devices.warnings.other_list = Some(OtherList { hash: list.hash(), is_shown });
+            let devices = list.devices().to_vec();
+            self.cx.notify(Notice::DeviceListReplaced { own, devices });
+        }
+    }
+
     /// Looks up the own list again in a while, if the server is just busy. What is missing then is begun again: the list
     /// itself, or the wish to be in it.
-    fn look_after_list_later(&mut self, reply: &ServerReply) {
+    pub(super) fn look_after_list_later(&mut self, reply: &ServerReply) {
         if !Failure::refused(reply.code, reply.last_line()).is_busy() {
             return;
         }
@@ -153,18 +191,30 @@ impl Session {
         {
             self.look_up(&own);
         }
+        let unlisted = self.devices.own.unlisted.iter_mut();
+        let due: Vec<(PublicKey, IpAddr)> = unlisted
+            .filter_map(|one| {
+                one.due_ms.take_if(|due_ms| *due_ms <= now_ms)?;
+                Some((one.device, one.address))
+            })
+            .collect();
+        for (device, address) in due {
+            self.tell_unlisted(&device, &address);
+        }
     }
 
     /// Tells the changes that other devices have made since.
-    fn tell_changes(&mut self, entries: &[(DeviceEntry, DeviceName)]) {
+    fn tell_changes(&mut self, changes: &[ListedChange]) {
         let own = self.account.key();
         // A device that has just been added need not hear how the list came about.
-        if entries.iter().any(|(entry, _)| own == Some(entry.device)) {
-            return;
-        }
-        for (entry, name) in entries.iter().filter(|(entry, _)| own != Some(entry.signer)) {
+        let is_own = |change: &ListedChange| own == Some(change.entry.device);
+        let told = changes.iter().rposition(is_own).map_or(0, |place| place + 1);
+        for ListedChange { entry, name, by } in &changes[told..] {
+            if own == Some(entry.signer) {
+                continue;
+            }
             let change = match entry.change {
-                Change::Add { .. } => DeviceChange::Added,
+                Change::Begin { .. } | Change::Add { .. } => DeviceChange::Added,
                 Change::Remove => DeviceChange::Removed,
             };
             self.cx.tell(Event::DeviceChanged {
@@ -172,18 +222,43 @@ impl Session {
                 name: name.clone(),
                 change,
                 by: fingerprint(&entry.signer),
+                by_name: by.clone(),
             });
         }
     }
 
-    /// Gives up the own list for another one that the server has shown. Returns false if there is none.
-    pub(in crate::session) fn trust_own_list(&mut self, own: &Username) -> bool {
-        if self.account.offered(own).is_none() {
-            return false;
+    /// Holds the other list of the own account that the server offers. Returns false if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the user has to look at it first.
+    pub(in crate::session) fn trust_own_list(&mut self, own: &Username) -> Result<bool, Failure> {
+        let Some(list) = self.account.offered(own).cloned() else {
+            return Ok(false);
+        };
+        let shown = OtherList { hash: list.hash(), is_shown: true };
+        if self.devices.warnings.other_list != Some(shown) {
+            self.show_other_list(&list, true);
+            return Err(Failure::OwnListNotShown);
         }
-        let change = self.account.drop_list(own);
-        self.record_list(change);
-        self.look_up(own)
+        self.hold_own_list(list);
+        self.look_up(own);
+        Ok(true)
+    }
+
+    fn hold_own_list(&mut self, list: DeviceList) {
+        if let Some(own) = self.account.name().cloned() {
+            let change = self.account.hold_list(&mut self.cx, &own, list);
+            self.record_list(Some(change));
+        }
+    }
+
+    /// Returns the name of this device: that of the own list, if it is in it.
+    pub(in crate::session) fn own_device_name(&self) -> DeviceName {
+        let own = self.account.key();
+        let devices = self.account.own_list().map_or(&[][..], DeviceList::devices);
+        let listed = devices.iter().find(|device| own == Some(device.key));
+        listed.map_or_else(|| self.cx.config().device_name.clone(), |device| device.name.clone())
     }
 
     /// Asks the other devices to list this one, and tells the user its code.
@@ -229,9 +304,14 @@ impl Session {
         }
         if !device.verifies(consent, &statement) {
             // The server shows that device another list, or it is none of this account.
-            return self.cx.notify(Notice::DeviceConsentInvalid);
+            let warned = &mut self.devices.warnings.consents;
+            if warned.len() < MAX_ENROLLING && warned.insert(*device) {
+                self.cx.notify(Notice::DeviceConsentInvalid);
+            }
+            return self.device_unlisted(*device, *address);
         }
         let (key, address, name) = (fingerprint(device), address.to_string(), name.clone());
+        self.devices.own.unlisted.retain(|other| other.device != enrolling.device);
         let known = &mut self.devices.own.enrolling;
         let is_new = !known.iter().any(|other| other.device == enrolling.device);
         known.retain(|other| other.device != enrolling.device);
@@ -240,195 +320,40 @@ impl Session {
         }
         known.push(enrolling);
         if is_new {
-            self.cx.tell(Event::DeviceWaiting { key, address, name });
+            self.cx.tell(Event::DeviceWaiting { key, address, name: Some(name) });
         }
     }
 
-    fn begin_change(&mut self, request: Option<RequestId>, what: What) {
-        if self.devices.own.change.is_some() {
-            if let Some(id) = request {
-                self.cx.fail(id, Failure::DeviceChangeUnderWay);
-            }
-            return;
-        }
-        let change = OwnChange { request, what, attempts: 0, next: None };
-        self.devices.own.change = Some(change);
-        self.send_change();
-    }
-
-    /// Signs the change for the newest list and sends it.
-    fn send_change(&mut self) {
-        let (Some(account), Some(server), Some(change)) =
-            (self.account.opened(), self.server.fingerprint(), &mut self.devices.own.change)
-        else {
-            return;
-        };
-        let (identity, place) = (&account.identity, (&server, &account.username));
-        let name = self.cx.config().device_name.clone();
-        let held = self.account.own_list();
-        let (list, entry) = match &change.what {
-            What::Begin | What::Recover(_) => (None, DeviceEntry::first(identity, place, name)),
-            What::Add(added) => {
-                let Enrolling { device, name, consent, .. } = &**added;
-                let change = Change::Add { name: name.clone(), consent: *consent };
-                (held, DeviceEntry::sign(identity, place, held, *device, change))
-            }
-            What::Remove(device, _) => {
-                (held, DeviceEntry::sign(identity, place, held, *device, Change::Remove))
-            }
-        };
-        let next = DeviceList::after(list, place, &entry);
-        let number = list.map_or(0, DeviceList::number) + 1;
-        change.attempts += 1;
-        match next {
-            Ok(next) => change.next = Some(next),
-            Err(why) => return self.end_change(Err(Failure::ListInvalid(why))),
-        }
-        let entry = Box::new(entry);
-        let request = match &change.what {
-            What::Recover(password) => ServerRequest::Recover { entry, password: password.clone() },
-            What::Begin | What::Add(_) | What::Remove(..) => {
-                ServerRequest::Change { number, entry }
-            }
-        };
-        self.server.ask(&mut self.cx, request, Expected::ListChange);
-    }
-
-    /// Handles the server's answer to a change.
-    pub(in crate::session) fn change_answered(&mut self, reply: &ServerReply) {
-        let Some(change) = &mut self.devices.own.change else {
-            return;
-        };
-        if reply.code == Code::ListChanged && change.attempts < MAX_ATTEMPTS {
-            // Another device was first. The change follows its list.
-            change.next = None;
-            if let Some(own) = self.account.name().cloned() {
-                self.look_up(&own);
-            }
-            return;
-        }
-        if !reply.code.is_success() {
-            if matches!(change.what, What::Begin) {
-                self.look_after_list_later(reply);
-            }
-            return self.end_change(Err(Failure::refused(reply.code, reply.last_line())));
-        }
-        let next = change.next.take();
-        if let (Some(next), Some(own)) = (next, self.account.name().cloned()) {
-            let recorded = self.account.hold_list(&mut self.cx, &own, next);
-            self.record_list(Some(recorded));
-        }
-        self.end_change(Ok(()));
-    }
-
-    /// Tries a change again after the newest list has been shown.
-    fn retry_change(&mut self, is_answered: bool) {
-        let Some(change) = &self.devices.own.change else {
-            return;
-        };
-        if change.next.is_some() {
-            return;
-        }
-        let list = self.account.own_list();
-        let is_done = match (&change.what, list) {
-            _ if !is_answered => return self.end_change(Err(Failure::NotUnderstood)),
-            // Another device has begun the list.
-            (What::Begin, _) => true,
-            (What::Add(added), Some(list)) => list.contains(&added.device),
-            (What::Remove(device, _), Some(list)) => !list.contains(device),
-            (What::Recover(_), _) => false,
-            (What::Add(_) | What::Remove(..), None) => {
-                return self.end_change(Err(Failure::DeviceUnlisted));
-            }
-        };
-        match is_done {
-            true => self.end_change(Ok(())),
-            false => self.send_change(),
-        }
-    }
-
-    fn end_change(&mut self, result: Result<(), Failure>) {
-        let Some(OwnChange { request, what, .. }) = self.devices.own.change.take() else {
-            return;
-        };
-        if let (true, Some(own)) = (result.is_ok(), self.account.name().cloned()) {
-            // Copies of own messages go to the devices of the new list alone.
-            self.forget_keys(&own);
-        }
-        match (&what, &result) {
-            (What::Add(added), Ok(())) => {
-                self.devices.own.enrolling.retain(|other| other.device != added.device);
-                self.share_everybody();
-            }
-            (What::Recover(_), Ok(())) => self.devices.own.has_enrolled = false,
-            _ => {}
-        }
-        let Some(id) = request else {
-            return;
-        };
-        let reply = result.map(|()| match what {
-            What::Add(added) => {
-                Reply::DeviceAdded { name: added.name.to_string(), key: fingerprint(&added.device) }
-            }
-            What::Remove(device, name) => {
-                Reply::DeviceRemoved { name: name.to_string(), key: fingerprint(&device) }
-            }
-            What::Begin | What::Recover(_) => Reply::Done {},
-        });
-        self.cx.reply(id, reply);
-        self.post_next();
-    }
-
-    /// Adds the waiting device with this code to the list.
-    pub(in crate::session) fn approve_device(&mut self, id: RequestId, code: &str) {
-        let (Some(account), Some(server)) = (self.account.opened(), self.server.fingerprint())
-        else {
-            return self.cx.fail(id, Failure::NotLoggedIn);
-        };
-        let Ok(code) = code.parse::<DeviceCode>() else {
-            return self.cx.fail(id, Failure::NotADeviceCode);
-        };
-        if self.account.own_list().is_none() {
-            return self.cx.fail(id, Failure::DeviceUnlisted);
-        }
-        let has_code =
-            |one: &&Enrolling| DeviceCode::of(&server, &account.username, &one.device) == code;
-        match self.devices.own.enrolling.iter().find(has_code).cloned() {
-            Some(found) => self.begin_change(Some(id), What::Add(Box::new(found))),
-            None => self.cx.fail(id, Failure::NoDeviceWaits),
-        }
-    }
-
-    /// Removes a device, named by its name or by the beginning of its key's fingerprint.
-    pub(in crate::session) fn remove_device(&mut self, id: RequestId, word: &str) {
+    /// Handles the login of a device that is not listed. The user is told unless it soon asks to be.
+    pub(in crate::session) fn device_unlisted(&mut self, device: PublicKey, address: IpAddr) {
+        let due_ms = Some(self.cx.now_ms() + ENROLMENT_MS);
         let Some(list) = self.account.own_list() else {
-            return self.cx.fail(id, Failure::DeviceUnlisted);
+            return;
         };
-        let digits: String = word.chars().filter(|c| !c.is_whitespace()).collect();
-        let digits = digits.to_ascii_lowercase();
-        let is_meant = |key: &PublicKey| {
-            let is_prefix = |text: String| digits.len() >= MIN_DIGITS && text.starts_with(&digits);
-            is_prefix(fingerprint(key)) || is_prefix(key.to_string())
-        };
-        let meant: Vec<(PublicKey, DeviceName)> = list
-            .devices()
-            .iter()
-            .filter(|device| device.name.as_str() == word || is_meant(&device.key))
-            .map(|device| (device.key, device.name.clone()))
-            .collect();
-        match &meant[..] {
-            [(key, name)] => self.begin_change(Some(id), What::Remove(*key, name.clone())),
-            [] => self.cx.fail(id, Failure::NoSuchDevice(word.to_owned())),
-            _ => self.cx.fail(id, Failure::WhichDevice(word.to_owned())),
+        let OwnDevices { enrolling, unlisted, .. } = &mut self.devices.own;
+        let is_known = list.contains(&device)
+            || enrolling.iter().any(|one| one.device == device)
+            || unlisted.iter().any(|one| one.device == device);
+        if is_known {
+            return;
+        }
+        let excess = (unlisted.len() == MAX_ENROLLING).then(|| unlisted.remove(0));
+        unlisted.push(UnlistedLogin { device, address, due_ms });
+        if let Some(UnlistedLogin { device, address, due_ms: Some(_) }) = excess {
+            self.tell_unlisted(&device, &address);
         }
     }
 
-    /// Begins a new list with this device alone, since the others are lost.
-    pub(in crate::session) fn recover_devices(&mut self, id: RequestId, password: Secret) {
-        if password.0.contains('\n') {
-            return self.cx.fail(id, Failure::PasswordWithLineEnd);
-        }
-        self.begin_change(Some(id), What::Recover(password));
+    fn tell_unlisted(&mut self, device: &PublicKey, address: &IpAddr) {
+        let (key, address) = (fingerprint(device), address.to_string());
+        self.cx.tell(Event::DeviceWaiting { key, address, name: None });
+    }
+
+    /// Returns false if the account has a list, as far as is known, that this device is not in.
+    pub(in crate::session) fn is_listed(&self) -> bool {
+        let own = self.account.name();
+        let list = own.and_then(|own| self.account.offered(own).or(self.account.list(own)));
+        list.zip(self.account.key()).is_none_or(|(list, own)| list.contains(&own))
     }
 
     /// Lists the own devices. The server knows when each was used last.
@@ -454,7 +379,7 @@ impl Session {
     fn own_devices(&self, keys: &AccountKeys) -> Reply {
         let own = self.account.key();
         let name = self.account.name();
-        let list = name.and_then(|name| self.account.list(name));
+        let list = name.and_then(|name| self.account.offered(name).or(self.account.list(name)));
         let used = |key: &PublicKey| {
             let keys = keys.devices.iter().find(|keys| keys.device == *key);
             keys.and_then(|keys| keys.used_ms).map(format_rfc3339)
@@ -470,10 +395,8 @@ impl Session {
             key: fingerprint(&one.device),
             address: IpAddr::to_string(&one.address),
         });
-        let is_listed = list.zip(own).is_none_or(|(list, own)| list.contains(&own))
-            && !self.devices.own.has_enrolled;
         let code = match (self.server.fingerprint(), name, own) {
-            (Some(server), Some(name), Some(own)) if !is_listed => {
+            (Some(server), Some(name), Some(own)) if self.devices.own.has_enrolled => {
                 Some(DeviceCode::of(&server, name, &own).to_string())
             }
             _ => None,

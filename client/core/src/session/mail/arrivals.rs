@@ -35,6 +35,8 @@ pub(super) struct Arrivals {
     record_due_ms: Option<u64>,
     /// The direct chats that ended in this run while front ends still displayed their messages.
     ended_chats: Vec<EndedChat>,
+    /// The streams with an expected gap: this device was not listed meanwhile.
+    interrupted: BTreeSet<Stream>,
 }
 
 /// A delivery, to be acknowledged to whoever delivered it.
@@ -158,6 +160,9 @@ impl Arrivals {
     /// Returns the number of messages that are missing between a message and the one with the highest number before it.
     /// Returns 0 if none of the conversation is known: its author may have begun it with another device.
     pub(super) fn missing_before(&self, stream: &Stream, number: u64) -> u64 {
+        if self.interrupted.contains(stream) {
+            return 0;
+        }
         let recorded = self.recorded.get(stream).and_then(Watermark::highest);
         let told = self.displaying.values().chain(&self.displayed);
         let told = told.filter(|arrival| arrival.stream == *stream).map(|arrival| arrival.number);
@@ -165,8 +170,15 @@ impl Arrivals {
         last.map_or(0, |last| number.saturating_sub(last + 1))
     }
 
+    /// Notes that this device is listed from now on: it does not miss what was sent before.
+    pub(super) fn note_listed(&mut self) {
+        let told = self.displaying.values().chain(&self.displayed).map(|arrival| &arrival.stream);
+        self.interrupted.extend(self.recorded.keys().chain(told).cloned());
+    }
+
     /// Notes that a message is told to the front ends. Returns the count for their confirmation.
     pub(super) fn tell(&mut self, arrival: Arrival) -> u64 {
+        self.interrupted.remove(&arrival.stream);
         self.told += 1;
         self.displaying.insert(self.told, arrival);
         self.told

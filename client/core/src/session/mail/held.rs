@@ -8,7 +8,7 @@ use letschat_protocol::username::Username;
 use crate::mail::{Held, Stream};
 
 /// The most people whose messages are held.
-pub(super) const MAX_PEOPLE: usize = 16;
+pub(super) const MAX_STRANGERS: usize = 16;
 /// The most held messages of one person.
 pub(super) const MAX_OF_ONE: usize = 3;
 
@@ -50,7 +50,7 @@ impl HeldMessages {
     /// it.
     pub(super) fn add(&mut self, held: Held, is_in_its_list: bool) -> bool {
         let has_room = match self.device(&held.from) {
-            None => self.people.len() < MAX_PEOPLE,
+            None => self.people.len() < MAX_STRANGERS,
             Some(device) => {
                 let count = self.messages.iter().filter(|other| other.from == held.from).count();
                 (device == held.stream.device || is_in_its_list) && count < MAX_OF_ONE
@@ -101,7 +101,7 @@ mod tests {
             let who = format!("user{}", n % 100);
             messages.add(held(&who, (n % 100) as u8, *n), false)
         });
-        assert_eq!(kept.count(), MAX_PEOPLE * MAX_OF_ONE);
+        assert_eq!(kept.count(), MAX_STRANGERS * MAX_OF_ONE);
     }
 
     #[test]

@@ -89,6 +89,11 @@ impl Mail {
         self.held.device(who)
     }
 
+    /// Notes that this device is listed from now on.
+    pub(super) fn note_listed(&mut self) {
+        self.arrivals.note_listed();
+    }
+
     /// Returns true if a change of a failed record still holds. Updates that of a stream.
     fn is_still_true(&self, change: &mut MailChange) -> bool {
         match change {

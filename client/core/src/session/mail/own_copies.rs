@@ -55,7 +55,7 @@ impl Session {
             Verdict::New => {}
         }
         // The user knows that person, although this device does not yet.
-        self.meet(&to);
+        self.make_known(&to);
         let arrival = Arrival {
             stream,
             number,

@@ -124,17 +124,20 @@ impl Session {
             Delivery::Peer(..) => None,
         };
         let delivery = (mail.delivery, receipt_to);
+        let is_known = self.account.key_state(&body.sender, &body.device).is_known();
+        if is_known {
+            // Earlier ones may wait although their device is known by now, and this one among them.
+            self.release_held(&body.sender);
+        }
         match self.mail.arrivals.judge((&stream, number), delivery, chat) {
             Verdict::Recorded => return self.arrived_again(mail, body),
             Verdict::Pending => return,
             Verdict::InChat => return self.mail_in_chat(mail),
             Verdict::New => {}
         }
-        if !self.account.key_state(&body.sender, &body.device).is_known() {
+        if !is_known {
             return self.hold(mail, body, stream, number, text);
         }
-        // Earlier ones may wait although their device is known by now.
-        self.release_held(&body.sender);
         let count = self.mail.arrivals.missing_before(&stream, number);
         // Messages to everyone skip people whom the author did not know, so gaps are normal.
         if count > 0 && !stream.is_chat() && conversation != ConversationId::Everyone {
@@ -384,6 +387,8 @@ impl Session {
             return Ok(());
         };
         if self.account.key_state(who, &device) == KeyState::Changed {
+            // It may be a new device all the same, if the server was busy when the message came.
+            self.look_up(who);
             return Err(self.account.show_offer(who, device, false));
         }
         self.pin(who, device);

@@ -38,6 +38,7 @@ impl Session {
                 }
             }
             Notice::Enrolling(enrolling) => self.device_enrolling(enrolling),
+            Notice::Unlisted { device, address } => self.device_unlisted(device, address),
             Notice::Say(text) => self.cx.notify(notice::Notice::ServerSays(text)),
             Notice::Closing(why) => self.server_down(LinkEnd::Closed(why)),
         }

@@ -30,7 +30,7 @@ impl Chain {
     /// Returns the list of one device.
     fn begin(account: &'static str, seed: u8) -> Chain {
         let place = (&server_key(), &name(account));
-        let entry = DeviceEntry::first(&identity(seed), place, DeviceName::like("laptop"));
+        let entry = DeviceEntry::first(&identity(seed), place, DeviceName::like("laptop"), 7);
         let list = DeviceList::after(None, place, &entry).unwrap();
         Chain { account, entries: vec![entry], list }
     }
@@ -100,12 +100,24 @@ impl TestSession {
         self.put(Input::Server(FromServer::Reply(reply)))
     }
 
-    /// Logs alice in at a server that shows this list of hers, or none.
+    /// Logs alice in by a new key, at a server that shows this list of hers, or none.
     fn with_list(own: Option<&Chain>) -> (TestSession, Vec<Effect>) {
+        TestSession::with_list_and_key(own, false)
+    }
+
+    /// The same by a key that was accepted before, or not.
+    fn with_list_and_key(own: Option<&Chain>, has_key: bool) -> (TestSession, Vec<Effect>) {
+        let none = DeviceEntries::default().to_reply();
+        TestSession::with_answer(own.map_or(none, |chain| chain.after(0)), has_key)
+    }
+
+    /// The same, with this answer to DEVICES.
+    fn with_answer(answer: ServerReply, has_key: bool) -> (TestSession, Vec<Effect>) {
         let mut client = TestSession::new(None);
-        client.ask(log_in(Some("alice")));
+        let (username, password) = (Some("alice".into()), Some(Secret("correct horse".into())));
+        client.ask(Request::Login { username, password, take: false });
         client.reach();
-        client.open_account();
+        client.open_account_with(BTreeMap::new(), has_key);
         let welcome = Welcome {
             username: name("alice"),
             session: SessionId(1),
@@ -115,8 +127,7 @@ impl TestSession {
             address: "10.0.0.1".parse().unwrap(),
         };
         client.replied(welcome.to_reply());
-        let none = DeviceEntries::default().to_reply();
-        let mut effects = client.replied(own.map_or(none, |chain| chain.after(0)));
+        let mut effects = client.replied(answer);
         effects.extend(client.server(Code::Ok, "published"));
         (client, effects)
     }
@@ -324,16 +335,18 @@ fn server_that_never_shows_a_list_is_caught() {
     let newest = known.clone().add(2, 3);
     let mut told = Vec::new();
     for number in 1..=3 {
-        let effects = client.mail_from(number, newest.text(2, number, "hi"));
-        // Whatever is asked for, the server is busy.
-        let mut asked = effects.iter().filter(|e| matches!(e, Effect::SendServer(_))).count();
-        while asked > 0 {
-            let effects = client.server(Code::StoreUnavailable, "try again in a moment");
+        let mut effects = client.mail_from(number, newest.text(2, number, "hi"));
+        // Whatever is asked for, the server is busy. A lookup is tried again.
+        let asks = |effect: &Effect| matches!(effect, Effect::SendServer(_));
+        while effects.iter().any(asks) {
+            let asked = std::mem::take(&mut effects).into_iter().filter(asks).count();
+            for _ in 0..asked {
+                effects.extend(client.server(Code::StoreUnavailable, "try again in a moment"));
+            }
             told.extend(notices(&effects));
-            asked += effects.iter().filter(|e| matches!(e, Effect::SendServer(_))).count();
-            asked -= 1;
+            client.now.boot_ms += 2_000;
+            effects.extend(client.put(Input::Tick));
         }
-        client.now.boot_ms += 5_000;
     }
     assert_eq!(told, [NoticeCode::DeviceListWithheld]);
 }
@@ -447,4 +460,34 @@ fn endless_missing_devices_end_the_attempts() {
         }
         client.replied(bob.keys(&[2], client.now));
     }
+}
+
+#[test]
+fn message_that_goes_straight_is_delivered_once() {
+    let bob = Chain::begin("bob", 2);
+    let mut client = TestSession::listed();
+    let chat = client.chat_with("bob", 2);
+    client.put(Input::Peer { link: chat, message: PeerMessage::Bye });
+    client.writes_to(&bob, &[2]);
+    // A second device was left out. Before it gets its copy, the server goes away.
+    let items = [format!("bob {} pushed", key(2)), format!("bob {} missing", key(3))];
+    client.replied(ServerReply::long(Code::Ok, items, "1 2".into()));
+    let mut effects = client.put(Input::ServerLost);
+    let mut deliveries = 0;
+    for _ in 0..20 {
+        for effect in std::mem::take(&mut effects) {
+            effects.extend(match effect {
+                Effect::DialPeer { link, .. } => client.put(Input::PeerDialled { link }),
+                Effect::SendPeer { link, message: PeerMessage::Deliver { body } } => {
+                    deliveries += 1;
+                    let id = Body::verify(&body, &server_key()).unwrap().message_id();
+                    client.put(Input::Peer { link, message: PeerMessage::Delivered { id } })
+                }
+                _ => Vec::new(),
+            });
+        }
+        client.now.boot_ms += 500;
+        effects.extend(client.put(Input::Tick));
+    }
+    assert_eq!((deliveries, client.disk.stored().outbox.len()), (1, 0));
 }

@@ -181,7 +181,7 @@ impl TestSession {
         let peers = self.session.peers();
         next.ask(log_in(Some("alice")));
         next.reach();
-        next.open_account_with(peers);
+        next.open_account_with(peers, true);
         next.welcome();
         *self = next;
     }

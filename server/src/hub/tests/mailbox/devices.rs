@@ -12,7 +12,7 @@ fn account(name: &str) -> Username {
 
 fn first(name: &str, seed: u8) -> DeviceEntry {
     let laptop = DeviceName::like("laptop");
-    DeviceEntry::first(&identity(seed), (&server_key(), &account(name)), laptop)
+    DeviceEntry::first(&identity(seed), (&server_key(), &account(name)), laptop, seed.into())
 }
 
 fn list(name: &str, entries: &[DeviceEntry]) -> DeviceList {
@@ -184,8 +184,9 @@ fn keys_are_those_of_listed_devices() {
 }
 
 #[test]
-fn request_reaches_the_device_that_was_active_last() {
-    let (mut office, laptop, desktop, _) = Office::with_two("alice", (1, 2));
+fn request_reaches_the_device_that_was_used_last() {
+    let (mut office, laptop, desktop, one) = Office::with_two("alice", (1, 2));
+    assert_eq!(office.change(laptop, 2, change("alice", &one, 1, 2, true)), "ok");
     let bob = office.device("bob", 4);
     let reached = |office: &mut Office| {
         office.pass(1_000);
@@ -198,14 +199,144 @@ fn request_reaches_the_device_that_was_active_last() {
         office.ask(active, &Request::Active);
         assert_eq!(reached(&mut office), key(seed));
     }
-    // One that waits to be listed is reached only if there is no other.
-    let consent = first("alice", 2).signature;
+    // A copy that is shown on the other one does not count as its use.
+    office.has_prekey("alice", 2);
+    assert_eq!(office.post(laptop, 1, &[("alice", 2)], 50), [Outcome::Pushed]);
     office.pass(1_000);
-    office.ask(desktop, &Request::Enrol { name: DeviceName::like("desktop"), consent });
-    office.ask(desktop, &Request::Active);
+    let numbers = office.numbers(desktop);
+    office.ask(desktop, &acknowledge(&numbers));
     assert_eq!(reached(&mut office), key(1));
-    office.leaves(laptop);
+    // Neither do its receipt and what it tells the own devices, but a message does.
+    office.has_prekey("bob", 4);
+    office.post(desktop, 2, &[("bob", 4)], 50);
+    office.post(desktop, 3, &[("alice", 1)], 50);
+    assert_eq!(reached(&mut office), key(1));
+    office.post(desktop, 4, &[("bob", 4)], 50);
     assert_eq!(reached(&mut office), key(2));
+}
+
+#[test]
+fn unlisted_device_is_reached_only_if_there_is_no_other() {
+    let (mut office, laptop, desktop, _) = Office::with_two("alice", (1, 2));
+    let (bob, key) = (office.device("bob", 4), |seed| identity(seed).public_key().to_string());
+    let late = office.device("alice", 3);
+    for active in [desktop, late] {
+        office.pass(1_000);
+        office.ask(active, &Request::Active);
+        let reply = office.ask(bob, &Request::Connect { who: "alice".into() });
+        assert_eq!(reply.field::<String>(3).unwrap(), key(1));
+    }
+    office.leaves(laptop);
+    let reply = office.ask(bob, &Request::Connect { who: "alice".into() });
+    assert_eq!(reply.field::<String>(3).unwrap(), key(3));
+}
+
+#[test]
+fn login_of_an_unlisted_device_is_told_to_the_others() {
+    let mut office = Office::new();
+    let (laptop, early) = (office.device("alice", 1), office.device("alice", 2));
+    let told = |office: &mut Office, to| {
+        let told: Vec<_> = office
+            .notices(to)
+            .into_iter()
+            .filter_map(|notice| match notice {
+                Notice::Unlisted { device, .. } => Some(device),
+                _ => None,
+            })
+            .collect();
+        office.effects.clear();
+        told
+    };
+    // One that was here before the list began.
+    assert_eq!(office.change(laptop, 1, first("alice", 1)), "ok");
+    assert_eq!(told(&mut office, laptop), [identity(2).public_key()]);
+    // One that comes later, by key or by password.
+    let username = account("alice");
+    let key = identity(3).public_key();
+    assert_eq!(office.store.admit(&username, "phc", Some(&key), 1).unwrap(), Verdict::Unlisted);
+    let late = office.server.arrive("10.0.0.1");
+    office.server.secure(late);
+    office.server.say(late, &Request::Hello);
+    office.server.key_login_with(late, "alice", 3, true, Verdict::Unlisted);
+    assert_eq!(
+        notices(&office.server.effects, laptop),
+        [Notice::Unlisted { device: key, address: "10.0.0.1".parse().unwrap() }]
+    );
+    // A listed one that comes after them.
+    office.leaves(laptop);
+    let again = office.server.arrive("10.0.0.1");
+    office.server.secure(again);
+    office.server.say(again, &Request::Hello);
+    office.server.key_login(again, "alice", 1, true);
+    assert_eq!(notices(&office.server.effects, again).len(), 2);
+    assert_eq!(notices(&office.server.effects, early), []);
+}
+
+#[test]
+fn removal_without_an_answer_ends_the_session_all_the_same() {
+    let (mut office, laptop, desktop, one) = Office::with_two("alice", (1, 2));
+    assert_eq!(office.change(laptop, 2, change("alice", &one, 1, 2, true)), "ok");
+    let entries = [first("alice", 1), change("alice", &one, 1, 2, true)];
+    let removal = change("alice", &list("alice", &entries), 1, 2, false);
+    let request = Request::Change { number: 3, entry: Box::new(removal) };
+    office.put(Input::Line { connection: laptop, line: Ok(request.to_frame()) });
+    office.fail();
+    assert_eq!(office.reply(laptop).code, Code::StoreUnavailable);
+    assert_eq!(office.notices(desktop).last(), Some(&Notice::Closing(Closing::Recheck)));
+    assert!(office.server.hub.member_of(desktop).is_none());
+}
+
+#[test]
+fn unlisted_device_ends_no_other_session_while_the_store_fails() {
+    let (mut office, laptop, desktop, one) = Office::with_two("alice", (1, 2));
+    let removal = change("alice", &one, 2, 1, false);
+    let request = Request::Change { number: 2, entry: Box::new(removal) };
+    office.put(Input::Line { connection: desktop, line: Ok(request.to_frame()) });
+    office.fail();
+    assert_eq!(office.reply(desktop).code, Code::StoreUnavailable);
+    assert!(office.server.hub.member_of(laptop).is_some());
+}
+
+#[test]
+fn unlisted_device_uses_up_no_ids_of_the_account() {
+    let (mut office, laptop, desktop, _) = Office::with_two("alice", (1, 2));
+    office.device("bob", 4);
+    office.has_prekey("bob", 4);
+    assert_eq!(office.post(desktop, 1, &[("bob", 4)], 50), [Outcome::Pushed]);
+    assert_eq!(office.post(desktop, 1, &[("bob", 4)], 50), [Outcome::Kept], "repeated");
+    assert_eq!(office.post(laptop, 1, &[("bob", 4)], 60), [Outcome::Pushed]);
+}
+
+#[test]
+fn unlisted_device_uses_up_no_turns_of_the_others() {
+    let (mut office, laptop, desktop, one) = Office::with_two("alice", (1, 2));
+    let added = change("alice", &one, 2, 2, true);
+    while office.change(desktop, 9, added.clone()) != "slow_down" {}
+    assert_eq!(office.change(laptop, 2, change("alice", &one, 1, 3, true)), "ok");
+}
+
+#[test]
+fn each_session_takes_a_place() {
+    let mut office = Office::with(Settings { places: 2, ..Settings::default() });
+    office.device("alice", 1);
+    office.device("alice", 2);
+    let bob = office.server.arrive("10.0.0.1");
+    office.server.secure(bob);
+    assert_eq!(replies(&office.server.effects, bob)[0].code, Code::Busy);
+}
+
+#[test]
+fn idle_time_is_that_of_a_session() {
+    let mut office = Office::new();
+    let (laptop, desktop) = (office.device("alice", 1), office.device("alice", 2));
+    let minutes = Settings::default().idle_ms / 60_000;
+    for _ in 0..=minutes {
+        office.pass(60_000);
+        office.ask(laptop, &Request::Active);
+        office.put(Input::Line { connection: desktop, line: Ok(Request::Ping.to_frame()) });
+    }
+    assert!(office.server.hub.member_of(laptop).is_some());
+    assert!(office.server.hub.member_of(desktop).is_none());
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn client_that_starts_without_the_server_delivers_its_outbox() {
     let effects = client.put(Input::ServerUnreached(Unreached::NoServer("refused".into())));
     let seeks = |effect: &Effect| matches!(effect, Effect::OpenAccount { is_offline: true, .. });
     assert!(effects.iter().any(seeks), "{effects:?}");
-    let effects = client.open_account_with(earlier.session.peers());
+    let effects = client.open_account_with(earlier.session.peers(), true);
     assert_eq!(code(&effects, id), "no_server");
     let [(link, _)] = dials(&effects)[..] else { panic!("{effects:?}") };
     let effects = client.put(Input::PeerDialled { link });
