@@ -5,8 +5,9 @@
 //! a power of two of at least 256 bytes, so that its length tells little about the text.
 
 use crate::fields::{self, Reader};
+use crate::groups::{GroupId, RosterRef, Wish};
 use crate::identity::{Fingerprint, Identity, PublicKey, Signature};
-use crate::limits::MAX_MESSAGE_BYTES;
+use crate::limits::{MAX_GROUP_MEMBERS, MAX_MESSAGE_BYTES};
 use crate::message_id::MessageId;
 use crate::peer::ChatId;
 use crate::prekey::Suite;
@@ -16,7 +17,7 @@ use crate::username::Username;
 /// The size of the smallest padded body, in bytes.
 const MIN_PADDED_BYTES: usize = 256;
 /// The most recipients: one for each member of a group.
-const MAX_RECIPIENTS: usize = 64;
+const MAX_RECIPIENTS: usize = MAX_GROUP_MEMBERS;
 /// The most messages that one receipt confirms.
 pub const MAX_RECEIPT_IDS: usize = 256;
 /// The most people in one body.
@@ -25,6 +26,8 @@ pub const MAX_PEOPLE: usize = 256;
 const TEXT: u8 = 1;
 const RECEIPT: u8 = 2;
 const PEOPLE: u8 = 3;
+const ROSTER: u8 = 4;
+const WISH: u8 = 5;
 
 const HAS_KEY: u8 = 1;
 const IS_VERIFIED: u8 = 2;
@@ -43,7 +46,7 @@ pub struct Body {
     pub list: DeviceListRef,
     /// All recipients.
     pub recipients: Vec<Username>,
-    /// The conversation as the author sees it: the name of a person.
+    /// The conversation as the author sees it: the name of a person, or the id of a group.
     pub conversation: String,
     /// Its place in the conversation.
     pub place: Place,
@@ -64,10 +67,17 @@ pub struct DeviceListRef {
 }
 
 /// The place of a message in its conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The author device's count in this conversation, from 1. Receipts are not counted and have 0.
     Sequence(u64),
+    /// The author device's count in a group, from 1.
+    Group {
+        /// The count.
+        sequence: u64,
+        /// The roster that the author knew.
+        roster: RosterRef,
+    },
     /// The number of a message in a direct chat that ended before the message was confirmed.
     Chat {
         /// The chat.
@@ -86,6 +96,10 @@ pub enum Content {
     Receipt(Vec<MessageId>),
     /// People as the sending device knows them, for the other devices of its account.
     People(Vec<Person>),
+    /// A group's signed roster, not verified yet.
+    Roster(Vec<u8>),
+    /// What the sender wishes of a group, whose roster of this number they have.
+    Wish(GroupId, Wish, u64),
     /// A kind of content that this version does not know.
     Unknown(u8),
 }
@@ -131,7 +145,7 @@ impl Body {
     /// Returns the id of the message, which its author and all recipients derive alike.
     pub fn message_id(&self) -> MessageId {
         match self.place {
-            Place::Sequence(sequence) => {
+            Place::Sequence(sequence) | Place::Group { sequence, .. } => {
                 MessageId::in_conversation(&self.device, &self.conversation, sequence)
             }
             Place::Chat { chat, number } => MessageId::in_chat(chat, &self.device, number),
@@ -234,6 +248,9 @@ impl Place {
     fn to_bytes(self) -> Vec<u8> {
         match self {
             Place::Sequence(sequence) => sequence.to_be_bytes().to_vec(),
+            Place::Group { sequence, roster: RosterRef { number, hash } } => {
+                [&sequence.to_be_bytes()[..], &number.to_be_bytes(), &hash].concat()
+            }
             Place::Chat { chat, number } => {
                 [&chat.0.to_be_bytes()[..], &number.to_be_bytes()].concat()
             }
@@ -244,6 +261,13 @@ impl Place {
         let mut reader = Reader(bytes);
         let place = match bytes.len() {
             8 => Place::Sequence(u64::from_be_bytes(reader.array()?)),
+            48 => Place::Group {
+                sequence: u64::from_be_bytes(reader.array()?),
+                roster: RosterRef {
+                    number: u64::from_be_bytes(reader.array()?),
+                    hash: reader.array()?,
+                },
+            },
             24 => Place::Chat {
                 chat: ChatId(u128::from_be_bytes(reader.array()?)),
                 number: u64::from_be_bytes(reader.array()?),
@@ -263,6 +287,11 @@ impl Content {
                 let mut bytes = Vec::new();
                 people.iter().for_each(|person| person.write(&mut bytes));
                 (PEOPLE, bytes)
+            }
+            Content::Roster(roster) => (ROSTER, roster.clone()),
+            Content::Wish(group, wish, roster) => {
+                let fields = [&group.as_bytes()[..], &[wish.number()], &roster.to_be_bytes()];
+                (WISH, fields.concat())
             }
             Content::Unknown(kind) => (*kind, Vec::new()),
         }
@@ -288,6 +317,15 @@ impl Content {
                     people.push(Person::read(&mut reader)?);
                 }
                 Some(Content::People(people))
+            }
+            ROSTER => (bytes.len() <= MAX_MESSAGE_BYTES).then(|| Content::Roster(bytes.to_vec())),
+            WISH => {
+                let mut reader = Reader(bytes);
+                let group = GroupId::from_bytes(reader.array()?);
+                let [wish] = reader.array()?;
+                let roster = u64::from_be_bytes(reader.array()?);
+                let wish = Wish::from_number(wish).filter(|_| reader.0.is_empty())?;
+                Some(Content::Wish(group, wish, roster))
             }
             kind => Some(Content::Unknown(kind)),
         }
@@ -353,9 +391,17 @@ mod tests {
             Content::Text("hé".into()),
             Content::Receipt(ids),
             Content::People(people),
+            Content::Roster(vec![1, 2, 3]),
+            Content::Wish(GroupId::from_bytes([4; 32]), Wish::Leave, 9),
             Content::Unknown(99),
         ] {
             let mut body = body(content);
+            assert_eq!(
+                Body::verify(&body.sign(&identity(), &server()), &server()),
+                Ok(body.clone())
+            );
+            let roster = RosterRef { number: 3, hash: [5; 32] };
+            body.place = Place::Group { sequence: 4, roster };
             assert_eq!(
                 Body::verify(&body.sign(&identity(), &server()), &server()),
                 Ok(body.clone())

@@ -7,6 +7,7 @@
 //! * [`message_id`] – the ids of messages
 //! * [`prekey`] – the keys to which envelopes are sealed
 //! * [`devices`] – the devices of an account, as a chain of signed changes
+//! * [`groups`] – the members of a group, as their owner has signed them
 //! * [`body`] – signed bodies, the content of envelopes
 //! * [`envelope`] – envelopes and their headers
 //! * `sealing` – seals and opens envelopes (feature `tls`)
@@ -38,6 +39,7 @@ pub mod discovery;
 pub mod envelope;
 mod fields;
 pub mod frame;
+pub mod groups;
 pub mod identity;
 pub mod limits;
 pub mod message_id;

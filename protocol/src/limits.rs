@@ -41,6 +41,12 @@ pub const MAX_MAIL_IN_FLIGHT_BYTES: usize = 64 * 1024;
 /// The most numbers in one acknowledgement of envelopes.
 pub const MAX_ACKNOWLEDGED: usize = 64;
 
+/// The most people in a group, with those who are invited.
+pub const MAX_GROUP_MEMBERS: usize = 64;
+
+/// The most times that a group is given to another owner.
+pub const MAX_GIVINGS: usize = 64;
+
 /// The most devices of an account.
 pub const MAX_DEVICES: usize = 32;
 

@@ -26,7 +26,10 @@ pub const NEXT_LINE: &str = "\n  | ";
 pub fn reply(reply: &Reply) -> Option<String> {
     Some(match reply {
         Reply::Done {} => "Done.".into(),
-        Reply::LoggedIn { .. } | Reply::Chat { .. } | Reply::Broadcast { .. } => return None,
+        Reply::LoggedIn { .. }
+        | Reply::Chat { .. }
+        | Reply::Broadcast { .. }
+        | Reply::GroupChanged(_) => return None,
         Reply::Said { message } => lines(message),
         Reply::SignedUp { .. }
         | Reply::Trusted { .. }
@@ -38,6 +41,8 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::Devices { devices, waiting, code } => {
             lines(&text::devices::table(devices, waiting, code.as_deref()))
         }
+        Reply::Group(group) => lines(&text::groups::table(std::slice::from_ref(group))),
+        Reply::Groups { groups } => lines(&text::groups::table(groups)),
         Reply::Users { users } => user_table(users),
         Reply::Safety { with, safety_number, fingerprint, verified } => {
             let with = Printable(with);
@@ -156,6 +161,7 @@ fn line(event: &Event) -> String {
         | Event::Notice { .. }
         | Event::DeviceWaiting { .. }
         | Event::DeviceChanged { .. }
+        | Event::GroupChanged { .. }
         | Event::Error { .. } => Printable(&text::message(event).unwrap_or_default()).to_string(),
         Event::LoggedIn { username, by } => format!("Logged in as {username}, by {by}."),
         Event::Initiated { username } => format!("Client {username}: initiated"),
@@ -178,6 +184,10 @@ fn chat_event(event: &Event) -> String {
             text::short_key(fingerprint),
             key_state(*key)
         ),
+        Event::Request { from, group: Some(group), fingerprint, key, .. } => {
+            let key = format!("{}, {}", text::short_key(fingerprint), key_state(*key));
+            text::groups::invitation(from, &group.to_string(), &key)
+        }
         Event::Request { from, address, fingerprint, key, .. } => format!(
             "{from} at {} asks for a chat. Key {}, {}. `/approve {from}` or `/deny {from}`?",
             Printable(address.as_deref().unwrap_or_default()),
@@ -203,6 +213,9 @@ fn chat_event(event: &Event) -> String {
         }
         Event::ChatResumed { with } => format!("The link to {with} is whole again."),
         Event::ChatClosed { with, reason, undelivered } => closed(with, *reason, undelivered),
+        Event::Message { from, text, conversation: group @ ConversationId::Group(_), .. } => {
+            format!("{group} {from}: {}", indented(text))
+        }
         Event::Message { from, text, .. } => format!("{from}: {}", indented(text)),
         // `event` formats the others.
         _ => String::new(),

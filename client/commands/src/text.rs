@@ -15,6 +15,7 @@ use letschat_protocol::username::Username;
 use serde::Serialize;
 
 pub(crate) mod devices;
+pub(crate) mod groups;
 mod states;
 
 pub(crate) use states::message_state;
@@ -87,7 +88,7 @@ pub fn message(event: &Event) -> Option<String> {
         Event::MessageState { conversation, state, code, is_news: true, .. } => {
             Some(message_state(&conversation.to_string(), *state, *code))
         }
-        event => devices::event(event),
+        event => devices::event(event).or_else(|| groups::event(event)),
     }
 }
 
@@ -326,7 +327,11 @@ pub fn failure(failure: &Failure) -> String {
         Failure::ControlCharacters => {
             "A broadcast is one line of text, without control characters."
         }
-        failure => return devices::failed(failure).unwrap_or_default(),
+        failure => {
+            return devices::failed(failure)
+                .or_else(|| groups::failed(failure))
+                .unwrap_or_default();
+        }
     };
     constant.to_owned()
 }

@@ -186,6 +186,18 @@ words! {
     UnknownPeer = "unknown_peer",
     /// No changed key of that person waits to be trusted.
     NothingToTrust = "nothing_to_trust",
+    /// No group is called so.
+    NoSuchGroup = "no_such_group",
+    /// The group, or the account's number of groups, is at its limit.
+    GroupFull = "group_full",
+    /// Only the owner changes a group.
+    NotTheOwner = "not_the_owner",
+    /// The person is not a member of the group.
+    NotAMember = "not_a_member",
+    /// The person is in the group or invited already.
+    MemberAlready = "member_already",
+    /// The owner can't leave while others are in the group.
+    OwnerStays = "owner_stays",
     /// This device is not in the account's device list.
     DeviceUnlisted = "device_unlisted",
     /// No device of the account fits.

@@ -1,21 +1,25 @@
 //! Conversations, and the state of the messages in them.
 
+use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::message_id::MessageId;
-use letschat_protocol::username::{Username, UsernameError};
+use letschat_protocol::username::Username;
 use serde::{Serialize, Serializer};
 
 /// The name of the conversation with everybody, which no account may have.
 const EVERYONE: &str = "everyone";
 
-/// The target of a message. It is typed and written as `bob` or `everyone`, which no account may be
+/// The target of a message. It is typed and written as `bob`, `#team` or `everyone`, which no account may be
 /// called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConversationId {
     /// One person.
     Person(Username),
+    /// A group, by the name that this device calls it.
+    Group(GroupName),
     /// Everybody on this server.
     Everyone,
 }
@@ -57,16 +61,31 @@ impl ConversationId {
     pub fn person(&self) -> Option<&Username> {
         match self {
             ConversationId::Person(who) => Some(who),
-            ConversationId::Everyone => None,
+            ConversationId::Group(_) | ConversationId::Everyone => None,
         }
     }
 }
 
-impl FromStr for ConversationId {
-    type Err = UsernameError;
+/// A text that names no conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAConversation;
 
-    fn from_str(text: &str) -> Result<Self, UsernameError> {
-        match text.parse::<Username>()? {
+impl fmt::Display for NotAConversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a conversation is called by a username, `#` and a group's name, or `everyone`")
+    }
+}
+
+impl Error for NotAConversation {}
+
+impl FromStr for ConversationId {
+    type Err = NotAConversation;
+
+    fn from_str(text: &str) -> Result<Self, NotAConversation> {
+        if text.starts_with('#') {
+            return text.parse().map(ConversationId::Group).map_err(|_| NotAConversation);
+        }
+        match text.parse::<Username>().map_err(|_| NotAConversation)? {
             name if name.as_str() == EVERYONE => Ok(ConversationId::Everyone),
             name => Ok(ConversationId::Person(name)),
         }
@@ -77,6 +96,7 @@ impl fmt::Display for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConversationId::Person(name) => f.write_str(name.as_str()),
+            ConversationId::Group(name) => name.fmt(f),
             ConversationId::Everyone => f.write_str(EVERYONE),
         }
     }

@@ -3,6 +3,7 @@
 
 use chrono::{SecondsFormat, TimeZone as _, Utc};
 use letschat_protocol::devices::DeviceName;
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -33,6 +34,7 @@ pub const NAMES: &[&str] = &[
     "initiated",
     "joined",
     "left",
+    "group_changed",
     "device_waiting",
     "device_changed",
     "notice",
@@ -80,6 +82,8 @@ pub enum Event {
         #[serde(serialize_with = "name")]
         from: Username,
         kind: RequestKind,
+        #[serde(serialize_with = "option_group", skip_serializing_if = "Option::is_none")]
+        group: Option<GroupName>,
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<String>,
         fingerprint: String,
@@ -197,6 +201,18 @@ pub enum Event {
     /// event.
     #[serde(skip)]
     People(Vec<Username>),
+    /// A group has changed: `who` has come or gone, and `by` did it. `members` are those who have joined.
+    GroupChanged {
+        #[serde(serialize_with = "group_name")]
+        group: GroupName,
+        change: GroupChange,
+        #[serde(serialize_with = "name")]
+        who: Username,
+        #[serde(serialize_with = "name")]
+        by: Username,
+        #[serde(serialize_with = "names")]
+        members: Vec<Username>,
+    },
     /// A device that is not in the account's list has logged in. `key` is its fingerprint. If it wants to be in the
     /// list, `name` is the name that it gave itself.
     DeviceWaiting {
@@ -281,6 +297,24 @@ impl Event {
     }
 }
 
+/// A change of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupChange {
+    /// The user has founded it.
+    Created,
+    /// The person is invited.
+    Invited,
+    /// The person has joined.
+    Joined,
+    /// The person has left.
+    Left,
+    /// The owner has removed the person.
+    Removed,
+    /// The person is the owner now.
+    Given,
+}
+
 /// A change of the list of the account's devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -299,6 +333,8 @@ pub enum RequestKind {
     Chat,
     /// Messages of somebody whom the user has not approved.
     Message,
+    /// To join a group.
+    Group,
 }
 
 /// The state of a peer's key.
@@ -331,6 +367,14 @@ fn option_name<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     username.as_ref().map(Username::as_str).serialize(serializer)
+}
+
+fn group_name<S: Serializer>(name: &GroupName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(name)
+}
+
+fn option_group<S: Serializer>(name: &Option<GroupName>, serializer: S) -> Result<S::Ok, S::Error> {
+    name.as_ref().map(GroupName::to_string).serialize(serializer)
 }
 
 fn device<S: Serializer>(name: &DeviceName, serializer: S) -> Result<S::Ok, S::Error> {

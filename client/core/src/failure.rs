@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use letschat_protocol::devices::ListError;
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::{Username, UsernameError};
 
@@ -128,6 +129,28 @@ pub enum Failure {
     WhichDevice(String),
     /// Another change of the device list is under way.
     DeviceChangeUnderWay,
+    /// No group is called so.
+    NoSuchGroup(String),
+    /// The text is no name of a group.
+    NotAGroupName,
+    /// The user is in as many groups as can be.
+    TooManyGroups { limit: usize },
+    /// Only the owner changes a group.
+    NotTheOwner { group: GroupName, owner: Username },
+    /// The person is neither in the group nor invited, or has not joined.
+    NotAMember { group: GroupName, who: Username },
+    /// The person is in the group or invited already.
+    MemberAlready { group: GroupName, who: Username },
+    /// The group has as many members as it can have.
+    GroupFull { limit: usize },
+    /// The owner can't leave, or be removed, while others are in the group.
+    OwnerStays(GroupName),
+    /// The person has no client that knows groups.
+    NoGroupsThere(Username),
+    /// The owner's client has not heard yet that the user joins.
+    NotJoinedYet(GroupName),
+    /// Nobody else has joined the group.
+    NobodyJoined(GroupName),
     /// The user's only device can't be removed.
     OnlyDevice,
     /// The own account has another list than this device holds.
@@ -285,6 +308,16 @@ impl Failure {
             Failure::NoDeviceWaits | Failure::NoSuchDevice(_) | Failure::WhichDevice(_) => {
                 FailureCode::NoSuchDevice
             }
+            Failure::NotAGroupName => FailureCode::BadArguments,
+            Failure::NoSuchGroup(_) => FailureCode::NoSuchGroup,
+            Failure::TooManyGroups { .. } | Failure::GroupFull { .. } => FailureCode::GroupFull,
+            Failure::NotTheOwner { .. } => FailureCode::NotTheOwner,
+            Failure::NotAMember { .. } | Failure::NotJoinedYet(_) | Failure::NobodyJoined(_) => {
+                FailureCode::NotAMember
+            }
+            Failure::MemberAlready { .. } => FailureCode::MemberAlready,
+            Failure::OwnerStays(_) => FailureCode::OwnerStays,
+            Failure::NoGroupsThere(_) => FailureCode::NoDevice,
             Failure::OnlyDevice => FailureCode::ListInvalid,
             Failure::OwnListOutdated(_) => FailureCode::DeviceUnlisted,
             Failure::OwnListNotShown => FailureCode::KeyChanged,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use letschat_protocol::body::{Body, Place};
 use letschat_protocol::devices::DeviceList;
 use letschat_protocol::envelope::OpenError;
+use letschat_protocol::groups::{GroupId, GroupName, SignedRoster, Wish};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::ChatId;
@@ -33,16 +34,34 @@ pub struct StoredMail {
     pub lists: BTreeMap<Username, DeviceList>,
     /// The people about whom the account's other devices have to be told.
     pub people: BTreeSet<Username>,
+    /// The groups.
+    pub groups: BTreeMap<GroupId, StoredGroup>,
 }
 
-/// An own message to one recipient whose fate is not known yet. A message to everyone has one of these for each.
+/// A group of which this device has a roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredGroup {
+    /// The name by which this device calls it.
+    pub label: GroupName,
+    /// The newest roster.
+    pub roster: SignedRoster,
+    /// True once the user has joined.
+    pub is_accepted: bool,
+    /// The people who have to be sent the roster. The own name stands for the account's other devices.
+    pub owed: BTreeSet<Username>,
+    /// What the owner and the account's other devices have to be told.
+    pub wish: Option<Wish>,
+}
+
+/// An own message to one recipient whose fate is not known yet. A message to a group or to everyone has one of these
+/// for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The message's id.
     pub id: MessageId,
     /// The recipient.
     pub to: Username,
-    /// The conversation: with the recipient, or with everyone.
+    /// The conversation: with the recipient, a group, or with everyone.
     pub conversation: ConversationId,
     /// Its place in the conversation.
     pub place: Place,
@@ -120,7 +139,7 @@ impl Stream {
     /// Returns the stream of a message, and its number there.
     pub fn of(body: &Body) -> (Stream, u64) {
         let (source, number) = match body.place {
-            Place::Sequence(number) => {
+            Place::Sequence(number) | Place::Group { sequence: number, .. } => {
                 (StreamSource::Conversation(body.conversation.clone()), number)
             }
             Place::Chat { chat, number } => (StreamSource::Chat(chat), number),
@@ -220,6 +239,12 @@ pub enum MailChange {
     PeopleOwed(Vec<Username>),
     /// Note that they have been told.
     PeopleTold(Vec<Username>),
+    /// Note that this device has used this number in a group, whose id is the name.
+    Counted(String, u64),
+    /// Keep a group, in place of an earlier state of it.
+    Group(Box<StoredGroup>),
+    /// Forget a group.
+    NoGroup(GroupId),
 }
 
 impl StoredMail {
@@ -227,7 +252,10 @@ impl StoredMail {
     pub fn apply(&mut self, change: &MailChange) {
         match change {
             MailChange::Outgoing(message) => {
-                if let Place::Sequence(number) = message.place {
+                // Those to a group are counted by its id.
+                if let Place::Sequence(number) = message.place
+                    && !matches!(message.conversation, ConversationId::Group(_))
+                {
                     let conversation = message.conversation.to_string();
                     let last = self.sequences.entry(conversation).or_default();
                     *last = number.max(*last);
@@ -256,6 +284,14 @@ impl StoredMail {
             MailChange::NoList(who) => drop(self.lists.remove(who)),
             MailChange::PeopleOwed(names) => self.people.extend(names.iter().cloned()),
             MailChange::PeopleTold(names) => self.people.retain(|name| !names.contains(name)),
+            MailChange::Counted(name, number) => {
+                let last = self.sequences.entry(name.clone()).or_default();
+                *last = (*number).max(*last);
+            }
+            MailChange::Group(group) => {
+                self.groups.insert(group.roster.group(), (**group).clone());
+            }
+            MailChange::NoGroup(id) => drop(self.groups.remove(id)),
         }
     }
 }

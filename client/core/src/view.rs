@@ -137,7 +137,8 @@ impl View {
             }
             Event::Joined { usernames, .. } => self.add(usernames),
             Event::Left { usernames, .. } => self.people.retain(|who| !usernames.contains(who)),
-            Event::Request { from, kind, address, fingerprint, key, time_ms } => {
+            Event::Request { kind: RequestKind::Group, .. } => {}
+            Event::Request { from, kind, address, fingerprint, key, time_ms, .. } => {
                 let (address, fingerprint) = (address.clone(), fingerprint.clone());
                 let (kind, key, time_ms) = (*kind, *key, *time_ms);
                 let request = OpenRequest { kind, address, fingerprint, key, time_ms };

@@ -6,6 +6,7 @@
 //!
 //! * [`wire`] – frames, the dialogue, peer messages, sealed datagrams, printable text
 //! * [`envelopes`] – envelopes and the bodies inside, with a server that alters them
+//! * [`rosters`] – rosters of groups
 //! * [`hub`] – a server's hub, with hostile clients, a slow store and passing time
 //! * [`open_room`] – an open room that receives datagrams from any address
 //! * [`session`] – a client's session, with a hostile server and hostile peers
@@ -16,6 +17,7 @@ pub mod envelopes;
 pub mod files;
 pub mod hub;
 pub mod open_room;
+pub mod rosters;
 pub mod session;
 pub mod wire;
 
@@ -40,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "open_room", body: open_room::run },
     Target { name: "peer", body: wire::peer },
     Target { name: "printable", body: wire::printable },
+    Target { name: "roster", body: rosters::roster },
     Target { name: "session", body: session::run },
     Target { name: "settings", body: files::settings },
     Target { name: "store_rows", body: files::store_rows },

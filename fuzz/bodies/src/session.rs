@@ -19,6 +19,7 @@ use letschat_protocol::datagram::ToClient;
 use letschat_protocol::devices::DeviceName;
 use letschat_protocol::dialogue::{FromServer, ReplyAssembler, Secret};
 use letschat_protocol::frame::{Decoder, Mode};
+use letschat_protocol::groups::GroupId;
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
@@ -73,6 +74,8 @@ struct World<'a> {
     links: BTreeSet<LinkId>,
     arrived: u64,
     chats: Vec<ChatId>,
+    /// The last group of which a roster was delivered.
+    group: Option<GroupId>,
     requests: u64,
     unanswered: BTreeMap<RequestId, Request>,
     /// The events not yet displayed.
@@ -115,6 +118,7 @@ impl<'a> World<'a> {
             links: BTreeSet::new(),
             arrived: 0,
             chats: vec![ChatId(1)],
+            group: None,
             requests: 0,
             unanswered: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -169,7 +173,7 @@ impl<'a> World<'a> {
         let who = self.who();
         let somebody = who.clone().unwrap_or_else(|| "127.0.0.2:4401".into());
         let (password, on) = (Secret("correct horse battery".into()), self.choices.flip());
-        let request = match self.choices.below(23) {
+        let request = match self.choices.below(25) {
             0 => Request::SignUp { username: somebody, repeated: password.clone(), password },
             1 => Request::ChangePassword {
                 repeated: password.clone(),
@@ -179,6 +183,7 @@ impl<'a> World<'a> {
             2 | 3 => Request::Login { username: who, password: on.then_some(password), take: on },
             4 => Request::Leave,
             19 => Request::Reach,
+            22 | 23 => self.group_request(),
             20 | 21 => Request::Send { to: somebody, text: self.choices.text(100) },
             5 => Request::Detach,
             6 => Request::List,

@@ -112,6 +112,7 @@ fn bots_that_are_called_wrongly_say_how_they_are_used() {
         ("echo", &["--loud"]),
         ("echo", &["twice"]),
         ("greeter", &["Hello,", "--once"]),
+        ("minutes", &["now"]),
     ] {
         // The bot ends before it logs in.
         let ended = Script::start(NOWHERE, &shipped(&format!("bots/{bot}.lua")), arguments).ends();
@@ -137,4 +138,29 @@ fn greeter_welcomes_who_comes_by_name_and_once() {
     bob.wait_event_with("broadcast", "text", "Hello, alice!");
     let hellos = bob.all(|line| line["text"] == "Hello, alice!");
     assert_eq!(hellos.len(), 1, "{hellos:?}");
+}
+
+#[test]
+fn minutes_of_a_group_are_kept_on_request() {
+    let server = TestServer::start(&[]);
+    let mut bot = Script::bot(&server, "minutes", &[], &[]);
+    bot.process.wait_line("word of minutes", |line| line == "minutes is here");
+    let mut alice = TestClient::join(&server, "alice");
+    let group = |action: &str| json!({"action": action, "name": "team", "who": "minutes"});
+    alice.ok("group", group("create"));
+    alice.ok("group", group("invite"));
+    alice.wait_event_with("group_changed", "change", "joined");
+    let mut say = |text: &str| drop(alice.ok("send", json!({"to": "#team", "text": text})));
+    say("before");
+    say("!minutes");
+    say("first");
+    say("second\nline");
+    say("!minutes");
+    let minutes = alice.wait("the minutes", |line| {
+        line["event"] == "message" && line["text"].as_str().unwrap_or("").starts_with("Minutes:")
+    });
+    assert_eq!(minutes["conversation"], "#team");
+    let lines: Vec<&str> = minutes["text"].as_str().unwrap().lines().skip(1).collect();
+    let said: Vec<&str> = lines.iter().map(|line| &line["12:34 ".len()..]).collect();
+    assert_eq!(said, ["alice: first", "alice: second line"]);
 }

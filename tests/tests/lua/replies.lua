@@ -85,6 +85,17 @@ carol.wait("request")
 call(alice, "cancel", "carol")
 answered(alice)
 
+-- A group.
+call(alice, "group", "create", "team")
+call(alice, "group", "invite", "team", "carol")
+carol.wait("request", { kind = "group" })
+call(carol, "groups")
+call(carol, "approve", "#team")
+alice.wait("group_changed", { change = "joined" })
+call(alice, "group", "members", "team")
+call(alice, "send", "#team", "hello")
+call(carol, "group", "leave", "team")
+
 -- Bob returns with another key.
 call(bob, "leave")
 call(bob, "quit")

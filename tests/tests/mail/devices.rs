@@ -27,7 +27,11 @@ fn code_of(device: &mut TestClient) -> String {
 }
 
 /// Starts another device of an account, and has it approved on a listed one.
-fn approved_device(server: &TestServer, listed: &mut TestClient, name: &str) -> TestClient {
+pub(super) fn approved_device(
+    server: &TestServer,
+    listed: &mut TestClient,
+    name: &str,
+) -> TestClient {
     let mut device = new_device(server, &listed.name.clone(), name);
     let code = code_of(&mut device);
     listed.wait_event_with("device_waiting", "name", name);

@@ -5,6 +5,7 @@
 mod away;
 mod consent;
 mod devices;
+mod groups;
 mod limits;
 mod lost;
 mod rotated;

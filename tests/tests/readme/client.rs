@@ -8,10 +8,12 @@ use letschat_commands::exit_status;
 use letschat_commands::text::{ReplyWithMessage, WithMessage};
 use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
-use letschat_core::event::{self, DeviceChange, Event, KeyState, RequestKind, Trouble};
+use letschat_core::event::{
+    self, DeviceChange, Event, GroupChange, KeyState, RequestKind, Trouble,
+};
 use letschat_core::failure::Failure;
 use letschat_core::notice::Notice;
-use letschat_core::session::{OwnDevice, Reply, Status, WaitingDevice};
+use letschat_core::session::{Group, GroupMember, OwnDevice, Reply, Status, WaitingDevice};
 use letschat_protocol::devices::DeviceName;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -71,6 +73,7 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::Request {
             from: bob(),
             kind: RequestKind::Chat,
+            group: Some("team".parse().unwrap()),
             address: Some(text()),
             fingerprint: text(),
             key,
@@ -116,6 +119,13 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::Initiated { username: bob() },
         Event::Joined { usernames: vec![], count },
         Event::Left { usernames: vec![], count },
+        Event::GroupChanged {
+            group: "team".parse().unwrap(),
+            change: GroupChange::Joined,
+            who: bob(),
+            by: bob(),
+            members: vec![],
+        },
         Event::DeviceWaiting {
             key: text(),
             address: text(),
@@ -141,7 +151,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             Event::ChatClosed { .. } | Event::Message { .. } | Event::Broadcast { .. } => {}
             Event::Joined { .. } | Event::Left { .. } | Event::MessageState { .. } => {}
             Event::Initiated { .. } | Event::DeviceWaiting { .. } => {}
-            Event::DeviceChanged { .. } => {}
+            Event::DeviceChanged { .. } | Event::GroupChanged { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
             // Programs do not receive these.
             Event::State(_) | Event::People(_) => {}
@@ -225,6 +235,13 @@ fn every_reply() -> Vec<Reply> {
         Reply::DeviceAdded { name: text(), key: text() },
         Reply::DeviceRemoved { name: text(), key: text() },
         Reply::DevicesRecovered {},
+        Reply::Group(Box::new(Group {
+            group: text(),
+            owner: text(),
+            joined: true,
+            members: vec![GroupMember { name: text(), state: "" }],
+        })),
+        Reply::Groups { groups: vec![] },
     ];
     // A new reply fails to compile here until it is added above and to docs/CLIENT.md.
     for reply in &replies {
@@ -234,7 +251,8 @@ fn every_reply() -> Vec<Reply> {
             Reply::Safety { .. } | Reply::Trusted { .. } | Reply::Blocked { .. } => {}
             Reply::SignedUp { .. } | Reply::BlockSet { .. } | Reply::Status(_) => {}
             Reply::Devices { .. } | Reply::DeviceAdded { .. } | Reply::DeviceRemoved { .. } => {}
-            Reply::DevicesRecovered {} => {}
+            Reply::DevicesRecovered {} | Reply::Group(_) | Reply::GroupChanged(_) => {}
+            Reply::Groups { .. } => {}
         }
     }
     replies

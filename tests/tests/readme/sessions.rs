@@ -146,7 +146,7 @@ pub(crate) fn sessions(readme: &str) -> Checked {
 }
 
 /// The fields that an event may lack.
-const OPTIONAL: &[&str] = &["number", "device", "address", "code", "message", "to"];
+const OPTIONAL: &[&str] = &["number", "device", "group", "address", "code", "message", "to"];
 
 /// Returns true if the told shape is this one, perhaps without optional fields.
 fn is_of(told: &str, shape: &str) -> bool {

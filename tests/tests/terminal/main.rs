@@ -8,6 +8,7 @@
 //! * `found` – servers that announce themselves on the local network
 //! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
+//! * `groups` – groups
 //! * `make_chat` – the script of `make chat` and `make stop`
 //! * `console` – the server's operator, at a terminal
 //! * `safety` – text that could control a terminal, over every channel
@@ -22,6 +23,7 @@ mod first_run;
 mod flood;
 mod found;
 mod gone;
+mod groups;
 mod hostile;
 mod input;
 mod keys;

@@ -9,6 +9,7 @@ use letschat_protocol::devices::{
 };
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::envelope::{Envelope, OpenError};
+use letschat_protocol::groups::{Member, Roster, SignedRoster};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey, safety_number};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::ChatId;
@@ -52,6 +53,27 @@ fn body() -> Body {
 /// Returns the values of the table, without back quotes.
 fn listed() -> Vec<String> {
     rows_under("Test vectors").map(|row| row[1].clone()).collect()
+}
+
+/// Returns the id of a group of alice's, and the signature of its first roster.
+fn group() -> [String; 2] {
+    let (alice, server, account) = (alice(), server(), name("alice"));
+    let laptop = "laptop".parse().unwrap();
+    let first = DeviceEntry::first(&alice, (&server, &account), laptop, 7);
+    let list = DeviceList::after(None, (&server, &account), &first).unwrap().reference();
+    let roster = Roster {
+        group: None,
+        number: 1,
+        nonce: 7,
+        name: "team".parse().unwrap(),
+        founder: account.clone(),
+        givings: Vec::new(),
+        members: vec![Member { name: account, list, since: 1, is_invited: false }],
+        left: None,
+    };
+    let signed = SignedRoster::sign(roster, &alice, &server);
+    let bytes = signed.to_bytes();
+    [signed.group().to_string(), HEXLOWER.encode(&bytes[bytes.len() - 64..])]
 }
 
 /// Returns the entries of alice's devices, each with the hash of its list, and the code of the second one.
@@ -107,7 +129,7 @@ fn the_test_vectors_are_what_the_code_makes() {
     ];
     // The prekey and the envelope follow: see below.
     let listed = listed();
-    assert_eq!(listed[..listed.len() - 2], [&made[..], &devices()].concat());
+    assert_eq!(listed[..listed.len() - 2], [&made[..], &devices(), &group()].concat());
 }
 
 /// Opens the envelope of the table with bob's prekey, as a delivery from this sender.

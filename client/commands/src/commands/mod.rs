@@ -12,6 +12,8 @@ mod detach;
 mod device;
 mod devices;
 mod disconnect;
+mod group;
+mod groups;
 mod help;
 mod leave;
 mod list;
@@ -52,6 +54,8 @@ pub static TABLE: &[&Command] = &[
     &verify::COMMAND,
     &trust::COMMAND,
     &block::COMMAND,
+    &groups::COMMAND,
+    &group::COMMAND,
     &devices::COMMAND,
     &device::COMMAND,
     &recover::COMMAND,

@@ -64,6 +64,7 @@ fn no_event_steers_a_terminal() {
         Event::Request {
             from: bob(),
             kind: RequestKind::Chat,
+            group: None,
             address: Some(hostile()),
             fingerprint: hostile(),
             key,
@@ -72,6 +73,7 @@ fn no_event_steers_a_terminal() {
         Event::Request {
             from: bob(),
             kind: RequestKind::Message,
+            group: None,
             address: None,
             fingerprint: hostile(),
             key,

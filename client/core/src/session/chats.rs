@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
@@ -131,8 +132,16 @@ impl Chats {
     pub(super) fn switch(&mut self, to: ConversationId) {
         self.typing = match to {
             ConversationId::Person(who) => Typing::Chat(who),
+            ConversationId::Group(label) => Typing::Group(label),
             ConversationId::Everyone => Typing::Everyone,
         };
+    }
+
+    /// Notes that the user is not in a group any more.
+    pub(super) fn left_group(&mut self, label: &GroupName) {
+        if self.typing == Typing::Group(label.clone()) {
+            self.typing = Typing::Commands;
+        }
     }
 
     /// Makes the conversation with a person whose messages were approved the current one, unless another is.
@@ -255,7 +264,7 @@ impl Chats {
         let has_no_chat = match &self.typing {
             Typing::Commands => false,
             Typing::Chat(current) => is_current(current) && !self.open.contains_key(current),
-            Typing::Everyone => who.is_none(),
+            Typing::Group(_) | Typing::Everyone => who.is_none(),
         };
         if has_no_chat {
             // Leaving the conversation is all.
@@ -264,7 +273,7 @@ impl Chats {
         }
         let current = || match self.current()? {
             ConversationId::Person(who) => Ok(who),
-            ConversationId::Everyone => Err(Failure::NoConversation),
+            ConversationId::Group(_) | ConversationId::Everyone => Err(Failure::NoConversation),
         };
         match who.map_or_else(current, |who| self.named(who)) {
             Ok(who) => self.end(cx, &who, Some(id)),
@@ -366,9 +375,18 @@ impl Session {
     pub(super) fn switch(&mut self, to: &str) -> Result<Reply, Failure> {
         let unknown = || Failure::NoChatWith(to.to_owned());
         let who: ConversationId = to.parse().map_err(|_| unknown())?;
-        let ConversationId::Person(who) = who else {
-            self.chats.switch(ConversationId::Everyone);
-            return Ok(Reply::Done {});
+        let who = match who {
+            ConversationId::Person(who) => who,
+            ConversationId::Group(label) => {
+                let group = self.groups.called(&label).filter(|(_, group)| group.is_accepted);
+                group.ok_or_else(|| Failure::NoSuchGroup(to.to_owned()))?;
+                self.chats.switch(ConversationId::Group(label));
+                return Ok(Reply::Done {});
+            }
+            ConversationId::Everyone => {
+                self.chats.switch(ConversationId::Everyone);
+                return Ok(Reply::Done {});
+            }
         };
         let is_known = self.chats.is_open(&who)
             || self.account.known_key(&who).is_some()

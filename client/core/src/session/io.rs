@@ -247,6 +247,23 @@ pub enum Save {
     Blocked(BTreeSet<Username>),
 }
 
+/// What is done about a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupAction {
+    /// Found it.
+    Create,
+    /// Invite a person.
+    Invite(Username),
+    /// Remove a person, or take an invitation back.
+    Remove(Username),
+    /// Give it to another owner.
+    Give(Username),
+    /// Leave it.
+    Leave,
+    /// List the members.
+    Members,
+}
+
 /// A request of the user. The commands make these, and the session answers each exactly once.
 #[allow(missing_docs)] // The variants' docs name their fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,6 +271,10 @@ pub enum Request {
     /// Connect to the server, without a login. Answered once the server waits for one, or by the reason of the
     /// first failure.
     Reach,
+    /// Do something about a group, by its name with or without `#`.
+    Group { action: GroupAction, name: String },
+    /// List the groups.
+    Groups,
     /// Create an account.
     SignUp { username: String, password: Secret, repeated: Secret },
     /// Change the user's password at the server.

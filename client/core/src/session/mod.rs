@@ -18,6 +18,7 @@
 //! * `calls` – requests for chats, in both directions
 //! * `chats` – the open chats; `chat` – messages, breaks, the end of one of them
 //! * `devices` – the devices of people and of the account itself
+//! * `groups` – rosters, and what is told about them
 //! * `mail` – messages in envelopes, also to people who are away
 //! * `people` – the user's decisions about people
 //! * `typing` – the meaning of a typed line
@@ -42,6 +43,7 @@ mod chats;
 mod context;
 pub mod delivery;
 mod devices;
+mod groups;
 pub mod io;
 mod links;
 mod mail;
@@ -69,6 +71,7 @@ use self::calls::{Calls, Requests};
 use self::chats::Chats;
 use self::context::Context;
 use self::devices::Devices;
+use self::groups::Groups;
 use self::links::LinkUse;
 use self::mail::Mail;
 use self::people::choose;
@@ -130,6 +133,7 @@ pub struct Session {
     chats: Chats,
     mail: Mail,
     devices: Devices,
+    groups: Groups,
     quitting: Option<Quitting>,
     /// The last state that front ends were told.
     told: SessionState,
@@ -149,6 +153,7 @@ impl Session {
             chats,
             mail: Mail::default(),
             devices: Devices::default(),
+            groups: Groups::default(),
             quitting: None,
             told: SessionState::default(),
         }
@@ -203,7 +208,8 @@ impl Session {
             self.chats.next_deadline(),
             self.account.next_deadline(),
             self.devices.next_deadline(),
-            self.mail.next_deadline(self.server.is_logged_in()),
+            self.groups.next_deadline(),
+            self.mail.next_deadline(self.server.is_logged_in(), self.groups.owed()),
             self.quitting.as_ref().and_then(|quitting| quitting.until_ms(self.cx.now_ms())),
         ]
         .into_iter()
@@ -291,6 +297,7 @@ impl Session {
         self.chats.tick(&mut self.cx);
         self.account.tick(&mut self.cx);
         self.tick_devices();
+        self.tick_groups();
         self.tick_mail();
     }
 
@@ -373,6 +380,7 @@ impl Session {
             Request::Connect { who, force, switch } => {
                 return self.connect(id, who, force, switch);
             }
+            Request::Approve(Some(name)) if name.starts_with('#') => self.approve_group(&name),
             Request::Approve(who) => return self.approve(id, who.as_deref()),
             Request::Disconnect(who) => return self.chats.disconnect(cx, id, who.as_deref()),
             Request::Quit => return self.quit(id),
@@ -383,6 +391,7 @@ impl Session {
                 self.leave_server();
                 Ok(Reply::Done {})
             }
+            Request::Deny(Some(name)) if name.starts_with('#') => self.deny_group(&name),
             Request::Deny(who) => self.deny(who.as_deref()),
             Request::Cancel(who) => self.cancel(who.as_deref()),
             Request::Say { to, text } => return self.say(id, to, text),
@@ -392,6 +401,8 @@ impl Session {
             Request::Trust(who) => self.trust(&who),
             Request::Block { who, on } => self.block(&who, on),
             Request::Blocked => account.list_blocked(),
+            Request::Group { action, name } => return self.group(id, action, &name),
+            Request::Groups => self.list_groups(),
             Request::Devices => return self.list_devices(id),
             Request::ApproveDevice(code) => return self.approve_device(id, &code),
             Request::RemoveDevice(word) => return self.remove_device(id, &word),

@@ -45,6 +45,10 @@ impl Session {
 
     /// Denies a request for a chat or for messages.
     pub(super) fn deny(&mut self, who: Option<&str>) -> Result<Reply, Failure> {
+        let invitation = self.groups.only_invitation().filter(|_| self.asking().is_empty());
+        if let (None, Some(label)) = (who, invitation.map(ToString::to_string)) {
+            return self.deny_group(&label);
+        }
         let who = self.choose_asking(who)?;
         self.requests.turn_down(&mut self.cx, &mut self.account, &who, Refusal::Denied);
         self.deny_messages(&who);

@@ -55,6 +55,12 @@ pub enum Reply {
     DeviceRemoved { name: String, key: String },
     /// The account has a new device list with this device alone.
     DevicesRecovered {},
+    /// A group.
+    Group(Box<Group>),
+    /// A group that the user has changed. An event has told that.
+    GroupChanged(Box<Group>),
+    /// The groups.
+    Groups { groups: Vec<Group> },
     /// A broadcast is in the log. `time` is as in RFC 3339.
     Broadcast {
         number: u64,
@@ -173,4 +179,26 @@ pub struct WaitingDevice {
     pub key: String,
     /// Its address as the server sees it.
     pub address: String,
+}
+
+/// A group that the user is in or invited to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Its name on this device, with a `#`.
+    pub group: String,
+    /// The owner, who invites and removes.
+    pub owner: String,
+    /// True if the user has joined.
+    pub joined: bool,
+    /// The members and the invited people.
+    pub members: Vec<GroupMember>,
+}
+
+/// A person in a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupMember {
+    /// The username.
+    pub name: String,
+    /// `joined` or `invited`.
+    pub state: &'static str,
 }

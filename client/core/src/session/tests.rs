@@ -22,6 +22,7 @@ mod broadcasts;
 mod calls;
 mod chats;
 mod devices;
+mod groups;
 mod hostile;
 mod idle;
 mod keys;

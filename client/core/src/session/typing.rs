@@ -1,5 +1,6 @@
 //! The meaning of a typed line that is not marked as a command.
 
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::username::Username;
 
 use super::context::Context;
@@ -14,6 +15,8 @@ pub enum Typing {
     Commands,
     /// It is a text for this person, over an open chat or by another route.
     Chat(Username),
+    /// It is a text for a group.
+    Group(GroupName),
     /// It is a text for everyone.
     Everyone,
 }
@@ -22,7 +25,7 @@ impl Typing {
     /// Returns the person whom the line is for.
     pub fn chat(&self) -> Option<&Username> {
         match self {
-            Typing::Commands | Typing::Everyone => None,
+            Typing::Commands | Typing::Group(_) | Typing::Everyone => None,
             Typing::Chat(with) => Some(with),
         }
     }
@@ -32,6 +35,7 @@ impl Typing {
         match self {
             Typing::Commands => None,
             Typing::Chat(with) => Some(ConversationId::Person(with.clone())),
+            Typing::Group(label) => Some(ConversationId::Group(label.clone())),
             Typing::Everyone => Some(ConversationId::Everyone),
         }
     }

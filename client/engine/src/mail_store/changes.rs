@@ -1,11 +1,12 @@
 //! The changes, as statements. Each can be repeated.
 
 use letschat_core::mail::{
-    Held, MailChange, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, StoredPrekey, Stream,
-    StreamSource,
+    Held, MailChange, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, StoredGroup,
+    StoredPrekey, Stream, StreamSource,
 };
 use letschat_protocol::body::Place;
 use letschat_protocol::devices::{Device, DeviceList};
+use letschat_protocol::groups::Wish;
 use letschat_protocol::username::Username;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 
@@ -49,6 +50,27 @@ pub(super) fn apply(connection: &Connection, change: &MailChange) -> rusqlite::R
             self::run(connection, "DELETE FROM prekeys WHERE public = ?1", [key.0])
         }
         MailChange::List(account, list) => put_list(connection, account, list),
+        MailChange::Counted(name, number) => raise_sequence(connection, name, *number),
+        MailChange::Group(group) => {
+            let StoredGroup { label, roster, is_accepted, owed, wish } = &**group;
+            let owed: Vec<&str> = owed.iter().map(Username::as_str).collect();
+            let replace = "INSERT OR REPLACE INTO groups (id, label, roster, accepted, owed, wish)
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let id = roster.group();
+            let wish = wish.map(Wish::number);
+            let values = params![
+                id.as_bytes(),
+                label.as_str(),
+                roster.to_bytes(),
+                is_accepted,
+                owed.join(" "),
+                wish
+            ];
+            self::run(connection, replace, values)
+        }
+        MailChange::NoGroup(id) => {
+            self::run(connection, "DELETE FROM groups WHERE id = ?1", [id.as_bytes()])
+        }
         MailChange::PeopleOwed(names) => names.iter().try_for_each(|name| {
             let insert = "INSERT INTO people_owed (name) VALUES (?1) ON CONFLICT (name) DO NOTHING";
             self::run(connection, insert, [name.as_str()])
@@ -88,8 +110,11 @@ fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result
     let Outgoing { id, to, conversation, place, time_ms, text, stage } = message;
     let conversation = conversation.to_string();
     let (chat, number) = match place {
-        Place::Sequence(number) => {
-            raise_sequence(connection, &conversation, *number)?;
+        // The roster of a message to a group is the newest when it is sealed.
+        Place::Sequence(number) | Place::Group { sequence: number, .. } => {
+            if !conversation.starts_with('#') {
+                raise_sequence(connection, &conversation, *number)?;
+            }
             (None, *number)
         }
         Place::Chat { chat, number } => (Some(chat.to_string()), *number),

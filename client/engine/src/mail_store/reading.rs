@@ -1,12 +1,15 @@
 //! Reads the stored state. A row that can't be parsed is an error.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use letschat_core::mail::{
-    Held, Outgoing, OwedReceipt, Received, Stage, StoredMail, StoredPrekey, Stream, StreamSource,
+    Held, Outgoing, OwedReceipt, Received, Stage, StoredGroup, StoredMail, StoredPrekey, Stream,
+    StreamSource,
 };
 use letschat_protocol::body::Place;
 use letschat_protocol::devices::{Device, DeviceList};
+use letschat_protocol::groups::{GroupId, SignedRoster, Wish};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::prekey::PrekeyPublic;
@@ -39,6 +42,7 @@ pub(super) const PREKEYS: Limit = Limit { rows: 32, bytes: usize::MAX };
 /// A list has at most 1,000 hashes and 32 devices.
 pub(super) const LISTS: Limit = Limit { rows: 20_000, bytes: 64 * 1024 * 1024 };
 pub(super) const PEOPLE: Limit = Limit { rows: 20_000, bytes: usize::MAX };
+pub(super) const GROUPS: Limit = Limit { rows: 64, bytes: usize::MAX };
 const SEQUENCES: Limit = Limit { rows: 100_000, bytes: 100_000 * NAME_BYTES };
 
 /// Reads everything, up to the limits.
@@ -52,6 +56,7 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<StoredMail> {
         prekeys: prekeys(connection)?,
         lists: lists(connection)?.into_iter().collect(),
         people: people(connection)?.into_iter().collect(),
+        groups: groups(connection)?.into_iter().collect(),
     })
 }
 
@@ -198,6 +203,23 @@ fn lists(connection: &Connection) -> rusqlite::Result<Vec<(Username, DeviceList)
 fn people(connection: &Connection) -> rusqlite::Result<Vec<Username>> {
     let query = "SELECT name FROM people_owed ORDER BY name";
     rows(connection, query, PEOPLE, |_| 0, |row| username(row, 0))
+}
+
+fn groups(connection: &Connection) -> rusqlite::Result<Vec<(GroupId, StoredGroup)>> {
+    let query = "SELECT label, roster, accepted, owed, wish FROM groups ORDER BY id";
+    let size = |(_, group): &(GroupId, StoredGroup)| group.roster.roster().members.len() * 100;
+    rows(connection, query, GROUPS, size, |row| {
+        let label = row.get_ref(0)?.as_str()?.parse();
+        let roster = SignedRoster::restore(row.get_ref(1)?.as_blob()?);
+        let owed: Result<BTreeSet<Username>, _> =
+            row.get_ref(3)?.as_str()?.split_whitespace().map(str::parse).collect();
+        let wish: Option<u8> = row.get(4)?;
+        let (Ok(label), Some(roster), Ok(owed)) = (label, roster, owed) else {
+            return Err(refused("a group that nobody signed"));
+        };
+        let (is_accepted, wish) = (row.get(2)?, wish.and_then(Wish::from_number));
+        Ok((roster.group(), StoredGroup { label, roster, is_accepted, owed, wish }))
+    })
 }
 
 /// Reads rows in order, up to the limit.

@@ -101,6 +101,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE TABLE people_owed (
         name         TEXT    NOT NULL PRIMARY KEY
     ) STRICT, WITHOUT ROWID;
+    -- The groups. `owed` has the names of those who have to be sent the roster, with spaces between them.
+    CREATE TABLE groups (
+        id           BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 32),
+        label        TEXT    NOT NULL,
+        roster       BLOB    NOT NULL,
+        accepted     INTEGER NOT NULL CHECK (accepted IN (0, 1)),
+        owed         TEXT    NOT NULL,
+        wish         INTEGER
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -8,11 +8,12 @@ use std::fs;
 
 use letschat_core::conversation::ConversationId;
 use letschat_core::mail::{
-    Held, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, Stream, StreamSource,
+    Held, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, StoredGroup, Stream, StreamSource,
 };
-use letschat_protocol::body::Place;
+use letschat_protocol::body::{DeviceListRef, Place};
 use letschat_protocol::devices::{Device, DeviceList, DeviceName};
-use letschat_protocol::identity::PublicKey;
+use letschat_protocol::groups::{Member, Roster, SignedRoster, Wish};
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use tempfile::TempDir;
@@ -84,6 +85,26 @@ impl Folder {
 
 fn name(text: &str) -> Username {
     text.parse().unwrap()
+}
+
+/// Returns a group that somebody has to be told of.
+fn group(nonce: u128) -> StoredGroup {
+    let list = DeviceListRef { number: 3, hash: [4; 32] };
+    let roster = Roster {
+        group: None,
+        number: 1,
+        nonce,
+        name: "team".parse().unwrap(),
+        founder: name("bob"),
+        givings: vec![],
+        members: vec![Member { name: name("bob"), list, since: 1, is_invited: false }],
+        left: None,
+    };
+    let identity = Identity::from_seed(&[1; 32]);
+    let roster = SignedRoster::sign(roster, &identity, &Fingerprint::of_spki(b"server"));
+    let label = format!("team-{nonce}").parse().unwrap();
+    let owed = [name("bob"), name("zoe")].into();
+    StoredGroup { label, roster, is_accepted: nonce == 1, owed, wish: Some(Wish::Leave) }
 }
 
 fn list(seed: u8) -> DeviceList {

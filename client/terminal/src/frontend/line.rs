@@ -335,6 +335,7 @@ fn appearance(event: &Event) -> (Kind, Option<u64>) {
         Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),
         Event::DeviceWaiting { .. } => (Kind::Request, None),
         Event::DeviceChanged { .. }
+        | Event::GroupChanged { .. }
         | Event::ChatOpened { key: KeyState::Changed, .. }
         | Event::Error { .. }
         | Event::Disconnected { .. } => (Kind::Warning, None),

@@ -1,15 +1,17 @@
 //! Envelopes in the session's world: the account's file, and bodies of any sender.
 
 use letschat_core::mail::{Arrived, StoredMail, StoredPrekey};
-use letschat_core::session::{Effect, Input};
+use letschat_core::session::{Effect, GroupAction, Input, Request};
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{AccountKeys, DeviceKeys, Outcome, Posted, Reply};
 use letschat_protocol::envelope::OpenError;
+use letschat_protocol::groups::{Giving, GroupId, Member, Roster, RosterRef, SignedRoster, Wish};
 use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::ChatId;
 use letschat_protocol::prekey::{PrekeyPublic, SignedPrekey, Suite};
+use letschat_protocol::username::Username;
 
 use super::{World, key};
 
@@ -86,7 +88,11 @@ impl World<'_> {
     }
 
     fn body(&mut self) -> Body {
-        let place = match self.choices.below(3) {
+        let place = match self.choices.below(4) {
+            2 => Place::Group {
+                sequence: self.choices.below(5) as u64,
+                roster: RosterRef { number: self.choices.below(6) as u64, hash: [1; 32] },
+            },
             0 => Place::Sequence(self.choices.number()),
             1 => Place::Sequence(self.choices.below(5) as u64),
             _ => {
@@ -94,8 +100,14 @@ impl World<'_> {
                 Place::Chat { chat, number: self.choices.below(4) as u64 }
             }
         };
-        let content = match self.choices.below(6) {
+        let content = match self.choices.below(9) {
             0 => Content::Unknown(9),
+            2 => Content::Roster(self.some_roster()),
+            3 => {
+                let wish = Wish::ALL[self.choices.below(3)];
+                let group = self.group.unwrap_or(GroupId::from_bytes([7; 32]));
+                Content::Wish(group, wish, self.choices.number())
+            }
             1 => Content::Receipt(vec![self.some_message()]),
             _ => Content::Text(self.choices.text(30)),
         };
@@ -103,6 +115,7 @@ impl World<'_> {
         let conversation = match self.choices.below(8) {
             0 => self.choices.text(10),
             1 => "everyone".into(),
+            2 | 3 => self.group.map(|group| group.to_string()).unwrap_or_default(),
             _ => own.unwrap_or_default(),
         };
         Body {
@@ -116,6 +129,65 @@ impl World<'_> {
             time_ms: self.choices.number(),
             content,
         }
+    }
+
+    /// Returns a command about a group.
+    pub(super) fn group_request(&mut self) -> Request {
+        let who = self.name();
+        let (name, text) = ("#team".to_owned(), self.choices.text(20));
+        let action = match self.choices.below(9) {
+            0 => return Request::Approve(Some(name)),
+            1 => return Request::Deny(Some(name)),
+            2 => return Request::Send { to: name, text },
+            3 => return Request::Groups,
+            4 => GroupAction::Create,
+            5 => GroupAction::Invite(who),
+            6 => GroupAction::Remove(who),
+            7 => GroupAction::Give(who),
+            _ => GroupAction::Leave,
+        };
+        Request::Group { action, name }
+    }
+
+    /// Returns a roster of one of a few groups, signed by some device.
+    fn some_roster(&mut self) -> Vec<u8> {
+        let server = Fingerprint::of_spki(b"fuzz");
+        let identity = Identity::from_seed(&[self.choices.below(4) as u8 + 1; 32]);
+        let founder = self.name();
+        let member = |name: Username, is_invited| Member {
+            name,
+            list: DeviceListRef::default(),
+            since: 1,
+            is_invited,
+        };
+        let first = Roster {
+            group: None,
+            number: 1,
+            nonce: 1,
+            name: "team".parse().expect("a name"),
+            founder: founder.clone(),
+            givings: Vec::new(),
+            members: vec![member(founder, false)],
+            left: None,
+        };
+        let begun = SignedRoster::sign(first.clone(), &identity, &server);
+        self.group = Some(begun.group());
+        if self.choices.below(4) == 0 {
+            return begun.to_bytes();
+        }
+        let mut roster =
+            Roster { group: self.group, number: self.choices.below(4) as u64 + 2, ..first };
+        if let Some(own) = self.account.clone() {
+            roster.members.push(member(own, self.choices.flip()));
+        }
+        let other = self.name();
+        roster.members.push(member(other, self.choices.flip()));
+        if self.choices.below(4) == 0 {
+            let place = (&begun.group(), roster.number);
+            let giving = Giving::sign(&identity, &server, place, self.name());
+            roster.givings.push(giving);
+        }
+        SignedRoster::sign(roster, &identity, &server).to_bytes()
     }
 
     /// Returns an own message that may be confirmed.

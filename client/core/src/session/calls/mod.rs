@@ -330,6 +330,11 @@ impl Session {
     /// Approves a request for a chat, for messages, or for both. The user's request is answered when
     /// the chat is open.
     pub(super) fn approve(&mut self, id: RequestId, who: Option<&str>) {
+        let invitation = self.groups.only_invitation().filter(|_| self.asking().is_empty());
+        if let (None, Some(label)) = (who, invitation.map(ToString::to_string)) {
+            let result = self.approve_group(&label);
+            return self.cx.reply(id, result);
+        }
         if let Err(why) = self.try_to_approve(id, who) {
             self.cx.fail(id, why);
         }

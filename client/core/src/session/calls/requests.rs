@@ -123,6 +123,7 @@ impl Requests {
         cx.tell(Event::Request {
             from: who.clone(),
             kind: RequestKind::Chat,
+            group: None,
             address: Some(from.ip().to_canonical().to_string()),
             fingerprint: fingerprint(&key),
             key: state,

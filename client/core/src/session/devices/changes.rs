@@ -151,6 +151,7 @@ impl Session {
         let Some(OwnChange { request, kind, .. }) = self.devices.own.change.take() else {
             return;
         };
+        self.retry_group_requests();
         if let (true, Some(own)) = (result.is_ok(), self.account.name().cloned()) {
             // Copies of own messages go to the devices of the new list alone.
             self.forget_keys(&own);
@@ -163,7 +164,9 @@ impl Session {
             (ChangeKind::Recover(_), Ok(())) => {
                 self.devices.own.has_enrolled = false;
                 self.mail.note_listed();
+                self.renew_rosters();
             }
+            (ChangeKind::Remove(..), Ok(())) => self.renew_rosters(),
             _ => {}
         }
         let Some(id) = request else {

@@ -180,6 +180,9 @@ impl Session {
         }
         let is_known = match self.account.name() == Some(who) {
             true => self.account.list(who).is_some_and(|list| list.contains(&body.device)),
+            false if body.conversation.starts_with('#') => {
+                self.is_trusted_device(who, &body.device)
+            }
             false => self.account.key_state(who, &body.device) != KeyState::Changed,
         };
         let claims_another = self.account.claims_another_list(body);
@@ -386,9 +389,13 @@ impl Session {
         }
         let is_own = self.account.name() == Some(who);
         let found = list.filter(|_| is_answered);
-        let own = self.account.key();
+        let (own, known) = (self.account.key(), self.account.known_key(who));
         let vouches = match is_own {
             true => found.as_ref().zip(own).is_some_and(|(list, own)| list.contains(&own)),
+            // The owner of a common group names the lists of people whom the user does not know.
+            false if known.is_none() => {
+                found.as_ref().is_some_and(|list| self.groups.vouch_for(who, list))
+            }
             // One who was verified is not known by devices that came before the verified one.
             false => vouches && !self.is_begun_by_another(who, found.as_ref()),
         };
@@ -420,7 +427,8 @@ impl Session {
         {
             self.check_claim(who, claim);
         }
-        let offered = self.account.offered(who).filter(|_| makes_known);
+        let offered = self.account.offered(who).or(self.account.list(who));
+        let offered = offered.filter(|_| makes_known);
         if let Some(first) = offered.and_then(|list| list.devices().first()) {
             self.pin(who, first.key);
         }
@@ -439,6 +447,9 @@ impl Session {
             self.call_judged(link, chat, who.clone());
         }
         self.release_held(who);
+        self.retry_group_letters(who);
+        self.retry_group_requests();
+        self.invite_looked_up(who);
         self.job_keys_changed(who);
         self.post_next();
     }

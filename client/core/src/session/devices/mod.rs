@@ -20,6 +20,7 @@ pub(super) use self::lookup::Lookups;
 use self::own::OwnDevices;
 use super::Session;
 use crate::event::KeyState;
+use crate::failure::Failure;
 
 /// The state that concerns devices.
 #[derive(Debug, Default)]
@@ -75,6 +76,9 @@ impl Session {
         let Devices { lookups, own, warnings, .. } = std::mem::take(&mut self.devices);
         self.devices.warnings = warnings;
         own.fail(&mut self.cx);
+        for id in self.groups.link_ended() {
+            self.cx.fail(id, Failure::Unanswered(Box::new(Failure::NotLoggedIn)));
+        }
         for (who, introduction) in lookups.into_introductions() {
             self.refuse_introduction(&who, &introduction);
         }

@@ -349,6 +349,12 @@ impl Session {
         self.cx.tell(Event::DeviceWaiting { key, address, name: None });
     }
 
+    /// Returns true while this device may be about to be in the list.
+    pub(in crate::session) fn awaits_own_list(&self) -> bool {
+        let own = self.account.name().filter(|_| self.account.own_list().is_none());
+        own.is_some_and(|own| self.is_looking_up(own)) || self.devices.own.change.is_some()
+    }
+
     /// Returns false if the account has a list, as far as is known, that this device is not in.
     pub(in crate::session) fn is_listed(&self) -> bool {
         let own = self.account.name();

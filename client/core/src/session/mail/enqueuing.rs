@@ -1,6 +1,7 @@
 //! Own messages on their way into the outbox.
 
 use letschat_protocol::body::Place;
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
@@ -41,6 +42,60 @@ impl Session {
         self.mail.outbox.check_room(text.len())?;
         let author = account.identity.public_key();
         Ok(self.mail.outbox.add(&author, to, text, self.cx.wall_ms()))
+    }
+
+    /// Puts a text for a group into the outbox: for each member.
+    pub(in crate::session) fn enqueue_for_group(
+        &mut self,
+        id: RequestId,
+        label: &GroupName,
+        text: &str,
+    ) {
+        match self.enqueued_for_group(label, text) {
+            Ok(messages) => {
+                let Some(first) = messages.first().map(|message| message.id) else {
+                    return self.cx.fail(id, Failure::NobodyJoined(label.clone()));
+                };
+                self.mail.outbox.await_change(first, id);
+                for message in &messages {
+                    self.mail.posting.resume(&message.to);
+                    self.mail.peering.resume(&message.to);
+                }
+                let counted = messages.first().and_then(|message| self.counted(label, message));
+                let messages = messages.into_iter().map(MailChange::Outgoing);
+                let changes = messages.chain(counted).collect();
+                self.commit(changes, After::Queued(first));
+            }
+            Err(why) => self.cx.fail(id, why),
+        }
+    }
+
+    fn counted(&self, label: &GroupName, message: &Outgoing) -> Option<MailChange> {
+        let (group, _) = self.groups.called(label)?;
+        match message.place {
+            Place::Sequence(number) => Some(MailChange::Counted(group.to_string(), number)),
+            Place::Group { .. } | Place::Chat { .. } => None,
+        }
+    }
+
+    fn enqueued_for_group(
+        &mut self,
+        label: &GroupName,
+        text: &str,
+    ) -> Result<Vec<Outgoing>, Failure> {
+        let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
+        let missing = || Failure::NoSuchGroup(label.as_str().to_owned());
+        let found = self.groups.called(label).filter(|(_, group)| group.is_accepted);
+        let (group, state) = found.ok_or_else(missing)?;
+        self.mail.outbox.check_room(text.len())?;
+        let own = &account.username;
+        if !state.roster.roster().has_joined(own) {
+            return Err(Failure::NotJoinedYet(label.clone()));
+        }
+        let members = state.roster.roster().joined().filter(|who| *who != own).cloned();
+        let author = account.identity.public_key();
+        let text = (text, self.cx.wall_ms());
+        Ok(self.mail.outbox.add_for_group(&author, (group, label), members, text))
     }
 
     /// Puts a text for everyone into the outbox: for each person who can be reached without the server.
@@ -105,10 +160,13 @@ impl Session {
             device: None,
             via,
         });
-        if message.conversation == ConversationId::Everyone {
+        let is_class = message.conversation == ConversationId::Everyone;
+        let is_group = message.conversation.person().is_none() && !is_class;
+        if is_class || is_group && via != Via::Outbox {
             // Answer now: the recipients confirm at different times.
             if let Some(request) = self.mail.outbox.take_request(&id) {
-                self.cx.answer(request, reply(&message, MessageState::Sent, Via::Peer));
+                let via = if is_class { Via::Peer } else { via };
+                self.cx.answer(request, reply(&message, MessageState::Sent, via));
             }
         } else if via == Via::Outbox {
             self.answer_waiting(&message, None);

@@ -2,7 +2,7 @@
 //! server is away they go straight to people whose key and address are known.
 //!
 //! * `outbox` – own messages until their fate is known; `waiting` – those without a route
-//! * `posting` – their way to the server, one envelope at a time
+//! * `posting` – their way to the server, one envelope at a time; `outcomes` – what became of it
 //! * `peering` – their way straight to people, while the server is away
 //! * `arrivals` – others' messages, from the envelope to the acknowledgement
 //! * `acknowledging` – the acknowledgements on their way to the server
@@ -22,6 +22,7 @@ mod enqueuing;
 mod held;
 mod held_talk;
 mod outbox;
+mod outcomes;
 mod own_copies;
 mod peering;
 mod people;
@@ -36,6 +37,7 @@ use std::collections::BTreeSet;
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Request as ServerRequest;
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::{PREKEY_VALID_MS, SignedPrekey};
 use letschat_protocol::username::Username;
@@ -51,11 +53,12 @@ use self::peering::Peering;
 use self::posting::Posting;
 use self::prekeys::{Prekeys, Step};
 pub(in crate::session) use self::receiving::Incoming;
+use super::groups::Groups;
 use super::server::Expected;
 use super::{Effect, Session};
-use crate::conversation::{MessageState, Via};
+use crate::conversation::{ConversationId, MessageState, Via};
 use crate::failure::Failure;
-use crate::mail::{MailChange, Outgoing, StoredMail, StoredPrekey};
+use crate::mail::{MailChange, Outgoing, OutgoingKey, StoredMail, StoredPrekey};
 use crate::notice::Notice;
 
 /// The messages in envelopes of the open account.
@@ -124,11 +127,15 @@ impl Mail {
     }
 
     /// Returns the next deadline. Nothing is posted while the user is not logged in.
-    pub(super) fn next_deadline(&self, is_logged_in: bool) -> Option<u64> {
+    pub(super) fn next_deadline<'a>(
+        &'a self,
+        is_logged_in: bool,
+        owed: impl Iterator<Item = &'a Username>,
+    ) -> Option<u64> {
         let posting = is_logged_in.then(|| {
             // The acknowledgement or the end of a link lets the others go on.
             let waiting = self.outbox.ready().filter(|who| !self.peering.is_busy(who));
-            self.posting.next_deadline(waiting)
+            self.posting.next_deadline(waiting.chain(owed))
         });
         let acknowledging = self.acknowledging.next_deadline();
         [
@@ -150,8 +157,10 @@ impl Session {
     /// Takes over the stored messages of an account that opens.
     pub(super) fn open_mail(&mut self, stored: StoredMail) {
         // The account has taken the device lists.
-        let StoredMail { sequences, outbox, received, held, receipts, prekeys, people, .. } =
-            stored;
+        let StoredMail {
+            sequences, outbox, received, held, receipts, prekeys, people, groups, ..
+        } = stored;
+        self.groups = Groups::new(groups);
         self.mail = Mail {
             outbox: Outbox::new(sequences, outbox),
             posting: Posting::new(receipts),
@@ -166,6 +175,7 @@ impl Session {
             self.release_held(&who);
         }
         self.tell_held_requests();
+        self.tell_invitations();
         self.expire_messages();
     }
 
@@ -180,6 +190,7 @@ impl Session {
             self.cx.close(link);
         }
         self.mail = Mail::default();
+        self.groups = Groups::default();
     }
 
     /// Handles the result of a commit. The text says why it failed, which the engine has told.
@@ -208,6 +219,28 @@ impl Session {
     /// Records changes, then takes the next step.
     fn commit(&mut self, changes: Vec<MailChange>, after: After) {
         self.mail.commits.begin(&mut self.cx, changes, after);
+    }
+
+    /// Records changes.
+    pub(super) fn record(&mut self, changes: Vec<MailChange>) {
+        self.commit(changes, After::Nothing);
+    }
+
+    /// Forgets the own messages in a group to people who are not members any more. Returns their keys.
+    pub(super) fn keys_in_group(
+        &mut self,
+        label: &GroupName,
+        is_gone: impl Fn(&Username) -> bool,
+    ) -> Vec<OutgoingKey> {
+        let keys = self.mail.outbox.keys_in(&ConversationId::Group(label.clone()), is_gone);
+        for key in &keys {
+            self.mail.posting.finished(key);
+            self.mail.outbox.settle(key);
+            if let Some(request) = self.mail.outbox.take_request(&key.id) {
+                self.cx.fail(request, Failure::NobodyJoined(label.clone()));
+            }
+        }
+        keys
     }
 
     /// Records a change of the held device lists, if there is one.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::body::Place;
+use letschat_protocol::groups::{GroupId, GroupName};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -71,7 +72,7 @@ impl Outbox {
         time_ms: u64,
     ) -> Outgoing {
         let (to, conversation) = (to.clone(), ConversationId::Person(to.clone()));
-        let (id, place) = self.next_in(author, &conversation);
+        let (id, place) = self.next_in(author, &conversation.to_string());
         let stage = Stage::Waiting;
         self.add_under(Outgoing { id, to, conversation, place, time_ms, text, stage })
     }
@@ -87,7 +88,7 @@ impl Outbox {
         time_ms: u64,
     ) -> (Vec<Outgoing>, Vec<Outgoing>) {
         let conversation = ConversationId::Everyone;
-        let (id, place) = self.next_in(author, &conversation);
+        let (id, place) = self.next_in(author, &conversation.to_string());
         let (mut added, mut left_out) = (Vec::new(), Vec::new());
         for (to, is_reached) in recipients {
             let limit = if is_reached { WAITING_FOR_ONE } else { WAITING_FOR_ONE_AWAY };
@@ -103,12 +104,29 @@ impl Outbox {
         (added, left_out)
     }
 
-    /// Returns the id and the place of the next message in a conversation.
-    fn next_in(&mut self, author: &PublicKey, to: &ConversationId) -> (MessageId, Place) {
-        let name = to.to_string();
-        let last = self.sequences.entry(name.clone()).or_default();
+    /// Adds a message of the user to a group, for each of these members, under the next number. It waits for its record.
+    pub(super) fn add_for_group(
+        &mut self,
+        author: &PublicKey,
+        (group, label): (&GroupId, &GroupName),
+        members: impl IntoIterator<Item = Username>,
+        (text, time_ms): (&str, u64),
+    ) -> Vec<Outgoing> {
+        let conversation = ConversationId::Group(label.clone());
+        let (id, place) = self.next_in(author, &group.to_string());
+        let add = |to| {
+            let (conversation, text) = (conversation.clone(), text.to_owned());
+            let stage = Stage::Waiting;
+            self.add_under(Outgoing { id, to, conversation, place, time_ms, text, stage })
+        };
+        members.into_iter().map(add).collect()
+    }
+
+    /// Returns the id and the place of the next message in the conversation that its recipients call so.
+    fn next_in(&mut self, author: &PublicKey, name: &str) -> (MessageId, Place) {
+        let last = self.sequences.entry(name.to_owned()).or_default();
         *last += 1;
-        (MessageId::in_conversation(author, &name, *last), Place::Sequence(*last))
+        (MessageId::in_conversation(author, name, *last), Place::Sequence(*last))
     }
 
     /// Adds a message that has its id already. It waits for its record.
@@ -152,6 +170,17 @@ impl Outbox {
         let firsts = self.waiting.firsts(|message| self.is_for_server(message));
         let ready = firsts.filter(|(_, message)| is_ready(&message.to));
         ready.min_by_key(|(order, _)| *order).map(|(_, message)| message)
+    }
+
+    /// Returns the recipients that a message for the server can go to now: those who have no earlier one.
+    pub(super) fn recipients_of(
+        &self,
+        message: &Outgoing,
+        is_ready: impl Fn(&Username) -> bool,
+    ) -> Vec<Username> {
+        let firsts = self.waiting.firsts(|message| self.is_for_server(message));
+        let same = firsts.filter(|(_, first)| first.id == message.id && is_ready(&first.to));
+        same.map(|(_, first)| first.to.clone()).collect()
     }
 
     /// Returns the recipients of the messages for the server that are ready.
@@ -198,8 +227,26 @@ impl Outbox {
         self.waiting.to(who).cloned().collect()
     }
 
-    /// Returns the messages to this person alone that wait for a route, oldest first. Those to everyone never go through
-    /// the server.
+    /// Returns the messages to this person, not to a group or to everyone, that wait for a route.
+    pub(super) fn waiting_to_person(&self, who: &Username) -> Vec<Outgoing> {
+        let is_personal = |message: &&Outgoing| message.conversation.person().is_some();
+        self.waiting.to(who).filter(is_personal).cloned().collect()
+    }
+
+    /// Returns the keys of the messages in a group to people who are not members any more.
+    pub(super) fn keys_in(
+        &self,
+        conversation: &ConversationId,
+        is_gone: impl Fn(&Username) -> bool,
+    ) -> Vec<OutgoingKey> {
+        let taken = self.taken.values().chain(self.waiting.all());
+        let of_it =
+            taken.filter(|message| message.conversation == *conversation && is_gone(&message.to));
+        of_it.map(Outgoing::key).collect()
+    }
+
+    /// Returns the messages for the server to this person that wait for a route, oldest first. Those to everyone never
+    /// go through the server.
     pub(super) fn waiting_to_alone(&self, who: &Username) -> Vec<Outgoing> {
         let is_alone = |message: &&Outgoing| message.conversation != ConversationId::Everyone;
         self.waiting.to(who).filter(is_alone).cloned().collect()

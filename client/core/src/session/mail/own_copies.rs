@@ -2,7 +2,7 @@
 
 use letschat_protocol::body::{Body, Content};
 use letschat_protocol::envelope::OpenError;
-use letschat_protocol::username::Username;
+use letschat_protocol::groups::GroupId;
 
 use super::arrivals::{Arrival, Verdict};
 use super::receiving::Shown;
@@ -42,8 +42,24 @@ impl Session {
             self.take_over(people.clone());
             return self.acknowledge(vec![mail.delivery]);
         }
+        match &body.content {
+            Content::Roster(roster) => {
+                self.roster_arrived(&body.sender, roster);
+                return self.acknowledge(vec![mail.delivery]);
+            }
+            Content::Wish(group, wish, roster) => {
+                self.group_wish((&body.sender, &body.device), group, *wish, *roster);
+                return self.acknowledge(vec![mail.delivery]);
+            }
+            _ => {}
+        }
         let (stream, number) = Stream::of(body);
-        let to: Option<Username> = body.conversation.parse().ok();
+        let group = body.conversation.parse::<GroupId>().ok();
+        let group = group.and_then(|id| self.groups.get(&id)).map(|group| group.label.clone());
+        let to = match group {
+            Some(label) => Some(ConversationId::Group(label)),
+            None => body.conversation.parse().ok().map(ConversationId::Person),
+        };
         let (Content::Text(text), Some(to), true) =
             (&body.content, to, (1..=MAX_NUMBER).contains(&number))
         else {
@@ -55,7 +71,9 @@ impl Session {
             Verdict::New => {}
         }
         // The user knows that person, although this device does not yet.
-        self.make_known(&to);
+        if let Some(who) = to.person() {
+            self.make_known(who);
+        }
         let arrival = Arrival {
             stream,
             number,
@@ -69,7 +87,7 @@ impl Session {
             arrival,
             Shown {
                 from: body.sender.clone(),
-                conversation: ConversationId::Person(to),
+                conversation: to,
                 text: text.clone(),
                 sent_ms: body.time_ms,
                 time_ms: self.cx.wall_ms(),

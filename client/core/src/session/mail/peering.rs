@@ -17,7 +17,7 @@ use letschat_protocol::peer::{PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
 use super::arrivals::Delivery;
-use super::bodies::text_body;
+use super::bodies::message_body;
 use super::receiving::Incoming;
 use crate::conversation::Via;
 use crate::session::backoff::{Backoff, SOON};
@@ -262,15 +262,21 @@ impl Session {
         else {
             return;
         };
-        let list = self.account.own_reference();
         let room = MAX_IN_FLIGHT.saturating_sub(up.in_flight.len());
         let in_flight = up.in_flight.make_contiguous();
-        for message in self.mail.outbox.for_peer(who, with_people, in_flight, room) {
-            let body = text_body((account, list), message).sign(&account.identity, &server);
+        let messages = self.mail.outbox.for_peer(who, with_people, in_flight, room);
+        let bodies: Vec<(MessageId, Vec<u8>)> = messages
+            .into_iter()
+            .filter_map(|message| {
+                let body = message_body(account, &self.account, &self.groups, message)?;
+                Some((message.id, body.sign(&account.identity, &server)))
+            })
+            .collect();
+        for (id, body) in bodies {
             if up.in_flight.is_empty() {
                 up.since_ms = self.cx.now_ms();
             }
-            up.in_flight.push_back(message.id);
+            up.in_flight.push_back(id);
             self.cx.send(up.link, PeerMessage::Deliver { body });
         }
     }

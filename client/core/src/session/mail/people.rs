@@ -24,6 +24,7 @@ impl Session {
         let known = self.account.peers().into_keys();
         let everybody: BTreeSet<Username> = known.chain(blocked.unwrap_or_default()).collect();
         self.share_people(everybody.into_iter().collect());
+        self.share_groups();
     }
 
     fn share_people(&mut self, names: Vec<Username>) {
@@ -37,7 +38,7 @@ impl Session {
     }
 
     /// Returns true if the account has other listed devices.
-    pub(super) fn has_other_devices(&self) -> bool {
+    pub(in crate::session) fn has_other_devices(&self) -> bool {
         self.account.own_list().map_or(0, |list| list.devices().len()) > 1
     }
 
@@ -52,7 +53,7 @@ impl Session {
             return None;
         }
         let names = self.mail.people.iter().take(MAX_PEOPLE).cloned().collect();
-        Some(Job::new(self.new_envelope_id(), own, Letter::People(names)))
+        Some(Job::new(self.new_envelope_id(), vec![own], Letter::People(names)))
     }
 
     /// Returns these people as this device knows them.

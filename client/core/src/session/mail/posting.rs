@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use letschat_protocol::dialogue::{AccountKeys, DeviceKeys};
 use letschat_protocol::envelope::{EnvelopeId, Recipient};
+use letschat_protocol::groups::GroupId;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::prekey::Suite;
 use letschat_protocol::username::Username;
@@ -19,6 +20,7 @@ use crate::failure::Failure;
 use crate::mail::{OutgoingKey, OwedReceipt};
 use crate::session::Session;
 use crate::session::backoff::{Backoff, SOON};
+use crate::session::groups::GroupLetter;
 
 /// The time for which an account's keys are used without asking again.
 const KEYS_MS: u64 = 60 * 60 * 1_000;
@@ -52,7 +54,8 @@ pub(super) struct Posting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) id: EnvelopeId,
-    pub(super) to: Username,
+    /// The recipients that are left: one, or members of a group.
+    pub(super) to: Vec<Username>,
     pub(super) what: Letter,
     /// The keys that the server has shown and that wait for the newest device list of their account.
     pub(super) shown: Option<(Username, AccountKeys)>,
@@ -66,24 +69,32 @@ pub(super) struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Letter {
     /// A message of the outbox.
-    Message(OutgoingKey),
+    Message(MessageId),
     /// A confirmation of these messages.
     Receipt(Vec<MessageId>),
     /// Knowledge of these people, for the account's other devices.
     People(Vec<Username>),
+    /// A group's roster, or a wish.
+    Group(GroupId, GroupLetter),
 }
 
 impl Job {
-    pub(super) fn new(id: EnvelopeId, to: Username, what: Letter) -> Job {
+    pub(super) fn new(id: EnvelopeId, to: Vec<Username>, what: Letter) -> Job {
         Job { id, to, what, shown: None, asked: Vec::new(), posts: 0 }
     }
 
     /// Returns the message of the outbox, if it is one.
-    pub(super) fn message(&self) -> Option<&OutgoingKey> {
+    pub(super) fn message(&self) -> Option<MessageId> {
         match &self.what {
-            Letter::Message(key) => Some(key),
-            Letter::Receipt(_) | Letter::People(_) => None,
+            Letter::Message(id) => Some(*id),
+            Letter::Receipt(_) | Letter::People(_) | Letter::Group(..) => None,
         }
+    }
+
+    /// Returns the entries of the outbox that the job is about.
+    pub(super) fn keys(&self) -> impl Iterator<Item = OutgoingKey> {
+        let key = |to: &Username| self.message().map(|id| OutgoingKey { id, to: to.clone() });
+        self.to.iter().filter_map(key)
     }
 }
 
@@ -162,8 +173,8 @@ impl Posting {
 
     /// Notes that the job's envelope is on its way to the server.
     pub(super) fn sent(&mut self) {
-        if let Some(key) = self.job.as_ref().and_then(Job::message) {
-            self.unfinished.entry(key.clone()).or_default();
+        for key in self.job.iter().flat_map(Job::keys) {
+            self.unfinished.entry(key).or_default();
         }
     }
 
@@ -295,18 +306,26 @@ impl Session {
         &mut self,
         who: &Username,
         shown: &AccountKeys,
+        pins: bool,
     ) -> Result<Vec<Recipient>, Failure> {
         let no_device = || {
             let said = String::new();
             Failure::Refused { code: FailureCode::NoDevice, said, choices: Vec::new() }
         };
         let newest = shown.devices.first().ok_or_else(no_device)?;
-        let is_new = self.account.known_key(who).is_none();
+        // Of a member of a group the roster has named the list. Only a message to that person makes them known.
+        let held = self.account.list(who);
+        let is_vouched = !pins && held.is_some_and(|list| self.groups.vouch_for(who, list));
+        let is_new = self.account.known_key(who).is_none() && !is_vouched;
+        if is_new && !pins {
+            // Only a message to that person makes them known.
+            return Err(Failure::KeysInvalid(who.clone()));
+        }
         if is_new && shown.list.number == 0 {
             self.check_keys(who, newest)?;
             self.pin(who, newest.device);
         } else if is_new {
-            let offered = self.account.offered(who);
+            let offered = self.account.offered(who).or(self.account.list(who));
             let is_listed =
                 |keys: &&DeviceKeys| offered.is_some_and(|list| list.contains(&keys.device));
             // A server that shows keys without their list is not believed.
@@ -315,7 +334,10 @@ impl Session {
             self.check_keys(who, listed)?;
             self.pin(who, listed.device);
         }
-        let is_known = |keys: &&DeviceKeys| self.account.key_state(who, &keys.device).is_known();
+        let is_known = |keys: &&DeviceKeys| match is_vouched {
+            true => self.account.list(who).is_some_and(|list| list.contains(&keys.device)),
+            false => self.account.key_state(who, &keys.device).is_known(),
+        };
         let known: Vec<&DeviceKeys> = shown.devices.iter().filter(is_known).collect();
         if known.is_empty()
             && self.account.offered(who).is_none()

@@ -4,6 +4,7 @@ use letschat_protocol::body::{Body, Content};
 use letschat_protocol::devices::DeviceName;
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::envelope::OpenError;
+use letschat_protocol::groups::GroupId;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::printable::is_blank;
@@ -48,6 +49,11 @@ pub(in crate::session) struct Incoming {
 }
 
 impl Incoming {
+    /// Returns the size of the message.
+    pub(in crate::session) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Returns true for an envelope from the server.
     pub(in crate::session) fn is_from_server(&self) -> bool {
         matches!(self.delivery, Delivery::Server(_))
@@ -62,7 +68,7 @@ impl Session {
     }
 
     /// Handles a message. Whatever it holds, its delivery is acknowledged in the end, so that it holds up nothing.
-    pub(super) fn take_in(&mut self, mail: Incoming) {
+    pub(in crate::session) fn take_in(&mut self, mail: Incoming) {
         if self.account.opened().is_none() {
             return;
         }
@@ -76,7 +82,10 @@ impl Session {
 
     /// Handles a message whose author's devices are known as well as they can be.
     pub(in crate::session) fn judge_mail(&mut self, mail: &Incoming) {
-        if self.account.is_blocked(&mail.sender) {
+        // A person who is blocked stays in the groups of both.
+        let is_of_group =
+            |body: &Body| matches!(body.content, Content::Roster(_) | Content::Wish(..));
+        if self.account.is_blocked(&mail.sender) && !mail.opened.as_ref().is_ok_and(is_of_group) {
             return self.acknowledge(vec![mail.delivery]);
         }
         match mail.opened.clone() {
@@ -92,7 +101,7 @@ impl Session {
         }
         match body.content.clone() {
             Content::Receipt(ids) => {
-                if self.account.key_state(&body.sender, &body.device).is_known() {
+                if self.is_trusted_device(&body.sender, &body.device) {
                     let settled = self.delivered(&body.sender, &ids, Via::Server);
                     self.commit_and_acknowledge(settled, vec![mail.delivery]);
                 } else {
@@ -100,6 +109,14 @@ impl Session {
                 }
             }
             Content::Text(text) => self.text_arrived(mail, &body, text),
+            Content::Roster(roster) => {
+                self.roster_arrived(&body.sender, &roster);
+                self.acknowledge(vec![mail.delivery]);
+            }
+            Content::Wish(group, wish, roster) => {
+                self.group_wish((&body.sender, &body.device), &group, wish, roster);
+                self.acknowledge(vec![mail.delivery]);
+            }
             // Only a device of the own account is heard about people.
             Content::People(_) => self.refuse_mail(mail, OpenError::NotAddressed),
             Content::Unknown(_) => {
@@ -112,8 +129,15 @@ impl Session {
     fn text_arrived(&mut self, mail: &Incoming, body: &Body, text: String) {
         let (stream, number) = Stream::of(body);
         let is_countable = (1..=MAX_NUMBER).contains(&number);
-        let conversation =
-            self.conversation_of(mail, body).filter(|_| is_countable && !is_blank(&text));
+        let group = body.conversation.parse::<GroupId>().ok();
+        let conversation = match group {
+            Some(group) => match self.group_of(mail, body, &group) {
+                Some(conversation) => Some(conversation),
+                None => return,
+            },
+            None => self.conversation_of(mail, body),
+        };
+        let conversation = conversation.filter(|_| is_countable && !is_blank(&text));
         let Some(conversation) = conversation else {
             return self.refuse_mail(mail, OpenError::NotAddressed);
         };
@@ -124,8 +148,9 @@ impl Session {
             Delivery::Peer(..) => None,
         };
         let delivery = (mail.delivery, receipt_to);
-        let is_known = self.account.key_state(&body.sender, &body.device).is_known();
-        if is_known {
+        let is_known =
+            group.is_some() || self.account.key_state(&body.sender, &body.device).is_known();
+        if is_known && group.is_none() {
             // Earlier ones may wait although their device is known by now, and this one among them.
             self.release_held(&body.sender);
         }
@@ -187,7 +212,7 @@ impl Session {
     fn arrived_again(&mut self, mail: &Incoming, body: &Body) {
         let mut changes = Vec::new();
         let is_from_server = matches!(mail.delivery, Delivery::Server(_));
-        if is_from_server && self.account.key_state(&body.sender, &body.device).is_known() {
+        if is_from_server && self.is_trusted_device(&body.sender, &body.device) {
             let owed = OwedReceipt { to: body.sender.clone(), id: body.message_id() };
             if self.mail.posting.owe(owed.clone()) {
                 changes.push(MailChange::Owed(owed));
@@ -277,6 +302,11 @@ impl Session {
             }
         }
         self.commit_and_acknowledge(changes, deliveries);
+    }
+
+    /// Drops a message that is not shown.
+    pub(in crate::session) fn drop_mail(&mut self, mail: &Incoming) {
+        self.acknowledge(vec![mail.delivery]);
     }
 
     /// Acknowledges deliveries. The server then deletes its own.
@@ -374,6 +404,7 @@ impl Session {
         self.cx.tell(Event::Request {
             from: held.from.clone(),
             kind: RequestKind::Message,
+            group: None,
             address: None,
             fingerprint: fingerprint(&held.stream.device),
             key,

@@ -1,22 +1,22 @@
 //! Envelopes on their way from the outbox to the server: own messages, receipts, and what the own devices are told.
 
-use letschat_protocol::body::MAX_RECEIPT_IDS;
+use letschat_protocol::body::{Content, MAX_RECEIPT_IDS};
 use letschat_protocol::devices::DeviceList;
 use letschat_protocol::dialogue::{
     AccountKeys, Outcome, Posted, Reply as ServerReply, Request as ServerRequest,
 };
 use letschat_protocol::envelope::{EnvelopeId, Recipient};
-use letschat_protocol::message_id::MessageId;
+use letschat_protocol::limits::{MAX_DEVICES, MAX_RECIPIENT_DEVICES};
 use letschat_protocol::username::Username;
 
 use super::Mail;
-use super::bodies::{envelope_id, people_body, receipt_body, text_body};
-use super::commits::After;
+use super::bodies::{envelope_id, letter_body, message_body, people_body, receipt_body};
 use super::posting::{Job, Letter};
 use crate::codes::FailureCode;
 use crate::conversation::{MessageState, Via};
 use crate::failure::Failure;
-use crate::mail::{MailChange, Outgoing, OutgoingKey, Stage};
+use crate::mail::{Outgoing, OutgoingKey};
+use crate::session::groups::GroupLetter;
 use crate::session::server::Expected;
 use crate::session::{Effect, Reply, Session};
 
@@ -35,19 +35,20 @@ impl Session {
         let Mail { posting, peering, outbox, .. } = &self.mail;
         let is_ready =
             |who: &Username| posting.why_paused(who, now_ms).is_none() && !peering.is_busy(who);
-        let message = outbox.next(is_ready);
-        let job = match message {
-            Some(message) => {
-                let (id, to) = (envelope_id(message), message.to.clone());
-                Job::new(id, to, Letter::Message(message.key()))
-            }
-            None => match posting.next_receipt(now_ms, MAX_RECEIPT_IDS) {
-                Some((to, ids)) => Job::new(self.new_envelope_id(), to, Letter::Receipt(ids)),
-                None => match self.people_job() {
-                    Some(job) => job,
-                    None => return,
-                },
-            },
+        let own = self.account.name();
+        // Rosters come first: whoever gets a message in a group should know the group as it is.
+        let about_group = own.and_then(|own| self.groups.next_letter(is_ready, own));
+        let job = if let Some((id, letter, to)) = about_group {
+            Job::new(self.new_envelope_id(), to, Letter::Group(id, letter))
+        } else if let Some(message) = outbox.next(is_ready) {
+            let (id, to) = (envelope_id(message), outbox.recipients_of(message, is_ready));
+            Job::new(id, to, Letter::Message(message.id))
+        } else if let Some((to, ids)) = posting.next_receipt(now_ms, MAX_RECEIPT_IDS) {
+            Job::new(self.new_envelope_id(), vec![to], Letter::Receipt(ids))
+        } else if let Some(job) = self.people_job() {
+            job
+        } else {
+            return;
         };
         self.begin_job(job);
     }
@@ -84,24 +85,55 @@ impl Session {
     /// Asks for the keys that the job needs, and lets the engine seal it once they are known.
     fn go_on_with_job(&mut self) {
         let now_ms = self.cx.now_ms();
-        let (Some(job), Some(own)) = (self.mail.posting.job(), self.account.name()) else {
+        let (Some(job), Some(own)) = (self.mail.posting.job(), self.account.name().cloned()) else {
             return;
         };
-        let (to, own, is_message) = (job.to.clone(), own.clone(), job.message().is_some());
-        let Some(recipients) = self.mail.posting.recipients(&to, now_ms) else {
-            return self.ask_keys(to);
-        };
-        let mut recipients = recipients.to_vec();
-        if recipients.is_empty() {
-            return self.job_has_to_wait(refused(FailureCode::NoDevice));
+        let to: Vec<Username> =
+            job.to.iter().filter(|who| self.is_due(job, who)).cloned().collect();
+        if to.is_empty() {
+            return self.drop_job();
         }
-        if is_message && self.has_other_devices() {
+        // The first envelope goes to the own devices too. Knowledge of people is for them alone.
+        let has_copies = job.posts == 0
+            && matches!(job.what, Letter::Message(_) | Letter::Group(_, GroupLetter::Wish(_)))
+            && !to.contains(&own)
+            && self.has_other_devices();
+        let mut recipients = Vec::new();
+        let room = MAX_RECIPIENT_DEVICES - if has_copies { MAX_DEVICES } else { 0 };
+        let mut served = 0;
+        for who in &to {
+            match self.mail.posting.recipients(who, now_ms) {
+                None => return self.ask_keys(who.clone()),
+                Some([]) => return self.recipient_refused(who, refused(FailureCode::NoDevice)),
+                // The others get an envelope of their own.
+                Some(devices) if recipients.len() + devices.len() > room => break,
+                Some(devices) => recipients.extend_from_slice(devices),
+            }
+            served += 1;
+        }
+        if has_copies {
             match self.mail.posting.recipients(&own, now_ms) {
                 Some(others) => recipients.extend_from_slice(others),
                 None => return self.ask_keys(own),
             }
         }
+        if let Some(job) = self.mail.posting.job_mut() {
+            job.to = to.into_iter().take(served).collect();
+        }
         self.seal(recipients);
+    }
+
+    /// Returns true if a recipient of the job still has to get it: a member of a group may have been removed meanwhile.
+    fn is_due(&self, job: &Job, who: &Username) -> bool {
+        match &job.what {
+            Letter::Message(id) => {
+                self.mail.outbox.get(&OutgoingKey { id: *id, to: who.clone() }).is_some()
+            }
+            Letter::Group(id, _) => self.groups.get(id).is_some_and(|group| {
+                self.account.name() == Some(who) || group.roster.roster().member(who).is_some()
+            }),
+            Letter::Receipt(_) | Letter::People(_) => true,
+        }
     }
 
     fn ask_keys(&mut self, who: Username) {
@@ -117,22 +149,33 @@ impl Session {
         let (Some(job), Some(account)) = (self.mail.posting.job(), self.account.opened()) else {
             return;
         };
-        let list = self.account.own_reference();
+        let author = (account, self.account.own_reference());
+        let wall_ms = self.cx.wall_ms();
         let body = match &job.what {
             Letter::Receipt(ids) => {
-                receipt_body((account, list), &job.to, ids.clone(), self.cx.wall_ms())
+                job.to.first().map(|to| receipt_body(author, to, ids.clone(), wall_ms))
             }
-            Letter::People(names) if names.is_empty() => return self.finish_job(),
-            Letter::People(names) => {
-                let people = self.people(names);
-                people_body((account, list), people, self.cx.wall_ms())
+            Letter::People(names) if names.is_empty() => None,
+            Letter::People(names) => Some(people_body(author, self.people(names), wall_ms)),
+            Letter::Message(_) => {
+                let message = job.keys().find_map(|key| self.mail.outbox.get(&key));
+                message
+                    .and_then(|message| message_body(account, &self.account, &self.groups, message))
             }
-            Letter::Message(key) => match self.mail.outbox.get(key) {
-                Some(message) => text_body((account, list), message),
-                None => return self.finish_job(),
-            },
+            Letter::Group(id, letter) => self.groups.get(id).map(|group| {
+                let content = match letter {
+                    GroupLetter::Roster(_) => Content::Roster(group.roster.to_bytes()),
+                    GroupLetter::Wish(wish) => {
+                        Content::Wish(*id, *wish, group.roster.reference().number)
+                    }
+                };
+                letter_body(author, job.to.clone(), content, wall_ms)
+            }),
         };
-        self.cx.push(Effect::Seal { body: Box::new(body), recipients });
+        match body {
+            Some(body) => self.cx.push(Effect::Seal { body: Box::new(body), recipients }),
+            None => self.drop_job(),
+        }
     }
 
     /// Handles the sealed envelope of the job, or none if it could not be sealed.
@@ -147,35 +190,43 @@ impl Session {
                 self.server.ask(&mut self.cx, request, Expected::Post);
             }
             Some(_) => {}
-            None => {
-                let why = Failure::KeysInvalid(job.to.clone());
-                self.job_has_to_wait(why);
-            }
+            None => self.seal_one(),
+        }
+    }
+
+    /// Goes on with the first recipient alone, since one of them has a key that nothing can be sealed to.
+    fn seal_one(&mut self) {
+        let Some(job) = self.mail.posting.job_mut() else {
+            return;
+        };
+        if job.to.len() > 1 {
+            job.to.truncate(1);
+            return self.go_on_with_job();
+        }
+        if let Some(who) = job.to.first().cloned() {
+            self.recipient_refused(&who, Failure::KeysInvalid(who.clone()));
         }
     }
 
     /// Handles the server's answer to KEYS.
     pub(in crate::session) fn keys_answered(&mut self, reply: &ServerReply) {
-        let Some((to, who)) = self
-            .mail
-            .posting
-            .job()
-            .and_then(|job| Some((job.to.clone(), job.asked.last()?.clone())))
-        else {
+        let Some(job) = self.mail.posting.job() else {
             return;
         };
+        let Some(who) = job.asked.last().cloned() else {
+            return;
+        };
+        let is_recipient = job.to.contains(&who);
         let why = Failure::refused(reply.code, reply.last_line());
-        if who != to && !why.is_busy() {
-            // Without the own keys the other devices get no copy.
-            let shown = AccountKeys::from_reply(reply).unwrap_or_default();
-            return self.keys_shown(who, shown);
+        if !reply.code.is_success() && why.is_busy() {
+            return self.server_is_busy(&why);
         }
-        if !reply.code.is_success() {
-            return self.job_refused(why);
-        }
-        match AccountKeys::from_reply(reply) {
+        match AccountKeys::from_reply(reply).filter(|_| reply.code.is_success()) {
             Some(shown) => self.keys_shown(who, shown),
-            None => self.job_has_to_wait(Failure::NotUnderstood),
+            // Without the own keys the other devices get no copy.
+            None if !is_recipient => self.keys_shown(who, AccountKeys::default()),
+            None if reply.code.is_success() => self.recipient_refused(&who, Failure::NotUnderstood),
+            None => self.recipient_refused(&who, why),
         }
     }
 
@@ -228,13 +279,17 @@ impl Session {
             self.mail.posting.learn(who, others, is_whole, now_ms);
             return self.go_on_with_job();
         }
-        match self.choose_devices(who, shown) {
+        let pins = self.mail.posting.job().is_none_or(|job| {
+            let message = job.keys().find_map(|key| self.mail.outbox.get(&key));
+            message.is_some_and(|message| message.conversation.person().is_some())
+        });
+        match self.choose_devices(who, shown, pins) {
             Ok(recipients) => {
                 self.mail.posting.learn(who, recipients, true, now_ms);
                 self.release_held(who);
                 self.go_on_with_job();
             }
-            Err(why) => self.job_has_to_wait(why),
+            Err(why) => self.recipient_refused(who, why),
         }
     }
 
@@ -242,88 +297,78 @@ impl Session {
     pub(in crate::session) fn posted(&mut self, reply: &ServerReply) {
         if !reply.code.is_success() {
             let why = Failure::refused(reply.code, reply.last_line());
-            return self.job_refused(why);
+            return self.job_refused(&why);
         }
-        let Some(job) = self.mail.posting.job_mut() else {
+        let Some(mut job) = self.mail.posting.end() else {
             return;
         };
         job.posts += 1;
-        let (to, is_last) = (job.to.clone(), job.posts >= MAX_POSTS);
+        let is_last = job.posts >= MAX_POSTS;
         let items = reply.lines.split_last().map_or(&[][..], |(_, items)| items);
-        let items = items.iter().filter_map(|line| Posted::parse(line));
-        let (missing, outcomes): (Vec<Posted>, Vec<Posted>) = items
-            .filter(|item| item.recipient == to)
-            .partition(|item| item.outcome == Outcome::Missing);
-        if outcomes.iter().any(|item| item.outcome == Outcome::NoDevice) || !missing.is_empty() {
-            // The person's devices are others now.
-            self.mail.posting.forget_keys(&to);
-        }
-        if !missing.is_empty() && !is_last {
-            return self.go_on_with_job();
-        }
-        let best = outcomes.iter().map(|item| item.outcome).min();
-        let (Some(best), Some(until_ms)) = (best, reply.field(0)) else {
-            return self.job_has_to_wait(Failure::NotUnderstood);
-        };
-        match best {
-            Outcome::Pushed => self.job_done(MessageState::Sent, Stage::Sent { until_ms }),
-            Outcome::Kept => self.job_done(MessageState::Kept, Stage::Kept { until_ms }),
-            Outcome::UnknownUser => self.job_refused(refused(FailureCode::UnknownUser)),
-            Outcome::NoDevice | Outcome::Missing => {
-                self.job_refused(refused(FailureCode::NoDevice));
+        let items: Vec<Posted> = items.iter().filter_map(|line| Posted::parse(line)).collect();
+        let until_ms = reply.field(0);
+        let mut missed = Vec::new();
+        for who in std::mem::take(&mut job.to) {
+            let of_one = items.iter().filter(|item| item.recipient == who);
+            let (missing, outcomes): (Vec<&Posted>, Vec<&Posted>) =
+                of_one.partition(|item| item.outcome == Outcome::Missing);
+            let is_missed = !missing.is_empty();
+            if is_missed || outcomes.iter().any(|item| item.outcome == Outcome::NoDevice) {
+                // The person's devices are others now.
+                self.mail.posting.forget_keys(&who);
             }
-            Outcome::MailboxFull => self.job_refused(refused(FailureCode::MailboxFull)),
+            if is_missed && !is_last {
+                missed.push(who);
+                continue;
+            }
+            let best = outcomes.iter().map(|item| item.outcome).min();
+            self.recipient_posted(&job.what, &who, best.zip(until_ms));
+        }
+        match missed.is_empty() {
+            true => self.post_next(),
+            false => self.begin_job(Job { to: missed, ..job }),
         }
     }
 
-    /// Finishes a job whose envelope the server has.
-    fn job_done(&mut self, state: MessageState, stage: Stage) {
+    /// Handles a refusal of the job by the server.
+    fn job_refused(&mut self, why: &Failure) {
+        if why.is_busy() {
+            return self.server_is_busy(why);
+        }
         let Some(Job { to, what, .. }) = self.mail.posting.end() else {
             return;
         };
-        self.mail.posting.succeeded(&to);
-        match what {
-            Letter::Message(key) => {
-                if let Some(via) = self.mail.posting.finished(&key) {
-                    let changes = self.delivered(&key.to, &[key.id], via);
-                    self.commit(changes, After::Nothing);
-                } else if let Some(message) = self.mail.outbox.take(&key, stage) {
-                    self.tell_state(&message, state, Via::Server, None);
-                    if let Some(request) = self.mail.outbox.take_request(&key.id) {
-                        self.cx.answer(request, reply(&message, state, Via::Server));
-                    }
-                    self.commit(vec![MailChange::Outgoing(message)], After::Nothing);
-                }
-            }
-            Letter::Receipt(ids) => self.receipt_done(&to, ids),
-            Letter::People(names) => self.people_told(names),
+        for who in to {
+            self.refuse_recipient(&what, &who, why);
         }
         self.post_next();
     }
 
-    fn receipt_done(&mut self, to: &Username, ids: Vec<MessageId>) {
-        self.mail.posting.confirmed(to, &ids, self.cx.now_ms());
-        self.commit(vec![MailChange::Confirmed(ids)], After::Nothing);
-    }
-
-    /// Handles a refusal of the job by the server.
-    fn job_refused(&mut self, why: Failure) {
-        match why.code() {
-            _ if why.is_busy() => self.server_is_busy(&why),
-            // The name has no account, so that no message to it will ever arrive.
-            FailureCode::UnknownUser => self.job_fails_for_all(&why),
-            FailureCode::EnvelopeInvalid | FailureCode::TextTooLong => self.job_fails(&why),
-            _ => self.job_has_to_wait(why),
+    /// Goes on without a recipient who can't be written to.
+    fn recipient_refused(&mut self, who: &Username, why: Failure) {
+        let Some(mut job) = self.mail.posting.end() else {
+            return;
+        };
+        job.to.retain(|other| other != who);
+        let what = job.what.clone();
+        let is_left = !job.to.is_empty();
+        if is_left {
+            self.mail.posting.begin(job);
+        }
+        self.refuse_recipient(&what, who, &why);
+        match is_left {
+            true => self.go_on_with_job(),
+            false => self.post_next(),
         }
     }
 
     fn server_is_busy(&mut self, why: &Failure) {
         let jitter = self.cx.jitter();
         self.mail.posting.wait(self.cx.now_ms(), jitter);
-        if let Some(job) = self.mail.posting.end()
-            && self.account.is_blocked(&job.to)
-        {
-            self.stop_writing_to(&job.to);
+        for who in self.mail.posting.end().map(|job| job.to).unwrap_or_default() {
+            if self.account.is_blocked(&who) {
+                self.stop_writing_to(&who);
+            }
         }
         if why.code() == FailureCode::StoreUnavailable {
             for message in self.mail.outbox.awaited() {
@@ -332,69 +377,23 @@ impl Session {
         }
     }
 
-    fn job_fails(&mut self, why: &Failure) {
-        match self.mail.posting.end().map(|job| (job.to, job.what)) {
-            Some((_, Letter::Message(key))) => self.fail_message(&key, why),
-            Some((to, Letter::Receipt(ids))) => self.receipt_done(&to, ids),
-            Some((_, Letter::People(names))) => self.people_told(names),
-            None => {}
-        }
-        self.post_next();
-    }
-
-    fn job_fails_for_all(&mut self, why: &Failure) {
-        let Some(Job { to, what, .. }) = self.mail.posting.end() else {
+    /// Ends a job that has become pointless. What it was about is not begun again.
+    fn drop_job(&mut self) {
+        let Some(job) = self.mail.posting.end() else {
             return;
         };
-        if let Letter::Receipt(ids) = what {
-            self.receipt_done(&to, ids);
+        let keys: Vec<OutgoingKey> = job.keys().collect();
+        for key in &keys {
+            self.fail_message(key, &refused(FailureCode::NoSuchGroup));
         }
-        for message in self.mail.outbox.waiting_to_alone(&to) {
-            self.fail_message(&message.key(), why);
+        if let Letter::Group(id, _) = &job.what {
+            self.groups.forget_letters(id, &job.to);
         }
-        self.post_next();
-    }
-
-    pub(super) fn fail_message(&mut self, key: &OutgoingKey, why: &Failure) {
-        self.mail.posting.finished(key);
-        if let Some(message) = self.mail.outbox.settle(key) {
-            self.tell_failed(&message, why);
-            self.commit(vec![MailChange::Settled(key.clone())], After::Nothing);
-        }
-    }
-
-    /// Lets everything to the job's recipient wait: the next attempt comes later, or when the user writes again.
-    fn job_has_to_wait(&mut self, why: Failure) {
-        let Some(Job { to, what, .. }) = self.mail.posting.end() else {
-            return;
-        };
-        if self.account.is_blocked(&to) {
-            self.stop_writing_to(&to);
-        }
-        let is_told = self.mail.posting.pause(&to, self.cx.now_ms(), why.clone());
-        if let Letter::Receipt(ids) = what
-            && why.code() != FailureCode::MailboxFull
-        {
-            // A receipt is not worth waiting for.
-            self.receipt_done(&to, ids);
-        }
-        for message in self.mail.outbox.waiting_to_alone(&to) {
-            if !is_told || self.mail.outbox.is_awaited(&message.id) {
-                self.tell_state(&message, MessageState::Waiting, Via::Outbox, Some(why.code()));
-            }
-            self.answer_waiting(&message, Some(&why));
-        }
-        self.post_next();
-    }
-
-    /// Ends a job that has become pointless.
-    fn finish_job(&mut self) {
-        self.mail.posting.end();
         self.post_next();
     }
 }
 
-fn refused(code: FailureCode) -> Failure {
+pub(super) fn refused(code: FailureCode) -> Failure {
     Failure::refused(code, "")
 }
 

@@ -6,11 +6,10 @@ use letschat_protocol::prekey::CLOCK_TOLERANCE_MS;
 use letschat_protocol::username::Username;
 
 use super::commits::After;
-use super::posting::Job;
 use super::reply_waiting;
 use super::sending::reply;
 use crate::codes::FailureCode;
-use crate::conversation::{ConversationId, MessageState, Via};
+use crate::conversation::{MessageState, Via};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::mail::{MailChange, Outgoing, OutgoingKey, Stage};
@@ -43,10 +42,10 @@ impl Session {
     ) {
         let (conversation, is_awaited) =
             (message.conversation.clone(), self.mail.outbox.is_awaited(&message.id));
-        let is_for_everyone = conversation == ConversationId::Everyone;
+        let is_for_several = conversation.person().is_none();
         let was_kept = matches!(message.stage, Stage::Kept { .. });
         let is_news = !is_awaited
-            && !is_for_everyone
+            && !is_for_several
             && match state {
                 MessageState::Kept | MessageState::Expired | MessageState::Failed => true,
                 // The user was told that it waits, unless a chat handed it over.
@@ -58,7 +57,7 @@ impl Session {
         self.cx.tell(Event::MessageState {
             conversation,
             id: message.id,
-            to: is_for_everyone.then(|| message.to.clone()),
+            to: is_for_several.then(|| message.to.clone()),
             state,
             via,
             code,
@@ -92,9 +91,10 @@ impl Session {
     /// Gives up the messages that wait for a person whom the user blocks. The server may have the one under way: its
     /// answer decides about that.
     pub(in crate::session) fn stop_writing_to(&mut self, who: &Username) {
-        let under_way = self.mail.posting.job().and_then(Job::message).cloned();
-        for message in self.mail.outbox.waiting_to(who) {
-            let is_under_way = under_way.as_ref().is_some_and(|key| message.is(key));
+        let under_way: Vec<OutgoingKey> =
+            self.mail.posting.job().iter().flat_map(|job| job.keys()).collect();
+        for message in self.mail.outbox.waiting_to_person(who) {
+            let is_under_way = under_way.iter().any(|key| message.is(key));
             if !is_under_way && !self.mail.peering.has_in_flight(who, &message.id) {
                 self.fail_message(&message.key(), &Failure::Blocked(who.clone()));
             }

@@ -67,6 +67,11 @@ impl Waiting {
         entries.filter(move |message| message.id == id)
     }
 
+    /// Returns all messages.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Outgoing> {
+        self.queues.values().flatten().map(|entry| &entry.message)
+    }
+
     /// Returns the number of messages to people, without those to everyone, and the bytes of their texts.
     pub(super) fn to_people(&self) -> (usize, usize) {
         let entries = self.queues.values().flatten();

@@ -43,6 +43,18 @@ impl Session {
     pub(super) fn send(&mut self, id: RequestId, to: String, text: String) {
         let who = match to.parse() {
             Ok(ConversationId::Everyone) => return self.send_to_everyone(id, text),
+            Ok(ConversationId::Group(_))
+                if self.account.name().is_none() && self.server.is_away() =>
+            {
+                let request = Request::Send { to, text };
+                return self.server.ask_when_back(&mut self.cx, &self.account, id, request);
+            }
+            Ok(ConversationId::Group(label)) => {
+                return match check(&text) {
+                    Ok(()) => self.enqueue_for_group(id, &label, &text),
+                    Err(why) => self.cx.fail(id, why),
+                };
+            }
             Ok(ConversationId::Person(who)) => who,
             Err(_) => return self.cx.fail(id, Failure::WhomToWrite),
         };

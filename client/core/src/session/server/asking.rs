@@ -58,7 +58,9 @@ impl Request {
             | Request::Block { .. }
             | Request::Blocked
             | Request::Status
-            | Request::Devices => true,
+            | Request::Devices
+            | Request::Group { .. }
+            | Request::Groups => true,
             Request::Reach
             | Request::SignUp { .. }
             | Request::Login { .. }

@@ -8,27 +8,27 @@ use letschat_protocol::prekey::{PREKEY_VALID_MS, PrekeyPublic, SignedPrekey, Sui
 use super::*;
 use crate::mail::Arrived;
 
-mod own;
+pub(super) mod own;
 
-fn server_key() -> Fingerprint {
+pub(super) fn server_key() -> Fingerprint {
     Fingerprint::of_spki(b"server")
 }
 
-fn identity(seed: u8) -> Identity {
+pub(super) fn identity(seed: u8) -> Identity {
     Identity::from_seed(&[seed; 32])
 }
 
 /// A chain of device lists that its owner, or a hostile server, has made.
 #[derive(Clone)]
-struct Chain {
-    account: &'static str,
-    entries: Vec<DeviceEntry>,
-    list: DeviceList,
+pub(super) struct Chain {
+    pub(super) account: &'static str,
+    pub(super) entries: Vec<DeviceEntry>,
+    pub(super) list: DeviceList,
 }
 
 impl Chain {
     /// Returns the list of one device.
-    fn begin(account: &'static str, seed: u8) -> Chain {
+    pub(super) fn begin(account: &'static str, seed: u8) -> Chain {
         let place = (&server_key(), &name(account));
         let entry = DeviceEntry::first(&identity(seed), place, DeviceName::like("laptop"), 7);
         let list = DeviceList::after(None, place, &entry).unwrap();
@@ -44,24 +44,24 @@ impl Chain {
         self
     }
 
-    fn add(self, signer: u8, device: u8) -> Chain {
+    pub(super) fn add(self, signer: u8, device: u8) -> Chain {
         let phone = DeviceName::like("phone");
         let consent = consent(self.account, self.list.chain(), device, &phone);
         self.push(signer, device, Change::Add { name: phone, consent })
     }
 
-    fn remove(self, signer: u8, device: u8) -> Chain {
+    pub(super) fn remove(self, signer: u8, device: u8) -> Chain {
         self.push(signer, device, Change::Remove)
     }
 
     /// Returns the server's answer to DEVICES.
-    fn after(&self, after: u64) -> ServerReply {
+    pub(super) fn after(&self, after: u64) -> ServerReply {
         let entries = self.entries.iter().skip(after as usize).cloned().collect();
         DeviceEntries { entries, list: self.list.reference() }.to_reply()
     }
 
     /// Returns the server's answer to KEYS, with the prekeys of these devices.
-    fn keys(&self, seeds: &[u8], now: Now) -> ServerReply {
+    pub(super) fn keys(&self, seeds: &[u8], now: Now) -> ServerReply {
         let keys = |seed: &u8| {
             let (until_ms, prekey) = (now.wall_ms + PREKEY_VALID_MS, PrekeyPublic([*seed; 32]));
             let account = name(self.account);
@@ -74,7 +74,7 @@ impl Chain {
     }
 
     /// Returns a text by a device of this chain, to alice.
-    fn text(&self, seed: u8, number: u64, text: &str) -> Body {
+    pub(super) fn text(&self, seed: u8, number: u64, text: &str) -> Body {
         Body {
             suite: Suite::X25519,
             sender: name(self.account),
@@ -96,7 +96,7 @@ fn consent(account: &str, chain: [u8; 32], device: u8, name: &DeviceName) -> Sig
 }
 
 impl TestSession {
-    fn replied(&mut self, reply: ServerReply) -> Vec<Effect> {
+    pub(super) fn replied(&mut self, reply: ServerReply) -> Vec<Effect> {
         self.put(Input::Server(FromServer::Reply(reply)))
     }
 
@@ -133,7 +133,7 @@ impl TestSession {
     }
 
     /// Returns a session with a list of one device.
-    fn listed() -> TestSession {
+    pub(super) fn listed() -> TestSession {
         let (mut client, effects) = TestSession::with_list(None);
         let is_first =
             |request: &ServerRequest| matches!(request, ServerRequest::Change { number: 1, .. });
@@ -164,7 +164,7 @@ impl TestSession {
     }
 
     /// Returns a session that has written to bob.
-    fn knows(bob: &Chain, seeds: &[u8]) -> TestSession {
+    pub(super) fn knows(bob: &Chain, seeds: &[u8]) -> TestSession {
         let mut client = TestSession::listed();
         let (id, effects) = client.writes_to(bob, seeds);
         assert_eq!(client.posted_to(&effects), seeds.len());
@@ -175,7 +175,7 @@ impl TestSession {
     }
 
     /// Returns the number of devices that an envelope was sealed for, or 0 if none was.
-    fn posted_to(&self, effects: &[Effect]) -> usize {
+    pub(super) fn posted_to(&self, effects: &[Effect]) -> usize {
         let sealed = effects.iter().find_map(|effect| match effect {
             Effect::Seal { recipients, .. } => Some(recipients.len()),
             _ => None,
@@ -184,23 +184,23 @@ impl TestSession {
     }
 
     /// Lets the known keys expire.
-    fn hours_later(&mut self) {
+    pub(super) fn hours_later(&mut self) {
         self.now.boot_ms += 2 * 60 * 60 * 1_000;
         self.put(Input::Tick);
         self.server(Code::Ok, "0 pong");
     }
 
-    fn mail_from(&mut self, number: u64, body: Body) -> Vec<Effect> {
+    pub(super) fn mail_from(&mut self, number: u64, body: Body) -> Vec<Effect> {
         let (sender, opened) = (body.sender.clone(), Ok(body));
         self.put(Input::Mail(Box::new(Arrived { number, sender, bytes: 700, opened })))
     }
 }
 
-fn looks_up(effects: &[Effect]) -> bool {
+pub(super) fn looks_up(effects: &[Effect]) -> bool {
     asks_server(effects, |request| matches!(request, ServerRequest::Devices { .. }))
 }
 
-fn shown(effects: &[Effect]) -> Vec<&str> {
+pub(super) fn shown(effects: &[Effect]) -> Vec<&str> {
     let text = |event: &&Event| match event {
         Event::Message { text, .. } => Some(text.len()),
         _ => None,
@@ -215,7 +215,7 @@ fn shown(effects: &[Effect]) -> Vec<&str> {
         .collect()
 }
 
-fn notices(effects: &[Effect]) -> Vec<NoticeCode> {
+pub(super) fn notices(effects: &[Effect]) -> Vec<NoticeCode> {
     let code = |event: &Event| match event {
         Event::Notice { code, .. } => Some(*code),
         _ => None,

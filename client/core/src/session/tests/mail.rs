@@ -32,6 +32,11 @@ impl Disk {
         self.mail.clone()
     }
 
+    /// Returns the bodies that were sealed.
+    pub(super) fn sealed(&self) -> &[Body] {
+        &self.sealed
+    }
+
     /// Answers an effect as the engine does.
     pub(super) fn answer(&mut self, effect: &Effect) -> Option<Input> {
         let full = || String::from("the disk is full");
@@ -113,7 +118,7 @@ impl Peer {
 }
 
 impl TestSession {
-    fn send(&mut self, to: &str, text: &str) -> (RequestId, Vec<Effect>) {
+    pub(super) fn send(&mut self, to: &str, text: &str) -> (RequestId, Vec<Effect>) {
         self.ask(Request::Send { to: to.into(), text: text.into() })
     }
 

@@ -49,6 +49,8 @@ fn every_addition_is_there_in_the_next_run() {
         .chain(receipts.iter().cloned().map(MailChange::Owed))
         .chain([MailChange::PeopleOwed(vec![name("zoe"), name("bob")])])
         .chain([1, 2].map(|seed| MailChange::List(name("bob"), Box::new(list(seed)))))
+        .chain([1, 2].map(|nonce| MailChange::Group(Box::new(group(nonce)))))
+        .chain([MailChange::Group(Box::new(StoredGroup { wish: None, ..group(2) }))])
         .collect();
     store.commit(&changes).unwrap();
     let prekeys = vec![store.make_prekey(1, 2).unwrap(), store.make_prekey(3, 4).unwrap()];
@@ -56,8 +58,10 @@ fn every_addition_is_there_in_the_next_run() {
     let sequences = BTreeMap::from([("bob".into(), 8), ("everyone".into(), 3)]);
     let lists = BTreeMap::from([(name("bob"), list(2))]);
     let people = BTreeSet::from([name("bob"), name("zoe")]);
+    let groups = [group(1), StoredGroup { wish: None, ..group(2) }];
+    let groups = groups.map(|group| (group.roster.group(), group)).into();
     let expected =
-        StoredMail { sequences, outbox, received, held, receipts, prekeys, lists, people };
+        StoredMail { sequences, outbox, received, held, receipts, prekeys, lists, people, groups };
     assert_eq!(folder.read(), expected);
     // Erasing at the end of a run keeps what is left.
     assert_eq!(folder.read(), expected);
@@ -86,10 +90,13 @@ fn every_removal_is_there_in_the_next_run() {
         MailChange::NoList(name("bob")),
         MailChange::PeopleOwed(vec![name("zoe"), name("bob")]),
         MailChange::PeopleTold(vec![name("zoe")]),
+        MailChange::Group(Box::new(group(1))),
+        MailChange::NoGroup(group(1).roster.group()),
     ];
     store.commit(&changes).unwrap();
     drop(store);
     let expected = StoredMail {
+        groups: BTreeMap::new(),
         lists: BTreeMap::from([(name("zoe"), list(1))]),
         people: BTreeSet::from([name("bob")]),
         sequences: BTreeMap::from([("bob".into(), 2)]),

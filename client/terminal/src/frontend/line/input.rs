@@ -74,9 +74,11 @@ impl Typist {
             return;
         }
         let question = match target.conversation() {
-            Some(ConversationId::Person(name)) => format!(
-                "Send {count} lines to {name}: as (o)ne message, (l)ine by line, (n)ot at all? "
-            ),
+            Some(to @ (ConversationId::Person(_) | ConversationId::Group(_))) => {
+                format!(
+                    "Send {count} lines to {to}: as (o)ne message, (l)ine by line, (n)ot at all? "
+                )
+            }
             Some(ConversationId::Everyone) => {
                 format!("Send {count} lines to everyone: (l)ine by line, (n)ot at all? ")
             }
@@ -88,7 +90,9 @@ impl Typist {
             None => text.to_owned(),
         };
         match answer.trim() {
-            "o" | "one" if target.chat().is_some() => self.pasted.push_back((meant(&text), target)),
+            "o" | "one" if !matches!(target, Typing::Commands | Typing::Everyone) => {
+                self.pasted.push_back((meant(&text), target));
+            }
             "l" | "line" => {
                 let lines = lines.into_iter().map(|line| (meant(line), target.clone()));
                 self.pasted.extend(lines);

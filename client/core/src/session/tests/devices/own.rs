@@ -189,7 +189,7 @@ fn device_is_approved_by_its_code_alone() {
 }
 
 /// Returns a session of a listed device, 1, that has approved device 9.
-fn with_two() -> (TestSession, Chain) {
+pub(in crate::session::tests) fn with_two() -> (TestSession, Chain) {
     let (mut client, _) = with_waiting(None);
     let code = DeviceCode::of(&server_key(), &name("alice"), &key(9)).to_string();
     client.ask(Request::ApproveDevice(code));

@@ -263,7 +263,8 @@ fn some_targets_are_refused_at_once() {
     for (to, text, expected) in [
         ("alice", "hello", "yourself"),
         ("mallory", "hello", "blocked"),
-        ("#team", "hello", "bad_arguments"),
+        ("#team", "hello", "no_such_group"),
+        ("# team", "hello", "bad_arguments"),
         ("bob", " ", "text_invalid"),
         ("bob", &*"x".repeat(20_000), "text_too_long"),
     ] {

@@ -1,0 +1,309 @@
+//! Groups: their rosters, invitations, and the messages in them.
+//!
+//! * `rosters` – rosters of others, from their arrival until they hold
+//! * `changes` – the user's commands, and the rosters that this device issues for its owner
+//!
+//! The owner's devices sign the rosters. Members tell the owner that they join or leave, and the next roster follows.
+//! A member who has a newer roster than an author sends it to the author; one who has an older one asks for it.
+
+mod changes;
+mod rosters;
+
+use std::collections::BTreeMap;
+
+use letschat_protocol::body::{Body, Place};
+use letschat_protocol::devices::DeviceList;
+use letschat_protocol::groups::{GroupId, GroupName, Roster, RosterRef, SignedRoster, Wish};
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use self::changes::Change;
+use crate::conversation::ConversationId;
+use crate::event::KeyState;
+use crate::mail::{MailChange, StoredGroup};
+use crate::session::mail::Incoming;
+use crate::session::{GroupAction, RequestId, Session};
+
+/// The most groups of an account.
+const MAX_GROUPS: usize = 32;
+/// The most groups that are kept, with those that were turned down and whose owner has not heard it.
+const MAX_KEPT: usize = 100;
+/// The most invitations that wait, and those of one person.
+const MAX_INVITATIONS: usize = 16;
+const MAX_INVITATIONS_OF_ONE: usize = 3;
+/// The most rosters that wait for a look at the owner's devices.
+const MAX_PARKED: usize = 256;
+/// The most bytes of messages that wait for a newer roster, and the time for which they wait.
+const MAX_PARKED_BYTES: usize = 36 * 1024;
+const PARKED_MS: u64 = 60_000;
+
+/// The groups of the account.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    groups: BTreeMap<GroupId, StoredGroup>,
+    /// The letters from devices that may be new.
+    parked: Vec<Parked>,
+    /// The last device whose letter was looked at after a lookup.
+    retried: Option<(Username, PublicKey)>,
+    /// The messages whose author may be a member by a newer roster, and the times at which they are dropped.
+    mail: Vec<(GroupId, Incoming, u64)>,
+    /// The members who have a newer roster.
+    ahead: BTreeMap<GroupId, Username>,
+    /// The last change by this device of each group, with the number of its roster.
+    changes: BTreeMap<GroupId, (u64, Change)>,
+    /// The invitations that wait for a look at the person's devices.
+    inviting: Vec<(RequestId, GroupId, Username)>,
+    /// The user's commands that wait for the own device list.
+    waiting: Vec<(RequestId, GroupAction, String)>,
+}
+
+/// A letter that waits for a look at a person's devices.
+#[derive(Debug)]
+struct Parked {
+    from: Username,
+    /// The person who is looked up.
+    awaited: Username,
+    letter: ParkedLetter,
+}
+
+#[derive(Debug)]
+enum ParkedLetter {
+    Roster(Box<SignedRoster>),
+    Wish { device: PublicKey, group: GroupId, wish: Wish, number: u64 },
+}
+
+impl Groups {
+    pub(super) fn new(groups: BTreeMap<GroupId, StoredGroup>) -> Groups {
+        Groups { groups, ..Groups::default() }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.mail.iter().map(|(.., due_ms)| *due_ms).min()
+    }
+
+    /// Returns the group to which the user is invited, if there is just one.
+    pub(super) fn only_invitation(&self) -> Option<&GroupName> {
+        let mut waiting =
+            self.groups.values().filter(|group| !group.is_accepted && group.wish.is_none());
+        waiting.next().filter(|_| waiting.next().is_none()).map(|group| &group.label)
+    }
+
+    /// Forgets what waits for the server, whose link has ended. It delivers mail again.
+    pub(super) fn link_ended(&mut self) -> Vec<RequestId> {
+        self.mail.clear();
+        self.parked.clear();
+        let inviting = std::mem::take(&mut self.inviting).into_iter().map(|(id, ..)| id);
+        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(id, ..)| id);
+        inviting.chain(waiting).collect()
+    }
+
+    /// Forgets letters to people who are not to get them any more.
+    pub(super) fn forget_letters(&mut self, id: &GroupId, people: &[Username]) {
+        self.ahead.retain(|group, who| group != id || !people.contains(who));
+        if let Some(group) = self.groups.get_mut(id) {
+            group.owed.retain(|who| !people.contains(who));
+        }
+    }
+
+    /// Returns the people who have to be told something.
+    pub(super) fn owed(&self) -> impl Iterator<Item = &Username> {
+        let groups = self.groups.values();
+        groups.flat_map(|group| {
+            group.wish.map(|_| group.roster.roster().owner()).into_iter().chain(&group.owed)
+        })
+    }
+
+    pub(super) fn get(&self, id: &GroupId) -> Option<&StoredGroup> {
+        self.groups.get(id)
+    }
+
+    /// Returns the group that this device calls so.
+    pub(super) fn called(&self, label: &GroupName) -> Option<(&GroupId, &StoredGroup)> {
+        self.groups.iter().find(|(_, group)| group.label == *label)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&GroupId, &StoredGroup)> {
+        self.groups.iter()
+    }
+
+    /// Returns the rosters that list a person.
+    fn with<'a>(&'a self, who: &'a Username) -> impl Iterator<Item = &'a Roster> {
+        // An invitation alone vouches for nobody.
+        let joined = self.groups.values().filter(|group| group.is_accepted);
+        let rosters = joined.map(|group| group.roster.roster());
+        rosters.filter(|roster| roster.member(who).is_some())
+    }
+
+    /// Returns true if the owner of a group has named a list of this chain as the person's.
+    pub(super) fn vouch_for(&self, who: &Username, list: &DeviceList) -> bool {
+        self.with(who).any(|roster| {
+            let named = roster.member(who).map(|member| member.list);
+            named.is_some_and(|named| list.hash_of(named.number) == Some(named.hash))
+        })
+    }
+
+    /// Returns the next group that has something to tell somebody.
+    pub(super) fn next_letter(
+        &self,
+        is_ready: impl Fn(&Username) -> bool,
+        own: &Username,
+    ) -> Option<(GroupId, GroupLetter, Vec<Username>)> {
+        for (id, group) in &self.groups {
+            if let Some(wish) = group.wish {
+                let owner = group.roster.roster().owner();
+                if owner != own && is_ready(owner) {
+                    return Some((*id, GroupLetter::Wish(wish), vec![owner.clone()]));
+                }
+            }
+            let owed = group.owed.iter().filter(|who| is_ready(who));
+            let owed: Vec<Username> = owed.cloned().collect();
+            if !owed.is_empty() {
+                return Some((*id, GroupLetter::Roster(group.roster.reference()), owed));
+            }
+        }
+        let ahead = self.ahead.iter().find(|(_, who)| is_ready(who));
+        ahead.map(|(id, who)| (*id, GroupLetter::Wish(Wish::Roster), vec![who.clone()]))
+    }
+}
+
+/// What is told about a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GroupLetter {
+    /// The roster, which was the newest when the letter was begun.
+    Roster(RosterRef),
+    /// A wish.
+    Wish(Wish),
+}
+
+impl Session {
+    /// Returns true if a device is known: by the user's decision or, of a member of a common group, by the roster.
+    pub(super) fn is_trusted_device(&self, who: &Username, device: &PublicKey) -> bool {
+        match self.account.key_state(who, device) {
+            KeyState::Known | KeyState::Verified => true,
+            KeyState::Changed => false,
+            KeyState::New => {
+                let is_vouched =
+                    |list: &&DeviceList| self.groups.vouch_for(who, list) && list.contains(device);
+                self.account.list(who).filter(is_vouched).is_some()
+            }
+        }
+    }
+
+    /// Returns the conversation of a message in a group, if it can be shown. Otherwise it waits, or is dropped and
+    /// acknowledged.
+    pub(super) fn group_of(
+        &mut self,
+        mail: &Incoming,
+        body: &Body,
+        id: &GroupId,
+    ) -> Option<ConversationId> {
+        let group = self.groups.get(id).filter(|group| group.is_accepted);
+        let (Some(group), Place::Group { roster, .. }) = (group, body.place) else {
+            self.drop_mail(mail);
+            return None;
+        };
+        let (held, label) = (group.roster.reference(), group.label.clone());
+        let is_member = group.roster.roster().has_joined(&body.sender);
+        if roster.supersedes(&held) {
+            // A stranger is not asked: the owner has the newest roster.
+            let owner = group.roster.roster().owner();
+            let who = if is_member { &body.sender } else { owner };
+            self.groups.ahead.insert(*id, who.clone());
+            self.post_next();
+        } else if held.supersedes(&roster) && is_member {
+            self.owe_roster(id, [body.sender.clone()]);
+        }
+        if is_member && self.is_trusted_device(&body.sender, &body.device) {
+            return Some(ConversationId::Group(label));
+        }
+        // What is not acknowledged holds up other mail, so little waits, and not for long.
+        let waiting: usize = self.groups.mail.iter().map(|(_, mail, _)| mail.bytes()).sum();
+        if roster.supersedes(&held) && waiting + mail.bytes() <= MAX_PARKED_BYTES {
+            let due_ms = self.cx.now_ms() + PARKED_MS;
+            self.groups.mail.push((*id, mail.clone(), due_ms));
+        } else {
+            self.drop_mail(mail);
+        }
+        None
+    }
+
+    /// Judges the messages of a group again that waited for a roster.
+    fn take_parked_mail(&mut self, id: &GroupId) {
+        let waiting = std::mem::take(&mut self.groups.mail);
+        let (of_it, others): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(group, ..)| group == id);
+        self.groups.mail = others;
+        for (_, mail, _) in of_it {
+            self.take_in(mail);
+        }
+    }
+
+    /// Drops the messages that have waited for too long.
+    pub(super) fn tick_groups(&mut self) {
+        let now_ms = self.cx.now_ms();
+        let waiting = std::mem::take(&mut self.groups.mail);
+        let (over, others): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(.., due_ms)| *due_ms <= now_ms);
+        self.groups.mail = others;
+        for (_, mail, _) in over {
+            self.drop_mail(&mail);
+        }
+    }
+
+    /// Lets these people have the newest roster. The own name stands for the account's other devices.
+    fn owe_roster(&mut self, id: &GroupId, people: impl IntoIterator<Item = Username>) {
+        if let Some(group) = self.groups.groups.get_mut(id) {
+            group.owed.extend(people);
+            self.record_group(id);
+        }
+        self.post_next();
+    }
+
+    /// Lets the account's other devices know the groups.
+    pub(super) fn share_groups(&mut self) {
+        let Some(own) = self.account.name().cloned() else {
+            return;
+        };
+        let joined = self.groups.all().filter(|(_, group)| group.is_accepted);
+        for id in joined.map(|(id, _)| *id).collect::<Vec<GroupId>>() {
+            self.owe_roster(&id, [own.clone()]);
+        }
+    }
+
+    /// Records the state of a group.
+    fn record_group(&mut self, id: &GroupId) {
+        let change = match self.groups.get(id) {
+            Some(group) => MailChange::Group(Box::new(group.clone())),
+            None => MailChange::NoGroup(*id),
+        };
+        self.record(vec![change]);
+    }
+
+    /// Notes that people were told something about a group.
+    pub(super) fn group_told(&mut self, id: &GroupId, letter: GroupLetter, people: &[Username]) {
+        match letter {
+            GroupLetter::Wish(Wish::Roster) => {
+                self.groups.ahead.retain(|group, who| group != id || !people.contains(who));
+                return;
+            }
+            GroupLetter::Roster(sent) => {
+                let group = self.groups.groups.get_mut(id);
+                if let Some(group) = group.filter(|group| group.roster.reference() == sent) {
+                    group.owed.retain(|who| !people.contains(who));
+                }
+            }
+            GroupLetter::Wish(told) => {
+                // The user may wish something else by now.
+                let group = self.groups.groups.get_mut(id);
+                let Some(group) = group.filter(|group| group.wish == Some(told)) else {
+                    return;
+                };
+                group.wish = None;
+                if told == Wish::Leave {
+                    return self.drop_group(id);
+                }
+            }
+        }
+        self.record_group(id);
+    }
+}

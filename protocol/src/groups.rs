@@ -1,0 +1,454 @@
+//! Groups: rosters, which a device of their owner signs.
+//!
+//! A roster is a complete list of a group's members. Each has a number, and a higher one replaces a lower one, so that a
+//! member who missed some needs only the newest. Two devices of the owner may sign the same number: then the roster
+//! with the lower hash holds on all sides. A group is named by the hash of its first roster.
+//!
+//! Each member is listed with a reference to their device list. Members therefore know each other's devices by the
+//! owner's word, and a server can't show two of them different lists.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::body::DeviceListRef;
+use crate::fields::{self, Reader};
+use crate::identity::{Fingerprint, Identity, PublicKey, Signature};
+use crate::limits::{MAX_GIVINGS, MAX_GROUP_MEMBERS};
+use crate::signing::Statement;
+use crate::username::Username;
+
+/// The longest name of a group, in characters (all of them ASCII).
+const MAX_NAME_CHARS: usize = 32;
+
+/// The id of a group: the SHA-256 of its first roster. Written as `#` and 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId([u8; 32]);
+
+/// A text that is no id of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a group's id is `#` and 64 hexadecimal digits")]
+pub struct NotAGroupId;
+
+impl GroupId {
+    /// Returns the id with these bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> GroupId {
+        GroupId(bytes)
+    }
+
+    /// Returns the bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", Fingerprint::from_bytes(self.0))
+    }
+}
+
+impl FromStr for GroupId {
+    type Err = NotAGroupId;
+
+    fn from_str(text: &str) -> Result<Self, NotAGroupId> {
+        let hash = text.strip_prefix('#').and_then(|hash| hash.parse::<Fingerprint>().ok());
+        hash.map(|hash| GroupId(*hash.as_bytes())).ok_or(NotAGroupId)
+    }
+}
+
+/// The name of a group: 1 to 32 of the characters `a-z`, `0-9`, `_`, `-` and `.`. Capitals are typed in vain, as in
+/// usernames. The `#` before it is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupName(String);
+
+/// A text that is no name of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a group's name has 1 to 32 of the characters a-z, 0-9, `_`, `-` and `.`")]
+pub struct NotAGroupName;
+
+impl GroupName {
+    /// Returns the name as text, without a `#`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = NotAGroupName;
+
+    /// Parses a name with or without a `#`.
+    fn from_str(text: &str) -> Result<Self, NotAGroupName> {
+        let name = text.strip_prefix('#').unwrap_or(text).to_ascii_lowercase();
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
+        let is_name = (1..=MAX_NAME_CHARS).contains(&name.len()) && name.chars().all(fits);
+        is_name.then_some(GroupName(name)).ok_or(NotAGroupName)
+    }
+}
+
+/// A reference to a roster: its number and its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RosterRef {
+    /// The roster's number, from 1.
+    pub number: u64,
+    /// The SHA-256 of the roster.
+    pub hash: [u8; 32],
+}
+
+impl RosterRef {
+    /// Compares two rosters of one group: the greater one replaces the other.
+    pub fn supersedes(&self, other: &RosterRef) -> bool {
+        match self.number.cmp(&other.number) {
+            Ordering::Equal => self.hash < other.hash,
+            order => order == Ordering::Greater,
+        }
+    }
+}
+
+/// The wish of a person who is in a group's roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// To join, after an invitation. For the owner, and for the person's other devices.
+    Join,
+    /// To leave, or not to join. For the owner, and for the person's other devices.
+    Leave,
+    /// To have the newest roster, of any member.
+    Roster,
+}
+
+impl Wish {
+    /// All wishes.
+    pub const ALL: [Wish; 3] = [Wish::Join, Wish::Leave, Wish::Roster];
+
+    /// Returns the number on the wire.
+    pub fn number(self) -> u8 {
+        match self {
+            Wish::Join => 1,
+            Wish::Leave => 2,
+            Wish::Roster => 3,
+        }
+    }
+
+    /// Returns the wish with this number.
+    pub fn from_number(number: u8) -> Option<Wish> {
+        Wish::ALL.into_iter().find(|wish| wish.number() == number)
+    }
+}
+
+/// A person in a roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The account.
+    pub name: Username,
+    /// The account's device list, as the owner knows it.
+    pub list: DeviceListRef,
+    /// The number of the roster that invited the person. An earlier wish of theirs is out of date.
+    pub since: u64,
+    /// True if the person has been invited and has not joined yet.
+    pub is_invited: bool,
+}
+
+/// The giving of a group to another owner, signed by a device of the earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Giving {
+    /// The number of the roster that gives the group away, the last one that the earlier owner signs.
+    pub number: u64,
+    /// The new owner.
+    pub to: Username,
+    /// The device of the earlier owner.
+    pub device: PublicKey,
+    /// Its signature.
+    pub signature: Signature,
+}
+
+/// A roster, before a device signs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster {
+    /// The group, or `None` in the first roster, whose hash is the group's id.
+    pub group: Option<GroupId>,
+    /// The number, from 1.
+    pub number: u64,
+    /// A random number, so that two groups with the same beginnings differ.
+    pub nonce: u128,
+    /// The name that the founder gave the group.
+    pub name: GroupName,
+    /// The first owner.
+    pub founder: Username,
+    /// The later owners, in their order.
+    pub givings: Vec<Giving>,
+    /// The members and the invited people, the owner among them.
+    pub members: Vec<Member>,
+    /// The person who has left, if this roster follows from that. Whom else an earlier roster had, the owner removed.
+    pub left: Option<Username>,
+}
+
+impl Roster {
+    /// Returns the owner, whose devices sign the next roster.
+    pub fn owner(&self) -> &Username {
+        self.givings.last().map_or(&self.founder, |giving| &giving.to)
+    }
+
+    /// Returns the owner whose device signs this roster.
+    pub fn signer(&self) -> &Username {
+        let is_earlier = |giving: &&Giving| giving.number < self.number;
+        self.givings.iter().rev().find(is_earlier).map_or(&self.founder, |giving| &giving.to)
+    }
+
+    /// Returns the entry of a person.
+    pub fn member(&self, who: &Username) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == *who)
+    }
+
+    /// Returns true if a person has joined.
+    pub fn has_joined(&self, who: &Username) -> bool {
+        self.member(who).is_some_and(|member| !member.is_invited)
+    }
+
+    /// Returns the people who have joined.
+    pub fn joined(&self) -> impl Iterator<Item = &Username> {
+        self.members.iter().filter(|member| !member.is_invited).map(|member| &member.name)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let Roster { group, number, nonce, name, founder, givings, members, left } = self;
+        let mut bytes = Vec::new();
+        fields::write(&mut bytes, group.as_ref().map_or(&[][..], |group| &group.0));
+        fields::write(&mut bytes, &number.to_be_bytes());
+        fields::write(&mut bytes, &nonce.to_be_bytes());
+        fields::write(&mut bytes, name.0.as_bytes());
+        fields::write(&mut bytes, founder.as_str().as_bytes());
+        let mut inner = Vec::new();
+        for Giving { number, to, device, signature } in givings {
+            inner.extend_from_slice(&number.to_be_bytes());
+            fields::write(&mut inner, to.as_str().as_bytes());
+            inner.extend_from_slice(device.as_bytes());
+            inner.extend_from_slice(signature.as_bytes());
+        }
+        fields::write(&mut bytes, &inner);
+        inner.clear();
+        for Member { name, list, since, is_invited } in members {
+            fields::write(&mut inner, name.as_str().as_bytes());
+            inner.extend_from_slice(&list.number.to_be_bytes());
+            inner.extend_from_slice(&list.hash);
+            inner.extend_from_slice(&since.to_be_bytes());
+            inner.push(u8::from(*is_invited));
+        }
+        fields::write(&mut bytes, &inner);
+        fields::write(&mut bytes, left.as_ref().map_or("", Username::as_str).as_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Roster> {
+        let mut reader = Reader(bytes);
+        let group = match reader.field()? {
+            [] => None,
+            bytes => Some(GroupId(bytes.try_into().ok()?)),
+        };
+        let number = reader.number()?;
+        let nonce = u128::from_be_bytes(reader.fixed()?);
+        let name = GroupName(reader.text()?.to_owned());
+        let founder = reader.text()?.parse().ok()?;
+        let givings = read_all(reader.field()?, MAX_GIVINGS, |inner| {
+            Some(Giving {
+                number: u64::from_be_bytes(inner.array()?),
+                to: inner.text()?.parse().ok()?,
+                device: PublicKey::from_bytes(inner.array()?),
+                signature: Signature::from_bytes(inner.array()?),
+            })
+        })?;
+        let members = read_all(reader.field()?, MAX_GROUP_MEMBERS, |inner| {
+            let name = inner.text()?.parse().ok()?;
+            let number = u64::from_be_bytes(inner.array()?);
+            let list = DeviceListRef { number, hash: inner.array()? };
+            let since = u64::from_be_bytes(inner.array()?);
+            let is_invited = match inner.array()? {
+                [0] => false,
+                [1] => true,
+                [_] => return None,
+            };
+            Some(Member { name, list, since, is_invited })
+        })?;
+        let left = match reader.text()? {
+            "" => None,
+            name => Some(name.parse().ok()?),
+        };
+        let roster = Roster { group, number, nonce, name, founder, givings, members, left };
+        // What is signed has one form, so that a hash names one roster.
+        (reader.0.is_empty() && roster.is_sound() && roster.to_bytes() == bytes).then_some(roster)
+    }
+
+    /// Returns true if the roster holds together, whoever signed it.
+    fn is_sound(&self) -> bool {
+        let is_first = self.number == 1;
+        let is_new = |(place, member): (usize, &Member)| {
+            self.members[..place].iter().all(|other| other.name != member.name)
+        };
+        let numbers = self.givings.iter().map(|giving| giving.number);
+        self.name.0.parse::<GroupName>().is_ok_and(|name| name == self.name)
+            && self.number > 0
+            && is_first == self.group.is_none()
+            && self.has_joined(self.owner())
+            && self.members.iter().enumerate().all(is_new)
+            && numbers.clone().is_sorted_by(|one, other| one < other)
+            && numbers.clone().all(|number| (2..=self.number).contains(&number))
+    }
+}
+
+fn read_all<T>(
+    bytes: &[u8],
+    limit: usize,
+    read: impl Fn(&mut Reader<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let (mut reader, mut all) = (Reader(bytes), Vec::new());
+    while !reader.0.is_empty() {
+        if all.len() == limit {
+            return None;
+        }
+        all.push(read(&mut reader)?);
+    }
+    Some(all)
+}
+
+/// The statement by which a device signs a roster.
+struct RosterStatement<'a> {
+    server: &'a Fingerprint,
+    roster: &'a [u8],
+}
+
+impl Statement for RosterStatement<'_> {
+    const PURPOSE: &'static str = "roster";
+
+    fn server(&self) -> &Fingerprint {
+        self.server
+    }
+
+    fn write_fields(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.roster);
+    }
+}
+
+/// The statement by which a device gives a group away.
+struct GivingStatement<'a> {
+    server: &'a Fingerprint,
+    group: &'a GroupId,
+    number: u64,
+    to: &'a Username,
+}
+
+impl Statement for GivingStatement<'_> {
+    const PURPOSE: &'static str = "group owner";
+
+    fn server(&self) -> &Fingerprint {
+        self.server
+    }
+
+    fn write_fields(&self, bytes: &mut Vec<u8>) {
+        fields::write(bytes, &self.group.0);
+        fields::write(bytes, &self.number.to_be_bytes());
+        fields::write(bytes, self.to.as_str().as_bytes());
+    }
+}
+
+impl Giving {
+    /// Signs the giving of a group.
+    pub fn sign(
+        identity: &Identity,
+        server: &Fingerprint,
+        (group, number): (&GroupId, u64),
+        to: Username,
+    ) -> Giving {
+        let signature = identity.sign(&GivingStatement { server, group, number, to: &to });
+        Giving { number, to, device: identity.public_key(), signature }
+    }
+
+    /// Returns true if the device that it names has signed it. Whether that is a device of the earlier owner's is not
+    /// judged here.
+    pub fn is_signed(&self, server: &Fingerprint, group: &GroupId) -> bool {
+        let Giving { number, to, device, signature } = self;
+        device.verifies(signature, &GivingStatement { server, group, number: *number, to })
+    }
+}
+
+/// A roster with the signature of a device. Whether that is a device of the owner's is not judged here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedRoster {
+    roster: Roster,
+    device: PublicKey,
+    signature: Signature,
+    hash: [u8; 32],
+}
+
+impl SignedRoster {
+    /// Signs a roster.
+    pub fn sign(roster: Roster, identity: &Identity, server: &Fingerprint) -> SignedRoster {
+        let bytes = roster.to_bytes();
+        let signature = identity.sign(&RosterStatement { server, roster: &bytes });
+        SignedRoster { hash: hash(&bytes), roster, device: identity.public_key(), signature }
+    }
+
+    /// Parses a roster, and checks that the device that it names has signed it for this server.
+    pub fn verify(bytes: &[u8], server: &Fingerprint) -> Option<SignedRoster> {
+        let signed = SignedRoster::restore(bytes)?;
+        let roster = &signed.roster.to_bytes();
+        let is_signed =
+            signed.device.verifies(&signed.signature, &RosterStatement { server, roster });
+        is_signed.then_some(signed)
+    }
+
+    /// Returns the verified roster that a store kept. Returns `None` for bytes that are none.
+    pub fn restore(bytes: &[u8]) -> Option<SignedRoster> {
+        let mut reader = Reader(bytes);
+        let fields = reader.field()?;
+        let device = PublicKey::from_bytes(reader.array()?);
+        let signature = Signature::from_bytes(reader.array()?);
+        let roster = Roster::read(fields).filter(|_| reader.0.is_empty())?;
+        Some(SignedRoster { hash: hash(fields), roster, device, signature })
+    }
+
+    /// Returns the bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        fields::write(&mut bytes, &self.roster.to_bytes());
+        bytes.extend_from_slice(self.device.as_bytes());
+        bytes.extend_from_slice(self.signature.as_bytes());
+        bytes
+    }
+
+    /// Returns the roster.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Returns the device that signed.
+    pub fn device(&self) -> &PublicKey {
+        &self.device
+    }
+
+    /// Returns the group.
+    pub fn group(&self) -> GroupId {
+        self.roster.group.unwrap_or(GroupId(self.hash))
+    }
+
+    /// Returns the reference that bodies carry.
+    pub fn reference(&self) -> RosterRef {
+        RosterRef { number: self.roster.number, hash: self.hash }
+    }
+}
+
+fn hash(roster: &[u8]) -> [u8; 32] {
+    let bytes = [&b"letschat roster v1\0"[..], roster].concat();
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests;
