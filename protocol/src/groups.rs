@@ -2,12 +2,14 @@
 //!
 //! A roster is a complete list of a group's members. Each has a number, and a higher one replaces a lower one, so that a
 //! member who missed some needs only the newest. Two devices of the owner may sign the same number: then the roster
-//! with the lower hash holds on all sides. A group is named by the hash of its first roster.
+//! with the lower hash holds on all sides. Each roster says which changes it builds on (a version vector), so that a
+//! device knows whether its own were lost. A group is named by the hash of what its founder decided once and for all.
 //!
 //! Each member is listed with a reference to their device list. Members therefore know each other's devices by the
 //! owner's word, and a server can't show two of them different lists.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,14 +18,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::body::DeviceListRef;
 use crate::fields::{self, Reader};
 use crate::identity::{Fingerprint, Identity, PublicKey, Signature};
-use crate::limits::{MAX_GIVINGS, MAX_GROUP_MEMBERS};
+use crate::limits::{MAX_GIVINGS, MAX_GROUP_MEMBERS, MAX_ROSTER_VERSIONS};
 use crate::signing::Statement;
 use crate::username::Username;
 
 /// The longest name of a group, in characters (all of them ASCII).
 const MAX_NAME_CHARS: usize = 32;
 
-/// The id of a group: the SHA-256 of its first roster. Written as `#` and 64 hexadecimal digits.
+/// The id of a group: the SHA-256 of its founding. Written as `#` and 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupId([u8; 32]);
 
@@ -163,43 +165,85 @@ pub struct Giving {
     pub number: u64,
     /// The new owner.
     pub to: Username,
+    /// The new owner's device list, as the earlier owner knows it.
+    pub list: DeviceListRef,
     /// The device of the earlier owner.
     pub device: PublicKey,
     /// Its signature.
     pub signature: Signature,
 }
 
-/// A roster, before a device signs it.
+/// What the founder of a group decided once and for all. Its hash is the group's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Roster {
-    /// The group, or `None` in the first roster, whose hash is the group's id.
-    pub group: Option<GroupId>,
-    /// The number, from 1.
-    pub number: u64,
-    /// A random number, so that two groups with the same beginnings differ.
+pub struct Founding {
+    /// A random number, so that two groups of one name differ.
     pub nonce: u128,
     /// The name that the founder gave the group.
     pub name: GroupName,
     /// The first owner.
     pub founder: Username,
+    /// The device that signed the first roster.
+    pub device: PublicKey,
+}
+
+impl Founding {
+    /// Returns the id of the group.
+    pub fn group(&self) -> GroupId {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        GroupId(hash("letschat group v1", &bytes))
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        fields::write(bytes, &self.nonce.to_be_bytes());
+        fields::write(bytes, self.name.0.as_bytes());
+        fields::write(bytes, self.founder.as_str().as_bytes());
+        fields::write(bytes, self.device.as_bytes());
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Founding> {
+        Some(Founding {
+            nonce: u128::from_be_bytes(reader.fixed()?),
+            name: GroupName(reader.text()?.to_owned()),
+            founder: reader.text()?.parse().ok()?,
+            device: PublicKey::from_bytes(reader.fixed()?),
+        })
+    }
+}
+
+/// A roster, before a device signs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster {
+    /// The group's beginning, the same in all its rosters.
+    pub founding: Founding,
+    /// The number, from 1.
+    pub number: u64,
     /// The later owners, in their order.
     pub givings: Vec<Giving>,
     /// The members and the invited people, the owner among them.
     pub members: Vec<Member>,
-    /// The person who has left, if this roster follows from that. Whom else an earlier roster had, the owner removed.
-    pub left: Option<Username>,
+    /// The people who have left. Whom else an earlier roster had, the owner removed.
+    pub left: Vec<Username>,
+    /// For each device, the number of the last roster by it that this one builds on.
+    pub versions: BTreeMap<PublicKey, u64>,
 }
 
 impl Roster {
     /// Returns the owner, whose devices sign the next roster.
     pub fn owner(&self) -> &Username {
-        self.givings.last().map_or(&self.founder, |giving| &giving.to)
+        self.givings.last().map_or(&self.founding.founder, |giving| &giving.to)
     }
 
     /// Returns the owner whose device signs this roster.
     pub fn signer(&self) -> &Username {
         let is_earlier = |giving: &&Giving| giving.number < self.number;
-        self.givings.iter().rev().find(is_earlier).map_or(&self.founder, |giving| &giving.to)
+        let last = self.givings.iter().rev().find(is_earlier);
+        last.map_or(&self.founding.founder, |giving| &giving.to)
+    }
+
+    /// Returns the number of the last roster by this device that this one builds on, or 0.
+    pub fn version_of(&self, device: &PublicKey) -> u64 {
+        self.versions.get(device).copied().unwrap_or(0)
     }
 
     /// Returns the entry of a person.
@@ -218,17 +262,16 @@ impl Roster {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let Roster { group, number, nonce, name, founder, givings, members, left } = self;
+        let Roster { founding, number, givings, members, left, versions } = self;
         let mut bytes = Vec::new();
-        fields::write(&mut bytes, group.as_ref().map_or(&[][..], |group| &group.0));
+        founding.write(&mut bytes);
         fields::write(&mut bytes, &number.to_be_bytes());
-        fields::write(&mut bytes, &nonce.to_be_bytes());
-        fields::write(&mut bytes, name.0.as_bytes());
-        fields::write(&mut bytes, founder.as_str().as_bytes());
         let mut inner = Vec::new();
-        for Giving { number, to, device, signature } in givings {
+        for Giving { number, to, list, device, signature } in givings {
             inner.extend_from_slice(&number.to_be_bytes());
             fields::write(&mut inner, to.as_str().as_bytes());
+            inner.extend_from_slice(&list.number.to_be_bytes());
+            inner.extend_from_slice(&list.hash);
             inner.extend_from_slice(device.as_bytes());
             inner.extend_from_slice(signature.as_bytes());
         }
@@ -242,32 +285,36 @@ impl Roster {
             inner.push(u8::from(*is_invited));
         }
         fields::write(&mut bytes, &inner);
-        fields::write(&mut bytes, left.as_ref().map_or("", Username::as_str).as_bytes());
+        inner.clear();
+        for name in left {
+            fields::write(&mut inner, name.as_str().as_bytes());
+        }
+        fields::write(&mut bytes, &inner);
+        inner.clear();
+        for (device, number) in versions {
+            inner.extend_from_slice(device.as_bytes());
+            inner.extend_from_slice(&number.to_be_bytes());
+        }
+        fields::write(&mut bytes, &inner);
         bytes
     }
 
     fn read(bytes: &[u8]) -> Option<Roster> {
         let mut reader = Reader(bytes);
-        let group = match reader.field()? {
-            [] => None,
-            bytes => Some(GroupId(bytes.try_into().ok()?)),
-        };
+        let founding = Founding::read(&mut reader)?;
         let number = reader.number()?;
-        let nonce = u128::from_be_bytes(reader.fixed()?);
-        let name = GroupName(reader.text()?.to_owned());
-        let founder = reader.text()?.parse().ok()?;
         let givings = read_all(reader.field()?, MAX_GIVINGS, |inner| {
             Some(Giving {
                 number: u64::from_be_bytes(inner.array()?),
                 to: inner.text()?.parse().ok()?,
+                list: list_ref(inner)?,
                 device: PublicKey::from_bytes(inner.array()?),
                 signature: Signature::from_bytes(inner.array()?),
             })
         })?;
         let members = read_all(reader.field()?, MAX_GROUP_MEMBERS, |inner| {
             let name = inner.text()?.parse().ok()?;
-            let number = u64::from_be_bytes(inner.array()?);
-            let list = DeviceListRef { number, hash: inner.array()? };
+            let list = list_ref(inner)?;
             let since = u64::from_be_bytes(inner.array()?);
             let is_invited = match inner.array()? {
                 [0] => false,
@@ -276,30 +323,37 @@ impl Roster {
             };
             Some(Member { name, list, since, is_invited })
         })?;
-        let left = match reader.text()? {
-            "" => None,
-            name => Some(name.parse().ok()?),
-        };
-        let roster = Roster { group, number, nonce, name, founder, givings, members, left };
+        let left =
+            read_all(reader.field()?, MAX_GROUP_MEMBERS, |inner| inner.text()?.parse().ok())?;
+        let versions = read_all(reader.field()?, MAX_ROSTER_VERSIONS, |inner| {
+            Some((PublicKey::from_bytes(inner.array()?), u64::from_be_bytes(inner.array()?)))
+        })?;
+        let versions = versions.into_iter().collect();
+        let roster = Roster { founding, number, givings, members, left, versions };
         // What is signed has one form, so that a hash names one roster.
         (reader.0.is_empty() && roster.is_sound() && roster.to_bytes() == bytes).then_some(roster)
     }
 
     /// Returns true if the roster holds together, whoever signed it.
     fn is_sound(&self) -> bool {
-        let is_first = self.number == 1;
+        let name = &self.founding.name;
         let is_new = |(place, member): (usize, &Member)| {
             self.members[..place].iter().all(|other| other.name != member.name)
         };
         let numbers = self.givings.iter().map(|giving| giving.number);
-        self.name.0.parse::<GroupName>().is_ok_and(|name| name == self.name)
+        name.0.parse::<GroupName>().is_ok_and(|parsed| parsed == *name)
             && self.number > 0
-            && is_first == self.group.is_none()
             && self.has_joined(self.owner())
             && self.members.iter().enumerate().all(is_new)
             && numbers.clone().is_sorted_by(|one, other| one < other)
             && numbers.clone().all(|number| (2..=self.number).contains(&number))
+            && self.left.iter().all(|who| self.member(who).is_none())
+            && self.versions.values().all(|number| (1..=self.number).contains(number))
     }
+}
+
+fn list_ref(reader: &mut Reader<'_>) -> Option<DeviceListRef> {
+    Some(DeviceListRef { number: u64::from_be_bytes(reader.array()?), hash: reader.array()? })
 }
 
 fn read_all<T>(
@@ -341,6 +395,7 @@ struct GivingStatement<'a> {
     group: &'a GroupId,
     number: u64,
     to: &'a Username,
+    list: DeviceListRef,
 }
 
 impl Statement for GivingStatement<'_> {
@@ -354,6 +409,8 @@ impl Statement for GivingStatement<'_> {
         fields::write(bytes, &self.group.0);
         fields::write(bytes, &self.number.to_be_bytes());
         fields::write(bytes, self.to.as_str().as_bytes());
+        fields::write(bytes, &self.list.number.to_be_bytes());
+        fields::write(bytes, &self.list.hash);
     }
 }
 
@@ -363,17 +420,18 @@ impl Giving {
         identity: &Identity,
         server: &Fingerprint,
         (group, number): (&GroupId, u64),
-        to: Username,
+        (to, list): (Username, DeviceListRef),
     ) -> Giving {
-        let signature = identity.sign(&GivingStatement { server, group, number, to: &to });
-        Giving { number, to, device: identity.public_key(), signature }
+        let signature = identity.sign(&GivingStatement { server, group, number, to: &to, list });
+        Giving { number, to, list, device: identity.public_key(), signature }
     }
 
     /// Returns true if the device that it names has signed it. Whether that is a device of the earlier owner's is not
     /// judged here.
     pub fn is_signed(&self, server: &Fingerprint, group: &GroupId) -> bool {
-        let Giving { number, to, device, signature } = self;
-        device.verifies(signature, &GivingStatement { server, group, number: *number, to })
+        let Giving { number, to, list, device, signature } = self;
+        let (number, list) = (*number, *list);
+        device.verifies(signature, &GivingStatement { server, group, number, to, list })
     }
 }
 
@@ -387,11 +445,20 @@ pub struct SignedRoster {
 }
 
 impl SignedRoster {
-    /// Signs a roster.
-    pub fn sign(roster: Roster, identity: &Identity, server: &Fingerprint) -> SignedRoster {
+    /// Signs a roster, and adds this device to its versions.
+    pub fn sign(mut roster: Roster, identity: &Identity, server: &Fingerprint) -> SignedRoster {
+        let device = identity.public_key();
+        roster.versions.insert(device, roster.number);
+        while roster.versions.len() > MAX_ROSTER_VERSIONS {
+            let oldest = roster.versions.iter().min_by_key(|(_, number)| **number);
+            let Some(oldest) = oldest.map(|(device, _)| *device) else {
+                break;
+            };
+            roster.versions.remove(&oldest);
+        }
         let bytes = roster.to_bytes();
         let signature = identity.sign(&RosterStatement { server, roster: &bytes });
-        SignedRoster { hash: hash(&bytes), roster, device: identity.public_key(), signature }
+        SignedRoster { hash: hash(ROSTER, &bytes), roster, device, signature }
     }
 
     /// Parses a roster, and checks that the device that it names has signed it for this server.
@@ -410,7 +477,9 @@ impl SignedRoster {
         let device = PublicKey::from_bytes(reader.array()?);
         let signature = Signature::from_bytes(reader.array()?);
         let roster = Roster::read(fields).filter(|_| reader.0.is_empty())?;
-        Some(SignedRoster { hash: hash(fields), roster, device, signature })
+        let is_its_own = roster.version_of(&device) == roster.number
+            && (roster.number > 1 || device == roster.founding.device);
+        is_its_own.then(|| SignedRoster { hash: hash(ROSTER, fields), roster, device, signature })
     }
 
     /// Returns the bytes.
@@ -434,7 +503,7 @@ impl SignedRoster {
 
     /// Returns the group.
     pub fn group(&self) -> GroupId {
-        self.roster.group.unwrap_or(GroupId(self.hash))
+        self.roster.founding.group()
     }
 
     /// Returns the reference that bodies carry.
@@ -443,8 +512,11 @@ impl SignedRoster {
     }
 }
 
-fn hash(roster: &[u8]) -> [u8; 32] {
-    let bytes = [&b"letschat roster v1\0"[..], roster].concat();
+/// What is hashed before the fields of a roster.
+const ROSTER: &str = "letschat roster v1";
+
+fn hash(what: &str, fields: &[u8]) -> [u8; 32] {
+    let bytes = [what.as_bytes(), b"\0", fields].concat();
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
     hash

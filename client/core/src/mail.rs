@@ -41,16 +41,72 @@ pub struct StoredMail {
 /// A group of which this device has a roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredGroup {
-    /// The name by which this device calls it.
+    /// The name by which this device calls it. No other one that was not left is called so.
     pub label: GroupName,
     /// The newest roster.
     pub roster: SignedRoster,
-    /// True once the user has joined.
-    pub is_accepted: bool,
+    /// How the user stands to it.
+    pub membership: Membership,
     /// The people who have to be sent the roster. The own name stands for the account's other devices.
     pub owed: BTreeSet<Username>,
     /// What the owner and the account's other devices have to be told.
     pub wish: Option<Wish>,
+    /// The last changes by this device, oldest first. One that a newer roster does not build on is made again.
+    pub changes: Vec<RosterChange>,
+}
+
+/// How the user of this device stands to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// Invited, and undecided.
+    Invited,
+    /// Joined.
+    Joined,
+    /// Gone: the user has left or turned the invitation down, or was removed. The roster is kept, so that an older one
+    /// is no invitation.
+    Left,
+}
+
+impl Membership {
+    /// All of them.
+    pub const ALL: [Membership; 3] = [Membership::Invited, Membership::Joined, Membership::Left];
+}
+
+/// A change that a device of the owner has made to a roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterChange {
+    /// The number of the roster that it made.
+    pub number: u64,
+    /// What was changed.
+    pub kind: ChangeKind,
+    /// The person whom it is about.
+    pub who: Username,
+}
+
+/// A kind of change to a roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The owner invites a person.
+    Invite,
+    /// An invited person joins.
+    Join,
+    /// The owner removes a person.
+    Remove,
+    /// A person leaves, or turns the invitation down.
+    Leave,
+    /// The owner gives the group to a member.
+    Give,
+}
+
+impl ChangeKind {
+    /// All of them.
+    pub const ALL: [ChangeKind; 5] = [
+        ChangeKind::Invite,
+        ChangeKind::Join,
+        ChangeKind::Remove,
+        ChangeKind::Leave,
+        ChangeKind::Give,
+    ];
 }
 
 /// An own message to one recipient whose fate is not known yet. A message to a group or to everyone has one of these

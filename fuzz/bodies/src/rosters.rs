@@ -1,8 +1,8 @@
 //! Rosters of groups, which any member may have made up.
 
 use letschat_protocol::body::DeviceListRef;
-use letschat_protocol::groups::{Giving, GroupId, Member, Roster, SignedRoster};
-use letschat_protocol::identity::{Fingerprint, Identity};
+use letschat_protocol::groups::{Founding, Giving, Member, Roster, SignedRoster};
+use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::username::Username;
 
 use crate::choices::Choices;
@@ -32,30 +32,42 @@ pub fn roster(bytes: &[u8]) {
 
 /// Returns a roster that may not hold together.
 fn some_roster(choices: &mut Choices<'_>, identity: &Identity, server: &Fingerprint) -> Roster {
-    let group = GroupId::from_bytes([choices.below(3) as u8; 32]);
+    let founding = Founding {
+        nonce: choices.number().into(),
+        name: choices.text(4).parse().unwrap_or_else(|_| "team".parse().expect("a name")),
+        founder: person(choices),
+        device: if choices.flip() { identity.public_key() } else { some_key(choices) },
+    };
+    let group = founding.group();
     let members = (0..choices.below(6)).map(|_| Member {
         name: person(choices),
-        list: DeviceListRef { number: choices.number(), hash: [choices.below(256) as u8; 32] },
+        list: some_list(choices),
         since: choices.number(),
         is_invited: choices.flip(),
     });
     let members: Vec<Member> = members.collect();
     let givings = (0..choices.below(3)).map(|_| {
         let place = (&group, choices.number());
-        Giving::sign(identity, server, place, person(choices))
+        Giving::sign(identity, server, place, (person(choices), some_list(choices)))
     });
     let givings: Vec<Giving> = givings.collect();
     let number = if choices.flip() { 1 } else { choices.number() };
     Roster {
-        group: choices.flip().then_some(group),
+        founding,
         number,
-        nonce: choices.number().into(),
-        name: choices.text(4).parse().unwrap_or_else(|_| "team".parse().expect("a name")),
-        founder: person(choices),
         givings,
         members,
-        left: choices.flip().then(|| person(choices)),
+        left: (0..choices.below(3)).map(|_| person(choices)).collect(),
+        versions: (0..choices.below(3)).map(|_| (some_key(choices), choices.number())).collect(),
     }
+}
+
+fn some_list(choices: &mut Choices<'_>) -> DeviceListRef {
+    DeviceListRef { number: choices.number(), hash: [choices.below(256) as u8; 32] }
+}
+
+fn some_key(choices: &mut Choices<'_>) -> PublicKey {
+    PublicKey::from_bytes([choices.below(3) as u8; 32])
 }
 
 fn person(choices: &mut Choices<'_>) -> Username {

@@ -22,16 +22,23 @@ fn member(who: &str, is_invited: bool) -> Member {
     }
 }
 
-fn first() -> Roster {
-    Roster {
-        group: None,
-        number: 1,
+fn founding() -> Founding {
+    Founding {
         nonce: 7,
         name: "team".parse().unwrap(),
         founder: name("alice"),
+        device: identity(1).public_key(),
+    }
+}
+
+fn first() -> Roster {
+    Roster {
+        founding: founding(),
+        number: 1,
         givings: Vec::new(),
         members: vec![member("alice", false)],
-        left: None,
+        left: Vec::new(),
+        versions: BTreeMap::new(),
     }
 }
 
@@ -41,9 +48,14 @@ fn signed(roster: Roster) -> SignedRoster {
 
 /// Returns the second roster of a group.
 fn second() -> Roster {
-    let group = Some(signed(first()).group());
     let members = vec![member("alice", false), member("bob", true)];
-    Roster { group, number: 2, members, ..first() }
+    Roster { number: 2, members, ..first() }
+}
+
+fn giving(number: u64, to: &str) -> Giving {
+    let list = DeviceListRef { number: 2, hash: [4; 32] };
+    let place = (&founding().group(), number);
+    Giving::sign(&identity(1), &server(), place, (name(to), list))
 }
 
 fn survives(roster: Roster) -> bool {
@@ -55,9 +67,8 @@ fn survives(roster: Roster) -> bool {
 fn roster_survives_its_bytes() {
     assert!(survives(first()));
     assert!(survives(second()));
-    assert!(survives(Roster { left: Some(name("carol")), ..second() }));
-    let group = second().group.unwrap();
-    let giving = Giving::sign(&identity(1), &server(), (&group, 3), name("bob"));
+    assert!(survives(Roster { left: vec![name("carol"), name("dave")], ..second() }));
+    let giving = giving(3, "bob");
     let members = vec![member("alice", false), member("bob", false)];
     let given = Roster { number: 3, givings: vec![giving], members, ..second() };
     assert_eq!(given.owner(), &name("bob"));
@@ -65,11 +76,18 @@ fn roster_survives_its_bytes() {
 }
 
 #[test]
-fn group_is_named_by_its_first_roster() {
-    let (one, other) = (signed(first()), signed(Roster { nonce: 8, ..first() }));
-    assert_ne!(one.group(), other.group());
-    assert_eq!(signed(second()).group(), one.group());
-    assert_eq!(one.group().to_string().parse(), Ok(one.group()));
+fn group_is_named_by_its_founding() {
+    let group = signed(first()).group();
+    assert_eq!(signed(second()).group(), group);
+    for other in [
+        Founding { nonce: 8, ..founding() },
+        Founding { name: "gang".parse().unwrap(), ..founding() },
+        Founding { founder: name("bob"), ..founding() },
+        Founding { device: identity(2).public_key(), ..founding() },
+    ] {
+        assert_ne!(other.group(), group, "{other:?}");
+    }
+    assert_eq!(group.to_string().parse(), Ok(group));
     assert_eq!("team".parse::<GroupId>(), Err(NotAGroupId));
 }
 
@@ -78,19 +96,21 @@ fn unsound_rosters_are_refused() {
     let twice = vec![member("alice", false), member("bob", true), member("bob", false)];
     let crowd = (0..=MAX_GROUP_MEMBERS).map(|n| member(&format!("user{n}"), false));
     let crowd = std::iter::once(member("alice", false)).chain(crowd).collect();
-    let giving = |number| Giving {
-        number,
-        ..Giving::sign(&identity(1), &server(), (&second().group.unwrap(), number), name("alice"))
-    };
+    let giving = |number| giving(number, "alice");
+    let versions = |number| BTreeMap::from([(identity(2).public_key(), number)]);
+    let capitals = Founding { name: GroupName("Team".into()), ..founding() };
+    let by_another = Founding { device: identity(2).public_key(), ..founding() };
     for roster in [
         Roster { number: 0, ..first() },
-        Roster { number: 2, ..first() },
-        Roster { number: 1, ..second() },
+        Roster { founding: by_another, ..first() },
+        Roster { left: vec![name("bob")], ..second() },
+        Roster { versions: versions(0), ..second() },
+        Roster { versions: versions(3), ..second() },
         Roster { members: vec![member("bob", false)], ..second() },
         Roster { members: vec![member("alice", true)], ..second() },
         Roster { members: twice, ..second() },
         Roster { members: crowd, ..second() },
-        Roster { name: GroupName("Team".into()), ..second() },
+        Roster { founding: capitals, ..second() },
         Roster { givings: vec![giving(3)], ..second() },
         Roster { givings: vec![giving(2), giving(2)], ..second() },
         Roster { givings: vec![giving(1)], ..second() },
@@ -113,13 +133,15 @@ fn no_bit_of_a_roster_can_be_changed() {
 #[test]
 fn giving_is_for_one_group_number_and_person() {
     let group = signed(first()).group();
-    let giving = Giving::sign(&identity(1), &server(), (&group, 3), name("bob"));
+    let giving = giving(3, "bob");
+    let other_list = DeviceListRef { number: 2, hash: [5; 32] };
     assert!(giving.is_signed(&server(), &group));
     for (giving, server, group) in [
         (giving.clone(), Fingerprint::of_spki(b"other"), group),
         (giving.clone(), server(), GroupId([1; 32])),
         (Giving { number: 4, ..giving.clone() }, server(), group),
         (Giving { to: name("carol"), ..giving.clone() }, server(), group),
+        (Giving { list: other_list, ..giving.clone() }, server(), group),
         (Giving { device: identity(2).public_key(), ..giving }, server(), group),
     ] {
         assert!(!giving.is_signed(&server, &group), "{giving:?}");
@@ -149,21 +171,23 @@ fn names_are_typed_with_or_without_a_hash() {
 fn largest_roster_fits_a_body() {
     let long = |n: usize| name(&format!("{n:a>32}"));
     let members = (0..MAX_GROUP_MEMBERS).map(|n| Member { name: long(n), ..member("x", n > 0) });
-    let giving = |number: usize| Giving {
-        to: long(0),
-        ..Giving::sign(&identity(1), &server(), (&GroupId([1; 32]), number as u64), name("bob"))
-    };
+    let giving = |number: usize| Giving { to: long(0), ..giving(number as u64, "bob") };
+    let key = |n: usize| PublicKey::from_bytes([n as u8; 32]);
     let roster = Roster {
-        group: Some(GroupId([1; 32])),
+        founding: Founding { founder: long(0), ..founding() },
         number: 1_000,
-        founder: long(0),
         givings: (2..MAX_GIVINGS + 2).map(giving).collect(),
         members: members.collect(),
-        ..first()
+        left: (100..100 + MAX_GROUP_MEMBERS).map(long).collect(),
+        versions: (0..MAX_ROSTER_VERSIONS).map(|n| (key(n), 7 + n as u64)).collect(),
     };
-    let bytes = signed(roster.clone()).to_bytes().len();
+    let largest = signed(roster.clone());
+    // The oldest version has made room for this one.
+    assert_eq!(largest.roster().version_of(&key(0)), 0);
+    assert_eq!(largest.roster().version_of(&identity(1).public_key()), 1_000);
+    let bytes = largest.to_bytes().len();
     assert!(survives(roster));
-    assert!(bytes < crate::limits::MAX_BODY_BYTES / 2, "{bytes}");
+    assert!(bytes < crate::limits::MAX_BODY_BYTES * 3 / 4, "{bytes}");
 }
 
 proptest! {

@@ -197,3 +197,31 @@ fn blocked_member_is_not_shown_and_does_not_notice() {
     hears(&mut carol, "alice", "good");
     assert!(carol.all(|line| line["text"] == "can you hear me?").is_empty());
 }
+
+#[test]
+fn changes_by_two_devices_at_once_are_both_made() {
+    let (server, mut laptop, mut bob, carol) = three();
+    let mut dave = TestClient::join(&server, "dave");
+    let mut phone = devices::approved_device(&server, &mut laptop, "phone");
+    phone.wait_event_with("group_changed", "change", "joined");
+    // Neither waits for the other.
+    let removal = json!({"action": "remove", "name": "team", "who": "carol"});
+    let invitation = json!({"action": "invite", "name": "team", "who": "dave"});
+    let (one, other) = (laptop.tell("group", removal), phone.tell("group", invitation));
+    let replies = [laptop.reply(one), phone.reply(other)];
+    assert!(replies.iter().all(|reply| reply["reply"] == "group"), "{replies:?}");
+    dave.wait_event_with("request", "kind", "group");
+    dave.ok("approve", json!({"who": "#team"}));
+    wait_joined(&mut bob, "dave");
+    let gone = |line: &Value| line["change"] == "removed" && line["who"] == "carol";
+    bob.wait("carol's removal", gone);
+    says(&mut bob, "who is here?");
+    for client in [&mut laptop, &mut phone, &mut dave] {
+        hears(client, "bob", "who is here?");
+        let group = act(client, "members", None);
+        let members = group["members"].as_array().unwrap();
+        let names: Vec<&Value> = members.iter().map(|member| &member["name"]).collect();
+        assert_eq!(names, ["alice", "bob", "dave"], "{group}");
+    }
+    assert!(carol.all(|line| line["text"] == "who is here?").is_empty());
+}

@@ -1,5 +1,7 @@
 //! The test vectors of docs/PROTOCOL.md, compared with what the code makes of the same values.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
@@ -9,7 +11,7 @@ use letschat_protocol::devices::{
 };
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::envelope::{Envelope, OpenError};
-use letschat_protocol::groups::{Member, Roster, SignedRoster};
+use letschat_protocol::groups::{Founding, Member, Roster, SignedRoster};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey, safety_number};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::ChatId;
@@ -61,15 +63,19 @@ fn group() -> [String; 2] {
     let laptop = "laptop".parse().unwrap();
     let first = DeviceEntry::first(&alice, (&server, &account), laptop, 7);
     let list = DeviceList::after(None, (&server, &account), &first).unwrap().reference();
-    let roster = Roster {
-        group: None,
-        number: 1,
+    let founding = Founding {
         nonce: 7,
         name: "team".parse().unwrap(),
         founder: account.clone(),
+        device: alice.public_key(),
+    };
+    let roster = Roster {
+        founding,
+        number: 1,
         givings: Vec::new(),
         members: vec![Member { name: account, list, since: 1, is_invited: false }],
-        left: None,
+        left: Vec::new(),
+        versions: BTreeMap::new(),
     };
     let signed = SignedRoster::sign(roster, &alice, &server);
     let bytes = signed.to_bytes();

@@ -378,7 +378,7 @@ impl Session {
         let who = match who {
             ConversationId::Person(who) => who,
             ConversationId::Group(label) => {
-                let group = self.groups.called(&label).filter(|(_, group)| group.is_accepted);
+                let group = self.groups.joined(&label);
                 group.ok_or_else(|| Failure::NoSuchGroup(to.to_owned()))?;
                 self.chats.switch(ConversationId::Group(label));
                 return Ok(Reply::Done {});

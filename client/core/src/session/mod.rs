@@ -209,7 +209,7 @@ impl Session {
             self.account.next_deadline(),
             self.devices.next_deadline(),
             self.groups.next_deadline(),
-            self.mail.next_deadline(self.server.is_logged_in(), self.groups.owed()),
+            self.mail.next_deadline(self.server.is_logged_in(), self.groups.owed(&self.account)),
             self.quitting.as_ref().and_then(|quitting| quitting.until_ms(self.cx.now_ms())),
         ]
         .into_iter()

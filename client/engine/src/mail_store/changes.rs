@@ -1,8 +1,8 @@
 //! The changes, as statements. Each can be repeated.
 
 use letschat_core::mail::{
-    Held, MailChange, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, StoredGroup,
-    StoredPrekey, Stream, StreamSource,
+    Held, MailChange, Outgoing, OutgoingKey, OwedReceipt, Received, RosterChange, Stage,
+    StoredGroup, StoredPrekey, Stream, StreamSource,
 };
 use letschat_protocol::body::Place;
 use letschat_protocol::devices::{Device, DeviceList};
@@ -52,19 +52,22 @@ pub(super) fn apply(connection: &Connection, change: &MailChange) -> rusqlite::R
         MailChange::List(account, list) => put_list(connection, account, list),
         MailChange::Counted(name, number) => raise_sequence(connection, name, *number),
         MailChange::Group(group) => {
-            let StoredGroup { label, roster, is_accepted, owed, wish } = &**group;
+            let StoredGroup { label, roster, membership, owed, wish, changes } = &**group;
             let owed: Vec<&str> = owed.iter().map(Username::as_str).collect();
-            let replace = "INSERT OR REPLACE INTO groups (id, label, roster, accepted, owed, wish)
-                           VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let changes: Vec<String> = changes.iter().map(words).collect();
+            let replace =
+                "INSERT OR REPLACE INTO groups (id, label, roster, membership, owed, wish, changes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let id = roster.group();
             let wish = wish.map(Wish::number);
             let values = params![
                 id.as_bytes(),
                 label.as_str(),
                 roster.to_bytes(),
-                is_accepted,
+                *membership as u8,
                 owed.join(" "),
-                wish
+                wish,
+                changes.join(" ")
             ];
             self::run(connection, replace, values)
         }
@@ -104,6 +107,11 @@ pub(super) fn add_prekey(
             published.map(|(_, epoch)| column(epoch)),
         ],
     )
+}
+
+/// Writes a change of a roster.
+fn words(RosterChange { number, kind, who }: &RosterChange) -> String {
+    format!("{number} {} {who}", *kind as u8)
 }
 
 fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result<()> {

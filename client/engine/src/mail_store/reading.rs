@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::error::Error;
 
 use letschat_core::mail::{
-    Held, Outgoing, OwedReceipt, Received, Stage, StoredGroup, StoredMail, StoredPrekey, Stream,
-    StreamSource,
+    ChangeKind, Held, Membership, Outgoing, OwedReceipt, Received, RosterChange, Stage,
+    StoredGroup, StoredMail, StoredPrekey, Stream, StreamSource,
 };
 use letschat_protocol::body::Place;
 use letschat_protocol::devices::{Device, DeviceList};
@@ -31,9 +31,9 @@ pub(super) const MAX_BEYOND: usize = 1_024;
 /// The room for a name, in bytes. Usernames are shorter.
 const NAME_BYTES: usize = 64;
 
-/// The core keeps 2,000 waiting messages to people, 10,000 that the server has, and 1,000 to everyone for each of
-/// 256 clients. The waiting ones have 16 MiB of text, and 256 KiB for each client.
-pub(super) const OUTBOX: Limit = Limit { rows: 300_000, bytes: 96 * 1024 * 1024 };
+/// The core keeps 2,000 waiting messages, each to a person or to 63 members of a group, 10,000 that the server has, and
+/// 1,000 to everyone for each of 256 clients. The waiting ones have 16 MiB of text, and 256 KiB for each client.
+pub(super) const OUTBOX: Limit = Limit { rows: 400_000, bytes: 96 * 1024 * 1024 };
 pub(super) const STREAMS: Limit =
     Limit { rows: 10_000, bytes: 10_000 * (8 * MAX_BEYOND + NAME_BYTES) };
 pub(super) const HELD: Limit = Limit { rows: 64, bytes: 64 * 16 * 1024 };
@@ -42,7 +42,7 @@ pub(super) const PREKEYS: Limit = Limit { rows: 32, bytes: usize::MAX };
 /// A list has at most 1,000 hashes and 32 devices.
 pub(super) const LISTS: Limit = Limit { rows: 20_000, bytes: 64 * 1024 * 1024 };
 pub(super) const PEOPLE: Limit = Limit { rows: 20_000, bytes: usize::MAX };
-pub(super) const GROUPS: Limit = Limit { rows: 64, bytes: usize::MAX };
+pub(super) const GROUPS: Limit = Limit { rows: 128, bytes: usize::MAX };
 const SEQUENCES: Limit = Limit { rows: 100_000, bytes: 100_000 * NAME_BYTES };
 
 /// Reads everything, up to the limits.
@@ -206,20 +206,39 @@ fn people(connection: &Connection) -> rusqlite::Result<Vec<Username>> {
 }
 
 fn groups(connection: &Connection) -> rusqlite::Result<Vec<(GroupId, StoredGroup)>> {
-    let query = "SELECT label, roster, accepted, owed, wish FROM groups ORDER BY id";
-    let size = |(_, group): &(GroupId, StoredGroup)| group.roster.roster().members.len() * 100;
+    let query = "SELECT label, roster, membership, owed, wish, changes FROM groups ORDER BY id";
+    let size = |(_, group): &(GroupId, StoredGroup)| {
+        (group.roster.roster().members.len() + group.changes.len()) * 100
+    };
     rows(connection, query, GROUPS, size, |row| {
         let label = row.get_ref(0)?.as_str()?.parse();
         let roster = SignedRoster::restore(row.get_ref(1)?.as_blob()?);
         let owed: Result<BTreeSet<Username>, _> =
             row.get_ref(3)?.as_str()?.split_whitespace().map(str::parse).collect();
         let wish: Option<u8> = row.get(4)?;
-        let (Ok(label), Some(roster), Ok(owed)) = (label, roster, owed) else {
+        let membership = Membership::ALL.get(usize::from(row.get::<_, u8>(2)?)).copied();
+        let changes = roster_changes(row.get_ref(5)?.as_str()?);
+        let (Ok(label), Some(roster), Some(membership), Ok(owed), Some(changes)) =
+            (label, roster, membership, owed, changes)
+        else {
             return Err(refused("a group that nobody signed"));
         };
-        let (is_accepted, wish) = (row.get(2)?, wish.and_then(Wish::from_number));
-        Ok((roster.group(), StoredGroup { label, roster, is_accepted, owed, wish }))
+        let wish = wish.and_then(Wish::from_number);
+        let id = roster.group();
+        Ok((id, StoredGroup { label, roster, membership, owed, wish, changes }))
     })
+}
+
+fn roster_changes(text: &str) -> Option<Vec<RosterChange>> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let change = |words: &[&str]| {
+        let &[number, kind, who] = words else {
+            return None;
+        };
+        let kind = *ChangeKind::ALL.get(kind.parse::<usize>().ok()?)?;
+        Some(RosterChange { number: number.parse().ok()?, kind, who: who.parse().ok()? })
+    };
+    words.chunks(3).map(change).collect()
 }
 
 /// Reads rows in order, up to the limit.

@@ -101,14 +101,17 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE TABLE people_owed (
         name         TEXT    NOT NULL PRIMARY KEY
     ) STRICT, WITHOUT ROWID;
-    -- The groups. `owed` has the names of those who have to be sent the roster, with spaces between them.
+    -- The groups. `membership` is 0 (invited), 1 (joined) or 2 (left). `owed` has the names of those who have to be
+    -- sent the roster, with spaces between them. `changes` has the last changes by this device: of each the roster's
+    -- number, a kind (0 invite, 1 join, 2 remove, 3 leave, 4 give) and a name, with spaces between all of them.
     CREATE TABLE groups (
         id           BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 32),
         label        TEXT    NOT NULL,
         roster       BLOB    NOT NULL,
-        accepted     INTEGER NOT NULL CHECK (accepted IN (0, 1)),
+        membership   INTEGER NOT NULL CHECK (membership IN (0, 1, 2)),
         owed         TEXT    NOT NULL,
-        wish         INTEGER
+        wish         INTEGER,
+        changes      TEXT    NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
 ];

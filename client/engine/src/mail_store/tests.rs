@@ -4,15 +4,17 @@ mod round_trips;
 mod secrets;
 
 use super::*;
+use std::collections::BTreeMap;
 use std::fs;
 
 use letschat_core::conversation::ConversationId;
 use letschat_core::mail::{
-    Held, Outgoing, OutgoingKey, OwedReceipt, Received, Stage, StoredGroup, Stream, StreamSource,
+    ChangeKind, Held, Membership, Outgoing, OutgoingKey, OwedReceipt, Received, RosterChange,
+    Stage, StoredGroup, Stream, StreamSource,
 };
 use letschat_protocol::body::{DeviceListRef, Place};
 use letschat_protocol::devices::{Device, DeviceList, DeviceName};
-use letschat_protocol::groups::{Member, Roster, SignedRoster, Wish};
+use letschat_protocol::groups::{Founding, Member, Roster, SignedRoster, Wish};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -90,21 +92,28 @@ fn name(text: &str) -> Username {
 /// Returns a group that somebody has to be told of.
 fn group(nonce: u128) -> StoredGroup {
     let list = DeviceListRef { number: 3, hash: [4; 32] };
-    let roster = Roster {
-        group: None,
-        number: 1,
+    let identity = Identity::from_seed(&[1; 32]);
+    let founding = Founding {
         nonce,
         name: "team".parse().unwrap(),
         founder: name("bob"),
+        device: identity.public_key(),
+    };
+    let roster = Roster {
+        founding,
+        number: 1,
         givings: vec![],
         members: vec![Member { name: name("bob"), list, since: 1, is_invited: false }],
-        left: None,
+        left: vec![name("zoe")],
+        versions: BTreeMap::new(),
     };
-    let identity = Identity::from_seed(&[1; 32]);
     let roster = SignedRoster::sign(roster, &identity, &Fingerprint::of_spki(b"server"));
     let label = format!("team-{nonce}").parse().unwrap();
     let owed = [name("bob"), name("zoe")].into();
-    StoredGroup { label, roster, is_accepted: nonce == 1, owed, wish: Some(Wish::Leave) }
+    let membership = Membership::ALL[nonce as usize % 3];
+    let change = |kind| RosterChange { number: 7, kind, who: name("bob") };
+    let changes = ChangeKind::ALL.map(change).to_vec();
+    StoredGroup { label, roster, membership, owed, wish: Some(Wish::Leave), changes }
 }
 
 fn list(seed: u8) -> DeviceList {

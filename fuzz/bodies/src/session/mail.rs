@@ -1,12 +1,16 @@
 //! Envelopes in the session's world: the account's file, and bodies of any sender.
 
+use std::collections::BTreeMap;
+
 use letschat_core::mail::{Arrived, StoredMail, StoredPrekey};
 use letschat_core::session::{Effect, GroupAction, Input, Request};
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{AccountKeys, DeviceKeys, Outcome, Posted, Reply};
 use letschat_protocol::envelope::OpenError;
-use letschat_protocol::groups::{Giving, GroupId, Member, Roster, RosterRef, SignedRoster, Wish};
+use letschat_protocol::groups::{
+    Founding, Giving, GroupId, Member, Roster, RosterRef, SignedRoster, Wish,
+};
 use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::ChatId;
@@ -160,23 +164,30 @@ impl World<'_> {
             since: 1,
             is_invited,
         };
-        let first = Roster {
-            group: None,
-            number: 1,
+        let founding = Founding {
             nonce: 1,
             name: "team".parse().expect("a name"),
             founder: founder.clone(),
+            device: key(self.choices.below(2) + 1),
+        };
+        let first = Roster {
+            founding,
+            number: 1,
             givings: Vec::new(),
             members: vec![member(founder, false)],
-            left: None,
+            left: Vec::new(),
+            versions: BTreeMap::new(),
         };
         let begun = SignedRoster::sign(first.clone(), &identity, &server);
         self.group = Some(begun.group());
         if self.choices.below(4) == 0 {
             return begun.to_bytes();
         }
-        let mut roster =
-            Roster { group: self.group, number: self.choices.below(4) as u64 + 2, ..first };
+        let mut roster = Roster { number: self.choices.below(4) as u64 + 2, ..first };
+        if self.choices.flip() {
+            roster.left.push(self.name());
+            roster.versions.insert(key(self.choices.below(4) + 1), 1);
+        }
         if let Some(own) = self.account.clone() {
             roster.members.push(member(own, self.choices.flip()));
         }
@@ -184,7 +195,8 @@ impl World<'_> {
         roster.members.push(member(other, self.choices.flip()));
         if self.choices.below(4) == 0 {
             let place = (&begun.group(), roster.number);
-            let giving = Giving::sign(&identity, &server, place, self.name());
+            let to = (self.name(), DeviceListRef::default());
+            let giving = Giving::sign(&identity, &server, place, to);
             roster.givings.push(giving);
         }
         SignedRoster::sign(roster, &identity, &server).to_bytes()

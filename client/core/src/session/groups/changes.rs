@@ -1,28 +1,22 @@
 //! The user's commands about groups, and the rosters that this device issues for the owner.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use letschat_protocol::groups::{Giving, GroupId, GroupName, Member, Roster, SignedRoster, Wish};
+use letschat_protocol::devices::DeviceList;
+use letschat_protocol::groups::{
+    Founding, Giving, GroupId, GroupName, Member, Roster, SignedRoster, Wish,
+};
 use letschat_protocol::limits::{MAX_GIVINGS, MAX_GROUP_MEMBERS};
 use letschat_protocol::username::Username;
 
-use super::MAX_GROUPS;
+use super::{MAX_GROUPS, hears_wishes};
 use crate::event::{GroupChange, KeyState};
 use crate::failure::Failure;
-use crate::mail::StoredGroup;
+use crate::mail::{ChangeKind, Membership, RosterChange, StoredGroup};
 use crate::session::{Group, GroupAction, GroupMember, Reply, RequestId, Session};
 
-/// A change of a roster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
-    Invite(Username),
-    Join(Username),
-    Remove(Username),
-    Leave(Username),
-    Give(Username),
-    /// Sign it again, since the device that has signed it is removed.
-    Renew,
-}
+/// The most changes that are kept of a group.
+const MAX_CHANGES: usize = 64;
 
 impl Session {
     /// Handles a command about a group. Right after the first login it waits for the own device list.
@@ -33,8 +27,8 @@ impl Session {
         let result = match action {
             GroupAction::Create => self.create_group(name),
             GroupAction::Invite(who) => return self.invite(id, name, who),
-            GroupAction::Remove(who) => self.change_named(name, Change::Remove(who)),
-            GroupAction::Give(who) => self.change_named(name, Change::Give(who)),
+            GroupAction::Remove(who) => self.change_named(name, ChangeKind::Remove, &who),
+            GroupAction::Give(who) => self.change_named(name, ChangeKind::Give, &who),
             GroupAction::Leave => self.leave_group(name),
             GroupAction::Members => self.find_group(name).map(|group| self.group_reply(&group)),
         };
@@ -53,7 +47,7 @@ impl Session {
     /// Lists the groups.
     pub(in crate::session) fn list_groups(&self) -> Result<Reply, Failure> {
         self.account.name().ok_or(Failure::NotLoggedIn)?;
-        let is_left = |group: &StoredGroup| group.wish == Some(Wish::Leave);
+        let is_left = |group: &StoredGroup| group.membership == Membership::Left;
         let groups = self.groups.all().filter(|(_, group)| !is_left(group));
         let groups = groups.map(|(_, group)| described(group)).collect();
         Ok(Reply::Groups { groups })
@@ -63,7 +57,7 @@ impl Session {
     fn find_group(&self, name: &str) -> Result<GroupId, Failure> {
         self.account.name().ok_or(Failure::NotLoggedIn)?;
         let label: GroupName = name.parse().map_err(|_| Failure::NoSuchGroup(name.to_owned()))?;
-        let found = self.groups.called(&label).filter(|(_, group)| group.wish != Some(Wish::Leave));
+        let found = self.groups.called(&label);
         found.map(|(id, _)| *id).ok_or_else(|| Failure::NoSuchGroup(name.to_owned()))
     }
 
@@ -84,25 +78,27 @@ impl Session {
     fn create_group(&mut self, name: &str) -> Result<Reply, Failure> {
         let name: GroupName = name.parse().map_err(|_| Failure::NotAGroupName)?;
         let own = self.own_member()?;
-        if self.groups.groups.len() >= MAX_GROUPS {
+        let device = self.account.key().ok_or(Failure::NotLoggedIn)?;
+        let is_left = |group: &StoredGroup| group.membership == Membership::Left;
+        let count = self.groups.all().filter(|(_, group)| !is_left(group)).count();
+        if count >= MAX_GROUPS || !self.make_room() {
             return Err(Failure::TooManyGroups { limit: MAX_GROUPS });
         }
         let nonce = self.cx.new_chat_id().0;
         let (founder, label) = (own.name.clone(), self.free_label(&name));
         let roster = Roster {
-            group: None,
+            founding: Founding { nonce, name, founder: founder.clone(), device },
             number: 1,
-            nonce,
-            name,
-            founder: founder.clone(),
             givings: Vec::new(),
             members: vec![own],
-            left: None,
+            left: Vec::new(),
+            versions: BTreeMap::new(),
         };
         let roster = self.sign_roster(roster)?;
         let id = roster.group();
         let owed = self.other_devices();
-        let group = StoredGroup { label, roster, is_accepted: true, owed, wish: None };
+        let (membership, changes) = (Membership::Joined, Vec::new());
+        let group = StoredGroup { label, roster, membership, owed, wish: None, changes };
         self.groups.groups.insert(id, group);
         self.record_group(&id);
         self.tell_group(&id, GroupChange::Created, &founder, &founder);
@@ -139,7 +135,7 @@ impl Session {
         if !is_known && self.look_up(&who) {
             return self.groups.inviting.push((request, id, who));
         }
-        let result = self.change_group(&id, Change::Invite(who));
+        let result = self.change_group(&id, ChangeKind::Invite, &who);
         let reply = result.map(|()| self.changed_reply(&id));
         self.cx.reply(request, reply);
     }
@@ -157,100 +153,139 @@ impl Session {
                 // Whoever is invited is known, as somebody who is written to.
                 self.pin(&who, first.key);
             }
-            let result = self.change_group(&id, Change::Invite(who));
+            let result = self.change_group(&id, ChangeKind::Invite, &who);
             let reply = result.map(|()| self.changed_reply(&id));
             self.cx.reply(request, reply);
         }
     }
 
-    fn change_named(&mut self, name: &str, change: Change) -> Result<Reply, Failure> {
+    fn change_named(
+        &mut self,
+        name: &str,
+        kind: ChangeKind,
+        who: &Username,
+    ) -> Result<Reply, Failure> {
         let id = self.find_group(name)?;
-        self.change_group(&id, change)?;
+        self.change_group(&id, kind, who)?;
         Ok(self.changed_reply(&id))
     }
 
     /// Issues the roster that a change makes.
-    pub(super) fn change_group(&mut self, id: &GroupId, change: Change) -> Result<(), Failure> {
+    pub(super) fn change_group(
+        &mut self,
+        id: &GroupId,
+        kind: ChangeKind,
+        who: &Username,
+    ) -> Result<(), Failure> {
+        let held = self.groups.get(id).map(|group| group.roster.reference().number);
+        let number = held.unwrap_or(0).saturating_add(1);
+        self.issue_roster(id, Some(RosterChange { number, kind, who: who.clone() }), 0)
+    }
+
+    /// Issues the next roster of an own group, with a change or without one. Its number is higher than that of the held
+    /// roster, and than `above`. A change that is made again keeps its first number as that of the invitation.
+    pub(super) fn issue_roster(
+        &mut self,
+        id: &GroupId,
+        change: Option<RosterChange>,
+        above: u64,
+    ) -> Result<(), Failure> {
         let own = self.own_member()?;
-        let server = self.server.fingerprint().ok_or(Failure::NotLoggedIn)?;
-        let Some(group) = self.groups.get(id) else {
-            return Err(Failure::NoSuchGroup(String::new()));
-        };
-        let (label, held) = (group.label.clone(), group.roster.clone());
-        let mut roster = held.roster().clone();
+        let group = self.groups.get(id).ok_or_else(|| Failure::NoSuchGroup(String::new()))?;
+        let label = group.label.clone();
+        let mut roster = group.roster.roster().clone();
         if *roster.owner() != own.name {
             return Err(Failure::NotTheOwner { group: label, owner: roster.owner().clone() });
         }
-        let missing =
-            |who: &Username| Failure::NotAMember { group: label.clone(), who: who.clone() };
-        roster.group = Some(*id);
-        roster.number += 1;
-        roster.left = None;
-        match &change {
-            Change::Invite(who) => {
+        let invalid = || Failure::GroupFull { limit: MAX_GROUP_MEMBERS };
+        roster.number = roster.number.max(above).checked_add(1).ok_or_else(invalid)?;
+        if let Some(change) = &change {
+            self.apply(id, &label, &mut roster, change)?;
+        }
+        self.name_newest_lists(&own, &mut roster);
+        let number = roster.number;
+        let signed = self.sign_roster(roster)?;
+        let members = signed.roster().members.iter().map(|member| member.name.clone());
+        let others = members.filter(|name| *name != own.name);
+        let people: Vec<Username> = others.chain(self.other_devices()).collect();
+        if let (Some(group), Some(change)) = (self.groups.groups.get_mut(id), change) {
+            group.changes.push(RosterChange { number, ..change });
+            let over = group.changes.len().saturating_sub(MAX_CHANGES);
+            group.changes.drain(..over);
+        }
+        self.hold_roster(id, signed, false);
+        self.owe_roster(id, people);
+        Ok(())
+    }
+
+    /// Changes a roster.
+    fn apply(
+        &self,
+        id: &GroupId,
+        label: &GroupName,
+        roster: &mut Roster,
+        RosterChange { number, kind, who }: &RosterChange,
+    ) -> Result<(), Failure> {
+        let is_owner = roster.owner() == who;
+        let missing = || Failure::NotAMember { group: label.clone(), who: who.clone() };
+        match kind {
+            ChangeKind::Invite => {
                 if roster.member(who).is_some() {
-                    return Err(Failure::MemberAlready { group: label, who: who.clone() });
+                    return Err(Failure::MemberAlready { group: label.clone(), who: who.clone() });
                 }
                 if roster.members.len() >= MAX_GROUP_MEMBERS {
                     return Err(Failure::GroupFull { limit: MAX_GROUP_MEMBERS });
                 }
-                let list =
-                    self.account.list(who).ok_or_else(|| Failure::NoGroupsThere(who.clone()))?;
-                let list = list.reference();
-                let (name, since) = (who.clone(), roster.number);
+                let list = self.account.list(who).map(DeviceList::reference);
+                let list = list.ok_or_else(|| Failure::NoGroupsThere(who.clone()))?;
+                let (name, since) = (who.clone(), *number);
                 roster.members.push(Member { name, list, since, is_invited: true });
+                roster.left.retain(|left| left != who);
             }
-            Change::Join(who) => {
-                let listed = roster.members.iter_mut().find(|member| member.name == *who);
-                let listed = listed.filter(|listed| listed.is_invited);
-                listed.ok_or_else(|| missing(who))?.is_invited = false;
+            ChangeKind::Join => {
+                let mut listed = roster.members.iter_mut().filter(|member| member.is_invited);
+                let listed = listed.find(|member| member.name == *who);
+                listed.ok_or_else(missing)?.is_invited = false;
             }
-            Change::Renew => {}
-            Change::Remove(who) | Change::Leave(who) => {
-                if *who == own.name {
-                    return Err(Failure::OwnerStays(label));
+            ChangeKind::Remove | ChangeKind::Leave => {
+                if is_owner {
+                    return Err(Failure::OwnerStays(label.clone()));
                 }
                 if roster.member(who).is_none() {
-                    return Err(missing(who));
+                    return Err(missing());
                 }
                 roster.members.retain(|member| member.name != *who);
-                roster.left = matches!(change, Change::Leave(_)).then(|| who.clone());
-            }
-            Change::Give(who) => {
-                if *who == own.name
-                    || !roster.has_joined(who)
-                    || roster.givings.len() >= MAX_GIVINGS
-                {
-                    return Err(missing(who));
+                if *kind == ChangeKind::Leave {
+                    let over = (roster.left.len() + 1).saturating_sub(MAX_GROUP_MEMBERS);
+                    roster.left.drain(..over);
+                    roster.left.push(who.clone());
                 }
+            }
+            ChangeKind::Give => {
+                let server = self.server.fingerprint().ok_or(Failure::NotLoggedIn)?;
                 let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
-                let place = (id, roster.number);
-                let giving = Giving::sign(&account.identity, &server, place, who.clone());
-                roster.givings.push(giving);
+                let listed = roster.member(who).filter(|listed| !listed.is_invited && !is_owner);
+                let listed = listed.ok_or_else(missing)?;
+                if roster.givings.len() >= MAX_GIVINGS {
+                    return Err(missing());
+                }
+                let list = self.account.list(who).map_or(listed.list, DeviceList::reference);
+                let (place, to) = ((id, roster.number), (who.clone(), list));
+                roster.givings.push(Giving::sign(&account.identity, &server, place, to));
             }
         }
+        Ok(())
+    }
+
+    /// Names the newest list of each member that is known.
+    fn name_newest_lists(&self, own: &Member, roster: &mut Roster) {
         for member in &mut roster.members {
-            // The newest list that is known.
             if member.name == own.name {
                 member.list = own.list;
             } else if let Some(list) = self.account.list(&member.name) {
                 member.list = list.reference();
             }
         }
-        let number = roster.number;
-        let signed = self.sign_roster(roster)?;
-        let people: Vec<Username> = signed
-            .roster()
-            .members
-            .iter()
-            .map(|member| member.name.clone())
-            .filter(|name| *name != own.name)
-            .chain(self.other_devices())
-            .collect();
-        self.groups.changes.insert(*id, (number, change));
-        self.hold_roster(id, signed);
-        self.owe_roster(id, people);
-        Ok(())
     }
 
     /// Signs the rosters of the own groups again that a removed device has signed: those who were away would not believe
@@ -265,42 +300,28 @@ impl Session {
         };
         let stale = self.groups.all().filter(|(_, group)| is_stale(group));
         for id in stale.map(|(id, _)| *id).collect::<Vec<GroupId>>() {
-            self.change_group(&id, Change::Renew).ok();
+            self.issue_roster(&id, None, 0).ok();
         }
     }
 
     fn leave_group(&mut self, name: &str) -> Result<Reply, Failure> {
         let id = self.find_group(name)?;
-        let Some(own) = self.account.name().cloned() else {
-            return Err(Failure::NotLoggedIn);
-        };
-        let Some(group) = self.groups.groups.get_mut(&id) else {
-            return Err(Failure::NoSuchGroup(name.to_owned()));
-        };
+        let own = self.account.name().cloned().ok_or(Failure::NotLoggedIn)?;
+        let group = self.groups.get(&id).ok_or_else(|| Failure::NoSuchGroup(name.to_owned()))?;
         let roster = group.roster.roster();
-        if *roster.owner() == own {
-            if roster.joined().count() > 1 {
-                return Err(Failure::OwnerStays(group.label.clone()));
-            }
-            self.drop_group(&id);
-            return Ok(Reply::Done {});
+        if *roster.owner() == own && roster.joined().count() > 1 {
+            return Err(Failure::OwnerStays(group.label.clone()));
         }
-        let label = group.label.clone();
-        group.is_accepted = false;
-        group.wish = Some(Wish::Leave);
-        group.owed.clear();
-        self.groups.ahead.remove(&id);
-        self.give_up_in_group(&label, |_| true);
-        self.chats.left_group(&label);
-        self.record_group(&id);
-        self.post_next();
+        let is_told = *hears_wishes(group, &self.account) != own || self.has_other_devices();
+        self.leave(&id, is_told.then_some(Wish::Leave));
         Ok(Reply::Done {})
     }
 
     /// Joins a group to which the user was invited.
     pub(in crate::session) fn approve_group(&mut self, name: &str) -> Result<Reply, Failure> {
         let id = self.find_group(name)?;
-        let Some(group) = self.groups.get(&id).filter(|group| !group.is_accepted) else {
+        let is_invited = |group: &&StoredGroup| group.membership == Membership::Invited;
+        let Some(group) = self.groups.get(&id).filter(is_invited) else {
             return Ok(self.group_reply(&id));
         };
         let (owner, device) = (group.roster.roster().signer().clone(), *group.roster.device());
@@ -323,7 +344,7 @@ impl Session {
     /// Turns an invitation down.
     pub(in crate::session) fn deny_group(&mut self, name: &str) -> Result<Reply, Failure> {
         let id = self.find_group(name)?;
-        match self.groups.get(&id).is_some_and(|group| !group.is_accepted) {
+        match self.groups.get(&id).map(|group| group.membership) == Some(Membership::Invited) {
             true => self.leave_group(name),
             false => Err(Failure::NoSuchGroup(name.to_owned())),
         }
@@ -339,7 +360,7 @@ fn described(group: &StoredGroup) -> Group {
     Group {
         group: group.label.to_string(),
         owner: roster.owner().to_string(),
-        joined: group.is_accepted,
+        joined: group.membership == Membership::Joined,
         members: roster.members.iter().map(member).collect(),
     }
 }

@@ -1,12 +1,14 @@
 //! Groups: their rosters, invitations, and the messages in them.
 //!
-//! * `rosters` – rosters of others, from their arrival until they hold
+//! * `rosters` – rosters of others, which are judged
+//! * `holding` – the roster that holds, what follows from a new one, and the members' wishes
 //! * `changes` – the user's commands, and the rosters that this device issues for its owner
 //!
 //! The owner's devices sign the rosters. Members tell the owner that they join or leave, and the next roster follows.
 //! A member who has a newer roster than an author sends it to the author; one who has an older one asks for it.
 
 mod changes;
+mod holding;
 mod rosters;
 
 use std::collections::BTreeMap;
@@ -17,16 +19,16 @@ use letschat_protocol::groups::{GroupId, GroupName, Roster, RosterRef, SignedRos
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
-use self::changes::Change;
 use crate::conversation::ConversationId;
 use crate::event::KeyState;
-use crate::mail::{MailChange, StoredGroup};
+use crate::mail::{MailChange, Membership, StoredGroup};
+use crate::session::account::AccountState;
 use crate::session::mail::Incoming;
 use crate::session::{GroupAction, RequestId, Session};
 
 /// The most groups of an account.
 const MAX_GROUPS: usize = 32;
-/// The most groups that are kept, with those that were turned down and whose owner has not heard it.
+/// The most groups that are kept, with the traces of those that the user has left.
 const MAX_KEPT: usize = 100;
 /// The most invitations that wait, and those of one person.
 const MAX_INVITATIONS: usize = 16;
@@ -49,8 +51,6 @@ pub(super) struct Groups {
     mail: Vec<(GroupId, Incoming, u64)>,
     /// The members who have a newer roster.
     ahead: BTreeMap<GroupId, Username>,
-    /// The last change by this device of each group, with the number of its roster.
-    changes: BTreeMap<GroupId, (u64, Change)>,
     /// The invitations that wait for a look at the person's devices.
     inviting: Vec<(RequestId, GroupId, Username)>,
     /// The user's commands that wait for the own device list.
@@ -68,8 +68,17 @@ struct Parked {
 
 #[derive(Debug)]
 enum ParkedLetter {
-    Roster(Box<SignedRoster>),
-    Wish { device: PublicKey, group: GroupId, wish: Wish, number: u64 },
+    /// `looked_up` has the people whose devices have been looked up for it.
+    Roster {
+        roster: Box<SignedRoster>,
+        looked_up: Vec<Username>,
+    },
+    Wish {
+        device: PublicKey,
+        group: GroupId,
+        wish: Wish,
+        number: u64,
+    },
 }
 
 impl Groups {
@@ -83,8 +92,8 @@ impl Groups {
 
     /// Returns the group to which the user is invited, if there is just one.
     pub(super) fn only_invitation(&self) -> Option<&GroupName> {
-        let mut waiting =
-            self.groups.values().filter(|group| !group.is_accepted && group.wish.is_none());
+        let is_waiting = |group: &&StoredGroup| group.membership == Membership::Invited;
+        let mut waiting = self.groups.values().filter(is_waiting);
         waiting.next().filter(|_| waiting.next().is_none()).map(|group| &group.label)
     }
 
@@ -106,10 +115,13 @@ impl Groups {
     }
 
     /// Returns the people who have to be told something.
-    pub(super) fn owed(&self) -> impl Iterator<Item = &Username> {
+    pub(super) fn owed<'a>(
+        &'a self,
+        account: &'a AccountState,
+    ) -> impl Iterator<Item = &'a Username> {
         let groups = self.groups.values();
-        groups.flat_map(|group| {
-            group.wish.map(|_| group.roster.roster().owner()).into_iter().chain(&group.owed)
+        groups.flat_map(move |group| {
+            group.wish.map(|_| hears_wishes(group, account)).into_iter().chain(&group.owed)
         })
     }
 
@@ -117,20 +129,34 @@ impl Groups {
         self.groups.get(id)
     }
 
-    /// Returns the group that this device calls so.
+    /// Returns the group that this device calls so, and that the user has not left.
     pub(super) fn called(&self, label: &GroupName) -> Option<(&GroupId, &StoredGroup)> {
-        self.groups.iter().find(|(_, group)| group.label == *label)
+        let is_left = |group: &StoredGroup| group.membership == Membership::Left;
+        self.groups.iter().find(|(_, group)| group.label == *label && !is_left(group))
+    }
+
+    /// Returns the group that this device calls so, if the user has joined.
+    pub(super) fn joined(&self, label: &GroupName) -> Option<(&GroupId, &StoredGroup)> {
+        self.called(label).filter(|(_, group)| group.membership == Membership::Joined)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&GroupId, &StoredGroup)> {
         self.groups.iter()
     }
 
-    /// Returns the rosters that list a person.
+    /// Returns the rosters that vouch for a person's list.
     fn with<'a>(&'a self, who: &'a Username) -> impl Iterator<Item = &'a Roster> {
-        // An invitation alone vouches for nobody.
-        let joined = self.groups.values().filter(|group| group.is_accepted);
-        let rosters = joined.map(|group| group.roster.roster());
+        let vouches = move |group: &&StoredGroup| match group.membership {
+            // An invitation alone vouches for nobody.
+            Membership::Invited => false,
+            Membership::Joined => true,
+            // The owner is told that the user has left.
+            Membership::Left => {
+                let is_told = group.wish.is_some() || group.owed.contains(who);
+                is_told && group.roster.roster().owner() == who
+            }
+        };
+        let rosters = self.groups.values().filter(vouches).map(|group| group.roster.roster());
         rosters.filter(|roster| roster.member(who).is_some())
     }
 
@@ -145,14 +171,14 @@ impl Groups {
     /// Returns the next group that has something to tell somebody.
     pub(super) fn next_letter(
         &self,
+        account: &AccountState,
         is_ready: impl Fn(&Username) -> bool,
-        own: &Username,
     ) -> Option<(GroupId, GroupLetter, Vec<Username>)> {
         for (id, group) in &self.groups {
             if let Some(wish) = group.wish {
-                let owner = group.roster.roster().owner();
-                if owner != own && is_ready(owner) {
-                    return Some((*id, GroupLetter::Wish(wish), vec![owner.clone()]));
+                let hearer = hears_wishes(group, account);
+                if is_ready(hearer) {
+                    return Some((*id, GroupLetter::Wish(wish), vec![hearer.clone()]));
                 }
             }
             let owed = group.owed.iter().filter(|who| is_ready(who));
@@ -163,6 +189,16 @@ impl Groups {
         }
         let ahead = self.ahead.iter().find(|(_, who)| is_ready(who));
         ahead.map(|(id, who)| (*id, GroupLetter::Wish(Wish::Roster), vec![who.clone()]))
+    }
+}
+
+/// Returns the person who has to be told what the user wishes: the owner. A stranger is told nothing, and the own name
+/// stands for the account's other devices.
+fn hears_wishes<'a>(group: &'a StoredGroup, account: &'a AccountState) -> &'a Username {
+    let (roster, owner) = (group.roster.roster(), group.roster.roster().owner());
+    match account.name() {
+        Some(own) if account.known_key(owner).is_none() && !roster.has_joined(own) => own,
+        _ => owner,
     }
 }
 
@@ -197,7 +233,8 @@ impl Session {
         body: &Body,
         id: &GroupId,
     ) -> Option<ConversationId> {
-        let group = self.groups.get(id).filter(|group| group.is_accepted);
+        let is_joined = |group: &&StoredGroup| group.membership == Membership::Joined;
+        let group = self.groups.get(id).filter(is_joined);
         let (Some(group), Place::Group { roster, .. }) = (group, body.place) else {
             self.drop_mail(mail);
             return None;
@@ -250,10 +287,18 @@ impl Session {
         }
     }
 
-    /// Lets these people have the newest roster. The own name stands for the account's other devices.
+    /// Lets these people have the newest roster. The own name stands for the account's other devices. One who has left
+    /// tells the owner alone.
     fn owe_roster(&mut self, id: &GroupId, people: impl IntoIterator<Item = Username>) {
         if let Some(group) = self.groups.groups.get_mut(id) {
-            group.owed.extend(people);
+            let owner = group.roster.roster().owner();
+            let is_told = |who: &Username| match group.membership {
+                Membership::Invited => false,
+                Membership::Joined => true,
+                Membership::Left => who == owner,
+            };
+            let told: Vec<Username> = people.into_iter().filter(is_told).collect();
+            group.owed.extend(told);
             self.record_group(id);
         }
         self.post_next();
@@ -264,7 +309,8 @@ impl Session {
         let Some(own) = self.account.name().cloned() else {
             return;
         };
-        let joined = self.groups.all().filter(|(_, group)| group.is_accepted);
+        let is_joined = |group: &StoredGroup| group.membership == Membership::Joined;
+        let joined = self.groups.all().filter(|(_, group)| is_joined(group));
         for id in joined.map(|(id, _)| *id).collect::<Vec<GroupId>>() {
             self.owe_roster(&id, [own.clone()]);
         }
@@ -299,9 +345,6 @@ impl Session {
                     return;
                 };
                 group.wish = None;
-                if told == Wish::Leave {
-                    return self.drop_group(id);
-                }
             }
         }
         self.record_group(id);

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use letschat_protocol::body::DeviceListRef;
 use letschat_protocol::devices::DeviceList;
-use letschat_protocol::groups::{GroupId, GroupName, Member, Roster, SignedRoster, Wish};
+use letschat_protocol::groups::{GroupId, GroupName, SignedRoster};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
-use super::changes::Change;
 use super::{MAX_INVITATIONS, MAX_INVITATIONS_OF_ONE, MAX_KEPT, MAX_PARKED, Parked, ParkedLetter};
 use crate::event::{Event, GroupChange, KeyState, RequestKind, fingerprint};
-use crate::mail::{MailChange, StoredGroup};
+use crate::mail::{Membership, StoredGroup};
 use crate::session::Session;
+
+/// The most numbers that an earlier owner's roster makes the owner skip.
+const MAX_SKIPPED: u64 = 1_000_000;
 
 /// A roster compared with the held one of its group.
 enum Successor {
@@ -29,7 +32,7 @@ impl Session {
         let roster =
             self.server.fingerprint().and_then(|server| SignedRoster::verify(bytes, &server));
         if let Some(roster) = roster {
-            self.take_roster(from, roster, true);
+            self.take_roster(from, roster, Vec::new());
         }
     }
 
@@ -41,7 +44,10 @@ impl Session {
         self.groups.parked = later;
         for Parked { from, letter, .. } in now {
             match letter {
-                ParkedLetter::Roster(roster) => self.take_roster(&from, *roster, false),
+                ParkedLetter::Roster { roster, mut looked_up } => {
+                    looked_up.push(who.clone());
+                    self.take_roster(&from, *roster, looked_up);
+                }
                 ParkedLetter::Wish { device, group, wish, number } => {
                     self.group_wish((&from, &device), &group, wish, number);
                 }
@@ -49,7 +55,8 @@ impl Session {
         }
     }
 
-    fn take_roster(&mut self, from: &Username, new: SignedRoster, may_look_up: bool) {
+    /// Judges a roster from somebody. `looked_up` has the people whose devices have been looked up for it.
+    fn take_roster(&mut self, from: &Username, new: SignedRoster, looked_up: Vec<Username>) {
         let Some(own) = self.account.name().cloned() else {
             return;
         };
@@ -57,33 +64,55 @@ impl Session {
         let Some(held) = self.groups.get(&id) else {
             return self.new_group(from, &own, new);
         };
-        let (reference, known) = (new.reference(), held.roster.reference());
-        if *from == own && new.roster().has_joined(&own) && !held.is_accepted {
-            // The user has joined on another device.
-            self.accept_group(&id);
-        }
-        if !reference.supersedes(&known) {
-            if known.supersedes(&reference)
-                && self.groups.get(&id).is_some_and(|held| held.roster.roster().has_joined(from))
-            {
+        // The user has joined on another device.
+        let is_joined_elsewhere = *from == own && new.roster().has_joined(&own);
+        let (held, membership) = (held.roster.clone(), held.membership);
+        if !new.reference().supersedes(&held.reference()) {
+            if is_joined_elsewhere && membership == Membership::Invited {
+                self.accept_group(&id);
+            }
+            if held.reference().supersedes(&new.reference()) && held.roster().has_joined(from) {
                 self.owe_roster(&id, [from.clone()]);
             }
             return;
         }
-        let Some(held) = self.groups.get(&id).map(|held| held.roster.clone()) else {
+        match self.judge_roster(&held, &new) {
+            Successor::Valid => self.hold_roster(&id, new, is_joined_elsewhere),
+            Successor::Unknown(who) if !looked_up.contains(&who) => {
+                let roster = Box::new(new);
+                self.park_letter(from, who, ParkedLetter::Roster { roster, looked_up });
+            }
+            Successor::Unknown(_) => {}
+            Successor::Invalid => self.take_competitor(from, &own, new),
+        }
+    }
+
+    /// Handles a roster of a group that was given to another owner than in the held one.
+    fn take_competitor(&mut self, from: &Username, own: &Username, new: SignedRoster) {
+        let id = new.group();
+        let Some(held) = self.groups.get(&id) else {
             return;
         };
-        match self.judge_roster(&held, &new) {
-            Successor::Valid => self.hold_roster(&id, new),
-            Successor::Unknown(owner) if may_look_up => {
-                self.park_letter(from, owner, ParkedLetter::Roster(Box::new(new)));
+        let (is_owner, number) =
+            (held.roster.roster().owner() == own, held.roster.reference().number);
+        if held.membership != Membership::Joined {
+            // An invitation by another owner stands for itself.
+            let is_invitation = new.roster().owner() == from
+                && new.roster().member(own).is_some_and(|own| own.is_invited);
+            if is_invitation && !self.account.is_blocked(from) {
+                self.groups.groups.remove(&id);
+                self.new_group(from, own, new);
             }
-            Successor::Unknown(_) | Successor::Invalid => {}
+        } else if is_owner && self.is_device_of(new.roster().signer(), new.device(), None) {
+            // An earlier owner's device went on after the giving. Whoever believed it believes a higher number with the
+            // giving.
+            let above = new.reference().number.min(number.saturating_add(MAX_SKIPPED));
+            self.issue_roster(&id, None, above).ok();
         }
     }
 
     /// Lets a letter wait until a person's devices have been looked up.
-    fn park_letter(&mut self, from: &Username, awaited: Username, letter: ParkedLetter) {
+    pub(super) fn park_letter(&mut self, from: &Username, awaited: Username, letter: ParkedLetter) {
         if self.groups.parked.len() < MAX_PARKED && self.look_up(&awaited) {
             self.groups.parked.push(Parked { from: from.clone(), awaited, letter });
         }
@@ -97,43 +126,51 @@ impl Session {
         };
         let pairs = old.givings.iter().zip(&roster.givings);
         let common = pairs.take_while(|(one, other)| one == other).count();
-        // Of two rosters of one number, either may have given the group away.
-        let is_conflict = old.number == roster.number;
-        let is_last_given =
-            old.givings.get(common).is_some_and(|giving| giving.number == old.number);
-        let is_same = old.founder == roster.founder
-            && old.nonce == roster.nonce
-            && old.name == roster.name
-            && (common == old.givings.len() || is_conflict && is_last_given);
-        if !is_same {
+        // A giving is final once the new owner has signed a roster. Until then another device of the earlier owner may
+        // not know it.
+        if old.givings[common..].iter().any(|giving| giving.number < old.number) {
             return Successor::Invalid;
         }
-        let mut owner = match common.checked_sub(1) {
-            Some(last) => &roster.givings[last].to,
-            None => &roster.founder,
-        };
-        for giving in &roster.givings[common..] {
-            if !giving.is_signed(&server, &new.group()) {
-                return Successor::Invalid;
+        let (mut owner, mut named) = (&roster.founding.founder, None);
+        for (place, giving) in roster.givings.iter().enumerate() {
+            if place >= common {
+                if !giving.is_signed(&server, &new.group()) {
+                    return Successor::Invalid;
+                }
+                if !self.is_device_of(owner, &giving.device, named) {
+                    return Successor::Unknown(owner.clone());
+                }
             }
-            if !self.is_device_of(owner, &giving.device) {
-                return Successor::Unknown(owner.clone());
+            if giving.number < roster.number {
+                (owner, named) = (&giving.to, Some(giving.list));
             }
-            owner = &giving.to;
         }
-        match self.is_device_of(roster.signer(), new.device()) {
+        match self.is_device_of(owner, new.device(), named) {
             true => Successor::Valid,
-            false => Successor::Unknown(roster.signer().clone()),
+            false => Successor::Unknown(owner.clone()),
         }
     }
 
-    /// Returns true if this is a listed device of the account's, or of somebody who is in a group.
-    fn is_device_of(&self, who: &Username, device: &PublicKey) -> bool {
+    /// Returns true if this is a listed device of the account's, of somebody who is in a group, or of somebody whose list
+    /// was named when the group was given to them.
+    fn is_device_of(
+        &self,
+        who: &Username,
+        device: &PublicKey,
+        named: Option<DeviceListRef>,
+    ) -> bool {
         if self.account.name() == Some(who) {
             let is_listed = |list: &DeviceList| list.contains(device);
             return self.account.own_list().is_some_and(is_listed);
         }
+        let is_named = |list: &&DeviceList| {
+            let matches = |named: DeviceListRef| list.hash_of(named.number) == Some(named.hash);
+            list.contains(device) && named.is_some_and(matches)
+        };
+        let mut lists = self.account.list(who).into_iter().chain(self.account.offered(who));
         self.is_trusted_device(who, device)
+            || self.account.key_state(who, device) == KeyState::New
+                && lists.any(|list| is_named(&list))
     }
 
     /// Handles the first roster of a group: an invitation, or what another device of the account knows.
@@ -141,23 +178,40 @@ impl Session {
         let is_from_own = from == own;
         let listed = roster.roster().member(own).map(|member| member.is_invited);
         let is_invitation = *from == *roster.roster().owner() && listed == Some(true);
-        let is_asked = |group: &&StoredGroup| !group.is_accepted && group.wish != Some(Wish::Leave);
+        let is_asked = |group: &&StoredGroup| group.membership == Membership::Invited;
         let waiting = || self.groups.all().map(|(_, group)| group).filter(is_asked);
         let of_one = waiting().filter(|group| group.roster.roster().owner() == from).count();
         let has_room = waiting().count() < MAX_INVITATIONS && of_one < MAX_INVITATIONS_OF_ONE;
         let is_wanted = is_invitation && has_room || is_from_own && listed.is_some();
-        if !is_wanted || self.groups.groups.len() >= MAX_KEPT || self.account.is_blocked(from) {
+        if !is_wanted || self.account.is_blocked(from) || !self.make_room() {
             return;
         }
-        let (id, label) = (roster.group(), self.free_label(&roster.roster().name));
-        let is_accepted = is_from_own && listed == Some(false);
-        let group = StoredGroup { label, roster, is_accepted, owed: BTreeSet::new(), wish: None };
+        let (id, label) = (roster.group(), self.free_label(&roster.roster().founding.name));
+        let is_joined = is_from_own && listed == Some(false);
+        let membership = if is_joined { Membership::Joined } else { Membership::Invited };
+        let (owed, changes) = (BTreeSet::new(), Vec::new());
+        let group = StoredGroup { label, roster, membership, owed, wish: None, changes };
         self.groups.groups.insert(id, group);
         self.record_group(&id);
-        match is_accepted {
+        match is_joined {
             true => self.tell_group(&id, GroupChange::Joined, own, own),
             false => self.tell_invitation(&id),
         }
+    }
+
+    /// Makes room for another group, in place of the trace of one. Returns false if there is none.
+    pub(super) fn make_room(&mut self) -> bool {
+        if self.groups.groups.len() < MAX_KEPT {
+            return true;
+        }
+        let is_trace =
+            |group: &StoredGroup| group.membership == Membership::Left && group.wish.is_none();
+        let trace = self.groups.all().find(|(_, group)| is_trace(group)).map(|(id, _)| *id);
+        if let Some(id) = trace {
+            self.groups.groups.remove(&id);
+            self.record_group(&id);
+        }
+        trace.is_some()
     }
 
     /// Returns the name by which this device calls a group: `team`, or `team-2` if another one is called so.
@@ -174,14 +228,14 @@ impl Session {
 
     /// Tells the invitations that wait.
     pub(in crate::session) fn tell_invitations(&mut self) {
-        let waiting =
-            self.groups.all().filter(|(_, group)| !group.is_accepted && group.wish.is_none());
+        let is_waiting = |group: &StoredGroup| group.membership == Membership::Invited;
+        let waiting = self.groups.all().filter(|(_, group)| is_waiting(group));
         for id in waiting.map(|(id, _)| *id).collect::<Vec<GroupId>>() {
             self.tell_invitation(&id);
         }
     }
 
-    fn tell_invitation(&mut self, id: &GroupId) {
+    pub(super) fn tell_invitation(&mut self, id: &GroupId) {
         let Some(group) = self.groups.get(id) else {
             return;
         };
@@ -203,227 +257,5 @@ impl Session {
             time_ms: self.cx.wall_ms(),
             group: Some(label),
         });
-    }
-
-    /// Lets a roster take the place of the held one, and tells the difference.
-    pub(super) fn hold_roster(&mut self, id: &GroupId, new: SignedRoster) {
-        let Some(own) = self.account.name().cloned() else {
-            return;
-        };
-        let Some(group) = self.groups.groups.get_mut(id) else {
-            return;
-        };
-        let old = std::mem::replace(&mut group.roster, new.clone());
-        let since = |roster: &SignedRoster| roster.roster().member(&own).map(|own| own.since);
-        let is_invited_again = since(&new).is_some() && since(&new) != since(&old);
-        if is_invited_again {
-            // The user was removed meanwhile, and decides anew.
-            (group.is_accepted, group.wish) = (false, None);
-        }
-        let is_accepted = group.is_accepted;
-        let present = |who: &Username| new.roster().member(who).is_some();
-        group.owed.retain(|who| *who == own || present(who));
-        let is_member = present(&own);
-        if is_accepted {
-            self.tell_difference(id, old.roster(), new.roster());
-        }
-        if !is_member {
-            self.drop_group(id);
-        } else {
-            self.record_group(id);
-        }
-        if is_invited_again {
-            self.tell_invitation(id);
-        }
-        self.settle_former_members(id, old.roster(), new.roster());
-        self.groups.ahead.remove(id);
-        self.hold_vouched_lists(new.roster());
-        self.take_parked_mail(id);
-        if is_member {
-            self.repeat_change(id, &old, &new);
-            self.repeat_join(id);
-        }
-        self.post_next();
-    }
-
-    /// Holds the lists of unknown members that the server has shown already, and that the roster names.
-    fn hold_vouched_lists(&mut self, roster: &Roster) {
-        for Member { name, .. } in &roster.members {
-            let is_unknown =
-                self.account.known_key(name).is_none() && self.account.list(name).is_none();
-            let shown = self.account.offered(name).filter(|_| is_unknown);
-            if let Some(list) = shown.filter(|list| self.groups.vouch_for(name, list)).cloned() {
-                let change = self.account.hold_list(&mut self.cx, name, list);
-                self.record_list(Some(change));
-            }
-        }
-    }
-
-    /// Tells the owner again that the user joins, since the roster does not say so: another owner may not have heard it.
-    fn repeat_join(&mut self, id: &GroupId) {
-        let Some(own) = self.account.name().cloned() else {
-            return;
-        };
-        if let Some(group) = self.groups.groups.get_mut(id)
-            && group.is_accepted
-            && !group.roster.roster().has_joined(&own)
-        {
-            group.wish = Some(Wish::Join);
-            self.record_group(id);
-        }
-    }
-
-    fn tell_difference(&mut self, id: &GroupId, old: &Roster, new: &Roster) {
-        let owner = new.owner().clone();
-        if old.owner() != new.owner() {
-            self.tell_group(id, GroupChange::Given, new.owner(), old.owner());
-        }
-        for member in &new.members {
-            let change = match old.member(&member.name) {
-                None if member.is_invited => GroupChange::Invited,
-                None => GroupChange::Joined,
-                Some(earlier) if earlier.is_invited && !member.is_invited => GroupChange::Joined,
-                Some(_) => continue,
-            };
-            let by = if change == GroupChange::Joined { &member.name } else { &owner };
-            self.tell_group(id, change, &member.name, by);
-        }
-        for member in old.members.iter().filter(|member| new.member(&member.name).is_none()) {
-            match new.left.as_ref() == Some(&member.name) {
-                true => self.tell_group(id, GroupChange::Left, &member.name, &member.name),
-                false => self.tell_group(id, GroupChange::Removed, &member.name, &owner),
-            }
-        }
-    }
-
-    pub(super) fn tell_group(
-        &mut self,
-        id: &GroupId,
-        change: GroupChange,
-        who: &Username,
-        by: &Username,
-    ) {
-        let Some(group) = self.groups.get(id) else {
-            return;
-        };
-        self.cx.tell(Event::GroupChanged {
-            group: group.label.clone(),
-            change,
-            who: who.clone(),
-            by: by.clone(),
-            members: group.roster.roster().joined().cloned().collect(),
-        });
-    }
-
-    /// Forgets a group that this account is not in any more.
-    pub(super) fn drop_group(&mut self, id: &GroupId) {
-        if let Some(group) = self.groups.groups.remove(id) {
-            self.chats.left_group(&group.label);
-            self.give_up_in_group(&group.label, |_| true);
-        }
-        self.groups.ahead.remove(id);
-        self.record_group(id);
-        self.take_parked_mail(id);
-    }
-
-    /// Gives up what waits for people who are not members any more.
-    fn settle_former_members(&mut self, id: &GroupId, old: &Roster, new: &Roster) {
-        let Some(label) = self.groups.get(id).map(|group| group.label.clone()) else {
-            return;
-        };
-        if old.joined().any(|who| !new.has_joined(who)) {
-            self.give_up_in_group(&label, |who| !new.has_joined(who));
-        }
-    }
-
-    /// Makes the last change of this device again, if another device of the owner was first.
-    fn repeat_change(&mut self, id: &GroupId, old: &SignedRoster, new: &SignedRoster) {
-        let is_own = self.account.key() == Some(*old.device());
-        let lost = old.reference().number == new.reference().number;
-        let last = self.groups.changes.get(id).cloned();
-        if let Some((number, change)) = last
-            && is_own
-            && lost
-            && number == old.reference().number
-        {
-            self.change_group(id, change).ok();
-        }
-    }
-
-    /// Handles the wish of a person who is in a roster, or of another device of this account. `number` is that of the
-    /// roster that they have.
-    pub(in crate::session) fn group_wish(
-        &mut self,
-        (from, device): (&Username, &PublicKey),
-        id: &GroupId,
-        wish: Wish,
-        number: u64,
-    ) {
-        let Some(own) = self.account.name().cloned() else {
-            return;
-        };
-        let Some(group) = self.groups.get(id) else {
-            return;
-        };
-        let roster = group.roster.roster();
-        if *from == own {
-            let is_valid = roster.member(&own).is_some_and(|listed| listed.since <= number);
-            match wish {
-                Wish::Join if is_valid => self.accept_group(id),
-                Wish::Leave if is_valid => self.drop_group(id),
-                Wish::Join | Wish::Leave | Wish::Roster => {}
-            }
-            return;
-        }
-        let is_unknown = self.account.list(from).is_none_or(|list| !list.contains(device));
-        if is_unknown && roster.member(from).is_some() && !self.is_trusted_device(from, device) {
-            let is_retry = self.groups.retried.replace((from.clone(), *device));
-            if is_retry != Some((from.clone(), *device)) {
-                let (device, group) = (*device, *id);
-                let letter = ParkedLetter::Wish { device, group, wish, number };
-                return self.park_letter(from, from.clone(), letter);
-            }
-            return;
-        }
-        let (is_owner, listed) = (*roster.owner() == own, roster.member(from).cloned());
-        // A server that delivers an old wish again has no effect.
-        let is_valid =
-            |listed: &Member| listed.since <= number && self.is_trusted_device(from, device);
-        let Some(listed) = listed.filter(is_valid) else {
-            return;
-        };
-        match wish {
-            Wish::Join if is_owner && listed.is_invited => {
-                self.change_group(id, Change::Join(from.clone())).ok();
-            }
-            Wish::Leave if is_owner => {
-                self.change_group(id, Change::Leave(from.clone())).ok();
-            }
-            Wish::Join | Wish::Roster => self.owe_roster(id, [from.clone()]),
-            Wish::Leave => {}
-        }
-    }
-
-    /// Notes that the user has joined.
-    pub(super) fn accept_group(&mut self, id: &GroupId) {
-        if let Some(group) = self.groups.groups.get_mut(id) {
-            group.is_accepted = true;
-            self.record_group(id);
-        }
-        // What was said before the user joined is not missed.
-        self.mail.note_listed();
-    }
-
-    /// Gives up the own messages in a group to these people.
-    pub(super) fn give_up_in_group(
-        &mut self,
-        label: &GroupName,
-        is_gone: impl Fn(&Username) -> bool,
-    ) {
-        let keys = self.keys_in_group(label, is_gone);
-        if !keys.is_empty() {
-            let changes = keys.into_iter().map(MailChange::Settled);
-            self.record(changes.collect());
-        }
     }
 }

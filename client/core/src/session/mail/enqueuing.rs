@@ -85,7 +85,7 @@ impl Session {
     ) -> Result<Vec<Outgoing>, Failure> {
         let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
         let missing = || Failure::NoSuchGroup(label.as_str().to_owned());
-        let found = self.groups.called(label).filter(|(_, group)| group.is_accepted);
+        let found = self.groups.joined(label);
         let (group, state) = found.ok_or_else(missing)?;
         self.mail.outbox.check_room(text.len())?;
         let own = &account.username;
@@ -131,7 +131,7 @@ impl Session {
     /// Handles the result of the record of a new message.
     pub(super) fn queued(&mut self, id: MessageId, result: Result<(), String>) {
         if let Err(why) = result {
-            self.mail.outbox.take_back(&id);
+            self.take_back(&id);
             if let Some(request) = self.mail.outbox.take_request(&id) {
                 self.cx.fail(request, Failure::Folder(why));
             }
@@ -175,6 +175,18 @@ impl Session {
         {
             self.answer_waiting(&message, Some(&why));
         }
+    }
+
+    /// Removes a message that could not be recorded.
+    pub(super) fn take_back(&mut self, id: &MessageId) -> Vec<Outgoing> {
+        let name_of = |conversation: &ConversationId| match conversation {
+            ConversationId::Group(label) => {
+                let group = self.groups.called(label).map(|(group, _)| group.to_string());
+                group.unwrap_or_default()
+            }
+            ConversationId::Person(_) | ConversationId::Everyone => conversation.to_string(),
+        };
+        self.mail.outbox.take_back(id, name_of)
     }
 
     /// Hands an unconfirmed message of a chat that ended to the outbox, under the same id. Returns false if it can't

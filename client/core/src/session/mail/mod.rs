@@ -202,7 +202,7 @@ impl Session {
             (After::Queued(id), result) => self.queued(id, result),
             (After::HandedOver(id), Ok(())) => self.mail.outbox.durable(&id),
             (After::HandedOver(id), Err(why)) => {
-                for message in self.mail.outbox.take_back(&id) {
+                for message in self.take_back(&id) {
                     self.tell_failed(&message, &Failure::Folder(why.clone()));
                 }
             }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::mail::{Outgoing, OutgoingKey, Stage};
 use crate::session::RequestId;
 
-/// The most messages to people that wait for a route.
+/// The most messages to people and groups that wait for a route. One to a group counts once.
 pub(super) const MAX_WAITING: usize = 2_000;
 /// The most messages to everyone that wait for one client, and the bytes of their texts: for one that is reached, and for
 /// one that is away and does not get the later ones.
@@ -22,8 +22,9 @@ const WAITING_FOR_ONE: (usize, usize) = (2_000, 1024 * 1024);
 const WAITING_FOR_ONE_AWAY: (usize, usize) = (1_000, 256 * 1024);
 /// The most bytes of their texts.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
-/// The most messages that wait for a confirmation.
+/// The most copies that the server has taken and nobody has confirmed, and how many of the oldest are forgotten then.
 const MAX_UNCONFIRMED: usize = 10_000;
+const FORGOTTEN: usize = 1_000;
 
 /// The outbox.
 #[derive(Debug, Default)]
@@ -57,9 +58,7 @@ impl Outbox {
     /// Fails if there is no room for a text of this length.
     pub(super) fn check_room(&self, bytes: usize) -> Result<(), Failure> {
         let (count, waiting_bytes) = self.waiting.to_people();
-        let is_full = count >= MAX_WAITING
-            || waiting_bytes + bytes > MAX_WAITING_BYTES
-            || self.taken.len() >= MAX_UNCONFIRMED;
+        let is_full = count >= MAX_WAITING || waiting_bytes + bytes > MAX_WAITING_BYTES;
         if is_full { Err(Failure::OutboxFull) } else { Ok(()) }
     }
 
@@ -270,18 +269,38 @@ impl Outbox {
         Some(message)
     }
 
+    /// Removes the oldest of too many messages that nobody has confirmed. Returns their keys.
+    pub(super) fn forget_oldest(&mut self) -> Vec<OutgoingKey> {
+        if self.taken.len() <= MAX_UNCONFIRMED {
+            return Vec::new();
+        }
+        let mut oldest: Vec<&Outgoing> = self.taken.values().collect();
+        oldest.sort_by_key(|message| message.time_ms);
+        let keys: Vec<OutgoingKey> =
+            oldest.into_iter().take(FORGOTTEN).map(Outgoing::key).collect();
+        for key in &keys {
+            self.taken.remove(key);
+        }
+        keys
+    }
+
     /// Removes a message whose fate is known.
     pub(super) fn settle(&mut self, key: &OutgoingKey) -> Option<Outgoing> {
         self.taken.remove(key).or_else(|| self.waiting.remove(key))
     }
 
-    /// Removes a message that could not be recorded. Its number is given to the next one.
-    pub(super) fn take_back(&mut self, id: &MessageId) -> Vec<Outgoing> {
+    /// Removes a message that could not be recorded. Its number is given to the next one in its conversation, which its
+    /// recipients know by the name that `name_of` returns.
+    pub(super) fn take_back(
+        &mut self,
+        id: &MessageId,
+        name_of: impl Fn(&ConversationId) -> String,
+    ) -> Vec<Outgoing> {
         self.undurable.remove(id);
         let keys: Vec<OutgoingKey> = self.waiting_of(id).map(Outgoing::key).collect();
         let taken: Vec<Outgoing> = keys.iter().filter_map(|key| self.waiting.remove(key)).collect();
         if let Some(Outgoing { place: Place::Sequence(number), conversation, .. }) = taken.first()
-            && let Some(last) = self.sequences.get_mut(&conversation.to_string())
+            && let Some(last) = self.sequences.get_mut(&name_of(conversation))
             && last == number
         {
             *last -= 1;
@@ -345,8 +364,49 @@ mod tests {
     fn number_of_an_unrecorded_message_is_used_again() {
         let mut outbox = Outbox::default();
         let first = outbox.add(&key(), &bob(), "lost".into(), 1);
-        assert_eq!(outbox.take_back(&first.id), std::slice::from_ref(&first));
+        let taken = outbox.take_back(&first.id, ConversationId::to_string);
+        assert_eq!(taken, std::slice::from_ref(&first));
         assert_eq!(add(&mut outbox, "kept").place, first.place);
+    }
+
+    fn add_for_group(outbox: &mut Outbox, members: usize) -> Vec<Outgoing> {
+        let (group, label) = (GroupId::from_bytes([7; 32]), "team".parse().unwrap());
+        let people = (0..members).map(|n| format!("user{n}").parse().unwrap());
+        let added = outbox.add_for_group(&key(), (&group, &label), people, ("x", 1));
+        outbox.durable(&added[0].id);
+        added
+    }
+
+    #[test]
+    fn unrecorded_message_to_a_group_gives_its_number_back() {
+        let mut outbox = Outbox::default();
+        let lost = add_for_group(&mut outbox, 3);
+        let name = GroupId::from_bytes([7; 32]).to_string();
+        assert_eq!(outbox.take_back(&lost[0].id, |_| name.clone()), lost);
+        assert_eq!(add_for_group(&mut outbox, 3)[0].place, lost[0].place);
+    }
+
+    #[test]
+    fn message_to_a_group_counts_once() {
+        let mut outbox = Outbox::default();
+        for _ in 0..MAX_WAITING {
+            assert!(outbox.check_room(1).is_ok());
+            add_for_group(&mut outbox, 3);
+        }
+        assert!(outbox.check_room(1).is_err());
+    }
+
+    #[test]
+    fn oldest_of_many_unconfirmed_copies_are_forgotten() {
+        let mut outbox = Outbox::default();
+        for n in 0..=MAX_UNCONFIRMED {
+            assert_eq!(outbox.forget_oldest(), []);
+            let message = outbox.add(&key(), &bob(), "x".into(), n as u64);
+            outbox.take(&message.key(), Stage::Kept { until_ms: 100 });
+        }
+        assert_eq!(outbox.forget_oldest().len(), FORGOTTEN);
+        assert!(outbox.check_room(1).is_ok());
+        assert!(outbox.taken.values().all(|message| message.time_ms >= FORGOTTEN as u64));
     }
 
     #[test]

@@ -60,7 +60,10 @@ impl Session {
                     if let Some(request) = self.mail.outbox.take_request(&key.id) {
                         self.cx.answer(request, reply(&message, state, Via::Server));
                     }
-                    self.commit(vec![MailChange::Outgoing(message)], After::Nothing);
+                    let forgotten = self.mail.outbox.forget_oldest();
+                    let changes = std::iter::once(MailChange::Outgoing(message))
+                        .chain(forgotten.into_iter().map(MailChange::Settled));
+                    self.commit(changes.collect(), After::Nothing);
                 }
             }
             Letter::Receipt(ids) => self.receipt_done(who, ids.clone()),

@@ -7,7 +7,7 @@ use letschat_protocol::groups::GroupId;
 use super::arrivals::{Arrival, Verdict};
 use super::receiving::Shown;
 use crate::conversation::ConversationId;
-use crate::mail::Stream;
+use crate::mail::{Membership, Stream};
 use crate::session::Session;
 use crate::session::mail::Incoming;
 use crate::watermark::MAX_NUMBER;
@@ -55,9 +55,14 @@ impl Session {
         }
         let (stream, number) = Stream::of(body);
         let group = body.conversation.parse::<GroupId>().ok();
-        let group = group.and_then(|id| self.groups.get(&id)).map(|group| group.label.clone());
         let to = match group {
-            Some(label) => Some(ConversationId::Group(label)),
+            Some(id) => match self.groups.get(&id) {
+                Some(group) if group.membership != Membership::Left => {
+                    Some(ConversationId::Group(group.label.clone()))
+                }
+                // The user has left, and the other device did not know it yet.
+                _ => return self.acknowledge(vec![mail.delivery]),
+            },
             None => body.conversation.parse().ok().map(ConversationId::Person),
         };
         let (Content::Text(text), Some(to), true) =

@@ -35,9 +35,8 @@ impl Session {
         let Mail { posting, peering, outbox, .. } = &self.mail;
         let is_ready =
             |who: &Username| posting.why_paused(who, now_ms).is_none() && !peering.is_busy(who);
-        let own = self.account.name();
         // Rosters come first: whoever gets a message in a group should know the group as it is.
-        let about_group = own.and_then(|own| self.groups.next_letter(is_ready, own));
+        let about_group = self.groups.next_letter(&self.account, is_ready);
         let job = if let Some((id, letter, to)) = about_group {
             Job::new(self.new_envelope_id(), to, Letter::Group(id, letter))
         } else if let Some(message) = outbox.next(is_ready) {

@@ -1,6 +1,6 @@
 //! The own messages that wait for a route: a queue for each recipient.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
@@ -72,11 +72,18 @@ impl Waiting {
         self.queues.values().flatten().map(|entry| &entry.message)
     }
 
-    /// Returns the number of messages to people, without those to everyone, and the bytes of their texts.
+    /// Returns the number of messages to people and groups, without those to everyone, and the bytes of their texts. A
+    /// message to a group is one, with a text for each member.
     pub(super) fn to_people(&self) -> (usize, usize) {
-        let entries = self.queues.values().flatten();
-        let texts = entries.filter(|entry| !entry.is_for_everyone()).map(Entry::bytes);
-        texts.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes))
+        let (mut count, mut bytes, mut in_groups) = (0, 0, BTreeSet::new());
+        for entry in self.queues.values().flatten().filter(|entry| !entry.is_for_everyone()) {
+            bytes += entry.bytes();
+            match entry.message.conversation.person() {
+                Some(_) => count += 1,
+                None => drop(in_groups.insert(entry.message.id)),
+            }
+        }
+        (count + in_groups.len(), bytes)
     }
 
     /// Returns true if a person's messages to everyone leave room for another one within this number and these bytes.

@@ -179,7 +179,7 @@ impl TestSession {
     }
 
     /// Ends the process and starts another one with the same disk, logged in.
-    fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         let mut next = TestSession::new(None);
         next.now = self.now;
         next.disk = std::mem::take(&mut self.disk);

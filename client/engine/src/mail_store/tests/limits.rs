@@ -30,14 +30,14 @@ fn tables_are_read_up_to_their_limits() {
     }
     let mail = folder.read();
     let counts = [
-        (mail.outbox.len(), 300_000),
+        (mail.outbox.len(), 400_000),
         (mail.received.len(), 10_000),
         (mail.held.len(), 64),
         (mail.receipts.len(), 100_000),
         (mail.prekeys.len(), 32),
     ];
     assert!(counts.iter().all(|(read, expected)| read == expected), "{counts:?}");
-    assert_eq!(mail.outbox.last().unwrap().id, id_of(300_000));
+    assert_eq!(mail.outbox.last().unwrap().id, id_of(400_000));
     assert_eq!(mail.received.last().unwrap().through, 10_000);
     assert_eq!(mail.held.last().unwrap().number, 64);
     assert_eq!(mail.receipts.last().unwrap().id, id_of(100_000));

@@ -1,0 +1,312 @@
+//! The held rosters: how a new one takes the place of the last, and what follows from that.
+
+use letschat_protocol::groups::{GroupId, GroupName, Member, Roster, SignedRoster, Wish};
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use super::{ParkedLetter, hears_wishes};
+use crate::event::{Event, GroupChange};
+use crate::mail::{ChangeKind, MailChange, Membership};
+use crate::session::Session;
+
+impl Session {
+    /// Lets a roster take the place of the held one, and tells the difference. `is_joined_elsewhere` is true if another
+    /// device of the account says that the user has joined.
+    pub(super) fn hold_roster(
+        &mut self,
+        id: &GroupId,
+        new: SignedRoster,
+        is_joined_elsewhere: bool,
+    ) {
+        let Some(own) = self.account.name().cloned() else {
+            return;
+        };
+        let Some(group) = self.groups.groups.get_mut(id) else {
+            return;
+        };
+        let old = std::mem::replace(&mut group.roster, new.clone());
+        let (earlier, listed) = (old.roster().member(&own), new.roster().member(&own));
+        let was = group.membership;
+        // The user was removed or left meanwhile, and decides anew.
+        let is_invited_again = listed
+            .is_some_and(|listed| earlier.is_none_or(|earlier| earlier.since != listed.since));
+        group.owed.retain(|who| *who == own || new.roster().member(who).is_some());
+        if was == Membership::Joined {
+            self.tell_difference(id, old.roster(), new.roster());
+        }
+        if listed.is_none() || is_invited_again {
+            self.leave(id, None);
+        } else {
+            self.settle_former_members(id, old.roster(), new.roster());
+        }
+        if is_invited_again || is_joined_elsewhere && was == Membership::Invited {
+            self.decide_again(id, is_joined_elsewhere);
+        }
+        self.repeat_wish(id, &own);
+        self.record_group(id);
+        self.groups.ahead.remove(id);
+        self.hold_vouched_lists(new.roster());
+        self.take_parked_mail(id);
+        self.repeat_changes(id);
+        self.pass_on_own_joining(id, &old, &own);
+        self.confirm_giving(id, &own);
+        self.post_next();
+    }
+
+    /// Lets the user decide about a group, unless they have done so on another device.
+    fn decide_again(&mut self, id: &GroupId, is_joined_elsewhere: bool) {
+        let Some(name) =
+            self.groups.get(id).map(|group| group.roster.roster().founding.name.clone())
+        else {
+            return;
+        };
+        let is_taken =
+            |label: &GroupName| self.groups.called(label).is_some_and(|(other, _)| other != id);
+        let label = self.groups.get(id).map(|group| group.label.clone());
+        let label =
+            label.filter(|label| !is_taken(label)).unwrap_or_else(|| self.free_label(&name));
+        if let Some(group) = self.groups.groups.get_mut(id) {
+            (group.label, group.membership) = (label, Membership::Invited);
+        }
+        match is_joined_elsewhere {
+            true => self.accept_group(id),
+            false => self.tell_invitation(id),
+        }
+    }
+
+    /// Tells the owner again that the user joins or leaves, since the roster does not say so: another device or another
+    /// owner may not have heard it.
+    fn repeat_wish(&mut self, id: &GroupId, own: &Username) {
+        let Some(group) = self.groups.groups.get_mut(id) else {
+            return;
+        };
+        let roster = group.roster.roster();
+        let is_heard = match group.membership {
+            Membership::Invited => true,
+            Membership::Joined => roster.has_joined(own),
+            Membership::Left => roster.member(own).is_none(),
+        };
+        if is_heard {
+            group.wish = None;
+        } else if roster.owner() != own && hears_wishes(group, &self.account) == roster.owner() {
+            group.wish = match group.membership {
+                Membership::Joined => Some(Wish::Join),
+                Membership::Invited | Membership::Left => Some(Wish::Leave),
+            };
+        }
+    }
+
+    /// Sends the others the roster by which this user has joined. They may not have it yet when they get what the user
+    /// says.
+    fn pass_on_own_joining(&mut self, id: &GroupId, old: &SignedRoster, own: &Username) {
+        let Some(group) =
+            self.groups.get(id).filter(|group| group.membership == Membership::Joined)
+        else {
+            return;
+        };
+        let roster = group.roster.roster();
+        if roster.has_joined(own) && !old.roster().has_joined(own) {
+            let others: Vec<Username> = roster
+                .joined()
+                .filter(|who| *who != own && *who != roster.owner())
+                .cloned()
+                .collect();
+            self.owe_roster(id, others);
+        }
+    }
+
+    /// Signs a roster if the group was just given to this user: the giving is final then. A user who has left meanwhile
+    /// gives it to somebody else.
+    fn confirm_giving(&mut self, id: &GroupId, own: &Username) {
+        let Some(group) = self.groups.get(id) else {
+            return;
+        };
+        let (roster, giver) = (group.roster.roster(), group.roster.roster().signer());
+        if roster.owner() != own || giver == own {
+            return;
+        }
+        // Not to the giver, who may be leaving too.
+        let next = roster.joined().find(|who| *who != own && *who != giver).cloned();
+        match group.membership {
+            Membership::Joined => self.issue_roster(id, None, 0).ok(),
+            Membership::Invited | Membership::Left => {
+                next.and_then(|next| self.change_group(id, ChangeKind::Give, &next).ok())
+            }
+        };
+    }
+
+    /// Holds the lists of unknown members that the server has shown already, and that the roster names.
+    fn hold_vouched_lists(&mut self, roster: &Roster) {
+        for Member { name, .. } in &roster.members {
+            let held = self.account.list(name);
+            // The list of somebody who has recovered is another one than before.
+            let is_named = held.is_some_and(|list| self.groups.vouch_for(name, list));
+            let is_unknown = self.account.known_key(name).is_none() && !is_named;
+            let shown = self.account.offered(name).filter(|_| is_unknown);
+            if let Some(list) = shown.filter(|list| self.groups.vouch_for(name, list)).cloned() {
+                let change = self.account.hold_list(&mut self.cx, name, list);
+                self.record_list(Some(change));
+            }
+        }
+    }
+
+    fn tell_difference(&mut self, id: &GroupId, old: &Roster, new: &Roster) {
+        let owner = new.owner().clone();
+        if old.owner() != new.owner() {
+            self.tell_group(id, GroupChange::Given, new.owner(), old.owner());
+        }
+        for member in &new.members {
+            let change = match old.member(&member.name) {
+                None if member.is_invited => GroupChange::Invited,
+                None => GroupChange::Joined,
+                Some(earlier) if earlier.is_invited && !member.is_invited => GroupChange::Joined,
+                Some(_) => continue,
+            };
+            let by = if change == GroupChange::Joined { &member.name } else { &owner };
+            self.tell_group(id, change, &member.name, by);
+        }
+        for member in old.members.iter().filter(|member| new.member(&member.name).is_none()) {
+            match new.left.contains(&member.name) {
+                true => self.tell_group(id, GroupChange::Left, &member.name, &member.name),
+                false => self.tell_group(id, GroupChange::Removed, &member.name, &owner),
+            }
+        }
+    }
+
+    pub(super) fn tell_group(
+        &mut self,
+        id: &GroupId,
+        change: GroupChange,
+        who: &Username,
+        by: &Username,
+    ) {
+        let Some(group) = self.groups.get(id) else {
+            return;
+        };
+        self.cx.tell(Event::GroupChanged {
+            group: group.label.clone(),
+            change,
+            who: who.clone(),
+            by: by.clone(),
+            members: group.roster.roster().joined().cloned().collect(),
+        });
+    }
+
+    /// Keeps nothing of a group but a trace, since the user is not in it any more.
+    pub(super) fn leave(&mut self, id: &GroupId, wish: Option<Wish>) {
+        if let Some(group) = self.groups.groups.get_mut(id) {
+            (group.membership, group.wish) = (Membership::Left, wish);
+            group.owed.clear();
+            group.changes.clear();
+            let label = group.label.clone();
+            self.chats.left_group(&label);
+            self.give_up_in_group(&label, |_| true);
+        }
+        self.groups.ahead.remove(id);
+        self.record_group(id);
+        self.take_parked_mail(id);
+        self.post_next();
+    }
+
+    /// Gives up what waits for people who are not members any more.
+    fn settle_former_members(&mut self, id: &GroupId, old: &Roster, new: &Roster) {
+        let Some(label) = self.groups.get(id).map(|group| group.label.clone()) else {
+            return;
+        };
+        if old.joined().any(|who| !new.has_joined(who)) {
+            self.give_up_in_group(&label, |who| !new.has_joined(who));
+        }
+    }
+
+    /// Makes the changes of this device again that the held roster does not build on, since another device of the owner
+    /// was first.
+    fn repeat_changes(&mut self, id: &GroupId) {
+        let (Some(own), Some(group)) = (self.account.key(), self.groups.groups.get_mut(id)) else {
+            return;
+        };
+        let seen = group.roster.roster().version_of(&own);
+        let (lost, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut group.changes).into_iter().partition(|one| one.number > seen);
+        group.changes = kept;
+        for change in lost {
+            self.issue_roster(id, Some(change), 0).ok();
+        }
+    }
+
+    /// Handles the wish of a person who is in a roster, or of another device of this account. `number` is that of the
+    /// roster that they have.
+    pub(in crate::session) fn group_wish(
+        &mut self,
+        (from, device): (&Username, &PublicKey),
+        id: &GroupId,
+        wish: Wish,
+        number: u64,
+    ) {
+        let Some(own) = self.account.name().cloned() else {
+            return;
+        };
+        let Some(group) = self.groups.get(id) else {
+            return;
+        };
+        let roster = group.roster.roster();
+        if *from == own {
+            let is_valid = roster.member(&own).is_some_and(|listed| listed.since <= number);
+            match (wish, group.membership) {
+                (Wish::Join, Membership::Invited) if is_valid => self.accept_group(id),
+                (Wish::Leave, Membership::Invited | Membership::Joined) if is_valid => {
+                    self.leave(id, None);
+                }
+                _ => {}
+            }
+            return;
+        }
+        let is_unknown = self.account.list(from).is_none_or(|list| !list.contains(device));
+        if is_unknown && roster.member(from).is_some() && !self.is_trusted_device(from, device) {
+            let is_retry = self.groups.retried.replace((from.clone(), *device));
+            if is_retry != Some((from.clone(), *device)) {
+                let (device, group) = (*device, *id);
+                let letter = ParkedLetter::Wish { device, group, wish, number };
+                return self.park_letter(from, from.clone(), letter);
+            }
+            return;
+        }
+        let is_owner = *roster.owner() == own && group.membership == Membership::Joined;
+        let listed = roster.member(from).cloned();
+        // A server that delivers an old wish again has no effect.
+        let is_valid =
+            |listed: &Member| listed.since <= number && self.is_trusted_device(from, device);
+        let Some(listed) = listed.filter(is_valid) else {
+            return;
+        };
+        let change = match wish {
+            Wish::Join if is_owner && listed.is_invited => ChangeKind::Join,
+            Wish::Leave if is_owner => ChangeKind::Leave,
+            // The sender may take this user for the owner.
+            Wish::Join | Wish::Leave | Wish::Roster => return self.owe_roster(id, [from.clone()]),
+        };
+        self.change_group(id, change, from).ok();
+    }
+
+    /// Notes that the user has joined.
+    pub(super) fn accept_group(&mut self, id: &GroupId) {
+        if let Some(group) = self.groups.groups.get_mut(id) {
+            group.membership = Membership::Joined;
+            self.record_group(id);
+        }
+        // What was said before the user joined is not missed.
+        self.mail.note_listed();
+    }
+
+    /// Gives up the own messages in a group to these people.
+    pub(super) fn give_up_in_group(
+        &mut self,
+        label: &GroupName,
+        is_gone: impl Fn(&Username) -> bool,
+    ) {
+        let keys = self.keys_in_group(label, is_gone);
+        if !keys.is_empty() {
+            let changes = keys.into_iter().map(MailChange::Settled);
+            self.record(changes.collect());
+        }
+    }
+}
