@@ -229,6 +229,12 @@ pub struct Roster {
 }
 
 impl Roster {
+    /// Returns the founder and all later owners.
+    pub fn owners(&self) -> impl Iterator<Item = &Username> {
+        let later = self.givings.iter().map(|giving| &giving.to);
+        std::iter::once(&self.founding.founder).chain(later)
+    }
+
     /// Returns the owner, whose devices sign the next roster.
     pub fn owner(&self) -> &Username {
         self.givings.last().map_or(&self.founding.founder, |giving| &giving.to)
@@ -424,6 +430,13 @@ impl Giving {
     ) -> Giving {
         let signature = identity.sign(&GivingStatement { server, group, number, to: &to, list });
         Giving { number, to, list, device: identity.public_key(), signature }
+    }
+
+    /// Compares two givings by one owner. The one with the lower number holds or, of two with one number, the one with
+    /// the lower signature.
+    pub fn precedes(&self, other: &Giving) -> bool {
+        let place = |giving: &Giving| (giving.number, *giving.signature.as_bytes());
+        place(self) < place(other)
     }
 
     /// Returns true if the device that it names has signed it. Whether that is a device of the earlier owner's is not

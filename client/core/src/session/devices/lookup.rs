@@ -447,7 +447,7 @@ impl Session {
             self.call_judged(link, chat, who.clone());
         }
         self.release_held(who);
-        self.retry_group_letters(who);
+        self.retry_group_letters(who, is_answered);
         self.retry_group_requests();
         self.invite_looked_up(who);
         self.job_keys_changed(who);

@@ -4,7 +4,7 @@ use letschat_protocol::groups::{GroupId, GroupName, Member, Roster, SignedRoster
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
-use super::{ParkedLetter, hears_wishes};
+use super::hears_wishes;
 use crate::event::{Event, GroupChange};
 use crate::mail::{ChangeKind, MailChange, Membership};
 use crate::session::Session;
@@ -50,6 +50,7 @@ impl Session {
         self.repeat_changes(id);
         self.pass_on_own_joining(id, &old, &own);
         self.confirm_giving(id, &own);
+        self.stay_as_owner(id, &own);
         self.post_next();
     }
 
@@ -125,14 +126,31 @@ impl Session {
         if roster.owner() != own || giver == own {
             return;
         }
-        // Not to the giver, who may be leaving too.
-        let next = roster.joined().find(|who| *who != own && *who != giver).cloned();
+        // The giver may be leaving too, and comes last, but not again if this user has given it back already.
+        let owners: Vec<&Username> = roster.owners().collect();
+        let is_back = owners.iter().rev().nth(2) == Some(&own);
+        let others = roster.joined().filter(|who| *who != own && *who != giver);
+        let next = others.chain((!is_back).then_some(giver)).next().cloned();
         match group.membership {
             Membership::Joined => self.issue_roster(id, None, 0).ok(),
             Membership::Invited | Membership::Left => {
                 next.and_then(|next| self.change_group(id, ChangeKind::Give, &next).ok())
             }
         };
+    }
+
+    /// Joins a group again that this user left after giving it away, since the giving was lost: another device of theirs
+    /// was first.
+    fn stay_as_owner(&mut self, id: &GroupId, own: &Username) {
+        let Some(group) = self.groups.groups.get_mut(id) else {
+            return;
+        };
+        let roster = group.roster.roster();
+        if group.membership == Membership::Left && roster.owner() == own && roster.signer() == own {
+            group.wish = None;
+            self.accept_group(id);
+            self.tell_group(id, GroupChange::Joined, own, own);
+        }
     }
 
     /// Holds the lists of unknown members that the server has shown already, and that the roster names.
@@ -197,7 +215,6 @@ impl Session {
         if let Some(group) = self.groups.groups.get_mut(id) {
             (group.membership, group.wish) = (Membership::Left, wish);
             group.owed.clear();
-            group.changes.clear();
             let label = group.label.clone();
             self.chats.left_group(&label);
             self.give_up_in_group(&label, |_| true);
@@ -233,58 +250,54 @@ impl Session {
         }
     }
 
-    /// Handles the wish of a person who is in a roster, or of another device of this account. `number` is that of the
-    /// roster that they have.
-    pub(in crate::session) fn group_wish(
+    /// Handles a wish, with the number of the roster that its author has. Returns the author if their devices have to be
+    /// looked up first.
+    pub(super) fn group_wish(
         &mut self,
         (from, device): (&Username, &PublicKey),
         id: &GroupId,
-        wish: Wish,
-        number: u64,
-    ) {
-        let Some(own) = self.account.name().cloned() else {
-            return;
-        };
-        let Some(group) = self.groups.get(id) else {
-            return;
-        };
+        (wish, number): (Wish, u64),
+        looked_up: &[Username],
+    ) -> Option<Username> {
+        let own = self.account.name()?.clone();
+        let group = self.groups.get(id)?;
         let roster = group.roster.roster();
         if *from == own {
             let is_valid = roster.member(&own).is_some_and(|listed| listed.since <= number);
+            // An owner stays, also if a device believes to have given the group away.
+            let is_newest = number >= roster.number && roster.joined().count() == 1;
+            let may_leave = *roster.owner() != own || is_newest;
             match (wish, group.membership) {
                 (Wish::Join, Membership::Invited) if is_valid => self.accept_group(id),
-                (Wish::Leave, Membership::Invited | Membership::Joined) if is_valid => {
+                (Wish::Leave, Membership::Invited | Membership::Joined)
+                    if is_valid && may_leave =>
+                {
                     self.leave(id, None);
                 }
+                (Wish::Roster, _) => self.owe_roster(id, [own]),
                 _ => {}
             }
-            return;
+            return None;
         }
         let is_unknown = self.account.list(from).is_none_or(|list| !list.contains(device));
         if is_unknown && roster.member(from).is_some() && !self.is_trusted_device(from, device) {
-            let is_retry = self.groups.retried.replace((from.clone(), *device));
-            if is_retry != Some((from.clone(), *device)) {
-                let (device, group) = (*device, *id);
-                let letter = ParkedLetter::Wish { device, group, wish, number };
-                return self.park_letter(from, from.clone(), letter);
-            }
-            return;
+            return Some(from.clone()).filter(|from| !looked_up.contains(from));
         }
         let is_owner = *roster.owner() == own && group.membership == Membership::Joined;
         let listed = roster.member(from).cloned();
         // A server that delivers an old wish again has no effect.
         let is_valid =
             |listed: &Member| listed.since <= number && self.is_trusted_device(from, device);
-        let Some(listed) = listed.filter(is_valid) else {
-            return;
-        };
-        let change = match wish {
-            Wish::Join if is_owner && listed.is_invited => ChangeKind::Join,
-            Wish::Leave if is_owner => ChangeKind::Leave,
+        let listed = listed.filter(is_valid)?;
+        match wish {
+            Wish::Join if is_owner && listed.is_invited => {
+                self.change_group(id, ChangeKind::Join, from).ok();
+            }
+            Wish::Leave if is_owner => drop(self.change_group(id, ChangeKind::Leave, from)),
             // The sender may take this user for the owner.
-            Wish::Join | Wish::Leave | Wish::Roster => return self.owe_roster(id, [from.clone()]),
-        };
-        self.change_group(id, change, from).ok();
+            Wish::Join | Wish::Leave | Wish::Roster => self.owe_roster(id, [from.clone()]),
+        }
+        None
     }
 
     /// Notes that the user has joined.
@@ -295,6 +308,7 @@ impl Session {
         }
         // What was said before the user joined is not missed.
         self.mail.note_listed();
+        self.take_parked_mail(id);
     }
 
     /// Gives up the own messages in a group to these people.

@@ -11,7 +11,7 @@ mod changes;
 mod holding;
 mod rosters;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::body::{Body, Place};
 use letschat_protocol::devices::DeviceList;
@@ -35,6 +35,8 @@ const MAX_INVITATIONS: usize = 16;
 const MAX_INVITATIONS_OF_ONE: usize = 3;
 /// The most rosters that wait for a look at the owner's devices.
 const MAX_PARKED: usize = 256;
+/// The most unknown groups about which the account's other devices are asked while a link lasts.
+const MAX_ASKED: usize = 32;
 /// The most bytes of messages that wait for a newer roster, and the time for which they wait.
 const MAX_PARKED_BYTES: usize = 36 * 1024;
 const PARKED_MS: u64 = 60_000;
@@ -45,40 +47,36 @@ pub(super) struct Groups {
     groups: BTreeMap<GroupId, StoredGroup>,
     /// The letters from devices that may be new.
     parked: Vec<Parked>,
-    /// The last device whose letter was looked at after a lookup.
-    retried: Option<(Username, PublicKey)>,
     /// The messages whose author may be a member by a newer roster, and the times at which they are dropped.
     mail: Vec<(GroupId, Incoming, u64)>,
-    /// The members who have a newer roster.
+    /// The members who have a newer roster. The own name stands for the account's other devices.
     ahead: BTreeMap<GroupId, Username>,
+    /// The groups about which the account's other devices were asked, since this one does not know them.
+    asked: BTreeSet<GroupId>,
     /// The invitations that wait for a look at the person's devices.
     inviting: Vec<(RequestId, GroupId, Username)>,
     /// The user's commands that wait for the own device list.
     waiting: Vec<(RequestId, GroupAction, String)>,
 }
 
-/// A letter that waits for a look at a person's devices.
+/// A letter about a group that is judged, or that waits for a look at a person's devices.
 #[derive(Debug)]
 struct Parked {
+    mail: Incoming,
     from: Username,
-    /// The person who is looked up.
+    letter: GroupLetterFrom,
+    /// The people whose devices have been looked up for it.
+    looked_up: Vec<Username>,
+    /// The person who is looked up, or is to be looked up again at a time.
     awaited: Username,
-    letter: ParkedLetter,
+    retry_ms: Option<u64>,
+    tries: u8,
 }
 
 #[derive(Debug)]
-enum ParkedLetter {
-    /// `looked_up` has the people whose devices have been looked up for it.
-    Roster {
-        roster: Box<SignedRoster>,
-        looked_up: Vec<Username>,
-    },
-    Wish {
-        device: PublicKey,
-        group: GroupId,
-        wish: Wish,
-        number: u64,
-    },
+enum GroupLetterFrom {
+    Roster(Box<SignedRoster>),
+    Wish { device: PublicKey, group: GroupId, wish: Wish, number: u64 },
 }
 
 impl Groups {
@@ -87,7 +85,8 @@ impl Groups {
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.mail.iter().map(|(.., due_ms)| *due_ms).min()
+        let retries = self.parked.iter().filter_map(|parked| parked.retry_ms);
+        self.mail.iter().map(|(.., due_ms)| *due_ms).chain(retries).min()
     }
 
     /// Returns the group to which the user is invited, if there is just one.
@@ -99,8 +98,9 @@ impl Groups {
 
     /// Forgets what waits for the server, whose link has ended. It delivers mail again.
     pub(super) fn link_ended(&mut self) -> Vec<RequestId> {
-        self.mail.clear();
+        self.mail.retain(|(_, mail, _)| !mail.is_from_server());
         self.parked.clear();
+        self.asked.clear();
         let inviting = std::mem::take(&mut self.inviting).into_iter().map(|(id, ..)| id);
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(id, ..)| id);
         inviting.chain(waiting).collect()
@@ -192,12 +192,17 @@ impl Groups {
     }
 }
 
-/// Returns the person who has to be told what the user wishes: the owner. A stranger is told nothing, and the own name
-/// stands for the account's other devices.
+/// Returns the person who has to be told what the user wishes: the owner. A stranger is not told that the invitation is
+/// turned down. Then the own name stands for the account's other devices.
 fn hears_wishes<'a>(group: &'a StoredGroup, account: &'a AccountState) -> &'a Username {
     let (roster, owner) = (group.roster.roster(), group.roster.roster().owner());
+    let is_stranger = account.known_key(owner).is_none();
     match account.name() {
-        Some(own) if account.known_key(owner).is_none() && !roster.has_joined(own) => own,
+        Some(own)
+            if is_stranger && group.membership != Membership::Joined && !roster.has_joined(own) =>
+        {
+            own
+        }
         _ => owner,
     }
 }
@@ -233,10 +238,13 @@ impl Session {
         body: &Body,
         id: &GroupId,
     ) -> Option<ConversationId> {
-        let is_joined = |group: &&StoredGroup| group.membership == Membership::Joined;
-        let group = self.groups.get(id).filter(is_joined);
-        let (Some(group), Place::Group { roster, .. }) = (group, body.place) else {
+        let Place::Group { roster, .. } = body.place else {
             self.drop_mail(mail);
+            return None;
+        };
+        let is_joined = |group: &&StoredGroup| group.membership == Membership::Joined;
+        let Some(group) = self.groups.get(id).filter(is_joined) else {
+            self.ask_own_devices(id, mail);
             return None;
         };
         let (held, label) = (group.roster.reference(), group.label.clone());
@@ -253,15 +261,40 @@ impl Session {
         if is_member && self.is_trusted_device(&body.sender, &body.device) {
             return Some(ConversationId::Group(label));
         }
-        // What is not acknowledged holds up other mail, so little waits, and not for long.
-        let waiting: usize = self.groups.mail.iter().map(|(_, mail, _)| mail.bytes()).sum();
-        if roster.supersedes(&held) && waiting + mail.bytes() <= MAX_PARKED_BYTES {
-            let due_ms = self.cx.now_ms() + PARKED_MS;
-            self.groups.mail.push((*id, mail.clone(), due_ms));
-        } else {
-            self.drop_mail(mail);
+        match roster.supersedes(&held) {
+            true => self.wait_for_roster(id, mail),
+            false => self.drop_mail(mail),
         }
         None
+    }
+
+    /// Lets a message wait for a roster. What is not acknowledged holds up other mail, so little waits, and not for long.
+    fn wait_for_roster(&mut self, id: &GroupId, mail: &Incoming) {
+        let waiting: usize = self.groups.mail.iter().map(|(_, mail, _)| mail.bytes()).sum();
+        if waiting + mail.bytes() > MAX_PARKED_BYTES {
+            return self.drop_mail(mail);
+        }
+        let due_ms = self.cx.now_ms() + PARKED_MS;
+        self.groups.mail.push((*id, mail.clone(), due_ms));
+    }
+
+    /// Asks the account's other devices about a group that the user may have joined there while this device could not be
+    /// reached. The message waits.
+    pub(super) fn ask_own_devices(&mut self, id: &GroupId, mail: &Incoming) {
+        let is_left = self.groups.get(id).is_some_and(|group| group.membership == Membership::Left);
+        let own = self.account.name().cloned().filter(|_| self.has_other_devices() && !is_left);
+        let is_asked = self.groups.asked.contains(id);
+        match own {
+            Some(own) if is_asked || self.groups.asked.len() < MAX_ASKED => {
+                self.wait_for_roster(id, mail);
+                if !is_asked {
+                    self.groups.asked.insert(*id);
+                    self.groups.ahead.insert(*id, own);
+                    self.post_next();
+                }
+            }
+            _ => self.drop_mail(mail),
+        }
     }
 
     /// Judges the messages of a group again that waited for a roster.
@@ -275,7 +308,7 @@ impl Session {
         }
     }
 
-    /// Drops the messages that have waited for too long.
+    /// Drops the messages that have waited for too long, and looks people up again.
     pub(super) fn tick_groups(&mut self) {
         let now_ms = self.cx.now_ms();
         let waiting = std::mem::take(&mut self.groups.mail);
@@ -285,6 +318,7 @@ impl Session {
         for (_, mail, _) in over {
             self.drop_mail(&mail);
         }
+        self.tick_parked();
     }
 
     /// Lets these people have the newest roster. The own name stands for the account's other devices. One who has left
@@ -339,9 +373,12 @@ impl Session {
                 }
             }
             GroupLetter::Wish(told) => {
-                // The user may wish something else by now.
-                let group = self.groups.groups.get_mut(id);
-                let Some(group) = group.filter(|group| group.wish == Some(told)) else {
+                // The user may wish something else by now, and the group may have another owner.
+                let group = self.groups.groups.get_mut(id).filter(|group| {
+                    let hearer = hears_wishes(group, &self.account);
+                    group.wish == Some(told) && people.contains(hearer)
+                });
+                let Some(group) = group else {
                     return;
                 };
                 group.wish = None;

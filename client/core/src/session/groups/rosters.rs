@@ -4,15 +4,21 @@ use std::collections::BTreeSet;
 
 use letschat_protocol::body::DeviceListRef;
 use letschat_protocol::devices::DeviceList;
-use letschat_protocol::groups::{GroupId, GroupName, SignedRoster};
+use letschat_protocol::groups::{Giving, GroupId, GroupName, SignedRoster, Wish};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
-use super::{MAX_INVITATIONS, MAX_INVITATIONS_OF_ONE, MAX_KEPT, MAX_PARKED, Parked, ParkedLetter};
+use super::{
+    GroupLetterFrom, MAX_INVITATIONS, MAX_INVITATIONS_OF_ONE, MAX_KEPT, MAX_PARKED, Parked,
+};
 use crate::event::{Event, GroupChange, KeyState, RequestKind, fingerprint};
 use crate::mail::{Membership, StoredGroup};
 use crate::session::Session;
+use crate::session::mail::Incoming;
 
+/// The times after which, and how often, the devices of a person are looked up that the server can't show.
+const RETRY_MS: u64 = 30_000;
+const MAX_TRIES: u8 = 5;
 /// The most numbers that an earlier owner's roster makes the owner skip.
 const MAX_SKIPPED: u64 = 1_000_000;
 
@@ -28,41 +34,121 @@ enum Successor {
 
 impl Session {
     /// Handles a roster that a member, the owner, or another device of this account has sent.
-    pub(in crate::session) fn roster_arrived(&mut self, from: &Username, bytes: &[u8]) {
+    pub(in crate::session) fn roster_arrived(
+        &mut self,
+        mail: &Incoming,
+        from: &Username,
+        bytes: &[u8],
+    ) {
         let roster =
             self.server.fingerprint().and_then(|server| SignedRoster::verify(bytes, &server));
-        if let Some(roster) = roster {
-            self.take_roster(from, roster, Vec::new());
+        match roster {
+            Some(roster) => {
+                self.letter_arrived(mail, from, GroupLetterFrom::Roster(Box::new(roster)));
+            }
+            None => self.drop_mail(mail),
         }
     }
 
-    /// Handles the parked letters again, since the devices of a person have been looked up.
-    pub(in crate::session) fn retry_group_letters(&mut self, who: &Username) {
+    /// Handles a wish of a person who is in a roster, or of another device of this account. `number` is that of the roster
+    /// that they have.
+    pub(in crate::session) fn wish_arrived(
+        &mut self,
+        mail: &Incoming,
+        (from, device): (&Username, PublicKey),
+        (group, wish, number): (GroupId, Wish, u64),
+    ) {
+        self.letter_arrived(mail, from, GroupLetterFrom::Wish { device, group, wish, number });
+    }
+
+    fn letter_arrived(&mut self, mail: &Incoming, from: &Username, letter: GroupLetterFrom) {
+        let looked_up = Vec::new();
+        let (awaited, retry_ms) = (from.clone(), None);
+        self.judge_letter(Parked {
+            mail: mail.clone(),
+            from: from.clone(),
+            letter,
+            looked_up,
+            awaited,
+            retry_ms,
+            tries: 0,
+        });
+    }
+
+    /// Judges a letter, or lets it wait until the devices of a person have been looked up. The server keeps it meanwhile.
+    fn judge_letter(&mut self, mut parked: Parked) {
+        let from = parked.from.clone();
+        let awaited = match &parked.letter {
+            GroupLetterFrom::Roster(roster) => {
+                self.take_roster(&from, (**roster).clone(), &parked.looked_up)
+            }
+            GroupLetterFrom::Wish { device, group, wish, number } => {
+                let wish = (*wish, *number);
+                self.group_wish((&from, device), group, wish, &parked.looked_up)
+            }
+        };
+        match awaited {
+            Some(who) if self.groups.parked.len() < MAX_PARKED && self.look_up(&who) => {
+                (parked.awaited, parked.retry_ms) = (who, None);
+                self.groups.parked.push(parked);
+            }
+            _ => self.drop_mail(&parked.mail),
+        }
+    }
+
+    /// Judges the letters again that wait for a look at a person's devices. If the server can't show them now, it is asked
+    /// again later.
+    pub(in crate::session) fn retry_group_letters(&mut self, who: &Username, is_answered: bool) {
+        let now_ms = self.cx.now_ms();
         let parked = std::mem::take(&mut self.groups.parked);
         let (now, later): (Vec<_>, Vec<_>) =
             parked.into_iter().partition(|one| one.awaited == *who);
         self.groups.parked = later;
-        for Parked { from, letter, .. } in now {
-            match letter {
-                ParkedLetter::Roster { roster, mut looked_up } => {
-                    looked_up.push(who.clone());
-                    self.take_roster(&from, *roster, looked_up);
-                }
-                ParkedLetter::Wish { device, group, wish, number } => {
-                    self.group_wish((&from, &device), &group, wish, number);
-                }
+        for mut parked in now {
+            parked.tries += 1;
+            if is_answered {
+                parked.looked_up.push(who.clone());
+                self.judge_letter(parked);
+            } else if parked.tries < MAX_TRIES {
+                parked.retry_ms = Some(now_ms + RETRY_MS);
+                self.groups.parked.push(parked);
+            } else {
+                self.drop_mail(&parked.mail);
             }
         }
     }
 
-    /// Judges a roster from somebody. `looked_up` has the people whose devices have been looked up for it.
-    fn take_roster(&mut self, from: &Username, new: SignedRoster, looked_up: Vec<Username>) {
-        let Some(own) = self.account.name().cloned() else {
-            return;
-        };
+    /// Looks up the people again whose devices the server could not show.
+    pub(super) fn tick_parked(&mut self) {
+        let now_ms = self.cx.now_ms();
+        let is_due = |parked: &&mut Parked| parked.retry_ms.is_some_and(|due_ms| due_ms <= now_ms);
+        let due = self.groups.parked.iter_mut().filter(is_due);
+        let people: BTreeSet<Username> = due
+            .map(|parked| {
+                parked.retry_ms = None;
+                parked.awaited.clone()
+            })
+            .collect();
+        for who in people {
+            if !self.look_up(&who) {
+                self.retry_group_letters(&who, false);
+            }
+        }
+    }
+
+    /// Judges a roster from somebody. `looked_up` has the people whose devices have been looked up for it. Returns another
+    /// one whose devices have to be looked up first.
+    fn take_roster(
+        &mut self,
+        from: &Username,
+        new: SignedRoster,
+        looked_up: &[Username],
+    ) -> Option<Username> {
+        let own = self.account.name()?.clone();
         let id = new.group();
         let Some(held) = self.groups.get(&id) else {
-            return self.new_group(from, &own, new);
+            self.new_group(from, &own, new);
+            return None;
         };
         // The user has joined on another device.
         let is_joined_elsewhere = *from == own && new.roster().has_joined(&own);
@@ -74,17 +160,14 @@ impl Session {
             if held.reference().supersedes(&new.reference()) && held.roster().has_joined(from) {
                 self.owe_roster(&id, [from.clone()]);
             }
-            return;
+            return None;
         }
         match self.judge_roster(&held, &new) {
             Successor::Valid => self.hold_roster(&id, new, is_joined_elsewhere),
-            Successor::Unknown(who) if !looked_up.contains(&who) => {
-                let roster = Box::new(new);
-                self.park_letter(from, who, ParkedLetter::Roster { roster, looked_up });
-            }
-            Successor::Unknown(_) => {}
+            Successor::Unknown(who) => return Some(who).filter(|who| !looked_up.contains(who)),
             Successor::Invalid => self.take_competitor(from, &own, new),
         }
+        None
     }
 
     /// Handles a roster of a group that was given to another owner than in the held one.
@@ -111,13 +194,6 @@ impl Session {
         }
     }
 
-    /// Lets a letter wait until a person's devices have been looked up.
-    pub(super) fn park_letter(&mut self, from: &Username, awaited: Username, letter: ParkedLetter) {
-        if self.groups.parked.len() < MAX_PARKED && self.look_up(&awaited) {
-            self.groups.parked.push(Parked { from: from.clone(), awaited, letter });
-        }
-    }
-
     /// Judges a roster that would supersede the held one.
     fn judge_roster(&self, held: &SignedRoster, new: &SignedRoster) -> Successor {
         let (Some(server), old, roster) = (self.server.fingerprint(), held.roster(), new.roster())
@@ -127,9 +203,15 @@ impl Session {
         let pairs = old.givings.iter().zip(&roster.givings);
         let common = pairs.take_while(|(one, other)| one == other).count();
         // A giving is final once the new owner has signed a roster. Until then another device of the earlier owner may
-        // not know it.
-        if old.givings[common..].iter().any(|giving| giving.number < old.number) {
-            return Successor::Invalid;
+        // not know it. If two devices have given the group away, one of the givings holds everywhere, but not after the
+        // giver has gone: nobody who was removed gets the group back.
+        if let Some(lost) = old.givings.get(common).filter(|giving| giving.number < old.number) {
+            let giver = common.checked_sub(1).map(|last| &old.givings[last].to);
+            let is_there = old.has_joined(giver.unwrap_or(&old.founding.founder));
+            let precedes = |giving: &Giving| giving.precedes(lost);
+            if !is_there || !roster.givings.get(common).is_some_and(precedes) {
+                return Successor::Invalid;
+            }
         }
         let (mut owner, mut named) = (&roster.founding.founder, None);
         for (place, giving) in roster.givings.iter().enumerate() {
@@ -192,11 +274,13 @@ impl Session {
         let (owed, changes) = (BTreeSet::new(), Vec::new());
         let group = StoredGroup { label, roster, membership, owed, wish: None, changes };
         self.groups.groups.insert(id, group);
+        self.groups.ahead.remove(&id);
         self.record_group(&id);
         match is_joined {
             true => self.tell_group(&id, GroupChange::Joined, own, own),
             false => self.tell_invitation(&id),
         }
+        self.take_parked_mail(&id);
     }
 
     /// Makes room for another group, in place of the trace of one. Returns false if there is none.

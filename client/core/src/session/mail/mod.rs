@@ -134,8 +134,8 @@ impl Mail {
     ) -> Option<u64> {
         let posting = is_logged_in.then(|| {
             // The acknowledgement or the end of a link lets the others go on.
-            let waiting = self.outbox.ready().filter(|who| !self.peering.is_busy(who));
-            self.posting.next_deadline(waiting.chain(owed))
+            let waiting = self.outbox.ready().chain(owed);
+            self.posting.next_deadline(waiting.filter(|who| !self.peering.is_busy(who)))
         });
         let acknowledging = self.acknowledging.next_deadline();
         [

@@ -44,12 +44,11 @@ impl Session {
         }
         match &body.content {
             Content::Roster(roster) => {
-                self.roster_arrived(&body.sender, roster);
-                return self.acknowledge(vec![mail.delivery]);
+                return self.roster_arrived(mail, &body.sender, roster);
             }
             Content::Wish(group, wish, roster) => {
-                self.group_wish((&body.sender, &body.device), group, *wish, *roster);
-                return self.acknowledge(vec![mail.delivery]);
+                let from = (&body.sender, body.device);
+                return self.wish_arrived(mail, from, (*group, *wish, *roster));
             }
             _ => {}
         }
@@ -60,8 +59,8 @@ impl Session {
                 Some(group) if group.membership != Membership::Left => {
                     Some(ConversationId::Group(group.label.clone()))
                 }
-                // The user has left, and the other device did not know it yet.
-                _ => return self.acknowledge(vec![mail.delivery]),
+                // The user has left, and the other device did not know it yet, or has joined there.
+                _ => return self.ask_own_devices(&id, mail),
             },
             None => body.conversation.parse().ok().map(ConversationId::Person),
         };

@@ -109,13 +109,9 @@ impl Session {
                 }
             }
             Content::Text(text) => self.text_arrived(mail, &body, text),
-            Content::Roster(roster) => {
-                self.roster_arrived(&body.sender, &roster);
-                self.acknowledge(vec![mail.delivery]);
-            }
+            Content::Roster(roster) => self.roster_arrived(mail, &body.sender, &roster),
             Content::Wish(group, wish, roster) => {
-                self.group_wish((&body.sender, &body.device), &group, wish, roster);
-                self.acknowledge(vec![mail.delivery]);
+                self.wish_arrived(mail, (&body.sender, body.device), (group, wish, roster));
             }
             // Only a device of the own account is heard about people.
             Content::People(_) => self.refuse_mail(mail, OpenError::NotAddressed),

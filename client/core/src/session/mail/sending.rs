@@ -6,6 +6,7 @@ use letschat_protocol::dialogue::{
     AccountKeys, Outcome, Posted, Reply as ServerReply, Request as ServerRequest,
 };
 use letschat_protocol::envelope::{EnvelopeId, Recipient};
+use letschat_protocol::groups::Wish;
 use letschat_protocol::limits::{MAX_DEVICES, MAX_RECIPIENT_DEVICES};
 use letschat_protocol::username::Username;
 
@@ -128,6 +129,16 @@ impl Session {
             Letter::Message(id) => {
                 self.mail.outbox.get(&OutgoingKey { id: *id, to: who.clone() }).is_some()
             }
+            // The user may wish something else by now.
+            Letter::Group(id, GroupLetter::Wish(wish @ (Wish::Join | Wish::Leave))) => {
+                self.groups.get(id).is_some_and(|group| group.wish == Some(*wish))
+            }
+            // This device may not know the group.
+            Letter::Group(_, GroupLetter::Wish(Wish::Roster))
+                if self.account.name() == Some(who) =>
+            {
+                true
+            }
             Letter::Group(id, _) => self.groups.get(id).is_some_and(|group| {
                 self.account.name() == Some(who) || group.roster.roster().member(who).is_some()
             }),
@@ -161,15 +172,19 @@ impl Session {
                 message
                     .and_then(|message| message_body(account, &self.account, &self.groups, message))
             }
-            Letter::Group(id, letter) => self.groups.get(id).map(|group| {
+            Letter::Group(id, letter) => {
+                let roster = self.groups.get(id).map(|group| &group.roster);
                 let content = match letter {
-                    GroupLetter::Roster(_) => Content::Roster(group.roster.to_bytes()),
+                    GroupLetter::Roster(_) => {
+                        roster.map(|roster| Content::Roster(roster.to_bytes()))
+                    }
                     GroupLetter::Wish(wish) => {
-                        Content::Wish(*id, *wish, group.roster.reference().number)
+                        let number = roster.map_or(0, |roster| roster.reference().number);
+                        Some(Content::Wish(*id, *wish, number))
                     }
                 };
-                letter_body(author, job.to.clone(), content, wall_ms)
-            }),
+                content.map(|content| letter_body(author, job.to.clone(), content, wall_ms))
+            }
         };
         match body {
             Some(body) => self.cx.push(Effect::Seal { body: Box::new(body), recipients }),
@@ -385,7 +400,9 @@ impl Session {
         for key in &keys {
             self.fail_message(key, &refused(FailureCode::NoSuchGroup));
         }
-        if let Letter::Group(id, _) = &job.what {
+        if let Letter::Group(id, GroupLetter::Roster(_) | GroupLetter::Wish(Wish::Roster)) =
+            &job.what
+        {
             self.groups.forget_letters(id, &job.to);
         }
         self.post_next();

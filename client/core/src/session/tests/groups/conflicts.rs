@@ -107,24 +107,51 @@ fn change_that_was_undone_on_purpose_is_not_repeated() {
 }
 
 #[test]
-fn former_owner_takes_no_group_back() {
+fn former_owner_who_is_removed_takes_no_group_back() {
     let mut team = Team::new();
     let givings = vec![team.giving(2, 4, member(&team.carol, false))];
-    let given = Roster { givings, ..team.with_carol() };
-    team.roster_from_bob(&signed(given.clone(), 2));
-    let next = signed(Roster { number: 5, ..given }, 3);
+    let mut given = Roster { number: 6, givings, ..team.with_carol() };
+    given.members.retain(|member| member.name != name("bob"));
+    let next = signed(given, 3);
     let body = roster_letter(&team.carol, 3, &next);
     team.gets(body);
     assert_eq!(team.held(), next);
     // Bob tries many rosters without the giving, or with another one.
     for n in 0..8 {
         let left = vec![name(&format!("somebody{n}"))];
-        let back = Roster { number: 5 + n, left, ..team.with_carol() };
+        let back = Roster { number: 6 + n, left, ..team.with_carol() };
         team.roster_from_bob(&signed(back.clone(), 2));
-        let givings = vec![team.giving(2, 4, alice(&team.client))];
+        let givings = vec![team.giving(2, 2 + n, alice(&team.client))];
         team.roster_from_bob(&signed(Roster { givings, ..back }, 2));
     }
     assert_eq!(team.held(), next);
+}
+
+#[test]
+fn of_two_givings_at_once_the_same_holds_everywhere() {
+    for is_first_first in [true, false] {
+        let mut team = Team::new();
+        team.crowd = vec![Chain::begin("user0", crowd_seeds(0)[0])];
+        let mut roster = Roster { number: 5, ..team.with_carol() };
+        roster.members.push(member(&team.crowd[0], false));
+        // Two devices of bob's have given the group away, and both new owners have confirmed it.
+        let branch = |chain: &Chain, seed, number| {
+            let givings = vec![team.giving(2, 4, member(chain, false))];
+            let giving = givings[0].clone();
+            (giving, signed(Roster { number, givings, ..roster.clone() }, seed))
+        };
+        let one = branch(&team.carol, 3, 5);
+        let other = branch(&team.crowd[0], crowd_seeds(0)[0], 6);
+        let holds = if one.0.precedes(&other.0) { &one.1 } else { &other.1 };
+        // The owner by the other one goes on, and is outbid.
+        let (first, second) = if is_first_first { (&one.1, &other.1) } else { (&other.1, &one.1) };
+        let last = Roster { number: 9, ..holds.roster().clone() };
+        let last = signed(last, if holds.device() == &key(3) { 3 } else { crowd_seeds(0)[0] });
+        for roster in [first, second, &last] {
+            team.roster_from_bob(roster);
+        }
+        assert_eq!(team.held(), last);
+    }
 }
 
 #[test]
