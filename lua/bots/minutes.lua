@@ -73,12 +73,6 @@ chat.on("message", function(message)
     end
 end)
 
-chat.on("group_changed", function(changed)
-    if changed.change == "removed" and changed.who == chat.status().username then
-        kept[changed.group] = nil
-    end
-end)
-
 for _, group in chat.groups() do
     if not group.joined then
         join(group.group)

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 
 use letschat_core::conversation::ConversationId;
-use letschat_core::mail::{Arrived, MailChange, Stage, StoredMail, StoredPrekey};
+use letschat_core::mail::{Arrived, MailChange, Stage, StoredGroup, StoredMail, StoredPrekey};
 use letschat_core::session::Input;
 use letschat_protocol::body::Body;
 use letschat_protocol::devices::DeviceList;
 use letschat_protocol::dialogue::Mail;
 use letschat_protocol::envelope::{Envelope, Header, OpenError, Recipient};
+use letschat_protocol::groups::GroupId;
 use letschat_protocol::identity::Identity;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::prekey::{PrekeyPublic, Suite};
 use letschat_protocol::username::Username;
 
@@ -58,6 +60,17 @@ impl Disk {
         &self.mail.lists
     }
 
+    /// Returns the groups.
+    pub(crate) fn groups(&self) -> &BTreeMap<GroupId, StoredGroup> {
+        &self.mail.groups
+    }
+
+    /// Returns the people for whom a message is in the outbox.
+    pub(crate) fn recipients(&self, id: MessageId) -> impl Iterator<Item = &Username> {
+        let rows = self.mail.outbox.iter().filter(move |message| message.id == id);
+        rows.map(|message| &message.to)
+    }
+
     fn has_prekey(&self, key: &PrekeyPublic) -> bool {
         self.mail.prekeys.iter().any(|prekey| prekey.key == *key)
     }
@@ -96,6 +109,7 @@ impl World {
         let result = if fails { Err("disk full".into()) } else { Ok(()) };
         if !fails {
             self.people[person].disk.commit(changes);
+            self.note_groups(person, changes);
         }
         let after_ms = if is_class { COMMIT_MS } else { 0 };
         self.engine(person, after_ms, Input::Committed { commit, result });

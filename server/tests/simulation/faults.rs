@@ -96,6 +96,15 @@ impl Hit {
         Hit::PeerLinkStalled,
         Hit::KnockHelped,
     ];
+
+    /// The kinds that matter to a group.
+    pub(crate) const GROUPS: &[Hit] = &[
+        Hit::ServerDied,
+        Hit::ClientDied,
+        Hit::ServerLinkBroke,
+        Hit::ServerLinkStalled,
+        Hit::StoreFailed,
+    ];
 }
 
 /// The number of times that each kind took effect in one world.

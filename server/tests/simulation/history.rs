@@ -8,12 +8,15 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use crate::classroom::ClassHistory;
+use crate::group_promises::GroupHistory;
 
 /// A person's observations and actions, for the promises.
 #[derive(Default)]
 pub(crate) struct History {
     /// The lines to everyone in a classroom.
     pub(crate) class: ClassHistory,
+    /// The groups, and the messages in them.
+    pub(crate) groups: GroupHistory,
     /// The own messages.
     pub(crate) own: BTreeMap<MessageId, Own>,
     /// Others' messages, as they were shown.

@@ -14,6 +14,8 @@
 //! * [`people`] – the clients and the actions of their users
 //! * [`reactions`] – what they do about answers and events
 //! * [`classroom`] – a class, whose lines go to everyone with and without the server
+//! * [`groups`] – people in a group, whose owner changes it with two devices at once
+//! * [`group_promises`] – what they saw, and the properties that must hold
 //! * [`history`] – the observations and actions of each person
 //! * [`disk`] – a client's file, and the sealing of envelopes
 //! * [`peers`] – links between clients
@@ -27,6 +29,8 @@ mod ages;
 mod classroom;
 mod disk;
 mod faults;
+mod group_promises;
+mod groups;
 mod history;
 mod mailbox;
 mod peers;
@@ -53,6 +57,9 @@ const LONG_SEEDS: u64 = 60;
 
 /// The number of seeds of classrooms.
 const CLASS_SEEDS: u64 = 200;
+
+/// The number of seeds of groups.
+const GROUP_SEEDS: u64 = 300;
 
 /// Seeds that failed once.
 const KEPT: &[u64] = &[132, 176, 233, 381, 604];
@@ -144,6 +151,16 @@ fn class_hears_every_line_once_with_and_without_its_server() {
     println!("{seen}");
     if seeds.len() > 1 {
         seen.assert_that_the_class_was_worth_it();
+    }
+}
+
+#[test]
+fn members_of_a_group_agree_whoever_changes_it() {
+    let seeds = seeds(GROUP_SEEDS);
+    let seen = play_all(&seeds, Plan::Groups);
+    println!("{seen}");
+    if seeds.len() > 1 {
+        seen.assert_that_the_groups_were_worth_it();
     }
 }
 

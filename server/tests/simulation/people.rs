@@ -17,6 +17,7 @@ use letschat_protocol::username::Username;
 use crate::classroom::line_of;
 use crate::disk::{self, Disk};
 use crate::faults::Hit;
+use crate::groups::GroupAct;
 use crate::history::History;
 use crate::server::{WireId, fingerprint};
 use crate::world::{Event, Plan, World};
@@ -40,6 +41,7 @@ pub(crate) enum Act {
     Quit,
     ApproveDevice(DeviceCode),
     TrustOwnList,
+    Group(GroupAct),
 }
 
 /// A device of a person, with its client.
@@ -72,6 +74,8 @@ pub(crate) struct Person {
     pub(crate) open_requests: BTreeMap<RequestId, Request>,
     pub(crate) answered: u64,
     tick_at: Option<u64>,
+    /// The time of the last tick, and the number of further ones at that time.
+    ticks: (u64, u32),
     said: u64,
     pub(crate) history: History,
 }
@@ -117,6 +121,7 @@ impl Person {
             open_requests: BTreeMap::new(),
             answered: 0,
             tick_at: None,
+            ticks: (0, 0),
             said: 0,
             history: History::default(),
         }
@@ -215,6 +220,10 @@ impl World {
             Act::Quit => Request::Quit,
             Act::ApproveDevice(code) => Request::ApproveDevice(code.to_string()),
             Act::TrustOwnList => Request::Trust(self.people[person].name.to_string()),
+            Act::Group(act) => match self.group_request(person, act, text) {
+                Some(request) => request,
+                None => return,
+            },
         };
         let who = &mut self.people[person];
         if let Some(text) = line_of(&request).filter(|_| self.plan == Plan::Classroom) {
@@ -242,7 +251,10 @@ impl World {
         if self.people[person].tick_at.is_none_or(|at| at > self.now.boot_ms) {
             return; // an earlier deadline took this one's place
         }
-        self.people[person].tick_at = None;
+        let (now_ms, who) = (self.now.boot_ms, &mut self.people[person]);
+        who.tick_at = None;
+        who.ticks = if who.ticks.0 == now_ms { (now_ms, who.ticks.1 + 1) } else { (now_ms, 0) };
+        assert!(who.ticks.1 < 100, "{} is busy for ever", who.voice());
         self.session(person, Input::Tick);
     }
 
@@ -314,7 +326,9 @@ impl World {
             Effect::Answer { id, result } => self.answered(person, id, result),
             Effect::Commit { commit, changes } => self.commit(person, commit, &changes),
             Effect::Seal { body, recipients } => {
-                let sealed = disk::seal(&body, &self.people[person].identity, &recipients);
+                let who = &self.people[person];
+                who.check_recipients(&body, &recipients);
+                let sealed = disk::seal(&body, &who.identity, &recipients);
                 self.engine(person, 0, sealed);
             }
             Effect::MakePrekey { created_ms, until_ms } => {

@@ -9,6 +9,7 @@ use letschat_protocol::username::Username;
 
 use crate::classroom;
 use crate::faults::Hit;
+use crate::group_promises::{self, GroupsSeen};
 use crate::history::{ChatHistory, Heard, Own};
 use crate::people::Person;
 use crate::world::{Plan, World};
@@ -28,6 +29,9 @@ pub(crate) fn check(world: &World) {
     }
     if world.plan == Plan::Classroom {
         classroom::check(world);
+    }
+    if world.plan == Plan::Groups {
+        group_promises::check(world);
     }
     if world.plan == Plan::LongAfter {
         world.check_that_all_has_expired();
@@ -101,17 +105,10 @@ fn check_stream(sender: &Person, receiver: &Person, chats: &[ChatHistory], heard
 /// is killed may show a message twice, and forgets those of a direct chat that were not confirmed.
 fn each_message_was_shown_once_or_its_author_knows(world: &World) {
     for receiver in &world.people {
-        let mut times: BTreeMap<(&Username, MessageId), u64> = BTreeMap::new();
-        for Heard { from, id, .. } in &receiver.history.heard {
-            *times.entry((from, *id)).or_default() += 1;
-        }
         // A client that quits does not wait for a slow front end, as there may be in a classroom.
         let is_class = world.plan == Plan::Classroom;
         let quits = if is_class { receiver.history.quits } else { 0 };
-        let most = 1 + receiver.history.kills + quits;
-        for ((from, id), times) in &times {
-            assert!(*times <= most, "{} was shown {id} of {from} {times} times", receiver.name);
-        }
+        check_times(receiver, &receiver.history.heard, 1 + receiver.history.kills + quits);
     }
     for author in &world.people {
         for (id, own) in &author.history.own {
@@ -136,6 +133,17 @@ fn each_message_was_shown_once_or_its_author_knows(world: &World) {
                 }
             }
         }
+    }
+}
+
+/// Checks that a device was shown none of these messages more often than that.
+pub(crate) fn check_times(receiver: &Person, heard: &[Heard], most: u64) {
+    let mut times: BTreeMap<(&Username, MessageId), u64> = BTreeMap::new();
+    for Heard { from, id, .. } in heard {
+        *times.entry((from, *id)).or_default() += 1;
+    }
+    for ((from, id), times) in &times {
+        assert!(*times <= most, "{} was shown {id} of {from} {times} times", receiver.name);
     }
 }
 
@@ -185,7 +193,7 @@ fn everybody_holds_one_list_of_each_account(world: &World) {
 }
 
 impl World {
-    fn devices_of(&self, account: &Username) -> impl Iterator<Item = &Person> {
+    pub(crate) fn devices_of(&self, account: &Username) -> impl Iterator<Item = &Person> {
         self.people.iter().filter(move |person| person.name == *account)
     }
 
@@ -210,21 +218,26 @@ impl Person {
 fn messages_outside_of_chats_keep_their_order(world: &World) {
     for author in &world.people {
         for receiver in &world.people {
-            let mut seen = BTreeSet::new();
-            let mut last = [0; 2];
-            for Heard { from, id, via } in &receiver.history.heard {
+            check_order(&receiver.history.heard, |Heard { from, id, via }| {
                 let own = author.history.own.get(id).filter(|own| own.via != Via::Direct);
-                let (Some(own), true) = (own, *from == author.name && *via != Via::Direct) else {
-                    continue;
-                };
-                if seen.insert(*id) {
-                    let number = number_of(&own.text);
-                    let route = usize::from(*via == Via::Peer);
-                    let last = std::mem::replace(&mut last[route], number);
-                    assert!(number > last, "{:?} came after number {last}", own.text);
-                }
-            }
+                let is_outside = *from == author.name && *via != Via::Direct;
+                own.filter(|_| is_outside).map(|own| own.text.as_str())
+            });
         }
+    }
+}
+
+/// Checks that the messages of one device, which have these texts, were shown in the order of their numbers. Those that
+/// came straight are checked apart.
+pub(crate) fn check_order<'a>(heard: &[Heard], text_of: impl Fn(&Heard) -> Option<&'a str>) {
+    let (mut seen, mut last) = (BTreeSet::new(), [0; 2]);
+    for one in heard {
+        let Some(text) = text_of(one).filter(|_| seen.insert(one.id)) else {
+            continue;
+        };
+        let (number, route) = (number_of(text), usize::from(one.via == Via::Peer));
+        let last = std::mem::replace(&mut last[route], number);
+        assert!(number > last, "{text:?} came after number {last}");
     }
 }
 
@@ -279,6 +292,7 @@ pub(crate) struct Seen {
     straight: u64,
     /// Lines to everyone in a classroom that were sent without the server.
     straight_lines: u64,
+    groups: GroupsSeen,
     over_udp: u64,
     idled: u64,
     forgotten: u64,
@@ -293,6 +307,7 @@ impl Seen {
         self.over_udp += world.server.datagrams_worked;
         self.idled += world.ages.idled;
         self.forgotten += world.ages.forgotten;
+        self.groups.add(world);
         for person in &world.people {
             let history = &person.history;
             self.broadcasts += history.acknowledged.len() as u64;
@@ -323,6 +338,7 @@ impl Seen {
 
     /// Adds the observations of other runs.
     pub(crate) fn join(&mut self, other: Seen) {
+        self.groups.join(&other.groups);
         for (hit, worlds) in other.hit {
             *self.hit.entry(hit).or_default() += worlds;
         }
@@ -347,11 +363,16 @@ impl Seen {
         }
     }
 
-    pub(crate) fn assert_that_the_runs_were_worth_it(&self) {
-        for hit in Hit::ALL {
+    /// Checks that each of these kinds of faults took effect in most worlds.
+    fn assert_that_they_hit(&self, hits: &[Hit]) {
+        for hit in hits {
             let worlds = self.hit.get(hit).copied().unwrap_or(0);
             assert!(worlds * 2 > self.worlds, "{hit:?} in {worlds} of {} worlds", self.worlds);
         }
+    }
+
+    pub(crate) fn assert_that_the_runs_were_worth_it(&self) {
+        self.assert_that_they_hit(Hit::ALL);
         assert!(self.broadcasts > self.worlds * 5);
         assert!(self.opened > self.worlds);
         assert!(self.messages > self.worlds);
@@ -364,12 +385,14 @@ impl Seen {
     }
 
     pub(crate) fn assert_that_the_class_was_worth_it(&self) {
-        for hit in Hit::CLASSROOM {
-            let worlds = self.hit.get(hit).copied().unwrap_or(0);
-            assert!(worlds * 2 > self.worlds, "{hit:?} in {worlds} of {} worlds", self.worlds);
-        }
+        self.assert_that_they_hit(Hit::CLASSROOM);
         assert!(self.hit.contains_key(&Hit::KnockRefused));
         assert!(self.broadcasts > self.worlds && self.straight_lines > self.worlds);
+    }
+
+    pub(crate) fn assert_that_the_groups_were_worth_it(&self) {
+        self.assert_that_they_hit(Hit::GROUPS);
+        self.groups.assert_that_they_were_worth_it(self.worlds);
     }
 
     pub(crate) fn assert_that_things_expired(&self) {
@@ -385,13 +408,14 @@ impl fmt::Display for Seen {
             "{worlds} worlds: {returned} logins, {broadcasts} broadcasts, {opened} chat ends opened, \
              {resumed} resumed, {messages} messages, {over_udp} times UDP was proven, {} idled, \
              {} broadcasts expired; messages through the server, delivered, written offline, fallen \
-             back from a chat: {:?}; straight from their authors: {}, to everyone: {}; copies for other devices: {}; hit by",
+             back from a chat: {:?}; straight from their authors: {}, to everyone: {}; copies for other devices: {}; {:?}; hit by",
             self.idled,
             self.forgotten,
             self.mailed,
             self.straight,
             self.straight_lines,
-            self.copies
+            self.copies,
+            self.groups
         )?;
         self.hit.iter().try_for_each(|(hit, worlds)| writeln!(f, "  {hit:?} in {worlds}"))
     }

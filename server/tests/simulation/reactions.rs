@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use letschat_core::codes::{FailureCode, LinkEnd, NoticeCode};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
-use letschat_core::event::{self, Event as Told, RequestKind};
+use letschat_core::event::{self, Event as Told, GroupChange, RequestKind};
 use letschat_core::failure::Failure;
 use letschat_core::session::{Reply, Request, RequestId};
 use letschat_protocol::devices::DeviceCode;
@@ -67,6 +67,12 @@ impl World {
                 let to: Username = to.parse().unwrap();
                 self.people[person].chat(&to).sent.push(text);
             }
+            (
+                request @ (Request::Group { .. } | Request::Approve(_) | Request::Deny(_)),
+                result,
+            ) => {
+                self.group_answered(person, request, result.is_ok());
+            }
             _ => {}
         }
     }
@@ -86,6 +92,26 @@ impl World {
             } => {
                 who.history.class.state_told(id, to.expect("each is told apart"), state);
             }
+            Told::Message {
+                conversation: ConversationId::Group(label),
+                from,
+                id,
+                text,
+                own,
+                device,
+                via,
+                ..
+            } => match own && device.is_none() {
+                true => self.said_in_group(person, &label, id, text),
+                false => who.history.groups.heard.push(Heard { from, id, via }),
+            },
+            Told::MessageState {
+                conversation: ConversationId::Group(_), id, to, state, ..
+            } => {
+                let to = to.expect("each is told apart");
+                who.history.groups.state_told(id, &to, state);
+            }
+            Told::GroupChanged { change: GroupChange::Created, .. } => self.founded(person),
             Told::Message { device: Some(_), id, .. } => {
                 who.history.copies.insert(id);
             }
@@ -134,6 +160,7 @@ impl World {
                 chat.closed = true;
             }
             Told::LoggedIn { .. } => who.history.returned += 1,
+            Told::Request { group: Some(label), .. } => self.invited(person, label),
             Told::Request { from, kind, .. } => {
                 if kind == RequestKind::Message {
                     who.history.strangers.insert(from.clone(), None);

@@ -31,6 +31,8 @@ pub(crate) enum Plan {
     LongAfter,
     /// All faults in a classroom, whose server also stops in order.
     Classroom,
+    /// All faults in a group, whose first owner has two devices.
+    Groups,
 }
 
 /// A future event.
@@ -146,7 +148,14 @@ fn draw_accounts(plan: Plan, random: &mut fastrand::Rng) -> Vec<usize> {
         return (0..random.usize(3..8)).collect();
     }
     let accounts = random.usize(3..5);
-    let devices = |account| iter::repeat_n(account, random.usize(1..4));
+    let devices = |account: usize| {
+        let count = match plan {
+            Plan::Groups if account == 0 => 2,
+            Plan::Groups => random.usize(1..3),
+            _ => random.usize(1..4),
+        };
+        iter::repeat_n(account, count)
+    };
     (0..accounts).flat_map(devices).collect()
 }
 
@@ -184,6 +193,7 @@ impl World {
         };
         match plan {
             Plan::Classroom => world.plan_class(),
+            Plan::Groups => world.plan_groups(),
             Plan::Everything | Plan::FewPlaces | Plan::LongAfter => world.plan_lives(),
         }
         for _ in 0..world.random.u64(1..16) {

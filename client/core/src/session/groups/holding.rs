@@ -87,9 +87,9 @@ impl Session {
             Membership::Joined => roster.has_joined(own),
             Membership::Left => roster.member(own).is_none(),
         };
-        if is_heard {
+        if is_heard || roster.owner() == own {
             group.wish = None;
-        } else if roster.owner() != own && hears_wishes(group, &self.account) == roster.owner() {
+        } else if hears_wishes(group, &self.account) == roster.owner() {
             group.wish = match group.membership {
                 Membership::Joined => Some(Wish::Join),
                 Membership::Invited | Membership::Left => Some(Wish::Leave),
@@ -275,6 +275,11 @@ impl Session {
                     self.leave(id, None);
                 }
                 (Wish::Roster, _) => self.owe_roster(id, [own]),
+                // The user was invited again, and this device has not heard it.
+                (Wish::Join, Membership::Left) if number > roster.number => {
+                    self.groups.ahead.insert(*id, own);
+                    self.post_next();
+                }
                 _ => {}
             }
             return None;

@@ -194,7 +194,7 @@ impl Groups {
 
 /// Returns the person who has to be told what the user wishes: the owner. A stranger is not told that the invitation is
 /// turned down. Then the own name stands for the account's other devices.
-fn hears_wishes<'a>(group: &'a StoredGroup, account: &'a AccountState) -> &'a Username {
+pub(super) fn hears_wishes<'a>(group: &'a StoredGroup, account: &'a AccountState) -> &'a Username {
     let (roster, owner) = (group.roster.roster(), group.roster.roster().owner());
     let is_stranger = account.known_key(owner).is_none();
     match account.name() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use letschat_protocol::body::DeviceListRef;
 use letschat_protocol::devices::DeviceList;
-use letschat_protocol::groups::{Giving, GroupId, GroupName, SignedRoster, Wish};
+use letschat_protocol::groups::{Giving, GroupId, GroupName, Member, SignedRoster, Wish};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
@@ -150,11 +150,14 @@ impl Session {
             self.new_group(from, &own, new);
             return None;
         };
-        // The user has joined on another device.
-        let is_joined_elsewhere = *from == own && new.roster().has_joined(&own);
+        // Another device shares the groups that the user has joined there.
+        let listed = new.roster().member(&own);
+        let is_joined_elsewhere = *from == own && listed.is_some();
         let (held, membership) = (held.roster.clone(), held.membership);
         if !new.reference().supersedes(&held.reference()) {
-            if is_joined_elsewhere && membership == Membership::Invited {
+            let since = |listed: Option<&Member>| listed.map(|listed| listed.since);
+            let is_same = since(listed) == since(held.roster().member(&own));
+            if is_joined_elsewhere && is_same && membership == Membership::Invited {
                 self.accept_group(&id);
             }
             if held.reference().supersedes(&new.reference()) && held.roster().has_joined(from) {
@@ -164,13 +167,18 @@ impl Session {
         }
         match self.judge_roster(&held, &new) {
             Successor::Valid => self.hold_roster(&id, new, is_joined_elsewhere),
-            Successor::Unknown(who) => return Some(who).filter(|who| !looked_up.contains(who)),
-            Successor::Invalid => self.take_competitor(from, &own, new),
+            // The owner may be a stranger to this device.
+            _ if is_joined_elsewhere && membership != Membership::Joined => {
+                self.hold_roster(&id, new, true);
+            }
+            Successor::Unknown(who) if !looked_up.contains(&who) => return Some(who),
+            Successor::Unknown(_) | Successor::Invalid => self.take_competitor(from, &own, new),
         }
         None
     }
 
-    /// Handles a roster of a group that was given to another owner than in the held one.
+    /// Handles a roster that does not follow from the held one: the group was given to another owner, or the user knows
+    /// nobody who could have given it away.
     fn take_competitor(&mut self, from: &Username, own: &Username, new: SignedRoster) {
         let id = new.group();
         let Some(held) = self.groups.get(&id) else {
@@ -179,9 +187,11 @@ impl Session {
         let (is_owner, number) =
             (held.roster.roster().owner() == own, held.roster.reference().number);
         if held.membership != Membership::Joined {
-            // An invitation by another owner stands for itself.
-            let is_invitation = new.roster().owner() == from
-                && new.roster().member(own).is_some_and(|own| own.is_invited);
+            // A new invitation stands for itself.
+            let since = held.roster.roster().member(own).map(|listed| listed.since);
+            let is_new = |listed: &Member| listed.is_invited && Some(listed.since) != since;
+            let is_invitation =
+                new.roster().owner() == from && new.roster().member(own).is_some_and(is_new);
             if is_invitation && !self.account.is_blocked(from) {
                 self.groups.groups.remove(&id);
                 self.new_group(from, own, new);
@@ -200,6 +210,11 @@ impl Session {
         else {
             return Successor::Invalid;
         };
+        // Whatever the owner says holds, also if they came to own the group in another way than this device knows.
+        let named = old.givings.last().map(|giving| giving.list);
+        if old.owner() == roster.signer() && self.is_device_of(old.owner(), new.device(), named) {
+            return Successor::Valid;
+        }
         let pairs = old.givings.iter().zip(&roster.givings);
         let common = pairs.take_while(|(one, other)| one == other).count();
         // A giving is final once the new owner has signed a roster. Until then another device of the earlier owner may

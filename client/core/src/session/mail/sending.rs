@@ -17,7 +17,7 @@ use crate::codes::FailureCode;
 use crate::conversation::{MessageState, Via};
 use crate::failure::Failure;
 use crate::mail::{Outgoing, OutgoingKey};
-use crate::session::groups::GroupLetter;
+use crate::session::groups::{GroupLetter, hears_wishes};
 use crate::session::server::Expected;
 use crate::session::{Effect, Reply, Session};
 
@@ -129,9 +129,11 @@ impl Session {
             Letter::Message(id) => {
                 self.mail.outbox.get(&OutgoingKey { id: *id, to: who.clone() }).is_some()
             }
-            // The user may wish something else by now.
+            // The user may wish something else by now, and the group may have another owner.
             Letter::Group(id, GroupLetter::Wish(wish @ (Wish::Join | Wish::Leave))) => {
-                self.groups.get(id).is_some_and(|group| group.wish == Some(*wish))
+                self.groups.get(id).is_some_and(|group| {
+                    group.wish == Some(*wish) && hears_wishes(group, &self.account) == who
+                })
             }
             // This device may not know the group.
             Letter::Group(_, GroupLetter::Wish(Wish::Roster))

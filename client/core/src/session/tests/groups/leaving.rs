@@ -111,9 +111,13 @@ fn stranger_is_not_told_that_the_invitation_is_turned_down() {
     let (_, effects) = team.client.ask(Request::Deny(Some("#team-2".into())));
     team.settle(effects);
     assert_eq!(team.client.disk.sealed().len(), sealed);
-    let groups = team.client.disk.stored().groups;
-    assert_eq!(groups[&invited.group()].membership, Membership::Left);
-    assert_eq!(groups[&invited.group()].wish, None);
+    let held = |team: &Team| team.client.disk.stored().groups[&invited.group()].clone();
+    assert_eq!((held(&team).membership, held(&team).wish), (Membership::Left, None));
+    // What the stranger changes later is no new invitation.
+    let next = signed(Roster { number: 3, ..invited.roster().clone() }, 3);
+    let body = roster_letter(&team.carol, 3, &next);
+    team.gets(body);
+    assert_eq!(held(&team).membership, Membership::Left);
 }
 
 #[test]
