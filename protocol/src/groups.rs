@@ -8,93 +8,20 @@
 //! Each member is listed with a reference to their device list. Members therefore know each other's devices by the
 //! owner's word, and a server can't show two of them different lists.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+mod names;
+mod signing;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use names::{GroupId, GroupName, NotAGroupId, NotAGroupName};
+pub use signing::SignedRoster;
 
 use crate::body::DeviceListRef;
 use crate::fields::{self, Reader};
-use crate::identity::{Fingerprint, Identity, PublicKey, Signature};
+use crate::identity::{PublicKey, Signature};
 use crate::limits::{MAX_GIVINGS, MAX_GROUP_MEMBERS, MAX_ROSTER_VERSIONS};
-use crate::signing::Statement;
 use crate::username::Username;
-
-/// The longest name of a group, in characters (all of them ASCII).
-const MAX_NAME_CHARS: usize = 32;
-
-/// The id of a group: the SHA-256 of its founding. Written as `#` and 64 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupId([u8; 32]);
-
-/// A text that is no id of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a group's id is `#` and 64 hexadecimal digits")]
-pub struct NotAGroupId;
-
-impl GroupId {
-    /// Returns the id with these bytes.
-    pub fn from_bytes(bytes: [u8; 32]) -> GroupId {
-        GroupId(bytes)
-    }
-
-    /// Returns the bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for GroupId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", Fingerprint::from_bytes(self.0))
-    }
-}
-
-impl FromStr for GroupId {
-    type Err = NotAGroupId;
-
-    fn from_str(text: &str) -> Result<Self, NotAGroupId> {
-        let hash = text.strip_prefix('#').and_then(|hash| hash.parse::<Fingerprint>().ok());
-        hash.map(|hash| GroupId(*hash.as_bytes())).ok_or(NotAGroupId)
-    }
-}
-
-/// The name of a group: 1 to 32 of the characters `a-z`, `0-9`, `_`, `-` and `.`. Capitals are typed in vain, as in
-/// usernames. The `#` before it is not part of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupName(String);
-
-/// A text that is no name of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a group's name has 1 to 32 of the characters a-z, 0-9, `_`, `-` and `.`")]
-pub struct NotAGroupName;
-
-impl GroupName {
-    /// Returns the name as text, without a `#`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
-    }
-}
-
-impl FromStr for GroupName {
-    type Err = NotAGroupName;
-
-    /// Parses a name with or without a `#`.
-    fn from_str(text: &str) -> Result<Self, NotAGroupName> {
-        let name = text.strip_prefix('#').unwrap_or(text).to_ascii_lowercase();
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
-        let is_name = (1..=MAX_NAME_CHARS).contains(&name.len()) && name.chars().all(fits);
-        is_name.then_some(GroupName(name)).ok_or(NotAGroupName)
-    }
-}
 
 /// A reference to a roster: its number and its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -191,7 +118,7 @@ impl Founding {
     pub fn group(&self) -> GroupId {
         let mut bytes = Vec::new();
         self.write(&mut bytes);
-        GroupId(hash("letschat group v1", &bytes))
+        GroupId(signing::hash("letschat group v1", &bytes))
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -211,7 +138,7 @@ impl Founding {
     }
 }
 
-/// A roster, before a device signs it.
+/// The fields of a roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
     /// The group's beginning, the same in all its rosters.
@@ -222,7 +149,7 @@ pub struct Roster {
     pub givings: Vec<Giving>,
     /// The members and the invited people, the owner among them.
     pub members: Vec<Member>,
-    /// The people who have left. Whom else an earlier roster had, the owner removed.
+    /// The people who have left. Others who are missing were removed.
     pub left: Vec<Username>,
     /// For each device, the number of the last roster by it that this one builds on.
     pub versions: BTreeMap<PublicKey, u64>,
@@ -336,7 +263,7 @@ impl Roster {
         })?;
         let versions = versions.into_iter().collect();
         let roster = Roster { founding, number, givings, members, left, versions };
-        // What is signed has one form, so that a hash names one roster.
+        // The encoding is canonical: a hash identifies one roster.
         (reader.0.is_empty() && roster.is_sound() && roster.to_bytes() == bytes).then_some(roster)
     }
 
@@ -354,6 +281,7 @@ impl Roster {
             && numbers.clone().is_sorted_by(|one, other| one < other)
             && numbers.clone().all(|number| (2..=self.number).contains(&number))
             && self.left.iter().all(|who| self.member(who).is_none())
+            && self.left.iter().collect::<BTreeSet<_>>().len() == self.left.len()
             && self.versions.values().all(|number| (1..=self.number).contains(number))
     }
 }
@@ -375,164 +303,6 @@ fn read_all<T>(
         all.push(read(&mut reader)?);
     }
     Some(all)
-}
-
-/// The statement by which a device signs a roster.
-struct RosterStatement<'a> {
-    server: &'a Fingerprint,
-    roster: &'a [u8],
-}
-
-impl Statement for RosterStatement<'_> {
-    const PURPOSE: &'static str = "roster";
-
-    fn server(&self) -> &Fingerprint {
-        self.server
-    }
-
-    fn write_fields(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(self.roster);
-    }
-}
-
-/// The statement by which a device gives a group away.
-struct GivingStatement<'a> {
-    server: &'a Fingerprint,
-    group: &'a GroupId,
-    number: u64,
-    to: &'a Username,
-    list: DeviceListRef,
-}
-
-impl Statement for GivingStatement<'_> {
-    const PURPOSE: &'static str = "group owner";
-
-    fn server(&self) -> &Fingerprint {
-        self.server
-    }
-
-    fn write_fields(&self, bytes: &mut Vec<u8>) {
-        fields::write(bytes, &self.group.0);
-        fields::write(bytes, &self.number.to_be_bytes());
-        fields::write(bytes, self.to.as_str().as_bytes());
-        fields::write(bytes, &self.list.number.to_be_bytes());
-        fields::write(bytes, &self.list.hash);
-    }
-}
-
-impl Giving {
-    /// Signs the giving of a group.
-    pub fn sign(
-        identity: &Identity,
-        server: &Fingerprint,
-        (group, number): (&GroupId, u64),
-        (to, list): (Username, DeviceListRef),
-    ) -> Giving {
-        let signature = identity.sign(&GivingStatement { server, group, number, to: &to, list });
-        Giving { number, to, list, device: identity.public_key(), signature }
-    }
-
-    /// Compares two givings by one owner. The one with the lower number holds or, of two with one number, the one with
-    /// the lower signature.
-    pub fn precedes(&self, other: &Giving) -> bool {
-        let place = |giving: &Giving| (giving.number, *giving.signature.as_bytes());
-        place(self) < place(other)
-    }
-
-    /// Returns true if the device that it names has signed it. Whether that is a device of the earlier owner's is not
-    /// judged here.
-    pub fn is_signed(&self, server: &Fingerprint, group: &GroupId) -> bool {
-        let Giving { number, to, list, device, signature } = self;
-        let (number, list) = (*number, *list);
-        device.verifies(signature, &GivingStatement { server, group, number, to, list })
-    }
-}
-
-/// A roster with the signature of a device. Whether that is a device of the owner's is not judged here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedRoster {
-    roster: Roster,
-    device: PublicKey,
-    signature: Signature,
-    hash: [u8; 32],
-}
-
-impl SignedRoster {
-    /// Signs a roster, and adds this device to its versions.
-    pub fn sign(mut roster: Roster, identity: &Identity, server: &Fingerprint) -> SignedRoster {
-        let device = identity.public_key();
-        roster.versions.insert(device, roster.number);
-        while roster.versions.len() > MAX_ROSTER_VERSIONS {
-            let oldest = roster.versions.iter().min_by_key(|(_, number)| **number);
-            let Some(oldest) = oldest.map(|(device, _)| *device) else {
-                break;
-            };
-            roster.versions.remove(&oldest);
-        }
-        let bytes = roster.to_bytes();
-        let signature = identity.sign(&RosterStatement { server, roster: &bytes });
-        SignedRoster { hash: hash(ROSTER, &bytes), roster, device, signature }
-    }
-
-    /// Parses a roster, and checks that the device that it names has signed it for this server.
-    pub fn verify(bytes: &[u8], server: &Fingerprint) -> Option<SignedRoster> {
-        let signed = SignedRoster::restore(bytes)?;
-        let roster = &signed.roster.to_bytes();
-        let is_signed =
-            signed.device.verifies(&signed.signature, &RosterStatement { server, roster });
-        is_signed.then_some(signed)
-    }
-
-    /// Returns the verified roster that a store kept. Returns `None` for bytes that are none.
-    pub fn restore(bytes: &[u8]) -> Option<SignedRoster> {
-        let mut reader = Reader(bytes);
-        let fields = reader.field()?;
-        let device = PublicKey::from_bytes(reader.array()?);
-        let signature = Signature::from_bytes(reader.array()?);
-        let roster = Roster::read(fields).filter(|_| reader.0.is_empty())?;
-        let is_its_own = roster.version_of(&device) == roster.number
-            && (roster.number > 1 || device == roster.founding.device);
-        is_its_own.then(|| SignedRoster { hash: hash(ROSTER, fields), roster, device, signature })
-    }
-
-    /// Returns the bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        fields::write(&mut bytes, &self.roster.to_bytes());
-        bytes.extend_from_slice(self.device.as_bytes());
-        bytes.extend_from_slice(self.signature.as_bytes());
-        bytes
-    }
-
-    /// Returns the roster.
-    pub fn roster(&self) -> &Roster {
-        &self.roster
-    }
-
-    /// Returns the device that signed.
-    pub fn device(&self) -> &PublicKey {
-        &self.device
-    }
-
-    /// Returns the group.
-    pub fn group(&self) -> GroupId {
-        self.roster.founding.group()
-    }
-
-    /// Returns the reference that bodies carry.
-    pub fn reference(&self) -> RosterRef {
-        RosterRef { number: self.roster.number, hash: self.hash }
-    }
-}
-
-/// What is hashed before the fields of a roster.
-const ROSTER: &str = "letschat roster v1";
-
-fn hash(what: &str, fields: &[u8]) -> [u8; 32] {
-    let bytes = [what.as_bytes(), b"\0", fields].concat();
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
-    hash
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub const CTRL_X: &str = "\x18";
 pub const CTRL_Z: &str = "\x1a";
 /// The tabulator key.
 pub const TAB: &str = "\t";
+/// The key Ctrl+U.
+pub const CTRL_U: &str = "\x15";
 /// The key Home.
 pub const HOME: &str = "\x1b[H";
 /// The key Up.

@@ -37,10 +37,14 @@ pub enum Kind {
     Word,
     /// A username or an address, which is one word too.
     User,
-    /// The name of a user who has requested a chat.
+    /// A user or a group that a message is sent to.
+    Recipient,
+    /// The name of a user who has requested a chat, or of a group.
     Asker,
-    /// The name of a user in an open chat.
+    /// The name of a user in an open chat, or of a group.
     Partner,
+    /// The name of a group.
+    Group,
     /// The name of a command.
     Command,
     /// The name of an extension's part.
@@ -254,8 +258,10 @@ impl Parameter {
             && value.len() <= MAX_WORD_BYTES
             && !value.contains(|c: char| c.is_whitespace() || c.is_control());
         match self.kind {
-            Kind::Word | Kind::Command | Kind::Part if !is_word => Err(self.invalid("one word")),
-            Kind::User | Kind::Asker | Kind::Partner if !is_word => {
+            Kind::Word | Kind::Command | Kind::Part | Kind::Group if !is_word => {
+                Err(self.invalid("one word"))
+            }
+            Kind::User | Kind::Recipient | Kind::Asker | Kind::Partner if !is_word => {
                 Err(self.invalid("a username or an address"))
             }
             Kind::Text | Kind::Secret if value.is_empty() => Err(ArgumentError::Missing(*self)),

@@ -55,7 +55,24 @@ pub struct StoredGroup {
     pub changes: Vec<RosterChange>,
 }
 
-/// How the user of this device stands to a group.
+impl StoredGroup {
+    /// Returns true if the user is invited, and undecided.
+    pub fn is_invited(&self) -> bool {
+        self.membership == Membership::Invited
+    }
+
+    /// Returns true if the user has joined.
+    pub fn is_joined(&self) -> bool {
+        self.membership == Membership::Joined
+    }
+
+    /// Returns true if the user is gone.
+    pub fn is_left(&self) -> bool {
+        self.membership == Membership::Left
+    }
+}
+
+/// The user's membership of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
     /// Invited, and undecided.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
@@ -30,9 +31,11 @@ pub struct View {
     pub people: BTreeSet<Username>,
     /// The people who ask for a chat.
     pub requests: BTreeMap<Username, OpenRequest>,
+    /// The groups that were heard of, as this device calls them.
+    pub groups: BTreeSet<GroupName>,
     /// The conversations of the account that was open last.
     pub conversations: BTreeMap<ConversationId, Conversation>,
-    /// The account that the conversations belong to.
+    /// The account that the groups and the conversations belong to.
     pub account: Option<Username>,
 }
 
@@ -137,7 +140,9 @@ impl View {
             }
             Event::Joined { usernames, .. } => self.add(usernames),
             Event::Left { usernames, .. } => self.people.retain(|who| !usernames.contains(who)),
-            Event::Request { kind: RequestKind::Group, .. } => {}
+            Event::Request { group: Some(group), .. } | Event::GroupChanged { group, .. } => {
+                self.groups.insert(group.clone());
+            }
             Event::Request { from, kind, address, fingerprint, key, time_ms, .. } => {
                 let (address, fingerprint) = (address.clone(), fingerprint.clone());
                 let (kind, key, time_ms) = (*kind, *key, *time_ms);
@@ -170,6 +175,7 @@ impl View {
         if session.username.is_some() && session.username != self.account {
             self.account.clone_from(&session.username);
             self.conversations.clear();
+            self.groups.clear();
         }
         if let Some(current) = session.typing.conversation()
             && let Some(current) = self.conversations.get_mut(&current)

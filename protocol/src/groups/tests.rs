@@ -1,4 +1,5 @@
 use super::*;
+use crate::identity::{Fingerprint, Identity};
 use proptest::prelude::*;
 
 fn server() -> Fingerprint {
@@ -104,6 +105,7 @@ fn unsound_rosters_are_refused() {
         Roster { number: 0, ..first() },
         Roster { founding: by_another, ..first() },
         Roster { left: vec![name("bob")], ..second() },
+        Roster { left: vec![name("carol"), name("carol")], ..second() },
         Roster { versions: versions(0), ..second() },
         Roster { versions: versions(3), ..second() },
         Roster { members: vec![member("bob", false)], ..second() },

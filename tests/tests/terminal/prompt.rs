@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use letschat_tests::client::{PASSWORD, TestClient};
-use letschat_tests::person::{CTRL_C, CTRL_D, CTRL_X, HOME, Person, TAB};
+use letschat_tests::person::{CTRL_C, CTRL_D, CTRL_U, CTRL_X, HOME, Person, TAB};
 use letschat_tests::programs::{NO_SETTINGS, program};
 use letschat_tests::server::TestServer;
 use serde_json::json;
@@ -76,6 +76,23 @@ fn commands_and_users_are_completed() {
     alice.is_hinted("letschat> connect ", "WHO [force]");
     alice.press(&format!("b{TAB}"));
     alice.is_prompted("letschat> connect bob ");
+}
+
+#[test]
+fn groups_are_completed() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join(&server, "alice");
+    alice.types("group create team");
+    alice.sees("#team is founded.");
+    for (typed, completed) in [
+        (format!("switch #{TAB}"), "switch #team "),
+        (format!("send #t{TAB}"), "send #team "),
+        (format!("group invite #{TAB}"), "group invite #team "),
+    ] {
+        alice.press(&typed);
+        alice.is_prompted(&format!("letschat> {completed}"));
+        alice.press(CTRL_U);
+    }
 }
 
 #[test]

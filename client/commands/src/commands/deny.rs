@@ -5,7 +5,7 @@ use crate::command::{Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
 const WHO: Parameter =
-    Parameter::optional("who", Kind::Asker).help("somebody who asks; needed if several do");
+    Parameter::optional("who", Kind::Asker).help("who asks, or a #group; needed if several do");
 
 pub(crate) static COMMAND: Command = Command {
     name: "deny",

@@ -11,7 +11,7 @@ const ACTIONS: [&str; 6] = ["create", "invite", "remove", "leave", "give", "memb
 const ACTION: Parameter = Parameter::required("action", Kind::Keyword(&ACTIONS))
     .asks("Create a group, invite, remove, leave, give, or list members?")
     .help("create, invite, remove, leave, give or members");
-const NAME: Parameter = Parameter::required("name", Kind::Word)
+const NAME: Parameter = Parameter::required("name", Kind::Group)
     .asks("Which group?")
     .help("the group's name, with or without `#`");
 const WHO: Parameter =

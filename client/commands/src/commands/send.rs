@@ -4,8 +4,9 @@ use crate::arguments::{Arguments, Kind, Parameter};
 use crate::command::{Command, CommandFuture, Context};
 use letschat_core::session::Request;
 
-const TO: Parameter =
-    Parameter::required("to", Kind::User).asks("Send to whom?").help("a username, or everyone");
+const TO: Parameter = Parameter::required("to", Kind::Recipient)
+    .asks("Send to whom?")
+    .help("a user, a #group, or everyone");
 const TEXT: Parameter =
     Parameter::required("text", Kind::Text).asks("Send what?").help("the message");
 

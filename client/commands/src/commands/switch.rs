@@ -6,7 +6,7 @@ use letschat_core::session::Request;
 
 const WHO: Parameter = Parameter::required("who", Kind::Partner)
     .asks("Switch to whom?")
-    .help("somebody whom you know, with or without an open chat");
+    .help("somebody whom you know, or a #group");
 
 pub(crate) static COMMAND: Command = Command {
     name: "switch",

@@ -47,8 +47,7 @@ impl Session {
     /// Lists the groups.
     pub(in crate::session) fn list_groups(&self) -> Result<Reply, Failure> {
         self.account.name().ok_or(Failure::NotLoggedIn)?;
-        let is_left = |group: &StoredGroup| group.membership == Membership::Left;
-        let groups = self.groups.all().filter(|(_, group)| !is_left(group));
+        let groups = self.groups.all().filter(|(_, group)| !group.is_left());
         let groups = groups.map(|(_, group)| described(group)).collect();
         Ok(Reply::Groups { groups })
     }
@@ -79,8 +78,7 @@ impl Session {
         let name: GroupName = name.parse().map_err(|_| Failure::NotAGroupName)?;
         let own = self.own_member()?;
         let device = self.account.key().ok_or(Failure::NotLoggedIn)?;
-        let is_left = |group: &StoredGroup| group.membership == Membership::Left;
-        let count = self.groups.all().filter(|(_, group)| !is_left(group)).count();
+        let count = self.groups.all().filter(|(_, group)| !group.is_left()).count();
         if count >= MAX_GROUPS || !self.make_room() {
             return Err(Failure::TooManyGroups { limit: MAX_GROUPS });
         }
@@ -150,7 +148,7 @@ impl Session {
             let list = self.account.offered(&who).or(self.account.list(&who));
             let first = list.and_then(|list| list.devices().first()).cloned();
             if let (None, Some(first)) = (self.account.known_key(&who), first) {
-                // Whoever is invited is known, as somebody who is written to.
+                // Inviting a person pins their key, as writing to them does.
                 self.pin(&who, first.key);
             }
             let result = self.change_group(&id, ChangeKind::Invite, &who);
@@ -208,13 +206,15 @@ impl Session {
         let members = signed.roster().members.iter().map(|member| member.name.clone());
         let others = members.filter(|name| *name != own.name);
         let people: Vec<Username> = others.chain(self.other_devices()).collect();
-        if let (Some(group), Some(change)) = (self.groups.groups.get_mut(id), change) {
-            group.changes.push(RosterChange { number, ..change });
+        if let Some(group) = self.groups.groups.get_mut(id) {
+            group.changes.extend(change.map(|change| RosterChange { number, ..change }));
             let over = group.changes.len().saturating_sub(MAX_CHANGES);
             group.changes.drain(..over);
+            // Recorded together with the roster. One who has left tells the new owner alone.
+            let (is_left, owner) = (group.is_left(), signed.roster().owner());
+            group.owed.extend(people.into_iter().filter(|who| !is_left || who == owner));
         }
         self.hold_roster(id, signed, false);
-        self.owe_roster(id, people);
         Ok(())
     }
 
@@ -320,8 +320,7 @@ impl Session {
     /// Joins a group to which the user was invited.
     pub(in crate::session) fn approve_group(&mut self, name: &str) -> Result<Reply, Failure> {
         let id = self.find_group(name)?;
-        let is_invited = |group: &&StoredGroup| group.membership == Membership::Invited;
-        let Some(group) = self.groups.get(&id).filter(is_invited) else {
+        let Some(group) = self.groups.get(&id).filter(|group| group.is_invited()) else {
             return Ok(self.group_reply(&id));
         };
         let (owner, device) = (group.roster.roster().signer().clone(), *group.roster.device());
@@ -344,7 +343,7 @@ impl Session {
     /// Turns an invitation down.
     pub(in crate::session) fn deny_group(&mut self, name: &str) -> Result<Reply, Failure> {
         let id = self.find_group(name)?;
-        match self.groups.get(&id).map(|group| group.membership) == Some(Membership::Invited) {
+        match self.groups.get(&id).is_some_and(StoredGroup::is_invited) {
             true => self.leave_group(name),
             false => Err(Failure::NoSuchGroup(name.to_owned())),
         }
@@ -360,7 +359,7 @@ fn described(group: &StoredGroup) -> Group {
     Group {
         group: group.label.to_string(),
         owner: roster.owner().to_string(),
-        joined: group.membership == Membership::Joined,
+        joined: group.is_joined(),
         members: roster.members.iter().map(member).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! The held rosters: how a new one takes the place of the last, and what follows from that.
+//! The held rosters: what follows when a new one replaces the last, and the wishes of members.
 
 use letschat_protocol::groups::{GroupId, GroupName, Member, Roster, SignedRoster, Wish};
 use letschat_protocol::identity::PublicKey;
@@ -39,8 +39,9 @@ impl Session {
         } else {
             self.settle_former_members(id, old.roster(), new.roster());
         }
-        if is_invited_again || is_joined_elsewhere && was == Membership::Invited {
-            self.decide_again(id, is_joined_elsewhere);
+        let is_blocked = self.account.is_blocked(new.roster().owner()) && !is_joined_elsewhere;
+        if is_invited_again && !is_blocked || is_joined_elsewhere && was == Membership::Invited {
+            self.decide_again(id, &new.roster().founding.name, is_joined_elsewhere);
         }
         self.repeat_wish(id, &own);
         self.record_group(id);
@@ -55,17 +56,8 @@ impl Session {
     }
 
     /// Lets the user decide about a group, unless they have done so on another device.
-    fn decide_again(&mut self, id: &GroupId, is_joined_elsewhere: bool) {
-        let Some(name) =
-            self.groups.get(id).map(|group| group.roster.roster().founding.name.clone())
-        else {
-            return;
-        };
-        let is_taken =
-            |label: &GroupName| self.groups.called(label).is_some_and(|(other, _)| other != id);
-        let label = self.groups.get(id).map(|group| group.label.clone());
-        let label =
-            label.filter(|label| !is_taken(label)).unwrap_or_else(|| self.free_label(&name));
+    fn decide_again(&mut self, id: &GroupId, name: &GroupName, is_joined_elsewhere: bool) {
+        let label = self.label_of(id, name);
         if let Some(group) = self.groups.groups.get_mut(id) {
             (group.label, group.membership) = (label, Membership::Invited);
         }
@@ -100,9 +92,7 @@ impl Session {
     /// Sends the others the roster by which this user has joined. They may not have it yet when they get what the user
     /// says.
     fn pass_on_own_joining(&mut self, id: &GroupId, old: &SignedRoster, own: &Username) {
-        let Some(group) =
-            self.groups.get(id).filter(|group| group.membership == Membership::Joined)
-        else {
+        let Some(group) = self.groups.get(id).filter(|group| group.is_joined()) else {
             return;
         };
         let roster = group.roster.roster();
@@ -129,8 +119,10 @@ impl Session {
         // The giver may be leaving too, and comes last, but not again if this user has given it back already.
         let owners: Vec<&Username> = roster.owners().collect();
         let is_back = owners.iter().rev().nth(2) == Some(&own);
-        let others = roster.joined().filter(|who| *who != own && *who != giver);
-        let next = others.chain((!is_back).then_some(giver)).next().cloned();
+        let mut others: Vec<&Username> =
+            roster.joined().filter(|who| *who != own && *who != giver).collect();
+        others.sort_by_key(|who| owners.contains(who));
+        let next = others.into_iter().chain((!is_back).then_some(giver)).next().cloned();
         match group.membership {
             Membership::Joined => self.issue_roster(id, None, 0).ok(),
             Membership::Invited | Membership::Left => {
@@ -210,7 +202,7 @@ impl Session {
         });
     }
 
-    /// Keeps nothing of a group but a trace, since the user is not in it any more.
+    /// Marks a group as left. Only its roster is kept.
     pub(super) fn leave(&mut self, id: &GroupId, wish: Option<Wish>) {
         if let Some(group) = self.groups.groups.get_mut(id) {
             (group.membership, group.wish) = (Membership::Left, wish);
@@ -241,6 +233,11 @@ impl Session {
         let (Some(own), Some(group)) = (self.account.key(), self.groups.groups.get_mut(id)) else {
             return;
         };
+        if Some(group.roster.roster().signer()) != self.account.name() {
+            // Another owner has taken over. What this one did is theirs to keep or to undo.
+            group.changes.clear();
+            return;
+        }
         let seen = group.roster.roster().version_of(&own);
         let (lost, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut group.changes).into_iter().partition(|one| one.number > seen);
@@ -288,7 +285,7 @@ impl Session {
         if is_unknown && roster.member(from).is_some() && !self.is_trusted_device(from, device) {
             return Some(from.clone()).filter(|from| !looked_up.contains(from));
         }
-        let is_owner = *roster.owner() == own && group.membership == Membership::Joined;
+        let is_owner = *roster.owner() == own && group.is_joined();
         let listed = roster.member(from).cloned();
         // A server that delivers an old wish again has no effect.
         let is_valid =
@@ -311,7 +308,7 @@ impl Session {
             group.membership = Membership::Joined;
             self.record_group(id);
         }
-        // What was said before the user joined is not missed.
+        // Earlier messages do not count as missing.
         self.mail.note_listed();
         self.take_parked_mail(id);
     }

@@ -53,6 +53,8 @@ pub(super) struct Groups {
     ahead: BTreeMap<GroupId, Username>,
     /// The groups about which the account's other devices were asked, since this one does not know them.
     asked: BTreeSet<GroupId>,
+    /// The times at which the newer roster of each group was last asked for.
+    asked_ms: BTreeMap<GroupId, u64>,
     /// The invitations that wait for a look at the person's devices.
     inviting: Vec<(RequestId, GroupId, Username)>,
     /// The user's commands that wait for the own device list.
@@ -64,7 +66,7 @@ pub(super) struct Groups {
 struct Parked {
     mail: Incoming,
     from: Username,
-    letter: GroupLetterFrom,
+    letter: ArrivedLetter,
     /// The people whose devices have been looked up for it.
     looked_up: Vec<Username>,
     /// The person who is looked up, or is to be looked up again at a time.
@@ -74,7 +76,7 @@ struct Parked {
 }
 
 #[derive(Debug)]
-enum GroupLetterFrom {
+enum ArrivedLetter {
     Roster(Box<SignedRoster>),
     Wish { device: PublicKey, group: GroupId, wish: Wish, number: u64 },
 }
@@ -91,8 +93,7 @@ impl Groups {
 
     /// Returns the group to which the user is invited, if there is just one.
     pub(super) fn only_invitation(&self) -> Option<&GroupName> {
-        let is_waiting = |group: &&StoredGroup| group.membership == Membership::Invited;
-        let mut waiting = self.groups.values().filter(is_waiting);
+        let mut waiting = self.groups.values().filter(|group| group.is_invited());
         waiting.next().filter(|_| waiting.next().is_none()).map(|group| &group.label)
     }
 
@@ -131,13 +132,12 @@ impl Groups {
 
     /// Returns the group that this device calls so, and that the user has not left.
     pub(super) fn called(&self, label: &GroupName) -> Option<(&GroupId, &StoredGroup)> {
-        let is_left = |group: &StoredGroup| group.membership == Membership::Left;
-        self.groups.iter().find(|(_, group)| group.label == *label && !is_left(group))
+        self.groups.iter().find(|(_, group)| group.label == *label && !group.is_left())
     }
 
     /// Returns the group that this device calls so, if the user has joined.
     pub(super) fn joined(&self, label: &GroupName) -> Option<(&GroupId, &StoredGroup)> {
-        self.called(label).filter(|(_, group)| group.membership == Membership::Joined)
+        self.called(label).filter(|(_, group)| group.is_joined())
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&GroupId, &StoredGroup)> {
@@ -242,19 +242,26 @@ impl Session {
             self.drop_mail(mail);
             return None;
         };
-        let is_joined = |group: &&StoredGroup| group.membership == Membership::Joined;
-        let Some(group) = self.groups.get(id).filter(is_joined) else {
+        let Some(group) = self.groups.get(id).filter(|group| group.is_joined()) else {
             self.ask_own_devices(id, mail);
             return None;
         };
         let (held, label) = (group.roster.reference(), group.label.clone());
         let is_member = group.roster.roster().has_joined(&body.sender);
-        if roster.supersedes(&held) {
-            // A stranger is not asked: the owner has the newest roster.
+        if self.is_too_far(&group.roster, roster.number) {
+            self.drop_mail(mail);
+            return None;
+        } else if roster.supersedes(&held) {
+            // A stranger is not asked: the owner has the newest roster. What a stranger names is asked for rarely.
             let owner = group.roster.roster().owner();
-            let who = if is_member { &body.sender } else { owner };
-            self.groups.ahead.insert(*id, who.clone());
-            self.post_next();
+            let who = if is_member { &body.sender } else { owner }.clone();
+            let now_ms = self.cx.now_ms();
+            let last_ms = self.groups.asked_ms.get(id).copied();
+            if is_member || last_ms.is_none_or(|last_ms| last_ms + PARKED_MS <= now_ms) {
+                self.groups.ahead.insert(*id, who);
+                self.groups.asked_ms.insert(*id, now_ms);
+                self.post_next();
+            }
         } else if held.supersedes(&roster) && is_member {
             self.owe_roster(id, [body.sender.clone()]);
         }
@@ -279,9 +286,9 @@ impl Session {
     }
 
     /// Asks the account's other devices about a group that the user may have joined there while this device could not be
-    /// reached. The message waits.
+    /// reached. The message waits, unless the user has left the group.
     pub(super) fn ask_own_devices(&mut self, id: &GroupId, mail: &Incoming) {
-        let is_left = self.groups.get(id).is_some_and(|group| group.membership == Membership::Left);
+        let is_left = self.groups.get(id).is_some_and(StoredGroup::is_left);
         let own = self.account.name().cloned().filter(|_| self.has_other_devices() && !is_left);
         let is_asked = self.groups.asked.contains(id);
         match own {
@@ -343,8 +350,7 @@ impl Session {
         let Some(own) = self.account.name().cloned() else {
             return;
         };
-        let is_joined = |group: &StoredGroup| group.membership == Membership::Joined;
-        let joined = self.groups.all().filter(|(_, group)| is_joined(group));
+        let joined = self.groups.all().filter(|(_, group)| group.is_joined());
         for id in joined.map(|(id, _)| *id).collect::<Vec<GroupId>>() {
             self.owe_roster(&id, [own.clone()]);
         }

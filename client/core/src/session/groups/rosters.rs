@@ -8,18 +8,17 @@ use letschat_protocol::groups::{Giving, GroupId, GroupName, Member, SignedRoster
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
-use super::{
-    GroupLetterFrom, MAX_INVITATIONS, MAX_INVITATIONS_OF_ONE, MAX_KEPT, MAX_PARKED, Parked,
-};
+use super::{ArrivedLetter, MAX_INVITATIONS, MAX_INVITATIONS_OF_ONE, MAX_KEPT, MAX_PARKED, Parked};
 use crate::event::{Event, GroupChange, KeyState, RequestKind, fingerprint};
 use crate::mail::{Membership, StoredGroup};
 use crate::session::Session;
 use crate::session::mail::Incoming;
 
-/// The times after which, and how often, the devices of a person are looked up that the server can't show.
-const RETRY_MS: u64 = 30_000;
-const MAX_TRIES: u8 = 5;
-/// The most numbers that an earlier owner's roster makes the owner skip.
+/// The time after which the devices of a person are looked up again that the server could not show.
+const RETRY_MS: u64 = 10_000;
+/// The most times that they are looked up.
+const MAX_TRIES: u8 = 3;
+/// The most numbers that a roster may be ahead of the held one.
 const MAX_SKIPPED: u64 = 1_000_000;
 
 /// A roster compared with the held one of its group.
@@ -44,7 +43,7 @@ impl Session {
             self.server.fingerprint().and_then(|server| SignedRoster::verify(bytes, &server));
         match roster {
             Some(roster) => {
-                self.letter_arrived(mail, from, GroupLetterFrom::Roster(Box::new(roster)));
+                self.letter_arrived(mail, from, ArrivedLetter::Roster(Box::new(roster)));
             }
             None => self.drop_mail(mail),
         }
@@ -58,10 +57,10 @@ impl Session {
         (from, device): (&Username, PublicKey),
         (group, wish, number): (GroupId, Wish, u64),
     ) {
-        self.letter_arrived(mail, from, GroupLetterFrom::Wish { device, group, wish, number });
+        self.letter_arrived(mail, from, ArrivedLetter::Wish { device, group, wish, number });
     }
 
-    fn letter_arrived(&mut self, mail: &Incoming, from: &Username, letter: GroupLetterFrom) {
+    fn letter_arrived(&mut self, mail: &Incoming, from: &Username, letter: ArrivedLetter) {
         let looked_up = Vec::new();
         let (awaited, retry_ms) = (from.clone(), None);
         self.judge_letter(Parked {
@@ -79,10 +78,10 @@ impl Session {
     fn judge_letter(&mut self, mut parked: Parked) {
         let from = parked.from.clone();
         let awaited = match &parked.letter {
-            GroupLetterFrom::Roster(roster) => {
+            ArrivedLetter::Roster(roster) => {
                 self.take_roster(&from, (**roster).clone(), &parked.looked_up)
             }
-            GroupLetterFrom::Wish { device, group, wish, number } => {
+            ArrivedLetter::Wish { device, group, wish, number } => {
                 let wish = (*wish, *number);
                 self.group_wish((&from, device), group, wish, &parked.looked_up)
             }
@@ -154,6 +153,9 @@ impl Session {
         let listed = new.roster().member(&own);
         let is_joined_elsewhere = *from == own && listed.is_some();
         let (held, membership) = (held.roster.clone(), held.membership);
+        if self.is_too_far(&held, new.reference().number) {
+            return None;
+        }
         if !new.reference().supersedes(&held.reference()) {
             let since = |listed: Option<&Member>| listed.map(|listed| listed.since);
             let is_same = since(listed) == since(held.roster().member(&own));
@@ -177,6 +179,11 @@ impl Session {
         None
     }
 
+    /// Returns true for a number that no group comes to by its changes. Whoever signs such rosters leaves none for others.
+    pub(super) fn is_too_far(&self, held: &SignedRoster, number: u64) -> bool {
+        number > held.reference().number.saturating_add(MAX_SKIPPED)
+    }
+
     /// Handles a roster that does not follow from the held one: the group was given to another owner, or the user knows
     /// nobody who could have given it away.
     fn take_competitor(&mut self, from: &Username, own: &Username, new: SignedRoster) {
@@ -184,33 +191,39 @@ impl Session {
         let Some(held) = self.groups.get(&id) else {
             return;
         };
-        let (is_owner, number) =
-            (held.roster.roster().owner() == own, held.roster.reference().number);
-        if held.membership != Membership::Joined {
-            // A new invitation stands for itself.
-            let since = held.roster.roster().member(own).map(|listed| listed.since);
-            let is_new = |listed: &Member| listed.is_invited && Some(listed.since) != since;
-            let is_invitation =
-                new.roster().owner() == from && new.roster().member(own).is_some_and(is_new);
-            if is_invitation && !self.account.is_blocked(from) {
-                self.groups.groups.remove(&id);
-                self.new_group(from, own, new);
+        let roster = held.roster.roster();
+        match held.membership {
+            // An undecided user knows the one who has invited them.
+            Membership::Invited => {}
+            Membership::Left => {
+                let since = roster.member(own).map(|listed| listed.since);
+                if new.roster().member(own).is_some_and(|listed| Some(listed.since) != since) {
+                    self.new_group(from, own, new);
+                }
             }
-        } else if is_owner && self.is_device_of(new.roster().signer(), new.device(), None) {
-            // An earlier owner's device went on after the giving. Whoever believed it believes a higher number with the
-            // giving.
-            let above = new.reference().number.min(number.saturating_add(MAX_SKIPPED));
-            self.issue_roster(&id, None, above).ok();
+            Membership::Joined if roster.owner() == own => {
+                // A device of an earlier owner went on after the giving. Whoever believed it believes a higher number
+                // with the giving. An owner by a giving that holds everywhere is not outbid.
+                let (ours, theirs) = (&roster.givings, &new.roster().givings);
+                let pairs = ours.iter().zip(theirs);
+                let common = pairs.take_while(|(one, other)| one == other).count();
+                let holds = match (ours.get(common), theirs.get(common)) {
+                    (Some(ours), Some(theirs)) => ours.precedes(theirs),
+                    (Some(_), None) => true,
+                    (None, _) => false,
+                };
+                if holds && matches!(self.judge_signer(&new, 0), Successor::Valid) {
+                    self.issue_roster(&id, None, new.reference().number).ok();
+                }
+            }
+            Membership::Joined => {}
         }
     }
 
     /// Judges a roster that would supersede the held one.
     fn judge_roster(&self, held: &SignedRoster, new: &SignedRoster) -> Successor {
-        let (Some(server), old, roster) = (self.server.fingerprint(), held.roster(), new.roster())
-        else {
-            return Successor::Invalid;
-        };
-        // Whatever the owner says holds, also if they came to own the group in another way than this device knows.
+        let (old, roster) = (held.roster(), new.roster());
+        // Any roster of the present owner holds, also with givings that this device does not know.
         let named = old.givings.last().map(|giving| giving.list);
         if old.owner() == roster.signer() && self.is_device_of(old.owner(), new.device(), named) {
             return Successor::Valid;
@@ -228,9 +241,17 @@ impl Session {
                 return Successor::Invalid;
             }
         }
+        self.judge_signer(new, common)
+    }
+
+    /// Judges the givings of a roster from this place on, and whether a device of the owner by them has signed it.
+    fn judge_signer(&self, new: &SignedRoster, from: usize) -> Successor {
+        let (Some(server), roster) = (self.server.fingerprint(), new.roster()) else {
+            return Successor::Invalid;
+        };
         let (mut owner, mut named) = (&roster.founding.founder, None);
         for (place, giving) in roster.givings.iter().enumerate() {
-            if place >= common {
+            if place >= from {
                 if !giving.is_signed(&server, &new.group()) {
                     return Successor::Invalid;
                 }
@@ -270,20 +291,30 @@ impl Session {
                 && lists.any(|list| is_named(&list))
     }
 
-    /// Handles the first roster of a group: an invitation, or what another device of the account knows.
+    /// Handles a roster of an unknown group, or of one that the user has left: an invitation, or what another device of the
+    /// account knows.
     fn new_group(&mut self, from: &Username, own: &Username, roster: SignedRoster) {
+        let id = roster.group();
         let is_from_own = from == own;
         let listed = roster.roster().member(own).map(|member| member.is_invited);
-        let is_invitation = *from == *roster.roster().owner() && listed == Some(true);
-        let is_asked = |group: &&StoredGroup| group.membership == Membership::Invited;
-        let waiting = || self.groups.all().map(|(_, group)| group).filter(is_asked);
+        let is_signed = |server| {
+            let mut givings = roster.roster().givings.iter();
+            givings.all(|giving| giving.is_signed(&server, &id))
+        };
+        let is_invitation = *from == *roster.roster().owner()
+            && *from == *roster.roster().signer()
+            && listed == Some(true)
+            && self.server.fingerprint().is_some_and(is_signed);
+        let waiting =
+            || self.groups.all().map(|(_, group)| group).filter(|group| group.is_invited());
         let of_one = waiting().filter(|group| group.roster.roster().owner() == from).count();
         let has_room = waiting().count() < MAX_INVITATIONS && of_one < MAX_INVITATIONS_OF_ONE;
         let is_wanted = is_invitation && has_room || is_from_own && listed.is_some();
-        if !is_wanted || self.account.is_blocked(from) || !self.make_room() {
+        let is_kept = self.groups.get(&id).is_some();
+        if !is_wanted || self.account.is_blocked(from) || !is_kept && !self.make_room() {
             return;
         }
-        let (id, label) = (roster.group(), self.free_label(&roster.roster().founding.name));
+        let label = self.label_of(&id, &roster.roster().founding.name);
         let is_joined = is_from_own && listed == Some(false);
         let membership = if is_joined { Membership::Joined } else { Membership::Invited };
         let (owed, changes) = (BTreeSet::new(), Vec::new());
@@ -303,8 +334,7 @@ impl Session {
         if self.groups.groups.len() < MAX_KEPT {
             return true;
         }
-        let is_trace =
-            |group: &StoredGroup| group.membership == Membership::Left && group.wish.is_none();
+        let is_trace = |group: &StoredGroup| group.is_left() && group.wish.is_none();
         let trace = self.groups.all().find(|(_, group)| is_trace(group)).map(|(id, _)| *id);
         if let Some(id) = trace {
             self.groups.groups.remove(&id);
@@ -313,7 +343,16 @@ impl Session {
         trace.is_some()
     }
 
-    /// Returns the name by which this device calls a group: `team`, or `team-2` if another one is called so.
+    /// Returns the name by which this device calls a group: that by which it called the group before, unless another one is
+    /// called so by now, or a free one.
+    pub(super) fn label_of(&self, id: &GroupId, name: &GroupName) -> GroupName {
+        let is_taken =
+            |label: &GroupName| self.groups.called(label).is_some_and(|(other, _)| other != id);
+        let label = self.groups.get(id).map(|group| group.label.clone());
+        label.filter(|label| !is_taken(label)).unwrap_or_else(|| self.free_label(name))
+    }
+
+    /// Returns a name for another group: `team`, or `team-2` if one is called so.
     pub(super) fn free_label(&self, name: &GroupName) -> GroupName {
         let is_free = |label: &GroupName| self.groups.called(label).is_none();
         let numbered = |number: u32| {
@@ -325,10 +364,9 @@ impl Session {
         labels.by_ref().flatten().find(is_free).unwrap_or_else(|| name.clone())
     }
 
-    /// Tells the invitations that wait.
+    /// Emits a request for each undecided invitation.
     pub(in crate::session) fn tell_invitations(&mut self) {
-        let is_waiting = |group: &StoredGroup| group.membership == Membership::Invited;
-        let waiting = self.groups.all().filter(|(_, group)| is_waiting(group));
+        let waiting = self.groups.all().filter(|(_, group)| group.is_invited());
         for id in waiting.map(|(id, _)| *id).collect::<Vec<GroupId>>() {
             self.tell_invitation(&id);
         }

@@ -59,7 +59,7 @@ impl Session {
                 Some(group) if group.membership != Membership::Left => {
                     Some(ConversationId::Group(group.label.clone()))
                 }
-                // The user has left, and the other device did not know it yet, or has joined there.
+                // This device may not know the group yet. A copy for a group that was left is dropped.
                 _ => return self.ask_own_devices(&id, mail),
             },
             None => body.conversation.parse().ok().map(ConversationId::Person),

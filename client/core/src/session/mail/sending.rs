@@ -16,7 +16,7 @@ use super::posting::{Job, Letter};
 use crate::codes::FailureCode;
 use crate::conversation::{MessageState, Via};
 use crate::failure::Failure;
-use crate::mail::{Outgoing, OutgoingKey};
+use crate::mail::{Outgoing, OutgoingKey, StoredGroup};
 use crate::session::groups::{GroupLetter, hears_wishes};
 use crate::session::server::Expected;
 use crate::session::{Effect, Reply, Session};
@@ -129,21 +129,20 @@ impl Session {
             Letter::Message(id) => {
                 self.mail.outbox.get(&OutgoingKey { id: *id, to: who.clone() }).is_some()
             }
+            Letter::Group(..) if self.account.name() == Some(who) && !self.has_other_devices() => {
+                false
+            }
             // The user may wish something else by now, and the group may have another owner.
             Letter::Group(id, GroupLetter::Wish(wish @ (Wish::Join | Wish::Leave))) => {
                 self.groups.get(id).is_some_and(|group| {
                     group.wish == Some(*wish) && hears_wishes(group, &self.account) == who
                 })
             }
-            // This device may not know the group.
-            Letter::Group(_, GroupLetter::Wish(Wish::Roster))
-                if self.account.name() == Some(who) =>
-            {
-                true
+            // This device may ask the account's others about a group that it does not know.
+            Letter::Group(id, _) => {
+                let is_member = |group: &StoredGroup| group.roster.roster().member(who).is_some();
+                self.account.name() == Some(who) || self.groups.get(id).is_some_and(is_member)
             }
-            Letter::Group(id, _) => self.groups.get(id).is_some_and(|group| {
-                self.account.name() == Some(who) || group.roster.roster().member(who).is_some()
-            }),
             Letter::Receipt(_) | Letter::People(_) => true,
         }
     }
@@ -402,10 +401,13 @@ impl Session {
         for key in &keys {
             self.fail_message(key, &refused(FailureCode::NoSuchGroup));
         }
-        if let Letter::Group(id, GroupLetter::Roster(_) | GroupLetter::Wish(Wish::Roster)) =
-            &job.what
-        {
-            self.groups.forget_letters(id, &job.to);
+        match &job.what {
+            // A wish that is out of date is another one by now.
+            Letter::Group(id, letter @ GroupLetter::Wish(Wish::Join | Wish::Leave)) => {
+                self.group_told(id, *letter, &job.to);
+            }
+            Letter::Group(id, _) => self.groups.forget_letters(id, &job.to),
+            Letter::Message(_) | Letter::Receipt(_) | Letter::People(_) => {}
         }
         self.post_next();
     }

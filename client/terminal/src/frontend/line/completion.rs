@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::username::Username;
 
 use super::prompt_state::PromptState;
@@ -160,14 +161,17 @@ fn arguments(command: &Command, before: &[&str], start: &str, view: &View) -> Ve
     let flags: Vec<&Parameter> = typed().filter(|p| p.kind == ParameterKind::Flag).collect();
     let words = before.len() - flags.iter().filter(|flag| is_given(flag)).count();
     let place = typed().filter(|p| p.kind != ParameterKind::Flag).nth(words);
+    let groups = || view.groups.iter().map(GroupName::to_string);
     let values: Vec<String> = match place.map(|parameter| parameter.kind) {
-        Some(ParameterKind::User) => names(known_users(view).iter()),
-        Some(ParameterKind::Asker) => names(view.session.requests.iter()),
+        Some(ParameterKind::User) => names(known_users(view).iter()).collect(),
+        Some(ParameterKind::Recipient) => names(known_users(view).iter()).chain(groups()).collect(),
+        Some(ParameterKind::Asker) => names(view.session.requests.iter()).chain(groups()).collect(),
         Some(ParameterKind::Partner) => {
             let written = view.conversations.keys().filter_map(ConversationId::person);
             let known: BTreeSet<&Username> = view.session.chats.keys().chain(written).collect();
-            names(known.into_iter())
+            names(known.into_iter()).chain(groups()).collect()
         }
+        Some(ParameterKind::Group) => groups().collect(),
         Some(ParameterKind::Choice(words) | ParameterKind::Keyword(words)) => {
             words.iter().map(|word| (*word).into()).collect()
         }
@@ -183,8 +187,8 @@ fn arguments(command: &Command, before: &[&str], start: &str, view: &View) -> Ve
         .collect()
 }
 
-fn names<'a>(users: impl Iterator<Item = &'a Username>) -> Vec<String> {
-    users.map(Username::to_string).collect()
+fn names<'a>(users: impl Iterator<Item = &'a Username>) -> impl Iterator<Item = String> {
+    users.map(Username::to_string)
 }
 
 fn known_users(view: &View) -> BTreeSet<Username> {

@@ -175,8 +175,11 @@ fn new_owner_confirms_the_giving_and_outbids_the_former_one() {
     // Another device of bob's goes on without the giving, and those who believed it believe alice again.
     team.roster_from_bob(&signed(Roster { number: 8, ..team.with_carol() }, 2));
     assert_eq!((team.held().reference().number, *team.held().device()), (9, key(1)));
-    // Nobody else makes her skip numbers.
+    // Nobody else makes her skip numbers, not even with a giving that nobody has signed.
     team.roster_from_bob(&signed(Roster { number: 20, ..team.with_carol() }, 3));
+    let forged = Giving { device: key(2), ..team.giving(3, 4, member(&team.carol, false)) };
+    let forged = Roster { number: 20, givings: vec![forged], ..team.with_carol() };
+    team.roster_from_bob(&signed(forged, 3));
     assert_eq!(team.held().reference().number, 9);
 }
 

@@ -135,3 +135,32 @@ fn invitation_by_another_owner_takes_the_place_of_a_trace() {
     team.roster_from_bob(&back);
     assert_eq!((team.group().membership, team.held()), (Membership::Invited, back));
 }
+
+#[test]
+fn trace_outlives_invitations_for_which_there_is_no_room() {
+    let mut team = Team::new();
+    leave(&mut team);
+    let carols = Founding { founder: name("carol"), device: key(3), ..first(&team.carol).founding };
+    for nonce in 0..5 {
+        let founding = Founding { nonce, ..carols.clone() };
+        let members = vec![member(&team.carol, false), alice(&team.client)];
+        let roster = Roster { founding, number: 2, members, ..first(&team.carol) };
+        let body = roster_letter(&team.carol, 3, &signed(roster, 3));
+        team.gets(body);
+    }
+    let groups = team.client.disk.stored().groups;
+    let invited = groups.values().filter(|group| group.membership == Membership::Invited);
+    assert_eq!(invited.count(), 3, "so many of one person may wait");
+    // Carol claims that bob has given her the group.
+    let givings = vec![team.giving(3, 4, member(&team.carol, false))];
+    let again = Member { since: 6, ..alice(&team.client) };
+    let members = vec![member(&team.carol, false), again];
+    let forged = Roster { number: 6, givings, members, ..team.roster.roster().clone() };
+    let body = roster_letter(&team.carol, 3, &signed(forged, 3));
+    team.gets(body);
+    let old = team.roster.clone();
+    let body = roster_letter(&team.bob, 2, &old);
+    let effects = team.gets(body);
+    assert!(!told(&effects).iter().any(|event| matches!(event, Event::Request { .. })));
+    assert_eq!((team.group().membership, team.held()), (Membership::Left, team.roster.clone()));
+}
