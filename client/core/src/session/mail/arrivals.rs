@@ -32,6 +32,8 @@ pub(super) struct Arrivals {
     told: u64,
     /// The displayed messages that are not recorded yet.
     displayed: Vec<Arrival>,
+    /// What receipts have settled and is not recorded yet, with their deliveries.
+    settled: (Vec<MailChange>, Vec<Delivery>),
     record_due_ms: Option<u64>,
     /// The direct chats that ended in this run while front ends still displayed their messages.
     ended_chats: Vec<EndedChat>,
@@ -198,8 +200,19 @@ impl Arrivals {
         }
         let bytes: usize = self.displayed.iter().map(|arrival| arrival.bytes).sum();
         let delay_ms = if bytes >= RECORDED_AT_ONCE_BYTES { 0 } else { RECORD_DELAY_MS };
-        let due_ms = now_ms + delay_ms;
+        self.record_by(now_ms + delay_ms);
+    }
+
+    fn record_by(&mut self, due_ms: u64) {
         self.record_due_ms = Some(self.record_due_ms.map_or(due_ms, |due| due.min(due_ms)));
+    }
+
+    /// Lets the changes by a receipt be recorded, with those of others that come at the same time: all members of a group
+    /// confirm a message.
+    pub(super) fn settle(&mut self, changes: Vec<MailChange>, delivery: Delivery, now_ms: u64) {
+        self.settled.0.extend(changes);
+        self.settled.1.push(delivery);
+        self.record_by(now_ms + RECORD_DELAY_MS);
     }
 
     /// Returns the time at which displayed messages are recorded.
@@ -209,7 +222,7 @@ impl Arrivals {
 
     /// Returns true if no envelope is being handled.
     pub(super) fn is_idle(&self) -> bool {
-        self.displaying.is_empty() && self.displayed.is_empty()
+        self.displaying.is_empty() && self.displayed.is_empty() && self.settled.1.is_empty()
     }
 
     /// Returns true if front ends still display messages of a chat that has ended.
@@ -223,7 +236,8 @@ impl Arrivals {
         self.record_due_ms = None;
         let displayed = std::mem::take(&mut self.displayed);
         let mut streams = BTreeSet::new();
-        let (mut changes, mut owed, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut changes, mut deliveries) = std::mem::take(&mut self.settled);
+        let mut owed = Vec::new();
         for arrival in displayed {
             let Arrival { stream, number, id, .. } = arrival;
             changes.extend(self.take(&stream, number));

@@ -14,62 +14,65 @@ use crate::mail::{MailChange, OutgoingKey, Stage};
 use crate::session::Session;
 
 impl Session {
-    /// Handles what became of the envelope for one recipient.
+    /// Handles what became of the envelope for one recipient. Returns the changes to record.
     pub(super) fn recipient_posted(
         &mut self,
         what: &Letter,
         who: &Username,
         outcome: Option<(Outcome, u64)>,
-    ) {
-        match outcome {
-            None => self.recipient_waits(what, who, &Failure::NotUnderstood),
+    ) -> Vec<MailChange> {
+        let why = match outcome {
             Some((Outcome::Pushed, until_ms)) => {
-                self.recipient_done(what, who, (MessageState::Sent, Stage::Sent { until_ms }));
+                let state = (MessageState::Sent, Stage::Sent { until_ms });
+                return self.recipient_done(what, who, state);
             }
             Some((Outcome::Kept, until_ms)) => {
-                self.recipient_done(what, who, (MessageState::Kept, Stage::Kept { until_ms }));
+                let state = (MessageState::Kept, Stage::Kept { until_ms });
+                return self.recipient_done(what, who, state);
             }
             Some((Outcome::UnknownUser, _)) => {
                 self.recipient_fails(what, who, &refused(FailureCode::UnknownUser));
+                return Vec::new();
             }
-            Some((Outcome::NoDevice | Outcome::Missing, _)) => {
-                self.recipient_waits(what, who, &refused(FailureCode::NoDevice));
-            }
-            Some((Outcome::MailboxFull, _)) => {
-                self.recipient_waits(what, who, &refused(FailureCode::MailboxFull));
-            }
-        }
+            None => Failure::NotUnderstood,
+            Some((Outcome::NoDevice | Outcome::Missing, _)) => refused(FailureCode::NoDevice),
+            Some((Outcome::MailboxFull, _)) => refused(FailureCode::MailboxFull),
+        };
+        self.recipient_waits(what, who, &why);
+        Vec::new()
     }
 
-    /// Notes that the server has the envelope for a recipient.
+    /// Notes that the server has the envelope for a recipient. Returns the changes to record.
     fn recipient_done(
         &mut self,
         what: &Letter,
         who: &Username,
         (state, stage): (MessageState, Stage),
-    ) {
+    ) -> Vec<MailChange> {
         self.mail.posting.succeeded(who);
         match what {
             Letter::Message(id) => {
                 let key = OutgoingKey { id: *id, to: who.clone() };
                 if let Some(via) = self.mail.posting.finished(&key) {
-                    let changes = self.delivered(&key.to, &[key.id], via);
-                    self.commit(changes, After::Nothing);
-                } else if let Some(message) = self.mail.outbox.take(&key, stage) {
+                    return self.delivered(&key.to, &[key.id], via);
+                }
+                if let Some(message) = self.mail.outbox.take(&key, stage) {
                     self.tell_state(&message, state, Via::Server, None);
                     if let Some(request) = self.mail.outbox.take_request(&key.id) {
                         self.cx.answer(request, reply(&message, state, Via::Server));
                     }
                     let forgotten = self.mail.outbox.forget_oldest();
-                    let changes = std::iter::once(MailChange::Outgoing(message))
-                        .chain(forgotten.into_iter().map(MailChange::Settled));
-                    self.commit(changes.collect(), After::Nothing);
+                    let forgotten = forgotten.into_iter().map(MailChange::Settled);
+                    return std::iter::once(MailChange::Outgoing(message))
+                        .chain(forgotten)
+                        .collect();
                 }
             }
             Letter::Receipt(ids) => self.receipt_done(who, ids.clone()),
             Letter::People(names) => self.people_told(names.clone()),
             Letter::Group(id, letter) => self.group_told(id, *letter, std::slice::from_ref(who)),
         }
+        Vec::new()
     }
 
     pub(super) fn receipt_done(&mut self, to: &Username, ids: Vec<MessageId>) {

@@ -101,11 +101,14 @@ impl Session {
         }
         match body.content.clone() {
             Content::Receipt(ids) => {
-                if self.is_trusted_device(&body.sender, &body.device) {
-                    let settled = self.delivered(&body.sender, &ids, Via::Server);
-                    self.commit_and_acknowledge(settled, vec![mail.delivery]);
-                } else {
-                    self.acknowledge(vec![mail.delivery]);
+                let is_trusted = self.is_trusted_device(&body.sender, &body.device);
+                let settled = match is_trusted {
+                    true => self.delivered(&body.sender, &ids, Via::Server),
+                    false => Vec::new(),
+                };
+                match settled.is_empty() {
+                    true => self.acknowledge(vec![mail.delivery]),
+                    false => self.mail.arrivals.settle(settled, mail.delivery, self.cx.now_ms()),
                 }
             }
             Content::Text(text) => self.text_arrived(mail, &body, text),

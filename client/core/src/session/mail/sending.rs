@@ -12,6 +12,7 @@ use letschat_protocol::username::Username;
 
 use super::Mail;
 use super::bodies::{envelope_id, letter_body, message_body, people_body, receipt_body};
+use super::commits::After;
 use super::posting::{Job, Letter};
 use crate::codes::FailureCode;
 use crate::conversation::{MessageState, Via};
@@ -323,6 +324,7 @@ impl Session {
         let items: Vec<Posted> = items.iter().filter_map(|line| Posted::parse(line)).collect();
         let until_ms = reply.field(0);
         let mut missed = Vec::new();
+        let mut changes = Vec::new();
         for who in std::mem::take(&mut job.to) {
             let of_one = items.iter().filter(|item| item.recipient == who);
             let (missing, outcomes): (Vec<&Posted>, Vec<&Posted>) =
@@ -337,7 +339,10 @@ impl Session {
                 continue;
             }
             let best = outcomes.iter().map(|item| item.outcome).min();
-            self.recipient_posted(&job.what, &who, best.zip(until_ms));
+            changes.extend(self.recipient_posted(&job.what, &who, best.zip(until_ms)));
+        }
+        if !changes.is_empty() {
+            self.commit(changes, After::Nothing);
         }
         match missed.is_empty() {
             true => self.post_next(),
