@@ -9,14 +9,15 @@
 --   end            the last step is done
 
 chat.on("message", function(message)
-    print(message.from .. ": " .. message.text)
+    local group = if string.sub(message.conversation, 1, 1) == "#" then message.conversation .. " " else ""
+    print(group .. message.from .. ": " .. message.text)
 end)
 chat.on("broadcast", function(broadcast)
     if not broadcast.own then
         print(broadcast.from .. " to all: " .. broadcast.text)
     end
 end)
-for _, event in { "disconnected", "retrying" } do
+for _, event in { "disconnected", "retrying", "group_changed" } do
     chat.on(event, function(told)
         print(told.message)
     end)

@@ -6,6 +6,7 @@
 //! * [`baselines`] – the baselines of the ratios
 //! * [`load`] – many clients on one thread
 //! * [`people`], [`sides`] – two clients of the library, each on its own core
+//! * [`json_client`] – a client that is a program of its own
 //! * [`letters`] – envelopes that are sealed before the clock runs
 //! * [`server`], [`under_load`], [`accounts`] – the measured server, its clients, and their accounts
 //! * [`process`], [`machine`], [`statistics`] – clocks, memory, summaries
@@ -17,6 +18,7 @@
 mod accounts;
 mod baselines;
 mod figures;
+mod json_client;
 mod letters;
 mod load;
 mod machine;

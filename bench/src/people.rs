@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Sender, bounded};
 use async_io::{Timer, block_on};
@@ -54,12 +54,22 @@ impl Person {
         data: &Path,
         act: impl AsyncFnOnce(&Person) -> BenchResult<T>,
     ) -> BenchResult<T> {
-        let config = config(server, data.to_owned())?;
-        let client = Client::start(config)?;
         block_on(async {
-            let events = client.subscribe().await?.events;
-            act(&Person { client, events }).await
+            let person = Person::begin(server, data).await?;
+            act(&person).await
         })
+    }
+
+    /// Starts a client that has the keys in this folder and no link yet.
+    pub(crate) async fn begin(server: &ServerProcess, data: &Path) -> BenchResult<Person> {
+        let client = Client::start(config(server, data.to_owned())?)?;
+        let events = client.subscribe().await?.events;
+        Ok(Person { client, events })
+    }
+
+    /// Returns the events, for a front end that is their only reader.
+    pub(crate) fn events(&self) -> Events {
+        self.events.clone()
     }
 
     /// Logs in, by key if there is no password.
@@ -85,6 +95,18 @@ impl Person {
         // The client publishes it at once, and the server answers in order.
         self.asks(Request::List).await?;
         Ok(())
+    }
+
+    /// Waits until the server has the device list of a client that has just logged in, which begins one.
+    pub(crate) async fn has_device_list(&self) -> BenchResult<()> {
+        loop {
+            let reply = self.asks(Request::Devices).await?;
+            if let Reply::Devices { devices, .. } = reply
+                && devices.iter().any(|device| device.this)
+            {
+                return Ok(());
+            }
+        }
     }
 
     /// Sends a message in an envelope to somebody online.
@@ -212,9 +234,17 @@ pub(crate) fn as_friends<A: Send, B: Send>(
 
 /// Fails if something takes too long, so that a fault of one side does not keep the other waiting.
 pub(crate) async fn in_time<T>(what: impl Future<Output = BenchResult<T>>) -> BenchResult<T> {
+    by(Instant::now() + PATIENCE, what).await
+}
+
+/// Fails if something is not done by then.
+pub(crate) async fn by<T>(
+    until: Instant,
+    what: impl Future<Output = BenchResult<T>>,
+) -> BenchResult<T> {
     let too_late = async {
-        Timer::after(PATIENCE).await;
-        Err(Failed("somebody waited in vain for a message".into()).into())
+        Timer::at(until).await;
+        Err(Failed("somebody waited in vain for a message or an answer".into()).into())
     };
     future::or(what, too_late).await
 }

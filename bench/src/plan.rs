@@ -48,6 +48,21 @@ pub(crate) struct Plan {
     pub(crate) starts: usize,
     /// The clients of a class.
     pub(crate) class: usize,
+    /// The sizes of a group.
+    pub(crate) group: GroupSizes,
+}
+
+/// The sizes of a group and of its conversation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupSizes {
+    /// The members, with the founder.
+    pub(crate) members: usize,
+    /// Messages whose way to the last member is timed.
+    pub(crate) messages: usize,
+    /// Members who go away. At least one other member stays with the founder.
+    pub(crate) away: usize,
+    /// Messages that are said meanwhile.
+    pub(crate) kept: usize,
 }
 
 impl Plan {
@@ -73,6 +88,7 @@ impl Plan {
             kept: 200,
             starts: 20,
             class: 50,
+            group: GroupSizes { members: 50, messages: 40, away: 10, kept: 100 },
         }
     }
 
@@ -98,6 +114,7 @@ impl Plan {
             kept: 200,
             starts: 5,
             class: 50,
+            group: GroupSizes { members: 8, messages: 10, away: 4, kept: 20 },
         }
     }
 
@@ -123,6 +140,7 @@ impl Plan {
             kept: 3,
             starts: 1,
             class: 4,
+            group: GroupSizes { members: 4, messages: 2, away: 2, kept: 5 },
         }
     }
 

@@ -1,4 +1,4 @@
--- Alice's part of the demo: she arrives first, and gives the cues.
+-- Alice's part of the demo: she arrives first, gives the cues, and founds a group.
 
 local play = require("tests/play")
 local story = require("demo/story")
@@ -81,5 +81,26 @@ return {
         play.sees(chat, "message_state", { conversation = "carol", state = "delivered" })
     end },
     { "reads Carol's answer", story.is_told, "carol", "Gladly!" },
+    { "founds #team, and lets Bob and Carol in", function()
+        chat.group("create", "team")
+        for _, name in { "bob", "carol" } do
+            chat.group("invite", "team", name)
+            play.sees(chat, "group_changed", { change = "joined", who = name })
+        end
+    end },
+    { "talks in #team with Bob and Carol", story.talks_in_the_group },
+    { "sees Bob leave, and writes in #team", function()
+        story.sees_the_end_of("bob")
+        local sent = chat.send("#team", "Soup at noon, then")
+        play.sees(chat, "message_state", { id = sent.message_id, to = "bob", state = "kept" })
+    end },
+    { "hears that Bob comes along", story.is_told_in_the_group, "bob", "I will be there" },
+    { "removes Bob, and talks on with Carol", function()
+        chat.group("remove", "team", "bob")
+        play.sees(chat, "group_changed", { change = "removed", who = "bob", by = "alice" })
+        chat.send("#team", "Bob's birthday is on Friday")
+        story.is_told_in_the_group("carol", "I bake a cake")
+    end },
+    { "writes to Bob alone", chat.send, "bob", "See you on Friday!" },
     { "leaves", story.leaves },
 }

@@ -1,4 +1,4 @@
--- Bob's part of the demo: he talks with Alice, also while there is no server, and writes to her from his laptop.
+-- Bob's part of the demo: he talks with Alice, also without a server, writes from his laptop, and is in a group.
 
 local play = require("tests/play")
 local story = require("demo/story")
@@ -60,6 +60,19 @@ return {
         print("from " .. copy.device .. ": " .. copy.text)
         play.sees(laptop, "message_state", { id = sent.message_id, state = "delivered" })
         laptop.quit()
+    end },
+    { "is invited to #team, and joins", story.joins_the_group },
+    { "talks in #team with Alice and Carol", story.talks_in_the_group },
+    { "leaves for a while", story.leaves_for_a_while },
+    { "is back, and reads what was said meanwhile", function()
+        chat.login("bob")
+        story.is_told_in_the_group("alice", "Soup at noon, then")
+        chat.send("#team", "I will be there")
+    end },
+    { "sees nothing of what the others say after his removal", function()
+        -- Alice writes to him alone when they have said it.
+        story.is_told("alice", "See you on Friday!")
+        play.sees_nothing(chat, "message", { conversation = "#team" }, 0.3)
     end },
     { "leaves", story.leaves },
 }

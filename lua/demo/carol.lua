@@ -1,9 +1,7 @@
--- Carol's part of the demo: she arrives late, is denied, and is penalised for a wrong request.
+-- Carol's part of the demo: she arrives late, is denied, is penalised for a wrong request, and joins a group.
 
 local play = require("tests/play")
 local story = require("demo/story")
-
-local AWAY = 5 -- seconds, in which Alice writes
 
 return {
     { "signs up and logs in", function()
@@ -31,10 +29,7 @@ return {
         play.expect(mine.username == "carol", "carol to be logged in")
         chat.broadcast("Sorry about that")
     end },
-    { "leaves for a while", function()
-        chat.leave()
-        chat.sleep(AWAY)
-    end },
+    { "leaves for a while", story.leaves_for_a_while },
     { "is back, and approves who has written to her meanwhile", function()
         chat.login("carol")
         local request = play.sees(chat, "request", { kind = "message" })
@@ -45,6 +40,15 @@ return {
     { "answers her", function()
         local sent = chat.send("alice", "Gladly!")
         play.expect(sent.state == "sent", "an answer that is on its way, not " .. sent.state)
+    end },
+    { "is invited to #team, and joins", story.joins_the_group },
+    { "talks in #team with Alice and Bob", story.talks_in_the_group },
+    { "hears what Alice says while Bob is away", story.is_told_in_the_group, "alice", "Soup at noon, then" },
+    { "hears that Bob comes along", story.is_told_in_the_group, "bob", "I will be there" },
+    { "sees Alice remove Bob, and talks on with her", function()
+        play.sees(chat, "group_changed", { change = "removed", who = "bob", by = "alice" })
+        story.is_told_in_the_group("alice", "Bob's birthday is on Friday")
+        chat.send("#team", "I bake a cake")
     end },
     { "sees Alice leave, who has read it by then", story.sees_the_end_of, "alice" },
     { "leaves", story.leaves },

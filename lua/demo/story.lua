@@ -2,6 +2,15 @@
 
 local play = require("tests/play")
 
+local AWAY = 5 -- seconds, in which somebody writes
+
+-- The lines that the three say in #team, in this order.
+local TALK = {
+    { by = "alice", text = "Where do we eat tomorrow?" },
+    { by = "bob", text = "Ramen again?" },
+    { by = "carol", text = "Soup!" },
+}
+
 local story = {}
 
 -- Waits for a broadcast.
@@ -13,6 +22,34 @@ end
 function story.is_told(by, text)
     local message = play.sees(chat, "message", { from = by })
     play.expect(message.text == text, text .. ", not", message.text)
+end
+
+-- Waits for the next message in #team, which must be this one.
+function story.is_told_in_the_group(by, text)
+    local message = play.sees(chat, "message", { conversation = "#team" })
+    local is_this = message.from == by and message.text == text
+    play.expect(is_this, by .. ": " .. text .. ", not", message.from .. ": " .. message.text)
+end
+
+function story.talks_in_the_group()
+    local own = chat.status().username
+    for _, line in TALK do
+        if line.by == own then
+            chat.send("#team", line.text)
+        else
+            story.is_told_in_the_group(line.by, line.text)
+        end
+    end
+end
+
+-- Accepts Alice's invitation, and waits until all three have joined.
+function story.joins_the_group()
+    local request = play.sees(chat, "request", { kind = "group" })
+    print(request.from .. " invites to " .. request.group)
+    play.expect(request.from == "alice" and request.group == "#team", "alice's invitation to #team")
+    chat.approve("#team")
+    -- Carol is invited last.
+    play.sees(chat, "group_changed", { change = "joined", who = "carol" })
 end
 
 -- Compares the safety number with the other user's. People read it to each other on the telephone; here it goes
@@ -46,6 +83,11 @@ function story.sees_the_end_of(name)
         end
         return true
     end, "the end of " .. name .. "'s session")
+end
+
+function story.leaves_for_a_while()
+    chat.leave()
+    chat.sleep(AWAY)
 end
 
 function story.leaves()

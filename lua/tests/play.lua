@@ -39,7 +39,7 @@ end
 function play.sees_nothing(actor, event, fields, seconds)
     local seen = actor.wait(event, fields, { timeout = seconds })
     if seen then
-        error(actor.name .. " saw " .. event, 2)
+        error((actor.name or "the client") .. " saw " .. event, 2)
     end
 end
 

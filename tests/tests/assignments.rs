@@ -1,4 +1,4 @@
-//! docs/ASSIGNMENTS.md, checked against the programs: commands, the CSV file, pictures.
+//! docs/ASSIGNMENTS.md, checked against the programs: commands, the CSV file, the relayed chat, pictures.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::fs;
@@ -8,8 +8,10 @@ use std::process::Command;
 use clap::Parser as _;
 use letschat::config::Options;
 use letschat_commands::command::parse_line;
+use letschat_tests::person::Person;
 use letschat_tests::programs::program;
 use letschat_tests::project::root;
+use letschat_tests::server::TestServer;
 
 const DOCUMENT: &str = include_str!("../../docs/ASSIGNMENTS.md");
 
@@ -66,6 +68,37 @@ fn csv_file_of_the_document_is_imported() {
     assert!(DOCUMENT.contains(&format!("(`{}`)", said.trim_end())), "{said}");
     account("export", &copy);
     assert!(fs::read_to_string(copy).unwrap().starts_with("username,password_hash\r\nalice,"));
+}
+
+/// Plays the table of the relayed chat. A row is `| NAME: typed | shown at NAME and NAME |`, both texts in backquotes.
+#[test]
+fn relayed_chat_goes_as_the_document_tells() {
+    const PEOPLE: [&str; 3] = ["Alice", "Bob", "Carol"];
+    let server = TestServer::start(&[]);
+    let people = PEOPLE.map(|name| Person::join(&server, &name.to_lowercase()));
+    let named = |text: &str| -> Vec<&Person> {
+        let all = PEOPLE.iter().zip(&people);
+        all.filter(|(name, _)| text.contains(**name)).map(|(_, person)| person).collect()
+    };
+    let section = DOCUMENT.split("## The relayed online chat").nth(1).unwrap();
+    let rows = section.lines().skip_while(|line| !line.starts_with("| who types |")).skip(2);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 14, "{rows:?}");
+    for row in rows {
+        let parts: Vec<&str> = row.split('`').collect();
+        let [who, typed, _, shown, viewers] = parts[..] else { panic!("{row}") };
+        let (typists, viewers) = (named(who), named(viewers));
+        assert!(typists.len() == 1 && !viewers.is_empty(), "{row}");
+        typists[0].types(typed);
+        for viewer in viewers {
+            viewer.sees(shown);
+        }
+    }
+    // The server's terminal, with envelopes of any size.
+    let line = "alice -> bob, 1 envelope, ";
+    assert!(section.contains(&format!("`{line}")));
+    server.wait_log(line);
+    server.wait_log(" bytes, pushed");
 }
 
 #[test]

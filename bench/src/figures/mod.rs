@@ -8,6 +8,7 @@ pub(crate) mod class;
 pub(crate) mod client_start;
 pub(crate) mod coming_back;
 pub(crate) mod envelopes;
+pub(crate) mod group;
 pub(crate) mod idle;
 pub(crate) mod kept_mail;
 pub(crate) mod memory;
@@ -44,6 +45,8 @@ pub(crate) enum Figure {
     KeptMail,
     /// A message to all other clients of a class without its server.
     Class,
+    /// A message in a group, its author's CPU, and the return of members who were away.
+    Group,
     /// From the start of the client to its prompt, and its memory there.
     ClientStart,
     /// A server that has nothing to do but to keep its clients.
