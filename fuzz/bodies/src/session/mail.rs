@@ -139,7 +139,7 @@ impl World<'_> {
     pub(super) fn group_request(&mut self) -> Request {
         let who = self.name();
         let (name, text) = ("#team".to_owned(), self.choices.text(20));
-        let action = match self.choices.below(9) {
+        let action = match self.choices.below(10) {
             0 => return Request::Approve(Some(name)),
             1 => return Request::Deny(Some(name)),
             2 => return Request::Send { to: name, text },
@@ -148,6 +148,7 @@ impl World<'_> {
             5 => GroupAction::Invite(who),
             6 => GroupAction::Remove(who),
             7 => GroupAction::Give(who),
+            8 => GroupAction::Members,
             _ => GroupAction::Leave,
         };
         Request::Group { action, name }

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod leaving;
+mod letters;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,8 @@ struct Team {
     /// Further people, each with three devices.
     crowd: Vec<Chain>,
     mail: u64,
+    /// The number of deliveries that were acknowledged.
+    acknowledged: u64,
 }
 
 /// Returns the seeds of the devices of somebody in the crowd.
@@ -88,7 +91,8 @@ impl Team {
         let mut joined = Roster { number: 3, ..invited.roster().clone() };
         joined.members[1].is_invited = false;
         let roster = signed(joined, 2);
-        let mut team = Team { client, bob, carol, roster, crowd: Vec::new(), mail: 1 };
+        let mut team =
+            Team { client, bob, carol, roster, crowd: Vec::new(), mail: 1, acknowledged: 0 };
         team.settle(effects);
         let (_, effects) = team.client.ask(Request::Approve(Some("#team".into())));
         team.settle(effects);
@@ -132,7 +136,12 @@ impl Team {
                     let items = all.map(|(who, seed)| format!("{who} {} pushed", key(seed)));
                     Some(ServerReply::long(Code::Ok, items, "1 2".into()))
                 }
-                Effect::SendServer(_) => Some(ServerReply::new(Code::Ok, "1")),
+                Effect::SendServer(request) => {
+                    if let ServerRequest::Acknowledge { numbers } = request {
+                        self.acknowledged += numbers.len() as u64;
+                    }
+                    Some(ServerReply::new(Code::Ok, "1"))
+                }
                 _ => None,
             };
             done += 1;

@@ -4,15 +4,15 @@ use super::*;
 use crate::session::tests::devices::own::with_two;
 
 /// A group of alice's, who has another device. Bob and carol are known to both.
-struct Owned {
-    client: TestSession,
+pub(super) struct Owned {
+    pub(super) client: TestSession,
     own: Chain,
-    created: SignedRoster,
+    pub(super) created: SignedRoster,
     mail: u64,
 }
 
 impl Owned {
-    fn new() -> Owned {
+    pub(super) fn new() -> Owned {
         let (mut client, own) = with_two();
         client.ask(Request::Group { action: GroupAction::Create, name: "team".into() });
         client.server(Code::Ok, "active");
@@ -30,21 +30,26 @@ impl Owned {
         while answer(&self.client.replied(Chain::begin(who, seed).after(0)), id).is_none() {}
     }
 
-    fn held(&self) -> SignedRoster {
+    pub(super) fn held(&self) -> SignedRoster {
         self.client.disk.stored().groups[&self.created.group()].roster.clone()
     }
 
-    fn members(&self) -> Vec<String> {
+    pub(super) fn members(&self) -> Vec<String> {
         self.held().roster().members.iter().map(|member| member.name.to_string()).collect()
     }
 
+    /// Delivers a body.
+    pub(super) fn gets(&mut self, body: Body) {
+        self.mail += 1;
+        self.client.mail_from(self.mail, body);
+    }
+
     /// Delivers a roster that the other device has signed.
-    fn other_signs(&mut self, roster: Roster) -> SignedRoster {
+    pub(super) fn other_signs(&mut self, roster: Roster) -> SignedRoster {
         let signed = signed(roster, 9);
         let mut body = letter(&self.own, 9, Content::Roster(signed.to_bytes()));
         body.list = self.own.list.reference();
-        self.mail += 1;
-        self.client.mail_from(self.mail, body);
+        self.gets(body);
         signed
     }
 
