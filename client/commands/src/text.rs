@@ -104,6 +104,9 @@ fn noticed(notice: &Notice) -> String {
         }
         Notice::ServerSays(text) => format!("Server: {text}"),
         Notice::AlreadyLoggedIn(own) => format!("You are logged in as {own} already."),
+        Notice::GroupChangeLost(group, who) => format!(
+            "{group}: another of your devices was first, and what you decided about {who} can't be done any more."
+        ),
         Notice::Ringing(who) => format!("{who} is being asked; `/cancel` withdraws it."),
         Notice::ChatOpen(who) => format!("The chat with {who} is open already."),
         Notice::CurrentChat(who) => format!("What you type goes to {who} now."),

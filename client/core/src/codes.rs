@@ -298,6 +298,8 @@ words! {
     DeviceListInvalid = "device_list_invalid",
     /// The server shows an older device list than it did.
     DeviceListOld = "device_list_old",
+    /// A change of a group was lost to one by another device.
+    GroupChangeLost = "group_change_lost",
     /// The server withholds a device list.
     DeviceListWithheld = "device_list_withheld",
     /// The server shows different device lists to different people.

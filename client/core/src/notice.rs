@@ -2,6 +2,7 @@
 
 use letschat_protocol::devices::{Device, DeviceCode, DeviceName};
 use letschat_protocol::envelope::OpenError;
+use letschat_protocol::groups::GroupName;
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
@@ -51,6 +52,8 @@ pub enum Notice {
     DeviceListInvalid(Username),
     /// The server's device list of this person is older than the known one.
     DeviceListOld(Username),
+    /// Another device of the owner was first, and this one's change about a person can't be made any more.
+    GroupChangeLost(GroupName, Username),
     /// The server does not show the device list that this person's device has.
     DeviceListWithheld(Username),
     /// This person's device has another device list of the same number.
@@ -81,6 +84,7 @@ impl Notice {
             Notice::DeviceConsentInvalid => NoticeCode::DeviceConsentInvalid,
             Notice::DeviceListInvalid(_) => NoticeCode::DeviceListInvalid,
             Notice::DeviceListOld(_) => NoticeCode::DeviceListOld,
+            Notice::GroupChangeLost(..) => NoticeCode::GroupChangeLost,
             Notice::DeviceListWithheld(_) => NoticeCode::DeviceListWithheld,
             Notice::DeviceListsDiffer(_) => NoticeCode::DeviceListsDiffer,
         }

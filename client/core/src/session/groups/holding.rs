@@ -6,7 +6,9 @@ use letschat_protocol::username::Username;
 
 use super::hears_wishes;
 use crate::event::{Event, GroupChange};
+use crate::failure::Failure;
 use crate::mail::{ChangeKind, MailChange, Membership};
+use crate::notice::Notice;
 use crate::session::Session;
 
 impl Session {
@@ -233,17 +235,29 @@ impl Session {
         let (Some(own), Some(group)) = (self.account.key(), self.groups.groups.get_mut(id)) else {
             return;
         };
-        if Some(group.roster.roster().signer()) != self.account.name() {
-            // Another owner has taken over. What this one did is theirs to keep or to undo.
-            group.changes.clear();
-            return;
-        }
         let seen = group.roster.roster().version_of(&own);
         let (lost, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut group.changes).into_iter().partition(|one| one.number > seen);
+        let label = group.label.clone();
+        let is_decided = |kind| !matches!(kind, ChangeKind::Join | ChangeKind::Leave);
+        if Some(group.roster.roster().signer()) != self.account.name() {
+            // Another owner has taken over. What this one did is theirs to keep or to undo.
+            if let Some(last) = lost.into_iter().rev().find(|one| is_decided(one.kind)) {
+                self.cx.notify(Notice::GroupChangeLost(label, last.who));
+            }
+            return;
+        }
         group.changes = kept;
         for change in lost {
-            self.issue_roster(id, Some(change), 0).ok();
+            let (kind, who) = (change.kind, change.who.clone());
+            match self.issue_roster(id, Some(change), 0) {
+                // The other device has done the same.
+                Ok(()) | Err(Failure::NotAMember { .. } | Failure::MemberAlready { .. }) => {}
+                Err(_) if is_decided(kind) => {
+                    self.cx.notify(Notice::GroupChangeLost(label.clone(), who));
+                }
+                Err(_) => {}
+            }
         }
     }
 

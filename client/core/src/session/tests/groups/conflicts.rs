@@ -112,6 +112,24 @@ fn change_that_was_undone_on_purpose_is_not_repeated() {
 }
 
 #[test]
+fn change_that_can_not_be_made_any_more_is_told() {
+    let mut owned = Owned::new();
+    let mut roster = Roster { number: 3, ..owned.created.roster().clone() };
+    let bob = Chain::begin("bob", 2);
+    roster.members.push(member(&bob, false));
+    // The other device has given the group away.
+    let place = (&owned.created.group(), 3);
+    let to = (name("bob"), bob.list.reference());
+    roster.givings = vec![Giving::sign(&identity(9), &server_key(), place, to)];
+    let given = signed(roster, 9);
+    let mut body = letter(&owned.own, 9, Content::Roster(given.to_bytes()));
+    body.list = owned.own.list.reference();
+    let effects = owned.client.mail_from(1, body);
+    assert_eq!(owned.held(), given);
+    assert_eq!(notices(&effects), [NoticeCode::GroupChangeLost]);
+}
+
+#[test]
 fn former_owner_who_is_removed_takes_no_group_back() {
     let mut team = Team::new();
     let givings = vec![team.giving(2, 4, member(&team.carol, false))];
