@@ -229,7 +229,7 @@ pub fn failure(failure: &Failure) -> String {
         Failure::Ended => "The client has ended.",
 
         Failure::Nobody { among, named } => return nobody(*among, *named),
-        Failure::WhichOne(names) => return format!("Which one? {}", joined(names)),
+        Failure::WhichOne(names) => return format!("Which one? {}", names.join(", ")),
         Failure::NothingToCancel => "There is nothing to cancel.",
         Failure::WhomToCall => "Say whom: a username, an address, or an address with a port.",
         Failure::WhomToBlock => "Say whom by username; an address can be somebody else's tomorrow.",

@@ -77,7 +77,7 @@ pub enum Failure {
     /// given, and `among` is the group of possible users.
     Nobody { among: Among, named: bool },
     /// The command could mean several people.
-    WhichOne(Vec<Username>),
+    WhichOne(Vec<String>),
     /// There is nothing to cancel.
     NothingToCancel,
     /// The words name neither a user nor an address.

@@ -7,7 +7,7 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use crate::conversation::{ConversationId, MessageState, Via};
-use crate::event::{Event, KeyState, RequestKind};
+use crate::event::{Event, GroupChange, KeyState, RequestKind};
 use crate::session::{Phase, Typing};
 
 /// The most names that are kept. A list of active clients may be far longer.
@@ -33,6 +33,8 @@ pub struct View {
     pub requests: BTreeMap<Username, OpenRequest>,
     /// The groups that were heard of, as this device calls them.
     pub groups: BTreeSet<GroupName>,
+    /// The groups to which the user is invited.
+    pub invitations: BTreeSet<GroupName>,
     /// The conversations of the account that was open last.
     pub conversations: BTreeMap<ConversationId, Conversation>,
     /// The account that the groups and the conversations belong to.
@@ -140,8 +142,16 @@ impl View {
             }
             Event::Joined { usernames, .. } => self.add(usernames),
             Event::Left { usernames, .. } => self.people.retain(|who| !usernames.contains(who)),
-            Event::Request { group: Some(group), .. } | Event::GroupChanged { group, .. } => {
-                self.groups.insert(group.clone());
+            Event::Request { group: Some(group), .. } => {
+                self.invitations.insert(group.clone());
+            }
+            Event::GroupChanged { group, change, who, members, .. } => {
+                self.invitations.remove(group);
+                match *change == GroupChange::Left && self.account.as_ref() == Some(who) {
+                    true => drop(self.groups.remove(group)),
+                    false => drop(self.groups.insert(group.clone())),
+                }
+                self.add(members);
             }
             Event::Request { from, kind, address, fingerprint, key, time_ms, .. } => {
                 let (address, fingerprint) = (address.clone(), fingerprint.clone());
@@ -176,6 +186,7 @@ impl View {
             self.account.clone_from(&session.username);
             self.conversations.clear();
             self.groups.clear();
+            self.invitations.clear();
         }
         if let Some(current) = session.typing.conversation()
             && let Some(current) = self.conversations.get_mut(&current)

@@ -146,9 +146,8 @@ fn minutes_of_a_group_are_kept_on_request() {
     let mut bot = Script::bot(&server, "minutes", &[], &[]);
     bot.process.wait_line("word of minutes", |line| line == "minutes is here");
     let mut alice = TestClient::join(&server, "alice");
-    let group = |action: &str| json!({"action": action, "name": "team", "who": "minutes"});
-    alice.ok("group", group("create"));
-    alice.ok("group", group("invite"));
+    alice.ok("group", json!({"action": "create", "name": "team"}));
+    alice.ok("group", json!({"action": "invite", "name": "team", "who": "minutes"}));
     alice.wait_event_with("group_changed", "change", "joined");
     let mut say = |text: &str| drop(alice.ok("send", json!({"to": "#team", "text": text})));
     say("before");

@@ -225,3 +225,23 @@ fn changes_by_two_devices_at_once_are_both_made() {
     }
     assert!(carol.all(|line| line["text"] == "who is here?").is_empty());
 }
+
+#[test]
+fn which_of_several_invitations_is_meant_is_asked() {
+    let (_server, mut alice, mut bob, _carol) = three();
+    for name in ["gang", "club"] {
+        bob.ok("group", json!({"action": "create", "name": name}));
+        bob.ok("group", json!({"action": "invite", "name": name, "who": "alice"}));
+        alice.wait_event_with("request", "group", &format!("#{name}"));
+        // Whoever is invited would wait for an owner who has left.
+        assert_eq!(bob.fails("group", json!({"action": "leave", "name": name})), "owner_stays");
+    }
+    for command in ["approve", "deny"] {
+        let (code, message) = alice.refused(command, json!({}));
+        assert_eq!((code.as_str(), message.as_str()), ("which_one", "Which one? #club, #gang"));
+    }
+    alice.ok("deny", json!({"who": "#gang"}));
+    alice.ok("approve", json!({}));
+    wait_joined(&mut bob, "alice");
+    assert_eq!(alice.fails("approve", json!({})), "nobody_such");
+}

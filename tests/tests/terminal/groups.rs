@@ -1,7 +1,7 @@
 //! Groups at the prompt.
 
 use letschat_tests::client::TestClient;
-use letschat_tests::person::Person;
+use letschat_tests::person::{CTRL_C, Person};
 use letschat_tests::server::TestServer;
 use serde_json::json;
 
@@ -9,6 +9,8 @@ use serde_json::json;
 fn group_is_founded_written_in_and_left() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.types("group create my team");
+    alice.sees("group create: give the group's name alone.");
     alice.types("group create Team");
     alice.sees("#team is founded.");
     alice.types("group invite #team bob");
@@ -23,6 +25,14 @@ fn group_is_founded_written_in_and_left() {
     bob.wait_event_with("message", "text", "hello, team");
     bob.ok("send", json!({"to": "#team", "text": "hello, alice"}));
     alice.sees("#team bob: hello, alice");
+    alice.types("/disconnect");
+    alice.is_prompted("letschat> ");
+    alice.types("switch #team");
+    alice.is_prompted("→ #team> ");
+    alice.press(CTRL_C);
+    alice.is_prompted("letschat> ");
+    alice.types("switch #team");
+    alice.is_prompted("→ #team> ");
     alice.types("/groups");
     alice.sees("#team, of alice: alice, bob");
     alice.types("/group remove team bob");

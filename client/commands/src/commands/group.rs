@@ -21,7 +21,8 @@ pub(crate) static COMMAND: Command = Command {
     name: "group",
     summary: "Create a group, and change who is in it.",
     example: "group invite team bob",
-    note: "The owner invites and removes. `/approve #team` accepts an invitation, and `/switch #team` writes there.",
+    note: "The owner invites and removes. `/approve #team` accepts an invitation, and `/switch #team` writes there. \
+           An owner gives the group away before leaving.",
     parameters: &[ACTION, NAME, WHO],
     ..Command::new(run)
 };
@@ -35,16 +36,20 @@ fn run(context: Context, arguments: &Arguments) -> CommandFuture {
 }
 
 fn action(word: &str, who: Option<String>) -> Result<GroupAction, Failure> {
+    let invalid =
+        |why: &str| Failure::new(FailureCode::BadArguments, format!("group {word}: {why}"));
+    let alone = |action| match who {
+        None => Ok(action),
+        Some(_) => Err(invalid("give the group's name alone.")),
+    };
     let with: fn(_) -> GroupAction = match word {
-        "create" => return Ok(GroupAction::Create),
-        "leave" => return Ok(GroupAction::Leave),
-        "members" => return Ok(GroupAction::Members),
+        "create" => return alone(GroupAction::Create),
+        "leave" => return alone(GroupAction::Leave),
+        "members" => return alone(GroupAction::Members),
         "invite" => GroupAction::Invite,
         "remove" => GroupAction::Remove,
         _ => GroupAction::Give,
     };
-    let who = who.and_then(|who| who.parse().ok());
-    let why =
-        || Failure::new(FailureCode::BadArguments, format!("group {word}: whom? Give a username."));
-    who.map(with).ok_or_else(why)
+    let named = who.as_deref().and_then(|who| who.parse().ok());
+    named.map(with).ok_or_else(|| invalid("whom? Give a username."))
 }

@@ -20,11 +20,14 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
         Failure::NotTheOwner { group, owner } => {
             format!("Only {owner}, the owner of {group}, can change it.")
         }
-        Failure::NotAMember { group, who } => format!("{who} has not joined {group}."),
+        Failure::NotAMember { group, who } => format!("{who} is not in {group}, or not yet."),
         Failure::MemberAlready { group, who } => format!("{who} is in {group} or invited already."),
         Failure::GroupFull { limit } => format!("A group has at most {limit} members."),
         Failure::OwnerStays(group) => {
-            format!("{group} is yours. `/group give {group} WHO` gives it to another member first.")
+            format!(
+                "{group} is yours. `/group give {group} WHO` gives it to another member first; `/group remove {group} \
+                 WHO` takes an invitation back."
+            )
         }
         Failure::NoGroupsThere(who) => {
             format!(

@@ -264,7 +264,11 @@ impl Chats {
         let has_no_chat = match &self.typing {
             Typing::Commands => false,
             Typing::Chat(current) => is_current(current) && !self.open.contains_key(current),
-            Typing::Group(_) | Typing::Everyone => who.is_none(),
+            Typing::Group(current) => {
+                let is_it = |who: &str| who.parse::<GroupName>().as_ref() == Ok(current);
+                who.is_none_or(is_it)
+            }
+            Typing::Everyone => who.is_none(),
         };
         if has_no_chat {
             // Leaving the conversation is all.

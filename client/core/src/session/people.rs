@@ -45,14 +45,28 @@ impl Session {
 
     /// Denies a request for a chat or for messages.
     pub(super) fn deny(&mut self, who: Option<&str>) -> Result<Reply, Failure> {
-        let invitation = self.groups.only_invitation().filter(|_| self.asking().is_empty());
-        if let (None, Some(label)) = (who, invitation.map(ToString::to_string)) {
+        if let Some(label) = self.choose_invitation(who)? {
             return self.deny_group(&label);
         }
         let who = self.choose_asking(who)?;
         self.requests.turn_down(&mut self.cx, &mut self.account, &who, Refusal::Denied);
         self.deny_messages(&who);
         Ok(Reply::Done {})
+    }
+
+    /// Returns the group that the user means who names nobody: the only one that they are invited to, if nobody else asks.
+    pub(super) fn choose_invitation(&self, who: Option<&str>) -> Result<Option<String>, Failure> {
+        let groups = self.groups.all().map(|(_, group)| group).filter(|group| group.is_invited());
+        let groups: BTreeSet<String> = groups.map(|group| group.label.to_string()).collect();
+        let people = self.asking();
+        match who {
+            Some(_) => Ok(None),
+            None if groups.len() + people.len() > 1 && !groups.is_empty() => {
+                let people = people.iter().map(Username::to_string);
+                Err(Failure::WhichOne(people.chain(groups).collect()))
+            }
+            None => Ok(groups.into_iter().next()),
+        }
     }
 
     pub(super) fn choose_asking(&self, who: Option<&str>) -> Result<Username, Failure> {
@@ -96,6 +110,6 @@ pub(super) fn choose<'a>(
     match (rest.next(), rest.next()) {
         (None, _) => Err(Failure::Nobody { among, named: false }),
         (Some(only), None) => Ok((*only).clone()),
-        _ => Err(Failure::WhichOne(names.into_iter().cloned().collect())),
+        _ => Err(Failure::WhichOne(names.into_iter().map(Username::to_string).collect())),
     }
 }

@@ -330,14 +330,15 @@ impl Session {
     /// Approves a request for a chat, for messages, or for both. The user's request is answered when
     /// the chat is open.
     pub(super) fn approve(&mut self, id: RequestId, who: Option<&str>) {
-        let invitation = self.groups.only_invitation().filter(|_| self.asking().is_empty());
-        if let (None, Some(label)) = (who, invitation.map(ToString::to_string)) {
-            let result = self.approve_group(&label);
-            return self.cx.reply(id, result);
-        }
-        if let Err(why) = self.try_to_approve(id, who) {
-            self.cx.fail(id, why);
-        }
+        let result = match self.choose_invitation(who) {
+            Ok(None) => match self.try_to_approve(id, who) {
+                Ok(()) => return,
+                Err(why) => Err(why),
+            },
+            Ok(Some(label)) => self.approve_group(&label),
+            Err(why) => Err(why),
+        };
+        self.cx.reply(id, result);
     }
 
     fn try_to_approve(&mut self, id: RequestId, who: Option<&str>) -> Result<(), Failure> {

@@ -309,7 +309,7 @@ impl Session {
         let own = self.account.name().cloned().ok_or(Failure::NotLoggedIn)?;
         let group = self.groups.get(&id).ok_or_else(|| Failure::NoSuchGroup(name.to_owned()))?;
         let roster = group.roster.roster();
-        if *roster.owner() == own && roster.joined().count() > 1 {
+        if *roster.owner() == own && roster.members.len() > 1 {
             return Err(Failure::OwnerStays(group.label.clone()));
         }
         let is_told = *hears_wishes(group, &self.account) != own || self.has_other_devices();

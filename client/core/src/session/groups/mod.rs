@@ -91,12 +91,6 @@ impl Groups {
         self.mail.iter().map(|(.., due_ms)| *due_ms).chain(retries).min()
     }
 
-    /// Returns the group to which the user is invited, if there is just one.
-    pub(super) fn only_invitation(&self) -> Option<&GroupName> {
-        let mut waiting = self.groups.values().filter(|group| group.is_invited());
-        waiting.next().filter(|_| waiting.next().is_none()).map(|group| &group.label)
-    }
-
     /// Forgets what waits for the server, whose link has ended. It delivers mail again.
     pub(super) fn link_ended(&mut self) -> Vec<RequestId> {
         self.mail.retain(|(_, mail, _)| !mail.is_from_server());

@@ -165,7 +165,10 @@ fn arguments(command: &Command, before: &[&str], start: &str, view: &View) -> Ve
     let values: Vec<String> = match place.map(|parameter| parameter.kind) {
         Some(ParameterKind::User) => names(known_users(view).iter()).collect(),
         Some(ParameterKind::Recipient) => names(known_users(view).iter()).chain(groups()).collect(),
-        Some(ParameterKind::Asker) => names(view.session.requests.iter()).chain(groups()).collect(),
+        Some(ParameterKind::Asker) => {
+            let invited = view.invitations.iter().map(GroupName::to_string);
+            names(view.session.requests.iter()).chain(invited).collect()
+        }
         Some(ParameterKind::Partner) => {
             let written = view.conversations.keys().filter_map(ConversationId::person);
             let known: BTreeSet<&Username> = view.session.chats.keys().chain(written).collect();

@@ -136,7 +136,9 @@ impl Typist {
 
     /// Ends the chat that the prompt named, or leaves its conversation.
     async fn interrupted(&mut self, target: Typing) -> Option<Entry> {
-        if let Some(target @ ConversationId::Person(_)) = target.conversation() {
+        if let Some(target @ (ConversationId::Person(_) | ConversationId::Group(_))) =
+            target.conversation()
+        {
             let call = Call::of(Role::EndChat).aimed_at(&target);
             return Some(self.entry(Ok(call), None));
         }
