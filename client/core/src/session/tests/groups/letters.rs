@@ -133,7 +133,7 @@ fn giving_that_nobody_has_signed_invites_under_no_other_name() {
 }
 
 #[test]
-fn messages_that_wait_for_a_roster_are_bounded_in_bytes_and_time() {
+fn messages_that_wait_for_a_roster_are_bounded() {
     let mut team = Team::new();
     let newer = signed(team.with_carol(), 2);
     let waiting = |team: &Team| team.mail - team.acknowledged;
