@@ -7,7 +7,7 @@
 use crate::fields::{self, Reader};
 use crate::groups::{GroupId, RosterRef, Wish};
 use crate::identity::{Fingerprint, Identity, PublicKey, Signature};
-use crate::limits::{MAX_GROUP_MEMBERS, MAX_MESSAGE_BYTES};
+use crate::limits::{MAX_GROUP_MEMBERS, MAX_MESSAGE_BYTES, MAX_ROSTER_BYTES};
 use crate::message_id::MessageId;
 use crate::peer::ChatId;
 use crate::prekey::Suite;
@@ -318,7 +318,7 @@ impl Content {
                 }
                 Some(Content::People(people))
             }
-            ROSTER => (bytes.len() <= MAX_MESSAGE_BYTES).then(|| Content::Roster(bytes.to_vec())),
+            ROSTER => (bytes.len() <= MAX_ROSTER_BYTES).then(|| Content::Roster(bytes.to_vec())),
             WISH => {
                 let mut reader = Reader(bytes);
                 let group = GroupId::from_bytes(reader.array()?);
@@ -375,6 +375,22 @@ mod tests {
             time_ms: 1_700_000_000_000,
             content,
         }
+    }
+
+    #[test]
+    fn largest_roster_reaches_all_members() {
+        let long = |n: usize| format!("{n:a>32}").parse().unwrap();
+        let with = |bytes| Body {
+            sender: long(0),
+            recipients: (0..MAX_GROUP_MEMBERS).map(long).collect(),
+            ..body(Content::Roster(vec![1; bytes]))
+        };
+        let largest = with(MAX_ROSTER_BYTES);
+        let bytes = largest.sign(&identity(), &server());
+        assert!(bytes.len() <= crate::limits::MAX_BODY_BYTES, "{}", bytes.len());
+        assert_eq!(Body::verify(&bytes, &server()), Ok(largest));
+        let longer = with(MAX_ROSTER_BYTES + 1).sign(&identity(), &server());
+        assert!(Body::verify(&longer, &server()).is_err());
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub const MAX_GROUP_MEMBERS: usize = 64;
 /// The most times that a group is given to another owner.
 pub const MAX_GIVINGS: usize = 64;
 
+/// The most bytes of a signed roster: one with as much of everything as it can have.
+pub const MAX_ROSTER_BYTES: usize = 24 * 1024;
+
 /// The most devices whose rosters a roster names. Those whose last one is oldest are left out first.
 pub const MAX_ROSTER_VERSIONS: usize = 64;
 

@@ -143,6 +143,8 @@ pub enum Failure {
     MemberAlready { group: GroupName, who: Username },
     /// The group has as many members as it can have.
     GroupFull { limit: usize },
+    /// The group has been given away as often as can be.
+    GivenTooOften { limit: usize },
     /// The owner can't leave, or be removed, while others are in the group.
     OwnerStays(GroupName),
     /// The person has no client that knows groups.
@@ -310,7 +312,9 @@ impl Failure {
             }
             Failure::NotAGroupName => FailureCode::BadArguments,
             Failure::NoSuchGroup(_) => FailureCode::NoSuchGroup,
-            Failure::TooManyGroups { .. } | Failure::GroupFull { .. } => FailureCode::GroupFull,
+            Failure::TooManyGroups { .. }
+            | Failure::GroupFull { .. }
+            | Failure::GivenTooOften { .. } => FailureCode::GroupFull,
             Failure::NotTheOwner { .. } => FailureCode::NotTheOwner,
             Failure::NotAMember { .. } | Failure::NotJoinedYet(_) | Failure::NobodyJoined(_) => {
                 FailureCode::NotAMember

@@ -49,7 +49,7 @@ pub struct StoredGroup {
     pub membership: Membership,
     /// The people who have to be sent the roster. The own name stands for the account's other devices.
     pub owed: BTreeSet<Username>,
-    /// What the owner and the account's other devices have to be told.
+    /// The wish that the owner and the account's other devices have not been told yet.
     pub wish: Option<Wish>,
     /// The last changes by this device, oldest first. One that a newer roster does not build on is made again.
     pub changes: Vec<RosterChange>,
@@ -94,7 +94,7 @@ impl Membership {
 pub struct RosterChange {
     /// The number of the roster that it made.
     pub number: u64,
-    /// What was changed.
+    /// The kind of the change.
     pub kind: ChangeKind,
     /// The person whom it is about.
     pub who: Username,

@@ -189,7 +189,7 @@ fn largest_roster_fits_a_body() {
     assert_eq!(largest.roster().version_of(&identity(1).public_key()), 1_000);
     let bytes = largest.to_bytes().len();
     assert!(survives(roster));
-    assert!(bytes < crate::limits::MAX_BODY_BYTES * 3 / 4, "{bytes}");
+    assert!(bytes <= crate::limits::MAX_ROSTER_BYTES, "{bytes}");
 }
 
 proptest! {

@@ -120,6 +120,8 @@ fn members_leave_and_the_owner_gives_the_group_away() {
         "not_the_owner"
     );
     assert_eq!(alice.fails("group", json!({"action": "leave", "name": "team"})), "owner_stays");
+    let to_herself = json!({"action": "give", "name": "team", "who": "alice"});
+    assert_eq!(alice.fails("group", to_herself), "member_already");
     act(&mut alice, "give", Some("bob"));
     bob.wait_event_with("group_changed", "change", "given");
     carol.wait_event_with("group_changed", "change", "given");

@@ -20,9 +20,18 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
         Failure::NotTheOwner { group, owner } => {
             format!("Only {owner}, the owner of {group}, can change it.")
         }
-        Failure::NotAMember { group, who } => format!("{who} is not in {group}, or not yet."),
+        Failure::NotAMember { group, who } => {
+            format!("{who} has not joined {group}; `/group members {group}` lists who has.")
+        }
         Failure::MemberAlready { group, who } => format!("{who} is in {group} or invited already."),
-        Failure::GroupFull { limit } => format!("A group has at most {limit} members."),
+        Failure::GroupFull { limit } => {
+            format!("A group has at most {limit} members. `/group remove NAME WHO` makes room.")
+        }
+        Failure::GivenTooOften { limit } => {
+            format!(
+                "A group can be given away {limit} times. `/group create NAME` founds another one."
+            )
+        }
         Failure::OwnerStays(group) => {
             format!(
                 "{group} is yours. `/group give {group} WHO` gives it to another member first; `/group remove {group} \

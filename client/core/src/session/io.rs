@@ -247,7 +247,7 @@ pub enum Save {
     Blocked(BTreeSet<Username>),
 }
 
-/// What is done about a group.
+/// An action about a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupAction {
     /// Found it.

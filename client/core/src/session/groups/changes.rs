@@ -264,10 +264,13 @@ impl Session {
             ChangeKind::Give => {
                 let server = self.server.fingerprint().ok_or(Failure::NotLoggedIn)?;
                 let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
-                let listed = roster.member(who).filter(|listed| !listed.is_invited && !is_owner);
+                if is_owner {
+                    return Err(Failure::MemberAlready { group: label.clone(), who: who.clone() });
+                }
+                let listed = roster.member(who).filter(|listed| !listed.is_invited);
                 let listed = listed.ok_or_else(missing)?;
                 if roster.givings.len() >= MAX_GIVINGS {
-                    return Err(missing());
+                    return Err(Failure::GivenTooOften { limit: MAX_GIVINGS });
                 }
                 let list = self.account.list(who).map_or(listed.list, DeviceList::reference);
                 let (place, to) = ((id, roster.number), (who.clone(), list));

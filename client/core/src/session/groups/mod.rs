@@ -4,6 +4,8 @@
 //! * `holding` – the roster that holds, what follows from a new one, and the members' wishes
 //! * `changes` – the user's commands, and the rosters that this device issues for its owner
 //!
+//! Nothing is sealed for anybody who is not in the held roster, and nothing of a group is shown before its user joins.
+//!
 //! The owner's devices sign the rosters. Members tell the owner that they join or leave, and the next roster follows.
 //! A member who has a newer roster than an author sends it to the author; one who has an older one asks for it.
 
@@ -201,7 +203,7 @@ pub(super) fn hears_wishes<'a>(group: &'a StoredGroup, account: &'a AccountState
     }
 }
 
-/// What is told about a group.
+/// A letter about a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GroupLetter {
     /// The roster, which was the newest when the letter was begun.

@@ -32,7 +32,7 @@ pub(super) struct Arrivals {
     told: u64,
     /// The displayed messages that are not recorded yet.
     displayed: Vec<Arrival>,
-    /// What receipts have settled and is not recorded yet, with their deliveries.
+    /// The changes by receipts that are not recorded yet, with the deliveries of these.
     settled: (Vec<MailChange>, Vec<Delivery>),
     record_due_ms: Option<u64>,
     /// The direct chats that ended in this run while front ends still displayed their messages.

@@ -1,4 +1,4 @@
-//! What became of an envelope, for each recipient.
+//! The outcomes of posted envelopes, for each recipient.
 
 use letschat_protocol::dialogue::Outcome;
 use letschat_protocol::message_id::MessageId;
