@@ -257,6 +257,7 @@ async fn tell(what: &Sender<()>) -> BenchResult<()> {
 pub(crate) fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResult<Config> {
     Ok(Config {
         server: server.location().parse()?,
+        downloads: data_folder.join("downloads"),
         data_folder,
         accept_new: true,
         peer_port: 0,

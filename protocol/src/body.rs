@@ -5,6 +5,8 @@
 //! a power of two of at least 256 bytes, so that its length tells little about the text.
 
 use crate::fields::{self, Reader};
+use crate::files::FileInfo;
+use crate::files::name::MAX_OFFERED_NAME_BYTES;
 use crate::groups::{GroupId, RosterRef, Wish};
 use crate::identity::{Fingerprint, Identity, PublicKey, Signature};
 use crate::limits::{MAX_GROUP_MEMBERS, MAX_MESSAGE_BYTES, MAX_ROSTER_BYTES};
@@ -28,6 +30,7 @@ const RECEIPT: u8 = 2;
 const PEOPLE: u8 = 3;
 const ROSTER: u8 = 4;
 const WISH: u8 = 5;
+const FILE: u8 = 6;
 
 const HAS_KEY: u8 = 1;
 const IS_VERIFIED: u8 = 2;
@@ -100,6 +103,8 @@ pub enum Content {
     Roster(Vec<u8>),
     /// What the sender wishes of a group, whose roster of this number they have.
     Wish(GroupId, Wish, u64),
+    /// The offer of a file. The name is as the author's device has it.
+    File(String, FileInfo),
     /// A kind of content that this version does not know.
     Unknown(u8),
 }
@@ -293,6 +298,12 @@ impl Content {
                 let fields = [&group.as_bytes()[..], &[wish.number()], &roster.to_be_bytes()];
                 (WISH, fields.concat())
             }
+            Content::File(name, file) => {
+                let mut bytes = Vec::new();
+                fields::write(&mut bytes, name.as_bytes());
+                file.write(&mut bytes);
+                (FILE, bytes)
+            }
             Content::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -327,6 +338,12 @@ impl Content {
                 let wish = Wish::from_number(wish).filter(|_| reader.0.is_empty())?;
                 Some(Content::Wish(group, wish, roster))
             }
+            FILE => {
+                let mut reader = Reader(bytes);
+                let name = reader.text().filter(|name| name.len() <= MAX_OFFERED_NAME_BYTES)?;
+                let file = FileInfo::read(&mut reader).filter(|_| reader.0.is_empty())?;
+                Some(Content::File(name.to_owned(), file))
+            }
             kind => Some(Content::Unknown(kind)),
         }
     }
@@ -353,6 +370,7 @@ impl Statement for BodyStatement<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::{FileHash, MAX_FILE_BYTES};
     use proptest::prelude::*;
 
     fn identity() -> Identity {
@@ -409,6 +427,8 @@ mod tests {
             Content::People(people),
             Content::Roster(vec![1, 2, 3]),
             Content::Wish(GroupId::from_bytes([4; 32]), Wish::Leave, 9),
+            Content::File("../a\u{202e}".into(), file(70_000)),
+            Content::File(String::new(), file(MAX_FILE_BYTES)),
             Content::Unknown(99),
         ] {
             let mut body = body(content);
@@ -425,6 +445,28 @@ mod tests {
             body.place = Place::Chat { chat: ChatId(5), number: 6 };
             assert_eq!(Body::verify(&body.sign(&identity(), &server()), &server()), Ok(body));
         }
+    }
+
+    fn file(size: u64) -> FileInfo {
+        FileInfo::new(size, FileHash([9; 32])).unwrap()
+    }
+
+    #[test]
+    fn offer_has_limits() {
+        let sealed = |content| {
+            Body::verify(&body(content).sign(&identity(), &server()), &server()).map(drop)
+        };
+        let named = |bytes| Content::File("x".repeat(bytes), file(1));
+        assert_eq!(sealed(named(MAX_OFFERED_NAME_BYTES)), Ok(()));
+        assert_eq!(sealed(named(MAX_OFFERED_NAME_BYTES + 1)), Err(BodyError::Malformed));
+        let (_, mut bytes) = Content::File("x".into(), file(MAX_FILE_BYTES)).to_bytes();
+        assert!(Content::read(FILE, &bytes).is_some());
+        bytes.push(0);
+        assert_eq!(Content::read(FILE, &bytes), None);
+        let size = bytes.len() - 1 - 32 - 4 - 1;
+        bytes.pop();
+        bytes[size] += 1;
+        assert_eq!(Content::read(FILE, &bytes), None, "a byte more than the most");
     }
 
     #[test]

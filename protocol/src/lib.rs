@@ -9,6 +9,7 @@
 //! * [`devices`] – the devices of an account, as a chain of signed changes
 //! * [`groups`] – the members of a group, as their owner has signed them
 //! * [`body`] – signed bodies, the content of envelopes
+//! * [`files`] – files: names, chunks, hashes, and the lines of a link that carries one
 //! * [`envelope`] – envelopes and their headers
 //! * `sealing` – seals and opens envelopes (feature `tls`)
 //! * [`datagram`] – sealed UDP and its replay window
@@ -38,6 +39,7 @@ pub mod dialogue;
 pub mod discovery;
 pub mod envelope;
 mod fields;
+pub mod files;
 pub mod frame;
 pub mod groups;
 pub mod identity;

@@ -6,6 +6,8 @@
 //!   messages flow, numbered from 1 in each direction and acknowledged cumulatively.
 //! * `DELIVER`: messages outside of a chat, while the server is away. Each is a signed body and is acknowledged by its id.
 //! * `HERE`: the caller runs again while the server is away, so that others deliver what waits for it.
+//! * `GET`: a file that was offered to the caller. If the other side sends it, the link then speaks the lines of
+//!   [`crate::files`].
 //! * `KNOCK`: a hint that the server is back. The server sends it under a key that is used once, so that it proves
 //!   nothing.
 //!
@@ -38,7 +40,7 @@ impl FromStr for ChatId {
     }
 }
 
-/// The reason why a call, a resumption or a delivery is refused.
+/// The reason why a call, a resumption, a delivery or a file is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The user refused.
@@ -47,9 +49,9 @@ pub enum Refusal {
     NoAnswer,
     /// Too many requests are waiting already.
     Busy,
-    /// No introduction came and the key is unknown.
+    /// No introduction came and the key is unknown, or the file was not offered to it.
     Unknown,
-    /// The chat to be resumed is over.
+    /// The chat to be resumed is over, or the file is not offered any more.
     Over,
 }
 
@@ -104,6 +106,8 @@ pub enum PeerMessage {
     Deliver { body: Vec<u8> },
     /// A delivered message has been displayed and recorded, or had been before.
     Delivered { id: MessageId },
+    /// The caller's first message: a request for the file that was offered in this message.
+    Get { id: MessageId },
     /// The sender is here, and receives others at this port.
     Here { port: u16 },
     /// The server is back.
@@ -139,6 +143,7 @@ impl PeerMessage {
             PeerMessage::Bye => Frame::line("BYE"),
             PeerMessage::Deliver { body } => Frame::with_payload("DELIVER", body.as_slice()),
             PeerMessage::Delivered { id } => Frame::line(format!("ACK {id}")),
+            PeerMessage::Get { id } => Frame::line(format!("GET {id}")),
             PeerMessage::Here { port } => Frame::line(format!("HERE {port}")),
             PeerMessage::Knock => Frame::line("KNOCK"),
         }
@@ -178,6 +183,7 @@ impl PeerMessage {
                 body: frame.payload().filter(|body| body.len() <= MAX_BODY_BYTES)?.to_vec(),
             },
             ["ACK", id] => PeerMessage::Delivered { id: id.parse().ok()? },
+            ["GET", id] => PeerMessage::Get { id: id.parse().ok()? },
             ["HERE", port] => {
                 PeerMessage::Here { port: port.parse().ok().filter(|port| *port > 0)? }
             }
@@ -211,6 +217,7 @@ mod tests {
             PeerMessage::Bye,
             PeerMessage::Deliver { body: vec![0xff; MAX_BODY_BYTES] },
             PeerMessage::Delivered { id: MessageId::of_broadcast(1, 2) },
+            PeerMessage::Get { id: MessageId::of_broadcast(1, 2) },
             PeerMessage::Here { port: 4401 },
             PeerMessage::Knock,
         ];
@@ -234,6 +241,7 @@ mod tests {
             Frame::line("DELIVER"),
             Frame::with_payload("DELIVER", vec![0; MAX_BODY_BYTES + 1]),
             Frame::line("ACK 12"),
+            Frame::line("GET 12"),
             Frame::line("ACK +0000000000000000000000000000001"),
             Frame::line("CALL letschat/2 0 alice"),
         ] {
@@ -258,6 +266,7 @@ mod tests {
             (1..=u16::MAX).prop_map(|port| PeerMessage::Here { port }),
             any::<[u8; 16]>()
                 .prop_map(|id| PeerMessage::Delivered { id: MessageId::from_bytes(id) }),
+            any::<[u8; 16]>().prop_map(|id| PeerMessage::Get { id: MessageId::from_bytes(id) }),
             any::<u64>().prop_map(|through| PeerMessage::Acknowledge { through }),
             prop::sample::select(vec![
                 PeerMessage::Ringing,

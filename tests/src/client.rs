@@ -62,6 +62,9 @@ impl TestClient {
         if !flags.contains(&"--peer-port") {
             command.args(["--peer-port", "0"]);
         }
+        if !flags.contains(&"--downloads") {
+            command.arg("--downloads").arg(data.path().join("downloads"));
+        }
         command.args(["--server", location, "--data"]);
         command.arg(data.path()).args(flags);
         TestClient::run(&mut command, name, data)

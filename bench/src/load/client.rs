@@ -308,6 +308,13 @@ impl Client {
                 return Some(self.make_prekey(created_ms, until_ms));
             }
             Effect::Seal { .. } => return Some(Input::Sealed(None)),
+            // Nobody in the crowd offers or wants a file.
+            Effect::ReadFile { .. }
+            | Effect::ForgetHashes(_)
+            | Effect::FetchFile(_)
+            | Effect::StopFetch(_)
+            | Effect::DeletePart(_)
+            | Effect::ServeFile { .. } => {}
             Effect::OpenDatagrams { session, port } => {
                 let server = SocketAddr::new(around.server.ip(), port);
                 let keys = self.keys.as_ref().map(|keys| (&keys.to_server, &keys.to_client));

@@ -18,6 +18,7 @@ use crate::arguments::{ArgumentError, Arguments, Parameter};
 use crate::commands::TABLE;
 use crate::extension::{self, Extension};
 use crate::failure::Failure;
+use crate::file_access::FileAccess;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
 use letschat_core::codes::FailureCode;
 use letschat_core::conversation::ConversationId;
@@ -117,6 +118,8 @@ pub struct Context {
     pub extension: Option<Arc<dyn Extension>>,
     /// True if a requested chat becomes current when it opens.
     pub switches: bool,
+    /// The places where files may be read and written.
+    pub files: FileAccess,
 }
 
 impl Context {
@@ -264,7 +267,8 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Creates a dispatcher for a client.
     pub fn new(client: Client, passwords: Passwords) -> Dispatcher {
-        let context = Context { client, extension: None, switches: true };
+        let files = FileAccess::Anywhere;
+        let context = Context { client, extension: None, switches: true, files };
         Dispatcher { context, passwords, is_filtered: false }
     }
 
@@ -280,6 +284,12 @@ impl Dispatcher {
     pub fn below_extension(mut self, extension: Arc<dyn Extension>) -> Dispatcher {
         self.context.extension = Some(extension);
         self.at_a_prompt()
+    }
+
+    /// Reads and writes files at these places alone, for a script or a plugin.
+    pub fn with_files(mut self, files: FileAccess) -> Dispatcher {
+        self.context.files = files;
+        self
     }
 
     /// Leaves requested chats to a prompt, which makes one current only if the user has typed nothing.

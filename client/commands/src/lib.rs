@@ -7,6 +7,7 @@
 //! * [`passwords`] – passwords from a file or from the user
 //! * [`render`] – replies and events as text that is safe for a terminal
 //! * [`failure`], [`text`] – failures of commands, and the sentences for failures and events
+//! * [`file_access`] – the places where files may be read and written
 //! * [`exit_status`] – exit statuses for failure codes
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -16,6 +17,7 @@ pub mod commands;
 pub mod exit_status;
 pub mod extension;
 pub mod failure;
+pub mod file_access;
 pub mod passwords;
 pub mod render;
 pub mod text;

@@ -43,6 +43,9 @@ pub fn reply(reply: &Reply) -> Option<String> {
         }
         Reply::Group(group) => lines(&text::groups::table(std::slice::from_ref(group))),
         Reply::Groups { groups } => lines(&text::groups::table(groups)),
+        // The event of its end says more, and so does the prompt meanwhile.
+        Reply::FileWanted { name, .. } => lines(&format!("{name} is on its way.")),
+        Reply::Files { files } => lines(&text::files::table(files)),
         Reply::Users { users } => user_table(users),
         Reply::Safety { with, safety_number, fingerprint, verified } => {
             let with = Printable(with);
@@ -81,6 +84,7 @@ pub fn event(event: &Event, session: &SessionState) -> Option<String> {
         Event::Message { own: true, device: Some(_), .. } => own_message(event, session),
         Event::Message { own: true, .. }
         | Event::MessageState { is_news: false, .. }
+        | Event::FileProgress { .. }
         | Event::State(_)
         | Event::People(_) => None,
         Event::Disconnected { .. } if !session.chats.is_empty() => {
@@ -162,6 +166,9 @@ fn line(event: &Event) -> String {
         | Event::DeviceWaiting { .. }
         | Event::DeviceChanged { .. }
         | Event::GroupChanged { .. }
+        | Event::FileOffered { .. }
+        | Event::FileDone { .. }
+        | Event::FileFailed { .. }
         | Event::Error { .. } => Printable(&text::message(event).unwrap_or_default()).to_string(),
         Event::LoggedIn { username, by } => format!("Logged in as {username}, by {by}."),
         Event::Initiated { username } => format!("Client {username}: initiated"),

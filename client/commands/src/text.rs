@@ -15,6 +15,7 @@ use letschat_protocol::username::Username;
 use serde::Serialize;
 
 pub(crate) mod devices;
+pub mod files;
 pub(crate) mod groups;
 mod states;
 
@@ -88,7 +89,9 @@ pub fn message(event: &Event) -> Option<String> {
         Event::MessageState { conversation, state, code, is_news: true, .. } => {
             Some(message_state(&conversation.to_string(), *state, *code))
         }
-        event => devices::event(event).or_else(|| groups::event(event)),
+        event => {
+            devices::event(event).or_else(|| groups::event(event)).or_else(|| files::event(event))
+        }
     }
 }
 
@@ -333,6 +336,7 @@ pub fn failure(failure: &Failure) -> String {
         failure => {
             return devices::failed(failure)
                 .or_else(|| groups::failed(failure))
+                .or_else(|| files::failed(failure))
                 .unwrap_or_default();
         }
     };

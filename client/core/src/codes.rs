@@ -202,6 +202,24 @@ words! {
     DeviceUnlisted = "device_unlisted",
     /// No device of the account fits.
     NoSuchDevice = "no_such_device",
+    /// No file with that id is offered.
+    NoSuchFile = "no_such_file",
+    /// The file is on its way already, or an own one.
+    FileUnderWay = "file_under_way",
+    /// The file is too large.
+    FileTooLarge = "file_too_large",
+    /// The source of the file has changed since it was offered.
+    FileChanged = "file_changed",
+    /// The other side sent something else than it offered.
+    FileInvalid = "file_invalid",
+    /// The file is not offered any more.
+    FileOver = "file_over",
+    /// The disk has no room for the file.
+    DiskFull = "disk_full",
+    /// A file or folder can't be used.
+    File = "file",
+    /// A script may not use a file there.
+    FileForbidden = "file_forbidden",
     /// The other side denied the request.
     Denied = "denied",
     /// The other side did not answer.

@@ -1,8 +1,11 @@
 //! The events that a client emits to its front ends. They have the same names here, in `--json` and
 //! in Lua.
 
+use std::path::PathBuf;
+
 use chrono::{SecondsFormat, TimeZone as _, Utc};
 use letschat_protocol::devices::DeviceName;
+use letschat_protocol::files::name::FileName;
 use letschat_protocol::groups::GroupName;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
@@ -30,6 +33,10 @@ pub const NAMES: &[&str] = &[
     "chat_closed",
     "message",
     "message_state",
+    "file_offered",
+    "file_progress",
+    "file_done",
+    "file_failed",
     "broadcast",
     "initiated",
     "joined",
@@ -159,6 +166,40 @@ pub enum Event {
         #[serde(skip)]
         is_news: bool,
     },
+    /// A file is offered. The times and `via` are those of the message that offers it.
+    FileOffered {
+        #[serde(flatten)]
+        file: Box<FileShown>,
+        #[serde(rename = "time", serialize_with = "rfc3339")]
+        time_ms: u64,
+        #[serde(rename = "sent", serialize_with = "rfc3339")]
+        sent_ms: u64,
+        /// The other device of this account that offers it.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "option_device")]
+        device: Option<DeviceName>,
+        via: Via,
+    },
+    /// So many bytes of a file have come and are verified or, of an own file, have been sent.
+    FileProgress {
+        #[serde(flatten)]
+        file: Box<FileShown>,
+        bytes: u64,
+    },
+    /// A file is complete. `path` is its place or, of an own file, absent.
+    FileDone {
+        #[serde(flatten)]
+        file: Box<FileShown>,
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "option_path")]
+        path: Option<PathBuf>,
+    },
+    /// A file will not come, or an own one is not offered any more.
+    FileFailed {
+        #[serde(flatten)]
+        file: Box<FileShown>,
+        code: FailureCode,
+        #[serde(skip)]
+        why: Failure,
+    },
     /// A broadcast, which is reported once. `number` is its place in the server's log, and `over`
     /// is `udp` or `tcp`. `time_ms` is the time at which the server accepted it, in milliseconds
     /// since the Unix epoch. `conversation` is always everyone.
@@ -256,6 +297,29 @@ pub enum Trouble {
     NotSaved { folder: String, why: String },
 }
 
+/// A file in an event. `to` is the person who fetches an own file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileShown {
+    /// The id of the message that offers it.
+    #[serde(serialize_with = "digits")]
+    pub id: MessageId,
+    /// The conversation of that message.
+    pub conversation: ConversationId,
+    /// Its author.
+    #[serde(serialize_with = "name")]
+    pub from: Username,
+    /// True if this account offers it.
+    pub own: bool,
+    /// The person who fetches an own file.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "option_name")]
+    pub to: Option<Username>,
+    /// Its name.
+    #[serde(serialize_with = "file_name")]
+    pub name: FileName,
+    /// Its size, in bytes.
+    pub size: u64,
+}
+
 impl Event {
     /// Returns a `notice` event.
     pub fn notice(notice: Notice) -> Event {
@@ -269,7 +333,11 @@ impl Event {
 
     /// Returns true for an own message.
     pub fn is_own_message(&self) -> bool {
-        matches!(self, Event::Message { own: true, .. })
+        match self {
+            Event::Message { own, .. } => *own,
+            Event::FileOffered { file, .. } => file.own,
+            _ => false,
+        }
     }
 
     /// Returns true for an own message, and for a change of its state.
@@ -375,6 +443,18 @@ fn group_name<S: Serializer>(name: &GroupName, serializer: S) -> Result<S::Ok, S
 
 fn option_group<S: Serializer>(name: &Option<GroupName>, serializer: S) -> Result<S::Ok, S::Error> {
     name.as_ref().map(GroupName::to_string).serialize(serializer)
+}
+
+fn file_name<S: Serializer>(name: &FileName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name.as_str())
+}
+
+/// Writes a path. One that is not UTF-8 is shown as well as it can be.
+pub(crate) fn option_path<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.display().to_string()).serialize(serializer)
 }
 
 fn device<S: Serializer>(name: &DeviceName, serializer: S) -> Result<S::Ok, S::Error> {

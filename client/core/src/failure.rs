@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 
 use letschat_protocol::devices::ListError;
+use letschat_protocol::files::name::FileName;
 use letschat_protocol::groups::GroupName;
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::{Username, UsernameError};
@@ -161,6 +163,31 @@ pub enum Failure {
     OwnListNotShown,
     /// The change does not fit the account's device list.
     ListInvalid(ListError),
+
+    /// No offered file has this id, as typed.
+    NoSuchFile(String),
+    /// Several offered files have this id, as typed.
+    WhichFile(String),
+    /// The file is on its way already.
+    FileUnderWay(FileName),
+    /// The file is this device's own.
+    OwnFile(FileName),
+    /// The file is larger than `limit` bytes.
+    FileTooLarge { limit: u64 },
+    /// As many files as can be are offered by this device.
+    TooManyFiles { limit: usize },
+    /// A file goes to people or groups, not to everyone.
+    FileForEveryone,
+    /// The source of their file has changed since they offered it.
+    FileChanged(Username),
+    /// They sent something else than they offered.
+    FileInvalid(Username),
+    /// They do not offer the file any more.
+    FileOver(Username),
+    /// The disk has no room: the file needs `needed` more bytes, and `free` are left.
+    DiskFull { needed: u64, free: u64 },
+    /// A file or folder can't be used.
+    File { path: PathBuf, why: String },
 
     /// They denied the request.
     Denied(Username),
@@ -327,6 +354,16 @@ impl Failure {
             Failure::OwnListNotShown => FailureCode::KeyChanged,
             Failure::DeviceChangeUnderWay => FailureCode::ListChanged,
             Failure::ListInvalid(_) => FailureCode::ListInvalid,
+            Failure::NoSuchFile(_) | Failure::WhichFile(_) => FailureCode::NoSuchFile,
+            Failure::FileUnderWay(_) | Failure::OwnFile(_) => FailureCode::FileUnderWay,
+            Failure::FileTooLarge { .. } => FailureCode::FileTooLarge,
+            Failure::TooManyFiles { .. } => FailureCode::TooMany,
+            Failure::FileForEveryone => FailureCode::BadArguments,
+            Failure::FileChanged(_) => FailureCode::FileChanged,
+            Failure::FileInvalid(_) => FailureCode::FileInvalid,
+            Failure::FileOver(_) => FailureCode::FileOver,
+            Failure::DiskFull { .. } => FailureCode::DiskFull,
+            Failure::File { .. } => FailureCode::File,
             Failure::Denied(_) => FailureCode::Denied,
             Failure::NoAnswer(_) => FailureCode::NoAnswer,
             Failure::PeerBusy(_) => FailureCode::PeerBusy,

@@ -6,6 +6,7 @@
 //! * [`event`] – events, under the same names everywhere
 //! * [`failure`] – reasons for which requests fail, as data
 //! * [`mail`] – messages and keys that outlive a run
+//! * [`files`] – offered files that outlive a run, and their transfers
 //! * [`trust`] – the decision whether a server's key is trusted
 //! * [`view`] – the client as a front end shows it, updated by events alone
 //! * [`watermark`] – a record of received sequence numbers
@@ -20,6 +21,7 @@ pub mod conversation;
 pub mod crowd;
 pub mod event;
 pub mod failure;
+pub mod files;
 pub mod mail;
 pub mod notice;
 pub mod session;

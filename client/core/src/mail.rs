@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use letschat_protocol::body::{Body, Place};
 use letschat_protocol::devices::DeviceList;
 use letschat_protocol::envelope::OpenError;
+use letschat_protocol::files::FileInfo;
 use letschat_protocol::groups::{GroupId, GroupName, SignedRoster, Wish};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
@@ -14,6 +15,7 @@ use letschat_protocol::prekey::PrekeyPublic;
 use letschat_protocol::username::Username;
 
 use crate::conversation::ConversationId;
+use crate::files::StoredFile;
 
 /// The stored state, as read when the account opens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,6 +38,8 @@ pub struct StoredMail {
     pub people: BTreeSet<Username>,
     /// The groups.
     pub groups: BTreeMap<GroupId, StoredGroup>,
+    /// The offered files, oldest first.
+    pub files: Vec<StoredFile>,
 }
 
 /// A group of which this device has a roster.
@@ -140,8 +144,10 @@ pub struct Outgoing {
     pub place: Place,
     /// The time at which the user sent it, in milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// The text, or nothing once the server has the message.
+    /// The text, or nothing once the server has the message. That of an offer is the file's name.
     pub text: String,
+    /// The file, if the message offers one.
+    pub file: Option<FileInfo>,
     /// Its stage.
     pub stage: Stage,
 }
@@ -243,8 +249,10 @@ pub struct Held {
     pub stream: Stream,
     /// Its number in the stream.
     pub number: u64,
-    /// The text.
+    /// The text, or the name of the offered file.
     pub text: String,
+    /// The file, if the message offers one.
+    pub file: Option<FileInfo>,
     /// The author's time of day, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
     /// The time of its arrival, in milliseconds since the Unix epoch.
@@ -318,6 +326,10 @@ pub enum MailChange {
     Group(Box<StoredGroup>),
     /// Forget a group.
     NoGroup(GroupId),
+    /// Keep an offered file, in place of an earlier state of it.
+    File(Box<StoredFile>),
+    /// Forget an offered file.
+    NoFile(MessageId),
 }
 
 impl StoredMail {
@@ -365,6 +377,13 @@ impl StoredMail {
                 self.groups.insert(group.roster.group(), (**group).clone());
             }
             MailChange::NoGroup(id) => drop(self.groups.remove(id)),
+            MailChange::File(file) => {
+                match self.files.iter_mut().find(|other| other.id == file.id) {
+                    Some(other) => *other = (**file).clone(),
+                    None => self.files.push((**file).clone()),
+                }
+            }
+            MailChange::NoFile(id) => self.files.retain(|file| file.id != *id),
         }
     }
 }

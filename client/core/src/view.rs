@@ -7,7 +7,8 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use crate::conversation::{ConversationId, MessageState, Via};
-use crate::event::{Event, GroupChange, KeyState, RequestKind};
+use crate::event::{Event, FileShown, GroupChange, KeyState, RequestKind};
+use crate::files::FileState;
 use crate::session::{Phase, Typing};
 
 /// The most names that are kept. A list of active clients may be far longer.
@@ -22,6 +23,9 @@ const MAX_CONVERSATIONS: usize = 128;
 const MAX_RECENT: usize = 200;
 const MAX_RECENT_BYTES: usize = 64 * 1024;
 
+/// The most files that are kept. Beyond that the one of which nothing was heard for longest is evicted.
+const MAX_FILES: usize = 128;
+
 /// A client as a front end sees it. Only [`apply`](View::apply) changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
@@ -35,6 +39,8 @@ pub struct View {
     pub groups: BTreeSet<GroupName>,
     /// The groups to which the user is invited.
     pub invitations: BTreeSet<GroupName>,
+    /// The files that were heard of, by the id of their offer.
+    pub files: BTreeMap<MessageId, FileView>,
     /// The conversations of the account that was open last.
     pub conversations: BTreeMap<ConversationId, Conversation>,
     /// The account that the groups and the conversations belong to.
@@ -54,6 +60,19 @@ pub struct OpenRequest {
     pub key: KeyState,
     /// The time of the request, in milliseconds since the Unix epoch.
     pub time_ms: u64,
+}
+
+/// An offered file, as far as events have told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileView {
+    /// The file. `to` is the person who was last sent chunks of an own one.
+    pub file: FileShown,
+    /// Its state.
+    pub state: FileState,
+    /// The bytes that have come or, of an own file, have been sent to that person.
+    pub bytes: Option<u64>,
+    /// The place in the order of the last news, which grows.
+    order: u64,
 }
 
 /// The last messages to and from one target.
@@ -76,7 +95,7 @@ pub struct RecentMessage {
     pub own: bool,
     /// Its id.
     pub id: MessageId,
-    /// Its text.
+    /// Its text, or the name of the file that it offers.
     pub text: String,
     /// The time of its arrival or, for an own message, of its sending, in milliseconds since the
     /// Unix epoch.
@@ -165,6 +184,24 @@ impl View {
                 let (own, id, time_ms, via) = (*own, *id, *time_ms, *via);
                 self.hear(conversation, RecentMessage { from, own, id, text, time_ms, via, state });
             }
+            Event::FileOffered { file, time_ms, via, .. } => {
+                let (from, text, state) = (file.from.clone(), file.name.to_string(), None);
+                let (own, id, time_ms, via) = (file.own, file.id, *time_ms, *via);
+                let message = RecentMessage { from, own, id, text, time_ms, via, state };
+                self.hear(&file.conversation, message);
+                self.note_file(file, FileState::Offered, None);
+            }
+            Event::FileProgress { file, bytes } => {
+                let state = if file.to.is_some() { FileState::Offered } else { FileState::Wanted };
+                self.note_file(file, state, Some(*bytes));
+            }
+            Event::FileDone { file, .. } => {
+                let state = if file.to.is_some() { FileState::Offered } else { FileState::Saved };
+                self.note_file(file, state, None);
+            }
+            Event::FileFailed { file, code, .. } => {
+                self.note_file(file, FileState::Failed(*code), None);
+            }
             Event::MessageState { conversation, id, state, .. } => {
                 let recent = self.conversations.get_mut(conversation).map(|one| &mut one.recent);
                 let message =
@@ -173,6 +210,17 @@ impl View {
             }
             _ => {}
         }
+    }
+
+    fn note_file(&mut self, file: &FileShown, state: FileState, bytes: Option<u64>) {
+        if !self.files.contains_key(&file.id) && self.files.len() >= MAX_FILES {
+            let oldest = self.files.iter().min_by_key(|(_, view)| view.order);
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                self.files.remove(&oldest);
+            }
+        }
+        let order = self.files.values().map(|view| view.order).max().unwrap_or_default() + 1;
+        self.files.insert(file.id, FileView { file: file.clone(), state, bytes, order });
     }
 
     fn set_session(&mut self, session: &SessionState) {
@@ -186,6 +234,7 @@ impl View {
             self.account.clone_from(&session.username);
             self.conversations.clear();
             self.groups.clear();
+            self.files.clear();
             self.invitations.clear();
         }
         if let Some(current) = session.typing.conversation()

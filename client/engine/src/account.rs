@@ -31,6 +31,8 @@ const BLOCKED_FILE: &str = "blocked.json";
 const POSITION_FILE: &str = "position.json";
 const LOCK_FILE: &str = "lock";
 const MAIL_FILE: &str = "account.sqlite";
+/// The folder with the hashes of the chunks of own files, a list for each.
+const HASHES_FOLDER: &str = "hashes";
 
 /// An account's folder, locked as long as the value lives.
 pub(crate) struct AccountFolder {
@@ -103,6 +105,11 @@ pub fn any(data_folder: &Path) -> bool {
 }
 
 impl AccountFolder {
+    /// Returns the path of the folder with the lists of hashes of own files.
+    pub(crate) fn hashes_folder(&self) -> PathBuf {
+        self.path.join(HASHES_FOLDER)
+    }
+
     /// Returns the path of the file with messages and prekeys.
     pub(crate) fn mail_path(&self) -> PathBuf {
         self.path.join(MAIL_FILE)

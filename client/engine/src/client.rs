@@ -50,6 +50,8 @@ pub struct Config {
     pub return_after_idle: bool,
     /// The name of this device, or `None` for the host's.
     pub device_name: Option<DeviceName>,
+    /// The folder for received files. A missing one is created when it is needed.
+    pub downloads: PathBuf,
     /// The part in a classroom, for a client of one.
     pub classroom: Option<Classroom>,
 }
@@ -308,6 +310,7 @@ mod tests {
             tries: Some(1),
             return_after_idle: false,
             device_name: None,
+            downloads: folder.join("downloads"),
             classroom: None,
         }
     }

@@ -19,6 +19,7 @@ use letschat_protocol::datagram::DatagramKeys;
 
 use crate::client::{Config, Ended, Shared};
 use crate::events::Subscription;
+use crate::files::Transfer;
 use crate::net::datagrams::Datagrams;
 use crate::net::peer_link::PeerLink;
 use crate::net::receiver::Receiver;
@@ -27,6 +28,7 @@ use crate::net::{Occurrence, QUEUE_LENGTH};
 use crate::trust::KnownServers;
 use letschat_core::event::Event;
 use letschat_core::failure::Failure;
+use letschat_core::files::TransferId;
 use letschat_core::session::{
     Displayed, Input, LinkId, LogPosition, Reply, Request, RequestId, Session, SessionConfig,
 };
@@ -34,6 +36,7 @@ use letschat_flags::clock;
 
 mod alarm;
 mod effects;
+mod files;
 mod inputs;
 mod mail;
 mod telling;
@@ -131,6 +134,10 @@ struct Running<'a> {
 
     peers: HashMap<LinkId, PeerLink>,
     arrived: u64,
+    /// The attempts to fetch files.
+    fetching: HashMap<TransferId, Transfer>,
+    /// The links over which files are sent.
+    serving: HashMap<LinkId, Transfer>,
     /// Closed links that are still sending. They are kept, since dropping a task cancels it.
     closing: VecDeque<Task<()>>,
     ended: Option<Ended>,
@@ -212,6 +219,8 @@ impl<'a> Running<'a> {
             position: None,
             peers: HashMap::new(),
             arrived: 0,
+            fetching: HashMap::new(),
+            serving: HashMap::new(),
             closing: VecDeque::new(),
             ended: None,
             queue,

@@ -7,6 +7,7 @@
 //! * [`discovery`] – servers that announce themselves on the local network
 //! * [`private_file`] – files that only their owner can read
 //! * `driver` – runs the session: inputs in, effects carried out, in order, on one thread
+//! * `files` – reads, sends and receives files, each on a thread
 //! * `net` – thin tasks that move bytes: the server, peers, datagrams
 //! * `trust` – the check of the server's key
 //! * [`account`] – an account's folder: key, peers, position, lock
@@ -22,6 +23,7 @@ pub mod client;
 pub mod discovery;
 mod driver;
 pub mod events;
+mod files;
 mod mail_store;
 mod net;
 pub mod private_file;

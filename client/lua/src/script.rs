@@ -27,6 +27,7 @@ use super::{queue, vm};
 use letschat_commands::command::{Dispatcher, Prepared};
 use letschat_commands::exit_status;
 use letschat_commands::failure::Failure;
+use letschat_commands::file_access::FileAccess;
 use letschat_commands::passwords::Passwords;
 use letschat_core::session::Request;
 use letschat_engine::client::{Client, Config};
@@ -53,6 +54,8 @@ pub struct Script {
     pub login: Option<Username>,
     /// The source of passwords that the script does not give.
     pub passwords: Passwords,
+    /// The places where the script may read and save files.
+    pub files: FileAccess,
     /// The signal to end the script.
     pub stop: Receiver<()>,
 }
@@ -124,7 +127,9 @@ struct LoadedScript {
 
 impl LoadedScript {
     fn set(script: Script, executor: Rc<LocalExecutor<'static>>) -> mlua::Result<LoadedScript> {
-        let Script { path, arguments, config, client, events, login, passwords, stop, .. } = script;
+        let Script {
+            path, arguments, config, client, events, login, passwords, files, stop, ..
+        } = script;
         let budget = Budget::new(Arc::new(AtomicBool::new(false)));
         let (lua, runner) = vm::make(budget, Place::beside(&path))?;
         let host = Host::new(runner, executor, Box::new(Streams));
@@ -132,9 +137,9 @@ impl LoadedScript {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let kept = format!("scripts/{}.json", stem.unwrap_or_default());
         let store = Store::new(config.data_folder.join(kept));
-        let clients = ScriptClients::new(config);
+        let clients = ScriptClients::new(config, files.clone());
 
-        let dispatcher = Dispatcher::new(client.clone(), passwords);
+        let dispatcher = Dispatcher::new(client.clone(), passwords).with_files(files);
         let script_client = ScriptClient::new(&lua, host.clone(), dispatcher.clone());
         let functions = api::of_client(&lua, &host, &script_client)?;
         api::add_common(&functions, &host)?;

@@ -180,6 +180,7 @@ mod tests {
             tries: Some(1),
             return_after_idle: false,
             device_name: None,
+            downloads: folder.path().join("downloads"),
             classroom: None,
         };
         let client = Client::start(config).unwrap();

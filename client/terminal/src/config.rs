@@ -13,6 +13,7 @@ use letschat_protocol::username::{Username, UsernameError};
 
 use crate::frontend::FirstLogin;
 use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
+use letschat_commands::file_access::FileAccess;
 use letschat_engine::account;
 use letschat_engine::address::{AddressError, ServerAddress};
 use letschat_engine::client::{Classroom, Config};
@@ -125,6 +126,14 @@ pub struct Options {
     #[arg(long, env = "LETSCHAT_DEVICE_NAME", value_name = "NAME")]
     device_name: Option<DeviceName>,
 
+    /// The folder for received files [default: the user's download folder]
+    #[arg(long, env = "LETSCHAT_DOWNLOADS", value_name = "DIR")]
+    downloads: Option<PathBuf>,
+
+    /// A folder in which scripts and plugins may read and save files; may be given several times
+    #[arg(long, env = "LETSCHAT_FILES", value_name = "DIR")]
+    files: Vec<PathBuf>,
+
     /// Run a Lua script with the arguments that follow; see docs/SCRIPTING.md
     #[arg(
         long,
@@ -194,6 +203,10 @@ pub enum OptionsError {
     /// An open room has no JSON or script mode.
     #[error("an open room is talked in at a prompt or with --plain, not with --json or --script")]
     OpenRoom,
+    /// A folder for the files of scripts can't be used.
+    #[error("--files {folder}: {source}")]
+    #[allow(missing_docs)]
+    Files { folder: PathBuf, source: std::io::Error },
     /// The system has no data folder for this user.
     #[error("this user has no data folder; name one with --data")]
     NoDataFolder,
@@ -338,6 +351,7 @@ impl Options {
             tries: self.tries,
             return_after_idle: self.return_after_idle,
             device_name: self.device_name.clone(),
+            downloads: self.downloads()?,
         })
     }
 
@@ -371,6 +385,29 @@ impl Options {
             (Some(host), None) => host.parse(),
             (Some(host), Some(port)) => ServerAddress::with_port(host, port),
         }
+    }
+
+    /// Returns the folder for received files. Without a usual one it is in the data folder.
+    fn downloads(&self) -> Result<PathBuf, OptionsError> {
+        match self.downloads.clone().or_else(dirs::download_dir) {
+            Some(folder) => Ok(folder),
+            None => Ok(self.data_folder()?.join("downloads")),
+        }
+    }
+
+    /// Returns the places where scripts and plugins may read and save files.
+    ///
+    /// # Errors
+    ///
+    /// A named folder does not exist.
+    pub fn files(&self) -> Result<FileAccess, OptionsError> {
+        let folder = |folder: &PathBuf| {
+            folder
+                .canonicalize()
+                .map_err(|source| OptionsError::Files { folder: folder.clone(), source })
+        };
+        let folders: Vec<PathBuf> = self.files.iter().map(folder).collect::<Result<_, _>>()?;
+        Ok(FileAccess::Below(folders.into()))
     }
 
     /// Returns the folder of keys and state.

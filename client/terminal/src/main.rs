@@ -72,6 +72,7 @@ fn run(options: Options) -> Result<u8, Failed> {
         return Ok(exit_status::SUCCESS);
     };
     let config = options.to_config().map_err(|error| wrong(&error))?;
+    let files = options.files().map_err(|error| wrong(&error))?;
     let login = options.first_login(&config).map_err(|error| wrong(&error))?;
     let script_config = config.clone();
     let history = config.data_folder.join("history");
@@ -96,6 +97,7 @@ fn run(options: Options) -> Result<u8, Failed> {
                 FirstLogin::None => None,
             },
             passwords: Passwords::new(options.password_file(), None),
+            files,
             stop,
         };
         return script::run(script).map_err(|error| failed(&error));
@@ -115,6 +117,7 @@ fn run(options: Options) -> Result<u8, Failed> {
         terminal: terminal.clone(),
         questions,
         plugins: options.plugins(),
+        files,
         data,
         history,
         theme: options.theme(),

@@ -47,6 +47,7 @@ const LINES: &[&str] = &[
     "CONNECT bob",
     "CONNECT 127.0.0.1",
     "CONNECT 127.0.0.2:5",
+    "LOCATE alice",
     "BROADCAST",
     "PING",
     "ACTIVE",

@@ -4,6 +4,7 @@
 //! input chooses everything else.
 
 mod dialogue;
+mod files;
 mod mail;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +25,7 @@ use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::peer::{ChatId, PeerMessage, Refusal};
 use letschat_protocol::username::Username;
 
+use self::files::FileThreads;
 use self::mail::Disk;
 use crate::choices::Choices;
 
@@ -82,6 +84,7 @@ struct World<'a> {
     waiting: VecDeque<Displayed>,
     is_finished: bool,
     disk: Disk,
+    files: FileThreads,
     /// The views of a front end that subscribed at the start, and of one that subscribed later.
     view: View,
     late_view: View,
@@ -124,15 +127,17 @@ impl<'a> World<'a> {
             waiting: VecDeque::new(),
             is_finished: false,
             disk: Disk::default(),
+            files: FileThreads::default(),
             view: View::default(),
             late_view: View::default(),
         }
     }
 
     fn step(&mut self) {
-        match self.choices.below(15) {
+        match self.choices.below(16) {
             0 | 1 => self.request(),
             14 => self.mail(),
+            15 => self.file_news(),
             2 => self.reach_server(),
             3..=5 => self.server_says(),
             6 => self.answer_account(),
@@ -173,7 +178,7 @@ impl<'a> World<'a> {
         let who = self.who();
         let somebody = who.clone().unwrap_or_else(|| "127.0.0.2:4401".into());
         let (password, on) = (Secret("correct horse battery".into()), self.choices.flip());
-        let request = match self.choices.below(25) {
+        let request = match self.choices.below(27) {
             0 => Request::SignUp { username: somebody, repeated: password.clone(), password },
             1 => Request::ChangePassword {
                 repeated: password.clone(),
@@ -184,6 +189,7 @@ impl<'a> World<'a> {
             4 => Request::Leave,
             19 => Request::Reach,
             22 | 23 => self.group_request(),
+            24 | 25 => self.file_request(),
             20 | 21 => Request::Send { to: somebody, text: self.choices.text(100) },
             5 => Request::Detach,
             6 => Request::List,
@@ -344,7 +350,10 @@ impl<'a> World<'a> {
             12 | 13 => PeerMessage::Deliver { body: self.signed_body() },
             14 => PeerMessage::Delivered { id: self.some_message() },
             15 => {
-                [PeerMessage::Here { port: 1 }, PeerMessage::Knock][self.choices.below(2)].clone()
+                let id = self.some_file();
+                [PeerMessage::Here { port: 1 }, PeerMessage::Knock, PeerMessage::Get { id }]
+                    [self.choices.below(3)]
+                .clone()
             }
             0 => PeerMessage::Call { chat: ChatId(u128::from(number)), from: self.name() },
             1 => PeerMessage::Resume { chat, received: number },
@@ -434,6 +443,7 @@ impl<'a> World<'a> {
                 // The link may have just ended.
                 self.links.remove(&link);
                 self.dialled.remove(&link);
+                self.files.closed(link);
             }
             Effect::Answer { id, .. } => {
                 assert!(self.unanswered.remove(&id).is_some(), "a request is answered once");
@@ -446,6 +456,11 @@ impl<'a> World<'a> {
                 self.disk.ask(effect);
             }
             Effect::Display(_, displayed) => self.waiting.push_back(displayed),
+            Effect::ReadFile { .. }
+            | Effect::FetchFile(_)
+            | Effect::StopFetch(_)
+            | Effect::ServeFile { .. } => self.files.note(effect),
+            Effect::ForgetHashes(_) | Effect::DeletePart(_) => {}
             Effect::Save(_) | Effect::Tell(_) => {}
         }
     }

@@ -36,6 +36,8 @@ pub enum Request {
     /// Asks for an introduction to a client. `who` is a username, an IP address, or an address with
     /// a port.
     Connect { who: String },
+    /// Asks for an introduction to the device of an account that has this key.
+    Locate { name: String, key: PublicKey },
     /// Sends a text to all clients. The text is the payload.
     Broadcast { text: String },
     /// Asks for the broadcasts from the number `from` on.
@@ -109,6 +111,7 @@ pub const USAGE: &[(&str, &str)] = &[
     ("LIST", "LIST [AFTER NAME]"),
     ("WATCH", "WATCH ON or WATCH OFF"),
     ("CONNECT", "CONNECT NAME, CONNECT ADDRESS or CONNECT ADDRESS:PORT"),
+    ("LOCATE", "LOCATE NAME KEY"),
     ("BROADCAST", "BROADCAST +N, the payload being the text"),
     ("REPLAY", "REPLAY FROM NUMBER"),
     ("PREKEY", "PREKEY KEY SUITES UNTIL_MS SIGNATURE"),
@@ -148,6 +151,7 @@ impl Request {
             Request::List { after: Some(name) } => Frame::line(format!("LIST AFTER {name}")),
             Request::Watch(on) => Frame::line(if *on { "WATCH ON" } else { "WATCH OFF" }),
             Request::Connect { who } => Frame::line(format!("CONNECT {who}")),
+            Request::Locate { name, key } => Frame::line(format!("LOCATE {name} {key}")),
             Request::Broadcast { text } => Frame::with_payload("BROADCAST", text.as_bytes()),
             Request::Replay { from } => Frame::line(format!("REPLAY FROM {from}")),
             Request::Prekey(prekey) => Frame::line(format!("PREKEY {prekey}")),
@@ -228,6 +232,9 @@ impl Request {
             ("WATCH", [on]) if is(on, "ON") => Request::Watch(true),
             ("WATCH", [off]) if is(off, "OFF") => Request::Watch(false),
             ("CONNECT", [who]) => Request::Connect { who: (*who).into() },
+            ("LOCATE", [name, key]) => {
+                Request::Locate { name: (*name).into(), key: key.parse().ok()? }
+            }
             ("BROADCAST", []) => Request::Broadcast { text: frame.text()?.into() },
             ("REPLAY", [from, number]) if is(from, "FROM") => {
                 Request::Replay { from: number.parse().ok()? }

@@ -109,6 +109,7 @@ fn every_request_survives_the_wire() {
         Request::Watch(true),
         Request::Watch(false),
         Request::Connect { who: "10.0.0.1:4401".into() },
+        Request::Locate { name: "bob".into(), key: credentials(false).key },
         Request::Broadcast { text: "hi, all".into() },
         Request::Replay { from: 7 },
         Request::Prekey(prekey()),
@@ -304,6 +305,8 @@ fn any_request() -> impl Strategy<Value = Request> {
         prop::option::of(any_name()).prop_map(|after| Request::List { after }),
         any::<bool>().prop_map(Request::Watch),
         word().prop_map(|who| Request::Connect { who }),
+        (word(), any_credentials())
+            .prop_map(|(name, credentials)| Request::Locate { name, key: credentials.key }),
         any_text().prop_map(|text| Request::Broadcast { text }),
         any::<u64>().prop_map(|from| Request::Replay { from }),
         prop::sample::select(vec![

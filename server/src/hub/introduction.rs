@@ -1,9 +1,10 @@
-//! CONNECT: introduces two clients to each other.
+//! CONNECT and LOCATE: introduce two clients to each other.
 
 use std::net::SocketAddr;
 
 use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::{Closing, Introduction, Notice, Reply};
+use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
 use super::directory::{Entry, Location, Lookup, Target, Viewer};
@@ -68,6 +69,26 @@ impl Hub {
                 self.penalise(now, id, Code::Nobody, "Nobody is here by that name or address.");
             }
         }
+    }
+
+    /// Introduces a client to the device of an account that has this key. A client asks again and again for one that is
+    /// away, so that this is neither an activity nor an error.
+    pub(super) fn locate(&mut self, now: Now, id: ConnectionId, name: &str, key: &PublicKey) {
+        let found = name.parse().ok().and_then(|name: Username| {
+            let mut sessions = self.directory.sessions(&name);
+            let entry = sessions.find(|entry| entry.key == Some(*key)).copied()?;
+            let Location::Local(asked) = entry.location;
+            (asked != id).then_some(asked)
+        });
+        let both = found.and_then(|asked| {
+            Some((asked, self.introduction_of(asked, id)?, self.introduction_of(id, asked)?))
+        });
+        let Some((asked, other, oneself)) = both else {
+            let why = "That device is not here now.";
+            return self.answer(now, id, &Reply::new(Code::NotHere, why));
+        };
+        self.tell(asked, &Notice::Introduction(oneself));
+        self.answer(now, id, &Reply::new(Code::Ok, format!("{other} introduced")));
     }
 
     fn penalise(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {

@@ -70,6 +70,7 @@ impl Hub {
             Request::Active => self.answer(now, id, &Reply::new(Code::Ok, "noted")),
             Request::Prekey(_)
             | Request::Keys { .. }
+            | Request::Locate { .. }
             | Request::Devices { .. }
             | Request::Enrol { .. }
             | Request::Change { .. }
@@ -82,6 +83,7 @@ impl Hub {
             }
             Request::Prekey(prekey) => self.prekey(now, id, prekey),
             Request::Keys { name } => self.keys(now, id, &name),
+            Request::Locate { name, key } => self.locate(now, id, &name, &key),
             Request::Devices { name, after } => self.devices(id, now, &name, after),
             Request::Enrol { name, consent } => self.enrol(now, id, name, consent),
             Request::Change { number, entry } => self.change_list(now, id, number, *entry),
@@ -186,6 +188,7 @@ fn is_activity(request: &Request) -> bool {
             | Request::Replay { .. }
             | Request::Prekey(_)
             | Request::Keys { .. }
+            | Request::Locate { .. }
             | Request::Devices { .. }
             | Request::Enrol { .. }
     )

@@ -114,7 +114,9 @@ impl Person {
             Content::Text(_) => body.conversation.parse::<GroupId>().ok(),
             Content::Roster(bytes) => SignedRoster::restore(bytes).map(|roster| roster.group()),
             Content::Wish(id, ..) => Some(*id),
-            Content::Receipt(_) | Content::People(_) | Content::Unknown(_) => None,
+            Content::Receipt(_) | Content::People(_) | Content::File(..) | Content::Unknown(_) => {
+                None
+            }
         };
         let Some(id) = id else {
             return;

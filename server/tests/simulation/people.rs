@@ -335,6 +335,12 @@ impl World {
                 let made = self.people[person].disk.make_prekey(created_ms, until_ms);
                 self.engine(person, 0, made);
             }
+            Effect::ReadFile { .. }
+            | Effect::ForgetHashes(_)
+            | Effect::FetchFile(_)
+            | Effect::StopFetch(_)
+            | Effect::DeletePart(_)
+            | Effect::ServeFile { .. } => unreachable!("nobody sends files here"),
             Effect::Tell(told) => self.told(person, told),
             Effect::Display(told, displayed) => {
                 self.told(person, told);

@@ -12,6 +12,8 @@ mod detach;
 mod device;
 mod devices;
 mod disconnect;
+mod file;
+mod files;
 mod group;
 mod groups;
 mod help;
@@ -54,6 +56,8 @@ pub static TABLE: &[&Command] = &[
     &verify::COMMAND,
     &trust::COMMAND,
     &block::COMMAND,
+    &files::COMMAND,
+    &file::COMMAND,
     &groups::COMMAND,
     &group::COMMAND,
     &devices::COMMAND,

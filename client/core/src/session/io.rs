@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use letschat_protocol::body::Body;
@@ -9,6 +10,7 @@ pub use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::{FromServer, Request as ServerRequest, Secret, SessionId};
 use letschat_protocol::envelope::Recipient;
+use letschat_protocol::files::{FileHash, FileInfo};
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey};
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::username::Username;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::reply::Reply;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::files::{FetchFile, FetchNews, ReadFile, ServeNews, TransferId};
 use crate::mail::{Arrived, MailChange, StoredMail, StoredPrekey};
 
 /// The id of a user's request until it is answered.
@@ -63,6 +66,12 @@ pub enum Input {
     Mail(Box<Arrived>),
     /// The answer to [`Effect::Seal`]: the envelope, or `None` if a key is no key.
     Sealed(Option<Vec<u8>>),
+    /// The answer to [`Effect::ReadFile`].
+    FileRead { request: RequestId, result: Result<ReadFile, Failure> },
+    /// News of an attempt to fetch a file. Not told after [`Effect::StopFetch`].
+    Fetch { transfer: TransferId, news: FetchNews },
+    /// News of a link over which a file is sent. Not told after [`Effect::ClosePeer`].
+    Serve { link: LinkId, news: ServeNews },
     /// The answer to [`Effect::MakePrekey`]: the prekey, or `None` if it could not be stored.
     PrekeyMade(Option<StoredPrekey>),
     /// An authentic datagram from the server.
@@ -209,6 +218,18 @@ pub enum Effect {
     Commit { commit: u64, changes: Vec<MailChange> },
     /// Sign a body and seal it for these devices. Answered by [`Input::Sealed`].
     Seal { body: Box<Body>, recipients: Vec<Recipient> },
+    /// Read a file in order to offer it, and keep the list of its hashes. Answered by [`Input::FileRead`].
+    ReadFile { request: RequestId, path: PathBuf },
+    /// Forget the list of hashes with this root.
+    ForgetHashes(FileHash),
+    /// Try to fetch a file. News come as [`Input::Fetch`] until it is saved or the attempt has failed.
+    FetchFile(Box<FetchFile>),
+    /// Give up an attempt to fetch a file.
+    StopFetch(TransferId),
+    /// Delete a file with chunks that are not wanted any more.
+    DeletePart(PathBuf),
+    /// Send the file at this path over a link, whose receiver asks for its chunks. News come as [`Input::Serve`].
+    ServeFile { link: LinkId, path: PathBuf, info: FileInfo },
     /// Make a prekey and keep its private half. Answered by [`Input::PrekeyMade`].
     MakePrekey { created_ms: u64, until_ms: u64 },
     /// Start to exchange this session's datagrams with the server at this UDP port, with keys exported from its
@@ -302,6 +323,14 @@ pub enum Request {
     /// Withdraw the user's own request. `None` means the only one. Also stops trying to reach the
     /// server.
     Cancel(Option<String>),
+    /// Offer the file at this absolute path to a person or a group.
+    SendFile { to: String, path: PathBuf },
+    /// Fetch an offered file, named by the beginning of its id, into the usual folder, or into this absolute path.
+    GetFile { id: String, path: Option<PathBuf> },
+    /// Stop fetching a file, forget its offer, or offer it no more.
+    CancelFile(String),
+    /// List the offered files.
+    Files,
     /// Send a text in a conversation. `None` means the current one.
     Say { to: Option<String>, text: String },
     /// Send a text to a person or to everyone, by the best route.

@@ -45,6 +45,8 @@ pub(super) enum LinkUse {
     Deliver(Username),
     /// The deliveries of the person with this key. It is closed if none comes until that time.
     Deliveries { key: PublicKey, until_ms: u64 },
+    /// An own file is sent.
+    Serve,
     /// None: a blocked person waits for an answer until this time.
     Ignored { until_ms: u64 },
 }

@@ -21,6 +21,7 @@
 //! * `groups` – rosters, and what is told about them
 //! * `mail` – messages in envelopes, also to people who are away
 //! * `people` – the user's decisions about people
+//! * `files` – offered files, and their transfers
 //! * `typing` – the meaning of a typed line
 //! * `routes` – the ways by which a message reaches a person
 //! * `delivery` – one chat's messages, on any path
@@ -43,6 +44,7 @@ mod chats;
 mod context;
 pub mod delivery;
 mod devices;
+mod files;
 mod groups;
 pub mod io;
 mod links;
@@ -71,6 +73,7 @@ use self::calls::{Calls, Requests};
 use self::chats::Chats;
 use self::context::Context;
 use self::devices::Devices;
+use self::files::Files;
 use self::groups::Groups;
 use self::links::LinkUse;
 use self::mail::Mail;
@@ -80,6 +83,7 @@ use self::server::{ListFor, ServerSide};
 use crate::codes::LinkEnd;
 use crate::event::{Event, fingerprint};
 use crate::failure::Failure;
+use crate::files::ServeNews;
 use crate::view::SessionState;
 pub use io::*;
 pub use reply::*;
@@ -134,6 +138,7 @@ pub struct Session {
     mail: Mail,
     devices: Devices,
     groups: Groups,
+    files: Files,
     quitting: Option<Quitting>,
     /// The last state that front ends were told.
     told: SessionState,
@@ -154,6 +159,7 @@ impl Session {
             mail: Mail::default(),
             devices: Devices::default(),
             groups: Groups::default(),
+            files: Files::default(),
             quitting: None,
             told: SessionState::default(),
         }
@@ -175,6 +181,9 @@ impl Session {
             Input::Mail(mail) => self.mail_arrived(*mail),
             Input::Sealed(envelope) => self.sealed(envelope),
             Input::PrekeyMade(made) => self.prekey_made(made),
+            Input::FileRead { request, result } => self.file_read(request, result),
+            Input::Fetch { transfer, news } => self.fetch_news(transfer, news),
+            Input::Serve { link, news } => self.serve_news(link, news),
             Input::Datagram(message) => self.datagram(message),
             Input::PeerDialled { link } => self.peer_dialled(link),
             Input::PeerArrived { link, key, from } => self.peer_arrived(link, key, from),
@@ -209,6 +218,7 @@ impl Session {
             self.account.next_deadline(),
             self.devices.next_deadline(),
             self.groups.next_deadline(),
+            self.files.next_deadline(),
             self.mail.next_deadline(self.server.is_logged_in(), self.groups.owed(&self.account)),
             self.quitting.as_ref().and_then(|quitting| quitting.until_ms(self.cx.now_ms())),
         ]
@@ -298,6 +308,7 @@ impl Session {
         self.account.tick(&mut self.cx);
         self.tick_devices();
         self.tick_groups();
+        self.tick_files();
         self.tick_mail();
     }
 
@@ -330,6 +341,7 @@ impl Session {
                 PeerMessage::Ping | PeerMessage::Pong => {}
                 _ => self.cx.close(link),
             },
+            Some(LinkUse::Serve) => self.cx.close(link),
             Some(LinkUse::Ignored { .. }) | None => {}
         }
     }
@@ -341,6 +353,7 @@ impl Session {
             Some(LinkUse::Asked(who)) => self.asker_gone(&who),
             Some(LinkUse::Chat(who)) => self.chats.link_broke(&mut self.cx, &who, link),
             Some(LinkUse::Deliver(who)) => self.peer_unreached(&who),
+            Some(LinkUse::Serve) => self.serve_news(link, ServeNews::Ended),
             Some(LinkUse::Arrived(_) | LinkUse::Deliveries { .. } | LinkUse::Ignored { .. })
             | None => {}
         }
@@ -396,6 +409,10 @@ impl Session {
             Request::Cancel(who) => self.cancel(who.as_deref()),
             Request::Say { to, text } => return self.say(id, to, text),
             Request::Send { to, text } => return self.send(id, to, text),
+            Request::SendFile { to, path } => return self.send_file(id, to, path),
+            Request::GetFile { id: file, path } => self.get_file(&file, path),
+            Request::CancelFile(file) => self.cancel_file(&file),
+            Request::Files => self.list_files(),
             Request::Switch(to) => self.switch(&to),
             Request::Verify { who, matches } => self.verify(&who, matches),
             Request::Trust(who) => self.trust(&who),
@@ -432,9 +449,11 @@ impl Session {
         }
     }
 
-    /// Returns true if a chat or a request for one exists under the present account.
+    /// Returns true if a chat or a request for one exists under the present account, or if a file is on its way.
     fn has_peers(&self) -> bool {
-        !(self.chats.is_empty() && self.calls.is_empty() && self.requests.is_empty())
+        let has_chats =
+            !(self.chats.is_empty() && self.calls.is_empty() && self.requests.is_empty());
+        has_chats || self.files.is_active()
     }
 
     fn status(&self) -> Status {

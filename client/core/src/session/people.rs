@@ -90,6 +90,7 @@ impl Session {
             self.chats.end(&mut self.cx, who, None);
             self.deny_messages(who);
             self.stop_writing_to(who);
+            self.stop_files_with(who);
         }
         Ok(changed)
     }

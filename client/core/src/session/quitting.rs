@@ -37,6 +37,7 @@ impl Session {
         self.requests.end_all(&mut self.cx, &mut self.account);
         self.close_newcomers();
         self.chats.end_all(&mut self.cx);
+        self.stop_files(&Failure::Quitting);
         self.mail.hurry();
         self.post_next();
     }

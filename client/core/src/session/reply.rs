@@ -1,12 +1,14 @@
 //! The replies to requests.
 
+use std::path::PathBuf;
+
 use letschat_protocol::dialogue::Listed;
 use letschat_protocol::message_id::MessageId;
 use serde::Serialize;
 
 use crate::codes::FailureCode;
-use crate::conversation::{MessageState, Via, digits};
-use crate::event::KeyState;
+use crate::conversation::{ConversationId, MessageState, Via, digits};
+use crate::event::{KeyState, option_path};
 
 /// The outcome of a request. Serialised as the fields of a JSON reply. The crate
 /// `letschat-commands` adds the sentences.
@@ -41,7 +43,20 @@ pub enum Reply {
         via: Via,
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<FailureCode>,
+        /// The file, if the message offers one.
+        #[serde(flatten)]
+        file: Option<SentFile>,
     },
+    /// A file that the user wants. Events tell its progress.
+    FileWanted {
+        #[serde(serialize_with = "digits")]
+        message_id: MessageId,
+        name: String,
+        size: u64,
+        state: &'static str,
+    },
+    /// The offered files, oldest first.
+    Files { files: Vec<ListedFile> },
     /// The account's devices, those that wait to be listed, and the code of this one if it is not listed.
     Devices {
         devices: Vec<OwnDevice>,
@@ -88,6 +103,47 @@ pub enum Reply {
     Blocked { blocked: Vec<String> },
     /// The client's state.
     Status(Box<Status>),
+}
+
+/// A file in the reply to its offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SentFile {
+    /// Its name.
+    pub name: String,
+    /// Its size, in bytes.
+    pub size: u64,
+}
+
+/// An offered file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedFile {
+    /// The id of the message that offers it.
+    #[serde(serialize_with = "digits")]
+    pub id: MessageId,
+    /// Its name.
+    pub name: String,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// The conversation of the message.
+    pub conversation: ConversationId,
+    /// The author of the message.
+    pub from: String,
+    /// True if this device offers it.
+    pub own: bool,
+    /// `offered`, `wanted`, `saved` or `failed`.
+    pub state: &'static str,
+    /// The bytes that have come and are verified, while it is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// The people who are fetching it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
+    /// The source of an own file, or the place of a saved one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "option_path")]
+    pub path: Option<PathBuf>,
+    /// The reason for which it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<FailureCode>,
 }
 
 /// An active client in a list.

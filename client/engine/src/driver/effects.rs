@@ -14,6 +14,7 @@ use super::mail::OpenAccount;
 use super::{ForFrontEnd, MAX_PEER_LINKS, Running, UnsavedPosition};
 use crate::account;
 use crate::client::Ended;
+use crate::files;
 use crate::mail_store::MailStore;
 use crate::net::CLOSE_TIMEOUT;
 use crate::net::datagrams::Datagrams;
@@ -75,10 +76,17 @@ impl Running<'_> {
                 }
             }
             Effect::ClosePeer { link } => {
+                self.serving.remove(&link);
                 if let Some(peer) = self.peers.remove(&link) {
                     self.let_out(peer.close());
                 }
             }
+            Effect::ReadFile { request, path } => self.read_file(request, path),
+            Effect::ForgetHashes(root) => self.forget_hashes(&root),
+            Effect::FetchFile(file) => self.fetch_file(*file),
+            Effect::StopFetch(transfer) => drop(self.fetching.remove(&transfer)),
+            Effect::DeletePart(part) => files::delete_part(&part),
+            Effect::ServeFile { link, path, info } => self.serve_file(link, path, info),
             Effect::Answer { id, result } => {
                 if let Some(answer) = self.answers.remove(&id) {
                     self.words.push_back(ForFrontEnd::Answer(answer, result));

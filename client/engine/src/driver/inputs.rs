@@ -88,6 +88,13 @@ impl Running<'_> {
                     && self.peers.len() < MAX_PEER_LINKS;
                 is_welcome.then(|| self.note_arrival(*arrival))
             }
+            Occurrence::FileRead(generation, request, result) => (generation
+                == self.account_generation)
+                .then_some(Input::FileRead { request, result }),
+            Occurrence::Fetch(transfer, news) => self.note_fetch(transfer, news),
+            Occurrence::Serve(link, news) => {
+                self.serving.contains_key(&link).then_some(Input::Serve { link, news })
+            }
             Occurrence::Peer(link, input) => {
                 if !self.peers.contains_key(&link) {
                     return None;

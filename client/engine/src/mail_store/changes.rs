@@ -1,11 +1,16 @@
 //! The changes, as statements. Each can be repeated.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use letschat_core::files::{FileState, StoredFile};
 use letschat_core::mail::{
     Held, MailChange, Outgoing, OutgoingKey, OwedReceipt, Received, RosterChange, Stage,
     StoredGroup, StoredPrekey, Stream, StreamSource,
 };
 use letschat_protocol::body::Place;
 use letschat_protocol::devices::{Device, DeviceList};
+use letschat_protocol::files::FileInfo;
 use letschat_protocol::groups::Wish;
 use letschat_protocol::username::Username;
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
@@ -71,6 +76,8 @@ pub(super) fn apply(connection: &Connection, change: &MailChange) -> rusqlite::R
             ];
             self::run(connection, replace, values)
         }
+        MailChange::File(file) => put_file(connection, file),
+        MailChange::NoFile(id) => run("DELETE FROM files WHERE id = ?1", id.to_bytes()),
         MailChange::NoGroup(id) => {
             self::run(connection, "DELETE FROM groups WHERE id = ?1", [id.as_bytes()])
         }
@@ -115,7 +122,7 @@ fn words(RosterChange { number, kind, who }: &RosterChange) -> String {
 }
 
 fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result<()> {
-    let Outgoing { id, to, conversation, place, time_ms, text, stage } = message;
+    let Outgoing { id, to, conversation, place, time_ms, text, file, stage } = message;
     let conversation = conversation.to_string();
     let (chat, number) = match place {
         // The roster of a message to a group is the newest when it is sealed.
@@ -135,12 +142,12 @@ fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result
     run(
         connection,
         "INSERT INTO outbox
-             (id, recipient, conversation, chat, number, time_ms, text, stage, until_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             (id, recipient, conversation, chat, number, time_ms, text, stage, until_ms, file)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (id, recipient) DO UPDATE SET
              conversation = excluded.conversation, chat = excluded.chat, number = excluded.number,
              time_ms = excluded.time_ms, text = excluded.text, stage = excluded.stage,
-             until_ms = excluded.until_ms",
+             until_ms = excluded.until_ms, file = excluded.file",
         params![
             id.to_bytes(),
             to.as_str(),
@@ -150,7 +157,8 @@ fn put_outgoing(connection: &Connection, message: &Outgoing) -> rusqlite::Result
             column(*time_ms),
             text,
             stage,
-            until_ms
+            until_ms,
+            file.as_ref().map(file_column),
         ],
     )
 }
@@ -191,13 +199,13 @@ fn put_received(connection: &Connection, record: &Received) -> rusqlite::Result<
 }
 
 fn add_held(connection: &Connection, message: &Held) -> rusqlite::Result<()> {
-    let Held { id, from, stream, number, text, sent_ms, time_ms } = message;
+    let Held { id, from, stream, number, text, file, sent_ms, time_ms } = message;
     let (is_chat, source) = source_columns(stream);
     run(
         connection,
         "INSERT INTO held
-             (id, author, device, is_chat, source, number, text, sent_ms, time_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             (id, author, device, is_chat, source, number, text, sent_ms, time_ms, file)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (id) DO NOTHING",
         params![
             id.to_bytes(),
@@ -209,8 +217,47 @@ fn add_held(connection: &Connection, message: &Held) -> rusqlite::Result<()> {
             text,
             column(*sent_ms),
             column(*time_ms),
+            file.as_ref().map(file_column),
         ],
     )
+}
+
+fn put_file(connection: &Connection, file: &StoredFile) -> rusqlite::Result<()> {
+    let StoredFile { id, conversation, from, device, audience, name, .. } = file;
+    let StoredFile { info, time_ms, state, path, part, .. } = file;
+    let audience: Vec<&str> = audience.iter().map(Username::as_str).collect();
+    let code = match state {
+        FileState::Failed(code) => Some(code.name()),
+        FileState::Offered | FileState::Wanted | FileState::Saved => None,
+    };
+    let path_column =
+        |path: &Option<PathBuf>| path.as_ref().map(|path| path.as_os_str().as_bytes().to_vec());
+    run(
+        connection,
+        "INSERT INTO files
+             (id, conversation, author, device, audience, name, file, time_ms, state, code, path, part)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (id) DO UPDATE SET
+             state = excluded.state, code = excluded.code, path = excluded.path, part = excluded.part",
+        params![
+            id.to_bytes(),
+            conversation.to_string(),
+            from.as_str(),
+            device.as_bytes(),
+            audience.join(" "),
+            name.as_str(),
+            file_column(info),
+            column(*time_ms),
+            state.name(),
+            code,
+            path_column(path),
+            path_column(part),
+        ],
+    )
+}
+
+fn file_column(info: &FileInfo) -> Vec<u8> {
+    [&info.size().to_be_bytes()[..], &info.root().0].concat()
 }
 
 fn put_list(

@@ -2,13 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
+use letschat_core::codes::FailureCode;
+use letschat_core::files::{FileState, StoredFile};
 use letschat_core::mail::{
     ChangeKind, Held, Membership, Outgoing, OwedReceipt, Received, RosterChange, Stage,
     StoredGroup, StoredMail, StoredPrekey, Stream, StreamSource,
 };
 use letschat_protocol::body::Place;
 use letschat_protocol::devices::{Device, DeviceList};
+use letschat_protocol::files::name::FileName;
+use letschat_protocol::files::{FileHash, FileInfo};
 use letschat_protocol::groups::{GroupId, SignedRoster, Wish};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
@@ -43,6 +50,8 @@ pub(super) const PREKEYS: Limit = Limit { rows: 32, bytes: usize::MAX };
 pub(super) const LISTS: Limit = Limit { rows: 20_000, bytes: 64 * 1024 * 1024 };
 pub(super) const PEOPLE: Limit = Limit { rows: 20_000, bytes: usize::MAX };
 pub(super) const GROUPS: Limit = Limit { rows: 128, bytes: usize::MAX };
+/// The core keeps 256 of this device and 256 of others, each for at most 63 people.
+pub(super) const FILES: Limit = Limit { rows: 1_024, bytes: 1_024 * 16 * 1024 };
 const SEQUENCES: Limit = Limit { rows: 100_000, bytes: 100_000 * NAME_BYTES };
 
 /// Reads everything, up to the limits.
@@ -57,6 +66,7 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<StoredMail> {
         lists: lists(connection)?.into_iter().collect(),
         people: people(connection)?.into_iter().collect(),
         groups: groups(connection)?.into_iter().collect(),
+        files: files(connection)?,
     })
 }
 
@@ -79,7 +89,8 @@ fn sequences(connection: &Connection) -> rusqlite::Result<Vec<(String, u64)>> {
 }
 
 fn outbox(connection: &Connection) -> rusqlite::Result<Vec<Outgoing>> {
-    let query = "SELECT id, recipient, chat, number, time_ms, text, stage, until_ms, conversation
+    let query =
+        "SELECT id, recipient, chat, number, time_ms, text, stage, until_ms, conversation, file
                  FROM outbox ORDER BY position";
     rows(
         connection,
@@ -110,6 +121,7 @@ fn outbox(connection: &Connection) -> rusqlite::Result<Vec<Outgoing>> {
                 place,
                 time_ms: number(row, 4)?,
                 text: row.get(5)?,
+                file: optional_file(row, 9)?,
                 stage,
             })
         },
@@ -134,7 +146,7 @@ fn received(connection: &Connection) -> rusqlite::Result<Vec<Received>> {
 }
 
 fn held(connection: &Connection) -> rusqlite::Result<Vec<Held>> {
-    let query = "SELECT device, is_chat, source, id, author, number, text, sent_ms, time_ms
+    let query = "SELECT device, is_chat, source, id, author, number, text, sent_ms, time_ms, file
                  FROM held ORDER BY position";
     let size = |message: &Held| message.text.len() + stream_size(&message.stream);
     rows(connection, query, HELD, size, |row| {
@@ -144,10 +156,62 @@ fn held(connection: &Connection) -> rusqlite::Result<Vec<Held>> {
             stream: stream(row, 0)?,
             number: number(row, 5)?,
             text: row.get(6)?,
+            file: optional_file(row, 9)?,
             sent_ms: number(row, 7)?,
             time_ms: number(row, 8)?,
         })
     })
+}
+
+fn files(connection: &Connection) -> rusqlite::Result<Vec<StoredFile>> {
+    let query = "SELECT id, conversation, author, device, audience, name, file, time_ms, state, code, path, part
+                 FROM files ORDER BY position";
+    let length = |path: &Option<PathBuf>| path.as_ref().map_or(0, |path| path.as_os_str().len());
+    let size = |file: &StoredFile| {
+        NAME_BYTES * (1 + file.audience.len()) + length(&file.path) + length(&file.part)
+    };
+    rows(connection, query, FILES, size, |row| {
+        let audience = row.get_ref(4)?.as_str()?.split_whitespace().map(str::parse);
+        let state: String = row.get(8)?;
+        let code = |name: &str| FailureCode::ALL.iter().find(|code| code.name() == name).copied();
+        let state = match (state.as_str(), row.get::<_, Option<String>>(9)?.as_deref()) {
+            ("offered", None) => FileState::Offered,
+            ("wanted", None) => FileState::Wanted,
+            ("saved", None) => FileState::Saved,
+            ("failed", Some(name)) => FileState::Failed(code(name).unwrap_or(FailureCode::File)),
+            _ => return Err(refused("an unknown state of a file")),
+        };
+        Ok(StoredFile {
+            id: id(row, 0)?,
+            conversation: row.get_ref(1)?.as_str()?.parse().map_err(refused)?,
+            from: username(row, 2)?,
+            device: PublicKey::from_bytes(row.get(3)?),
+            audience: audience.collect::<Result<_, _>>().map_err(refused)?,
+            name: FileName::reduced(row.get_ref(5)?.as_str()?),
+            info: file(row.get_ref(6)?.as_blob()?)?,
+            time_ms: number(row, 7)?,
+            state,
+            path: path(row, 10)?,
+            part: path(row, 11)?,
+        })
+    })
+}
+
+fn optional_file(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<FileInfo>> {
+    row.get_ref(index)?.as_blob_or_null()?.map(file).transpose()
+}
+
+/// Parses the size of a file and the root of its hashes.
+fn file(bytes: &[u8]) -> rusqlite::Result<FileInfo> {
+    let info = bytes.split_first_chunk().and_then(|(size, root)| {
+        FileInfo::new(u64::from_be_bytes(*size), FileHash(root.try_into().ok()?))
+    });
+    info.ok_or_else(|| refused("a file that can't be offered"))
+}
+
+fn path(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<PathBuf>> {
+    let bytes = row.get_ref(index)?.as_blob_or_null()?;
+    Ok(bytes.map(|bytes| PathBuf::from(OsStr::from_bytes(bytes))))
 }
 
 fn receipts(connection: &Connection) -> rusqlite::Result<Vec<OwedReceipt>> {

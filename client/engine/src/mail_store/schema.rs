@@ -114,6 +114,28 @@ pub(super) const MIGRATIONS: &[&str] = &[
         changes      TEXT    NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- The file that a message offers: its size in eight bytes, big-endian, and the root of its hashes. The text is its
+    -- name.
+    ALTER TABLE outbox ADD COLUMN file BLOB CHECK (length(file) = 40);
+    ALTER TABLE held ADD COLUMN file BLOB CHECK (length(file) = 40);
+    -- The offered files. `audience` has the names of those to whom this device offers it, with spaces between them.
+    CREATE TABLE files (
+        position     INTEGER NOT NULL PRIMARY KEY,
+        id           BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+        conversation TEXT    NOT NULL,
+        author       TEXT    NOT NULL,
+        device       BLOB    NOT NULL CHECK (length(device) = 32),
+        audience     TEXT    NOT NULL,
+        name         TEXT    NOT NULL,
+        file         BLOB    NOT NULL CHECK (length(file) = 40),
+        time_ms      INTEGER NOT NULL,
+        state        TEXT    NOT NULL CHECK (state IN ('offered', 'wanted', 'saved', 'failed')),
+        code         TEXT CHECK ((code IS NULL) = (state <> 'failed')),
+        path         BLOB,
+        part         BLOB
+    ) STRICT;
+",
 ];
 
 /// Returns the version of the tables, or 0 for an empty database. This is the first read of the file.

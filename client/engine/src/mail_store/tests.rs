@@ -7,13 +7,17 @@ use super::*;
 use std::collections::BTreeMap;
 use std::fs;
 
+use letschat_core::codes::FailureCode;
 use letschat_core::conversation::ConversationId;
+use letschat_core::files::{FileState, StoredFile};
 use letschat_core::mail::{
     ChangeKind, Held, Membership, Outgoing, OutgoingKey, OwedReceipt, Received, RosterChange,
     Stage, StoredGroup, Stream, StreamSource,
 };
 use letschat_protocol::body::{DeviceListRef, Place};
 use letschat_protocol::devices::{Device, DeviceList, DeviceName};
+use letschat_protocol::files::name::FileName;
+use letschat_protocol::files::{FileHash, FileInfo};
 use letschat_protocol::groups::{Founding, Member, Roster, SignedRoster, Wish};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
 use letschat_protocol::message_id::MessageId;
@@ -133,7 +137,28 @@ fn outgoing(number: u64, text: &str) -> Outgoing {
         place: Place::Sequence(number),
         time_ms: 1_700_000_000_000 + number,
         text: text.into(),
+        file: None,
         stage: Stage::Waiting,
+    }
+}
+
+fn file_info(size: u64) -> FileInfo {
+    FileInfo::new(size, FileHash([3; 32])).unwrap()
+}
+
+fn file(number: u64, state: FileState) -> StoredFile {
+    StoredFile {
+        id: id(number),
+        conversation: ConversationId::Person(name("bob")),
+        from: name("bob"),
+        device: PublicKey::from_bytes([5; 32]),
+        audience: vec![],
+        name: FileName::reduced("photo.jpg"),
+        info: file_info(number),
+        time_ms: 1_700_000_000_000,
+        state,
+        path: None,
+        part: None,
     }
 }
 
@@ -154,6 +179,7 @@ fn held(number: u64, text: &str) -> Held {
         stream: stream("alice"),
         number,
         text: text.into(),
+        file: None,
         sent_ms: 5,
         time_ms: 6,
     }

@@ -21,6 +21,8 @@ const READ_BYTES: usize = 16 * 1024;
 pub(crate) enum End {
     /// The outbox was closed, and all of it was sent.
     Closed,
+    /// The stream is left to somebody else, and all of the outbox was sent.
+    Detached,
     /// The other side ended the link, or it broke.
     Broken,
     /// The other side sent something that is not of the protocol.
@@ -45,7 +47,7 @@ pub(crate) async fn run(
     });
     let writing = async {
         match write_steps(writer, outbox).await {
-            Ok(()) => End::Closed,
+            Ok(end) => end,
             Err(_) => End::Broken,
         }
     };
@@ -75,7 +77,7 @@ async fn read_frames(
     }
 }
 
-async fn write_steps(mut writer: impl AsyncWrite + Unpin, outbox: &Outbox) -> io::Result<()> {
+async fn write_steps(mut writer: impl AsyncWrite + Unpin, outbox: &Outbox) -> io::Result<End> {
     loop {
         match outbox.next().await {
             Step::Send(bytes) => {
@@ -86,8 +88,9 @@ async fn write_steps(mut writer: impl AsyncWrite + Unpin, outbox: &Outbox) -> io
             Step::Close => {
                 writer.close().await?;
                 Timer::after(LINGER).await;
-                return Ok(());
+                return Ok(End::Closed);
             }
+            Step::Detach => return Ok(End::Detached),
         }
     }
 }

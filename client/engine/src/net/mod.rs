@@ -32,7 +32,9 @@ use futures_lite::FutureExt as _;
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::identity::PublicKey;
 
-use letschat_core::session::{Input, LinkId};
+use letschat_core::failure::Failure;
+use letschat_core::files::{FetchNews, ReadFile, ServeNews, TransferId};
+use letschat_core::session::{Input, LinkId, RequestId};
 use peer_link::PeerStream;
 use server_link::Secured;
 
@@ -60,6 +62,12 @@ pub(crate) enum Occurrence {
     Arrived(u64, Box<Arrival>),
     /// An event of a peer link.
     Peer(LinkId, Input),
+    /// A file was read for the account of this generation.
+    FileRead(u64, RequestId, Result<ReadFile, Failure>),
+    /// News of an attempt to fetch a file.
+    Fetch(TransferId, FetchNews),
+    /// News of a link over which a file is sent.
+    Serve(LinkId, ServeNews),
 }
 
 /// A peer that has proved its key.

@@ -22,6 +22,7 @@ struct State {
     in_flight: usize,
     overflowed: bool,
     closed: bool,
+    detached: bool,
 }
 
 /// The next step for the link's task.
@@ -31,6 +32,8 @@ pub(crate) enum Step {
     Send(Vec<u8>),
     /// Close the link: everything is sent.
     Close,
+    /// Leave the stream to somebody else: everything is sent.
+    Detach,
 }
 
 impl Outbox {
@@ -55,6 +58,12 @@ impl Outbox {
     /// Closes the outbox. The link ends after the rest is sent.
     pub(crate) fn close(&self) {
         self.state.borrow_mut().closed = true;
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Ends the link after the rest is sent, and leaves its stream to somebody else.
+    pub(crate) fn detach(&self) {
+        self.state.borrow_mut().detached = true;
         self.changed.notify(usize::MAX);
     }
 
@@ -95,7 +104,10 @@ impl State {
             self.in_flight = self.bytes.len();
             return Some(Step::Send(std::mem::take(&mut self.bytes)));
         }
-        self.closed.then_some(Step::Close)
+        match self.detached {
+            true => Some(Step::Detach),
+            false => self.closed.then_some(Step::Close),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! of the peer protocol. It depends neither on the kind of stream nor on a listener for its
 //! occurrences.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -33,17 +34,22 @@ const OUTBOX_BYTES: usize = MAX_UNCONFIRMED_BYTES + MAX_UNCONFIRMED * LINE_BYTES
 const LINE_BYTES: usize = 64;
 
 /// A byte stream for a peer link: TCP, or anything that carries bytes both ways.
-pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// A stream to a peer whose key is proved.
 pub(crate) type PeerStream = Pin<Box<dyn ByteStream>>;
+
+/// A function that takes over the stream of a link.
+type Heir = Rc<RefCell<Option<Box<dyn FnOnce(PeerStream)>>>>;
 
 /// One link, from its dial or arrival to its end.
 pub(crate) struct PeerLink {
     outbox: Rc<Outbox>,
     task: Task<()>,
+    /// The next user of the stream.
+    heir: Heir,
 }
 
 impl PeerLink {
@@ -55,7 +61,7 @@ impl PeerLink {
         tls: PeerTls,
         queue: Sender<Occurrence>,
     ) -> PeerLink {
-        PeerLink::spawn(executor, async move |outbox| {
+        PeerLink::spawn(executor, async move |outbox, heir| {
             let given_up = async {
                 outbox.closed().await;
                 None
@@ -66,7 +72,7 @@ impl PeerLink {
                 Some(Err(why)) => tell(&queue, link, Input::PeerLost { link, why }).await,
                 Some(Ok(stream)) => {
                     tell(&queue, link, Input::PeerDialled { link }).await;
-                    converse(stream, link, &outbox, &queue).await;
+                    converse(stream, link, (&outbox, &heir), &queue).await;
                 }
             }
         })
@@ -79,23 +85,32 @@ impl PeerLink {
         stream: PeerStream,
         queue: Sender<Occurrence>,
     ) -> PeerLink {
-        PeerLink::spawn(executor, async move |outbox| {
-            converse(stream, link, &outbox, &queue).await;
+        PeerLink::spawn(executor, async move |outbox, heir| {
+            converse(stream, link, (&outbox, &heir), &queue).await;
         })
     }
 
     fn spawn(
         executor: &LocalExecutor<'static>,
-        run: impl AsyncFnOnce(Rc<Outbox>) + 'static,
+        run: impl AsyncFnOnce(Rc<Outbox>, Heir) + 'static,
     ) -> PeerLink {
         let outbox = Rc::new(Outbox::new(OUTBOX_BYTES));
-        let shared = outbox.clone();
-        PeerLink { outbox, task: executor.spawn(async move { run(shared).await }) }
+        let heir = Heir::default();
+        let shared = (outbox.clone(), heir.clone());
+        let task = executor.spawn(async move { run(shared.0, shared.1).await });
+        PeerLink { outbox, task, heir }
     }
 
     /// Sends a message.
     pub(crate) fn send(&self, message: &PeerMessage) {
         self.outbox.send(&message.to_frame());
+    }
+
+    /// Leaves the stream to this function once the outbox is sent. The link reports nothing more. The other side must
+    /// not have sent anything after its last message.
+    pub(crate) fn hand_over(&self, heir: impl FnOnce(PeerStream) + 'static) {
+        self.heir.replace(Some(Box::new(heir)));
+        self.outbox.detach();
     }
 
     /// Sends the outbox, then closes. A dial is given up. The task ends by itself.
@@ -105,7 +120,12 @@ impl PeerLink {
     }
 }
 
-async fn dial(to: SocketAddr, tls: &PeerTls, key: PublicKey) -> Result<PeerStream, PeerLoss> {
+/// Dials a peer that must have this key.
+pub(crate) async fn dial(
+    to: SocketAddr,
+    tls: &PeerTls,
+    key: PublicKey,
+) -> Result<PeerStream, PeerLoss> {
     let secured = within(HANDSHAKE_TIMEOUT, async {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
@@ -137,14 +157,25 @@ pub(crate) async fn secure_as_receiver(
     Ok((Box::pin(stream), key))
 }
 
-async fn converse(stream: PeerStream, link: LinkId, outbox: &Outbox, queue: &Sender<Occurrence>) {
+async fn converse(
+    mut stream: PeerStream,
+    link: LinkId,
+    (outbox, heir): (&Outbox, &Heir),
+    queue: &Sender<Occurrence>,
+) {
     let take = async |frame: &Frame| {
         let message = PeerMessage::from_frame(frame).map_err(|_| Unreadable)?;
         tell(queue, link, Input::Peer { link, message }).await;
         Ok(())
     };
-    let why = match link::run(stream, outbox, take).await {
+    let why = match link::run(&mut stream, outbox, take).await {
         End::Closed => return,
+        End::Detached => {
+            if let Some(heir) = heir.take() {
+                heir(stream);
+            }
+            return;
+        }
         End::Broken => PeerLoss::Broken,
         End::Unreadable => PeerLoss::Protocol,
     };

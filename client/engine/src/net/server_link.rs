@@ -106,7 +106,7 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
         Ok(())
     };
     match link::run(stream, &outbox, take).await {
-        End::Closed => {}
+        End::Closed | End::Detached => {}
         // A server that sends invalid data is as good as none.
         End::Broken | End::Unreadable => {
             tell(Occurrence::Server(generation, Input::ServerLost)).await;

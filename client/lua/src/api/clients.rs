@@ -17,6 +17,7 @@ use crate::queue;
 use crate::script_client::ScriptClient;
 use letschat_commands::command::Dispatcher;
 use letschat_commands::failure::Failure;
+use letschat_commands::file_access::FileAccess;
 use letschat_commands::passwords::Passwords;
 use letschat_core::codes::FailureCode;
 use letschat_core::session::Request;
@@ -26,12 +27,13 @@ use letschat_engine::client::{Client, Config};
 pub(crate) struct ScriptClients {
     /// The config of the script's own client. It supplies the defaults of the others.
     config: Config,
+    files: FileAccess,
     members: RefCell<Vec<(Client, Option<TempDir>)>>,
 }
 
 impl ScriptClients {
-    pub(crate) fn new(config: Config) -> Rc<ScriptClients> {
-        Rc::new(ScriptClients { config, members: RefCell::default() })
+    pub(crate) fn new(config: Config, files: FileAccess) -> Rc<ScriptClients> {
+        Rc::new(ScriptClients { config, files, members: RefCell::default() })
     }
 
     /// Ends all clients and removes their temporary folders.
@@ -75,6 +77,7 @@ impl ScriptClients {
         let subscription = block_on(client.subscribe()).map_err(Failure::from)?;
         self.members.borrow_mut().push((client.clone(), folder));
         let dispatcher = Dispatcher::new(client, Passwords::new(None, None));
+        let dispatcher = dispatcher.with_files(self.files.clone());
         let script_client = ScriptClient::new(lua, host.clone(), dispatcher);
         queue::pump(&script_client, subscription.events);
         let functions = of_client(lua, host, &script_client).map_err(lua_failed)?;

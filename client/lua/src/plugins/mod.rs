@@ -36,6 +36,7 @@ use super::{modules, queue};
 use letschat_commands::command::Dispatcher;
 use letschat_commands::extension::Extension as _;
 use letschat_commands::failure::Failure;
+use letschat_commands::file_access::FileAccess;
 use letschat_commands::passwords::Passwords;
 use letschat_core::codes::FailureCode;
 use letschat_core::event::Event;
@@ -63,6 +64,8 @@ struct Inner {
     folder: PathBuf,
     store: PathBuf,
     client: Client,
+    /// The places where plugins may read and save files.
+    files: FileAccess,
     heard: Sender<(String, Said)>,
     typed_ms: AtomicU64,
     loaded: Mutex<BTreeMap<String, Loaded>>,
@@ -94,12 +97,18 @@ pub type Heard = Receiver<(String, Said)>;
 impl Plugins {
     /// Creates the plugins of a folder for a client. None is loaded yet. Their stores are in the client's
     /// data folder.
-    pub fn new(folder: PathBuf, data: &Path, client: Client) -> (Plugins, Heard) {
+    pub fn new(
+        folder: PathBuf,
+        data: &Path,
+        client: Client,
+        files: FileAccess,
+    ) -> (Plugins, Heard) {
         let (heard, hearing) = async_channel::bounded(MAX_WAITING_LINES);
         let inner = Inner {
             folder,
             store: data.join("plugins"),
             client,
+            files,
             heard,
             typed_ms: AtomicU64::new(clock::now().boot_ms),
             loaded: Mutex::default(),
@@ -250,7 +259,9 @@ impl Plugins {
         let setup = PluginSetup {
             name: name.to_owned(),
             source,
-            dispatcher: dispatcher.below_extension(Arc::new(self.inside())),
+            dispatcher: dispatcher
+                .with_files(self.inner.files.clone())
+                .below_extension(Arc::new(self.inside())),
             plugins: self.inside(),
             store: self.store(name),
             folder: self.inner.folder.clone(),

@@ -195,8 +195,15 @@ mod tests {
     fn a_reply_has_the_commands_name_the_id_and_the_fields() {
         let message_id = MessageId::of_broadcast(1, 1);
         let (to, state) = ("bob".into(), MessageState::Sent);
-        let sent =
-            Reply::Sent { to, number: Some(3), message_id, state, via: Via::Direct, code: None };
+        let sent = Reply::Sent {
+            to,
+            number: Some(3),
+            message_id,
+            state,
+            via: Via::Direct,
+            code: None,
+            file: None,
+        };
         let expected = json!({
             "reply": "say", "id": 7, "to": "bob", "number": 3,
             "message_id": message_id.to_string(), "state": "sent", "via": "direct",

@@ -50,6 +50,7 @@ use home::HomeServer;
 use input::{Progress, Typist};
 use letschat_commands::command::{Command, Dispatcher, Role};
 use letschat_commands::failure::Failure;
+use letschat_commands::file_access::FileAccess;
 use letschat_commands::{exit_status, render};
 use letschat_core::codes::{FailureCode, LinkEnd};
 use letschat_core::event::Event;
@@ -71,6 +72,8 @@ pub struct Setting {
     pub questions: Receiver<HiddenQuestion>,
     /// The folder of plugins, or `None` to load none.
     pub plugins: Option<PathBuf>,
+    /// The places where plugins may read and save files.
+    pub files: FileAccess,
     /// The user's data folder, which also holds the data of plugins.
     pub data: PathBuf,
     /// The history file.
@@ -95,7 +98,7 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     }
     let plugins = setting.plugins.map(|folder| {
         let client = front_end.dispatcher.client().clone();
-        Plugins::new(folder, &setting.data, client)
+        Plugins::new(folder, &setting.data, client, setting.files)
     });
     let (plugins, heard) = plugins.unzip();
     let client = front_end.dispatcher.client().clone();
@@ -330,6 +333,10 @@ fn appearance(event: &Event) -> (Kind, Option<u64>) {
         Event::Message { own: true, time_ms, .. } => (Kind::OwnMessage, Some(*time_ms)),
         Event::Message { time_ms, .. } => (Kind::Message, Some(*time_ms)),
         Event::MessageState { .. } => (Kind::Message, None),
+        Event::FileOffered { file, time_ms, .. } if file.own => (Kind::OwnMessage, Some(*time_ms)),
+        Event::FileOffered { time_ms, .. } => (Kind::Request, Some(*time_ms)),
+        Event::FileProgress { .. } | Event::FileDone { .. } => (Kind::Chat, None),
+        Event::FileFailed { .. } => (Kind::Warning, None),
         Event::Broadcast { time_ms, .. } => (Kind::Broadcast, Some(*time_ms)),
         Event::Request { time_ms, key: KeyState::Changed, .. } => (Kind::Warning, Some(*time_ms)),
         Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),

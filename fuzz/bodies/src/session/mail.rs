@@ -17,12 +17,13 @@ use letschat_protocol::peer::ChatId;
 use letschat_protocol::prekey::{PrekeyPublic, SignedPrekey, Suite};
 use letschat_protocol::username::Username;
 
+use super::files::file_info;
 use super::{World, key};
 
 /// The account's file, and the effects that it has not answered.
 #[derive(Default)]
 pub(super) struct Disk {
-    mail: StoredMail,
+    pub(super) mail: StoredMail,
     waiting: Vec<Effect>,
 }
 
@@ -104,7 +105,7 @@ impl World<'_> {
                 Place::Chat { chat, number: self.choices.below(4) as u64 }
             }
         };
-        let content = match self.choices.below(9) {
+        let content = match self.choices.below(10) {
             0 => Content::Unknown(9),
             2 => Content::Roster(self.some_roster()),
             3 => {
@@ -113,6 +114,7 @@ impl World<'_> {
                 Content::Wish(group, wish, self.choices.number())
             }
             1 => Content::Receipt(vec![self.some_message()]),
+            4 => Content::File(self.choices.text(20), file_info()),
             _ => Content::Text(self.choices.text(30)),
         };
         let own = self.account.as_ref().map(ToString::to_string);

@@ -268,6 +268,10 @@ impl Session {
                 receiver.set_port(port);
                 self.person_is_here(link, key, receiver);
             }
+            PeerMessage::Get { id } => {
+                let key = arrived.key;
+                self.file_asked_for(link, key, id);
+            }
             PeerMessage::Knock => {
                 self.cx.close(link);
                 self.server.knocked(&mut self.cx);

@@ -77,7 +77,11 @@ impl Requests {
     }
 
     /// Returns the valid introduction of this key.
-    pub(super) fn introduction(&self, now_ms: u64, key: &PublicKey) -> Option<&Introduction> {
+    pub(in crate::session) fn introduction(
+        &self,
+        now_ms: u64,
+        key: &PublicKey,
+    ) -> Option<&Introduction> {
         self.introductions.of(now_ms, key)
     }
 

@@ -38,9 +38,16 @@ pub(super) fn message_body(
     }
 }
 
+fn content(message: &Outgoing) -> Content {
+    match message.file {
+        Some(file) => Content::File(message.text.clone(), file),
+        None => Content::Text(message.text.clone()),
+    }
+}
+
 fn text_body(author: Author<'_>, message: &Outgoing) -> Body {
     let conversation = message.conversation.to_string();
-    let (place, content) = (message.place, Content::Text(message.text.clone()));
+    let (place, content) = (message.place, content(message));
     body(author, vec![message.to.clone()], conversation, (place, message.time_ms), content)
 }
 
@@ -58,7 +65,7 @@ fn group_body(
     let others: Vec<Username> =
         roster.roster().joined().filter(|who| *who != own).cloned().collect();
     let place = Place::Group { sequence, roster: roster.reference() };
-    let content = Content::Text(message.text.clone());
+    let content = content(message);
     let body = body(author, others, id.to_string(), (place, message.time_ms), content);
     (!body.recipients.is_empty()).then_some(body)
 }

@@ -1,37 +1,62 @@
 //! Own messages on their way into the outbox.
 
+use std::slice;
+
 use letschat_protocol::body::Place;
+use letschat_protocol::files::FileInfo;
 use letschat_protocol::groups::GroupName;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use super::commits::After;
+use super::receiving::Shown;
 use super::sending::reply;
 use crate::codes::FailureCode;
 use crate::conversation::{ConversationId, MessageState, Via};
-use crate::event::Event;
 use crate::failure::Failure;
+use crate::files::ReadFile;
 use crate::mail::{MailChange, Outgoing, Stage};
 use crate::session::{RequestId, Session};
+
+/// The content of an own message: a text, or the name of a file that it offers.
+#[derive(Debug, Clone)]
+pub(in crate::session) struct Said {
+    pub(in crate::session) text: String,
+    pub(in crate::session) file: Option<ReadFile>,
+}
+
+impl Said {
+    fn info(&self) -> Option<FileInfo> {
+        self.file.as_ref().map(|file| file.info)
+    }
+}
+
+impl From<String> for Said {
+    fn from(text: String) -> Said {
+        Said { text, file: None }
+    }
+}
 
 impl Session {
     /// Puts a text for a person into the outbox. The request is answered when the server has it, or when it is known
     /// to wait.
-    pub(in crate::session) fn enqueue(&mut self, id: RequestId, to: &Username, text: String) {
-        match self.enqueued(to, text) {
+    pub(in crate::session) fn enqueue(&mut self, id: RequestId, to: &Username, said: Said) {
+        match self.enqueued(to, &said) {
             Ok(message) => {
                 self.mail.outbox.await_change(message.id, id);
                 // A user who writes again wants another attempt.
                 self.mail.posting.resume(to);
                 self.mail.peering.resume(to);
                 let queued = After::Queued(message.id);
-                self.commit(vec![MailChange::Outgoing(message)], queued);
+                let shared = self.share_file(slice::from_ref(&message), said.file);
+                let changes = [MailChange::Outgoing(message)].into_iter().chain(shared);
+                self.commit(changes.collect(), queued);
             }
             Err(why) => self.cx.fail(id, why),
         }
     }
 
-    fn enqueued(&mut self, to: &Username, text: String) -> Result<Outgoing, Failure> {
+    fn enqueued(&mut self, to: &Username, said: &Said) -> Result<Outgoing, Failure> {
         let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
         if *to == account.username {
             return Err(Failure::WritesToOneself);
@@ -39,8 +64,9 @@ impl Session {
         if self.account.is_blocked(to) {
             return Err(Failure::Blocked(to.clone()));
         }
-        self.mail.outbox.check_room(text.len())?;
+        self.mail.outbox.check_room(said.text.len())?;
         let author = account.identity.public_key();
+        let text = (said.text.clone(), said.info());
         Ok(self.mail.outbox.add(&author, to, text, self.cx.wall_ms()))
     }
 
@@ -49,9 +75,9 @@ impl Session {
         &mut self,
         id: RequestId,
         label: &GroupName,
-        text: &str,
+        said: Said,
     ) {
-        match self.enqueued_for_group(label, text) {
+        match self.enqueued_for_group(label, &said) {
             Ok(messages) => {
                 let Some(first) = messages.first().map(|message| message.id) else {
                     return self.cx.fail(id, Failure::NobodyJoined(label.clone()));
@@ -62,8 +88,9 @@ impl Session {
                     self.mail.peering.resume(&message.to);
                 }
                 let counted = messages.first().and_then(|message| self.counted(label, message));
+                let shared = self.share_file(&messages, said.file);
                 let messages = messages.into_iter().map(MailChange::Outgoing);
-                let changes = messages.chain(counted).collect();
+                let changes = messages.chain(counted).chain(shared).collect();
                 self.commit(changes, After::Queued(first));
             }
             Err(why) => self.cx.fail(id, why),
@@ -81,21 +108,21 @@ impl Session {
     fn enqueued_for_group(
         &mut self,
         label: &GroupName,
-        text: &str,
+        said: &Said,
     ) -> Result<Vec<Outgoing>, Failure> {
         let account = self.account.opened().ok_or(Failure::NotLoggedIn)?;
         let missing = || Failure::NoSuchGroup(label.as_str().to_owned());
         let found = self.groups.joined(label);
         let (group, state) = found.ok_or_else(missing)?;
-        self.mail.outbox.check_room(text.len())?;
+        self.mail.outbox.check_room(said.text.len())?;
         let own = &account.username;
         if !state.roster.roster().has_joined(own) {
             return Err(Failure::NotJoinedYet(label.clone()));
         }
         let members = state.roster.roster().joined().filter(|who| *who != own).cloned();
         let author = account.identity.public_key();
-        let text = (text, self.cx.wall_ms());
-        Ok(self.mail.outbox.add_for_group(&author, (group, label), members, text))
+        let (text, now_ms) = ((said.text.as_str(), said.info()), self.cx.wall_ms());
+        Ok(self.mail.outbox.add_for_group(&author, (group, label), members, text, now_ms))
     }
 
     /// Puts a text for everyone into the outbox: for each person who can be reached without the server.
@@ -132,6 +159,7 @@ impl Session {
     pub(super) fn queued(&mut self, id: MessageId, result: Result<(), String>) {
         if let Err(why) = result {
             self.take_back(&id);
+            self.forget_file(&id);
             if let Some(request) = self.mail.outbox.take_request(&id) {
                 self.cx.fail(request, Failure::Folder(why));
             }
@@ -148,18 +176,18 @@ impl Session {
             false if self.is_reachable(&message.to) => Via::Peer,
             false => Via::Outbox,
         };
-        self.cx.tell(Event::Message {
+        let shown = Shown {
             from,
-            number: None,
-            text: message.text.clone(),
-            time_ms: message.time_ms,
-            sent_ms: message.time_ms,
             conversation: message.conversation.clone(),
-            id,
+            text: message.text.clone(),
+            file: message.file,
+            sent_ms: message.time_ms,
+            time_ms: message.time_ms,
+            via,
             own: true,
             device: None,
-            via,
-        });
+        };
+        self.cx.tell(shown.into_event(id));
         let is_class = message.conversation == ConversationId::Everyone;
         let is_group = message.conversation.person().is_none() && !is_class;
         if is_class || is_group && via != Via::Outbox {
@@ -205,7 +233,8 @@ impl Session {
             let (text, time_ms) = (text.to_owned(), self.cx.wall_ms());
             let (to, conversation) = (to.clone(), ConversationId::Person(to.clone()));
             let stage = Stage::Waiting;
-            let message = Outgoing { id, to, conversation, place, time_ms, text, stage };
+            let file = None;
+            let message = Outgoing { id, to, conversation, place, time_ms, text, file, stage };
             let message = self.mail.outbox.add_under(message);
             self.tell_state(&message, MessageState::Waiting, Via::Outbox, None);
             self.commit(vec![MailChange::Outgoing(message)], After::HandedOver(id));

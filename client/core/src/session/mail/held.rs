@@ -89,6 +89,7 @@ mod tests {
             stream: Stream { device, source },
             number,
             text: "hello".into(),
+            file: None,
             sent_ms: 1,
             time_ms: 1,
         }

@@ -46,6 +46,7 @@ use self::acknowledging::Acknowledging;
 pub(in crate::session) use self::arrivals::ChatProgress;
 use self::arrivals::{Arrivals, Delivery};
 use self::commits::{After, Commits};
+pub(in crate::session) use self::enqueuing::Said;
 use self::held::HeldMessages;
 use self::held_talk::HeldTalk;
 use self::outbox::Outbox;
@@ -53,9 +54,10 @@ use self::peering::Peering;
 use self::posting::Posting;
 use self::prekeys::{Prekeys, Step};
 pub(in crate::session) use self::receiving::Incoming;
+use super::files::Files;
 use super::groups::Groups;
 use super::server::Expected;
-use super::{Effect, Session};
+use super::{Effect, SentFile, Session};
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::failure::Failure;
 use crate::mail::{MailChange, Outgoing, OutgoingKey, StoredMail, StoredPrekey};
@@ -158,9 +160,19 @@ impl Session {
     pub(super) fn open_mail(&mut self, stored: StoredMail) {
         // The account has taken the device lists.
         let StoredMail {
-            sequences, outbox, received, held, receipts, prekeys, people, groups, ..
+            sequences,
+            outbox,
+            received,
+            held,
+            receipts,
+            prekeys,
+            people,
+            groups,
+            files,
+            ..
         } = stored;
         self.groups = Groups::new(groups);
+        self.files = Files::new(files);
         self.mail = Mail {
             outbox: Outbox::new(sequences, outbox),
             posting: Posting::new(receipts),
@@ -191,6 +203,7 @@ impl Session {
         }
         self.mail = Mail::default();
         self.groups = Groups::default();
+        self.close_files();
     }
 
     /// Handles the result of a commit. The text says why it failed, which the engine has told.
@@ -271,6 +284,7 @@ impl Session {
         self.mail.prekeys.logged_in(epoch, by_key, self.cx.now_ms());
         self.expire_messages();
         self.advance_prekeys();
+        self.resume_files(None);
         self.post_next();
     }
 
@@ -363,6 +377,11 @@ impl Session {
     }
 }
 
+/// Returns the file of a message that offers one.
+fn sent_file(message: &Outgoing) -> Option<SentFile> {
+    message.file.map(|file| SentFile { name: message.text.clone(), size: file.size() })
+}
+
 /// Returns the reply for a message that waits in the outbox.
 fn reply_waiting(message: &Outgoing, why: Option<&Failure>) -> super::Reply {
     super::Reply::Sent {
@@ -372,5 +391,6 @@ fn reply_waiting(message: &Outgoing, why: Option<&Failure>) -> super::Reply {
         state: MessageState::Waiting,
         via: Via::Outbox,
         code: why.map(Failure::code),
+        file: sent_file(message),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::body::Place;
+use letschat_protocol::files::FileInfo;
 use letschat_protocol::groups::{GroupId, GroupName};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::message_id::MessageId;
@@ -62,18 +63,18 @@ impl Outbox {
         if is_full { Err(Failure::OutboxFull) } else { Ok(()) }
     }
 
-    /// Adds a message of the user to a person, under the next number of the conversation. It waits for its record.
+    /// Adds a message of the user to a person, a text or the offer of a file, under the next number of the conversation. It waits for its record.
     pub(super) fn add(
         &mut self,
         author: &PublicKey,
         to: &Username,
-        text: String,
+        (text, file): (String, Option<FileInfo>),
         time_ms: u64,
     ) -> Outgoing {
         let (to, conversation) = (to.clone(), ConversationId::Person(to.clone()));
         let (id, place) = self.next_in(author, &conversation.to_string());
         let stage = Stage::Waiting;
-        self.add_under(Outgoing { id, to, conversation, place, time_ms, text, stage })
+        self.add_under(Outgoing { id, to, conversation, place, time_ms, text, file, stage })
     }
 
     /// Adds a message of the user to everyone, for each of these people, under the next number of the conversation. It
@@ -94,7 +95,8 @@ impl Outbox {
             let has_room = self.waiting.has_room_for_everyone(&to, text.len(), limit);
             let (conversation, text, stage) =
                 (conversation.clone(), text.to_owned(), Stage::Waiting);
-            let message = Outgoing { id, to, conversation, place, time_ms, text, stage };
+            let file = None;
+            let message = Outgoing { id, to, conversation, place, time_ms, text, file, stage };
             match has_room {
                 true => added.push(self.add_under(message)),
                 false => left_out.push(message),
@@ -109,14 +111,15 @@ impl Outbox {
         author: &PublicKey,
         (group, label): (&GroupId, &GroupName),
         members: impl IntoIterator<Item = Username>,
-        (text, time_ms): (&str, u64),
+        (text, file): (&str, Option<FileInfo>),
+        time_ms: u64,
     ) -> Vec<Outgoing> {
         let conversation = ConversationId::Group(label.clone());
         let (id, place) = self.next_in(author, &group.to_string());
         let add = |to| {
             let (conversation, text) = (conversation.clone(), text.to_owned());
             let stage = Stage::Waiting;
-            self.add_under(Outgoing { id, to, conversation, place, time_ms, text, stage })
+            self.add_under(Outgoing { id, to, conversation, place, time_ms, text, file, stage })
         };
         members.into_iter().map(add).collect()
     }
@@ -262,9 +265,12 @@ impl Outbox {
         self.requests.keys().filter_map(|id| self.waiting_of(id).next().cloned()).collect()
     }
 
-    /// Notes that the server has taken a message. Its text is not needed any more. Returns the new entry.
+    /// Notes that the server has taken a message. Its text is not needed any more, unless it is a file's name. Returns the new entry.
     pub(super) fn take(&mut self, key: &OutgoingKey, stage: Stage) -> Option<Outgoing> {
-        let message = Outgoing { stage, text: String::new(), ..self.waiting.remove(key)? };
+        let mut message = Outgoing { stage, ..self.waiting.remove(key)? };
+        if message.file.is_none() {
+            message.text.clear();
+        }
         self.taken.insert(key.clone(), message.clone());
         Some(message)
     }
@@ -345,7 +351,7 @@ mod tests {
     }
 
     fn add(outbox: &mut Outbox, text: &str) -> Outgoing {
-        let message = outbox.add(&key(), &bob(), text.into(), 1);
+        let message = outbox.add(&key(), &bob(), (text.into(), None), 1);
         outbox.durable(&message.id);
         message
     }
@@ -353,7 +359,7 @@ mod tests {
     #[test]
     fn message_is_ready_once_it_is_on_disk() {
         let mut outbox = Outbox::default();
-        let message = outbox.add(&key(), &bob(), "hello".into(), 1);
+        let message = outbox.add(&key(), &bob(), ("hello".into(), None), 1);
         assert_eq!(outbox.next(|_| true), None);
         outbox.durable(&message.id);
         assert_eq!(outbox.next(|_| true), Some(&message));
@@ -363,7 +369,7 @@ mod tests {
     #[test]
     fn number_of_an_unrecorded_message_is_used_again() {
         let mut outbox = Outbox::default();
-        let first = outbox.add(&key(), &bob(), "lost".into(), 1);
+        let first = outbox.add(&key(), &bob(), ("lost".into(), None), 1);
         let taken = outbox.take_back(&first.id, ConversationId::to_string);
         assert_eq!(taken, std::slice::from_ref(&first));
         assert_eq!(add(&mut outbox, "kept").place, first.place);
@@ -372,7 +378,7 @@ mod tests {
     fn add_for_group(outbox: &mut Outbox, members: usize) -> Vec<Outgoing> {
         let (group, label) = (GroupId::from_bytes([7; 32]), "team".parse().unwrap());
         let people = (0..members).map(|n| format!("user{n}").parse().unwrap());
-        let added = outbox.add_for_group(&key(), (&group, &label), people, ("x", 1));
+        let added = outbox.add_for_group(&key(), (&group, &label), people, ("x", None), 1);
         outbox.durable(&added[0].id);
         added
     }
@@ -401,7 +407,7 @@ mod tests {
         let mut outbox = Outbox::default();
         for n in 0..=MAX_UNCONFIRMED {
             assert_eq!(outbox.forget_oldest(), []);
-            let message = outbox.add(&key(), &bob(), "x".into(), n as u64);
+            let message = outbox.add(&key(), &bob(), ("x".into(), None), n as u64);
             outbox.take(&message.key(), Stage::Kept { until_ms: 100 });
         }
         assert_eq!(outbox.forget_oldest().len(), FORGOTTEN);

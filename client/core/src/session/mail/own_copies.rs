@@ -64,8 +64,12 @@ impl Session {
             },
             None => body.conversation.parse().ok().map(ConversationId::Person),
         };
-        let (Content::Text(text), Some(to), true) =
-            (&body.content, to, (1..=MAX_NUMBER).contains(&number))
+        let said = match &body.content {
+            Content::Text(text) => Some((text.clone(), None)),
+            Content::File(name, file) => Some((name.clone(), Some(*file))),
+            _ => None,
+        };
+        let (Some((text, file)), Some(to), true) = (said, to, (1..=MAX_NUMBER).contains(&number))
         else {
             return self.refuse_mail(mail, OpenError::NotAddressed);
         };
@@ -92,10 +96,12 @@ impl Session {
             Shown {
                 from: body.sender.clone(),
                 conversation: to,
-                text: text.clone(),
+                text,
+                file,
                 sent_ms: body.time_ms,
                 time_ms: self.cx.wall_ms(),
                 via: mail.delivery.via(),
+                own: true,
                 device: Some(device),
             },
         );

@@ -409,6 +409,7 @@ impl Session {
         self.use_for_deliveries(link, key);
         self.account.locate(&mut self.cx, &who, key, receiver);
         self.mail.peering.resume(&who);
+        self.resume_files(Some(&who));
         self.post_next();
     }
 

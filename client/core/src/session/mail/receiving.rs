@@ -4,8 +4,11 @@ use letschat_protocol::body::{Body, Content};
 use letschat_protocol::devices::DeviceName;
 use letschat_protocol::dialogue::Request as ServerRequest;
 use letschat_protocol::envelope::OpenError;
+use letschat_protocol::files::FileInfo;
+use letschat_protocol::files::name::FileName;
 use letschat_protocol::groups::GroupId;
 use letschat_protocol::identity::PublicKey;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::printable::is_blank;
 use letschat_protocol::username::Username;
@@ -13,7 +16,7 @@ use letschat_protocol::username::Username;
 use super::arrivals::{Arrival, ChatProgress, Delivery, Verdict, released};
 use super::commits::After;
 use crate::conversation::{ConversationId, Via};
-use crate::event::{Event, KeyState, RequestKind, fingerprint};
+use crate::event::{Event, FileShown, KeyState, RequestKind, fingerprint};
 use crate::failure::Failure;
 use crate::mail::{Arrived, Held, MailChange, OwedReceipt, Stream};
 use crate::notice::Notice;
@@ -30,12 +33,29 @@ const MAX_IN_CHATS: usize = 256;
 pub(super) struct Shown {
     pub(super) from: Username,
     pub(super) conversation: ConversationId,
+    /// The text, or the name of the offered file.
     pub(super) text: String,
+    pub(super) file: Option<FileInfo>,
     pub(super) sent_ms: u64,
     pub(super) time_ms: u64,
     pub(super) via: Via,
-    /// The own device that sent it, if it is an own message.
+    pub(super) own: bool,
+    /// The other device of this account that sent it.
     pub(super) device: Option<DeviceName>,
+}
+
+impl Shown {
+    /// Returns the event of the message with this id.
+    pub(super) fn into_event(self, id: MessageId) -> Event {
+        let Shown { from, conversation, text, file, sent_ms, time_ms, via, own, device } = self;
+        if let Some(file) = file {
+            let (to, name, size) = (None, FileName::reduced(&text), file.size());
+            let file = FileShown { id, conversation, from, own, to, name, size };
+            return Event::FileOffered { file: Box::new(file), time_ms, sent_ms, device, via };
+        }
+        let number = None;
+        Event::Message { from, number, text, time_ms, sent_ms, conversation, id, own, device, via }
+    }
 }
 
 /// A message from the server or from its author, opened if it could be.
@@ -111,7 +131,11 @@ impl Session {
                     false => self.mail.arrivals.settle(settled, mail.delivery, self.cx.now_ms()),
                 }
             }
-            Content::Text(text) => self.text_arrived(mail, &body, text),
+            Content::Text(text) => self.text_arrived(mail, &body, text, None),
+            Content::File(name, file) => {
+                let name = FileName::reduced(&name).to_string();
+                self.text_arrived(mail, &body, name, Some(file));
+            }
             Content::Roster(roster) => self.roster_arrived(mail, &body.sender, &roster),
             Content::Wish(group, wish, roster) => {
                 self.wish_arrived(mail, (&body.sender, body.device), (group, wish, roster));
@@ -125,7 +149,8 @@ impl Session {
         }
     }
 
-    fn text_arrived(&mut self, mail: &Incoming, body: &Body, text: String) {
+    /// Handles a text, or the offer of a file with this name.
+    fn text_arrived(&mut self, mail: &Incoming, body: &Body, text: String, file: Option<FileInfo>) {
         let (stream, number) = Stream::of(body);
         let is_countable = (1..=MAX_NUMBER).contains(&number);
         let group = body.conversation.parse::<GroupId>().ok();
@@ -136,7 +161,12 @@ impl Session {
             },
             None => self.conversation_of(mail, body),
         };
-        let conversation = conversation.filter(|_| is_countable && !is_blank(&text));
+        // Nobody offers a file to a class, where everybody would fetch it.
+        let is_fit = |conversation: &ConversationId| {
+            let has_files = *conversation != ConversationId::Everyone || file.is_none();
+            is_countable && !is_blank(&text) && has_files
+        };
+        let conversation = conversation.filter(is_fit);
         let Some(conversation) = conversation else {
             return self.refuse_mail(mail, OpenError::NotAddressed);
         };
@@ -160,7 +190,7 @@ impl Session {
             Verdict::New => {}
         }
         if !is_known {
-            return self.hold(mail, body, stream, number, text);
+            return self.hold(mail, body, (stream, number), (text, file));
         }
         let count = self.mail.arrivals.missing_before(&stream, number);
         // Messages to everyone skip people whom the author did not know, so gaps are normal.
@@ -183,9 +213,11 @@ impl Session {
                 from: body.sender.clone(),
                 conversation,
                 text,
+                file,
                 sent_ms: body.time_ms,
                 time_ms: self.cx.wall_ms(),
                 via: mail.delivery.via(),
+                own: false,
                 device: None,
             },
         );
@@ -250,23 +282,14 @@ impl Session {
     }
 
     pub(super) fn display(&mut self, arrival: Arrival, shown: Shown) {
-        let id = arrival.id;
+        let (id, device) = (arrival.id, arrival.stream.device);
         let count = self.mail.arrivals.tell(arrival);
-        let Shown { from, conversation, text, sent_ms, time_ms, via, device } = shown;
-        let (number, own) = (None, device.is_some());
-        let event = Event::Message {
-            from,
-            number,
-            text,
-            time_ms,
-            sent_ms,
-            conversation,
-            id,
-            own,
-            device,
-            via,
-        };
-        self.cx.push(Effect::Display(event, Displayed::Mail { count }));
+        if let Some(file) = shown.file {
+            let from = (shown.from.clone(), device);
+            let name = FileName::reduced(&shown.text);
+            self.file_offered(id, shown.conversation.clone(), from, (name, file));
+        }
+        self.cx.push(Effect::Display(shown.into_event(id), Displayed::Mail { count }));
     }
 
     /// Notes that the front ends have displayed all messages up to this count.
@@ -361,7 +384,13 @@ impl Session {
 /// Messages of people whom the user has not approved.
 impl Session {
     /// Holds a message until the user approves its author. One beyond the limits is dropped.
-    fn hold(&mut self, mail: &Incoming, body: &Body, stream: Stream, number: u64, text: String) {
+    fn hold(
+        &mut self,
+        mail: &Incoming,
+        body: &Body,
+        (stream, number): (Stream, u64),
+        (text, file): (String, Option<FileInfo>),
+    ) {
         if let Some(held) = self.mail.held.get(&stream, number) {
             // The record may have failed the last time.
             let changes = vec![MailChange::Held(held.clone())];
@@ -374,6 +403,7 @@ impl Session {
             stream,
             number,
             text,
+            file,
             sent_ms: body.time_ms,
             time_ms: self.cx.wall_ms(),
         };
@@ -440,13 +470,12 @@ impl Session {
                 continue;
             }
             let arrival = released(&held);
-            let Held { from, text, sent_ms, time_ms, .. } = held;
+            let Held { from, text, file, sent_ms, time_ms, .. } = held;
             let conversation = ConversationId::Person(from.clone());
-            let via = Via::Server;
-            let device = None;
+            let (via, own, device) = (Via::Server, false, None);
             self.display(
                 arrival,
-                Shown { from, conversation, text, sent_ms, time_ms, via, device },
+                Shown { from, conversation, text, file, sent_ms, time_ms, via, own, device },
             );
         }
     }

@@ -424,5 +424,6 @@ pub(super) fn refused(code: FailureCode) -> Failure {
 
 pub(super) fn reply(message: &Outgoing, state: MessageState, via: Via) -> Reply {
     let to = message.conversation.to_string();
-    Reply::Sent { to, number: None, message_id: message.id, state, via, code: None }
+    let file = super::sent_file(message);
+    Reply::Sent { to, number: None, message_id: message.id, state, via, code: None, file }
 }

@@ -34,5 +34,6 @@ pub(super) fn send(session: &mut Session, request: RequestId, to: &Username, tex
         });
     }
     let (to, state) = (to.to_string(), MessageState::Sent);
-    session.cx.answer(request, Reply::Sent { to, number, message_id: id, state, via, code: None });
+    let (code, file) = (None, None);
+    session.cx.answer(request, Reply::Sent { to, number, message_id: id, state, via, code, file });
 }

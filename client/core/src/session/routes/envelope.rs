@@ -10,5 +10,5 @@ pub(super) fn is_open(_: &Session, _: &Username) -> bool {
 
 /// Puts a text into the outbox.
 pub(super) fn send(session: &mut Session, id: RequestId, to: &Username, text: String) {
-    session.enqueue(id, to, text);
+    session.enqueue(id, to, text.into());
 }

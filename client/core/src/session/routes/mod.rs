@@ -51,7 +51,7 @@ impl Session {
             }
             Ok(ConversationId::Group(label)) => {
                 return match check(&text) {
-                    Ok(()) => self.enqueue_for_group(id, &label, &text),
+                    Ok(()) => self.enqueue_for_group(id, &label, text.into()),
                     Err(why) => self.cx.fail(id, why),
                 };
             }

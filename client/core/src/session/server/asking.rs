@@ -57,6 +57,10 @@ impl Request {
             | Request::Trust(_)
             | Request::Block { .. }
             | Request::Blocked
+            | Request::SendFile { .. }
+            | Request::GetFile { .. }
+            | Request::CancelFile(_)
+            | Request::Files
             | Request::Status
             | Request::Devices
             | Request::Group { .. }
@@ -251,6 +255,7 @@ impl Session {
                 Some(introduction) => self.granted_connect(&who, introduction),
                 None => self.refuse_connect(&who, &Failure::NotUnderstood),
             },
+            Expected::Locate(id) => self.device_located(&id, introduction()),
             Expected::ConnectAddress(id, who, switch) => match introduction() {
                 Some(introduction) => self.granted_address(id, &who, introduction, switch),
                 None => self.cx.fail(id, Failure::NotUnderstood),
@@ -290,6 +295,7 @@ impl Session {
             | Expected::OwnDevices(id)
             | Expected::Watch(Some(id)) => self.cx.fail(id, why),
             Expected::Connect(who) => self.refuse_connect(&who, &why),
+            Expected::Locate(id) => self.device_located(&id, None),
             Expected::Greeting
             | Expected::Hello
             | Expected::Login

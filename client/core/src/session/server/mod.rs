@@ -21,6 +21,7 @@ use letschat_protocol::dialogue::{
 };
 use letschat_protocol::identity::{ChannelBinding, Fingerprint};
 use letschat_protocol::limits::{ACTIVITY_REPORT_MS, TCP_KEEPALIVE_MS, TCP_KEEPALIVE_WITH_UDP_MS};
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use self::asking::Pages;
@@ -117,6 +118,8 @@ pub(in crate::session) enum Expected {
     List(ListFor, Pages),
     Watch(Option<RequestId>),
     Connect(Username),
+    /// The device that has this file.
+    Locate(MessageId),
     /// A connection to an address, whose owner comes with the answer.
     ConnectAddress(RequestId, String, bool),
     Broadcast(RequestId, String),

@@ -2,6 +2,8 @@ use super::refusals::set_mode;
 use super::*;
 use letschat_protocol::peer::ChatId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
 #[test]
 fn new_store_is_empty_and_syncs_its_commits() {
@@ -25,6 +27,7 @@ fn every_addition_is_there_in_the_next_run() {
     let place = Place::Chat { chat, number: 3 };
     let outbox = vec![
         outgoing(7, "first"),
+        Outgoing { file: Some(file_info(u64::from(u32::MAX))), ..outgoing(6, "photo.jpg") },
         Outgoing { place, ..outgoing(9, "h\u{e9}\0\n") },
         Outgoing { stage: Stage::Sent { until_ms: 8 }, ..outgoing(8, "") },
         Outgoing { stage: Stage::Kept { until_ms: 9 }, ..outgoing(2, "") },
@@ -41,17 +44,37 @@ fn every_addition_is_there_in_the_next_run() {
         Received { stream: chat_stream.clone(), through: 1, beyond: vec![] },
         received("", 0, &[2]),
     ];
-    let held = vec![held(5, "let me in"), Held { stream: chat_stream, ..held(4, "again") }];
+    let held = vec![
+        Held { file: Some(file_info(0)), ..held(5, "photo.jpg") },
+        Held { stream: chat_stream, ..held(4, "again") },
+    ];
+    let files = vec![
+        StoredFile {
+            audience: vec![name("bob"), name("zoe")],
+            path: Some("/a/\u{e9}".into()),
+            ..file(1, FileState::Offered)
+        },
+        StoredFile {
+            part: Some(OsString::from_vec(vec![b'/', 0xff]).into()),
+            ..file(2, FileState::Wanted)
+        },
+        file(3, FileState::Failed(FailureCode::FileChanged)),
+    ];
     let receipts = vec![receipt(9), OwedReceipt { to: name("carol"), id: id(3) }];
-    let changes: Vec<MailChange> = (outbox.iter().cloned().map(MailChange::Outgoing))
-        .chain(received.iter().cloned().map(MailChange::Received))
-        .chain(held.iter().cloned().map(MailChange::Held))
-        .chain(receipts.iter().cloned().map(MailChange::Owed))
-        .chain([MailChange::PeopleOwed(vec![name("zoe"), name("bob")])])
-        .chain([1, 2].map(|seed| MailChange::List(name("bob"), Box::new(list(seed)))))
-        .chain([1, 2].map(|nonce| MailChange::Group(Box::new(group(nonce)))))
-        .chain([MailChange::Group(Box::new(StoredGroup { wish: None, ..group(2) }))])
-        .collect();
+    let changes: Vec<MailChange> =
+        (outbox.iter().cloned().map(MailChange::Outgoing))
+            .chain(received.iter().cloned().map(MailChange::Received))
+            .chain(held.iter().cloned().map(MailChange::Held))
+            .chain(receipts.iter().cloned().map(MailChange::Owed))
+            .chain([MailChange::PeopleOwed(vec![name("zoe"), name("bob")])])
+            .chain([1, 2].map(|seed| MailChange::List(name("bob"), Box::new(list(seed)))))
+            .chain([1, 2].map(|nonce| MailChange::Group(Box::new(group(nonce)))))
+            .chain([MailChange::Group(Box::new(StoredGroup { wish: None, ..group(2) }))])
+            .chain(files.iter().cloned().map(|file| {
+                MailChange::File(Box::new(StoredFile { path: None, part: None, ..file }))
+            }))
+            .chain(files.iter().cloned().map(|file| MailChange::File(Box::new(file))))
+            .collect();
     store.commit(&changes).unwrap();
     let prekeys = vec![store.make_prekey(1, 2).unwrap(), store.make_prekey(3, 4).unwrap()];
     drop(store);
@@ -60,8 +83,18 @@ fn every_addition_is_there_in_the_next_run() {
     let people = BTreeSet::from([name("bob"), name("zoe")]);
     let groups = [group(1), StoredGroup { wish: None, ..group(2) }];
     let groups = groups.map(|group| (group.roster.group(), group)).into();
-    let expected =
-        StoredMail { sequences, outbox, received, held, receipts, prekeys, lists, people, groups };
+    let expected = StoredMail {
+        sequences,
+        outbox,
+        received,
+        held,
+        receipts,
+        prekeys,
+        lists,
+        people,
+        groups,
+        files,
+    };
     assert_eq!(folder.read(), expected);
     // Erasing at the end of a run keeps what is left.
     assert_eq!(folder.read(), expected);
@@ -92,11 +125,15 @@ fn every_removal_is_there_in_the_next_run() {
         MailChange::PeopleTold(vec![name("zoe")]),
         MailChange::Group(Box::new(group(1))),
         MailChange::NoGroup(group(1).roster.group()),
+        MailChange::File(Box::new(file(1, FileState::Saved))),
+        MailChange::File(Box::new(file(2, FileState::Saved))),
+        MailChange::NoFile(id(1)),
     ];
     store.commit(&changes).unwrap();
     drop(store);
     let expected = StoredMail {
         groups: BTreeMap::new(),
+        files: vec![file(2, FileState::Saved)],
         lists: BTreeMap::from([(name("zoe"), list(1))]),
         people: BTreeSet::from([name("bob")]),
         sequences: BTreeMap::from([("bob".into(), 2)]),

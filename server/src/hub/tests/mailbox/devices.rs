@@ -216,6 +216,33 @@ fn request_reaches_the_device_that_was_used_last() {
 }
 
 #[test]
+fn device_is_located_by_its_key() {
+    let (mut office, laptop, desktop, one) = Office::with_two("alice", (1, 2));
+    assert_eq!(office.change(laptop, 2, change("alice", &one, 1, 2, true)), "ok");
+    let bob = office.device("bob", 4);
+    let locate = |office: &mut Office, name: &str, seed| {
+        let key = identity(seed).public_key();
+        office.ask(bob, &Request::Locate { name: name.into(), key })
+    };
+    for (seed, device) in [(1, laptop), (2, desktop)] {
+        let reply = locate(&mut office, "alice", seed);
+        assert_eq!(reply.field::<String>(3), Some(identity(seed).public_key().to_string()));
+        let told = office.notices(device);
+        assert!(
+            matches!(&told[..], [Notice::Introduction(who)] if who.username.as_str() == "bob"),
+            "{told:?}"
+        );
+    }
+    // Asking for somebody who is away, for oneself or for nobody costs nothing.
+    office.leaves(laptop);
+    for (name, seed) in
+        [("alice", 1), ("alice", 4), ("bob", 1), ("bob", 4), ("nobody", 1), ("-", 1)]
+    {
+        assert_eq!(locate(&mut office, name, seed).code, Code::NotHere, "{name} {seed}");
+    }
+}
+
+#[test]
 fn unlisted_device_is_reached_only_if_there_is_no_other() {
     let (mut office, laptop, desktop, _) = Office::with_two("alice", (1, 2));
     let (bob, key) = (office.device("bob", 4), |seed| identity(seed).public_key().to_string());

@@ -1,0 +1,140 @@
+//! The places on this machine where a command may read and write files.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::failure::Failure;
+use letschat_core::codes::FailureCode;
+
+/// The places for files: anywhere for a person, and below some folders for a script or a plugin.
+#[derive(Debug, Clone, Default)]
+pub enum FileAccess {
+    /// Anywhere. A path that begins with `~/` is in the user's home folder.
+    #[default]
+    Anywhere,
+    /// In these folders and below them. Fetched files go into the first one.
+    Below(Arc<[PathBuf]>),
+}
+
+impl FileAccess {
+    /// Returns the absolute path of a file to send.
+    pub(crate) fn source(&self, path: &str) -> Result<PathBuf, Failure> {
+        match self {
+            FileAccess::Anywhere => absolute(path),
+            FileAccess::Below(folders) => {
+                let path = fs::canonicalize(path).map_err(|error| unusable(path, &error))?;
+                if is_below(folders, &path) { Ok(path) } else { Err(forbidden()) }
+            }
+        }
+    }
+
+    /// Returns the absolute path at which to save a file, or `None` for the usual folder.
+    pub(crate) fn target(&self, path: Option<&str>) -> Result<Option<PathBuf>, Failure> {
+        match (self, path) {
+            (FileAccess::Anywhere, path) => path.map(absolute).transpose(),
+            (FileAccess::Below(folders), None) => {
+                folders.first().cloned().map(Some).ok_or_else(forbidden)
+            }
+            (FileAccess::Below(folders), Some(path)) => {
+                let path = canonical_target(Path::new(path));
+                let path = path.map_err(|error| unusable("the folder", &error))?;
+                if is_below(folders, &path) { Ok(Some(path)) } else { Err(forbidden()) }
+            }
+        }
+    }
+}
+
+/// Resolves the links in a path whose last component need not exist.
+fn canonical_target(path: &Path) -> io::Result<PathBuf> {
+    match (fs::canonicalize(path), path.parent(), path.file_name()) {
+        (Ok(path), ..) => Ok(path),
+        (Err(_), Some(folder), Some(name)) => {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            Ok(fs::canonicalize(folder)?.join(name))
+        }
+        (Err(error), ..) => Err(error),
+    }
+}
+
+fn is_below(folders: &[PathBuf], path: &Path) -> bool {
+    folders.iter().any(|folder| path.starts_with(folder))
+}
+
+fn absolute(path: &str) -> Result<PathBuf, Failure> {
+    let at_home = path.strip_prefix("~/").zip(env::var_os("HOME"));
+    let path = match at_home {
+        Some((rest, home)) => Path::new(&home).join(rest),
+        None => PathBuf::from(path),
+    };
+    std::path::absolute(&path).map_err(|error| unusable(&path.display().to_string(), &error))
+}
+
+fn unusable(path: &str, error: &io::Error) -> Failure {
+    Failure::new(FailureCode::File, format!("{path} can't be used: {error}."))
+}
+
+fn forbidden() -> Failure {
+    Failure::new(
+        FailureCode::FileForbidden,
+        "A script or plugin uses files only in the folders that its user names with --files.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn code(result: Result<PathBuf, Failure>) -> FailureCode {
+        result.unwrap_err().code
+    }
+
+    #[test]
+    fn script_stays_below_its_folders() {
+        let top = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(top.path()).unwrap();
+        let (shared, secret) = (top.join("shared"), top.join("shared-not"));
+        fs::create_dir(&shared).unwrap();
+        fs::create_dir(&secret).unwrap();
+        fs::write(shared.join("a"), "a").unwrap();
+        fs::write(secret.join("b"), "b").unwrap();
+        symlink(&secret, shared.join("link")).unwrap();
+        symlink(secret.join("new"), shared.join("dangling")).unwrap();
+        let access = FileAccess::Below([shared.clone()].into());
+        let at = |path: &str| shared.join(path).display().to_string();
+
+        assert_eq!(access.source(&at("a")).unwrap(), shared.join("a"));
+        for path in ["link/b", "../shared-not/b", "missing"] {
+            let code = code(access.source(&at(path)));
+            assert!(
+                matches!(code, FailureCode::FileForbidden | FailureCode::File),
+                "{path} {code}"
+            );
+        }
+        let target = |path: &str| access.target(Some(&at(path))).map(Option::unwrap);
+        assert_eq!(target("new").unwrap(), shared.join("new"));
+        assert_eq!(access.target(None).unwrap(), Some(shared.clone()));
+        for path in ["link", "link/new", "../new", "../shared-not/new", "../../new"] {
+            assert_eq!(code(target(path)), FailureCode::FileForbidden, "{path}");
+        }
+        // Nothing is written through a link: the file is created, never opened.
+        assert_eq!(target("dangling").unwrap(), shared.join("dangling"));
+        let none = FileAccess::Below([].into());
+        assert_eq!(code(none.source(&at("a"))), FailureCode::FileForbidden);
+        assert!(none.target(None).is_err());
+    }
+
+    #[test]
+    fn person_goes_anywhere() {
+        let access = FileAccess::Anywhere;
+        assert_eq!(access.source("/a/b").unwrap(), Path::new("/a/b"));
+        assert!(access.source("b").unwrap().is_absolute());
+        assert_eq!(access.target(None).unwrap(), None);
+        if let Some(home) = env::var_os("HOME") {
+            assert_eq!(access.source("~/x").unwrap(), Path::new(&home).join("x"));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The threads that read, send and fetch files.
+
+use std::path::{Path, PathBuf};
+use std::{fs, thread};
+
+use letschat_core::failure::Failure;
+use letschat_core::files::{FetchFailure, FetchFile, FetchNews, ReadFile, ServeNews, TransferId};
+use letschat_core::session::{Input, LinkId, RequestId};
+use letschat_flags::files as flag_files;
+use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HashList, MAX_FILE_BYTES};
+
+use super::Running;
+use crate::files::{self, Fetch, Source, Transfer};
+use crate::net::Occurrence;
+
+/// The most bytes of a list of hashes.
+const MAX_HASHES_BYTES: u64 = MAX_FILE_BYTES / CHUNK_BYTES * 32;
+
+impl Running<'_> {
+    /// Starts to read a file in order to offer it.
+    pub(super) fn read_file(&mut self, request: RequestId, path: PathBuf) {
+        let Some(account) = &self.account else {
+            return;
+        };
+        let (generation, queue) = (self.account_generation, self.queue.clone());
+        let hashes_folder = account.folder.hashes_folder();
+        let read = move || {
+            let is_wanted = || !queue.is_closed();
+            let result = read_source(path, &hashes_folder, is_wanted);
+            // A closed queue means that the driver has ended.
+            let _ = queue.send_blocking(Occurrence::FileRead(generation, request, result));
+        };
+        if thread::Builder::new().name("file".into()).spawn(read).is_err() {
+            let result = Err(no_thread());
+            self.at_once.push_back(Input::FileRead { request, result });
+        }
+    }
+
+    pub(super) fn forget_hashes(&mut self, root: &FileHash) {
+        if let Some(account) = &self.account {
+            // A list that stays behind is small.
+            let _ = fs::remove_file(account.folder.hashes_folder().join(root.to_string()));
+        }
+    }
+
+    /// Starts an attempt to fetch a file.
+    pub(super) fn fetch_file(&mut self, file: FetchFile) {
+        let transfer = file.transfer;
+        let Some(account) = &self.account else {
+            return;
+        };
+        let (tls, queue) = (account.tls.clone(), self.queue.clone());
+        let fetch = Fetch { file, tls, folder: self.config.downloads.clone() };
+        let running = Transfer::start(move || async move {
+            // A closed queue means that the driver has ended.
+            let tell = async |news| drop(queue.send(Occurrence::Fetch(transfer, news)).await);
+            let news = match files::fetch(fetch, tell).await {
+                Ok(path) => FetchNews::Saved(path),
+                Err(why) => FetchNews::Failed(why),
+            };
+            tell(news).await;
+        });
+        match running {
+            Some(running) => drop(self.fetching.insert(transfer, running)),
+            None => {
+                let news = FetchNews::Failed(FetchFailure::Link);
+                self.at_once.push_back(Input::Fetch { transfer, news });
+            }
+        }
+    }
+
+    /// Handles news of an attempt, unless it was given up.
+    pub(super) fn note_fetch(&mut self, transfer: TransferId, news: FetchNews) -> Option<Input> {
+        let is_over = matches!(news, FetchNews::Saved(_) | FetchNews::Failed(_));
+        let is_known = match is_over {
+            true => self.fetching.remove(&transfer).is_some(),
+            false => self.fetching.contains_key(&transfer),
+        };
+        is_known.then_some(Input::Fetch { transfer, news })
+    }
+
+    /// Starts to send a file over a link.
+    pub(super) fn serve_file(&mut self, link: LinkId, path: PathBuf, info: FileInfo) {
+        let (Some(account), Some(peer)) = (&self.account, self.peers.get(&link)) else {
+            return;
+        };
+        let hashes_path = account.folder.hashes_folder().join(info.root().to_string());
+        let (queue, (give, stream)) = (self.queue.clone(), async_channel::bounded(1));
+        let running = Transfer::start(move || async move {
+            let tell = async |news| drop(queue.send(Occurrence::Serve(link, news)).await);
+            let Ok(stream) = stream.recv().await else {
+                return;
+            };
+            let hashes = flag_files::read(&hashes_path, MAX_HASHES_BYTES).ok().flatten();
+            let hashes = HashList::checked(hashes.unwrap_or_default(), &info);
+            let source = Source { path, info, hashes: hashes.unwrap_or_default() };
+            tell(files::serve(stream, source, tell).await).await;
+        });
+        match running {
+            Some(running) => {
+                // The thread has gone if the transfer was given up.
+                peer.hand_over(move |stream| drop(give.try_send(stream)));
+                self.serving.insert(link, running);
+            }
+            None => {
+                let news = ServeNews::Ended;
+                self.at_once.push_back(Input::Serve { link, news });
+            }
+        }
+    }
+}
+
+/// Reads a file, and keeps the list of its hashes.
+fn read_source(
+    path: PathBuf,
+    hashes_folder: &Path,
+    is_wanted: impl Fn() -> bool,
+) -> Result<ReadFile, Failure> {
+    let (info, hashes) = files::read(&path, is_wanted)?;
+    let kept = hashes_folder.join(info.root().to_string());
+    let written = flag_files::create_private_folder(hashes_folder)
+        .and_then(|()| flag_files::write_private(&kept, hashes.as_bytes()));
+    written.map_err(|error| Failure::File { path: kept, why: error.to_string() })?;
+    Ok(ReadFile { path, info })
+}
+
+fn no_thread() -> Failure {
+    Failure::File { path: PathBuf::new(), why: "the system has no thread for it".into() }
+}
