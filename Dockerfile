@@ -49,9 +49,11 @@ ENV LETSCHAT_DATA=/var/lib/letschat/data
 EXPOSE 4401/tcp
 ENTRYPOINT ["letschat"]
 
-# The client with the scripts of the three actors in docker-compose.yml.
+# The client with the scripts of the three actors in docker-compose.yml, a file to send, and a folder for received ones.
 FROM client AS demo
 COPY lua /usr/local/share/letschat/lua
+COPY docs/PROTOCOL.md /usr/local/share/letschat/docs/
+RUN mkdir /var/lib/letschat/files
 
 FROM debian:bookworm-slim AS server
 RUN useradd --uid 4400 --no-create-home --shell /usr/sbin/nologin letschat-server \

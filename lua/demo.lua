@@ -17,7 +17,7 @@ chat.on("broadcast", function(broadcast)
         print(broadcast.from .. " to all: " .. broadcast.text)
     end
 end)
-for _, event in { "disconnected", "retrying", "group_changed" } do
+for _, event in { "disconnected", "retrying", "group_changed", "file_offered", "file_done", "file_failed" } do
     chat.on(event, function(told)
         print(told.message)
     end)

@@ -1,5 +1,7 @@
 //! A client that is a program of its own. It takes commands and tells events as lines of JSON.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -25,12 +27,29 @@ pub(crate) struct JsonClient {
 impl JsonClient {
     /// Starts a client that is not logged in.
     pub(crate) fn start(bench: &Bench, server: &ServerProcess) -> BenchResult<JsonClient> {
+        JsonClient::start_with(bench, server, &[])
+    }
+
+    /// Starts a client that is not logged in. It saves files in this folder.
+    pub(crate) fn start_with_downloads(
+        bench: &Bench,
+        server: &ServerProcess,
+        downloads: &Path,
+    ) -> BenchResult<JsonClient> {
+        JsonClient::start_with(bench, server, &["--downloads".as_ref(), downloads.as_os_str()])
+    }
+
+    fn start_with(
+        bench: &Bench,
+        server: &ServerProcess,
+        flags: &[&OsStr],
+    ) -> BenchResult<JsonClient> {
         let data = tempfile::tempdir()?;
         let mut command = Command::new(&bench.programs.client);
         // The user's own settings must not affect the measurement.
         command.env_clear().env("HOME", data.path());
         command.args(["--json", "--no-login", "--peer-port", "0"]);
-        command.args(["--server", &server.location(), "--data"]).arg(data.path());
+        command.args(["--server", &server.location(), "--data"]).arg(data.path()).args(flags);
         let process = Running::start(&mut command);
         Ok(JsonClient { process, _data: data, commands: 0 })
     }
@@ -49,10 +68,20 @@ impl JsonClient {
         command: &str,
         arguments: &Value,
     ) -> BenchResult<()> {
+        let id = self.tell(command, arguments);
+        self.reply(until, command, id)
+    }
+
+    /// Sends a command without waiting. Returns the number of its reply.
+    pub(crate) fn tell(&mut self, command: &str, arguments: &Value) -> u64 {
         self.commands += 1;
-        let id = self.commands;
-        let line = json!({"id": id, "command": command, "arguments": arguments});
+        let line = json!({"id": self.commands, "command": command, "arguments": arguments});
         self.process.type_line(&line.to_string());
+        self.commands
+    }
+
+    /// Waits for the reply with this number, which must be a success. Skips other output.
+    pub(crate) fn reply(&mut self, until: Instant, command: &str, id: u64) -> BenchResult<()> {
         let is_reply = |line: &Value| line.get("reply").is_some() && line["id"] == id;
         let reply = self.wait(until, command, is_reply)?;
         match reply.get("error") {
@@ -68,14 +97,43 @@ impl JsonClient {
         what: &str,
         fits: impl Fn(&Value) -> bool,
     ) -> BenchResult<Value> {
-        while let Ok(Some(line)) = self.process.next_line(until) {
-            let value: Value = serde_json::from_str(&line)?;
-            if fits(&value) {
-                return Ok(value);
+        let (_, line) = self.wait_at(until, what, fits)?;
+        Ok(line)
+    }
+
+    /// Waits for a line that fits, and returns it with the time of its arrival. Skips other output.
+    pub(crate) fn wait_at(
+        &mut self,
+        until: Instant,
+        what: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> BenchResult<(Instant, Value)> {
+        while let Some((at, line)) = self.next_line(until)? {
+            if fits(&line) {
+                return Ok((at, line));
             }
         }
         let errors = self.process.errors();
         Err(Failed(format!("a client was waited for in vain: {what}; {errors}")).into())
+    }
+
+    /// Returns the next line with the time of its arrival, or `None` if none comes until then.
+    pub(crate) fn next_line(&mut self, until: Instant) -> BenchResult<Option<(Instant, Value)>> {
+        match self.process.next_line(until) {
+            Ok(Some(line)) => {
+                let at = self.process.heard_at.last().copied().unwrap_or_else(Instant::now);
+                Ok(Some((at, serde_json::from_str(&line)?)))
+            }
+            Ok(None) => {
+                Err(Failed(format!("a client has ended: {}", self.process.errors())).into())
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Returns the process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Returns the processor time used so far.

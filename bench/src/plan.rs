@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) class: usize,
     /// The sizes of a group.
     pub(crate) group: GroupSizes,
+    /// The size of a file.
+    pub(crate) file_bytes: u64,
 }
 
 /// The sizes of a group and of its conversation.
@@ -89,6 +91,7 @@ impl Plan {
             starts: 20,
             class: 50,
             group: GroupSizes { members: 50, messages: 40, away: 10, kept: 100 },
+            file_bytes: 2 << 30,
         }
     }
 
@@ -115,6 +118,7 @@ impl Plan {
             starts: 5,
             class: 50,
             group: GroupSizes { members: 8, messages: 10, away: 4, kept: 20 },
+            file_bytes: 256 << 20,
         }
     }
 
@@ -141,6 +145,7 @@ impl Plan {
             starts: 1,
             class: 4,
             group: GroupSizes { members: 4, messages: 2, away: 2, kept: 5 },
+            file_bytes: 3 << 20,
         }
     }
 

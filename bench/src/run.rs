@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::accounts::Accounts;
 use crate::figures::{
     Figure, broadcast_cost, broadcast_delay, chat_round_trip, chat_throughput, class, client_start,
-    coming_back, envelopes, group, idle, kept_mail, memory, open_room, passwords, send,
+    coming_back, envelopes, file, group, idle, kept_mail, memory, open_room, passwords, send,
 };
 use crate::plan::Plan;
 use crate::programs::{BenchResult, Failed, Programs};
@@ -55,6 +55,7 @@ impl Bench {
         self.figure(Figure::KeptMail, &mut rows, || kept_mail::measure(self))?;
         self.figure(Figure::Class, &mut rows, || class::measure(self))?;
         self.figure(Figure::Group, &mut rows, || group::measure(self))?;
+        self.figure(Figure::File, &mut rows, || file::measure(self))?;
         self.figure(Figure::Passwords, &mut rows, || {
             passwords::measure(&ServerUnderLoad::open(self, self.plan.listed)?)
         })?;

@@ -21,6 +21,7 @@ const FIGURES: &[&str] = &[
     "envelopes",
     "kept_mail",
     "group",
+    "file",
     "client_start",
     "idle",
 ];

@@ -1,4 +1,4 @@
--- Alice's part of the demo: she arrives first, gives the cues, and founds a group.
+-- Alice's part of the demo: she arrives first, gives the cues, sends a file, and founds a group.
 
 local play = require("tests/play")
 local story = require("demo/story")
@@ -48,6 +48,14 @@ return {
         story.is_told("bob", "Hello Alice!")
         story.is_told("bob", "Ramen at noon? 🍜 ラーメン?")
         chat.say("Ramen it is.")
+    end },
+    { "sends Bob a file, and talks on while he fetches it", function()
+        story.is_told("bob", "How does it get past the server?")
+        local sent = chat.file("send", "bob", "docs/PROTOCOL.md")
+        chat.say("All of it is in " .. sent.name .. ", " .. sent.size .. " bytes.")
+        story.is_told("bob", "I am fetching it.")
+        chat.say("It is long, but you have until noon.")
+        play.sees(chat, "file_done", { id = sent.message_id, to = "bob" })
     end },
     { "hears that Carol goes for soup", story.hears, "carol", "Then I will have soup" },
     { "has the same safety number as Bob", story.compares_safety_numbers_with, "bob" },

@@ -1,4 +1,4 @@
--- Bob's part of the demo: he talks with Alice, also without a server, writes from his laptop, and is in a group.
+-- Bob's part of the demo: he talks with Alice, also without a server, gets a file, adds his laptop, and is in a group.
 
 local play = require("tests/play")
 local story = require("demo/story")
@@ -26,6 +26,17 @@ return {
         chat.say("Hello Alice!")
         chat.say("Ramen at noon? 🍜 ラーメン?")
         story.is_told("alice", "Ramen it is.")
+    end },
+    { "gets a file from Alice, and talks on meanwhile", function()
+        chat.say("How does it get past the server?")
+        local offered = play.sees(chat, "file_offered", { from = "alice" })
+        story.is_told("alice", "All of it is in PROTOCOL.md, " .. offered.size .. " bytes.")
+        play.expect(offered.name == "PROTOCOL.md", "PROTOCOL.md, not", offered.name)
+        chat.file("get", offered.id)
+        chat.say("I am fetching it.")
+        story.is_told("alice", "It is long, but you have until noon.")
+        local saved = play.sees(chat, "file_done", { id = offered.id })
+        play.expect(string.match(saved.path, "/PROTOCOL%.md$"), "it to have its name, not", saved.path)
     end },
     { "hears that Carol goes for soup", story.hears, "carol", "Then I will have soup" },
     { "has the same safety number as Alice", story.compares_safety_numbers_with, "alice" },

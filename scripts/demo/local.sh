@@ -13,7 +13,10 @@ start() {
     if [ "$1" = server ]; then
         run server "$programs/letschat-server" --data "$work/server" --listen "$host" --port "$port"
     else
+        # Files are saved in the first folder. Alice sends one from the other.
+        mkdir "$work/files of $1"
         run "$1" "$programs/letschat" --server "$host:$port" --data "$work/$1" \
-            --peer-listen 127.0.0.1 --peer-port 0 --script "$lua/demo.lua" "$1"
+            --peer-listen 127.0.0.1 --peer-port 0 --files "$work/files of $1" --files docs \
+            --script "$lua/demo.lua" "$1"
     fi
 }

@@ -8,6 +8,7 @@ pub(crate) mod class;
 pub(crate) mod client_start;
 pub(crate) mod coming_back;
 pub(crate) mod envelopes;
+pub(crate) mod file;
 pub(crate) mod group;
 pub(crate) mod idle;
 pub(crate) mod kept_mail;
@@ -47,6 +48,8 @@ pub(crate) enum Figure {
     Class,
     /// A message in a group, its author's CPU, and the return of members who were away.
     Group,
+    /// A file from client to client, the memory for it, and messages beside it.
+    File,
     /// From the start of the client to its prompt, and its memory there.
     ClientStart,
     /// A server that has nothing to do but to keep its clients.

@@ -45,12 +45,18 @@ pub enum Kind {
     Partner,
     /// The name of a group.
     Group,
+    /// The id of an offered file, or its first digits.
+    File,
+    /// One word, of the kind that goes with the first word of the arguments.
+    ByAction(&'static [(&'static str, Kind)]),
     /// The name of a command.
     Command,
     /// The name of an extension's part.
     Part,
     /// The rest of a typed line, or any non-empty text in an object.
     Text,
+    /// A path, which is the rest of a typed line too.
+    Path,
     /// A password. It is asked for, read from a file or given in an object, never in a typed line.
     Secret,
     /// A flag: the parameter's own name in a typed line, `true` in an object.
@@ -59,6 +65,15 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// One of these words. The usage shows the parameter's name instead.
     Keyword(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Returns the kind of a value if this is the first word of the arguments.
+    pub fn after(self, action: Option<&str>) -> Kind {
+        let Kind::ByAction(kinds) = self else { return self };
+        let found = kinds.iter().find(|(word, _)| Some(*word) == action);
+        found.map_or(Kind::Word, |(_, kind)| *kind)
+    }
 }
 
 impl Parameter {
@@ -164,7 +179,7 @@ impl Arguments {
                 None => return Err(ArgumentError::TooMany),
             };
             match parameter.kind {
-                Kind::Text => {
+                Kind::Text | Kind::Path => {
                     arguments.add(&parameter, rest)?;
                     break;
                 }
@@ -261,10 +276,13 @@ impl Parameter {
             Kind::Word | Kind::Command | Kind::Part | Kind::Group if !is_word => {
                 Err(self.invalid("one word"))
             }
+            Kind::File | Kind::ByAction(_) if !is_word => Err(self.invalid("one word")),
             Kind::User | Kind::Recipient | Kind::Asker | Kind::Partner if !is_word => {
                 Err(self.invalid("a username or an address"))
             }
-            Kind::Text | Kind::Secret if value.is_empty() => Err(ArgumentError::Missing(*self)),
+            Kind::Text | Kind::Path | Kind::Secret if value.is_empty() => {
+                Err(ArgumentError::Missing(*self))
+            }
             Kind::Choice(words) | Kind::Keyword(words) if !words.contains(&value) => {
                 Err(self.invalid(&words.join(" or ")))
             }
@@ -344,6 +362,26 @@ mod tests {
         let arguments = typed(&[TEXT, TO], "  two  spaces, to=bob").unwrap();
         assert_eq!(arguments.required(&TEXT), "two  spaces, to=bob");
         assert_eq!(typed(&[TEXT], "   "), Err(ArgumentError::Missing(TEXT)));
+    }
+
+    #[test]
+    fn a_path_is_the_rest_of_the_line_too() {
+        const PATH: Parameter = Parameter::optional("path", Kind::Path);
+        let arguments = typed(&[WHO, PATH], "bob my photo.jpg").unwrap();
+        assert_eq!(arguments.required(&WHO), "bob");
+        assert_eq!(arguments.optional(&PATH).as_deref(), Some("my photo.jpg"));
+        assert_eq!(PATH.to_string(), " [PATH]");
+    }
+
+    #[test]
+    fn an_action_says_what_kind_of_word_follows() {
+        const WHICH: Kind = Kind::ByAction(&[("call", Kind::User), ("get", Kind::File)]);
+        assert_eq!(WHICH.after(Some("get")), Kind::File);
+        assert_eq!(WHICH.after(Some("else")), Kind::Word);
+        assert_eq!(WHICH.after(None), Kind::Word);
+        assert_eq!(Kind::Group.after(Some("get")), Kind::Group);
+        let one_word = Parameter::required("which", WHICH);
+        assert!(one_word.check("1a2b").is_ok() && one_word.check("two words").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::failure::Failure;
@@ -24,10 +24,7 @@ impl FileAccess {
     pub(crate) fn source(&self, path: &str) -> Result<PathBuf, Failure> {
         match self {
             FileAccess::Anywhere => absolute(path),
-            FileAccess::Below(folders) => {
-                let path = fs::canonicalize(path).map_err(|error| unusable(path, &error))?;
-                if is_below(folders, &path) { Ok(path) } else { Err(forbidden()) }
-            }
+            FileAccess::Below(folders) => resolved(folders, path, fs::canonicalize(path)),
         }
     }
 
@@ -39,9 +36,7 @@ impl FileAccess {
                 folders.first().cloned().map(Some).ok_or_else(forbidden)
             }
             (FileAccess::Below(folders), Some(path)) => {
-                let path = canonical_target(Path::new(path));
-                let path = path.map_err(|error| unusable("the folder", &error))?;
-                if is_below(folders, &path) { Ok(Some(path)) } else { Err(forbidden()) }
+                resolved(folders, path, canonical_target(Path::new(path))).map(Some)
             }
         }
     }
@@ -57,6 +52,29 @@ fn canonical_target(path: &Path) -> io::Result<PathBuf> {
         }
         (Err(error), ..) => Err(error),
     }
+}
+
+/// Checks a path whose links were resolved. Elsewhere a script does not even learn what exists.
+fn resolved(
+    folders: &[PathBuf],
+    path: &str,
+    resolved: io::Result<PathBuf>,
+) -> Result<PathBuf, Failure> {
+    match resolved {
+        Ok(resolved) if is_below(folders, &resolved) => Ok(resolved),
+        Err(error) if is_plainly_below(folders, path) => Err(unusable(path, &error)),
+        Ok(_) | Err(_) => Err(forbidden()),
+    }
+}
+
+/// Returns true for a path below one of the folders that has no `..` and no link.
+fn is_plainly_below(folders: &[PathBuf], path: &str) -> bool {
+    let is_plain = Path::new(path).components().all(|part| part != Component::ParentDir);
+    let folder = std::path::absolute(path).ok().and_then(|path| Some(path.parent()?.to_owned()));
+    let is_below = |folder: PathBuf| {
+        is_below(folders, &folder) && fs::canonicalize(&folder).is_ok_and(|real| real == folder)
+    };
+    is_plain && folder.is_some_and(is_below)
 }
 
 fn is_below(folders: &[PathBuf], path: &Path) -> bool {
@@ -107,13 +125,11 @@ mod tests {
         let at = |path: &str| shared.join(path).display().to_string();
 
         assert_eq!(access.source(&at("a")).unwrap(), shared.join("a"));
-        for path in ["link/b", "../shared-not/b", "missing"] {
-            let code = code(access.source(&at(path)));
-            assert!(
-                matches!(code, FailureCode::FileForbidden | FailureCode::File),
-                "{path} {code}"
-            );
+        for path in ["link/b", "link/missing", "../shared-not/b", "../shared-not/missing"] {
+            assert_eq!(code(access.source(&at(path))), FailureCode::FileForbidden, "{path}");
         }
+        assert_eq!(code(access.source(&at("missing"))), FailureCode::File);
+        assert_eq!(code(access.source("/etc/missing")), FailureCode::FileForbidden);
         let target = |path: &str| access.target(Some(&at(path))).map(Option::unwrap);
         assert_eq!(target("new").unwrap(), shared.join("new"));
         assert_eq!(access.target(None).unwrap(), Some(shared.clone()));

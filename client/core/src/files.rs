@@ -99,15 +99,24 @@ pub struct FetchFile {
     pub path: Option<PathBuf>,
     /// The file with the chunks that have come so far.
     pub part: Option<PathBuf>,
-    /// The bytes of it that this run has verified. With 0 they are verified again.
-    pub verified: u64,
+    /// The part as this run left it, and its bytes that are verified. Those of another one are verified again.
+    pub verified: Option<(PartId, u64)>,
+}
+
+/// The identity of a file on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartId {
+    /// The device.
+    pub device: u64,
+    /// The number of the inode on that device.
+    pub inode: u64,
 }
 
 /// News of an attempt to fetch a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchNews {
     /// Chunks are written to this file, which has so many verified bytes.
-    Begun(PathBuf, u64),
+    Begun(PathBuf, PartId, u64),
     /// So many bytes are verified and written.
     Progress(u64),
     /// The file is complete, and saved at this path.

@@ -48,9 +48,9 @@ impl Mailbox {
     }
 }
 
-/// Returns true for an own message.
+/// Returns true for an own message, a text or the offer of a file.
 pub(super) fn is_own_message(event: &Value) -> bool {
-    event["event"] == "message" && event["own"] == true
+    matches!(event["event"].as_str(), Some("message" | "file_offered")) && event["own"] == true
 }
 
 fn is_of_own_message(event: &Value) -> bool {

@@ -7,6 +7,7 @@
 //! * [`wire`] – frames, the dialogue, peer messages, sealed datagrams, printable text
 //! * [`envelopes`] – envelopes and the bodies inside, with a server that alters them
 //! * [`rosters`] – rosters of groups
+//! * [`file_links`] – offers of files, the lines of the links that carry them, lists of hashes
 //! * [`hub`] – a server's hub, with hostile clients, a slow store and passing time
 //! * [`open_room`] – an open room that receives datagrams from any address
 //! * [`session`] – a client's session, with a hostile server and hostile peers
@@ -14,6 +15,7 @@
 
 pub mod choices;
 pub mod envelopes;
+pub mod file_links;
 pub mod files;
 pub mod hub;
 pub mod open_room;
@@ -36,6 +38,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "datagram", body: wire::datagram },
     Target { name: "dialogue", body: wire::dialogue },
     Target { name: "envelope", body: envelopes::envelope },
+    Target { name: "file_hashes", body: file_links::file_hashes },
+    Target { name: "file_lines", body: file_links::file_lines },
+    Target { name: "file_offer", body: file_links::file_offer },
     Target { name: "frame", body: wire::frame },
     Target { name: "hub", body: hub::run },
     Target { name: "json", body: files::json },

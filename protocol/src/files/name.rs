@@ -28,7 +28,7 @@ impl FileName {
         let kept: String = kept.map(|c| if RESERVED.contains(&c) { '_' } else { c }).collect();
         // A name that begins with a point is hidden, and one that begins with a hyphen looks like an option.
         let name = kept.trim_start_matches(|c: char| c == '.' || c == '-' || c.is_whitespace());
-        let name = shortened(name.trim_end_matches(|c: char| c == '.' || c.is_whitespace()));
+        let name = shortened(trimmed_end(name));
         // Without its neighbours a character may be one that is not shown.
         let is_shown = !is_blank(&name) && escaped(&name).next().is_none();
         FileName(if is_shown { name } else { NAMELESS.to_owned() })
@@ -65,7 +65,12 @@ fn shortened(name: &str) -> String {
     let (stem, extension) = split(name);
     let room = MAX_NAME_BYTES - extension.len();
     let end = (0..=room).rev().find(|at| stem.is_char_boundary(*at)).unwrap_or_default();
-    format!("{}{extension}", stem[..end].trim_end())
+    format!("{}{extension}", trimmed_end(&stem[..end]))
+}
+
+/// Removes points and blanks at the end, which other systems drop.
+fn trimmed_end(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c == '.' || c.is_whitespace())
 }
 
 #[cfg(test)]

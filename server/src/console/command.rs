@@ -31,6 +31,8 @@ const OF_THE_CLIENT: &[&str] = &[
     "detach",
     "device",
     "devices",
+    "file",
+    "files",
     "group",
     "groups",
     "disconnect",

@@ -87,6 +87,8 @@ impl Hub {
             let why = "That device is not here now.";
             return self.answer(now, id, &Reply::new(Code::NotHere, why));
         };
+        let (username, to) = (oneself.username.clone(), other.username.clone());
+        self.effects.push(Effect::Record(Record::Introduced { username, to }));
         self.tell(asked, &Notice::Introduction(oneself));
         self.answer(now, id, &Reply::new(Code::Ok, format!("{other} introduced")));
     }

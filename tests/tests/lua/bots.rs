@@ -1,12 +1,15 @@
 //! The bots in `lua/bots`.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::Instant;
 
 use letschat_tests::client::TestClient;
 use letschat_tests::programs::PATIENCE;
 use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::run::{NOWHERE, Script, run, shipped};
 
@@ -113,6 +116,8 @@ fn bots_that_are_called_wrongly_say_how_they_are_used() {
         ("echo", &["twice"]),
         ("greeter", &["Hello,", "--once"]),
         ("minutes", &["now"]),
+        ("drop", &[]),
+        ("drop", &["alice", "--loud"]),
     ] {
         // The bot ends before it logs in.
         let ended = Script::start(NOWHERE, &shipped(&format!("bots/{bot}.lua")), arguments).ends();
@@ -162,4 +167,192 @@ fn minutes_of_a_group_are_kept_on_request() {
     let lines: Vec<&str> = minutes["text"].as_str().unwrap().lines().skip(1).collect();
     let said: Vec<&str> = lines.iter().map(|line| &line["12:34 ".len()..]).collect();
     assert_eq!(said, ["alice: first", "alice: second line"]);
+}
+
+/// Offers a file with random content to `drop`. Returns the content.
+fn offer_to_drop(client: &mut TestClient, name: &str) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    let content: Vec<u8> = (0..3_000_000).map(|_| random.u8(..)).collect();
+    let path = client.data.path().join(name);
+    fs::write(&path, &content).unwrap();
+    client.ok("file", json!({"action": "send", "to": "drop", "path": path}));
+    content
+}
+
+/// Checks that a folder has this file and no other.
+fn has_only(folder: &TempDir, name: &str, content: &[u8]) {
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), [name]);
+    assert!(fs::read(folder.path().join(name)).unwrap() == content, "{name} has other bytes");
+}
+
+/// Checks that nobody has written to a client.
+fn has_no_mail(client: &mut TestClient) {
+    client.ok("status", json!({}));
+    let mail = client.all(|line| line["event"] == "message" && line["own"] == false);
+    assert!(mail.is_empty(), "{mail:?}");
+}
+
+/// Ends the bot. Returns its account in a client that takes commands.
+fn account_of(bot: Script, server: &TestServer) -> TestClient {
+    let Script { mut process, data } = bot;
+    process.signal("TERM");
+    assert_eq!(process.exit_code(), 0, "{}", process.transcript());
+    let mut account = TestClient::start_in(data, &server.location(), "drop", &[]);
+    account.ok("login", json!({"username": "drop"}));
+    account
+}
+
+/// Returns the senders and the states of the files that are offered to a client.
+fn files_of(client: &mut TestClient) -> Vec<(String, String)> {
+    let listed = client.ok("files", json!({}));
+    let word = |file: &Value, field: &str| file[field].as_str().unwrap().to_owned();
+    let files = listed["files"].as_array().unwrap().iter();
+    files.map(|file| (word(file, "from"), word(file, "state"))).collect()
+}
+
+#[test]
+fn drop_saves_files_of_the_people_on_its_list() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--files", folder.path().to_str().unwrap()];
+    let mut bot = Script::bot(&server, "drop", &flags, &["alice"]);
+    bot.process.wait_line("word of drop", |line| line == "drop is here");
+    let mut mallory = TestClient::join(&server, "mallory");
+    offer_to_drop(&mut mallory, "virus.exe");
+    let mut alice = TestClient::join(&server, "alice");
+    let photo = offer_to_drop(&mut alice, "photo.jpg");
+    alice.wait_event_with("message", "text", "photo.jpg is saved.");
+    bot.process.wait_line("a line for the file", |line| {
+        line.starts_with("alice: photo.jpg, 3000000 bytes, is saved as ")
+    });
+    has_only(&folder, "photo.jpg", &photo);
+    // Mallory still waits to be approved.
+    let mut account = account_of(bot, &server);
+    account.wait_event_with("request", "from", "mallory");
+    assert_eq!(files_of(&mut account), [("alice".to_owned(), "saved".to_owned())]);
+    has_no_mail(&mut mallory);
+}
+
+#[test]
+fn drop_fetches_what_came_while_it_was_away() {
+    let server = TestServer::start(&[]);
+    let mut away = TestClient::join(&server, "drop");
+    // The server answers in order, so that it has the prekey then.
+    away.ok("list", json!({}));
+    let [mut mallory, mut alice] = ["mallory", "alice"].map(|who| TestClient::join(&server, who));
+    let mut contents = Vec::new();
+    for friend in [&mut mallory, &mut alice] {
+        let file = format!("{}.txt", friend.name);
+        contents.push(offer_to_drop(friend, &file));
+        away.wait_event_with("request", "from", &friend.name);
+        away.ok("approve", json!({"who": friend.name}));
+        away.wait_event_with("file_offered", "from", &friend.name);
+    }
+    away.process.end_input();
+    assert_eq!(away.process.exit_code(), 0);
+
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--as", "drop", "--files", folder.path().to_str().unwrap()];
+    let file = shipped("bots/drop.lua");
+    let bot = Script::start_in(away.data, &server.location(), &file, &flags, &["alice"]);
+    alice.wait_event_with("message", "text", "alice.txt is saved.");
+    has_only(&folder, "alice.txt", &contents[1]);
+    let states = [("mallory", "offered"), ("alice", "saved")];
+    let states = states.map(|(who, state)| (who.to_owned(), state.to_owned()));
+    assert_eq!(files_of(&mut account_of(bot, &server)), states);
+    has_no_mail(&mut mallory);
+}
+
+#[test]
+fn drop_says_why_a_file_is_not_saved() {
+    let before = "local handlers = {}
+        local chat = {
+            arguments = { 'Alice' },
+            status = function()
+                return { state = 'logged_in', username = 'drop', requests = {} }
+            end,
+            on = function(event, handler) handlers[event] = handler end,
+            files = function() return {} end,
+            file = function(action, id)
+                print(action, id)
+                if id == 'three' then error({ code = 'file_forbidden' }) end
+            end,
+            send = function(name, text) print('to ' .. name .. ': ' .. text) end,
+            print = function() end,
+            log = function() end,
+        }";
+    let after = "local function offer(id, from, size)
+            handlers.file_offered({ id = id, from = from, name = id, size = size })
+        end
+        offer('one', 'alice', 4 * 1024 ^ 3 + 1)
+        offer('two', 'alice', 4 * 1024 ^ 3)
+        offer('two', 'alice', 4 * 1024 ^ 3)
+        offer('three', 'alice', 1)
+        offer('four', 'mallory', 1)
+        handlers.file_failed({ from = 'alice', name = 'two', code = 'disk_full', message = '/x' })
+        handlers.file_failed({ from = 'alice', name = 'two', code = 'blocked', message = '/x' })";
+    let bot = fs::read_to_string(shipped("bots/drop.lua")).unwrap();
+    let ended = run(&format!("{before}\n{bot}\n{after}"));
+    let said = [
+        "to alice: one is not saved: I take files of at most 4 GiB.",
+        "cancel one",
+        "get two",
+        "get three",
+        "to alice: three is not saved: I have no folder for files.",
+        "to alice: two is not saved: my disk is full.",
+        "to alice: two is not saved: blocked.",
+    ];
+    assert_eq!((ended.said, ended.errors.as_str()), (said.join("\n"), ""));
+}
+
+/// A script that tries to send and to save files in the folder that it is given, and outside. It prints the codes.
+const FILES: &str = "local shared = chat.arguments[1]
+    local function attempt(action, which, path)
+        local ok, failure = pcall(chat.file, action, which, path)
+        print(action, if ok then 'ok' else failure.code)
+    end
+    for _, path in { 'own.txt', '../secret/key.txt', 'link/key.txt' } do
+        attempt('send', 'bob', shared .. '/' .. path)
+    end
+    attempt('get', '00000000')
+    for _, path in { 'new.txt', '../new.txt', 'link/new.txt' } do
+        attempt('get', '00000000', shared .. '/' .. path)
+    end";
+
+/// Returns the codes of the script [`FILES`], which is run with these flags and not logged in.
+fn codes_of_files(shared: &Path, flags: &[&str]) -> String {
+    let file = shared.with_file_name("files.lua");
+    fs::write(&file, FILES).unwrap();
+    let flags = [&["--tries", "1"][..], flags].concat();
+    let (data, shared) = (tempfile::tempdir().unwrap(), shared.to_str().unwrap());
+    let ended = Script::start_in(data, NOWHERE, &file, &flags, &[shared]).ends();
+    assert_eq!((ended.status, ended.errors.as_str()), (0, ""));
+    ended.said
+}
+
+#[test]
+fn script_has_only_the_folders_that_its_user_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, secret) = (folder.path().join("shared"), folder.path().join("secret"));
+    fs::create_dir(&shared).unwrap();
+    fs::create_dir(&secret).unwrap();
+    fs::write(shared.join("own.txt"), "own").unwrap();
+    fs::write(secret.join("key.txt"), "key").unwrap();
+    symlink(&secret, shared.join("link")).unwrap();
+
+    let codes = codes_of_files(&shared, &[]);
+    assert!(codes.lines().all(|line| line.ends_with(" file_forbidden")), "{codes}");
+    assert_eq!(codes.lines().count(), 7, "{codes}");
+    let codes = codes_of_files(&shared, &["--files", shared.to_str().unwrap()]);
+    let expected = [
+        "send not_logged_in",
+        "send file_forbidden",
+        "send file_forbidden",
+        "get not_logged_in",
+        "get not_logged_in",
+        "get file_forbidden",
+        "get file_forbidden",
+    ];
+    assert_eq!(codes.lines().collect::<Vec<_>>(), expected);
 }

@@ -97,6 +97,7 @@ fn the_demo_goes_as_it_is_told() {
     let steps = said.lines().filter(|line| line.contains(" ✓ ")).count();
     assert!(steps >= 50, "{said}");
     assert!(said.contains(&format!("demo    all {steps} steps went as told, in ")), "{said}");
+    assert!(said.contains("alice      bob has received PROTOCOL.md."), "{said}");
     assert!(!said.contains('\x1b'), "{said}");
 }
 
@@ -170,6 +171,9 @@ fn the_images_are_built_with_the_right_rust_and_of_all_packages() {
         assert!(recipe.contains(&copied), "the Dockerfile lacks {copied:?}");
         assert!(is_sent(&sent, &format!("{member}/Cargo.toml")), ".dockerignore lacks {member}");
     }
+    // Alice sends it to Bob.
+    assert!(recipe.contains("COPY docs/PROTOCOL.md /usr/local/share/letschat/docs/\n"));
+    assert!(is_sent(&sent, "docs/PROTOCOL.md"), ".dockerignore lacks the file that Alice sends");
 }
 
 /// Returns true if a .dockerignore does not exclude the path: the last matching rule decides.

@@ -1,5 +1,6 @@
 -- Calls every command and prints the fields of the replies with their types, a line for each table:
 -- COMMAND PATH FIELD:TYPE,FIELD:TYPE
+-- The argument is the path of a file to send, in a folder that --files names.
 local PASSWORD = "correct horse battery"
 
 local function show(command, path, value)
@@ -94,6 +95,17 @@ call(carol, "approve", "#team")
 alice.wait("group_changed", { change = "joined" })
 call(alice, "group", "members", "team")
 call(alice, "send", "#team", "hello")
+
+-- A file for the group.
+call(alice, "files")
+call(alice, "file", "send", "#team", chat.arguments[1])
+local offered = carol.wait("file_offered")
+call(carol, "files")
+call(carol, "file", "get", offered.id)
+carol.wait("file_done")
+call(alice, "files")
+call(carol, "files")
+call(carol, "file", "cancel", offered.id)
 call(carol, "group", "leave", "team")
 
 -- Bob returns with another key.

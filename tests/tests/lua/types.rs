@@ -170,7 +170,10 @@ fn what_commands_return_is_what_the_types_tell() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("replies.lua");
     fs::write(&file, REPLIES).unwrap();
-    let ended = Script::start(&server.location(), &file, &[]).ends();
+    let files = ["--files", folder.path().to_str().unwrap()];
+    let data = tempfile::tempdir().unwrap();
+    let ended =
+        Script::start_in(data, &server.location(), &file, &files, &[file.to_str().unwrap()]).ends();
     assert_eq!((ended.status, ended.errors.as_str()), (0, ""), "{}", ended.said);
     let mut printed: Vec<String> = ended.said.lines().map(str::to_owned).collect();
     assert_eq!(printed.pop().as_deref(), Some("complete"));

@@ -9,12 +9,15 @@ use letschat_commands::text::{ReplyWithMessage, WithMessage};
 use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use letschat_core::conversation::{ConversationId, MessageState, Via};
 use letschat_core::event::{
-    self, DeviceChange, Event, GroupChange, KeyState, RequestKind, Trouble,
+    self, DeviceChange, Event, FileShown, GroupChange, KeyState, RequestKind, Trouble,
 };
 use letschat_core::failure::Failure;
 use letschat_core::notice::Notice;
-use letschat_core::session::{Group, GroupMember, OwnDevice, Reply, Status, WaitingDevice};
+use letschat_core::session::{
+    Group, GroupMember, OwnDevice, Reply, SentFile, Status, WaitingDevice,
+};
 use letschat_protocol::devices::DeviceName;
+use letschat_protocol::files::name::FileName;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
@@ -64,6 +67,17 @@ pub(crate) fn every_event() -> Vec<Event> {
     let id = MessageId::of_broadcast(1, 1);
     let bob = || "bob".parse::<Username>().unwrap();
     let trouble = Trouble::NotSaved { folder: text(), why: text() };
+    let file = |to| {
+        Box::new(FileShown {
+            id,
+            conversation: ConversationId::Person(bob()),
+            from: bob(),
+            own: false,
+            to,
+            name: FileName::reduced("photo.jpg"),
+            size: 1,
+        })
+    };
     let events = vec![
         Event::Connected { server: text(), fingerprint: text(), returned: true },
         Event::Disconnected { reason: LinkEnd::Lost, why: Failure::Ended },
@@ -104,6 +118,20 @@ pub(crate) fn every_event() -> Vec<Event> {
             via: Via::Direct,
             code: Some(FailureCode::UnknownUser),
             is_news: false,
+        },
+        Event::FileOffered {
+            file: file(None),
+            time_ms: 0,
+            sent_ms: 0,
+            device: Some(DeviceName::like("laptop")),
+            via: Via::Server,
+        },
+        Event::FileProgress { file: file(Some(bob())), bytes: 1 },
+        Event::FileDone { file: file(Some(bob())), path: Some("/photo.jpg".into()) },
+        Event::FileFailed {
+            file: file(None),
+            code: FailureCode::FileChanged,
+            why: Failure::FileChanged(bob()),
         },
         Event::Broadcast {
             from: bob(),
@@ -152,6 +180,8 @@ pub(crate) fn every_event() -> Vec<Event> {
             Event::Joined { .. } | Event::Left { .. } | Event::MessageState { .. } => {}
             Event::Initiated { .. } | Event::DeviceWaiting { .. } => {}
             Event::DeviceChanged { .. } | Event::GroupChanged { .. } => {}
+            Event::FileOffered { .. } | Event::FileProgress { .. } => {}
+            Event::FileDone { .. } | Event::FileFailed { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
             // Programs do not receive these.
             Event::State(_) | Event::People(_) => {}
@@ -214,7 +244,24 @@ fn every_reply() -> Vec<Reply> {
             state: MessageState::Sent,
             via: Via::Direct,
             code: Some(FailureCode::UnknownUser),
+            file: None,
         },
+        Reply::Sent {
+            to: text(),
+            number: None,
+            message_id: MessageId::of_broadcast(1, 1),
+            state: MessageState::Sent,
+            via: Via::Server,
+            code: Some(FailureCode::UnknownUser),
+            file: Some(SentFile { name: text(), size: 1 }),
+        },
+        Reply::FileWanted {
+            message_id: MessageId::of_broadcast(1, 1),
+            name: text(),
+            size: 1,
+            state: "",
+        },
+        Reply::Files { files: vec![] },
         Reply::Broadcast {
             number: 1,
             time: text(),
@@ -252,7 +299,7 @@ fn every_reply() -> Vec<Reply> {
             Reply::SignedUp { .. } | Reply::BlockSet { .. } | Reply::Status(_) => {}
             Reply::Devices { .. } | Reply::DeviceAdded { .. } | Reply::DeviceRemoved { .. } => {}
             Reply::DevicesRecovered {} | Reply::Group(_) | Reply::GroupChanged(_) => {}
-            Reply::Groups { .. } => {}
+            Reply::Groups { .. } | Reply::FileWanted { .. } | Reply::Files { .. } => {}
         }
     }
     replies

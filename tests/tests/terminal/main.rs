@@ -9,6 +9,7 @@
 //! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
 //! * `groups` – groups
+//! * `files` – files
 //! * `make_chat` – the script of `make chat` and `make stop`
 //! * `console` – the server's operator, at a terminal
 //! * `safety` – text that could control a terminal, over every channel
@@ -19,6 +20,7 @@
 
 mod account;
 mod console;
+mod files;
 mod first_run;
 mod flood;
 mod found;

@@ -1,6 +1,7 @@
 //! Tests of the command table and of typed lines.
 
 use super::*;
+use crate::arguments::Kind;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -109,7 +110,7 @@ fn parameters_leave_no_doubt() {
         let typed: Vec<&Parameter> = command.parameters.iter().collect();
         let names: HashSet<&str> = typed.iter().map(|parameter| parameter.name).collect();
         assert_eq!(names.len(), typed.len(), "{}: a name is there twice", command.name);
-        let text = typed.iter().position(|p| p.kind == crate::arguments::Kind::Text);
+        let text = typed.iter().position(|p| matches!(p.kind, Kind::Text | Kind::Path));
         let after = text.map_or(&[][..], |at| &typed[at + 1..]);
         let lost = after.iter().find(|p| !p.to_string().is_empty());
         assert!(lost.is_none(), "{}: nothing can follow a text", command.name);

@@ -13,14 +13,16 @@ const ACTIONS: [&str; 3] = ["send", "get", "cancel"];
 const ACTION: Parameter = Parameter::required("action", Kind::Keyword(&ACTIONS))
     .asks("Send a file, get one, or cancel one?")
     .help("send, get or cancel");
-const WHICH: Parameter = Parameter::optional("which", Kind::Recipient)
+const WHICH_KINDS: [(&str, Kind); 3] =
+    [("send", Kind::Recipient), ("get", Kind::File), ("cancel", Kind::File)];
+const WHICH: Parameter = Parameter::optional("which", Kind::ByAction(&WHICH_KINDS))
     .help("send: a user or a #group; get and cancel: the file's id, or its first digits");
-const PATH: Parameter = Parameter::optional("path", Kind::Text)
+const PATH: Parameter = Parameter::optional("path", Kind::Path)
     .help("send: the file; get: a folder for it, or a path that nothing has yet");
 const TO: Parameter =
     Parameter::optional("to", Kind::Recipient).help("send: a user or a #group").only_in_objects();
 const ID: Parameter =
-    Parameter::optional("id", Kind::Word).help("get and cancel: the file's id").only_in_objects();
+    Parameter::optional("id", Kind::File).help("get and cancel: the file's id").only_in_objects();
 
 pub(crate) static COMMAND: Command = Command {
     name: "file",

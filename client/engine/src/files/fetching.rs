@@ -67,6 +67,9 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     let place = Place::open(&file, &folder)?;
     let earlier = file.part.as_deref().and_then(|part| place.reopen(part));
     let there = earlier.as_ref().and_then(|part| part.bytes().ok()).unwrap_or_default();
+    if earlier.is_none() {
+        place.check_free()?;
+    }
     place.check_room(info.size().saturating_sub(there))?;
 
     let stream = peer_link::dial(file.to, &tls, file.key).await;
@@ -83,14 +86,14 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
         Some(part) => part,
         None => place.create()?,
     };
-    let is_known = file.verified > 0 && file.verified <= there;
-    let verified = match is_known {
-        true => file.verified.div_ceil(CHUNK_BYTES),
-        false => part.verified_chunks(&hashes, &info).map_err(Broken::Disk)?,
+    let id = part.id().map_err(Broken::Disk)?;
+    let verified = match file.verified {
+        Some((known, bytes)) if known == id && bytes <= there => bytes.div_ceil(CHUNK_BYTES),
+        _ => part.verified_chunks(&hashes, &info).map_err(Broken::Disk)?,
     };
     let verified_bytes = info.size().min(verified * CHUNK_BYTES);
     part.cut(verified_bytes).map_err(Broken::Disk)?;
-    tell(FetchNews::Begun(place.path_of(&part), verified_bytes)).await;
+    tell(FetchNews::Begun(place.path_of(&part), id, verified_bytes)).await;
 
     let mut receiver = Receiver { link, part: &part, hashes, info, verified };
     let received = receiver.receive(&tell).await;

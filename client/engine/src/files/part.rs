@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use letschat_core::files::{FetchFailure, FetchFile};
+use letschat_core::files::{FetchFailure, FetchFile, PartId};
 use letschat_protocol::files::name::FileName;
 use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HashList};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
@@ -66,6 +66,14 @@ impl Place {
         let numbered = exact.is_none().then(|| name.clone());
         let name = exact.unwrap_or_else(|| name.to_string());
         Ok(Place { folder, path: path.to_owned(), name, numbered })
+    }
+
+    /// Fails if the name that the user wants is taken.
+    pub(super) fn check_free(&self) -> Result<(), FetchFailure> {
+        match self.numbered.is_none() && self.has(&self.name)? {
+            true => Err(self.exists()),
+            false => Ok(()),
+        }
     }
 
     /// Fails if the disk has no room for these bytes.
@@ -169,11 +177,10 @@ impl Place {
 
     /// Fails unless this name in the folder is that of the open file.
     fn check_is(&self, part: &Part, name: &str) -> Result<(), FetchFailure> {
-        let open = part.file.metadata().map_err(|error| self.failed(&error))?;
+        let open = part.id().map_err(|error| self.failed(&error))?;
         let named = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW);
-        let is_same = named.is_ok_and(|named| {
-            (u64::from(named.st_dev), u64::from(named.st_ino)) == (open.dev(), open.ino())
-        });
+        let is_same =
+            named.is_ok_and(|named| PartId { device: named.st_dev, inode: named.st_ino } == open);
         match is_same {
             true => Ok(()),
             false => Err(refused(&self.path.join(name), "another file took its place")),
@@ -202,6 +209,12 @@ impl Part {
             }
         }
         Ok(info.chunks())
+    }
+
+    /// Returns the identity of the file.
+    pub(super) fn id(&self) -> io::Result<PartId> {
+        let metadata = self.file.metadata()?;
+        Ok(PartId { device: metadata.dev(), inode: metadata.ino() })
     }
 
     /// Returns the size of the part.

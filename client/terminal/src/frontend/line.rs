@@ -8,7 +8,7 @@
 //! * `found` – the servers on the local network, as a list
 //! * `hidden` – questions without echo
 //! * `prompt_state` – the state that prompt and completion share
-//! * `completion`, `history`, `prompt` – parts of the editor
+//! * `completion`, `paths`, `history`, `prompt`, `transfers` – parts of the editor
 //! * `plugin_output` – the output of plugins
 //! * [`theme`] – colours and styles
 //!
@@ -23,10 +23,12 @@ mod hidden;
 mod history;
 pub mod home;
 mod input;
+mod paths;
 mod plugin_output;
 mod prompt;
 mod prompt_state;
 pub mod theme;
+mod transfers;
 mod welcome;
 
 use std::cell::{Cell, RefCell};
@@ -197,7 +199,10 @@ impl Console {
     }
 
     async fn show(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        if matches!(event, Event::State(_)) {
+        if let Event::FileProgress { file, .. } = event {
+            self.prompt_state.note_progress(file.id);
+        }
+        if changes_prompt(event) {
             self.screen.look_again();
         }
         if self.is_another_retry(event) {
@@ -324,6 +329,17 @@ fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
         (Some(Command { is_quiet: true, .. }), Reply::Done {}) => None,
         _ => render::reply(reply),
     }
+}
+
+/// Returns true for an event that changes the prompt or the row above it.
+fn changes_prompt(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::State(_)
+            | Event::FileProgress { .. }
+            | Event::FileDone { .. }
+            | Event::FileFailed { .. }
+    )
 }
 
 /// Returns the kind of an event, and its own time if it has one.

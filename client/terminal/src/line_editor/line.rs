@@ -238,7 +238,8 @@ impl Line {
             &common[..same.map(|(letter, _)| letter.len_utf8()).sum()]
         });
         if let [only] = &candidates[..] {
-            self.buffer.replace(start, cursor, &format!("{} ", only.value));
+            let end = if only.is_word { " " } else { "" };
+            self.buffer.replace(start, cursor, &format!("{}{end}", only.value));
             self.is_listing = false;
         } else if common.len() > cursor - start {
             self.buffer.replace(start, cursor, common);
@@ -307,12 +308,20 @@ mod tests {
 
     struct Names;
 
+    struct OnePath;
+
+    impl Assistant for OnePath {
+        fn candidates(&self, _: &str) -> (usize, Vec<Candidate>) {
+            (0, vec![Candidate::open("my photos/".into())])
+        }
+    }
+
     impl Assistant for Names {
         fn candidates(&self, typed: &str) -> (usize, Vec<Candidate>) {
             let start = typed.rfind(' ').map_or(0, |at| at + 1);
             let names = ["anna", "annika", "bob"].map(str::to_owned).into_iter();
             let fitting = names.filter(|name| name.starts_with(&typed[start..]));
-            (start, fitting.map(|value| Candidate { value, description: None }).collect())
+            (start, fitting.map(|value| Candidate::word(value, None)).collect())
         }
 
         fn hint(&self, line: &str) -> Option<String> {
@@ -386,6 +395,13 @@ mod tests {
         line.press(Key::Tab, &history(), &Names);
         assert_eq!(line.buffer.text(), "call annika ");
         assert!(!line.is_listing);
+    }
+
+    #[test]
+    fn no_blank_follows_a_completed_path() {
+        let mut line = typed(chars("my p"));
+        line.press(Key::Tab, &[], &OnePath);
+        assert_eq!(line.buffer.text(), "my photos/");
     }
 
     #[test]

@@ -42,6 +42,20 @@ pub(crate) struct Look {
 pub(crate) struct Candidate {
     pub(crate) value: String,
     pub(crate) description: Option<String>,
+    /// True if a blank follows it.
+    is_word: bool,
+}
+
+impl Candidate {
+    /// Returns a whole word. A blank follows it when it is the only candidate.
+    pub(crate) fn word(value: String, description: Option<String>) -> Candidate {
+        Candidate { value, description, is_word: true }
+    }
+
+    /// Returns a text that no blank ends, as a path, which may have blanks itself.
+    pub(crate) fn open(value: String) -> Candidate {
+        Candidate { value, description: None, is_word: false }
+    }
 }
 
 /// The language of the lines: completion, hints and highlighting. By default there is none.

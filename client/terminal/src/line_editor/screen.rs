@@ -1,4 +1,4 @@
-//! A prompt and its line as rows of a terminal.
+//! A prompt and its line as rows of a terminal, with a status above and a list below them.
 //!
 //! This module breaks the rows itself, never the terminal's edge: each character counts with its largest width
 //! in any terminal. To place the cursor, its row is written again up to it. So the output does not depend on the
@@ -23,6 +23,8 @@ const TAB: &str = "    ";
 /// The prompt, its line, and the texts around it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scene {
+    /// The row above the prompt, cut at its end. Without a text there is no row.
+    pub(super) status: String,
     pub(super) prompt: String,
     pub(super) text: String,
     /// An offset in the text.
@@ -60,6 +62,13 @@ struct Picture {
     before_cursor: String,
 }
 
+impl Scene {
+    /// Returns the scene with this text in a row above the prompt. A scene that is left on the screen has none.
+    pub(crate) fn with_status(self, status: String) -> Scene {
+        Scene { status, ..self }
+    }
+}
+
 impl Screen {
     /// Replaces the drawn scene: at most one row less than the window has, around the
     /// cursor.
@@ -70,7 +79,7 @@ impl Screen {
         self.show(picture, window, output);
     }
 
-    /// Draws a whole scene of any height, and leaves it on the screen.
+    /// Draws the prompt and the whole text, of any height, and leaves them on the screen.
     pub(super) fn leave(&mut self, scene: &Scene, window: Window, output: &mut String) {
         let mut picture = Picture::new(scene, window.columns, 0);
         // A last row for the cursor only.
@@ -140,7 +149,7 @@ fn move_down(rows: usize, output: &mut String) {
 }
 
 impl Picture {
-    /// Lays out a scene, with as much of its list as fits into this number of rows.
+    /// Lays out a scene, with its status and as much of its list as fit into this number of rows.
     fn new(scene: &Scene, columns: usize, max_rows: usize) -> Picture {
         let look = &scene.look;
         let mut rows = Rows::new(columns);
@@ -164,9 +173,22 @@ impl Picture {
         });
         let room = columns.saturating_sub(rows.column);
         rows.write(&cut(&scene.hint, room), look.hint);
-        let mut rows = rows.finish();
-        rows.extend(list(scene, columns, max_rows.saturating_sub(rows.len())));
-        Picture { rows, cursor_row, before_cursor }
+        let mut picture = Picture { rows: rows.finish(), cursor_row, before_cursor };
+        picture.put_status(scene, columns, max_rows);
+        let room = max_rows.saturating_sub(picture.rows.len());
+        picture.rows.extend(list(scene, columns, room));
+        picture
+    }
+
+    /// Puts the status above the other rows, unless these or a list need its place.
+    fn put_status(&mut self, scene: &Scene, columns: usize, max_rows: usize) {
+        let status = cut(&scene.status, columns);
+        let needed = self.rows.len() + usize::from(!scene.list.is_empty());
+        if !status.is_empty() && needed < max_rows {
+            let status = scene.look.hint.paint(status.as_str()).to_string();
+            self.rows.insert(0, status);
+            self.cursor_row += 1;
+        }
     }
 
     fn has_cursor_at_end(&self) -> bool {
@@ -298,7 +320,7 @@ fn list(scene: &Scene, columns: usize, room: usize) -> Vec<String> {
     let width = width.unwrap_or(0) + 2;
     let whole = if candidates.len() > room { room.saturating_sub(1) } else { candidates.len() };
     let mut rows: Vec<String> = Vec::new();
-    for Candidate { value, description } in &candidates[..whole] {
+    for Candidate { value, description, .. } in &candidates[..whole] {
         let value = Printable(value).to_string();
         let Some(description) = description else {
             rows.push(shorten(&value, columns));
@@ -336,135 +358,4 @@ fn cut(text: &str, columns: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use vt100::Parser;
-
-    const ABOVE: [&str; 3] = ["first above", "second above", "third above"];
-
-    fn scene(text: &str, cursor: usize) -> Scene {
-        let (prompt, text) = ("bob> ".to_owned(), text.to_owned());
-        Scene { prompt, text, cursor, ..Scene::default() }
-    }
-
-    fn terminal(window: Window) -> Parser {
-        let size = |count: usize| u16::try_from(count).unwrap().try_into().unwrap();
-        let mut terminal = Parser::new(size(window.rows), size(window.columns), 10_000);
-        for line in ABOVE {
-            terminal.process(format!("{line}\r\n").as_bytes());
-        }
-        terminal
-    }
-
-    /// Every row that there is or was.
-    fn all_rows(terminal: &mut Parser) -> Vec<String> {
-        let (height, width) = terminal.screen().size();
-        let height = usize::from(height.get());
-        terminal.screen_mut().set_scrollback(usize::MAX);
-        let mut rows = Vec::new();
-        for back in (0..=terminal.screen().scrollback()).rev() {
-            terminal.screen_mut().set_scrollback(back);
-            let taken = if back == 0 { height } else { 1 };
-            let shown = terminal.screen().rows(0, width.get()).take(taken);
-            rows.extend(shown.map(|row| row.trim_end().to_owned()));
-        }
-        rows
-    }
-
-    fn rows_of(text: &str, cursor: usize, columns: usize) -> (Vec<String>, usize, String) {
-        let picture = Picture::new(&scene(text, cursor), columns, 0);
-        (picture.rows, picture.cursor_row, picture.before_cursor)
-    }
-
-    #[test]
-    fn rows_break_at_the_edge_and_the_cursor_goes_over_it() {
-        let rows = |rows: &[&str]| rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>();
-        assert_eq!(rows_of("abcde", 5, 10), (rows(&["bob> abcde", ""]), 1, String::new()));
-        assert_eq!(rows_of("abcdef", 5, 10), (rows(&["bob> abcde", "f"]), 1, String::new()));
-        assert_eq!(rows_of("abc日", 3, 9), (rows(&["bob> abc", "日"]), 1, String::new()));
-        assert_eq!(rows_of("a\nb", 1, 10), (rows(&["bob> a", "| b"]), 0, "bob> a".into()));
-        assert_eq!(rows_of("a\nb", 2, 10), (rows(&["bob> a", "| b"]), 1, "| ".into()));
-    }
-
-    #[test]
-    fn controls_are_shown_as_symbols_and_tabs_as_blanks() {
-        let (rows, _, before) = rows_of("a\tb\u{1b}[2J\u{7f}\u{9b}\u{202e}", 2, 60);
-        assert_eq!(rows, ["bob> a    b␛[2J␡\\u{9b}\\u{202e}"]);
-        assert_eq!(before, "bob> a    ");
-        assert_eq!(rows_of("👩\u{200d}💻", 0, 60).0, ["bob> 👩\u{200d}💻"]);
-        assert_eq!(rows_of("日本", 0, 1).0.concat(), "bob> ??");
-    }
-
-    #[test]
-    fn list_says_how_many_have_no_room() {
-        let mut scene = scene("x", 1);
-        let candidate = |value: &str, description: Option<&str>| Candidate {
-            value: value.to_owned(),
-            description: description.map(str::to_owned),
-        };
-        scene.list = vec![
-            candidate("one", Some("this is the first")),
-            candidate("three", Some("short")),
-            candidate("four", None),
-        ];
-        let rows = |max_rows| Picture::new(&scene, 20, max_rows).rows;
-        assert_eq!(rows(4), ["bob> x", "one    this is th...", "three  short", "four"]);
-        assert_eq!(rows(3), ["bob> x", "one    this is th...", "and 2 more"]);
-        assert_eq!(rows(1), ["bob> x"]);
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_above_the_prompt_ever_changes(
-            edits in proptest::collection::vec(
-                (prop_oneof!["[a-c日é\t\u{1b} \n]{0,90}", "(a\n){0,7}"], 0.0..1.0, 0_u8..6, 0_usize..4),
-                1..12),
-            rows in 1_usize..9,
-            columns in 12_usize..30,
-        ) {
-            let window = Window { rows, columns };
-            let (mut terminal, mut screen) = (terminal(window), Screen::default());
-            let mut above = ABOVE.map(str::to_owned).to_vec();
-            for (text, cursor, edit, listed) in edits {
-                let mut cursor = (text.len() as f64 * cursor) as usize;
-                while !text.is_char_boundary(cursor) {
-                    cursor -= 1;
-                }
-                let mut scene = scene(&text, cursor);
-                scene.list = vec![Candidate { value: "one".into(), description: None }; listed];
-                let mut output = String::new();
-                if edit == 0 {
-                    screen.erase(&mut output);
-                    output.push_str("said\r\n");
-                    above.push("said".into());
-                }
-                screen.draw(&scene, window, &mut output);
-                prop_assert!(screen.drawn.len() < rows.max(2));
-                terminal.process(output.as_bytes());
-                let drawn = screen.drawn.iter().map(|row| row.trim_end().to_owned());
-                let expected: Vec<String> = above.iter().cloned().chain(drawn).collect();
-                let shown = all_rows(&mut terminal);
-                prop_assert_eq!(&shown[..expected.len()], &expected[..]);
-                prop_assert!(shown[expected.len()..].iter().all(String::is_empty));
-                let (row, column) = terminal.screen().cursor_position();
-                let before_cursor = terminal.screen().rows(0, column).nth(row.into());
-                let mut picture = Picture::new(&scene, columns, rows);
-                picture.clip(rows.saturating_sub(1).max(1));
-                let expected = picture.before_cursor.trim_end().to_owned();
-                prop_assert_eq!(before_cursor.map(|row| row.trim_end().to_owned()), Some(expected));
-                let top = shown.len() - rows;
-                prop_assert_eq!(usize::from(row) + top, above.len() + screen.cursor_row);
-                if edit == 1 {
-                    scene.list.clear();
-                    let mut output = String::new();
-                    screen.leave(&scene, window, &mut output);
-                    terminal.process(output.as_bytes());
-                    let mut left = Picture::new(&scene, columns, 0).rows;
-                    left.pop_if(|row| row.is_empty());
-                    above.extend(left.iter().map(|row| row.trim_end().to_owned()));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The threads that read, fetch and send files, as the session sees them.
 
 use letschat_core::failure::Failure;
-use letschat_core::files::{FetchFailure, FetchNews, ReadFile, ServeNews, TransferId};
+use letschat_core::files::{FetchFailure, FetchNews, PartId, ReadFile, ServeNews, TransferId};
 use letschat_core::session::{Effect, Input, LinkId, Request, RequestId};
 use letschat_protocol::files::{FileHash, FileInfo};
 use letschat_protocol::message_id::MessageId;
@@ -89,7 +89,7 @@ impl World<'_> {
     fn fetch_news(&mut self) {
         let Some(transfer) = self.choices.one(&self.files.fetching) else { return };
         let news = match self.choices.below(7) {
-            0 => FetchNews::Begun("/b/photo.jpg.part".into(), 0),
+            0 => FetchNews::Begun("/b/photo.jpg.part".into(), PartId { device: 1, inode: 2 }, 0),
             1 => FetchNews::Progress(1_048_576),
             2 => FetchNews::Saved("/b/photo.jpg".into()),
             3 => FetchNews::Failed(FetchFailure::Link),

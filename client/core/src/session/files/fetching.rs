@@ -17,7 +17,7 @@ use letschat_protocol::username::Username;
 use super::{Files, MAX_TRANSFERS};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::files::{FetchFailure, FetchFile, FetchNews, FileState, StoredFile, TransferId};
+use crate::files::{FetchFailure, FetchFile, FetchNews, FileState, PartId, StoredFile, TransferId};
 use crate::session::backoff::{Backoff, SOON};
 use crate::session::server::Expected;
 use crate::session::{Effect, Reply, Session};
@@ -35,6 +35,8 @@ pub(super) struct Fetching {
     unknown: u8,
     /// The bytes that have come and are verified.
     pub(super) bytes: u64,
+    /// The file that has them.
+    part: Option<PartId>,
 }
 
 #[derive(Debug)]
@@ -212,7 +214,7 @@ impl Session {
             return;
         };
         fetching.phase = Phase::Running(transfer);
-        let verified = fetching.bytes;
+        let verified = fetching.part.map(|part| (part, fetching.bytes));
         self.cx.push(Effect::FetchFile(Box::new(FetchFile {
             transfer,
             to,
@@ -249,8 +251,8 @@ impl Session {
             return;
         };
         match news {
-            FetchNews::Begun(part, bytes) => {
-                (fetching.bytes, fetching.unknown) = (bytes, 0);
+            FetchNews::Begun(part, id_of_part, bytes) => {
+                (fetching.bytes, fetching.part, fetching.unknown) = (bytes, Some(id_of_part), 0);
                 self.change_file(&id, |file| file.part = Some(part));
                 self.tell_progress(&id, bytes);
             }

@@ -130,7 +130,8 @@ impl Session {
         }
         let mut changes = Vec::new();
         if let Some(oldest) = self.files.to_forget() {
-            self.files.remove(&oldest);
+            let part = self.files.remove(&oldest).and_then(|oldest| oldest.part);
+            part.into_iter().for_each(|part| self.cx.push(Effect::DeletePart(part)));
             changes.push(MailChange::NoFile(oldest));
         }
         let file = StoredFile {

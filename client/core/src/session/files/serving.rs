@@ -60,8 +60,8 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the person with this key. That of a known person is held here, and of others the server vouches for it:
-    /// it also named the devices to which the offer was sealed.
+    /// Returns the person with this key. That of a known person is held here. Of another one in a common group the server
+    /// says whose key it is, and the roster has to vouch for it.
     fn person_with(&mut self, key: &PublicKey) -> Result<Username, Refusal> {
         if self.account.own_list().is_some_and(|list| list.contains(key)) {
             return self.account.name().cloned().ok_or(Refusal::Unknown);
@@ -74,7 +74,7 @@ impl Session {
         if self.account.is_blocked(&who) {
             return Err(Refusal::Unknown);
         }
-        if self.account.known_key(&who).is_some() {
+        if !self.is_trusted_device(&who, key) {
             // It may be a new device of theirs. They ask again.
             self.look_up(&who);
             return Err(Refusal::Unknown);

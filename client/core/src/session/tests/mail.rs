@@ -13,6 +13,7 @@ use crate::mail::{Arrived, Held, Outgoing, Received, Stage, StoredMail, StoredPr
 
 mod classroom;
 mod faults;
+mod files;
 mod peering;
 mod receiving;
 mod sending;

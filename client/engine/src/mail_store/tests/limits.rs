@@ -18,10 +18,21 @@ const KEY: &str = "unhex(printf('%064x', n))";
 fn tables_are_read_up_to_their_limits() {
     let folder = Folder::with("");
     let row_counts = [
-        ("outbox", reading::OUTBOX, format!("{ID}, 'bob', 'bob', NULL, n, 1, '', 'waiting', NULL")),
+        (
+            "outbox",
+            reading::OUTBOX,
+            format!("{ID}, 'bob', 'bob', NULL, n, 1, '', 'waiting', NULL, NULL"),
+        ),
         ("received", reading::STREAMS, "zeroblob(32), 0, 'room' || n, n, x''".into()),
-        ("held", reading::HELD, format!("{ID}, 'bob', zeroblob(32), 0, '', n, '', 1, 1")),
+        ("held", reading::HELD, format!("{ID}, 'bob', zeroblob(32), 0, '', n, '', 1, 1, NULL")),
         ("receipts", reading::RECEIPTS, format!("{ID}, 'bob'")),
+        (
+            "files",
+            reading::FILES,
+            format!(
+                "{ID}, 'bob', 'bob', zeroblob(32), '', 'a', zeroblob(40), n, 'offered', NULL, NULL, NULL"
+            ),
+        ),
         ("prekeys", reading::PREKEYS, format!("{KEY}, zeroblob(32), n, 1, NULL, NULL")),
     ];
     for (table, limit, columns) in row_counts {
@@ -35,6 +46,7 @@ fn tables_are_read_up_to_their_limits() {
         (mail.held.len(), 64),
         (mail.receipts.len(), 100_000),
         (mail.prekeys.len(), 32),
+        (mail.files.len(), 1_024),
     ];
     assert!(counts.iter().all(|(read, expected)| read == expected), "{counts:?}");
     assert_eq!(mail.outbox.last().unwrap().id, id_of(400_000));
@@ -50,7 +62,7 @@ fn texts_of_the_outbox_are_read_up_to_96_mib() {
     let text = "CAST(zeroblob(16384) AS TEXT)";
     folder.execute(&format!(
         "{} INSERT INTO outbox
-             SELECT n, {ID}, 'bob', 'bob', NULL, n, 1, {text}, 'waiting', NULL FROM n",
+             SELECT n, {ID}, 'bob', 'bob', NULL, n, 1, {text}, 'waiting', NULL, NULL FROM n",
         numbers(6_200)
     ));
     assert_eq!(folder.read().outbox.len(), 6_144);
@@ -71,7 +83,7 @@ fn numbers_beyond_a_gap_are_read_up_to_their_limit() {
 fn huge_value_is_refused_before_it_is_read() {
     let folder = Folder::with(
         "INSERT INTO held VALUES
-             (1, zeroblob(16), 'bob', zeroblob(32), 0, '', 1, hex(zeroblob(90000)), 1, 1)",
+             (1, zeroblob(16), 'bob', zeroblob(32), 0, '', 1, hex(zeroblob(90000)), 1, 1, NULL)",
     );
     let error = folder.error();
     assert!(matches!(error, MailStoreError::Content { .. }), "{error}");

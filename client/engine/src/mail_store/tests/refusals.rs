@@ -101,13 +101,13 @@ fn missing_folder_is_an_error() {
 
 #[test]
 fn newer_version_is_refused_and_left_alone() {
-    for version in [4, 1_000, -1] {
+    for version in [5, 1_000, -1] {
         let folder = Folder::with(&format!("PRAGMA user_version = {version}"));
         let before = fs::read(folder.path()).unwrap();
         let error = folder.error();
         let expected = format!(
             "{} can't be used: a newer letschat wrote it (its version is {version}, and this \
-             program knows versions up to 3); install that one",
+             program knows versions up to 4); install that one",
             folder.path().display()
         );
         assert_eq!(error.to_string(), expected);
@@ -189,15 +189,17 @@ fn content_or_newer(path: &Path, error: &MailStoreError) -> bool {
 fn row_that_this_program_did_not_write_is_refused() {
     let (short_id, id, key) = ("zeroblob(15)", "zeroblob(16)", "zeroblob(32)");
     let rows = [
-        format!("outbox VALUES (1, {short_id}, 'bob', 'bob', NULL, 1, 1, '', 'waiting', NULL)"),
-        format!("outbox VALUES (1, {id}, 'no name', 'bob', NULL, 1, 1, '', 'waiting', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', 'no name', NULL, 1, 1, '', 'waiting', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', 'bob', 'xyz', 1, 1, '', 'waiting', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'lost', NULL)"),
-        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'waiting', 5)"),
-        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'sent', NULL)"),
         format!(
-            "outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, CAST(x'ff' AS TEXT), 'kept', 1)"
+            "outbox VALUES (1, {short_id}, 'bob', 'bob', NULL, 1, 1, '', 'waiting', NULL, NULL)"
+        ),
+        format!("outbox VALUES (1, {id}, 'no name', 'bob', NULL, 1, 1, '', 'waiting', NULL, NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'no name', NULL, 1, 1, '', 'waiting', NULL, NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', 'xyz', 1, 1, '', 'waiting', NULL, NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'lost', NULL, NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'waiting', 5, NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, '', 'sent', NULL, NULL)"),
+        format!(
+            "outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, CAST(x'ff' AS TEXT), 'kept', 1, NULL)"
         ),
         format!("received VALUES (1, {short_id}, 0, '', 1, x'')"),
         format!("received VALUES (1, {key}, 1, 'xyz', 1, x'')"),
@@ -205,8 +207,23 @@ fn row_that_this_program_did_not_write_is_refused() {
         format!("received VALUES (1, {key}, 0, '', 1, x'0000000000000001')"),
         format!("received VALUES (1, {key}, 0, '', 1, x'00000000000000050000000000000005')"),
         format!("received VALUES (1, {key}, 0, '', -1, x'00000000000000050000000000000006')"),
-        format!("held VALUES (1, {id}, '', {key}, 0, '', 1, '', 1, 1)"),
-        format!("held VALUES (1, {id}, 'bob', x'', 0, '', 1, '', 1, 1)"),
+        format!("held VALUES (1, {id}, '', {key}, 0, '', 1, '', 1, 1, NULL)"),
+        format!("held VALUES (1, {id}, 'bob', x'', 0, '', 1, '', 1, 1, NULL)"),
+        format!("outbox VALUES (1, {id}, 'bob', 'bob', NULL, 1, 1, 'a', 'waiting', NULL, x'00')"),
+        // A file of more than 64 GiB.
+        format!(
+            "held VALUES (1, {id}, 'bob', {key}, 0, '', 1, 'a', 1, 1, x'01{}')",
+            "00".repeat(39)
+        ),
+        format!(
+            "files VALUES (1, {id}, 'bob', 'bob', {key}, '', 'a', zeroblob(40), 1, 'failed', NULL, NULL, NULL)"
+        ),
+        format!(
+            "files VALUES (1, {id}, '-', 'bob', {key}, '', 'a', zeroblob(40), 1, 'saved', NULL, NULL, NULL)"
+        ),
+        format!(
+            "files VALUES (1, {id}, 'bob', 'bob', {key}, '-', 'a', zeroblob(40), 1, 'saved', NULL, NULL, NULL)"
+        ),
         format!("receipts VALUES (1, {short_id}, 'bob')"),
         format!("receipts VALUES (1, {id}, '-')"),
         format!("prekeys VALUES (1, x'', {key}, 1, 1, NULL, NULL)"),

@@ -1,11 +1,15 @@
 //! Completion by Tab, hints behind the cursor, and highlighting of known commands.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use letschat_protocol::groups::GroupName;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
+use super::paths;
 use super::prompt_state::PromptState;
 use crate::line_editor::{Assistant, Candidate};
 use letschat_commands::arguments::{Kind as ParameterKind, Parameter};
@@ -13,8 +17,11 @@ use letschat_commands::command::{self, Command};
 use letschat_commands::commands::TABLE;
 use letschat_commands::extension::{AddedParameter, Extension as _};
 use letschat_core::conversation::ConversationId;
-use letschat_core::view::View;
+use letschat_core::view::{FileView, View};
 use letschat_lua::plugins::Plugins;
+
+/// The digits of a file's id in a completion, as many as texts show.
+const ID_DIGITS: usize = 8;
 
 /// The completion of a line, with the present names of users and commands.
 pub(super) struct Completion<'a> {
@@ -28,8 +35,7 @@ impl Completion<'_> {
         let added = self.prompt_state.plugins().map(Plugins::commands).unwrap_or_default();
         let start_lower = start.to_lowercase();
         let fits = added.into_iter().filter(|command| command.name.starts_with(&start_lower));
-        let added = fits
-            .map(|command| Candidate { value: command.name, description: Some(command.summary) });
+        let added = fits.map(|command| Candidate::word(command.name, Some(command.summary)));
         command_names(start).into_iter().chain(added).collect()
     }
 
@@ -66,26 +72,29 @@ impl Completion<'_> {
 fn candidates(values: impl Iterator<Item = String>, start: &str) -> Vec<Candidate> {
     let start = start.to_lowercase();
     let fitting = values.filter(|value| value.starts_with(&start));
-    fitting.map(|value| Candidate { value, description: None }).collect()
+    fitting.map(|value| Candidate::word(value, None)).collect()
 }
 
 impl Assistant for Completion<'_> {
     fn candidates(&self, typed: &str) -> (usize, Vec<Candidate>) {
-        let candidates = match Typed::read(typed, self.in_chat) {
-            Typed::Said => Vec::new(),
-            Typed::Name(start) => self.command_names(start),
+        let (start, candidates) = match Typed::read(typed, self.in_chat) {
+            Typed::Said => ("", Vec::new()),
+            Typed::Name(start) => (start, self.command_names(start)),
             Typed::Arguments { command, before, start } => {
                 let mut candidates =
                     self.prompt_state.read_view(|view| arguments(command, &before, start, view));
                 candidates.extend(self.added_names(command, &before, start));
-                candidates
+                (start, candidates)
             }
-            Typed::Unknown { name, before, start } => self.added_arguments(name, &before, start),
+            Typed::Path(start) => {
+                let home = env::var_os("HOME").map(PathBuf::from);
+                (start, paths::candidates(start, home.as_deref()))
+            }
+            Typed::Unknown { name, before, start } => {
+                (start, self.added_arguments(name, &before, start))
+            }
         };
-        let word = typed.rsplit(char::is_whitespace).next().unwrap_or("");
-        let slashes =
-            if typed.trim_start().len() == word.len() { leading_slashes(word) } else { 0 };
-        (typed.len() - word.len() + slashes, candidates)
+        (typed.len() - start.len(), candidates)
     }
 
     /// Shows what a command takes next.
@@ -105,7 +114,7 @@ impl Assistant for Completion<'_> {
     }
 }
 
-/// The kind of the text before the cursor.
+/// The kind of the text before the cursor. The beginning that is completed is the end of that text.
 enum Typed<'a> {
     /// Text for a chat.
     Said,
@@ -113,6 +122,8 @@ enum Typed<'a> {
     Name(&'a str),
     /// Complete arguments, and the beginning of another.
     Arguments { command: &'static Command, before: Vec<&'a str>, start: &'a str },
+    /// The beginning of a path, behind complete arguments.
+    Path(&'a str),
     /// Arguments of what may be a plugin's command.
     Unknown { name: &'a str, before: Vec<&'a str>, start: &'a str },
 }
@@ -128,13 +139,32 @@ impl Typed<'_> {
         let Some((name, rest)) = line.split_once(char::is_whitespace) else {
             return Typed::Name(line);
         };
+        let command = command::find(name);
+        if let Some(start) = command.as_ref().ok().and_then(|command| path_start(command, rest)) {
+            return Typed::Path(start);
+        }
         let start = rest.rsplit(char::is_whitespace).next().unwrap_or("");
         let before = rest[..rest.len() - start.len()].split_whitespace().collect();
-        match command::find(name) {
+        match command {
             Ok(command) => Typed::Arguments { command, before, start },
             Err(_) => Typed::Unknown { name, before, start },
         }
     }
+}
+
+/// Returns the beginning of a path, which takes the rest of a line, if the words before it are complete.
+fn path_start<'a>(command: &Command, rest: &'a str) -> Option<&'a str> {
+    let words = places(command).position(|parameter| parameter.kind == ParameterKind::Path)?;
+    (0..words).try_fold(rest.trim_start(), |rest, _| {
+        let (_, after) = rest.split_once(char::is_whitespace)?;
+        Some(after.trim_start())
+    })
+}
+
+/// Returns the parameters that a typed line gives by their place.
+fn places(command: &Command) -> impl Iterator<Item = &Parameter> {
+    let typed = command.parameters.iter().filter(|parameter| parameter.is_typed());
+    typed.filter(|parameter| parameter.kind != ParameterKind::Flag)
 }
 
 fn leading_slashes(line: &str) -> usize {
@@ -147,10 +177,7 @@ fn command_names(start: &str) -> Vec<Candidate> {
     TABLE
         .iter()
         .filter(fits)
-        .map(|command| Candidate {
-            value: command.name.into(),
-            description: Some(command.summary.into()),
-        })
+        .map(|command| Candidate::word(command.name.into(), Some(command.summary.into())))
         .collect()
 }
 
@@ -160,34 +187,49 @@ fn arguments(command: &Command, before: &[&str], start: &str, view: &View) -> Ve
         |flag: &Parameter| before.iter().any(|word| word.trim_start_matches("--") == flag.name);
     let flags: Vec<&Parameter> = typed().filter(|p| p.kind == ParameterKind::Flag).collect();
     let words = before.len() - flags.iter().filter(|flag| is_given(flag)).count();
-    let place = typed().filter(|p| p.kind != ParameterKind::Flag).nth(words);
+    let place = places(command).nth(words);
+    let kind = place.map(|parameter| parameter.kind.after(before.first().copied()));
+    let flags = flags.into_iter().filter(|flag| words > 0 && !is_given(flag));
+    let flags = flags.map(|flag| Candidate::word(flag.name.to_owned(), None));
+    let values = kind.map(|kind| values(kind, view)).unwrap_or_default();
+    let start = start.to_lowercase();
+    let fits = |candidate: &Candidate| candidate.value.starts_with(&start);
+    values.into_iter().chain(flags).filter(fits).collect()
+}
+
+/// Returns the known values of a kind.
+fn values(kind: ParameterKind, view: &View) -> Vec<Candidate> {
     let groups = || view.groups.iter().map(GroupName::to_string);
-    let values: Vec<String> = match place.map(|parameter| parameter.kind) {
-        Some(ParameterKind::User) => names(known_users(view).iter()).collect(),
-        Some(ParameterKind::Recipient) => names(known_users(view).iter()).chain(groups()).collect(),
-        Some(ParameterKind::Asker) => {
+    let values: Vec<String> = match kind {
+        ParameterKind::User => names(known_users(view).iter()).collect(),
+        ParameterKind::Recipient => names(known_users(view).iter()).chain(groups()).collect(),
+        ParameterKind::Asker => {
             let invited = view.invitations.iter().map(GroupName::to_string);
             names(view.session.requests.iter()).chain(invited).collect()
         }
-        Some(ParameterKind::Partner) => {
+        ParameterKind::Partner => {
             let written = view.conversations.keys().filter_map(ConversationId::person);
             let known: BTreeSet<&Username> = view.session.chats.keys().chain(written).collect();
             names(known.into_iter()).chain(groups()).collect()
         }
-        Some(ParameterKind::Group) => groups().collect(),
-        Some(ParameterKind::Choice(words) | ParameterKind::Keyword(words)) => {
+        ParameterKind::Group => groups().collect(),
+        ParameterKind::File => return files(view),
+        ParameterKind::Choice(words) | ParameterKind::Keyword(words) => {
             words.iter().map(|word| (*word).into()).collect()
         }
-        Some(ParameterKind::Command) => TABLE.iter().map(|command| command.name.into()).collect(),
+        ParameterKind::Command => TABLE.iter().map(|command| command.name.into()).collect(),
         _ => Vec::new(),
     };
-    let flags = flags.into_iter().filter(|flag| words > 0 && !is_given(flag));
-    values
-        .into_iter()
-        .chain(flags.map(|flag| flag.name.to_owned()))
-        .filter(|value| value.starts_with(&start.to_lowercase()))
-        .map(|value| Candidate { value, description: None })
-        .collect()
+    values.into_iter().map(|value| Candidate::word(value, None)).collect()
+}
+
+/// Returns the ids of the offered files, with their names.
+fn files(view: &View) -> Vec<Candidate> {
+    let candidate = |(id, file): (&MessageId, &FileView)| {
+        let digits = id.to_string().chars().take(ID_DIGITS).collect();
+        Candidate::word(digits, Some(file.file.name.to_string()))
+    };
+    view.files.iter().map(candidate).collect()
 }
 
 fn names<'a>(users: impl Iterator<Item = &'a Username>) -> impl Iterator<Item = String> {
@@ -213,7 +255,14 @@ fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_core::event::{Event, FileShown};
     use letschat_core::view::{ChatState, SessionState};
+    use letschat_protocol::files::name::FileName;
+
+    /// The id of the file in the view.
+    fn file_id() -> MessageId {
+        MessageId::of_broadcast(1, 1)
+    }
 
     fn names(names: &[&str]) -> BTreeSet<Username> {
         names.iter().map(|name| name.parse().unwrap()).collect()
@@ -222,12 +271,24 @@ mod tests {
     fn view() -> View {
         let chats = names(&["carol"]).into_iter().map(|who| (who, ChatState::Open)).collect();
         let session = SessionState { chats, requests: names(&["dave"]), ..SessionState::default() };
-        View { session, people: names(&["bob", "bella", "carol"]), ..View::default() }
+        let people = names(&["bob", "bella", "carol"]);
+        let mut view = View { session, people, ..View::default() };
+        let file = Box::new(FileShown {
+            id: file_id(),
+            conversation: ConversationId::Person("bob".parse().unwrap()),
+            from: "bob".parse().unwrap(),
+            own: false,
+            to: None,
+            name: FileName::reduced("photo.jpg"),
+            size: 2_000,
+        });
+        view.apply(&Event::FileProgress { file, bytes: 0 });
+        view
     }
 
     fn offered(typed: &str, in_chat: bool) -> Vec<String> {
         let candidates = match Typed::read(typed, in_chat) {
-            Typed::Said | Typed::Unknown { .. } => Vec::new(),
+            Typed::Said | Typed::Path(_) | Typed::Unknown { .. } => Vec::new(),
             Typed::Name(start) => command_names(start),
             Typed::Arguments { command, before, start } => {
                 arguments(command, &before, start, &view())
@@ -259,6 +320,31 @@ mod tests {
         assert_eq!(offered("connect bob force ", false), Vec::<String>::new());
         assert_eq!(offered("watch ", false), ["on", "off"]);
         assert_eq!(offered("help conn", false), ["connect"]);
+    }
+
+    #[test]
+    fn ids_of_files_are_offered_where_one_is_meant() {
+        let id = file_id().to_string();
+        for typed in ["file get ".to_owned(), format!("/file cancel {}", &id[..2])] {
+            assert_eq!(offered(&typed, false), [&id[..ID_DIGITS]], "{typed}");
+        }
+        assert_eq!(files(&view())[0].description.as_deref(), Some("photo.jpg"));
+        assert_eq!(offered("file send b", false), ["bella", "bob"]);
+        assert_eq!(offered("file else ", false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn path_takes_the_rest_of_the_line() {
+        fn path(typed: &str) -> Option<&str> {
+            match Typed::read(typed, false) {
+                Typed::Path(start) => Some(start),
+                _ => None,
+            }
+        }
+        assert_eq!(path("file send bob my pho"), Some("my pho"));
+        assert_eq!(path("file  get 1a2b  "), Some(""));
+        assert_eq!(path("file send bo"), None);
+        assert_eq!(path("send bob my photo"), None);
     }
 
     #[test]

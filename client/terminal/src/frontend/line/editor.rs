@@ -254,7 +254,8 @@ impl Editor {
             if self.requests.is_closed() {
                 return Typed::End;
             }
-            self.tty.draw(&answer.scene(question, &self.look, &[], &()));
+            let scene = answer.scene(question, &self.look, &[], &());
+            self.tty.draw(&scene.with_status(self.prompt_state.transfer_row()));
             self.flush().await;
             let wake = self.wake().await;
             let outcome = match self.attend(wake).await {
@@ -289,7 +290,7 @@ impl Editor {
     async fn wait(&mut self, text: &str, done: &Receiver<Infallible>) -> Typed {
         let (scene, mut typed) = (Line::entered(text, "", &self.look), Line::default());
         while !self.requests.is_closed() {
-            self.tty.draw(&scene);
+            self.tty.draw(&scene.clone().with_status(self.prompt_state.transfer_row()));
             self.flush().await;
             let waited = async {
                 let _ = done.recv().await;
@@ -371,7 +372,8 @@ impl Editor {
     fn draw_line(&mut self) {
         let completion = Completion { prompt_state: &self.prompt_state, in_chat: self.in_chat() };
         let lines = self.memory.lines();
-        self.tty.draw(&self.line.scene(&self.prompt, &self.look, lines, &completion));
+        let scene = self.line.scene(&self.prompt, &self.look, lines, &completion);
+        self.tty.draw(&scene.with_status(self.prompt_state.transfer_row()));
     }
 
     /// Shows the reason for a refused key, once for a series of them.
