@@ -37,6 +37,18 @@ pub enum Datagrams {
     Rough(u64),
 }
 
+/// The cuts to come.
+#[derive(Default)]
+struct Cuts {
+    /// The bytes between two cuts.
+    bytes: u64,
+    /// The carried bytes at the next one.
+    next: u64,
+    left: u32,
+    /// The condition after the last one.
+    then: Option<LinkCondition>,
+}
+
 /// The delay of a datagram that the next one may overtake.
 const HELD: Duration = Duration::from_millis(50);
 
@@ -55,6 +67,9 @@ struct Shared {
     changed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
     datagrams: Mutex<Datagrams>,
+    /// The bytes that TCP connections have carried from the far side to the near one.
+    carried: AtomicU64,
+    cuts: Mutex<Cuts>,
     /// The number of lanes so far. It seeds each direction of each client.
     lanes: AtomicU64,
     /// The UDP datagrams received, in order.
@@ -77,6 +92,8 @@ impl Relay {
             changed: Condvar::new(),
             streams: Mutex::new(Vec::new()),
             datagrams: Mutex::new(Datagrams::Pass),
+            carried: AtomicU64::new(0),
+            cuts: Mutex::default(),
             lanes: AtomicU64::new(0),
             captured: Mutex::default(),
         });
@@ -116,6 +133,23 @@ impl Relay {
         }
     }
 
+    /// Cuts all TCP connections each time that they have carried so many further bytes from the far side, so many times.
+    /// After the last cut, new connections have this condition.
+    pub fn cut_every(&self, bytes: u64, times: u32, then: LinkCondition) {
+        let next = self.carried() + bytes;
+        *self.shared.cuts.lock().unwrap() = Cuts { bytes, next, left: times, then: Some(then) };
+    }
+
+    /// Returns the number of cuts that are still to come.
+    pub fn cuts_left(&self) -> u32 {
+        self.shared.cuts.lock().unwrap().left
+    }
+
+    /// Returns the bytes that TCP connections have carried from the far side to the near one.
+    pub fn carried(&self) -> u64 {
+        self.shared.carried.load(Ordering::Relaxed)
+    }
+
     /// Sets the treatment of datagrams.
     pub fn datagrams(&self, datagrams: Datagrams) {
         *self.shared.datagrams.lock().unwrap() = datagrams;
@@ -140,13 +174,14 @@ impl Shared {
             self.streams.lock().unwrap().push(stream.try_clone().unwrap());
         }
         let there = (near.try_clone().unwrap(), far.try_clone().unwrap());
-        for (from, to) in [there, (far, near)] {
+        let back = (far, near);
+        for ((from, to), is_back) in [(there, false), (back, true)] {
             let shared = self.clone();
-            thread::spawn(move || shared.pump(from, to));
+            thread::spawn(move || shared.pump(from, to, is_back));
         }
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, is_back: bool) {
         let mut bytes = [0; 16 * 1024];
         while let Ok(count) = from.read(&mut bytes) {
             let weather = self.weather.lock().unwrap();
@@ -160,9 +195,30 @@ impl Shared {
             {
                 break;
             }
+            drop(weather);
+            if is_back {
+                let count = count as u64;
+                self.note_carried(self.carried.fetch_add(count, Ordering::Relaxed) + count);
+            }
         }
         let _ = to.shutdown(Shutdown::Both);
         let _ = from.shutdown(Shutdown::Both);
+    }
+
+    /// Cuts all connections if they have carried enough.
+    fn note_carried(&self, carried: u64) {
+        let mut cuts = self.cuts.lock().unwrap();
+        if cuts.left == 0 || carried < cuts.next {
+            return;
+        }
+        cuts.left -= 1;
+        cuts.next = carried + cuts.bytes;
+        if let Some(then) = cuts.then.filter(|_| cuts.left == 0) {
+            *self.weather.lock().unwrap() = then;
+        }
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Forwards datagrams. Each sender gets its own socket to the other side.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod places;
+mod resuming;
 mod sending;
 
 use std::fs;

@@ -10,7 +10,7 @@ use letschat_flags::files as flag_files;
 use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HashList, MAX_FILE_BYTES};
 
 use super::Running;
-use crate::files::{self, Fetch, Source, Transfer};
+use crate::files::{self, Fetch, Patience, Source, Transfer};
 use crate::net::Occurrence;
 
 /// The most bytes of a list of hashes.
@@ -50,7 +50,8 @@ impl Running<'_> {
             return;
         };
         let (tls, queue) = (account.tls.clone(), self.queue.clone());
-        let fetch = Fetch { file, tls, folder: self.config.downloads.clone() };
+        let (folder, patience) = (self.config.downloads.clone(), Patience::USUAL);
+        let fetch = Fetch { file, tls, folder, patience };
         let running = Transfer::start(move || async move {
             // A closed queue means that the driver has ended.
             let tell = async |news| drop(queue.send(Occurrence::Fetch(transfer, news)).await);
@@ -94,7 +95,7 @@ impl Running<'_> {
             let hashes = flag_files::read(&hashes_path, MAX_HASHES_BYTES).ok().flatten();
             let hashes = HashList::checked(hashes.unwrap_or_default(), &info);
             let source = Source { path, info, hashes: hashes.unwrap_or_default() };
-            tell(files::serve(stream, source, tell).await).await;
+            tell(files::serve(stream, source, Patience::USUAL, tell).await).await;
         });
         match running {
             Some(running) => {

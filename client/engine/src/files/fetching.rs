@@ -9,7 +9,7 @@ use letschat_protocol::files::{
 };
 use letschat_protocol::peer::PeerMessage;
 
-use super::link::FileLink;
+use super::link::{FileLink, Patience};
 use super::part::{Part, Place};
 use super::{Pace, is_full};
 use crate::net::peer_link;
@@ -21,6 +21,7 @@ pub(crate) struct Fetch {
     pub(crate) tls: PeerTls,
     /// The folder for files that the user wants nowhere else.
     pub(crate) folder: PathBuf,
+    pub(crate) patience: Patience,
 }
 
 /// The reason for which an attempt ends early.
@@ -62,7 +63,7 @@ pub(crate) async fn fetch(
 }
 
 async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf, Broken> {
-    let Fetch { file, tls, folder } = fetch;
+    let Fetch { file, tls, folder, patience } = fetch;
     let info = file.info;
     let place = Place::open(&file, &folder)?;
     let earlier = file.part.as_deref().and_then(|part| place.reopen(part));
@@ -73,7 +74,7 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     place.check_room(info.size().saturating_sub(there))?;
 
     let stream = peer_link::dial(file.to, &tls, file.key).await;
-    let mut link = FileLink::new(stream.map_err(|_| FetchFailure::Link)?);
+    let mut link = FileLink::new(stream.map_err(|_| FetchFailure::Link)?, patience);
     link.send(&PeerMessage::Get { id: file.id }.to_frame().to_bytes()).await?;
     match read_reply(&mut link).await? {
         FileReply::Ready => {}

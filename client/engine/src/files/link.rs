@@ -12,25 +12,38 @@ use letschat_protocol::files::MAX_FILE_LINE_BYTES;
 
 use crate::net::peer_link::PeerStream;
 
-/// The longest silence, of either side.
-const SILENCE: Duration = Duration::from_secs(60);
-/// The longest time for a chunk. A side that trickles would hold a place for ever.
-const CHUNK_TIMEOUT: Duration = Duration::from_secs(300);
+/// The times after which a link counts as broken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// The longest silence of the other side.
+    pub(crate) silence: Duration,
+    /// The longest time for a chunk. A side that trickles would hold a place for ever.
+    pub(crate) chunk: Duration,
+}
+
+impl Patience {
+    pub(crate) const USUAL: Patience =
+        Patience { silence: Duration::from_secs(60), chunk: Duration::from_secs(300) };
+}
+
 /// The size of the buffer for lines. A longer read goes past it.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// A link that carries a file.
-pub(super) struct FileLink(BufReader<PeerStream>);
+pub(super) struct FileLink {
+    stream: BufReader<PeerStream>,
+    patience: Patience,
+}
 
 impl FileLink {
-    pub(super) fn new(stream: PeerStream) -> FileLink {
-        FileLink(BufReader::with_capacity(BUFFER_BYTES, stream))
+    pub(super) fn new(stream: PeerStream, patience: Patience) -> FileLink {
+        FileLink { stream: BufReader::with_capacity(BUFFER_BYTES, stream), patience }
     }
 
     /// Reads a line, and returns it without its end.
     pub(super) async fn read_line(&mut self) -> io::Result<Vec<u8>> {
-        let stream = &mut self.0;
-        within(SILENCE, async {
+        let FileLink { stream, patience } = self;
+        within(patience.silence, async {
             let mut line = Vec::new();
             loop {
                 let available = stream.fill_buf().await?;
@@ -54,18 +67,18 @@ impl FileLink {
 
     /// Fills the buffer, and reads the line end after it.
     pub(super) async fn read_bytes(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        let stream = &mut self.0;
-        within(CHUNK_TIMEOUT, async {
+        let FileLink { stream, patience } = self;
+        within(patience.chunk, async {
             let mut filled = 0;
             while filled < buffer.len() {
-                let read = within(SILENCE, stream.read(&mut buffer[filled..])).await?;
+                let read = within(patience.silence, stream.read(&mut buffer[filled..])).await?;
                 if read == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 filled += read;
             }
             let mut end = [0];
-            within(SILENCE, stream.read_exact(&mut end)).await?;
+            within(patience.silence, stream.read_exact(&mut end)).await?;
             if end == *b"\n" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
         })
         .await
@@ -73,8 +86,8 @@ impl FileLink {
 
     /// Sends bytes.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let stream = self.0.get_mut();
-        within(CHUNK_TIMEOUT, async {
+        let stream = self.stream.get_mut();
+        within(self.patience.chunk, async {
             stream.write_all(bytes).await?;
             stream.flush().await
         })
@@ -84,7 +97,7 @@ impl FileLink {
     /// Ends the stream in order.
     pub(super) async fn close(mut self) {
         // The other side may be gone.
-        let _ = within(SILENCE, self.0.get_mut().close()).await;
+        let _ = within(self.patience.silence, self.stream.get_mut().close()).await;
     }
 }
 

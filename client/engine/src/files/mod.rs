@@ -24,6 +24,7 @@ use futures_lite::FutureExt as _;
 use rustix::io::Errno;
 
 pub(crate) use fetching::{Fetch, fetch};
+pub(crate) use link::Patience;
 pub(crate) use part::delete as delete_part;
 pub(crate) use serving::serve;
 pub(crate) use source::{Source, read};

@@ -6,7 +6,7 @@ use letschat_core::files::ServeNews;
 use letschat_protocol::files::{CHUNK_BYTES, FileReply, FileRequest};
 
 use super::Pace;
-use super::link::FileLink;
+use super::link::{FileLink, Patience};
 use super::source::{OpenSource, Source};
 use crate::net::peer_link::PeerStream;
 
@@ -17,9 +17,10 @@ const LINE_BYTES: usize = 64;
 pub(crate) async fn serve(
     stream: PeerStream,
     source: Source,
+    patience: Patience,
     tell: impl AsyncFn(ServeNews),
 ) -> ServeNews {
-    let mut link = FileLink::new(stream);
+    let mut link = FileLink::new(stream, patience);
     let served = match source.open() {
         Some(source) => answer_requests(&mut link, &source, tell).await,
         None => Err(Broken::Changed),

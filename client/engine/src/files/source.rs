@@ -24,6 +24,9 @@ pub(crate) fn read(
     let refused = |why: String| Failure::File { path: path.to_owned(), why };
     let too_large = || Failure::FileTooLarge { limit: MAX_FILE_BYTES };
     let file = open(path).map_err(|error| refused(error.to_string()))?;
+    if file.metadata().is_ok_and(|metadata| metadata.len() > MAX_FILE_BYTES) {
+        return Err(too_large());
+    }
     let (mut hashes, mut size) = (HashList::default(), 0);
     let mut chunk = Vec::with_capacity(CHUNK_BYTES as usize);
     while is_wanted() {

@@ -9,8 +9,8 @@ use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use super::commits::After;
-use super::receiving::Shown;
 use super::sending::reply;
+use super::shown::Shown;
 use crate::codes::FailureCode;
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::failure::Failure;

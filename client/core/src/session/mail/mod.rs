@@ -11,7 +11,7 @@
 //! * `people` – what the devices tell each other about people
 //! * `held` – messages of people whom the user has not approved
 //! * `prekeys` – the keys that others seal envelopes to
-//! * `enqueuing`, `sending`, `receiving` – the session's part of both directions; `states` – what the user is told
+//! * `enqueuing`, `sending`, `receiving` – the session's part of both directions; `shown`, `states` – what the user is told
 //! * `bodies` – what is signed; `commits` – steps that wait for the disk
 
 mod acknowledging;
@@ -30,6 +30,7 @@ mod posting;
 mod prekeys;
 mod receiving;
 mod sending;
+mod shown;
 mod states;
 mod waiting;
 

@@ -5,7 +5,7 @@ use letschat_protocol::envelope::OpenError;
 use letschat_protocol::groups::GroupId;
 
 use super::arrivals::{Arrival, Verdict};
-use super::receiving::Shown;
+use super::shown::Shown;
 use crate::conversation::ConversationId;
 use crate::mail::{Membership, Stream};
 use crate::session::Session;
