@@ -88,7 +88,12 @@ fn nothing_outside_of_the_folders_is_written() {
     let outside: Vec<&str> =
         writes.filter(|line| !allowed.iter().any(|folder| line.contains(folder))).collect();
     assert_eq!(outside, [""; 0], "{calls}");
-    assert!(calls.contains("O_CREAT|O_EXCL|O_NOFOLLOW"), "{calls}");
+    let creates = |line: &&str| line.contains(".part\", O_RDWR|O_CREAT|O_EXCL|");
+    let created: Vec<&str> = calls.lines().filter(creates).collect();
+    assert!(
+        created.len() == 5 && created.iter().all(|line| line.contains("O_NOFOLLOW")),
+        "{calls}"
+    );
     assert!(calls.contains("RENAME_NOREPLACE"), "{calls}");
 }
 
