@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every fault of tests/tests/faults and tests/tests/between in full, or only the named ones, and prints a table
+# Runs every fault of tests/tests/faults, tests/tests/between and tests/tests/files in full, or only the named ones, and prints a table
 # of the results. CHAOS_SEED=n repeats a run with its random seed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ export CHAOS_SEED CHAOS_TABLE
 status=0
 # Two at a time: the tests mostly wait, for cut links and for clocks, and leave the processor to each other.
 play() {
-    cargo test --locked --release --workspace --test faults --test between -- --test-threads=2 --nocapture "$@" || status=$?
+    cargo test --locked --release --workspace --test faults --test between --test files -- --test-threads=2 --nocapture "$@" || status=$?
 }
 
 play "$@"

@@ -23,7 +23,10 @@ impl FileAccess {
     /// Returns the absolute path of a file to send.
     pub(crate) fn source(&self, path: &str) -> Result<PathBuf, Failure> {
         match self {
-            FileAccess::Anywhere => absolute(path),
+            FileAccess::Anywhere => absolute(path).map(|literal| match literal.exists() {
+                true => Ok(literal),
+                false => absolute(&unquoted(path)),
+            })?,
             FileAccess::Below(folders) => resolved(folders, path, fs::canonicalize(path)),
         }
     }
@@ -31,7 +34,7 @@ impl FileAccess {
     /// Returns the absolute path at which to save a file, or `None` for the usual folder.
     pub(crate) fn target(&self, path: Option<&str>) -> Result<Option<PathBuf>, Failure> {
         match (self, path) {
-            (FileAccess::Anywhere, path) => path.map(absolute).transpose(),
+            (FileAccess::Anywhere, path) => path.map(|path| absolute(&unquoted(path))).transpose(),
             (FileAccess::Below(folders), None) => {
                 folders.first().cloned().map(Some).ok_or_else(forbidden)
             }
@@ -79,6 +82,15 @@ fn is_plainly_below(folders: &[PathBuf], path: &str) -> bool {
 
 fn is_below(folders: &[PathBuf], path: &Path) -> bool {
     folders.iter().any(|folder| path.starts_with(folder))
+}
+
+/// Returns a path without the quotes or backslashes of a shell, as dragging a file into a terminal types them.
+fn unquoted(path: &str) -> String {
+    let inner = |quote| path.strip_prefix(quote).and_then(|path| path.strip_suffix(quote));
+    match inner('\'').or_else(|| inner('"')) {
+        Some(inner) => inner.to_owned(),
+        None => path.replace("\\ ", " "),
+    }
 }
 
 fn absolute(path: &str) -> Result<PathBuf, Failure> {
@@ -149,6 +161,10 @@ mod tests {
         assert_eq!(access.source("/a/b").unwrap(), Path::new("/a/b"));
         assert!(access.source("b").unwrap().is_absolute());
         assert_eq!(access.target(None).unwrap(), None);
+        for quoted in ["'/a b'", "\"/a b\"", "/a\\ b", "/a b"] {
+            assert_eq!(access.source(quoted).unwrap(), Path::new("/a b"), "{quoted}");
+            assert_eq!(access.target(Some(quoted)).unwrap(), Some("/a b".into()), "{quoted}");
+        }
         if let Some(home) = env::var_os("HOME") {
             assert_eq!(access.source("~/x").unwrap(), Path::new(&home).join("x"));
         }

@@ -43,8 +43,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         }
         Reply::Group(group) => lines(&text::groups::table(std::slice::from_ref(group))),
         Reply::Groups { groups } => lines(&text::groups::table(groups)),
-        // The event of its end says more, and so does the prompt meanwhile.
-        Reply::FileWanted { name, .. } => lines(&format!("{name} is on its way.")),
+        Reply::FileWanted { .. } | Reply::FileCancelled { .. } => lines(&text::reply(reply)?),
         Reply::Files { files } => lines(&text::files::table(files)),
         Reply::Users { users } => user_table(users),
         Reply::Safety { with, safety_number, fingerprint, verified } => {

@@ -70,7 +70,20 @@ pub fn reply(reply: &Reply) -> Option<String> {
         },
         // The message itself is shown.
         Reply::Sent { state: MessageState::Sent, .. } => return None,
+        Reply::Sent { to, state, code, file: Some(file), .. } => {
+            states::state_of(&format!("offer of {}", file.name), to, *state, *code)
+        }
         Reply::Sent { to, state, code, .. } => message_state(to, *state, *code),
+        Reply::FileWanted { name, .. } => {
+            format!(
+                "{name} is fetched as soon as the other side is reached; `/files` shows how far it is."
+            )
+        }
+        Reply::FileCancelled { name, state, .. } => match *state {
+            "stopped" => format!("{name} is not fetched any more; it is still offered."),
+            "forgotten" => format!("The offer of {name} is forgotten."),
+            _ => format!("{name} is not offered any more."),
+        },
         reply => return devices::replied(reply),
     })
 }

@@ -180,6 +180,10 @@ pub enum Failure {
     FileForEveryone,
     /// The source of their file has changed since they offered it.
     FileChanged(Username),
+    /// The source of an own file has changed, or is gone.
+    SourceChanged,
+    /// As many files as can be are being read in order to offer them.
+    TooManyReading { limit: usize },
     /// They sent something else than they offered.
     FileInvalid(Username),
     /// They do not offer the file any more.
@@ -357,9 +361,9 @@ impl Failure {
             Failure::NoSuchFile(_) | Failure::WhichFile(_) => FailureCode::NoSuchFile,
             Failure::FileUnderWay(_) | Failure::OwnFile(_) => FailureCode::FileUnderWay,
             Failure::FileTooLarge { .. } => FailureCode::FileTooLarge,
-            Failure::TooManyFiles { .. } => FailureCode::TooMany,
+            Failure::TooManyFiles { .. } | Failure::TooManyReading { .. } => FailureCode::TooMany,
             Failure::FileForEveryone => FailureCode::BadArguments,
-            Failure::FileChanged(_) => FailureCode::FileChanged,
+            Failure::FileChanged(_) | Failure::SourceChanged => FailureCode::FileChanged,
             Failure::FileInvalid(_) => FailureCode::FileInvalid,
             Failure::FileOver(_) => FailureCode::FileOver,
             Failure::DiskFull { .. } => FailureCode::DiskFull,

@@ -72,7 +72,7 @@ pub struct FileView {
     /// The bytes that have come or, of an own file, have been sent to that person.
     pub bytes: Option<u64>,
     /// The place in the order of the last news, which grows.
-    order: u64,
+    pub order: u64,
 }
 
 /// The last messages to and from one target.
@@ -123,6 +123,8 @@ pub struct SessionState {
     pub requests: BTreeSet<Username>,
     /// True for a client of a classroom.
     pub classroom: bool,
+    /// The files that are on their way.
+    pub transfers: BTreeSet<MessageId>,
 }
 
 /// The state of the link to the server.
@@ -225,6 +227,9 @@ impl View {
 
     fn set_session(&mut self, session: &SessionState) {
         self.session = session.clone();
+        for (id, file) in &mut self.files {
+            file.bytes.take_if(|_| !session.transfers.contains(id));
+        }
         self.requests.retain(|who, _| session.requests.contains(who));
         if session.link != LinkState::LoggedIn {
             // No more notices of arrivals and departures come.

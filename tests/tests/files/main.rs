@@ -6,7 +6,8 @@ mod places;
 mod resuming;
 mod sending;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use letschat_tests::client::TestClient;
@@ -37,9 +38,15 @@ fn befriend(alice: &mut TestClient, bob: &mut TestClient) {
 /// Writes a file of so many bytes that do not repeat, and returns its path.
 fn make_file(folder: &TempDir, name: &str, bytes: usize) -> PathBuf {
     let path = folder.path().join(name);
+    let mut file = BufWriter::new(File::create(&path).unwrap());
     let mut random = fastrand::Rng::with_seed(bytes as u64);
-    let content: Vec<u8> = (0..bytes).map(|_| random.u8(..)).collect();
-    fs::write(&path, content).unwrap();
+    let mut block = vec![0; 1 << 20];
+    for start in (0..bytes).step_by(block.len()) {
+        let length = block.len().min(bytes - start);
+        random.fill(&mut block[..length]);
+        file.write_all(&block[..length]).unwrap();
+    }
+    file.flush().unwrap();
     path
 }
 
@@ -69,5 +76,18 @@ fn wait_saved(client: &mut TestClient, offered: &Value) -> PathBuf {
 
 /// Checks that two files are equal.
 fn assert_same(one: &Path, other: &Path) {
-    assert!(fs::read(one).unwrap() == fs::read(other).unwrap(), "{one:?} is not {other:?}");
+    let mut files =
+        [one, other].map(|path| BufReader::with_capacity(1 << 20, File::open(path).unwrap()));
+    loop {
+        let [first, second] = &mut files;
+        let (block, other_block) = (first.fill_buf().unwrap(), second.fill_buf().unwrap());
+        let length = block.len().min(other_block.len());
+        assert!(block[..length] == other_block[..length], "{one:?} is not {other:?}");
+        if length == 0 {
+            assert_eq!(block.len(), other_block.len(), "{one:?} and {other:?}");
+            return;
+        }
+        first.consume(length);
+        second.consume(length);
+    }
 }

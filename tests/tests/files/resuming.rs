@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use letschat_tests::form::short_or_full;
+use letschat_tests::form::{short_or_full, tell};
 use letschat_tests::relay::{LinkCondition, Relay};
 
 use super::*;
@@ -72,7 +72,7 @@ impl Fetching {
     }
 
     /// Waits until the file is complete, and checks how much came twice.
-    fn ends(mut self, breaks: u64) {
+    fn ends(mut self, fault: &str, breaks: u64) {
         let saved = wait_saved(&mut self.alice, &self.offered);
         assert_same(&saved, &self.source);
         let downloads = fs::read_dir(saved.parent().unwrap()).unwrap();
@@ -81,6 +81,8 @@ impl Fetching {
         let once = size() as u64 + size() as u64 / 200 + (breaks + 1) * 64 * 1024;
         let twice = self.to_bob.carried().saturating_sub(once);
         assert!(twice <= breaks * TWICE_BYTES, "{twice} bytes came twice in {breaks} breaks");
+        let seen = format!("complete, {} KiB sent twice", twice / 1024);
+        tell(fault, &format!("a file of {} MiB", size() >> 20), &seen);
     }
 }
 
@@ -94,7 +96,7 @@ fn file_comes_whole_over_a_link_that_is_cut_ten_times() {
     let mut fetching = Fetching::begin("127.0.20.2");
     fetching.to_bob.cut_every(size() as u64 / 12, 10, LinkCondition::Fine);
     get(&mut fetching.alice, &fetching.offered);
-    fetching.ends(10);
+    fetching.ends("a file's link is cut ten times", 10);
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn receiver_that_was_killed_goes_on() {
     fetching.alice = TestClient::start_in(alice.data, &fetching.server.location(), "alice", &[]);
     // Nobody has to ask for the file again.
     fetching.alice.ok("login", json!({"username": "alice"}));
-    fetching.ends(1);
+    fetching.ends("the receiver of a file is killed", 1);
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn sender_that_was_killed_goes_on() {
     let bob = std::mem::replace(&mut fetching.bob, TestClient::start_at(&location, "nobody", &[]));
     fetching.bob = bob_in(bob.data, &location, fetching.bob_port);
     fetching.bob.ok("login", json!({"username": "bob"}));
-    fetching.ends(1);
+    fetching.ends("the sender of a file is killed", 1);
 }
 
 #[test]
@@ -133,5 +135,5 @@ fn transfer_outlives_the_server() {
     get(&mut fetching.alice, &fetching.offered);
     fetching.alice.wait_event("file_progress");
     fetching.server.kill();
-    fetching.ends(2);
+    fetching.ends("the server is killed while a file is sent", 2);
 }

@@ -261,6 +261,7 @@ fn every_reply() -> Vec<Reply> {
             size: 1,
             state: "",
         },
+        Reply::FileCancelled { message_id: MessageId::of_broadcast(1, 1), name: text(), state: "" },
         Reply::Files { files: vec![] },
         Reply::Broadcast {
             number: 1,
@@ -300,6 +301,7 @@ fn every_reply() -> Vec<Reply> {
             Reply::Devices { .. } | Reply::DeviceAdded { .. } | Reply::DeviceRemoved { .. } => {}
             Reply::DevicesRecovered {} | Reply::Group(_) | Reply::GroupChanged(_) => {}
             Reply::Groups { .. } | Reply::FileWanted { .. } | Reply::Files { .. } => {}
+            Reply::FileCancelled { .. } => {}
         }
     }
     replies

@@ -1,5 +1,6 @@
 //! The sentences about files.
 
+use letschat_core::codes::FailureCode;
 use letschat_core::event::{Event, FileShown};
 use letschat_core::failure::Failure;
 use letschat_core::session::ListedFile;
@@ -32,8 +33,16 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
         Failure::FileChanged(who) => {
             format!("The file of {who} has changed since it was offered. It has to be sent again.")
         }
+        Failure::SourceChanged => {
+            "the file has changed or is gone, and is not offered any more. Send it again.".into()
+        }
+        Failure::TooManyReading { limit } => {
+            format!("{limit} files are being read already. Wait until one of them is offered.")
+        }
         Failure::FileInvalid(who) => {
-            format!("What came from {who} is not what was offered. Nothing of it was saved.")
+            format!(
+                "{who} sent other data than offered. Nothing was saved; ask {who} to send it again."
+            )
         }
         Failure::FileOver(who) => format!("{who} does not offer this file to you any more."),
         Failure::DiskFull { needed: 0, .. } => {
@@ -79,7 +88,7 @@ fn offered(file: &FileShown, device: Option<&DeviceName>) -> String {
     }
 }
 
-/// Returns how far a transfer is: `photo.jpg from bob: 45 % of 2.1 MB`.
+/// Returns how far a transfer is: `45 % of 2.1 MB: photo.jpg from bob`. A narrow window cuts the end.
 pub fn progress(file: &FileShown, bytes: u64) -> String {
     let FileShown { from, to, name, .. } = file;
     let percent = (bytes.min(file.size) * 100).checked_div(file.size).unwrap_or(100);
@@ -87,7 +96,7 @@ pub fn progress(file: &FileShown, bytes: u64) -> String {
         Some(to) => format!("to {to}"),
         None => format!("from {from}"),
     };
-    format!("{name} {way}: {percent} % of {}", size(file.size))
+    format!("{percent} % of {}: {name} {way}", size(file.size))
 }
 
 /// Returns the lines of the offered files.
@@ -107,7 +116,7 @@ fn line(file: &ListedFile) -> String {
     };
     let place = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let state = match (*state, own, code) {
-        ("failed", _, Some(code)) => format!("failed ({code})"),
+        ("failed", _, Some(code)) => format!("failed: {}", why_failed(*code)),
         ("wanted", ..) => format!("on its way, {} so far", size(bytes.unwrap_or_default())),
         ("saved", ..) => format!("saved: {place}"),
         (_, true, _) if to.is_empty() => format!("offered: {place}"),
@@ -115,6 +124,19 @@ fn line(file: &ListedFile) -> String {
         _ => format!("`/file get {}` saves it", short_id(id)),
     };
     format!("{}  {name}  {}  {whose}  {state}", short_id(id), size(file.size))
+}
+
+/// Returns the reason for which a file failed, as a clause.
+fn why_failed(code: FailureCode) -> String {
+    match code {
+        FailureCode::FileOver => "it is not offered any more".into(),
+        FailureCode::FileChanged => "it has changed since it was offered".into(),
+        FailureCode::FileInvalid => "other data came than was offered".into(),
+        FailureCode::DiskFull => "the disk is full".into(),
+        FailureCode::File => "its place can't be used".into(),
+        FailureCode::Blocked => "you have blocked its sender".into(),
+        code => code.to_string(),
+    }
 }
 
 fn short_id(id: &MessageId) -> String {

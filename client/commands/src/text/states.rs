@@ -5,24 +5,34 @@ use letschat_core::conversation::MessageState;
 
 /// Returns a sentence about the state of an own message.
 pub(crate) fn message_state(to: &str, state: MessageState, code: Option<FailureCode>) -> String {
+    state_of("message", to, state, code)
+}
+
+/// Returns a sentence about the state of an own message, which is a `what`.
+pub(crate) fn state_of(
+    what: &str,
+    to: &str,
+    state: MessageState,
+    code: Option<FailureCode>,
+) -> String {
     let why = code.map(|code| why_waiting(to, code));
     match (state, why) {
-        (MessageState::Sent, _) => format!("Your message to {to} has been sent."),
+        (MessageState::Sent, _) => format!("Your {what} to {to} has been sent."),
         (MessageState::Kept, _) => {
-            format!("The server keeps your message for {to} and delivers it later.")
+            format!("The server keeps your {what} for {to} and delivers it later.")
         }
-        (MessageState::Delivered, _) => format!("{to} has received your message."),
+        (MessageState::Delivered, _) => format!("{to} has received your {what}."),
         (MessageState::Expired, _) => {
             format!("{to} did not confirm a message in time, so that it may not have arrived.")
         }
         (MessageState::Failed, why) => {
-            format!("Your message to {to} will not arrive: {}.", why.unwrap_or_default())
+            format!("Your {what} to {to} will not arrive: {}.", why.unwrap_or_default())
         }
         (MessageState::Waiting, Some(why)) => {
-            format!("Your message to {to} waits on this machine: {why}.")
+            format!("Your {what} to {to} waits on this machine: {why}.")
         }
         (MessageState::Waiting, None) => {
-            format!("Your message to {to} waits on this machine until the server is reached.")
+            format!("Your {what} to {to} waits on this machine until the server is reached.")
         }
     }
 }

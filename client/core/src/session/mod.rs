@@ -255,7 +255,8 @@ impl Session {
             && told.typing == *self.typing()
             && told.classroom == self.cx.config().classroom
             && told.chats.iter().map(|(who, state)| (who, *state)).eq(self.chats.states())
-            && told.requests == self.asking();
+            && told.requests == self.asking()
+            && self.files.transfers().eq(told.transfers.iter().copied());
         if is_told {
             return;
         }
@@ -267,6 +268,7 @@ impl Session {
             chats: self.chats.states().map(|(who, state)| (who.clone(), state)).collect(),
             requests: self.asking(),
             classroom: self.cx.config().classroom,
+            transfers: self.files.transfers().collect(),
         };
         self.cx.tell(Event::State(Box::new(self.told.clone())));
     }
@@ -341,7 +343,7 @@ impl Session {
                 PeerMessage::Ping | PeerMessage::Pong => {}
                 _ => self.cx.close(link),
             },
-            Some(LinkUse::Serve) => self.cx.close(link),
+            Some(LinkUse::Serve) => self.serve_news(link, ServeNews::Ended),
             Some(LinkUse::Ignored { .. }) | None => {}
         }
     }

@@ -47,6 +47,14 @@ pub enum Reply {
         #[serde(flatten)]
         file: Option<SentFile>,
     },
+    /// A file was given up: its transfer (`stopped`), the offer of somebody else (`forgotten`), or an own one
+    /// (`withdrawn`).
+    FileCancelled {
+        #[serde(serialize_with = "digits")]
+        message_id: MessageId,
+        name: String,
+        state: &'static str,
+    },
     /// A file that the user wants. Events tell its progress.
     FileWanted {
         #[serde(serialize_with = "digits")]

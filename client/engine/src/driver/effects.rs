@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use async_executor::Task;
 use async_io::Timer;
@@ -14,7 +15,6 @@ use super::mail::OpenAccount;
 use super::{ForFrontEnd, MAX_PEER_LINKS, Running, UnsavedPosition};
 use crate::account;
 use crate::client::Ended;
-use crate::files;
 use crate::mail_store::MailStore;
 use crate::net::CLOSE_TIMEOUT;
 use crate::net::datagrams::Datagrams;
@@ -85,7 +85,7 @@ impl Running<'_> {
             Effect::ForgetHashes(root) => self.forget_hashes(&root),
             Effect::FetchFile(file) => self.fetch_file(*file),
             Effect::StopFetch(transfer) => drop(self.fetching.remove(&transfer)),
-            Effect::DeletePart(part) => files::delete_part(&part),
+            Effect::DeletePart(part) => Running::delete_part(part),
             Effect::ServeFile { link, path, info } => self.serve_file(link, path, info),
             Effect::Answer { id, result } => {
                 if let Some(answer) = self.answers.remove(&id) {
@@ -174,7 +174,8 @@ impl Running<'_> {
         }
         let (username, identity) = (account.username.clone(), account.identity.clone());
         let server = *server;
-        self.account = Some(OpenAccount { folder, tls, mail, server, username, identity });
+        let open = Arc::new(());
+        self.account = Some(OpenAccount { folder, tls, mail, server, username, identity, open });
         Ok(account)
     }
 

@@ -1,13 +1,14 @@
 //! The threads that read, send and fetch files.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, thread};
 
 use letschat_core::failure::Failure;
 use letschat_core::files::{FetchFailure, FetchFile, FetchNews, ReadFile, ServeNews, TransferId};
 use letschat_core::session::{Input, LinkId, RequestId};
 use letschat_flags::files as flag_files;
-use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HashList, MAX_FILE_BYTES};
+use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, MAX_FILE_BYTES};
 
 use super::Running;
 use crate::files::{self, Fetch, Patience, Source, Transfer};
@@ -16,6 +17,9 @@ use crate::net::Occurrence;
 /// The most bytes of a list of hashes.
 const MAX_HASHES_BYTES: u64 = MAX_FILE_BYTES / CHUNK_BYTES * 32;
 
+/// Held while a list of hashes is written.
+static WRITING: Mutex<()> = Mutex::new(());
+
 impl Running<'_> {
     /// Starts to read a file in order to offer it.
     pub(super) fn read_file(&mut self, request: RequestId, path: PathBuf) {
@@ -23,9 +27,9 @@ impl Running<'_> {
             return;
         };
         let (generation, queue) = (self.account_generation, self.queue.clone());
-        let hashes_folder = account.folder.hashes_folder();
+        let (hashes_folder, open) = (account.folder.hashes_folder(), Arc::downgrade(&account.open));
         let read = move || {
-            let is_wanted = || !queue.is_closed();
+            let is_wanted = || open.strong_count() > 0;
             let result = read_source(path, &hashes_folder, is_wanted);
             // A closed queue means that the driver has ended.
             let _ = queue.send_blocking(Occurrence::FileRead(generation, request, result));
@@ -41,6 +45,12 @@ impl Running<'_> {
             // A list that stays behind is small.
             let _ = fs::remove_file(account.folder.hashes_folder().join(root.to_string()));
         }
+    }
+
+    /// Deletes a part. Its folder may be on a disk that hangs.
+    pub(super) fn delete_part(part: PathBuf) {
+        // If the system has no thread, the user finds the part in the folder.
+        let _ = thread::Builder::new().name("file".into()).spawn(move || files::delete_part(&part));
     }
 
     /// Starts an attempt to fetch a file.
@@ -83,7 +93,8 @@ impl Running<'_> {
     /// Starts to send a file over a link.
     pub(super) fn serve_file(&mut self, link: LinkId, path: PathBuf, info: FileInfo) {
         let (Some(account), Some(peer)) = (&self.account, self.peers.get(&link)) else {
-            return;
+            let news = ServeNews::Ended;
+            return self.at_once.push_back(Input::Serve { link, news });
         };
         let hashes_path = account.folder.hashes_folder().join(info.root().to_string());
         let (queue, (give, stream)) = (self.queue.clone(), async_channel::bounded(1));
@@ -93,8 +104,7 @@ impl Running<'_> {
                 return;
             };
             let hashes = flag_files::read(&hashes_path, MAX_HASHES_BYTES).ok().flatten();
-            let hashes = HashList::checked(hashes.unwrap_or_default(), &info);
-            let source = Source { path, info, hashes: hashes.unwrap_or_default() };
+            let source = Source::with_hashes(path, info, hashes);
             tell(files::serve(stream, source, Patience::USUAL, tell).await).await;
         });
         match running {
@@ -117,8 +127,13 @@ fn read_source(
     hashes_folder: &Path,
     is_wanted: impl Fn() -> bool,
 ) -> Result<ReadFile, Failure> {
-    let (info, hashes) = files::read(&path, is_wanted)?;
+    let (info, hashes) = files::read(&path, &is_wanted)?;
+    if !is_wanted() {
+        return Err(Failure::Quitting);
+    }
     let kept = hashes_folder.join(info.root().to_string());
+    // Two files may have the same list.
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let written = flag_files::create_private_folder(hashes_folder)
         .and_then(|()| flag_files::write_private(&kept, hashes.as_bytes()));
     written.map_err(|error| Failure::File { path: kept, why: error.to_string() })?;

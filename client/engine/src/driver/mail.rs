@@ -28,6 +28,8 @@ pub(super) struct OpenAccount {
     pub(super) server: Fingerprint,
     pub(super) username: Username,
     pub(super) identity: Arc<Identity>,
+    /// Gone once the account is closed, for threads that work for it.
+    pub(super) open: Arc<()>,
 }
 
 impl OpenAccount {

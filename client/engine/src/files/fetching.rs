@@ -3,13 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use futures_lite::future::yield_now;
 use letschat_core::files::{FetchFailure, FetchFile, FetchNews};
 use letschat_protocol::files::{
     CHUNK_BYTES, CHUNKS_IN_FLIGHT, FileHash, FileInfo, FileReply, FileRequest, HashList,
 };
 use letschat_protocol::peer::PeerMessage;
 
-use super::link::{FileLink, Patience};
+use super::link::{FileLink, LinkError, Patience};
 use super::part::{Part, Place};
 use super::{Pace, is_full};
 use crate::net::peer_link;
@@ -37,12 +38,11 @@ impl From<FetchFailure> for Broken {
     }
 }
 
-/// An error of the link.
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Broken {
-        Broken::Transfer(match error.kind() {
-            io::ErrorKind::InvalidData => FetchFailure::Invalid,
-            _ => FetchFailure::Link,
+impl From<LinkError> for Broken {
+    fn from(error: LinkError) -> Broken {
+        Broken::Transfer(match error {
+            LinkError::Malformed => FetchFailure::Invalid,
+            LinkError::Broken => FetchFailure::Link,
         })
     }
 }
@@ -68,8 +68,10 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     let place = Place::open(&file, &folder)?;
     let earlier = file.part.as_deref().and_then(|part| place.reopen(part));
     let there = earlier.as_ref().and_then(|part| part.bytes().ok()).unwrap_or_default();
-    if earlier.is_none() {
-        place.check_free()?;
+    match &earlier {
+        Some(part) if !part.lock() => return Err(FetchFailure::Link.into()),
+        Some(_) => {}
+        None => place.check_free()?,
     }
     place.check_room(info.size().saturating_sub(there))?;
 
@@ -90,7 +92,7 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     let id = part.id().map_err(Broken::Disk)?;
     let verified = match file.verified {
         Some((known, bytes)) if known == id && bytes <= there => bytes.div_ceil(CHUNK_BYTES),
-        _ => part.verified_chunks(&hashes, &info).map_err(Broken::Disk)?,
+        _ => part.verified_chunks(&hashes, &info).await.map_err(Broken::Disk)?,
     };
     let verified_bytes = info.size().min(verified * CHUNK_BYTES);
     part.cut(verified_bytes).map_err(Broken::Disk)?;
@@ -165,6 +167,8 @@ impl Receiver<'_> {
             self.receive_chunk(&mut buffer[..length]).await?;
             self.part.write(self.verified, &buffer[..length]).map_err(Broken::Disk)?;
             self.verified += 1;
+            // The attempt may have been given up.
+            yield_now().await;
             if pace.is_due() {
                 tell(FetchNews::Progress(self.info.size().min(self.verified * CHUNK_BYTES))).await;
             }

@@ -1,6 +1,6 @@
 //! The lines and bytes of a link that carries a file.
 //!
-//! Nothing here is raced against anything but the end of the transfer, so that no read can lose bytes.
+//! A read is cancelled only by a timeout or the end of the transfer. The link is then dropped, so that no bytes are lost.
 
 use std::io;
 use std::time::Duration;
@@ -29,6 +29,21 @@ impl Patience {
 /// The size of the buffer for lines. A longer read goes past it.
 const BUFFER_BYTES: usize = 4 * 1024;
 
+/// The reason for which nothing more comes over a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkError {
+    /// It broke, or was silent for too long. Somebody on the way may have altered its records.
+    Broken,
+    /// The other side sent something that is no line or has no end.
+    Malformed,
+}
+
+impl From<io::Error> for LinkError {
+    fn from(_: io::Error) -> LinkError {
+        LinkError::Broken
+    }
+}
+
 /// A link that carries a file.
 pub(super) struct FileLink {
     stream: BufReader<PeerStream>,
@@ -41,7 +56,7 @@ impl FileLink {
     }
 
     /// Reads a line, and returns it without its end.
-    pub(super) async fn read_line(&mut self) -> io::Result<Vec<u8>> {
+    pub(super) async fn read_line(&mut self) -> Result<Vec<u8>, LinkError> {
         let FileLink { stream, patience } = self;
         within(patience.silence, async {
             let mut line = Vec::new();
@@ -51,10 +66,10 @@ impl FileLink {
                 let taken = end.unwrap_or(available.len());
                 line.extend_from_slice(&available[..taken]);
                 if available.is_empty() {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                    return Err(LinkError::Broken);
                 }
                 if line.len() >= MAX_FILE_LINE_BYTES {
-                    return Err(io::ErrorKind::InvalidData.into());
+                    return Err(LinkError::Malformed);
                 }
                 stream.consume(taken + usize::from(end.is_some()));
                 if end.is_some() {
@@ -66,30 +81,33 @@ impl FileLink {
     }
 
     /// Fills the buffer, and reads the line end after it.
-    pub(super) async fn read_bytes(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+    pub(super) async fn read_bytes(&mut self, buffer: &mut [u8]) -> Result<(), LinkError> {
         let FileLink { stream, patience } = self;
         within(patience.chunk, async {
             let mut filled = 0;
             while filled < buffer.len() {
-                let read = within(patience.silence, stream.read(&mut buffer[filled..])).await?;
+                let read = within(patience.silence, async {
+                    Ok(stream.read(&mut buffer[filled..]).await?)
+                })
+                .await?;
                 if read == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                    return Err(LinkError::Broken);
                 }
                 filled += read;
             }
             let mut end = [0];
-            within(patience.silence, stream.read_exact(&mut end)).await?;
-            if end == *b"\n" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+            within(patience.silence, async { Ok(stream.read_exact(&mut end).await?) }).await?;
+            if end == *b"\n" { Ok(()) } else { Err(LinkError::Malformed) }
         })
         .await
     }
 
     /// Sends bytes.
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         let stream = self.stream.get_mut();
         within(self.patience.chunk, async {
             stream.write_all(bytes).await?;
-            stream.flush().await
+            Ok(stream.flush().await?)
         })
         .await
     }
@@ -97,14 +115,18 @@ impl FileLink {
     /// Ends the stream in order.
     pub(super) async fn close(mut self) {
         // The other side may be gone.
-        let _ = within(self.patience.silence, self.stream.get_mut().close()).await;
+        let stream = self.stream.get_mut();
+        let _ = within(self.patience.silence, async { Ok(stream.close().await?) }).await;
     }
 }
 
-async fn within<T>(limit: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+async fn within<T>(
+    limit: Duration,
+    future: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
     let expired = async {
         Timer::after(limit).await;
-        Err(io::ErrorKind::TimedOut.into())
+        Err(LinkError::Broken)
     };
     future.or(expired).await
 }

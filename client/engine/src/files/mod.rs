@@ -44,7 +44,7 @@ impl Transfer {
     ) -> Option<Transfer> {
         let (stop, stopped) = async_channel::bounded(1);
         let thread = thread::Builder::new().name("file".into());
-        let run = move || async_io::block_on(run().or(until_dropped(stopped)));
+        let run = move || async_io::block_on(until_dropped(stopped).or(run()));
         thread.spawn(run).ok().map(|_| Transfer { _stop: stop })
     }
 }

@@ -1,7 +1,8 @@
 //! A file that is being received.
 //!
-//! It lives in a folder that other programs may write to. Everything is therefore done below the folder's descriptor,
-//! links are not followed, and the file is compared with the open one before and after it gets its name.
+//! It lives in a folder that other programs may write to. It is therefore created and renamed below the folder's
+//! descriptor, links are not followed, and the file is compared with the open one before and after it gets its name.
+//! Only its owner can read it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,10 +12,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use futures_lite::future::yield_now;
 use letschat_core::files::{FetchFailure, FetchFile, PartId};
 use letschat_protocol::files::name::FileName;
 use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HashList};
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::is_full;
@@ -54,6 +56,9 @@ impl Place {
                 (usual, None)
             }
             Some(wanted) if wanted.is_dir() => (wanted, None),
+            Some(wanted) if wanted.as_os_str().as_bytes().ends_with(b"/") => {
+                return Err(refused(wanted, "there is no such folder"));
+            }
             Some(wanted) => {
                 let names = wanted.parent().zip(wanted.file_name().and_then(OsStr::to_str));
                 let (folder, name) = names.ok_or_else(|| refused(wanted, "it is no file name"))?;
@@ -84,7 +89,7 @@ impl Place {
         if free < needed { Err(FetchFailure::DiskFull { needed, free }) } else { Ok(()) }
     }
 
-    /// Opens the part of an earlier attempt, or none if it is gone. The path need not be in this folder.
+    /// Opens the part of an earlier attempt. Returns `None` if it is gone, elsewhere, or not ours.
     pub(super) fn reopen(&self, part: &Path) -> Option<Part> {
         let name = part.file_name()?.to_str().filter(|_| part.parent() == Some(&self.path))?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -107,9 +112,12 @@ impl Place {
             let name = format!("{name}{PART}");
             let flags =
                 OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let mode = Mode::from_raw_mode(0o666);
+            let mode = Mode::RUSR | Mode::WUSR;
             match rustix::fs::openat(&self.folder, &name, flags, mode) {
-                Ok(file) => return Ok(Part { file: File::from(file), name }),
+                Ok(file) => {
+                    let part = Part { file: File::from(file), name };
+                    return if part.lock() { Ok(part) } else { Err(FetchFailure::Link) };
+                }
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(self.failed(&error.into())),
             }
@@ -197,8 +205,18 @@ impl Place {
 }
 
 impl Part {
-    /// Returns the number of chunks at the beginning that are as they have to be, after a look at all of them.
-    pub(super) fn verified_chunks(&self, hashes: &HashList, info: &FileInfo) -> io::Result<u64> {
+    /// Locks the part. Returns false if an earlier attempt has not let it go yet.
+    pub(super) fn lock(&self) -> bool {
+        let operation = FlockOperation::NonBlockingLockExclusive;
+        rustix::fs::flock(&self.file, operation).is_ok()
+    }
+
+    /// Returns the number of chunks at the beginning that match their hashes.
+    pub(super) async fn verified_chunks(
+        &self,
+        hashes: &HashList,
+        info: &FileInfo,
+    ) -> io::Result<u64> {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES as usize);
         for number in 0..info.chunks() {
             chunk.clear();
@@ -207,6 +225,8 @@ impl Part {
             if !is_whole || hashes.hash(number) != Some(FileHash::of(&chunk)) {
                 return Ok(number);
             }
+            // The attempt may have been given up.
+            yield_now().await;
         }
         Ok(info.chunks())
     }

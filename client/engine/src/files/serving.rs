@@ -1,29 +1,25 @@
 //! The side that has a file.
 
-use std::io;
-
+use futures_lite::future::yield_now;
 use letschat_core::files::ServeNews;
-use letschat_protocol::files::{CHUNK_BYTES, FileReply, FileRequest};
+use letschat_protocol::files::{CHUNK_BYTES, FileReply, FileRequest, MAX_FILE_LINE_BYTES};
 
 use super::Pace;
-use super::link::{FileLink, Patience};
-use super::source::{OpenSource, Source};
+use super::link::{FileLink, LinkError, Patience};
+use super::source::{OpenSource, Source, Unreadable};
 use crate::net::peer_link::PeerStream;
-
-/// The room before a chunk for its line.
-const LINE_BYTES: usize = 64;
 
 /// Sends the chunks of a file that the receiver asks for. Returns how that ended.
 pub(crate) async fn serve(
     stream: PeerStream,
-    source: Source,
+    source: Result<Source, Unreadable>,
     patience: Patience,
     tell: impl AsyncFn(ServeNews),
 ) -> ServeNews {
     let mut link = FileLink::new(stream, patience);
-    let served = match source.open() {
-        Some(source) => answer_requests(&mut link, &source, tell).await,
-        None => Err(Broken::Changed),
+    let served = match source.and_then(Source::open) {
+        Ok(source) => answer_requests(&mut link, &source, tell).await,
+        Err(why) => Err(why.into()),
     };
     match served {
         Ok(()) => {
@@ -48,9 +44,19 @@ enum Broken {
     Changed,
 }
 
-impl From<io::Error> for Broken {
-    fn from(_: io::Error) -> Broken {
+impl From<LinkError> for Broken {
+    fn from(_: LinkError) -> Broken {
         Broken::Link
+    }
+}
+
+impl From<Unreadable> for Broken {
+    fn from(why: Unreadable) -> Broken {
+        match why {
+            Unreadable::Changed => Broken::Changed,
+            // Another attempt may succeed.
+            Unreadable::Error => Broken::Link,
+        }
     }
 }
 
@@ -61,11 +67,16 @@ async fn answer_requests(
     tell: impl AsyncFn(ServeNews),
 ) -> Result<(), Broken> {
     link.send(format!("{}\n", FileReply::Ready).as_bytes()).await?;
-    let mut pace = Pace::new();
+    let (mut pace, mut answered) = (Pace::new(), 0);
     // The line, the chunk and a line end are sent at once.
-    let mut frame = Vec::with_capacity(LINE_BYTES + CHUNK_BYTES as usize + 1);
+    let mut frame = Vec::with_capacity(MAX_FILE_LINE_BYTES + CHUNK_BYTES as usize + 1);
     loop {
         let line = link.read_line().await?;
+        answered += 1;
+        // A receiver needs each page and each chunk once.
+        if answered > source.most_requests() {
+            return Err(Broken::Link);
+        }
         frame.clear();
         match FileRequest::parse(&line).map_err(|_| Broken::Link)? {
             FileRequest::Done => return Ok(()),
@@ -81,9 +92,7 @@ async fn answer_requests(
                 frame.extend_from_slice(format!("{line}\n").as_bytes());
                 let start = frame.len();
                 frame.resize(start + bytes, 0);
-                if !source.read_chunk(chunk, &mut frame[start..]) {
-                    return Err(Broken::Changed);
-                }
+                source.read_chunk(chunk, &mut frame[start..])?;
                 if pace.is_due() {
                     tell(ServeNews::Progress(chunk * CHUNK_BYTES + bytes as u64)).await;
                 }
@@ -91,5 +100,7 @@ async fn answer_requests(
         }
         frame.push(b'\n');
         link.send(&frame).await?;
+        // The transfer may have been given up.
+        yield_now().await;
     }
 }

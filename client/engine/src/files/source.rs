@@ -9,6 +9,24 @@ use letschat_core::failure::Failure;
 use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HashList, MAX_FILE_BYTES};
 use rustix::fs::OFlags;
 
+/// The reason for which a source can't be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It is another one than was offered, or gone.
+    Changed,
+    /// It can't be read now.
+    Error,
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Unreadable {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => Unreadable::Changed,
+            _ => Unreadable::Error,
+        }
+    }
+}
+
 /// A file to send.
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
@@ -66,16 +84,40 @@ pub(super) struct OpenSource {
 }
 
 impl Source {
-    /// Opens the source. Returns `None` if it is gone, or has changed for certain.
-    pub(super) fn open(self) -> Option<OpenSource> {
+    /// Takes the list of the file's hashes, or makes it again if it is lost.
+    pub(crate) fn with_hashes(
+        path: PathBuf,
+        info: FileInfo,
+        stored: Option<Vec<u8>>,
+    ) -> Result<Source, Unreadable> {
+        if let Some(hashes) = stored.and_then(|bytes| HashList::checked(bytes, &info)) {
+            return Ok(Source { path, info, hashes });
+        }
+        match read(&path, || true) {
+            Ok((read, hashes)) if read == info => Ok(Source { path, info, hashes }),
+            Ok(_) => Err(Unreadable::Changed),
+            Err(_) if !path.exists() => Err(Unreadable::Changed),
+            Err(_) => Err(Unreadable::Error),
+        }
+    }
+
+    /// Opens the source.
+    pub(super) fn open(self) -> Result<OpenSource, Unreadable> {
         let Source { path, info, hashes } = self;
-        let file = open(&path).ok()?;
-        let is_same = file.metadata().ok()?.len() == info.size() && hashes.root() == info.root();
-        is_same.then_some(OpenSource { file, info, hashes })
+        let file = open(&path)?;
+        match file.metadata()?.len() == info.size() {
+            true => Ok(OpenSource { file, info, hashes }),
+            false => Err(Unreadable::Changed),
+        }
     }
 }
 
 impl OpenSource {
+    /// Returns the most requests of an honest receiver: for each page, each chunk, and the end.
+    pub(super) fn most_requests(&self) -> u64 {
+        self.info.pages() + self.info.chunks() + 1
+    }
+
     /// Returns a page of the hashes, or `None` if there is no such page.
     pub(super) fn page(&self, page: u64) -> Option<&[u8]> {
         self.hashes.page(page)
@@ -86,9 +128,12 @@ impl OpenSource {
         Some(self.info.chunk_bytes(chunk)).filter(|bytes| *bytes > 0)
     }
 
-    /// Reads a chunk into a buffer of its size. Returns false if it is another one than was offered.
-    pub(super) fn read_chunk(&self, chunk: u64, buffer: &mut [u8]) -> bool {
-        let is_read = self.file.read_exact_at(buffer, chunk * CHUNK_BYTES).is_ok();
-        is_read && self.hashes.hash(chunk) == Some(FileHash::of(buffer))
+    /// Reads a chunk into a buffer of its size, and compares it with its hash.
+    pub(super) fn read_chunk(&self, chunk: u64, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        self.file.read_exact_at(buffer, chunk * CHUNK_BYTES)?;
+        match self.hashes.hash(chunk) == Some(FileHash::of(buffer)) {
+            true => Ok(()),
+            false => Err(Unreadable::Changed),
+        }
     }
 }

@@ -127,7 +127,7 @@ impl Scene {
 
     async fn serve(&self, stream: PeerStream) -> ServeNews {
         let stream = after_get(stream).await;
-        serve(stream, self.source(), QUICK, async |_| {}).await
+        serve(stream, Ok(self.source()), QUICK, async |_| {}).await
     }
 
     /// Fetches the file from a sender that answers with these bytes, whatever it is asked.
@@ -206,7 +206,7 @@ fn name_that_is_taken_meanwhile_is_not_replaced() {
     let sender = async |stream: PeerStream| {
         let stream = after_get(stream).await;
         fs::write(scene.downloads().join("photo.jpg"), "mine").unwrap();
-        serve(stream, scene.source(), QUICK, async |_| {}).await
+        serve(stream, Ok(scene.source()), QUICK, async |_| {}).await
     };
     let path = scene.fetch_from(sender, |_| {}).unwrap();
     assert_eq!(path, scene.downloads().join("photo (2).jpg"));
@@ -241,7 +241,7 @@ fn source_that_changes_while_it_is_sent_is_found_out() {
         let stream = after_get(stream).await;
         let path = scene.source_path();
         // The first news of a chunk comes while others are still missing.
-        let serving = serve(stream, scene.source(), QUICK, async |_| {});
+        let serving = serve(stream, Ok(scene.source()), QUICK, async |_| {});
         let changing = async {
             while !scene.told.borrow().iter().any(|news| matches!(news, FetchNews::Begun(..))) {
                 futures_lite::future::yield_now().await;
@@ -325,7 +325,7 @@ fn requests_that_make_no_sense_end_the_link() {
             let serving = async {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (stream, _) = secure_as_receiver(stream, &tls(1)).await.unwrap();
-                serve(stream, scene.source(), QUICK, async |_| {}).await
+                serve(stream, Ok(scene.source()), QUICK, async |_| {}).await
             };
             zip(asking, serving).await.1
         });

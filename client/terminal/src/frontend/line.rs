@@ -199,9 +199,6 @@ impl Console {
     }
 
     async fn show(&self, event: &Event, receipt: Receipt) -> Result<(), OutputClosed> {
-        if let Event::FileProgress { file, .. } = event {
-            self.prompt_state.note_progress(file.id);
-        }
         if changes_prompt(event) {
             self.screen.look_again();
         }

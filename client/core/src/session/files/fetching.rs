@@ -37,6 +37,8 @@ pub(super) struct Fetching {
     pub(super) bytes: u64,
     /// The file that has them.
     part: Option<PartId>,
+    /// The address of the attempt under way.
+    at: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -125,7 +127,7 @@ impl Session {
         if self.account.is_blocked(&file.from) {
             return Err(Failure::Blocked(file.from));
         }
-        // What came before a disk was full is there again, unless the user wants it elsewhere.
+        // Keep the part, unless the user names another place.
         let keeps_part = file.part.is_some() && (path.is_none() || path == file.path);
         if !keeps_part && let Some(part) = file.part.clone() {
             self.cx.push(Effect::DeletePart(part));
@@ -148,6 +150,7 @@ impl Session {
 
     /// Begins the attempts that are due.
     pub(in crate::session) fn tick_files(&mut self) {
+        self.stop_serving_others();
         if self.quitting.is_some() || self.account.opened().is_none() {
             return;
         }
@@ -190,9 +193,7 @@ impl Session {
         };
         match found.filter(|who| who.username == file.from && who.key == file.device) {
             Some(who) => {
-                let receiver = self.server.scoped(who.receiver);
-                self.account.locate(&mut self.cx, &file.from, file.device, receiver);
-                self.fetch_from(&file, receiver);
+                self.fetch_from(&file, self.server.scoped(who.receiver));
             }
             // It may have left the server and be there all the same.
             None => self.fetch_without_server(&file),
@@ -213,7 +214,7 @@ impl Session {
         let Some(fetching) = self.files.fetching.get_mut(&file.id) else {
             return;
         };
-        fetching.phase = Phase::Running(transfer);
+        (fetching.phase, fetching.at) = (Phase::Running(transfer), Some(to));
         let verified = fetching.part.map(|part| (part, fetching.bytes));
         self.cx.push(Effect::FetchFile(Box::new(FetchFile {
             transfer,
@@ -253,12 +254,15 @@ impl Session {
         match news {
             FetchNews::Begun(part, id_of_part, bytes) => {
                 (fetching.bytes, fetching.part, fetching.unknown) = (bytes, Some(id_of_part), 0);
-                self.change_file(&id, |file| file.part = Some(part));
+                let at = fetching.at;
+                self.transfer_begun(&id, part, at);
                 self.tell_progress(&id, bytes);
             }
             FetchNews::Progress(bytes) => {
+                if bytes > fetching.bytes {
+                    fetching.backoff = Backoff::default();
+                }
                 fetching.bytes = bytes;
-                fetching.backoff = Backoff::default();
                 self.tell_progress(&id, bytes);
             }
             FetchNews::Saved(path) => {
@@ -276,6 +280,19 @@ impl Session {
         }
     }
 
+    /// Notes that a device sends a file, so that it has proved its key at that address.
+    fn transfer_begun(&mut self, id: &MessageId, part: PathBuf, at: Option<SocketAddr>) {
+        let Some(file) = self.files.get(id).cloned() else {
+            return;
+        };
+        if let Some(at) = at {
+            self.account.locate(&mut self.cx, &file.from, file.device, at);
+        }
+        if file.part.as_ref() != Some(&part) {
+            self.change_file(id, |file| file.part = Some(part));
+        }
+    }
+
     fn tell_progress(&mut self, id: &MessageId, bytes: u64) {
         if let Some(file) = self.files.get(id) {
             let file = self.shown_file(file, None);
@@ -289,7 +306,10 @@ impl Session {
         else {
             return;
         };
-        fetching.unknown += u8::from(why == FetchFailure::Refused(Refusal::Unknown));
+        fetching.unknown = match why {
+            FetchFailure::Refused(Refusal::Unknown) => fetching.unknown + 1,
+            _ => 0,
+        };
         let is_unknown = fetching.unknown >= MAX_UNKNOWN;
         let keeps_part = matches!(why, FetchFailure::DiskFull { .. } | FetchFailure::File { .. });
         let given_up = || is_unknown.then(|| Failure::FileOver(file.from.clone()));

@@ -12,7 +12,7 @@ mod fetching;
 mod offering;
 mod serving;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::files::FileInfo;
 use letschat_protocol::files::name::FileName;
@@ -29,8 +29,7 @@ use crate::failure::Failure;
 use crate::files::{FileState, StoredFile};
 use crate::mail::MailChange;
 
-/// The most files that others have offered, and the most that this device offers. Beyond that the oldest of others'
-/// files that is not wanted is forgotten.
+/// The limit of own offers and, separately, of others'. Beyond it one of others' that is not wanted is forgotten.
 const MAX_OFFERED: usize = 256;
 /// The most files that are fetched at a time, and the most that are sent at a time.
 const MAX_TRANSFERS: usize = 8;
@@ -53,16 +52,24 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Takes over the stored files. Those that are wanted are fetched.
-    pub(super) fn new(files: Vec<StoredFile>) -> Files {
+    /// Takes over the stored files. Those that are wanted are fetched. No attempt has the number of an earlier one.
+    pub(super) fn open(&mut self, files: Vec<StoredFile>) {
         let wanted = files.iter().filter(|file| file.state == FileState::Wanted);
         let fetching = wanted.map(|file| (file.id, Fetching::default())).collect();
-        Files { files, fetching, ..Files::default() }
+        let attempts = self.attempts;
+        *self = Files { files, fetching, attempts, ..Files::default() };
     }
 
     /// Returns true while a file is on its way.
     pub(super) fn is_active(&self) -> bool {
         !self.serving.is_empty() || self.fetching.values().any(Fetching::is_running)
+    }
+
+    /// Returns the files that are on their way, in the order of their ids.
+    pub(super) fn transfers(&self) -> impl Iterator<Item = MessageId> {
+        let fetched = self.fetching.iter().filter(|(_, fetching)| fetching.is_running());
+        let sent = self.serving.values().map(|serving| serving.id);
+        fetched.map(|(id, _)| *id).chain(sent).collect::<BTreeSet<_>>().into_iter()
     }
 
     fn get(&self, id: &MessageId) -> Option<&StoredFile> {
@@ -100,12 +107,21 @@ impl Files {
         Some(self.files.remove(place))
     }
 
-    /// Returns the oldest of others' files to forget, if there are as many as may be.
+    /// Returns true if as many of others' files are known as may be.
+    fn is_full(&self) -> bool {
+        let others = self.files.iter().filter(|file| !file.is_offered_here());
+        others.count() >= MAX_OFFERED
+    }
+
+    /// Returns the file to forget: the oldest that is not wanted, of the author with the most of these. So nobody evicts
+    /// the offers of others with many of their own.
     fn to_forget(&self) -> Option<MessageId> {
-        let others = || self.files.iter().filter(|file| file.audience.is_empty());
-        let is_full = others().count() >= MAX_OFFERED;
-        let mut idle = others().filter(|file| file.state != FileState::Wanted);
-        idle.next().filter(|_| is_full).map(|file| file.id)
+        let is_idle =
+            |file: &&StoredFile| !file.is_offered_here() && file.state != FileState::Wanted;
+        let idle: Vec<&StoredFile> = self.files.iter().filter(is_idle).collect();
+        let of_one = |from: &Username| idle.iter().filter(|file| file.from == *from).count();
+        let most = idle.iter().map(|file| of_one(&file.from)).max()?;
+        idle.iter().find(|file| of_one(&file.from) == most).map(|file| file.id)
     }
 }
 
@@ -129,7 +145,11 @@ impl Session {
             return;
         }
         let mut changes = Vec::new();
-        if let Some(oldest) = self.files.to_forget() {
+        if self.files.is_full() {
+            // If all of them are wanted, the new one can't be.
+            let Some(oldest) = self.files.to_forget() else {
+                return;
+            };
             let part = self.files.remove(&oldest).and_then(|oldest| oldest.part);
             part.into_iter().for_each(|part| self.cx.push(Effect::DeletePart(part)));
             changes.push(MailChange::NoFile(oldest));
@@ -205,7 +225,7 @@ impl Session {
                 (file.state, file.path, file.part) = (FileState::Offered, None, None);
             });
             part.into_iter().for_each(|part| self.cx.push(Effect::DeletePart(part)));
-            return Ok(Reply::Done {});
+            return Ok(cancelled(&file, "stopped"));
         }
         self.files.remove(&file.id);
         self.record(vec![MailChange::NoFile(file.id)]);
@@ -213,8 +233,10 @@ impl Session {
             self.stop_serving(|serving| serving.id == file.id);
             self.forget_hashes(&file.info);
         }
+        let state = if file.is_offered_here() { "withdrawn" } else { "forgotten" };
+        let reply = cancelled(&file, state);
         file.part.into_iter().for_each(|part| self.cx.push(Effect::DeletePart(part)));
-        Ok(Reply::Done {})
+        Ok(reply)
     }
 
     /// Changes a file, and records the change.
@@ -246,7 +268,7 @@ impl Session {
     /// Forgets the files of an account that closes. They stay on disk.
     pub(super) fn close_files(&mut self) {
         self.stop_files(&Failure::NotLoggedIn);
-        self.files = Files::default();
+        self.files.open(Vec::new());
     }
 
     /// Stops the transfers from and to a person whom the user blocks.
@@ -260,4 +282,8 @@ impl Session {
             self.fail_file(&id, Failure::Blocked(who.clone()));
         }
     }
+}
+
+fn cancelled(file: &StoredFile, state: &'static str) -> Reply {
+    Reply::FileCancelled { message_id: file.id, name: file.name.to_string(), state }
 }

@@ -7,7 +7,7 @@ use letschat_protocol::files::name::FileName;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
-use super::MAX_OFFERED;
+use super::{MAX_OFFERED, MAX_TRANSFERS};
 use crate::conversation::ConversationId;
 use crate::failure::Failure;
 use crate::files::{FileState, ReadFile, StoredFile};
@@ -38,6 +38,9 @@ impl Session {
         if own.count() + self.files.reading.len() >= MAX_OFFERED {
             return Err(Failure::TooManyFiles { limit: MAX_OFFERED });
         }
+        if self.files.reading.len() >= MAX_TRANSFERS {
+            return Err(Failure::TooManyReading { limit: MAX_TRANSFERS });
+        }
         match to.parse() {
             Ok(ConversationId::Everyone) => Err(Failure::FileForEveryone),
             Ok(ConversationId::Group(label)) if self.groups.joined(&label).is_none() => {
@@ -60,8 +63,8 @@ impl Session {
         id: RequestId,
         result: Result<ReadFile, Failure>,
     ) {
-        // The account may have been closed meanwhile.
         let Some(conversation) = self.files.reading.remove(&id) else {
+            // The account has been closed meanwhile.
             return;
         };
         let file = match result {
@@ -110,24 +113,24 @@ impl Session {
         }
     }
 
+    /// Notes that the offer of an own file does not reach a person. A file that is offered to nobody else is forgotten.
+    pub(in crate::session) fn offer_did_not_arrive(&mut self, id: &MessageId, to: &Username) {
+        let is_last = |file: &StoredFile| file.audience.iter().all(|other| other == to);
+        match self.files.get(id).map(is_last) {
+            Some(true) => {
+                self.forget_file(id);
+                self.record(vec![MailChange::NoFile(*id)]);
+            }
+            Some(false) => self.change_file(id, |file| file.audience.retain(|other| other != to)),
+            None => {}
+        }
+    }
+
     /// Forgets the list of a file's hashes, unless the same file is offered elsewhere too.
-    pub(super) fn forget_hashes(&mut self, info: &FileInfo) {
+    pub(in crate::session) fn forget_hashes(&mut self, info: &FileInfo) {
         let is_same = |file: &StoredFile| file.is_offered_here() && file.info == *info;
         if !self.files.files.iter().any(is_same) {
             self.cx.push(Effect::ForgetHashes(info.root()));
         }
-    }
-
-    /// Returns true if this device offers a file to a person: it was offered to them, and they are still in its group.
-    pub(super) fn offers_to(&self, file: &StoredFile, who: &Username) -> bool {
-        let is_own = self.account.name() == Some(who);
-        let is_in_group = match &file.conversation {
-            ConversationId::Group(label) => self
-                .groups
-                .joined(label)
-                .is_some_and(|(_, group)| group.roster.roster().has_joined(who)),
-            ConversationId::Person(_) | ConversationId::Everyone => true,
-        };
-        file.is_offered_here() && (is_own || file.audience.contains(who) && is_in_group)
     }
 }

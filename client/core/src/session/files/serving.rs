@@ -8,9 +8,10 @@ use letschat_protocol::peer::Refusal;
 use letschat_protocol::username::Username;
 
 use super::MAX_TRANSFERS;
-use crate::event::Event;
+use crate::conversation::ConversationId;
+use crate::event::{Event, KeyState};
 use crate::failure::Failure;
-use crate::files::{FileState, ServeNews};
+use crate::files::{FileState, ServeNews, StoredFile};
 use crate::session::links::LinkUse;
 use crate::session::{Effect, LinkId, Session};
 
@@ -22,6 +23,8 @@ const MAX_TO_ONE: usize = 4;
 pub(super) struct Serving {
     pub(super) id: MessageId,
     pub(super) to: Username,
+    /// The key of the device.
+    key: PublicKey,
 }
 
 impl Session {
@@ -44,9 +47,16 @@ impl Session {
         key: &PublicKey,
         id: MessageId,
     ) -> Result<(), Refusal> {
-        let who = self.person_with(key)?;
-        let file = self.files.get(&id).filter(|file| self.offers_to(file, &who));
-        let file = file.ok_or(Refusal::Unknown)?;
+        let who = self.person_with(key).ok_or(Refusal::Unknown)?;
+        let file = self.files.get(&id).filter(|file| self.offers_to(file, &who, key));
+        let Some(file) = file else {
+            // A device that is known need not ask again, but a new one may be known soon.
+            let is_known = !self.account.is_blocked(&who) && self.is_trusted_device(&who, key);
+            if !is_known {
+                self.look_up(&who);
+            }
+            return Err(if is_known { Refusal::Over } else { Refusal::Unknown });
+        };
         let path = file.path.clone().filter(|_| file.state == FileState::Offered);
         let (path, info) = (path.ok_or(Refusal::Over)?, file.info);
         let serving = &self.files.serving;
@@ -55,62 +65,84 @@ impl Session {
             return Err(Refusal::Busy);
         }
         self.cx.links.serve(link, LinkUse::Serve);
-        self.files.serving.insert(link, Serving { id, to: who });
+        self.files.serving.insert(link, Serving { id, to: who, key: *key });
         self.cx.push(Effect::ServeFile { link, path, info });
         Ok(())
     }
 
-    /// Returns the person with this key. That of a known person is held here. Of another one in a common group the server
-    /// says whose key it is, and the roster has to vouch for it.
-    fn person_with(&mut self, key: &PublicKey) -> Result<Username, Refusal> {
+    /// Returns the person with this key, by what is stored here or by what the server says. The latter proves nothing.
+    fn person_with(&self, key: &PublicKey) -> Option<Username> {
         if self.account.own_list().is_some_and(|list| list.contains(key)) {
-            return self.account.name().cloned().ok_or(Refusal::Unknown);
+            return self.account.name().cloned();
         }
-        if let Some(who) = self.account.name_of(key) {
-            return Ok(who);
+        let introduced = || {
+            let introduction = self.requests.introduction(self.cx.now_ms(), key);
+            introduction.map(|who| who.username.clone())
+        };
+        self.account.name_of(key).or_else(introduced)
+    }
+
+    /// Returns true if this device offers a file to a device of a person: it was offered to them, they are still in its
+    /// group, and the device is known as theirs, by the user's decision or by the roster of that group.
+    fn offers_to(&self, file: &StoredFile, who: &Username, key: &PublicKey) -> bool {
+        if !file.is_offered_here() || self.account.is_blocked(who) {
+            return false;
         }
-        let introduction = self.requests.introduction(self.cx.now_ms(), key);
-        let who = introduction.map(|who| who.username.clone()).ok_or(Refusal::Unknown)?;
-        if self.account.is_blocked(&who) {
-            return Err(Refusal::Unknown);
+        if self.account.name() == Some(who) {
+            return self.account.own_list().is_some_and(|list| list.contains(key));
         }
-        if !self.is_trusted_device(&who, key) {
-            // It may be a new device of theirs. They ask again.
-            self.look_up(&who);
-            return Err(Refusal::Unknown);
+        let is_known = || self.account.key_state(who, key).is_known();
+        let is_theirs = match &file.conversation {
+            ConversationId::Group(label) => {
+                self.groups.has_joined(label, who)
+                    && match self.account.key_state(who, key) {
+                        KeyState::New => {
+                            let list = self.account.list(who).filter(|list| list.contains(key));
+                            list.is_some_and(|list| self.groups.vouches_in(label, who, list))
+                        }
+                        state => state.is_known(),
+                    }
+            }
+            ConversationId::Person(_) => is_known(),
+            ConversationId::Everyone => false,
+        };
+        file.audience.contains(who) && is_theirs
+    }
+
+    /// Cuts the links of those who may not have the file any more, such as a member who was removed.
+    pub(super) fn stop_serving_others(&mut self) {
+        let may_have = |serving: &Serving| {
+            let file = self.files.get(&serving.id);
+            file.is_some_and(|file| self.offers_to(file, &serving.to, &serving.key))
+        };
+        let links = self.files.serving.iter().filter(|(_, serving)| !may_have(serving));
+        for link in links.map(|(link, _)| *link).collect::<Vec<_>>() {
+            self.files.serving.remove(&link);
+            self.cx.close(link);
         }
-        Ok(who)
     }
 
     /// Handles news of a link over which a file is sent.
     pub(in crate::session) fn serve_news(&mut self, link: LinkId, news: ServeNews) {
-        let Some(Serving { id, to }) = self.files.serving.get(&link) else {
+        let Some(Serving { id, to, .. }) = self.files.serving.get(&link) else {
             return;
         };
         let (id, to) = (*id, to.clone());
-        if let ServeNews::Progress(bytes) = news {
-            if let Some(file) = self.files.get(&id) {
-                let file = self.shown_file(file, Some(to));
+        if !matches!(news, ServeNews::Progress(_)) {
+            self.files.serving.remove(&link);
+            self.cx.close(link);
+        }
+        let file = self.files.get(&id).map(|file| self.shown_file(file, Some(to)));
+        match (news, file) {
+            (ServeNews::Progress(bytes), Some(file)) => {
                 self.cx.tell(Event::FileProgress { file, bytes });
             }
-            return;
-        }
-        self.files.serving.remove(&link);
-        self.cx.close(link);
-        match news {
-            ServeNews::Done => {
-                if let Some(file) = self.files.get(&id) {
-                    let file = self.shown_file(file, Some(to));
-                    self.cx.tell(Event::FileDone { file, path: None });
-                }
-            }
-            ServeNews::Changed => {
+            (ServeNews::Done, Some(file)) => self.cx.tell(Event::FileDone { file, path: None }),
+            (ServeNews::Changed, Some(_)) => {
                 self.stop_serving(|serving| serving.id == id);
-                if let Some(own) = self.account.name().cloned() {
-                    self.fail_file(&id, Failure::FileChanged(own));
-                }
+                self.fail_file(&id, Failure::SourceChanged);
             }
-            ServeNews::Ended | ServeNews::Progress(_) => {}
+            (_, None) | (ServeNews::Ended, _) => {}
         }
     }
 

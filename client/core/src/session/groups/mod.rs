@@ -158,10 +158,17 @@ impl Groups {
 
     /// Returns true if the owner of a group has named a list of this chain as the person's.
     pub(super) fn vouch_for(&self, who: &Username, list: &DeviceList) -> bool {
-        self.with(who).any(|roster| {
-            let named = roster.member(who).map(|member| member.list);
-            named.is_some_and(|named| list.hash_of(named.number) == Some(named.hash))
-        })
+        self.with(who).any(|roster| names(roster, who, list))
+    }
+
+    /// Returns true if the owner of this very group has named a list of this chain as the person's.
+    pub(super) fn vouches_in(&self, label: &GroupName, who: &Username, list: &DeviceList) -> bool {
+        self.joined(label).is_some_and(|(_, group)| names(group.roster.roster(), who, list))
+    }
+
+    /// Returns true if the user and this person are in a group.
+    pub(super) fn has_joined(&self, label: &GroupName, who: &Username) -> bool {
+        self.joined(label).is_some_and(|(_, group)| group.roster.roster().has_joined(who))
     }
 
     /// Returns the next group that has something to tell somebody.
@@ -210,6 +217,12 @@ pub(super) enum GroupLetter {
     Roster(RosterRef),
     /// A wish.
     Wish(Wish),
+}
+
+/// Returns true if a roster names a list of this chain as the person's.
+fn names(roster: &Roster, who: &Username, list: &DeviceList) -> bool {
+    let named = roster.member(who).map(|member| member.list);
+    named.is_some_and(|named| list.hash_of(named.number) == Some(named.hash))
 }
 
 impl Session {

@@ -52,7 +52,7 @@ impl Session {
                 let changes = [MailChange::Outgoing(message)].into_iter().chain(shared);
                 self.commit(changes.collect(), queued);
             }
-            Err(why) => self.cx.fail(id, why),
+            Err(why) => self.offer_failed(id, said, why),
         }
     }
 
@@ -80,7 +80,7 @@ impl Session {
         match self.enqueued_for_group(label, &said) {
             Ok(messages) => {
                 let Some(first) = messages.first().map(|message| message.id) else {
-                    return self.cx.fail(id, Failure::NobodyJoined(label.clone()));
+                    return self.offer_failed(id, said, Failure::NobodyJoined(label.clone()));
                 };
                 self.mail.outbox.await_change(first, id);
                 for message in &messages {
@@ -93,8 +93,16 @@ impl Session {
                 let changes = messages.chain(counted).chain(shared).collect();
                 self.commit(changes, After::Queued(first));
             }
-            Err(why) => self.cx.fail(id, why),
+            Err(why) => self.offer_failed(id, said, why),
         }
+    }
+
+    /// Fails the request of a message that can't be sent. The hashes of its file are not needed then.
+    fn offer_failed(&mut self, id: RequestId, said: Said, why: Failure) {
+        if let Some(info) = said.info() {
+            self.forget_hashes(&info);
+        }
+        self.cx.fail(id, why);
     }
 
     fn counted(&self, label: &GroupName, message: &Outgoing) -> Option<MailChange> {

@@ -55,7 +55,6 @@ use self::peering::Peering;
 use self::posting::Posting;
 use self::prekeys::{Prekeys, Step};
 pub(in crate::session) use self::receiving::Incoming;
-use super::files::Files;
 use super::groups::Groups;
 use super::server::Expected;
 use super::{Effect, SentFile, Session};
@@ -173,7 +172,7 @@ impl Session {
             ..
         } = stored;
         self.groups = Groups::new(groups);
-        self.files = Files::new(files);
+        self.files.open(files);
         self.mail = Mail {
             outbox: Outbox::new(sequences, outbox),
             posting: Posting::new(receipts),

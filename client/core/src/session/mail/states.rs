@@ -51,7 +51,8 @@ impl Session {
                 // The user was told that it waits, unless a chat handed it over.
                 MessageState::Sent => matches!(message.place, Place::Sequence(_)),
                 // That of a message to somebody who is here goes without saying.
-                MessageState::Delivered => was_kept,
+                // Of a file it means little that the offer has arrived.
+                MessageState::Delivered => was_kept && message.file.is_none(),
                 MessageState::Waiting => false,
             };
         self.cx.tell(Event::MessageState {
@@ -68,6 +69,9 @@ impl Session {
     /// Reports that a message will never arrive, to the request that waits or as an event.
     pub(super) fn tell_failed(&mut self, message: &Outgoing, why: &Failure) {
         self.tell_state(message, MessageState::Failed, Via::Outbox, Some(why.code()));
+        if message.file.is_some() {
+            self.offer_did_not_arrive(&message.id, &message.to);
+        }
         if let Some(request) = self.mail.outbox.take_request(&message.id) {
             self.cx.fail(request, why.clone());
         }

@@ -1,6 +1,7 @@
 //! Groups: the session against members that the tests play, and that may lie.
 
 mod conflicts;
+mod files;
 mod leaving;
 mod letters;
 

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use letschat_core::session::Typing;
 use letschat_core::view::View;
 use letschat_engine::client::Client;
-use letschat_flags::clock;
 use letschat_lua::plugins::Plugins;
-use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
-use super::transfers::Transfers;
+use super::transfers;
 
 /// Shared by the tasks of the front end and the editor.
 #[derive(Clone)]
@@ -21,7 +19,6 @@ pub(super) struct PromptState {
     opened: Arc<Mutex<Option<Username>>>,
     /// The next attempt to reach the server.
     attempt: Arc<Mutex<Attempt>>,
-    transfers: Arc<Mutex<Transfers>>,
 }
 
 /// A scheduled attempt to reach the server.
@@ -36,13 +33,7 @@ pub(super) struct Attempt {
 impl PromptState {
     /// Creates the state of a client with or without plugins.
     pub(super) fn new(client: Client, plugins: Option<Plugins>) -> PromptState {
-        PromptState {
-            client,
-            plugins,
-            opened: Arc::default(),
-            attempt: Arc::default(),
-            transfers: Arc::default(),
-        }
+        PromptState { client, plugins, opened: Arc::default(), attempt: Arc::default() }
     }
 
     pub(super) fn plugins(&self) -> Option<&Plugins> {
@@ -77,15 +68,9 @@ impl PromptState {
         *lock(&self.attempt)
     }
 
-    /// Notes progress of a file.
-    pub(super) fn note_progress(&self, file: MessageId) {
-        lock(&self.transfers).note(file, clock::now().boot_ms);
-    }
-
     /// Returns the row of the running transfers, empty if there is none.
     pub(super) fn transfer_row(&self) -> String {
-        let now_ms = clock::now().boot_ms;
-        self.read_view(|view| lock(&self.transfers).row(&view.files, now_ms))
+        self.read_view(transfers::row)
     }
 }
 

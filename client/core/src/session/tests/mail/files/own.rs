@@ -15,7 +15,11 @@ fn offering() -> (TestSession, MessageId) {
 
 impl TestSession {
     /// Asks for a file as somebody with this key. Returns the effects, and the refusal if there is one.
-    fn asked_for(&mut self, seed: u8, id: MessageId) -> (LinkId, Vec<Effect>, Option<Refusal>) {
+    pub(in crate::session::tests) fn asked_for(
+        &mut self,
+        seed: u8,
+        id: MessageId,
+    ) -> (LinkId, Vec<Effect>, Option<Refusal>) {
         self.links += 1;
         let link = LinkId::arrived(self.links);
         self.put(Input::PeerArrived { link, key: key(seed), from: "10.0.0.9:9".parse().unwrap() });
@@ -83,10 +87,10 @@ fn file_goes_to_nobody_who_can_not_have_it() {
 fn file_is_sent_to_whom_it_was_offered_alone() {
     let (mut client, offered) = offering();
     client.chat_with("carol", 3);
-    assert_eq!(client.asked_for(3, offered).2, Some(Refusal::Unknown), "it was offered to bob");
+    assert_eq!(client.asked_for(3, offered).2, Some(Refusal::Over), "it was offered to bob");
     assert_eq!(client.asked_for(9, offered).2, Some(Refusal::Unknown), "a stranger");
     let other = MessageId::of_broadcast(1, 1);
-    assert_eq!(client.asked_for(2, other).2, Some(Refusal::Unknown), "another file");
+    assert_eq!(client.asked_for(2, other).2, Some(Refusal::Over), "another file");
     let (link, effects, refusal) = client.asked_for(2, offered);
     assert_eq!(refusal, None);
     assert!(effects.iter().any(
@@ -145,5 +149,5 @@ fn withdrawn_offer_is_not_sent() {
             .any(|effect| matches!(effect, Effect::ClosePeer { link: closed } if *closed == link))
     );
     assert!(effects.iter().any(|effect| matches!(effect, Effect::ForgetHashes(_))));
-    assert_eq!(client.asked_for(2, offered).2, Some(Refusal::Unknown));
+    assert_eq!(client.asked_for(2, offered).2, Some(Refusal::Over));
 }
