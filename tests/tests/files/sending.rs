@@ -25,6 +25,32 @@ fn file_arrives_whole_beside_a_chat() {
 }
 
 #[test]
+fn chat_goes_on_while_a_file_is_sent() {
+    let (_server, mut alice, mut bob) = friends();
+    alice.chat_with(&mut bob);
+    let folder = tempfile::tempdir().unwrap();
+    let source = make_file(&folder, "film.mkv", 64 << 20);
+    let offered = offer(&mut alice, &mut bob, &source);
+    get(&mut bob, &offered);
+    bob.wait_event("file_progress");
+    let mut said = 0;
+    while bob.all(|line| line["event"] == "file_done").is_empty() {
+        said += 1;
+        alice.says_to(&mut bob, &format!("number {said}"));
+    }
+    assert!(said > 1, "the file was there at once");
+    assert_same(&wait_saved(&mut bob, &offered), &source);
+    let progress = bob.all_with_times(|line| line["event"] == "file_progress");
+    let bytes: Vec<u64> =
+        progress.iter().map(|(_, line)| line["bytes"].as_u64().unwrap()).collect();
+    assert!(bytes.is_sorted(), "{bytes:?}");
+    let took = progress[progress.len() - 1].0 - progress[0].0;
+    // Five a second, and the first and the last one.
+    let most = took.as_millis() / 200 + 2;
+    assert!(progress.len() as u128 <= most, "{} events in {took:?}", progress.len());
+}
+
+#[test]
 fn file_in_a_group_goes_to_its_members_alone() {
     let server = TestServer::start(&[]);
     let mut alice = TestClient::join(&server, "alice");

@@ -31,8 +31,10 @@ fn roster_vouches_for_the_key_of_a_stranger_in_the_group() {
     assert_eq!(team.client.disk.stored().files[0].audience, [name("bob"), name("carol")]);
     assert_eq!(asked_as_carol(&mut team, 66), Some(Refusal::Unknown), "the server's own key");
     assert_eq!(asked_as_carol(&mut team, 3), None);
-    // Whoever has left the group gets nothing more.
+    // A removed member gets nothing more, not even over an open link.
     let left = Roster { number: 5, left: vec![name("carol")], ..team.roster.roster().clone() };
-    team.roster_from_bob(&signed(left, 2));
+    let body = roster_letter(&team.bob, 2, &signed(left, 2));
+    let effects = team.gets(body);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::ClosePeer { .. })), "{effects:?}");
     assert_eq!(asked_as_carol(&mut team, 3), Some(Refusal::Unknown));
 }

@@ -236,6 +236,13 @@ fn attempts_become_rarer_until_something_comes() {
         waits.push(client.now.boot_ms - before_ms);
     }
     assert!(waits.is_sorted() && waits[3] > 2_000, "{waits:?}");
+    // A link that brings nothing new is no progress.
+    client.fetch_news(&fetch, begun());
+    client.fetch_news(&fetch, FetchNews::Progress(0));
+    let before_ms = client.now.boot_ms;
+    client.fails(&fetch, FetchFailure::Link);
+    fetch = client.next_attempt();
+    assert!(client.now.boot_ms - before_ms > 2_000);
     client.fetch_news(&fetch, FetchNews::Progress(1_048_576));
     let before_ms = client.now.boot_ms;
     client.fails(&fetch, FetchFailure::Link);

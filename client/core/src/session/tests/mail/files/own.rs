@@ -127,6 +127,32 @@ fn person_fetches_a_few_files_at_a_time() {
 }
 
 #[test]
+fn receiver_that_speaks_out_of_turn_gives_its_place_back() {
+    let (mut client, offered) = offering();
+    for _ in 0..10 {
+        let (link, _, refusal) = client.asked_for(2, offered);
+        assert_eq!(refusal, None);
+        let effects = client.put(Input::Peer { link, message: PeerMessage::Ping });
+        let closes = |effect: &Effect| matches!(effect, Effect::ClosePeer { link: closed } if *closed == link);
+        assert!(effects.iter().any(closes));
+    }
+    let (_, effects) = client.ask(Request::Leave);
+    assert!(closes_account(&effects), "nothing keeps the account open");
+}
+
+#[test]
+fn offer_to_nobody_is_forgotten() {
+    let mut client = TestSession::logged_in();
+    client.post(&BOB, "hello", Outcome::Pushed);
+    let (id, effects) = client.send_file("bob");
+    client.settle(effects);
+    client.read(id);
+    let effects = client.answer_post(&BOB, Outcome::UnknownUser);
+    assert_eq!(code(&effects, id), "unknown_user");
+    assert_eq!(client.disk.mail.files, []);
+}
+
+#[test]
 fn changed_source_ends_the_offer() {
     let (mut client, offered) = offering();
     let (link, ..) = client.asked_for(2, offered);
