@@ -12,6 +12,7 @@ use letschat_protocol::peer::PeerMessage;
 
 use super::link::{FileLink, LinkError, Patience};
 use super::part::{Part, Place};
+use super::read_ahead::ReadAhead;
 use super::{Pace, is_full};
 use crate::net::peer_link;
 use crate::net::tls::PeerTls;
@@ -75,7 +76,7 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     }
     place.check_room(info.size().saturating_sub(there))?;
 
-    let stream = peer_link::dial(file.to, &tls, file.key).await;
+    let stream = peer_link::dial_through(ReadAhead::new, file.to, &tls, file.key).await;
     let mut link = FileLink::new(stream.map_err(|_| FetchFailure::Link)?, patience);
     link.send(&PeerMessage::Get { id: file.id }.to_frame().to_bytes()).await?;
     match read_reply(&mut link).await? {

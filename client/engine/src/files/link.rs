@@ -2,6 +2,7 @@
 //!
 //! A read is cancelled only by a timeout or the end of the transfer. The link is then dropped, so that no bytes are lost.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -83,23 +84,30 @@ impl FileLink {
     /// Fills the buffer, and reads the line end after it.
     pub(super) async fn read_bytes(&mut self, buffer: &mut [u8]) -> Result<(), LinkError> {
         let FileLink { stream, patience } = self;
-        within(patience.chunk, async {
-            let mut filled = 0;
-            while filled < buffer.len() {
-                let read = within(patience.silence, async {
-                    Ok(stream.read(&mut buffer[filled..]).await?)
-                })
-                .await?;
+        let filled = Cell::new(0);
+        let filling = async {
+            while filled.get() < buffer.len() {
+                let read = stream.read(&mut buffer[filled.get()..]).await?;
                 if read == 0 {
                     return Err(LinkError::Broken);
                 }
-                filled += read;
+                filled.set(filled.get() + read);
             }
             let mut end = [0];
-            within(patience.silence, async { Ok(stream.read_exact(&mut end).await?) }).await?;
+            stream.read_exact(&mut end).await?;
             if end == *b"\n" { Ok(()) } else { Err(LinkError::Malformed) }
-        })
-        .await
+        };
+        // A timer for each read would cost more than the read.
+        let silent = async {
+            loop {
+                let before = filled.get();
+                Timer::after(patience.silence).await;
+                if filled.get() == before {
+                    return Err(LinkError::Broken);
+                }
+            }
+        };
+        within(patience.chunk, filling.or(silent)).await
     }
 
     /// Sends bytes.

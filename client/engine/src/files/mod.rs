@@ -3,12 +3,13 @@
 //!
 //! * `source` – a file on this machine that is offered
 //! * `part` – a file that is being received, in a folder that others may write to
-//! * `link` – lines and bytes of a link that carries a file
+//! * `link` – lines and bytes of a link that carries a file; `read_ahead` – its socket, read in large pieces
 //! * `serving`, `fetching` – the two sides of a transfer
 
 mod fetching;
 mod link;
 mod part;
+mod read_ahead;
 mod serving;
 mod source;
 #[cfg(test)]

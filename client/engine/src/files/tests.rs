@@ -317,7 +317,8 @@ fn requests_that_make_no_sense_end_the_link() {
             let to = listener.local_addr().unwrap();
             let asking = async {
                 let key = identity().public_key();
-                let mut stream = peer_link::dial(to, &tls(2), key).await.ok().unwrap();
+                let mut stream =
+                    peer_link::dial_through(|stream| stream, to, &tls(2), key).await.ok().unwrap();
                 stream.write_all(request.as_bytes()).await.unwrap();
                 stream.flush().await.unwrap();
                 let _ = stream.read_to_end(&mut Vec::new()).await;

@@ -120,8 +120,13 @@ impl PeerLink {
     }
 }
 
-/// Dials a peer that must have this key.
-pub(crate) async fn dial(
+async fn dial(to: SocketAddr, tls: &PeerTls, key: PublicKey) -> Result<PeerStream, PeerLoss> {
+    dial_through(|stream| stream, to, tls, key).await
+}
+
+/// Dials a peer that must have this key. `wrap` puts a layer below TLS.
+pub(crate) async fn dial_through<S: ByteStream + 'static>(
+    wrap: impl FnOnce(TcpStream) -> S,
     to: SocketAddr,
     tls: &PeerTls,
     key: PublicKey,
@@ -129,7 +134,7 @@ pub(crate) async fn dial(
     let secured = within(HANDSHAKE_TIMEOUT, async {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
-        secure_as_dialler(stream, tls, key).await
+        secure_as_dialler(wrap(stream), tls, key).await
     });
     secured.await.map_err(|error| {
         if is_somebody_else(&error) { PeerLoss::WrongKey } else { PeerLoss::Unreachable }
