@@ -171,7 +171,7 @@ pub enum FileReply {
     Changed,
 }
 
-/// A line that is not of a link that carries a file.
+/// A line outside of the file protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a line about a file")]
 pub struct NotAFileLine;

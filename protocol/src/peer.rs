@@ -51,7 +51,7 @@ pub enum Refusal {
     Busy,
     /// No introduction came and the key is unknown, or the file was not offered to it.
     Unknown,
-    /// The chat to be resumed is over, or the file is not offered any more.
+    /// The chat to be resumed is over, or the file is not offered to the caller.
     Over,
 }
 

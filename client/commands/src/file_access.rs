@@ -57,7 +57,7 @@ fn canonical_target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Checks a path whose links were resolved. Elsewhere a script does not even learn what exists.
+/// Checks a path whose links were resolved. All other paths give one error, so that a script can't probe for files.
 fn resolved(
     folders: &[PathBuf],
     path: &str,

@@ -179,7 +179,7 @@ pub enum Event {
         device: Option<DeviceName>,
         via: Via,
     },
-    /// So many bytes of a file have come and are verified or, of an own file, have been sent.
+    /// The number of bytes of a file that have come and are verified or, with `to`, were sent to that person.
     FileProgress {
         #[serde(flatten)]
         file: Box<FileShown>,

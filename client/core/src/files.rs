@@ -1,4 +1,4 @@
-//! Offered files, as they outlive a run, and their transfers.
+//! Offered files as they are stored, and their transfers.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,8 +35,8 @@ pub struct StoredFile {
     pub time_ms: u64,
     /// Its state.
     pub state: FileState,
-    /// The source of an own file. The place at which another one was saved or, until then, where the user wants it: a
-    /// folder, or a path that nothing has yet.
+    /// The source of an own file. Of another one the folder or path that the user wants it at and, once it is saved, its
+    /// final path.
     pub path: Option<PathBuf>,
     /// The file with the chunks that have come so far.
     pub part: Option<PathBuf>,
@@ -108,16 +108,20 @@ pub struct FetchFile {
 pub struct PartId {
     /// The device.
     pub device: u64,
-    /// The number of the inode on that device.
+    /// The number of the inode on that device, which another file gets once this one is deleted.
     pub inode: u64,
+    /// The time of its last change, in seconds and nanoseconds since the Unix epoch.
+    pub changed: (i64, i64),
 }
 
 /// News of an attempt to fetch a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchNews {
     /// Chunks are written to this file, which has so many verified bytes.
-    Begun(PathBuf, PartId, u64),
-    /// So many bytes are verified and written.
+    Begun(PathBuf, u64),
+    /// No more chunks are written. The file is left like this, with so many verified bytes.
+    Left(PartId, u64),
+    /// The number of bytes that are verified and written.
     Progress(u64),
     /// The file is complete, and saved at this path.
     Saved(PathBuf),
@@ -155,13 +159,13 @@ pub enum FetchFailure {
 /// News of a link over which a file is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServeNews {
-    /// The receiver has been sent the chunks up to so many bytes.
+    /// The number of bytes up to the chunk that is sent next.
     Progress(u64),
     /// The receiver has saved the file.
     Done,
     /// The link ended before that.
     Ended,
-    /// The source has changed, or can't be read.
+    /// The source has changed, or is gone.
     Changed,
 }
 

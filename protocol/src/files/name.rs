@@ -10,7 +10,7 @@ pub const MAX_OFFERED_NAME_BYTES: usize = 1_024;
 pub const MAX_NAME_BYTES: usize = 200;
 /// The longest extension that is kept when a name is shortened, in bytes with its point.
 const MAX_EXTENSION_BYTES: usize = 16;
-/// The name of a file of whose offered name nothing is left.
+/// The fallback for a name of which nothing is left.
 const NAMELESS: &str = "file";
 /// Characters with a meaning in paths, shells or other file systems.
 const RESERVED: &[char] = &[':', '*', '?', '"', '<', '>', '|'];

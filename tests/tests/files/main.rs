@@ -9,11 +9,15 @@ mod sending;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use letschat_tests::client::TestClient;
 use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// The longest time for a transfer: one of 2 GiB that is cut ten times, on a slow disk.
+const LONGEST: Duration = Duration::from_secs(180);
 
 /// Returns a server, and two people who have approved each other's messages.
 fn friends() -> (TestServer, TestClient, TestClient) {
@@ -67,9 +71,9 @@ fn get(client: &mut TestClient, offered: &Value) {
 /// Waits until an offered file is saved, and returns its path.
 fn wait_saved(client: &mut TestClient, offered: &Value) -> PathBuf {
     let id = offered["id"].as_str().unwrap();
-    let done = client.wait("saved file", |line| {
-        (line["event"] == "file_done" || line["event"] == "file_failed") && line["id"] == id
-    });
+    let ends = |line: &Value| line["event"] == "file_done" || line["event"] == "file_failed";
+    let done = client.wait_within(LONGEST, |line| ends(line) && line["id"] == id);
+    let done = done.unwrap_or_else(|| panic!("it is not saved:\n{}", client.process.transcript()));
     assert_eq!(done["event"], "file_done", "{done}");
     done["path"].as_str().unwrap().into()
 }

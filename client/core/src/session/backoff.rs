@@ -9,6 +9,7 @@
 //! | a server that is busy or absent | [`LATER`] | the same |
 //! | redial the peer of a chat | [`AT_ONCE`] | when a link has lived for 10 s, or with the chat |
 //! | let one caller ring | [`AT_ONCE`] | when a chat has opened, or the caller could have rung for 10 s but did not |
+//! | fetch a file | [`SOON`] | when a chunk has come, or when its sender or the server is back |
 //! | request missed broadcasts | [`SOON`] | when a replay reached the head and brought something, or none failed for 10 s |
 //!
 //! Pages of a list are requested without a wait. Each has to advance, and their number is bounded.

@@ -28,6 +28,7 @@ impl Running<'_> {
         };
         let (generation, queue) = (self.account_generation, self.queue.clone());
         let (hashes_folder, open) = (account.folder.hashes_folder(), Arc::downgrade(&account.open));
+        let named = path.clone();
         let read = move || {
             let is_wanted = || open.strong_count() > 0;
             let result = read_source(path, &hashes_folder, is_wanted);
@@ -35,7 +36,8 @@ impl Running<'_> {
             let _ = queue.send_blocking(Occurrence::FileRead(generation, request, result));
         };
         if thread::Builder::new().name("file".into()).spawn(read).is_err() {
-            let result = Err(no_thread());
+            let why = "the system has no thread for it".to_owned();
+            let result = Err(Failure::File { path: named, why });
             self.at_once.push_back(Input::FileRead { request, result });
         }
     }
@@ -138,8 +140,4 @@ fn read_source(
         .and_then(|()| flag_files::write_private(&kept, hashes.as_bytes()));
     written.map_err(|error| Failure::File { path: kept, why: error.to_string() })?;
     Ok(ReadFile { path, info })
-}
-
-fn no_thread() -> Failure {
-    Failure::File { path: PathBuf::new(), why: "the system has no thread for it".into() }
 }

@@ -97,12 +97,12 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     };
     let verified_bytes = info.size().min(verified * CHUNK_BYTES);
     part.cut(verified_bytes).map_err(Broken::Disk)?;
-    tell(FetchNews::Begun(place.path_of(&part), id, verified_bytes)).await;
+    tell(FetchNews::Begun(place.path_of(&part), verified_bytes)).await;
 
     let mut receiver = Receiver { link, part: &part, hashes, info, verified };
     let received = receiver.receive(&tell).await;
     let bytes = info.size().min(receiver.verified * CHUNK_BYTES);
-    tell(FetchNews::Progress(bytes)).await;
+    tell(FetchNews::Left(part.id().map_err(Broken::Disk)?, bytes)).await;
     received?;
     let Receiver { mut link, .. } = receiver;
     let path = place.finish(part)?;

@@ -188,10 +188,10 @@ impl Place {
 
     /// Fails unless this name in the folder is that of the open file.
     fn check_is(&self, part: &Part, name: &str) -> Result<(), FetchFailure> {
-        let open = part.id().map_err(|error| self.failed(&error))?;
+        let open = part.file.metadata().map_err(|error| self.failed(&error))?;
         let named = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW);
         let is_same =
-            named.is_ok_and(|named| PartId { device: named.st_dev, inode: named.st_ino } == open);
+            named.is_ok_and(|named| (named.st_dev, named.st_ino) == (open.dev(), open.ino()));
         match is_same {
             true => Ok(()),
             false => Err(refused(&self.path.join(name), "another file took its place")),
@@ -234,10 +234,11 @@ impl Part {
         Ok(info.chunks())
     }
 
-    /// Returns the identity of the file.
+    /// Returns the identity of the file as it is now.
     pub(super) fn id(&self) -> io::Result<PartId> {
         let metadata = self.file.metadata()?;
-        Ok(PartId { device: metadata.dev(), inode: metadata.ino() })
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Ok(PartId { device: metadata.dev(), inode: metadata.ino(), changed })
     }
 
     /// Returns the size of the part.

@@ -48,7 +48,7 @@ type Heir = Rc<RefCell<Option<Box<dyn FnOnce(PeerStream)>>>>;
 pub(crate) struct PeerLink {
     outbox: Rc<Outbox>,
     task: Task<()>,
-    /// The next user of the stream.
+    /// Takes the stream once the outbox is sent.
     heir: Heir,
 }
 

@@ -52,7 +52,7 @@ impl Candidate {
         Candidate { value, description, is_word: true }
     }
 
-    /// Returns a text that no blank ends, as a path, which may have blanks itself.
+    /// Returns a candidate without a blank behind it, such as a path, which may have blanks itself.
     pub(crate) fn open(value: String) -> Candidate {
         Candidate { value, description: None, is_word: false }
     }

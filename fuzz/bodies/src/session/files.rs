@@ -89,7 +89,10 @@ impl World<'_> {
     fn fetch_news(&mut self) {
         let Some(transfer) = self.choices.one(&self.files.fetching) else { return };
         let news = match self.choices.below(7) {
-            0 => FetchNews::Begun("/b/photo.jpg.part".into(), PartId { device: 1, inode: 2 }, 0),
+            0 => FetchNews::Begun("/b/photo.jpg.part".into(), 0),
+            1 if self.choices.flip() => {
+                FetchNews::Left(PartId { device: 1, inode: 2, changed: (3, 4) }, 2_097_152)
+            }
             1 => FetchNews::Progress(1_048_576),
             2 => FetchNews::Saved("/b/photo.jpg".into()),
             3 => FetchNews::Failed(FetchFailure::Link),

@@ -35,7 +35,7 @@ pub(super) struct Fetching {
     unknown: u8,
     /// The bytes that have come and are verified.
     pub(super) bytes: u64,
-    /// The file that has them.
+    /// The file that has them, as the last attempt left it.
     part: Option<PartId>,
     /// The address of the attempt under way.
     at: Option<SocketAddr>,
@@ -252,18 +252,16 @@ impl Session {
             return;
         };
         match news {
-            FetchNews::Begun(part, id_of_part, bytes) => {
-                (fetching.bytes, fetching.part, fetching.unknown) = (bytes, Some(id_of_part), 0);
+            FetchNews::Begun(part, bytes) => {
+                (fetching.bytes, fetching.part, fetching.unknown) = (bytes, None, 0);
                 let at = fetching.at;
                 self.transfer_begun(&id, part, at);
                 self.tell_progress(&id, bytes);
             }
-            FetchNews::Progress(bytes) => {
-                if bytes > fetching.bytes {
-                    fetching.backoff = Backoff::default();
-                }
-                fetching.bytes = bytes;
-                self.tell_progress(&id, bytes);
+            FetchNews::Progress(bytes) => self.progressed(&id, bytes),
+            FetchNews::Left(part, bytes) => {
+                fetching.part = Some(part);
+                self.progressed(&id, bytes);
             }
             FetchNews::Saved(path) => {
                 self.files.fetching.remove(&id);
@@ -291,6 +289,18 @@ impl Session {
         if file.part.as_ref() != Some(&part) {
             self.change_file(id, |file| file.part = Some(part));
         }
+    }
+
+    /// Notes that so many bytes are verified and written.
+    fn progressed(&mut self, id: &MessageId, bytes: u64) {
+        let Some(fetching) = self.files.fetching.get_mut(id) else {
+            return;
+        };
+        if bytes > fetching.bytes {
+            fetching.backoff = Backoff::default();
+        }
+        fetching.bytes = bytes;
+        self.tell_progress(id, bytes);
     }
 
     fn tell_progress(&mut self, id: &MessageId, bytes: u64) {

@@ -70,7 +70,7 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the person with this key, by what is stored here or by what the server says. The latter proves nothing.
+    /// Returns the person with this key, as it is stored here or as the server claims. The claim proves nothing.
     fn person_with(&self, key: &PublicKey) -> Option<Username> {
         if self.account.own_list().is_some_and(|list| list.contains(key)) {
             return self.account.name().cloned();

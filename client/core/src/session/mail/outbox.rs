@@ -63,7 +63,8 @@ impl Outbox {
         if is_full { Err(Failure::OutboxFull) } else { Ok(()) }
     }
 
-    /// Adds a message of the user to a person, a text or the offer of a file, under the next number of the conversation. It waits for its record.
+    /// Adds a message of the user to a person, a text or the offer of a file, under the next number of the conversation.
+    /// It waits for its record.
     pub(super) fn add(
         &mut self,
         author: &PublicKey,
@@ -265,7 +266,8 @@ impl Outbox {
         self.requests.keys().filter_map(|id| self.waiting_of(id).next().cloned()).collect()
     }
 
-    /// Notes that the server has taken a message. Its text is not needed any more, unless it is a file's name. Returns the new entry.
+    /// Notes that the server has taken a message. Its text is not needed any more, unless it is a file's name. Returns
+    /// the new entry.
     pub(super) fn take(&mut self, key: &OutgoingKey, stage: Stage) -> Option<Outgoing> {
         let mut message = Outgoing { stage, ..self.waiting.remove(key)? };
         if message.file.is_none() {

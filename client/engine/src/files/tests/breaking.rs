@@ -1,5 +1,7 @@
 //! Transfers that break and go on.
 
+use async_net::TcpStream;
+
 use super::*;
 
 /// Lets the link break after two chunks. Returns the news of the part.
@@ -21,8 +23,9 @@ fn broken(scene: &Scene) -> (PathBuf, PartId) {
     };
     assert_eq!(scene.fetch_from(sender, |_| {}), Err(FetchFailure::Link));
     let told = scene.told.borrow();
-    assert_eq!(told.last(), Some(&FetchNews::Progress(2 * CHUNK_BYTES)));
-    let Some(FetchNews::Begun(part, id, 0)) = told.first() else { panic!("{told:?}") };
+    let Some(FetchNews::Left(id, bytes)) = told.last() else { panic!("{told:?}") };
+    assert_eq!(*bytes, 2 * CHUNK_BYTES);
+    let Some(FetchNews::Begun(part, 0)) = told.first() else { panic!("{told:?}") };
     assert_eq!(fs::metadata(part).unwrap().len(), 2 * CHUNK_BYTES);
     (part.clone(), *id)
 }
@@ -31,7 +34,7 @@ fn broken(scene: &Scene) -> (PathBuf, PartId) {
 fn begun(scene: &Scene) -> u64 {
     let told = scene.told.borrow();
     let begun = |news: &FetchNews| match news {
-        FetchNews::Begun(_, _, bytes) => Some(*bytes),
+        FetchNews::Begun(_, bytes) => Some(*bytes),
         _ => None,
     };
     told.iter().rev().find_map(begun).unwrap()
@@ -93,4 +96,50 @@ fn part_that_is_not_ours_is_left_alone() {
             fs::write(&part, "").unwrap();
         }
     }
+}
+
+/// Copies bytes until either side ends, and alters the one at this place.
+async fn copy_altered(mut from: TcpStream, mut to: TcpStream, altered: Option<usize>) {
+    let (mut buffer, mut copied) = (vec![0; 16 * 1024], 0);
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if let Some(place) = altered.and_then(|place| place.checked_sub(copied))
+            && place < count
+        {
+            buffer[place] ^= 1;
+        }
+        copied += count;
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn altered_record_breaks_the_link_and_not_the_file() {
+    let scene = Scene::new(2 * CHUNK);
+    let result = block_on(async {
+        let near = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let far = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let file = scene.wanted(near.local_addr().unwrap());
+        let (tls_of_bob, folder) = (tls(2), scene.downloads());
+        let attempt = Fetch { file, tls: tls_of_bob, folder, patience: QUICK };
+        let altering = async {
+            let (receiver, _) = near.accept().await.unwrap();
+            let sender = TcpStream::connect(far.local_addr().unwrap()).await.unwrap();
+            let there = copy_altered(receiver.clone(), sender.clone(), None);
+            zip(there, copy_altered(sender, receiver, Some(CHUNK + CHUNK / 2))).await;
+            pending().await
+        };
+        let serving = async {
+            let (stream, _) = far.accept().await.unwrap();
+            let (stream, _) = secure_as_receiver(stream, &tls(1)).await.unwrap();
+            scene.serve(stream).await;
+            pending().await
+        };
+        let tell = async |news| scene.told.borrow_mut().push(news);
+        fetch(attempt, tell).or(altering).or(serving).await
+    });
+    assert_eq!(result, Err(FetchFailure::Link));
+    let told = scene.told.borrow();
+    assert!(matches!(told.last(), Some(FetchNews::Left(_, CHUNK_BYTES))), "{told:?}");
 }

@@ -13,10 +13,10 @@ use crate::files::{
 
 const PHOTO: &str = "photo.jpg";
 
-const PART: PartId = PartId { device: 1, inode: 2 };
+const PART: PartId = PartId { device: 1, inode: 2, changed: (3, 4) };
 
 fn begun() -> FetchNews {
-    FetchNews::Begun("/d/photo.jpg.part".into(), PART, 0)
+    FetchNews::Begun("/d/photo.jpg.part".into(), 0)
 }
 
 fn info() -> FileInfo {
@@ -206,7 +206,7 @@ fn address_of_another_key_is_not_used() {
 fn broken_transfer_goes_on_where_it_stopped() {
     let (mut client, fetch) = TestSession::fetching();
     client.fetch_news(&fetch, begun());
-    client.fetch_news(&fetch, FetchNews::Progress(2_097_152));
+    client.fetch_news(&fetch, FetchNews::Left(PART, 2_097_152));
     assert_eq!(failed_with(&client.fails(&fetch, FetchFailure::Link)), None);
     let next = client.next_attempt();
     assert_eq!(
