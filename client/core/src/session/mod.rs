@@ -256,7 +256,7 @@ impl Session {
             && told.classroom == self.cx.config().classroom
             && told.chats.iter().map(|(who, state)| (who, *state)).eq(self.chats.states())
             && told.requests == self.asking()
-            && self.files.transfers().eq(told.transfers.iter().copied());
+            && self.files.are_transfers(&told.transfers);
         if is_told {
             return;
         }

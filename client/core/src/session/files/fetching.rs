@@ -82,6 +82,9 @@ impl Files {
 
     /// Returns the time of the next attempt.
     pub(in crate::session) fn next_deadline(&self) -> Option<u64> {
+        if self.fetching.is_empty() {
+            return None;
+        }
         let begun = self.fetching.values().filter(|fetching| !fetching.is_waiting()).count();
         let due_ms = self.fetching.values().filter_map(|fetching| match fetching.phase {
             Phase::Waiting(due_ms) => due_ms,
@@ -150,6 +153,9 @@ impl Session {
 
     /// Begins the attempts that are due.
     pub(in crate::session) fn tick_files(&mut self) {
+        if self.files.is_idle() {
+            return;
+        }
         self.stop_serving_others();
         if self.quitting.is_some() || self.account.opened().is_none() {
             return;

@@ -60,6 +60,11 @@ impl Files {
         *self = Files { files, fetching, attempts, ..Files::default() };
     }
 
+    /// Returns true if no file is wanted or sent. Most inputs find it so.
+    fn is_idle(&self) -> bool {
+        self.fetching.is_empty() && self.serving.is_empty()
+    }
+
     /// Returns true while a file is on its way.
     pub(super) fn is_active(&self) -> bool {
         !self.serving.is_empty() || self.fetching.values().any(Fetching::is_running)
@@ -70,6 +75,11 @@ impl Files {
         let fetched = self.fetching.iter().filter(|(_, fetching)| fetching.is_running());
         let sent = self.serving.values().map(|serving| serving.id);
         fetched.map(|(id, _)| *id).chain(sent).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// Returns true if these files are on their way.
+    pub(super) fn are_transfers(&self, told: &BTreeSet<MessageId>) -> bool {
+        if self.is_idle() { told.is_empty() } else { self.transfers().eq(told.iter().copied()) }
     }
 
     fn get(&self, id: &MessageId) -> Option<&StoredFile> {
