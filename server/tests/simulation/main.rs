@@ -49,8 +49,8 @@ use faults::Hit;
 use promises::Seen;
 use world::{Plan, World};
 
-/// The number of seeds in one run. Each test has two minutes, on a slow machine too, and beside the others.
-const SEEDS: u64 = 400;
+/// The number of seeds in one run. Each test has two minutes, on a slow machine too and beside the others.
+const SEEDS: u64 = 1_000;
 
 /// The number of seeds of long worlds, which simulate an hour and a quarter and are slow.
 const LONG_SEEDS: u64 = 60;
@@ -59,7 +59,7 @@ const LONG_SEEDS: u64 = 60;
 const CLASS_SEEDS: u64 = 200;
 
 /// The number of seeds of groups.
-const GROUP_SEEDS: u64 = 300;
+const GROUP_SEEDS: u64 = 500;
 
 /// Seeds that failed once.
 const KEPT: &[u64] = &[132, 176, 233, 381, 604];
