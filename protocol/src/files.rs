@@ -23,8 +23,8 @@ pub const HASHES_ON_PAGE: u64 = 2_048;
 pub const CHUNKS_IN_FLIGHT: u64 = 2;
 /// The longest line of a link that carries a file, in bytes with its end.
 pub const MAX_FILE_LINE_BYTES: usize = 64;
-
-const HASH_BYTES: u64 = 32;
+/// A hash in a list, in bytes.
+pub const HASH_BYTES: u64 = 32;
 
 /// The BLAKE3 hash of a chunk, or of a list of hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

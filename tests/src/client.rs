@@ -212,6 +212,19 @@ impl TestClient {
         times.zip(heard).filter(|(_, value)| fits(value)).collect()
     }
 
+    /// Has messages of each side approved by the other.
+    pub fn befriend(&mut self, other: &mut TestClient) {
+        // The server answers in order, so that it has the prekey then.
+        other.ok("list", json!({}));
+        self.ok("send", json!({"to": other.name, "text": "may I?"}));
+        other.wait_event_with("request", "kind", "message");
+        other.ok("approve", json!({}));
+        other.wait_event_with("message", "text", "may I?");
+        self.wait_event_with("message_state", "state", "delivered");
+        other.ok("send", json!({"to": self.name, "text": "you may"}));
+        self.wait_event_with("message", "text", "you may");
+    }
+
     /// Requests a chat and has it approved.
     pub fn chat_with(&mut self, other: &mut TestClient) {
         let id = self.tell("connect", json!({"who": other.name}));

@@ -3,7 +3,7 @@
 use letschat_protocol::body::{Body, Content, DeviceListRef, Place};
 use letschat_protocol::files::name::{FileName, MAX_NAME_BYTES, MAX_OFFERED_NAME_BYTES};
 use letschat_protocol::files::{
-    CHUNK_BYTES, FileHash, FileInfo, FileReply, FileRequest, HASHES_ON_PAGE, HashList,
+    CHUNK_BYTES, FileHash, FileInfo, FileReply, FileRequest, HASH_BYTES, HASHES_ON_PAGE, HashList,
     MAX_FILE_BYTES, MAX_FILE_LINE_BYTES,
 };
 use letschat_protocol::identity::{Fingerprint, Identity};
@@ -16,7 +16,6 @@ use crate::choices::Choices;
 
 /// The kind of an offer's content.
 const FILE: u8 = 6;
-const HASH_BYTES: u64 = 32;
 /// The longest name of most file systems, in bytes.
 const MAX_ENTRY_BYTES: usize = 255;
 
@@ -99,7 +98,7 @@ impl Author {
     }
 }
 
-/// The statement by which a device signs a body, whatever the fields are.
+/// The statement by which a device signs a body, whatever the fields are. The library signs only bodies that are sound.
 struct BodyStatement<'a> {
     server: &'a Fingerprint,
     fields: &'a [u8],

@@ -24,19 +24,8 @@ fn friends() -> (TestServer, TestClient, TestClient) {
     let server = TestServer::start(&[]);
     let (mut alice, mut bob) =
         (TestClient::join(&server, "alice"), TestClient::join(&server, "bob"));
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     (server, alice, bob)
-}
-
-fn befriend(alice: &mut TestClient, bob: &mut TestClient) {
-    // The server answers in order, so that it has the prekey then.
-    bob.ok("list", json!({}));
-    alice.ok("send", json!({"to": bob.name, "text": "may I?"}));
-    bob.wait_event_with("request", "kind", "message");
-    bob.ok("approve", json!({}));
-    alice.wait_event_with("message_state", "state", "delivered");
-    bob.ok("send", json!({"to": alice.name, "text": "you may"}));
-    alice.wait_event_with("message", "text", "you may");
 }
 
 /// Writes a file of so many bytes that do not repeat, and returns its path.

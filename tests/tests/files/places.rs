@@ -30,7 +30,7 @@ fn file_that_a_small_disk_can_not_hold_is_refused_before_a_byte() {
     let data = tempfile::tempdir().unwrap();
     let mut bob = TestClient::start_in_by(&by, data, &server.location(), "bob", &flags);
     bob.sign_up_and_log_in();
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     let sources = tempfile::tempdir().unwrap();
     let huge = sources.path().join("huge");
     fs::File::create(&huge).unwrap().set_len(100 << 20).unwrap();
@@ -67,7 +67,7 @@ fn nothing_outside_of_the_folders_is_written() {
     let flags = ["--downloads", downloads.to_str().unwrap()];
     let mut bob = TestClient::start_in_by(&by, data, &server.location(), "bob", &flags);
     bob.sign_up_and_log_in();
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     let sources = tempfile::tempdir().unwrap();
     for name in ["photo.jpg", ".bashrc", "C:\\autoexec.bat", "a\u{202e}gpj.exe", "line\nbreak"] {
         let offered = offer(&mut alice, &mut bob, &make_file(&sources, name, 3_000_000));

@@ -49,7 +49,7 @@ impl Fetching {
         let receiver = SocketAddr::from((Ipv4Addr::LOCALHOST, bob_port));
         let to_bob = Relay::start(SocketAddr::new(seen_as, bob_port), receiver, receiver.ip());
         let mut alice = TestClient::join(&server, "alice");
-        befriend(&mut bob, &mut alice);
+        bob.befriend(&mut alice);
         let folder = tempfile::tempdir().unwrap();
         let source = make_file(&folder, "photo.jpg", size());
         let offered = offer(&mut bob, &mut alice, &source);

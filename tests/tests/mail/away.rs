@@ -24,7 +24,7 @@ fn somebody_who_is_here_sees_it_at_once() {
 fn kept_over_a_kill(mut server: TestServer) {
     let mut alice = TestClient::join(&server, "alice");
     let mut bob = TestClient::join(&server, "bob");
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     let data = leave(bob);
     let sent = send(&mut alice, "bob", "while you were away");
     assert_eq!(sent["state"], "kept", "{sent}");

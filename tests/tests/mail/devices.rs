@@ -47,7 +47,7 @@ fn two_devices() -> (TestServer, TestClient, TestClient, TestClient) {
     let mut laptop = TestClient::start_at(&server.location(), "alice", &named("laptop"));
     laptop.sign_up_and_log_in();
     let mut bob = TestClient::join(&server, "bob");
-    befriend(&mut laptop, &mut bob);
+    laptop.befriend(&mut bob);
     let desktop = approved_device(&server, &mut laptop, "desktop");
     (server, laptop, desktop, bob)
 }

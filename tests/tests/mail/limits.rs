@@ -56,7 +56,7 @@ fn flood_of_posts_is_slowed_and_nobody_else_waits() {
     let server = TestServer::start(&[]);
     let (mut alice, mut bob) =
         (TestClient::join(&server, "alice"), TestClient::join(&server, "bob"));
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     let mut mallory = Typist::joins_as_program(&server, "mallory", 9);
     let mut slowed = 0;
     for id in 0..100 {

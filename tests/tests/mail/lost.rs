@@ -40,7 +40,7 @@ fn message_waits_for_the_database_and_goes_out_by_itself() {
     let (mut database, server) = server_with_mysql(&folder);
     let (mut alice, mut bob) =
         (TestClient::join(&server, "alice"), TestClient::join(&server, "bob"));
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     database.stop();
     let sent = send(&mut alice, "bob", "are you there?");
     assert_eq!((&sent["state"], &sent["code"]), (&json!("waiting"), &json!("store_unavailable")));

@@ -36,20 +36,8 @@ fn friends(flags: &[&str]) -> (TestServer, TestClient, TestClient) {
     let server = TestServer::start(flags);
     let (mut alice, mut bob) =
         (TestClient::join(&server, "alice"), TestClient::join(&server, "bob"));
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     (server, alice, bob)
-}
-
-fn befriend(alice: &mut TestClient, bob: &mut TestClient) {
-    // The server answers in order, so that it has the prekey then.
-    bob.ok("list", json!({}));
-    send(alice, &bob.name, "may I?");
-    bob.wait_event_with("request", "kind", "message");
-    bob.ok("approve", json!({}));
-    wait_mail(bob, "may I?");
-    alice.wait_event_with("message_state", "state", "delivered");
-    send(bob, &alice.name, "you may");
-    wait_mail(alice, "you may");
 }
 
 /// Starts a MySQL server in a folder, and a server that stores its mail there.

@@ -61,7 +61,7 @@ fn device_away_for_50_days_reads_all_that_the_server_kept() {
     let server = TestServer::start_by(&clock.by(), &["--mail-retention-days", "30"]);
     let mut years = Years { server, clock };
     let (mut alice, mut bob) = (years.joins("alice"), years.joins("bob"));
-    befriend(&mut alice, &mut bob);
+    alice.befriend(&mut bob);
     let data = leave(bob);
     let [first] = prekeys(&data)[..] else { panic!("one prekey") };
     for day in [10, 25, 45] {

@@ -9,8 +9,8 @@ use letschat_protocol::message_id::MessageId;
 
 use super::failure;
 
-/// The digits of an id that are shown.
-const SHOWN_DIGITS: usize = 8;
+/// The digits of a file's id that are shown.
+pub const SHOWN_DIGITS: usize = 8;
 
 /// Returns the sentence of a failure about files, or `None` for another one.
 pub(crate) fn failed(failure: &Failure) -> Option<String> {
@@ -21,7 +21,9 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
         Failure::WhichFile(digits) => {
             format!("Several files have an id that begins with {digits}; give more digits.")
         }
-        Failure::FileUnderWay(name) => format!("{name} is on its way already."),
+        Failure::FileUnderWay(name) => {
+            format!("{name} is on its way already. `/files` shows how far it is.")
+        }
         Failure::OwnFile(name) => format!("{name} is offered by this device; you have it."),
         Failure::FileTooLarge { limit } => {
             format!("A file has at most {}; send it in parts.", size(*limit))
@@ -31,7 +33,7 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
         }
         Failure::FileForEveryone => "A file goes to a person or a group, not to everyone.".into(),
         Failure::FileChanged(who) => {
-            format!("The file of {who} has changed since it was offered. It has to be sent again.")
+            format!("The file has changed since {who} offered it. Ask {who} to send it again.")
         }
         Failure::SourceChanged => {
             "the file has changed or is gone, and is not offered any more. Send it again.".into()
@@ -44,12 +46,15 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
                 "{who} sent other data than offered. Nothing was saved; ask {who} to send it again."
             )
         }
-        Failure::FileOver(who) => format!("{who} does not offer this file to you any more."),
+        Failure::FileOver(who) => {
+            format!("{who} does not offer this file to you any more. Ask {who} to send it again.")
+        }
         Failure::DiskFull { needed: 0, .. } => {
             "The disk is full. Make room, then `/file get ID` goes on where it stopped.".into()
         }
         Failure::DiskFull { needed, free } => format!(
-            "The disk has too little room: the file needs {}, and {} are free.",
+            "The disk has too little room: the file needs {}, and {} are free. Make room, or choose another \
+             folder by `/file get ID FOLDER`.",
             size(*needed),
             size(*free)
         ),

@@ -8,20 +8,21 @@ use letschat_core::failure::Failure;
 use letschat_core::files::{FetchFailure, FetchFile, FetchNews, ReadFile, ServeNews, TransferId};
 use letschat_core::session::{Input, LinkId, RequestId};
 use letschat_flags::files as flag_files;
-use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, MAX_FILE_BYTES};
+use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HASH_BYTES, MAX_FILE_BYTES};
 
 use super::Running;
 use crate::files::{self, Fetch, Patience, Source, Transfer};
 use crate::net::Occurrence;
 
 /// The most bytes of a list of hashes.
-const MAX_HASHES_BYTES: u64 = MAX_FILE_BYTES / CHUNK_BYTES * 32;
+const MAX_HASHES_BYTES: u64 = MAX_FILE_BYTES / CHUNK_BYTES * HASH_BYTES;
 
 /// Held while a list of hashes is written.
 static WRITING: Mutex<()> = Mutex::new(());
 
 impl Running<'_> {
-    /// Starts to read a file in order to offer it.
+    /// Starts to read a file in order to offer it. Nothing waits for the thread, since a disk may hang: it ends soon after
+    /// the account is closed.
     pub(super) fn read_file(&mut self, request: RequestId, path: PathBuf) {
         let Some(account) = &self.account else {
             return;
@@ -51,7 +52,7 @@ impl Running<'_> {
 
     /// Deletes a part. Its folder may be on a disk that hangs.
     pub(super) fn delete_part(part: PathBuf) {
-        // If the system has no thread, the user finds the part in the folder.
+        // Nothing waits for the thread. If the system has none, the user finds the part in the folder.
         let _ = thread::Builder::new().name("file".into()).spawn(move || files::delete_part(&part));
     }
 

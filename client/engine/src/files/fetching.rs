@@ -76,14 +76,7 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     }
     place.check_room(info.size().saturating_sub(there))?;
 
-    let stream = peer_link::dial_through(ReadAhead::new, file.to, &tls, file.key).await;
-    let mut link = FileLink::new(stream.map_err(|_| FetchFailure::Link)?, patience);
-    link.send(&PeerMessage::Get { id: file.id }.to_frame().to_bytes()).await?;
-    match read_reply(&mut link).await? {
-        FileReply::Ready => {}
-        FileReply::Refuse(why) => return Err(FetchFailure::Refused(why).into()),
-        other => return Err(unexpected(&other)),
-    }
+    let mut link = ask(&file, &tls, patience).await?;
     let hashes = read_hashes(&mut link, &info).await?;
 
     let part = match earlier {
@@ -111,6 +104,18 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
         link.close().await;
     }
     Ok(path)
+}
+
+/// Opens a link to the person who offers the file, and asks for it.
+async fn ask(file: &FetchFile, tls: &PeerTls, patience: Patience) -> Result<FileLink, Broken> {
+    let stream = peer_link::dial_through(ReadAhead::new, file.to, tls, file.key).await;
+    let mut link = FileLink::new(stream.map_err(|_| FetchFailure::Link)?, patience);
+    link.send(&PeerMessage::Get { id: file.id }.to_frame().to_bytes()).await?;
+    match read_reply(&mut link).await? {
+        FileReply::Ready => Ok(link),
+        FileReply::Refuse(why) => Err(FetchFailure::Refused(why).into()),
+        other => Err(unexpected(&other)),
+    }
 }
 
 async fn read_reply(link: &mut FileLink) -> Result<FileReply, Broken> {

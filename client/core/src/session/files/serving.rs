@@ -115,11 +115,9 @@ impl Session {
             let file = self.files.get(&serving.id);
             file.is_some_and(|file| self.offers_to(file, &serving.to, &serving.key))
         };
-        let links = self.files.serving.iter().filter(|(_, serving)| !may_have(serving));
-        for link in links.map(|(link, _)| *link).collect::<Vec<_>>() {
-            self.files.serving.remove(&link);
-            self.cx.close(link);
-        }
+        let others = self.files.serving.iter().filter(|(_, serving)| !may_have(serving));
+        let links = others.map(|(link, _)| *link).collect();
+        self.cut_links(links);
     }
 
     /// Handles news of a link over which a file is sent.
@@ -149,7 +147,11 @@ impl Session {
     /// Cuts the links over which these are sent.
     pub(super) fn stop_serving(&mut self, is_meant: impl Fn(&Serving) -> bool) {
         let meant = self.files.serving.iter().filter(|(_, serving)| is_meant(serving));
-        let links: Vec<LinkId> = meant.map(|(link, _)| *link).collect();
+        let links = meant.map(|(link, _)| *link).collect();
+        self.cut_links(links);
+    }
+
+    fn cut_links(&mut self, links: Vec<LinkId>) {
         for link in links {
             self.files.serving.remove(&link);
             self.cx.close(link);

@@ -16,12 +16,10 @@ use letschat_commands::arguments::{Kind as ParameterKind, Parameter};
 use letschat_commands::command::{self, Command};
 use letschat_commands::commands::TABLE;
 use letschat_commands::extension::{AddedParameter, Extension as _};
+use letschat_commands::text::files::SHOWN_DIGITS;
 use letschat_core::conversation::ConversationId;
 use letschat_core::view::{FileView, View};
 use letschat_lua::plugins::Plugins;
-
-/// The digits of a file's id in a completion, as many as texts show.
-const ID_DIGITS: usize = 8;
 
 /// The completion of a line, with the present names of users and commands.
 pub(super) struct Completion<'a> {
@@ -226,7 +224,7 @@ fn values(kind: ParameterKind, view: &View) -> Vec<Candidate> {
 /// Returns the ids of the offered files, with their names.
 fn files(view: &View) -> Vec<Candidate> {
     let candidate = |(id, file): (&MessageId, &FileView)| {
-        let digits = id.to_string().chars().take(ID_DIGITS).collect();
+        let digits = id.to_string().chars().take(SHOWN_DIGITS).collect();
         Candidate::word(digits, Some(file.file.name.to_string()))
     };
     view.files.iter().map(candidate).collect()
@@ -326,7 +324,7 @@ mod tests {
     fn ids_of_files_are_offered_where_one_is_meant() {
         let id = file_id().to_string();
         for typed in ["file get ".to_owned(), format!("/file cancel {}", &id[..2])] {
-            assert_eq!(offered(&typed, false), [&id[..ID_DIGITS]], "{typed}");
+            assert_eq!(offered(&typed, false), [&id[..SHOWN_DIGITS]], "{typed}");
         }
         assert_eq!(files(&view())[0].description.as_deref(), Some("photo.jpg"));
         assert_eq!(offered("file send b", false), ["bella", "bob"]);
