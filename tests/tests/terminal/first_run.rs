@@ -179,6 +179,7 @@ fn absent_server_is_told_before_any_other_question() {
     alice.sees(&format!("Can't reach {}: connection refused.", server.address));
     alice.is_prompted("Press Enter to try again. ");
     alice.types("");
+    alice.sees_times("connection refused.", 2);
     alice.is_prompted("Press Enter to try again. ");
     assert!(!alice.bytes().contains("Do you have an account"));
     alice.press(CTRL_D);

@@ -98,6 +98,9 @@ fn the_menu_of_completions_has_a_row_for_each_command() {
         let alice = at_a_window(&server, window);
         alice.press(TAB);
         alice.sees(&format!("letschat> {}", TABLE[0].name));
+        // The end of the menu is drawn last.
+        let last = &TABLE[TABLE.len() - 1];
+        alice.sees(if window == USUAL { "and " } else { last.summary });
         let menu = alice.rows().into_iter().skip_while(|row| row != "letschat>").skip(1);
         let menu = menu.filter(|row| !row.starts_with("and "));
         for (row, command) in menu.zip(TABLE) {
