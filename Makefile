@@ -69,7 +69,7 @@ chaos: check-tools bench-build ## Play every fault in full, in half an hour, and
 	scripts/chaos.sh
 
 check-tools: ## Check for the programs that the tests use, and install missing ones.
-	@scripts/install-tools.sh openssl ncat python3 strace faketime
+	@scripts/install-tools.sh openssl ncat python3 strace faketime ip:iproute2 nft:nftables
 	@[ -n "$$LETSCHAT_TEST_MYSQL" ] || scripts/throwaway-mysql.sh --check \
 		|| scripts/install-tools.sh mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
 

@@ -77,6 +77,8 @@ codes! {
     MailboxFull = 454 "mailbox_full",
     /// The account's device list has changed meanwhile: a change has to follow the newest one.
     ListChanged = 455 "list_changed",
+    /// No relay: the server has turned them off, or as many are open as it allows.
+    NoRelay = 456 "no_relay",
     /// Not understood as a line or payload.
     Malformed = 500 "malformed",
     /// The verb is known, but its arguments are invalid.
@@ -115,6 +117,8 @@ codes! {
     EnvelopeInvalid = 556 "envelope_invalid",
     /// Not a change that can follow the account's device list.
     ListInvalid = 557 "list_invalid",
+    /// No meeting has that token, or no longer.
+    TokenInvalid = 558 "token_invalid",
 }
 
 impl Code {

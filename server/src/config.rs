@@ -13,7 +13,9 @@ use letschat_flags::{ip_address, number};
 use letschat_protocol::clock::DAY_MS;
 use letschat_server::clients_file::MAX_CLIENTS;
 use letschat_server::hub;
-use letschat_server::settings::{CLIENTS_FILE, DEFAULT_PORT, ServerSettings, StoreLocation};
+use letschat_server::settings::{
+    CLIENTS_FILE, DEFAULT_PORT, RelayRates, ServerSettings, StoreLocation,
+};
 
 use tracing::Level;
 
@@ -110,6 +112,21 @@ pub(crate) struct Flags {
           default_value_t = 10_000,
           value_parser = number::<u64>(1..=MAX_SECONDS * 1_000))]
     signup_interval_ms: u64,
+
+    /// Relays at a time, for clients that can't connect to each other directly; 0 turns them off
+    #[arg(long, env = "LETSCHAT_SERVER_RELAYS", value_name = "COUNT", default_value_t = 64,
+          value_parser = number::<usize>(0..=100_000))]
+    relays: usize,
+
+    /// The rate of one relay, in kilobytes (1,000 bytes) per second
+    #[arg(long, env = "LETSCHAT_SERVER_RELAY_RATE", value_name = "KB_PER_SECOND",
+          default_value_t = 4_000, value_parser = number::<u64>(1..=1_000_000_000))]
+    relay_rate: u64,
+
+    /// The rate of all relays together
+    #[arg(long, env = "LETSCHAT_SERVER_RELAY_RATE_TOTAL", value_name = "KB_PER_SECOND",
+          default_value_t = 32_000, value_parser = number::<u64>(1..=1_000_000_000))]
+    relay_rate_total: u64,
 
     /// Serve a classroom: clients need no password, a new name belongs to the key that first uses
     /// it, and there is no limit on broadcasts and on idle time. Listens on 127.0.0.1 without
@@ -240,6 +257,7 @@ impl Flags {
             mail_retention_ms: self.mail_retention_days * DAY_MS,
             sign_up_burst: self.signup_burst,
             sign_up_interval_ms: self.signup_interval_ms,
+            relays: self.relays,
             classroom: false,
         };
         let hub = if self.classroom { hub.in_classroom() } else { hub };
@@ -251,7 +269,8 @@ impl Flags {
             }
             _ => {}
         }
-        Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub })
+        let relays = RelayRates { each: self.relay_rate * 1_000, all: self.relay_rate_total * 1_000 };
+        Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub, relays })
     }
 
     /// Returns the path of the classroom's file, with its folder.

@@ -24,6 +24,7 @@ use crate::net::connection::{Connection, Timeouts};
 use crate::net::datagrams::Datagrams;
 use crate::net::listener::Arrival;
 use crate::net::outbox::Outbox;
+use crate::net::relay::Relays;
 use crate::net::stream::Stream;
 use crate::record;
 use crate::runtime::Spawner;
@@ -50,6 +51,7 @@ pub(crate) struct Driver {
     pub(crate) datagrams: Datagrams,
     pub(crate) store: StoreService,
     pub(crate) classroom: Classroom,
+    pub(crate) relays: Relays,
     pub(crate) listener: Option<Task<()>>,
     /// The channel for the answer to the operator's current command.
     pub(crate) operating: Option<Sender<OperatorAnswer>>,
@@ -168,6 +170,11 @@ impl Driver {
             }
             Effect::TellWhenDrained { connection } => {
                 self.links.with(connection, Outbox::tell_when_drained);
+            }
+            Effect::Relay { connections } => {
+                for (connection, end) in connections.into_iter().zip(self.relays.begin()) {
+                    self.links.with(connection, |outbox| outbox.relay(end));
+                }
             }
             Effect::Close { connection } => {
                 self.links.with(connection, Outbox::close);

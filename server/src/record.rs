@@ -38,6 +38,7 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
         }
         Record::Asked { username, verb } => info!("{username} asked: {verb}"),
         Record::Introduced { username, to } => info!("{username} was introduced to {to}"),
+        Record::Relayed { username, to } => info!("{username} is relayed to {to}"),
         Record::Broadcast { username, number, recipients } => {
             info!("{username} broadcast number {number} to {recipients}");
         }
@@ -96,6 +97,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             LeaveReason::Quit => "said QUIT",
+            LeaveReason::Met => "its meeting is over",
             LeaveReason::Evicted => "made room for newer connections",
             LeaveReason::Link(LinkEnd::Ended) => "hung up",
             LeaveReason::Link(LinkEnd::Failed) => "the link failed",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::hub;
+pub use crate::net::relay::RelayRates;
 use crate::store::mysql::location::{MysqlLocation, MysqlLocationError};
 
 /// The default port, for TCP and UDP.
@@ -29,6 +30,8 @@ pub struct ServerSettings {
     pub clients_file: PathBuf,
     /// The limits that the hub enforces.
     pub hub: hub::Settings,
+    /// The limits of the relays.
+    pub relays: RelayRates,
 }
 
 impl ServerSettings {
@@ -41,6 +44,7 @@ impl ServerSettings {
             clients_file: data_folder.join(CLIENTS_FILE),
             data_folder,
             hub: hub::Settings::default(),
+            relays: RelayRates::default(),
         }
     }
 }

@@ -55,6 +55,7 @@ mod deadline;
 pub mod form;
 pub mod mysql_server;
 pub mod namespace;
+pub mod nat;
 pub mod network;
 pub mod operator;
 pub mod pace;

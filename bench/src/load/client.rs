@@ -352,6 +352,8 @@ impl Client {
             | Effect::DialPeer { .. }
             | Effect::SendPeer { .. }
             | Effect::ClosePeer { .. }
+            | Effect::Meet { .. }
+            | Effect::Attend { .. }
             | Effect::Finished => {}
         }
         None

@@ -13,7 +13,7 @@ use letschat_protocol::username::Username;
 use crate::failure::Failure;
 use crate::text;
 use letschat_core::codes::{ChatEnd, LinkEnd, RequestEnd};
-use letschat_core::conversation::ConversationId;
+use letschat_core::conversation::{ConversationId, LinkPath};
 use letschat_core::event::{Event, KeyState, RequestKind};
 use letschat_core::session::Typing;
 use letschat_core::session::{ChatStatus, Reply, Status, User};
@@ -209,15 +209,18 @@ fn chat_event(event: &Event) -> String {
         Event::RequestEnded { from, reason: RequestEnd::NoAnswer } => {
             format!("The request of {from} has ended without an answer.")
         }
-        Event::ChatOpened { with, fingerprint, key } => format!(
-            "Chat with {with} is open. Key {}, {}.",
+        Event::ChatOpened { with, fingerprint, key, link } => format!(
+            "Chat with {with} is open{}. Key {}, {}.",
+            by(*link),
             text::short_key(fingerprint),
             key_state(*key)
         ),
         Event::ChatInterrupted { with } => {
             format!("The link to {with} broke; it is being taken up again.")
         }
-        Event::ChatResumed { with } => format!("The link to {with} is whole again."),
+        Event::ChatResumed { with, link } => {
+            format!("The link to {with} is whole again{}.", by(*link))
+        }
         Event::ChatClosed { with, reason, undelivered } => closed(with, *reason, undelivered),
         Event::Message { from, text, conversation: group @ ConversationId::Group(_), .. } => {
             format!("{group} {from}: {}", indented(text))
@@ -313,9 +316,18 @@ fn status_lines(status: &Status) -> String {
 }
 
 fn chat_line(chat: &ChatStatus) -> String {
-    let ChatStatus { with, state, current, unconfirmed, key } = chat;
+    let ChatStatus { with, state, current, unconfirmed, key, link } = chat;
     let current = if *current { ", current" } else { "" };
-    format!("{with}, {state}{current}, key {}, {unconfirmed} unconfirmed", key_state(*key))
+    let by = link.map(by).unwrap_or_default();
+    format!("{with}, {state}{by}{current}, key {}, {unconfirmed} unconfirmed", key_state(*key))
+}
+
+/// Names the way of a link if it is not the usual one.
+fn by(link: LinkPath) -> &'static str {
+    match link {
+        LinkPath::Direct => "",
+        LinkPath::Relay => ", relayed by the server",
+    }
 }
 
 /// Makes each line safe for a terminal and keeps the line ends. Only for text of the client itself.

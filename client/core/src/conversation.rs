@@ -112,3 +112,14 @@ impl Serialize for ConversationId {
 pub(crate) fn digits<S: Serializer>(id: &MessageId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
+
+/// The way of a link to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkPath {
+    /// From one client to the other.
+    #[default]
+    Direct,
+    /// Through the server, which can't read it.
+    Relay,
+}

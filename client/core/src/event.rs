@@ -13,7 +13,7 @@ use letschat_protocol::username::Username;
 use serde::{Serialize, Serializer};
 
 use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
-use crate::conversation::{ConversationId, MessageState, Via, digits};
+use crate::conversation::{ConversationId, LinkPath, MessageState, Via, digits};
 use crate::failure::Failure;
 use crate::notice::Notice;
 use crate::view::SessionState;
@@ -110,6 +110,7 @@ pub enum Event {
         with: Username,
         fingerprint: String,
         key: KeyState,
+        link: LinkPath,
     },
     /// A chat's link broke and is being resumed.
     ChatInterrupted {
@@ -120,6 +121,7 @@ pub enum Event {
     ChatResumed {
         #[serde(serialize_with = "name")]
         with: Username,
+        link: LinkPath,
     },
     /// A chat ended. `undelivered` has the messages that were never confirmed, oldest first.
     ChatClosed {
@@ -184,6 +186,7 @@ pub enum Event {
         #[serde(flatten)]
         file: Box<FileShown>,
         bytes: u64,
+        link: LinkPath,
     },
     /// A file is complete. `path` is its place or, of an own file, absent.
     FileDone {

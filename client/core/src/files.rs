@@ -12,6 +12,7 @@ use letschat_protocol::username::Username;
 
 use crate::codes::FailureCode;
 use crate::conversation::ConversationId;
+use crate::conversation::LinkPath;
 use crate::failure::Failure;
 
 /// A file that this device offers, or that was offered to the user.
@@ -117,6 +118,11 @@ pub struct PartId {
 /// News of an attempt to fetch a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchNews {
+    /// The device is not reached so far. A meeting is wanted, for which [`Effect::Meet`](crate::session::Effect::Meet)
+    /// brings the token.
+    MeetingWanted,
+    /// The device is reached in this way.
+    Reached(LinkPath),
     /// Chunks are written to this file, which has so many verified bytes.
     Begun(PathBuf, u64),
     /// No more chunks are written. The file is left like this, with so many verified bytes.

@@ -193,7 +193,7 @@ impl View {
                 self.hear(&file.conversation, message);
                 self.note_file(file, FileState::Offered, None);
             }
-            Event::FileProgress { file, bytes } => {
+            Event::FileProgress { file, bytes, .. } => {
                 let state = if file.to.is_some() { FileState::Offered } else { FileState::Wanted };
                 self.note_file(file, state, Some(*bytes));
             }

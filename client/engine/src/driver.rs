@@ -16,6 +16,7 @@ use async_executor::{LocalExecutor, Task};
 use futures_lite::FutureExt as _;
 use futures_lite::future;
 use letschat_protocol::datagram::DatagramKeys;
+use letschat_protocol::identity::PublicKey;
 
 use crate::client::{Config, Ended, Shared};
 use crate::events::Subscription;
@@ -134,6 +135,8 @@ struct Running<'a> {
 
     peers: HashMap<LinkId, PeerLink>,
     arrived: u64,
+    /// The meetings that peers have asked for, with their keys.
+    attending: Vec<(PublicKey, Task<()>)>,
     /// The attempts to fetch files.
     fetching: HashMap<TransferId, Transfer>,
     /// The links over which files are sent.
@@ -219,6 +222,7 @@ impl<'a> Running<'a> {
             position: None,
             peers: HashMap::new(),
             arrived: 0,
+            attending: Vec::new(),
             fetching: HashMap::new(),
             serving: HashMap::new(),
             closing: VecDeque::new(),

@@ -424,6 +424,10 @@ impl<'a> World<'a> {
                 assert!(!line.to_string().contains(char::is_control), "{line:?} is printable");
             }
             Effect::LoggedIn { connection } => drop(self.connection(connection)),
+            Effect::Relay { connections } => {
+                let wanted = connections.map(|connection| self.connection(connection).wanted);
+                assert_eq!(wanted, [None, None], "what is relayed is not read as lines");
+            }
             Effect::CancelStore { .. } | Effect::Record(_) | Effect::Answer(_) => {}
         }
     }

@@ -461,6 +461,7 @@ impl<'a> World<'a> {
             | Effect::StopFetch(_)
             | Effect::ServeFile { .. } => self.files.note(effect),
             Effect::ForgetHashes(_) | Effect::DeletePart(_) => {}
+            Effect::Meet { .. } | Effect::Attend { .. } => {}
             Effect::Save(_) | Effect::Tell(_) => {}
         }
     }

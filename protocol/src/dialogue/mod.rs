@@ -4,6 +4,7 @@
 //! * `reply` – answers with codes and lines; the entries of a list, and introductions
 //! * `notice` – unsolicited notices, and the reasons for closing
 //! * `devices` – device lists, and devices that want to be in one
+//! * `meeting` – clients that meet in order to connect through NATs
 //! * `mail` – envelopes: outcomes of a POST, keys, deliveries
 //! * `assembly` – a client's assembly of the server's frames
 //!
@@ -13,6 +14,7 @@
 mod assembly;
 mod devices;
 mod mail;
+mod meeting;
 mod notice;
 mod reply;
 mod request;
@@ -22,6 +24,7 @@ mod tests;
 pub use assembly::{FromServer, NotAReply, ReplyAssembler};
 pub use devices::{DeviceEntries, Enrolling, MAX_ENTRIES};
 pub use mail::{AccountKeys, DeviceKeys, Mail, Outcome, Posted};
+pub use meeting::{Candidates, Invitation, MeetingToken, NoToken};
 pub use notice::{Broadcast, Closing, Notice};
 pub use reply::{Introduction, Listed, Reply, SessionId, Welcome};
 pub use request::{Credentials, Request, RequestError, Secret, USAGE};

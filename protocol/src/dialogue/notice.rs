@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::devices::Enrolling;
 use super::mail::Mail;
+use super::meeting::Invitation;
 use super::reply::Introduction;
 use crate::frame::Frame;
 use crate::identity::PublicKey;
@@ -126,6 +127,8 @@ pub enum Notice {
     Replayed { through: u64 },
     /// An introduction of a client that was granted a connection to this one.
     Introduction(Introduction),
+    /// A client wants to meet this one.
+    Meeting(Invitation),
     /// A client of a classroom, whom the others reach without the server. `is_new` is true if it came for the first
     /// time.
     Client { who: Introduction, is_new: bool },
@@ -166,6 +169,7 @@ impl Notice {
             }
             Notice::Replayed { through } => Frame::line(format!("* REPLAYED {through}")),
             Notice::Introduction(who) => Frame::line(format!("* INTRODUCTION {who}")),
+            Notice::Meeting(invitation) => Frame::line(format!("* MEETING {invitation}")),
             Notice::Client { who, is_new } => {
                 let kind = if *is_new { "new" } else { "known" };
                 Frame::line(format!("* CLIENT {kind} {who}"))
@@ -204,6 +208,7 @@ impl Notice {
             ["INTRODUCTION", who @ ..] => {
                 Notice::Introduction(Introduction::parse(&who.join(" "))?)
             }
+            ["MEETING", invitation @ ..] => Notice::Meeting(Invitation::from_words(invitation)?),
             ["CLIENT", kind, who @ ..] => Notice::Client {
                 who: Introduction::parse(&who.join(" "))?,
                 is_new: match *kind {

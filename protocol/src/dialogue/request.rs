@@ -1,8 +1,10 @@
 //! Requests of a program to the server.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use super::PROGRAM;
+use super::meeting::MeetingToken;
 use crate::code::Code;
 use crate::devices::{DeviceEntry, DeviceName};
 use crate::envelope::EnvelopeId;
@@ -38,6 +40,12 @@ pub enum Request {
     Connect { who: String },
     /// Asks for an introduction to the device of an account that has this key.
     Locate { name: String, key: PublicKey },
+    /// Asks for a meeting with the device of an account that has this key.
+    Meet { name: String, key: PublicKey },
+    /// Begins a connection for a meeting, as its first line. `local` is its address as this side sees it.
+    Join { token: MeetingToken, local: SocketAddr },
+    /// Asks the server to join this connection to the other side's, since no direct one came about.
+    Relay,
     /// Sends a text to all clients. The text is the payload.
     Broadcast { text: String },
     /// Asks for the broadcasts from the number `from` on.
@@ -112,6 +120,9 @@ pub const USAGE: &[(&str, &str)] = &[
     ("WATCH", "WATCH ON or WATCH OFF"),
     ("CONNECT", "CONNECT NAME, CONNECT ADDRESS or CONNECT ADDRESS:PORT"),
     ("LOCATE", "LOCATE NAME KEY"),
+    ("MEET", "MEET NAME KEY"),
+    ("JOIN", "JOIN TOKEN ADDRESS:PORT"),
+    ("RELAY", "RELAY"),
     ("BROADCAST", "BROADCAST +N, the payload being the text"),
     ("REPLAY", "REPLAY FROM NUMBER"),
     ("PREKEY", "PREKEY KEY SUITES UNTIL_MS SIGNATURE"),
@@ -152,6 +163,9 @@ impl Request {
             Request::Watch(on) => Frame::line(if *on { "WATCH ON" } else { "WATCH OFF" }),
             Request::Connect { who } => Frame::line(format!("CONNECT {who}")),
             Request::Locate { name, key } => Frame::line(format!("LOCATE {name} {key}")),
+            Request::Meet { name, key } => Frame::line(format!("MEET {name} {key}")),
+            Request::Join { token, local } => Frame::line(format!("JOIN {token} {local}")),
+            Request::Relay => Frame::line("RELAY"),
             Request::Broadcast { text } => Frame::with_payload("BROADCAST", text.as_bytes()),
             Request::Replay { from } => Frame::line(format!("REPLAY FROM {from}")),
             Request::Prekey(prekey) => Frame::line(format!("PREKEY {prekey}")),
@@ -235,6 +249,11 @@ impl Request {
             ("LOCATE", [name, key]) => {
                 Request::Locate { name: (*name).into(), key: key.parse().ok()? }
             }
+            ("MEET", [name, key]) => Request::Meet { name: (*name).into(), key: key.parse().ok()? },
+            ("JOIN", [token, local]) => {
+                Request::Join { token: token.parse().ok()?, local: local.parse().ok()? }
+            }
+            ("RELAY", []) => Request::Relay,
             ("BROADCAST", []) => Request::Broadcast { text: frame.text()?.into() },
             ("REPLAY", [from, number]) if is(from, "FROM") => {
                 Request::Replay { from: number.parse().ok()? }

@@ -110,6 +110,9 @@ fn every_request_survives_the_wire() {
         Request::Watch(false),
         Request::Connect { who: "10.0.0.1:4401".into() },
         Request::Locate { name: "bob".into(), key: credentials(false).key },
+        Request::Meet { name: "bob".into(), key: credentials(false).key },
+        Request::Join { token: MeetingToken(7), local: "[2001:db8::1]:50000".parse().unwrap() },
+        Request::Relay,
         Request::Broadcast { text: "hi, all".into() },
         Request::Replay { from: 7 },
         Request::Prekey(prekey()),
@@ -181,6 +184,11 @@ fn every_notice_survives_the_wire() {
         Notice::Broadcast { entry, own: false },
         Notice::Replayed { through: 9 },
         Notice::Introduction(introduction.clone()),
+        Notice::Meeting(Invitation {
+            username: introduction.username.clone(),
+            key: introduction.key,
+            token: MeetingToken(u128::MAX),
+        }),
         Notice::Client { who: introduction.clone(), is_new: true },
         Notice::Client { who: introduction, is_new: false },
         Notice::Joined(vec![name("a"), name("b")]),
@@ -307,10 +315,16 @@ fn any_request() -> impl Strategy<Value = Request> {
         word().prop_map(|who| Request::Connect { who }),
         (word(), any_credentials())
             .prop_map(|(name, credentials)| Request::Locate { name, key: credentials.key }),
+        (word(), any_credentials())
+            .prop_map(|(name, credentials)| Request::Meet { name, key: credentials.key }),
+        (any::<u128>(), any::<(std::net::IpAddr, u16)>()).prop_map(|(token, local)| {
+            Request::Join { token: MeetingToken(token), local: local.into() }
+        }),
         any_text().prop_map(|text| Request::Broadcast { text }),
         any::<u64>().prop_map(|from| Request::Replay { from }),
         prop::sample::select(vec![
             Request::Hello,
+            Request::Relay,
             Request::Ping,
             Request::Active,
             Request::Help,

@@ -128,6 +128,7 @@ fn statistics(stats: &Stats) -> Vec<String> {
         ("accounts made", tally.sign_ups.to_string()),
         ("logins", logins),
         ("broadcasts", broadcasts),
+        ("relays", stats.relays.to_string()),
         ("envelopes", envelopes),
         ("sent", sent),
         ("heard", heard),
@@ -234,6 +235,7 @@ harriet-the-typist  10.0.0.1  -     by hand  2026-11-21 09:47:22  1 h 3 min  12 
             occupancy: Occupancy { taken: 3, places: 50, before_login: 0 },
             broadcasts_kept: 5,
             last_broadcast: 42,
+            relays: 2,
             tally: Tally {
                 connections: 120,
                 turned_away: 2,
@@ -257,6 +259,7 @@ connections     120, turned away for want of a place: 2
 accounts made   4
 logins          12 accepted, 3 refused
 broadcasts      7 sent, 5 kept, the last has number 42
+relays          2
 envelopes       9 posted, 8 delivered to devices
 sent            104.0 KiB over TCP, 310 datagrams
 heard           523 lines over TCP, 312 datagrams

@@ -79,6 +79,8 @@ pub(super) enum Phase {
     Secured(ChannelBinding, LoginStep),
     /// The client is logged in.
     Member(Box<Member>),
+    /// The connection is one side of a meeting or of a relay.
+    Meeting,
 }
 
 /// The step of a login.
@@ -328,6 +330,7 @@ impl Connection {
             Phase::Secured(..) if delayed.is_some() => None,
             Phase::Secured(..) => Some(self.login_by_ms.min(self.asked_ms + ANSWER_MS)),
             Phase::Member(member) => Some(member.due_ms(self.kind, idle)),
+            Phase::Meeting => None,
         };
         delayed.into_iter().chain(phase).min()
     }

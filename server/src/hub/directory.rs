@@ -122,8 +122,13 @@ impl Viewer<'_> {
     /// Translates an address for this viewer: a client on the server's own machine has the server's
     /// address for clients elsewhere.
     pub(super) fn sees(&self, address: IpAddr) -> IpAddr {
-        if address.is_loopback() && !self.address.is_loopback() { self.server } else { address }
+        seen_from(self.address, self.server, address)
     }
+}
+
+/// Translates an address for a client at `viewer` that uses this address of the server.
+pub(super) fn seen_from(viewer: IpAddr, server: IpAddr, address: IpAddr) -> IpAddr {
+    if address.is_loopback() && !viewer.is_loopback() { server } else { address }
 }
 
 /// The result of a lookup.

@@ -18,13 +18,18 @@ impl Hub {
         };
         connection.phase = Phase::Secured(binding, LoginStep::AwaitingHello);
         connection.asked_ms = now.boot_ms;
-        if self.directory.len() >= self.settings.places {
+        // A connection for a meeting takes no place.
+        if self.is_full() && self.meetings.is_empty() {
             return self.turn_away(now, id);
         }
         let version = env!("CARGO_PKG_VERSION");
         let greeting = format!("letschat-server {version}; say HELLO");
         self.answer(now, id, &Reply::new(Code::Ready, greeting));
         self.reschedule(id);
+    }
+
+    fn is_full(&self) -> bool {
+        self.directory.len() >= self.settings.places
     }
 
     /// Closes a connection that finds all places taken.
@@ -34,12 +39,19 @@ impl Hub {
         self.close(now, id, Closing::Busy);
     }
 
-    /// Handles the first line: HELLO of a program, or of a person who types.
+    /// Handles the first line: HELLO of a program or of a person who types, or JOIN.
     pub(super) fn hello(&mut self, now: Now, id: ConnectionId, frame: &Frame) {
+        let request = Request::from_frame(frame);
+        if let Ok(Request::Join { token, local }) = request {
+            return self.join(now, id, token, local);
+        }
+        if self.is_full() {
+            return self.turn_away(now, id);
+        }
         if is_bare_hello(frame) {
             return self.greet_interactive(now, id);
         }
-        match Request::from_frame(frame) {
+        match request {
             Ok(Request::Hello) => self.greet_program(now, id),
             Ok(Request::Quit) => self.goodbye(now, id),
             _ => {

@@ -74,6 +74,7 @@ pub(super) fn render(notice: &Notice) -> Vec<u8> {
         // A person has no key, so no envelope is for them, and they have no device.
         Notice::Replayed { .. }
         | Notice::Mail(_)
+        | Notice::Meeting(_)
         | Notice::Devices { .. }
         | Notice::Enrolling(_)
         | Notice::Unlisted { .. } => return Vec::new(),

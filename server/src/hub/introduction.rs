@@ -74,13 +74,7 @@ impl Hub {
     /// Introduces a client to the device of an account that has this key. A client asks again and again for one that is
     /// away, so that this is neither an activity nor an error.
     pub(super) fn locate(&mut self, now: Now, id: ConnectionId, name: &str, key: &PublicKey) {
-        let found = name.parse().ok().and_then(|name: Username| {
-            let mut sessions = self.directory.sessions(&name);
-            let entry = sessions.find(|entry| entry.key == Some(*key)).copied()?;
-            let Location::Local(asked) = entry.location;
-            (asked != id).then_some(asked)
-        });
-        let both = found.and_then(|asked| {
+        let both = self.located(id, name, key).and_then(|asked| {
             Some((asked, self.introduction_of(asked, id)?, self.introduction_of(id, asked)?))
         });
         let Some((asked, other, oneself)) = both else {
@@ -91,6 +85,19 @@ impl Hub {
         self.effects.push(Effect::Record(Record::Introduced { username, to }));
         self.tell(asked, &Notice::Introduction(oneself));
         self.answer(now, id, &Reply::new(Code::Ok, format!("{other} introduced")));
+    }
+
+    /// Returns the session of an account that has this key, unless it is the asking one.
+    pub(super) fn located(
+        &self,
+        asking: ConnectionId,
+        name: &str,
+        key: &PublicKey,
+    ) -> Option<ConnectionId> {
+        let name: Username = name.parse().ok()?;
+        let entry = self.directory.sessions(&name).find(|entry| entry.key == Some(*key))?;
+        let Location::Local(asked) = entry.location;
+        (asked != asking).then_some(asked)
     }
 
     fn penalise(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {

@@ -68,8 +68,11 @@ pub enum Effect {
     TellWhenDrained { connection: ConnectionId },
     /// Send the rest of the outbox, then close. [`Input::Gone`] may or may not follow.
     Close { connection: ConnectionId },
-    /// Release the pre-login place of a connection that has logged in.
+    /// Release the pre-login place of a connection that has logged in or joined a meeting.
     LoggedIn { connection: ConnectionId },
+    /// Send the rest of the two outboxes, then pass what comes over each connection on to the other, until one of them
+    /// ends. Nothing else is sent or read.
+    Relay { connections: [ConnectionId; 2] },
     /// Start to open and seal datagrams of this session, with the connection's exported keys.
     OpenDatagrams { session: SessionId, connection: ConnectionId },
     /// Remove the session's keys.
@@ -127,6 +130,8 @@ pub enum Record {
     Asked { username: Username, verb: &'static str },
     /// A client was introduced to another on its request.
     Introduced { username: Username, to: Username },
+    /// A client was joined to another through the server on its request.
+    Relayed { username: Username, to: Username },
     /// A broadcast was committed and sent.
     Broadcast { username: Username, number: u64, recipients: usize },
     /// An envelope was committed. There is a record for each outcome that recipients have, and the
@@ -152,6 +157,8 @@ pub enum LeaveReason {
     Link(LinkEnd),
     /// The server closed the connection.
     Closed(Closing),
+    /// Its meeting is over.
+    Met,
     /// The connection was evicted before its login, in favour of newer ones.
     Evicted,
 }

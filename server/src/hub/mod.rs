@@ -17,6 +17,8 @@
 //!  closed ◀── idle, silent, kicked, replaced, penalty, flood ── Member ◀─────────┘ right
 //! ```
 //!
+//! A connection for a meeting begins with JOIN in place of HELLO; see `meetings`.
+//!
 //! Before `Member` a connection holds one of few pre-login places and has a deadline, which is
 //! paused while the store works. After three wrong answers it is closed.
 //!
@@ -34,7 +36,7 @@
 //! * `greeting` – from the first byte to the choice between login and sign-up
 //! * `sign_up`, `login`, `password_change` – accounts and sessions
 //! * `listing` – LIST and WATCH
-//! * `introduction` – CONNECT
+//! * `introduction` – CONNECT and LOCATE; `meetings` – MEET, JOIN and RELAY
 //! * `broadcasting` – a broadcast from the request through the store to its delivery
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
 //! * `devices` – DEVICES, ENROL, CHANGE and RECOVER; several sessions of one account
@@ -69,6 +71,7 @@ pub mod io;
 mod listing;
 mod login;
 mod mailbox;
+mod meetings;
 mod operator;
 mod password_change;
 mod presence;
@@ -98,6 +101,7 @@ use self::connection::{Connection, Phase};
 use self::delivery::HeadRepeats;
 use self::directory::{Directory, Location};
 use self::mailbox::Mailbox;
+use self::meetings::Meetings;
 use self::presence::Presence;
 use self::rate::Buckets;
 use self::tokens::Tokens;
@@ -152,6 +156,7 @@ pub struct Hub {
     change_rates: Buckets<PublicKey>,
     mailbox: Mailbox,
     clients: Clients,
+    meetings: Meetings,
     /// True if the operator told the server to stop, so that no further broadcast is committed.
     is_stopping: bool,
     effects: Vec<Effect>,
@@ -181,6 +186,7 @@ impl Hub {
             change_rates: Buckets::default(),
             mailbox: Mailbox::new(now.boot_ms),
             clients: Clients::default(),
+            meetings: Meetings::default(),
             is_stopping: false,
             settings,
             effects: Vec::new(),
@@ -214,8 +220,12 @@ impl Hub {
     /// Returns the time on the boot clock at which [`Input::Tick`] is due.
     pub fn next_deadline(&self) -> Option<u64> {
         let connection = self.deadlines.first().map(|(due, _)| *due);
-        let others =
-            [self.presence.due_ms(), self.log.next_expiry_ms(), self.head_repeats.due_ms()];
+        let others = [
+            self.presence.due_ms(),
+            self.log.next_expiry_ms(),
+            self.head_repeats.due_ms(),
+            self.meetings.due_ms(),
+        ];
         let mailbox = self.mailbox.due_ms();
         connection.into_iter().chain(others.into_iter().flatten()).chain([mailbox]).min()
     }
@@ -268,6 +278,7 @@ impl Hub {
         self.expire_broadcasts(now);
         self.repeat_head(now);
         self.mailbox_due(now);
+        self.expire_meetings(now);
     }
 
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
@@ -322,6 +333,7 @@ impl Hub {
                 self.pre_login.leave(id, connection.peer.ip());
                 self.effects.push(Effect::CancelStore { connection: id });
             }
+            Phase::Meeting => self.meeting_left(now, id),
         }
         self.effects.push(Effect::Record(Record::Left { connection: id, username, why }));
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use letschat_protocol::dialogue::{Closing, Notice};
 use letschat_protocol::username::Username;
 
+use super::connection::{Connection, Phase};
 use super::directory::{Entry, Location};
 use super::tally::Tally;
 use super::{ConnectionId, Effect, Hub, Record};
@@ -101,6 +102,8 @@ pub struct Stats {
     pub broadcasts_kept: usize,
     /// The number of the last broadcast, or 0 before the first.
     pub last_broadcast: u64,
+    /// The number of relays.
+    pub relays: usize,
     /// Counters since the start.
     pub tally: Tally,
 }
@@ -150,8 +153,10 @@ impl Hub {
 
     fn occupancy(&self) -> Occupancy {
         let taken = self.directory.len();
-        // Every member has a connection, so the rest are not logged in.
-        let before_login = self.connections.len() - taken;
+        // Every member has a connection, and so has each side of a meeting. The rest are not logged in.
+        let is_meeting = |connection: &&Connection| matches!(connection.phase, Phase::Meeting);
+        let met = self.connections.values().filter(is_meeting).count();
+        let before_login = self.connections.len() - taken - met;
         Occupancy { taken, places: self.settings.places, before_login }
     }
 
@@ -166,6 +171,7 @@ impl Hub {
     }
 
     fn kick(&mut self, now: Now, username: Username) -> OperatorAnswer {
+        self.end_relays(now, &username);
         let sessions: Vec<Entry> = self.directory.sessions(&username).copied().collect();
         if sessions.is_empty() {
             return OperatorAnswer::NotHere { username };
@@ -184,6 +190,7 @@ impl Hub {
             occupancy: self.occupancy(),
             broadcasts_kept: self.log.kept(),
             last_broadcast: self.log.head(),
+            relays: self.meetings.relays(),
             tally: self.tally,
         }
     }

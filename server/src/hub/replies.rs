@@ -64,7 +64,7 @@ impl Hub {
             return Mode::Frame;
         };
         let asked = match &connection.phase {
-            Phase::Securing => false,
+            Phase::Securing | Phase::Meeting => false,
             Phase::Secured(_, step) => matches!(step, connection::LoginStep::Asked(_)),
             Phase::Member(member) => member.question.is_some(),
         };

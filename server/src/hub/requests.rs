@@ -9,7 +9,7 @@ use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
-use super::connection::{Idle, LoginStep, Member};
+use super::connection::{Idle, LoginStep, Member, Phase};
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::StoreAnswer;
 use letschat_protocol::clock::Now;
@@ -21,6 +21,9 @@ impl Hub {
         let is_member = connection.member().is_some();
         if connection.login_step() == Some(&LoginStep::AwaitingHello) {
             return self.hello(now, id, frame);
+        }
+        if matches!(connection.phase, Phase::Meeting) {
+            return self.meeting_line(now, id, frame);
         }
         match Request::from_frame(frame) {
             Err(error) => self.refuse(now, id, error.code, error.expected),
@@ -71,6 +74,7 @@ impl Hub {
             Request::Prekey(_)
             | Request::Keys { .. }
             | Request::Locate { .. }
+            | Request::Meet { .. }
             | Request::Devices { .. }
             | Request::Enrol { .. }
             | Request::Change { .. }
@@ -84,6 +88,7 @@ impl Hub {
             Request::Prekey(prekey) => self.prekey(now, id, prekey),
             Request::Keys { name } => self.keys(now, id, &name),
             Request::Locate { name, key } => self.locate(now, id, &name, &key),
+            Request::Meet { name, key } => self.meet(now, id, &name, &key),
             Request::Devices { name, after } => self.devices(id, now, &name, after),
             Request::Enrol { name, consent } => self.enrol(now, id, name, consent),
             Request::Change { number, entry } => self.change_list(now, id, number, *entry),
@@ -95,6 +100,10 @@ impl Hub {
             Request::Ping => self.pong(now, id),
             Request::Help => self.answer(now, id, &usage()),
             Request::Quit => self.goodbye(now, id),
+            Request::Join { .. } | Request::Relay => {
+                let expected = "expected this on a connection of its own, for a meeting";
+                self.refuse(now, id, Code::WrongPhase, expected);
+            }
             Request::Hello
             | Request::SignUp { .. }
             | Request::Login { .. }
@@ -189,6 +198,7 @@ fn is_activity(request: &Request) -> bool {
             | Request::Prekey(_)
             | Request::Keys { .. }
             | Request::Locate { .. }
+            | Request::Meet { .. }
             | Request::Devices { .. }
             | Request::Enrol { .. }
     )

@@ -30,6 +30,8 @@ pub struct Settings {
     pub sign_up_burst: u32,
     /// The interval of further accounts from one address.
     pub sign_up_interval_ms: u64,
+    /// The most relays at a time.
+    pub relays: usize,
     /// True in a classroom: a key's first login creates its account, and all clients know each
     /// other. See [`Settings::in_classroom`].
     pub classroom: bool,
@@ -77,6 +79,7 @@ impl Default for Settings {
             mail_retention_ms: 14 * DAY_MS,
             sign_up_burst: 50,
             sign_up_interval_ms: 10_000,
+            relays: 64,
             classroom: false,
         }
     }

@@ -22,6 +22,7 @@ use letschat_protocol::tls::{self, Exported};
 
 use super::Event;
 use super::outbox::{Instructions, Outbox};
+use super::relay::RelayEnd;
 use super::stream::Stream;
 use crate::hub::{ConnectionId, Input, LinkEnd};
 
@@ -151,6 +152,8 @@ struct Link<'a> {
     wanted: Option<Mode>,
     tell_when_drained: bool,
     outgoing: Outgoing,
+    /// Takes over the connection once everything is sent.
+    relay: Option<RelayEnd>,
     /// Set while bytes can't be sent.
     stalled: Option<Timer>,
     /// The half-close timer, set when the peer will send no more.
@@ -207,6 +210,7 @@ impl<'a> Link<'a> {
             wanted: None,
             tell_when_drained: false,
             outgoing: Outgoing::default(),
+            relay: None,
             stalled: None,
             ended: None,
         }
@@ -217,13 +221,31 @@ impl<'a> Link<'a> {
             if let Err(why) = self.advance().await {
                 return why;
             }
+            if !self.outgoing.is_pending()
+                && let Some(end) = self.relay.take()
+            {
+                return self.carry(end).await;
+            }
         }
+    }
+
+    /// Passes bytes on until the other side of the relay or the hub ends it.
+    async fn carry(&mut self, end: RelayEnd) -> LinkEnd {
+        if self.decoder.buffered() > 0 {
+            return LinkEnd::Failed;
+        }
+        let closed = async {
+            self.connection.outbox.closed().await;
+            LinkEnd::Ended
+        };
+        // Boxed, since few connections are relayed.
+        Box::pin(closed.or(end.carry(&mut self.stream))).await
     }
 
     async fn advance(&mut self) -> Result<(), LinkEnd> {
         self.hand_over_line().await?;
         match poll_fn(|cx| self.poll_step(cx)).await {
-            Step::Instructions(instructions) => self.take(&instructions)?,
+            Step::Instructions(instructions) => self.take(instructions)?,
             Step::Drained => {}
             Step::Read(Ok(0)) => self.end(),
             Step::Read(Ok(_)) => future::yield_now().await,
@@ -263,12 +285,13 @@ impl<'a> Link<'a> {
         self.connection.report(Event::Input(Input::Drained { connection })).await
     }
 
-    fn take(&mut self, instructions: &Instructions) -> Result<(), LinkEnd> {
+    fn take(&mut self, instructions: Instructions) -> Result<(), LinkEnd> {
         if instructions.overflowed {
             return Err(LinkEnd::NotReading);
         }
         self.outgoing.append(&instructions.bytes);
         self.wanted = instructions.line.or(self.wanted);
+        self.relay = instructions.relay.or(self.relay.take());
         self.tell_when_drained |= instructions.tell_when_drained;
         if instructions.close { Err(LinkEnd::Ended) } else { Ok(()) }
     }

@@ -6,6 +6,7 @@
 //! * [`tls`] – the server's certificate and key, TLS 1.3
 //! * [`connection`] – one task for each TCP connection
 //! * [`outbox`] – the hub's instructions to a connection, bounded
+//! * [`relay`] – passes bytes on between two connections
 //! * [`stream`] – a TCP stream that records its last write
 //! * [`knock`] – tells a classroom's clients that the server is back
 //! * [`datagrams`] – sealed datagrams, in and out
@@ -19,6 +20,7 @@ pub(crate) mod knock;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod ports;
+pub(crate) mod relay;
 pub(crate) mod stream;
 pub(crate) mod tls;
 

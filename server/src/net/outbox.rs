@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use letschat_protocol::frame::Mode;
 
+use super::relay::RelayEnd;
+
 /// The most bytes that may wait for one connection. A client that exceeds it is dropped. The largest
 /// page of mail (64 KiB) fits beside the largest reply (32 KiB) and smaller notices.
 pub(crate) const OUTBOX_BYTES: usize = 128 * 1024;
@@ -31,7 +33,7 @@ struct State {
 }
 
 /// The instructions since the task last took them.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(crate) struct Instructions {
     /// The bytes to send, in order, before anything else here.
     pub(crate) bytes: Vec<u8>,
@@ -39,6 +41,8 @@ pub(crate) struct Instructions {
     pub(crate) line: Option<Mode>,
     /// True if the hub wants a notice once all bytes are sent.
     pub(crate) tell_when_drained: bool,
+    /// The end of a relay that takes over the connection once all bytes are sent.
+    pub(crate) relay: Option<RelayEnd>,
     /// True if the connection has to send the rest and close.
     pub(crate) close: bool,
     /// True if the bytes exceeded the limit. Some are missing, so the connection closes at once.
@@ -64,6 +68,10 @@ impl Outbox {
 
     pub(crate) fn tell_when_drained(&self) {
         self.instruct(|state| state.instructions.tell_when_drained = true);
+    }
+
+    pub(crate) fn relay(&self, end: RelayEnd) {
+        self.instruct(|state| state.instructions.relay = Some(end));
     }
 
     pub(crate) fn close(&self) {
@@ -168,7 +176,7 @@ mod tests {
         let instructions = take(&outbox).unwrap();
         assert_eq!(instructions.bytes, b"one two");
         assert_eq!(instructions.line, Some(Mode::Verbatim));
-        assert_eq!(take(&outbox), None);
+        assert!(take(&outbox).is_none());
     }
 
     #[test]

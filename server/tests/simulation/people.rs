@@ -341,6 +341,9 @@ impl World {
             | Effect::StopFetch(_)
             | Effect::DeletePart(_)
             | Effect::ServeFile { .. } => unreachable!("nobody sends files here"),
+            Effect::Meet { .. } | Effect::Attend { .. } => {
+                unreachable!("nobody has to meet, since all reach each other")
+            }
             Effect::Tell(told) => self.told(person, told),
             Effect::Display(told, displayed) => {
                 self.told(person, told);

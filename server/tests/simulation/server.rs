@@ -456,6 +456,8 @@ impl World {
             // The hub has closed all connections after their last bytes.
             Effect::Stopped => self.server.end(),
             Effect::LoggedIn { .. }
+            // Clients of the simulation reach each other.
+            | Effect::Relay { .. }
             | Effect::Show(_)
             | Effect::CancelStore { .. }
             | Effect::Record(_)

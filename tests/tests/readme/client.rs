@@ -7,7 +7,7 @@ use letschat_commands::commands::TABLE;
 use letschat_commands::exit_status;
 use letschat_commands::text::{ReplyWithMessage, WithMessage};
 use letschat_core::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
-use letschat_core::conversation::{ConversationId, MessageState, Via};
+use letschat_core::conversation::{ConversationId, LinkPath, MessageState, Via};
 use letschat_core::event::{
     self, DeviceChange, Event, FileShown, GroupChange, KeyState, RequestKind, Trouble,
 };
@@ -94,9 +94,9 @@ pub(crate) fn every_event() -> Vec<Event> {
             time_ms: 0,
         },
         Event::RequestEnded { from: bob(), reason: RequestEnd::Withdrawn },
-        Event::ChatOpened { with: bob(), fingerprint: text(), key },
+        Event::ChatOpened { with: bob(), fingerprint: text(), key, link: LinkPath::Direct },
         Event::ChatInterrupted { with: bob() },
-        Event::ChatResumed { with: bob() },
+        Event::ChatResumed { with: bob(), link: LinkPath::Relay },
         Event::ChatClosed { with: bob(), reason: ChatEnd::Ended, undelivered: vec![] },
         Event::Message {
             from: bob(),
@@ -126,7 +126,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             device: Some(DeviceName::like("laptop")),
             via: Via::Server,
         },
-        Event::FileProgress { file: file(Some(bob())), bytes: 1 },
+        Event::FileProgress { file: file(Some(bob())), bytes: 1, link: LinkPath::Direct },
         Event::FileDone { file: file(Some(bob())), path: Some("/photo.jpg".into()) },
         Event::FileFailed {
             file: file(None),

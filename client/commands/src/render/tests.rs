@@ -79,7 +79,7 @@ fn no_event_steers_a_terminal() {
             key,
             time_ms: 0,
         },
-        Event::ChatOpened { with: bob(), fingerprint: hostile(), key },
+        Event::ChatOpened { with: bob(), fingerprint: hostile(), key, link: LinkPath::Direct },
         message(&hostile()),
         Event::Broadcast {
             from: bob(),
@@ -133,7 +133,7 @@ fn every_event_has_a_line() {
         Event::RequestEnded { from: bob(), reason: RequestEnd::Withdrawn },
         Event::RequestEnded { from: bob(), reason: RequestEnd::NoAnswer },
         Event::ChatInterrupted { with: bob() },
-        Event::ChatResumed { with: bob() },
+        Event::ChatResumed { with: bob(), link: LinkPath::Relay },
         state(MessageState::Kept, None),
         state(MessageState::Delivered, None),
         state(MessageState::Expired, None),
@@ -179,6 +179,7 @@ fn no_reply_steers_a_terminal() {
             current: true,
             unconfirmed: 0,
             key: KeyState::Known,
+            link: Some(LinkPath::Relay),
         }],
         requests: vec![hostile()],
     };

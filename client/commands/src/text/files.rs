@@ -75,7 +75,7 @@ pub(crate) fn event(event: &Event) -> Option<String> {
             format!("{to} has received {}.", file.name)
         }
         Event::FileFailed { file, why, .. } => format!("{}: {}", file.name, failure(why)),
-        Event::FileProgress { file, bytes } => progress(file, *bytes),
+        Event::FileProgress { file, bytes, .. } => progress(file, *bytes),
         _ => return None,
     })
 }

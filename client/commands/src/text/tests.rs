@@ -1,4 +1,5 @@
 use super::*;
+use letschat_core::conversation::LinkPath;
 use serde_json::json;
 
 fn bob() -> Username {
@@ -69,7 +70,7 @@ fn programs_see_the_sentence_of_an_event() {
     let line = serde_json::to_string(&WithMessage::from(&event)).unwrap();
     let head = r#"{"event":"retrying","reason":"no_server","attempt":1,"in_ms":1001,"message":"#;
     assert_eq!(line, format!("{head}{}}}", json!(message)));
-    let plain = Event::ChatResumed { with: bob() };
+    let plain = Event::ChatResumed { with: bob(), link: LinkPath::Direct };
     let line = serde_json::to_string(&WithMessage::from(&plain)).unwrap();
     assert_eq!(line, r#"{"event":"chat_resumed","with":"bob"}"#);
 }

@@ -73,10 +73,14 @@ impl Chats {
         self.open.iter().map(|(who, chat)| (who, chat.state()))
     }
 
-    pub(super) fn statuses(&self, account: &AccountState) -> impl Iterator<Item = ChatStatus> {
+    pub(super) fn statuses(
+        &self,
+        cx: &Context,
+        account: &AccountState,
+    ) -> impl Iterator<Item = ChatStatus> {
         self.open.iter().map(|(who, chat)| {
             let is_current = self.typing.chat() == Some(who);
-            chat.status(is_current, account.key_state(who, &chat.key()))
+            chat.status(cx, is_current, account.key_state(who, &chat.key()))
         })
     }
 
@@ -103,7 +107,8 @@ impl Chats {
         let reply = chat.reply(key);
         self.open.insert(who.clone(), chat);
         let fingerprint = fingerprint(&agreed.key);
-        cx.tell(Event::ChatOpened { with: who.clone(), fingerprint, key });
+        let link = cx.links.path(agreed.link);
+        cx.tell(Event::ChatOpened { with: who.clone(), fingerprint, key, link });
         self.typing.opened(cx, who, agreed.switch);
         for id in agreed.waiting {
             cx.answer(id, reply.clone());

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use letschat_protocol::body::Body;
 pub use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
-use letschat_protocol::dialogue::{FromServer, Request as ServerRequest, Secret, SessionId};
+use letschat_protocol::dialogue::{
+    FromServer, MeetingToken, Request as ServerRequest, Secret, SessionId,
+};
 use letschat_protocol::envelope::Recipient;
 use letschat_protocol::files::{FileHash, FileInfo};
 use letschat_protocol::identity::{ChannelBinding, Fingerprint, Identity, PublicKey};
@@ -41,6 +43,15 @@ impl LinkId {
     pub fn arrived(n: u64) -> LinkId {
         LinkId(n << 1 | 1)
     }
+}
+
+/// An attempt to reach a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dial {
+    /// By [`Effect::DialPeer`].
+    Link(LinkId),
+    /// By [`Effect::FetchFile`].
+    Transfer(TransferId),
 }
 
 /// An event that the session handles.
@@ -76,6 +87,10 @@ pub enum Input {
     PrekeyMade(Option<StoredPrekey>),
     /// An authentic datagram from the server.
     Datagram(ToClient),
+    /// A peer is not reached so far. A meeting is wanted, if it has this key. Answered by [`Effect::Meet`].
+    MeetingWanted { dial: Dial, key: PublicKey },
+    /// The server relays this link, of which [`Input::PeerDialled`] or [`Input::PeerArrived`] follows.
+    Relayed { link: LinkId },
     /// [`Effect::DialPeer`] succeeded: TLS is up and the peer has the expected key.
     PeerDialled { link: LinkId },
     /// A peer reached the receiver over the new link and proved this key.
@@ -241,6 +256,10 @@ pub enum Effect {
     Datagram(ToServer),
     /// Connect to a peer and check that it has this key.
     DialPeer { link: LinkId, to: SocketAddr, key: PublicKey },
+    /// Meet a peer that is not reached so far, with this token. `None` means that there is no meeting.
+    Meet { dial: Dial, token: Option<MeetingToken> },
+    /// Meet a peer that asks for it. If it proves this key, it arrives as others do.
+    Attend { key: PublicKey, token: MeetingToken },
     /// Send a message to a peer.
     SendPeer { link: LinkId, message: PeerMessage },
     /// Send all queued messages, then close the link. Also ends a dial that is under way.

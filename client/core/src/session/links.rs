@@ -1,6 +1,6 @@
 //! The links to peers and their purposes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use letschat_protocol::identity::PublicKey;
@@ -8,6 +8,7 @@ use letschat_protocol::peer::{ChatId, Refusal};
 use letschat_protocol::username::Username;
 
 use super::LinkId;
+use crate::conversation::LinkPath;
 use crate::crowd::gives_way;
 
 /// The time in which a new link states its purpose.
@@ -28,6 +29,8 @@ pub(super) struct Links {
     // Links are numbered as they arrive, so the arrived ones are sorted by age.
     uses: BTreeMap<LinkId, LinkUse>,
     dialled: u64,
+    /// The links that the server relays.
+    relayed: BTreeSet<LinkId>,
 }
 
 /// The purpose of a link.
@@ -84,8 +87,19 @@ impl Links {
         self.uses.get(&link)
     }
 
+    /// Notes that the server relays a link.
+    pub(super) fn relayed(&mut self, link: LinkId) {
+        self.relayed.insert(link);
+    }
+
+    /// Returns the way of a link that is up.
+    pub(super) fn path(&self, link: LinkId) -> LinkPath {
+        if self.relayed.contains(&link) { LinkPath::Relay } else { LinkPath::Direct }
+    }
+
     /// Forgets a link. Returns its purpose.
     pub(super) fn forget(&mut self, link: LinkId) -> Option<LinkUse> {
+        self.relayed.remove(&link);
         self.uses.remove(&link)
     }
 

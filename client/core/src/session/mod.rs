@@ -49,6 +49,7 @@ mod groups;
 pub mod io;
 mod links;
 mod mail;
+mod meetings;
 mod people;
 mod quitting;
 mod reply;
@@ -185,6 +186,8 @@ impl Session {
             Input::Fetch { transfer, news } => self.fetch_news(transfer, news),
             Input::Serve { link, news } => self.serve_news(link, news),
             Input::Datagram(message) => self.datagram(message),
+            Input::MeetingWanted { dial, key } => self.meeting_wanted(dial, key),
+            Input::Relayed { link } => self.cx.links.relayed(link),
             Input::PeerDialled { link } => self.peer_dialled(link),
             Input::PeerArrived { link, key, from } => self.peer_arrived(link, key, from),
             Input::Peer { link, message } => self.peer_said(link, message),
@@ -461,7 +464,7 @@ impl Session {
     fn status(&self) -> Status {
         let (account, port) = (&self.account, self.cx.config().port);
         let address = self.server.own_address().map(|address| SocketAddr::new(address, port));
-        let chats = self.chats.statuses(account).chain(self.calls.statuses(account));
+        let chats = self.chats.statuses(&self.cx, account).chain(self.calls.statuses(account));
         Status {
             server: self.cx.config().server.clone(),
             server_fingerprint: self.server.fingerprint().map(|key| key.to_string()),

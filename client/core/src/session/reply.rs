@@ -7,7 +7,7 @@ use letschat_protocol::message_id::MessageId;
 use serde::Serialize;
 
 use crate::codes::FailureCode;
-use crate::conversation::{ConversationId, MessageState, Via, digits};
+use crate::conversation::{ConversationId, LinkPath, MessageState, Via, digits};
 use crate::event::{KeyState, option_path};
 
 /// The outcome of a request. Serialised as the fields of a JSON reply. The crate
@@ -143,6 +143,9 @@ pub struct ListedFile {
     /// The bytes that have come and are verified, while it is wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// The way in which it comes, while it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkPath>,
     /// The people who are fetching it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
@@ -218,6 +221,9 @@ pub struct ChatStatus {
     pub unconfirmed: usize,
     /// The state of the other side's key.
     pub key: KeyState,
+    /// The way of the link, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkPath>,
 }
 
 /// A device of the account.

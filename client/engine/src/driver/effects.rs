@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_executor::Task;
 use async_io::Timer;
 use futures_lite::FutureExt as _;
-use letschat_protocol::dialogue::SessionId;
+use letschat_protocol::dialogue::{MeetingToken, SessionId};
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
@@ -16,19 +16,24 @@ use super::{ForFrontEnd, MAX_PEER_LINKS, Running, UnsavedPosition};
 use crate::account;
 use crate::client::Ended;
 use crate::mail_store::MailStore;
-use crate::net::CLOSE_TIMEOUT;
 use crate::net::datagrams::Datagrams;
-use crate::net::peer_link::PeerLink;
+use crate::net::meeting::{self, Place};
+use crate::net::peer_link::{PeerLink, Target};
 use crate::net::server_link::ServerLink;
+use crate::net::socket::Socket;
 use crate::net::tls::PeerTls;
+use crate::net::{Arrival, CLOSE_TIMEOUT, Occurrence};
 use letschat_core::codes::FailureCode;
 use letschat_core::event::{Event, Trouble};
 use letschat_core::notice::Notice;
-use letschat_core::session::{Account, AccountError, Effect, Input, LinkId, PeerLoss, Save};
+use letschat_core::session::{Account, AccountError, Dial, Effect, Input, LinkId, PeerLoss, Save};
 use letschat_flags::clock;
 
 /// The most closed links that may still be sending. Beyond that the oldest are cut.
 const MAX_CLOSING: usize = 64;
+
+/// The most peers that are met at a time, before the user has heard of them.
+const MAX_ATTENDING: usize = 4;
 
 /// The longest delay until a new log position is on disk. A crash then repeats a few broadcasts,
 /// but a write for each would cost a disk flush per broadcast.
@@ -70,6 +75,8 @@ impl Running<'_> {
                 }
             }
             Effect::DialPeer { link, to, key } => self.dial_peer(link, to, key),
+            Effect::Meet { dial, token } => self.meet(dial, token),
+            Effect::Attend { key, token } => self.attend(key, token),
             Effect::SendPeer { link, message } => {
                 if let Some(peer) = self.peers.get(&link) {
                     peer.send(&message);
@@ -183,6 +190,7 @@ impl Running<'_> {
         self.save_position();
         self.account_generation += 1;
         self.receiver.close();
+        self.attending.clear();
         self.account = None;
     }
 
@@ -236,8 +244,9 @@ impl Running<'_> {
     fn dial_peer(&mut self, link: LinkId, to: SocketAddr, key: PublicKey) {
         match &self.account {
             Some(OpenAccount { tls, .. }) if self.peers.len() < MAX_PEER_LINKS => {
-                let (tls, queue) = (tls.clone(), self.peer_queue.clone());
-                let peer = PeerLink::dial(self.executor, link, (to, key), tls, queue);
+                let (tls, place) = (tls.clone(), self.meeting_place());
+                let target = |token| Target { to, key, tls, place, token, wrap: Socket::new };
+                let peer = PeerLink::dial(self.executor, link, target, self.peer_queue.clone());
                 self.peers.insert(link, peer);
             }
             _ => {
@@ -245,6 +254,52 @@ impl Running<'_> {
                 self.at_once.push_back(Input::PeerLost { link, why });
             }
         }
+    }
+
+    /// Returns the server of the present link, at which peers can be met.
+    pub(super) fn meeting_place(&self) -> Option<Place> {
+        let ((server, _), account) = (self.secured.as_ref()?, self.account.as_ref()?);
+        Some(Place { server: *server, fingerprint: account.server })
+    }
+
+    /// Gives an attempt to reach a peer the token of a meeting, or none.
+    fn meet(&self, dial: Dial, token: Option<MeetingToken>) {
+        match dial {
+            Dial::Link(link) => {
+                if let Some(peer) = self.peers.get(&link) {
+                    peer.meet(token);
+                }
+            }
+            Dial::Transfer(transfer) => {
+                if let Some(transfer) = self.fetching.get(&transfer) {
+                    transfer.meet(token);
+                }
+            }
+        }
+    }
+
+    /// Meets a peer that has asked for it. Whoever asks while the last attempt of the same peer is under way is not met.
+    fn attend(&mut self, key: PublicKey, token: MeetingToken) {
+        self.attending.retain(|(_, task)| !task.is_finished());
+        let is_met = self.attending.iter().any(|(one, _)| *one == key);
+        let (Some(place), Some(account)) = (self.meeting_place(), &self.account) else {
+            return;
+        };
+        if is_met || self.attending.len() >= MAX_ATTENDING {
+            return;
+        }
+        let (generation, tls) = (self.account_generation, account.tls.clone());
+        let queue = self.peer_queue.clone();
+        let task = self.executor.spawn(async move {
+            let tell = async |stream, from, path| {
+                let arrival = Box::new(Arrival { stream, key, from, path });
+                // A closed queue means that the driver has ended.
+                let _ = queue.send(Occurrence::Arrived(generation, arrival)).await;
+            };
+            // A failed meeting is of no interest to the user.
+            let _ = meeting::attend(place, token, key, &tls, tell).await;
+        });
+        self.attending.push((key, task));
     }
 
     /// Keeps a closed link's task until it has sent everything, or for a while.

@@ -13,6 +13,8 @@ use letschat_protocol::files::{CHUNK_BYTES, FileHash, FileInfo, HASH_BYTES, MAX_
 use super::Running;
 use crate::files::{self, Fetch, Patience, Source, Transfer};
 use crate::net::Occurrence;
+use crate::net::peer_link::Target;
+use crate::net::socket::Socket;
 
 /// The most bytes of a list of hashes.
 const MAX_HASHES_BYTES: u64 = MAX_FILE_BYTES / CHUNK_BYTES * HASH_BYTES;
@@ -62,9 +64,17 @@ impl Running<'_> {
         let Some(account) = &self.account else {
             return;
         };
-        let (tls, queue) = (account.tls.clone(), self.queue.clone());
+        let (queue, (give, token)) = (self.queue.clone(), async_channel::bounded(1));
         let (folder, patience) = (self.config.downloads.clone(), Patience::USUAL);
-        let fetch = Fetch { file, tls, folder, patience };
+        let from = Target {
+            to: file.to,
+            key: file.key,
+            tls: account.tls.clone(),
+            place: self.meeting_place(),
+            token,
+            wrap: Socket::for_file,
+        };
+        let fetch = Fetch { file, from, folder, patience };
         let running = Transfer::start(move || async move {
             // A closed queue means that the driver has ended.
             let tell = async |news| drop(queue.send(Occurrence::Fetch(transfer, news)).await);
@@ -75,7 +85,9 @@ impl Running<'_> {
             tell(news).await;
         });
         match running {
-            Some(running) => drop(self.fetching.insert(transfer, running)),
+            Some(running) => {
+                self.fetching.insert(transfer, running.with_meetings(give));
+            }
             None => {
                 let news = FetchNews::Failed(FetchFailure::Link);
                 self.at_once.push_back(Input::Fetch { transfer, news });

@@ -12,15 +12,14 @@ use letschat_protocol::peer::PeerMessage;
 
 use super::link::{FileLink, LinkError, Patience};
 use super::part::{Part, Place};
-use super::read_ahead::ReadAhead;
 use super::{Pace, is_full};
-use crate::net::peer_link;
-use crate::net::tls::PeerTls;
+use crate::net::peer_link::{self, Target};
 
 /// An attempt to fetch a file, and what it needs.
 pub(crate) struct Fetch {
     pub(crate) file: FetchFile,
-    pub(crate) tls: PeerTls,
+    /// The side that has the file.
+    pub(crate) from: Target,
     /// The folder for files that the user wants nowhere else.
     pub(crate) folder: PathBuf,
     pub(crate) patience: Patience,
@@ -64,7 +63,7 @@ pub(crate) async fn fetch(
 }
 
 async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf, Broken> {
-    let Fetch { file, tls, folder, patience } = fetch;
+    let Fetch { file, from, folder, patience } = fetch;
     let info = file.info;
     let place = Place::open(&file, &folder)?;
     let earlier = file.part.as_deref().and_then(|part| place.reopen(part));
@@ -76,7 +75,7 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
     }
     place.check_room(info.size().saturating_sub(there))?;
 
-    let mut link = ask(&file, &tls, patience).await?;
+    let mut link = ask(&file, &from, patience, &tell).await?;
     let hashes = read_hashes(&mut link, &info).await?;
 
     let part = match earlier {
@@ -107,9 +106,17 @@ async fn attempt(fetch: Fetch, tell: impl AsyncFn(FetchNews)) -> Result<PathBuf,
 }
 
 /// Opens a link to the person who offers the file, and asks for it.
-async fn ask(file: &FetchFile, tls: &PeerTls, patience: Patience) -> Result<FileLink, Broken> {
-    let stream = peer_link::dial_through(ReadAhead::new, file.to, tls, file.key).await;
-    let mut link = FileLink::new(stream.map_err(|_| FetchFailure::Link)?, patience);
+async fn ask(
+    file: &FetchFile,
+    from: &Target,
+    patience: Patience,
+    tell: &impl AsyncFn(FetchNews),
+) -> Result<FileLink, Broken> {
+    let want_meeting = async || tell(FetchNews::MeetingWanted).await;
+    let (stream, path) =
+        peer_link::reach(from, want_meeting).await.map_err(|_| FetchFailure::Link)?;
+    tell(FetchNews::Reached(path)).await;
+    let mut link = FileLink::new(stream, patience);
     link.send(&PeerMessage::Get { id: file.id }.to_frame().to_bytes()).await?;
     match read_reply(&mut link).await? {
         FileReply::Ready => Ok(link),

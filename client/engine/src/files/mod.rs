@@ -3,13 +3,12 @@
 //!
 //! * `source` – a file on this machine that is offered
 //! * `part` – a file that is being received, in a folder that others may write to
-//! * `link` – lines and bytes of a link that carries a file; `read_ahead` – its socket, read in large pieces
+//! * `link` – lines and bytes of a link that carries a file
 //! * `serving`, `fetching` – the two sides of a transfer
 
 mod fetching;
 mod link;
 mod part;
-mod read_ahead;
 mod serving;
 mod source;
 #[cfg(test)]
@@ -22,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt as _;
+use letschat_protocol::dialogue::MeetingToken;
 use rustix::io::Errno;
 
 pub(crate) use fetching::{Fetch, fetch};
@@ -36,6 +36,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// A running transfer. It ends when this is dropped.
 pub(crate) struct Transfer {
     _stop: Sender<()>,
+    /// Takes the token of a meeting with the side that has the file.
+    token: Option<Sender<Option<MeetingToken>>>,
 }
 
 impl Transfer {
@@ -46,7 +48,20 @@ impl Transfer {
         let (stop, stopped) = async_channel::bounded(1);
         let thread = thread::Builder::new().name("file".into());
         let run = move || async_io::block_on(until_dropped(stopped).or(run()));
-        thread.spawn(run).ok().map(|_| Transfer { _stop: stop })
+        thread.spawn(run).ok().map(|_| Transfer { _stop: stop, token: None })
+    }
+
+    /// Returns the transfer, whose meetings get their tokens over this channel.
+    pub(crate) fn with_meetings(self, token: Sender<Option<MeetingToken>>) -> Transfer {
+        Transfer { token: Some(token), ..self }
+    }
+
+    /// Gives the transfer the token of a meeting that it wanted, or none.
+    pub(crate) fn meet(&self, token: Option<MeetingToken>) {
+        if let Some(give) = &self.token {
+            // A transfer that is under way needs it no more.
+            let _ = give.try_send(token);
+        }
     }
 }
 

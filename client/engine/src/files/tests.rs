@@ -25,7 +25,7 @@ use tempfile::TempDir;
 mod breaking;
 
 use super::*;
-use crate::net::peer_link::{self, PeerStream, secure_as_receiver};
+use crate::net::peer_link::{self, PeerStream, Target, secure_as_receiver};
 use crate::net::tls::PeerTls;
 
 const CHUNK: usize = CHUNK_BYTES as usize;
@@ -104,7 +104,8 @@ impl Scene {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let mut file = self.wanted(listener.local_addr().unwrap());
             change(&mut file);
-            let attempt = Fetch { file, tls: tls(2), folder: self.downloads(), patience: QUICK };
+            let from = Target::at(file.to, file.key, tls(2));
+            let attempt = Fetch { file, from, folder: self.downloads(), patience: QUICK };
             let tell = async |news| self.told.borrow_mut().push(news);
             let sending = async {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -317,8 +318,8 @@ fn requests_that_make_no_sense_end_the_link() {
             let to = listener.local_addr().unwrap();
             let asking = async {
                 let key = identity().public_key();
-                let mut stream =
-                    peer_link::dial_through(|stream| stream, to, &tls(2), key).await.ok().unwrap();
+                let target = Target::at(to, key, tls(2));
+                let (mut stream, _) = peer_link::reach(&target, async || {}).await.ok().unwrap();
                 stream.write_all(request.as_bytes()).await.unwrap();
                 stream.flush().await.unwrap();
                 let _ = stream.read_to_end(&mut Vec::new()).await;

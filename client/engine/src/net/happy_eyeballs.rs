@@ -14,7 +14,7 @@ use futures_lite::FutureExt as _;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// An attempt under way.
-type Attempt<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
+pub(super) type Attempt<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
 
 /// Orders addresses so that IPv6 and IPv4 alternate (RFC 8305, section 4). The first one stays the
 /// first, and each family keeps its order.
@@ -63,6 +63,20 @@ pub(super) async fn first_success<T, E>(
             None => {}
         }
     }
+}
+
+/// Returns the first success of these attempts. The others are dropped. If none succeeds, returns all failures.
+pub(super) async fn any_success<T, E>(
+    mut running: Vec<Attempt<'_, Result<T, E>>>,
+) -> Result<T, Vec<E>> {
+    let mut failures = Vec::new();
+    while !running.is_empty() {
+        match next_end(&mut running).await {
+            Ok(success) => return Ok(success),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Err(failures)
 }
 
 /// Waits for an attempt to end, and removes it.

@@ -6,6 +6,7 @@
 //! * [`server_link`] – the link to the server
 //! * `happy_eyeballs` – attempts at several addresses of one name
 //! * [`peer_link`] – a link to a peer, over any byte stream
+//! * [`meeting`] – a link to a peer through NATs, or relayed by the server; `socket` – what they all read from
 //! * [`receiver`] – the listener for peers
 //! * [`datagrams`] – sealed datagrams from and to the server
 //!
@@ -16,10 +17,12 @@
 pub(crate) mod datagrams;
 mod happy_eyeballs;
 mod link;
+pub(crate) mod meeting;
 mod outbox;
 pub(crate) mod peer_link;
 pub(crate) mod receiver;
 pub(crate) mod server_link;
+pub(crate) mod socket;
 pub(crate) mod tls;
 
 use std::future::Future;
@@ -32,6 +35,7 @@ use futures_lite::FutureExt as _;
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::identity::PublicKey;
 
+use letschat_core::conversation::LinkPath;
 use letschat_core::failure::Failure;
 use letschat_core::files::{FetchNews, ReadFile, ServeNews, TransferId};
 use letschat_core::session::{Input, LinkId, RequestId};
@@ -75,6 +79,7 @@ pub(crate) struct Arrival {
     pub(crate) stream: PeerStream,
     pub(crate) key: PublicKey,
     pub(crate) from: SocketAddr,
+    pub(crate) path: LinkPath,
 }
 
 /// Returns the future's result, or a timeout error.

@@ -7,23 +7,30 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
 use async_executor::{LocalExecutor, Task};
+use async_io::Timer;
 use async_net::TcpStream;
 use futures_lite::{AsyncRead, AsyncWrite, FutureExt as _};
 use futures_rustls::{TlsAcceptor, TlsConnector};
+use letschat_core::conversation::LinkPath;
+use letschat_protocol::dialogue::MeetingToken;
 use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::tls::{arrived_key, unused_name};
 
+use super::happy_eyeballs::any_success;
 use super::link::{self, End, Unreadable};
+use super::meeting::{self, Place};
 use super::outbox::Outbox;
+use super::socket::Wrap;
 use super::tls::{PeerTls, is_somebody_else};
 use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
 use letschat_core::session::delivery::{MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES};
-use letschat_core::session::{Input, LinkId, PeerLoss};
+use letschat_core::session::{Dial, Input, LinkId, PeerLoss};
 
 /// The limit of the outbox. A link that is further behind is broken, and the session still has its
 /// undelivered messages. All unconfirmed messages of a chat fit with a line each, since they are
@@ -32,6 +39,9 @@ const OUTBOX_BYTES: usize = MAX_UNCONFIRMED_BYTES + MAX_UNCONFIRMED * LINE_BYTES
 
 /// The bytes of `MESSAGE`, two numbers of at most 20 digits, and their separators.
 const LINE_BYTES: usize = 64;
+
+/// The time in which the receiver of a peer answers, before it is met beside.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A byte stream for a peer link: TCP, or anything that carries bytes both ways.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -50,32 +60,44 @@ pub(crate) struct PeerLink {
     task: Task<()>,
     /// Takes the stream once the outbox is sent.
     heir: Heir,
+    /// Takes the token of a meeting, while the link is dialled.
+    token: Option<Sender<Option<MeetingToken>>>,
 }
 
 impl PeerLink {
-    /// Starts to dial a peer that must have this key.
+    /// Starts to reach a peer.
     pub(crate) fn dial(
         executor: &LocalExecutor<'static>,
         link: LinkId,
-        (to, key): (SocketAddr, PublicKey),
-        tls: PeerTls,
+        target: impl FnOnce(Receiver<Option<MeetingToken>>) -> Target,
         queue: Sender<Occurrence>,
     ) -> PeerLink {
-        PeerLink::spawn(executor, async move |outbox, heir| {
+        let (give, token) = async_channel::bounded(1);
+        let target = target(token);
+        let key = target.key;
+        let spawned = PeerLink::spawn(executor, async move |outbox, heir| {
             let given_up = async {
                 outbox.closed().await;
                 None
             };
-            let dialled = async { Some(dial(to, &tls, key).await) }.or(given_up).await;
-            match dialled {
+            let want_meeting = async || {
+                let dial = Dial::Link(link);
+                tell(&queue, link, Input::MeetingWanted { dial, key }).await;
+            };
+            let reached = async { Some(reach(&target, want_meeting).await) }.or(given_up).await;
+            match reached {
                 None => {}
                 Some(Err(why)) => tell(&queue, link, Input::PeerLost { link, why }).await,
-                Some(Ok(stream)) => {
+                Some(Ok((stream, path))) => {
+                    if path == LinkPath::Relay {
+                        tell(&queue, link, Input::Relayed { link }).await;
+                    }
                     tell(&queue, link, Input::PeerDialled { link }).await;
                     converse(stream, link, (&outbox, &heir), &queue).await;
                 }
             }
-        })
+        });
+        PeerLink { token: Some(give), ..spawned }
     }
 
     /// Starts on a link that has arrived.
@@ -98,7 +120,15 @@ impl PeerLink {
         let heir = Heir::default();
         let shared = (outbox.clone(), heir.clone());
         let task = executor.spawn(async move { run(shared.0, shared.1).await });
-        PeerLink { outbox, task, heir }
+        PeerLink { outbox, task, heir, token: None }
+    }
+
+    /// Gives the link the token of a meeting that it wanted, or none.
+    pub(crate) fn meet(&self, token: Option<MeetingToken>) {
+        if let Some(give) = &self.token {
+            // A link that is up needs it no more.
+            let _ = give.try_send(token);
+        }
     }
 
     /// Sends a message.
@@ -120,21 +150,73 @@ impl PeerLink {
     }
 }
 
-async fn dial(to: SocketAddr, tls: &PeerTls, key: PublicKey) -> Result<PeerStream, PeerLoss> {
-    dial_through(|stream| stream, to, tls, key).await
+/// A peer to reach, and what that needs.
+pub(crate) struct Target {
+    /// The address of the peer's receiver.
+    pub(crate) to: SocketAddr,
+    /// The peer's key.
+    pub(crate) key: PublicKey,
+    pub(crate) tls: PeerTls,
+    /// The server at which the peer may be met.
+    pub(crate) place: Option<Place>,
+    /// Brings the token of a meeting, or `None` if there is none.
+    pub(crate) token: Receiver<Option<MeetingToken>>,
+    pub(crate) wrap: Wrap,
 }
 
-/// Dials a peer that must have this key. `wrap` puts a layer below TLS.
-pub(crate) async fn dial_through<S: ByteStream + 'static>(
-    wrap: impl FnOnce(TcpStream) -> S,
-    to: SocketAddr,
-    tls: &PeerTls,
-    key: PublicKey,
-) -> Result<PeerStream, PeerLoss> {
+#[cfg(test)]
+impl Target {
+    /// Returns a peer that can't be met.
+    pub(crate) fn at(to: SocketAddr, key: PublicKey, tls: PeerTls) -> Target {
+        let (_, token) = async_channel::bounded(1);
+        Target { to, key, tls, place: None, token, wrap: super::socket::Socket::new }
+    }
+}
+
+/// Reaches a peer: by its receiver, or at a meeting if that takes long or fails. `want_meeting` asks for a token.
+pub(crate) async fn reach(
+    target: &Target,
+    want_meeting: impl AsyncFnOnce(),
+) -> Result<(PeerStream, LinkPath), PeerLoss> {
+    let (hold, failed) = async_channel::bounded::<()>(1);
+    let dialled = async {
+        let result = dial(target).await;
+        drop(hold);
+        Ok((result?, LinkPath::Direct))
+    };
+    let met = async {
+        let too_long = async {
+            Timer::after(HEAD_START).await;
+        };
+        // Nothing is sent: the channel closes when the dial has failed.
+        let failed = async {
+            let _ = failed.recv().await;
+        };
+        too_long.or(failed).await;
+        meet(target, want_meeting).await.ok_or(PeerLoss::Unreachable)
+    };
+    any_success(vec![Box::pin(dialled), Box::pin(met)]).await.map_err(|failures| {
+        match failures.contains(&PeerLoss::WrongKey) {
+            true => PeerLoss::WrongKey,
+            false => PeerLoss::Unreachable,
+        }
+    })
+}
+
+async fn meet(target: &Target, want_meeting: impl AsyncFnOnce()) -> Option<(PeerStream, LinkPath)> {
+    let place = target.place?;
+    want_meeting().await;
+    let token = target.token.recv().await.ok()??;
+    let peer = (target.key, target.to.port());
+    meeting::call(place, token, peer, &target.tls, target.wrap).await.ok()
+}
+
+/// Dials the receiver of a peer.
+async fn dial(target: &Target) -> Result<PeerStream, PeerLoss> {
     let secured = within(HANDSHAKE_TIMEOUT, async {
-        let stream = TcpStream::connect(to).await?;
+        let stream = TcpStream::connect(target.to).await?;
         stream.set_nodelay(true)?;
-        secure_as_dialler(wrap(stream), tls, key).await
+        secure_as_dialler((target.wrap)(stream), &target.tls, target.key).await
     });
     secured.await.map_err(|error| {
         if is_somebody_else(&error) { PeerLoss::WrongKey } else { PeerLoss::Unreachable }

@@ -201,7 +201,11 @@ async fn handshake(
 
 /// Connects from this port, also if an earlier connection from it is not forgotten yet.
 async fn connect_from(port: u16, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = bound_to(port, to)?;
+    connect_bound(bound_to(port, to)?, to).await
+}
+
+/// Connects a socket that is bound already.
+pub(super) async fn connect_bound(socket: Socket, to: SocketAddr) -> io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     let begun = socket.connect(&to.into());
     begun.or_else(|error| match Errno::from_io_error(&error) {
@@ -229,12 +233,23 @@ fn named(port: u16, error: io::Error) -> io::Error {
 
 /// Returns a socket that is bound to this port of the address family.
 pub(crate) fn bound_to(port: u16, family_of: SocketAddr) -> io::Result<Socket> {
+    bound(port, family_of, false)
+}
+
+/// Returns a socket that is bound to this port (0 for any) of the address family. Others of this user that do the same
+/// may share the port.
+pub(super) fn sharing(port: u16, family_of: SocketAddr) -> io::Result<Socket> {
+    bound(port, family_of, true)
+}
+
+fn bound(port: u16, family_of: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let any: IpAddr = match family_of {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = Socket::new(Domain::for_address(family_of), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
     socket.bind(&SocketAddr::new(any, port).into())?;
     Ok(socket)
 }

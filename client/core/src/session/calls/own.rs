@@ -67,6 +67,7 @@ impl Calls {
             state: "calling",
             current: false,
             unconfirmed: 0,
+            link: None,
             key: match &call.phase {
                 CallPhase::Introducing => KeyState::New,
                 CallPhase::Calling { to, .. } => account.key_state(who, &to.key),

@@ -133,7 +133,7 @@ impl Chat {
         for (number, text) in self.delivery.unconfirmed() {
             cx.send(link, PeerMessage::Message { number, text: text.clone() });
         }
-        cx.tell(Event::ChatResumed { with: self.with.clone() });
+        cx.tell(Event::ChatResumed { with: self.with.clone(), link: cx.links.path(link) });
         self.tell_state(cx, confirmed, MessageState::Delivered);
         self.end_if_done()
     }

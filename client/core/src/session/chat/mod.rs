@@ -162,13 +162,23 @@ impl Chat {
         }
     }
 
-    pub(in crate::session) fn status(&self, current: bool, key: KeyState) -> ChatStatus {
+    pub(in crate::session) fn status(
+        &self,
+        cx: &Context,
+        current: bool,
+        key: KeyState,
+    ) -> ChatStatus {
+        let link = match self.path {
+            Path::Direct(link) => Some(cx.links.path(link)),
+            Path::Broken { .. } => None,
+        };
         ChatStatus {
             with: self.with.to_string(),
             state: self.state().name(),
             current,
             unconfirmed: self.delivery.waiting(),
             key,
+            link,
         }
     }
 

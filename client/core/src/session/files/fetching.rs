@@ -15,12 +15,13 @@ use letschat_protocol::peer::Refusal;
 use letschat_protocol::username::Username;
 
 use super::{Files, MAX_TRANSFERS};
+use crate::conversation::LinkPath;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::files::{FetchFailure, FetchFile, FetchNews, FileState, PartId, StoredFile, TransferId};
 use crate::session::backoff::{Backoff, SOON};
 use crate::session::server::Expected;
-use crate::session::{Effect, Reply, Session};
+use crate::session::{Dial, Effect, Reply, Session};
 
 /// The answers in a row that the device does not know this one or the file. Then the file is given up: a new device is
 /// known to others after a moment.
@@ -39,6 +40,8 @@ pub(super) struct Fetching {
     part: Option<PartId>,
     /// The address of the attempt under way.
     at: Option<SocketAddr>,
+    /// The way of the attempt under way.
+    pub(super) link: LinkPath,
 }
 
 #[derive(Debug)]
@@ -92,6 +95,12 @@ impl Files {
         });
         // The end of an attempt makes room for another one.
         due_ms.min().filter(|_| begun < MAX_TRANSFERS)
+    }
+
+    /// Returns the person from whom an attempt fetches a file.
+    pub(in crate::session) fn fetched_from(&mut self, transfer: TransferId) -> Option<Username> {
+        let (id, _) = self.transfer(transfer)?;
+        Some(self.get(&id)?.from.clone())
     }
 
     fn transfer(&mut self, transfer: TransferId) -> Option<(MessageId, &mut Fetching)> {
@@ -258,6 +267,13 @@ impl Session {
             return;
         };
         match news {
+            FetchNews::MeetingWanted => {
+                let key = self.files.get(&id).map(|file| file.device);
+                if let Some(key) = key {
+                    self.meeting_wanted(Dial::Transfer(transfer), key);
+                }
+            }
+            FetchNews::Reached(link) => fetching.link = link,
             FetchNews::Begun(part, bytes) => {
                 (fetching.bytes, fetching.part, fetching.unknown) = (bytes, None, 0);
                 let at = fetching.at;
@@ -310,9 +326,9 @@ impl Session {
     }
 
     fn tell_progress(&mut self, id: &MessageId, bytes: u64) {
-        if let Some(file) = self.files.get(id) {
-            let file = self.shown_file(file, None);
-            self.cx.tell(Event::FileProgress { file, bytes });
+        if let (Some(file), Some(fetching)) = (self.files.get(id), self.files.fetching.get(id)) {
+            let (file, link) = (self.shown_file(file, None), fetching.link);
+            self.cx.tell(Event::FileProgress { file, bytes, link });
         }
     }
 

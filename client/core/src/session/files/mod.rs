@@ -199,6 +199,12 @@ impl Session {
             own: file.is_offered_here(),
             state: file.state.name(),
             bytes: self.files.fetching.get(&file.id).map(|fetching| fetching.bytes),
+            link: self
+                .files
+                .fetching
+                .get(&file.id)
+                .filter(|fetching| fetching.is_running())
+                .map(|fetching| fetching.link),
             to: serving.map(|serving| serving.to.to_string()).collect(),
             path: file
                 .path

@@ -133,7 +133,8 @@ impl Session {
         let file = self.files.get(&id).map(|file| self.shown_file(file, Some(to)));
         match (news, file) {
             (ServeNews::Progress(bytes), Some(file)) => {
-                self.cx.tell(Event::FileProgress { file, bytes });
+                let link = self.cx.links.path(link);
+                self.cx.tell(Event::FileProgress { file, bytes, link });
             }
             (ServeNews::Done, Some(file)) => self.cx.tell(Event::FileDone { file, path: None }),
             (ServeNews::Changed, Some(_)) => {

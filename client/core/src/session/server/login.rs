@@ -268,6 +268,7 @@ impl ServerSide {
         self.link = Link::LoggedIn;
         self.logged_in_ms = cx.now_ms();
         self.away = None;
+        self.lacks_meetings = false;
         self.own_address = Some(welcome.address);
         self.datagrams.open(cx, welcome.session, welcome.udp_port);
         let username = &welcome.username;

@@ -30,7 +30,7 @@ use self::login::{Goal, SignUp};
 use super::account::AccountState;
 use super::context::Context;
 use super::retry::Retries;
-use super::{Effect, Reply, RequestId, Session, Unreached};
+use super::{Dial, Effect, Reply, RequestId, Session, Unreached};
 use crate::codes::LinkEnd;
 use crate::event::Event;
 use crate::failure::Failure;
@@ -66,6 +66,8 @@ pub(in crate::session) struct ServerSide {
     /// The last complete list of active clients.
     last_list: Vec<Listed>,
     watching: bool,
+    /// True if the server of this link has no meetings, as in version 0.1.
+    lacks_meetings: bool,
     /// The user whom the server dropped as idle. Their next request logs in again by key first.
     away: Option<Username>,
     /// The time of the last dial that a hint led to.
@@ -120,6 +122,8 @@ pub(in crate::session) enum Expected {
     Connect(Username),
     /// The device that has this file.
     Locate(MessageId),
+    /// A meeting with the peer of this attempt.
+    Meet(Dial),
     /// A connection to an address, whose owner comes with the answer.
     ConnectAddress(RequestId, String, bool),
     Broadcast(RequestId, String),
@@ -154,6 +158,15 @@ pub(in crate::session) enum ListFor {
 impl ServerSide {
     pub(in crate::session) fn is_logged_in(&self) -> bool {
         self.link == Link::LoggedIn
+    }
+
+    /// Returns true if peers can be met at the server now.
+    pub(in crate::session) fn has_meetings(&self) -> bool {
+        self.is_logged_in() && !self.lacks_meetings
+    }
+
+    pub(in crate::session) fn lack_meetings(&mut self) {
+        self.lacks_meetings = true;
     }
 
     pub(in crate::session) fn is_away(&self) -> bool {

@@ -21,6 +21,7 @@ impl Session {
             // The driver opens envelopes: see `Input::Mail`.
             Notice::Mail(_) => {}
             Notice::Introduction(who) => self.introduced(who),
+            Notice::Meeting(invitation) => self.invited(&invitation),
             Notice::Client { who, is_new } => self.client_introduced(&who, is_new),
             Notice::Joined(usernames) => {
                 self.cx.tell(Event::Joined { count: usernames.len() as u64, usernames });

@@ -121,8 +121,8 @@ fn altered_record_breaks_the_link_and_not_the_file() {
         let near = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let far = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let file = scene.wanted(near.local_addr().unwrap());
-        let (tls_of_bob, folder) = (tls(2), scene.downloads());
-        let attempt = Fetch { file, tls: tls_of_bob, folder, patience: QUICK };
+        let (from, folder) = (Target::at(file.to, file.key, tls(2)), scene.downloads());
+        let attempt = Fetch { file, from, folder, patience: QUICK };
         let altering = async {
             let (receiver, _) = near.accept().await.unwrap();
             let sender = TcpStream::connect(far.local_addr().unwrap()).await.unwrap();

@@ -58,7 +58,8 @@ fn dial(
 ) -> (PeerLink, Occurrences) {
     let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
     let link = LinkId::dialled(1);
-    (PeerLink::dial(executor, link, (to, key), from.tls.clone(), queue), occurrences)
+    let target = |_| Target::at(to, key, from.tls.clone());
+    (PeerLink::dial(executor, link, target, queue), occurrences)
 }
 
 #[test]
@@ -71,7 +72,8 @@ fn both_sides_learn_the_others_key_and_messages_flow_both_ways() {
         admit_one(&executor, &mut receiver, &arrivals).await;
         assert!(matches!(peer_input(&called).await, Input::PeerDialled { .. }));
         let Occurrence::Arrived(1, arrival) = arrivals.recv().await.unwrap() else { panic!() };
-        let Arrival { stream, key, from } = *arrival;
+        let Arrival { stream, key, from, path } = *arrival;
+        assert_eq!(path, LinkPath::Direct);
         assert_eq!(key, alice.identity.public_key());
         assert_eq!(from.ip(), Ipv4Addr::LOCALHOST);
 

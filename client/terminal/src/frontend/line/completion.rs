@@ -253,6 +253,7 @@ fn usage_hint(line: &str, in_chat: bool, plugins: Option<&Plugins>) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_core::conversation::LinkPath;
     use letschat_core::event::{Event, FileShown};
     use letschat_core::view::{ChatState, SessionState};
     use letschat_protocol::files::name::FileName;
@@ -280,7 +281,7 @@ mod tests {
             name: FileName::reduced("photo.jpg"),
             size: 2_000,
         });
-        view.apply(&Event::FileProgress { file, bytes: 0 });
+        view.apply(&Event::FileProgress { file, bytes: 0, link: LinkPath::Direct });
         view
     }
 

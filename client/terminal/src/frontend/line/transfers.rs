@@ -21,6 +21,7 @@ pub(super) fn row(view: &View) -> String {
 mod tests {
     use super::*;
     use letschat_core::conversation::ConversationId;
+    use letschat_core::conversation::LinkPath;
     use letschat_core::event::{Event, FileShown};
     use letschat_protocol::files::name::FileName;
     use letschat_protocol::message_id::MessageId;
@@ -41,7 +42,11 @@ mod tests {
     fn after(progress: &[(u64, u64)]) -> View {
         let mut view = View::default();
         for (number, bytes) in progress {
-            view.apply(&Event::FileProgress { file: file(*number), bytes: *bytes });
+            view.apply(&Event::FileProgress {
+                file: file(*number),
+                bytes: *bytes,
+                link: LinkPath::Direct,
+            });
         }
         view
     }

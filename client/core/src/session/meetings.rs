@@ -1,0 +1,58 @@
+//! Meetings at the server with peers whose receivers are not reached.
+
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Invitation, Request as ServerRequest};
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use super::links::LinkUse;
+use super::server::Expected;
+use super::{Dial, Effect, Session};
+use crate::codes::FailureCode;
+use crate::failure::Failure;
+
+impl Session {
+    /// Asks the server for a meeting with a peer that is not reached so far.
+    pub(super) fn meeting_wanted(&mut self, dial: Dial, key: PublicKey) {
+        let name = self.dialled_person(dial).filter(|_| self.server.has_meetings());
+        match name {
+            Some(name) => {
+                let request = ServerRequest::Meet { name: name.to_string(), key };
+                self.server.ask(&mut self.cx, request, Expected::Meet(dial));
+            }
+            None => self.cx.push(Effect::Meet { dial, token: None }),
+        }
+    }
+
+    /// Returns the person whom an attempt is to reach. Deliveries are for times without the server.
+    fn dialled_person(&mut self, dial: Dial) -> Option<Username> {
+        match dial {
+            Dial::Link(link) => match self.cx.links.purpose(link)? {
+                LinkUse::Call(who) | LinkUse::Chat(who) => Some(who.clone()),
+                _ => None,
+            },
+            Dial::Transfer(transfer) => self.files.fetched_from(transfer),
+        }
+    }
+
+    /// Handles the server's refusal of a meeting.
+    pub(super) fn meeting_refused(&mut self, dial: Dial, why: &Failure) {
+        let unknown = FailureCode::from(Code::UnknownCommand);
+        if matches!(why, Failure::Refused { code, .. } if *code == unknown) {
+            // A server of version 0.1.
+            self.server.lack_meetings();
+        }
+        self.cx.push(Effect::Meet { dial, token: None });
+    }
+
+    /// Handles a peer's wish for a meeting. Whether its user may open a chat or get a file is decided once it has arrived.
+    pub(super) fn invited(&mut self, invitation: &Invitation) {
+        let Invitation { username, key, token } = invitation;
+        let is_welcome = self.account.opened().is_some()
+            && self.quitting.is_none()
+            && !self.account.is_blocked(username);
+        if is_welcome {
+            self.cx.push(Effect::Attend { key: *key, token: *token });
+        }
+    }
+}

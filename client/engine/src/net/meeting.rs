@@ -1,0 +1,285 @@
+//! Meetings at the server: a link to a peer whose receiver can't be reached, since it is behind a NAT or a firewall.
+//!
+//! Both sides connect to the server from a new port. Each is told the address of the other's connection, and both
+//! connect to there from that same port at the same time (RFC 5128, section 3.4: a simultaneous open), while the
+//! connections to the server hold the mappings of the NATs. After [`DIRECT`] the server relays.
+//!
+//! A symmetric NAT opens another port to each address, which the other side does not know. A side that is not behind a
+//! port-restricted NAT can let it in all the same, by listening at the new port. That begins a moment later, since a
+//! listener takes connection attempts that would otherwise meet.
+//!
+//! The asking side is the client in TLS on every way, and picks the first way on which the other side proves its key.
+
+use std::future::pending;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use async_io::Timer;
+use async_net::{TcpListener, TcpStream};
+use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _};
+use futures_rustls::TlsConnector;
+use futures_rustls::client::TlsStream;
+use letschat_core::conversation::LinkPath;
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{
+    Candidates, FromServer, MeetingToken, Reply, ReplyAssembler, Request,
+};
+use letschat_protocol::frame::{Frame, Mode};
+use letschat_protocol::identity::{Fingerprint, PublicKey};
+use letschat_protocol::tls;
+use socket2::SockRef;
+
+use super::peer_link::{ByteStream, PeerStream, secure_as_dialler, secure_as_receiver};
+use super::server_link::{connect_bound, sharing};
+use super::socket::{Socket, Wrap};
+use super::tls::PeerTls;
+use super::within;
+
+/// The time for direct connections. Then both sides ask for a relay.
+const DIRECT: Duration = Duration::from_secs(2);
+
+/// The time before the new port is listened at.
+const ALONE: Duration = Duration::from_millis(400);
+
+/// The time in which the other side of a direct connection proves its key. A stranger may be at its address.
+const PROOF: Duration = Duration::from_secs(1);
+
+/// The pause after a refused attempt.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The most connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 8;
+
+/// The longest reply of the server, with its end.
+const MAX_REPLY_BYTES: usize = 1_024;
+
+/// The time for everything up to the first direct attempt, and for the server's answer to RELAY.
+const JOIN: Duration = Duration::from_secs(10);
+
+/// The server at which to meet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) server: SocketAddr,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// One side of a meeting, once both sides have come.
+struct Meeting {
+    server: TlsStream<Socket>,
+    ways: Ways,
+}
+
+/// The direct ways to the other side.
+struct Ways {
+    /// The port of this side's connection to the server.
+    port: u16,
+    other: Candidates,
+    wrap: Wrap,
+}
+
+/// Meets a peer that was invited and must have this key. `receiver` is the port of its receiver.
+pub(crate) async fn call(
+    place: Place,
+    token: MeetingToken,
+    (key, receiver): (PublicKey, u16),
+    tls: &PeerTls,
+    wrap: Wrap,
+) -> io::Result<(PeerStream, LinkPath)> {
+    let mut meeting = within(JOIN, Meeting::join(place, token, wrap)).await?;
+    let (ways, prove) = (&meeting.ways, async |stream| secure_as_dialler(stream, tls, key).await);
+    let direct = ways.punch(&prove).or(ways.accept(&prove)).or(ways.dial(receiver, &prove));
+    let too_long = async {
+        Timer::after(DIRECT).await;
+        None
+    };
+    if let Some(stream) = async { Some(direct.await) }.or(too_long).await {
+        return Ok((stream, LinkPath::Direct));
+    }
+    within(JOIN, meeting.ask_for_relay()).await?;
+    let stream = within(JOIN, secure_as_dialler(meeting.server, tls, key)).await?;
+    Ok((stream, LinkPath::Relay))
+}
+
+/// Meets a peer that has asked for it. Tells each link on which the peer proves this key, until the peer has picked
+/// one.
+pub(crate) async fn attend(
+    place: Place,
+    token: MeetingToken,
+    key: PublicKey,
+    tls: &PeerTls,
+    tell: impl AsyncFn(PeerStream, SocketAddr, LinkPath),
+) -> io::Result<()> {
+    let mut meeting = within(JOIN, Meeting::join(place, token, Socket::new)).await?;
+    let (ways, server) = (&meeting.ways, &mut meeting.server);
+    let (from, prove) = (ways.other.seen, async |stream| secure(stream, tls, key).await);
+    let direct = async {
+        loop {
+            let stream = ways.punch(&prove).or(ways.accept(&prove)).await;
+            tell(stream, from, LinkPath::Direct).await;
+        }
+    };
+    // The server closes this connection when the other side has picked a direct link.
+    let picked = async {
+        let _ = server.read(&mut [0]).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    };
+    let too_long = async {
+        Timer::after(DIRECT).await;
+        Ok(())
+    };
+    direct.or(picked).or(too_long).await?;
+    within(JOIN, meeting.ask_for_relay()).await?;
+    let stream = within(JOIN, secure(meeting.server, tls, key)).await?;
+    tell(stream, from, LinkPath::Relay).await;
+    Ok(())
+}
+
+/// Proves our key to a peer that must have this key.
+async fn secure(
+    stream: impl ByteStream + 'static,
+    tls: &PeerTls,
+    key: PublicKey,
+) -> io::Result<PeerStream> {
+    let (stream, proved) = secure_as_receiver(stream, tls).await?;
+    match proved == key {
+        true => Ok(stream),
+        false => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+impl Meeting {
+    /// Connects to the server and waits for the other side.
+    async fn join(place: Place, token: MeetingToken, wrap: Wrap) -> io::Result<Meeting> {
+        let stream = connect_bound(sharing(0, place.server)?, place.server).await?;
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        let connector = TlsConnector::from(tls::client());
+        let mut server = connector.connect(tls::unused_name(), wrap(stream)).await?;
+        if tls::server_fingerprint(server.get_ref().1) != Some(place.fingerprint) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        send(&mut server, &Request::Join { token, local }).await?;
+        read_reply(&mut server, Code::Ready).await?;
+        let reply = read_reply(&mut server, Code::Ok).await?;
+        let other = Candidates::parse(reply.last_line()).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Meeting { server, ways: Ways { port: local.port(), other, wrap } })
+    }
+
+    /// Asks the server to relay, and waits until it does.
+    async fn ask_for_relay(&mut self) -> io::Result<()> {
+        send(&mut self.server, &Request::Relay).await?;
+        read_reply(&mut self.server, Code::Ok).await.map(drop)
+    }
+}
+
+impl Ways {
+    /// Connects from the port of the connection to the server to that of the other side. One attempt is held as long as
+    /// the system holds it: a NAT lets it through as soon as the other side has sent something.
+    async fn punch(&self, prove: &impl AsyncFn(Socket) -> io::Result<PeerStream>) -> PeerStream {
+        let to = self.other.seen;
+        loop {
+            if let Ok(stream) = connect_between(self.port, to).await
+                && stream.local_addr().ok() != stream.peer_addr().ok()
+                && let Ok(stream) = proved(stream, self.wrap, prove).await
+            {
+                return stream;
+            }
+            Timer::after(PAUSE).await;
+        }
+    }
+
+    /// Takes connections from the other side's machine or NAT at the port of the connection to the server.
+    async fn accept(&self, prove: &impl AsyncFn(Socket) -> io::Result<PeerStream>) -> PeerStream {
+        Timer::after(ALONE).await;
+        let Ok(listener) = listen(self.port, self.other.seen) else {
+            return pending().await;
+        };
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) if from.ip() == self.other.seen.ip() => {
+                    if let Ok(stream) = proved(stream, self.wrap, prove).await {
+                        return stream;
+                    }
+                }
+                _ => drop(Timer::after(PAUSE).await),
+            }
+        }
+    }
+
+    /// Dials the receiver of a peer in the same local network, at this port.
+    async fn dial(
+        &self,
+        receiver: u16,
+        prove: &impl AsyncFn(Socket) -> io::Result<PeerStream>,
+    ) -> PeerStream {
+        let Candidates { seen, local } = self.other;
+        if local.ip() == seen.ip() || !is_on_a_network(local.ip()) {
+            return pending().await;
+        }
+        let to = SocketAddr::new(local.ip(), receiver);
+        loop {
+            if let Ok(stream) = TcpStream::connect(to).await
+                && let Ok(stream) = proved(stream, self.wrap, prove).await
+            {
+                return stream;
+            }
+            Timer::after(DIRECT / 8).await;
+        }
+    }
+}
+
+async fn connect_between(port: u16, to: SocketAddr) -> io::Result<TcpStream> {
+    connect_bound(sharing(port, to)?, to).await
+}
+
+fn listen(port: u16, family_of: SocketAddr) -> io::Result<TcpListener> {
+    let socket = sharing(port, family_of)?;
+    socket.listen(BACKLOG)?;
+    TcpListener::try_from(std::net::TcpListener::from(socket))
+}
+
+/// Returns true for an address that another machine can have in a network.
+fn is_on_a_network(address: IpAddr) -> bool {
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
+}
+
+/// Has the peer prove its key on a connection. It is reset if that fails, since its addresses are needed again.
+async fn proved(
+    stream: TcpStream,
+    wrap: Wrap,
+    prove: &impl AsyncFn(Socket) -> io::Result<PeerStream>,
+) -> io::Result<PeerStream> {
+    let socket = stream.clone();
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+    stream.set_nodelay(true)?;
+    let stream = within(PROOF, prove(wrap(stream))).await?;
+    SockRef::from(&socket).set_linger(None)?;
+    Ok(stream)
+}
+
+async fn send(server: &mut TlsStream<Socket>, request: &Request) -> io::Result<()> {
+    server.write_all(&request.to_frame().to_bytes()).await?;
+    server.flush().await
+}
+
+/// Reads a reply of one line that has this code, and nothing after it.
+async fn read_reply(server: &mut TlsStream<Socket>, code: Code) -> io::Result<Reply> {
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        let mut byte = [0];
+        server.read_exact(&mut byte).await?;
+        line.push(byte[0]);
+        if line.len() > MAX_REPLY_BYTES {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+    let mut decoder = letschat_protocol::frame::Decoder::new();
+    decoder.extend(&line);
+    let frame: Option<Frame> = decoder.next(Mode::Frame).map_err(|_| io::ErrorKind::InvalidData)?;
+    let said = frame.and_then(|frame| ReplyAssembler::default().take(&frame).ok()?);
+    match said {
+        Some(FromServer::Reply(reply)) if reply.code == code => Ok(reply),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}

@@ -1,0 +1,182 @@
+//! Chats and files between clients behind NATs and firewalls.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use letschat_tests::client::TestClient;
+use letschat_tests::nat::Between::{self, Cone, None, Resetting, Restricted, Shared, Symmetric};
+use letschat_tests::nat::Nats;
+use letschat_tests::server::TestServer;
+use serde_json::{Value, json};
+
+/// The number of links between each two clients.
+const TRIES: usize = 20;
+
+/// The time in which a direct link comes about.
+const DIRECT: Duration = Duration::from_secs(2);
+
+/// A server, and two friends behind NATs.
+struct Scene {
+    server: TestServer,
+    alice: TestClient,
+    bob: TestClient,
+    _nats: Nats,
+}
+
+/// The links that came about.
+#[derive(Debug, Default)]
+struct Links {
+    direct: Vec<Duration>,
+    relayed: Vec<Duration>,
+}
+
+impl Scene {
+    fn between(kinds: [Between; 2], test: &str, flags: &[&str]) -> Option<Scene> {
+        Scene::at(Nats::SERVER, kinds, test, flags)
+    }
+
+    fn at(address: &str, kinds: [Between; 2], test: &str, flags: &[&str]) -> Option<Scene> {
+        let nats = Nats::between(kinds, test)?;
+        let flags = [&["--listen", address], flags].concat();
+        let server = TestServer::start_by(&nats.server(), &flags);
+        let [mut alice, mut bob] = [(1, "alice"), (2, "bob")].map(|(n, name)| {
+            let (by, data) = (nats.client(n), tempfile::tempdir().unwrap());
+            let flags = ["--peer-port", "4401"];
+            let mut client = TestClient::start_in_by(&by, data, &server.location(), name, &flags);
+            client.sign_up_and_log_in();
+            client
+        });
+        alice.befriend(&mut bob);
+        Some(Scene { server, alice, bob, _nats: nats })
+    }
+
+    /// Opens a chat, says something on both sides, and closes it. Returns how it was linked.
+    fn chat(&mut self) -> Value {
+        let (alice, bob) = (&mut self.alice, &mut self.bob);
+        let id = alice.tell("connect", json!({"who": "bob"}));
+        bob.wait_event_with("request", "from", "alice");
+        bob.ok("approve", json!({"who": "alice"}));
+        assert!(alice.reply(id).get("error").is_none());
+        let opened = alice.wait_event("chat_opened");
+        assert_eq!(bob.wait_event("chat_opened")["link"], opened["link"]);
+        alice.says_to(bob, "hello");
+        bob.says_to(alice, "hello yourself");
+        for one in [&mut *alice, &mut *bob] {
+            assert_eq!(one.ok("status", json!({}))["chats"][0]["link"], opened["link"]);
+        }
+        alice.ok("disconnect", json!({"who": "bob"}));
+        bob.wait_event("chat_closed");
+        opened["link"].clone()
+    }
+
+    /// Fetches many small files, each over a link of its own.
+    fn links(&mut self) -> Links {
+        let mut links = Links::default();
+        for n in 0..TRIES {
+            let path = self.bob.data.path().join(format!("file {n}"));
+            fs::write(&path, format!("content {n}")).unwrap();
+            self.bob.ok("file", json!({"action": "send", "to": "alice", "path": path}));
+            let id = self.alice.wait_event("file_offered")["id"].clone();
+            let begun = Instant::now();
+            self.alice.ok("file", json!({"action": "get", "id": id}));
+            let progress = self.alice.wait_event("file_progress");
+            let time = begun.elapsed();
+            self.alice.wait_event("file_done");
+            self.bob.wait_event("file_done");
+            match progress["link"].as_str().unwrap() {
+                "direct" => links.direct.push(time),
+                _ => links.relayed.push(time),
+            }
+        }
+        links
+    }
+}
+
+/// Expects direct links, nearly all of them within two seconds.
+fn is_direct(kinds: [Between; 2], test: &str) {
+    let Some(mut scene) = Scene::between(kinds, test, &[]) else { return };
+    assert_eq!(scene.chat(), "direct");
+    let links = scene.links();
+    let quick = links.direct.iter().filter(|time| **time <= DIRECT).count();
+    assert!(quick * 100 >= TRIES * 95, "{kinds:?}: {links:?}");
+}
+
+/// Expects relayed links.
+fn is_relayed(kinds: [Between; 2], test: &str) {
+    let Some(mut scene) = Scene::between(kinds, test, &[]) else { return };
+    assert_eq!(scene.chat(), "relay");
+    let links = scene.links();
+    assert_eq!((links.direct.len(), links.relayed.len()), (0, TRIES), "{kinds:?}: {links:?}");
+    scene.server.wait_log("is relayed to");
+}
+
+#[test]
+fn cones_reach_each_other() {
+    is_direct([Cone, Cone], "cones_reach_each_other");
+}
+
+#[test]
+fn cone_and_restricted_cone_reach_each_other() {
+    is_direct([Cone, Restricted], "cone_and_restricted_cone_reach_each_other");
+}
+
+#[test]
+fn restricted_cones_reach_each_other() {
+    is_direct([Restricted, Restricted], "restricted_cones_reach_each_other");
+}
+
+#[test]
+fn client_without_a_nat_reaches_a_restricted_cone() {
+    is_direct([None, Restricted], "client_without_a_nat_reaches_a_restricted_cone");
+}
+
+#[test]
+fn client_without_a_nat_reaches_a_cone() {
+    is_direct([None, Cone], "client_without_a_nat_reaches_a_cone");
+}
+
+#[test]
+fn symmetric_nat_and_cone_reach_each_other() {
+    is_direct([Symmetric, Cone], "symmetric_nat_and_cone_reach_each_other");
+}
+
+#[test]
+fn client_without_a_nat_reaches_a_symmetric_nat() {
+    is_direct([None, Symmetric], "client_without_a_nat_reaches_a_symmetric_nat");
+}
+
+#[test]
+fn symmetric_nat_and_restricted_cone_are_relayed() {
+    is_relayed([Symmetric, Restricted], "symmetric_nat_and_restricted_cone_are_relayed");
+}
+
+#[test]
+fn symmetric_nats_are_relayed() {
+    is_relayed([Symmetric, Symmetric], "symmetric_nats_are_relayed");
+}
+
+#[test]
+fn clients_behind_one_nat_reach_each_other() {
+    is_direct([Restricted, Shared], "clients_behind_one_nat_reach_each_other");
+}
+
+#[test]
+fn nats_that_answer_with_rst_keep_nobody_apart() {
+    let test = "nats_that_answer_with_rst_keep_nobody_apart";
+    let Some(mut scene) = Scene::between([Resetting, Resetting], test, &[]) else { return };
+    scene.chat();
+    let links = scene.links();
+    assert_eq!(links.direct.len() + links.relayed.len(), TRIES);
+}
+
+#[test]
+fn firewalls_of_ipv6_let_both_sides_through() {
+    let test = "firewalls_of_ipv6_let_both_sides_through";
+    let kinds = [Restricted, Restricted];
+    let Some(mut scene) = Scene::at(Nats::SERVER_IPV6, kinds, test, &[]) else { return };
+    assert_eq!(scene.chat(), "direct");
+    let links = scene.links();
+    let quick = links.direct.iter().filter(|time| **time <= DIRECT).count();
+    assert!(quick * 100 >= TRIES * 95, "{links:?}");
+}
