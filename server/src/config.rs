@@ -269,7 +269,8 @@ impl Flags {
             }
             _ => {}
         }
-        let relays = RelayRates { each: self.relay_rate * 1_000, all: self.relay_rate_total * 1_000 };
+        let relays =
+            RelayRates { each: self.relay_rate * 1_000, all: self.relay_rate_total * 1_000 };
         Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub, relays })
     }
 

@@ -1,5 +1,7 @@
 //! Networks with NATs and firewalls, in network namespaces that a test makes for itself.
 
+use std::process::Command;
+
 use crate::form::tell_not_played;
 use crate::namespace::Namespace;
 
@@ -89,7 +91,7 @@ END
         on $nat1 ip -6 route add fd02::/64 via fd78::12
         on $nat2 ip -6 route add fd01::/64 via fd78::11
     fi
-    echo ready $server $one $client
+    echo ready $server $one $client $nat1
     cat >/dev/null
 "#;
 
@@ -126,7 +128,7 @@ impl Between {
 /// A server and two clients, with NATs between.
 pub struct Nats {
     namespace: Namespace,
-    /// A process on the server's machine and on each client's.
+    /// A process on the server's machine, on each client's, and on the first client's NAT if there is one.
     machines: Vec<String>,
 }
 
@@ -151,6 +153,14 @@ impl Nats {
     /// Returns the program that runs others on the server's machine.
     pub fn server(&self) -> Vec<String> {
         self.namespace.by(&self.machines[0])
+    }
+
+    /// Makes the first client's NAT refuse what goes to the second client's, and break what goes there already.
+    pub fn forbid_direct_links(&self) {
+        let rule = "insert rule inet walls forward ip daddr 10.78.0.12 meta l4proto tcp reject with tcp reset";
+        let by = self.namespace.by(&self.machines[3]);
+        let done = Command::new(&by[0]).args(&by[1..]).args(["nft", rule]).status().unwrap();
+        assert!(done.success());
     }
 
     /// Returns the program that runs others on the machine of the first or second client.

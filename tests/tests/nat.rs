@@ -21,7 +21,7 @@ struct Scene {
     server: TestServer,
     alice: TestClient,
     bob: TestClient,
-    _nats: Nats,
+    nats: Nats,
 }
 
 /// The links that came about.
@@ -48,11 +48,11 @@ impl Scene {
             client
         });
         alice.befriend(&mut bob);
-        Some(Scene { server, alice, bob, _nats: nats })
+        Some(Scene { server, alice, bob, nats })
     }
 
-    /// Opens a chat, says something on both sides, and closes it. Returns how it was linked.
-    fn chat(&mut self) -> Value {
+    /// Opens a chat and says something on both sides. Returns how it is linked.
+    fn open_chat(&mut self) -> Value {
         let (alice, bob) = (&mut self.alice, &mut self.bob);
         let id = alice.tell("connect", json!({"who": "bob"}));
         bob.wait_event_with("request", "from", "alice");
@@ -65,9 +65,25 @@ impl Scene {
         for one in [&mut *alice, &mut *bob] {
             assert_eq!(one.ok("status", json!({}))["chats"][0]["link"], opened["link"]);
         }
-        alice.ok("disconnect", json!({"who": "bob"}));
-        bob.wait_event("chat_closed");
         opened["link"].clone()
+    }
+
+    /// Opens a chat and closes it. Returns how it was linked.
+    fn chat(&mut self) -> Value {
+        let link = self.open_chat();
+        self.alice.ok("disconnect", json!({"who": "bob"}));
+        self.bob.wait_event("chat_closed");
+        link
+    }
+
+    /// Waits until the chat goes on after a break, and says something on both sides. Returns how it is linked.
+    fn chat_again(&mut self) -> Value {
+        let (alice, bob) = (&mut self.alice, &mut self.bob);
+        let link = alice.wait_event("chat_resumed")["link"].clone();
+        bob.wait_event_with("chat_resumed", "link", link.as_str().unwrap());
+        alice.says_to(bob, "where were we?");
+        bob.says_to(alice, "here");
+        link
     }
 
     /// Fetches many small files, each over a link of its own.
@@ -179,4 +195,35 @@ fn firewalls_of_ipv6_let_both_sides_through() {
     let links = scene.links();
     let quick = links.direct.iter().filter(|time| **time <= DIRECT).count();
     assert!(quick * 100 >= TRIES * 95, "{links:?}");
+}
+
+#[test]
+fn chat_goes_on_relayed_when_its_direct_way_is_closed() {
+    let test = "chat_goes_on_relayed_when_its_direct_way_is_closed";
+    let Some(mut scene) = Scene::between([Restricted, Restricted], test, &[]) else { return };
+    assert_eq!(scene.open_chat(), "direct");
+    scene.nats.forbid_direct_links();
+    scene.alice.ok("say", json!({"text": "does this arrive?"}));
+    assert_eq!(scene.chat_again(), "relay");
+    scene.bob.wait_event_with("message", "text", "does this arrive?");
+}
+
+#[test]
+fn relayed_chat_goes_on_when_its_server_is_back() {
+    let test = "relayed_chat_goes_on_when_its_server_is_back";
+    let Some(mut scene) = Scene::between([Symmetric, Symmetric], test, &[]) else { return };
+    assert_eq!(scene.open_chat(), "relay");
+    scene.server.kill();
+    scene.alice.wait_event("chat_interrupted");
+    scene.server.start_again();
+    assert_eq!(scene.chat_again(), "relay");
+}
+
+#[test]
+fn nobody_is_reached_where_relays_are_turned_off() {
+    let test = "nobody_is_reached_where_relays_are_turned_off";
+    let kinds = [Symmetric, Symmetric];
+    let Some(mut scene) = Scene::between(kinds, test, &["--relays", "0"]) else { return };
+    assert_eq!(scene.alice.fails("connect", json!({"who": "bob"})), "unreachable");
+    assert!(scene.bob.all(|line| line["kind"] == "chat").is_empty(), "bob was asked");
 }

@@ -5,6 +5,7 @@ mod classroom;
 mod idle;
 mod login;
 mod mailbox;
+mod meetings;
 mod operator;
 mod password_change;
 mod requests;

@@ -1,5 +1,7 @@
 //! Connections over real sockets, with a test in the place of the hub.
 
+mod relayed;
+
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;

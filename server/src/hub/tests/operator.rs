@@ -25,7 +25,7 @@ impl TestHub {
         }
     }
 
-    fn stats(&mut self) -> Stats {
+    pub(super) fn stats(&mut self) -> Stats {
         match self.operate(Operator::Stats) {
             OperatorAnswer::Stats(stats) => stats,
             answer => panic!("{answer:?}"),
