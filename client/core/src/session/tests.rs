@@ -28,6 +28,7 @@ mod idle;
 mod keys;
 mod loops;
 mod mail;
+mod meetings;
 mod server;
 mod typing;
 

@@ -1,0 +1,94 @@
+//! Meetings with peers whose receivers are not reached.
+
+use letschat_protocol::dialogue::{Invitation, MeetingToken};
+
+use super::*;
+use crate::conversation::LinkPath;
+use crate::session::Dial;
+
+const TOKEN: MeetingToken = MeetingToken(77);
+
+/// Returns the token that an attempt gets, or `None` if it is not answered yet.
+fn met(effects: &[Effect], wanted: Dial) -> Option<Option<MeetingToken>> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Meet { dial, token } if *dial == wanted => Some(*token),
+        _ => None,
+    })
+}
+
+fn asks_to_meet(effects: &[Effect]) -> bool {
+    asks_server(effects, |request| matches!(request, ServerRequest::Meet { .. }))
+}
+
+/// Returns a session that dials bob, and his link.
+fn calling() -> (TestSession, Dial, LinkId) {
+    let mut client = TestSession::logged_in();
+    client.connecting_to("bob", 2);
+    let link = LinkId::dialled(1);
+    (client, Dial::Link(link), link)
+}
+
+#[test]
+fn peer_that_is_not_reached_is_met_at_the_server() {
+    let (mut client, dial, link) = calling();
+    let effects = client.put(Input::MeetingWanted { dial, key: key(2) });
+    let request = ServerRequest::Meet { name: "bob".into(), key: key(2) };
+    assert!(asks_server(&effects, |asked| *asked == request), "{effects:?}");
+    let effects = client.server(Code::Ok, &format!("{TOKEN} JOIN with this token"));
+    assert_eq!(met(&effects, dial), Some(Some(TOKEN)));
+    client.put(Input::Relayed { link });
+    client.put(Input::PeerDialled { link });
+    let effects = client.put(Input::Peer { link, message: PeerMessage::Approve });
+    let is_relayed =
+        |event: &&Event| matches!(event, Event::ChatOpened { link: LinkPath::Relay, .. });
+    assert!(told(&effects).iter().any(is_relayed), "{effects:?}");
+    let Status { chats, .. } = client.session.status();
+    assert_eq!(chats[0].link, Some(LinkPath::Relay));
+}
+
+#[test]
+fn meeting_that_is_refused_leaves_the_dial_alone() {
+    for (code, asks_again) in
+        [(Code::NotHere, true), (Code::SlowDown, true), (Code::UnknownCommand, false)]
+    {
+        let (mut client, dial, _) = calling();
+        client.put(Input::MeetingWanted { dial, key: key(2) });
+        assert_eq!(met(&client.server(code, "no"), dial), Some(None), "{code:?}");
+        let effects = client.put(Input::MeetingWanted { dial, key: key(2) });
+        assert_eq!(asks_to_meet(&effects), asks_again, "a server of version 0.1 is asked once");
+        assert_eq!(met(&effects, dial).is_none(), asks_again);
+    }
+}
+
+#[test]
+fn attempt_that_is_over_asks_for_nothing() {
+    let (mut client, dial, _) = calling();
+    client.ask(Request::Cancel(None));
+    let effects = client.put(Input::MeetingWanted { dial, key: key(2) });
+    assert!(!asks_to_meet(&effects));
+    assert_eq!(met(&effects, dial), Some(None));
+    let (mut client, dial, _) = calling();
+    client.put(Input::ServerLost);
+    assert_eq!(met(&client.put(Input::MeetingWanted { dial, key: key(2) }), dial), Some(None));
+}
+
+#[test]
+fn lost_server_answers_who_waits_for_a_token() {
+    let (mut client, dial, _) = calling();
+    client.put(Input::MeetingWanted { dial, key: key(2) });
+    assert_eq!(met(&client.put(Input::ServerLost), dial), Some(None));
+}
+
+#[test]
+fn invitation_of_somebody_blocked_is_ignored() {
+    let invitation = |seed| Invitation { username: name("bob"), key: key(seed), token: TOKEN };
+    let attends = |effects: &[Effect]| {
+        effects.iter().any(|effect| matches!(effect, Effect::Attend { token: TOKEN, .. }))
+    };
+    let mut client = TestSession::logged_in();
+    let effects = client.notice(Notice::Meeting(invitation(2)));
+    assert!(attends(&effects));
+    assert!(told(&effects).is_empty(), "nobody is told before a call comes");
+    client.ask(Request::Block { who: "bob".into(), on: true });
+    assert!(!attends(&client.notice(Notice::Meeting(invitation(2)))));
+}
