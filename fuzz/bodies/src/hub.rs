@@ -4,13 +4,14 @@
 //! input chooses everything else.
 
 mod mail;
+mod meetings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
-use letschat_protocol::dialogue::{Credentials, Request, Secret, SessionId};
+use letschat_protocol::dialogue::{Credentials, MeetingToken, Request, Secret, SessionId};
 use letschat_protocol::frame::{Decoder, Frame, FrameError, Mode};
 use letschat_protocol::identity::{Fingerprint, Identity};
 use letschat_protocol::signing::LoginStatement;
@@ -100,6 +101,8 @@ struct World<'a> {
     sessions: BTreeSet<SessionId>,
     tokens: Vec<u64>,
     is_stopped: bool,
+    /// The tokens of meetings that were given.
+    meeting_tokens: Vec<MeetingToken>,
     /// The number of the last delivery.
     mail_number: u64,
 }
@@ -145,6 +148,7 @@ impl<'a> World<'a> {
             sessions: BTreeSet::new(),
             tokens: Vec::new(),
             is_stopped: false,
+            meeting_tokens: Vec::new(),
             mail_number: 0,
         }
     }
@@ -221,6 +225,7 @@ impl<'a> World<'a> {
         let bytes = match self.choices.below(4) {
             0 => [self.choices.bytes(200), b"\n"].concat(),
             1 if self.choices.flip() => self.mail_line().to_bytes(),
+            1 if self.choices.flip() => self.meeting_line().to_frame().to_bytes(),
             1 => self.request(connection).to_frame().to_bytes(),
             _ => Frame::line(self.choices.one(LINES).unwrap_or_default()).to_bytes(),
         };
@@ -385,7 +390,10 @@ impl<'a> World<'a> {
                 self.connection(connection);
                 let mut decoder = Decoder::new();
                 decoder.extend(&bytes);
-                while decoder.next(Mode::Frame).expect("the hub speaks in frames").is_some() {}
+                while let Some(frame) = decoder.next(Mode::Frame).expect("the hub speaks in frames")
+                {
+                    self.note_tokens(&frame);
+                }
                 assert_eq!(decoder.buffered(), 0, "what is sent are whole frames");
             }
             Effect::Read { connection, mode } => {

@@ -6,14 +6,15 @@
 mod dialogue;
 mod files;
 mod mail;
+mod meetings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use letschat_core::session::{
-    Account, AccountError, Backlog, Displayed, Effect, Input, LinkId, LogPosition, Now, PeerLoss,
-    Reply as Told, Request, RequestId, Session, SessionConfig, Status, Unreached,
+    Account, AccountError, Backlog, Dial, Displayed, Effect, Input, LinkId, LogPosition, Now,
+    PeerLoss, Reply as Told, Request, RequestId, Session, SessionConfig, Status, Unreached,
 };
 use letschat_core::view::{SessionState, View};
 use letschat_protocol::datagram::ToClient;
@@ -85,6 +86,8 @@ struct World<'a> {
     is_finished: bool,
     disk: Disk,
     files: FileThreads,
+    /// The attempts that want a meeting and have no answer.
+    wanted: Vec<Dial>,
     /// The views of a front end that subscribed at the start, and of one that subscribed later.
     view: View,
     late_view: View,
@@ -128,6 +131,7 @@ impl<'a> World<'a> {
             is_finished: false,
             disk: Disk::default(),
             files: FileThreads::default(),
+            wanted: Vec::new(),
             view: View::default(),
             late_view: View::default(),
         }
@@ -142,6 +146,7 @@ impl<'a> World<'a> {
             3..=5 => self.server_says(),
             6 => self.answer_account(),
             7 => self.datagram(),
+            8 if self.choices.below(4) == 0 => self.meet(),
             8 => self.meet_peer(),
             9 | 10 => self.peer_says(),
             11 => self.display(),
@@ -461,7 +466,8 @@ impl<'a> World<'a> {
             | Effect::StopFetch(_)
             | Effect::ServeFile { .. } => self.files.note(effect),
             Effect::ForgetHashes(_) | Effect::DeletePart(_) => {}
-            Effect::Meet { .. } | Effect::Attend { .. } => {}
+            Effect::Meet { dial, .. } => self.met(dial),
+            Effect::Attend { .. } => {}
             Effect::Save(_) | Effect::Tell(_) => {}
         }
     }

@@ -63,7 +63,8 @@ impl World<'_> {
     }
 
     pub(super) fn notice(&mut self) -> Notice {
-        match self.choices.below(9) {
+        match self.choices.below(10) {
+            9 => Notice::Meeting(self.invitation()),
             7 | 8 => {
                 let who = self.introduction();
                 Notice::Client { who, is_new: self.choices.flip() }

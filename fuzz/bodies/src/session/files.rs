@@ -35,6 +35,11 @@ impl FileThreads {
         }
     }
 
+    /// Returns the running transfers.
+    pub(super) fn fetching(&self) -> &[TransferId] {
+        &self.fetching
+    }
+
     /// Notes that a link was closed.
     pub(super) fn closed(&mut self, link: LinkId) {
         self.serving.retain(|serving| *serving != link);
