@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) starts: usize,
     /// The clients of a class.
     pub(crate) class: usize,
+    /// Pairs of clients that the server relays.
+    pub(crate) relays: usize,
     /// The sizes of a group.
     pub(crate) group: GroupSizes,
     /// The size of a file.
@@ -90,6 +92,7 @@ impl Plan {
             kept: 200,
             starts: 20,
             class: 50,
+            relays: 200,
             group: GroupSizes { members: 50, messages: 40, away: 10, kept: 100 },
             file_bytes: 2 << 30,
         }
@@ -117,6 +120,7 @@ impl Plan {
             kept: 200,
             starts: 5,
             class: 50,
+            relays: 50,
             group: GroupSizes { members: 8, messages: 10, away: 4, kept: 20 },
             file_bytes: 256 << 20,
         }
@@ -144,6 +148,7 @@ impl Plan {
             kept: 3,
             starts: 1,
             class: 4,
+            relays: 10,
             group: GroupSizes { members: 4, messages: 2, away: 2, kept: 5 },
             file_bytes: 3 << 20,
         }

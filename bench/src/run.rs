@@ -8,7 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::accounts::Accounts;
 use crate::figures::{
     Figure, broadcast_cost, broadcast_delay, chat_round_trip, chat_throughput, class, client_start,
-    coming_back, envelopes, file, group, idle, kept_mail, memory, open_room, passwords, send,
+    coming_back, envelopes, file, group, idle, kept_mail, memory, open_room, passwords, relay,
+    send,
 };
 use crate::plan::Plan;
 use crate::programs::{BenchResult, Failed, Programs};
@@ -56,6 +57,7 @@ impl Bench {
         self.figure(Figure::Class, &mut rows, || class::measure(self))?;
         self.figure(Figure::Group, &mut rows, || group::measure(self))?;
         self.figure(Figure::File, &mut rows, || file::measure(self))?;
+        self.figure(Figure::Relay, &mut rows, || relay::measure(self))?;
         self.figure(Figure::Passwords, &mut rows, || {
             passwords::measure(&ServerUnderLoad::open(self, self.plan.listed)?)
         })?;

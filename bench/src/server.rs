@@ -38,6 +38,8 @@ const SETTINGS: &[&str] = &[
     "1",
     "--signup-burst",
     "1000000",
+    "--relays",
+    "100000",
 ];
 
 /// A running server. Killed when it is dropped.

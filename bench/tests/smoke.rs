@@ -22,6 +22,7 @@ const FIGURES: &[&str] = &[
     "kept_mail",
     "group",
     "file",
+    "relay",
     "client_start",
     "idle",
 ];

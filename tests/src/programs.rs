@@ -48,7 +48,7 @@ pub fn program(name: &str) -> PathBuf {
 /// others.
 pub fn folder() -> &'static Path {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let folder = folder_above_this_one();
+        let folder = folder_of_programs();
         build(&folder);
         folder
     });
@@ -74,9 +74,12 @@ fn build(folder: &Path) {
     assert!(build.status().unwrap().success(), "the programs do not build");
 }
 
-/// Returns the folder of the programs, which is above that of tests and examples.
-fn folder_above_this_one() -> PathBuf {
-    env::current_exe().unwrap().ancestors().nth(2).unwrap().into()
+/// Returns the folder of the programs: that of this one, or the one above that of tests and examples.
+fn folder_of_programs() -> PathBuf {
+    let program = env::current_exe().unwrap();
+    let folder = program.parent().unwrap();
+    let is_below = ["deps", "examples"].iter().any(|name| folder.ends_with(name));
+    if is_below { folder.parent().unwrap().into() } else { folder.into() }
 }
 
 /// Returns the program as a command, started through programs that exec it, such as `env`.

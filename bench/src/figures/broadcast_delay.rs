@@ -19,8 +19,17 @@ const PAUSE_FOR_EACH: Duration = Duration::from_micros(40);
 /// The number of clients that take turns.
 const SENDERS: usize = 20;
 
+/// Sends the plan's number of broadcasts. Returns the times until the last client has each.
+pub(super) fn until_the_last(under_load: &ServerUnderLoad<'_>) -> BenchResult<Samples> {
+    Ok(times(&broadcast(under_load)?, |broadcast| broadcast.last))
+}
+
+fn times(broadcasts: &[Delivery], end: fn(&Delivery) -> Instant) -> Samples {
+    Samples::of_times_ms(broadcasts.iter().map(|broadcast| end(broadcast) - broadcast.sent))
+}
+
 /// Sends the plan's number of broadcasts and waits until all clients have all of them.
-pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
+fn broadcast(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Delivery>> {
     let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
     let first = under_load.load.with(|crowd| crowd.tally.broadcasts.len())?;
     let mut pace = Pace::every(LEAST_PAUSE.max(PAUSE_FOR_EACH * clients as u32));
@@ -31,12 +40,15 @@ pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>>
     under_load.load.wait("everybody has every broadcast", move |crowd| {
         crowd.tally.broadcasts[first..].iter().all(|broadcast| broadcast.shown >= clients)
     })?;
-    let broadcasts = under_load.load.with(move |crowd| crowd.tally.broadcasts[first..].to_vec())?;
-    let times = |end: fn(&Delivery) -> Instant| {
-        Samples::of_times_ms(broadcasts.iter().map(|broadcast| end(broadcast) - broadcast.sent))
-    };
-    let first = times(|broadcast| broadcast.first);
-    let last = times(|broadcast| broadcast.last);
+    under_load.load.with(move |crowd| crowd.tally.broadcasts[first..].to_vec())
+}
+
+/// Measures a number of broadcasts.
+pub(crate) fn measure(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Row>> {
+    let (clients, plan) = (under_load.clients(), &under_load.bench.plan);
+    let broadcasts = broadcast(under_load)?;
+    let first = times(&broadcasts, |broadcast| broadcast.first);
+    let last = times(&broadcasts, |broadcast| broadcast.last);
     let row = |until: &str, which: &str, milliseconds| {
         let what = format!("broadcast until the {until} client has it: {which} of {}", plan.delays);
         Row::new(FIGURE, what, milliseconds, "ms")

@@ -81,7 +81,7 @@ fn rate(bytes: u64, time: Duration) -> f64 {
 }
 
 /// Writes so many bytes that neither repeat nor can be compressed, and waits for the disk.
-fn write_source(path: &Path, bytes: u64) -> io::Result<()> {
+pub(super) fn write_source(path: &Path, bytes: u64) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(CHUNK_BYTES as usize, File::create(path)?);
     for counter in 0..bytes / 8 {
         file.write_all(&scramble(counter).to_le_bytes())?;

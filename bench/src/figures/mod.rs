@@ -15,6 +15,7 @@ pub(crate) mod kept_mail;
 pub(crate) mod memory;
 pub(crate) mod open_room;
 pub(crate) mod passwords;
+pub(crate) mod relay;
 pub(crate) mod send;
 
 use clap::ValueEnum;
@@ -50,6 +51,8 @@ pub(crate) enum Figure {
     Group,
     /// A file from client to client, the memory for it, and messages beside it.
     File,
+    /// A file over a relayed link, the server's memory for such pairs, and broadcasts beside them.
+    Relay,
     /// From the start of the client to its prompt, and its memory there.
     ClientStart,
     /// A server that has nothing to do but to keep its clients.
