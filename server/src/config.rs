@@ -269,9 +269,9 @@ impl Flags {
             }
             _ => {}
         }
-        let relays =
+        let relay_rates =
             RelayRates { each: self.relay_rate * 1_000, all: self.relay_rate_total * 1_000 };
-        Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub, relays })
+        Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub, relay_rates })
     }
 
     /// Returns the path of the classroom's file, with its folder.

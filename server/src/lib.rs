@@ -68,7 +68,7 @@ use net::Event;
 use net::datagrams::Datagrams;
 use net::listener::Listener;
 use net::ports::Ports;
-use net::relay::Relays;
+use net::relay::{RelayTimeouts, Relays};
 use net::tls::Credentials;
 pub use net::tls::{TlsError, stored_fingerprint};
 use runtime::Runtime;
@@ -180,7 +180,7 @@ impl Server {
             datagrams: Datagrams::start(ports.udp, &spawner, events.clone())?,
             store,
             classroom,
-            relays: Relays::new(settings.relays),
+            relays: Relays::new(settings.relay_rates, RelayTimeouts::default()),
             listener: spawner.essential("the task that accepts connections", listener),
             operating: None,
             stopped: stopping,

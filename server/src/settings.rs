@@ -30,8 +30,8 @@ pub struct ServerSettings {
     pub clients_file: PathBuf,
     /// The limits that the hub enforces.
     pub hub: hub::Settings,
-    /// The limits of the relays.
-    pub relays: RelayRates,
+    /// The limits of the relays' rates.
+    pub relay_rates: RelayRates,
 }
 
 impl ServerSettings {
@@ -44,7 +44,7 @@ impl ServerSettings {
             clients_file: data_folder.join(CLIENTS_FILE),
             data_folder,
             hub: hub::Settings::default(),
-            relays: RelayRates::default(),
+            relay_rates: RelayRates::default(),
         }
     }
 }

@@ -157,9 +157,21 @@ impl Nats {
 
     /// Makes the first client's NAT refuse what goes to the second client's, and break what goes there already.
     pub fn forbid_direct_links(&self) {
-        let rule = "insert rule inet walls forward ip daddr 10.78.0.12 meta l4proto tcp reject with tcp reset";
+        self.nft(
+            "add table inet cut; add chain inet cut forward { type filter hook forward priority -1; }; \
+             add rule inet cut forward ip daddr 10.78.0.12 meta l4proto tcp reject with tcp reset",
+        );
+    }
+
+    /// Allows again what [`forbid_direct_links`](Self::forbid_direct_links) forbids.
+    pub fn allow_direct_links(&self) {
+        self.nft("delete table inet cut");
+    }
+
+    /// Changes the rules of the first client's NAT.
+    fn nft(&self, commands: &str) {
         let by = self.namespace.by(&self.machines[3]);
-        let done = Command::new(&by[0]).args(&by[1..]).args(["nft", rule]).status().unwrap();
+        let done = Command::new(&by[0]).args(&by[1..]).args(["nft", commands]).status().unwrap();
         assert!(done.success());
     }
 

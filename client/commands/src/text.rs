@@ -299,11 +299,13 @@ pub fn failure(failure: &Failure) -> String {
         }
         Failure::Unreachable(who) => {
             return format!(
-                "{who} can't be reached at their address; a firewall may be in between."
+                "{who} can't be reached, neither directly nor through the server. `/send {who} TEXT` writes to them all the same."
             );
         }
         Failure::WrongKey(who) => {
-            return format!("{who}'s address is answered by somebody else; nothing was sent.");
+            return format!(
+                "Somebody else answers at {who}'s address, and the server could not bring you together; nothing was sent."
+            );
         }
         Failure::HungUp(who) | Failure::Withdrawn(Withdrawal::HungUp(who)) => {
             return format!("{who} hung up.");

@@ -38,7 +38,8 @@ pub(super) struct Meetings {
     /// By the time at which they are over, and a number.
     meetings: BTreeMap<(u64, u64), Meeting>,
     last: u64,
-    relays: Vec<[(ConnectionId, Username); 2]>,
+    /// The connections that are relayed, with their accounts. Each counts until it has gone.
+    relayed: BTreeMap<ConnectionId, Username>,
 }
 
 /// A meeting: the side that asked for it, and the other.
@@ -88,7 +89,7 @@ impl Meetings {
 
     /// Returns the number of relays.
     pub(super) fn relays(&self) -> usize {
-        self.relays.len()
+        self.relayed.len().div_ceil(2)
     }
 
     /// Returns the address of a side that has come, as the side itself sees it.
@@ -145,9 +146,17 @@ impl Meetings {
     }
 
     /// Returns true if the account has as many relays as it may.
-    fn has_enough(&self, username: &Username) -> bool {
-        let own = self.relays.iter().flatten().filter(|(_, one)| one == username);
-        own.count() >= MAX_RELAYS
+    fn is_at_relay_limit(&self, username: &Username) -> bool {
+        self.relayed.values().filter(|one| *one == username).count() >= MAX_RELAYS
+    }
+
+    /// Returns the connections of an account that meet somebody or are relayed.
+    fn of_account(&self, username: &Username) -> Vec<ConnectionId> {
+        let sides = self.meetings.values().flat_map(|meeting| &meeting.sides);
+        let meeting = sides.filter(|side| side.username == *username);
+        let meeting = meeting.filter_map(|side| Some(side.joined.as_ref()?.connection));
+        let relayed = self.relayed.iter().filter(|(_, one)| *one == username).map(|(id, _)| *id);
+        meeting.chain(relayed).collect()
     }
 
     /// Ends the meeting or the relay of a connection that has gone. Returns the others that have to be closed.
@@ -160,7 +169,7 @@ impl Meetings {
             return connections.filter(|one| *one != connection).collect();
         }
         // What the other side has not got yet is still sent, so that its connection ends by itself.
-        self.relays.retain(|relay| relay.iter().all(|(one, _)| *one != connection));
+        self.relayed.remove(&connection);
         Vec::new()
     }
 }
@@ -255,7 +264,7 @@ impl Hub {
             return;
         };
         let is_allowed = self.meetings.relays() < self.settings.relays
-            && !sides.iter().any(|side| self.meetings.has_enough(&side.username));
+            && !sides.iter().any(|side| self.meetings.is_at_relay_limit(&side.username));
         let Some(Meeting { sides: [asking, invited] }) = self.meetings.meetings.remove(&key) else {
             return;
         };
@@ -278,7 +287,7 @@ impl Hub {
         let (username, to) = (asking.username.clone(), invited.username.clone());
         self.effects.push(Effect::Record(Record::Relayed { username, to }));
         let [one, other] = pair;
-        self.meetings.relays.push([(one, asking.username), (other, invited.username)]);
+        self.meetings.relayed.extend([(one, asking.username), (other, invited.username)]);
     }
 
     /// Ends the meeting or the relay of a connection that has gone, and the other side's connection with it.
@@ -288,11 +297,9 @@ impl Hub {
         }
     }
 
-    /// Ends the relays of an account whose sessions the operator has ended.
-    pub(super) fn end_relays(&mut self, now: Now, username: &Username) {
-        let relays = self.meetings.relays.iter().flatten();
-        let own = relays.filter(|(_, one)| one == username).map(|(id, _)| *id);
-        for id in own.collect::<Vec<_>>() {
+    /// Ends the meetings and relays of an account whose sessions the operator has ended.
+    pub(super) fn end_meetings(&mut self, now: Now, username: &Username) {
+        for id in self.meetings.of_account(username) {
             self.hang_up(now, id);
         }
     }
@@ -303,7 +310,7 @@ impl Hub {
             && due.key().0 <= now.boot_ms
         {
             for id in due.remove().connections() {
-                let why = "The other side has not come.";
+                let why = "The meeting took too long.";
                 self.send_reply(id, &Reply::new(Code::NotHere, why));
                 self.hang_up(now, id);
             }

@@ -20,12 +20,6 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// The size of a read.
 const READ_BYTES: usize = 16 * 1024;
 
-/// The time without a byte in either direction after which a relay ends. Clients in a chat send PING earlier.
-const IDLE: Duration = Duration::from_secs(90);
-
-/// The time in which a piece has to be taken by its receiver.
-const STALL: Duration = Duration::from_secs(30);
-
 /// How far the limit of the rate may be exceeded for a moment.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -47,6 +41,21 @@ pub struct RelayRates {
 impl Default for RelayRates {
     fn default() -> RelayRates {
         RelayRates { each: 4_000_000, all: 32_000_000 }
+    }
+}
+
+/// The timeouts of a relay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RelayTimeouts {
+    /// The time without a byte in either direction. Clients in a chat send PING earlier.
+    pub(crate) idle: Duration,
+    /// The time in which a client takes what is sent to it.
+    pub(crate) stall: Duration,
+}
+
+impl Default for RelayTimeouts {
+    fn default() -> RelayTimeouts {
+        RelayTimeouts { idle: Duration::from_secs(90), stall: Duration::from_secs(30) }
     }
 }
 
@@ -77,6 +86,7 @@ impl Rate {
 pub(crate) struct Relays {
     each: u64,
     all: Arc<Rate>,
+    timeouts: RelayTimeouts,
 }
 
 /// What the two ends of a relay share.
@@ -86,6 +96,7 @@ struct Shared {
     active_ms: AtomicU64,
     rate: Rate,
     all: Arc<Rate>,
+    timeouts: RelayTimeouts,
 }
 
 /// One connection's end of a relay.
@@ -96,8 +107,8 @@ pub(crate) struct RelayEnd {
 }
 
 impl Relays {
-    pub(crate) fn new(rates: RelayRates) -> Relays {
-        Relays { each: rates.each, all: Arc::new(Rate::new(rates.all)) }
+    pub(crate) fn new(rates: RelayRates, timeouts: RelayTimeouts) -> Relays {
+        Relays { each: rates.each, all: Arc::new(Rate::new(rates.all)), timeouts }
     }
 
     /// Returns the two ends of a new relay.
@@ -107,6 +118,7 @@ impl Relays {
             active_ms: AtomicU64::new(0),
             rate: Rate::new(self.each),
             all: self.all.clone(),
+            timeouts: self.timeouts,
         });
         let (one, to_one) = piper::pipe(PIPE_BYTES);
         let (other, to_other) = piper::pipe(PIPE_BYTES);
@@ -123,7 +135,7 @@ impl RelayEnd {
         let RelayEnd { incoming, outgoing, shared } = self;
         let (reader, writer) = futures_lite::io::split(stream);
         let from_client = async { end_of(shared.receive(reader, outgoing).await) };
-        let to_client = async { end_of(send(incoming, writer).await) };
+        let to_client = async { end_of(shared.send(incoming, writer).await) };
         shared.idle().or(to_client).or(from_client).await
     }
 }
@@ -161,34 +173,39 @@ impl Shared {
         }
     }
 
+    /// Sends what comes for a client.
+    async fn send(
+        &self,
+        mut pipe: piper::Reader,
+        mut client: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let length = pipe.read(&mut buffer).await?;
+            if length == 0 {
+                return Ok(());
+            }
+            let sent = async {
+                client.write_all(&buffer[..length]).await?;
+                client.flush().await
+            };
+            let stalled = async {
+                Timer::after(self.timeouts.stall).await;
+                Err(io::ErrorKind::TimedOut.into())
+            };
+            sent.or(stalled).await?;
+        }
+    }
+
     /// Returns when no byte has come from either side for long.
     async fn idle(&self) -> LinkEnd {
         loop {
             let active = Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
-            match (active + IDLE).checked_sub(self.begun.elapsed()) {
+            match (active + self.timeouts.idle).checked_sub(self.begun.elapsed()) {
                 Some(left) if !left.is_zero() => drop(Timer::after(left).await),
                 _ => return LinkEnd::Ended,
             }
         }
-    }
-}
-
-async fn send(mut pipe: piper::Reader, mut client: impl AsyncWrite + Unpin) -> io::Result<()> {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let length = pipe.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        let sent = async {
-            client.write_all(&buffer[..length]).await?;
-            client.flush().await
-        };
-        let stalled = async {
-            Timer::after(STALL).await;
-            Err(io::ErrorKind::TimedOut.into())
-        };
-        sent.or(stalled).await?;
     }
 }
 

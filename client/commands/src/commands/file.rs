@@ -28,7 +28,7 @@ pub(crate) static COMMAND: Command = Command {
     name: "file",
     summary: "Send a file, get one that was offered, or give one up.",
     example: "file send bob photo.jpg",
-    note: "Files go from client to client, encrypted, beside your chats, and go on after a break. `/files` lists them.",
+    note: "Files go from client to client, or through a relay that can't read them, and go on after a break. `/files` lists them.",
     parameters: &[ACTION, WHICH, PATH, TO, ID],
     ..Command::new(run)
 };

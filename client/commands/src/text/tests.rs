@@ -72,5 +72,5 @@ fn programs_see_the_sentence_of_an_event() {
     assert_eq!(line, format!("{head}{}}}", json!(message)));
     let plain = Event::ChatResumed { with: bob(), link: LinkPath::Direct };
     let line = serde_json::to_string(&WithMessage::from(&plain)).unwrap();
-    assert_eq!(line, r#"{"event":"chat_resumed","with":"bob"}"#);
+    assert_eq!(line, r#"{"event":"chat_resumed","with":"bob","link":"direct"}"#);
 }

@@ -40,12 +40,12 @@ impl Session {
         let unknown = FailureCode::from(Code::UnknownCommand);
         if matches!(why, Failure::Refused { code, .. } if *code == unknown) {
             // A server of version 0.1.
-            self.server.lack_meetings();
+            self.server.note_no_meetings();
         }
         self.cx.push(Effect::Meet { dial, token: None });
     }
 
-    /// Handles a peer's wish for a meeting. Whether its user may open a chat or get a file is decided once it has arrived.
+    /// Handles a peer's wish for a meeting. The session decides what the peer may do once it has arrived.
     pub(super) fn invited(&mut self, invitation: &Invitation) {
         let Invitation { username, key, token } = invitation;
         let is_welcome = self.account.opened().is_some()

@@ -17,7 +17,7 @@ use crate::account;
 use crate::client::Ended;
 use crate::mail_store::MailStore;
 use crate::net::datagrams::Datagrams;
-use crate::net::meeting::{self, Place};
+use crate::net::meeting::{self, Rendezvous};
 use crate::net::peer_link::{PeerLink, Target};
 use crate::net::server_link::ServerLink;
 use crate::net::socket::Socket;
@@ -257,9 +257,9 @@ impl Running<'_> {
     }
 
     /// Returns the server of the present link, at which peers can be met.
-    pub(super) fn meeting_place(&self) -> Option<Place> {
+    pub(super) fn meeting_place(&self) -> Option<Rendezvous> {
         let ((server, _), account) = (self.secured.as_ref()?, self.account.as_ref()?);
-        Some(Place { server: *server, fingerprint: account.server })
+        Some(Rendezvous { server: *server, fingerprint: account.server })
     }
 
     /// Gives an attempt to reach a peer the token of a meeting, or none.
@@ -278,7 +278,7 @@ impl Running<'_> {
         }
     }
 
-    /// Meets a peer that has asked for it. Whoever asks while the last attempt of the same peer is under way is not met.
+    /// Meets a peer that has asked for it. Ignores a peer that is being met already.
     fn attend(&mut self, key: PublicKey, token: MeetingToken) {
         self.attending.retain(|(_, task)| !task.is_finished());
         let is_met = self.attending.iter().any(|(one, _)| *one == key);

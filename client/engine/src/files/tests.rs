@@ -106,7 +106,12 @@ impl Scene {
             change(&mut file);
             let from = Target::at(file.to, file.key, tls(2));
             let attempt = Fetch { file, from, folder: self.downloads(), patience: QUICK };
-            let tell = async |news| self.told.borrow_mut().push(news);
+            let tell = async |news| {
+                // The way is of no concern to the file.
+                if !matches!(news, FetchNews::Reached(_)) {
+                    self.told.borrow_mut().push(news);
+                }
+            };
             let sending = async {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (stream, _) = secure_as_receiver(stream, &tls(1)).await.unwrap();

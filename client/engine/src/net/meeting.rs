@@ -2,7 +2,7 @@
 //!
 //! Both sides connect to the server from a new port. Each is told the address of the other's connection, and both
 //! connect to there from that same port at the same time (RFC 5128, section 3.4: a simultaneous open), while the
-//! connections to the server hold the mappings of the NATs. After [`DIRECT`] the server relays.
+//! connections to the server hold the mappings of the NATs. After [`DIRECT_WINDOW`] the server relays.
 //!
 //! A symmetric NAT opens another port to each address, which the other side does not know. A side that is not behind a
 //! port-restricted NAT can let it in all the same, by listening at the new port. That begins a moment later, since a
@@ -37,16 +37,21 @@ use super::tls::PeerTls;
 use super::within;
 
 /// The time for direct connections. Then both sides ask for a relay.
-const DIRECT: Duration = Duration::from_secs(2);
+const DIRECT_WINDOW: Duration = Duration::from_secs(2);
 
-/// The time before the new port is listened at.
-const ALONE: Duration = Duration::from_millis(400);
+/// The time in which the last bytes of the other side's handshake come.
+const LAST_FLIGHT: Duration = Duration::from_millis(300);
+
+/// The delay before listening at the new port.
+const LISTEN_DELAY: Duration = Duration::from_millis(400);
 
 /// The time in which the other side of a direct connection proves its key. A stranger may be at its address.
-const PROOF: Duration = Duration::from_secs(1);
+const PROOF_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The pause after a refused attempt.
-const PAUSE: Duration = Duration::from_millis(5);
+/// The pause after the first refused attempt. It doubles each time: a server that names somebody else's address must
+/// not cause a flood there.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
 /// The most connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 8;
@@ -55,11 +60,11 @@ const BACKLOG: i32 = 8;
 const MAX_REPLY_BYTES: usize = 1_024;
 
 /// The time for everything up to the first direct attempt, and for the server's answer to RELAY.
-const JOIN: Duration = Duration::from_secs(10);
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server at which to meet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Rendezvous {
     pub(crate) server: SocketAddr,
     pub(crate) fingerprint: Fingerprint,
 }
@@ -67,11 +72,11 @@ pub(crate) struct Place {
 /// One side of a meeting, once both sides have come.
 struct Meeting {
     server: TlsStream<Socket>,
-    ways: Ways,
+    paths: DirectPaths,
 }
 
-/// The direct ways to the other side.
-struct Ways {
+/// The direct paths to the other side.
+struct DirectPaths {
     /// The port of this side's connection to the server.
     port: u16,
     other: Candidates,
@@ -80,57 +85,58 @@ struct Ways {
 
 /// Meets a peer that was invited and must have this key. `receiver` is the port of its receiver.
 pub(crate) async fn call(
-    place: Place,
+    place: Rendezvous,
     token: MeetingToken,
     (key, receiver): (PublicKey, u16),
     tls: &PeerTls,
     wrap: Wrap,
 ) -> io::Result<(PeerStream, LinkPath)> {
-    let mut meeting = within(JOIN, Meeting::join(place, token, wrap)).await?;
-    let (ways, prove) = (&meeting.ways, async |stream| secure_as_dialler(stream, tls, key).await);
-    let direct = ways.punch(&prove).or(ways.accept(&prove)).or(ways.dial(receiver, &prove));
+    let mut meeting = within(STEP_TIMEOUT, Meeting::join(place, token, wrap)).await?;
+    let (paths, prove) = (&meeting.paths, async |stream| secure_as_dialler(stream, tls, key).await);
+    let direct = paths.punch(&prove).or(paths.accept(&prove)).or(paths.dial(receiver, &prove));
     let too_long = async {
-        Timer::after(DIRECT).await;
+        Timer::after(DIRECT_WINDOW).await;
         None
     };
     if let Some(stream) = async { Some(direct.await) }.or(too_long).await {
         return Ok((stream, LinkPath::Direct));
     }
-    within(JOIN, meeting.ask_for_relay()).await?;
-    let stream = within(JOIN, secure_as_dialler(meeting.server, tls, key)).await?;
+    within(STEP_TIMEOUT, meeting.ask_for_relay()).await?;
+    let stream = within(STEP_TIMEOUT, secure_as_dialler(meeting.server, tls, key)).await?;
     Ok((stream, LinkPath::Relay))
 }
 
 /// Meets a peer that has asked for it. Tells each link on which the peer proves this key, until the peer has picked
 /// one.
 pub(crate) async fn attend(
-    place: Place,
+    place: Rendezvous,
     token: MeetingToken,
     key: PublicKey,
     tls: &PeerTls,
     tell: impl AsyncFn(PeerStream, SocketAddr, LinkPath),
 ) -> io::Result<()> {
-    let mut meeting = within(JOIN, Meeting::join(place, token, Socket::new)).await?;
-    let (ways, server) = (&meeting.ways, &mut meeting.server);
-    let (from, prove) = (ways.other.seen, async |stream| secure(stream, tls, key).await);
+    let mut meeting = within(STEP_TIMEOUT, Meeting::join(place, token, Socket::new)).await?;
+    let (paths, server) = (&meeting.paths, &mut meeting.server);
+    let (from, prove) = (paths.other.seen, async |stream| secure(stream, tls, key).await);
     let direct = async {
         loop {
-            let stream = ways.punch(&prove).or(ways.accept(&prove)).await;
+            let stream = paths.punch(&prove).or(paths.accept(&prove)).await;
             tell(stream, from, LinkPath::Direct).await;
         }
     };
-    // The server closes this connection when the other side has picked a direct link.
+    // The server closes this connection when the other side has picked a direct link, whose last bytes may come later.
     let picked = async {
         let _ = server.read(&mut [0]).await;
+        Timer::after(LAST_FLIGHT).await;
         Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     };
     let too_long = async {
-        Timer::after(DIRECT).await;
+        Timer::after(DIRECT_WINDOW + LAST_FLIGHT).await;
         Ok(())
     };
     direct.or(picked).or(too_long).await?;
-    within(JOIN, meeting.ask_for_relay()).await?;
-    let stream = within(JOIN, secure(meeting.server, tls, key)).await?;
+    within(STEP_TIMEOUT, meeting.ask_for_relay()).await?;
+    let stream = within(STEP_TIMEOUT, secure(meeting.server, tls, key)).await?;
     tell(stream, from, LinkPath::Relay).await;
     Ok(())
 }
@@ -150,7 +156,7 @@ async fn secure(
 
 impl Meeting {
     /// Connects to the server and waits for the other side.
-    async fn join(place: Place, token: MeetingToken, wrap: Wrap) -> io::Result<Meeting> {
+    async fn join(place: Rendezvous, token: MeetingToken, wrap: Wrap) -> io::Result<Meeting> {
         let stream = connect_bound(sharing(0, place.server)?, place.server).await?;
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
@@ -163,7 +169,11 @@ impl Meeting {
         read_reply(&mut server, Code::Ready).await?;
         let reply = read_reply(&mut server, Code::Ok).await?;
         let other = Candidates::parse(reply.last_line()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Meeting { server, ways: Ways { port: local.port(), other, wrap } })
+        let is_here = place.server.ip().is_loopback();
+        if other.seen.port() == 0 || !(is_here || is_on_a_network(other.seen.ip())) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Meeting { server, paths: DirectPaths { port: local.port(), other, wrap } })
     }
 
     /// Asks the server to relay, and waits until it does.
@@ -173,11 +183,12 @@ impl Meeting {
     }
 }
 
-impl Ways {
+impl DirectPaths {
     /// Connects from the port of the connection to the server to that of the other side. One attempt is held as long as
     /// the system holds it: a NAT lets it through as soon as the other side has sent something.
     async fn punch(&self, prove: &impl AsyncFn(Socket) -> io::Result<PeerStream>) -> PeerStream {
         let to = self.other.seen;
+        let mut pause = FIRST_PAUSE;
         loop {
             if let Ok(stream) = connect_between(self.port, to).await
                 && stream.local_addr().ok() != stream.peer_addr().ok()
@@ -185,13 +196,14 @@ impl Ways {
             {
                 return stream;
             }
-            Timer::after(PAUSE).await;
+            Timer::after(pause).await;
+            pause = LONGEST_PAUSE.min(2 * pause);
         }
     }
 
     /// Takes connections from the other side's machine or NAT at the port of the connection to the server.
     async fn accept(&self, prove: &impl AsyncFn(Socket) -> io::Result<PeerStream>) -> PeerStream {
-        Timer::after(ALONE).await;
+        Timer::after(LISTEN_DELAY).await;
         let Ok(listener) = listen(self.port, self.other.seen) else {
             return pending().await;
         };
@@ -202,7 +214,7 @@ impl Ways {
                         return stream;
                     }
                 }
-                _ => drop(Timer::after(PAUSE).await),
+                _ => drop(Timer::after(FIRST_PAUSE).await),
             }
         }
     }
@@ -214,7 +226,7 @@ impl Ways {
         prove: &impl AsyncFn(Socket) -> io::Result<PeerStream>,
     ) -> PeerStream {
         let Candidates { seen, local } = self.other;
-        if local.ip() == seen.ip() || !is_on_a_network(local.ip()) {
+        if local.ip() == seen.ip() || !is_private(local.ip()) {
             return pending().await;
         }
         let to = SocketAddr::new(local.ip(), receiver);
@@ -224,7 +236,7 @@ impl Ways {
             {
                 return stream;
             }
-            Timer::after(DIRECT / 8).await;
+            Timer::after(DIRECT_WINDOW / 8).await;
         }
     }
 }
@@ -237,6 +249,15 @@ fn listen(port: u16, family_of: SocketAddr) -> io::Result<TcpListener> {
     let socket = sharing(port, family_of)?;
     socket.listen(BACKLOG)?;
     TcpListener::try_from(std::net::TcpListener::from(socket))
+}
+
+/// Returns true for an address of a local network (RFC 1918, RFC 4193). The peer names it, and must not send its caller
+/// elsewhere.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private(),
+        IpAddr::V6(address) => address.is_unique_local(),
+    }
 }
 
 /// Returns true for an address that another machine can have in a network.
@@ -253,7 +274,7 @@ async fn proved(
     let socket = stream.clone();
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     stream.set_nodelay(true)?;
-    let stream = within(PROOF, prove(wrap(stream))).await?;
+    let stream = within(PROOF_TIMEOUT, prove(wrap(stream))).await?;
     SockRef::from(&socket).set_linger(None)?;
     Ok(stream)
 }

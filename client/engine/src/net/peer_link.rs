@@ -24,7 +24,7 @@ use letschat_protocol::tls::{arrived_key, unused_name};
 
 use super::happy_eyeballs::any_success;
 use super::link::{self, End, Unreadable};
-use super::meeting::{self, Place};
+use super::meeting::{self, Rendezvous};
 use super::outbox::Outbox;
 use super::socket::Wrap;
 use super::tls::{PeerTls, is_somebody_else};
@@ -158,7 +158,7 @@ pub(crate) struct Target {
     pub(crate) key: PublicKey,
     pub(crate) tls: PeerTls,
     /// The server at which the peer may be met.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<Rendezvous>,
     /// Brings the token of a meeting, or `None` if there is none.
     pub(crate) token: Receiver<Option<MeetingToken>>,
     pub(crate) wrap: Wrap,

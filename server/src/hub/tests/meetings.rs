@@ -110,8 +110,9 @@ fn relay_begins_when_both_have_asked_for_it() {
     // The other connection still has to get what is on its way.
     let why = LinkEnd::Ended;
     assert!(!closes(server.put(Input::Gone { connection: first, why }), second));
-    assert_eq!(server.stats().relays, 0);
+    assert_eq!(server.stats().relays, 1, "it takes up memory until then");
     server.put(Input::Gone { connection: second, why });
+    assert_eq!(server.stats().relays, 0);
     assert_eq!(server.stats().occupancy.before_login, 0);
 }
 
@@ -236,7 +237,12 @@ fn kicked_user_is_relayed_no_more() {
     server.say(second, &Request::Relay);
     let effects = server.put(Input::Operator(Operator::Kick("bob".parse().unwrap()))).to_vec();
     assert!(closes(&effects, second) && closes(&effects, bob));
+    server.put(Input::Gone { connection: first, why: LinkEnd::Ended });
     assert_eq!(server.stats().relays, 0);
+    let (mut server, alice, bob) = with_two(Settings::default());
+    let [first, second] = server.joined(alice, bob);
+    let effects = server.put(Input::Operator(Operator::Kick("bob".parse().unwrap()))).to_vec();
+    assert!(closes(&effects, first) && closes(&effects, second), "meetings end as well");
 }
 
 #[test]
@@ -252,4 +258,37 @@ fn nobody_meets_a_stranger_or_oneself() {
         server.say(alice, &request);
         assert_eq!(code(&server.effects, alice), Some(Code::WrongPhase));
     }
+}
+
+#[test]
+fn relays_that_end_on_one_side_alone_count_still() {
+    let (mut server, alice, bob) = with_two(Settings { relays: 3, ..Settings::default() });
+    let mut begun = 0;
+    for _ in 0..20 {
+        let [first, second] = server.joined(alice, bob);
+        server.say(first, &Request::Relay);
+        begun += usize::from(relayed(server.say(second, &Request::Relay)).is_some());
+        server.put(Input::Gone { connection: first, why: LinkEnd::Ended });
+    }
+    assert!(begun <= 6, "{begun} connections wait for a side that stalls");
+}
+
+#[test]
+fn wrong_tokens_leave_the_door_to_others() {
+    let (mut server, alice, bob) = with_two(Settings::default());
+    let [one, other] = server.tokens(alice, bob, "bob");
+    // Silent connections of other addresses fill the places before the login.
+    for n in 0..PRE_LOGIN_PLACES {
+        let id = server.arrive(&format!("10.1.{}.{}", n / 16, n % 16 + 1));
+        server.secure(id);
+    }
+    for token in 0..100 {
+        server.join("10.0.0.66", MeetingToken(token));
+    }
+    let carol = server.arrive("10.0.0.3");
+    server.secure(carol);
+    server.say(carol, &Request::Hello);
+    assert_eq!(server.key_login(carol, "carol", 9, false).code, Code::LoggedIn);
+    let (first, second) = (server.join("10.0.0.1", one), server.join("10.0.0.2", other));
+    assert!(wants_line(&server.effects, first) && wants_line(&server.effects, second));
 }

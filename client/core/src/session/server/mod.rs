@@ -165,7 +165,7 @@ impl ServerSide {
         self.is_logged_in() && !self.lacks_meetings
     }
 
-    pub(in crate::session) fn lack_meetings(&mut self) {
+    pub(in crate::session) fn note_no_meetings(&mut self) {
         self.lacks_meetings = true;
     }
 
