@@ -13,7 +13,7 @@
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use async_net::{TcpListener, TcpStream};
@@ -118,23 +118,25 @@ pub(crate) async fn attend(
     let mut meeting = within(STEP_TIMEOUT, Meeting::join(place, token, Socket::new)).await?;
     let (paths, server) = (&meeting.paths, &mut meeting.server);
     let (from, prove) = (paths.other.seen, async |stream| secure(stream, tls, key).await);
-    let direct = async {
-        loop {
-            let stream = paths.punch(&prove).or(paths.accept(&prove)).await;
-            tell(stream, from, LinkPath::Direct).await;
+    let until = Instant::now() + DIRECT_WINDOW + LAST_FLIGHT;
+    loop {
+        let direct = async { Some(Ok(paths.punch(&prove).or(paths.accept(&prove)).await)) };
+        // The server closes this connection when the other side has picked a direct link, whose last bytes may come later.
+        let picked = async {
+            let _ = server.read(&mut [0]).await;
+            Timer::after(LAST_FLIGHT).await;
+            Some(Err(io::Error::from(io::ErrorKind::ConnectionAborted)))
+        };
+        let too_long = async {
+            Timer::at(until).await;
+            None
+        };
+        match direct.or(picked).or(too_long).await.transpose()? {
+            // A busy client takes a link late, and must not lose it meanwhile.
+            Some(stream) => tell(stream, from, LinkPath::Direct).await,
+            None => break,
         }
-    };
-    // The server closes this connection when the other side has picked a direct link, whose last bytes may come later.
-    let picked = async {
-        let _ = server.read(&mut [0]).await;
-        Timer::after(LAST_FLIGHT).await;
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-    };
-    let too_long = async {
-        Timer::after(DIRECT_WINDOW + LAST_FLIGHT).await;
-        Ok(())
-    };
-    direct.or(picked).or(too_long).await?;
+    }
     within(STEP_TIMEOUT, meeting.ask_for_relay()).await?;
     let stream = within(STEP_TIMEOUT, secure(meeting.server, tls, key)).await?;
     tell(stream, from, LinkPath::Relay).await;
