@@ -150,13 +150,20 @@ impl Meetings {
         self.relayed.values().filter(|one| *one == username).count() >= MAX_RELAYS
     }
 
-    /// Returns the connections of an account that meet somebody or are relayed.
-    fn of_account(&self, username: &Username) -> Vec<ConnectionId> {
-        let sides = self.meetings.values().flat_map(|meeting| &meeting.sides);
-        let meeting = sides.filter(|side| side.username == *username);
-        let meeting = meeting.filter_map(|side| Some(side.joined.as_ref()?.connection));
+    /// Ends the meetings of an account, whose tokens are good for nothing then. Returns their connections and the
+    /// account's relayed ones, which have to be closed.
+    fn end_all_of(&mut self, username: &Username) -> Vec<ConnectionId> {
+        let mut closed = Vec::new();
+        self.meetings.retain(|_, meeting| {
+            let is_theirs = meeting.sides.iter().any(|side| side.username == *username);
+            if is_theirs {
+                closed.extend(meeting.connections());
+            }
+            !is_theirs
+        });
         let relayed = self.relayed.iter().filter(|(_, one)| *one == username).map(|(id, _)| *id);
-        meeting.chain(relayed).collect()
+        closed.extend(relayed);
+        closed
     }
 
     /// Ends the meeting or the relay of a connection that has gone. Returns the others that have to be closed.
@@ -299,7 +306,7 @@ impl Hub {
 
     /// Ends the meetings and relays of an account whose sessions the operator has ended.
     pub(super) fn end_meetings(&mut self, now: Now, username: &Username) {
-        for id in self.meetings.of_account(username) {
+        for id in self.meetings.end_all_of(username) {
             self.hang_up(now, id);
         }
     }

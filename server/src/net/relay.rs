@@ -4,6 +4,7 @@
 //! on nothing else: a relay is no way to reach other services through the server. Each direction has a pipe of
 //! bounded size, and both share their limits.
 
+use std::future::pending;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,7 +166,10 @@ impl Shared {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             self.active_ms.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
-            pipe.write_all(&buffer[..length]).await?;
+            if pipe.write_all(&buffer[..length]).await.is_err() {
+                // The other side has ended. What it has sent before still goes to this client.
+                return pending().await;
+            }
             let wait = self.rate.pass(length).max(self.all.pass(length));
             if !wait.is_zero() {
                 Timer::after(wait).await;

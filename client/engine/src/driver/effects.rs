@@ -35,6 +35,9 @@ const MAX_CLOSING: usize = 64;
 /// The most peers that are met at a time, before the user has heard of them.
 const MAX_ATTENDING: usize = 4;
 
+/// The most meetings with one of them: the last one may not be quite over when the next begins.
+const MAX_OF_ONE: usize = 2;
+
 /// The longest delay until a new log position is on disk. A crash then repeats a few broadcasts,
 /// but a write for each would cost a disk flush per broadcast.
 const POSITION_DELAY_MS: u64 = 100;
@@ -278,14 +281,14 @@ impl Running<'_> {
         }
     }
 
-    /// Meets a peer that has asked for it. Ignores a peer that is being met already.
+    /// Meets a peer that has asked for it. Ignores a peer that is being met twice already.
     fn attend(&mut self, key: PublicKey, token: MeetingToken) {
         self.attending.retain(|(_, task)| !task.is_finished());
-        let is_met = self.attending.iter().any(|(one, _)| *one == key);
+        let of_key = self.attending.iter().filter(|(one, _)| *one == key).count();
         let (Some(place), Some(account)) = (self.meeting_place(), &self.account) else {
             return;
         };
-        if is_met || self.attending.len() >= MAX_ATTENDING {
+        if of_key >= MAX_OF_ONE || self.attending.len() >= MAX_ATTENDING {
             return;
         }
         let (generation, tls) = (self.account_generation, account.tls.clone());

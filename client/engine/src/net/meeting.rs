@@ -119,12 +119,13 @@ pub(crate) async fn attend(
     let (paths, server) = (&meeting.paths, &mut meeting.server);
     let (from, prove) = (paths.other.seen, async |stream| secure(stream, tls, key).await);
     let until = Instant::now() + DIRECT_WINDOW + LAST_FLIGHT;
+    let mut last_flight = LAST_FLIGHT;
     loop {
         let direct = async { Some(Ok(paths.punch(&prove).or(paths.accept(&prove)).await)) };
         // The server closes this connection when the other side has picked a direct link, whose last bytes may come later.
         let picked = async {
             let _ = server.read(&mut [0]).await;
-            Timer::after(LAST_FLIGHT).await;
+            Timer::after(last_flight).await;
             Some(Err(io::Error::from(io::ErrorKind::ConnectionAborted)))
         };
         let too_long = async {
@@ -133,7 +134,10 @@ pub(crate) async fn attend(
         };
         match direct.or(picked).or(too_long).await.transpose()? {
             // A busy client takes a link late, and must not lose it meanwhile.
-            Some(stream) => tell(stream, from, LinkPath::Direct).await,
+            Some(stream) => {
+                tell(stream, from, LinkPath::Direct).await;
+                last_flight = Duration::ZERO;
+            }
             None => break,
         }
     }
@@ -170,7 +174,10 @@ impl Meeting {
         send(&mut server, &Request::Join { token, local }).await?;
         read_reply(&mut server, Code::Ready).await?;
         let reply = read_reply(&mut server, Code::Ok).await?;
-        let other = Candidates::parse(reply.last_line()).ok_or(io::ErrorKind::InvalidData)?;
+        let Candidates { seen, local: theirs } =
+            Candidates::parse(reply.last_line()).ok_or(io::ErrorKind::InvalidData)?;
+        let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+        let other = Candidates { seen: canonical(seen), local: canonical(theirs) };
         let is_here = place.server.ip().is_loopback();
         if other.seen.port() == 0 || !(is_here || is_on_a_network(other.seen.ip())) {
             return Err(io::ErrorKind::InvalidData.into());

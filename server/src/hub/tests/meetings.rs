@@ -241,8 +241,12 @@ fn kicked_user_is_relayed_no_more() {
     assert_eq!(server.stats().relays, 0);
     let (mut server, alice, bob) = with_two(Settings::default());
     let [first, second] = server.joined(alice, bob);
+    let (carol, _) = server.member("carol", "10.0.0.3");
+    let [_, unused] = server.tokens(carol, bob, "bob");
     let effects = server.put(Input::Operator(Operator::Kick("bob".parse().unwrap()))).to_vec();
     assert!(closes(&effects, first) && closes(&effects, second), "meetings end as well");
+    let late = server.join("10.0.0.2", unused);
+    assert_eq!(code(&server.effects, late), Some(Code::TokenInvalid));
 }
 
 #[test]

@@ -418,7 +418,7 @@ impl Session {
                 self.cx.tell(Event::Connected { server, fingerprint, returned });
                 self.server.ask(&mut self.cx, ServerRequest::Hello, Expected::Hello);
             }
-            Expected::Greeting if reply.code == Code::Busy => {
+            Expected::Greeting | Expected::Hello if reply.code == Code::Busy => {
                 self.server_down(LinkEnd::Closed(Closing::Busy));
             }
             Expected::Hello if reply.code == Code::WhichWay => {
