@@ -95,7 +95,7 @@ END
     cat >/dev/null
 "#;
 
-/// What is between a client and the network of the server.
+/// A NAT, or none, between a client and the network of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Between {
     /// Nothing.

@@ -90,6 +90,7 @@ fn file_rows(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = TestServer::start_by(&nats.server(), &flags);
     let downloads = folder.path().join("downloads");
     let mut people = [("alice", 1), ("bob", 2)].map(|(name, n)| {
+        // The test kit panics too where the machine has no room for its files.
         let data = tempfile::tempdir().expect("a temporary folder");
         let downloads = downloads.to_str().expect("a path of text");
         let flags = ["--peer-port", "4401", "--downloads", downloads];
@@ -150,6 +151,7 @@ struct Pairs {
 impl Pairs {
     /// Logs in as many accounts as so many relays need.
     fn log_in(server: &ServerProcess, relays: usize) -> Pairs {
+        // This fails only where the system gives no random numbers, without which no TLS works.
         let identity = || Identity::generate().expect("random numbers");
         let accounts = (0..relays.div_ceil(RELAYS_OF_TWO)).map(|number| {
             let (one, other) = (format!("caller{number}"), format!("called{number}"));
@@ -168,6 +170,7 @@ impl Pairs {
             asking.types(&format!("MEET {name} {}", identity.public_key()));
             let token = word(&asking.expects("250 "), 1);
             let others = word(&invited.expects("* MEETING"), 4);
+            // The server has just answered over it.
             let server = asking.tcp().peer_addr().expect("it is connected");
             let mut pair = [token, others].map(|token| {
                 let mut end = Typist::connect(server);

@@ -90,7 +90,7 @@ pub(crate) struct Relays {
     timeouts: RelayTimeouts,
 }
 
-/// What the two ends of a relay share.
+/// The limits and the activity of a relay, shared by its two ends.
 struct Shared {
     begun: Instant,
     /// The time of the last byte, in milliseconds since the begin.

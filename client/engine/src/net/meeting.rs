@@ -8,7 +8,7 @@
 //! port-restricted NAT can let it in all the same, by listening at the new port. That begins a moment later, since a
 //! listener takes connection attempts that would otherwise meet.
 //!
-//! The asking side is the client in TLS on every way, and picks the first way on which the other side proves its key.
+//! The asking side is the client in TLS on every path, and picks the first path on which the other side proves its key.
 
 use std::future::pending;
 use std::io;
