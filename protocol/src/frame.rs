@@ -152,6 +152,13 @@ impl Decoder {
         self.rest().len()
     }
 
+    /// Takes the bytes of frames that are incomplete or not yet requested.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        let rest = self.rest().to_vec();
+        *self = Decoder::new();
+        rest
+    }
+
     /// Frees the buffer's memory if it is empty.
     pub fn release(&mut self) {
         if self.rest().is_empty() {

@@ -184,7 +184,7 @@ impl Driver {
                     link.place = None;
                 }
             }
-            Effect::LoggedIn { connection } => {
+            Effect::Admitted { connection } => {
                 let link = self.links.table.get_mut(&connection);
                 if let Some(place) = link.and_then(|link| link.place.take()) {
                     place.log_in();

@@ -121,8 +121,8 @@ pub enum FetchNews {
     /// The device is not reached so far. A meeting is wanted, for which [`Effect::Meet`](crate::session::Effect::Meet)
     /// brings the token.
     MeetingWanted,
-    /// The device is reached in this way.
-    Reached(LinkPath),
+    /// The device is reached at a meeting, over this path.
+    Met(LinkPath),
     /// Chunks are written to this file, which has so many verified bytes.
     Begun(PathBuf, u64),
     /// No more chunks are written. The file is left like this, with so many verified bytes.

@@ -431,7 +431,7 @@ impl<'a> World<'a> {
                 assert!(self.is_classroom, "only a classroom has a screen");
                 assert!(!line.to_string().contains(char::is_control), "{line:?} is printable");
             }
-            Effect::LoggedIn { connection } => drop(self.connection(connection)),
+            Effect::Admitted { connection } => drop(self.connection(connection)),
             Effect::Relay { connections } => {
                 let wanted = connections.map(|connection| self.connection(connection).wanted);
                 assert_eq!(wanted, [None, None], "what is relayed is not read as lines");

@@ -10,7 +10,7 @@ use super::rate::{Bucket, Buckets};
 /// A group of addresses that share a limit. An IPv6 address counts both for its household and for
 /// its site, since a site has 65,536 households.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum AddressBlock {
+pub(super) enum AddressBlock {
     /// A single IPv4 address.
     Address(Ipv4Addr),
     /// An IPv6 /64, the network of one household.
@@ -33,6 +33,11 @@ impl AddressBlock {
             }
         };
         [first].into_iter().chain(second)
+    }
+
+    /// Returns the widest block of an address.
+    pub(super) fn widest(address: IpAddr) -> Option<AddressBlock> {
+        AddressBlock::all(address).last()
     }
 
     /// Returns the block's limit, in households.

@@ -69,7 +69,7 @@ pub enum Effect {
     /// Send the rest of the outbox, then close. [`Input::Gone`] may or may not follow.
     Close { connection: ConnectionId },
     /// Release the pre-login place of a connection that has logged in or joined a meeting.
-    LoggedIn { connection: ConnectionId },
+    Admitted { connection: ConnectionId },
     /// Send the rest of the two outboxes, then pass what comes over each connection on to the other, until one of them
     /// ends. Nothing else is sent or read.
     Relay { connections: [ConnectionId; 2] },

@@ -209,9 +209,15 @@ impl Hub {
 
     /// Ends a session of the directory, at any location.
     pub(super) fn end_session(&mut self, now: Now, entry: &Entry, why: Closing) {
-        match entry.location {
-            Location::Local(connection) => self.close(now, connection, why),
+        let Location::Local(connection) = entry.location;
+        // A device that logs in again goes on with its meetings and relays.
+        if why != Closing::Replaced
+            && let Some(member) = self.member_of(connection)
+        {
+            let username = member.username.clone();
+            self.end_meetings(now, &username);
         }
+        self.close(now, connection, why);
     }
 
     fn make_member(
@@ -250,7 +256,7 @@ impl Hub {
             question: None,
         }));
         self.pre_login.leave(id, peer.ip());
-        self.effects.push(Effect::LoggedIn { connection: id });
+        self.effects.push(Effect::Admitted { connection: id });
         self.sessions.insert(session, id);
         let location = Location::Local(id);
         let (key, address, port) = (attempt.key, peer.ip(), attempt.port);

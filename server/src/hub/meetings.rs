@@ -19,6 +19,7 @@ use letschat_protocol::frame::{Frame, Mode};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
+use super::admission::AddressBlock;
 use super::connection::Phase;
 use super::directory::seen_from;
 use super::{ConnectionId, Effect, Hub, LeaveReason, Record};
@@ -26,7 +27,7 @@ use super::{ConnectionId, Effect, Hub, LeaveReason, Record};
 /// The time in which both sides join, and after that the time in which they connect or ask for a relay.
 const STEP_MS: u64 = 10_000;
 /// The most meetings to which a device is invited at a time. An account can invite it to one of them.
-const MAX_INVITATIONS: usize = 4;
+const MAX_INVITATIONS: usize = 8;
 /// The most meetings that an account asks for at a time.
 const MAX_ASKED: usize = 8;
 /// The most relays of an account at a time.
@@ -38,8 +39,8 @@ pub(super) struct Meetings {
     /// By the time at which they are over, and a number.
     meetings: BTreeMap<(u64, u64), Meeting>,
     last: u64,
-    /// The connections that are relayed, with their accounts. Each counts until it has gone.
-    relayed: BTreeMap<ConnectionId, Username>,
+    /// The connections that are relayed. Each counts until it has gone.
+    relayed: BTreeMap<ConnectionId, Relayed>,
 }
 
 /// A meeting: the side that asked for it, and the other.
@@ -62,6 +63,13 @@ struct Joined {
     connection: ConnectionId,
     local: SocketAddr,
     wants_relay: bool,
+}
+
+/// Whose connection is relayed, and from where.
+#[derive(Debug)]
+struct Relayed {
+    username: Username,
+    network: AddressBlock,
 }
 
 impl Meeting {
@@ -145,9 +153,12 @@ impl Meetings {
         None
     }
 
-    /// Returns true if the account has as many relays as it may.
-    fn is_at_relay_limit(&self, username: &Username) -> bool {
-        self.relayed.values().filter(|one| *one == username).count() >= MAX_RELAYS
+    /// Returns true if the server may relay a connection besides the present ones. One network gets at most half of
+    /// what `relays` have room for.
+    fn may_relay(&self, relays: usize, Relayed { username, network }: &Relayed) -> bool {
+        let of_account = self.relayed.values().filter(|one| one.username == *username).count();
+        let of_network = self.relayed.values().filter(|one| one.network == *network).count();
+        of_account < MAX_RELAYS && of_network < relays && self.relays() < relays
     }
 
     /// Ends the meetings of an account, whose tokens are good for nothing then. Returns their connections and the
@@ -161,7 +172,8 @@ impl Meetings {
             }
             !is_theirs
         });
-        let relayed = self.relayed.iter().filter(|(_, one)| *one == username).map(|(id, _)| *id);
+        let relayed =
+            self.relayed.iter().filter(|(_, one)| one.username == *username).map(|(id, _)| *id);
         closed.extend(relayed);
         closed
     }
@@ -235,7 +247,7 @@ impl Hub {
             connection.phase = Phase::Meeting;
             self.pre_login.leave(id, connection.peer.ip());
         }
-        self.effects.push(Effect::LoggedIn { connection: id });
+        self.effects.push(Effect::Admitted { connection: id });
         self.reschedule(id);
         let Some([asking, invited]) = pair else {
             return; // The answer follows when the other side has come.
@@ -267,19 +279,19 @@ impl Hub {
         let Some(key) = self.meetings.want_relay(id) else {
             return; // The other side still tries to connect.
         };
-        let Some(Meeting { sides }) = self.meetings.meetings.get(&key) else {
+        let Some(meeting) = self.meetings.meetings.remove(&key) else {
             return;
         };
-        let is_allowed = self.meetings.relays() < self.settings.relays
-            && !sides.iter().any(|side| self.meetings.is_at_relay_limit(&side.username));
-        let Some(Meeting { sides: [asking, invited] }) = self.meetings.meetings.remove(&key) else {
+        let Some(pair) = meeting.pair() else {
             return;
         };
-        let (Some(one), Some(other)) = (asking.joined, invited.joined) else {
-            return;
-        };
-        let pair = [one.connection, other.connection];
-        if !is_allowed {
+        let sides = pair.into_iter().zip(meeting.sides).filter_map(|(id, side)| {
+            let network = AddressBlock::widest(self.connections.get(&id)?.peer.ip())?;
+            Some((id, Relayed { username: side.username, network }))
+        });
+        let sides: Vec<_> = sides.collect();
+        let relays = self.settings.relays;
+        if !sides.iter().all(|(_, side)| self.meetings.may_relay(relays, side)) {
             for id in pair {
                 let why = "The server relays nothing more at the moment.";
                 self.send_reply(id, &Reply::new(Code::NoRelay, why));
@@ -291,10 +303,11 @@ impl Hub {
             self.send_reply(id, &Reply::new(Code::Ok, "what follows goes to the other side"));
         }
         self.effects.push(Effect::Relay { connections: pair });
-        let (username, to) = (asking.username.clone(), invited.username.clone());
-        self.effects.push(Effect::Record(Record::Relayed { username, to }));
-        let [one, other] = pair;
-        self.meetings.relayed.extend([(one, asking.username), (other, invited.username)]);
+        if let [(_, asking), (_, invited)] = &sides[..] {
+            let (username, to) = (asking.username.clone(), invited.username.clone());
+            self.effects.push(Effect::Record(Record::Relayed { username, to }));
+        }
+        self.meetings.relayed.extend(sides);
     }
 
     /// Ends the meeting or the relay of a connection that has gone, and the other side's connection with it.

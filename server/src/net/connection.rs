@@ -231,15 +231,13 @@ impl<'a> Link<'a> {
 
     /// Passes bytes on until the other side of the relay or the hub ends it.
     async fn carry(&mut self, end: RelayEnd) -> LinkEnd {
-        if self.decoder.buffered() > 0 {
-            return LinkEnd::Failed;
-        }
+        let ahead = self.decoder.take_rest();
         let closed = async {
             self.connection.outbox.closed().await;
             LinkEnd::Ended
         };
         // Boxed, since few connections are relayed.
-        Box::pin(closed.or(end.carry(&mut self.stream))).await
+        Box::pin(closed.or(end.carry(ahead, &mut self.stream))).await
     }
 
     async fn advance(&mut self) -> Result<(), LinkEnd> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
+use futures_lite::io::Cursor;
 use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
 
 use crate::hub::LinkEnd;
@@ -131,10 +132,16 @@ impl Relays {
 }
 
 impl RelayEnd {
-    /// Passes on what comes over this connection and what comes for it, until either side ends or is idle.
-    pub(crate) async fn carry(self, stream: impl AsyncRead + AsyncWrite + Unpin) -> LinkEnd {
+    /// Passes on what comes over this connection and what comes for it, until either side ends or is idle. The bytes
+    /// `ahead` have come already.
+    pub(crate) async fn carry(
+        self,
+        ahead: Vec<u8>,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> LinkEnd {
         let RelayEnd { incoming, outgoing, shared } = self;
         let (reader, writer) = futures_lite::io::split(stream);
+        let reader = Cursor::new(ahead).chain(reader);
         let from_client = async { end_of(shared.receive(reader, outgoing).await) };
         let to_client = async { end_of(shared.send(incoming, writer).await) };
         shared.idle().or(to_client).or(from_client).await

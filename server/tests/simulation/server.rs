@@ -455,7 +455,7 @@ impl World {
             Effect::WriteClients(entries) => self.server.clients = entries,
             // The hub has closed all connections after their last bytes.
             Effect::Stopped => self.server.end(),
-            Effect::LoggedIn { .. }
+            Effect::Admitted { .. }
             // Clients of the simulation reach each other.
             | Effect::Relay { .. }
             | Effect::Show(_)

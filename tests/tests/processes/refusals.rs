@@ -223,7 +223,7 @@ fn a_peer_that_does_not_listen_is_unreachable() {
     let _deaf = Typist::joins_as_program(&server, "deaf", nobodys.port());
     let (code, message) = alice.refused("connect", json!({"who": "deaf"}));
     assert_eq!(code, "unreachable");
-    assert!(message.contains("firewall"), "{message}");
+    assert!(message.contains("through the server"), "{message}");
     alice.is_in();
 }
 

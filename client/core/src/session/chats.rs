@@ -341,7 +341,9 @@ impl Session {
         if state == KeyState::New {
             self.share_person(who);
         }
-        if let Some(receiver) = agreed.receiver {
+        if let Some(receiver) = agreed.receiver
+            && !self.cx.links.is_met(agreed.link)
+        {
             self.account.locate(&mut self.cx, who, agreed.key, receiver);
         }
         self.requests.forget_bell(who);

@@ -19,6 +19,7 @@ use letschat_protocol::username::Username;
 use serde::{Deserialize, Serialize};
 
 use super::reply::Reply;
+use crate::conversation::LinkPath;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::files::{FetchFile, FetchNews, ReadFile, ServeNews, TransferId};
@@ -52,6 +53,18 @@ pub enum Dial {
     Link(LinkId),
     /// By [`Effect::FetchFile`].
     Transfer(TransferId),
+}
+
+/// The token of a meeting, or the reason that there is none.
+pub type MeetingAnswer = Result<MeetingToken, NoMeeting>;
+
+/// The reason that there is no meeting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoMeeting {
+    /// There are too many at the moment. A later wish may be granted.
+    Later,
+    /// The server does not arrange one.
+    Never,
 }
 
 /// An event that the session handles.
@@ -89,8 +102,8 @@ pub enum Input {
     Datagram(ToClient),
     /// A peer is not reached so far. A meeting is wanted, if it has this key. Answered by [`Effect::Meet`].
     MeetingWanted { dial: Dial, key: PublicKey },
-    /// The server relays this link, of which [`Input::PeerDialled`] or [`Input::PeerArrived`] follows.
-    Relayed { link: LinkId },
+    /// This link was made at a meeting. [`Input::PeerDialled`] or [`Input::PeerArrived`] follows.
+    Met { link: LinkId, path: LinkPath },
     /// [`Effect::DialPeer`] succeeded: TLS is up and the peer has the expected key.
     PeerDialled { link: LinkId },
     /// A peer reached the receiver over the new link and proved this key.
@@ -256,8 +269,8 @@ pub enum Effect {
     Datagram(ToServer),
     /// Connect to a peer and check that it has this key.
     DialPeer { link: LinkId, to: SocketAddr, key: PublicKey },
-    /// Meet a peer that is not reached so far, with this token. `None` means that there is no meeting.
-    Meet { dial: Dial, token: Option<MeetingToken> },
+    /// Meet a peer that is not reached so far.
+    Meet { dial: Dial, answer: MeetingAnswer },
     /// Meet a peer that asks for it. If it proves this key, it arrives as others do.
     Attend { key: PublicKey, token: MeetingToken },
     /// Send a message to a peer.

@@ -1,6 +1,6 @@
 //! The links to peers and their purposes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use letschat_protocol::identity::PublicKey;
@@ -29,8 +29,8 @@ pub(super) struct Links {
     // Links are numbered as they arrive, so the arrived ones are sorted by age.
     uses: BTreeMap<LinkId, LinkUse>,
     dialled: u64,
-    /// The links that the server relays.
-    relayed: BTreeSet<LinkId>,
+    /// The paths of the links that were made at a meeting.
+    met: BTreeMap<LinkId, LinkPath>,
 }
 
 /// The purpose of a link.
@@ -87,19 +87,24 @@ impl Links {
         self.uses.get(&link)
     }
 
-    /// Notes that the server relays a link.
-    pub(super) fn relayed(&mut self, link: LinkId) {
-        self.relayed.insert(link);
+    /// Notes that a link was made at a meeting.
+    pub(super) fn note_met(&mut self, link: LinkId, path: LinkPath) {
+        self.met.insert(link, path);
     }
 
-    /// Returns the way of a link that is up.
+    /// Returns true for a link that was made at a meeting. Its address is not that of a receiver.
+    pub(super) fn is_met(&self, link: LinkId) -> bool {
+        self.met.contains_key(&link)
+    }
+
+    /// Returns the path of a link that is up.
     pub(super) fn path(&self, link: LinkId) -> LinkPath {
-        if self.relayed.contains(&link) { LinkPath::Relay } else { LinkPath::Direct }
+        self.met.get(&link).copied().unwrap_or_default()
     }
 
     /// Forgets a link. Returns its purpose.
     pub(super) fn forget(&mut self, link: LinkId) -> Option<LinkUse> {
-        self.relayed.remove(&link);
+        self.met.remove(&link);
         self.uses.remove(&link)
     }
 

@@ -7,8 +7,7 @@ use letschat_protocol::username::Username;
 
 use super::links::LinkUse;
 use super::server::Expected;
-use super::{Dial, Effect, Session};
-use crate::codes::FailureCode;
+use super::{Dial, Effect, NoMeeting, Session};
 use crate::failure::Failure;
 
 impl Session {
@@ -20,7 +19,7 @@ impl Session {
                 let request = ServerRequest::Meet { name: name.to_string(), key };
                 self.server.ask(&mut self.cx, request, Expected::Meet(dial));
             }
-            None => self.cx.push(Effect::Meet { dial, token: None }),
+            None => self.cx.push(Effect::Meet { dial, answer: Err(NoMeeting::Never) }),
         }
     }
 
@@ -37,12 +36,13 @@ impl Session {
 
     /// Handles the server's refusal of a meeting.
     pub(super) fn meeting_refused(&mut self, dial: Dial, why: &Failure) {
-        let unknown = FailureCode::from(Code::UnknownCommand);
-        if matches!(why, Failure::Refused { code, .. } if *code == unknown) {
+        let is = |code: Code| matches!(why, Failure::Refused { code: refused, .. } if *refused == code.into());
+        if is(Code::UnknownCommand) {
             // A server of version 0.1.
             self.server.note_no_meetings();
         }
-        self.cx.push(Effect::Meet { dial, token: None });
+        let no_meeting = if is(Code::SlowDown) { NoMeeting::Later } else { NoMeeting::Never };
+        self.cx.push(Effect::Meet { dial, answer: Err(no_meeting) });
     }
 
     /// Handles a peer's wish for a meeting. The session decides what the peer may do once it has arrived.

@@ -187,7 +187,7 @@ impl Session {
             Input::Serve { link, news } => self.serve_news(link, news),
             Input::Datagram(message) => self.datagram(message),
             Input::MeetingWanted { dial, key } => self.meeting_wanted(dial, key),
-            Input::Relayed { link } => self.cx.links.relayed(link),
+            Input::Met { link, path } => self.cx.links.note_met(link, path),
             Input::PeerDialled { link } => self.peer_dialled(link),
             Input::PeerArrived { link, key, from } => self.peer_arrived(link, key, from),
             Input::Peer { link, message } => self.peer_said(link, message),

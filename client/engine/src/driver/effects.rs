@@ -26,14 +26,16 @@ use crate::net::{Arrival, CLOSE_TIMEOUT, Occurrence};
 use letschat_core::codes::FailureCode;
 use letschat_core::event::{Event, Trouble};
 use letschat_core::notice::Notice;
-use letschat_core::session::{Account, AccountError, Dial, Effect, Input, LinkId, PeerLoss, Save};
+use letschat_core::session::{
+    Account, AccountError, Dial, Effect, Input, LinkId, MeetingAnswer, PeerLoss, Save,
+};
 use letschat_flags::clock;
 
 /// The most closed links that may still be sending. Beyond that the oldest are cut.
 const MAX_CLOSING: usize = 64;
 
 /// The most peers that are met at a time, before the user has heard of them.
-const MAX_ATTENDING: usize = 4;
+const MAX_ATTENDING: usize = 8;
 
 /// The most meetings with one of them: the last one may not be quite over when the next begins.
 const MAX_OF_ONE: usize = 2;
@@ -78,7 +80,7 @@ impl Running<'_> {
                 }
             }
             Effect::DialPeer { link, to, key } => self.dial_peer(link, to, key),
-            Effect::Meet { dial, token } => self.meet(dial, token),
+            Effect::Meet { dial, answer } => self.meet(dial, answer),
             Effect::Attend { key, token } => self.attend(key, token),
             Effect::SendPeer { link, message } => {
                 if let Some(peer) = self.peers.get(&link) {
@@ -248,7 +250,7 @@ impl Running<'_> {
         match &self.account {
             Some(OpenAccount { tls, .. }) if self.peers.len() < MAX_PEER_LINKS => {
                 let (tls, place) = (tls.clone(), self.meeting_place());
-                let target = |token| Target { to, key, tls, place, token, wrap: Socket::new };
+                let target = |meetings| Target { to, key, tls, place, meetings, wrap: Socket::new };
                 let peer = PeerLink::dial(self.executor, link, target, self.peer_queue.clone());
                 self.peers.insert(link, peer);
             }
@@ -265,17 +267,17 @@ impl Running<'_> {
         Some(Rendezvous { server: *server, fingerprint: account.server })
     }
 
-    /// Gives an attempt to reach a peer the token of a meeting, or none.
-    fn meet(&self, dial: Dial, token: Option<MeetingToken>) {
+    /// Gives an attempt to reach a peer the answer to its wish for a meeting.
+    fn meet(&self, dial: Dial, answer: MeetingAnswer) {
         match dial {
             Dial::Link(link) => {
                 if let Some(peer) = self.peers.get(&link) {
-                    peer.meet(token);
+                    peer.meet(answer);
                 }
             }
             Dial::Transfer(transfer) => {
                 if let Some(transfer) = self.fetching.get(&transfer) {
-                    transfer.meet(token);
+                    transfer.meet(answer);
                 }
             }
         }
@@ -295,7 +297,7 @@ impl Running<'_> {
         let queue = self.peer_queue.clone();
         let task = self.executor.spawn(async move {
             let tell = async |stream, from, path| {
-                let arrival = Box::new(Arrival { stream, key, from, path });
+                let arrival = Box::new(Arrival { stream, key, from, met: Some(path) });
                 // A closed queue means that the driver has ended.
                 let _ = queue.send(Occurrence::Arrived(generation, arrival)).await;
             };

@@ -64,14 +64,14 @@ impl Running<'_> {
         let Some(account) = &self.account else {
             return;
         };
-        let (queue, (give, token)) = (self.queue.clone(), async_channel::bounded(1));
+        let (queue, (give, meetings)) = (self.queue.clone(), async_channel::bounded(1));
         let (folder, patience) = (self.config.downloads.clone(), Patience::USUAL);
         let from = Target {
             to: file.to,
             key: file.key,
             tls: account.tls.clone(),
             place: self.meeting_place(),
-            token,
+            meetings,
             wrap: Socket::for_file,
         };
         let fetch = Fetch { file, from, folder, patience };

@@ -9,7 +9,6 @@ use crate::net::peer_link::PeerLink;
 use crate::net::server_link::Secured;
 use crate::net::{Arrival, Occurrence};
 use crate::trust::Verdict;
-use letschat_core::conversation::LinkPath;
 use letschat_core::event::Event;
 use letschat_core::notice::Notice;
 use letschat_core::session::{Input, LinkId, Request, RequestId};
@@ -131,13 +130,13 @@ impl Running<'_> {
     }
 
     fn note_arrival(&mut self, arrival: Arrival) -> Input {
-        let Arrival { stream, key, from, path } = arrival;
+        let Arrival { stream, key, from, met } = arrival;
         self.arrived += 1;
         let link = LinkId::arrived(self.arrived);
         let running = PeerLink::arrived(self.executor, link, stream, self.peer_queue.clone());
         self.peers.insert(link, running);
-        if path == LinkPath::Relay {
-            self.handle(Input::Relayed { link });
+        if let Some(path) = met {
+            self.handle(Input::Met { link, path });
         }
         Input::PeerArrived { link, key, from }
     }

@@ -113,9 +113,11 @@ async fn ask(
     tell: &impl AsyncFn(FetchNews),
 ) -> Result<FileLink, Broken> {
     let want_meeting = async || tell(FetchNews::MeetingWanted).await;
-    let (stream, path) =
+    let (stream, met) =
         peer_link::reach(from, want_meeting).await.map_err(|_| FetchFailure::Link)?;
-    tell(FetchNews::Reached(path)).await;
+    if let Some(path) = met {
+        tell(FetchNews::Met(path)).await;
+    }
     let mut link = FileLink::new(stream, patience);
     link.send(&PeerMessage::Get { id: file.id }.to_frame().to_bytes()).await?;
     match read_reply(&mut link).await? {

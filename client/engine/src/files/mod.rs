@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt as _;
-use letschat_protocol::dialogue::MeetingToken;
+use letschat_core::session::MeetingAnswer;
 use rustix::io::Errno;
 
 pub(crate) use fetching::{Fetch, fetch};
@@ -36,8 +36,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// A running transfer. It ends when this is dropped.
 pub(crate) struct Transfer {
     _stop: Sender<()>,
-    /// Takes the token of a meeting with the side that has the file.
-    token: Option<Sender<Option<MeetingToken>>>,
+    /// Takes the answers to wishes for a meeting with the side that has the file.
+    meetings: Option<Sender<MeetingAnswer>>,
 }
 
 impl Transfer {
@@ -48,19 +48,19 @@ impl Transfer {
         let (stop, stopped) = async_channel::bounded(1);
         let thread = thread::Builder::new().name("file".into());
         let run = move || async_io::block_on(until_dropped(stopped).or(run()));
-        thread.spawn(run).ok().map(|_| Transfer { _stop: stop, token: None })
+        thread.spawn(run).ok().map(|_| Transfer { _stop: stop, meetings: None })
     }
 
-    /// Returns the transfer, whose meetings get their tokens over this channel.
-    pub(crate) fn with_meetings(self, token: Sender<Option<MeetingToken>>) -> Transfer {
-        Transfer { token: Some(token), ..self }
+    /// Returns the transfer, which gets answers to its wishes for a meeting over this channel.
+    pub(crate) fn with_meetings(self, meetings: Sender<MeetingAnswer>) -> Transfer {
+        Transfer { meetings: Some(meetings), ..self }
     }
 
-    /// Gives the transfer the token of a meeting that it wanted, or none.
-    pub(crate) fn meet(&self, token: Option<MeetingToken>) {
-        if let Some(give) = &self.token {
+    /// Gives the transfer the answer to its wish for a meeting.
+    pub(crate) fn meet(&self, answer: MeetingAnswer) {
+        if let Some(give) = &self.meetings {
             // A transfer that is under way needs it no more.
-            let _ = give.try_send(token);
+            let _ = give.try_send(answer);
         }
     }
 }

@@ -108,7 +108,7 @@ impl Scene {
             let attempt = Fetch { file, from, folder: self.downloads(), patience: QUICK };
             let tell = async |news| {
                 // The way is of no concern to the file.
-                if !matches!(news, FetchNews::Reached(_)) {
+                if !matches!(news, FetchNews::Met(_)) {
                     self.told.borrow_mut().push(news);
                 }
             };

@@ -14,7 +14,7 @@ use futures_lite::FutureExt as _;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// An attempt under way.
-pub(super) type Attempt<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
+type Attempt<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
 
 /// Orders addresses so that IPv6 and IPv4 alternate (RFC 8305, section 4). The first one stays the
 /// first, and each family keeps its order.
@@ -33,18 +33,18 @@ pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// Attempts each address in order, and returns the first success. The other attempts are dropped.
+/// Attempts each address or way in order, and returns the first success. The other attempts are dropped.
 /// If none succeeds, returns all failures.
-pub(super) async fn first_success<T, E>(
-    addresses: &[SocketAddr],
-    attempt: impl AsyncFn(SocketAddr) -> Result<T, E>,
+pub(super) async fn first_success<W: Copy, T, E>(
+    ways: &[W],
+    attempt: impl AsyncFn(W) -> Result<T, E>,
 ) -> Result<T, Vec<E>> {
-    let mut waiting = addresses.iter();
+    let mut waiting = ways.iter();
     let mut running: Vec<Attempt<'_, Result<T, E>>> = Vec::new();
     let mut failures = Vec::new();
     loop {
-        if let Some(address) = waiting.next() {
-            running.push(Box::pin(attempt(*address)));
+        if let Some(way) = waiting.next() {
+            running.push(Box::pin(attempt(*way)));
         } else if running.is_empty() {
             return Err(failures);
         }
@@ -63,20 +63,6 @@ pub(super) async fn first_success<T, E>(
             None => {}
         }
     }
-}
-
-/// Returns the first success of these attempts. The others are dropped. If none succeeds, returns all failures.
-pub(super) async fn any_success<T, E>(
-    mut running: Vec<Attempt<'_, Result<T, E>>>,
-) -> Result<T, Vec<E>> {
-    let mut failures = Vec::new();
-    while !running.is_empty() {
-        match next_end(&mut running).await {
-            Ok(success) => return Ok(success),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    Err(failures)
 }
 
 /// Waits for an attempt to end, and removes it.

@@ -59,8 +59,9 @@ const BACKLOG: i32 = 8;
 /// The longest reply of the server, with its end.
 const MAX_REPLY_BYTES: usize = 1_024;
 
-/// The time for everything up to the first direct attempt, and for the server's answer to RELAY.
-const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time for everything up to the first direct attempt, for the server's answer to RELAY, and for the proof of the
+/// keys then. A peer that takes longer keeps others from being met.
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The server at which to meet.
 #[derive(Debug, Clone, Copy)]

@@ -79,7 +79,7 @@ pub(crate) struct Arrival {
     pub(crate) stream: PeerStream,
     pub(crate) key: PublicKey,
     pub(crate) from: SocketAddr,
-    pub(crate) path: LinkPath,
+    pub(crate) met: Option<LinkPath>,
 }
 
 /// Returns the future's result, or a timeout error.

@@ -16,13 +16,12 @@ use async_net::TcpStream;
 use futures_lite::{AsyncRead, AsyncWrite, FutureExt as _};
 use futures_rustls::{TlsAcceptor, TlsConnector};
 use letschat_core::conversation::LinkPath;
-use letschat_protocol::dialogue::MeetingToken;
 use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::peer::PeerMessage;
 use letschat_protocol::tls::{arrived_key, unused_name};
 
-use super::happy_eyeballs::any_success;
+use super::happy_eyeballs::first_success;
 use super::link::{self, End, Unreadable};
 use super::meeting::{self, Rendezvous};
 use super::outbox::Outbox;
@@ -30,7 +29,7 @@ use super::socket::Wrap;
 use super::tls::{PeerTls, is_somebody_else};
 use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
 use letschat_core::session::delivery::{MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES};
-use letschat_core::session::{Dial, Input, LinkId, PeerLoss};
+use letschat_core::session::{Dial, Input, LinkId, MeetingAnswer, NoMeeting, PeerLoss};
 
 /// The limit of the outbox. A link that is further behind is broken, and the session still has its
 /// undelivered messages. All unconfirmed messages of a chat fit with a line each, since they are
@@ -40,8 +39,9 @@ const OUTBOX_BYTES: usize = MAX_UNCONFIRMED_BYTES + MAX_UNCONFIRMED * LINE_BYTES
 /// The bytes of `MESSAGE`, two numbers of at most 20 digits, and their separators.
 const LINE_BYTES: usize = 64;
 
-/// The time in which the receiver of a peer answers, before it is met beside.
-const HEAD_START: Duration = Duration::from_millis(250);
+/// The most wishes for a meeting, and the time between them. An earlier meeting with the same peer is over by then.
+const MAX_WISHES: usize = 15;
+const WISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A byte stream for a peer link: TCP, or anything that carries bytes both ways.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -60,8 +60,8 @@ pub(crate) struct PeerLink {
     task: Task<()>,
     /// Takes the stream once the outbox is sent.
     heir: Heir,
-    /// Takes the token of a meeting, while the link is dialled.
-    token: Option<Sender<Option<MeetingToken>>>,
+    /// Takes the answers to wishes for a meeting, while the link is dialled.
+    meetings: Option<Sender<MeetingAnswer>>,
 }
 
 impl PeerLink {
@@ -69,11 +69,11 @@ impl PeerLink {
     pub(crate) fn dial(
         executor: &LocalExecutor<'static>,
         link: LinkId,
-        target: impl FnOnce(Receiver<Option<MeetingToken>>) -> Target,
+        target: impl FnOnce(Receiver<MeetingAnswer>) -> Target,
         queue: Sender<Occurrence>,
     ) -> PeerLink {
-        let (give, token) = async_channel::bounded(1);
-        let target = target(token);
+        let (give, meetings) = async_channel::bounded(1);
+        let target = target(meetings);
         let key = target.key;
         let spawned = PeerLink::spawn(executor, async move |outbox, heir| {
             let given_up = async {
@@ -88,16 +88,16 @@ impl PeerLink {
             match reached {
                 None => {}
                 Some(Err(why)) => tell(&queue, link, Input::PeerLost { link, why }).await,
-                Some(Ok((stream, path))) => {
-                    if path == LinkPath::Relay {
-                        tell(&queue, link, Input::Relayed { link }).await;
+                Some(Ok((stream, met))) => {
+                    if let Some(path) = met {
+                        tell(&queue, link, Input::Met { link, path }).await;
                     }
                     tell(&queue, link, Input::PeerDialled { link }).await;
                     converse(stream, link, (&outbox, &heir), &queue).await;
                 }
             }
         });
-        PeerLink { token: Some(give), ..spawned }
+        PeerLink { meetings: Some(give), ..spawned }
     }
 
     /// Starts on a link that has arrived.
@@ -120,14 +120,14 @@ impl PeerLink {
         let heir = Heir::default();
         let shared = (outbox.clone(), heir.clone());
         let task = executor.spawn(async move { run(shared.0, shared.1).await });
-        PeerLink { outbox, task, heir, token: None }
+        PeerLink { outbox, task, heir, meetings: None }
     }
 
-    /// Gives the link the token of a meeting that it wanted, or none.
-    pub(crate) fn meet(&self, token: Option<MeetingToken>) {
-        if let Some(give) = &self.token {
+    /// Gives the link the answer to its wish for a meeting.
+    pub(crate) fn meet(&self, answer: MeetingAnswer) {
+        if let Some(give) = &self.meetings {
             // A link that is up needs it no more.
-            let _ = give.try_send(token);
+            let _ = give.try_send(answer);
         }
     }
 
@@ -159,8 +159,8 @@ pub(crate) struct Target {
     pub(crate) tls: PeerTls,
     /// The server at which the peer may be met.
     pub(crate) place: Option<Rendezvous>,
-    /// Brings the token of a meeting, or `None` if there is none.
-    pub(crate) token: Receiver<Option<MeetingToken>>,
+    /// Brings the answers to wishes for a meeting.
+    pub(crate) meetings: Receiver<MeetingAnswer>,
     pub(crate) wrap: Wrap,
 }
 
@@ -168,47 +168,51 @@ pub(crate) struct Target {
 impl Target {
     /// Returns a peer that can't be met.
     pub(crate) fn at(to: SocketAddr, key: PublicKey, tls: PeerTls) -> Target {
-        let (_, token) = async_channel::bounded(1);
-        Target { to, key, tls, place: None, token, wrap: super::socket::Socket::new }
+        let (_, meetings) = async_channel::bounded(1);
+        Target { to, key, tls, place: None, meetings, wrap: super::socket::Socket::new }
     }
 }
 
+/// A way to reach a peer.
+#[derive(Clone, Copy)]
+enum Way {
+    Receiver,
+    Meeting,
+}
+
 /// Reaches a peer: by its receiver, or at a meeting if that takes long or fails. `want_meeting` asks for a token.
+/// Returns the path if it was at a meeting.
 pub(crate) async fn reach(
     target: &Target,
-    want_meeting: impl AsyncFnOnce(),
-) -> Result<(PeerStream, LinkPath), PeerLoss> {
-    let (hold, failed) = async_channel::bounded::<()>(1);
-    let dialled = async {
-        let result = dial(target).await;
-        drop(hold);
-        Ok((result?, LinkPath::Direct))
-    };
-    let met = async {
-        let too_long = async {
-            Timer::after(HEAD_START).await;
-        };
-        // Nothing is sent: the channel closes when the dial has failed.
-        let failed = async {
-            let _ = failed.recv().await;
-        };
-        too_long.or(failed).await;
-        meet(target, want_meeting).await.ok_or(PeerLoss::Unreachable)
-    };
-    any_success(vec![Box::pin(dialled), Box::pin(met)]).await.map_err(|failures| {
-        match failures.contains(&PeerLoss::WrongKey) {
-            true => PeerLoss::WrongKey,
-            false => PeerLoss::Unreachable,
+    want_meeting: impl AsyncFn(),
+) -> Result<(PeerStream, Option<LinkPath>), PeerLoss> {
+    let reached = first_success(&[Way::Receiver, Way::Meeting], async |way| match way {
+        Way::Receiver => Ok((dial(target).await?, None)),
+        Way::Meeting => {
+            let met = meet(target, &want_meeting).await;
+            met.map(|(stream, path)| (stream, Some(path))).ok_or(PeerLoss::Unreachable)
         }
+    });
+    reached.await.map_err(|failures| match failures.contains(&PeerLoss::WrongKey) {
+        true => PeerLoss::WrongKey,
+        false => PeerLoss::Unreachable,
     })
 }
 
-async fn meet(target: &Target, want_meeting: impl AsyncFnOnce()) -> Option<(PeerStream, LinkPath)> {
+async fn meet(target: &Target, want_meeting: &impl AsyncFn()) -> Option<(PeerStream, LinkPath)> {
     let place = target.place?;
-    want_meeting().await;
-    let token = target.token.recv().await.ok()??;
-    let peer = (target.key, target.to.port());
-    meeting::call(place, token, peer, &target.tls, target.wrap).await.ok()
+    for _ in 0..MAX_WISHES {
+        want_meeting().await;
+        match target.meetings.recv().await.ok()? {
+            Ok(token) => {
+                let peer = (target.key, target.to.port());
+                return meeting::call(place, token, peer, &target.tls, target.wrap).await.ok();
+            }
+            Err(NoMeeting::Later) => drop(Timer::after(WISH_INTERVAL).await),
+            Err(NoMeeting::Never) => return None,
+        }
+    }
+    None
 }
 
 /// Dials the receiver of a peer.

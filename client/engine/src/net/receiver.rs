@@ -13,7 +13,6 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::peer_link::secure_as_receiver;
 use super::tls::PeerTls;
 use super::{Arrival, HANDSHAKE_TIMEOUT, Occurrence, within};
-use letschat_core::conversation::LinkPath;
 use letschat_core::crowd::gives_way;
 
 /// The most peers in their handshakes. Beyond that the oldest of the address with the most is
@@ -143,7 +142,7 @@ async fn greet(
     });
     // Failed handshakes are of no interest to the user.
     if let Ok((stream, key)) = secured.await {
-        let arrival = Box::new(Arrival { stream, key, from, path: LinkPath::Direct });
+        let arrival = Box::new(Arrival { stream, key, from, met: None });
         // A closed queue means that the driver has ended.
         let _ = queue.send(Occurrence::Arrived(generation, arrival)).await;
     }

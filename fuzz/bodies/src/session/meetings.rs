@@ -1,5 +1,6 @@
 //! Attempts to reach peers in the session's world, and meetings with them.
 
+use letschat_core::conversation::LinkPath;
 use letschat_core::files::FetchNews;
 use letschat_core::session::{Dial, Input};
 use letschat_protocol::dialogue::{Invitation, MeetingToken};
@@ -7,7 +8,7 @@ use letschat_protocol::dialogue::{Invitation, MeetingToken};
 use super::{World, key};
 
 impl World<'_> {
-    /// Has an attempt want a meeting, or tells that a link is relayed.
+    /// Has an attempt want a meeting, or tells that a link was made at a meeting.
     pub(super) fn meet(&mut self) {
         let links = self.dialled.iter().copied().map(Dial::Link);
         let transfers = self.files.fetching().iter().copied().map(Dial::Transfer);
@@ -16,7 +17,10 @@ impl World<'_> {
             return;
         };
         match dial {
-            Dial::Link(link) if self.choices.flip() => self.handle(Input::Relayed { link }),
+            Dial::Link(link) if self.choices.flip() => {
+                let path = if self.choices.flip() { LinkPath::Relay } else { LinkPath::Direct };
+                self.handle(Input::Met { link, path });
+            }
             Dial::Transfer(transfer) => {
                 self.wanted.push(dial);
                 self.handle(Input::Fetch { transfer, news: FetchNews::MeetingWanted });

@@ -150,17 +150,17 @@ fn anything_but_relay_ends_the_meeting() {
 }
 
 #[test]
-fn device_is_invited_to_four_meetings_and_once_by_each() {
+fn device_is_invited_to_eight_meetings_and_once_by_each() {
     let mut server = TestHub::empty();
     let (victim, _) = server.member("v", "10.0.0.1");
     let mut codes = Vec::new();
-    for length in 2..8 {
+    for length in 2..12 {
         let (id, _) = server.member(&"m".repeat(length), "10.0.0.2");
         codes.push(server.meet(id, "v").code);
         assert_eq!(server.meet(id, "v").code, Code::SlowDown, "one at a time");
     }
     let (ok, no) = (Code::Ok, Code::SlowDown);
-    assert_eq!(codes, [ok, ok, ok, ok, no, no]);
+    assert_eq!(codes, [ok, ok, ok, ok, ok, ok, ok, ok, no, no]);
     server.pass(10_000);
     let (id, _) = server.member("somebody", "10.0.0.2");
     server.tokens(id, victim, "v");
@@ -201,6 +201,29 @@ fn relays_are_limited_for_an_account_and_in_all() {
         server.say(first, &Request::Relay);
         assert_eq!(relayed(server.say(second, &Request::Relay)).is_some(), count < MAX_RELAYS);
     }
+}
+
+#[test]
+fn network_gets_half_of_the_relays() {
+    let mut server = TestHub::new(Settings { relays: 8, ..Settings::default() }, 0, "");
+    let mut relays = |one: &str, other: &str, networks: [&str; 2]| {
+        let [one, other] = [one, other].map(|name| (server.member(name, networks[0]).0, name));
+        let [first, second] = server.tokens(one.0, other.0, other.1);
+        let [first, second] = [server.join(networks[0], first), server.join(networks[1], second)];
+        server.say(first, &Request::Relay);
+        relayed(server.say(second, &Request::Relay)).is_some()
+    };
+    let name = |letter: &str, n: usize| letter.repeat(n + 1);
+    for n in 0..5 {
+        let is_relayed = relays(&name("m", 2 * n), &name("m", 2 * n + 1), ["10.0.0.66"; 2]);
+        assert_eq!(is_relayed, n < 4, "the accounts behind an address are many");
+    }
+    assert!(relays("alice", "bo", ["10.0.0.1", "10.0.0.2"]));
+    assert!(!relays("carol", "mallory_b", ["10.0.0.3", "10.0.0.66"]));
+    let households =
+        |n: usize| [["2001:db8:1:1::1", "2001:db8:1:2::1"], ["2001:db8:1:3::1", "10.0.0.4"]][n];
+    assert!(relays(&name("s", 20), &name("s", 21), households(0)));
+    assert!(relays(&name("s", 22), &name("s", 23), households(1)));
 }
 
 #[test]
@@ -247,6 +270,21 @@ fn kicked_user_is_relayed_no_more() {
     assert!(closes(&effects, first) && closes(&effects, second), "meetings end as well");
     let late = server.join("10.0.0.2", unused);
     assert_eq!(code(&server.effects, late), Some(Code::TokenInvalid));
+}
+
+#[test]
+fn device_that_logs_in_again_goes_on_with_its_relays() {
+    let (mut server, alice, bob) = with_two(Settings::default());
+    let [first, second] = server.joined(alice, bob);
+    server.say(first, &Request::Relay);
+    server.say(second, &Request::Relay);
+    let again = server.arrive("10.0.0.2");
+    server.secure(again);
+    server.say(again, &Request::Hello);
+    let reply = server.key_login(again, "bob", 3, true);
+    assert_eq!(reply.code, Code::LoggedIn);
+    assert!(!closes(&server.effects, second));
+    assert_eq!(server.stats().relays, 1);
 }
 
 #[test]

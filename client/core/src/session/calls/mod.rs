@@ -266,7 +266,9 @@ impl Session {
             PeerMessage::Here { port } => {
                 let (key, mut receiver) = (arrived.key, arrived.from);
                 receiver.set_port(port);
-                self.person_is_here(link, key, receiver);
+                if !self.cx.links.is_met(link) {
+                    self.person_is_here(link, key, receiver);
+                }
             }
             PeerMessage::Get { id } => {
                 let key = arrived.key;

@@ -38,9 +38,9 @@ pub(super) struct Fetching {
     pub(super) bytes: u64,
     /// The file that has them, as the last attempt left it.
     part: Option<PartId>,
-    /// The address of the attempt under way.
+    /// The receiver at which the attempt under way finds the device, unless it is met elsewhere.
     at: Option<SocketAddr>,
-    /// The way of the attempt under way.
+    /// The path of the attempt under way.
     pub(super) link: LinkPath,
 }
 
@@ -230,6 +230,7 @@ impl Session {
             return;
         };
         (fetching.phase, fetching.at) = (Phase::Running(transfer), Some(to));
+        fetching.link = LinkPath::Direct;
         let verified = fetching.part.map(|part| (part, fetching.bytes));
         self.cx.push(Effect::FetchFile(Box::new(FetchFile {
             transfer,
@@ -273,7 +274,7 @@ impl Session {
                     self.meeting_wanted(Dial::Transfer(transfer), key);
                 }
             }
-            FetchNews::Reached(link) => fetching.link = link,
+            FetchNews::Met(path) => (fetching.link, fetching.at) = (path, None),
             FetchNews::Begun(part, bytes) => {
                 (fetching.bytes, fetching.part, fetching.unknown) = (bytes, None, 0);
                 let at = fetching.at;

@@ -16,7 +16,7 @@ use crate::conversation::{MessageState, Via};
 use crate::event::{Event, format_rfc3339};
 use crate::failure::{Failure, Text};
 use crate::session::context::Context;
-use crate::session::{Effect, Reply, Request, RequestId, Session, User};
+use crate::session::{Effect, NoMeeting, Reply, Request, RequestId, Session, User};
 
 /// The limits of a list: its names, its pages and its time. A server whose list exceeds them is not
 /// followed any further.
@@ -256,7 +256,10 @@ impl Session {
                 None => self.refuse_connect(&who, &Failure::NotUnderstood),
             },
             Expected::Locate(id) => self.device_located(&id, introduction()),
-            Expected::Meet(dial) => self.cx.push(Effect::Meet { dial, token: reply.field(0) }),
+            Expected::Meet(dial) => {
+                let answer = reply.field(0).ok_or(NoMeeting::Never);
+                self.cx.push(Effect::Meet { dial, answer });
+            }
             Expected::ConnectAddress(id, who, switch) => match introduction() {
                 Some(introduction) => self.granted_address(id, &who, introduction, switch),
                 None => self.cx.fail(id, Failure::NotUnderstood),

@@ -4,14 +4,14 @@ use letschat_protocol::dialogue::{Invitation, MeetingToken};
 
 use super::*;
 use crate::conversation::LinkPath;
-use crate::session::Dial;
+use crate::session::{Dial, MeetingAnswer, NoMeeting};
 
 const TOKEN: MeetingToken = MeetingToken(77);
 
-/// Returns the token that an attempt gets, or `None` if it is not answered yet.
-fn met(effects: &[Effect], wanted: Dial) -> Option<Option<MeetingToken>> {
+/// Returns the answer that an attempt gets, if there is one yet.
+fn met(effects: &[Effect], wanted: Dial) -> Option<MeetingAnswer> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Meet { dial, token } if *dial == wanted => Some(*token),
+        Effect::Meet { dial, answer } if *dial == wanted => Some(*answer),
         _ => None,
     })
 }
@@ -35,8 +35,8 @@ fn peer_that_is_not_reached_is_met_at_the_server() {
     let request = ServerRequest::Meet { name: "bob".into(), key: key(2) };
     assert!(asks_server(&effects, |asked| *asked == request), "{effects:?}");
     let effects = client.server(Code::Ok, &format!("{TOKEN} JOIN with this token"));
-    assert_eq!(met(&effects, dial), Some(Some(TOKEN)));
-    client.put(Input::Relayed { link });
+    assert_eq!(met(&effects, dial), Some(Ok(TOKEN)));
+    client.put(Input::Met { link, path: LinkPath::Relay });
     client.put(Input::PeerDialled { link });
     let effects = client.put(Input::Peer { link, message: PeerMessage::Approve });
     let is_relayed =
@@ -47,13 +47,30 @@ fn peer_that_is_not_reached_is_met_at_the_server() {
 }
 
 #[test]
+fn address_at_which_a_peer_was_met_is_not_remembered() {
+    for met in [None, Some(LinkPath::Direct), Some(LinkPath::Relay)] {
+        let (mut client, _, link) = calling();
+        if let Some(path) = met {
+            client.put(Input::Met { link, path });
+        }
+        client.put(Input::PeerDialled { link });
+        client.put(Input::Peer { link, message: PeerMessage::Approve });
+        let bob = &client.session.peers()[&name("bob")];
+        assert_eq!(bob.receiver.is_some(), met.is_none(), "{met:?}");
+    }
+}
+
+#[test]
 fn meeting_that_is_refused_leaves_the_dial_alone() {
-    for (code, asks_again) in
-        [(Code::NotHere, true), (Code::SlowDown, true), (Code::UnknownCommand, false)]
-    {
+    let (later, never) = (NoMeeting::Later, NoMeeting::Never);
+    for (code, why, asks_again) in [
+        (Code::NotHere, never, true),
+        (Code::SlowDown, later, true),
+        (Code::UnknownCommand, never, false),
+    ] {
         let (mut client, dial, _) = calling();
         client.put(Input::MeetingWanted { dial, key: key(2) });
-        assert_eq!(met(&client.server(code, "no"), dial), Some(None), "{code:?}");
+        assert_eq!(met(&client.server(code, "no"), dial), Some(Err(why)), "{code:?}");
         let effects = client.put(Input::MeetingWanted { dial, key: key(2) });
         assert_eq!(asks_to_meet(&effects), asks_again, "a server of version 0.1 is asked once");
         assert_eq!(met(&effects, dial).is_none(), asks_again);
@@ -66,17 +83,20 @@ fn attempt_that_is_over_asks_for_nothing() {
     client.ask(Request::Cancel(None));
     let effects = client.put(Input::MeetingWanted { dial, key: key(2) });
     assert!(!asks_to_meet(&effects));
-    assert_eq!(met(&effects, dial), Some(None));
+    assert_eq!(met(&effects, dial), Some(Err(NoMeeting::Never)));
     let (mut client, dial, _) = calling();
     client.put(Input::ServerLost);
-    assert_eq!(met(&client.put(Input::MeetingWanted { dial, key: key(2) }), dial), Some(None));
+    assert_eq!(
+        met(&client.put(Input::MeetingWanted { dial, key: key(2) }), dial),
+        Some(Err(NoMeeting::Never))
+    );
 }
 
 #[test]
 fn lost_server_answers_who_waits_for_a_token() {
     let (mut client, dial, _) = calling();
     client.put(Input::MeetingWanted { dial, key: key(2) });
-    assert_eq!(met(&client.put(Input::ServerLost), dial), Some(None));
+    assert_eq!(met(&client.put(Input::ServerLost), dial), Some(Err(NoMeeting::Never)));
 }
 
 #[test]

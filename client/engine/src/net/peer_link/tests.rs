@@ -72,8 +72,8 @@ fn both_sides_learn_the_others_key_and_messages_flow_both_ways() {
         admit_one(&executor, &mut receiver, &arrivals).await;
         assert!(matches!(peer_input(&called).await, Input::PeerDialled { .. }));
         let Occurrence::Arrived(1, arrival) = arrivals.recv().await.unwrap() else { panic!() };
-        let Arrival { stream, key, from, path } = *arrival;
-        assert_eq!(path, LinkPath::Direct);
+        let Arrival { stream, key, from, met } = *arrival;
+        assert_eq!(met, None);
         assert_eq!(key, alice.identity.public_key());
         assert_eq!(from.ip(), Ipv4Addr::LOCALHOST);
 

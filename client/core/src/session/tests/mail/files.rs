@@ -6,6 +6,7 @@ use letschat_protocol::files::name::FileName;
 use letschat_protocol::files::{FileHash, FileInfo};
 
 use super::*;
+use crate::conversation::LinkPath;
 use crate::files::{
     FetchFailure, FetchFile, FetchNews, FileState, PartId, ReadFile, ServeNews, StoredFile,
     TransferId,
@@ -307,6 +308,19 @@ fn file_is_fetched_without_the_server() {
     let (id, effects) = client.get_file(1);
     assert!(answer(&effects, id).unwrap().is_ok());
     assert_eq!(fetches(&effects).len(), 1);
+}
+
+#[test]
+fn address_at_which_a_device_was_met_is_not_remembered() {
+    for met in [None, Some(LinkPath::Direct), Some(LinkPath::Relay)] {
+        let (mut client, fetch) = TestSession::fetching();
+        if let Some(path) = met {
+            client.fetch_news(&fetch, FetchNews::Met(path));
+        }
+        client.fetch_news(&fetch, begun());
+        let bob = client.session.peers().get(&name("bob")).and_then(|bob| bob.receiver);
+        assert_eq!(bob.is_some(), met.is_none(), "{met:?}");
+    }
 }
 
 #[test]
