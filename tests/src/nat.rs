@@ -8,10 +8,11 @@ use crate::namespace::Namespace;
 /// Makes the machines, prints their process ids, and holds them until its input ends. `$1` and `$2` say what is
 /// between each client and the network of the server.
 ///
-/// A NAT drops what nobody has asked for, as routers do at home. If it answered with RST instead, that would reach the
-/// other side before the other side's NAT has a mapping.
+/// A NAT drops what nobody has asked for, as routers do at home. One that answers with RST instead is behind a delay, as
+/// in real networks: without one, the RST is there before the other side's NAT has a mapping.
 const SCRIPT: &str = r#"
     set -e
+    line=$3
     ours=$(readlink /proc/self/ns/net)
     start() {
         unshare --net sleep infinity &
@@ -59,7 +60,19 @@ const SCRIPT: &str = r#"
     }
     nat() {
         start
-        plug $last wan world 10.78.0.$((10 + $2))/24 fd78::1$2/64
+        street=world
+        if [ "$1" = resetting ]; then
+            street=street$2
+            ip link add $street type bridge
+            ip link set $street up
+            python3 -c "$line" near$2 far$2 0.02 &
+            pids="$pids $!"
+            trap "kill $pids" EXIT
+            until ip link show far$2 2>/dev/null; do sleep 0.01; done >/dev/null
+            ip link set near$2 master world up
+            ip link set far$2 master $street up
+        fi
+        plug $last wan $street 10.78.0.$((10 + $2))/24 fd78::1$2/64
         plug $last lan lan$2 192.168.$2.1/24 fd0$2::1/64
         on $server ip -6 route add fd0$2::/64 via fd78::1$2
         on $last sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
@@ -95,6 +108,32 @@ END
     cat >/dev/null
 "#;
 
+/// A program that passes frames on between two network interfaces that it makes, after a delay. Its arguments are the
+/// interfaces' names and the delay in seconds.
+const DELAY_LINE: &str = r#"
+import collections, fcntl, os, select, struct, sys, time
+
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+
+def interface(name):
+    file = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(file, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    return file
+
+files, delay = [interface(name) for name in sys.argv[1:3]], float(sys.argv[3])
+line = collections.deque()
+while True:
+    wait = max(0, line[0][0] - time.monotonic()) if line else None
+    for file in select.select(files, [], [], wait)[0]:
+        line.append((time.monotonic() + delay, file, os.read(file, 2048)))
+    while line and line[0][0] <= time.monotonic():
+        _, file, frame = line.popleft()
+        try:
+            os.write(files[1 - files.index(file)], frame)
+        except OSError:
+            pass  # The interface is not up yet.
+"#;
+
 /// A NAT, or none, between a client and the network of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Between {
@@ -106,7 +145,7 @@ pub enum Between {
     Restricted,
     /// A symmetric NAT: each address that the client sends something to sees another port.
     Symmetric,
-    /// A port-restricted NAT that answers with RST what it does not let through.
+    /// A port-restricted NAT that answers with RST what it does not let through, 20 ms away.
     Resetting,
     /// The NAT of the first client, in whose local network this one is.
     Shared,
@@ -141,7 +180,7 @@ impl Nats {
     /// Makes the networks. `None` if this machine does not allow it, which is reported.
     pub fn between(kinds: [Between; 2], test: &str) -> Option<Nats> {
         let words = kinds.map(Between::word);
-        let made = Namespace::make("--net", SCRIPT, &words);
+        let made = Namespace::make("--net", SCRIPT, &[words[0], words[1], DELAY_LINE]);
         if made.is_none() {
             tell_not_played(test, "nobody may make a network of their own here");
         }

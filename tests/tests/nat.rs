@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// The number of links between each two clients.
 const TRIES: usize = 20;
 
+/// The size of a file that takes a while.
+const FILM_BYTES: usize = 200_000_000;
+
 /// The time in which a direct link comes about.
 const DIRECT: Duration = Duration::from_secs(2);
 
@@ -86,7 +89,7 @@ impl Scene {
         link
     }
 
-    /// Fetches many small files, each over a link of its own.
+    /// Fetches many small files, one after the other, each over a link of its own.
     fn links(&mut self) -> Links {
         let mut links = Links::default();
         for n in 0..TRIES {
@@ -96,10 +99,10 @@ impl Scene {
             let id = self.alice.wait_event("file_offered")["id"].clone();
             let begun = Instant::now();
             self.alice.ok("file", json!({"action": "get", "id": id}));
-            let progress = self.alice.wait_event("file_progress");
+            let progress = self.alice.wait_event_with("file_progress", "id", id.as_str().unwrap());
             let time = begun.elapsed();
-            self.alice.wait_event("file_done");
-            self.bob.wait_event("file_done");
+            self.alice.wait_event_with("file_done", "id", id.as_str().unwrap());
+            self.bob.wait_event_with("file_done", "id", id.as_str().unwrap());
             match progress["link"].as_str().unwrap() {
                 "direct" => links.direct.push(time),
                 _ => links.relayed.push(time),
@@ -184,10 +187,7 @@ fn clients_behind_one_nat_reach_each_other() {
 #[test]
 fn nats_that_answer_with_rst_keep_nobody_apart() {
     let test = "nats_that_answer_with_rst_keep_nobody_apart";
-    let Some(mut scene) = Scene::between([Resetting, Resetting], test, &[]) else { return };
-    scene.chat();
-    let links = scene.links();
-    assert_eq!(links.direct.len() + links.relayed.len(), TRIES);
+    expect_direct([Resetting, Resetting], test);
 }
 
 #[test]
@@ -217,6 +217,26 @@ fn chat_goes_on_relayed_when_its_direct_way_is_closed() {
     scene.alice.ok("say", json!({"text": "does this arrive?"}));
     assert_eq!(scene.chat_again(), "relay");
     scene.bob.wait_event_with("message", "text", "does this arrive?");
+}
+
+#[test]
+fn file_goes_on_relayed_when_its_direct_way_is_closed() {
+    let test = "file_goes_on_relayed_when_its_direct_way_is_closed";
+    let flags = ["--relay-rate", "100000000", "--relay-rate-total", "100000000"];
+    let Some(mut scene) = Scene::between([Restricted, Restricted], test, &flags) else { return };
+    let (alice, bob) = (&mut scene.alice, &mut scene.bob);
+    let path = bob.data.path().join("film");
+    let content: Vec<u8> = (0..FILM_BYTES).map(|n| (n / 1_000 % 251) as u8).collect();
+    fs::write(&path, &content).unwrap();
+    bob.ok("file", json!({"action": "send", "to": "alice", "path": path}));
+    let id = alice.wait_event("file_offered")["id"].clone();
+    alice.ok("file", json!({"action": "get", "id": id}));
+    assert_eq!(alice.wait_event("file_progress")["link"], "direct");
+    scene.nats.forbid_direct_links();
+    let relayed = alice.wait_event_with("file_progress", "link", "relay");
+    assert!(relayed["bytes"].as_u64().unwrap() > 0, "it begins where the direct link ended");
+    let saved = alice.wait_event("file_done")["path"].clone();
+    assert!(fs::read(saved.as_str().unwrap()).unwrap() == content);
 }
 
 #[test]

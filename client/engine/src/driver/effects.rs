@@ -37,9 +37,6 @@ const MAX_CLOSING: usize = 64;
 /// The most peers that are met at a time, before the user has heard of them.
 const MAX_ATTENDING: usize = 8;
 
-/// The most meetings with one of them: the last one may not be quite over when the next begins.
-const MAX_OF_ONE: usize = 2;
-
 /// The longest delay until a new log position is on disk. A crash then repeats a few broadcasts,
 /// but a write for each would cost a disk flush per broadcast.
 const POSITION_DELAY_MS: u64 = 100;
@@ -283,14 +280,17 @@ impl Running<'_> {
         }
     }
 
-    /// Meets a peer that has asked for it. Ignores a peer that is being met twice already.
+    /// Meets a peer that has asked for it. An earlier meeting with it is over, except for its last bytes.
     fn attend(&mut self, key: PublicKey, token: MeetingToken) {
         self.attending.retain(|(_, task)| !task.is_finished());
-        let of_key = self.attending.iter().filter(|(one, _)| *one == key).count();
+        let mut of_key = self.attending.iter().enumerate().filter(|(_, (one, _))| *one == key);
+        if let (Some((oldest, _)), Some(_)) = (of_key.next(), of_key.next()) {
+            drop(self.attending.remove(oldest));
+        }
         let (Some(place), Some(account)) = (self.meeting_place(), &self.account) else {
             return;
         };
-        if of_key >= MAX_OF_ONE || self.attending.len() >= MAX_ATTENDING {
+        if self.attending.len() >= MAX_ATTENDING {
             return;
         }
         let (generation, tls) = (self.account_generation, account.tls.clone());
