@@ -15,7 +15,12 @@ const INDENT: usize = 2;
 ///
 /// Terminals disagree about a character's width, so [`most_columns`] decides.
 pub fn wrap(text: &str, columns: usize) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| wrap_line(line, columns)).collect();
+    wrap_by(text, columns, most_columns)
+}
+
+/// Breaks lines as [`wrap`] does, with this measure of a text's columns.
+pub fn wrap_by(text: &str, columns: usize, width: fn(&str) -> usize) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| wrap_line(line, columns, width)).collect();
     lines.join("\n")
 }
 
@@ -59,15 +64,16 @@ fn letter_columns(letter: char) -> usize {
     }
 }
 
-fn wrap_line(line: &str, columns: usize) -> String {
-    if columns == 0 || most_columns(line) <= columns {
+fn wrap_line(line: &str, columns: usize, width: fn(&str) -> usize) -> String {
+    if columns == 0 || width(line) <= columns {
         return line.to_owned();
     }
     let fits = |indent: &usize| indent * 2 <= columns;
     let begins = line.len() - line.trim_start_matches(' ').len();
-    let indents = [second_column(line), Some(begins + INDENT), Some(INDENT), Some(1)];
+    let indents = [second_column(line, width), Some(begins + INDENT), Some(INDENT), Some(1)];
     let indent = indents.into_iter().flatten().find(fits).unwrap_or(0);
-    let mut rows = Rows { columns, indent, text: String::new(), column: 0, blank: true };
+    let text = String::new();
+    let mut rows = Rows { columns, indent, width, text, column: 0, blank: true };
     for word in line.split_inclusive(' ') {
         rows.push(word);
     }
@@ -78,6 +84,7 @@ fn wrap_line(line: &str, columns: usize) -> String {
 struct Rows {
     columns: usize,
     indent: usize,
+    width: fn(&str) -> usize,
     text: String,
     /// The column of the last row at which writing continues.
     column: usize,
@@ -90,7 +97,7 @@ impl Rows {
     fn push(&mut self, word: &str) {
         let letters = word.trim_end_matches(' ');
         // A word too long for a row of its own begins in the current row.
-        let fits_below = self.indent + most_columns(letters) <= self.columns;
+        let fits_below = self.indent + (self.width)(letters) <= self.columns;
         if !letters.is_empty() && !self.fits(letters) && !self.blank && fits_below {
             self.go_on();
         }
@@ -98,7 +105,7 @@ impl Rows {
             self.write(word);
             return;
         }
-        for piece in pieces(letters, self.columns - self.indent) {
+        for piece in pieces(letters, self.columns - self.indent, self.width) {
             if !self.fits(piece) {
                 self.go_on();
             }
@@ -108,12 +115,12 @@ impl Rows {
     }
 
     fn fits(&self, text: &str) -> bool {
-        self.column + most_columns(text) <= self.columns
+        self.column + (self.width)(text) <= self.columns
     }
 
     fn write(&mut self, text: &str) {
         self.text.push_str(text);
-        self.column += most_columns(text);
+        self.column += (self.width)(text);
         self.blank &= text.trim_matches(' ').is_empty();
     }
 
@@ -128,7 +135,7 @@ impl Rows {
 
 /// Splits a word into graphemes, each with the styles before it. A grapheme wider than a row is
 /// split into its characters.
-fn pieces(word: &str, room: usize) -> impl Iterator<Item = &str> {
+fn pieces(word: &str, room: usize, width: fn(&str) -> usize) -> impl Iterator<Item = &str> {
     let mut rest = word;
     iter::from_fn(move || {
         let mut start = 0;
@@ -138,7 +145,7 @@ fn pieces(word: &str, room: usize) -> impl Iterator<Item = &str> {
         }
         let seen = rest[start..].graphemes(true).next().unwrap_or("");
         let letter = seen.chars().next().map_or(0, char::len_utf8);
-        let length = if letters_columns(seen) <= room { seen.len() } else { letter };
+        let length = if width(seen) <= room { seen.len() } else { letter };
         let (piece, after) = rest.split_at(start + length);
         rest = after;
         (!piece.is_empty()).then_some(piece)
@@ -147,11 +154,11 @@ fn pieces(word: &str, room: usize) -> impl Iterator<Item = &str> {
 
 /// Returns the column at which a table row's second column begins: after the first gap of two
 /// spaces or more.
-fn second_column(line: &str) -> Option<usize> {
+fn second_column(line: &str, width: fn(&str) -> usize) -> Option<usize> {
     let row = line.trim_start_matches(' ');
     let (first, rest) = row.split_once("  ").filter(|(first, _)| !first.is_empty())?;
     let gap = 2 + rest.len() - rest.trim_start_matches(' ').len();
-    Some(line.len() - row.len() + most_columns(first) + gap)
+    Some(line.len() - row.len() + width(first) + gap)
 }
 
 #[cfg(test)]

@@ -79,6 +79,10 @@ pub enum Role {
     Say,
     /// Makes another chat current.
     Switch,
+    /// Approves a request.
+    Approve,
+    /// Denies a request.
+    Deny,
     /// Ends a chat.
     EndChat,
     /// Leaves the server.

@@ -12,6 +12,8 @@ use letschat_protocol::devices::DeviceName;
 use letschat_protocol::username::{Username, UsernameError};
 
 use crate::frontend::FirstLogin;
+use crate::frontend::full::bindings::KeyBindings;
+use crate::frontend::line::Interface;
 use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
 use letschat_commands::file_access::FileAccess;
 use letschat_engine::account;
@@ -89,6 +91,14 @@ pub struct Options {
     /// Plain lines, without colours or cursor movements
     #[arg(long, env = "LETSCHAT_PLAIN", global = true)]
     plain: bool,
+
+    /// Use the whole screen of the terminal, with lists of conversations and people
+    #[arg(long, env = "LETSCHAT_FULL", conflicts_with_all = ["json", "plain", "screen_reader"])]
+    full: bool,
+
+    /// Keys of the full screen, as in next-unread=alt+a,jump=f5; its help lists them
+    #[arg(long, env = "LETSCHAT_KEYS", value_name = "ACTION=KEY,…")]
+    keys: Option<KeyBindings>,
 
     /// Plain lines for a screen reader: each begins with its sender, and nothing is drawn again
     #[arg(long, env = "LETSCHAT_SCREEN_READER", conflicts_with = "json")]
@@ -282,6 +292,24 @@ impl Options {
     pub fn is_line(&self) -> bool {
         let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         is_terminal && !self.is_driven() && !self.plain && !self.screen_reader && !is_dumb()
+    }
+
+    /// Returns the way in which the line client uses the terminal.
+    pub fn interface(&self) -> Interface {
+        if self.full {
+            Interface::Full(self.keys.clone().unwrap_or_default())
+        } else {
+            Interface::Line
+        }
+    }
+
+    /// Returns the reason why the whole screen is wanted and can't be used.
+    pub fn no_full_screen(&self) -> Option<&'static str> {
+        let why = match is_dumb() {
+            true => "this terminal can't move its cursor (TERM is dumb or not set)",
+            false => "standard input and output have to be a terminal",
+        };
+        (self.full && !self.is_line()).then_some(why)
     }
 
     /// Returns true if a screen reader reads the output.

@@ -1,6 +1,7 @@
 //! `letschat`: the client as a program.
 
 use std::io;
+use std::panic;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,6 +66,10 @@ fn run(options: Options) -> Result<u8, Failed> {
     if let Some(room) = options.open_room().map_err(|error| wrong(&error))? {
         return talk_in_open_room(&room, &options);
     }
+    if let Some(why) = options.no_full_screen() {
+        let message = format!("--full: {why}; `--plain` needs neither");
+        return Err((exit_status::USAGE, message));
+    }
     // Before the first question.
     let data = options.data_folder().map_err(|error| wrong(&error))?;
     client::make_data_folder(&data).map_err(|error| failed(&error))?;
@@ -81,6 +86,7 @@ fn run(options: Options) -> Result<u8, Failed> {
     let events = block_on(client.subscribe()).map_err(ended)?.events;
 
     let terminal = Arc::new(Terminal::default());
+    restore_on_panic(&terminal);
     if let Some((path, arguments)) = options.script() {
         // A script may be a pipe that blocks. Signals end the process at once until it is read.
         let source = script::read(path).map_err(|error| failed(&error))?;
@@ -120,6 +126,7 @@ fn run(options: Options) -> Result<u8, Failed> {
         files,
         data,
         history,
+        interface: options.interface(),
         theme: options.theme(),
         welcome: login == FirstLogin::None && options.wants_welcome(),
         home,
@@ -144,6 +151,15 @@ fn talk_in_open_room(room: &ServerAddress, options: &Options) -> Result<u8, Fail
     let ended = open_room::run(room, theme, &terminal, &stop);
     terminal.restore();
     ended.map_err(|error| (error.exit_status(), error.to_string()))
+}
+
+/// Restores the terminal before a panic prints its message.
+fn restore_on_panic(terminal: &Arc<Terminal>) {
+    let (terminal, print) = (terminal.clone(), panic::take_hook());
+    panic::set_hook(Box::new(move |info| {
+        terminal.restore();
+        print(info);
+    }));
 }
 
 /// Prints the reason why a script does not compile, as `FILE:LINE: MESSAGE`.

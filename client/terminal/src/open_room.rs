@@ -28,6 +28,7 @@ use letschat_protocol::rows::wrap;
 use crate::frontend::line::theme::Theme;
 use crate::frontend::lines::Entries;
 use crate::frontend::{Entry, Input as _, Terminal};
+use crate::line_editor::BRACKETS_OFF;
 use letschat_commands::exit_status;
 use letschat_engine::address::ServerAddress;
 use link::{Heard, Link};
@@ -105,7 +106,7 @@ fn run_at_terminal(
     stop: &Receiver<()>,
 ) -> Result<u8, OpenRoomError> {
     // A terminal with echo works too.
-    let _ = terminal.take_keys();
+    let _ = terminal.take_keys(BRACKETS_OFF);
     let (prompt, lines, texts) = Prompt::open(terminal, theme).map_err(OpenRoomError::Terminal)?;
     let typing = async {
         while let Ok(line) = lines.recv().await {

@@ -37,7 +37,7 @@ fn account(server: &TestServer) -> TempDir {
 
 #[test]
 fn client_ends_in_order_with_its_terminal_without_a_signal() {
-    for flags in [&[][..], &["--plain"], &["--json"]] {
+    for flags in [&[][..], &["--full"], &["--plain"], &["--json"]] {
         let server = TestServer::start(&[]);
         let mut alice = deaf_client(&server, account(&server), flags);
         server.wait_log("datagrams reach alice");
@@ -58,7 +58,7 @@ fn client_ends_in_order_with_its_terminal_without_a_signal() {
 
 #[test]
 fn a_client_ends_while_it_waits_for_a_server_or_asks_a_question() {
-    for flags in [&[][..], &["--plain"]] {
+    for flags in [&[][..], &["--full"], &["--plain"]] {
         // The client asks for a password.
         let server = TestServer::start(&[]);
         let mut alice = deaf_client(&server, account(&server), flags);

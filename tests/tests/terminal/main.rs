@@ -6,6 +6,7 @@
 //! * `first_run`, `account`, `prompt`, `keys`, `input`, `tall`, `wide`, `looks`, `themes`, `warnings` – the visible
 //!   behaviour
 //! * `found` – servers that announce themselves on the local network
+//! * `full` – the full screen
 //! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
 //! * `groups` – groups
@@ -24,6 +25,7 @@ mod files;
 mod first_run;
 mod flood;
 mod found;
+mod full;
 mod gone;
 mod groups;
 mod hostile;

@@ -173,3 +173,18 @@ fn a_password_for_the_server_is_not_shown_after_a_stop() {
     let shown = operator.bytes();
     assert!(!shown.contains("horse"), "{shown}");
 }
+
+#[test]
+fn full_screen_is_left_while_stopped_and_drawn_again() {
+    let server = TestServer::start(&[]);
+    let alice = client(&server, &["--full"]);
+    alice.is_prompted("letschat> ");
+    alice.press("half a li");
+    alice.is_prompted("letschat> half a li");
+    alice.press(CTRL_Z);
+    alice.sees("stopped by");
+    assert!(!alice.screen().contains("half a li"), "{}", alice.screen());
+    alice.types("");
+    alice.sees("Logged in as alice, by key.");
+    alice.is_prompted("letschat> half a li");
+}

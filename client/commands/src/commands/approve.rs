@@ -1,7 +1,7 @@
 //! `approve`: accepts a request for a chat or for messages.
 
 use crate::arguments::{Arguments, Kind, Parameter};
-use crate::command::{Command, CommandFuture, Context};
+use crate::command::{Command, CommandFuture, Context, Role};
 use letschat_core::session::Request;
 
 const WHO: Parameter =
@@ -13,6 +13,7 @@ pub(crate) static COMMAND: Command = Command {
     summary: "Let somebody who asks chat with you or write to you.",
     example: "approve bob",
     parameters: &[WHO],
+    role: Some(Role::Approve),
     is_quiet: true,
     ..Command::new(run)
 };

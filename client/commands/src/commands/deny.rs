@@ -1,7 +1,7 @@
 //! `deny`: declines a request for a chat or for messages.
 
 use crate::arguments::{Arguments, Kind, Parameter};
-use crate::command::{Command, CommandFuture, Context};
+use crate::command::{Command, CommandFuture, Context, Role};
 use letschat_core::session::Request;
 
 const WHO: Parameter =
@@ -13,6 +13,7 @@ pub(crate) static COMMAND: Command = Command {
     summary: "Decline the request of somebody who asks or has written.",
     example: "deny bob",
     parameters: &[WHO],
+    role: Some(Role::Deny),
     ..Command::new(run)
 };
 

@@ -15,38 +15,41 @@
 //! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
 //! line only. After the other side ends a chat, lines go nowhere until the user enters a command.
 
-mod completion;
+pub(super) mod completion;
 mod editor;
 mod found;
-mod handles;
-mod hidden;
-mod history;
+pub(super) mod handles;
+pub(super) mod hidden;
+pub(super) mod history;
 pub mod home;
-mod input;
+pub(super) mod input;
 mod paths;
 mod plugin_output;
-mod prompt;
-mod prompt_state;
+pub(super) mod prompt;
+pub(super) mod prompt_state;
 pub mod theme;
-mod transfers;
+pub(super) mod transfers;
 mod welcome;
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use async_executor::LocalExecutor;
+use async_executor::{LocalExecutor, Task};
 use async_io::{Timer, block_on};
 use futures_lite::FutureExt as _;
 use letschat_flags::output;
 use letschat_protocol::printable::Printable;
 
+use super::full::bindings::KeyBindings;
+use super::full::{self, Stage};
 use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
 use editor::Editor;
-use handles::{Keyboard, Screen};
+use handles::{About, Keyboard, Screen};
 pub use hidden::{HiddenQuestion, HiddenQuestions};
 use home::HomeServer;
 use input::{Progress, Typist};
@@ -55,16 +58,31 @@ use letschat_commands::failure::Failure;
 use letschat_commands::file_access::FileAccess;
 use letschat_commands::{exit_status, render};
 use letschat_core::codes::{FailureCode, LinkEnd};
+use letschat_core::conversation::ConversationId;
 use letschat_core::event::Event;
 use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 use letschat_flags::clock;
 use letschat_lua::plugins::Plugins;
+
+use crate::line_editor::BRACKETS_OFF;
 use prompt_state::{Attempt, PromptState};
 use theme::{Kind, Theme};
 
 /// The time limit for removing the prompt at the end, since the terminal may accept no output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The maximum number of queued texts. Senders wait beyond it.
+pub(super) const MAX_WAITING_TEXTS: usize = 256;
+
+/// The way in which the terminal is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interface {
+    /// A prompt below everything that was said.
+    Line,
+    /// The whole screen, with these keys of the user's.
+    Full(KeyBindings),
+}
 
 /// The parts that the line client needs beside the [`FrontEnd`].
 pub struct Setting {
@@ -80,6 +98,8 @@ pub struct Setting {
     pub data: PathBuf,
     /// The history file.
     pub history: PathBuf,
+    /// The way in which the terminal is used.
+    pub interface: Interface,
     /// The styles of lines.
     pub theme: Theme,
     /// True to ask the questions of the first run.
@@ -91,28 +111,27 @@ pub struct Setting {
 /// Runs the front end. Returns the exit status.
 pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     // With echo the terminal would show passwords.
-    if let Err(error) = setting.terminal.take_keys() {
+    let is_full = matches!(setting.interface, Interface::Full(_));
+    let farewell = if is_full { full::LEAVE } else { BRACKETS_OFF };
+    if let Err(error) = setting.terminal.take_keys(farewell) {
         output::complain(
             "letschat",
             format!("the terminal can't be used: {error}; `--plain` needs none"),
         );
         return exit_status::FAILED;
     }
-    let plugins = setting.plugins.map(|folder| {
+    let plugins = setting.plugins.clone().map(|folder| {
         let client = front_end.dispatcher.client().clone();
-        Plugins::new(folder, &setting.data, client, setting.files)
+        Plugins::new(folder, &setting.data, client, setting.files.clone())
     });
     let (plugins, heard) = plugins.unzip();
     let client = front_end.dispatcher.client().clone();
     let prompt_state = PromptState::new(client, plugins.clone());
-    let opened = Editor::open(
-        &prompt_state,
-        &setting.terminal,
-        setting.theme,
-        &setting.history,
-        setting.questions,
-    );
-    let (editor, keyboard, screen) = match opened {
+    let executor = LocalExecutor::new();
+    let opened = open(&executor, &prompt_state, &setting);
+    // The full screen styles texts itself.
+    let theme = if is_full { setting.theme.without_styles() } else { setting.theme };
+    let (editing, keyboard, screen) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             setting.terminal.restore();
@@ -122,7 +141,7 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     };
     front_end.dispatcher = front_end.dispatcher.at_a_prompt();
     if let (Some(plugins), Some(heard)) = (&plugins, heard) {
-        plugin_output::speak(plugins, heard, screen.clone(), setting.theme);
+        plugin_output::speak(plugins, heard, screen.clone(), theme);
         front_end.dispatcher = front_end.dispatcher.with_extension(Arc::new(plugins.clone()));
     }
     let console = Console {
@@ -131,14 +150,13 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
         keyboard: keyboard.clone(),
         prompt_state,
         progress: Rc::default(),
-        theme: setting.theme,
+        theme,
+        is_full,
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
         retry: Cell::default(),
         date: DateShown::new(render::date(clock::now().wall_ms)),
     };
-    let executor = LocalExecutor::new();
-    let editing = executor.spawn(editor.run());
     let (status, lost) = block_on(executor.run(async {
         let status = conduct(&executor, front_end, console).await;
         let lost = match plugins {
@@ -160,6 +178,36 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
     status
 }
 
+/// Opens the terminal, and starts the task that owns it.
+fn open(
+    executor: &LocalExecutor<'static>,
+    prompt_state: &PromptState,
+    setting: &Setting,
+) -> io::Result<(Task<()>, Keyboard, Screen)> {
+    let Setting { terminal, theme, history, questions, .. } = setting;
+    let questions = questions.clone();
+    match &setting.interface {
+        Interface::Line => {
+            let (editor, keyboard, screen) =
+                Editor::open(prompt_state, terminal, *theme, history, questions)?;
+            Ok((executor.spawn(editor.run()), keyboard, screen))
+        }
+        Interface::Full(keys) => {
+            let (logins, logged_in) = async_channel::bounded(1);
+            let (stage, keyboard, screen) =
+                Stage::open(prompt_state, terminal, *theme, keys, history, questions, logins)?;
+            let prompt_state = prompt_state.clone();
+            let watching = async move {
+                while logged_in.recv().await.is_ok() {
+                    prompt_state.watch_people().await;
+                }
+            };
+            executor.spawn(watching).detach();
+            Ok((executor.spawn(stage.run()), keyboard, screen))
+        }
+    }
+}
+
 /// Shows events and replies.
 struct Console {
     dispatcher: Dispatcher,
@@ -168,6 +216,8 @@ struct Console {
     prompt_state: PromptState,
     progress: Rc<Progress>,
     theme: Theme,
+    /// True if the whole screen is used, which shows messages by itself.
+    is_full: bool,
     welcome: bool,
     home: RefCell<Option<HomeServer>>,
     /// The reason of the retry that was last shown.
@@ -202,8 +252,9 @@ impl Console {
         if changes_prompt(event) {
             self.screen.look_again();
         }
+        let nothing = About::default();
         if self.is_another_retry(event) {
-            return self.screen.show_event(String::new(), receipt).await;
+            return self.screen.show_event(String::new(), nothing, receipt).await;
         }
         let shown = self.prompt_state.read_view(|view| {
             let own = render::own_message(event, &view.session);
@@ -211,10 +262,13 @@ impl Console {
         });
         let Some(text) = shown else {
             // Confirm in order: earlier events may not be on the screen yet.
-            return self.screen.show_event(String::new(), receipt).await;
+            return self.screen.show_event(String::new(), nothing, receipt).await;
         };
         let (kind, time_ms) = appearance(event);
+        let rings = matches!(event, Event::Request { .. });
+        let about = About { kind, conversation: conversation_of(event), rings, time_ms };
         let mut line = match event {
+            _ if self.is_full => String::new(),
             // Its text contains the date and time.
             Event::Broadcast { .. } if !self.is_in_classroom() => String::new(),
             _ => {
@@ -227,11 +281,13 @@ impl Console {
                 self.theme.paint(Kind::Time, &time)
             }
         };
-        line.push_str(&self.theme.paint_event(kind, &text));
-        if matches!(event, Event::Request { .. }) {
+        if !(self.is_full && is_in_view(event)) {
+            line.push_str(&self.theme.paint_event(kind, &text));
+        }
+        if rings && !self.is_full {
             line.push(BELL);
         }
-        self.screen.show_event(line, receipt).await?;
+        self.screen.show_event(line, about, receipt).await?;
         if matches!(event, Event::LoggedIn { .. })
             && let Some(text) = self.home.take().and_then(|home| home.remember())
         {
@@ -251,7 +307,7 @@ impl Dialect for Console {
             self.screen.clone(),
             self.prompt_state.clone(),
             self.progress.clone(),
-            self.welcome,
+            (self.welcome, self.is_full),
         )
     }
 
@@ -265,7 +321,7 @@ impl Dialect for Console {
         match plugins.filter_shown(event).await {
             Some(event) => self.show(&event, receipt).await,
             // Confirm in order: earlier events may not be on the screen yet.
-            None => self.screen.show_event(String::new(), receipt).await,
+            None => self.screen.show_event(String::new(), About::default(), receipt).await,
         }
     }
 
@@ -318,13 +374,36 @@ impl DateShown {
     }
 }
 
-const BELL: char = '\u{7}';
+/// Returns true for an event that the view shows as a message.
+fn is_in_view(event: &Event) -> bool {
+    matches!(event, Event::Message { .. } | Event::Broadcast { .. } | Event::FileOffered { .. })
+}
+
+pub(super) const BELL: char = '\u{7}';
 
 /// Formats a reply, unless an event or the next prompt shows the same.
 fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
     match (command, reply) {
         (Some(Command { is_quiet: true, .. }), Reply::Done {}) => None,
         _ => render::reply(reply),
+    }
+}
+
+/// Returns the conversation that an event is about.
+fn conversation_of(event: &Event) -> Option<ConversationId> {
+    match event {
+        Event::ChatOpened { with: who, .. }
+        | Event::ChatClosed { with: who, .. }
+        | Event::ChatInterrupted { with: who }
+        | Event::ChatResumed { with: who, .. }
+        | Event::Request { from: who, group: None, .. }
+        | Event::RequestEnded { from: who, .. } => Some(ConversationId::Person(who.clone())),
+        Event::GroupChanged { group, .. } => Some(ConversationId::Group(group.clone())),
+        Event::MessageState { conversation, .. } => Some(conversation.clone()),
+        Event::FileDone { file, .. } | Event::FileFailed { file, .. } => {
+            Some(file.conversation.clone())
+        }
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Front ends: each reads lines, runs them as commands, and writes replies and events.
 //!
+//! * [`full`] – the whole screen of a terminal, for people
 //! * [`json`] – JSON lines out; objects or typed lines in
 //! * [`line`] – a prompt at a terminal, for people
 //! * [`plain`] – plain lines, for shell scripts and for people
@@ -11,6 +12,7 @@
 //! concurrently. At the end of input the pending commands finish, then the client
 //! quits.
 
+pub mod full;
 pub mod json;
 pub mod line;
 pub(crate) mod lines;

@@ -16,7 +16,6 @@ use rustix::termios::{
     LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, ttyname,
 };
 
-use crate::line_editor::BRACKETS_OFF;
 use letschat_commands::passwords::Ask;
 
 /// The maximum length of a password.
@@ -58,8 +57,8 @@ impl Default for Terminal {
 }
 
 impl Terminal {
-    /// Switches to raw mode: no echo, and no key is a signal.
-    pub fn take_keys(&self) -> io::Result<()> {
+    /// Switches to raw mode: no echo, and no key is a signal. The farewell undoes other changes to the terminal.
+    pub(crate) fn take_keys(&self, farewell: &'static str) -> io::Result<()> {
         let terminal = open()?;
         let before = tcgetattr(&terminal)?;
         let mut during = before.clone();
@@ -67,7 +66,7 @@ impl Terminal {
         // Keep the translation of line ends in output.
         during.output_modes = before.output_modes;
         let question = String::new();
-        let taken = Taken { before, during: during.clone(), farewell: BRACKETS_OFF, question };
+        let taken = Taken { before, during: during.clone(), farewell, question };
         // Before the change, so that any exit restores the terminal.
         self.lock().taken = Some(taken);
         Ok(tcsetattr(&terminal, OptionalActions::Now, &during)?)

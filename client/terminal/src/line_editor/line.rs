@@ -91,9 +91,13 @@ impl Line {
             Key::Esc => self.is_listing = false,
             Key::Tab => self.complete(assistant),
             Key::Ctrl('r') => self.search = Some(Search::default()),
-            Key::Up | Key::Ctrl('p') if !self.buffer.up() => self.recall_earlier(history),
-            Key::Down | Key::Ctrl('n') if !self.buffer.down() => self.recall_later(history),
-            Key::Up | Key::Down | Key::Ctrl('p' | 'n') => {}
+            Key::Up | Key::FarUp | Key::Ctrl('p') if !self.buffer.up() => {
+                self.recall_earlier(history);
+            }
+            Key::Down | Key::FarDown | Key::Ctrl('n') if !self.buffer.down() => {
+                self.recall_later(history);
+            }
+            Key::Up | Key::FarUp | Key::Down | Key::FarDown | Key::Ctrl('p' | 'n') => {}
             Key::Char(_) | Key::Paste(_) | Key::PasteTooLong | Key::Alt('\r') | Key::Ctrl('y') => {
                 return self.insert(key);
             }

@@ -24,18 +24,18 @@ const TAB: &str = "    ";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scene {
     /// The row above the prompt, cut at its end. Without a text there is no row.
-    pub(super) status: String,
-    pub(super) prompt: String,
-    pub(super) text: String,
+    pub(crate) status: String,
+    pub(crate) prompt: String,
+    pub(crate) text: String,
     /// An offset in the text.
-    pub(super) cursor: usize,
+    pub(crate) cursor: usize,
     /// A known word in the text.
-    pub(super) known: Range<usize>,
+    pub(crate) known: Range<usize>,
     /// The hint behind the text, cut at the end of its row.
-    pub(super) hint: String,
+    pub(crate) hint: String,
     /// The list below the text, cut at the window's height.
-    pub(super) list: Vec<Candidate>,
-    pub(super) look: Look,
+    pub(crate) list: Vec<Candidate>,
+    pub(crate) look: Look,
 }
 
 /// The size of a window.

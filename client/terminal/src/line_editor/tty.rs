@@ -28,7 +28,7 @@ const READ_BYTES: usize = 4_096;
 const MAX_KEYS: usize = 16_384;
 
 /// Switches bracketed paste on.
-const BRACKETS_ON: &str = "\x1b[?2004h";
+pub(crate) const BRACKETS_ON: &str = "\x1b[?2004h";
 
 /// Switches bracketed paste off.
 pub(crate) const BRACKETS_OFF: &str = "\x1b[?2004l";
@@ -45,6 +45,8 @@ pub(crate) struct Tty {
     waiting: VecDeque<Key>,
     is_over: bool,
     screen: Screen,
+    /// What the terminal is sent at first, and after another program has used it.
+    greeting: &'static str,
     output: String,
     begin: Instant,
 }
@@ -68,12 +70,12 @@ enum Wake {
 }
 
 impl Tty {
-    /// Opens the terminal of standard input.
+    /// Opens the terminal of standard input, and sends it this greeting first.
     ///
     /// # Errors
     ///
     /// There is no terminal, or no file descriptor is left.
-    pub(crate) fn open(continued: Receiver<()>) -> io::Result<Tty> {
+    pub(crate) fn open(continued: Receiver<()>, greeting: &'static str) -> io::Result<Tty> {
         Ok(Tty {
             terminal: Async::new(open()?)?,
             resized: Signals::new([Signal::Winch])?,
@@ -82,7 +84,8 @@ impl Tty {
             waiting: VecDeque::new(),
             is_over: false,
             screen: Screen::default(),
-            output: BRACKETS_ON.to_owned(),
+            greeting,
+            output: greeting.to_owned(),
             begin: Instant::now(),
         })
     }
@@ -144,7 +147,7 @@ impl Tty {
 
     fn resume(&mut self) {
         self.screen.forget();
-        self.output.push_str(BRACKETS_ON);
+        self.output.push_str(self.greeting);
     }
 
     /// Returns true if a key is queued here or in the kernel.
@@ -195,6 +198,13 @@ impl Tty {
         self.window().columns
     }
 
+    /// Returns the columns and rows of the window.
+    pub(crate) fn window_size(&self) -> (u16, u16) {
+        let Window { rows, columns } = self.window();
+        let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        (short(columns), short(rows))
+    }
+
     fn window(&self) -> Window {
         let size =
             tcgetwinsize(&self.terminal).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
@@ -231,6 +241,11 @@ impl Tty {
     pub(crate) fn clear(&mut self) {
         self.erase();
         self.output.push_str(&"\r\n".repeat(self.window().rows));
+    }
+
+    /// Adds sequences of the caller's own.
+    pub(crate) fn write(&mut self, sequences: &str) {
+        self.output.push_str(sequences);
     }
 
     /// Rings the bell.

@@ -10,7 +10,7 @@ use letschat_protocol::rows::wrap;
 
 use crate::frontend::Terminal;
 use crate::frontend::line::theme::Theme;
-use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
+use crate::line_editor::{BRACKETS_ON, Input, Key, Line, Look, Outcome, Tty};
 
 const PROMPT: &str = "] ";
 
@@ -50,7 +50,7 @@ impl Prompt {
         let (typed, lines) = async_channel::bounded(MAX_WAITING_LINES);
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
         let prompt = Prompt {
-            tty: Tty::open(terminal.redraws())?,
+            tty: Tty::open(terminal.redraws(), BRACKETS_ON)?,
             terminal: terminal.clone(),
             look: theme.look(),
             history: Vec::new(),

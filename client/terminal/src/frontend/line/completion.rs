@@ -22,10 +22,10 @@ use letschat_core::view::{FileView, View};
 use letschat_lua::plugins::Plugins;
 
 /// The completion of a line, with the present names of users and commands.
-pub(super) struct Completion<'a> {
-    pub(super) prompt_state: &'a PromptState,
+pub(in crate::frontend) struct Completion<'a> {
+    pub(in crate::frontend) prompt_state: &'a PromptState,
     /// True if lines are text for a chat.
-    pub(super) in_chat: bool,
+    pub(in crate::frontend) in_chat: bool,
 }
 
 impl Completion<'_> {

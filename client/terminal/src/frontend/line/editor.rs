@@ -13,7 +13,6 @@ use futures_lite::future::race;
 use letschat_protocol::rows::wrap;
 use letschat_protocol::username::Username;
 
-use super::BELL;
 use super::completion::Completion;
 use super::handles::{EditorRequest, Keyboard, Screen, Text, Typed};
 use super::hidden::HiddenQuestion;
@@ -22,13 +21,11 @@ use super::input::is_said;
 use super::prompt::{place, prompt};
 use super::prompt_state::PromptState;
 use super::theme::Theme;
+use super::{BELL, MAX_WAITING_TEXTS};
 use crate::frontend::Terminal;
-use crate::line_editor::{Input, Key, Line, Look, Outcome, Tty};
+use crate::line_editor::{BRACKETS_ON, Input, Key, Line, Look, Outcome, Tty};
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
-
-/// The maximum number of queued texts. Senders wait beyond it.
-const MAX_WAITING_TEXTS: usize = 256;
 
 /// An input of the editor.
 enum Wake {
@@ -87,7 +84,7 @@ impl Editor {
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
         let (looks, look_again) = async_channel::bounded(1);
         let editor = Editor {
-            tty: Tty::open(terminal.redraws())?,
+            tty: Tty::open(terminal.redraws(), BRACKETS_ON)?,
             line: Line::default(),
             memory: Memory::open(history),
             prompt_state: prompt_state.clone(),
@@ -399,7 +396,7 @@ impl Editor {
     }
 
     /// Prints a text above the prompt.
-    fn print(&mut self, Text { text, follows, receipt }: Text) {
+    fn print(&mut self, Text { text, follows, receipt, .. }: Text) {
         self.receipts.extend(receipt);
         if text.is_empty() {
             return;

@@ -7,12 +7,14 @@ use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt as _;
 use letschat_protocol::username::Username;
 
+use super::theme::Kind;
 use crate::frontend::OutputClosed;
+use letschat_core::conversation::ConversationId;
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;
 
 /// A request to the editor.
-pub(super) enum EditorRequest {
+pub(in crate::frontend) enum EditorRequest {
     /// A line, or a key with a meaning of its own.
     Line,
     /// The answer to a question.
@@ -23,7 +25,7 @@ pub(super) enum EditorRequest {
 
 /// The editor's answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Typed {
+pub(in crate::frontend) enum Typed {
     /// A line, and the target named by its prompt.
     Line { text: String, target: Typing },
     /// Ctrl+C on an empty line.
@@ -41,32 +43,45 @@ pub(super) enum Typed {
 }
 
 /// A text to print above the prompt, of one or more lines.
-pub(super) struct Text {
+pub(in crate::frontend) struct Text {
     /// The text; empty to only confirm the receipt.
-    pub(super) text: String,
+    pub(in crate::frontend) text: String,
     /// The plugin that says it, and the text to use right after another text of that plugin.
-    pub(super) follows: Option<(String, String)>,
+    pub(in crate::frontend) follows: Option<(String, String)>,
+    /// What the text is about.
+    pub(in crate::frontend) about: About,
     /// The receipt of the event that it shows.
-    pub(super) receipt: Option<Receipt>,
+    pub(in crate::frontend) receipt: Option<Receipt>,
+}
+
+/// What a text is about, for a front end that sorts texts.
+#[derive(Debug, Clone, Default)]
+pub(in crate::frontend) struct About {
+    pub(in crate::frontend) kind: Kind,
+    pub(in crate::frontend) conversation: Option<ConversationId>,
+    /// True if the terminal rings.
+    pub(in crate::frontend) rings: bool,
+    /// The time, in milliseconds since the Unix epoch, if it is not now.
+    pub(in crate::frontend) time_ms: Option<u64>,
 }
 
 /// The source of lines.
 #[derive(Clone)]
-pub(super) struct Keyboard {
-    pub(super) requests: Sender<EditorRequest>,
-    pub(super) typed: Receiver<Typed>,
+pub(in crate::frontend) struct Keyboard {
+    pub(in crate::frontend) requests: Sender<EditorRequest>,
+    pub(in crate::frontend) typed: Receiver<Typed>,
 }
 
 /// The sender of texts to the terminal.
 #[derive(Clone)]
-pub(super) struct Screen {
-    pub(super) texts: Sender<Text>,
-    pub(super) looks: Sender<()>,
+pub(in crate::frontend) struct Screen {
+    pub(in crate::frontend) texts: Sender<Text>,
+    pub(in crate::frontend) looks: Sender<()>,
 }
 
 impl Keyboard {
     /// Sends a request and returns the answer, or `End` if the editor has ended.
-    pub(super) async fn order(&self, order: EditorRequest) -> Typed {
+    pub(in crate::frontend) async fn order(&self, order: EditorRequest) -> Typed {
         match self.requests.send(order).await {
             Ok(()) => self.typed.recv().await.unwrap_or(Typed::End),
             Err(_) => Typed::End,
@@ -74,7 +89,7 @@ impl Keyboard {
     }
 
     /// Asks a question. Returns `None` if the user cancels.
-    pub(super) async fn ask(&self, question: impl Into<String>) -> Option<String> {
+    pub(in crate::frontend) async fn ask(&self, question: impl Into<String>) -> Option<String> {
         match self.order(EditorRequest::Answer(question.into())).await {
             Typed::Answer(answer) => answer,
             _ => None,
@@ -87,7 +102,7 @@ impl Keyboard {
     /// # Errors
     ///
     /// The user ended the wait with this answer.
-    pub(super) async fn wait<T>(
+    pub(in crate::frontend) async fn wait<T>(
         &self,
         text: &str,
         work: impl Future<Output = T>,
@@ -114,34 +129,40 @@ impl Keyboard {
     }
 
     /// Closes the requests: the editor removes its prompt, prints the queued texts and ends.
-    pub(super) fn close(&self) {
+    pub(in crate::frontend) fn close(&self) {
         self.requests.close();
     }
 }
 
 impl Screen {
     /// Shows a text, of one or more lines, above the prompt.
-    pub(super) async fn show(&self, text: impl Into<String>) -> Result<(), OutputClosed> {
-        self.put(Text { text: text.into(), follows: None, receipt: None }).await
+    pub(in crate::frontend) async fn show(
+        &self,
+        text: impl Into<String>,
+    ) -> Result<(), OutputClosed> {
+        self.put(Text { text: text.into(), follows: None, about: About::default(), receipt: None })
+            .await
     }
 
     /// Shows a plugin's text. Right after another text of the plugin, `next` is shown instead.
-    pub(super) async fn show_from(
+    pub(in crate::frontend) async fn show_from(
         &self,
         plugin: String,
         text: String,
         next: String,
     ) -> Result<(), OutputClosed> {
-        self.put(Text { text, follows: Some((plugin, next)), receipt: None }).await
+        let follows = Some((plugin, next));
+        self.put(Text { text, follows, about: About::default(), receipt: None }).await
     }
 
     /// Shows an event's text, and confirms the event once that is written.
-    pub(super) async fn show_event(
+    pub(in crate::frontend) async fn show_event(
         &self,
         text: String,
+        about: About,
         receipt: Receipt,
     ) -> Result<(), OutputClosed> {
-        self.put(Text { text, follows: None, receipt: Some(receipt) }).await
+        self.put(Text { text, follows: None, about, receipt: Some(receipt) }).await
     }
 
     async fn put(&self, text: Text) -> Result<(), OutputClosed> {
@@ -149,7 +170,7 @@ impl Screen {
     }
 
     /// Updates the prompt.
-    pub(super) fn look_again(&self) {
+    pub(in crate::frontend) fn look_again(&self) {
         // One pending request is enough.
         let _ = self.looks.try_send(());
     }

@@ -40,9 +40,20 @@ impl Ask for HiddenQuestions {
 }
 
 impl HiddenQuestion {
+    /// Returns the question.
+    pub(in crate::frontend) fn question(&self) -> &str {
+        &self.question
+    }
+
+    /// Sends the answer.
+    pub(in crate::frontend) fn answer(self, answer: io::Result<Secret>) {
+        // The asking task may be gone.
+        let _ = self.answer.try_send(answer);
+    }
+
     /// Asks the question and sends the answer. Nothing is printed meanwhile. Each of the `looks` is a reason to
     /// check whether the client has ended.
-    pub(super) async fn ask(
+    pub(in crate::frontend) async fn ask(
         self,
         tty: &mut Tty,
         terminal: &Terminal,

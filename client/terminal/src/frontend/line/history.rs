@@ -16,14 +16,14 @@ const MAX_LINES: usize = 1_000;
 
 /// The typed lines, oldest first.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(in crate::frontend) struct Memory {
     lines: Vec<String>,
     file: Option<File>,
 }
 
 impl Memory {
     /// Reads the file and opens it for appending. If that fails, the history lasts for this run only.
-    pub(super) fn open(path: &Path) -> Memory {
+    pub(in crate::frontend) fn open(path: &Path) -> Memory {
         let mut memory = Memory::default();
         if let Ok(earlier) = read(path) {
             earlier.into_iter().for_each(|line| memory.push(line));
@@ -32,12 +32,12 @@ impl Memory {
         memory
     }
 
-    pub(super) fn lines(&self) -> &[String] {
+    pub(in crate::frontend) fn lines(&self) -> &[String] {
         &self.lines
     }
 
     /// Keeps a line in memory, and in the file if it may be there.
-    pub(super) fn keep(&mut self, line: &str, in_chat: bool) {
+    pub(in crate::frontend) fn keep(&mut self, line: &str, in_chat: bool) {
         match keeping(line, in_chat) {
             Keeping::Nowhere => return,
             Keeping::InMemory => {}

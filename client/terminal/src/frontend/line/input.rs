@@ -25,7 +25,7 @@ use letschat_core::session::{Request, Typing};
 const MAX_WAIT: Duration = Duration::from_millis(300);
 
 /// The typed lines as entries.
-pub(super) struct Typist {
+pub(in crate::frontend) struct Typist {
     dispatcher: Dispatcher,
     keyboard: Keyboard,
     screen: Screen,
@@ -34,19 +34,21 @@ pub(super) struct Typist {
     /// The remaining lines of a paste.
     pasted: VecDeque<(String, Typing)>,
     welcome: bool,
+    /// True if several lines to a conversation are one message, without a question.
+    joins_lines: bool,
     /// True once the user has quit.
     ended: bool,
     last_id: u64,
 }
 
 impl Typist {
-    pub(super) fn new(
+    pub(in crate::frontend) fn new(
         dispatcher: Dispatcher,
         keyboard: Keyboard,
         screen: Screen,
         prompt_state: PromptState,
         progress: Rc<Progress>,
-        welcome: bool,
+        (welcome, joins_lines): (bool, bool),
     ) -> Typist {
         let pasted = VecDeque::new();
         let (ended, last_id) = (false, 0);
@@ -58,6 +60,7 @@ impl Typist {
             progress,
             pasted,
             welcome,
+            joins_lines,
             ended,
             last_id,
         }
@@ -102,6 +105,11 @@ impl Typist {
                 let _ = self.screen.show("Not sent. The arrow keys bring it back.").await;
             }
         }
+    }
+
+    /// Returns true if several lines for this target are one message.
+    fn is_one_message(&self, target: &Typing) -> bool {
+        self.joins_lines && !matches!(target, Typing::Commands | Typing::Everyone)
     }
 
     /// Numbers a call. A text for a chat leaves the screen, so it is kept until the call succeeds.
@@ -166,7 +174,9 @@ impl Input for Typist {
             }
             match typed {
                 Typed::Line { text, .. } if text.trim().is_empty() => {}
-                Typed::Line { text, target } if text.trim_end().contains('\n') => {
+                Typed::Line { text, target }
+                    if text.trim_end().contains('\n') && !self.is_one_message(&target) =>
+                {
                     self.sort_out(text, target).await;
                 }
                 Typed::Line { text, target } => {
@@ -211,7 +221,7 @@ impl Input for Typist {
 }
 
 /// Returns true for a line of text that its prompt sends to a chat.
-pub(super) fn is_said(line: &str, target: &Typing) -> bool {
+pub(in crate::frontend) fn is_said(line: &str, target: &Typing) -> bool {
     let line = line.trim();
     let is_command = line.starts_with('/') && !line.starts_with("//");
     *target != Typing::Commands && !line.is_empty() && !line.contains('\n') && !is_command
@@ -232,7 +242,7 @@ fn literal(text: &str) -> String {
 
 /// The entries in progress.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(in crate::frontend) struct Progress {
     /// By their ids, with the text of messages.
     under_way: RefCell<BTreeMap<u64, Option<String>>>,
     changed: Wakeup,
@@ -244,12 +254,12 @@ impl Progress {
     }
 
     /// Returns the message text of an entry.
-    pub(super) fn said(&self, id: Option<&RawValue>) -> Option<String> {
+    pub(in crate::frontend) fn said(&self, id: Option<&RawValue>) -> Option<String> {
         let id = id.and_then(|id| id.get().parse().ok())?;
         self.under_way.borrow().get(&id).cloned().flatten()
     }
 
-    pub(super) fn conclude(&self, id: Option<&RawValue>) {
+    pub(in crate::frontend) fn conclude(&self, id: Option<&RawValue>) {
         if let Some(id) = id.and_then(|id| id.get().parse().ok()) {
             self.under_way.borrow_mut().remove(&id);
             self.changed.notify(usize::MAX);

@@ -8,7 +8,11 @@ use super::prompt_state::Attempt;
 
 /// Returns the prompt: `→ bob> ` for a line to a chat, `letschat> ` for a command, with a mark if a link is
 /// down. No message begins with an arrow, so the prompt can't be read as a speaker.
-pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) -> String {
+pub(in crate::frontend) fn prompt(
+    session: &SessionState,
+    target: &Typing,
+    attempt: Attempt,
+) -> String {
     let conversation = target.conversation();
     let name = conversation.map_or("letschat".to_owned(), |target| format!("→ {target}"));
     let target = target.chat();
@@ -29,7 +33,7 @@ pub(super) fn prompt(session: &SessionState, target: &Typing, attempt: Attempt) 
 }
 
 /// Says that a line keeps its target although the current conversation has changed.
-pub(super) fn place(target: &Typing) -> String {
+pub(in crate::frontend) fn place(target: &Typing) -> String {
     match target.conversation() {
         Some(name) => format!("This line still goes to {name}."),
         None => "This line is still a command.".into(),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use letschat_core::session::Typing;
+use letschat_core::session::{Request, Typing};
 use letschat_core::view::View;
 use letschat_engine::client::Client;
 use letschat_lua::plugins::Plugins;
@@ -12,7 +12,7 @@ use super::transfers;
 
 /// Shared by the tasks of the front end and the editor.
 #[derive(Clone)]
-pub(super) struct PromptState {
+pub(in crate::frontend) struct PromptState {
     client: Client,
     plugins: Option<Plugins>,
     /// A requested chat that has opened, until the prompt has handled it.
@@ -23,53 +23,60 @@ pub(super) struct PromptState {
 
 /// A scheduled attempt to reach the server.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Attempt {
+pub(in crate::frontend) struct Attempt {
     /// The number, from 1.
-    pub(super) number: u32,
+    pub(in crate::frontend) number: u32,
     /// The wall-clock time.
-    pub(super) at_ms: u64,
+    pub(in crate::frontend) at_ms: u64,
 }
 
 impl PromptState {
     /// Creates the state of a client with or without plugins.
-    pub(super) fn new(client: Client, plugins: Option<Plugins>) -> PromptState {
+    pub(in crate::frontend) fn new(client: Client, plugins: Option<Plugins>) -> PromptState {
         PromptState { client, plugins, opened: Arc::default(), attempt: Arc::default() }
     }
 
-    pub(super) fn plugins(&self) -> Option<&Plugins> {
+    /// Learns who is here, and is told of arrivals and departures from then on. Both need a login.
+    pub(in crate::frontend) async fn watch_people(&self) {
+        // Without a login there is nobody to show.
+        let _ = self.client.request(Request::Watch(true)).await;
+        let _ = self.client.request(Request::List).await;
+    }
+
+    pub(in crate::frontend) fn plugins(&self) -> Option<&Plugins> {
         self.plugins.as_ref()
     }
 
-    pub(super) fn read_view<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+    pub(in crate::frontend) fn read_view<T>(&self, read: impl FnOnce(&View) -> T) -> T {
         self.client.read_view(read)
     }
 
-    pub(super) fn typing(&self) -> Typing {
+    pub(in crate::frontend) fn typing(&self) -> Typing {
         self.client.typing()
     }
 
     /// Notes that a requested chat has opened.
-    pub(super) fn learn_opened(&self, with: &str) {
+    pub(in crate::frontend) fn learn_opened(&self, with: &str) {
         *lock(&self.opened) = with.parse().ok();
     }
 
     /// Takes that chat.
-    pub(super) fn take_opened(&self) -> Option<Username> {
+    pub(in crate::frontend) fn take_opened(&self) -> Option<Username> {
         lock(&self.opened).take()
     }
 
     /// Notes the next attempt to reach the server.
-    pub(super) fn note_attempt(&self, attempt: Attempt) {
+    pub(in crate::frontend) fn note_attempt(&self, attempt: Attempt) {
         *lock(&self.attempt) = attempt;
     }
 
     /// Returns the next attempt.
-    pub(super) fn attempt(&self) -> Attempt {
+    pub(in crate::frontend) fn attempt(&self) -> Attempt {
         *lock(&self.attempt)
     }
 
     /// Returns the row of the running transfers, empty if there is none.
-    pub(super) fn transfer_row(&self) -> String {
+    pub(in crate::frontend) fn transfer_row(&self) -> String {
         self.read_view(transfers::row)
     }
 }

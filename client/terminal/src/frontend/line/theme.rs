@@ -36,8 +36,8 @@ pub enum ThemeName {
 }
 
 /// The kind of a piece of text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::frontend) enum Kind {
     Time,
     Prompt,
     Message,
@@ -45,6 +45,7 @@ pub(super) enum Kind {
     Broadcast,
     Request,
     Chat,
+    #[default]
     Server,
     Warning,
     /// A hint on what to type.
@@ -100,7 +101,17 @@ impl Theme {
         }
     }
 
-    fn style(self, kind: Kind) -> Style {
+    /// Returns the theme without any style.
+    pub(super) fn without_styles(self) -> Theme {
+        Theme(ThemeName::Plain)
+    }
+
+    /// Returns true without colours.
+    pub(in crate::frontend) fn is_plain(self) -> bool {
+        self.0 == ThemeName::Plain
+    }
+
+    pub(in crate::frontend) fn style(self, kind: Kind) -> Style {
         let [both, light, dark] = styles(kind);
         match self.0 {
             ThemeName::Both => both,
@@ -111,7 +122,7 @@ impl Theme {
     }
 
     /// Styles a text line by line, so that no style continues over a line end.
-    pub(super) fn paint(self, kind: Kind, text: &str) -> String {
+    pub(in crate::frontend) fn paint(self, kind: Kind, text: &str) -> String {
         let style = self.style(kind);
         let lines: Vec<String> =
             text.split('\n').map(|line| style.paint(line).to_string()).collect();
@@ -119,7 +130,7 @@ impl Theme {
     }
 
     /// Styles an event's text. In a message only the sender is styled.
-    pub(super) fn paint_event(self, kind: Kind, text: &str) -> String {
+    pub(in crate::frontend) fn paint_event(self, kind: Kind, text: &str) -> String {
         match (kind, text.split_once(": ")) {
             (Kind::Message | Kind::OwnMessage | Kind::Broadcast, Some((speaker, said))) => {
                 format!("{} {said}", self.paint(kind, &format!("{speaker}:")))

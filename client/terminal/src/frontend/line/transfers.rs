@@ -5,7 +5,7 @@ use letschat_core::view::{FileView, View};
 
 /// Returns the row of the running transfers: `45 % of 2.1 MB: photo.jpg from bob`. Of several it shows their number and
 /// the one with the latest news. It is empty if none runs.
-pub(super) fn row(view: &View) -> String {
+pub(in crate::frontend) fn row(view: &View) -> String {
     let mut running: Vec<&FileView> =
         view.files.values().filter(|file| file.bytes.is_some()).collect();
     running.sort_by_key(|file| file.order);

@@ -1,0 +1,288 @@
+//! What the full screen remembers beside the view: notes of the client, what was seen, and what is open.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use letschat_core::conversation::ConversationId;
+use letschat_core::session::Typing;
+use letschat_core::view::{Conversation, View};
+use letschat_protocol::message_id::MessageId;
+
+use crate::frontend::line::theme::Kind;
+
+/// The most notes that are kept.
+const MAX_NOTES: usize = 1_000;
+
+/// The most hits of a search, newest first.
+const MAX_HITS: usize = 100;
+
+/// A text of the client: a reply, or an event that is no message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) time_ms: u64,
+    pub(super) kind: Kind,
+    pub(super) text: String,
+    /// The conversation in which it is shown too.
+    pub(super) conversation: Option<ConversationId>,
+}
+
+/// Something over the messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Overlay {
+    #[default]
+    None,
+    /// The keys.
+    Help,
+    /// Conversations whose names have these letters. The number is that of the chosen one.
+    Jump(String, usize),
+    /// Messages with this text.
+    Search(String, usize),
+}
+
+/// A message that was searched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) conversation: ConversationId,
+    pub(super) line: String,
+    pub(super) time_ms: u64,
+}
+
+/// The state of the full screen.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    /// The shown conversation, or `None` for the notes of the client.
+    pub(super) shown: Option<ConversationId>,
+    pub(super) notes: VecDeque<Note>,
+    pub(super) overlay: Overlay,
+    /// True while the messages are shown alone.
+    pub(super) is_bare: bool,
+    /// The number of rows between the last one that is shown and the last one.
+    pub(super) scroll: usize,
+    /// The last message of each conversation when it was shown last.
+    seen: BTreeMap<ConversationId, MessageId>,
+    /// The message after which those begin that were new when the shown conversation was opened.
+    pub(super) read_to: Option<MessageId>,
+    /// The target of typed lines that was followed last.
+    followed: Typing,
+}
+
+impl Model {
+    /// Adds a note.
+    pub(super) fn note(&mut self, note: Note) {
+        if self.notes.len() == MAX_NOTES {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(note);
+    }
+
+    /// Shows a conversation, or the notes.
+    pub(super) fn show(&mut self, conversation: Option<ConversationId>, view: &View) {
+        if conversation == self.shown {
+            return;
+        }
+        self.note_seen(view);
+        let seen = conversation.as_ref().and_then(|one| self.seen.get(one)).copied();
+        let has_unread = conversation.as_ref().is_some_and(|one| self.unread(one, view) > 0);
+        self.read_to = seen.filter(|_| has_unread);
+        self.shown = conversation;
+        self.scroll = 0;
+        self.note_seen(view);
+    }
+
+    /// Shows the conversation that commands have made current since.
+    pub(super) fn follow(&mut self, typing: &Typing, view: &View) {
+        if *typing == self.followed {
+            return;
+        }
+        self.followed = typing.clone();
+        if let Some(current) = typing.conversation() {
+            self.show(Some(current), view);
+        }
+    }
+
+    /// Notes that everything of the shown conversation is on the screen.
+    pub(super) fn note_seen(&mut self, view: &View) {
+        let Some(shown) = &self.shown else { return };
+        if let Some(last) = view.conversations.get(shown).and_then(|one| one.recent.back()) {
+            self.seen.insert(shown.clone(), last.id);
+        }
+    }
+
+    /// Returns the target of a typed line.
+    pub(super) fn target(&self) -> Typing {
+        match &self.shown {
+            None => Typing::Commands,
+            Some(ConversationId::Person(who)) => Typing::Chat(who.clone()),
+            Some(ConversationId::Group(group)) => Typing::Group(group.clone()),
+            Some(ConversationId::Everyone) => Typing::Everyone,
+        }
+    }
+
+    /// Returns the number of others' messages that came since a conversation was shown.
+    pub(super) fn unread(&self, conversation: &ConversationId, view: &View) -> usize {
+        let Some(heard) = view.conversations.get(conversation) else { return 0 };
+        let seen = self.seen.get(conversation);
+        let new = heard.recent.iter().rev().take_while(|message| Some(&message.id) != seen);
+        new.filter(|message| !message.own).count()
+    }
+
+    /// Returns all conversations, the one with the last message first. Open chats and groups have one even if nothing
+    /// was said.
+    pub(super) fn conversations(&self, view: &View) -> Vec<ConversationId> {
+        let mut all: BTreeMap<ConversationId, u64> =
+            view.conversations.iter().map(|(id, one)| (id.clone(), one.last_ms())).collect();
+        let chats = view.session.chats.keys().cloned().map(ConversationId::Person);
+        let groups = view.groups.iter().cloned().map(ConversationId::Group);
+        for silent in chats.chain(groups).chain(self.shown.clone()) {
+            all.entry(silent).or_insert(0);
+        }
+        let mut all: Vec<(ConversationId, u64)> = all.into_iter().collect();
+        all.sort_by_key(|(_, last_ms)| std::cmp::Reverse(*last_ms));
+        all.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Returns the conversation of which something is unread, the one with the last message first.
+    pub(super) fn next_unread(&self, view: &View) -> Option<ConversationId> {
+        self.conversations(view).into_iter().find(|one| self.unread(one, view) > 0)
+    }
+
+    /// Returns the conversation above or below the shown one in the list, in which the notes are first.
+    pub(super) fn neighbour(&self, is_below: bool, view: &View) -> Option<ConversationId> {
+        let mut all: Vec<Option<ConversationId>> = vec![None];
+        all.extend(self.conversations(view).into_iter().map(Some));
+        let at = all.iter().position(|one| *one == self.shown).unwrap_or(0);
+        let next = if is_below { (at + 1).min(all.len() - 1) } else { at.saturating_sub(1) };
+        all.swap_remove(next)
+    }
+
+    /// Returns the conversations, people and groups whose names have these letters in this order, the best first.
+    pub(super) fn jumps(&self, letters: &str, view: &View) -> Vec<ConversationId> {
+        let mut all = self.conversations(view);
+        let people = view.people.iter().filter(|who| Some(*who) != view.session.username.as_ref());
+        for person in people.cloned().map(ConversationId::Person) {
+            if !all.contains(&person) {
+                all.push(person);
+            }
+        }
+        if !all.contains(&ConversationId::Everyone) {
+            all.push(ConversationId::Everyone);
+        }
+        let letters = letters.to_lowercase();
+        let mut fitting: Vec<(usize, ConversationId)> = all
+            .into_iter()
+            .filter_map(|one| Some((distance(&letters, &one.to_string())?, one)))
+            .collect();
+        fitting.sort_by_key(|(distance, _)| *distance);
+        fitting.into_iter().map(|(_, one)| one).collect()
+    }
+
+    /// Returns the messages with this text, the newest first.
+    pub(super) fn hits(&self, text: &str, view: &View) -> Vec<Hit> {
+        let text = text.to_lowercase();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        let hits_of = |(id, heard): (&ConversationId, &Conversation)| {
+            let fitting =
+                heard.recent.iter().filter(|message| message.text.to_lowercase().contains(&text));
+            let hits = fitting.map(|message| Hit {
+                conversation: id.clone(),
+                line: format!("{}: {}", message.from, message.text),
+                time_ms: message.time_ms,
+            });
+            hits.collect::<Vec<Hit>>()
+        };
+        let mut hits: Vec<Hit> = view.conversations.iter().flat_map(hits_of).collect();
+        hits.sort_by_key(|hit| std::cmp::Reverse(hit.time_ms));
+        hits.truncate(MAX_HITS);
+        hits
+    }
+}
+
+/// Returns how far apart these letters are in a name, in this order, or `None` if they are not there.
+fn distance(letters: &str, name: &str) -> Option<usize> {
+    let name: Vec<char> = name.to_lowercase().chars().collect();
+    let (mut distance, mut at) = (0, 0);
+    for letter in letters.chars() {
+        let skipped = name[at..].iter().position(|one| *one == letter)?;
+        (distance, at) = (distance + skipped, at + skipped + 1);
+    }
+    Some(distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use letschat_core::conversation::Via;
+    use letschat_core::event::Event;
+
+    fn person(name: &str) -> ConversationId {
+        ConversationId::Person(name.parse().unwrap())
+    }
+
+    fn hear(view: &mut View, with: &str, time_ms: u64, own: bool, text: &str) {
+        view.apply(&Event::Message {
+            from: if own { "me" } else { with }.parse().unwrap(),
+            number: Some(time_ms),
+            text: text.into(),
+            time_ms,
+            sent_ms: time_ms,
+            conversation: person(with),
+            id: MessageId::of_broadcast(1, time_ms),
+            own,
+            device: None,
+            via: Via::Direct,
+        });
+    }
+
+    #[test]
+    fn unread_are_others_messages_since_it_was_shown() {
+        let (mut model, mut view) = (Model::default(), View::default());
+        hear(&mut view, "bob", 1, false, "one");
+        hear(&mut view, "bob", 2, true, "mine");
+        assert_eq!(model.unread(&person("bob"), &view), 1);
+        model.show(Some(person("bob")), &view);
+        assert_eq!((model.unread(&person("bob"), &view), model.read_to), (0, None));
+        model.show(None, &view);
+        hear(&mut view, "bob", 3, false, "two");
+        hear(&mut view, "carol", 4, false, "hello");
+        assert_eq!(model.next_unread(&view), Some(person("carol")));
+        model.show(Some(person("bob")), &view);
+        assert_eq!(model.read_to, Some(MessageId::of_broadcast(1, 2)), "the line is before `two`");
+    }
+
+    #[test]
+    fn list_is_by_last_activity_and_its_ends_are_ends() {
+        let (mut model, mut view) = (Model::default(), View::default());
+        hear(&mut view, "bob", 1, false, "one");
+        hear(&mut view, "carol", 2, false, "two");
+        assert_eq!(model.conversations(&view), [person("carol"), person("bob")]);
+        assert_eq!(model.neighbour(true, &view), Some(person("carol")));
+        assert_eq!(model.neighbour(false, &view), None);
+        model.show(Some(person("bob")), &view);
+        assert_eq!(model.neighbour(true, &view), Some(person("bob")));
+        hear(&mut view, "bob", 3, false, "three");
+        assert_eq!(model.conversations(&view), [person("bob"), person("carol")]);
+    }
+
+    #[test]
+    fn jump_finds_names_by_letters_in_order() {
+        let (model, mut view) = (Model::default(), View::default());
+        view.apply(&Event::People(
+            ["annika", "anna", "hannes"].map(|name| name.parse().unwrap()).into(),
+        ));
+        assert_eq!(model.jumps("aa", &view), [person("anna"), person("annika")]);
+        assert_eq!(model.jumps("ery", &view), [ConversationId::Everyone]);
+        assert_eq!(model.jumps("x", &view), []);
+    }
+
+    #[test]
+    fn search_finds_the_newest_in_all_conversations() {
+        let (model, mut view) = (Model::default(), View::default());
+        hear(&mut view, "bob", 1, false, "The Tea is ready");
+        hear(&mut view, "carol", 2, true, "tea?");
+        let hits = model.hits("tea", &view);
+        let found: Vec<&str> = hits.iter().map(|hit| hit.line.as_str()).collect();
+        assert_eq!(found, ["me: tea?", "bob: The Tea is ready"]);
+        assert_eq!(model.hits(" ", &view), []);
+    }
+}

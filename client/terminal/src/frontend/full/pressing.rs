@@ -1,0 +1,212 @@
+//! What keys and the mouse do.
+
+use std::io;
+
+use letschat_commands::command::{Command, Role};
+use letschat_core::conversation::ConversationId;
+use letschat_core::session::Typing;
+use letschat_protocol::dialogue::Secret;
+
+use super::bindings::Action;
+use super::canvas::{MOUSE_OFF, MOUSE_ON};
+use super::draw;
+use super::model::Overlay;
+use super::stage::{Mode, Stage};
+use crate::frontend::line::completion::Completion;
+use crate::frontend::line::handles::Typed;
+use crate::frontend::line::input::is_said;
+use crate::line_editor::{Key, Outcome};
+
+/// The rows of a turn of the mouse's wheel.
+const WHEEL_ROWS: usize = 3;
+
+impl Stage {
+    /// Handles a key.
+    pub(super) async fn press(&mut self, key: Key) {
+        if key == Key::Ctrl('z') {
+            let (tty, terminal) = (&mut self.tty, &self.terminal);
+            tty.step_aside(|| terminal.suspend()).await;
+            let Ok(()) = self.drawing.clear();
+            return;
+        }
+        if self.hidden.is_some() {
+            return self.press_hidden(key);
+        }
+        if self.model.overlay != Overlay::None {
+            return self.press_overlay(key);
+        }
+        if self.model.is_bare {
+            self.model.is_bare = false;
+            self.tty.write(MOUSE_ON);
+            return;
+        }
+        match key {
+            Key::WheelUp => self.model.scroll += WHEEL_ROWS,
+            Key::WheelDown => self.model.scroll = self.model.scroll.saturating_sub(WHEEL_ROWS),
+            Key::Click(column, row) => self.click(column, row),
+            key => match self.bindings.action(&key) {
+                Some(action) => self.act(action, key),
+                None => self.press_line(key),
+            },
+        }
+    }
+
+    fn act(&mut self, action: Action, key: Key) {
+        let page = usize::from(self.tty.window_size().1 / 2).max(1);
+        let model = &self.model;
+        match action {
+            Action::NextUnread => {
+                let next = self.prompt_state.read_view(|view| model.next_unread(view));
+                if let Some(next) = next {
+                    self.go_to(Some(next));
+                }
+            }
+            Action::Previous | Action::Next => {
+                let is_below = action == Action::Next;
+                let next = self.prompt_state.read_view(|view| model.neighbour(is_below, view));
+                self.go_to(next);
+            }
+            Action::Home => self.go_to(None),
+            Action::Jump => self.model.overlay = Overlay::Jump(String::new(), 0),
+            Action::Search => self.model.overlay = Overlay::Search(String::new(), 0),
+            Action::Help => self.model.overlay = Overlay::Help,
+            Action::ScrollUp => self.model.scroll += page,
+            Action::ScrollDown => self.model.scroll = self.model.scroll.saturating_sub(page),
+            Action::ScrollEnd => {
+                self.model.scroll = 0;
+                self.press_line(key);
+            }
+            Action::Approve | Action::Deny => {
+                let role = if action == Action::Approve { Role::Approve } else { Role::Deny };
+                let asker = self.prompt_state.read_view(draw::asker);
+                if let Some(asker) = asker {
+                    self.command(role, &asker.name);
+                }
+            }
+            Action::Bare => {
+                self.model.is_bare = true;
+                self.tty.write(MOUSE_OFF);
+            }
+        }
+    }
+
+    /// Runs the command of this role with this argument.
+    fn command(&mut self, role: Role, argument: &str) {
+        let text = format!("/{} {argument}", Command::of(role).name);
+        self.ready.push_back(Typed::Line { text, target: Typing::Commands });
+    }
+
+    /// Shows a conversation, and makes it the current one.
+    fn go_to(&mut self, conversation: Option<ConversationId>) {
+        let model = &mut self.model;
+        self.prompt_state.read_view(|view| model.show(conversation.clone(), view));
+        if let Some(conversation) = conversation
+            && self.prompt_state.typing().conversation().as_ref() != Some(&conversation)
+        {
+            self.command(Role::Switch, &conversation.to_string());
+        }
+    }
+
+    fn click(&mut self, column: u16, row: u16) {
+        let Some(row) = draw::row_of_list(self.tty.window_size().0, column, row) else { return };
+        let model = &self.model;
+        let all = self.prompt_state.read_view(|view| model.conversations(view));
+        match row.checked_sub(1) {
+            None => self.go_to(None),
+            Some(row) if row < all.len() => self.go_to(Some(all[row].clone())),
+            Some(_) => {}
+        }
+    }
+
+    fn press_overlay(&mut self, key: Key) {
+        let (overlay, model) = (std::mem::take(&mut self.model.overlay), &self.model);
+        let found = |letters: &str| match &overlay {
+            Overlay::Jump(..) => self.prompt_state.read_view(|view| model.jumps(letters, view)),
+            _ => {
+                let hits = self.prompt_state.read_view(|view| model.hits(letters, view));
+                hits.into_iter().map(|hit| hit.conversation).collect()
+            }
+        };
+        let (mut letters, mut chosen) = match &overlay {
+            Overlay::Jump(letters, chosen) | Overlay::Search(letters, chosen) => {
+                (letters.clone(), *chosen)
+            }
+            Overlay::None | Overlay::Help => return,
+        };
+        match key {
+            Key::Enter => {
+                if let Some(chosen) = found(&letters).into_iter().nth(chosen) {
+                    self.go_to(Some(chosen));
+                }
+                return;
+            }
+            Key::Esc | Key::Ctrl('c' | 'g') => return,
+            Key::Up => chosen = chosen.saturating_sub(1),
+            Key::Down => chosen = (chosen + 1).min(found(&letters).len().saturating_sub(1)),
+            Key::Backspace => {
+                letters.pop();
+                chosen = 0;
+            }
+            Key::Char(letter) => {
+                letters.push(letter);
+                chosen = 0;
+            }
+            _ => {}
+        }
+        self.model.overlay = match overlay {
+            Overlay::Jump(..) => Overlay::Jump(letters, chosen),
+            _ => Overlay::Search(letters, chosen),
+        };
+    }
+
+    /// Handles a key of the typed line, or of the answer to a question.
+    fn press_line(&mut self, key: Key) {
+        if let Mode::Answer(_) | Mode::Wait(..) = &self.mode {
+            let typed = match self.answer.press(key, &[], &()) {
+                Outcome::Entered(text) => Typed::Answer(Some(text.trim().to_owned())),
+                Outcome::Cleared | Outcome::Interrupted => Typed::Answer(None),
+                Outcome::Ended => Typed::End,
+                Outcome::Refused(why) => return self.tell(why),
+                Outcome::Edited | Outcome::Other(_) => return,
+            };
+            return self.typed(typed);
+        }
+        let target = self.model.target();
+        let in_chat = target != Typing::Commands;
+        let completion = Completion { prompt_state: &self.prompt_state, in_chat };
+        match self.line.press(key, self.memory.lines(), &completion) {
+            Outcome::Entered(text) => {
+                self.memory.keep(&text, in_chat);
+                self.model.scroll = 0;
+                if !is_said(&text, &target) && !text.trim().is_empty() {
+                    self.tell(&format!("> {}", text.trim()));
+                }
+                self.ready.push_back(Typed::Line { text, target });
+            }
+            Outcome::Interrupted => self.ready.push_back(Typed::Interrupt { target }),
+            Outcome::Ended => self.ready.push_back(Typed::End),
+            Outcome::Refused(why) => self.tell(why),
+            Outcome::Other(Key::Ctrl('x')) => self.ready.push_back(Typed::Leave),
+            Outcome::Other(Key::Ctrl('l')) => {
+                let Ok(()) = self.drawing.clear();
+            }
+            Outcome::Edited | Outcome::Cleared | Outcome::Other(_) => {}
+        }
+    }
+
+    fn press_hidden(&mut self, key: Key) {
+        let Some((question, mut line)) = self.hidden.take() else { return };
+        let answer = match line.press(key, &[], &()) {
+            Outcome::Entered(text) => {
+                Ok(Secret(text.lines().next().unwrap_or_default().to_owned()))
+            }
+            Outcome::Ended => Err(io::ErrorKind::UnexpectedEof.into()),
+            Outcome::Cleared | Outcome::Interrupted => Err(io::ErrorKind::Interrupted.into()),
+            Outcome::Edited | Outcome::Refused(_) | Outcome::Other(_) => {
+                self.hidden = Some((question, line));
+                return;
+            }
+        };
+        question.answer(answer);
+    }
+}

@@ -1,0 +1,159 @@
+//! Messages and notes as rows of a width, from the last one up.
+
+use letschat_commands::render;
+use letschat_core::conversation::{MessageState, Via};
+use letschat_core::view::{Conversation, RecentMessage, View};
+use letschat_protocol::printable::Printable;
+use letschat_protocol::rows::wrap_by;
+use ratatui_core::buffer::CellWidth as _;
+use ratatui_core::text::{Line, Span};
+
+use super::model::{Model, Note};
+use super::palette::Palette;
+use crate::frontend::line::theme::Kind;
+
+/// The fewest columns of a text beside its author.
+const MIN_TEXT_COLUMNS: usize = 16;
+
+/// Rows, from the last one up.
+pub(super) struct Rows<'a> {
+    pub(super) palette: Palette,
+    pub(super) width: usize,
+    /// The rows so far, the last one first.
+    rows: Vec<Line<'a>>,
+    /// The date of the entry above which a row was added last.
+    date: Option<String>,
+}
+
+/// A message or a note.
+enum Entry<'a> {
+    Message(&'a RecentMessage),
+    Note(&'a Note),
+}
+
+impl Entry<'_> {
+    fn time_ms(&self) -> u64 {
+        match self {
+            Entry::Message(message) => message.time_ms,
+            Entry::Note(note) => note.time_ms,
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(palette: Palette, width: usize) -> Rows<'a> {
+        Rows { palette, width, rows: Vec::new(), date: None }
+    }
+
+    /// Returns the last rows of what is shown, at least this many if there are, the last one first.
+    pub(super) fn of(mut self, view: &View, model: &Model, wanted: usize) -> Vec<Line<'a>> {
+        let heard = model.shown.as_ref().and_then(|shown| view.conversations.get(shown));
+        let is_here = |note: &&Note| model.shown.is_none() || note.conversation == model.shown;
+        let mut notes = model.notes.iter().rev().filter(is_here).peekable();
+        let mut messages = heard.into_iter().flat_map(Conversation::newest_first).peekable();
+        let read_to = model.read_to.as_ref();
+        while self.rows.len() < wanted {
+            let is_note = match (notes.peek(), messages.peek()) {
+                (None, None) => break,
+                (Some(note), Some(message)) => note.time_ms >= message.time_ms,
+                (note, None) => note.is_some(),
+                (None, Some(_)) => false,
+            };
+            let entry = match is_note {
+                true => notes.next().map(Entry::Note),
+                false => messages.next().map(Entry::Message),
+            };
+            let Some(entry) = entry else { break };
+            if let Entry::Message(message) = &entry
+                && Some(&message.id) == read_to
+            {
+                self.separate("new", Kind::Request);
+            }
+            self.add(&entry);
+        }
+        if let Some(date) = self.date.take() {
+            self.separate(&date, Kind::Hint);
+        }
+        self.rows
+    }
+
+    fn add(&mut self, entry: &Entry<'_>) {
+        let date = render::date(entry.time_ms());
+        if let Some(later) = self.date.replace(date.clone()).filter(|later| *later != date) {
+            self.separate(&later, Kind::Hint);
+        }
+        let time: String = render::time_of_day(entry.time_ms()).chars().take(5).collect();
+        let time = Span::styled(format!("{time} "), self.palette.of(Kind::Time));
+        let (mut head, text, style) = match entry {
+            Entry::Message(message) => {
+                let own = message.own;
+                let style = if own {
+                    self.palette.of(Kind::OwnMessage)
+                } else {
+                    self.palette.person(&message.from)
+                };
+                let name = Span::styled(format!("{}: ", message.from), style);
+                (vec![time, name], message.text.as_str(), Default::default())
+            }
+            Entry::Note(note) => (vec![time], note.text.as_str(), self.palette.of(note.kind)),
+        };
+        let used: usize = head.iter().map(Span::width).sum();
+        let is_narrow = self.width < used + MIN_TEXT_COLUMNS;
+        let indent = if is_narrow { 2.min(self.width / 4) } else { used };
+        let mut rows = Vec::new();
+        if is_narrow {
+            rows.push(Line::from(std::mem::take(&mut head)));
+        }
+        for line in text.split('\n') {
+            let line = Printable(line).to_string();
+            let room = self.width.saturating_sub(indent).max(1);
+            for (number, row) in wrap_by(&line, room, columns).split('\n').enumerate() {
+                // The indentation below the author is enough.
+                let row = row.strip_prefix("  ").filter(|_| number > 0).unwrap_or(row);
+                let mut spans = std::mem::take(&mut head);
+                if spans.is_empty() {
+                    spans.push(Span::raw(" ".repeat(indent)));
+                }
+                spans.push(Span::styled(row.to_owned(), style));
+                rows.push(Line::from(spans));
+            }
+        }
+        if let (Entry::Message(message), Some(last)) = (entry, rows.last_mut()) {
+            let mark = mark(message);
+            if !mark.is_empty() && last.width() + columns(mark) < self.width {
+                last.push_span(Span::styled(format!(" {mark}"), self.palette.of(Kind::Hint)));
+            }
+        }
+        self.rows.extend(rows.into_iter().rev());
+    }
+
+    /// Adds a line with a word in it.
+    fn separate(&mut self, word: &str, kind: Kind) {
+        let sides = self.width.saturating_sub(columns(word) + 2);
+        let (left, right) = ("-".repeat(sides / 2), "-".repeat(sides - sides / 2));
+        let row = Line::styled(format!("{left} {word} {right}"), self.palette.of(kind));
+        self.rows.push(row);
+    }
+}
+
+/// Returns the mark behind a message: the state of an own one, and the way by which it came if it is not the usual one.
+fn mark(message: &RecentMessage) -> &'static str {
+    match (message.state.filter(|_| message.own), message.via) {
+        (Some(MessageState::Waiting), _) | (None, Via::Outbox) => "(waiting)",
+        (Some(MessageState::Sent), _) => "(sent)",
+        (Some(MessageState::Kept), _) => "(kept for them)",
+        (Some(MessageState::Delivered), _) => "\u{2713}",
+        (Some(MessageState::Expired), _) => "(expired)",
+        (Some(MessageState::Failed), _) => "(failed)",
+        (None, Via::Peer) => "(without the server)",
+        (None, Via::Direct | Via::Server) => "",
+    }
+}
+
+/// Returns the columns of a text on the screen.
+pub(super) fn columns(text: &str) -> usize {
+    match text {
+        "" => 0,
+        text => text.cell_width().into(),
+    }
+}

@@ -1,0 +1,370 @@
+//! The task of the full screen.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+use futures_lite::FutureExt as _;
+use letschat_core::session::Typing;
+use letschat_core::view::{LinkState, View};
+use letschat_engine::events::Receipt;
+use letschat_flags::clock;
+use ratatui_core::layout::Size;
+use ratatui_core::terminal::Terminal as Drawing;
+
+use super::bindings::{Action, Bindings, KeyBindings};
+use super::canvas::{Canvas, ENTER};
+use super::draw::{Input as TypedLine, Picture};
+use super::model::{Model, Note};
+use super::palette::Palette;
+use crate::frontend::Terminal;
+use crate::frontend::line::completion::Completion;
+use crate::frontend::line::handles::{EditorRequest, Keyboard, Screen, Text, Typed};
+use crate::frontend::line::hidden::HiddenQuestion;
+use crate::frontend::line::history::Memory;
+use crate::frontend::line::prompt::prompt;
+use crate::frontend::line::prompt_state::PromptState;
+use crate::frontend::line::theme::{Kind, Theme};
+use crate::frontend::line::{BELL, MAX_WAITING_TEXTS};
+use crate::line_editor::{Assistant, Input, Line, Look, Tty};
+
+/// An input of the stage.
+enum Wake {
+    Request(Option<EditorRequest>),
+    Input(Input),
+    Text(Text),
+    Look,
+    Question(HiddenQuestion),
+    Waited,
+}
+
+/// The meaning of what is typed.
+pub(super) enum Mode {
+    /// Nobody has asked for it yet.
+    Idle,
+    Line,
+    Answer(String),
+    /// A text says what is awaited until the channel closes.
+    Wait(String, Receiver<Infallible>),
+}
+
+/// The screen's side of [`Keyboard`] and [`Screen`].
+pub(in crate::frontend) struct Stage {
+    pub(super) tty: Tty,
+    pub(super) drawing: Drawing<Canvas>,
+    pub(super) model: Model,
+    palette: Palette,
+    pub(super) bindings: Bindings,
+    pub(super) prompt_state: PromptState,
+    pub(super) terminal: Arc<Terminal>,
+    pub(super) memory: Memory,
+    requests: Receiver<EditorRequest>,
+    typed: Sender<Typed>,
+    texts: Receiver<Text>,
+    looks: Receiver<()>,
+    questions: Receiver<HiddenQuestion>,
+    pub(super) mode: Mode,
+    pub(super) line: Line,
+    pub(super) answer: Line,
+    /// A question without echo, and what was typed.
+    pub(super) hidden: Option<(HiddenQuestion, Line)>,
+    /// What was typed while nobody asked for it.
+    pub(super) ready: VecDeque<Typed>,
+    receipts: Vec<Receipt>,
+    /// True once the terminal has closed.
+    is_closed: bool,
+    /// Tells of each login.
+    logins: Sender<()>,
+    is_logged_in: bool,
+}
+
+impl Stage {
+    /// Opens the terminal.
+    ///
+    /// # Errors
+    ///
+    /// It can't be opened.
+    pub(in crate::frontend) fn open(
+        prompt_state: &PromptState,
+        terminal: &Arc<Terminal>,
+        theme: Theme,
+        keys: &KeyBindings,
+        history: &Path,
+        questions: Receiver<HiddenQuestion>,
+        logins: Sender<()>,
+    ) -> io::Result<(Stage, Keyboard, Screen)> {
+        let (requests, ordered) = async_channel::bounded(1);
+        let (typed_in, typed) = async_channel::bounded(1);
+        let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
+        let (looks, look_again) = async_channel::bounded(1);
+        let Ok(drawing) = Drawing::new(Canvas::default());
+        let stage = Stage {
+            tty: Tty::open(terminal.redraws(), ENTER)?,
+            drawing,
+            model: Model::default(),
+            palette: Palette::new(theme),
+            bindings: Bindings::new(keys),
+            prompt_state: prompt_state.clone(),
+            terminal: terminal.clone(),
+            memory: Memory::open(history),
+            requests: ordered,
+            typed: typed_in,
+            texts: to_show,
+            looks: look_again,
+            questions,
+            mode: Mode::Idle,
+            line: Line::default(),
+            answer: Line::default(),
+            hidden: None,
+            ready: VecDeque::new(),
+            receipts: Vec::new(),
+            is_closed: false,
+            logins,
+            is_logged_in: false,
+        };
+        Ok((stage, Keyboard { requests, typed }, Screen { texts, looks }))
+    }
+
+    /// Serves requests until the channel closes.
+    pub(in crate::frontend) async fn run(mut self) {
+        loop {
+            self.hand_over().await;
+            if !self.tty.is_behind() {
+                self.draw();
+                self.flush().await;
+            }
+            match self.wake().await {
+                Wake::Request(None) => break,
+                Wake::Request(Some(request)) => {
+                    self.answer = Line::default();
+                    self.mode = match request {
+                        EditorRequest::Line => Mode::Line,
+                        EditorRequest::Answer(question) => Mode::Answer(question),
+                        EditorRequest::Wait(text, done) => Mode::Wait(text, done),
+                    };
+                }
+                Wake::Input(Input::Key(key)) => self.press(key).await,
+                Wake::Input(Input::Redraw) => {
+                    // Whatever another program has left there.
+                    let Ok(()) = self.drawing.clear();
+                }
+                Wake::Input(Input::Over) => self.is_closed = true,
+                Wake::Text(text) => {
+                    self.take(text);
+                    for _ in 0..MAX_WAITING_TEXTS {
+                        let Ok(text) = self.texts.try_recv() else { break };
+                        self.take(text);
+                    }
+                }
+                Wake::Look => {}
+                Wake::Question(question) => {
+                    // Keys from before the question are not its answer.
+                    self.tty.discard_keys();
+                    self.hidden = Some((question, Line::default()));
+                }
+                Wake::Waited => self.typed(Typed::Waited),
+            }
+        }
+        while let Ok(text) = self.texts.try_recv() {
+            self.take(text);
+        }
+        self.draw();
+        self.flush().await;
+    }
+
+    /// Notes what was typed for the present request.
+    pub(super) fn typed(&mut self, typed: Typed) {
+        self.ready.push_front(typed);
+    }
+
+    /// Gives whoever has asked what was typed.
+    async fn hand_over(&mut self) {
+        if matches!(self.mode, Mode::Idle) {
+            return;
+        }
+        if let Some(opened) = self.opened() {
+            self.ready.push_front(Typed::Opened(opened));
+        }
+        if self.is_closed || self.requests.is_closed() {
+            self.ready.push_back(Typed::End);
+        }
+        if let Some(typed) = self.ready.pop_front() {
+            self.mode = Mode::Idle;
+            // Whoever has asked may be gone.
+            let _ = self.typed.send(typed).await;
+        }
+    }
+
+    /// Returns the chat that the user requested, to go there, unless a line has been begun.
+    fn opened(&mut self) -> Option<letschat_protocol::username::Username> {
+        let is_free = matches!(self.mode, Mode::Line) && self.line.is_empty();
+        let opened = if is_free { self.prompt_state.take_opened() } else { None };
+        opened.filter(|opened| self.prompt_state.typing() != Typing::Chat(opened.clone()))
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let is_idle = matches!(self.mode, Mode::Idle);
+        let done = match &self.mode {
+            Mode::Wait(_, done) => Some(done.clone()),
+            _ => None,
+        };
+        let request = async {
+            if !is_idle {
+                pending::<()>().await;
+            }
+            Wake::Request(self.requests.recv().await.ok())
+        };
+        let waited = async {
+            match done {
+                Some(done) => drop(done.recv().await),
+                None => pending().await,
+            }
+            Wake::Waited
+        };
+        let text = async {
+            match self.texts.recv().await {
+                Ok(text) => Wake::Text(text),
+                Err(_) => pending().await,
+            }
+        };
+        let look = async {
+            match self.looks.recv().await {
+                Ok(()) => Wake::Look,
+                Err(_) => pending().await,
+            }
+        };
+        let has_question = self.hidden.is_some();
+        let question = async {
+            match self.questions.recv().await {
+                Ok(question) if !has_question => Wake::Question(question),
+                _ => pending().await,
+            }
+        };
+        let is_closed = self.is_closed;
+        let input = async {
+            if is_closed {
+                pending::<()>().await;
+            }
+            Wake::Input(self.tty.next().await)
+        };
+        input.or(request).or(waited).or(question).or(look).or(text).await
+    }
+
+    /// Keeps a text as a note.
+    fn take(&mut self, Text { text, about, receipt, .. }: Text) {
+        self.receipts.extend(receipt);
+        if about.rings || text == BELL.to_string() {
+            self.tty.ring();
+        }
+        if text.is_empty() || text == BELL.to_string() {
+            return;
+        }
+        let conversation = about.conversation.or_else(|| self.model.shown.clone());
+        let time_ms = about.time_ms.unwrap_or_else(|| clock::now().wall_ms);
+        self.model.note(Note { time_ms, kind: about.kind, text, conversation });
+    }
+
+    /// Notes a text of the screen itself.
+    pub(super) fn tell(&mut self, text: &str) {
+        let (time_ms, conversation) = (clock::now().wall_ms, self.model.shown.clone());
+        let kind = Kind::Hint;
+        self.model.note(Note { time_ms, kind, text: text.to_owned(), conversation });
+    }
+
+    /// Tells of a login.
+    fn note_login(&mut self) {
+        let is_logged_in = |view: &View| view.session.link == LinkState::LoggedIn;
+        let is_logged_in = self.prompt_state.read_view(is_logged_in);
+        if is_logged_in && !self.is_logged_in {
+            // One pending notice is enough.
+            let _ = self.logins.try_send(());
+        }
+        self.is_logged_in = is_logged_in;
+    }
+
+    fn draw(&mut self) {
+        self.note_login();
+        let (width, height) = self.tty.window_size();
+        self.drawing.backend_mut().resize(Size { width, height });
+        let (view_of, model) = (&self.prompt_state, &mut self.model);
+        let input = match (&self.hidden, &self.mode) {
+            (Some((question, _)), _) => {
+                TypedLine { prompt: question.question().to_owned(), ..TypedLine::default() }
+            }
+            (None, Mode::Answer(question)) => typed_line(&self.answer, question, &[], &()),
+            (None, Mode::Wait(text, _)) => {
+                TypedLine { prompt: text.clone(), ..TypedLine::default() }
+            }
+            (None, Mode::Idle | Mode::Line) => {
+                let typing = view_of.typing();
+                view_of.read_view(|view| model.follow(&typing, view));
+                let target = model.target();
+                let session = view_of.read_view(|view| view.session.clone());
+                let prompt = prompt(&session, &target, view_of.attempt());
+                let in_chat = target != Typing::Commands;
+                let completion = Completion { prompt_state: view_of, in_chat };
+                typed_line(&self.line, &prompt, self.memory.lines(), &completion)
+            }
+        };
+        let (palette, bindings) = (self.palette, &self.bindings);
+        let drawing = &mut self.drawing;
+        view_of.read_view(|view| {
+            model.note_seen(view);
+            let status = status(view, bindings);
+            let draw = |frame: &mut ratatui_core::terminal::Frame<'_>| {
+                let status = status.as_str();
+                let mut picture = Picture { view, model, input: &input, status, palette, bindings };
+                let cursor = picture.draw(frame.buffer_mut());
+                frame.set_cursor_position(cursor);
+            };
+            let Ok(_) = drawing.draw(draw);
+        });
+        let output = self.drawing.backend_mut().take();
+        self.tty.write(&output);
+    }
+
+    /// Writes all, and confirms its events. The next read reports a closed terminal.
+    async fn flush(&mut self) {
+        let is_written = self.tty.flush().await.is_ok();
+        self.receipts.drain(..).filter(|_| is_written).for_each(Receipt::confirm);
+    }
+}
+
+fn typed_line(
+    line: &Line,
+    prompt: &str,
+    history: &[String],
+    assistant: &impl Assistant,
+) -> TypedLine {
+    let look = Look { has_hints: true, ..Look::default() };
+    let shown = line.scene(prompt, &look, history, assistant);
+    let list = shown.list.into_iter().map(|one| match one.description {
+        Some(description) => format!("{:<12}  {description}", one.value),
+        None => one.value,
+    });
+    let list = list.collect();
+    TypedLine {
+        prompt: shown.prompt,
+        text: shown.text,
+        cursor: shown.cursor,
+        hint: shown.hint,
+        list,
+    }
+}
+
+/// Returns the row at the bottom: who and where one is, and the key that lists the keys.
+fn status(view: &View, bindings: &Bindings) -> String {
+    let who = view.session.username.as_ref().map_or("nobody yet", |name| name.as_str());
+    let link = match view.session.link {
+        LinkState::LoggedIn => "at the server",
+        LinkState::Connected => "connected, not logged in",
+        LinkState::Connecting => "connecting",
+        LinkState::Waiting => "waiting for the server",
+        LinkState::Offline => "offline",
+    };
+    format!("{who}, {link}  {} keys", bindings.key_of(Action::Help))
+}

@@ -1,0 +1,83 @@
+//! The full screen, at a real terminal.
+
+use letschat_tests::client::TestClient;
+use letschat_tests::person::{Person, Window};
+use letschat_tests::programs::program;
+use letschat_tests::server::TestServer;
+use pty_process::blocking::Command;
+use serde_json::json;
+
+const ALT_A: &str = "\x1ba";
+const ALT_Y: &str = "\x1by";
+const F1: &str = "\x1bOP";
+const CTRL_G: &str = "\x07";
+
+/// The other screen is left at the end.
+const LEFT: &str = "\x1b[?1049l";
+
+const WIDE: Window = Window { rows: 30, columns: 110 };
+
+fn join(server: &TestServer, name: &str) -> Person {
+    Person::join_at(server, name, WIDE, &["--full"], &[])
+}
+
+#[test]
+fn chat_is_approved_by_a_key_and_messages_go_both_ways() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    let call = bob.tell("connect", json!({"who": "alice"}));
+    alice.sees("bob asks for a chat");
+    alice.press(ALT_Y);
+    assert!(bob.reply(call).get("error").is_none());
+    alice.is_prompted("→ bob> ");
+    bob.ok("say", json!({"text": "hello, alice"}));
+    alice.sees("bob: hello, alice");
+    alice.types("hello, bob");
+    bob.wait_event_with("message", "text", "hello, bob");
+    alice.sees("alice: hello, bob ✓");
+}
+
+#[test]
+fn unread_conversation_is_marked_and_reached_by_a_key() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    bob.ok("broadcast", json!({"text": "to all of you"}));
+    alice.sees("everyone 1");
+    alice.press(ALT_A);
+    alice.sees("bob: to all of you");
+    alice.is_prompted("→ everyone> ");
+    alice.types("and to you");
+    bob.wait_event_with("broadcast", "text", "and to you");
+}
+
+#[test]
+fn conversation_is_reached_by_letters_of_its_name() {
+    let server = TestServer::start(&[]);
+    let alice = join(&server, "alice");
+    let _bob = TestClient::join(&server, "bob");
+    alice.sees("2 here");
+    alice.press(&format!("{CTRL_G}bb\r"));
+    alice.is_prompted("→ bob · no chat> ");
+}
+
+#[test]
+fn help_lists_the_keys_and_commands_work_as_at_the_prompt() {
+    let server = TestServer::start(&[]);
+    let mut alice = Person::join_at(&server, "alice", WIDE, &["--full", "--keys", "jump=f5"], &[]);
+    alice.press(F1);
+    alice.sees("go to a conversation by a part of its name");
+    alice.sees("f5");
+    alice.press("x");
+    alice.types("list");
+    alice.sees("alice  127.0.0.1");
+    alice.types("/quit");
+    assert_eq!(alice.sees_the_end(), 0);
+    assert!(alice.bytes().ends_with(LEFT), "the terminal is as it was");
+}
+
+#[test]
+fn terminal_without_cursor_movement_is_refused() {
+    let dumb = Command::new("env").arg("TERM=dumb").arg(program("letschat")).arg("--full");
+    let alice = Person::run(dumb, "alice", tempfile::tempdir().unwrap());
+    alice.sees("--plain");
+}
