@@ -14,6 +14,7 @@ use letschat_protocol::username::{Username, UsernameError};
 use crate::frontend::FirstLogin;
 use crate::frontend::full::bindings::KeyBindings;
 use crate::frontend::line::Interface;
+use crate::frontend::line::notify::{Notify, NotifyFlags, NotifyOf};
 use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
 use letschat_commands::file_access::FileAccess;
 use letschat_engine::account;
@@ -99,6 +100,9 @@ pub struct Options {
     /// Keys of the full screen, as in next-unread=alt+a,jump=f5; its help lists them
     #[arg(long, env = "LETSCHAT_KEYS", value_name = "ACTION=KEY,…")]
     keys: Option<KeyBindings>,
+
+    #[command(flatten)]
+    notify: NotifyFlags,
 
     /// Plain lines for a screen reader: each begins with its sender, and nothing is drawn again
     #[arg(long, env = "LETSCHAT_SCREEN_READER", conflicts_with = "json")]
@@ -301,6 +305,11 @@ impl Options {
         } else {
             Interface::Line
         }
+    }
+
+    /// Returns the user's wishes about notifications.
+    pub fn notifications(&self) -> Notify {
+        self.notify.notify(if self.full { NotifyOf::Direct } else { NotifyOf::Requests })
     }
 
     /// Returns the reason why the whole screen is wanted and can't be used.

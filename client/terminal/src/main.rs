@@ -127,6 +127,7 @@ fn run(options: Options) -> Result<u8, Failed> {
         data,
         history,
         interface: options.interface(),
+        notify: options.notifications(),
         theme: options.theme(),
         welcome: login == FirstLogin::None && options.wants_welcome(),
         home,

@@ -9,6 +9,8 @@ use serde_json::json;
 
 const ALT_A: &str = "\x1ba";
 const ALT_Y: &str = "\x1by";
+/// The terminal tells that its window has the focus.
+const FOCUS: &str = "\x1b[I";
 const F1: &str = "\x1bOP";
 const CTRL_G: &str = "\x07";
 
@@ -80,4 +82,59 @@ fn terminal_without_cursor_movement_is_refused() {
     let dumb = Command::new("env").arg("TERM=dumb").arg(program("letschat")).arg("--full");
     let alice = Person::run(dumb, "alice", tempfile::tempdir().unwrap());
     alice.sees("--plain");
+}
+
+#[test]
+fn plugin_changes_and_hides_messages() {
+    let server = TestServer::start(&[]);
+    let plugins = tempfile::tempdir().unwrap();
+    let filter = "chat.filter('show', function(event)\n\
+                  if event.text == 'spam' then return false end\n\
+                  return {text = string.upper(event.text)} end)";
+    std::fs::write(plugins.path().join("loud.lua"), filter).unwrap();
+    let flags = ["--full", "--plugins", plugins.path().to_str().unwrap()];
+    let alice = Person::join_at(&server, "alice", WIDE, &flags, &[]);
+    alice.types("/plugin");
+    alice.sees("loud: loaded");
+    let mut bob = TestClient::join(&server, "bob");
+    for text in ["hello", "spam", "bye"] {
+        bob.ok("broadcast", json!({"text": text}));
+    }
+    alice.sees("everyone 3");
+    alice.press(ALT_A);
+    alice.sees("bob: HELLO");
+    alice.sees("bob: BYE");
+    assert!(!alice.screen().contains("spam"), "{}", alice.screen());
+}
+
+#[test]
+fn direct_message_rings_and_a_seen_one_does_not() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    let call = bob.tell("connect", json!({"who": "alice"}));
+    alice.hears_bells(1);
+    alice.press(ALT_Y);
+    bob.reply(call);
+    alice.is_prompted("→ bob> ");
+    bob.ok("say", json!({"text": "are you at your desk?"}));
+    alice.hears_bells(2);
+    alice.press(FOCUS);
+    bob.ok("say", json!({"text": "ah, there"}));
+    bob.ok("broadcast", json!({"text": "all of you"}));
+    alice.sees("ah, there");
+    alice.sees("everyone 1");
+    alice.hears_bells(2);
+}
+
+#[test]
+fn window_of_any_size_is_drawn_again() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    bob.ok("broadcast", json!({"text": "all of you"}));
+    alice.press(ALT_A);
+    for columns in [40, 60, 89, 90, 300, 20, 110] {
+        alice.resizes(columns);
+        alice.sees("bob: all of you");
+        alice.is_prompted("→ everyone> ");
+    }
 }

@@ -55,6 +55,22 @@ fn what_a_peer_says_steers_nothing() {
 }
 
 #[test]
+fn what_a_peer_says_steers_no_full_screen() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join_at(&server, "alice", WIDE, &["--full", "--notify-by", "osc9"], &[]);
+    let mut bob = TestClient::join(&server, "bob");
+    let call = bob.tell("connect", json!({"who": "alice"}));
+    alice.sees("bob asks for a chat");
+    alice.types("approve bob");
+    bob.reply(call);
+    for text in texts(&[], 1_000, "endofchat") {
+        bob.ok("say", json!({"text": text, "to": "alice"}));
+    }
+    alice.sees("endofchat");
+    assert_harmless(&alice.raw_bytes());
+}
+
+#[test]
 fn what_is_broadcast_steers_nothing() {
     let server = TestServer::start(&["--broadcast-burst", "1000"]);
     let alice = Person::join_at(&server, "alice", WIDE, &[], &[]);

@@ -93,6 +93,15 @@ fn offered(file: &FileShown, device: Option<&DeviceName>) -> String {
     }
 }
 
+/// Returns an offer as its author's message.
+pub fn offer(file: &FileShown) -> String {
+    let (id, size) = (short_id(&file.id), size(file.size));
+    match file.own {
+        true => format!("the file {}, {size}, id {id}", file.name),
+        false => format!("the file {}, {size}. `/file get {id}` saves it.", file.name),
+    }
+}
+
 /// Returns how far a transfer is: `45 % of 2.1 MB: photo.jpg from bob`. A narrow window cuts the end.
 pub fn progress(file: &FileShown, bytes: u64) -> String {
     let FileShown { from, to, name, .. } = file;

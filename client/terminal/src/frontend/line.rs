@@ -8,13 +8,16 @@
 //! * `found` – the servers on the local network, as a list
 //! * `hidden` – questions without echo
 //! * `prompt_state` – the state that prompt and completion share
+//! * `about` – what events are about
 //! * `completion`, `paths`, `history`, `prompt`, `transfers` – parts of the editor
+//! * [`notify`] – notifications
 //! * `plugin_output` – the output of plugins
 //! * [`theme`] – colours and styles
 //!
 //! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
 //! line only. After the other side ends a chat, lines go nowhere until the user enters a command.
 
+mod about;
 pub(super) mod completion;
 mod editor;
 mod found;
@@ -23,6 +26,7 @@ pub(super) mod hidden;
 pub(super) mod history;
 pub mod home;
 pub(super) mod input;
+pub mod notify;
 mod paths;
 mod plugin_output;
 pub(super) mod prompt;
@@ -48,6 +52,7 @@ use letschat_protocol::printable::Printable;
 use super::full::bindings::KeyBindings;
 use super::full::{self, Stage};
 use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
+use about::{appearance, changes_prompt, conversation_of, is_in_view, said};
 use editor::Editor;
 use handles::{About, Keyboard, Screen};
 pub use hidden::{HiddenQuestion, HiddenQuestions};
@@ -58,12 +63,12 @@ use letschat_commands::failure::Failure;
 use letschat_commands::file_access::FileAccess;
 use letschat_commands::{exit_status, render};
 use letschat_core::codes::{FailureCode, LinkEnd};
-use letschat_core::conversation::ConversationId;
 use letschat_core::event::Event;
 use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 use letschat_flags::clock;
 use letschat_lua::plugins::Plugins;
+use notify::Notify;
 
 use crate::line_editor::BRACKETS_OFF;
 use prompt_state::{Attempt, PromptState};
@@ -100,6 +105,8 @@ pub struct Setting {
     pub history: PathBuf,
     /// The way in which the terminal is used.
     pub interface: Interface,
+    /// The notifications.
+    pub notify: Notify,
     /// The styles of lines.
     pub theme: Theme,
     /// True to ask the questions of the first run.
@@ -152,6 +159,7 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
         progress: Rc::default(),
         theme,
         is_full,
+        notify: setting.notify,
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
         retry: Cell::default(),
@@ -185,17 +193,15 @@ fn open(
     setting: &Setting,
 ) -> io::Result<(Task<()>, Keyboard, Screen)> {
     let Setting { terminal, theme, history, questions, .. } = setting;
-    let questions = questions.clone();
     match &setting.interface {
         Interface::Line => {
             let (editor, keyboard, screen) =
-                Editor::open(prompt_state, terminal, *theme, history, questions)?;
+                Editor::open(prompt_state, terminal, *theme, history, questions.clone())?;
             Ok((executor.spawn(editor.run()), keyboard, screen))
         }
         Interface::Full(keys) => {
             let (logins, logged_in) = async_channel::bounded(1);
-            let (stage, keyboard, screen) =
-                Stage::open(prompt_state, terminal, *theme, keys, history, questions, logins)?;
+            let (stage, keyboard, screen) = Stage::open(prompt_state, setting, keys, logins)?;
             let prompt_state = prompt_state.clone();
             let watching = async move {
                 while logged_in.recv().await.is_ok() {
@@ -218,6 +224,7 @@ struct Console {
     theme: Theme,
     /// True if the whole screen is used, which shows messages by itself.
     is_full: bool,
+    notify: Notify,
     welcome: bool,
     home: RefCell<Option<HomeServer>>,
     /// The reason of the retry that was last shown.
@@ -265,8 +272,10 @@ impl Console {
             return self.screen.show_event(String::new(), nothing, receipt).await;
         };
         let (kind, time_ms) = appearance(event);
-        let rings = matches!(event, Event::Request { .. });
-        let about = About { kind, conversation: conversation_of(event), rings, time_ms };
+        let me = self.prompt_state.read_view(|view| view.session.username.clone());
+        let notification = self.notify.sequence(event, me.as_ref());
+        let conversation = conversation_of(event);
+        let about = About { kind, conversation, notification, time_ms, ..About::default() };
         let mut line = match event {
             _ if self.is_full => String::new(),
             // Its text contains the date and time.
@@ -283,9 +292,6 @@ impl Console {
         };
         if !(self.is_full && is_in_view(event)) {
             line.push_str(&self.theme.paint_event(kind, &text));
-        }
-        if rings && !self.is_full {
-            line.push(BELL);
         }
         self.screen.show_event(line, about, receipt).await?;
         if matches!(event, Event::LoggedIn { .. })
@@ -318,7 +324,18 @@ impl Dialect for Console {
         if !event.is_for_views() {
             plugins.tell(event);
         }
-        match plugins.filter_shown(event).await {
+        let (change, shown) = match plugins.filter_shown(event).await {
+            Some(shown) => {
+                let (before, after) = (said(event), said(&shown));
+                let text = after.filter(|_| before != after).map(|(_, text)| text.to_owned());
+                (before.zip(text).map(|((id, _), text)| (id, Some(text))), Some(shown))
+            }
+            None => (said(event).map(|(id, _)| (id, None)), None),
+        };
+        if let Some(change) = change.filter(|_| self.is_full) {
+            self.screen.change(change).await?;
+        }
+        match shown {
             Some(event) => self.show(&event, receipt).await,
             // Confirm in order: earlier events may not be on the screen yet.
             None => self.screen.show_event(String::new(), About::default(), receipt).await,
@@ -374,11 +391,6 @@ impl DateShown {
     }
 }
 
-/// Returns true for an event that the view shows as a message.
-fn is_in_view(event: &Event) -> bool {
-    matches!(event, Event::Message { .. } | Event::Broadcast { .. } | Event::FileOffered { .. })
-}
-
 pub(super) const BELL: char = '\u{7}';
 
 /// Formats a reply, unless an event or the next prompt shows the same.
@@ -386,74 +398,6 @@ fn reply_text(command: Option<&Command>, reply: &Reply) -> Option<String> {
     match (command, reply) {
         (Some(Command { is_quiet: true, .. }), Reply::Done {}) => None,
         _ => render::reply(reply),
-    }
-}
-
-/// Returns the conversation that an event is about.
-fn conversation_of(event: &Event) -> Option<ConversationId> {
-    match event {
-        Event::ChatOpened { with: who, .. }
-        | Event::ChatClosed { with: who, .. }
-        | Event::ChatInterrupted { with: who }
-        | Event::ChatResumed { with: who, .. }
-        | Event::Request { from: who, group: None, .. }
-        | Event::RequestEnded { from: who, .. } => Some(ConversationId::Person(who.clone())),
-        Event::GroupChanged { group, .. } => Some(ConversationId::Group(group.clone())),
-        Event::MessageState { conversation, .. } => Some(conversation.clone()),
-        Event::FileDone { file, .. } | Event::FileFailed { file, .. } => {
-            Some(file.conversation.clone())
-        }
-        _ => None,
-    }
-}
-
-/// Returns true for an event that changes the prompt or the row above it.
-fn changes_prompt(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::State(_)
-            | Event::FileProgress { .. }
-            | Event::FileDone { .. }
-            | Event::FileFailed { .. }
-    )
-}
-
-/// Returns the kind of an event, and its own time if it has one.
-fn appearance(event: &Event) -> (Kind, Option<u64>) {
-    use letschat_core::event::KeyState;
-    match event {
-        Event::Message { own: true, time_ms, .. } => (Kind::OwnMessage, Some(*time_ms)),
-        Event::Message { time_ms, .. } => (Kind::Message, Some(*time_ms)),
-        Event::MessageState { .. } => (Kind::Message, None),
-        Event::FileOffered { file, time_ms, .. } if file.own => (Kind::OwnMessage, Some(*time_ms)),
-        Event::FileOffered { time_ms, .. } => (Kind::Request, Some(*time_ms)),
-        Event::FileProgress { .. } | Event::FileDone { .. } => (Kind::Chat, None),
-        Event::FileFailed { .. } => (Kind::Warning, None),
-        Event::Broadcast { time_ms, .. } => (Kind::Broadcast, Some(*time_ms)),
-        Event::Request { time_ms, key: KeyState::Changed, .. } => (Kind::Warning, Some(*time_ms)),
-        Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),
-        Event::DeviceWaiting { .. } => (Kind::Request, None),
-        Event::DeviceChanged { .. }
-        | Event::GroupChanged { .. }
-        | Event::ChatOpened { key: KeyState::Changed, .. }
-        | Event::Error { .. }
-        | Event::Disconnected { .. } => (Kind::Warning, None),
-        Event::ChatClosed { undelivered, .. } if !undelivered.is_empty() => (Kind::Warning, None),
-        Event::ChatOpened { .. }
-        | Event::ChatClosed { .. }
-        | Event::ChatInterrupted { .. }
-        | Event::ChatResumed { .. }
-        | Event::RequestEnded { .. } => (Kind::Chat, None),
-        Event::Connected { .. }
-        | Event::Retrying { .. }
-        | Event::LoggedIn { .. }
-        | Event::LeftServer { .. }
-        | Event::Initiated { .. }
-        | Event::Joined { .. }
-        | Event::Left { .. }
-        | Event::State(_)
-        | Event::People(_)
-        | Event::Notice { .. } => (Kind::Server, None),
     }
 }
 

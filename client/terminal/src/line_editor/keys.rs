@@ -49,6 +49,8 @@ pub(crate) enum Key {
     Click(u16, u16),
     WheelUp,
     WheelDown,
+    /// The window has got the focus, or lost it.
+    Focus(bool),
     /// A pasted text with `\n` as line ends. It may contain other control characters.
     Paste(String),
     /// A dropped paste of more than [`MAX_TEXT_BYTES`].
@@ -317,6 +319,8 @@ fn named(last: u8, number: u16, is_modified: bool) -> Token {
         (b'D', _) if is_modified => Key::WordLeft,
         (b'C', _) => Key::Right,
         (b'D', _) => Key::Left,
+        (b'I', _) => Key::Focus(true),
+        (b'O', _) => Key::Focus(false),
         (b'H', _) | (b'~', 1 | 7) => Key::Home,
         (b'F', _) | (b'~', 4 | 8) => Key::End,
         (b'~', 3) if is_modified => Key::Alt('d'),

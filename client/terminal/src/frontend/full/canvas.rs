@@ -11,13 +11,13 @@ use ratatui_core::buffer::{Cell, CellWidth as _};
 use ratatui_core::layout::{Position, Size};
 use ratatui_core::style::{Color, Modifier};
 
-/// Switches to the other screen, without wrapping at its edge, with bracketed paste and the mouse.
+/// Switches to the other screen, without wrapping at its edge, with bracketed paste, the mouse and news of the focus.
 pub(in crate::frontend) const ENTER: &str =
-    "\x1b[?1049h\x1b[?7l\x1b[?2004h\x1b[?1000h\x1b[?1006h\x1b[2J";
+    "\x1b[?1049h\x1b[?7l\x1b[?2004h\x1b[?1004h\x1b[?1000h\x1b[?1006h\x1b[2J";
 
 /// Takes back what [`ENTER`] does, and the style.
 pub(in crate::frontend) const LEAVE: &str =
-    "\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
+    "\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?1004l\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// Leaves the mouse to the terminal, so that it can select text.
 pub(super) const MOUSE_OFF: &str = "\x1b[?1000l";

@@ -25,6 +25,7 @@ use super::bindings::{Action, Bindings};
 use super::model::{Model, Overlay};
 use super::palette::Palette;
 use super::rows::{Rows, columns};
+use crate::frontend::line::notify::Notify;
 use crate::frontend::line::theme::Kind;
 use crate::frontend::line::transfers;
 
@@ -55,6 +56,7 @@ pub(super) struct Picture<'a> {
     pub(super) status: &'a str,
     pub(super) palette: Palette,
     pub(super) bindings: &'a Bindings,
+    pub(super) notify: &'a Notify,
 }
 
 /// Returns the number of the row of the list of conversations that is at this place, if the list is there.
@@ -155,6 +157,9 @@ impl Picture<'_> {
     }
 
     fn people(&self, area: Rect, buffer: &mut Buffer) {
+        if area.is_empty() {
+            return;
+        }
         let count = self.view.people.len();
         let title = if count == 0 { String::new() } else { format!("{count} here") };
         buffer.set_stringn(area.x, area.y, title, area.width.into(), self.palette.of(Kind::Hint));
@@ -171,6 +176,9 @@ impl Picture<'_> {
 
     /// Draws the title and the messages, or what is over them.
     fn middle(&mut self, area: Rect, buffer: &mut Buffer) {
+        if area.is_empty() {
+            return;
+        }
         let title =
             self.model.shown.as_ref().map_or_else(|| "letschat".into(), ToString::to_string);
         let title = match self.model.scroll {
@@ -185,7 +193,7 @@ impl Picture<'_> {
     fn messages(&mut self, area: Rect, buffer: &mut Buffer) {
         let (height, width) = (usize::from(area.height), usize::from(area.width));
         let wanted = height + self.model.scroll;
-        let rows = Rows::new(self.palette, width).of(self.view, self.model, wanted);
+        let rows = Rows::new(self.palette, self.notify, width).of(self.view, self.model, wanted);
         self.model.scroll = self.model.scroll.min(rows.len().saturating_sub(height));
         let rows = rows.iter().skip(self.model.scroll).take(height);
         for (y, row) in (area.y..area.bottom()).rev().zip(rows) {
@@ -259,7 +267,7 @@ impl Picture<'_> {
         );
         let height = usize::from(area.height.saturating_sub(1));
         let chosen = rows.iter().position(|(_, is_chosen)| *is_chosen).unwrap_or(0);
-        let first = (chosen + 1).saturating_sub(height);
+        let first = (chosen + 1).saturating_sub(height).min(rows.len());
         for (y, (row, is_chosen)) in (area.y + 1..area.bottom()).zip(&rows[first..]) {
             let style = Style::new().add_modifier(if *is_chosen {
                 Modifier::REVERSED
@@ -316,3 +324,6 @@ fn typed(input: &Input, width: u16, palette: Palette) -> (Vec<Line<'static>>, Po
     }
     (rows, Position { x: column as u16, y: row as u16 })
 }
+
+#[cfg(test)]
+mod tests;

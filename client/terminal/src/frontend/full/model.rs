@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use letschat_core::conversation::ConversationId;
 use letschat_core::session::Typing;
-use letschat_core::view::{Conversation, View};
+use letschat_core::view::{Conversation, RecentMessage, View};
 use letschat_protocol::message_id::MessageId;
 
 use crate::frontend::line::theme::Kind;
 
 /// The most notes that are kept.
 const MAX_NOTES: usize = 1_000;
+
+/// The most messages that plugins have changed. Each account keeps some thousand messages at most.
+const MAX_CHANGED: usize = 4_096;
 
 /// The most hits of a search, newest first.
 const MAX_HITS: usize = 100;
@@ -61,6 +64,8 @@ pub(super) struct Model {
     seen: BTreeMap<ConversationId, MessageId>,
     /// The message after which those begin that were new when the shown conversation was opened.
     pub(super) read_to: Option<MessageId>,
+    /// The messages that plugins have changed, with the texts to show, or `None` to show nothing.
+    changed: BTreeMap<MessageId, Option<String>>,
     /// The target of typed lines that was followed last.
     followed: Typing,
 }
@@ -72,6 +77,22 @@ impl Model {
             self.notes.pop_front();
         }
         self.notes.push_back(note);
+    }
+
+    /// Notes that a message is shown with another text, or not at all.
+    pub(super) fn change(&mut self, id: MessageId, text: Option<String>) {
+        if self.changed.len() >= MAX_CHANGED {
+            self.changed.pop_first();
+        }
+        self.changed.insert(id, text);
+    }
+
+    /// Returns the text to show for a message, or `None` if it is hidden.
+    pub(super) fn text<'a>(&'a self, message: &'a RecentMessage) -> Option<&'a str> {
+        match self.changed.get(&message.id) {
+            Some(text) => text.as_deref(),
+            None => Some(&message.text),
+        }
     }
 
     /// Shows a conversation, or the notes.
@@ -182,11 +203,12 @@ impl Model {
             return Vec::new();
         }
         let hits_of = |(id, heard): (&ConversationId, &Conversation)| {
-            let fitting =
-                heard.recent.iter().filter(|message| message.text.to_lowercase().contains(&text));
-            let hits = fitting.map(|message| Hit {
+            let shown =
+                heard.recent.iter().filter_map(|message| Some((message, self.text(message)?)));
+            let fitting = shown.filter(|(_, shown)| shown.to_lowercase().contains(&text));
+            let hits = fitting.map(|(message, shown)| Hit {
                 conversation: id.clone(),
-                line: format!("{}: {}", message.from, message.text),
+                line: format!("{}: {shown}", message.from),
                 time_ms: message.time_ms,
             });
             hits.collect::<Vec<Hit>>()

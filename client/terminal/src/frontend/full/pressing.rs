@@ -29,6 +29,10 @@ impl Stage {
             let Ok(()) = self.drawing.clear();
             return;
         }
+        if let Key::Focus(has_focus) = key {
+            self.has_focus = has_focus;
+            return;
+        }
         if self.hidden.is_some() {
             return self.press_hidden(key);
         }

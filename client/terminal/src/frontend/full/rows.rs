@@ -1,15 +1,18 @@
 //! Messages and notes as rows of a width, from the last one up.
 
 use letschat_commands::render;
+use letschat_commands::text::files;
 use letschat_core::conversation::{MessageState, Via};
 use letschat_core::view::{Conversation, RecentMessage, View};
 use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap_by;
 use ratatui_core::buffer::CellWidth as _;
+use ratatui_core::style::Style;
 use ratatui_core::text::{Line, Span};
 
 use super::model::{Model, Note};
 use super::palette::Palette;
+use crate::frontend::line::notify::Notify;
 use crate::frontend::line::theme::Kind;
 
 /// The fewest columns of a text beside its author.
@@ -17,10 +20,11 @@ const MIN_TEXT_COLUMNS: usize = 16;
 
 /// Rows, from the last one up.
 pub(super) struct Rows<'a> {
-    pub(super) palette: Palette,
-    pub(super) width: usize,
+    palette: Palette,
+    notify: &'a Notify,
+    width: usize,
     /// The rows so far, the last one first.
-    rows: Vec<Line<'a>>,
+    rows: Vec<Line<'static>>,
     /// The date of the entry above which a row was added last.
     date: Option<String>,
 }
@@ -41,12 +45,12 @@ impl Entry<'_> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(palette: Palette, width: usize) -> Rows<'a> {
-        Rows { palette, width, rows: Vec::new(), date: None }
+    pub(super) fn new(palette: Palette, notify: &'a Notify, width: usize) -> Rows<'a> {
+        Rows { palette, notify, width, rows: Vec::new(), date: None }
     }
 
     /// Returns the last rows of what is shown, at least this many if there are, the last one first.
-    pub(super) fn of(mut self, view: &View, model: &Model, wanted: usize) -> Vec<Line<'a>> {
+    pub(super) fn of(mut self, view: &View, model: &Model, wanted: usize) -> Vec<Line<'static>> {
         let heard = model.shown.as_ref().and_then(|shown| view.conversations.get(shown));
         let is_here = |note: &&Note| model.shown.is_none() || note.conversation == model.shown;
         let mut notes = model.notes.iter().rev().filter(is_here).peekable();
@@ -69,7 +73,7 @@ impl<'a> Rows<'a> {
             {
                 self.separate("new", Kind::Request);
             }
-            self.add(&entry);
+            self.add(&entry, view, model);
         }
         if let Some(date) = self.date.take() {
             self.separate(&date, Kind::Hint);
@@ -77,7 +81,12 @@ impl<'a> Rows<'a> {
         self.rows
     }
 
-    fn add(&mut self, entry: &Entry<'_>) {
+    fn add(&mut self, entry: &Entry<'_>, view: &View, model: &Model) {
+        let said = match entry {
+            Entry::Message(message) => model.text(message),
+            Entry::Note(note) => Some(note.text.as_str()),
+        };
+        let Some(said) = said else { return };
         let date = render::date(entry.time_ms());
         if let Some(later) = self.date.replace(date.clone()).filter(|later| *later != date) {
             self.separate(&later, Kind::Hint);
@@ -93,9 +102,16 @@ impl<'a> Rows<'a> {
                     self.palette.person(&message.from)
                 };
                 let name = Span::styled(format!("{}: ", message.from), style);
-                (vec![time, name], message.text.as_str(), Default::default())
+                let file = view.files.get(&message.id);
+                let text = file.map_or_else(|| said.to_owned(), |one| files::offer(&one.file));
+                let me = view.session.username.as_ref();
+                let style = match !own && self.notify.is_mention(&text, me) {
+                    true => self.palette.of(Kind::Request),
+                    false => Style::new(),
+                };
+                (vec![time, name], text, style)
             }
-            Entry::Note(note) => (vec![time], note.text.as_str(), self.palette.of(note.kind)),
+            Entry::Note(note) => (vec![time], said.to_owned(), self.palette.of(note.kind)),
         };
         let used: usize = head.iter().map(Span::width).sum();
         let is_narrow = self.width < used + MIN_TEXT_COLUMNS;
@@ -109,7 +125,8 @@ impl<'a> Rows<'a> {
             let room = self.width.saturating_sub(indent).max(1);
             for (number, row) in wrap_by(&line, room, columns).split('\n').enumerate() {
                 // The indentation below the author is enough.
-                let row = row.strip_prefix("  ").filter(|_| number > 0).unwrap_or(row);
+                let is_inner = number > 0 && matches!(entry, Entry::Message(_));
+                let row = row.strip_prefix("  ").filter(|_| is_inner).unwrap_or(row);
                 let mut spans = std::mem::take(&mut head);
                 if spans.is_empty() {
                     spans.push(Span::raw(" ".repeat(indent)));

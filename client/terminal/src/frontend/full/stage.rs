@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
@@ -26,10 +25,11 @@ use crate::frontend::line::completion::Completion;
 use crate::frontend::line::handles::{EditorRequest, Keyboard, Screen, Text, Typed};
 use crate::frontend::line::hidden::HiddenQuestion;
 use crate::frontend::line::history::Memory;
+use crate::frontend::line::notify::Notify;
 use crate::frontend::line::prompt::prompt;
 use crate::frontend::line::prompt_state::PromptState;
-use crate::frontend::line::theme::{Kind, Theme};
-use crate::frontend::line::{BELL, MAX_WAITING_TEXTS};
+use crate::frontend::line::theme::Kind;
+use crate::frontend::line::{BELL, MAX_WAITING_TEXTS, Setting};
 use crate::line_editor::{Assistant, Input, Line, Look, Tty};
 
 /// An input of the stage.
@@ -58,6 +58,7 @@ pub(in crate::frontend) struct Stage {
     pub(super) drawing: Drawing<Canvas>,
     pub(super) model: Model,
     palette: Palette,
+    notify: Notify,
     pub(super) bindings: Bindings,
     pub(super) prompt_state: PromptState,
     pub(super) terminal: Arc<Terminal>,
@@ -77,6 +78,8 @@ pub(in crate::frontend) struct Stage {
     receipts: Vec<Receipt>,
     /// True once the terminal has closed.
     is_closed: bool,
+    /// True while the user is at this window, as far as the terminal tells.
+    pub(super) has_focus: bool,
     /// Tells of each login.
     logins: Sender<()>,
     is_logged_in: bool,
@@ -90,23 +93,22 @@ impl Stage {
     /// It can't be opened.
     pub(in crate::frontend) fn open(
         prompt_state: &PromptState,
-        terminal: &Arc<Terminal>,
-        theme: Theme,
+        setting: &Setting,
         keys: &KeyBindings,
-        history: &Path,
-        questions: Receiver<HiddenQuestion>,
         logins: Sender<()>,
     ) -> io::Result<(Stage, Keyboard, Screen)> {
         let (requests, ordered) = async_channel::bounded(1);
         let (typed_in, typed) = async_channel::bounded(1);
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
         let (looks, look_again) = async_channel::bounded(1);
+        let Setting { terminal, theme, history, questions, notify, .. } = setting;
         let Ok(drawing) = Drawing::new(Canvas::default());
         let stage = Stage {
             tty: Tty::open(terminal.redraws(), ENTER)?,
             drawing,
             model: Model::default(),
-            palette: Palette::new(theme),
+            palette: Palette::new(*theme),
+            notify: notify.clone(),
             bindings: Bindings::new(keys),
             prompt_state: prompt_state.clone(),
             terminal: terminal.clone(),
@@ -115,7 +117,7 @@ impl Stage {
             typed: typed_in,
             texts: to_show,
             looks: look_again,
-            questions,
+            questions: questions.clone(),
             mode: Mode::Idle,
             line: Line::default(),
             answer: Line::default(),
@@ -123,6 +125,7 @@ impl Stage {
             ready: VecDeque::new(),
             receipts: Vec::new(),
             is_closed: false,
+            has_focus: false,
             logins,
             is_logged_in: false,
         };
@@ -257,10 +260,17 @@ impl Stage {
     /// Keeps a text as a note.
     fn take(&mut self, Text { text, about, receipt, .. }: Text) {
         self.receipts.extend(receipt);
-        if about.rings || text == BELL.to_string() {
-            self.tty.ring();
+        if let Some((id, text)) = about.change {
+            self.model.change(id, text);
         }
-        if text.is_empty() || text == BELL.to_string() {
+        let is_seen = self.has_focus && about.conversation == self.model.shown;
+        if let Some(notification) = about.notification.as_ref().filter(|_| !is_seen) {
+            self.tty.write(notification);
+        }
+        if text == BELL.to_string() {
+            return self.tty.ring();
+        }
+        if text.is_empty() {
             return;
         }
         let conversation = about.conversation.or_else(|| self.model.shown.clone());
@@ -310,14 +320,15 @@ impl Stage {
                 typed_line(&self.line, &prompt, self.memory.lines(), &completion)
             }
         };
-        let (palette, bindings) = (self.palette, &self.bindings);
+        let (palette, bindings, notify) = (self.palette, &self.bindings, &self.notify);
         let drawing = &mut self.drawing;
         view_of.read_view(|view| {
             model.note_seen(view);
             let status = status(view, bindings);
             let draw = |frame: &mut ratatui_core::terminal::Frame<'_>| {
                 let status = status.as_str();
-                let mut picture = Picture { view, model, input: &input, status, palette, bindings };
+                let mut picture =
+                    Picture { view, model, input: &input, status, palette, bindings, notify };
                 let cursor = picture.draw(frame.buffer_mut());
                 frame.set_cursor_position(cursor);
             };

@@ -396,8 +396,11 @@ impl Editor {
     }
 
     /// Prints a text above the prompt.
-    fn print(&mut self, Text { text, follows, receipt, .. }: Text) {
+    fn print(&mut self, Text { text, follows, about, receipt }: Text) {
         self.receipts.extend(receipt);
+        if let Some(notification) = &about.notification {
+            self.tty.write(notification);
+        }
         if text.is_empty() {
             return;
         }

@@ -5,6 +5,7 @@ use std::future::pending;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt as _;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
 use super::theme::Kind;
@@ -59,8 +60,10 @@ pub(in crate::frontend) struct Text {
 pub(in crate::frontend) struct About {
     pub(in crate::frontend) kind: Kind,
     pub(in crate::frontend) conversation: Option<ConversationId>,
-    /// True if the terminal rings.
-    pub(in crate::frontend) rings: bool,
+    /// A message of the view that a plugin has changed, and the text to show in its place, or `None` to hide it.
+    pub(in crate::frontend) change: Option<(MessageId, Option<String>)>,
+    /// The sequence that notifies of it.
+    pub(in crate::frontend) notification: Option<String>,
     /// The time, in milliseconds since the Unix epoch, if it is not now.
     pub(in crate::frontend) time_ms: Option<u64>,
 }
@@ -167,6 +170,15 @@ impl Screen {
 
     async fn put(&self, text: Text) -> Result<(), OutputClosed> {
         self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)
+    }
+
+    /// Changes a message of the view.
+    pub(super) async fn change(
+        &self,
+        change: (MessageId, Option<String>),
+    ) -> Result<(), OutputClosed> {
+        let about = About { change: Some(change), ..About::default() };
+        self.put(Text { text: String::new(), follows: None, about, receipt: None }).await
     }
 
     /// Updates the prompt.

@@ -61,6 +61,7 @@ fn keys_are_told_apart() {
         (b"\x1bb", Alt('b')),
         (b"\x1b[", Alt('[')),
         (b"\x1b]", Alt(']')),
+        (b"\x1b[I", Focus(true)),
         (b"\x1b[5~", PageUp),
         (b"\x1b[1;3A", FarUp),
         (b"\x1bOP", F(1)),

@@ -1,0 +1,89 @@
+//! What events are about: how they look, and where they belong.
+
+use letschat_core::conversation::ConversationId;
+use letschat_core::event::{Event, KeyState};
+use letschat_protocol::message_id::MessageId;
+
+use super::theme::Kind;
+
+/// Returns true for an event that the view shows as a message.
+pub(super) fn is_in_view(event: &Event) -> bool {
+    matches!(event, Event::Message { .. } | Event::Broadcast { .. } | Event::FileOffered { .. })
+}
+
+/// Returns the id and the text of an event that the view shows as a message.
+pub(super) fn said(event: &Event) -> Option<(MessageId, &str)> {
+    match event {
+        Event::Message { id, text, .. } | Event::Broadcast { id, text, .. } => Some((*id, text)),
+        _ => None,
+    }
+}
+
+/// Returns the conversation that an event is about.
+pub(super) fn conversation_of(event: &Event) -> Option<ConversationId> {
+    match event {
+        Event::ChatOpened { with: who, .. }
+        | Event::ChatClosed { with: who, .. }
+        | Event::ChatInterrupted { with: who }
+        | Event::ChatResumed { with: who, .. }
+        | Event::Request { from: who, group: None, .. }
+        | Event::RequestEnded { from: who, .. } => Some(ConversationId::Person(who.clone())),
+        Event::GroupChanged { group, .. } => Some(ConversationId::Group(group.clone())),
+        Event::Message { conversation, .. }
+        | Event::Broadcast { conversation, .. }
+        | Event::MessageState { conversation, .. } => Some(conversation.clone()),
+        Event::FileOffered { file, .. }
+        | Event::FileDone { file, .. }
+        | Event::FileFailed { file, .. } => Some(file.conversation.clone()),
+        _ => None,
+    }
+}
+
+/// Returns true for an event that changes the prompt or the row above it.
+pub(super) fn changes_prompt(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::State(_)
+            | Event::FileProgress { .. }
+            | Event::FileDone { .. }
+            | Event::FileFailed { .. }
+    )
+}
+
+/// Returns the kind of an event, and its own time if it has one.
+pub(super) fn appearance(event: &Event) -> (Kind, Option<u64>) {
+    match event {
+        Event::Message { own: true, time_ms, .. } => (Kind::OwnMessage, Some(*time_ms)),
+        Event::Message { time_ms, .. } => (Kind::Message, Some(*time_ms)),
+        Event::MessageState { .. } => (Kind::Message, None),
+        Event::FileOffered { file, time_ms, .. } if file.own => (Kind::OwnMessage, Some(*time_ms)),
+        Event::FileOffered { time_ms, .. } => (Kind::Request, Some(*time_ms)),
+        Event::FileProgress { .. } | Event::FileDone { .. } => (Kind::Chat, None),
+        Event::FileFailed { .. } => (Kind::Warning, None),
+        Event::Broadcast { time_ms, .. } => (Kind::Broadcast, Some(*time_ms)),
+        Event::Request { time_ms, key: KeyState::Changed, .. } => (Kind::Warning, Some(*time_ms)),
+        Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),
+        Event::DeviceWaiting { .. } => (Kind::Request, None),
+        Event::DeviceChanged { .. }
+        | Event::GroupChanged { .. }
+        | Event::ChatOpened { key: KeyState::Changed, .. }
+        | Event::Error { .. }
+        | Event::Disconnected { .. } => (Kind::Warning, None),
+        Event::ChatClosed { undelivered, .. } if !undelivered.is_empty() => (Kind::Warning, None),
+        Event::ChatOpened { .. }
+        | Event::ChatClosed { .. }
+        | Event::ChatInterrupted { .. }
+        | Event::ChatResumed { .. }
+        | Event::RequestEnded { .. } => (Kind::Chat, None),
+        Event::Connected { .. }
+        | Event::Retrying { .. }
+        | Event::LoggedIn { .. }
+        | Event::LeftServer { .. }
+        | Event::Initiated { .. }
+        | Event::Joined { .. }
+        | Event::Left { .. }
+        | Event::State(_)
+        | Event::People(_)
+        | Event::Notice { .. } => (Kind::Server, None),
+    }
+}
