@@ -68,7 +68,10 @@ const SCRIPT: &str = r#"
             python3 -c "$line" near$2 far$2 0.02 &
             pids="$pids $!"
             trap "kill $pids" EXIT
-            until ip link show far$2 2>/dev/null; do sleep 0.01; done >/dev/null
+            until ip link show far$2 >/dev/null 2>&1; do
+                kill -0 $!
+                sleep 0.01
+            done
             ip link set near$2 master world up
             ip link set far$2 master $street up
         fi

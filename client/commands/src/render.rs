@@ -262,7 +262,8 @@ fn crowd(usernames: &[Username], count: u64, what: &str) -> String {
     format!("{} {what}.", names.join(", "))
 }
 
-fn key_state(key: KeyState) -> &'static str {
+/// Describes the state of a key.
+pub fn key_state(key: KeyState) -> &'static str {
     match key {
         KeyState::New => "not seen before",
         KeyState::Known => "known",

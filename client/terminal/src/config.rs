@@ -314,11 +314,8 @@ impl Options {
 
     /// Returns the reason why the whole screen is wanted and can't be used.
     pub fn no_full_screen(&self) -> Option<&'static str> {
-        let why = match is_dumb() {
-            true => "this terminal can't move its cursor (TERM is dumb or not set)",
-            false => "standard input and output have to be a terminal",
-        };
-        (self.full && !self.is_line()).then_some(why)
+        let why = "this terminal can't move its cursor (TERM is dumb or not set)";
+        (self.full && self.is_interactive() && is_dumb()).then_some(why)
     }
 
     /// Returns true if a screen reader reads the output.

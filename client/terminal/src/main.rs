@@ -5,6 +5,7 @@ use std::panic;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use async_io::block_on;
@@ -67,7 +68,7 @@ fn run(options: Options) -> Result<u8, Failed> {
         return talk_in_open_room(&room, &options);
     }
     if let Some(why) = options.no_full_screen() {
-        let message = format!("--full: {why}; `--plain` needs neither");
+        let message = format!("--full: {why}; `--plain` needs no cursor");
         return Err((exit_status::USAGE, message));
     }
     // Before the first question.
@@ -158,7 +159,10 @@ fn talk_in_open_room(room: &ServerAddress, options: &Options) -> Result<u8, Fail
 fn restore_on_panic(terminal: &Arc<Terminal>) {
     let (terminal, print) = (terminal.clone(), panic::take_hook());
     panic::set_hook(Box::new(move |info| {
-        terminal.restore();
+        // A panic of another thread leaves the front end running.
+        if thread::current().name() == Some("main") {
+            terminal.restore();
+        }
         print(info);
     }));
 }

@@ -212,10 +212,9 @@ impl Hub {
         let Location::Local(connection) = entry.location;
         // A device that logs in again goes on with its meetings and relays.
         if why != Closing::Replaced
-            && let Some(member) = self.member_of(connection)
+            && let Some(key) = entry.key
         {
-            let username = member.username.clone();
-            self.end_meetings(now, &username);
+            self.end_meetings(now, |_, one| *one == key);
         }
         self.close(now, connection, why);
     }

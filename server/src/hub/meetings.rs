@@ -69,6 +69,7 @@ struct Joined {
 #[derive(Debug)]
 struct Relayed {
     username: Username,
+    key: PublicKey,
     network: AddressBlock,
 }
 
@@ -153,27 +154,36 @@ impl Meetings {
         None
     }
 
-    /// Returns true if the server may relay a connection besides the present ones. One network gets at most half of
-    /// what `relays` have room for.
-    fn may_relay(&self, relays: usize, Relayed { username, network }: &Relayed) -> bool {
-        let of_account = self.relayed.values().filter(|one| one.username == *username).count();
-        let of_network = self.relayed.values().filter(|one| one.network == *network).count();
-        of_account < MAX_RELAYS && of_network < relays && self.relays() < relays
+    /// Returns true if the server may relay these connections besides the present ones. One network gets at most half
+    /// of what `relays` have room for.
+    fn may_relay(&self, relays: usize, new: &[(ConnectionId, Relayed)]) -> bool {
+        let all = || self.relayed.values().chain(new.iter().map(|(_, one)| one));
+        let is_allowed = |(_, side): &(ConnectionId, Relayed)| {
+            all().filter(|one| one.username == side.username).count() <= MAX_RELAYS
+                && all().filter(|one| one.network == side.network).count() <= relays.max(2)
+        };
+        self.relays() < relays && new.iter().all(is_allowed)
     }
 
-    /// Ends the meetings of an account, whose tokens are good for nothing then. Returns their connections and the
-    /// account's relayed ones, which have to be closed.
-    fn end_all_of(&mut self, username: &Username) -> Vec<ConnectionId> {
+    /// Ends the meetings of these devices, whose tokens are good for nothing then. Returns their connections and the
+    /// relayed ones, which have to be closed.
+    fn end_all_of(
+        &mut self,
+        is_meant: impl Fn(&Username, &PublicKey) -> bool,
+    ) -> Vec<ConnectionId> {
         let mut closed = Vec::new();
         self.meetings.retain(|_, meeting| {
-            let is_theirs = meeting.sides.iter().any(|side| side.username == *username);
+            let is_theirs = meeting.sides.iter().any(|side| is_meant(&side.username, &side.key));
             if is_theirs {
                 closed.extend(meeting.connections());
             }
             !is_theirs
         });
-        let relayed =
-            self.relayed.iter().filter(|(_, one)| one.username == *username).map(|(id, _)| *id);
+        let relayed = self
+            .relayed
+            .iter()
+            .filter(|(_, one)| is_meant(&one.username, &one.key))
+            .map(|(id, _)| *id);
         closed.extend(relayed);
         closed
     }
@@ -287,11 +297,11 @@ impl Hub {
         };
         let sides = pair.into_iter().zip(meeting.sides).filter_map(|(id, side)| {
             let network = AddressBlock::widest(self.connections.get(&id)?.peer.ip())?;
-            Some((id, Relayed { username: side.username, network }))
+            Some((id, Relayed { username: side.username, key: side.key, network }))
         });
         let sides: Vec<_> = sides.collect();
         let relays = self.settings.relays;
-        if !sides.iter().all(|(_, side)| self.meetings.may_relay(relays, side)) {
+        if !self.meetings.may_relay(relays, &sides) {
             for id in pair {
                 let why = "The server relays nothing more at the moment.";
                 self.send_reply(id, &Reply::new(Code::NoRelay, why));
@@ -317,9 +327,13 @@ impl Hub {
         }
     }
 
-    /// Ends the meetings and relays of an account whose sessions the operator has ended.
-    pub(super) fn end_meetings(&mut self, now: Now, username: &Username) {
-        for id in self.meetings.end_all_of(username) {
+    /// Ends the meetings and relays of these devices, whose sessions are ended.
+    pub(super) fn end_meetings(
+        &mut self,
+        now: Now,
+        is_meant: impl Fn(&Username, &PublicKey) -> bool,
+    ) {
+        for id in self.meetings.end_all_of(is_meant) {
             self.hang_up(now, id);
         }
     }

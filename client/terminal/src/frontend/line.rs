@@ -50,7 +50,7 @@ use letschat_flags::output;
 use letschat_protocol::printable::Printable;
 
 use super::full::bindings::KeyBindings;
-use super::full::{self, Stage};
+use super::full::{self, FullScreen};
 use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
 use about::{appearance, changes_prompt, conversation_of, is_in_view, said};
 use editor::Editor;
@@ -201,7 +201,7 @@ fn open(
         }
         Interface::Full(keys) => {
             let (logins, logged_in) = async_channel::bounded(1);
-            let (stage, keyboard, screen) = Stage::open(prompt_state, setting, keys, logins)?;
+            let (full, keyboard, screen) = FullScreen::open(prompt_state, setting, keys, logins)?;
             let prompt_state = prompt_state.clone();
             let watching = async move {
                 while logged_in.recv().await.is_ok() {
@@ -209,7 +209,7 @@ fn open(
                 }
             };
             executor.spawn(watching).detach();
-            Ok((executor.spawn(stage.run()), keyboard, screen))
+            Ok((executor.spawn(full.run()), keyboard, screen))
         }
     }
 }
@@ -264,6 +264,10 @@ impl Console {
             return self.screen.show_event(String::new(), nothing, receipt).await;
         }
         let shown = self.prompt_state.read_view(|view| {
+            if self.is_full && matches!(event, Event::Joined { .. } | Event::Left { .. }) {
+                // The list of people shows them.
+                return None;
+            }
             let own = render::own_message(event, &view.session);
             own.or_else(|| render::event(event, &view.session))
         });

@@ -282,6 +282,10 @@ fn control_sequence(bytes: &[u8]) -> Option<(Token, usize)> {
         return is_endless(bytes).then_some((Token::Nothing, bytes.len()));
     };
     let (parameters, last) = (&bytes[2..2 + length], bytes[2 + length]);
+    if last == b'M' && parameters.is_empty() {
+        // A mouse event in the old form: three bytes follow.
+        return bytes.get(5).map(|_| (Token::Nothing, 6));
+    }
     if !matches!(last, 0x40..=0x7e) {
         return Some((Token::Nothing, 2 + length));
     }

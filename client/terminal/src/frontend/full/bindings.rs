@@ -78,8 +78,8 @@ impl fmt::Display for KeyBindingError {
             }
             KeyBindingError::Key(name) => write!(
                 f,
-                "`{name}` is no key; there are f1 to f12, pageup, pagedown, esc, alt+up, alt+down, and alt+ or ctrl+ with a \
-                 letter or digit"
+                "`{name}` is no key; there are f1 to f12, pageup, pagedown, esc, alt+up, alt+down, and alt+ with a letter or digit, \
+                 and ctrl+ with most letters"
             ),
         }
     }
@@ -114,6 +114,8 @@ fn parse(name: &str) -> Option<Key> {
         "alt+down" | "ctrl+down" => Key::FarDown,
         name => match (name.strip_prefix("alt+"), name.strip_prefix("ctrl+")) {
             (Some(letter), _) => Key::Alt(only(letter).filter(char::is_ascii_alphanumeric)?),
+            // Terminals send others for these.
+            (_, Some("h" | "i" | "j" | "m" | "z")) => return None,
             (_, Some(letter)) => Key::Ctrl(only(letter).filter(char::is_ascii_lowercase)?),
             _ => {
                 let number: u8 = name.strip_prefix('f')?.parse().ok()?;
@@ -199,7 +201,7 @@ mod tests {
         let error = |text: &str| text.parse::<KeyBindings>().unwrap_err().to_string();
         assert!(error("fly=alt+a").contains("next-unread"));
         assert!(error("jump").contains("f1 to f12"));
-        for key in ["alt+", "ctrl+1", "f13", "x", "alt+ab"] {
+        for key in ["alt+", "ctrl+1", "ctrl+m", "f13", "x", "alt+ab"] {
             assert!(error(&format!("jump={key}")).contains(key), "{key}");
         }
     }

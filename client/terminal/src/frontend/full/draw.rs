@@ -11,8 +11,9 @@
 //!
 //! Narrow windows have no people, narrower ones no list either.
 
+use letschat_commands::render::key_state;
 use letschat_commands::text::short_key;
-use letschat_core::event::RequestKind;
+use letschat_core::event::{KeyState, RequestKind};
 use letschat_core::view::View;
 use letschat_protocol::printable::Printable;
 use ratatui_core::buffer::Buffer;
@@ -65,26 +66,30 @@ pub(super) fn row_of_list(width: u16, column: u16, row: u16) -> Option<usize> {
 }
 
 /// The request that the user answers next.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asker {
     /// The name to approve or deny.
     pub(super) name: String,
+    /// True if the key is not the known one.
+    pub(super) is_suspicious: bool,
     what: String,
 }
 
-/// Returns the request that the user answers next.
+/// Returns the request that the user answers next: the oldest.
 pub(super) fn asker(view: &View) -> Option<Asker> {
-    let invitation = || {
+    let requests = view.requests.iter().filter(|(_, one)| one.kind != RequestKind::Group);
+    let Some((who, request)) = requests.min_by_key(|(_, one)| one.time_ms) else {
         let group = view.invitations.first()?;
-        Some(Asker { name: group.to_string(), what: format!("You are invited to {group}") })
+        let what = format!("You are invited to {group}");
+        return Some(Asker { name: group.to_string(), is_suspicious: false, what });
     };
-    let Some((who, request)) = view.requests.first_key_value() else { return invitation() };
     let does = match request.kind {
-        RequestKind::Chat => "asks for a chat",
         RequestKind::Message => "has written to you",
-        RequestKind::Group => return invitation(),
+        RequestKind::Chat | RequestKind::Group => "asks for a chat",
     };
-    let what = format!("{who} {does}, key {}", short_key(&request.fingerprint));
-    Some(Asker { name: who.to_string(), what })
+    let (key, state) = (short_key(&request.fingerprint), key_state(request.key));
+    let what = format!("{who} {does}, key {key}, {state}");
+    Some(Asker { name: who.to_string(), is_suspicious: request.key == KeyState::Changed, what })
 }
 
 impl Picture<'_> {
@@ -98,8 +103,10 @@ impl Picture<'_> {
         let (line, cursor) = self.line(area, buffer);
         let mut body = Rect { height: area.height - line.height, ..area };
         let status = Line::styled(self.status.to_owned(), self.palette.of(Kind::Hint));
-        for row in [status].into_iter().chain(self.above_line(body)) {
+        self.model.asker = None;
+        for (row, asker) in [(status, None)].into_iter().chain(self.above_line(body)) {
             if body.height > 2 {
+                self.model.asker = asker.or(self.model.asker.take());
                 body.height -= 1;
                 buffer.set_line(body.x, body.bottom(), &row, body.width);
             }
@@ -126,14 +133,16 @@ impl Picture<'_> {
     fn line(&self, area: Rect, buffer: &mut Buffer) -> (Rect, Position) {
         let max_rows = (area.height / 3).max(1);
         let (rows, cursor) = typed(self.input, area.width.max(2), self.palette);
-        let first = cursor.y.saturating_sub(max_rows - 1);
-        let shown = (rows.len() as u16 - first).min(max_rows);
+        let (column, row) = cursor;
+        let first = (row + 1).saturating_sub(max_rows.into());
+        // At most `max_rows`.
+        let shown = (rows.len() - first).min(max_rows.into()) as u16;
         let line = lines(area, area.height.saturating_sub(shown), shown);
-        for (y, row) in (line.y..line.bottom()).zip(&rows[first.into()..]) {
+        for (y, row) in (line.y..line.bottom()).zip(&rows[first..]) {
             buffer.set_line(line.x, y, row, line.width);
         }
-        let x = line.x + cursor.x.min(line.width.saturating_sub(1));
-        (line, Position { x, y: line.y + cursor.y - first })
+        let x = line.x + (column as u16).min(line.width.saturating_sub(1));
+        (line, Position { x, y: line.y + (row - first) as u16 })
     }
 
     fn conversations(&self, area: Rect, buffer: &mut Buffer) {
@@ -202,22 +211,23 @@ impl Picture<'_> {
     }
 
     /// Returns the rows above the status, from below: a request, the running transfers, and what may be typed next.
-    fn above_line(&self, area: Rect) -> Vec<Line<'static>> {
+    fn above_line(&self, area: Rect) -> Vec<(Line<'static>, Option<Asker>)> {
         let mut rows = Vec::new();
         let hint = self.palette.of(Kind::Hint);
         let room = usize::from(area.height / 2);
         let list = self.input.list.iter().take(room).rev();
-        rows.extend(list.map(|row| Line::styled(Printable(row).to_string(), hint)));
+        rows.extend(list.map(|row| (Line::styled(Printable(row).to_string(), hint), None)));
         if let Some(asker) = asker(self.view) {
             let keys = [Action::Approve, Action::Deny].map(|action| self.bindings.key_of(action));
             let more = self.view.requests.len() + self.view.invitations.len() - 1;
             let more = if more > 0 { format!(" ({more} more)") } else { String::new() };
             let text = format!("{}: {} approves, {} denies{more}", asker.what, keys[0], keys[1]);
-            rows.push(Line::styled(text, self.palette.of(Kind::Request)));
+            let kind = if asker.is_suspicious { Kind::Warning } else { Kind::Request };
+            rows.push((Line::styled(text, self.palette.of(kind)), Some(asker)));
         }
         let transfers = transfers::row(self.view);
         if !transfers.is_empty() {
-            rows.push(Line::styled(transfers, hint));
+            rows.push((Line::styled(transfers, hint), None));
         }
         rows
     }
@@ -291,8 +301,8 @@ fn border(x: u16, area: Rect, buffer: &mut Buffer, palette: Palette) {
     }
 }
 
-/// Breaks the typed line into rows. Returns them with the place of the cursor in them.
-fn typed(input: &Input, width: u16, palette: Palette) -> (Vec<Line<'static>>, Position) {
+/// Breaks the typed line into rows. Returns them with the column and row of the cursor in them.
+fn typed(input: &Input, width: u16, palette: Palette) -> (Vec<Line<'static>>, (usize, usize)) {
     let mut rows = vec![Line::styled(input.prompt.clone(), palette.of(Kind::Prompt))];
     let mut x = columns(&input.prompt);
     let (mut cursor, width) = (None, usize::from(width));
@@ -322,7 +332,7 @@ fn typed(input: &Input, width: u16, palette: Palette) -> (Vec<Line<'static>>, Po
     if let Some(last) = rows.last_mut() {
         last.push_span(Span::styled(input.hint.clone(), palette.of(Kind::Hint)));
     }
-    (rows, Position { x: column as u16, y: row as u16 })
+    (rows, (column, row))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! It takes the place of the prompt's editor, and serves the same channels.
 //!
-//! * `stage` – the task: keys and texts in, pictures out
+//! * `task` – the task: keys and texts in, pictures out
 //! * `pressing` – what keys do
 //! * `model` – what is shown, beside the view
 //! * `draw`, `rows`, `palette` – the picture
@@ -16,7 +16,7 @@ mod model;
 mod palette;
 mod pressing;
 mod rows;
-mod stage;
+mod task;
 
 pub(in crate::frontend) use canvas::LEAVE;
-pub(in crate::frontend) use stage::Stage;
+pub(in crate::frontend) use task::FullScreen;

@@ -1,4 +1,4 @@
-//! What the full screen remembers beside the view: notes of the client, what was seen, and what is open.
+//! The state of the full screen beside the view: the client's notes, the seen messages, and the open overlay.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,6 +7,7 @@ use letschat_core::session::Typing;
 use letschat_core::view::{Conversation, RecentMessage, View};
 use letschat_protocol::message_id::MessageId;
 
+use super::draw::Asker;
 use crate::frontend::line::theme::Kind;
 
 /// The most notes that are kept.
@@ -14,6 +15,9 @@ const MAX_NOTES: usize = 1_000;
 
 /// The most messages that plugins have changed. Each account keeps some thousand messages at most.
 const MAX_CHANGED: usize = 4_096;
+
+/// The most targets that are not current yet.
+const MAX_EXPECTED: usize = 16;
 
 /// The most hits of a search, newest first.
 const MAX_HITS: usize = 100;
@@ -68,6 +72,10 @@ pub(super) struct Model {
     changed: BTreeMap<MessageId, Option<String>>,
     /// The target of typed lines that was followed last.
     followed: Typing,
+    /// The targets that were shown and are not current yet.
+    expected: VecDeque<Typing>,
+    /// The request that is on the screen.
+    pub(super) asker: Option<Asker>,
 }
 
 impl Model {
@@ -109,12 +117,24 @@ impl Model {
         self.note_seen(view);
     }
 
+    /// Notes that a target was shown before its command has made it current.
+    pub(super) fn expect(&mut self, target: Typing) {
+        self.expected.push_back(target);
+        if self.expected.len() > MAX_EXPECTED {
+            self.expected.pop_front();
+        }
+    }
+
     /// Shows the conversation that commands have made current since.
     pub(super) fn follow(&mut self, typing: &Typing, view: &View) {
         if *typing == self.followed {
             return;
         }
         self.followed = typing.clone();
+        if let Some(at) = self.expected.iter().position(|one| one == typing) {
+            self.expected.drain(..=at);
+            return;
+        }
         if let Some(current) = typing.conversation() {
             self.show(Some(current), view);
         }

@@ -1,4 +1,4 @@
-//! What keys and the mouse do.
+//! Keys and the mouse.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::bindings::Action;
 use super::canvas::{MOUSE_OFF, MOUSE_ON};
 use super::draw;
 use super::model::Overlay;
-use super::stage::{Mode, Stage};
+use super::task::{FullScreen, Mode};
 use crate::frontend::line::completion::Completion;
 use crate::frontend::line::handles::Typed;
 use crate::frontend::line::input::is_said;
@@ -20,12 +20,13 @@ use crate::line_editor::{Key, Outcome};
 /// The rows of a turn of the mouse's wheel.
 const WHEEL_ROWS: usize = 3;
 
-impl Stage {
+impl FullScreen {
     /// Handles a key.
     pub(super) async fn press(&mut self, key: Key) {
         if key == Key::Ctrl('z') {
             let (tty, terminal) = (&mut self.tty, &self.terminal);
             tty.step_aside(|| terminal.suspend()).await;
+            self.leave_bare();
             let Ok(()) = self.drawing.clear();
             return;
         }
@@ -40,13 +41,12 @@ impl Stage {
             return self.press_overlay(key);
         }
         if self.model.is_bare {
-            self.model.is_bare = false;
-            self.tty.write(MOUSE_ON);
-            return;
+            return self.leave_bare();
         }
         match key {
             Key::WheelUp => self.model.scroll += WHEEL_ROWS,
             Key::WheelDown => self.model.scroll = self.model.scroll.saturating_sub(WHEEL_ROWS),
+            key if !matches!(self.mode, Mode::Idle | Mode::Line) => self.press_line(key),
             Key::Click(column, row) => self.click(column, row),
             key => match self.bindings.action(&key) {
                 Some(action) => self.act(action, key),
@@ -83,14 +83,27 @@ impl Stage {
             Action::Approve | Action::Deny => {
                 let role = if action == Action::Approve { Role::Approve } else { Role::Deny };
                 let asker = self.prompt_state.read_view(draw::asker);
-                if let Some(asker) = asker {
-                    self.command(role, &asker.name);
+                // Only what the user sees is answered.
+                let Some(asker) = asker.filter(|asker| model.asker.as_ref() == Some(asker)) else {
+                    return;
+                };
+                if asker.is_suspicious && action == Action::Approve {
+                    let text = "That key has CHANGED: this may be somebody else. Type the command if you are sure.";
+                    return self.tell(text);
                 }
+                self.command(role, &asker.name);
             }
             Action::Bare => {
                 self.model.is_bare = true;
                 self.tty.write(MOUSE_OFF);
             }
+        }
+    }
+
+    /// Shows everything again after the messages alone.
+    pub(super) fn leave_bare(&mut self) {
+        if std::mem::take(&mut self.model.is_bare) {
+            self.tty.write(MOUSE_ON);
         }
     }
 
@@ -107,6 +120,7 @@ impl Stage {
         if let Some(conversation) = conversation
             && self.prompt_state.typing().conversation().as_ref() != Some(&conversation)
         {
+            self.model.expect(self.model.target());
             self.command(Role::Switch, &conversation.to_string());
         }
     }
@@ -182,7 +196,8 @@ impl Stage {
             Outcome::Entered(text) => {
                 self.memory.keep(&text, in_chat);
                 self.model.scroll = 0;
-                if !is_said(&text, &target) && !text.trim().is_empty() {
+                let is_text = is_said(&text, &target) || (in_chat && text.contains('\n'));
+                if !is_text && !text.trim().is_empty() {
                     self.tell(&format!("> {}", text.trim()));
                 }
                 self.ready.push_back(Typed::Line { text, target });
@@ -200,6 +215,7 @@ impl Stage {
 
     fn press_hidden(&mut self, key: Key) {
         let Some((question, mut line)) = self.hidden.take() else { return };
+        let key = if key == Key::Esc { Key::Ctrl('c') } else { key };
         let answer = match line.press(key, &[], &()) {
             Outcome::Entered(text) => {
                 Ok(Secret(text.lines().next().unwrap_or_default().to_owned()))
@@ -212,5 +228,7 @@ impl Stage {
             }
         };
         question.answer(answer);
+        // Surplus keys are not for the next line.
+        self.tty.discard_keys();
     }
 }

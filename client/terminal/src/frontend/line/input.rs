@@ -180,6 +180,10 @@ impl Input for Typist {
                     self.sort_out(text, target).await;
                 }
                 Typed::Line { text, target } => {
+                    let text = match text.trim_end().contains('\n') && target != Typing::Commands {
+                        true => literal(&text),
+                        false => text,
+                    };
                     let call = self.aimed(&text, &target);
                     let said = is_said(&text, &target).then_some(text);
                     if let Some(line) = said.as_deref().filter(|text| is_command(text)) {

@@ -18,7 +18,7 @@ use ratatui_core::terminal::Terminal as Drawing;
 use super::bindings::{Action, Bindings, KeyBindings};
 use super::canvas::{Canvas, ENTER};
 use super::draw::{Input as TypedLine, Picture};
-use super::model::{Model, Note};
+use super::model::{Model, Note, Overlay};
 use super::palette::Palette;
 use crate::frontend::Terminal;
 use crate::frontend::line::completion::Completion;
@@ -32,7 +32,7 @@ use crate::frontend::line::theme::Kind;
 use crate::frontend::line::{BELL, MAX_WAITING_TEXTS, Setting};
 use crate::line_editor::{Assistant, Input, Line, Look, Tty};
 
-/// An input of the stage.
+/// An input of the task.
 enum Wake {
     Request(Option<EditorRequest>),
     Input(Input),
@@ -53,7 +53,7 @@ pub(super) enum Mode {
 }
 
 /// The screen's side of [`Keyboard`] and [`Screen`].
-pub(in crate::frontend) struct Stage {
+pub(in crate::frontend) struct FullScreen {
     pub(super) tty: Tty,
     pub(super) drawing: Drawing<Canvas>,
     pub(super) model: Model,
@@ -85,7 +85,7 @@ pub(in crate::frontend) struct Stage {
     is_logged_in: bool,
 }
 
-impl Stage {
+impl FullScreen {
     /// Opens the terminal.
     ///
     /// # Errors
@@ -96,14 +96,14 @@ impl Stage {
         setting: &Setting,
         keys: &KeyBindings,
         logins: Sender<()>,
-    ) -> io::Result<(Stage, Keyboard, Screen)> {
+    ) -> io::Result<(FullScreen, Keyboard, Screen)> {
         let (requests, ordered) = async_channel::bounded(1);
         let (typed_in, typed) = async_channel::bounded(1);
         let (texts, to_show) = async_channel::bounded(MAX_WAITING_TEXTS);
         let (looks, look_again) = async_channel::bounded(1);
         let Setting { terminal, theme, history, questions, notify, .. } = setting;
         let Ok(drawing) = Drawing::new(Canvas::default());
-        let stage = Stage {
+        let full = FullScreen {
             tty: Tty::open(terminal.redraws(), ENTER)?,
             drawing,
             model: Model::default(),
@@ -129,7 +129,7 @@ impl Stage {
             logins,
             is_logged_in: false,
         };
-        Ok((stage, Keyboard { requests, typed }, Screen { texts, looks }))
+        Ok((full, Keyboard { requests, typed }, Screen { texts, looks }))
     }
 
     /// Serves requests until the channel closes.
@@ -152,6 +152,7 @@ impl Stage {
                 }
                 Wake::Input(Input::Key(key)) => self.press(key).await,
                 Wake::Input(Input::Redraw) => {
+                    self.leave_bare();
                     // Whatever another program has left there.
                     let Ok(()) = self.drawing.clear();
                 }
@@ -167,6 +168,7 @@ impl Stage {
                 Wake::Question(question) => {
                     // Keys from before the question are not its answer.
                     self.tty.discard_keys();
+                    self.leave_bare();
                     self.hidden = Some((question, Line::default()));
                 }
                 Wake::Waited => self.typed(Typed::Waited),
@@ -195,7 +197,14 @@ impl Stage {
         if self.is_closed || self.requests.is_closed() {
             self.ready.push_back(Typed::End);
         }
-        if let Some(typed) = self.ready.pop_front() {
+        let is_question = matches!(self.mode, Mode::Answer(_) | Mode::Wait(..));
+        let fits = |typed: &Typed| match typed {
+            Typed::Answer(_) | Typed::Waited => is_question,
+            Typed::End => true,
+            _ => !is_question,
+        };
+        let next = self.ready.iter().position(fits);
+        if let Some(typed) = next.and_then(|next| self.ready.remove(next)) {
             self.mode = Mode::Idle;
             // Whoever has asked may be gone.
             let _ = self.typed.send(typed).await;
@@ -242,9 +251,12 @@ impl Stage {
         };
         let has_question = self.hidden.is_some();
         let question = async {
+            if has_question {
+                pending::<()>().await;
+            }
             match self.questions.recv().await {
-                Ok(question) if !has_question => Wake::Question(question),
-                _ => pending().await,
+                Ok(question) => Wake::Question(question),
+                Err(_) => pending().await,
             }
         };
         let is_closed = self.is_closed;
@@ -311,7 +323,10 @@ impl Stage {
             }
             (None, Mode::Idle | Mode::Line) => {
                 let typing = view_of.typing();
-                view_of.read_view(|view| model.follow(&typing, view));
+                // A line that has been begun keeps its target.
+                if self.line.is_empty() && !self.tty.has_keys() {
+                    view_of.read_view(|view| model.follow(&typing, view));
+                }
                 let target = model.target();
                 let session = view_of.read_view(|view| view.session.clone());
                 let prompt = prompt(&session, &target, view_of.attempt());
@@ -323,7 +338,10 @@ impl Stage {
         let (palette, bindings, notify) = (self.palette, &self.bindings, &self.notify);
         let drawing = &mut self.drawing;
         view_of.read_view(|view| {
-            model.note_seen(view);
+            // What is scrolled away or covered is not seen.
+            if model.scroll == 0 && model.overlay == Overlay::None {
+                model.note_seen(view);
+            }
             let status = status(view, bindings);
             let draw = |frame: &mut ratatui_core::terminal::Frame<'_>| {
                 let status = status.as_str();
