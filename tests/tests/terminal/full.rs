@@ -1,7 +1,7 @@
 //! The full screen, at a real terminal.
 
 use letschat_tests::client::TestClient;
-use letschat_tests::person::{Person, Window};
+use letschat_tests::person::{CTRL_U, Person, Window};
 use letschat_tests::programs::program;
 use letschat_tests::server::TestServer;
 use pty_process::blocking::Command;
@@ -137,4 +137,33 @@ fn window_of_any_size_is_drawn_again() {
         alice.sees("bob: all of you");
         alice.is_prompted("→ everyone> ");
     }
+}
+
+#[test]
+fn line_that_has_been_begun_keeps_its_target() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.types("connect bob");
+    bob.wait_event_with("request", "from", "alice");
+    alice.press("/login carol");
+    alice.is_prompted("letschat> /login carol");
+    bob.ok("approve", json!({"who": "alice"}));
+    alice.sees("Chat with bob is open");
+    alice.is_prompted("letschat> /login carol");
+    alice.press(CTRL_U);
+    alice.is_prompted("→ bob> ");
+}
+
+#[test]
+fn lines_that_are_pasted_to_a_person_are_one_message() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    let call = bob.tell("connect", json!({"who": "alice"}));
+    alice.sees("bob asks for a chat");
+    alice.press(ALT_Y);
+    bob.reply(call);
+    alice.is_prompted("→ bob> ");
+    alice.pastes("/quit\nand more");
+    alice.types("");
+    bob.wait_event_with("message", "text", "/quit\nand more");
 }
