@@ -4,7 +4,7 @@
 //! letschat      | bob                               | 2 here
 //! bob           | 12:03 bob: hello                  | bob
 //! #team       2 | 12:04 alice: hi                   | carol
-//! carol asks for a chat, key …: alt+y approves, alt+n denies
+//! alt+y approves, alt+n denies: carol asks for a chat, key …
 //! alice, at the server  f1 keys
 //! → bob> hello again
 //! ```
@@ -221,7 +221,7 @@ impl Picture<'_> {
             let keys = [Action::Approve, Action::Deny].map(|action| self.bindings.key_of(action));
             let more = self.view.requests.len() + self.view.invitations.len() - 1;
             let more = if more > 0 { format!(" ({more} more)") } else { String::new() };
-            let text = format!("{}: {} approves, {} denies{more}", asker.what, keys[0], keys[1]);
+            let text = format!("{} approves, {} denies{more}: {}", keys[0], keys[1], asker.what);
             let kind = if asker.is_suspicious { Kind::Warning } else { Kind::Request };
             rows.push((Line::styled(text, self.palette.of(kind)), Some(asker)));
         }
