@@ -65,6 +65,23 @@ fn records_go_both_ways_and_the_last_one_arrives() {
 }
 
 #[test]
+fn bytes_from_before_the_relay_go_to_the_other_side() {
+    run(async |executor| {
+        let mut pair = [secured(executor, PATIENT).await, secured(executor, PATIENT).await];
+        pair[0].1.write_all(&record(5)).await.unwrap();
+        pair[0].1.flush().await.unwrap();
+        // The server has read them by then.
+        async_io::Timer::after(Duration::from_millis(200)).await;
+        for ((served, _), end) in pair.iter().zip(fast().begin()) {
+            served.outbox.relay(end);
+        }
+        let mut got = vec![0; record(5).len()];
+        pair[1].1.read_exact(&mut got).await.unwrap();
+        assert_eq!(got, record(5));
+    });
+}
+
+#[test]
 fn what_is_no_record_ends_the_relay() {
     run(async |executor| {
         let [(one, mut alice), (_other, mut bob)] = relayed(executor, &fast()).await;
