@@ -283,11 +283,6 @@ impl Conversation {
         self.recent.back().map_or(0, |message| message.time_ms)
     }
 
-    /// Returns the last messages, the newest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &RecentMessage> {
-        self.recent.iter().rev()
-    }
-
     fn push(&mut self, message: RecentMessage) {
         self.bytes += message.text.len();
         self.recent.push_back(message);

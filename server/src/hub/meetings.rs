@@ -65,7 +65,7 @@ struct Joined {
     wants_relay: bool,
 }
 
-/// Whose connection is relayed, and from where.
+/// The device and the network of a relayed connection.
 #[derive(Debug)]
 struct Relayed {
     username: Username,

@@ -208,6 +208,7 @@ fn open(
                     prompt_state.watch_people().await;
                 }
             };
+            // It ends with the screen, which holds the other end of the channel.
             executor.spawn(watching).detach();
             Ok((executor.spawn(full.run()), keyboard, screen))
         }

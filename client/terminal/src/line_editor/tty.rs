@@ -45,7 +45,7 @@ pub(crate) struct Tty {
     waiting: VecDeque<Key>,
     is_over: bool,
     screen: Screen,
-    /// What the terminal is sent at first, and after another program has used it.
+    /// The sequences for the terminal at first, and after another program has used it.
     greeting: &'static str,
     output: String,
     begin: Instant,

@@ -45,7 +45,7 @@ pub(super) struct Input {
     /// An offset in the text.
     pub(super) cursor: usize,
     pub(super) hint: String,
-    /// What may be typed next, with descriptions.
+    /// The candidates for the next word, with descriptions.
     pub(super) list: Vec<String>,
 }
 

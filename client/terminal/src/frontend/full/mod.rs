@@ -1,12 +1,13 @@
 //! The full screen: conversations, messages, people and a line, redrawn as a whole.
 //!
-//! It takes the place of the prompt's editor, and serves the same channels.
+//! It takes the place of the prompt's editor, and serves the same channels. It runs no command and knows none by name:
+//! typed lines and keys go to whoever reads the prompt. Remote text reaches the terminal only through `Printable`.
 //!
 //! * `task` – the task: keys and texts in, pictures out
-//! * `pressing` – what keys do
-//! * `model` – what is shown, beside the view
+//! * `pressing` – keys and the mouse
+//! * `model` – the state beside the view
 //! * `draw`, `rows`, `palette` – the picture
-//! * [`bindings`] – keys and what they do
+//! * [`bindings`] – keys and their actions
 //! * `canvas` – cells to escape sequences
 
 pub mod bindings;

@@ -1,4 +1,4 @@
-//! Keys and the mouse.
+//! Keys and the mouse: each key goes to a question, to what is over the messages, to an action, or to the line.
 
 use std::io;
 
@@ -61,8 +61,9 @@ impl FullScreen {
         match action {
             Action::NextUnread => {
                 let next = self.prompt_state.read_view(|view| model.next_unread(view));
-                if let Some(next) = next {
-                    self.go_to(Some(next));
+                match next {
+                    Some(next) => self.go_to(Some(next)),
+                    None => self.tell("Nothing is unread."),
                 }
             }
             Action::Previous | Action::Next => {
@@ -85,11 +86,13 @@ impl FullScreen {
                 let asker = self.prompt_state.read_view(draw::asker);
                 // Only what the user sees is answered.
                 let Some(asker) = asker.filter(|asker| model.asker.as_ref() == Some(asker)) else {
-                    return;
+                    return self.tell("No request is shown; try again when one is.");
                 };
                 if asker.is_suspicious && action == Action::Approve {
-                    let text = "That key has CHANGED: this may be somebody else. Type the command if you are sure.";
-                    return self.tell(text);
+                    let (command, who) = (Command::of(role).name, &asker.name);
+                    return self.tell(&format!(
+                        "The key of {who} has CHANGED: this may be somebody else. If you are sure, type `/{command} {who}`."
+                    ));
                 }
                 self.command(role, &asker.name);
             }

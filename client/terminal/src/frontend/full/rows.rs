@@ -3,7 +3,7 @@
 use letschat_commands::render;
 use letschat_commands::text::files;
 use letschat_core::conversation::{MessageState, Via};
-use letschat_core::view::{Conversation, RecentMessage, View};
+use letschat_core::view::{RecentMessage, View};
 use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap_by;
 use ratatui_core::buffer::CellWidth as _;
@@ -54,7 +54,7 @@ impl<'a> Rows<'a> {
         let heard = model.shown.as_ref().and_then(|shown| view.conversations.get(shown));
         let is_here = |note: &&Note| model.shown.is_none() || note.conversation == model.shown;
         let mut notes = model.notes.iter().rev().filter(is_here).peekable();
-        let mut messages = heard.into_iter().flat_map(Conversation::newest_first).peekable();
+        let mut messages = heard.into_iter().flat_map(|heard| heard.recent.iter().rev()).peekable();
         let read_to = model.read_to.as_ref();
         while self.rows.len() < wanted {
             let is_note = match (notes.peek(), messages.peek()) {

@@ -1,4 +1,6 @@
-//! The task of the full screen.
+//! The task of the full screen: it waits for keys, texts and questions, draws, and confirms what it has drawn.
+//!
+//! It must never block, nor confirm an event before the terminal has its bytes.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -42,7 +44,7 @@ enum Wake {
     Waited,
 }
 
-/// The meaning of what is typed.
+/// The purpose of the typed line.
 pub(super) enum Mode {
     /// Nobody has asked for it yet.
     Idle,
@@ -73,7 +75,7 @@ pub(in crate::frontend) struct FullScreen {
     pub(super) answer: Line,
     /// A question without echo, and what was typed.
     pub(super) hidden: Option<(HiddenQuestion, Line)>,
-    /// What was typed while nobody asked for it.
+    /// The input that came while nobody asked for it.
     pub(super) ready: VecDeque<Typed>,
     receipts: Vec<Receipt>,
     /// True once the terminal has closed.

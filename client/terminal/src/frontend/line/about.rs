@@ -1,4 +1,4 @@
-//! What events are about: how they look, and where they belong.
+//! The appearance of events, and the conversations that they belong to.
 
 use letschat_core::conversation::ConversationId;
 use letschat_core::event::{Event, KeyState};

@@ -49,13 +49,13 @@ pub(in crate::frontend) struct Text {
     pub(in crate::frontend) text: String,
     /// The plugin that says it, and the text to use right after another text of that plugin.
     pub(in crate::frontend) follows: Option<(String, String)>,
-    /// What the text is about.
+    /// The subject of the text.
     pub(in crate::frontend) about: About,
     /// The receipt of the event that it shows.
     pub(in crate::frontend) receipt: Option<Receipt>,
 }
 
-/// What a text is about, for a front end that sorts texts.
+/// The subject of a text, for a front end that sorts texts.
 #[derive(Debug, Clone, Default)]
 pub(in crate::frontend) struct About {
     pub(in crate::frontend) kind: Kind,

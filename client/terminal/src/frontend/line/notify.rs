@@ -9,7 +9,7 @@ use letschat_protocol::username::Username;
 /// The most characters of a notification.
 const MAX_CHARACTERS: usize = 200;
 
-/// What notifies, beside requests. Each includes those before it, except the last one.
+/// The messages that notify, beside requests. Each choice includes those before it, except the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum NotifyOf {
     /// Requests alone.
@@ -74,7 +74,7 @@ impl NotifyFlags {
 /// The user's wishes about notifications.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notify {
-    /// What notifies.
+    /// The messages that notify.
     pub of: NotifyOf,
     /// The way.
     pub by: NotifyBy,
