@@ -258,6 +258,7 @@ pub(crate) fn config(server: &ServerProcess, data_folder: PathBuf) -> BenchResul
     Ok(Config {
         server: server.location().parse()?,
         downloads: data_folder.join("downloads"),
+        history: None,
         data_folder,
         accept_new: true,
         peer_port: 0,

@@ -1,4 +1,4 @@
-//! Seals bodies into envelopes and opens them (feature `tls`).
+//! Seals bodies into envelopes, and keys to key pairs, and opens them (feature `tls`).
 //!
 //! The padded body is sealed once with a random content key (ChaCha20-Poly1305, RFC 8439). For each device, HPKE (RFC
 //! 9180, base mode) seals the content key to the device's prekey. Its `info` names the server, the sender, the
@@ -159,6 +159,39 @@ pub fn open(
     Ok(body)
 }
 
+/// The bytes of a sealed key: an encapsulated key, the key, and a tag.
+pub const SEALED_KEY_BYTES: usize = 32 + 32 + 16;
+
+/// Seals a symmetric key to a key pair (HPKE in base mode). `label` says what for, and opens nothing else.
+///
+/// # Errors
+///
+/// Fails if the public half is no X25519 key, or if the system's random source fails.
+pub fn seal_key(
+    label: &[u8],
+    public: &PrekeyPublic,
+    key: &[u8; 32],
+) -> Result<[u8; SEALED_KEY_BYTES], SealError> {
+    let public = HpkePublicKey(public.0.to_vec());
+    let (EncapsulatedSecret(mut bytes), sealed) =
+        HPKE.seal(label, &[], key, &public).map_err(|_| SealError)?;
+    bytes.extend(sealed);
+    bytes.try_into().map_err(|_| SealError)
+}
+
+/// Opens a key that [`seal_key`] has sealed, or returns `None` if it was sealed to another pair or altered.
+pub fn open_key(
+    label: &[u8],
+    pair: &Prekey,
+    sealed: &[u8; SEALED_KEY_BYTES],
+) -> Option<Zeroizing<[u8; 32]>> {
+    let (encapsulated, sealed) = sealed.split_at(32);
+    let encapsulated = EncapsulatedSecret(encapsulated.to_vec());
+    let private = HpkePrivateKey::from(pair.private.to_vec());
+    let key = HPKE.open(&encapsulated, label, &[], sealed, &private).map(Zeroizing::new).ok()?;
+    Some(Zeroizing::new(key.as_slice().try_into().ok()?))
+}
+
 fn aead(key: &[u8]) -> Option<LessSafeKey> {
     UnboundKey::new(&CHACHA20_POLY1305, key).ok().map(LessSafeKey::new)
 }
@@ -305,6 +338,20 @@ mod tests {
         assert_eq!(pair.open(&envelope), Err(OpenError::Suite));
         envelope.suite = Suite::X25519;
         assert_eq!(pair.open(&envelope), Err(OpenError::Altered), "the header names the suite");
+    }
+
+    #[test]
+    fn sealed_key_is_for_one_pair_and_purpose() {
+        let pair = Prekey::generate().unwrap();
+        let sealed = seal_key(b"history", &pair.public(), &[7; 32]).unwrap();
+        assert_eq!(open_key(b"history", &pair, &sealed).as_deref(), Some(&[7; 32]));
+        assert_eq!(open_key(b"other", &pair, &sealed), None);
+        assert_eq!(open_key(b"history", &Prekey::generate().unwrap(), &sealed), None);
+        for at in 0..sealed.len() {
+            let mut changed = sealed;
+            changed[at] ^= 1;
+            assert_eq!(open_key(b"history", &pair, &changed), None, "{at}");
+        }
     }
 
     #[test]

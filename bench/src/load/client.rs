@@ -308,8 +308,9 @@ impl Client {
                 return Some(self.make_prekey(created_ms, until_ms));
             }
             Effect::Seal { .. } => return Some(Input::Sealed(None)),
-            // Nobody in the crowd offers or wants a file.
-            Effect::ReadFile { .. }
+            // Nobody in the crowd offers or wants a file, or a history.
+            Effect::History { .. }
+            | Effect::ReadFile { .. }
             | Effect::ForgetHashes(_)
             | Effect::FetchFile(_)
             | Effect::StopFetch(_)

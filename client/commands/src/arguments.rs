@@ -74,6 +74,12 @@ impl Kind {
         let found = kinds.iter().find(|(word, _)| Some(*word) == action);
         found.map_or(Kind::Word, |(_, kind)| *kind)
     }
+
+    /// Returns true unless no value goes with this first word.
+    fn goes_with(self, action: Option<&str>) -> bool {
+        let Kind::ByAction(kinds) = self else { return true };
+        kinds.iter().any(|(word, _)| Some(*word) == action)
+    }
 }
 
 impl Parameter {
@@ -164,11 +170,13 @@ impl Arguments {
         let mut rest = line.trim_start();
         while !rest.is_empty() {
             let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            let action = arguments.0.first().map(|(_, value)| value.clone());
             let flag = arguments.open(parameters).find(|parameter| is_flag(parameter, word));
             let is_required = |parameter: &Parameter| !parameter.optional;
             let place = arguments
                 .open(parameters)
                 .filter(|parameter| parameter.kind != Kind::Flag)
+                .filter(|parameter| parameter.kind.goes_with(action.as_deref()))
                 .find(|parameter| flag.is_none() || is_required(parameter))
                 .or(flag);
             let parameter = match place {
@@ -178,13 +186,16 @@ impl Arguments {
                 }
                 None => return Err(ArgumentError::TooMany),
             };
-            match parameter.kind {
-                Kind::Text | Kind::Path => {
-                    arguments.add(&parameter, rest)?;
-                    break;
-                }
-                Kind::Flag => arguments.add(&parameter, parameter.name)?,
-                _ => arguments.add(&parameter, word)?,
+            let kind = parameter.kind.after(action.as_deref());
+            let value = match kind {
+                Kind::Text | Kind::Path => rest,
+                Kind::Flag => parameter.name,
+                _ => word,
+            };
+            Parameter { kind, ..parameter }.check(value)?;
+            arguments.give(&parameter, value.to_owned());
+            if value.len() == rest.len() {
+                break;
             }
             rest = after.trim_start();
         }
@@ -380,6 +391,14 @@ mod tests {
         assert_eq!(WHICH.after(Some("else")), Kind::Word);
         assert_eq!(WHICH.after(None), Kind::Word);
         assert_eq!(Kind::Group.after(Some("get")), Kind::Group);
+        const ACTION: Parameter = Parameter::required("action", Kind::Keyword(&["find", "stop"]));
+        const WHAT: Parameter =
+            Parameter::optional("what", Kind::ByAction(&[("find", Kind::Text)]));
+        let arguments = typed(&[ACTION, WHAT], "find two  words").unwrap();
+        assert_eq!(arguments.optional(&WHAT).as_deref(), Some("two  words"));
+        assert_eq!(typed(&[ACTION, WHAT], "stop it"), Err(ArgumentError::TooMany));
+        let typed_password = typed(&[ACTION, WHAT, PASSWORD], "stop hunter2hunter2");
+        assert_eq!(typed_password, Err(ArgumentError::PasswordTyped));
         let one_word = Parameter::required("which", WHICH);
         assert!(one_word.check("1a2b").is_ok() && one_word.check("two words").is_err());
     }

@@ -106,6 +106,15 @@ pub enum Asks {
     Recovery,
     /// The account's present password, the new one as `new_password`, and its repetition as `repeated`.
     ChangedPassword,
+    /// With the action `of_old`, the passphrase of the history; with `of_new`, a new one and its repetition.
+    Passphrase {
+        /// The parameter of the action.
+        action: &'static Parameter,
+        /// The action that takes the present passphrase.
+        of_old: &'static str,
+        /// The action that sets another one.
+        of_new: &'static str,
+    },
     /// This text, if a person types the command, with this question.
     Text(&'static Parameter, &'static str),
 }
@@ -382,6 +391,19 @@ impl Dispatcher {
                     arguments.give(&PASSWORD, password.0);
                 }
             }
+            Asks::Passphrase { action, of_old, of_new } => {
+                let action = arguments.optional(action).unwrap_or_default();
+                if action == of_old {
+                    let given = self.passwords.for_history().await?;
+                    given.into_iter().for_each(|one| arguments.give(&PASSWORD, one.0));
+                } else if action == of_new
+                    && let Some([new, repeated]) =
+                        self.passwords.new_for_history(self.own_name().as_ref()).await?
+                {
+                    arguments.give(&PASSWORD, new.0);
+                    arguments.give(&REPEATED, repeated.0);
+                }
+            }
             Asks::NewPassword(account) => {
                 let name = arguments.required(account);
                 if let Some((password, repeated)) = self.passwords.for_signup(&name).await? {
@@ -439,7 +461,7 @@ impl Dispatcher {
     fn takes_password_from_file(&self, command: &Command, arguments: &Arguments) -> bool {
         self.passwords.are_in_a_file()
             && match command.asks {
-                Asks::Nothing | Asks::Text(..) => false,
+                Asks::Nothing | Asks::Text(..) | Asks::Passphrase { .. } => false,
                 Asks::Password(account) => arguments.has(account),
                 Asks::NewPassword(_) | Asks::Recovery => true,
                 Asks::ChangedPassword => arguments.has(&NEW_PASSWORD),

@@ -69,7 +69,12 @@ impl Passwords {
         }
         let name = name.parse().ok();
         let new = self
-            .ask_new(name.as_ref(), "Password for the new account: ", "The same password again: ")
+            .ask_new(
+                name.as_ref(),
+                "Password for the new account: ",
+                "The same password again: ",
+                false,
+            )
             .await?;
         Ok(new.map(|[password, repeated]| (password, repeated)))
     }
@@ -116,7 +121,21 @@ impl Passwords {
         &self,
         name: Option<&Username>,
     ) -> Result<Option<[Secret; 2]>, Failure> {
-        self.ask_new(name, "The new password: ", "The new password again: ").await
+        self.ask_new(name, "The new password: ", "The new password again: ", false).await
+    }
+
+    /// Asks for the passphrase of the history.
+    pub(crate) async fn for_history(&self) -> Result<Option<Secret>, Failure> {
+        self.ask("Passphrase of the history: ").await
+    }
+
+    /// Asks for a new passphrase of the history and its repetition. An empty one, which is not repeated, removes it.
+    pub(crate) async fn new_for_history(
+        &self,
+        name: Option<&Username>,
+    ) -> Result<Option<[Secret; 2]>, Failure> {
+        let question = "New passphrase of the history (empty: none): ";
+        self.ask_new(name, question, "The same passphrase again: ", true).await
     }
 
     /// Asks for a new password and its repetition. Each answer is checked at once; a wrong one is asked for again.
@@ -125,10 +144,14 @@ impl Passwords {
         name: Option<&Username>,
         question: &str,
         again: &str,
+        may_be_empty: bool,
     ) -> Result<Option<[Secret; 2]>, Failure> {
         let mut prompt = question.to_owned();
         loop {
             let Some(new) = self.ask(&prompt).await? else { return Ok(None) };
+            if may_be_empty && new.0.is_empty() {
+                return Ok(Some([new.clone(), new]));
+            }
             if let Some(Err(weak)) = name.map(|name| password::check(&new.0, name)) {
                 prompt = format!("{} {question}", text::sentence(&weak.to_string()));
                 continue;

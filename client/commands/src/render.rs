@@ -16,7 +16,7 @@ use letschat_core::codes::{ChatEnd, LinkEnd, RequestEnd};
 use letschat_core::conversation::{ConversationId, LinkPath};
 use letschat_core::event::{Event, KeyState, RequestKind};
 use letschat_core::session::Typing;
-use letschat_core::session::{ChatStatus, Reply, Status, User};
+use letschat_core::session::{ChatStatus, FoundMessage, Reply, Status, User};
 use letschat_core::view::SessionState;
 
 /// The beginning of each further line of a message, so that none looks like a line of its own.
@@ -37,6 +37,9 @@ pub fn reply(reply: &Reply) -> Option<String> {
         | Reply::DeviceAdded { .. }
         | Reply::DeviceRemoved { .. }
         | Reply::DevicesRecovered {}
+        | Reply::History(_)
+        | Reply::Forgotten { .. }
+        | Reply::PassphraseSet { .. }
         | Reply::Sent { .. } => lines(&text::reply(reply)?),
         Reply::Devices { devices, waiting, code } => {
             lines(&text::devices::table(devices, waiting, code.as_deref()))
@@ -45,6 +48,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::Groups { groups } => lines(&text::groups::table(groups)),
         Reply::FileWanted { .. } | Reply::FileCancelled { .. } => lines(&text::reply(reply)?),
         Reply::Files { files } => lines(&text::files::table(files)),
+        Reply::Found { messages, .. } => found(messages, text::reply(reply)),
         Reply::Users { users } => user_table(users),
         Reply::Safety { with, safety_number, fingerprint, verified } => {
             let with = Printable(with);
@@ -66,6 +70,18 @@ pub fn reply(reply: &Reply) -> Option<String> {
     })
 }
 
+/// Returns the lines of messages from the history, and a sentence about them.
+fn found(messages: &[FoundMessage], sentence: Option<String>) -> String {
+    let line = |message: &FoundMessage| {
+        let FoundMessage { conversation, from, own, text, file, time_ms, .. } = message;
+        let from = if *own { "you" } else { from };
+        let file = if *file { "the file " } else { "" };
+        let (time, text) = (date_and_time(*time_ms), indented(text));
+        format!("[{time}] {conversation}, {}: {file}{text}", Printable(from))
+    };
+    messages.iter().map(line).chain(sentence).collect::<Vec<_>>().join("\n")
+}
+
 /// Formats a failure. A script's error has several lines.
 pub fn failure(failure: &Failure) -> String {
     moved_in(&lines(&failure.message))
@@ -85,7 +101,8 @@ pub fn event(event: &Event, session: &SessionState) -> Option<String> {
         | Event::MessageState { is_news: false, .. }
         | Event::FileProgress { .. }
         | Event::State(_)
-        | Event::People(_) => None,
+        | Event::People(_)
+        | Event::History(_) => None,
         Event::Disconnected { .. } if !session.chats.is_empty() => {
             Some(format!("{} Your chats continue.", line(event)))
         }

@@ -17,6 +17,7 @@ use serde::Serialize;
 pub(crate) mod devices;
 pub mod files;
 pub(crate) mod groups;
+pub(crate) mod history;
 mod states;
 
 pub(crate) use states::message_state;
@@ -84,7 +85,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
             "forgotten" => format!("The offer of {name} is forgotten."),
             _ => format!("{name} is not offered any more."),
         },
-        reply => return devices::replied(reply),
+        reply => return devices::replied(reply).or_else(|| history::replied(reply)),
     })
 }
 
@@ -148,7 +149,7 @@ fn noticed(notice: &Notice) -> String {
                                   by days. Set it right, then log in again."
                 .into()
         }
-        notice => devices::noticed(notice).unwrap_or_default(),
+        notice => devices::noticed(notice).or_else(|| history::noticed(notice)).unwrap_or_default(),
     }
 }
 
@@ -352,6 +353,7 @@ pub fn failure(failure: &Failure) -> String {
             return devices::failed(failure)
                 .or_else(|| groups::failed(failure))
                 .or_else(|| files::failed(failure))
+                .or_else(|| history::failed(failure))
                 .unwrap_or_default();
         }
     };

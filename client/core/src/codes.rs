@@ -220,6 +220,12 @@ words! {
     File = "file",
     /// A script may not use a file there.
     FileForbidden = "file_forbidden",
+    /// The user has not asked for a history.
+    HistoryOff = "history_off",
+    /// The history can't be read before its passphrase is given.
+    HistoryLocked = "history_locked",
+    /// The passphrase of the history is another one.
+    WrongPassphrase = "wrong_passphrase",
     /// The other side denied the request.
     Denied = "denied",
     /// The other side did not answer.
@@ -322,6 +328,12 @@ words! {
     DeviceListWithheld = "device_list_withheld",
     /// The server shows different device lists to different people.
     DeviceListsDiffer = "device_lists_differ",
+    /// The history can't be read before its passphrase is given.
+    HistoryLocked = "history_locked",
+    /// A damaged file of the history was set aside.
+    HistorySetAside = "history_set_aside",
+    /// No history is kept, since a file of it can't be used.
+    HistoryUnusable = "history_unusable",
 }
 
 words! {

@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 use crate::codes::{ChatEnd, FailureCode, LinkEnd, NoticeCode, RequestEnd};
 use crate::conversation::{ConversationId, LinkPath, MessageState, Via, digits};
 use crate::failure::Failure;
+use crate::history::HistoryMessage;
 use crate::notice::Notice;
 use crate::view::SessionState;
 
@@ -245,6 +246,10 @@ pub enum Event {
     /// event.
     #[serde(skip)]
     People(Vec<Username>),
+    /// Messages that this device kept, oldest first. They are older than all that events have told. Only front ends
+    /// that keep a view need this event.
+    #[serde(skip)]
+    History(Vec<HistoryMessage>),
     /// A group has changed: `who` has come or gone, and `by` did it. `members` are those who have joined.
     GroupChanged {
         #[serde(serialize_with = "group_name")]
@@ -331,7 +336,7 @@ impl Event {
 
     /// Returns true for an event that only a [`View`](crate::view::View) uses.
     pub fn is_for_views(&self) -> bool {
-        matches!(self, Event::State(_) | Event::People(_))
+        matches!(self, Event::State(_) | Event::People(_) | Event::History(_))
     }
 
     /// Returns true for an own message.
@@ -358,6 +363,7 @@ impl Event {
             | Event::Left { usernames, .. } => {
                 usernames.iter().map(|name| name.as_str().len()).sum()
             }
+            Event::History(messages) => messages.iter().map(HistoryMessage::text_bytes).sum(),
             Event::Notice { notice, .. } => notice.text_bytes(),
             Event::Disconnected { why, .. } | Event::Retrying { why: Some(why), .. } => {
                 why.text_bytes()

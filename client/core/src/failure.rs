@@ -11,6 +11,7 @@ use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::{Username, UsernameError};
 
 use crate::codes::{FailureCode, LinkEnd};
+use crate::history::HistoryFailure;
 
 /// The reason for which a request failed.
 #[allow(missing_docs)] // The variants' docs name their fields.
@@ -197,6 +198,8 @@ pub enum Failure {
     Denied(Username),
     /// They did not answer.
     NoAnswer(Username),
+    /// An action about the history failed.
+    History(HistoryFailure),
     /// They take no request now.
     PeerBusy(Username),
     /// They have not heard of the introduction.
@@ -368,6 +371,7 @@ impl Failure {
             Failure::FileOver(_) => FailureCode::FileOver,
             Failure::DiskFull { .. } => FailureCode::DiskFull,
             Failure::File { .. } => FailureCode::File,
+            Failure::History(why) => why.code(),
             Failure::Denied(_) => FailureCode::Denied,
             Failure::NoAnswer(_) => FailureCode::NoAnswer,
             Failure::PeerBusy(_) => FailureCode::PeerBusy,
@@ -401,6 +405,22 @@ impl Failure {
             Failure::Unanswered(why) => why.text_bytes(),
             Failure::Folder(why) => why.len(),
             _ => 0,
+        }
+    }
+}
+
+impl HistoryFailure {
+    fn code(&self) -> FailureCode {
+        match self {
+            HistoryFailure::Off => FailureCode::HistoryOff,
+            HistoryFailure::Locked => FailureCode::HistoryLocked,
+            HistoryFailure::NotLocked => FailureCode::BadArguments,
+            HistoryFailure::WrongPassphrase => FailureCode::WrongPassphrase,
+            HistoryFailure::PassphrasesDiffer => FailureCode::PasswordsDiffer,
+            HistoryFailure::PassphraseWeak(_) => FailureCode::PasswordWeak,
+            HistoryFailure::NoWords => FailureCode::BadArguments,
+            HistoryFailure::Busy => FailureCode::TooMany,
+            HistoryFailure::Unusable(_) => FailureCode::Folder,
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod crowd;
 pub mod event;
 pub mod failure;
 pub mod files;
+pub mod history;
 pub mod mail;
 pub mod notice;
 pub mod session;

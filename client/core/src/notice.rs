@@ -58,6 +58,12 @@ pub enum Notice {
     DeviceListWithheld(Username),
     /// This person's device has another device list of the same number.
     DeviceListsDiffer(Username),
+    /// The history can't be read before its passphrase is given. New messages are kept.
+    HistoryLocked,
+    /// A file of the history was damaged and has another name now; a new one was begun. `why` is a clause.
+    HistorySetAside { name: String, why: String },
+    /// No history is kept. The clause says why.
+    HistoryUnusable(String),
 }
 
 impl Notice {
@@ -87,6 +93,9 @@ impl Notice {
             Notice::GroupChangeLost(..) => NoticeCode::GroupChangeLost,
             Notice::DeviceListWithheld(_) => NoticeCode::DeviceListWithheld,
             Notice::DeviceListsDiffer(_) => NoticeCode::DeviceListsDiffer,
+            Notice::HistoryLocked => NoticeCode::HistoryLocked,
+            Notice::HistorySetAside { .. } => NoticeCode::HistorySetAside,
+            Notice::HistoryUnusable(_) => NoticeCode::HistoryUnusable,
         }
     }
 

@@ -9,6 +9,7 @@ use letschat_protocol::username::Username;
 use crate::conversation::{ConversationId, MessageState, Via};
 use crate::event::{Event, FileShown, GroupChange, KeyState, RequestKind};
 use crate::files::FileState;
+use crate::history::HistoryMessage;
 use crate::session::{Phase, Typing};
 
 /// The most names that are kept. A list of active clients may be far longer.
@@ -82,6 +83,8 @@ pub struct Conversation {
     pub unread: u64,
     /// The last messages, oldest first.
     pub recent: VecDeque<RecentMessage>,
+    /// The number of those that come from the history. They are the first ones.
+    pub earlier: usize,
     /// The bytes of their texts.
     bytes: usize,
 }
@@ -97,6 +100,8 @@ pub struct RecentMessage {
     pub id: MessageId,
     /// Its text, or the name of the file that it offers.
     pub text: String,
+    /// True if it offers a file.
+    pub is_file: bool,
     /// The time of its arrival or, for an own message, of its sending, in milliseconds since the
     /// Unix epoch.
     pub time_ms: u64,
@@ -180,19 +185,12 @@ impl View {
                 let request = OpenRequest { kind, address, fingerprint, key, time_ms };
                 self.requests.insert(from.clone(), request);
             }
-            Event::Message { from, text, time_ms, conversation, id, own, via, .. }
-            | Event::Broadcast { from, text, time_ms, conversation, id, own, via, .. } => {
-                let (from, text, state) = (from.clone(), text.clone(), None);
-                let (own, id, time_ms, via) = (*own, *id, *time_ms, *via);
-                self.hear(conversation, RecentMessage { from, own, id, text, time_ms, via, state });
-            }
-            Event::FileOffered { file, time_ms, via, .. } => {
-                let (from, text, state) = (file.from.clone(), file.name.to_string(), None);
-                let (own, id, time_ms, via) = (file.own, file.id, *time_ms, *via);
-                let message = RecentMessage { from, own, id, text, time_ms, via, state };
-                self.hear(&file.conversation, message);
+            Event::Message { .. } | Event::Broadcast { .. } => self.hear(event),
+            Event::FileOffered { file, .. } => {
+                self.hear(event);
                 self.note_file(file, FileState::Offered, None);
             }
+            Event::History(messages) => self.remember(messages),
             Event::FileProgress { file, bytes, .. } => {
                 let state = if file.to.is_some() { FileState::Offered } else { FileState::Wanted };
                 self.note_file(file, state, Some(*bytes));
@@ -254,13 +252,27 @@ impl View {
         self.people.extend(people.iter().take(room).cloned());
     }
 
-    fn hear(&mut self, conversation: &ConversationId, message: RecentMessage) {
-        if !self.conversations.contains_key(conversation) {
+    /// Adds older messages from the history, as far as there is room.
+    fn remember(&mut self, messages: &[HistoryMessage]) {
+        for HistoryMessage { conversation, message } in messages.iter().rev() {
+            if self.conversations.len() < MAX_CONVERSATIONS
+                || self.conversations.contains_key(conversation)
+            {
+                self.conversations.entry(conversation.clone()).or_default().remember(message);
+            }
+        }
+    }
+
+    fn hear(&mut self, event: &Event) {
+        let Some(HistoryMessage { conversation, message }) = HistoryMessage::of(event) else {
+            return;
+        };
+        if !self.conversations.contains_key(&conversation) {
             self.make_room();
             self.conversations.insert(conversation.clone(), Conversation::default());
         }
-        let is_current = self.session.typing.conversation().as_ref() == Some(conversation);
-        let Some(heard) = self.conversations.get_mut(conversation) else { return };
+        let is_current = self.session.typing.conversation().as_ref() == Some(&conversation);
+        let Some(heard) = self.conversations.get_mut(&conversation) else { return };
         heard.unread = if is_current || message.own { 0 } else { heard.unread + 1 };
         heard.push(message);
     }
@@ -289,6 +301,18 @@ impl Conversation {
         while self.recent.len() > MAX_RECENT || self.bytes > MAX_RECENT_BYTES {
             let Some(oldest) = self.recent.pop_front() else { return };
             self.bytes -= oldest.text.len();
+            self.earlier = self.earlier.saturating_sub(1);
+        }
+    }
+
+    /// Adds an older message in front, unless it is there or there is no room.
+    fn remember(&mut self, message: &RecentMessage) {
+        let bytes = self.bytes + message.text.len();
+        let has_room = self.recent.len() < MAX_RECENT && bytes <= MAX_RECENT_BYTES;
+        if has_room && !self.recent.iter().any(|one| one.id == message.id) {
+            self.recent.push_front(message.clone());
+            self.bytes = bytes;
+            self.earlier += 1;
         }
     }
 }
@@ -406,6 +430,26 @@ mod tests {
         });
         let said = &view.conversations[&person("bob")].recent[0];
         assert_eq!((said.own, said.state), (true, Some(MessageState::Delivered)));
+    }
+
+    #[test]
+    fn history_comes_before_the_messages_that_are_there() {
+        let mut view = View::default();
+        let old = |number, text: &str| HistoryMessage::of(&message("bob", number, false, text));
+        view.apply(&message("bob", 3, false, "three"));
+        let history = [old(1, "one"), old(2, "two"), old(3, "three")];
+        view.apply(&Event::History(history.into_iter().flatten().collect()));
+        let bob = &view.conversations[&person("bob")];
+        let texts: Vec<&str> = bob.recent.iter().map(|one| one.text.as_str()).collect();
+        assert_eq!((texts, bob.earlier, bob.unread), (vec!["one", "two", "three"], 2, 1));
+
+        let much = (0..2 * MAX_RECENT as u64).filter_map(|number| old(10 + number, "much"));
+        view.apply(&Event::History(much.collect()));
+        assert_eq!(view.conversations[&person("bob")].recent.len(), MAX_RECENT);
+        for number in 0..MAX_RECENT as u64 {
+            view.apply(&message("bob", 1_000 + number, false, "new"));
+        }
+        assert_eq!(view.conversations[&person("bob")].earlier, 0);
     }
 
     #[test]

@@ -110,6 +110,10 @@ impl AccountFolder {
         self.path.join(HASHES_FOLDER)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns the path of the file with messages and prekeys.
     pub(crate) fn mail_path(&self) -> PathBuf {
         self.path.join(MAIL_FILE)

@@ -52,8 +52,17 @@ pub struct Config {
     pub device_name: Option<DeviceName>,
     /// The folder for received files. A missing one is created when it is needed.
     pub downloads: PathBuf,
+    /// The history of messages, if one is wanted.
+    pub history: Option<HistoryConfig>,
     /// The part in a classroom, for a client of one.
     pub classroom: Option<Classroom>,
+}
+
+/// The config of a history of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HistoryConfig {
+    /// The days for which messages are kept, if that is limited.
+    pub days: Option<u32>,
 }
 
 /// The part of a client in a classroom.
@@ -311,6 +320,7 @@ mod tests {
             return_after_idle: false,
             device_name: None,
             downloads: folder.join("downloads"),
+            history: None,
             classroom: None,
         }
     }

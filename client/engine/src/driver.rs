@@ -38,6 +38,7 @@ use letschat_flags::clock;
 mod alarm;
 mod effects;
 mod files;
+mod history;
 mod inputs;
 mod mail;
 mod telling;

@@ -8,6 +8,9 @@
 //! * [`private_file`] – files that only their owner can read
 //! * `driver` – runs the session: inputs in, effects carried out, in order, on one thread
 //! * `files` – reads, sends and receives files, each on a thread
+//! * `history` – the messages that this device keeps, sealed
+//! * `mail_store` – the account's unsent messages, received numbers and prekeys
+//! * `sqlite` – the files of a database, and its errors
 //! * `net` – thin tasks that move bytes: the server, peers, datagrams
 //! * `trust` – the check of the server's key
 //! * [`account`] – an account's folder: key, peers, position, lock
@@ -24,11 +27,13 @@ pub mod discovery;
 mod driver;
 pub mod events;
 mod files;
+mod history;
 mod mail_store;
 mod net;
 pub mod private_file;
 mod settling;
+mod sqlite;
 mod trust;
 
-pub use client::{Client, Config, Ended, StartError};
+pub use client::{Client, Config, Ended, HistoryConfig, StartError};
 pub use net::server_link::probe;

@@ -1,6 +1,5 @@
 //! The file `account.sqlite`: the account's messages and prekeys that outlive a run.
 //!
-//! * `files` – the database's files, which only their owner can access
 //! * `schema` – the tables, and their migrations
 //! * `reading` – reads everything, up to limits
 //! * `changes` – applies a change
@@ -11,7 +10,6 @@
 
 mod changes;
 mod erasure;
-mod files;
 mod reading;
 mod schema;
 #[cfg(test)]
@@ -25,9 +23,9 @@ use letschat_core::mail::{MailChange, StoredMail, StoredPrekey};
 use letschat_protocol::prekey::PrekeyPublic;
 use letschat_protocol::sealing::Prekey;
 use rusqlite::limits::Limit;
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+
+use crate::sqlite::{Refused, Trouble, open_or_make};
 
 /// The largest value or row, in bytes. The largest one that this program writes is the record of a stream.
 const MAX_ROW_BYTES: i32 = 128 * 1024;
@@ -93,7 +91,7 @@ impl MailStore {
     /// Fails if others can read or replace a file of the database, or if it holds something else. It is never
     /// replaced.
     pub(crate) fn open(top: &Path, path: &Path) -> Result<(MailStore, StoredMail), MailStoreError> {
-        let real_path = files::open_or_make(top, path)?;
+        let real_path = open_or_make(top, path).map_err(MailStoreError::of_file)?;
         let failed = |error| MailStoreError::of_sqlite(path, &error);
         let mut connection = connect(&real_path).map_err(failed)?;
         let version = schema::version(&connection).map_err(failed)?;
@@ -237,8 +235,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 impl MailStoreError {
-    fn of_file(path: &Path, error: &io::Error) -> MailStoreError {
-        let (path, reason) = (path.to_owned(), error.to_string());
+    fn of_file(Refused { path, error }: Refused) -> MailStoreError {
+        let reason = error.to_string();
         match error.kind() {
             io::ErrorKind::InvalidData => MailStoreError::Content { path, reason },
             _ => MailStoreError::Unusable { path, reason },
@@ -247,23 +245,9 @@ impl MailStoreError {
 
     fn of_sqlite(path: &Path, error: &rusqlite::Error) -> MailStoreError {
         let path = path.to_owned();
-        let unusable =
-            |reason: &str| MailStoreError::Unusable { path: path.clone(), reason: reason.into() };
-        let content = |reason: String| MailStoreError::Content { path: path.clone(), reason };
-        if let rusqlite::Error::FromSqlConversionFailure(_, _, reason) = error {
-            return content(format!("it holds something else ({reason})"));
-        }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => content("it is no SQLite file".into()),
-            Some(ErrorCode::DatabaseCorrupt) => content(format!("it is damaged ({error})")),
-            // The general code stands for a missing table or column.
-            Some(ErrorCode::Unknown | ErrorCode::TooBig) | None => {
-                content(format!("it holds something else ({error})"))
-            }
-            Some(ErrorCode::DatabaseBusy) => unusable("another program is using it"),
-            Some(ErrorCode::DiskFull) => unusable("the disk is full"),
-            Some(ErrorCode::ReadOnly) => unusable("it can't be written"),
-            Some(_) => unusable(&error.to_string()),
+        match Trouble::of(error) {
+            Trouble::Content(reason) => MailStoreError::Content { path, reason },
+            Trouble::Unusable(reason) => MailStoreError::Unusable { path, reason },
         }
     }
 }

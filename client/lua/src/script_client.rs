@@ -181,6 +181,7 @@ mod tests {
             return_after_idle: false,
             device_name: None,
             downloads: folder.path().join("downloads"),
+            history: None,
             classroom: None,
         };
         let client = Client::start(config).unwrap();

@@ -19,7 +19,7 @@ use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
 use letschat_commands::file_access::FileAccess;
 use letschat_engine::account;
 use letschat_engine::address::{AddressError, ServerAddress};
-use letschat_engine::client::{Classroom, Config};
+use letschat_engine::client::{Classroom, Config, HistoryConfig};
 
 /// The default port for peers.
 pub const DEFAULT_PEER_PORT: u16 = 4401;
@@ -143,6 +143,14 @@ pub struct Options {
     /// The folder for received files [default: the user's download folder]
     #[arg(long, env = "LETSCHAT_DOWNLOADS", value_name = "DIR")]
     downloads: Option<PathBuf>,
+
+    /// Keep messages on this machine, encrypted; see `/help history`
+    #[arg(long, env = "LETSCHAT_HISTORY")]
+    history: bool,
+
+    /// With --history, the days for which messages are kept [default: without end]
+    #[arg(long, env = "LETSCHAT_HISTORY_DAYS", value_name = "N", value_parser = number::<u32>(1..=36_500))]
+    history_days: Option<u32>,
 
     /// A folder in which scripts and plugins may read and save files; may be given several times
     #[arg(long, env = "LETSCHAT_FILES", value_name = "DIR")]
@@ -386,6 +394,7 @@ impl Options {
             return_after_idle: self.return_after_idle,
             device_name: self.device_name.clone(),
             downloads: self.downloads()?,
+            history: self.history.then_some(HistoryConfig { days: self.history_days }),
         })
     }
 

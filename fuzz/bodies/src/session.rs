@@ -453,6 +453,9 @@ impl<'a> World<'a> {
             Effect::Answer { id, .. } => {
                 assert!(self.unanswered.remove(&id).is_some(), "a request is answered once");
             }
+            Effect::History { request, .. } => {
+                assert!(self.unanswered.remove(&request).is_some(), "the driver answers it");
+            }
             Effect::Finished => {
                 assert!(self.unanswered.is_empty(), "{:?} had no answer", self.unanswered);
                 self.is_finished = true;

@@ -39,6 +39,7 @@ const OF_THE_CLIENT: &[&str] = &[
     "exit",
     "hangup",
     "help",
+    "history",
     "leave",
     "list",
     "login",

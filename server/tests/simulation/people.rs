@@ -335,6 +335,7 @@ impl World {
                 let made = self.people[person].disk.make_prekey(created_ms, until_ms);
                 self.engine(person, 0, made);
             }
+            Effect::History { .. } => unreachable!("nobody has a history here"),
             Effect::ReadFile { .. }
             | Effect::ForgetHashes(_)
             | Effect::FetchFile(_)

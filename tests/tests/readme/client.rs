@@ -12,6 +12,7 @@ use letschat_core::event::{
     self, DeviceChange, Event, FileShown, GroupChange, KeyState, RequestKind, Trouble,
 };
 use letschat_core::failure::Failure;
+use letschat_core::history::HistoryStatus;
 use letschat_core::notice::Notice;
 use letschat_core::session::{
     Group, GroupMember, OwnDevice, Reply, SentFile, Status, WaitingDevice,
@@ -184,7 +185,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             Event::FileDone { .. } | Event::FileFailed { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
             // Programs do not receive these.
-            Event::State(_) | Event::People(_) => {}
+            Event::State(_) | Event::People(_) | Event::History(_) => {}
         }
     }
     events
@@ -290,6 +291,16 @@ fn every_reply() -> Vec<Reply> {
             members: vec![GroupMember { name: text(), state: "" }],
         })),
         Reply::Groups { groups: vec![] },
+        Reply::History(HistoryStatus {
+            messages: 1,
+            since: Some(text()),
+            days: Some(1),
+            passphrase: true,
+            locked: true,
+        }),
+        Reply::Found { messages: vec![], unreadable: 1 },
+        Reply::Forgotten { with: Some(ConversationId::Everyone), messages: 1 },
+        Reply::PassphraseSet { passphrase: true },
     ];
     // A new reply fails to compile here until it is added above and to docs/CLIENT.md.
     for reply in &replies {
@@ -301,7 +312,8 @@ fn every_reply() -> Vec<Reply> {
             Reply::Devices { .. } | Reply::DeviceAdded { .. } | Reply::DeviceRemoved { .. } => {}
             Reply::DevicesRecovered {} | Reply::Group(_) | Reply::GroupChanged(_) => {}
             Reply::Groups { .. } | Reply::FileWanted { .. } | Reply::Files { .. } => {}
-            Reply::FileCancelled { .. } => {}
+            Reply::FileCancelled { .. } | Reply::History(_) | Reply::Found { .. } => {}
+            Reply::Forgotten { .. } | Reply::PassphraseSet { .. } => {}
         }
     }
     replies

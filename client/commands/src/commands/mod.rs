@@ -17,6 +17,7 @@ mod files;
 mod group;
 mod groups;
 mod help;
+mod history;
 mod leave;
 mod list;
 mod login;
@@ -60,6 +61,7 @@ pub static TABLE: &[&Command] = &[
     &file::COMMAND,
     &groups::COMMAND,
     &group::COMMAND,
+    &history::COMMAND,
     &devices::COMMAND,
     &device::COMMAND,
     &recover::COMMAND,

@@ -23,6 +23,7 @@ use crate::conversation::LinkPath;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::files::{FetchFile, FetchNews, ReadFile, ServeNews, TransferId};
+use crate::history::{HistoryAction, HistoryMessage};
 use crate::mail::{Arrived, MailChange, StoredMail, StoredPrekey};
 
 /// The id of a user's request until it is answered.
@@ -92,6 +93,8 @@ pub enum Input {
     Sealed(Option<Vec<u8>>),
     /// The answer to [`Effect::ReadFile`].
     FileRead { request: RequestId, result: Result<ReadFile, Failure> },
+    /// The last messages of the open account's history, oldest first.
+    History(Vec<HistoryMessage>),
     /// News of an attempt to fetch a file. Not told after [`Effect::StopFetch`].
     Fetch { transfer: TransferId, news: FetchNews },
     /// News of a link over which a file is sent. Not told after [`Effect::ClosePeer`].
@@ -248,6 +251,8 @@ pub enum Effect {
     Seal { body: Box<Body>, recipients: Vec<Recipient> },
     /// Read a file in order to offer it, and keep the list of its hashes. Answered by [`Input::FileRead`].
     ReadFile { request: RequestId, path: PathBuf },
+    /// Do something about the history of the open account. The driver answers the request itself.
+    History { request: RequestId, action: HistoryAction },
     /// Forget the list of hashes with this root.
     ForgetHashes(FileHash),
     /// Try to fetch a file. News come as [`Input::Fetch`] until it is saved or the attempt has failed.
@@ -363,6 +368,8 @@ pub enum Request {
     CancelFile(String),
     /// List the offered files.
     Files,
+    /// Do something about the history.
+    History(HistoryAction),
     /// Send a text in a conversation. `None` means the current one.
     Say { to: Option<String>, text: String },
     /// Send a text to a person or to everyone, by the best route.

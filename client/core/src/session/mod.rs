@@ -183,6 +183,7 @@ impl Session {
             Input::Sealed(envelope) => self.sealed(envelope),
             Input::PrekeyMade(made) => self.prekey_made(made),
             Input::FileRead { request, result } => self.file_read(request, result),
+            Input::History(messages) => self.cx.tell(Event::History(messages)),
             Input::Fetch { transfer, news } => self.fetch_news(transfer, news),
             Input::Serve { link, news } => self.serve_news(link, news),
             Input::Datagram(message) => self.datagram(message),
@@ -418,6 +419,10 @@ impl Session {
             Request::GetFile { id: file, path } => self.get_file(&file, path),
             Request::CancelFile(file) => self.cancel_file(&file),
             Request::Files => self.list_files(),
+            Request::History(action) if account.name().is_some() => {
+                return cx.push(Effect::History { request: id, action });
+            }
+            Request::History(_) => Err(Failure::NotLoggedIn),
             Request::Switch(to) => self.switch(&to),
             Request::Verify { who, matches } => self.verify(&who, matches),
             Request::Trust(who) => self.trust(&who),

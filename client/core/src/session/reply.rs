@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::codes::FailureCode;
 use crate::conversation::{ConversationId, LinkPath, MessageState, Via, digits};
-use crate::event::{KeyState, option_path};
+use crate::event::{KeyState, format_rfc3339, option_path};
+use crate::history::{HistoryMessage, HistoryStatus};
+use crate::view::RecentMessage;
 
 /// The outcome of a request. Serialised as the fields of a JSON reply. The crate
 /// `letschat-commands` adds the sentences.
@@ -109,6 +111,18 @@ pub enum Reply {
     },
     /// The blocked people, sorted by name.
     Blocked { blocked: Vec<String> },
+    /// The state of the history.
+    History(HistoryStatus),
+    /// Messages of the history, oldest first. `unreadable` counts those that could not be read.
+    Found { messages: Vec<FoundMessage>, unreadable: u64 },
+    /// Messages of the history were deleted: those of the conversation `with`, or all.
+    Forgotten {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        with: Option<ConversationId>,
+        messages: u64,
+    },
+    /// The passphrase of the history was set, or removed.
+    PassphraseSet { passphrase: bool },
     /// The client's state.
     Status(Box<Status>),
 }
@@ -155,6 +169,49 @@ pub struct ListedFile {
     /// The reason for which it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<FailureCode>,
+}
+
+/// A message of the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FoundMessage {
+    /// Its id.
+    #[serde(serialize_with = "digits")]
+    pub message_id: MessageId,
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// Its author.
+    pub from: String,
+    /// True for an own message.
+    pub own: bool,
+    /// Its text, or the name of the file that it offers.
+    pub text: String,
+    /// True if it offers a file.
+    pub file: bool,
+    /// The time of its arrival or, for an own message, of its sending, as in RFC 3339.
+    pub time: String,
+    /// The same in milliseconds since the Unix epoch.
+    #[serde(skip)]
+    pub time_ms: u64,
+    /// The way by which it was sent.
+    pub via: Via,
+}
+
+impl From<HistoryMessage> for FoundMessage {
+    fn from(HistoryMessage { conversation, message }: HistoryMessage) -> FoundMessage {
+        let RecentMessage { from, own, id, text, is_file, time_ms, via, .. } = message;
+        let (from, time) = (from.to_string(), format_rfc3339(time_ms));
+        FoundMessage {
+            message_id: id,
+            conversation,
+            from,
+            own,
+            text,
+            file: is_file,
+            time,
+            time_ms,
+            via,
+        }
+    }
 }
 
 /// An active client in a list.

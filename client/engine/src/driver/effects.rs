@@ -91,6 +91,7 @@ impl Running<'_> {
                 }
             }
             Effect::ReadFile { request, path } => self.read_file(request, path),
+            Effect::History { request, action } => self.act_on_history(request, action),
             Effect::ForgetHashes(root) => self.forget_hashes(&root),
             Effect::FetchFile(file) => self.fetch_file(*file),
             Effect::StopFetch(transfer) => drop(self.fetching.remove(&transfer)),
@@ -101,8 +102,12 @@ impl Running<'_> {
                     self.words.push_back(ForFrontEnd::Answer(answer, result));
                 }
             }
-            Effect::Tell(event) => self.tell(event),
+            Effect::Tell(event) => {
+                self.note_for_history(&event);
+                self.tell(event);
+            }
             Effect::Display(event, displayed) => {
+                self.note_for_history(&event);
                 self.words.push_back(ForFrontEnd::Event(event, Some(displayed)));
             }
             Effect::Finished => self.ended = Some(Ended::Quit),
@@ -113,11 +118,12 @@ impl Running<'_> {
         self.words.push_back(ForFrontEnd::Event(event, None));
     }
 
-    /// Sends the queued answers and events to front ends.
+    /// Sends the queued answers and events to front ends. A message is in the history before it counts as displayed.
     pub(super) fn tell_front_ends(&mut self) {
         if self.words.is_empty() {
             return;
         }
+        self.write_history();
         let now_ms = clock::now().boot_ms;
         for word in self.words.drain(..) {
             match word {
@@ -184,12 +190,15 @@ impl Running<'_> {
         let (username, identity) = (account.username.clone(), account.identity.clone());
         let server = *server;
         let open = Arc::new(());
-        self.account = Some(OpenAccount { folder, tls, mail, server, username, identity, open });
+        let history = self.open_history(&folder, &username);
+        self.account =
+            Some(OpenAccount { mail, history, folder, tls, server, username, identity, open });
         Ok(account)
     }
 
     fn close_account(&mut self) {
         self.save_position();
+        self.close_history();
         self.account_generation += 1;
         self.receiver.close();
         self.attending.clear();

@@ -91,6 +91,7 @@ impl Running<'_> {
             Occurrence::FileRead(generation, request, result) => (generation
                 == self.account_generation)
                 .then_some(Input::FileRead { request, result }),
+            Occurrence::History(generation, report) => self.note_history(generation, *report),
             Occurrence::Fetch(transfer, news) => self.note_fetch(transfer, news),
             Occurrence::Serve(link, news) => {
                 self.serving.contains_key(&link).then_some(Input::Serve { link, news })

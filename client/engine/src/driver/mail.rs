@@ -16,13 +16,16 @@ use letschat_protocol::username::Username;
 
 use super::Running;
 use crate::account::AccountFolder;
+use crate::history::History;
 use crate::mail_store::{MailStore, MailStoreError};
 use crate::net::tls::PeerTls;
 
 /// The open account.
 pub(super) struct OpenAccount {
-    // The store is dropped before the folder, whose lock keeps other clients away from it.
+    // The stores are dropped before the folder, whose lock keeps other clients away from them.
     pub(super) mail: MailStore,
+    /// `None` if the user wants none, or if it can't be used.
+    pub(super) history: Option<History>,
     pub(super) folder: AccountFolder,
     pub(super) tls: PeerTls,
     pub(super) server: Fingerprint,

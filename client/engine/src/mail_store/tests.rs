@@ -53,7 +53,7 @@ impl Folder {
     }
 
     fn companion(&self, suffix: &str) -> PathBuf {
-        files::with_suffix(&self.path(), suffix)
+        crate::sqlite::with_suffix(&self.path(), suffix)
     }
 
     fn open(&self) -> (MailStore, StoredMail) {

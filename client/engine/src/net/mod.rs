@@ -35,6 +35,7 @@ use futures_lite::FutureExt as _;
 use letschat_protocol::datagram::ToClient;
 use letschat_protocol::identity::PublicKey;
 
+use crate::history::Report;
 use letschat_core::conversation::LinkPath;
 use letschat_core::failure::Failure;
 use letschat_core::files::{FetchNews, ReadFile, ServeNews, TransferId};
@@ -68,6 +69,8 @@ pub(crate) enum Occurrence {
     Peer(LinkId, Input),
     /// A file was read for the account of this generation.
     FileRead(u64, RequestId, Result<ReadFile, Failure>),
+    /// A thread is done with work on the history of the n-th opened account.
+    History(u64, Box<Report>),
     /// News of an attempt to fetch a file.
     Fetch(TransferId, FetchNews),
     /// News of a link over which a file is sent.

@@ -2,6 +2,7 @@
 
 use letschat_core::failure::Failure;
 use letschat_core::files::{FetchFailure, FetchNews, PartId, ReadFile, ServeNews, TransferId};
+use letschat_core::history::HistoryAction;
 use letschat_core::session::{Effect, Input, LinkId, Request, RequestId};
 use letschat_protocol::files::{FileHash, FileInfo};
 use letschat_protocol::message_id::MessageId;
@@ -51,12 +52,13 @@ impl World<'_> {
     pub(super) fn file_request(&mut self) -> Request {
         let digits = self.some_file().to_string();
         let id = digits[..4 + self.choices.below(29)].to_owned();
-        match self.choices.below(6) {
+        match self.choices.below(7) {
             0 => Request::SendFile { to: self.name().to_string(), path: "/a/photo.jpg".into() },
             1 => Request::SendFile { to: "#team".into(), path: "/a/photo.jpg".into() },
             2 => Request::Files,
             3 => Request::CancelFile(id),
             4 => Request::GetFile { id, path: Some("/b".into()) },
+            5 => Request::History(HistoryAction::Status),
             _ => Request::GetFile { id, path: None },
         }
     }

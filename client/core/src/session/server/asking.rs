@@ -61,6 +61,7 @@ impl Request {
             | Request::GetFile { .. }
             | Request::CancelFile(_)
             | Request::Files
+            | Request::History(_)
             | Request::Status
             | Request::Devices
             | Request::Group { .. }

@@ -75,7 +75,7 @@ fn file_that_others_can_replace_is_refused() {
 #[test]
 fn irregular_file_is_refused_at_once() {
     let irregular = "it is no regular file";
-    for suffix in [""].into_iter().chain(files::COMPANIONS) {
+    for suffix in [""].into_iter().chain(crate::sqlite::COMPANIONS) {
         let folder = Folder::new();
         let path = folder.companion(suffix);
         mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();

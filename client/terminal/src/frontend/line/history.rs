@@ -97,9 +97,17 @@ fn keeping(line: &str, in_chat: bool) -> Keeping {
     let asks = command::find(word).map(|command| command.asks);
     match (asks, parse_line(line, in_chat)) {
         // The user may have typed a password as an argument.
-        (Ok(Asks::Password(_) | Asks::NewPassword(_) | Asks::ChangedPassword), Err(_)) => {
-            Keeping::Nowhere
-        }
+        (
+            Ok(
+                Asks::Password(_)
+                | Asks::NewPassword(_)
+                | Asks::ChangedPassword
+                | Asks::Passphrase { .. },
+            ),
+            Err(_),
+        ) => Keeping::Nowhere,
+        // The words of a search were said to somebody.
+        (Ok(Asks::Passphrase { .. }), Ok(_)) => Keeping::InMemory,
         (Ok(_), Ok(call)) if !is_said(&call) && !line.contains('\n') => Keeping::InFile,
         (Ok(_), _) => Keeping::InMemory,
         // Not a command: it may be anything, such as an answer typed too early.

@@ -1,0 +1,420 @@
+use std::fs;
+use std::path::PathBuf;
+
+use letschat_core::conversation::ConversationId;
+use letschat_core::event::Event;
+use letschat_core::failure::Failure;
+use letschat_core::history::HistoryFailure;
+use letschat_core::session::Reply;
+use letschat_protocol::dialogue::Secret;
+use tempfile::TempDir;
+
+use super::sealing::tests::message;
+use super::*;
+use crate::sqlite::with_suffix;
+
+const NOW_MS: u64 = 20_000 * DAY_MS;
+
+/// A history whose work is done at once.
+struct Kept {
+    folder: TempDir,
+    days: Option<u32>,
+    history: Option<History>,
+    now_ms: u64,
+    next_request: u64,
+    notices: Vec<Notice>,
+    loaded: Vec<String>,
+}
+
+impl Kept {
+    fn new() -> Kept {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = Kept {
+            folder,
+            days: None,
+            history: None,
+            now_ms: NOW_MS,
+            next_request: 0,
+            notices: Vec::new(),
+            loaded: Vec::new(),
+        };
+        kept.open().unwrap();
+        kept
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            top: self.folder.path().to_owned(),
+            folder: self.folder.path().to_owned(),
+            username: "alice".parse().unwrap(),
+            days: self.days,
+        }
+    }
+
+    /// Opens the history as the next run does.
+    fn open(&mut self) -> Result<(), HistoryError> {
+        self.history = None;
+        self.loaded.clear();
+        let (history, notice) = History::open(self.place(), self.now_ms)?;
+        self.notices.extend(notice);
+        self.history = Some(history);
+        self.work();
+        Ok(())
+    }
+
+    /// Does the waiting work. Returns the last answer.
+    fn work(&mut self) -> Option<Result<Reply, Failure>> {
+        let mut last = None;
+        let history = self.history.as_mut().unwrap();
+        while let Some(work) = history.next_work() {
+            assert!(history.next_work().is_none(), "one thing at a time");
+            let report = work.run(|| true);
+            last = report.answer.map(|(_, result)| result).or(last);
+            let loaded = history.take(report.news).unwrap();
+            self.loaded.extend(loaded.into_iter().map(|one| one.message.text));
+            self.notices.extend(history.write(self.now_ms).unwrap());
+        }
+        last
+    }
+
+    fn act(&mut self, action: HistoryAction) -> Result<Reply, Failure> {
+        self.next_request += 1;
+        assert!(self.history.as_mut().unwrap().add(RequestId(self.next_request), action));
+        self.work().unwrap()
+    }
+
+    fn hear(&mut self, number: u64, with: &str, text: &str) {
+        let HistoryMessage { conversation, message } = message(number, with, text);
+        self.history.as_mut().unwrap().note(&Event::Message {
+            from: message.from,
+            number: None,
+            text: text.into(),
+            time_ms: number,
+            sent_ms: number,
+            conversation,
+            id: message.id,
+            own: false,
+            device: None,
+            via: message.via,
+        });
+        let notice = self.history.as_mut().unwrap().write(self.now_ms).unwrap();
+        self.notices.extend(notice);
+        self.work();
+    }
+
+    fn texts(&mut self, action: HistoryAction) -> Vec<String> {
+        match self.act(action) {
+            Ok(Reply::Found { messages, unreadable: 0 }) => {
+                messages.into_iter().map(|one| one.text).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn search(&mut self, text: &str) -> Vec<String> {
+        self.texts(HistoryAction::Search(text.into()))
+    }
+
+    fn files(&self) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        entries.map(|entry| {
+            let path = entry.unwrap().path();
+            let content = fs::read(&path).unwrap();
+            (path, content)
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn set_passphrase(&mut self, passphrase: &str) -> Result<Reply, Failure> {
+        let secret = Secret(passphrase.into());
+        self.act(HistoryAction::SetPassphrase(secret.clone(), secret))
+    }
+
+    fn unlock(&mut self, passphrase: &str) -> Result<Reply, Failure> {
+        self.act(HistoryAction::Unlock(Secret(passphrase.into())))
+    }
+}
+
+fn person(name: &str) -> ConversationId {
+    name.parse().unwrap()
+}
+
+fn refused(why: HistoryFailure) -> Result<Reply, Failure> {
+    Err(Failure::History(why))
+}
+
+#[test]
+fn search_finds_the_last_messages_of_all_conversations() {
+    let mut kept = Kept::new();
+    for number in 0..30 {
+        kept.hear(3 * number, "bob", &format!("tea {number}"));
+        kept.hear(3 * number + 1, "#team", &format!("coffee {number}"));
+    }
+    let found = kept.search("TEA");
+    assert_eq!((found.len(), found[0].as_str(), found[19].as_str()), (20, "tea 10", "tea 29"));
+    assert_eq!(
+        kept.search("2 coffee"),
+        ["coffee 2", "coffee 12"]
+            .map(String::from)
+            .into_iter()
+            .chain((20..30).map(|number| format!("coffee {number}")))
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(kept.search("water"), Vec::<String>::new());
+    assert_eq!(kept.act(HistoryAction::Search(" ".into())), refused(HistoryFailure::NoWords));
+    assert_eq!(kept.texts(HistoryAction::Show(Some(person("#team")))).len(), 20);
+    assert_eq!(kept.texts(HistoryAction::Show(None))[18..], ["tea 29", "coffee 29"]);
+}
+
+#[test]
+fn next_run_finds_and_loads_what_was_kept_once() {
+    let mut kept = Kept::new();
+    kept.hear(1, "bob", "hello");
+    kept.open().unwrap();
+    // The server repeats what was not acknowledged.
+    kept.hear(1, "bob", "hello");
+    kept.hear(2, "bob", "again");
+    assert_eq!(kept.loaded, ["hello"]);
+    assert_eq!(kept.search("hello"), ["hello"]);
+    kept.open().unwrap();
+    assert_eq!(kept.loaded, ["hello", "again"]);
+}
+
+#[test]
+fn no_file_holds_a_word_or_a_name() {
+    let mut kept = Kept::new();
+    kept.hear(1, "barbarossa", "the treasure is below the oak");
+    let holds = |kept: &Kept, word: &str| {
+        kept.files()
+            .any(|(_, content)| content.windows(word.len()).any(|part| part == word.as_bytes()))
+    };
+    let check = |kept: &Kept| {
+        assert!(holds(kept, "SQLite format 3"), "the files are looked at");
+        for word in ["treasure", "oak", "barbarossa"] {
+            assert!(!holds(kept, word), "{word}");
+        }
+    };
+    check(&kept);
+    kept.open().unwrap();
+    check(&kept);
+}
+
+#[test]
+fn passphrase_is_needed_to_read_and_not_to_write() {
+    let mut kept = Kept::new();
+    kept.hear(1, "bob", "before");
+    assert_eq!(kept.unlock("correct horse"), refused(HistoryFailure::NotLocked));
+    assert!(matches!(
+        kept.set_passphrase("short"),
+        Err(Failure::History(HistoryFailure::PassphraseWeak(_)))
+    ));
+    let (new, other) = (Secret("correct horse".into()), Secret("correct hose".into()));
+    let differing = HistoryAction::SetPassphrase(new, other);
+    assert_eq!(kept.act(differing), refused(HistoryFailure::PassphrasesDiffer));
+    assert_eq!(kept.set_passphrase("correct horse"), Ok(Reply::PassphraseSet { passphrase: true }));
+    assert_eq!(kept.search("before"), ["before"], "this run has the key");
+
+    kept.open().unwrap();
+    assert!(kept.history.as_ref().unwrap().is_locked() && kept.loaded.is_empty());
+    kept.hear(2, "bob", "meanwhile");
+    assert_eq!(kept.act(HistoryAction::Search("before".into())), refused(HistoryFailure::Locked));
+    let forget = HistoryAction::Forget(Some(person("bob")));
+    assert_eq!(kept.act(forget), refused(HistoryFailure::Locked));
+    assert_eq!(kept.set_passphrase("another horse"), refused(HistoryFailure::Locked));
+    assert_eq!(kept.unlock("correct hose"), refused(HistoryFailure::WrongPassphrase));
+    assert_eq!(kept.unlock("correct horse"), Ok(Reply::Done {}));
+    assert_eq!(kept.loaded, ["before", "meanwhile"]);
+    assert_eq!(kept.search("e"), ["before", "meanwhile"]);
+
+    assert_eq!(kept.set_passphrase(""), Ok(Reply::PassphraseSet { passphrase: false }));
+    kept.open().unwrap();
+    assert_eq!(kept.loaded.len(), 2);
+}
+
+#[test]
+fn forgotten_messages_are_gone_and_others_stay() {
+    let mut kept = Kept::new();
+    for number in 0..2_500 {
+        kept.hear(number, if number.is_multiple_of(2) { "bob" } else { "carol" }, "word");
+    }
+    let forget = HistoryAction::Forget(Some(person("bob")));
+    let with = Some(person("bob"));
+    assert_eq!(kept.act(forget), Ok(Reply::Forgotten { with, messages: 1_250 }));
+    assert_eq!(kept.texts(HistoryAction::Show(Some(person("bob")))), Vec::<String>::new());
+    assert_eq!(kept.texts(HistoryAction::Show(Some(person("carol")))).len(), 20);
+
+    let key = fs::read(kept.path(KEY_FILE)).unwrap();
+    let all = kept.act(HistoryAction::Forget(None));
+    assert_eq!(all, Ok(Reply::Forgotten { with: None, messages: 1_250 }));
+    assert_ne!(
+        fs::read(kept.path(KEY_FILE)).unwrap(),
+        key,
+        "what is left on the disk stays sealed"
+    );
+    kept.hear(5_000, "bob", "new");
+    assert_eq!(kept.search("w"), ["new"]);
+    kept.open().unwrap();
+    assert_eq!(kept.loaded, ["new"]);
+}
+
+#[test]
+fn history_that_is_off_can_be_deleted() {
+    let mut kept = Kept::new();
+    kept.hear(1, "bob", "one");
+    kept.history = None;
+    assert_eq!(kept.place().delete(), Ok(1));
+    assert_eq!(kept.files().count(), 0);
+    assert_eq!(kept.place().delete(), Ok(0));
+}
+
+#[test]
+fn messages_are_kept_for_the_days_that_are_set() {
+    let mut kept = Kept::new();
+    let today = letschat_flags::clock::now().wall_ms;
+    kept.now_ms = today - 10 * DAY_MS;
+    for number in 0..1_200 {
+        kept.hear(number, "bob", "old");
+    }
+    kept.now_ms = today - 9 * DAY_MS;
+    kept.hear(2_000, "bob", "recent");
+    kept.days = Some(9);
+    kept.now_ms = today;
+    kept.open().unwrap();
+    assert_eq!(kept.search("e"), ["recent"]);
+    assert_eq!(kept.search("old"), Vec::<String>::new());
+}
+
+#[test]
+fn old_messages_beyond_the_limit_are_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), &folder.path().join(STORE_FILE)).unwrap();
+    let keys = Keys::make(&folder.path().join(KEY_FILE)).unwrap();
+    let run = store.begin_run(keys.public()).unwrap().unwrap();
+    let messages: Vec<HistoryMessage> = (0..2_500).map(|n| message(n, "bob", "text")).collect();
+    assert_eq!(store.append(&run, 1, &messages).unwrap(), 2_500);
+    store.prune(None, 100).unwrap();
+    assert_eq!(store.count().unwrap(), (100, Some(1)));
+}
+
+#[test]
+fn damaged_file_is_set_aside_with_a_sentence() {
+    for damage in [
+        &b"no database at all, but a text of some length"[..],
+        &[0; 5_000],
+        b"SQLite format 3\0\x10\0",
+    ] {
+        let mut kept = Kept::new();
+        kept.hear(1, "bob", "one");
+        kept.history = None;
+        fs::write(kept.path(STORE_FILE), damage).unwrap();
+        kept.open().unwrap();
+        assert!(matches!(&kept.notices[..], [Notice::HistorySetAside { .. }]), "{damage:?}");
+        let is_aside =
+            |(path, _): &(PathBuf, Vec<u8>)| path.to_string_lossy().contains(".damaged-");
+        let aside: Vec<_> = kept.files().filter(is_aside).collect();
+        assert!(aside.iter().any(|(_, content)| content == damage), "{aside:?}");
+        kept.hear(2, "bob", "two");
+        kept.open().unwrap();
+        assert_eq!((kept.loaded.len(), kept.notices.len()), (1, 1));
+    }
+}
+
+#[test]
+fn damage_that_is_found_later_is_set_aside_too() {
+    let mut kept = Kept::new();
+    for number in 0..500 {
+        kept.hear(number, "bob", "some words that fill the pages of the file");
+    }
+    kept.history = None;
+    let path = kept.path(STORE_FILE);
+    let mut content = fs::read(&path).unwrap();
+    let half = content.len() / 2;
+    content[half..].fill(0x55);
+    fs::write(&path, content).unwrap();
+    let opened = kept.open();
+    assert!(opened.is_ok());
+    if kept.notices.is_empty() {
+        // Only the pages that are read tell.
+        let result = kept.act(HistoryAction::Search("nothing of that kind".into()));
+        assert!(matches!(result, Err(Failure::History(HistoryFailure::Unusable(_)))), "{result:?}");
+    }
+    assert!(matches!(&kept.notices[..], [Notice::HistorySetAside { .. }]), "{:?}", kept.notices);
+    kept.hear(1_000, "bob", "new");
+    assert_eq!(kept.search("new"), ["new"]);
+}
+
+#[test]
+fn row_that_was_altered_is_counted_and_the_others_are_found() {
+    let mut kept = Kept::new();
+    for number in 0..3 {
+        kept.hear(number, "bob", &format!("text {number}"));
+    }
+    kept.history = None;
+    let change = "UPDATE messages SET sealed = zeroblob(length(sealed)) WHERE position = 2";
+    rusqlite::Connection::open(kept.path(STORE_FILE)).unwrap().execute(change, []).unwrap();
+    kept.open().unwrap();
+    assert_eq!(kept.loaded, ["text 0", "text 2"]);
+    match kept.act(HistoryAction::Search("text".into())) {
+        Ok(Reply::Found { messages, unreadable }) => {
+            assert_eq!((messages.len(), unreadable), (2, 1));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_its_key_a_history_is_set_aside() {
+    for damage in [None, Some(&b"not a key"[..])] {
+        let mut kept = Kept::new();
+        kept.hear(1, "bob", "one");
+        kept.history = None;
+        match damage {
+            None => fs::remove_file(kept.path(KEY_FILE)).unwrap(),
+            Some(content) => fs::write(kept.path(KEY_FILE), content).unwrap(),
+        }
+        kept.open().unwrap();
+        assert!(matches!(&kept.notices[..], [Notice::HistorySetAside { .. }]), "{damage:?}");
+        kept.hear(2, "bob", "two");
+        assert_eq!(kept.search("o"), ["two"]);
+    }
+}
+
+#[test]
+fn files_that_others_can_read_are_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for name in [STORE_FILE, KEY_FILE] {
+        let mut kept = Kept::new();
+        kept.hear(1, "bob", "one");
+        kept.history = None;
+        for (path, _) in kept.files() {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o077, 0);
+        }
+        fs::set_permissions(kept.path(name), fs::Permissions::from_mode(0o644)).unwrap();
+        let why = kept.open().unwrap_err().to_string();
+        assert!(why.contains("chmod 600") || why.contains("others"), "{why}");
+    }
+}
+
+#[test]
+fn newer_file_is_left_as_it_is() {
+    let mut kept = Kept::new();
+    kept.hear(1, "bob", "one");
+    kept.history = None;
+    let path = kept.path(STORE_FILE);
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    let why = kept.open().unwrap_err().to_string();
+    assert!(why.contains("newer letschat"), "{why}");
+    assert!(path.exists() && !with_suffix(&path, ".damaged-0").exists());
+}
+
+#[test]
+fn too_many_actions_are_refused_and_closing_answers_the_rest() {
+    let mut kept = Kept::new();
+    let history = kept.history.as_mut().unwrap();
+    let added = (0..1_000).filter(|n| history.add(RequestId(*n), HistoryAction::Status)).count();
+    assert_eq!(added, MAX_WAITING);
+    assert_eq!(kept.history.take().unwrap().unanswered().count(), MAX_WAITING);
+}

@@ -1,0 +1,258 @@
+//! Searches and changes of the history, each on a thread with a connection of its own.
+
+use std::ops::ControlFlow;
+
+use letschat_core::conversation::ConversationId;
+use letschat_core::event::format_rfc3339;
+use letschat_core::failure::Failure;
+use letschat_core::history::{
+    HistoryAction, HistoryFailure, HistoryMessage, HistoryStatus, MAX_FOUND, Words,
+};
+use letschat_core::session::{FoundMessage, Reply, RequestId};
+use letschat_protocol::dialogue::Secret;
+use letschat_protocol::password::{self, are_same};
+
+use super::keys::{Keys, KeysError};
+use super::sealing::Opened;
+use super::store::{Store, StoreError};
+use super::{DAY_MS, Job, MAX_MESSAGES, Place};
+
+/// The most messages that are loaded when the history is opened, and the most bytes of their texts.
+const MAX_LOADED: usize = 2_000;
+const MAX_LOADED_BYTES: usize = 512 * 1024;
+
+/// The rows between two looks whether the account is still open.
+const ROWS_AT_ONCE: usize = 1_000;
+
+/// Something to do, with all that it needs.
+pub(crate) struct Work {
+    pub(super) job: Job,
+    pub(super) place: Place,
+    pub(super) keys: Keys,
+}
+
+/// The outcome of work.
+pub(crate) struct Report {
+    /// The answer, if a request has asked for it.
+    pub(crate) answer: Option<(RequestId, Result<Reply, Failure>)>,
+    pub(crate) news: News,
+}
+
+/// A change of the history that the thread leaves to its owner.
+pub(crate) enum News {
+    None,
+    /// The last messages, oldest first.
+    Loaded(Vec<HistoryMessage>),
+    /// The keys are open, or otherwise protected.
+    Keys(Box<Keys>),
+    /// All messages are to be deleted.
+    ForgetAll,
+    /// The file is damaged. The clause says how.
+    Damaged(String),
+}
+
+/// The reason for which work failed.
+enum WorkError {
+    Store(StoreError),
+    Refused(HistoryFailure),
+    /// The account has been closed.
+    Unwanted,
+}
+
+impl From<StoreError> for WorkError {
+    fn from(error: StoreError) -> WorkError {
+        WorkError::Store(error)
+    }
+}
+
+impl From<HistoryFailure> for WorkError {
+    fn from(failure: HistoryFailure) -> WorkError {
+        WorkError::Refused(failure)
+    }
+}
+
+type Done = Result<(Reply, News), WorkError>;
+
+impl Work {
+    /// Returns the request that has asked for it.
+    pub(crate) fn request(&self) -> Option<RequestId> {
+        match &self.job {
+            Job::Action(request, _) => Some(*request),
+            Job::Load | Job::Prune => None,
+        }
+    }
+
+    /// Does the work, as long as the account is open.
+    pub(crate) fn run(mut self, is_wanted: impl Fn() -> bool) -> Report {
+        match std::mem::replace(&mut self.job, Job::Load) {
+            Job::Load => self.report(None, self.load(&is_wanted)),
+            Job::Prune => self.report(None, self.prune()),
+            Job::Action(request, action) => {
+                let done = self.act(action, &is_wanted);
+                self.report(Some(request), done)
+            }
+        }
+    }
+
+    fn report(&self, request: Option<RequestId>, done: Done) -> Report {
+        let unusable = |why: &dyn std::fmt::Display| {
+            let path = self.place.store_path();
+            let why = format!("{} can't be used: {why}", path.display());
+            Failure::History(HistoryFailure::Unusable(why))
+        };
+        let (result, news) = match done {
+            Ok((reply, news)) => (Ok(reply), news),
+            Err(WorkError::Refused(failure)) => (Err(Failure::History(failure)), News::None),
+            Err(WorkError::Unwanted) => (Err(Failure::NotLoggedIn), News::None),
+            Err(WorkError::Store(StoreError::Damaged(why))) => {
+                (Err(unusable(&why)), News::Damaged(why))
+            }
+            Err(WorkError::Store(why)) => (Err(unusable(&why)), News::None),
+        };
+        Report { answer: request.map(|request| (request, result)), news }
+    }
+
+    fn act(&self, action: HistoryAction, is_wanted: &dyn Fn() -> bool) -> Done {
+        match action {
+            HistoryAction::Status => self.status(),
+            HistoryAction::Search(text) => {
+                let words = Words::of(&text).ok_or(HistoryFailure::NoWords)?;
+                self.find(is_wanted, |_, text| words.are_in(text))
+            }
+            HistoryAction::Show(None) => self.find(is_wanted, |_, _| true),
+            HistoryAction::Show(Some(with)) => {
+                let with = with.to_string();
+                self.find(is_wanted, |conversation, _| conversation == with)
+            }
+            HistoryAction::Unlock(passphrase) => self.unlock(&passphrase),
+            HistoryAction::SetPassphrase(new, repeated) => self.set_passphrase(&new, &repeated),
+            HistoryAction::Forget(None) => {
+                let (messages, _) = self.store()?.count()?;
+                Ok((Reply::Forgotten { with: None, messages }, News::ForgetAll))
+            }
+            HistoryAction::Forget(Some(with)) => self.forget(with, is_wanted),
+        }
+    }
+
+    fn store(&self) -> Result<Store, StoreError> {
+        Store::open(&self.place.top, &self.place.store_path())
+    }
+
+    fn status(&self) -> Done {
+        let (messages, day) = self.store()?.count()?;
+        let since = day.map(|day| format_rfc3339(day.saturating_mul(DAY_MS)));
+        let status = HistoryStatus {
+            messages,
+            since: since.map(|time| time.chars().take("2026-01-01".len()).collect()),
+            days: self.place.days,
+            passphrase: self.keys.is_protected(),
+            locked: self.keys.pair().is_none(),
+        };
+        Ok((Reply::History(status), News::None))
+    }
+
+    /// Calls `visit` with the position of each message, from the newest one on. Returns the number of those that can't
+    /// be read.
+    fn read(
+        &self,
+        is_wanted: &dyn Fn() -> bool,
+        mut visit: impl FnMut(i64, &[u8; 16], &Opened<'_>) -> ControlFlow<()>,
+    ) -> Result<u64, WorkError> {
+        let pair = self.keys.pair().ok_or(HistoryFailure::Locked)?;
+        let (mut unreadable, mut rows, mut is_over) = (0, 0_usize, false);
+        self.store()?.read(pair, |position, id, opened| {
+            rows += 1;
+            if rows.is_multiple_of(ROWS_AT_ONCE) && !is_wanted() {
+                is_over = true;
+                return ControlFlow::Break(());
+            }
+            let Some(opened) = opened else {
+                unreadable += 1;
+                return ControlFlow::Continue(());
+            };
+            visit(position, &id, &opened)
+        })?;
+        if is_over { Err(WorkError::Unwanted) } else { Ok(unreadable) }
+    }
+
+    /// Finds the last messages whose conversation and text fit.
+    fn find(&self, is_wanted: &dyn Fn() -> bool, fits: impl Fn(&str, &str) -> bool) -> Done {
+        let mut found = Vec::new();
+        let mut malformed = 0;
+        let unreadable = self.read(is_wanted, |_, id, opened| {
+            if fits(opened.conversation, opened.text) {
+                match opened.to_message(*id) {
+                    Some(message) => found.push(FoundMessage::from(message)),
+                    None => malformed += 1,
+                }
+            }
+            if found.len() < MAX_FOUND { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        found.reverse();
+        Ok((Reply::Found { messages: found, unreadable: unreadable + malformed }, News::None))
+    }
+
+    fn load(&self, is_wanted: &dyn Fn() -> bool) -> Done {
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        self.read(is_wanted, |_, id, opened| {
+            bytes += opened.text.len();
+            if messages.len() == MAX_LOADED || bytes > MAX_LOADED_BYTES {
+                return ControlFlow::Break(());
+            }
+            messages.extend(opened.to_message(*id));
+            ControlFlow::Continue(())
+        })?;
+        messages.reverse();
+        Ok((Reply::Done {}, News::Loaded(messages)))
+    }
+
+    fn prune(&self) -> Done {
+        let today = letschat_flags::clock::now().wall_ms / DAY_MS;
+        let first_day = self.place.days.map(|days| today.saturating_sub(days.into()));
+        self.store()?.prune(first_day, MAX_MESSAGES)?;
+        Ok((Reply::Done {}, News::None))
+    }
+
+    fn forget(&self, with: ConversationId, is_wanted: &dyn Fn() -> bool) -> Done {
+        let name = with.to_string();
+        let mut positions = Vec::new();
+        self.read(is_wanted, |position, _, opened| {
+            if opened.conversation == name {
+                positions.push(position);
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.store()?.delete(&positions)?;
+        let messages = positions.len() as u64;
+        Ok((Reply::Forgotten { with: Some(with), messages }, News::None))
+    }
+
+    fn unlock(&self, passphrase: &Secret) -> Done {
+        if !self.keys.is_protected() {
+            return Err(HistoryFailure::NotLocked.into());
+        }
+        let keys = self.keys.unlock(&passphrase.0).map_err(|error| self.key_failed(&error))?;
+        let keys = keys.ok_or(HistoryFailure::WrongPassphrase)?;
+        Ok((Reply::Done {}, News::Keys(Box::new(keys))))
+    }
+
+    fn set_passphrase(&self, new: &Secret, repeated: &Secret) -> Done {
+        if !are_same(&new.0, &repeated.0) {
+            return Err(HistoryFailure::PassphrasesDiffer.into());
+        }
+        if !new.0.is_empty()
+            && let Err(weak) = password::check(&new.0, &self.place.username)
+        {
+            return Err(HistoryFailure::PassphraseWeak(weak.to_string()).into());
+        }
+        let keys = self.keys.protect(&new.0, &self.place.key_path());
+        let keys = keys.map_err(|error| self.key_failed(&error))?.ok_or(HistoryFailure::Locked)?;
+        let passphrase = keys.is_protected();
+        Ok((Reply::PassphraseSet { passphrase }, News::Keys(Box::new(keys))))
+    }
+
+    fn key_failed(&self, error: &KeysError) -> HistoryFailure {
+        let path = self.place.key_path();
+        HistoryFailure::Unusable(format!("{} can't be used: {error}", path.display()))
+    }
+}
