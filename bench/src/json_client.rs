@@ -19,8 +19,8 @@ use crate::server::ServerProcess;
 /// A running `letschat --json`, which is killed when this is dropped.
 pub(crate) struct JsonClient {
     process: Running,
-    /// Removed after the program has ended.
-    _data: TempDir,
+    /// A folder of its own, which is removed after the program has ended.
+    _data: Option<TempDir>,
     commands: u64,
 }
 
@@ -45,13 +45,19 @@ impl JsonClient {
         flags: &[&OsStr],
     ) -> BenchResult<JsonClient> {
         let data = tempfile::tempdir()?;
-        let mut command = Command::new(&bench.programs.client);
-        // The user's own settings must not affect the measurement.
-        command.env_clear().env("HOME", data.path());
-        command.args(["--json", "--no-login", "--peer-port", "0"]);
-        command.args(["--server", &server.location(), "--data"]).arg(data.path()).args(flags);
-        let process = Running::start(&mut command);
-        Ok(JsonClient { process, _data: data, commands: 0 })
+        let process = run(bench, server, data.path(), flags);
+        Ok(JsonClient { process, _data: Some(data), commands: 0 })
+    }
+
+    /// Starts a client that is not logged in, with the data in this folder.
+    pub(crate) fn start_in(
+        bench: &Bench,
+        server: &ServerProcess,
+        data: &Path,
+        flags: &[&str],
+    ) -> BenchResult<JsonClient> {
+        let flags: Vec<&OsStr> = flags.iter().map(OsStr::new).collect();
+        Ok(JsonClient { process: run(bench, server, data, &flags), _data: None, commands: 0 })
     }
 
     /// Logs in by password.
@@ -140,4 +146,13 @@ impl JsonClient {
     pub(crate) fn cpu_time(&self) -> BenchResult<Duration> {
         Ok(process::cpu_time(self.process.pid())?)
     }
+}
+
+fn run(bench: &Bench, server: &ServerProcess, data: &Path, flags: &[&OsStr]) -> Running {
+    let mut command = Command::new(&bench.programs.client);
+    // The user's own settings must not affect the measurement.
+    command.env_clear().env("HOME", data);
+    command.args(["--json", "--no-login", "--peer-port", "0"]);
+    command.args(["--server", &server.location(), "--data"]).arg(data).args(flags);
+    Running::start(&mut command)
 }

@@ -7,6 +7,7 @@
 //! * [`load`] – many clients on one thread
 //! * [`people`], [`sides`] – two clients of the library, each on its own core
 //! * [`json_client`] – a client that is a program of its own
+//! * [`terminal`] – a client at a pseudoterminal
 //! * [`letters`] – envelopes that are sealed before the clock runs
 //! * [`server`], [`under_load`], [`accounts`] – the measured server, its clients, and their accounts
 //! * [`process`], [`machine`], [`statistics`] – clocks, memory, summaries
@@ -31,6 +32,7 @@ mod run;
 mod server;
 mod sides;
 mod statistics;
+mod terminal;
 mod under_load;
 
 use std::fs;

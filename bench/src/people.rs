@@ -42,9 +42,19 @@ impl Person {
         data: &Path,
         act: impl AsyncFnOnce(&Person) -> BenchResult<T>,
     ) -> BenchResult<T> {
-        Person::start(server, data, async |person| {
+        Person::live_with(config(server, data.to_owned())?, member, act)
+    }
+
+    /// The same with a config.
+    fn live_with<T>(
+        config: Config,
+        member: &Member,
+        act: impl AsyncFnOnce(&Person) -> BenchResult<T>,
+    ) -> BenchResult<T> {
+        block_on(async {
+            let person = Person::begin_with(config).await?;
             person.log_in(&member.username, Some(password())).await?;
-            act(person).await
+            act(&person).await
         })
     }
 
@@ -62,7 +72,11 @@ impl Person {
 
     /// Starts a client that has the keys in this folder and no link yet.
     pub(crate) async fn begin(server: &ServerProcess, data: &Path) -> BenchResult<Person> {
-        let client = Client::start(config(server, data.to_owned())?)?;
+        Person::begin_with(config(server, data.to_owned())?).await
+    }
+
+    async fn begin_with(config: Config) -> BenchResult<Person> {
+        let client = Client::start(config)?;
         let events = client.subscribe().await?.events;
         Ok(Person { client, events })
     }
@@ -169,8 +183,19 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
     one: impl AsyncFnOnce(&Person) -> BenchResult<A> + Send,
     other: impl AsyncFnOnce(&Person) -> BenchResult<B> + Send,
 ) -> BenchResult<(A, B)> {
-    let members = [bench.accounts.member(0), bench.accounts.member(1)];
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let config = |number: usize| config(server, folders[number].path().to_owned());
+    in_a_chat_of(bench, [config(0)?, config(1)?], one, other)
+}
+
+/// The same with these configs.
+pub(crate) fn in_a_chat_of<A: Send, B: Send>(
+    bench: &Bench,
+    [calling, called]: [Config; 2],
+    one: impl AsyncFnOnce(&Person) -> BenchResult<A> + Send,
+    other: impl AsyncFnOnce(&Person) -> BenchResult<B> + Send,
+) -> BenchResult<(A, B)> {
+    let members = [bench.accounts.member(0), bench.accounts.member(1)];
     let (there, is_there) = bounded(1);
     // The first to finish waits, so that the other's last message is confirmed.
     let (done, is_done) = bounded(1);
@@ -191,8 +216,8 @@ pub(crate) fn in_a_chat<A: Send, B: Send>(
         Ok(result)
     };
     sides::both(
-        || Person::live(server, members[0], folders[0].path(), calls),
-        || Person::live(server, members[1], folders[1].path(), is_called),
+        || Person::live_with(calling, members[0], calls),
+        || Person::live_with(called, members[1], is_called),
     )
 }
 

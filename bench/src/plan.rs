@@ -46,6 +46,10 @@ pub(crate) struct Plan {
     pub(crate) kept: usize,
     /// Starts of the client.
     pub(crate) starts: usize,
+    /// Keys that are typed into the full screen.
+    pub(crate) keys: usize,
+    /// The messages of a history.
+    pub(crate) history: usize,
     /// The clients of a class.
     pub(crate) class: usize,
     /// Pairs of clients that the server relays.
@@ -91,6 +95,8 @@ impl Plan {
             envelopes: 15,
             kept: 200,
             starts: 20,
+            keys: 400,
+            history: 1_000_000,
             class: 50,
             relays: 200,
             group: GroupSizes { members: 50, messages: 40, away: 10, kept: 100 },
@@ -119,6 +125,8 @@ impl Plan {
             envelopes: 10,
             kept: 200,
             starts: 5,
+            keys: 100,
+            history: 50_000,
             class: 50,
             relays: 50,
             group: GroupSizes { members: 8, messages: 10, away: 4, kept: 20 },
@@ -147,6 +155,8 @@ impl Plan {
             envelopes: 3,
             kept: 3,
             starts: 1,
+            keys: 5,
+            history: 1_000,
             class: 4,
             relays: 10,
             group: GroupSizes { members: 4, messages: 2, away: 2, kept: 5 },

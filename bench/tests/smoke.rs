@@ -24,6 +24,8 @@ const FIGURES: &[&str] = &[
     "file",
     "relay",
     "client_start",
+    "full_screen",
+    "history",
     "idle",
 ];
 

@@ -9,7 +9,9 @@ pub(crate) mod client_start;
 pub(crate) mod coming_back;
 pub(crate) mod envelopes;
 pub(crate) mod file;
+pub(crate) mod full_screen;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod idle;
 pub(crate) mod kept_mail;
 pub(crate) mod memory;
@@ -55,6 +57,10 @@ pub(crate) enum Figure {
     Relay,
     /// From the start of the client to its prompt, and its memory there.
     ClientStart,
+    /// The full screen: its first paint, its memory, and a key to the screen.
+    FullScreen,
+    /// Searches of a history.
+    History,
     /// A server that has nothing to do but to keep its clients.
     Idle,
 }

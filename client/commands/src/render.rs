@@ -102,6 +102,7 @@ pub fn event(event: &Event, session: &SessionState) -> Option<String> {
         | Event::FileProgress { .. }
         | Event::State(_)
         | Event::People(_)
+        | Event::Contacts(_)
         | Event::History(_) => None,
         Event::Disconnected { .. } if !session.chats.is_empty() => {
             Some(format!("{} Your chats continue.", line(event)))

@@ -17,7 +17,7 @@ use crate::conversation::{ConversationId, LinkPath, MessageState, Via, digits};
 use crate::failure::Failure;
 use crate::history::HistoryMessage;
 use crate::notice::Notice;
-use crate::view::SessionState;
+use crate::view::{Contacts, SessionState};
 
 /// The names of all events.
 pub const NAMES: &[&str] = &[
@@ -246,8 +246,10 @@ pub enum Event {
     /// event.
     #[serde(skip)]
     People(Vec<Username>),
-    /// Messages that this device kept, oldest first. They are older than all that events have told. Only front ends
-    /// that keep a view need this event.
+    /// The known keys or the groups have changed, or an account was opened. Only for front ends that keep a view.
+    #[serde(skip)]
+    Contacts(Box<Contacts>),
+    /// Messages that this device kept, oldest first. Only for front ends that keep a view.
     #[serde(skip)]
     History(Vec<HistoryMessage>),
     /// A group has changed: `who` has come or gone, and `by` did it. `members` are those who have joined.
@@ -336,7 +338,7 @@ impl Event {
 
     /// Returns true for an event that only a [`View`](crate::view::View) uses.
     pub fn is_for_views(&self) -> bool {
-        matches!(self, Event::State(_) | Event::People(_) | Event::History(_))
+        matches!(self, Event::State(_) | Event::People(_) | Event::Contacts(_) | Event::History(_))
     }
 
     /// Returns true for an own message.
@@ -363,6 +365,7 @@ impl Event {
             | Event::Left { usernames, .. } => {
                 usernames.iter().map(|name| name.as_str().len()).sum()
             }
+            Event::Contacts(contacts) => contacts.text_bytes(),
             Event::History(messages) => messages.iter().map(HistoryMessage::text_bytes).sum(),
             Event::Notice { notice, .. } => notice.text_bytes(),
             Event::Disconnected { why, .. } | Event::Retrying { why: Some(why), .. } => {

@@ -185,7 +185,8 @@ pub(crate) fn every_event() -> Vec<Event> {
             Event::FileDone { .. } | Event::FileFailed { .. } => {}
             Event::Notice { .. } | Event::Error { .. } => {}
             // Programs do not receive these.
-            Event::State(_) | Event::People(_) | Event::History(_) => {}
+            Event::State(_) | Event::People(_) => {}
+            Event::Contacts(_) | Event::History(_) => {}
         }
     }
     events

@@ -206,6 +206,7 @@ impl Session {
         self.go_on_quitting();
         self.release_account();
         self.tell_if_changed();
+        self.tell_contacts();
         self.finish_quitting();
         self.cx.finish()
     }

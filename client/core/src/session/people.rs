@@ -1,4 +1,4 @@
-//! The user's decisions about people: whom to trust, deny and block.
+//! The user's decisions about people: whom to trust, deny and block. And what front ends know of people and groups.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,30 @@ use letschat_protocol::peer::Refusal;
 use letschat_protocol::username::Username;
 
 use super::{Reply, Session};
+use crate::event::Event;
 use crate::failure::{Among, Cancel, Failure};
+use crate::mail::Membership;
+use crate::view::Contacts;
 
 impl Session {
+    /// Tells the known keys and the groups if they have changed.
+    pub(super) fn tell_contacts(&mut self) {
+        let Some(keys) = self.account.take_news() else { return };
+        let mut contacts = Contacts { keys, ..Contacts::default() };
+        for (_, group) in self.groups.all() {
+            let label = group.label.clone();
+            match group.membership {
+                Membership::Joined => {
+                    let joined = group.roster.roster().joined().cloned().collect();
+                    contacts.groups.insert(label, joined);
+                }
+                Membership::Invited => drop(contacts.invitations.insert(label)),
+                Membership::Left => {}
+            }
+        }
+        self.cx.tell(Event::Contacts(Box::new(contacts)));
+    }
+
     /// Computes the safety number with a peer, by the key that they use now or were known by.
     pub(super) fn verify(&mut self, who: &str, matches: bool) -> Result<Reply, Failure> {
         let unknown = || Failure::UnknownPeer(who.to_owned());

@@ -45,6 +45,8 @@ pub(super) struct AccountState {
     offered_lists: BTreeMap<Username, DeviceList>,
     /// The people who have begun a new chain of device lists.
     begun_anew: BTreeSet<Username>,
+    /// True if the keys or the groups have changed since front ends were told.
+    has_news: bool,
 }
 
 /// A key that was offered for a peer whose known key is another.
@@ -58,6 +60,7 @@ struct Offered {
 impl AccountState {
     pub(super) fn open(&mut self, account: Account, lists: BTreeMap<Username, DeviceList>) {
         self.open = Some(account);
+        self.has_news = true;
         self.key_is_new = false;
         self.lists = lists;
         self.offered_lists.clear();
@@ -220,9 +223,34 @@ impl AccountState {
         }
     }
 
+    /// Returns the states of the known keys, once after each change.
+    pub(super) fn take_news(&mut self) -> Option<BTreeMap<Username, KeyState>> {
+        let account = self.open.as_ref().filter(|_| self.has_news)?;
+        self.has_news = false;
+        let state = |(who, peer): (&Username, &KnownPeer)| {
+            let is_other = self
+                .offered
+                .get(who)
+                .is_some_and(|offered| !self.is_device_of(who, peer, &offered.key));
+            let state = match (is_other, peer.verified) {
+                (true, _) => KeyState::Changed,
+                (false, true) => KeyState::Verified,
+                (false, false) => KeyState::Known,
+            };
+            (who.clone(), state)
+        };
+        Some(account.peers.iter().map(state).collect())
+    }
+
+    /// Notes that the groups have changed.
+    pub(super) fn note_groups(&mut self) {
+        self.has_news = true;
+    }
+
     /// Saves the known people if some are not on disk.
     pub(super) fn save_peers(&mut self, cx: &mut Context) {
         if let (Some(_), Some(account)) = (self.save_peers_ms.take(), &self.open) {
+            self.has_news = true;
             cx.save(Save::Peers(account.peers.clone()));
         }
     }
@@ -230,6 +258,7 @@ impl AccountState {
     fn remember(&mut self, cx: &mut Context, who: &Username, peer: KnownPeer) {
         if let Some(account) = &mut self.open {
             account.peers.insert(who.clone(), peer);
+            self.has_news = true;
             cx.save(Save::Peers(account.peers.clone()));
         }
     }
@@ -272,6 +301,7 @@ impl AccountState {
         let earlier = self.offered.get(who);
         let is_shown = earlier.is_none_or(|earlier| earlier.key == key && earlier.is_shown);
         self.offered.insert(who.clone(), Offered { key, is_shown });
+        self.has_news = true;
     }
 
     /// Notes an offer of a key that the user is not shown yet. It is shown before it can be trusted.
@@ -279,11 +309,13 @@ impl AccountState {
         let earlier = self.offered.get(who);
         let is_shown = earlier.is_some_and(|earlier| earlier.key == key && earlier.is_shown);
         self.offered.insert(who.clone(), Offered { key, is_shown });
+        self.has_news = true;
     }
 
     /// Notes that the user is shown an offered key. Returns the failure that shows it.
     pub(super) fn show_offer(&mut self, who: &Username, new: PublicKey, trusting: bool) -> Failure {
         self.offered.insert(who.clone(), Offered { key: new, is_shown: true });
+        self.has_news = true;
         Failure::KeyChanged { who: who.clone(), known: self.known_key(who), new, trusting }
     }
 
@@ -298,7 +330,7 @@ impl AccountState {
     }
 
     pub(super) fn forget_offer(&mut self, who: &Username) {
-        self.offered.remove(who);
+        self.has_news |= self.offered.remove(who).is_some();
     }
 
     /// Accepts the changed key that the user was shown last. A key that was not shown yet is shown

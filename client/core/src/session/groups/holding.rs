@@ -195,6 +195,7 @@ impl Session {
         let Some(group) = self.groups.get(id) else {
             return;
         };
+        self.account.note_groups();
         self.cx.tell(Event::GroupChanged {
             group: group.label.clone(),
             change,
@@ -209,6 +210,7 @@ impl Session {
         if let Some(group) = self.groups.groups.get_mut(id) {
             (group.membership, group.wish) = (Membership::Left, wish);
             group.owed.clear();
+            self.account.note_groups();
             let label = group.label.clone();
             self.chats.left_group(&label);
             self.give_up_in_group(&label, |_| true);

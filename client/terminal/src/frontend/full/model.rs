@@ -172,7 +172,7 @@ impl Model {
         let mut all: BTreeMap<ConversationId, u64> =
             view.conversations.iter().map(|(id, one)| (id.clone(), one.last_ms())).collect();
         let chats = view.session.chats.keys().cloned().map(ConversationId::Person);
-        let groups = view.groups.iter().cloned().map(ConversationId::Group);
+        let groups = view.groups.keys().cloned().map(ConversationId::Group);
         for silent in chats.chain(groups).chain(self.shown.clone()) {
             all.entry(silent).or_insert(0);
         }

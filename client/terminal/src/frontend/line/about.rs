@@ -84,6 +84,7 @@ pub(super) fn appearance(event: &Event) -> (Kind, Option<u64>) {
         | Event::Left { .. }
         | Event::State(_)
         | Event::People(_)
+        | Event::Contacts(_)
         | Event::History(_)
         | Event::Notice { .. } => (Kind::Server, None),
     }

@@ -197,7 +197,7 @@ fn arguments(command: &Command, before: &[&str], start: &str, view: &View) -> Ve
 
 /// Returns the known values of a kind.
 fn values(kind: ParameterKind, view: &View) -> Vec<Candidate> {
-    let groups = || view.groups.iter().map(GroupName::to_string);
+    let groups = || view.groups.keys().map(GroupName::to_string);
     let values: Vec<String> = match kind {
         ParameterKind::User => names(known_users(view).iter()).collect(),
         ParameterKind::Recipient => names(known_users(view).iter()).chain(groups()).collect(),
