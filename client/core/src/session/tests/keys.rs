@@ -101,3 +101,24 @@ fn offer_is_forgotten_when_the_known_key_is_back() {
     connect(&mut client, 2).unwrap();
     assert_eq!(trust(&mut client).unwrap_err(), Failure::NothingToTrust("bob".into()));
 }
+
+#[test]
+fn front_ends_are_told_the_state_of_each_key() {
+    let state = |effects: &[Effect]| {
+        let told = effects.iter().rev().find_map(|effect| match effect {
+            Effect::Tell(Event::Contacts(contacts)) => Some(contacts),
+            _ => None,
+        });
+        told.map(|contacts| contacts.keys[&name("bob")])
+    };
+    let mut client = knows_bob();
+    let (_, effects) = client.ask(Request::Verify { who: "bob".into(), matches: true });
+    assert_eq!(state(&effects), Some(KeyState::Verified));
+    client.ask(Request::Connect { who: "bob".into(), force: true, switch: true });
+    let introduced = format!("bob 10.0.0.2 4401 {} introduced", key(3));
+    assert_eq!(state(&client.server(Code::Ok, &introduced)), Some(KeyState::Changed));
+    let (_, effects) = client.ask(Request::Trust("bob".into()));
+    assert_eq!(state(&effects), Some(KeyState::Known));
+    let (_, effects) = client.ask(Request::Status);
+    assert_eq!(state(&effects), None, "nothing has changed");
+}
