@@ -52,7 +52,8 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
         for _ in 0..count {
             person.reads().await?;
         }
-        Ok(())
+        // The account is free for the next client then.
+        person.quits().await
     };
     in_a_chat_of(bench, configs, write, read)?;
     let rate = count as f64 / begin.elapsed().as_secs_f64();

@@ -87,6 +87,8 @@ pub enum Role {
     EndChat,
     /// Leaves the server.
     Leave,
+    /// Searches the messages on this machine.
+    History,
     /// Explains the commands.
     Help,
     /// Ends the client.

@@ -37,6 +37,7 @@ fn each_role_has_one_command() {
         Role::Switch,
         Role::EndChat,
         Role::Leave,
+        Role::History,
         Role::Help,
         Role::Quit,
     ] {

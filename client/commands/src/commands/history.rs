@@ -1,7 +1,7 @@
 //! `history`: searches the messages that this device keeps, protects them, and deletes them.
 
 use crate::arguments::{Arguments, Kind, Parameter};
-use crate::command::{Asks, Command, CommandFuture, Context};
+use crate::command::{Asks, Command, CommandFuture, Context, Role};
 use crate::failure::Failure;
 use crate::passwords::{PASSWORD, REPEATED};
 use letschat_core::codes::FailureCode;
@@ -30,6 +30,7 @@ pub(crate) static COMMAND: Command = Command {
     note: "Messages are kept, encrypted, with `history = true` in the settings. `forget` without a name deletes all. \
            `passphrase` sets one that has to be given by `unlock` in each run; an empty one removes it.",
     parameters: &[ACTION, WHAT, TEXT, TO, PASSWORD, REPEATED],
+    role: Some(Role::History),
     asks: Asks::Passphrase { action: &ACTION, of_old: "unlock", of_new: "passphrase" },
     ..Command::new(run)
 };

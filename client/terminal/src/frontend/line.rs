@@ -358,6 +358,9 @@ impl Dialect for Console {
                         elsewhere = render::way_to(with, &self.prompt_state.typing());
                     }
                 }
+                if outcome.has_role(Role::Switch) {
+                    self.prompt_state.note_switched();
+                }
                 self.screen.look_again();
                 reply_text(outcome.command, reply).or(elsewhere)
             }

@@ -62,6 +62,11 @@ impl Line {
         self.buffer.is_empty() && self.search.is_none()
     }
 
+    /// Returns true while an earlier line is searched for.
+    pub(crate) fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
     /// Handles a key.
     pub(crate) fn press(
         &mut self,

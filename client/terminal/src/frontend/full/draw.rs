@@ -13,9 +13,11 @@
 
 use letschat_commands::render::key_state;
 use letschat_commands::text::short_key;
+use letschat_core::conversation::ConversationId;
 use letschat_core::event::{KeyState, RequestKind};
 use letschat_core::view::View;
 use letschat_protocol::printable::Printable;
+use letschat_protocol::username::Username;
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::{Position, Rect};
 use ratatui_core::style::{Modifier, Style};
@@ -23,7 +25,7 @@ use ratatui_core::text::{Line, Span};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::bindings::{Action, Bindings};
-use super::model::{Model, Overlay};
+use super::model::{EntryId, Model};
 use super::palette::Palette;
 use super::rows::{Rows, columns};
 use crate::frontend::line::notify::Notify;
@@ -36,6 +38,9 @@ const SIDE_COLUMNS: u16 = 20;
 /// The fewest columns of a window with the list of conversations, and with people.
 const MIN_WITH_LIST: u16 = 60;
 const MIN_WITH_PEOPLE: u16 = 90;
+
+/// The most transfers that have a row each.
+const MAX_TRANSFERS: usize = 3;
 
 /// The line that is typed, or the answer to a question.
 #[derive(Debug, Default)]
@@ -60,9 +65,9 @@ pub(super) struct Picture<'a> {
     pub(super) notify: &'a Notify,
 }
 
-/// Returns the number of the row of the list of conversations that is at this place, if the list is there.
-pub(super) fn row_of_list(width: u16, column: u16, row: u16) -> Option<usize> {
-    (width >= MIN_WITH_LIST && column < SIDE_COLUMNS).then_some(row.into())
+/// Returns the row of the list of conversations that is at this place, if the list is there.
+pub(super) fn row_of_list(column: u16, row: u16) -> Option<usize> {
+    (column < SIDE_COLUMNS).then_some(row.into())
 }
 
 /// The request that the user answers next.
@@ -112,6 +117,7 @@ impl Picture<'_> {
             }
         }
         let mut middle = body;
+        self.model.list.clear();
         if area.width >= MIN_WITH_LIST {
             let list = Rect { width: SIDE_COLUMNS, ..body };
             self.conversations(list, buffer);
@@ -145,41 +151,67 @@ impl Picture<'_> {
         (line, Position { x, y: line.y + (row - first) as u16 })
     }
 
-    fn conversations(&self, area: Rect, buffer: &mut Buffer) {
-        let home = (None, "letschat".to_owned(), 0);
-        let others = self.model.conversations(self.view).into_iter().map(|one| {
-            let unread = self.model.unread(&one, self.view);
-            (Some(one.clone()), one.to_string(), unread)
-        });
-        for (y, (id, name, unread)) in (area.y..area.bottom()).zip([home].into_iter().chain(others))
-        {
-            let mut style = if unread > 0 { self.palette.of(Kind::Message) } else { Style::new() };
-            if id == self.model.shown {
+    /// Draws the list of conversations, in which the shown one is always visible.
+    fn conversations(&mut self, area: Rect, buffer: &mut Buffer) {
+        let all = self.model.conversations(self.view).into_iter().map(Some);
+        let mut all: Vec<Option<ConversationId>> = [None].into_iter().chain(all).collect();
+        let shown = all.iter().position(|one| *one == self.model.shown).unwrap_or(0);
+        let height = usize::from(area.height);
+        all.drain(..(shown + 1).saturating_sub(height));
+        all.truncate(height);
+        for (y, id) in (area.y..area.bottom()).zip(&all) {
+            let unread = id.as_ref().map_or(0, |one| self.model.unread(one, self.view));
+            let is_warned = id.as_ref().is_some_and(|one| self.model.is_warned(one));
+            let mark = match (unread, is_warned) {
+                (0, false) => String::new(),
+                (0, true) => " !".into(),
+                (unread, true) => format!(" {unread}!"),
+                (unread, false) => format!(" {unread}"),
+            };
+            let kind = if is_warned { Kind::Warning } else { Kind::Message };
+            let mut style = if mark.is_empty() { Style::new() } else { self.palette.of(kind) };
+            if *id == self.model.shown {
                 style = style.add_modifier(Modifier::REVERSED);
             }
-            let number = if unread > 0 { format!(" {unread}") } else { String::new() };
-            let room = usize::from(area.width).saturating_sub(number.len());
+            let name = id.as_ref().map_or_else(|| "letschat".into(), ToString::to_string);
+            let room = usize::from(area.width).saturating_sub(mark.len());
             buffer.set_style(Rect { y, height: 1, ..area }, style);
             buffer.set_stringn(area.x, y, &name, room, style);
-            buffer.set_string(area.right() - number.len() as u16, y, &number, style);
+            buffer.set_string(area.right() - mark.len() as u16, y, &mark, style);
         }
+        self.model.list = all;
     }
 
+    /// Draws the members of the shown group, or the people who are here, with the states of their keys.
     fn people(&self, area: Rect, buffer: &mut Buffer) {
         if area.is_empty() {
             return;
         }
-        let count = self.view.people.len();
-        let title = if count == 0 { String::new() } else { format!("{count} here") };
-        buffer.set_stringn(area.x, area.y, title, area.width.into(), self.palette.of(Kind::Hint));
-        for (y, who) in (area.y + 1..area.bottom()).zip(&self.view.people) {
-            buffer.set_stringn(
-                area.x,
-                y,
-                who.as_str(),
-                area.width.into(),
-                self.palette.person(who),
-            );
+        let members = match &self.model.shown {
+            Some(ConversationId::Group(group)) => self.view.groups.get(group),
+            _ => None,
+        };
+        let (people, title): (Vec<&Username>, String) = match members {
+            Some(members) => (members.iter().collect(), format!("{} members", members.len())),
+            None => {
+                let count = self.view.people.len();
+                let title = if count == 0 { String::new() } else { format!("{count} here") };
+                (self.view.people.iter().collect(), title)
+            }
+        };
+        let width = usize::from(area.width);
+        buffer.set_stringn(area.x, area.y, title, width, self.palette.of(Kind::Hint));
+        let own = self.view.session.username.as_ref();
+        for (y, who) in (area.y + 1..area.bottom()).zip(people) {
+            buffer.set_stringn(area.x, y, who.as_str(), width - 2, self.palette.person(who));
+            let (mark, kind) = match self.view.keys.get(who) {
+                _ if Some(who) == own => continue,
+                Some(KeyState::Verified) => ("\u{2713}", Kind::Hint),
+                Some(KeyState::Changed) => ("!", Kind::Warning),
+                Some(KeyState::Known) => continue,
+                Some(KeyState::New) | None => ("?", Kind::Hint),
+            };
+            buffer.set_string(area.right() - 1, y, mark, self.palette.of(kind));
         }
     }
 
@@ -190,9 +222,11 @@ impl Picture<'_> {
         }
         let title =
             self.model.shown.as_ref().map_or_else(|| "letschat".into(), ToString::to_string);
-        let title = match self.model.scroll {
-            0 => title,
-            rows => format!("{title}, {rows} rows above the end"),
+        let new = self.model.shown.as_ref().map_or(0, |one| self.model.unread(one, self.view));
+        let title = match (self.model.scroll, new) {
+            (0, _) => title,
+            (rows, 0) => format!("{title}, {rows} rows above the end"),
+            (rows, new) => format!("{title}, {rows} rows above the end, {new} new"),
         };
         buffer.set_stringn(area.x, area.y, title, area.width.into(), self.palette.of(Kind::Prompt));
         self.messages(lines(area, 1, area.height.saturating_sub(1)), buffer);
@@ -201,10 +235,29 @@ impl Picture<'_> {
 
     fn messages(&mut self, area: Rect, buffer: &mut Buffer) {
         let (height, width) = (usize::from(area.height), usize::from(area.width));
-        let wanted = height + self.model.scroll;
-        let rows = Rows::new(self.palette, self.notify, width).of(self.view, self.model, wanted);
-        self.model.scroll = self.model.scroll.min(rows.len().saturating_sub(height));
-        let rows = rows.iter().skip(self.model.scroll).take(height);
+        let rows_with = |scroll: usize, model: &Model, sought| {
+            Rows::new(self.palette, self.notify, width).of(
+                self.view,
+                model,
+                height + scroll,
+                sought,
+            )
+        };
+        let revealed = self.model.reveal.take().map(EntryId::Message);
+        let last = self.model.last.filter(|_| self.model.scroll > 0);
+        let mut rows = rows_with(self.model.scroll, self.model, revealed.or(last));
+        let scroll = match (revealed, rows.below_sought) {
+            (Some(_), Some(below)) => below.saturating_sub(height / 2),
+            // The messages that came since are below.
+            (None, Some(below)) => self.model.scroll + below,
+            (_, None) => self.model.scroll,
+        };
+        if scroll != self.model.scroll {
+            rows = rows_with(scroll, self.model, None);
+        }
+        self.model.scroll = scroll.min(rows.rows.len().saturating_sub(height));
+        self.model.last = rows.last;
+        let rows = rows.rows.iter().skip(self.model.scroll).take(height);
         for (y, row) in (area.y..area.bottom()).rev().zip(rows) {
             buffer.set_line(area.x, y, row, area.width);
         }
@@ -225,40 +278,13 @@ impl Picture<'_> {
             let kind = if asker.is_suspicious { Kind::Warning } else { Kind::Request };
             rows.push((Line::styled(text, self.palette.of(kind)), Some(asker)));
         }
-        let transfers = transfers::row(self.view);
-        if !transfers.is_empty() {
-            rows.push((Line::styled(transfers, hint), None));
-        }
+        let transfers = transfers::rows(self.view, MAX_TRANSFERS).into_iter().rev();
+        rows.extend(transfers.map(|row| (Line::styled(row, hint), None)));
         rows
     }
 
     fn overlay(&self, area: Rect, buffer: &mut Buffer) {
-        let choose = |rows: Vec<String>, chosen: usize| {
-            let rows = rows.into_iter().enumerate();
-            rows.map(|(number, row)| (row, number == chosen)).collect::<Vec<_>>()
-        };
-        let (title, rows) = match &self.model.overlay {
-            Overlay::None => return,
-            Overlay::Help => {
-                let keys: Vec<String> = self.bindings.help().collect();
-                (
-                    "Keys; esc closes this. `/help` lists the commands.".to_owned(),
-                    choose(keys, usize::MAX),
-                )
-            }
-            Overlay::Jump(letters, chosen) => {
-                let names = self.model.jumps(letters, self.view);
-                let names = names.iter().map(ToString::to_string).collect();
-                (format!("Go to: {}", Printable(letters)), choose(names, *chosen))
-            }
-            Overlay::Search(text, chosen) => {
-                let hits = self.model.hits(text, self.view).into_iter();
-                let hits = hits.map(|hit| {
-                    format!("{}  {}", hit.conversation, Printable(&hit.line.replace('\n', " ")))
-                });
-                (format!("Search: {}", Printable(text)), choose(hits.collect(), *chosen))
-            }
-        };
+        let Some((title, rows)) = self.model.overlay.rows(self.bindings) else { return };
         for y in area.y..area.bottom() {
             buffer.set_stringn(
                 area.x,
@@ -301,38 +327,62 @@ fn border(x: u16, area: Rect, buffer: &mut Buffer, palette: Palette) {
     }
 }
 
-/// Breaks the typed line into rows. Returns them with the column and row of the cursor in them.
+/// The prompt and the typed line, broken into rows.
+struct TypedRows {
+    rows: Vec<Line<'static>>,
+    width: usize,
+    /// The columns of the last row.
+    used: usize,
+}
+
+impl TypedRows {
+    fn break_row(&mut self) {
+        self.rows.push(Line::default());
+        self.used = 0;
+    }
+
+    /// Adds a grapheme. Returns its column and row.
+    fn push(&mut self, shown: String, style: Style) -> (usize, usize) {
+        let columns = columns(&shown);
+        if self.used + columns.max(1) > self.width {
+            self.break_row();
+        }
+        let place = (self.used, self.rows.len() - 1);
+        self.used += columns;
+        if let Some(last) = self.rows.last_mut() {
+            last.push_span(Span::styled(shown, style));
+        }
+        place
+    }
+}
+
+/// Breaks the prompt and the typed line into rows. Returns them with the column and row of the cursor in them.
 fn typed(input: &Input, width: u16, palette: Palette) -> (Vec<Line<'static>>, (usize, usize)) {
-    let mut rows = vec![Line::styled(input.prompt.clone(), palette.of(Kind::Prompt))];
-    let mut x = columns(&input.prompt);
-    let (mut cursor, width) = (None, usize::from(width));
+    let mut typed = TypedRows { rows: vec![Line::default()], width: width.into(), used: 0 };
+    let prompt = Printable(&input.prompt).to_string();
+    for grapheme in prompt.graphemes(true) {
+        typed.push(grapheme.to_owned(), palette.of(Kind::Prompt));
+    }
+    let mut cursor = None;
     for (at, grapheme) in input.text.grapheme_indices(true) {
         let shown = if grapheme == "\n" { String::new() } else { Printable(grapheme).to_string() };
-        if x + columns(&shown).max(1) > width {
-            rows.push(Line::default());
-            x = 0;
-        }
+        let place = typed.push(shown, Style::new());
         if at >= input.cursor && cursor.is_none() {
-            cursor = Some((x, rows.len() - 1));
-        }
-        x += columns(&shown);
-        if let Some(last) = rows.last_mut() {
-            last.push_span(Span::raw(shown));
+            cursor = Some(place);
         }
         if grapheme == "\n" {
-            rows.push(Line::default());
-            x = 0;
+            typed.break_row();
         }
     }
-    if cursor.is_none() && x >= width {
-        rows.push(Line::default());
-        x = 0;
+    if cursor.is_none() && typed.used >= typed.width {
+        typed.break_row();
     }
-    let (column, row) = cursor.unwrap_or((x, rows.len() - 1));
-    if let Some(last) = rows.last_mut() {
-        last.push_span(Span::styled(input.hint.clone(), palette.of(Kind::Hint)));
+    let cursor = cursor.unwrap_or((typed.used, typed.rows.len() - 1));
+    if let Some(last) = typed.rows.last_mut() {
+        let hint = Printable(&input.hint).to_string();
+        last.push_span(Span::styled(hint, palette.of(Kind::Hint)));
     }
-    (rows, (column, row))
+    (typed.rows, cursor)
 }
 
 #[cfg(test)]

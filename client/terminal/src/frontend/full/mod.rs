@@ -14,6 +14,7 @@ pub mod bindings;
 mod canvas;
 mod draw;
 mod model;
+mod overlay;
 mod palette;
 mod pressing;
 mod rows;

@@ -1,17 +1,22 @@
 //! The state of the full screen beside the view: the client's notes, the seen messages, and the open overlay.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use letschat_core::conversation::ConversationId;
+use letschat_core::history::Words;
 use letschat_core::session::Typing;
 use letschat_core::view::{Conversation, RecentMessage, View};
 use letschat_protocol::message_id::MessageId;
 
 use super::draw::Asker;
+use super::overlay::{Hit, Overlay};
 use crate::frontend::line::theme::Kind;
 
 /// The most notes that are kept.
 const MAX_NOTES: usize = 1_000;
+
+/// The most conversations that are marked because of a warning.
+const MAX_WARNED: usize = 128;
 
 /// The most messages that plugins have changed. Each account keeps some thousand messages at most.
 const MAX_CHANGED: usize = 4_096;
@@ -32,25 +37,12 @@ pub(super) struct Note {
     pub(super) conversation: Option<ConversationId>,
 }
 
-/// Something over the messages.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) enum Overlay {
-    #[default]
-    None,
-    /// The keys.
-    Help,
-    /// Conversations whose names have these letters. The number is that of the chosen one.
-    Jump(String, usize),
-    /// Messages with this text.
-    Search(String, usize),
-}
-
-/// A message that was searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hit {
-    pub(super) conversation: ConversationId,
-    pub(super) line: String,
-    pub(super) time_ms: u64,
+/// A message or a note, by what names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryId {
+    Message(MessageId),
+    /// The n-th note.
+    Note(u64),
 }
 
 /// The state of the full screen.
@@ -58,12 +50,22 @@ pub(super) struct Hit {
 pub(super) struct Model {
     /// The shown conversation, or `None` for the notes of the client.
     pub(super) shown: Option<ConversationId>,
-    pub(super) notes: VecDeque<Note>,
+    /// The last notes, with their numbers.
+    pub(super) notes: VecDeque<(u64, Note)>,
+    noted: u64,
+    /// The conversations with a warning that was not shown.
+    warned: BTreeSet<ConversationId>,
     pub(super) overlay: Overlay,
     /// True while the messages are shown alone.
     pub(super) is_bare: bool,
     /// The number of rows between the last one that is shown and the last one.
     pub(super) scroll: usize,
+    /// The last entry when messages were drawn. While they are scrolled, later ones do not move them.
+    pub(super) last: Option<EntryId>,
+    /// The message to scroll to.
+    pub(super) reveal: Option<MessageId>,
+    /// The rows of the list of conversations as they were drawn.
+    pub(super) list: Vec<Option<ConversationId>>,
     /// The last message of each conversation when it was shown last.
     seen: BTreeMap<ConversationId, MessageId>,
     /// The message after which those begin that were new when the shown conversation was opened.
@@ -71,7 +73,7 @@ pub(super) struct Model {
     /// The messages that plugins have changed, with the texts to show, or `None` to show nothing.
     changed: BTreeMap<MessageId, Option<String>>,
     /// The target of typed lines that was followed last.
-    followed: Typing,
+    followed: Option<Typing>,
     /// The targets that were shown and are not current yet.
     expected: VecDeque<Typing>,
     /// The request that is on the screen.
@@ -84,7 +86,19 @@ impl Model {
         if self.notes.len() == MAX_NOTES {
             self.notes.pop_front();
         }
-        self.notes.push_back(note);
+        let elsewhere = note.conversation.as_ref().filter(|one| Some(*one) != self.shown.as_ref());
+        if let (Some(elsewhere), Kind::Warning) = (elsewhere, note.kind)
+            && self.warned.len() < MAX_WARNED
+        {
+            self.warned.insert(elsewhere.clone());
+        }
+        self.noted += 1;
+        self.notes.push_back((self.noted, note));
+    }
+
+    /// Returns true if a conversation has a warning that was not shown.
+    pub(super) fn is_warned(&self, conversation: &ConversationId) -> bool {
+        self.warned.contains(conversation)
     }
 
     /// Notes that a message is shown with another text, or not at all.
@@ -112,8 +126,11 @@ impl Model {
         let seen = conversation.as_ref().and_then(|one| self.seen.get(one)).copied();
         let has_unread = conversation.as_ref().is_some_and(|one| self.unread(one, view) > 0);
         self.read_to = seen.filter(|_| has_unread);
+        if let Some(conversation) = &conversation {
+            self.warned.remove(conversation);
+        }
         self.shown = conversation;
-        self.scroll = 0;
+        (self.scroll, self.last) = (0, None);
         self.note_seen(view);
     }
 
@@ -127,10 +144,10 @@ impl Model {
 
     /// Shows the conversation that commands have made current since.
     pub(super) fn follow(&mut self, typing: &Typing, view: &View) {
-        if *typing == self.followed {
+        if self.followed.as_ref() == Some(typing) {
             return;
         }
-        self.followed = typing.clone();
+        self.followed = Some(typing.clone());
         if let Some(at) = self.expected.iter().position(|one| one == typing) {
             self.expected.drain(..=at);
             return;
@@ -138,6 +155,12 @@ impl Model {
         if let Some(current) = typing.conversation() {
             self.show(Some(current), view);
         }
+    }
+
+    /// Notes that the user has asked for the current conversation, which may not be shown.
+    pub(super) fn follow_again(&mut self) {
+        self.followed = None;
+        self.expected.clear();
     }
 
     /// Notes that everything of the shown conversation is on the screen.
@@ -158,11 +181,13 @@ impl Model {
         }
     }
 
-    /// Returns the number of others' messages that came since a conversation was shown.
+    /// Returns the number of others' messages that came since a conversation was shown. The view counts those since it
+    /// was current, and the current one need not be shown.
     pub(super) fn unread(&self, conversation: &ConversationId, view: &View) -> usize {
         let Some(heard) = view.conversations.get(conversation) else { return 0 };
         let seen = self.seen.get(conversation);
-        let new = heard.recent.iter().rev().take_while(|message| Some(&message.id) != seen);
+        let of_this_run = heard.recent.iter().skip(heard.earlier);
+        let new = of_this_run.rev().take_while(|message| Some(&message.id) != seen);
         new.filter(|message| !message.own).count()
     }
 
@@ -183,7 +208,23 @@ impl Model {
 
     /// Returns the conversation of which something is unread, the one with the last message first.
     pub(super) fn next_unread(&self, view: &View) -> Option<ConversationId> {
-        self.conversations(view).into_iter().find(|one| self.unread(one, view) > 0)
+        let is_unread = |one: &ConversationId| self.unread(one, view) > 0 || self.is_warned(one);
+        self.conversations(view).into_iter().find(is_unread)
+    }
+
+    /// Returns the lines of the messages that were never shown, by conversation.
+    pub(super) fn unseen(&self, view: &View) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (id, heard) in &view.conversations {
+            let count = self.unread(id, view);
+            let new = heard.recent.iter().rev().filter(|message| !message.own).take(count);
+            let shown = new.filter_map(|message| Some((message, self.text(message)?)));
+            let mut of_it: Vec<String> =
+                shown.map(|(message, text)| format!("{id}, {}: {text}", message.from)).collect();
+            of_it.reverse();
+            lines.extend(of_it);
+        }
+        lines
     }
 
     /// Returns the conversation above or below the shown one in the list, in which the notes are first.
@@ -216,18 +257,16 @@ impl Model {
         fitting.into_iter().map(|(_, one)| one).collect()
     }
 
-    /// Returns the messages with this text, the newest first.
+    /// Returns the messages with these words, the newest first.
     pub(super) fn hits(&self, text: &str, view: &View) -> Vec<Hit> {
-        let text = text.to_lowercase();
-        if text.trim().is_empty() {
-            return Vec::new();
-        }
+        let Some(words) = Words::of(text) else { return Vec::new() };
         let hits_of = |(id, heard): (&ConversationId, &Conversation)| {
             let shown =
                 heard.recent.iter().filter_map(|message| Some((message, self.text(message)?)));
-            let fitting = shown.filter(|(_, shown)| shown.to_lowercase().contains(&text));
+            let fitting = shown.filter(|(_, shown)| words.are_in(shown));
             let hits = fitting.map(|(message, shown)| Hit {
                 conversation: id.clone(),
+                id: message.id,
                 line: format!("{}: {shown}", message.from),
                 time_ms: message.time_ms,
             });

@@ -1,16 +1,13 @@
 //! Keys and the mouse: each key goes to a question, to what is over the messages, to an action, or to the line.
 
-use std::io;
-
 use letschat_commands::command::{Command, Role};
 use letschat_core::conversation::ConversationId;
 use letschat_core::session::Typing;
-use letschat_protocol::dialogue::Secret;
 
 use super::bindings::Action;
 use super::canvas::{MOUSE_OFF, MOUSE_ON};
 use super::draw;
-use super::model::Overlay;
+use super::overlay::{Choices, Found, Overlay, Pressed};
 use super::task::{FullScreen, Mode};
 use crate::frontend::line::completion::Completion;
 use crate::frontend::line::handles::Typed;
@@ -46,7 +43,9 @@ impl FullScreen {
         match key {
             Key::WheelUp => self.model.scroll += WHEEL_ROWS,
             Key::WheelDown => self.model.scroll = self.model.scroll.saturating_sub(WHEEL_ROWS),
-            key if !matches!(self.mode, Mode::Idle | Mode::Line) => self.press_line(key),
+            key if !matches!(self.mode, Mode::Idle | Mode::Line) || self.line.is_searching() => {
+                self.press_line(key);
+            }
             Key::Click(column, row) => self.click(column, row),
             key => match self.bindings.action(&key) {
                 Some(action) => self.act(action, key),
@@ -72,8 +71,8 @@ impl FullScreen {
                 self.go_to(next);
             }
             Action::Home => self.go_to(None),
-            Action::Jump => self.model.overlay = Overlay::Jump(String::new(), 0),
-            Action::Search => self.model.overlay = Overlay::Search(String::new(), 0),
+            Action::Jump => self.model.overlay = Overlay::Jump(Choices::of(self.jumps(""))),
+            Action::Search => self.model.overlay = Overlay::Search(Choices::of(Vec::new())),
             Action::Help => self.model.overlay = Overlay::Help,
             Action::ScrollUp => self.model.scroll += page,
             Action::ScrollDown => self.model.scroll = self.model.scroll.saturating_sub(page),
@@ -129,55 +128,63 @@ impl FullScreen {
     }
 
     fn click(&mut self, column: u16, row: u16) {
-        let Some(row) = draw::row_of_list(self.tty.window_size().0, column, row) else { return };
-        let model = &self.model;
-        let all = self.prompt_state.read_view(|view| model.conversations(view));
-        match row.checked_sub(1) {
-            None => self.go_to(None),
-            Some(row) if row < all.len() => self.go_to(Some(all[row].clone())),
-            Some(_) => {}
+        let Some(row) = draw::row_of_list(column, row) else { return };
+        if let Some(chosen) = self.model.list.get(row) {
+            self.go_to(chosen.clone());
         }
     }
 
     fn press_overlay(&mut self, key: Key) {
-        let (overlay, model) = (std::mem::take(&mut self.model.overlay), &self.model);
-        let found = |letters: &str| match &overlay {
-            Overlay::Jump(..) => self.prompt_state.read_view(|view| model.jumps(letters, view)),
-            _ => {
-                let hits = self.prompt_state.read_view(|view| model.hits(letters, view));
-                hits.into_iter().map(|hit| hit.conversation).collect()
-            }
-        };
-        let (mut letters, mut chosen) = match &overlay {
-            Overlay::Jump(letters, chosen) | Overlay::Search(letters, chosen) => {
-                (letters.clone(), *chosen)
-            }
-            Overlay::None | Overlay::Help => return,
-        };
-        match key {
-            Key::Enter => {
-                if let Some(chosen) = found(&letters).into_iter().nth(chosen) {
-                    self.go_to(Some(chosen));
+        match std::mem::take(&mut self.model.overlay) {
+            Overlay::None | Overlay::Help => {}
+            Overlay::Jump(mut choices) => match choices.press(&key) {
+                Pressed::Closed => {}
+                Pressed::Taken => {
+                    if let Some(chosen) = choices.take() {
+                        self.go_to(Some(chosen));
+                    }
                 }
-                return;
-            }
-            Key::Esc | Key::Ctrl('c' | 'g') => return,
-            Key::Up => chosen = chosen.saturating_sub(1),
-            Key::Down => chosen = (chosen + 1).min(found(&letters).len().saturating_sub(1)),
-            Key::Backspace => {
-                letters.pop();
-                chosen = 0;
-            }
-            Key::Char(letter) => {
-                letters.push(letter);
-                chosen = 0;
-            }
-            _ => {}
+                pressed => {
+                    if pressed == Pressed::Typed {
+                        choices.find(self.jumps(&choices.letters));
+                    }
+                    self.model.overlay = Overlay::Jump(choices);
+                }
+            },
+            Overlay::Search(mut choices) => match choices.press(&key) {
+                Pressed::Closed => {}
+                Pressed::Taken => {
+                    let words = choices.letters.clone();
+                    match choices.take() {
+                        Some(Found::Message(hit)) => {
+                            self.go_to(Some(hit.conversation));
+                            self.model.reveal = Some(hit.id);
+                        }
+                        Some(Found::History) => {
+                            self.command(Role::History, &format!("search {words}"));
+                        }
+                        None => self.tell("Search for which words?"),
+                    }
+                }
+                pressed => {
+                    if pressed == Pressed::Typed {
+                        choices.find(self.found(&choices.letters));
+                    }
+                    self.model.overlay = Overlay::Search(choices);
+                }
+            },
         }
-        self.model.overlay = match overlay {
-            Overlay::Jump(..) => Overlay::Jump(letters, chosen),
-            _ => Overlay::Search(letters, chosen),
-        };
+    }
+
+    fn jumps(&self, letters: &str) -> Vec<ConversationId> {
+        self.prompt_state.read_view(|view| self.model.jumps(letters, view))
+    }
+
+    /// Returns what a search offers: the messages in memory, and the history.
+    fn found(&self, words: &str) -> Vec<Found> {
+        let hits = self.prompt_state.read_view(|view| self.model.hits(words, view));
+        let history = (!words.trim().is_empty()).then_some(Found::History);
+        hits.into_iter().map(Found::Message).chain(history).collect()
     }
 
     /// Handles a key of the typed line, or of the answer to a question.
@@ -217,18 +224,10 @@ impl FullScreen {
     }
 
     fn press_hidden(&mut self, key: Key) {
-        let Some((question, mut line)) = self.hidden.take() else { return };
-        let key = if key == Key::Esc { Key::Ctrl('c') } else { key };
-        let answer = match line.press(key, &[], &()) {
-            Outcome::Entered(text) => {
-                Ok(Secret(text.lines().next().unwrap_or_default().to_owned()))
-            }
-            Outcome::Ended => Err(io::ErrorKind::UnexpectedEof.into()),
-            Outcome::Cleared | Outcome::Interrupted => Err(io::ErrorKind::Interrupted.into()),
-            Outcome::Edited | Outcome::Refused(_) | Outcome::Other(_) => {
-                self.hidden = Some((question, line));
-                return;
-            }
+        let Some((question, mut typed)) = self.hidden.take() else { return };
+        let Some(answer) = typed.press(key) else {
+            self.hidden = Some((question, typed));
+            return;
         };
         question.answer(answer);
         // Surplus keys are not for the next line.

@@ -2,7 +2,7 @@
 
 use letschat_commands::render;
 use letschat_commands::text::files;
-use letschat_core::conversation::{MessageState, Via};
+use letschat_core::conversation::{ConversationId, MessageState, Via};
 use letschat_core::view::{RecentMessage, View};
 use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap_by;
@@ -10,7 +10,7 @@ use ratatui_core::buffer::CellWidth as _;
 use ratatui_core::style::Style;
 use ratatui_core::text::{Line, Span};
 
-use super::model::{Model, Note};
+use super::model::{EntryId, Model, Note};
 use super::palette::Palette;
 use crate::frontend::line::notify::Notify;
 use crate::frontend::line::theme::Kind;
@@ -29,16 +29,27 @@ pub(super) struct Rows<'a> {
     date: Option<String>,
 }
 
+/// The last rows of what is shown.
+pub(super) struct LastRows {
+    /// The last one first.
+    pub(super) rows: Vec<Line<'static>>,
+    /// The last entry.
+    pub(super) last: Option<EntryId>,
+    /// The rows below the entry that was sought, if it is there.
+    pub(super) below_sought: Option<usize>,
+}
+
 /// A message or a note.
 enum Entry<'a> {
-    Message(&'a RecentMessage),
+    /// With true if it went another way than the one before.
+    Message(&'a RecentMessage, bool),
     Note(&'a Note),
 }
 
 impl Entry<'_> {
     fn time_ms(&self) -> u64 {
         match self {
-            Entry::Message(message) => message.time_ms,
+            Entry::Message(message, _) => message.time_ms,
             Entry::Note(note) => note.time_ms,
         }
     }
@@ -49,26 +60,47 @@ impl<'a> Rows<'a> {
         Rows { palette, notify, width, rows: Vec::new(), date: None }
     }
 
-    /// Returns the last rows of what is shown, at least this many if there are, the last one first.
-    pub(super) fn of(mut self, view: &View, model: &Model, wanted: usize) -> Vec<Line<'static>> {
+    /// Returns the last rows of what is shown, at least this many if there are, and all below the end of an entry that is
+    /// sought.
+    pub(super) fn of(
+        mut self,
+        view: &View,
+        model: &Model,
+        wanted: usize,
+        mut sought: Option<EntryId>,
+    ) -> LastRows {
         let heard = model.shown.as_ref().and_then(|shown| view.conversations.get(shown));
-        let is_here = |note: &&Note| model.shown.is_none() || note.conversation == model.shown;
+        let is_here =
+            |(_, note): &&(u64, Note)| model.shown.is_none() || note.conversation == model.shown;
         let mut notes = model.notes.iter().rev().filter(is_here).peekable();
         let mut messages = heard.into_iter().flat_map(|heard| heard.recent.iter().rev()).peekable();
         let read_to = model.read_to.as_ref();
-        while self.rows.len() < wanted {
+        let is_with_person = matches!(model.shown, Some(ConversationId::Person(_)));
+        let (mut last, mut below_sought) = (None, None);
+        while self.rows.len() < wanted || sought.is_some() {
             let is_note = match (notes.peek(), messages.peek()) {
                 (None, None) => break,
-                (Some(note), Some(message)) => note.time_ms >= message.time_ms,
+                (Some((_, note)), Some(message)) => note.time_ms >= message.time_ms,
                 (note, None) => note.is_some(),
                 (None, Some(_)) => false,
             };
             let entry = match is_note {
-                true => notes.next().map(Entry::Note),
-                false => messages.next().map(Entry::Message),
+                true => {
+                    notes.next().map(|(number, note)| (EntryId::Note(*number), Entry::Note(note)))
+                }
+                false => messages.next().map(|message| {
+                    let earlier = messages.peek().filter(|_| is_with_person);
+                    let is_other_way =
+                        is_with_person && earlier.is_none_or(|one| one.via != message.via);
+                    (EntryId::Message(message.id), Entry::Message(message, is_other_way))
+                }),
             };
-            let Some(entry) = entry else { break };
-            if let Entry::Message(message) = &entry
+            let Some((id, entry)) = entry else { break };
+            last = last.or(Some(id));
+            if sought == Some(id) {
+                (sought, below_sought) = (None, Some(self.rows.len()));
+            }
+            if let Entry::Message(message, _) = &entry
                 && Some(&message.id) == read_to
             {
                 self.separate("new", Kind::Request);
@@ -78,12 +110,12 @@ impl<'a> Rows<'a> {
         if let Some(date) = self.date.take() {
             self.separate(&date, Kind::Hint);
         }
-        self.rows
+        LastRows { rows: self.rows, last, below_sought }
     }
 
     fn add(&mut self, entry: &Entry<'_>, view: &View, model: &Model) {
         let said = match entry {
-            Entry::Message(message) => model.text(message),
+            Entry::Message(message, _) => model.text(message),
             Entry::Note(note) => Some(note.text.as_str()),
         };
         let Some(said) = said else { return };
@@ -94,7 +126,7 @@ impl<'a> Rows<'a> {
         let time: String = render::time_of_day(entry.time_ms()).chars().take(5).collect();
         let time = Span::styled(format!("{time} "), self.palette.of(Kind::Time));
         let (mut head, text, style) = match entry {
-            Entry::Message(message) => {
+            Entry::Message(message, _) => {
                 let own = message.own;
                 let style = if own {
                     self.palette.of(Kind::OwnMessage)
@@ -103,7 +135,12 @@ impl<'a> Rows<'a> {
                 };
                 let name = Span::styled(format!("{}: ", message.from), style);
                 let file = view.files.get(&message.id);
-                let text = file.map_or_else(|| said.to_owned(), |one| files::offer(&one.file));
+                let text = match file {
+                    Some(file) => files::offer(&file.file),
+                    // The history has its name alone.
+                    None if message.is_file => format!("the file {said}"),
+                    None => said.to_owned(),
+                };
                 let me = view.session.username.as_ref();
                 let style = match !own && self.notify.is_mention(&text, me) {
                     true => self.palette.of(Kind::Request),
@@ -125,7 +162,7 @@ impl<'a> Rows<'a> {
             let room = self.width.saturating_sub(indent).max(1);
             for (number, row) in wrap_by(&line, room, columns).split('\n').enumerate() {
                 // The indentation below the author is enough.
-                let is_inner = number > 0 && matches!(entry, Entry::Message(_));
+                let is_inner = number > 0 && matches!(entry, Entry::Message(..));
                 let row = row.strip_prefix("  ").filter(|_| is_inner).unwrap_or(row);
                 let mut spans = std::mem::take(&mut head);
                 if spans.is_empty() {
@@ -135,9 +172,9 @@ impl<'a> Rows<'a> {
                 rows.push(Line::from(spans));
             }
         }
-        if let (Entry::Message(message), Some(last)) = (entry, rows.last_mut()) {
-            let mark = mark(message);
-            if !mark.is_empty() && last.width() + columns(mark) < self.width {
+        if let (Entry::Message(message, is_other_way), Some(last)) = (entry, rows.last_mut()) {
+            let mark = mark(message, *is_other_way);
+            if !mark.is_empty() && last.width() + columns(&mark) < self.width {
                 last.push_span(Span::styled(format!(" {mark}"), self.palette.of(Kind::Hint)));
             }
         }
@@ -153,18 +190,26 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Returns the mark behind a message: the state of an own one, and the way by which it came if it is not the usual one.
-fn mark(message: &RecentMessage) -> &'static str {
-    match (message.state.filter(|_| message.own), message.via) {
+/// Returns the mark behind a message: the state of an own one, and the way by which it went if that is another one than
+/// before.
+fn mark(message: &RecentMessage, is_other_way: bool) -> String {
+    let state = match (message.state.filter(|_| message.own), message.via) {
         (Some(MessageState::Waiting), _) | (None, Via::Outbox) => "(waiting)",
         (Some(MessageState::Sent), _) => "(sent)",
         (Some(MessageState::Kept), _) => "(kept for them)",
         (Some(MessageState::Delivered), _) => "\u{2713}",
         (Some(MessageState::Expired), _) => "(expired)",
         (Some(MessageState::Failed), _) => "(failed)",
-        (None, Via::Peer) => "(without the server)",
-        (None, Via::Direct | Via::Server) => "",
-    }
+        (None, _) => "",
+    };
+    let way = match message.via {
+        _ if !is_other_way => "",
+        Via::Direct => "(direct)",
+        Via::Server => "(by the server)",
+        Via::Peer => "(without the server)",
+        Via::Outbox => "",
+    };
+    [state, way].into_iter().filter(|one| !one.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the columns of a text on the screen.

@@ -10,22 +10,26 @@ use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt as _;
+use letschat_commands::render::NEXT_LINE;
 use letschat_core::session::Typing;
 use letschat_core::view::{LinkState, View};
 use letschat_engine::events::Receipt;
-use letschat_flags::clock;
+use letschat_flags::{clock, output};
+use letschat_protocol::printable::Printable;
+use letschat_protocol::username::Username;
 use ratatui_core::layout::Size;
 use ratatui_core::terminal::Terminal as Drawing;
 
 use super::bindings::{Action, Bindings, KeyBindings};
 use super::canvas::{Canvas, ENTER};
 use super::draw::{Input as TypedLine, Picture};
-use super::model::{Model, Note, Overlay};
+use super::model::{Model, Note};
+use super::overlay::Overlay;
 use super::palette::Palette;
 use crate::frontend::Terminal;
 use crate::frontend::line::completion::Completion;
 use crate::frontend::line::handles::{EditorRequest, Keyboard, Screen, Text, Typed};
-use crate::frontend::line::hidden::HiddenQuestion;
+use crate::frontend::line::hidden::{HiddenQuestion, HiddenText};
 use crate::frontend::line::history::Memory;
 use crate::frontend::line::notify::Notify;
 use crate::frontend::line::prompt::prompt;
@@ -33,6 +37,9 @@ use crate::frontend::line::prompt_state::PromptState;
 use crate::frontend::line::theme::Kind;
 use crate::frontend::line::{BELL, MAX_WAITING_TEXTS, Setting};
 use crate::line_editor::{Assistant, Input, Line, Look, Tty};
+
+/// The warnings of this time before the end are printed after it.
+const LAST_WARNINGS_MS: u64 = 2_000;
 
 /// An input of the task.
 enum Wake {
@@ -74,7 +81,7 @@ pub(in crate::frontend) struct FullScreen {
     pub(super) line: Line,
     pub(super) answer: Line,
     /// A question without echo, and what was typed.
-    pub(super) hidden: Option<(HiddenQuestion, Line)>,
+    pub(super) hidden: Option<(HiddenQuestion, HiddenText)>,
     /// The input that came while nobody asked for it.
     pub(super) ready: VecDeque<Typed>,
     receipts: Vec<Receipt>,
@@ -82,9 +89,9 @@ pub(in crate::frontend) struct FullScreen {
     is_closed: bool,
     /// True while the user is at this window, as far as the terminal tells.
     pub(super) has_focus: bool,
-    /// Tells of each login.
+    /// Tells of the first login of each account.
     logins: Sender<()>,
-    is_logged_in: bool,
+    watched_for: Option<Username>,
 }
 
 impl FullScreen {
@@ -129,7 +136,7 @@ impl FullScreen {
             is_closed: false,
             has_focus: false,
             logins,
-            is_logged_in: false,
+            watched_for: None,
         };
         Ok((full, Keyboard { requests, typed }, Screen { texts, looks }))
     }
@@ -171,7 +178,7 @@ impl FullScreen {
                     // Keys from before the question are not its answer.
                     self.tty.discard_keys();
                     self.leave_bare();
-                    self.hidden = Some((question, Line::default()));
+                    self.hidden = Some((question, HiddenText::default()));
                 }
                 Wake::Waited => self.typed(Typed::Waited),
             }
@@ -181,6 +188,28 @@ impl FullScreen {
         }
         self.draw();
         self.flush().await;
+        self.leave();
+    }
+
+    /// Leaves the other screen, and prints what the user can't have seen on it: unread messages, and the last warnings.
+    fn leave(self) {
+        let now_ms = clock::now().wall_ms;
+        let is_last = |(_, note): &&(u64, Note)| {
+            note.kind == Kind::Warning && note.time_ms + LAST_WARNINGS_MS > now_ms
+        };
+        let warnings = self.model.notes.iter().filter(is_last).map(|(_, note)| note.text.clone());
+        let unseen = self.prompt_state.read_view(|view| self.model.unseen(view));
+        let lines = unseen.into_iter().chain(warnings).map(|text| {
+            let rows = text.split('\n').map(|row| Printable(row).to_string());
+            rows.collect::<Vec<_>>().join(NEXT_LINE) + "\n"
+        });
+        let text: String = lines.collect();
+        let is_closed = self.is_closed;
+        drop(self);
+        if !text.is_empty() && !is_closed {
+            // Nobody can be told that this failed.
+            let _ = output::print(&text);
+        }
     }
 
     /// Notes what was typed for the present request.
@@ -214,7 +243,7 @@ impl FullScreen {
     }
 
     /// Returns the chat that the user requested, to go there, unless a line has been begun.
-    fn opened(&mut self) -> Option<letschat_protocol::username::Username> {
+    fn opened(&mut self) -> Option<Username> {
         let is_free = matches!(self.mode, Mode::Line) && self.line.is_empty();
         let opened = if is_free { self.prompt_state.take_opened() } else { None };
         opened.filter(|opened| self.prompt_state.typing() != Typing::Chat(opened.clone()))
@@ -299,15 +328,18 @@ impl FullScreen {
         self.model.note(Note { time_ms, kind, text: text.to_owned(), conversation });
     }
 
-    /// Tells of a login.
+    /// Tells of the first login of an account. The session goes on watching people after a reconnection, unless the
+    /// user ends that.
     fn note_login(&mut self) {
-        let is_logged_in = |view: &View| view.session.link == LinkState::LoggedIn;
-        let is_logged_in = self.prompt_state.read_view(is_logged_in);
-        if is_logged_in && !self.is_logged_in {
+        let logged_in = self.prompt_state.read_view(|view| {
+            let is_logged_in = view.session.link == LinkState::LoggedIn;
+            view.session.username.clone().filter(|_| is_logged_in)
+        });
+        if logged_in.is_some() && logged_in != self.watched_for {
             // One pending notice is enough.
             let _ = self.logins.try_send(());
+            self.watched_for = logged_in;
         }
-        self.is_logged_in = is_logged_in;
     }
 
     fn draw(&mut self) {
@@ -325,6 +357,9 @@ impl FullScreen {
             }
             (None, Mode::Idle | Mode::Line) => {
                 let typing = view_of.typing();
+                if view_of.take_switched() {
+                    model.follow_again();
+                }
                 // A line that has been begun keeps its target.
                 if self.line.is_empty() && !self.tty.has_keys() {
                     view_of.read_view(|view| model.follow(&typing, view));

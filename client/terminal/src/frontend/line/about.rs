@@ -39,11 +39,14 @@ pub(super) fn conversation_of(event: &Event) -> Option<ConversationId> {
     }
 }
 
-/// Returns true for an event that changes the prompt or the row above it.
+/// Returns true for an event without a line of its own that changes the prompt, or what the full screen shows.
 pub(super) fn changes_prompt(event: &Event) -> bool {
     matches!(
         event,
         Event::State(_)
+            | Event::People(_)
+            | Event::Contacts(_)
+            | Event::History(_)
             | Event::FileProgress { .. }
             | Event::FileDone { .. }
             | Event::FileFailed { .. }

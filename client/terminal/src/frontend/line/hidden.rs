@@ -79,7 +79,7 @@ impl HiddenQuestion {
         is_over: impl Fn() -> bool,
     ) -> io::Result<Secret> {
         let scene = Line::entered(&self.question, "", &look);
-        let mut text = String::with_capacity(MAX_SECRET_BYTES);
+        let mut typed = HiddenText::default();
         while !is_over() {
             tty.draw(&scene);
             tty.flush().await?;
@@ -92,31 +92,51 @@ impl HiddenQuestion {
                 Input::Redraw => continue,
                 Input::Over => break,
             };
-            match key {
-                Key::Enter => return Ok(Secret(text)),
-                Key::Ctrl('d') if text.is_empty() => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Key::Ctrl('c' | 'd') | Key::Esc => break,
-                Key::Ctrl('u') => text.clear(),
-                Key::Ctrl('z') => {
-                    tty.leave(&scene);
-                    tty.step_aside(|| terminal.suspend()).await;
-                }
-                Key::Char(letter) if text.len() < MAX_SECRET_BYTES => text.push(letter),
-                Key::Paste(pasted) => {
-                    let line = pasted.lines().next().unwrap_or_default();
-                    let room = MAX_SECRET_BYTES.saturating_sub(text.len());
-                    text.extend(line.chars().take(room));
-                    if pasted.contains('\n') {
-                        return Ok(Secret(text));
-                    }
-                }
-                Key::Backspace => drop(text.pop()),
-                _ => {}
+            if key == Key::Ctrl('z') {
+                tty.leave(&scene);
+                tty.step_aside(|| terminal.suspend()).await;
+            } else if let Some(answer) = typed.press(key) {
+                return answer;
             }
         }
         Err(called_off())
+    }
+}
+
+/// The answer that is typed.
+pub(in crate::frontend) struct HiddenText(String);
+
+impl Default for HiddenText {
+    /// Growing would leave copies in memory.
+    fn default() -> HiddenText {
+        HiddenText(String::with_capacity(MAX_SECRET_BYTES))
+    }
+}
+
+impl HiddenText {
+    /// Handles a key. Returns the answer, once it is complete.
+    pub(in crate::frontend) fn press(&mut self, key: Key) -> Option<io::Result<Secret>> {
+        let text = &mut self.0;
+        match key {
+            Key::Enter => return Some(Ok(Secret(std::mem::take(text)))),
+            Key::Ctrl('d') if text.is_empty() => {
+                return Some(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            Key::Ctrl('c' | 'd') | Key::Esc => return Some(Err(called_off())),
+            Key::Ctrl('u') => text.clear(),
+            Key::Char(letter) if text.len() < MAX_SECRET_BYTES => text.push(letter),
+            Key::Paste(pasted) => {
+                let line = pasted.lines().next().unwrap_or_default();
+                let room = MAX_SECRET_BYTES.saturating_sub(text.len());
+                text.extend(line.chars().take(room));
+                if pasted.contains('\n') {
+                    return Some(Ok(Secret(std::mem::take(text))));
+                }
+            }
+            Key::Backspace => drop(text.pop()),
+            _ => {}
+        }
+        None
     }
 }
 

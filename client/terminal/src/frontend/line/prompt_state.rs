@@ -1,5 +1,6 @@
 //! The state that prompt and completion share: the client's view, and the prompt's own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use letschat_core::session::{Request, Typing};
@@ -17,6 +18,8 @@ pub(in crate::frontend) struct PromptState {
     plugins: Option<Plugins>,
     /// A requested chat that has opened, until the prompt has handled it.
     opened: Arc<Mutex<Option<Username>>>,
+    /// True once the user has switched to a conversation, until the screen has handled that.
+    has_switched: Arc<AtomicBool>,
     /// The next attempt to reach the server.
     attempt: Arc<Mutex<Attempt>>,
 }
@@ -33,7 +36,13 @@ pub(in crate::frontend) struct Attempt {
 impl PromptState {
     /// Creates the state of a client with or without plugins.
     pub(in crate::frontend) fn new(client: Client, plugins: Option<Plugins>) -> PromptState {
-        PromptState { client, plugins, opened: Arc::default(), attempt: Arc::default() }
+        PromptState {
+            client,
+            plugins,
+            opened: Arc::default(),
+            has_switched: Arc::default(),
+            attempt: Arc::default(),
+        }
     }
 
     /// Learns who is here, and is told of arrivals and departures from then on. Both need a login.
@@ -63,6 +72,16 @@ impl PromptState {
     /// Takes that chat.
     pub(in crate::frontend) fn take_opened(&self) -> Option<Username> {
         lock(&self.opened).take()
+    }
+
+    /// Notes that the user has switched to a conversation. It may have been current before.
+    pub(in crate::frontend) fn note_switched(&self) {
+        self.has_switched.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns true once after that.
+    pub(in crate::frontend) fn take_switched(&self) -> bool {
+        self.has_switched.swap(false, Ordering::Relaxed)
     }
 
     /// Notes the next attempt to reach the server.

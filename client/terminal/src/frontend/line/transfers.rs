@@ -17,6 +17,19 @@ pub(in crate::frontend) fn row(view: &View) -> String {
     }
 }
 
+/// Returns a row for each of the running transfers, which keeps its place. Beyond `most` they are counted.
+pub(in crate::frontend) fn rows(view: &View, most: usize) -> Vec<String> {
+    let running = view.files.values().filter(|file| file.bytes.is_some());
+    let shown = running.clone().take(most);
+    let mut rows: Vec<String> =
+        shown.map(|file| progress(&file.file, file.bytes.unwrap_or_default())).collect();
+    let count = running.count();
+    if count > most {
+        rows.push(format!("and {} more files", count - most));
+    }
+    rows
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
