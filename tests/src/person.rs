@@ -345,6 +345,11 @@ impl Person {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
+    /// Takes the folder of a client that has ended.
+    pub fn leaves_the_data(mut self) -> TempDir {
+        std::mem::replace(&mut self.data, tempfile::tempdir().unwrap())
+    }
+
     /// Asks somebody for a chat, who approves. The prompt then names them.
     pub fn chats_with(&self, other: &mut TestClient) {
         self.types(&format!("connect {}", other.name));

@@ -7,6 +7,7 @@
 //!   behaviour
 //! * `found` – servers that announce themselves on the local network
 //! * `full` – the full screen
+//! * `history` – the history, at the prompt and in the full screen
 //! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
 //! * `groups` – groups
@@ -28,6 +29,7 @@ mod found;
 mod full;
 mod gone;
 mod groups;
+mod history;
 mod hostile;
 mod input;
 mod keys;

@@ -220,6 +220,7 @@ impl Picture<'_> {
         if area.is_empty() {
             return;
         }
+        self.messages(lines(area, 1, area.height.saturating_sub(1)), buffer);
         let title =
             self.model.shown.as_ref().map_or_else(|| "letschat".into(), ToString::to_string);
         let new = self.model.shown.as_ref().map_or(0, |one| self.model.unread(one, self.view));
@@ -229,7 +230,6 @@ impl Picture<'_> {
             (rows, new) => format!("{title}, {rows} rows above the end, {new} new"),
         };
         buffer.set_stringn(area.x, area.y, title, area.width.into(), self.palette.of(Kind::Prompt));
-        self.messages(lines(area, 1, area.height.saturating_sub(1)), buffer);
         self.overlay(area, buffer);
     }
 
