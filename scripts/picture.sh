@@ -3,6 +3,7 @@
 # and keys differ each time.
 #
 #   picture.sh session    docs/session.svg: plays a session, and draws what its two people see
+#   picture.sh full-screen  docs/full-screen.svg: plays a chat, a group and a request in a full screen
 #   picture.sh accounts   docs/accounts.svg: imports accounts, and draws an operator and two people
 #   picture.sh open-room  docs/open-room.svg: draws an open room and two people in it
 #   picture.sh classroom  docs/classroom.svg: plays a class, and draws the server and three of its clients
@@ -15,7 +16,7 @@ picture() {
 }
 
 case ${1:-} in
-session | accounts | open-room | classroom)
+session | full-screen | accounts | open-room | classroom)
     cargo build --locked --bins
     picture "$1" "docs/$1.svg"
     ;;
@@ -26,7 +27,7 @@ demo)
     picture recording "make demo" "$recording" docs/demo.svg
     ;;
 *)
-    echo "usage: picture.sh session | accounts | open-room | classroom | demo" >&2
+    echo "usage: picture.sh session | full-screen | accounts | open-room | classroom | demo" >&2
     exit 2
     ;;
 esac

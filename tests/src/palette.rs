@@ -78,9 +78,16 @@ impl Palette {
         match color {
             Color::Default => default,
             Color::Idx(index @ 0..16) => self.colors[usize::from(index)],
-            other => panic!("{other:?} is not of the terminal's own palette"),
+            Color::Idx(index @ 16..232) => of_cube(index - 16),
+            other => panic!("{other:?} is neither of the terminal's own palette nor of the cube"),
         }
     }
+}
+
+/// Returns a colour of the 6×6×6 cube that most terminals have: xterm's.
+fn of_cube(place: u8) -> Rgb {
+    let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+    u32::from_be_bytes([0, level(place / 36), level(place / 6 % 6), level(place % 6)])
 }
 
 fn between(one: Rgb, other: Rgb) -> Rgb {

@@ -1,6 +1,7 @@
 //! Draws the pictures in README.md and docs/ASSIGNMENTS.md; `scripts/picture.sh` runs it.
 //!
 //! * `picture session FILE` – a session of two people
+//! * `picture full-screen FILE` – a full screen with a chat, a group and a request
 //! * `picture accounts FILE` – an operator who imports accounts, and two of their users
 //! * `picture open-room FILE` – an open room and two people who talk there
 //! * `picture classroom FILE` – a class, whose server ends and comes back
@@ -15,6 +16,7 @@ use svg::Picture;
 
 mod accounts;
 mod classroom;
+mod full_screen;
 mod open_room;
 mod recording;
 mod session;
@@ -27,6 +29,9 @@ fn main() {
         ["session", file] => {
             ("A session of two people with Let's Chat", session::play().to_vec(), file)
         }
+        ["full-screen", file] => {
+            ("The full screen of Let's Chat", full_screen::play().to_vec(), file)
+        }
         ["accounts", file] => ("Accounts from a CSV file", accounts::play().to_vec(), file),
         ["open-room", file] => ("An open room over UDP", open_room::play().to_vec(), file),
         ["classroom", file] => ("A classroom", classroom::play(), file),
@@ -35,7 +40,7 @@ fn main() {
             (title, vec![(title.to_owned(), recording::screen(&printed))], file)
         }
         _ => panic!(
-            "usage: picture session FILE | accounts FILE | open-room FILE | classroom FILE | recording TITLE RECORDING FILE"
+            "usage: picture session FILE | full-screen FILE | accounts FILE | open-room FILE | classroom FILE | recording TITLE RECORDING FILE"
         ),
     };
     let picture = Picture { title, windows: &windows };

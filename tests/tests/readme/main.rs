@@ -292,8 +292,11 @@ fn pictures(readme: &str) -> Checked {
     let steps = demo_steps();
     let demo = vec![format!("all {steps} steps went as told"), "stops the server".into()];
     let shown: Vec<&str> = readme.split("![").skip(1).collect();
-    same(vec![shown.len()], vec![2])?;
-    for (image, (subject, sentences)) in shown.iter().zip([("session", session), ("demo", demo)]) {
+    same(vec![shown.len()], vec![3])?;
+    let full = ["alt+y approves, alt+n denies: dave asks for a chat", "f1 keys", "4 here"];
+    let full = full.map(str::to_owned).to_vec();
+    let subjects = [("session", session), ("full-screen", full), ("demo", demo)];
+    for (image, (subject, sentences)) in shown.iter().zip(subjects) {
         let (told, path) = image
             .split_once(')')
             .and_then(|(image, _)| image.split_once("]("))

@@ -279,7 +279,7 @@ impl Console {
         let (kind, time_ms) = appearance(event);
         let me = self.prompt_state.read_view(|view| view.session.username.clone());
         let notification = self.notify.sequence(event, me.as_ref());
-        let conversation = conversation_of(event);
+        let conversation = conversation_of(event, me.as_ref());
         let about = About { kind, conversation, notification, time_ms, ..About::default() };
         let mut line = match event {
             _ if self.is_full => String::new(),

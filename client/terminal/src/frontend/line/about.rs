@@ -1,8 +1,9 @@
 //! The appearance of events, and the conversations that they belong to.
 
 use letschat_core::conversation::ConversationId;
-use letschat_core::event::{Event, KeyState};
+use letschat_core::event::{Event, GroupChange, KeyState};
 use letschat_protocol::message_id::MessageId;
+use letschat_protocol::username::Username;
 
 use super::theme::Kind;
 
@@ -19,9 +20,11 @@ pub(super) fn said(event: &Event) -> Option<(MessageId, &str)> {
     }
 }
 
-/// Returns the conversation that an event is about.
-pub(super) fn conversation_of(event: &Event) -> Option<ConversationId> {
+/// Returns the conversation that an event is about. The user's own changes of a group answer a command, which was
+/// typed anywhere.
+pub(super) fn conversation_of(event: &Event, me: Option<&Username>) -> Option<ConversationId> {
     match event {
+        Event::GroupChanged { by, .. } if Some(by) == me => None,
         Event::ChatOpened { with: who, .. }
         | Event::ChatClosed { with: who, .. }
         | Event::ChatInterrupted { with: who }
@@ -68,7 +71,7 @@ pub(super) fn appearance(event: &Event) -> (Kind, Option<u64>) {
         Event::Request { time_ms, .. } => (Kind::Request, Some(*time_ms)),
         Event::DeviceWaiting { .. } => (Kind::Request, None),
         Event::DeviceChanged { .. }
-        | Event::GroupChanged { .. }
+        | Event::GroupChanged { change: GroupChange::Removed, .. }
         | Event::ChatOpened { key: KeyState::Changed, .. }
         | Event::Error { .. }
         | Event::Disconnected { .. } => (Kind::Warning, None),
@@ -77,6 +80,7 @@ pub(super) fn appearance(event: &Event) -> (Kind, Option<u64>) {
         | Event::ChatClosed { .. }
         | Event::ChatInterrupted { .. }
         | Event::ChatResumed { .. }
+        | Event::GroupChanged { .. }
         | Event::RequestEnded { .. } => (Kind::Chat, None),
         Event::Connected { .. }
         | Event::Retrying { .. }
