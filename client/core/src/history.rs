@@ -35,7 +35,8 @@ impl HistoryMessage {
         };
         let is_file = matches!(event, Event::FileOffered { .. });
         let (from, state) = (from.clone(), None);
-        let message = RecentMessage { from, own, id, text, is_file, time_ms, via, state };
+        let message =
+            RecentMessage { from, own, id, text, is_file, is_earlier: false, time_ms, via, state };
         Some(HistoryMessage { conversation: conversation.clone(), message })
     }
 

@@ -48,6 +48,8 @@ pub struct View {
     pub conversations: BTreeMap<ConversationId, Conversation>,
     /// The account that the groups and the conversations belong to.
     pub account: Option<Username>,
+    /// The server that was reached last, as the user named it.
+    pub server: Option<String>,
 }
 
 /// The keys and the groups that a device knows.
@@ -123,6 +125,8 @@ pub struct RecentMessage {
     pub text: String,
     /// True if it offers a file.
     pub is_file: bool,
+    /// True if it comes from the history.
+    pub is_earlier: bool,
     /// The time of its arrival or, for an own message, of its sending, in milliseconds since the
     /// Unix epoch.
     pub time_ms: u64,
@@ -183,6 +187,7 @@ impl View {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::State(session) => self.set_session(session),
+            Event::Connected { server, .. } => self.server = Some(server.clone()),
             Event::People(people) => {
                 self.people.clear();
                 self.add(people);
@@ -336,7 +341,7 @@ impl Conversation {
         let bytes = self.bytes + message.text.len();
         let has_room = self.recent.len() < MAX_RECENT && bytes <= MAX_RECENT_BYTES;
         if has_room && !self.recent.iter().any(|one| one.id == message.id) {
-            self.recent.push_front(message.clone());
+            self.recent.push_front(RecentMessage { is_earlier: true, ..message.clone() });
             self.bytes = bytes;
             self.earlier += 1;
         }

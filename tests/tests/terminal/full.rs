@@ -131,6 +131,7 @@ fn window_of_any_size_is_drawn_again() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
     bob.ok("broadcast", json!({"text": "all of you"}));
+    alice.sees("everyone 1");
     alice.press(ALT_A);
     for columns in [40, 60, 89, 90, 300, 20, 110] {
         alice.resizes(columns);

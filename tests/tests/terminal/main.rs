@@ -6,7 +6,7 @@
 //! * `first_run`, `account`, `prompt`, `keys`, `input`, `tall`, `wide`, `looks`, `themes`, `warnings` – the visible
 //!   behaviour
 //! * `found` – servers that announce themselves on the local network
-//! * `full` – the full screen
+//! * `full`, `full_keys` – the full screen
 //! * `history` – the history, at the prompt and in the full screen
 //! * `flood` – a peer that sends faster than the terminal displays
 //! * `stops`, `gone` – Ctrl+Z and `fg`, and a terminal that is closed
@@ -27,6 +27,7 @@ mod first_run;
 mod flood;
 mod found;
 mod full;
+mod full_keys;
 mod gone;
 mod groups;
 mod history;

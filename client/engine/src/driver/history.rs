@@ -13,7 +13,7 @@ use letschat_protocol::username::Username;
 
 use super::{ForFrontEnd, Running};
 use crate::account::AccountFolder;
-use crate::history::{History, Place, Report};
+use crate::history::{History, News, Place, Report};
 use crate::net::Occurrence;
 
 impl Running<'_> {
@@ -120,14 +120,14 @@ impl Running<'_> {
     /// Handles the outcome of a thread's work. It may be for an account that is closed.
     pub(super) fn note_history(&mut self, generation: u64, report: Report) -> Option<Input> {
         let Report { answer, news } = report;
-        let mut loaded = Ok(Vec::new());
-        if generation == self.account_generation
-            && let Some(history) = self.history()
-        {
-            loaded = history.take(news);
-        }
+        let is_open = generation == self.account_generation;
+        let history = self.history().filter(|_| is_open);
+        let is_done = history.is_some() || matches!(news, News::None);
+        let loaded = history.map_or(Ok(Vec::new()), |history| history.take(news));
         if let Some((request, result)) = answer {
             let result = match &loaded {
+                // What was left to the closed account was not done.
+                Ok(_) if !is_done => Err(Failure::NotLoggedIn),
                 Ok(_) => result,
                 Err(why) => Err(Failure::History(HistoryFailure::Unusable(why.to_string()))),
             };

@@ -33,7 +33,7 @@ const STORE_FILE: &str = "history.sqlite";
 const KEY_FILE: &str = "history.key";
 
 /// The most messages that are kept. Beyond that the oldest are deleted.
-const MAX_MESSAGES: i64 = 1_000_000;
+const MAX_MESSAGES: u64 = 1_000_000;
 /// The number of new messages after which old ones are deleted.
 const PRUNED_AFTER: usize = 10_000;
 /// The most messages that wait while a damaged file is still in use. Further ones are lost.
@@ -83,8 +83,8 @@ pub(crate) enum Job {
     Action(RequestId, HistoryAction),
     /// Read the last messages.
     Load,
-    /// Delete old messages.
-    Prune,
+    /// Delete old messages. The number is that of today, in days since the Unix epoch.
+    Prune(u64),
 }
 
 /// The reason for which there is no history: a clause that can follow "because".
@@ -132,25 +132,33 @@ impl History {
     ) -> Result<(History, Option<Notice>), HistoryError> {
         let (store_path, key_path) = (place.store_path(), place.key_path());
         let key_failed = |error: KeysError| failed(&key_path, &error);
-        let (keys, lost_keys) = match Keys::read(&place.top, &key_path) {
-            Ok(Some(keys)) => (keys, None),
-            Ok(None) if !store_path.exists() => (Keys::make(&key_path).map_err(key_failed)?, None),
+        // A history without its key is set aside first, so that it never stands beside another key.
+        let mut notice = None;
+        let mut aside = |why: String| {
+            let name = store::set_aside(&store_path, wall_ms)
+                .map_err(|error| failed(&store_path, &error))?;
+            let name = name.display().to_string();
+            notice = Some(Notice::HistorySetAside { name, why });
+            Ok(())
+        };
+        let keys = match Keys::read(&place.top, &key_path) {
+            Ok(Some(keys)) => keys,
             Ok(None) => {
-                let why = format!("its key in {KEY_FILE} is gone");
-                (Keys::make(&key_path).map_err(key_failed)?, Some(why))
+                if store_path.exists() {
+                    aside(format!("its key in {KEY_FILE} is gone"))?;
+                }
+                Keys::make(&key_path).map_err(key_failed)?
             }
             Err(KeysError::Damaged) => {
-                let why = format!("its key in {KEY_FILE} is damaged");
+                aside(format!(
+                    "its key in {KEY_FILE} is damaged, and the new one has no passphrase"
+                ))?;
                 store::set_aside(&key_path, wall_ms).map_err(|error| failed(&key_path, &error))?;
-                (Keys::make(&key_path).map_err(key_failed)?, Some(why))
+                Keys::make(&key_path).map_err(key_failed)?
             }
             Err(error) => return Err(key_failed(error)),
         };
-        let opened = match lost_keys {
-            Some(why) => Err(StoreError::Damaged(why)),
-            None => Store::open(&place.top, &store_path),
-        };
-        let (store, damage) = match opened {
+        let (store, damage) = match Store::open(&place.top, &store_path) {
             Ok(store) => (Some(store), None),
             Err(StoreError::Damaged(why)) => (None, Some(why)),
             Err(StoreError::Unusable(why)) => return Err(failed(&store_path, &why)),
@@ -164,14 +172,14 @@ impl History {
             unwritten: Vec::new(),
             written: 0,
             pruned_day: wall_ms / DAY_MS,
-            jobs: VecDeque::from([Job::Prune]),
+            jobs: VecDeque::from([Job::Prune(wall_ms / DAY_MS)]),
             is_working: false,
         };
         if !history.is_locked() {
             history.jobs.push_front(Job::Load);
         }
-        let notice = history.mend(wall_ms)?;
-        Ok((history, notice))
+        let mended = history.set_aside_if_damaged(wall_ms)?;
+        Ok((history, notice.or(mended)))
     }
 
     /// Returns true if its passphrase has not been given.
@@ -192,21 +200,23 @@ impl History {
     ///
     /// Fails if the messages can't be written. They are lost then.
     pub(crate) fn write(&mut self, wall_ms: u64) -> Result<Option<Notice>, HistoryError> {
-        let mut notice = self.mend(wall_ms)?;
+        let mut notice = self.set_aside_if_damaged(wall_ms)?;
         let mut written = self.append(wall_ms);
         if let Err(StoreError::Damaged(why)) = written {
             self.damage = Some(why);
-            notice = self.mend(wall_ms)?;
+            notice = self.set_aside_if_damaged(wall_ms)?;
             written = self.append(wall_ms);
         }
-        if self.damage.is_none() {
-            self.unwritten.clear();
+        if self.damage.is_some() {
+            // They are written once the thread is done.
+            return Ok(notice);
         }
+        self.unwritten.clear();
         self.written += written.map_err(|why| failed(&self.place.store_path(), &why))?;
         let day = wall_ms / DAY_MS;
         if self.written >= PRUNED_AFTER || self.pruned_day != day {
             (self.written, self.pruned_day) = (0, day);
-            self.jobs.push_back(Job::Prune);
+            self.jobs.push_back(Job::Prune(day));
         }
         Ok(notice)
     }
@@ -224,13 +234,14 @@ impl History {
     }
 
     /// Gives a damaged file another name and begins a new one, as soon as no thread uses it: closing a connection
-    /// deletes the companions that have its name.
-    fn mend(&mut self, wall_ms: u64) -> Result<Option<Notice>, HistoryError> {
-        let Some(why) = self.damage.take_if(|_| !self.is_working) else { return Ok(None) };
+    /// deletes the companions that have its name. After a failure the next call tries again.
+    fn set_aside_if_damaged(&mut self, wall_ms: u64) -> Result<Option<Notice>, HistoryError> {
+        let Some(why) = self.damage.clone().filter(|_| !self.is_working) else { return Ok(None) };
         (self.store, self.run) = (None, None);
         let path = self.place.store_path();
         let aside = store::set_aside(&path, wall_ms).map_err(|error| failed(&path, &error))?;
         self.store = Some(self.open_store()?);
+        self.damage = None;
         Ok(Some(Notice::HistorySetAside { name: aside.display().to_string(), why }))
     }
 
@@ -244,11 +255,14 @@ impl History {
         let (store_path, key_path) = (self.place.store_path(), self.place.key_path());
         (self.store, self.run) = (None, None);
         self.unwritten.clear();
+        // Until the new file is open.
+        self.damage = Some("it was not deleted as a whole".into());
         store::delete(&store_path).map_err(|error| failed(&store_path, &error))?;
         if !self.keys.is_protected() {
             self.keys = Keys::make(&key_path).map_err(|error| failed(&key_path, &error))?;
         }
         self.store = Some(self.open_store()?);
+        self.damage = None;
         Ok(())
     }
 
@@ -298,7 +312,7 @@ impl History {
     pub(crate) fn unanswered(self) -> impl Iterator<Item = RequestId> {
         self.jobs.into_iter().filter_map(|job| match job {
             Job::Action(request, _) => Some(request),
-            Job::Load | Job::Prune => None,
+            Job::Load | Job::Prune(_) => None,
         })
     }
 }

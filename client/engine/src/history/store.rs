@@ -80,16 +80,22 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl Store {
-    /// Opens the file, which is in the folder `top` or below. A missing one is created for its owner alone.
+    /// Opens the file, which is in the folder `top` or below. A missing one is created for its owner alone. No other
+    /// connection of this process may be open: see [`open_or_make`].
     ///
     /// # Errors
     ///
     /// Fails if others can read or replace it, or if it holds something else.
     pub(super) fn open(top: &Path, path: &Path) -> Result<Store, StoreError> {
-        let real_path = open_or_make(top, path)
+        open_or_make(top, path)
             .map_err(|refused| StoreError::Unusable(refused.error.to_string()))?;
+        Store::connect(path)
+    }
+
+    /// Opens a file that was checked, beside another connection.
+    pub(super) fn connect(path: &Path) -> Result<Store, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(real_path, flags)?;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -203,18 +209,29 @@ impl Store {
         self.erase_log()
     }
 
-    /// Deletes the messages from before a day, and the oldest beyond a number of positions.
-    pub(super) fn prune(&self, first_day: Option<u64>, most: i64) -> Result<(), StoreError> {
+    /// Deletes the messages from before a day, and the oldest ones beyond a number.
+    pub(super) fn prune(&self, first_day: u64, most: u64) -> Result<(), StoreError> {
         let delete = "DELETE FROM messages WHERE position IN (
             SELECT position FROM messages WHERE day < ?1 LIMIT ?2)";
-        let at_once = DELETED_AT_ONCE as i64;
-        let first_day = first_day.unwrap_or_default() as i64;
-        while self.connection.execute(delete, [first_day, at_once])? > 0 {}
+        let mut deleted = 0;
+        loop {
+            let count =
+                self.connection.execute(delete, [first_day as i64, DELETED_AT_ONCE as i64])?;
+            deleted += count;
+            if count == 0 {
+                break;
+            }
+        }
+        let (count, _) = self.count()?;
+        let mut surplus = count.saturating_sub(most);
         let delete = "DELETE FROM messages WHERE position IN (
-            SELECT position FROM messages
-            WHERE position <= (SELECT max(position) FROM messages) - ?1 LIMIT ?2)";
-        while self.connection.execute(delete, [most, at_once])? > 0 {}
-        Ok(())
+            SELECT position FROM messages ORDER BY position LIMIT ?1)";
+        while surplus > 0 {
+            let at_once = surplus.min(DELETED_AT_ONCE as u64);
+            deleted += self.connection.execute(delete, [at_once as i64])?;
+            surplus -= at_once;
+        }
+        if deleted > 0 { self.erase_log() } else { Ok(()) }
     }
 
     /// Empties the write-ahead log, which has deleted rows, unless another connection is reading it.

@@ -78,22 +78,31 @@ impl Work {
     pub(crate) fn request(&self) -> Option<RequestId> {
         match &self.job {
             Job::Action(request, _) => Some(*request),
-            Job::Load | Job::Prune => None,
+            Job::Load | Job::Prune(_) => None,
         }
     }
 
     /// Does the work, as long as the account is open.
-    pub(crate) fn run(mut self, is_wanted: impl Fn() -> bool) -> Report {
-        match std::mem::replace(&mut self.job, Job::Load) {
-            Job::Load => self.report(None, self.load(&is_wanted)),
-            Job::Prune => self.report(None, self.prune()),
+    pub(crate) fn run(self, is_wanted: impl Fn() -> bool) -> Report {
+        let Work { job, place, keys } = self;
+        let worker = Worker { place, keys };
+        match job {
+            Job::Load => worker.report(None, worker.load(&is_wanted)),
+            Job::Prune(today) => worker.report(None, worker.prune(today)),
             Job::Action(request, action) => {
-                let done = self.act(action, &is_wanted);
-                self.report(Some(request), done)
+                worker.report(Some(request), worker.act(action, &is_wanted))
             }
         }
     }
+}
 
+/// The history as a thread sees it.
+struct Worker {
+    place: Place,
+    keys: Keys,
+}
+
+impl Worker {
     fn report(&self, request: Option<RequestId>, done: Done) -> Report {
         let unusable = |why: &dyn std::fmt::Display| {
             let path = self.place.store_path();
@@ -135,7 +144,7 @@ impl Work {
     }
 
     fn store(&self) -> Result<Store, StoreError> {
-        Store::open(&self.place.top, &self.place.store_path())
+        Store::connect(&self.place.store_path())
     }
 
     fn status(&self) -> Done {
@@ -206,9 +215,9 @@ impl Work {
         Ok((Reply::Done {}, News::Loaded(messages)))
     }
 
-    fn prune(&self) -> Done {
-        let today = letschat_flags::clock::now().wall_ms / DAY_MS;
-        let first_day = self.place.days.map(|days| today.saturating_sub(days.into()));
+    /// Deletes old messages. `today` counts days since the Unix epoch.
+    fn prune(&self, today: u64) -> Done {
+        let first_day = self.place.days.map_or(0, |days| today.saturating_sub(days.into()));
         self.store()?.prune(first_day, MAX_MESSAGES)?;
         Ok((Reply::Done {}, News::None))
     }

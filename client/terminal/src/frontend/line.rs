@@ -48,13 +48,14 @@ use async_io::{Timer, block_on};
 use futures_lite::FutureExt as _;
 use letschat_flags::output;
 use letschat_protocol::printable::Printable;
+use letschat_protocol::username::Username;
 
 use super::full::bindings::KeyBindings;
 use super::full::{self, FullScreen};
 use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
-use about::{appearance, changes_prompt, conversation_of, is_in_view, said};
+use about::{appearance, changes_prompt, conversation_of, in_view};
 use editor::Editor;
-use handles::{About, Keyboard, Screen};
+use handles::{About, Keyboard, Passed, Screen};
 pub use hidden::{HiddenQuestion, HiddenQuestions};
 use home::HomeServer;
 use input::{Progress, Typist};
@@ -76,6 +77,9 @@ use theme::{Kind, Theme};
 
 /// The time limit for removing the prompt at the end, since the terminal may accept no output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The least time between two notifications of messages.
+const NOTIFIED_EVERY_MS: u64 = 1_000;
 
 /// The maximum number of queued texts. Senders wait beyond it.
 pub(super) const MAX_WAITING_TEXTS: usize = 256;
@@ -160,12 +164,13 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
         theme,
         is_full,
         notify: setting.notify,
+        notified_ms: Cell::default(),
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
         retry: Cell::default(),
         date: DateShown::new(render::date(clock::now().wall_ms)),
     };
-    let (status, lost) = block_on(executor.run(async {
+    let (status, lost, unseen) = block_on(executor.run(async {
         let status = conduct(&executor, front_end, console).await;
         let lost = match plugins {
             Some(plugins) => smol::unblock(move || plugins.finish()).await,
@@ -175,11 +180,14 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
         screen.look_again();
         let expired = async {
             Timer::after(LAST_WORDS).await;
+            String::new()
         };
-        editing.or(expired).await;
-        (status, lost)
+        let unseen = editing.or(expired).await;
+        (status, lost, unseen)
     }));
     setting.terminal.restore();
+    // Nobody can be told that this failed.
+    let _ = output::print(&unseen);
     for line in lost {
         output::complain("letschat", line);
     }
@@ -191,21 +199,25 @@ fn open(
     executor: &LocalExecutor<'static>,
     prompt_state: &PromptState,
     setting: &Setting,
-) -> io::Result<(Task<()>, Keyboard, Screen)> {
+) -> io::Result<(Task<String>, Keyboard, Screen)> {
     let Setting { terminal, theme, history, questions, .. } = setting;
     match &setting.interface {
         Interface::Line => {
             let (editor, keyboard, screen) =
                 Editor::open(prompt_state, terminal, *theme, history, questions.clone())?;
-            Ok((executor.spawn(editor.run()), keyboard, screen))
+            let editing = async {
+                editor.run().await;
+                String::new()
+            };
+            Ok((executor.spawn(editing), keyboard, screen))
         }
         Interface::Full(keys) => {
             let (logins, logged_in) = async_channel::bounded(1);
             let (full, keyboard, screen) = FullScreen::open(prompt_state, setting, keys, logins)?;
             let prompt_state = prompt_state.clone();
             let watching = async move {
-                while logged_in.recv().await.is_ok() {
-                    prompt_state.watch_people().await;
+                while let Ok(is_first) = logged_in.recv().await {
+                    prompt_state.watch_people(is_first).await;
                 }
             };
             // It ends with the screen, which holds the other end of the channel.
@@ -226,6 +238,8 @@ struct Console {
     /// True if the whole screen is used, which shows messages by itself.
     is_full: bool,
     notify: Notify,
+    /// The time of the last notification, on the boot clock.
+    notified_ms: Cell<u64>,
     welcome: bool,
     home: RefCell<Option<HomeServer>>,
     /// The reason of the retry that was last shown.
@@ -237,6 +251,17 @@ struct Console {
 impl Console {
     fn is_in_classroom(&self) -> bool {
         self.prompt_state.read_view(|view| view.session.classroom)
+    }
+
+    /// Returns the sequence that notifies of an event. Messages notify at most once a second.
+    fn notification(&self, event: &Event, me: Option<&Username>) -> Option<String> {
+        let sequence = self.notify.sequence(event, me)?;
+        let (now_ms, is_message) = (clock::now().boot_ms, in_view(event).is_some());
+        if is_message && now_ms < self.notified_ms.get() + NOTIFIED_EVERY_MS {
+            return None;
+        }
+        self.notified_ms.set(now_ms);
+        Some(sequence)
     }
 
     /// Returns true for a retry with the same reason as the one before. The prompt shows the next attempt.
@@ -278,7 +303,7 @@ impl Console {
         };
         let (kind, time_ms) = appearance(event);
         let me = self.prompt_state.read_view(|view| view.session.username.clone());
-        let notification = self.notify.sequence(event, me.as_ref());
+        let notification = self.notification(event, me.as_ref());
         let conversation = conversation_of(event, me.as_ref());
         let about = About { kind, conversation, notification, time_ms, ..About::default() };
         let mut line = match event {
@@ -295,7 +320,7 @@ impl Console {
                 self.theme.paint(Kind::Time, &time)
             }
         };
-        if !(self.is_full && is_in_view(event)) {
+        if !self.is_full || in_view(event).is_none() {
             line.push_str(&self.theme.paint_event(kind, &text));
         }
         self.screen.show_event(line, about, receipt).await?;
@@ -329,16 +354,14 @@ impl Dialect for Console {
         if !event.is_for_views() {
             plugins.tell(event);
         }
-        let (change, shown) = match plugins.filter_shown(event).await {
-            Some(shown) => {
-                let (before, after) = (said(event), said(&shown));
-                let text = after.filter(|_| before != after).map(|(_, text)| text.to_owned());
-                (before.zip(text).map(|((id, _), text)| (id, Some(text))), Some(shown))
-            }
-            None => (said(event).map(|(id, _)| (id, None)), None),
-        };
-        if let Some(change) = change.filter(|_| self.is_full) {
-            self.screen.change(change).await?;
+        let shown = plugins.filter_shown(event).await;
+        if let Some((id, before)) = in_view(event).filter(|_| self.is_full) {
+            let passed = match shown.as_ref().map(in_view) {
+                None => Passed::Hidden,
+                Some(Some((_, after))) if after != before => Passed::Changed(after.to_owned()),
+                Some(_) => Passed::Unchanged,
+            };
+            self.screen.pass(id, passed).await?;
         }
         match shown {
             Some(event) => self.show(&event, receipt).await,

@@ -22,6 +22,7 @@ use std::ops::Range;
 pub(crate) use keys::Key;
 pub(crate) use line::{Line, Outcome};
 use nu_ansi_term::Style;
+pub(crate) use screen::symbol;
 pub(crate) use tty::{BRACKETS_OFF, BRACKETS_ON, Input, Tty};
 
 /// The maximum length of a typed or pasted text.

@@ -304,7 +304,8 @@ fn pieces(text: &str) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
     })
 }
 
-fn symbol(letter: char) -> String {
+/// Returns the symbol that stands for a control character in a typed line.
+pub(crate) fn symbol(letter: char) -> String {
     match letter {
         '\t' => TAB.to_owned(),
         '\u{7f}' => '\u{2421}'.to_string(),

@@ -56,7 +56,13 @@ impl FromStr for KeyBindings {
 
     fn from_str(text: &str) -> Result<KeyBindings, KeyBindingError> {
         let bindings = text.split(',').filter(|one| !one.trim().is_empty());
-        Ok(KeyBindings(bindings.map(str::parse).collect::<Result<_, _>>()?))
+        let bindings: Vec<KeyBinding> = bindings.map(str::parse).collect::<Result<_, _>>()?;
+        for (place, one) in bindings.iter().enumerate() {
+            if bindings[..place].iter().any(|other| other.key == one.key) {
+                return Err(KeyBindingError::Twice(name_of(&one.key)));
+            }
+        }
+        Ok(KeyBindings(bindings))
     }
 }
 
@@ -67,6 +73,8 @@ pub enum KeyBindingError {
     Action(String),
     /// There is no such key.
     Key(String),
+    /// The key has two actions.
+    Twice(String),
 }
 
 impl fmt::Display for KeyBindingError {
@@ -76,6 +84,7 @@ impl fmt::Display for KeyBindingError {
                 let names: Vec<&str> = ACTIONS.iter().map(|(_, name, ..)| *name).collect();
                 write!(f, "no action is called `{name}`; there are {}", names.join(", "))
             }
+            KeyBindingError::Twice(name) => write!(f, "`{name}` has two actions"),
             KeyBindingError::Key(name) => write!(
                 f,
                 "`{name}` is no key; there are f1 to f12, pageup, pagedown, esc, alt+up, alt+down, and alt+ with a letter or digit, \
@@ -201,6 +210,7 @@ mod tests {
         let error = |text: &str| text.parse::<KeyBindings>().unwrap_err().to_string();
         assert!(error("fly=alt+a").contains("next-unread"));
         assert!(error("jump").contains("f1 to f12"));
+        assert_eq!(error("jump=f5,search=f5"), "`f5` has two actions");
         for key in ["alt+", "ctrl+1", "ctrl+m", "f13", "x", "alt+ab"] {
             assert!(error(&format!("jump={key}")).contains(key), "{key}");
         }

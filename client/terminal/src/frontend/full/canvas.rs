@@ -15,9 +15,9 @@ use ratatui_core::style::{Color, Modifier};
 pub(in crate::frontend) const ENTER: &str =
     "\x1b[?1049h\x1b[?7l\x1b[?2004h\x1b[?1004h\x1b[?1000h\x1b[?1006h\x1b[2J";
 
-/// Takes back what [`ENTER`] does, and the style.
+/// Takes back what [`ENTER`] does, and the style. A terminal with one screen alone, as the Linux console, is cleared.
 pub(in crate::frontend) const LEAVE: &str =
-    "\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?1004l\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
+    "\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?1004l\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[2J\x1b[H\x1b[?1049l";
 
 /// Leaves the mouse to the terminal, so that it can select text.
 pub(super) const MOUSE_OFF: &str = "\x1b[?1000l";

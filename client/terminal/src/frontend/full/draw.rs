@@ -31,6 +31,7 @@ use super::rows::{Rows, columns};
 use crate::frontend::line::notify::Notify;
 use crate::frontend::line::theme::Kind;
 use crate::frontend::line::transfers;
+use crate::line_editor::symbol;
 
 /// The columns of the lists at the sides.
 const SIDE_COLUMNS: u16 = 20;
@@ -365,7 +366,12 @@ fn typed(input: &Input, width: u16, palette: Palette) -> (Vec<Line<'static>>, (u
     }
     let mut cursor = None;
     for (at, grapheme) in input.text.grapheme_indices(true) {
-        let shown = if grapheme == "\n" { String::new() } else { Printable(grapheme).to_string() };
+        let mut letters = grapheme.chars();
+        let shown = match (letters.next(), letters.next()) {
+            (Some('\n'), None) => String::new(),
+            (Some(control), None) if control.is_control() => symbol(control),
+            _ => Printable(grapheme).to_string(),
+        };
         let place = typed.push(shown, Style::new());
         if at >= input.cursor && cursor.is_none() {
             cursor = Some(place);

@@ -7,9 +7,11 @@ use letschat_core::history::Words;
 use letschat_core::session::Typing;
 use letschat_core::view::{Conversation, RecentMessage, View};
 use letschat_protocol::message_id::MessageId;
+use letschat_protocol::username::Username;
 
 use super::draw::Asker;
 use super::overlay::{Hit, Overlay};
+use crate::frontend::line::handles::Passed;
 use crate::frontend::line::theme::Kind;
 
 /// The most notes that are kept.
@@ -18,8 +20,8 @@ const MAX_NOTES: usize = 1_000;
 /// The most conversations that are marked because of a warning.
 const MAX_WARNED: usize = 128;
 
-/// The most messages that plugins have changed. Each account keeps some thousand messages at most.
-const MAX_CHANGED: usize = 4_096;
+/// The most messages that are noted as passed by plugins: all that a view keeps.
+const MAX_PASSED: usize = 128 * 200;
 
 /// The most targets that are not current yet.
 const MAX_EXPECTED: usize = 16;
@@ -70,8 +72,13 @@ pub(super) struct Model {
     seen: BTreeMap<ConversationId, MessageId>,
     /// The message after which those begin that were new when the shown conversation was opened.
     pub(super) read_to: Option<MessageId>,
-    /// The messages that plugins have changed, with the texts to show, or `None` to show nothing.
-    changed: BTreeMap<MessageId, Option<String>>,
+    /// The account of the conversations.
+    account: Option<Username>,
+    /// True if messages are shown only once plugins have passed them.
+    waits_for_plugins: bool,
+    /// The messages that plugins have passed, the last ones.
+    passed: BTreeMap<MessageId, Passed>,
+    passed_order: VecDeque<MessageId>,
     /// The target of typed lines that was followed last.
     followed: Option<Typing>,
     /// The targets that were shown and are not current yet.
@@ -101,20 +108,46 @@ impl Model {
         self.warned.contains(conversation)
     }
 
-    /// Notes that a message is shown with another text, or not at all.
-    pub(super) fn change(&mut self, id: MessageId, text: Option<String>) {
-        if self.changed.len() >= MAX_CHANGED {
-            self.changed.pop_first();
+    /// Forgets the conversations of another account.
+    pub(super) fn open(&mut self, account: Option<Username>, waits_for_plugins: bool) {
+        self.waits_for_plugins = waits_for_plugins;
+        if account == self.account {
+            return;
         }
-        self.changed.insert(id, text);
+        if self.account.is_some() {
+            self.notes.retain(|(_, note)| note.conversation.is_none());
+            (self.shown, self.read_to, self.scroll, self.last) = (None, None, 0, None);
+            self.warned.clear();
+            self.seen.clear();
+        }
+        self.account = account;
+    }
+
+    /// Notes the text of a message after plugins have seen it.
+    pub(super) fn pass(&mut self, id: MessageId, text: Passed) {
+        if self.passed_order.len() >= MAX_PASSED
+            && let Some(first) = self.passed_order.pop_front()
+        {
+            self.passed.remove(&first);
+        }
+        if self.passed.insert(id, text).is_none() {
+            self.passed_order.push_back(id);
+        }
     }
 
     /// Returns the text to show for a message, or `None` if it is hidden.
     pub(super) fn text<'a>(&'a self, message: &'a RecentMessage) -> Option<&'a str> {
-        match self.changed.get(&message.id) {
-            Some(text) => text.as_deref(),
-            None => Some(&message.text),
+        match self.passed.get(&message.id) {
+            Some(Passed::Changed(text)) => Some(text),
+            Some(Passed::Hidden) => None,
+            Some(Passed::Unchanged) => Some(&message.text),
+            None => (!self.waits_for_plugins || message.is_earlier).then_some(&message.text),
         }
+    }
+
+    /// Returns true if the last messages are on the screen.
+    pub(super) fn is_at_the_end(&self) -> bool {
+        self.scroll == 0 && self.overlay == Overlay::None
     }
 
     /// Shows a conversation, or the notes.
@@ -123,7 +156,7 @@ impl Model {
             return;
         }
         self.note_seen(view);
-        let seen = conversation.as_ref().and_then(|one| self.seen.get(one)).copied();
+        let seen = conversation.as_ref().and_then(|one| self.last_seen(one, view));
         let has_unread = conversation.as_ref().is_some_and(|one| self.unread(one, view) > 0);
         self.read_to = seen.filter(|_| has_unread);
         if let Some(conversation) = &conversation {
@@ -132,6 +165,15 @@ impl Model {
         self.shown = conversation;
         (self.scroll, self.last) = (0, None);
         self.note_seen(view);
+    }
+
+    /// Returns the last message that was seen, in this run or an earlier one.
+    fn last_seen(&self, conversation: &ConversationId, view: &View) -> Option<MessageId> {
+        let earlier = || {
+            let heard = view.conversations.get(conversation)?;
+            heard.recent.get(heard.earlier.checked_sub(1)?).map(|message| message.id)
+        };
+        self.seen.get(conversation).copied().or_else(earlier)
     }
 
     /// Notes that a target was shown before its command has made it current.
@@ -188,7 +230,12 @@ impl Model {
         let seen = self.seen.get(conversation);
         let of_this_run = heard.recent.iter().skip(heard.earlier);
         let new = of_this_run.rev().take_while(|message| Some(&message.id) != seen);
-        new.filter(|message| !message.own).count()
+        new.filter(|message| !message.own && self.text(message).is_some()).count()
+    }
+
+    /// Returns the number of conversations of which something is unread.
+    pub(super) fn unread_conversations(&self, view: &View) -> usize {
+        view.conversations.keys().filter(|one| self.unread(one, view) > 0).count()
     }
 
     /// Returns all conversations, the one with the last message first. Open chats and groups have one even if nothing
@@ -217,10 +264,12 @@ impl Model {
         let mut lines = Vec::new();
         for (id, heard) in &view.conversations {
             let count = self.unread(id, view);
-            let new = heard.recent.iter().rev().filter(|message| !message.own).take(count);
-            let shown = new.filter_map(|message| Some((message, self.text(message)?)));
-            let mut of_it: Vec<String> =
-                shown.map(|(message, text)| format!("{id}, {}: {text}", message.from)).collect();
+            let others = heard.recent.iter().rev().filter(|message| !message.own);
+            let shown = others.filter_map(|message| Some((message, self.text(message)?)));
+            let mut of_it: Vec<String> = shown
+                .take(count)
+                .map(|(message, text)| format!("{id}, {}: {text}", message.from))
+                .collect();
             of_it.reverse();
             lines.extend(of_it);
         }

@@ -1,4 +1,4 @@
-//! What is over the messages: the keys, the conversations to go to, or the messages that were found.
+//! An overlay over the messages: the keys, the conversations to go to, or the search hits.
 
 use letschat_core::conversation::ConversationId;
 use letschat_protocol::message_id::MessageId;
@@ -7,13 +7,16 @@ use letschat_protocol::printable::Printable;
 use super::bindings::Bindings;
 use crate::line_editor::Key;
 
+/// The most letters of a paste that are taken.
+const MAX_PASTED: usize = 200;
+
 /// Something over the messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Overlay {
     #[default]
     None,
-    /// The keys.
-    Help,
+    /// The keys, from this row on.
+    Help(usize),
     /// Conversations whose names have the typed letters.
     Jump(Choices<ConversationId>),
     /// Messages with the typed words.
@@ -75,8 +78,17 @@ impl<T> Choices<T> {
                 self.letters.pop();
                 return Pressed::Typed;
             }
+            Key::Ctrl('u') => {
+                self.letters.clear();
+                return Pressed::Typed;
+            }
             Key::Char(letter) => {
                 self.letters.push(*letter);
+                return Pressed::Typed;
+            }
+            Key::Paste(text) => {
+                let line = text.lines().next().unwrap_or_default();
+                self.letters.extend(line.chars().take(MAX_PASTED));
                 return Pressed::Typed;
             }
             _ => {}
@@ -105,11 +117,13 @@ impl Overlay {
     pub(super) fn rows(&self, bindings: &Bindings) -> Option<(String, Vec<(String, bool)>)> {
         Some(match self {
             Overlay::None => return None,
-            Overlay::Help => {
-                let title = "Keys; esc closes this. `/help` lists the commands.".to_owned();
+            Overlay::Help(first) => {
+                let title =
+                    "Keys; up and down scroll, esc closes. `/help` lists the commands.".to_owned();
                 let people =
                     "Beside a name: \u{2713} verified key, ! changed key, ? new key".to_owned();
-                (title, bindings.help().chain([people]).map(|key| (key, false)).collect())
+                let rows = bindings.help().chain([people]);
+                (title, rows.skip(*first).map(|key| (key, false)).collect())
             }
             Overlay::Jump(choices) => {
                 let title = format!("Go to: {}", Printable(&choices.letters));

@@ -14,6 +14,9 @@ use crate::frontend::line::handles::Typed;
 use crate::frontend::line::input::is_said;
 use crate::line_editor::{Key, Outcome};
 
+/// The most rows by which the list of keys scrolls.
+const MAX_HELP_ROWS: usize = 12;
+
 /// The rows of a turn of the mouse's wheel.
 const WHEEL_ROWS: usize = 3;
 
@@ -28,7 +31,7 @@ impl FullScreen {
             return;
         }
         if let Key::Focus(has_focus) = key {
-            self.has_focus = has_focus;
+            self.has_focus = Some(has_focus);
             return;
         }
         if self.hidden.is_some() {
@@ -73,7 +76,7 @@ impl FullScreen {
             Action::Home => self.go_to(None),
             Action::Jump => self.model.overlay = Overlay::Jump(Choices::of(self.jumps(""))),
             Action::Search => self.model.overlay = Overlay::Search(Choices::of(Vec::new())),
-            Action::Help => self.model.overlay = Overlay::Help,
+            Action::Help => self.model.overlay = Overlay::Help(0),
             Action::ScrollUp => self.model.scroll += page,
             Action::ScrollDown => self.model.scroll = self.model.scroll.saturating_sub(page),
             Action::ScrollEnd => {
@@ -136,7 +139,16 @@ impl FullScreen {
 
     fn press_overlay(&mut self, key: Key) {
         match std::mem::take(&mut self.model.overlay) {
-            Overlay::None | Overlay::Help => {}
+            Overlay::None => {}
+            Overlay::Help(first) => {
+                self.model.overlay = match key {
+                    Key::Up | Key::WheelUp => Overlay::Help(first.saturating_sub(1)),
+                    Key::Down | Key::WheelDown | Key::PageDown => {
+                        Overlay::Help((first + 1).min(MAX_HELP_ROWS))
+                    }
+                    _ => Overlay::None,
+                }
+            }
             Overlay::Jump(mut choices) => match choices.press(&key) {
                 Pressed::Closed => {}
                 Pressed::Taken => {

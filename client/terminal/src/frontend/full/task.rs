@@ -14,7 +14,7 @@ use letschat_commands::render::NEXT_LINE;
 use letschat_core::session::Typing;
 use letschat_core::view::{LinkState, View};
 use letschat_engine::events::Receipt;
-use letschat_flags::{clock, output};
+use letschat_flags::clock;
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use ratatui_core::layout::Size;
@@ -24,7 +24,6 @@ use super::bindings::{Action, Bindings, KeyBindings};
 use super::canvas::{Canvas, ENTER};
 use super::draw::{Input as TypedLine, Picture};
 use super::model::{Model, Note};
-use super::overlay::Overlay;
 use super::palette::Palette;
 use crate::frontend::Terminal;
 use crate::frontend::line::completion::Completion;
@@ -87,10 +86,11 @@ pub(in crate::frontend) struct FullScreen {
     receipts: Vec<Receipt>,
     /// True once the terminal has closed.
     is_closed: bool,
-    /// True while the user is at this window, as far as the terminal tells.
-    pub(super) has_focus: bool,
-    /// Tells of the first login of each account.
-    logins: Sender<()>,
+    /// True while the user is at this window, or `None` if the terminal has not told.
+    pub(super) has_focus: Option<bool>,
+    /// Tells of each login, with true for the first one of an account.
+    logins: Sender<bool>,
+    is_logged_in: bool,
     watched_for: Option<Username>,
 }
 
@@ -104,7 +104,7 @@ impl FullScreen {
         prompt_state: &PromptState,
         setting: &Setting,
         keys: &KeyBindings,
-        logins: Sender<()>,
+        logins: Sender<bool>,
     ) -> io::Result<(FullScreen, Keyboard, Screen)> {
         let (requests, ordered) = async_channel::bounded(1);
         let (typed_in, typed) = async_channel::bounded(1);
@@ -134,15 +134,16 @@ impl FullScreen {
             ready: VecDeque::new(),
             receipts: Vec::new(),
             is_closed: false,
-            has_focus: false,
+            has_focus: None,
             logins,
+            is_logged_in: false,
             watched_for: None,
         };
         Ok((full, Keyboard { requests, typed }, Screen { texts, looks }))
     }
 
-    /// Serves requests until the channel closes.
-    pub(in crate::frontend) async fn run(mut self) {
+    /// Serves requests until the channel closes. Returns the text to print after the other screen was left.
+    pub(in crate::frontend) async fn run(mut self) -> String {
         loop {
             self.hand_over().await;
             if !self.tty.is_behind() {
@@ -188,11 +189,11 @@ impl FullScreen {
         }
         self.draw();
         self.flush().await;
-        self.leave();
+        self.unseen()
     }
 
-    /// Leaves the other screen, and prints what the user can't have seen on it: unread messages, and the last warnings.
-    fn leave(self) {
+    /// Returns what the user can't have seen: unread messages, and the last warnings.
+    fn unseen(&self) -> String {
         let now_ms = clock::now().wall_ms;
         let is_last = |(_, note): &&(u64, Note)| {
             note.kind == Kind::Warning && note.time_ms + LAST_WARNINGS_MS > now_ms
@@ -203,13 +204,7 @@ impl FullScreen {
             let rows = text.split('\n').map(|row| Printable(row).to_string());
             rows.collect::<Vec<_>>().join(NEXT_LINE) + "\n"
         });
-        let text: String = lines.collect();
-        let is_closed = self.is_closed;
-        drop(self);
-        if !text.is_empty() && !is_closed {
-            // Nobody can be told that this failed.
-            let _ = output::print(&text);
-        }
+        if self.is_closed { String::new() } else { lines.collect() }
     }
 
     /// Notes what was typed for the present request.
@@ -303,10 +298,11 @@ impl FullScreen {
     /// Keeps a text as a note.
     fn take(&mut self, Text { text, about, receipt, .. }: Text) {
         self.receipts.extend(receipt);
-        if let Some((id, text)) = about.change {
-            self.model.change(id, text);
+        if let Some((id, shown)) = about.message {
+            self.model.pass(id, shown);
         }
-        let is_seen = self.has_focus && about.conversation == self.model.shown;
+        let is_looked_at = self.has_focus == Some(true) && self.model.is_at_the_end();
+        let is_seen = is_looked_at && about.conversation == self.model.shown;
         if let Some(notification) = about.notification.as_ref().filter(|_| !is_seen) {
             self.tty.write(notification);
         }
@@ -328,22 +324,23 @@ impl FullScreen {
         self.model.note(Note { time_ms, kind, text: text.to_owned(), conversation });
     }
 
-    /// Tells of the first login of an account. The session goes on watching people after a reconnection, unless the
-    /// user ends that.
+    /// Tells of a login. After the first one the session itself goes on watching people, unless the user ends that.
     fn note_login(&mut self) {
-        let logged_in = self.prompt_state.read_view(|view| {
-            let is_logged_in = view.session.link == LinkState::LoggedIn;
-            view.session.username.clone().filter(|_| is_logged_in)
+        let (is_logged_in, username) = self.prompt_state.read_view(|view| {
+            (view.session.link == LinkState::LoggedIn, view.session.username.clone())
         });
-        if logged_in.is_some() && logged_in != self.watched_for {
+        if is_logged_in && !self.is_logged_in {
             // One pending notice is enough.
-            let _ = self.logins.try_send(());
-            self.watched_for = logged_in;
+            let _ = self.logins.try_send(username != self.watched_for);
+            self.watched_for = username;
         }
+        self.is_logged_in = is_logged_in;
     }
 
     fn draw(&mut self) {
         self.note_login();
+        let account = self.prompt_state.read_view(|view| view.account.clone());
+        self.model.open(account, self.prompt_state.plugins().is_some());
         let (width, height) = self.tty.window_size();
         self.drawing.backend_mut().resize(Size { width, height });
         let (view_of, model) = (&self.prompt_state, &mut self.model);
@@ -373,13 +370,13 @@ impl FullScreen {
             }
         };
         let (palette, bindings, notify) = (self.palette, &self.bindings, &self.notify);
-        let drawing = &mut self.drawing;
+        let (drawing, has_focus) = (&mut self.drawing, self.has_focus);
         view_of.read_view(|view| {
             // What is scrolled away or covered is not seen.
-            if model.scroll == 0 && model.overlay == Overlay::None {
+            if has_focus != Some(false) && model.is_at_the_end() {
                 model.note_seen(view);
             }
-            let status = status(view, bindings);
+            let status = status(view, model, bindings);
             let draw = |frame: &mut ratatui_core::terminal::Frame<'_>| {
                 let status = status.as_str();
                 let mut picture =
@@ -422,15 +419,21 @@ fn typed_line(
     }
 }
 
-/// Returns the row at the bottom: who and where one is, and the key that lists the keys.
-fn status(view: &View, bindings: &Bindings) -> String {
+/// Returns the row at the bottom: what is unread, who and where one is, and the key that lists the keys.
+fn status(view: &View, model: &Model, bindings: &Bindings) -> String {
     let who = view.session.username.as_ref().map_or("nobody yet", |name| name.as_str());
+    let server = view.server.as_deref().unwrap_or("the server");
     let link = match view.session.link {
-        LinkState::LoggedIn => "at the server",
-        LinkState::Connected => "connected, not logged in",
-        LinkState::Connecting => "connecting",
-        LinkState::Waiting => "waiting for the server",
-        LinkState::Offline => "offline",
+        LinkState::LoggedIn => format!("at {}", Printable(server)),
+        LinkState::Connected => format!("connected to {}, not logged in", Printable(server)),
+        LinkState::Connecting => "connecting".into(),
+        LinkState::Waiting => "waiting for the server".into(),
+        LinkState::Offline => "offline".into(),
     };
-    format!("{who}, {link}  {} keys", bindings.key_of(Action::Help))
+    let unread = model.unread_conversations(view);
+    let unread = match (unread, bindings.key_of(Action::NextUnread)) {
+        (0, _) => String::new(),
+        (count, key) => format!("{count} unread ({key})  "),
+    };
+    format!("{unread}{who}, {link}  {} keys", bindings.key_of(Action::Help))
 }

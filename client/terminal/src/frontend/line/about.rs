@@ -7,15 +7,11 @@ use letschat_protocol::username::Username;
 
 use super::theme::Kind;
 
-/// Returns true for an event that the view shows as a message.
-pub(super) fn is_in_view(event: &Event) -> bool {
-    matches!(event, Event::Message { .. } | Event::Broadcast { .. } | Event::FileOffered { .. })
-}
-
 /// Returns the id and the text of an event that the view shows as a message.
-pub(super) fn said(event: &Event) -> Option<(MessageId, &str)> {
+pub(super) fn in_view(event: &Event) -> Option<(MessageId, &str)> {
     match event {
         Event::Message { id, text, .. } | Event::Broadcast { id, text, .. } => Some((*id, text)),
+        Event::FileOffered { file, .. } => Some((file.id, file.name.as_str())),
         _ => None,
     }
 }

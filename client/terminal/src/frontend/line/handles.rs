@@ -60,12 +60,20 @@ pub(in crate::frontend) struct Text {
 pub(in crate::frontend) struct About {
     pub(in crate::frontend) kind: Kind,
     pub(in crate::frontend) conversation: Option<ConversationId>,
-    /// A message of the view that a plugin has changed, and the text to show in its place, or `None` to hide it.
-    pub(in crate::frontend) change: Option<(MessageId, Option<String>)>,
+    /// A message of the view that plugins have passed.
+    pub(in crate::frontend) message: Option<(MessageId, Passed)>,
     /// The sequence that notifies of it.
     pub(in crate::frontend) notification: Option<String>,
     /// The time, in milliseconds since the Unix epoch, if it is not now.
     pub(in crate::frontend) time_ms: Option<u64>,
+}
+
+/// The text of a message after plugins have seen it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::frontend) enum Passed {
+    Unchanged,
+    Changed(String),
+    Hidden,
 }
 
 /// The source of lines.
@@ -172,12 +180,9 @@ impl Screen {
         self.texts.send(text).await.map_err(|_| OutputClosed::NotRead)
     }
 
-    /// Changes a message of the view.
-    pub(super) async fn change(
-        &self,
-        change: (MessageId, Option<String>),
-    ) -> Result<(), OutputClosed> {
-        let about = About { change: Some(change), ..About::default() };
+    /// Passes a message of the view on after plugins have seen it.
+    pub(super) async fn pass(&self, id: MessageId, text: Passed) -> Result<(), OutputClosed> {
+        let about = About { message: Some((id, text)), ..About::default() };
         self.put(Text { text: String::new(), follows: None, about, receipt: None }).await
     }
 

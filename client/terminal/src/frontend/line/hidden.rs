@@ -124,11 +124,10 @@ impl HiddenText {
             }
             Key::Ctrl('c' | 'd') | Key::Esc => return Some(Err(called_off())),
             Key::Ctrl('u') => text.clear(),
-            Key::Char(letter) if text.len() < MAX_SECRET_BYTES => text.push(letter),
+            Key::Char(letter) => add(text, letter),
             Key::Paste(pasted) => {
                 let line = pasted.lines().next().unwrap_or_default();
-                let room = MAX_SECRET_BYTES.saturating_sub(text.len());
-                text.extend(line.chars().take(room));
+                line.chars().for_each(|letter| add(text, letter));
                 if pasted.contains('\n') {
                     return Some(Ok(Secret(std::mem::take(text))));
                 }
@@ -137,6 +136,13 @@ impl HiddenText {
             _ => {}
         }
         None
+    }
+}
+
+/// Adds a letter, unless the text would grow.
+fn add(text: &mut String, letter: char) {
+    if text.len() + letter.len_utf8() <= MAX_SECRET_BYTES {
+        text.push(letter);
     }
 }
 

@@ -45,10 +45,12 @@ impl PromptState {
         }
     }
 
-    /// Learns who is here, and is told of arrivals and departures from then on. Both need a login.
-    pub(in crate::frontend) async fn watch_people(&self) {
+    /// Learns who is here and, if that is wanted, is told of arrivals and departures from then on. Both need a login.
+    pub(in crate::frontend) async fn watch_people(&self, watches: bool) {
         // Without a login there is nobody to show.
-        let _ = self.client.request(Request::Watch(true)).await;
+        if watches {
+            let _ = self.client.request(Request::Watch(true)).await;
+        }
         let _ = self.client.request(Request::List).await;
     }
 

@@ -321,7 +321,7 @@ proptest! {
         model.is_bare = is_bare;
         model.overlay = match overlay {
             0 => Overlay::None,
-            1 => Overlay::Help,
+            1 => Overlay::Help(3),
             2 => {
                 let mut choices = Choices::of(model.jumps("b", &view));
                 choices.press(&Key::Down);
