@@ -217,6 +217,12 @@ impl Person {
         self.sees_times(words, 1);
     }
 
+    /// Waits until these words are gone from the screen.
+    pub fn sees_no(&self, words: &str) {
+        let is_gone = |terminal: &Terminal| !terminal.contents().contains(words);
+        self.wait(&format!("screen without {words:?}"), is_gone);
+    }
+
     /// The same, so often or more.
     pub fn sees_times(&self, words: &str, times: usize) {
         let wanted: String = words.split_whitespace().collect();

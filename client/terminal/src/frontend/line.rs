@@ -238,7 +238,7 @@ struct Console {
     /// True if the whole screen is used, which shows messages by itself.
     is_full: bool,
     notify: Notify,
-    /// The time of the last notification, on the boot clock.
+    /// The time of the last notification of a message, on the boot clock.
     notified_ms: Cell<u64>,
     welcome: bool,
     home: RefCell<Option<HomeServer>>,
@@ -257,11 +257,14 @@ impl Console {
     fn notification(&self, event: &Event, me: Option<&Username>) -> Option<String> {
         let sequence = self.notify.sequence(event, me)?;
         let (now_ms, is_message) = (clock::now().boot_ms, in_view(event).is_some());
-        if is_message && now_ms < self.notified_ms.get() + NOTIFIED_EVERY_MS {
-            return None;
+        if !is_message {
+            return Some(sequence);
         }
-        self.notified_ms.set(now_ms);
-        Some(sequence)
+        let is_due = now_ms >= self.notified_ms.get() + NOTIFIED_EVERY_MS;
+        if is_due {
+            self.notified_ms.set(now_ms);
+        }
+        is_due.then_some(sequence)
     }
 
     /// Returns true for a retry with the same reason as the one before. The prompt shows the next attempt.
