@@ -325,6 +325,13 @@ impl Person {
         self.keys.resize(Size::new(rows.get(), columns)).unwrap();
     }
 
+    /// Gives the window another size.
+    pub fn resizes_to(&self, columns: u16, rows: u16) {
+        let mut terminal = self.seen.lock();
+        terminal.parser.set_size(size(rows), size(columns));
+        self.keys.resize(Size::new(rows, columns)).unwrap();
+    }
+
     /// Closes the terminal, which both the system and a shell tell; the result is the client's exit
     /// status.
     pub fn closes_the_terminal(&mut self) -> i32 {

@@ -130,14 +130,53 @@ fn direct_message_rings_and_a_seen_one_does_not() {
 fn window_of_any_size_is_drawn_again() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
-    bob.ok("broadcast", json!({"text": "all of you"}));
+    let call = bob.tell("connect", json!({"who": "alice"}));
+    alice.sees("bob asks for a chat");
+    alice.press(ALT_Y);
+    bob.reply(call);
+    let family = "👩‍👩‍👧 é 日本 שלום";
+    for (columns, rows) in
+        [(40, 10), (300, 100), (60, 24), (20, 5), (89, 24), (90, 40), (110, 3), (80, 24)]
+    {
+        alice.resizes_to(columns, rows);
+        bob.ok("say", json!({"text": format!("{columns} by {rows}")}));
+        alice.sees(&format!("{columns} by {rows}"));
+        alice.is_prompted("→ bob> ");
+        match columns >= 90 && rows > 3 {
+            true => alice.sees("2 here"),
+            false => alice.sees_no("2 here"),
+        }
+        bob.ok("say", json!({"text": family}));
+    }
+    alice.sees(family);
+}
+
+#[test]
+fn without_colours_nothing_is_coloured() {
+    let server = TestServer::start(&[]);
+    let alice = Person::join_at(&server, "alice", WIDE, &["--full"], &[("NO_COLOR", "1")]);
+    let mut bob = TestClient::join(&server, "bob");
+    bob.ok("broadcast", json!({"text": "hello"}));
     alice.sees("everyone 1");
     alice.press(ALT_A);
-    for columns in [40, 60, 89, 90, 300, 20, 110] {
-        alice.resizes(columns);
-        alice.sees("bob: all of you");
-        alice.is_prompted("→ everyone> ");
-    }
+    alice.sees("bob: hello");
+    assert!(alice.all_cells().iter().all(|cell| cell.fgcolor() == vt100::Color::Default));
+}
+
+#[test]
+fn lines_are_broken_by_a_key_and_earlier_ones_come_back() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    alice.chats_with(&mut bob);
+    alice.press("one\x1b\rtwo\r");
+    bob.wait_event_with("message", "text", "one\ntwo");
+    alice.press("/sta\t");
+    alice.is_prompted("→ bob> /status ");
+    alice.press(CTRL_U);
+    alice.press(letschat_tests::person::UP);
+    alice.sees("→ bob> one");
+    alice.types("");
+    bob.wait_event_with("message", "text", "one\ntwo");
 }
 
 #[test]

@@ -18,6 +18,8 @@ use tempfile::tempdir;
 use crate::hostile::{assert_harmless, assert_tamed, characters, pieces, texts};
 use crate::pretender::{NOT_IN_A_LINE, Pretender};
 
+const ALT_A: &str = "\x1ba";
+
 /// So wide that little is broken at its edge.
 const WIDE: Window = Window { rows: 60, columns: 500 };
 
@@ -74,6 +76,7 @@ fn what_a_peer_says_steers_no_full_screen() {
 fn what_is_broadcast_steers_nothing() {
     let server = TestServer::start(&["--broadcast-burst", "1000"]);
     let alice = Person::join_at(&server, "alice", WIDE, &[], &[]);
+    let dave = Person::join_at(&server, "dave", WIDE, &["--full"], &[]);
     let mut carol = reads_lines(&server, "carol", &[]);
     let mut harry = Typist::joins(server.address, "harry");
     let mut bob = TestClient::join(&server, "bob");
@@ -83,9 +86,14 @@ fn what_is_broadcast_steers_nothing() {
         let text = format!("a{control}b");
         assert_eq!(bob.fails("broadcast", json!({"text": text})), "text_invalid", "{control:?}");
     }
+    bob.ok("broadcast", json!({"text": "first"}));
+    dave.sees("everyone 1");
+    dave.press(ALT_A);
     for text in texts(&controls, 800, "endofbroadcasts") {
         bob.ok("broadcast", json!({"text": text}));
     }
+    dave.sees("endofbroadcasts");
+    assert_harmless(&dave.raw_bytes());
     alice.sees("endofbroadcasts");
     assert_tamed(&alice.raw_bytes(), &controls);
     carol.wait_line("the last broadcast", |line| line.contains("endofbroadcasts"));
@@ -97,35 +105,40 @@ fn what_is_broadcast_steers_nothing() {
 
 #[test]
 fn what_a_server_says_steers_nothing() {
-    let server = Pretender::start();
-    let data = tempdir().unwrap();
-    let location = server.address.to_string();
-    let mut before = TestClient::start_in(data, &location, "alice", &["--accept-new-server"]);
-    before.sign_up_and_log_in();
-    before.process.end_input();
-    assert_eq!(before.process.exit_code(), 0);
-    let said = before.process.heard.join("\n");
-    assert_harmless(said.as_bytes());
+    for flags in [&[][..], &["--full"]] {
+        let server = Pretender::start();
+        let data = tempdir().unwrap();
+        let location = server.address.to_string();
+        let mut before = TestClient::start_in(data, &location, "alice", &["--accept-new-server"]);
+        before.sign_up_and_log_in();
+        before.process.end_input();
+        assert_eq!(before.process.exit_code(), 0);
+        let said = before.process.heard.join("\n");
+        assert_harmless(said.as_bytes());
 
-    let letschat = pty_process::blocking::Command::new(program("letschat"))
-        .args([server.address.ip().to_string(), server.address.port().to_string()])
-        .args(["--peer-port", "0", "--data"])
-        .arg(before.data.path())
-        .env("LETSCHAT_CONFIG", letschat_tests::programs::NO_SETTINGS);
-    let alice = Person::run_at(letschat, "alice", before.data, WIDE);
-    alice.sees("Logged in as alice, by key.");
-    for (line, end) in [
-        ("watch on", "endofnotices"),
-        ("broadcast hello", "endofrefusal"),
-        ("connect bob force", "endofconnect"),
-        ("list", "Nobody is here"),
-        ("status", "You are: alice"),
-    ] {
-        alice.types(line);
-        alice.sees(end);
-        assert_harmless(&alice.raw_bytes());
+        let letschat = pty_process::blocking::Command::new(program("letschat"))
+            .args([server.address.ip().to_string(), server.address.port().to_string()])
+            .args(["--peer-port", "0", "--data"])
+            .arg(before.data.path())
+            .args(flags)
+            .env("LETSCHAT_CONFIG", letschat_tests::programs::NO_SETTINGS);
+        let alice = Person::run_at(letschat, "alice", before.data, WIDE);
+        alice.sees("Logged in as alice, by key.");
+        for (line, end) in [
+            ("watch on", "endofnotices"),
+            ("broadcast hello", "endofrefusal"),
+            ("connect bob force", "endofconnect"),
+            ("list", "Nobody is here"),
+            ("status", "You are: alice"),
+        ] {
+            alice.types(line);
+            alice.sees(end);
+            assert_harmless(&alice.raw_bytes());
+        }
+        if flags.is_empty() {
+            assert_tamed(&alice.raw_bytes(), &[]);
+        }
     }
-    assert_tamed(&alice.raw_bytes(), &[]);
 }
 
 /// A text as it is written in Lua, each byte by its number.
@@ -151,22 +164,27 @@ fn what_a_plugin_says_steers_nothing() {
          chat.command{{name = 'raise', run = function() error{{code = words, message = words .. 'endofraise'}} end}}"
     );
     fs::write(plugins.path().join("hostile.lua"), source).unwrap();
-    let flags = ["--plugins", plugins.path().to_str().unwrap()];
-    let alice = Person::join_at(&server, "alice", WIDE, &flags, &[]);
-    alice.types("/plugin");
-    alice.sees("hostile: loaded");
-    alice.sees("endoflog");
-    for (line, end) in [
-        ("/harm", "endofresult"),
-        ("/fail", "endoferror"),
-        ("/raise", "endofraise"),
-        ("/help harm", "harm"),
-        ("/status", "You are: alice"),
-    ] {
-        alice.types(line);
-        alice.sees(end);
+    let plugins = ["--plugins", plugins.path().to_str().unwrap()];
+    for (name, flags) in [("alice", &[][..]), ("dave", &["--full"])] {
+        let alice = Person::join_at(&server, name, WIDE, &[flags, &plugins].concat(), &[]);
+        alice.types("/plugin");
+        alice.sees("hostile: loaded");
+        alice.sees("endoflog");
+        for (line, end) in [
+            ("/harm", "endofresult"),
+            ("/fail", "endoferror"),
+            ("/raise", "endofraise"),
+            ("/help harm", "harm"),
+            ("/status", &format!("You are: {name}")),
+        ] {
+            alice.types(line);
+            alice.sees(end);
+        }
+        assert_harmless(&alice.raw_bytes());
+        if flags.is_empty() {
+            assert_tamed(&alice.raw_bytes(), &[]);
+        }
     }
-    assert_tamed(&alice.raw_bytes(), &[]);
 }
 
 #[test]

@@ -73,6 +73,15 @@ mod tests {
     }
 
     #[test]
+    fn each_transfer_has_a_row_up_to_a_number() {
+        let view = after(&[(1, 500), (2, 0), (3, 1_000), (1, 1_000)]);
+        let first = rows(&view, 2);
+        assert_eq!((first.len(), first[2].as_str()), (3, "and 1 more files"));
+        assert_eq!(rows(&view, 3).len(), 3);
+        assert!(rows(&view, 3).contains(&"50 % of 2.0 kB: 1.jpg from bob".to_owned()));
+    }
+
+    #[test]
     fn ended_transfer_has_no_row() {
         let mut view = after(&[(1, 0), (2, 1_000)]);
         view.apply(&Event::FileDone { file: file(1), path: Some("/1.jpg".into()) });

@@ -299,7 +299,7 @@ proptest! {
     /// No size and no text breaks the picture or puts a control character into it.
     #[test]
     fn any_window_shows_anything(
-        size in (1_u16..130, 1_u16..50),
+        size in (1_u16..300, 1_u16..100),
         texts in prop::collection::vec("(\\PC|[a-z \n\t]|\u{202e}|\u{200d}|👩|日|é|א|\u{301}|\u{7}){0,80}", 1..6),
         typed in "([a-z]|日|👩|\n){0,60}",
         scroll in 0_usize..100,
