@@ -22,6 +22,7 @@ use crate::file_access::FileAccess;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
 use letschat_core::codes::FailureCode;
 use letschat_core::conversation::ConversationId;
+use letschat_core::history::{HistoryAction, HistoryStatus};
 use letschat_core::session::{Phase, Reply, Request, Typing};
 use letschat_core::view::LinkState;
 use letschat_engine::client::Client;
@@ -395,10 +396,11 @@ impl Dispatcher {
             }
             Asks::Passphrase { action, of_old, of_new } => {
                 let action = arguments.optional(action).unwrap_or_default();
-                if action == of_old {
+                if action == of_old && self.history_is_locked().await? {
                     let given = self.passwords.for_history().await?;
                     given.into_iter().for_each(|one| arguments.give(&PASSWORD, one.0));
                 } else if action == of_new
+                    && !self.history_is_locked().await?
                     && let Some([new, repeated]) =
                         self.passwords.new_for_history(self.own_name().as_ref()).await?
                 {
@@ -454,6 +456,12 @@ impl Dispatcher {
                 Err(Failure::new(FailureCode::HeldBack, why))
             }
         }
+    }
+
+    /// Returns true if the history waits for its passphrase.
+    async fn history_is_locked(&self) -> Result<bool, Failure> {
+        let status = self.client().request(Request::History(HistoryAction::Status)).await?;
+        Ok(matches!(status, Reply::History(HistoryStatus { locked: true, .. })))
     }
 
     fn own_name(&self) -> Option<Username> {

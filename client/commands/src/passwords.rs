@@ -146,6 +146,7 @@ impl Passwords {
         again: &str,
         may_be_empty: bool,
     ) -> Result<Option<[Secret; 2]>, Failure> {
+        let word = if may_be_empty { "passphrase" } else { "password" };
         let mut prompt = question.to_owned();
         loop {
             let Some(new) = self.ask(&prompt).await? else { return Ok(None) };
@@ -153,14 +154,15 @@ impl Passwords {
                 return Ok(Some([new.clone(), new]));
             }
             if let Some(Err(weak)) = name.map(|name| password::check(&new.0, name)) {
-                prompt = format!("{} {question}", text::sentence(&weak.to_string()));
+                let weak = text::sentence(&weak.to_string()).replace("password", word);
+                prompt = format!("{weak} {question}");
                 continue;
             }
             let Some(repeated) = self.ask(again).await? else { return Ok(None) };
             if password::are_same(&new.0, &repeated.0) {
                 return Ok(Some([new, repeated]));
             }
-            prompt = format!("The two passwords differ. {question}");
+            prompt = format!("The two {word}s differ. {question}");
         }
     }
 

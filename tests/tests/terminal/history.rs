@@ -98,8 +98,10 @@ fn passphrase_is_asked_for_without_echo_and_once_in_a_run() {
     alice.sees("The history has a new passphrase.");
     let alice = restart(&server, alice, KEPT);
     alice.sees("Your history is locked");
-    alice.types("history search oak");
+    alice.types("history passphrase");
     alice.sees("The history is locked");
+    alice.types("history search oak");
+    alice.sees_times("The history is locked", 2);
     alice.types("history unlock");
     alice.sees("Passphrase of the history:");
     alice.types("wrong horse");
@@ -109,7 +111,7 @@ fn passphrase_is_asked_for_without_echo_and_once_in_a_run() {
     alice.types("history unlock");
     alice.sees_times("Passphrase of the history:", 2);
     alice.types(PASSPHRASE);
-    alice.sees("Done.");
+    alice.sees("unlocked by its passphrase");
     alice.types("history search oak");
     alice.sees("] bob, bob: the treasure is below the oak");
     assert!(holding(alice.data.path(), PASSPHRASE).is_empty());

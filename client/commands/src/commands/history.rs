@@ -61,17 +61,13 @@ fn action(arguments: &Arguments) -> Result<HistoryAction, &'static str> {
         Some("forget") => HistoryAction::Forget(
             conversation().map_err(|_| "forget: whose? Give a user, a #group or `everyone`.")?,
         ),
-        Some("unlock") => HistoryAction::Unlock(
-            arguments
-                .secret(&PASSWORD)
-                .ok_or("unlock: the passphrase is asked for at a terminal.")?,
-        ),
+        // Without one, the history says why none was asked for.
+        Some("unlock") => HistoryAction::Unlock(arguments.secret(&PASSWORD)),
         _ => {
             let new = arguments.secret(&PASSWORD);
-            let new = new.ok_or("passphrase: a new one is asked for at a terminal.")?;
             // A program that gives it in an object need not repeat it, since it makes no typing mistakes.
-            let repeated = arguments.secret(&REPEATED).unwrap_or_else(|| new.clone());
-            HistoryAction::SetPassphrase(new, repeated)
+            let repeated = arguments.secret(&REPEATED).or_else(|| new.clone());
+            HistoryAction::SetPassphrase(new.zip(repeated))
         }
     })
 }

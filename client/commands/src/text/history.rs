@@ -32,13 +32,18 @@ pub(crate) fn failed(failure: &Failure) -> Option<String> {
         HistoryFailure::NotLocked => {
             "The history has no passphrase; `/history passphrase` sets one.".into()
         }
+        HistoryFailure::NoPassphrase => {
+            "No passphrase was given. It is asked for at a terminal, or given as `password` in a JSON object.".into()
+        }
         HistoryFailure::WrongPassphrase => {
             "That is not the passphrase of the history; `/history unlock` tries again.".into()
         }
         HistoryFailure::PassphrasesDiffer => {
             "The two passphrases differ; nothing was changed.".into()
         }
-        HistoryFailure::PassphraseWeak(why) => super::sentence(why),
+        HistoryFailure::PassphraseWeak(why) => {
+            super::sentence(&why.replace("password", "passphrase"))
+        }
         HistoryFailure::NoWords => "Search for which words?".into(),
         HistoryFailure::Busy => "The history is busy; try again in a moment.".into(),
         HistoryFailure::Unusable(why) => super::sentence(why),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use letschat_core::conversation::ConversationId;
 use letschat_core::event::Event;
 use letschat_core::failure::Failure;
-use letschat_core::history::HistoryFailure;
+use letschat_core::history::{HistoryFailure, HistoryStatus};
 use letschat_core::session::Reply;
 use letschat_protocol::dialogue::Secret;
 use tempfile::TempDir;
@@ -130,11 +130,11 @@ impl Kept {
 
     fn set_passphrase(&mut self, passphrase: &str) -> Result<Reply, Failure> {
         let secret = Secret(passphrase.into());
-        self.act(HistoryAction::SetPassphrase(secret.clone(), secret))
+        self.act(HistoryAction::SetPassphrase(Some((secret.clone(), secret))))
     }
 
     fn unlock(&mut self, passphrase: &str) -> Result<Reply, Failure> {
-        self.act(HistoryAction::Unlock(Secret(passphrase.into())))
+        self.act(HistoryAction::Unlock(Some(Secret(passphrase.into()))))
     }
 }
 
@@ -212,7 +212,7 @@ fn passphrase_is_needed_to_read_and_not_to_write() {
         Err(Failure::History(HistoryFailure::PassphraseWeak(_)))
     ));
     let (new, other) = (Secret("correct horse".into()), Secret("correct hose".into()));
-    let differing = HistoryAction::SetPassphrase(new, other);
+    let differing = HistoryAction::SetPassphrase(Some((new, other)));
     assert_eq!(kept.act(differing), refused(HistoryFailure::PassphrasesDiffer));
     assert_eq!(kept.set_passphrase("correct horse"), Ok(Reply::PassphraseSet { passphrase: true }));
     assert_eq!(kept.search("before"), ["before"], "this run has the key");
@@ -225,7 +225,11 @@ fn passphrase_is_needed_to_read_and_not_to_write() {
     assert_eq!(kept.act(forget), refused(HistoryFailure::Locked));
     assert_eq!(kept.set_passphrase("another horse"), refused(HistoryFailure::Locked));
     assert_eq!(kept.unlock("correct hose"), refused(HistoryFailure::WrongPassphrase));
-    assert_eq!(kept.unlock("correct horse"), Ok(Reply::Done {}));
+    assert_eq!(kept.act(HistoryAction::Unlock(None)), refused(HistoryFailure::NoPassphrase));
+    assert!(matches!(
+        kept.unlock("correct horse"),
+        Ok(Reply::History(HistoryStatus { messages: 2, locked: false, .. }))
+    ));
     assert_eq!(kept.loaded, ["before", "meanwhile"]);
     assert_eq!(kept.search("e"), ["before", "meanwhile"]);
 

@@ -97,6 +97,7 @@ impl Work {
 }
 
 /// The history as a thread sees it.
+#[derive(Clone)]
 struct Worker {
     place: Place,
     keys: Keys,
@@ -133,8 +134,8 @@ impl Worker {
                 let with = with.to_string();
                 self.find(is_wanted, |conversation, _| conversation == with)
             }
-            HistoryAction::Unlock(passphrase) => self.unlock(&passphrase),
-            HistoryAction::SetPassphrase(new, repeated) => self.set_passphrase(&new, &repeated),
+            HistoryAction::Unlock(passphrase) => self.clone().unlock(passphrase.as_ref()),
+            HistoryAction::SetPassphrase(given) => self.set_passphrase(given.as_ref()),
             HistoryAction::Forget(None) => {
                 let (messages, _) = self.store()?.count()?;
                 Ok((Reply::Forgotten { with: None, messages }, News::ForgetAll))
@@ -236,16 +237,25 @@ impl Worker {
         Ok((Reply::Forgotten { with: Some(with), messages }, News::None))
     }
 
-    fn unlock(&self, passphrase: &Secret) -> Done {
-        if !self.keys.is_protected() {
-            return Err(HistoryFailure::NotLocked.into());
+    fn unlock(mut self, passphrase: Option<&Secret>) -> Done {
+        if self.keys.pair().is_some() {
+            return match self.keys.is_protected() {
+                true => self.status(),
+                false => Err(HistoryFailure::NotLocked.into()),
+            };
         }
+        let passphrase = passphrase.ok_or(HistoryFailure::NoPassphrase)?;
         let keys = self.keys.unlock(&passphrase.0).map_err(|error| self.key_failed(&error))?;
-        let keys = keys.ok_or(HistoryFailure::WrongPassphrase)?;
-        Ok((Reply::Done {}, News::Keys(Box::new(keys))))
+        self.keys = keys.ok_or(HistoryFailure::WrongPassphrase)?;
+        let (status, _) = self.status()?;
+        Ok((status, News::Keys(Box::new(self.keys))))
     }
 
-    fn set_passphrase(&self, new: &Secret, repeated: &Secret) -> Done {
+    fn set_passphrase(&self, given: Option<&(Secret, Secret)>) -> Done {
+        if self.keys.pair().is_none() {
+            return Err(HistoryFailure::Locked.into());
+        }
+        let (new, repeated) = given.ok_or(HistoryFailure::NoPassphrase)?;
         if !are_same(&new.0, &repeated.0) {
             return Err(HistoryFailure::PassphrasesDiffer.into());
         }

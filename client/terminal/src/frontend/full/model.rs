@@ -66,6 +66,8 @@ pub(super) struct Model {
     pub(super) last: Option<EntryId>,
     /// The message to scroll to.
     pub(super) reveal: Option<MessageId>,
+    /// The message that was found last, which is marked.
+    pub(super) found: Option<MessageId>,
     /// The rows of the list of conversations as they were drawn.
     pub(super) list: Vec<Option<ConversationId>>,
     /// The last message of each conversation when it was shown last.
@@ -163,7 +165,7 @@ impl Model {
             self.warned.remove(conversation);
         }
         self.shown = conversation;
-        (self.scroll, self.last) = (0, None);
+        (self.scroll, self.last, self.found) = (0, None, None);
         self.note_seen(view);
     }
 
@@ -268,7 +270,10 @@ impl Model {
             let shown = others.filter_map(|message| Some((message, self.text(message)?)));
             let mut of_it: Vec<String> = shown
                 .take(count)
-                .map(|(message, text)| format!("{id}, {}: {text}", message.from))
+                .map(|(message, text)| match id {
+                    ConversationId::Person(_) => format!("{}: {text}", message.from),
+                    _ => format!("{id}, {}: {text}", message.from),
+                })
                 .collect();
             of_it.reverse();
             lines.extend(of_it);

@@ -96,6 +96,7 @@ impl FullScreen {
                         "The key of {who} has CHANGED: this may be somebody else. If you are sure, type `/{command} {who}`."
                     ));
                 }
+                self.tell(&format!("> /{} {}", Command::of(role).name, asker.name));
                 self.command(role, &asker.name);
             }
             Action::Bare => {
@@ -170,7 +171,7 @@ impl FullScreen {
                     match choices.take() {
                         Some(Found::Message(hit)) => {
                             self.go_to(Some(hit.conversation));
-                            self.model.reveal = Some(hit.id);
+                            (self.model.reveal, self.model.found) = (Some(hit.id), Some(hit.id));
                         }
                         Some(Found::History) => {
                             self.command(Role::History, &format!("search {words}"));

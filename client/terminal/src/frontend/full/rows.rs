@@ -142,10 +142,9 @@ impl<'a> Rows<'a> {
                     None => said.to_owned(),
                 };
                 let me = view.session.username.as_ref();
-                let style = match !own && self.notify.is_mention(&text, me) {
-                    true => self.palette.of(Kind::Request),
-                    false => Style::new(),
-                };
+                let is_marked =
+                    model.found == Some(message.id) || !own && self.notify.is_mention(&text, me);
+                let style = if is_marked { self.palette.of(Kind::Request) } else { Style::new() };
                 (vec![time, name], text, style)
             }
             Entry::Note(note) => (vec![time], said.to_owned(), self.palette.of(note.kind)),
@@ -172,10 +171,18 @@ impl<'a> Rows<'a> {
                 rows.push(Line::from(spans));
             }
         }
-        if let (Entry::Message(message, is_other_way), Some(last)) = (entry, rows.last_mut()) {
+        if let Entry::Message(message, is_other_way) = entry {
             let mark = mark(message, *is_other_way);
-            if !mark.is_empty() && last.width() + columns(&mark) < self.width {
-                last.push_span(Span::styled(format!(" {mark}"), self.palette.of(Kind::Hint)));
+            let style = self.palette.of(Kind::Hint);
+            match rows.last_mut() {
+                _ if mark.is_empty() => {}
+                Some(last) if last.width() + columns(&mark) < self.width => {
+                    last.push_span(Span::styled(format!(" {mark}"), style));
+                }
+                _ => {
+                    let indent = Span::raw(" ".repeat(indent));
+                    rows.push(Line::from(vec![indent, Span::styled(mark, style)]));
+                }
             }
         }
         self.rows.extend(rows.into_iter().rev());
