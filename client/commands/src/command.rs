@@ -22,7 +22,8 @@ use crate::file_access::FileAccess;
 use crate::passwords::{NEW_PASSWORD, PASSWORD, Passwords, REPEATED};
 use letschat_core::codes::FailureCode;
 use letschat_core::conversation::ConversationId;
-use letschat_core::history::{HistoryAction, HistoryStatus};
+use letschat_core::failure::Failure as CoreFailure;
+use letschat_core::history::{HistoryAction, HistoryFailure};
 use letschat_core::session::{Phase, Reply, Request, Typing};
 use letschat_core::view::LinkState;
 use letschat_engine::client::Client;
@@ -396,11 +397,11 @@ impl Dispatcher {
             }
             Asks::Passphrase { action, of_old, of_new } => {
                 let action = arguments.optional(action).unwrap_or_default();
-                if action == of_old && self.history_is_locked().await? {
+                if action == of_old && self.history_is_locked().await {
                     let given = self.passwords.for_history().await?;
                     given.into_iter().for_each(|one| arguments.give(&PASSWORD, one.0));
                 } else if action == of_new
-                    && !self.history_is_locked().await?
+                    && !self.history_is_locked().await
                     && let Some([new, repeated]) =
                         self.passwords.new_for_history(self.own_name().as_ref()).await?
                 {
@@ -459,9 +460,9 @@ impl Dispatcher {
     }
 
     /// Returns true if the history waits for its passphrase.
-    async fn history_is_locked(&self) -> Result<bool, Failure> {
-        let status = self.client().request(Request::History(HistoryAction::Status)).await?;
-        Ok(matches!(status, Reply::History(HistoryStatus { locked: true, .. })))
+    async fn history_is_locked(&self) -> bool {
+        let checked = self.client().request(Request::History(HistoryAction::CheckOpen)).await;
+        checked == Err(CoreFailure::History(HistoryFailure::Locked))
     }
 
     fn own_name(&self) -> Option<Username> {

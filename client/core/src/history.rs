@@ -51,6 +51,8 @@ impl HistoryMessage {
 pub enum HistoryAction {
     /// Show its state.
     Status,
+    /// Fail unless it can be read. Answered at once.
+    CheckOpen,
     /// Find the last messages with these words.
     Search(String),
     /// Find the last messages of a conversation, or of all.

@@ -28,7 +28,7 @@ pub(crate) static COMMAND: Command = Command {
     summary: "Search the messages on this machine, protect them, or delete them.",
     example: "history search lunch",
     note: "Messages are kept, encrypted, with `history = true` in the settings. `forget` without a name deletes all. \
-           `passphrase` sets one that has to be given by `unlock` in each run; an empty one removes it.",
+           `passphrase` sets one that has to be given by `unlock` in each run; an empty answer removes it.",
     parameters: &[ACTION, WHAT, TEXT, TO, PASSWORD, REPEATED],
     role: Some(Role::History),
     asks: Asks::Passphrase { action: &ACTION, of_old: "unlock", of_new: "passphrase" },
@@ -58,6 +58,9 @@ fn action(arguments: &Arguments) -> Result<HistoryAction, &'static str> {
         Some("show") => HistoryAction::Show(
             conversation().map_err(|_| "show: whose? Give a user, a #group or `everyone`.")?,
         ),
+        Some("forget") if arguments.has(&TEXT) => {
+            return Err("forget: give `to`, or nothing to delete all.");
+        }
         Some("forget") => HistoryAction::Forget(
             conversation().map_err(|_| "forget: whose? Give a user, a #group or `everyone`.")?,
         ),

@@ -1,5 +1,6 @@
 //! The history of the open account: messages are written before front ends show them, and threads search them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -69,14 +70,25 @@ impl Running<'_> {
 
     /// Begins an action of a request.
     pub(super) fn act_on_history(&mut self, request: RequestId, action: HistoryAction) {
+        // What was said before is searched, and forgotten, too.
+        self.write_history();
+        let is_wanted = self.config.history.is_some();
         let Some(account) = &mut self.account else {
             return self.answer(request, Err(Failure::NotLoggedIn));
         };
         let is_added = match &mut account.history {
+            Some(history) if action == HistoryAction::CheckOpen => {
+                let checked = history.check_open().map_err(Failure::History);
+                return self.answer(request, checked.map(|()| Reply::Done {}));
+            }
             Some(history) => history.add(request, action),
             None => {
                 let result = match action {
                     HistoryAction::Forget(None) => self.delete_history(),
+                    _ if is_wanted => {
+                        let why = "the history could not be opened; restart to try again";
+                        Err(Failure::History(HistoryFailure::Unusable(why.into())))
+                    }
                     _ => Err(Failure::History(HistoryFailure::Off)),
                 };
                 return self.answer(request, result);
@@ -105,7 +117,9 @@ impl Running<'_> {
         let queue = self.queue.clone();
         let open = Arc::downgrade(&account.open);
         let run = move || {
-            let report = work.run(|| open.strong_count() > 0);
+            let is_wanted = || open.strong_count() > 0;
+            let run = AssertUnwindSafe(|| work.run(is_wanted));
+            let report = catch_unwind(run).unwrap_or_else(|_| Report::of_fault(request));
             // A closed queue means that the driver has ended.
             let _ = queue.send_blocking(Occurrence::History(generation, Box::new(report)));
         };

@@ -62,6 +62,9 @@ pub(super) enum KeysError {
     /// The file is damaged.
     #[error("it is damaged")]
     Damaged,
+    /// A newer version of this program wrote the file.
+    #[error("a newer letschat wrote it")]
+    Newer,
     /// The file can't be read or written, or others can.
     #[error("{0}")]
     File(#[from] io::Error),
@@ -71,10 +74,15 @@ pub(super) enum KeysError {
 }
 
 impl Keys {
+    /// Generates a pair.
+    pub(super) fn generate() -> Result<Keys, KeysError> {
+        let pair = Arc::new(Prekey::generate().map_err(|_| KeysError::NoKey)?);
+        Ok(Keys { public: pair.public(), pair: Some(pair), protected: None })
+    }
+
     /// Generates a pair and writes its file, which replaces another one.
     pub(super) fn make(path: &Path) -> Result<Keys, KeysError> {
-        let pair = Arc::new(Prekey::generate().map_err(|_| KeysError::NoKey)?);
-        let keys = Keys { public: pair.public(), pair: Some(pair), protected: None };
+        let keys = Keys::generate()?;
         keys.write(path)?;
         Ok(keys)
     }
@@ -84,14 +92,16 @@ impl Keys {
         let Some(bytes) = private_file::read_secret(top, path)?.map(Zeroizing::new) else {
             return Ok(None);
         };
-        Keys::parse(&bytes).map(Some).ok_or(KeysError::Damaged)
+        let whole = bytes.split_last_chunk::<32>();
+        let whole = whole.filter(|(rest, hash)| {
+            digest::digest(&digest::SHA256, rest).as_ref() == hash.as_slice()
+        });
+        let (rest, _) = whole.ok_or(KeysError::Damaged)?;
+        // It is as it was written, but not by this version.
+        Keys::parse(rest).map(Some).ok_or(KeysError::Newer)
     }
 
-    fn parse(bytes: &[u8]) -> Option<Keys> {
-        let (rest, hash) = bytes.split_last_chunk::<32>()?;
-        if digest::digest(&digest::SHA256, rest).as_ref() != hash {
-            return None;
-        }
+    fn parse(rest: &[u8]) -> Option<Keys> {
         let (kind, rest) = rest.split_first()?;
         let (public, rest) = rest.split_first_chunk::<32>()?;
         let public = PrekeyPublic(*public);
@@ -120,7 +130,8 @@ impl Keys {
         }
     }
 
-    fn write(&self, path: &Path) -> Result<(), KeysError> {
+    /// Writes the file, which replaces another one.
+    pub(super) fn write(&self, path: &Path) -> Result<(), KeysError> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));
         bytes.push(if self.is_protected() { PROTECTED } else { PLAIN });
         bytes.extend_from_slice(&self.public.0);
@@ -166,9 +177,9 @@ impl Keys {
         Ok(opened.map(|pair| Keys { pair: Some(Arc::new(pair)), ..self.clone() }))
     }
 
-    /// Protects the pair by a passphrase, or by none if it is empty, and writes the file. Returns `None` while the
-    /// private half is not known.
-    pub(super) fn protect(&self, passphrase: &str, path: &Path) -> Result<Option<Keys>, KeysError> {
+    /// Returns the keys protected by a passphrase, or by none if it is empty; `None` while the private half is not
+    /// known.
+    pub(super) fn protected(&self, passphrase: &str) -> Result<Option<Keys>, KeysError> {
         let Some(pair) = &self.pair else { return Ok(None) };
         let mut keys = Keys { protected: None, ..self.clone() };
         if !passphrase.is_empty() {
@@ -186,7 +197,6 @@ impl Keys {
             protected.sealed = sealed;
             keys.protected = Some(protected);
         }
-        keys.write(path)?;
         Ok(Some(keys))
     }
 }
@@ -227,17 +237,17 @@ mod tests {
         let read = || Keys::read(folder.path(), &path).unwrap().unwrap();
         assert_eq!(private(&read()), private(&made));
 
-        made.protect("correct horse", &path).unwrap().unwrap();
+        made.protected("correct horse").unwrap().unwrap().write(&path).unwrap();
         let locked = read();
         assert!(locked.pair().is_none() && locked.is_protected());
         assert!(locked.unlock("wrong horse").unwrap().is_none());
-        assert!(locked.protect("other", &path).unwrap().is_none(), "it is not open");
+        assert!(locked.protected("other").unwrap().is_none(), "it is not open");
         let open = locked.unlock("correct horse").unwrap().unwrap();
         assert_eq!(private(&open), private(&made));
         let bytes = fs::read(&path).unwrap();
         assert!(!bytes.windows(32).any(|part| part == private(&made)));
 
-        open.protect("", &path).unwrap().unwrap();
+        open.protected("").unwrap().unwrap().write(&path).unwrap();
         assert_eq!(private(&read()), private(&made));
     }
 
@@ -248,11 +258,20 @@ mod tests {
         assert!(Keys::read(folder.path(), &path).unwrap().is_none());
         Keys::make(&path).unwrap();
         let bytes = fs::read(&path).unwrap();
-        for at in 0..bytes.len() {
+        let is_damaged = |content: &[u8]| {
+            files::write_private(&path, content).unwrap();
+            matches!(Keys::read(folder.path(), &path), Err(KeysError::Damaged))
+        };
+        for at in (0..bytes.len()).step_by(7) {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(Keys::parse(&changed).is_none(), "{at}");
-            assert!(Keys::parse(&bytes[..at]).is_none(), "{at}");
+            assert!(is_damaged(&changed), "{at}");
+            assert!(is_damaged(&bytes[..at]), "{at}");
         }
+        let mut newer = bytes[..bytes.len() - 32].to_vec();
+        newer[0] = 9;
+        newer.extend(digest::digest(&digest::SHA256, &newer).as_ref().to_vec());
+        files::write_private(&path, &newer).unwrap();
+        assert!(matches!(Keys::read(folder.path(), &path), Err(KeysError::Newer)));
     }
 }

@@ -17,10 +17,11 @@ mod work;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::size_of;
 use std::path::{Path, PathBuf};
 
 use letschat_core::event::Event;
-use letschat_core::history::{HistoryAction, HistoryMessage};
+use letschat_core::history::{HistoryAction, HistoryFailure, HistoryMessage};
 use letschat_core::notice::Notice;
 use letschat_core::session::RequestId;
 use letschat_protocol::username::Username;
@@ -32,12 +33,13 @@ pub(crate) use work::{News, Report, Work};
 const STORE_FILE: &str = "history.sqlite";
 const KEY_FILE: &str = "history.key";
 
-/// The most messages that are kept. Beyond that the oldest are deleted.
+/// The most messages that are kept, and the most bytes of their file. Beyond that the oldest are deleted.
 const MAX_MESSAGES: u64 = 1_000_000;
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// The number of new messages after which old ones are deleted.
 const PRUNED_AFTER: usize = 10_000;
-/// The most messages that wait while a damaged file is still in use. Further ones are lost.
-const MAX_UNWRITTEN: usize = 10_000;
+/// The most bytes of messages that wait while the file can't be written. Beyond that the oldest are lost.
+const MAX_UNWRITTEN_BYTES: usize = 4 * 1024 * 1024;
 /// The most actions that wait for their turn.
 const MAX_WAITING: usize = 64;
 
@@ -66,8 +68,13 @@ pub(crate) struct History {
     damage: Option<String>,
     /// The key of this run, once there is a message.
     run: Option<Run>,
-    /// The messages that are not in the file yet.
-    unwritten: Vec<HistoryMessage>,
+    /// The messages that are not in the file yet, and their bytes.
+    unwritten: VecDeque<HistoryMessage>,
+    unwritten_bytes: usize,
+    /// True once it was told that they can't be written.
+    is_failing: bool,
+    /// The day of the last message. A clock that is set back changes no order.
+    last_day: u64,
     /// The number of messages that were written since old ones were deleted, and the day of that.
     written: usize,
     pruned_day: u64,
@@ -169,7 +176,10 @@ impl History {
             store,
             damage,
             run: None,
-            unwritten: Vec::new(),
+            unwritten: VecDeque::new(),
+            unwritten_bytes: 0,
+            is_failing: false,
+            last_day: 0,
             written: 0,
             pruned_day: wall_ms / DAY_MS,
             jobs: VecDeque::from([Job::Prune(wall_ms / DAY_MS)]),
@@ -179,6 +189,8 @@ impl History {
             history.jobs.push_front(Job::Load);
         }
         let mended = history.set_aside_if_damaged(wall_ms)?;
+        let last_day = history.store.as_ref().and_then(|store| store.last_day().ok().flatten());
+        history.last_day = last_day.unwrap_or_default();
         Ok((history, notice.or(mended)))
     }
 
@@ -189,8 +201,13 @@ impl History {
 
     /// Notes the message of an event, if it has one.
     pub(crate) fn note(&mut self, event: &Event) {
-        if self.unwritten.len() < MAX_UNWRITTEN {
-            self.unwritten.extend(HistoryMessage::of(event));
+        let Some(message) = HistoryMessage::of(event) else { return };
+        self.unwritten_bytes += size_of::<HistoryMessage>() + message.text_bytes();
+        self.unwritten.push_back(message);
+        while self.unwritten_bytes > MAX_UNWRITTEN_BYTES
+            && let Some(lost) = self.unwritten.pop_front()
+        {
+            self.unwritten_bytes -= size_of::<HistoryMessage>() + lost.text_bytes();
         }
     }
 
@@ -198,8 +215,15 @@ impl History {
     ///
     /// # Errors
     ///
-    /// Fails if the messages can't be written. They are lost then.
+    /// Fails if the messages can't be written now. That is told once. They are kept, up to a limit, and the next call
+    /// tries again.
     pub(crate) fn write(&mut self, wall_ms: u64) -> Result<Option<Notice>, HistoryError> {
+        let written = self.try_to_write(wall_ms);
+        let was_failing = std::mem::replace(&mut self.is_failing, written.is_err());
+        if was_failing { Ok(written.ok().flatten()) } else { written }
+    }
+
+    fn try_to_write(&mut self, wall_ms: u64) -> Result<Option<Notice>, HistoryError> {
         let mut notice = self.set_aside_if_damaged(wall_ms)?;
         let mut written = self.append(wall_ms);
         if let Err(StoreError::Damaged(why)) = written {
@@ -211,8 +235,9 @@ impl History {
             // They are written once the thread is done.
             return Ok(notice);
         }
-        self.unwritten.clear();
         self.written += written.map_err(|why| failed(&self.place.store_path(), &why))?;
+        self.unwritten.clear();
+        self.unwritten_bytes = 0;
         let day = wall_ms / DAY_MS;
         if self.written >= PRUNED_AFTER || self.pruned_day != day {
             (self.written, self.pruned_day) = (0, day);
@@ -230,7 +255,10 @@ impl History {
         }
         let no_key = || StoreError::Unusable("no key could be made".into());
         let run = self.run.as_ref().ok_or_else(no_key)?;
-        store.append(run, wall_ms / DAY_MS, &self.unwritten)
+        let day = self.last_day.max(wall_ms / DAY_MS);
+        let added = store.append(run, day, self.unwritten.make_contiguous())?;
+        self.last_day = day;
+        Ok(added)
     }
 
     /// Gives a damaged file another name and begins a new one, as soon as no thread uses it: closing a connection
@@ -250,20 +278,27 @@ impl History {
         Store::open(&self.place.top, &path).map_err(|why| failed(&path, &why))
     }
 
-    /// Deletes all messages. An unprotected key is replaced, so that what may be left of them on the disk stays sealed.
+    /// Deletes all messages. The key is replaced unless a passphrase protects it and was given: messages that may be left
+    /// on the disk stay sealed, and a forgotten passphrase is gone.
     fn forget_all(&mut self) -> Result<(), HistoryError> {
         let (store_path, key_path) = (self.place.store_path(), self.place.key_path());
         (self.store, self.run) = (None, None);
         self.unwritten.clear();
+        (self.unwritten_bytes, self.last_day) = (0, 0);
         // Until the new file is open.
         self.damage = Some("it was not deleted as a whole".into());
         store::delete(&store_path).map_err(|error| failed(&store_path, &error))?;
-        if !self.keys.is_protected() {
+        if !self.keys.is_protected() || self.is_locked() {
             self.keys = Keys::make(&key_path).map_err(|error| failed(&key_path, &error))?;
         }
         self.store = Some(self.open_store()?);
         self.damage = None;
         Ok(())
+    }
+
+    /// Fails if messages can't be read before the passphrase is given.
+    pub(crate) fn check_open(&self) -> Result<(), HistoryFailure> {
+        if self.is_locked() { Err(HistoryFailure::Locked) } else { Ok(()) }
     }
 
     /// Adds an action. Returns false if too many wait.
@@ -291,10 +326,15 @@ impl History {
         match news {
             News::None => {}
             News::Loaded(messages) => return Ok(messages),
-            News::Keys(keys) => {
-                if self.is_locked() {
-                    self.jobs.push_front(Job::Load);
-                }
+            News::Unlocked(keys) => {
+                self.keys = *keys;
+                self.jobs.push_front(Job::Load);
+            }
+            News::Protected(keys) => {
+                let path = self.place.key_path();
+                keys.write(&path).map_err(|error| failed(&path, &error))?;
+                // The present run may have sealed its key to another one.
+                self.run.take_if(|_| keys.public() != self.keys.public());
                 self.keys = *keys;
             }
             News::ForgetAll => self.forget_all()?,

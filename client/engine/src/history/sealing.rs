@@ -40,12 +40,12 @@ impl RunKey {
         UnboundKey::new(&CHACHA20_POLY1305, bytes).ok().map(LessSafeKey::new).map(RunKey)
     }
 
-    /// Seals a message. Returns `None` if the system's random source fails.
-    pub(super) fn seal(&self, message: &HistoryMessage) -> Option<Vec<u8>> {
+    /// Seals a message in the row of this id. Returns `None` if the system's random source fails.
+    pub(super) fn seal(&self, id: [u8; 16], message: &HistoryMessage) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut bytes = encode(message);
-        let aad = Aad::from(message.message.id.to_bytes());
+        let aad = Aad::from(id);
         let nonce_of_row = Nonce::assume_unique_for_key(nonce);
         self.0.seal_in_place_append_tag(nonce_of_row, aad, &mut bytes).ok()?;
         bytes.splice(0..0, nonce);
@@ -144,7 +144,7 @@ pub(super) mod tests {
             let key = RunKey::new(&[1; 32]).unwrap();
             let message = message(number, &with, &text);
             let id = message.message.id.to_bytes();
-            let mut row = key.seal(&message).unwrap();
+            let mut row = key.seal(id, &message).unwrap();
             let (mut other, mut altered) = (row.clone(), row.clone());
             let at = number as usize % altered.len();
             altered[at] ^= 1;

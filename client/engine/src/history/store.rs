@@ -1,7 +1,7 @@
 //! The file `history.sqlite`: sealed messages, and the sealed keys of the runs that wrote them.
 //!
-//! A row is readable without the keys: its id, the day on which it was written, and its length. Commits do not wait for
-//! the disk: a power failure may lose the last ones, and damages nothing.
+//! Readable without the keys are the id of a row, the day on which it was written, and its length. Most commits do not
+//! wait for the disk: a power failure may lose the last ones, and damages nothing.
 
 use std::fs;
 use std::io;
@@ -9,11 +9,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use letschat_core::history::HistoryMessage;
 use letschat_protocol::prekey::PrekeyPublic;
 use letschat_protocol::sealing::{Prekey, SEALED_KEY_BYTES, open_key, seal_key};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use zeroize::Zeroizing;
 
 use super::sealing::{Opened, RunKey};
 use crate::sqlite::{COMPANIONS, Trouble, open_or_make, with_suffix};
@@ -42,10 +44,11 @@ const TABLES: &str = "
 
 /// The largest row, in bytes. A message is much smaller.
 const MAX_ROW_BYTES: i32 = 128 * 1024;
-/// The longest wait for the connection of another thread.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for another connection. The session's thread tries again later instead.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
+pub(super) const LONG_WAIT: Duration = Duration::from_secs(5);
 /// The most rows that are deleted in one commit. Others wait for it.
-const DELETED_AT_ONCE: usize = 1_000;
+const DELETED_AT_ONCE: usize = 100;
 
 /// A connection to the file.
 #[derive(Debug)]
@@ -89,21 +92,26 @@ impl Store {
     pub(super) fn open(top: &Path, path: &Path) -> Result<Store, StoreError> {
         open_or_make(top, path)
             .map_err(|refused| StoreError::Unusable(refused.error.to_string()))?;
-        Store::connect(path)
+        Store::connect(path, SHORT_WAIT)
     }
 
     /// Opens a file that was checked, beside another connection.
-    pub(super) fn connect(path: &Path) -> Result<Store, StoreError> {
+    pub(super) fn connect(path: &Path, wait: Duration) -> Result<Store, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.busy_timeout(wait)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version > VERSION {
             let why = format!("a newer letschat wrote it (its version is {version})");
             return Err(StoreError::Unusable(why));
         }
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Otherwise readers and the writer would wait for each other.
+        let set_mode = "PRAGMA journal_mode = WAL";
+        let mode: String = connection.query_row(set_mode, [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Unusable("it can't have a write-ahead log there".into()));
+        }
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -118,10 +126,11 @@ impl Store {
     /// Makes the key of a run, which only the private half of this key opens again. Returns `None` if the system's
     /// random source fails.
     pub(super) fn begin_run(&self, public: &PrekeyPublic) -> Result<Option<Run>, StoreError> {
-        let Ok(pair) = Prekey::generate() else { return Ok(None) };
-        // Any 32 random bytes are a key.
-        let bytes = pair.private_bytes();
-        let (Some(key), Ok(sealed)) = (RunKey::new(bytes), seal_key(LABEL, public, bytes)) else {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let is_random = SystemRandom::new().fill(&mut *bytes).is_ok();
+        let (true, Some(key), Ok(sealed)) =
+            (is_random, RunKey::new(&bytes), seal_key(LABEL, public, &bytes))
+        else {
             return Ok(None);
         };
         self.connection.execute("INSERT INTO runs (sealed) VALUES (?1)", [sealed])?;
@@ -141,10 +150,18 @@ impl Store {
             let insert =
                 "INSERT OR IGNORE INTO messages (id, day, run, sealed) VALUES (?1, ?2, ?3, ?4)";
             let mut insert = transaction.prepare_cached(insert)?;
+            let mut add = |id: [u8; 16], message: &HistoryMessage| -> Result<usize, StoreError> {
+                let Some(sealed) = run.key.seal(id, message) else { return Ok(0) };
+                Ok(insert.execute(params![id, day as i64, run.number, sealed])?)
+            };
             for message in messages {
-                let Some(sealed) = run.key.seal(message) else { continue };
-                let id = message.message.id.to_bytes();
-                added += insert.execute(params![id, day as i64, run.number, sealed])?;
+                let mut count = add(message.message.id.to_bytes(), message)?;
+                // The other side chooses a part of the ids of a chat, and could repeat them.
+                let mut id = [0; 16];
+                if count == 0 && message.message.own && SystemRandom::new().fill(&mut id).is_ok() {
+                    count = add(id, message)?;
+                }
+                added += count;
             }
         }
         transaction.commit()?;
@@ -195,6 +212,24 @@ impl Store {
         Ok((count.max(0) as u64, day.and_then(|day| u64::try_from(day).ok())))
     }
 
+    /// Returns the day of the last message.
+    pub(super) fn last_day(&self) -> Result<Option<u64>, StoreError> {
+        let select = "SELECT max(day) FROM messages";
+        let day: Option<i64> = self.connection.query_row(select, [], |row| row.get(0))?;
+        Ok(day.and_then(|day| u64::try_from(day).ok()))
+    }
+
+    /// Returns the bytes of the pages that hold something.
+    fn bytes(&self) -> Result<u64, StoreError> {
+        let pragma = |name| {
+            let value =
+                self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?;
+            Ok::<u64, StoreError>(value.max(0) as u64)
+        };
+        let used = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+        Ok(used * pragma("page_size")?)
+    }
+
     /// Deletes the messages at these positions.
     pub(super) fn delete(&mut self, positions: &[i64]) -> Result<(), StoreError> {
         for some in positions.chunks(DELETED_AT_ONCE) {
@@ -209,8 +244,8 @@ impl Store {
         self.erase_log()
     }
 
-    /// Deletes the messages from before a day, and the oldest ones beyond a number.
-    pub(super) fn prune(&self, first_day: u64, most: u64) -> Result<(), StoreError> {
+    /// Deletes the messages from before a day, and the oldest ones beyond a number of messages or bytes.
+    pub(super) fn prune(&self, first_day: u64, most: u64, bytes: u64) -> Result<(), StoreError> {
         let delete = "DELETE FROM messages WHERE position IN (
             SELECT position FROM messages WHERE day < ?1 LIMIT ?2)";
         let mut deleted = 0;
@@ -223,7 +258,10 @@ impl Store {
             }
         }
         let (count, _) = self.count()?;
-        let mut surplus = count.saturating_sub(most);
+        let used = self.bytes()?;
+        // As large as the average.
+        let too_large = count.saturating_mul(used.saturating_sub(bytes)) / used.max(1);
+        let mut surplus = count.saturating_sub(most).max(too_large);
         let delete = "DELETE FROM messages WHERE position IN (
             SELECT position FROM messages ORDER BY position LIMIT ?1)";
         while surplus > 0 {
@@ -253,7 +291,9 @@ pub(super) fn delete(path: &Path) -> io::Result<()> {
 
 /// Gives the file and its companions another name. Returns that of the file. No connection may be open.
 pub(super) fn set_aside(path: &Path, wall_ms: u64) -> io::Result<PathBuf> {
-    let aside = with_suffix(path, &format!(".damaged-{}", wall_ms / 1_000));
+    let name = |number| with_suffix(path, &format!(".damaged-{}", wall_ms / 1_000 + number));
+    // An earlier one is never replaced.
+    let aside = (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0));
     for (from, to) in all(path).zip(all(&aside)) {
         match fs::rename(&from, &to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -84,19 +84,7 @@ impl Kept {
     }
 
     fn hear(&mut self, number: u64, with: &str, text: &str) {
-        let HistoryMessage { conversation, message } = message(number, with, text);
-        self.history.as_mut().unwrap().note(&Event::Message {
-            from: message.from,
-            number: None,
-            text: text.into(),
-            time_ms: number,
-            sent_ms: number,
-            conversation,
-            id: message.id,
-            own: false,
-            device: None,
-            via: message.via,
-        });
+        self.history.as_mut().unwrap().note(&event(number, with, text));
         let notice = self.history.as_mut().unwrap().write(self.now_ms).unwrap();
         self.notices.extend(notice);
         self.work();
@@ -135,6 +123,22 @@ impl Kept {
 
     fn unlock(&mut self, passphrase: &str) -> Result<Reply, Failure> {
         self.act(HistoryAction::Unlock(Some(Secret(passphrase.into()))))
+    }
+}
+
+fn event(number: u64, with: &str, text: &str) -> Event {
+    let HistoryMessage { conversation, message } = message(number, with, text);
+    Event::Message {
+        from: message.from,
+        number: None,
+        text: text.into(),
+        time_ms: number,
+        sent_ms: number,
+        conversation,
+        id: message.id,
+        own: false,
+        device: None,
+        via: message.via,
     }
 }
 
@@ -265,6 +269,86 @@ fn forgotten_messages_are_gone_and_others_stay() {
 }
 
 #[test]
+fn forgetting_all_gets_rid_of_a_forgotten_passphrase() {
+    let mut kept = Kept::new();
+    kept.hear(1, "bob", "old");
+    kept.set_passphrase("correct horse").unwrap();
+    kept.open().unwrap();
+    let all = kept.act(HistoryAction::Forget(None));
+    assert_eq!(all, Ok(Reply::Forgotten { with: None, messages: 1 }));
+    kept.hear(2, "bob", "new");
+    assert_eq!(kept.search("e"), ["new"]);
+    // One that was given stays.
+    kept.set_passphrase("correct horse").unwrap();
+    kept.act(HistoryAction::Forget(None)).unwrap();
+    kept.open().unwrap();
+    assert!(kept.history.as_ref().unwrap().is_locked());
+}
+
+#[test]
+fn passphrase_of_an_empty_history_protects_a_new_key() {
+    let mut kept = Kept::new();
+    let plain = fs::read(kept.path(KEY_FILE)).unwrap();
+    kept.set_passphrase("correct horse").unwrap();
+    let protected = fs::read(kept.path(KEY_FILE)).unwrap();
+    assert_ne!(plain[1..33], protected[1..33], "the public half");
+    kept.hear(1, "bob", "sealed");
+    assert_eq!(kept.search("sealed"), ["sealed"]);
+}
+
+#[test]
+fn clock_that_jumps_deletes_nothing() {
+    let mut kept = Kept::new();
+    kept.days = Some(30);
+    kept.hear(1, "bob", "old");
+    for days in [-9_000_i64, 400, -20_000] {
+        kept.now_ms = NOW_MS.saturating_add_signed(days * DAY_MS as i64);
+        kept.open().unwrap();
+        assert_eq!(kept.search("old"), ["old"], "{days}");
+    }
+    kept.hear(2, "bob", "old, by a clock that stands at the beginning");
+    kept.now_ms = NOW_MS + DAY_MS;
+    kept.open().unwrap();
+    assert_eq!(kept.search("old").len(), 2);
+}
+
+#[test]
+fn messages_wait_while_another_program_holds_the_file() {
+    let mut kept = Kept::new();
+    kept.hear(1, "bob", "one");
+    let other = rusqlite::Connection::open(kept.path(STORE_FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut write = |number: u64| {
+        let history = kept.history.as_mut().unwrap();
+        history.note(&event(number, "bob", "waits"));
+        history.write(NOW_MS)
+    };
+    assert!(write(2).is_err());
+    assert!(write(3).is_ok(), "it is told once");
+    drop(other);
+    assert!(write(4).is_ok());
+    assert_eq!(kept.search("waits").len(), 3);
+}
+
+#[test]
+fn own_messages_with_repeated_ids_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), &folder.path().join(STORE_FILE)).unwrap();
+    let keys = Keys::make(&folder.path().join(KEY_FILE)).unwrap();
+    let run = store.begin_run(keys.public()).unwrap().unwrap();
+    let [own, theirs] = [2, 3].map(|number| message(number, "bob", "text"));
+    assert!(own.message.own && !theirs.message.own);
+    store.append(&run, 1, &[own.clone(), theirs.clone(), own, theirs]).unwrap();
+    let mut readable = 0;
+    let visit = |_, id, opened: Option<sealing::Opened<'_>>| {
+        readable += usize::from(opened.and_then(|one| one.to_message(id)).is_some());
+        std::ops::ControlFlow::Continue(())
+    };
+    store.read(keys.pair().unwrap(), visit).unwrap();
+    assert_eq!(readable, 3);
+}
+
+#[test]
 fn history_that_is_off_can_be_deleted() {
     let mut kept = Kept::new();
     kept.hear(1, "bob", "one");
@@ -299,8 +383,10 @@ fn old_messages_beyond_the_limit_are_deleted() {
     let run = store.begin_run(keys.public()).unwrap().unwrap();
     let messages: Vec<HistoryMessage> = (0..2_500).map(|n| message(n, "bob", "text")).collect();
     assert_eq!(store.append(&run, 1, &messages).unwrap(), 2_500);
-    store.prune(0, 100).unwrap();
+    store.prune(0, 100, MAX_BYTES).unwrap();
     assert_eq!(store.count().unwrap(), (100, Some(1)));
+    store.prune(0, 100, 0).unwrap();
+    assert_eq!(store.count().unwrap(), (0, None), "a file that is too large");
 }
 
 #[test]

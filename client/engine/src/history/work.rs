@@ -14,12 +14,15 @@ use letschat_protocol::password::{self, are_same};
 
 use super::keys::{Keys, KeysError};
 use super::sealing::Opened;
-use super::store::{Store, StoreError};
-use super::{DAY_MS, Job, MAX_MESSAGES, Place};
+use super::store::{LONG_WAIT, Store, StoreError};
+use super::{DAY_MS, Job, MAX_BYTES, MAX_MESSAGES, Place};
 
 /// The most messages that are loaded when the history is opened, and the most bytes of their texts.
 const MAX_LOADED: usize = 2_000;
 const MAX_LOADED_BYTES: usize = 512 * 1024;
+
+/// The longest time without a message after which the clock is believed.
+const MAX_SILENT_DAYS: u64 = 366;
 
 /// The rows between two looks whether the account is still open.
 const ROWS_AT_ONCE: usize = 1_000;
@@ -38,13 +41,24 @@ pub(crate) struct Report {
     pub(crate) news: News,
 }
 
+impl Report {
+    /// Returns the report of work that has failed by a fault of this program.
+    pub(crate) fn of_fault(request: Option<RequestId>) -> Report {
+        let why = HistoryFailure::Unusable("the client has a fault".into());
+        let answer = request.map(|request| (request, Err(Failure::History(why))));
+        Report { answer, news: News::None }
+    }
+}
+
 /// A change of the history that the thread leaves to its owner.
 pub(crate) enum News {
     None,
     /// The last messages, oldest first.
     Loaded(Vec<HistoryMessage>),
-    /// The keys are open, or otherwise protected.
-    Keys(Box<Keys>),
+    /// The passphrase has opened these keys.
+    Unlocked(Box<Keys>),
+    /// The keys are to be written, with another passphrase.
+    Protected(Box<Keys>),
     /// All messages are to be deleted.
     ForgetAll,
     /// The file is damaged. The clause says how.
@@ -124,7 +138,8 @@ impl Worker {
 
     fn act(&self, action: HistoryAction, is_wanted: &dyn Fn() -> bool) -> Done {
         match action {
-            HistoryAction::Status => self.status(),
+            // The driver answers the second one itself.
+            HistoryAction::Status | HistoryAction::CheckOpen => self.status(),
             HistoryAction::Search(text) => {
                 let words = Words::of(&text).ok_or(HistoryFailure::NoWords)?;
                 self.find(is_wanted, |_, text| words.are_in(text))
@@ -145,7 +160,7 @@ impl Worker {
     }
 
     fn store(&self) -> Result<Store, StoreError> {
-        Store::connect(&self.place.store_path())
+        Store::connect(&self.place.store_path(), LONG_WAIT)
     }
 
     fn status(&self) -> Done {
@@ -216,10 +231,14 @@ impl Worker {
         Ok((Reply::Done {}, News::Loaded(messages)))
     }
 
-    /// Deletes old messages. `today` counts days since the Unix epoch.
+    /// Deletes old messages. `today` counts days since the Unix epoch. A clock that is more than a year after the last
+    /// message is not believed.
     fn prune(&self, today: u64) -> Done {
+        let store = self.store()?;
+        let last_day = store.last_day()?.unwrap_or(today);
+        let today = if today > last_day + MAX_SILENT_DAYS { last_day } else { today };
         let first_day = self.place.days.map_or(0, |days| today.saturating_sub(days.into()));
-        self.store()?.prune(first_day, MAX_MESSAGES)?;
+        store.prune(first_day, MAX_MESSAGES, MAX_BYTES)?;
         Ok((Reply::Done {}, News::None))
     }
 
@@ -247,8 +266,8 @@ impl Worker {
         let passphrase = passphrase.ok_or(HistoryFailure::NoPassphrase)?;
         let keys = self.keys.unlock(&passphrase.0).map_err(|error| self.key_failed(&error))?;
         self.keys = keys.ok_or(HistoryFailure::WrongPassphrase)?;
-        let (status, _) = self.status()?;
-        Ok((status, News::Keys(Box::new(self.keys))))
+        let status = self.status().map_or(Reply::Done {}, |(status, _)| status);
+        Ok((status, News::Unlocked(Box::new(self.keys))))
     }
 
     fn set_passphrase(&self, given: Option<&(Secret, Secret)>) -> Done {
@@ -264,10 +283,15 @@ impl Worker {
         {
             return Err(HistoryFailure::PassphraseWeak(weak.to_string()).into());
         }
-        let keys = self.keys.protect(&new.0, &self.place.key_path());
-        let keys = keys.map_err(|error| self.key_failed(&error))?.ok_or(HistoryFailure::Locked)?;
+        // An empty history gets a key that was never on the disk without the passphrase.
+        let keys = match self.store()?.count()? {
+            (0, _) => Keys::generate().map_err(|error| self.key_failed(&error))?,
+            _ => self.keys.clone(),
+        };
+        let keys = keys.protected(&new.0).map_err(|error| self.key_failed(&error))?;
+        let keys = keys.ok_or(HistoryFailure::Locked)?;
         let passphrase = keys.is_protected();
-        Ok((Reply::PassphraseSet { passphrase }, News::Keys(Box::new(keys))))
+        Ok((Reply::PassphraseSet { passphrase }, News::Protected(Box::new(keys))))
     }
 
     fn key_failed(&self, error: &KeysError) -> HistoryFailure {
