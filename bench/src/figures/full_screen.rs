@@ -22,7 +22,7 @@ const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
 /// The words of the status line, before and after the login.
 const PAINTED: &[u8] = b"f1 keys";
-const LOGGED_IN: &[u8] = b"at the server";
+const LOGGED_IN: &[u8] = b", at 127.0.0.1:";
 
 /// The interval of messages, and the pause between two keys.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -34,7 +34,7 @@ const KEYS: &[u8] = b"{}~^@%&=";
 /// Erases the typed line (Ctrl+U).
 const ERASE: &[u8] = b"\x15";
 
-/// The deadline of each step.
+/// The deadline of what the talking client does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts the client repeatedly, then types while somebody says 100 messages a second.

@@ -86,6 +86,16 @@ carol.wait("request")
 call(alice, "cancel", "carol")
 answered(alice)
 
+-- The history, which --history has this script keep.
+call(bob, "history")
+call(bob, "history", "search", "hello")
+call(bob, "history", "search", { text = "never said" })
+call(bob, "history", "show", "alice")
+call(bob, "history", "passphrase", { password = PASSWORD })
+call(bob, "history", "unlock")
+call(bob, "history", "forget", "alice")
+call(bob, "history", "forget")
+
 -- A group.
 call(alice, "group", "create", "team")
 call(alice, "group", "invite", "team", "carol")

@@ -170,7 +170,7 @@ fn what_commands_return_is_what_the_types_tell() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("replies.lua");
     fs::write(&file, REPLIES).unwrap();
-    let files = ["--files", folder.path().to_str().unwrap()];
+    let files = ["--history", "--files", folder.path().to_str().unwrap()];
     let data = tempfile::tempdir().unwrap();
     let ended =
         Script::start_in(data, &server.location(), &file, &files, &[file.to_str().unwrap()]).ends();
