@@ -20,9 +20,10 @@ use crate::terminal::Terminal;
 const FIGURE: &str = "full_screen";
 const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
-/// The words of the status line, before and after the login.
-const PAINTED: &[u8] = b"f1 keys";
-const LOGGED_IN: &[u8] = b", at 127.0.0.1:";
+/// A word of the status line, and one that appears with the login. Only cells that change are written, so that words
+/// do not come with the spaces between them.
+const PAINTED: &[u8] = b"keys";
+const LOGGED_IN: &[u8] = b"Logged";
 
 /// The interval of messages, and the pause between two keys.
 const INTERVAL: Duration = Duration::from_millis(10);
