@@ -25,6 +25,10 @@ const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 const WORDS: u64 = 9;
 const ALL_WORDS: u64 = 8_192;
 
+/// A word that a thousand messages have, and nothing else.
+const RARE: &str = " yesterday";
+const RARE_ONES: usize = 1_000;
+
 const AT_ONCE: usize = 64;
 
 /// The pause while too many messages are unconfirmed, and between two samples of memory.
@@ -65,7 +69,7 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     // The last messages are loaded by the time of the next answer.
     searcher.ask(until, "history", &json!({}))?;
     let before = process::memory(searcher.pid())?;
-    let (recent, found) = search(&mut searcher, &word(1))?;
+    let (recent, found) = search(&mut searcher, RARE.trim())?;
     let (whole, none) = search(&mut searcher, "absent")?;
     if (found["messages"].as_array().map(Vec::len), &none["messages"]) != (Some(20), &json!([])) {
         return Err(Failed(format!("found {found} and {none}")).into());
@@ -131,7 +135,8 @@ fn find_history(folder: &std::path::Path) -> BenchResult<std::path::PathBuf> {
 async fn write(person: &Person, count: usize) -> BenchResult<()> {
     let executor = LocalExecutor::new();
     let writers: Vec<_> = (0..AT_ONCE)
-        .map(|first| executor.spawn(write_share(person, (first..count).step_by(AT_ONCE))))
+        .map(|first| (first..count).step_by(AT_ONCE))
+        .map(|share| executor.spawn(write_share(person, share, (count / RARE_ONES).max(1))))
         .collect();
     let all = async {
         for writer in writers {
@@ -142,10 +147,15 @@ async fn write(person: &Person, count: usize) -> BenchResult<()> {
     executor.run(all).await
 }
 
-async fn write_share(person: &Person, share: impl Iterator<Item = usize>) -> BenchResult<()> {
+async fn write_share(
+    person: &Person,
+    share: impl Iterator<Item = usize>,
+    every: usize,
+) -> BenchResult<()> {
     for number in share {
+        let rare = if number.is_multiple_of(every) { RARE } else { "" };
         loop {
-            let say = Request::Say { to: None, text: text(number as u64) };
+            let say = Request::Say { to: None, text: text(number as u64) + rare };
             match person.client.request(say).await {
                 Ok(_) => break,
                 Err(failure) if failure.code() == FailureCode::TooManyUnconfirmed => {

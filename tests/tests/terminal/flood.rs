@@ -10,34 +10,44 @@ use letschat_tests::server::TestServer;
 /// The number of messages in a flood: more than a client ever queued for its front end.
 const FLOOD: u64 = 20_000;
 
+/// The prompt and the full screen.
+const INTERFACES: [&[&str]; 2] = [&[], &["--full"]];
+
 #[test]
 fn a_flood_of_messages_does_not_end_the_prompt() {
-    let server = TestServer::start(&[]);
-    let alice = Person::join(&server, "alice");
-    let mut rogue = Rogue::join(&server, "rogue");
-    let mut link = rogue.calls("alice");
-    alice.sees("/approve rogue");
-    alice.types("/approve rogue");
-    link.is_approved();
-    link.floods(1..=FLOOD, "x");
-    link.says([PeerMessage::Message { number: FLOOD + 1, text: "the end of it".into() }]);
-    alice.sees("rogue: the end of it");
-    alice.is_prompted("→ rogue> ");
+    for flags in INTERFACES {
+        let server = TestServer::start(&[]);
+        let alice = Person::join_with(&server, "alice", flags, &[]);
+        let mut rogue = Rogue::join(&server, "rogue");
+        let mut link = rogue.calls("alice");
+        alice.sees("asks for a chat");
+        alice.types("/approve rogue");
+        link.is_approved();
+        link.floods(1..=FLOOD, "x");
+        link.says([PeerMessage::Message { number: FLOOD + 1, text: "the end of it".into() }]);
+        alice.sees("rogue: the end of it");
+        alice.is_prompted("→ rogue> ");
+    }
 }
 
 #[test]
 fn a_flood_without_end_leaves_keys_their_turn() {
-    let server = TestServer::start(&[]);
-    let alice = Person::join(&server, "alice");
-    let mut rogue = Rogue::join(&server, "rogue");
-    let mut link = rogue.calls("alice");
-    alice.sees("/approve rogue");
-    alice.types("/approve rogue");
-    link.is_approved();
-    let flood = thread::spawn(move || link.floods_without_end(1));
-    alice.sees("rogue: x");
-    alice.types("/disconnect");
-    alice.sees("Chat with rogue is over.");
-    flood.join().unwrap();
-    alice.is_prompted("letschat> ");
+    for flags in INTERFACES {
+        let server = TestServer::start(&[]);
+        let alice = Person::join_with(&server, "alice", flags, &[]);
+        let mut rogue = Rogue::join(&server, "rogue");
+        let mut link = rogue.calls("alice");
+        alice.sees("asks for a chat");
+        alice.types("/approve rogue");
+        link.is_approved();
+        let flood = thread::spawn(move || link.floods_without_end(1));
+        alice.sees("rogue: x");
+        alice.types("/disconnect");
+        alice.sees("Chat with rogue is over.");
+        flood.join().unwrap();
+        // The full screen goes on showing the conversation.
+        if flags.is_empty() {
+            alice.is_prompted("letschat> ");
+        }
+    }
 }

@@ -13,6 +13,10 @@ const F2: &str = "\x1bOQ";
 const PAGE_UP: &str = "\x1b[5~";
 const CTRL_R: &str = "\x12";
 
+/// The terminal tells that its window has or has lost the focus.
+const FOCUS: &str = "\x1b[I";
+const LOST_FOCUS: &str = "\x1b[O";
+
 /// The other screen is left at the end, and reports of the mouse for the bare view.
 const LEFT: &str = "\x1b[?1049l";
 const MOUSE_OFF: &str = "\x1b[?1000l";
@@ -68,6 +72,22 @@ fn click_goes_to_a_conversation_and_the_wheel_scrolls() {
     button(&alice, 0, 3, 20);
     alice.press("still here");
     alice.is_prompted("letschat> still here");
+}
+
+#[test]
+fn messages_that_came_while_nobody_looked_are_new() {
+    let server = TestServer::start(&[]);
+    let (alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+    is_called(&alice, &mut bob);
+    bob.ok("say", json!({"text": "seen"}));
+    alice.sees("bob: seen");
+    alice.press(LOST_FOCUS);
+    bob.ok("say", json!({"text": "meanwhile"}));
+    alice.sees("bob: meanwhile");
+    alice.sees("1 unread");
+    alice.press(FOCUS);
+    alice.sees("- new -");
+    alice.sees_no("1 unread");
 }
 
 #[test]

@@ -32,15 +32,18 @@ fn ctrl_c_clears_a_typed_line_and_ends_the_chat_on_an_empty_one() {
 
 #[test]
 fn ctrl_c_in_the_history_search_ends_no_chat() {
-    let server = TestServer::start(&[]);
-    let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
-    alice.chats_with(&mut bob);
-    alice.press(CTRL_R);
-    alice.sees("(earlier line with ``)");
-    alice.press(CTRL_C);
-    alice.is_prompted("→ bob> ");
-    alice.types("still here");
-    bob.wait_event_with("message", "text", "still here");
+    for flags in [&[][..], &["--full"]] {
+        let server = TestServer::start(&[]);
+        let alice = Person::join_with(&server, "alice", flags, &[]);
+        let mut bob = TestClient::join(&server, "bob");
+        alice.chats_with(&mut bob);
+        alice.press(CTRL_R);
+        alice.sees("(earlier line with ``)");
+        alice.press(CTRL_C);
+        alice.is_prompted("→ bob> ");
+        alice.types("still here");
+        bob.wait_event_with("message", "text", "still here");
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn what_a_peer_says_steers_nothing() {
 }
 
 #[test]
-fn what_a_peer_says_steers_no_full_screen() {
+fn peer_text_steers_no_full_screen() {
     let server = TestServer::start(&[]);
     let alice = Person::join_at(&server, "alice", WIDE, &["--full", "--notify-by", "osc9"], &[]);
     let mut bob = TestClient::join(&server, "bob");

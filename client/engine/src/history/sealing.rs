@@ -155,7 +155,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn malformed_row_is_refused() {
         let bytes = encode(&message(1, "bob", "hello"));
         for length in 0..bytes.len() - "hello".len() {
             assert!(Opened::decode(&bytes[..length]).is_none(), "{length}");

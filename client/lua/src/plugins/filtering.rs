@@ -38,6 +38,13 @@ impl Plugins {
         Some(event)
     }
 
+    /// Returns true if a plugin filters what is shown.
+    pub fn filters_shown(&self) -> bool {
+        let is_meant = |filter: &PluginFilter| filter.kind == FilterKind::Show;
+        let mut instances = self.instances().into_iter();
+        instances.any(|(_, one)| lock(&one.registrations).filters.iter().any(is_meant))
+    }
+
     async fn filter(&self, kind: FilterKind, message: Value) -> Option<String> {
         let mut left = Left::new();
         let filtered = pass(&self.filters(kind), message, &mut left).await;

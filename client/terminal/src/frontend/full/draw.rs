@@ -127,9 +127,9 @@ impl Picture<'_> {
             middle.width -= SIDE_COLUMNS + 2;
         }
         if area.width >= MIN_WITH_PEOPLE {
-            middle.width -= SIDE_COLUMNS + 2;
-            border(middle.right(), body, buffer, self.palette);
-            let people = Rect { x: middle.right() + 2, width: SIDE_COLUMNS, ..body };
+            middle.width -= SIDE_COLUMNS + 3;
+            border(middle.right() + 1, body, buffer, self.palette);
+            let people = Rect { x: middle.right() + 3, width: SIDE_COLUMNS, ..body };
             self.people(people, buffer);
         }
         self.middle(middle, buffer);

@@ -76,7 +76,7 @@ pub(super) struct Model {
     pub(super) read_to: Option<MessageId>,
     /// The account of the conversations.
     account: Option<Username>,
-    /// True if messages are shown only once plugins have passed them.
+    /// True if a plugin filters messages, which are shown only once they have passed.
     waits_for_plugins: bool,
     /// The messages that plugins have passed, the last ones.
     passed: BTreeMap<MessageId, Passed>,
@@ -143,7 +143,10 @@ impl Model {
             Some(Passed::Changed(text)) => Some(text),
             Some(Passed::Hidden) => None,
             Some(Passed::Unchanged) => Some(&message.text),
-            None => (!self.waits_for_plugins || message.is_earlier).then_some(&message.text),
+            None => {
+                let is_filtered = !(message.own || message.is_file || message.is_earlier);
+                (!self.waits_for_plugins || !is_filtered).then_some(&message.text)
+            }
         }
     }
 
@@ -167,6 +170,15 @@ impl Model {
         self.shown = conversation;
         (self.scroll, self.last, self.found) = (0, None, None);
         self.note_seen(view);
+    }
+
+    /// Marks the messages that came to the shown conversation while nobody looked.
+    pub(super) fn mark_new(&mut self, view: &View) {
+        if let Some(shown) = self.shown.clone()
+            && self.unread(&shown, view) > 0
+        {
+            self.read_to = self.last_seen(&shown, view);
+        }
     }
 
     /// Returns the last message that was seen, in this run or an earlier one.

@@ -31,7 +31,12 @@ impl FullScreen {
             return;
         }
         if let Key::Focus(has_focus) = key {
+            let has_come_back = has_focus && self.has_focus == Some(false);
             self.has_focus = Some(has_focus);
+            if has_come_back {
+                let model = &mut self.model;
+                self.prompt_state.read_view(|view| model.mark_new(view));
+            }
             return;
         }
         if self.hidden.is_some() {

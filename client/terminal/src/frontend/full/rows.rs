@@ -113,6 +113,7 @@ impl<'a> Rows<'a> {
         LastRows { rows: self.rows, last, below_sought }
     }
 
+    /// Adds the rows of an entry, unless a plugin hides it, and the date of the entry below if that is another one.
     fn add(&mut self, entry: &Entry<'_>, view: &View, model: &Model) {
         let said = match entry {
             Entry::Message(message, _) => model.text(message),
@@ -123,54 +124,21 @@ impl<'a> Rows<'a> {
         if let Some(later) = self.date.replace(date.clone()).filter(|later| *later != date) {
             self.separate(&later, Kind::Hint);
         }
-        let time: String = render::time_of_day(entry.time_ms()).chars().take(5).collect();
-        let time = Span::styled(format!("{time} "), self.palette.of(Kind::Time));
-        let (mut head, text, style) = match entry {
-            Entry::Message(message, _) => {
-                let own = message.own;
-                let style = if own {
-                    self.palette.of(Kind::OwnMessage)
-                } else {
-                    self.palette.person(&message.from)
-                };
-                let name = Span::styled(format!("{}: ", message.from), style);
-                let file = view.files.get(&message.id);
-                let text = match file {
-                    Some(file) => files::offer(&file.file),
-                    // The history has its name alone.
-                    None if message.is_file => format!("the file {said}"),
-                    None => said.to_owned(),
-                };
-                let me = view.session.username.as_ref();
-                let is_marked =
-                    model.found == Some(message.id) || !own && self.notify.is_mention(&text, me);
-                let style = if is_marked { self.palette.of(Kind::Request) } else { Style::new() };
-                (vec![time, name], text, style)
-            }
-            Entry::Note(note) => (vec![time], said.to_owned(), self.palette.of(note.kind)),
-        };
+        let (head, text, style) = self.parts(entry, said, view, model);
         let used: usize = head.iter().map(Span::width).sum();
         let is_narrow = self.width < used + MIN_TEXT_COLUMNS;
         let indent = if is_narrow { 2.min(self.width / 4) } else { used };
+        let is_message = matches!(entry, Entry::Message(..));
+        let mut texts = wrapped(&text, self.width.saturating_sub(indent).max(1), is_message);
         let mut rows = Vec::new();
-        if is_narrow {
-            rows.push(Line::from(std::mem::take(&mut head)));
+        if !is_narrow && !texts.is_empty() {
+            let first = Span::styled(texts.remove(0), style);
+            rows.push(Line::from_iter(head.into_iter().chain([first])));
+        } else {
+            rows.push(Line::from(head));
         }
-        for line in text.split('\n') {
-            let line = Printable(line).to_string();
-            let room = self.width.saturating_sub(indent).max(1);
-            for (number, row) in wrap_by(&line, room, columns).split('\n').enumerate() {
-                // The indentation below the author is enough.
-                let is_inner = number > 0 && matches!(entry, Entry::Message(..));
-                let row = row.strip_prefix("  ").filter(|_| is_inner).unwrap_or(row);
-                let mut spans = std::mem::take(&mut head);
-                if spans.is_empty() {
-                    spans.push(Span::raw(" ".repeat(indent)));
-                }
-                spans.push(Span::styled(row.to_owned(), style));
-                rows.push(Line::from(spans));
-            }
-        }
+        let indented = |span| Line::from(vec![Span::raw(" ".repeat(indent)), span]);
+        rows.extend(texts.into_iter().map(|text| indented(Span::styled(text, style))));
         if let Entry::Message(message, is_other_way) = entry {
             let mark = mark(message, *is_other_way);
             let style = self.palette.of(Kind::Hint);
@@ -179,13 +147,42 @@ impl<'a> Rows<'a> {
                 Some(last) if last.width() + columns(&mark) < self.width => {
                     last.push_span(Span::styled(format!(" {mark}"), style));
                 }
-                _ => {
-                    let indent = Span::raw(" ".repeat(indent));
-                    rows.push(Line::from(vec![indent, Span::styled(mark, style)]));
-                }
+                _ => rows.push(indented(Span::styled(mark, style))),
             }
         }
         self.rows.extend(rows.into_iter().rev());
+    }
+
+    /// Returns the spans before the text of an entry, the text, and its style.
+    fn parts(
+        &self,
+        entry: &Entry<'_>,
+        said: &str,
+        view: &View,
+        model: &Model,
+    ) -> (Vec<Span<'static>>, String, Style) {
+        let time: String = render::time_of_day(entry.time_ms()).chars().take(5).collect();
+        let time = Span::styled(format!("{time} "), self.palette.of(Kind::Time));
+        let message = match entry {
+            Entry::Message(message, _) => message,
+            Entry::Note(note) => return (vec![time], said.to_owned(), self.palette.of(note.kind)),
+        };
+        let of_author = match message.own {
+            true => self.palette.of(Kind::OwnMessage),
+            false => self.palette.person(&message.from),
+        };
+        let text = match view.files.get(&message.id) {
+            Some(file) => files::offer(&file.file),
+            // The history has its name alone.
+            None if message.is_file => format!("the file {said}"),
+            None => said.to_owned(),
+        };
+        let me = view.session.username.as_ref();
+        let is_mention = !message.own && self.notify.is_mention(&text, me);
+        let is_marked = model.found == Some(message.id) || is_mention;
+        let style = if is_marked { self.palette.of(Kind::Request) } else { Style::new() };
+        let name = Span::styled(format!("{}: ", message.from), of_author);
+        (vec![time, name], text, style)
     }
 
     /// Adds a line with a word in it.
@@ -195,6 +192,19 @@ impl<'a> Rows<'a> {
         let row = Line::styled(format!("{left} {word} {right}"), self.palette.of(kind));
         self.rows.push(row);
     }
+}
+
+/// Breaks a text into rows. The indentation below an author is enough for the further ones of a message.
+fn wrapped(text: &str, room: usize, is_message: bool) -> Vec<String> {
+    let rows = text.split('\n').flat_map(|line| {
+        let wrapped = wrap_by(&Printable(line).to_string(), room, columns);
+        let rows = wrapped.split('\n').enumerate().map(|(number, row)| {
+            let is_inner = number > 0 && is_message;
+            row.strip_prefix("  ").filter(|_| is_inner).unwrap_or(row).to_owned()
+        });
+        rows.collect::<Vec<_>>()
+    });
+    rows.collect()
 }
 
 /// Returns the mark behind a message: the state of an own one, and the way by which it went if that is another one than

@@ -15,6 +15,7 @@ use letschat_core::session::Typing;
 use letschat_core::view::{LinkState, View};
 use letschat_engine::events::Receipt;
 use letschat_flags::clock;
+use letschat_lua::plugins::Plugins;
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use ratatui_core::layout::Size;
@@ -163,7 +164,7 @@ impl FullScreen {
                 Wake::Input(Input::Key(key)) => self.press(key).await,
                 Wake::Input(Input::Redraw) => {
                     self.leave_bare();
-                    // Whatever another program has left there.
+                    // Another program may have drawn here.
                     let Ok(()) = self.drawing.clear();
                 }
                 Wake::Input(Input::Over) => self.is_closed = true,
@@ -232,7 +233,7 @@ impl FullScreen {
         let next = self.ready.iter().position(fits);
         if let Some(typed) = next.and_then(|next| self.ready.remove(next)) {
             self.mode = Mode::Idle;
-            // Whoever has asked may be gone.
+            // The asking task may be gone.
             let _ = self.typed.send(typed).await;
         }
     }
@@ -340,7 +341,8 @@ impl FullScreen {
     fn draw(&mut self) {
         self.note_login();
         let account = self.prompt_state.read_view(|view| view.account.clone());
-        self.model.open(account, self.prompt_state.plugins().is_some());
+        let waits_for_plugins = self.prompt_state.plugins().is_some_and(Plugins::filters_shown);
+        self.model.open(account, waits_for_plugins);
         let (width, height) = self.tty.window_size();
         self.drawing.backend_mut().resize(Size { width, height });
         let (view_of, model) = (&self.prompt_state, &mut self.model);
@@ -372,7 +374,7 @@ impl FullScreen {
         let (palette, bindings, notify) = (self.palette, &self.bindings, &self.notify);
         let (drawing, has_focus) = (&mut self.drawing, self.has_focus);
         view_of.read_view(|view| {
-            // What is scrolled away or covered is not seen.
+            // Messages that are scrolled away or covered are not seen.
             if has_focus != Some(false) && model.is_at_the_end() {
                 model.note_seen(view);
             }

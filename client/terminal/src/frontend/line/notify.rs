@@ -39,12 +39,12 @@ pub enum NotifyBy {
 /// The flags about notifications.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NotifyFlags {
-    /// What notifies, beside requests; each includes those before it
+    /// Events that notify, beside requests; each includes those before it
     /// [default: direct with --full, else requests]
     #[arg(long, env = "LETSCHAT_NOTIFY", value_name = "WHAT", value_enum)]
     notify: Option<NotifyOf>,
 
-    /// How to notify: by the terminal's bell, or by the terminal on the desktop
+    /// The way to notify: by the terminal's bell, or by the terminal on the desktop
     #[arg(long, env = "LETSCHAT_NOTIFY_BY", value_name = "HOW", value_enum, default_value_t)]
     notify_by: NotifyBy,
 
