@@ -110,15 +110,9 @@ pub enum Asks {
     Recovery,
     /// The account's present password, the new one as `new_password`, and its repetition as `repeated`.
     ChangedPassword,
-    /// With the action `of_old`, the passphrase of the history; with `of_new`, a new one and its repetition.
-    Passphrase {
-        /// The parameter of the action.
-        action: &'static Parameter,
-        /// The action that takes the present passphrase.
-        of_old: &'static str,
-        /// The action that sets another one.
-        of_new: &'static str,
-    },
+    /// The passphrase of the history, if the action is `of_old`; a new one and its repetition, if it is `of_new`.
+    #[allow(missing_docs)]
+    Passphrase { action: &'static Parameter, of_old: &'static str, of_new: &'static str },
     /// This text, if a person types the command, with this question.
     Text(&'static Parameter, &'static str),
 }
