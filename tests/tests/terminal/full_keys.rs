@@ -2,7 +2,9 @@
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::person::{CTRL_U, Person, Window};
+use letschat_tests::programs::{NO_SETTINGS, program};
 use letschat_tests::server::TestServer;
+use pty_process::blocking::Command;
 use serde_json::json;
 
 const ALT_A: &str = "\x1ba";
@@ -220,7 +222,17 @@ fn own_words_are_highlighted_and_ring() {
 fn signals_restore_the_terminal_and_end_in_order() {
     for signal in ["TERM", "HUP", "INT"] {
         let server = TestServer::start(&[]);
-        let (mut alice, mut bob) = (join(&server, "alice"), TestClient::join(&server, "bob"));
+        let data = join(&server, "alice").leaves_the_data();
+        // The tests may run with signals ignored, as under nohup.
+        let letschat = Command::new("env").arg("--default-signal=HUP,INT").arg(program("letschat"));
+        let letschat = letschat
+            .args(["--full", "--peer-port", "0", "--server", &server.address.to_string()])
+            .arg("--data")
+            .arg(data.path())
+            .env("LETSCHAT_CONFIG", NO_SETTINGS);
+        let mut alice = Person::run_at(letschat, "alice", data, WIDE);
+        alice.sees("Logged in as alice, by key.");
+        let mut bob = TestClient::join(&server, "bob");
         is_called(&alice, &mut bob);
         let pid = alice.process_id().to_string();
         let sent = std::process::Command::new("kill").args(["-s", signal, &pid]).status();

@@ -120,7 +120,7 @@ fn the_menu_of_completions_has_a_row_for_each_command() {
 
 #[test]
 fn wide_table_of_commands_wraps_below_its_second_column() {
-    const NARROW: Window = Window { rows: 70, columns: 60 };
+    const NARROW: Window = Window { rows: 80, columns: 60 };
     for window in [WIDE, NARROW] {
         let server = TestServer::start(&[]);
         let alice = at_a_window(&server, window);

@@ -370,6 +370,10 @@ impl Session {
         if self.quitting.is_some() {
             return self.cx.fail(id, Failure::Quitting);
         }
+        let is_about_group = match &request {
+            Request::Approve(Some(name)) | Request::Deny(Some(name)) => self.means_group(name),
+            _ => false,
+        };
         let (cx, account, server) = (&mut self.cx, &mut self.account, &mut self.server);
         if request.is_local_activity() {
             server.report_activity(cx);
@@ -400,7 +404,7 @@ impl Session {
             Request::Connect { who, force, switch } => {
                 return self.connect(id, who, force, switch);
             }
-            Request::Approve(Some(name)) if name.starts_with('#') => self.approve_group(&name),
+            Request::Approve(Some(name)) if is_about_group => self.approve_group(&name),
             Request::Approve(who) => return self.approve(id, who.as_deref()),
             Request::Disconnect(who) => return self.chats.disconnect(cx, id, who.as_deref()),
             Request::Quit => return self.quit(id),
@@ -411,7 +415,7 @@ impl Session {
                 self.leave_server();
                 Ok(Reply::Done {})
             }
-            Request::Deny(Some(name)) if name.starts_with('#') => self.deny_group(&name),
+            Request::Deny(Some(name)) if is_about_group => self.deny_group(&name),
             Request::Deny(who) => self.deny(who.as_deref()),
             Request::Cancel(who) => self.cancel(who.as_deref()),
             Request::Say { to, text } => return self.say(id, to, text),

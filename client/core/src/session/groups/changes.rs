@@ -60,6 +60,13 @@ impl Session {
         found.map(|(id, _)| *id).ok_or_else(|| Failure::NoSuchGroup(name.to_owned()))
     }
 
+    /// Returns true if a name means a group: by its `#`, or as an invitation while nobody of that name asks for anything.
+    pub(in crate::session) fn means_group(&self, name: &str) -> bool {
+        let found = self.find_group(name).ok().and_then(|id| self.groups.get(&id));
+        let is_invited = found.is_some_and(StoredGroup::is_invited);
+        name.starts_with('#') || is_invited && !self.asking().iter().any(|who| who.as_str() == name)
+    }
+
     fn group_reply(&self, id: &GroupId) -> Reply {
         match self.groups.get(id) {
             Some(group) => Reply::Group(Box::new(described(group))),

@@ -95,7 +95,7 @@ impl Team {
         let mut team =
             Team { client, bob, carol, roster, crowd: Vec::new(), mail: 1, acknowledged: 0 };
         team.settle(effects);
-        let (_, effects) = team.client.ask(Request::Approve(Some("#team".into())));
+        let (_, effects) = team.client.ask(Request::Approve(Some("team".into())));
         team.settle(effects);
         let roster = team.roster.clone();
         assert_eq!(team.roster_from_bob(&roster), [GroupChange::Joined]);
