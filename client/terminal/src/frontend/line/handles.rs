@@ -135,8 +135,12 @@ impl Keyboard {
                 }
             }
         };
-        let ended_by = typing.or(work).await;
-        result.ok_or(ended_by)
+        match (typing.or(work).await, result) {
+            // The wait may have ended at the same moment. The end counts all the same.
+            (Typed::End, _) => Err(Typed::End),
+            (_, Some(result)) => Ok(result),
+            (typed, None) => Err(typed),
+        }
     }
 
     /// Closes the requests: the editor removes its prompt, prints the queued texts and ends.
