@@ -9,6 +9,8 @@ use serde_json::json;
 fn group_is_founded_written_in_and_left() {
     let server = TestServer::start(&[]);
     let (alice, mut bob) = (Person::join(&server, "alice"), TestClient::join(&server, "bob"));
+    // Bob's client begins its device list after the login, and can be invited from then on.
+    while bob.ok("devices", json!({}))["devices"].as_array().is_none_or(Vec::is_empty) {}
     alice.types("group create my team");
     alice.sees("group create: give the group's name alone.");
     alice.types("group create Team");
