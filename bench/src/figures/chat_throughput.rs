@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
     let count = bench.plan.messages;
-    let write = async |person: &Person| write(person, count).await;
+    let write = async |person: &Person| say_all(person, count, |_| "x".repeat(TEXT_BYTES)).await;
     let read = async |person: &Person| read(person, count).await;
     let (begin, end) = in_a_chat(bench, &server, write, read)?;
     let rate = count as f64 / end.duration_since(begin).as_secs_f64();
@@ -35,29 +35,35 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     Ok(vec![row.judged(Bar::AtLeast(200_000.0))])
 }
 
-/// Sends with several requests at once, so that the front end does not wait for each answer.
+/// Says the texts of these numbers, with several requests at once, so that the front end does not wait for each answer.
 /// Returns the start.
-async fn write(person: &Person, count: usize) -> BenchResult<Instant> {
+pub(super) async fn say_all(
+    person: &Person,
+    count: usize,
+    text: impl Fn(usize) -> String,
+) -> BenchResult<Instant> {
     let begin = Instant::now();
-    let executor = LocalExecutor::new();
-    let share = count.div_ceil(AT_ONCE);
-    let writers: Vec<_> = (0..AT_ONCE)
-        .map(|number| share.min(count.saturating_sub(number * share)))
-        .map(|share| executor.spawn(write_share(person, share)))
+    let (executor, text) = (LocalExecutor::new(), &text);
+    let sayers: Vec<_> = (0..AT_ONCE)
+        .map(|first| executor.spawn(say_some(person, (first..count).step_by(AT_ONCE), text)))
         .collect();
     let all = async {
-        for writer in writers {
-            writer.await?;
+        for sayer in sayers {
+            sayer.await?;
         }
         Ok(begin)
     };
     executor.run(all).await
 }
 
-async fn write_share(person: &Person, share: usize) -> BenchResult<()> {
-    for _ in 0..share {
+async fn say_some(
+    person: &Person,
+    numbers: impl Iterator<Item = usize>,
+    text: impl Fn(usize) -> String,
+) -> BenchResult<()> {
+    for number in numbers {
         loop {
-            let say = Request::Say { to: None, text: "x".repeat(TEXT_BYTES) };
+            let say = Request::Say { to: None, text: text(number) };
             match person.client.request(say).await {
                 Ok(_) => break,
                 Err(failure) if failure.code() == FailureCode::TooManyUnconfirmed => {

@@ -2,14 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use async_executor::LocalExecutor;
-use async_io::Timer;
-use futures_lite::future;
-use letschat_core::codes::FailureCode;
-use letschat_core::session::Request;
 use letschat_engine::HistoryConfig;
 use serde_json::{Value, json};
 
+use super::chat_throughput::say_all;
 use crate::json_client::JsonClient;
 use crate::people::{Person, config, in_a_chat_of};
 use crate::process;
@@ -29,10 +25,7 @@ const ALL_WORDS: u64 = 8_192;
 const RARE: &str = " yesterday";
 const RARE_ONES: usize = 1_000;
 
-const AT_ONCE: usize = 64;
-
-/// The pause while too many messages are unconfirmed, and between two samples of memory.
-const PAUSE: Duration = Duration::from_micros(200);
+/// The pause between two samples of memory.
 const SAMPLE: Duration = Duration::from_millis(20);
 
 /// The deadline of each step.
@@ -51,7 +44,10 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     first.history = Some(HistoryConfig::default());
     let configs = [second.clone(), first.clone()];
     let begin = Instant::now();
-    let write = async |person: &Person| write(person, count).await;
+    let every = (count / RARE_ONES).max(1);
+    let rare = |number: usize| if number.is_multiple_of(every) { RARE } else { "" };
+    let said = |number: usize| text(number as u64) + rare(number);
+    let write = async |person: &Person| say_all(person, count, said).await;
     let read = async |person: &Person| {
         for _ in 0..count {
             person.reads().await?;
@@ -129,44 +125,6 @@ fn find_history(folder: &std::path::Path) -> BenchResult<std::path::PathBuf> {
         }
     }
     Err(Failed("there is no history".into()).into())
-}
-
-/// Sends messages as fast as the client accepts them.
-async fn write(person: &Person, count: usize) -> BenchResult<()> {
-    let executor = LocalExecutor::new();
-    let writers: Vec<_> = (0..AT_ONCE)
-        .map(|first| (first..count).step_by(AT_ONCE))
-        .map(|share| executor.spawn(write_share(person, share, (count / RARE_ONES).max(1))))
-        .collect();
-    let all = async {
-        for writer in writers {
-            writer.await?;
-        }
-        Ok(())
-    };
-    executor.run(all).await
-}
-
-async fn write_share(
-    person: &Person,
-    share: impl Iterator<Item = usize>,
-    every: usize,
-) -> BenchResult<()> {
-    for number in share {
-        let rare = if number.is_multiple_of(every) { RARE } else { "" };
-        loop {
-            let say = Request::Say { to: None, text: text(number as u64) + rare };
-            match person.client.request(say).await {
-                Ok(_) => break,
-                Err(failure) if failure.code() == FailureCode::TooManyUnconfirmed => {
-                    Timer::after(PAUSE).await;
-                }
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        future::yield_now().await;
-    }
-    Ok(())
 }
 
 /// Returns the text of a message: words of a dictionary, in no order.
