@@ -86,7 +86,7 @@ impl Running<'_> {
                 let result = match action {
                     HistoryAction::Forget(None) => self.delete_history(),
                     _ if is_wanted => {
-                        let why = "the history could not be opened; restart to try again";
+                        let why = "the history could not be opened, as a notice said; restart to try again";
                         Err(Failure::History(HistoryFailure::Unusable(why.into())))
                     }
                     _ => Err(Failure::History(HistoryFailure::Off)),

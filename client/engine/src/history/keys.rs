@@ -63,7 +63,7 @@ pub(super) enum KeysError {
     #[error("it is damaged")]
     Damaged,
     /// A newer version of this program wrote the file.
-    #[error("a newer letschat wrote it")]
+    #[error("a newer letschat wrote it; install that one")]
     Newer,
     /// The file can't be read or written, or others can.
     #[error("{0}")]

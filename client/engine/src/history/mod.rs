@@ -142,6 +142,9 @@ impl History {
         // A history without its key is set aside first, so that it never stands beside another key.
         let mut notice = None;
         let mut aside = |why: String| {
+            if !store_path.exists() {
+                return Ok(());
+            }
             let name = store::set_aside(&store_path, wall_ms)
                 .map_err(|error| failed(&store_path, &error))?;
             let name = name.display().to_string();
@@ -151,9 +154,7 @@ impl History {
         let keys = match Keys::read(&place.top, &key_path) {
             Ok(Some(keys)) => keys,
             Ok(None) => {
-                if store_path.exists() {
-                    aside(format!("its key in {KEY_FILE} is gone"))?;
-                }
+                aside(format!("its key in {KEY_FILE} is gone"))?;
                 Keys::make(&key_path).map_err(key_failed)?
             }
             Err(KeysError::Damaged) => {

@@ -103,14 +103,18 @@ impl Store {
         connection.busy_timeout(wait)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version > VERSION {
-            let why = format!("a newer letschat wrote it (its version is {version})");
+            let why =
+                format!("a newer letschat wrote it (its version is {version}); install that one");
             return Err(StoreError::Unusable(why));
         }
         // Otherwise readers and the writer would wait for each other.
         let set_mode = "PRAGMA journal_mode = WAL";
         let mode: String = connection.query_row(set_mode, [], |row| row.get(0))?;
         if mode != "wal" {
-            return Err(StoreError::Unusable("it can't have a write-ahead log there".into()));
+            return Err(StoreError::Unusable(
+                "its file system allows no write-ahead log; choose a folder elsewhere with --data"
+                    .into(),
+            ));
         }
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "secure_delete", true)?;

@@ -44,7 +44,7 @@ pub(crate) struct Report {
 impl Report {
     /// Returns the report of work that has failed by a fault of this program.
     pub(crate) fn of_fault(request: Option<RequestId>) -> Report {
-        let why = HistoryFailure::Unusable("the client has a fault".into());
+        let why = HistoryFailure::Unusable("this program failed at it; try it once more".into());
         let answer = request.map(|request| (request, Err(Failure::History(why))));
         Report { answer, news: News::None }
     }
