@@ -44,8 +44,9 @@ demo-local: build ## The same without Docker: with processes and SQLite.
 	@scripts/demo.sh local "$(binaries)"
 
 test: check-tools ## Run every test, and the demo.
+	@# Before the tests, whose time is limited: the first of them would build the programs.
+	cargo build --locked --workspace --bins
 	scripts/deadline.sh cargo test --locked --workspace
-	@# The tests have built the programs.
 	@scripts/demo.sh local "$(target)/debug"
 
 lint: ## Check the format, the lints and the dependencies.
