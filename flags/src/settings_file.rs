@@ -39,6 +39,8 @@ pub struct SettingsPlace<'a> {
     /// Long names of flags that make no sense in a file. `--config`, `--help`, `--version` and
     /// flags without a long name are always excluded.
     pub never: &'a [&'a str],
+    /// Settings of other programs that share the file. They are not read here.
+    pub others: &'a [&'a str],
 }
 
 /// The combined result of the command line, the environment and the file.
@@ -220,6 +222,9 @@ fn effective(
 ) -> Result<Values, FlagsError> {
     let mut values = Values::new();
     for (key, value) in file.read()? {
+        if place.others.contains(&key.as_str()) {
+            continue;
+        }
         let wrong = |reason| file.wrong(&key, reason);
         let arg = setting(command, place, &key).map_err(wrong)?;
         let rivals = rivals(command, arg);

@@ -192,7 +192,7 @@ pub(crate) enum Task {
 fn settings_place() -> SettingsPlace<'static> {
     let folders = dirs::config_dir().into_iter().chain([PathBuf::from("/etc")]);
     let defaults = folders.map(|folder| folder.join("letschat-server/settings.toml")).collect();
-    SettingsPlace { defaults, never: &[] }
+    SettingsPlace { defaults, never: &[], others: &[] }
 }
 
 /// Suggests a flag for an unknown word.

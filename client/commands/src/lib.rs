@@ -6,11 +6,13 @@
 //! * [`extension`] – commands and filters that are added at run time
 //! * [`passwords`] – passwords from a file or from the user
 //! * [`render`] – replies and events as text that is safe for a terminal
+//! * [`appearance`] – kinds of text, and colours of people
 //! * [`failure`], [`text`] – failures of commands, and the sentences for failures and events
 //! * [`file_access`] – the places where files may be read and written
 //! * [`exit_status`] – exit statuses for failure codes
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod appearance;
 pub mod arguments;
 pub mod command;
 pub mod commands;

@@ -20,6 +20,7 @@ pub(crate) mod groups;
 pub(crate) mod history;
 mod states;
 
+pub use states::mark;
 pub(crate) use states::message_state;
 
 /// An event for programs, with its sentence if it has one.

@@ -6,23 +6,20 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use letschat_flags::number;
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
-use letschat_flags::{ip_address, number};
-use letschat_protocol::devices::DeviceName;
-use letschat_protocol::username::{Username, UsernameError};
+use letschat_protocol::username::UsernameError;
+use letschat_settings::flags::{self, ClientFlags, ClientFlagsError};
+use letschat_settings::notify::{Notify, NotifyFlags, NotifyOf};
 
 use crate::frontend::FirstLogin;
 use crate::frontend::full::bindings::KeyBindings;
 use crate::frontend::line::Interface;
-use crate::frontend::line::notify::{Notify, NotifyFlags, NotifyOf};
+use crate::frontend::line::notify::NotifyBy;
 use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
 use letschat_commands::file_access::FileAccess;
-use letschat_engine::account;
 use letschat_engine::address::{AddressError, ServerAddress};
-use letschat_engine::client::{Classroom, Config, HistoryConfig};
-
-/// The default port for peers.
-pub const DEFAULT_PEER_PORT: u16 = 4401;
+use letschat_engine::client::{Classroom, Config};
 
 /// Direct, encrypted chat between terminals.
 #[derive(Debug, Clone, Parser)]
@@ -51,35 +48,8 @@ pub struct Options {
     )]
     port2: Option<u16>,
 
-    /// The server; with #FINGERPRINT only that key is accepted, and remembered
-    /// [default: 127.0.0.1:4400; the first run at a terminal asks]
-    #[arg(long, value_name = "HOST[:PORT][#FINGERPRINT]", env = "LETSCHAT_SERVER")]
-    server: Option<ServerAddress>,
-
-    /// A file with settings: `detach-on-chat = true` for --detach-on-chat
-    /// [default: letschat/settings.toml in the user's config folder]
-    #[arg(long, value_name = "FILE", env = "LETSCHAT_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// The folder for keys and state [default: letschat in the user's data folder]
-    #[arg(long, value_name = "DIR", env = "LETSCHAT_DATA")]
-    data: Option<PathBuf>,
-
-    /// Log in as this account [default: the only one on this machine]
-    #[arg(long = "as", env = "LETSCHAT_AS", value_name = "NAME", conflicts_with = "no_login")]
-    account: Option<Username>,
-
-    /// Do not log in at the start
-    #[arg(long, env = "LETSCHAT_NO_LOGIN")]
-    no_login: bool,
-
-    /// The port for peers; if it is taken, another one is used
-    #[arg(long, env = "LETSCHAT_PEER_PORT", value_name = "PORT", default_value_t = DEFAULT_PEER_PORT)]
-    peer_port: u16,
-
-    /// The address for peers [default: all, IPv6 and IPv4]
-    #[arg(long, env = "LETSCHAT_PEER_LISTEN", value_name = "ADDRESS", value_parser = ip_address)]
-    peer_listen: Option<IpAddr>,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
 
     /// Read and write JSON lines, for programs
     #[arg(long, env = "LETSCHAT_JSON", conflicts_with = "plain")]
@@ -104,6 +74,10 @@ pub struct Options {
     #[command(flatten)]
     notify: NotifyFlags,
 
+    /// The way to notify: by the terminal's bell, or by the terminal on the desktop
+    #[arg(long, env = "LETSCHAT_NOTIFY_BY", value_name = "HOW", value_enum, default_value_t)]
+    notify_by: NotifyBy,
+
     /// Plain lines for a screen reader: each begins with its sender, and nothing is drawn again
     #[arg(long, env = "LETSCHAT_SCREEN_READER", conflicts_with = "json")]
     screen_reader: bool,
@@ -116,45 +90,9 @@ pub struct Options {
     #[arg(long, value_name = "NAME", value_enum, default_value_t, env = "LETSCHAT_THEME")]
     theme: ThemeName,
 
-    /// A file with the password for signup and login in its first line
-    #[arg(long, env = "LETSCHAT_PASSWORD_FILE", value_name = "FILE")]
-    password_file: Option<PathBuf>,
-
     /// Accept an unknown server, even without a terminal
     #[arg(long, env = "LETSCHAT_ACCEPT_NEW_SERVER")]
     accept_new_server: bool,
-
-    /// Leave the server as soon as a chat opens
-    #[arg(long, env = "LETSCHAT_DETACH_ON_CHAT")]
-    detach_on_chat: bool,
-
-    /// Attempts before giving up on a server that is busy or not there [default: tries for minutes, in a classroom without end]
-    #[arg(long, env = "LETSCHAT_TRIES", value_name = "N", value_parser = number::<u32>(1..=u32::MAX.into()))]
-    tries: Option<u32>,
-
-    /// Log in again by itself after an idle timeout
-    #[arg(long, env = "LETSCHAT_RETURN_AFTER_IDLE")]
-    return_after_idle: bool,
-
-    /// The name of this device, for your other devices [default: the host's name]
-    #[arg(long, env = "LETSCHAT_DEVICE_NAME", value_name = "NAME")]
-    device_name: Option<DeviceName>,
-
-    /// The folder for received files [default: the user's download folder]
-    #[arg(long, env = "LETSCHAT_DOWNLOADS", value_name = "DIR")]
-    downloads: Option<PathBuf>,
-
-    /// Keep messages on this machine, encrypted; see `/help history`
-    #[arg(long, env = "LETSCHAT_HISTORY")]
-    history: bool,
-
-    /// With --history, the days for which messages are kept [default: without end]
-    #[arg(long, env = "LETSCHAT_HISTORY_DAYS", value_name = "N", value_parser = number::<u32>(1..=36_500))]
-    history_days: Option<u32>,
-
-    /// A folder in which scripts and plugins may read and save files; may be given several times
-    #[arg(long, env = "LETSCHAT_FILES", value_name = "DIR")]
-    files: Vec<PathBuf>,
 
     /// Run a Lua script with the arguments that follow; see docs/SCRIPTING.md
     #[arg(
@@ -169,14 +107,6 @@ pub struct Options {
     /// Check that a script compiles, and exit
     #[arg(long, value_name = "FILE", conflicts_with = "script")]
     check: Option<PathBuf>,
-
-    /// The folder of plugins [default: letschat/plugins in the user's config folder]
-    #[arg(long, value_name = "DIR", env = "LETSCHAT_PLUGINS")]
-    plugins: Option<PathBuf>,
-
-    /// Load no plugins
-    #[arg(long, conflicts_with = "plugins")]
-    no_plugins: bool,
 
     /// A task other than a client of a server
     #[command(subcommand)]
@@ -225,20 +155,14 @@ pub enum OptionsError {
     /// An open room has no JSON or script mode.
     #[error("an open room is talked in at a prompt or with --plain, not with --json or --script")]
     OpenRoom,
-    /// A folder for the files of scripts can't be used.
-    #[error("--files {folder}: {source}")]
-    #[allow(missing_docs)]
-    Files { folder: PathBuf, source: std::io::Error },
-    /// The system has no data folder for this user.
-    #[error("this user has no data folder; name one with --data")]
-    NoDataFolder,
+    /// A flag that all front ends share can't be used.
+    #[error(transparent)]
+    Client(#[from] ClientFlagsError),
 }
 
 /// Returns the places of the settings file.
 pub fn settings_place() -> SettingsPlace<'static> {
-    let folder = dirs::config_dir().map(|folder| folder.join("letschat"));
-    let defaults = folder.into_iter().map(|folder| folder.join("settings.toml")).collect();
-    SettingsPlace { defaults, never: &["script", "check"] }
+    flags::settings_place(&["script", "check"], &[])
 }
 
 impl Options {
@@ -281,8 +205,7 @@ impl Options {
 
     /// Returns the folder of plugins, unless none are wanted.
     pub fn plugins(&self) -> Option<PathBuf> {
-        let usual = || Some(dirs::config_dir()?.join("letschat").join("plugins"));
-        if self.no_plugins { None } else { self.plugins.clone().or_else(usual) }
+        self.client.plugins()
     }
 
     /// Returns true if a program drives the client.
@@ -320,6 +243,11 @@ impl Options {
         self.notify.notify(if self.full { NotifyOf::Direct } else { NotifyOf::Requests })
     }
 
+    /// Returns the way to notify.
+    pub fn notify_by(&self) -> NotifyBy {
+        self.notify_by
+    }
+
     /// Returns the reason why the whole screen is wanted and can't be used.
     pub fn no_full_screen(&self) -> Option<&'static str> {
         let why = "this terminal can't move its cursor (TERM is dumb or not set)";
@@ -344,29 +272,27 @@ impl Options {
 
     /// Returns true to ask the questions of the first run if there is no login at the start.
     pub fn wants_welcome(&self) -> bool {
-        !self.no_login
+        !self.client.no_login
     }
 
     /// Returns the settings file for the answer if the server has to be asked for: at a terminal, with no server in the
     /// options, no account on this machine, and no settings file.
     pub fn asks_for_server(&self) -> Option<PathBuf> {
-        let is_named = self.server.is_some() || self.host.is_some() || self.config.is_some();
-        if is_named || !self.is_line() || !self.wants_welcome() {
+        if self.host.is_some() || !self.is_line() {
             return None;
         }
-        let has_account = account::any(&self.data_folder().ok()?);
-        let place = settings_place().defaults.into_iter().next()?;
-        (!has_account && !place.exists()).then_some(place)
+        self.client.asks_for_server(&settings_place())
     }
 
     /// Returns the options with this server.
     pub fn with_server(self, server: ServerAddress) -> Options {
-        Options { server: Some(server), ..self }
+        let client = ClientFlags { server: Some(server), ..self.client };
+        Options { client, ..self }
     }
 
     /// Returns the password file, if one was named.
     pub fn password_file(&self) -> Option<PathBuf> {
-        self.password_file.clone()
+        self.client.password_file.clone()
     }
 
     /// Returns the config of the client.
@@ -378,23 +304,16 @@ impl Options {
         }
         // Nobody elsewhere is in a class on this machine.
         let here = server.host.parse().ok().filter(IpAddr::is_loopback);
-        let peer_listen = self.peer_listen.or(here.filter(|_| classroom.is_some()));
+        let accepts_new = self.accept_new_server
+            || classroom.is_some()
+            || self.is_interactive()
+            || self.is_line();
+        let config = self.client.to_config(server, accepts_new)?;
         Ok(Config {
-            server,
-            data_folder: self.data_folder()?,
-            accept_new: self.accept_new_server
-                || classroom.is_some()
-                || self.is_interactive()
-                || self.is_line(),
-            peer_port: self.port2.unwrap_or(self.peer_port),
-            peer_listen,
+            peer_port: self.port2.unwrap_or(config.peer_port),
+            peer_listen: config.peer_listen.or(here.filter(|_| classroom.is_some())),
             classroom,
-            detach_on_chat: self.detach_on_chat,
-            tries: self.tries,
-            return_after_idle: self.return_after_idle,
-            device_name: self.device_name.clone(),
-            downloads: self.downloads()?,
-            history: self.history.then_some(HistoryConfig { days: self.history_days }),
+            ..config
         })
     }
 
@@ -409,32 +328,21 @@ impl Options {
         if let (Some(id), Some(_)) = (&self.host, self.port2) {
             return Ok(FirstLogin::As(id.parse()?));
         }
-        let account = match &self.account {
-            _ if self.no_login => None,
-            Some(account) => Some(account.clone()),
+        let account = match &self.client.account {
             // A script logs in itself.
             None if self.script().is_some() => None,
-            None => config.only_account(),
+            _ => self.client.first_account(config),
         };
         Ok(account.map_or(FirstLogin::None, FirstLogin::As))
     }
 
     fn server(&self) -> Result<ServerAddress, AddressError> {
         match (&self.host, self.port) {
-            _ if self.port2.is_some() => {
-                Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine))
+            (Some(host), None) if self.port2.is_none() => host.parse(),
+            (Some(host), Some(port)) if self.port2.is_none() => {
+                ServerAddress::with_port(host, port)
             }
-            (None, _) => Ok(self.server.clone().unwrap_or_else(ServerAddress::on_this_machine)),
-            (Some(host), None) => host.parse(),
-            (Some(host), Some(port)) => ServerAddress::with_port(host, port),
-        }
-    }
-
-    /// Returns the folder for received files. Without a usual one it is in the data folder.
-    fn downloads(&self) -> Result<PathBuf, OptionsError> {
-        match self.downloads.clone().or_else(dirs::download_dir) {
-            Some(folder) => Ok(folder),
-            None => Ok(self.data_folder()?.join("downloads")),
+            _ => Ok(self.client.server.clone().unwrap_or_else(ServerAddress::on_this_machine)),
         }
     }
 
@@ -444,24 +352,12 @@ impl Options {
     ///
     /// A named folder does not exist.
     pub fn files(&self) -> Result<FileAccess, OptionsError> {
-        let folder = |folder: &PathBuf| {
-            folder
-                .canonicalize()
-                .map_err(|source| OptionsError::Files { folder: folder.clone(), source })
-        };
-        let folders: Vec<PathBuf> = self.files.iter().map(folder).collect::<Result<_, _>>()?;
-        Ok(FileAccess::Below(folders.into()))
+        Ok(self.client.files()?)
     }
 
     /// Returns the folder of keys and state.
     pub fn data_folder(&self) -> Result<PathBuf, OptionsError> {
-        match &self.data {
-            Some(folder) => Ok(folder.clone()),
-            None => {
-                let parent = dirs::data_dir().ok_or(OptionsError::NoDataFolder)?;
-                Ok(parent.join("letschat"))
-            }
-        }
+        Ok(self.client.data_folder()?)
     }
 }
 

@@ -129,6 +129,7 @@ fn run(options: Options) -> Result<u8, Failed> {
         history,
         interface: options.interface(),
         notify: options.notifications(),
+        notify_by: options.notify_by(),
         theme: options.theme(),
         welcome: login == FirstLogin::None && options.wants_welcome(),
         home,

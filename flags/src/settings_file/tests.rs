@@ -84,7 +84,7 @@ impl File {
 }
 
 fn parse_at(defaults: &[PathBuf], arguments: &[&str]) -> Result<Parsed<Kettle>, FlagsError> {
-    let place = SettingsPlace { defaults: defaults.to_vec(), never: NEVER };
+    let place = SettingsPlace { defaults: defaults.to_vec(), never: NEVER, others: &[] };
     parse(&place, ["kettle"].iter().chain(arguments).map(OsString::from))
 }
 
@@ -220,11 +220,20 @@ fn some_things_are_said_on_the_command_line_only() {
         assert!(sentence.contains("there is no such setting"), "{sentence}");
     }
     assert!(File::with("").parse(&["--dry-run=false"]).is_err());
-    let place = SettingsPlace { defaults: vec![], never: NEVER };
+    let place = SettingsPlace { defaults: vec![], never: NEVER, others: &[] };
     assert_eq!(
         keys(&Kettle::command(), &place),
         ["cups", "metal", "lid", "for", "keep-warm", "whistle", "silent", "data"]
     );
+}
+
+#[test]
+fn settings_of_other_programs_are_not_read() {
+    let file = File::with("cups = 5\ncolor = 'any'");
+    let arguments = || ["kettle"].map(OsString::from);
+    let place = |others| SettingsPlace { defaults: vec![file.path()], never: NEVER, others };
+    assert!(parse::<Kettle>(&place(&[]), arguments()).is_err());
+    assert_eq!(parse::<Kettle>(&place(&["color"]), arguments()).unwrap().flags.cups, 5);
 }
 
 #[test]

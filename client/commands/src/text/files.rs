@@ -158,7 +158,7 @@ fn short_id(id: &MessageId) -> String {
 }
 
 /// Returns a size with three digits at most, in powers of 1,000.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["bytes", "kB", "MB", "GB"];
     let (mut unit, mut value) = (0, bytes as f64);
     while value >= 999.5 && unit + 1 < UNITS.len() {

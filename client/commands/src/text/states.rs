@@ -1,7 +1,8 @@
 //! The sentences for the states of own messages.
 
 use letschat_core::codes::FailureCode;
-use letschat_core::conversation::MessageState;
+use letschat_core::conversation::{MessageState, Via};
+use letschat_core::view::RecentMessage;
 
 /// Returns a sentence about the state of an own message.
 pub(crate) fn message_state(to: &str, state: MessageState, code: Option<FailureCode>) -> String {
@@ -56,4 +57,26 @@ fn why_waiting(to: &str, code: FailureCode) -> String {
         FailureCode::UnknownCommand => "this server is too old to keep messages".into(),
         code => format!("{code}"),
     }
+}
+
+/// Returns the mark behind a message: the state of an own one, and the way by which it went if that is another one than
+/// before.
+pub fn mark(message: &RecentMessage, is_other_way: bool) -> String {
+    let state = match (message.state.filter(|_| message.own), message.via) {
+        (Some(MessageState::Waiting), _) | (None, Via::Outbox) => "(waiting)",
+        (Some(MessageState::Sent), _) => "(sent)",
+        (Some(MessageState::Kept), _) => "(kept for them)",
+        (Some(MessageState::Delivered), _) => "\u{2713}",
+        (Some(MessageState::Expired), _) => "(expired)",
+        (Some(MessageState::Failed), _) => "(failed)",
+        (None, _) => "",
+    };
+    let way = match message.via {
+        _ if !is_other_way => "",
+        Via::Direct => "(direct)",
+        Via::Server => "(by the server)",
+        Via::Peer => "(without the server)",
+        Via::Outbox => "",
+    };
+    [state, way].into_iter().filter(|one| !one.is_empty()).collect::<Vec<_>>().join(" ")
 }

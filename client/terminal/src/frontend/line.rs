@@ -8,16 +8,14 @@
 //! * `found` – the servers on the local network, as a list
 //! * `hidden` – questions without echo
 //! * `prompt_state` – the state that prompt and completion share
-//! * `about` – what events are about
 //! * `completion`, `paths`, `history`, `prompt`, `transfers` – parts of the editor
-//! * [`notify`] – notifications
+//! * [`notify`] – the sequences that notify
 //! * `plugin_output` – the output of plugins
 //! * [`theme`] – colours and styles
 //!
 //! A line goes to the chat that its prompt names. A chat that opens meanwhile changes the prompt of an empty
 //! line only. After the other side ends a chat, lines go nowhere until the user enters a command.
 
-mod about;
 pub(super) mod completion;
 mod editor;
 mod found;
@@ -53,12 +51,12 @@ use letschat_protocol::username::Username;
 use super::full::bindings::KeyBindings;
 use super::full::{self, FullScreen};
 use super::{CommandResult, Dialect, FrontEnd, OutputClosed, Terminal, conduct};
-use about::{appearance, changes_prompt, conversation_of, in_view};
 use editor::Editor;
 use handles::{About, Keyboard, Passed, Screen};
 pub use hidden::{HiddenQuestion, HiddenQuestions};
 use home::HomeServer;
 use input::{Progress, Typist};
+use letschat_commands::appearance::{Kind, appearance, changes_prompt, conversation_of, in_view};
 use letschat_commands::command::{Command, Dispatcher, Role};
 use letschat_commands::failure::Failure;
 use letschat_commands::file_access::FileAccess;
@@ -69,11 +67,12 @@ use letschat_core::session::Reply;
 use letschat_engine::events::Receipt;
 use letschat_flags::clock;
 use letschat_lua::plugins::Plugins;
-use notify::Notify;
+use letschat_settings::notify::Notify;
+use notify::NotifyBy;
 
 use crate::line_editor::BRACKETS_OFF;
 use prompt_state::{Attempt, PromptState};
-use theme::{Kind, Theme};
+use theme::Theme;
 
 /// The time limit for removing the prompt at the end, since the terminal may accept no output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -111,6 +110,8 @@ pub struct Setting {
     pub interface: Interface,
     /// The notifications.
     pub notify: Notify,
+    /// The way to notify.
+    pub notify_by: NotifyBy,
     /// The styles of lines.
     pub theme: Theme,
     /// True to ask the questions of the first run.
@@ -164,6 +165,7 @@ pub fn run(mut front_end: FrontEnd, setting: Setting) -> u8 {
         theme,
         is_full,
         notify: setting.notify,
+        notify_by: setting.notify_by,
         notified_ms: Cell::default(),
         welcome: setting.welcome,
         home: RefCell::new(setting.home),
@@ -238,6 +240,7 @@ struct Console {
     /// True if the whole screen is used, which shows messages by itself.
     is_full: bool,
     notify: Notify,
+    notify_by: NotifyBy,
     /// The time of the last notification of a message, on the boot clock.
     notified_ms: Cell<u64>,
     welcome: bool,
@@ -255,7 +258,7 @@ impl Console {
 
     /// Returns the sequence that notifies of an event. Messages notify at most once a second.
     fn notification(&self, event: &Event, me: Option<&Username>) -> Option<String> {
-        let sequence = self.notify.sequence(event, me)?;
+        let sequence = self.notify_by.sequence(&self.notify.notification(event, me)?);
         let (now_ms, is_message) = (clock::now().boot_ms, in_view(event).is_some());
         if !is_message {
             return Some(sequence);

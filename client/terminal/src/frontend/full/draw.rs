@@ -28,10 +28,10 @@ use super::bindings::{Action, Bindings};
 use super::model::{EntryId, Model};
 use super::palette::Palette;
 use super::rows::{Rows, columns};
-use crate::frontend::line::notify::Notify;
-use crate::frontend::line::theme::Kind;
 use crate::frontend::line::transfers;
 use crate::line_editor::symbol;
+use letschat_commands::appearance::Kind;
+use letschat_settings::notify::Notify;
 
 /// The columns of the lists at the sides.
 const SIDE_COLUMNS: u16 = 20;

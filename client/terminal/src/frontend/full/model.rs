@@ -12,7 +12,7 @@ use letschat_protocol::username::Username;
 use super::draw::Asker;
 use super::overlay::{Hit, Overlay};
 use crate::frontend::line::handles::Passed;
-use crate::frontend::line::theme::Kind;
+use letschat_commands::appearance::Kind;
 
 /// The most notes that are kept.
 const MAX_NOTES: usize = 1_000;

@@ -3,11 +3,8 @@
 use letschat_protocol::username::Username;
 use ratatui_core::style::{Color, Modifier, Style};
 
-use crate::frontend::line::theme::{Kind, Theme};
-
-/// Colours for people, from the part of xterm's palette that no setting of the terminal changes. Tests measure their
-/// contrast on black and on white.
-const PEOPLE: [u8; 12] = [27, 28, 31, 63, 65, 97, 99, 130, 131, 133, 161, 164];
+use crate::frontend::line::theme::Theme;
+use letschat_commands::appearance::{Kind, PERSON_COLOURS, person_colour};
 
 /// The styles of the full screen.
 #[derive(Debug, Clone, Copy)]
@@ -43,12 +40,7 @@ impl Palette {
         if self.0.is_plain() {
             return style;
         }
-        // FNV-1a, whose values never change.
-        let hash = who
-            .as_str()
-            .bytes()
-            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        style.fg(Color::Indexed(PEOPLE[hash as usize % PEOPLE.len()]))
+        style.fg(Color::Indexed(PERSON_COLOURS[person_colour(who)]))
     }
 }
 
@@ -73,26 +65,6 @@ fn color_of(color: nu_ansi_term::Color) -> Color {
 mod tests {
     use super::*;
     use crate::frontend::line::theme::{ColorChoice, ThemeName};
-
-    /// Returns the relative luminance of a colour of the 6×6×6 cube (WCAG 2.2).
-    fn luminance(number: u8) -> f64 {
-        let number = number - 16;
-        let levels = [0.0_f64, 95.0, 135.0, 175.0, 215.0, 255.0];
-        let linear = |level: u8| {
-            let value = levels[usize::from(level)] / 255.0;
-            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * linear(number / 36) + 0.7152 * linear(number / 6 % 6) + 0.0722 * linear(number % 6)
-    }
-
-    #[test]
-    fn people_have_contrast_on_light_and_on_dark() {
-        for number in PEOPLE {
-            let luminance = luminance(number);
-            let (on_white, on_black) = (1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05);
-            assert!(on_white >= 4.0 && on_black >= 4.0, "{number}: {on_white:.1}, {on_black:.1}");
-        }
-    }
 
     #[test]
     fn person_keeps_a_colour_and_has_none_without_colours() {

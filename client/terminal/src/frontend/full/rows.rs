@@ -1,8 +1,8 @@
 //! Messages and notes as rows of a width, from the last one up.
 
 use letschat_commands::render;
-use letschat_commands::text::files;
-use letschat_core::conversation::{ConversationId, MessageState, Via};
+use letschat_commands::text::{self, files};
+use letschat_core::conversation::ConversationId;
 use letschat_core::view::{RecentMessage, View};
 use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap_by;
@@ -12,8 +12,8 @@ use ratatui_core::text::{Line, Span};
 
 use super::model::{EntryId, Model, Note};
 use super::palette::Palette;
-use crate::frontend::line::notify::Notify;
-use crate::frontend::line::theme::Kind;
+use letschat_commands::appearance::Kind;
+use letschat_settings::notify::Notify;
 
 /// The fewest columns of a text beside its author.
 const MIN_TEXT_COLUMNS: usize = 16;
@@ -140,7 +140,7 @@ impl<'a> Rows<'a> {
         let indented = |span| Line::from(vec![Span::raw(" ".repeat(indent)), span]);
         rows.extend(texts.into_iter().map(|text| indented(Span::styled(text, style))));
         if let Entry::Message(message, is_other_way) = entry {
-            let mark = mark(message, *is_other_way);
+            let mark = text::mark(message, *is_other_way);
             let style = self.palette.of(Kind::Hint);
             match rows.last_mut() {
                 _ if mark.is_empty() => {}
@@ -205,28 +205,6 @@ fn wrapped(text: &str, room: usize, is_message: bool) -> Vec<String> {
         rows.collect::<Vec<_>>()
     });
     rows.collect()
-}
-
-/// Returns the mark behind a message: the state of an own one, and the way by which it went if that is another one than
-/// before.
-fn mark(message: &RecentMessage, is_other_way: bool) -> String {
-    let state = match (message.state.filter(|_| message.own), message.via) {
-        (Some(MessageState::Waiting), _) | (None, Via::Outbox) => "(waiting)",
-        (Some(MessageState::Sent), _) => "(sent)",
-        (Some(MessageState::Kept), _) => "(kept for them)",
-        (Some(MessageState::Delivered), _) => "\u{2713}",
-        (Some(MessageState::Expired), _) => "(expired)",
-        (Some(MessageState::Failed), _) => "(failed)",
-        (None, _) => "",
-    };
-    let way = match message.via {
-        _ if !is_other_way => "",
-        Via::Direct => "(direct)",
-        Via::Server => "(by the server)",
-        Via::Peer => "(without the server)",
-        Via::Outbox => "",
-    };
-    [state, way].into_iter().filter(|one| !one.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the columns of a text on the screen.

@@ -31,12 +31,12 @@ use crate::frontend::line::completion::Completion;
 use crate::frontend::line::handles::{EditorRequest, Keyboard, Screen, Text, Typed};
 use crate::frontend::line::hidden::{HiddenQuestion, HiddenText};
 use crate::frontend::line::history::Memory;
-use crate::frontend::line::notify::Notify;
 use crate::frontend::line::prompt::prompt;
 use crate::frontend::line::prompt_state::PromptState;
-use crate::frontend::line::theme::Kind;
 use crate::frontend::line::{BELL, MAX_WAITING_TEXTS, Setting};
 use crate::line_editor::{Assistant, Input, Line, Look, Tty};
+use letschat_commands::appearance::Kind;
+use letschat_settings::notify::Notify;
 
 /// The warnings of this time before the end are printed after it.
 const LAST_WARNINGS_MS: u64 = 2_000;

@@ -8,8 +8,8 @@ use futures_lite::FutureExt as _;
 use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
 
-use super::theme::Kind;
 use crate::frontend::OutputClosed;
+use letschat_commands::appearance::Kind;
 use letschat_core::conversation::ConversationId;
 use letschat_core::session::Typing;
 use letschat_engine::events::Receipt;

@@ -1,8 +1,7 @@
 //! The user's server: asked for at the first run, saved after the first login.
 
-use std::fs::{self, File};
 use std::io::{self, BufRead, Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use letschat_protocol::printable::Printable;
 use letschat_protocol::rows::wrap;
@@ -12,6 +11,7 @@ use super::found;
 use letschat_commands::command::{Role, find};
 use letschat_engine::address::ServerAddress;
 use letschat_engine::discovery::FoundServer;
+use letschat_settings::file;
 
 /// The maximum length of an answer.
 const MAX_LINE_BYTES: u64 = 1_024;
@@ -104,7 +104,7 @@ impl HomeServer {
     /// file.
     pub(super) fn remember(&self) -> Option<String> {
         let path = Printable(&self.settings.display().to_string()).to_string();
-        match begin(&self.settings, &self.server) {
+        match file::begin(&self.settings, &self.server) {
             Ok(()) => Some(format!(
                 "{} is your server from now on (saved in {path}); `letschat HOST [PORT]` names another.",
                 self.server
@@ -115,24 +115,11 @@ impl HomeServer {
     }
 }
 
-fn begin(path: &Path, server: &ServerAddress) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = File::create_new(path)?;
-    writeln!(file, "# Settings of letschat; `letschat --help` has the names.")?;
-    writeln!(file, "server = \"{}\"", with_key(server))
-}
-
-/// Formats an address as the user writes it, with the fingerprint that it may have.
-fn with_key(server: &ServerAddress) -> String {
-    let fingerprint = server.fingerprint.map(|key| format!("#{key}")).unwrap_or_default();
-    format!("{server}{fingerprint}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use letschat_settings::file::with_key;
+    use std::fs;
 
     fn asked(answers: &str) -> (String, String) {
         asked_with(&[], answers)

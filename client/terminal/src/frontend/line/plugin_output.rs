@@ -8,7 +8,8 @@ use letschat_protocol::rows::moved_in;
 
 use super::BELL;
 use super::handles::Screen;
-use super::theme::{Kind, Theme};
+use super::theme::Theme;
+use letschat_commands::appearance::Kind;
 use letschat_lua::Said;
 use letschat_lua::plugins::{Heard, Plugins};
 

@@ -5,6 +5,7 @@
 //! its own background. Times and hints may be a little fainter.
 
 use clap::ValueEnum;
+use letschat_commands::appearance::Kind;
 use nu_ansi_term::{Color, Style};
 
 use crate::line_editor::Look;
@@ -33,25 +34,6 @@ pub enum ThemeName {
     Dark,
     /// No colours.
     Plain,
-}
-
-/// The kind of a piece of text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::frontend) enum Kind {
-    Time,
-    Prompt,
-    Message,
-    OwnMessage,
-    Broadcast,
-    Request,
-    Chat,
-    #[default]
-    Server,
-    Warning,
-    /// A hint on what to type.
-    Hint,
-    /// The name of a command while it is typed.
-    Command,
 }
 
 /// The styles for [`ThemeName::Both`], [`ThemeName::Light`] and [`ThemeName::Dark`].

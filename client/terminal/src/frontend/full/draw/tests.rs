@@ -11,9 +11,9 @@ use super::super::bindings::KeyBindings;
 use super::super::model::Note;
 use super::super::overlay::{Choices, Found, Overlay};
 use super::*;
-use crate::frontend::line::notify::{NotifyBy, NotifyOf};
 use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
 use crate::line_editor::Key;
+use letschat_settings::notify::NotifyOf;
 
 const ROOMY: (u16, u16) = (100, 16);
 
@@ -69,8 +69,7 @@ fn drawn(
     (width, height): (u16, u16),
 ) -> Vec<String> {
     let mut buffer = Buffer::empty(Rect { x: 0, y: 0, width, height });
-    let notify =
-        Notify { of: NotifyOf::All, by: NotifyBy::Bell, shows_text: false, words: Vec::new() };
+    let notify = Notify { of: NotifyOf::All, shows_text: false, words: Vec::new() };
     let palette = Palette::new(Theme::new(ThemeName::Both, ColorChoice::Always, false));
     let bindings = Bindings::new(&KeyBindings::default());
     let (bindings, notify) = (&bindings, &notify);
