@@ -17,21 +17,23 @@ COPY client/core/Cargo.toml client/core/
 COPY client/engine/Cargo.toml client/engine/
 COPY client/commands/Cargo.toml client/commands/
 COPY client/lua/Cargo.toml client/lua/
+COPY client/settings/Cargo.toml client/settings/
 COPY client/terminal/Cargo.toml client/terminal/
+COPY client/gtk/Cargo.toml client/gtk/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 COPY fuzz/bodies/Cargo.toml fuzz/bodies/
 COPY server/stand-ins/webpki/Cargo.toml server/stand-ins/webpki/
 # This one is built with the libraries: mysql needs its code.
 COPY server/stand-ins/webpki/src server/stand-ins/webpki/src
-RUN for crate in protocol flags server client/core client/engine client/commands client/lua client/terminal \
-        tests bench fuzz/bodies; do mkdir $crate/src && touch $crate/src/lib.rs; done \
+RUN for crate in protocol flags server client/core client/engine client/commands client/lua \
+        client/settings client/terminal client/gtk tests bench fuzz/bodies; do mkdir $crate/src && touch $crate/src/lib.rs; done \
     && rm bench/src/lib.rs \
     && echo 'fn main() {}' | tee server/src/main.rs client/terminal/src/main.rs >bench/src/main.rs \
     && cargo build --locked --release --bins \
     && cargo clean --release --package letschat-protocol --package letschat-flags \
         --package letschat-core --package letschat-engine --package letschat-commands \
-        --package letschat-lua --package letschat-server --package letschat
+        --package letschat-lua --package letschat-settings --package letschat-server --package letschat
 COPY protocol protocol
 COPY flags flags
 COPY server server

@@ -16,7 +16,7 @@ ifneq ($(filter /%,$(shell $(CXX) -print-file-name=libstdc++.a 2>/dev/null)),)
 export CXXSTDLIB := static:-bundle=stdc++
 endif
 
-.PHONY: help build chat stop run demo demo-local test lint bench bench-quick bench-build fuzz chaos install check-tools clean
+.PHONY: help build chat gtk stop run demo demo-local test lint bench bench-quick bench-build fuzz chaos install install-gtk gtk-tools check-tools clean
 
 help: ## Show this help.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ build: ## Build server and client into target/release.
 chat: build ## Open a client, and start a server on this machine if none answers.
 	@PORT=$(PORT) DATA=$(DATA) scripts/chat.sh open "$(binaries)"
 
+gtk: gtk-tools ## Build the client in a window, letschat-gtk, into target/release; installs or names what it needs.
+	cargo build --locked $(cargo_profile) --package letschat-gtk
+
 stop: ## Stop the server that `make chat` started.
 	@PORT=$(PORT) scripts/chat.sh stop
 
@@ -36,6 +39,10 @@ run: build ## Start a server on TCP and UDP 4400, with SQLite in its data folder
 install: ## Install the programs below PREFIX (/usr/local), inside DESTDIR; builds them if they are missing.
 	@[ -x "$(target)/release/letschat-server" ] || $(MAKE) --no-print-directory build PROFILE=release
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release"
+
+install-gtk: ## The same for letschat-gtk, with its entry in the desktop's menu.
+	@[ -x "$(target)/release/letschat-gtk" ] || $(MAKE) --no-print-directory gtk PROFILE=release
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install-gtk.sh "$(target)/release"
 
 demo: ## Play the demo with three clients and a server, in containers; see README.md.
 	@scripts/demo.sh containers
@@ -49,7 +56,7 @@ test: check-tools ## Run every test, and the demo.
 	scripts/deadline.sh cargo test --locked --workspace
 	@scripts/demo.sh local "$(target)/debug"
 
-lint: ## Check the format, the lints and the dependencies.
+lint: gtk-tools ## Check the format, the lints and the dependencies.
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/check-dependencies.sh
@@ -61,7 +68,7 @@ bench-quick: bench-build ## The same with fewer clients, within one minute.
 	"$(target)/release/letschat-bench" --quick $(BENCH)
 
 bench-build:
-	cargo build --locked --release --workspace --bins
+	cargo build --locked --release --workspace --exclude letschat-gtk --bins
 
 fuzz: ## Run every fuzzer for a minute (SECONDS_EACH=60); installs cargo-fuzz if it is missing.
 	scripts/fuzz.sh
@@ -69,7 +76,11 @@ fuzz: ## Run every fuzzer for a minute (SECONDS_EACH=60); installs cargo-fuzz if
 chaos: check-tools bench-build ## Play every fault in full, in half an hour, and print a table of the results.
 	scripts/chaos.sh
 
-check-tools: ## Check for the programs that the tests use, and install missing ones.
+gtk-tools:
+	@scripts/install-tools.sh pkg-config pc:gtk4:libgtk-4-dev pc:libadwaita-1:libadwaita-1-dev
+
+check-tools: gtk-tools ## Check for the programs and libraries that the tests use, and install missing ones.
+	@scripts/install-tools.sh Xvfb:xvfb dbus-daemon /usr/libexec/at-spi2-registryd:at-spi2-core xdotool
 	@scripts/install-tools.sh openssl ncat python3 strace faketime ip:iproute2 nft:nftables
 	@[ -n "$$LETSCHAT_TEST_MYSQL" ] || scripts/throwaway-mysql.sh --check \
 		|| scripts/install-tools.sh mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core

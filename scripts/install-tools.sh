@@ -1,15 +1,24 @@
 #!/bin/sh
 # Checks for the programs that the tests or the demo use. Installs missing ones if possible: as root on Debian and
-# its derivatives. Each argument is a program with a Debian package of the same name, or PROGRAM:PACKAGE. No package
-# may be one that starts a service.
+# its derivatives. Each argument is a program with a Debian package of the same name, PROGRAM:PACKAGE, or
+# pc:LIBRARY:PACKAGE for a library that pkg-config knows. No package may be one that starts a service.
 set -eu
 PATH=$PATH:/usr/sbin
 
 programs=
 packages=
 for tool in "$@"; do
-    command -v "${tool%%:*}" >/dev/null 2>&1 && continue
-    programs="$programs ${tool%%:*}"
+    case $tool in
+        pc:*)
+            name=${tool#pc:} name=${name%%:*}
+            pkg-config --exists "$name" 2>/dev/null && continue
+            ;;
+        *)
+            name=${tool%%:*}
+            command -v "$name" >/dev/null 2>&1 && continue
+            ;;
+    esac
+    programs="$programs $name"
     packages="$packages ${tool##*:}"
 done
 [ -n "$programs" ] || exit 0

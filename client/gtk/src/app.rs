@@ -1,0 +1,391 @@
+//! The program: from its start to the window, and the actions of its menus.
+
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use adw::gio;
+use adw::glib::{self, clone};
+use adw::prelude::*;
+use letschat_commands::appearance::{PERSON_COLOURS, xterm_rgb};
+use letschat_core::conversation::ConversationId;
+use letschat_core::event::Event;
+use letschat_core::session::Request;
+use letschat_engine::address::ServerAddress;
+use letschat_engine::client::{Config, Ended};
+use letschat_flags::output;
+use letschat_protocol::printable::Printable;
+use letschat_protocol::username::Username;
+use letschat_settings::file;
+use letschat_settings::notify::Notify;
+
+use crate::dialogs;
+use crate::live::{Changes, Channels, Live, Setting};
+use crate::options::{Options, settings_place};
+use crate::palette;
+use crate::preferences;
+use crate::setup;
+use crate::window::{Window, composer};
+
+/// The id of the program, after which its desktop file and its icon are called.
+const ID: &str = "net.letschat.Gtk";
+
+const STYLE: &str = include_str!("ui/style.css");
+
+/// The longest text of a notification, in characters.
+const MAX_NOTIFICATION: usize = 200;
+
+/// Something that the user does by a key or a menu.
+pub(crate) struct UserAction {
+    name: &'static str,
+    /// Its keys, as GTK parses them.
+    pub(crate) keys: &'static [&'static str],
+    /// A few words for the list of keys.
+    pub(crate) help: &'static str,
+    run: fn(&App),
+}
+
+const fn action(
+    name: &'static str,
+    keys: &'static [&'static str],
+    help: &'static str,
+    run: fn(&App),
+) -> UserAction {
+    UserAction { name, keys, help, run }
+}
+
+/// All of them, in the order of the list of keys. The interface names them.
+pub(crate) const ACTIONS: &[UserAction] = &[
+    action("new-message", &["<Control>n"], "Write to somebody", |app| {
+        app.with_window(dialogs::new_message);
+    }),
+    action("new-group", &["<Control>g"], "Create a group", |app| {
+        app.with_window(dialogs::new_group);
+    }),
+    action("next-unread", &["<Control>j", "<Alt>a"], "Go to the next unread conversation", |app| {
+        app.with_window(|window| window.show_next_unread());
+    }),
+    action("previous", &["<Alt>Up", "<Control>Page_Up"], "Go to the conversation above", |app| {
+        app.with_window(|window| window.show_neighbour(false));
+    }),
+    action("next", &["<Alt>Down", "<Control>Page_Down"], "Go to the conversation below", |app| {
+        app.with_window(|window| window.show_neighbour(true));
+    }),
+    action("search", &["<Control>f"], "Search all messages", |app| {
+        app.with_window(|window| window.search());
+    }),
+    action("attach", &["<Control>o"], "Send a file", |app| app.with_window(Window::attach)),
+    action("palette", &["<Control>k"], "All commands", |app| app.with_window(palette::open)),
+    action("people", &["F9"], "Show or hide the people", |app| {
+        app.with_window(|window| window.toggle_people());
+    }),
+    action("settings", &["<Control>comma"], "Settings", |app| {
+        app.with_window(|window| preferences::open(app, window));
+    }),
+    action("keys", &["F1", "<Control>question"], "These keys", |app| {
+        app.with_window(dialogs::keys);
+    }),
+    action("quit", &["<Control>q"], "Quit", App::quit),
+];
+
+/// The program.
+#[derive(Clone)]
+pub(crate) struct App {
+    application: adw::Application,
+    options: Rc<Options>,
+    notify: Rc<RefCell<Notify>>,
+    window: Rc<RefCell<Option<Rc<Window>>>>,
+    live: Rc<RefCell<Option<Rc<Live>>>>,
+}
+
+/// Runs the program until its window is closed.
+pub(crate) fn run(options: Options) -> ExitCode {
+    if let Err(error) = options.server() {
+        output::complain("letschat-gtk", error);
+        return ExitCode::from(2);
+    }
+    glib::set_application_name("Let's Chat");
+    glib::set_prgname(Some(ID));
+    let application = adw::Application::new(Some(&id(&options)), gio::ApplicationFlags::FLAGS_NONE);
+    let app = App {
+        application: application.clone(),
+        notify: Rc::new(RefCell::new(options.notify())),
+        options: Rc::new(options),
+        window: Rc::default(),
+        live: Rc::default(),
+    };
+    application.connect_startup(clone!(
+        #[strong]
+        app,
+        move |_| app.prepare()
+    ));
+    application.connect_activate(clone!(
+        #[strong]
+        app,
+        move |_| app.activate()
+    ));
+    let status = application.run_with_args::<&str>(&[]);
+    if status == glib::ExitCode::SUCCESS { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Returns the id of the program. Each data folder has a program of its own; a second one with the same only shows the
+/// window of the first.
+fn id(options: &Options) -> String {
+    match &options.client.data {
+        None => ID.to_owned(),
+        Some(folder) => {
+            let mut hasher = DefaultHasher::new();
+            folder.canonicalize().unwrap_or_else(|_| folder.clone()).hash(&mut hasher);
+            format!("{ID}.Data{:x}", hasher.finish())
+        }
+    }
+}
+
+impl App {
+    /// Returns the application of GTK.
+    pub(crate) fn application(&self) -> &adw::Application {
+        &self.application
+    }
+
+    /// Returns the options.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Returns the user's wishes about notifications.
+    pub(crate) fn notify(&self) -> &Rc<RefCell<Notify>> {
+        &self.notify
+    }
+
+    fn prepare(&self) {
+        let colours = PERSON_COLOURS.iter().enumerate().map(|(place, number)| {
+            let [red, green, blue] = xterm_rgb(*number);
+            format!(".person-{place} {{ color: #{red:02x}{green:02x}{blue:02x}; }}\n")
+        });
+        let style = gtk::CssProvider::new();
+        style.load_from_data(&format!("{STYLE}{}", colours.collect::<String>()));
+        if let Some(display) = adw::gdk::Display::default() {
+            let priority = gtk::STYLE_PROVIDER_PRIORITY_APPLICATION;
+            gtk::style_context_add_provider_for_display(&display, &style, priority);
+        }
+        self.add_actions();
+    }
+
+    fn add_actions(&self) {
+        for UserAction { name, keys, run, .. } in ACTIONS {
+            let action = gio::SimpleAction::new(name, None);
+            let app = self.clone();
+            action.connect_activate(move |_, _| run(&app));
+            self.application.add_action(&action);
+            self.application.set_accels_for_action(&format!("app.{name}"), keys);
+        }
+        // Its target is the id of the message that offers the file.
+        let save = gio::SimpleAction::new("save-file", Some(glib::VariantTy::STRING));
+        let app = self.clone();
+        save.connect_activate(move |_, target| {
+            if let Some(id) = target.and_then(glib::Variant::str) {
+                app.with_window(|window| composer::save_file(window, id.to_owned()));
+            }
+        });
+        self.application.add_action(&save);
+        // Its target is a conversation, as the notification of a message names it.
+        let show = gio::SimpleAction::new("show", Some(glib::VariantTy::STRING));
+        let app = self.clone();
+        show.connect_activate(move |_, target| {
+            let conversation = target.and_then(glib::Variant::str).and_then(|id| id.parse().ok());
+            app.with_window(|window| {
+                window.show(conversation);
+                window.widget().present();
+            });
+        });
+        self.application.add_action(&show);
+    }
+
+    /// Does something with the window, if it is open.
+    fn with_window(&self, act: impl FnOnce(&Rc<Window>)) {
+        // The window may be replaced meanwhile.
+        let window = self.window.borrow().clone();
+        if let Some(window) = window {
+            act(&window);
+        }
+    }
+
+    fn activate(&self) {
+        if let Some(window) = self.application.active_window() {
+            return window.present();
+        }
+        match self.options.server() {
+            Ok(Some(server)) => {
+                let app = self.clone();
+                // Keeps the program running until there is a window.
+                let hold = self.application.hold();
+                glib::spawn_future_local(async move {
+                    app.start(server).await;
+                    drop(hold);
+                });
+            }
+            // The options were read before.
+            _ => setup::open(self),
+        }
+    }
+
+    /// Starts the client of a server, and shows its window, or asks for an account.
+    async fn start(&self, server: ServerAddress) {
+        let config = match self.options.client.to_config(server, true) {
+            Ok(config) => config,
+            Err(error) => return self.fail(&error.to_string()),
+        };
+        let account = self.options.client.first_account(&config);
+        let asks = account.is_none() && !self.options.client.no_login;
+        match self.start_client(config).await {
+            Err(why) => self.fail(&why),
+            Ok(live) if asks => setup::open_for_account(self, live),
+            Ok(live) => self.show_window(live, account),
+        }
+    }
+
+    /// Starts a client, and takes its events from then on.
+    pub(crate) async fn start_client(&self, config: Config) -> Result<Rc<Live>, String> {
+        let setting = Setting {
+            config,
+            password_file: self.options.client.password_file.clone(),
+            plugins: self.options.client.plugins(),
+            files: self.options.client.files().map_err(|error| error.to_string())?,
+        };
+        let (live, Channels { events, questions, heard }) = Live::start(setting).await?;
+        self.live.replace(Some(live.clone()));
+        let app = self.clone();
+        let running = live.clone();
+        glib::spawn_future_local(async move {
+            let client = running.client().clone();
+            running.run(events, |changes| app.show(&changes)).await;
+            let has_failed = client.finished().await == Ended::Failed;
+            match has_failed {
+                true => app.fail("The client has ended because of a fault of its own."),
+                false => app.application.quit(),
+            }
+        });
+        glib::spawn_future_local(dialogs::answer(self.application.clone(), questions));
+        if let Some(heard) = heard {
+            let live = live.clone();
+            glib::spawn_future_local(async move {
+                while let Ok((plugin, said)) = heard.recv().await {
+                    live.hear(&plugin, said);
+                }
+            });
+        }
+        Ok(live)
+    }
+
+    /// Shows the window of a client, and logs in if an account is named.
+    pub(crate) fn show_window(&self, live: Rc<Live>, account: Option<Username>) {
+        let window = Window::new(self, live.clone(), &self.notify);
+        window.widget().connect_close_request(clone!(
+            #[strong(rename_to = app)]
+            self,
+            move |_| {
+                app.quit();
+                glib::Propagation::Stop
+            }
+        ));
+        window.widget().present();
+        self.window.replace(Some(window.clone()));
+        if let Some(account) = account {
+            glib::spawn_future_local(async move {
+                if let Err(failure) = live.log_in(&account).await {
+                    window.complain(&failure);
+                }
+            });
+        }
+    }
+
+    /// Shows a batch of events.
+    fn show(&self, changes: &Changes) {
+        let Some(window) = self.window.borrow().clone() else { return };
+        window.update(changes);
+        let me = window.live().read(|view| view.session.username.clone());
+        for event in &changes.heard {
+            let conversation = conversation_of(event);
+            let is_seen = window.live().is_looked_at()
+                && (conversation.is_none() || window.live().shown() == conversation);
+            if let Some(notification) = self.notify.borrow().notification(event, me.as_ref())
+                && !is_seen
+            {
+                self.notify_desktop(&notification, conversation);
+            }
+        }
+    }
+
+    fn notify_desktop(
+        &self,
+        notification: &letschat_settings::notify::Notification,
+        conversation: Option<ConversationId>,
+    ) {
+        let shown = gio::Notification::new(notification.from.as_str());
+        let body = notification.text.as_deref().filter(|text| !text.is_empty());
+        let body = body.unwrap_or("There is something new for you.");
+        let body: String = Printable(body).to_string().chars().take(MAX_NOTIFICATION).collect();
+        shown.set_body(Some(&body));
+        let id = conversation.map(|one| one.to_string()).unwrap_or_default();
+        shown.set_default_action_and_target_value("app.show", Some(&id.to_variant()));
+        // A later one of the same conversation replaces it.
+        self.application.send_notification(Some(&id), &shown);
+    }
+
+    /// Says goodbye to everybody and ends the program.
+    fn quit(&self) {
+        let Some(live) = self.live.borrow().clone() else { return self.application.quit() };
+        let application = self.application.clone();
+        if let Some(window) = self.window.borrow().as_ref() {
+            window.widget().set_visible(false);
+        }
+        glib::spawn_future_local(async move {
+            let plugins = live.plugins().cloned();
+            // The end of the events shows its success.
+            let _ = live.ask(Request::Quit).await;
+            if let Some(plugins) = plugins {
+                let lost = gio::spawn_blocking(move || plugins.finish()).await.unwrap_or_default();
+                for line in lost {
+                    output::complain("letschat-gtk", line);
+                }
+            }
+            application.quit();
+        });
+    }
+
+    /// Shows why the program can't go on, and ends it.
+    pub(crate) fn fail(&self, why: &str) {
+        output::complain("letschat-gtk", why);
+        let parent = self.application.active_window();
+        let dialog =
+            adw::MessageDialog::new(parent.as_ref(), Some("Let's Chat can't go on"), Some(why));
+        dialog.add_responses(&[("close", "Close")]);
+        dialog.set_application(Some(&self.application));
+        let application = self.application.clone();
+        dialog.connect_response(None, move |_, _| application.quit());
+        dialog.present();
+    }
+
+    /// Remembers the server that the user has named, if there is no settings file.
+    pub(crate) fn remember(&self, server: &ServerAddress) {
+        let place = settings_place().defaults.into_iter().next();
+        if let (Some(place), None) = (place, &self.options.client.config)
+            && *server != ServerAddress::on_this_machine()
+        {
+            // An existing file is the user's own.
+            let _ = file::begin(&place, server);
+        }
+    }
+}
+
+/// Returns the conversation of a message.
+fn conversation_of(event: &Event) -> Option<ConversationId> {
+    match event {
+        Event::Message { conversation, .. } | Event::Broadcast { conversation, .. } => {
+            Some(conversation.clone())
+        }
+        Event::FileOffered { file, .. } => Some(file.conversation.clone()),
+        _ => None,
+    }
+}

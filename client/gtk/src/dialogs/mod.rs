@@ -1,0 +1,189 @@
+//! Dialogs: questions, safety numbers, groups.
+
+pub(crate) mod group;
+pub(crate) mod verify;
+
+use std::rc::Rc;
+
+use adw::glib;
+use adw::prelude::*;
+use letschat_core::conversation::ConversationId;
+use letschat_core::session::{GroupAction, Request};
+use letschat_protocol::dialogue::Secret;
+
+use crate::accessible::named;
+use crate::app::{ACTIONS, UserAction};
+use crate::live::Question;
+use crate::window::Window;
+
+/// The answer that goes on.
+const YES: &str = "yes";
+/// The answer that stops.
+const NO: &str = "no";
+
+/// Asks for one line. Returns `None` if the user gives none.
+pub(crate) async fn ask_line(
+    parent: &impl IsA<gtk::Window>,
+    heading: &str,
+    body: &str,
+    yes: &str,
+) -> Option<String> {
+    let entry = named::<gtk::Entry>(heading);
+    entry.set_activates_default(true);
+    let chosen = ask(parent, heading, body, yes, &entry).await;
+    let text = entry.text().trim().to_owned();
+    (chosen && !text.is_empty()).then_some(text)
+}
+
+/// Asks for a secret, which is not shown.
+pub(crate) async fn ask_secret(parent: &impl IsA<gtk::Window>, question: &str) -> Option<Secret> {
+    let entry = named::<gtk::PasswordEntry>(question);
+    entry.set_activates_default(true);
+    entry.set_show_peek_icon(true);
+    let chosen = ask(parent, "Password", question, "Continue", &entry).await;
+    chosen.then(|| Secret(entry.text().to_string()))
+}
+
+async fn ask(
+    parent: &impl IsA<gtk::Window>,
+    heading: &str,
+    body: &str,
+    yes: &str,
+    entry: &impl IsA<gtk::Widget>,
+) -> bool {
+    let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
+    dialog.set_title(Some(heading));
+    dialog.set_extra_child(Some(entry));
+    dialog.add_responses(&[(NO, "Cancel"), (YES, yes)]);
+    dialog.set_default_response(Some(YES));
+    dialog.set_close_response(NO);
+    dialog.set_response_appearance(YES, adw::ResponseAppearance::Suggested);
+    entry.grab_focus();
+    chosen(&dialog).await
+}
+
+/// Shows a dialog, and returns true if the user goes on. (libadwaita 1.3 has a function for it.)
+async fn chosen(dialog: &adw::MessageDialog) -> bool {
+    let (answer, answered) = async_channel::bounded(1);
+    dialog.connect_response(None, move |_, response| {
+        // The first answer counts.
+        let _ = answer.try_send(response == YES);
+    });
+    dialog.present();
+    answered.recv().await.unwrap_or_default()
+}
+
+/// Asks whether to go on.
+pub(crate) async fn confirm(
+    parent: &impl IsA<gtk::Window>,
+    heading: &str,
+    body: &str,
+    yes: &str,
+) -> bool {
+    let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
+    dialog.add_responses(&[(NO, "Cancel"), (YES, yes)]);
+    dialog.set_close_response(NO);
+    dialog.set_response_appearance(YES, adw::ResponseAppearance::Destructive);
+    chosen(&dialog).await
+}
+
+/// Answers the questions for secrets, one after the other.
+pub(crate) async fn answer(
+    application: adw::Application,
+    questions: async_channel::Receiver<Question>,
+) {
+    while let Ok((question, answer)) = questions.recv().await {
+        let given = match application.active_window() {
+            Some(window) => ask_secret(&window, &question).await,
+            None => None,
+        };
+        // The client may have ended meanwhile.
+        let _ = answer.send(given).await;
+    }
+}
+
+/// Asks for somebody to write to.
+pub(crate) fn new_message(window: &Rc<Window>) {
+    let window = window.clone();
+    glib::spawn_future_local(async move {
+        let body = "A name, or a #group. People who are away get the message when they are back.";
+        let name = ask_line(window.widget(), "New message", body, "Write").await;
+        let Some(name) = name else { return };
+        match name.parse::<ConversationId>() {
+            Ok(conversation) => window.show(Some(conversation)),
+            Err(error) => window.toast(&format!("{name} can't be written to: {error}.")),
+        }
+    });
+}
+
+/// Asks for the name of a new group.
+pub(crate) fn new_group(window: &Rc<Window>) {
+    let window = window.clone();
+    glib::spawn_future_local(async move {
+        let body = "Its name, as your own list shows it. You can invite people afterwards.";
+        let name = ask_line(window.widget(), "New group", body, "Create").await;
+        let Some(name) = name else { return };
+        let create = Request::Group { action: GroupAction::Create, name: name.clone() };
+        let outcome = window.live().ask(create).await;
+        let group = format!("#{}", name.trim_start_matches('#'));
+        match (&outcome, group.parse()) {
+            (Ok(_), Ok(conversation)) => window.show(Some(conversation)),
+            _ => window.conclude(&outcome),
+        }
+    });
+}
+
+/// Shows the keys.
+pub(crate) fn keys(window: &Rc<Window>) {
+    let list: gtk::ListBox = named("Keys");
+    list.set_selection_mode(gtk::SelectionMode::None);
+    let add = |keys: &str, text: &str| {
+        let row = adw::ActionRow::builder().title(text).build();
+        row.add_suffix(&gtk::Label::new(Some(keys)));
+        list.append(&row);
+    };
+    for UserAction { keys, help, .. } in ACTIONS {
+        let labels = keys.iter().filter_map(|key| {
+            let trigger = gtk::ShortcutTrigger::parse_string(key)?;
+            Some(trigger.to_label(&gtk::prelude::WidgetExt::display(window.widget())).to_string())
+        });
+        add(&labels.collect::<Vec<_>>().join(", "), help);
+    }
+    add("Enter", "Send; Shift+Enter begins a new line");
+    add("Page Up, Page Down", "Scroll the messages");
+    let scroll = gtk::ScrolledWindow::builder().child(&list).propagate_natural_height(true).build();
+    open_window(window, "Keyboard", &scroll).set_default_size(440, 520);
+}
+
+/// Opens a window above the client's, which Escape closes.
+pub(crate) fn open_window(
+    parent: &Window,
+    title: &str,
+    child: &impl IsA<gtk::Widget>,
+) -> adw::Window {
+    let all = gtk::Box::new(gtk::Orientation::Vertical, 0);
+    all.append(&adw::HeaderBar::new());
+    child.set_vexpand(true);
+    all.append(child);
+    let window = adw::Window::builder()
+        .title(title)
+        .transient_for(parent.widget())
+        .modal(true)
+        .content(&all)
+        .build();
+    let keys = gtk::ShortcutController::new();
+    let trigger = gtk::ShortcutTrigger::parse_string("Escape");
+    keys.add_shortcut(gtk::Shortcut::new(trigger, Some(gtk::NamedAction::new("window.close"))));
+    window.add_controller(keys);
+    window.present();
+    window
+}
+
+/// Returns a column with a margin.
+pub(crate) fn column(spacing: i32) -> gtk::Box {
+    let column = gtk::Box::new(gtk::Orientation::Vertical, spacing);
+    for margin in ["margin-top", "margin-bottom", "margin-start", "margin-end"] {
+        column.set_property(margin, 18);
+    }
+    column
+}

@@ -1,0 +1,258 @@
+//! The assistant of the first run: the server, its key, and the account.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use adw::gio;
+use adw::glib::{self, clone};
+use adw::prelude::*;
+use letschat_commands::command::Role;
+use letschat_commands::passwords::{PASSWORD, REPEATED};
+use letschat_commands::render;
+use letschat_commands::text::short_key;
+use letschat_core::session::{Reply, Request};
+use letschat_engine::address::ServerAddress;
+use letschat_engine::discovery;
+use letschat_protocol::printable::Printable;
+
+use crate::app::App;
+use crate::live::Live;
+
+const UI: &str = include_str!("ui/setup.ui");
+
+/// The time of the search for servers.
+const SEARCH: Duration = Duration::from_secs(2);
+
+/// The name of an account, as the commands take it.
+const USERNAME: &str = "username";
+
+/// The assistant.
+struct Setup {
+    app: App,
+    window: adw::ApplicationWindow,
+    pages: gtk::Stack,
+    found: gtk::ListBox,
+    searching: gtk::Label,
+    address: gtk::Entry,
+    to_account: gtk::Button,
+    server_trouble: gtk::Label,
+    key: gtk::Label,
+    is_new: gtk::CheckButton,
+    username: gtk::Entry,
+    password: gtk::PasswordEntry,
+    repeated: gtk::PasswordEntry,
+    repeated_label: gtk::Label,
+    enter: gtk::Button,
+    account_trouble: gtk::Label,
+}
+
+/// Opens the assistant at the question for the server.
+pub(crate) fn open(app: &App) {
+    let setup = Setup::new(app);
+    setup.window.present();
+    setup.clone().search();
+    setup.to_account.connect_clicked(clone!(
+        #[strong]
+        setup,
+        move |_| {
+            let setup = setup.clone();
+            glib::spawn_future_local(async move { setup.choose_server().await });
+        }
+    ));
+}
+
+/// Opens the assistant at the question for the account.
+pub(crate) fn open_for_account(app: &App, live: Rc<Live>) {
+    let setup = Setup::new(app);
+    setup.window.present();
+    setup.clone().ask_for_account(live, None);
+}
+
+impl Setup {
+    fn new(app: &App) -> Rc<Setup> {
+        let builder = gtk::Builder::from_string(UI);
+        let setup = Rc::new(Setup {
+            app: app.clone(),
+            window: part(&builder, "setup"),
+            pages: part(&builder, "pages"),
+            found: part(&builder, "found"),
+            searching: part(&builder, "searching"),
+            address: part(&builder, "address"),
+            to_account: part(&builder, "to_account"),
+            server_trouble: part(&builder, "server_trouble"),
+            key: part(&builder, "key"),
+            is_new: part(&builder, "is_new"),
+            username: part(&builder, "username"),
+            password: part(&builder, "password"),
+            repeated: part(&builder, "repeated"),
+            repeated_label: part(&builder, "repeated_label"),
+            enter: part(&builder, "enter"),
+            account_trouble: part(&builder, "account_trouble"),
+        });
+        setup.window.set_application(Some(app.application()));
+        setup.address.set_text(&ServerAddress::on_this_machine().to_string());
+        for part in [setup.repeated.upcast_ref::<gtk::Widget>(), setup.repeated_label.upcast_ref()]
+        {
+            setup.is_new.bind_property("active", part, "visible").sync_create().build();
+        }
+        setup.is_new.connect_active_notify(clone!(
+            #[weak(rename_to = button)]
+            setup.enter,
+            move |is_new| {
+                let name = if is_new.is_active() { "Create the account" } else { "Log in" };
+                button.set_label(name);
+            }
+        ));
+        setup
+    }
+
+    /// Looks for servers on the local network.
+    fn search(self: Rc<Self>) {
+        glib::spawn_future_local(async move {
+            let search = gio::spawn_blocking(|| discovery::find_servers(SEARCH)).await;
+            let servers = search.unwrap_or_default();
+            self.searching.set_label(match servers.is_empty() {
+                true => "No server was found on the local network.",
+                false => "Found on the local network:",
+            });
+            self.found.set_visible(!servers.is_empty());
+            for server in servers {
+                let address = server.address.to_string();
+                let name = Printable(&server.name).to_string();
+                let row = adw::ActionRow::builder().title(&name).subtitle(&address).build();
+                row.set_use_markup(false);
+                row.set_activatable(true);
+                let entry = self.address.clone();
+                let with_key = letschat_settings::file::with_key(&server.address);
+                row.connect_activated(move |_| entry.set_text(&with_key));
+                self.found.append(&row);
+            }
+        });
+    }
+
+    /// Reaches the named server, and goes on to the account.
+    async fn choose_server(self: Rc<Self>) {
+        let text = self.address.text();
+        let server = match text.trim().parse::<ServerAddress>() {
+            Ok(server) => server,
+            Err(error) => {
+                return tell(&self.server_trouble, &format!("That names no server: {error}."));
+            }
+        };
+        self.to_account.set_sensitive(false);
+        tell(&self.server_trouble, &format!("Connecting to {server}…"));
+        let probed = server.clone();
+        let reached = gio::spawn_blocking(move || letschat_engine::probe(&probed)).await;
+        self.to_account.set_sensitive(true);
+        match reached {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => {
+                return tell(&self.server_trouble, &format!("Can't reach {server}: {why}."));
+            }
+            Err(_) => return tell(&self.server_trouble, "The connection could not be tried."),
+        }
+        let config = match self.app.options().client.to_config(server.clone(), true) {
+            Ok(config) => config,
+            Err(error) => return tell(&self.server_trouble, &error.to_string()),
+        };
+        self.to_account.set_sensitive(false);
+        match self.app.start_client(config).await {
+            Ok(live) => self.ask_for_account(live, Some(server)),
+            Err(why) => {
+                self.to_account.set_sensitive(true);
+                tell(&self.server_trouble, &why);
+            }
+        }
+    }
+
+    /// Shows the key of the server, and asks for the account.
+    fn ask_for_account(self: Rc<Self>, live: Rc<Live>, named: Option<ServerAddress>) {
+        self.pages.set_visible_child_name("account");
+        self.username.grab_focus();
+        let reaching = self.clone();
+        let client = live.clone();
+        glib::spawn_future_local(async move { reaching.reach(&client).await });
+        self.enter.connect_clicked(clone!(
+            #[strong(rename_to = setup)]
+            self,
+            move |_| {
+                let (setup, live, named) = (setup.clone(), live.clone(), named.clone());
+                glib::spawn_future_local(async move { setup.log_in(live, named).await });
+            }
+        ));
+        let enter = self.enter.clone();
+        self.window.set_default_widget(Some(&enter));
+    }
+
+    /// Connects, and shows the key of the server.
+    async fn reach(&self, live: &Live) {
+        if let Err(failure) = live.ask(Request::Reach).await {
+            return tell(&self.account_trouble, &render::failure(&failure));
+        }
+        let status = live.ask(Request::Status).await;
+        if let Ok(Reply::Status(status)) = status
+            && let Some(key) = &status.server_fingerprint
+        {
+            let server = Printable(&status.server).to_string();
+            let text = format!(
+                "{server} has the key {}. Its operator can tell you whether that is right.\n{key}",
+                short_key(key)
+            );
+            self.key.set_label(&text);
+        }
+    }
+
+    /// Creates the account, if it is a new one, and logs in.
+    async fn log_in(self: Rc<Self>, live: Rc<Live>, named: Option<ServerAddress>) {
+        let username = self.username.text().trim().to_owned();
+        let password = self.password.text().to_string();
+        if let Err(error) = username.parse::<letschat_protocol::username::Username>() {
+            return tell(&self.account_trouble, &format!("Sorry: {error}."));
+        }
+        self.enter.set_sensitive(false);
+        tell(&self.account_trouble, "One moment…");
+        if self.is_new.is_active() {
+            let repeated = self.repeated.text().to_string();
+            let arguments = [
+                (USERNAME, username.clone()),
+                (PASSWORD.name, password.clone()),
+                (REPEATED.name, repeated),
+            ];
+            if let Err(failure) = live.run_role(Role::SignUp, arguments).await {
+                self.enter.set_sensitive(true);
+                return tell(&self.account_trouble, &render::failure(&failure));
+            }
+            // What is left to do, if the login fails.
+            self.is_new.set_active(false);
+        }
+        let outcome = match username.parse() {
+            Ok(name) if password.is_empty() => live.log_in(&name).await,
+            _ => {
+                let arguments = [(USERNAME, username), (PASSWORD.name, password)];
+                live.run_role(Role::LogIn, arguments).await
+            }
+        };
+        self.enter.set_sensitive(true);
+        match outcome {
+            Ok(_) => {
+                if let Some(server) = &named {
+                    self.app.remember(server);
+                }
+                self.app.show_window(live, None);
+                self.window.close();
+            }
+            Err(failure) => tell(&self.account_trouble, &render::failure(&failure)),
+        }
+    }
+}
+
+/// Shows a sentence about the page.
+fn tell(label: &gtk::Label, text: &str) {
+    label.set_visible(true);
+    label.set_label(text);
+}
+
+/// Returns a part of the interface, which is compiled in.
+fn part<T: IsA<glib::Object>>(builder: &gtk::Builder, name: &str) -> T {
+    builder.object(name).expect("the interface has its parts")
+}

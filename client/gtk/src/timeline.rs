@@ -1,0 +1,171 @@
+//! The entries of a conversation, as a model of the list that shows them.
+
+use adw::gio;
+use adw::glib::BoxedAnyObject;
+use adw::prelude::*;
+use letschat_commands::appearance::Kind;
+use letschat_commands::render;
+use letschat_core::conversation::MessageState;
+use letschat_core::event::FileShown;
+use letschat_core::view::RecentMessage;
+use letschat_protocol::message_id::MessageId;
+
+/// The most entries of a conversation. Beyond that the oldest are dropped.
+const MAX_ENTRIES: u32 = 10_000;
+
+/// The entries that are dropped at once, so that a full list does not move with each message.
+const DROPPED_AT_ONCE: u32 = 500;
+
+/// An entry of a conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Its time, in milliseconds since the Unix epoch.
+    pub(crate) time_ms: u64,
+    /// The date, if it is another one than that of the entry before.
+    pub(crate) day: Option<String>,
+    /// True for the first message that was not read.
+    pub(crate) is_first_new: bool,
+    /// True if the message went another way than the one before.
+    pub(crate) is_other_way: bool,
+    /// What it says.
+    pub(crate) body: Body,
+}
+
+/// The content of an entry.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    /// A message.
+    Message(RecentMessage),
+    /// An offered file.
+    File(RecentMessage, Box<FileShown>),
+    /// A line of the client itself.
+    Note(Kind, String),
+}
+
+impl Body {
+    /// Returns the message, if it is one.
+    pub(crate) fn message(&self) -> Option<&RecentMessage> {
+        match self {
+            Body::Message(message) | Body::File(message, _) => Some(message),
+            Body::Note(..) => None,
+        }
+    }
+}
+
+/// The entries of a conversation, oldest first. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline {
+    list: gio::ListStore,
+}
+
+impl Default for Timeline {
+    fn default() -> Timeline {
+        Timeline { list: gio::ListStore::new::<BoxedAnyObject>() }
+    }
+}
+
+impl Timeline {
+    /// Returns the model: objects that hold an [`Entry`] each.
+    pub(crate) fn list(&self) -> &gio::ListStore {
+        &self.list
+    }
+
+    /// Adds entries at the end.
+    pub(crate) fn append(&self, entries: Vec<(u64, Body)>, mut is_first_new: bool) {
+        let last = self.entry(self.list.n_items().wrapping_sub(1));
+        let mut date = last.as_ref().map(date_of);
+        let mut way = last.as_ref().and_then(|last| last.body.message()).map(|message| message.via);
+        let mut added = Vec::new();
+        for (time_ms, body) in entries {
+            let today = render::date(time_ms);
+            let day = (date.as_ref() != Some(&today)).then(|| today.clone());
+            date = Some(today);
+            let is_others = body.message().is_some_and(|message| !message.own);
+            let is_first_new = is_others && std::mem::take(&mut is_first_new);
+            let own_way = body.message().map(|message| message.via);
+            let is_other_way = own_way.is_some() && own_way != way;
+            way = own_way.or(way);
+            let entry = Entry { time_ms, day, is_first_new, is_other_way, body };
+            added.push(BoxedAnyObject::new(entry));
+        }
+        self.list.splice(self.list.n_items(), 0, &added);
+        if self.list.n_items() > MAX_ENTRIES {
+            self.list.splice(0, DROPPED_AT_ONCE, &[] as &[BoxedAnyObject]);
+        }
+    }
+
+    /// Adds an older message in front, unless it is there.
+    pub(crate) fn prepend(&self, messages: &[RecentMessage]) {
+        let new = messages.iter().filter(|message| self.place_of(message.id).is_none());
+        let mut date = None;
+        let mut added = Vec::new();
+        for message in new {
+            let today = render::date(message.time_ms);
+            let day = (date.as_ref() != Some(&today)).then(|| today.clone());
+            date = Some(today);
+            let body = Body::Message(message.clone());
+            let time_ms = message.time_ms;
+            let entry = Entry { time_ms, day, is_first_new: false, is_other_way: false, body };
+            added.push(BoxedAnyObject::new(entry));
+        }
+        if let Some(first) = self.entry(0)
+            && Some(date_of(&first)) == date
+        {
+            self.replace(0, Entry { day: None, ..first });
+        }
+        self.list.splice(0, 0, &added);
+    }
+
+    /// Changes the state of an own message.
+    pub(crate) fn set_state(&self, id: MessageId, state: MessageState) {
+        let Some(place) = self.place_of(id) else { return };
+        let Some(mut entry) = self.entry(place) else { return };
+        if let Body::Message(message) | Body::File(message, _) = &mut entry.body {
+            message.state = Some(state);
+        }
+        self.replace(place, entry);
+    }
+
+    /// Shows the entry of a message again, since something about it has changed.
+    pub(crate) fn show_again(&self, id: MessageId) {
+        if let Some((place, entry)) = self.place_of(id).and_then(|at| Some((at, self.entry(at)?))) {
+            self.replace(place, entry);
+        }
+    }
+
+    /// Removes the line above the first message that was not read.
+    pub(crate) fn forget_new(&self) {
+        for place in (0..self.list.n_items()).rev() {
+            let Some(entry) = self.entry(place) else { return };
+            if entry.is_first_new {
+                return self.replace(place, Entry { is_first_new: false, ..entry });
+            }
+        }
+    }
+
+    /// Returns the place of a message, which is probably one of the last.
+    pub(crate) fn place_of(&self, id: MessageId) -> Option<u32> {
+        let has_id = |place: &u32| {
+            let item = self.list.item(*place).and_downcast::<BoxedAnyObject>();
+            item.is_some_and(|item| {
+                item.borrow::<Entry>().body.message().is_some_and(|message| message.id == id)
+            })
+        };
+        (0..self.list.n_items()).rev().find(has_id)
+    }
+
+    /// Returns the entry at this place.
+    pub(crate) fn entry(&self, place: u32) -> Option<Entry> {
+        let item = self.list.item(place).and_downcast::<BoxedAnyObject>()?;
+        let entry = item.borrow::<Entry>().clone();
+        Some(entry)
+    }
+
+    fn replace(&self, place: u32, entry: Entry) {
+        self.list.splice(place, 1, &[BoxedAnyObject::new(entry)]);
+    }
+}
+
+fn date_of(entry: &Entry) -> String {
+    render::date(entry.time_ms)
+}

@@ -1,0 +1,318 @@
+//! The window: conversations, the messages of one of them, and people.
+
+pub(crate) mod composer;
+mod conversations;
+pub(crate) mod messages;
+mod people;
+mod requests;
+mod search;
+mod transfers;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use adw::glib::{self, clone};
+use adw::prelude::*;
+use letschat_commands::appearance::Kind;
+use letschat_commands::failure::Failure;
+use letschat_commands::render;
+use letschat_core::conversation::ConversationId;
+use letschat_core::session::Reply;
+use letschat_core::view::LinkState;
+use letschat_protocol::message_id::MessageId;
+use letschat_settings::notify::Notify;
+
+use crate::app::App;
+use crate::dialogs;
+use crate::live::{Changes, Live};
+use composer::Composer;
+use conversations::Conversations;
+use messages::Messages;
+use people::People;
+use requests::Requests;
+use search::Search;
+use transfers::Transfers;
+
+const UI: &str = include_str!("../ui/window.ui");
+
+/// The longest text of a toast, in characters. A longer one is a note in the conversation alone.
+const MAX_TOAST: usize = 120;
+
+/// The window of a client.
+pub(crate) struct Window {
+    live: Rc<Live>,
+    window: adw::ApplicationWindow,
+    title: adw::WindowTitle,
+    toasts: adw::ToastOverlay,
+    name: gtk::Label,
+    heading: Heading,
+    conversations: Conversations,
+    messages: Messages,
+    people: People,
+    requests: Requests,
+    transfers: Transfers,
+    composer: Composer,
+    search: Search,
+}
+
+/// The buttons beside a conversation's name.
+struct Heading {
+    verify: gtk::Button,
+    members: gtk::Button,
+    connect: gtk::Button,
+}
+
+/// Returns a part of the interface. The file that has it is compiled in, and a test builds it.
+fn part<T: IsA<glib::Object>>(builder: &gtk::Builder, name: &str) -> T {
+    builder.object(name).expect("the interface has its parts")
+}
+
+impl Window {
+    /// Creates the window of a client.
+    pub(crate) fn new(app: &App, live: Rc<Live>, notify: &Rc<RefCell<Notify>>) -> Rc<Window> {
+        let builder = gtk::Builder::from_string(UI);
+        let window: adw::ApplicationWindow = part(&builder, "window");
+        window.set_application(Some(app.application()));
+        let heading = Heading {
+            verify: part(&builder, "verify"),
+            members: part(&builder, "members"),
+            connect: part(&builder, "connect"),
+        };
+        let this = Rc::new(Window {
+            title: part(&builder, "title"),
+            toasts: part(&builder, "toasts"),
+            name: part(&builder, "name"),
+            heading,
+            conversations: Conversations::new(&builder),
+            messages: Messages::new(&builder, &live, notify.clone()),
+            people: People::new(&builder),
+            requests: Requests::new(&builder),
+            transfers: Transfers::new(&builder),
+            composer: Composer::new(&builder),
+            search: Search::new(&builder),
+            window,
+            live,
+        });
+        this.connect(&builder);
+        this.show(None);
+        this.refresh_state();
+        this
+    }
+
+    fn connect(self: &Rc<Self>, builder: &gtk::Builder) {
+        self.conversations.connect(self);
+        self.people.connect(self);
+        self.composer.connect(self, builder);
+        self.search.connect(self);
+        self.requests.connect(self);
+        self.transfers.connect(self);
+        let heading = &self.heading;
+        heading.verify.connect_clicked(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move |_| {
+                if let Some(ConversationId::Person(who)) = this.live.shown() {
+                    dialogs::verify::open(&this, who);
+                }
+            }
+        ));
+        heading.members.connect_clicked(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move |_| {
+                if let Some(ConversationId::Group(group)) = this.live.shown() {
+                    dialogs::group::open(&this, group);
+                }
+            }
+        ));
+        heading.connect.connect_clicked(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move |_| {
+                if let Some(ConversationId::Person(who)) = this.live.shown() {
+                    this.requests.connect_to(&this, who);
+                }
+            }
+        ));
+        self.window.connect_is_active_notify(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move |window| {
+                this.live.look(window.is_active());
+                this.conversations.refresh(&this.live);
+            }
+        ));
+    }
+
+    /// Returns the client.
+    pub(crate) fn live(&self) -> &Rc<Live> {
+        &self.live
+    }
+
+    /// Returns the window itself.
+    pub(crate) fn widget(&self) -> &adw::ApplicationWindow {
+        &self.window
+    }
+
+    /// Shows what a batch of events has changed.
+    pub(crate) fn update(&self, changes: &Changes) {
+        if changes.is_other_account {
+            self.conversations.clear();
+            self.show(None);
+        }
+        let shown = self.live.shown();
+        if changes.has_state || changes.is_other_account {
+            self.refresh_state();
+        }
+        if !changes.conversations.is_empty() || changes.has_state {
+            self.conversations.refresh(&self.live);
+        }
+        for warning in &changes.warnings {
+            self.toast(warning);
+        }
+        if shown.is_none() || changes.conversations.iter().any(|one| Some(one) == shown.as_ref()) {
+            self.messages.follow();
+        }
+    }
+
+    /// Shows a conversation, or the client's own notes.
+    pub(crate) fn show(&self, conversation: Option<ConversationId>) {
+        self.live.show(conversation.clone());
+        self.messages.show(&self.live, conversation.as_ref());
+        self.conversations.refresh(&self.live);
+        self.refresh_heading();
+        self.composer.show(&self.live);
+    }
+
+    /// Shows a message of a conversation.
+    pub(crate) fn show_message(&self, conversation: ConversationId, id: MessageId) {
+        let place = messages::place_of(&self.live, &conversation, id);
+        self.show(Some(conversation));
+        match place {
+            Some(place) => self.messages.go_to(place),
+            None => self.toast("That message is older than those that are loaded."),
+        }
+    }
+
+    /// Returns the conversation beside the shown one in the list.
+    pub(crate) fn show_neighbour(&self, is_below: bool) {
+        self.conversations.select_neighbour(is_below);
+    }
+
+    /// Shows the next conversation of which something is unread.
+    pub(crate) fn show_next_unread(&self) {
+        let mut all = self.conversations.in_order(&self.live).into_iter();
+        if let Some(unread) = all.find(|one| self.live.unread(one) > 0) {
+            self.show(Some(unread));
+        }
+    }
+
+    /// Shows or hides the search.
+    pub(crate) fn search(&self) {
+        self.search.open();
+    }
+
+    /// Shows or hides the people.
+    pub(crate) fn toggle_people(&self) {
+        self.people.toggle();
+    }
+
+    /// Asks the user for a file to send in the shown conversation.
+    pub(crate) fn attach(self: &Rc<Self>) {
+        self.composer.choose_file(self);
+    }
+
+    fn refresh_state(&self) {
+        self.title.set_subtitle(&self.status());
+        self.people.refresh(&self.live);
+        self.requests.refresh(&self.live);
+        self.transfers.refresh(&self.live);
+        self.refresh_heading();
+        self.composer.show(&self.live);
+    }
+
+    fn refresh_heading(&self) {
+        let shown = self.live.shown();
+        let name = match &shown {
+            None => "Notes of the client".to_owned(),
+            Some(ConversationId::Everyone) => "Everyone".to_owned(),
+            Some(other) => other.to_string(),
+        };
+        self.name.set_label(&name);
+        let me = self.live.read(|view| view.session.username.clone());
+        let is_person =
+            matches!(&shown, Some(ConversationId::Person(who)) if Some(who) != me.as_ref());
+        let has_chat = self.live.read(|view| match &shown {
+            Some(ConversationId::Person(who)) => view.session.chats.contains_key(who),
+            _ => false,
+        });
+        self.heading.verify.set_visible(is_person);
+        self.heading.connect.set_visible(is_person && !has_chat);
+        self.heading.members.set_visible(matches!(shown, Some(ConversationId::Group(_))));
+    }
+
+    /// Returns who and where the user is.
+    fn status(&self) -> String {
+        self.live.read(|view| {
+            let server = view.server.as_deref().unwrap_or("the server");
+            match (view.session.link, &view.session.username) {
+                (LinkState::LoggedIn, Some(who)) => format!("{who} at {server}"),
+                (LinkState::LoggedIn | LinkState::Connected, _) => {
+                    format!("connected to {server}, not logged in")
+                }
+                (LinkState::Connecting, _) => format!("connecting to {server}…"),
+                (LinkState::Waiting, Some(who)) => format!("{who}, waiting for {server}"),
+                (LinkState::Waiting, None) => format!("waiting for {server}"),
+                (LinkState::Offline, Some(who)) => format!("{who}, without the server"),
+                (LinkState::Offline, None) => "offline".to_owned(),
+            }
+        })
+    }
+
+    /// Shows a short text for some seconds. It is also a note, if it is long.
+    pub(crate) fn toast(&self, text: &str) {
+        let line = messages::printable_lines(text).replace('\n', " ");
+        if line.chars().count() > MAX_TOAST {
+            self.live.note(Kind::Hint, text.to_owned());
+            self.messages.follow();
+            return;
+        }
+        let toast = adw::Toast::new(&glib::markup_escape_text(&line));
+        self.toasts.add_toast(toast);
+    }
+
+    /// Shows the outcome of a command: a failure in any case, a reply unless an event shows the same.
+    pub(crate) fn conclude(&self, outcome: &Result<Reply, Failure>) {
+        match outcome {
+            Ok(reply) => {
+                if let Some(text) = render::reply(reply).filter(|_| *reply != (Reply::Done {})) {
+                    self.toast(&text);
+                }
+            }
+            Err(failure) => self.complain(failure),
+        }
+    }
+
+    /// Shows a failure as a note, and as a toast if it is short.
+    pub(crate) fn complain(&self, failure: &Failure) {
+        self.live.note(Kind::Warning, render::failure(failure));
+        self.messages.follow();
+        if render::failure(failure).chars().count() <= MAX_TOAST {
+            self.toast(&render::failure(failure));
+        }
+    }
+
+    /// Runs work that ends with the outcome of a command.
+    pub(crate) fn run(
+        self: &Rc<Self>,
+        work: impl Future<Output = Result<Reply, Failure>> + 'static,
+    ) {
+        let this = Rc::downgrade(self);
+        glib::spawn_future_local(async move {
+            let outcome = work.await;
+            if let Some(this) = this.upgrade() {
+                this.conclude(&outcome);
+            }
+        });
+    }
+}

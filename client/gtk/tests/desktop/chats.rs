@@ -1,0 +1,74 @@
+//! Chats and messages.
+
+use letschat_tests::client::TestClient;
+use letschat_tests::server::TestServer;
+use serde_json::json;
+
+use crate::kit::App;
+
+#[test]
+fn chat_is_approved_by_a_click() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("chat", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    let asked = bob.tell("connect", json!({"who": "alice"}));
+    app.wait_label("bob at 127.0.0.1 asks for a chat");
+    app.picture("request");
+    app.click("Approve");
+    assert_eq!(bob.reply(asked)["with"], "alice");
+    app.wait_gone("button", "Approve");
+    bob.ok("say", json!({"to": "alice", "text": "good evening"}));
+    app.wait_label("bob: good evening");
+    app.open("bob");
+    app.wait("label", "good evening");
+    app.say("and to you");
+    bob.wait_event_with("message", "text", "and to you");
+    app.picture("chat");
+}
+
+#[test]
+fn denied_chat_does_not_open() {
+    let server = TestServer::start(&[]);
+    let app = App::join("denied", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    let asked = bob.tell("connect", json!({"who": "alice"}));
+    app.click("Deny");
+    let (code, _) = bob.refusal(asked);
+    assert_eq!(code, "denied");
+    app.wait_gone("button", "Deny");
+}
+
+#[test]
+fn remote_text_is_never_markup_and_links_show_where_they_go() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("markup", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    let text =
+        "<b>bold</b> &amp; <a href=\"https://evil.example\">https://good.example</a> \u{202e}x";
+    bob.ok("say", json!({"to": "alice", "text": text}));
+    bob.ok("say", json!({"to": "alice", "text": "see https://a.example/x?y=1."}));
+    app.open("bob");
+    let shown = text.replace('\u{202e}', "\\u{202e}");
+    app.wait("label", &shown);
+    app.wait("link", "https://a.example/x?y=1");
+    let links = app.all().into_iter().filter(|one| one.role == "link");
+    let names: Vec<String> = links.map(|link| link.name).collect();
+    assert!(!names.iter().any(|name| name.contains("evil.example\">")), "{names:?}");
+    app.picture("text");
+}
+
+#[test]
+fn message_waits_for_somebody_who_is_away() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("away", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    bob.quits();
+    app.desktop.press(&["ctrl+n"]);
+    app.wait("text box", "New message").write("bob");
+    app.click("Write");
+    app.say("for later");
+    app.wait_label("(kept for them)");
+    app.picture("kept");
+}

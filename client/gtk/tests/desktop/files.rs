@@ -1,0 +1,26 @@
+//! Files: offered, saved, and dropped into the window.
+
+use letschat_tests::client::TestClient;
+use letschat_tests::server::TestServer;
+use serde_json::json;
+
+use crate::kit::App;
+
+#[test]
+fn offered_file_is_saved_by_a_click() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("file", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tea.txt");
+    std::fs::write(&path, "Darjeeling\n").unwrap();
+    bob.ok("file", json!({"action": "send", "to": "alice", "path": path}));
+    app.open("bob");
+    app.wait_label("tea.txt, 11 bytes");
+    app.picture("offered");
+    app.click("Save tea.txt");
+    app.wait_label("is saved");
+    app.wait_gone("button", "Save tea.txt");
+    app.picture("saved");
+}

@@ -1,0 +1,8 @@
+//! A desktop of its own for a test, the program on it, and a reader of what it shows.
+
+mod app;
+mod desktop;
+mod reader;
+
+pub(crate) use app::{App, PASSWORD};
+pub(crate) use reader::Control;

@@ -1,0 +1,27 @@
+//! The commands, with their parameters as fields.
+
+use letschat_commands::commands::TABLE;
+use letschat_tests::server::TestServer;
+
+use crate::kit::App;
+
+#[test]
+fn every_command_is_offered_and_runs_with_its_fields() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("palette", &server, "alice");
+    app.desktop.press(&["ctrl+k"]);
+    app.wait_window("Commands");
+    let offered: Vec<String> =
+        app.all().into_iter().filter(|one| one.role == "list item").map(|one| one.name).collect();
+    for command in TABLE {
+        assert!(offered.iter().any(|name| name == command.name), "{}: {offered:?}", command.name);
+    }
+    app.wait("search box", "Find a command").write("broadcast");
+    app.wait("text box", "text: one line").write("tea is ready");
+    app.picture("fields");
+    app.click("Run");
+    app.wait_label("Done.");
+    app.desktop.press(&["Escape"]);
+    app.open("Everyone");
+    app.wait("label", "tea is ready");
+}
